@@ -1,0 +1,53 @@
+"""What can go wrong with money: one class for each situation that callers tell apart."""
+
+from payments.bank import Intent
+
+
+class PaymentError(Exception):
+    """Anything that this app raises on purpose."""
+
+
+class PaymentRefused(PaymentError):
+    """The bank said no, and will say no again: nothing was held and nothing was taken."""
+
+    def __init__(self, decline_code: str, *, intent: Intent | None = None) -> None:
+        super().__init__(f"refused by the bank: {decline_code}")
+        self.decline_code = decline_code
+        self.intent = intent
+
+
+class BankBusy(PaymentError):
+    """The bank did not act on the request: asked too fast, or a twin of it is in flight."""
+
+
+class OutcomeUnknown(PaymentError):
+    """The request may have taken effect: lost on the way, timed out, or answered with a 5xx."""
+
+    def __init__(self, message: str, *, replayed: bool = False) -> None:
+        super().__init__(message)
+        # The bank repeated an answer it had saved under the key: asking again cannot change it.
+        self.replayed = replayed
+
+
+class UnexpectedState(PaymentError):
+    """The PaymentIntent is not where the operation needs it; ``intent`` says where it is."""
+
+    def __init__(self, intent: Intent) -> None:
+        super().__init__(f"{intent.id} is {intent.status}")
+        self.intent = intent
+
+
+class RequestRejected(PaymentError):
+    """The bank does not accept the request as it stands: a bug of ours, never the customer's."""
+
+
+class AccessDenied(PaymentError):
+    """The bank does not accept our key. Orders wait for operations to mend it."""
+
+
+class CallInsideTransaction(PaymentError):
+    """A call to the bank was about to be made with a transaction open. It was not made."""
+
+
+class DeadlinePassed(PaymentError):
+    """No time was left to ask the bank. It was not asked."""
