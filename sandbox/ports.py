@@ -1,0 +1,36 @@
+"""Free TCP ports on the loopback interface, kept free until their servers take them."""
+
+import socket
+
+LOOPBACK = "127.0.0.1"
+
+
+class PortTaken(Exception):
+    """Another program listens on the port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} on {LOOPBACK} is taken by another program")
+        self.port = port
+
+
+class ReservedPort:
+    """A port that the kernel hands to nobody else while this object is open.
+
+    The socket is bound and never listens: a server that sets SO_REUSEADDR, as all of ours do, can
+    still take the port, also a second time after a restart. A program that insists on this very
+    number can take it too, so a start can fail, and whoever starts a server must be ready to
+    choose again.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((LOOPBACK, number))
+        except OSError as error:
+            self._socket.close()
+            raise PortTaken(number) from error
+        self.number: int = self._socket.getsockname()[1]
+
+    def close(self) -> None:
+        self._socket.close()

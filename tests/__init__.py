@@ -1,0 +1,1 @@
+"""Tests, one folder per package; `embedded_servers.py` gives them their servers."""
