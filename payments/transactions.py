@@ -1,0 +1,18 @@
+"""Tells whether this thread is inside a database transaction."""
+
+from django.db import connections
+from psycopg.pq import TransactionStatus
+
+_OPEN = frozenset({TransactionStatus.ACTIVE, TransactionStatus.INTRANS, TransactionStatus.INERROR})
+
+
+def is_transaction_open() -> bool:
+    """Look at what Django means to do (atomic) and at what the session is really doing."""
+    return any(
+        connection.in_atomic_block
+        or (
+            connection.connection is not None
+            and connection.connection.info.transaction_status in _OPEN
+        )
+        for connection in connections.all(initialized_only=True)
+    )
