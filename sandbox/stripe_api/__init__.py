@@ -1,0 +1,1 @@
+"""A durable stand-in for Stripe's API on this machine: the ground truth of who was charged."""

@@ -1,0 +1,7 @@
+"""JSON as the sandbox writes it: compact, on one line."""
+
+import json
+
+JsonObject = dict[str, object]
+
+encode = json.JSONEncoder(separators=(",", ":")).encode

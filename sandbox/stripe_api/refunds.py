@@ -1,0 +1,158 @@
+"""/v1/refunds: create, update, retrieve, list. Never more goes back than was captured."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from sandbox.stripe_api.account import Account
+from sandbox.stripe_api.cards import TEST_CARDS, Refunds
+from sandbox.stripe_api.errors import ApiError, invalid, no_such, refund_refused
+from sandbox.stripe_api.forms import Parameters
+from sandbox.stripe_api.identifiers import new_id
+from sandbox.stripe_api.json_values import JsonObject
+from sandbox.stripe_api.operations import Call, Outcome, expansions
+from sandbox.stripe_api.pages import Range, page
+from sandbox.stripe_api.records import Charge, Refund, RefundStatus
+from sandbox.stripe_api.shapes import (
+    charge_shape,
+    list_shape,
+    payment_intent_shape,
+    refund_shape,
+)
+
+SETTLES_AFTER: Final = int(timedelta(minutes=10).total_seconds())
+"""How long a refund takes to succeed or fail where it does not at once. Stripe says "later"."""
+
+REASONS = ("duplicate", "fraudulent", "requested_by_customer")
+EXPANDABLE = frozenset({"charge", "payment_intent"})
+
+
+def create(account: Account, call: Call) -> Outcome:
+    given = call.parameters
+    charge = _charge_to_refund(account, given)
+    asked = given.integer("amount", at_least=1)
+    reason = given.choice("reason", REASONS)
+    metadata = given.metadata(onto={})
+    expand = expansions(given, allowed=EXPANDABLE)
+    given.reject_unknown()
+    amount = _refundable(charge, asked)
+    behaviour = TEST_CARDS[charge.payment_method].refunds
+    at_once = behaviour is Refunds.AT_ONCE
+    refund = Refund(
+        id=new_id("re"),
+        serial=account.next_serial,
+        created=call.now,
+        payment_intent=charge.payment_intent,
+        charge=charge.id,
+        payment_method=charge.payment_method,
+        amount=amount,
+        currency=charge.currency,
+        status=RefundStatus.PENDING if behaviour is Refunds.LATER else RefundStatus.SUCCEEDED,
+        reason=reason,
+        metadata=metadata,
+        settles_at=None if at_once else call.now + SETTLES_AFTER,
+    )
+    refunded = replace(charge, amount_refunded=charge.amount_refunded + amount)
+    return Outcome(_shape(account, refund, expand, refunded), refund.id, (refund, refunded))
+
+
+def update(account: Account, call: Call) -> Outcome:
+    refund = _target(account, call)
+    updated = replace(refund, metadata=call.parameters.metadata(onto=refund.metadata))
+    expand = expansions(call.parameters, allowed=EXPANDABLE)
+    call.parameters.reject_unknown()
+    return Outcome(_shape(account, updated, expand), refund.id, (updated,))
+
+
+def retrieve(account: Account, call: Call) -> Outcome:
+    refund = _target(account, call)
+    expand = expansions(call.parameters, allowed=EXPANDABLE)
+    call.parameters.reject_unknown()
+    return Outcome(_shape(account, refund, expand), refund.id)
+
+
+def list_all(account: Account, call: Call) -> Outcome:
+    given = call.parameters
+    wanted = Range.read(given)
+    intent_id, charge_id = given.text("payment_intent"), given.text("charge")
+    expand = expansions(given, allowed=EXPANDABLE, prefix="data.")
+    given.reject_unknown()
+    ids = account.refunds.ids
+    if intent_id is not None:
+        intent = account.intents.get(intent_id)
+        if intent is None:
+            raise no_such("payment_intent", intent_id, param="payment_intent", status=400)
+        charge_id = intent.latest_charge or ""
+    if charge_id is not None:
+        ids = account.refunds_of.get(charge_id, [])
+    refunds, has_more = page(account.refunds, ids, wanted, kind="refund")
+    data = [_shape(account, refund, expand) for refund in refunds]
+    return Outcome(list_shape("/v1/refunds", data, has_more=has_more))
+
+
+def _target(account: Account, call: Call) -> Refund:
+    refund = account.refunds.get(call.target)
+    if refund is None:
+        raise no_such("refund", call.target, param="id")
+    return refund
+
+
+def _shape(
+    account: Account, refund: Refund, expand: set[str], charge: Charge | None = None
+) -> JsonObject:
+    shape = refund_shape(refund)
+    if "charge" in expand:
+        shape["charge"] = charge_shape(charge or account.charges[refund.charge])
+    if "payment_intent" in expand:
+        shape["payment_intent"] = payment_intent_shape(account.intents[refund.payment_intent])
+    return shape
+
+
+def _charge_to_refund(account: Account, given: Parameters) -> Charge:
+    intent_id, charge_id = given.text("payment_intent"), given.text("charge")
+    if (intent_id is None) == (charge_id is None):
+        raise invalid(
+            "One of the following params should be provided for this request: payment_intent or "
+            "charge.",
+            param="payment_intent",
+            code="parameter_missing",
+        )
+    if charge_id is None:
+        charge_id = _charge_of(account, intent_id or "")
+    charge = account.charges.get(charge_id)
+    if charge is None:
+        raise no_such("charge", charge_id, param="charge", status=400)
+    if not charge.captured:
+        raise _nothing_to_refund(charge.payment_intent)
+    return charge
+
+
+def _charge_of(account: Account, intent_id: str) -> str:
+    intent = account.intents.get(intent_id)
+    if intent is None:
+        raise no_such("payment_intent", intent_id, param="payment_intent", status=400)
+    if intent.latest_charge is None:
+        raise _nothing_to_refund(intent_id)
+    return intent.latest_charge
+
+
+def _nothing_to_refund(intent_id: str) -> ApiError:
+    return refund_refused(
+        f"This PaymentIntent ({intent_id}) does not have a successful charge to refund."
+    )
+
+
+def _refundable(charge: Charge, asked: int | None) -> int:
+    left = charge.amount_captured - charge.amount_refunded
+    currency = charge.currency.upper()
+    if left == 0:
+        raise refund_refused(
+            f"Charge {charge.id} has already been refunded.", code="charge_already_refunded"
+        )
+    if asked is not None and asked > left:
+        raise refund_refused(
+            f"Refund amount ({asked} {currency}) is greater than unrefunded amount on charge "
+            f"({left} {currency})",
+            param="amount",
+        )
+    return left if asked is None else asked

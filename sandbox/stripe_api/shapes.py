@@ -1,0 +1,266 @@
+"""Stripe's JSON for each object: every field that a card payment has, and null where we have none.
+
+There are no balance transactions, customers, reviews or transfers behind these objects, so the
+links to those are null.
+"""
+
+from collections.abc import Iterable
+
+from sandbox.stripe_api.cards import TEST_CARDS, Decline
+from sandbox.stripe_api.errors import doc_url
+from sandbox.stripe_api.json_values import JsonObject
+from sandbox.stripe_api.records import Charge, PaymentIntent, Refund, RefundStatus
+
+EXPIRY: JsonObject = {"exp_month": 12, "exp_year": 2034}
+NO_ADDRESS: JsonObject = dict.fromkeys(
+    ("city", "country", "line1", "line2", "postal_code", "state")
+)
+NO_BILLING_DETAILS: JsonObject = {
+    "address": NO_ADDRESS,
+    "email": None,
+    "name": None,
+    "phone": None,
+    "tax_id": None,
+}
+CHECKS: JsonObject = {
+    "address_line1_check": None,
+    "address_postal_code_check": None,
+    "cvc_check": "pass",
+}
+
+
+def payment_intent_shape(intent: PaymentIntent) -> JsonObject:
+    return {
+        "id": intent.id,
+        "object": "payment_intent",
+        "amount": intent.amount,
+        "amount_capturable": intent.amount_capturable,
+        "amount_details": {"tip": {}},
+        "amount_received": intent.amount_received,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": intent.automatic_payment_methods,
+        "canceled_at": intent.canceled_at,
+        "cancellation_reason": intent.cancellation_reason,
+        "capture_method": intent.capture_method,
+        "client_secret": intent.client_secret,
+        "confirmation_method": "automatic",
+        "created": intent.created,
+        "currency": intent.currency,
+        "customer": intent.customer,
+        "customer_account": None,
+        "description": intent.description,
+        "excluded_payment_method_types": None,
+        "last_payment_error": intent.last_payment_error,
+        "latest_charge": intent.latest_charge,
+        "livemode": False,
+        "metadata": intent.metadata,
+        "next_action": intent.next_action,
+        "on_behalf_of": None,
+        "payment_method": intent.payment_method,
+        "payment_method_configuration_details": None,
+        "payment_method_options": {
+            "card": {
+                "installments": None,
+                "mandate_options": None,
+                "network": None,
+                "request_three_d_secure": "automatic",
+            }
+        },
+        "payment_method_types": ["card"],
+        "processing": None,
+        "receipt_email": intent.receipt_email,
+        "review": None,
+        "setup_future_usage": intent.setup_future_usage,
+        "shipping": None,
+        "source": None,
+        "statement_descriptor": intent.statement_descriptor,
+        "statement_descriptor_suffix": intent.statement_descriptor_suffix,
+        "status": intent.status,
+        "transfer_data": None,
+        "transfer_group": None,
+    }
+
+
+def charge_shape(charge: Charge) -> JsonObject:
+    return {
+        "id": charge.id,
+        "object": "charge",
+        "amount": charge.amount,
+        "amount_captured": charge.amount_captured,
+        "amount_refunded": charge.amount_refunded,
+        "application": None,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "balance_transaction": None,
+        "billing_details": NO_BILLING_DETAILS,
+        "calculated_statement_descriptor": "HOLDFAST SANDBOX",
+        "captured": charge.captured,
+        "created": charge.created,
+        "currency": charge.currency,
+        "customer": charge.customer,
+        "description": charge.description,
+        "disputed": False,
+        "failure_balance_transaction": None,
+        "failure_code": charge.failure_code,
+        "failure_message": charge.failure_message,
+        "fraud_details": {},
+        "livemode": False,
+        "metadata": charge.metadata,
+        "on_behalf_of": None,
+        "outcome": _outcome(charge),
+        "paid": charge.failure_code is None,
+        "payment_intent": charge.payment_intent,
+        "payment_method": charge.payment_method,
+        "payment_method_details": {"card": _charged_card(charge), "type": "card"},
+        "receipt_email": None,
+        "receipt_number": None,
+        "receipt_url": None,
+        "refunded": charge.captured and charge.amount_refunded == charge.amount_captured,
+        "review": None,
+        "shipping": None,
+        "source": None,
+        "source_transfer": None,
+        "statement_descriptor": None,
+        "statement_descriptor_suffix": None,
+        "status": charge.status,
+        "transfer_data": None,
+        "transfer_group": None,
+    }
+
+
+def refund_shape(refund: Refund) -> JsonObject:
+    shape: JsonObject = {
+        "id": refund.id,
+        "object": "refund",
+        "amount": refund.amount,
+        "balance_transaction": None,
+        "charge": refund.charge,
+        "created": refund.created,
+        "currency": refund.currency,
+        "customer": None,
+        "customer_account": None,
+        "destination_details": {
+            "card": {
+                "reference_status": "pending",
+                "reference_type": "acquirer_reference_number",
+                "type": "refund",
+            },
+            "type": "card",
+        },
+        "metadata": refund.metadata,
+        "payment_intent": refund.payment_intent,
+        "payment_method": refund.payment_method,
+        "reason": refund.reason,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": refund.status,
+        "transfer_reversal": None,
+    }
+    if refund.failure_reason is not None:
+        shape["failure_reason"] = refund.failure_reason
+    if refund.status == RefundStatus.PENDING:
+        shape["pending_reason"] = "processing"
+    return shape
+
+
+def payment_method_shape(token: str, *, created: int) -> JsonObject:
+    """A test payment method under its own name; Stripe would give it an id of its own."""
+    card = TEST_CARDS[token]
+    return {
+        "id": token,
+        "object": "payment_method",
+        "allow_redisplay": "unspecified",
+        "billing_details": NO_BILLING_DETAILS,
+        "card": {
+            "brand": card.brand,
+            "checks": CHECKS,
+            "country": card.country,
+            "display_brand": card.brand,
+            **EXPIRY,
+            "fingerprint": f"sandbox{card.last4}{card.funding}",
+            "funding": card.funding,
+            "generated_from": None,
+            "last4": card.last4,
+            "networks": {"available": [card.brand], "preferred": None},
+            "regulated_status": "unregulated",
+            "three_d_secure_usage": {"supported": True},
+            "wallet": None,
+        },
+        "created": created,
+        "customer": None,
+        "customer_account": None,
+        "livemode": False,
+        "metadata": {},
+        "type": "card",
+    }
+
+
+def card_error_shape(
+    decline: Decline, token: str, *, charge: Charge | None, now: int
+) -> JsonObject:
+    """Why a confirmation failed: an intent's ``last_payment_error``, and most of a 402's body."""
+    shape: JsonObject = {
+        "code": decline.code,
+        "doc_url": doc_url(decline.code),
+        "message": decline.message,
+        "payment_method": payment_method_shape(token, created=now),
+        "type": "card_error",
+    }
+    if decline.decline_code is not None:
+        shape["decline_code"] = decline.decline_code
+    if charge is not None:
+        shape["charge"] = charge.id
+    return shape
+
+
+def list_shape(url: str, data: Iterable[JsonObject], *, has_more: bool) -> JsonObject:
+    return {"object": "list", "data": list(data), "has_more": has_more, "url": url}
+
+
+def _outcome(charge: Charge) -> JsonObject:
+    approved = charge.failure_code is None
+    return {
+        "advice_code": None,
+        "network_advice_code": None,
+        "network_decline_code": None,
+        "network_status": "approved_by_network" if approved else "declined_by_network",
+        "reason": charge.decline_code or charge.failure_code,
+        "risk_level": "normal",
+        "risk_score": 20,
+        "seller_message": "Payment complete." if approved else "The bank declined the payment.",
+        "type": "authorized" if approved else "issuer_declined",
+    }
+
+
+def _charged_card(charge: Charge) -> JsonObject:
+    card = TEST_CARDS[charge.payment_method]
+    shape: JsonObject = {
+        "amount_authorized": None if charge.failure_code else charge.amount,
+        "authorization_code": None,
+        "brand": card.brand,
+        "checks": CHECKS,
+        "country": card.country,
+        **EXPIRY,
+        "extended_authorization": {"status": "disabled"},
+        "fingerprint": f"sandbox{card.last4}{card.funding}",
+        "funding": card.funding,
+        "incremental_authorization": {"status": "unavailable"},
+        "installments": None,
+        "last4": card.last4,
+        "mandate": None,
+        "multicapture": {"status": "unavailable"},
+        "network": card.brand,
+        "network_token": {"used": False},
+        "network_transaction_id": None,
+        "overcapture": {
+            "maximum_amount_capturable": charge.amount,
+            "status": "unavailable",
+        },
+        "regulated_status": "unregulated",
+        "three_d_secure": None,
+        "wallet": None,
+    }
+    if charge.capture_before is not None:
+        shape["capture_before"] = charge.capture_before
+    return shape

@@ -1,0 +1,135 @@
+"""A Stripe sandbox of a test's own: started on a free port, controlled, killed and restarted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+
+
+class SandboxServer:
+    """One sandbox process over one ledger. ``url`` stays the same through restarts.
+
+    Fault rules, held calls and the call log live in the process: a restart clears them. What
+    was answered is in the ledger, and survives ``kill`` too.
+    """
+
+    def __init__(self, directory: Path, *, seed: int = 0) -> None:
+        self.ledger_path = directory / "stripe-ledger.jsonl"
+        self._port_file = directory / "stripe-port"
+        self._log_path = directory / "stripe-sandbox.log"
+        self._seed = seed
+        self._port = 0
+        self._http = urllib3.PoolManager(retries=False)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        self._port_file.unlink(missing_ok=True)
+        arguments = {
+            "--port": self._port,
+            "--port-file": self._port_file,
+            "--ledger": self.ledger_path,
+            "--seed": self._seed,
+        }
+        command = [sys.executable, "-m", "sandbox.stripe_api"]
+        for option, value in arguments.items():
+            command += [option, str(value)]
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=Path(__file__).parents[1]
+            )
+        self._port = self._announced_port()
+
+    def stop(self) -> None:
+        """Stop it as an operator would; it must end by itself, and well."""
+        self._end(signal.SIGTERM, expected=0)
+
+    def kill(self) -> None:
+        """Stop it as a power cut would."""
+        self._end(signal.SIGKILL, expected=-signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Start again on the same port and ledger, after ``kill`` or from running."""
+        if self._process is not None:
+            self.stop()
+        self.start()
+
+    def add_fault(self, operation: str, fault: str, **rule: Any) -> int:
+        """Put a rule on the menu and return its id; ``rule`` is match, rate, times, latency_ms."""
+        described = {"operation": operation, "fault": fault, **rule}
+        return int(self.control("POST", "faults", described)["id"])
+
+    def clear_faults(self) -> None:
+        self.control("DELETE", "faults")
+
+    def release(self, rule: int) -> int:
+        """Let go of the calls that a rule holds, and return how many they were."""
+        return int(self.control("POST", "release", {"rule": rule})["released"])
+
+    def held(self, rule: int) -> int:
+        """How many calls a rule holds now."""
+        return self._rule(rule, "held")
+
+    def hits(self, rule: int) -> int:
+        """How many calls a rule has struck so far."""
+        return self._rule(rule, "hits")
+
+    def ledger(self) -> dict[str, Any]:
+        """Every payment intent, charge and refund, oldest first, and the sandbox's time."""
+        return self.control("GET", "ledger")
+
+    def calls(self, since: int = 0) -> list[dict[str, Any]]:
+        """The calls after number ``since``, oldest first."""
+        calls: list[dict[str, Any]] = self.control("GET", f"calls?since={since}")["calls"]
+        return calls
+
+    def advance(self, seconds: int) -> None:
+        self.control("POST", "clock", {"advance_seconds": seconds})
+
+    def set_latency(self, milliseconds: int) -> None:
+        self.control("POST", "latency", {"ms": milliseconds})
+
+    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        response = self._http.request(method, f"{self.url}/_sandbox/{path}", json=body)
+        answer: dict[str, Any] = response.json()
+        assert response.status == 200, answer
+        return answer
+
+    def _rule(self, rule: int, count: str) -> int:
+        rules = self.control("GET", "faults")["rules"]
+        return int(next(each[count] for each in rules if each["id"] == rule))
+
+    def _announced_port(self) -> int:
+        assert self._process is not None
+        deadline = time.monotonic() + START_SECONDS
+        while not self._port_file.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"no sandbox: {self._log_path.read_text()}")
+            os.sched_yield()
+        return int(self._port_file.read_text())
+
+    def _end(self, how: signal.Signals, *, expected: int) -> None:
+        if self._process is None:
+            return
+        self._http.clear()
+        self._process.send_signal(how)
+        status = self._process.wait(STOP_SECONDS)
+        self._process = None
+        assert status == expected, self._log_path.read_text()
