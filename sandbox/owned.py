@@ -5,12 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 # Whoever starts one of ours puts its own process id here. The parent's id alone cannot tell an
 # owner that has died already from one that lives.
 OWNER = "HOLDFAST_OWNER"
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def owned_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -35,6 +37,22 @@ def ask_kernel_for_death_signal(signum: signal.Signals) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signum.value) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends, instead of the system's init."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def kill_children() -> None:
+    """Kill and reap this process's children, and the orphans that it adopts, until none is left."""
+    listing = Path("/proc/thread-self/children")
+    while children := listing.read_text().split():
+        for pid in map(int, children):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def main() -> None:

@@ -32,5 +32,10 @@ class ReservedPort:
             raise PortTaken(number) from error
         self.number: int = self._socket.getsockname()[1]
 
+    def is_served(self) -> bool:
+        """Tell whether somebody accepts connections on the port."""
+        with socket.socket() as client:
+            return client.connect_ex((LOOPBACK, self.number)) == 0
+
     def close(self) -> None:
         self._socket.close()

@@ -61,6 +61,20 @@ def is_ready(data: Path, pid: int) -> bool:
     )
 
 
+def prepare_password(data: Path) -> None:
+    """Make up the password of a directory that is about to be initialised; keep one that exists."""
+    secret = password_file(data)
+    if secret.exists():
+        return
+    if data.exists():
+        sys.exit(f"{data} has lost its password: put {secret} back, or remove both")
+    fresh = secret.with_name(f"{secret.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(secrets.token_hex(16))
+    fresh.rename(secret)
+
+
 def initialise(data: Path, account: Account, *, durable: bool) -> None:
     """Make a new cluster in ``data``, with a password of its own.
 
@@ -70,9 +84,6 @@ def initialise(data: Path, account: Account, *, durable: bool) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
     secret = password_file(data)
-    secret.unlink(missing_ok=True)
-    secret.touch(mode=0o600)
-    secret.write_text(secrets.token_hex(16))
     _give(unfinished, account)
     _give(secret, account)
 
@@ -119,6 +130,7 @@ def run(data: Path, port: int, *, durable: bool) -> None:
     """Initialise ``data`` if needed and become its server, under this very process id."""
     data.parent.mkdir(parents=True, exist_ok=True)
     account = account_for(executable=binary("postgres"), folder=data.parent)
+    prepare_password(data)
     if not data.exists():
         initialise(data, account, durable=durable)
     _give(data, account)

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -128,7 +127,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         early_config.add_cleanup(broker.stop)
         os.environ["REDIS_URL"] = valkey.redis_url(broker.port)
     elif worker is not None:
-        os.environ["REDIS_URL"] = _database_of(worker, os.environ["REDIS_URL"])
+        os.environ["REDIS_KEY_PREFIX"] = f"holdfast-tests-{worker}:"
     return (yield)
 
 
@@ -157,8 +156,3 @@ def _forget_addresses() -> None:
     environment["ALLOWED_HOSTS"] = "127.0.0.1,localhost,testserver"
     os.environ.clear()
     os.environ.update(environment)
-
-
-def _database_of(worker: str, url: str) -> str:
-    """Give each xdist worker a database of its own on a broker that they share."""
-    return urlsplit(url)._replace(path=f"/{int(worker.removeprefix('gw')) + 1}").geturl()

@@ -1,0 +1,53 @@
+# Two commands show everything: `make demo` and `make test`. The rest is for working on it.
+# Nothing but Python 3.11 and make is needed; everything goes into .venv and var.
+
+PYTHON ?= python3
+# The recipes start programs by their modules: a console script cannot be run from every folder.
+VENV := .venv/bin/python
+# Ties what is started to this very make, so that it cannot be left behind.
+OWNED := HOLDFAST_OWNER=$$PPID exec
+
+.DEFAULT_GOAL := help
+.PHONY: help smoke demo up check test lint format clean refuse-live-keys
+
+help: refuse-live-keys ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/installed ## Start everything, drive orders through it, leave it running
+	@$(OWNED) $(VENV) -m sandbox demo
+
+smoke: .venv/installed ## The same on fresh data: ends by itself, status 0 if all went as it must
+	@$(OWNED) $(VENV) -m sandbox smoke
+
+up: .venv/installed ## Start everything and leave it running until Ctrl-C; data stays in var/up
+	@$(OWNED) $(VENV) -m sandbox up
+
+check: .venv/installed ## Compare the running system's books with the bank's
+	@$(VENV) -m sandbox check
+
+test: lint ## Run all checks and all tests
+	@$(VENV) -m pytest -n auto --maxprocesses 4
+
+lint: .venv/installed ## Run the linters, the type checker and the import contracts
+	@$(VENV) -m ruff check --quiet .
+	@$(VENV) -m ruff format --check --quiet .
+	@$(VENV) -m mypy --no-error-summary .
+	@$(VENV) .venv/bin/lint-imports --no-logo >var/lint-imports.log || { cat var/lint-imports.log; exit 1; }
+
+format: .venv/installed ## Format the code
+	@$(VENV) -m ruff check --quiet --fix-only .
+	@$(VENV) -m ruff format --quiet .
+
+clean: refuse-live-keys ## Remove .venv, var and all caches
+	@rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+refuse-live-keys:
+	@$(PYTHON) -m sandbox.live_keys
+
+.venv/installed: requirements.txt requirements-dev.txt | refuse-live-keys
+	@echo "Installing the requirements into .venv; this is done once."
+	@$(PYTHON) -m venv .venv
+	@$(VENV) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@mkdir -p var
+	@touch $@

@@ -1,0 +1,57 @@
+"""What the application is told about the world: the environment of every process that we start."""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from sandbox import postgres, valkey
+from sandbox.environment import given_addresses, is_external, without_addresses
+from sandbox.ports import LOOPBACK
+from sandbox.programs import POSTGRES, STRIPE, VALKEY
+from sandbox.run_directory import RunDirectory
+from sandbox.supervision import path_with_python
+
+ADMIN: Final = "demo-admin"
+CUSTOMER: Final = "demo-customer"
+FLOWER_USER: Final = "demo"
+
+
+def settings_for(
+    directory: RunDirectory, ports: Mapping[str, int], caller: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what a program needs to run the project's own commands on this run's data."""
+    given = given_addresses(caller)
+    secrets = directory.secrets()
+    settings = {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "SECRET_KEY": secrets.secret_key,
+        "INSTALLATION_ID": secrets.installation_id,
+        "DEBUG": "0",
+        "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
+        **given,
+    }
+    if "DATABASE_URL" not in given:
+        postgres.prepare_password(directory.postgres)
+        settings["DATABASE_URL"] = postgres.database_url(directory.postgres, ports[POSTGRES])
+    if "REDIS_URL" not in given:
+        settings["REDIS_URL"] = valkey.redis_url(ports[VALKEY])
+    if "STRIPE_API_KEY" not in given:
+        settings["STRIPE_API_KEY"] = secrets.stripe_key
+        settings["STRIPE_API_BASE"] = f"http://{LOOPBACK}:{ports[STRIPE]}"
+    return settings
+
+
+def process_environment(
+    directory: RunDirectory, ports: Mapping[str, int], caller: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment in which supervisord and all that it keeps running live."""
+    inherited = dict(caller) if is_external(caller) else without_addresses(caller)
+    return {
+        **inherited,
+        **settings_for(directory, ports, caller),
+        "PATH": path_with_python(os.environ),
+        "PYTHONUNBUFFERED": "1",  # a log line is there when its process is killed
+        "PORT": str(ports["web"]),
+        "FLOWER_PORT": str(ports["flower"]),
+        "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{directory.secrets().flower_password}",
+    }

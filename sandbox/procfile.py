@@ -1,0 +1,54 @@
+"""The production processes, as the Procfile names them; run as a program it becomes one of them."""
+
+import os
+import shlex
+import signal
+import string
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.owned import die_with_owner
+
+ROOT = Path(__file__).resolve().parent.parent
+RELEASE = "release"  # runs once before the others start
+
+
+def processes(text: str) -> dict[str, str]:
+    """Return each process's command line by its name."""
+    lines = (line.partition(":") for line in text.splitlines() if line.strip())
+    return {name.strip(): command.strip() for name, _, command in lines}
+
+
+def declared() -> dict[str, str]:
+    """Return the processes that run all the time."""
+    found = processes((ROOT / "Procfile").read_text())
+    del found[RELEASE]
+    return found
+
+
+def arguments(command: str, environment: Mapping[str, str]) -> list[str]:
+    """Return what a shell would make of a command line, run by this very Python.
+
+    Console scripts are entered as modules: their first line cannot hold the path of an
+    interpreter in a folder with spaces or a long name.
+    """
+    words = [string.Template(word).substitute(environment) for word in shlex.split(command)]
+    if words[0] == "python":
+        return [sys.executable, *words[1:]]
+    return [sys.executable, "-m", *words]
+
+
+def main() -> None:
+    """Run ``python -m sandbox.procfile NAME``: become that process, in the project's folder."""
+    command = declared()[sys.argv[1]]
+    os.chdir(ROOT)
+    # Losing a process at any moment is what this system is built for; waiting for one that waits
+    # for a broker which is ending too is not.
+    die_with_owner(signal.SIGKILL)
+    words = arguments(command, os.environ)
+    os.execv(words[0], words)  # noqa: S606 - the supervisor must hold this pid
+
+
+if __name__ == "__main__":
+    main()

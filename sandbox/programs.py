@@ -1,0 +1,60 @@
+"""What the all-in-one run consists of: the embedded servers, and the Procfile's processes."""
+
+from typing import Final
+
+from sandbox.procfile import declared
+from sandbox.run_directory import RunDirectory
+from sandbox.supervision import Program
+
+# In the order in which they start. They stop in the opposite one, a group at a time: first what
+# brings new work in, then what does it, last what it is done on.
+POSTGRES: Final = "postgres"
+VALKEY: Final = "valkey"
+STRIPE: Final = "stripe"
+WORKERS: Final = "workers"
+FRONT: Final = "front"
+
+REPLACED_BY: Final = {"DATABASE_URL": POSTGRES, "REDIS_URL": VALKEY, "STRIPE_API_KEY": STRIPE}
+
+
+def programs(
+    directory: RunDirectory, ports: dict[str, int], *, external: frozenset[str]
+) -> list[Program]:
+    """Return all programs but the servers in ``external``, which are somewhere else."""
+    servers = [program for program in _servers(directory, ports) if program.name not in external]
+    names = declared()
+    workers = [name for name in names if name.startswith("worker-")]
+    front = [name for name in names if name not in workers]
+    return [
+        *servers,
+        *(_application(name, WORKERS) for name in workers),
+        *(_application(name, FRONT) for name in front),
+    ]
+
+
+def _servers(directory: RunDirectory, ports: dict[str, int]) -> list[Program]:
+    folder = directory.relative
+    stripe = (
+        f"python -m sandbox.owned SIGTERM python -m sandbox.stripe_api --port {ports[STRIPE]} "
+        f"--ledger {folder}/stripe/ledger.jsonl --port-file {folder}/stripe/port"
+    )
+    return [
+        Program(
+            POSTGRES,
+            POSTGRES,
+            f"python -m sandbox.postgres --data {folder}/postgres --port {ports[POSTGRES]}",
+            stop_signal="INT",  # TERM would wait until every client has left
+        ),
+        Program(VALKEY, VALKEY, f"python -m sandbox.valkey --port {ports[VALKEY]}"),
+        Program(STRIPE, STRIPE, stripe),
+    ]
+
+
+def _application(name: str, group: str) -> Program:
+    return Program(
+        name,
+        group,
+        f"python -m sandbox.procfile {name}",
+        stop_seconds=20,  # more than a worker takes to finish what it has in hand
+        waits_for_start=True,
+    )

@@ -1,0 +1,113 @@
+"""The folder of one all-in-one run: where its data, logs and secrets live, and who may use it."""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sandbox.procfile import ROOT
+
+PREDECESSOR_SECONDS: Final = 60
+
+
+class AlreadyRunning(Exception):
+    """Another launcher of this clone holds the folder."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"var/{name} is in use: a run of this clone is up already, or still ending"
+        )
+
+
+class Secrets(NamedTuple):
+    """Made up once per folder, and kept as long as the data that they belong to."""
+
+    secret_key: str
+    installation_id: str
+    stripe_key: str
+    admin_password: str
+    flower_password: str
+
+
+class RunDirectory:
+    """``var/<name>``. Paths that programs are told are relative to the project's folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.published = ROOT / "var" / f"{name}.json"
+        self.relative = Path("var", name)
+        self.path = ROOT / self.relative
+        self.configuration = self.relative / "supervisord.conf"
+        self.logs = self.path / "log"
+        self.postgres = self.path / "postgres"
+        self.ledger = self.path / "stripe" / "ledger.jsonl"
+        self.stripe_port_file = self.path / "stripe" / "port"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other launcher out. The kernel lets go when this process ends, however."""
+        lock = self.path.with_name(f"{self.name}.lock")
+        lock.parent.mkdir(exist_ok=True)
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise AlreadyRunning(self.name) from error
+            self._wait_for_predecessor()
+            yield
+
+    def _wait_for_predecessor(self) -> None:
+        """Wait while the supervisor of a launcher that was killed is still stopping its programs."""
+        deadline = time.monotonic() + PREDECESSOR_SECONDS
+        pause = threading.Event()
+        while self._is_supervised():
+            if time.monotonic() > deadline:
+                raise AlreadyRunning(self.name)
+            pause.wait(0.1)
+
+    def _is_supervised(self) -> bool:
+        try:
+            process = Path("/proc", (self.path / "supervisord.pid").read_text().strip())
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            folder = (process / "cwd").readlink()
+        except OSError:
+            return False
+        return bytes(self.configuration) in words and folder == ROOT
+
+    def clear(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def prepare(self) -> None:
+        for folder in (self.logs, self.ledger.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def secrets(self) -> Secrets:
+        """Return the folder's secrets, and make them up first where there are none."""
+        file = self.path / "secrets.json"
+        if not file.exists():
+            made = Secrets(
+                secret_key=secrets.token_urlsafe(48),
+                installation_id=f"sandbox-{secrets.token_hex(6)}",
+                stripe_key=f"sk_test_sandbox{secrets.token_hex(12)}",
+                admin_password=secrets.token_urlsafe(12),
+                flower_password=secrets.token_urlsafe(12),
+            )
+            write_privately(file, made._asdict())
+        return Secrets(**json.loads(file.read_text()))
+
+
+def write_privately(file: Path, content: object) -> None:
+    """Replace a JSON file at once, readable by its owner only."""
+    fresh = file.with_name(f"{file.name}.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        json.dump(content, stream, indent=2)
+        stream.write("\n")
+    fresh.replace(file)

@@ -1,0 +1,187 @@
+"""One supervisord: its configuration, its start, what it knows of its programs, its end."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+import xmlrpc.client
+from collections.abc import Mapping, Sequence
+from http.client import HTTPConnection
+from typing import Final, NamedTuple, cast
+
+from sandbox.owned import owned_environment
+from sandbox.ports import LOOPBACK
+from sandbox.procfile import ROOT
+from sandbox.run_directory import RunDirectory
+
+STOP_SECONDS: Final = 60  # all programs in their order; each has its own, shorter, limit
+CALL_SECONDS: Final = 5
+
+_PROGRAM = """
+[program:{name}]
+command={command}
+autostart={autostart}
+autorestart=true
+startretries=1000000
+stopsignal={stop_signal}
+stopwaitsecs={stop_seconds}
+redirect_stderr=true
+stdout_logfile={logs}/{name}.log
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=3
+"""
+
+_DAEMON = """
+[supervisord]
+nodaemon=true
+silent=true
+logfile={logs}/supervisord.log
+pidfile={folder}/supervisord.pid
+minfds=512
+
+[inet_http_server]
+port={host}:{port}
+username=holdfast
+password={password}
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+"""
+
+
+class Program(NamedTuple):
+    """A command that is kept running. Groups stop one after the other, the last one first."""
+
+    name: str
+    group: str
+    command: str  # no paths in it: they could hold what supervisord takes for syntax
+    stop_signal: str = "TERM"
+    stop_seconds: int = 15
+    waits_for_start: bool = False  # until `start_group`: what it needs must be there first
+
+
+class Status(NamedTuple):
+    """What supervisord says of one program at this moment."""
+
+    running: bool  # it has a process, whether it stays or not
+    pid: int
+    ended_at: int  # 0: it has not ended since supervisord started
+
+
+class _Transport(xmlrpc.client.Transport):
+    def make_connection(self, host: object) -> HTTPConnection:
+        connection = super().make_connection(cast("str", host))
+        connection.timeout = CALL_SECONDS
+        return connection
+
+
+class Supervisor:
+    """Keeps the programs of one run directory alive, in a session of its own.
+
+    Ends in order when it is told to, and when the process that made it dies.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        programs: Sequence[Program],
+        *,
+        port: int,
+        environment: Mapping[str, str],
+    ) -> None:
+        password = secrets.token_hex(16)
+        file = ROOT / directory.configuration
+        file.touch(mode=0o600)
+        file.write_text(configuration(directory, programs, port=port, password=password))
+        self._process = self._launch(directory, environment)
+        self._server = xmlrpc.client.ServerProxy(
+            f"http://holdfast:{password}@{LOOPBACK}:{port}/RPC2", transport=_Transport()
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def statuses(self) -> dict[str, Status]:
+        """Return what is known of each program: nothing while supervisord is starting or ending."""
+        try:
+            answer = self._server.supervisor.getAllProcessInfo()
+        except (OSError, xmlrpc.client.Error):
+            return {}
+        rows = cast("list[dict[str, object]]", answer)
+        return {
+            str(row["name"]): Status(
+                running=row["statename"] in ("STARTING", "RUNNING"),
+                pid=cast("int", row["pid"]),
+                ended_at=cast("int", row["stop"]),
+            )
+            for row in rows
+        }
+
+    def start_group(self, name: str) -> None:
+        self._server.supervisor.startProcessGroup(name, False)  # noqa: FBT003 - XML-RPC has no names
+
+    def stop(self) -> None:
+        """Have everything stopped in order; after a while, by force."""
+        self._process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        pause = threading.Event()
+        while not self.has_ended() and time.monotonic() < deadline:
+            self.statuses()  # left alone, it notices only once a second that a program has ended
+            pause.wait(0.05)
+        self._process.kill()  # late or gone; its programs follow, each is tied to its life
+        self._process.wait()
+
+    def _launch(
+        self, directory: RunDirectory, environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        daemon = ["-m", "supervisor.supervisord", "-c", str(directory.configuration)]
+        with (directory.logs / "supervisord.out").open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "sandbox.owned", "SIGTERM", sys.executable, *daemon],
+                cwd=ROOT,
+                env=owned_environment(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the launcher alone
+            )
+
+
+def configuration(
+    directory: RunDirectory, programs: Sequence[Program], *, port: int, password: str
+) -> str:
+    """Return supervisord.conf. Every path in it is relative, so that none needs escaping."""
+    logs = directory.relative / "log"
+    parts = [
+        _DAEMON.format(
+            logs=logs, folder=directory.relative, host=LOOPBACK, port=port, password=password
+        )
+    ]
+    parts += [
+        _PROGRAM.format(
+            name=program.name,
+            command=program.command,
+            autostart=str(not program.waits_for_start).lower(),
+            stop_signal=program.stop_signal,
+            stop_seconds=program.stop_seconds,
+            logs=logs,
+        )
+        for program in programs
+    ]
+    groups = list(dict.fromkeys(program.group for program in programs))
+    for priority, group in enumerate(groups, start=1):
+        members = ",".join(program.name for program in programs if program.group == group)
+        parts.append(f"\n[group:{group}]\nprograms={members}\npriority={priority}\n")
+    return "".join(parts)
+
+
+def path_with_python(environment: Mapping[str, str]) -> str:
+    """Return a PATH on which `python` is this very Python."""
+    return os.pathsep.join([os.path.dirname(sys.executable), environment.get("PATH", os.defpath)])  # noqa: PTH120 - PATH is made of strings

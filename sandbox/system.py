@@ -1,0 +1,251 @@
+"""The all-in-one run as one object: ports chosen, started in order, published, stopped in order."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+import urllib3
+
+from sandbox import postgres, valkey
+from sandbox.application import ADMIN, FLOWER_USER, process_environment, settings_for
+from sandbox.environment import given_addresses
+from sandbox.owned import adopt_orphans, kill_children, owned_environment
+from sandbox.ports import LOOPBACK, PortTaken, ReservedPort
+from sandbox.procfile import ROOT
+from sandbox.programs import FRONT, POSTGRES, REPLACED_BY, STRIPE, VALKEY, WORKERS, programs
+from sandbox.run_directory import RunDirectory, write_privately
+from sandbox.supervision import Supervisor
+
+START_SECONDS: Final = 60
+ATTEMPTS: Final = 5
+HOPELESS: Final = 3  # ends of a program that was never ready: it will not get better
+
+_PORTS: Final = (POSTGRES, VALKEY, STRIPE, "web", "flower", "supervisor")
+
+
+class StartFailed(Exception):
+    """Something did not get ready; the message ends with what it said last."""
+
+    def __init__(self, what: str, said: str) -> None:
+        super().__init__(f"{what} did not start. Its last words:\n{said[-3000:]}")
+
+
+class SupervisorGone(Exception):
+    """Supervisord ended without being asked to, and everything with it."""
+
+    def __init__(self) -> None:
+        super().__init__("supervisord has ended by itself, and everything with it")
+
+
+@contextmanager
+def running(
+    directory: RunDirectory, caller: Mapping[str, str], *, tell: Callable[[str], None]
+) -> Iterator["System"]:
+    """Start everything, and on the way out stop it: no process is left, whatever happens inside."""
+    adopt_orphans()
+    system = System(directory, caller, tell)
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+
+
+class System:
+    """Everything that `make up` starts: embedded servers, the application, their supervisor."""
+
+    supervisor: Supervisor
+    customer_token: str
+
+    def __init__(
+        self, directory: RunDirectory, caller: Mapping[str, str], tell: Callable[[str], None]
+    ) -> None:
+        self.directory = directory
+        self.external = frozenset(REPLACED_BY[name] for name in given_addresses(caller))
+        self._caller = caller
+        self._tell = tell
+        self._ports: dict[str, ReservedPort] = {}
+        self._undo = ExitStack()
+        self._pids: dict[str, int] = {}
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{LOOPBACK}:{self._ports['web'].number}"
+
+    @property
+    def stripe_url(self) -> str | None:
+        """Return where the sandbox bank is, if the bank is ours."""
+        return None if STRIPE in self.external else self.settings["STRIPE_API_BASE"]
+
+    def start(self) -> None:
+        """Start everything on free ports; whenever somebody was quicker, choose other ports."""
+        self.directory.prepare()
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._choose_ports()
+                self._start_once()
+            except PortTaken as taken:
+                self._stop_programs()
+                if attempt == ATTEMPTS or str(taken.port) == self._caller.get("PORT"):
+                    raise
+            else:
+                self.publish()
+                return
+
+    def stop(self) -> None:
+        """Stop everything in order. Safe at any moment of the start, and deaf to more signals."""
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, signal.SIG_IGN)
+        self.directory.published.unlink(missing_ok=True)
+        self._stop_programs()
+
+    def pids(self) -> dict[str, int]:
+        """Return the process of each program that has one right now."""
+        statuses = self.supervisor.statuses()
+        return {name: status.pid for name, status in statuses.items() if status.pid}
+
+    def publish(self) -> None:
+        """Keep ``up.json`` true: programs get new processes whenever they are restarted."""
+        pids = self.pids()
+        if pids and pids != self._pids:
+            self._pids = pids
+            write_privately(self.directory.published, self._facts(pids))
+
+    def stay(self) -> None:
+        """Return never: keep the published facts fresh until a signal interrupts."""
+        pause = threading.Event()
+        while not self.supervisor.has_ended():
+            self.publish()
+            pause.wait(0.5)
+        raise SupervisorGone
+
+    def _choose_ports(self) -> None:
+        wanted = {"web": int(self._caller.get("PORT", "0"))}
+        for name in _PORTS:
+            self._ports[name] = port = ReservedPort(wanted.get(name, 0))
+            self._undo.callback(port.close)
+        numbers = {name: port.number for name, port in self._ports.items()}
+        self.settings = settings_for(self.directory, numbers, self._caller)
+        self.environment = process_environment(self.directory, numbers, self._caller)
+
+    def _start_once(self) -> None:
+        numbers = {name: port.number for name, port in self._ports.items()}
+        self.directory.stripe_port_file.unlink(missing_ok=True)
+        self._tell("Starting the servers.")
+        self.supervisor = Supervisor(
+            self.directory,
+            programs(self.directory, numbers, external=self.external),
+            port=numbers["supervisor"],
+            environment=self.environment,
+        )
+        self._undo.callback(self.supervisor.stop)
+        for name, is_ready in self._servers().items():
+            if name not in self.external:
+                self._await(name, is_ready)
+        self._tell("Preparing the database and the catalogue.")
+        self._prepare()
+        self._tell("Starting the workers and the web.")
+        self.supervisor.start_group(WORKERS)
+        self.supervisor.start_group(FRONT)
+        self._await("web", lambda _: self._answers_our_customer())
+
+    def _servers(self) -> dict[str, Callable[[int], bool]]:
+        return {
+            POSTGRES: lambda pid: postgres.is_ready(self.directory.postgres, pid),
+            VALKEY: lambda pid: valkey.is_ready(self._ports[VALKEY].number, pid),
+            STRIPE: lambda _: self.directory.stripe_port_file.exists(),
+        }
+
+    def _await(self, name: str, is_ready: Callable[[int], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        ends: set[int] = set()
+        pause = threading.Event()
+        while time.monotonic() < deadline and len(ends) < HOPELESS:
+            status = self.supervisor.statuses().get(name)
+            if status and status.running and is_ready(status.pid):
+                return
+            if status and status.ended_at:
+                ends.add(status.ended_at)
+            if self.supervisor.has_ended():
+                self._refuse_taken("supervisor")
+                raise StartFailed("supervisord", self._log("supervisord"))
+            if status and status.ended_at and not status.running:
+                self._refuse_taken(name)
+            pause.wait(0.05)
+        raise StartFailed(name, self._log(name))
+
+    def _refuse_taken(self, name: str) -> None:
+        """Raise PortTaken if a program that is not running has its port served nevertheless."""
+        if self._ports[name].is_served():
+            raise PortTaken(self._ports[name].number)
+
+    def _log(self, name: str) -> str:
+        file = self.directory.logs / f"{name}.log"
+        return file.read_text(errors="replace") if file.exists() else "(none)"
+
+    def _prepare(self) -> None:
+        finished = subprocess.run(
+            [sys.executable, "-m", "sandbox.prepare"],
+            cwd=ROOT,
+            env=owned_environment(self.environment),
+            input=json.dumps({"admin_password": self.directory.secrets().admin_password}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        (self.directory.logs / "prepare.log").write_text(finished.stderr)
+        if finished.returncode != 0:
+            raise StartFailed("The application", finished.stderr)
+        self.customer_token = json.loads(finished.stdout)["customer_token"]
+
+    def _answers_our_customer(self) -> bool:
+        """Tell whether the web process on our port is ours: no other knows this token."""
+        try:
+            answer = urllib3.request(
+                "GET",
+                f"{self.base_url}/api/v1/products",
+                headers={"Authorization": f"Bearer {self.customer_token}"},
+                timeout=5,
+                retries=False,
+            )
+        except urllib3.exceptions.HTTPError:
+            return False
+        return answer.status == 200  # noqa: PLR2004
+
+    def _facts(self, pids: dict[str, int]) -> dict[str, object]:
+        secrets = self.directory.secrets()
+        ours = STRIPE not in self.external
+        return {
+            "base_url": self.base_url,
+            "customer_token": self.customer_token,
+            "admin": {
+                "url": f"{self.base_url}/admin/",
+                "username": ADMIN,
+                "password": secrets.admin_password,
+            },
+            "flower": {
+                "url": f"http://{LOOPBACK}:{self._ports['flower'].number}/",
+                "username": FLOWER_USER,
+                "password": secrets.flower_password,
+            },
+            "sandbox": {
+                "url": self.stripe_url,
+                "ledger": str(self.directory.ledger) if ours else None,
+            },
+            "database_url": self.settings["DATABASE_URL"],
+            "redis_url": self.settings["REDIS_URL"],
+            "installation_id": secrets.installation_id,
+            "pids": pids,
+            "supervisor": self.supervisor.pid,
+            "env": self.settings,
+        }
+
+    def _stop_programs(self) -> None:
+        self._undo.close()
+        kill_children()
