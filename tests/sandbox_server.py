@@ -4,12 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
+from sandbox.owned import owned_environment
+from sandbox.ports import LOOPBACK, ReservedPort
+
+ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
@@ -17,6 +22,7 @@ STOP_SECONDS = 10.0
 class SandboxServer:
     """One sandbox process over one ledger. ``url`` stays the same through restarts.
 
+    Start it from the main thread: the process ends with the thread that started it.
     Fault rules, held calls and the call log live in the process: a restart clears them. What
     was answered is in the ledger, and survives ``kill`` too.
     """
@@ -26,14 +32,14 @@ class SandboxServer:
         self._port_file = directory / "stripe-port"
         self._log_path = directory / "stripe-sandbox.log"
         self._seed = seed
-        self._port = 0
+        self._port = ReservedPort()
         self._http = urllib3.PoolManager(retries=False)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{LOOPBACK}:{self._port.number}"
 
     @property
     def pid(self) -> int:
@@ -42,24 +48,29 @@ class SandboxServer:
 
     def start(self) -> None:
         self._port_file.unlink(missing_ok=True)
-        arguments = {
-            "--port": self._port,
+        program = [sys.executable, "-m", "sandbox.stripe_api"]
+        options = {
+            "--port": self._port.number,
             "--port-file": self._port_file,
             "--ledger": self.ledger_path,
             "--seed": self._seed,
         }
-        command = [sys.executable, "-m", "sandbox.stripe_api"]
-        for option, value in arguments.items():
-            command += [option, str(value)]
+        owned = [sys.executable, "-m", "sandbox.owned", signal.SIGKILL.name, *program]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=Path(__file__).parents[1]
+                [*owned, *(str(part) for option in options.items() for part in option)],
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env=owned_environment(os.environ),
+                start_new_session=True,
             )
-        self._port = self._announced_port()
+        self._wait_until_it_listens()
 
     def stop(self) -> None:
         """Stop it as an operator would; it must end by itself, and well."""
         self._end(signal.SIGTERM, expected=0)
+        self._port.close()
 
     def kill(self) -> None:
         """Stop it as a power cut would."""
@@ -67,8 +78,7 @@ class SandboxServer:
 
     def restart(self) -> None:
         """Start again on the same port and ledger, after ``kill`` or from running."""
-        if self._process is not None:
-            self.stop()
+        self._end(signal.SIGTERM, expected=0)
         self.start()
 
     def add_fault(self, operation: str, fault: str, **rule: Any) -> int:
@@ -116,14 +126,14 @@ class SandboxServer:
         rules = self.control("GET", "faults")["rules"]
         return int(next(each[count] for each in rules if each["id"] == rule))
 
-    def _announced_port(self) -> int:
+    def _wait_until_it_listens(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
+        pause = threading.Event()
         while not self._port_file.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"no sandbox: {self._log_path.read_text()}")
-            os.sched_yield()
-        return int(self._port_file.read_text())
+            pause.wait(0.01)
 
     def _end(self, how: signal.Signals, *, expected: int) -> None:
         if self._process is None:

@@ -48,6 +48,7 @@ class Api:
         self._bank = bank
         self._faults = faults
         self._calls = calls
+        self._run = secrets.token_hex(5)
 
     async def respond(self, request: Request) -> Response:
         """Answer one request. Whatever its answer tells is on disk before it leaves."""
@@ -108,7 +109,7 @@ class Api:
         log.replayed = answer.replayed
         self._calls.append(log)
         headers = {
-            "Request-Id": f"req_{secrets.token_hex(7)}",
+            "Request-Id": f"req_{self._run}{self._calls.last:06}",
             "Stripe-Version": request.headers.get("stripe-version", API_VERSION),
         }
         if log.key:
@@ -123,7 +124,7 @@ def _read(request: Request) -> Asked:
     _authenticate(request.headers.get("authorization", ""))
     route, target = find_route(request.method, request.path)
     posted = request.method == "POST"
-    pairs = parse_pairs(request.body.decode("latin-1") if posted else request.query)
+    pairs = parse_pairs(request.body if posted else request.query)
     claim = None
     if posted and (key := request.headers.get("idempotency-key")):
         claim = Claim(key, request.path, fingerprint_of(pairs))

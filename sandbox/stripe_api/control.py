@@ -95,7 +95,7 @@ class Control:
         }
 
     def _calls_since(self, request: Request) -> JsonObject:
-        number = parse_qs(request.query).get("since", ["0"])[0]
+        number = parse_qs(request.query.decode()).get("since", ["0"])[0]
         if not number.isdecimal():
             raise ControlRefused("since is not a number")
         return {"calls": self._calls.since(int(number)), "last": self._calls.last}

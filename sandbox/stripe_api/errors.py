@@ -77,7 +77,8 @@ def unexpected_state(message: str, payment_intent: JsonObject) -> ApiError:
     )
 
 
-def refund_refused(message: str, *, code: str | None = None, param: str | None = None) -> ApiError:
+def refused(message: str, *, code: str | None = None, param: str | None = None) -> ApiError:
+    """The operation was understood, began, and says no."""
     return ApiError(400, message, code=code, param=param, saved=True)
 
 

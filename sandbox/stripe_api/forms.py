@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from urllib.parse import parse_qsl
 
-from sandbox.stripe_api.errors import invalid, missing
+from sandbox.stripe_api.errors import ApiError, invalid, missing
 
 MAX_FIELDS = 1_000
 MAX_METADATA_KEYS = 50
@@ -17,13 +17,13 @@ _BOOLEANS = {"true": True, "false": False}
 Nested = dict[str, "str | Nested"]
 
 
-def parse_pairs(encoded: str) -> list[tuple[str, str]]:
+def parse_pairs(encoded: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
-            encoded, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
+            encoded.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
         )
     except ValueError as error:
-        raise invalid(f"Invalid request body: {error}.", param="") from error
+        raise ApiError(400, f"Invalid request parameters: {error}.") from error
 
 
 def nest(pairs: list[tuple[str, str]]) -> Nested:

@@ -31,7 +31,7 @@ class Delivery(Enum):
 class Request:
     method: str
     path: str
-    query: str
+    query: bytes
     headers: Mapping[str, str]
     body: bytes
 
@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
         request = Request(
             method=self._parser.get_method().decode(),
             path=url.path.decode("latin-1"),
-            query=(url.query or b"").decode("latin-1"),
+            query=url.query or b"",
             headers=self._headers,
             body=bytes(self._body),
         )

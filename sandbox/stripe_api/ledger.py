@@ -50,12 +50,14 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._file)
             raise LedgerInUse(str(path)) from None
+        _sync_directory(path.parent)
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._waiting: list[str] = []
         self._flush: asyncio.Task[None] | None = None
@@ -116,6 +118,13 @@ class Ledger:
             # After a failed sync nobody knows what is on disk: answer nothing more, to anyone.
             print(f"ledger {self._path}: {error}", file=sys.stderr, flush=True)
             os._exit(CANNOT_WRITE)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a new file's name as lasting as its content."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def _encoded(entry: Entry) -> str:

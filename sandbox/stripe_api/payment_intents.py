@@ -9,7 +9,7 @@ from dataclasses import replace
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.cards import TEST_CARDS
 from sandbox.stripe_api.confirmation import Terms, confirm
-from sandbox.stripe_api.errors import invalid, missing, no_such, unexpected_state
+from sandbox.stripe_api.errors import invalid, missing, no_such, refused, unexpected_state
 from sandbox.stripe_api.forms import Parameters
 from sandbox.stripe_api.identifiers import new_id
 from sandbox.stripe_api.json_values import JsonObject
@@ -31,6 +31,8 @@ def create(account: Account, call: Call) -> Outcome:
     confirmed_at_once = bool(given.flag("confirm"))
     terms = Terms.read(given, confirm=confirmed_at_once)
     payment_method = _payment_method(given)
+    if confirmed_at_once and payment_method is None:
+        raise missing("payment_method")
     expand = expansions(given, allowed=EXPANDABLE)
     intent_id = new_id("pi")
     intent = PaymentIntent(
@@ -73,7 +75,10 @@ def update(account: Account, call: Call) -> Outcome:
     expand = expansions(given, allowed=EXPANDABLE)
     given.reject_unknown()
     if intent.status == IntentStatus.CANCELED:
-        raise _refused("update", intent, "updated", "any but canceled")
+        raise unexpected_state(
+            "This PaymentIntent could not be updated because it has a status of canceled.",
+            payment_intent_shape(intent),
+        )
     return Outcome(_shape(account, updated, expand), intent.id, (updated,))
 
 
@@ -111,7 +116,7 @@ def capture(account: Account, call: Call) -> Outcome:
         )
     amount = intent.amount_capturable if asked is None else asked
     if amount > intent.amount_capturable:
-        raise invalid(
+        raise refused(
             "The requested capture amount is greater than the authorized amount.",
             param="amount_to_capture",
             code="amount_too_large",
@@ -135,12 +140,12 @@ def cancel(account: Account, call: Call) -> Outcome:
     expand = expansions(given, allowed=EXPANDABLE)
     given.reject_unknown()
     if intent.status in {IntentStatus.SUCCEEDED, IntentStatus.CANCELED}:
-        raise _refused(
-            "cancel",
-            intent,
-            "canceled",
+        raise unexpected_state(
+            f"You cannot cancel this PaymentIntent because it has a status of {intent.status}. "
+            "Only a PaymentIntent with one of the following statuses may be canceled: "
             "requires_payment_method, requires_capture, requires_confirmation, requires_action, "
-            "processing",
+            "processing.",
+            payment_intent_shape(intent),
         )
     canceled = canceled_version(intent, reason=reason, now=call.now)
     return Outcome(_shape(account, canceled, expand), intent.id, (canceled,))
@@ -203,14 +208,6 @@ def _status_with(payment_method: str | None) -> IntentStatus:
     if payment_method is None:
         return IntentStatus.REQUIRES_PAYMENT_METHOD
     return IntentStatus.REQUIRES_CONFIRMATION
-
-
-def _refused(verb: str, intent: PaymentIntent, done: str, allowed: str) -> Exception:
-    return unexpected_state(
-        f"You cannot {verb} this PaymentIntent because it has a status of {intent.status}. Only a "
-        f"PaymentIntent with one of the following statuses may be {done}: {allowed}.",
-        payment_intent_shape(intent),
-    )
 
 
 def _amount(given: Parameters) -> int:

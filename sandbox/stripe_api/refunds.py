@@ -6,7 +6,7 @@ from typing import Final
 
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.cards import TEST_CARDS, Refunds
-from sandbox.stripe_api.errors import ApiError, invalid, no_such, refund_refused
+from sandbox.stripe_api.errors import ApiError, invalid, no_such, refused
 from sandbox.stripe_api.forms import Parameters
 from sandbox.stripe_api.identifiers import new_id
 from sandbox.stripe_api.json_values import JsonObject
@@ -137,20 +137,18 @@ def _charge_of(account: Account, intent_id: str) -> str:
 
 
 def _nothing_to_refund(intent_id: str) -> ApiError:
-    return refund_refused(
-        f"This PaymentIntent ({intent_id}) does not have a successful charge to refund."
-    )
+    return refused(f"This PaymentIntent ({intent_id}) does not have a successful charge to refund.")
 
 
 def _refundable(charge: Charge, asked: int | None) -> int:
     left = charge.amount_captured - charge.amount_refunded
     currency = charge.currency.upper()
     if left == 0:
-        raise refund_refused(
+        raise refused(
             f"Charge {charge.id} has already been refunded.", code="charge_already_refunded"
         )
     if asked is not None and asked > left:
-        raise refund_refused(
+        raise refused(
             f"Refund amount ({asked} {currency}) is greater than unrefunded amount on charge "
             f"({left} {currency})",
             param="amount",
