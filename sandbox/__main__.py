@@ -6,15 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from sandbox.drive.play import Drive
+from sandbox.drive.report import terminal
 from sandbox.environment import ADDRESSES
 from sandbox.live_keys import refuse_live_keys
 from sandbox.owned import OWNER, die_with_owner
 from sandbox.ports import PortTaken
 from sandbox.procfile import ROOT
-from sandbox.run_directory import AlreadyRunning, RunDirectory
+from sandbox.run_directory import SMOKE, UP, AlreadyRunning
 from sandbox.system import StartFailed, SupervisorGone, System, running
 
 INTERRUPTED: Final = 130
@@ -26,15 +29,47 @@ def tell(line: str) -> None:
 
 def up(caller: Mapping[str, str]) -> int:
     """Run everything, on the data of the last time, until Ctrl-C."""
-    directory = RunDirectory("up")
-    with directory.held(), running(directory, caller, tell=tell) as system:
+    with UP.held(), running(UP, caller, tell=tell) as system:
         show_addresses(system)
         return stay(system)
 
 
+def demo(caller: Mapping[str, str]) -> int:
+    """Run everything, drive real orders through it, show what happened, and stay up."""
+    with UP.held(), running(UP, caller, tell=tell) as system:
+        report = Drive(system, terminal()).run()
+        show_addresses(system)
+        return stay(system) or int(not report.ok)
+
+
+def smoke(caller: Mapping[str, str]) -> int:
+    """Drive real orders through a fresh system, and end with 0 only if all went as it must."""
+    file = ROOT / "var" / "smoke.json"
+    began = time.monotonic()
+    with SMOKE.held():
+        file.unlink(missing_ok=True)
+        SMOKE.clear()
+        with running(SMOKE, caller, tell=tell) as system:
+            started = time.monotonic()
+            report = Drive(system, terminal()).run()
+            driven = time.monotonic()
+            tell("Stopping.")
+    ended = time.monotonic()
+    seconds = {
+        "start": started - began,
+        "drive": driven - started,
+        "stop": ended - driven,
+        "total": ended - began,
+    }
+    rounded = {name: round(value, 1) for name, value in seconds.items()}
+    file.write_text(json.dumps(report.as_json(rounded), indent=2) + "\n")
+    tell(f"{'All as expected' if report.ok else 'NOT as expected'} after {rounded['total']} s.")
+    return int(not report.ok)
+
+
 def check(caller: Mapping[str, str]) -> int:
     """Compare orders, payments and stock of the running system with the bank's own list."""
-    published = RunDirectory("up").published
+    published = UP.published
     if not published.exists():
         print("Nothing is up. Start it first: make up", file=sys.stderr)
         return 1
@@ -69,7 +104,12 @@ def stay(system: System) -> int:
     return 0
 
 
-COMMANDS: Final[dict[str, Callable[[Mapping[str, str]], int]]] = {"up": up, "check": check}
+COMMANDS: Final[dict[str, Callable[[Mapping[str, str]], int]]] = {
+    "up": up,
+    "demo": demo,
+    "smoke": smoke,
+    "check": check,
+}
 
 
 def main() -> int:

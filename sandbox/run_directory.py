@@ -39,11 +39,11 @@ class Secrets(NamedTuple):
 class RunDirectory:
     """``var/<name>``. Paths that programs are told are relative to the project's folder."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, published: str) -> None:
         self.name = name
-        self.published = ROOT / "var" / f"{name}.json"
         self.relative = Path("var", name)
         self.path = ROOT / self.relative
+        self.published = ROOT / published
         self.configuration = self.relative / "supervisord.conf"
         self.logs = self.path / "log"
         self.postgres = self.path / "postgres"
@@ -101,6 +101,10 @@ class RunDirectory:
             )
             write_privately(file, made._asdict())
         return Secrets(**json.loads(file.read_text()))
+
+
+UP: Final = RunDirectory("up", published="var/up.json")
+SMOKE: Final = RunDirectory("smoke", published="var/smoke/up.json")
 
 
 def write_privately(file: Path, content: object) -> None:

@@ -1,0 +1,135 @@
+"""What the drive orders, what goes wrong meanwhile, and how each order must end: one list, as data."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from sandbox.drive.bank import Fault
+from sandbox.drive.placing import (
+    Place,
+    broker_flushed_in_a_rush,
+    cancelled_after_confirmation,
+    cancelled_while_paying,
+    each_at_once,
+    same_request_again,
+    worker_killed_while_paying,
+)
+from sandbox.drive.shop import Cart, Product
+
+KILLED: Final = "worker killed while paying"
+SCARCE: Final = "LAMP-LAST"
+CARTS_FOR_SCARCE: Final = 12
+ENOUGH: Final = 100  # a shelf with less is not ordered from, so that nothing runs out by chance
+
+DECLINING_CARDS: Final = (
+    "pm_card_chargeDeclined",
+    "pm_card_chargeDeclinedInsufficientFunds",
+    "pm_card_chargeDeclinedLostCard",
+    "pm_card_chargeDeclinedExpiredCard",
+    "pm_card_chargeDeclinedIncorrectCvc",
+    "pm_card_chargeDeclinedProcessingError",
+)
+
+
+class Scenario(NamedTuple):
+    """Some carts that share a fate. A fault strikes their card only, so scenarios run together."""
+
+    name: str
+    carts: tuple[Cart, ...]
+    expected: Mapping[str, int]  # orders by outcome
+    place: Place = each_at_once
+    fault: Fault | None = None
+
+    @property
+    def is_invasive(self) -> bool:
+        """Tell whether it may only be played on a system that is ours: it harms something."""
+        harmful = (worker_killed_while_paying, broker_flushed_in_a_rush)
+        return self.fault is not None or self.place in harmful
+
+
+def scenarios(products: Mapping[str, Product]) -> list[Scenario]:
+    """Return the whole list for what is on the shelves now."""
+    shelves = itertools.cycle(
+        sorted(sku for sku, product in products.items() if product.available >= ENOUGH)
+    )
+    left = min(products[SCARCE].available, CARTS_FOR_SCARCE)
+    return [
+        Scenario("paid", _carts(shelves, 24), {"confirmed": 24}),
+        Scenario(
+            "card declined",
+            tuple(Cart(((next(shelves), 1),), card) for card in DECLINING_CARDS),
+            {"cancelled": len(DECLINING_CARDS)},
+        ),
+        Scenario(
+            "last items wanted by more",
+            (Cart(((SCARCE, 1),), "pm_card_visa"),) * CARTS_FOR_SCARCE,
+            {"confirmed": left, "cancelled": CARTS_FOR_SCARCE - left},
+        ),
+        Scenario(
+            "unknown payment method", _carts(shelves, 2, "pm_card_of_nobody"), {"cancelled": 2}
+        ),
+        Scenario(
+            "same request sent five times",
+            _carts(shelves, 3),
+            {"confirmed": 3},
+            same_request_again,
+        ),
+        Scenario(
+            "cancelled after confirmation",
+            _carts(shelves, 3, "pm_card_mastercard_debit"),
+            {"cancelled": 3},
+            cancelled_after_confirmation,
+        ),
+        *_with_a_failing_bank(shelves),
+        Scenario(
+            KILLED,
+            _carts(shelves, 1, "pm_card_jcb"),
+            {"confirmed": 1},
+            worker_killed_while_paying,
+            Fault("hold", times=1),
+        ),
+        Scenario(
+            "broker flushed in a rush",
+            _carts(shelves, 12, "pm_card_visa_debit"),
+            {"confirmed": 12},
+            broker_flushed_in_a_rush,
+        ),
+    ]
+
+
+def _with_a_failing_bank(shelves: Iterator[str]) -> list[Scenario]:
+    return [
+        Scenario(
+            "slow bank",
+            _carts(shelves, 5, "pm_card_mastercard"),
+            {"confirmed": 5},
+            fault=Fault("latency", latency_ms=2500),
+        ),
+        Scenario(
+            "charged, then no answer",
+            _carts(shelves, 3, "pm_card_amex"),
+            {"confirmed": 3},
+            fault=Fault("timeout_after"),
+        ),
+        Scenario(
+            "charged, then error 500",
+            _carts(shelves, 3, "pm_card_discover"),
+            {"confirmed": 3},
+            fault=Fault("error_after"),
+        ),
+        Scenario(
+            "cancelled while paying",
+            _carts(shelves, 3, "pm_card_diners"),
+            {"cancelled": 3},
+            cancelled_while_paying,
+            Fault("latency", latency_ms=1500),
+        ),
+    ]
+
+
+def _carts(shelves: Iterator[str], number: int, card: str = "pm_card_visa") -> tuple[Cart, ...]:
+    """Return carts of one to three different products."""
+    return tuple(
+        Cart(tuple((next(shelves), 1 + line) for line in range(1 + position % 3)), card)
+        for position in range(number)
+    )
