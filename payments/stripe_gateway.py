@@ -357,6 +357,9 @@ class _Transport(stripe.HTTPClient):
 
     def __init__(self) -> None:
         super().__init__()
+        self.reopen()
+
+    def reopen(self) -> None:
         self._connections = BankConnections(authorities=stripe.ca_bundle_path)
 
     def request(
@@ -374,19 +377,20 @@ class _Transport(stripe.HTTPClient):
             raise stripe.APIConnectionError(str(error)) from None  # type: ignore[no-untyped-call]  # the library leaves its errors untyped
 
 
+_transport = _Transport()
+# Two processes must not write to one connection.
+os.register_at_fork(after_in_child=_transport.reopen)
+
+
 def _client() -> stripe.StripeClient:
-    return _client_of_this_process(settings.STRIPE_API_KEY, settings.STRIPE_API_BASE)
+    return _client_of(settings.STRIPE_API_KEY, settings.STRIPE_API_BASE)
 
 
 @lru_cache(maxsize=1)
-def _client_of_this_process(api_key: str, api_base: str) -> stripe.StripeClient:
+def _client_of(api_key: str, api_base: str) -> stripe.StripeClient:
     return stripe.StripeClient(
         api_key,
         base_addresses={"api": api_base or stripe.DEFAULT_API_BASE},
-        http_client=_Transport(),
+        http_client=_transport,
         max_network_retries=0,
     )
-
-
-# Two processes must not write to one connection.
-os.register_at_fork(after_in_child=_client_of_this_process.cache_clear)

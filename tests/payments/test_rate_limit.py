@@ -1,0 +1,244 @@
+"""The limit on calls to the bank: one for all who share Redis, a small one of its own without."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.conf import settings as django_settings
+from pytest_django import Settings
+from redis import Redis
+
+from payments import rate_limit
+from payments.deadline import Deadline
+from payments.errors import BankBusy, DeadlinePassed
+from payments.rate_limit import RateLimit
+from tests.embedded_servers import EmbeddedServer, start_valkey
+
+SOON = timedelta(seconds=30)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a share: what is taken at once shows the limit itself."""
+    monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(0))
+
+
+@pytest.fixture
+def account() -> str:
+    return uuid4().hex
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server that the test may stop and suspend without its neighbours noticing."""
+    server = start_valkey(tmp_path)
+    yield server
+    server.stop()
+
+
+class SilentRedis:
+    """Takes connections, counts them and never says a word."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._taken: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._take)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+
+    @property
+    def connections(self) -> int:
+        return len(self._taken)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for each in (self._listener, *self._taken):
+            each.close()
+
+    def _take(self) -> None:
+        with suppress(OSError):
+            while True:
+                self._taken.append(self._listener.accept()[0])
+
+
+@pytest.fixture
+def silent_redis() -> Iterator[SilentRedis]:
+    redis = SilentRedis()
+    yield redis
+    redis.close()
+
+
+def limit(
+    account: str, redis_url: str, *, per_second: int = 1000, alone_per_second: int = 3
+) -> RateLimit:
+    return RateLimit(
+        account=account,
+        redis_url=redis_url,
+        per_second=per_second,
+        alone_per_second=alone_per_second,
+    )
+
+
+def url_of(server: EmbeddedServer) -> str:
+    return f"redis://127.0.0.1:{server.port}/0"
+
+
+def takes(limits: list[RateLimit], attempts: int) -> tuple[int, int]:
+    """How many of the attempts got a share, and in how many windows of a second at most."""
+    started, taken = time.monotonic(), 0
+    for attempt in range(attempts):
+        with suppress(BankBusy):
+            limits[attempt % len(limits)].acquire(Deadline.after(SOON))
+            taken += 1
+    return taken, int(time.monotonic() - started) + 1
+
+
+def test_two_processes_share_one_limit(impatient: None, account: str) -> None:
+    limits = [limit(account, django_settings.REDIS_URL, per_second=10) for _ in range(2)]
+
+    taken, windows = takes(limits, attempts=40)
+
+    assert 10 <= taken <= 10 * windows
+
+
+def test_accounts_do_not_share_a_limit(impatient: None) -> None:
+    limits = [limit(uuid4().hex, django_settings.REDIS_URL, per_second=10) for _ in range(2)]
+
+    taken, _ = takes(limits, attempts=20)
+
+    assert taken == 20
+
+
+def test_who_finds_the_limit_used_up_waits_for_a_share(
+    monkeypatch: pytest.MonkeyPatch, account: str
+) -> None:
+    monkeypatch.setattr(rate_limit, "PATIENCE", SOON)
+
+    taken, windows = takes([limit(account, django_settings.REDIS_URL, per_second=1)], attempts=3)
+
+    assert taken == 3
+    assert windows >= 3
+
+
+def test_waiting_for_a_share_ends_with_the_patience(
+    monkeypatch: pytest.MonkeyPatch, account: str
+) -> None:
+    monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(seconds=0.1))
+    closed = limit(account, django_settings.REDIS_URL, per_second=0)
+
+    with pytest.raises(BankBusy):
+        closed.acquire(Deadline.after(timedelta(hours=1)))
+
+
+def test_waiting_for_a_share_ends_with_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, account: str
+) -> None:
+    monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(hours=1))
+    closed = limit(account, django_settings.REDIS_URL, per_second=0)
+
+    with pytest.raises(BankBusy):
+        closed.acquire(Deadline.after(timedelta(seconds=0.1)))
+
+
+def test_a_passed_deadline_takes_no_share(impatient: None, account: str) -> None:
+    only_one = limit(account, django_settings.REDIS_URL, per_second=1)
+
+    with pytest.raises(DeadlinePassed):
+        only_one.acquire(Deadline.after(timedelta(0)))
+
+    only_one.acquire(Deadline.after(SOON))
+
+
+def test_without_redis_a_process_keeps_to_a_small_rate_of_its_own(
+    impatient: None, account: str, own_valkey: EmbeddedServer
+) -> None:
+    alone = limit(account, url_of(own_valkey), alone_per_second=3)
+    alone.acquire(Deadline.after(SOON))
+    own_valkey.stop()
+
+    taken, windows = takes([alone], attempts=20)
+
+    assert 3 <= taken <= 3 * windows
+
+
+def test_the_rate_without_redis_is_never_above_the_one_with_it(
+    impatient: None, account: str, own_valkey: EmbeddedServer
+) -> None:
+    alone = limit(account, url_of(own_valkey), per_second=2, alone_per_second=50)
+    own_valkey.stop()
+
+    taken, windows = takes([alone], attempts=20)
+
+    assert 2 <= taken <= 2 * windows
+
+
+def test_a_redis_that_does_not_answer_is_left_alone_for_a_while(
+    impatient: None,
+    account: str,
+    silent_redis: SilentRedis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(rate_limit, "REDIS_REST", timedelta(hours=1))
+    alone = limit(account, silent_redis.url, alone_per_second=3)
+
+    taken, windows = takes([alone], attempts=20)
+
+    assert 3 <= taken <= 3 * windows
+    assert silent_redis.connections == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_redis_that_answers_again_is_shared_again(
+    impatient: None, account: str, own_valkey: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "REDIS_REST", timedelta(seconds=0.1))
+    mine = limit(account, url_of(own_valkey), per_second=1000, alone_per_second=1)
+    os.kill(own_valkey.pid, signal.SIGSTOP)
+    try:
+        taken, windows = takes([mine], attempts=5)
+    finally:
+        os.kill(own_valkey.pid, signal.SIGCONT)
+    assert 1 <= taken <= windows
+
+    gives_up_at = time.monotonic() + SOON.total_seconds()
+    while takes([mine], attempts=10)[0] < 10:  # more than it has by itself
+        assert time.monotonic() < gives_up_at
+
+
+def test_no_limit_asks_nobody(settings: Settings, silent_redis: SilentRedis) -> None:
+    settings.STRIPE_CALLS_PER_SECOND = 0
+    settings.REDIS_URL = silent_redis.url
+
+    for _ in range(10):
+        rate_limit.acquire(Deadline.after(SOON))
+
+    assert silent_redis.connections == 0
+
+
+def test_the_limit_of_the_settings_is_kept_without_showing_the_key(
+    impatient: None, settings: Settings
+) -> None:
+    settings.STRIPE_API_KEY = f"sk_test_{uuid4().hex}"
+    settings.STRIPE_CALLS_PER_SECOND = 1
+    redis = Redis.from_url(django_settings.REDIS_URL, decode_responses=True)
+    redis.flushdb()
+
+    rate_limit.acquire(Deadline.after(SOON))
+    names = redis.keys("*")
+    redis.close()
+
+    assert len(names) == 1
+    assert settings.STRIPE_API_KEY not in names[0]

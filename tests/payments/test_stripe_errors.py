@@ -1,0 +1,265 @@
+"""The table of errors, row by row: what the gateway says of each way in which a bank can fail."""
+
+import threading
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from pytest_django import Settings
+
+from payments.bank import Intent, IntentStatus
+from payments.errors import (
+    AccessDenied,
+    BankBusy,
+    OutcomeUnknown,
+    PaymentError,
+    PaymentRefused,
+    RequestRejected,
+    UnexpectedState,
+)
+from payments.stripe_gateway import API_VERSION, RefundRefused
+from tests.payments.gateway_calls import (
+    asking,
+    authorized,
+    calls_since,
+    captured,
+    created,
+    gateway,
+    mark,
+    params,
+    refunded,
+    within,
+)
+from tests.sandbox_server import SandboxServer
+
+
+@pytest.mark.parametrize(
+    ("payment_method", "decline_code"),
+    [
+        ("pm_card_visa_chargeDeclined", "generic_decline"),
+        ("pm_card_visa_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+        ("pm_card_visa_chargeDeclinedExpiredCard", "expired_card"),
+        ("pm_card_authenticationRequired", "authentication_required"),
+    ],
+)
+def test_a_declined_card_is_refused_with_the_banks_reason(
+    bank: SandboxServer, payment_method: str, decline_code: str
+) -> None:
+    intent = created(payment_method)
+
+    with pytest.raises(PaymentRefused) as refused:
+        gateway.confirm_intent(intent.id, **asking())
+
+    assert refused.value.decline_code == decline_code
+    assert refused.value.intent == gateway.retrieve_intent(intent.id, deadline=within())
+    assert refused.value.intent.status is IntentStatus.REQUIRES_PAYMENT_METHOD
+    assert refused.value.intent.decline_code == decline_code
+    assert refused.value.intent.capturable_minor == 0
+
+
+def test_an_unknown_payment_method_is_refused(bank: SandboxServer) -> None:
+    with pytest.raises(PaymentRefused) as refused:
+        created("pm_never_seen")
+
+    assert refused.value.decline_code == "unknown_payment_method"
+    assert refused.value.intent is None
+
+
+Call = Callable[[Intent], object]
+
+WRONG_STATES: list[tuple[str, Callable[[], Intent], Call, IntentStatus]] = [
+    (
+        "confirm a cancelled one",
+        lambda: gateway.cancel_intent(created().id, **asking()),
+        lambda intent: gateway.confirm_intent(intent.id, **asking()),
+        IntentStatus.CANCELED,
+    ),
+    (
+        "capture an unconfirmed one",
+        created,
+        lambda intent: gateway.capture_intent(intent.id, amount_minor=1200, **asking()),
+        IntentStatus.REQUIRES_CONFIRMATION,
+    ),
+    (
+        "capture twice",
+        captured,
+        lambda intent: gateway.capture_intent(intent.id, amount_minor=1200, **asking()),
+        IntentStatus.SUCCEEDED,
+    ),
+    (
+        "cancel a captured one",
+        captured,
+        lambda intent: gateway.cancel_intent(intent.id, **asking()),
+        IntentStatus.SUCCEEDED,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "call", "status"),
+    [row[1:] for row in WRONG_STATES],
+    ids=[row[0] for row in WRONG_STATES],
+)
+def test_an_intent_in_another_state_is_told(
+    bank: SandboxServer, prepare: Callable[[], Intent], call: Call, status: IntentStatus
+) -> None:
+    intent = prepare()
+
+    with pytest.raises(UnexpectedState) as unexpected:
+        call(intent)
+
+    assert unexpected.value.intent.status is status
+    assert unexpected.value.intent == gateway.retrieve_intent(intent.id, deadline=within())
+
+
+def test_a_refund_of_what_was_refunded_is_told_from_a_bug(bank: SandboxServer) -> None:
+    intent = captured()
+    refunded(intent)
+
+    with pytest.raises(RefundRefused) as refused:
+        refunded(intent)
+
+    assert refused.value.code == "charge_already_refunded"
+    assert len(gateway.list_refunds(intent.id, deadline=within())) == 1
+
+
+FAULTS: list[tuple[str, type[PaymentError], int | None, IntentStatus]] = [
+    ("rate_limit", BankBusy, 429, IntentStatus.REQUIRES_CONFIRMATION),
+    ("lock_timeout", BankBusy, 429, IntentStatus.REQUIRES_CONFIRMATION),
+    ("conflict", BankBusy, 409, IntentStatus.REQUIRES_CONFIRMATION),
+    ("error_before", OutcomeUnknown, 500, IntentStatus.REQUIRES_CONFIRMATION),
+    ("error_after", OutcomeUnknown, 500, IntentStatus.REQUIRES_CAPTURE),
+    ("truncated_body", OutcomeUnknown, 200, IntentStatus.REQUIRES_CAPTURE),
+    ("reset_before", OutcomeUnknown, None, IntentStatus.REQUIRES_CONFIRMATION),
+    ("reset_after", OutcomeUnknown, None, IntentStatus.REQUIRES_CAPTURE),
+]
+
+
+@pytest.mark.parametrize(("fault", "expected", "status", "left_as"), FAULTS)
+def test_a_fault_is_never_taken_for_an_answer_and_never_repeated(
+    bank: SandboxServer,
+    fault: str,
+    expected: type[PaymentError],
+    status: int | None,
+    left_as: IntentStatus,
+) -> None:
+    intent = created()
+    rule = bank.add_fault("payment_intents.confirm", fault)
+    seen = mark(bank)
+
+    with pytest.raises(PaymentError) as raised:
+        gateway.confirm_intent(intent.id, **asking())
+
+    assert type(raised.value) is expected
+    assert bank.hits(rule) == 1
+    assert calls_since(bank, seen) == [("payment_intents.confirm", status)]
+    assert gateway.retrieve_intent(intent.id, deadline=within()).status is left_as
+
+
+@pytest.mark.parametrize("fault", ["timeout_before", "timeout_after"])
+def test_silence_ends_with_the_deadline(bank: SandboxServer, fault: str) -> None:
+    intent = created()
+    bank.add_fault("payment_intents.confirm", fault)
+    deadline = within(0.3)
+
+    with pytest.raises(OutcomeUnknown) as unknown:
+        gateway.confirm_intent(
+            intent.id, key=uuid4().hex, api_version=API_VERSION, deadline=deadline
+        )
+
+    assert str(unknown.value) == "confirm_intent: ReadTimeoutError"
+    assert time.monotonic() >= deadline.monotonic_seconds
+
+
+def test_a_saved_server_error_is_repeated_and_known_as_such(bank: SandboxServer) -> None:
+    intent, key = created(), uuid4().hex
+    rule = bank.add_fault("payment_intents.confirm", "error_after", times=1)
+    with pytest.raises(OutcomeUnknown) as first:
+        gateway.confirm_intent(intent.id, **asking(key))
+
+    with pytest.raises(OutcomeUnknown) as second:
+        gateway.confirm_intent(intent.id, **asking(key))
+
+    assert (first.value.replayed, second.value.replayed) == (False, True)
+    assert bank.hits(rule) == 1
+
+
+def test_the_same_key_gets_the_same_answer(bank: SandboxServer) -> None:
+    key = uuid4().hex
+
+    first = gateway.create_intent(params(), **asking(key))
+    second = gateway.create_intent(params(), **asking(key))
+
+    assert second == first
+
+
+def test_a_key_whose_first_call_is_still_running_is_busy(bank: SandboxServer) -> None:
+    intent, key = created(), uuid4().hex
+    rule = bank.add_fault("payment_intents.confirm", "hold", times=1)
+    first = threading.Thread(target=lambda: gateway.confirm_intent(intent.id, **asking(key)))
+    first.start()
+    gives_up_at = time.monotonic() + 30
+    while not bank.held(rule):
+        assert time.monotonic() < gives_up_at
+
+    with pytest.raises(BankBusy):
+        gateway.confirm_intent(intent.id, **asking(key))
+
+    bank.release(rule)
+    first.join()
+    assert (
+        gateway.retrieve_intent(intent.id, deadline=within()).status
+        is IntentStatus.REQUIRES_CAPTURE
+    )
+
+
+def test_other_parameters_under_a_key_are_rejected(bank: SandboxServer) -> None:
+    key = uuid4().hex
+    gateway.create_intent(params(amount_minor=1200), **asking(key))
+
+    with pytest.raises(RequestRejected, match="idempotency_error"):
+        gateway.create_intent(params(amount_minor=1300), **asking(key))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: gateway.create_intent({**params(), "colour": "blue"}, **asking()),
+        lambda: gateway.retrieve_intent("pi_never_seen", deadline=within()),
+        lambda: gateway.capture_intent(authorized().id, amount_minor=1201, **asking()),
+    ],
+    ids=["unknown parameter", "unknown intent", "more than was set aside"],
+)
+def test_a_request_that_makes_no_sense_is_rejected(
+    bank: SandboxServer, call: Callable[[], object]
+) -> None:
+    with pytest.raises(RequestRejected):
+        call()
+
+
+def test_a_key_that_the_bank_does_not_know_is_told(bank: SandboxServer, settings: Settings) -> None:
+    settings.STRIPE_API_KEY = ""
+
+    with pytest.raises(AccessDenied):
+        created()
+
+
+def test_a_bank_that_is_not_there_leaves_the_outcome_unknown(
+    bank: SandboxServer, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+
+    with pytest.raises(OutcomeUnknown, match="NewConnectionError"):
+        created()
+
+
+def test_a_bank_that_comes_back_is_reached_again(bank: SandboxServer) -> None:
+    intent = authorized()
+    bank.kill()
+    with pytest.raises(OutcomeUnknown):
+        gateway.retrieve_intent(intent.id, deadline=within())
+
+    bank.start()
+
+    assert gateway.retrieve_intent(intent.id, deadline=within()) == intent

@@ -1,0 +1,191 @@
+"""What each operation of the gateway does at the bank, and what keeps it from being asked."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+from pytest_django import Settings
+
+from payments.bank import IntentStatus, RefundStatus
+from payments.errors import BankBusy, CallInsideTransaction
+from tests.payments.gateway_calls import (
+    asking,
+    authorized,
+    calls_since,
+    captured,
+    created,
+    gateway,
+    mark,
+    params,
+    refunded,
+    within,
+)
+from tests.sandbox_server import SandboxServer
+
+
+def test_a_new_intent_holds_nothing(bank: SandboxServer) -> None:
+    intent = created()
+
+    assert intent.status is IntentStatus.REQUIRES_CONFIRMATION
+    assert (intent.amount_minor, intent.currency) == (1200, "eur")
+    assert (intent.capturable_minor, intent.received_minor) == (0, 0)
+    assert intent.metadata == {"order_id": "42"}
+    assert intent.decline_code == ""
+    assert abs(intent.created_at.timestamp() - bank.ledger()["now"]) < 60
+
+
+def test_a_confirmed_intent_holds_the_money_and_takes_none(bank: SandboxServer) -> None:
+    intent = authorized()
+
+    assert intent.status is IntentStatus.REQUIRES_CAPTURE
+    assert (intent.capturable_minor, intent.received_minor) == (1200, 0)
+
+
+def test_a_capture_takes_what_it_says_and_releases_the_rest(bank: SandboxServer) -> None:
+    intent = gateway.capture_intent(authorized().id, amount_minor=700, **asking())
+
+    assert intent.status is IntentStatus.SUCCEEDED
+    assert (intent.capturable_minor, intent.received_minor) == (0, 700)
+
+
+def test_a_cancelled_intent_holds_nothing_any_more(bank: SandboxServer) -> None:
+    intent = gateway.cancel_intent(authorized().id, **asking())
+
+    assert intent.status is IntentStatus.CANCELED
+    assert (intent.capturable_minor, intent.received_minor) == (0, 0)
+
+
+def test_an_intent_is_retrieved_as_it_is_now(bank: SandboxServer) -> None:
+    intent = authorized()
+
+    assert gateway.retrieve_intent(intent.id, deadline=within()) == intent
+
+
+def test_a_refund_is_described_and_found_again(bank: SandboxServer) -> None:
+    intent = captured()
+
+    refund = refunded(intent, amount_minor=500)
+
+    assert refund.status is RefundStatus.SUCCEEDED
+    assert (refund.intent_id, refund.amount_minor, refund.currency) == (intent.id, 500, "eur")
+    assert (refund.metadata, refund.failure_reason) == ({"refund_id": "7"}, "")
+    assert gateway.retrieve_refund(refund.id, deadline=within()) == refund
+    assert gateway.list_refunds(intent.id, deadline=within()) == [refund]
+
+
+def test_a_refund_that_fails_later_says_so(bank: SandboxServer) -> None:
+    refund = refunded(captured("pm_card_refundFail"))
+    bank.advance(3600)
+
+    failed = gateway.retrieve_refund(refund.id, deadline=within())
+
+    assert failed.status is RefundStatus.FAILED
+    assert failed.failure_reason != ""
+
+
+def test_an_intent_without_refunds_has_none(bank: SandboxServer) -> None:
+    assert gateway.list_refunds(captured().id, deadline=within()) == []
+
+
+def test_all_pages_of_a_window_are_listed_and_nothing_outside_it(bank: SandboxServer) -> None:
+    bank.advance(100)
+    before = created()
+    bank.advance(100)
+    with ThreadPoolExecutor(8) as threads:
+        inside = list(threads.map(lambda _: created(), range(250)))
+    bank.advance(100)
+    after = created()
+    seen = mark(bank)
+
+    listed = list(
+        gateway.list_intents(
+            created_from=before.created_at + timedelta(seconds=1),
+            created_before=after.created_at,
+            deadline=within(),
+        )
+    )
+
+    assert len(listed) == 250
+    assert {each.id for each in listed} == {each.id for each in inside}
+    assert calls_since(bank, seen) == [("payment_intents.list", 200)] * 3
+
+
+def test_a_window_without_an_end_reaches_to_the_newest(bank: SandboxServer) -> None:
+    bank.advance(100)
+    first, second = created(), created()
+
+    listed = gateway.list_intents(
+        created_from=first.created_at, created_before=None, deadline=within()
+    )
+
+    assert {each.id for each in listed} == {first.id, second.id}
+
+
+OPERATIONS: dict[str, Callable[[], object]] = {
+    "create_intent": lambda: gateway.create_intent(params(), **asking()),
+    "confirm_intent": lambda: gateway.confirm_intent("pi_1", **asking()),
+    "capture_intent": lambda: gateway.capture_intent("pi_1", amount_minor=1, **asking()),
+    "cancel_intent": lambda: gateway.cancel_intent("pi_1", **asking()),
+    "retrieve_intent": lambda: gateway.retrieve_intent("pi_1", deadline=within()),
+    "list_intents": lambda: list(
+        gateway.list_intents(created_from=datetime.now(UTC), created_before=None, deadline=within())
+    ),
+    "create_refund": lambda: gateway.create_refund("pi_1", amount_minor=1, metadata={}, **asking()),
+    "retrieve_refund": lambda: gateway.retrieve_refund("re_1", deadline=within()),
+    "list_refunds": lambda: gateway.list_refunds("pi_1", deadline=within()),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_no_operation_runs_inside_a_transaction(bank: SandboxServer, operation: str) -> None:
+    seen = mark(bank)
+
+    with transaction.atomic(), pytest.raises(CallInsideTransaction, match=operation):
+        OPERATIONS[operation]()
+
+    assert calls_since(bank, seen) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_no_operation_runs_with_a_session_in_a_transaction(
+    bank: SandboxServer, operation: str
+) -> None:
+    seen = mark(bank)
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+
+    with pytest.raises(CallInsideTransaction, match=operation):
+        OPERATIONS[operation]()
+
+    with connection.cursor() as cursor:
+        cursor.execute("ROLLBACK")
+    assert calls_since(bank, seen) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_bank_is_asked_again_once_the_transaction_is_over(bank: SandboxServer) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+    assert created().status is IntentStatus.REQUIRES_CONFIRMATION
+
+
+def ask_often() -> None:
+    for _ in range(1000):
+        created()
+
+
+def test_the_shared_rate_is_asked_before_each_call(bank: SandboxServer, settings: Settings) -> None:
+    settings.STRIPE_API_KEY = f"sk_test_{uuid4().hex}"
+    settings.STRIPE_CALLS_PER_SECOND = 1
+    seen = mark(bank)
+
+    with pytest.raises(BankBusy, match="our own limit"):
+        ask_often()
+
+    assert 1 <= len(bank.calls(seen)) < 1000
