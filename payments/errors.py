@@ -10,9 +10,12 @@ class PaymentError(Exception):
 class PaymentRefused(PaymentError):
     """The bank said no, and will say no again: nothing was held and nothing was taken."""
 
+    code = "payment_refused"
+
     def __init__(self, decline_code: str, *, intent: Intent | None = None) -> None:
         super().__init__(f"refused by the bank: {decline_code}")
         self.decline_code = decline_code
+        self.detail = decline_code
         self.intent = intent
 
 
@@ -51,3 +54,28 @@ class CallInsideTransaction(PaymentError):
 
 class DeadlinePassed(PaymentError):
     """No time was left to ask the bank. It was not asked."""
+
+
+class PaymentClosed(PaymentRefused):
+    """The payment was closed while it was being asked for: it must never be confirmed."""
+
+    def __init__(self) -> None:
+        super().__init__("closed")
+
+
+class AmountMismatch(PaymentError):
+    """The bank holds or took another sum than we asked for. A person has to look."""
+
+    def __init__(self, intent: Intent, *, expected_minor: int, currency: str) -> None:
+        super().__init__(
+            f"{intent.id}: {intent.capturable_minor} held and {intent.received_minor} taken, "
+            f"{intent.currency}; expected {expected_minor} {currency}"
+        )
+
+
+class RefundPending(PaymentError):
+    """The bank has accepted a refund, and the money has not gone back yet."""
+
+
+class RefundFailed(PaymentError):
+    """The bank could not give the money back. A person has to find another way."""

@@ -1,0 +1,28 @@
+"""The whole schedule in one table: which task, how often, and why.
+
+``manage.py synchronise_schedule`` writes it into django-celery-beat's tables, where operations
+may switch an entry off or change its period; what they changed is kept.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One periodic task. All are intervals: beat does not catch up on a missed time of day."""
+
+    name: str
+    task: str
+    every: timedelta
+    why: str
+
+
+SCHEDULE: tuple[Entry, ...] = (
+    Entry(
+        name="sagas: sweep",
+        task="sagas.sweep",
+        every=timedelta(seconds=3),
+        why="Finds runs whose message was lost or whose worker died; part of the 15 s to recover.",
+    ),
+)

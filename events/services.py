@@ -1,0 +1,37 @@
+"""Recording facts: the only writer of the outbox."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import connection
+
+from events.facts import Fact
+from events.models import OutboxEvent
+
+
+class NotInTransaction(Exception):
+    """A fact was about to be recorded apart from what makes it true."""
+
+
+def record(facts: Iterable[Fact]) -> None:
+    """Record ``facts`` in the caller's transaction: they are told if and only if it commits.
+
+    Raises NotInTransaction when there is none.
+    """
+    if not connection.in_atomic_block:
+        raise NotInTransaction
+    OutboxEvent.objects.bulk_create(
+        OutboxEvent(
+            name=fact.type.name,
+            version=fact.type.version,
+            key=fact.key,
+            correlation_id=fact.correlation_id,
+            payload=dict(fact.payload),
+        )
+        for fact in facts
+    )
+
+
+def facts_about(key: UUID) -> list[OutboxEvent]:
+    """Return what was recorded about ``key``, oldest first."""
+    return list(OutboxEvent.objects.filter(key=key).order_by("id"))

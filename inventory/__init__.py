@@ -1,0 +1,1 @@
+"""Products and stock: who holds how much of what, and every movement that led there."""

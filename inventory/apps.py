@@ -1,0 +1,7 @@
+"""Inventory as a Django app."""
+
+from django.apps import AppConfig
+
+
+class InventoryConfig(AppConfig):
+    name = "inventory"

@@ -1,0 +1,142 @@
+"""What is for sale, how much of it there is, who holds it, and how it came to be so."""
+
+from typing import ClassVar
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+
+class Product(models.Model):
+    """Something a shop sells. Prices are in minor units of the installation's currency."""
+
+    sku = models.CharField(
+        max_length=64, unique=True, validators=[RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    )
+    name = models.CharField(max_length=200)
+    price_minor = models.PositiveBigIntegerField()
+    # A withdrawn product stays, for the orders that name it, and can no longer be bought.
+    is_withdrawn = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(price_minor__gt=0), name="inventory_price_is_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.sku
+
+
+class Warehouse(models.Model):
+    """Where stock is kept. Reservations are served from the first one that has all of a line."""
+
+    code = models.CharField(max_length=32, unique=True)
+    name = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class StockLevel(models.Model):
+    """How much of one product one warehouse has. Only ``inventory.services`` writes the numbers."""
+
+    product = models.ForeignKey(Product, models.PROTECT, related_name="stock_levels")
+    warehouse = models.ForeignKey(Warehouse, models.PROTECT, related_name="stock_levels")
+    on_hand = models.PositiveBigIntegerField(default=0)
+    reserved = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["product", "warehouse"], name="inventory_one_level_per_warehouse"
+            ),
+            models.CheckConstraint(
+                condition=Q(reserved__lte=F("on_hand")), name="inventory_never_oversold"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product_id}@{self.warehouse_id}: {self.on_hand} ({self.reserved} reserved)"
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+
+class ReservationStatus(models.TextChoices):
+    HELD = "held"  # for an order that is being paid
+    CONFIRMED = "confirmed"  # for an order that is confirmed, until it is shipped
+    RELEASED = "released"  # final: back on the shelf
+
+
+class Reservation(models.Model):
+    """What one order line holds. Released by its order's saga alone, never by age.
+
+    The order and its line are named by their ids: inventory does not know orders.
+    """
+
+    order_id = models.UUIDField()
+    line_id = models.UUIDField()
+    stock_level = models.ForeignKey(StockLevel, models.PROTECT, related_name="reservations")
+    quantity = models.PositiveIntegerField()
+    status = models.CharField(
+        max_length=16, choices=ReservationStatus, default=ReservationStatus.HELD
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["line_id"], name="inventory_line_reserved_once"),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0), name="inventory_reservation_is_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=ReservationStatus.values),
+                name="inventory_reservation_status_known",
+            ),
+        ]
+        indexes: ClassVar = [
+            # Read by every step that confirms or releases an order's stock.
+            models.Index(fields=["order_id"], name="inventory_by_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.stock_level_id} for {self.order_id}: {self.status}"
+
+
+class MovementKind(models.TextChoices):
+    RECEIPT = "receipt"  # goods came in: on_hand grows
+    RESERVE = "reserve"  # an order line takes its share: reserved grows
+    RELEASE = "release"  # and gives it back: reserved shrinks
+
+
+class StockMovement(models.Model):
+    """One change of a stock level, and why. Append-only: the levels are the sums of these."""
+
+    stock_level = models.ForeignKey(StockLevel, models.PROTECT, related_name="movements")
+    kind = models.CharField(max_length=16, choices=MovementKind)
+    quantity = models.PositiveIntegerField()
+    line_id = models.UUIDField(null=True, blank=True)
+    note = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [
+            # Every movement of a line happens once, whatever is repeated.
+            models.UniqueConstraint(
+                fields=["line_id", "kind"],
+                condition=Q(line_id__isnull=False),
+                name="inventory_movement_once_per_line",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=MovementKind.RECEIPT, line_id__isnull=True)
+                | (~Q(kind=MovementKind.RECEIPT) & Q(line_id__isnull=False)),
+                name="inventory_movement_has_its_line",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.quantity} of {self.stock_level_id}"

@@ -1,0 +1,96 @@
+"""Orders at the desk: where each stands, for how long, and its whole story; nothing to edit."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from orders.models import Order, OrderLine, OrderTransition
+from orders.reasons import words
+from orders.timeline import timeline
+from sagas.admin import ReadOnly
+from sagas.services import flagged_runs
+
+
+class NeedsAttention(admin.SimpleListFilter):
+    title = "needs attention"
+    parameter_name = "needs_attention"
+
+    def lookups(self, *_: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002 - Django's signature
+        if self.value() is None:
+            return orders
+        return orders.filter(needs_attention=self.value() == "yes")
+
+
+class OrderLineInline(ReadOnly, admin.TabularInline[OrderLine, Order]):
+    model = OrderLine
+    fields = ("position", "sku", "name", "quantity", "unit_price_minor")
+    readonly_fields = fields
+    extra = 0
+
+
+class OrderTransitionInline(ReadOnly, admin.TabularInline[OrderTransition, Order]):
+    model = OrderTransition
+    fields = ("sequence", "source", "target", "cause", "actor", "at")
+    readonly_fields = fields
+    extra = 0
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnly, admin.ModelAdmin[Order]):
+    list_display = ("id", "status", "age", "needs_attention", "total", "customer", "reason")
+    list_filter = ("status", NeedsAttention, "reason", "created_at")
+    list_select_related = ("customer",)
+    search_fields = ("=id", "customer__username", "lines__sku")
+    ordering = ("-created_at",)
+    show_full_result_count = False
+    inlines = (OrderLineInline, OrderTransitionInline)
+    fields = (
+        "id",
+        "customer",
+        "status",
+        "needs_attention",
+        "age",
+        "total",
+        "payment_method",
+        "reason_in_words",
+        "story",
+    )
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        flagged = flagged_runs().filter(subject_id=OuterRef("pk"))
+        return super().get_queryset(request).annotate(needs_attention=Exists(flagged))
+
+    @admin.display(boolean=True, description="needs attention", ordering="needs_attention")
+    def needs_attention(self, order: Order) -> bool:
+        return bool(getattr(order, "needs_attention", False))
+
+    @admin.display(description="age", ordering="-created_at")
+    def age(self, order: Order) -> str:
+        return timesince(order.created_at, timezone.now())
+
+    @admin.display(description="total", ordering="total_minor")
+    def total(self, order: Order) -> str:
+        return f"{order.total_minor} {order.currency} (minor units)"
+
+    @admin.display(description="reason")
+    def reason_in_words(self, order: Order) -> str:
+        return words(order)
+
+    @admin.display(description="everything that happened")
+    def story(self, order: Order) -> SafeString:
+        rows = format_html_join(
+            "",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            ((each["at"], each["kind"], each["what"], each["detail"]) for each in timeline(order)),
+        )
+        return format_html("<table><tbody>{}</tbody></table>", rows)

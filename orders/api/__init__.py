@@ -1,0 +1,1 @@
+"""The storefront API: parse, call one service, show what came of it."""

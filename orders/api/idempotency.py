@@ -1,0 +1,96 @@
+"""Requests that a client may repeat: one effect for each of its keys.
+
+After draft-ietf-httpapi-idempotency-key-header-07, and as Stripe does it: the key is stored in
+the transaction of the effect, so there is never one without the other, and a request that failed
+leaves no trace of its key.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
+from rest_framework.request import Request
+
+from orders.api.problems import Problem
+from orders.models import IdempotencyRecord
+
+IN_FLIGHT_PATIENCE: Final = "1s"
+"""How long a repetition waits for the first request to end."""
+
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+_INSERT: Final = """
+    INSERT INTO orders_idempotencyrecord (customer_id, key, fingerprint, order_id)
+    VALUES (%s, %s, %s, %s)
+    ON CONFLICT (customer_id, key) DO NOTHING
+"""
+
+
+def key_of(request: Request) -> str:
+    """Return the request's key. Raises a Problem when there is none, or none that can be kept."""
+    # The draft has it in quotes; most clients send it bare.
+    key = request.headers.get("Idempotency-Key", "").strip().strip('"')
+    if not key:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "idempotency-key-missing",
+            "Send an Idempotency-Key header with a value of its own for each purpose.",
+        )
+    if not _KEY.fullmatch(key):
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "idempotency-key-invalid",
+            "An Idempotency-Key has 1 to 255 visible ASCII characters.",
+        )
+    return key
+
+
+def fingerprint_of(request: Request, body: Any) -> bytes:
+    """Return a digest of what is asked for; what a repetition must have in common."""
+    asked = json.dumps([request.method, request.path, body], sort_keys=True)
+    return hashlib.sha256(asked.encode()).digest()
+
+
+def once(request: Request, body: Any, order_id: UUID, act: Callable[[], object]) -> UUID | None:
+    """Run ``act`` unless the caller has used this key before; then return what it was about.
+
+    Of any number of equal requests at the same time one acts, and the others wait for it. Raises
+    a Problem for a key that was used for something else, or whose first request is still in
+    flight after a second. Whatever ``act`` raises undoes the key too.
+    """
+    key, fingerprint = key_of(request), fingerprint_of(request, body)
+    try:
+        with transaction.atomic():
+            if _take(request.user.pk, key, fingerprint, order_id):
+                act()
+                return None
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            "idempotency-key-in-flight",
+            "The first request with this Idempotency-Key is not done yet. Repeat it shortly.",
+        ) from None
+    earlier = IdempotencyRecord.objects.get(customer_id=request.user.pk, key=key)
+    if bytes(earlier.fingerprint) != fingerprint:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "This Idempotency-Key was used for another request.",
+        )
+    return earlier.order_id
+
+
+def _take(customer_id: int, key: str, fingerprint: bytes, order_id: UUID) -> bool:
+    """Store the key; False when it is there already. Waits for a transaction that stores it now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [IN_FLIGHT_PATIENCE])
+        cursor.execute(_INSERT, [customer_id, key, fingerprint, order_id])
+        return cursor.rowcount == 1

@@ -1,0 +1,104 @@
+"""Bodies as JSON that means one thing only, and nothing that we do not know."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import IO, Annotated, Any, Final, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from rest_framework.parsers import BaseParser
+
+from orders.api.problems import FieldError, Problem
+
+LARGEST_BODY: Final = 64 * 1024
+MOST_LINES: Final = 100
+MOST_OF_ONE_LINE: Final = 9_999
+
+
+class StrictJSONParser(BaseParser):
+    """JSON in UTF-8, of bounded size; no NaN, and no key twice in one object."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,  # noqa: ARG002 - REST framework's signature
+        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> Any:
+        raw = stream.read(LARGEST_BODY + 1)
+        if len(raw) > LARGEST_BODY:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "body-too-large",
+                f"A body may have {LARGEST_BODY} bytes.",
+            )
+        try:
+            return json.loads(raw, parse_constant=_refuse, object_pairs_hook=_without_repeats)
+        except (ValueError, RecursionError) as error:
+            raise malformed("The body is not JSON in UTF-8.") from error
+
+
+def malformed(detail: str) -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "malformed-request", detail)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise malformed(f"{constant} is not JSON.")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise malformed("An object has the same key twice.")
+    return found
+
+
+class Body(BaseModel):
+    """A request's body: types as they are, and no field beyond those declared."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CartLine(Body):
+    sku: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    quantity: Annotated[int, Field(ge=1, le=MOST_OF_ONE_LINE)]
+
+
+class NewOrder(Body):
+    """What a storefront sends to buy. Prices are ours, so it names none."""
+
+    items: Annotated[list[CartLine], Field(min_length=1, max_length=MOST_LINES)]
+    payment_method: Annotated[str, StringConstraints(pattern=r"^pm_[A-Za-z0-9_]{1,252}$")]
+
+    def quantities(self) -> dict[str, int]:
+        """How many of each SKU, in the order of first mention; one named twice is summed."""
+        totals: dict[str, int] = {}
+        for line in self.items:
+            totals[line.sku] = totals.get(line.sku, 0) + line.quantity
+        return totals
+
+
+class Nothing(Body):
+    """A body without any field."""
+
+
+B = TypeVar("B", bound=Body)
+
+
+def parse_body(kind: type[B], data: Any) -> B:
+    """Make a body of parsed JSON. Raises a Problem that points at every field that is wrong."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        errors = [FieldError(_pointer(each["loc"]), each["msg"]) for each in error.errors()]
+        raise invalid("The body is not what this endpoint takes.", errors) from None
+
+
+def invalid(detail: str, errors: list[FieldError]) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail, errors)
+
+
+def _pointer(path: tuple[int | str, ...]) -> str:
+    """Turn a path into a JSON pointer (RFC 6901)."""
+    return "".join(f"/{str(each).replace('~', '~0').replace('/', '~1')}" for each in path)

@@ -1,0 +1,114 @@
+"""The endpoints. Each parses, calls one service, and shows what came of it."""
+
+from collections.abc import Collection
+from functools import partial
+from http import HTTPStatus
+from uuid import UUID
+
+from django.urls import reverse
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+import inventory.services
+from orders.api.idempotency import once
+from orders.api.parsing import NewOrder, Nothing, invalid, parse_body
+from orders.api.problems import FieldError, not_found
+from orders.api.representations import order_as_json, product_as_json
+from orders.api.waiting import seconds_to_wait, watcher
+from orders.errors import TotalTooLarge, UnknownProducts
+from orders.models import Order, OrderLine
+from orders.services import cancel_order, place_order
+from orders.states import SETTLED, OrderStatus
+from orders.timeline import timeline
+from sagas.identifiers import new_id
+
+
+class Orders(APIView):
+    def post(self, request: Request) -> Response:
+        """Place an order: 202 when it is accepted, 201 when it settled within ``Prefer: wait``.
+
+        Repeating the request with the same Idempotency-Key gives the same order.
+        """
+        body = parse_body(NewOrder, request.data)
+        order_id = new_id()
+        place = partial(place_order, order_id, request.user, body.quantities(), body.payment_method)
+        try:
+            earlier = once(request, body.model_dump(), order_id, place)
+        except UnknownProducts as error:
+            raise _unknown_products(body, error) from None
+        except TotalTooLarge as error:
+            raise invalid(str(error), [FieldError("/items", "costs too much")]) from None
+        order = _own_order(request, earlier or order_id)
+        return _answer(request, order, SETTLED, replayed=earlier is not None)
+
+
+def _unknown_products(body: NewOrder, error: UnknownProducts) -> Exception:
+    errors = [
+        FieldError(f"/items/{position}/sku", f"{line.sku} is not for sale")
+        for position, line in enumerate(body.items)
+        if line.sku in error.skus
+    ]
+    return invalid("The cart has products that are not for sale.", errors)
+
+
+class OrderDetail(APIView):
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """Show one of the caller's orders."""
+        order = _own_order(request, order_id)
+        return Response(order_as_json(order, order.lines.all()))
+
+
+class Timeline(APIView):
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """Show everything that happened to one of the caller's orders, oldest first."""
+        return Response({"entries": timeline(_own_order(request, order_id))})
+
+
+class Cancellation(APIView):
+    def post(self, request: Request, order_id: UUID) -> Response:
+        """Cancel an order, whatever it is at: its money goes back and its stock on the shelf."""
+        body = parse_body(Nothing, request.data or {})
+        order = _own_order(request, order_id)
+        cancel = partial(
+            cancel_order,
+            order.pk,
+            reason="cancelled_by_customer",
+            actor=request.user.get_username(),
+        )
+        earlier = once(request, body.model_dump(), order.pk, cancel)
+        order.refresh_from_db()
+        return _answer(request, order, (OrderStatus.CANCELLED,), replayed=earlier is not None)
+
+
+class Products(APIView):
+    def get(self, _: Request) -> Response:
+        """Show what is for sale, and how much of it is available now."""
+        found = inventory.services.catalogue()
+        return Response({"results": [product_as_json(each) for each in found]})
+
+
+def _own_order(request: Request, order_id: UUID) -> Order:
+    """Return an order of the caller; what is somebody else's looks as if it never was."""
+    order = Order.objects.filter(pk=order_id, customer_id=request.user.pk).first()
+    if order is None:
+        raise not_found()
+    return order
+
+
+def _answer(
+    request: Request, order: Order, settled: Collection[str], *, replayed: bool
+) -> Response:
+    """Wait as long as the caller prefers, and show the order: 201 if it got there, else 202."""
+    if (seconds := seconds_to_wait(request)) and order.status not in settled:
+        watcher.wait(order.pk, settled, seconds)
+        order.refresh_from_db()
+    has_settled = bool(seconds) and order.status in settled
+    headers = {"Location": reverse("order", args=[order.pk])}
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    if not has_settled:
+        headers["Retry-After"] = "1"
+    status = HTTPStatus.CREATED if has_settled else HTTPStatus.ACCEPTED
+    lines = OrderLine.objects.filter(order=order)
+    return Response(order_as_json(order, lines), status=status, headers=headers)

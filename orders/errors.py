@@ -1,0 +1,33 @@
+"""What can go wrong with an order, as its callers tell it apart."""
+
+from uuid import UUID
+
+from orders.states import OrderStatus
+
+
+class OrderError(Exception):
+    """Anything that this app raises on purpose."""
+
+
+class IllegalTransition(OrderError):
+    """An order was to move to a state that cannot be reached from where it is."""
+
+    def __init__(self, order_id: UUID, source: str, target: OrderStatus) -> None:
+        super().__init__(f"order {order_id} cannot go from {source} to {target}")
+
+
+class UnknownProducts(OrderError):
+    """A cart names SKUs that are not for sale."""
+
+    def __init__(self, skus: list[str]) -> None:
+        super().__init__(f"not for sale: {', '.join(skus)}")
+        self.skus = skus
+
+
+class TotalTooLarge(OrderError):
+    """A cart costs more than the bank takes in one payment."""
+
+    def __init__(self, total_minor: int, largest_minor: int) -> None:
+        super().__init__(f"{total_minor} is more than {largest_minor}")
+        self.total_minor = total_minor
+        self.largest_minor = largest_minor

@@ -1,0 +1,171 @@
+"""Orders, their lines, and the log of every move between their states."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from orders.errors import IllegalTransition
+from orders.states import TRANSITIONS, OrderStatus
+from sagas.identifiers import new_id
+from sagas.row_sets import update_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an order moved: a stable code, its detail, and who asked (nobody when the saga did)."""
+
+    code: str
+    detail: str = ""
+    actor: str = ""
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def transition(self, causes: Mapping[UUID, Cause], target: OrderStatus) -> list["Order"]:
+        """Move orders to ``target`` and log each move, in the caller's transaction.
+
+        The only writer of ``Order.status``. An order that has the status already is a repetition,
+        and stays as it is; those that moved are returned. Raises IllegalTransition, with nothing
+        written, when one of the orders cannot get there.
+        """
+        locked = self.select_for_update(no_key=True).filter(pk__in=causes).order_by("pk")
+        orders = [each for each in locked if each.status != target]
+        moves = []
+        for order in orders:
+            source, cause = OrderStatus(order.status), causes[order.pk]
+            if target not in TRANSITIONS[source]:
+                raise IllegalTransition(order.pk, source, target)
+            order.status = target
+            order.version += 1
+            if target == OrderStatus.CANCELLING:
+                order.reason, order.reason_detail = cause.code, cause.detail
+            moves.append(
+                OrderTransition(
+                    order=order,
+                    sequence=order.version,
+                    source=source,
+                    target=target,
+                    cause=cause.code,
+                    actor=cause.actor,
+                )
+            )
+        update_rows(orders, ["status", "version", "reason", "reason_detail"])
+        OrderTransition.objects.bulk_create(moves)
+        return orders
+
+
+class Order(models.Model):
+    """What a customer ordered, at the prices of that moment. Amounts are in minor units."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders")
+    status = models.CharField(max_length=16, choices=OrderStatus, default=OrderStatus.PLACED)
+    # Counts the moves, so that the log can be seen to be whole.
+    version = models.PositiveIntegerField(default=0)
+    currency = models.CharField(max_length=3)
+    total_minor = models.PositiveBigIntegerField()
+    payment_method = models.CharField(max_length=255)
+    # Why it was cancelled: a code for programs (see orders.reasons for the words) and its detail.
+    reason = models.CharField(max_length=64, blank=True)
+    reason_detail = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status__in=OrderStatus.values), name="orders_status_known"
+            ),
+            models.CheckConstraint(condition=Q(total_minor__gt=0), name="orders_total_is_positive"),
+        ]
+        indexes: ClassVar = [
+            # Read by a customer's own list.
+            models.Index(fields=["customer", "-created_at"], name="orders_by_customer"),
+            # Read by the desk: the newest first, by status.
+            models.Index(fields=["status", "-created_at"], name="orders_by_status"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class OrderLine(models.Model):
+    """One product of an order. What it is called and costs is copied: the catalogue may change."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    # No index of its own: the unique constraint below begins with it.
+    order = models.ForeignKey(Order, models.PROTECT, related_name="lines", db_index=False)
+    position = models.PositiveSmallIntegerField()
+    sku = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    quantity = models.PositiveIntegerField()
+    unit_price_minor = models.PositiveBigIntegerField()
+
+    class Meta:
+        ordering: ClassVar = ["position"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order", "position"], name="orders_line_position"),
+            models.UniqueConstraint(fields=["order", "sku"], name="orders_sku_once_per_order"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="orders_quantity_is_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.sku}"
+
+
+class OrderTransition(models.Model):
+    """One move of one order. Append-only; written by ``OrderQuerySet.transition`` alone."""
+
+    # No index of its own: the unique constraint below begins with it.
+    order = models.ForeignKey(Order, models.PROTECT, related_name="transitions", db_index=False)
+    sequence = models.PositiveIntegerField()
+    source = models.CharField(max_length=16, choices=OrderStatus)
+    target = models.CharField(max_length=16, choices=OrderStatus)
+    cause = models.CharField(max_length=64)
+    # Who asked for it; empty when the saga did.
+    actor = models.CharField(max_length=150, blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering: ClassVar = ["sequence"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order", "sequence"], name="orders_moves_in_sequence"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} → {self.target}"
+
+
+class IdempotencyRecord(models.Model):
+    """What a request with a client's key did; written in the same transaction as its effect."""
+
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
+    )
+    key = models.CharField(max_length=255)
+    # SHA-256 of the method, the path and the body as it was understood.
+    fingerprint = models.BinaryField(max_length=32)
+    # What the request was about; from it the same answer is made again.
+    order = models.ForeignKey(Order, models.CASCADE, related_name="+", db_index=False)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["customer", "key"], name="orders_idempotency_key_once_per_customer"
+            ),
+        ]
+        indexes: ClassVar = [
+            # Read by whoever forgets old keys.
+            models.Index(fields=["created_at"], name="orders_keys_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

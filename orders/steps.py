@@ -1,0 +1,229 @@
+"""The steps that sagas of orders are made of, each with its compensation right below it.
+
+A local step acts on a batch of orders in one transaction; a remote one calls the bank for one
+order, between a transaction that writes down what it intends and one that records the answer.
+"""
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import inventory.services
+import payments.services
+from events.services import record
+from inventory.services import Demand
+from orders.facts import ORDER_CANCELLED, ORDER_CONFIRMATION_WITHDRAWN, ORDER_CONFIRMED
+from orders.models import Cause, Order, OrderLine
+from orders.states import OrderStatus
+from payments.errors import (
+    BankBusy,
+    DeadlinePassed,
+    OutcomeUnknown,
+    PaymentRefused,
+    RefundPending,
+)
+from payments.services import Charge
+from sagas.definition import Attempt, Batch, Output, RetryPolicy, local_step, remote_step
+
+CHECKOUT_QUEUE: Final = "checkout"
+SETTLEMENT_QUEUE: Final = "settlement"
+
+NOT_ACTED: Final = (BankBusy, DeadlinePassed)
+"""The bank did nothing: ask again."""
+
+WHILE_THE_CUSTOMER_WAITS: Final = RetryPolicy(
+    first=timedelta(milliseconds=500), longest=timedelta(seconds=20), attempts=8
+)
+"""About a minute of trying; then the order is turned back rather than left in the air."""
+
+UNTIL_IT_IS_DONE: Final = RetryPolicy(first=timedelta(seconds=1), longest=timedelta(minutes=5))
+"""For what has to succeed: captures and undos. Flagged for a person after some tries."""
+
+
+@local_step(queue=CHECKOUT_QUEUE)
+def reserve_stock(orders: Batch) -> None:
+    """Hold every line of each order; one that cannot be served whole is refused."""
+    demands: dict[UUID, list[Demand]] = defaultdict(list)
+    for line in OrderLine.objects.filter(order_id__in=orders.subject_ids).order_by(
+        "order", "position"
+    ):
+        demands[line.order_id].append(Demand(line.pk, line.sku, line.quantity))
+    short = inventory.services.reserve(demands, orders.correlation_ids)
+    for order_id, sku in short.items():
+        orders.refuse(order_id, "out_of_stock", sku)
+
+
+@reserve_stock.compensation
+def release_stock(orders: Batch) -> None:
+    """Put what each order holds back on the shelf."""
+    inventory.services.release(orders.correlation_ids)
+
+
+def intend_payment(orders: Batch) -> None:
+    """Write down what the bank is about to be asked for."""
+    payments.services.intend(
+        Charge(
+            order_id=order.pk,
+            correlation_id=orders.correlation_ids[order.pk],
+            amount_minor=order.total_minor,
+            currency=order.currency,
+            payment_method=order.payment_method,
+        )
+        for order in Order.objects.filter(pk__in=orders.subject_ids)
+    )
+
+
+def record_authorization(orders: Batch) -> None:
+    """Write down that the bank holds the money."""
+    payments.services.record_authorizations(orders.subject_ids)
+
+
+def close_the_door(orders: Batch) -> None:
+    """Before the bank is asked to cancel: no worker may confirm these payments any more."""
+    payments.services.begin_closing(orders.subject_ids)
+
+
+def record_closing(orders: Batch) -> None:
+    """Write down whether the payments were voided or refunded."""
+    payments.services.record_closings(orders.answers)
+
+
+@remote_step(
+    queue=CHECKOUT_QUEUE,
+    intend=intend_payment,
+    record=record_authorization,
+    refused_by=(PaymentRefused,),
+    transient=NOT_ACTED,
+    unknown=(OutcomeUnknown,),
+    retry=WHILE_THE_CUSTOMER_WAITS,
+)
+def authorize_payment(attempt: Attempt) -> Output:
+    """Have the customer's bank set the money aside, without taking it yet.
+
+    After a timeout nothing is assumed: the next attempt asks the bank what became of this one.
+    """
+    return payments.services.authorize(attempt.subject_id, attempt)
+
+
+@authorize_payment.remote_compensation(
+    intend=close_the_door,
+    record=record_closing,
+    transient=(*NOT_ACTED, RefundPending),
+    unknown=(OutcomeUnknown,),
+    retry=UNTIL_IT_IS_DONE,
+)
+def void_authorization(attempt: Attempt) -> Output:
+    """Cancel the payment at the bank, so that it can never charge, a declined one too.
+
+    If the money has moved meanwhile, it is refunded.
+    """
+    return payments.services.close(attempt.subject_id, attempt)
+
+
+@local_step(queue=CHECKOUT_QUEUE)
+def confirm_order(orders: Batch) -> None:
+    """Promise the order to its customer: its stock is held and its money is set aside."""
+    line_counts: dict[UUID, int] = defaultdict(int)
+    for order_id in OrderLine.objects.filter(order_id__in=orders.subject_ids).values_list(
+        "order_id", flat=True
+    ):
+        line_counts[order_id] += 1
+    causes = dict.fromkeys(orders.subject_ids, Cause("paid"))
+    confirmed = Order.objects.transition(causes, OrderStatus.CONFIRMED)
+    inventory.services.confirm(line_counts)
+    record(
+        ORDER_CONFIRMED.of(
+            order.pk,
+            orders.correlation_ids[order.pk],
+            {"total_minor": order.total_minor, "currency": order.currency},
+        )
+        for order in confirmed
+    )
+
+
+@confirm_order.compensation
+def withdraw_confirmation(orders: Batch) -> None:
+    """Tell whoever heard of the confirmation that it no longer holds."""
+    record(
+        ORDER_CONFIRMATION_WITHDRAWN.of(
+            each.subject_id,
+            each.correlation_id,
+            {"reason": each.reason.code if each.reason else ""},
+        )
+        for each in orders.members.values()
+    )
+
+
+def record_capture(orders: Batch) -> None:
+    """Write down that the money has been taken."""
+    payments.services.record_captures(orders.subject_ids)
+
+
+@remote_step(
+    queue=SETTLEMENT_QUEUE,
+    record=record_capture,
+    refused_by=(PaymentRefused,),
+    transient=NOT_ACTED,
+    unknown=(OutcomeUnknown,),
+    retry=UNTIL_IT_IS_DONE,
+)
+def capture_payment(attempt: Attempt) -> Output:
+    """Take the money that was set aside. Refused only if the authorization is no more."""
+    return payments.services.capture(attempt.subject_id, attempt)
+
+
+@capture_payment.remote_compensation(
+    intend=close_the_door,
+    record=record_closing,
+    transient=(*NOT_ACTED, RefundPending),
+    unknown=(OutcomeUnknown,),
+    retry=UNTIL_IT_IS_DONE,
+)
+def refund_payment(attempt: Attempt) -> Output:
+    """Give back what was taken; where nothing was, cancel the payment at the bank."""
+    return payments.services.close(attempt.subject_id, attempt)
+
+
+@remote_step(
+    queue=SETTLEMENT_QUEUE,
+    intend=close_the_door,
+    record=record_closing,
+    transient=(*NOT_ACTED, RefundPending),
+    unknown=(OutcomeUnknown,),
+    retry=UNTIL_IT_IS_DONE,
+)
+def return_payment(attempt: Attempt) -> Output:
+    """Give the money of a cancelled order back. It cannot be refused: it is tried until done."""
+    return payments.services.close(attempt.subject_id, attempt)
+
+
+@local_step(queue=SETTLEMENT_QUEUE)
+def restock(orders: Batch) -> None:
+    """Put the stock of a cancelled order back on the shelf."""
+    inventory.services.release(orders.correlation_ids)
+
+
+@local_step(queue=SETTLEMENT_QUEUE)
+def close_order(orders: Batch) -> None:
+    """Call the order cancelled, now that nothing of it is held or taken."""
+    mark_cancelled(orders)
+
+
+def begin_cancelling(orders: Batch) -> None:
+    """Show the customer, as soon as it is known, that the order will not be, and why."""
+    causes = {
+        each.subject_id: Cause(each.reason.code, each.reason.detail, each.actor)
+        for each in orders.members.values()
+        if each.reason is not None
+    }
+    Order.objects.transition(causes, OrderStatus.CANCELLING)
+
+
+def mark_cancelled(orders: Batch) -> None:
+    """Move the orders to their end: nothing held, nothing taken."""
+    causes = dict.fromkeys(orders.subject_ids, Cause("undone"))
+    record(
+        ORDER_CANCELLED.of(order.pk, orders.correlation_ids[order.pk], {"reason": order.reason})
+        for order in Order.objects.transition(causes, OrderStatus.CANCELLED)
+    )

@@ -1,0 +1,294 @@
+"""The calls to the bank: authorize, capture and close one order's payment.
+
+Each may be made again at any time, by any worker, after any crash or timeout:
+
+* the PaymentIntent is created unconfirmed and its id stored before it is confirmed, so a create
+  that got lost cannot charge anyone, and everything later asks about *that id*;
+* whatever an earlier attempt left unknown is looked up first, never guessed;
+* closing cancels the intent at the bank. From then on no confirmation of it can succeed, however
+  late a sleeping worker sends one; if the cancel comes too late, the money is refunded.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Final, TypeVar
+from uuid import UUID
+
+from payments.bank import BankRefund, Intent, IntentStatus, RefundStatus
+from payments.deadline import Deadline
+from payments.errors import (
+    AmountMismatch,
+    BankBusy,
+    OutcomeUnknown,
+    PaymentClosed,
+    PaymentRefused,
+    RefundFailed,
+    RefundPending,
+    UnexpectedState,
+)
+from payments.models import Payment, Refund
+from payments.states import PaymentStatus
+from payments.stripe_gateway import RefundRefused, StripeGateway
+from sagas.definition import Attempt, Output
+
+T = TypeVar("T")
+
+SAVED_ERRORS_BEFORE_LOOKING: Final = 2
+"""Repeats of one saved 5xx, so three equal answers, before we look and take the next key."""
+
+LOOKING_BACK: Final = timedelta(minutes=5)
+"""How much earlier than ours the bank's clock may put the creation of an intent."""
+
+gateway = StripeGateway()
+
+
+def authorize(order_id: UUID, attempt: Attempt) -> Output:
+    """Have the bank set the order's money aside, and return what it holds.
+
+    Raises PaymentRefused when it will not, BankBusy and OutcomeUnknown when it is to be asked
+    again, AmountMismatch when it holds another sum than it was asked for.
+    """
+    deadline = Deadline.after(attempt.budget)
+    payment = Payment.objects.filter(order_id=order_id).latest("created_at")
+    if payment.closed_at is not None:
+        raise PaymentClosed
+    if payment.intent_id is None:
+        intent = _create(payment, attempt, deadline)
+    else:
+        intent = gateway.retrieve_intent(payment.intent_id, deadline=deadline)
+        _take_next_key_if_stuck(payment)
+    if intent.status == IntentStatus.REQUIRES_CONFIRMATION:
+        intent = _ask_or_look(payment, "confirm", partial(_confirm, payment, intent.id, deadline))
+    _judge_authorization(payment, intent)
+    return {"intent_id": intent.id, "status": intent.status, "amount_minor": payment.amount_minor}
+
+
+def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> Intent:
+    """Create the intent, or find the one that an unanswered create left, and store its id."""
+    intent = None
+    if payment.saved_errors >= SAVED_ERRORS_BEFORE_LOOKING:
+        intent = _find_created(payment, deadline)
+        if intent is None:
+            _take_next_key_if_stuck(payment)
+    if intent is None:
+        intent = _ask(
+            payment,
+            "create",
+            lambda key: gateway.create_intent(
+                payment.params, key=key, api_version=payment.api_version, deadline=deadline
+            ),
+        )
+    if not attempt.checkpoint(partial(_store_intent_id, payment, intent.id)):
+        # Closed since we asked. Nobody will ever look for this intent: cancel it here.
+        _cancel(payment, intent.id, deadline, payment.idempotency_key("cancel"))
+        raise PaymentClosed
+    return intent
+
+
+def _find_created(payment: Payment, deadline: Deadline) -> Intent | None:
+    intents = gateway.list_intents(
+        created_from=payment.created_at - LOOKING_BACK, created_before=None, deadline=deadline
+    )
+    mine = str(payment.pk)
+    return next((each for each in intents if each.metadata.get("payment_id") == mine), None)
+
+
+def _store_intent_id(payment: Payment, intent_id: str) -> bool:
+    """Store the id unless the payment has been closed; True if it is stored."""
+    stored = Payment.objects.filter(pk=payment.pk, closed_at__isnull=True).update(
+        intent_id=intent_id
+    )
+    return stored == 1
+
+
+def _judge_authorization(payment: Payment, intent: Intent) -> None:
+    """Raise unless the bank holds, or has taken, exactly what the order costs."""
+    match intent.status:
+        case IntentStatus.REQUIRES_CAPTURE | IntentStatus.SUCCEEDED:
+            _check_amount(payment, intent, intent.capturable_minor + intent.received_minor)
+        case IntentStatus.REQUIRES_PAYMENT_METHOD:
+            raise PaymentRefused(intent.decline_code or "declined", intent=intent)
+        case IntentStatus.REQUIRES_ACTION:
+            raise PaymentRefused("authentication_required", intent=intent)
+        case IntentStatus.CANCELED:
+            raise PaymentRefused("canceled", intent=intent)
+        case IntentStatus.PROCESSING | IntentStatus.REQUIRES_CONFIRMATION:
+            raise BankBusy(f"{intent.id} is {intent.status}")
+
+
+def capture(order_id: UUID, attempt: Attempt) -> Output:
+    """Take the money that was set aside, and return how much.
+
+    Raises PaymentRefused when the authorization is no more, otherwise as ``authorize``.
+    """
+    deadline = Deadline.after(attempt.budget)
+    payment = Payment.objects.filter(order_id=order_id).latest("created_at")
+    intent_id = _known_id(payment)
+    intent = None
+    if attempt.number > 1:
+        intent = gateway.retrieve_intent(intent_id, deadline=deadline)
+        _take_next_key_if_stuck(payment)
+    if intent is None or intent.status == IntentStatus.REQUIRES_CAPTURE:
+        intent = _ask_or_look(payment, "capture", partial(_capture, payment, intent_id, deadline))
+    if intent.status == IntentStatus.CANCELED:
+        raise PaymentRefused("authorization_expired", intent=intent)
+    if intent.status != IntentStatus.SUCCEEDED:
+        raise BankBusy(f"{intent.id} is {intent.status}")
+    _check_amount(payment, intent, intent.received_minor)
+    return {"intent_id": intent.id, "received_minor": intent.received_minor}
+
+
+def close(order_id: UUID, attempt: Attempt) -> Output:
+    """Make sure that none of the order's money is held or taken any more, for good.
+
+    To be called once ``closed_at`` is set on its payments. Returns how each payment ended. Raises
+    RefundPending until the money is back, RefundFailed when the bank could not give it back.
+    """
+    deadline = Deadline.after(attempt.budget)
+    ended = [
+        _close(payment, attempt, deadline) for payment in Payment.objects.filter(order_id=order_id)
+    ]
+    return {"payments": ended}
+
+
+def _close(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
+    if payment.status in (PaymentStatus.VOIDED, PaymentStatus.REFUNDED):
+        return {"payment_id": str(payment.pk), "status": payment.status}
+    decline_code = ""
+    status = PaymentStatus.VOIDED
+    # Without a stored id nothing was ever confirmed, and closed_at keeps it that way.
+    if payment.intent_id is not None:
+        cancel = partial(_cancel, payment, payment.intent_id, deadline)
+        if attempt.number > 1:
+            _take_next_key_if_stuck(payment)
+        intent = _ask_or_look(payment, "cancel", cancel)
+        decline_code = intent.decline_code
+        if intent.status == IntentStatus.SUCCEEDED:
+            _refund(payment, intent, attempt, deadline)
+            status = PaymentStatus.REFUNDED
+        elif intent.status != IntentStatus.CANCELED:
+            raise BankBusy(f"{intent.id} is {intent.status}")
+    return {"payment_id": str(payment.pk), "status": status, "decline_code": decline_code}
+
+
+def _refund(payment: Payment, intent: Intent, attempt: Attempt, deadline: Deadline) -> None:
+    """Give everything back that was taken; return only once it has arrived.
+
+    Our refund's id is in the metadata of the bank's: one whose answer got lost is found again.
+    """
+    refund = attempt.checkpoint(partial(_intend_refund, payment, intent.received_minor))
+    all_refunds = gateway.list_refunds(intent.id, deadline=deadline)
+    ours = (each for each in all_refunds if each.metadata.get("refund_id") == str(refund.pk))
+    found = next(ours, None)
+    if found is None:
+        try:
+            found = _ask(
+                payment,
+                "refund",
+                lambda key: gateway.create_refund(
+                    intent.id,
+                    amount_minor=refund.amount_minor,
+                    metadata={"refund_id": str(refund.pk), **_ownership(payment)},
+                    key=key,
+                    api_version=payment.api_version,
+                    deadline=deadline,
+                ),
+            )
+        except RefundRefused:
+            if _sum_returned(all_refunds) < intent.received_minor:
+                raise
+            return  # Somebody has given it all back already, at the bank's own desk.
+    attempt.checkpoint(partial(_note_refund, refund, found))
+    if found.status in (RefundStatus.FAILED, RefundStatus.CANCELED):
+        raise RefundFailed(f"{found.id} {found.status}: {found.failure_reason}")
+    if found.status != RefundStatus.SUCCEEDED:
+        raise RefundPending(f"{found.id} is {found.status}")
+
+
+def _intend_refund(payment: Payment, amount_minor: int) -> Refund:
+    refund, _ = Refund.objects.get_or_create(
+        payment=payment, defaults={"amount_minor": amount_minor, "currency": payment.currency}
+    )
+    return refund
+
+
+def _note_refund(refund: Refund, found: BankRefund) -> None:
+    Refund.objects.filter(pk=refund.pk).update(status=found.status, bank_refund_id=found.id)
+
+
+def _sum_returned(refunds: list[BankRefund]) -> int:
+    return sum(each.amount_minor for each in refunds if each.status == RefundStatus.SUCCEEDED)
+
+
+def _ownership(payment: Payment) -> dict[str, str]:
+    """What marks an object at the bank as ours."""
+    metadata: dict[str, str] = payment.params["metadata"]
+    return metadata
+
+
+# -- asking ----------------------------------------------------------------------------------
+
+
+def _confirm(payment: Payment, intent_id: str, deadline: Deadline, key: str) -> Intent:
+    return gateway.confirm_intent(
+        intent_id, key=key, api_version=payment.api_version, deadline=deadline
+    )
+
+
+def _capture(payment: Payment, intent_id: str, deadline: Deadline, key: str) -> Intent:
+    return gateway.capture_intent(
+        intent_id,
+        amount_minor=payment.amount_minor,
+        key=key,
+        api_version=payment.api_version,
+        deadline=deadline,
+    )
+
+
+def _cancel(payment: Payment, intent_id: str, deadline: Deadline, key: str) -> Intent:
+    return gateway.cancel_intent(
+        intent_id, key=key, api_version=payment.api_version, deadline=deadline
+    )
+
+
+def _ask_or_look(payment: Payment, operation: str, call: Callable[[str], Intent]) -> Intent:
+    """Make a call; where the intent is not in a state for it, return the intent as it is."""
+    try:
+        return _ask(payment, operation, call)
+    except UnexpectedState as error:
+        return error.intent
+
+
+def _ask(payment: Payment, operation: str, call: Callable[[str], T]) -> T:
+    """Make a call under the payment's key for ``operation``, counting repeats of saved errors."""
+    try:
+        return call(payment.idempotency_key(operation))
+    except OutcomeUnknown as error:
+        if error.replayed:
+            Payment.objects.filter(pk=payment.pk).update(saved_errors=payment.saved_errors + 1)
+        raise
+
+
+def _take_next_key_if_stuck(payment: Payment) -> None:
+    """Stop repeating a key under which the bank has saved an error, and take the next one.
+
+    Never blindly: the caller has looked for what the earlier key may have done, or repeats an
+    operation that the intent's own state lets happen only once.
+    """
+    if payment.saved_errors < SAVED_ERRORS_BEFORE_LOOKING:
+        return
+    payment.key_generation += 1
+    payment.saved_errors = 0
+    payment.save(update_fields=["key_generation", "saved_errors"])
+
+
+def _known_id(payment: Payment) -> str:
+    if payment.intent_id is None:
+        raise PaymentRefused("never_authorized")
+    return payment.intent_id
+
+
+def _check_amount(payment: Payment, intent: Intent, amount_minor: int) -> None:
+    if (amount_minor, intent.currency) != (payment.amount_minor, payment.currency):
+        raise AmountMismatch(intent, expected_minor=payment.amount_minor, currency=payment.currency)

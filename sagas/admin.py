@@ -1,0 +1,68 @@
+"""The journal at the desk: to be read, not edited; one action, "retry now"."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from sagas.models import SagaRun, StepRecord
+from sagas.services import retry_now
+
+
+class ReadOnly:
+    """For rows that have another writer: editing them here would lie."""
+
+    def has_add_permission(self, *_: Any, **__: Any) -> bool:
+        return False
+
+    def has_change_permission(self, *_: Any, **__: Any) -> bool:
+        return False
+
+    def has_delete_permission(self, *_: Any, **__: Any) -> bool:
+        return False
+
+
+class StepRecordInline(ReadOnly, admin.TabularInline[StepRecord, SagaRun]):
+    model = StepRecord
+    ordering = ("id",)
+    fields = (
+        "step",
+        "direction",
+        "attempt",
+        "outcome",
+        "error",
+        "detail",
+        "output",
+        "fence",
+        "started_at",
+        "ended_at",
+        "not_before",
+    )
+    readonly_fields = fields
+    extra = 0
+
+
+@admin.register(SagaRun)
+class SagaRunAdmin(ReadOnly, admin.ModelAdmin[SagaRun]):
+    list_display = (
+        "id",
+        "saga",
+        "subject_id",
+        "status",
+        "step",
+        "tries",
+        "wake_at",
+        "needs_attention",
+    )
+    list_filter = ("needs_attention", "status", "saga", "step")
+    search_fields = ("=id", "=subject_id")
+    ordering = ("-created_at",)
+    show_full_result_count = False
+    inlines = (StepRecordInline,)
+    actions = ("retry_now",)
+
+    @admin.action(description="Retry now", permissions=["view"])
+    def retry_now(self, request: HttpRequest, runs: QuerySet[SagaRun]) -> None:
+        queued = sum(retry_now(run.pk) for run in runs)
+        self.message_user(request, f"{queued} runs queued.", messages.SUCCESS)

@@ -1,0 +1,25 @@
+"""What the engine raises: definitions that cannot be kept, and workers that came too late."""
+
+from uuid import UUID
+
+
+class SagaError(Exception):
+    """Anything that the engine raises on purpose."""
+
+
+class DefinitionError(SagaError):
+    """A saga that could not be undone or could not be finished; it does not import."""
+
+
+class UnknownSaga(SagaError):
+    """No definition with this name and version is registered."""
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(f"saga {name} version {version} is not registered")
+
+
+class LeaseLost(SagaError):
+    """Another worker has taken the run over. Whatever this one was about to write is void."""
+
+    def __init__(self, run_id: UUID, fence: int) -> None:
+        super().__init__(f"run {run_id} has moved on from fence {fence}")

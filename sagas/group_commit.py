@@ -1,0 +1,89 @@
+"""Runs that wait at the same moment share a transaction; one alone waits for nobody."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class _Ticket(Generic[Item, Result]):
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.leads = False
+        self.woken = threading.Event()
+        self.result: Result | None = None
+        self.error: BaseException | None = None
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Leader and followers among the threads of one process (as in PostgreSQL's own WAL writer).
+
+    The first to come carries everything that waits when it begins; whoever comes while it works
+    waits for the next round, which the first of them leads. A group that fails is carried out
+    again one by one, so a bad item spoils nobody else's.
+    """
+
+    def __init__(
+        self,
+        together: Callable[[list[Item]], list[Result]],
+        alone: Callable[[Item], Result],
+        limit: int = 50,
+    ) -> None:
+        self._together = together
+        self._alone = alone
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._waiting: list[_Ticket[Item, Result]] = []
+        self._busy = False
+
+    def submit(self, item: Item) -> Result:
+        """Have ``item`` carried out, and return its result or raise its error."""
+        ticket = _Ticket[Item, Result](item)
+        with self._lock:
+            self._waiting.append(ticket)
+            ticket.leads = not self._busy
+            self._busy = True
+        if not ticket.leads:
+            ticket.woken.wait()
+        if ticket.leads:
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.result  # type: ignore[return-value]  # set whenever error is not
+
+    def _lead(self) -> None:
+        with self._lock:
+            group = self._waiting[: self._limit]
+            del self._waiting[: self._limit]
+        try:
+            self._carry_out(group)
+        finally:
+            self._hand_over()
+            for ticket in group:
+                ticket.woken.set()
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].woken.set()
+            else:
+                self._busy = False
+
+    def _carry_out(self, group: list[_Ticket[Item, Result]]) -> None:
+        if len(group) > 1:
+            try:
+                results = self._together([each.item for each in group])
+            except Exception:  # noqa: BLE001 - each item's own error is found below
+                results = None
+            if results is not None:
+                for ticket, result in zip(group, results, strict=True):
+                    ticket.result = result
+                return
+        for ticket in group:
+            try:
+                ticket.result = self._alone(ticket.item)
+            except BaseException as error:  # noqa: BLE001 - raised where the ticket was drawn
+                ticket.error = error

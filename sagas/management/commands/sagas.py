@@ -1,0 +1,84 @@
+"""The engine from the command line: look at runs, and move what stands still."""
+
+import json
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, close_old_connections
+
+from sagas.dispatch import publisher
+from sagas.models import LIVE, SagaRun
+from sagas.services import attempts_for, retry_now
+from sagas.sweep import sweep
+
+
+class Command(BaseCommand):
+    help = "show | retry | sweep | watch"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        commands = parser.add_subparsers(dest="command", required=True)
+        show = commands.add_parser("show", help="the runs that are live, or one subject's journal")
+        show.add_argument("subject", nargs="?", type=UUID)
+        retry = commands.add_parser("retry", help="forget a run's back-off and flag, and queue it")
+        retry.add_argument("run", type=UUID)
+        commands.add_parser("sweep", help="queue every run whose time to wake has passed, once")
+        watch = commands.add_parser(
+            "watch", help="sweep until stopped; needs neither beat nor Redis to find what stalled"
+        )
+        watch.add_argument("--every", type=float, default=3.0, help="seconds between two sweeps")
+
+    def handle(self, *_: Any, command: str, **options: Any) -> None:
+        match command:
+            case "show" if options["subject"]:
+                self._show_subject(options["subject"])
+            case "show":
+                self._show_live()
+            case "retry":
+                self._retry(options["run"])
+            case "sweep":
+                self.stdout.write(f"queued {sweep()} runs")
+                publisher.flush()
+            case "watch":
+                self._watch(options["every"])
+
+    def _show_live(self) -> None:
+        for run in SagaRun.objects.filter(status__in=LIVE).order_by("created_at"):
+            flag = f"  NEEDS ATTENTION: {run.attention_reason}" if run.needs_attention else ""
+            self.stdout.write(
+                f"{run.pk}  {run.saga}  {run.status}  {run.step or '-'}  tries {run.tries}"
+                f"  wakes {run.wake_at:%H:%M:%S}{flag}"
+            )
+
+    def _show_subject(self, subject_id: UUID) -> None:
+        for each in attempts_for(subject_id):
+            self.stdout.write(
+                f"{each.started_at:%H:%M:%S.%f}  {each.name} #{each.number}  {each.outcome}"
+                f"  {each.error} {each.detail}".rstrip()
+            )
+
+    def _retry(self, run_id: UUID) -> None:
+        if not retry_now(run_id):
+            raise CommandError(f"no live run {run_id}")
+        publisher.flush()
+        self.stdout.write(f"queued {run_id}")
+
+    def _watch(self, every: float) -> None:
+        """Sweep at a steady pace; a database that is down is waited for."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        while not stop.is_set():
+            close_old_connections()
+            try:
+                queued = sweep()
+            except DatabaseError as error:
+                self.stderr.write(json.dumps({"event": "sweep.failed", "error": str(error)}))
+            else:
+                if queued:
+                    self.stdout.write(json.dumps({"event": "sweep", "queued": queued}))
+                    self.stdout.flush()
+            stop.wait(every)

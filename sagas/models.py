@@ -1,0 +1,149 @@
+"""The journal: what each run has asked for, what came of it, and when it wakes again."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from sagas.identifiers import new_id
+
+
+class RunStatus(models.TextChoices):
+    RUNNING = "running"  # on its way forward
+    COMPENSATING = "compensating"  # on its way back, and never forward again
+    COMPLETED = "completed"  # final: every step is done
+    COMPENSATED = "compensated"  # final: everything that was done is undone
+
+
+LIVE = (RunStatus.RUNNING, RunStatus.COMPENSATING)
+
+
+class Direction(models.TextChoices):
+    FORWARD = "forward"  # the step's action
+    BACK = "back"  # its compensation
+
+
+class Outcome(models.TextChoices):
+    STARTED = "started"  # asked for; the answer is not known yet
+    DONE = "done"  # answered yes
+    REFUSED = "refused"  # answered no
+    TRANSIENT = "transient"  # not carried out; to be asked again
+    UNKNOWN = "unknown"  # may have been carried out; to be found out
+    LOST = "lost"  # its worker was not heard of again before the lease ran out
+    FAILED = "failed"  # a bug: an error that the step does not declare
+
+
+class SagaRun(models.Model):
+    """One saga on its way for one subject. Only ``sagas.runner`` and ``sagas.services`` write it.
+
+    Whoever holds an unexpired lease is the run's only writer; ``fence`` grows with each claim, so
+    a worker that slept past its lease finds another number and writes nothing.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    saga = models.CharField(max_length=64)
+    version = models.PositiveSmallIntegerField()
+    subject_id = models.UUIDField()
+    correlation_id = models.UUIDField()
+    status = models.CharField(max_length=16, choices=RunStatus, default=RunStatus.RUNNING)
+    # The first unfinished step of a running saga; empty on the way back and at the end.
+    step = models.CharField(max_length=64, blank=True)
+    # Tries at that step since it was reached or an operator said "retry now".
+    tries = models.PositiveIntegerField(default=0)
+    fence = models.PositiveBigIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    # A back-off: nobody tries before this.
+    not_before = models.DateTimeField(null=True, blank=True)
+    # When the sweep looks at the run if nobody else has. Never empty while the run lives.
+    wake_at = models.DateTimeField(null=True, blank=True)
+    # How often the sweep has queued the run since it last made progress.
+    redispatches = models.PositiveSmallIntegerField(default=0)
+    turn_back_requested_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=64, blank=True)
+    reason_detail = models.TextField(blank=True)
+    actor = models.CharField(max_length=150, blank=True)
+    # A flag for people, not a state: the run is still retried, cancelled and undone as before.
+    needs_attention = models.BooleanField(default=False)
+    attention_reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status__in=LIVE, wake_at__isnull=False)
+                | (~Q(status__in=LIVE) & Q(wake_at__isnull=True)),
+                name="sagas_live_run_always_wakes",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=RunStatus.values), name="sagas_run_status_known"
+            ),
+            # Starting twice returns the run that exists.
+            models.UniqueConstraint(
+                fields=["saga", "subject_id"], name="sagas_one_run_per_saga_and_subject"
+            ),
+            # One run, one writer: a cancellation waits until the checkout has ended.
+            models.UniqueConstraint(
+                fields=["subject_id"], condition=Q(status__in=LIVE), name="sagas_one_live_run"
+            ),
+        ]
+        indexes: ClassVar = [
+            # Read by the sweep.
+            models.Index(
+                fields=["wake_at"], condition=Q(status__in=LIVE), name="sagas_run_to_wake"
+            ),
+            # Read by the desk: runs that wait for a person.
+            models.Index(
+                fields=["created_at"], condition=Q(needs_attention=True), name="sagas_run_attention"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.saga} of {self.subject_id}: {self.status}"
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE
+
+
+class StepRecord(models.Model):
+    """One attempt at one step, or at its compensation. Rows are never deleted.
+
+    Only ``sagas.runner`` writes them: the row is inserted when the attempt starts, and settled
+    once, by the holder of its fence.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    # No index of its own: the unique constraint below begins with it.
+    run = models.ForeignKey(SagaRun, models.PROTECT, related_name="records", db_index=False)
+    step = models.CharField(max_length=64)
+    direction = models.CharField(max_length=8, choices=Direction)
+    attempt = models.PositiveIntegerField()
+    fence = models.PositiveBigIntegerField()
+    outcome = models.CharField(max_length=16, choices=Outcome)
+    output = models.JSONField(default=dict)
+    error = models.CharField(max_length=128, blank=True)
+    detail = models.TextField(blank=True)
+    # On the way back each undo has a back-off of its own.
+    not_before = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["run", "step", "direction", "fence"], name="sagas_one_record_per_claim"
+            ),
+            models.UniqueConstraint(
+                fields=["run", "step", "direction"],
+                condition=Q(outcome=Outcome.DONE),
+                name="sagas_step_done_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=Outcome.values), name="sagas_record_outcome_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.step} {self.direction} #{self.attempt}: {self.outcome}"

@@ -1,0 +1,156 @@
+"""Carries runs: claim, call, settle, until nothing is left for this worker.
+
+Each remote step passes through three moments::
+
+    claim    a phase's transaction: the attempt is journalled, the run leased, the fence raised
+    call     outside any transaction
+    settle   the next phase's transaction: the answer, what follows from it, the next claim
+
+A crash between any two of them leaves a started attempt behind. Once its lease has run out the
+sweep has another worker find out what became of it.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from django.db import DatabaseError, connection, transaction
+
+from sagas.definition import Link, Output, Saga
+from sagas.errors import LeaseLost
+from sagas.group_commit import GroupCommit
+from sagas.models import Outcome, SagaRun
+from sagas.phase import Phase
+from sagas.verdicts import Arrival, Claim, Reply, Stop, Verdict
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Runner:
+    """Carries the runs of one saga along one link; made once in each process."""
+
+    def __init__(self, saga: Saga, link: Link) -> None:
+        self.saga = saga
+        self.link = link
+        self._phases = GroupCommit[Arrival, Verdict](self._together, self._alone)
+
+    def carry(self, run_id: UUID) -> Verdict:
+        """Take a run as far as it goes on this link.
+
+        Safe to call at any time, any number of times, from any number of workers: whoever does
+        not find the run free at a step of this link changes nothing. Never returns a Claim.
+        Raises DatabaseError when the database does not answer; the sweep comes back to the run.
+        """
+        verdict = self._phases.submit(Arrival(run_id))
+        while isinstance(verdict, Claim):
+            try:
+                reply = ask(verdict)
+            except LeaseLost:
+                log.warning("lease.lost", extra={"run_id": str(run_id)})
+                return Stop()
+            verdict = self._phases.submit(Arrival(run_id, reply))
+        return verdict
+
+    def _together(self, arrivals: list[Arrival]) -> list[Verdict]:
+        return Phase(self.saga, self.link, arrivals).perform()
+
+    def _alone(self, arrival: Arrival) -> Verdict:
+        """Carry out one run's phase; if it raises, save the answer first and then the error."""
+        connection.close_if_unusable_or_obsolete()
+        phase = Phase(self.saga, self.link, [arrival])
+        try:
+            return phase.perform()[0]
+        except DatabaseError:
+            if arrival.reply is not None:
+                self._settle_alone(arrival)
+            raise
+        except Exception as error:
+            log.exception("phase.failed", extra={"run_id": str(arrival.run_id)})
+            if arrival.reply is not None:
+                self._settle_alone(arrival, error)
+            if phase.at is None:
+                raise
+            failure = (phase.at, error)
+            journalled = Phase(self.saga, self.link, [Arrival(arrival.run_id)], failure=failure)
+            return journalled.perform()[0]
+
+    def _settle_alone(self, arrival: Arrival, error: Exception | None = None) -> None:
+        """Write down what the far side said, whatever else went wrong: it is never lost.
+
+        Where even recording it raises, the attempt counts as failed and keeps the answer; the
+        next attempt asks again and finds the same.
+        """
+        connection.close_if_unusable_or_obsolete()
+        try:
+            Phase(self.saga, self.link, [arrival], settle_only=True).perform()
+        except DatabaseError:
+            raise
+        except Exception as second:
+            if arrival.reply is None:
+                raise
+            reason = error or second
+            failed = replace(
+                arrival.reply,
+                outcome=Outcome.FAILED,
+                error=type(reason).__name__,
+                detail=str(reason),
+            )
+            kept = Arrival(arrival.run_id, failed)
+            Phase(self.saga, self.link, [kept], settle_only=True).perform()
+
+
+class HeldAttempt:
+    """The Attempt of a claimed step: what its function may know and do."""
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+
+    @property
+    def subject_id(self) -> UUID:
+        return self._claim.subject_id
+
+    @property
+    def number(self) -> int:
+        return self._claim.number
+
+    @property
+    def budget(self) -> timedelta:
+        return self._claim.work.deadline
+
+    def checkpoint(self, write: Callable[[], T]) -> T:
+        with transaction.atomic():
+            held = SagaRun.objects.select_for_update(no_key=True).filter(
+                pk=self._claim.run_id, fence=self._claim.fence, leased_until__isnull=False
+            )
+            if not list(held.values_list("pk")):
+                raise LeaseLost(self._claim.run_id, self._claim.fence)
+            return write()
+
+
+def ask(claim: Claim) -> Reply:
+    """Make the call of a claimed step and sort what comes of it, as its definition says."""
+    work = claim.work
+    try:
+        output: Output = work.call(HeldAttempt(claim))
+    except LeaseLost:
+        raise
+    except work.refused_by as error:
+        return _reply(claim, Outcome.REFUSED, error)
+    except work.transient as error:
+        return _reply(claim, Outcome.TRANSIENT, error)
+    except work.unknown as error:
+        return _reply(claim, Outcome.UNKNOWN, error)
+    except Exception as error:
+        log.exception("call.failed", extra={"run_id": str(claim.run_id), "step": claim.step.name})
+        return _reply(claim, Outcome.FAILED, error)
+    return Reply(claim, Outcome.DONE, output)
+
+
+def _reply(claim: Claim, outcome: Outcome, error: Exception) -> Reply:
+    """A refusal may bring a stable ``code`` and ``detail``; other errors are named by their class."""
+    code = getattr(error, "code", type(error).__name__)
+    return Reply(claim, outcome, {}, str(code), str(getattr(error, "detail", error)))

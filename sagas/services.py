@@ -1,0 +1,158 @@
+"""What the world may ask of the engine: start a saga, turn one back, look at one again now."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from sagas import registry
+from sagas.definition import Refusal, Saga
+from sagas.dispatch import dispatch
+from sagas.errors import UnknownSaga
+from sagas.models import LIVE, Direction, RunStatus, SagaRun, StepRecord
+from sagas.phase import HANDOVER
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptMade:
+    """One attempt from the journal, under the name of what was tried."""
+
+    name: str
+    number: int
+    outcome: str
+    error: str
+    detail: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+def attempts_for(subject_id: UUID) -> list[AttemptMade]:
+    """Return every attempt that any run made for a subject, in the order in which they began."""
+    records = StepRecord.objects.filter(run__subject_id=subject_id).select_related("run")
+    return [
+        AttemptMade(
+            name=_name(each),
+            number=each.attempt,
+            outcome=each.outcome,
+            error=each.error,
+            detail=each.detail,
+            started_at=each.started_at,
+            ended_at=each.ended_at,
+        )
+        for each in records.order_by("pk")
+    ]
+
+
+def flagged_runs() -> QuerySet[SagaRun]:
+    """Return the runs that wait for a person to look."""
+    return SagaRun.objects.filter(needs_attention=True)
+
+
+def _name(record: StepRecord) -> str:
+    """What was tried: the step, or its compensation; without the definition its bare name."""
+    if record.direction == Direction.FORWARD:
+        return record.step
+    try:
+        return registry.get(record.run.saga, record.run.version).step(record.step).undo_name
+    except (UnknownSaga, KeyError):
+        return f"undo of {record.step}"
+
+
+class TurnBack(Enum):
+    """What became of the wish to turn a subject's run back."""
+
+    REQUESTED = auto()  # the run's holder will turn it back before its next step
+    UNDERWAY = auto()  # it is on its way back already, or was asked before
+    TOO_LATE = auto()  # it runs, but is past the point where all can be undone
+    ENDED = auto()  # no run of this subject is live
+
+
+@transaction.atomic
+def start(saga: Saga, subject_id: UUID, correlation_id: UUID) -> SagaRun:
+    """Start ``saga`` for a subject, in the caller's transaction, and queue it after its commit.
+
+    Starting twice returns the run that exists. A crash before the commit leaves nothing; one
+    after it leaves a run that the sweep finds. Raises IntegrityError while another saga of the
+    same subject is live.
+    """
+    run, is_new = SagaRun.objects.get_or_create(
+        saga=saga.name,
+        subject_id=subject_id,
+        defaults={
+            "version": saga.version,
+            "correlation_id": correlation_id,
+            "step": saga.steps[0].name,
+            "wake_at": Now() + HANDOVER,
+        },
+    )
+    if is_new:
+        dispatch(run)
+    return run
+
+
+@transaction.atomic
+def request_turn_back(subject_id: UUID, reason: Refusal, actor: str) -> TurnBack:
+    """Ask the live run of a subject to undo what it did.
+
+    Only the wish is written; whoever holds the run acts on it before the next step, or on the way
+    out of the call that is in flight. The first wish counts, later ones change nothing. The
+    run's row stays locked until the caller's transaction ends.
+    """
+    run = SagaRun.objects.select_for_update(no_key=True).filter(
+        subject_id=subject_id, status__in=LIVE
+    ).first()  # fmt: skip
+    if run is None:
+        return TurnBack.ENDED
+    if run.status == RunStatus.COMPENSATING or run.turn_back_requested_at is not None:
+        return TurnBack.UNDERWAY
+    saga = registry.get(run.saga, run.version)
+    if not saga.can_turn_back_at(saga.step(run.step)):
+        return TurnBack.TOO_LATE
+    run.reason, run.reason_detail, run.actor = reason.code, reason.detail, actor
+    SagaRun.objects.filter(pk=run.pk).update(
+        turn_back_requested_at=Now(),
+        reason=reason.code,
+        reason_detail=reason.detail,
+        actor=actor,
+        not_before=None,
+        wake_at=_soon(run),
+    )
+    dispatch(run)
+    return TurnBack.REQUESTED
+
+
+@transaction.atomic
+def retry_now(run_id: UUID) -> bool:
+    """Forget every back-off of a live run, clear its flag, and queue it; True if it was live.
+
+    An attempt that is under way keeps its lease.
+    """
+    run = SagaRun.objects.select_for_update(no_key=True).filter(
+        pk=run_id, status__in=LIVE
+    ).first()  # fmt: skip
+    if run is None:
+        return False
+    SagaRun.objects.filter(pk=run.pk).update(
+        tries=0,
+        not_before=None,
+        redispatches=0,
+        needs_attention=False,
+        attention_reason="",
+        wake_at=_soon(run),
+    )
+    StepRecord.objects.filter(run=run, direction=Direction.BACK, not_before__isnull=False).update(
+        not_before=None
+    )
+    dispatch(run)
+    return True
+
+
+def _soon(run: SagaRun) -> object:
+    """When the sweep looks if the message sent now is lost; an unexpired lease is waited for."""
+    if run.leased_until is not None:
+        return run.leased_until + timedelta(milliseconds=1)
+    return Now() + HANDOVER

@@ -1,0 +1,44 @@
+"""One run within a phase: its row, where it stands, and what this worker may do with it."""
+
+from dataclasses import dataclass, field
+
+from sagas.definition import Member, Refusal, Step
+from sagas.models import SagaRun, StepRecord
+from sagas.verdicts import Claim, Reply
+
+
+@dataclass(eq=False)
+class Standing:
+    """A locked run while a phase works on it."""
+
+    run: SagaRun
+    step: Step | None  # where a run that goes forward stands; None behind the last step
+    reply: Reply | None = None
+    is_free: bool = False  # ours to write: no other worker holds a lease
+    has_changed: bool = False
+    owed: dict[Step, StepRecord | None] = field(default_factory=dict)
+    claim: Claim | None = None
+
+    def member(self) -> Member:
+        run = self.run
+        reason = Refusal(run.reason, run.reason_detail) if run.reason else None
+        answer = self.reply.output if self.reply else {}
+        return Member(run.pk, run.subject_id, run.correlation_id, reason, run.actor, answer)
+
+    def go_to(self, step: Step | None) -> None:
+        """Progress: whatever was counted against the run is forgiven."""
+        self.step = step
+        self.run.step = step.name if step else ""
+        self.run.tries = 0
+        self.run.not_before = None
+        self.made_progress()
+
+    def made_progress(self) -> None:
+        self.run.redispatches = 0
+        self.run.needs_attention = False
+        self.run.attention_reason = ""
+        self.has_changed = True
+
+    def flag(self, reason: str) -> None:
+        self.run.needs_attention = True
+        self.run.attention_reason = reason

@@ -1,0 +1,55 @@
+"""The sweep: finds every live run that nobody carries, and puts it back on the queue.
+
+It needs no memory of its own. A run whose message was lost, whose worker died, whose back-off is
+over or whose very first message never left has a ``wake_at`` in the past, and that is all.
+"""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from sagas.dispatch import dispatch
+from sagas.errors import UnknownSaga
+from sagas.models import LIVE, SagaRun
+from sagas.row_sets import update_rows
+
+FIRST_DELAY = timedelta(seconds=5)
+LONGEST_DELAY = timedelta(seconds=60)
+"""The delay to the next look doubles up to this, so that a backlog is not flooded with doubles."""
+
+ATTENTION_AFTER = 10
+"""Re-dispatches without progress: some eight minutes in which no worker got anywhere."""
+
+
+def sweep(limit: int = 500) -> int:
+    """Queue up to ``limit`` overdue runs, and return how many.
+
+    The re-dispatch is counted in a commit of its own before the message leaves, so a run that
+    kills its workers is not handed out faster and faster. Any number of sweeps may run at once:
+    each skips the rows that another one holds.
+    """
+    with transaction.atomic():
+        runs = list(
+            SagaRun.objects.select_for_update(skip_locked=True, no_key=True)
+            .filter(status__in=LIVE, wake_at__lte=Now())
+            .annotate(db_now=Now())
+            .order_by("wake_at")[:limit]
+        )
+        for run in runs:
+            run.redispatches += 1
+            doublings = min(run.redispatches - 1, 10)
+            run.wake_at = run.db_now + min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
+            if run.redispatches >= ATTENTION_AFTER:
+                _flag(run, f"queued {run.redispatches} times without progress")
+            try:
+                dispatch(run)
+            except (UnknownSaga, StopIteration) as error:
+                _flag(run, f"this code cannot carry it: {error}")
+        update_rows(runs, ["redispatches", "wake_at", "needs_attention", "attention_reason"])
+    return len(runs)
+
+
+def _flag(run: SagaRun, reason: str) -> None:
+    run.needs_attention = True
+    run.attention_reason = run.attention_reason or reason

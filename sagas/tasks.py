@@ -1,0 +1,46 @@
+"""Celery's side of the engine. Tasks decide nothing: they name a run, and report what it said."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from celery import shared_task
+from celery.exceptions import Ignore
+
+from sagas import registry
+from sagas.definition import Link, Saga
+from sagas.runner import Runner
+from sagas.sweep import sweep
+from sagas.verdicts import ComeBack, Stop
+
+if TYPE_CHECKING:
+    from celery import Task
+
+LONGEST_COUNTDOWN = timedelta(minutes=1)
+"""Redis hands a message out twice when its countdown outlasts the visibility timeout (5 min)."""
+
+
+def _declare(saga: Saga, link: Link) -> None:
+    """Make one task of a link, named after its steps, so that Flower and routing see them."""
+    runner = Runner(saga, link)
+
+    @shared_task(name=link.name, bind=True, max_retries=None)
+    def carry(self: "Task[[str], None]", run_id: str) -> None:
+        match runner.carry(UUID(run_id)):
+            case ComeBack(after):
+                # A hint only: the journal says when, and the sweep keeps to it.
+                countdown = min(after, LONGEST_COUNTDOWN).total_seconds()
+                raise self.retry(countdown=countdown)
+            case Stop():
+                raise Ignore
+
+
+for _saga in registry.all_sagas():
+    for _link in (*_saga.links, _saga.way_back):
+        _declare(_saga, _link)
+
+
+@shared_task(name="sagas.sweep", ignore_result=True)
+def sweep_runs() -> None:
+    """Queue every live run whose time to wake has passed."""
+    sweep()

@@ -1,0 +1,60 @@
+"""What passes between a worker and a phase: who comes with what, and what it is to do next."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from sagas.definition import Output, Remote, Step
+from sagas.models import Outcome, StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The run is this worker's until the lease runs out: make the call."""
+
+    run_id: UUID
+    subject_id: UUID
+    step: Step
+    work: Remote
+    fence: int
+    number: int
+    record: StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """This link is done; the next one of the chain may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Nothing here for this message: stale, doubled, turned back or ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComeBack:
+    """Nothing to do before ``after`` has passed."""
+
+    after: timedelta
+
+
+Verdict = Claim | GoOn | Stop | ComeBack
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of the call of one claim."""
+
+    claim: Claim
+    outcome: Outcome
+    output: Output = field(default_factory=dict)
+    error: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A worker that comes for a run: with a message only, or back from a call."""
+
+    run_id: UUID
+    reply: Reply | None = None
