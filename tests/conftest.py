@@ -1,0 +1,67 @@
+"""What every test may ask for: a broker in memory, a bank, a customer, a shelf."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+
+from inventory.models import Product, StockLevel, Warehouse
+from inventory.services import receive
+from sagas import dispatch
+from tests.message_queue import MessageQueue
+from tests.sandbox_server import SandboxServer
+
+
+@pytest.fixture
+def messages(monkeypatch: pytest.MonkeyPatch) -> MessageQueue:
+    """Every message of a saga comes here, and moves only when the test delivers it."""
+    queue = MessageQueue()
+    monkeypatch.setattr(dispatch.publisher, "hand_over", queue.hand_over)
+    return queue
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
+    """A bank process, shared by a module; use ``bank``."""
+    server = SandboxServer(tmp_path_factory.mktemp("sandbox"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bank(sandbox: SandboxServer, settings: Settings) -> Iterator[SandboxServer]:
+    """The sandbox, without faults before and after the test, and without a limit on calls."""
+    settings.STRIPE_API_BASE = sandbox.url
+    settings.STRIPE_API_KEY = "sk_test_sandbox"
+    settings.STRIPE_CALLS_PER_SECOND = 0
+    yield sandbox
+    sandbox.clear_faults()
+
+
+@pytest.fixture
+def customer(transactional_db: None) -> User:
+    return User.objects.create(username="alice")
+
+
+class Shelf:
+    """Stock for tests: ``put(sku, quantity)`` and ``level(sku)``."""
+
+    def __init__(self) -> None:
+        self._warehouse = Warehouse.objects.create(code="main", name="Main")
+
+    def put(self, sku: str, quantity: int, price_minor: int = 1000) -> StockLevel:
+        product = Product.objects.create(sku=sku, name=sku.title(), price_minor=price_minor)
+        level = StockLevel.objects.create(product=product, warehouse=self._warehouse)
+        receive(level, quantity, "for a test")
+        return level
+
+    def level(self, sku: str) -> tuple[int, int]:
+        """What is on hand and what of it is reserved."""
+        found = StockLevel.objects.get(product__sku=sku)
+        return found.on_hand, found.reserved
+
+
+@pytest.fixture
+def shelf(transactional_db: None) -> Shelf:
+    return Shelf()

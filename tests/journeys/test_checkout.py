@@ -1,0 +1,64 @@
+"""An order's way from placed to confirmed or cancelled, message by message, at a real bank."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from events.models import OutboxEvent
+from orders.models import Order
+from orders.services import cancel_order, place_order
+from orders.states import OrderStatus
+from payments.models import Payment
+from payments.states import PaymentStatus
+from sagas.identifiers import new_id
+from sagas.models import RunStatus, SagaRun
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.sandbox_server import SandboxServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def placed(customer: User, shelf: Shelf, bank: SandboxServer, messages: MessageQueue) -> Order:
+    shelf.put("MUG", 5)
+    shelf.put("TEE", 5, price_minor=2500)
+    return place_order(new_id(), customer, {"MUG": 2, "TEE": 1}, "pm_card_visa").order
+
+
+def test_a_paid_order_is_confirmed_and_then_captured(
+    placed: Order, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    messages.deliver(messages.take())
+    placed.refresh_from_db()
+
+    assert placed.status == OrderStatus.CONFIRMED
+    assert Payment.objects.get().status == PaymentStatus.AUTHORIZED
+
+    messages.deliver_all()
+
+    payment = Payment.objects.get()
+    assert payment.status == PaymentStatus.CAPTURED
+    assert SagaRun.objects.get().status == RunStatus.COMPLETED
+    assert shelf.level("MUG") == (5, 2)
+    assert list(OutboxEvent.objects.order_by("id").values_list("name", flat=True)) == [
+        "order.placed",
+        "stock.reserved",
+        "payment.authorized",
+        "order.confirmed",
+        "payment.captured",
+    ]
+
+
+def test_a_cancel_after_completion_refunds_and_restocks(
+    placed: Order, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    messages.deliver_all()
+
+    cancel_order(placed.pk, reason="cancelled_by_customer", actor="alice")
+    messages.deliver_all()
+
+    placed.refresh_from_db()
+    assert placed.status == OrderStatus.CANCELLED
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
+    assert shelf.level("MUG") == (5, 0)
+    assert shelf.level("TEE") == (5, 0)
