@@ -108,7 +108,7 @@ def _hold(
     order_id: UUID, lines: Sequence[Demand], shelves: Mapping[str, Sequence[StockLevel]]
 ) -> tuple[list[Reservation], str]:
     """Take all lines of one order from ``shelves``, or none, and say which SKU lacks."""
-    held = []
+    held: list[Reservation] = []
     for line in lines:
         level = next((each for each in shelves[line.sku] if each.available >= line.quantity), None)
         if level is None:

@@ -27,7 +27,8 @@ class NeedsAttention(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002 - Django's signature
         if self.value() is None:
             return orders
-        return orders.filter(needs_attention=self.value() == "yes")
+        flagged = Exists(flagged_runs().filter(subject_id=OuterRef("pk")))
+        return orders.filter(flagged if self.value() == "yes" else ~flagged)
 
 
 class OrderLineInline(ReadOnly, admin.TabularInline[OrderLine, Order]):

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 import inventory.services
@@ -35,7 +35,7 @@ class PlacedOrder:
 
 @transaction.atomic
 def place_order(
-    order_id: UUID, customer: AbstractBaseUser, quantities: Mapping[str, int], payment_method: str
+    order_id: UUID, customer: User, quantities: Mapping[str, int], payment_method: str
 ) -> PlacedOrder:
     """Accept an order under an id of the caller's, at our prices, and start its checkout.
 

@@ -46,7 +46,7 @@ class RetryPolicy:
     def delay(self, tries: int) -> timedelta:
         """How long to wait after ``tries`` tries (1 or more)."""
         doublings = min(tries - 1, 30)
-        whole = min(self.first * 2**doublings, self.longest)
+        whole: timedelta = min(self.first * 2**doublings, self.longest)
         return whole / 2 + whole / 2 * random.random()  # noqa: S311 - jitter is not a secret
 
     def is_spent(self, tries: int) -> bool:

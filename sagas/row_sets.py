@@ -5,6 +5,7 @@ whose text does not depend on the number of rows, so that PostgreSQL can keep it
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 from django.db import connection, models
 
@@ -14,14 +15,19 @@ def update_rows(rows: Sequence[models.Model], fields: Sequence[str]) -> int:
     if not rows:
         return 0
     meta = rows[0]._meta  # noqa: SLF001 - Django's documented model API
-    columns = [meta.get_field(name) for name in fields]
-    every = [meta.get_field(meta.pk.attname), *columns]
-    quote = connection.ops.quote_name
-    names = ", ".join(quote(each.column) for each in every)
+    key, *columns = [
+        cast("models.Field[object, object]", meta.get_field(name))
+        for name in (meta.pk.attname, *fields)
+    ]
+    every = [key, *columns]
+
+    def quote(field: models.Field[object, object]) -> str:
+        return connection.ops.quote_name(str(field.column))
+
+    names = ", ".join(quote(each) for each in every)
     arrays = ", ".join(f"%s::{each.db_type(connection)}[]" for each in every)
-    changes = ", ".join(f"{quote(each.column)} = new.{quote(each.column)}" for each in columns)
-    key = quote(every[0].column)
-    table = quote(meta.db_table)
+    changes = ", ".join(f"{quote(each)} = new.{quote(each)}" for each in columns)
+    table = connection.ops.quote_name(meta.db_table)
     values = [
         [each.get_db_prep_save(getattr(row, each.attname), connection) for row in rows]
         for each in every
@@ -29,7 +35,7 @@ def update_rows(rows: Sequence[models.Model], fields: Sequence[str]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {table} SET {changes} FROM unnest({arrays}) AS new({names})"  # noqa: S608 - names of our own
-            f" WHERE {table}.{key} = new.{key}",
+            f" WHERE {table}.{quote(key)} = new.{quote(key)}",
             values,
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 from rest_framework.request import Request
@@ -57,7 +58,9 @@ def fingerprint_of(request: Request, body: Any) -> bytes:
     return hashlib.sha256(asked.encode()).digest()
 
 
-def once(request: Request, body: Any, order_id: UUID, act: Callable[[], object]) -> UUID | None:
+def once(
+    request: Request, customer: User, body: Any, order_id: UUID, act: Callable[[], object]
+) -> UUID | None:
     """Run ``act`` unless the caller has used this key before; then return what it was about.
 
     Of any number of equal requests at the same time one acts, and the others wait for it. Raises
@@ -67,7 +70,7 @@ def once(request: Request, body: Any, order_id: UUID, act: Callable[[], object])
     key, fingerprint = key_of(request), fingerprint_of(request, body)
     try:
         with transaction.atomic():
-            if _take(request.user.pk, key, fingerprint, order_id):
+            if _take(customer.pk, key, fingerprint, order_id):
                 act()
                 return None
     except OperationalError as error:
@@ -78,7 +81,7 @@ def once(request: Request, body: Any, order_id: UUID, act: Callable[[], object])
             "idempotency-key-in-flight",
             "The first request with this Idempotency-Key is not done yet. Repeat it shortly.",
         ) from None
-    earlier = IdempotencyRecord.objects.get(customer_id=request.user.pk, key=key)
+    earlier = IdempotencyRecord.objects.get(customer=customer, key=key)
     if bytes(earlier.fingerprint) != fingerprint:
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -93,4 +96,4 @@ def _take(customer_id: int, key: str, fingerprint: bytes, order_id: UUID) -> boo
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [IN_FLIGHT_PATIENCE])
         cursor.execute(_INSERT, [customer_id, key, fingerprint, order_id])
-        return cursor.rowcount == 1
+        return int(cursor.rowcount) == 1

@@ -5,7 +5,9 @@ from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.urls import reverse
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -31,10 +33,10 @@ class Orders(APIView):
         Repeating the request with the same Idempotency-Key gives the same order.
         """
         body = parse_body(NewOrder, request.data)
-        order_id = new_id()
-        place = partial(place_order, order_id, request.user, body.quantities(), body.payment_method)
+        order_id, customer = new_id(), _caller(request)
+        place = partial(place_order, order_id, customer, body.quantities(), body.payment_method)
         try:
-            earlier = once(request, body.model_dump(), order_id, place)
+            earlier = once(request, customer, body.model_dump(), order_id, place)
         except UnknownProducts as error:
             raise _unknown_products(body, error) from None
         except TotalTooLarge as error:
@@ -56,7 +58,7 @@ class OrderDetail(APIView):
     def get(self, request: Request, order_id: UUID) -> Response:
         """Show one of the caller's orders."""
         order = _own_order(request, order_id)
-        return Response(order_as_json(order, order.lines.all()))
+        return Response(order_as_json(order, list(order.lines.all())))
 
 
 class Timeline(APIView):
@@ -69,14 +71,14 @@ class Cancellation(APIView):
     def post(self, request: Request, order_id: UUID) -> Response:
         """Cancel an order, whatever it is at: its money goes back and its stock on the shelf."""
         body = parse_body(Nothing, request.data or {})
-        order = _own_order(request, order_id)
+        customer, order = _caller(request), _own_order(request, order_id)
         cancel = partial(
             cancel_order,
             order.pk,
             reason="cancelled_by_customer",
-            actor=request.user.get_username(),
+            actor=customer.get_username(),
         )
-        earlier = once(request, body.model_dump(), order.pk, cancel)
+        earlier = once(request, customer, body.model_dump(), order.pk, cancel)
         order.refresh_from_db()
         return _answer(request, order, (OrderStatus.CANCELLED,), replayed=earlier is not None)
 
@@ -88,9 +90,15 @@ class Products(APIView):
         return Response({"results": [product_as_json(each) for each in found]})
 
 
+def _caller(request: Request) -> User:
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user
+
+
 def _own_order(request: Request, order_id: UUID) -> Order:
     """Return an order of the caller; what is somebody else's looks as if it never was."""
-    order = Order.objects.filter(pk=order_id, customer_id=request.user.pk).first()
+    order = Order.objects.filter(pk=order_id, customer=_caller(request)).first()
     if order is None:
         raise not_found()
     return order
@@ -110,5 +118,5 @@ def _answer(
     if not has_settled:
         headers["Retry-After"] = "1"
     status = HTTPStatus.CREATED if has_settled else HTTPStatus.ACCEPTED
-    lines = OrderLine.objects.filter(order=order)
+    lines = list(OrderLine.objects.filter(order=order))
     return Response(order_as_json(order, lines), status=status, headers=headers)

@@ -7,62 +7,182 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='SagaRun',
+            name="SagaRun",
             fields=[
-                ('id', models.UUIDField(default=sagas.identifiers.new_id, editable=False, primary_key=True, serialize=False)),
-                ('saga', models.CharField(max_length=64)),
-                ('version', models.PositiveSmallIntegerField()),
-                ('subject_id', models.UUIDField()),
-                ('correlation_id', models.UUIDField()),
-                ('status', models.CharField(choices=[('running', 'Running'), ('compensating', 'Compensating'), ('completed', 'Completed'), ('compensated', 'Compensated')], default='running', max_length=16)),
-                ('step', models.CharField(blank=True, max_length=64)),
-                ('tries', models.PositiveIntegerField(default=0)),
-                ('fence', models.PositiveBigIntegerField(default=0)),
-                ('leased_until', models.DateTimeField(blank=True, null=True)),
-                ('not_before', models.DateTimeField(blank=True, null=True)),
-                ('wake_at', models.DateTimeField(blank=True, null=True)),
-                ('redispatches', models.PositiveSmallIntegerField(default=0)),
-                ('turn_back_requested_at', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.CharField(blank=True, max_length=64)),
-                ('reason_detail', models.TextField(blank=True)),
-                ('actor', models.CharField(blank=True, max_length=150)),
-                ('needs_attention', models.BooleanField(default=False)),
-                ('attention_reason', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=sagas.identifiers.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("saga", models.CharField(max_length=64)),
+                ("version", models.PositiveSmallIntegerField()),
+                ("subject_id", models.UUIDField()),
+                ("correlation_id", models.UUIDField()),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("compensating", "Compensating"),
+                            ("completed", "Completed"),
+                            ("compensated", "Compensated"),
+                        ],
+                        default="running",
+                        max_length=16,
+                    ),
+                ),
+                ("step", models.CharField(blank=True, max_length=64)),
+                ("tries", models.PositiveIntegerField(default=0)),
+                ("fence", models.PositiveBigIntegerField(default=0)),
+                ("leased_until", models.DateTimeField(blank=True, null=True)),
+                ("not_before", models.DateTimeField(blank=True, null=True)),
+                ("wake_at", models.DateTimeField(blank=True, null=True)),
+                ("redispatches", models.PositiveSmallIntegerField(default=0)),
+                ("turn_back_requested_at", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.CharField(blank=True, max_length=64)),
+                ("reason_detail", models.TextField(blank=True)),
+                ("actor", models.CharField(blank=True, max_length=150)),
+                ("needs_attention", models.BooleanField(default=False)),
+                ("attention_reason", models.TextField(blank=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('status__in', ('running', 'compensating'))), fields=['wake_at'], name='sagas_run_to_wake'), models.Index(condition=models.Q(('needs_attention', True)), fields=['created_at'], name='sagas_run_attention')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('status__in', ('running', 'compensating')), ('wake_at__isnull', False)), models.Q(models.Q(('status__in', ('running', 'compensating')), _negated=True), ('wake_at__isnull', True)), _connector='OR'), name='sagas_live_run_always_wakes'), models.CheckConstraint(condition=models.Q(('status__in', ['running', 'compensating', 'completed', 'compensated'])), name='sagas_run_status_known'), models.UniqueConstraint(fields=('saga', 'subject_id'), name='sagas_one_run_per_saga_and_subject'), models.UniqueConstraint(condition=models.Q(('status__in', ('running', 'compensating'))), fields=('subject_id',), name='sagas_one_live_run')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status__in", ("running", "compensating"))),
+                        fields=["wake_at"],
+                        name="sagas_run_to_wake",
+                    ),
+                    models.Index(
+                        condition=models.Q(("needs_attention", True)),
+                        fields=["created_at"],
+                        name="sagas_run_attention",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("status__in", ("running", "compensating")),
+                                ("wake_at__isnull", False),
+                            ),
+                            models.Q(
+                                models.Q(
+                                    ("status__in", ("running", "compensating")), _negated=True
+                                ),
+                                ("wake_at__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="sagas_live_run_always_wakes",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("status__in", ["running", "compensating", "completed", "compensated"])
+                        ),
+                        name="sagas_run_status_known",
+                    ),
+                    models.UniqueConstraint(
+                        fields=("saga", "subject_id"), name="sagas_one_run_per_saga_and_subject"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("status__in", ("running", "compensating"))),
+                        fields=("subject_id",),
+                        name="sagas_one_live_run",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='StepRecord',
+            name="StepRecord",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('step', models.CharField(max_length=64)),
-                ('direction', models.CharField(choices=[('forward', 'Forward'), ('back', 'Back')], max_length=8)),
-                ('attempt', models.PositiveIntegerField()),
-                ('fence', models.PositiveBigIntegerField()),
-                ('outcome', models.CharField(choices=[('started', 'Started'), ('done', 'Done'), ('refused', 'Refused'), ('transient', 'Transient'), ('unknown', 'Unknown'), ('lost', 'Lost'), ('failed', 'Failed')], max_length=16)),
-                ('output', models.JSONField(default=dict)),
-                ('error', models.CharField(blank=True, max_length=128)),
-                ('detail', models.TextField(blank=True)),
-                ('not_before', models.DateTimeField(blank=True, null=True)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='records', to='sagas.sagarun')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("step", models.CharField(max_length=64)),
+                (
+                    "direction",
+                    models.CharField(
+                        choices=[("forward", "Forward"), ("back", "Back")], max_length=8
+                    ),
+                ),
+                ("attempt", models.PositiveIntegerField()),
+                ("fence", models.PositiveBigIntegerField()),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("started", "Started"),
+                            ("done", "Done"),
+                            ("refused", "Refused"),
+                            ("transient", "Transient"),
+                            ("unknown", "Unknown"),
+                            ("lost", "Lost"),
+                            ("failed", "Failed"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("output", models.JSONField(default=dict)),
+                ("error", models.CharField(blank=True, max_length=128)),
+                ("detail", models.TextField(blank=True)),
+                ("not_before", models.DateTimeField(blank=True, null=True)),
+                (
+                    "started_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="records",
+                        to="sagas.sagarun",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('run', 'step', 'direction', 'fence'), name='sagas_one_record_per_claim'), models.UniqueConstraint(condition=models.Q(('outcome', 'done')), fields=('run', 'step', 'direction'), name='sagas_step_done_once'), models.CheckConstraint(condition=models.Q(('outcome__in', ['started', 'done', 'refused', 'transient', 'unknown', 'lost', 'failed'])), name='sagas_record_outcome_known')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("run", "step", "direction", "fence"),
+                        name="sagas_one_record_per_claim",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("outcome", "done")),
+                        fields=("run", "step", "direction"),
+                        name="sagas_step_done_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "outcome__in",
+                                [
+                                    "started",
+                                    "done",
+                                    "refused",
+                                    "transient",
+                                    "unknown",
+                                    "lost",
+                                    "failed",
+                                ],
+                            )
+                        ),
+                        name="sagas_record_outcome_known",
+                    ),
+                ],
             },
         ),
     ]

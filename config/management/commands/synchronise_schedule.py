@@ -44,4 +44,4 @@ class Command(BaseCommand):
         task.args = json.dumps([])
         task.description = f"Holdfast: {entry.why}"
         task.save()
-        return created
+        return bool(created)
