@@ -81,7 +81,9 @@ class Drive:
         progress = Progress(listed, self._console)
         with shown_live(progress, self._console), ThreadPoolExecutor(len(listed)) as stages:
             try:
-                results = list(stages.map(lambda each: self._play(each, progress), listed))
+                # The first one finds the workers starting; the others, everything at work.
+                results = [self._play(listed[0], progress)]
+                results += stages.map(lambda each: self._play(each, progress), listed[1:])
             except KeyboardInterrupt:
                 self._patience.call_off()
                 raise
@@ -113,7 +115,7 @@ class Drive:
             name=scenario.name,
             orders=len(scenario.carts),
             expected={outcome: count for outcome, count in scenario.expected.items() if count},
-            got=dict(Counter(order.status for order in orders)),
+            got=dict(Counter(order.outcome for order in orders)),
             problem=problem,
         )
         progress.finished(result)

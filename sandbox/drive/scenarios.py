@@ -16,6 +16,11 @@ from sandbox.drive.placing import (
 )
 from sandbox.drive.shop import Cart, Product
 
+CONFIRMED: Final = "confirmed"
+REFUSED: Final = "cancelled: payment_refused"
+SOLD_OUT: Final = "cancelled: out_of_stock"
+CALLED_OFF: Final = "cancelled: cancelled_by_customer"
+
 KILLED: Final = "worker killed while paying"
 SCARCE: Final = "LAMP-LAST"
 CARTS_FOR_SCARCE: Final = 12
@@ -54,44 +59,42 @@ def scenarios(products: Mapping[str, Product]) -> list[Scenario]:
     )
     left = min(products[SCARCE].available, CARTS_FOR_SCARCE)
     return [
-        Scenario("paid", _carts(shelves, 24), {"confirmed": 24}),
+        Scenario("paid", _carts(shelves, 24), {CONFIRMED: 24}),
         Scenario(
             "card declined",
             tuple(Cart(((next(shelves), 1),), card) for card in DECLINING_CARDS),
-            {"cancelled": len(DECLINING_CARDS)},
+            {REFUSED: len(DECLINING_CARDS)},
         ),
         Scenario(
             "last items wanted by more",
             (Cart(((SCARCE, 1),), "pm_card_visa"),) * CARTS_FOR_SCARCE,
-            {"confirmed": left, "cancelled": CARTS_FOR_SCARCE - left},
+            {CONFIRMED: left, SOLD_OUT: CARTS_FOR_SCARCE - left},
         ),
-        Scenario(
-            "unknown payment method", _carts(shelves, 2, "pm_card_of_nobody"), {"cancelled": 2}
-        ),
+        Scenario("unknown payment method", _carts(shelves, 2, "pm_card_of_nobody"), {REFUSED: 2}),
         Scenario(
             "same request sent five times",
             _carts(shelves, 3),
-            {"confirmed": 3},
+            {CONFIRMED: 3},
             same_request_again,
         ),
         Scenario(
             "cancelled after confirmation",
             _carts(shelves, 3, "pm_card_mastercard_debit"),
-            {"cancelled": 3},
+            {CALLED_OFF: 3},
             cancelled_after_confirmation,
         ),
         *_with_a_failing_bank(shelves),
         Scenario(
             KILLED,
             _carts(shelves, 1, "pm_card_jcb"),
-            {"confirmed": 1},
+            {CONFIRMED: 1},
             worker_killed_while_paying,
             Fault("hold", times=1),
         ),
         Scenario(
             "broker flushed in a rush",
             _carts(shelves, 12, "pm_card_visa_debit"),
-            {"confirmed": 12},
+            {CONFIRMED: 12},
             broker_flushed_in_a_rush,
         ),
     ]
@@ -102,25 +105,25 @@ def _with_a_failing_bank(shelves: Iterator[str]) -> list[Scenario]:
         Scenario(
             "slow bank",
             _carts(shelves, 5, "pm_card_mastercard"),
-            {"confirmed": 5},
+            {CONFIRMED: 5},
             fault=Fault("latency", latency_ms=2500),
         ),
         Scenario(
             "charged, then no answer",
             _carts(shelves, 3, "pm_card_amex"),
-            {"confirmed": 3},
+            {CONFIRMED: 3},
             fault=Fault("timeout_after"),
         ),
         Scenario(
             "charged, then error 500",
             _carts(shelves, 3, "pm_card_discover"),
-            {"confirmed": 3},
+            {CONFIRMED: 3},
             fault=Fault("error_after"),
         ),
         Scenario(
             "cancelled while paying",
             _carts(shelves, 3, "pm_card_diners"),
-            {"cancelled": 3},
+            {CALLED_OFF: 3},
             cancelled_while_paying,
             Fault("latency", latency_ms=1500),
         ),

@@ -48,7 +48,8 @@ class Order(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        return f"{self.status}: {self.reason}" if self.status == "cancelled" else self.status
+        """Return how it stands, with the reason if there is one."""
+        return f"{self.status}: {self.reason}" if self.reason else self.status
 
 
 class Shop:
@@ -124,7 +125,7 @@ def _order(row: Mapping[str, Any]) -> Order:
     return Order(
         id=row["id"],
         status=row["status"],
-        reason=row.get("reason") or "",
+        reason=row["reason_code"],
         total_minor=row["total_minor"],
         sold={item["sku"]: item["quantity"] for item in row["items"]},
     )
