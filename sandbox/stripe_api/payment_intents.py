@@ -34,6 +34,7 @@ def create(account: Account, call: Call) -> Outcome:
     if confirmed_at_once and payment_method is None:
         raise missing("payment_method")
     expand = expansions(given, allowed=EXPANDABLE)
+    allowed = _allowed_types(given)
     intent_id = new_id("pi")
     intent = PaymentIntent(
         id=intent_id,
@@ -51,7 +52,8 @@ def create(account: Account, call: Call) -> Outcome:
         statement_descriptor=given.text("statement_descriptor"),
         statement_descriptor_suffix=given.text("statement_descriptor_suffix"),
         setup_future_usage=given.choice("setup_future_usage", ("off_session", "on_session")),
-        automatic_payment_methods=_automatic_payment_methods(given),
+        allowed_payment_method_types=allowed,
+        automatic_payment_methods=_automatic_payment_methods(given, allowed=allowed),
         metadata=given.metadata(onto={}),
     )
     given.choice("confirmation_method", ("automatic",))
@@ -247,22 +249,28 @@ def _customer(given: Parameters) -> str | None:
     return customer
 
 
-def _automatic_payment_methods(given: Parameters) -> JsonObject | None:
+def _allowed_types(given: Parameters) -> list[str] | None:
+    allowed = given.texts("allowed_payment_method_types") + given.texts("payment_method_types")
+    if allowed and "card" not in allowed:
+        raise invalid("This account accepts cards only.", param="allowed_payment_method_types")
+    return allowed or None
+
+
+def _automatic_payment_methods(
+    given: Parameters, *, allowed: list[str] | None
+) -> JsonObject | None:
     """What Stripe would echo: on by default, off when the types are named."""
-    types = given.texts("payment_method_types")
     automatic = given.nested("automatic_payment_methods")
-    if types and types != ["card"]:
-        raise invalid("This account accepts cards only.", param="payment_method_types")
     if automatic is None:
-        return None if types else {"allow_redirects": "always", "enabled": True}
+        return {"allow_redirects": "always", "enabled": True} if allowed is None else None
+    if allowed is not None:
+        raise invalid(
+            "You may only specify one of these parameters: allowed_payment_method_types, "
+            "automatic_payment_methods.",
+            param="allowed_payment_method_types",
+            code="parameters_exclusive",
+        )
     enabled = automatic.flag("enabled")
     redirects = automatic.choice("allow_redirects", ("always", "never")) or "always"
     automatic.reject_unknown(within="automatic_payment_methods")
-    if types and enabled:
-        raise invalid(
-            "You may only specify one of these parameters: automatic_payment_methods, "
-            "payment_method_types.",
-            param="payment_method_types",
-            code="parameters_exclusive",
-        )
     return {"allow_redirects": redirects, "enabled": True} if enabled else None

@@ -40,6 +40,7 @@ class PaymentIntent:
     statement_descriptor: str | None = None
     statement_descriptor_suffix: str | None = None
     setup_future_usage: str | None = None
+    allowed_payment_method_types: list[str] | None = None
     automatic_payment_methods: JsonObject | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     amount_capturable: int = 0

@@ -33,6 +33,7 @@ def payment_intent_shape(intent: PaymentIntent) -> JsonObject:
     return {
         "id": intent.id,
         "object": "payment_intent",
+        "allowed_payment_method_types": intent.allowed_payment_method_types,
         "amount": intent.amount,
         "amount_capturable": intent.amount_capturable,
         "amount_details": {"tip": {}},

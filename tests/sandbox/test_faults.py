@@ -1,0 +1,391 @@
+"""The fault menu: each fault does what it says, to whom it says, and to nobody else."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import urllib3
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+
+from tests.sandbox.raw_api import TEST_KEY, RawApi
+from tests.sandbox.waiting import wait_until
+from tests.sandbox_server import SandboxServer
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        yield pool
+
+
+def status_of(api: RawApi, intent: str) -> str:
+    return str(api.get(f"payment_intents/{intent}").body["status"])
+
+
+def impatient_confirm(server: SandboxServer, intent: str) -> None:
+    with urllib3.PoolManager(retries=False, timeout=0.3) as http:
+        http.request(
+            "POST",
+            f"{server.url}/v1/payment_intents/{intent}/confirm",
+            headers={"Authorization": f"Bearer {TEST_KEY}", "Idempotency-Key": f"k-{intent}"},
+        )
+
+
+ANSWERED_UNDONE = [
+    ("error_before", (500, "api_error", None)),
+    ("rate_limit", (429, "invalid_request_error", "rate_limit")),
+    ("lock_timeout", (429, "invalid_request_error", "lock_timeout")),
+    ("conflict", (409, "idempotency_error", "idempotency_key_in_use")),
+]
+
+
+@pytest.mark.parametrize(("fault", "answer"), ANSWERED_UNDONE)
+def test_a_fault_before_leaves_nothing_behind_but_its_answer(
+    api: RawApi, server: SandboxServer, fault: str, answer: tuple[int, str, str | None]
+) -> None:
+    intent = api.new_intent()
+    server.add_fault("payment_intents.confirm", fault, times=1)
+
+    refusal = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+
+    assert (refusal.status, refusal.error["type"], refusal.error.get("code")) == answer
+    assert status_of(api, intent) == "requires_confirmation"
+    again = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+    assert (again.status, again.body["status"]) == (200, "requires_capture")
+    assert "Idempotent-Replayed" not in again.headers
+
+
+def test_an_error_after_has_done_it_and_is_saved(api: RawApi, server: SandboxServer) -> None:
+    intent = api.new_intent()
+    server.add_fault("payment_intents.confirm", "error_after", times=1)
+
+    error = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+    again = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+
+    assert (error.status, error.error["type"]) == (500, "api_error")
+    assert status_of(api, intent) == "requires_capture"
+    assert (again.status, again.text) == (500, error.text)
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
+def test_an_error_after_hides_a_decline_too(api: RawApi, server: SandboxServer) -> None:
+    intent = api.new_intent(payment_method="pm_card_chargeDeclined")
+    server.add_fault("payment_intents.confirm", "error_after", times=1)
+
+    error = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+
+    assert error.status == 500
+    assert status_of(api, intent) == "requires_payment_method"
+    assert api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}").status == 500
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "status"),
+    [
+        ("timeout_before", ReadTimeoutError, "requires_confirmation"),
+        ("timeout_after", ReadTimeoutError, "requires_capture"),
+        ("reset_before", ProtocolError, "requires_confirmation"),
+        ("reset_after", ProtocolError, "requires_capture"),
+        ("truncated_body", HTTPError, "requires_capture"),
+    ],
+)
+def test_an_answer_that_never_arrives_tells_nothing_of_what_was_done(
+    api: RawApi, server: SandboxServer, fault: str, error: type[Exception], status: str
+) -> None:
+    intent = api.new_intent()
+    server.add_fault("payment_intents.confirm", fault, times=1)
+
+    with pytest.raises(error):
+        impatient_confirm(server, intent)
+
+    assert status_of(api, intent) == status
+    again = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+    assert (again.status, again.body["status"]) == (200, "requires_capture")
+    assert ("Idempotent-Replayed" in again.headers) == (status == "requires_capture")
+    charges = server.ledger()["charges"]
+    assert len([each for each in charges if each["payment_intent"] == intent]) == 1
+
+
+def test_a_reset_is_a_reset_and_not_a_goodbye(api: RawApi, server: SandboxServer) -> None:
+    intent = api.new_intent()
+    server.add_fault("payment_intents.confirm", "reset_before", times=1)
+
+    with pytest.raises(ProtocolError) as torn:
+        impatient_confirm(server, intent)
+
+    assert isinstance(torn.value.__cause__ or torn.value.args[1], ConnectionResetError)
+
+
+def test_a_truncated_body_begins_well(server: SandboxServer, api: RawApi) -> None:
+    intent = api.new_intent()
+    server.add_fault("payment_intents.retrieve", "truncated_body", times=1)
+
+    with urllib3.PoolManager(retries=False) as http:
+        torn = http.request(
+            "GET",
+            f"{server.url}/v1/payment_intents/{intent}",
+            headers={"Authorization": f"Bearer {TEST_KEY}"},
+            preload_content=False,
+        )
+        length = int(torn.headers["Content-Length"])
+        beginning = torn.read(length // 2)
+        with pytest.raises(ProtocolError):
+            torn.read(length)
+
+    assert torn.status == 200
+    assert beginning.startswith(f'{{"id":"{intent}"'.encode())
+    assert len(beginning) == length // 2
+
+
+def test_latency_delays_the_answer_and_nothing_else(
+    api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
+) -> None:
+    intent = api.new_intent()
+    server.add_fault("payment_intents.confirm", "latency", times=1, latency_ms=1500)
+
+    slow = pool.submit(api.post, f"payment_intents/{intent}/confirm")
+    wait_until(lambda: status_of(api, intent) == "requires_capture")
+
+    assert not slow.done()
+    assert slow.result().body["status"] == "requires_capture"
+
+
+def test_a_general_latency_strikes_without_a_rule(
+    api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
+) -> None:
+    intent = api.new_intent()
+    server.set_latency(1500)
+
+    slow = pool.submit(api.post, f"payment_intents/{intent}/confirm")
+    wait_until(lambda: _ledger_status(server, intent) == "requires_capture")
+
+    assert not slow.done()
+    server.set_latency(0)
+    assert slow.result().status == 200
+
+
+def _ledger_status(server: SandboxServer, intent: str) -> str:
+    known = server.ledger()["payment_intents"]
+    return str(next(each["status"] for each in known if each["id"] == intent))
+
+
+def test_a_held_call_has_done_nothing_until_it_is_released(
+    api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
+) -> None:
+    intent = api.new_intent()
+    rule = server.add_fault("payment_intents.confirm", "hold", times=1)
+    held = pool.submit(api.post, f"payment_intents/{intent}/confirm")
+    wait_until(lambda: server.held(rule) == 1)
+    assert status_of(api, intent) == "requires_confirmation"
+
+    released = server.release(rule)
+
+    assert released == 1
+    assert held.result().body["status"] == "requires_capture"
+    assert server.held(rule) == 0
+
+
+def test_a_call_held_after_its_effect_has_done_everything_but_answer(
+    api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
+) -> None:
+    intent = api.new_intent()
+    rule = server.add_fault("payment_intents.confirm", "hold_after", times=1)
+    held = pool.submit(api.post, f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+    wait_until(lambda: server.held(rule) == 1)
+
+    meanwhile = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+
+    assert meanwhile.headers["Idempotent-Replayed"] == "true"
+    assert not held.done()
+    server.release(rule)
+    assert held.result().text == meanwhile.text
+
+
+def test_a_caller_who_hangs_up_does_not_take_back_a_held_call(
+    api: RawApi, server: SandboxServer
+) -> None:
+    intent = api.new_intent()
+    rule = server.add_fault("payment_intents.confirm", "hold", times=1)
+    with pytest.raises(ReadTimeoutError):
+        impatient_confirm(server, intent)
+    assert (server.held(rule), status_of(api, intent)) == (1, "requires_confirmation")
+
+    server.release(rule)
+
+    wait_until(lambda: status_of(api, intent) == "requires_capture")
+
+
+def test_a_held_confirmation_meets_the_cancel_that_overtook_it(
+    api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
+) -> None:
+    intent = api.new_intent()
+    rule = server.add_fault("payment_intents.confirm", "hold", times=1)
+    held = pool.submit(api.post, f"payment_intents/{intent}/confirm")
+    wait_until(lambda: server.held(rule) == 1)
+    assert api.post(f"payment_intents/{intent}/cancel").status == 200
+
+    server.release(rule)
+
+    assert held.result().status == 400
+    assert held.result().error["code"] == "payment_intent_unexpected_state"
+    assert status_of(api, intent) == "canceled"
+
+
+def test_removing_a_rule_lets_go_of_what_it_holds(
+    api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
+) -> None:
+    intent = api.new_intent()
+    rule = server.add_fault("payment_intents.confirm", "hold")
+    held = pool.submit(api.post, f"payment_intents/{intent}/confirm")
+    wait_until(lambda: server.held(rule) == 1)
+
+    server.control("DELETE", f"faults/{rule}")
+
+    assert held.result().status == 200
+    assert server.control("GET", "faults")["rules"] == []
+
+
+MATCHES: list[tuple[str, str, dict[str, Any], bool]] = [
+    ("the operation", "payment_intents.confirm", {}, True),
+    ("its family", "payment_intents.*", {}, True),
+    ("everything", "*", {}, True),
+    ("another operation", "payment_intents.cancel", {}, False),
+    ("another family", "refunds.*", {}, False),
+    ("the stored amount", "*", {"amount": 1000}, True),
+    ("another amount", "*", {"amount": 1001}, False),
+    ("the metadata", "*", {"metadata.order_id": "42"}, True),
+    ("other metadata", "*", {"metadata.order_id": "43"}, False),
+    ("metadata it has not", "*", {"metadata.parcel": "42"}, False),
+    ("the card in the request", "*", {"payment_method": "pm_card_amex"}, True),
+    ("the card before the request", "*", {"payment_method": "pm_card_visa"}, False),
+    ("all of it", "*", {"amount": "1000", "metadata.order_id": "42"}, True),
+    ("half of it", "*", {"amount": 1000, "metadata.order_id": "43"}, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("operation", "match", "strikes"), [each[1:] for each in MATCHES], ids=[e[0] for e in MATCHES]
+)
+def test_a_rule_strikes_what_it_matches(
+    api: RawApi, server: SandboxServer, operation: str, match: dict[str, Any], *, strikes: bool
+) -> None:
+    intent = api.new_intent(metadata={"order_id": "42"})
+    rule = server.add_fault(operation, "rate_limit", match=match)
+
+    answer = api.post(f"payment_intents/{intent}/confirm", {"payment_method": "pm_card_amex"})
+
+    assert answer.status == (429 if strikes else 200)
+    assert server.hits(rule) == (1 if strikes else 0)
+
+
+def test_a_rule_matches_what_is_about_to_be_created(api: RawApi, server: SandboxServer) -> None:
+    server.add_fault("payment_intents.create", "rate_limit", match={"metadata.order_id": "66"})
+    intent = {"amount": 1, "currency": "usd"}
+
+    struck = api.post("payment_intents", intent | {"metadata": {"order_id": "66"}})
+    spared = api.post("payment_intents", intent | {"metadata": {"order_id": "67"}})
+
+    assert (struck.status, spared.status) == (429, 200)
+
+
+def test_a_refund_is_known_by_the_payment_that_it_gives_back(
+    api: RawApi, server: SandboxServer
+) -> None:
+    struck, spared = api.captured(metadata={"order_id": "70"}), api.captured()
+    server.add_fault("refunds.create", "rate_limit", match={"metadata.order_id": "70"})
+
+    assert api.post("refunds", {"payment_intent": struck}).status == 429
+    assert api.post("refunds", {"payment_intent": spared}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("operation", "path"),
+    [
+        ("payment_intents.retrieve", "payment_intents/{intent}"),
+        ("payment_intents.list", "payment_intents"),
+        ("refunds.list", "refunds"),
+    ],
+)
+def test_reading_can_fail_too(
+    api: RawApi, server: SandboxServer, operation: str, path: str
+) -> None:
+    intent = api.new_intent()
+    server.add_fault(operation, "error_before", times=1)
+
+    statuses = [api.get(path.format(intent=intent)).status for _ in range(2)]
+
+    assert statuses == [500, 200]
+
+
+def test_a_rule_strikes_no_more_often_than_it_says(api: RawApi, server: SandboxServer) -> None:
+    rule = server.add_fault("payment_intents.create", "rate_limit", times=2)
+
+    statuses = [api.post("payment_intents", {"amount": 1, "currency": "usd"}).status for _ in "abc"]
+
+    assert statuses == [429, 429, 200]
+    assert server.hits(rule) == 2
+
+
+def test_chance_falls_the_same_way_for_the_same_seed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    def struck(seed: int) -> list[int]:
+        server = SandboxServer(tmp_path_factory.mktemp("seeded"), seed=seed)
+        api = RawApi(server.url)
+        rule = server.add_fault("payment_intents.list", "rate_limit", rate=0.5)
+        statuses = [api.get("payment_intents").status for _ in range(40)]
+        assert 0 < server.hits(rule) < 40
+        api.close()
+        server.stop()
+        return statuses
+
+    first, second, other = struck(1), struck(1), struck(2)
+
+    assert first == second
+    assert first != other
+
+
+def test_the_call_log_tells_what_became_of_each_call(api: RawApi, server: SandboxServer) -> None:
+    start = server.calls()[-1]["n"] if server.calls() else 0
+    intent = api.new_intent()
+    server.add_fault("payment_intents.confirm", "reset_after", times=1)
+    with pytest.raises(HTTPError):
+        api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+    api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+
+    calls = server.calls(since=start)
+
+    assert [call["n"] for call in calls] == [start + 1, start + 2, start + 3]
+    assert [call["operation"] for call in calls] == [
+        "payment_intents.create",
+        "payment_intents.confirm",
+        "payment_intents.confirm",
+    ]
+    assert {call["object"] for call in calls} == {intent}
+    assert [call["key"] for call in calls] == [None, f"k-{intent}", f"k-{intent}"]
+    assert [call["status"] for call in calls] == [200, None, 200]
+    assert [call["fault"] for call in calls] == [None, "reset_after", None]
+    assert [call["replayed"] for call in calls] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("faults", {"operation": "*", "fault": "earthquake"}),
+        ("faults", {"operation": "*", "fault": "latency", "rate": 2}),
+        ("faults", {"operation": "*", "fault": "latency", "latency_ms": "long"}),
+        ("faults", {"operation": "*", "fault": "latency", "match": "amex"}),
+        ("faults", {"operation": "*", "fault": "latency", "sometimes": True}),
+        ("release", {"rule": 0}),
+        ("clock", {"advance_seconds": -1}),
+        ("latency", {}),
+    ],
+)
+def test_a_control_that_makes_no_sense_is_refused(
+    server: SandboxServer, path: str, body: dict[str, Any]
+) -> None:
+    with pytest.raises(AssertionError, match="error"):
+        server.control("POST", path, body)
+
+    assert server.control("GET", "faults") == {"rules": [], "latency_ms": 0}

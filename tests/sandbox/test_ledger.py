@@ -1,0 +1,204 @@
+"""What was answered has happened: through kill -9, torn lines, two owners and many callers."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from urllib3.exceptions import HTTPError
+
+from tests.sandbox.raw_api import RawApi
+from tests.sandbox.waiting import wait_until
+from tests.sandbox_server import ROOT, SandboxServer
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        yield pool
+
+
+def objects(server: SandboxServer) -> dict[str, Any]:
+    ledger = server.ledger()
+    return {kind: ledger[kind] for kind in ("payment_intents", "charges", "refunds")}
+
+
+def run_over(ledger: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "sandbox.stripe_api", "--ledger", str(ledger)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+    )
+
+
+def test_everything_survives_a_kill_between_calls(
+    own_server: SandboxServer, own_api: RawApi
+) -> None:
+    own_api.new_intent(metadata={"order_id": "1"})
+    own_api.post("refunds", {"payment_intent": own_api.captured(), "amount": 5})
+    own_api.post(f"payment_intents/{own_api.authorized()}/cancel")
+    before = objects(own_server)
+    listed = own_api.get("payment_intents").text
+
+    own_server.kill()
+    own_server.restart()
+
+    assert objects(own_server) == before
+    assert own_api.get("payment_intents").text == listed
+
+
+def test_no_answered_effect_is_lost_when_killed_under_load(
+    own_server: SandboxServer, own_api: RawApi, pool: ThreadPoolExecutor
+) -> None:
+    enough = threading.Semaphore(0)
+
+    def work(worker: int) -> dict[str, str]:
+        """Create and confirm until the sandbox is gone; what was answered, by id."""
+        seen: dict[str, str] = {}
+        try:
+            while True:
+                intent = own_api.new_intent(metadata={"worker": str(worker)})
+                seen[intent] = "requires_confirmation"
+                enough.release()
+                answer = own_api.post(f"payment_intents/{intent}/confirm")
+                seen[intent] = answer.body["status"]
+        except HTTPError:
+            return seen
+
+    workers = [pool.submit(work, number) for number in range(8)]
+    for _ in range(200):
+        enough.acquire(timeout=10)
+    own_server.kill()
+    answered = {intent: status for each in workers for intent, status in each.result().items()}
+    own_server.restart()
+
+    assert len(answered) >= 200
+    kept = {each["id"]: each["status"] for each in own_server.ledger()["payment_intents"]}
+    assert answered.keys() <= kept.keys()
+    confirmed = [intent for intent, status in answered.items() if status == "requires_capture"]
+    assert [kept[intent] for intent in confirmed] == ["requires_capture"] * len(confirmed)
+    assert len(kept) - len(answered) <= 8
+
+
+def test_a_torn_last_line_takes_its_whole_call_and_nothing_else(
+    own_server: SandboxServer, own_api: RawApi
+) -> None:
+    kept = own_api.authorized(metadata={"order_id": "kept"})
+    torn = own_api.post(
+        "payment_intents",
+        {"amount": 9, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
+        key="k-torn",
+    )
+    own_server.kill()
+    content = own_server.ledger_path.read_bytes()
+    own_server.ledger_path.write_bytes(content[:-40])
+
+    own_server.restart()
+
+    assert [each["id"] for each in own_server.ledger()["payment_intents"]] == [kept]
+    assert len(own_server.ledger()["charges"]) == 1
+    assert own_api.get(f"payment_intents/{torn.id}").status == 404
+    again = own_api.post(
+        "payment_intents",
+        {"amount": 9, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
+        key="k-torn",
+    )
+    assert again.status == 200
+    assert "Idempotent-Replayed" not in again.headers
+    own_server.kill()
+    own_server.restart()
+    assert [each["id"] for each in own_server.ledger()["payment_intents"]] == [kept, again.id]
+
+
+def test_a_ledger_damaged_in_the_middle_is_not_served(
+    own_server: SandboxServer, own_api: RawApi
+) -> None:
+    for _ in range(3):
+        own_api.new_intent()
+    own_server.kill()
+    lines = own_server.ledger_path.read_bytes().splitlines(keepends=True)
+    own_server.ledger_path.write_bytes(lines[0] + b'{"at":\n' + lines[2])
+    damaged = own_server.ledger_path.read_bytes()
+
+    refused = run_over(own_server.ledger_path)
+
+    assert refused.returncode == 1
+    assert "LedgerDamaged" in refused.stderr
+    assert own_server.ledger_path.read_bytes() == damaged
+
+
+def test_a_ledger_has_one_owner(own_server: SandboxServer, own_api: RawApi) -> None:
+    refused = run_over(own_server.ledger_path)
+
+    assert refused.returncode == 1
+    assert "LedgerInUse" in refused.stderr
+    assert own_api.get("payment_intents").status == 200
+
+
+def test_every_line_is_one_whole_call(own_server: SandboxServer, own_api: RawApi) -> None:
+    own_api.post(
+        "payment_intents",
+        {"amount": 9, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
+        key="k-line",
+    )
+
+    lines = [json.loads(line) for line in own_server.ledger_path.read_text().splitlines()]
+
+    assert len(lines) == 1
+    assert [kind for kind, _ in lines[0]["changes"]] == ["payment_intent", "charge"]
+    assert lines[0]["saved"]["key"] == "k-line"
+
+
+def test_reading_writes_nothing(own_server: SandboxServer, own_api: RawApi) -> None:
+    intent = own_api.new_intent()
+    size = own_server.ledger_path.stat().st_size
+
+    own_api.get(f"payment_intents/{intent}")
+    own_api.get("payment_intents")
+
+    assert own_server.ledger_path.stat().st_size == size
+
+
+def test_callers_at_one_time_share_a_sync(
+    own_server: SandboxServer, own_api: RawApi, pool: ThreadPoolExecutor
+) -> None:
+    rule = own_server.add_fault("payment_intents.create", "hold")
+    waiting = [pool.submit(own_api.new_intent) for _ in range(16)]
+    wait_until(lambda: own_server.held(rule) == 16)
+    before = own_server.ledger()
+
+    own_server.release(rule)
+
+    assert len({each.result() for each in waiting}) == 16
+    after = own_server.ledger()
+    assert after["entries"] - before["entries"] == 16
+    assert after["syncs"] - before["syncs"] <= 2
+
+
+def test_it_stops_when_asked_even_with_calls_in_hand(
+    own_server: SandboxServer, own_api: RawApi, pool: ThreadPoolExecutor
+) -> None:
+    intent = own_api.new_intent()
+    rule = own_server.add_fault("payment_intents.confirm", "hold")
+    held = pool.submit(own_api.post, f"payment_intents/{intent}/confirm")
+    wait_until(lambda: own_server.held(rule) == 1)
+
+    own_server.restart()
+
+    assert isinstance(held.exception(), HTTPError)
+    assert own_api.get(f"payment_intents/{intent}").body["status"] == "requires_confirmation"
+
+
+def test_time_does_not_go_back_after_a_restart(own_server: SandboxServer, own_api: RawApi) -> None:
+    own_server.advance(1000)
+    first = own_api.get(f"payment_intents/{own_api.new_intent()}").body["created"]
+    own_server.kill()
+    own_server.restart()
+
+    second = own_api.get(f"payment_intents/{own_api.new_intent()}").body["created"]
+
+    assert second >= first

@@ -1,0 +1,158 @@
+"""Refunds: never more than was captured, and not always what they seemed at first."""
+
+import pytest
+import stripe  # noqa: TID251 - the contract under test
+
+from tests.sandbox.raw_api import RawApi
+from tests.sandbox_server import SandboxServer
+
+LATER = 11 * 60
+
+
+def captured(client: stripe.StripeClient, amount: int = 1000) -> stripe.PaymentIntent:
+    return client.v1.payment_intents.create(
+        {"amount": amount, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
+    )
+
+
+def test_a_refund_gives_everything_back(client: stripe.StripeClient) -> None:
+    intent = captured(client)
+
+    refund = client.v1.refunds.create(
+        {
+            "payment_intent": intent.id,
+            "reason": "requested_by_customer",
+            "metadata": {"refund_id": "7"},
+        }
+    )
+
+    assert (refund.status, refund.amount, refund.currency) == ("succeeded", 1000, "usd")
+    assert (refund.payment_intent, refund.charge) == (intent.id, intent.latest_charge)
+    assert refund.reason == "requested_by_customer"
+    assert refund.metadata is not None
+    assert refund.metadata["refund_id"] == "7"
+    charge = client.v1.charges.retrieve(str(intent.latest_charge))
+    assert (charge.amount_refunded, charge.refunded) == (1000, True)
+    assert client.v1.refunds.retrieve(refund.id).to_dict() == refund.to_dict()
+    assert client.v1.payment_intents.retrieve(intent.id).status == "succeeded"
+
+
+def test_a_charge_can_be_refunded_by_its_own_id(client: stripe.StripeClient) -> None:
+    intent = captured(client)
+
+    refund = client.v1.refunds.create({"charge": str(intent.latest_charge), "amount": 1})
+
+    assert (refund.payment_intent, refund.amount) == (intent.id, 1)
+
+
+def test_parts_add_up_to_what_was_captured_and_no_further(client: stripe.StripeClient) -> None:
+    intent = captured(client)
+    client.v1.refunds.create({"payment_intent": intent.id, "amount": 600})
+
+    with pytest.raises(stripe.InvalidRequestError) as too_much:
+        client.v1.refunds.create({"payment_intent": intent.id, "amount": 401})
+    rest = client.v1.refunds.create({"payment_intent": intent.id})
+    with pytest.raises(stripe.InvalidRequestError) as nothing_left:
+        client.v1.refunds.create({"payment_intent": intent.id})
+
+    assert (too_much.value.param, too_much.value.code) == ("amount", None)
+    assert "greater than unrefunded amount" in str(too_much.value)
+    assert rest.amount == 400
+    assert nothing_left.value.code == "charge_already_refunded"
+    amounts = [each.amount for each in client.v1.refunds.list({"payment_intent": intent.id})]
+    assert amounts == [400, 600]
+
+
+def test_what_was_not_captured_cannot_be_refunded(api: RawApi) -> None:
+    intent = api.authorized()
+    assert api.post(f"payment_intents/{intent}/capture", {"amount_to_capture": 700}).status == 200
+
+    beyond = api.post("refunds", {"payment_intent": intent, "amount": 701})
+
+    assert (beyond.status, beyond.error["param"]) == (400, "amount")
+    assert api.post("refunds", {"payment_intent": intent}).body["amount"] == 700
+
+
+@pytest.mark.parametrize("confirm", [False, True], ids=["unconfirmed", "only authorized"])
+def test_without_a_captured_charge_there_is_nothing_to_refund(api: RawApi, confirm: bool) -> None:  # noqa: FBT001 - a case of the test
+    intent = api.new_intent(confirm=confirm)
+
+    refusal = api.post("refunds", {"payment_intent": intent})
+
+    assert refusal.status == 400
+    assert "does not have a successful charge" in refusal.error["message"]
+    assert api.get("refunds", {"payment_intent": intent}).body["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({}, "parameter_missing"),
+        ({"payment_intent": "pi_unknown"}, "resource_missing"),
+        ({"charge": "ch_unknown"}, "resource_missing"),
+    ],
+    ids=["nothing", "unknown intent", "unknown charge"],
+)
+def test_a_refund_needs_a_payment_that_exists(
+    api: RawApi, parameters: dict[str, str], code: str
+) -> None:
+    refusal = api.post("refunds", parameters)
+
+    assert (refusal.status, refusal.error["code"]) == (400, code)
+
+
+def test_metadata_of_a_refund_can_be_changed(client: stripe.StripeClient) -> None:
+    refund = client.v1.refunds.create({"payment_intent": captured(client).id})
+
+    updated = client.v1.refunds.update(refund.id, {"metadata": {"seen": "yes"}})
+
+    assert updated.metadata is not None
+    assert updated.metadata.to_dict() == {"seen": "yes"}
+    assert updated.status == "succeeded"
+
+
+def test_a_refund_that_takes_time_succeeds_later(
+    own_server: SandboxServer, own_api: RawApi
+) -> None:
+    intent = own_api.captured(payment_method="pm_card_pendingRefund")
+    refund = own_api.post("refunds", {"payment_intent": intent}).body
+    assert (refund["status"], refund["pending_reason"]) == ("pending", "processing")
+    assert own_api.post("refunds", {"payment_intent": intent}).status == 400
+
+    own_server.advance(LATER)
+
+    settled = own_api.get(f"refunds/{refund['id']}").body
+    assert settled["status"] == "succeeded"
+    assert "pending_reason" not in settled
+    assert own_api.get(f"charges/{refund['charge']}").body["amount_refunded"] == 1000
+
+
+def test_a_refund_can_fail_after_it_had_succeeded(
+    own_server: SandboxServer, own_api: RawApi
+) -> None:
+    intent = own_api.captured(payment_method="pm_card_refundFail")
+    refund = own_api.post("refunds", {"payment_intent": intent}).body
+    assert refund["status"] == "succeeded"
+
+    own_server.advance(LATER)
+    own_api.post(f"refunds/{refund['id']}", {"metadata": {"seen": "yes"}})
+    own_server.advance(LATER)
+
+    failed = own_api.get(f"refunds/{refund['id']}").body
+    assert (failed["status"], failed["failure_reason"]) == ("failed", "expired_or_canceled_card")
+    charge = own_api.get(f"charges/{refund['charge']}").body
+    assert (charge["amount_refunded"], charge["refunded"]) == (0, False)
+    assert own_api.post("refunds", {"payment_intent": intent}).body["amount"] == 1000
+
+
+def test_what_a_refund_becomes_outlives_the_process(
+    own_server: SandboxServer, own_api: RawApi
+) -> None:
+    intent = own_api.captured(payment_method="pm_card_refundFail")
+    refund = own_api.post("refunds", {"payment_intent": intent}).id
+    own_server.kill()
+    own_server.restart()
+
+    own_server.advance(LATER)
+
+    assert own_api.get(f"refunds/{refund}").body["status"] == "failed"

@@ -1,0 +1,179 @@
+"""Who may ask, and which parameters and headers are taken."""
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from tests.sandbox.raw_api import TEST_KEY, RawApi
+
+INTENT = {"amount": 1000, "currency": "usd"}
+
+
+def count(api: RawApi) -> int:
+    return len(api.get("payment_intents", {"limit": 100, "customer": "cus_counted"}).ids)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Bearer",
+        "Bearer  ",
+        "Basic !",
+        f"Digest {TEST_KEY}",
+        "Bearer pk_test_public",
+        "Bearer sk_live_secret",
+        "Bearer rk_live_secret",
+        "Basic " + b64encode(b"sk_live_secret:").decode(),
+    ],
+)
+def test_only_a_test_key_opens_the_door(api: RawApi, authorization: str) -> None:
+    headers = {"Authorization": authorization}
+
+    refusal = api.post("payment_intents", INTENT | {"customer": "cus_counted"}, headers=headers)
+
+    assert (refusal.status, refusal.error["type"]) == (401, "invalid_request_error")
+    assert count(api) == 0
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [f"Bearer {TEST_KEY}", "Bearer rk_test_x", "Basic " + b64encode(b"sk_test_x:").decode()],
+)
+def test_a_test_key_is_taken_as_bearer_and_as_user_name(api: RawApi, authorization: str) -> None:
+    answer = api.post("payment_intents", INTENT, headers={"Authorization": authorization})
+
+    assert answer.status == 200
+
+
+def test_an_answer_carries_its_id_and_echoes_version_and_key(api: RawApi) -> None:
+    first = api.post("payment_intents", INTENT, key="k-echo", headers={"Stripe-Version": "2099-1"})
+    second = api.get("payment_intents/pi_unknown")
+
+    assert first.headers["Stripe-Version"] == "2099-1"
+    assert first.headers["Idempotency-Key"] == "k-echo"
+    assert "Idempotent-Replayed" not in first.headers
+    assert second.headers["Stripe-Version"] == "2026-10-28.endive"
+    assert "Idempotency-Key" not in second.headers
+    assert first.headers["Request-Id"].startswith("req_")
+    assert first.headers["Request-Id"] != second.headers["Request-Id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "customers"),
+        ("GET", "payment_intents/pi_1/confirm"),
+        ("DELETE", "payment_intents/pi_1"),
+        ("POST", "charges"),
+        ("POST", "payment_intents/pi_1/confirm/again"),
+    ],
+)
+def test_an_unknown_url_is_not_found(api: RawApi, method: str, path: str) -> None:
+    refusal = api.send(method, path, {})
+
+    assert refusal.status == 404
+    assert f"({method}: /v1/{path})" in refusal.error["message"]
+
+
+REFUSED: list[tuple[str, dict[str, Any], str | None, str]] = [
+    ("no amount", {"currency": "usd"}, "parameter_missing", "amount"),
+    ("no currency", {"amount": 5}, "parameter_missing", "currency"),
+    ("nothing to pay", INTENT | {"amount": 0}, "parameter_invalid_integer", "amount"),
+    ("less than nothing", INTENT | {"amount": -5}, "parameter_invalid_integer", "amount"),
+    ("a fraction", INTENT | {"amount": "9.99"}, "parameter_invalid_integer", "amount"),
+    ("no number", INTENT | {"amount": "ten"}, "parameter_invalid_integer", "amount"),
+    ("too much", INTENT | {"amount": 100_000_000}, "amount_too_large", "amount"),
+    ("a word for a currency", INTENT | {"currency": "dollars"}, None, "currency"),
+    ("an empty value", INTENT | {"description": ""}, "parameter_invalid_empty", "description"),
+    ("an unknown parameter", INTENT | {"colour": "red"}, "parameter_unknown", "colour"),
+    (
+        "an unknown nested parameter",
+        INTENT | {"automatic_payment_methods": {"enabled": True, "colour": "red"}},
+        "parameter_unknown",
+        "automatic_payment_methods[colour]",
+    ),
+    ("an unknown choice", INTENT | {"capture_method": "someday"}, None, "capture_method"),
+    ("no boolean", INTENT | {"confirm": "perhaps"}, None, "confirm"),
+    ("a link to nothing", INTENT | {"expand": ["invoice"]}, None, "expand"),
+    (
+        "nothing to confirm with",
+        INTENT | {"confirm": True},
+        "parameter_missing",
+        "payment_method",
+    ),
+    ("terms without a confirmation", INTENT | {"off_session": True}, None, "confirm"),
+    (
+        "no cards",
+        INTENT | {"allowed_payment_method_types": ["sepa_debit"]},
+        None,
+        "allowed_payment_method_types",
+    ),
+    ("one text as metadata", INTENT | {"metadata": "order"}, None, "metadata"),
+    ("nested metadata", INTENT | {"metadata": {"a": {"b": "c"}}}, None, "metadata"),
+    ("a long key", INTENT | {"metadata": {"k" * 41: "v"}}, None, "metadata"),
+    ("a long value", INTENT | {"metadata": {"k": "v" * 501}}, None, "metadata[k]"),
+    ("many keys", INTENT | {"metadata": {str(n): "v" for n in range(51)}}, None, "metadata"),
+]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code", "param"),
+    [each[1:] for each in REFUSED],
+    ids=[each[0] for each in REFUSED],
+)
+def test_a_parameter_is_refused_by_name(
+    api: RawApi, parameters: dict[str, Any], code: str | None, param: str
+) -> None:
+    refusal = api.post("payment_intents", parameters | {"customer": "cus_counted"})
+
+    assert (refusal.status, refusal.error["type"]) == (400, "invalid_request_error")
+    assert (refusal.error.get("code"), refusal.error["param"]) == (code, param)
+    assert count(api) == 0
+
+
+def test_the_largest_amount_and_metadata_are_taken(api: RawApi) -> None:
+    metadata = {f"{n}".rjust(40, "k"): "v" * 500 for n in range(50)}
+
+    answer = api.post(
+        "payment_intents", {"amount": 99_999_999, "currency": "usd", "metadata": metadata}
+    )
+
+    assert answer.status == 200
+    assert (answer.body["amount"], answer.body["metadata"]) == (99_999_999, metadata)
+
+
+def test_metadata_keeps_every_letter(api: RawApi) -> None:
+    metadata = {"näme & co": "5 € = 100 % [ok]"}
+
+    answer = api.post("payment_intents", INTENT | {"metadata": metadata})
+
+    assert api.get(f"payment_intents/{answer.id}").body["metadata"] == metadata
+
+
+def test_an_empty_value_deletes_one_key_and_an_empty_hash_all(api: RawApi) -> None:
+    intent = api.new_intent(metadata={"a": "1", "b": "2", "c": "3"})
+
+    one_less = api.post(f"payment_intents/{intent}", {"metadata": {"b": "", "d": "4"}})
+    none_left = api.post(f"payment_intents/{intent}", {"metadata": ""})
+
+    assert one_less.body["metadata"] == {"a": "1", "c": "3", "d": "4"}
+    assert none_left.body["metadata"] == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("amount=1000&currency=usd&metadata[a=1", 400),
+        ("amount=1000&currency=usd&metadata=1&metadata[a]=1", 400),
+        ("amount=1000&currency=usd&description=%ff", 400),
+        ("&".join(f"metadata[{n}]=" for n in range(1001)), 400),
+        ('{"amount": 1000, "currency": "usd"}', 400),
+    ],
+    ids=["open bracket", "text and hash", "not UTF-8", "too many fields", "JSON"],
+)
+def test_a_form_that_is_none_is_refused(api: RawApi, body: str, status: int) -> None:
+    refusal = api.send("POST", "payment_intents", {}, body)
+
+    assert (refusal.status, refusal.error["type"]) == (status, "invalid_request_error")
