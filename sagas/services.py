@@ -47,6 +47,11 @@ def attempts_for(subject_id: UUID) -> list[AttemptMade]:
     ]
 
 
+def count_live() -> int:
+    """Return how many runs have not ended."""
+    return SagaRun.objects.filter(status__in=LIVE).count()
+
+
 def flagged_runs() -> QuerySet[SagaRun]:
     """Return the runs that wait for a person to look."""
     return SagaRun.objects.filter(needs_attention=True)

@@ -7,51 +7,131 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Payment',
+            name="Payment",
             fields=[
-                ('id', models.UUIDField(default=sagas.identifiers.new_id, editable=False, primary_key=True, serialize=False)),
-                ('order_id', models.UUIDField()),
-                ('correlation_id', models.UUIDField()),
-                ('status', models.CharField(choices=[('intended', 'Intended'), ('authorized', 'Authorized'), ('captured', 'Captured'), ('voided', 'Voided'), ('refunded', 'Refunded')], default='intended', max_length=16)),
-                ('amount_minor', models.PositiveBigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('params', models.JSONField()),
-                ('api_version', models.CharField(max_length=32)),
-                ('intent_id', models.CharField(blank=True, max_length=255, null=True, unique=True)),
-                ('key_generation', models.PositiveSmallIntegerField(default=1)),
-                ('saved_errors', models.PositiveSmallIntegerField(default=0)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('decline_code', models.CharField(blank=True, max_length=64)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('authorized_at', models.DateTimeField(blank=True, null=True)),
-                ('captured_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=sagas.identifiers.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("order_id", models.UUIDField()),
+                ("correlation_id", models.UUIDField()),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("intended", "Intended"),
+                            ("authorized", "Authorized"),
+                            ("captured", "Captured"),
+                            ("voided", "Voided"),
+                            ("refunded", "Refunded"),
+                        ],
+                        default="intended",
+                        max_length=16,
+                    ),
+                ),
+                ("amount_minor", models.PositiveBigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("params", models.JSONField()),
+                ("api_version", models.CharField(max_length=32)),
+                ("intent_id", models.CharField(blank=True, max_length=255, null=True, unique=True)),
+                ("key_generation", models.PositiveSmallIntegerField(default=1)),
+                ("saved_errors", models.PositiveSmallIntegerField(default=0)),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("decline_code", models.CharField(blank=True, max_length=64)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("authorized_at", models.DateTimeField(blank=True, null=True)),
+                ("captured_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['order_id'], name='payments_by_order')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('closed_at__isnull', True)), fields=('order_id',), name='payments_one_open_payment_per_order'), models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='payments_amount_is_positive'), models.CheckConstraint(condition=models.Q(('status__in', ['intended', 'authorized', 'captured', 'voided', 'refunded'])), name='payments_status_known')],
+                "indexes": [models.Index(fields=["order_id"], name="payments_by_order")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("closed_at__isnull", True)),
+                        fields=("order_id",),
+                        name="payments_one_open_payment_per_order",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("amount_minor__gt", 0)),
+                        name="payments_amount_is_positive",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "status__in",
+                                ["intended", "authorized", "captured", "voided", "refunded"],
+                            )
+                        ),
+                        name="payments_status_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Refund',
+            name="Refund",
             fields=[
-                ('id', models.UUIDField(default=sagas.identifiers.new_id, editable=False, primary_key=True, serialize=False)),
-                ('amount_minor', models.PositiveBigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('status', models.CharField(blank=True, choices=[('pending', 'pending'), ('requires_action', 'requires_action'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('canceled', 'canceled')], max_length=16)),
-                ('bank_refund_id', models.CharField(blank=True, max_length=255)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('payment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='refunds', to='payments.payment')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=sagas.identifiers.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("amount_minor", models.PositiveBigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                (
+                    "status",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("pending", "pending"),
+                            ("requires_action", "requires_action"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("canceled", "canceled"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("bank_refund_id", models.CharField(blank=True, max_length=255)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="refunds",
+                        to="payments.payment",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('payment',), name='payments_one_refund_per_payment'), models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='payments_refund_is_positive')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("payment",), name="payments_one_refund_per_payment"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("amount_minor__gt", 0)),
+                        name="payments_refund_is_positive",
+                    ),
+                ],
             },
         ),
     ]
