@@ -14,8 +14,6 @@ from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis import ConnectionPool, RedisError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from payments.deadline import Deadline
 from payments.errors import BankBusy
@@ -112,6 +110,5 @@ def _impatient_pool(redis_url: str) -> ConnectionPool:
         redis_url,
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
-        retry=Retry(NoBackoff(), 0),  # by default it would try for seconds
         max_connections=1000,  # a thread that finds none would take Redis for dead
     )

@@ -105,11 +105,13 @@ def test_an_intent_in_another_state_is_told(
     bank: SandboxServer, prepare: Callable[[], Intent], call: Call, status: IntentStatus
 ) -> None:
     intent = prepare()
+    seen = mark(bank)
 
     with pytest.raises(UnexpectedState) as unexpected:
         call(intent)
 
     assert unexpected.value.intent.status is status
+    assert [code for _, code in calls_since(bank, seen)] == [400]  # the error itself has told
     assert unexpected.value.intent == gateway.retrieve_intent(intent.id, deadline=within())
 
 
