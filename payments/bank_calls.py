@@ -25,11 +25,12 @@ from payments.errors import (
     PaymentRefused,
     RefundFailed,
     RefundPending,
+    RefundRefused,
     UnexpectedState,
 )
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus
-from payments.stripe_gateway import RefundRefused, StripeGateway
+from payments.stripe_gateway import StripeGateway
 from sagas.definition import Attempt, Output
 
 T = TypeVar("T")
@@ -196,7 +197,10 @@ def _refund(payment: Payment, intent: Intent, attempt: Attempt, deadline: Deadli
                 ),
             )
         except RefundRefused:
-            if _sum_returned(all_refunds) < intent.received_minor:
+            if (
+                _sum_returned(gateway.list_refunds(intent.id, deadline=deadline))
+                < intent.received_minor
+            ):
                 raise
             return  # Somebody has given it all back already, at the bank's own desk.
     attempt.checkpoint(partial(_note_refund, refund, found))

@@ -73,6 +73,14 @@ class AmountMismatch(PaymentError):
         )
 
 
+class RefundRefused(PaymentError):
+    """The bank will not give this charge back (again); ``code`` says why. Nothing was moved."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"refund refused by the bank: {code}")
+        self.code = code
+
+
 class RefundPending(PaymentError):
     """The bank has accepted a refund, and the money has not gone back yet."""
 

@@ -27,6 +27,7 @@ from payments.errors import (
     OutcomeUnknown,
     PaymentError,
     PaymentRefused,
+    RefundRefused,
     RequestRejected,
     UnexpectedState,
 )
@@ -42,14 +43,6 @@ PAGE = 100
 stripe.enable_telemetry = False
 # At lower levels the library logs what it sends and receives, client secrets included.
 logging.getLogger("stripe").setLevel(logging.WARNING)
-
-
-class RefundRefused(PaymentError):
-    """The bank will not give this charge back (again); ``code`` says why. Nothing was moved."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(f"refund refused by the bank: {code}")
-        self.code = code
 
 
 def intent_params(

@@ -4,10 +4,10 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from sandbox.drive.play import Drive
@@ -18,6 +18,7 @@ from sandbox.owned import OWNER, die_with_owner
 from sandbox.ports import PortTaken
 from sandbox.procfile import ROOT
 from sandbox.run_directory import SMOKE, UP, AlreadyRunning
+from sandbox.statement import check_accounts
 from sandbox.system import StartFailed, SupervisorGone, System, running
 
 INTERRUPTED: Final = 130
@@ -74,12 +75,10 @@ def check(caller: Mapping[str, str]) -> int:
         print("Nothing is up. Start it first: make up", file=sys.stderr)
         return 1
     facts = json.loads(published.read_text())
-    command = [sys.executable, "manage.py", "check_accounts"]
-    if facts["sandbox"]["ledger"] is not None:
-        command += ["--ledger", facts["sandbox"]["ledger"]]
+    ledger = facts["sandbox"]["ledger"]
     inherited = {name: value for name, value in caller.items() if name not in ADDRESSES}
-    finished = subprocess.run(command, cwd=ROOT, env={**inherited, **facts["env"]}, check=False)
-    return finished.returncode
+    environment = {**inherited, **facts["env"]}
+    return check_accounts(environment, ledger and Path(ledger), capture=False).returncode
 
 
 def show_addresses(system: System) -> None:

@@ -1,18 +1,40 @@
-"""The bank's statement, from the sandbox's own ledger file and from nothing else.
-
-``python -m sandbox.statement LEDGER [INSTALLATION]`` prints a JSON list for
-``manage.py check_accounts --statement -``: what is held, taken and returned for every intent.
-"""
+"""The bank's statement, from the sandbox's own ledger file and from nothing else."""
 
 import json
+import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sandbox.procfile import ROOT
 
-def statement(ledger: Path, installation_id: str = "") -> list[dict[str, Any]]:
-    """Read the last version of every object; only those of ``installation_id`` where it is given."""
+
+def check_accounts(
+    environment: Mapping[str, str], ledger: Path | None, *, capture: bool
+) -> subprocess.CompletedProcess[str]:
+    """Have the application compare its books with the statement; without a ledger, with the bank.
+
+    Orders that are still under way get a minute to come to rest.
+    """
+    command = [sys.executable, "manage.py", "check_accounts", "--wait", "60"]
+    if ledger is not None:
+        command += ["--statement", "-"]
+    own = json.dumps(statement(ledger, environment["INSTALLATION_ID"])) if ledger else ""
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        input=own,
+        capture_output=capture,
+        text=True,
+        check=False,
+    )
+
+
+def statement(ledger: Path, installation_id: str) -> list[dict[str, Any]]:
+    """Say what is held, taken and returned for every intent that carries ``installation_id``."""
     newest: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     with ledger.open() as lines:
         for line in lines:
@@ -33,9 +55,5 @@ def statement(ledger: Path, installation_id: str = "") -> list[dict[str, Any]]:
             "returned_minor": returned[intent["id"]],
         }
         for intent in newest["payment_intent"].values()
-        if installation_id in ("", intent["metadata"].get("installation_id"))
+        if intent["metadata"].get("installation_id") == installation_id
     ]
-
-
-if __name__ == "__main__":
-    print(json.dumps(statement(Path(sys.argv[1]), *sys.argv[2:3])))

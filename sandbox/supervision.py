@@ -97,8 +97,9 @@ class Supervisor:
         file.touch(mode=0o600)
         file.write_text(configuration(directory, programs, port=port, password=password))
         self._process = self._launch(directory, environment)
+        self._transport = _Transport()
         self._server = xmlrpc.client.ServerProxy(
-            f"http://holdfast:{password}@{LOOPBACK}:{port}/RPC2", transport=_Transport()
+            f"http://holdfast:{password}@{LOOPBACK}:{port}/RPC2", transport=self._transport
         )
 
     @property
@@ -137,6 +138,7 @@ class Supervisor:
             pause.wait(0.05)
         self._process.kill()  # late or gone; its programs follow, each is tied to its life
         self._process.wait()
+        self._transport.close()
 
     def _launch(
         self, directory: RunDirectory, environment: Mapping[str, str]

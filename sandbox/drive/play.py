@@ -1,7 +1,5 @@
 """Plays the scenarios on a running system, and gathers the proof that nothing went missing."""
 
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +23,7 @@ from sandbox.drive.placing import Stage
 from sandbox.drive.report import Progress, Result, show, shown_live
 from sandbox.drive.scenarios import KILLED, Scenario, scenarios
 from sandbox.drive.shop import Order, Product, Shop
-from sandbox.procfile import ROOT
+from sandbox.statement import check_accounts
 from sandbox.system import System
 
 KEY_PREFIX: Final = "holdfast:"  # of the application's keys at the broker, by its own default
@@ -160,18 +158,8 @@ class Drive:
 
     def _accounts_agree(self) -> Check:
         """Ask the application's own check, which sees both its database and the bank's list."""
-        command = [sys.executable, "manage.py", "check_accounts"]
-        if self._bank is not None:
-            command += ["--ledger", str(self._system.directory.ledger)]
-        finished = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self._system.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ledger = None if self._bank is None else self._system.directory.ledger
+        finished = check_accounts(self._system.environment, ledger, capture=True)
         said = (finished.stdout + finished.stderr).strip()
         if finished.returncode == 0:
             return Check("check_accounts", ok=True, detail=said.splitlines()[-1] if said else "")

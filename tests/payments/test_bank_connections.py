@@ -23,10 +23,11 @@ from payments.errors import (
     OutcomeUnknown,
     PaymentError,
     PaymentRefused,
+    RefundRefused,
     RequestRejected,
     UnexpectedState,
 )
-from payments.stripe_gateway import API_VERSION, RefundRefused, StripeGateway, intent_params
+from payments.stripe_gateway import API_VERSION, StripeGateway, intent_params
 from tests.payments.canned_bank import Answer, CannedBank, error_answer, intent_answer
 
 gateway = StripeGateway()

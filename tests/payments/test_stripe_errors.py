@@ -15,10 +15,11 @@ from payments.errors import (
     OutcomeUnknown,
     PaymentError,
     PaymentRefused,
+    RefundRefused,
     RequestRejected,
     UnexpectedState,
 )
-from payments.stripe_gateway import API_VERSION, RefundRefused
+from payments.stripe_gateway import API_VERSION
 from tests.payments.gateway_calls import (
     asking,
     authorized,
