@@ -26,7 +26,7 @@ check: .venv/installed ## Compare the running system's books with the bank's
 	@$(VENV) -m sandbox check
 
 test: lint ## Run all checks and all tests
-	@$(VENV) -m pytest -n auto --maxprocesses 4
+	@$(VENV) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/installed ## Run the linters, the type checker and the import contracts
 	@$(VENV) -m ruff check --quiet .

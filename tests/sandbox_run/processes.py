@@ -1,0 +1,43 @@
+"""Looking at processes and waiting for what they do."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+PATIENCE_SECONDS = 60
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and was not reaped does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def owner_of(pid: int) -> int:
+    return Path(f"/proc/{pid}").stat().st_uid
+
+
+def processes_of(folder: Path, mark: str) -> dict[int, str]:
+    """Return what runs in a folder, or anywhere with a mark in its environment."""
+    found = {}
+    for process in Path("/proc").iterdir():
+        try:
+            is_marked = mark.encode() in (process / "environ").read_bytes()
+            is_inside = (process / "cwd").readlink().is_relative_to(folder)
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue  # not a process, or gone meanwhile
+        if (is_marked or is_inside) and is_alive(int(process.name)):
+            found[int(process.name)] = words
+    return found
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {what}"
+        threading.Event().wait(0.05)

@@ -1,0 +1,170 @@
+"""PostgreSQL of our own: under every account, behind a password, and not to be mistaken."""
+
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from sandbox import postgres
+from sandbox.owned import owned_environment
+from sandbox.ports import ReservedPort
+from sandbox.unprivileged import Account, _can
+from tests.embedded_servers import ROOT, EmbeddedServer, start_postgres
+from tests.sandbox_run.processes import PATIENCE_SECONDS, owner_of, wait_until
+
+PROGRAM = (sys.executable, "-m", "sandbox.postgres", "--disposable")
+NOBODY = pwd.getpwnam("nobody").pw_uid
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change accounts")
+with_namespaces = pytest.mark.skipif(
+    not _can(Account.NAMESPACE, postgres.binary("postgres"), Path("/")),
+    reason="this system forbids user namespaces",
+)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user may enter, unlike those of ``tmp_path``."""
+    with tempfile.TemporaryDirectory(prefix="holdfast test ") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[EmbeddedServer]:
+    server = start_postgres(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def ask(folder: Path, server: EmbeddedServer, query: str) -> object:
+    url = postgres.database_url(folder / "postgres", server.port)
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(query).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_it_runs_under_the_very_process_id_that_was_started(folder: Path) -> None:
+    with serving(folder) as server:
+        first_line = (folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]
+
+        assert first_line == str(server.pid)
+        assert ask(folder, server, "SHOW timezone") == "UTC"
+        assert ask(folder, server, "SHOW max_connections") == "200"
+        assert ask(folder, server, "SHOW unix_socket_directories") == ""
+
+
+def test_nobody_gets_in_without_the_password(folder: Path) -> None:
+    with serving(folder) as server:
+        secret = postgres.password_file(folder / "postgres")
+        url = postgres.database_url(folder / "postgres", server.port)
+
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(url.replace(secret.read_text(), "guessed"))
+
+        assert secret.stat().st_mode & 0o777 == 0o600
+
+
+@as_root
+def test_as_root_it_runs_as_nobody_where_nobody_can_enter(folder: Path) -> None:
+    with serving(folder) as server:
+        assert owner_of(server.pid) == NOBODY
+        assert (folder / "postgres").stat().st_uid == NOBODY
+
+
+@as_root
+@with_namespaces
+def test_as_root_it_runs_in_a_user_namespace_where_nobody_cannot_enter(folder: Path) -> None:
+    folder.chmod(0o700)
+
+    with serving(folder) as server:
+        assert ask(folder, server, "SELECT 1") == 1
+        assert owner_of(server.pid) == 0
+        assert (folder / "postgres").stat().st_uid == 0
+
+
+@as_root
+@with_namespaces
+def test_data_outlives_a_change_of_account(folder: Path) -> None:
+    with serving(folder) as server:
+        ask(folder, server, "SELECT lo_create(77)")
+    folder.chmod(0o700)
+
+    with serving(folder) as server:
+        assert ask(folder, server, "SELECT oid FROM pg_largeobject_metadata") == 77
+        assert (folder / "postgres").stat().st_uid == 0
+
+
+@as_root
+def test_an_ordinary_user_runs_it_as_itself(folder: Path) -> None:
+    os.chown(folder, NOBODY, -1)
+    data, port = folder / "postgres", ReservedPort()
+    # The interpreter itself may be out of an ordinary user's reach: it is root that starts it.
+    become_and_run = (
+        "import os, pathlib, sys; from sandbox import postgres; "
+        f"os.setgroups([]); os.setuid({NOBODY}); "
+        "postgres.run(pathlib.Path(sys.argv[1]), int(sys.argv[2]), durable=False)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", become_and_run, str(data), str(port.number)],
+        cwd=ROOT,
+        env=owned_environment(os.environ),
+        stderr=subprocess.DEVNULL,
+    )
+
+    wait_until(lambda: postgres.is_ready(data, process.pid), "PostgreSQL of an ordinary user")
+
+    assert owner_of(process.pid) == NOBODY
+    assert postgres.password_file(data).stat().st_uid == NOBODY
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE_SECONDS) == 0
+    port.close()
+
+
+def test_an_initialisation_that_was_cut_short_is_begun_again(folder: Path) -> None:
+    half_done = folder / "postgres.new"
+    half_done.mkdir()
+    (half_done / "PG_VERSION").write_text("18\n")
+
+    with serving(folder) as server:
+        assert ask(folder, server, "SELECT 1") == 1
+        assert not half_done.exists()
+
+
+def test_another_server_on_the_port_is_not_taken_for_ours(folder: Path) -> None:
+    mine = folder / "mine"
+    mine.mkdir(mode=0o711)
+    with serving(folder) as other:
+        late = subprocess.Popen(
+            [*PROGRAM, "--data", str(mine / "postgres"), "--port", str(other.port)],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+        )
+
+        assert late.wait(PATIENCE_SECONDS) == 1
+        assert not postgres.is_ready(mine / "postgres", late.pid)
+        assert not postgres.is_ready(folder / "postgres", late.pid)
+        assert postgres.is_ready(folder / "postgres", other.pid)
+
+
+def test_data_whose_password_is_gone_is_not_touched(folder: Path) -> None:
+    with serving(folder):
+        pass
+    postgres.password_file(folder / "postgres").unlink()
+
+    with pytest.raises(SystemExit, match="has lost its password"):
+        postgres.prepare_password(folder / "postgres")
+
+    assert not postgres.password_file(folder / "postgres").exists()

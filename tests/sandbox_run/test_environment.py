@@ -1,0 +1,81 @@
+"""What a shell happens to have set never decides where orders, messages or money go."""
+
+import shutil
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from sandbox.application import process_environment, settings_for
+from sandbox.programs import POSTGRES, STRIPE, VALKEY
+from sandbox.run_directory import RunDirectory
+
+PORTS = {POSTGRES: 1001, VALKEY: 1002, STRIPE: 1003, "web": 1004, "flower": 1005}
+SHELL = {
+    "PATH": "/usr/bin",
+    "DATABASE_URL": "postgres://prod",
+    "REDIS_URL": "redis://prod",
+    "STRIPE_API_KEY": "sk_test_prod",
+    "STRIPE_API_BASE": "https://prod",
+    "PGOPTIONS": "-c search_path=prod",
+    "CELERY_BROKER_URL": "redis://prod",
+    "FLOWER_BROKER_API": "http://prod",
+    "GUNICORN_CMD_ARGS": "--bind=prod",
+    "DJANGO_SETTINGS_MODULE": "prod",
+    "STRIPE_CALLS_PER_SECOND": "20",
+}
+
+
+@pytest.fixture
+def directory() -> Iterator[RunDirectory]:
+    name = f"test-{uuid4().hex}"
+    directory = RunDirectory(name, published=f"var/{name}/up.json")
+    directory.prepare()
+    yield directory
+    shutil.rmtree(directory.path)
+
+
+def test_addresses_in_the_environment_are_ignored(directory: RunDirectory) -> None:
+    environment = process_environment(directory, PORTS, SHELL)
+
+    assert [value for value in environment.values() if "prod" in value] == []
+    assert ":1001/" in environment["DATABASE_URL"]
+    assert environment["REDIS_URL"] == "redis://127.0.0.1:1002/0"
+    assert environment["STRIPE_API_BASE"] == "http://127.0.0.1:1003"
+    assert environment["STRIPE_API_KEY"].startswith("sk_test_sandbox")
+    assert environment["STRIPE_CALLS_PER_SECOND"] == "20"
+
+
+def test_external_asks_for_them(directory: RunDirectory) -> None:
+    settings = settings_for(directory, PORTS, {**SHELL, "EXTERNAL": "1"})
+
+    assert settings["DATABASE_URL"] == "postgres://prod"
+    assert settings["REDIS_URL"] == "redis://prod"
+    assert settings["STRIPE_API_KEY"] == "sk_test_prod"
+    assert settings["STRIPE_API_BASE"] == "https://prod"
+
+
+@pytest.mark.parametrize("external", ["", "0", "yes", "true"])
+def test_nothing_but_one_means_external(external: str, directory: RunDirectory) -> None:
+    settings = settings_for(directory, PORTS, {**SHELL, "EXTERNAL": external})
+
+    assert [value for value in settings.values() if "prod" in value] == []
+
+
+def test_what_is_not_given_stays_embedded(directory: RunDirectory) -> None:
+    given = {"EXTERNAL": "1", "REDIS_URL": "redis://given"}
+
+    settings = settings_for(directory, PORTS, given)
+
+    assert settings["REDIS_URL"] == "redis://given"
+    assert ":1001/" in settings["DATABASE_URL"]
+    assert settings["STRIPE_API_BASE"] == "http://127.0.0.1:1003"
+
+
+def test_secrets_are_kept_with_the_data_and_to_ourselves(directory: RunDirectory) -> None:
+    first = settings_for(directory, PORTS, {})
+
+    again = settings_for(directory, PORTS, {})
+
+    assert again == first
+    assert (directory.path / "secrets.json").stat().st_mode & 0o777 == 0o600

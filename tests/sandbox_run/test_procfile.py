@@ -1,0 +1,62 @@
+"""The Procfile is the only list of processes."""
+
+import sys
+
+import pytest
+
+from sandbox.procfile import ROOT, arguments, declared, processes
+from sandbox.programs import POSTGRES, STRIPE, VALKEY, programs
+from sandbox.run_directory import UP
+
+PORTS = {POSTGRES: 1, VALKEY: 2, STRIPE: 3}
+SERVERS = {POSTGRES, VALKEY, STRIPE}
+
+
+def test_the_supervised_run_has_exactly_the_processes_of_the_procfile() -> None:
+    names = [program.name for program in programs(UP, PORTS, external=frozenset())]
+
+    assert sorted(names) == sorted(
+        SERVERS | processes((ROOT / "Procfile").read_text()).keys() - {"release"}
+    )
+
+
+def test_each_is_started_by_its_name_alone() -> None:
+    started = {
+        program.name: program.command for program in programs(UP, PORTS, external=frozenset())
+    }
+
+    assert {name: started[name] for name in declared()} == {
+        name: f"python -m sandbox.procfile {name}" for name in declared()
+    }
+
+
+def test_external_servers_are_not_started() -> None:
+    names = {
+        program.name for program in programs(UP, PORTS, external=frozenset({POSTGRES, STRIPE}))
+    }
+
+    assert names == {VALKEY, *declared()}
+
+
+def test_what_brings_work_stops_before_what_does_it_and_servers_last() -> None:
+    groups = dict.fromkeys(program.group for program in programs(UP, PORTS, external=frozenset()))
+
+    assert list(groups) == ["postgres", "valkey", "stripe", "workers", "front"]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python manage.py sagas watch", ["manage.py", "sagas", "watch"]),
+        (
+            "gunicorn config.wsgi --bind 127.0.0.1:$PORT",
+            ["-m", "gunicorn", "config.wsgi", "--bind", "127.0.0.1:80"],
+        ),
+        ("celery worker -n checkout@%h", ["-m", "celery", "worker", "-n", "checkout@%h"]),
+        ("flower --basic-auth=$AUTH", ["-m", "flower", "--basic-auth=a b;c%d"]),
+    ],
+)
+def test_commands_run_by_this_very_python(command: str, expected: list[str]) -> None:
+    words = arguments(command, {"PORT": "80", "AUTH": "a b;c%d"})
+
+    assert words == [sys.executable, *expected]

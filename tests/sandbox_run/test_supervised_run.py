@@ -1,0 +1,174 @@
+"""`make up` as a whole, in a folder with a long name and spaces in it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+import urllib3
+
+from sandbox.procfile import declared
+from tests.embedded_servers import ROOT
+from tests.sandbox_run.processes import PATIENCE_SECONDS, is_alive, processes_of, wait_until
+
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis")
+COMMAND = (sys.executable, "-m", "sandbox")
+
+pytestmark = pytest.mark.destructive
+
+
+class Clone:
+    """A copy of the project that can be started, looked at and stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.published = folder / "var" / "up.json"
+        self.log = folder / "launcher.log"
+        self.launcher: subprocess.Popen[bytes]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.published.read_text())
+        return content
+
+    def start(self) -> None:
+        with self.log.open("wb") as log:
+            self.launcher = subprocess.Popen(
+                [*COMMAND, "up"], cwd=self.folder, stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            wait_until(lambda: self.is_up() or self.launcher.poll() is not None, "`up` is up")
+            assert self.is_up(), self.log.read_text()
+        except BaseException:
+            self.end()
+            raise
+
+    def is_up(self) -> bool:
+        return b"Ctrl-C stops everything" in self.log.read_bytes()
+
+    def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, command],
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def processes(self) -> dict[int, str]:
+        return processes_of(self.folder, self.installation_id)
+
+    @property
+    def installation_id(self) -> str:
+        secrets = json.loads((self.folder / "var" / "up" / "secrets.json").read_text())
+        return str(secrets["installation_id"])
+
+    def end(self) -> None:
+        self.launcher.send_signal(signal.SIGINT)
+        self.launcher.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("a clone in a folder; with 100% odd # names", numbered=True)
+    folder /= "and a path that is longer than a socket or the first line of a script may be"
+    shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
+    assert len(str(folder)) > 120
+    return folder
+
+
+@pytest.fixture(scope="module")
+def system(clone: Path) -> Iterator[Clone]:
+    system = Clone(clone)
+    system.start()
+    yield system
+    if system.launcher.poll() is None:
+        system.end()
+
+
+def test_its_addresses_are_published_to_its_owner_only(system: Clone) -> None:
+    facts = system.facts
+
+    headers = {"Authorization": f"Bearer {facts['customer_token']}"}
+    products = urllib3.request("GET", f"{facts['base_url']}/api/v1/products", headers=headers)
+
+    assert products.status == 200
+    assert system.published.stat().st_mode & 0o777 == 0o600
+    assert facts["env"]["DATABASE_URL"] == facts["database_url"]
+    with psycopg.connect(facts["database_url"]) as connection:
+        assert connection.execute("SHOW fsync").fetchone() == ("on",)
+    with redis.Redis.from_url(facts["redis_url"]) as broker:
+        assert broker.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    ledger = urllib3.request("GET", f"{facts['sandbox']['url']}/_sandbox/ledger").json()
+    assert ledger["payment_intents"] == []
+    assert Path(facts["sandbox"]["ledger"]).exists()
+
+
+def test_every_process_of_the_procfile_runs(system: Clone) -> None:
+    pids = system.facts["pids"]
+
+    assert pids.keys() == {"postgres", "valkey", "stripe", *declared()}
+    assert all(is_alive(pid) for pid in pids.values())
+    assert is_alive(system.facts["supervisor"])
+
+
+def test_a_killed_worker_is_back_and_published(system: Clone) -> None:
+    killed = system.facts["pids"]["worker-sweeps"]
+
+    os.kill(killed, signal.SIGKILL)
+
+    wait_until(lambda: system.facts["pids"].get("worker-sweeps", killed) != killed, "a new worker")
+    assert is_alive(system.facts["pids"]["worker-sweeps"])
+
+
+def test_a_second_one_is_refused_and_the_first_stays(system: Clone) -> None:
+    facts = system.facts
+
+    second = system.run("up")
+
+    assert second.returncode == 1
+    assert second.stderr.startswith("var/up is in use")
+    assert system.facts == facts
+    assert is_alive(system.launcher.pid)
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(system: Clone) -> None:
+    taken = system.facts["base_url"].rpartition(":")[2]
+
+    second = system.run("smoke", PORT=taken)
+
+    assert second.returncode == 1
+    assert second.stderr == f"port {taken} on 127.0.0.1 is taken by another program\n"
+    assert not (system.folder / "var" / "smoke" / "postgres").exists()
+
+
+def test_ctrl_c_stops_everything(system: Clone) -> None:
+    database_url = system.facts["database_url"]
+
+    system.end()
+
+    assert system.launcher.returncode == 0
+    assert system.processes() == {}
+    assert not system.published.exists()
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(database_url)
+
+
+def test_nothing_is_left_when_the_launcher_is_killed(clone: Path) -> None:
+    system = Clone(clone)
+    system.start()
+    assert len(system.processes()) > len(declared())
+
+    system.launcher.kill()
+    system.launcher.wait()
+
+    wait_until(lambda: system.processes() == {}, "everything ends")

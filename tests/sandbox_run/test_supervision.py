@@ -1,0 +1,93 @@
+"""Supervisord keeps everything running, stops it in order, and takes nothing with it but its own."""
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from sandbox import valkey
+from sandbox.application import process_environment
+from sandbox.ports import ReservedPort
+from sandbox.programs import POSTGRES, STRIPE, VALKEY
+from sandbox.run_directory import RunDirectory
+from sandbox.supervision import Program, Supervisor
+from tests.sandbox_run.processes import is_alive, wait_until
+
+NAMES = ("first", "second", "third")
+
+
+@pytest.fixture
+def directory() -> Iterator[RunDirectory]:
+    name = f"test-{uuid4().hex}"
+    directory = RunDirectory(name, published=f"var/{name}/up.json")
+    directory.prepare()
+    yield directory
+    shutil.rmtree(directory.path)
+
+
+@pytest.fixture
+def supervisor(directory: RunDirectory) -> Iterator[Supervisor]:
+    """Three servers, each in a group of its own, so that each waits for the one after it to stop."""
+    ports = {name: ReservedPort() for name in (*NAMES, "supervisor")}
+    programs = [
+        Program(name, f"group-{name}", f"python -m sandbox.valkey --port {ports[name].number}")
+        for name in NAMES
+    ]
+    numbers = {POSTGRES: 1, VALKEY: 2, STRIPE: 3, "web": 4, "flower": 5}
+    supervisor = Supervisor(
+        directory,
+        programs,
+        port=ports["supervisor"].number,
+        environment=process_environment(directory, numbers, os.environ),
+    )
+
+    def are_ready() -> bool:
+        statuses = supervisor.statuses()
+        return len(statuses) == len(NAMES) and all(
+            status.running and valkey.is_ready(ports[name].number, status.pid)
+            for name, status in statuses.items()
+        )
+
+    wait_until(are_ready, "three servers")
+    yield supervisor
+    supervisor.stop()
+    for port in ports.values():
+        port.close()
+
+
+def test_what_is_killed_comes_back(supervisor: Supervisor) -> None:
+    before = {name: status.pid for name, status in supervisor.statuses().items()}
+
+    os.kill(before["second"], signal.SIGKILL)
+
+    wait_until(
+        lambda: supervisor.statuses()["second"].pid not in (0, before["second"]), "a new process"
+    )
+    after = {name: status.pid for name, status in supervisor.statuses().items()}
+    assert is_alive(after["second"])
+    assert [after[name] for name in ("first", "third")] == [before["first"], before["third"]]
+
+
+def test_everything_stops_in_the_opposite_order(
+    supervisor: Supervisor, directory: RunDirectory
+) -> None:
+    pids = [status.pid for status in supervisor.statuses().values()]
+
+    supervisor.stop()
+
+    log = (directory.logs / "supervisord.log").read_text()
+    assert re.findall(r"stopped: (\w+)", log) == ["third", "second", "first"]
+    assert not any(map(is_alive, pids))
+
+
+def test_nothing_is_left_when_supervisord_is_killed(supervisor: Supervisor) -> None:
+    pids = [status.pid for status in supervisor.statuses().values()]
+
+    os.kill(supervisor.pid, signal.SIGKILL)
+
+    wait_until(lambda: not any(map(is_alive, pids)), "the servers end")
+    assert supervisor.has_ended()
