@@ -1,0 +1,66 @@
+"""Who may import whom, as pyproject.toml has it; and that each contract notices when it is broken."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from tests.architecture.source_files import APPLICATION, ROOT
+
+PACKAGES = (*APPLICATION, "sandbox")
+
+VIOLATIONS = {
+    "apps": ("inventory/services.py", "import orders.states"),
+    "orders-inside": ("orders/states.py", "import orders.errors"),
+    "orders-api-inside": ("orders/api/problems.py", "import orders.api.views"),
+    "sagas-inside": ("sagas/definition.py", "import sagas.registry"),
+    "front-door-inventory": ("orders/timeline.py", "import inventory.models"),
+    "front-door-payments": ("orders/reasons.py", "import payments.models"),
+    "front-door-events": ("orders/admin.py", "import events.models"),
+    "front-door-sagas": ("orders/services.py", "import sagas.models"),
+    "stripe": ("payments/services.py", "import stripe"),
+    "pure": ("orders/errors.py", "import rest_framework"),
+    "sandbox-apart": ("config/urls.py", "import sandbox.ports"),
+    "sandbox-outside": ("sandbox/ports.py", "import events.facts"),
+}
+"""For each contract the smallest thing that it forbids."""
+
+
+def test_every_import_contract_is_kept() -> None:
+    verdicts, report = lint_imports(ROOT)
+
+    assert set(verdicts.values()) == {"KEPT"}, report
+
+
+def test_every_import_contract_notices_what_it_forbids(tmp_path: Path) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    names = {each["name"] for each in contracts["contracts"]}
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    for file, statement in VIOLATIONS.values():
+        with (tmp_path / file).open("a") as source:
+            source.write(f"\n{statement}\n")
+
+    verdicts, report = lint_imports(tmp_path)
+
+    assert {each["id"] for each in contracts["contracts"]} == VIOLATIONS.keys()
+    assert verdicts == dict.fromkeys(names, "BROKEN"), report
+
+
+def lint_imports(folder: Path) -> tuple[dict[str, str], str]:
+    """Each contract's verdict, by its name, and the whole report."""
+    program = "from importlinter.cli import lint_imports_command as lint; lint()"
+    finished = subprocess.run(
+        [sys.executable, "-c", program, "--no-cache", "--no-logo"],
+        cwd=folder,
+        env={"COLUMNS": "300"},  # one line for each contract
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.findall(r"^(.+?) ?(KEPT|BROKEN)$", finished.stdout, re.MULTILINE)
+    assert found, finished.stdout + finished.stderr
+    return dict(found), finished.stdout

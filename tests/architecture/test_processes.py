@@ -1,0 +1,74 @@
+"""What the code queues, and what production runs: the two must fit together."""
+
+import re
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+
+from config.beat import SCHEDULE
+from config.celery import app
+from sagas import registry
+from tests.architecture.source_files import ROOT
+
+WORKER = re.compile(r"^worker-\S+: celery -A config worker -Q (\S+)", re.MULTILINE)
+
+
+@pytest.fixture
+def served_queues() -> list[str]:
+    """Every queue that some worker of the Procfile takes from."""
+    return [
+        queue
+        for queues in WORKER.findall((ROOT / "Procfile").read_text())
+        for queue in queues.split(",")
+    ]
+
+
+@pytest.fixture
+def known_tasks() -> set[str]:
+    app.loader.import_default_modules()
+    return set(app.tasks)
+
+
+def test_every_queue_has_exactly_one_kind_of_worker(served_queues: list[str]) -> None:
+    declared = [queue.name for queue in settings.CELERY_TASK_QUEUES]
+
+    assert sorted(served_queues) == sorted(declared)
+
+
+def test_every_step_and_every_undo_has_a_queue_with_a_worker(served_queues: list[str]) -> None:
+    needed = {link.queue for saga in registry.all_sagas() for link in (*saga.links, saga.way_back)}
+
+    assert needed
+    assert needed <= set(served_queues)
+
+
+def test_what_names_no_queue_goes_to_one_that_exists(served_queues: list[str]) -> None:
+    assert settings.CELERY_TASK_DEFAULT_QUEUE in served_queues
+
+
+def test_every_link_of_every_saga_is_a_task(known_tasks: set[str]) -> None:
+    needed = {link.name for saga in registry.all_sagas() for link in (*saga.links, saga.way_back)}
+
+    assert needed
+    assert needed <= known_tasks
+
+
+def test_every_scheduled_task_exists(known_tasks: set[str]) -> None:
+    assert [entry.name for entry in SCHEDULE if entry.task not in known_tasks] == []
+
+
+def test_every_scheduled_name_is_used_once() -> None:
+    names = [entry.name for entry in SCHEDULE]
+
+    assert len(names) == len(set(names)) > 0
+
+
+@pytest.mark.django_db
+def test_no_migration_is_missing() -> None:
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+@pytest.mark.django_db
+def test_the_system_checks_find_nothing() -> None:
+    call_command("check", databases=["default"], fail_level="WARNING", verbosity=0)

@@ -1,0 +1,174 @@
+"""Rules about the source that neither the linter nor the import contracts can see."""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.architecture.source_files import APPLICATION, SourceFile, python_files
+
+LONGEST_FUNCTION = 40
+LONGEST_FILE = 420
+
+MAKES_ROWS = {"create", "bulk_create", "get_or_create", "update_or_create"}
+CHANGES_ROWS = {"update", "bulk_update", "update_rows", "save", "delete", "setattr"}
+
+
+def test_only_the_transition_function_writes_the_status_of_an_order() -> None:
+    writers = {
+        (source.name, function.name)
+        for source in python_files("orders", "config")
+        for function in source.functions()
+        if any(writes_status(node) for node in ast.walk(function))
+    }
+
+    assert writers == {("orders/models.py", "transition")}
+
+
+def test_no_sql_of_ours_writes_orders() -> None:
+    statements = [
+        (source.name, text)
+        for source in python_files(*APPLICATION)
+        for text in texts(source)
+        if "orders_order " in text or '"orders_order"' in text
+    ]
+
+    assert statements == []
+
+
+def test_only_dispatch_puts_a_task_on_a_queue() -> None:
+    assert files_that_call("apply_async", "send_task") == {"sagas/dispatch.py"}
+    # Not Celery's: how long a RetryPolicy waits.
+    assert files_that_call("delay") == {"sagas/phase.py"}
+
+
+def test_only_the_engine_writes_the_journal() -> None:
+    journal = {"SagaRun", "StepRecord"}
+    outside = [
+        source.name
+        for source in python_files(*APPLICATION)
+        if not source.name.startswith("sagas/") and journal & set(names_in(source))
+    ]
+    inside = {
+        source.name
+        for source in python_files("sagas")
+        for name, _ in source.calls()
+        if name in MAKES_ROWS | CHANGES_ROWS
+    }
+
+    assert outside == []
+    assert inside == {"sagas/phase.py", "sagas/services.py", "sagas/sweep.py"}
+
+
+def test_rows_are_locked_in_known_places_only() -> None:
+    assert files_that_call("select_for_update") == {
+        "inventory/services.py",
+        "orders/models.py",
+        "orders/services.py",
+        "sagas/phase.py",
+        "sagas/runner.py",
+        "sagas/services.py",
+        "sagas/sweep.py",
+    }
+
+
+def test_every_function_fits_on_a_screen() -> None:
+    too_long = [
+        f"{source.name}:{function.lineno} {function.name} has {length} lines"
+        for source in python_files(*APPLICATION, "sandbox")
+        for function in source.functions()
+        if (length := lines_of(function) - lines_of_data(function)) > LONGEST_FUNCTION
+    ]
+
+    assert too_long == []
+
+
+def test_every_file_can_be_read_in_one_sitting() -> None:
+    too_long = [
+        f"{source.name} has {len(source.lines)} lines"
+        for source in python_files(*APPLICATION, "sandbox")
+        if len(source.lines) > LONGEST_FILE
+    ]
+
+    assert too_long == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "order.status = target",
+        "order.status, order.version = target, 2",
+        "order.status: str = target",
+        "Order.objects.filter(pk=1).update(status=target)",
+        "Order.objects.create(status=target)",
+        "Order(status=target)",
+        "update_rows(orders, ['status'])",
+        "order.save(update_fields=['status'])",
+        "setattr(order, 'status', target)",
+    ],
+)
+def test_every_way_to_write_a_status_is_seen(statement: str) -> None:
+    assert any(writes_status(node) for node in ast.walk(ast.parse(statement)))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "Order.objects.filter(status=target)",
+        "Response(body, status=202)",
+        "self.status = status",
+        "was = order.status",
+        "order.version = 2",
+    ],
+)
+def test_reading_a_status_is_not_taken_for_writing_it(statement: str) -> None:
+    assert not any(writes_status(node) for node in ast.walk(ast.parse(statement)))
+
+
+def writes_status(node: ast.AST) -> bool:
+    """Whether this very node gives some object but ``self`` a status."""
+    match node:
+        case ast.Attribute(value=owner, attr="status", ctx=ast.Store()):
+            return not (isinstance(owner, ast.Name) and owner.id == "self")
+        case ast.Call(func=ast.Attribute(attr=name)) | ast.Call(func=ast.Name(id=name)):
+            if name not in MAKES_ROWS | CHANGES_ROWS | {"Order"}:
+                return False
+            is_named = any(keyword.arg == "status" for keyword in node.keywords)
+            return is_named or any(
+                isinstance(each, ast.Constant) and each.value == "status" for each in ast.walk(node)
+            )
+    return False
+
+
+def lines_of(node: ast.stmt | ast.expr) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def lines_of_data(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """A table that a function ends with is read line by line, not all at once."""
+    match function.body[-1]:
+        case ast.Return(value=ast.Dict() | ast.List() as table):
+            return lines_of(table)
+    return 0
+
+
+def files_that_call(*names: str) -> set[str]:
+    return {
+        source.name
+        for source in python_files(*APPLICATION)
+        for name, _ in source.calls()
+        if name in names
+    }
+
+
+def names_in(source: SourceFile) -> Iterator[str]:
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Name(id=name) | ast.alias(name=name):
+                yield name
+
+
+def texts(source: SourceFile) -> Iterator[str]:
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
