@@ -67,7 +67,8 @@ class System:
         self, directory: RunDirectory, caller: Mapping[str, str], tell: Callable[[str], None]
     ) -> None:
         self.directory = directory
-        self.external = frozenset(REPLACED_BY[name] for name in given_addresses(caller))
+        given = given_addresses(caller)
+        self.external = frozenset(server for name, server in REPLACED_BY.items() if name in given)
         self._caller = caller
         self._tell = tell
         self._ports: dict[str, ReservedPort] = {}
