@@ -41,7 +41,7 @@ format: .venv/installed ## Format the code
 	@$(VENV) -m ruff format --quiet .
 
 clean: refuse-live-keys ## Remove .venv, var and all caches
-	@rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles
+	@rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 refuse-live-keys:

@@ -1,7 +1,6 @@
 """Every setting, read once from the environment, and loud when it is missing or makes no sense."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import django_stubs_ext
 import environ
@@ -11,7 +10,6 @@ from kombu import Queue
 django_stubs_ext.monkeypatch()
 
 env = environ.Env()
-BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- Django --------------------------------------------------------------------------------------
 
@@ -56,7 +54,6 @@ LANGUAGE_CODE = "en"
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 # Static files are served from the packages themselves: one process, no collectstatic to forget.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG

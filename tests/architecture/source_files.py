@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 APPLICATION = ("config", "orders", "payments", "inventory", "events", "sagas")
 
-_NOT_OURS = {"var", "staticfiles", "__pycache__"}
+_NOT_OURS = {"var", "__pycache__"}
 _HIDDEN_BUT_OURS = {".ci", ".gitignore"}
 
 
