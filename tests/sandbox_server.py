@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -45,6 +46,10 @@ class SandboxServer:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def connect(self) -> socket.socket:
+        """A bare connection, for what no HTTP client would send or show."""
+        return socket.create_connection((LOOPBACK, self._port.number), timeout=10)
 
     def start(self) -> None:
         self._port_file.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from urllib3.exceptions import HTTPError
 
+from sandbox.stripe_api.ledger import CANNOT_WRITE
 from tests.sandbox.raw_api import RawApi
 from tests.sandbox.waiting import wait_until
 from tests.sandbox_server import ROOT, SandboxServer
@@ -193,12 +194,41 @@ def test_it_stops_when_asked_even_with_calls_in_hand(
     assert own_api.get(f"payment_intents/{intent}").body["status"] == "requires_confirmation"
 
 
-def test_time_does_not_go_back_after_a_restart(own_server: SandboxServer, own_api: RawApi) -> None:
-    own_server.advance(1000)
-    first = own_api.get(f"payment_intents/{own_api.new_intent()}").body["created"]
+def test_time_does_not_go_back_though_the_machine_s_clock_did(
+    own_server: SandboxServer, own_api: RawApi
+) -> None:
+    own_api.new_intent()
+    later = own_server.ledger()["now"] + 1000
     own_server.kill()
+    with own_server.ledger_path.open("a") as ledger:
+        ledger.write(f'{{"at":{later}}}\n')
+
     own_server.restart()
 
-    second = own_api.get(f"payment_intents/{own_api.new_intent()}").body["created"]
+    assert own_api.get(f"payment_intents/{own_api.new_intent()}").body["created"] >= later
 
-    assert second >= first
+
+# A disk that fails cannot be had without a failing disk: the call to it is replaced.
+FAILING_DISK = """
+import errno, os, runpy, sys
+def fdatasync(descriptor):
+    raise OSError(errno.EIO, "the disk is gone")
+os.fdatasync = fdatasync
+runpy.run_module("sandbox.stripe_api", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_disk_that_fails_ends_the_sandbox_without_an_answer(tmp_path: Path) -> None:
+    port_file = tmp_path / "port"
+    options = ["--ledger", str(tmp_path / "ledger"), "--port-file", str(port_file)]
+    with subprocess.Popen(
+        [sys.executable, "-c", FAILING_DISK, *options], cwd=ROOT, stdout=subprocess.DEVNULL
+    ) as process:
+        wait_until(port_file.exists)
+        api = RawApi(f"http://127.0.0.1:{port_file.read_text().strip()}")
+
+        with pytest.raises(HTTPError):
+            api.new_intent()
+
+        api.close()
+        assert process.wait(10) == CANNOT_WRITE

@@ -88,13 +88,15 @@ def test_a_window_of_time_cuts_the_list(
 
 
 def test_a_window_and_a_cursor_cut_together(own_api: RawApi, five: list[str]) -> None:
-    oldest_wanted = own_api.get(f"payment_intents/{five[3]}").body["created"]
+    second, fourth = (own_api.get(f"payment_intents/{five[at]}").body["created"] for at in (1, 3))
 
-    listed = own_api.get(
-        "payment_intents", {"created": {"gte": oldest_wanted}, "starting_after": five[0]}
-    )
+    since = {"created": {"gte": fourth}, "starting_after": five[0]}
+    until = {"created": {"lte": fourth}, "starting_after": five[0]}
+    before = {"created": {"gte": second}, "ending_before": five[4]}
 
-    assert listed.ids == five[1:4]
+    assert own_api.get("payment_intents", since).ids == five[1:4]
+    assert own_api.get("payment_intents", until).ids == five[3:]
+    assert own_api.get("payment_intents", before).ids == five[:2]
 
 
 def test_intents_are_listed_by_customer(own_api: RawApi) -> None:

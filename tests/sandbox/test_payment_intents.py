@@ -286,7 +286,8 @@ def test_an_unknown_intent_is_not_found(client: stripe.StripeClient) -> None:
 
 
 def test_an_authorization_lapses_after_a_week(own_server: SandboxServer, own_api: RawApi) -> None:
-    lapsing = own_api.authorized()
+    lapsing, paid = own_api.authorized(), own_api.authorized()
+    own_api.post(f"payment_intents/{paid}/capture")
     own_server.advance(WEEK - 60)
     fresh = own_api.authorized()
     assert own_api.get(f"payment_intents/{lapsing}").body["status"] == "requires_capture"
@@ -298,3 +299,4 @@ def test_an_authorization_lapses_after_a_week(own_server: SandboxServer, own_api
     assert (intent["amount_capturable"], intent["amount_received"]) == (0, 0)
     assert own_api.post(f"payment_intents/{lapsing}/capture").status == 400
     assert own_api.get(f"payment_intents/{fresh}").body["status"] == "requires_capture"
+    assert own_api.get(f"payment_intents/{paid}").body["status"] == "succeeded"

@@ -109,6 +109,8 @@ def test_metadata_of_a_refund_can_be_changed(client: stripe.StripeClient) -> Non
     assert updated.metadata is not None
     assert updated.metadata.to_dict() == {"seen": "yes"}
     assert updated.status == "succeeded"
+    listed = client.v1.refunds.list({"payment_intent": str(refund.payment_intent)})
+    assert [each.id for each in listed] == [refund.id]
 
 
 def test_a_refund_that_takes_time_succeeds_later(
@@ -133,9 +135,8 @@ def test_a_refund_can_fail_after_it_had_succeeded(
     intent = own_api.captured(payment_method="pm_card_refundFail")
     refund = own_api.post("refunds", {"payment_intent": intent}).body
     assert refund["status"] == "succeeded"
-
-    own_server.advance(LATER)
     own_api.post(f"refunds/{refund['id']}", {"metadata": {"seen": "yes"}})
+
     own_server.advance(LATER)
 
     failed = own_api.get(f"refunds/{refund['id']}").body

@@ -23,9 +23,7 @@ def count(api: RawApi) -> int:
         "Basic !",
         f"Digest {TEST_KEY}",
         "Bearer pk_test_public",
-        "Bearer sk_live_secret",
-        "Bearer rk_live_secret",
-        "Basic " + b64encode(b"sk_live_secret:").decode(),
+        "Bearer something",
     ],
 )
 def test_only_a_test_key_opens_the_door(api: RawApi, authorization: str) -> None:
@@ -34,6 +32,25 @@ def test_only_a_test_key_opens_the_door(api: RawApi, authorization: str) -> None
     refusal = api.post("payment_intents", INTENT | {"customer": "cus_counted"}, headers=headers)
 
     assert (refusal.status, refusal.error["type"]) == (401, "invalid_request_error")
+    assert count(api) == 0
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "Bearer sk_live_secret",
+        "Bearer rk_live_secret",
+        "Basic " + b64encode(b"sk_live_secret:").decode(),
+    ],
+)
+def test_a_live_key_is_refused_as_such(api: RawApi, authorization: str) -> None:
+    headers = {"Authorization": authorization}
+
+    refusal = api.post("payment_intents", INTENT | {"customer": "cus_counted"}, headers=headers)
+
+    assert refusal.status == 401
+    assert "live-mode" in refusal.error["message"]
+    assert "secret" not in refusal.text
     assert count(api) == 0
 
 
