@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,23 @@ def check_accounts(
 ) -> subprocess.CompletedProcess[str]:
     """Have the application compare its books with the statement; without a ledger, with the bank.
 
-    Orders that are still under way get a minute to come to rest.
+    Orders that are under way first get a minute to come to rest, so that the books and the
+    statement are of the same moment.
     """
-    command = [sys.executable, "manage.py", "check_accounts", "--wait", "60"]
-    if ledger is not None:
-        command += ["--statement", "-"]
-    own = json.dumps(statement(ledger, environment["INSTALLATION_ID"])) if ledger else ""
-    return subprocess.run(
-        command,
+    manage = partial(
+        subprocess.run,
         cwd=ROOT,
         env=environment,
-        input=own,
         capture_output=capture,
         text=True,
         check=False,
     )
+    manage([sys.executable, "manage.py", "sagas", "rest", "--seconds", "60"])
+    command = [sys.executable, "manage.py", "check_accounts"]
+    if ledger is None:
+        return manage(command, stdin=subprocess.DEVNULL)
+    own = json.dumps(statement(ledger, environment["INSTALLATION_ID"]))
+    return manage([*command, "--statement", "-"], input=own)
 
 
 def statement(ledger: Path, installation_id: str) -> list[dict[str, Any]]:

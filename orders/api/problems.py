@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -75,6 +76,14 @@ def exception_handler(error: Exception, _: dict[str, Any]) -> Response | None:
         slug = next((s for kind, s in _SLUGS.items() if isinstance(error, kind)), "bad-request")
         headers = _headers(error)
         error = Problem(HTTPStatus(error.status_code), slug, str(error.detail))
+    elif isinstance(error, OperationalError | InterfaceError):
+        log.error("database.unavailable", exc_info=error)
+        headers = {"Retry-After": "2"}
+        error = Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "temporarily-unavailable",
+            "The database does not answer. Repeat the request with the same Idempotency-Key.",
+        )
     if not isinstance(error, Problem):
         return None
     return Response(error.body(), status=error.status, headers=headers, content_type=CONTENT_TYPE)

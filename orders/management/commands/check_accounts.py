@@ -2,8 +2,6 @@
 
 import json
 import sys
-import threading
-import time
 from argparse import ArgumentParser, FileType
 from dataclasses import asdict
 from typing import IO, Any, cast
@@ -13,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from orders.accounts import Accounts, compare
-from orders.models import Order
-from orders.states import SETTLED
 from payments.accounts import BankAccount, bank_accounts
 from payments.errors import PaymentError
-from sagas.services import count_live
 
 
 class Command(BaseCommand):
-    help = "Do the three accounts (orders, payments, bank) and the stock agree? Reads only."
+    help = (
+        "Do the three accounts (orders, payments, bank) and the stock agree? Reads only; orders"
+        " that are under way show up as not ended (see: manage.py sagas rest)."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -29,13 +27,9 @@ class Command(BaseCommand):
             type=FileType("r"),
             help="a JSON list of the bank's accounts, instead of asking the bank (- for stdin)",
         )
-        parser.add_argument(
-            "--wait", type=float, default=0.0, help="seconds to let orders come to rest first"
-        )
         parser.add_argument("--json", action="store_true", help="for programs")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        self._let_rest(options["wait"])
         try:
             if options["statement"] is not None:
                 bank = [BankAccount(**each) for each in json.load(options["statement"])]
@@ -50,15 +44,6 @@ class Command(BaseCommand):
             self._show(accounts)
         if accounts.findings:
             sys.exit(1)
-
-    def _let_rest(self, seconds: float) -> None:
-        """Wait until no saga is under way, for ``seconds`` at most."""
-        until = time.monotonic() + seconds
-        pause = threading.Event()
-        while time.monotonic() < until:
-            if not count_live() and not Order.objects.exclude(status__in=SETTLED).exists():
-                return
-            pause.wait(0.2)
 
     def _show(self, accounts: Accounts) -> None:
         console = Console(file=cast(IO[str], self.stdout))

@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import time
 from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
@@ -12,12 +13,12 @@ from django.db import DatabaseError, close_old_connections
 
 from sagas.dispatch import publisher
 from sagas.models import LIVE, SagaRun
-from sagas.services import attempts_for, retry_now
+from sagas.services import attempts_for, count_live, retry_now
 from sagas.sweep import sweep
 
 
 class Command(BaseCommand):
-    help = "show | retry | sweep | watch"
+    help = "show | retry | sweep | watch | rest"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True)
@@ -29,6 +30,10 @@ class Command(BaseCommand):
         watch = commands.add_parser(
             "watch", help="sweep until stopped; needs neither beat nor Redis to find what stalled"
         )
+        rest = commands.add_parser(
+            "rest", help="wait until no run is under way; status 1 if some are"
+        )
+        rest.add_argument("--seconds", type=float, default=60.0)
         watch.add_argument("--every", type=float, default=3.0, help="seconds between two sweeps")
 
     def handle(self, *_: Any, command: str, **options: Any) -> None:
@@ -44,6 +49,8 @@ class Command(BaseCommand):
                 publisher.flush()
             case "watch":
                 self._watch(options["every"])
+            case "rest":
+                self._rest(options["seconds"])
 
     def _show_live(self) -> None:
         for run in SagaRun.objects.filter(status__in=LIVE).order_by("created_at"):
@@ -65,6 +72,14 @@ class Command(BaseCommand):
             raise CommandError(f"no live run {run_id}")
         publisher.flush()
         self.stdout.write(f"queued {run_id}")
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        pause = threading.Event()
+        while live := count_live():
+            if time.monotonic() >= until:
+                raise CommandError(f"{live} runs are still under way")
+            pause.wait(0.2)
 
     def _watch(self, every: float) -> None:
         """Sweep at a steady pace; a database that is down is waited for."""
