@@ -22,7 +22,7 @@ from sandbox.stripe_api.routes import Route, facts_about, find_route
 API_VERSION: Final = "2026-10-28.endive"
 """Echoed to clients that name none; the objects are those of this version for everybody."""
 
-DELIVERIES: Final[Mapping[Fault, Delivery]] = {
+DELIVERIES: Final[Mapping[Fault | None, Delivery]] = {
     Fault.TIMEOUT_BEFORE: Delivery.NONE,
     Fault.TIMEOUT_AFTER: Delivery.NONE,
     Fault.RESET_BEFORE: Delivery.RESET,
@@ -57,7 +57,8 @@ class Api:
         try:
             asked = _read(request)
             log.operation, log.object_id = asked.route.name, asked.target
-            saved = self._saved(asked)
+            self._bank.pass_time()
+            saved = None if asked.claim is None else self._bank.find_saved(asked.claim)
             rule = self._draw(asked)
             answer = await self._answer(asked, saved, rule)
         except ApiError as error:
@@ -69,11 +70,7 @@ class Api:
             await rule.hold()
         if latency_ms := self._faults.latency_ms + (rule.latency_ms if rule else 0):
             await asyncio.sleep(latency_ms / 1000)
-        return self._sent(request, answer, log)
-
-    def _saved(self, asked: Asked) -> Answer | None:
-        self._bank.pass_time()
-        return None if asked.claim is None else self._bank.find_saved(asked.claim)
+        return self._response(request, answer, log)
 
     def _draw(self, asked: Asked) -> Rule | None:
         if self._faults.is_empty:
@@ -101,8 +98,8 @@ class Api:
                 answer_error=rule is not None and rule.fault is Fault.ERROR_AFTER,
             )
 
-    def _sent(self, request: Request, answer: Answer, log: LoggedCall) -> Response:
-        delivery = DELIVERIES.get(log.fault, Delivery.WHOLE) if log.fault else Delivery.WHOLE
+    def _response(self, request: Request, answer: Answer, log: LoggedCall) -> Response:
+        delivery = DELIVERIES.get(log.fault, Delivery.WHOLE)
         if delivery in {Delivery.WHOLE, Delivery.HALF}:
             log.status = answer.status
         log.object_id = answer.object_id or log.object_id

@@ -126,8 +126,4 @@ def key_reused(key: str, *, differs: str) -> ApiError:
 
 
 def key_too_long() -> ApiError:
-    return ApiError(
-        400,
-        "Idempotency-Key is too long: at most 255 characters are allowed.",
-        type="idempotency_error",
-    )
+    return ApiError(400, "Idempotency-Key is too long: at most 255 characters are allowed.")

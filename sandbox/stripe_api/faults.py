@@ -69,6 +69,10 @@ class Rule:
         self.gate.set()
         self.gate = asyncio.Event()
 
+    def retire(self) -> None:
+        """Let everything go, also what is still on its way to being held."""
+        self.gate.set()
+
     def description(self) -> JsonObject:
         return {
             "id": self.id,
@@ -139,7 +143,7 @@ class FaultMenu:
         """Take a rule off the menu, and let go of what it holds."""
         rule = self._rules.pop(rule_id, None)
         if rule is not None:
-            rule.release()
+            rule.retire()
         return rule is not None
 
     def clear(self) -> None:

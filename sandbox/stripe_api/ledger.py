@@ -66,7 +66,7 @@ class Ledger:
         self.syncs = 0
 
     def replay(self) -> Iterator[Entry]:
-        """Read every entry, oldest first, and cut off a last line that a crash left torn."""
+        """Read every entry, oldest first; at the end, cut off a last line that a crash left torn."""
         whole = 0
         with self._path.open("rb") as file:
             for line in file:

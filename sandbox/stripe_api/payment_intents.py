@@ -1,7 +1,9 @@
 """/v1/payment_intents: create, update, confirm, capture, cancel, retrieve, list.
 
-Two liberties: amounts below Stripe's minimum (50 cents) are accepted, and the account has cards
-as its only payment method, so that a confirmation never needs a ``return_url``.
+Liberties: amounts below Stripe's minimum (50 cents) are accepted; the account has cards as its only
+payment method, so that a confirmation never needs a ``return_url``; a test payment method keeps its
+own name instead of getting an id; and ``payment_method_types`` is still taken, as Stripe did before
+its version 2026-09-30.endive.
 """
 
 from dataclasses import replace

@@ -27,6 +27,49 @@ CHECKS: JsonObject = {
     "address_postal_code_check": None,
     "cvc_check": "pass",
 }
+CARD_OPTIONS: JsonObject = {
+    "installments": None,
+    "mandate_options": None,
+    "network": None,
+    "request_three_d_secure": "automatic",
+}
+UNUSED_BY_INTENTS: JsonObject = dict.fromkeys(
+    (
+        "application",
+        "application_fee_amount",
+        "customer_account",
+        "excluded_payment_method_types",
+        "on_behalf_of",
+        "payment_method_configuration_details",
+        "processing",
+        "review",
+        "shipping",
+        "source",
+        "transfer_data",
+        "transfer_group",
+    )
+)
+UNUSED_BY_CHARGES: JsonObject = dict.fromkeys(
+    (
+        "application",
+        "application_fee",
+        "application_fee_amount",
+        "balance_transaction",
+        "failure_balance_transaction",
+        "on_behalf_of",
+        "receipt_email",
+        "receipt_number",
+        "receipt_url",
+        "review",
+        "shipping",
+        "source",
+        "source_transfer",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
+        "transfer_data",
+        "transfer_group",
+    )
+)
 
 
 def payment_intent_shape(intent: PaymentIntent) -> JsonObject:
@@ -38,8 +81,6 @@ def payment_intent_shape(intent: PaymentIntent) -> JsonObject:
         "amount_capturable": intent.amount_capturable,
         "amount_details": {"tip": {}},
         "amount_received": intent.amount_received,
-        "application": None,
-        "application_fee_amount": None,
         "automatic_payment_methods": intent.automatic_payment_methods,
         "canceled_at": intent.canceled_at,
         "cancellation_reason": intent.cancellation_reason,
@@ -49,37 +90,21 @@ def payment_intent_shape(intent: PaymentIntent) -> JsonObject:
         "created": intent.created,
         "currency": intent.currency,
         "customer": intent.customer,
-        "customer_account": None,
         "description": intent.description,
-        "excluded_payment_method_types": None,
         "last_payment_error": intent.last_payment_error,
         "latest_charge": intent.latest_charge,
         "livemode": False,
         "metadata": intent.metadata,
         "next_action": intent.next_action,
-        "on_behalf_of": None,
         "payment_method": intent.payment_method,
-        "payment_method_configuration_details": None,
-        "payment_method_options": {
-            "card": {
-                "installments": None,
-                "mandate_options": None,
-                "network": None,
-                "request_three_d_secure": "automatic",
-            }
-        },
+        "payment_method_options": {"card": CARD_OPTIONS},
         "payment_method_types": ["card"],
-        "processing": None,
         "receipt_email": intent.receipt_email,
-        "review": None,
         "setup_future_usage": intent.setup_future_usage,
-        "shipping": None,
-        "source": None,
         "statement_descriptor": intent.statement_descriptor,
         "statement_descriptor_suffix": intent.statement_descriptor_suffix,
         "status": intent.status,
-        "transfer_data": None,
-        "transfer_group": None,
+        **UNUSED_BY_INTENTS,
     }
 
 
@@ -90,10 +115,6 @@ def charge_shape(charge: Charge) -> JsonObject:
         "amount": charge.amount,
         "amount_captured": charge.amount_captured,
         "amount_refunded": charge.amount_refunded,
-        "application": None,
-        "application_fee": None,
-        "application_fee_amount": None,
-        "balance_transaction": None,
         "billing_details": NO_BILLING_DETAILS,
         "calculated_statement_descriptor": "HOLDFAST SANDBOX",
         "captured": charge.captured,
@@ -102,31 +123,19 @@ def charge_shape(charge: Charge) -> JsonObject:
         "customer": charge.customer,
         "description": charge.description,
         "disputed": False,
-        "failure_balance_transaction": None,
         "failure_code": charge.failure_code,
         "failure_message": charge.failure_message,
         "fraud_details": {},
         "livemode": False,
         "metadata": charge.metadata,
-        "on_behalf_of": None,
         "outcome": _outcome(charge),
         "paid": charge.failure_code is None,
         "payment_intent": charge.payment_intent,
         "payment_method": charge.payment_method,
         "payment_method_details": {"card": _charged_card(charge), "type": "card"},
-        "receipt_email": None,
-        "receipt_number": None,
-        "receipt_url": None,
         "refunded": charge.captured and charge.amount_refunded == charge.amount_captured,
-        "review": None,
-        "shipping": None,
-        "source": None,
-        "source_transfer": None,
-        "statement_descriptor": None,
-        "statement_descriptor_suffix": None,
         "status": charge.status,
-        "transfer_data": None,
-        "transfer_group": None,
+        **UNUSED_BY_CHARGES,
     }
 
 
