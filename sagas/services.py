@@ -76,26 +76,25 @@ class TurnBack(Enum):
     ENDED = auto()  # no run of this subject is live
 
 
-@transaction.atomic
 def start(saga: Saga, subject_id: UUID, correlation_id: UUID) -> SagaRun:
     """Start ``saga`` for a subject, in the caller's transaction, and queue it after its commit.
 
-    Starting twice returns the run that exists. A crash before the commit leaves nothing; one
+    Starting again returns the run that exists. A crash before the commit leaves nothing; one
     after it leaves a run that the sweep finds. Raises IntegrityError while another saga of the
-    same subject is live.
+    same subject is live, or when two transactions start one at the same moment.
     """
-    run, is_new = SagaRun.objects.get_or_create(
+    existing = SagaRun.objects.filter(saga=saga.name, subject_id=subject_id).first()
+    if existing is not None:
+        return existing
+    run = SagaRun.objects.create(
         saga=saga.name,
+        version=saga.version,
         subject_id=subject_id,
-        defaults={
-            "version": saga.version,
-            "correlation_id": correlation_id,
-            "step": saga.steps[0].name,
-            "wake_at": Now() + HANDOVER,
-        },
+        correlation_id=correlation_id,
+        step=saga.steps[0].name,
+        wake_at=Now() + HANDOVER,
     )
-    if is_new:
-        dispatch(run)
+    dispatch(run)
     return run
 
 

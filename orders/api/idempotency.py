@@ -9,8 +9,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -20,6 +21,8 @@ from rest_framework.request import Request
 
 from orders.api.problems import Problem
 from orders.models import IdempotencyRecord
+
+T = TypeVar("T")
 
 IN_FLIGHT_PATIENCE: Final = "1s"
 """How long a repetition waits for the first request to end."""
@@ -58,10 +61,24 @@ def fingerprint_of(request: Request, body: Any) -> bytes:
     return hashlib.sha256(asked.encode()).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Acted(Generic[T]):
+    """The request was the first with its key; ``result`` is what its effect returned."""
+
+    result: T
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """An equal request came before; it was about this order."""
+
+    order_id: UUID
+
+
 def once(
-    request: Request, customer: User, body: Any, order_id: UUID, act: Callable[[], object]
-) -> UUID | None:
-    """Run ``act`` unless the caller has used this key before; then return what it was about.
+    request: Request, customer: User, body: Any, order_id: UUID, act: Callable[[], T]
+) -> Acted[T] | Replayed:
+    """Run ``act`` unless the caller has used this key before; then say what it was about.
 
     Of any number of equal requests at the same time one acts, and the others wait for it. Raises
     a Problem for a key that was used for something else, or whose first request is still in
@@ -71,8 +88,7 @@ def once(
     try:
         with transaction.atomic():
             if _take(customer.pk, key, fingerprint, order_id):
-                act()
-                return None
+                return Acted(act())
     except OperationalError as error:
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
@@ -88,7 +104,7 @@ def once(
             "idempotency-key-reused",
             "This Idempotency-Key was used for another request.",
         )
-    return earlier.order_id
+    return Replayed(earlier.order_id)
 
 
 def _take(customer_id: int, key: str, fingerprint: bytes, order_id: UUID) -> bool:

@@ -1,6 +1,6 @@
 """The endpoints. Each parses, calls one service, and shows what came of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from http import HTTPStatus
 from uuid import UUID
@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 import inventory.services
-from orders.api.idempotency import once
+from orders.api.idempotency import Acted, Replayed, once
 from orders.api.parsing import NewOrder, Nothing, invalid, parse_body
 from orders.api.problems import FieldError, not_found
 from orders.api.representations import order_as_json, product_as_json
@@ -36,13 +36,16 @@ class Orders(APIView):
         order_id, customer = new_id(), _caller(request)
         place = partial(place_order, order_id, customer, body.quantities(), body.payment_method)
         try:
-            earlier = once(request, customer, body.model_dump(), order_id, place)
+            outcome = once(request, customer, body.model_dump(), order_id, place)
         except UnknownProducts as error:
             raise _unknown_products(body, error) from None
         except TotalTooLarge as error:
             raise invalid(str(error), [FieldError("/items", "costs too much")]) from None
-        order = _own_order(request, earlier or order_id)
-        return _answer(request, order, SETTLED, replayed=earlier is not None)
+        if isinstance(outcome, Acted):
+            placed = outcome.result
+            return _answer(request, placed.order, placed.lines, SETTLED)
+        order = _own_order(request, outcome.order_id)
+        return _answer(request, order, _lines(order), SETTLED, is_replay=True)
 
 
 def _unknown_products(body: NewOrder, error: UnknownProducts) -> Exception:
@@ -58,7 +61,7 @@ class OrderDetail(APIView):
     def get(self, request: Request, order_id: UUID) -> Response:
         """Show one of the caller's orders."""
         order = _own_order(request, order_id)
-        return Response(order_as_json(order, list(order.lines.all())))
+        return Response(order_as_json(order, _lines(order)))
 
 
 class Timeline(APIView):
@@ -78,9 +81,10 @@ class Cancellation(APIView):
             reason="cancelled_by_customer",
             actor=customer.get_username(),
         )
-        earlier = once(request, customer, body.model_dump(), order.pk, cancel)
+        outcome = once(request, customer, body.model_dump(), order.pk, cancel)
         order.refresh_from_db()
-        return _answer(request, order, (OrderStatus.CANCELLED,), replayed=earlier is not None)
+        is_replay = isinstance(outcome, Replayed)
+        return _answer(request, order, _lines(order), (OrderStatus.CANCELLED,), is_replay=is_replay)
 
 
 class Products(APIView):
@@ -104,8 +108,17 @@ def _own_order(request: Request, order_id: UUID) -> Order:
     return order
 
 
+def _lines(order: Order) -> list[OrderLine]:
+    return list(order.lines.all())
+
+
 def _answer(
-    request: Request, order: Order, settled: Collection[str], *, replayed: bool
+    request: Request,
+    order: Order,
+    lines: Sequence[OrderLine],
+    settled: Collection[str],
+    *,
+    is_replay: bool = False,
 ) -> Response:
     """Wait as long as the caller prefers, and show the order: 201 if it got there, else 202."""
     if (seconds := seconds_to_wait(request)) and order.status not in settled:
@@ -113,10 +126,9 @@ def _answer(
         order.refresh_from_db()
     has_settled = bool(seconds) and order.status in settled
     headers = {"Location": reverse("order", args=[order.pk])}
-    if replayed:
+    if is_replay:
         headers["Idempotency-Replayed"] = "true"
     if not has_settled:
         headers["Retry-After"] = "1"
     status = HTTPStatus.CREATED if has_settled else HTTPStatus.ACCEPTED
-    lines = list(OrderLine.objects.filter(order=order))
     return Response(order_as_json(order, lines), status=status, headers=headers)
