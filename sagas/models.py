@@ -37,7 +37,7 @@ class Outcome(models.TextChoices):
 class SagaRun(models.Model):
     """One saga on its way for one subject. Only ``sagas.runner`` and ``sagas.services`` write it.
 
-    Whoever holds an unexpired lease is the run's only writer; ``fence`` grows with each claim, so
+    Whoever holds an unexpired lease is the run's only writer; ``fence`` grows with each try, so
     a worker that slept past its lease finds another number and writes nothing.
     """
 

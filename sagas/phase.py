@@ -297,7 +297,6 @@ class Phase:
         work.intend(Batch([each.member() for each in group]))
         for standing in group:
             run = standing.run
-            run.fence += 1
             run.leased_until = self.now + work.deadline + LEASE_MARGIN
             record = self._new_record(standing, step, Outcome.STARTED)
             standing.claim = Claim(
@@ -315,7 +314,6 @@ class Phase:
         work = self.link.work(step)
         retry = work.retry if isinstance(work, Remote) else LOCAL_RETRY
         for standing in group:
-            standing.run.fence += 1
             record = self._new_record(standing, step, Outcome.FAILED)
             record.error, record.detail = type(error).__name__, str(error)
             record.ended_at = self.now
@@ -323,6 +321,7 @@ class Phase:
             standing.has_changed = True
 
     def _new_record(self, standing: Standing, step: Step, outcome: Outcome) -> StepRecord:
+        standing.run.fence += 1
         if self.link.is_way_back:
             last = standing.owed.get(step)
             attempt = last.attempt + 1 if last else 1

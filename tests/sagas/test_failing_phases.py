@@ -1,0 +1,243 @@
+"""When our own transaction fails: nothing of it stays, and what the far side said is not lost."""
+
+import pytest
+from django.db import DatabaseError
+
+from sagas.models import RunStatus
+from sagas.phase import ATTENTION_AFTER, Phase
+from sagas.verdicts import Arrival, ComeBack
+from tests.message_queue import Message, MessageQueue
+from tests.sagas.passing_time import resume
+from tests.sagas.toys import Bug, Refused, Toys, everything, facts, journal, start, start_many
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_local_step_that_raises_leaves_only_its_failure_and_is_tried_again(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.raises("pack", Bug("no tape"))
+
+    messages.deliver_all()
+    run.refresh_from_db()
+
+    assert facts(run) == []
+    assert (run.status, run.step, run.needs_attention) == (RunStatus.RUNNING, "pack", False)
+    assert run.not_before is not None
+    assert journal(run, "step", "attempt", "outcome", "error", "detail") == [
+        ("pack", 1, "failed", "Bug", "no tape")
+    ]
+    assert messages.came_back != []
+
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+    assert journal(run, "step", "attempt", "outcome") == [
+        ("pack", 1, "failed"),
+        ("pack", 2, "done"),
+        ("send", 1, "done"),
+        ("file", 1, "done"),
+    ]
+    assert facts(run) == ["pack", "intend send", "record send", "file"]
+
+
+def test_a_local_step_that_keeps_raising_is_flagged_and_still_tried(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.raises("pack", *[Bug("no tape")] * ATTENTION_AFTER)
+
+    messages.deliver_all()
+    for _ in range(ATTENTION_AFTER - 2):
+        resume(run, messages)
+        assert not run.needs_attention
+    resume(run, messages)
+    assert run.needs_attention
+    assert run.attention_reason == "pack: 8 tries, last failed Bug"
+    resume(run, messages)
+
+    assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
+
+
+def test_a_local_step_that_raises_behind_another_undoes_that_one_too(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.saga(toys.local("pack"), toys.local("file")))
+    toys.raises("file", Bug())
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.step == "file"
+    assert facts(run) == ["pack"]
+    assert journal(run) == [("pack", "forward", 1, "done"), ("file", "forward", 1, "failed")]
+
+
+def test_one_run_that_raises_in_a_group_does_not_keep_the_others(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.saga(toys.local("pack"))
+    runs = start_many(saga, 3)
+    toys.raises("pack", Bug("together"))
+
+    with pytest.raises(Bug):
+        Phase(saga, saga.links[0], [Arrival(each.pk) for each in runs]).perform()
+
+    assert [facts(each) for each in runs] == [[], [], []]
+    messages.deliver_all()
+    for each in runs:
+        each.refresh_from_db()
+    assert [each.status for each in runs] == [RunStatus.COMPLETED] * 3
+
+
+def test_a_step_that_raises_behind_a_call_does_not_cost_the_answer(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", {"number": "RR 123"})
+    toys.raises("file", Bug("no folder"))
+
+    messages.deliver_all()
+    run.refresh_from_db()
+
+    assert (run.status, run.step) == (RunStatus.RUNNING, "file")
+    assert journal(run, "step", "attempt", "outcome", "output") == [
+        ("pack", 1, "done", {}),
+        ("send", 1, "done", {"number": "RR 123"}),
+        ("file", 1, "failed", {}),
+    ]
+    assert facts(run) == ["pack", "intend send", "record send"]
+
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+    assert facts(run) == ["pack", "intend send", "record send", "file"]
+    assert toys.calls == [("send", 1)]
+
+
+def test_a_database_error_behind_a_call_does_not_cost_the_answer(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.raises("file", DatabaseError("deadlock detected"))
+
+    with pytest.raises(DatabaseError, match="deadlock detected"):
+        messages.deliver_all()
+    run.refresh_from_db()
+
+    assert (run.step, run.leased_until) == ("file", None)
+    assert journal(run)[1:] == [("send", "forward", 1, "done")]
+
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+    assert toys.calls == [("send", 1)]
+
+
+def test_a_database_error_before_any_call_leaves_nothing(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    before = everything(run)
+    toys.raises("pack", DatabaseError("the connection is closed"))
+
+    with pytest.raises(DatabaseError):
+        messages.deliver_all()
+
+    assert everything(run) == before
+
+
+def test_an_intention_that_raises_is_a_failed_attempt_without_a_call(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.raises("intend send", Bug("no stamps"))
+
+    messages.deliver_all()
+
+    assert toys.calls == []
+    assert facts(run) == ["pack"]
+    assert journal(run, "step", "attempt", "outcome", "detail")[1:] == [
+        ("send", 1, "failed", "no stamps")
+    ]
+
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+    assert toys.calls == [("send", 2)]
+
+
+def test_an_answer_that_cannot_be_recorded_is_a_failed_attempt_that_keeps_it(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", {"number": "RR 123"})
+    toys.raises("record send", Bug("first"), Bug("second"))
+
+    with pytest.raises(Bug, match="first"):
+        messages.deliver_all()
+    run.refresh_from_db()
+
+    assert (run.status, run.step, run.leased_until) == (RunStatus.RUNNING, "send", None)
+    assert run.not_before is not None
+    assert facts(run) == ["pack", "intend send"]
+    assert journal(run, "step", "outcome", "error", "detail", "output")[1:] == [
+        ("send", "failed", "Bug", "first", {"number": "RR 123"})
+    ]
+
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+    assert toys.calls == [("send", 1), ("send", 2)]
+
+
+def test_an_answer_that_can_be_recorded_the_second_time_is_not_asked_for_again(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.raises("record send", Bug("once"))
+
+    with pytest.raises(Bug, match="once"):
+        messages.deliver_all()
+    run.refresh_from_db()
+    assert run.step == "file"
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+    assert toys.calls == [("send", 1)]
+    assert facts(run).count("record send") == 1
+
+
+def test_an_undo_that_raises_behind_another_does_not_cost_its_answer(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", Refused("no"))
+    toys.answers("undo send", {"returned": True})
+    toys.raises("undo pack", Bug("glued"))
+
+    messages.deliver_all()
+    run.refresh_from_db()
+
+    assert run.status == RunStatus.COMPENSATING
+    assert journal(run, "step", "attempt", "outcome", "output")[2:] == [
+        ("send", 1, "done", {"returned": True}),
+        ("pack", 1, "failed", {}),
+    ]
+
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPENSATED
+    assert toys.calls == [("send", 1), ("undo send", 1)]
+    assert facts(run).count("undo pack") == 1
+
+
+def test_the_message_of_a_failed_run_is_to_come_back(toys: Toys, messages: MessageQueue) -> None:
+    saga = toys.saga(toys.local("pack"))
+    run = start(saga)
+    toys.raises("pack", Bug())
+
+    verdict = messages.deliver(Message(run.pk, saga.links))
+
+    assert isinstance(verdict, ComeBack)
