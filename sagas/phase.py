@@ -279,6 +279,8 @@ class Phase:
     def _act(self, group: list[Standing], step: Step, work: Local) -> None:
         batch = Batch([each.member() for each in group])
         work.act(batch)
+        if batch.refusals and self.link.is_way_back:
+            raise DefinitionError(f"{step.undo_name}: a compensation cannot be refused")
         for standing in group:
             refusal = batch.refusals.get(standing.run.subject_id)
             record = self._new_record(standing, step, Outcome.DONE)

@@ -1,0 +1,52 @@
+"""What a run's rows mean: which undos are still owed."""
+
+import pytest
+
+from sagas.journal import owed_undos
+from sagas.models import Direction, Outcome, StepRecord
+from tests.sagas.toys import Toys
+
+
+def row(step: str, direction: Direction, outcome: Outcome) -> StepRecord:
+    return StepRecord(step=step, direction=direction, outcome=outcome, attempt=1)
+
+
+FORWARD, BACK = Direction.FORWARD, Direction.BACK
+
+
+@pytest.mark.parametrize(
+    ("rows", "owed"),
+    [
+        ([], []),
+        *[([row("pack", FORWARD, each)], []) for each in Outcome if each != Outcome.DONE],
+        ([row("pack", FORWARD, Outcome.DONE)], ["pack"]),
+        ([row("pack", FORWARD, Outcome.FAILED), row("pack", FORWARD, Outcome.DONE)], ["pack"]),
+        *[([row("send", FORWARD, each)], ["send"]) for each in Outcome],
+        *[
+            ([row("send", FORWARD, Outcome.DONE), row("send", BACK, each)], ["send"])
+            for each in Outcome
+            if each != Outcome.DONE
+        ],
+        ([row("send", FORWARD, Outcome.DONE), row("send", BACK, Outcome.DONE)], []),
+        (
+            [row("pack", FORWARD, Outcome.DONE), row("send", FORWARD, Outcome.LOST)],
+            ["send", "pack"],
+        ),
+        ([row("burn", FORWARD, Outcome.DONE)], []),
+    ],
+)
+def test_owed_is_what_may_have_left_something_behind(
+    toys: Toys, rows: list[StepRecord], owed: list[str]
+) -> None:
+    saga = toys.saga(toys.local("pack"), toys.remote("send"), toys.local("burn", is_undoable=False))
+
+    assert [each.name for each in owed_undos(saga, rows)] == owed
+
+
+def test_owed_comes_with_the_latest_attempt_at_its_undo(toys: Toys) -> None:
+    saga = toys.saga(toys.remote("send"))
+    done = row("send", FORWARD, Outcome.DONE)
+    first, second = row("send", BACK, Outcome.LOST), row("send", BACK, Outcome.TRANSIENT)
+
+    assert owed_undos(saga, [done]) == {saga.steps[0]: None}
+    assert owed_undos(saga, [done, first, second])[saga.steps[0]] is second
