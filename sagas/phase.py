@@ -202,6 +202,8 @@ class Phase:
         if self.link.is_way_back:
             standing.owed.pop(step, None)
             standing.made_progress()
+        elif standing.run.turn_back_requested_at is not None:
+            standing.made_progress()  # no further than this: it turns back from here
         else:
             standing.go_to(self.saga.after(step))
 
