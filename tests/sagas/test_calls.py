@@ -1,0 +1,281 @@
+"""The ways in which a call ends, and how patiently it is made again."""
+
+from datetime import timedelta
+
+import pytest
+
+from sagas.definition import Refusal, RetryPolicy
+from sagas.models import RunStatus, SagaRun
+from sagas.phase import ATTENTION_AFTER, HINT_LEAD
+from sagas.services import TurnBack, request_turn_back, retry_now
+from sagas.verdicts import ComeBack, Stop
+from tests.message_queue import Message, MessageQueue
+from tests.sagas.passing_time import resume
+from tests.sagas.toys import (
+    FOR_EVER,
+    HOUR,
+    Answer,
+    Bug,
+    Busy,
+    Refused,
+    Silence,
+    Toys,
+    everything,
+    fact,
+    facts,
+    journal,
+    start,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOT_ANSWERED = {
+    "busy": (Busy("later"), ("transient", "Busy", "later")),
+    "silent": (Silence("who knows"), ("unknown", "Silence", "who knows")),
+    "a bug": (Bug("division by zero"), ("failed", "Bug", "division by zero")),
+}
+
+
+@pytest.mark.parametrize(("answer", "came"), NOT_ANSWERED.values(), ids=NOT_ANSWERED)
+def test_a_call_without_an_answer_is_journalled_and_made_again(
+    toys: Toys, messages: MessageQueue, answer: Answer, came: tuple[str, ...]
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", answer)
+
+    messages.deliver_all()
+    run.refresh_from_db()
+
+    assert (run.status, run.step, run.leased_until) == (RunStatus.RUNNING, "send", None)
+    assert not run.needs_attention
+    assert journal(run, "step", "attempt", "outcome", "error", "detail")[1:] == [("send", 1, *came)]
+    assert facts(run) == ["pack", "intend send"]
+
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+    assert journal(run, "step", "attempt", "outcome")[1:] == [
+        ("send", 1, came[0]),
+        ("send", 2, "done"),
+        ("file", 1, "done"),
+    ]
+    assert toys.calls == [("send", 1), ("send", 2)]
+
+
+def test_a_refused_call_turns_the_run_back_for_its_reason(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", Refused("no_such_street", "Elm Street"))
+
+    messages.deliver(messages.take())
+
+    run.refresh_from_db()
+    assert (run.status, run.step) == (RunStatus.COMPENSATING, "")
+    assert (run.reason, run.reason_detail, run.actor) == ("no_such_street", "Elm Street", "")
+    assert fact(run, "turn back")["reason"] == "no_such_street"
+    assert journal(run, "step", "outcome", "error", "detail")[1:] == [
+        ("send", "refused", "no_such_street", "Elm Street")
+    ]
+    assert toys.calls == [("send", 1)]
+
+
+def test_a_message_before_the_back_off_is_over_changes_nothing(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.parcel()
+    run = start(saga)
+    toys.answers("send", Busy())
+    messages.deliver_all()
+    before = everything(run)
+
+    verdict = messages.deliver(Message(run.pk, saga.links))
+
+    assert verdict == Stop()
+    assert everything(run) == before
+    assert toys.calls == [("send", 1)]
+
+
+def test_a_run_that_backs_off_says_when_to_come_back_and_wakes_a_little_later(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", Busy())
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    asked_at = run.records.get(step="send").ended_at
+    assert asked_at is not None
+    assert run.not_before is not None
+    assert HOUR / 2 <= run.not_before - asked_at <= HOUR
+    assert run.wake_at == run.not_before + HINT_LEAD
+    assert messages.came_back == [ComeBack(run.not_before - asked_at)]
+
+
+def test_a_back_off_grows_with_the_tries(toys: Toys, messages: MessageQueue) -> None:
+    growing = RetryPolicy(first=HOUR, longest=16 * HOUR)
+    run = start(toys.saga(toys.remote("send", retry=growing)))
+    toys.answers("send", *[Busy()] * 6)
+
+    messages.deliver_all()
+    for _ in range(5):
+        resume(run, messages)
+
+    waits = [each.after for each in messages.came_back]
+    wholes = [HOUR * hours for hours in (1, 2, 4, 8, 16, 16)]
+    assert len(waits) == 6
+    for wait, whole in zip(waits, wholes, strict=True):
+        assert whole / 2 <= wait <= whole
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [(Busy(), "Busy"), (Silence(), "Silence")], ids=["busy", "silent"]
+)
+def test_a_call_that_is_never_answered_turns_the_run_back(
+    toys: Toys, messages: MessageQueue, answer: Answer, error: str
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", answer, answer, answer)
+
+    messages.deliver_all()
+    resume(run, messages)
+    assert run.status == RunStatus.RUNNING
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPENSATED
+    assert (run.reason, run.reason_detail) == ("send_unanswered", error)
+    assert not run.needs_attention
+    assert toys.calls == [("send", 1), ("send", 2), ("send", 3), ("undo send", 1)]
+    assert "file" not in facts(run)
+
+
+def test_tries_are_counted_anew_at_each_step(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.saga(toys.remote("send"), toys.remote("insure")))
+    toys.answers("send", Busy(), Busy())
+    toys.answers("insure", Busy(), Busy())
+
+    messages.deliver_all()
+    for _ in range(4):
+        resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+    assert toys.calls == [(step, number) for step in ("send", "insure") for number in (1, 2, 3)]
+
+
+# -- flags
+
+
+def test_a_call_that_stays_without_an_answer_is_flagged_and_still_made(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.saga(toys.remote("send", retry=FOR_EVER)))
+    toys.answers("send", *[Silence()] * (ATTENTION_AFTER + 1))
+
+    messages.deliver_all()
+    for _ in range(ATTENTION_AFTER - 2):
+        resume(run, messages)
+        assert not run.needs_attention
+    resume(run, messages)
+
+    assert run.needs_attention
+    assert run.attention_reason == "send: 8 tries, last unknown Silence"
+    assert run.status == RunStatus.RUNNING
+
+    resume(run, messages)
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+    assert not run.needs_attention
+    assert SagaRun.objects.filter(needs_attention=False, attention_reason="").exists()
+
+
+def flagged_for_a_bug(toys: Toys, messages: MessageQueue) -> SagaRun:
+    run = start(toys.parcel())
+    toys.answers("send", *[Bug("a typing error")] * 3)
+    messages.deliver_all()
+    resume(run, messages)
+    assert not run.needs_attention
+    resume(run, messages)
+    return run
+
+
+def test_a_bug_is_flagged_when_patience_is_spent_and_never_taken_for_an_answer(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = flagged_for_a_bug(toys, messages)
+
+    assert run.needs_attention
+    assert run.attention_reason == "send: 3 tries, last failed Bug"
+    assert (run.status, run.step) == (RunStatus.RUNNING, "send")
+
+    resume(run, messages)
+
+    assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
+    assert toys.calls[-1] == ("send", 4)
+
+
+def test_a_flagged_run_can_still_be_cancelled(toys: Toys, messages: MessageQueue) -> None:
+    run = flagged_for_a_bug(toys, messages)
+
+    wish = request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert wish is TurnBack.REQUESTED
+    assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
+    assert toys.calls[-1] == ("undo send", 1)
+
+
+def test_retry_now_clears_the_flag_and_the_back_off_and_queues_the_run(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = flagged_for_a_bug(toys, messages)
+
+    assert retry_now(run.pk)
+    run.refresh_from_db()
+
+    assert (run.needs_attention, run.attention_reason) == (False, "")
+    assert (run.tries, run.not_before, run.redispatches) == (0, None, 0)
+    assert len(messages.waiting) == 1
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert toys.calls[-1] == ("send", 1)
+
+
+def test_retry_now_of_a_run_that_is_not_live_does_nothing(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    messages.deliver_all()
+    before = everything(run)
+
+    assert not retry_now(run.pk)
+    assert not retry_now(run.subject_id)
+
+    assert everything(run) == before
+    assert messages.waiting == []
+
+
+def test_retry_now_leaves_an_attempt_that_is_under_way_alone(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+
+    def retry(_: object) -> dict[str, object]:
+        assert retry_now(run.pk)
+        held = SagaRun.objects.get()
+        assert held.leased_until is not None
+        assert held.wake_at == held.leased_until + timedelta(milliseconds=1)
+        assert messages.deliver(messages.take()) == Stop()
+        return {}
+
+    toys.answers("send", retry)
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert toys.calls == [("send", 1)]

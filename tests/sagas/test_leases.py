@@ -1,0 +1,327 @@
+"""Leases and fences: one writer to a run, and what becomes of a worker that is slow or dead."""
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from events.models import OutboxEvent
+from sagas.definition import Attempt, Output, Refusal
+from sagas.errors import LeaseLost
+from sagas.models import RunStatus, SagaRun
+from sagas.services import request_turn_back
+from sagas.sweep import sweep
+from sagas.verdicts import Stop
+from tests.message_queue import Message, MessageQueue
+from tests.sagas.passing_time import let_time_pass, resume
+from tests.sagas.toys import (
+    Refused,
+    Silence,
+    Toys,
+    WorkerLost,
+    die,
+    everything,
+    facts,
+    journal,
+    start,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_lease_in_force_makes_a_second_message_return_at_once(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.parcel()
+    run = start(saga)
+
+    def come_again(attempt: Attempt) -> Output:
+        before = everything(run)
+        assert messages.deliver(Message(run.pk, saga.links)) == Stop()
+        assert everything(run) == before
+        return {}
+
+    toys.answers("send", come_again)
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert toys.calls == [("send", 1)]
+
+
+def test_a_lease_in_force_is_not_due_for_the_sweep(toys: Toys, messages: MessageQueue) -> None:
+    def look(attempt: Attempt) -> Output:
+        assert sweep() == 0
+        return {}
+
+    start(toys.parcel())
+    toys.answers("send", look)
+    messages.deliver_all()
+
+    assert toys.calls == [("send", 1)]
+
+
+def test_a_dead_workers_attempt_is_lost_when_its_lease_has_run_out(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.parcel()
+    run = start(saga)
+    toys.answers("send", die)
+    with pytest.raises(WorkerLost):
+        messages.deliver_all()
+    assert messages.deliver(Message(run.pk, saga.links)) == Stop()
+
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+    assert journal(run, "step", "attempt", "fence", "outcome") == [
+        ("pack", 1, 1, "done"),
+        ("send", 1, 2, "lost"),
+        ("send", 2, 3, "done"),
+        ("file", 1, 4, "done"),
+    ]
+    lost = run.records.get(outcome="lost")
+    assert lost.ended_at is not None
+    assert toys.calls == [("send", 1), ("send", 2)]
+
+
+def test_a_step_that_kills_its_workers_turns_back_when_patience_is_spent(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", die, die, die)
+
+    with pytest.raises(WorkerLost):
+        messages.deliver_all()
+    for _ in range(2):
+        with pytest.raises(WorkerLost):
+            resume(run, messages)
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPENSATED
+    assert (run.reason, run.reason_detail) == ("send_unanswered", "lost")
+    assert toys.calls == [("send", 1), ("send", 2), ("send", 3), ("undo send", 1)]
+
+
+def test_a_worker_that_is_slower_than_its_lease_still_settles_if_nobody_came(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+
+    def be_slow(attempt: Attempt) -> Output:
+        let_time_pass(run)
+        return {"number": "RR 123"}
+
+    toys.answers("send", be_slow)
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert run.records.get(step="send").output == {"number": "RR 123"}
+
+
+def test_a_worker_that_comes_back_after_anothers_claim_leaves_only_a_note(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    after_the_other: list[tuple[object, ...]] = []
+
+    def sleep_past_the_lease(attempt: Attempt) -> Output:
+        resume(run, messages)
+        assert run.status == RunStatus.COMPLETED
+        after_the_other.append(without_output_and_detail(run))
+        return {"number": "late"}
+
+    toys.answers("send", sleep_past_the_lease, {"number": "in time"})
+    verdict = messages.deliver(messages.take())
+
+    assert verdict == Stop()
+    assert after_the_other == [without_output_and_detail(run)]
+    assert journal(run, "step", "attempt", "outcome", "output", "detail")[1:3] == [
+        ("send", 1, "lost", {"number": "late"}, "answered too late: done"),
+        ("send", 2, "done", {"number": "in time"}, ""),
+    ]
+    assert facts(run).count("record send") == 1
+    assert facts(run).count("file") == 1
+
+
+def without_output_and_detail(run: SagaRun) -> tuple[object, ...]:
+    row, records, written = everything(run)
+    assert isinstance(records, list)
+    kept = [{k: v for k, v in each.items() if k not in {"output", "detail"}} for each in records]
+    return row, kept, written
+
+
+def test_a_worker_that_comes_back_while_another_asks_changes_nothing_for_it(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.parcel()
+    run = start(saga)
+    second_asks, second_may_answer = threading.Event(), threading.Event()
+    second: list[Future[None]] = []
+
+    def be_overtaken(attempt: Attempt) -> Output:
+        let_time_pass(run)
+        second.append(pool.submit(deliver_in_thread, messages, Message(run.pk, saga.links)))
+        assert second_asks.wait(10)
+        raise Refused("too late to say no")
+
+    def answer_when_told(attempt: Attempt) -> Output:
+        second_asks.set()
+        assert second_may_answer.wait(10)
+        return {}
+
+    toys.answers("send", be_overtaken, answer_when_told)
+    with ThreadPoolExecutor(1) as pool:
+        verdict = messages.deliver(messages.take())
+        held = SagaRun.objects.get()
+        second_may_answer.set()
+        second[0].result()
+
+    assert verdict == Stop()
+    assert held.leased_until is not None
+    assert (held.status, held.reason) == (RunStatus.RUNNING, "")
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert journal(run)[1:3] == [("send", "forward", 1, "lost"), ("send", "forward", 2, "done")]
+
+
+def deliver_in_thread(messages: MessageQueue, message: Message) -> None:
+    try:
+        messages.deliver(message)
+    finally:
+        connection.close()
+
+
+def test_a_refusal_that_comes_too_late_turns_nothing_back(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.saga(toys.remote("send"), toys.remote("insure")))
+
+    def refuse_late(attempt: Attempt) -> Output:
+        let_time_pass(run)
+        sweep()
+        messages.deliver_all()
+        raise Refused("no_such_street", "Elm Street")
+
+    toys.answers("send", refuse_late, {})
+    toys.answers("insure", Silence())
+    messages.deliver(messages.take())
+
+    run.refresh_from_db()
+    assert (run.status, run.step, run.reason) == (RunStatus.RUNNING, "insure", "")
+    assert journal(run, "step", "attempt", "outcome", "detail")[0] == (
+        "send",
+        1,
+        "lost",
+        "answered too late: refused no_such_street Elm Street",
+    )
+
+
+def test_an_answer_after_the_run_was_taken_back_is_only_noted(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+
+    def answer_after_the_undo(attempt: Attempt) -> Output:
+        request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+        resume(run, messages)
+        assert run.status == RunStatus.COMPENSATED
+        return {"number": "late"}
+
+    toys.answers("send", answer_after_the_undo)
+    messages.deliver(messages.take())
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPENSATED
+    assert "record send" not in facts(run)
+    assert run.records.get(step="send", direction="forward").output == {"number": "late"}
+
+
+# -- checkpoints
+
+
+def write_fact(attempt: Attempt) -> OutboxEvent:
+    return OutboxEvent.objects.create(
+        name="stamp",
+        version=1,
+        key=attempt.subject_id,
+        correlation_id=attempt.subject_id,
+        payload={},
+    )
+
+
+def test_a_checkpoint_writes_while_the_attempt_is_held(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+
+    def stamp(attempt: Attempt) -> Output:
+        written = attempt.checkpoint(lambda: write_fact(attempt))
+        assert not connection.in_atomic_block
+        return {"stamp": str(written.pk)}
+
+    toys.answers("send", stamp)
+    messages.deliver_all()
+
+    assert facts(run) == ["pack", "intend send", "stamp", "record send", "file"]
+
+
+def test_a_checkpoint_is_one_transaction(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+
+    def stamp_and_fail(attempt: Attempt) -> Output:
+        def write() -> None:
+            write_fact(attempt)
+            raise Silence
+
+        attempt.checkpoint(write)
+        return {}
+
+    toys.answers("send", stamp_and_fail)
+    messages.deliver_all()
+
+    assert "stamp" not in facts(run)
+    assert journal(run)[1:] == [("send", "forward", 1, "unknown")]
+
+
+def test_a_checkpoint_after_a_takeover_writes_nothing_and_ends_the_worker(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    after_the_other: list[tuple[object, ...]] = []
+
+    def stamp_late(attempt: Attempt) -> Output:
+        resume(run, messages)
+        after_the_other.append(everything(run))
+        with pytest.raises(LeaseLost):
+            attempt.checkpoint(lambda: write_fact(attempt))
+        attempt.checkpoint(lambda: write_fact(attempt))
+        raise AssertionError
+
+    toys.answers("send", stamp_late)
+    verdict = messages.deliver(messages.take())
+
+    assert verdict == Stop()
+    assert after_the_other == [everything(run)]
+    assert "stamp" not in facts(run)
+
+
+def test_a_checkpoint_is_refused_after_the_attempt_was_given_up_without_a_new_claim(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.saga(toys.remote("send"), toys.local("file")))
+
+    def stamp_late(attempt: Attempt) -> Output:
+        request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+        let_time_pass(run)
+        messages.deliver(messages.take())
+        run.refresh_from_db()
+        assert run.status == RunStatus.COMPENSATING
+        attempt.checkpoint(lambda: write_fact(attempt))
+        raise AssertionError
+
+    toys.answers("send", stamp_late)
+    verdict = messages.deliver(messages.take())
+
+    assert verdict == Stop()
+    assert "stamp" not in facts(run)

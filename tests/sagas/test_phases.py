@@ -1,0 +1,301 @@
+"""A run on its way: what is in the journal, what is held meanwhile, and when it wakes."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError
+from django.utils import timezone
+
+from sagas.definition import CALL_DEADLINE, Attempt, Output
+from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepRecord
+from sagas.phase import HANDOVER, LEASE_MARGIN, Phase
+from sagas.services import attempts_for
+from sagas.verdicts import Arrival, Claim, GoOn, Reply, Stop
+from tests.message_queue import Message, MessageQueue
+from tests.sagas.toys import (
+    Refused,
+    Toys,
+    everything,
+    fact,
+    facts,
+    journal,
+    start,
+    start_many,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_run_passes_its_steps_in_order_and_completes(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert journal(run, "step", "direction", "attempt", "fence", "outcome", "error") == [
+        ("pack", "forward", 1, 1, "done", ""),
+        ("send", "forward", 1, 2, "done", ""),
+        ("file", "forward", 1, 3, "done", ""),
+    ]
+    assert facts(run) == ["pack", "intend send", "record send", "file"]
+    assert toys.calls == [("send", 1)]
+
+
+def test_a_run_that_has_ended_waits_for_nothing(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert (run.step, run.wake_at, run.leased_until, run.not_before) == ("", None, None, None)
+    assert run.ended_at is not None
+    assert not run.is_live
+    assert not run.needs_attention
+    assert not run.records.filter(ended_at=None).exists()
+
+
+def test_a_run_that_has_ended_does_not_move_again(toys: Toys, messages: MessageQueue) -> None:
+    saga = toys.parcel()
+    run = start(saga)
+    messages.deliver_all()
+    before = everything(run)
+
+    verdicts = [messages.deliver(Message(run.pk, (each,))) for each in (*saga.links, saga.way_back)]
+
+    assert verdicts == [Stop(), Stop()]
+    assert everything(run) == before
+    assert toys.calls == [("send", 1)]
+
+
+def test_a_call_finds_its_attempt_committed_and_the_run_leased(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    seen: list[SagaRun] = []
+
+    def look(attempt: Attempt) -> Output:
+        assert journal(run) == [
+            ("pack", "forward", 1, "done"),
+            ("send", "forward", 1, "started"),
+        ]
+        assert facts(run) == ["pack", "intend send"]
+        seen.append(SagaRun.objects.get())
+        return {}
+
+    toys.answers("send", look)
+    messages.deliver_all()
+
+    (held,) = seen
+    started_at = run.records.get(step="send").started_at
+    assert held.step == "send"
+    assert held.leased_until == started_at + CALL_DEADLINE + LEASE_MARGIN
+    assert held.wake_at == held.leased_until
+
+
+def test_a_call_knows_its_subject_its_number_and_its_budget(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    known: list[tuple[object, ...]] = []
+
+    def look(attempt: Attempt) -> Output:
+        known.append((attempt.subject_id, attempt.number, attempt.budget))
+        return {}
+
+    toys.answers("send", look)
+    messages.deliver_all()
+
+    assert known == [(run.subject_id, 1, CALL_DEADLINE)]
+
+
+def test_an_answer_is_journalled_and_handed_to_its_record(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", {"number": "RR 123", "stamps": [90, 10], "insured": None})
+
+    messages.deliver_all()
+
+    answer = {"number": "RR 123", "stamps": [90, 10], "insured": None}
+    assert run.records.get(step="send").output == answer
+    assert fact(run, "record send")["answer"] == answer
+
+
+def test_a_link_ends_where_the_queue_changes(toys: Toys, messages: MessageQueue) -> None:
+    saga = toys.saga(toys.local("pack"), toys.remote("send", queue="settlement"))
+    run = start(saga)
+
+    verdict = messages.deliver(messages.take())
+
+    run.refresh_from_db()
+    assert verdict == GoOn()
+    assert (run.status, run.step) == (RunStatus.RUNNING, "send")
+    assert toys.calls == []
+    assert messages.waiting == [Message(run.pk, saga.links[1:])]
+
+
+def test_a_run_between_two_links_wakes_if_its_message_is_lost(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.saga(toys.local("pack"), toys.remote("send", queue="settlement")))
+
+    messages.deliver(messages.take())
+
+    run.refresh_from_db()
+    assert run.wake_at == run.records.get().started_at + HANDOVER
+
+
+def test_attempts_are_shown_under_the_name_of_what_was_tried(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", Refused("no_such_street", "Elm Street"))
+
+    messages.deliver_all()
+
+    assert [
+        (each.name, each.number, each.outcome, each.error, each.detail)
+        for each in attempts_for(run.subject_id)
+    ] == [
+        ("pack", 1, "done", "", ""),
+        ("send", 1, "refused", "no_such_street", "Elm Street"),
+        ("undo send", 1, "done", "", ""),
+        ("undo pack", 1, "done", "", ""),
+    ]
+
+
+# -- several runs at once
+
+
+def arrivals(runs: list[SagaRun]) -> list[Arrival]:
+    return [Arrival(each.pk) for each in runs]
+
+
+def test_a_refused_run_turns_back_and_the_others_of_its_batch_go_on(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.saga(toys.local("pack"), toys.local("file", queue="settlement"))
+    first, refused, last = runs = start_many(saga, 3)
+    toys.refuses("pack", refused.subject_id)
+
+    verdicts = Phase(saga, saga.links[0], arrivals(runs)).perform()
+
+    assert toys.batches["pack"] == [3]
+    assert verdicts == [GoOn(), Stop(), GoOn()]
+    for each in runs:
+        each.refresh_from_db()
+    assert [(each.status, each.step, each.reason, each.reason_detail) for each in runs] == [
+        (RunStatus.RUNNING, "file", "", ""),
+        (RunStatus.COMPENSATING, "", "pack_refused", "it does not fit"),
+        (RunStatus.RUNNING, "file", "", ""),
+    ]
+    assert facts(first) == facts(last) == ["pack"]
+    assert facts(refused) == ["turn back"]
+    assert journal(refused) == [("pack", "forward", 1, "refused")]
+
+
+def test_a_batch_gets_the_journal_that_its_runs_would_get_one_by_one(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.parcel()
+    together, one_by_one = start_many(saga, 20), start_many(saga, 20)
+    for runs in (together, one_by_one):
+        toys.refuses("pack", runs[3].subject_id)
+        toys.refuses("file", runs[7].subject_id)
+    messages.drop_all()
+
+    claims = Phase(saga, saga.links[0], arrivals(together)).perform()
+    replies = [Arrival(each.run_id, done(each)) for each in claims if isinstance(each, Claim)]
+    Phase(saga, saga.links[0], replies).perform()
+    for run in one_by_one:
+        messages.deliver(Message(run.pk, saga.links))
+    messages.deliver_all()
+
+    assert len(replies) == 19
+    assert toys.batches["pack"] == [20, *[1] * 20]
+    whole = ("step", "direction", "attempt", "fence", "outcome", "error", "detail", "output")
+    assert [journal(each, *whole) for each in together] == [
+        journal(each, *whole) for each in one_by_one
+    ]
+    assert [facts(each) for each in together] == [facts(each) for each in one_by_one]
+
+
+def done(claim: Claim) -> Reply:
+    return Reply(claim, Outcome.DONE, {})
+
+
+def test_of_two_messages_for_one_run_in_one_group_only_one_claims(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.parcel()
+    run = start(saga)
+
+    claim, nothing = Phase(saga, saga.links[0], arrivals([run, run])).perform()
+
+    assert isinstance(claim, Claim)
+    assert nothing == Stop()
+    assert journal(run) == [("pack", "forward", 1, "done"), ("send", "forward", 1, "started")]
+
+
+def test_a_message_in_the_group_of_the_answer_changes_nothing(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.parcel()
+    run = start(saga)
+    (claim,) = Phase(saga, saga.links[0], arrivals([run])).perform()
+    assert isinstance(claim, Claim)
+
+    phase = Phase(saga, saga.links[0], [Arrival(run.pk), Arrival(run.pk, done(claim))])
+    phase.perform()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert journal(run)[1:] == [("send", "forward", 1, "done"), ("file", "forward", 1, "done")]
+
+
+# -- what the database itself refuses
+
+
+@pytest.mark.parametrize(
+    ("status", "wakes", "constraint"),
+    [
+        (RunStatus.RUNNING, False, "sagas_live_run_always_wakes"),
+        (RunStatus.COMPENSATING, False, "sagas_live_run_always_wakes"),
+        (RunStatus.COMPLETED, True, "sagas_live_run_always_wakes"),
+        (RunStatus.COMPENSATED, True, "sagas_live_run_always_wakes"),
+        ("asleep", True, "sagas_"),
+    ],
+)
+def test_a_run_wakes_exactly_while_it_is_live(
+    toys: Toys, messages: MessageQueue, status: str, constraint: str, *, wakes: bool
+) -> None:
+    run = start(toys.parcel())
+    wake_at = timezone.now() + timedelta(minutes=1) if wakes else None
+
+    with pytest.raises(IntegrityError, match=constraint):
+        SagaRun.objects.filter(pk=run.pk).update(status=status, wake_at=wake_at)
+
+
+def plant(run: SagaRun, step: str, fence: int, outcome: str) -> StepRecord:
+    return StepRecord.objects.create(
+        run=run, step=step, direction=Direction.FORWARD, attempt=1, fence=fence, outcome=outcome
+    )
+
+
+@pytest.mark.parametrize(
+    ("fence", "outcome", "constraint"),
+    [
+        (1, Outcome.FAILED, "sagas_one_record_per_claim"),
+        (2, Outcome.DONE, "sagas_step_done_once"),
+        (2, "perhaps", "sagas_record_outcome_known"),
+    ],
+)
+def test_the_journal_takes_no_second_row_of_a_claim_no_second_success_and_no_unknown_outcome(
+    toys: Toys, messages: MessageQueue, fence: int, outcome: str, constraint: str
+) -> None:
+    run = start(toys.parcel())
+    plant(run, "pack", 1, Outcome.DONE)
+
+    with pytest.raises(IntegrityError, match=constraint):
+        plant(run, "pack", fence, outcome)

@@ -1,0 +1,64 @@
+"""How long to wait after how many tries, and when patience is spent."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sagas.definition import RetryPolicy
+
+A_MILLISECOND = timedelta(milliseconds=1)
+# Halving and multiplying a timedelta rounds to whole microseconds.
+A_ROUNDING = timedelta(microseconds=1)
+
+
+@given(
+    first=st.timedeltas(A_MILLISECOND, timedelta(hours=1)),
+    longest=st.timedeltas(A_MILLISECOND, timedelta(days=1)),
+    tries=st.integers(min_value=1, max_value=10**6),
+)
+def test_a_delay_is_between_half_and_the_whole_and_never_above_the_longest(
+    first: timedelta, longest: timedelta, tries: int
+) -> None:
+    whole = min(first * 2 ** min(tries - 1, 27), longest)  # 27 doublings of 1 ms exceed a day
+
+    delay = RetryPolicy(first=first, longest=longest).delay(tries)
+
+    assert whole / 2 - A_ROUNDING <= delay <= whole + A_ROUNDING
+    assert delay <= longest
+
+
+@pytest.mark.parametrize("tries", [31, 64, 1025, 10**6])
+def test_no_number_of_tries_overflows(tries: int) -> None:
+    policy = RetryPolicy(first=timedelta(hours=1), longest=timedelta(days=1))
+
+    assert timedelta(hours=12) <= policy.delay(tries) <= timedelta(days=1)
+
+
+def test_a_delay_is_partly_chance() -> None:
+    policy = RetryPolicy(first=timedelta(hours=1), longest=timedelta(hours=1))
+
+    drawn = {policy.delay(1) for _ in range(100)}
+
+    assert len(drawn) > 1
+    assert max(drawn) - min(drawn) > timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "tries", "is_spent"),
+    [
+        (3, 1, False),
+        (3, 2, False),
+        (3, 3, True),
+        (3, 4, True),
+        (1, 0, False),
+        (1, 1, True),
+        (None, 1, False),
+        (None, 10**6, False),
+    ],
+)
+def test_patience_is_spent_with_the_last_attempt(
+    attempts: int | None, tries: int, *, is_spent: bool
+) -> None:
+    assert RetryPolicy(attempts=attempts).is_spent(tries) is is_spent
