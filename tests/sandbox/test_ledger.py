@@ -221,9 +221,10 @@ runpy.run_module("sandbox.stripe_api", run_name="__main__", alter_sys=True)
 def test_a_disk_that_fails_ends_the_sandbox_without_an_answer(tmp_path: Path) -> None:
     port_file = tmp_path / "port"
     options = ["--ledger", str(tmp_path / "ledger"), "--port-file", str(port_file)]
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", FAILING_DISK, *options], cwd=ROOT, stdout=subprocess.DEVNULL
-    ) as process:
+    )
+    try:
         wait_until(port_file.exists)
         api = RawApi(f"http://127.0.0.1:{port_file.read_text().strip()}")
 
@@ -232,3 +233,6 @@ def test_a_disk_that_fails_ends_the_sandbox_without_an_answer(tmp_path: Path) ->
 
         api.close()
         assert process.wait(10) == CANNOT_WRITE
+    finally:
+        process.kill()
+        process.wait()
