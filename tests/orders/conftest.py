@@ -1,0 +1,22 @@
+"""Customers at their storefronts, in front of a shelf with mugs and T-shirts."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Storefront
+
+
+@pytest.fixture
+def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefront:
+    """Alice's; nothing that she starts moves before its messages are delivered."""
+    shelf.put("MUG", 5)
+    shelf.put("TEE", 5, price_minor=2500)
+    return Storefront(customer)
+
+
+@pytest.fixture
+def stranger(transactional_db: None) -> Storefront:
+    """Mallory's."""
+    return Storefront(User.objects.create(username="mallory"))
