@@ -6,7 +6,7 @@ from knox.auth import TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
 
-class BearerAuthentication(TokenAuthentication):
+class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox has no types
     """Knox's, which takes it for granted that what it looks up is text that a database takes."""
 
     def authenticate_credentials(self, token: bytes) -> Any:

@@ -1,0 +1,374 @@
+"""Requests that no order comes of: each is told what is wrong, and none leaves a trace."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+
+from inventory.models import Product
+from orders.models import Order
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, Storefront, cart, everything
+
+MUG = {"sku": "MUG", "quantity": 1}
+CARD = "pm_card_visa"
+GOOD = cart(("MUG", 1))
+
+
+def line(**changes: Any) -> dict[str, Any]:
+    """A body with one line, a good one but for ``changes``."""
+    return {"items": [{**MUG, **changes}], "payment_method": CARD}
+
+
+def paid_with(payment_method: object) -> dict[str, Any]:
+    return {"items": [MUG], "payment_method": payment_method}
+
+
+WRONG_FIELDS: dict[str, tuple[Any, list[str]]] = {
+    "quantity zero": (line(quantity=0), ["/items/0/quantity"]),
+    "quantity negative": (line(quantity=-1), ["/items/0/quantity"]),
+    "quantity fractional": (line(quantity=1.5), ["/items/0/quantity"]),
+    "quantity a whole number of floats": (line(quantity=1.0), ["/items/0/quantity"]),
+    "quantity true": (line(quantity=True), ["/items/0/quantity"]),
+    "quantity a text": (line(quantity="1"), ["/items/0/quantity"]),
+    "quantity null": (line(quantity=None), ["/items/0/quantity"]),
+    "quantity one too many": (line(quantity=10_000), ["/items/0/quantity"]),
+    "quantity astronomic": (line(quantity=10**30), ["/items/0/quantity"]),
+    "quantity missing": (
+        {"items": [{"sku": "MUG"}], "payment_method": CARD},
+        ["/items/0/quantity"],
+    ),
+    "sku missing": ({"items": [{"quantity": 1}], "payment_method": CARD}, ["/items/0/sku"]),
+    "sku unknown": (line(sku="CUP"), ["/items/0/sku"]),
+    "sku withdrawn": (line(sku="FAX"), ["/items/0/sku"]),
+    "sku in other letters": (line(sku="mug"), ["/items/0/sku"]),
+    "sku empty": (line(sku=""), ["/items/0/sku"]),
+    "sku a number": (line(sku=7), ["/items/0/sku"]),
+    "sku with a line break": (line(sku="MUG\n"), ["/items/0/sku"]),
+    "sku with a NUL byte": (line(sku="MUG\0"), ["/items/0/sku"]),
+    "sku with a lone surrogate": (line(sku="MUG\ud800"), ["/items/0/sku"]),
+    "sku of 65 characters": (line(sku="M" * 65), ["/items/0/sku"]),
+    "cart empty": ({"items": [], "payment_method": CARD}, ["/items"]),
+    "cart with 101 lines": ({"items": [MUG] * 101, "payment_method": CARD}, ["/items"]),
+    "items missing": ({"payment_method": CARD}, ["/items"]),
+    "items null": ({"items": None, "payment_method": CARD}, ["/items"]),
+    "items an object": ({"items": {"0": MUG}, "payment_method": CARD}, ["/items"]),
+    "item a text": ({"items": ["MUG"], "payment_method": CARD}, ["/items/0"]),
+    "payment method missing": ({"items": [MUG]}, ["/payment_method"]),
+    "payment method null": (paid_with(None), ["/payment_method"]),
+    "payment method a number": (paid_with(4242424242424242), ["/payment_method"]),
+    "payment method a card number": (paid_with("4242424242424242"), ["/payment_method"]),
+    "payment method empty": (paid_with(""), ["/payment_method"]),
+    "payment method of another kind": (paid_with("tok_visa"), ["/payment_method"]),
+    "payment method with a space": (paid_with("pm_card visa"), ["/payment_method"]),
+    "payment method with a line break": (paid_with(f"{CARD}\n"), ["/payment_method"]),
+    "payment method with a NUL byte": (paid_with(f"{CARD}\0"), ["/payment_method"]),
+    "payment method with a path": (paid_with("pm_/../refunds"), ["/payment_method"]),
+    "payment method of 300 characters": (paid_with("pm_" + "x" * 297), ["/payment_method"]),
+    **{
+        f"{field} in the body": ({**GOOD, field: value}, [f"/{field}"])
+        for field, value in {
+            "price": 1,
+            "total": 1,
+            "total_minor": 1,
+            "currency": "usd",
+            "status": "confirmed",
+            "user": 1,
+            "customer": 1,
+            "id": str(uuid4()),
+        }.items()
+    },
+    "an odd name in the body": ({**GOOD, "a/b~c": 1}, ["/a~1b~0c"]),
+    **{
+        f"{field} in a line": (line(**{field: 1}), [f"/items/0/{field}"])
+        for field in ("price", "unit_price_minor", "total", "currency", "status", "id")
+    },
+    "a name with a lone surrogate in the body": ({**GOOD, "\ud800": 1}, [""]),
+    "body a list": ([GOOD], [""]),
+    "body a text": ("MUG", [""]),
+    "body a number": (1, [""]),
+    "body null": (None, [""]),
+    "body empty": (b"", ["/items", "/payment_method"]),
+    "body an empty object": ({}, ["/items", "/payment_method"]),
+    "several at once": (
+        {"items": [{"sku": "", "quantity": 0}, MUG, {"sku": "MUG", "quantity": 0}]},
+        ["/items/0/sku", "/items/0/quantity", "/items/2/quantity", "/payment_method"],
+    ),
+    "several unknown": (
+        {
+            "items": [{"sku": "CUP", "quantity": 1}, MUG, {"sku": "FAX", "quantity": 1}],
+            "payment_method": CARD,
+        },
+        ["/items/0/sku", "/items/2/sku"],
+    ),
+}
+
+GOOD_TEXT = json.dumps(GOOD)
+
+MALFORMED: dict[str, bytes] = {
+    "cut off": GOOD_TEXT[:-1].encode(),
+    "two values": f"{GOOD_TEXT} {GOOD_TEXT}".encode(),
+    "no JSON": b"items=MUG&quantity=1",
+    "a NUL byte": GOOD_TEXT.encode() + b"\0",
+    "not UTF-8": GOOD_TEXT.replace("MUG", "M\xdcG").encode("latin-1"),
+    "NaN": GOOD_TEXT.replace("1", "NaN").encode(),
+    "Infinity": GOOD_TEXT.replace("1", "Infinity").encode(),
+    "minus Infinity": GOOD_TEXT.replace("1", "-Infinity").encode(),
+    "a number of 5,000 digits": GOOD_TEXT.replace("1", "1" * 5000).encode(),
+    "a key twice in the body": GOOD_TEXT[:-1].encode() + b', "payment_method": "pm_card_amex"}',
+    "a key twice in a line": GOOD_TEXT.replace('{"sku"', '{"quantity": 2, "sku"').encode(),
+    "lists in lists, 10,000 deep": b"[" * 10_000 + b"]" * 10_000,
+    "objects in objects, 10,000 deep": b'{"":' * 10_000 + b"1" + b"}" * 10_000,
+}
+
+
+@pytest.fixture(autouse=True)
+def withdrawn(shelf: Shelf) -> None:
+    """A product that was sold once: it is there, and on the shelf, but not for sale."""
+    shelf.put("FAX", 5)
+    Product.objects.filter(sku="FAX").update(is_withdrawn=True)
+
+
+@pytest.mark.parametrize(("body", "pointers"), WRONG_FIELDS.values(), ids=WRONG_FIELDS.keys())
+def test_a_wrong_field_is_pointed_at_and_nothing_happens(
+    storefront: Storefront, messages: MessageQueue, body: object, pointers: list[str]
+) -> None:
+    before = everything()
+
+    answer = storefront.order(body, key="the-same")
+
+    assert answer.is_problem(422, "invalid-request"), answer.body
+    assert answer.pointers == pointers
+    assert_untouched(before, messages)
+    assert_key_is_usable(storefront)
+
+
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_body_that_does_not_mean_one_thing_is_refused(
+    storefront: Storefront, messages: MessageQueue, body: bytes
+) -> None:
+    before = everything()
+
+    answer = storefront.order(body, key="the-same")
+
+    assert answer.is_problem(400, "malformed-request"), answer.body
+    assert answer.pointers == []
+    assert_untouched(before, messages)
+    assert_key_is_usable(storefront)
+
+
+def test_a_body_of_70_kilobytes_is_not_read(storefront: Storefront, messages: MessageQueue) -> None:
+    before = everything()
+
+    answer = storefront.order(GOOD_TEXT.encode() + b" " * 70_000, key="the-same")
+
+    assert answer.is_problem(413, "body-too-large")
+    assert_untouched(before, messages)
+    assert_key_is_usable(storefront)
+
+
+def test_a_body_of_exactly_64_kilobytes_is_taken(storefront: Storefront) -> None:
+    assert storefront.order(GOOD_TEXT.encode().ljust(64 * 1024)).status == 202
+    assert storefront.order(GOOD_TEXT.encode().ljust(64 * 1024 + 1)).status == 413
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""],
+)
+def test_a_body_of_another_type_is_refused(
+    storefront: Storefront, messages: MessageQueue, content_type: str
+) -> None:
+    before = everything()
+
+    headers = {"Idempotency-Key": "the-same"}
+    answer = storefront.send("POST", ORDERS, GOOD, headers, content_type=content_type)
+
+    assert answer.is_problem(415, "unsupported-media-type"), answer.body
+    assert_untouched(before, messages)
+    assert_key_is_usable(storefront)
+
+
+def test_an_answer_in_another_type_is_not_to_be_had(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    before = everything()
+
+    answer = storefront.order(GOOD, key="the-same", Accept="text/html")
+
+    assert answer.is_problem(406, "not-acceptable")
+    assert_untouched(before, messages)
+    assert_key_is_usable(storefront)
+
+
+def test_a_cart_that_costs_more_than_the_bank_takes_is_refused(
+    storefront: Storefront, shelf: Shelf, messages: MessageQueue
+) -> None:
+    shelf.put("YACHT", 5, price_minor=50_000_000)
+    before = everything()
+
+    answer = storefront.order(cart(("MUG", 1), ("YACHT", 2)), key="the-same")
+
+    assert answer.is_problem(422, "invalid-request")
+    assert answer.pointers == ["/items"]
+    assert_untouched(before, messages)
+    assert_key_is_usable(storefront)
+
+
+def test_a_cart_that_costs_just_what_the_bank_takes_is_accepted(
+    storefront: Storefront, shelf: Shelf
+) -> None:
+    shelf.put("YACHT", 5, price_minor=99_999_999)
+
+    answer = storefront.order(cart(("YACHT", 1)))
+
+    assert (answer.status, answer.body["total_minor"]) == (202, 99_999_999)
+
+
+@pytest.mark.parametrize(
+    ("key", "slug"),
+    [
+        ("", "idempotency-key-missing"),
+        ("   ", "idempotency-key-missing"),
+        ('""', "idempotency-key-missing"),
+        ("k" * 256, "idempotency-key-invalid"),
+        ("clé", "idempotency-key-invalid"),
+        ("ключ", "idempotency-key-invalid"),
+        ("two words", "idempotency-key-invalid"),
+        ("bell\a", "idempotency-key-invalid"),
+    ],
+    ids=["none", "blank", "empty quotes", "256", "Latin-1", "UTF-8", "a space", "a control"],
+)
+def test_an_order_needs_a_key_that_can_be_kept(
+    storefront: Storefront, messages: MessageQueue, key: str, slug: str
+) -> None:
+    before = everything()
+
+    sent = key.encode().decode("latin-1")  # as a web server hands bytes over
+    answer = storefront.send("POST", ORDERS, GOOD, {"Idempotency-Key": sent})
+
+    assert answer.is_problem(400, slug), answer.body
+    assert_untouched(before, messages)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_orders_are_only_placed(
+    storefront: Storefront, messages: MessageQueue, method: str
+) -> None:
+    before = everything()
+
+    answer = storefront.send(method, ORDERS, GOOD, {"Idempotency-Key": "the-same"})
+
+    assert answer.is_problem(405, "method-not-allowed")
+    assert answer.headers["Allow"] == "POST, OPTIONS"
+    assert_untouched(before, messages)
+    assert_key_is_usable(storefront)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_an_order_is_not_edited(
+    storefront: Storefront, messages: MessageQueue, method: str
+) -> None:
+    order_id = storefront.order(GOOD).order_id
+    messages.drop_all()
+    before = everything()
+
+    answer = storefront.send(method, f"{ORDERS}/{order_id}", {"status": "confirmed"})
+
+    assert answer.is_problem(405, "method-not-allowed")
+    assert_untouched(before, messages)
+
+
+@pytest.mark.parametrize("body", [{"reason": "fraud"}, [1], "now"], ids=["field", "list", "text"])
+def test_a_cancel_says_nothing(
+    storefront: Storefront, messages: MessageQueue, body: object
+) -> None:
+    order_id = storefront.order(GOOD).order_id
+    messages.drop_all()
+    before = everything()
+
+    headers = {"Idempotency-Key": "the-same"}
+    answer = storefront.send("POST", f"{ORDERS}/{order_id}/cancel", body, headers)
+
+    assert answer.is_problem(422, "invalid-request"), answer.body
+    assert_untouched(before, messages)
+
+
+def test_a_cancel_needs_a_key(storefront: Storefront, messages: MessageQueue) -> None:
+    order_id = storefront.order(GOOD).order_id
+    messages.drop_all()
+    before = everything()
+
+    answer = storefront.send("POST", f"{ORDERS}/{order_id}/cancel")
+
+    assert answer.is_problem(400, "idempotency-key-missing")
+    assert_untouched(before, messages)
+
+
+AUTHORIZATIONS = {
+    "none": "",
+    "no token": "Bearer",
+    "two tokens": "Bearer one two",
+    "a wrong token": "Bearer " + "0" * 64,
+    "a token that is not UTF-8": "Bearer \xff\xfe",
+    "a token with a NUL byte": "Bearer a\0b",
+    "another scheme": "Basic YWxpY2U6c2VjcmV0",
+}
+
+
+ENDPOINTS = (
+    ("POST", ORDERS),
+    ("GET", f"{ORDERS}/{uuid4()}"),
+    ("GET", f"{ORDERS}/{uuid4()}/timeline"),
+    ("POST", f"{ORDERS}/{uuid4()}/cancel"),
+    ("GET", "/api/v1/products"),
+)
+
+
+@pytest.mark.parametrize("authorization", AUTHORIZATIONS.values(), ids=AUTHORIZATIONS.keys())
+def test_whoever_has_no_token_gets_nowhere(
+    storefront: Storefront, messages: MessageQueue, authorization: str
+) -> None:
+    before = everything()
+
+    headers = {"Idempotency-Key": "the-same", "Authorization": authorization}
+    answers = [storefront.send(method, path, GOOD, headers) for method, path in ENDPOINTS]
+
+    for answer in answers:
+        assert answer.is_problem(401, "not-authenticated"), answer.body
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert_untouched(before, messages)
+
+
+def test_a_token_in_another_scheme_is_none(storefront: Storefront) -> None:
+    answer = storefront.order(GOOD, Authorization=f"Token {storefront.token}")
+
+    assert answer.is_problem(401, "not-authenticated")
+
+
+def test_a_customer_who_was_shut_out_gets_nowhere(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    User.objects.update(is_active=False)
+    before = everything()
+
+    answer = storefront.order(GOOD)
+
+    assert answer.is_problem(401, "not-authenticated")
+    assert_untouched(before, messages)
+
+
+def assert_untouched(before: dict[str, list[Any]], messages: MessageQueue) -> None:
+    assert everything() == before
+    assert messages.waiting == []
+
+
+def assert_key_is_usable(storefront: Storefront) -> None:
+    """What was refused has not used up its key: the corrected request is a first one."""
+    answer = storefront.order(GOOD, key="the-same")
+
+    assert (answer.status, answer.is_replayed) == (202, False)
+    assert Order.objects.get().pk == answer.order_id
