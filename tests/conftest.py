@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.management import create_contenttypes
+from django.db.models.signals import post_migrate  # noqa: TID251 - to have less of them
 from pytest_django import Settings
 
 from inventory.models import Product, StockLevel, Warehouse
@@ -11,6 +13,16 @@ from inventory.services import receive
 from sagas import dispatch
 from tests.message_queue import MessageQueue
 from tests.sandbox_server import SandboxServer
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """The test database; what is flushed after a test stays so.
+
+    Django would write all permissions anew each time, which takes longer than most tests.
+    """
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+    post_migrate.disconnect(create_contenttypes)
 
 
 @pytest.fixture
