@@ -57,7 +57,7 @@ def intent_params(
         "amount": amount_minor,
         "currency": currency.lower(),
         "payment_method": payment_method,
-        "payment_method_types": ["card"],
+        "allowed_payment_method_types": ["card"],
         "capture_method": "manual",
         "metadata": dict(metadata),
     }

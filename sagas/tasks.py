@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from celery import shared_task
-from celery.exceptions import Ignore
 
 from sagas import registry
 from sagas.definition import Link, Saga
@@ -32,7 +31,9 @@ def _declare(saga: Saga, link: Link) -> None:
                 countdown = min(after, LONGEST_COUNTDOWN).total_seconds()
                 raise self.retry(countdown=countdown)
             case Stop():
-                raise Ignore
+                # The rest of the chain has nothing to do either. (Not Ignore: the task would
+                # look as if it ran for ever.)
+                self.request.chain = None
 
 
 for _saga in registry.all_sagas():

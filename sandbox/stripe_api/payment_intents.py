@@ -2,8 +2,8 @@
 
 Liberties: amounts below Stripe's minimum (50 cents) are accepted; the account has cards as its only
 payment method, so that a confirmation never needs a ``return_url``; a test payment method keeps its
-own name instead of getting an id; and ``payment_method_types`` is still taken, as Stripe did before
-its version 2026-09-30.endive.
+own name instead of getting an id. ``payment_method_types`` is refused, as Stripe does since its
+version 2026-09-30.endive.
 """
 
 from dataclasses import replace
@@ -252,7 +252,7 @@ def _customer(given: Parameters) -> str | None:
 
 
 def _allowed_types(given: Parameters) -> list[str] | None:
-    allowed = given.texts("allowed_payment_method_types") + given.texts("payment_method_types")
+    allowed = given.texts("allowed_payment_method_types")
     if allowed and "card" not in allowed:
         raise invalid("This account accepts cards only.", param="allowed_payment_method_types")
     return allowed or None

@@ -111,7 +111,7 @@ def test_the_parameters_are_sent_as_stored(canned: CannedBank) -> None:
         "amount": ["1200"],
         "currency": ["eur"],
         "payment_method": ["pm_card_visa"],
-        "payment_method_types[0]": ["card"],
+        "allowed_payment_method_types[0]": ["card"],
         "capture_method": ["manual"],
         "metadata[order_id]": ["42"],
     }
