@@ -76,17 +76,20 @@ def assert_books_balance(bank: SandboxServer) -> None:
     _assert_stock_is_conserved(orders)
 
 
-def snapshot(bank: SandboxServer) -> dict[str, list[dict[str, Any]]]:
-    """Everything that an order can change, with us and at the bank, to see that nothing did."""
+def our_rows() -> dict[str, list[dict[str, Any]]]:
+    """Everything that carrying an order can change with us."""
     tables: Iterable[type[Model]] = (
         *(Order, OrderTransition, SagaRun, StepRecord, Payment, Refund),
         *(Reservation, StockLevel, StockMovement, OutboxEvent),
     )
+    return {each.__name__: list(each._default_manager.order_by("pk").values()) for each in tables}
+
+
+def snapshot(bank: SandboxServer) -> dict[str, list[dict[str, Any]]]:
+    """Everything that carrying an order can change, with us and at the bank."""
     ledger = bank.ledger()
-    return {
-        **{each.__name__: list(each._default_manager.order_by("pk").values()) for each in tables},
-        **{kind: ledger[kind] for kind in ("payment_intents", "charges", "refunds")},
-    }
+    kinds = ("payment_intents", "charges", "refunds")
+    return {**our_rows(), **{kind: ledger[kind] for kind in kinds}}
 
 
 def _assert_money_is_right(bank: SandboxServer, order: Order) -> None:
@@ -95,11 +98,13 @@ def _assert_money_is_right(bank: SandboxServer, order: Order) -> None:
     if order.status == OrderStatus.CONFIRMED:
         assert account == Account(charges=1, held_minor=0, kept_minor=order.total_minor)
         assert states == [CAPTURED]
+        assert len(intents_for(bank.ledger(), order.pk)) == 1
         return
     assert order.status == OrderStatus.CANCELLED
     assert account.charges <= 1
     assert (account.held_minor, account.kept_minor) == (0, 0)
     assert all(each in UNDONE for each in states), states
+    assert _refunds_with_us(order) == _refunds_at_bank(bank, order)
 
 
 def _states_at_bank_and_with_us(bank: SandboxServer, order: Order) -> list[tuple[str, str]]:
@@ -116,6 +121,19 @@ def _states_at_bank_and_with_us(bank: SandboxServer, order: Order) -> list[tuple
             assert intent["status"] in ("requires_confirmation", "canceled")
             assert intent["latest_charge"] is None
     return pairs
+
+
+def _refunds_with_us(order: Order) -> list[tuple[str, str]]:
+    refunds = Refund.objects.filter(payment__order_id=order.pk).order_by("pk")
+    return list(refunds.values_list("bank_refund_id", "status"))
+
+
+def _refunds_at_bank(bank: SandboxServer, order: Order) -> list[tuple[str, str]]:
+    ledger = bank.ledger()
+    ids = {each["id"] for each in intents_for(ledger, order.pk)}
+    return [
+        (each["id"], each["status"]) for each in ledger["refunds"] if each["payment_intent"] in ids
+    ]
 
 
 def _assert_told_once(order: Order) -> None:

@@ -13,9 +13,9 @@ from django.contrib.auth.models import User
 from sandbox.procfile import ROOT
 from tests.application import environment_for
 from tests.conftest import Shelf
-from tests.crashes.shop import IN_STOCK, Shop
 from tests.message_queue import Message, MessageQueue
 from tests.sandbox_server import SandboxServer
+from tests.shop import IN_STOCK, Shop
 
 
 class DyingWorkers:

@@ -16,12 +16,12 @@ from orders.states import OrderStatus
 from sagas.models import Outcome, StepRecord
 from sagas.sweep import sweep
 from tests.books import NOTHING_MOVED, Account, account_of, assert_books_balance, snapshot
-from tests.crashes import shop as stages
+from tests.crashes import stages
 from tests.crashes.conftest import DyingWorkers
-from tests.crashes.shop import Shop
 from tests.message_queue import Message
 from tests.sandbox.waiting import wait_until
 from tests.sandbox_server import SandboxServer
+from tests.shop import Shop
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.destructive]
 
@@ -238,7 +238,7 @@ def test_an_order_that_kills_every_worker_is_turned_back_and_undone(
 
     kill(workers, message, "held after payment_intents.confirm", shop.bank)
     for _ in range(ATTEMPTS - 1):
-        shop.let_leases_run_out()
+        shop.let_time_pass()
         kill(workers, message, "before commit 2", shop.bank)
     shop.recover()
 

@@ -1,4 +1,4 @@
-"""Orders brought to the moment before a message is delivered, and what recovers them later."""
+"""A shop whose messages move when a test says so, and what recovers its orders."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +10,7 @@ from orders.models import Order
 from orders.services import cancel_order, place_order
 from sagas.dispatch import remaining_links
 from sagas.identifiers import new_id
-from sagas.models import LIVE, SagaRun
+from sagas.models import LIVE, SagaRun, StepRecord
 from sagas.registry import all_sagas
 from sagas.sweep import sweep
 from tests.message_queue import Message, MessageQueue
@@ -44,18 +44,21 @@ class Shop:
         assert len(self.messages.waiting) == 1
         return self.messages.take()
 
-    def let_leases_run_out(self) -> None:
+    def let_time_pass(self) -> None:
+        """Put every lease, every back-off and every time to wake behind us."""
+        past = Now() - LONG_AGO
         live = SagaRun.objects.filter(status__in=LIVE)
-        live.filter(leased_until__isnull=False).update(leased_until=Now() - LONG_AGO)
-        live.update(wake_at=Now() - LONG_AGO)
+        live.filter(leased_until__isnull=False).update(leased_until=past)
+        live.update(wake_at=past, not_before=None)
+        StepRecord.objects.filter(not_before__isnull=False).update(not_before=past)
 
     def recover(self) -> int:
-        """Let time pass until every lease has run out, sweep once, and carry what it queued.
+        """Let time pass, sweep once, and carry what was queued.
 
         Returns how many runs the sweep found.
         """
         self.messages.drop_all()
-        self.let_leases_run_out()
+        self.let_time_pass()
         found = sweep()
         self.messages.deliver_all()
         return found
@@ -68,55 +71,3 @@ class Shop:
             saga = definitions[run.saga, run.version]
             for link in (*saga.links, saga.way_back):
                 self.messages.deliver(Message(run.pk, (link,)))
-
-
-def placed(shop: Shop) -> Order:
-    return shop.place()
-
-
-def placed_with_a_card_to_be_declined(shop: Shop) -> Order:
-    return shop.place("pm_card_visa_chargeDeclined")
-
-
-def placed_for_more_than_there_is(shop: Shop) -> Order:
-    return shop.place(mugs=IN_STOCK + 1)
-
-
-def authorized(shop: Shop) -> Order:
-    order = shop.place()
-    shop.deliver_next()
-    return order
-
-
-def authorized_and_asked_to_turn_back(shop: Shop) -> Order:
-    order = authorized(shop)
-    shop.cancel(order)
-    return order
-
-
-def declined(shop: Shop) -> Order:
-    order = placed_with_a_card_to_be_declined(shop)
-    shop.deliver_next()
-    return order
-
-
-def turned_back_while_authorized(shop: Shop) -> Order:
-    order = authorized_and_asked_to_turn_back(shop)
-    shop.deliver_next()
-    return order
-
-
-def turned_back_while_nobody_knows_of_the_capture(shop: Shop) -> Order:
-    order = authorized(shop)
-    shop.bank.add_fault("payment_intents.capture", "reset_after", times=1)
-    shop.deliver_next()
-    shop.cancel(order)
-    shop.deliver_next()
-    return order
-
-
-def cancelled_after_capture(shop: Shop) -> Order:
-    order = shop.place()
-    shop.messages.deliver_all()
-    shop.cancel(order)
-    return order

@@ -1,0 +1,60 @@
+"""Guards taken away, one at a time, so that each race can be seen to be lost without its own."""
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pytest
+from django.db import models
+
+from sagas.models import SagaRun
+from sagas.phase import Phase
+from sagas.standing import Standing
+from sagas.verdicts import Reply
+
+M = TypeVar("M", bound=models.Model)
+
+
+def without_row_locks(monkeypatch: pytest.MonkeyPatch, model: type[M]) -> None:
+    """Rows of ``model`` are read as if they were locked, and are not."""
+    objects = model._default_manager
+
+    def read(*_: Any, **__: Any) -> models.QuerySet[M]:
+        return objects.all()
+
+    monkeypatch.setattr(objects, "select_for_update", read)
+
+
+def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes for a run finds no lease on it."""
+    stand = Phase._stand
+
+    def stand_on_unleased(phase: Phase, run: SagaRun, replies: list[Reply | None]) -> Standing:
+        run.leased_until = None
+        return stand(phase, run, replies)
+
+    monkeypatch.setattr(Phase, "_stand", stand_on_unleased)
+
+
+def without_fences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer passes for that of the run's present holder."""
+    stand = Phase._stand
+
+    def stand_as_holder(phase: Phase, run: SagaRun, replies: list[Reply | None]) -> Standing:
+        believed = [
+            reply and replace(reply, claim=replace(reply.claim, fence=run.fence))
+            for reply in replies
+        ]
+        return stand(phase, run, believed)
+
+    monkeypatch.setattr(Phase, "_stand", stand_as_holder)
+
+
+def without_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers do not see that a run was asked to turn back."""
+    stand = Phase._stand
+
+    def stand_unasked(phase: Phase, run: SagaRun, replies: list[Reply | None]) -> Standing:
+        run.turn_back_requested_at = None
+        return stand(phase, run, replies)
+
+    monkeypatch.setattr(Phase, "_stand", stand_unasked)

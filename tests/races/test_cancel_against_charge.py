@@ -1,0 +1,153 @@
+"""A cancel that was accepted is kept, whatever the bank is doing at that moment."""
+
+import threading
+from functools import partial
+
+import pytest
+
+from orders.models import Order
+from orders.states import OrderStatus
+from sagas.definition import Saga, Step
+from sagas.models import SagaRun
+from tests.books import account_of, assert_books_balance
+from tests.races.guards import without_row_locks, without_wishes
+from tests.races.racing import (
+    KEPT_APART_SECONDS,
+    LEFT_TO_MEET_SECONDS,
+    at_once,
+    carry,
+    meanwhile,
+)
+from tests.sandbox.waiting import wait_until
+from tests.shop import Shop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROUNDS = 24
+
+ASKED_AND_ANSWERED = [
+    (operation, fault)
+    for operation in ("create", "confirm", "capture")
+    for fault in ("hold", "hold_after")
+]
+
+
+@pytest.mark.parametrize(("operation", "fault"), ASKED_AND_ANSWERED)
+def test_a_cancel_in_the_middle_of_a_call_is_kept(shop: Shop, operation: str, fault: str) -> None:
+    order = shop.place()
+
+    cancel_during(shop, order, operation, fault)
+
+    order.refresh_from_db()
+    assert (order.status, order.reason) == (OrderStatus.CANCELLED, "cancelled_by_customer")
+    assert account_of(shop.bank, order.pk).kept_minor == 0
+    assert_books_balance(shop.bank)
+
+
+@pytest.mark.parametrize(("operation", "fault"), ASKED_AND_ANSWERED)
+def test_a_cancel_in_the_middle_of_a_call_is_lost_on_workers_that_do_not_look(
+    shop: Shop, operation: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_wishes(monkeypatch)
+    order = shop.place()
+
+    cancel_during(shop, order, operation, fault)
+
+    order.refresh_from_db()
+    assert order.status == OrderStatus.CONFIRMED
+
+
+@pytest.mark.parametrize("messages_delivered", [0, 1, 2])
+def test_a_cancel_between_two_messages_is_kept(shop: Shop, messages_delivered: int) -> None:
+    order = shop.place()
+    for _ in range(messages_delivered):
+        shop.deliver_next()
+
+    shop.cancel(order)
+    shop.messages.deliver_all()
+
+    order.refresh_from_db()
+    assert (order.status, order.reason) == (OrderStatus.CANCELLED, "cancelled_by_customer")
+    assert_books_balance(shop.bank)
+
+
+def test_a_cancel_decided_while_the_last_answer_is_settled_is_kept(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = shop.place()
+
+    cancel_while_settling(shop, order, monkeypatch, kept_apart=True)
+
+    order.refresh_from_db()
+    assert (order.status, order.reason) == (OrderStatus.CANCELLED, "cancelled_by_customer")
+    assert_books_balance(shop.bank)
+
+
+def test_a_cancel_decided_on_a_run_that_is_not_locked_comes_to_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_row_locks(monkeypatch, SagaRun)
+    order = shop.place()
+
+    with pytest.raises(Exception, match="sagas_live_run_always_wakes"):
+        cancel_while_settling(shop, order, monkeypatch, kept_apart=False)
+
+    order.refresh_from_db()
+    assert order.status == OrderStatus.CONFIRMED
+
+
+def test_whichever_comes_first_an_order_and_its_cancel_end_at_nothing(shop: Shop) -> None:
+    for _ in range(ROUNDS):
+        order = shop.place()
+        message = shop.messages.take()
+
+        outcomes = at_once(partial(carry, message), partial(shop.cancel, order))
+        shop.messages.deliver_all()
+
+        assert outcomes == [None, None]
+
+    assert Order.objects.filter(status=OrderStatus.CANCELLED).count() == ROUNDS
+    assert_books_balance(shop.bank)
+
+
+def cancel_during(shop: Shop, order: Order, operation: str, fault: str) -> None:
+    """Cancel while the bank holds a call, and carry on to the end."""
+    rule = shop.bank.add_fault(f"payment_intents.{operation}", fault, times=1)
+    with meanwhile(partial(carry, shop.take_only())):
+        wait_until(lambda: shop.bank.held(rule) == 1)
+        shop.cancel(order)
+        shop.bank.release(rule)
+    shop.messages.deliver_all()
+
+
+def cancel_while_settling(
+    shop: Shop, order: Order, monkeypatch: pytest.MonkeyPatch, *, kept_apart: bool
+) -> None:
+    """Have the canceller, who has just read the run, wait until the capture has been settled.
+
+    Where the lock on the run keeps the two apart, it goes on after a while.
+    """
+    shop.deliver_next()
+    capture = shop.take_only()
+    has_read, has_settled = threading.Event(), threading.Event()
+    can_turn_back_at = Saga.can_turn_back_at
+    seconds = KEPT_APART_SECONDS if kept_apart else LEFT_TO_MEET_SECONDS
+
+    def wait_and_decide(saga: Saga, step: Step) -> bool:
+        if not has_read.is_set():
+            has_read.set()
+            has_settled.wait(seconds)
+        return can_turn_back_at(saga, step)
+
+    def carry_capture() -> None:
+        carry(capture)
+        has_settled.set()
+
+    monkeypatch.setattr(Saga, "can_turn_back_at", wait_and_decide)
+    rule = shop.bank.add_fault("payment_intents.capture", "hold_after", times=1)
+    with meanwhile(carry_capture):
+        wait_until(lambda: shop.bank.held(rule) == 1)
+        with meanwhile(partial(shop.cancel, order)):
+            wait_until(has_read.is_set)
+            shop.bank.release(rule)
+    shop.messages.deliver_all()

@@ -1,0 +1,65 @@
+"""The same request many times at once: one order, and the same answer for everybody."""
+
+import uuid
+from functools import partial
+from http import HTTPStatus
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from knox.models import AuthToken
+
+from orders.api import idempotency
+from orders.models import IdempotencyRecord, Order
+from sagas.models import SagaRun
+from tests.books import assert_books_balance
+from tests.races.racing import at_once
+from tests.shop import Shop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CLIENTS = 20
+
+
+@pytest.fixture
+def token(customer: User) -> str:
+    return str(AuthToken.objects.create(customer)[1])
+
+
+def test_twenty_requests_with_one_key_place_one_order(shop: Shop, token: str) -> None:
+    answers = order_at_once(token, key=str(uuid.uuid4()))
+    shop.messages.deliver_all()
+
+    order = Order.objects.get()
+    assert answers == [str(order.pk)] * CLIENTS
+    assert SagaRun.objects.count() == IdempotencyRecord.objects.count() == 1
+    assert_books_balance(shop.bank)
+
+
+def test_twenty_requests_place_twenty_orders_if_their_key_is_not_kept(
+    shop: Shop, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "_take", lambda *_: True)
+
+    answers = order_at_once(token, key=str(uuid.uuid4()))
+
+    assert len(set(answers)) == Order.objects.count() == CLIENTS
+
+
+def order_at_once(token: str, *, key: str) -> list[str | Exception]:
+    """Send one request from many clients, and return the order's id from each answer."""
+    return at_once(*[partial(place, token, key)] * CLIENTS)
+
+
+def place(token: str, key: str) -> str:
+    """Repeat the request as the API asks clients to, while its twin is still being answered."""
+    while True:
+        answer = Client().post(
+            "/api/v1/orders",
+            {"items": [{"sku": "MUG", "quantity": 1}], "payment_method": "pm_card_visa"},
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {token}", "Idempotency-Key": key},
+        )
+        if answer.status_code != HTTPStatus.CONFLICT:
+            assert answer.status_code == HTTPStatus.ACCEPTED, answer.content
+            return str(answer.json()["id"])
