@@ -32,6 +32,7 @@ from payments.models import Payment, Refund
 from payments.states import PaymentStatus
 from payments.stripe_gateway import StripeGateway
 from sagas.definition import Attempt, Output
+from sagas.errors import LeaseLost
 
 T = TypeVar("T")
 
@@ -80,9 +81,11 @@ def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> Intent:
                 payment.params, key=key, api_version=payment.api_version, deadline=deadline
             ),
         )
-    if not attempt.checkpoint(partial(_store_intent_id, payment, intent.id)):
-        # Closed since we asked. Nobody will ever look for this intent: cancel it here.
-        _cancel(payment, intent.id, deadline, payment.idempotency_key("cancel"))
+    if not _keep_intent_id(payment, attempt, intent.id):
+        # Closed since we asked. Nobody will ever look for this intent: cancel it here, in a time
+        # of its own, since who wakes this late has none of the attempt's left.
+        no_haste = Deadline.after(attempt.budget)
+        _cancel(payment, intent.id, no_haste, payment.idempotency_key("cancel"))
         raise PaymentClosed
     return intent
 
@@ -93,6 +96,20 @@ def _find_created(payment: Payment, deadline: Deadline) -> Intent | None:
     )
     mine = str(payment.pk)
     return next((each for each in intents if each.metadata.get("payment_id") == mine), None)
+
+
+def _keep_intent_id(payment: Payment, attempt: Attempt, intent_id: str) -> bool:
+    """Store the id; False if the payment has been closed since the bank was asked.
+
+    Raises LeaseLost while another worker goes on with the payment: the same key gives it the same
+    intent, which must then be left alone.
+    """
+    try:
+        return attempt.checkpoint(partial(_store_intent_id, payment, intent_id))
+    except LeaseLost:
+        if Payment.objects.filter(pk=payment.pk, closed_at__isnull=True).exists():
+            raise
+        return False
 
 
 def _store_intent_id(payment: Payment, intent_id: str) -> bool:

@@ -1,0 +1,160 @@
+"""A worker that slept past its lease wakes in the middle of its call: the order has moved on."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from orders.models import Order
+from orders.states import OrderStatus
+from payments import bank_calls
+from payments.models import Payment
+from sagas.models import Direction, Outcome, StepRecord
+from sagas.runner import HeldAttempt
+from sagas.sweep import sweep
+from tests.books import Account, account_of, assert_books_balance, intents_for, our_rows
+from tests.races.guards import without_fences
+from tests.races.racing import carry, meanwhile
+from tests.sandbox.waiting import wait_until
+from tests.shop import Shop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault", "end"),
+    [
+        ("create", "hold", "canceled"),
+        ("create", "hold_after", "canceled"),
+        ("confirm", "hold", "canceled"),
+        ("confirm", "hold_after", "canceled"),
+        ("capture", "hold", "canceled"),
+        ("capture", "hold_after", "succeeded"),  # and refunded
+    ],
+)
+def test_a_zombie_cannot_charge_for_an_order_that_was_cancelled_meanwhile(
+    shop: Shop, operation: str, fault: str, end: str
+) -> None:
+    order = shop.place()
+
+    before = cancel_while_the_worker_sleeps(shop, order, operation, fault)
+
+    assert without_late_answers(our_rows()) == without_late_answers(before)
+    order.refresh_from_db()
+    assert order.status == OrderStatus.CANCELLED
+    assert order.transitions.filter(target=OrderStatus.CANCELLED).count() == 1
+    (intent,) = intents_for(shop.bank.ledger(), order.pk)
+    assert intent["status"] == end
+    assert_books_balance(shop.bank)
+
+
+def test_a_zombie_charges_for_a_cancelled_order_without_fence_and_closed_door(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def store(payment: Payment, intent_id: str) -> bool:
+        return Payment.objects.filter(pk=payment.pk).update(intent_id=intent_id) == 1
+
+    monkeypatch.setattr(HeldAttempt, "checkpoint", lambda _, write: write())
+    monkeypatch.setattr(bank_calls, "_store_intent_id", store)
+    order = shop.place()
+
+    cancel_while_the_worker_sleeps(shop, order, "create", "hold")
+
+    order.refresh_from_db()
+    assert order.status == OrderStatus.CANCELLED
+    assert account_of(shop.bank, order.pk) == Account(1, held_minor=4500, kept_minor=0)
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault", "attempts"),
+    [
+        # The bank says that the first request is still in flight, and is asked once more.
+        ("create", "hold", [Outcome.LOST, Outcome.TRANSIENT, Outcome.DONE]),
+        ("create", "hold_after", [Outcome.LOST, Outcome.DONE]),
+        ("confirm", "hold", [Outcome.LOST, Outcome.TRANSIENT, Outcome.DONE]),
+        ("confirm", "hold_after", [Outcome.LOST, Outcome.DONE]),
+    ],
+)
+def test_a_zombie_adds_nothing_to_an_order_that_another_worker_took_over(
+    shop: Shop, operation: str, fault: str, attempts: list[Outcome]
+) -> None:
+    order = shop.place()
+    rule = shop.bank.add_fault(f"payment_intents.{operation}", fault, times=1)
+
+    with meanwhile(partial(carry, shop.take_only())):
+        wait_until(lambda: shop.bank.held(rule) == 1)
+        shop.recover()
+        shop.bank.release(rule)
+    shop.recover()
+
+    assert attempts_to_authorize() == attempts
+    assert account_of(shop.bank, order.pk) == Account(1, held_minor=0, kept_minor=4500)
+    assert_books_balance(shop.bank)
+
+
+def test_what_a_zombie_heard_is_noted_and_not_acted_upon(shop: Shop) -> None:
+    shop.place()
+
+    answer_while_another_worker_asks(shop)
+
+    assert attempts_to_authorize() == [Outcome.LOST, Outcome.DONE]
+    lost = StepRecord.objects.get(outcome=Outcome.LOST)
+    assert lost.detail == "answered too late: done"
+    assert lost.output["intent_id"] == Payment.objects.get().intent_id
+    assert_books_balance(shop.bank)
+
+
+def test_what_a_zombie_heard_is_acted_upon_without_fences(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_fences(monkeypatch)
+    shop.place()
+
+    answer_while_another_worker_asks(shop)
+
+    assert attempts_to_authorize() == [Outcome.DONE, Outcome.STARTED]
+
+
+def cancel_while_the_worker_sleeps(
+    shop: Shop, order: Order, operation: str, fault: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Cancel an order to its end while a worker sleeps in a call; our rows before it wakes."""
+    if operation == "capture":
+        shop.deliver_next()
+    rule = shop.bank.add_fault(f"payment_intents.{operation}", fault, times=1)
+    with meanwhile(partial(carry, shop.take_only())):
+        wait_until(lambda: shop.bank.held(rule) == 1)
+        shop.cancel(order)
+        shop.recover()
+        before = our_rows()
+        shop.bank.release(rule)
+    return before
+
+
+def answer_while_another_worker_asks(shop: Shop) -> None:
+    """A confirms and sleeps; B takes over and asks the bank what happened; A wakes first."""
+    confirm = shop.bank.add_fault("payment_intents.confirm", "hold_after", times=1)
+    with meanwhile(partial(carry, shop.take_only())) as sleeper:
+        wait_until(lambda: shop.bank.held(confirm) == 1)
+        look = shop.bank.add_fault("payment_intents.retrieve", "hold", times=1)
+        shop.let_time_pass()
+        sweep()
+        with meanwhile(partial(carry, shop.take_only())):
+            wait_until(lambda: shop.bank.held(look) == 1)
+            shop.bank.release(confirm)
+            wait_until(sleeper.done)
+            shop.bank.release(look)
+
+
+def without_late_answers(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Leave out what may be noted on an attempt that was lost."""
+    records = [
+        {name: value for name, value in each.items() if name not in ("output", "detail")}
+        for each in rows["StepRecord"]
+    ]
+    return {**rows, "StepRecord": records}
+
+
+def attempts_to_authorize() -> list[str]:
+    records = StepRecord.objects.filter(step="authorize_payment", direction=Direction.FORWARD)
+    return list(records.order_by("pk").values_list("outcome", flat=True))
