@@ -51,7 +51,6 @@ RUN_FIELDS: Final = (
     "ended_at",
 )
 SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
-LATE_FIELDS: Final = ("output", "detail")
 
 
 class Phase:
@@ -82,7 +81,7 @@ class Phase:
         self.turned: list[Standing] = []
         self.started: list[StepRecord] = []
         self.settled: list[StepRecord] = []
-        self.late: list[StepRecord] = []
+        self.late: list[Reply] = []
 
     def perform(self) -> list[Verdict]:
         """Do it all or nothing, and say for each arrival what comes next."""
@@ -128,18 +127,12 @@ class Phase:
             if reply.claim.fence == run.fence and run.leased_until is not None:
                 standing.reply = reply
             else:
-                self._note_late(reply)
+                self.late.append(reply)
         going = RunStatus.COMPENSATING if self.link.is_way_back else RunStatus.RUNNING
         leased = run.leased_until is not None and run.leased_until > self.now
         comes_fresh = None in replies and not leased
         standing.is_free = run.status == going and (standing.reply is not None or comes_fresh)
         return standing
-
-    def _note_late(self, reply: Reply) -> None:
-        """Keep what a fenced-off worker heard, without acting on it."""
-        record = StepRecord(pk=reply.claim.record.pk, output=reply.output)
-        record.detail = f"answered too late: {reply.outcome} {reply.error} {reply.detail}".strip()
-        self.late.append(record)
 
     def _give_up_lost_attempts(self) -> None:
         lost = [
@@ -391,8 +384,20 @@ class Phase:
         if self.started:
             StepRecord.objects.bulk_create(self.started)
         update_rows(self.settled, SETTLED_FIELDS)
-        update_rows(self.late, LATE_FIELDS)
+        for reply in self.late:
+            self._note_late(reply)
         update_rows([each.run for each in self.standings if each.has_changed], RUN_FIELDS)
+
+    def _note_late(self, reply: Reply) -> None:
+        """Keep what a fenced-off worker heard, without acting on it.
+
+        An attempt that is settled is left as it is: its worker may only have missed the news that
+        its own commit succeeded.
+        """
+        told = f"answered too late: {reply.outcome} {reply.error} {reply.detail}".strip()
+        StepRecord.objects.filter(pk=reply.claim.record.pk, outcome=Outcome.LOST).update(
+            output=reply.output, detail=told
+        )
 
     def _hand_out(self, arrival: Arrival) -> Verdict:
         """Tell one arrival what comes next; its double in the same group has nothing to do."""
