@@ -12,7 +12,7 @@ from django.utils.timesince import timesince
 
 from orders.models import Order, OrderLine, OrderTransition
 from orders.reasons import words
-from orders.timeline import timeline
+from orders.timeline import full_story
 from sagas.admin import ReadOnly
 from sagas.services import flagged_runs
 
@@ -91,7 +91,10 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin[Order]):
     def story(self, order: Order) -> SafeString:
         rows = format_html_join(
             "",
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            ((each["at"], each["kind"], each["what"], each["detail"]) for each in timeline(order)),
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{} {}</td></tr>",
+            (
+                (each.at.isoformat(), each.kind, each.what, each.detail, each.for_staff)
+                for each in full_story(order)
+            ),
         )
         return format_html("<table><tbody>{}</tbody></table>", rows)

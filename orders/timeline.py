@@ -1,6 +1,7 @@
 """Everything that happened to one order, from the log of its moves, the journal and the facts."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -9,39 +10,52 @@ from orders.models import Order
 from sagas.services import attempts_for
 
 
-def timeline(order: Order) -> list[dict[str, Any]]:
-    """Return the entries, oldest first: when, what kind of thing, what, and details."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened, and when."""
+
+    at: datetime
+    kind: str
+    what: str
+    detail: str = ""
+    for_staff: str = ""  # what a bank or an error said, in their words
+
+
+def full_story(order: Order) -> list[Entry]:
+    """Return everything, oldest first; for the desk."""
     entries = [*_moves(order), *_attempts(order), *_facts(order)]
-    entries.sort(key=lambda entry: entry[0])
+    return sorted(entries, key=lambda entry: entry.at)
+
+
+def timeline(order: Order) -> list[dict[str, Any]]:
+    """Return what the order's customer may see of it.
+
+    What a bank says about a card is left out: whoever holds a stolen one would learn from it.
+    """
     return [
-        {"at": at.isoformat(), "kind": kind, "what": what, "detail": detail}
-        for at, kind, what, detail in entries
+        {"at": each.at.isoformat(), "kind": each.kind, "what": each.what, "detail": each.detail}
+        for each in full_story(order)
     ]
 
 
-Entry = tuple[datetime, str, str, str]
-
-
 def _moves(order: Order) -> Iterator[Entry]:
-    yield order.created_at, "order", "placed", f"{order.total_minor} {order.currency}"
+    yield Entry(order.created_at, "order", "placed", f"{order.total_minor} {order.currency}")
     for each in order.transitions.all():
         by = f", asked by {each.actor}" if each.actor else ""
-        yield each.at, "order", each.target, f"{each.cause}{by}"
+        yield Entry(each.at, "order", each.target, f"{each.cause}{by}")
 
 
 def _attempts(order: Order) -> Iterator[Entry]:
     for attempt in attempts_for(order.pk):
-        what = f"{attempt.name}: {attempt.outcome}"
-        told = " ".join(filter(None, (attempt.error, attempt.detail)))
-        tries = f"attempt {attempt.number}" if attempt.number > 1 else ""
-        yield (
+        yield Entry(
             attempt.ended_at or attempt.started_at,
             "step",
-            what,
-            " ".join(filter(None, (tries, told))),
+            f"{attempt.name}: {attempt.outcome}",
+            detail=f"attempt {attempt.number}" if attempt.number > 1 else "",
+            for_staff=" ".join(filter(None, (attempt.error, attempt.detail))),
         )
 
 
 def _facts(order: Order) -> Iterator[Entry]:
     for fact in facts_about(order.pk):
-        yield fact.recorded_at, "fact", fact.name, ""
+        yield Entry(fact.recorded_at, "fact", fact.name)

@@ -1,0 +1,81 @@
+"""Why an order was cancelled, as its customer reads it: helpful, and discreet."""
+
+import pytest
+
+from orders.models import Order
+from orders.reasons import words
+from sandbox.stripe_api.cards import TEST_CARDS
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, Storefront, cart
+from tests.sandbox_server import SandboxServer
+
+DECLINED = "Your card was declined."
+
+DECLINES = {
+    "pm_card_visa_chargeDeclined": DECLINED,
+    "pm_card_visa_chargeDeclinedLostCard": DECLINED,
+    "pm_card_visa_chargeDeclinedStolenCard": DECLINED,
+    "pm_card_chargeDeclinedFraudulent": DECLINED,
+    "pm_card_visa_chargeDeclinedInsufficientFunds": "Your card has insufficient funds.",
+    "pm_card_visa_chargeDeclinedExpiredCard": "Your card has expired.",
+    "pm_card_visa_chargeDeclinedIncorrectCvc": "Your card's security code is incorrect.",
+    "pm_card_visa_chargeDeclinedProcessingError": "Your bank could not process the payment.",
+    "pm_card_visa_chargeDeclinedVelocityLimitExceeded": (
+        "Your card has reached its limit of balance or credit."
+    ),
+    "pm_card_authenticationRequired": "Your bank asks you to authenticate the payment.",
+    "pm_card_of_nobody": "This payment method is not known to the bank.",
+}
+SECRET = ("lost_card", "stolen_card", "fraudulent")
+
+
+@pytest.mark.parametrize(("payment_method", "sentence"), DECLINES.items(), ids=DECLINES.keys())
+def test_a_refused_payment_is_explained_without_telling_tales(
+    storefront: Storefront,
+    bank: SandboxServer,
+    messages: MessageQueue,
+    payment_method: str,
+    sentence: str,
+) -> None:
+    order_id = storefront.order(cart(("MUG", 1), payment_method=payment_method)).order_id
+    messages.deliver_all()
+
+    shown = storefront.get(f"{ORDERS}/{order_id}").body
+    timeline = storefront.get(f"{ORDERS}/{order_id}/timeline").body
+
+    assert (shown["status"], shown["reason"]) == ("cancelled", sentence)
+    assert shown["reason_code"] == "payment_refused"
+    assert [code for code in SECRET if code in f"{shown} {timeline}"] == []
+
+
+def test_every_card_that_declines_is_in_the_table_above() -> None:
+    declining = {card.decline for card in TEST_CARDS.values() if card.decline}
+
+    assert declining == {TEST_CARDS[name].decline for name in DECLINES if name in TEST_CARDS} - {
+        None
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "sentence"),
+    [
+        ("out_of_stock", "MUG", "Not enough of MUG is left."),
+        ("cancelled_by_customer", "", "You cancelled this order."),
+        ("cancelled_by_staff", "", "The shop cancelled this order."),
+        (
+            "authorize_payment_unanswered",
+            "OutcomeUnknown",
+            "Your bank did not answer. You have not been charged.",
+        ),
+        ("capture_payment_unanswered", "lost", "This order could not be completed."),
+        ("payment_refused", "a_code_of_tomorrow", DECLINED),
+        (
+            "payment_refused",
+            "authorization_expired",
+            "Your bank's authorization of the payment has expired.",
+        ),
+        ("", "", ""),
+    ],
+)
+def test_every_kind_of_cancellation_has_its_sentence(code: str, detail: str, sentence: str) -> None:
+    assert words(Order(reason=code, reason_detail=detail)) == sentence
