@@ -1,0 +1,207 @@
+"""Cancelling through the API: whatever the order is at, its money comes back and its stock too."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+
+from orders.models import Order, OrderTransition
+from payments.models import Payment
+from payments.states import PaymentStatus
+from sagas.models import SagaRun
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, Storefront, cart, everything
+from tests.sandbox_server import SandboxServer
+
+MUG = cart(("MUG", 2))
+GIVEN_UP_AFTER = 20.0
+
+
+@pytest.fixture(autouse=True)
+def _bank(bank: SandboxServer) -> None:
+    """Every order here is paid, or not, at the sandbox."""
+
+
+def test_before_checkout_has_begun_nothing_was_ever_held(
+    storefront: Storefront, shelf: Shelf, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+
+    answer = storefront.cancel(order_id)
+    messages.deliver_all()
+
+    assert (answer.status, answer.body["status"]) == (202, "placed")
+    assert answer.headers["Location"] == f"{ORDERS}/{order_id}"
+    assert answer.headers["Retry-After"] == "1"
+    assert_cancelled(storefront)
+    assert shelf.level("MUG") == (5, 0)
+    assert not Payment.objects.exists()
+
+
+def test_while_the_bank_is_asked_the_money_is_let_go(
+    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    rule = bank.add_fault("payment_intents.confirm", "hold", times=1)
+    with ThreadPoolExecutor(1) as worker:
+        delivery = worker.submit(deliver_first, messages)
+        wait_until_held(bank, rule)
+        answer = storefront.cancel(order_id)
+        bank.release(rule)
+        delivery.result()
+    messages.deliver_all()
+
+    assert (answer.status, answer.body["status"]) == (202, "placed")
+    assert_cancelled(storefront)
+    assert shelf.level("MUG") == (5, 0)
+    assert Payment.objects.get().status == PaymentStatus.VOIDED
+    assert kept_and_held(bank, order_id) == (0, 0)
+
+
+def test_after_confirmation_and_before_capture_the_money_is_let_go(
+    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    messages.deliver(messages.take())
+
+    answer = storefront.cancel(order_id)
+    messages.deliver_all()
+
+    assert (answer.status, answer.body["status"]) == (202, "confirmed")
+    assert_cancelled(storefront)
+    assert shelf.level("MUG") == (5, 0)
+    assert Payment.objects.get().status == PaymentStatus.VOIDED
+    assert kept_and_held(bank, order_id) == (0, 0)
+
+
+def test_after_capture_the_money_is_given_back(
+    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    messages.deliver_all()
+
+    answer = storefront.cancel(order_id)
+    messages.deliver_all()
+
+    assert (answer.status, answer.body["status"]) == (202, "cancelling")
+    assert answer.body["reason_code"] == "cancelled_by_customer"
+    assert_cancelled(storefront)
+    assert shelf.level("MUG") == (5, 0)
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
+    assert kept_and_held(bank, order_id) == (0, 0)
+
+
+def test_cancelling_again_under_another_key_changes_nothing(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    messages.deliver_all()
+    storefront.cancel(order_id)
+    during = storefront.cancel(order_id)
+    messages.deliver_all()
+    before = business(everything())
+
+    after = storefront.cancel(order_id)
+
+    assert (during.status, during.body["status"], during.is_replayed) == (202, "cancelling", False)
+    assert (after.status, after.body["status"], after.is_replayed) == (202, "cancelled", False)
+    assert business(everything()) == before
+    assert messages.waiting == []
+    assert_cancelled(storefront)
+
+
+def test_a_refused_order_stays_refused_when_it_is_cancelled(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    body = cart(("MUG", 1), payment_method="pm_card_visa_chargeDeclined")
+    order_id = storefront.order(body).order_id
+    messages.deliver_all()
+    before = business(everything())
+
+    answer = storefront.cancel(order_id)
+
+    assert answer.body["reason_code"] == "payment_refused"
+    assert business(everything()) == before
+    assert messages.waiting == []
+
+
+def test_nobody_cancels_somebody_elses_order(
+    storefront: Storefront, stranger: Storefront, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    before = everything()
+
+    answer = stranger.cancel(order_id)
+
+    assert answer.is_problem(404, "not-found")
+    assert everything() == before
+    messages.deliver_all()
+    assert Order.objects.get().status == "confirmed"
+
+
+def test_who_cancelled_is_in_the_log(storefront: Storefront, messages: MessageQueue) -> None:
+    order_id = storefront.order(MUG).order_id
+    messages.deliver_all()
+
+    storefront.cancel(order_id)
+
+    move = OrderTransition.objects.get(target="cancelling")
+    assert (move.cause, move.actor) == ("cancelled_by_customer", "alice")
+
+
+def test_a_customer_with_the_longest_name_can_cancel_too(
+    shelf: Shelf, messages: MessageQueue
+) -> None:
+    shelf.put("MUG", 5)
+    customer = Storefront(User.objects.create(username="n" * 150))
+    order_id = customer.order(MUG).order_id
+    messages.deliver_all()
+
+    answer = customer.cancel(order_id)
+
+    assert (answer.status, answer.body["status"]) == (202, "cancelling")
+
+
+def assert_cancelled(storefront: Storefront) -> None:
+    """The one order is, for the one reason, and no run of it is left."""
+    order = Order.objects.get()
+    shown = storefront.get(f"{ORDERS}/{order.pk}").body
+    assert (shown["status"], shown["reason_code"]) == ("cancelled", "cancelled_by_customer")
+    assert shown["reason"] == "You cancelled this order."
+    assert not SagaRun.objects.filter(wake_at__isnull=False).exists()
+
+
+def business(tables: dict[str, list[object]]) -> dict[str, list[object]]:
+    """All but the keys: those are written for each request."""
+    return {name: rows for name, rows in tables.items() if name != "orders.IdempotencyRecord"}
+
+
+def kept_and_held(bank: SandboxServer, order_id: object) -> tuple[int, int]:
+    """What the bank's own ledger has for an order: taken and not given back, and set aside."""
+    ledger = bank.ledger()
+    intents = [
+        each for each in ledger["payment_intents"] if each["metadata"]["order_id"] == str(order_id)
+    ]
+    ids = {each["id"] for each in intents}
+    returned = sum(each["amount"] for each in ledger["refunds"] if each["payment_intent"] in ids)
+    taken = sum(each["amount_received"] for each in intents)
+    return taken - returned, sum(each["amount_capturable"] for each in intents)
+
+
+def deliver_first(messages: MessageQueue) -> None:
+    try:
+        messages.deliver(messages.take())
+    finally:
+        connections.close_all()
+
+
+def wait_until_held(bank: SandboxServer, rule: int) -> None:
+    deadline = time.monotonic() + GIVEN_UP_AFTER
+    pause = threading.Event()
+    while not bank.held(rule):
+        assert time.monotonic() < deadline
+        pause.wait(0.01)

@@ -1,0 +1,228 @@
+"""The same request again: one order for each purpose, however often and however it is sent."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from threading import Barrier
+
+import pytest
+from django.db import ProgrammingError, connection, connections
+
+from inventory.models import Product
+from orders.models import IdempotencyRecord, Order
+from sagas.models import SagaRun
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Answer, Storefront, cart, everything
+from tests.sandbox_server import SandboxServer
+
+MUG = cart(("MUG", 1))
+TWINS = 20
+
+
+def test_the_same_request_again_is_the_same_order(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    first = storefront.order(MUG, key="once")
+    after_first = everything()
+
+    second = storefront.order(MUG, key="once")
+
+    assert (first.status, second.status) == (202, 202)
+    assert (first.is_replayed, second.is_replayed) == (False, True)
+    assert second.body == first.body
+    assert second.headers["Location"] == first.headers["Location"]
+    assert everything() == after_first
+    assert len(messages.waiting) == 1
+
+
+def test_a_replay_shows_how_the_order_stands_now(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    first = storefront.order(MUG, key="once")
+    messages.deliver_all()
+
+    again = storefront.order(MUG, key="once")
+
+    assert again.is_replayed
+    assert again.body == {**first.body, "status": "confirmed"}
+
+
+def test_a_replay_does_not_ask_whether_all_is_still_for_sale(storefront: Storefront) -> None:
+    first = storefront.order(MUG, key="once")
+    Product.objects.update(is_withdrawn=True)
+
+    again = storefront.order(MUG, key="once")
+
+    assert (again.status, again.is_replayed, again.body) == (202, True, first.body)
+
+
+def test_a_body_that_means_the_same_is_the_same_request(storefront: Storefront) -> None:
+    first = storefront.order(
+        b'{"payment_method": "pm_card_visa", "items": [{"quantity": 1, "sku": "MUG"}]}', key="once"
+    )
+
+    again = storefront.order(
+        b'{"items":[{"sku":"\\u004dUG","quantity":1}],"payment_method":"pm_card_visa"}', key="once"
+    )
+
+    assert (again.status, again.is_replayed, again.order_id) == (202, True, first.order_id)
+
+
+def test_a_key_in_quotes_is_the_same_key(storefront: Storefront) -> None:
+    first = storefront.order(MUG, key='"once"')
+
+    again = storefront.order(MUG, key="once")
+
+    assert (again.is_replayed, again.order_id) == (True, first.order_id)
+
+
+def test_the_longest_key_is_kept_whole(storefront: Storefront) -> None:
+    key = "k" * 255
+
+    assert storefront.order(MUG, key=key).status == 202
+    assert IdempotencyRecord.objects.get().key == key
+    assert storefront.order(MUG, key=key).is_replayed
+
+
+@pytest.mark.parametrize(
+    "other",
+    [cart(("MUG", 2)), cart(("TEE", 1)), cart(("MUG", 1), payment_method="pm_card_amex")],
+    ids=["more", "something else", "another card"],
+)
+def test_a_key_is_not_for_another_request(
+    storefront: Storefront, messages: MessageQueue, other: object
+) -> None:
+    storefront.order(MUG, key="once")
+    messages.drop_all()
+    before = everything()
+
+    answer = storefront.order(other, key="once")
+
+    assert answer.is_problem(422, "idempotency-key-reused")
+    assert everything() == before
+    assert messages.waiting == []
+
+
+def test_a_key_of_an_order_is_not_for_its_cancellation(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG, key="once").order_id
+    messages.drop_all()
+    before = everything()
+
+    answer = storefront.cancel(order_id, key="once")
+
+    assert answer.is_problem(422, "idempotency-key-reused")
+    assert everything() == before
+    assert messages.waiting == []
+
+
+def test_a_key_belongs_to_its_customer(storefront: Storefront, stranger: Storefront) -> None:
+    mine = storefront.order(MUG, key="once")
+
+    theirs = stranger.order(MUG, key="once")
+
+    assert (theirs.status, theirs.is_replayed) == (202, False)
+    assert theirs.order_id != mine.order_id
+    assert set(Order.objects.values_list("pk", "customer__username")) == {
+        (mine.order_id, "alice"),
+        (theirs.order_id, "mallory"),
+    }
+
+
+def test_twenty_equal_requests_at_once_are_one_order(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    barrier = Barrier(TWINS)
+
+    def send(_: int) -> Answer:
+        try:
+            barrier.wait()
+            return storefront.order(MUG, key="once")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(TWINS) as threads:
+        answers = list(threads.map(send, range(TWINS)))
+
+    order = Order.objects.get()
+    assert {each.order_id for each in answers} == {order.pk}
+    assert [each.status for each in answers] == [202] * TWINS
+    assert sorted(each.is_replayed for each in answers) == [False] + [True] * (TWINS - 1)
+    assert SagaRun.objects.get().subject_id == order.pk
+    assert len(messages.waiting) == 1
+
+
+def test_while_the_first_request_is_in_flight_its_twin_is_told_to_come_back(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    first = storefront.order(MUG, key="first")
+    messages.drop_all()
+    before = everything()
+
+    with held_key(storefront, first, "once"):
+        twin = storefront.order(MUG, key="once")
+
+    assert twin.is_problem(409, "idempotency-key-in-flight")
+    assert everything() == before
+    assert messages.waiting == []
+    afterwards = storefront.order(MUG, key="once")
+    assert (afterwards.status, afterwards.is_replayed) == (202, False)
+
+
+def test_another_key_does_not_wait_for_the_one_in_flight(storefront: Storefront) -> None:
+    first = storefront.order(MUG, key="first")
+
+    with held_key(storefront, first, "once"):
+        other = storefront.order(MUG, key="other")
+
+    assert (other.status, other.is_replayed) == (202, False)
+
+
+def test_a_request_that_could_not_be_carried_out_leaves_its_key_free(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE events_outboxevent RENAME TO elsewhere")
+    try:
+        with pytest.raises(ProgrammingError, match="events_outboxevent"):
+            storefront.order(MUG, key="once")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE elsewhere RENAME TO events_outboxevent")
+    assert not Order.objects.exists()
+    assert messages.waiting == []
+
+    again = storefront.order(MUG, key="once")
+
+    assert (again.status, again.is_replayed) == (202, False)
+
+
+def test_a_cancellation_repeated_is_the_same_cancellation(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    messages.deliver_all()
+    first = storefront.cancel(order_id, key="once")
+    after_first = everything()
+
+    again = storefront.cancel(order_id, key="once")
+
+    assert (first.is_replayed, again.is_replayed) == (False, True)
+    assert (again.status, again.body) == (first.status, first.body)
+    assert everything() == after_first
+
+
+@contextmanager
+def held_key(storefront: Storefront, order: Answer, key: str) -> Iterator[None]:
+    """While a request that has stored its key has not committed yet; it never will."""
+    other = connection.copy()
+    other.set_autocommit(False)
+    with closing(other), other.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO orders_idempotencyrecord (customer_id, key, order_id, fingerprint)"
+            " VALUES (%s, %s, %s, '')",
+            [storefront.customer.pk, key, order.order_id],
+        )
+        yield
+        other.rollback()

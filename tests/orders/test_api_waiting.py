@@ -1,0 +1,167 @@
+"""``Prefer: wait``: the answer comes when the order has settled, or when patience ends."""
+
+import threading
+import time
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from pytest_django import DjangoDbBlocker
+
+from orders.api.waiting import LONGEST_SECONDS, Watcher
+from orders.models import Cause, Order
+from orders.states import SETTLED, OrderStatus
+from tests.message_queue import MessageQueue
+from tests.orders.deliveries import delivering
+from tests.orders.storefront import Storefront, cart
+from tests.sandbox_server import SandboxServer
+
+MUG = cart(("MUG", 1))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _disconnected_watcher(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """The watching thread outlives its tests; the connection that it keeps may not."""
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        deadline = time.monotonic() + 10
+        while others_after_closing_idle_ones(cursor):
+            assert time.monotonic() < deadline
+        connection.close()
+
+
+def test_who_waits_is_told_that_the_order_is_confirmed(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    with delivering(messages):
+        answer = storefront.order(MUG, Prefer="wait=10")
+
+    assert (answer.status, answer.body["status"]) == (201, "confirmed")
+    assert answer.headers["Location"] == f"/api/v1/orders/{answer.order_id}"
+    assert "Retry-After" not in answer.headers
+
+
+def test_who_waits_is_told_that_the_order_is_cancelled_and_why(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    with delivering(messages):
+        answer = storefront.order(
+            cart(("MUG", 1), payment_method="pm_card_chargeDeclinedInsufficientFunds"),
+            Prefer="wait=10",
+        )
+
+    assert (answer.status, answer.body["status"]) == (201, "cancelled")
+    assert answer.body["reason"] == "Your card has insufficient funds."
+
+
+def test_patience_ends_before_the_order_has_settled(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    answer = storefront.order(MUG, Prefer="wait=1")
+
+    assert (answer.status, answer.body["status"]) == (202, "placed")
+    assert answer.headers["Retry-After"] == "1"
+    assert len(messages.waiting) == 1
+
+
+def test_a_replay_waits_too(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    storefront.order(MUG, key="once")
+    with delivering(messages):
+        answer = storefront.order(MUG, key="once", Prefer="wait=10")
+
+    assert (answer.status, answer.is_replayed) == (201, True)
+    assert answer.body["status"] == "confirmed"
+
+
+@pytest.mark.parametrize(
+    "prefer", ["", "respond-async", "wait", "wait=", "wait=-1", "wait=0", "await=5"]
+)
+def test_who_does_not_ask_to_wait_does_not(
+    storefront: Storefront, monkeypatch: pytest.MonkeyPatch, prefer: str
+) -> None:
+    waits = recorded_waits(monkeypatch)
+
+    answer = storefront.order(MUG, Prefer=prefer)
+
+    assert answer.status == 202
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ("wait=7", 7),
+        ("respond-async, wait=7", 7),
+        ("respond-async; wait = 7", 7),
+        ("wait=11", LONGEST_SECONDS),
+        ("wait=999999", LONGEST_SECONDS),
+    ],
+)
+def test_nobody_waits_longer_than_ten_seconds(
+    storefront: Storefront, monkeypatch: pytest.MonkeyPatch, prefer: str, seconds: int
+) -> None:
+    waits = recorded_waits(monkeypatch)
+
+    storefront.order(MUG, Prefer=prefer)
+
+    assert waits == [seconds]
+
+
+def test_a_cancellation_is_waited_for_to_its_end(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    messages.deliver_all()
+
+    with delivering(messages):
+        answer = storefront.cancel(order_id, Prefer="wait=10")
+
+    assert answer.body["status"] == "cancelled"
+    assert "Retry-After" not in answer.headers
+
+
+def test_one_watcher_wakes_each_of_many_at_its_own_order(storefront: Storefront) -> None:
+    watcher = Watcher()
+    ids = [storefront.order(MUG).order_id for _ in range(3)]
+    woken: list[UUID] = []
+
+    def wait(order_id: UUID) -> None:
+        watcher.wait(order_id, SETTLED, 10)
+        woken.append(order_id)
+
+    waiting = [threading.Thread(target=wait, args=[order_id]) for order_id in ids]
+    for thread in waiting:
+        thread.start()
+    for number, thread in enumerate(waiting, start=1):
+        with transaction.atomic():
+            Order.objects.transition({ids[number - 1]: Cause("paid")}, OrderStatus.CONFIRMED)
+        thread.join()
+
+        assert woken == ids[:number]
+
+
+def recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long each request waits from now on; none of them really does."""
+    waits: list[float] = []
+    monkeypatch.setattr(Watcher, "wait", lambda _self, _order, _statuses, s: waits.append(s))
+    return waits
+
+
+def others_after_closing_idle_ones(cursor: CursorWrapper) -> int:
+    """Close the sessions that nobody has used for a while, and count all but our own."""
+    cursor.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND state = 'idle' AND state_change < clock_timestamp() - interval '0.2 s'"
+    )
+    cursor.execute(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    return int(cursor.fetchone()[0])
