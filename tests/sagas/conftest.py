@@ -1,9 +1,10 @@
-"""What the engine's tests share: toys that are put away afterwards."""
+"""What the engine's tests share: toys that are put away afterwards, and a broker to look at."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.sagas.broker import Broker
 from tests.sagas.toys import Toys
 
 
@@ -12,3 +13,12 @@ def toys() -> Iterator[Toys]:
     toys = Toys()
     yield toys
     toys.forget()
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    broker = Broker()
+    broker.clear()
+    yield broker
+    broker.clear()
+    broker.close()

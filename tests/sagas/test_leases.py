@@ -9,10 +9,11 @@ from django.db import connection
 from events.models import OutboxEvent
 from sagas.definition import Attempt, Output, Refusal
 from sagas.errors import LeaseLost
-from sagas.models import RunStatus, SagaRun
+from sagas.models import Outcome, RunStatus, SagaRun
+from sagas.phase import Phase
 from sagas.services import request_turn_back
 from sagas.sweep import sweep
-from sagas.verdicts import Stop
+from sagas.verdicts import Arrival, Claim, Reply, Stop
 from tests.message_queue import Message, MessageQueue
 from tests.sagas.passing_time import let_time_pass, resume
 from tests.sagas.toys import (
@@ -237,6 +238,23 @@ def test_an_answer_after_the_run_was_taken_back_is_only_noted(
     assert run.status == RunStatus.COMPENSATED
     assert "record send" not in facts(run)
     assert run.records.get(step="send", direction="forward").output == {"number": "late"}
+
+
+def test_an_answer_that_is_settled_already_is_not_settled_again(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.parcel()
+    run = start(saga)
+    (claim,) = Phase(saga, saga.links[0], [Arrival(run.pk)]).perform()
+    assert isinstance(claim, Claim)
+    answer = Arrival(run.pk, Reply(claim, Outcome.DONE, {"number": "RR 123"}))
+    Phase(saga, saga.links[0], [answer]).perform()
+    before = everything(run)
+
+    verdicts = Phase(saga, saga.links[0], [answer]).perform()
+
+    assert verdicts == [Stop()]
+    assert everything(run) == before
 
 
 # -- checkpoints

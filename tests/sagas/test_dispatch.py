@@ -1,0 +1,233 @@
+"""From a commit to the broker: never before it, never at the caller's cost, and from a real queue."""
+
+import base64
+import json
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.db import transaction
+from kombu import pools
+from kombu.exceptions import OperationalError
+
+from config.celery import app
+from sagas import dispatch
+from sagas.dispatch import Publisher, remaining_links
+from sagas.models import RunStatus, SagaRun
+from sagas.sweep import sweep
+from tests.message_queue import MessageQueue
+from tests.sagas.broker import Broker
+from tests.sagas.passing_time import let_time_pass
+from tests.sagas.toys import Toys, start
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def publisher(monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    """A publisher that has met no trouble yet."""
+    publisher = Publisher()
+    monkeypatch.setattr(dispatch, "publisher", publisher)
+    return publisher
+
+
+def move_the_broker(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Celery look for its broker at another port."""
+    elsewhere = app.connection_for_write(f"redis://127.0.0.1:{port}/0")
+    monkeypatch.setattr(app.amqp, "_producer_pool", pools.producers[elsewhere])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def test_nothing_is_published_before_the_commit(
+    toys: Toys, broker: Broker, publisher: Publisher
+) -> None:
+    saga = toys.parcel()
+
+    with transaction.atomic():
+        start(saga)
+        publisher.flush()
+        assert broker.count() == 0
+    publisher.flush()
+
+    assert broker.count() == 1
+
+
+def test_nothing_is_published_after_a_rollback(
+    toys: Toys, broker: Broker, publisher: Publisher
+) -> None:
+    saga = toys.parcel()
+
+    with transaction.atomic():
+        start(saga)
+        transaction.set_rollback(True)
+    publisher.flush()
+
+    assert broker.count() == 0
+
+
+def test_a_message_is_a_chain_of_the_links_and_carries_the_runs_id_alone(
+    toys: Toys, broker: Broker, publisher: Publisher
+) -> None:
+    run = start(toys.saga(toys.local("pack"), toys.remote("send", queue="settlement")))
+    publisher.flush()
+
+    (message,) = broker.messages("checkout")
+    args, kwargs, embedded = json.loads(base64.b64decode(message["body"]))
+    (then,) = embedded["chain"]
+
+    assert broker.count() == 1
+    assert message["headers"]["task"] == "parcel.v1.pack"
+    assert (args, kwargs) == ([str(run.pk)], {})
+    assert (then["task"], then["args"], then["kwargs"]) == ("parcel.v1.send", [str(run.pk)], {})
+    assert (then["options"]["queue"], then["immutable"]) == ("settlement", True)
+
+
+def test_what_remains_begins_where_the_run_stands(toys: Toys, messages: MessageQueue) -> None:
+    saga = toys.saga(
+        toys.local("pack"), toys.remote("send", queue="settlement"), toys.local("file")
+    )
+    run = start(saga)
+
+    for step, links in {"pack": saga.links, "send": saga.links[1:], "file": saga.links[2:]}.items():
+        run.step = step
+        assert remaining_links(run) == links
+    run.step = ""
+    for status, back in {
+        RunStatus.COMPENSATING: (saga.way_back,),
+        RunStatus.COMPLETED: (),
+        RunStatus.COMPENSATED: (),
+    }.items():
+        run.status = status
+        assert remaining_links(run) == back
+
+
+def test_a_broker_that_is_down_costs_the_caller_nothing(
+    toys: Toys,
+    publisher: Publisher,
+    closed_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    move_the_broker(closed_port, monkeypatch)
+
+    run = start(toys.parcel())
+    assert SagaRun.objects.get().pk == run.pk
+    assert caplog.records == []
+    publisher.flush(seconds=30)
+
+    assert [each.getMessage() for each in caplog.records] == ["broker.unreachable"]
+    assert publisher._messages.unfinished_tasks == 0
+
+
+def test_a_broker_that_does_not_answer_is_not_waited_for(
+    toys: Toys, publisher: Publisher, silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_the_broker(silent_port, monkeypatch)
+
+    run = start(toys.parcel())
+
+    assert publisher._messages.unfinished_tasks == 1
+    assert SagaRun.objects.get().pk == run.pk
+
+
+def no_broker(*_: object) -> None:
+    raise OperationalError
+
+
+def test_after_a_failure_the_broker_is_left_alone_and_then_tried_again(
+    toys: Toys, broker: Broker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "BROKER_PAUSE_SECONDS", 3600.0)
+    saga = toys.parcel()
+    with monkeypatch.context() as while_it_is_down:
+        while_it_is_down.setattr(dispatch, "publish", no_broker)
+        start(saga)
+        publisher.flush()
+
+    start(saga)
+    publisher.flush()
+    assert broker.count() == 0
+    publisher._paused_until = 0.0
+    sent = start(saga)
+    publisher.flush()
+
+    assert broker.run_ids("checkout") == [str(sent.pk)]
+
+
+def test_what_was_dropped_is_found_by_the_sweep(
+    toys: Toys, broker: Broker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as while_it_is_down:
+        while_it_is_down.setattr(dispatch, "publish", no_broker)
+        run = start(toys.parcel())
+        publisher.flush()
+    publisher._paused_until = 0.0
+    let_time_pass(run)
+
+    sweep()
+    publisher.flush()
+
+    assert broker.count() == 1
+
+
+def test_a_full_queue_drops_the_message_and_not_the_caller(
+    toys: Toys, publisher: Publisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher._thread = threading.current_thread()  # nobody takes anything out
+    publisher._messages = queue.Queue(maxsize=1)
+    saga = toys.parcel()
+
+    kept, dropped = start(saga), start(saga)
+
+    assert publisher._messages.qsize() == 1
+    assert [(each.getMessage(), each.__dict__["run_id"]) for each in caplog.records] == [
+        ("publisher.full", str(dropped.pk))
+    ]
+    assert SagaRun.objects.filter(pk__in=[kept.pk, dropped.pk]).count() == 2
+
+
+def test_waiting_for_the_publisher_has_an_end(toys: Toys, publisher: Publisher) -> None:
+    publisher._thread = threading.current_thread()
+    start(toys.parcel())
+
+    publisher.flush(seconds=0.01)
+
+    assert publisher._messages.unfinished_tasks == 1
+
+
+def test_an_error_that_nobody_expects_does_not_end_the_publisher(
+    toys: Toys,
+    broker: Broker,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    saga = toys.parcel()
+    with monkeypatch.context() as once:
+        once.setattr(dispatch, "publish", fail)
+        start(saga)
+        publisher.flush()
+
+    start(saga)
+    publisher.flush()
+
+    assert [each.getMessage() for each in caplog.records] == ["publisher.failed"]
+    assert broker.count() == 1

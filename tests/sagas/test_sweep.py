@@ -1,0 +1,265 @@
+"""The sweep: it finds whatever nobody carries, at its own pace, and flags what does not move."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+import pytest
+from django.core.checks import Error, run_checks
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from sagas.models import RunStatus, SagaRun
+from sagas.sweep import ATTENTION_AFTER, sweep
+from tests.message_queue import MessageQueue
+from tests.sagas.passing_time import let_time_pass, resume
+from tests.sagas.toys import Refused, Toys, everything, start, start_many
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def overdue(runs: list[SagaRun], messages: MessageQueue) -> None:
+    """Have nobody carry the runs, and all of them be due, the first the longest."""
+    messages.drop_all()
+    for each in runs:
+        let_time_pass(each)
+
+
+def wakes_in(run: SagaRun, since: datetime) -> timedelta:
+    run.refresh_from_db()
+    assert run.wake_at is not None
+    return run.wake_at - since
+
+
+def database_time() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    assert isinstance(now, datetime)
+    return now
+
+
+def test_only_what_is_due_is_queued(toys: Toys, messages: MessageQueue) -> None:
+    saga = toys.parcel()
+    lost, fresh, ended = start_many(saga, 3)
+    for _ in range(3):
+        message = messages.take()
+        if message.run_id == ended.pk:
+            messages.deliver(message)
+    let_time_pass(lost)
+    untouched = [everything(fresh), everything(ended)]
+
+    queued = sweep()
+
+    assert queued == 1
+    assert [each.run_id for each in messages.waiting] == [lost.pk]
+    assert [everything(fresh), everything(ended)] == untouched
+
+
+def test_a_run_is_queued_for_what_remains_of_it(toys: Toys, messages: MessageQueue) -> None:
+    saga = toys.saga(toys.local("pack"), toys.remote("send", queue="settlement"))
+    forward, back = start_many(saga, 2)
+    toys.refuses("pack", back.subject_id)
+    for _ in range(2):
+        messages.deliver(messages.take())
+    overdue([forward, back], messages)
+
+    sweep()
+
+    assert {each.run_id: each.links for each in messages.waiting} == {
+        forward.pk: saga.links[1:],
+        back.pk: (saga.way_back,),
+    }
+
+
+def test_the_delay_to_the_next_look_doubles_up_to_a_minute(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+
+    delays = []
+    for number in range(1, 8):
+        overdue([run], messages)
+        before = database_time()
+        sweep()
+        after = database_time()
+        seconds = min(5 * 2 ** (number - 1), 60)
+        assert run.pk == messages.take().run_id
+        assert wakes_in(run, before) >= timedelta(seconds=seconds)
+        assert wakes_in(run, after) <= timedelta(seconds=seconds)
+        delays.append((run.redispatches, seconds))
+
+    assert delays == [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (6, 60), (7, 60)]
+
+
+def test_progress_forgives_what_the_sweep_has_counted(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.saga(toys.local("pack"), toys.local("file", queue="settlement")))
+    overdue([run], messages)
+    sweep()
+
+    messages.deliver(messages.take())
+
+    run.refresh_from_db()
+    assert (run.step, run.redispatches) == ("file", 0)
+
+
+def test_a_run_that_does_not_move_is_flagged_and_still_queued(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+
+    for _ in range(ATTENTION_AFTER - 1):
+        overdue([run], messages)
+        sweep()
+    run.refresh_from_db()
+    assert (run.needs_attention, run.attention_reason) == (False, "")
+    overdue([run], messages)
+    sweep()
+
+    run.refresh_from_db()
+    flag = (run.needs_attention, run.attention_reason)
+    assert flag == (True, "queued 10 times without progress")
+    resume(run, messages)
+    assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
+
+
+def test_the_longest_overdue_come_first_when_there_are_more_than_the_limit(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    runs = start_many(toys.parcel(), 5)
+    overdue(runs, messages)
+
+    queued = [sweep(limit=2) for _ in range(4)]
+
+    assert queued == [2, 2, 1, 0]
+    assert [each.run_id for each in messages.waiting] == [each.pk for each in runs]
+
+
+def test_the_count_is_committed_before_the_message_leaves(
+    toys: Toys, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(toys.parcel())
+    overdue([run], messages)
+    seen: list[int] = []
+
+    def look(*_: object) -> None:
+        assert not connection.in_atomic_block
+        seen.append(SagaRun.objects.get().redispatches)
+
+    monkeypatch.setattr("sagas.dispatch.publisher.hand_over", look)
+    sweep()
+
+    assert seen == [1]
+
+
+def test_a_sweep_skips_what_another_one_holds(toys: Toys, messages: MessageQueue) -> None:
+    first, second = runs = start_many(toys.parcel(), 2)
+    overdue(runs, messages)
+
+    with transaction.atomic():
+        list(SagaRun.objects.select_for_update(no_key=True).filter(pk=first.pk))
+        with ThreadPoolExecutor(1) as pool:
+            queued = pool.submit(sweep_and_hang_up).result(timeout=10)
+
+    assert queued == 1
+    assert [each.run_id for each in messages.waiting] == [second.pk]
+    assert sweep() == 1
+    assert [each.run_id for each in messages.waiting] == [second.pk, first.pk]
+
+
+def sweep_and_hang_up() -> int:
+    try:
+        return sweep()
+    finally:
+        connection.close()
+
+
+def test_two_sweeps_at_once_queue_each_run_once(toys: Toys, messages: MessageQueue) -> None:
+    runs = start_many(toys.parcel(), 30)
+    overdue(runs, messages)
+
+    with ThreadPoolExecutor(4) as pool:
+        swept = [pool.submit(sweep_and_hang_up) for _ in range(4)]
+
+    assert sum(each.result() for each in swept) == 30
+    assert sorted(each.run_id for each in messages.waiting) == sorted(each.pk for each in runs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"saga": "letter"}, "saga letter version 1 is not registered"),
+        ({"version": 9}, "saga parcel version 9 is not registered"),
+        ({"step": "burn"}, ""),
+    ],
+    ids=["saga", "version", "step"],
+)
+def test_a_run_that_this_code_does_not_know_is_flagged_and_does_not_stop_the_others(
+    toys: Toys, messages: MessageQueue, changes: dict[str, object], why: str
+) -> None:
+    before, unknown, behind = runs = start_many(toys.parcel(), 3)
+    SagaRun.objects.filter(pk=unknown.pk).update(**changes)
+    overdue(runs, messages)
+
+    queued = sweep()
+
+    unknown.refresh_from_db()
+    assert queued == 3
+    assert {each.run_id for each in messages.waiting} == {before.pk, behind.pk}
+    assert unknown.needs_attention
+    assert unknown.attention_reason == f"this code cannot carry it: {why}"
+    assert unknown.redispatches == 1
+    assert unknown.wake_at is not None
+    assert not SagaRun.objects.filter(wake_at__lte=Now()).exists()
+    for each in (before, behind):
+        each.refresh_from_db()
+        assert not each.needs_attention
+
+
+# -- the check before a deployment
+
+
+def findings() -> list[str]:
+    found = run_checks(tags=["database"], databases=["default"])
+    assert all(isinstance(each, Error) and each.id == "sagas.E001" for each in found)
+    return [each.msg for each in found]
+
+
+def test_live_runs_that_this_code_knows_are_fine(toys: Toys, messages: MessageQueue) -> None:
+    _, back = start_many(toys.parcel(), 2)
+    toys.refuses("pack", back.subject_id)
+    messages.deliver(messages.take())
+    messages.deliver(messages.take())
+
+    assert findings() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding"),
+    [
+        ({"saga": "letter"}, "runs of letter version 1 are in flight at pack"),
+        ({"version": 9}, "runs of parcel version 9 are in flight at pack"),
+        ({"step": "burn"}, "runs of parcel version 1 are in flight at burn"),
+        (
+            {"version": 9, "step": "", "status": RunStatus.COMPENSATING},
+            "runs of parcel version 9 are in flight at their way back",
+        ),
+    ],
+    ids=["saga", "version", "step", "way back"],
+)
+def test_live_runs_that_this_code_does_not_know_are_found(
+    toys: Toys, messages: MessageQueue, changes: dict[str, object], finding: str
+) -> None:
+    runs = start_many(toys.parcel(), 3)
+    SagaRun.objects.filter(pk__in=[each.pk for each in runs[:2]]).update(**changes)
+
+    assert findings() == [f"{finding}, and this code does not know it"]
+
+
+def test_runs_that_have_ended_need_no_definition(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", Refused("no"))
+    messages.deliver_all()
+
+    SagaRun.objects.filter(pk=run.pk).update(version=9)
+
+    assert findings() == []

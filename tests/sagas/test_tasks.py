@@ -1,0 +1,109 @@
+"""Celery's side: a task names a run and reports what came of it, and decides nothing."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from celery.exceptions import Retry
+from django.conf import settings
+
+from config.celery import app
+from sagas import registry, tasks
+from sagas.definition import Saga
+from sagas.models import RunStatus, SagaRun
+from sagas.phase import HINT_LEAD
+from tests.message_queue import MessageQueue
+from tests.sagas.broker import Broker
+from tests.sagas.passing_time import let_time_pass
+from tests.sagas.toys import Busy, Toys, journal, start
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def parcel(toys: Toys) -> Iterator[Saga]:
+    """A saga with tasks of its own, as those have that were registered when Celery started."""
+    saga = toys.saga(toys.local("pack"), toys.remote("send", queue="settlement"))
+    links = (*saga.links, saga.way_back)
+    for link in links:
+        tasks._declare(saga, link)
+    yield saga
+    for link in links:
+        app.tasks.unregister(link.name)
+
+
+def receive(task_name: str, run: SagaRun) -> list[str] | None:
+    """Run a task as a worker does, and return what is left of its chain."""
+    task = app.tasks[task_name]
+    task.push_request(
+        id="0",
+        args=[str(run.pk)],
+        kwargs={},
+        called_directly=False,
+        delivery_info={},
+        chain=["the rest"],
+    )
+    try:
+        task.run(str(run.pk))
+        rest: list[str] | None = task.request.chain
+    finally:
+        task.pop_request()
+    return rest
+
+
+def test_every_link_of_every_saga_has_a_task_and_a_queue_that_exists() -> None:
+    queues = {each.name for each in settings.CELERY_TASK_QUEUES}
+
+    for saga in registry.all_sagas():
+        for link in (*saga.links, saga.way_back):
+            assert link.name in app.tasks
+            assert link.queue in queues
+    assert "sagas.sweep" in app.tasks
+
+
+def test_a_task_that_took_its_link_to_the_end_lets_the_chain_go_on(
+    parcel: Saga, messages: MessageQueue
+) -> None:
+    run = start(parcel)
+
+    assert receive("parcel.v1.pack", run) == ["the rest"]
+
+    run.refresh_from_db()
+    assert (run.status, run.step) == (RunStatus.RUNNING, "send")
+
+
+def test_a_task_with_nothing_to_do_ends_its_chain(parcel: Saga, messages: MessageQueue) -> None:
+    run = start(parcel)
+
+    assert receive("parcel.v1.send", run) is None
+
+    assert journal(run) == []
+
+
+def test_a_task_whose_run_backs_off_comes_back_within_a_minute(
+    parcel: Saga, toys: Toys, messages: MessageQueue, broker: Broker
+) -> None:
+    run = start(parcel)
+    receive("parcel.v1.pack", run)
+    toys.answers("send", Busy())
+
+    with pytest.raises(Retry):
+        receive("parcel.v1.send", run)
+
+    run.refresh_from_db()
+    assert run.wake_at is not None
+    assert run.wake_at > datetime.now(UTC) + timedelta(minutes=29) + HINT_LEAD
+    (retried,) = broker.everywhere()
+    comes_back = datetime.fromisoformat(retried["headers"]["eta"])
+    assert retried["headers"]["task"] == "parcel.v1.send"
+    assert comes_back <= datetime.now(UTC) + timedelta(minutes=1)
+
+
+def test_the_sweep_is_a_task_too(parcel: Saga, messages: MessageQueue) -> None:
+    run = start(parcel)
+    messages.drop_all()
+    let_time_pass(run)
+
+    app.tasks["sagas.sweep"].run()
+
+    assert [each.run_id for each in messages.waiting] == [run.pk]
