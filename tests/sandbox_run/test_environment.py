@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 
 from sandbox.application import process_environment, settings_for
+from sandbox.environment import without_addresses
 from sandbox.programs import POSTGRES, STRIPE, VALKEY
-from sandbox.run_directory import RunDirectory
+from sandbox.run_directory import AlreadyRunning, RunDirectory
 
 PORTS = {POSTGRES: 1001, VALKEY: 1002, STRIPE: 1003, "web": 1004, "flower": 1005}
 SHELL = {
@@ -33,6 +34,7 @@ def directory() -> Iterator[RunDirectory]:
     directory.prepare()
     yield directory
     shutil.rmtree(directory.path)
+    directory.path.with_name(f"{name}.lock").unlink(missing_ok=True)
 
 
 def test_addresses_in_the_environment_are_ignored(directory: RunDirectory) -> None:
@@ -44,6 +46,10 @@ def test_addresses_in_the_environment_are_ignored(directory: RunDirectory) -> No
     assert environment["STRIPE_API_BASE"] == "http://127.0.0.1:1003"
     assert environment["STRIPE_API_KEY"].startswith("sk_test_sandbox")
     assert environment["STRIPE_CALLS_PER_SECOND"] == "20"
+
+
+def test_no_address_is_left_of_an_environment() -> None:
+    assert without_addresses(SHELL) == {"PATH": "/usr/bin", "STRIPE_CALLS_PER_SECOND": "20"}
 
 
 def test_external_asks_for_them(directory: RunDirectory) -> None:
@@ -79,3 +85,13 @@ def test_secrets_are_kept_with_the_data_and_to_ourselves(directory: RunDirectory
 
     assert again == first
     assert (directory.path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_is_held_by_one_launcher_at_a_time(directory: RunDirectory) -> None:
+    same = RunDirectory(directory.name, published="var/never.json")
+
+    with directory.held(), pytest.raises(AlreadyRunning, match="is in use"), same.held():
+        pass
+
+    with same.held():
+        pass

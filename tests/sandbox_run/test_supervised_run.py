@@ -172,3 +172,58 @@ def test_nothing_is_left_when_the_launcher_is_killed(clone: Path) -> None:
     system.launcher.wait()
 
     wait_until(lambda: system.processes() == {}, "everything ends")
+
+
+def test_nothing_is_left_when_supervisord_is_killed(clone: Path) -> None:
+    system = Clone(clone)
+    system.start()
+
+    os.kill(system.facts["supervisor"], signal.SIGKILL)
+
+    assert system.launcher.wait(PATIENCE_SECONDS) == 1
+    assert system.processes() == {}
+    assert not system.published.exists()
+    assert system.log.read_text().endswith("ended by itself, and everything with it\n")
+
+
+START_BESIDE_A_STRANGER = """
+import os, socket
+import sandbox.system
+from sandbox.run_directory import UP
+
+strangers = []
+
+class LateSupervisor(sandbox.system.Supervisor):
+    def __init__(self, directory, programs, **options):
+        if not strangers:  # somebody is quicker, once
+            port = int(programs[0].command.rpartition(" ")[2])
+            strangers.append(socket.socket())
+            strangers[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            strangers[0].bind(("127.0.0.1", port))
+            strangers[0].listen()
+        super().__init__(directory, programs, **options)
+
+class ServersOnly(sandbox.system.System):
+    def _prepare(self):
+        taken = strangers[0].getsockname()[1]
+        print("fooled" if f":{taken}/" in self.settings["DATABASE_URL"] else "up")
+        raise SystemExit
+
+sandbox.system.Supervisor = LateSupervisor
+sandbox.system.System = ServersOnly
+with UP.held(), sandbox.system.running(UP, os.environ, tell=lambda line: None):
+    pass
+"""
+
+
+def test_a_port_that_somebody_takes_meanwhile_is_chosen_again(clone: Path) -> None:
+    started = subprocess.run(
+        [sys.executable, "-c", START_BESIDE_A_STRANGER],
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert started.stderr == ""
+    assert started.stdout == "up\n"

@@ -59,7 +59,10 @@ def supervisor(directory: RunDirectory) -> Iterator[Supervisor]:
         port.close()
 
 
-def test_what_is_killed_comes_back(supervisor: Supervisor) -> None:
+def test_what_is_killed_comes_back(supervisor: Supervisor, directory: RunDirectory) -> None:
+    # What dies within its first second counts as a failed start, which is tried again anyhow.
+    log = directory.logs / "supervisord.log"
+    wait_until(lambda: "second entered RUNNING" in log.read_text(), "the server counts as started")
     before = {name: status.pid for name, status in supervisor.statuses().items()}
 
     os.kill(before["second"], signal.SIGKILL)
