@@ -1,0 +1,216 @@
+"""Orders over HTTP, carried by real Celery workers through a real broker, with parts that die."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from knox.models import AuthToken
+
+from orders.models import Order
+from orders.states import OrderStatus
+from sagas.models import LIVE, Outcome, SagaRun, StepRecord
+from tests.books import Account, account_of, assert_books_balance
+from tests.conftest import Shelf
+from tests.journeys.customer import Customer
+from tests.journeys.installation import SLOTS, Installation
+from tests.journeys.patience import wait_until
+from tests.sandbox_server import SandboxServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+IN_STOCK = 50
+BURST = 3 * SLOTS
+PRICE = 1000
+KEPT = Account(charges=1, held_minor=0, kept_minor=PRICE)
+UNDONE = Account(charges=1, held_minor=0, kept_minor=0)
+
+
+@pytest.fixture(scope="module")
+def installation(
+    django_db_setup: None, sandbox: SandboxServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    running = Installation(sandbox, tmp_path_factory.mktemp("installation"))
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def alice(
+    installation: Installation, customer: User, shelf: Shelf, bank: SandboxServer
+) -> Iterator[Customer]:
+    """A customer of the running installation; all orders have ended when her test has."""
+    shelf.put("MUG", IN_STOCK, PRICE)
+    yield Customer(installation.url, str(AuthToken.objects.create(customer)[1]))
+    bank.clear_faults()
+    wait_until(nothing_is_under_way)
+
+
+def test_a_paid_order_is_confirmed_while_its_customer_waits(
+    alice: Customer, bank: SandboxServer
+) -> None:
+    order = alice.place(wait=10)
+
+    assert (order["status"], order["reason"]) == ("confirmed", "")
+    wait_until(nothing_is_under_way)
+    assert account_of(bank, UUID(order["id"])) == KEPT
+    assert_books_balance(bank)
+
+
+@pytest.mark.parametrize(
+    ("payment_method", "reason"),
+    [
+        ("pm_card_chargeDeclined", "Your card was declined."),
+        ("pm_card_chargeDeclinedLostCard", "Your card was declined."),
+        ("pm_card_chargeDeclinedInsufficientFunds", "Your card has insufficient funds."),
+        ("pm_card_chargeDeclinedExpiredCard", "Your card has expired."),
+        ("pm_card_authenticationRequired", "Your bank asks you to authenticate the payment."),
+        ("pm_card_of_nobody", "This payment method is not known to the bank."),
+    ],
+)
+def test_a_refused_payment_cancels_the_order(
+    alice: Customer, bank: SandboxServer, shelf: Shelf, payment_method: str, reason: str
+) -> None:
+    placed = alice.place(payment_method)
+
+    order = alice.wait_for_end(placed["id"])
+
+    assert (order["status"], order["reason_code"]) == ("cancelled", "payment_refused")
+    assert order["reason"] == reason
+    assert account_of(bank, UUID(order["id"])).charges == 0
+    assert shelf.level("MUG") == (IN_STOCK, 0)
+    assert_books_balance(bank)
+
+
+def test_an_order_for_more_than_there_is_never_reaches_the_bank(
+    alice: Customer, bank: SandboxServer
+) -> None:
+    calls = len(bank.calls())
+    placed = alice.place(mugs=IN_STOCK + 1)
+
+    order = alice.wait_for_end(placed["id"])
+
+    assert (order["status"], order["reason"]) == ("cancelled", "Not enough of MUG is left.")
+    assert len(bank.calls()) == calls
+    assert_books_balance(bank)
+
+
+def test_an_order_is_cancelled_while_its_card_is_being_charged(
+    alice: Customer, bank: SandboxServer
+) -> None:
+    rule = bank.add_fault("payment_intents.confirm", "hold", times=1)
+    placed = alice.place()
+    wait_until(lambda: bank.held(rule) == 1)
+
+    alice.cancel(placed["id"])
+    bank.release(rule)
+    order = alice.wait_for_end(placed["id"])
+
+    assert (order["status"], order["reason_code"]) == ("cancelled", "cancelled_by_customer")
+    assert account_of(bank, UUID(order["id"])).kept_minor == 0
+    assert_books_balance(bank)
+
+
+def test_an_order_is_cancelled_after_it_was_paid(alice: Customer, bank: SandboxServer) -> None:
+    placed = alice.place(wait=10)
+    wait_until(nothing_is_under_way)
+
+    alice.cancel(placed["id"])
+    order = alice.wait_for_end(placed["id"], among=("cancelled",))
+
+    assert order["reason_code"] == "cancelled_by_customer"
+    assert account_of(bank, UUID(order["id"])) == UNDONE
+    assert_books_balance(bank)
+
+
+@pytest.mark.destructive
+def test_a_slow_bank_is_waited_for(alice: Customer, bank: SandboxServer) -> None:
+    bank.add_fault("payment_intents.confirm", "latency", latency_ms=1500)
+
+    placed = alice.place()
+    order = alice.wait_for_end(placed["id"])
+
+    wait_until(nothing_is_under_way)
+    assert order["status"] == "confirmed"
+    assert set(StepRecord.objects.values_list("attempt", "outcome")) == {(1, Outcome.DONE)}
+    assert_books_balance(bank)
+
+
+@pytest.mark.destructive
+def test_what_the_bank_did_without_answering_is_found_out(
+    alice: Customer, bank: SandboxServer
+) -> None:
+    bank.add_fault("payment_intents.confirm", "timeout_after", times=1)
+    bank.add_fault("payment_intents.capture", "timeout_after", times=1)
+    placed = [alice.place(), alice.place()]
+
+    orders = [alice.wait_for_end(each["id"]) for each in placed]
+
+    wait_until(nothing_is_under_way)
+    assert [each["status"] for each in orders] == ["confirmed", "confirmed"]
+    unknown = StepRecord.objects.filter(outcome=Outcome.UNKNOWN).order_by("step")
+    assert list(unknown.values_list("step", flat=True)) == ["authorize_payment", "capture_payment"]
+    assert [account_of(bank, UUID(each["id"])) for each in orders] == [KEPT, KEPT]
+    assert_books_balance(bank)
+
+
+@pytest.mark.destructive
+def test_an_order_survives_the_death_of_its_worker_in_the_middle_of_the_charge(
+    alice: Customer, bank: SandboxServer, installation: Installation
+) -> None:
+    rule = bank.add_fault("payment_intents.confirm", "hold_after", times=1)
+    placed = alice.place()
+    wait_until(lambda: bank.held(rule) == 1)
+
+    installation.worker.kill()
+    bank.release(rule)
+    installation.replace_worker()
+    order = alice.wait_for_end(placed["id"])
+
+    wait_until(nothing_is_under_way)
+    assert order["status"] == "confirmed"
+    assert account_of(bank, UUID(order["id"])) == KEPT
+    assert StepRecord.objects.get(outcome=Outcome.LOST).step == "authorize_payment"
+    assert_books_balance(bank)
+
+
+@pytest.mark.destructive
+def test_a_burst_of_orders_survives_the_loss_of_every_message(
+    alice: Customer, bank: SandboxServer, installation: Installation
+) -> None:
+    rule = bank.add_fault("payment_intents.confirm", "hold")
+    placed = [alice.place() for _ in range(BURST)]
+    wait_until(lambda: bank.held(rule) == SLOTS and installation.messages_waiting() > 0)
+
+    with installation.redis as broker:
+        broker.flushall()
+    bank.clear_faults()
+    orders = [alice.wait_for_end(each["id"]) for each in placed]
+
+    wait_until(nothing_is_under_way)
+    assert [each["status"] for each in orders] == ["confirmed"] * BURST
+    assert_books_balance(bank)
+
+
+@pytest.mark.destructive
+def test_an_order_is_accepted_without_a_broker_and_ends_once_there_is_one(
+    alice: Customer, bank: SandboxServer, installation: Installation
+) -> None:
+    installation.broker.kill()
+
+    placed = alice.place()
+    assert Order.objects.get().status == OrderStatus.PLACED
+    installation.replace_broker()
+    order = alice.wait_for_end(placed["id"])
+
+    wait_until(nothing_is_under_way)
+    assert order["status"] == "confirmed"
+    assert account_of(bank, UUID(order["id"])) == KEPT
+    assert_books_balance(bank)
+
+
+def nothing_is_under_way() -> bool:
+    return not SagaRun.objects.filter(status__in=LIVE).exists()
