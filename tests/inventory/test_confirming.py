@@ -1,0 +1,82 @@
+"""Confirming turns exactly what an order holds into stock that waits for shipping, or nothing."""
+
+from collections.abc import Callable
+
+import pytest
+
+from inventory.models import Reservation
+from inventory.services import StockLost
+from tests.inventory.stockroom import (
+    Basket,
+    assert_shelves_are_right,
+    basket,
+    confirm,
+    levels,
+    put,
+    release,
+    reserve,
+    statuses,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_is_held_is_confirmed_and_stays_reserved() -> None:
+    put("MUG", 5)
+    put("TEE", 5)
+    order, other = basket(("MUG", 2), ("TEE", 1)), basket(("MUG", 1))
+    reserve(order, other)
+
+    confirm(order)
+
+    assert statuses(order) == ["confirmed", "confirmed"]
+    assert statuses(other) == ["held"]
+    assert levels() == {"MUG@main": (5, 3), "TEE@main": (5, 1)}
+    assert_shelves_are_right()
+
+
+def test_several_orders_are_confirmed_together() -> None:
+    put("MUG", 5)
+    first, second = basket(("MUG", 1)), basket(("MUG", 2))
+    reserve(first, second)
+
+    confirm(first, second)
+
+    assert (statuses(first), statuses(second)) == (["confirmed"], ["confirmed"])
+
+
+def never_hold(_: Basket) -> None:
+    pass
+
+
+def hold_and_release(order: Basket) -> None:
+    reserve(order)
+    release(order)
+
+
+def hold_and_confirm(order: Basket) -> None:
+    reserve(order)
+    confirm(order)
+
+
+def hold_and_lose_one_line(order: Basket) -> None:
+    reserve(order)
+    Reservation.objects.filter(line_id=order.lines[1].line_id).update(status="released")
+
+
+@pytest.mark.parametrize(
+    "happen", [never_hold, hold_and_release, hold_and_confirm, hold_and_lose_one_line]
+)
+def test_what_is_not_held_whole_is_not_confirmed(happen: Callable[[Basket], None]) -> None:
+    put("MUG", 5)
+    put("TEE", 5)
+    order, whole = basket(("MUG", 2), ("TEE", 1)), basket(("MUG", 1))
+    reserve(whole)
+    happen(order)
+    before = statuses(order)
+
+    with pytest.raises(StockLost, match=str(order.order_id)):
+        confirm(order, whole)
+
+    assert statuses(order) == before
+    assert statuses(whole) == ["held"]

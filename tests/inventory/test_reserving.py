@@ -1,0 +1,281 @@
+"""Holding stock for orders: whole or not at all, and never more than there is."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from django.db import IntegrityError, connections
+from django.db.transaction import TransactionManagementError
+
+from events.models import OutboxEvent
+from inventory import services
+from inventory.models import Reservation, StockMovement
+from tests.inventory.stockroom import (
+    Basket,
+    assert_shelves_are_right,
+    basket,
+    confirm,
+    levels,
+    put,
+    release,
+    reserve,
+    statuses,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_order_is_held_line_by_line() -> None:
+    put("MUG", 5)
+    put("TEE", 3)
+    order = basket(("MUG", 2), ("TEE", 3))
+
+    short = reserve(order)
+
+    assert short == []
+    assert levels() == {"MUG@main": (5, 2), "TEE@main": (3, 3)}
+    assert statuses(order) == ["held", "held"]
+    assert list(
+        StockMovement.objects.filter(kind="reserve").values_list("line_id", "quantity")
+    ) == [(line.line_id, line.quantity) for line in order.lines]
+    assert_shelves_are_right()
+
+
+def test_a_held_order_is_told_of_as_one_fact() -> None:
+    put("MUG", 5)
+    order = basket(("MUG", 2))
+
+    reserve(order)
+
+    fact = OutboxEvent.objects.get()
+    assert (fact.name, fact.key) == ("stock.reserved", order.order_id)
+    assert fact.correlation_id == order.correlation_id
+    assert fact.payload == {"lines": [{"sku": "MUG", "quantity": 2}]}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [(("MUG", 6),), (("TEE", 1), ("MUG", 6)), (("MUG", 5), ("TEE", 4)), (("CUP", 1),)],
+    ids=["too many", "the second line", "the last line", "nowhere to be had"],
+)
+def test_an_order_that_cannot_be_served_whole_holds_nothing(
+    lines: tuple[tuple[str, int], ...],
+) -> None:
+    put("MUG", 5)
+    put("TEE", 3)
+
+    order = basket(*lines)
+    short = reserve(order)
+
+    assert short == [order]
+    assert levels() == {"MUG@main": (5, 0), "TEE@main": (3, 0)}
+    assert not Reservation.objects.exists()
+    assert not StockMovement.objects.exclude(kind="receipt").exists()
+    assert not OutboxEvent.objects.exists()
+
+
+def test_who_is_turned_away_is_told_what_lacks() -> None:
+    put("MUG", 5)
+    put("TEE", 3)
+    order = basket(("MUG", 1), ("TEE", 4))
+
+    short = services.reserve({order.order_id: order.lines}, {order.order_id: order.correlation_id})
+
+    assert short == {order.order_id: "TEE"}
+
+
+def test_the_last_piece_can_be_held() -> None:
+    put("MUG", 5)
+
+    assert reserve(basket(("MUG", 5))) == []
+    assert levels() == {"MUG@main": (5, 5)}
+
+
+def test_of_several_orders_in_one_call_each_is_served_while_stock_lasts() -> None:
+    put("MUG", 5)
+    put("TEE", 5)
+    first, second, third, fourth = (
+        basket(("MUG", 3)),
+        basket(("TEE", 2), ("MUG", 3)),
+        basket(("MUG", 2)),
+        basket(("MUG", 1), ("TEE", 1)),
+    )
+
+    short = reserve(first, second, third, fourth)
+
+    assert short == [second, fourth]
+    assert levels() == {"MUG@main": (5, 5), "TEE@main": (5, 0)}
+    assert [statuses(each) for each in (first, second, third, fourth)] == [
+        ["held"],
+        [],
+        ["held"],
+        [],
+    ]
+    assert set(OutboxEvent.objects.values_list("key", flat=True)) == {
+        first.order_id,
+        third.order_id,
+    }
+    assert_shelves_are_right()
+
+
+def test_a_line_is_served_by_one_warehouse_the_first_that_has_all_of_it() -> None:
+    put("MUG", 2, warehouse="near")
+    put("MUG", 4, warehouse="far")
+
+    reserve(basket(("MUG", 1)))
+    reserve(basket(("MUG", 2)))
+    reserve(basket(("MUG", 1)))
+
+    assert levels() == {"MUG@near": (2, 2), "MUG@far": (4, 2)}
+    assert_shelves_are_right()
+
+
+def test_two_warehouses_do_not_share_a_line() -> None:
+    put("MUG", 2, warehouse="near")
+    put("MUG", 2, warehouse="far")
+    order = basket(("MUG", 3))
+
+    assert reserve(order) == [order]
+    assert levels() == {"MUG@near": (2, 0), "MUG@far": (2, 0)}
+
+
+def test_two_lines_may_come_from_two_warehouses_and_go_back_there() -> None:
+    put("MUG", 2, warehouse="near")
+    put("TEE", 2, warehouse="far")
+    order = basket(("MUG", 2), ("TEE", 1))
+
+    reserve(order)
+    held = levels()
+    release(order)
+
+    assert held == {"MUG@near": (2, 2), "TEE@far": (2, 1)}
+    assert levels() == {"MUG@near": (2, 0), "TEE@far": (2, 0)}
+    assert_shelves_are_right()
+
+
+def test_holding_an_order_twice_is_stopped_by_the_database() -> None:
+    put("MUG", 5)
+    order = basket(("MUG", 1))
+    reserve(order)
+
+    with pytest.raises(IntegrityError, match="inventory_line_reserved_once"):
+        reserve(order)
+
+    assert levels() == {"MUG@main": (5, 1)}
+    assert_shelves_are_right()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stock_is_not_held_outside_a_transaction() -> None:
+    put("MUG", 5)
+    order = basket(("MUG", 1))
+
+    with pytest.raises(TransactionManagementError):
+        services.reserve({order.order_id: order.lines}, {order.order_id: order.correlation_id})
+
+    assert levels() == {"MUG@main": (5, 0)}
+
+
+def test_a_release_puts_everything_back() -> None:
+    put("MUG", 5)
+    put("TEE", 3)
+    order, other = basket(("MUG", 2), ("TEE", 3)), basket(("MUG", 1))
+    reserve(order, other)
+
+    release(order)
+
+    assert levels() == {"MUG@main": (5, 1), "TEE@main": (3, 0)}
+    assert statuses(order) == ["released", "released"]
+    assert statuses(other) == ["held"]
+    fact = OutboxEvent.objects.get(name="stock.released")
+    assert (fact.key, fact.correlation_id) == (order.order_id, order.correlation_id)
+    assert fact.payload == {"lines": [{"sku": "MUG", "quantity": 2}, {"sku": "TEE", "quantity": 3}]}
+    assert_shelves_are_right()
+
+
+def test_releasing_again_changes_nothing() -> None:
+    put("MUG", 5)
+    order = basket(("MUG", 2))
+    reserve(order)
+    release(order)
+    movements = list(StockMovement.objects.values_list())
+
+    release(order)
+
+    assert levels() == {"MUG@main": (5, 0)}
+    assert list(StockMovement.objects.values_list()) == movements
+    assert OutboxEvent.objects.filter(name="stock.released").count() == 1
+
+
+def test_releasing_what_was_never_held_changes_nothing() -> None:
+    put("MUG", 5)
+    reserve(basket(("MUG", 2)))
+
+    release(basket(("MUG", 2)))
+
+    assert levels() == {"MUG@main": (5, 2)}
+    assert not OutboxEvent.objects.filter(name="stock.released").exists()
+
+
+def test_what_is_confirmed_can_still_be_put_back() -> None:
+    put("MUG", 5)
+    order = basket(("MUG", 2))
+    reserve(order)
+    confirm(order)
+
+    release(order)
+
+    assert statuses(order) == ["released"]
+    assert levels() == {"MUG@main": (5, 0)}
+    assert_shelves_are_right()
+
+
+def test_several_orders_are_released_together() -> None:
+    put("MUG", 9)
+    first, second, third = (basket(("MUG", number)) for number in (1, 2, 3))
+    reserve(first, second, third)
+    confirm(second)
+
+    release(first, second)
+
+    assert levels() == {"MUG@main": (9, 3)}
+    assert OutboxEvent.objects.filter(name="stock.released").count() == 2
+    assert_shelves_are_right()
+
+
+def test_goods_that_come_in_can_be_sold() -> None:
+    level = put("MUG", 1)
+    order = basket(("MUG", 2))
+    assert reserve(order) == [order]
+
+    services.receive(level, 1, "a second one")
+
+    assert reserve(order) == []
+    assert list(StockMovement.objects.filter(kind="receipt").values_list("quantity", "note")) == [
+        (1, "for a test"),
+        (1, "a second one"),
+    ]
+    assert_shelves_are_right()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_orders_that_race_in_opposite_directions_neither_oversell_nor_deadlock() -> None:
+    put("MUG", 7)
+    put("TEE", 7)
+    there, back = (("MUG", 1), ("TEE", 1)), (("TEE", 1), ("MUG", 1))
+    orders = [basket(*(there if number % 2 else back)) for number in range(12)]
+    barrier = Barrier(len(orders))
+
+    def race(order: Basket) -> bool:
+        try:
+            barrier.wait()
+            return reserve(order) == []
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(orders)) as threads:
+        served = list(threads.map(race, orders))
+
+    assert served.count(True) == 7
+    assert levels() == {"MUG@main": (7, 7), "TEE@main": (7, 7)}
+    assert_shelves_are_right()

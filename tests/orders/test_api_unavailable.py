@@ -1,0 +1,55 @@
+"""What a storefront is told when something on our side is broken: a problem, never a page."""
+
+from contextlib import closing
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+import inventory.services
+from tests.orders.storefront import Answer, Storefront
+
+
+def test_a_bug_of_ours_is_a_problem_that_tells_nothing_of_it(
+    storefront: Storefront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down() -> None:
+        raise RuntimeError("the secret is 42")
+
+    monkeypatch.setattr(inventory.services, "catalogue", break_down)
+    authorization = {"Authorization": f"Bearer {storefront.token}"}
+    response = Client(raise_request_exception=False).get("/api/v1/products", headers=authorization)
+
+    assert Answer(response).is_problem(500, "internal-error")
+    assert b"secret" not in response.content
+    with pytest.raises(RuntimeError, match="the secret is 42"):
+        storefront.get("/api/v1/products")
+
+
+def test_without_the_database_everybody_is_told_to_come_back(storefront: Storefront) -> None:
+    cut_off_from_the_database()
+
+    answer = storefront.get("/api/v1/products")
+    connection.close()
+
+    assert answer.is_problem(503, "temporarily-unavailable")
+    assert answer.headers["Retry-After"] == "2"
+    assert storefront.get("/api/v1/products").status == 200
+
+
+def test_a_process_says_that_it_lives_without_asking_anybody(transactional_db: None) -> None:
+    cut_off_from_the_database()
+
+    response = Client().get("/health/live")
+    connection.close()
+
+    assert (response.status_code, response.content) == (200, b"ok")
+
+
+def cut_off_from_the_database() -> None:
+    """What a restart of PostgreSQL does to a connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        ours = cursor.fetchone()
+    with closing(connection.copy()) as another, another.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 10000)", ours)

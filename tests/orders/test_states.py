@@ -1,0 +1,233 @@
+"""An order's moves: all that are allowed, none that is not, each of them logged."""
+
+import threading
+import time
+from itertools import product
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, connections, transaction
+
+from orders.errors import IllegalTransition
+from orders.models import Cause, Order, OrderTransition
+from orders.states import SETTLED, TRANSITIONS, OrderStatus
+from sagas.identifiers import new_id
+
+WAY_TO = {
+    OrderStatus.PLACED: (),
+    OrderStatus.CONFIRMED: (OrderStatus.CONFIRMED,),
+    OrderStatus.CANCELLING: (OrderStatus.CANCELLING,),
+    OrderStatus.CANCELLED: (OrderStatus.CANCELLING, OrderStatus.CANCELLED),
+}
+"""How an order gets to each status by moves that are allowed."""
+
+PAIRS = list(product(OrderStatus, OrderStatus))
+ALLOWED = [(source, target) for source, target in PAIRS if target in TRANSITIONS[source]]
+SAME = [(source, target) for source, target in PAIRS if source == target]
+FORBIDDEN = [pair for pair in PAIRS if pair not in ALLOWED and pair not in SAME]
+
+
+def order_at(customer: User, status: OrderStatus) -> UUID:
+    order = Order.objects.create(
+        customer=customer, currency="eur", total_minor=1000, payment_method="pm_card_visa"
+    )
+    for target in WAY_TO[status]:
+        move(Cause("on_its_way"), target, order.pk)
+    return order.pk
+
+
+def move(cause: Cause, target: OrderStatus, *order_ids: UUID) -> list[Order]:
+    with transaction.atomic():
+        return Order.objects.transition(dict.fromkeys(order_ids, cause), target)
+
+
+def state_of(order_id: UUID) -> tuple[object, ...]:
+    """The order's own row and its whole log."""
+    order = Order.objects.filter(pk=order_id).values_list()[0]
+    return (order, *OrderTransition.objects.filter(order=order_id).values_list())
+
+
+def test_the_moves_are_these_and_no_others() -> None:
+    assert ALLOWED == [
+        ("placed", "confirmed"),
+        ("placed", "cancelling"),
+        ("confirmed", "cancelling"),
+        ("cancelling", "cancelled"),
+    ]
+    assert SETTLED == ("confirmed", "cancelled")
+
+
+@pytest.mark.parametrize(("source", "target"), ALLOWED)
+def test_an_allowed_move_is_made_and_logged(
+    customer: User, source: OrderStatus, target: OrderStatus
+) -> None:
+    order_id = order_at(customer, source)
+    before = len(WAY_TO[source])
+
+    moved = move(Cause("a_code", "a detail", "bob"), target, order_id)
+
+    order = Order.objects.get()
+    last = order.transitions.last()
+    assert [each.pk for each in moved] == [order_id]
+    assert (order.status, order.version) == (target, before + 1)
+    assert last is not None
+    assert (last.source, last.target) == (source, target)
+    assert (last.sequence, last.cause, last.actor) == (before + 1, "a_code", "bob")
+    assert [each.sequence for each in order.transitions.all()] == list(range(1, before + 2))
+
+
+@pytest.mark.parametrize(("source", "target"), FORBIDDEN)
+def test_any_other_move_is_refused_and_nothing_is_written(
+    customer: User, source: OrderStatus, target: OrderStatus
+) -> None:
+    order_id = order_at(customer, source)
+    before = state_of(order_id)
+
+    with pytest.raises(IllegalTransition, match=f"{order_id} cannot go from {source} to {target}"):
+        move(Cause("a_code"), target, order_id)
+
+    assert state_of(order_id) == before
+
+
+@pytest.mark.parametrize(("source", "target"), SAME)
+def test_a_move_to_where_the_order_is_changes_nothing(
+    customer: User, source: OrderStatus, target: OrderStatus
+) -> None:
+    order_id = order_at(customer, source)
+    before = state_of(order_id)
+
+    moved = move(Cause("again"), target, order_id)
+
+    assert moved == []
+    assert state_of(order_id) == before
+
+
+def test_why_an_order_is_cancelled_is_kept_with_it_and_stays(customer: User) -> None:
+    order_id = order_at(customer, OrderStatus.CONFIRMED)
+
+    move(Cause("out_of_stock", "MUG"), OrderStatus.CANCELLING, order_id)
+    move(Cause("undone", "all"), OrderStatus.CANCELLED, order_id)
+
+    order = Order.objects.get()
+    assert (order.reason, order.reason_detail) == ("out_of_stock", "MUG")
+
+
+def test_why_an_order_is_confirmed_is_no_reason_of_its_cancellation(customer: User) -> None:
+    order_id = order_at(customer, OrderStatus.PLACED)
+
+    move(Cause("paid"), OrderStatus.CONFIRMED, order_id)
+
+    assert Order.objects.get().reason == ""
+
+
+def test_several_orders_move_together_each_for_its_own_cause(customer: User) -> None:
+    first, second = (order_at(customer, OrderStatus.PLACED) for _ in range(2))
+    already = order_at(customer, OrderStatus.CANCELLING)
+    untouched = order_at(customer, OrderStatus.PLACED)
+    before = state_of(already), state_of(untouched)
+
+    with transaction.atomic():
+        moved = Order.objects.transition(
+            {first: Cause("one"), second: Cause("two"), already: Cause("three")},
+            OrderStatus.CANCELLING,
+        )
+
+    assert {(each.pk, each.reason) for each in moved} == {(first, "one"), (second, "two")}
+    assert dict(Order.objects.filter(pk__in=(first, second)).values_list("pk", "reason")) == {
+        first: "one",
+        second: "two",
+    }
+    assert (state_of(already), state_of(untouched)) == before
+
+
+def test_one_order_that_cannot_move_holds_all_the_others_back(customer: User) -> None:
+    ids = [
+        order_at(customer, status)
+        for status in (OrderStatus.PLACED, OrderStatus.CANCELLED, OrderStatus.CONFIRMED)
+    ]
+    before = [state_of(each) for each in ids]
+
+    with pytest.raises(IllegalTransition):
+        move(Cause("a_code"), OrderStatus.CANCELLING, *ids)
+
+    assert [state_of(each) for each in ids] == before
+
+
+def test_an_order_that_is_not_there_does_not_move(customer: User) -> None:
+    assert move(Cause("a_code"), OrderStatus.CONFIRMED, new_id()) == []
+    assert not OrderTransition.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (OrderStatus.CONFIRMED, OrderStatus.CANCELLING),
+        (OrderStatus.CANCELLING, OrderStatus.CONFIRMED),
+        (OrderStatus.CONFIRMED, OrderStatus.CONFIRMED),
+    ],
+)
+def test_of_two_moves_at_once_the_second_sees_what_the_first_did(
+    customer: User, first: OrderStatus, second: OrderStatus
+) -> None:
+    order_id = order_at(customer, OrderStatus.PLACED)
+    outcomes: list[object] = []
+
+    def move_second() -> None:
+        try:
+            outcomes.append(len(move(Cause("second"), second, order_id)))
+        except IllegalTransition as error:
+            outcomes.append(str(error))
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=move_second)
+    with transaction.atomic():
+        Order.objects.transition({order_id: Cause("first")}, first)
+        thread.start()
+        wait_until_somebody_waits_for_us()
+    thread.join()
+
+    moves = list(OrderTransition.objects.values_list("sequence", "target", "cause"))
+    if second in TRANSITIONS[first]:
+        assert outcomes == [1]
+        assert moves == [(1, first, "first"), (2, second, "second")]
+    elif second == first:
+        assert outcomes == [0]
+        assert moves == [(1, first, "first")]
+    else:
+        assert outcomes == [f"order {order_id} cannot go from {first} to {second}"]
+        assert moves == [(1, first, "first")]
+
+
+def wait_until_somebody_waits_for_us() -> None:
+    deadline = time.monotonic() + 10
+    blocked = "SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    with connection.cursor() as cursor:
+        while not cursor.execute(blocked).fetchone()[0]:
+            assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ({"status": "lost"}, "orders_status_known"),
+        ({"total_minor": 0}, "orders_total_is_positive"),
+    ],
+)
+def test_the_database_keeps_what_the_code_might_forget(
+    customer: User, changes: dict[str, object], constraint: str
+) -> None:
+    order_at(customer, OrderStatus.PLACED)
+
+    with pytest.raises(IntegrityError, match=constraint):
+        Order.objects.update(**changes)
+
+
+def test_no_move_is_logged_twice_under_one_number(customer: User) -> None:
+    order_id = order_at(customer, OrderStatus.CONFIRMED)
+
+    with pytest.raises(IntegrityError, match="orders_moves_in_sequence"):
+        OrderTransition.objects.create(
+            order_id=order_id, sequence=1, source="placed", target="cancelling", cause="twice"
+        )
