@@ -51,4 +51,6 @@ refuse-live-keys:
 	@echo "Installing the requirements into .venv; this is done once."
 	@$(PYTHON) -m venv .venv
 	@$(VENV) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@# So that plain `pytest` finds the plugin that brings its servers.
+	@echo ../../../.. >"$$(echo .venv/lib/python3*/site-packages)/this-project.pth"
 	@touch $@

@@ -9,7 +9,7 @@ import threading
 import time
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from typing import Final, NamedTuple, cast
 
 from sandbox.owned import owned_environment
@@ -113,7 +113,8 @@ class Supervisor:
         """Return what is known of each program: nothing while supervisord is starting or ending."""
         try:
             answer = self._server.supervisor.getAllProcessInfo()
-        except (OSError, xmlrpc.client.Error):
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            self._transport.close()  # a signal may have come between a request and its answer
             return {}
         rows = cast("list[dict[str, object]]", answer)
         return {

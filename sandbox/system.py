@@ -114,7 +114,7 @@ class System:
     def publish(self) -> None:
         """Keep ``up.json`` true: programs get new processes whenever they are restarted."""
         pids = self.pids()
-        if pids and pids != self._pids:
+        if (pids and pids != self._pids) or not self.directory.published.exists():
             self._pids = pids
             write_privately(self.directory.published, self._facts(pids))
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import redis
@@ -78,10 +79,10 @@ class Drive:
         listed = self._playable(scenarios(shelves))
         progress = Progress(listed, self._console)
         with shown_live(progress, self._console), ThreadPoolExecutor(len(listed)) as stages:
+            play = partial(self._play, progress)
             try:
                 # The first one finds the workers starting; the others, everything at work.
-                results = [self._play(listed[0], progress)]
-                results += stages.map(lambda each: self._play(each, progress), listed[1:])
+                results = [*stages.map(play, listed[:1]), *stages.map(play, listed[1:])]
             except KeyboardInterrupt:
                 self._patience.call_off()
                 raise
@@ -100,7 +101,7 @@ class Drive:
         )
         return kept
 
-    def _play(self, scenario: Scenario, progress: Progress) -> Result:
+    def _play(self, progress: Progress, scenario: Scenario) -> Result:
         orders: list[Order] = []
         problem = ""
         with ExitStack() as scene:
@@ -148,7 +149,11 @@ class Drive:
             checks += [no_ghost_charges(book, self._ended), charged_once(book, self._ended)]
         checks += [
             stock_conserved(shelves, self._shop.products(), self._ended),
-            queues_idle(self._system.settings["REDIS_URL"], KEY_PREFIX, self._patience),
+            queues_idle(
+                self._system.settings["REDIS_URL"],
+                self._system.environment.get("REDIS_KEY_PREFIX", KEY_PREFIX),
+                self._patience,
+            ),
             self._accounts_agree(),
         ]
         return checks
@@ -167,9 +172,8 @@ class Drive:
 
     def _story(self) -> tuple[str, list[dict[str, Any]]]:
         """Return the timeline of the order whose worker was killed under it."""
-        for order_id, name in self._accepted.items():
-            if name == KILLED:
-                return f"The order whose worker was killed: {order_id}", self._shop.timeline(
-                    order_id
-                )
-        return "", []
+        killed = [order_id for order_id, name in self._accepted.items() if name == KILLED]
+        if not killed:
+            return "", []
+        title = f"The order whose worker was killed: {killed[0]}"
+        return title, self._shop.timeline(killed[0])
