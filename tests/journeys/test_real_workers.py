@@ -203,6 +203,7 @@ def test_an_order_is_accepted_without_a_broker_and_ends_once_there_is_one(
 
     placed = alice.place()
     assert Order.objects.get().status == OrderStatus.PLACED
+    installation.web.wait_for_line("broker.unreachable")  # and its message is lost
     installation.replace_broker()
     order = alice.wait_for_end(placed["id"])
 

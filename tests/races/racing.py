@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 START_SECONDS = 20
-KEPT_APART_SECONDS = 0.7
+KEPT_APART_SECONDS = 0.3
 """How long one who came to a meeting waits for others that a lock keeps away."""
 LEFT_TO_MEET_SECONDS = 20
 """The same where nothing keeps them away, so that a busy machine does not either."""
