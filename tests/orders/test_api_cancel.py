@@ -12,12 +12,14 @@ from orders.models import Order, OrderTransition
 from payments.models import Payment
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
+from tests.books import Account, account_of
 from tests.conftest import Shelf
 from tests.message_queue import MessageQueue
 from tests.orders.storefront import ORDERS, Storefront, cart, everything
 from tests.sandbox_server import SandboxServer
 
 MUG = cart(("MUG", 2))
+LET_GO = Account(charges=1, held_minor=0, kept_minor=0)
 GIVEN_UP_AFTER = 20.0
 
 
@@ -59,7 +61,7 @@ def test_while_the_bank_is_asked_the_money_is_let_go(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
-    assert kept_and_held(bank, order_id) == (0, 0)
+    assert account_of(bank, order_id) == LET_GO
 
 
 def test_after_confirmation_and_before_capture_the_money_is_let_go(
@@ -75,7 +77,7 @@ def test_after_confirmation_and_before_capture_the_money_is_let_go(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
-    assert kept_and_held(bank, order_id) == (0, 0)
+    assert account_of(bank, order_id) == LET_GO
 
 
 def test_after_capture_the_money_is_given_back(
@@ -92,7 +94,7 @@ def test_after_capture_the_money_is_given_back(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
-    assert kept_and_held(bank, order_id) == (0, 0)
+    assert account_of(bank, order_id) == LET_GO
 
 
 def test_cancelling_again_under_another_key_changes_nothing(
@@ -178,18 +180,6 @@ def assert_cancelled(storefront: Storefront) -> None:
 def business(tables: dict[str, list[object]]) -> dict[str, list[object]]:
     """All but the keys: those are written for each request."""
     return {name: rows for name, rows in tables.items() if name != "orders.IdempotencyRecord"}
-
-
-def kept_and_held(bank: SandboxServer, order_id: object) -> tuple[int, int]:
-    """What the bank's own ledger has for an order: taken and not given back, and set aside."""
-    ledger = bank.ledger()
-    intents = [
-        each for each in ledger["payment_intents"] if each["metadata"]["order_id"] == str(order_id)
-    ]
-    ids = {each["id"] for each in intents}
-    returned = sum(each["amount"] for each in ledger["refunds"] if each["payment_intent"] in ids)
-    taken = sum(each["amount_received"] for each in intents)
-    return taken - returned, sum(each["amount_capturable"] for each in intents)
 
 
 def deliver_first(messages: MessageQueue) -> None:

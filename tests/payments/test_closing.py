@@ -1,0 +1,345 @@
+"""Closing a payment: whatever it was at, the customer ends with all of the money, once."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from payments import services
+from payments.errors import (
+    BankBusy,
+    OutcomeUnknown,
+    PaymentRefused,
+    RefundFailed,
+    RefundPending,
+    RefundRefused,
+    RequestRejected,
+)
+from payments.models import Payment, Refund
+from payments.stripe_gateway import StripeGateway
+from sagas.identifiers import new_id
+from tests.books import NOTHING_MOVED, Account, account_of, intents_for
+from tests.payments.attempts import (
+    ASKED_AGAIN,
+    BRIEFLY,
+    BUSY,
+    PRICE,
+    UNKNOWN,
+    Try,
+    authorized,
+    captured,
+    intended,
+    shut,
+)
+from tests.payments.gateway_calls import asking, calls_since, mark
+from tests.sandbox_server import SandboxServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LET_GO = Account(charges=1, held_minor=0, kept_minor=0)
+"""The card was charged or held once, and nothing of it is left with us."""
+
+UNTIL_REFUNDS_SETTLE = 601
+
+
+def close(payment: Payment, number: int = 1) -> list[dict[str, object]]:
+    """Close it, and return how each payment of the order ended."""
+    ended: list[dict[str, object]] = services.close(
+        payment.order_id, Try(payment.order_id, number)
+    )["payments"]
+    return ended
+
+
+def ended_as(payment: Payment, status: str, decline_code: str = "") -> list[dict[str, object]]:
+    return [{"payment_id": str(payment.pk), "status": status, "decline_code": decline_code}]
+
+
+def status_of(bank: SandboxServer, payment: Payment) -> str:
+    """How its one intent stands at the bank."""
+    [intent] = intents_for(bank.ledger(), payment.order_id)
+    return str(intent["status"])
+
+
+def refunds_of(bank: SandboxServer, payment: Payment) -> list[tuple[str, int]]:
+    """Every refund that the bank made: its status and its sum."""
+    return [
+        (each["status"], each["amount"])
+        for each in bank.ledger()["refunds"]
+        if each["payment_intent"] == payment.intent_id
+    ]
+
+
+def test_an_order_that_was_never_paid_for_needs_no_bank(bank: SandboxServer) -> None:
+    before = mark(bank)
+    order_id = new_id()
+
+    assert services.close(order_id, Try(order_id)) == {"payments": []}
+    assert calls_since(bank, before) == []
+
+
+def test_a_payment_that_the_bank_never_heard_of_needs_none_either(bank: SandboxServer) -> None:
+    payment = shut(intended())
+    before = mark(bank)
+
+    assert close(payment) == ended_as(payment, "voided")
+    assert calls_since(bank, before) == []
+    assert account_of(bank, payment.order_id) == NOTHING_MOVED
+
+
+def test_a_declined_payment_is_cancelled_so_that_nobody_can_pay_it_later(
+    bank: SandboxServer,
+) -> None:
+    payment = intended("pm_card_visa_chargeDeclinedInsufficientFunds")
+    with pytest.raises(PaymentRefused):
+        services.authorize(payment.order_id, Try(payment.order_id))
+    shut(payment)
+
+    assert close(payment) == ended_as(payment, "voided", "insufficient_funds")
+    assert status_of(bank, payment) == "canceled"
+    assert account_of(bank, payment.order_id) == NOTHING_MOVED
+
+
+def test_what_is_held_is_let_go(bank: SandboxServer) -> None:
+    payment = shut(authorized())
+    before = mark(bank)
+
+    assert close(payment) == ended_as(payment, "voided")
+    assert calls_since(bank, before) == [("payment_intents.cancel", 200)]
+    assert status_of(bank, payment) == "canceled"
+    assert account_of(bank, payment.order_id) == LET_GO
+
+
+def test_what_was_taken_is_given_back(bank: SandboxServer) -> None:
+    payment = shut(captured())
+
+    assert close(payment) == ended_as(payment, "refunded")
+    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
+    assert account_of(bank, payment.order_id) == LET_GO
+    ours, theirs = Refund.objects.get(), bank.ledger()["refunds"][-1]
+    assert (ours.payment_id, ours.amount_minor, ours.currency) == (payment.pk, PRICE, "eur")
+    assert (ours.status, ours.bank_refund_id) == ("succeeded", theirs["id"])
+    assert theirs["metadata"] == {
+        "refund_id": str(ours.pk),
+        "installation_id": "tests",
+        "order_id": str(payment.order_id),
+        "payment_id": str(payment.pk),
+    }
+
+
+def test_an_authorization_that_has_lapsed_is_let_go_already(bank: SandboxServer) -> None:
+    payment = shut(authorized())
+    bank.advance(8 * 24 * 3600)
+
+    assert close(payment) == ended_as(payment, "voided")
+    assert account_of(bank, payment.order_id) == LET_GO
+
+
+@pytest.mark.parametrize(("make", "refunds"), [(authorized, 0), (captured, 1)])
+def test_closing_again_moves_nothing_more(
+    bank: SandboxServer, make: Callable[[], Payment], refunds: int
+) -> None:
+    payment = shut(make())
+    first = close(payment)
+
+    again = close(payment, ASKED_AGAIN)
+
+    assert again == first
+    assert len(refunds_of(bank, payment)) == refunds
+    assert account_of(bank, payment.order_id) == LET_GO
+
+
+def test_a_payment_that_is_known_to_be_closed_is_not_asked_about(bank: SandboxServer) -> None:
+    payment = shut(captured())
+    close(payment)
+    Payment.objects.update(status="refunded")
+    before = mark(bank)
+
+    assert close(payment) == [{"payment_id": str(payment.pk), "status": "refunded"}]
+    assert calls_since(bank, before) == []
+
+
+def test_every_payment_of_an_order_is_closed(bank: SandboxServer) -> None:
+    first = shut(authorized())
+    second = captured()
+    Payment.objects.filter(pk=second.pk).update(order_id=first.order_id)
+    shut(first)
+
+    ended = close(first)
+
+    assert sorted(ended, key=lambda each: str(each["status"])) == [
+        *ended_as(second, "refunded"),
+        *ended_as(first, "voided"),
+    ]
+    assert account_of(bank, first.order_id) == LET_GO
+    assert account_of(bank, second.order_id) == LET_GO
+
+
+@pytest.mark.parametrize("fault", UNKNOWN)
+def test_what_became_of_a_cancel_is_found_out_by_the_next_attempt(
+    bank: SandboxServer, fault: str
+) -> None:
+    payment = shut(authorized())
+    rule = bank.add_fault("payment_intents.cancel", fault, times=1)
+
+    with pytest.raises(OutcomeUnknown):
+        services.close(payment.order_id, Try(payment.order_id, budget=BRIEFLY))
+
+    assert close(payment, ASKED_AGAIN) == ended_as(payment, "voided")
+    assert bank.hits(rule) == 1
+    assert status_of(bank, payment) == "canceled"
+    assert account_of(bank, payment.order_id) == LET_GO
+
+
+@pytest.mark.parametrize("fault", (*UNKNOWN, "error_after"))
+def test_what_became_of_a_refund_is_found_out_by_the_next_attempt(
+    bank: SandboxServer, fault: str
+) -> None:
+    payment = shut(captured())
+    rule = bank.add_fault("refunds.create", fault, times=1)
+
+    with pytest.raises(OutcomeUnknown):
+        services.close(payment.order_id, Try(payment.order_id, budget=BRIEFLY))
+
+    assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
+    assert bank.hits(rule) == 1
+    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
+    assert Refund.objects.get().status == "succeeded"
+    assert account_of(bank, payment.order_id) == LET_GO
+
+
+@pytest.mark.parametrize("fault", BUSY)
+@pytest.mark.parametrize("operation", ["payment_intents.cancel", "refunds.create", "refunds.list"])
+def test_a_busy_bank_is_asked_again(bank: SandboxServer, operation: str, fault: str) -> None:
+    payment = shut(captured())
+    bank.add_fault(operation, fault, times=1)
+
+    with pytest.raises(BankBusy):
+        close(payment)
+
+    assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
+    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
+    assert account_of(bank, payment.order_id) == LET_GO
+
+
+def test_a_cancel_whose_error_the_bank_repeats_is_asked_under_the_next_key(
+    bank: SandboxServer,
+) -> None:
+    payment = shut(authorized())
+    bank.add_fault("payment_intents.cancel", "error_after", times=1)
+    before = mark(bank)
+
+    for number in (1, 2, 3):
+        with pytest.raises(OutcomeUnknown) as error:
+            close(payment, number)
+        assert error.value.replayed == (number > 1)
+
+    assert close(payment, 4) == ended_as(payment, "voided")
+    keys = [call["key"] for call in bank.calls(before)]
+    assert keys == [f"{payment.pk}-cancel-{generation}" for generation in (1, 1, 1, 2)]
+    assert account_of(bank, payment.order_id) == LET_GO
+
+
+def test_a_refund_that_is_under_way_is_waited_for(bank: SandboxServer) -> None:
+    payment = shut(captured("pm_card_pendingRefund"))
+
+    for number in (1, 2):
+        with pytest.raises(RefundPending):
+            close(payment, number)
+        assert Refund.objects.get().status == "pending"
+    bank.advance(UNTIL_REFUNDS_SETTLE)
+
+    assert close(payment, 3) == ended_as(payment, "refunded")
+    assert Refund.objects.get().status == "succeeded"
+    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
+
+
+def test_a_refund_that_came_back_is_for_a_person_to_look_at(bank: SandboxServer) -> None:
+    payment = shut(captured("pm_card_refundFail"))
+    bank.add_fault("refunds.create", "reset_after", times=1)
+    with pytest.raises(OutcomeUnknown):
+        close(payment)
+    bank.advance(UNTIL_REFUNDS_SETTLE)
+
+    for number in (2, 3):
+        with pytest.raises(RefundFailed, match="expired_or_canceled_card"):
+            close(payment, number)
+
+    assert Refund.objects.get().status == "failed"
+    assert refunds_of(bank, payment) == [("failed", PRICE)]
+
+
+def test_what_somebody_has_refunded_at_the_banks_own_desk_is_not_refunded_twice(
+    bank: SandboxServer,
+) -> None:
+    payment = shut(captured())
+    refund_at_the_desk(payment, PRICE)
+
+    assert close(payment) == ended_as(payment, "refunded")
+    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
+    assert account_of(bank, payment.order_id) == LET_GO
+
+
+def test_a_refund_at_the_banks_own_desk_that_is_under_way_is_not_doubled(
+    bank: SandboxServer,
+) -> None:
+    payment = shut(captured("pm_card_pendingRefund"))
+    refund_at_the_desk(payment, PRICE)
+
+    with pytest.raises(RefundRefused):
+        close(payment)
+    bank.advance(UNTIL_REFUNDS_SETTLE)
+
+    assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
+    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
+
+
+def test_a_part_that_somebody_has_refunded_is_for_a_person_to_look_at(bank: SandboxServer) -> None:
+    payment = shut(captured())
+    refund_at_the_desk(payment, PRICE // 2)
+
+    with pytest.raises(RequestRejected):
+        close(payment)
+
+    assert refunds_of(bank, payment) == [("succeeded", PRICE // 2)]
+
+
+def test_only_what_was_taken_is_given_back(bank: SandboxServer) -> None:
+    payment = authorized()
+    assert payment.intent_id is not None
+    StripeGateway().capture_intent(payment.intent_id, amount_minor=PRICE - 200, **asking())
+    shut(payment)
+
+    assert close(payment) == ended_as(payment, "refunded")
+    assert refunds_of(bank, payment) == [("succeeded", PRICE - 200)]
+    assert account_of(bank, payment.order_id) == LET_GO
+
+
+def test_a_refund_is_written_down_before_the_bank_hears_of_it(bank: SandboxServer) -> None:
+    payment = shut(captured())
+    bank.add_fault("refunds.create", "error_before", times=1)
+
+    with pytest.raises(OutcomeUnknown):
+        close(payment)
+
+    refund = Refund.objects.get()
+    assert (refund.amount_minor, refund.status, refund.bank_refund_id) == (PRICE, "", "")
+    assert refunds_of(bank, payment) == []
+
+
+def test_no_payment_has_two_refunds(bank: SandboxServer) -> None:
+    payment = shut(captured())
+    close(payment)
+
+    with (
+        pytest.raises(IntegrityError, match="payments_one_refund_per_payment"),
+        transaction.atomic(),
+    ):
+        Refund.objects.create(payment=payment, amount_minor=1, currency="eur")
+
+
+def refund_at_the_desk(payment: Payment, amount_minor: int) -> None:
+    """What a person does in the bank's own dashboard."""
+    assert payment.intent_id is not None
+    StripeGateway().create_refund(
+        payment.intent_id, amount_minor=amount_minor, metadata={}, **asking()
+    )

@@ -1,0 +1,285 @@
+"""What is written down of a payment: before the bank hears of it, and when it has answered."""
+
+from uuid import UUID
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from events.models import OutboxEvent
+from payments import services
+from payments.models import Payment
+from payments.services import Charge
+from payments.states import SOURCES, PaymentStatus
+from payments.stripe_gateway import API_VERSION
+from sagas.identifiers import new_id
+from tests.payments.attempts import PRICE, intended
+
+pytestmark = pytest.mark.django_db
+
+RECORD = {
+    PaymentStatus.AUTHORIZED: services.record_authorizations,
+    PaymentStatus.CAPTURED: services.record_captures,
+}
+
+
+def payment_at(status: PaymentStatus, intent_id: str = "pi_1") -> Payment:
+    payment = intended()
+    Payment.objects.filter(pk=payment.pk).update(status=status, intent_id=intent_id)
+    payment.refresh_from_db()
+    return payment
+
+
+def closing(payment: Payment, status: str, decline_code: str = "") -> dict[UUID, dict[str, object]]:
+    """What ``close`` answers about one payment."""
+    ended = {"payment_id": str(payment.pk), "status": status, "decline_code": decline_code}
+    return {payment.order_id: {"payments": [ended]}}
+
+
+def facts() -> list[tuple[str, UUID, UUID, object]]:
+    found = OutboxEvent.objects.order_by("id")
+    return list(found.values_list("name", "key", "correlation_id", "payload"))
+
+
+def test_what_the_bank_will_be_asked_for_is_written_down_first() -> None:
+    payment = intended("pm_card_amex", 4200)
+
+    assert (payment.status, payment.amount_minor, payment.currency) == ("intended", 4200, "eur")
+    assert (payment.intent_id, payment.closed_at) == (None, None)
+    assert payment.api_version == API_VERSION
+    assert payment.params == {
+        "amount": 4200,
+        "currency": "eur",
+        "payment_method": "pm_card_amex",
+        "allowed_payment_method_types": ["card"],
+        "capture_method": "manual",
+        "metadata": {
+            "installation_id": "tests",
+            "order_id": str(payment.order_id),
+            "payment_id": str(payment.pk),
+        },
+    }
+    assert facts() == []
+
+
+def test_writing_it_down_again_keeps_the_first() -> None:
+    payment = intended()
+
+    services.intend([charge(payment.order_id, amount_minor=1)])
+
+    assert Payment.objects.get() == payment
+    assert Payment.objects.get().amount_minor == PRICE
+
+
+def test_an_order_may_be_paid_for_anew_once_its_payment_is_closed() -> None:
+    first = intended()
+    services.begin_closing([first.order_id])
+
+    services.intend([charge(first.order_id)])
+
+    assert Payment.objects.filter(order_id=first.order_id).count() == 2
+
+
+def test_every_attempt_at_an_operation_has_the_same_key() -> None:
+    payment = intended()
+
+    keys = {payment.idempotency_key(name) for name in ("create", "confirm", "create")}
+    payment.key_generation = 2
+
+    assert keys == {f"{payment.pk}-create-1", f"{payment.pk}-confirm-1"}
+    assert payment.idempotency_key("create") == f"{payment.pk}-create-2"
+
+
+def test_an_authorization_is_recorded_and_told() -> None:
+    payment = payment_at(PaymentStatus.INTENDED)
+
+    services.record_authorizations([payment.order_id])
+
+    told = {
+        "payment_id": str(payment.pk),
+        "intent_id": "pi_1",
+        "amount_minor": PRICE,
+        "currency": "eur",
+    }
+    payment.refresh_from_db()
+    assert payment.status == "authorized"
+    assert payment.authorized_at is not None
+    assert payment.captured_at is None
+    assert facts() == [("payment.authorized", payment.order_id, payment.correlation_id, told)]
+
+
+def test_a_capture_is_recorded_and_told() -> None:
+    payment = payment_at(PaymentStatus.AUTHORIZED)
+
+    services.record_captures([payment.order_id])
+
+    payment.refresh_from_db()
+    assert payment.status == "captured"
+    assert payment.captured_at is not None
+    assert [name for name, *_ in facts()] == ["payment.captured"]
+
+
+def test_the_payments_of_several_orders_are_recorded_together() -> None:
+    first, second = (payment_at(PaymentStatus.INTENDED, f"pi_{number}") for number in (1, 2))
+    other = payment_at(PaymentStatus.INTENDED, "pi_3")
+
+    services.record_authorizations([first.order_id, second.order_id])
+
+    assert {key for _, key, _, _ in facts()} == {first.order_id, second.order_id}
+    assert Payment.objects.get(pk=other.pk).status == "intended"
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (source, target)
+        for target in RECORD
+        for source in PaymentStatus
+        if source not in SOURCES[target]
+    ],
+)
+def test_what_does_not_follow_is_not_recorded(source: PaymentStatus, target: PaymentStatus) -> None:
+    payment = payment_at(source)
+
+    with pytest.raises(RuntimeError, match=f"0 of 1 payments could become {target}"):
+        RECORD[target]([payment.order_id])
+
+    assert Payment.objects.get().status == source
+    assert facts() == []
+
+
+def test_one_payment_that_cannot_move_is_seen_among_several() -> None:
+    first = payment_at(PaymentStatus.INTENDED, "pi_1")
+    second = payment_at(PaymentStatus.CAPTURED, "pi_2")
+
+    with pytest.raises(RuntimeError, match="1 of 2 payments"), transaction.atomic():
+        services.record_authorizations([first.order_id, second.order_id])
+
+    assert set(Payment.objects.values_list("status", flat=True)) == {"intended", "captured"}
+    assert facts() == []
+
+
+def test_the_door_is_shut_once() -> None:
+    payment = payment_at(PaymentStatus.INTENDED)
+    services.begin_closing([payment.order_id])
+    shut_at = Payment.objects.get().closed_at
+
+    services.begin_closing([payment.order_id])
+
+    assert shut_at is not None
+    assert Payment.objects.get().closed_at == shut_at
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (source, target)
+        for target in (PaymentStatus.VOIDED, PaymentStatus.REFUNDED)
+        for source in SOURCES[target]
+    ],
+)
+def test_how_a_payment_ended_is_recorded_and_told(
+    source: PaymentStatus, target: PaymentStatus
+) -> None:
+    payment = payment_at(source)
+    services.begin_closing([payment.order_id])
+
+    services.record_closings(closing(payment, target))
+
+    [(name, key, _, payload)] = facts()
+    assert Payment.objects.get().status == target
+    assert (name, key) == (f"payment.{target}", payment.order_id)
+    expected = {
+        "payment_id": str(payment.pk),
+        "intent_id": "pi_1",
+        "amount_minor": PRICE,
+        "currency": "eur",
+    }
+    if target == PaymentStatus.VOIDED:
+        expected["decline_code"] = ""
+    assert payload == expected
+
+
+def test_why_a_payment_was_declined_is_kept_and_told() -> None:
+    payment = payment_at(PaymentStatus.INTENDED)
+
+    services.record_closings(closing(payment, "voided", "insufficient_funds"))
+
+    [(_, _, _, payload)] = facts()
+    assert Payment.objects.get().decline_code == "insufficient_funds"
+    assert isinstance(payload, dict)
+    assert payload["decline_code"] == "insufficient_funds"
+
+
+def test_an_end_that_is_recorded_already_is_not_told_again() -> None:
+    payment = payment_at(PaymentStatus.CAPTURED)
+    services.record_closings(closing(payment, "refunded"))
+
+    services.record_closings(closing(payment, "refunded"))
+
+    assert [name for name, *_ in facts()] == ["payment.refunded"]
+
+
+def test_payments_that_ended_differently_are_recorded_together() -> None:
+    declined, held, taken = (
+        payment_at(PaymentStatus.INTENDED, "pi_1"),
+        payment_at(PaymentStatus.AUTHORIZED, "pi_2"),
+        payment_at(PaymentStatus.CAPTURED, "pi_3"),
+    )
+
+    services.record_closings(
+        {
+            **closing(declined, "voided", "expired_card"),
+            **closing(held, "voided"),
+            **closing(taken, "refunded"),
+        }
+    )
+
+    assert dict(Payment.objects.values_list("pk", "status")) == {
+        declined.pk: "voided",
+        held.pk: "voided",
+        taken.pk: "refunded",
+    }
+    assert dict(Payment.objects.values_list("pk", "decline_code")) == {
+        declined.pk: "expired_card",
+        held.pk: "",
+        taken.pk: "",
+    }
+    assert {(name, key) for name, key, _, _ in facts()} == {
+        ("payment.voided", declined.order_id),
+        ("payment.voided", held.order_id),
+        ("payment.refunded", taken.order_id),
+    }
+
+
+@pytest.mark.parametrize("gone", [PaymentStatus.VOIDED, PaymentStatus.REFUNDED])
+def test_money_that_was_let_go_is_not_given_back_as_well(gone: PaymentStatus) -> None:
+    payment = payment_at(gone)
+    other = next(each for each in (PaymentStatus.VOIDED, PaymentStatus.REFUNDED) if each != gone)
+
+    with pytest.raises(RuntimeError, match=f"0 of 1 payments could become {other}"):
+        services.record_closings(closing(payment, other))
+
+    assert facts() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ({"amount_minor": 0}, "payments_amount_is_positive"),
+        ({"status": "lost"}, "payments_status_known"),
+        ({"intent_id": "pi_1"}, "payments_payment_intent_id"),
+        ({"order_id": new_id()}, "payments_one_open_payment_per_order"),
+    ],
+)
+def test_the_database_keeps_what_the_code_might_forget(
+    changes: dict[str, object], constraint: str
+) -> None:
+    intended()
+    intended()
+
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        Payment.objects.update(**changes)
+
+
+def charge(order_id: UUID, amount_minor: int = PRICE) -> Charge:
+    return Charge(order_id, new_id(), amount_minor, "eur", "pm_card_visa")
