@@ -333,7 +333,7 @@ def test_a_capture_takes_what_is_held(bank: SandboxServer) -> None:
     assert account_of(bank, payment.order_id) == TAKEN
 
 
-@pytest.mark.parametrize("fault", (*UNKNOWN, "error_after"))
+@pytest.mark.parametrize("fault", [*UNKNOWN, "error_after"])
 def test_what_became_of_a_capture_is_found_out_by_the_next_attempt(
     bank: SandboxServer, fault: str
 ) -> None:

@@ -190,7 +190,7 @@ def test_what_became_of_a_cancel_is_found_out_by_the_next_attempt(
     assert account_of(bank, payment.order_id) == LET_GO
 
 
-@pytest.mark.parametrize("fault", (*UNKNOWN, "error_after"))
+@pytest.mark.parametrize("fault", [*UNKNOWN, "error_after"])
 def test_what_became_of_a_refund_is_found_out_by_the_next_attempt(
     bank: SandboxServer, fault: str
 ) -> None:

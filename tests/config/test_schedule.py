@@ -1,0 +1,143 @@
+"""The schedule in the database: what the table in ``config.beat`` says, unless operations differ."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from config.beat import SCHEDULE, Entry
+from config.management.commands import synchronise_schedule as command
+
+pytestmark = pytest.mark.django_db
+
+HOURLY = Entry("books: count", "books.count", timedelta(hours=1), "Somebody has to.")
+OFTEN = Entry("dust: wipe", "dust.wipe", timedelta(seconds=1), "It gathers.")
+
+
+def synchronise() -> list[str]:
+    """Run the command, and return what it told, line by line."""
+    out = StringIO()
+    call_command("synchronise_schedule", stdout=out)
+    return out.getvalue().splitlines()
+
+
+def follow(monkeypatch: pytest.MonkeyPatch, schedule: Sequence[Entry]) -> list[str]:
+    """What a deploy with another table does."""
+    monkeypatch.setattr(command, "SCHEDULE", tuple(schedule))
+    return synchronise()
+
+
+def rows() -> list[dict[str, object]]:
+    """Everything that beat goes by, without the time of the last look."""
+    return [
+        {name: value for name, value in row.items() if name != "date_changed"}
+        for row in PeriodicTask.objects.order_by("pk").values()
+    ]
+
+
+def test_the_table_is_written_into_an_empty_database() -> None:
+    told = synchronise()
+
+    assert told == [f"added: {entry.name}" for entry in SCHEDULE]
+    found = PeriodicTask.objects.order_by("pk")
+    assert [
+        (each.name, each.task, each.interval.schedule.run_every, each.description, each.enabled)
+        for each in found
+    ] == [
+        (entry.name, entry.task, entry.every, f"Holdfast: {entry.why}", True) for entry in SCHEDULE
+    ]
+
+
+def test_every_entry_is_an_interval_without_arguments_that_runs_for_ever() -> None:
+    synchronise()
+
+    for each in PeriodicTask.objects.all():
+        assert (each.args, each.kwargs, each.one_off, each.start_time, each.expires) == (
+            "[]",
+            "{}",
+            False,
+            None,
+            None,
+        )
+        assert (each.crontab, each.solar, each.clocked) == (None, None, None)
+
+
+@pytest.mark.parametrize(("entry", "seconds"), [(HOURLY, 3599), (OFTEN, 1)])
+def test_a_tick_that_nobody_took_is_gone_when_the_next_one_comes(
+    monkeypatch: pytest.MonkeyPatch, entry: Entry, seconds: int
+) -> None:
+    follow(monkeypatch, [entry])
+
+    assert PeriodicTask.objects.get().expire_seconds == seconds
+
+
+def test_writing_it_again_changes_nothing() -> None:
+    synchronise()
+    before = rows()
+
+    told = synchronise()
+
+    assert told == [f"kept: {entry.name}" for entry in SCHEDULE]
+    assert rows() == before
+
+
+def test_what_operations_switched_off_stays_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    follow(monkeypatch, [HOURLY, OFTEN])
+    PeriodicTask.objects.filter(name=HOURLY.name).update(enabled=False)
+
+    follow(monkeypatch, [HOURLY, OFTEN])
+
+    assert dict(PeriodicTask.objects.values_list("name", "enabled")) == {
+        HOURLY.name: False,
+        OFTEN.name: True,
+    }
+
+
+def test_a_period_that_operations_changed_stays_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    follow(monkeypatch, [HOURLY])
+    daily = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.DAYS)
+    PeriodicTask.objects.update(interval=daily, expire_seconds=60, queue="sweeps")
+
+    follow(monkeypatch, [HOURLY])
+
+    found = PeriodicTask.objects.get()
+    assert (found.interval, found.expire_seconds, found.queue) == (daily, 60, "sweeps")
+
+
+def test_a_task_that_was_renamed_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    follow(monkeypatch, [HOURLY])
+
+    follow(monkeypatch, [Entry(HOURLY.name, "books.audit", HOURLY.every, "It is the law.")])
+
+    found = PeriodicTask.objects.get()
+    assert (found.task, found.description) == ("books.audit", "Holdfast: It is the law.")
+
+
+def test_what_has_left_the_table_leaves_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    follow(monkeypatch, [HOURLY, OFTEN])
+
+    told = follow(monkeypatch, [OFTEN])
+
+    assert told == [f"kept: {OFTEN.name}", f"removed: {HOURLY.name}"]
+    assert PeriodicTask.objects.get().name == OFTEN.name
+
+
+def test_what_operations_added_themselves_is_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    follow(monkeypatch, [HOURLY])
+    theirs = PeriodicTask.objects.create(
+        name="theirs", task="theirs.do", interval=IntervalSchedule.objects.get()
+    )
+
+    told = follow(monkeypatch, [])
+
+    assert told == [f"removed: {HOURLY.name}"]
+    assert PeriodicTask.objects.get() == theirs
+
+
+def test_two_entries_with_one_period_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    follow(monkeypatch, [HOURLY, Entry("tea: brew", "tea.brew", HOURLY.every, "Thirst.")])
+
+    assert IntervalSchedule.objects.get().every == 3600

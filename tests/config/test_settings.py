@@ -1,0 +1,148 @@
+"""The settings: loud when something is missing, and as the reasons beside them say."""
+
+import runpy
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery.backends.base import DisabledBackend
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from redis import Redis
+
+from config.celery import app
+from orders.saga import CHECKOUT
+from sagas.definition import Remote
+from sagas.dispatch import publish
+from sagas.identifiers import new_id
+from sagas.phase import LEASE_MARGIN
+from sagas.registry import all_sagas
+from sagas.tasks import LONGEST_COUNTDOWN
+from tests.architecture.source_files import ROOT
+
+REQUIRED = ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY", "INSTALLATION_ID"]
+
+
+def read_settings() -> dict[str, Any]:
+    """Read them as a new process would."""
+    return runpy.run_path(str(ROOT / "config" / "settings.py"))
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_what_cannot_be_guessed_has_to_be_given(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delenv(name)
+
+    with pytest.raises(ImproperlyConfigured, match=name):
+        read_settings()
+
+
+@pytest.mark.parametrize("name", ["STRIPE_CALLS_PER_SECOND", "STRIPE_FALLBACK_CALLS_PER_SECOND"])
+def test_a_rate_is_a_number(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "many")
+
+    with pytest.raises(ValueError, match="many"):
+        read_settings()
+
+
+def test_what_is_not_given_is_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DEBUG", "ALLOWED_HOSTS", "STRIPE_API_BASE", "STRIPE_CALLS_PER_SECOND"):
+        monkeypatch.delenv(name, raising=False)
+
+    found = read_settings()
+
+    assert found["DEBUG"] is False
+    assert found["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1"]
+    assert found["STRIPE_API_BASE"] == ""
+    assert found["STRIPE_CALLS_PER_SECOND"] == 80
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    {
+        "task_acks_late": True,
+        "task_acks_on_failure": True,
+        "task_acks_on_timeout": True,
+        "task_reject_on_worker_lost": False,
+        "task_ignore_result": True,
+        "result_backend": None,
+        "task_store_errors_even_if_ignored": False,
+        "task_create_missing_queues": False,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": True,
+        "worker_hijack_root_logger": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "beat_scheduler": "django_celery_beat.schedulers:DatabaseScheduler",
+        "timezone": "UTC",
+        "enable_utc": True,
+    }.items(),
+)
+def test_celery_takes_the_settings_over(name: str, value: object) -> None:
+    assert app.conf[name] == value
+
+
+def test_no_result_is_kept_anywhere() -> None:
+    assert isinstance(app.backend, DisabledBackend)
+
+
+@pytest.mark.destructive
+def test_messages_find_their_queues_also_after_redis_was_flushed() -> None:
+    redis = Redis.from_url(settings.REDIS_URL)
+    prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
+    publish(new_id(), CHECKOUT.links)
+    redis.flushall()
+
+    publish(new_id(), CHECKOUT.links)
+
+    assert redis.llen(f"{prefix}checkout") == 1
+    redis.flushall()
+    redis.close()
+
+
+def test_a_message_at_work_is_not_handed_out_again() -> None:
+    visible_again = timedelta(
+        seconds=settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+    )
+    longest_task = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
+
+    assert longest_task + LONGEST_COUNTDOWN < visible_again
+    assert settings.CELERY_TASK_SOFT_TIME_LIMIT < settings.CELERY_TASK_TIME_LIMIT
+    assert {
+        settings.CELERY_VISIBILITY_TIMEOUT,
+        settings.CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS["visibility_timeout"],
+    } == {visible_again.total_seconds()}
+
+
+def test_a_lease_outlives_what_it_covers_and_not_the_task() -> None:
+    calls = [
+        work.deadline
+        for saga in all_sagas()
+        for step in saga.steps
+        for work in (step.action, step.undo)
+        if isinstance(work, Remote)
+    ]
+
+    assert calls
+    assert timedelta() < LEASE_MARGIN
+    assert max(calls) + LEASE_MARGIN < timedelta(seconds=settings.CELERY_TASK_SOFT_TIME_LIMIT)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("statement_timeout", "10s"),
+        ("lock_timeout", "3s"),
+        ("idle_in_transaction_session_timeout", "15s"),
+        ("TimeZone", "UTC"),
+        ("default_transaction_isolation", "read committed"),
+    ],
+)
+def test_the_database_ends_what_hangs(name: str, value: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SHOW {name}")
+
+        assert cursor.fetchone() == (value,)

@@ -1,0 +1,58 @@
+"""What every worker process does around its tasks, and how it logs."""
+
+import json
+import logging
+from contextlib import closing
+
+import pytest
+from celery.signals import task_prerun
+from django.db import connection
+
+from config.logging import JSONFormatter
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_a_restart_has_cut_fails_no_task() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        ours = cursor.fetchone()
+    with closing(connection.copy()) as another, another.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 10000)", ours)
+
+    task_prerun.send(sender=None)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        assert cursor.fetchone() != ours
+
+
+def test_a_log_entry_is_one_line_of_json() -> None:
+    record = logging.LogRecord(
+        "sagas.runner", logging.WARNING, "runner.py", 1, "lease.%s", ("lost",), None
+    )
+    record.run_id = "42\n43"
+
+    line = JSONFormatter().format(record)
+
+    told = json.loads(line)
+    assert "\n" not in line
+    assert (told["event"], told["level"], told["logger"]) == (
+        "lease.lost",
+        "warning",
+        "sagas.runner",
+    )
+    assert told["run_id"] == "42\n43"
+    assert told["timestamp"].endswith("Z")
+
+
+def test_an_error_is_logged_with_where_it_came_from() -> None:
+    with pytest.raises(ValueError, match="XL") as caught:
+        int("XL")
+    record = logging.LogRecord(
+        "orders", logging.ERROR, "x.py", 1, "broken", None, (caught.type, caught.value, caught.tb)
+    )
+
+    told = json.loads(JSONFormatter().format(record))
+
+    assert "ValueError: invalid literal for int() with base 10: 'XL'" in told["exception"]
+    assert "test_workers.py" in told["exception"]
