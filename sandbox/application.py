@@ -38,6 +38,8 @@ def settings_for(
     if "STRIPE_API_KEY" not in given:
         settings["STRIPE_API_KEY"] = secrets.stripe_key
         settings["STRIPE_API_BASE"] = f"http://{LOOPBACK}:{ports[STRIPE]}"
+        # This bank is ours alone, and sets no limit.
+        settings["STRIPE_CALLS_PER_SECOND"] = caller.get("STRIPE_CALLS_PER_SECOND", "0")
     return settings
 
 
@@ -51,7 +53,7 @@ def process_environment(
         **settings_for(directory, ports, caller),
         "PATH": path_with_python(os.environ),
         "PYTHONUNBUFFERED": "1",  # a log line is there when its process is killed
-        "PORT": str(ports["web"]),
+        "GUNICORN_CMD_ARGS": f"--bind={LOOPBACK}:{ports['web']}",
         "FLOWER_PORT": str(ports["flower"]),
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{directory.secrets().flower_password}",
     }
