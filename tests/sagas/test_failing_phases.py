@@ -4,11 +4,11 @@ import pytest
 from django.db import DatabaseError
 
 from sagas.models import RunStatus
-from sagas.phase import ATTENTION_AFTER, Phase
+from sagas.phase import ATTENTION_AFTER, HANDOVER, Phase
 from sagas.verdicts import Arrival, ComeBack
 from tests.message_queue import Message, MessageQueue
 from tests.sagas.passing_time import resume
-from tests.sagas.toys import Bug, Refused, Toys, everything, facts, journal, start, start_many
+from tests.sagas.toys import Bug, Busy, Refused, Toys, everything, facts, journal, start, start_many
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -231,6 +231,24 @@ def test_an_undo_that_raises_behind_another_does_not_cost_its_answer(
     assert run.status == RunStatus.COMPENSATED
     assert toys.calls == [("send", 1), ("undo send", 1)]
     assert facts(run).count("undo pack") == 1
+
+
+def test_an_undo_that_was_not_reached_does_not_wait_for_the_back_off_of_another(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", Refused("no"))
+    toys.answers("undo send", Busy())
+    toys.raises("undo pack", DatabaseError("deadlock detected"))
+
+    with pytest.raises(DatabaseError):
+        messages.deliver_all()
+
+    run.refresh_from_db()
+    backing_off = run.records.get(step="send", direction="back")
+    assert backing_off.outcome == "transient"
+    assert backing_off.ended_at is not None
+    assert run.wake_at == backing_off.ended_at + HANDOVER
 
 
 def test_the_message_of_a_failed_run_is_to_come_back(toys: Toys, messages: MessageQueue) -> None:

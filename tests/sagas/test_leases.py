@@ -240,15 +240,16 @@ def test_an_answer_after_the_run_was_taken_back_is_only_noted(
     assert run.records.get(step="send", direction="forward").output == {"number": "late"}
 
 
+@pytest.mark.parametrize("settle_only", [True, False], ids=["alone", "with what follows"])
 def test_an_answer_that_is_settled_already_is_not_settled_again(
-    toys: Toys, messages: MessageQueue
+    toys: Toys, messages: MessageQueue, *, settle_only: bool
 ) -> None:
     saga = toys.parcel()
     run = start(saga)
     (claim,) = Phase(saga, saga.links[0], [Arrival(run.pk)]).perform()
     assert isinstance(claim, Claim)
     answer = Arrival(run.pk, Reply(claim, Outcome.DONE, {"number": "RR 123"}))
-    Phase(saga, saga.links[0], [answer]).perform()
+    Phase(saga, saga.links[0], [answer], settle_only=settle_only).perform()
     before = everything(run)
 
     verdicts = Phase(saga, saga.links[0], [answer]).perform()
@@ -321,6 +322,32 @@ def test_a_checkpoint_after_a_takeover_writes_nothing_and_ends_the_worker(
 
     assert verdict == Stop()
     assert after_the_other == [everything(run)]
+    assert "stamp" not in facts(run)
+
+
+def test_a_checkpoint_while_another_worker_asks_writes_nothing(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.parcel()
+    run = start(saga)
+
+    def be_overtaken(first: Attempt) -> Output:
+        def while_the_second_asks(second: Attempt) -> Output:
+            with pytest.raises(LeaseLost):
+                first.checkpoint(lambda: write_fact(first))
+            return {}
+
+        toys.answers("send", while_the_second_asks)
+        let_time_pass(run)
+        messages.deliver(Message(run.pk, saga.links))
+        return {}
+
+    toys.answers("send", be_overtaken)
+    messages.deliver(messages.take())
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert toys.calls == [("send", 1), ("send", 2)]
     assert "stamp" not in facts(run)
 
 

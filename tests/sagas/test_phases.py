@@ -238,20 +238,21 @@ def test_of_two_messages_for_one_run_in_one_group_only_one_claims(
     assert journal(run) == [("pack", "forward", 1, "done"), ("send", "forward", 1, "started")]
 
 
-def test_a_message_in_the_group_of_the_answer_changes_nothing(
+def test_a_message_in_the_group_of_the_answer_has_nothing_to_do(
     toys: Toys, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = toys.saga(toys.remote("send"), toys.remote("insure"))
     run = start(saga)
     (claim,) = Phase(saga, saga.links[0], arrivals([run])).perform()
     assert isinstance(claim, Claim)
 
-    phase = Phase(saga, saga.links[0], [Arrival(run.pk), Arrival(run.pk, done(claim))])
-    phase.perform()
+    both = [Arrival(run.pk), Arrival(run.pk, done(claim))]
+    nothing, next_claim = Phase(saga, saga.links[0], both).perform()
 
-    run.refresh_from_db()
-    assert run.status == RunStatus.COMPLETED
-    assert journal(run)[1:] == [("send", "forward", 1, "done"), ("file", "forward", 1, "done")]
+    assert nothing == Stop()
+    assert isinstance(next_claim, Claim)
+    assert next_claim.step.name == "insure"
+    assert journal(run) == [("send", "forward", 1, "done"), ("insure", "forward", 1, "started")]
 
 
 # -- what the database itself refuses

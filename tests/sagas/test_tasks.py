@@ -32,7 +32,7 @@ def parcel(toys: Toys) -> Iterator[Saga]:
         app.tasks.unregister(link.name)
 
 
-def receive(task_name: str, run: SagaRun) -> list[str] | None:
+def receive(task_name: str, run: SagaRun) -> object:
     """Run a task as a worker does, and return what is left of its chain."""
     task = app.tasks[task_name]
     task.push_request(
@@ -45,7 +45,7 @@ def receive(task_name: str, run: SagaRun) -> list[str] | None:
     )
     try:
         task.run(str(run.pk))
-        rest: list[str] | None = task.request.chain
+        rest: object = task.request.chain
     finally:
         task.pop_request()
     return rest

@@ -122,9 +122,12 @@ def test_a_refusal_that_meets_a_wish_is_the_reason(toys: Toys, messages: Message
     run = start(toys.parcel())
     toys.answers("send", AskedDuringTheCall(run, Refused("no_such_street")))
 
+    messages.deliver(messages.take())
+    sent = [each.links for each in messages.waiting]
     messages.deliver_all()
 
     run.refresh_from_db()
+    assert sent == [toys.last_saga.links, (toys.last_saga.way_back,)]
     assert (run.status, run.reason) == (RunStatus.COMPENSATED, "no_such_street")
     assert facts(run).count("turn back") == 1
 
@@ -214,6 +217,7 @@ def test_a_run_asked_during_its_back_off_turns_back_at_once(
     messages.deliver_all()
 
     became = ask(run)
+    assert SagaRun.objects.get().not_before is None
     messages.deliver_all()
 
     run.refresh_from_db()
