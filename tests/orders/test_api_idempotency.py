@@ -117,6 +117,21 @@ def test_a_key_of_an_order_is_not_for_its_cancellation(
     assert messages.waiting == []
 
 
+def test_a_key_of_one_cancellation_is_not_for_that_of_another_order(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    first, second = (storefront.order(MUG).order_id for _ in range(2))
+    storefront.cancel(first, key="once")
+    messages.drop_all()
+    before = everything()
+
+    answer = storefront.cancel(second, key="once")
+
+    assert answer.is_problem(422, "idempotency-key-reused")
+    assert everything() == before
+    assert messages.waiting == []
+
+
 def test_a_key_belongs_to_its_customer(storefront: Storefront, stranger: Storefront) -> None:
     mine = storefront.order(MUG, key="once")
 
