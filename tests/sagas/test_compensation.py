@@ -5,7 +5,7 @@ import pytest
 from sagas.definition import Refusal
 from sagas.models import Direction, RunStatus, SagaRun
 from sagas.phase import ATTENTION_AFTER, HINT_LEAD
-from sagas.services import request_turn_back
+from sagas.services import request_turn_back, retry_now
 from sagas.verdicts import ComeBack, Stop
 from tests.message_queue import Message, MessageQueue
 from tests.sagas.passing_time import resume
@@ -192,6 +192,17 @@ def test_a_message_while_every_undo_backs_off_changes_nothing(
 
     assert verdict == Stop()
     assert everything(run) == before
+
+
+def test_retry_now_forgets_the_back_off_of_every_undo(toys: Toys, messages: MessageQueue) -> None:
+    run = two_undos_backing_off(toys, messages)
+
+    assert retry_now(run.pk)
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPENSATED
+    assert toys.calls[-2:] == [("undo insure", 2), ("undo send", 2)]
 
 
 def way_back_of(toys: Toys, run: SagaRun) -> Message:

@@ -1,8 +1,7 @@
 """Runs that wait at the same moment share a transaction; one alone waits for nobody."""
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import pytest
 from django.db import connection
@@ -14,7 +13,7 @@ from sagas.runner import Runner
 from sagas.verdicts import Stop, Verdict
 from tests.message_queue import MessageQueue
 from tests.sagas.toys import Bug, Toys, journal, start_many
-from tests.sagas.waiting import wait_until
+from tests.sagas.waiting import in_thread, wait_until
 
 MANY = 8
 
@@ -49,24 +48,18 @@ def rounds() -> Rounds:
     return Rounds()
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(MANY) as pool:
-        yield pool
-
-
 def group_of(rounds: Rounds, limit: int = 50) -> GroupCommit[int, str]:
     return GroupCommit(rounds.together, rounds.alone, limit)
 
 
 def submit_behind_the_first(
-    group: GroupCommit[int, str], rounds: Rounds, items: list[int], pool: ThreadPoolExecutor
+    group: GroupCommit[int, str], rounds: Rounds, items: list[int]
 ) -> list[Future[str]]:
     """Have the first item held in round one, and all others wait in this order."""
     rounds.gates[1] = threading.Event()
     submitted = []
     for item in items:
-        submitted.append(pool.submit(group.submit, item))
+        submitted.append(in_thread(group.submit, item))
         wait_until(lambda: len(rounds.carried) + len(group._waiting) == len(submitted))
     return submitted
 
@@ -80,10 +73,8 @@ def test_one_alone_waits_for_nobody(rounds: Rounds) -> None:
     assert rounds.carried == [[1], [2]]
 
 
-def test_those_who_come_meanwhile_share_the_next_round(
-    rounds: Rounds, pool: ThreadPoolExecutor
-) -> None:
-    submitted = submit_behind_the_first(group_of(rounds), rounds, [1, 2, 3, 4, 5], pool)
+def test_those_who_come_meanwhile_share_the_next_round(rounds: Rounds) -> None:
+    submitted = submit_behind_the_first(group_of(rounds), rounds, [1, 2, 3, 4, 5])
 
     rounds.gates[1].set()
 
@@ -100,10 +91,10 @@ def test_those_who_come_meanwhile_share_the_next_round(
     ],
 )
 def test_a_round_takes_no_more_than_its_limit(
-    rounds: Rounds, pool: ThreadPoolExecutor, limit: int, carried: list[list[int]]
+    rounds: Rounds, limit: int, carried: list[list[int]]
 ) -> None:
     group = group_of(rounds, limit)
-    submitted = submit_behind_the_first(group, rounds, [1, 2, 3, 4, 5, 6], pool)
+    submitted = submit_behind_the_first(group, rounds, [1, 2, 3, 4, 5, 6])
 
     rounds.gates[1].set()
 
@@ -111,11 +102,9 @@ def test_a_round_takes_no_more_than_its_limit(
     assert rounds.carried == carried
 
 
-def test_a_leader_hands_over_and_does_not_wait_for_those_behind(
-    rounds: Rounds, pool: ThreadPoolExecutor
-) -> None:
+def test_a_leader_hands_over_and_does_not_wait_for_those_behind(rounds: Rounds) -> None:
     rounds.gates[2] = threading.Event()
-    first, *others = submit_behind_the_first(group_of(rounds), rounds, [1, 2, 3], pool)
+    first, *others = submit_behind_the_first(group_of(rounds), rounds, [1, 2, 3])
 
     rounds.gates[1].set()
 
@@ -126,8 +115,8 @@ def test_a_leader_hands_over_and_does_not_wait_for_those_behind(
     assert [each.result(10) for each in others] == ["2 is done", "3 is done"]
 
 
-def test_a_bad_item_spoils_nobody_elses(rounds: Rounds, pool: ThreadPoolExecutor) -> None:
-    submitted = submit_behind_the_first(group_of(rounds), rounds, [1, 2, 13, 4], pool)
+def test_a_bad_item_spoils_nobody_elses(rounds: Rounds) -> None:
+    submitted = submit_behind_the_first(group_of(rounds), rounds, [1, 2, 13, 4])
 
     rounds.gates[1].set()
 
@@ -175,13 +164,11 @@ def carry_and_hang_up(runner: Runner, run: SagaRun) -> Verdict:
         connection.close()
 
 
-def carry_all_at_once(
-    gate: Gate, runner: Runner, runs: list[SagaRun], pool: ThreadPoolExecutor
-) -> list[Verdict]:
+def carry_all_at_once(gate: Gate, runner: Runner, runs: list[SagaRun]) -> list[Verdict]:
     """Have the first run's transaction stay open until all the others wait."""
-    carried = [pool.submit(carry_and_hang_up, runner, runs[0])]
+    carried = [in_thread(carry_and_hang_up, runner, runs[0])]
     assert gate.entered.wait(10)
-    carried += [pool.submit(carry_and_hang_up, runner, each) for each in runs[1:]]
+    carried += [in_thread(carry_and_hang_up, runner, each) for each in runs[1:]]
     wait_until(lambda: len(runner._phases._waiting) == len(runs) - 1)
     gate.opened.set()
     return [each.result(10) for each in carried]
@@ -198,14 +185,14 @@ def transactions_behind_the_journal() -> int:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("limit", "transactions"), [(50, 2), (1, MANY)], ids=["shared", "control"])
 def test_runs_that_wait_share_a_transaction(
-    toys: Toys, messages: MessageQueue, pool: ThreadPoolExecutor, limit: int, transactions: int
+    toys: Toys, messages: MessageQueue, limit: int, transactions: int
 ) -> None:
     gate = Gate(toys)
     runs = start_many(gate.saga, MANY)
     runner = Runner(gate.saga, gate.saga.links[0])
     runner._phases = GroupCommit(runner._together, runner._alone, limit)
 
-    verdicts = carry_all_at_once(gate, runner, runs, pool)
+    verdicts = carry_all_at_once(gate, runner, runs)
 
     assert verdicts == [Stop()] * MANY
     assert SagaRun.objects.filter(status=RunStatus.COMPLETED).count() == MANY
@@ -214,14 +201,12 @@ def test_runs_that_wait_share_a_transaction(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_run_that_raises_spoils_nobody_elses(
-    toys: Toys, messages: MessageQueue, pool: ThreadPoolExecutor
-) -> None:
+def test_a_run_that_raises_spoils_nobody_elses(toys: Toys, messages: MessageQueue) -> None:
     gate = Gate(toys)
     runs = start_many(gate.saga, 5)
     gate.disliked = runs[2].subject_id
 
-    carry_all_at_once(gate, Runner(gate.saga, gate.saga.links[0]), runs, pool)
+    carry_all_at_once(gate, Runner(gate.saga, gate.saga.links[0]), runs)
 
     assert [journal(each, "outcome", "detail") for each in runs] == [
         [("done", "")],
@@ -234,13 +219,13 @@ def test_a_run_that_raises_spoils_nobody_elses(
 
 @pytest.mark.django_db(transaction=True)
 def test_messages_for_one_run_that_wait_together_carry_it_once(
-    toys: Toys, messages: MessageQueue, pool: ThreadPoolExecutor
+    toys: Toys, messages: MessageQueue
 ) -> None:
     gate = Gate(toys)
     first, doubled = start_many(gate.saga, 2)
 
     verdicts = carry_all_at_once(
-        gate, Runner(gate.saga, gate.saga.links[0]), [first, doubled, doubled, first], pool
+        gate, Runner(gate.saga, gate.saga.links[0]), [first, doubled, doubled, first]
     )
 
     assert verdicts == [Stop()] * 4
