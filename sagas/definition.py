@@ -45,8 +45,9 @@ class RetryPolicy:
 
     def delay(self, tries: int) -> timedelta:
         """How long to wait after ``tries`` tries (1 or more)."""
-        doublings = min(tries - 1, 30)
-        whole: timedelta = min(self.first * 2**doublings, self.longest)
+        factor = 2 ** min(tries - 1, 62)
+        # Compared as a ratio: the product may be more than a timedelta holds.
+        whole = self.longest if factor > self.longest / self.first else self.first * factor
         return whole / 2 + whole / 2 * random.random()  # noqa: S311 - jitter is not a secret
 
     def is_spent(self, tries: int) -> bool:

@@ -59,6 +59,10 @@ class GroupCommit(Generic[Item, Result]):
             del self._waiting[: self._limit]
         try:
             self._carry_out(group)
+        except BaseException as error:
+            for ticket in group:
+                ticket.error = error
+            raise
         finally:
             self._hand_over()
             for ticket in group:

@@ -46,6 +46,7 @@ RUN_FIELDS: Final = (
     "redispatches",
     "reason",
     "reason_detail",
+    "actor",
     "needs_attention",
     "attention_reason",
     "ended_at",
@@ -105,11 +106,7 @@ class Phase:
             arrivals.setdefault(each.run_id, []).append(each.reply)
         rows = (
             SagaRun.objects.select_for_update(no_key=True)
-            .filter(
-                pk__in=list(arrivals),
-                saga=self.saga.name,
-                version=self.saga.version,
-            )
+            .filter(pk__in=list(arrivals), saga=self.saga.name, version=self.saga.version)
             .annotate(db_now=Now())
             .order_by("pk")
         )
@@ -229,15 +226,16 @@ class Phase:
             return
         for each in self.standings:
             if each.is_free and each.run.turn_back_requested_at and not self._has_turned(each):
-                self._turn_back(each, Refusal(each.run.reason, each.run.reason_detail))
+                asked = Refusal(each.run.reason, each.run.reason_detail)
+                self._turn_back(each, asked, actor=each.run.actor)
 
-    def _turn_back(self, standing: Standing, refusal: Refusal) -> None:
+    def _turn_back(self, standing: Standing, refusal: Refusal, *, actor: str = "") -> None:
         run = standing.run
         if not self.saga.can_turn_back_at(standing.step or self.saga.steps[-1]):
             raise DefinitionError(f"{run} refused {refusal.code} where it cannot turn back")
         standing.go_to(None)
         run.status = RunStatus.COMPENSATING
-        run.reason, run.reason_detail = refusal.code, refusal.detail
+        run.reason, run.reason_detail, run.actor = refusal.code, refusal.detail, actor
         self.turned.append(standing)
 
     def _has_turned(self, standing: Standing) -> bool:
