@@ -1,9 +1,11 @@
 """Every setting, read once from the environment, and loud when it is missing or makes no sense."""
 
+import re
 from datetime import timedelta
 
 import django_stubs_ext
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 # Lets Django's classes carry their type parameters at run time too.
@@ -100,8 +102,8 @@ DATABASES["default"] |= {
 REDIS_URL = env.str("REDIS_URL")
 
 CELERY_BROKER_URL = REDIS_URL
-# Queues by name on the anonymous exchange: with a topic exchange, a flushed Redis would drop
-# messages without an error until the bindings are declared again.
+# Queues by name, to which Celery publishes on the anonymous exchange: with a topic exchange, a
+# flushed Redis would drop messages without an error until the bindings are declared again.
 CELERY_TASK_QUEUES = [
     Queue("checkout"),  # reserve, authorize, confirm: what a customer waits for
     Queue("settlement"),  # capture: nobody waits
@@ -179,12 +181,16 @@ STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
 STRIPE_CALLS_PER_SECOND = env.int("STRIPE_CALLS_PER_SECOND", default=80)
 # For each process, while Redis cannot count for all of them.
 STRIPE_FALLBACK_CALLS_PER_SECOND = env.int("STRIPE_FALLBACK_CALLS_PER_SECOND", default=5)
+if STRIPE_CALLS_PER_SECOND < 0 or STRIPE_FALLBACK_CALLS_PER_SECOND < 1:
+    raise ImproperlyConfigured("STRIPE_…CALLS_PER_SECOND: not below 0, and the fallback not 0")
 # Marks what is ours at the bank: reconciliation touches nothing else.
 INSTALLATION_ID = env.str("INSTALLATION_ID")
 
 # --- The storefront API --------------------------------------------------------------------------
 
 CURRENCY = env.str("CURRENCY", default="eur")
+if not re.fullmatch(r"[a-z]{3}", CURRENCY):
+    raise ImproperlyConfigured("CURRENCY is a code of three lower-case letters")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["orders.api.authentication.BearerAuthentication"],

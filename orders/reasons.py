@@ -3,12 +3,16 @@
 from typing import Final
 
 from orders.models import Order
+from orders.states import OrderStatus
 
 _WORDS: Final = {
     "out_of_stock": "Not enough of {detail} is left.",
     "cancelled_by_customer": "You cancelled this order.",
-    "cancelled_by_staff": "The shop cancelled this order.",
-    "authorize_payment_unanswered": "Your bank did not answer. You have not been charged.",
+}
+
+_UNANSWERED: Final = {
+    OrderStatus.CANCELLING: "Your bank did not answer. Whatever it set aside is being released.",
+    OrderStatus.CANCELLED: "Your bank did not answer. You have not been charged.",
 }
 
 _DECLINES: Final = {
@@ -25,7 +29,7 @@ _DECLINES: Final = {
 
 
 def words(order: Order) -> str:
-    """Return the sentence, or an empty string for an order that is not cancelled.
+    """Return the sentence, or an empty string for an order that nobody cancels.
 
     What banks say about lost or stolen cards is not passed on, as Stripe advises.
     """
@@ -33,6 +37,8 @@ def words(order: Order) -> str:
         return _DECLINES.get(order.reason_detail, "Your card was declined.")
     if not order.reason:
         return ""
+    if order.reason == "authorize_payment_unanswered":
+        return _UNANSWERED[OrderStatus(order.status)]
     return _WORDS.get(order.reason, "This order could not be completed.").format(
         detail=order.reason_detail
     )

@@ -2,34 +2,46 @@
 
 A run of CHECKOUT goes down its steps. Each step is a function in ``orders/steps.py`` with its
 compensation right below it, and is either *local* (our database: its effect and its journal row
-commit together) or *remote* (the bank: claim, call, settle, in two transactions with no
-transaction open during the call).
+commit together) or *remote* (the bank: the attempt is committed first, then the call is made with
+no transaction open, then its answer is committed).
 
-====================  ======  ==========  =====================================================
-step                  kind    undone by   what turns the run back
-====================  ======  ==========  =====================================================
-``reserve_stock``     local   release     a line cannot be served whole
-``authorize_payment`` remote  void        the card is refused; or about a minute of no answer
-``confirm_order``     local   withdraw    nothing: from here the order is *confirmed*
-``capture_payment``   remote  refund      the authorization is gone; no answer is waited out
-====================  ======  ==========  =====================================================
+=====================  ======  ========================  =========================================
+step                   kind    undone by                 what turns the run back here
+=====================  ======  ========================  =========================================
+``reserve_stock``      local   ``release_stock``         a line cannot be served whole
+``authorize_payment``  remote  ``void_authorization``    the card is refused; 8 tries had no answer
+``confirm_order``      local   ``withdraw_confirmation`` nothing; the order is now *confirmed*
+``capture_payment``    remote  ``refund_payment``        the authorization has expired at the bank
+=====================  ======  ========================  =========================================
 
-A customer's cancel turns the run back too, before its next step and whatever it is doing now.
-On the way back every step that may have left something behind is undone, last one first, each
-with retries of its own and never given up. The order is *cancelling* until the last undo is
-done, and only then *cancelled*.
+**On the way back** everything that may have left something behind is undone, beginning with the
+last step. Each undo has retries of its own and is never given up; one that must wait lets the
+next go on. The order is *cancelling* until the last undo is done, and only then *cancelled*.
+Voiding and refunding are the same call, ``payments.services.close``: cancel the payment at the
+bank, and where its money has moved already, refund it.
 
-**When Stripe times out** the call's outcome is *unknown*, which is neither yes nor no. The attempt
-is journalled as such and the run sleeps for its back-off. The next attempt does not ask for the
-money again: it retrieves the PaymentIntent by the id that was stored before it was confirmed, and
-goes on from what the bank says happened (``payments/bank_calls.py``). If that fails for a minute
-the run turns back, and ``void_authorization`` cancels the intent at the bank before the order may
-be called cancelled; had the money moved after all, it is refunded. If our worker dies instead,
-the journal shows a started attempt whose lease runs out, and the sweep has another worker do the
-same (``sagas/sweep.py``, ``sagas/runner.py``).
+**When Stripe times out** while authorizing, the attempt is journalled as *unknown*, which is
+neither yes nor no, and the run waits for its back-off. The next attempt looks first. If the
+PaymentIntent's id is stored (it is, before anything is confirmed), it retrieves that intent: if
+the bank has acted, its answer counts; if not, the same id is confirmed again under the same key.
+If the create itself got no answer, it is repeated under its key; an unconfirmed intent charges
+nobody. After 8 tries (half a minute to two minutes) the run turns back, and the intent is
+cancelled at the bank before the order may be called cancelled. All this is in
+``payments/bank_calls.py``.
 
-CANCELLATION is for an order whose CHECKOUT run has ended: nothing in it can be refused, and every
-step is repeated until it is done.
+**When our worker dies** in the call, the journal shows a started attempt whose lease runs out
+after ten seconds. The sweep (``sagas/sweep.py``) queues the run, another worker notes the attempt
+as *lost* and makes the next one, which looks first in the same way (``sagas/phase.py``).
+
+**When the customer cancels** the wish is written on the run. The run turns back before its next
+step; a call that is being made is not interrupted, but settled first.
+
+**An error that no step declares** (a wrong key, another sum than we asked for, a bug) is no
+answer: the run stays where it is, is tried again at growing intervals, and after some tries is
+flagged ``needs_attention``. It can still be cancelled.
+
+CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only give back, and so are
+repeated until they are done: there is nothing that the bank or a shelf could refuse.
 """
 
 from orders.steps import (

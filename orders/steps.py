@@ -30,12 +30,13 @@ CHECKOUT_QUEUE: Final = "checkout"
 SETTLEMENT_QUEUE: Final = "settlement"
 
 NOT_ACTED: Final = (BankBusy, DeadlinePassed)
-"""The bank did nothing: ask again."""
+"""Not done yet: ask again."""
 
 WHILE_THE_CUSTOMER_WAITS: Final = RetryPolicy(
     first=timedelta(milliseconds=500), longest=timedelta(seconds=20), attempts=8
 )
-"""About a minute of trying; then the order is turned back rather than left in the air."""
+"""Half a minute of trying where errors come at once, two where every call times out; then the
+order is turned back rather than left in the air."""
 
 UNTIL_IT_IS_DONE: Final = RetryPolicy(first=timedelta(seconds=1), longest=timedelta(minutes=5))
 """For what has to succeed: captures and undos. Flagged for a person after some tries."""
@@ -101,7 +102,7 @@ def record_closing(orders: Batch) -> None:
 def authorize_payment(attempt: Attempt) -> Output:
     """Have the customer's bank set the money aside, without taking it yet.
 
-    After a timeout nothing is assumed: the next attempt asks the bank what became of this one.
+    After a timeout nothing is assumed: the next attempt looks what became of this one.
     """
     return payments.services.authorize(attempt.subject_id, attempt)
 

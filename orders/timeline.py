@@ -7,7 +7,7 @@ from typing import Any
 
 from events.services import facts_about
 from orders.models import Order
-from sagas.services import attempts_for
+from sagas.services import attempts_for, wishes_to_turn_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,10 @@ def timeline(order: Order) -> list[dict[str, Any]]:
 
 
 def _moves(order: Order) -> Iterator[Entry]:
-    yield Entry(order.created_at, "order", "placed", f"{order.total_minor} {order.currency}")
+    total = f"{order.total_minor} {order.currency} in minor units"
+    yield Entry(order.created_at, "order", "placed", total)
+    for wish in wishes_to_turn_back(order.pk):
+        yield Entry(wish.at, "order", "cancel asked for", f"asked by {wish.actor}")
     for each in order.transitions.all():
         by = f", asked by {each.actor}" if each.actor else ""
         yield Entry(each.at, "order", each.target, f"{each.cause}{by}")
@@ -47,8 +50,12 @@ def _moves(order: Order) -> Iterator[Entry]:
 
 def _attempts(order: Order) -> Iterator[Entry]:
     for attempt in attempts_for(order.pk):
+        if attempt.ended_at != attempt.started_at:  # a call, which takes its time
+            yield Entry(attempt.started_at, "step", f"{attempt.name}: started")
+        if attempt.ended_at is None:
+            continue
         yield Entry(
-            attempt.ended_at or attempt.started_at,
+            attempt.ended_at,
             "step",
             f"{attempt.name}: {attempt.outcome}",
             detail=f"attempt {attempt.number}" if attempt.number > 1 else "",

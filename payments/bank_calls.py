@@ -25,7 +25,6 @@ from payments.errors import (
     PaymentRefused,
     RefundFailed,
     RefundPending,
-    RefundRefused,
     UnexpectedState,
 )
 from payments.models import Payment, Refund
@@ -194,37 +193,37 @@ def _refund(payment: Payment, intent: Intent, attempt: Attempt, deadline: Deadli
     """Give everything back that was taken; return only once it has arrived.
 
     Our refund's id is in the metadata of the bank's: one whose answer got lost is found again.
+    What somebody gave back at the bank's own desk counts too.
     """
-    refund = attempt.checkpoint(partial(_intend_refund, payment, intent.received_minor))
-    all_refunds = gateway.list_refunds(intent.id, deadline=deadline)
-    ours = (each for each in all_refunds if each.metadata.get("refund_id") == str(refund.pk))
-    found = next(ours, None)
-    if found is None:
-        try:
-            found = _ask(
-                payment,
-                "refund",
-                lambda key: gateway.create_refund(
-                    intent.id,
-                    amount_minor=refund.amount_minor,
-                    metadata={"refund_id": str(refund.pk), **_ownership(payment)},
-                    key=key,
-                    api_version=payment.api_version,
-                    deadline=deadline,
-                ),
-            )
-        except RefundRefused:
-            if (
-                _sum_returned(gateway.list_refunds(intent.id, deadline=deadline))
-                < intent.received_minor
-            ):
-                raise
-            return  # Somebody has given it all back already, at the bank's own desk.
-    attempt.checkpoint(partial(_note_refund, refund, found))
-    if found.status in (RefundStatus.FAILED, RefundStatus.CANCELED):
-        raise RefundFailed(f"{found.id} {found.status}: {found.failure_reason}")
-    if found.status != RefundStatus.SUCCEEDED:
-        raise RefundPending(f"{found.id} is {found.status}")
+    known = gateway.list_refunds(intent.id, deadline=deadline)
+    missing = intent.received_minor - _sum_returned(known)
+    refund = payment.refunds.first()
+    ours = next((each for each in known if refund and _is_ours(each, refund)), None)
+    if ours is None:
+        if missing <= 0:
+            return
+        refund = refund or attempt.checkpoint(partial(_intend_refund, payment, missing))
+        ours = _ask(payment, "refund", partial(_create_refund, payment, refund, intent, deadline))
+    attempt.checkpoint(partial(_note_refund, payment, ours))
+    if missing <= 0:
+        return
+    if ours.status in (RefundStatus.FAILED, RefundStatus.CANCELED):
+        raise RefundFailed(f"{ours.id} {ours.status}: {ours.failure_reason}")
+    if ours.status != RefundStatus.SUCCEEDED:
+        raise RefundPending(f"{ours.id} is {ours.status}")
+
+
+def _create_refund(
+    payment: Payment, refund: Refund, intent: Intent, deadline: Deadline, key: str
+) -> BankRefund:
+    return gateway.create_refund(
+        intent.id,
+        amount_minor=refund.amount_minor,
+        metadata={"refund_id": str(refund.pk), **_ownership(payment)},
+        key=key,
+        api_version=payment.api_version,
+        deadline=deadline,
+    )
 
 
 def _intend_refund(payment: Payment, amount_minor: int) -> Refund:
@@ -234,8 +233,12 @@ def _intend_refund(payment: Payment, amount_minor: int) -> Refund:
     return refund
 
 
-def _note_refund(refund: Refund, found: BankRefund) -> None:
-    Refund.objects.filter(pk=refund.pk).update(status=found.status, bank_refund_id=found.id)
+def _is_ours(found: BankRefund, refund: Refund) -> bool:
+    return found.metadata.get("refund_id") == str(refund.pk)
+
+
+def _note_refund(payment: Payment, found: BankRefund) -> None:
+    payment.refunds.update(status=found.status, bank_refund_id=found.id)
 
 
 def _sum_returned(refunds: list[BankRefund]) -> int:

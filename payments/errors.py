@@ -20,7 +20,7 @@ class PaymentRefused(PaymentError):
 
 
 class BankBusy(PaymentError):
-    """The bank did not act on the request: asked too fast, or a twin of it is in flight."""
+    """Not done yet: asked too fast, a twin of the request is in flight, or the bank still works on it."""
 
 
 class OutcomeUnknown(PaymentError):

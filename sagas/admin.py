@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -54,6 +55,7 @@ class SagaRunAdmin(ReadOnly, admin.ModelAdmin[SagaRun]):
         "tries",
         "wake_at",
         "needs_attention",
+        "attention_reason",
     )
     list_filter = ("needs_attention", "status", "saga", "step")
     search_fields = ("=id", "=subject_id")
@@ -62,7 +64,12 @@ class SagaRunAdmin(ReadOnly, admin.ModelAdmin[SagaRun]):
     inlines = (StepRecordInline,)
     actions = ("retry_now",)
 
-    @admin.action(description="Retry now", permissions=["view"])
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change runs may have one retried; nobody edits one."""
+        user = request.user
+        return isinstance(user, User) and user.has_perm("sagas.change_sagarun")
+
+    @admin.action(description="Retry now", permissions=["retry"])
     def retry_now(self, request: HttpRequest, runs: QuerySet[SagaRun]) -> None:
         queued = sum(retry_now(run.pk) for run in runs)
         self.message_user(request, f"{queued} runs queued.", messages.SUCCESS)

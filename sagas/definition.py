@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from sagas.errors import DefinitionError
+from sagas.errors import DefinitionError, UnknownStep
 
 T = TypeVar("T")
 Output = dict[str, Any]
@@ -138,8 +138,9 @@ class Local:
 class Remote:
     """A call to another system. Its exceptions are sorted by type, and only here.
 
-    ``refused_by``: the answer is no. ``transient``: it did not act, ask again. ``unknown``: it
-    may have acted; the next attempt finds out. Every other exception is a bug, and surfaces.
+    ``refused_by``: the answer is no. ``transient``: it is not done yet, ask again. ``unknown``: it
+    may have acted; the next attempt finds out. Every other exception is a bug or a matter for a
+    person, and surfaces.
     """
 
     call: Call
@@ -260,11 +261,11 @@ class Saga:
         return all(each.undo is not None for each in upto)
 
     def step(self, name: str) -> Step:
-        """Return the step with this name. Raises KeyError when there is none."""
+        """Return the step with this name. Raises UnknownStep when there is none."""
         for each in self.steps:
             if each.name == name:
                 return each
-        raise KeyError(name)
+        raise UnknownStep(self.name, name)
 
     def after(self, step: Step) -> Step | None:
         """Return the step behind ``step``, or None when it is the last."""
@@ -297,10 +298,10 @@ class Saga:
 
     def links_from(self, step_name: str) -> tuple[Link, ...]:
         """Return what remains of the way forward for a run that stands at ``step_name``."""
-        at = next(
-            i for i, link in enumerate(self.links) if step_name in {s.name for s in link.steps}
-        )
-        return self.links[at:]
+        for position, link in enumerate(self.links):
+            if step_name in {each.name for each in link.steps}:
+                return self.links[position:]
+        raise UnknownStep(self.name, step_name)
 
     def _task_name(self, *parts: str) -> str:
         return f"{self.name}.v{self.version}.{'-'.join(parts)}"

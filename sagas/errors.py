@@ -8,7 +8,10 @@ class SagaError(Exception):
 
 
 class DefinitionError(SagaError):
-    """A saga that could not be undone or could not be finished; it does not import."""
+    """A saga that could not be undone or could not be finished.
+
+    Most do not import; a local step that refuses where it must not shows only when it runs.
+    """
 
 
 class UnknownSaga(SagaError):
@@ -16,6 +19,13 @@ class UnknownSaga(SagaError):
 
     def __init__(self, name: str, version: int) -> None:
         super().__init__(f"saga {name} version {version} is not registered")
+
+
+class UnknownStep(SagaError):
+    """The definition has no step of this name (any more)."""
+
+    def __init__(self, saga: str, step: str) -> None:
+        super().__init__(f"saga {saga} has no step {step}")
 
 
 class LeaseLost(SagaError):

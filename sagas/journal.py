@@ -1,9 +1,51 @@
-"""What the journal's rows mean: which undos are still owed."""
+"""The journal: the only writer of attempts, and what their rows mean."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from sagas.definition import Remote, Saga, Step
-from sagas.models import Direction, Outcome, StepRecord
+from sagas.models import Direction, Outcome, SagaRun, StepRecord
+from sagas.row_sets import update_rows
+from sagas.verdicts import Reply
+
+RUN_FIELDS: Final = (
+    "status",
+    "step",
+    "attempts",
+    "tries",
+    "fence",
+    "leased_until",
+    "not_before",
+    "wake_at",
+    "redispatches",
+    "reason",
+    "reason_detail",
+    "needs_attention",
+    "attention_reason",
+    "ended_at",
+)
+SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
+
+
+def write(
+    *, started: Sequence[StepRecord], settled: Sequence[StepRecord], runs: Sequence[SagaRun]
+) -> None:
+    """Write what a phase has decided, in its transaction and under its locks."""
+    StepRecord.objects.bulk_create(started)
+    update_rows(settled, SETTLED_FIELDS)
+    update_rows(runs, RUN_FIELDS)
+
+
+def note_late(reply: Reply) -> None:
+    """Keep what a fenced-off worker heard, without acting on it.
+
+    An attempt that is settled is left as it is: its worker may only have missed the news that its
+    own commit succeeded.
+    """
+    told = f"answered too late: {reply.outcome} {reply.error} {reply.detail}".strip()
+    StepRecord.objects.filter(pk=reply.claim.record.pk, outcome=Outcome.LOST).update(
+        output=reply.output, detail=told
+    )
 
 
 def owed_undos(saga: Saga, records: Sequence[StepRecord]) -> dict[Step, StepRecord | None]:

@@ -28,14 +28,17 @@ class Outcome(models.TextChoices):
     STARTED = "started"  # asked for; the answer is not known yet
     DONE = "done"  # answered yes
     REFUSED = "refused"  # answered no
-    TRANSIENT = "transient"  # not carried out; to be asked again
+    TRANSIENT = "transient"  # not done yet; to be asked again
     UNKNOWN = "unknown"  # may have been carried out; to be found out
     LOST = "lost"  # its worker was not heard of again before the lease ran out
-    FAILED = "failed"  # a bug: an error that the step does not declare
+    FAILED = "failed"  # an error that the step does not declare: a bug, or a matter for a person
 
 
 class SagaRun(models.Model):
-    """One saga on its way for one subject. Only ``sagas.runner`` and ``sagas.services`` write it.
+    """One saga on its way for one subject.
+
+    ``sagas.phase`` carries it, through ``sagas.journal``; ``sagas.services`` starts it and writes down what people wish of it;
+    ``sagas.sweep`` counts how often it was queued again. Nothing else writes it.
 
     Whoever holds an unexpired lease is the run's only writer; ``fence`` grows with each try, so
     a worker that slept past its lease finds another number and writes nothing.
@@ -49,7 +52,10 @@ class SagaRun(models.Model):
     status = models.CharField(max_length=16, choices=RunStatus, default=RunStatus.RUNNING)
     # The first unfinished step of a running saga; empty on the way back and at the end.
     step = models.CharField(max_length=64, blank=True)
-    # Tries at that step since it was reached or an operator said "retry now".
+    # Attempts at that step so far.
+    attempts = models.PositiveIntegerField(default=0)
+    # Those that count against the step's patience: not the failed ones, and none from before an
+    # operator said "retry now".
     tries = models.PositiveIntegerField(default=0)
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
@@ -110,8 +116,8 @@ class SagaRun(models.Model):
 class StepRecord(models.Model):
     """One attempt at one step, or at its compensation. Rows are never deleted.
 
-    Only ``sagas.runner`` writes them: the row is inserted when the attempt starts, and settled
-    once, by the holder of its fence.
+    Only ``sagas.journal`` writes them, for a phase: a row is inserted when the attempt starts and settled once,
+    by the holder of its fence or, as lost, by whoever takes the run over.
     """
 
     id = models.BigAutoField(primary_key=True)

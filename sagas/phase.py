@@ -1,6 +1,6 @@
 """One transaction's work on a set of runs: settle what was answered, act, claim what comes next.
 
-This is the only writer of the journal. Everything that a phase decides commits at once: effects,
+Everything that a phase decides commits at once: effects,
 journal rows, the state of the runs, their facts, and the claim on the next remote step.
 """
 
@@ -11,17 +11,17 @@ from typing import Final
 from django.db import transaction
 from django.db.models.functions import Now
 
+from sagas import journal
 from sagas.definition import Batch, Link, Local, Refusal, Remote, RetryPolicy, Saga, Step
 from sagas.dispatch import dispatch
 from sagas.errors import DefinitionError
-from sagas.journal import owed_undos
 from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepRecord
-from sagas.row_sets import update_rows
 from sagas.standing import Standing
 from sagas.verdicts import Arrival, Claim, ComeBack, GoOn, Reply, Stop, Verdict
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
-"""What a lease has beyond its call's deadline, for the settling transaction."""
+"""What a lease has beyond its call's deadline, for the settling transaction. Where waiting for
+locks eats it up, the fence still keeps a worker that comes too late from writing."""
 
 HANDOVER: Final = timedelta(seconds=5)
 """How long a queued message may take before the sweep sends another."""
@@ -30,28 +30,10 @@ HINT_LEAD: Final = timedelta(seconds=2)
 """How far a retry's own message is ahead of the sweep, which would only double it."""
 
 ATTENTION_AFTER: Final = 8
-"""Tries at one step after which a person is asked to look: two minutes of the usual back-off."""
+"""Attempts at one step after which a person is asked to look: a minute or two of back-off."""
 
 LOCAL_RETRY: Final = RetryPolicy()
 """How patiently a local step is tried again after it raised."""
-
-RUN_FIELDS: Final = (
-    "status",
-    "step",
-    "tries",
-    "fence",
-    "leased_until",
-    "not_before",
-    "wake_at",
-    "redispatches",
-    "reason",
-    "reason_detail",
-    "actor",
-    "needs_attention",
-    "attention_reason",
-    "ended_at",
-)
-SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
 
 
 class Phase:
@@ -75,7 +57,7 @@ class Phase:
         self.arrivals = arrivals
         self.settle_only = settle_only
         self.failure = failure
-        self.at: Step | None = None  # what was being done when it failed
+        self.working_on: Step | None = None  # still set when it raises
         self.direction = Direction.BACK if link.is_way_back else Direction.FORWARD
         self.now: datetime
         self.standings: list[Standing] = []
@@ -93,8 +75,14 @@ class Phase:
                 self._turn_back_where_asked()
                 for step in self.link.steps:
                     self._work(step)
-            self._close()
-            self._write()
+            self._end_and_schedule()
+            journal.write(
+                started=self.started,
+                settled=self.settled,
+                runs=[each.run for each in self.standings if each.has_changed],
+            )
+            for reply in self.late:
+                journal.note_late(reply)
         return [self._hand_out(each) for each in self.arrivals]
 
     # -- taking up ---------------------------------------------------------------------------
@@ -113,9 +101,9 @@ class Phase:
         for run in rows:
             self.now = run.db_now
             self.standings.append(self._stand(run, arrivals[run.pk]))
-        self._give_up_lost_attempts()
         if self.link.is_way_back:
             self._load_owed_undos()
+        self._give_up_lost_attempts()
 
     def _stand(self, run: SagaRun, replies: list[Reply | None]) -> Standing:
         """See whether one of those who came for ``run`` may write it."""
@@ -128,36 +116,48 @@ class Phase:
         going = RunStatus.COMPENSATING if self.link.is_way_back else RunStatus.RUNNING
         leased = run.leased_until is not None and run.leased_until > self.now
         comes_fresh = None in replies and not leased
-        standing.is_free = run.status == going and (standing.reply is not None or comes_fresh)
+        standing.is_ours = run.status == going and (standing.reply is not None or comes_fresh)
         return standing
 
     def _give_up_lost_attempts(self) -> None:
-        lost = [
-            each
+        """Settle what was claimed by workers that were not heard of again.
+
+        The first loss is made good at once; a second one looks like a step that kills its workers,
+        and waits for its back-off.
+        """
+        lost = {
+            each.run.pk: each
             for each in self.standings
-            if each.is_free and each.reply is None and each.run.leased_until is not None
-        ]
-        if lost:
-            StepRecord.objects.filter(
-                run__in=[each.run for each in lost], outcome=Outcome.STARTED
-            ).update(outcome=Outcome.LOST, ended_at=self.now)
-        for each in lost:
-            each.run.leased_until = None
-            each.has_changed = True
+            if each.is_ours and each.reply is None and each.run.leased_until is not None
+        }
+        if not lost:
+            return
+        for record in StepRecord.objects.filter(run__in=list(lost), outcome=Outcome.STARTED):
+            record.outcome, record.ended_at = Outcome.LOST, self.now
+            self.settled.append(record)
+            step, standing = self.saga.step(record.step), lost[record.run_id]
+            if self.link.is_way_back:
+                standing.owed[step] = record
+            work = self.link.work(step)
+            if record.attempt > 1 and isinstance(work, Remote):
+                self._back_off(standing, step, record, work.retry)
+        for standing in lost.values():
+            standing.run.leased_until = None
+            standing.has_changed = True
 
     def _load_owed_undos(self) -> None:
-        free = {each.run.pk: each for each in self.standings if each.is_free}
+        free = {each.run.pk: each for each in self.standings if each.is_ours}
         records: dict[object, list[StepRecord]] = {pk: [] for pk in free}
         for record in StepRecord.objects.filter(run__in=list(free)).order_by("pk"):
             records[record.run_id].append(record)
         for pk, standing in free.items():
-            standing.owed = owed_undos(self.saga, records[pk])
+            standing.owed = journal.owed_undos(self.saga, records[pk])
 
     # -- settling ----------------------------------------------------------------------------
 
     def _settle(self) -> None:
         """Write down what the calls answered, and what follows from it for each run."""
-        answered = [each for each in self.standings if each.reply is not None and each.is_free]
+        answered = [each for each in self.standings if each.reply is not None and each.is_ours]
         for step in self.link.steps:
             done = []
             for standing in answered:
@@ -200,15 +200,18 @@ class Phase:
     def _unanswered(self, standing: Standing, reply: Reply, record: StepRecord) -> None:
         """No yes and no no: ask again later, or turn back when patience is spent."""
         claim, retry = reply.claim, reply.claim.work.retry
-        gave_up = reply.outcome != Outcome.FAILED and retry.is_spent(claim.number)
+        gave_up = reply.outcome != Outcome.FAILED and retry.is_spent(standing.run.tries)
         if gave_up and not self.link.is_way_back:
             self._turn_back(standing, Refusal(f"{claim.step.name}_unanswered", reply.error))
             return
+        if reply.outcome == Outcome.FAILED:
+            standing.forgive_try()
         self._back_off(standing, claim.step, record, retry)
 
     def _back_off(
         self, standing: Standing, step: Step, record: StepRecord, retry: RetryPolicy
     ) -> None:
+        standing.has_changed = True
         not_before = self.now + retry.delay(record.attempt)
         if self.link.is_way_back:
             record.not_before = not_before
@@ -225,17 +228,17 @@ class Phase:
         if self.link.is_way_back:
             return
         for each in self.standings:
-            if each.is_free and each.run.turn_back_requested_at and not self._has_turned(each):
-                asked = Refusal(each.run.reason, each.run.reason_detail)
-                self._turn_back(each, asked, actor=each.run.actor)
+            if each.is_ours and each.run.turn_back_requested_at and not self._has_turned(each):
+                self._turn_back(each, Refusal(each.run.reason, each.run.reason_detail))
 
-    def _turn_back(self, standing: Standing, refusal: Refusal, *, actor: str = "") -> None:
+    def _turn_back(self, standing: Standing, refusal: Refusal) -> None:
         run = standing.run
         if not self.saga.can_turn_back_at(standing.step or self.saga.steps[-1]):
             raise DefinitionError(f"{run} refused {refusal.code} where it cannot turn back")
         standing.go_to(None)
         run.status = RunStatus.COMPENSATING
-        run.reason, run.reason_detail, run.actor = refusal.code, refusal.detail, actor
+        if run.turn_back_requested_at is None:  # else the wish came first, and is the reason
+            run.reason, run.reason_detail = refusal.code, refusal.detail
         self.turned.append(standing)
 
     def _has_turned(self, standing: Standing) -> bool:
@@ -247,7 +250,7 @@ class Phase:
         group = [each for each in self.standings if self._is_due(each, step)]
         if not group:
             return
-        self.at = step
+        self.working_on = step
         work = self.link.work(step)
         if self.failure is not None and self.failure[0] is step:
             self._journal_failure(group, step, self.failure[1])
@@ -255,10 +258,10 @@ class Phase:
             self._act(group, step, work)
         else:
             self._claim(group, step, work)
-        self.at = None
+        self.working_on = None
 
     def _is_due(self, standing: Standing, step: Step) -> bool:
-        if not standing.is_free or standing.claim is not None or self._has_turned(standing):
+        if not standing.is_ours or standing.claim is not None or self._has_turned(standing):
             return False
         if self.link.is_way_back:
             last = standing.owed.get(step)
@@ -286,7 +289,7 @@ class Phase:
                 self._turn_back(standing, refusal)
 
     def _claim(self, group: list[Standing], step: Step, work: Remote) -> None:
-        for standing in [each for each in group if self._is_spent(each, work)]:
+        for standing in [each for each in group if self._was_lost_too_often(each, work)]:
             self._turn_back(standing, Refusal(f"{step.name}_unanswered", Outcome.LOST))
             group.remove(standing)
         work.intend(Batch([each.member() for each in group]))
@@ -299,11 +302,9 @@ class Phase:
             )
             standing.has_changed = True
 
-    def _is_spent(self, standing: Standing, work: Remote) -> bool:
+    def _was_lost_too_often(self, standing: Standing, work: Remote) -> bool:
         """Whether attempts that were never answered have used up the step's patience."""
-        if self.link.is_way_back or standing.run.needs_attention:
-            return False
-        return work.retry.is_spent(standing.run.tries)
+        return not self.link.is_way_back and work.retry.is_spent(standing.run.tries)
 
     def _journal_failure(self, group: list[Standing], step: Step, error: Exception) -> None:
         work = self.link.work(step)
@@ -312,8 +313,8 @@ class Phase:
             record = self._new_record(standing, step, Outcome.FAILED)
             record.error, record.detail = type(error).__name__, str(error)
             record.ended_at = self.now
+            standing.forgive_try()
             self._back_off(standing, step, record, retry)
-            standing.has_changed = True
 
     def _new_record(self, standing: Standing, step: Step, outcome: Outcome) -> StepRecord:
         standing.run.fence += 1
@@ -322,7 +323,8 @@ class Phase:
             attempt = last.attempt + 1 if last else 1
         else:
             standing.run.tries += 1
-            attempt = standing.run.tries
+            standing.run.attempts += 1
+            attempt = standing.run.attempts
         record = StepRecord(
             run=standing.run,
             step=step.name,
@@ -337,11 +339,11 @@ class Phase:
 
     # -- closing -----------------------------------------------------------------------------
 
-    def _close(self) -> None:
+    def _end_and_schedule(self) -> None:
         """End what has nothing left, and say for the rest when it wakes."""
         compensated = []
         for standing in self.standings:
-            if not standing.is_free or standing.claim or self._has_turned(standing):
+            if not standing.is_ours or standing.claim or self._has_turned(standing):
                 continue
             if self.link.is_way_back and not standing.owed:
                 self._end(standing, RunStatus.COMPENSATED)
@@ -377,25 +379,6 @@ class Phase:
             return standing.run.not_before
         waits = [each.not_before for each in standing.owed.values() if each and each.not_before]
         return min(waits) if waits and len(waits) == len(standing.owed) else None
-
-    def _write(self) -> None:
-        if self.started:
-            StepRecord.objects.bulk_create(self.started)
-        update_rows(self.settled, SETTLED_FIELDS)
-        for reply in self.late:
-            self._note_late(reply)
-        update_rows([each.run for each in self.standings if each.has_changed], RUN_FIELDS)
-
-    def _note_late(self, reply: Reply) -> None:
-        """Keep what a fenced-off worker heard, without acting on it.
-
-        An attempt that is settled is left as it is: its worker may only have missed the news that
-        its own commit succeeded.
-        """
-        told = f"answered too late: {reply.outcome} {reply.error} {reply.detail}".strip()
-        StepRecord.objects.filter(pk=reply.claim.record.pk, outcome=Outcome.LOST).update(
-            output=reply.output, detail=told
-        )
 
     def _hand_out(self, arrival: Arrival) -> Verdict:
         """Tell one arrival what comes next; its double in the same group has nothing to do."""

@@ -72,16 +72,16 @@ class Runner:
             log.exception("phase.failed", extra={"run_id": str(arrival.run_id)})
             if arrival.reply is not None:
                 self._settle_alone(arrival, error)
-            if phase.at is None:
+            if phase.working_on is None:
                 raise
-            failure = (phase.at, error)
+            failure = (phase.working_on, error)
             journalled = Phase(self.saga, self.link, [Arrival(arrival.run_id)], failure=failure)
             return journalled.perform()[0]
 
     def _settle_alone(self, arrival: Arrival, error: Exception | None = None) -> None:
-        """Write down what the far side said, whatever else went wrong: it is never lost.
+        """Write down what the far side said, whatever else went wrong.
 
-        Where even recording it raises, the attempt counts as failed and keeps the answer; the
+        It is lost only where the database is away too; then the next attempt asks again. Where even recording it raises, the attempt counts as failed and keeps the answer; the
         next attempt asks again and finds the same.
         """
         connection.close_if_unusable_or_obsolete()

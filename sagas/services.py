@@ -1,7 +1,7 @@
-"""What the world may ask of the engine: start a saga, turn one back, look at one again now."""
+"""What the world may ask of the engine: start a saga, turn one back, retry one now; and read both."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum, auto
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from sagas import registry
 from sagas.definition import Refusal, Saga
 from sagas.dispatch import dispatch
-from sagas.errors import UnknownSaga
+from sagas.errors import UnknownSaga, UnknownStep
 from sagas.models import LIVE, Direction, RunStatus, SagaRun, StepRecord
 from sagas.phase import HANDOVER
 
@@ -47,6 +47,24 @@ def attempts_for(subject_id: UUID) -> list[AttemptMade]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """That somebody asked for a run to turn back."""
+
+    at: datetime
+    reason: str
+    actor: str
+
+
+def wishes_to_turn_back(subject_id: UUID) -> list[Wish]:
+    """Return the wishes that were written down for a subject's runs, oldest first."""
+    asked = SagaRun.objects.filter(subject_id=subject_id, turn_back_requested_at__isnull=False)
+    columns = asked.order_by("turn_back_requested_at").values_list(
+        "turn_back_requested_at", "reason", "actor"
+    )
+    return [Wish(at, reason, actor) for at, reason, actor in columns if at is not None]
+
+
 def count_live() -> int:
     """Return how many runs have not ended."""
     return SagaRun.objects.filter(status__in=LIVE).count()
@@ -63,7 +81,7 @@ def _name(record: StepRecord) -> str:
         return record.step
     try:
         return registry.get(record.run.saga, record.run.version).step(record.step).undo_name
-    except (UnknownSaga, KeyError):
+    except (UnknownSaga, UnknownStep):
         return f"undo of {record.step}"
 
 
@@ -116,7 +134,6 @@ def request_turn_back(subject_id: UUID, reason: Refusal, actor: str) -> TurnBack
     saga = registry.get(run.saga, run.version)
     if not saga.can_turn_back_at(saga.step(run.step)):
         return TurnBack.TOO_LATE
-    run.reason, run.reason_detail, run.actor = reason.code, reason.detail, actor
     SagaRun.objects.filter(pk=run.pk).update(
         turn_back_requested_at=Now(),
         reason=reason.code,
@@ -158,5 +175,5 @@ def retry_now(run_id: UUID) -> bool:
 def _soon(run: SagaRun) -> object:
     """When the sweep looks if the message sent now is lost; an unexpired lease is waited for."""
     if run.leased_until is not None:
-        return run.leased_until + timedelta(milliseconds=1)
+        return run.leased_until
     return Now() + HANDOVER

@@ -14,7 +14,7 @@ class Standing:
     run: SagaRun
     step: Step | None  # where a run that goes forward stands; None behind the last step
     reply: Reply | None = None
-    is_free: bool = False  # ours to write: no other worker holds a lease
+    is_ours: bool = False  # we came to carry it this way, and no other worker holds it
     has_changed: bool = False
     owed: dict[Step, StepRecord | None] = field(default_factory=dict)
     claim: Claim | None = None
@@ -29,6 +29,7 @@ class Standing:
         """Progress: whatever was counted against the run is forgiven."""
         self.step = step
         self.run.step = step.name if step else ""
+        self.run.attempts = 0
         self.run.tries = 0
         self.run.not_before = None
         self.made_progress()
@@ -38,6 +39,10 @@ class Standing:
         self.run.needs_attention = False
         self.run.attention_reason = ""
         self.has_changed = True
+
+    def forgive_try(self) -> None:
+        """Not count the last attempt: its error says nothing of the far side's patience or ours."""
+        self.run.tries = max(self.run.tries - 1, 0)
 
     def flag(self, reason: str) -> None:
         self.run.needs_attention = True

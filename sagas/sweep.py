@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from sagas.dispatch import dispatch
-from sagas.errors import UnknownSaga
+from sagas.errors import UnknownSaga, UnknownStep
 from sagas.models import LIVE, SagaRun
 from sagas.row_sets import update_rows
 
@@ -19,7 +19,10 @@ LONGEST_DELAY = timedelta(seconds=60)
 """The delay to the next look doubles up to this, so that a backlog is not flooded with doubles."""
 
 ATTENTION_AFTER = 10
-"""Re-dispatches without progress: some eight minutes in which no worker got anywhere."""
+"""Re-dispatches without progress: some six minutes in which no worker got anywhere."""
+
+MOST_COUNTED = 1000
+"""Where counting re-dispatches ends: a run that nobody can carry is swept for ever."""
 
 
 def sweep(limit: int = 500) -> int:
@@ -37,14 +40,14 @@ def sweep(limit: int = 500) -> int:
             .order_by("wake_at")[:limit]
         )
         for run in runs:
-            run.redispatches += 1
+            run.redispatches = min(run.redispatches + 1, MOST_COUNTED)
             doublings = min(run.redispatches - 1, 10)
             run.wake_at = run.db_now + min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
             if run.redispatches >= ATTENTION_AFTER:
                 _flag(run, f"queued {run.redispatches} times without progress")
             try:
                 dispatch(run)
-            except (UnknownSaga, StopIteration) as error:
+            except (UnknownSaga, UnknownStep) as error:
                 _flag(run, f"this code cannot carry it: {error}")
         update_rows(runs, ["redispatches", "wake_at", "needs_attention", "attention_reason"])
     return len(runs)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from celery import Task
 
 LONGEST_COUNTDOWN = timedelta(minutes=1)
-"""Redis hands a message out twice when its countdown outlasts the visibility timeout (5 min)."""
+"""Redis hands a message out twice when its countdown outlasts the visibility timeout (5 min).
+What waits longer is left to the sweep."""
 
 
 def _declare(saga: Saga, link: Link) -> None:
@@ -26,11 +27,10 @@ def _declare(saga: Saga, link: Link) -> None:
     @shared_task(name=link.name, bind=True, max_retries=None)
     def carry(self: "Task[[str], None]", run_id: str) -> None:
         match runner.carry(UUID(run_id)):
-            case ComeBack(after):
+            case ComeBack(after) if after <= LONGEST_COUNTDOWN:
                 # A hint only: the journal says when, and the sweep keeps to it.
-                countdown = min(after, LONGEST_COUNTDOWN).total_seconds()
-                raise self.retry(countdown=countdown)
-            case Stop():
+                raise self.retry(countdown=after.total_seconds())
+            case ComeBack() | Stop():
                 # The rest of the chain has nothing to do either. (Not Ignore: the task would
                 # look as if it ran for ever.)
                 self.request.chain = None

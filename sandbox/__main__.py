@@ -4,11 +4,12 @@ import argparse
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sandbox.drive.play import Drive
 from sandbox.drive.report import terminal
@@ -22,6 +23,7 @@ from sandbox.statement import check_accounts
 from sandbox.system import StartFailed, SupervisorGone, System, running
 
 INTERRUPTED: Final = 130
+UNUSABLE: Final = 2
 
 
 def tell(line: str) -> None:
@@ -64,28 +66,55 @@ def smoke(caller: Mapping[str, str]) -> int:
     }
     rounded = {name: round(value, 1) for name, value in seconds.items()}
     file.write_text(json.dumps(report.as_json(rounded), indent=2) + "\n")
-    tell(f"{'All as expected' if report.ok else 'NOT as expected'} after {rounded['total']} s.")
+    verdict = "All as expected" if report.ok else "NOT as expected"
+    tell(f"{verdict} after {rounded['total']} s. Details: var/smoke.json")
     return int(not report.ok)
 
 
 def check(caller: Mapping[str, str]) -> int:
-    """Compare orders, payments and stock of the running system with the bank's own list."""
-    published = UP.published
-    if not published.exists():
-        print("Nothing is up. Start it first: make up", file=sys.stderr)
-        return 1
-    facts = json.loads(published.read_text())
+    """Compare orders, payments and stock of the running system with the bank's own ledger."""
+    facts = published()
     ledger = facts["sandbox"]["ledger"]
-    inherited = {name: value for name, value in caller.items() if name not in ADDRESSES}
-    environment = {**inherited, **facts["env"]}
+    environment = environment_of(facts, caller)
+    tell("Letting the orders that are under way come to rest.")
     return check_accounts(environment, ledger and Path(ledger), capture=False).returncode
+
+
+def manage(caller: Mapping[str, str], arguments: Sequence[str]) -> int:
+    """Run one of the application's own commands (manage.py ...) on the running system."""
+    command = [sys.executable, "manage.py", *arguments]
+    environment = environment_of(published(), caller)
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+class NothingIsUp(Exception):
+    """A command needs the system that ``make up`` starts."""
+
+    def __init__(self) -> None:
+        super().__init__("Nothing is up. Start it first: make up")
+
+
+def published() -> dict[str, Any]:
+    """Return what the running system says of itself in var/up.json."""
+    if not UP.published.exists():
+        raise NothingIsUp
+    facts: dict[str, Any] = json.loads(UP.published.read_text())
+    return facts
+
+
+def environment_of(facts: Mapping[str, Any], caller: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which the application's commands work on the running system."""
+    inherited = {name: value for name, value in caller.items() if name not in ADDRESSES}
+    return {**inherited, **facts["env"]}
 
 
 def show_addresses(system: System) -> None:
     facts = json.loads(system.directory.published.read_text())
     tell(f"""
-  Storefront API   {facts["base_url"]}/api/v1/orders
-                   Authorization: Bearer {facts["customer_token"]}
+  For the README's examples:
+  BASE={facts["base_url"]}
+  TOKEN={facts["customer_token"]}
+
   Admin            {facts["admin"]["url"]}   {facts["admin"]["username"]} / {facts["admin"]["password"]}
   Flower           {facts["flower"]["url"]}   {facts["flower"]["username"]} / {facts["flower"]["password"]}
   Bank (sandbox)   {facts["sandbox"]["url"]}
@@ -114,17 +143,26 @@ COMMANDS: Final[dict[str, Callable[[Mapping[str, str]], int]]] = {
 def main() -> int:
     """Run ``python -m sandbox COMMAND``."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
-    parser.add_argument("command", choices=sorted(COMMANDS))
-    command = COMMANDS[parser.parse_args().command]
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, function in COMMANDS.items():
+        commands.add_parser(name, help=function.__doc__)
+    managing = commands.add_parser("manage", help=manage.__doc__)
+    managing.add_argument("arguments", nargs=argparse.REMAINDER)
+    given = parser.parse_args()
     refuse_live_keys(os.environ)
+    if sys.platform != "linux":
+        print("The all-in-one run needs Linux: it ties processes to their owners.", file=sys.stderr)
+        return UNUSABLE
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.default_int_handler)  # all three ways to ask for the end
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` would ignore it
     if OWNER in os.environ:
         die_with_owner(signal.SIGTERM)
     try:
-        return command(os.environ)
-    except (AlreadyRunning, PortTaken, StartFailed, SupervisorGone) as error:
+        if given.command == "manage":
+            return manage(os.environ, given.arguments)
+        return COMMANDS[given.command](os.environ)
+    except (AlreadyRunning, NothingIsUp, PortTaken, StartFailed, SupervisorGone) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

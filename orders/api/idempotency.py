@@ -85,18 +85,9 @@ def once(
     flight after a second. Whatever ``act`` raises undoes the key too.
     """
     key, fingerprint = key_of(request), fingerprint_of(request, body)
-    try:
-        with transaction.atomic():
-            if _take(customer.pk, key, fingerprint, order_id):
-                return Acted(act())
-    except OperationalError as error:
-        if not isinstance(error.__cause__, LockNotAvailable):
-            raise
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            "idempotency-key-in-flight",
-            "The first request with this Idempotency-Key is not done yet. Repeat it shortly.",
-        ) from None
+    with transaction.atomic():
+        if _take(customer.pk, key, fingerprint, order_id):
+            return Acted(act())
     earlier = IdempotencyRecord.objects.get(customer=customer, key=key)
     if bytes(earlier.fingerprint) != fingerprint:
         raise Problem(
@@ -111,5 +102,17 @@ def _take(customer_id: int, key: str, fingerprint: bytes, order_id: UUID) -> boo
     """Store the key; False when it is there already. Waits for a transaction that stores it now."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [IN_FLIGHT_PATIENCE])
-        cursor.execute(_INSERT, [customer_id, key, fingerprint, order_id])
-        return int(cursor.rowcount) == 1
+        try:
+            cursor.execute(_INSERT, [customer_id, key, fingerprint, order_id])
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                "idempotency-key-in-flight",
+                "The first request with this Idempotency-Key is not done yet. Repeat it shortly.",
+            ) from None
+        is_first = int(cursor.rowcount) == 1
+        # What the request itself waits for has nothing to do with the key.
+        cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+        return is_first

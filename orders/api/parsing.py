@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import IO, Annotated, Any, Final, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 from rest_framework.parsers import BaseParser
 
 from orders.api.problems import FieldError, Problem
@@ -91,12 +92,19 @@ def parse_body(kind: type[B], data: Any) -> B:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        errors = [FieldError(_pointer(each["loc"]), each["msg"]) for each in error.errors()]
+        errors = [FieldError(_pointer(each["loc"]), _in_words(each)) for each in error.errors()]
         raise invalid("The body is not what this endpoint takes.", errors) from None
 
 
 def invalid(detail: str, errors: list[FieldError]) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail, errors)
+
+
+def _in_words(error: ErrorDetails) -> str:
+    """What is wrong, without the expressions by which we found out."""
+    if error["type"] == "string_pattern_mismatch":
+        return "Does not have the form that this field takes"
+    return error["msg"]
 
 
 def _pointer(path: tuple[int | str, ...]) -> str:

@@ -73,7 +73,8 @@ class Timeline(APIView):
 class Cancellation(APIView):
     def post(self, request: Request, order_id: UUID) -> Response:
         """Cancel an order, whatever it is at: its money goes back and its stock on the shelf."""
-        body = parse_body(Nothing, request.data or {})
+        # No body at all is an empty form to REST framework.
+        body = parse_body(Nothing, request.data if request.META.get("CONTENT_LENGTH") else {})
         customer, order = _caller(request), _own_order(request, order_id)
         cancel = partial(
             cancel_order,
@@ -83,8 +84,14 @@ class Cancellation(APIView):
         )
         outcome = once(request, customer, body.model_dump(), order.pk, cancel)
         order.refresh_from_db()
-        is_replay = isinstance(outcome, Replayed)
-        return _answer(request, order, _lines(order), (OrderStatus.CANCELLED,), is_replay=is_replay)
+        return _answer(
+            request,
+            order,
+            _lines(order),
+            (OrderStatus.CANCELLED,),
+            settled_as=HTTPStatus.OK,
+            is_replay=isinstance(outcome, Replayed),
+        )
 
 
 class Products(APIView):
@@ -118,17 +125,20 @@ def _answer(
     lines: Sequence[OrderLine],
     settled: Collection[str],
     *,
+    settled_as: HTTPStatus = HTTPStatus.CREATED,
     is_replay: bool = False,
 ) -> Response:
-    """Wait as long as the caller prefers, and show the order: 201 if it got there, else 202."""
+    """Wait as long as the caller prefers, and show the order: accepted, until it got there."""
     if (seconds := seconds_to_wait(request)) and order.status not in settled:
         watcher.wait(order.pk, settled, seconds)
         order.refresh_from_db()
-    has_settled = bool(seconds) and order.status in settled
+    # A repetition of "place this" is answered as the first was, however far the order is now.
+    asks_for_end = bool(seconds) or settled_as == HTTPStatus.OK
+    has_settled = asks_for_end and order.status in settled
     headers = {"Location": reverse("order", args=[order.pk])}
     if is_replay:
         headers["Idempotency-Replayed"] = "true"
     if not has_settled:
         headers["Retry-After"] = "1"
-    status = HTTPStatus.CREATED if has_settled else HTTPStatus.ACCEPTED
+    status = settled_as if has_settled else HTTPStatus.ACCEPTED
     return Response(order_as_json(order, lines), status=status, headers=headers)

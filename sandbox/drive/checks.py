@@ -32,7 +32,7 @@ def no_ghost_charges(book: Mapping[str, BankIntent], orders: Mapping[str, Order]
         for order_id in sorted(at_bank.keys() | owed.keys())
         if at_bank[order_id] != owed.get(order_id, 0)
     ]
-    detail = f"{sum(at_bank.values())} at the bank, {sum(owed.values())} owed by {len(owed)} orders"
+    detail = f"in minor units: {sum(at_bank.values())} at the bank, {sum(owed.values())} for {len(owed)} orders"
     return Check("0 ghost charges", not wrong, "; ".join(wrong) or detail)
 
 

@@ -57,7 +57,7 @@ def test_only_the_engine_writes_the_journal() -> None:
     }
 
     assert outside == []
-    assert inside == {"sagas/phase.py", "sagas/services.py", "sagas/sweep.py"}
+    assert inside == {"sagas/journal.py", "sagas/services.py", "sagas/sweep.py"}
 
 
 def test_rows_are_locked_in_known_places_only() -> None:

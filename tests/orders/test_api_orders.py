@@ -126,16 +126,19 @@ def test_the_timeline_tells_what_happened_oldest_first(
     assert answer.status == 200
     assert [each["at"] for each in entries] == sorted(each["at"] for each in entries)
     assert told(entries, "order") == [
-        ("placed", "1000 eur"),
+        ("placed", "1000 eur in minor units"),
         ("confirmed", "paid"),
         ("cancelling", "cancelled_by_customer, asked by alice"),
         ("cancelled", "undone"),
     ]
     assert [what for what, _ in told(entries, "step")] == [
         "reserve_stock: done",
+        "authorize_payment: started",
         "authorize_payment: done",
         "confirm_order: done",
+        "capture_payment: started",
         "capture_payment: done",
+        "return_payment: started",
         "return_payment: done",
         "restock: done",
         "close_order: done",

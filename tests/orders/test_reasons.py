@@ -4,6 +4,7 @@ import pytest
 
 from orders.models import Order
 from orders.reasons import words
+from orders.states import OrderStatus
 from sandbox.stripe_api.cards import TEST_CARDS
 from tests.message_queue import MessageQueue
 from tests.orders.storefront import ORDERS, Storefront, cart
@@ -61,12 +62,6 @@ def test_every_card_that_declines_is_in_the_table_above() -> None:
     [
         ("out_of_stock", "MUG", "Not enough of MUG is left."),
         ("cancelled_by_customer", "", "You cancelled this order."),
-        ("cancelled_by_staff", "", "The shop cancelled this order."),
-        (
-            "authorize_payment_unanswered",
-            "OutcomeUnknown",
-            "Your bank did not answer. You have not been charged.",
-        ),
         ("capture_payment_unanswered", "lost", "This order could not be completed."),
         ("payment_refused", "a_code_of_tomorrow", DECLINED),
         (
@@ -79,3 +74,23 @@ def test_every_card_that_declines_is_in_the_table_above() -> None:
 )
 def test_every_kind_of_cancellation_has_its_sentence(code: str, detail: str, sentence: str) -> None:
     assert words(Order(reason=code, reason_detail=detail)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (
+            OrderStatus.CANCELLING,
+            "Your bank did not answer. Whatever it set aside is being released.",
+        ),
+        (OrderStatus.CANCELLED, "Your bank did not answer. You have not been charged."),
+    ],
+)
+def test_nobody_is_told_that_they_were_not_charged_before_that_is_known(
+    status: OrderStatus, sentence: str
+) -> None:
+    order = Order(
+        status=status, reason="authorize_payment_unanswered", reason_detail="OutcomeUnknown"
+    )
+
+    assert words(order) == sentence

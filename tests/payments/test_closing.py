@@ -13,7 +13,6 @@ from payments.errors import (
     RefundFailed,
     RefundPending,
     RefundRefused,
-    RequestRejected,
 )
 from payments.models import Payment, Refund
 from payments.stripe_gateway import StripeGateway
@@ -293,14 +292,33 @@ def test_a_refund_at_the_banks_own_desk_that_is_under_way_is_not_doubled(
     assert refunds_of(bank, payment) == [("succeeded", PRICE)]
 
 
-def test_a_part_that_somebody_has_refunded_is_for_a_person_to_look_at(bank: SandboxServer) -> None:
+def test_of_what_somebody_has_refunded_a_part_the_rest_is_given_back(bank: SandboxServer) -> None:
     payment = shut(captured())
-    refund_at_the_desk(payment, PRICE // 2)
+    refund_at_the_desk(payment, 300)
 
-    with pytest.raises(RequestRejected):
+    assert close(payment) == ended_as(payment, "refunded")
+
+    assert sorted(refunds_of(bank, payment)) == [("succeeded", 300), ("succeeded", PRICE - 300)]
+    assert account_of(bank, payment.order_id) == LET_GO
+    assert Refund.objects.get().amount_minor == PRICE - 300
+
+
+def test_a_refund_that_came_back_and_was_made_good_at_the_desk_is_settled(
+    bank: SandboxServer,
+) -> None:
+    payment = shut(captured("pm_card_refundFail"))
+    bank.add_fault("refunds.create", "reset_after", times=1)
+    with pytest.raises(OutcomeUnknown):
         close(payment)
+    bank.advance(UNTIL_REFUNDS_SETTLE)
+    with pytest.raises(RefundFailed):
+        close(payment, 2)
 
-    assert refunds_of(bank, payment) == [("succeeded", PRICE // 2)]
+    refund_at_the_desk(payment, PRICE)
+
+    assert close(payment, 3) == ended_as(payment, "refunded")
+    assert sorted(refunds_of(bank, payment)) == [("failed", PRICE), ("succeeded", PRICE)]
+    assert Refund.objects.get().status == "failed"
 
 
 def test_only_what_was_taken_is_given_back(bank: SandboxServer) -> None:

@@ -17,7 +17,7 @@ from sagas.definition import (
     local_step,
     remote_step,
 )
-from sagas.errors import DefinitionError, UnknownSaga
+from sagas.errors import DefinitionError, UnknownSaga, UnknownStep
 from tests.sagas.toys import FOR_EVER, THREE_TRIES, Refused, Toys
 
 Steps = Callable[[Toys], list[Step]]
@@ -194,7 +194,7 @@ def test_steps_are_found_by_name_and_by_what_comes_before_them(toys: Toys) -> No
 
     assert [saga.step(each) for each in ("pack", "send", "file")] == [pack, send, file]
     assert [saga.after(each) for each in saga.steps] == [send, file, None]
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownStep):
         saga.step("burn")
 
 

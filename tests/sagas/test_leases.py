@@ -95,9 +95,13 @@ def test_a_step_that_kills_its_workers_turns_back_when_patience_is_spent(
 
     with pytest.raises(WorkerLost):
         messages.deliver_all()
-    for _ in range(2):
-        with pytest.raises(WorkerLost):
-            resume(run, messages)
+    with pytest.raises(WorkerLost):
+        resume(run, messages)  # the first loss is made good at once
+    resume(run, messages)  # the second one waits for its back-off
+    assert toys.calls == [("send", 1), ("send", 2)]
+    with pytest.raises(WorkerLost):
+        resume(run, messages)
+    resume(run, messages)
     resume(run, messages)
 
     assert run.status == RunStatus.COMPENSATED

@@ -189,7 +189,7 @@ def test_two_sweeps_at_once_queue_each_run_once(toys: Toys, messages: MessageQue
     [
         ({"saga": "letter"}, "saga letter version 1 is not registered"),
         ({"version": 9}, "saga parcel version 9 is not registered"),
-        ({"step": "burn"}, ""),
+        ({"step": "burn"}, "saga parcel has no step burn"),
     ],
     ids=["saga", "version", "step"],
 )
@@ -213,6 +213,18 @@ def test_a_run_that_this_code_does_not_know_is_flagged_and_does_not_stop_the_oth
     for each in (before, behind):
         each.refresh_from_db()
         assert not each.needs_attention
+
+
+def test_a_run_that_was_swept_for_months_does_not_stop_the_sweep(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    old, new = runs = start_many(toys.parcel(), 2)
+    SagaRun.objects.filter(pk=old.pk).update(redispatches=32_767)
+    overdue(runs, messages)
+
+    assert sweep() == 2
+
+    assert {each.run_id for each in messages.waiting} == {old.pk, new.pk}
 
 
 # -- the check before a deployment

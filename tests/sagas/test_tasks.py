@@ -9,7 +9,7 @@ from django.conf import settings
 
 from config.celery import app
 from sagas import registry, tasks
-from sagas.definition import Saga
+from sagas.definition import RetryPolicy, Saga
 from sagas.models import RunStatus, SagaRun
 from sagas.phase import HINT_LEAD
 from tests.message_queue import MessageQueue
@@ -80,19 +80,36 @@ def test_a_task_with_nothing_to_do_ends_its_chain(parcel: Saga, messages: Messag
     assert journal(run) == []
 
 
-def test_a_task_whose_run_backs_off_comes_back_within_a_minute(
+def test_a_task_whose_run_backs_off_for_long_leaves_it_to_the_sweep(
     parcel: Saga, toys: Toys, messages: MessageQueue, broker: Broker
 ) -> None:
     run = start(parcel)
     receive("parcel.v1.pack", run)
     toys.answers("send", Busy())
 
-    with pytest.raises(Retry):
-        receive("parcel.v1.send", run)
+    assert receive("parcel.v1.send", run) is None
 
     run.refresh_from_db()
     assert run.wake_at is not None
     assert run.wake_at > datetime.now(UTC) + timedelta(minutes=29) + HINT_LEAD
+    assert broker.everywhere() == []
+
+
+def test_a_task_whose_run_backs_off_comes_back_within_a_minute(
+    parcel: Saga,
+    toys: Toys,
+    messages: MessageQueue,
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = start(parcel)
+    receive("parcel.v1.pack", run)
+    toys.answers("send", Busy())
+    monkeypatch.setattr(RetryPolicy, "delay", lambda *_: timedelta(seconds=40))
+
+    with pytest.raises(Retry):
+        receive("parcel.v1.send", run)
+
     (retried,) = broker.everywhere()
     comes_back = datetime.fromisoformat(retried["headers"]["eta"])
     assert retried["headers"]["task"] == "parcel.v1.send"

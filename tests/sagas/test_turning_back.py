@@ -3,7 +3,7 @@
 import pytest
 
 from sagas.definition import Attempt, Output, Refusal
-from sagas.models import RunStatus, SagaRun
+from sagas.models import Outcome, RunStatus, SagaRun
 from sagas.phase import HANDOVER
 from sagas.services import TurnBack, request_turn_back
 from sagas.verdicts import Stop
@@ -118,7 +118,9 @@ def test_a_run_asked_during_a_call_turns_back_as_soon_as_the_call_is_over(
     assert "file" not in facts(run)
 
 
-def test_a_refusal_that_meets_a_wish_is_the_reason(toys: Toys, messages: MessageQueue) -> None:
+def test_a_refusal_that_meets_a_wish_leaves_the_wish_as_the_reason(
+    toys: Toys, messages: MessageQueue
+) -> None:
     run = start(toys.parcel())
     toys.answers("send", AskedDuringTheCall(run, Refused("no_such_street")))
 
@@ -128,7 +130,13 @@ def test_a_refusal_that_meets_a_wish_is_the_reason(toys: Toys, messages: Message
 
     run.refresh_from_db()
     assert sent == [toys.last_saga.links, (toys.last_saga.way_back,)]
-    assert (run.status, run.reason) == (RunStatus.COMPENSATED, "no_such_street")
+    assert (run.status, run.reason, run.actor) == (
+        RunStatus.COMPENSATED,
+        NO_LONGER_WANTED.code,
+        "alice",
+    )
+    refused = run.records.get(outcome=Outcome.REFUSED)
+    assert (refused.step, refused.error) == ("send", "no_such_street")
     assert facts(run).count("turn back") == 1
 
 

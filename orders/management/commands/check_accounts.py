@@ -8,7 +8,7 @@ from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from orders.accounts import Accounts, compare
 from payments.accounts import BankAccount, bank_accounts
@@ -50,12 +50,15 @@ class Command(BaseCommand):
         summary = Table("account", "what it says")
         summary.add_row("orders", _in_words(accounts.orders))
         summary.add_row("payments", _in_words(accounts.payments))
-        summary.add_row("bank", f"{accounts.intents} intents, {accounts.net_minor} held or taken")
+        summary.add_row(
+            "bank", f"{accounts.intents} intents, {accounts.net_minor} held or taken (minor units)"
+        )
         console.print(summary)
         if not accounts.findings:
             console.print("All accounts agree: no ghost charge, no lost order, no oversold stock.")
             return
-        table = Table("finding", "subject", "detail")
+        # Folded, never cut: ids are there to be copied.
+        table = Table("finding", Column("subject", overflow="fold"), "detail")
         for each in accounts.findings:
             table.add_row(each.kind, each.subject, each.detail)
         console.print(table)

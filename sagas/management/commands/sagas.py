@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, close_old_connections
+from django.db.models import Q
 
 from sagas.dispatch import publisher
 from sagas.models import LIVE, SagaRun
@@ -18,14 +19,14 @@ from sagas.sweep import sweep
 
 
 class Command(BaseCommand):
-    help = "show | retry | sweep | watch | rest"
+    help = "Look at the runs of sagas, and move what stands still."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True)
         show = commands.add_parser("show", help="the runs that are live, or one subject's journal")
         show.add_argument("subject", nargs="?", type=UUID)
         retry = commands.add_parser("retry", help="forget a run's back-off and flag, and queue it")
-        retry.add_argument("run", type=UUID)
+        retry.add_argument("run", type=UUID, help="the id of a run, or of its subject")
         commands.add_parser("sweep", help="queue every run whose time to wake has passed, once")
         watch = commands.add_parser(
             "watch", help="sweep until stopped; needs neither beat nor Redis to find what stalled"
@@ -56,22 +57,29 @@ class Command(BaseCommand):
         for run in SagaRun.objects.filter(status__in=LIVE).order_by("created_at"):
             flag = f"  NEEDS ATTENTION: {run.attention_reason}" if run.needs_attention else ""
             self.stdout.write(
-                f"{run.pk}  {run.saga}  {run.status}  {run.step or '-'}  tries {run.tries}"
-                f"  wakes {run.wake_at:%H:%M:%S}{flag}"
+                f"run {run.pk}  of {run.subject_id}  {run.saga}  {run.status}  {run.step or '-'}"
+                f"  tries {run.tries}  wakes {run.wake_at:%H:%M:%S}{flag}"
             )
 
     def _show_subject(self, subject_id: UUID) -> None:
+        runs = SagaRun.objects.filter(subject_id=subject_id).order_by("created_at")
+        if not runs:
+            raise CommandError(f"no run of {subject_id}")
+        for run in runs:
+            self.stdout.write(f"run {run.pk}  {run.saga} version {run.version}  {run.status}")
         for each in attempts_for(subject_id):
             self.stdout.write(
                 f"{each.started_at:%H:%M:%S.%f}  {each.name} #{each.number}  {each.outcome}"
                 f"  {each.error} {each.detail}".rstrip()
             )
 
-    def _retry(self, run_id: UUID) -> None:
-        if not retry_now(run_id):
-            raise CommandError(f"no live run {run_id}")
+    def _retry(self, run_or_subject: UUID) -> None:
+        named = Q(pk=run_or_subject) | Q(subject_id=run_or_subject)
+        run = SagaRun.objects.filter(named, status__in=LIVE).first()
+        if run is None or not retry_now(run.pk):
+            raise CommandError(f"no live run {run_or_subject}, and none of this subject")
         publisher.flush()
-        self.stdout.write(f"queued {run_id}")
+        self.stdout.write(f"queued {run.pk}")
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
