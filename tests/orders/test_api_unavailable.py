@@ -7,7 +7,10 @@ from django.db import connection
 from django.test import Client
 
 import inventory.services
-from tests.orders.storefront import Answer, Storefront
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Answer, Storefront, cart
+
+MUG = cart(("MUG", 1))
 
 
 def test_a_bug_of_ours_is_a_problem_that_tells_nothing_of_it(
@@ -35,6 +38,21 @@ def test_without_the_database_everybody_is_told_to_come_back(storefront: Storefr
     assert answer.is_problem(503, "temporarily-unavailable")
     assert answer.headers["Retry-After"] == "2"
     assert storefront.get("/api/v1/products").status == 200
+
+
+def test_a_cancel_that_has_to_wait_for_its_run_does_not_blame_its_key(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+
+    with closing(connection.copy()) as another, another.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT 1 FROM sagas_sagarun WHERE subject_id = %s FOR UPDATE", [order_id])
+        answer = storefront.cancel(order_id, key="fresh")
+
+    assert answer.is_problem(503, "temporarily-unavailable")
+    afterwards = storefront.cancel(order_id, key="fresh")
+    assert (afterwards.status, afterwards.is_replayed) == (202, False)
 
 
 def test_a_process_says_that_it_lives_without_asking_anybody(transactional_db: None) -> None:

@@ -52,10 +52,11 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
 
     assert len(lines) == 2
     assert re.fullmatch(
-        rf"{back.pk}  parcel  compensating  -  tries 0  wakes \d\d:\d\d:\d\d", lines[0]
+        rf"run {back.pk}  of {back.subject_id}  parcel  compensating  -  tries 0  wakes \d\d:\d\d:\d\d",
+        lines[0],
     )
     assert re.fullmatch(
-        rf"{flagged.pk}  parcel  running  pack  tries 0  wakes \d\d:\d\d:\d\d"
+        rf"run {flagged.pk}  of {flagged.subject_id}  parcel  running  pack  tries 0  wakes \d\d:\d\d:\d\d"
         r"  NEEDS ATTENTION: pack: 8 tries",
         lines[1],
     )
@@ -67,8 +68,10 @@ def test_show_of_a_subject_tells_what_was_tried(toys: Toys, messages: MessageQue
     toys.answers("send", Refused("no_such_street", "Elm Street"))
     messages.deliver_all()
 
-    lines = [line.split("  ", 1) for line in sagas("show", str(run.subject_id))]
+    headline, *attempts = sagas("show", str(run.subject_id))
+    lines = [line.split("  ", 1) for line in attempts]
 
+    assert headline == f"run {run.pk}  parcel version 1  compensated"
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d{6}", when) for when, _ in lines)
     assert [what for _, what in lines] == [
         "pack #1  done",
@@ -76,6 +79,19 @@ def test_show_of_a_subject_tells_what_was_tried(toys: Toys, messages: MessageQue
         "undo send #1  done",
         "undo pack #1  done",
     ]
+
+
+def test_show_of_what_never_was_says_so(toys: Toys) -> None:
+    with pytest.raises(CommandError, match="no run of"):
+        sagas("show", str(new_id()))
+
+
+def test_retry_takes_the_subject_too(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+    messages.drop_all()
+
+    assert sagas("retry", str(run.subject_id)) == [f"queued {run.pk}"]
+    assert [each.run_id for each in messages.waiting] == [run.pk]
 
 
 def test_retry_forgets_the_back_off_and_queues_the_run(toys: Toys, messages: MessageQueue) -> None:

@@ -24,7 +24,7 @@ def test_money_of_a_confirmed_order_is_no_ghost(intent: BankIntent) -> None:
     check = no_ghost_charges({"pi_1": intent, "pi_2": GIVEN_BACK}, ORDERS)
 
     assert check.ok
-    assert check.detail == "500 at the bank, 500 owed by 1 orders"
+    assert check.detail == "in minor units: 500 at the bank, 500 for 1 orders"
 
 
 @pytest.mark.parametrize(

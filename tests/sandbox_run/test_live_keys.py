@@ -12,7 +12,7 @@ from sandbox.live_keys import live_keys
 from tests.embedded_servers import ROOT
 
 MAKE = shutil.which("make") or "make"
-TARGETS = ("help", "smoke", "demo", "up", "check", "test", "lint", "format", "clean")
+TARGETS = ("help", "smoke", "demo", "up", "check", "manage", "test", "lint", "format", "clean")
 
 
 @pytest.fixture
