@@ -48,8 +48,8 @@ from orders.steps import (
     authorize_payment,
     begin_cancelling,
     capture_payment,
-    close_order,
     confirm_order,
+    finish_cancelling,
     mark_cancelled,
     reserve_stock,
     restock,
@@ -77,7 +77,7 @@ CANCELLATION = Saga(
     steps=(
         return_payment,
         restock,
-        close_order,
+        finish_cancelling,
     ),
     compensation_queue="compensation",
 )

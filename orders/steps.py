@@ -206,7 +206,7 @@ def restock(orders: Batch) -> None:
 
 
 @local_step(queue=SETTLEMENT_QUEUE)
-def close_order(orders: Batch) -> None:
+def finish_cancelling(orders: Batch) -> None:
     """Call the order cancelled, now that nothing of it is held or taken."""
     mark_cancelled(orders)
 

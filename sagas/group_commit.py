@@ -1,4 +1,4 @@
-"""Runs that wait at the same moment share a transaction; one alone waits for nobody."""
+"""Runs that wait at the same moment share a transaction; one that comes alone waits for nobody."""
 
 import threading
 from collections.abc import Callable

@@ -136,6 +136,8 @@ def _answer(
     asks_for_end = bool(seconds) or settled_as == HTTPStatus.OK
     has_settled = asks_for_end and order.status in settled
     headers = {"Location": reverse("order", args=[order.pk])}
+    if seconds:
+        headers["Preference-Applied"] = f"wait={seconds}"
     if is_replay:
         headers["Idempotency-Replayed"] = "true"
     if not has_settled:

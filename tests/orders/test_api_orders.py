@@ -141,7 +141,7 @@ def test_the_timeline_tells_what_happened_oldest_first(
         "return_payment: started",
         "return_payment: done",
         "restock: done",
-        "close_order: done",
+        "finish_cancelling: done",
     ]
     assert [what for what, _ in told(entries, "fact")] == [
         "order.placed",
