@@ -14,7 +14,7 @@ from orders.models import Order, OrderLine, OrderTransition
 from orders.reasons import words
 from orders.timeline import full_story
 from sagas.admin import ReadOnly
-from sagas.services import flagged_runs
+from sagas.history import flagged_runs
 
 
 class NeedsAttention(admin.SimpleListFilter):

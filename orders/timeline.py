@@ -7,7 +7,7 @@ from typing import Any
 
 from events.services import facts_about
 from orders.models import Order
-from sagas.services import attempts_for, wishes_to_turn_back
+from sagas.history import attempts_for, wishes_to_turn_back
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from sagas.definition import CALL_DEADLINE, Attempt, Output
+from sagas.history import attempts_for
 from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepRecord
 from sagas.phase import HANDOVER, LEASE_MARGIN, Phase
-from sagas.services import attempts_for
 from sagas.verdicts import Arrival, Claim, GoOn, Reply, Stop
 from tests.message_queue import Message, MessageQueue
 from tests.sagas.toys import (

@@ -13,8 +13,9 @@ from django.db import DatabaseError, close_old_connections
 from django.db.models import Q
 
 from sagas.dispatch import publisher
+from sagas.history import attempts_for, count_live
 from sagas.models import LIVE, SagaRun
-from sagas.services import attempts_for, count_live, retry_now
+from sagas.services import retry_now
 from sagas.sweep import sweep
 
 
