@@ -161,8 +161,8 @@ CELERY_VISIBILITY_TIMEOUT = 300
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 15
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-# Flower shows tasks as they come and go.
-CELERY_WORKER_SEND_TASK_EVENTS = True
+# An eighth of a worker's time goes into events: Flower switches them on while it runs.
+CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TASK_SEND_SENT_EVENT = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Connections outlive tasks (see config.celery): a new one for each task halves everything.

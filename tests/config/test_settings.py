@@ -71,7 +71,7 @@ def test_what_is_not_given_is_safe(monkeypatch: pytest.MonkeyPatch) -> None:
         "task_serializer": "json",
         "accept_content": ["json"],
         "worker_prefetch_multiplier": 1,
-        "worker_send_task_events": True,
+        "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
