@@ -22,14 +22,6 @@ from inventory.models import (
 from sagas.row_sets import update_rows
 
 
-class InventoryError(Exception):
-    """Anything that inventory raises on purpose."""
-
-
-class StockLost(InventoryError):
-    """An order's hold is not whole any more; it must not be confirmed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What one order line needs."""
@@ -128,16 +120,23 @@ def _lines(demands: Iterable[Demand]) -> list[dict[str, object]]:
     return [{"sku": each.sku, "quantity": each.quantity} for each in demands]
 
 
-def confirm(line_counts: Mapping[UUID, int]) -> None:
+def confirm(line_counts: Mapping[UUID, int]) -> set[UUID]:
     """Turn the held stock of orders into stock that waits for shipping.
 
-    ``line_counts`` says how many lines each order has. Raises StockLost, and with it undoes the
-    caller's transaction, unless exactly those are still held.
+    ``line_counts`` says how many lines each order has. An order of which not exactly those are
+    held any more is left as it is, and returned. Runs in the caller's transaction.
     """
-    held = Reservation.objects.filter(order_id__in=line_counts, status=ReservationStatus.HELD)
-    confirmed = held.update(status=ReservationStatus.CONFIRMED)
-    if confirmed != sum(line_counts.values()):
-        raise StockLost(f"{confirmed} reservations held for lines {dict(line_counts)}")
+    held = (
+        Reservation.objects.select_for_update(no_key=True)
+        .filter(order_id__in=line_counts, status=ReservationStatus.HELD)
+        .order_by("pk")
+    )
+    found = Counter(held.values_list("order_id", flat=True))
+    broken = {order_id for order_id, count in line_counts.items() if found[order_id] != count}
+    held.filter(order_id__in=line_counts.keys() - broken).order_by().update(
+        status=ReservationStatus.CONFIRMED
+    )
+    return broken
 
 
 def release(correlation_ids: Mapping[UUID, UUID]) -> None:

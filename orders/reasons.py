@@ -7,6 +7,7 @@ from orders.states import OrderStatus
 
 _WORDS: Final = {
     "out_of_stock": "Not enough of {detail} is left.",
+    "stock_lost": "What was held for this order is no longer available.",
     "cancelled_by_customer": "You cancelled this order.",
 }
 

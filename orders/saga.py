@@ -10,7 +10,7 @@ step                   kind    undone by                 what turns the run back
 =====================  ======  ========================  =========================================
 ``reserve_stock``      local   ``release_stock``         a line cannot be served whole
 ``authorize_payment``  remote  ``void_authorization``    the card is refused; 8 tries had no answer
-``confirm_order``      local   ``withdraw_confirmation`` nothing; the order is now *confirmed*
+``confirm_order``      local   ``withdraw_confirmation`` its hold is broken; else it is *confirmed*
 ``capture_payment``    remote  ``refund_payment``        the authorization has expired at the bank
 =====================  ======  ========================  =========================================
 

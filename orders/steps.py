@@ -4,7 +4,7 @@ A local step acts on a batch of orders in one transaction; a remote one calls th
 order, between a transaction that writes down what it intends and one that records the answer.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -124,22 +124,22 @@ def void_authorization(attempt: Attempt) -> Output:
 
 @local_step(queue=CHECKOUT_QUEUE)
 def confirm_order(orders: Batch) -> None:
-    """Promise the order to its customer: its stock is held and its money is set aside."""
-    line_counts: dict[UUID, int] = defaultdict(int)
-    for order_id in OrderLine.objects.filter(order_id__in=orders.subject_ids).values_list(
-        "order_id", flat=True
-    ):
-        line_counts[order_id] += 1
-    causes = dict.fromkeys(orders.subject_ids, Cause("paid"))
-    confirmed = Order.objects.transition(causes, OrderStatus.CONFIRMED)
-    inventory.services.confirm(line_counts)
+    """Promise the order to its customer: its stock is held and its money is set aside.
+
+    An order whose hold is not whole any more is refused instead, and its money let go.
+    """
+    lines = OrderLine.objects.filter(order_id__in=orders.subject_ids)
+    broken = inventory.services.confirm(Counter(lines.values_list("order_id", flat=True)))
+    for order_id in broken:
+        orders.refuse(order_id, "stock_lost")
+    causes = {each: Cause("paid") for each in orders.subject_ids if each not in broken}
     record(
         ORDER_CONFIRMED.of(
             order.pk,
             orders.correlation_ids[order.pk],
             {"total_minor": order.total_minor, "currency": order.currency},
         )
-        for order in confirmed
+        for order in Order.objects.transition(causes, OrderStatus.CONFIRMED)
     )
 
 

@@ -15,6 +15,8 @@ from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
+from django.db.models import F, QuerySet
+
 from payments.bank import BankRefund, Intent, IntentStatus, RefundStatus
 from payments.deadline import Deadline
 from payments.errors import (
@@ -290,7 +292,7 @@ def _ask(payment: Payment, operation: str, call: Callable[[str], T]) -> T:
         return call(payment.idempotency_key(operation))
     except OutcomeUnknown as error:
         if error.replayed:
-            Payment.objects.filter(pk=payment.pk).update(saved_errors=payment.saved_errors + 1)
+            _same_generation(payment).update(saved_errors=F("saved_errors") + 1)
         raise
 
 
@@ -302,9 +304,13 @@ def _take_next_key_if_stuck(payment: Payment) -> None:
     """
     if payment.saved_errors < SAVED_ERRORS_BEFORE_LOOKING:
         return
-    payment.key_generation += 1
-    payment.saved_errors = 0
-    payment.save(update_fields=["key_generation", "saved_errors"])
+    _same_generation(payment).update(key_generation=F("key_generation") + 1, saved_errors=0)
+    payment.refresh_from_db(fields=["key_generation", "saved_errors"])
+
+
+def _same_generation(payment: Payment) -> QuerySet[Payment]:
+    """The payment's row, unless another worker has moved it on to a later key meanwhile."""
+    return Payment.objects.filter(pk=payment.pk, key_generation=payment.key_generation)
 
 
 def _known_id(payment: Payment) -> str:

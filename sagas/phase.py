@@ -1,7 +1,7 @@
 """One transaction's work on a set of runs: settle what was answered, act, claim what comes next.
 
-Everything that a phase decides commits at once: effects,
-journal rows, the state of the runs, their facts, and the claim on the next remote step.
+Everything that a phase decides commits at once: effects, journal rows, the state of the runs, their
+facts, and the claim on the next remote step.
 """
 
 from collections.abc import Sequence
@@ -146,11 +146,11 @@ class Phase:
             standing.has_changed = True
 
     def _load_owed_undos(self) -> None:
-        free = {each.run.pk: each for each in self.standings if each.is_ours}
-        records: dict[object, list[StepRecord]] = {pk: [] for pk in free}
-        for record in StepRecord.objects.filter(run__in=list(free)).order_by("pk"):
+        ours = {each.run.pk: each for each in self.standings if each.is_ours}
+        records: dict[object, list[StepRecord]] = {pk: [] for pk in ours}
+        for record in StepRecord.objects.filter(run__in=list(ours)).order_by("pk"):
             records[record.run_id].append(record)
-        for pk, standing in free.items():
+        for pk, standing in ours.items():
             standing.owed = journal.owed_undos(self.saga, records[pk])
 
     # -- settling ----------------------------------------------------------------------------

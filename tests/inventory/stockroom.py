@@ -47,9 +47,9 @@ def release(*baskets: Basket) -> None:
         services.release({each.order_id: each.correlation_id for each in baskets})
 
 
-def confirm(*baskets: Basket) -> None:
+def confirm(*baskets: Basket) -> set[UUID]:
     with transaction.atomic():
-        services.confirm({each.order_id: len(each.lines) for each in baskets})
+        return services.confirm({each.order_id: len(each.lines) for each in baskets})
 
 
 def put(sku: str, quantity: int, *, warehouse: str = "main") -> StockLevel:

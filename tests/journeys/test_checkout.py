@@ -1,9 +1,13 @@
 """An order's way from placed to confirmed or cancelled, message by message, at a real bank."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 
 from events.models import OutboxEvent
+from inventory.models import Reservation, ReservationStatus
 from orders.models import Order
 from orders.services import cancel_order, place_order
 from orders.states import OrderStatus
@@ -11,6 +15,7 @@ from payments.models import Payment
 from payments.states import PaymentStatus
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
+from sagas.sweep import sweep
 from tests.conftest import Shelf
 from tests.message_queue import MessageQueue
 from tests.sandbox_server import SandboxServer
@@ -62,3 +67,29 @@ def test_a_cancel_after_completion_refunds_and_restocks(
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
     assert shelf.level("MUG") == (5, 0)
     assert shelf.level("TEE") == (5, 0)
+
+
+def test_an_order_whose_hold_is_broken_is_turned_back_and_its_money_let_go(
+    placed: Order, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    rule = bank.add_fault("payment_intents.confirm", "timeout_before", times=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sagas.runner.HeldAttempt.budget", timedelta(seconds=1))
+        messages.deliver(messages.take())
+    assert bank.hits(rule) == 1
+    Reservation.objects.filter(quantity=2).update(status=ReservationStatus.RELEASED)
+
+    SagaRun.objects.update(not_before=None)
+    sweep_from_then_on(messages)
+
+    placed.refresh_from_db()
+    assert (placed.status, placed.reason) == (OrderStatus.CANCELLED, "stock_lost")
+    assert Payment.objects.get().status == PaymentStatus.VOIDED
+    assert "order.confirmed" not in OutboxEvent.objects.values_list("name", flat=True)
+    assert list(placed.transitions.values_list("target", flat=True)) == ["cancelling", "cancelled"]
+
+
+def sweep_from_then_on(messages: MessageQueue) -> None:
+    SagaRun.objects.update(wake_at=Now())
+    sweep()
+    messages.deliver_all()

@@ -3,7 +3,7 @@
 import pytest
 import urllib3
 
-from payments import services
+from payments import bank_calls, services
 from payments.errors import (
     AmountMismatch,
     BankBusy,
@@ -434,3 +434,16 @@ def disown(bank: SandboxServer, intent_id: str) -> None:
         body="metadata[payment_id]=",
     )
     assert answer.status == 200
+
+
+def test_a_worker_that_read_an_older_key_does_not_set_it_back(bank: SandboxServer) -> None:
+    payment = intended()
+    Payment.objects.update(saved_errors=2)
+    asleep = Payment.objects.get()
+    Payment.objects.update(key_generation=5, saved_errors=0)
+
+    bank_calls._take_next_key_if_stuck(asleep)
+
+    payment.refresh_from_db()
+    assert (payment.key_generation, payment.saved_errors) == (5, 0)
+    assert asleep.idempotency_key("confirm") == f"{payment.pk}-confirm-5"
