@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,16 +13,12 @@ from typing import Any, Final
 from sandbox.drive.play import Drive
 from sandbox.drive.report import terminal
 from sandbox.environment import ADDRESSES
-from sandbox.live_keys import refuse_live_keys
-from sandbox.owned import OWNER, die_with_owner
+from sandbox.launcher import INTERRUPTED, become_launcher
 from sandbox.ports import PortTaken
 from sandbox.procfile import ROOT
 from sandbox.run_directory import SMOKE, UP, AlreadyRunning
 from sandbox.statement import check_accounts
 from sandbox.system import StartFailed, SupervisorGone, System, running
-
-INTERRUPTED: Final = 130
-UNUSABLE: Final = 2
 
 
 def tell(line: str) -> None:
@@ -149,15 +144,7 @@ def main() -> int:
     managing = commands.add_parser("manage", help=manage.__doc__)
     managing.add_argument("arguments", nargs=argparse.REMAINDER)
     given = parser.parse_args()
-    refuse_live_keys(os.environ)
-    if sys.platform != "linux":
-        print("The all-in-one run needs Linux: it ties processes to their owners.", file=sys.stderr)
-        return UNUSABLE
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.default_int_handler)  # all three ways to ask for the end
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` would ignore it
-    if OWNER in os.environ:
-        die_with_owner(signal.SIGTERM)
+    become_launcher()
     try:
         if given.command == "manage":
             return manage(os.environ, given.arguments)

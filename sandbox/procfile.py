@@ -43,6 +43,8 @@ def main() -> None:
     """Run ``python -m sandbox.procfile NAME``: become that process, in the project's folder."""
     command = declared()[sys.argv[1]]
     os.chdir(ROOT)
+    # PostgreSQL then says in its log and in pg_stat_activity whose statement it was.
+    os.environ["PGAPPNAME"] = sys.argv[1]
     # Losing a process at any moment is what this system is built for; waiting for one that waits
     # for a broker which is ending too is not.
     die_with_owner(signal.SIGKILL)

@@ -18,11 +18,18 @@ REPLACED_BY: Final = {"DATABASE_URL": POSTGRES, "REDIS_URL": VALKEY, "STRIPE_API
 
 
 def programs(
-    directory: RunDirectory, ports: dict[str, int], *, external: frozenset[str]
+    directory: RunDirectory,
+    ports: dict[str, int],
+    *,
+    external: frozenset[str],
+    left_out: frozenset[str] = frozenset(),
 ) -> list[Program]:
-    """Return all programs but the servers in ``external``, which are somewhere else."""
+    """Return all programs but the servers in ``external``, which are somewhere else.
+
+    ``left_out`` names processes of the Procfile that this run does without.
+    """
     servers = [program for program in _servers(directory, ports) if program.name not in external]
-    names = declared()
+    names = [name for name in declared() if name not in left_out]
     workers = [name for name in names if name.startswith("worker-")]
     front = [name for name in names if name not in workers]
     return [

@@ -45,11 +45,18 @@ class SupervisorGone(Exception):
 
 @contextmanager
 def running(
-    directory: RunDirectory, caller: Mapping[str, str], *, tell: Callable[[str], None]
+    directory: RunDirectory,
+    caller: Mapping[str, str],
+    *,
+    tell: Callable[[str], None],
+    left_out: frozenset[str] = frozenset(),
 ) -> Iterator["System"]:
-    """Start everything, and on the way out stop it: no process is left, whatever happens inside."""
+    """Start everything, and on the way out stop it: no process is left, whatever happens inside.
+
+    ``left_out`` names processes of the Procfile that this run does without.
+    """
     adopt_orphans()
-    system = System(directory, caller, tell)
+    system = System(directory, caller, tell, left_out)
     try:
         system.start()
         yield system
@@ -64,13 +71,18 @@ class System:
     customer_token: str
 
     def __init__(
-        self, directory: RunDirectory, caller: Mapping[str, str], tell: Callable[[str], None]
+        self,
+        directory: RunDirectory,
+        caller: Mapping[str, str],
+        tell: Callable[[str], None],
+        left_out: frozenset[str],
     ) -> None:
         self.directory = directory
         given = given_addresses(caller)
         self.external = frozenset(server for name, server in REPLACED_BY.items() if name in given)
         self._caller = caller
         self._tell = tell
+        self._left_out = left_out
         self._ports: dict[str, ReservedPort] = {}
         self._undo = ExitStack()
         self._pids: dict[str, int] = {}
@@ -141,7 +153,7 @@ class System:
         self._tell("Starting the servers.")
         self.supervisor = Supervisor(
             self.directory,
-            programs(self.directory, numbers, external=self.external),
+            programs(self.directory, numbers, external=self.external, left_out=self._left_out),
             port=numbers["supervisor"],
             environment=self.environment,
         )

@@ -38,6 +38,12 @@ def test_external_servers_are_not_started() -> None:
     assert names == {VALKEY, *declared()}
 
 
+def test_what_is_left_out_is_not_started() -> None:
+    started = programs(UP, PORTS, external=frozenset(), left_out=frozenset({"flower"}))
+
+    assert {program.name for program in started} == SERVERS | declared().keys() - {"flower"}
+
+
 def test_what_brings_work_stops_before_what_does_it_and_servers_last() -> None:
     groups = dict.fromkeys(program.group for program in programs(UP, PORTS, external=frozenset()))
 
