@@ -1,0 +1,95 @@
+"""The command behind `make bench`."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from benchmarks.bench import Bench, Result
+from benchmarks.carts import Assortment, baskets, two_line_carts
+from benchmarks.figures import NothingConfirmed
+from benchmarks.meter import NotDurable, ProgramRestarted
+from benchmarks.plan import Plan, PlanRefused, plan_from
+from benchmarks.report import as_json, save, show
+from sandbox.drive.report import terminal
+from sandbox.environment import is_external
+from sandbox.launcher import INTERRUPTED, UNUSABLE, become_launcher
+from sandbox.ports import PortTaken
+from sandbox.run_directory import AlreadyRunning, RunDirectory
+from sandbox.system import StartFailed, SupervisorGone, running
+
+RUN: Final = RunDirectory("bench-run", published="var/bench-run/up.json")
+
+
+def tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def bench(plan: Plan, caller: Mapping[str, str]) -> int:
+    """Measure a fresh system; 0 only if every order ended and the books agree."""
+    assortment = _assortment(plan)
+    for remark in assortment.remarks:
+        tell(f"{plan.baskets}: {remark}.")
+    old = _old(plan)
+    result = _measure(plan, assortment, caller)
+    document = as_json(plan, result)
+    show(plan, document, old, terminal())
+    tell(f"Details: {save(plan, document)}")
+    return int(not result.ok)
+
+
+def _measure(plan: Plan, assortment: Assortment, caller: Mapping[str, str]) -> Result:
+    left_out = frozenset() if plan.flower else frozenset({"flower"})
+    with RUN.held():
+        RUN.clear()
+        with running(RUN, caller, tell=tell, left_out=left_out) as system:
+            return uvloop.run(Bench(system, plan, assortment, tell).run())
+
+
+def _assortment(plan: Plan) -> Assortment:
+    if plan.baskets is None:
+        return two_line_carts()
+    return baskets(_text(plan.baskets).splitlines())
+
+
+def _old(plan: Plan) -> dict[str, Any] | None:
+    if plan.compare is None:
+        return None
+    document: dict[str, Any] = json.loads(_text(plan.compare))
+    return document
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError as error:
+        raise PlanRefused(str(error)) from None
+
+
+def main() -> int:
+    """Run ``python -m benchmarks``."""
+    become_launcher()
+    if is_external(os.environ):
+        print("EXTERNAL=1: only what a benchmark starts itself is measured.", file=sys.stderr)
+        return UNUSABLE
+    try:
+        return bench(plan_from(os.environ), os.environ)
+    except PlanRefused as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    except (AlreadyRunning, PortTaken, StartFailed, SupervisorGone) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (NotDurable, NothingConfirmed, ProgramRestarted) as error:
+        print(f"No figures: {type(error).__name__} {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What the customers order: two-line carts, or real baskets from a file, one a line."""
+
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import cycle
+from typing import Final, NamedTuple
+
+MOST_LINES: Final = 100  # that the API takes in one order
+PRODUCTS: Final = 100
+SKU: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+Cart = dict[str, int]  # quantity by SKU
+
+
+class Assortment(NamedTuple):
+    """Carts to order again and again in their order, and what had to be left out or divided."""
+
+    carts: list[Cart]
+    remarks: list[str]
+
+    @property
+    def skus(self) -> list[str]:
+        return sorted({sku for cart in self.carts for sku in cart})
+
+    def bodies(self) -> Iterator[bytes]:
+        """Yield requests for ever."""
+        return cycle([_body(cart) for cart in self.carts])
+
+
+def two_line_carts(carts: int = 2_000, seed: int = 1) -> Assortment:
+    """Make carts of two different products, each as likely as any other."""
+    dice = random.Random(seed)  # noqa: S311 - chance that can be repeated
+    skus = [f"BENCH-{number:03}" for number in range(PRODUCTS)]
+    return Assortment([dict.fromkeys(dice.sample(skus, 2), 1) for _ in range(carts)], [])
+
+
+def baskets(lines: Iterable[str]) -> Assortment:
+    """Make a cart of each line of stock codes; one that is named twice is bought twice.
+
+    A basket with more lines than the API takes becomes several orders; a code that is none leaves
+    its line out.
+    """
+    carts: list[Cart] = []
+    codes_left_out = empty = divided = 0
+    for line in lines:
+        codes = [code.strip() for code in line.split(",") if code.strip()]
+        sold = Counter(code for code in codes if SKU.fullmatch(code))
+        codes_left_out += len(codes) - sold.total()
+        rows = list(sold.items())
+        empty += not rows
+        divided += len(rows) > MOST_LINES
+        carts += [dict(rows[at : at + MOST_LINES]) for at in range(0, len(rows), MOST_LINES)]
+    counted = {
+        "lines whose code is no SKU were left out": codes_left_out,
+        "baskets without any line were left out": empty,
+        f"baskets of more than {MOST_LINES} lines were divided": divided,
+    }
+    return Assortment(carts, [f"{number} {what}" for what, number in counted.items() if number])
+
+
+def _body(cart: Cart) -> bytes:
+    items = [{"sku": sku, "quantity": quantity} for sku, quantity in cart.items()]
+    return json.dumps({"items": items, "payment_method": "pm_card_visa"}).encode()

@@ -1,0 +1,124 @@
+"""Shows a benchmark's result as a table, and keeps it as JSON for the next one to compare with."""
+
+import json
+import math
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.bench import Result
+from benchmarks.figures import medians, normalised, ratios
+from benchmarks.plan import Plan
+from sandbox.procfile import ROOT, declared
+
+FOLDER: Final = ROOT / "var" / "bench"
+
+
+def as_json(plan: Plan, result: Result) -> dict[str, Any]:
+    """Return all that was found, with what it takes to judge it."""
+    figures = medians(result.windows)
+    return {
+        "plan": plan.model_dump(mode="json"),
+        "ok": result.ok,
+        "figures": figures,
+        "normalised": normalised(figures),
+        "windows": result.windows,
+        "failures": result.failures,
+        "checks": [check._asdict() for check in result.checks],
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": commit(),
+        "machine": machine(),
+        "postgresql": result.durability,
+        "processes": declared(),
+    }
+
+
+def save(plan: Plan, document: Mapping[str, Any]) -> Path:
+    """Write the document below ``var/bench`` and return its path."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    stamp = time.strftime("%m%d-%H%M%S")
+    name = plan.result or f"{plan.load}-{plan.latency_ms}ms-{document['commit']}-{stamp}"
+    file = FOLDER / f"{name}.json"
+    file.write_text(json.dumps(document, indent=2) + "\n")
+    return file
+
+
+def show(
+    plan: Plan, document: Mapping[str, Any], old: Mapping[str, Any] | None, console: Console
+) -> None:
+    """Print the table, with a column of ratios if there is something to compare with."""
+    table = Table(title=_title(plan, document))
+    for column in ("figure", "measured", "normalised"):
+        table.add_column(column, justify="left" if column == "figure" else "right")
+    if old is not None:
+        table.add_column("new / old", justify="right")
+        table.add_column("normalised", justify="right")
+    compared, compared_normalised = (
+        ratios(document[kind], old[kind]) if old is not None else {}
+        for kind in ("figures", "normalised")
+    )
+    for name, value in document["figures"].items():
+        cells = [_number(value), _number(document["normalised"].get(name))]
+        if old is not None:
+            cells += [_number(compared.get(name)), _number(compared_normalised.get(name))]
+        table.add_row(name, *cells)
+    console.print(table)
+    for reason, number in document["failures"].items():
+        console.print(f"[red]{number} failed:[/] {reason}")
+    for check in document["checks"]:
+        verdict = "[green]ok[/]" if check["ok"] else "[bold red]WRONG[/]"
+        console.print(f"{verdict} {check['name']}: {check['detail']}", highlight=False)
+
+
+def commit() -> str:
+    """Return the short commit that runs, with a plus if it was changed since."""
+
+    def git(*words: str) -> str:
+        finished = subprocess.run(
+            ["git", *words],  # noqa: S607 - the one on the path
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return finished.stdout.strip()
+
+    try:
+        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "-s", "-uno") else "")
+    except FileNotFoundError:
+        return "unknown"
+
+
+def machine() -> dict[str, object]:
+    """Return what the figures were measured on."""
+    cpus = Path("/proc/cpuinfo").read_text()
+    models = [line.partition(": ")[2] for line in cpus.splitlines() if "model name" in line]
+    return {
+        "cpu": models[0] if models else platform.machine(),
+        "cores": cpus.count("processor\t"),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def _title(plan: Plan, document: Mapping[str, Any]) -> str:
+    what = "two-line carts" if plan.baskets is None else plan.baskets.name
+    flower = "with Flower" if plan.flower else "without Flower"
+    return (
+        f"{plan.load}, bank {plan.latency_ms} ms, {what}, {flower}, {document['commit']}: "
+        f"{plan.repeat} x {plan.seconds:g} s"
+    )
+
+
+def _number(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return ""
+    if value >= 1000:  # noqa: PLR2004 - from here on decimals say nothing
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value < 10 else f"{value:.1f}"  # noqa: PLR2004
