@@ -1,8 +1,10 @@
 """Orders at the desk: where each stands, for how long, and its whole story; nothing to edit."""
 
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -14,12 +16,14 @@ from orders.models import Order, OrderLine, OrderTransition
 from orders.reasons import words
 from orders.timeline import full_story
 from sagas.admin import ReadOnly
-from sagas.history import flagged_runs
+from sagas.history import flagged_runs, frozen_runs
+from sagas.services import thaw
 
 
-class NeedsAttention(admin.SimpleListFilter):
-    title = "needs attention"
-    parameter_name = "needs_attention"
+class HasRun(admin.SimpleListFilter):
+    """Narrows the list to orders that have, or have not, one of certain runs."""
+
+    runs: Callable[[], QuerySet[Any]]
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
         return [("yes", "Yes"), ("no", "No")]
@@ -27,8 +31,20 @@ class NeedsAttention(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002 - Django's signature
         if self.value() is None:
             return orders
-        flagged = Exists(flagged_runs().filter(subject_id=OuterRef("pk")))
-        return orders.filter(flagged if self.value() == "yes" else ~flagged)
+        has_one = Exists(type(self).runs().filter(subject_id=OuterRef("pk")))
+        return orders.filter(has_one if self.value() == "yes" else ~has_one)
+
+
+class NeedsAttention(HasRun):
+    title = "needs attention"
+    parameter_name = "needs_attention"
+    runs = staticmethod(flagged_runs)
+
+
+class IsFrozen(HasRun):
+    title = "frozen"
+    parameter_name = "is_frozen"
+    runs = staticmethod(frozen_runs)
 
 
 class OrderLineInline(ReadOnly, admin.TabularInline[OrderLine, Order]):
@@ -48,17 +64,19 @@ class OrderTransitionInline(ReadOnly, admin.TabularInline[OrderTransition, Order
 @admin.register(Order)
 class OrderAdmin(ReadOnly, admin.ModelAdmin[Order]):
     list_display = ("id", "status", "age", "needs_attention", "total", "customer", "reason")
-    list_filter = ("status", NeedsAttention, "reason", "created_at")
+    list_filter = ("status", NeedsAttention, IsFrozen, "reason", "created_at")
     list_select_related = ("customer",)
     search_fields = ("=id", "customer__username", "lines__sku")
     ordering = ("-created_at",)
     show_full_result_count = False
     inlines = (OrderLineInline, OrderTransitionInline)
+    actions = ("thaw",)
     fields = (
         "id",
         "customer",
         "status",
         "needs_attention",
+        "attention_reason",
         "age",
         "total",
         "payment_method",
@@ -74,6 +92,23 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin[Order]):
     @admin.display(boolean=True, description="needs attention", ordering="needs_attention")
     def needs_attention(self, order: Order) -> bool:
         return bool(getattr(order, "needs_attention", False))
+
+    @admin.display(description="why")
+    def attention_reason(self, order: Order) -> str:
+        flagged = flagged_runs().filter(subject_id=order.pk)
+        return "; ".join(flagged.values_list("attention_reason", flat=True))
+
+    def has_thaw_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change orders may let frozen ones go on; nobody edits one."""
+        user = request.user
+        return isinstance(user, User) and user.has_perm("orders.change_order")
+
+    @admin.action(description="Thaw: let frozen orders go on", permissions=["thaw"])
+    def thaw(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
+        thawed = [each for each in orders if thaw(each.pk, request.user.get_username())]
+        for order in thawed:
+            self.log_change(request, order, "thawed")
+        self.message_user(request, f"{len(thawed)} orders go on.", messages.SUCCESS)
 
     @admin.display(description="age", ordering="-created_at")
     def age(self, order: Order) -> str:

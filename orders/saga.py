@@ -40,6 +40,10 @@ step; a call that is being made is not interrupted, but settled first.
 answer: the run stays where it is, is tried again at growing intervals, and after some tries is
 flagged ``needs_attention``. It can still be cancelled.
 
+**When its money is in doubt** (an invariant about it was found broken twice) the run is frozen: it
+goes no step further until a person thaws it. An answer that is on its way is still settled, and the
+order can still be cancelled; what gives back is never frozen.
+
 CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only give back, and so are
 repeated until they are done: there is nothing that the bank or a shelf could refuse.
 """
@@ -80,6 +84,7 @@ CANCELLATION = Saga(
         finish_cancelling,
     ),
     compensation_queue="compensation",
+    only_gives_back=True,
 )
 
 SAGAS = (CHECKOUT, CANCELLATION)

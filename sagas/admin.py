@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from sagas.models import SagaRun, StepRecord
-from sagas.services import retry_now
+from sagas.services import retry_now, thaw
 
 
 class ReadOnly:
@@ -56,16 +56,23 @@ class SagaRunAdmin(ReadOnly, admin.ModelAdmin[SagaRun]):
         "wake_at",
         "needs_attention",
         "attention_reason",
+        "frozen_at",
     )
-    list_filter = ("needs_attention", "status", "saga", "step")
+    list_filter = (
+        "needs_attention",
+        ("frozen_at", admin.EmptyFieldListFilter),
+        "status",
+        "saga",
+        "step",
+    )
     search_fields = ("=id", "=subject_id")
     ordering = ("-created_at",)
     show_full_result_count = False
     inlines = (StepRecordInline,)
-    actions = ("retry_now",)
+    actions = ("retry_now", "thaw")
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        """Whoever may change runs may have one retried; nobody edits one."""
+        """Whoever may change runs may have one retried or thawed; nobody edits one."""
         user = request.user
         return isinstance(user, User) and user.has_perm("sagas.change_sagarun")
 
@@ -73,3 +80,10 @@ class SagaRunAdmin(ReadOnly, admin.ModelAdmin[SagaRun]):
     def retry_now(self, request: HttpRequest, runs: QuerySet[SagaRun]) -> None:
         queued = sum(retry_now(run.pk) for run in runs)
         self.message_user(request, f"{queued} runs queued.", messages.SUCCESS)
+
+    @admin.action(description="Thaw: let frozen runs go on", permissions=["retry"])
+    def thaw(self, request: HttpRequest, runs: QuerySet[SagaRun]) -> None:
+        thawed = [each for each in runs if thaw(each.subject_id, request.user.get_username())]
+        for run in thawed:
+            self.log_change(request, run, "thawed")
+        self.message_user(request, f"{len(thawed)} runs go on.", messages.SUCCESS)

@@ -223,7 +223,8 @@ class Saga:
     """Steps in order. A run keeps the version that it was started with to its end.
 
     ``turning_back`` acts in the transaction in which a run turns back, ``compensated`` in the one
-    in which its last undo is done.
+    in which its last undo is done. A saga that ``only_gives_back`` is never frozen: going on is
+    what is safe.
     """
 
     name: str
@@ -232,6 +233,7 @@ class Saga:
     compensation_queue: str
     turning_back: LocalAct = _nothing_to_write
     compensated: LocalAct = _nothing_to_write
+    only_gives_back: bool = False
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.steps]

@@ -69,6 +69,11 @@ def flagged_runs() -> QuerySet[SagaRun]:
     return SagaRun.objects.filter(needs_attention=True)
 
 
+def frozen_runs() -> QuerySet[SagaRun]:
+    """Return the runs that go no step further before a person thaws them."""
+    return SagaRun.objects.filter(frozen_at__isnull=False)
+
+
 def _name(record: StepRecord) -> str:
     """What was tried: the step, or its compensation; without the definition its bare name."""
     if record.direction == Direction.FORWARD:

@@ -72,6 +72,9 @@ class SagaRun(models.Model):
     # A flag for people, not a state: the run is still retried, cancelled and undone as before.
     needs_attention = models.BooleanField(default=False)
     attention_reason = models.TextField(blank=True)
+    # Since when its money is in doubt: it goes no step further before a person thaws it. Turning
+    # back, undoing, and settling what is being asked go on as ever.
+    frozen_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -102,6 +105,10 @@ class SagaRun(models.Model):
             # Read by the desk: runs that wait for a person.
             models.Index(
                 fields=["created_at"], condition=Q(needs_attention=True), name="sagas_run_attention"
+            ),
+            # And those that go no further.
+            models.Index(
+                fields=["frozen_at"], condition=Q(frozen_at__isnull=False), name="sagas_run_frozen"
             ),
         ]
 

@@ -269,7 +269,7 @@ class Phase:
             stands_here = step in standing.owed
         else:
             not_before = standing.run.not_before
-            stands_here = standing.step is step
+            stands_here = standing.step is step and standing.run.frozen_at is None
         return stands_here and (not_before is None or not_before <= self.now)
 
     def _act(self, group: list[Standing], step: Step, work: Local) -> None:

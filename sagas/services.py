@@ -1,5 +1,6 @@
-"""What the world may ask of the engine: start a saga, turn a run back, retry one now."""
+"""What the world may ask of the engine: start a saga; turn a run back, retry, freeze or thaw it."""
 
+import logging
 from enum import Enum, auto
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from sagas.definition import Refusal, Saga
 from sagas.dispatch import dispatch
 from sagas.models import LIVE, Direction, RunStatus, SagaRun, StepRecord
 from sagas.phase import HANDOVER
+
+log = logging.getLogger(__name__)
 
 
 class TurnBack(Enum):
@@ -78,7 +81,7 @@ def request_turn_back(subject_id: UUID, reason: Refusal, actor: str) -> TurnBack
 def retry_now(run_id: UUID) -> bool:
     """Forget every back-off of a live run, clear its flag, and queue it; True if it was live.
 
-    An attempt that is under way keeps its lease.
+    An attempt that is under way keeps its lease. A frozen run stays frozen, and flagged.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         pk=run_id, status__in=LIVE
@@ -89,14 +92,61 @@ def retry_now(run_id: UUID) -> bool:
         tries=0,
         not_before=None,
         redispatches=0,
-        needs_attention=False,
-        attention_reason="",
+        needs_attention=run.frozen_at is not None,
+        attention_reason=run.attention_reason if run.frozen_at else "",
         wake_at=_soon(run),
     )
     StepRecord.objects.filter(run=run, direction=Direction.BACK, not_before__isnull=False).update(
         not_before=None
     )
     dispatch(run)
+    return True
+
+
+@transaction.atomic
+def freeze(subject_id: UUID, reason: str) -> bool:
+    """Let the live run of a subject take no further step forward; True if it is frozen now.
+
+    False where nothing goes forward: no run is live, it is on its way back, or its saga only gives
+    back. What a worker has claimed already is still settled; turning back and undoing go on. Again
+    changes nothing. The run's row stays locked until the caller's transaction ends, so a caller
+    that looks once more under this lock, and finds no reason, rolls back and has frozen nothing.
+    """
+    run = SagaRun.objects.select_for_update(no_key=True).filter(
+        subject_id=subject_id, status=RunStatus.RUNNING
+    ).first()  # fmt: skip
+    if run is None or registry.get(run.saga, run.version).only_gives_back:
+        return False
+    if run.frozen_at is None:
+        SagaRun.objects.filter(pk=run.pk).update(
+            frozen_at=Now(), needs_attention=True, attention_reason=f"frozen: {reason}"
+        )
+        log.error("run.frozen", extra={"subject_id": str(subject_id), "reason": reason})
+    return True
+
+
+@transaction.atomic
+def thaw(subject_id: UUID, actor: str) -> bool:
+    """Let a subject's frozen run go on, and queue it; True if one was frozen.
+
+    For a person who has looked: nothing thaws by itself. An attempt that is under way keeps its
+    lease.
+    """
+    run = SagaRun.objects.select_for_update(no_key=True).filter(
+        subject_id=subject_id, frozen_at__isnull=False
+    ).first()  # fmt: skip
+    if run is None:
+        return False
+    SagaRun.objects.filter(pk=run.pk).update(
+        frozen_at=None,
+        redispatches=0,
+        needs_attention=False,
+        attention_reason="",
+        wake_at=_soon(run) if run.is_live else None,
+    )
+    log.warning("run.thawed", extra={"subject_id": str(subject_id), "actor": actor})
+    if run.is_live:
+        dispatch(run)
     return True
 
 

@@ -36,9 +36,10 @@ class Standing:
 
     def made_progress(self) -> None:
         self.run.redispatches = 0
-        self.run.needs_attention = False
-        self.run.attention_reason = ""
         self.has_changed = True
+        if self.run.frozen_at is None:
+            self.run.needs_attention = False
+            self.run.attention_reason = ""
 
     def forgive_try(self) -> None:
         """Not count the last attempt: its error says nothing of the far side's patience or ours."""
@@ -46,4 +47,5 @@ class Standing:
 
     def flag(self, reason: str) -> None:
         self.run.needs_attention = True
-        self.run.attention_reason = reason
+        if self.run.frozen_at is None:
+            self.run.attention_reason = reason

@@ -3,11 +3,14 @@
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from orders.models import Order
 from sagas.models import SagaRun
+from sagas.services import freeze
 from tests.message_queue import MessageQueue
 from tests.orders.storefront import Storefront, cart, everything
 from tests.sandbox_server import SandboxServer
@@ -17,7 +20,13 @@ RUNS = "/admin/sagas/sagarun/"
 
 
 @pytest.fixture
-def desk(transactional_db: None) -> Client:
+def content_types(transactional_db: None) -> None:
+    """None are known: the cache outlives the rows, which are flushed after each test."""
+    ContentType.objects.clear_cache()
+
+
+@pytest.fixture
+def desk(content_types: None) -> Client:
     client = Client()
     client.force_login(User.objects.create_superuser("grace"))
     return client
@@ -184,3 +193,72 @@ def test_retry_now_leaves_a_run_that_has_ended_alone(
     assert [str(each) for each in answer.context["messages"]] == ["0 runs queued."]
     assert everything() == before
     assert messages.waiting == []
+
+
+def test_what_is_frozen_is_found_and_thawed(
+    desk: Client, confirmed: UUID, waiting: UUID, messages: MessageQueue
+) -> None:
+    freeze(waiting, "M6: 0 held of 2500")
+    frozen = SagaRun.objects.get(subject_id=waiting)
+
+    narrowed = desk.get(f"{RUNS}?frozen_at__isempty=0").context["cl"].result_list
+    answer = desk.post(RUNS, {"action": "thaw", "_selected_action": [frozen.pk]}, follow=True)
+
+    run = SagaRun.objects.get(subject_id=waiting)
+    assert [each.pk for each in narrowed] == [frozen.pk]
+    assert [str(each) for each in answer.context["messages"]] == ["1 runs go on."]
+    assert (run.frozen_at, run.needs_attention, run.attention_reason) == (None, False, "")
+    said = LogEntry.objects.get()
+    assert (said.user.username, said.object_id, said.change_message) == (
+        "grace",
+        str(run.pk),
+        "thawed",
+    )
+
+
+def test_the_order_list_shows_what_is_frozen(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+    freeze(waiting, "M6: 0 held of 2500")
+
+    assert found(desk, "?is_frozen=yes") == {waiting}
+    assert found(desk, "?is_frozen=no") == {confirmed}
+    assert "frozen: M6: 0 held of 2500" in desk.get(f"{ORDERS}{waiting}/change/").content.decode()
+
+
+def test_an_order_is_thawed_from_its_list(
+    desk: Client, confirmed: UUID, waiting: UUID, messages: MessageQueue
+) -> None:
+    freeze(waiting, "M6: 0 held of 2500")
+    both = [confirmed, waiting]
+
+    answer = desk.post(ORDERS, {"action": "thaw", "_selected_action": both}, follow=True)
+
+    assert [str(each) for each in answer.context["messages"]] == ["1 orders go on."]
+    assert not SagaRun.objects.filter(frozen_at__isnull=False).exists()
+    assert LogEntry.objects.get().object_id == str(waiting)
+
+
+@pytest.mark.parametrize("path", [ORDERS, RUNS])
+def test_whoever_may_only_look_thaws_nothing(content_types: None, waiting: UUID, path: str) -> None:
+    freeze(waiting, "M6: 0 held of 2500")
+    reader = User.objects.create_user("paul", is_staff=True)
+    reader.user_permissions.set(view_permissions())
+    client = Client()
+    client.force_login(reader)
+    row = SagaRun.objects.get(subject_id=waiting)
+    key = waiting if path == ORDERS else row.pk
+
+    client.post(path, {"action": "thaw", "_selected_action": [key]})
+
+    row.refresh_from_db()
+    assert row.frozen_at is not None
+
+
+def view_permissions() -> list[Permission]:
+    return [
+        Permission.objects.get_or_create(
+            codename=f"view_{model._meta.model_name}",
+            content_type=ContentType.objects.get_for_model(model),
+            defaults={"name": "view"},
+        )[0]
+        for model in (Order, SagaRun)
+    ]

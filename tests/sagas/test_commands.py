@@ -17,6 +17,7 @@ from django.db import connection
 
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
+from sagas.services import freeze
 from tests.message_queue import MessageQueue
 from tests.sagas.passing_time import let_time_pass
 from tests.sagas.toys import Bug, Refused, Toys, everything, start, start_many
@@ -61,6 +62,37 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
         lines[1],
     )
     assert str(ended.pk) not in "".join(lines)
+
+
+def test_show_tells_what_is_frozen(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+    freeze(run.subject_id, "M6: 0 held of 4500")
+
+    (live,) = sagas("show")
+    (headline,) = sagas("show", str(run.subject_id))
+
+    frozen = r"  FROZEN since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert re.search(rf"{frozen}  NEEDS ATTENTION: frozen: M6: 0 held of 4500$", live)
+    assert re.fullmatch(rf"run {run.pk}  parcel version 1  running{frozen}", headline)
+
+
+def test_thaw_lets_a_frozen_run_go_on(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+    freeze(run.subject_id, "M6: 0 held of 4500")
+
+    lines = sagas("thaw", str(run.subject_id), "--actor", "grace")
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert lines == [f"thawed {run.subject_id}"]
+    assert run.status == RunStatus.COMPLETED
+
+
+def test_thaw_of_what_is_not_frozen_is_an_error(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+
+    with pytest.raises(CommandError, match=f"no run of {run.subject_id} is frozen"):
+        sagas("thaw", str(run.subject_id), "--actor", "grace")
 
 
 def test_show_of_a_subject_tells_what_was_tried(toys: Toys, messages: MessageQueue) -> None:

@@ -130,7 +130,9 @@ class Toys:
             )(self._call(f"undo {name}"))
         return step
 
-    def saga(self, *steps: Step, name: str = "parcel", version: int = 1) -> Saga:
+    def saga(
+        self, *steps: Step, name: str = "parcel", version: int = 1, only_gives_back: bool = False
+    ) -> Saga:
         """Make and register a saga; it is forgotten when the test ends."""
         saga = Saga(
             name,
@@ -139,6 +141,7 @@ class Toys:
             compensation_queue="compensation",
             turning_back=self._act("turn back"),
             compensated=self._act("compensated"),
+            only_gives_back=only_gives_back,
         )
         self._registered.append(registry.register(saga))
         return saga

@@ -15,7 +15,7 @@ from django.db.models import Q
 from sagas.dispatch import publisher
 from sagas.history import attempts_for, count_live
 from sagas.models import LIVE, SagaRun
-from sagas.services import retry_now
+from sagas.services import retry_now, thaw
 from sagas.sweep import sweep
 
 
@@ -28,6 +28,9 @@ class Command(BaseCommand):
         show.add_argument("subject", nargs="?", type=UUID)
         retry = commands.add_parser("retry", help="forget a run's back-off and flag, and queue it")
         retry.add_argument("run", type=UUID, help="the id of a run, or of its subject")
+        warm = commands.add_parser("thaw", help="let the frozen run of a subject go on")
+        warm.add_argument("subject", type=UUID)
+        warm.add_argument("--actor", required=True, help="who has looked, for the log")
         commands.add_parser("sweep", help="queue every run whose time to wake has passed, once")
         watch = commands.add_parser(
             "watch", help="sweep until stopped; needs neither beat nor Redis to find what stalled"
@@ -46,6 +49,8 @@ class Command(BaseCommand):
                 self._show_live()
             case "retry":
                 self._retry(options["run"])
+            case "thaw":
+                self._thaw(options["subject"], options["actor"])
             case "sweep":
                 self.stdout.write(f"queued {sweep()} runs")
                 publisher.flush()
@@ -59,7 +64,7 @@ class Command(BaseCommand):
             flag = f"  NEEDS ATTENTION: {run.attention_reason}" if run.needs_attention else ""
             self.stdout.write(
                 f"run {run.pk}  of {run.subject_id}  {run.saga}  {run.status}  {run.step or '-'}"
-                f"  tries {run.tries}  wakes {run.wake_at:%H:%M:%S}{flag}"
+                f"  tries {run.tries}  wakes {run.wake_at:%H:%M:%S}{_frozen(run)}{flag}"
             )
 
     def _show_subject(self, subject_id: UUID) -> None:
@@ -67,7 +72,9 @@ class Command(BaseCommand):
         if not runs:
             raise CommandError(f"no run of {subject_id}")
         for run in runs:
-            self.stdout.write(f"run {run.pk}  {run.saga} version {run.version}  {run.status}")
+            self.stdout.write(
+                f"run {run.pk}  {run.saga} version {run.version}  {run.status}{_frozen(run)}"
+            )
         for each in attempts_for(subject_id):
             self.stdout.write(
                 f"{each.started_at:%H:%M:%S.%f}  {each.name} #{each.number}  {each.outcome}"
@@ -81,6 +88,12 @@ class Command(BaseCommand):
             raise CommandError(f"no live run {run_or_subject}, and none of this subject")
         publisher.flush()
         self.stdout.write(f"queued {run.pk}")
+
+    def _thaw(self, subject_id: UUID, actor: str) -> None:
+        if not thaw(subject_id, actor):
+            raise CommandError(f"no run of {subject_id} is frozen")
+        publisher.flush()
+        self.stdout.write(f"thawed {subject_id}")
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -106,3 +119,7 @@ class Command(BaseCommand):
                     self.stdout.write(json.dumps({"event": "sweep", "queued": queued}))
                     self.stdout.flush()
             stop.wait(every)
+
+
+def _frozen(run: SagaRun) -> str:
+    return f"  FROZEN since {run.frozen_at:%Y-%m-%d %H:%M:%S}" if run.frozen_at else ""
