@@ -1,6 +1,7 @@
 """What the all-in-one run consists of: the embedded servers, and the Procfile's processes."""
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 from sandbox.procfile import declared
 from sandbox.run_directory import RunDirectory
@@ -15,6 +16,21 @@ WORKERS: Final = "workers"
 FRONT: Final = "front"
 
 REPLACED_BY: Final = {"DATABASE_URL": POSTGRES, "REDIS_URL": VALKEY, "STRIPE_API_KEY": STRIPE}
+
+
+class Layout(NamedTuple):
+    """How a run differs from `make up`'s: what else it runs, and what it runs otherwise."""
+
+    ports: tuple[str, ...] = ()
+    """Names of further ports; like all others they are free ones, known to ``arrange``."""
+
+    arrange: Callable[[list[Program], Mapping[str, int], Mapping[str, str]], list[Program]] = (
+        lambda programs, _ports, _settings: programs
+    )
+    """Makes of `make up`'s programs, all ports and the application's settings what is to run."""
+
+
+ORDINARY: Final = Layout()
 
 
 def programs(

@@ -53,8 +53,8 @@ class RunDirectory:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep every other launcher out. The kernel lets go when this process ends, however."""
-        lock = self.path.with_name(f"{self.name}.lock")
-        lock.parent.mkdir(exist_ok=True)
+        lock = self.path.with_name(f"{self.path.name}.lock")
+        lock.parent.mkdir(parents=True, exist_ok=True)
         with lock.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

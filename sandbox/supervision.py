@@ -10,6 +10,7 @@ import time
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
+from types import MappingProxyType
 from typing import Final, NamedTuple, cast
 
 from sandbox.owned import owned_environment
@@ -23,6 +24,7 @@ CALL_SECONDS: Final = 5
 _PROGRAM = """
 [program:{name}]
 command={command}
+environment={environment}
 autostart={autostart}
 autorestart=true
 startretries=1000000
@@ -61,6 +63,7 @@ class Program(NamedTuple):
     stop_signal: str = "TERM"
     stop_seconds: int = 15
     waits_for_start: bool = False  # until `start_group`: what it needs must be there first
+    environment: Mapping[str, str] = MappingProxyType({})  # beside what all programs share
 
 
 class Status(NamedTuple):
@@ -170,7 +173,8 @@ def configuration(
     parts += [
         _PROGRAM.format(
             name=program.name,
-            command=program.command,
+            command=_literally(program.command),
+            environment=_environment(program.environment),
             autostart=str(not program.waits_for_start).lower(),
             stop_signal=program.stop_signal,
             stop_seconds=program.stop_seconds,
@@ -183,6 +187,15 @@ def configuration(
         members = ",".join(program.name for program in programs if program.group == group)
         parts.append(f"\n[group:{group}]\nprograms={members}\npriority={priority}\n")
     return "".join(parts)
+
+
+def _environment(variables: Mapping[str, str]) -> str:
+    return ",".join(f'{name}="{_literally(value)}"' for name, value in variables.items())
+
+
+def _literally(text: str) -> str:
+    """Keep supervisord from taking a percent sign for an expansion of its own."""
+    return text.replace("%", "%%")
 
 
 def path_with_python(environment: Mapping[str, str]) -> str:

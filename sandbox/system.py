@@ -18,7 +18,17 @@ from sandbox.environment import given_addresses
 from sandbox.owned import adopt_orphans, kill_children, owned_environment
 from sandbox.ports import LOOPBACK, PortTaken, ReservedPort
 from sandbox.procfile import ROOT
-from sandbox.programs import FRONT, POSTGRES, REPLACED_BY, STRIPE, VALKEY, WORKERS, programs
+from sandbox.programs import (
+    FRONT,
+    ORDINARY,
+    POSTGRES,
+    REPLACED_BY,
+    STRIPE,
+    VALKEY,
+    WORKERS,
+    Layout,
+    programs,
+)
 from sandbox.run_directory import RunDirectory, write_privately
 from sandbox.supervision import Supervisor
 
@@ -50,13 +60,15 @@ def running(
     *,
     tell: Callable[[str], None],
     left_out: frozenset[str] = frozenset(),
+    layout: Layout = ORDINARY,
 ) -> Iterator["System"]:
     """Start everything, and on the way out stop it: no process is left, whatever happens inside.
 
-    ``left_out`` names processes of the Procfile that this run does without.
+    ``left_out`` names processes of the Procfile that this run does without; ``layout`` says what
+    it runs besides, or otherwise.
     """
     adopt_orphans()
-    system = System(directory, caller, tell, left_out)
+    system = System(directory, caller, tell, left_out, layout)
     try:
         system.start()
         yield system
@@ -76,6 +88,7 @@ class System:
         caller: Mapping[str, str],
         tell: Callable[[str], None],
         left_out: frozenset[str],
+        layout: Layout,
     ) -> None:
         self.directory = directory
         given = given_addresses(caller)
@@ -83,9 +96,14 @@ class System:
         self._caller = caller
         self._tell = tell
         self._left_out = left_out
+        self._layout = layout
         self._ports: dict[str, ReservedPort] = {}
         self._undo = ExitStack()
         self._pids: dict[str, int] = {}
+
+    @property
+    def ports(self) -> dict[str, int]:
+        return {name: port.number for name, port in self._ports.items()}
 
     @property
     def base_url(self) -> str:
@@ -140,21 +158,25 @@ class System:
 
     def _choose_ports(self) -> None:
         wanted = {"web": int(self._caller.get("PORT", "0"))}
-        for name in _PORTS:
+        for name in (*_PORTS, *self._layout.ports):
             self._ports[name] = port = ReservedPort(wanted.get(name, 0))
             self._undo.callback(port.close)
-        numbers = {name: port.number for name, port in self._ports.items()}
-        self.settings = settings_for(self.directory, numbers, self._caller)
-        self.environment = process_environment(self.directory, numbers, self._caller)
+        self.settings = settings_for(self.directory, self.ports, self._caller)
+        self.environment = process_environment(self.directory, self.ports, self._caller)
 
     def _start_once(self) -> None:
-        numbers = {name: port.number for name, port in self._ports.items()}
         self.directory.stripe_port_file.unlink(missing_ok=True)
         self._tell("Starting the servers.")
         self.supervisor = Supervisor(
             self.directory,
-            programs(self.directory, numbers, external=self.external, left_out=self._left_out),
-            port=numbers["supervisor"],
+            self._layout.arrange(
+                programs(
+                    self.directory, self.ports, external=self.external, left_out=self._left_out
+                ),
+                self.ports,
+                self.settings,
+            ),
+            port=self.ports["supervisor"],
             environment=self.environment,
         )
         self._undo.callback(self.supervisor.stop)

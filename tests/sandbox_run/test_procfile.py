@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from sandbox.procfile import ROOT, arguments, declared, processes
-from sandbox.programs import POSTGRES, STRIPE, VALKEY, programs
+from sandbox.programs import POSTGRES, STRIPE, VALKEY, Layout, programs
 from sandbox.run_directory import UP
 
 PORTS = {POSTGRES: 1, VALKEY: 2, STRIPE: 3}
@@ -42,6 +42,12 @@ def test_what_is_left_out_is_not_started() -> None:
     started = programs(UP, PORTS, external=frozenset(), left_out=frozenset({"flower"}))
 
     assert {program.name for program in started} == SERVERS | declared().keys() - {"flower"}
+
+
+def test_a_layout_without_wishes_is_what_make_up_runs() -> None:
+    ordinary = programs(UP, PORTS, external=frozenset())
+
+    assert Layout().arrange(ordinary, PORTS, {}) == ordinary
 
 
 def test_what_brings_work_stops_before_what_does_it_and_servers_last() -> None:

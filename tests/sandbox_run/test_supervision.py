@@ -75,6 +75,33 @@ def test_what_is_killed_comes_back(supervisor: Supervisor, directory: RunDirecto
     assert [after[name] for name in ("first", "third")] == [before["first"], before["third"]]
 
 
+def test_a_program_has_variables_of_its_own_beside_the_shared_ones(directory: RunDirectory) -> None:
+    odd = {"ODD": "50% of a, b = c", "PLAIN": "d"}
+    programs = [
+        Program("told", "first", "env", environment=odd),
+        Program("untold", "second", "env"),
+    ]
+    port = ReservedPort()
+    environment = {**os.environ, "SHARED": "by all"}
+
+    supervisor = Supervisor(directory, programs, port=port.number, environment=environment)
+    try:
+        logs = {name: directory.logs / f"{name}.log" for name in ("told", "untold")}
+        wait_until(
+            lambda: all(
+                log.exists() and "SHARED=by all" in log.read_text() for log in logs.values()
+            ),
+            "both have printed their variables",
+        )
+    finally:
+        supervisor.stop()
+        port.close()
+
+    told, untold = (set(log.read_text().splitlines()) for log in logs.values())
+    assert {f"{name}={value}" for name, value in odd.items()} <= told
+    assert not any(line.startswith(("ODD=", "PLAIN=")) for line in untold)
+
+
 def test_everything_stops_in_the_opposite_order(
     supervisor: Supervisor, directory: RunDirectory
 ) -> None:
