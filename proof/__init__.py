@@ -1,0 +1,1 @@
+"""What proves the promises: tools of the repository, imported by no application code."""
