@@ -7,6 +7,7 @@ from django.db import connection
 
 from events.facts import Fact
 from events.models import OutboxEvent
+from sagas.row_sets import Insert, write
 
 
 class NotInTransaction(Exception):
@@ -18,17 +19,27 @@ def record(facts: Iterable[Fact]) -> None:
 
     Raises NotInTransaction when there is none.
     """
+    write(outbox(facts))
+
+
+def outbox(facts: Iterable[Fact]) -> Insert:
+    """Return what ``record`` would write, for a statement that writes more.
+
+    Raises NotInTransaction when there is none.
+    """
     if not connection.in_atomic_block:
         raise NotInTransaction
-    OutboxEvent.objects.bulk_create(
-        OutboxEvent(
-            name=fact.type.name,
-            version=fact.type.version,
-            key=fact.key,
-            correlation_id=fact.correlation_id,
-            payload=dict(fact.payload),
-        )
-        for fact in facts
+    return Insert(
+        [
+            OutboxEvent(
+                name=fact.type.name,
+                version=fact.type.version,
+                key=fact.key,
+                correlation_id=fact.correlation_id,
+                payload=dict(fact.payload),
+            )
+            for fact in facts
+        ]
     )
 
 

@@ -48,6 +48,9 @@ class StockLevel(models.Model):
     on_hand = models.PositiveBigIntegerField(default=0)
     reserved = models.PositiveBigIntegerField(default=0)
 
+    # The product's, where a query asks for it.
+    sku: str
+
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(

@@ -3,13 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Sum
 
-from events.services import record
+from events.services import outbox
 from inventory.facts import STOCK_RELEASED, STOCK_RESERVED
 from inventory.models import (
     MovementKind,
@@ -19,7 +20,25 @@ from inventory.models import (
     StockLevel,
     StockMovement,
 )
-from sagas.row_sets import update_rows
+from sagas.row_sets import Insert, Update, select, write
+
+_OF_SKUS: Final = """
+    JOIN inventory_product ON inventory_product.id = product_id
+    WHERE inventory_product.sku = ANY(%s)
+    ORDER BY inventory_stocklevel.id
+"""
+
+_CONFIRM: Final = """
+    UPDATE inventory_reservation SET status = 'confirmed'
+    WHERE status = 'held' AND order_id IN (
+        SELECT asked.order_id FROM unnest(%s::uuid[], %s::int[]) AS asked (order_id, lines)
+        WHERE asked.lines = (
+            SELECT count(*) FROM inventory_reservation AS held
+            WHERE held.order_id = asked.order_id AND held.status = 'held'
+        )
+    )
+    RETURNING order_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +73,8 @@ def catalogue() -> list[ProductForSale]:
 
 def products_for_sale(skus: Iterable[str]) -> dict[str, Product]:
     """Return those of ``skus`` that can be bought, by SKU."""
-    found = Product.objects.filter(sku__in=set(skus), is_withdrawn=False)
+    condition = "WHERE sku = ANY(%s) AND NOT is_withdrawn"
+    found = select(Product, condition, [list(skus)])
     return {each.sku: each for each in found}
 
 
@@ -69,14 +89,8 @@ def reserve(
     sees to it that nobody does.
     """
     skus = {each.sku for lines in demands.values() for each in lines}
-    levels = (
-        StockLevel.objects.select_for_update(of=("self",), no_key=True)
-        .filter(product__sku__in=skus)
-        .order_by("pk")
-        .annotate(sku=F("product__sku"))
-    )
     shelves: dict[str, list[StockLevel]] = defaultdict(list)
-    for level in levels:
+    for level in select(StockLevel, _OF_SKUS, [list(skus)], lock=True, sku="inventory_product.sku"):
         shelves[level.sku].append(level)
     reservations: list[Reservation] = []
     short: dict[UUID, str] = {}
@@ -85,13 +99,16 @@ def reserve(
         if lacking:
             short[order_id] = lacking
         reservations += held
-    Reservation.objects.bulk_create(reservations)
-    _write_movements(reservations, MovementKind.RESERVE)
-    update_rows([each for shelf in shelves.values() for each in shelf], ["reserved"])
-    record(
-        STOCK_RESERVED.of(order_id, correlation_ids[order_id], {"lines": _lines(lines)})
-        for order_id, lines in demands.items()
-        if order_id not in short
+    touched = {each.stock_level_id: each.stock_level for each in reservations}
+    write(
+        Insert(reservations),
+        _movements(reservations, MovementKind.RESERVE),
+        Update(list(touched.values()), ["reserved"]),
+        outbox(
+            STOCK_RESERVED.of(order_id, correlation_ids[order_id], {"lines": _lines(lines)})
+            for order_id, lines in demands.items()
+            if order_id not in short
+        ),
     )
     return short
 
@@ -126,17 +143,10 @@ def confirm(line_counts: Mapping[UUID, int]) -> set[UUID]:
     ``line_counts`` says how many lines each order has. An order of which not exactly those are
     held any more is left as it is, and returned. Runs in the caller's transaction.
     """
-    held = (
-        Reservation.objects.select_for_update(no_key=True)
-        .filter(order_id__in=line_counts, status=ReservationStatus.HELD)
-        .order_by("pk")
-    )
-    found = Counter(held.values_list("order_id", flat=True))
-    broken = {order_id for order_id, count in line_counts.items() if found[order_id] != count}
-    held.filter(order_id__in=line_counts.keys() - broken).order_by().update(
-        status=ReservationStatus.CONFIRMED
-    )
-    return broken
+    with connection.cursor() as cursor:
+        cursor.execute(_CONFIRM, [list(line_counts), list(line_counts.values())])
+        confirmed = {order_id for (order_id,) in cursor.fetchall()}
+    return line_counts.keys() - confirmed
 
 
 def release(correlation_ids: Mapping[UUID, UUID]) -> None:
@@ -152,45 +162,45 @@ def release(correlation_ids: Mapping[UUID, UUID]) -> None:
         .select_related("stock_level__product")
         .order_by("pk")
     )
-    if not reservations:
-        return
-    Reservation.objects.filter(pk__in=[each.pk for each in reservations]).update(
-        status=ReservationStatus.RELEASED
-    )
-    _write_movements(reservations, MovementKind.RELEASE)
-    _give_back(reservations)
     released: dict[UUID, list[dict[str, object]]] = defaultdict(list)
     for each in reservations:
+        each.status = ReservationStatus.RELEASED
         sku = each.stock_level.product.sku
         released[each.order_id].append({"sku": sku, "quantity": each.quantity})
-    record(
-        STOCK_RELEASED.of(order_id, correlation_ids[order_id], {"lines": lines})
-        for order_id, lines in released.items()
+    write(
+        Update(reservations, ["status"]),
+        _movements(reservations, MovementKind.RELEASE),
+        _given_back(reservations),
+        outbox(
+            STOCK_RELEASED.of(order_id, correlation_ids[order_id], {"lines": lines})
+            for order_id, lines in released.items()
+        ),
     )
 
 
-def _write_movements(reservations: Sequence[Reservation], kind: MovementKind) -> None:
-    StockMovement.objects.bulk_create(
-        StockMovement(
-            stock_level_id=each.stock_level_id,
-            kind=kind,
-            quantity=each.quantity,
-            line_id=each.line_id,
-        )
-        for each in reservations
+def _movements(reservations: Sequence[Reservation], kind: MovementKind) -> Insert:
+    return Insert(
+        [
+            StockMovement(
+                stock_level_id=each.stock_level_id,
+                kind=kind,
+                quantity=each.quantity,
+                line_id=each.line_id,
+            )
+            for each in reservations
+        ]
     )
 
 
-def _give_back(reservations: Sequence[Reservation]) -> None:
+def _given_back(reservations: Sequence[Reservation]) -> Update:
+    """Lock the levels of ``reservations`` and take these off what is reserved."""
     sums: Counter[int] = Counter()
     for each in reservations:
         sums[each.stock_level_id] += each.quantity
-    levels = list(
-        StockLevel.objects.select_for_update(no_key=True).filter(pk__in=sums).order_by("pk")
-    )
+    levels = select(StockLevel, "WHERE id = ANY(%s) ORDER BY id", [list(sums)], lock=True)
     for level in levels:
         level.reserved -= sums[level.pk]
-    update_rows(levels, ["reserved"])
+    return Update(levels, ["reserved"])
 
 
 @transaction.atomic

@@ -1,6 +1,6 @@
 """Orders, their lines, and the log of every move between their states."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from orders.errors import IllegalTransition
 from orders.states import TRANSITIONS, OrderStatus
 from sagas.identifiers import new_id
-from sagas.row_sets import update_rows
+from sagas.row_sets import Insert, Update, select, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,29 @@ class Cause:
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
+    def locked(self, order_ids: Iterable[UUID]) -> list["Order"]:
+        """Lock orders until the transaction ends, in one order; each knows its ``line_count``."""
+        return select(
+            Order,
+            "WHERE id = ANY(%s) ORDER BY id",
+            [list(order_ids)],
+            lock=True,
+            line_count="(SELECT count(*) FROM orders_orderline WHERE order_id = orders_order.id)",
+        )
+
     def transition(self, causes: Mapping[UUID, Cause], target: OrderStatus) -> list["Order"]:
-        """Move orders to ``target`` and log each move, in the caller's transaction.
+        """Lock orders and move them to ``target``, as ``transition_locked`` does."""
+        return self.transition_locked(self.locked(causes), causes, target)
+
+    def transition_locked(
+        self, locked: Sequence["Order"], causes: Mapping[UUID, Cause], target: OrderStatus
+    ) -> list["Order"]:
+        """Move orders to ``target`` and log each move, in the transaction that locked them.
 
         The only writer of ``Order.status``. An order that has the status already is a repetition,
         and stays as it is; those that moved are returned. Raises IllegalTransition, with nothing
         written, when one of the orders cannot get there.
         """
-        locked = self.select_for_update(no_key=True).filter(pk__in=causes).order_by("pk")
         orders = [each for each in locked if each.status != target]
         moves = []
         for order in orders:
@@ -54,8 +69,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
                     actor=cause.actor,
                 )
             )
-        update_rows(orders, ["status", "version", "reason", "reason_detail"])
-        OrderTransition.objects.bulk_create(moves)
+        write(Update(orders, ["status", "version", "reason", "reason_detail"]), Insert(moves))
         return orders
 
 
@@ -74,6 +88,9 @@ class Order(models.Model):
     reason = models.CharField(max_length=64, blank=True)
     reason_detail = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(db_default=Now())
+
+    # How many lines it has, where a query asks for it.
+    line_count: int
 
     objects = OrderQuerySet.as_manager()
 
@@ -118,6 +135,16 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.sku}"
+
+
+def orders_by_id(order_ids: Sequence[UUID]) -> list[Order]:
+    """Read orders without locking them."""
+    return select(Order, "WHERE id = ANY(%s)", [order_ids])
+
+
+def lines_of(order_ids: Sequence[UUID]) -> list[OrderLine]:
+    """Read the lines of orders, each order's in their sequence."""
+    return select(OrderLine, "WHERE order_id = ANY(%s) ORDER BY order_id, position", [order_ids])
 
 
 class OrderTransition(models.Model):

@@ -11,7 +11,7 @@ from django.db import transaction
 
 import inventory.services
 import sagas.services
-from events.services import record
+from events.services import outbox
 from orders.errors import TotalTooLarge, UnknownProducts
 from orders.facts import ORDER_PLACED
 from orders.models import Cause, Order, OrderLine
@@ -19,6 +19,7 @@ from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import OrderStatus
 from sagas.definition import Refusal
 from sagas.identifiers import new_id
+from sagas.row_sets import Insert
 from sagas.services import TurnBack
 
 LARGEST_TOTAL_MINOR: Final = 99_999_999
@@ -50,14 +51,14 @@ def place_order(
     total_minor = sum(products[sku].price_minor * count for sku, count in quantities.items())
     if total_minor > LARGEST_TOTAL_MINOR:
         raise TotalTooLarge(total_minor, LARGEST_TOTAL_MINOR)
-    order = Order.objects.create(
+    order = Order(
         pk=order_id,
         customer=customer,
         currency=settings.CURRENCY,
         total_minor=total_minor,
         payment_method=payment_method,
     )
-    lines = OrderLine.objects.bulk_create(
+    lines = [
         OrderLine(
             order=order,
             position=position,
@@ -67,12 +68,12 @@ def place_order(
             unit_price_minor=products[sku].price_minor,
         )
         for position, (sku, count) in enumerate(quantities.items(), start=1)
-    )
+    ]
     correlation_id = new_id()
-    sagas.services.start(CHECKOUT, order.pk, correlation_id)
     bought = [{"sku": each.sku, "quantity": each.quantity} for each in lines]
     payload = {"total_minor": total_minor, "currency": order.currency, "lines": bought}
-    record([ORDER_PLACED.of(order.pk, correlation_id, payload)])
+    placed = outbox([ORDER_PLACED.of(order.pk, correlation_id, payload)])
+    sagas.services.start(CHECKOUT, order.pk, correlation_id, Insert([order]), Insert(lines), placed)
     return PlacedOrder(order, lines)
 
 

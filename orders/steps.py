@@ -4,17 +4,17 @@ A local step acts on a batch of orders in one transaction; a remote one calls th
 order, between a transaction that writes down what it intends and one that records the answer.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import inventory.services
 import payments.services
-from events.services import record
+from events.services import outbox, record
 from inventory.services import Demand
 from orders.facts import ORDER_CANCELLED, ORDER_CONFIRMATION_WITHDRAWN, ORDER_CONFIRMED
-from orders.models import Cause, Order, OrderLine
+from orders.models import Cause, Order, lines_of, orders_by_id
 from orders.states import OrderStatus
 from payments.errors import (
     BankBusy,
@@ -46,9 +46,7 @@ UNTIL_IT_IS_DONE: Final = RetryPolicy(first=timedelta(seconds=1), longest=timede
 def reserve_stock(orders: Batch) -> None:
     """Hold every line of each order; one that cannot be served whole is refused."""
     demands: dict[UUID, list[Demand]] = defaultdict(list)
-    for line in OrderLine.objects.filter(order_id__in=orders.subject_ids).order_by(
-        "order", "position"
-    ):
+    for line in lines_of(orders.subject_ids):
         demands[line.order_id].append(Demand(line.pk, line.sku, line.quantity))
     short = inventory.services.reserve(demands, orders.correlation_ids)
     for order_id, sku in short.items():
@@ -63,15 +61,17 @@ def release_stock(orders: Batch) -> None:
 
 def intend_payment(orders: Batch) -> None:
     """Write down what the bank is about to be asked for."""
-    payments.services.intend(
-        Charge(
-            order_id=order.pk,
-            correlation_id=orders.correlation_ids[order.pk],
-            amount_minor=order.total_minor,
-            currency=order.currency,
-            payment_method=order.payment_method,
+    orders.write(
+        payments.services.intended(
+            Charge(
+                order_id=order.pk,
+                correlation_id=orders.correlation_ids[order.pk],
+                amount_minor=order.total_minor,
+                currency=order.currency,
+                payment_method=order.payment_method,
+            )
+            for order in orders_by_id(orders.subject_ids)
         )
-        for order in Order.objects.filter(pk__in=orders.subject_ids)
     )
 
 
@@ -128,19 +128,21 @@ def confirm_order(orders: Batch) -> None:
 
     An order whose hold is not whole any more is refused instead, and its money let go.
     """
-    lines = OrderLine.objects.filter(order_id__in=orders.subject_ids)
-    broken = inventory.services.confirm(Counter(lines.values_list("order_id", flat=True)))
+    locked = Order.objects.locked(orders.subject_ids)
+    broken = inventory.services.confirm({each.pk: each.line_count for each in locked})
     for order_id in broken:
         orders.refuse(order_id, "stock_lost")
-    causes = {each: Cause("paid") for each in orders.subject_ids if each not in broken}
-    record(
+    whole = [each for each in locked if each.pk not in broken]
+    causes = {each.pk: Cause("paid") for each in whole}
+    told = [
         ORDER_CONFIRMED.of(
             order.pk,
             orders.correlation_ids[order.pk],
             {"total_minor": order.total_minor, "currency": order.currency},
         )
-        for order in Order.objects.transition(causes, OrderStatus.CONFIRMED)
-    )
+        for order in Order.objects.transition_locked(whole, causes, OrderStatus.CONFIRMED)
+    ]
+    orders.write(outbox(told))
 
 
 @confirm_order.compensation

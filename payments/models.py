@@ -1,5 +1,6 @@
 """Payments and refunds as we know them; the bank's own account is asked through the gateway."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -37,6 +38,9 @@ class Payment(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     authorized_at = models.DateTimeField(null=True, blank=True)
     captured_at = models.DateTimeField(null=True, blank=True)
+
+    # The database's clock, where a query asks for it.
+    db_now: datetime
 
     class Meta:
         constraints: ClassVar = [

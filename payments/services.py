@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from events.facts import Fact, FactType
-from events.services import record
+from events.services import outbox
 from payments.bank_calls import authorize, capture, close
 from payments.facts import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUNDED, PAYMENT_VOIDED
 from payments.models import Payment
@@ -16,6 +16,7 @@ from payments.states import SOURCES, PaymentStatus
 from payments.stripe_gateway import API_VERSION, intent_params
 from sagas.definition import Output
 from sagas.identifiers import new_id
+from sagas.row_sets import Insert, Update, select, write
 
 __all__ = [
     "Charge",
@@ -23,7 +24,7 @@ __all__ = [
     "begin_closing",
     "capture",
     "close",
-    "intend",
+    "intended",
     "record_authorizations",
     "record_captures",
     "record_closings",
@@ -41,12 +42,12 @@ class Charge:
     payment_method: str
 
 
-def intend(charges: Iterable[Charge]) -> None:
-    """Write payments down before the bank hears of them, in the caller's transaction.
+def intended(charges: Iterable[Charge]) -> Insert:
+    """Return the payments that are to be written down before the bank hears of them.
 
     An order that has an open payment keeps it: repeating changes nothing.
     """
-    Payment.objects.bulk_create((_payment(each) for each in charges), ignore_conflicts=True)
+    return Insert([_payment(each) for each in charges], "ON CONFLICT DO NOTHING")
 
 
 def _payment(charge: Charge) -> Payment:
@@ -75,15 +76,21 @@ def _payment(charge: Charge) -> Payment:
 def record_authorizations(order_ids: Sequence[UUID]) -> None:
     """Record that the bank holds the money of these orders' open payments."""
     payments = _open_payments(order_ids)
-    _move(payments, PaymentStatus.AUTHORIZED, authorized_at=Now())
-    record(_fact(PAYMENT_AUTHORIZED, each) for each in payments)
+    for each in payments:
+        _move(each, PaymentStatus.AUTHORIZED)
+        each.authorized_at = each.db_now
+    facts = outbox(_fact(PAYMENT_AUTHORIZED, each) for each in payments)
+    write(Update(payments, ["status", "authorized_at"]), facts)
 
 
 def record_captures(order_ids: Sequence[UUID]) -> None:
     """Record that the bank has taken the money of these orders' open payments."""
     payments = _open_payments(order_ids)
-    _move(payments, PaymentStatus.CAPTURED, captured_at=Now())
-    record(_fact(PAYMENT_CAPTURED, each) for each in payments)
+    for each in payments:
+        _move(each, PaymentStatus.CAPTURED)
+        each.captured_at = each.db_now
+    facts = outbox(_fact(PAYMENT_CAPTURED, each) for each in payments)
+    write(Update(payments, ["status", "captured_at"]), facts)
 
 
 def begin_closing(order_ids: Sequence[UUID]) -> None:
@@ -94,34 +101,29 @@ def begin_closing(order_ids: Sequence[UUID]) -> None:
 def record_closings(answers: Mapping[UUID, Output]) -> None:
     """Record how the orders' payments ended, as ``close`` answered."""
     ends = {UUID(each["payment_id"]): each for a in answers.values() for each in a["payments"]}
-    payments = [
-        each
-        for each in Payment.objects.filter(pk__in=ends)
-        if each.status != ends[each.pk]["status"]
-    ]
+    facts = {PaymentStatus.VOIDED: PAYMENT_VOIDED, PaymentStatus.REFUNDED: PAYMENT_REFUNDED}
+    found = select(Payment, "WHERE id = ANY(%s) ORDER BY id", [list(ends)], lock=True)
+    payments = [each for each in found if each.status != ends[each.pk]["status"]]
     for each in payments:
+        _move(each, PaymentStatus(ends[each.pk]["status"]))
         each.decline_code = ends[each.pk].get("decline_code", "")
-    for status, fact_type in (
-        (PaymentStatus.VOIDED, PAYMENT_VOIDED),
-        (PaymentStatus.REFUNDED, PAYMENT_REFUNDED),
-    ):
-        ended = [each for each in payments if ends[each.pk]["status"] == status]
-        for code in {each.decline_code for each in ended}:
-            _move([p for p in ended if p.decline_code == code], status, decline_code=code)
-        record(_fact(fact_type, each) for each in ended)
+    write(
+        Update(payments, ["status", "decline_code"]),
+        outbox(_fact(facts[PaymentStatus(each.status)], each) for each in payments),
+    )
 
 
 def _open_payments(order_ids: Sequence[UUID]) -> list[Payment]:
-    return list(Payment.objects.filter(order_id__in=order_ids, closed_at__isnull=True))
+    condition = "WHERE order_id = ANY(%s) AND closed_at IS NULL ORDER BY id"
+    ids = [list(order_ids)]
+    return select(Payment, condition, ids, lock=True, db_now="statement_timestamp()")
 
 
-def _move(payments: Sequence[Payment], status: PaymentStatus, **also: object) -> None:
-    """Move payments on. The runs that own them are held, so nobody else can have moved them."""
-    moved = Payment.objects.filter(
-        pk__in=[each.pk for each in payments], status__in=SOURCES[status]
-    ).update(status=status, **also)
-    if moved != len(payments):
-        raise RuntimeError(f"{moved} of {len(payments)} payments could become {status}")
+def _move(payment: Payment, status: PaymentStatus) -> None:
+    """Move a locked payment on. Its run is held, so nobody else can have moved it."""
+    if payment.status not in SOURCES[status]:
+        raise RuntimeError(f"{payment} cannot become {status}")
+    payment.status = status
 
 
 def _fact(fact_type: FactType, payment: Payment) -> Fact:

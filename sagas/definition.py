@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from sagas.errors import DefinitionError, UnknownStep
+from sagas.row_sets import Change
 
 T = TypeVar("T")
 Output = dict[str, Any]
@@ -74,9 +75,10 @@ class Batch:
     it wrote for a refused run must be nothing.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], changes: list[Change]) -> None:
         self.members = {each.subject_id: each for each in members}
         self.refusals: dict[UUID, Refusal] = {}
+        self._changes = changes
 
     @property
     def subject_ids(self) -> list[UUID]:
@@ -92,6 +94,10 @@ class Batch:
     def answers(self) -> dict[UUID, Output]:
         """What the call answered for each subject; for ``record``."""
         return {subject: each.answer for subject, each in self.members.items()}
+
+    def write(self, *changes: Change) -> None:
+        """Have rows written in the statement that journals the step: none reads them before."""
+        self._changes += changes
 
     def refuse(self, subject_id: UUID, code: str, detail: str = "") -> None:
         """Turn this subject's run back: the answer is no."""

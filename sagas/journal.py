@@ -5,7 +5,7 @@ from typing import Final
 
 from sagas.definition import Remote, Saga, Step
 from sagas.models import Direction, Outcome, SagaRun, StepRecord
-from sagas.row_sets import update_rows
+from sagas.row_sets import Change, Insert, Update, write
 from sagas.verdicts import Reply
 
 RUN_FIELDS: Final = (
@@ -27,13 +27,24 @@ RUN_FIELDS: Final = (
 SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
 
 
-def write(
-    *, started: Sequence[StepRecord], settled: Sequence[StepRecord], runs: Sequence[SagaRun]
+ONE_CLAIM: Final = ("run", "fence")
+"""What names an attempt: each claim raises its run's fence."""
+
+
+def keep(
+    *,
+    started: Sequence[StepRecord],
+    settled: Sequence[StepRecord],
+    runs: Sequence[SagaRun],
+    along: Sequence[Change],
 ) -> None:
-    """Write what a phase has decided, in its transaction and under its locks."""
-    StepRecord.objects.bulk_create(started)
-    update_rows(settled, SETTLED_FIELDS)
-    update_rows(runs, RUN_FIELDS)
+    """Write what a phase has decided, and ``along`` with it, in one statement under its locks."""
+    write(
+        *along,
+        Insert(started),
+        Update(settled, SETTLED_FIELDS, by=ONE_CLAIM),
+        Update(runs, RUN_FIELDS),
+    )
 
 
 def note_late(reply: Reply) -> None:
@@ -43,7 +54,8 @@ def note_late(reply: Reply) -> None:
     own commit succeeded.
     """
     told = f"answered too late: {reply.outcome} {reply.error} {reply.detail}".strip()
-    StepRecord.objects.filter(pk=reply.claim.record.pk, outcome=Outcome.LOST).update(
+    claim = reply.claim
+    StepRecord.objects.filter(run=claim.run_id, fence=claim.fence, outcome=Outcome.LOST).update(
         output=reply.output, detail=told
     )
 

@@ -1,12 +1,16 @@
 """The journal: what each run has asked for, what came of it, and when it wakes again."""
 
-from typing import ClassVar
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from sagas.identifiers import new_id
+
+HANDOVER: Final = timedelta(seconds=5)
+"""How long a queued message may take before the sweep sends another."""
 
 
 class RunStatus(models.TextChoices):
@@ -62,7 +66,7 @@ class SagaRun(models.Model):
     # A back-off: nobody tries before this.
     not_before = models.DateTimeField(null=True, blank=True)
     # When the sweep looks at the run if nobody else has. Never empty while the run lives.
-    wake_at = models.DateTimeField(null=True, blank=True)
+    wake_at = models.DateTimeField(null=True, blank=True, db_default=Now() + HANDOVER)
     # How often the sweep has queued the run since it last made progress.
     redispatches = models.PositiveSmallIntegerField(default=0)
     turn_back_requested_at = models.DateTimeField(null=True, blank=True)
@@ -77,6 +81,9 @@ class SagaRun(models.Model):
     frozen_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
+
+    # The database's clock, where a query asks for it.
+    db_now: datetime
 
     class Meta:
         constraints: ClassVar = [

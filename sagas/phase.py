@@ -9,22 +9,19 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from sagas import journal
 from sagas.definition import Batch, Link, Local, Refusal, Remote, RetryPolicy, Saga, Step
 from sagas.dispatch import dispatch
 from sagas.errors import DefinitionError
-from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepRecord
+from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepRecord
+from sagas.row_sets import Change, select
 from sagas.standing import Standing
 from sagas.verdicts import Arrival, Claim, ComeBack, GoOn, Reply, Stop, Verdict
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
 """What a lease has beyond its call's deadline, for the settling transaction. Where waiting for
 locks eats it up, the fence still keeps a worker that comes too late from writing."""
-
-HANDOVER: Final = timedelta(seconds=5)
-"""How long a queued message may take before the sweep sends another."""
 
 HINT_LEAD: Final = timedelta(seconds=2)
 """How far a retry's own message is ahead of the sweep, which would only double it."""
@@ -64,6 +61,7 @@ class Phase:
         self.turned: list[Standing] = []
         self.started: list[StepRecord] = []
         self.settled: list[StepRecord] = []
+        self.along: list[Change] = []
         self.late: list[Reply] = []
 
     def perform(self) -> list[Verdict]:
@@ -76,10 +74,11 @@ class Phase:
                 for step in self.link.steps:
                     self._work(step)
             self._end_and_schedule()
-            journal.write(
+            journal.keep(
                 started=self.started,
                 settled=self.settled,
                 runs=[each.run for each in self.standings if each.has_changed],
+                along=self.along,
             )
             for reply in self.late:
                 journal.note_late(reply)
@@ -92,11 +91,12 @@ class Phase:
         arrivals: dict[object, list[Reply | None]] = {}
         for each in self.arrivals:
             arrivals.setdefault(each.run_id, []).append(each.reply)
-        rows = (
-            SagaRun.objects.select_for_update(no_key=True)
-            .filter(pk__in=list(arrivals), saga=self.saga.name, version=self.saga.version)
-            .annotate(db_now=Now())
-            .order_by("pk")
+        rows = select(
+            SagaRun,
+            "WHERE id = ANY(%s) AND saga = %s AND version = %s ORDER BY id",
+            [list(arrivals), self.saga.name, self.saga.version],
+            lock=True,
+            db_now="statement_timestamp()",
         )
         for run in rows:
             self.now = run.db_now
@@ -176,7 +176,7 @@ class Phase:
                     self._unanswered(standing, reply, record)
             work = self.link.work(step) if done else None
             if isinstance(work, Remote):
-                work.record(Batch([each.member() for each in done]))
+                work.record(self._batch(done))
 
     def _settled_record(self, reply: Reply) -> StepRecord:
         record = reply.claim.record
@@ -273,7 +273,7 @@ class Phase:
         return stands_here and (not_before is None or not_before <= self.now)
 
     def _act(self, group: list[Standing], step: Step, work: Local) -> None:
-        batch = Batch([each.member() for each in group])
+        batch = self._batch(group)
         work.act(batch)
         if batch.refusals and self.link.is_way_back:
             raise DefinitionError(f"{step.undo_name}: a compensation cannot be refused")
@@ -292,7 +292,7 @@ class Phase:
         for standing in [each for each in group if self._was_lost_too_often(each, work)]:
             self._turn_back(standing, Refusal(f"{step.name}_unanswered", Outcome.LOST))
             group.remove(standing)
-        work.intend(Batch([each.member() for each in group]))
+        work.intend(self._batch(group))
         for standing in group:
             run = standing.run
             run.leased_until = self.now + work.deadline + LEASE_MARGIN
@@ -315,6 +315,9 @@ class Phase:
             record.ended_at = self.now
             standing.forgive_try()
             self._back_off(standing, step, record, retry)
+
+    def _batch(self, standings: Sequence[Standing]) -> Batch:
+        return Batch([each.member() for each in standings], self.along)
 
     def _new_record(self, standing: Standing, step: Step, outcome: Outcome) -> StepRecord:
         standing.run.fence += 1
@@ -351,9 +354,9 @@ class Phase:
             elif not self.link.is_way_back and standing.step is None:
                 self._end(standing, RunStatus.COMPLETED)
         if self.turned:
-            self.saga.turning_back(Batch([each.member() for each in self.turned]))
+            self.saga.turning_back(self._batch(self.turned))
         if compensated:
-            self.saga.compensated(Batch([each.member() for each in compensated]))
+            self.saga.compensated(self._batch(compensated))
         for standing in self.standings:
             if standing.has_changed and standing.run.is_live:
                 standing.run.wake_at = self._wake_at(standing)

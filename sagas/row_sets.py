@@ -1,41 +1,173 @@
-"""One UPDATE for many rows, each with values of its own.
+"""Statements over sets of rows: several changes in one, and reads by a condition of ours.
 
-Django's ``bulk_update`` writes a CASE for every row and column; this writes one short statement
-whose text does not depend on the number of rows, so that PostgreSQL can keep its plan.
+Building a statement costs the ORM more than PostgreSQL needs to run it. These have a text that
+does not depend on the number of rows: it is built once for each shape, and PostgreSQL keeps its
+plan. Values travel as arrays, one for each column.
 """
 
 from collections.abc import Sequence
-from typing import cast
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from django.db import connection, models
+from django.db.models.expressions import DatabaseDefault
+from django.db.transaction import TransactionManagementError
+
+M = TypeVar("M", bound=models.Model)
+Field = models.Field[Any, Any]
+
+_PLAIN = models.Value(None)  # no expression: what a column has
 
 
-def update_rows(rows: Sequence[models.Model], fields: Sequence[str]) -> int:
-    """Write ``fields`` of every row by primary key, and return how many rows were there."""
-    if not rows:
-        return 0
-    meta = rows[0]._meta  # noqa: SLF001 - Django's documented model API
-    key, *columns = [
-        cast("models.Field[object, object]", meta.get_field(name))
-        for name in (meta.pk.attname, *fields)
-    ]
-    every = [key, *columns]
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Rows to be added. What the database gives them (ids, defaults) is not read back."""
 
-    def quote(field: models.Field[object, object]) -> str:
-        return connection.ops.quote_name(str(field.column))
+    rows: Sequence[models.Model]
+    on_conflict: str = ""  # SQL, where a row that exists is to be kept
 
-    names = ", ".join(quote(each) for each in every)
-    arrays = ", ".join(f"%s::{each.db_type(connection)}[]" for each in every)
-    changes = ", ".join(f"{quote(each)} = new.{quote(each)}" for each in columns)
-    table = connection.ops.quote_name(meta.db_table)
-    values = [
-        [each.get_db_prep_save(getattr(row, each.attname), connection) for row in rows]
-        for each in every
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {table} SET {changes} FROM unnest({arrays}) AS new({names})"  # noqa: S608 - names of our own
-            f" WHERE {table}.{quote(key)} = new.{quote(key)}",
-            values,
+    def fields(self) -> tuple[Field, ...]:
+        first = self.rows[0]
+        return tuple(
+            each
+            for each in _fields(type(first)).values()
+            if not _is_left_to_the_database(each, getattr(first, each.attname))
         )
+
+    def text(self, fields: tuple[Field, ...]) -> str:
+        return _insert(type(self.rows[0]), fields, self.on_conflict)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Values to be written to rows, each of which is found by the fields named in ``by``."""
+
+    rows: Sequence[models.Model]
+    names: Sequence[str]
+    by: tuple[str, ...] = ("id",)
+
+    def fields(self) -> tuple[Field, ...]:
+        known = _fields(type(self.rows[0]))
+        return tuple(known[each] for each in (*self.by, *self.names))
+
+    def text(self, fields: tuple[Field, ...]) -> str:
+        return _update(type(self.rows[0]), fields, len(self.by))
+
+
+Change = Insert | Update
+
+
+def write(*changes: Change) -> int:
+    """Carry out ``changes`` as one statement; those without rows are passed over.
+
+    Returns how many rows the last of them wrote. They all see the tables as they were before: none
+    may depend on another one, and no row may be in two of them. A text that is too long for its
+    column is cut.
+    """
+    texts: list[str] = []
+    values: list[Any] = []
+    for each in changes:
+        if each.rows:
+            fields = each.fields()
+            texts.append(each.text(fields))
+            values += [_array(each.rows, field) for field in fields]
+    if not texts:
+        return 0
+    named = ", ".join(f"change{number} AS ({text})" for number, text in enumerate(texts[:-1]))
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH {named} {texts[-1]}" if named else texts[-1], values)
         return int(cursor.rowcount)
+
+
+def select(
+    model: type[M], condition: str, values: Sequence[Any], *, lock: bool = False, **also: str
+) -> list[M]:
+    """Read those rows of ``model`` that ``condition`` (all that follows the table's name) says.
+
+    ``lock`` keeps them from being changed by others until the transaction ends. ``also`` has
+    further expressions, each of which becomes an attribute of every row.
+    """
+    if lock and not connection.in_atomic_block:
+        raise TransactionManagementError("rows are locked in a transaction")
+    fields = _fields(model)
+    names = [each.attname for each in fields.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(_select(model, condition, lock, tuple(also.values())), values)
+        found = cursor.fetchall()
+    return [_made(model, fields, names, list(row), also) for row in found]
+
+
+def _made(
+    model: type[M],
+    fields: dict[str, Field],
+    names: list[str],
+    values: list[Any],
+    also: dict[str, str],
+) -> M:
+    for position, field in enumerate(fields.values()):
+        if isinstance(field, models.JSONField):
+            values[position] = field.from_db_value(values[position], _PLAIN, connection)
+    row = model.from_db(connection.alias, names, values[: len(names)])
+    for name, value in zip(also, values[len(names) :], strict=True):
+        setattr(row, name, value)
+    return row
+
+
+def _array(rows: Sequence[models.Model], field: Field) -> list[object]:
+    return [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows]
+
+
+def _is_left_to_the_database(field: Field, value: object) -> bool:
+    return isinstance(value, DatabaseDefault) or (field.primary_key and value is None)
+
+
+@lru_cache
+def _fields(model: type[models.Model]) -> dict[str, Field]:
+    """The columns of a model, by the names that both Python and its callers use."""
+    return {each.name: each for each in model._meta.concrete_fields}  # noqa: SLF001 - documented API
+
+
+@lru_cache
+def _insert(model: type[models.Model], fields: tuple[Field, ...], on_conflict: str) -> str:
+    columns = ", ".join(map(_column, fields))
+    return (
+        f"INSERT INTO {_table(model)} ({columns}) SELECT * FROM unnest({_arrays(fields)})"  # noqa: S608 - names of our own
+        f" {on_conflict}"
+    )
+
+
+@lru_cache
+def _update(model: type[models.Model], fields: tuple[Field, ...], keys: int) -> str:
+    table, columns = _table(model), [_column(each) for each in fields]
+    changes = ", ".join(f"{each} = new.{each}" for each in columns[keys:])
+    found = " AND ".join(f"{table}.{each} = new.{each}" for each in columns[:keys])
+    return (
+        f"UPDATE {table} SET {changes} FROM unnest({_arrays(fields)}) AS new({', '.join(columns)})"  # noqa: S608
+        f" WHERE {found}"
+    )
+
+
+@lru_cache
+def _select(
+    model: type[models.Model],
+    condition: str,
+    lock: bool,  # noqa: FBT001 - a cache's key
+    also: tuple[str, ...],
+) -> str:
+    table = _table(model)
+    columns = [f"{table}.{_column(each)}" for each in _fields(model).values()]
+    locked = f" FOR NO KEY UPDATE OF {table}" if lock else ""
+    return f"SELECT {', '.join((*columns, *also))} FROM {table} {condition}{locked}"  # noqa: S608
+
+
+def _table(model: type[models.Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001
+
+
+def _column(field: Field) -> str:
+    return connection.ops.quote_name(str(field.column))
+
+
+def _arrays(fields: tuple[Field, ...]) -> str:
+    return ", ".join(f"%s::{each.db_type(connection)}[]" for each in fields)

@@ -10,8 +10,8 @@ from django.db.models.functions import Now
 from sagas import registry
 from sagas.definition import Refusal, Saga
 from sagas.dispatch import dispatch
-from sagas.models import LIVE, Direction, RunStatus, SagaRun, StepRecord
-from sagas.phase import HANDOVER
+from sagas.models import HANDOVER, LIVE, Direction, RunStatus, SagaRun, StepRecord
+from sagas.row_sets import Change, Insert, write
 
 log = logging.getLogger(__name__)
 
@@ -25,24 +25,22 @@ class TurnBack(Enum):
     ENDED = auto()  # no run of this subject is live
 
 
-def start(saga: Saga, subject_id: UUID, correlation_id: UUID) -> SagaRun:
+def start(saga: Saga, subject_id: UUID, correlation_id: UUID, *along: Change) -> SagaRun:
     """Start ``saga`` for a subject, in the caller's transaction, and queue it after its commit.
 
-    Starting again returns the run that exists. A crash before the commit leaves nothing; one
-    after it leaves a run that the sweep finds. Raises IntegrityError while another saga of the
-    same subject is live, or when two transactions start one at the same moment.
+    ``along`` is written in the same statement. Starting again returns the run that exists. A crash
+    before the commit leaves nothing; one after it leaves a run that the sweep finds. Raises
+    IntegrityError while another saga of the same subject is live.
     """
-    existing = SagaRun.objects.filter(saga=saga.name, subject_id=subject_id).first()
-    if existing is not None:
-        return existing
-    run = SagaRun.objects.create(
+    run = SagaRun(
         saga=saga.name,
         version=saga.version,
         subject_id=subject_id,
         correlation_id=correlation_id,
         step=saga.steps[0].name,
-        wake_at=Now() + HANDOVER,
     )
+    if not write(*along, Insert([run], "ON CONFLICT (saga, subject_id) DO NOTHING")):
+        return SagaRun.objects.get(saga=saga.name, subject_id=subject_id)
     dispatch(run)
     return run
 

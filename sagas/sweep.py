@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from sagas.dispatch import dispatch
 from sagas.errors import UnknownSaga, UnknownStep
 from sagas.models import LIVE, SagaRun
-from sagas.row_sets import update_rows
+from sagas.row_sets import Update, write
 
 FIRST_DELAY = timedelta(seconds=5)
 LONGEST_DELAY = timedelta(seconds=60)
@@ -36,20 +36,20 @@ def sweep(limit: int = 500) -> int:
         runs = list(
             SagaRun.objects.select_for_update(skip_locked=True, no_key=True)
             .filter(status__in=LIVE, wake_at__lte=Now())
-            .annotate(db_now=Now())
+            .annotate(swept_at=Now())
             .order_by("wake_at")[:limit]
         )
         for run in runs:
             run.redispatches = min(run.redispatches + 1, MOST_COUNTED)
             doublings = min(run.redispatches - 1, 10)
-            run.wake_at = run.db_now + min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
+            run.wake_at = run.swept_at + min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
             if run.redispatches >= ATTENTION_AFTER:
                 _flag(run, f"queued {run.redispatches} times without progress")
             try:
                 dispatch(run)
             except (UnknownSaga, UnknownStep) as error:
                 _flag(run, f"this code cannot carry it: {error}")
-        update_rows(runs, ["redispatches", "wake_at", "needs_attention", "attention_reason"])
+        write(Update(runs, ["redispatches", "wake_at", "needs_attention", "attention_reason"]))
     return len(runs)
 
 

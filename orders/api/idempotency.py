@@ -29,9 +29,11 @@ IN_FLIGHT_PATIENCE: Final = "1s"
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
+# The patience is set first, and holds for all that this transaction waits for.
 _INSERT: Final = """
+    WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', %s, true))
     INSERT INTO orders_idempotencyrecord (customer_id, key, fingerprint, order_id)
-    VALUES (%s, %s, %s, %s)
+    SELECT %s, %s, %s, %s FROM patience
     ON CONFLICT (customer_id, key) DO NOTHING
 """
 
@@ -101,9 +103,8 @@ def once(
 def _take(customer_id: int, key: str, fingerprint: bytes, order_id: UUID) -> bool:
     """Store the key; False when it is there already. Waits for a transaction that stores it now."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [IN_FLIGHT_PATIENCE])
         try:
-            cursor.execute(_INSERT, [customer_id, key, fingerprint, order_id])
+            cursor.execute(_INSERT, [IN_FLIGHT_PATIENCE, customer_id, key, fingerprint, order_id])
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
@@ -112,7 +113,4 @@ def _take(customer_id: int, key: str, fingerprint: bytes, order_id: UUID) -> boo
                 "idempotency-key-in-flight",
                 "The first request with this Idempotency-Key is not done yet. Repeat it shortly.",
             ) from None
-        is_first = int(cursor.rowcount) == 1
-        # What the request itself waits for has nothing to do with the key.
-        cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
-        return is_first
+        return int(cursor.rowcount) == 1

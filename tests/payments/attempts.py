@@ -12,6 +12,7 @@ from payments import services
 from payments.models import Payment
 from payments.services import Charge
 from sagas.identifiers import new_id
+from sagas.row_sets import write
 
 T = TypeVar("T")
 
@@ -56,16 +57,18 @@ def intended(payment_method: str = "pm_card_visa", amount_minor: int = PRICE) ->
     """A payment that is written down, and that the bank has not heard of."""
     order_id = new_id()
     with transaction.atomic():
-        services.intend(
-            [
-                Charge(
-                    order_id=order_id,
-                    correlation_id=new_id(),
-                    amount_minor=amount_minor,
-                    currency="eur",
-                    payment_method=payment_method,
-                )
-            ]
+        write(
+            services.intended(
+                [
+                    Charge(
+                        order_id=order_id,
+                        correlation_id=new_id(),
+                        amount_minor=amount_minor,
+                        currency="eur",
+                        payment_method=payment_method,
+                    )
+                ]
+            )
         )
     return Payment.objects.get(order_id=order_id)
 

@@ -3,8 +3,8 @@
 import pytest
 from django.db import DatabaseError
 
-from sagas.models import RunStatus
-from sagas.phase import ATTENTION_AFTER, HANDOVER, Phase
+from sagas.models import HANDOVER, RunStatus
+from sagas.phase import ATTENTION_AFTER, Phase
 from sagas.verdicts import Arrival, ComeBack
 from tests.message_queue import Message, MessageQueue
 from tests.sagas.passing_time import resume

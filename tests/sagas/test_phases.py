@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from sagas.definition import CALL_DEADLINE, Attempt, Output
 from sagas.history import attempts_for
-from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepRecord
-from sagas.phase import HANDOVER, LEASE_MARGIN, Phase
+from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepRecord
+from sagas.phase import LEASE_MARGIN, Phase
 from sagas.verdicts import Arrival, Claim, GoOn, Reply, Stop
 from tests.message_queue import Message, MessageQueue
 from tests.sagas.toys import (

@@ -5,8 +5,7 @@ from django.db import IntegrityError, transaction
 
 from sagas import services
 from sagas.identifiers import new_id
-from sagas.models import RunStatus, SagaRun
-from sagas.phase import HANDOVER
+from sagas.models import HANDOVER, RunStatus, SagaRun
 from tests.message_queue import Message, MessageQueue
 from tests.sagas.passing_time import resume
 from tests.sagas.toys import Answer, Refused, Toys, everything, facts, start

@@ -3,8 +3,7 @@
 import pytest
 
 from sagas.definition import Attempt, Output, Refusal
-from sagas.models import Outcome, RunStatus, SagaRun
-from sagas.phase import HANDOVER
+from sagas.models import HANDOVER, Outcome, RunStatus, SagaRun
 from sagas.services import TurnBack, request_turn_back
 from sagas.verdicts import Stop
 from tests.message_queue import MessageQueue
