@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import pytest
 from django.db import models
 
+from sagas import row_sets
 from sagas.models import SagaRun
 from sagas.phase import Phase
 from sagas.standing import Standing
@@ -22,6 +23,17 @@ def without_row_locks(monkeypatch: pytest.MonkeyPatch, model: type[M]) -> None:
         return objects.all()
 
     monkeypatch.setattr(objects, "select_for_update", read)
+    text = row_sets._select
+
+    def text_without_lock(
+        read_model: type[models.Model],
+        condition: str,
+        lock: bool,  # noqa: FBT001 - the signature of what is replaced
+        also: tuple[str, ...],
+    ) -> str:
+        return text(read_model, condition, lock and read_model is not model, also)
+
+    monkeypatch.setattr(row_sets, "_select", text_without_lock)
 
 
 def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
