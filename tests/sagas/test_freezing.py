@@ -4,8 +4,7 @@ import pytest
 
 from orders.saga import SAGAS
 from sagas.definition import Attempt, Output, Refusal
-from sagas.models import RunStatus, SagaRun
-from sagas.phase import HANDOVER
+from sagas.models import HANDOVER, RunStatus, SagaRun
 from sagas.services import TurnBack, freeze, request_turn_back, retry_now, thaw
 from sagas.sweep import LONGEST_DELAY, sweep
 from sagas.verdicts import Stop

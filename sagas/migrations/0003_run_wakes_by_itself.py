@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class Migration(migrations.Migration):
-    dependencies = [("sagas", "0001_initial")]
+    dependencies = [("sagas", "0002_frozen_runs")]
 
     operations = [
         migrations.AlterField(
