@@ -79,8 +79,7 @@ async def open_loop(load: Load, rate: float) -> None:
     async with asyncio.TaskGroup() as under_way:
         for number in count():
             due = began + number / rate
-            if (early := due - time.time()) > 0:
-                await asyncio.sleep(early)
+            await asyncio.sleep(max(due - time.time(), 0))  # a late one lets the others run too
             if load.stopped.is_set():
                 return
             under_way.create_task(load.place(due))
