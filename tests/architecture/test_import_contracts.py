@@ -23,6 +23,7 @@ VIOLATIONS = {
     "sandbox-apart": ("config/urls.py", "import sandbox.ports"),
     "benchmarks-outside": ("benchmarks/__main__.py", "import events.facts"),
     "chaos-outside": ("proof/chaos/proxies.py", "import payments.states"),
+    "protocol-apart": ("proof/protocol/tables.py", "import orders.states"),
     "sandbox-outside": ("sandbox/ports.py", "import events.facts"),
 }
 """For each contract the smallest thing that it forbids."""

@@ -1,0 +1,90 @@
+"""What the model takes for granted of the code: the statuses, their moves, the sagas' steps."""
+
+from typing import Final, NamedTuple
+
+PLACED: Final = "placed"
+CONFIRMED: Final = "confirmed"
+CANCELLING: Final = "cancelling"
+CANCELLED: Final = "cancelled"
+
+INTENDED: Final = "intended"
+AUTHORIZED: Final = "authorized"
+CAPTURED: Final = "captured"
+VOIDED: Final = "voided"
+REFUNDED: Final = "refunded"
+
+RUNNING: Final = "running"
+COMPENSATING: Final = "compensating"
+COMPLETED: Final = "completed"
+COMPENSATED: Final = "compensated"
+
+Move = tuple[str, str]
+
+ORDER_MOVES: Final[frozenset[Move]] = frozenset(
+    {
+        (PLACED, CONFIRMED),
+        (PLACED, CANCELLING),
+        (CONFIRMED, CANCELLING),
+        (CANCELLING, CANCELLED),
+    }
+)
+PAYMENT_MOVES: Final[frozenset[Move]] = frozenset(
+    {
+        (INTENDED, AUTHORIZED),
+        (INTENDED, VOIDED),
+        (AUTHORIZED, CAPTURED),
+        (AUTHORIZED, VOIDED),
+        (AUTHORIZED, REFUNDED),
+        (CAPTURED, REFUNDED),
+    }
+)
+BY_HAND_AT_THE_BANK: Final[frozenset[Move]] = frozenset({(INTENDED, REFUNDED)})
+"""Allowed by the code and not modelled: we ask for money only after it was recorded as
+authorized, so only somebody at the bank's own desk can take it earlier."""
+RUN_MOVES: Final[frozenset[Move]] = frozenset(
+    {
+        (RUNNING, COMPENSATING),
+        (RUNNING, COMPLETED),
+        (COMPENSATING, COMPENSATED),
+    }
+)
+
+
+class Step(NamedTuple):
+    """One step of a saga. ``patient``: it is tried until it is done, or refused."""
+
+    name: str
+    is_remote: bool
+    queue: str
+    undo: str = ""
+    undo_is_remote: bool = False
+    is_patient: bool = True
+    may_be_refused: bool = False
+
+
+CHECKOUT: Final = (
+    Step("reserve_stock", is_remote=False, queue="checkout", undo="release_stock"),
+    Step(
+        "authorize_payment",
+        is_remote=True,
+        queue="checkout",
+        undo="void_authorization",
+        undo_is_remote=True,
+        is_patient=False,
+        may_be_refused=True,
+    ),
+    Step("confirm_order", is_remote=False, queue="checkout", undo="withdraw_confirmation"),
+    Step(
+        "capture_payment",
+        is_remote=True,
+        queue="settlement",
+        undo="refund_payment",
+        undo_is_remote=True,
+        may_be_refused=True,
+    ),
+)
+CANCELLATION: Final = (
+    Step("return_payment", is_remote=True, queue="settlement"),
+    Step("restock", is_remote=False, queue="settlement"),
+    Step("finish_cancelling", is_remote=False, queue="settlement"),
+)
