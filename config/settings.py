@@ -172,6 +172,10 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # How soon beat sees a schedule that operations changed.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 3
 
+# Runs that a process carries at once for messages that name several; each holds a thread, and a
+# database connection, through its calls to the bank.
+SAGAS_RUNS_AT_ONCE = env.int("SAGAS_RUNS_AT_ONCE", default=96)
+
 # --- Stripe --------------------------------------------------------------------------------------
 
 STRIPE_API_KEY = env.str("STRIPE_API_KEY")

@@ -11,13 +11,16 @@ sweep has another worker find out what became of it.
 """
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection, transaction
 
 from sagas.definition import Link, Output, Saga
 from sagas.errors import LeaseLost
@@ -37,6 +40,32 @@ class Runner:
         self.saga = saga
         self.link = link
         self._phases = GroupCommit[Arrival, Verdict](self._together, self._alone)
+        self._threads: ThreadPoolExecutor | None = None
+        os.register_at_fork(after_in_child=self._forget_threads)
+
+    def carry_all(self, run_ids: Sequence[UUID]) -> list[Verdict]:
+        """Carry runs at the same time, each as ``carry`` does, and settle each as its call returns.
+
+        What one of them raises ends that one only, and is logged; if all raise, so does this.
+        """
+        if len(run_ids) == 1:
+            return [self.carry(run_ids[0])]
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(settings.SAGAS_RUNS_AT_ONCE)
+        carried = [self._threads.submit(self._carry_in_thread, each) for each in run_ids]
+        errors = [error for each in carried if (error := each.exception())]
+        if len(errors) == len(carried):
+            raise errors[0]
+        for error in errors:
+            log.error("carry.failed", exc_info=error)
+        return [Stop() if each.exception() else each.result() for each in carried]
+
+    def _carry_in_thread(self, run_id: UUID) -> Verdict:
+        close_old_connections()  # one that a restart has cut would fail this run
+        return self.carry(run_id)
+
+    def _forget_threads(self) -> None:
+        self._threads = None  # threads are not inherited
 
     def carry(self, run_id: UUID) -> Verdict:
         """Take a run as far as it goes on this link.

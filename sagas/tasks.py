@@ -10,7 +10,7 @@ from sagas import registry
 from sagas.definition import Link, Saga
 from sagas.runner import Runner
 from sagas.sweep import sweep
-from sagas.verdicts import ComeBack, Stop
+from sagas.verdicts import ComeBack, GoOn
 
 if TYPE_CHECKING:
     from celery import Task
@@ -25,15 +25,16 @@ def _declare(saga: Saga, link: Link) -> None:
     runner = Runner(saga, link)
 
     @shared_task(name=link.name, bind=True, max_retries=None)
-    def carry(self: "Task[[str], None]", run_id: str) -> None:
-        match runner.carry(UUID(run_id)):
-            case ComeBack(after) if after <= LONGEST_COUNTDOWN:
+    def carry(self: "Task[[list[str]], None]", run_ids: list[str]) -> None:
+        verdicts = runner.carry_all([UUID(each) for each in run_ids])
+        for run_id, verdict in zip(run_ids, verdicts, strict=True):
+            if isinstance(verdict, ComeBack) and verdict.after <= LONGEST_COUNTDOWN:
                 # A hint only: the journal says when, and the sweep keeps to it.
-                raise self.retry(countdown=after.total_seconds())
-            case ComeBack() | Stop():
-                # The rest of the chain has nothing to do either. (Not Ignore: the task would
-                # look as if it ran for ever.)
-                self.request.chain = None
+                self.retry(args=([run_id],), countdown=verdict.after.total_seconds(), throw=False)
+        if not any(isinstance(each, GoOn) for each in verdicts):
+            # The rest of the chain has nothing to do. (Not Ignore: the task would look as if it
+            # ran for ever.)
+            self.request.chain = None
 
 
 for _saga in registry.all_sagas():

@@ -20,7 +20,7 @@ DATABASE = "postgres"
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # a socket's path may have 107 characters, ours can be longer
-    "max_connections": "200",
+    "max_connections": "400",
     "shared_buffers": "128MB",
     "timezone": "UTC",
     "log_timezone": "UTC",

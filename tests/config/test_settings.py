@@ -92,10 +92,10 @@ def test_no_result_is_kept_anywhere() -> None:
 def test_messages_find_their_queues_also_after_redis_was_flushed() -> None:
     redis = Redis.from_url(settings.REDIS_URL)
     prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
-    publish(new_id(), CHECKOUT.links)
+    publish([new_id()], CHECKOUT.links)
     redis.flushall()
 
-    publish(new_id(), CHECKOUT.links)
+    publish([new_id()], CHECKOUT.links)
 
     assert redis.llen(f"{prefix}checkout") == 1
     redis.flushall()

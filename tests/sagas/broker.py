@@ -28,9 +28,9 @@ class Broker:
         return [json.loads(each) for each in self._redis.lrange(self._prefix + name, 0, -1)][::-1]
 
     def run_ids(self, name: str) -> list[str]:
-        """For which run each message of a queue is."""
+        """For which runs the messages of a queue are."""
         bodies = [json.loads(base64.b64decode(each["body"])) for each in self.messages(name)]
-        return [args[0] for args, _, _ in bodies]
+        return [run_id for args, _, _ in bodies for run_id in args[0]]
 
     def everywhere(self) -> list[dict[str, Any]]:
         """What waits in all queues together."""

@@ -20,7 +20,7 @@ from sagas.sweep import sweep
 from tests.message_queue import MessageQueue
 from tests.sagas.broker import Broker
 from tests.sagas.passing_time import let_time_pass
-from tests.sagas.toys import Toys, start
+from tests.sagas.toys import Toys, start, start_many
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,7 +80,7 @@ def test_nothing_is_published_after_a_rollback(
     assert broker.count() == 0
 
 
-def test_a_message_is_a_chain_of_the_links_and_carries_the_runs_id_alone(
+def test_a_message_is_a_chain_of_the_links_and_carries_nothing_but_ids(
     toys: Toys, broker: Broker, publisher: Publisher
 ) -> None:
     run = start(toys.saga(toys.local("pack"), toys.remote("send", queue="settlement")))
@@ -92,9 +92,28 @@ def test_a_message_is_a_chain_of_the_links_and_carries_the_runs_id_alone(
 
     assert broker.count() == 1
     assert message["headers"]["task"] == "parcel.v1.pack"
-    assert (args, kwargs) == ([str(run.pk)], {})
-    assert (then["task"], then["args"], then["kwargs"]) == ("parcel.v1.send", [str(run.pk)], {})
+    assert (args, kwargs) == ([[str(run.pk)]], {})
+    assert (then["task"], then["args"], then["kwargs"]) == (
+        "parcel.v1.send",
+        [[str(run.pk)]],
+        {},
+    )
     assert (then["options"]["queue"], then["immutable"]) == ("settlement", True)
+
+
+def test_runs_that_come_together_share_a_message_of_bounded_size(
+    toys: Toys, broker: Broker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "MOST_RUNS_IN_A_MESSAGE", 2)
+    saga, other = toys.parcel(), toys.saga(toys.local("pack"), name="other")
+
+    with transaction.atomic():
+        runs = [*start_many(saga, 3), start(other)]
+    publisher.flush()
+
+    sent = [json.loads(base64.b64decode(each["body"]))[0][0] for each in broker.everywhere()]
+    assert sorted(map(len, sent)) in ([1, 1, 2], [1, 1, 1, 1])  # the first may leave alone
+    assert {each for ids in sent for each in ids} == {str(each.pk) for each in runs}
 
 
 def test_what_remains_begins_where_the_run_stands(toys: Toys, messages: MessageQueue) -> None:

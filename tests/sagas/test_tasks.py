@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import UUID
 
 import pytest
-from celery.exceptions import Retry
 from django.conf import settings
+from django.db import OperationalError, connections
 
 from config.celery import app
 from sagas import registry, tasks
-from sagas.definition import RetryPolicy, Saga
+from sagas.definition import Attempt, Output, RetryPolicy, Saga
 from sagas.models import RunStatus, SagaRun
 from sagas.phase import HINT_LEAD
+from sagas.runner import Runner
+from sagas.verdicts import Verdict
 from tests.message_queue import MessageQueue
 from tests.sagas.broker import Broker
 from tests.sagas.passing_time import let_time_pass
-from tests.sagas.toys import Busy, Toys, journal, start
+from tests.sagas.toys import Busy, Toys, journal, start, start_many
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,7 +27,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def parcel(toys: Toys) -> Iterator[Saga]:
     """A saga with tasks of its own, as those have that were registered when Celery started."""
-    saga = toys.saga(toys.local("pack"), toys.remote("send", queue="settlement"))
+    saga = toys.saga(
+        toys.local("pack"),
+        toys.remote("send", queue="settlement"),
+        toys.local("file", queue="compensation"),
+    )
     links = (*saga.links, saga.way_back)
     for link in links:
         tasks._declare(saga, link)
@@ -32,19 +40,33 @@ def parcel(toys: Toys) -> Iterator[Saga]:
         app.tasks.unregister(link.name)
 
 
-def receive(task_name: str, run: SagaRun) -> object:
+@pytest.fixture(autouse=True)
+def threads_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Close the database connections that a worker's threads would keep for the next run."""
+    carry = Runner._carry_in_thread
+
+    def carry_and_hang_up(self: Runner, run_id: UUID) -> Verdict:
+        try:
+            return carry(self, run_id)
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr(Runner, "_carry_in_thread", carry_and_hang_up)
+
+
+def receive(task_name: str, *runs: SagaRun) -> object:
     """Run a task as a worker does, and return what is left of its chain."""
-    task = app.tasks[task_name]
+    task, run_ids = app.tasks[task_name], [str(each.pk) for each in runs]
     task.push_request(
         id="0",
-        args=[str(run.pk)],
+        args=[run_ids],
         kwargs={},
         called_directly=False,
         delivery_info={},
         chain=["the rest"],
     )
     try:
-        task.run(str(run.pk))
+        task.run(run_ids)
         rest: object = task.request.chain
     finally:
         task.pop_request()
@@ -107,13 +129,63 @@ def test_a_task_whose_run_backs_off_comes_back_within_a_minute(
     toys.answers("send", Busy())
     monkeypatch.setattr(RetryPolicy, "delay", lambda *_: timedelta(seconds=40))
 
-    with pytest.raises(Retry):
-        receive("parcel.v1.send", run)
+    assert receive("parcel.v1.send", run) is None
 
     (retried,) = broker.everywhere()
     comes_back = datetime.fromisoformat(retried["headers"]["eta"])
     assert retried["headers"]["task"] == "parcel.v1.send"
+    assert broker.run_ids("sweeps") == [str(run.pk)]
     assert comes_back <= datetime.now(UTC) + timedelta(minutes=1)
+
+
+def test_each_of_several_runs_goes_its_own_way(
+    parcel: Saga,
+    toys: Toys,
+    messages: MessageQueue,
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "delay", lambda *_: timedelta(seconds=40))
+    done, busy, elsewhere, absent = start_many(parcel, 4)
+    receive("parcel.v1.pack", done, busy)
+    SagaRun.objects.filter(pk=absent.pk).delete()
+    answer = partial(answer_all_but, busy)
+    toys.answers("send", answer, answer)
+
+    assert receive("parcel.v1.send", done, busy, elsewhere, absent) == ["the rest"]
+
+    assert broker.run_ids("sweeps") == [str(busy.pk)]
+    assert steps_of(done, busy, elsewhere) == ["file", "send", "pack"]
+
+
+def test_one_run_that_raises_spoils_nobody_elses(
+    parcel: Saga, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad, worse = start_many(parcel, 3)
+    carry = Runner.carry
+
+    def carry_or_raise(self: Runner, run_id: UUID) -> Verdict:
+        if run_id != good.pk:
+            raise OperationalError
+        return carry(self, run_id)
+
+    monkeypatch.setattr(Runner, "carry", carry_or_raise)
+
+    assert receive("parcel.v1.pack", good, bad, worse) == ["the rest"]
+    with pytest.raises(OperationalError):
+        receive("parcel.v1.pack", bad, worse)
+
+    assert steps_of(good, bad, worse) == ["send", "pack", "pack"]
+
+
+def answer_all_but(busy: SagaRun, attempt: Attempt) -> Output:
+    if attempt.subject_id == busy.subject_id:
+        raise Busy
+    return {}
+
+
+def steps_of(*runs: SagaRun) -> list[str]:
+    return [SagaRun.objects.get(pk=each.pk).step for each in runs]
 
 
 def test_the_sweep_is_a_task_too(parcel: Saga, messages: MessageQueue) -> None:
