@@ -19,7 +19,7 @@ from benchmarks.plan import Plan
 from benchmarks.speed import SpeedProbe
 from benchmarks.storefront import Storefront
 from benchmarks.watcher import Watcher
-from sandbox.statement import check_accounts
+from sandbox.statement import check_invariants
 from sandbox.system import System
 
 DRAIN_SECONDS: Final = 120
@@ -122,7 +122,7 @@ class Bench:
 
     def _books_agree(self) -> Check:
         """Ask the application's own check, which sees its database and the bank's ledger."""
-        finished: subprocess.CompletedProcess[str] = check_accounts(
+        finished: subprocess.CompletedProcess[str] = check_invariants(
             self._system.environment, self._system.directory.ledger, capture=True
         )
         said = (finished.stdout + finished.stderr).strip()

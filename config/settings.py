@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "inventory",
     "payments",
     "orders",
+    "invariants",
 ]
 
 MIDDLEWARE = [

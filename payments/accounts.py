@@ -1,30 +1,31 @@
-"""What we hold of our customers' money: by our own books, and by the bank's."""
+"""What the bank has of our customers' money, by its own books. Asks only, and changes nothing."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from itertools import islice
+from typing import Final, TypeVar
 
 from django.conf import settings
+from django.db import connection
 
-from payments.bank import Intent, IntentStatus, RefundStatus
-from payments.bank_calls import gateway
+from payments.bank import BankRefund, Intent, RefundStatus
+from payments.bank_calls import LOOKING_BACK, gateway
 from payments.deadline import Deadline
-from payments.models import Payment
+
+T = TypeVar("T", Intent, BankRefund)
+
+THE_BEGINNING: Final = datetime(2011, 1, 1, tzinfo=UTC)
+"""Older than every object of Stripe's."""
 
 LISTING_TAKES_AT_MOST: Final = timedelta(minutes=10)
+MOST_OF_RECENT: Final = 10_000
+"""A hundred pages a minute are 2 % of what we may ask Stripe for, and cover all of an hour up to
+10,000 orders, and the last quarter of one at 40,000."""
 
-
-@dataclass(frozen=True, slots=True)
-class PaymentAccount:
-    """One payment by our books. Amounts are in minor units."""
-
-    order_id: str
-    payment_id: str
-    intent_id: str
-    status: str
-    amount_minor: int
-    currency: str
+A_SECOND: Final = timedelta(seconds=1)
+"""How exactly the bank tells times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class BankAccount:
 
     intent_id: str
     order_id: str
+    status: str
     currency: str
     held_minor: int
     taken_minor: int
@@ -44,41 +46,94 @@ class BankAccount:
         return self.held_minor + self.taken_minor - self.returned_minor
 
 
-def our_accounts() -> Iterator[PaymentAccount]:
-    """Every payment, by our books."""
-    for each in Payment.objects.order_by("pk").iterator(chunk_size=2000):
-        yield PaymentAccount(
-            order_id=str(each.order_id),
-            payment_id=str(each.pk),
-            intent_id=each.intent_id or "",
-            status=each.status,
-            amount_minor=each.amount_minor,
-            currency=each.currency,
-        )
+@dataclass(frozen=True, slots=True)
+class BankReading:
+    """What the bank had: nothing in it is older than ``read_at``, on our database's clock.
 
-
-def bank_accounts(since: datetime | None = None) -> Iterator[BankAccount]:
-    """Every intent at the bank that carries our installation id, by the bank's books.
-
-    Reads only. What other systems have on the same account is passed over. Raises PaymentError
-    when the bank does not answer.
+    Payments that we wrote down before ``complete_since`` may be missing in it; none if it is None.
     """
+
+    accounts: list[BankAccount]
+    read_at: datetime
+    complete_since: datetime | None = None
+
+
+def read_bank(*, within: timedelta | None = None) -> BankReading:
+    """Read every intent that carries our installation id, or those created ``within`` so long.
+
+    What other systems have on the same account is passed over. One listing of intents and one of
+    refunds, page by page. Raises PaymentError when the bank does not answer.
+    """
+    return _read(within, at_most=None)
+
+
+def read_recent(within: timedelta) -> BankReading:
+    """Read the same, and at most the newest MOST_OF_RECENT intents and refunds of the account.
+
+    The reading says from when on it is complete.
+    """
+    return _read(within, at_most=MOST_OF_RECENT)
+
+
+def _read(within: timedelta | None, *, at_most: int | None) -> BankReading:
+    read_at = database_now()
     deadline = Deadline.after(LISTING_TAKES_AT_MOST)
-    begin = since or datetime(2011, 1, 1, tzinfo=UTC)
-    for intent in gateway.list_intents(created_from=begin, created_before=None, deadline=deadline):
-        if intent.metadata.get("installation_id") == settings.INSTALLATION_ID:
-            yield BankAccount(
-                intent_id=intent.id,
-                order_id=intent.metadata.get("order_id", ""),
-                currency=intent.currency,
-                held_minor=intent.capturable_minor,
-                taken_minor=intent.received_minor,
-                returned_minor=_returned(intent, deadline),
-            )
+    begin = read_at - within if within else THE_BEGINNING
+    listing = gateway.list_intents(created_from=begin, created_before=None, deadline=deadline)
+    intents, begin = _newest(listing, at_most, begin)
+    returns = gateway.list_refunds_since(begin, deadline=deadline)
+    refunds, begin = _newest(returns, at_most, begin)
+    return BankReading(
+        accounts=_accounts((each for each in intents if each.created_at >= begin), refunds),
+        read_at=read_at,
+        # Our clock, on which payments are dated, may be ahead of the bank's.
+        complete_since=None if begin == THE_BEGINNING else begin + LOOKING_BACK,
+    )
 
 
-def _returned(intent: Intent, deadline: Deadline) -> int:
-    if intent.status != IntentStatus.SUCCEEDED:
-        return 0
-    refunds = gateway.list_refunds(intent.id, deadline=deadline)
-    return sum(each.amount_minor for each in refunds if each.status == RefundStatus.SUCCEEDED)
+def read_again(intent_ids: Iterable[str]) -> BankReading:
+    """Read a few intents one by one. Raises PaymentError when the bank does not answer."""
+    read_at = database_now()
+    deadline = Deadline.after(LISTING_TAKES_AT_MOST)
+    accounts: list[BankAccount] = []
+    for intent_id in intent_ids:
+        intent = gateway.retrieve_intent(intent_id, deadline=deadline)
+        accounts += _accounts([intent], gateway.list_refunds(intent_id, deadline=deadline))
+    return BankReading(accounts=accounts, read_at=read_at)
+
+
+def _newest(found: Iterator[T], at_most: int | None, begin: datetime) -> tuple[list[T], datetime]:
+    """Take the newest ``at_most``, and say from which moment on none is missing."""
+    taken = list(found if at_most is None else islice(found, at_most))
+    if at_most is None or len(taken) < at_most:
+        return taken, begin
+    # More of the oldest one's second may have been left behind.
+    return taken, max(begin, taken[-1].created_at + A_SECOND)
+
+
+def _accounts(intents: Iterable[Intent], refunds: Iterable[BankRefund]) -> list[BankAccount]:
+    returned: Counter[str] = Counter()
+    for each in refunds:
+        if each.status == RefundStatus.SUCCEEDED:
+            returned[each.intent_id] += each.amount_minor
+    return [
+        BankAccount(
+            intent_id=each.id,
+            order_id=each.metadata.get("order_id", ""),
+            status=each.status.value,
+            currency=each.currency,
+            held_minor=each.capturable_minor,
+            taken_minor=each.received_minor,
+            returned_minor=returned[each.id],
+        )
+        for each in intents
+        if each.metadata.get("installation_id") == settings.INSTALLATION_ID
+    ]
+
+
+def database_now() -> datetime:
+    """The time on the clock by which our rows are dated."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now

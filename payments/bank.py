@@ -55,3 +55,4 @@ class BankRefund:
     currency: str
     metadata: Mapping[str, str]
     failure_reason: str
+    created_at: datetime

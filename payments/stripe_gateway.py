@@ -169,6 +169,17 @@ class StripeGateway:
         list_page = _client().v1.refunds.list
         return list(_pages("list_refunds", deadline, list_page, _refund, payment_intent=intent_id))
 
+    def list_refunds_since(
+        self, created_from: datetime, *, deadline: Deadline
+    ) -> Iterator[BankRefund]:
+        """Every refund of the account created since then, newest first, to the second.
+
+        Pages are fetched as they are read, and the deadline covers them all.
+        """
+        list_page = _client().v1.refunds.list
+        window = {"gte": int(created_from.timestamp())}
+        return _pages("list_refunds", deadline, list_page, _refund, created=window)
+
 
 @contextmanager
 def _asking(operation: str, deadline: Deadline, intent_id: str = "") -> Iterator[None]:
@@ -314,6 +325,7 @@ def _refund(found: stripe.Refund) -> BankRefund:
         currency=found.currency,
         metadata=found.metadata.to_dict() if found.metadata else {},
         failure_reason=getattr(found, "failure_reason", None) or "",
+        created_at=datetime.fromtimestamp(found.created, UTC),
     )
 
 

@@ -17,7 +17,7 @@ from sandbox.launcher import INTERRUPTED, become_launcher
 from sandbox.ports import PortTaken
 from sandbox.procfile import ROOT
 from sandbox.run_directory import SMOKE, UP, AlreadyRunning
-from sandbox.statement import check_accounts
+from sandbox.statement import check_invariants
 from sandbox.system import StartFailed, SupervisorGone, System, running
 
 
@@ -72,7 +72,7 @@ def check(caller: Mapping[str, str]) -> int:
     ledger = facts["sandbox"]["ledger"]
     environment = environment_of(facts, caller)
     tell("Letting the orders that are under way come to rest.")
-    return check_accounts(environment, ledger and Path(ledger), capture=False).returncode
+    return check_invariants(environment, ledger and Path(ledger), capture=False).returncode
 
 
 def manage(caller: Mapping[str, str], arguments: Sequence[str]) -> int:

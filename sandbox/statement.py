@@ -12,10 +12,10 @@ from typing import Any
 from sandbox.procfile import ROOT
 
 
-def check_accounts(
+def check_invariants(
     environment: Mapping[str, str], ledger: Path | None, *, capture: bool
 ) -> subprocess.CompletedProcess[str]:
-    """Have the application compare its books with the statement; without a ledger, with the bank.
+    """Have the application check its books against the statement; without a ledger, the bank.
 
     Orders that are under way first get a minute to come to rest, so that the books and the
     statement are of the same moment.
@@ -29,7 +29,15 @@ def check_accounts(
         check=False,
     )
     manage([sys.executable, "manage.py", "sagas", "rest", "--seconds", "60"])
-    command = [sys.executable, "manage.py", "check_accounts"]
+    command = [
+        sys.executable,
+        "manage.py",
+        "check_invariants",
+        "--full",
+        "--at-rest",
+        "--grace",
+        "0",
+    ]
     if ledger is None:
         return manage(command, stdin=subprocess.DEVNULL)
     own = json.dumps(statement(ledger, environment["INSTALLATION_ID"]))
@@ -52,6 +60,7 @@ def statement(ledger: Path, installation_id: str) -> list[dict[str, Any]]:
         {
             "intent_id": intent["id"],
             "order_id": intent["metadata"].get("order_id", ""),
+            "status": intent["status"],
             "currency": intent["currency"],
             "held_minor": intent["amount_capturable"],
             "taken_minor": intent["amount_received"],

@@ -24,7 +24,7 @@ from sandbox.drive.placing import Stage
 from sandbox.drive.report import Progress, Result, show, shown_live
 from sandbox.drive.scenarios import KILLED, Scenario, scenarios
 from sandbox.drive.shop import Order, Product, Shop
-from sandbox.statement import check_accounts
+from sandbox.statement import check_invariants
 from sandbox.system import System
 
 KEY_PREFIX: Final = "holdfast:"  # of the application's keys at the broker, by its own default
@@ -154,21 +154,21 @@ class Drive:
                 self._system.environment.get("REDIS_KEY_PREFIX", KEY_PREFIX),
                 self._patience,
             ),
-            self._accounts_agree(),
+            self._invariants_hold(),
         ]
         return checks
 
     def _book(self) -> dict[str, BankIntent]:
         return {} if self._bank is None else self._bank.book()
 
-    def _accounts_agree(self) -> Check:
+    def _invariants_hold(self) -> Check:
         """Ask the application's own check, which sees both its database and the bank's list."""
         ledger = None if self._bank is None else self._system.directory.ledger
-        finished = check_accounts(self._system.environment, ledger, capture=True)
+        finished = check_invariants(self._system.environment, ledger, capture=True)
         said = (finished.stdout + finished.stderr).strip()
         if finished.returncode == 0:
-            return Check("check_accounts", ok=True, detail=said.splitlines()[-1] if said else "")
-        return Check("check_accounts", ok=False, detail=said[-2000:])
+            return Check("check_invariants", ok=True, detail=said.splitlines()[-1] if said else "")
+        return Check("check_invariants", ok=False, detail=said[-2000:])
 
     def _story(self) -> tuple[str, list[dict[str, Any]]]:
         """Return the timeline of the order whose worker was killed under it."""

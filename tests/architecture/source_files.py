@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-APPLICATION = ("config", "orders", "payments", "inventory", "events", "sagas")
+APPLICATION = ("config", "invariants", "orders", "payments", "inventory", "events", "sagas")
 
 _NOT_OURS = {"var", "__pycache__"}
 _HIDDEN_BUT_OURS = {".ci", ".gitignore"}

@@ -26,9 +26,11 @@ def test_only_the_transition_function_writes_the_status_of_an_order() -> None:
 
 
 def test_no_sql_of_ours_writes_orders() -> None:
+    # What the invariants ask is asked in a transaction that cannot write.
     statements = [
         (source.name, text)
         for source in python_files(*APPLICATION)
+        if not source.name.startswith("invariants/")
         for text in texts(source)
         if "orders_order " in text or '"orders_order"' in text
     ]

@@ -1,0 +1,207 @@
+"""Checking the invariants: in one snapshot, reading only."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from invariants import bank as bank_relation
+from invariants.catalogue import INVARIANTS
+from invariants.invariant import Invariant
+from payments.accounts import BankReading
+
+GRACE: Final = timedelta(seconds=120)
+"""How long a thing must have been settled before the bank is held to it."""
+
+MOST_FINDINGS: Final = 1000
+"""Of one invariant, in one check: whoever breaks more is not helped by the rest of the list."""
+
+STATEMENT_TIMEOUT: Final = "120s"
+SORT_MEMORY: Final = "128MB"
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Progress(Enum):
+    """What is expected of what takes time."""
+
+    ON_TIME = auto()  # it may still be under way, as long as its invariant allows
+    AT_REST = auto()  # it has ended: whatever is under way is a finding
+    SOMETIME = auto()  # it is nobody's matter: safety alone is looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which orders are looked at; all of them where neither is set."""
+
+    changed_within: timedelta | None = None
+    """Those that have not ended, and those for which anything was done in so long."""
+    orders: frozenset[UUID] = frozenset()
+    """These, in any case."""
+
+    @property
+    def is_everything(self) -> bool:
+        return self.changed_within is None and not self.orders
+
+
+EVERYTHING: Final = Scope()
+RECENT: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One place where an invariant does not hold. ``subject`` is an order's id where it has one."""
+
+    code: str
+    kind: str
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was looked at, and what was found."""
+
+    taken_at: datetime
+    orders: dict[str, int]
+    payments: dict[str, int]
+    bank: BankReading | None
+    checked: tuple[str, ...]
+    """The codes that were asked, and whose answer is whole."""
+    looked_at: frozenset[UUID] | None
+    """The orders; None is all of them."""
+    findings: list[Finding]
+    seconds: float
+
+
+def check(
+    *,
+    bank: BankReading | None = None,
+    scope: Scope = EVERYTHING,
+    grace: timedelta = GRACE,
+    progress: Progress = Progress.ON_TIME,
+) -> Report:
+    """Look for whatever breaks an invariant, in one snapshot. Changes nothing, locks nobody.
+
+    After a run of a test, with nothing under way any more::
+
+        report = check(bank=read_bank(), grace=timedelta(), progress=Progress.AT_REST)
+        assert report.findings == []
+
+    and in the middle of one, at any moment, with ``progress=Progress.SOMETIME``: what is safe must
+    be so in every snapshot. ``bank`` is what ``payments.accounts.read_bank`` read before; without
+    it what concerns the bank is not looked at. Not to be called inside a transaction.
+    """
+    began = time.monotonic()
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
+        # Planned for the scope at hand: all orders, or a few.
+        cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+        cursor.execute(f"SET LOCAL work_mem = '{SORT_MEMORY}'")
+        examination = Examination(bank, scope, grace, progress)
+        findings = [each for one in INVARIANTS for each in examination.findings(one)]
+        return Report(
+            taken_at=examination.now,
+            orders=examination.count("orders_order", "id"),
+            payments=examination.count("payments_payment", "order_id"),
+            bank=bank,
+            checked=tuple(examination.answered),
+            looked_at=None if scope.is_everything else frozenset(examination.orders),
+            findings=findings,
+            seconds=time.monotonic() - began,
+        )
+
+
+class Examination:
+    """The questions of one check, all asked in the caller's transaction."""
+
+    def __init__(
+        self, bank: BankReading | None, scope: Scope, grace: timedelta, progress: Progress
+    ) -> None:
+        self.now: datetime = _rows("SELECT now()")[0][0]
+        self.bank = bank
+        self.scope = scope
+        self.progress = progress
+        self.orders = _orders(scope, self.now)
+        self.answered: list[str] = []
+        self._parameters: dict[str, object] = {
+            "every_order": scope.is_everything,
+            "orders": self.orders,
+            "settled_before": bank.read_at - grace if bank else None,
+            "complete_since": (bank.complete_since or LONG_AGO) if bank else None,
+            **bank_relation.columns(bank.accounts if bank else []),
+        }
+
+    def findings(self, invariant: Invariant) -> list[Finding]:
+        """Return everything that breaks ``invariant``, the subjects in order."""
+        if invariant.needs_bank and self.bank is None:
+            return []
+        if invariant.sums_history and not self.scope.is_everything:
+            return []
+        parameters = {
+            **self._parameters,
+            **invariant.parameters,
+            "overdue_since": self._overdue_since(invariant),
+        }
+        relations = bank_relation.RELATION if " bank b" in invariant.sql else ""
+        rows = _rows(f"{relations}{invariant.sql} LIMIT {MOST_FINDINGS}", parameters)
+        if len(rows) < MOST_FINDINGS:
+            self.answered.append(invariant.code)
+        details: dict[str, list[str]] = defaultdict(list)
+        for subject, detail in rows:
+            details[subject].append(detail)
+        return [
+            Finding(invariant.code, invariant.kind.value, subject, "; ".join(sorted(said)))
+            for subject, said in sorted(details.items())
+        ]
+
+    def count(self, table: str, order_column: str) -> dict[str, int]:
+        """Count the rows that were looked at, by their status."""
+        return dict(
+            _rows(
+                f"SELECT status, count(*) FROM {table}"  # noqa: S608 - names of our own
+                f" WHERE %(every_order)s OR {order_column} = ANY(%(orders)s)"
+                " GROUP BY status ORDER BY status",
+                self._parameters,
+            )
+        )
+
+    def _overdue_since(self, invariant: Invariant) -> datetime:
+        if self.progress is Progress.SOMETIME and invariant.by:
+            return LONG_AGO
+        return self.now if self.progress is Progress.AT_REST else self.now - invariant.by
+
+
+def _orders(scope: Scope, now: datetime) -> list[UUID]:
+    """Name the orders of a scope that is not everything."""
+    if scope.changed_within is None:
+        return list(scope.orders)
+    rows = _rows(
+        """
+        SELECT id FROM orders_order WHERE status IN ('placed', 'cancelling')
+        UNION SELECT subject_id FROM sagas_sagarun WHERE status IN ('running', 'compensating')
+        UNION SELECT r.subject_id FROM sagas_steprecord s JOIN sagas_sagarun r ON r.id = s.run_id
+            WHERE s.started_at > %(since)s
+        UNION SELECT unnest(%(orders)s::uuid[])
+        """,
+        {"since": now - scope.changed_within, "orders": list(scope.orders)},
+    )
+    return [order_id for (order_id,) in rows]
+
+
+def _rows(sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall())
+
+
+def by_codes(codes: Iterable[str]) -> list[Invariant]:
+    """Return the invariants with these codes."""
+    wanted = set(codes)
+    return [each for each in INVARIANTS if each.code in wanted]

@@ -1,0 +1,134 @@
+"""Invariants about what was written down: attempts, keys, and what clients sent."""
+
+from typing import Final
+
+from invariants.invariant import Invariant, Kind
+from orders.saga import SAGAS
+from sagas.definition import Remote
+
+PATIENT: Final = [
+    (saga.name, saga.version, step.name, step.action.retry.attempts)
+    for saga in SAGAS
+    for step in saga.steps
+    if isinstance(step.action, Remote) and step.action.retry.attempts is not None
+]
+"""Steps whose tries are counted, with how many there may be."""
+
+PATIENCE: Final = {
+    name: list(column)
+    for name, column in zip(
+        ("saga_names", "versions", "step_names", "tries"), zip(*PATIENT, strict=True), strict=True
+    )
+}
+
+JOURNAL: Final = (
+    Invariant(
+        "J1",
+        Kind.JOURNAL,
+        "A key is used once: a client's, an intent's id, a claim of a run, the yes of a step.",
+        """
+        SELECT max(i.order_id::text), concat(count(*), ' records of the key ', i.key)
+        FROM orders_idempotencyrecord i
+        WHERE %(every_order)s OR i.order_id = ANY(%(orders)s)
+        GROUP BY i.customer_id, i.key HAVING count(*) > 1
+        UNION ALL
+        SELECT max(p.order_id::text), concat(count(*), ' payments of ', p.intent_id)
+        FROM payments_payment p
+        WHERE p.intent_id IS NOT NULL AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
+        GROUP BY p.intent_id HAVING count(*) > 1
+        UNION ALL
+        SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ': ', count(*), ' of fence ',
+            s.fence, ', ', count(*) FILTER (WHERE s.outcome = 'done'), ' done')
+        FROM sagas_sagarun r JOIN sagas_steprecord s ON s.run_id = r.id
+        WHERE %(every_order)s OR r.subject_id = ANY(%(orders)s)
+        GROUP BY GROUPING SETS (
+            (r.id, r.subject_id, s.step, s.direction, s.fence),
+            (r.id, r.subject_id, s.step, s.direction))
+        HAVING GROUPING(s.fence) = 0 AND count(*) > 1
+            OR GROUPING(s.fence) = 1 AND count(*) FILTER (WHERE s.outcome = 'done') > 1
+        """,
+        is_enforced=True,
+    ),
+    Invariant(
+        "J2",
+        Kind.JOURNAL,
+        "An attempt was written down before its answer, and has an end if and only if it has one.",
+        """
+        SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ' #', s.attempt, ' ', s.outcome,
+            ', ', s.started_at::timestamp(3), ' to ', s.ended_at::timestamp(3))
+        FROM sagas_steprecord s JOIN sagas_sagarun r ON r.id = s.run_id
+        WHERE (%(every_order)s OR r.subject_id = ANY(%(orders)s))
+          AND ((s.outcome = 'started') <> (s.ended_at IS NULL) OR s.ended_at < s.started_at)
+        """,
+    ),
+    Invariant(
+        "J3",
+        Kind.JOURNAL,
+        "What the bank is asked under a payment's key is what the payment says, at every attempt.",
+        """
+        SELECT p.order_id::text, concat('payment ', p.id, ' of ', p.amount_minor, ' ', p.currency,
+                                        ', asked for: ', p.params)
+        FROM payments_payment p
+        WHERE (%(every_order)s OR p.order_id = ANY(%(orders)s))
+          AND (p.params ->> 'amount', p.params ->> 'currency',
+               p.params #>> '{metadata,payment_id}', p.params #>> '{metadata,order_id}')
+              IS DISTINCT FROM
+              (p.amount_minor::text, p.currency::text, p.id::text, p.order_id::text)
+        """,
+    ),
+    Invariant(
+        "J4",
+        Kind.JOURNAL,
+        "No step is tried more often than its definition allows.",
+        """
+        SELECT r.subject_id::text, concat(r.step, ': ', r.tries, ' tries of ', allowed.tries)
+        FROM sagas_sagarun r
+        JOIN unnest(%(saga_names)s::text[], %(versions)s::int[], %(step_names)s::text[],
+                    %(tries)s::int[]) AS allowed(saga, version, step, tries)
+          ON (r.saga, r.version, r.step) = (allowed.saga, allowed.version, allowed.step)
+        WHERE r.status = 'running' AND r.tries > allowed.tries
+          AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
+        """,
+        parameters=PATIENCE,
+    ),
+    Invariant(
+        "J5",
+        Kind.JOURNAL,
+        "The journal is append-only: the attempts at a step are numbered without a gap.",
+        """
+        SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ': ', count(*),
+                                          ' attempts, the last is #', max(s.attempt))
+        FROM sagas_sagarun r JOIN sagas_steprecord s ON s.run_id = r.id
+        WHERE %(every_order)s OR r.subject_id = ANY(%(orders)s)
+        GROUP BY r.id, s.step, s.direction
+        HAVING max(s.attempt) <> count(*) OR min(s.attempt) <> 1
+        """,
+    ),
+    Invariant(
+        "J6",
+        Kind.JOURNAL,
+        "A client's key leads to an order of that client.",
+        """
+        SELECT i.order_id::text, concat('the key ', i.key, ' is of customer ', i.customer_id,
+                                        ', the order of ', o.customer_id)
+        FROM orders_idempotencyrecord i JOIN orders_order o ON o.id = i.order_id
+        WHERE i.customer_id <> o.customer_id AND (%(every_order)s OR o.id = ANY(%(orders)s))
+        """,
+    ),
+    Invariant(
+        "J8",
+        Kind.JOURNAL,
+        "A run is leased exactly while its latest attempt is under way.",
+        """
+        SELECT r.subject_id::text, concat(
+            CASE WHEN r.leased_until IS NULL THEN 'not leased' ELSE 'leased' END,
+            ' at fence ', r.fence, ', under way: ', string_agg(s.step || ' at ' || s.fence, ', '))
+        FROM sagas_sagarun r
+        LEFT JOIN sagas_steprecord s ON s.run_id = r.id AND s.outcome = 'started'
+        WHERE (%(every_order)s OR r.subject_id = ANY(%(orders)s))
+          AND (r.leased_until IS NOT NULL OR s.id IS NOT NULL)
+        GROUP BY r.id
+        HAVING r.leased_until IS NULL OR count(s.id) <> 1 OR max(s.fence) <> r.fence
+        """,
+    ),
+)

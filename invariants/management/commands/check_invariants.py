@@ -1,0 +1,144 @@
+"""Check what must always be true. Exit status 1 on a finding, 2 when the bank could not be asked."""
+
+import json
+import sys
+from argparse import ArgumentParser, FileType
+from dataclasses import asdict
+from datetime import timedelta
+from typing import IO, Any, Final, cast
+
+from django.core.management.base import BaseCommand
+from rich.console import Console
+from rich.table import Column, Table
+
+from invariants.catalogue import INVARIANTS
+from invariants.checking import EVERYTHING, GRACE, RECENT, Progress, Report, Scope, check
+from payments.accounts import BankAccount, BankReading, database_now, read_bank, read_recent
+from payments.errors import PaymentError
+
+FOUND: Final = 1
+BANK_SILENT: Final = 2
+
+
+class Command(BaseCommand):
+    help = (
+        "Is everything true that must be: money, stock, states, journal, outbox, and the bank both"
+        " ways? Reads only. Looks at what has not ended or moved in the last hour, or --full."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--full", action="store_true", help="every order that ever was")
+        parser.add_argument(
+            "--at-rest",
+            action="store_true",
+            help="nothing is under way any more: whatever has not ended is a finding",
+        )
+        parser.add_argument(
+            "--grace",
+            type=float,
+            default=GRACE.total_seconds(),
+            metavar="SECONDS",
+            help="how long the bank has to show what we have settled (default %(default)s)",
+        )
+        bank = parser.add_mutually_exclusive_group()
+        bank.add_argument(
+            "--statement",
+            type=FileType("r"),
+            help="a JSON list of the bank's accounts, instead of asking the bank (- for stdin)",
+        )
+        bank.add_argument("--no-bank", action="store_true", help="leave the bank out")
+        parser.add_argument("--json", action="store_true", help="for programs")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        silence = ""
+        reading = None
+        try:
+            reading = _read(options)
+        except PaymentError as error:
+            silence = f"{type(error).__name__}: {error}"
+        report = check(
+            bank=reading,
+            scope=EVERYTHING if options["full"] else Scope(changed_within=RECENT),
+            grace=timedelta(seconds=options["grace"]),
+            progress=Progress.AT_REST if options["at_rest"] else Progress.ON_TIME,
+        )
+        if options["json"]:
+            self.stdout.write(json.dumps(_as_json(report, silence), indent=2))
+        else:
+            self._show(report, silence)
+        if report.findings:
+            sys.exit(FOUND)
+        if silence:
+            sys.exit(BANK_SILENT)
+
+    def _show(self, report: Report, silence: str) -> None:
+        console = Console(file=cast(IO[str], self.stdout))
+        summary = Table("account", "what was looked at")
+        summary.add_row("orders", _in_words(report.orders))
+        summary.add_row("payments", _in_words(report.payments))
+        summary.add_row("bank", _bank_in_words(report.bank, silence))
+        console.print(summary)
+        if report.findings:
+            # Folded, never cut: ids are there to be copied.
+            table = Table("invariant", "kind", Column("subject", overflow="fold"), "detail")
+            for each in report.findings:
+                table.add_row(each.code, each.kind, each.subject, each.detail)
+            console.print(table)
+            sentences = {each.code: each.sentence for each in INVARIANTS}
+            for code in sorted({each.code for each in report.findings}):
+                console.print(f"{code}: {sentences[code]}")
+        console.print(_verdict(report, silence))
+
+
+def _read(options: dict[str, Any]) -> BankReading | None:
+    """Read the bank as it was asked for, before our own snapshot."""
+    if options["no_bank"]:
+        return None
+    if options["statement"] is not None:
+        accounts = [BankAccount(**each) for each in json.load(options["statement"])]
+        return BankReading(accounts, read_at=database_now())
+    return read_bank() if options["full"] else read_recent(RECENT)
+
+
+def _as_json(report: Report, silence: str) -> dict[str, object]:
+    bank = report.bank
+    return {
+        "orders": report.orders,
+        "payments": report.payments,
+        "bank": {
+            "compared": bank is not None,
+            "problem": silence,
+            "intents": len(bank.accounts) if bank else None,
+            "net_minor": _net_minor(bank) if bank else None,
+        },
+        "invariants": {"asked": len(report.checked), "of": len(INVARIANTS)},
+        "findings": [asdict(each) for each in report.findings],
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def _bank_in_words(bank: BankReading | None, silence: str) -> str:
+    if bank is None:
+        return f"NOT COMPARED: {silence or 'left out'}"
+    return f"{len(bank.accounts)} intents, {_net_minor(bank)} held or taken (minor units)"
+
+
+def _verdict(report: Report, silence: str) -> str:
+    asked = f"{len(report.checked)} of {len(INVARIANTS)} invariants, {report.seconds:.2f} s"
+    if report.findings:
+        return f"{len(report.findings)} findings; {asked}."
+    if silence:
+        return f"Nothing found in our own books, but the bank could not be asked; {asked}."
+    if report.bank is None:
+        return f"Nothing found in our own books; the bank was left out; {asked}."
+    return f"0 findings: no ghost charge, no lost order, no oversold stock; {asked}."
+
+
+def _net_minor(bank: BankReading) -> int:
+    return sum(each.net_minor for each in bank.accounts)
+
+
+def _in_words(counts: dict[str, int]) -> str:
+    """Every status with its count, and their sum."""
+    listed = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    return f"{sum(counts.values())}: {listed}" if counts else "none"

@@ -1,0 +1,59 @@
+"""Findings that were written down: what was broken, since when, and how it ended."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from invariants.invariant import Kind
+
+
+class ReconciliationBreak(models.Model):
+    """One invariant broken in one place, from when it was first seen to how it was resolved.
+
+    Written by ``invariants.recording`` alone. Rows are never deleted: what breaks again after it was
+    resolved is a new one.
+    """
+
+    code = models.CharField(max_length=8)
+    kind = models.CharField(max_length=16, choices=Kind)
+    # The order's id, where it is about one.
+    subject = models.CharField(max_length=255)
+    detail = models.TextField()
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    times_seen = models.PositiveIntegerField(default=1)
+    # Once only: what a person has thawed is not frozen again for the same break.
+    order_frozen_at = models.DateTimeField(null=True, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolution = models.TextField(blank=True)
+    # Who says so; empty when a check did.
+    resolved_by = models.CharField(max_length=150, blank=True)
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [
+            # Seen again, it is the same one; two recorders at once write it once.
+            models.UniqueConstraint(
+                fields=["code", "subject"],
+                condition=Q(resolved_at__isnull=True),
+                name="invariants_one_open_break",
+            ),
+            models.CheckConstraint(
+                condition=Q(resolved_at__isnull=True, resolution="")
+                | (Q(resolved_at__isnull=False) & ~Q(resolution="")),
+                name="invariants_resolved_with_a_reason",
+            ),
+        ]
+        indexes: ClassVar = [
+            # Read by the desk, newest first.
+            models.Index(fields=["-first_seen"], name="invariants_breaks_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.subject}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.resolved_at is None

@@ -1,0 +1,203 @@
+"""Invariants about where orders and their runs stand, and about nobody being left there."""
+
+from datetime import timedelta
+from typing import Final
+
+from invariants.invariant import Invariant, Kind
+from orders.states import TRANSITIONS
+
+MOVES: Final = {
+    "sources": [source.value for source, targets in TRANSITIONS.items() for _ in targets],
+    "targets": [target.value for targets in TRANSITIONS.values() for target in targets],
+    "ends": [source.value for source, targets in TRANSITIONS.items() if not targets],
+}
+
+STATES: Final = (
+    Invariant(
+        "T1",
+        Kind.STATE,
+        "An order is where its last move took it.",
+        """
+        SELECT o.id::text, concat(o.status, ', last move to ', coalesce(t.target, 'none'))
+        FROM orders_order o LEFT JOIN (
+            SELECT DISTINCT ON (t.order_id) t.order_id, t.target FROM orders_ordertransition t
+            WHERE %(every_order)s OR t.order_id = ANY(%(orders)s)
+            ORDER BY t.order_id, t.sequence DESC) t ON t.order_id = o.id
+        WHERE (%(every_order)s OR o.id = ANY(%(orders)s))
+          AND o.status <> coalesce(t.target, 'placed')
+        """,
+    ),
+    Invariant(
+        "T2",
+        Kind.STATE,
+        "The moves of an order are numbered without a gap, each from where the one before led.",
+        """
+        SELECT t.order_id::text, concat('move ', t.sequence, ' from ', t.source, ' after ', t.led_to)
+        FROM (
+            SELECT t.order_id, t.sequence, t.source,
+                row_number() OVER moves AS number,
+                lag(t.target, 1, 'placed') OVER moves AS led_to
+            FROM orders_ordertransition t
+            WHERE %(every_order)s OR t.order_id = ANY(%(orders)s)
+            WINDOW moves AS (PARTITION BY t.order_id ORDER BY t.sequence)) t
+        WHERE (t.sequence, t.source) <> (t.number, t.led_to)
+        """,
+    ),
+    Invariant(
+        "T3",
+        Kind.STATE,
+        "Every move is one that the table of transitions has.",
+        """
+        SELECT t.order_id::text, concat(t.source, ' to ', t.target)
+        FROM orders_ordertransition t
+        WHERE (%(every_order)s OR t.order_id = ANY(%(orders)s)) AND t.source <> ALL(%(ends)s)
+          AND (t.source, t.target) NOT IN (
+            SELECT * FROM unnest(%(sources)s::text[], %(targets)s::text[]))
+        """,
+        parameters=MOVES,
+    ),
+    Invariant(
+        "T4",
+        Kind.STATE,
+        "An order's version counts its moves.",
+        """
+        SELECT o.id::text, concat('version ', o.version, ', moves ', coalesce(t.moves, 0))
+        FROM orders_order o LEFT JOIN (
+            SELECT t.order_id, count(*) AS moves FROM orders_ordertransition t
+            WHERE %(every_order)s OR t.order_id = ANY(%(orders)s)
+            GROUP BY t.order_id) t ON t.order_id = o.id
+        WHERE (%(every_order)s OR o.id = ANY(%(orders)s)) AND o.version <> coalesce(t.moves, 0)
+        """,
+    ),
+    Invariant(
+        "T5",
+        Kind.STATE,
+        "No order comes back from its end.",
+        """
+        SELECT t.order_id::text, concat(t.source, ' to ', t.target)
+        FROM orders_ordertransition t
+        WHERE (%(every_order)s OR t.order_id = ANY(%(orders)s)) AND t.source = ANY(%(ends)s)
+        """,
+        parameters=MOVES,
+    ),
+    Invariant(
+        "T6",
+        Kind.STATE,
+        "Every order ends: half an hour after its last move nothing is under way for it any more.",
+        """
+        SELECT o.id::text, concat(o.status, ' since ', since.at::timestamp(0),
+                                  ', run ', coalesce(r.status || ' at ' || r.step, 'missing'))
+        FROM orders_order o
+        LEFT JOIN sagas_sagarun r
+          ON r.subject_id = o.id AND r.status IN ('running', 'compensating')
+        CROSS JOIN LATERAL (
+            SELECT coalesce(max(t.at), o.created_at) AS at
+            FROM orders_ordertransition t WHERE t.order_id = o.id) since
+        WHERE (o.status IN ('placed', 'cancelling') OR r.id IS NOT NULL)
+          AND (%(every_order)s OR o.id = ANY(%(orders)s)) AND since.at < %(overdue_since)s
+        """,
+        by=timedelta(minutes=30),
+    ),
+    Invariant(
+        "T7",
+        Kind.STATE,
+        "Nothing sleeps for ever: an order that has not ended has a run that will wake.",
+        """
+        SELECT o.id::text, concat(o.status, ', run ', coalesce(r.status, 'missing'), ', wakes ',
+                                  coalesce(r.wake_at::timestamp(0)::text, 'never'))
+        FROM orders_order o
+        LEFT JOIN sagas_sagarun r
+          ON r.subject_id = o.id AND r.status IN ('running', 'compensating')
+        WHERE o.status IN ('placed', 'cancelling') AND (%(every_order)s OR o.id = ANY(%(orders)s))
+          AND (r.wake_at IS NULL OR r.wake_at > now() + interval '1 hour')
+        """,
+        is_enforced=True,
+    ),
+    Invariant(
+        "T8",
+        Kind.STATE,
+        "Whoever asked for an order to be cancelled is heard, within two minutes.",
+        """
+        SELECT r.subject_id::text, concat('asked at ', r.turn_back_requested_at::timestamp(0),
+                                          ', run ', r.status, ' ', r.step)
+        FROM sagas_sagarun r
+        WHERE r.turn_back_requested_at IS NOT NULL
+          AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
+          AND (r.status = 'completed'
+               OR r.status = 'running' AND r.turn_back_requested_at < %(overdue_since)s)
+        """,
+        by=timedelta(minutes=2),
+    ),
+    Invariant(
+        "T9",
+        Kind.STATE,
+        "A run whose worker was lost is taken over within a minute of its lease.",
+        """
+        SELECT r.subject_id::text, concat('leased until ', r.leased_until::timestamp(0), ', ', r.step)
+        FROM sagas_sagarun r
+        WHERE r.status IN ('running', 'compensating') AND r.leased_until < %(overdue_since)s
+          AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
+        """,
+        by=timedelta(minutes=1),
+    ),
+    Invariant(
+        "T10",
+        Kind.STATE,
+        "No lost order: what was accepted exists, and had a checkout.",
+        """
+        SELECT i.order_id::text, 'accepted, and there is no such order'
+        FROM orders_idempotencyrecord i LEFT JOIN orders_order o ON o.id = i.order_id
+        WHERE o.id IS NULL
+        UNION ALL
+        SELECT o.id::text, o.status || ' without a checkout'
+        FROM orders_order o LEFT JOIN sagas_sagarun r ON r.subject_id = o.id AND r.saga = 'checkout'
+        WHERE r.id IS NULL AND (%(every_order)s OR o.id = ANY(%(orders)s))
+        """,
+        is_enforced=True,
+    ),
+    Invariant(
+        "T11",
+        Kind.STATE,
+        "A run that was undone has undone every step that may have left something behind.",
+        """
+        SELECT r.subject_id::text, s.step || ' was not undone'
+        FROM sagas_sagarun r JOIN sagas_steprecord s ON s.run_id = r.id
+        WHERE r.status = 'compensated' AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
+          AND s.direction = 'forward' AND s.outcome IN ('done', 'started', 'unknown', 'lost')
+          AND NOT EXISTS (
+            SELECT FROM sagas_steprecord u WHERE u.run_id = r.id AND u.step = s.step
+              AND u.direction = 'back' AND u.outcome = 'done')
+        """,
+    ),
+    Invariant(
+        "T12",
+        Kind.STATE,
+        "An order stands where its runs have brought it.",
+        """
+        SELECT o.id::text, concat(o.status, ', checkout ', c.status, ', cancellation ',
+                                  coalesce(x.status, 'none'))
+        FROM orders_order o
+        JOIN sagas_sagarun c ON c.subject_id = o.id AND c.saga = 'checkout'
+        LEFT JOIN sagas_sagarun x ON x.subject_id = o.id AND x.saga = 'cancellation'
+        WHERE (%(every_order)s OR o.id = ANY(%(orders)s)) AND o.status <> ALL(CASE
+            WHEN x.status = 'completed' THEN ARRAY['cancelled']
+            WHEN x.status IS NOT NULL THEN ARRAY['cancelling']
+            WHEN c.status = 'compensated' THEN ARRAY['cancelled']
+            WHEN c.status = 'compensating' THEN ARRAY['cancelling']
+            WHEN c.status = 'completed' THEN ARRAY['confirmed']
+            ELSE ARRAY['placed', 'confirmed'] END)
+        """,
+    ),
+    Invariant(
+        "R4",
+        Kind.STATE,
+        "The sweep looks: no run is overdue by more than a minute.",
+        """
+        SELECT r.subject_id::text, concat('was to wake at ', r.wake_at::timestamp(0), ', ', r.step)
+        FROM sagas_sagarun r
+        WHERE r.status IN ('running', 'compensating') AND r.wake_at < %(overdue_since)s
+          AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
+        """,
+        by=timedelta(minutes=1),
+    ),
+)

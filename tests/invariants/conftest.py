@@ -1,0 +1,16 @@
+"""A shop whose books are checked."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.sandbox_server import SandboxServer
+from tests.shop import IN_STOCK, Shop
+
+
+@pytest.fixture
+def shop(customer: User, shelf: Shelf, bank: SandboxServer, messages: MessageQueue) -> Shop:
+    shelf.put("MUG", IN_STOCK)
+    shelf.put("TEE", IN_STOCK, price_minor=2500)
+    return Shop(customer, bank, messages)

@@ -1,0 +1,163 @@
+"""The check: one snapshot of everything, that reads only and finds nothing where nothing is wrong."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from django.db import connection, transaction
+from django.db.utils import InternalError
+
+from invariants import checking
+from invariants.catalogue import INVARIANTS
+from invariants.checking import Progress, Report, Scope, check
+from orders.models import Order
+from orders.states import OrderStatus
+from payments.accounts import read_bank
+from sandbox.procfile import ROOT
+from tests.orders.storefront import everything
+from tests.shop import Shop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NONE = timedelta()
+
+
+def check_now(progress: Progress = Progress.SOMETIME, scope: Scope = checking.EVERYTHING) -> Report:
+    """Check with the bank and without any grace, as one may at every moment."""
+    return check(bank=read_bank(), grace=NONE, progress=progress, scope=scope)
+
+
+def test_a_clean_database_has_no_findings_at_any_moment_of_an_orders_life(shop: Shop) -> None:
+    seen = set()
+
+    def look() -> None:
+        assert check_now().findings == []
+        seen.add(Order.objects.earliest("pk").status)
+
+    confirmed = shop.place()
+    while shop.messages.waiting:
+        look()
+        shop.deliver_next()
+    shop.cancel(confirmed)
+    shop.place("pm_card_visa_chargeDeclined")
+    shop.place(mugs=6)
+    while shop.messages.waiting:
+        look()
+        shop.deliver_next()
+    shop.messages.deliver_all()
+
+    report = check_now(Progress.AT_REST)
+
+    assert seen == set(OrderStatus)
+    assert report.findings == []
+    assert set(report.checked) == {each.code for each in INVARIANTS}
+    assert report.orders == {"cancelled": 3}
+    assert report.payments == {"refunded": 1, "voided": 1}
+    assert report.bank is not None
+    assert len(report.bank.accounts) == 2
+
+
+def test_what_is_under_way_is_a_finding_only_at_rest(shop: Shop) -> None:
+    order = shop.place()
+
+    assert check_now(Progress.ON_TIME).findings == []
+    at_rest = check_now(Progress.AT_REST).findings
+
+    assert [(each.code, each.subject) for each in at_rest] == [("T6", str(order.pk))]
+
+
+def test_checking_changes_nothing(shop: Shop) -> None:
+    shop.place()
+    shop.messages.deliver_all()
+    shop.place()
+    before = everything()
+
+    check_now(Progress.AT_REST)
+
+    assert everything() == before
+
+
+def test_the_check_could_not_write_if_it_wanted_to(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE orders_order SET version = 0")
+
+    monkeypatch.setattr(checking.Examination, "count", write)
+
+    with pytest.raises(InternalError, match="read-only transaction"):
+        check_now()
+
+
+def test_the_check_has_one_snapshot(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.place()
+    count = checking.Examination.count
+
+    def count_late(self: checking.Examination, table: str, column: str) -> dict[str, int]:
+        """Count after somebody else has committed another order."""
+        with ThreadPoolExecutor(1) as other:
+            other.submit(place_elsewhere, shop).result()
+        return count(self, table, column)
+
+    monkeypatch.setattr(checking.Examination, "count", count_late)
+
+    assert check_now().orders == {"placed": 1}
+    assert Order.objects.count() == 3
+
+
+def place_elsewhere(shop: Shop) -> None:
+    """Place an order on a connection of this thread's own."""
+    shop.place(mugs=1)
+    connection.close()
+
+
+def test_the_check_is_not_made_inside_a_transaction(shop: Shop) -> None:
+    with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
+        check()
+
+
+def test_a_scope_of_what_has_moved_leaves_out_what_has_not(shop: Shop) -> None:
+    old, lately, under_way = shop.place(), shop.place(), None
+    shop.messages.deliver_all()
+    let_the_journal_age(old.pk, timedelta(hours=2))
+    under_way = shop.place(mugs=1)
+    let_the_journal_age(under_way.pk, timedelta(hours=2))
+
+    recent = check_now(scope=Scope(changed_within=timedelta(hours=1)))
+    asked = check_now(scope=Scope(changed_within=timedelta(hours=1), orders=frozenset({old.pk})))
+
+    assert recent.looked_at == frozenset({lately.pk, under_way.pk})
+    assert recent.orders == {"confirmed": 1, "placed": 1}
+    assert asked.looked_at == frozenset({old.pk, lately.pk, under_way.pk})
+
+
+def let_the_journal_age(order_id: UUID, by: timedelta) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE sagas_steprecord SET started_at = started_at - make_interval(secs => %s)"
+            " WHERE run_id IN (SELECT id FROM sagas_sagarun WHERE subject_id = %s)",
+            [by.total_seconds(), order_id],
+        )
+
+
+def test_without_the_bank_nothing_is_said_about_it(shop: Shop) -> None:
+    report = check()
+
+    assert {each.code for each in INVARIANTS} - set(report.checked) == {"M2", "M6"}
+    assert report.bank is None
+
+
+def test_sums_of_all_history_are_left_to_the_full_check(shop: Shop) -> None:
+    report = check_now(scope=Scope(changed_within=timedelta(hours=1)))
+
+    assert {each.code for each in INVARIANTS} - set(report.checked) == {"S2", "S3", "S8"}
+
+
+def test_the_documentation_has_every_invariant_as_it_is() -> None:
+    documented = (Path(ROOT) / "docs" / "invariants.md").read_text()
+
+    for each in INVARIANTS:
+        assert f"| **{each.code}** | {each.sentence} |" in documented, each.code
