@@ -10,7 +10,7 @@ OWNED := HOLDFAST_OWNER=$$PPID exec
 READABLE_SETTINGS := SECRET_KEY=x INSTALLATION_ID=x STRIPE_API_KEY=x DATABASE_URL=postgres://x REDIS_URL=redis://x
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench prove test lint format clean refuse-live-keys
+.PHONY: help smoke demo up check manage bench prove chaos test lint format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,10 @@ bench: .venv/installed ## Measure it: CLIENTS=48 or RATE=20, SECONDS=20, LATENCY
 
 prove: .venv/installed ## Search the model of the protocol in its large worlds
 	@$(OWNED) $(VENV) -m proof.protocol --deep --no-traces
+
+chaos: .venv/installed ## Kill, freeze and cut everything under load: MINUTES=3 SEED=1 RATE=5 BUG=name
+	@$(OWNED) $(VENV) -m proof.chaos --minutes $(or $(MINUTES),3) --seed $(or $(SEED),1) \
+		$(if $(RATE),--rate $(RATE)) $(if $(BUG),--bug $(BUG))
 
 test: lint ## Run all checks and all tests
 	@$(VENV) -m pytest -n auto --maxprocesses 4 --dist loadfile

@@ -1,0 +1,63 @@
+"""Looks at the safety invariants every few seconds while everything fails."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from sandbox.owned import owned_environment
+from sandbox.procfile import ROOT
+
+EVERY: Final = 10.0  # seconds
+COMMAND: Final = ("manage.py", "check_invariants", "--no-bank", "--json")
+CLEAN: Final = 0
+FOUND: Final = 1
+
+
+class Watch:
+    """Runs the application's own check, in a process of its own, on the database directly."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path, began: float) -> None:
+        self._environment = owned_environment(environment)
+        self._log = log
+        self._began = began
+        self._stopped = threading.Event()
+        self._looks = 0
+        self._unable = 0
+        self.findings: list[str] = []
+
+    def work(self) -> None:
+        with self._log.open("w") as log:
+            while not self._stopped.wait(EVERY):
+                finished = subprocess.run(
+                    [sys.executable, "-m", "sandbox.owned", "SIGKILL", sys.executable, *COMMAND],
+                    cwd=ROOT,
+                    env=self._environment,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                self._note(finished)
+                at = round(time.monotonic() - self._began, 3)
+                log.write(json.dumps({"at": at, "status": finished.returncode}) + "\n")
+                log.flush()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def figures(self) -> dict[str, Any]:
+        """Return how often it looked, and how often the database was away."""
+        return {"looks": self._looks, "unable": self._unable, "findings": len(self.findings)}
+
+    def _note(self, finished: subprocess.CompletedProcess[str]) -> None:
+        if finished.returncode == CLEAN:
+            self._looks += 1
+        elif finished.returncode == FOUND and finished.stdout:  # and not a command that failed
+            self._looks += 1
+            self.findings.append(finished.stdout[-4000:])
+        else:
+            self._unable += 1
