@@ -25,7 +25,7 @@ from sandbox.drive.bank import Bank
 from sandbox.drive.patience import Patience
 from sandbox.procfile import ROOT
 from sandbox.run_directory import RunDirectory
-from sandbox.statement import check_accounts
+from sandbox.statement import check_invariants
 from sandbox.system import SupervisorGone, System, running
 
 RUN: Final = RunDirectory("chaos/system", published="var/chaos/system/up.json")
@@ -166,7 +166,7 @@ class Trial:
         """Ask the application's own check too, under way and at the end."""
         found = [("under way", said) for said in self._watch.findings]
         ledger = self._system.directory.ledger
-        checked = check_accounts(self._system.environment, ledger, capture=True)
+        checked = check_invariants(self._system.environment, ledger, capture=True)
         if checked.returncode:
             found.append(("at the end", (checked.stdout + checked.stderr)[-4000:]))
         return found
