@@ -10,10 +10,10 @@ OWNED := HOLDFAST_OWNER=$$PPID exec
 READABLE_SETTINGS := SECRET_KEY=x INSTALLATION_ID=x STRIPE_API_KEY=x DATABASE_URL=postgres://x REDIS_URL=redis://x
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench prove chaos test lint format clean refuse-live-keys
+.PHONY: help smoke demo up check manage bench prove chaos properties test lint format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/installed ## Start everything, drive orders through it, leave it running
 	@$(OWNED) $(VENV) -m sandbox demo
@@ -42,6 +42,10 @@ chaos: .venv/installed ## Kill, freeze and cut everything under load: MINUTES=3 
 
 test: lint ## Run all checks and all tests
 	@$(VENV) -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+properties: .venv/installed ## Try thousands of random histories of orders; SEED=1 chooses them
+	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
+	HYPOTHESIS_PROFILE=thorough $(VENV) -m pytest tests/properties --timeout 0 --hypothesis-seed $$seed
 
 lint: .venv/installed ## Run the linters, the type checker and the import contracts
 	@$(VENV) -m ruff check --quiet .

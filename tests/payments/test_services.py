@@ -41,6 +41,15 @@ def facts() -> list[tuple[str, UUID, UUID, object]]:
     return list(found.values_list("name", "key", "correlation_id", "payload"))
 
 
+def test_a_payment_comes_to_each_state_from_these_and_no_others() -> None:
+    assert SOURCES == {
+        "authorized": ("intended",),
+        "captured": ("authorized",),
+        "voided": ("intended", "authorized"),
+        "refunded": ("intended", "authorized", "captured"),
+    }
+
+
 def test_what_the_bank_will_be_asked_for_is_written_down_first() -> None:
     payment = intended("pm_card_amex", 4200)
 
@@ -252,14 +261,24 @@ def test_payments_that_ended_differently_are_recorded_together() -> None:
     }
 
 
-@pytest.mark.parametrize("gone", [PaymentStatus.VOIDED, PaymentStatus.REFUNDED])
-def test_money_that_was_let_go_is_not_given_back_as_well(gone: PaymentStatus) -> None:
-    payment = payment_at(gone)
-    other = next(each for each in (PaymentStatus.VOIDED, PaymentStatus.REFUNDED) if each != gone)
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (source, target)
+        for target in (PaymentStatus.VOIDED, PaymentStatus.REFUNDED)
+        for source in PaymentStatus
+        if source not in SOURCES[target] and source != target
+    ],
+)
+def test_no_payment_ends_otherwise_than_it_may(
+    source: PaymentStatus, target: PaymentStatus
+) -> None:
+    payment = payment_at(source)
 
-    with pytest.raises(RuntimeError, match=f"cannot become {other}"):
-        services.record_closings(closing(payment, other))
+    with pytest.raises(RuntimeError, match=f"cannot become {target}"):
+        services.record_closings(closing(payment, target))
 
+    assert Payment.objects.get().status == source
     assert facts() == []
 
 

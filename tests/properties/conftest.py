@@ -1,0 +1,13 @@
+"""How much is tried: a little and always the same in ``make test``, a lot by ``make properties``."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# The machine may be busy, and a step may do real work: no example is too slow.
+PATIENT = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+# What failed before is not tried first: the same commit gives the same run, everywhere.
+settings.register_profile("repeatable", PATIENT, derandomize=True, database=None)
+# Chance, from the seed that ``make properties`` prints.
+settings.register_profile("thorough", PATIENT, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
