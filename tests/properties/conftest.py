@@ -2,10 +2,16 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
-# The machine may be busy, and a step may do real work: no example is too slow.
-PATIENT = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+# The machine may be busy, and a step may do real work: no example is too slow. The phase that
+# explains a failure traces every line that runs, and would take longer than finding it.
+PATIENT = settings(
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+    phases=set(Phase) - {Phase.explain},
+)
 # What failed before is not tried first: the same commit gives the same run, everywhere.
 settings.register_profile("repeatable", PATIENT, derandomize=True, database=None)
 # Chance, from the seed that ``make properties`` prints.
