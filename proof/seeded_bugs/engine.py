@@ -1,0 +1,102 @@
+"""Bugs in how runs are claimed, settled, undone, queued and found again."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from proof.seeded_bugs.patching import replace, replace_wherever_imported
+from sagas import journal
+from sagas import sweep as sweeping
+from sagas.definition import Saga, Step
+from sagas.dispatch import dispatch, publish, remaining_links
+from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepRecord
+from sagas.phase import Phase
+from sagas.standing import Standing
+from sagas.verdicts import Reply
+
+
+def settled_without_the_fence() -> None:
+    """An answer is settled whoever brings it, also by a worker that has lost its run."""
+    stand = Phase._stand
+
+    def stand_for_everybody(self: Phase, run: SagaRun, replies: list[Reply | None]) -> Standing:
+        for reply in filter(None, replies):
+            object.__setattr__(reply.claim, "fence", run.fence)
+            run.leased_until = run.leased_until or self.now
+        return stand(self, run, replies)
+
+    replace(Phase, "_stand", stand_for_everybody)
+
+
+def journalled_after_the_call() -> None:
+    """An attempt is written down with its answer, not before the call: a dead worker leaves none."""
+    keep = journal.keep
+
+    def keep_what_was_answered(
+        *, started: Sequence[StepRecord], settled: Sequence[StepRecord], **rest: Any
+    ) -> None:
+        answered = [each for each in started if each.outcome != Outcome.STARTED]
+        keep(started=[*answered, *settled], settled=[], **rest)
+
+    replace(journal, "keep", keep_what_was_answered)
+
+
+def compensated_from_memory() -> None:
+    """What is to be undone is kept in the memory of the worker that did it."""
+    new_record, owed_undos = Phase._new_record, journal.owed_undos
+    done_here: set[tuple[UUID, str]] = set()
+
+    def make_and_remember(
+        self: Phase, standing: Standing, step: Step, outcome: Outcome
+    ) -> StepRecord:
+        if self.direction == Direction.FORWARD:
+            done_here.add((standing.run.pk, step.name))
+        return new_record(self, standing, step, outcome)
+
+    def remember(saga: Saga, records: Sequence[StepRecord]) -> dict[Step, StepRecord | None]:
+        run_id = records[0].run_id if records else None
+        owed = owed_undos(saga, records)
+        return {step: last for step, last in owed.items() if (run_id, step.name) in done_here}
+
+    replace(Phase, "_new_record", make_and_remember)
+    replace(journal, "owed_undos", remember)
+
+
+def leased_by_the_workers_clock() -> None:
+    """Leases follow the worker's clock; that of whoever claims an order first is an hour fast."""
+    stand = Phase._stand
+    skew: list[timedelta] = []
+
+    def stand_by_own_clock(self: Phase, run: SagaRun, replies: list[Reply | None]) -> Standing:
+        if not skew:
+            skew.append(timedelta(hours=1) if run.fence == 0 else timedelta())
+        self.now += skew[0]
+        return stand(self, run, replies)
+
+    replace(Phase, "_stand", stand_by_own_clock)
+
+
+def wish_never_looked_at() -> None:
+    """A cancel that is accepted while the order is under way is not acted on."""
+
+    def look_away(_: Phase) -> None:
+        pass
+
+    replace(Phase, "_turn_back_where_asked", look_away)
+
+
+def sweep_passes_compensating_runs_over() -> None:
+    """The sweep looks for runs that go forward only."""
+    replace(sweeping, "LIVE", (RunStatus.RUNNING,))
+
+
+def published_before_commit() -> None:
+    """A run is queued within the transaction that may still fail."""
+
+    def publish_now(run: SagaRun) -> None:
+        links = remaining_links(run)
+        if links:
+            publish([run.pk], links)
+
+    replace_wherever_imported(dispatch, publish_now)

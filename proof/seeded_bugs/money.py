@@ -1,0 +1,77 @@
+"""Bugs in what is asked of the bank, and in what its answers are taken for."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+import payments.services
+from orders.steps import authorize_payment
+from payments import bank_calls
+from payments.bank import IntentStatus
+from payments.deadline import Deadline
+from payments.errors import OutcomeUnknown, PaymentRefused
+from payments.models import Payment
+from payments.states import PaymentStatus
+from payments.stripe_gateway import StripeGateway
+from proof.seeded_bugs.patching import change_call, replace
+from sagas.definition import Attempt, Output
+
+
+def fresh_key_for_each_attempt() -> None:
+    """Every request to the bank has an idempotency key of its own."""
+
+    def new_key(self: Payment, operation: str) -> str:
+        return f"{self.pk}-{operation}-{uuid4()}"
+
+    replace(Payment, "idempotency_key", new_key)
+
+
+def cancelled_without_the_bank() -> None:
+    """An order is called cancelled without its payment being cancelled at the bank."""
+    close = bank_calls._close
+
+    def close_only_what_was_taken(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
+        if payment.intent_id is not None:
+            intent = bank_calls.gateway.retrieve_intent(payment.intent_id, deadline=deadline)
+            if intent.status == IntentStatus.SUCCEEDED:
+                return close(payment, attempt, deadline)
+        return {"payment_id": str(payment.pk), "status": PaymentStatus.VOIDED}
+
+    replace(bank_calls, "_close", close_only_what_was_taken)
+
+
+def timeout_taken_for_failure() -> None:
+    """A charge that got no answer counts as declined."""
+    change_call(authorize_payment, unknown=(), refused_by=(PaymentRefused, OutcomeUnknown))
+
+
+def intent_id_stored_after_confirming() -> None:
+    """The id of an intent is stored only once its confirmation has been answered."""
+    authorize = bank_calls.authorize
+
+    def keep_nothing(_: Payment, __: Attempt, ___: str) -> bool:
+        return True
+
+    def authorize_then_store(order_id: UUID, attempt: Attempt) -> Output:
+        output = authorize(order_id, attempt)
+        payment = Payment.objects.get(order_id=order_id)
+        attempt.checkpoint(partial(bank_calls._store_intent_id, payment, output["intent_id"]))
+        return output
+
+    replace(bank_calls, "_keep_intent_id", keep_nothing)
+    replace(payments.services, "authorize", authorize_then_store)
+
+
+def refund_without_looking() -> None:
+    """A refund is asked for anew, without a look for the one that may exist already."""
+    key_of = Payment.idempotency_key
+
+    def new_key_for_refunds(self: Payment, operation: str) -> str:
+        key = key_of(self, operation)
+        return f"{key}-{uuid4()}" if operation == "refund" else key
+
+    def see_none(_: StripeGateway, __: str, **___: Any) -> list[Any]:
+        return []
+
+    replace(Payment, "idempotency_key", new_key_for_refunds)
+    replace(StripeGateway, "list_refunds", see_none)
