@@ -84,6 +84,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 DATABASES = {"default": env.db_url("DATABASE_URL")}
 DATABASES["default"] |= {
+    "ENGINE": "config.postgresql",
     "CONN_MAX_AGE": None,
     # A connection that a database restart has cut is replaced instead of failing its next user.
     "CONN_HEALTH_CHECKS": True,

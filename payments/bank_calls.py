@@ -34,6 +34,7 @@ from payments.states import PaymentStatus
 from payments.stripe_gateway import StripeGateway
 from sagas.definition import Attempt, Output
 from sagas.errors import LeaseLost
+from sagas.row_sets import Update, select, write
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ def authorize(order_id: UUID, attempt: Attempt) -> Output:
     again, AmountMismatch when it holds another sum than it was asked for.
     """
     deadline = Deadline.after(attempt.budget)
-    payment = Payment.objects.filter(order_id=order_id).latest("created_at")
+    payment = _newest(order_id)
     if payment.closed_at is not None:
         raise PaymentClosed
     if payment.intent_id is None:
@@ -115,10 +116,13 @@ def _keep_intent_id(payment: Payment, attempt: Attempt, intent_id: str) -> bool:
 
 def _store_intent_id(payment: Payment, intent_id: str) -> bool:
     """Store the id unless the payment has been closed; True if it is stored."""
-    stored = Payment.objects.filter(pk=payment.pk, closed_at__isnull=True).update(
-        intent_id=intent_id
-    )
-    return stored == 1
+    payment.intent_id = intent_id
+    return write(Update([payment], ["intent_id"], only_if="closed_at IS NULL")) == 1
+
+
+def _newest(order_id: UUID) -> Payment:
+    (payment,) = select(Payment, "WHERE order_id = %s ORDER BY created_at DESC LIMIT 1", [order_id])
+    return payment
 
 
 def _judge_authorization(payment: Payment, intent: Intent) -> None:
@@ -142,7 +146,7 @@ def capture(order_id: UUID, attempt: Attempt) -> Output:
     Raises PaymentRefused when the authorization is no more, otherwise as ``authorize``.
     """
     deadline = Deadline.after(attempt.budget)
-    payment = Payment.objects.filter(order_id=order_id).latest("created_at")
+    payment = _newest(order_id)
     intent_id = _known_id(payment)
     intent = None
     if attempt.number > 1:

@@ -46,13 +46,14 @@ class Update:
     rows: Sequence[models.Model]
     names: Sequence[str]
     by: tuple[str, ...] = ("id",)
+    only_if: str = ""  # SQL, what must be true of a row as it is
 
     def fields(self) -> tuple[Field, ...]:
         known = _fields(type(self.rows[0]))
         return tuple(known[each] for each in (*self.by, *self.names))
 
     def text(self, fields: tuple[Field, ...]) -> str:
-        return _update(type(self.rows[0]), fields, len(self.by))
+        return _update(type(self.rows[0]), fields, len(self.by), self.only_if)
 
 
 Change = Insert | Update
@@ -138,13 +139,13 @@ def _insert(model: type[models.Model], fields: tuple[Field, ...], on_conflict: s
 
 
 @lru_cache
-def _update(model: type[models.Model], fields: tuple[Field, ...], keys: int) -> str:
+def _update(model: type[models.Model], fields: tuple[Field, ...], keys: int, only_if: str) -> str:
     table, columns = _table(model), [_column(each) for each in fields]
     changes = ", ".join(f"{each} = new.{each}" for each in columns[keys:])
     found = " AND ".join(f"{table}.{each} = new.{each}" for each in columns[:keys])
     return (
         f"UPDATE {table} SET {changes} FROM unnest({_arrays(fields)}) AS new({', '.join(columns)})"  # noqa: S608
-        f" WHERE {found}"
+        f" WHERE {found}{f' AND {only_if}' if only_if else ''}"
     )
 
 

@@ -14,19 +14,20 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
 
-from sagas.definition import Link, Output, Saga
+from sagas.definition import Attempt, Link, Output, Saga
 from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit
 from sagas.models import Outcome, SagaRun
 from sagas.phase import Phase
+from sagas.row_sets import select
 from sagas.verdicts import Arrival, Claim, Reply, Stop, Verdict
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Runner:
         self.saga = saga
         self.link = link
         self._phases = GroupCommit[Arrival, Verdict](self._together, self._alone)
+        self._checkpoints = GroupCommit[Checkpoint, object](write_together, write_alone)
         self._threads: ThreadPoolExecutor | None = None
         os.register_at_fork(after_in_child=self._forget_threads)
 
@@ -77,7 +79,7 @@ class Runner:
         verdict = self._phases.submit(Arrival(run_id))
         while isinstance(verdict, Claim):
             try:
-                reply = ask(verdict)
+                reply = ask(verdict, HeldAttempt(verdict, self._checkpoints))
             except LeaseLost:
                 log.warning("lease.lost", extra={"run_id": str(run_id)})
                 return Stop()
@@ -132,11 +134,40 @@ class Runner:
             Phase(self.saga, self.link, [kept], settle_only=True).perform()
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What an attempt has to write before its call goes on."""
+
+    claim: Claim
+    write: Callable[[], object]
+
+
+def write_together(checkpoints: list[Checkpoint]) -> list[object]:
+    """Write for all of these attempts in one transaction, if all of them still hold their runs."""
+    with transaction.atomic():
+        leased = select(
+            SagaRun,
+            "WHERE id = ANY(%s) AND leased_until IS NOT NULL ORDER BY id",
+            [[each.claim.run_id for each in checkpoints]],
+            lock=True,
+        )
+        held = {(run.pk, run.fence) for run in leased}
+        for each in checkpoints:
+            if (each.claim.run_id, each.claim.fence) not in held:
+                raise LeaseLost(each.claim.run_id, each.claim.fence)
+        return [each.write() for each in checkpoints]
+
+
+def write_alone(checkpoint: Checkpoint) -> object:
+    return write_together([checkpoint])[0]
+
+
 class HeldAttempt:
     """The Attempt of a claimed step: what its function may know and do."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, checkpoints: GroupCommit[Checkpoint, object]) -> None:
         self._claim = claim
+        self._checkpoints = checkpoints
 
     @property
     def subject_id(self) -> UUID:
@@ -151,20 +182,14 @@ class HeldAttempt:
         return self._claim.work.deadline
 
     def checkpoint(self, write: Callable[[], T]) -> T:
-        with transaction.atomic():
-            held = SagaRun.objects.select_for_update(no_key=True).filter(
-                pk=self._claim.run_id, fence=self._claim.fence, leased_until__isnull=False
-            )
-            if not list(held.values_list("pk")):
-                raise LeaseLost(self._claim.run_id, self._claim.fence)
-            return write()
+        return cast("T", self._checkpoints.submit(Checkpoint(self._claim, write)))
 
 
-def ask(claim: Claim) -> Reply:
+def ask(claim: Claim, attempt: Attempt) -> Reply:
     """Make the call of a claimed step and sort what comes of it, as its definition says."""
     work = claim.work
     try:
-        output: Output = work.call(HeldAttempt(claim))
+        output: Output = work.call(attempt)
     except LeaseLost:
         raise
     except work.refused_by as error:

@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 from celery.signals import task_prerun
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from config.logging import JSONFormatter
 
@@ -24,6 +25,18 @@ def test_a_connection_that_a_restart_has_cut_fails_no_task() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         assert cursor.fetchone() != ours
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_is_looked_at_without_asking_the_server() -> None:
+    connection.ensure_connection()
+    with CaptureQueriesContext(connection) as queries:
+        assert connection.is_usable()
+        connection.close_if_health_check_failed()
+
+    assert len(queries) == 0
+    connection.close()
+    assert not connection.is_usable()
 
 
 def test_a_log_entry_is_one_line_of_json() -> None:

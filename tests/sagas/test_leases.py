@@ -5,12 +5,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from events.models import OutboxEvent
 from sagas.definition import Attempt, Output, Refusal
 from sagas.errors import LeaseLost
+from sagas.group_commit import GroupCommit
 from sagas.models import Outcome, RunStatus, SagaRun
 from sagas.phase import Phase
+from sagas.runner import Checkpoint, HeldAttempt, write_alone, write_together
 from sagas.services import request_turn_back
 from sagas.sweep import sweep
 from sagas.verdicts import Arrival, Claim, Reply, Stop
@@ -26,6 +29,7 @@ from tests.sagas.toys import (
     facts,
     journal,
     start,
+    start_many,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -353,6 +357,60 @@ def test_a_checkpoint_while_another_worker_asks_writes_nothing(
     assert run.status == RunStatus.COMPLETED
     assert toys.calls == [("send", 1), ("send", 2)]
     assert "stamp" not in facts(run)
+
+
+def test_a_checkpoint_that_shares_a_transaction_with_its_successors_writes_nothing(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.parcel()
+    run = start(saga)
+    shared = GroupCommit[Checkpoint, object](write_together, write_alone)
+
+    def be_overtaken(first: Attempt) -> Output:
+        def while_the_second_asks(second: Attempt) -> Output:
+            both = [checkpoint(first), checkpoint(second)]
+            with pytest.raises(LeaseLost):
+                write_together(both)
+            assert "stamp" not in facts(run)
+            shared.submit(both[1])
+            return {}
+
+        toys.answers("send", while_the_second_asks)
+        let_time_pass(run)
+        messages.deliver(Message(run.pk, saga.links))
+        return {}
+
+    toys.answers("send", be_overtaken)
+    messages.deliver(messages.take())
+
+    assert facts(run).count("stamp") == 1
+
+
+def test_checkpoints_of_several_runs_share_a_transaction(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    first_run, second_run = start_many(toys.parcel(), 2)
+
+    def while_both_ask(first: Attempt) -> Output:
+        def write_both(second: Attempt) -> Output:
+            with CaptureQueriesContext(connection) as queries:
+                write_together([checkpoint(first), checkpoint(second)])
+            assert [each["sql"] for each in queries].count("COMMIT") == 1
+            return {}
+
+        toys.answers("send", write_both)
+        messages.deliver(messages.take())
+        return {}
+
+    toys.answers("send", while_both_ask)
+    messages.deliver_all()
+
+    assert [facts(each).count("stamp") for each in (first_run, second_run)] == [1, 1]
+
+
+def checkpoint(attempt: Attempt) -> Checkpoint:
+    assert isinstance(attempt, HeldAttempt)
+    return Checkpoint(attempt._claim, lambda: write_fact(attempt))
 
 
 def test_a_checkpoint_is_refused_after_the_attempt_was_given_up_without_a_new_claim(
