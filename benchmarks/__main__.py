@@ -15,6 +15,8 @@ from benchmarks.figures import NothingConfirmed
 from benchmarks.meter import NotDurable, ProgramRestarted
 from benchmarks.plan import Plan, PlanRefused, plan_from
 from benchmarks.report import as_json, save, show
+from benchmarks.sampling import ProfilerFailed
+from benchmarks.statements import LogTornOff
 from sandbox.drive.report import terminal
 from sandbox.environment import is_external
 from sandbox.launcher import INTERRUPTED, UNUSABLE, become_launcher
@@ -84,7 +86,7 @@ def main() -> int:
     except (AlreadyRunning, PortTaken, StartFailed, SupervisorGone) as error:
         print(error, file=sys.stderr)
         return 1
-    except (NotDurable, NothingConfirmed, ProgramRestarted) as error:
+    except (LogTornOff, NotDurable, NothingConfirmed, ProfilerFailed, ProgramRestarted) as error:
         print(f"No figures: {type(error).__name__} {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

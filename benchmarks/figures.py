@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from benchmarks.cpu import LOAD
 from benchmarks.load import Placement
 from benchmarks.meter import ProgramRestarted, Reading
-from benchmarks.outcomes import Fate
+from benchmarks.outcomes import Fate, confirmed_between
 
 PERCENTILES: Final = (50, 95, 99)
 NOT_THE_SYSTEM: Final = frozenset({LOAD, "sandbox"})
@@ -53,7 +53,7 @@ def figures(window: Window, placements: Iterable[Placement], fates: Mapping[str,
     """Work out what a window shows. Raises NothingConfirmed and ProgramRestarted."""
     if window.before.pids != window.after.pids:
         raise ProgramRestarted(f"{window.before.pids} became {window.after.pids}")
-    confirmed = sum(window.holds(fate.confirmed_at) for fate in fates.values())
+    confirmed = confirmed_between(window.before.at, window.after.at, fates)
     completed = sum(window.holds(fate.completed_at) for fate in fates.values())
     if not confirmed:
         raise NothingConfirmed

@@ -17,6 +17,9 @@ FROM pg_stat_database WHERE datname = current_database()
 """
 
 
+NO_CALL: Final = 10**12  # a number that the bank will not reach
+
+
 class NotDurable(Exception):
     """PostgreSQL would lose what it has committed: its figures would be worth nothing."""
 
@@ -47,23 +50,34 @@ class Meter:
         self.session = psycopg.connect(
             system.settings["DATABASE_URL"], autocommit=True, application_name="benchmark"
         )
-        self._broker: redis.Redis = redis.Redis.from_url(system.settings["REDIS_URL"])
+        self.broker: redis.Redis = redis.Redis.from_url(system.settings["REDIS_URL"])
 
     def read(self, own_commits: int) -> Reading:
         """Read everything, the processor times last."""
         row = self.session.execute(_DATABASE).fetchone()
         commits, wal_bytes = row if row is not None else (0, 0)
-        pids = self._system.pids()
+        pids = self.pids()
         return Reading(
             commits=commits - own_commits,
             wal_bytes=wal_bytes,
             messages=self._pushes(),
-            stripe_calls=self._stripe_calls(),
+            stripe_calls=self.stripe_calls(),
             cpu_ms=cpu.by_group(pids, self._load_backend),
             machine_busy_ms=cpu.machine_busy_ms(),
             pids=pids,
             at=time.time(),
         )
+
+    def pids(self) -> dict[str, int]:
+        return self._system.pids()
+
+    def stripe_calls(self) -> int:
+        """Return how many calls the bank has had."""
+        return int(self._calls(since=NO_CALL)["last"])
+
+    def stripe_operations(self, since: int) -> list[str]:
+        """Return what was asked of the bank after its call number ``since``."""
+        return [call["operation"] for call in self._calls(since)["calls"]]
 
     def durability(self) -> dict[str, str]:
         """Return the settings that a commit's safety hangs on. Raises NotDurable if it is off."""
@@ -74,16 +88,17 @@ class Meter:
 
     def close(self) -> None:
         self.session.close()
-        self._broker.close()
+        self.broker.close()
 
     def _show(self, setting: str) -> str:
         row = self.session.execute("SELECT current_setting(%s)", (setting,)).fetchone()
         return str(row[0]) if row else ""
 
     def _pushes(self) -> int:
-        commands: dict[str, Any] = self._broker.info("commandstats")
+        commands: dict[str, Any] = self.broker.info("commandstats")
         return int(commands.get("cmdstat_lpush", {"calls": 0})["calls"])
 
-    def _stripe_calls(self) -> int:
-        url = f"{self._system.stripe_url}/_sandbox/calls?since=999999999"
-        return int(urllib3.request("GET", url, timeout=10).json()["last"])
+    def _calls(self, since: int) -> dict[str, Any]:
+        url = f"{self._system.stripe_url}/_sandbox/calls?since={since}"
+        answer: dict[str, Any] = urllib3.request("GET", url, timeout=10).json()
+        return answer

@@ -1,5 +1,6 @@
 """What became of every order, by the database's own record."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import psycopg
@@ -26,3 +27,9 @@ class Fate(NamedTuple):
 def fates(session: psycopg.Connection) -> dict[str, Fate]:
     """Return what became of each order that the shop has, by its id."""
     return {row[0]: Fate(*row[1:]) for row in session.execute(_FATES)}
+
+
+def confirmed_between(began: float, ended: float, found: Mapping[str, Fate]) -> int:
+    """Count the orders that were confirmed from one moment to another."""
+    moments = (fate.confirmed_at for fate in found.values())
+    return sum(moment is not None and began <= moment < ended for moment in moments)

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from benchmarks.alone import BUDGET, UP_TO_CONFIRMED
 from benchmarks.bench import Result
 from benchmarks.figures import medians, normalised, ratios
 from benchmarks.plan import Plan
+from benchmarks.statements import shortened
 from sandbox.procfile import ROOT, declared
 
 FOLDER: Final = ROOT / "var" / "bench"
@@ -29,6 +32,10 @@ def as_json(plan: Plan, result: Result) -> dict[str, Any]:
         "figures": figures,
         "normalised": normalised(figures),
         "windows": result.windows,
+        "alone": result.alone._asdict(),
+        "over budget": result.alone.over_budget,
+        "statements under load": result.statements,
+        "profile": result.profile,
         "failures": result.failures,
         "checks": [check._asdict() for check in result.checks],
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -53,7 +60,8 @@ def show(
     plan: Plan, document: Mapping[str, Any], old: Mapping[str, Any] | None, console: Console
 ) -> None:
     """Print the table, with a column of ratios if there is something to compare with."""
-    table = Table(title=_title(plan, document))
+    console.print(_title(plan, document), highlight=False)
+    table = Table()
     for column in ("figure", "measured", "normalised"):
         table.add_column(column, justify="left" if column == "figure" else "right")
     if old is not None:
@@ -69,11 +77,50 @@ def show(
             cells += [_number(compared.get(name)), _number(compared_normalised.get(name))]
         table.add_row(name, *cells)
     console.print(table)
+    console.print(_alone(document["alone"]))
+    for line in document["over budget"]:
+        console.print(f"[bold red]OVER BUDGET[/] {line}", highlight=False)
+    console.print(_statements(document))
+    for program, found in document["profile"].items():
+        console.print(_profile(program, found))
     for reason, number in document["failures"].items():
         console.print(f"[red]{number} failed:[/] {reason}")
     for check in document["checks"]:
         verdict = "[green]ok[/]" if check["ok"] else "[bold red]WRONG[/]"
         console.print(f"{verdict} {check['name']}: {check['detail']}", highlight=False)
+
+
+def _alone(found: Mapping[str, Any]) -> Table:
+    """Show what one order takes that has the system to itself."""
+    title = f"Alone: {found['orders']} orders, {found['to_confirmed_ms']:.1f} ms to confirmed"
+    table = Table("per order", *found["costs"], "budget", title=title)
+    for name in found["costs"][UP_TO_CONFIRMED]:
+        counts = [_number(costs[name]) for costs in found["costs"].values()]
+        table.add_row(name, *counts, str(BUDGET.get(name, "")))
+    return table
+
+
+def _statements(document: Mapping[str, Any]) -> Table:
+    """Show what is sent to PostgreSQL for an order, alone and under load."""
+    table = Table("process", "statement", "alone", "under load", title="Statements per order")
+    kinds = (document["alone"]["statements"], document["statements under load"])
+    alone, loaded = ({(program, text): n for program, text, n in kind} for kind in kinds)
+    shown = [*alone, *(key for key, number in loaded.items() if key not in alone and number > 0.1)]  # noqa: PLR2004
+    for program, text in shown:
+        counts = [_number(kind.get((program, text))) for kind in (alone, loaded)]
+        table.add_row(program, escape(shortened(text)), *counts)
+    return table
+
+
+def _profile(program: str, found: Mapping[str, Any]) -> Table:
+    table = Table(title=f"{program}: {found['samples']} samples")
+    table.add_column("share", justify="right")
+    table.add_column("by whom")
+    for kind in ("groups", "own"):
+        for name, share in found[kind].items():
+            table.add_row(f"{share:.1%}", escape(name))
+        table.add_section()
+    return table
 
 
 def commit() -> str:

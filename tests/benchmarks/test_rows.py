@@ -1,0 +1,127 @@
+"""The benchmark's own SQL, on the application's tables as they are."""
+
+import asyncio
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+
+from benchmarks.catalogue import ON_HAND, stock
+from benchmarks.outcomes import confirmed_between, fates
+from benchmarks.watcher import Watcher
+from inventory.accounts import stock_accounts
+from inventory.services import catalogue
+from orders.services import place_order
+from sagas.identifiers import new_id
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.sandbox_server import SandboxServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def database_url() -> str:
+    """Of the test's own database, for sessions that know nothing of Django."""
+    with connection.cursor():
+        parameters = connection.connection.info
+    return psycopg.conninfo.make_conninfo(
+        host=parameters.host,
+        port=str(parameters.port),
+        user=parameters.user,
+        password=parameters.password,
+        dbname=parameters.dbname,
+    )
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url, autocommit=True) as session:
+        yield session
+
+
+def test_products_are_stocked_once_and_their_movements_add_up(
+    shelf: Shelf, session: psycopg.Connection
+) -> None:
+    shelf.put("MUG", 5)
+
+    stock(session, ["MUG", "B-1", "B-2"])
+    stock(session, ["MUG", "B-1"])
+
+    assert {each.sku: each.available for each in catalogue()} == {
+        "MUG": 5,
+        "B-1": ON_HAND,
+        "B-2": ON_HAND,
+    }
+    assert {each.sku: (each.on_hand, each.received) for each in stock_accounts()} == {
+        "MUG": (5, 5),
+        "B-1": (ON_HAND, ON_HAND),
+        "B-2": (ON_HAND, ON_HAND),
+    }
+
+
+def test_fates_tell_confirmed_and_completed_from_what_is_still_under_way(
+    shelf: Shelf,
+    session: psycopg.Connection,
+    customer: User,
+    bank: SandboxServer,
+    messages: MessageQueue,
+) -> None:
+    stock(session, ["MUG"])
+    cards = ["pm_card_visa", "pm_card_visa", "pm_card_visa_chargeDeclined", "pm_card_visa"]
+    completed, confirmed, declined, placed = (
+        str(place_order(new_id(), customer, {"MUG": 1}, card).order.pk) for card in cards
+    )
+    begin = [messages.take() for _ in range(3)]
+    messages.drop_all()
+
+    messages.deliver(begin[0])
+    messages.deliver_all()
+    for message in begin[1:]:
+        messages.deliver(message)
+        messages.drop_all()
+    found = fates(session)
+
+    assert {order_id: (fate.status, fate.reason) for order_id, fate in found.items()} == {
+        completed: ("confirmed", ""),
+        confirmed: ("confirmed", ""),
+        declined: ("cancelling", "payment_refused"),
+        placed: ("placed", ""),
+    }
+    assert [order for order, fate in found.items() if fate.completed_at] == [completed]
+    moments = sorted(fate.confirmed_at for fate in found.values() if fate.confirmed_at)
+    assert len(moments) == 2
+    assert confirmed_between(moments[0], moments[1], found) == 1
+    assert confirmed_between(moments[0], moments[1] + 1, found) == 2
+
+
+def test_the_watcher_returns_when_the_order_has_ended_and_not_before(
+    shelf: Shelf,
+    database_url: str,
+    customer: User,
+    bank: SandboxServer,
+    messages: MessageQueue,
+) -> None:
+    shelf.put("MUG", 5)
+    order_id = str(place_order(new_id(), customer, {"MUG": 1}, "pm_card_visa").order.pk)
+
+    def deliver_all() -> None:
+        messages.deliver_all()
+        connection.close()  # this thread's own
+
+    async def scenario() -> int:
+        watcher = await Watcher.connect(database_url)
+        watching = asyncio.create_task(watcher.watch())
+        ended = asyncio.create_task(watcher.ended(order_id))
+        while watcher.queries < 2:
+            await asyncio.sleep(0.001)
+        assert not ended.done()
+        await asyncio.to_thread(deliver_all)
+        await asyncio.wait_for(ended, 20)
+        watching.cancel()
+        await watcher.close()
+        return watcher.queries
+
+    assert asyncio.run(scenario()) >= 3
