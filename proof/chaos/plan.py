@@ -131,6 +131,15 @@ HABITS: Final = (
     Habit(7, Deed.DISTURB, tuple(edge.name for edge in EDGES), shortest=1, longest=8),
 )
 
+MODES: Final[Mapping[Mode, int]] = {
+    Mode.LOSE_REPLY: 3,
+    Mode.BLACK_HOLE: 2,
+    Mode.RESET: 2,
+    Mode.LATENCY: 1,
+    Mode.SLICE: 1,
+}
+"""How often each mode is chosen: most often what leaves somebody in doubt."""
+
 BANK_FAULTS: Final[Mapping[str, float]] = {
     "latency": 0.03,
     "error_before": 0.02,
@@ -223,7 +232,7 @@ def _actions(dice: random.Random, habit: Habit, seconds: float) -> Iterator[Acti
 
 
 def _behaviour(dice: random.Random, edge: str) -> Behaviour:
-    mode = dice.choice([mode for mode in Mode if mode != Mode.PASS])
+    mode = dice.choices(tuple(MODES), tuple(MODES.values()))[0]
     to_bank = edge == WORKERS_BANK.name
     # A bank's call is one round trip; an order takes dozens of them to the database.
     latency = dice.randint(50, 2000) if to_bank else dice.randint(5, 150)
