@@ -18,6 +18,10 @@ FRONT: Final = "front"
 REPLACED_BY: Final = {"DATABASE_URL": POSTGRES, "REDIS_URL": VALKEY, "STRIPE_API_KEY": STRIPE}
 
 
+APPLICATION_STOP_SECONDS: Final = 20
+"""More than web and workers take to finish what they have in hand."""
+
+
 class Layout(NamedTuple):
     """How a run differs from `make up`'s: what else it runs, and what it runs otherwise."""
 
@@ -78,6 +82,6 @@ def _application(name: str, group: str) -> Program:
         name,
         group,
         f"python -m sandbox.procfile {name}",
-        stop_seconds=20,  # more than a worker takes to finish what it has in hand
+        stop_seconds=APPLICATION_STOP_SECONDS,
         waits_for_start=True,
     )

@@ -8,9 +8,12 @@ from django.core.management import call_command
 
 from config.beat import SCHEDULE
 from config.celery import app
+from orders.api.waiting import LONGEST_SECONDS
 from sagas import registry
+from sandbox.programs import APPLICATION_STOP_SECONDS
 from tests.architecture.source_files import ROOT
 
+GRACE = re.compile(r"^web: gunicorn .*--graceful-timeout (\d+)", re.MULTILINE)
 WORKER = re.compile(r"^worker-\S+: celery -A config worker -Q (\S+)", re.MULTILINE)
 
 
@@ -41,6 +44,14 @@ def test_every_step_and_every_undo_has_a_queue_with_a_worker(served_queues: list
 
     assert needed
     assert needed <= set(served_queues)
+
+
+def test_web_outlasts_its_longest_request_and_not_the_supervisors_patience() -> None:
+    """A web worker whose master was killed keeps the port for as long as it may finish."""
+    found = GRACE.search((ROOT / "Procfile").read_text())
+
+    assert found is not None
+    assert LONGEST_SECONDS < int(found.group(1)) < APPLICATION_STOP_SECONDS
 
 
 def test_what_names_no_queue_goes_to_one_that_exists(served_queues: list[str]) -> None:
