@@ -74,8 +74,9 @@ class History:
         event = Event(at, errand, request, outcome, told, detail)
         line = json.dumps({**event._asdict(), "told": told and told._asdict()})
         with self._lock:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            if not self._stream.closed:  # a customer may still hang on when the run is called off
+                self._stream.write(line + "\n")
+                self._stream.flush()
 
 
 @dataclass

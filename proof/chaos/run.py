@@ -79,8 +79,11 @@ class Trial:
         self._nemesis = Nemesis(
             self._system, self._plan.seed, self._folder / "nemesis.jsonl", self._began
         )
-        self._watch = Watch(self._system.environment, self._folder / "watch.jsonl", self._began)
-        with History(self._folder / CUSTOMERS, self._began) as history:
+        log = self._folder / "watch.jsonl"
+        with (
+            Watch(self._system.environment, log, self._began) as self._watch,
+            History(self._folder / CUSTOMERS, self._began) as history,
+        ):
             customers = Customers(
                 self._system.base_url,
                 self._system.customer_token,
@@ -95,7 +98,6 @@ class Trial:
             unfinished = self._await_programs() + self._await_rest(healed)
             rested = time.monotonic()
             customers.finish(FAREWELL_SECONDS)
-        self._watch.stop()
         evidence = self._evidence()
         return Outcome(
             evidence, unfinished, rested - healed, self._broken(), self._figures(evidence)
@@ -106,12 +108,13 @@ class Trial:
         actions = self._plan.actions
         raging = threading.Thread(target=self._nemesis.work, args=(actions,), daemon=True)
         raging.start()
-        threading.Thread(target=self._watch.work, daemon=True).start()
-        customers.arrive(self._plan.errands, self._began)
-        raging.join(max(0.0, self._began + self._plan.seconds - time.monotonic()))
-        self._nemesis.stop()
-        raging.join()
-        self._nemesis.heal()
+        try:
+            customers.arrive(self._plan.errands, self._began)
+            raging.join(max(0.0, self._began + self._plan.seconds - time.monotonic()))
+        finally:  # also when the run is called off: what is stopped could not be stopped in order
+            self._nemesis.stop()
+            raging.join()
+            self._nemesis.heal()
 
     @contextmanager
     def _failing_bank(self) -> Iterator[None]:

@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from sandbox.owned import owned_environment
 from sandbox.procfile import ROOT
@@ -19,18 +20,39 @@ FOUND: Final = 1
 
 
 class Watch:
-    """Runs the application's own check, in a process of its own, on the database directly."""
+    """Runs the application's own check, in a process of its own, on the database directly.
+
+    ``with`` it at work; its figures are final behind that.
+    """
 
     def __init__(self, environment: Mapping[str, str], log: Path, began: float) -> None:
         self._environment = owned_environment(environment)
         self._log = log
         self._began = began
         self._stopped = threading.Event()
+        self._working = threading.Thread(target=self._work, daemon=True)
         self._looks = 0
         self._unable = 0
         self.findings: list[str] = []
 
-    def work(self) -> None:
+    def __enter__(self) -> Self:
+        self._working.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._working.join()
+
+    def figures(self) -> dict[str, Any]:
+        """Return how often it looked, and how often the database was away."""
+        return {"looks": self._looks, "unable": self._unable, "findings": len(self.findings)}
+
+    def _work(self) -> None:
         with self._log.open("w") as log:
             while not self._stopped.wait(EVERY):
                 finished = subprocess.run(
@@ -45,13 +67,6 @@ class Watch:
                 at = round(time.monotonic() - self._began, 3)
                 log.write(json.dumps({"at": at, "status": finished.returncode}) + "\n")
                 log.flush()
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def figures(self) -> dict[str, Any]:
-        """Return how often it looked, and how often the database was away."""
-        return {"looks": self._looks, "unable": self._unable, "findings": len(self.findings)}
 
     def _note(self, finished: subprocess.CompletedProcess[str]) -> None:
         if finished.returncode == CLEAN:
