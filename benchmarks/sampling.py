@@ -30,6 +30,12 @@ GROUPS: Final[Mapping[str, re.Pattern[str]]] = {
 }
 ELSE: Final = "the interpreter and its library"
 
+# A thread is seen in these when it has nothing to do; what its neighbours do shows the work.
+WAITING: Final = re.compile(
+    r"(?:wait \(.*/threading|_worker \(.*/futures/thread|select \(.*/selectors|poll \(.*/eventio"
+    r"|wait_for_signals \(.*/arbiter)\.py"
+)
+
 _FRAME: Final = re.compile(r"(?P<function>.*) \((?P<file>.*?)(?::\d+)?\)")
 
 Stacks = Mapping[tuple[str, ...], int]
@@ -55,8 +61,8 @@ async def _record(pid: int, file: Path) -> None:
     spy = shutil.which("py-spy", path=str(Path(sys.executable).parent))
     if spy is None:
         raise ProfilerFailed("py-spy is not installed")
-    words = [spy, "record", "--pid", str(pid), "--subprocesses"]
-    words += ["--duration", str(SECONDS), "--rate", "100", "--full-filenames", "--function"]
+    words = [spy, "record", "--pid", str(pid), "--subprocesses", "--nonblocking"]
+    words += ["--duration", str(SECONDS), "--rate", "200", "--full-filenames", "--function"]
     process = await asyncio.create_subprocess_exec(
         *words,
         *("--format", "raw", "--output", str(file)),
@@ -69,12 +75,13 @@ async def _record(pid: int, file: Path) -> None:
 
 
 def stacks(lines: Iterable[str]) -> Stacks:
-    """Read `frame;frame;… count`, outermost first."""
+    """Read `frame;frame;… count`, outermost first, less the stacks of threads that wait."""
     found: Counter[tuple[str, ...]] = Counter()
     for line in lines:
         frames, _, count = line.rpartition(" ")
-        if frames:
-            found[tuple(frames.split(";"))] += int(count)
+        stack = tuple(frames.split(";"))
+        if frames and not WAITING.search(stack[-1]):
+            found[stack] += int(count)
     return found
 
 

@@ -42,3 +42,19 @@ def test_shares_are_of_all_samples_and_recursion_counts_once() -> None:
         "run (sagas/phase.py)": 1.0,
         "wait (psycopg/waiting.py)": 0.8,
     }
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        "Condition.wait (/usr/lib/python3.11/threading.py:295)",
+        "_worker (/usr/lib/python3.11/concurrent/futures/thread.py:69)",
+        "EpollSelector.select (/usr/lib/python3.11/selectors.py:452)",
+        "_epoll.poll (/x/site-packages/kombu/utils/eventio.py:81)",
+        "Arbiter.wait_for_signals (/x/site-packages/gunicorn/arbiter.py:1)",
+    ],
+)
+def test_a_thread_that_has_nothing_to_do_is_no_sample(waiting: str) -> None:
+    busy = "Connection.wait (/x/site-packages/psycopg/connection.py:479)"
+
+    assert stacks([f"{THREAD};{waiting} 7", f"{waiting};{busy} 2"]) == {(waiting, busy): 2}
