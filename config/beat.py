@@ -25,4 +25,16 @@ SCHEDULE: tuple[Entry, ...] = (
         every=timedelta(seconds=3),
         why="Finds runs whose message was lost or whose worker died; part of the 15 s to recover.",
     ),
+    Entry(
+        name="invariants: check",
+        task="invariants.check",
+        every=timedelta(minutes=1),
+        why="Looks at what moved lately, and at the bank: money in doubt is frozen in two minutes.",
+    ),
+    Entry(
+        name="invariants: check everything",
+        task="invariants.check_everything",
+        every=timedelta(days=1),
+        why="Adds up all of history: stock levels, and what nobody has touched for longer.",
+    ),
 )

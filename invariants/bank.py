@@ -21,7 +21,7 @@ def columns(accounts: list[BankAccount]) -> dict[str, object]:
     return {
         "bank_intents": [each.intent_id for each in accounts],
         "bank_orders": [_order(each) for each in accounts],
-        "bank_subjects": [each.order_id or each.intent_id for each in accounts],
+        "bank_subjects": [(each.order_id or each.intent_id)[:255] for each in accounts],
         "bank_statuses": [each.status for each in accounts],
         "bank_currencies": [each.currency for each in accounts],
         "bank_held": [each.held_minor for each in accounts],

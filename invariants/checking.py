@@ -2,7 +2,6 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
@@ -76,6 +75,7 @@ class Report:
     looked_at: frozenset[UUID] | None
     """The orders; None is all of them."""
     findings: list[Finding]
+    grace: timedelta
     seconds: float
 
 
@@ -95,7 +95,8 @@ def check(
 
     and in the middle of one, at any moment, with ``progress=Progress.SOMETIME``: what is safe must
     be so in every snapshot. ``bank`` is what ``payments.accounts.read_bank`` read before; without
-    it what concerns the bank is not looked at. Not to be called inside a transaction.
+    it what concerns the bank is not looked at. A bank that outlives our rows needs another
+    INSTALLATION_ID with each new database. Not to be called inside a transaction.
     """
     began = time.monotonic()
     with transaction.atomic(durable=True), connection.cursor() as cursor:
@@ -114,6 +115,7 @@ def check(
             checked=tuple(examination.answered),
             looked_at=None if scope.is_everything else frozenset(examination.orders),
             findings=findings,
+            grace=grace,
             seconds=time.monotonic() - began,
         )
 
@@ -149,7 +151,7 @@ class Examination:
             **invariant.parameters,
             "overdue_since": self._overdue_since(invariant),
         }
-        relations = bank_relation.RELATION if " bank b" in invariant.sql else ""
+        relations = bank_relation.RELATION if invariant.asks_bank else ""
         rows = _rows(f"{relations}{invariant.sql} LIMIT {MOST_FINDINGS}", parameters)
         if len(rows) < MOST_FINDINGS:
             self.answered.append(invariant.code)
@@ -199,9 +201,3 @@ def _rows(sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any,
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
-
-
-def by_codes(codes: Iterable[str]) -> list[Invariant]:
-    """Return the invariants with these codes."""
-    wanted = set(codes)
-    return [each for each in INVARIANTS if each.code in wanted]

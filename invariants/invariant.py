@@ -51,3 +51,13 @@ class Invariant:
     """Adds up all that ever was: for the full check."""
     parameters: Mapping[str, object] = field(default_factory=dict)
     """What the query needs of the code's own tables."""
+
+    @property
+    def asks_bank(self) -> bool:
+        """Whether anything is compared with the bank."""
+        return " bank b" in self.sql
+
+    @property
+    def is_about_orders(self) -> bool:
+        """Whether a check of some orders asks it of those alone."""
+        return "%(orders)s" in self.sql

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from invariants.invariant import Kind
 
@@ -30,7 +29,6 @@ class ReconciliationBreak(models.Model):
     resolution = models.TextField(blank=True)
     # Who says so; empty when a check did.
     resolved_by = models.CharField(max_length=150, blank=True)
-    recorded_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints: ClassVar = [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -13,6 +14,8 @@ from django.db import connection
 from payments.bank import BankRefund, Intent, RefundStatus
 from payments.bank_calls import LOOKING_BACK, gateway
 from payments.deadline import Deadline
+from payments.errors import RequestRejected
+from payments.models import Payment
 
 T = TypeVar("T", Intent, BankRefund)
 
@@ -92,14 +95,26 @@ def _read(within: timedelta | None, *, at_most: int | None) -> BankReading:
 
 
 def read_again(intent_ids: Iterable[str]) -> BankReading:
-    """Read a few intents one by one. Raises PaymentError when the bank does not answer."""
+    """Read a few intents one by one; one that the bank does not know is left out.
+
+    Raises PaymentError when the bank does not answer.
+    """
     read_at = database_now()
     deadline = Deadline.after(LISTING_TAKES_AT_MOST)
     accounts: list[BankAccount] = []
     for intent_id in intent_ids:
-        intent = gateway.retrieve_intent(intent_id, deadline=deadline)
+        try:
+            intent = gateway.retrieve_intent(intent_id, deadline=deadline)
+        except RequestRejected:
+            continue
         accounts += _accounts([intent], gateway.list_refunds(intent_id, deadline=deadline))
     return BankReading(accounts=accounts, read_at=read_at)
+
+
+def intents_of(order_id: UUID) -> set[str]:
+    """Return the ids, at the bank, of what we asked for an order."""
+    stored = Payment.objects.filter(order_id=order_id).values_list("intent_id", flat=True)
+    return {each for each in stored if each is not None}
 
 
 def _newest(found: Iterator[T], at_most: int | None, begin: datetime) -> tuple[list[T], datetime]:

@@ -178,7 +178,7 @@ class StripeGateway:
         """
         list_page = _client().v1.refunds.list
         window = {"gte": int(created_from.timestamp())}
-        return _pages("list_refunds", deadline, list_page, _refund, created=window)
+        return _pages("list_refunds_since", deadline, list_page, _refund, created=window)
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 """A shop whose books are checked."""
 
+from uuid import uuid4
+
 import pytest
 from django.contrib.auth.models import User
+from pytest_django import Settings
 
 from tests.conftest import Shelf
 from tests.message_queue import MessageQueue
@@ -10,7 +13,19 @@ from tests.shop import IN_STOCK, Shop
 
 
 @pytest.fixture
-def shop(customer: User, shelf: Shelf, bank: SandboxServer, messages: MessageQueue) -> Shop:
+def own_installation(settings: Settings) -> None:
+    """The bank outlives the database; what earlier tests left there is another installation's."""
+    settings.INSTALLATION_ID = uuid4().hex
+
+
+@pytest.fixture
+def shop(
+    own_installation: None,
+    customer: User,
+    shelf: Shelf,
+    bank: SandboxServer,
+    messages: MessageQueue,
+) -> Shop:
     shelf.put("MUG", IN_STOCK)
     shelf.put("TEE", IN_STOCK, price_minor=2500)
     return Shop(customer, bank, messages)

@@ -124,6 +124,20 @@ def test_a_window_without_an_end_reaches_to_the_newest(bank: SandboxServer) -> N
     assert {each.id for each in listed} == {first.id, second.id}
 
 
+def test_the_refunds_of_all_intents_are_listed_since_a_moment(bank: SandboxServer) -> None:
+    bank.advance(100)
+    older = refunded(captured(), amount_minor=1)
+    bank.advance(100)
+    first, second = refunded(captured(), amount_minor=2), refunded(captured(), amount_minor=3)
+    seen = mark(bank)
+
+    listed = list(gateway.list_refunds_since(first.created_at, deadline=within()))
+
+    assert listed == [second, first]
+    assert older not in listed
+    assert calls_since(bank, seen) == [("refunds.list", 200)]
+
+
 OPERATIONS: dict[str, Callable[[], object]] = {
     "create_intent": lambda: gateway.create_intent(params(), **asking()),
     "confirm_intent": lambda: gateway.confirm_intent("pi_1", **asking()),
@@ -136,6 +150,9 @@ OPERATIONS: dict[str, Callable[[], object]] = {
     "create_refund": lambda: gateway.create_refund("pi_1", amount_minor=1, metadata={}, **asking()),
     "retrieve_refund": lambda: gateway.retrieve_refund("re_1", deadline=within()),
     "list_refunds": lambda: gateway.list_refunds("pi_1", deadline=within()),
+    "list_refunds_since": lambda: list(
+        gateway.list_refunds_since(datetime.now(UTC), deadline=within())
+    ),
 }
 
 

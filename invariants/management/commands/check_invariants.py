@@ -2,17 +2,19 @@
 
 import json
 import sys
-from argparse import ArgumentParser, FileType
+from argparse import ArgumentParser
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Column, Table
 
 from invariants.catalogue import INVARIANTS
 from invariants.checking import EVERYTHING, GRACE, RECENT, Progress, Report, Scope, check
+from invariants.recording import orders_with_breaks, record
 from payments.accounts import BankAccount, BankReading, database_now, read_bank, read_recent
 from payments.errors import PaymentError
 
@@ -43,13 +45,20 @@ class Command(BaseCommand):
         bank = parser.add_mutually_exclusive_group()
         bank.add_argument(
             "--statement",
-            type=FileType("r"),
+            metavar="FILE",
             help="a JSON list of the bank's accounts, instead of asking the bank (- for stdin)",
         )
         bank.add_argument("--no-bank", action="store_true", help="leave the bank out")
         parser.add_argument("--json", action="store_true", help="for programs")
+        parser.add_argument(
+            "--record",
+            action="store_true",
+            help="write findings down as breaks, and freeze orders whose money is in doubt",
+        )
 
     def handle(self, *_: Any, **options: Any) -> None:
+        if options["record"] and options["statement"] is not None:
+            raise CommandError("a statement is not the bank: what it says is not recorded")
         silence = ""
         reading = None
         try:
@@ -58,10 +67,12 @@ class Command(BaseCommand):
             silence = f"{type(error).__name__}: {error}"
         report = check(
             bank=reading,
-            scope=EVERYTHING if options["full"] else Scope(changed_within=RECENT),
+            scope=EVERYTHING if options["full"] else _lately(),
             grace=timedelta(seconds=options["grace"]),
             progress=Progress.AT_REST if options["at_rest"] else Progress.ON_TIME,
         )
+        if options["record"]:
+            record(report)
         if options["json"]:
             self.stdout.write(json.dumps(_as_json(report, silence), indent=2))
         else:
@@ -90,14 +101,22 @@ class Command(BaseCommand):
         console.print(_verdict(report, silence))
 
 
+def _lately() -> Scope:
+    return Scope(changed_within=RECENT, orders=orders_with_breaks())
+
+
 def _read(options: dict[str, Any]) -> BankReading | None:
     """Read the bank as it was asked for, before our own snapshot."""
     if options["no_bank"]:
         return None
     if options["statement"] is not None:
-        accounts = [BankAccount(**each) for each in json.load(options["statement"])]
+        accounts = [BankAccount(**each) for each in json.loads(_text(options["statement"]))]
         return BankReading(accounts, read_at=database_now())
     return read_bank() if options["full"] else read_recent(RECENT)
+
+
+def _text(file: str) -> str:
+    return sys.stdin.read() if file == "-" else Path(file).read_text()
 
 
 def _as_json(report: Report, silence: str) -> dict[str, object]:

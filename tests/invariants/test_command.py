@@ -1,0 +1,202 @@
+"""``manage.py check_invariants``: what it says, and with which status it ends."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from pytest_django import Settings
+
+from invariants.models import ReconciliationBreak
+from orders.models import Order
+from payments.accounts import read_bank
+from sagas.models import StepRecord
+from tests.orders.storefront import everything
+from tests.sandbox_server import SandboxServer
+from tests.shop import Shop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def check_invariants(*arguments: str) -> tuple[int, str]:
+    """The exit status, and what was printed."""
+    printed = StringIO()
+    try:
+        call_command("check_invariants", *arguments, stdout=printed)
+    except SystemExit as ended:
+        return int(ended.code or 0), printed.getvalue()
+    return 0, printed.getvalue()
+
+
+def as_json(*arguments: str) -> tuple[int, Mapping[str, Any]]:
+    status, printed = check_invariants(*arguments, "--json")
+    return status, json.loads(printed)
+
+
+@pytest.fixture
+def confirmed(shop: Shop) -> Order:
+    order = shop.place()
+    shop.messages.deliver_all()
+    return order
+
+
+@pytest.fixture
+def miscounted(confirmed: Order) -> Order:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE orders_order SET version = 7")
+    return confirmed
+
+
+def test_a_clean_system_ends_with_0_and_says_what_was_compared(confirmed: Order) -> None:
+    status, said = as_json("--full", "--at-rest", "--grace", "0")
+
+    assert status == 0
+    assert said["findings"] == []
+    assert said["orders"] == {"confirmed": 1}
+    assert said["payments"] == {"captured": 1}
+    assert said["bank"] == {"compared": True, "problem": "", "intents": 1, "net_minor": 4500}
+    assert said["invariants"]["asked"] == said["invariants"]["of"]
+
+
+def test_people_get_the_same_as_a_table(confirmed: Order) -> None:
+    status, said = check_invariants("--full")
+
+    assert status == 0
+    assert "1: 1 confirmed" in said
+    assert "1 intents, 4500 held or taken" in said
+    assert "0 findings: no ghost charge, no lost order, no oversold stock" in said
+
+
+def test_a_finding_ends_with_1_and_names_code_subject_and_details(miscounted: Order) -> None:
+    status, said = as_json()
+
+    assert status == 1
+    assert said["findings"] == [
+        {
+            "code": "T4",
+            "kind": "state",
+            "subject": str(miscounted.pk),
+            "detail": "version 7, moves 1",
+        }
+    ]
+
+
+def test_a_table_tells_what_is_broken_in_a_sentence(miscounted: Order) -> None:
+    status, said = check_invariants()
+
+    assert status == 1
+    assert "version 7, moves 1" in said
+    assert "T4: An order's version counts its moves." in said
+    assert "no ghost charge" not in said
+
+
+def test_a_bank_that_does_not_answer_ends_with_2(
+    confirmed: Order, bank: SandboxServer, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+
+    status, said = as_json()
+    table = check_invariants("--full")
+
+    assert status == 2
+    assert (said["bank"]["compared"], said["bank"]["intents"]) == (False, None)
+    assert said["bank"]["problem"].startswith("OutcomeUnknown: ")
+    assert table[0] == 2
+    assert "NOT COMPARED: OutcomeUnknown" in table[1]
+    assert "the bank could not be asked" in table[1]
+    assert "no ghost charge" not in table[1]
+
+
+def test_what_is_found_without_the_bank_still_ends_with_1(
+    miscounted: Order, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+
+    assert as_json()[0] == 1
+
+
+def test_the_bank_can_be_left_out_and_that_is_said(confirmed: Order, settings: Settings) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+
+    status, said = check_invariants("--no-bank")
+
+    assert status == 0
+    assert "NOT COMPARED: left out" in said
+    assert "the bank was left out" in said
+    assert "no ghost charge" not in said
+
+
+def test_a_statement_stands_for_the_bank(
+    confirmed: Order, settings: Settings, tmp_path: Path
+) -> None:
+    (account,) = map(asdict, read_bank().accounts)
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    right, wrong = tmp_path / "right.json", tmp_path / "wrong.json"
+    right.write_text(json.dumps([account]))
+    wrong.write_text(json.dumps([{**account, "taken_minor": 4499}]))
+
+    agreed = as_json("--full", "--grace", "0", "--statement", str(right))
+    differed = as_json("--full", "--grace", "0", "--statement", str(wrong))
+
+    assert agreed[0] == 0
+    assert differed[0] == 1
+    assert [each["code"] for each in differed[1]["findings"]] == ["M6"]
+
+
+def test_what_the_bank_has_just_been_told_it_may_still_not_show(
+    confirmed: Order, tmp_path: Path
+) -> None:
+    statement = tmp_path / "empty.json"
+    statement.write_text("[]")
+
+    assert as_json("--statement", str(statement))[0] == 0
+    assert as_json("--grace", "0", "--statement", str(statement))[0] == 1
+
+
+def test_only_what_has_moved_lately_is_looked_at_unless_asked_in_full(confirmed: Order) -> None:
+    for record in StepRecord.objects.all():
+        record.started_at -= timedelta(hours=2)
+        record.save()
+
+    assert as_json()[1]["orders"] == {}
+    assert as_json("--full")[1]["orders"] == {"confirmed": 1}
+
+
+def test_what_is_under_way_is_a_finding_at_rest(shop: Shop) -> None:
+    shop.place()
+
+    assert as_json()[0] == 0
+    status, said = as_json("--at-rest")
+
+    assert status == 1
+    assert [each["code"] for each in said["findings"]] == ["T6"]
+
+
+def test_nothing_is_written_unless_it_is_asked_for(miscounted: Order) -> None:
+    before = everything()
+
+    check_invariants("--full")
+
+    assert everything() == before
+
+
+def test_what_is_found_can_be_recorded(miscounted: Order) -> None:
+    assert check_invariants("--record")[0] == 1
+
+    assert ReconciliationBreak.objects.get().subject == str(miscounted.pk)
+
+
+def test_what_a_statement_says_is_not_recorded(miscounted: Order, tmp_path: Path) -> None:
+    statement = tmp_path / "empty.json"
+    statement.write_text("[]")
+
+    with pytest.raises(CommandError, match="not the bank"):
+        check_invariants("--record", "--statement", str(statement))
+
+    assert not ReconciliationBreak.objects.exists()

@@ -1,0 +1,159 @@
+"""Reading the bank's books: what is ours, page by page, and from when on it is complete."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from pytest_django import Settings
+
+from payments import accounts
+from payments.accounts import BankAccount, read_again, read_bank, read_recent
+from payments.bank import Intent
+from payments.bank_calls import LOOKING_BACK
+from payments.errors import OutcomeUnknown
+from payments.stripe_gateway import intent_params
+from tests.payments.gateway_calls import asking, calls_since, gateway, mark, refunded
+from tests.sandbox_server import SandboxServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def own_installation(settings: Settings) -> None:
+    settings.INSTALLATION_ID = uuid4().hex
+
+
+def taken(settings: Settings, order_id: str, payment_method: str = "pm_card_visa") -> Intent:
+    """An intent of ours whose money was captured."""
+    metadata = {"installation_id": settings.INSTALLATION_ID, "order_id": order_id}
+    params = intent_params(
+        amount_minor=1200, currency="eur", payment_method=payment_method, metadata=metadata
+    )
+    intent = gateway.create_intent(params, **asking())
+    gateway.confirm_intent(intent.id, **asking())
+    return gateway.capture_intent(intent.id, amount_minor=1200, **asking())
+
+
+def test_what_was_held_taken_and_returned_is_read(bank: SandboxServer, settings: Settings) -> None:
+    kept, returned = taken(settings, "a"), taken(settings, "b")
+    refunded(returned, 700)
+    refunded(returned, 500)
+
+    reading = read_bank()
+
+    assert reading.complete_since is None
+    assert reading.accounts == [
+        BankAccount(returned.id, "b", "succeeded", "eur", 0, 1200, 1200),
+        BankAccount(kept.id, "a", "succeeded", "eur", 0, 1200, 0),
+    ]
+    assert [each.net_minor for each in reading.accounts] == [0, 1200]
+
+
+def test_a_refund_that_has_not_arrived_has_returned_nothing(
+    bank: SandboxServer, settings: Settings
+) -> None:
+    refunded(taken(settings, "a", "pm_card_refundFail"))
+    bank.advance(3600)
+
+    (account,) = read_bank().accounts
+
+    assert (account.returned_minor, account.net_minor) == (0, 1200)
+
+
+def test_what_others_have_on_the_account_is_passed_over(
+    bank: SandboxServer, settings: Settings
+) -> None:
+    taken(settings, "theirs")
+    settings.INSTALLATION_ID = uuid4().hex
+    ours = taken(settings, "ours")
+
+    assert [each.intent_id for each in read_bank().accounts] == [ours.id]
+
+
+def test_one_listing_of_intents_and_one_of_refunds_is_asked_for(
+    bank: SandboxServer, settings: Settings
+) -> None:
+    bank.advance(7200)
+    for order_id in "abc":
+        refunded(taken(settings, order_id))
+    seen = mark(bank)
+
+    reading = read_recent(HOUR + timedelta(days=1))
+
+    assert len(reading.accounts) == 3
+    assert [operation for operation, _ in calls_since(bank, seen)] == [
+        "payment_intents.list",
+        "refunds.list",
+    ]
+
+
+def test_what_is_older_than_the_window_is_left_out_and_that_is_said(
+    bank: SandboxServer, settings: Settings
+) -> None:
+    taken(settings, "old")
+    bank.advance(7200)
+
+    reading = read_recent(HOUR)
+    whole = read_bank(within=timedelta(days=3))
+
+    assert whole.complete_since == whole.read_at - timedelta(days=3) + LOOKING_BACK
+    assert reading.complete_since == reading.read_at - HOUR + LOOKING_BACK
+
+
+def test_a_reading_that_was_cut_short_says_from_when_on_it_is_complete(
+    bank: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intents = []
+    for order_id in "abcd":
+        bank.advance(60)
+        intents.append(taken(settings, order_id))
+    monkeypatch.setattr(accounts, "MOST_OF_RECENT", 3)
+
+    reading = read_recent(timedelta(days=1))
+
+    # The third newest may have had neighbours in its second.
+    assert [each.intent_id for each in reading.accounts] == [intents[3].id, intents[2].id]
+    assert reading.complete_since == intents[1].created_at + timedelta(seconds=1) + LOOKING_BACK
+
+
+def test_refunds_that_were_cut_short_cut_the_intents_too(
+    bank: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intents = []
+    for order_id in "ab":
+        bank.advance(60)
+        intents.append(taken(settings, order_id))
+    bank.advance(60)
+    refunds = [refunded(intents[0], amount_minor=10) for _ in range(5)]
+    bank.advance(60)
+    newest = taken(settings, "c")
+    monkeypatch.setattr(accounts, "MOST_OF_RECENT", 5)
+
+    reading = read_recent(timedelta(days=1))
+
+    # A refund is never older than its intent: whose refunds may be missing is left out.
+    assert [each.intent_id for each in reading.accounts] == [newest.id]
+    assert reading.complete_since == (refunds[0].created_at + timedelta(seconds=1) + LOOKING_BACK)
+
+
+def test_a_few_intents_are_read_again_one_by_one(bank: SandboxServer, settings: Settings) -> None:
+    returned = taken(settings, "a")
+    taken(settings, "b")
+    refunded(returned, 700)
+
+    reading = read_again([returned.id, "pi_unknown"])
+
+    assert reading.accounts == [BankAccount(returned.id, "a", "succeeded", "eur", 0, 1200, 700)]
+
+
+def test_a_bank_that_does_not_answer_is_an_error(bank: SandboxServer, settings: Settings) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+
+    with pytest.raises(OutcomeUnknown):
+        read_bank()
+    with pytest.raises(OutcomeUnknown):
+        read_recent(HOUR)
+    with pytest.raises(OutcomeUnknown):
+        read_again(["pi_1"])
