@@ -26,6 +26,60 @@ class Verdict(IntEnum):
     INVALID = 3  # too little went well for the rest to mean anything
 
 
+class Promise(NamedTuple):
+    """What is promised, the findings that would break it, and the figure that it was tried on."""
+
+    name: str
+    broken_by: frozenset[str]
+    tried_on: str
+
+
+PROMISES: Final = (
+    Promise(
+        "no ghost charge",
+        frozenset({"ghost charge", "money without an order", "told cancelled, and charged"}),
+        "orders",
+    ),
+    Promise("no card charged twice", frozenset({"charged twice"}), "intents_at_the_bank"),
+    Promise(
+        "confirmed is paid, to the cent",
+        frozenset(
+            {"wrong sum", "confirmed without money", "told confirmed, and charged otherwise"}
+        ),
+        "confirmed",
+    ),
+    Promise(
+        "no lost order",
+        frozenset({"lost order", "key of another order", "own order refused", "no answer"}),
+        "acked",
+    ),
+    Promise(
+        "one key, one order",
+        frozenset(
+            {
+                "one key, several orders",
+                "order of nobody",
+                "accepted and refused",
+                "refused, and ordered",
+                "refused without a reason",
+            }
+        ),
+        "customers",
+    ),
+    Promise("what was ordered", frozenset({"another cart", "another total"}), "acked"),
+    Promise("every order ends", frozenset({"not ended", "no end"}), "orders"),
+    Promise(
+        "an end is the end, and has a reason",
+        frozenset({"end that changed", "cancelled in vain", "cancelled without a reason"}),
+        "orders",
+    ),
+    Promise(
+        "no oversold and no lost stock", frozenset({"stock not conserved", "oversold"}), "products"
+    ),
+    Promise("every invariant", frozenset({"invariants broken"}), "invariant_checks"),
+)
+
+
 class Report(NamedTuple):
     """A judged run."""
 
@@ -66,16 +120,28 @@ def _counts(outcome: Outcome) -> dict[str, Any]:
         "cancelled": statuses[CANCELLED],
         "cancelled_because": dict(sorted(reasons.items())),
         "intents_at_the_bank": len(bank),
+        "products": len(database.shelves),
         "recovery_seconds": round(outcome.rest_seconds, 1),
     }
 
 
+def promises(report: Report) -> list[dict[str, Any]]:
+    """Say of each promise how often it was broken, in how many tries, and what that bounds."""
+    found = Counter(finding.kind for finding in report.findings)
+    kept = []
+    for promise in PROMISES:
+        tries = report.figures[promise.tried_on]
+        broken = sum(found[kind] for kind in promise.broken_by)
+        bound = round(min(1.0, RULE_OF_THREE / tries), 5) if tries and not broken else None
+        kept.append({"promise": promise.name, "broken": broken, "of": tries, "at_most": bound})
+    return kept
+
+
 def as_json(report: Report) -> dict[str, Any]:
-    orders = report.figures["orders"]
     return {
         "verdict": report.verdict.name.lower(),
         "findings": [finding._asdict() for finding in report.findings],
-        "at_most_one_order_in": round(orders / RULE_OF_THREE) if orders else None,
+        "promises": promises(report),
         "confirmable": report.confirmable.orders,
         "confirmable_confirmed": report.confirmable.confirmed,
         **report.figures,
@@ -92,14 +158,15 @@ def save(report: Report, folder: Path) -> None:
 def show(report: Report, console: Console) -> None:
     table = Table("figure", Column("", overflow="fold"), title="Chaos")
     for name, value in as_json(report).items():
-        if name not in ("findings", "at_most_one_order_in"):
+        if name not in ("findings", "promises"):
             table.add_row(name.replace("_", " "), _in_words(value))
     console.print(table)
+    proof = Table("promise", "broken", "of", "at 95 % at most", title="What was looked for")
+    for each in promises(report):
+        bound = "" if each["at_most"] is None else f"{each['at_most']:.3%}"
+        proof.add_row(each["promise"], str(each["broken"]), str(each["of"]), bound)
+    console.print(proof)
     if not report.findings:
-        orders = report.figures["orders"]
-        console.print(
-            f"0 findings in {orders} orders: at 95 % fewer than 3/{orders} of them can be wrong."
-        )
         return
     wrong = Table("finding", Column("subject", overflow="fold"), Column("detail", overflow="fold"))
     for finding in report.findings[:50]:

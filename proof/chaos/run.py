@@ -189,7 +189,7 @@ class Trial:
                 each.acked_at is not None and each.acked_at < last_kill
                 for each in evidence.told.values()
             ),
-            "watch": self._watch.figures(),
+            **self._watch.figures(),
             "longest_run_seconds": longest,
         }
 

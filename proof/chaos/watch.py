@@ -50,7 +50,10 @@ class Watch:
 
     def figures(self) -> dict[str, Any]:
         """Return how often it looked, and how often the database was away."""
-        return {"looks": self._looks, "unable": self._unable, "findings": len(self.findings)}
+        return {
+            "invariant_checks": self._looks + 1,  # with the one at the end
+            "invariant_checks_without_a_database": self._unable,
+        }
 
     def _work(self) -> None:
         with self._log.open("w") as log:

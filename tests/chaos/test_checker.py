@@ -10,7 +10,7 @@ from proof.chaos.checker import Confirmable, Evidence, confirmable, findings
 from proof.chaos.history import Conversation, Told
 from proof.chaos.ledgers import Database, Ledgers, Order, Shelf
 from proof.chaos.plan import Errand, Manner, Plan
-from proof.chaos.report import Verdict, judge
+from proof.chaos.report import Verdict, judge, promises
 from proof.chaos.run import Outcome
 from sandbox.drive.bank import BankIntent
 from sandbox.drive.shop import Cart
@@ -72,7 +72,7 @@ class Books:
         return Evidence(self.errands, self.told, Ledgers(database, self.bank), stock)
 
     def outcome(self, **changes: Any) -> Outcome:
-        outcome = Outcome(self.evidence(), [], 5.0, [], {})
+        outcome = Outcome(self.evidence(), [], 5.0, [], {"invariant_checks": 12})
         return outcome._replace(**changes)
 
     def move(self, order: str, **changes: Any) -> "Books":
@@ -252,6 +252,24 @@ def test_a_disagreement_is_found(spoilt: str) -> None:
     found = findings(books.evidence())
     assert {(each.kind, each.subject) for each in found} == expected
     assert judge(PLAN, books.outcome()).verdict == Verdict.FINDING
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_every_finding_breaks_exactly_one_promise(spoilt: str) -> None:
+    books = Books()
+    SPOILT[spoilt][0](books)
+    report = judge(PLAN, books.outcome())
+
+    kept = promises(report)
+
+    assert sum(each["broken"] for each in kept) == len(report.findings) > 0
+
+
+def test_a_promise_that_was_kept_is_bounded_by_the_rule_of_three() -> None:
+    kept = promises(judge(PLAN, Books().outcome()))
+
+    assert {"promise": "every invariant", "broken": 0, "of": 12, "at_most": 0.25} in kept
+    assert {"promise": "no ghost charge", "broken": 0, "of": 3, "at_most": 1.0} in kept
 
 
 def test_selling_more_than_there_was_is_found_even_where_the_levels_agree() -> None:
