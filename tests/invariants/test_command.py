@@ -178,6 +178,23 @@ def test_what_is_under_way_is_a_finding_at_rest(shop: Shop) -> None:
     assert [each["code"] for each in said["findings"]] == ["T6"]
 
 
+def test_lateness_is_a_finding_and_none_where_safety_alone_is_asked_for(shop: Shop) -> None:
+    shop.place()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE orders_ordertransition SET at = at - interval '1 day'")
+        cursor.execute("UPDATE orders_order SET created_at = created_at - interval '1 day'")
+
+    status, said = as_json()
+    safe, said_of_safety = as_json("--safety")
+
+    assert (status, [each["code"] for each in said["findings"]]) == (1, ["T6"])
+    assert (safe, said_of_safety["findings"]) == (0, [])
+
+
+def test_what_is_unsafe_is_a_finding_however_late_things_are(miscounted: Order) -> None:
+    assert check_invariants("--safety")[0] == 1
+
+
 def test_nothing_is_written_unless_it_is_asked_for(miscounted: Order) -> None:
     before = everything()
 

@@ -30,11 +30,22 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--full", action="store_true", help="every order that ever was")
-        parser.add_argument(
+        haste = parser.add_mutually_exclusive_group()
+        haste.add_argument(
             "--at-rest",
-            action="store_true",
+            dest="progress",
+            action="store_const",
+            const=Progress.AT_REST,
             help="nothing is under way any more: whatever has not ended is a finding",
         )
+        haste.add_argument(
+            "--safety",
+            dest="progress",
+            action="store_const",
+            const=Progress.SOMETIME,
+            help="lateness is no finding, as in an outage: only what must never be is one",
+        )
+        parser.set_defaults(progress=Progress.ON_TIME)
         parser.add_argument(
             "--grace",
             type=float,
@@ -69,7 +80,7 @@ class Command(BaseCommand):
             bank=reading,
             scope=EVERYTHING if options["full"] else _lately(),
             grace=timedelta(seconds=options["grace"]),
-            progress=Progress.AT_REST if options["at_rest"] else Progress.ON_TIME,
+            progress=options["progress"],
         )
         if options["record"]:
             record(report)
