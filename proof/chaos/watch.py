@@ -14,7 +14,7 @@ from sandbox.owned import owned_environment
 from sandbox.procfile import ROOT
 
 EVERY: Final = 10.0  # seconds
-COMMAND: Final = ("manage.py", "check_invariants", "--no-bank", "--json")
+COMMAND: Final = ("manage.py", "check_invariants", "--safety", "--no-bank", "--json")
 CLEAN: Final = 0
 FOUND: Final = 1
 
@@ -76,6 +76,6 @@ class Watch:
             self._looks += 1
         elif finished.returncode == FOUND and finished.stdout:  # and not a command that failed
             self._looks += 1
-            self.findings.append(finished.stdout[-4000:])
+            self.findings += map(str, json.loads(finished.stdout)["findings"])
         else:
             self._unable += 1
