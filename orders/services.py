@@ -34,7 +34,7 @@ class PlacedOrder:
     lines: list[OrderLine]
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def place_order(
     order_id: UUID, customer: User, quantities: Mapping[str, int], payment_method: str
 ) -> PlacedOrder:
@@ -77,7 +77,7 @@ def place_order(
     return PlacedOrder(order, lines)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def cancel_order(order_id: UUID, *, reason: str, actor: str) -> None:
     """See to it that an order ends cancelled, with its money back and its stock on the shelf.
 
