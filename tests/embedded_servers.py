@@ -7,105 +7,16 @@ per process, so that a test may flush or kill its broker without its neighbours 
 import os
 import secrets
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from sandbox import postgres, valkey
+from sandbox.embedded_servers import start_postgres, start_valkey
 from sandbox.environment import given_addresses, is_external, without_addresses
 from sandbox.live_keys import refuse_live_keys
-from sandbox.owned import owned_environment
-from sandbox.ports import ReservedPort
-
-START_SECONDS = 60
-STOP_SECONDS = 20
-ATTEMPTS = 5
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-class StartFailed(Exception):
-    """A server ended, or kept silent, before it was ready; the message is its log."""
-
-
-class EmbeddedServer:
-    """One server in the foreground of this process, on a free port, stopped with it at the latest."""
-
-    def __init__(
-        self, module: str, *arguments: str, log: Path, is_ready: Callable[[int, int], bool]
-    ) -> None:
-        """Start ``python -m module``; ``is_ready`` is asked with the port and the process id."""
-        self.log = log
-        for _ in range(ATTEMPTS):
-            self._port = ReservedPort()
-            self._process = self._launch(module, arguments)
-            if self._wait_until(is_ready):
-                return
-            self.stop()
-        raise StartFailed(f"{module}, {ATTEMPTS} times\n{log.read_text()}")
-
-    @property
-    def port(self) -> int:
-        return self._port.number
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def stop(self) -> None:
-        """Ask it to end, insist after a while, and wait until it is gone."""
-        self._process.send_signal(signal.SIGINT)  # PostgreSQL takes SIGTERM as "when all have left"
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._port.close()
-
-    def _launch(self, module: str, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", module, *arguments, "--port", str(self.port)]
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=owned_environment(os.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches pytest alone, which then stops us in order
-            )
-
-    def _wait_until(self, is_ready: Callable[[int, int], bool]) -> bool:
-        deadline = time.monotonic() + START_SECONDS
-        pause = threading.Event()
-        while self._process.poll() is None and time.monotonic() < deadline:
-            if is_ready(self.port, self.pid):
-                return True
-            pause.wait(0.02)
-        return False
-
-
-def start_postgres(folder: Path) -> EmbeddedServer:
-    data = folder / "postgres"
-    return EmbeddedServer(
-        "sandbox.postgres",
-        "--data",
-        str(data),
-        "--disposable",
-        log=folder / "postgres.log",
-        is_ready=lambda _, pid: postgres.is_ready(data, pid),
-    )
-
-
-def start_valkey(folder: Path) -> EmbeddedServer:
-    return EmbeddedServer("sandbox.valkey", log=folder / "valkey.log", is_ready=valkey.is_ready)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -41,6 +41,13 @@ class Bank:
         for entry in self.ledger.replay():
             self._remember(entry)
 
+    def start_over(self) -> None:
+        """Forget everything that ever happened, in the ledger too."""
+        self.ledger.empty()
+        self.account = Account()
+        self.clock = Clock()
+        self.keys = IdempotencyKeys()
+
     def pass_time(self) -> int:
         """Let happen what has become due, and return the time."""
         now = self.clock.now()

@@ -28,6 +28,10 @@ class CallLog:
         self._calls: deque[tuple[int, LoggedCall]] = deque(maxlen=KEPT)
         self.last = 0
 
+    def clear(self) -> None:
+        self._calls.clear()
+        self.last = 0
+
     def append(self, call: LoggedCall) -> None:
         self.last += 1
         self._calls.append((self.last, call))

@@ -33,6 +33,7 @@ class Control:
             ("POST", "latency"): self._set_latency,
             ("POST", "clock"): self._advance_clock,
             ("GET", "ledger"): self._ledger,
+            ("DELETE", "ledger"): self._start_over,
             ("GET", "calls"): self._calls_since,
         }
 
@@ -45,6 +46,7 @@ class Control:
                 return _json(HTTPStatus.NOT_FOUND, {"error": f"no such control: {action}"})
             else:
                 self._bank.pass_time()
+                await self._bank.ledger.durable()
                 body = self._actions[request.method, action](request)
         except (ControlRefused, RuleInvalid) as error:
             return _json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
@@ -93,6 +95,15 @@ class Control:
             "entries": ledger.appended,
             "syncs": ledger.syncs,
         }
+
+    def _start_over(self, _: Request) -> JsonObject:
+        if not self._bank.ledger.is_durable:
+            raise ControlRefused("a call is on its way to the disk")
+        self._faults.clear()
+        self._faults.latency_ms = 0
+        self._calls.clear()
+        self._bank.start_over()
+        return {}
 
     def _calls_since(self, request: Request) -> JsonObject:
         number = parse_qs(request.query.decode()).get("since", ["0"])[0]

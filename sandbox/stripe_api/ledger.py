@@ -82,10 +82,19 @@ class Ledger:
                 yield entry
         os.ftruncate(self._file, whole)
 
+    def empty(self) -> None:
+        """Begin a new history; only while everything is on disk."""
+        os.ftruncate(self._file, 0)
+
     def append(self, entry: Entry) -> None:
         """Put ``entry`` in line for the disk. It counts once ``durable`` has returned."""
         self._waiting.append(_encoded(entry))
         self.appended += 1
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether everything appended so far is on disk."""
+        return self._on_disk == self.appended
 
     async def durable(self) -> None:
         """Return when everything appended so far is on disk. Callers at one time share a sync."""

@@ -20,7 +20,7 @@ from payments import rate_limit
 from payments.deadline import Deadline
 from payments.errors import BankBusy, DeadlinePassed
 from payments.rate_limit import RateLimit
-from tests.embedded_servers import EmbeddedServer, start_valkey
+from sandbox.embedded_servers import EmbeddedServer, start_valkey
 
 SOON = timedelta(seconds=30)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.live_keys import live_keys
-from tests.embedded_servers import ROOT
+from sandbox.embedded_servers import ROOT
 
 MAKE = shutil.which("make") or "make"
 TARGETS = ("help", "smoke", "demo", "up", "check", "manage", "test", "lint", "format", "clean")

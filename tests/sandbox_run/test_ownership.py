@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 from sandbox.owned import OWNER
-from tests.embedded_servers import ROOT
+from sandbox.embedded_servers import ROOT
 from tests.sandbox_run.processes import PATIENCE_SECONDS, is_alive, wait_until
 
 OWN_TWO_SERVERS = """
 import sys, pathlib
-from tests.embedded_servers import start_postgres, start_valkey
+from sandbox.embedded_servers import start_postgres, start_valkey
 folder = pathlib.Path(sys.argv[1])
 print(start_postgres(folder).pid, start_valkey(folder).pid, flush=True)
 sys.stdin.read()

@@ -16,7 +16,7 @@ import redis
 import urllib3
 
 from sandbox.procfile import declared
-from tests.embedded_servers import ROOT
+from sandbox.embedded_servers import ROOT
 from tests.sandbox_run.processes import PATIENCE_SECONDS, is_alive, processes_of, wait_until
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis")

@@ -1,0 +1,110 @@
+"""Who acts in a scenario: a customer's request, a worker, the sweep. Each is a process's work."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from celery.worker.request import Request
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+from kombu import Connection, Queue
+from kombu.message import Message
+
+from config.celery import app
+from proof.points import Tripwire
+from proof.processes import Work
+
+QUEUES = tuple(queue.name for queue in settings.CELERY_TASK_QUEUES)
+
+
+_client = Client(raise_request_exception=False, SERVER_NAME="localhost")
+
+
+def get_ready() -> None:
+    """Build once what every process would build for itself."""
+    _client.handler.load_middleware()
+    reverse("order", args=[UUID(int=0)])
+    app.loader.import_default_modules()
+    app.finalize()
+    _ = app.amqp.queues, app.events
+
+
+def request(path: str, body: Any, *, token: str, key: str) -> Work:
+    """One POST of a customer's, through all of Django and REST framework."""
+
+    def send(tripwire: Tripwire) -> None:
+        response = _client.post(
+            path,
+            json.dumps(body),
+            content_type="application/json",
+            headers={"authorization": f"Bearer {token}", "idempotency-key": key},
+        )
+        answer = json.loads(response.content) if response.content else None
+        tripwire.tell("answer", response.status_code, answer)
+
+    return send
+
+
+def was_accepted(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def worker(queues: Sequence[str] = QUEUES, *, later: timedelta = timedelta()) -> Work:
+    """Work ``queues`` off until they are empty, as a worker of Celery's does.
+
+    ``later`` is how much time has passed since the run began: what waits for a time that has come
+    meanwhile is done, and the rest is kept, unacknowledged.
+    """
+
+    def work(tripwire: Tripwire) -> None:
+        with app.connection_for_read() as connection:
+            channel = connection.default_channel
+            channel.qos.restore_visible(num=1000, interval=1)
+            while (message := _next(channel, queues)) is not None:
+                tripwire.task = message.headers["task"]
+                if _is_due(message, later):
+                    _carry_out(message, connection)
+                tripwire.task = "-"
+
+    return work
+
+
+def sweep(*, then: Sequence[str] = (), later: timedelta = timedelta()) -> Work:
+    """Beat's message to sweep, and the worker that takes it; ``then`` it works queues off."""
+
+    def look(tripwire: Tripwire) -> None:
+        app.tasks["sagas.sweep"].apply_async()
+        worker(["sweeps", *then], later=later)(tripwire)
+
+    return look
+
+
+def _next(channel: Any, queues: Sequence[str]) -> Message | None:
+    for name in queues:
+        message: Message | None = Queue(name, channel=channel).get(accept=["json"])
+        if message is not None:
+            return message
+    return None
+
+
+def _is_due(message: Message, later: timedelta) -> bool:
+    eta = message.headers.get("eta")
+    return eta is None or datetime.fromisoformat(eta) <= datetime.now(UTC) + later
+
+
+def _carry_out(message: Message, connection: Connection) -> None:
+    """Run the task through Celery's own request and tracing; it acknowledges when it is done."""
+    Request(
+        message,
+        app=app,
+        task=app.tasks[message.headers["task"]],
+        on_ack=message.ack_log_error,
+        on_reject=message.reject_log_error,
+        connection_errors=connection.connection_errors,
+        hostname="proof",
+        decoded=False,
+    ).execute()

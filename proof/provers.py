@@ -1,0 +1,206 @@
+"""Provers: processes that play runs, each in a world of its own, on one PostgreSQL."""
+
+import importlib
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sandbox import postgres, valkey
+from sandbox.embedded_servers import start_postgres, start_valkey
+from sandbox.environment import without_addresses
+from sandbox.owned import ask_kernel_for_death_signal
+from sandbox.stripe_process import SandboxServer
+
+if TYPE_CHECKING:
+    from proof.points import Fault
+    from proof.run import Result
+    from proof.world import World
+
+TEMPLATE = "proof_template"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scenario to be played, struck at one point or at none.
+
+    ``bug`` is a function, as ``module:name``, that every process of the run calls before it begins
+    to work: it breaks the code on purpose, and the proof must notice.
+    """
+
+    scenario: str
+    fault: "Fault | None" = None
+    bug: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.scenario}/{self.fault}" if self.fault else self.scenario
+
+
+class Provers:
+    """A pool of them; made by ``at_work``."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
+
+    def play(self, jobs: Iterable[Job]) -> "Iterator[tuple[Job, Result]]":
+        """Play all jobs, and give each result as it comes; whoever stops listening stops the rest."""
+        waiting: dict[Future[Result], Job] = {self._pool.submit(_play, job): job for job in jobs}
+        try:
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
+        finally:
+            for each in waiting:
+                each.cancel()
+
+
+@contextmanager
+def at_work(count: int) -> Iterator[Provers]:
+    """Start PostgreSQL and ``count`` provers; stop them all, whatever happens."""
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-proof-"))
+    folder.chmod(0o711)  # PostgreSQL may run under another account
+    server = None
+    try:
+        server = start_postgres(folder)
+        url = postgres.database_url(folder / "postgres", server.port)
+        with _pool(1, _make_template, url) as maker:
+            token = maker.submit(_token).result()
+        with _pool(count, _begin, folder, url, token) as pool:
+            try:
+                yield Provers(pool)
+            finally:
+                pool.shutdown(cancel_futures=True)
+    finally:
+        if server is not None:
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _pool(count: int, begin: Callable[..., None], *arguments: object) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        count, mp_context=get_context("spawn"), initializer=begin, initargs=(os.getpid(), *arguments)
+    )
+
+
+# -- in a prover ---------------------------------------------------------------------------------
+
+
+class _Prover:
+    """One prover's world, and what it needs to play in it."""
+
+    def __init__(self, world: "World", token: str, log: Path) -> None:
+        self.world = world
+        self.token = token
+        self.log = log
+
+
+_prover: _Prover
+_template_token: str
+
+
+def environment(**addresses: str) -> dict[str, str]:
+    """What the application is configured by in a run."""
+    return {
+        **without_addresses(os.environ),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "SECRET_KEY": secrets.token_hex(32),
+        "INSTALLATION_ID": "proof",
+        "STRIPE_API_KEY": "sk_test_sandbox",
+        "STRIPE_API_BASE": "http://127.0.0.1:9",
+        "REDIS_URL": "redis://127.0.0.1:9/0",
+        "STRIPE_CALLS_PER_SECOND": "0",
+        "DEBUG": "0",
+        "LOG_LEVEL": "WARNING",
+        "ALLOWED_HOSTS": "localhost",
+        **addresses,
+    }
+
+
+def _configure(**addresses: str) -> None:
+    import django  # noqa: PLC0415 - only once the environment has its settings
+
+    settings = environment(**addresses)
+    os.environ.clear()
+    os.environ.update(settings)
+    django.setup()
+
+
+def _end_with(owner: int) -> None:
+    """A prover whose owner was killed plays for nobody."""
+    ask_kernel_for_death_signal(signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner hears it, and ends us in order
+    if os.getppid() != owner:
+        os._exit(1)
+
+
+def _make_template(owner: int, server: str) -> None:
+    """Make the database that every run starts from: a catalogue, and one customer."""
+    _end_with(owner)
+    _configure(DATABASE_URL=urlsplit(server)._replace(path=f"/{TEMPLATE}").geturl())
+    import json  # noqa: PLC0415
+    from io import StringIO  # noqa: PLC0415
+
+    import psycopg  # noqa: PLC0415
+    from django.core.management import call_command  # noqa: PLC0415
+    from django.db import connections  # noqa: PLC0415
+
+    global _template_token  # noqa: PLW0603 - asked for by the pool's only job
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {TEMPLATE}")
+    call_command("migrate", verbosity=0)
+    call_command("load_catalogue", stdout=StringIO())
+    said = StringIO()
+    call_command("create_customer", username="proof", stdout=said)
+    _template_token = json.loads(said.getvalue())["token"]
+    connections.close_all()
+
+
+def _token() -> str:
+    return _template_token
+
+
+def _begin(owner: int, folders: Path, server: str, token: str) -> None:
+    """Become a prover: a bank and a broker of its own, and everything loaded that a run needs."""
+    _end_with(owner)
+    folder = Path(tempfile.mkdtemp(prefix="prover-", dir=folders))
+    bank, broker = SandboxServer(folder), start_valkey(folder)
+    name = f"proof_{os.getpid()}"
+    database = urlsplit(server)._replace(path=f"/{name}").geturl()
+    _configure(
+        DATABASE_URL=database,
+        REDIS_URL=valkey.redis_url(broker.port),
+        STRIPE_API_BASE=bank.url,
+        REDIS_KEY_PREFIX="proof:",
+    )
+    from proof import actors, processes, run  # noqa: F401, PLC0415
+    from proof.world import Addresses, World  # noqa: PLC0415
+
+    actors.get_ready()
+    global _prover  # noqa: PLW0603 - one to a process
+    addresses = Addresses(database, TEMPLATE, valkey.redis_url(broker.port), "proof:")
+    _prover = _Prover(World(addresses, actors.QUEUES, bank), token, folder / "log")
+    processes.keep_warm()
+
+
+def _play(job: Job) -> "Result":
+    from proof.run import Run  # noqa: PLC0415
+    from proof.scenarios import SCENARIOS  # noqa: PLC0415
+
+    scenario = next(each for each in SCENARIOS if each.name == job.scenario)
+    prepare = _named(job.bug) if job.bug else None
+    with _prover.log.open("w+") as log:
+        return Run(_prover.world, scenario, _prover.token, log, fault=job.fault, prepare=prepare).play()
+
+
+def _named(name: str) -> Callable[[], None]:
+    module, _, function = name.partition(":")
+    found: Callable[[], None] = getattr(importlib.import_module(module), function)
+    return found

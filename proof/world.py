@@ -1,0 +1,129 @@
+"""Where a run takes place: a database, a bank and a broker, all as new, and a clock of its own."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import psycopg
+import redis
+
+from sandbox.stripe_process import SandboxServer
+
+A_MOMENT: Final = timedelta(milliseconds=1)
+
+_WRITTEN_DOWN: Final = """
+    SELECT string_agg('SELECT ' || quote_literal(tablename) || ' AS name, t::text AS line FROM ' || quote_ident(tablename) || ' t',
+                      ' UNION ALL ')
+    FROM pg_tables WHERE schemaname = 'public'
+"""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Of a prover's own servers; ``database`` is remade for every run."""
+
+    database: str
+    template: str
+    broker: str
+    key_prefix: str
+
+
+class World:
+    """What a prover has for itself. Runs on it follow each other, and know nothing of each other."""
+
+    def __init__(self, addresses: Addresses, queues: Sequence[str], bank: SandboxServer) -> None:
+        self.bank = bank
+        self._queues = queues
+        self.elapsed = timedelta()
+        self._addresses = addresses
+        self._name = urlsplit(addresses.database).path.lstrip("/")
+        server = urlsplit(addresses.database)._replace(path="/postgres").geturl()
+        self._server = psycopg.connect(server, autocommit=True)
+        self._database = self._server
+        self._broker = redis.Redis.from_url(addresses.broker)
+
+    def begin_anew(self) -> None:
+        """A fresh clone of the template, a bank with an empty ledger, a broker with no message."""
+        if self._database is not self._server:
+            self._database.close()
+        self._server.execute(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)')
+        self._server.execute(
+            f'CREATE DATABASE "{self._name}" TEMPLATE "{self._addresses.template}"'
+            " STRATEGY file_copy"
+        )
+        self._database = psycopg.connect(self._addresses.database, autocommit=True)
+        self.bank.start_over()
+        self.flush_broker()
+        self.elapsed = timedelta()
+
+    # -- the database --------------------------------------------------------------------------
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Ask our database, past all of the application's code."""
+        return self._database.execute(query, parameters).fetchall()  # type: ignore[call-overload,no-any-return]
+
+    def everything(self) -> list[str]:
+        """Every row of every table, and everything that the bank has, as sorted text."""
+        query = str(self.rows(_WRITTEN_DOWN)[0][0])
+        ours = sorted(f"{name} {line}" for name, line in self.rows(query))
+        ledger = self.bank.ledger()
+        kinds = ("payment_intents", "charges", "refunds")
+        theirs = [f"{kind} {json.dumps(each)}" for kind in kinds for each in ledger[kind]]
+        return ours + theirs
+
+    def cut(self, session: int) -> None:
+        """End a session that stands still in a transaction, as PostgreSQL's time limit does."""
+        self.rows("SELECT pg_terminate_backend(%s, 5000)", session)
+
+    # -- the broker ----------------------------------------------------------------------------
+
+    def flush_broker(self) -> None:
+        self._broker.flushdb()
+
+    def has_messages(self) -> bool:
+        """Whether anything waits on a queue."""
+        return any(
+            self._broker.llen(f"{self._addresses.key_prefix}{queue}") for queue in self._queues
+        )
+
+    def give_up_on_unacknowledged(self) -> None:
+        """Let the visibility timeout pass of every message that nobody acknowledged."""
+        index = f"{self._addresses.key_prefix}unacked_index"
+        tags = self._broker.zrange(index, 0, -1)
+        if tags:
+            self._broker.zadd(index, dict.fromkeys(tags, 1))
+        self._broker.delete(f"{self._addresses.key_prefix}unacked_mutex")
+
+    def queue_again(self, messages: Iterable[tuple[str, str]]) -> None:
+        """Deliver messages a second time, each to the queue that it was on."""
+        for queue, text in messages:
+            self._broker.lpush(f"{self._addresses.key_prefix}{queue}", text)
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def is_at_rest(self) -> bool:
+        """Whether no run of any saga is under way."""
+        return not self.rows("SELECT FROM sagas_sagarun WHERE wake_at IS NOT NULL")
+
+    def has_overdue_run(self) -> bool:
+        return bool(self.rows("SELECT FROM sagas_sagarun WHERE wake_at <= now()"))
+
+    def until_next_wake(self) -> timedelta:
+        """How long until the first run is due to be looked at."""
+        [(wait,)] = self.rows("SELECT min(wake_at) - now() FROM sagas_sagarun")
+        return max(wait, timedelta()) + A_MOMENT if wait is not None else timedelta()
+
+    def let_pass(self, time: timedelta) -> None:
+        """Put every lease, back-off and time to wake that much nearer; the bank's time passes too."""
+        for statement in (
+            "UPDATE sagas_sagarun SET wake_at = wake_at - %(t)s,"
+            " leased_until = leased_until - %(t)s, not_before = not_before - %(t)s",
+            "UPDATE sagas_steprecord SET not_before = not_before - %(t)s",
+        ):
+            self._database.execute(statement, {"t": time})
+        self.bank.advance(math.ceil(time.total_seconds()))
+        self.elapsed += time
