@@ -15,7 +15,8 @@ from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db import transaction
+from django.db.models import F
 
 from payments.bank import BankRefund, Intent, IntentStatus, RefundStatus
 from payments.deadline import Deadline
@@ -296,7 +297,7 @@ def _ask(payment: Payment, operation: str, call: Callable[[str], T]) -> T:
         return call(payment.idempotency_key(operation))
     except OutcomeUnknown as error:
         if error.replayed:
-            _same_generation(payment).update(saved_errors=F("saved_errors") + 1)
+            _move_on(payment, saved_errors=F("saved_errors") + 1)
         raise
 
 
@@ -308,13 +309,15 @@ def _take_next_key_if_stuck(payment: Payment) -> None:
     """
     if payment.saved_errors < SAVED_ERRORS_BEFORE_LOOKING:
         return
-    _same_generation(payment).update(key_generation=F("key_generation") + 1, saved_errors=0)
+    _move_on(payment, key_generation=F("key_generation") + 1, saved_errors=0)
     payment.refresh_from_db(fields=["key_generation", "saved_errors"])
 
 
-def _same_generation(payment: Payment) -> QuerySet[Payment]:
-    """The payment's row, unless another worker has moved it on to a later key meanwhile."""
-    return Payment.objects.filter(pk=payment.pk, key_generation=payment.key_generation)
+def _move_on(payment: Payment, **changes: object) -> None:
+    """Change the payment's row, unless another worker has moved it on to a later key meanwhile."""
+    with transaction.atomic():
+        own = Payment.objects.filter(pk=payment.pk, key_generation=payment.key_generation)
+        own.update(**changes)
 
 
 def _known_id(payment: Payment) -> str:
