@@ -10,10 +10,10 @@ OWNED := HOLDFAST_OWNER=$$PPID exec
 READABLE_SETTINGS := SECRET_KEY=x INSTALLATION_ID=x STRIPE_API_KEY=x DATABASE_URL=postgres://x REDIS_URL=redis://x
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench prove chaos properties test lint format clean refuse-live-keys
+.PHONY: help smoke demo up check manage bench prove prove-lock chaos properties test lint format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/installed ## Start everything, drive orders through it, leave it running
 	@$(OWNED) $(VENV) -m sandbox demo
@@ -33,8 +33,12 @@ manage: .venv/installed ## Run a command of the application on the running syste
 bench: .venv/installed ## Measure it: CLIENTS=48 or RATE=20, SECONDS=20, LATENCY_MS=0, COMPARE=old.json
 	@$(OWNED) $(VENV) -m benchmarks
 
-prove: .venv/installed ## Search the model of the protocol in its large worlds
-	@$(OWNED) $(VENV) -m proof.protocol --deep --no-traces
+prove: .venv/installed ## Strike every moment of every scenario in every way: ONLY="paid/*" for some of it
+	@$(OWNED) $(VENV) -m proof run --only "$(ONLY)" --report var/prove.json
+	@$(if $(ONLY),true,$(OWNED) $(VENV) -m proof.protocol --deep --no-traces)
+
+prove-lock: .venv/installed ## Take the fault points of today for reviewed, and show what that changes
+	@$(OWNED) $(VENV) -m proof lock
 
 chaos: .venv/installed ## Kill, freeze and cut everything under load: MINUTES=3 SEED=1 RATE=5 BUG=name
 	@$(OWNED) $(VENV) -m proof.chaos --minutes $(or $(MINUTES),3) --seed $(or $(SEED),1) \

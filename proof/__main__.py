@@ -36,7 +36,7 @@ def main() -> int:
     report.show(console)
     if options.report is not None:
         report.write(options.report)
-    return 1 if report.findings else 0
+    return 1 if report.findings or report.unreviewed else 0
 
 
 def _lock(provers: Provers, console: "Console") -> int:
@@ -64,18 +64,24 @@ def _prove(provers: Provers, options: argparse.Namespace, console: "Console") ->
     names = [each.name for each in SCENARIOS if _may_match(each.name, options.only)]
     golden = golden_runs(provers, names, bug=options.bug)
     report = Report(golden)
+    differences = lock.differences(points_of(golden), names)
+    report.unreviewed = [str(each) for each in differences]
     jobs = every_fault(golden, bug=options.bug)
     if options.only:
         jobs = [each for each in jobs if _matches(each, options.only)]
     if options.sample:
-        new = {(each.scenario, name) for each in lock.differences(points_of(golden)) for name in each.new}
-        changed = [each for each in jobs if each.fault and (each.scenario, str(each.fault.point)) in new]
+        new = {(each.scenario, name) for each in differences for name in each.new}
+        changed = [
+            each for each in jobs if each.fault and (each.scenario, str(each.fault.point)) in new
+        ]
         jobs = list(dict.fromkeys([*changed, *sample(jobs, options.sample)]))
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("striking", total=len(jobs))
-        for job, result in provers.play(jobs):
+        for job, result in provers.play([] if options.bug and report.findings else jobs):
             report.add(job, result)
+            if options.bug and report.findings:
+                break
             found = f", {len(report.findings)} findings" if report.findings else ""
             progress.update(task, advance=1, description=f"striking{found}")
     return report
@@ -93,7 +99,9 @@ def _may_match(scenario: str, pattern: str) -> bool:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m proof", description=__doc__)
     parser.add_argument("command", choices=["run", "lock"], nargs="?", default="run")
-    parser.add_argument("--only", default="", help="scenario, scenario/point or scenario/point/mode")
+    parser.add_argument(
+        "--only", default="", help="scenario, scenario/point or scenario/point/mode"
+    )
     parser.add_argument("--sample", type=int, default=0, help="so many faults, and all new points")
     parser.add_argument("--bug", default="", help="module:function that breaks the code on purpose")
     parser.add_argument("--provers", type=int, default=PROVERS, help="processes at work")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -12,11 +13,13 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from kombu import Connection, Queue
+from kombu.exceptions import OperationalError
 from kombu.message import Message
 
 from config.celery import app
+from proof.boundaries import ELAPSED
 from proof.points import Tripwire
-from proof.processes import Work
+from proof.processes import ProcessWork
 
 QUEUES = tuple(queue.name for queue in settings.CELERY_TASK_QUEUES)
 
@@ -33,7 +36,7 @@ def get_ready() -> None:
     _ = app.amqp.queues, app.events
 
 
-def request(path: str, body: Any, *, token: str, key: str) -> Work:
+def request(path: str, body: Any, *, token: str, key: str) -> ProcessWork:
     """One POST of a customer's, through all of Django and REST framework."""
 
     def send(tripwire: Tripwire) -> None:
@@ -53,32 +56,32 @@ def was_accepted(status: int) -> bool:
     return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def worker(queues: Sequence[str] = QUEUES, *, later: timedelta = timedelta()) -> Work:
+def worker(queues: Sequence[str] = QUEUES) -> ProcessWork:
     """Work ``queues`` off until they are empty, as a worker of Celery's does.
 
-    ``later`` is how much time has passed since the run began: what waits for a time that has come
-    meanwhile is done, and the rest is kept, unacknowledged.
+    What waits for a time that has not come is kept, unacknowledged, and given back at the end.
     """
 
     def work(tripwire: Tripwire) -> None:
         with app.connection_for_read() as connection:
-            channel = connection.default_channel
+            channel: Any = connection.default_channel
             channel.qos.restore_visible(num=1000, interval=1)
             while (message := _next(channel, queues)) is not None:
                 tripwire.task = message.headers["task"]
-                if _is_due(message, later):
+                if _is_due(message, tripwire.elapsed):
                     _carry_out(message, connection)
                 tripwire.task = "-"
 
     return work
 
 
-def sweep(*, then: Sequence[str] = (), later: timedelta = timedelta()) -> Work:
+def sweep(*, then: Sequence[str] = ()) -> ProcessWork:
     """Beat's message to sweep, and the worker that takes it; ``then`` it works queues off."""
 
     def look(tripwire: Tripwire) -> None:
-        app.tasks["sagas.sweep"].apply_async()
-        worker(["sweeps", *then], later=later)(tripwire)
+        with suppress(OperationalError):  # beat writes it into its log, and goes on
+            app.tasks["sagas.sweep"].apply_async()
+        worker(["sweeps", *then])(tripwire)
 
     return look
 
@@ -91,9 +94,12 @@ def _next(channel: Any, queues: Sequence[str]) -> Message | None:
     return None
 
 
-def _is_due(message: Message, later: timedelta) -> bool:
+def _is_due(message: Message, elapsed: timedelta) -> bool:
     eta = message.headers.get("eta")
-    return eta is None or datetime.fromisoformat(eta) <= datetime.now(UTC) + later
+    if eta is None:
+        return True
+    passed = elapsed - timedelta(seconds=float(message.headers[ELAPSED]))
+    return datetime.fromisoformat(eta) <= datetime.now(UTC) + passed
 
 
 def _carry_out(message: Message, connection: Connection) -> None:

@@ -62,7 +62,7 @@ class Work:
     actor: str = "worker"
 
     def perform(self, run: "Run") -> None:
-        run.process(self.actor, actors.worker(self.queues, later=run.world.elapsed)).run()
+        run.process(self.actor, actors.worker(self.queues)).run()
         run.see_to_the_struck()
 
 
@@ -75,7 +75,7 @@ class BeginWork:
 
     def perform(self, run: "Run") -> None:
         rule = run.world.bank.add_fault(self.held_in, "hold", times=1)
-        slow = run.process(self.actor, actors.worker(later=run.world.elapsed))
+        slow = run.process(self.actor, actors.worker())
         slow.run(until=lambda: run.world.bank.held(rule) == 1)
         run.held = slow
         if slow.state is not State.RUNNING:
@@ -101,7 +101,7 @@ class Sweep:
     actor: str = "sweep"
 
     def perform(self, run: "Run") -> None:
-        run.process(self.actor, actors.sweep(later=run.world.elapsed)).run()
+        run.process(self.actor, actors.sweep()).run()
         run.see_to_the_struck()
 
 
@@ -110,7 +110,7 @@ class BeginSweep:
     """A sweep looks, and stops before its commit: with the rows that it found still locked."""
 
     def perform(self, run: "Run") -> None:
-        work = actors.sweep(later=run.world.elapsed)
+        work = actors.sweep()
         run.paused = run.process("sweep", work, pause_before=Kind.COMMIT)
         run.paused.run()
         run.see_to_the_struck()

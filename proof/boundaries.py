@@ -9,21 +9,29 @@ from functools import partial
 from typing import Any
 
 import redis
-from celery import Celery
 from django.db import OperationalError
-from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db.backends.postgresql import base as postgresql
 from django.db.backends.utils import CursorWrapper
-from kombu.message import Message
-from kombu.messaging import Producer
-from kombu.transport.redis import Channel
+from kombu import message, messaging
+from kombu.transport import redis as transport
 from kombu.utils.json import dumps
 
-from payments.bank_connections import BankConnections, NoAnswer, current_exchange
+from payments import bank_connections
+from payments.bank_connections import NoAnswer, current_exchange
 from proof.points import Kind, Tripwire
 from sagas.dispatch import publisher
 
+# What is replaced here is private, and typed for those who only call it.
+Database: Any = postgresql.DatabaseWrapper
+Cursor: Any = CursorWrapper
+BankConnections: Any = bank_connections.BankConnections
+Producer: Any = messaging.Producer
+Message: Any = message.Message
+Channel: Any = transport.Channel
+
 _WRITTEN = re.compile(
-    r"(?<!FOR )(?<!KEY )(?<!DO )\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?\"?(\w+)", re.IGNORECASE
+    r"(?<!FOR )(?<!KEY )(?<!DO )\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?\"?(\w+)",
+    re.IGNORECASE,
 )
 
 
@@ -37,46 +45,44 @@ def wrap_all(tripwire: Tripwire) -> None:
 
 def wrap_database(tripwire: Tripwire) -> None:
     """Commits are named by the tables that their transaction wrote."""
-    written: dict[DatabaseWrapper, set[str]] = {}
-    commit = DatabaseWrapper._commit
-    release_savepoint = DatabaseWrapper._savepoint_commit
-    rollback = DatabaseWrapper._rollback
-    execute = CursorWrapper._execute_with_wrappers
+    written: dict[Any, set[str]] = {}
+    commit = Database._commit
+    release_savepoint = Database._savepoint_commit
+    rollback = Database._rollback
+    execute = Cursor._execute_with_wrappers
 
-    def execute_and_note(
-        self: CursorWrapper, sql: Any, params: Any, many: bool, executor: Callable[..., Any]
-    ) -> Any:
+    def execute_and_note(self: Any, sql: Any, *rest: Any, **options: Any) -> Any:
         tables = set(_WRITTEN.findall(str(sql)))
-        run = partial(execute, self, sql, params, many=many, executor=executor)
+        run = partial(execute, self, sql, *rest, **options)
         if tables and not self.db.in_atomic_block:
             return tripwire.around(Kind.WRITE, _label(tables), run, partial(_cut, self.db))
         written.setdefault(self.db, set()).update(tables)
         return run()
 
-    def commit_at_point(self: DatabaseWrapper) -> None:
+    def commit_at_point(self: Any) -> None:
         label = _label(written.pop(self, set()))
         tripwire.around(Kind.COMMIT, label, partial(commit, self), partial(_cut, self))
 
-    def release_at_point(self: DatabaseWrapper, sid: str) -> None:
+    def release_at_point(self: Any, sid: str) -> None:
         label = _label(written.get(self, set()))
         release = partial(release_savepoint, self, sid)
         tripwire.around(Kind.SAVEPOINT, label, release, partial(_cut, self))
 
-    def rollback_and_forget(self: DatabaseWrapper) -> None:
+    def rollback_and_forget(self: Any) -> None:
         written.pop(self, None)
         rollback(self)
 
-    CursorWrapper._execute_with_wrappers = execute_and_note
-    DatabaseWrapper._commit = commit_at_point
-    DatabaseWrapper._savepoint_commit = release_at_point
-    DatabaseWrapper._rollback = rollback_and_forget
+    Cursor._execute_with_wrappers = execute_and_note
+    Database._commit = commit_at_point
+    Database._savepoint_commit = release_at_point
+    Database._rollback = rollback_and_forget
 
 
 def _label(tables: set[str]) -> str:
     return "+".join(sorted(tables)) or "nothing"
 
 
-def _cut(database: DatabaseWrapper) -> OperationalError:
+def _cut(database: Any) -> OperationalError:
     """Lose the connection, as it is lost when a server goes down in the middle of a statement."""
     if database.connection is not None:
         database.connection.close()
@@ -85,9 +91,9 @@ def _cut(database: DatabaseWrapper) -> OperationalError:
 
 def wrap_hooks(tripwire: Tripwire) -> None:
     """Every on-commit hook; what it hands to the publisher's thread has left when it returns."""
-    run_hooks = DatabaseWrapper.run_and_clear_commit_hooks
+    run_hooks = Database.run_and_clear_commit_hooks
 
-    def run_hooks_at_points(self: DatabaseWrapper) -> None:
+    def run_hooks_at_points(self: Any) -> None:
         self.run_on_commit = [
             (sids, partial(run_at_point, hook), robust) for sids, hook, robust in self.run_on_commit
         ]
@@ -101,8 +107,11 @@ def wrap_hooks(tripwire: Tripwire) -> None:
         label = getattr(getattr(hook, "func", hook), "__qualname__", "hook")
         tripwire.around(Kind.HOOK, label, run_and_publish, lambda: RuntimeError("the hook broke"))
 
-    DatabaseWrapper.run_and_clear_commit_hooks = run_hooks_at_points
+    Database.run_and_clear_commit_hooks = run_hooks_at_points
 
+
+ELAPSED = "proof-elapsed"
+"""The header that says how much time of its run had been let pass when a message was sent."""
 
 PATIENCE_SECONDS = 600.0
 """For the publisher's thread, which may stand still as long as the proof wants it to."""
@@ -112,29 +121,32 @@ def wrap_bank(tripwire: Tripwire) -> None:
     """Every request to the bank, with the error of a connection that gives no answer."""
     send = BankConnections.send
 
-    def send_at_point(self: BankConnections, *request: Any) -> Any:
+    def send_at_point(self: Any, *request: Any) -> Any:
         operation = current_exchange.get().operation
         return tripwire.around(
             Kind.HTTP, operation, partial(send, self, *request), lambda: NoAnswer("lost")
         )
 
-    BankConnections.send = send_at_point  # type: ignore[method-assign]
+    BankConnections.send = send_at_point
 
 
 def wrap_broker(tripwire: Tripwire) -> None:
     """Every message that is published, and every one that is acknowledged."""
     publish, ack, put = Producer.publish, Message.ack, Channel._put
 
-    def publish_at_point(self: Producer, body: Any, *args: Any, **options: Any) -> Any:
-        label = (options.get("headers") or {}).get("task", "message")
-        send = partial(publish, self, body, *args, **options)
+    def publish_at_point(self: Any, body: Any, *args: Any, **options: Any) -> Any:
+        headers = options.pop("headers", None) or {}
+        label = headers.get("task", "message")
+        # A countdown begins at the time of the run, of which the wall clock knows nothing.
+        dated = {**headers, ELAPSED: tripwire.elapsed.total_seconds()}
+        send = partial(publish, self, body, *args, headers=dated, **options)
         return tripwire.around(Kind.PUBLISH, label, send, _broker_gone)
 
-    def ack_at_point(self: Message, *args: Any, **options: Any) -> Any:
+    def ack_at_point(self: Any, *args: Any, **options: Any) -> Any:
         acknowledge = partial(ack, self, *args, **options)
         return tripwire.around(Kind.ACK, "message", acknowledge, _broker_gone)
 
-    def put_and_tell(self: Channel, queue: str, message: Any, **options: Any) -> None:
+    def put_and_tell(self: Any, queue: str, message: Any, **options: Any) -> None:
         put(self, queue, message, **options)
         tripwire.tell("queued", queue, dumps(message))
 

@@ -16,7 +16,9 @@ Golden = Mapping[str, Result]
 def golden_runs(provers: Provers, scenarios: Iterable[str], *, bug: str = "") -> Golden:
     """Play scenarios with nothing struck, in their order."""
     names = list(scenarios)
-    found = {job.scenario: result for job, result in provers.play(Job(each, bug=bug) for each in names)}
+    found = {
+        job.scenario: result for job, result in provers.play(Job(each, bug=bug) for each in names)
+    }
     return {name: found[name] for name in names}
 
 

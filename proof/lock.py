@@ -1,7 +1,7 @@
 """The reviewed list of all fault points: no effect enters the code, or leaves it, unseen."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,22 +29,36 @@ class Difference:
         return "\n".join([self.scenario, *signs])
 
 
-def differences(found: Mapping[str, Sequence[Point]], path: Path = LOCK_FILE) -> list[Difference]:
-    """Compare the points that golden runs passed with the reviewed ones, scenario by scenario."""
+def differences(
+    found: Mapping[str, Sequence[Point]], scenarios: Iterable[str] = (), path: Path = LOCK_FILE
+) -> list[Difference]:
+    """Compare the points that golden runs passed with the reviewed ones, scenario by scenario.
+
+    With ``scenarios`` only these are looked at.
+    """
     reviewed: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
-    named = {name: [str(each) for each in points] for name, points in found.items()}
+    named = _names(found)
     compared = [
         Difference(
             name,
             new=[each for each in named.get(name, []) if each not in reviewed.get(name, [])],
             vanished=[each for each in reviewed.get(name, []) if each not in named.get(name, [])],
         )
-        for name in sorted(reviewed.keys() | named.keys())
+        for name in scenarios or sorted(reviewed.keys() | named.keys())
     ]
     return [each for each in compared if each.new or each.vanished]
 
 
 def write(found: Mapping[str, Sequence[Point]], path: Path = LOCK_FILE) -> None:
     """Take the points as they are now for the reviewed ones."""
-    named = {name: [str(each) for each in points] for name, points in found.items()}
-    path.write_text(json.dumps(named, indent=1) + "\n")
+    path.write_text(json.dumps(_names(found), indent=1) + "\n")
+
+
+def _names(found: Mapping[str, Sequence[Point]]) -> dict[str, list[str]]:
+    """By actors, in the order in which they began: how they interleave says nothing."""
+    named = {}
+    for name, points in found.items():
+        actors = list(dict.fromkeys(each.actor for each in points))
+        in_order = sorted(points, key=lambda each: actors.index(each.actor))
+        named[name] = [str(each) for each in in_order]
+    return named

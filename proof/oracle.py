@@ -36,7 +36,9 @@ def examine(
     """
     orders = [
         OrderRow(str(order_id), status, total)
-        for order_id, status, total in world.rows("SELECT id, status, total_minor FROM orders_order")
+        for order_id, status, total in world.rows(
+            "SELECT id, status, total_minor FROM orders_order"
+        )
     ]
     return [
         *_ends(orders, ends),

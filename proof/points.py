@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -72,7 +73,7 @@ class Tripwire:
     """Knows each point that its process passes, and springs the fault that is set for one.
 
     What it sees goes out on ``wire`` before anything happens, so that it is known of a process
-    that dies of it.
+    that dies of it. ``elapsed`` is how much time of the run has been let pass so far.
     """
 
     def __init__(
@@ -81,9 +82,12 @@ class Tripwire:
         passed: Counter[tuple[str, ...]],
         fault: Fault | None,
         wire: Connection,
+        *,
+        elapsed: timedelta = timedelta(),
         pause_before: Kind | None = None,
     ) -> None:
         self.task = "-"
+        self.elapsed = elapsed
         self._actor = actor
         self._passed = passed
         self._fault = fault
@@ -91,7 +95,9 @@ class Tripwire:
         self._pause_before = pause_before
         self._speaking = threading.Lock()
 
-    def around(self, kind: Kind, label: str, act: Callable[[], T], error: Callable[[], Exception]) -> T:
+    def around(
+        self, kind: Kind, label: str, act: Callable[[], T], error: Callable[[], Exception]
+    ) -> T:
         """Let ``act`` happen at the point that is reached here, unless this is where it breaks."""
         key = (self._actor, self.task, kind.value, label)
         self._passed[key] += 1

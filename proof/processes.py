@@ -9,10 +9,10 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum, auto
 from importlib import import_module
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from typing import Any
 
 from proof.boundaries import wrap_all
@@ -48,7 +48,7 @@ class Told:
     broken: list[str] = field(default_factory=list)
 
 
-Work = Callable[[Tripwire], None]
+ProcessWork = Callable[[Tripwire], None]
 Preparation = Callable[[], None]
 
 
@@ -58,9 +58,10 @@ class Process:
     def __init__(
         self,
         actor: str,
-        work: Work,
+        work: ProcessWork,
         told: Told,
         *,
+        elapsed: timedelta = timedelta(),
         fault: Fault | None = None,
         pause_before: Kind | None = None,
         prepare: Preparation | None = None,
@@ -75,7 +76,9 @@ class Process:
         sys.stdout.flush()
         self._pid = os.fork()
         if self._pid == 0:
-            tripwire = Tripwire(actor, passed, fault, theirs, pause_before)
+            tripwire = Tripwire(
+                actor, passed, fault, theirs, elapsed=elapsed, pause_before=pause_before
+            )
             _live(work, tripwire, prepare, log)
         theirs.close()
 
@@ -152,7 +155,7 @@ def keep_warm(modules: Iterable[str] = ()) -> None:
     gc.freeze()
 
 
-def _live(work: Work, tripwire: Tripwire, prepare: Preparation | None, log: int) -> None:
+def _live(work: ProcessWork, tripwire: Tripwire, prepare: Preparation | None, log: int) -> None:
     """Be the child: do the work and end as a process does that nobody strikes."""
     status = 1
     known = set(sys.modules)

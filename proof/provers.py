@@ -86,7 +86,10 @@ def at_work(count: int) -> Iterator[Provers]:
 
 def _pool(count: int, begin: Callable[..., None], *arguments: object) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
-        count, mp_context=get_context("spawn"), initializer=begin, initargs=(os.getpid(), *arguments)
+        count,
+        mp_context=get_context("spawn"),
+        initializer=begin,
+        initargs=(os.getpid(), *arguments),
     )
 
 
@@ -197,7 +200,9 @@ def _play(job: Job) -> "Result":
     scenario = next(each for each in SCENARIOS if each.name == job.scenario)
     prepare = _named(job.bug) if job.bug else None
     with _prover.log.open("w+") as log:
-        return Run(_prover.world, scenario, _prover.token, log, fault=job.fault, prepare=prepare).play()
+        return Run(
+            _prover.world, scenario, _prover.token, log, fault=job.fault, prepare=prepare
+        ).play()
 
 
 def _named(name: str) -> Callable[[], None]:

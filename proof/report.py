@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from proof.enumeration import Golden
+from proof.lock import ADVICE
 from proof.points import Kind, Mode
 from proof.provers import Job
 from proof.run import Result
@@ -22,6 +23,7 @@ class Report:
     """Collects results as they come."""
 
     golden: Golden
+    unreviewed: list[str] = field(default_factory=list)
     runs: Counter[tuple[str, Mode]] = field(default_factory=Counter)
     recoveries: dict[str, list[float]] = field(default_factory=dict)
     rounds: dict[str, int] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Report:
             "points": sum(len(each.points) for each in self.golden.values()),
             "golden_runs": len(self.golden),
             "faults": self.faults,
+            "unreviewed": self.unreviewed,
             "findings": self.findings,
             "kill_rate": self.kill_rate,
             "scenarios": {
@@ -87,6 +90,10 @@ class Report:
             console.print(f"[red]{each['kind']}[/]", each["run"], soft_wrap=True, highlight=False)
             console.print(each["detail"], soft_wrap=True, markup=False, highlight=False)
             console.print("  reproduce:", each["reproduce"], soft_wrap=True, highlight=False)
+        for scenario in self.unreviewed:
+            console.print("[red]points that nobody has reviewed in[/]", scenario, soft_wrap=True)
+        if self.unreviewed:
+            console.print(ADVICE)
         tried = self.faults + len(self.golden)
         if self.findings:
             console.print(f"[red]{len(self.findings)} findings in {tried} runs.")

@@ -1,8 +1,7 @@
 """One run: a scenario played in a fresh world, struck at one point or at none, and recovered from."""
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, Any
 
@@ -10,7 +9,7 @@ from proof import actors
 from proof.acts import CLIENTS_PATIENCE, Sweep, Work
 from proof.oracle import Finding, examine
 from proof.points import Fault, Kind, Mode, Point
-from proof.processes import Preparation, Process, State, Told, Work as ProcessWork
+from proof.processes import Preparation, Process, ProcessWork, State, Told
 from proof.scenarios import Scenario
 from proof.world import World
 
@@ -20,8 +19,11 @@ A_DAY = timedelta(days=1)
 
 @dataclass
 class Result:
-    """What came of one run. ``recovery`` is by the clocks of leases and back-offs, as in production;
-    the work itself takes none of that time."""
+    """What came of one run.
+
+    ``recovery`` is by the clocks of leases and back-offs, as in production; the work itself takes
+    none of that time.
+    """
 
     points: list[Point]
     findings: list[Finding]
@@ -77,12 +79,15 @@ class Run:
 
     # -- for acts ------------------------------------------------------------------------------
 
-    def process(self, actor: str, work: ProcessWork, *, pause_before: Kind | None = None) -> Process:
+    def process(
+        self, actor: str, work: ProcessWork, *, pause_before: Kind | None = None
+    ) -> Process:
         """Start a process; it carries the fault of this run, until one has been struck."""
         started = Process(
             actor,
             work,
             self._told,
+            elapsed=self.world.elapsed,
             fault=None if self._told.struck else self._fault,
             pause_before=pause_before,
             prepare=self._prepare,
@@ -150,12 +155,19 @@ class Run:
             self._find("process-broke", trace)
         if self._fault is not None and not self._told.struck:
             self._find("point-not-reached", "the run went another way than the golden one")
+        if self._was_to_be_killed() and all(p.state is not State.KILLED for p in self._processes):
+            self._find("not-killed", "the process that was to die lives")
         for point in self._told.points:
             if point.kind is Kind.WRITE:
                 self._find("write-outside-transaction", str(point))
-        self._findings += examine(
-            self.world, ends=self._scenario.ends, acknowledged=self.placed
+        self._findings += examine(self.world, ends=self._scenario.ends, acknowledged=self.placed)
+
+    def _was_to_be_killed(self) -> bool:
+        is_deadly = self._fault is not None and self._fault.mode in (
+            Mode.KILL_BEFORE,
+            Mode.KILL_AFTER,
         )
+        return is_deadly and self._told.struck
 
     def _check_that_nothing_moves(self) -> None:
         """Deliver every message of the run once more, a day later, and sweep: all stays as it is."""
@@ -163,7 +175,7 @@ class Run:
         self.world.let_pass(A_DAY)
         before = self.world.everything()
         self.world.queue_again(self._told.queued)
-        self.process("everyone", actors.sweep(then=actors.QUEUES, later=self.world.elapsed)).run()
+        self.process("everyone", actors.sweep(then=actors.QUEUES)).run()
         after = self.world.everything()
         changed = sorted(set(before) ^ set(after))
         if changed or len(before) != len(after):

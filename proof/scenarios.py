@@ -9,9 +9,9 @@ from proof.acts import (
     Act,
     BankFails,
     BankHeals,
-    BrokerForgets,
     BeginSweep,
     BeginWork,
+    BrokerForgets,
     Cancel,
     GoOn,
     Place,
@@ -44,7 +44,11 @@ SCENARIOS: Final = (
         CANCELLED,
     ),
     Scenario("out-of-stock", (Place(lamps=6), Work()), CANCELLED),
-    Scenario("last-unit", (Place("alice", lamps=5), Place("bob", lamps=5), Work()), {"confirmed": 1, "cancelled": 1}),
+    Scenario(
+        "last-unit",
+        (Place("alice", lamps=5), Place("bob", lamps=5), Work()),
+        {"confirmed": 1, "cancelled": 1},
+    ),
     Scenario("cancelled-before-the-charge", (Place(), Cancel(), Work()), CANCELLED),
     Scenario(
         "cancelled-during-the-charge",
@@ -64,7 +68,12 @@ SCENARIOS: Final = (
     Scenario("cancelled-after-the-capture", (Place(), Work(), Cancel(), Work()), CANCELLED),
     Scenario(
         "unknown-resolved-to-paid",
-        (Place(), BankFails(CONFIRM, "reset_after", times=1), BankFails(CAPTURE, "reset_after", times=1), Work()),
+        (
+            Place(),
+            BankFails(CONFIRM, "reset_after", times=1),
+            BankFails(CAPTURE, "reset_after", times=1),
+            Work(),
+        ),
         CONFIRMED,
     ),
     Scenario(

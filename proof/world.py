@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import psycopg
@@ -14,6 +14,14 @@ import redis
 from sandbox.stripe_process import SandboxServer
 
 A_MOMENT: Final = timedelta(milliseconds=1)
+
+_TIMES: Final = (
+    ("sagas_sagarun", "wake_at"),
+    ("sagas_sagarun", "leased_until"),
+    ("sagas_sagarun", "not_before"),
+    ("sagas_steprecord", "not_before"),
+)
+"""All that anybody waits for."""
 
 _WRITTEN_DOWN: Final = """
     SELECT string_agg('SELECT ' || quote_literal(tablename) || ' AS name, t::text AS line FROM ' || quote_ident(tablename) || ' t',
@@ -64,7 +72,7 @@ class World:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Ask our database, past all of the application's code."""
-        return self._database.execute(query, parameters).fetchall()  # type: ignore[call-overload,no-any-return]
+        return self._database.execute(query, parameters).fetchall()
 
     def everything(self) -> list[str]:
         """Every row of every table, and everything that the bank has, as sorted text."""
@@ -93,9 +101,9 @@ class World:
     def give_up_on_unacknowledged(self) -> None:
         """Let the visibility timeout pass of every message that nobody acknowledged."""
         index = f"{self._addresses.key_prefix}unacked_index"
-        tags = self._broker.zrange(index, 0, -1)
-        if tags:
-            self._broker.zadd(index, dict.fromkeys(tags, 1))
+        tags = cast(list[bytes], self._broker.zrange(index, 0, -1))
+        for tag in tags:
+            self._broker.zadd(index, {tag: 1})
         self._broker.delete(f"{self._addresses.key_prefix}unacked_mutex")
 
     def queue_again(self, messages: Iterable[tuple[str, str]]) -> None:
@@ -119,11 +127,7 @@ class World:
 
     def let_pass(self, time: timedelta) -> None:
         """Put every lease, back-off and time to wake that much nearer; the bank's time passes too."""
-        for statement in (
-            "UPDATE sagas_sagarun SET wake_at = wake_at - %(t)s,"
-            " leased_until = leased_until - %(t)s, not_before = not_before - %(t)s",
-            "UPDATE sagas_steprecord SET not_before = not_before - %(t)s",
-        ):
-            self._database.execute(statement, {"t": time})
+        for table, column in _TIMES:
+            self._database.execute(f"UPDATE {table} SET {column} = {column} - %s", [time])  # noqa: S608 - names of our own
         self.bank.advance(math.ceil(time.total_seconds()))
         self.elapsed += time

@@ -25,7 +25,6 @@ class SandboxFailed(Exception):
     """It did not start, did not end as it must, or refused what it was told; says what it said."""
 
 
-
 class SandboxServer:
     """One sandbox process over one ledger. ``url`` stays the same through restarts.
 

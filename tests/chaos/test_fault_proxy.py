@@ -12,9 +12,9 @@ import pytest
 
 from proof.chaos.fault_proxy import Behaviour, Mode
 from proof.chaos.proxies import Proxies
+from sandbox.embedded_servers import ROOT
 from sandbox.owned import owned_environment
 from sandbox.ports import LOOPBACK, ReservedPort
-from tests.embedded_servers import ROOT
 from tests.sandbox_run.processes import wait_until
 
 EDGE = "edge"

@@ -13,9 +13,9 @@ import pytest
 from urllib3.exceptions import HTTPError
 
 from sandbox.stripe_api.ledger import CANNOT_WRITE
+from sandbox.stripe_process import ROOT, SandboxServer
 from tests.sandbox.raw_api import RawApi
 from tests.sandbox.waiting import wait_until
-from tests.sandbox_server import ROOT, SandboxServer
 
 
 @pytest.fixture

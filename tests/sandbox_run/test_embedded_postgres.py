@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from sandbox import postgres
+from sandbox.embedded_servers import ROOT, EmbeddedServer, start_postgres
 from sandbox.owned import owned_environment
 from sandbox.ports import ReservedPort
 from sandbox.unprivileged import Account, _can
-from sandbox.embedded_servers import ROOT, EmbeddedServer, start_postgres
 from tests.sandbox_run.processes import PATIENCE_SECONDS, owner_of, wait_until
 
 PROGRAM = (sys.executable, "-m", "sandbox.postgres", "--disposable")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.live_keys import live_keys
 from sandbox.embedded_servers import ROOT
+from sandbox.live_keys import live_keys
 
 MAKE = shutil.which("make") or "make"
 TARGETS = ("help", "smoke", "demo", "up", "check", "manage", "test", "lint", "format", "clean")

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox.owned import OWNER
 from sandbox.embedded_servers import ROOT
+from sandbox.owned import OWNER
 from tests.sandbox_run.processes import PATIENCE_SECONDS, is_alive, wait_until
 
 OWN_TWO_SERVERS = """

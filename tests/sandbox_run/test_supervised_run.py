@@ -15,8 +15,8 @@ import pytest
 import redis
 import urllib3
 
-from sandbox.procfile import declared
 from sandbox.embedded_servers import ROOT
+from sandbox.procfile import declared
 from tests.sandbox_run.processes import PATIENCE_SECONDS, is_alive, processes_of, wait_until
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis")

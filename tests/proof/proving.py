@@ -1,0 +1,29 @@
+"""The proof as a command, as a person runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from sandbox.procfile import ROOT
+
+LONGEST_SECONDS = 1200
+
+
+def prove(report: Path, *options: str) -> tuple[int, dict[str, Any], str]:
+    """Run it with one prover: the tests beside it need the other core. Exit status, report, output."""
+    command = [sys.executable, "-m", "proof", "run", "--provers", "1", "--report", str(report)]
+    finished = subprocess.run(
+        [*command, *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST_SECONDS,
+    )
+    assert report.exists(), finished.stdout + finished.stderr
+    return finished.returncode, json.loads(report.read_text()), finished.stdout
