@@ -80,6 +80,8 @@ def _prove(provers: Provers, options: argparse.Namespace, console: "Console") ->
         task = progress.add_task("striking", total=len(jobs))
         for job, result in provers.play([] if options.bug and report.findings else jobs):
             report.add(job, result)
+            for each in result.findings:
+                progress.console.print(f"{each.kind}: {job}", soft_wrap=True, highlight=False)
             if options.bug and report.findings:
                 break
             found = f", {len(report.findings)} findings" if report.findings else ""

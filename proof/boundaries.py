@@ -102,7 +102,7 @@ def wrap_hooks(tripwire: Tripwire) -> None:
     def run_at_point(hook: Callable[[], Any]) -> None:
         def run_and_publish() -> None:
             hook()
-            publisher.flush(PATIENCE_SECONDS)
+            publish_what_waits()
 
         label = getattr(getattr(hook, "func", hook), "__qualname__", "hook")
         tripwire.around(Kind.HOOK, label, run_and_publish, lambda: RuntimeError("the hook broke"))
@@ -113,8 +113,14 @@ def wrap_hooks(tripwire: Tripwire) -> None:
 ELAPSED = "proof-elapsed"
 """The header that says how much time of its run had been let pass when a message was sent."""
 
+
+def publish_what_waits() -> None:
+    """Return once the publisher's thread has nothing to do; it may stand still at a point."""
+    publisher.flush(PATIENCE_SECONDS)
+
+
 PATIENCE_SECONDS = 600.0
-"""For the publisher's thread, which may stand still as long as the proof wants it to."""
+"""As long as the proof wants a process to stand still."""
 
 
 def wrap_bank(tripwire: Tripwire) -> None:

@@ -15,9 +15,8 @@ from importlib import import_module
 from multiprocessing import Pipe
 from typing import Any
 
-from proof.boundaries import wrap_all
+from proof.boundaries import publish_what_waits, wrap_all
 from proof.points import Fault, Kind, Point, Tripwire
-from sagas.dispatch import publisher
 from sandbox.owned import ask_kernel_for_death_signal
 
 DEADLINE_SECONDS = 60.0
@@ -167,7 +166,7 @@ def _live(work: ProcessWork, tripwire: Tripwire, prepare: Preparation | None, lo
             prepare()
         wrap_all(tripwire)
         work(tripwire)
-        publisher.flush()
+        publish_what_waits()
         if loaded := sorted(set(sys.modules) - known):
             tripwire.tell("loaded", loaded)
         status = 0

@@ -9,9 +9,9 @@ import pytest
 import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
+from sandbox.stripe_process import SandboxFailed, SandboxServer
 from tests.sandbox.raw_api import TEST_KEY, RawApi
 from tests.sandbox.waiting import wait_until
-from tests.sandbox_server import SandboxServer
 
 
 @pytest.fixture
@@ -375,7 +375,7 @@ def test_the_call_log_tells_what_became_of_each_call(api: RawApi, server: Sandbo
 def test_a_control_that_makes_no_sense_is_refused(
     server: SandboxServer, path: str, body: dict[str, Any]
 ) -> None:
-    with pytest.raises(AssertionError, match="error"):
+    with pytest.raises(SandboxFailed, match="error"):
         server.control("POST", path, body)
 
     assert server.control("GET", "faults") == {"rules": [], "latency_ms": 0}
