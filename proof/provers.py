@@ -33,8 +33,8 @@ TEMPLATE = "proof_template"
 class Job:
     """A scenario to be played, struck at one point or at none.
 
-    ``bug`` is a function, as ``module:name``, that every process of the run calls before it begins
-    to work: it breaks the code on purpose, and the proof must notice.
+    ``bug`` is a seeded bug by its name, or any function as ``module:name``: every process of the
+    run calls it before it begins to work. It breaks the code on purpose; the proof must notice.
     """
 
     scenario: str
@@ -206,6 +206,10 @@ def _play(job: Job) -> "Result":
 
 
 def _named(name: str) -> Callable[[], None]:
+    from proof.seeded_bugs.registry import BUGS  # noqa: PLC0415
+
+    if name in BUGS:
+        return BUGS[name]
     module, _, function = name.partition(":")
     found: Callable[[], None] = getattr(importlib.import_module(module), function)
     return found

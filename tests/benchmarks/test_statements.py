@@ -18,7 +18,7 @@ from benchmarks.statements import (
     statements,
 )
 from sandbox import postgres
-from tests.embedded_servers import EmbeddedServer, start_postgres
+from sandbox.embedded_servers import EmbeddedServer, start_postgres
 from tests.sandbox_run.processes import wait_until
 
 LOG = """\
