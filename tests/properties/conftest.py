@@ -1,8 +1,14 @@
 """How much is tried: a little and always the same in ``make test``, a lot by ``make properties``."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from sandbox.stripe_process import SandboxServer
+from tests.properties.shop_floor import ShopFloor
+from tests.properties.workers import wrap_boundaries
 
 # The machine may be busy, and a step may do real work: no example is too slow. The phase that
 # explains a failure traces every line that runs, and would take longer than finding it.
@@ -17,3 +23,14 @@ settings.register_profile("repeatable", PATIENT, derandomize=True, database=None
 # Chance, from the seed that ``make properties`` prints.
 settings.register_profile("thorough", PATIENT, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.fixture
+def floor(
+    transactional_db: None, bank: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ShopFloor]:
+    """A shop in which nothing happens by itself."""
+    wrap_boundaries(monkeypatch)
+    floor = ShopFloor(bank, monkeypatch)
+    yield floor
+    floor.close()

@@ -1,0 +1,282 @@
+"""Whole orders: placed, delivered, doubled, dropped, struck, cancelled and swept in any order."""
+
+from datetime import timedelta
+from typing import ClassVar, Final
+from uuid import uuid4
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from invariants.checking import Progress, check
+from inventory.models import StockLevel
+from inventory.services import receive
+from orders.models import Order
+from orders.states import OrderStatus
+from sagas.models import LIVE, SagaRun, StepRecord
+from sagas.services import retry_now
+from tests.books import our_rows
+from tests.orders.storefront import cart
+from tests.properties import safety
+from tests.properties.bank_books import books_of, reading_of
+from tests.properties.effort import effort
+from tests.properties.order_model import BAD_CARDS, GOOD_CARDS, OrderModel
+from tests.properties.shop_floor import PRICES, ShopFloor
+from tests.properties.workers import Blow, Fate, Moment, State
+
+ROUNDS: Final = 50
+"""In which everything must have come to rest, once nothing is broken any more."""
+
+numbers = st.integers(0, 5)
+cards = st.sampled_from([*GOOD_CARDS * 4, *BAD_CARDS])
+durations = st.sampled_from(
+    [timedelta(seconds=each) for each in (1, 5, 11, 31, 65, 301, 3600, 26 * 3600)]
+)
+at_commits = st.builds(
+    Blow,
+    st.sampled_from([Moment.BEFORE_COMMIT, Moment.AFTER_COMMIT]),
+    st.sampled_from([1, 1, 2, 2, 3, 4]),
+    st.just(Fate.DIES),
+)
+at_calls = st.builds(
+    Blow,
+    st.sampled_from([Moment.BEFORE_CALL, Moment.AFTER_CALL]),
+    st.sampled_from([1, 1, 1, 2, 2, 3]),
+    st.sampled_from(Fate),
+)
+operations = st.sampled_from(
+    [
+        *(f"payment_intents.{each}" for each in ("create", "confirm", "capture", "cancel")),
+        *("payment_intents.retrieve", "refunds.create", "refunds.list", "*"),
+    ]
+)
+faults = st.sampled_from(
+    [
+        *("error_before", "error_after", "rate_limit", "lock_timeout", "conflict"),
+        *("reset_before", "reset_after", "truncated_body"),
+    ]
+)
+
+
+class Orders(RuleBasedStateMachine):
+    """One history of a shop. Whatever happens, each order is safe at every step, and ends."""
+
+    floor: ClassVar[ShopFloor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models: list[OrderModel] = []
+        self.available: dict[str, int] = {}
+
+    @initialize(
+        stock=st.tuples(st.integers(1, 9), st.integers(0, 6)),
+        wishes=st.lists(
+            st.tuples(cards, st.integers(1, 3), st.integers(0, 2)), min_size=3, max_size=3
+        ),
+    )
+    def open(self, stock: tuple[int, int], wishes: list[tuple[str, int, int]]) -> None:
+        self.floor.open(stock)
+        for card, mugs, tees in wishes:
+            self.place(card=card, mugs=mugs, tees=tees)
+
+    # -- the customer --------------------------------------------------------------------------
+
+    @rule(
+        card=cards,
+        mugs=st.integers(1, 3),
+        tees=st.integers(0, 2),
+    )
+    def place(self, card: str, mugs: int, tees: int) -> None:
+        quantities = {sku: count for sku, count in (("MUG", mugs), ("TEE", tees)) if count}
+        body, key = cart(*quantities.items(), payment_method=card), uuid4().hex
+        answer = self.floor.storefront.order(body, key)
+        assert answer.status == 202
+        total = sum(PRICES[sku] * count for sku, count in quantities.items())
+        self.models.append(OrderModel(answer.order_id, key, body, total))
+        self.floor.post.collect()
+
+    @rule(number=numbers, is_other=st.booleans())
+    def use_a_key_again(self, *, number: int, is_other: bool) -> None:
+        order = self.order(number)
+        if is_other:
+            answer = self.floor.storefront.order(cart(("MUG", 77)), order.key)
+            assert answer.is_problem(422, "idempotency-key-reused")
+            return
+        answer = self.floor.storefront.order(order.body, order.key)
+        assert (answer.status, answer.order_id) == (202, order.order_id)
+        assert answer.is_replayed
+
+    @rule(number=numbers)
+    def cancel(self, number: int) -> None:
+        order = self.order(number)
+        answer = self.floor.storefront.cancel(order.order_id)
+        assert answer.status in (200, 202)
+        order.is_cancelled = True
+        self.floor.post.collect()
+
+    # -- the messages --------------------------------------------------------------------------
+
+    def some_wait(self) -> bool:
+        return bool(self.floor.post.waiting)
+
+    @precondition(some_wait)
+    @rule(number=numbers)
+    def deliver(self, number: int) -> None:
+        self.floor.deliver(self.floor.post.take(number))
+
+    @precondition(some_wait)
+    @rule(number=numbers, blow=at_commits, comes_back=st.booleans())
+    def deliver_to_one_who_dies_at_a_commit(
+        self, *, number: int, blow: Blow, comes_back: bool
+    ) -> None:
+        self.deliver_and_strike(number, blow, comes_back=comes_back)
+
+    @precondition(some_wait)
+    @rule(number=numbers, blow=at_calls, comes_back=st.booleans())
+    def deliver_to_one_who_is_struck_at_a_call(
+        self, *, number: int, blow: Blow, comes_back: bool
+    ) -> None:
+        self.deliver_and_strike(number, blow, comes_back=comes_back)
+
+    def deliver_and_strike(self, number: int, blow: Blow, *, comes_back: bool) -> None:
+        message = self.floor.post.take(number)
+        if self.floor.deliver(message, blow) is State.DEAD and comes_back:
+            self.floor.post.waiting.append(message)  # it was not acknowledged
+
+    @precondition(some_wait)
+    @rule(mishap=st.sampled_from(["doubled", "lost", "all lost", "late"]), number=numbers)
+    def mishandle(self, mishap: str, number: int) -> None:
+        message, waiting = self.floor.post.take(number), self.floor.post.waiting
+        match mishap:
+            case "doubled":
+                waiting += [message, message]
+            case "all lost":
+                waiting.clear()
+            case "late":
+                waiting.append(message)
+
+    @precondition(lambda self: self.floor.delivered)
+    @rule(number=numbers)
+    def deliver_an_old_one_again(self, number: int) -> None:
+        old = self.floor.delivered
+        self.floor.deliver(old[-1 - number % len(old)])
+
+    @precondition(lambda self: self.floor.sleepers)
+    @rule(number=numbers)
+    def wake(self, number: int) -> None:
+        self.floor.wake(self.floor.sleepers[number % len(self.floor.sleepers)])
+
+    # -- the world -----------------------------------------------------------------------------
+
+    @rule(duration=durations)
+    def pass_time_and_sweep(self, duration: timedelta) -> None:
+        self.floor.pass_time(duration)
+        self.floor.sweep()
+
+    @rule(operation=operations, fault=faults, times=st.sampled_from([1, 1, 2, 3, 9]))
+    def break_the_bank(self, operation: str, fault: str, times: int) -> None:
+        self.floor.bank.add_fault(operation, fault, times=times)
+
+    @rule()
+    def mend_the_bank(self) -> None:
+        self.floor.bank.clear_faults()
+
+    @rule(sku=st.sampled_from(sorted(PRICES)), quantity=st.integers(1, 3))
+    def restock(self, sku: str, quantity: int) -> None:
+        receive(StockLevel.objects.get(product__sku=sku), quantity, "more of it")
+
+    @rule(number=numbers)
+    def retry_now(self, number: int) -> None:
+        for run in SagaRun.objects.filter(subject_id=self.order(number).order_id):
+            assert retry_now(run.pk) == run.is_live
+        self.floor.post.collect()
+
+    # -- what must be true ---------------------------------------------------------------------
+
+    @invariant()
+    def look(self) -> None:
+        """Compare our rows, the bank's ledger and what the customer was told."""
+        orders = list(Order.objects.all())
+        books = books_of(self.floor.bank.ledger())
+        safety.assert_money_is_safe(orders, books)
+        safety.assert_asked_once(books, self.floor.passed)
+        safety.assert_stock_is_safe(orders)
+        safety.assert_runs_are_safe(orders)
+        safety.assert_moves_are_safe(orders)
+        self.assert_orders_are_where_they_may_be(orders)
+        levels = StockLevel.objects.values_list("product__sku", "on_hand", "reserved")
+        self.available = {sku: on_hand - reserved for sku, on_hand, reserved in levels}
+
+    def assert_orders_are_where_they_may_be(self, orders: list[Order]) -> None:
+        """All that were accepted are there, and each is where its history lets it be."""
+        found = {each.pk: each for each in orders}
+        assert found.keys() == {each.order_id for each in self.models}
+        for model in self.models:
+            order = found[model.order_id]
+            assert order.total_minor == model.total_minor
+            is_news = OrderStatus(order.status) is not model.seen
+            model.see(OrderStatus(order.status))
+            if is_news and order.status == OrderStatus.CANCELLING:
+                self.assert_turned_back_for_a_reason(model, order)
+
+    def assert_turned_back_for_a_reason(self, model: OrderModel, order: Order) -> None:
+        charges = StepRecord.objects.filter(
+            run__subject_id=order.pk, step="authorize_payment", direction="forward"
+        )
+        assert model.excuses(
+            order.reason, order.reason_detail, tries=charges.count(), available=self.available
+        ), (order.pk, order.reason, order.reason_detail)
+
+    def order(self, number: int) -> OrderModel:
+        return self.models[number % len(self.models)]
+
+    def teardown(self) -> None:
+        """Nothing is broken any more: everything ends, three ledgers agree, and that is that."""
+        if not self.models:
+            return
+        self.floor.heal()
+        self.look()
+        for _ in range(ROUNDS):
+            if not SagaRun.objects.filter(status__in=LIVE).exists():
+                break
+            self.floor.recover()
+            self.look()
+        self.assert_all_has_ended_well()
+        self.assert_nothing_changes_any_more()
+
+    def assert_nothing_changes_any_more(self) -> None:
+        """Another sweep, and every message that there ever was once more."""
+        messages = [*self.floor.delivered, *self.floor.post.waiting]
+        self.floor.post.waiting.clear()
+        before = our_rows(), self.floor.bank.ledger()["payment_intents"]
+        assert self.floor.sweep() == 0
+        for message in messages:
+            self.floor.deliver(message)
+        assert self.floor.post.waiting == []
+        assert (our_rows(), self.floor.bank.ledger()["payment_intents"]) == before
+
+    def assert_all_has_ended_well(self) -> None:
+        ledger = self.floor.bank.ledger()
+        books = books_of(ledger)
+        for model in self.models:
+            assert model.may_end_at(model.seen), (model, model.seen)
+            if model.seen is OrderStatus.CONFIRMED:
+                account = books[str(model.order_id)]
+                assert (account.held_minor, account.kept_minor) == (0, model.total_minor)
+        report = check(bank=reading_of(ledger), grace=timedelta(), progress=Progress.AT_REST)
+        assert report.findings == []
+
+
+def orders_on(floor: ShopFloor) -> type[Orders]:
+    """The machine of one shop."""
+    return type("OrdersOnFloor", (Orders,), {"floor": floor})
+
+
+def test_whatever_happens_every_order_is_safe_and_ends(floor: ShopFloor) -> None:
+    run_state_machine_as_test(orders_on(floor), settings=effort(examples=15, steps=30))
