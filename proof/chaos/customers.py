@@ -115,7 +115,7 @@ class Customers:
 
     def _persist(self, errand: Errand, ask: Ask) -> Told | None:
         """Repeat under the same key until it is known what became of it."""
-        for _ in self._patience.tries(self._patience_seconds, pause=0.3, longest=3):
+        for _ in self._patience.tries(self._patience_seconds, pause=0.3, longest=8):
             outcome, told = self._ask(errand, ask)
             if outcome != Outcome.UNKNOWN:
                 return told

@@ -31,12 +31,16 @@ WITH product AS (
 INSERT INTO inventory_stockmovement (stock_level_id, kind, quantity, note)
 SELECT id, 'receipt', on_hand, 'chaos' FROM level
 """
-_LIVE: Final = """
-    SELECT saga, subject_id::text, status, step, tries, redispatches, needs_attention, wake_at::text
-    FROM sagas_sagarun WHERE status IN ('running', 'compensating') ORDER BY created_at
-"""
-_OPEN: Final = """
-    SELECT id::text, status FROM orders_order WHERE status NOT IN ('confirmed', 'cancelled')
+_UNFINISHED: Final = """
+    SELECT least(%(healed)s, extract(epoch FROM now() - created_at))::float,
+           concat_ws(' ', saga, 'of', subject_id, status, step, 'tries', tries,
+                     'redispatches', redispatches, 'wakes', wake_at, nullif(attention_reason, ''))
+    FROM sagas_sagarun WHERE status IN ('running', 'compensating')
+    UNION ALL
+    SELECT least(%(healed)s, extract(epoch FROM now() - created_at))::float,
+           concat_ws(' ', 'order', id, status)
+    FROM orders_order WHERE status NOT IN ('confirmed', 'cancelled')
+    ORDER BY 1 DESC
 """
 _LONGEST: Final = """
     SELECT extract(epoch FROM max(ended_at - created_at))::float FROM sagas_sagarun
@@ -94,11 +98,19 @@ def put_on_shelves(connection: psycopg.Connection[Any], stock: Mapping[str, int]
     connection.execute(_STOCK, wanted)
 
 
-def unfinished(connection: psycopg.Connection[Any]) -> list[str]:
-    """Say which runs are under way, and which orders have no end."""
-    columns = "{} of {}: {} {} (tries {}, redispatches {}, needs attention: {}, wakes {})"
-    runs = [columns.format(*row) for row in connection.execute(_LIVE)]
-    return runs + [f"order {order_id}: {status}" for order_id, status in connection.execute(_OPEN)]
+class Unfinished(NamedTuple):
+    """A run that is under way, or an order without an end."""
+
+    seconds: float  # that it has had so far with nothing in its way
+    what: str
+
+
+def unfinished(
+    connection: psycopg.Connection[Any], *, healed_seconds_ago: float
+) -> list[Unfinished]:
+    """Return what has not ended, the oldest first."""
+    rows = connection.execute(_UNFINISHED, {"healed": healed_seconds_ago})
+    return [Unfinished(*row) for row in rows]
 
 
 def longest_run(connection: psycopg.Connection[Any]) -> float:

@@ -30,8 +30,9 @@ from sandbox.system import SupervisorGone, System, running
 
 RUN: Final = RunDirectory("chaos/system", published="var/chaos/system/up.json")
 REST_SECONDS: Final = 120
-"""How long after the healing every order must have ended."""
-FAREWELL_SECONDS: Final = 60
+"""How long after the healing every order must have ended; one that came later, after it came."""
+FAREWELL_SECONDS: Final = 120
+LONGEST_REST_SECONDS: Final = REST_SECONDS + FAREWELL_SECONDS
 PROGRAMS_SECONDS: Final = 60
 CUSTOMERS: Final = "customers.jsonl"
 
@@ -98,6 +99,8 @@ class Trial:
             unfinished = self._await_programs() + self._await_rest(healed)
             rested = time.monotonic()
             customers.finish(FAREWELL_SECONDS)
+            if not unfinished:
+                unfinished = self._await_rest(healed)  # what was ordered last
         evidence = self._evidence()
         return Outcome(
             evidence, unfinished, rested - healed, self._broken(), self._figures(evidence)
@@ -145,18 +148,18 @@ class Trial:
         return down
 
     def _await_rest(self, healed: float) -> list[str]:
-        """Wait until no run is under way; say what still is when the time is up."""
-        left = ["the database does not answer"]
-        seconds = healed + REST_SECONDS - time.monotonic()
-        for _ in Patience().tries(seconds, pause=0.2, longest=0.5):
+        """Wait until no run is under way; say what still is after its time is up."""
+        left: list[ledgers.Unfinished] = []
+        for _ in Patience().tries(LONGEST_REST_SECONDS, pause=0.2, longest=0.5):
+            since = time.monotonic() - healed
             try:
                 with self._database() as connection:
-                    left = ledgers.unfinished(connection)
-            except psycopg.OperationalError:
-                continue  # PostgreSQL may still be recovering from its last kill
-            if not left:
+                    left = ledgers.unfinished(connection, healed_seconds_ago=since)
+            except psycopg.OperationalError as error:  # it may still be recovering from a kill
+                left = [ledgers.Unfinished(since, str(error))]
+            if not left or left[0].seconds > REST_SECONDS:
                 break
-        return left
+        return [each.what for each in left]
 
     def _evidence(self) -> Evidence:
         told = conversations(read(self._folder / CUSTOMERS), len(self._plan.errands))

@@ -1,0 +1,93 @@
+"""What a chaos run reads from our database."""
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models.functions import Now
+
+from orders.models import Order
+from proof.chaos import ledgers
+from proof.chaos.ledgers import longest_run, put_on_shelves, read_database, unfinished
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.sandbox_server import SandboxServer
+from tests.shop import IN_STOCK, Shop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def shop(customer: User, shelf: Shelf, bank: SandboxServer, messages: MessageQueue) -> Shop:
+    shelf.put("MUG", IN_STOCK)
+    shelf.put("TEE", IN_STOCK)
+    return Shop(customer, bank, messages)
+
+
+@pytest.fixture
+def outside(shop: Shop) -> psycopg.Connection[object]:
+    """The database as somebody sees it who does not know Django."""
+    connection.ensure_connection()
+    settings = connection.get_connection_params()
+    return psycopg.connect(
+        host=settings["host"],
+        port=settings["port"],
+        user=settings["user"],
+        password=settings["password"],
+        dbname=settings["dbname"],
+        autocommit=True,
+    )
+
+
+def test_an_order_is_read_with_its_lines(shop: Shop, outside: psycopg.Connection[object]) -> None:
+    order = shop.place()
+    shop.messages.deliver_all()
+
+    with outside:
+        database = read_database(outside)
+
+    order.refresh_from_db()
+    items = frozenset((line.sku, line.quantity) for line in order.lines.all())
+    assert database.orders == {
+        str(order.pk): ledgers.Order("confirmed", "", order.total_minor, items)
+    }
+    assert sum(shelf.reserved for shelf in database.shelves.values()) == sum(
+        quantity for _, quantity in items
+    )
+
+
+def test_products_are_put_on_shelves_once_received(
+    shop: Shop, outside: psycopg.Connection[object]
+) -> None:
+    with outside:
+        put_on_shelves(outside, {"AMPLE-00": 1000, "SCARCE-0": 3})
+        database = read_database(outside)
+
+    assert database.shelves["AMPLE-00"] == ledgers.Shelf(on_hand=1000, reserved=0)
+    assert database.shelves["SCARCE-0"] == ledgers.Shelf(on_hand=3, reserved=0)
+
+
+def test_what_is_under_way_has_had_the_time_since_it_began_or_since_the_healing(
+    shop: Shop, outside: psycopg.Connection[object]
+) -> None:
+    order = shop.place()
+    Order.objects.update(created_at=Now() - timedelta(hours=1))
+
+    with outside:
+        seconds = {each.what: each.seconds for each in unfinished(outside, healed_seconds_ago=50)}
+
+    assert seconds.pop(f"order {order.pk} placed") == 50
+    ((run, had),) = seconds.items()
+    assert run.startswith(f"checkout of {order.pk} running reserve_stock")
+    assert 0 <= had < 50
+
+
+def test_what_has_ended_is_not_under_way(shop: Shop, outside: psycopg.Connection[object]) -> None:
+    shop.place()
+    shop.messages.deliver_all()
+
+    with outside:
+        assert unfinished(outside, healed_seconds_ago=50) == []
+        assert longest_run(outside) >= 0.0
