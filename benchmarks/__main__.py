@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import uvloop
 
+from benchmarks.alone import OrderStuck
 from benchmarks.bench import Bench, Result
 from benchmarks.carts import Assortment, baskets, two_line_carts
 from benchmarks.figures import NothingConfirmed
@@ -25,6 +26,15 @@ from sandbox.run_directory import AlreadyRunning, RunDirectory
 from sandbox.system import StartFailed, SupervisorGone, running
 
 RUN: Final = RunDirectory("bench-run", published="var/bench-run/up.json")
+
+NO_FIGURES: Final = (
+    LogTornOff,
+    NotDurable,
+    NothingConfirmed,
+    OrderStuck,
+    ProfilerFailed,
+    ProgramRestarted,
+)
 
 
 def tell(line: str) -> None:
@@ -86,7 +96,7 @@ def main() -> int:
     except (AlreadyRunning, PortTaken, StartFailed, SupervisorGone) as error:
         print(error, file=sys.stderr)
         return 1
-    except (LogTornOff, NotDurable, NothingConfirmed, ProfilerFailed, ProgramRestarted) as error:
+    except NO_FIGURES as error:
         print(f"No figures: {type(error).__name__} {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -38,6 +38,10 @@ SELECT 1 FROM sagas_sagarun WHERE subject_id = %s AND status IN ('completed', 'c
 """
 
 
+class OrderStuck(Exception):
+    """An order that had the system to itself was refused, or did not end."""
+
+
 class Alone(NamedTuple):
     """Costs of one order by part of its way, and the statements behind them."""
 
@@ -94,13 +98,18 @@ def _costs(
 
 
 async def _order(load: Load, session: psycopg.Connection) -> tuple[float, str]:
-    """Place an order and wait until its run has ended. Return when it was due, and its id."""
+    """Place an order and wait until its run has ended. Return when it was due, and its id.
+
+    Raises OrderStuck.
+    """
     placement = await load.place(time.time())
     if not placement.order_id:
-        raise RuntimeError(f"an order alone in the system was refused: {placement.failure}")
-    async with asyncio.timeout(END_SECONDS):
-        while session.execute(_ENDED, (placement.order_id,)).fetchone() is None:
-            await asyncio.sleep(0.02)
+        raise OrderStuck(placement.failure)
+    deadline = time.monotonic() + END_SECONDS
+    while session.execute(_ENDED, (placement.order_id,)).fetchone() is None:
+        if time.monotonic() > deadline:
+            raise OrderStuck(placement.order_id)
+        await asyncio.sleep(0.02)
     return placement.due, placement.order_id
 
 

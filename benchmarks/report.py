@@ -77,7 +77,7 @@ def show(
             cells += [_number(compared.get(name)), _number(compared_normalised.get(name))]
         table.add_row(name, *cells)
     console.print(table)
-    console.print(_alone(document["alone"]))
+    console.print(_alone(document["alone"], old and old["alone"]))
     for line in document["over budget"]:
         console.print(f"[bold red]OVER BUDGET[/] {line}", highlight=False)
     console.print(_statements(document))
@@ -90,13 +90,15 @@ def show(
         console.print(f"{verdict} {check['name']}: {check['detail']}", highlight=False)
 
 
-def _alone(found: Mapping[str, Any]) -> Table:
-    """Show what one order takes that has the system to itself."""
+def _alone(found: Mapping[str, Any], old: Mapping[str, Any] | None) -> Table:
+    """Show what one order takes that has the system to itself, beside what it took."""
     title = f"Alone: {found['orders']} orders, {found['to_confirmed_ms']:.1f} ms to confirmed"
-    table = Table("per order", *found["costs"], "budget", title=title)
+    before = [] if old is None else [f"{part}, before" for part in old["costs"]]
+    table = Table("per order", *found["costs"], "budget", *before, title=title)
     for name in found["costs"][UP_TO_CONFIRMED]:
         counts = [_number(costs[name]) for costs in found["costs"].values()]
-        table.add_row(name, *counts, str(BUDGET.get(name, "")))
+        old_counts = [] if old is None else [_number(each[name]) for each in old["costs"].values()]
+        table.add_row(name, *counts, str(BUDGET.get(name, "")), *old_counts)
     return table
 
 

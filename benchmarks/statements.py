@@ -22,7 +22,7 @@ SETTLE_SECONDS: Final = 0.3
 SHOWN: Final = 120
 
 # What our own `log_line_prefix` makes of a line: time, process, application.
-_LINE: Final = re.compile(r"\d{4}-\d\d-\d\d [\d:.]+ \S+ \[(\d+)\] (\S*) (\w+):  (.*)")
+_LINE: Final = re.compile(r"\d{4}-\d\d-\d\d [\d:.]+ \S+ \[(\d+)\] (\S*) \w+:  (.*)")
 _SENT: Final = re.compile(r"(?:statement|execute [^:]*): (.*)", re.DOTALL)
 
 _QUOTED: Final = re.compile(r"'(?:[^']|'')*'")
@@ -110,8 +110,8 @@ def statements(lines: Iterable[str]) -> Iterator[Statement]:
             continue
         if entry is not None:
             yield from _sent(entry)
-        session, program, level, text = begins.groups()
-        entry = (session, program, text) if level == "LOG" else None
+        session, program, text = begins.groups()
+        entry = (session, program, text)
     if entry is not None:
         yield from _sent(entry)
 
