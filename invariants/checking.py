@@ -105,6 +105,9 @@ def check(
         # Planned for the scope at hand: all orders, or a few.
         cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
         cursor.execute(f"SET LOCAL work_mem = '{SORT_MEMORY}'")
+        # What moved lately is in memory; and nobody's order waits for cores that a check has taken.
+        cursor.execute("SET LOCAL random_page_cost = 1.1")
+        cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
         examination = Examination(bank, scope, grace, progress)
         findings = [each for one in INVARIANTS for each in examination.findings(one)]
         return Report(

@@ -147,11 +147,12 @@ STATES: Final = (
         """
         SELECT i.order_id::text, 'accepted, and there is no such order'
         FROM orders_idempotencyrecord i LEFT JOIN orders_order o ON o.id = i.order_id
-        WHERE o.id IS NULL
+        WHERE o.id IS NULL AND (%(every_order)s OR i.order_id = ANY(%(orders)s))
         UNION ALL
         SELECT o.id::text, o.status || ' without a checkout'
-        FROM orders_order o LEFT JOIN sagas_sagarun r ON r.subject_id = o.id AND r.saga = 'checkout'
-        WHERE r.id IS NULL AND (%(every_order)s OR o.id = ANY(%(orders)s))
+        FROM orders_order o
+        WHERE (%(every_order)s OR o.id = ANY(%(orders)s)) AND NOT EXISTS (
+            SELECT FROM sagas_sagarun r WHERE r.subject_id = o.id AND r.saga = 'checkout')
         """,
         is_enforced=True,
     ),

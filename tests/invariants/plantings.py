@@ -451,6 +451,7 @@ STATE: Final = (
         sql(key_of("unknown", "alice", "cart-1")),
         "T10",
         "unknown",
+        is_seen_lately=False,
     ),
     Planting(
         "an order that nobody carries",

@@ -108,8 +108,8 @@ class Command(BaseCommand):
             console.print(table)
             sentences = {each.code: each.sentence for each in INVARIANTS}
             for code in sorted({each.code for each in report.findings}):
-                console.print(f"{code}: {sentences[code]}")
-        console.print(_verdict(report, silence))
+                console.print(f"{code}: {sentences[code]}", soft_wrap=True)
+        console.print(_verdict(report, silence), soft_wrap=True)
 
 
 def _lately() -> Scope:
