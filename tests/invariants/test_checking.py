@@ -59,6 +59,31 @@ def test_a_clean_database_has_no_findings_at_any_moment_of_an_orders_life(shop: 
     assert len(report.bank.accounts) == 2
 
 
+def test_whatever_moves_after_the_bank_was_read_is_no_finding(shop: Shop) -> None:
+    readings = []
+
+    def look() -> None:
+        """Compare with the bank of this moment, and with every older one."""
+        readings.append(read_bank())
+        for each in readings:
+            report = check(bank=each, grace=NONE, progress=Progress.SOMETIME)
+            assert report.findings == []
+
+    kept, returned = shop.place(), shop.place()
+    while shop.messages.waiting:
+        look()
+        shop.deliver_next()
+    shop.cancel(returned)
+    shop.place("pm_card_visa_chargeDeclined")
+    while shop.messages.waiting:
+        look()
+        shop.deliver_next()
+    look()
+
+    assert len(readings) >= 8
+    assert Order.objects.get(pk=kept.pk).status == OrderStatus.CONFIRMED
+
+
 def test_what_is_under_way_is_a_finding_only_at_rest(shop: Shop) -> None:
     order = shop.place()
 
