@@ -84,6 +84,15 @@ def test_writing_it_again_changes_nothing() -> None:
     assert rows() == before
 
 
+def test_writing_it_again_does_not_put_off_what_has_not_run_yet() -> None:
+    synchronise()
+    PeriodicTask.objects.update(date_changed="2020-01-01T00:00:00Z")
+
+    synchronise()
+
+    assert {each.date_changed.year for each in PeriodicTask.objects.all()} == {2020}
+
+
 def test_what_operations_switched_off_stays_off(monkeypatch: pytest.MonkeyPatch) -> None:
     follow(monkeypatch, [HOURLY, OFTEN])
     PeriodicTask.objects.filter(name=HOURLY.name).update(enabled=False)

@@ -40,8 +40,15 @@ class Command(BaseCommand):
                 "expire_seconds": max(seconds - 1, 1),
             },
         )
-        task.task = entry.task
-        task.args = json.dumps([])
-        task.description = f"Holdfast: {entry.why}"
-        task.save()
+        wanted = {
+            "task": entry.task,
+            "args": json.dumps([]),
+            "description": f"Holdfast: {entry.why}",
+        }
+        if any(getattr(task, name) != value for name, value in wanted.items()):
+            # Only then: beat counts the first period of a task from when its row was last saved, so
+            # one that runs daily would never run where deploys are daily too.
+            for name, value in wanted.items():
+                setattr(task, name, value)
+            task.save()
         return bool(created)
