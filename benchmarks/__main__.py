@@ -16,7 +16,6 @@ from benchmarks.figures import NothingConfirmed
 from benchmarks.meter import NotDurable, ProgramRestarted
 from benchmarks.plan import Plan, PlanRefused, plan_from
 from benchmarks.report import as_json, save, show
-from benchmarks.sampling import ProfilerFailed
 from benchmarks.statements import LogTornOff
 from sandbox.drive.report import terminal
 from sandbox.environment import is_external
@@ -32,7 +31,6 @@ NO_FIGURES: Final = (
     NotDurable,
     NothingConfirmed,
     OrderStuck,
-    ProfilerFailed,
     ProgramRestarted,
 )
 
@@ -49,7 +47,7 @@ def bench(plan: Plan, caller: Mapping[str, str]) -> int:
     old = _old(plan)
     result = _measure(plan, assortment, caller)
     document = as_json(plan, result)
-    show(plan, document, old, terminal())
+    show(document, old, terminal())
     tell(f"Details: {save(plan, document)}")
     return int(not result.ok)
 

@@ -20,6 +20,7 @@ from benchmarks.plan import Plan
 from benchmarks.statements import shortened
 from sandbox.procfile import ROOT, declared
 
+UNKNOWN: Final = "unknown"  # where there is no git, or this is no clone
 FOLDER: Final = ROOT / "var" / "bench"
 
 
@@ -27,6 +28,7 @@ def as_json(plan: Plan, result: Result) -> dict[str, Any]:
     """Return all that was found, with what it takes to judge it."""
     figures = medians(result.windows)
     return {
+        "title": _title(plan),
         "plan": plan.model_dump(mode="json"),
         "ok": result.ok,
         "figures": figures,
@@ -56,11 +58,11 @@ def save(plan: Plan, document: Mapping[str, Any]) -> Path:
     return file
 
 
-def show(
-    plan: Plan, document: Mapping[str, Any], old: Mapping[str, Any] | None, console: Console
-) -> None:
+def show(document: Mapping[str, Any], old: Mapping[str, Any] | None, console: Console) -> None:
     """Print the table, with a column of ratios if there is something to compare with."""
-    console.print(_title(plan, document), highlight=False)
+    console.print(document["title"], highlight=False)
+    if old is not None:
+        console.print(f"compared with {old['title']}", highlight=False)
     table = Table()
     for column in ("figure", "measured", "normalised"):
         table.add_column(column, justify="left" if column == "figure" else "right")
@@ -139,9 +141,11 @@ def commit() -> str:
         return finished.stdout.strip()
 
     try:
-        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "-s", "-uno") else "")
+        head = git("rev-parse", "--short", "HEAD")
+        changed = "+" if git("status", "-s", "-uno") else ""
     except FileNotFoundError:
-        return "unknown"
+        return UNKNOWN
+    return f"{head}{changed}" if head else UNKNOWN
 
 
 def machine() -> dict[str, object]:
@@ -156,11 +160,11 @@ def machine() -> dict[str, object]:
     }
 
 
-def _title(plan: Plan, document: Mapping[str, Any]) -> str:
+def _title(plan: Plan) -> str:
     what = "two-line carts" if plan.baskets is None else plan.baskets.name
     flower = "with Flower" if plan.flower else "without Flower"
     return (
-        f"{plan.load}, bank {plan.latency_ms} ms, {what}, {flower}, {document['commit']}: "
+        f"{plan.load}, bank {plan.latency_ms} ms, {what}, {flower}, {commit()}: "
         f"{plan.repeat} x {plan.seconds:g} s"
     )
 
@@ -168,6 +172,4 @@ def _title(plan: Plan, document: Mapping[str, Any]) -> str:
 def _number(value: float | None) -> str:
     if value is None or math.isnan(value):
         return ""
-    if value >= 1000:  # noqa: PLR2004 - from here on decimals say nothing
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if value < 10 else f"{value:.1f}"  # noqa: PLR2004
+    return f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}"  # noqa: PLR2004 - three digits
