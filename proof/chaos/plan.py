@@ -117,8 +117,9 @@ HABITS: Final = (
     Habit(20, Deed.KILL, WORKERS),
     Habit(40, Deed.KILL, (PREFORK,)),
     Habit(30, Deed.KILL_CHILD, (PREFORK,)),
-    Habit(60, Deed.KILL, ("web",)),
-    Habit(40, Deed.KILL_CHILD, ("web",)),
+    # It takes some ten seconds to be back, and nobody can order meanwhile.
+    Habit(90, Deed.KILL, ("web",)),
+    Habit(60, Deed.KILL_CHILD, ("web",)),
     Habit(60, Deed.KILL, ("beat", SECOND_BEAT)),
     Habit(60, Deed.KILL, ("watch",)),
     Habit(55, Deed.KILL, (VALKEY,)),
