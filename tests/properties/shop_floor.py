@@ -31,17 +31,19 @@ class ShopFloor:
         self.bank = bank
         self.post = PostOffice()
         self.workers: list[Worker] = []
+        self.sleepers: list[Worker] = []
+        self._hired: list[Worker] = []
         monkeypatch.setattr(dispatch.publisher, "hand_over", self.post.hand_over)
 
     def open(self, stock: Sequence[int]) -> None:
         """Forget all that was, and put the same quantities on new shelves."""
+        self.dismiss_all()  # whoever still sleeps over a history that failed
         empty_all_tables()
         self.bank.start_over()
         self.post.collect()
         self.post.waiting.clear()
         self.passed = timedelta()
         self.delivered: list[Message] = []
-        self.sleepers: list[Worker] = []
         self.storefront = Storefront(User.objects.create(username="alice"))
         warehouse = Warehouse.objects.create(code="main", name="Main")
         for (sku, price), quantity in zip(PRICES.items(), stock, strict=True):
@@ -52,7 +54,7 @@ class ShopFloor:
     def deliver(self, message: Message, blow: Blow | None = None) -> State:
         """Have a worker take a message; one that sleeps or dies over it is replaced."""
         self.delivered.append(message)
-        worker = self.workers.pop() if self.workers else Worker()
+        worker = self.workers.pop() if self.workers else self._hire()
         state = worker.carry_out(message, blow)
         if state is State.IDLE:
             self.workers.append(worker)
@@ -60,6 +62,10 @@ class ShopFloor:
             self.sleepers.append(worker)
         self.post.collect()
         return state
+
+    def _hire(self) -> Worker:
+        self._hired.append(Worker())
+        return self._hired[-1]
 
     def wake(self, worker: Worker) -> None:
         self.sleepers.remove(worker)
@@ -99,7 +105,14 @@ class ShopFloor:
         for worker in list(self.sleepers):
             self.wake(worker)
 
-    def close(self) -> None:
-        for worker in (*self.workers, *self.sleepers):
+    def dismiss_all(self) -> None:
+        """Leave no thread and no connection behind, whatever happened to whom."""
+        for worker in self._hired:
             worker.dismiss()
+        for workers in (self._hired, self.workers, self.sleepers):
+            workers.clear()
+
+    def close(self) -> None:
+        self.bank.clear_faults()
+        self.dismiss_all()
         self.post.close()

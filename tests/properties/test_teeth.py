@@ -8,7 +8,14 @@ import pytest
 from inventory import services
 from inventory.models import Reservation, StockLevel
 from inventory.services import Demand
+from payments import bank_calls
+from payments.deadline import Deadline
+from payments.models import Payment
+from payments.states import PaymentStatus
+from sagas.definition import Attempt, Output
+from tests.properties.shop_floor import ShopFloor
 from tests.properties.teeth import examples_until_it_fails
+from tests.properties.test_orders import orders_on
 from tests.properties.test_shelves import Shelves
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,3 +53,14 @@ def test_a_confirmation_that_does_not_count_the_lines_is_found(
     monkeypatch.setattr(services, "confirm", confirm_what_there_is)
 
     assert examples_until_it_fails(Shelves, steps=25)
+
+
+def test_a_payment_that_is_closed_on_paper_alone_is_found(
+    floor: ShopFloor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close_on_paper(payment: Payment, _: Attempt, __: Deadline) -> Output:
+        return {"payment_id": str(payment.pk), "status": PaymentStatus.VOIDED}
+
+    monkeypatch.setattr(bank_calls, "_close", close_on_paper)
+
+    assert examples_until_it_fails(orders_on(floor), steps=30)

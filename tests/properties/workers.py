@@ -94,9 +94,10 @@ class Worker:
     def dismiss(self) -> None:
         """Wake it if it sleeps, let it finish, and end it."""
         if self.state is State.ASLEEP:
-            self.wake()
+            self._orders.put(lambda: None)
         self._orders.put(None)
         self._thread.join(PATIENCE_SECONDS)
+        assert not self._thread.is_alive()
 
     def _have_done(self, act: Callable[[], object]) -> State:
         self._orders.put(act)
