@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import redis
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.backends.postgresql import base as postgresql
 from django.db.backends.utils import CursorWrapper
 from kombu import message, messaging
@@ -146,6 +146,8 @@ def wrap_broker(tripwire: Tripwire) -> None:
         # A countdown begins at the time of the run, of which the wall clock knows nothing.
         dated = {**headers, ELAPSED: tripwire.elapsed.total_seconds()}
         send = partial(publish, self, body, *args, headers=dated, **options)
+        if connection.in_atomic_block:
+            tripwire.tell("broken", f"{label} was published within a transaction")
         return tripwire.around(Kind.PUBLISH, label, send, _broker_gone)
 
     def ack_at_point(self: Any, *args: Any, **options: Any) -> Any:

@@ -107,8 +107,11 @@ BANK_SIDE = {"captured": "succeeded", "voided": "canceled", "refunded": "succeed
 
 def _payments(order: OrderRow, intents: list[dict[str, Any]], world: World) -> Iterator[Finding]:
     """Our payments stand as the bank's intents do; an intent that we never heard of never charged."""
-    query = "SELECT intent_id, status FROM payments_payment WHERE order_id = %s"
-    ours = dict(world.rows(query, order.id))
+    query = "SELECT intent_id, status, key_generation FROM payments_payment WHERE order_id = %s"
+    rows = world.rows(query, order.id)
+    ours = {intent_id: status for intent_id, status, _ in rows}
+    if len(intents) > sum(keys for _, _, keys in rows):  # each key is good for one, for a day
+        yield Finding("needless-intent", f"{order.id}: {len(intents)} intents")
     for intent in intents:
         if intent["id"] not in ours:
             if intent["latest_charge"] is not None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from proof.world import World
 
 TEMPLATE = "proof_template"
+MOST_ROUNDS = 50
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Job:
     scenario: str
     fault: "Fault | None" = None
     bug: str = ""
+    most_rounds: int = MOST_ROUNDS
 
     def __str__(self) -> str:
         return f"{self.scenario}/{self.fault}" if self.fault else self.scenario
@@ -201,7 +203,13 @@ def _play(job: Job) -> "Result":
     prepare = _named(job.bug) if job.bug else None
     with _prover.log.open("w+") as log:
         return Run(
-            _prover.world, scenario, _prover.token, log, fault=job.fault, prepare=prepare
+            _prover.world,
+            scenario,
+            _prover.token,
+            log,
+            fault=job.fault,
+            prepare=prepare,
+            most_rounds=job.most_rounds,
         ).play()
 
 

@@ -10,10 +10,13 @@ from proof.acts import CLIENTS_PATIENCE, Sweep, Work
 from proof.oracle import Finding, examine
 from proof.points import Fault, Kind, Mode, Point
 from proof.processes import Preparation, Process, ProcessWork, State, Told
+from proof.provers import MOST_ROUNDS
 from proof.scenarios import Scenario
 from proof.world import World
 
-MOST_ROUNDS = 50
+LONGEST_WAIT = timedelta(minutes=15)
+"""Three of the longest back-offs. Nothing that a fault leaves behind may wait for longer."""
+
 A_DAY = timedelta(days=1)
 
 
@@ -43,6 +46,7 @@ class Run:
         *,
         fault: Fault | None = None,
         prepare: Preparation | None = None,
+        most_rounds: int = MOST_ROUNDS,
     ) -> None:
         self.world = world
         self.placed: dict[str, str] = {}
@@ -53,6 +57,7 @@ class Run:
         self._log = log
         self._fault = fault
         self._prepare = prepare
+        self._most_rounds = most_rounds
         self._told = Told()
         self._processes: list[Process] = []
         self._asleep: list[Process] = []
@@ -133,16 +138,19 @@ class Run:
         """Let time pass, and workers and sweeps work, until no run is under way."""
         if not self.world.is_at_rest() and self.world.has_messages():
             Work().perform(self)
-        for _ in range(MOST_ROUNDS):
+        for _ in range(self._most_rounds):
             if self.world.is_at_rest():
                 return
             self._rounds += 1
-            self.world.let_pass(self.world.until_next_wake())
+            wait = self.world.until_next_wake()
+            if wait > LONGEST_WAIT:
+                self._find("slow-recovery", f"nobody looks for {wait}")
+            self.world.let_pass(wait)
             Work().perform(self)
             if self.world.has_overdue_run():
                 Sweep().perform(self)
                 Work().perform(self)
-        self._find("no-rest", f"still at work after {MOST_ROUNDS} rounds")
+        self._find("no-rest", f"still at work after {self._most_rounds} rounds")
 
     def _wake_the_sleepers(self) -> None:
         for each in self._asleep:
