@@ -71,10 +71,13 @@ class BeginWork:
     """A worker begins, and is left waiting for the bank's answer to one call."""
 
     held_in: str
+    once_done: bool = False  # the bank has acted before it is silent
     actor: str = "slow-worker"
 
     def perform(self, run: "Run") -> None:
-        rule = run.world.bank.add_fault(self.held_in, "hold", times=1)
+        rule = run.world.bank.add_fault(
+            self.held_in, "hold_after" if self.once_done else "hold", times=1
+        )
         slow = run.process(self.actor, actors.worker())
         slow.run(until=lambda: run.world.bank.held(rule) == 1)
         run.held = slow

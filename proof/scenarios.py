@@ -148,6 +148,19 @@ SCENARIOS: Final = (
         CONFIRMED,
     ),
     Scenario(
+        "zombie-wakes-halfway",
+        (
+            Place(),
+            BeginWork(held_in=CONFIRM, once_done=True),
+            TimePasses(timedelta(seconds=11)),
+            Sweep(),
+            Work(queues=("checkout",), actor="rival"),
+            Release(),
+            Work(),
+        ),
+        CONFIRMED,
+    ),
+    Scenario(
         "two-sweeps-at-once",
         (
             Place(),
