@@ -35,6 +35,7 @@ bench: .venv/installed ## Measure it: CLIENTS=48 or RATE=20, SECONDS=20, LATENCY
 
 prove: .venv/installed ## Strike every moment of every scenario in every way: ONLY="paid/*" for some of it
 	@$(OWNED) $(VENV) -m proof run --only "$(ONLY)" --report var/prove.json
+	@$(if $(ONLY),true,$(OWNED) $(VENV) -m proof bugs)
 	@$(if $(ONLY),true,$(OWNED) $(VENV) -m proof.protocol --deep --no-traces)
 
 prove-lock: .venv/installed ## Take the fault points of today for reviewed, and show what that changes

@@ -32,6 +32,8 @@ def main() -> int:
     with at_work(options.provers) as provers:
         if options.command == "lock":
             return _lock(provers, console)
+        if options.command == "bugs":
+            return _hunt(provers, console)
         report = _prove(provers, options, console)
     report.show(console)
     if options.report is not None:
@@ -51,6 +53,19 @@ def _lock(provers: Provers, console: "Console") -> int:
     lock.write(found)
     console.print(f"{sum(map(len, found.values()))} points in {lock.LOCK_FILE.name}")
     return 0
+
+
+def _hunt(provers: Provers, console: "Console") -> int:
+    """See whether every seeded bug is found; 0 only if it is."""
+    from proof.seeded_bugs.hunt import hunt_all  # noqa: PLC0415
+
+    kills = []
+    for kill in hunt_all(provers):
+        kills.append(kill)
+        console.print(f"{kill.bug.name}: {kill}", soft_wrap=True, markup=False, highlight=False)
+    killed = sum(each.job is not None for each in kills)
+    console.print(f"{killed} of {len(kills)} seeded bugs found.")
+    return int(killed < len(kills))
 
 
 def _prove(provers: Provers, options: argparse.Namespace, console: "Console") -> "Report":
@@ -100,12 +115,12 @@ def _may_match(scenario: str, pattern: str) -> bool:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m proof", description=__doc__)
-    parser.add_argument("command", choices=["run", "lock"], nargs="?", default="run")
+    parser.add_argument("command", choices=["run", "lock", "bugs"], nargs="?", default="run")
     parser.add_argument(
         "--only", default="", help="scenario, scenario/point or scenario/point/mode"
     )
     parser.add_argument("--sample", type=int, default=0, help="so many faults, and all new points")
-    parser.add_argument("--bug", default="", help="module:function that breaks the code on purpose")
+    parser.add_argument("--bug", default="", help="a seeded bug, or module:function")
     parser.add_argument("--provers", type=int, default=PROVERS, help="processes at work")
     parser.add_argument("--report", type=Path, help="where to write it as JSON")
     return parser.parse_args()

@@ -28,7 +28,6 @@ class Report:
     recoveries: dict[str, list[float]] = field(default_factory=dict)
     rounds: dict[str, int] = field(default_factory=dict)
     findings: list[dict[str, str]] = field(default_factory=list)
-    kill_rate: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, result in self.golden.items():
@@ -67,7 +66,6 @@ class Report:
             "faults": self.faults,
             "unreviewed": self.unreviewed,
             "findings": self.findings,
-            "kill_rate": self.kill_rate,
             "scenarios": {
                 name: {
                     "points": dict(Counter(each.kind.value for each in result.points)),

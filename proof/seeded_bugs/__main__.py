@@ -15,12 +15,12 @@ USAGE = "usage: python -m proof.seeded_bugs NAME -- -m MODULE [ARGUMENT …]"
 def main(arguments: list[str]) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    from proof.seeded_bugs.registry import BUGS, sentence  # noqa: PLC0415 - needs Django's models
+    from proof.seeded_bugs.registry import BUGS  # noqa: PLC0415 - needs Django's models
 
     match arguments:
         case []:
             for name, bug in BUGS.items():
-                print(f"{name}: {sentence(bug)}")
+                print(f"{name}: {bug.sentence}")
         case [name, "--", "-m", module, *rest] if name in BUGS:
             BUGS[name]()
             sys.argv = [module, *rest]

@@ -5,6 +5,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import payments.services
+from payments.models import Payment
+from payments.states import PaymentStatus
 from proof.seeded_bugs.patching import replace, replace_wherever_imported
 from sagas import journal
 from sagas import sweep as sweeping
@@ -17,16 +20,21 @@ from sagas.verdicts import Reply
 
 
 def settled_without_the_fence() -> None:
-    """An answer is settled whoever brings it, also by a worker that has lost its run."""
+    """An answer is settled whoever brings it, whatever has become of the run and the payment."""
     stand = Phase._stand
+
+    def move_anyhow(payment: Payment, status: PaymentStatus) -> None:
+        payment.status = status
 
     def stand_for_everybody(self: Phase, run: SagaRun, replies: list[Reply | None]) -> Standing:
         for reply in filter(None, replies):
             object.__setattr__(reply.claim, "fence", run.fence)
+            reply.claim.record.fence = run.fence
             run.leased_until = run.leased_until or self.now
         return stand(self, run, replies)
 
     replace(Phase, "_stand", stand_for_everybody)
+    replace(payments.services, "_move", move_anyhow)
 
 
 def journalled_after_the_call() -> None:

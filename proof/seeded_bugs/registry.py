@@ -1,9 +1,11 @@
-"""The seeded bugs by name. Each is a function that breaks the process in which it is called."""
+"""The seeded bugs by name, and where each must be found."""
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
+from proof.points import Mode
 from proof.seeded_bugs.engine import (
     compensated_from_memory,
     journalled_after_the_call,
@@ -26,31 +28,81 @@ from proof.seeded_bugs.records import (
 )
 from proof.seeded_bugs.stock import release_not_repeatable, stock_outside_the_transaction
 
-Bug = Callable[[], None]
+
+@dataclass(frozen=True)
+class Bug:
+    """Breaks the process in which it is called; and where that is sure to show.
+
+    ``point`` and ``mode`` name the fault of that scenario which brings it to light; without them it
+    shows where nothing is struck.
+    """
+
+    patch: Callable[[], None]
+    scenario: str
+    point: str = ""
+    mode: Mode | None = None
+
+    def __call__(self) -> None:
+        self.patch()
+
+    @property
+    def name(self) -> str:
+        return self.patch.__name__
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong with the code that has this bug."""
+        return inspect.getdoc(self.patch) or ""
+
 
 BUGS: Final[Mapping[str, Bug]] = {
-    each.__name__: each
+    each.name: each
     for each in (
-        fresh_key_for_each_attempt,
-        timeout_taken_for_failure,
-        intent_id_stored_after_confirming,
-        cancelled_without_the_bank,
-        refund_without_looking,
-        stock_outside_the_transaction,
-        release_not_repeatable,
-        settled_without_the_fence,
-        journalled_after_the_call,
-        compensated_from_memory,
-        leased_by_the_workers_clock,
-        wish_never_looked_at,
-        published_before_commit,
-        sweep_passes_compensating_runs_over,
-        idempotency_key_stored_after_the_order,
-        facts_recorded_after_commit,
+        Bug(fresh_key_for_each_attempt, "create-unanswered"),
+        Bug(timeout_taken_for_failure, "unknown-resolved-to-paid"),
+        Bug(
+            intent_id_stored_after_confirming,
+            "cancelled-during-the-charge",
+            "*/http/confirm_intent/*",
+            Mode.KILL_AFTER,
+        ),
+        Bug(cancelled_without_the_bank, "cancelled-after-the-charge"),
+        Bug(refund_without_looking, "refund-unanswered"),
+        Bug(stock_outside_the_transaction, "paid", "worker/*/commit/*sagas_*", Mode.KILL_BEFORE),
+        Bug(
+            release_not_repeatable,
+            "declined",
+            "*/*.compensate/commit/*orders_ordertransition*",
+            Mode.KILL_BEFORE,
+        ),
+        Bug(settled_without_the_fence, "zombie-wakes-halfway"),
+        Bug(
+            journalled_after_the_call,
+            "cancelled-during-the-charge",
+            "*/http/confirm_intent/*",
+            Mode.KILL_AFTER,
+        ),
+        Bug(compensated_from_memory, "cancelled-after-the-charge"),
+        Bug(leased_by_the_workers_clock, "paid", "*/http/confirm_intent/*", Mode.KILL_AFTER),
+        Bug(wish_never_looked_at, "cancelled-during-the-charge"),
+        Bug(published_before_commit, "paid", "storefront/*/commit/*", Mode.KILL_BEFORE),
+        Bug(
+            sweep_passes_compensating_runs_over,
+            "declined",
+            "*/publish/*.compensate/*",
+            Mode.ERROR_BEFORE,
+        ),
+        Bug(
+            idempotency_key_stored_after_the_order,
+            "paid",
+            "storefront/*/commit/orders_idempotencyrecord/*",
+            Mode.KILL_BEFORE,
+        ),
+        Bug(
+            facts_recorded_after_commit,
+            "paid",
+            "*/*.capture_payment/on-commit/*",
+            Mode.KILL_BEFORE,
+        ),
     )
 }
-
-
-def sentence(bug: Bug) -> str:
-    """Return what is wrong with the code that has ``bug``."""
-    return inspect.getdoc(bug) or ""

@@ -17,7 +17,7 @@ from proof.seeded_bugs.patching import (
     replace,
     replace_wherever_imported,
 )
-from proof.seeded_bugs.registry import BUGS, sentence
+from proof.seeded_bugs.registry import BUGS
 from sandbox.owned import owned_environment
 
 SOUND = "1 --loud\n"
@@ -30,7 +30,7 @@ def test_a_bug_finds_what_it_breaks(name: str) -> None:
 
 
 def test_a_bug_says_what_is_wrong_in_one_sentence() -> None:
-    told = [sentence(bug) for bug in BUGS.values()]
+    told = [bug.sentence for bug in BUGS.values()]
 
     assert len(set(told)) == len(BUGS) >= 12
     assert all(each.endswith(".") and "\n" not in each for each in told)
