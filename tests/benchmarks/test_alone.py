@@ -25,8 +25,8 @@ def test_every_push_is_counted_for_its_queue_and_nothing_else() -> None:
 
 
 def test_only_what_comes_up_to_confirmed_has_a_budget() -> None:
-    frugal = {"commits": 4, "Celery messages": 1, "SQL statements": 20}
-    wasteful = {"commits": 5, "Celery messages": 2, "SQL statements": 21}
+    frugal: dict[str, float] = {"commits": 4, "Celery messages": 1, "SQL statements": 20}
+    wasteful: dict[str, float] = {"commits": 5, "Celery messages": 2, "SQL statements": 21}
 
     within = Alone(10, 50.0, {UP_TO_CONFIRMED: frugal, CAPTURE: wasteful}, [])
     beyond = Alone(10, 50.0, {UP_TO_CONFIRMED: wasteful, CAPTURE: frugal}, [])
