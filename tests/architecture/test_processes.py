@@ -14,6 +14,7 @@ from sandbox.programs import APPLICATION_STOP_SECONDS
 from tests.architecture.source_files import ROOT
 
 GRACE = re.compile(r"^web: gunicorn .*--graceful-timeout (\d+)", re.MULTILINE)
+QUEUED = re.compile(r"--(?:worker-connections|backlog) (\d+)")
 WORKER = re.compile(r"^worker-\S+: celery -A config worker -Q (\S+)", re.MULTILINE)
 
 
@@ -52,6 +53,17 @@ def test_web_outlasts_its_longest_request_and_not_the_supervisors_patience() -> 
 
     assert found is not None
     assert LONGEST_SECONDS < int(found.group(1)) < APPLICATION_STOP_SECONDS
+
+
+def test_web_keeps_nobody_waiting_for_longer_than_clients_are_patient() -> None:
+    """Behind a queue without an end, each answer would come after its client has left."""
+    command = next(
+        line for line in (ROOT / "Procfile").read_text().splitlines() if line.startswith("web:")
+    )
+    limits = [int(number) for number in QUEUED.findall(command)]
+
+    assert len(limits) == len(("connections that were accepted", "those that were not yet"))
+    assert sum(limits) <= 256
 
 
 def test_what_names_no_queue_goes_to_one_that_exists(served_queues: list[str]) -> None:
