@@ -18,6 +18,8 @@ from kombu.exceptions import OperationalError
 from kombu.message import Message
 
 from config.celery import app
+from invariants.checking import Progress, check
+from payments.accounts import read_bank
 from proof.boundaries import ELAPSED
 from proof.points import Tripwire
 from proof.processes import ProcessWork
@@ -85,6 +87,13 @@ def sweep(*, then: Sequence[str] = ()) -> ProcessWork:
         worker(["sweeps", *then])(tripwire)
 
     return look
+
+
+def audit(tripwire: Tripwire) -> None:
+    """Ask every invariant of ours, now that everything has ended, and tell what it found."""
+    report = check(bank=read_bank(), grace=timedelta(), progress=Progress.AT_REST)
+    for each in report.findings:
+        tripwire.tell("invariant", each.code, f"{each.subject}: {each.detail}")
 
 
 def _next(channel: Any, queues: Sequence[str]) -> Message | None:

@@ -56,23 +56,5 @@ def _by_turns(jobs: Iterable[Job]) -> Iterator[Job]:
         yield from (job for job in turn if job is not None)
 
 
-def first_finding(
-    provers: Provers, scenarios: Iterable[str], *, bug: str
-) -> tuple[Job, Result] | None:
-    """Break the code by ``bug`` and look until something is found; None if all went well.
-
-    The golden runs are those of the broken code: what it does without a fault counts too.
-    """
-    golden = golden_runs(provers, scenarios, bug=bug)
-    for name, result in golden.items():
-        if result.findings:
-            return Job(name, bug=bug), result
-    jobs = every_fault(golden, bug=bug)
-    for job, result in provers.play(sample(jobs, len(jobs))):
-        if result.findings:
-            return job, result
-    return None
-
-
 def points_of(golden: Golden) -> dict[str, list[Point]]:
     return {name: run.points for name, run in golden.items()}

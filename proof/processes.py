@@ -45,6 +45,24 @@ class Told:
     answers: list[tuple[int, Any]] = field(default_factory=list)
     struck: bool = False
     broken: list[str] = field(default_factory=list)
+    broken_invariants: list[tuple[str, str]] = field(default_factory=list)
+
+    def hear(self, actor: str, message: tuple[Any, ...]) -> None:
+        """Keep what a process says of the run."""
+        match message:
+            case ("point", point):
+                self.points.append(point)
+                self.passed[point.actor, point.task, point.kind.value, point.label] += 1
+            case ("queued", queue, text):
+                self.queued.append((queue, text))
+            case ("struck",):
+                self.struck = True
+            case ("answer", status, body):
+                self.answers.append((status, body))
+            case ("broken", trace):
+                self.broken.append(f"{actor}: {trace}")
+            case ("invariant", code, detail):
+                self.broken_invariants.append((code, detail))
 
 
 ProcessWork = Callable[[Tripwire], None]
@@ -118,23 +136,14 @@ class Process:
             self._reap()
             return
         match message:
-            case ("point", point):
-                self._told.points.append(point)
-                self._told.passed[point.actor, point.task, point.kind.value, point.label] += 1
-            case ("queued", queue, text):
-                self._told.queued.append((queue, text))
-            case ("struck",):
-                self._told.struck = True
-            case ("answer", status, body):
-                self._told.answers.append((status, body))
             case ("paused", session):
                 self.state, self.session = State.PAUSED, session
             case ("asleep", session):
                 self.state, self.session = State.ASLEEP, session
             case ("loaded", modules):
                 keep_warm(modules)
-            case ("broken", trace):
-                self._told.broken.append(f"{self.actor}: {trace}")
+            case _:
+                self._told.hear(self.actor, message)
 
     def _reap(self) -> None:
         _, status = os.waitpid(self._pid, 0)

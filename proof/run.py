@@ -159,27 +159,33 @@ class Run:
             self._come_to_rest()
 
     def _judge(self) -> None:
+        """Ask all witnesses: the run itself, the books and the bank's ledger, our own invariants."""
+        self._find_what_went_amiss()
+        self._findings += examine(self.world, ends=self._scenario.ends, acknowledged=self.placed)
+        self._fault = None
+        self.process("auditor", actors.audit).run()
+        for code, detail in self._told.broken_invariants:
+            self._find(code, detail)
         for trace in self._told.broken:
             self._find("process-broke", trace)
-        if self._fault is not None and not self._told.struck:
-            self._find("point-not-reached", "the run went another way than the golden one")
-        if self._was_to_be_killed() and all(p.state is not State.KILLED for p in self._processes):
-            self._find("not-killed", "the process that was to die lives")
+
+    def _find_what_went_amiss(self) -> None:
+        """See whether the fault did what it was to do, and nobody wrote outside a transaction."""
         for point in self._told.points:
             if point.kind is Kind.WRITE:
                 self._find("write-outside-transaction", str(point))
-        self._findings += examine(self.world, ends=self._scenario.ends, acknowledged=self.placed)
+        if self._fault is None:
+            return
+        if not self._told.struck:
+            self._find("point-not-reached", "the run went another way than the golden one")
+        elif self._fault.mode in (Mode.KILL_BEFORE, Mode.KILL_AFTER) and not self._has_killed():
+            self._find("not-killed", "the process that was to die lives")
 
-    def _was_to_be_killed(self) -> bool:
-        is_deadly = self._fault is not None and self._fault.mode in (
-            Mode.KILL_BEFORE,
-            Mode.KILL_AFTER,
-        )
-        return is_deadly and self._told.struck
+    def _has_killed(self) -> bool:
+        return any(each.state is State.KILLED for each in self._processes)
 
     def _check_that_nothing_moves(self) -> None:
         """Deliver every message of the run once more, a day later, and sweep: all stays as it is."""
-        self._fault = None
         self.world.let_pass(A_DAY)
         before = self.world.everything()
         self.world.queue_again(self._told.queued)

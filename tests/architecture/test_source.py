@@ -1,7 +1,7 @@
 """Rules about the source that neither the linter nor the import contracts can see."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -42,6 +42,41 @@ def test_only_dispatch_puts_a_task_on_a_queue() -> None:
     assert files_that_call("apply_async", "send_task") == {"sagas/dispatch.py"}
     # Not Celery's: how long a RetryPolicy waits.
     assert files_that_call("delay") == {"sagas/phase.py"}
+
+
+def test_only_dispatch_waits_for_a_commit() -> None:
+    assert files_that_call("on_commit") == {"sagas/dispatch.py"}
+
+
+def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
+    ways_out = ("urllib3", "urllib", "requests", "httpx", "http.client", "socket", "smtplib")
+    ways_to_the_broker = ("kombu", "redis", "celery.app")
+    allowed = {
+        ("payments/bank_connections.py", "urllib3"),
+        ("payments/rate_limit.py", "redis"),  # counts calls: nothing of an order hangs on it
+        ("config/settings.py", "kombu"),  # the names of the queues
+        ("sagas/dispatch.py", "kombu.exceptions"),
+    }
+
+    found = {
+        (source.name, module)
+        for source in python_files(*APPLICATION)
+        for module in imported_modules(source)
+        if is_part_of(module, (*ways_out, *ways_to_the_broker))
+    }
+
+    assert found == allowed
+
+
+def test_nobody_connects_to_postgresql_past_django() -> None:
+    drivers = {
+        (source.name, module)
+        for source in python_files(*APPLICATION)
+        for module in imported_modules(source)
+        if is_part_of(module, ("psycopg",))
+    }
+
+    assert {module for _, module in drivers} <= {"psycopg.errors", "psycopg.pq"}
 
 
 def test_only_the_engine_writes_the_journal() -> None:
@@ -170,6 +205,19 @@ def files_that_call(*names: str) -> set[str]:
         for name, _ in source.calls()
         if name in names
     }
+
+
+def imported_modules(source: SourceFile) -> Iterator[str]:
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (each.name for each in names)
+            case ast.ImportFrom(module=str(module)):
+                yield module
+
+
+def is_part_of(module: str, packages: Sequence[str]) -> bool:
+    return any(module == each or module.startswith(f"{each}.") for each in packages)
 
 
 def names_in(source: SourceFile) -> Iterator[str]:

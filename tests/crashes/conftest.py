@@ -35,12 +35,12 @@ class DyingWorkers:
                 text=True,
             )
 
-    def begin(self, message: Message, moment: str = "") -> int:
-        """Deliver ``message`` to a new worker, and return its process id."""
+    def begin(self, message: Message, fatal_call: str = "") -> int:
+        """Deliver ``message`` to a new worker that dies of one call, and return its process id."""
         order = {
             "run_id": str(message.run_id),
             "link": message.links[0].name,
-            "moment": moment,
+            "fatal_call": fatal_call,
         }
         assert self._nursery.stdin is not None
         self._nursery.stdin.write(json.dumps(order) + "\n")

@@ -1,8 +1,8 @@
-"""A worker that kills itself at a named moment, as a power cut would: SIGKILL, nothing cleaned up.
+"""A worker that kills itself before a call, as a power cut would: SIGKILL, nothing cleaned up.
 
 Run as a program it waits for orders on its standard input, one JSON object a line, and forks a
 worker for each: a process of its own that delivers one message. It prints the worker's process id,
-and how it ended once it has. Only here are the boundaries wrapped at which a worker can die.
+and how it ended once it has.
 """
 
 import json
@@ -14,34 +14,12 @@ from typing import Any
 from uuid import UUID
 
 import django
-from django.db import connection
 
 from sandbox.owned import die_with_owner
 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def die_at_commit(number: int, *, committed: bool) -> None:
-    """Die just before the worker's transaction with this number commits, or just after.
-
-    After the commit means before anything that waits for it: no message leaves, none is
-    acknowledged.
-    """
-    commit = connection.commit
-    commits = 0
-
-    def commit_and_count() -> None:
-        nonlocal commits
-        commits += 1
-        if commits == number and not committed:
-            die()
-        commit()
-        if commits == number:
-            die()
-
-    connection.commit = commit_and_count  # type: ignore[method-assign]  # in this process only
 
 
 def die_before_sending(operation: str) -> None:
@@ -58,21 +36,6 @@ def die_before_sending(operation: str) -> None:
         return send(self, method, url, headers, body)
 
     BankConnections.send = send_or_die  # type: ignore[method-assign]  # in this process only
-
-
-def prepare_to_die(moment: str) -> None:
-    """Arm the trap that ``moment`` names; an empty one leaves the killing to somebody else."""
-    match moment.split():
-        case ["before", "commit", number]:
-            die_at_commit(int(number), committed=False)
-        case ["after", "commit", number]:
-            die_at_commit(int(number), committed=True)
-        case ["before", operation]:
-            die_before_sending(operation)
-        case []:
-            pass
-        case _:
-            raise ValueError(moment)
 
 
 def deliver(run_id: str, link_name: str) -> None:
@@ -104,7 +67,7 @@ def main() -> None:
         order: dict[str, Any] = json.loads(line)
 
         def work(order: dict[str, Any] = order) -> None:
-            prepare_to_die(order["moment"])
+            die_before_sending(order["fatal_call"])
             deliver(order["run_id"], order["link"])
 
         pid = fork(work)

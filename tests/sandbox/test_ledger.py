@@ -52,6 +52,30 @@ def test_everything_survives_a_kill_between_calls(
     assert own_api.get("payment_intents").text == listed
 
 
+def test_a_sandbox_that_starts_over_knows_nothing_of_before(
+    own_server: SandboxServer, own_api: RawApi
+) -> None:
+    fresh = objects(own_server)
+    own_api.post("refunds", {"payment_intent": own_api.captured(), "amount": 5})
+    some_intent = {"amount": 1000, "currency": "usd"}
+    own_api.post("payment_intents", some_intent, key="used before")
+    own_server.advance(1_000_000)
+    later = own_server.ledger()["now"]
+    own_server.add_fault("payment_intents.create", "error_before")
+
+    own_server.start_over()
+
+    assert objects(own_server) == fresh
+    assert own_server.ledger_path.read_bytes() == b""
+    assert own_server.ledger()["now"] < later
+    assert own_server.calls() == []
+    other_intent = {"amount": 2000, "currency": "usd"}
+    assert own_api.post("payment_intents", other_intent, key="used before").status == 200
+    own_server.kill()
+    own_server.restart()
+    assert len(objects(own_server)["payment_intents"]) == 1
+
+
 def test_no_answered_effect_is_lost_when_killed_under_load(
     own_server: SandboxServer, own_api: RawApi, pool: ThreadPoolExecutor
 ) -> None:

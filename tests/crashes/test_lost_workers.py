@@ -1,0 +1,89 @@
+"""What a worker leaves behind that is killed in the middle of a call, once and again and again.
+
+Which moments there are, and that each of them is survived, is the matter of ``proof/``.
+"""
+
+import os
+import signal
+
+import pytest
+
+from orders.states import OrderStatus
+from sagas.models import Outcome, StepRecord
+from sagas.sweep import sweep
+from tests.books import Account, account_of, assert_books_balance, snapshot
+from tests.crashes.conftest import DyingWorkers
+from tests.message_queue import Message
+from tests.sandbox.waiting import wait_until
+from tests.shop import Shop
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.destructive]
+
+UNDONE = Account(charges=1, held_minor=0, kept_minor=0)
+AUTHORIZE = "authorize_payment"
+ATTEMPTS = 8
+
+
+def test_an_attempt_is_left_alone_while_its_lease_runs(shop: Shop, workers: DyingWorkers) -> None:
+    order = shop.place()
+    message = shop.take_only()
+    kill_after_confirming(workers, message, shop)
+    before = snapshot(shop.bank)
+
+    shop.messages.deliver(message)
+
+    assert sweep() == 0
+    assert snapshot(shop.bank) == before
+    order.refresh_from_db()
+    assert order.status == OrderStatus.PLACED
+    assert lost_attempts() == []
+
+
+def test_an_order_that_kills_every_worker_is_turned_back_and_undone(
+    shop: Shop, workers: DyingWorkers
+) -> None:
+    order = shop.place()
+    message = shop.take_only()
+
+    kill_after_confirming(workers, message, shop)
+    shop.let_time_pass()
+    kill_before_looking(workers, message)
+    for _ in range(ATTEMPTS - 2):
+        shop.recover()  # from the second loss on, the next attempt waits for its back-off
+        shop.let_time_pass()
+        kill_before_looking(workers, message)
+    shop.recover()
+    shop.recover()
+
+    order.refresh_from_db()
+    assert (order.status, order.reason) == (
+        OrderStatus.CANCELLED,
+        "authorize_payment_unanswered",
+    )
+    assert account_of(shop.bank, order.pk) == UNDONE
+    assert_books_balance(shop.bank)
+    assert lost_attempts() == [AUTHORIZE] * ATTEMPTS
+
+
+def kill_after_confirming(workers: DyingWorkers, message: Message, shop: Shop) -> None:
+    """Kill a worker in the middle of a call: the bank has done what it was asked."""
+    rule = shop.bank.add_fault("payment_intents.confirm", "hold_after", times=1)
+    pid = workers.begin(message)
+    wait_until(lambda: shop.bank.held(rule) == 1)
+
+    os.kill(pid, signal.SIGKILL)
+    workers.wait_for_death()
+    ended = len(shop.bank.calls())
+    shop.bank.release(rule)
+    wait_until(lambda: len(shop.bank.calls()) > ended)
+
+
+def kill_before_looking(workers: DyingWorkers, message: Message) -> None:
+    """Kill the worker that was to find out what became of the attempt before."""
+    workers.begin(message, "retrieve_intent")
+    workers.wait_for_death()
+
+
+def lost_attempts() -> list[str]:
+    lost = StepRecord.objects.filter(outcome=Outcome.LOST).order_by("pk")
+    return list(lost.values_list("step", flat=True))

@@ -1,0 +1,42 @@
+"""What `make test` strikes of all that there is."""
+
+from proof.enumeration import sample
+from proof.points import Fault, Kind, Mode, Point
+from proof.provers import Job
+
+
+def jobs(scenarios: int = 3, points: int = 10) -> list[Job]:
+    return [
+        Job(f"scenario-{scenario}", Fault(Point("worker", "-", kind, "label", nth), mode))
+        for scenario in range(scenarios)
+        for kind in (Kind.COMMIT, Kind.HTTP)
+        for nth in range(points)
+        for mode in Mode
+    ]
+
+
+def test_a_sample_is_the_same_each_time_and_has_nothing_twice() -> None:
+    chosen = sample(jobs(), 40)
+
+    assert chosen == sample(list(reversed(jobs())), 40)
+    assert len(set(chosen)) == 40
+
+
+def test_a_sample_has_every_kind_in_every_mode_of_every_scenario() -> None:
+    chosen = sample(jobs(), 3 * 2 * len(Mode))
+
+    found = {
+        (each.scenario, each.fault.point.kind, each.fault.mode) for each in chosen if each.fault
+    }
+    assert len(found) == 3 * 2 * len(Mode)
+
+
+def test_other_points_are_sampled_otherwise() -> None:
+    before = {str(each) for each in sample(jobs(), 40)}
+    after = {str(each) for each in sample(jobs(points=11), 40)}
+
+    assert before != after
+
+
+def test_all_there_is_is_a_sample_too() -> None:
+    assert set(sample(jobs(), 10_000)) == set(jobs())
