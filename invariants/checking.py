@@ -99,15 +99,8 @@ def check(
     INSTALLATION_ID with each new database. Not to be called inside a transaction.
     """
     began = time.monotonic()
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
-        # Planned for the scope at hand: all orders, or a few.
-        cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-        cursor.execute(f"SET LOCAL work_mem = '{SORT_MEMORY}'")
-        # What moved lately is in memory; and nobody's order waits for cores that a check has taken.
-        cursor.execute("SET LOCAL random_page_cost = 1.1")
-        cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+    with transaction.atomic(durable=True):
+        _begin_snapshot()
         examination = Examination(bank, scope, grace, progress)
         findings = [each for one in INVARIANTS for each in examination.findings(one)]
         return Report(
@@ -121,6 +114,19 @@ def check(
             grace=grace,
             seconds=time.monotonic() - began,
         )
+
+
+def _begin_snapshot() -> None:
+    """Make the transaction that has just begun one that sees one moment, and cannot write."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
+        cursor.execute(f"SET LOCAL work_mem = '{SORT_MEMORY}'")
+        # Planned for the scope at hand: all orders, or a few.
+        cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+        # What moved lately is in memory; and nobody's order waits for cores that a check has taken.
+        cursor.execute("SET LOCAL random_page_cost = 1.1")
+        cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
 
 
 class Examination:

@@ -120,8 +120,8 @@ def _write(report: Report) -> int:
 def _resolve_gone(report: Report) -> int:
     """Resolve what this check would have found if it were still there; return how many."""
     found = {(each.code, each.subject) for each in report.findings}
-    older = open_breaks().filter(last_seen__lt=report.taken_at, code__in=report.checked)
-    missing = [each for each in older if (each.code, each.subject) not in found]
+    asked = open_breaks().filter(code__in=report.checked)
+    missing = [each for each in asked if (each.code, each.subject) not in found]
     at_bank = _orders_read_whole(report.bank, missing)
     gone = [each.pk for each in missing if _was_looked_at(each, report, at_bank)]
     return (

@@ -91,6 +91,7 @@ def test_a_table_tells_what_is_broken_in_a_sentence(miscounted: Order) -> None:
     status, said = check_invariants()
 
     assert status == 1
+    assert str(miscounted.pk) in said
     assert "version 7, moves 1" in said
     assert "T4: An order's version counts its moves." in said
     assert "no ghost charge" not in said

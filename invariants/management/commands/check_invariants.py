@@ -20,6 +20,8 @@ from payments.errors import PaymentError
 
 FOUND: Final = 1
 BANK_SILENT: Final = 2
+WITHOUT_TERMINAL: Final = 160
+"""Columns of a table that goes into a file."""
 
 
 class Command(BaseCommand):
@@ -95,14 +97,17 @@ class Command(BaseCommand):
 
     def _show(self, report: Report, silence: str) -> None:
         console = Console(file=cast(IO[str], self.stdout))
+        if not console.is_terminal:
+            console.width = WITHOUT_TERMINAL
         summary = Table("account", "what was looked at")
         summary.add_row("orders", _in_words(report.orders))
         summary.add_row("payments", _in_words(report.payments))
         summary.add_row("bank", _bank_in_words(report.bank, silence))
         console.print(summary)
         if report.findings:
-            # Folded, never cut: ids are there to be copied.
-            table = Table("invariant", "kind", Column("subject", overflow="fold"), "detail")
+            # Ids are there to be copied: whole, on one line.
+            subject = Column("subject", no_wrap=True)
+            table = Table("invariant", "kind", subject, Column("detail", overflow="fold"))
             for each in report.findings:
                 table.add_row(each.code, each.kind, each.subject, each.detail)
             console.print(table)
