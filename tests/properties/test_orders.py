@@ -33,8 +33,10 @@ from tests.properties.workers import Blow, Fate, Moment, State
 ROUNDS: Final = 50
 """In which everything must have come to rest, once nothing is broken any more."""
 
+A_LEASE: Final = timedelta(seconds=11)
+
 numbers = st.integers(0, 5)
-cards = st.sampled_from([*GOOD_CARDS * 4, *BAD_CARDS])
+cards = st.sampled_from([*GOOD_CARDS * 8, *BAD_CARDS])
 durations = st.sampled_from(
     [timedelta(seconds=each) for each in (1, 5, 11, 31, 65, 301, 3600, 26 * 3600)]
 )
@@ -44,12 +46,10 @@ at_commits = st.builds(
     st.sampled_from([1, 1, 2, 2, 3, 4]),
     st.just(Fate.DIES),
 )
-at_calls = st.builds(
-    Blow,
-    st.sampled_from([Moment.BEFORE_CALL, Moment.AFTER_CALL]),
-    st.sampled_from([1, 1, 1, 2, 2, 3]),
-    st.sampled_from(Fate),
-)
+call_moments = st.sampled_from([Moment.BEFORE_CALL, Moment.AFTER_CALL])
+call_numbers = st.sampled_from([1, 1, 1, 2, 2, 3])
+at_calls = st.builds(Blow, call_moments, call_numbers, st.sampled_from(Fate))
+long_sleeps = st.builds(Blow, call_moments, call_numbers, st.just(Fate.SLEEPS))
 operations = st.sampled_from(
     [
         *(f"payment_intents.{each}" for each in ("create", "confirm", "capture", "cancel")),
@@ -75,7 +75,7 @@ class Orders(RuleBasedStateMachine):
         self.available: dict[str, int] = {}
 
     @initialize(
-        stock=st.tuples(st.integers(1, 9), st.integers(0, 6)),
+        stock=st.tuples(st.integers(1, 12), st.integers(0, 9)),
         wishes=st.lists(
             st.tuples(cards, st.integers(1, 3), st.integers(0, 2)), min_size=3, max_size=3
         ),
@@ -144,6 +144,21 @@ class Orders(RuleBasedStateMachine):
     ) -> None:
         self.deliver_and_strike(number, blow, comes_back=comes_back)
 
+    @precondition(some_wait)
+    @rule(number=numbers, blow=long_sleeps, others=st.integers(0, 3), wakes=st.booleans())
+    def deliver_to_one_who_oversleeps(
+        self, *, number: int, blow: Blow, others: int, wakes: bool
+    ) -> None:
+        """The lease runs out, the sweep looks, and others go on with what it finds."""
+        state = self.floor.deliver(self.floor.post.take(number), blow)
+        self.floor.pass_time(A_LEASE)
+        self.floor.sweep()
+        for _ in range(min(others, len(self.floor.post.waiting))):
+            self.floor.deliver(self.floor.post.take(-1))
+            self.look()
+        if wakes and state is State.ASLEEP:
+            self.floor.wake(self.floor.sleepers[-1])
+
     def deliver_and_strike(self, number: int, blow: Blow, *, comes_back: bool) -> None:
         message = self.floor.post.take(number)
         if self.floor.deliver(message, blow) is State.DEAD and comes_back:
@@ -179,13 +194,12 @@ class Orders(RuleBasedStateMachine):
         self.floor.pass_time(duration)
         self.floor.sweep()
 
-    @rule(operation=operations, fault=faults, times=st.sampled_from([1, 1, 2, 3, 9]))
-    def break_the_bank(self, operation: str, fault: str, times: int) -> None:
-        self.floor.bank.add_fault(operation, fault, times=times)
-
-    @rule()
-    def mend_the_bank(self) -> None:
-        self.floor.bank.clear_faults()
+    @rule(operation=operations, fault=faults, times=st.sampled_from([0, 1, 1, 2, 3, 9]))
+    def break_or_mend_the_bank(self, operation: str, fault: str, times: int) -> None:
+        if times:
+            self.floor.bank.add_fault(operation, fault, times=times)
+        else:
+            self.floor.bank.clear_faults()
 
     @rule(sku=st.sampled_from(sorted(PRICES)), quantity=st.integers(1, 3))
     def restock(self, sku: str, quantity: int) -> None:
