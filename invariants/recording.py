@@ -16,6 +16,7 @@ from invariants.models import ReconciliationBreak
 from orders.models import Order
 from payments.accounts import BankReading, intents_of, read_again
 from payments.errors import PaymentError
+from sagas.errors import UnknownSaga
 from sagas.services import freeze
 
 log = logging.getLogger(__name__)
@@ -174,7 +175,7 @@ def _freeze(each: ReconciliationBreak, report: Report) -> bool:
     try:
         bank = _read_again(order_id, report) if BY_CODE[each.code].asks_bank else None
         return _freeze_under_lock(each, order_id, bank, report)
-    except (PaymentError, DatabaseError) as error:
+    except (PaymentError, DatabaseError, UnknownSaga) as error:
         # The next check finds it again.
         log.warning(
             "freezing.failed", extra={"subject": each.subject, "error": type(error).__name__}

@@ -303,6 +303,17 @@ def test_an_intent_that_the_bank_does_not_know_freezes_its_order(capturing: Orde
     assert SagaRun.objects.get().frozen_at is not None
 
 
+def test_a_run_that_this_code_does_not_know_stops_no_recorder(capturing: Order) -> None:
+    let_go_at_the_bank(capturing)
+    SagaRun.objects.update(version=99)
+
+    check_and_record()
+    recorded = check_and_record()
+
+    assert (recorded.seen_again, recorded.frozen) == (1, 0)
+    assert SagaRun.objects.get().frozen_at is None
+
+
 def test_a_finding_about_something_else_freezes_nothing(shop: Shop) -> None:
     order = shop.place()
     execute("UPDATE orders_order SET version = 7 WHERE id = %s", order.pk)
