@@ -124,12 +124,13 @@ class Tripwire:
                 raise error()
             case Mode.HANG:
                 self._stand_still("asleep")
-        result = act()
-        match mode:
-            case Mode.KILL_AFTER:
+        try:
+            result = act()
+        finally:  # it is over, also where the world itself made it fail
+            if mode is Mode.KILL_AFTER:
                 _die()
-            case Mode.ERROR_AFTER:
-                raise error()
+        if mode is Mode.ERROR_AFTER:
+            raise error()
         return result
 
     def _stand_still(self, how: str) -> None:
