@@ -4,7 +4,9 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_prerun
+from celery.signals import task_prerun, worker_ready
+
+from config.garbage import settle_in
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -23,3 +25,8 @@ def drop_broken_connections(**_: Any) -> None:
     from django.db import close_old_connections  # noqa: PLC0415 - not before Django is set up
 
     close_old_connections()
+
+
+@worker_ready.connect
+def take_what_is_loaded_for_permanent(**_: Any) -> None:
+    settle_in()

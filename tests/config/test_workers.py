@@ -1,14 +1,16 @@
 """What every worker process does around its tasks, and how it logs."""
 
+import gc
 import json
 import logging
 from contextlib import closing
 
 import pytest
-from celery.signals import task_prerun
+from celery.signals import task_prerun, worker_ready
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from config.garbage import ALLOCATIONS_BETWEEN_LOOKS
 from config.logging import JSONFormatter
 
 
@@ -37,6 +39,18 @@ def test_a_connection_is_looked_at_without_asking_the_server() -> None:
     assert len(queries) == 0
     connection.close()
     assert not connection.is_usable()
+
+
+def test_a_worker_that_is_ready_looks_for_garbage_less_often() -> None:
+    thresholds = gc.get_threshold()
+    try:
+        worker_ready.send(sender=None)
+
+        assert gc.get_threshold()[0] == ALLOCATIONS_BETWEEN_LOOKS
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 def test_a_log_entry_is_one_line_of_json() -> None:
