@@ -19,8 +19,9 @@ from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-IN_STOCK = 50
-BURST = 3 * SLOTS
+IN_STOCK = 100
+BURST = 10 * SLOTS
+"""More than slots can have in hand and reserve, though a message may name two or three of them."""
 PRICE = 1000
 KEPT = Account(charges=1, held_minor=0, kept_minor=PRICE)
 UNDONE = Account(charges=1, held_minor=0, kept_minor=0)
@@ -183,7 +184,7 @@ def test_a_burst_of_orders_survives_the_loss_of_every_message(
 ) -> None:
     rule = bank.add_fault("payment_intents.confirm", "hold")
     placed = [alice.place() for _ in range(BURST)]
-    wait_until(lambda: bank.held(rule) == SLOTS and installation.messages_waiting() > 0)
+    wait_until(lambda: bank.held(rule) >= SLOTS and installation.messages_waiting() > 0)
 
     with installation.redis as broker:
         broker.flushall()

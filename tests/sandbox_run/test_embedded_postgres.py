@@ -62,7 +62,7 @@ def test_it_runs_under_the_very_process_id_that_was_started(folder: Path) -> Non
 
         assert first_line == str(server.pid)
         assert ask(folder, server, "SHOW timezone") == "UTC"
-        assert ask(folder, server, "SHOW max_connections") == "200"
+        assert ask(folder, server, "SHOW max_connections") == "400"
         assert ask(folder, server, "SHOW unix_socket_directories") == ""
 
 

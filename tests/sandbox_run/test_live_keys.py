@@ -12,7 +12,10 @@ from sandbox.embedded_servers import ROOT
 from sandbox.live_keys import live_keys
 
 MAKE = shutil.which("make") or "make"
-TARGETS = ("help", "smoke", "demo", "up", "check", "manage", "test", "lint", "format", "clean")
+TARGETS = (
+    *("help", "smoke", "demo", "up", "check", "manage", "test", "lint", "format", "clean"),
+    *("bench", "prove", "prove-lock", "chaos", "properties"),
+)
 
 
 @pytest.fixture
