@@ -177,6 +177,8 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 3
 # Runs that a process carries at once for messages that name several; each holds a thread, and a
 # database connection, through its calls to the bank.
 SAGAS_RUNS_AT_ONCE = env.int("SAGAS_RUNS_AT_ONCE", default=96)
+if SAGAS_RUNS_AT_ONCE < 1:
+    raise ImproperlyConfigured("SAGAS_RUNS_AT_ONCE: at least 1")
 
 # --- Stripe --------------------------------------------------------------------------------------
 

@@ -162,6 +162,8 @@ def release(correlation_ids: Mapping[UUID, UUID]) -> None:
         .select_related("stock_level__product")
         .order_by("pk")
     )
+    if not reservations:
+        return
     released: dict[UUID, list[dict[str, object]]] = defaultdict(list)
     for each in reservations:
         each.status = ReservationStatus.RELEASED

@@ -45,6 +45,13 @@ def test_a_rate_is_a_number(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         read_settings()
 
 
+def test_some_run_has_to_be_carried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGAS_RUNS_AT_ONCE", "0")
+
+    with pytest.raises(ImproperlyConfigured, match="SAGAS_RUNS_AT_ONCE"):
+        read_settings()
+
+
 def test_what_is_not_given_is_safe(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DEBUG", "ALLOWED_HOSTS", "STRIPE_API_BASE", "STRIPE_CALLS_PER_SECOND"):
         monkeypatch.delenv(name, raising=False)
