@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from django.db import connection
 
 from sandbox.owned import owned_environment
-from tests.sandbox_server import SandboxServer
+from sandbox.stripe_process import SandboxServer
 
 
 def environment_for(bank: SandboxServer) -> dict[str, str]:

@@ -15,7 +15,7 @@ from orders.states import OrderStatus
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus
 from sagas.models import LIVE, SagaRun, StepRecord
-from tests.sandbox_server import SandboxServer
+from sandbox.stripe_process import SandboxServer
 
 CAPTURED = ("succeeded", PaymentStatus.CAPTURED)
 UNDONE = (("canceled", PaymentStatus.VOIDED), ("succeeded", PaymentStatus.REFUNDED))

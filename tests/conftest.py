@@ -11,8 +11,8 @@ from pytest_django import Settings
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services import receive
 from sagas import dispatch
+from sandbox.stripe_process import SandboxServer
 from tests.message_queue import MessageQueue
-from tests.sandbox_server import SandboxServer
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from sagas.identifiers import new_id
 from sagas.models import LIVE, SagaRun, StepRecord
 from sagas.registry import all_sagas
 from sagas.sweep import sweep
+from sandbox.stripe_process import SandboxServer
 from tests.message_queue import Message, MessageQueue
-from tests.sandbox_server import SandboxServer
 
 IN_STOCK = 5
 LONG_AGO = timedelta(seconds=1)

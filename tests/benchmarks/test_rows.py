@@ -15,9 +15,9 @@ from inventory.models import MovementKind, StockMovement
 from inventory.services import catalogue
 from orders.services import place_order
 from sagas.identifiers import new_id
+from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
 from tests.message_queue import MessageQueue
-from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

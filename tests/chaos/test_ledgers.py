@@ -11,9 +11,9 @@ from django.db.models.functions import Now
 from orders.models import Order
 from proof.chaos import ledgers
 from proof.chaos.ledgers import longest_run, put_on_shelves, read_database, unfinished
+from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
 from tests.message_queue import MessageQueue
-from tests.sandbox_server import SandboxServer
 from tests.shop import IN_STOCK, Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)

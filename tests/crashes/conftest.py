@@ -11,10 +11,10 @@ import pytest
 from django.contrib.auth.models import User
 
 from sandbox.procfile import ROOT
+from sandbox.stripe_process import SandboxServer
 from tests.application import environment_for
 from tests.conftest import Shelf
 from tests.message_queue import Message, MessageQueue
-from tests.sandbox_server import SandboxServer
 from tests.shop import IN_STOCK, Shop
 
 

@@ -14,8 +14,8 @@ from inventory.services import receive
 from payments.accounts import BankAccount, BankReading, read_bank
 from sagas.identifiers import new_id
 from sagas.models import LIVE, SagaRun
+from sandbox.stripe_process import SandboxServer
 from tests.message_queue import MessageQueue
-from tests.sandbox_server import SandboxServer
 from tests.shop import Shop
 
 IN_STOCK = 20

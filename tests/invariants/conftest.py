@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
+from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
 from tests.message_queue import MessageQueue
-from tests.sandbox_server import SandboxServer
 from tests.shop import IN_STOCK, Shop
 
 

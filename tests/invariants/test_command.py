@@ -17,8 +17,8 @@ from invariants.models import ReconciliationBreak
 from orders.models import Order
 from payments.accounts import read_bank
 from sagas.models import StepRecord
+from sandbox.stripe_process import SandboxServer
 from tests.orders.storefront import everything
-from tests.sandbox_server import SandboxServer
 from tests.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)

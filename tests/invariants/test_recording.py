@@ -20,9 +20,9 @@ from payments.errors import OutcomeUnknown
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from sagas.services import thaw
+from sandbox.stripe_process import SandboxServer
 from tests.books import assert_books_balance
 from tests.payments.gateway_calls import asking, calls_since, gateway, mark
-from tests.sandbox_server import SandboxServer
 from tests.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,10 +11,10 @@ from pytest_django import DjangoDbBlocker
 from invariants.catalogue import INVARIANTS
 from invariants.checking import EVERYTHING, RECENT, Examination, Progress, Scope
 from sagas import dispatch
+from sandbox.stripe_process import SandboxServer
 from tests.invariants.books import Books, keep_books
 from tests.invariants.plantings import PLANTINGS, Planting
 from tests.message_queue import MessageQueue
-from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.django_db  # each test's planting is rolled back
 

@@ -12,9 +12,9 @@ import urllib3
 from sandbox import valkey
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.procfile import ROOT
+from sandbox.stripe_process import SandboxServer
 from tests.application import environment_for
 from tests.journeys.patience import wait_until
-from tests.sandbox_server import SandboxServer
 
 STOP_SECONDS = 30
 KEY_PREFIX = "journeys:"

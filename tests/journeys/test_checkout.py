@@ -16,9 +16,9 @@ from payments.states import PaymentStatus
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
 from sagas.sweep import sweep
+from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
 from tests.message_queue import MessageQueue
-from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,12 +10,12 @@ from knox.models import AuthToken
 from orders.models import Order
 from orders.states import OrderStatus
 from sagas.models import LIVE, Outcome, SagaRun, StepRecord
+from sandbox.stripe_process import SandboxServer
 from tests.books import Account, account_of, assert_books_balance
 from tests.conftest import Shelf
 from tests.journeys.customer import Customer
 from tests.journeys.installation import SLOTS, Installation
 from tests.journeys.patience import wait_until
-from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,9 +11,9 @@ from django.test import Client
 from orders.models import Order
 from sagas.models import SagaRun
 from sagas.services import freeze
+from sandbox.stripe_process import SandboxServer
 from tests.message_queue import MessageQueue
 from tests.orders.storefront import Storefront, cart, everything
-from tests.sandbox_server import SandboxServer
 
 ORDERS = "/admin/orders/order/"
 RUNS = "/admin/sagas/sagarun/"

@@ -12,11 +12,11 @@ from orders.models import Order, OrderTransition
 from payments.models import Payment
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
+from sandbox.stripe_process import SandboxServer
 from tests.books import Account, account_of
 from tests.conftest import Shelf
 from tests.message_queue import MessageQueue
 from tests.orders.storefront import ORDERS, Storefront, cart, everything
-from tests.sandbox_server import SandboxServer
 
 MUG = cart(("MUG", 2))
 LET_GO = Account(charges=1, held_minor=0, kept_minor=0)

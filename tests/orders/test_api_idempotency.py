@@ -11,9 +11,9 @@ from django.db import ProgrammingError, connection, connections
 from inventory.models import Product
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
+from sandbox.stripe_process import SandboxServer
 from tests.message_queue import MessageQueue
 from tests.orders.storefront import Answer, Storefront, cart, everything
-from tests.sandbox_server import SandboxServer
 
 MUG = cart(("MUG", 1))
 TWINS = 20

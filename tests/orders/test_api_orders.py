@@ -9,10 +9,10 @@ from events.models import OutboxEvent
 from inventory.models import Product
 from orders.models import IdempotencyRecord, Order, OrderTransition
 from sagas.models import SagaRun
+from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
 from tests.message_queue import MessageQueue
 from tests.orders.storefront import ORDERS, PROBLEM, Storefront, cart, everything
-from tests.sandbox_server import SandboxServer
 
 
 def test_an_accepted_order_is_shown_as_it_was_placed(

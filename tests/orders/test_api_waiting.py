@@ -13,10 +13,10 @@ from pytest_django import DjangoDbBlocker
 from orders.api.waiting import LONGEST_SECONDS, Watcher
 from orders.models import Cause, Order
 from orders.states import SETTLED, OrderStatus
+from sandbox.stripe_process import SandboxServer
 from tests.message_queue import MessageQueue
 from tests.orders.deliveries import delivering
 from tests.orders.storefront import Storefront, cart
-from tests.sandbox_server import SandboxServer
 
 MUG = cart(("MUG", 1))
 

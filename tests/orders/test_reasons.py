@@ -6,9 +6,9 @@ from orders.models import Order
 from orders.reasons import words
 from orders.states import OrderStatus
 from sandbox.stripe_api.cards import TEST_CARDS
+from sandbox.stripe_process import SandboxServer
 from tests.message_queue import MessageQueue
 from tests.orders.storefront import ORDERS, Storefront, cart
-from tests.sandbox_server import SandboxServer
 
 DECLINED = "Your card was declined."
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 from payments.bank import BankRefund, Intent
 from payments.deadline import Deadline
 from payments.stripe_gateway import API_VERSION, StripeGateway, intent_params
-from tests.sandbox_server import SandboxServer
+from sandbox.stripe_process import SandboxServer
 
 gateway = StripeGateway()
 

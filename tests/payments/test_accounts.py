@@ -12,8 +12,8 @@ from payments.bank import Intent
 from payments.bank_calls import LOOKING_BACK
 from payments.errors import OutcomeUnknown
 from payments.stripe_gateway import intent_params
+from sandbox.stripe_process import SandboxServer
 from tests.payments.gateway_calls import asking, calls_since, gateway, mark, refunded
-from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,6 +17,7 @@ from payments.errors import (
 from payments.models import Payment, Refund
 from payments.stripe_gateway import StripeGateway
 from sagas.identifiers import new_id
+from sandbox.stripe_process import SandboxServer
 from tests.books import NOTHING_MOVED, Account, account_of, intents_for
 from tests.payments.attempts import (
     ASKED_AGAIN,
@@ -31,7 +32,6 @@ from tests.payments.attempts import (
     shut,
 )
 from tests.payments.gateway_calls import asking, calls_since, mark
-from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -20,6 +20,7 @@ from payments.errors import (
     UnexpectedState,
 )
 from payments.stripe_gateway import API_VERSION
+from sandbox.stripe_process import SandboxServer
 from tests.payments.gateway_calls import (
     asking,
     authorized,
@@ -32,7 +33,6 @@ from tests.payments.gateway_calls import (
     refunded,
     within,
 )
-from tests.sandbox_server import SandboxServer
 
 
 @pytest.mark.parametrize(

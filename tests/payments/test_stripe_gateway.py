@@ -11,6 +11,7 @@ from pytest_django import Settings
 
 from payments.bank import IntentStatus, RefundStatus
 from payments.errors import BankBusy, CallInsideTransaction
+from sandbox.stripe_process import SandboxServer
 from tests.payments.gateway_calls import (
     asking,
     authorized,
@@ -23,7 +24,6 @@ from tests.payments.gateway_calls import (
     refunded,
     within,
 )
-from tests.sandbox_server import SandboxServer
 
 
 def test_a_new_intent_holds_nothing(bank: SandboxServer) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import stripe  # noqa: TID251 - the contract under test
 
+from sandbox.stripe_process import SandboxServer
 from tests.sandbox.raw_api import TEST_KEY, RawApi
-from tests.sandbox_server import SandboxServer
 
 
 @pytest.fixture(scope="session")

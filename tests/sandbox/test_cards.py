@@ -4,7 +4,7 @@ import pytest
 import stripe  # noqa: TID251 - the contract under test
 
 from sandbox.stripe_api.cards import TEST_CARDS
-from tests.sandbox_server import SandboxServer
+from sandbox.stripe_process import SandboxServer
 
 DECLINES = [
     ("pm_card_visa_chargeDeclined", "card_declined", "generic_decline"),

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from urllib3.exceptions import HTTPError
 
+from sandbox.stripe_process import SandboxServer
 from tests.sandbox.raw_api import Answer, RawApi
 from tests.sandbox.waiting import wait_until
-from tests.sandbox_server import SandboxServer
 
 INTENT = {"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa"}
 DAY = 24 * 3600

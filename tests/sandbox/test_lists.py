@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import stripe  # noqa: TID251 - the contract under test
 
+from sandbox.stripe_process import SandboxServer
 from tests.sandbox.raw_api import TEST_KEY, RawApi
-from tests.sandbox_server import SandboxServer
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import stripe  # noqa: TID251 - the contract under test
 
+from sandbox.stripe_process import SandboxServer
 from tests.sandbox.raw_api import RawApi
-from tests.sandbox_server import SandboxServer
 
 WEEK = 7 * 24 * 3600
 

@@ -3,8 +3,8 @@
 import pytest
 import stripe  # noqa: TID251 - the contract under test
 
+from sandbox.stripe_process import SandboxServer
 from tests.sandbox.raw_api import RawApi
-from tests.sandbox_server import SandboxServer
 
 LATER = 11 * 60
 
