@@ -14,6 +14,7 @@ from typing import cast
 import httptools
 
 MAX_REQUEST_BYTES = 512 * 1024
+LINGER_SECONDS = 2.0  # for whoever is refused to read why
 SILENCE_SECONDS = 30.0
 """How long an unanswered connection is kept open, unless its client hangs up before."""
 
@@ -57,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._respond = respond
         self._connections = connections
         self._parser = httptools.HttpRequestParser(self)
+        self._is_refused = False
         self._received = 0
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -77,6 +79,8 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         self._received += len(data)
         if self._received > MAX_REQUEST_BYTES:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -128,7 +132,7 @@ class Connection(asyncio.Protocol):
             self._task = None
 
     async def _deliver(self, response: Response, *, keep_alive: bool) -> None:
-        if self._transport.is_closing():
+        if self._transport.is_closing() or self._is_refused:
             return
         match response.delivery:
             case Delivery.WHOLE:
@@ -148,8 +152,11 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _refuse(self, status: HTTPStatus) -> None:
+        self._is_refused = True
         self._transport.write(_head(Response(status), keep_alive=False))
-        self._transport.close()
+        # Closed with something unread, the connection would be reset, and the answer with it.
+        self._transport.write_eof()
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
 
     def _reset(self) -> None:
         linger_zero = struct.pack("ii", 1, 0)
