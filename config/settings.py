@@ -2,23 +2,35 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import django_stubs_ext
-import environ
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
+
+from config.variables import Section
 
 # Lets Django's classes carry their type parameters at run time too.
 django_stubs_ext.monkeypatch()
 
-env = environ.Env()
-
 # --- Django --------------------------------------------------------------------------------------
 
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+_web = Section("Web")
+DEBUG = _web.flag(
+    "DEBUG", "Shows errors with their code. Never where others can reach it.", default=False
+)
+SECRET_KEY = _web.text("SECRET_KEY", "Signs sessions and guests' links.", is_secret=True)
+SECRET_KEY_FALLBACKS = _web.words(
+    "SECRET_KEY_FALLBACKS", "Former keys: what they signed is still taken.", []
+)
+ALLOWED_HOSTS = _web.words(
+    "ALLOWED_HOSTS", "The names under which the shop is reached.", ["localhost", "127.0.0.1"]
+)
+CSRF_TRUSTED_ORIGINS = _web.words(
+    "CSRF_TRUSTED_ORIGINS",
+    "Where the desk's forms may come from, such as https://desk.example.",
+    [],
+)
 
 INSTALLED_APPS = [
     "config",
@@ -33,10 +45,13 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "sagas",
     "events",
+    "access",
     "inventory",
     "payments",
     "orders",
     "invariants",
+    "monitoring",
+    "desk",
 ]
 
 MIDDLEWARE = [
@@ -82,7 +97,12 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- PostgreSQL ----------------------------------------------------------------------------------
 
-DATABASES = {"default": env.db_url("DATABASE_URL")}
+_postgresql = Section("PostgreSQL")
+DATABASES = {
+    "default": _postgresql.database(
+        "DATABASE_URL", "PostgreSQL, as postgres://user:password@host/name."
+    )
+}
 DATABASES["default"] |= {
     "ENGINE": "config.postgresql",
     "CONN_MAX_AGE": None,
@@ -101,7 +121,8 @@ DATABASES["default"] |= {
 
 # --- Celery and Redis: a message only says "look at this run" --------------------------------------
 
-REDIS_URL = env.str("REDIS_URL")
+_celery = Section("Celery and Redis")
+REDIS_URL = _celery.text("REDIS_URL", "Broker, and counter of rate limits.", is_secret=True)
 
 CELERY_BROKER_URL = REDIS_URL
 # Queues by name, to which Celery publishes on the anonymous exchange: with a topic exchange, a
@@ -143,7 +164,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # For ever: a worker that gives up on Redis is a worker that nobody restarts.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     # Longer than a task may take with its wait, so that a running one is not handed out again.
     "visibility_timeout": 300,
     # Looks for what dead workers left every 5 s, not every 100 s.
@@ -154,8 +175,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
     "health_check_interval": 25,
-    # Several installations may share a Redis.
-    "global_keyprefix": env.str("REDIS_KEY_PREFIX", default="holdfast:"),
+    "global_keyprefix": _celery.text(
+        "REDIS_KEY_PREFIX", "Keeps several installations on one Redis apart.", "holdfast:"
+    ),
 }
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": 300}
 CELERY_VISIBILITY_TIMEOUT = 300
@@ -174,29 +196,40 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # How soon beat sees a schedule that operations changed.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 3
 
-# Runs that a process carries at once for messages that name several; each holds a thread, and a
-# database connection, through its calls to the bank.
-SAGAS_RUNS_AT_ONCE = env.int("SAGAS_RUNS_AT_ONCE", default=96)
-if SAGAS_RUNS_AT_ONCE < 1:
-    raise ImproperlyConfigured("SAGAS_RUNS_AT_ONCE: at least 1")
+SAGAS_RUNS_AT_ONCE = _celery.number(
+    "SAGAS_RUNS_AT_ONCE",
+    "Runs that a process carries at once for messages that name several; each holds a thread, and "
+    "a database connection, through its calls to the bank.",
+    96,
+    at_least=1,
+)
 
 # --- Stripe --------------------------------------------------------------------------------------
 
-STRIPE_API_KEY = env.str("STRIPE_API_KEY")
-# Empty for Stripe itself.
-STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
-# Stripe allows 100 calls a second in live mode and 25 in a sandbox; 0 asks for no limit of ours.
-STRIPE_CALLS_PER_SECOND = env.int("STRIPE_CALLS_PER_SECOND", default=80)
-# For each process, while Redis cannot count for all of them.
-STRIPE_FALLBACK_CALLS_PER_SECOND = env.int("STRIPE_FALLBACK_CALLS_PER_SECOND", default=5)
-if STRIPE_CALLS_PER_SECOND < 0 or STRIPE_FALLBACK_CALLS_PER_SECOND < 1:
-    raise ImproperlyConfigured("STRIPE_…CALLS_PER_SECOND: not below 0, and the fallback not 0")
-# Marks what is ours at the bank: reconciliation touches nothing else.
-INSTALLATION_ID = env.str("INSTALLATION_ID")
+_stripe = Section("Stripe")
+STRIPE_API_KEY = _stripe.text("STRIPE_API_KEY", "Stripe's secret key.", is_secret=True)
+STRIPE_API_BASE = _stripe.text("STRIPE_API_BASE", "Another address; empty for Stripe's own.", "")
+STRIPE_CALLS_PER_SECOND = _stripe.number(
+    "STRIPE_CALLS_PER_SECOND",
+    "By all processes together. Stripe allows 100 in live mode and 25 in a sandbox of its own; "
+    "0 asks for no limit of ours.",
+    80,
+)
+STRIPE_FALLBACK_CALLS_PER_SECOND = _stripe.number(
+    "STRIPE_FALLBACK_CALLS_PER_SECOND",
+    "By each process, while Redis cannot count for all of them.",
+    5,
+    at_least=1,
+)
+INSTALLATION_ID = _stripe.text(
+    "INSTALLATION_ID",
+    "Marks what is ours at the bank: reconciliation touches nothing else. Never change it.",
+)
 
 # --- The storefront API --------------------------------------------------------------------------
 
-CURRENCY = env.str("CURRENCY", default="eur")
+_api = Section("Storefront API")
+CURRENCY = _api.text("CURRENCY", "Of all prices: a code of three lower-case letters.", "eur")
 if not re.fullmatch(r"[a-z]{3}", CURRENCY):
     raise ImproperlyConfigured("CURRENCY is a code of three lower-case letters")
 
@@ -217,7 +250,8 @@ REST_KNOX = {
 
 # --- Logging -------------------------------------------------------------------------------------
 
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+_logs = Section("Watching")
+LOG_LEVEL = _logs.text("LOG_LEVEL", "The least severe level that is logged.", "INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -226,3 +260,6 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {"django.request": {"level": "ERROR"}},
 }
+
+# What docs/configuration.md is made of.
+CONFIGURATION = [_web, _postgresql, _celery, _stripe, _api, _logs]

@@ -7,7 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-APPLICATION = ("config", "invariants", "orders", "payments", "inventory", "events", "sagas")
+APPLICATION = (
+    *("config", "desk", "monitoring", "invariants", "orders"),
+    *("payments", "inventory", "access", "events", "sagas"),
+)
 
 _NOT_OURS = {"var", "__pycache__"}
 _HIDDEN_BUT_OURS = {".ci", ".gitignore"}

@@ -1,0 +1,1 @@
+"""Who may call, and what for: tokens with scopes, guests' links, roles."""

@@ -1,0 +1,1 @@
+"""The operations desk: what staff see, and what they may do."""
