@@ -123,8 +123,14 @@ DATABASES["default"] |= {
 
 _celery = Section("Celery and Redis")
 REDIS_URL = _celery.text("REDIS_URL", "Broker, and counter of rate limits.", is_secret=True)
+BROKER_URL = _celery.text(
+    "BROKER_URL",
+    "The broker, where it is not that Redis: for RabbitMQ amqp://user:password@host/vhost.",
+    "",
+    is_secret=True,
+)
 
-CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_URL = BROKER_URL or REDIS_URL
 # Queues by name, to which Celery publishes on the anonymous exchange: with a topic exchange, a
 # flushed Redis would drop messages without an error until the bindings are declared again.
 CELERY_TASK_QUEUES = [
@@ -164,7 +170,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # For ever: a worker that gives up on Redis is a worker that nobody restarts.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+_ON_REDIS: dict[str, Any] = {
     # Longer than a task may take with its wait, so that a running one is not handed out again.
     "visibility_timeout": 300,
     # Looks for what dead workers left every 5 s, not every 100 s.
@@ -179,6 +185,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
         "REDIS_KEY_PREFIX", "Keeps several installations on one Redis apart.", "holdfast:"
     ),
 }
+_ON_RABBITMQ: dict[str, Any] = {
+    # A message that the broker did not take is an error here, not a silence.
+    "confirm_publish": True,
+    "connect_timeout": 5,
+    "read_timeout": 30,
+    "write_timeout": 5,
+}
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    _ON_RABBITMQ if CELERY_BROKER_URL.startswith("amqp") else _ON_REDIS
+)
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": 300}
 CELERY_VISIBILITY_TIMEOUT = 300
 # What is in hand may finish before a stop; must be less than the supervisor's patience.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 # to point a test or a drill at a real database, broker or bank.
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY", "STRIPE_API_BASE")
 
-# Read by libpq, Celery, Flower and gunicorn behind the back of our settings.
-_SIDE_DOORS = ("PG", "CELERY_", "FLOWER_", "GUNICORN_", "DJANGO_")
+# Other ways to the broker, and what libpq, Celery, Flower and gunicorn read behind our settings' back.
+_SIDE_DOORS = ("PG", "BROKER_", "CELERY_", "FLOWER_", "GUNICORN_", "DJANGO_")
 
 
 def is_external(environment: Mapping[str, str]) -> bool:
