@@ -1,6 +1,6 @@
 """How orders and products look from outside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from inventory.services import ProductForSale
@@ -8,7 +8,7 @@ from orders.models import Order, OrderLine
 from orders.reasons import words
 
 
-def order_as_json(order: Order, lines: Sequence[OrderLine]) -> dict[str, Any]:
+def order_as_json(order: Order, lines: Iterable[OrderLine]) -> dict[str, Any]:
     """Show an order to its customer. Amounts are in minor units."""
     return {
         "id": str(order.pk),

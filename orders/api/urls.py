@@ -2,12 +2,15 @@
 
 from django.urls import path
 
-from orders.api import views
+from orders.api.cancelling import Cancellation
+from orders.api.ordering import Ordering
+from orders.api.products import Products
+from orders.api.reading import OrderDetail, Timeline
 
 urlpatterns = [
-    path("orders", views.Orders.as_view(), name="orders"),
-    path("orders/<uuid:order_id>", views.OrderDetail.as_view(), name="order"),
-    path("orders/<uuid:order_id>/timeline", views.Timeline.as_view(), name="order-timeline"),
-    path("orders/<uuid:order_id>/cancel", views.Cancellation.as_view(), name="order-cancel"),
-    path("products", views.Products.as_view(), name="products"),
+    path("orders", Ordering.as_view(), name="orders"),
+    path("orders/<uuid:order_id>", OrderDetail.as_view(), name="order"),
+    path("orders/<uuid:order_id>/timeline", Timeline.as_view(), name="order-timeline"),
+    path("orders/<uuid:order_id>/cancel", Cancellation.as_view(), name="order-cancel"),
+    path("products", Products.as_view(), name="products"),
 ]

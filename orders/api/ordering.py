@@ -1,0 +1,48 @@
+"""Placing an order."""
+
+from functools import partial
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from orders.api.answers import accepted_or_settled
+from orders.api.callers import caller, own_order
+from orders.api.idempotency import Acted, once
+from orders.api.parsing import NewOrder, invalid, parse_body
+from orders.api.problems import FieldError
+from orders.errors import TotalTooLarge, UnknownProducts
+from orders.services import place_order
+from orders.states import SETTLED
+from sagas.identifiers import new_id
+
+
+class Ordering(APIView):
+    def post(self, request: Request) -> Response:
+        """Place an order: 202 when it is accepted, 201 when it settled within ``Prefer: wait``.
+
+        Repeating the request with the same Idempotency-Key gives the same order.
+        """
+        body = parse_body(NewOrder, request.data)
+        order_id, customer = new_id(), caller(request)
+        place = partial(place_order, order_id, customer, body.quantities(), body.payment_method)
+        try:
+            outcome = once(request, customer, body.model_dump(), order_id, place)
+        except UnknownProducts as error:
+            raise _unknown_products(body, error) from None
+        except TotalTooLarge as error:
+            raise invalid(str(error), [FieldError("/items", "costs too much")]) from None
+        if isinstance(outcome, Acted):
+            placed = outcome.result
+            return accepted_or_settled(request, placed.order, placed.lines, SETTLED)
+        order = own_order(request, outcome.order_id)
+        return accepted_or_settled(request, order, order.lines.all(), SETTLED, is_replay=True)
+
+
+def _unknown_products(body: NewOrder, error: UnknownProducts) -> Exception:
+    errors = [
+        FieldError(f"/items/{position}/sku", f"{line.sku} is not for sale")
+        for position, line in enumerate(body.items)
+        if line.sku in error.skus
+    ]
+    return invalid("The cart has products that are not for sale.", errors)

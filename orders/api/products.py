@@ -1,0 +1,15 @@
+"""What is for sale."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+import inventory.services
+from orders.api.representations import product_as_json
+
+
+class Products(APIView):
+    def get(self, _: Request) -> Response:
+        """Show what is for sale, and how much of it is available now."""
+        found = inventory.services.catalogue()
+        return Response({"results": [product_as_json(each) for each in found]})
