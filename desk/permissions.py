@@ -1,0 +1,16 @@
+"""What a person at the desk may be allowed to do with orders, beyond looking at them."""
+
+from typing import Final
+
+RETRY: Final = "desk.retry_order"
+CANCEL: Final = "desk.cancel_order"
+HOLD: Final = "desk.hold_order"
+"""Holding an order, and releasing one that a person holds."""
+RELEASE_FROZEN: Final = "desk.release_frozen_order"
+"""Releasing an order that an invariant froze: its money is in doubt."""
+NOTE: Final = "desk.note_order"
+EXPORT: Final = "desk.export_orders"
+ACT_IN_BULK: Final = "desk.act_in_bulk"
+"""Doing to many orders what one may do to each."""
+
+ALL: Final = (RETRY, CANCEL, HOLD, RELEASE_FROZEN, NOTE, EXPORT, ACT_IN_BULK)
