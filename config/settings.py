@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
@@ -34,7 +35,10 @@ CSRF_TRUSTED_ORIGINS = _web.words(
 
 INSTALLED_APPS = [
     "config",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "desk.apps.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -79,6 +83,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        # The desk's pages win over those that they replace.
+        "DIRS": [Path(__file__).parent.parent / "desk" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -264,6 +270,22 @@ REST_KNOX = {
     "AUTO_REFRESH": False,
 }
 
+# --- The operations desk ---------------------------------------------------------------------------
+
+_desk = Section("Operations desk")
+FLOWER_URL = _desk.text("FLOWER_URL", "Where the desk's link to Flower leads; empty for none.", "")
+
+UNFOLD = {
+    "SITE_TITLE": "Holdfast",
+    "SITE_HEADER": "Holdfast",
+    "SITE_SUBHEADER": "Operations desk",
+    "SITE_SYMBOL": "anchor",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": ["desk.appearance.style_sheet"],
+    "SIDEBAR": {"show_search": False, "navigation": "desk.appearance.sidebar"},
+}
+
 # --- Logging -------------------------------------------------------------------------------------
 
 _logs = Section("Watching")
@@ -278,4 +300,4 @@ LOGGING = {
 }
 
 # What docs/configuration.md is made of.
-CONFIGURATION = [_web, _postgresql, _celery, _stripe, _api, _logs]
+CONFIGURATION = [_web, _postgresql, _celery, _stripe, _api, _desk, _logs]

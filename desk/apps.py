@@ -1,7 +1,15 @@
-"""Desk as a Django app."""
+"""Desk as a Django app, and Django's admin as the desk shows it."""
 
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class DeskConfig(AppConfig):
     name = "desk"
+
+
+class DeskAdminConfig(admin_apps.AdminConfig):
+    """Django's admin, on the desk's site."""
+
+    default = False
+    default_site = "desk.site.DeskSite"

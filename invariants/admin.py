@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from unfold.admin import ModelAdmin
 
 from invariants.models import ReconciliationBreak
 from invariants.recording import BY_CODE, order_named, resolve
@@ -24,7 +25,7 @@ class ResolutionForm(forms.ModelForm[ReconciliationBreak]):
 
 
 @admin.register(ReconciliationBreak)
-class ReconciliationBreakAdmin(admin.ModelAdmin[ReconciliationBreak]):
+class ReconciliationBreakAdmin(ModelAdmin[ReconciliationBreak]):
     form = ResolutionForm
     list_display = (
         "code",

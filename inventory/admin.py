@@ -1,12 +1,13 @@
 """The catalogue can be edited here; stock levels and movements are only shown."""
 
 from django.contrib import admin
+from unfold.admin import ModelAdmin, TabularInline
 
 from inventory.models import Product, Reservation, StockLevel, StockMovement, Warehouse
 from sagas.admin import ReadOnly
 
 
-class StockLevelInline(ReadOnly, admin.TabularInline[StockLevel, Product]):
+class StockLevelInline(ReadOnly, TabularInline[StockLevel, Product]):
     model = StockLevel
     fields = ("warehouse", "on_hand", "reserved")
     readonly_fields = fields
@@ -14,20 +15,29 @@ class StockLevelInline(ReadOnly, admin.TabularInline[StockLevel, Product]):
 
 
 @admin.register(Product)
-class ProductAdmin(admin.ModelAdmin[Product]):
+class ProductAdmin(ModelAdmin[Product]):
     list_display = ("sku", "name", "price_minor", "is_withdrawn")
     list_filter = ("is_withdrawn",)
     search_fields = ("sku", "name")
     inlines = (StockLevelInline,)
 
 
+@admin.register(StockLevel)
+class StockLevelAdmin(ReadOnly, ModelAdmin[StockLevel]):
+    list_display = ("product", "warehouse", "on_hand", "reserved", "available")
+    list_select_related = ("product", "warehouse")
+    list_filter = ("warehouse",)
+    search_fields = ("=product__sku", "product__name")
+    ordering = ("product__sku",)
+
+
 @admin.register(Warehouse)
-class WarehouseAdmin(admin.ModelAdmin[Warehouse]):
+class WarehouseAdmin(ModelAdmin[Warehouse]):
     list_display = ("code", "name")
 
 
 @admin.register(Reservation)
-class ReservationAdmin(ReadOnly, admin.ModelAdmin[Reservation]):
+class ReservationAdmin(ReadOnly, ModelAdmin[Reservation]):
     list_display = ("order_id", "stock_level", "quantity", "status", "created_at")
     list_filter = ("status",)
     search_fields = ("=order_id",)
@@ -35,7 +45,7 @@ class ReservationAdmin(ReadOnly, admin.ModelAdmin[Reservation]):
 
 
 @admin.register(StockMovement)
-class StockMovementAdmin(ReadOnly, admin.ModelAdmin[StockMovement]):
+class StockMovementAdmin(ReadOnly, ModelAdmin[StockMovement]):
     list_display = ("at", "stock_level", "kind", "quantity", "line_id", "note")
     list_filter = ("kind",)
     search_fields = ("=line_id", "stock_level__product__sku")

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+from unfold.admin import ModelAdmin, TabularInline
 
 from orders.models import Order, OrderLine, OrderTransition
 from orders.reasons import words
@@ -47,14 +48,14 @@ class IsFrozen(HasRun):
     runs = staticmethod(frozen_runs)
 
 
-class OrderLineInline(ReadOnly, admin.TabularInline[OrderLine, Order]):
+class OrderLineInline(ReadOnly, TabularInline[OrderLine, Order]):
     model = OrderLine
     fields = ("position", "sku", "name", "quantity", "unit_price_minor")
     readonly_fields = fields
     extra = 0
 
 
-class OrderTransitionInline(ReadOnly, admin.TabularInline[OrderTransition, Order]):
+class OrderTransitionInline(ReadOnly, TabularInline[OrderTransition, Order]):
     model = OrderTransition
     fields = ("sequence", "source", "target", "cause", "actor", "at")
     readonly_fields = fields
@@ -62,7 +63,7 @@ class OrderTransitionInline(ReadOnly, admin.TabularInline[OrderTransition, Order
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnly, admin.ModelAdmin[Order]):
+class OrderAdmin(ReadOnly, ModelAdmin[Order]):
     list_display = ("id", "status", "age", "needs_attention", "total", "customer", "reason")
     list_filter = ("status", NeedsAttention, IsFrozen, "reason", "created_at")
     list_select_related = ("customer",)

@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
 
 from sagas.models import SagaRun, StepRecord
 from sagas.services import retry_now, thaw
@@ -24,7 +25,7 @@ class ReadOnly:
         return False
 
 
-class StepRecordInline(ReadOnly, admin.TabularInline[StepRecord, SagaRun]):
+class StepRecordInline(ReadOnly, TabularInline[StepRecord, SagaRun]):
     model = StepRecord
     ordering = ("id",)
     fields = (
@@ -45,7 +46,7 @@ class StepRecordInline(ReadOnly, admin.TabularInline[StepRecord, SagaRun]):
 
 
 @admin.register(SagaRun)
-class SagaRunAdmin(ReadOnly, admin.ModelAdmin[SagaRun]):
+class SagaRunAdmin(ReadOnly, ModelAdmin[SagaRun]):
     list_display = (
         "id",
         "saga",
