@@ -17,8 +17,8 @@ from orders.facts import ORDER_PLACED
 from orders.models import Cause, Order, OrderLine
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import OrderStatus
+from sagas.correlation import current_correlation_id
 from sagas.definition import Refusal
-from sagas.identifiers import new_id
 from sagas.row_sets import Insert
 from sagas.services import TurnBack
 
@@ -41,8 +41,8 @@ def place_order(
     """Accept an order under an id of the caller's, at our prices, and start its checkout.
 
     One transaction, no call to anyone: when it commits the order will end confirmed or
-    cancelled, whatever dies afterwards; when it does not, nothing has happened. Raises
-    UnknownProducts and TotalTooLarge.
+    cancelled, whatever dies afterwards; when it does not, nothing has happened. Its run and facts
+    carry the correlation id of the request. Raises UnknownProducts and TotalTooLarge.
     """
     products = inventory.services.products_for_sale(quantities)
     unknown = sorted(quantities.keys() - products.keys())
@@ -69,7 +69,7 @@ def place_order(
         )
         for position, (sku, count) in enumerate(quantities.items(), start=1)
     ]
-    correlation_id = new_id()
+    correlation_id = current_correlation_id()
     bought = [{"sku": each.sku, "quantity": each.quantity} for each in lines]
     payload = {"total_minor": total_minor, "currency": order.currency, "lines": bought}
     placed = outbox([ORDER_PLACED.of(order.pk, correlation_id, payload)])
@@ -91,4 +91,4 @@ def cancel_order(order_id: UUID, *, reason: str, actor: str) -> None:
     if order.status != OrderStatus.CONFIRMED:
         return
     Order.objects.transition({order_id: Cause(reason, actor=actor)}, OrderStatus.CANCELLING)
-    sagas.services.start(CANCELLATION, order_id, new_id())
+    sagas.services.start(CANCELLATION, order_id, current_correlation_id())

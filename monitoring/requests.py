@@ -1,0 +1,80 @@
+"""What every request gets: an id of its own, and one line in the log when it was answered."""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Final
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.functional import LazyObject
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from sagas.identifiers import new_id
+
+log = logging.getLogger(__name__)
+
+_REQUEST_ID: Final = re.compile(r"[\x20-\x7e]{1,128}")
+
+Answer = Callable[[HttpRequest], HttpResponseBase]
+
+
+class RequestMiddleware:
+    """The first of all middlewares, so that whatever the others say carries the id.
+
+    ``correlation_id`` is ours, a UUIDv7: the order that the request places takes it over. A
+    client's own ``X-Request-ID`` is logged beside it and returned. The line names the route and the
+    caller's primary key; neither path, query, headers nor body, which may hold anything.
+    """
+
+    def __init__(self, get_response: Answer) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        correlation_id = str(new_id())
+        request_id = _request_id(request)
+        clear_contextvars()
+        bind_contextvars(correlation_id=correlation_id)
+        if request_id:
+            bind_contextvars(request_id=request_id)
+        began = time.perf_counter()
+        try:
+            response = self._get_response(request)
+            _tell(request, response, time.perf_counter() - began)
+        finally:
+            clear_contextvars()
+        response["X-Correlation-ID"] = correlation_id
+        if request_id:
+            response["X-Request-ID"] = request_id
+        return response
+
+
+def _request_id(request: HttpRequest) -> str:
+    given = request.META.get("HTTP_X_REQUEST_ID", "")
+    return given if _REQUEST_ID.fullmatch(given) else ""
+
+
+def _tell(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+    log.info(
+        "request",
+        extra={
+            "method": request.method,
+            "route": _route(request),
+            "status": response.status_code,
+            "duration_ms": round(seconds * 1000, 1),
+            "user_id": _caller_id(request),
+        },
+    )
+
+
+def _route(request: HttpRequest) -> str:
+    """Return the name of what answered; what no route matched has none."""
+    match = request.resolver_match
+    return match.view_name if match else ""
+
+
+def _caller_id(request: HttpRequest) -> int | None:
+    """Return the caller's primary key where it is known by now: nobody is looked up for a log."""
+    user = getattr(request, "_cached_user", None) or getattr(request, "user", None)
+    return None if isinstance(user, LazyObject) else getattr(user, "pk", None)
