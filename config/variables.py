@@ -26,6 +26,10 @@ class Variable:
     default: object  # REQUIRED where there is none
     is_secret: bool
 
+    @property
+    def is_required(self) -> bool:
+        return self.default is REQUIRED
+
 
 class Section:
     """Reads the variables of one part of the reference, in the order in which it shows them."""

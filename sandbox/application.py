@@ -54,6 +54,7 @@ def process_environment(
         "PATH": path_with_python(os.environ),
         "PYTHONUNBUFFERED": "1",  # a log line is there when its process is killed
         "GUNICORN_CMD_ARGS": f"--bind={LOOPBACK}:{ports['web']}",
+        "FLOWER_ADDRESS": LOOPBACK,
         "FLOWER_PORT": str(ports["flower"]),
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{directory.secrets().flower_password}",
     }

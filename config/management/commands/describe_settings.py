@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from config.variables import REQUIRED, Section, Variable
+from config.variables import Section, Variable
 
 HEAD = """# Configuration
 
@@ -33,7 +33,7 @@ def _row(each: Variable) -> str:
 
 
 def _default(each: Variable) -> str:
-    if each.default is REQUIRED:
+    if each.is_required:
         return "**required**"
     if isinstance(each.default, list):
         return f"`{','.join(each.default)}`" if each.default else "none"
