@@ -1,1 +1,1 @@
-"""Who may call, and what for: tokens with scopes, guests' links, roles."""
+"""Who may call, and what for: tokens with scopes, guests' links, limits on how often."""

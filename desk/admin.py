@@ -13,7 +13,6 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
-from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -24,7 +23,6 @@ admin.site.unregister(
     [
         User,
         Group,
-        AuthToken,
         PeriodicTask,
         IntervalSchedule,
         CrontabSchedule,
@@ -47,24 +45,6 @@ class PersonAdmin(UserAdmin[User], ModelAdmin[User]):
 @admin.register(Group)
 class RoleAdmin(GroupAdmin, ModelAdmin[Group]):
     pass
-
-
-@admin.register(AuthToken)
-class AccessTokenAdmin(ModelAdmin[Any]):
-    """Tokens can be revoked here; they are made where they can be shown once."""
-
-    list_display = ("token_key", "user", "created", "expiry")
-    list_select_related = ("user",)
-    search_fields = ("=token_key", "=user__username")
-    fields = ("token_key", "user", "created", "expiry")
-    readonly_fields = fields
-    show_full_result_count = False
-
-    def has_add_permission(self, *_: Any, **__: Any) -> bool:
-        return False
-
-    def has_change_permission(self, *_: Any, **__: Any) -> bool:
-        return False
 
 
 @admin.register(PeriodicTask)

@@ -65,7 +65,7 @@ def _desk(request: HttpRequest) -> Sequence[Entry | None]:
     return [
         _rows(request, "Staff and customers", "group", "auth.user"),
         _rows(request, "Roles", "badge", "auth.group"),
-        _rows(request, "Access tokens", "key", "knox.authtoken"),
+        _rows(request, "Access tokens", "key", "access.apitoken"),
         _rows(request, "Schedule", "schedule", "django_celery_beat.periodictask"),
         _rows(request, "What staff did", "fact_check", "admin.logentry"),
     ]

@@ -6,10 +6,12 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from access.grants import Grant
 from orders.errors import IllegalTransition
 from orders.states import TRANSITIONS, OrderStatus
 from sagas.identifiers import new_id
@@ -26,6 +28,12 @@ class Cause:
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
+    def visible_to(self, user: User, grant: Grant) -> "OrderQuerySet":
+        """Keep what this caller may know of: the only way from a request to orders."""
+        if grant.order_id is not None:
+            return self.filter(pk=grant.order_id)
+        return self.all() if grant.is_shop else self.filter(customer=user)
+
     def locked(self, order_ids: Iterable[UUID]) -> list["Order"]:
         """Lock orders until the transaction ends, in one order; each knows its ``line_count``."""
         return select(

@@ -8,6 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access.grants import Scope
+from access.permissions import Scopes
 from orders.api.answers import accepted_or_settled
 from orders.api.callers import caller, own_order
 from orders.api.idempotency import Replayed, once
@@ -17,6 +19,8 @@ from orders.states import OrderStatus
 
 
 class Cancellation(APIView):
+    scopes: Scopes = {"POST": Scope.WRITE}
+
     def post(self, request: Request, order_id: UUID) -> Response:
         """Cancel an order, whatever it is at: its money goes back and its stock on the shelf."""
         # No body at all is an empty form to REST framework.

@@ -6,6 +6,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access.grants import Scope
+from access.permissions import Scopes
 from orders.api.answers import accepted_or_settled
 from orders.api.callers import caller, own_order
 from orders.api.idempotency import Acted, once
@@ -18,6 +20,8 @@ from sagas.identifiers import new_id
 
 
 class Ordering(APIView):
+    scopes: Scopes = {"POST": Scope.WRITE}
+
     def post(self, request: Request) -> Response:
         """Place an order: 202 when it is accepted, 201 when it settled within ``Prefer: wait``.
 

@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from access.errors import ScopeMissing
+
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -55,6 +57,7 @@ class Problem(Exception):
 _SLUGS: Final[dict[type[exceptions.APIException], str]] = {
     exceptions.NotAuthenticated: "not-authenticated",
     exceptions.AuthenticationFailed: "not-authenticated",
+    ScopeMissing: "scope-missing",
     exceptions.PermissionDenied: "permission-denied",
     exceptions.MethodNotAllowed: "method-not-allowed",
     exceptions.NotAcceptable: "not-acceptable",

@@ -5,10 +5,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 import inventory.services
+from access.grants import Scope
+from access.permissions import Scopes
 from orders.api.representations import product_as_json
 
 
 class Products(APIView):
+    scopes: Scopes = {"GET": Scope.READ}
+
     def get(self, _: Request) -> Response:
         """Show what is for sale, and how much of it is available now."""
         found = inventory.services.catalogue()

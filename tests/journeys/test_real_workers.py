@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from knox.models import AuthToken
 
+from access.models import ApiToken
 from orders.models import Order
 from orders.states import OrderStatus
 from sagas.models import LIVE, Outcome, SagaRun, StepRecord
@@ -45,7 +45,7 @@ def alice(
 ) -> Iterator[Customer]:
     """A customer of the running installation; all orders have ended when her test has."""
     shelf.put("MUG", IN_STOCK, PRICE)
-    yield Customer(installation.url, str(AuthToken.objects.create(customer)[1]))
+    yield Customer(installation.url, str(ApiToken.objects.issue(customer)[1]))
     bank.clear_faults()
     wait_until(nothing_is_under_way)
 

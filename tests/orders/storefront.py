@@ -1,7 +1,7 @@
 """A storefront of one customer: real tokens, and requests through all of the middleware."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,7 +9,9 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.http import HttpResponseBase
 from django.test import Client
-from knox.models import AuthToken
+
+from access.grants import Scope
+from access.models import ApiToken
 
 ORDERS = "/api/v1/orders"
 PROBLEM = "application/problem+json"
@@ -51,9 +53,9 @@ class Storefront:
     Whatever a view raises surfaces in the test: a 500 cannot pass for an answer.
     """
 
-    def __init__(self, customer: User) -> None:
+    def __init__(self, customer: User, scopes: Iterable[Scope] = (Scope.READ, Scope.WRITE)) -> None:
         self.customer = customer
-        self.token = str(AuthToken.objects.create(customer)[1])
+        self.token = ApiToken.objects.issue(customer, scopes=scopes)[1]
         self._client = Client(raise_request_exception=True)
 
     def send(

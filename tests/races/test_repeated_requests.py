@@ -7,8 +7,8 @@ from http import HTTPStatus
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from knox.models import AuthToken
 
+from access.models import ApiToken
 from orders.api import idempotency
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
@@ -23,7 +23,7 @@ CLIENTS = 20
 
 @pytest.fixture
 def token(customer: User) -> str:
-    return str(AuthToken.objects.create(customer)[1])
+    return str(ApiToken.objects.issue(customer)[1])
 
 
 def test_twenty_requests_with_one_key_place_one_order(shop: Shop, token: str) -> None:

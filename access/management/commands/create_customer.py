@@ -4,10 +4,11 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 from django.db import transaction
-from knox.models import AuthToken
+
+from access.accounts import account_named
+from access.models import ApiToken
 
 
 class Command(BaseCommand):
@@ -18,9 +19,5 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, *_: Any, username: str, **__: Any) -> None:
-        customer, is_new = get_user_model().objects.get_or_create(username=username)
-        if is_new:
-            customer.set_unusable_password()
-            customer.save(update_fields=["password"])
-        _stored, token = AuthToken.objects.create(customer)
+        _stored, token = ApiToken.objects.issue(account_named(username))
         self.stdout.write(json.dumps({"username": username, "token": token}))

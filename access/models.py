@@ -1,0 +1,82 @@
+"""Who may call: tokens, of which only a digest is kept."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import ClassVar
+
+from django.contrib.auth.models import User
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+from knox.models import AbstractAuthToken, get_digest_token
+from knox.settings import CONSTANTS
+
+from access.grants import Scope
+from sagas.identifiers import new_id
+
+LONGEST_TOKEN_DAYS = 365
+
+
+class ApiTokenManager(models.Manager["ApiToken"]):
+    def issue(
+        self,
+        user: User,
+        *,
+        name: str = "",
+        scopes: Iterable[Scope] = (Scope.READ, Scope.WRITE),
+        days: int | None = LONGEST_TOKEN_DAYS,
+    ) -> tuple["ApiToken", str]:
+        """Make a token that lasts ``days`` (None: until revoked), and return it with its secret.
+
+        The secret is known to nobody afterwards. Called again, it makes another one.
+        """
+        digest, secret = get_digest_token()
+        token = self.create(
+            user=user,
+            name=name,
+            scopes=sorted(scopes),
+            digest=digest,
+            token_key=secret[: CONSTANTS.TOKEN_KEY_LENGTH],
+            expiry=None if days is None else timezone.now() + timedelta(days=days),
+        )
+        return token, secret
+
+    def revoke(self, tokens: "models.QuerySet[ApiToken]", *, reason: str, actor: str) -> int:
+        """End tokens from now on, and return how many lived; the others keep their own end."""
+        return tokens.filter(revoked_at=None).update(
+            revoked_at=Now(), revoked_by=actor, revoked_reason=reason
+        )
+
+
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
+    """A secret that a storefront sends with each request; a customer's, or the shop's server's.
+
+    Found by the digest (SHA-512 of 256 random bits, so neither salt nor slow hash is needed), and
+    never deleted, so that it can be told what a token was good for.
+    """
+
+    # Pages and logs name a token by this, never by its digest.
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, unique=True, editable=False)
+    name = models.CharField(max_length=100, blank=True)
+    scopes = ArrayField(models.CharField(max_length=32, choices=Scope))
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.CharField(max_length=150, blank=True)
+    revoked_reason = models.CharField(max_length=255, blank=True)
+
+    objects = ApiTokenManager()
+
+    class Meta:
+        verbose_name = "API token"
+        verbose_name_plural = "API tokens"
+        ordering: ClassVar = ["-created"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(scopes__contained_by=Scope.values), name="access_scopes_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.token_key}… of {self.user}"

@@ -1,0 +1,34 @@
+"""What each view asks of its caller. What a view does not say is refused."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from access.errors import ScopeMissing
+from access.grants import Grant, Scope
+
+Scopes = Mapping[str, Scope]
+"""The scope that each method of a view needs, as its class attribute ``scopes``."""
+
+_SAME_AS: Final = {"HEAD": "GET"}
+
+
+class NeedsScope(BasePermission):
+    """Lets a caller pass whose grant has the scope that the view names for this method."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        grant = request.auth
+        if not isinstance(grant, Grant):
+            return False
+        method = str(request.method)
+        if method == "OPTIONS" or not hasattr(view, method.lower()):
+            return True  # answered by "method not allowed"
+        scopes: Scopes = getattr(view, "scopes", {})
+        needed = scopes.get(_SAME_AS.get(method, method))
+        if needed is None:
+            return False
+        if needed not in grant.scopes:
+            raise ScopeMissing(needed)
+        return True
