@@ -7,6 +7,11 @@ may switch an entry off or change its period; what they changed is kept.
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
+
+from monitoring.pulses import EVERY
+from monitoring.tasks import PULSE
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -16,6 +21,9 @@ class Entry:
     task: str
     every: timedelta
     why: str
+    queue: str = ""  # the default one where it is empty
+    # When a tick that nobody took is gone; when the next one comes, where nothing is said.
+    expires_after: timedelta | None = None
 
 
 SCHEDULE: tuple[Entry, ...] = (
@@ -36,5 +44,17 @@ SCHEDULE: tuple[Entry, ...] = (
         task="invariants.check_everything",
         every=timedelta(days=1),
         why="Adds up all of history: stock levels, and what nobody has touched for longer.",
+    ),
+    *(
+        Entry(
+            name=f"monitoring: pulse of {queue.name}",
+            task=PULSE,
+            every=EVERY,
+            why="Shows at the desk that this queue is served, and how long a message waits on it.",
+            queue=queue.name,
+            # A pulse that comes late tells how late.
+            expires_after=timedelta(minutes=5),
+        )
+        for queue in settings.CELERY_TASK_QUEUES
     ),
 )

@@ -173,3 +173,14 @@ class StepRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.step} {self.direction} #{self.attempt}: {self.outcome}"
+
+
+class LastSweep(models.Model):
+    """When one of those who sweep last did; written by ``sagas.sweep`` with each sweep."""
+
+    sweeper = models.CharField(primary_key=True, max_length=16)
+    at = models.DateTimeField()
+    queued = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.sweeper} at {self.at}"

@@ -5,8 +5,9 @@ over or whose very first message never left has a ``wake_at`` in the past, and t
 """
 
 from datetime import timedelta
+from enum import StrEnum
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from sagas.dispatch import dispatch
@@ -25,12 +26,20 @@ MOST_COUNTED = 1000
 """Where counting re-dispatches ends: a run that nobody can carry is swept for ever."""
 
 
-def sweep(limit: int = 500) -> int:
+class Sweeper(StrEnum):
+    """Who sweeps."""
+
+    BEAT = "beat"
+    WATCH = "watch"
+    BY_HAND = "by hand"
+
+
+def sweep(sweeper: Sweeper = Sweeper.BY_HAND, *, limit: int = 500) -> int:
     """Queue up to ``limit`` overdue runs, and return how many.
 
     The re-dispatch is counted in a commit of its own before the message leaves, so a run that
     kills its workers is not handed out faster and faster. Any number of sweeps may run at once:
-    each skips the rows that another one holds.
+    each skips the rows that another one holds. That ``sweeper`` has looked commits with it.
     """
     with transaction.atomic():
         runs = list(
@@ -50,7 +59,19 @@ def sweep(limit: int = 500) -> int:
             except (UnknownSaga, UnknownStep) as error:
                 _flag(run, f"this code cannot carry it: {error}")
         write(Update(runs, ["redispatches", "wake_at", "needs_attention", "attention_reason"]))
+        _note(sweeper, len(runs))
     return len(runs)
+
+
+def _note(sweeper: Sweeper, queued: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO sagas_lastsweep (sweeper, at, queued) VALUES (%s, clock_timestamp(), %s)
+            ON CONFLICT (sweeper) DO UPDATE SET at = excluded.at, queued = excluded.queued
+            """,
+            [sweeper, queued],
+        )
 
 
 def _flag(run: SagaRun, reason: str) -> None:

@@ -9,7 +9,7 @@ from celery import shared_task
 from sagas import registry
 from sagas.definition import Link, Saga
 from sagas.runner import Runner
-from sagas.sweep import sweep
+from sagas.sweep import Sweeper, sweep
 from sagas.verdicts import ComeBack, GoOn
 
 if TYPE_CHECKING:
@@ -45,4 +45,4 @@ for _saga in registry.all_sagas():
 @shared_task(name="sagas.sweep", ignore_result=True)
 def sweep_runs() -> None:
     """Queue every live run whose time to wake has passed."""
-    sweep()
+    sweep(Sweeper.BEAT)

@@ -16,6 +16,7 @@ VIOLATIONS = {
     "access-inside": ("access/grants.py", "import access.models"),
     "sagas-inside": ("sagas/definition.py", "import sagas.registry"),
     "invariants-inside": ("invariants/checking.py", "import invariants.recording"),
+    "monitoring-inside": ("monitoring/models.py", "import monitoring.pulses"),
     "front-door-inventory": ("orders/timeline.py", "import inventory.models"),
     "front-door-payments": ("orders/reasons.py", "import payments.models"),
     "front-door-events": ("orders/admin.py", "import events.models"),

@@ -74,6 +74,18 @@ def test_a_tick_that_nobody_took_is_gone_when_the_next_one_comes(
     assert PeriodicTask.objects.get().expire_seconds == seconds
 
 
+def test_a_tick_may_be_for_a_queue_and_outlive_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    five_minutes = timedelta(minutes=5)
+    knock = Entry("d", "door.knock", timedelta(seconds=15), "Is it open?", "doors", five_minutes)
+    follow(monkeypatch, [knock, OFTEN])
+
+    found = PeriodicTask.objects.order_by("pk").values_list("queue", "expire_seconds")
+
+    assert list(found) == [("doors", 300), (None, 1)]
+
+
 def test_writing_it_again_changes_nothing() -> None:
     synchronise()
     before = rows()

@@ -8,8 +8,9 @@ from django.core.checks import Error, run_checks
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from sagas.figures import last_sweeps
 from sagas.models import RunStatus, SagaRun
-from sagas.sweep import ATTENTION_AFTER, sweep
+from sagas.sweep import ATTENTION_AFTER, Sweeper, sweep
 from tests.message_queue import MessageQueue
 from tests.sagas.passing_time import let_time_pass, resume
 from tests.sagas.toys import Refused, Toys, everything, start, start_many
@@ -275,3 +276,16 @@ def test_runs_that_have_ended_need_no_definition(toys: Toys, messages: MessageQu
     SagaRun.objects.filter(pk=run.pk).update(version=9)
 
     assert findings() == []
+
+
+def test_who_swept_when_and_how_much_is_known(toys: Toys, messages: MessageQueue) -> None:
+    assert last_sweeps() == {}
+    overdue(start_many(toys.parcel(), 1), messages)
+
+    sweep(Sweeper.WATCH)
+    sweep(Sweeper.BEAT)
+    sweep(Sweeper.BEAT)
+
+    found = last_sweeps()
+    assert {name: each.queued for name, each in found.items()} == {"watch": 1, "beat": 0}
+    assert found["watch"].at < found["beat"].at

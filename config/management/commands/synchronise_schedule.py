@@ -28,6 +28,8 @@ class Command(BaseCommand):
     def _synchronise(self, entry: Entry) -> bool:
         """Add an entry, or bring its task and reason up to date; True if it is new."""
         seconds = round(entry.every.total_seconds())
+        # Ticks that nobody took do not pile up: the next one does the same.
+        until = round(entry.expires_after.total_seconds()) if entry.expires_after else seconds - 1
         interval, _ = IntervalSchedule.objects.get_or_create(
             every=seconds, period=IntervalSchedule.SECONDS
         )
@@ -36,8 +38,8 @@ class Command(BaseCommand):
             defaults={
                 "task": entry.task,
                 "interval": interval,
-                # Ticks that nobody took do not pile up: the next one does the same.
-                "expire_seconds": max(seconds - 1, 1),
+                "queue": entry.queue or None,
+                "expire_seconds": max(until, 1),
             },
         )
         wanted = {

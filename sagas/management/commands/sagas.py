@@ -16,7 +16,7 @@ from sagas.dispatch import publisher
 from sagas.history import attempts_for, count_live
 from sagas.models import LIVE, SagaRun
 from sagas.services import retry_now, thaw
-from sagas.sweep import sweep
+from sagas.sweep import Sweeper, sweep
 
 
 class Command(BaseCommand):
@@ -111,7 +111,7 @@ class Command(BaseCommand):
         while not stop.is_set():
             close_old_connections()
             try:
-                queued = sweep()
+                queued = sweep(Sweeper.WATCH)
             except DatabaseError as error:
                 self.stderr.write(json.dumps({"event": "sweep.failed", "error": str(error)}))
             else:

@@ -1,0 +1,27 @@
+"""Signs of life that workers leave in the database."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class WorkerPulse(models.Model):
+    """The latest pulse that one worker took from one queue; written by ``monitoring.pulses``."""
+
+    queue = models.CharField(max_length=64)
+    worker = models.CharField(max_length=255)
+    # When beat put it on the queue, by the clock of beat's host.
+    sent_at = models.DateTimeField()
+    # When the worker took it, by the database's clock.
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            # A row for each worker, however often it answers.
+            models.UniqueConstraint(
+                fields=["queue", "worker"], name="monitoring_one_pulse_per_worker"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.worker} on {self.queue} at {self.taken_at}"
