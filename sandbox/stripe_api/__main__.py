@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import signal
 import sys
+from http import HTTPStatus
 from pathlib import Path
 
 import uvloop
@@ -12,9 +13,12 @@ from sandbox.stripe_api.api import Api
 from sandbox.stripe_api.bank import Bank
 from sandbox.stripe_api.call_log import CallLog
 from sandbox.stripe_api.control import PREFIX, Control
+from sandbox.stripe_api.control_page import ControlPage
 from sandbox.stripe_api.faults import FaultMenu
 from sandbox.stripe_api.http_server import Request, Response, serve
+from sandbox.stripe_api.json_values import encode
 from sandbox.stripe_api.ledger import LedgerDamaged, LedgerInUse
+from sandbox.stripe_api.neighbours import refusal
 
 
 def main() -> int:
@@ -34,10 +38,15 @@ def main() -> int:
 async def _serve_until_stopped(bank: Bank, options: argparse.Namespace) -> None:
     faults, calls = FaultMenu(options.seed), CallLog()
     api, control = Api(bank, faults, calls), Control(bank, faults, calls)
+    page = ControlPage(bank, faults, calls)
 
     async def respond(request: Request) -> Response:
-        chosen = control if request.path.startswith(PREFIX) else api
-        return await chosen.respond(request)
+        is_page = page.serves(request.path)
+        if not is_page and not request.path.startswith(PREFIX):
+            return await api.respond(request)
+        if reason := refusal(request.method, request.headers):
+            return Response(HTTPStatus.FORBIDDEN, encode({"error": reason}).encode())
+        return await (page if is_page else control).respond(request)
 
     stopped = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):

@@ -93,7 +93,12 @@ class Api:
             now = self._bank.pass_time()
             return self._bank.execute(
                 asked.route.operation,
-                Call(Parameters(asked.given), now, asked.target),
+                Call(
+                    Parameters(asked.given),
+                    now,
+                    asked.target,
+                    is_declined=rule is not None and rule.fault is Fault.DECLINE,
+                ),
                 claim,
                 answer_error=rule is not None and rule.fault is Fault.ERROR_AFTER,
             )

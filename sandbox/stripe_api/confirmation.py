@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from sandbox.stripe_api.cards import (
     ACTION_REFUSED,
+    GENERIC_DECLINE,
     NEEDS_CUSTOMER,
     TEST_CARDS,
     Decline,
@@ -12,7 +13,7 @@ from sandbox.stripe_api.charges import attempt
 from sandbox.stripe_api.errors import invalid, unexpected_state
 from sandbox.stripe_api.forms import Parameters
 from sandbox.stripe_api.json_values import JsonObject
-from sandbox.stripe_api.operations import Outcome
+from sandbox.stripe_api.operations import Call, Outcome
 from sandbox.stripe_api.records import Charge, IntentStatus, PaymentIntent
 from sandbox.stripe_api.shapes import card_error_shape, charge_shape, payment_intent_shape
 
@@ -53,11 +54,14 @@ class Terms:
 
 
 def confirm(
-    intent: PaymentIntent, terms: Terms, *, expand: set[str], serial: int, now: int
+    intent: PaymentIntent, terms: Terms, call: Call, *, expand: set[str], serial: int
 ) -> Outcome:
     """Ask the card. Declined: 402, and the intent is ready for another payment method."""
+    now = call.now
     token = _payment_method_to_charge(intent)
     card = TEST_CARDS[token]
+    if call.is_declined:
+        card = replace(card, decline=GENERIC_DECLINE, asks_customer=False)
     if card.asks_customer and not terms.off_session:
         if terms.error_on_requires_action:
             return _declined(intent, ACTION_REFUSED, token, charge=None, now=now)

@@ -8,7 +8,14 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from sandbox.stripe_api.errors import ApiError, key_in_use, lock_timeout, rate_limited, server_error
+from sandbox.stripe_api.errors import (
+    ApiError,
+    key_in_use,
+    lock_timeout,
+    rate_limited,
+    server_error,
+    unauthorized,
+)
 from sandbox.stripe_api.json_values import JsonObject
 
 
@@ -23,6 +30,8 @@ class Fault(StrEnum):
     RATE_LIMIT = "rate_limit"  # 429, nothing done
     LOCK_TIMEOUT = "lock_timeout"  # 429 of another kind, nothing done
     CONFLICT = "conflict"  # 409, as if a twin were in flight; nothing done
+    REFUSE_KEY = "refuse_key"  # 401, as if the API key had been revoked; nothing done
+    DECLINE = "decline"  # the card says no, whichever it is: a decline like any other
     TRUNCATED_BODY = "truncated_body"  # done, but only half of the answer arrives
     RESET_BEFORE = "reset_before"  # the connection is reset
     RESET_AFTER = "reset_after"
@@ -36,7 +45,7 @@ class RuleInvalid(ValueError):
 
 @dataclass
 class Rule:
-    """``times`` is how often it may still strike; None is for ever."""
+    """``times`` is how often it may still strike; None is for ever. ``note`` is for people."""
 
     id: int
     operation: str
@@ -47,6 +56,7 @@ class Rule:
     times: int | None = None
     hits: int = 0
     held: int = 0
+    note: str = ""
     gate: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def applies_to(self, operation: str, facts: Mapping[str, object]) -> bool:
@@ -84,11 +94,12 @@ class Rule:
             "times": self.times,
             "hits": self.hits,
             "held": self.held,
+            "note": self.note,
         }
 
 
 class FaultMenu:
-    """The rules in force, oldest first. They are not kept: a restart clears them."""
+    """The rules in force, in the order in which they are tried. They are not kept: a restart clears them."""
 
     def __init__(self, seed: int) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - chance that can be repeated
@@ -97,9 +108,9 @@ class FaultMenu:
         self.latency_ms = 0
         """Added to every answer, whether or not a rule strikes."""
 
-    def add(self, described: Mapping[str, object]) -> Rule:
-        """Raises ``RuleInvalid``."""
-        allowed = {"operation", "fault", "match", "latency_ms", "rate", "times"}
+    def add(self, described: Mapping[str, object], *, before_all: bool = False) -> Rule:
+        """Put a rule behind the others, or before them. Raises ``RuleInvalid``."""
+        allowed = {"operation", "fault", "match", "latency_ms", "rate", "times", "note"}
         if unknown := sorted(described.keys() - allowed):
             raise RuleInvalid(f"unknown fields: {', '.join(unknown)}")
         match = described.get("match", {})
@@ -114,9 +125,11 @@ class FaultMenu:
             latency_ms=_number(described, "latency_ms", 0, most=600_000),
             rate=_number(described, "rate", 1.0, most=1),
             times=None if times is None else _number(described, "times", 0, most=10**9),
+            note=str(described.get("note", "")),
         )
         self._last_id = rule.id
-        self._rules[rule.id] = rule
+        added = {rule.id: rule}
+        self._rules = added | self._rules if before_all else self._rules | added
         return rule
 
     def draw(self, operation: str, facts: Mapping[str, object]) -> Rule | None:
@@ -162,6 +175,8 @@ def refusal(fault: Fault, key: str) -> ApiError | None:
             return lock_timeout()
         case Fault.CONFLICT:
             return key_in_use(key)
+        case Fault.REFUSE_KEY:
+            return unauthorized("Invalid API Key provided.")
         case _:
             return None
 

@@ -43,6 +43,7 @@ class Response:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     delivery: Delivery = Delivery.WHOLE
+    content_type: str = "application/json"
 
 
 Responder = Callable[[Request], Awaitable[Response]]
@@ -177,7 +178,7 @@ async def serve(respond: Responder, *, port: int) -> tuple[asyncio.Server, set[C
 def _head(response: Response, *, keep_alive: bool) -> bytes:
     lines = [
         f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
-        "Content-Type: application/json",
+        f"Content-Type: {response.content_type}",
         f"Content-Length: {len(response.body)}",
         *(f"{name}: {value}" for name, value in response.headers.items()),
     ]

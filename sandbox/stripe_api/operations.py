@@ -12,11 +12,15 @@ from sandbox.stripe_api.records import Record
 
 @dataclass(frozen=True)
 class Call:
-    """One request to an operation. ``target`` is the id in its URL, if it has one."""
+    """One request to an operation. ``target`` is the id in its URL, if it has one.
+
+    ``is_declined`` has every card say no, also one that would say yes.
+    """
 
     parameters: Parameters
     now: int
     target: str = ""
+    is_declined: bool = False
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def create(account: Account, call: Call) -> Outcome:
     given.reject_unknown()
     if confirmed_at_once:
         serial = account.next_serial + 1
-        return confirm(intent, terms, expand=expand, serial=serial, now=call.now)
+        return confirm(intent, terms, call, expand=expand, serial=serial)
     return Outcome(payment_intent_shape(intent), intent.id, (intent,))
 
 
@@ -98,7 +98,7 @@ def confirm_existing(account: Account, call: Call) -> Outcome:
         receipt_email=given.text("receipt_email") or intent.receipt_email,
     )
     given.reject_unknown()
-    return confirm(intent, terms, expand=expand, serial=account.next_serial, now=call.now)
+    return confirm(intent, terms, call, expand=expand, serial=account.next_serial)
 
 
 def capture(account: Account, call: Call) -> Outcome:

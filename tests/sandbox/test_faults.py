@@ -38,6 +38,7 @@ ANSWERED_UNDONE = [
     ("rate_limit", (429, "invalid_request_error", "rate_limit")),
     ("lock_timeout", (429, "invalid_request_error", "lock_timeout")),
     ("conflict", (409, "idempotency_error", "idempotency_key_in_use")),
+    ("refuse_key", (401, "invalid_request_error", None)),
 ]
 
 
@@ -55,6 +56,22 @@ def test_a_fault_before_leaves_nothing_behind_but_its_answer(
     again = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
     assert (again.status, again.body["status"]) == (200, "requires_capture")
     assert "Idempotent-Replayed" not in again.headers
+
+
+@pytest.mark.parametrize("card", ["pm_card_visa", "pm_card_authenticationRequired"])
+def test_a_decline_is_one_whatever_the_card(api: RawApi, server: SandboxServer, card: str) -> None:
+    intent = api.new_intent(payment_method=card)
+    server.add_fault("payment_intents.confirm", "decline", times=1)
+
+    declined = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+
+    assert (declined.status, declined.error["code"]) == (402, "card_declined")
+    assert declined.error["decline_code"] == "generic_decline"
+    assert status_of(api, intent) == "requires_payment_method"
+    charges = server.ledger()["charges"]
+    assert [each["status"] for each in charges if each["payment_intent"] == intent] == ["failed"]
+    again = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+    assert (again.status, again.headers["Idempotent-Replayed"]) == (402, "true")
 
 
 def test_an_error_after_has_done_it_and_is_saved(api: RawApi, server: SandboxServer) -> None:
