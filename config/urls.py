@@ -13,7 +13,10 @@ def live(_: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("orders.api.urls")),
+    path("problems/", include("orders.api.problem_pages")),
     path("health/live", live),
 ]
-handler404 = "orders.api.problems.page_not_found"
-handler500 = "orders.api.problems.server_error"
+handler400 = "orders.api.error_pages.raised"
+handler403 = "orders.api.error_pages.raised"
+handler404 = "orders.api.error_pages.raised"
+handler500 = "orders.api.error_pages.server_error"

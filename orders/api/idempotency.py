@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 from rest_framework.request import Request
 
+from orders.api.problem_types import ProblemType
 from orders.api.problems import Problem
 from orders.models import IdempotencyRecord
 
@@ -44,14 +44,12 @@ def key_of(request: Request) -> str:
     key = request.headers.get("Idempotency-Key", "").strip().strip('"')
     if not key:
         raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "idempotency-key-missing",
+            ProblemType.IDEMPOTENCY_KEY_MISSING,
             "Send an Idempotency-Key header with a value of its own for each purpose.",
         )
     if not _KEY.fullmatch(key):
         raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "idempotency-key-invalid",
+            ProblemType.IDEMPOTENCY_KEY_INVALID,
             "An Idempotency-Key has 1 to 255 visible ASCII characters.",
         )
     return key
@@ -93,8 +91,7 @@ def once(
     earlier = IdempotencyRecord.objects.get(customer=customer, key=key)
     if bytes(earlier.fingerprint) != fingerprint:
         raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "idempotency-key-reused",
+            ProblemType.IDEMPOTENCY_KEY_REUSED,
             "This Idempotency-Key was used for another request.",
         )
     return Replayed(earlier.order_id)
@@ -109,8 +106,7 @@ def _take(customer_id: int, key: str, fingerprint: bytes, order_id: UUID) -> boo
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
             raise Problem(
-                HTTPStatus.CONFLICT,
-                "idempotency-key-in-flight",
+                ProblemType.IDEMPOTENCY_KEY_IN_FLIGHT,
                 "The first request with this Idempotency-Key is not done yet. Repeat it shortly.",
             ) from None
         return int(cursor.rowcount) == 1

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import IO, Annotated, Any, Final, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 from rest_framework.parsers import BaseParser
 
+from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem
 
 LARGEST_BODY: Final = 64 * 1024
@@ -29,11 +29,7 @@ class StrictJSONParser(BaseParser):
     ) -> Any:
         raw = stream.read(LARGEST_BODY + 1)
         if len(raw) > LARGEST_BODY:
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "body-too-large",
-                f"A body may have {LARGEST_BODY} bytes.",
-            )
+            raise Problem(ProblemType.BODY_TOO_LARGE, f"A body may have {LARGEST_BODY} bytes.")
         try:
             return json.loads(raw, parse_constant=_refuse, object_pairs_hook=_without_repeats)
         except (ValueError, RecursionError) as error:
@@ -41,7 +37,7 @@ class StrictJSONParser(BaseParser):
 
 
 def malformed(detail: str) -> Problem:
-    return Problem(HTTPStatus.BAD_REQUEST, "malformed-request", detail)
+    return Problem(ProblemType.MALFORMED_REQUEST, detail)
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -97,7 +93,7 @@ def parse_body(kind: type[B], data: Any) -> B:
 
 
 def invalid(detail: str, errors: list[FieldError]) -> Problem:
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail, errors)
+    return Problem(ProblemType.INVALID_REQUEST, detail, errors)
 
 
 def _in_words(error: ErrorDetails) -> str:

@@ -1,119 +1,160 @@
-"""Errors as RFC 9457 problem details: the only place that words one for a client.
-
-``type`` is stable and meant for programs; ``errors`` point into the request's body (RFC 6901).
-"""
+"""Errors as RFC 9457 problem details: the only place that words one for a client."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from http import HTTPStatus
-from typing import Any, Final
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
+from django.core.exceptions import (
+    BadRequest,
+    DisallowedHost,
+    PermissionDenied,
+    SuspiciousOperation,
+)
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 from rest_framework.response import Response
+from structlog.contextvars import get_contextvars
 
 from access.errors import ScopeMissing
+from orders.api.problem_types import ProblemType
 
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE: Final = "application/problem+json"
-TYPE_BASE: Final = "/problems/"
+MOST_ERRORS: Final = 50
+"""How many wrong fields an answer names: it is not to be larger than what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing that is wrong with one field."""
+    """One thing that is wrong: where, and what.
 
-    pointer: str
+    A place in the body is a JSON pointer (RFC 6901); a parameter or header is its name.
+    """
+
+    where: str
     detail: str
+    kind: Literal["pointer", "parameter", "header"] = "pointer"
 
 
 class Problem(Exception):
     """A request that is answered with an error, and changes nothing."""
 
     def __init__(
-        self, status: HTTPStatus, slug: str, detail: str, errors: Sequence[FieldError] = ()
+        self,
+        kind: ProblemType,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status = status
-        self.slug = slug
+        self.kind = kind
         self.detail = detail
         self.errors = errors
+        self.headers = dict(headers or {})
+        self.more = more or {}
 
     def body(self) -> dict[str, Any]:
+        """The members of RFC 9457, and ours: ``errors``, ``more``, and the request's id."""
         body: dict[str, Any] = {
-            "type": f"{TYPE_BASE}{self.slug}",
-            "title": self.slug.replace("-", " ").capitalize(),
-            "status": self.status,
+            "type": self.kind.uri,
+            "title": self.kind.title,
+            "status": self.kind.status,
             "detail": self.detail,
         }
         if self.errors:
-            body["errors"] = [asdict(each) for each in self.errors]
+            named = self.errors[:MOST_ERRORS]
+            body["errors"] = [{each.kind: each.where, "detail": each.detail} for each in named]
+        body |= self.more
+        if correlation_id := get_contextvars().get("correlation_id"):
+            body["correlation_id"] = correlation_id
         return body
-
-
-_SLUGS: Final[dict[type[exceptions.APIException], str]] = {
-    exceptions.NotAuthenticated: "not-authenticated",
-    exceptions.AuthenticationFailed: "not-authenticated",
-    ScopeMissing: "scope-missing",
-    exceptions.PermissionDenied: "permission-denied",
-    exceptions.MethodNotAllowed: "method-not-allowed",
-    exceptions.NotAcceptable: "not-acceptable",
-    exceptions.UnsupportedMediaType: "unsupported-media-type",
-    exceptions.Throttled: "too-many-requests",
-    exceptions.ParseError: "malformed-request",
-}
 
 
 def not_found() -> Problem:
     """The same for what never was and for what is somebody else's."""
-    return Problem(HTTPStatus.NOT_FOUND, "not-found", "There is nothing here for you.")
+    return Problem(ProblemType.NOT_FOUND, "There is nothing here for you.")
+
+
+def internal_error() -> Problem:
+    return Problem(
+        ProblemType.INTERNAL_ERROR,
+        "Something went wrong on our side. Repeat the request with the same Idempotency-Key.",
+    )
 
 
 def exception_handler(error: Exception, _: dict[str, Any]) -> Response | None:
-    """Answer whatever a view raised; None leaves a bug to the server's own 500."""
-    headers: dict[str, str] = {}
-    if isinstance(error, exceptions.APIException):
-        slug = next((s for kind, s in _SLUGS.items() if isinstance(error, kind)), "bad-request")
-        headers = _headers(error)
-        error = Problem(HTTPStatus(error.status_code), slug, str(error.detail))
-    elif isinstance(error, OperationalError | InterfaceError):
-        log.error("database.unavailable", exc_info=error)
-        headers = {"Retry-After": "2"}
-        error = Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "temporarily-unavailable",
-            "The database does not answer. Repeat the request with the same Idempotency-Key.",
-        )
-    if not isinstance(error, Problem):
+    """Answer what a view raised; None leaves a bug to Django, which reports it and answers 500."""
+    problem = problem_of(error)
+    if problem is None:
         return None
-    return Response(error.body(), status=error.status, headers=headers, content_type=CONTENT_TYPE)
+    return Response(
+        problem.body(),
+        status=problem.kind.status,
+        headers=problem.headers,
+        content_type=CONTENT_TYPE,
+    )
 
 
-def _headers(error: exceptions.APIException) -> dict[str, str]:
+def problem_of(error: BaseException | None) -> Problem | None:
+    """Return how a client is told of what was raised, by whomever; None when it is a bug."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, exceptions.APIException):
+        return _of_rest_framework(error)
+    if isinstance(error, OperationalError | InterfaceError):
+        return _database_unavailable(error)
+    for raised, kind, detail in _OF_DJANGO:
+        if isinstance(error, raised):
+            return Problem(kind, detail)
+    return None
+
+
+_OF_DJANGO: Final[Sequence[tuple[type[Exception], ProblemType, str]]] = (
+    (Http404, ProblemType.NOT_FOUND, "There is nothing here for you."),
+    (PermissionDenied, ProblemType.PERMISSION_DENIED, "This is not for you."),
+    (DisallowedHost, ProblemType.UNKNOWN_HOST, "This host is not served here."),
+    (SuspiciousOperation, ProblemType.MALFORMED_REQUEST, "The request makes no sense."),
+    (BadRequest, ProblemType.MALFORMED_REQUEST, "The request makes no sense."),
+    (MultiPartParserError, ProblemType.MALFORMED_REQUEST, "The form cannot be read."),
+)
+
+_KINDS: Final[Sequence[tuple[type[exceptions.APIException], ProblemType]]] = (
+    (exceptions.NotAuthenticated, ProblemType.NOT_AUTHENTICATED),
+    (exceptions.AuthenticationFailed, ProblemType.NOT_AUTHENTICATED),
+    (ScopeMissing, ProblemType.SCOPE_MISSING),
+    (exceptions.PermissionDenied, ProblemType.PERMISSION_DENIED),
+    (exceptions.NotFound, ProblemType.NOT_FOUND),
+    (exceptions.MethodNotAllowed, ProblemType.METHOD_NOT_ALLOWED),
+    (exceptions.NotAcceptable, ProblemType.NOT_ACCEPTABLE),
+    (exceptions.UnsupportedMediaType, ProblemType.UNSUPPORTED_MEDIA_TYPE),
+    (exceptions.Throttled, ProblemType.TOO_MANY_REQUESTS),
+    (exceptions.ParseError, ProblemType.MALFORMED_REQUEST),
+)
+
+
+def _of_rest_framework(error: exceptions.APIException) -> Problem | None:
+    kind = next((kind for raised, kind in _KINDS if isinstance(error, raised)), None)
+    if kind is None:
+        return None
     headers = {}
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     if wait := getattr(error, "wait", None):
-        headers["Retry-After"] = str(int(wait))
-    return headers
+        headers["Retry-After"] = str(math.ceil(wait))
+    return Problem(kind, str(error.detail), headers=headers)
 
 
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:  # noqa: ARG001 - Django's signature
-    return _page(not_found())
-
-
-def server_error(request: HttpRequest) -> HttpResponseBase:  # noqa: ARG001 - Django's signature
-    return _page(
-        Problem(
-            HTTPStatus.INTERNAL_SERVER_ERROR,
-            "internal-error",
-            "Something went wrong on our side. Repeat the request with the same Idempotency-Key.",
-        )
+def _database_unavailable(error: Exception) -> Problem:
+    log.error("database.unavailable", exc_info=error)
+    return Problem(
+        ProblemType.TEMPORARILY_UNAVAILABLE,
+        "The database did not answer in time. Repeat the request with the same Idempotency-Key.",
+        headers={"Retry-After": "2"},
     )
-
-
-def _page(problem: Problem) -> HttpResponseBase:
-    return JsonResponse(problem.body(), status=problem.status, content_type=CONTENT_TYPE)

@@ -1,34 +1,80 @@
-"""The documented problems are those that the API answers with, each with its status."""
+"""The table of problems: each is used, documented, and has its page."""
 
-import ast
 import re
-from collections.abc import Iterator
-from http import HTTPStatus
+from io import StringIO
 
-from orders.api.problems import _SLUGS
-from tests.architecture.source_files import ROOT, python_files
+import pytest
+from django.core.management import call_command
+from django.test import Client
 
-ROW = re.compile(r"^\| `/problems/([a-z-]+)` \| (\d{3}) \|", re.MULTILINE)
+from orders.api.problem_types import ProblemType
+from tests.architecture.source_files import APPLICATION, ROOT, python_files
 
+USE = re.compile(r"\bProblemType\.([A-Z_]+)")
 
-def test_every_problem_is_documented_and_nothing_else_is() -> None:
-    rows = ROW.findall((ROOT / "docs" / "problems.md").read_text())
-
-    assert len(rows) == len(set(rows))
-    assert {(slug, int(status)) for slug, status in rows} == {*written(), *translated()}
+pytestmark = pytest.mark.django_db
 
 
-def written() -> Iterator[tuple[str, int]]:
-    """What our own code raises, as it stands in the source."""
-    for source in python_files("orders"):
-        for name, call in source.calls():
-            match call.args[:2]:
-                case [ast.Attribute(attr=status), ast.Constant(value=str(slug))]:
-                    if name == "Problem":
-                        yield slug, HTTPStatus[status]
+def test_the_documentation_is_made_of_the_table() -> None:
+    said = StringIO()
+
+    call_command("describe_problems", stdout=said)
+
+    assert (ROOT / "docs" / "problems.md").read_text() == said.getvalue()
 
 
-def translated() -> Iterator[tuple[str, int]]:
-    """What REST framework raises."""
-    for kind, slug in _SLUGS.items():
-        yield slug, kind.status_code
+def test_every_problem_of_the_table_is_one_that_somebody_answers_with() -> None:
+    used = {
+        name
+        for source in python_files(*APPLICATION)
+        for line in source.lines
+        for name in USE.findall(line)
+    }
+
+    assert used == {each.name for each in ProblemType}
+
+
+def test_slugs_and_statuses_are_an_interface_and_stay() -> None:
+    assert {each.slug: each.status.value for each in ProblemType} == {
+        "malformed-request": 400,
+        "unknown-host": 400,
+        "idempotency-key-missing": 400,
+        "idempotency-key-invalid": 400,
+        "not-authenticated": 401,
+        "permission-denied": 403,
+        "scope-missing": 403,
+        "form-expired": 403,
+        "not-found": 404,
+        "method-not-allowed": 405,
+        "not-acceptable": 406,
+        "idempotency-key-in-flight": 409,
+        "body-too-large": 413,
+        "unsupported-media-type": 415,
+        "invalid-request": 422,
+        "idempotency-key-reused": 422,
+        "too-many-requests": 429,
+        "internal-error": 500,
+        "temporarily-unavailable": 503,
+    }
+
+
+@pytest.mark.parametrize("kind", ProblemType)
+def test_a_type_leads_to_its_page(kind: ProblemType) -> None:
+    answer = Client().get(kind.uri)
+
+    page = answer.content.decode()
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert f"<h1>{kind.title}</h1>" in page
+    assert "What it means" in page
+    assert "`" not in page
+    assert "<script" not in page
+
+
+def test_all_problems_are_listed_each_with_its_page() -> None:
+    page = Client().get("/problems/").content.decode()
+
+    assert [kind.slug for kind in ProblemType if f'href="{kind.uri}"' not in page] == []
+
+
+def test_a_problem_that_nobody_has_is_not_found() -> None:
+    assert Client().get("/problems/no-such-thing").status_code == 404

@@ -1,0 +1,173 @@
+"""Every problem that the API answers with: what it means, and what its reader can do about it.
+
+The pages below ``/problems/`` and ``docs/problems.md`` are made of this table.
+"""
+
+from enum import Enum, unique
+from http import HTTPStatus
+
+
+@unique
+class ProblemType(Enum):
+    """A kind of problem. Its slug and status are stable: programs tell problems apart by them."""
+
+    MALFORMED_REQUEST = (
+        HTTPStatus.BAD_REQUEST,
+        "Malformed request",
+        (
+            "The request cannot be read as one thing only: its body is not JSON in UTF-8, has NaN, half"
+            " of a surrogate pair or the same key twice in an object, or the server could make no sense"
+            " of it."
+        ),
+        "Send the JSON that a well-kept library writes.",
+    )
+    UNKNOWN_HOST = (
+        HTTPStatus.BAD_REQUEST,
+        "Unknown host",
+        "The request is addressed to a host that is not ours.",
+        (
+            "Use the address that the shop gave you. For the shop itself: add the name to"
+            " `ALLOWED_HOSTS`."
+        ),
+    )
+    IDEMPOTENCY_KEY_MISSING = (
+        HTTPStatus.BAD_REQUEST,
+        "Idempotency key missing",
+        (
+            "Something would happen, and there is no `Idempotency-Key`: a repetition could not be told"
+            " from a second wish."
+        ),
+        (
+            "Send a key of your own for each purpose, such as a UUID, and the same one when you repeat"
+            " the request."
+        ),
+    )
+    IDEMPOTENCY_KEY_INVALID = (
+        HTTPStatus.BAD_REQUEST,
+        "Idempotency key invalid",
+        (
+            "There is more than one `Idempotency-Key`, or it is longer than 255 characters, or has"
+            " others than visible ASCII without commas."
+        ),
+        "Send one key, such as a UUID.",
+    )
+    NOT_AUTHENTICATED = (
+        HTTPStatus.UNAUTHORIZED,
+        "Not authenticated",
+        "There is no token, or it is not valid (any more).",
+        "Send `Authorization: Bearer` with a valid token.",
+    )
+    PERMISSION_DENIED = (
+        HTTPStatus.FORBIDDEN,
+        "Permission denied",
+        "You are known, and this is not for you.",
+        "Use a token that was made for this, or ask for the permission.",
+    )
+    SCOPE_MISSING = (
+        HTTPStatus.FORBIDDEN,
+        "Scope missing",
+        "The token or link is valid, and was not made for this; `detail` names the scope.",
+        "Use a token with that scope.",
+    )
+    FORM_EXPIRED = (
+        HTTPStatus.FORBIDDEN,
+        "Form expired",
+        (
+            "A form was sent that this site did not give out for you, or not lately. The API has no"
+            " forms: this is about pages in a browser."
+        ),
+        "Load the page again, with cookies allowed, and send the form once more.",
+    )
+    NOT_FOUND = (
+        HTTPStatus.NOT_FOUND,
+        "Not found",
+        "There is nothing here, or it is somebody else's, which is told the same way.",
+        "Check the address and whose token you use.",
+    )
+    METHOD_NOT_ALLOWED = (
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        "There is something here, and it does not take this method.",
+        "Use one of those in `Allow`. There is no way to override the method.",
+    )
+    NOT_ACCEPTABLE = (
+        HTTPStatus.NOT_ACCEPTABLE,
+        "Not acceptable",
+        "What `Accept` asks for cannot be had here.",
+        "Accept `application/json`.",
+    )
+    IDEMPOTENCY_KEY_IN_FLIGHT = (
+        HTTPStatus.CONFLICT,
+        "Idempotency key in flight",
+        "The first request with this key is not done yet.",
+        "Repeat the request with the same key when `Retry-After` has passed.",
+    )
+    BODY_TOO_LARGE = (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "Body too large",
+        "The body has more than 64 KiB. It was not read to its end, and the connection is closed.",
+        "Send less: no request needs as much.",
+    )
+    UNSUPPORTED_MEDIA_TYPE = (
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "Unsupported media type",
+        "The body is not JSON in UTF-8, or is compressed.",
+        "Send `Content-Type: application/json`, and no `Content-Encoding`.",
+    )
+    INVALID_REQUEST = (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Invalid request",
+        (
+            "The request can be read, and something in it is missing, unknown or out of range; a SKU is"
+            " not for sale; or the total is more than the bank takes in one payment."
+        ),
+        (
+            "See `errors`: each points to the field (`pointer`, in the body) or names the query"
+            " parameter (`parameter`) or header (`header`) that is wrong."
+        ),
+    )
+    IDEMPOTENCY_KEY_REUSED = (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Idempotency key reused",
+        "This key was used for another request: another path, or another body.",
+        "Use a new key for a new purpose.",
+    )
+    TOO_MANY_REQUESTS = (
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many requests",
+        "You have asked more often than you may.",
+        "Wait as `Retry-After` says, and repeat the request with the same `Idempotency-Key`.",
+    )
+    INTERNAL_ERROR = (
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Internal error",
+        "A bug of ours. What the request was to do has not happened.",
+        (
+            "Repeat the request with the same `Idempotency-Key`; if it stays, send us the"
+            " `correlation_id`."
+        ),
+    )
+    TEMPORARILY_UNAVAILABLE = (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Temporarily unavailable",
+        "The database did not answer, or not in time.",
+        (
+            "Repeat the request with the same `Idempotency-Key` when `Retry-After` has passed: it tells"
+            " what was done from what was not."
+        ),
+    )
+
+    def __init__(self, status: HTTPStatus, title: str, meaning: str, remedy: str) -> None:
+        self.status = status
+        self.title = title
+        self.meaning = meaning
+        self.remedy = remedy
+
+    @property
+    def slug(self) -> str:
+        return self.name.lower().replace("_", "-")
+
+    @property
+    def uri(self) -> str:
+        """The ``type`` of its problems, which leads to its page."""
+        return f"/problems/{self.slug}"
