@@ -85,7 +85,10 @@ class Order(models.Model):
     """What a customer ordered, at the prices of that moment. Amounts are in minor units."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders")
+    # Nobody, where a guest bought: then the shop's server and the order's links lead to it.
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", null=True, blank=True
+    )
     status = models.CharField(max_length=16, choices=OrderStatus, default=OrderStatus.PLACED)
     # Counts the moves, so that the log can be seen to be whole.
     version = models.PositiveIntegerField(default=0)

@@ -36,9 +36,9 @@ class PlacedOrder:
 
 @transaction.atomic(savepoint=False)
 def place_order(
-    order_id: UUID, customer: User, quantities: Mapping[str, int], payment_method: str
+    order_id: UUID, customer: User | None, quantities: Mapping[str, int], payment_method: str
 ) -> PlacedOrder:
-    """Accept an order under an id of the caller's, at our prices, and start its checkout.
+    """Accept an order, of a customer or a guest, at our prices, and start its checkout.
 
     One transaction, no call to anyone: when it commits the order will end confirmed or
     cancelled, whatever dies afterwards; when it does not, nothing has happened. Its run and facts

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 from rest_framework.parsers import BaseParser
 
+from access.accounts import USERNAME
 from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem
 
@@ -67,6 +68,8 @@ class NewOrder(Body):
 
     items: Annotated[list[CartLine], Field(min_length=1, max_length=MOST_LINES)]
     payment_method: Annotated[str, StringConstraints(pattern=r"^pm_[A-Za-z0-9_]{1,252}$")]
+    # Whom the shop's server buys for, by the shop's own name of the customer.
+    customer: Annotated[str, StringConstraints(pattern=USERNAME)] | None = None
 
     def quantities(self) -> dict[str, int]:
         """How many of each SKU, in the order of first mention; one named twice is summed."""

@@ -1,0 +1,141 @@
+"""For whom an order is: the customer who calls, one whom the shop's server names, or a guest."""
+
+from functools import partial
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from invariants.checking import check
+from orders.models import IdempotencyRecord, Order
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, Storefront, cart, everything
+from tests.races.racing import at_once
+
+CLIENTS = 12
+
+
+def for_customer(name: object) -> dict[str, object]:
+    return {**cart(("MUG", 1)), "customer": name}
+
+
+def test_the_shops_server_orders_for_a_customer_who_then_sees_it(
+    storefront: Storefront, shop_server: Storefront
+) -> None:
+    placed = shop_server.order(for_customer("alice"))
+
+    assert placed.status == 202
+    assert Order.objects.get().customer == storefront.customer
+    assert storefront.get(f"{ORDERS}/{placed.order_id}").status == 200
+
+
+def test_a_customer_of_whom_nobody_has_heard_comes_to_be_with_the_order(
+    storefront: Storefront, shop_server: Storefront
+) -> None:
+    first = shop_server.order(for_customer("crm-77@shop.example"))
+    second = shop_server.order(for_customer("crm-77@shop.example"))
+
+    customer = User.objects.get(username="crm-77@shop.example")
+    assert (first.status, second.status) == (202, 202)
+    assert customer.orders.count() == 2
+    assert not customer.has_usable_password()
+    assert not customer.is_staff
+
+
+def test_no_customer_comes_to_be_with_an_order_that_is_refused(
+    storefront: Storefront, shop_server: Storefront
+) -> None:
+    refused = shop_server.order({**cart(("GONE", 1)), "customer": "nobody-yet"})
+
+    assert refused.is_problem(422, "invalid-request")
+    assert not User.objects.filter(username="nobody-yet").exists()
+
+
+def test_many_first_orders_at_once_are_of_one_customer(
+    storefront: Storefront, shop_server: Storefront
+) -> None:
+    def order(number: int) -> int:
+        headers = {"Authorization": f"Bearer {shop_server.token}", "Idempotency-Key": str(number)}
+        body = for_customer("new-customer")
+        sent = Client().post(ORDERS, body, content_type="application/json", headers=headers)
+        return int(sent.status_code)
+
+    answers = at_once(*(partial(order, number) for number in range(CLIENTS)))
+
+    assert answers == [202] * CLIENTS
+    assert User.objects.get(username="new-customer").orders.count() == CLIENTS
+
+
+def test_a_repeated_request_of_the_shop_is_one_order(
+    storefront: Storefront, shop_server: Storefront
+) -> None:
+    first = shop_server.order(for_customer("bob"), key="cart-1")
+    again = shop_server.order(for_customer("bob"), key="cart-1")
+    other = shop_server.order(for_customer("carol"), key="cart-1")
+
+    assert (again.order_id, again.is_replayed) == (first.order_id, True)
+    assert other.is_problem(422, "idempotency-key-reused")
+    assert not User.objects.filter(username="carol").exists()
+    assert IdempotencyRecord.objects.get().customer == shop_server.customer
+
+
+def test_without_a_customer_the_shops_server_orders_for_a_guest(
+    storefront: Storefront, shop_server: Storefront, messages: MessageQueue
+) -> None:
+    placed = shop_server.order(cart(("MUG", 1)))
+
+    assert placed.status == 202
+    assert Order.objects.get().customer is None
+    assert storefront.get(f"{ORDERS}/{placed.order_id}").is_problem(404, "not-found")
+    assert shop_server.get(f"{ORDERS}/{placed.order_id}").status == 200
+
+
+@pytest.mark.parametrize("name", ["mallory", "alice"], ids=["another", "themselves"])
+def test_a_customer_orders_for_nobody_by_name(storefront: Storefront, name: str) -> None:
+    before = everything()
+
+    refused = storefront.order(for_customer(name))
+
+    assert refused.is_problem(403, "scope-missing")
+    assert "shop" in refused.body["detail"]
+    assert everything() == before
+
+
+def test_nobody_orders_for_a_blocked_customer(
+    storefront: Storefront, shop_server: Storefront
+) -> None:
+    User.objects.filter(username="alice").update(is_active=False)
+    before = everything()
+
+    refused = shop_server.order(for_customer("alice"))
+
+    assert refused.is_problem(422, "invalid-request")
+    assert refused.pointers == ["/customer"]
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a b", "a" * 151, "\u0430lice", "alice\n", "a/b", "\x00", 7, [], {}, True]
+)
+def test_a_name_that_no_customer_can_have_is_refused(
+    storefront: Storefront, shop_server: Storefront, name: object
+) -> None:
+    before = everything()
+
+    refused = shop_server.order(for_customer(name))
+
+    assert refused.is_problem(422, "invalid-request")
+    assert refused.pointers == ["/customer"]
+    assert everything() == before
+
+
+def test_keys_of_the_shops_server_lead_to_orders_of_others_and_nobody_is_alarmed(
+    storefront: Storefront, shop_server: Storefront
+) -> None:
+    shop_server.order(for_customer("alice"))
+    guests = shop_server.order(cart(("MUG", 1)))
+    shop_server.cancel(guests.order_id)
+
+    report = check()
+
+    assert [each.code for each in report.findings] == []
