@@ -1,6 +1,7 @@
 """Recording facts: the only writer of the outbox."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection
@@ -43,6 +44,9 @@ def outbox(facts: Iterable[Fact]) -> Insert:
     )
 
 
-def facts_about(key: UUID) -> list[OutboxEvent]:
-    """Return what was recorded about ``key``, oldest first."""
-    return list(OutboxEvent.objects.filter(key=key).order_by("id"))
+def facts_about(keys: Sequence[UUID]) -> Mapping[UUID, list[OutboxEvent]]:
+    """Return what was recorded about each of ``keys``, oldest first."""
+    found: defaultdict[UUID, list[OutboxEvent]] = defaultdict(list)
+    for each in OutboxEvent.objects.filter(key__in=keys).order_by("id"):
+        found[each.key].append(each)
+    return found

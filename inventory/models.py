@@ -1,5 +1,6 @@
 """What is for sale, how much of it there is, who holds it, and how it came to be so."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.core.validators import RegexValidator
@@ -18,6 +19,9 @@ class Product(models.Model):
     price_minor = models.PositiveBigIntegerField()
     # A withdrawn product stays, for the orders that name it, and can no longer be bought.
     is_withdrawn = models.BooleanField(default=False)
+
+    # When it was, by the database's clock, where a query asks for it.
+    read_at: datetime
 
     class Meta:
         constraints: ClassVar = [

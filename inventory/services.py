@@ -72,9 +72,9 @@ def catalogue() -> list[ProductForSale]:
 
 
 def products_for_sale(skus: Iterable[str]) -> dict[str, Product]:
-    """Return those of ``skus`` that can be bought, by SKU."""
+    """Return those of ``skus`` that can be bought, by SKU; each knows when it was read."""
     condition = "WHERE sku = ANY(%s) AND NOT is_withdrawn"
-    found = select(Product, condition, [list(skus)])
+    found = select(Product, condition, [list(skus)], read_at="statement_timestamp()")
     return {each.sku: each for each in found}
 
 

@@ -1,19 +1,22 @@
 """Orders, their lines, and the log of every move between their states."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from datetime import datetime
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
 from access.grants import Grant
 from orders.errors import IllegalTransition
 from orders.states import TRANSITIONS, OrderStatus
+from payments.history import latest_payment
 from sagas.identifiers import new_id
 from sagas.row_sets import Insert, Update, select, write
 
@@ -33,6 +36,13 @@ class OrderQuerySet(models.QuerySet["Order"]):
         if grant.order_id is not None:
             return self.filter(pk=grant.order_id)
         return self.all() if grant.is_shop else self.filter(customer=user)
+
+    def with_progress(self) -> Self:
+        """Read with each order when it last moved and what became of its payment, in one go."""
+        moves = OrderTransition.objects.filter(order=OuterRef("pk")).order_by("-sequence")
+        return self.annotate(
+            moved_at=Subquery(moves.values("at")[:1]), latest_payment=latest_payment("pk")
+        )
 
     def locked(self, order_ids: Iterable[UUID]) -> list["Order"]:
         """Lock orders until the transaction ends, in one order; each knows its ``line_count``."""
@@ -102,6 +112,9 @@ class Order(models.Model):
 
     # How many lines it has, where a query asks for it.
     line_count: int
+    # Where it was read with its progress: see ``payments.history`` for what the second has.
+    moved_at: datetime | None = None
+    latest_payment: Mapping[str, Any] | None = None
 
     objects = OrderQuerySet.as_manager()
 
@@ -179,6 +192,14 @@ class OrderTransition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target}"
+
+
+def moves_of(order_ids: Sequence[UUID]) -> Mapping[UUID, list[OrderTransition]]:
+    """Read the moves of orders, each order's in their sequence."""
+    found: defaultdict[UUID, list[OrderTransition]] = defaultdict(list)
+    for each in OrderTransition.objects.filter(order__in=order_ids).order_by("sequence"):
+        found[each.order_id].append(each)
+    return found
 
 
 class IdempotencyRecord(models.Model):

@@ -96,9 +96,9 @@ class SagaRun(models.Model):
             models.CheckConstraint(
                 condition=Q(status__in=RunStatus.values), name="sagas_run_status_known"
             ),
-            # Starting twice returns the run that exists.
+            # Starting twice returns the run that exists. Read by whoever tells a subject's story.
             models.UniqueConstraint(
-                fields=["saga", "subject_id"], name="sagas_one_run_per_saga_and_subject"
+                fields=["subject_id", "saga"], name="sagas_one_run_per_subject_and_saga"
             ),
             # One run, one writer: a cancellation waits until the checkout has ended.
             models.UniqueConstraint(

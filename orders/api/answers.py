@@ -7,7 +7,7 @@ from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders.api.representations import order_as_json
+from orders.api import representations
 from orders.api.waiting import seconds_to_wait, watcher
 from orders.models import Order, OrderLine
 
@@ -24,7 +24,7 @@ def accepted_or_settled(
     """Wait as long as the caller prefers, and show the order."""
     if (seconds := seconds_to_wait(request)) and order.status not in settled:
         watcher.wait(order.pk, settled, seconds)
-        order.refresh_from_db()
+        order = Order.objects.with_progress().get(pk=order.pk)
     # A repetition of "place this" is answered as the first was, however far the order is now.
     asks_for_end = bool(seconds) or settled_as == HTTPStatus.OK
     has_settled = asks_for_end and order.status in settled
@@ -36,4 +36,6 @@ def accepted_or_settled(
     if not has_settled:
         headers["Retry-After"] = "1"
     status = settled_as if has_settled else HTTPStatus.ACCEPTED
-    return Response(order_as_json(order, lines), status=status, headers=headers)
+    return Response(
+        representations.Order.of(order, lines).as_json(), status=status, headers=headers
+    )

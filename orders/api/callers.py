@@ -30,7 +30,7 @@ def own_orders(request: Request) -> OrderQuerySet:
 
 def own_order(request: Request, order_id: UUID) -> Order:
     """Return an order of the caller; what is somebody else's looks as if it never was."""
-    order = own_orders(request).filter(pk=order_id).first()
+    order = own_orders(request).with_progress().filter(pk=order_id).first()
     if order is None:
         raise not_found()
     return order

@@ -14,6 +14,7 @@ from orders.api.answers import accepted_or_settled
 from orders.api.callers import caller, own_order
 from orders.api.idempotency import Replayed, once
 from orders.api.parsing import Nothing, parse_body
+from orders.models import Order
 from orders.services import cancel_order
 from orders.states import OrderStatus
 
@@ -33,7 +34,7 @@ class Cancellation(APIView):
             actor=customer.get_username(),
         )
         outcome = once(request, customer, body.model_dump(), order.pk, cancel)
-        order.refresh_from_db()
+        order = Order.objects.with_progress().get(pk=order.pk)
         return accepted_or_settled(
             request,
             order,

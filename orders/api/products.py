@@ -7,7 +7,7 @@ from rest_framework.views import APIView
 import inventory.services
 from access.grants import Scope
 from access.permissions import Scopes
-from orders.api.representations import product_as_json
+from orders.api.representations import Product, ProductList
 
 
 class Products(APIView):
@@ -15,5 +15,5 @@ class Products(APIView):
 
     def get(self, _: Request) -> Response:
         """Show what is for sale, and how much of it is available now."""
-        found = inventory.services.catalogue()
-        return Response({"results": [product_as_json(each) for each in found]})
+        found = ProductList(results=[Product.of(each) for each in inventory.services.catalogue()])
+        return Response(found.as_json())

@@ -8,9 +8,9 @@ from rest_framework.views import APIView
 
 from access.grants import Scope
 from access.permissions import Scopes
+from orders.api import representations
 from orders.api.callers import own_order
-from orders.api.representations import order_as_json
-from orders.timeline import timeline
+from orders.customer_timeline import customer_timelines
 
 
 class OrderDetail(APIView):
@@ -19,7 +19,7 @@ class OrderDetail(APIView):
     def get(self, request: Request, order_id: UUID) -> Response:
         """Show one of the caller's orders."""
         order = own_order(request, order_id)
-        return Response(order_as_json(order, order.lines.all()))
+        return Response(representations.Order.of(order, order.lines.all()).as_json())
 
 
 class Timeline(APIView):
@@ -27,4 +27,8 @@ class Timeline(APIView):
 
     def get(self, request: Request, order_id: UUID) -> Response:
         """Show everything that happened to one of the caller's orders, oldest first."""
-        return Response({"entries": timeline(own_order(request, order_id))})
+        order = own_order(request, order_id)
+        entries = [
+            representations.TimelineEntry.of(each) for each in customer_timelines([order])[order.pk]
+        ]
+        return Response(representations.Timeline(entries=entries).as_json())

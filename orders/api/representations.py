@@ -1,40 +1,225 @@
-"""How orders and products look from outside."""
+"""How orders and products look from outside.
 
-from collections.abc import Iterable
-from typing import Any
+Amounts are in minor units of their currency, moments in UTC. What is not asked for by ``expand`` is
+left out, rather than null.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from django.urls import reverse
+from pydantic import BaseModel, ConfigDict, Field
 
 from inventory.services import ProductForSale
-from orders.models import Order, OrderLine
+from orders import models
+from orders.customer_timeline import Happening, Kind
 from orders.reasons import words
+from orders.states import TRANSITIONS, OrderStatus
+from payments.history import PaymentMade, payment_made
+from payments.states import PaymentStatus
+
+Minor = Annotated[int, Field(ge=0, description="In minor units of the currency.")]
+Currency = Annotated[str, Field(pattern="^[a-z]{3}$", examples=["eur"])]
+
+Money = Literal["not_started", "pending", "authorized", "captured", "voided", "refunded"]
+
+_MONEY: Mapping[str, Money] = {
+    PaymentStatus.INTENDED: "pending",
+    PaymentStatus.AUTHORIZED: "authorized",
+    PaymentStatus.CAPTURED: "captured",
+    PaymentStatus.VOIDED: "voided",
+    PaymentStatus.REFUNDED: "refunded",
+}
 
 
-def order_as_json(order: Order, lines: Iterable[OrderLine]) -> dict[str, Any]:
-    """Show an order to its customer. Amounts are in minor units."""
-    return {
-        "id": str(order.pk),
-        "status": order.status,
-        "total_minor": order.total_minor,
-        "currency": order.currency,
-        "items": [
-            {
-                "sku": line.sku,
-                "name": line.name,
-                "quantity": line.quantity,
-                "unit_price_minor": line.unit_price_minor,
-            }
-            for line in lines
-        ],
-        "reason": words(order),
-        "reason_code": order.reason,
-    }
+class Representation(BaseModel):
+    """Something as it is shown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_none=True)
 
 
-def product_as_json(product: ProductForSale) -> dict[str, Any]:
-    """Show a product; ``available`` is how many could be ordered at this moment."""
-    return {
-        "sku": product.sku,
-        "name": product.name,
-        "price_minor": product.price_minor,
-        "currency": product.currency,
-        "available": product.available,
-    }
+class OrderLine(Representation):
+    """One product of an order, called and priced as it was when it was ordered."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price_minor: Minor
+
+    @classmethod
+    def of(cls, line: models.OrderLine) -> Self:
+        return cls(
+            sku=line.sku,
+            name=line.name,
+            quantity=line.quantity,
+            unit_price_minor=line.unit_price_minor,
+        )
+
+
+class PaymentSummary(Representation):
+    """Where an order's money is. An amount that has been reached stays."""
+
+    status: Money
+    authorized_minor: Minor = 0
+    captured_minor: Minor = 0
+    refunded_minor: Minor = 0
+
+    @classmethod
+    def of(cls, payment: PaymentMade | None) -> Self:
+        if payment is None:
+            return cls(status="not_started")
+        return cls(
+            status=_MONEY[payment.status],
+            authorized_minor=payment.authorized_minor,
+            captured_minor=payment.captured_minor,
+            refunded_minor=payment.refunded_minor,
+        )
+
+
+class Payment(PaymentSummary):
+    """One payment for an order, and when it got where."""
+
+    currency: Currency
+    created_at: datetime
+    authorized_at: datetime | None
+    captured_at: datetime | None
+
+    @classmethod
+    def made(cls, payment: PaymentMade) -> Self:
+        return cls(
+            **dict(PaymentSummary.of(payment)),
+            currency=payment.currency,
+            created_at=payment.created_at,
+            authorized_at=payment.authorized_at,
+            captured_at=payment.captured_at,
+        )
+
+
+class TimelineEntry(Representation):
+    """One thing that happened to an order: codes for programs, and a sentence for its customer."""
+
+    at: datetime
+    kind: Kind
+    what: str
+    words: str
+    attempt: Annotated[int | None, Field(description="Which one it was, of a step.")] = None
+
+    @classmethod
+    def of(cls, happening: Happening) -> Self:
+        return cls(
+            at=happening.at,
+            kind=happening.kind,
+            what=happening.what,
+            words=happening.words,
+            attempt=happening.attempt,
+        )
+
+
+class Timeline(Representation):
+    """What happened to an order, oldest first; of its attempts, the last hundred."""
+
+    entries: Sequence[TimelineEntry]
+
+
+class OrderLinks(Representation):
+    """Where more of an order is found, and where it is cancelled while it can be."""
+
+    self: str
+    timeline: str
+    events: str
+    cancel: str | None = None
+
+
+class Order(Representation):
+    """An order, as its customer sees it."""
+
+    id: str
+    status: OrderStatus
+    version: Annotated[int, Field(ge=0, description="How often its status has changed.")]
+    total_minor: Minor
+    currency: Currency
+    reason: Annotated[str, Field(description="Why it was cancelled, in words; else empty.")]
+    reason_code: Annotated[str, Field(description="The same for programs.")]
+    created_at: datetime
+    updated_at: Annotated[datetime, Field(description="When its status last changed.")]
+    payment: PaymentSummary
+    allowed_transitions: Sequence[OrderStatus]
+    can_cancel: bool
+    links: OrderLinks
+    items: Sequence[OrderLine] | None = None
+    timeline: Sequence[TimelineEntry] | None = None
+    payments: Sequence[Payment] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        order: models.Order,
+        lines: Iterable[models.OrderLine] | None,
+        *,
+        happenings: Iterable[Happening] | None = None,
+        payments: Iterable[PaymentMade] | None = None,
+    ) -> Self:
+        """Show an order, with no more statements than its caller made.
+
+        Its payment and the time of its last move are known if it was read ``with_progress``; one
+        that has just been placed has neither.
+        """
+        allowed = TRANSITIONS[OrderStatus(order.status)]
+        return cls(
+            id=str(order.pk),
+            status=OrderStatus(order.status),
+            version=order.version,
+            total_minor=order.total_minor,
+            currency=order.currency,
+            reason=words(order),
+            reason_code=order.reason,
+            created_at=order.created_at,
+            updated_at=order.moved_at or order.created_at,
+            payment=PaymentSummary.of(payment_made(order.latest_payment)),
+            allowed_transitions=[each for each in OrderStatus if each in allowed],
+            can_cancel=OrderStatus.CANCELLING in allowed,
+            links=_links(order, can_cancel=OrderStatus.CANCELLING in allowed),
+            items=None if lines is None else [OrderLine.of(each) for each in lines],
+            timeline=None if happenings is None else [TimelineEntry.of(e) for e in happenings],
+            payments=None if payments is None else [Payment.made(each) for each in payments],
+        )
+
+
+def _links(order: models.Order, *, can_cancel: bool) -> OrderLinks:
+    path = reverse("order", args=[order.pk])
+    return OrderLinks(
+        self=path,
+        timeline=f"{path}/timeline",
+        events=f"{path}/events",
+        cancel=f"{path}/cancel" if can_cancel else None,
+    )
+
+
+class Product(Representation):
+    """Something that is for sale; ``available`` is how many could be ordered at this moment."""
+
+    sku: str
+    name: str
+    price_minor: Minor
+    currency: Currency
+    available: Annotated[int, Field(ge=0)]
+
+    @classmethod
+    def of(cls, product: ProductForSale) -> Self:
+        return cls(
+            sku=product.sku,
+            name=product.name,
+            price_minor=product.price_minor,
+            currency=product.currency,
+            available=product.available,
+        )
+
+
+class ProductList(Representation):
+    """Everything that is for sale, by SKU."""
+
+    results: Sequence[Product]

@@ -87,7 +87,7 @@ def show(
     if entries:
         story = Table("at", "what", "detail", title=title)
         for entry in entries:
-            story.add_row(entry["at"], entry["what"], str(entry.get("detail") or ""))
+            story.add_row(entry["at"], entry["what"], str(entry.get("words") or ""))
         console.print(story)
 
     proof = Table("check", "", "detail", title="What the books say")

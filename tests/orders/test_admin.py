@@ -98,8 +98,8 @@ def test_an_order_has_its_whole_story(desk: Client, confirmed: UUID) -> None:
         "MUG",
         "alice",
         "1000 eur (minor units)",
-        "reserve_stock: done",
-        "capture_payment: done",
+        "reserve_stock.done",
+        "capture_payment.done",
         "payment.captured",
     ):
         assert told in page

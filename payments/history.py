@@ -1,0 +1,76 @@
+"""What may be read of payments: where an order's money is, without a word of the bank's."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import JSONObject
+
+from payments.models import Payment
+from payments.states import PaymentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentMade:
+    """One payment for an order, in minor units; what was refunded went back in full."""
+
+    status: PaymentStatus
+    amount_minor: int
+    currency: str
+    created_at: datetime
+    authorized_at: datetime | None
+    captured_at: datetime | None
+
+    @property
+    def authorized_minor(self) -> int:
+        """How much the customer's bank has set aside, also if it was taken or let go since."""
+        was_set_aside = self.authorized_at is not None or self.captured_minor
+        return self.amount_minor if was_set_aside else 0
+
+    @property
+    def captured_minor(self) -> int:
+        """How much was taken, also if it went back since."""
+        taken = (PaymentStatus.CAPTURED, PaymentStatus.REFUNDED)
+        return self.amount_minor if self.status in taken else 0
+
+    @property
+    def refunded_minor(self) -> int:
+        return self.amount_minor if self.status == PaymentStatus.REFUNDED else 0
+
+
+_SHOWN = ("status", "amount_minor", "currency", "created_at", "authorized_at", "captured_at")
+
+
+def latest_payment(order_id: str) -> Subquery:
+    """Return what a query of orders annotates to read each one's payment in the same statement.
+
+    ``order_id`` is the field with the order's id. ``payment_made`` reads what comes of it.
+    """
+    found = Payment.objects.filter(order_id=OuterRef(order_id)).order_by("-created_at")
+    return Subquery(found.values(shown=JSONObject(**{each: each for each in _SHOWN}))[:1])
+
+
+def payment_made(annotated: Mapping[str, Any] | None) -> PaymentMade | None:
+    """Return the payment that ``latest_payment`` found, None where there is none."""
+    if annotated is None:
+        return None
+    moments = {each: annotated[each] for each in ("created_at", "authorized_at", "captured_at")}
+    return PaymentMade(
+        status=PaymentStatus(annotated["status"]),
+        amount_minor=annotated["amount_minor"],
+        currency=annotated["currency"],
+        **{name: at and datetime.fromisoformat(at) for name, at in moments.items()},
+    )
+
+
+def payments_of(order_ids: Sequence[UUID]) -> Mapping[UUID, list[PaymentMade]]:
+    """Return every payment of each order, oldest first, in one statement."""
+    found: defaultdict[UUID, list[PaymentMade]] = defaultdict(list)
+    rows = Payment.objects.filter(order_id__in=order_ids).order_by("created_at")
+    for order_id, status, *rest in rows.values_list("order_id", *_SHOWN):
+        found[order_id].append(PaymentMade(PaymentStatus(status), *rest))
+    return found

@@ -1,0 +1,152 @@
+"""The story of an order as its customer reads it."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from orders.customer_timeline import MOST_ATTEMPTS, customer_timelines
+from orders.models import Order
+from orders.services import cancel_order
+from sagas.models import Direction, Outcome, SagaRun, StepRecord
+from sandbox.stripe_process import SandboxServer
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, Storefront, cart
+
+MUG = cart(("MUG", 1))
+
+
+def test_the_timeline_tells_what_happened_oldest_first(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    messages.deliver_all()
+    storefront.cancel(order_id)
+    messages.deliver_all()
+
+    answer = storefront.get(f"{ORDERS}/{order_id}/timeline")
+
+    entries = answer.body["entries"]
+    assert answer.status == 200
+    assert [each["at"] for each in entries] == sorted(each["at"] for each in entries)
+    assert told(entries, "order") == ["placed", "confirmed", "cancelling", "cancelled"]
+    assert told(entries, "step") == [
+        "reserve_stock.done",
+        "authorize_payment.started",
+        "authorize_payment.done",
+        "confirm_order.done",
+        "capture_payment.started",
+        "capture_payment.done",
+        "return_payment.started",
+        "return_payment.done",
+        "restock.done",
+        "finish_cancelling.done",
+    ]
+    assert told(entries, "payment") == ["authorized", "captured", "refunded"]
+    assert told(entries, "stock") == ["reserved", "released"]
+
+
+def test_each_entry_has_a_sentence_and_a_step_its_attempt(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    messages.deliver_all()
+
+    entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
+
+    placed, reserved = (e for e in entries if e["what"] in ("placed", "reserve_stock.done"))
+    assert placed == {
+        "at": Order.objects.get().created_at.isoformat().replace("+00:00", "Z"),
+        "kind": "order",
+        "what": "placed",
+        "words": "You placed this order.",
+    }
+    assert (reserved["words"], reserved["attempt"]) == ("Holding your items: done.", 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "actor", "words"),
+    [
+        ("cancelled_by_customer", "alice", "You asked to cancel this order."),
+        ("found_a_scratch", "grace.hopper", "The shop asked to cancel this order."),
+    ],
+)
+def test_who_asked_for_a_cancellation_is_told_without_a_name(
+    storefront: Storefront, messages: MessageQueue, reason: str, actor: str, words: str
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    cancel_order(order_id, reason=reason, actor=actor)
+    messages.deliver_all()
+
+    entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
+
+    assert [e["words"] for e in entries if e["what"] == "cancellation_requested"] == [words]
+    assert [each for each in (actor, reason) if each in str(entries)] == []
+
+
+@pytest.mark.parametrize("outcome", [each for each in Outcome if each != Outcome.STARTED])
+def test_what_an_error_said_stays_inside(
+    storefront: Storefront, messages: MessageQueue, outcome: Outcome
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    tried(order_id, 1, outcome=outcome, error="CardStolen", detail="pick up card of Ada")
+
+    entry = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"][-1]
+
+    assert (entry["kind"], entry["what"]) == ("step", f"authorize_payment.{outcome}")
+    assert entry["words"].startswith("Asking your bank to set the money aside: ")
+    assert [each for each in ("CardStolen", "pick up", "Ada") if each in str(entry)] == []
+
+
+def test_of_very_many_attempts_the_last_hundred_are_told(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    tried(order_id, 2 * MOST_ATTEMPTS)
+
+    entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
+
+    numbers = [each["attempt"] for each in entries if each["kind"] == "step"]
+    assert told(entries, "order") == ["placed"]
+    assert sorted(set(numbers)) == list(range(MOST_ATTEMPTS + 1, 2 * MOST_ATTEMPTS + 1))
+
+
+def test_many_timelines_take_as_many_statements_as_one(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    for _ in range(3):
+        storefront.order(MUG)
+    messages.deliver_all()
+    orders = list(Order.objects.all())
+
+    with CaptureQueriesContext(connection) as for_one:
+        one = customer_timelines(orders[:1])
+    with CaptureQueriesContext(connection) as for_three:
+        three = customer_timelines(orders)
+
+    assert len(for_one) == len(for_three) == 4
+    assert set(three) == {each.pk for each in orders}
+    assert three[orders[0].pk] == one[orders[0].pk]
+
+
+def tried(order_id: UUID, times: int, **settled: Any) -> None:
+    """Write attempts at a payment into the journal, all of which came to nothing."""
+    run = SagaRun.objects.get(subject_id=order_id)
+    StepRecord.objects.bulk_create(
+        StepRecord(
+            run=run,
+            step="authorize_payment",
+            direction=Direction.FORWARD,
+            attempt=number,
+            fence=number,
+            ended_at="2031-01-01T00:00Z",
+            **{"outcome": Outcome.UNKNOWN, **settled},
+        )
+        for number in range(1, times + 1)
+    )
+
+
+def told(entries: list[dict[str, Any]], kind: str) -> list[str]:
+    return [each["what"] for each in entries if each["kind"] == kind]
