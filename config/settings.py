@@ -8,6 +8,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
+from config import headers
 from config.variables import Section
 
 # Lets Django's classes carry their type parameters at run time too.
@@ -32,6 +33,19 @@ CSRF_TRUSTED_ORIGINS = _web.words(
     [],
 )
 
+HTTPS = _web.flag(
+    "HTTPS",
+    "Everything goes over TLS: cookies are for it alone, HTTP is sent there, browsers remember it. "
+    "0 on a laptop.",
+    default=True,
+)
+PROXIES = _web.number(
+    "PROXIES",
+    "How many proxies stand in front. The last one adds to X-Forwarded-For, and all of them drop "
+    "an X-Forwarded-Proto that came from outside; with 0 neither header is believed.",
+    1,
+)
+
 INSTALLED_APPS = [
     "config",
     "unfold.apps.BasicAppConfig",
@@ -43,6 +57,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "csp",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_otp.plugins.otp_totp",
     "rest_framework",
     "knox",
     "django_celery_beat",
@@ -60,13 +79,18 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "monitoring.requests.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "config.headers.permissions_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "desk.sessions.SessionLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -97,10 +121,43 @@ TEMPLATES = [
     },
 ]
 
+# The first makes new hashes; the other reads those from before, which are made anew at a login.
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# --- What browsers are told, and what they may keep -------------------------------------------------
+
+CONTENT_SECURITY_POLICY = headers.CONTENT_SECURITY_POLICY
+SECURE_SSL_REDIRECT = HTTPS
+# Whoever asks whether a process lives asks it directly.
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PROXIES else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# A browser takes __Host- cookies over TLS alone, from this very host, and for all of it.
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# desk.sessions ends them earlier.
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 
 # --- PostgreSQL ----------------------------------------------------------------------------------
 
@@ -281,7 +338,31 @@ MIGRATION_MODULES = {"knox": None}
 # --- The operations desk ---------------------------------------------------------------------------
 
 _desk = Section("Operations desk")
-FLOWER_URL = _desk.text("FLOWER_URL", "Where the desk's link to Flower leads; empty for none.", "")
+DESK_REQUIRES_MFA = _desk.flag(
+    "DESK_REQUIRES_MFA",
+    "Staff show a second factor before they see anything. 0 on a laptop.",
+    default=True,
+)
+FLOWER_URL = _desk.text("FLOWER_URL", "Where the link to Flower leads; empty for none.", "")
+
+OTP_TOTP_ISSUER = "Holdfast"
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Five wrong passwords or codes for one name from one address, and that pair waits for a quarter of
+# an hour: the owner of the name can still come in from elsewhere.
+AXES_FAILURE_LIMIT = 5
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+# A password that was right forgives no wrong codes: desk.second_factor resets when both were.
+AXES_RESET_ON_SUCCESS = False
+AXES_CLIENT_IP_CALLABLE = "desk.addresses.client_address"
+AXES_LOCKOUT_TEMPLATE = "desk/locked_out.html"
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 UNFOLD = {
     "SITE_TITLE": "Holdfast",

@@ -13,6 +13,8 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -28,6 +30,9 @@ admin.site.unregister(
         CrontabSchedule,
         ClockedSchedule,
         SolarSchedule,
+        # Nobody reads another's key: desk.second_factor alone has to do with these.
+        StaticDevice,
+        TOTPDevice,
     ]
 )
 

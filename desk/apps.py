@@ -7,6 +7,9 @@ from django.contrib.admin import apps as admin_apps
 class DeskConfig(AppConfig):
     name = "desk"
 
+    def ready(self) -> None:
+        import desk.checks  # noqa: F401, PLC0415 - registers them
+
 
 class DeskAdminConfig(admin_apps.AdminConfig):
     """Django's admin, on the desk's site."""

@@ -1,7 +1,84 @@
-"""The desk's site: every registered admin, in one look, behind one door."""
+"""The desk's site: every registered admin, in one look, behind one door with two locks."""
 
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+from csp.constants import UNSAFE_EVAL, UNSAFE_INLINE
+from csp.decorators import csp_update
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
+
+from desk import second_factor, sessions
+
+# What django-unfold cannot do without, and our own pages can: Alpine makes functions of the
+# expressions in its attributes, and a few elements carry their measures in a style attribute. The
+# hash is of the one style sheet that it writes into a page.
+DESK_POLICY: Final = {
+    "script-src": [UNSAFE_EVAL],
+    "style-src-attr": [UNSAFE_INLINE],
+    "style-src": ["'sha256-+MEQ/O07HiRf96s+FyiSQj7xKrHjGPZWCed2MyGUBF4='"],
+}
 
 
 class DeskSite(UnfoldAdminSite):
     enable_nav_sidebar = True
+    index_title = "Start"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Staff only, and with their second factor where that is demanded."""
+        return super().has_permission(request) and not self.lacks_second_factor(request)
+
+    def lacks_second_factor(self, request: HttpRequest) -> bool:
+        """Tell whether this member of staff has shown a password, and nothing else yet."""
+        return (
+            bool(settings.DESK_REQUIRES_MFA)
+            and super().has_permission(request)
+            and not second_factor.is_verified(request)
+        )
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's
+        return csp_update(DESK_POLICY)(super().admin_view(view, cacheable))
+
+    @method_decorator(csp_update(DESK_POLICY))
+    @method_decorator(never_cache)
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if self.lacks_second_factor(request):
+            following = urlencode({"next": request.GET.get("next", "")})
+            return HttpResponseRedirect(f"{reverse('admin:second_factor')}?{following}")
+        response = super().login(request, extra_context)
+        if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
+            sessions.begin(request)
+        return response
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        """Add what staff may open before their second factor: proving it, enrolling, leaving."""
+        between: list[URLResolver | URLPattern] = [
+            path("second-factor/", self._between(second_factor.prove), name="second_factor"),
+            path("second-factor/enrol/", self._between(second_factor.enrol), name="enrol"),
+            path("logout/", self.logout, name="logout"),
+        ]
+        return between + super().get_urls()
+
+    def _between(self, view: Callable[..., HttpResponse]) -> Any:
+        """Let in whoever has shown a password, and send everybody else to the login."""
+
+        @never_cache
+        @csp_update(DESK_POLICY)
+        def between(request: HttpRequest) -> HttpResponse:
+            if not UnfoldAdminSite.has_permission(self, request):
+                return HttpResponseRedirect(reverse("admin:login"))
+            return view(request, self.each_context(request))
+
+        return between
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Leave out the colours, which unfold writes into each page: desk.css has them."""
+        return super().each_context(request) | {"colors": None}

@@ -27,6 +27,11 @@ def settings_for(
         "SECRET_KEY": secrets.secret_key,
         "INSTALLATION_ID": secrets.installation_id,
         "DEBUG": "0",
+        # Loopback has no TLS, and a newcomer no second factor at hand.
+        "HTTPS": "0",
+        "PROXIES": "0",
+        "DESK_REQUIRES_MFA": caller.get("DESK_REQUIRES_MFA", "0"),
+        "FLOWER_URL": f"http://{LOOPBACK}:{ports['flower']}/",
         "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
         **given,
     }

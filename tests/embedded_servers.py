@@ -64,6 +64,8 @@ def _forget_addresses() -> None:
     environment["SECRET_KEY"] = secrets.token_hex(32)
     environment["INSTALLATION_ID"] = "tests"
     environment["DEBUG"] = "0"
+    environment["HTTPS"] = "0"
+    environment["DESK_REQUIRES_MFA"] = "0"  # the tests of the desk's door demand it
     environment["ALLOWED_HOSTS"] = "127.0.0.1,localhost,testserver"
     os.environ.clear()
     os.environ.update(environment)

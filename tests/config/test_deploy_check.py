@@ -1,0 +1,54 @@
+"""``manage.py check --deploy`` is content with the production settings, and with no others."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.architecture.source_files import ROOT
+
+PRODUCTION = {
+    "SECRET_KEY": "k7Jw9vQ2xZ4mB8nR1tY6uE3oP5aS0dFgHjLcViXbNqWyTzUkMe",
+    "ALLOWED_HOSTS": "shop.example",
+    "CSRF_TRUSTED_ORIGINS": "https://shop.example",
+}
+LAPTOP = ("DEBUG", "HTTPS", "DESK_REQUIRES_MFA", "PROXIES")
+
+
+def check(**wishes: str) -> subprocess.CompletedProcess[str]:
+    """Run the check as a release would, with what a test wishes to be different."""
+    inherited = {name: value for name, value in os.environ.items() if name not in LAPTOP}
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env={**inherited, **PRODUCTION, **wishes},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_production_settings_raise_no_warning() -> None:
+    found = check()
+
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "warning"),
+    [
+        ({"DESK_REQUIRES_MFA": "0"}, "desk.W001"),
+        ({"ALLOWED_HOSTS": "*"}, "desk.W002"),
+        ({"ALLOWED_HOSTS": ".example"}, "desk.W002"),
+        ({"SECRET_KEY": "short"}, "security.W009"),
+        ({"HTTPS": "0"}, "security.W012"),
+        ({"DEBUG": "1"}, "security.W018"),
+    ],
+)
+def test_what_is_unsafe_is_named(wishes: dict[str, str], warning: str) -> None:
+    found = check(**wishes)
+
+    assert found.returncode == 1
+    assert warning in found.stderr
