@@ -1,6 +1,7 @@
 """Every setting, read once from the environment, and loud when it is missing or makes no sense."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 

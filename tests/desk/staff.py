@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
-from django.http import HttpResponse
+from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django_otp.oath import totp
@@ -37,7 +37,7 @@ def wrong_code(app: TOTPDevice) -> str:
 
 def show_password(
     client: Client, user: User, password: str = PASSWORD, **headers: str
-) -> HttpResponse:
+) -> HttpResponseBase:
     return client.post(
         LOGIN, {"username": user.username, "password": password}, headers=headers or None
     )
