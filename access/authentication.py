@@ -4,11 +4,16 @@ import re
 from typing import Final
 
 from django.contrib.auth.models import User
+from django.http import Http404
 from knox.auth import TokenAuthentication
 from knox.crypto import hash_token
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
 
+from access.errors import LinkExpired
 from access.grants import Grant, Scope
+from access.links import GuestLink, issuer_of
 from sagas.row_sets import select
 
 _TOKEN: Final = re.compile(rb"\w{1,128}", re.ASCII)
@@ -38,3 +43,21 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox h
         user = found[0]
         scopes: list[str] = getattr(user, "scopes")  # noqa: B009 - of the statement, not of the model
         return user, Grant(frozenset(map(Scope, scopes)))
+
+
+class LinkAuthentication(BaseAuthentication):
+    """The link by which a request came, for which its issuer vouches; one statement.
+
+    On a link's address no token is asked for: the link is all that counts.
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, Grant] | None:
+        link: GuestLink | None = getattr(request._request, "guest_link", None)  # noqa: SLF001 - its documented place
+        if link is None:
+            return None
+        if link.has_expired:
+            raise LinkExpired(link.expires_at)
+        issuer = issuer_of(link)
+        if issuer is None:
+            raise Http404
+        return issuer, link.grant

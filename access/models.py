@@ -1,8 +1,9 @@
-"""Who may call: tokens, of which only a digest is kept."""
+"""Who may call: tokens, of which only a digest is kept, and which guests' links were revoked."""
 
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.contrib.postgres.fields import ArrayField
@@ -80,3 +81,26 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
 
     def __str__(self) -> str:
         return f"{self.token_key}… of {self.user}"
+
+
+class LinkGenerationManager(models.Manager["LinkGeneration"]):
+    def end(self, order_id: UUID, actor: str) -> None:
+        """Raise an order's generation by one. Calls at the same moment each raise it."""
+        self.bulk_create([LinkGeneration(order_id=order_id, generation=0)], ignore_conflicts=True)
+        self.filter(order_id=order_id).update(
+            generation=models.F("generation") + 1, revoked_at=Now(), revoked_by=actor
+        )
+
+
+class LinkGeneration(models.Model):
+    """How often an order's links were revoked: those of an earlier generation open nothing."""
+
+    order_id = models.UUIDField(primary_key=True)
+    generation = models.PositiveIntegerField()
+    revoked_at = models.DateTimeField(db_default=Now())
+    revoked_by = models.CharField(max_length=150, blank=True)
+
+    objects = LinkGenerationManager()
+
+    def __str__(self) -> str:
+        return f"{self.order_id}: {self.generation}"

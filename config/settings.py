@@ -315,7 +315,10 @@ if not re.fullmatch(r"[a-z]{3}", CURRENCY):
     raise ImproperlyConfigured("CURRENCY is a code of three lower-case letters")
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["access.authentication.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "access.authentication.LinkAuthentication",
+        "access.authentication.BearerAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["access.permissions.NeedsScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["orders.api.parsing.StrictJSONParser"],

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable
 from http import HTTPStatus
 
-from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders.api import representations
+from orders.api.callers import path_of
 from orders.api.waiting import seconds_to_wait, watcher
 from orders.models import Order, OrderLine
 
@@ -28,7 +28,8 @@ def accepted_or_settled(
     # A repetition of "place this" is answered as the first was, however far the order is now.
     asks_for_end = bool(seconds) or settled_as == HTTPStatus.OK
     has_settled = asks_for_end and order.status in settled
-    headers = {"Location": reverse("order", args=[order.pk])}
+    path = path_of(request, order.pk)
+    headers = {"Location": path}
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
     if is_replay:
@@ -37,5 +38,5 @@ def accepted_or_settled(
         headers["Retry-After"] = "1"
     status = settled_as if has_settled else HTTPStatus.ACCEPTED
     return Response(
-        representations.Order.of(order, lines).as_json(), status=status, headers=headers
+        representations.Order.of(order, lines, path).as_json(), status=status, headers=headers
     )

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.urls import reverse
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
@@ -21,6 +22,18 @@ def grant_of(request: Request) -> Grant:
     if not isinstance(request.auth, Grant):
         raise NotAuthenticated
     return request.auth
+
+
+def name_of_caller(request: Request) -> str:
+    """Return who asked, for the log of an order's moves."""
+    return "guest" if grant_of(request).is_guest else caller(request).get_username()
+
+
+def path_of(request: Request, order_id: UUID) -> str:
+    """Return where this caller finds an order: a guest at the link by which he came."""
+    if grant_of(request).is_guest and (match := request.resolver_match):
+        return reverse("guest-order", args=[match.kwargs["token"]])
+    return reverse("order", args=[order_id])
 
 
 def own_orders(request: Request) -> OrderQuerySet:

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 from access.grants import Scope
 from access.permissions import Scopes
 from orders.api.answers import accepted_or_settled
-from orders.api.callers import caller, own_order
+from orders.api.callers import caller, name_of_caller, own_order
 from orders.api.idempotency import Replayed, once
 from orders.api.parsing import Nothing, parse_body
 from orders.models import Order
@@ -31,7 +31,7 @@ class Cancellation(APIView):
             cancel_order,
             order.pk,
             reason="cancelled_by_customer",
-            actor=customer.get_username(),
+            actor=name_of_caller(request),
         )
         outcome = once(request, customer, body.model_dump(), order.pk, cancel)
         order = Order.objects.with_progress().get(pk=order.pk)

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from rest_framework.parsers import BaseParser
 
 from access.accounts import USERNAME
+from access.links import DEFAULT_DAYS, MOST_DAYS
 from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem
 
@@ -77,6 +78,13 @@ class NewOrder(Body):
         for line in self.items:
             totals[line.sku] = totals.get(line.sku, 0) + line.quantity
         return totals
+
+
+class NewLink(Body):
+    """What a guest's link is to be good for."""
+
+    days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = DEFAULT_DAYS
+    may_cancel: bool = True
 
 
 class Nothing(Body):

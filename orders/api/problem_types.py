@@ -102,6 +102,12 @@ class ProblemType(Enum):
         "The first request with this key is not done yet.",
         "Repeat the request with the same key when `Retry-After` has passed.",
     )
+    LINK_EXPIRED = (
+        HTTPStatus.GONE,
+        "Link expired",
+        "The link to this order was genuine, and its time is over.",
+        "Ask the shop for a new one.",
+    )
     BODY_TOO_LARGE = (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "Body too large",

@@ -19,7 +19,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from structlog.contextvars import get_contextvars
 
-from access.errors import ScopeMissing
+from access.errors import LinkExpired, ScopeMissing
 from orders.api.problem_types import ProblemType
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,7 @@ _KINDS: Final[Sequence[tuple[type[exceptions.APIException], ProblemType]]] = (
     (exceptions.NotAuthenticated, ProblemType.NOT_AUTHENTICATED),
     (exceptions.AuthenticationFailed, ProblemType.NOT_AUTHENTICATED),
     (ScopeMissing, ProblemType.SCOPE_MISSING),
+    (LinkExpired, ProblemType.LINK_EXPIRED),
     (exceptions.PermissionDenied, ProblemType.PERMISSION_DENIED),
     (exceptions.NotFound, ProblemType.NOT_FOUND),
     (exceptions.MethodNotAllowed, ProblemType.METHOD_NOT_ALLOWED),

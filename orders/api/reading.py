@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 from access.grants import Scope
 from access.permissions import Scopes
 from orders.api import representations
-from orders.api.callers import own_order
+from orders.api.callers import own_order, path_of
 from orders.customer_timeline import customer_timelines
 
 
@@ -19,7 +19,8 @@ class OrderDetail(APIView):
     def get(self, request: Request, order_id: UUID) -> Response:
         """Show one of the caller's orders."""
         order = own_order(request, order_id)
-        return Response(representations.Order.of(order, order.lines.all()).as_json())
+        path = path_of(request, order.pk)
+        return Response(representations.Order.of(order, order.lines.all(), path).as_json())
 
 
 class Timeline(APIView):

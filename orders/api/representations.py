@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from django.urls import reverse
 from pydantic import BaseModel, ConfigDict, Field
 
 from inventory.services import ProductForSale
@@ -159,11 +158,12 @@ class Order(Representation):
         cls,
         order: models.Order,
         lines: Iterable[models.OrderLine] | None,
+        path: str,
         *,
         happenings: Iterable[Happening] | None = None,
         payments: Iterable[PaymentMade] | None = None,
     ) -> Self:
-        """Show an order, with no more statements than its caller made.
+        """Show an order that is found at ``path``, with no more statements than its caller made.
 
         Its payment and the time of its last move are known if it was read ``with_progress``; one
         that has just been placed has neither.
@@ -182,15 +182,14 @@ class Order(Representation):
             payment=PaymentSummary.of(payment_made(order.latest_payment)),
             allowed_transitions=[each for each in OrderStatus if each in allowed],
             can_cancel=OrderStatus.CANCELLING in allowed,
-            links=_links(order, can_cancel=OrderStatus.CANCELLING in allowed),
+            links=_links(path, can_cancel=OrderStatus.CANCELLING in allowed),
             items=None if lines is None else [OrderLine.of(each) for each in lines],
             timeline=None if happenings is None else [TimelineEntry.of(e) for e in happenings],
             payments=None if payments is None else [Payment.made(each) for each in payments],
         )
 
 
-def _links(order: models.Order, *, can_cancel: bool) -> OrderLinks:
-    path = reverse("order", args=[order.pk])
+def _links(path: str, *, can_cancel: bool) -> OrderLinks:
     return OrderLinks(
         self=path,
         timeline=f"{path}/timeline",

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from orders.api.cancelling import Cancellation
+from orders.api.links import Links, by_link
 from orders.api.ordering import Ordering
 from orders.api.products import Products
 from orders.api.reading import OrderDetail, Timeline
@@ -12,5 +13,9 @@ urlpatterns = [
     path("orders/<uuid:order_id>", OrderDetail.as_view(), name="order"),
     path("orders/<uuid:order_id>/timeline", Timeline.as_view(), name="order-timeline"),
     path("orders/<uuid:order_id>/cancel", Cancellation.as_view(), name="order-cancel"),
+    path("orders/<uuid:order_id>/links", Links.as_view(), name="order-links"),
+    path("guest/orders/<token>", by_link(OrderDetail.as_view()), name="guest-order"),
+    path("guest/orders/<token>/timeline", by_link(Timeline.as_view()), name="guest-order-timeline"),
+    path("guest/orders/<token>/cancel", by_link(Cancellation.as_view()), name="guest-order-cancel"),
     path("products", Products.as_view(), name="products"),
 ]

@@ -24,7 +24,8 @@ class Answer:
     def __init__(self, response: HttpResponseBase) -> None:
         self.status = response.status_code
         self.headers = response.headers
-        self.body: Any = json.loads(response.content)  # type: ignore[attr-defined]  # never streamed
+        raw: bytes = response.content  # type: ignore[attr-defined]  # never streamed
+        self.body: Any = json.loads(raw) if raw else None
 
     @property
     def order_id(self) -> UUID:
@@ -41,6 +42,12 @@ class Answer:
             PROBLEM,
             f"/problems/{slug}",
         ) and self.body["status"] == status
+
+    @property
+    def told(self) -> tuple[int, dict[str, Any]]:
+        """Status and body, without the id that every request has of its own."""
+        body = {name: value for name, value in self.body.items() if name != "correlation_id"}
+        return self.status, body
 
     @property
     def pointers(self) -> list[str]:

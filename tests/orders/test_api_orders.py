@@ -158,7 +158,7 @@ def test_what_is_nobodys_and_what_is_somebody_elses_look_the_same(
 
     assert [each.status for each in answers] == [404] * 18
     assert {each.headers["Content-Type"] for each in answers} == {PROBLEM}
-    assert [each.body for each in answers] == [answers[0].body] * 18
+    assert [each.told for each in answers] == [answers[0].told] * 18
     assert answers[0].is_problem(404, "not-found")
     assert everything() == before
     assert messages.waiting == []

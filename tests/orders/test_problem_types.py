@@ -48,6 +48,7 @@ def test_slugs_and_statuses_are_an_interface_and_stay() -> None:
         "method-not-allowed": 405,
         "not-acceptable": 406,
         "idempotency-key-in-flight": 409,
+        "link-expired": 410,
         "body-too-large": 413,
         "unsupported-media-type": 415,
         "invalid-request": 422,

@@ -1,0 +1,262 @@
+"""Guests: a signed link opens one order, for as long as it says, and nothing else."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.core import signing
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from access.links import GuestLink, genuine, new_link
+from access.models import ApiToken
+from orders.models import IdempotencyRecord, Order
+from sagas.history import wishes_to_turn_back
+from tests.orders.storefront import ORDERS, Answer, Storefront, cart, everything
+
+GUEST = "/api/v1/guest/orders"
+
+
+@pytest.fixture
+def order(storefront: Storefront, shop_server: Storefront) -> Order:
+    """A guest's, beside one of alice's."""
+    storefront.order(cart(("MUG", 1)))
+    return Order.objects.get(pk=shop_server.order(cart(("MUG", 1))).order_id)
+
+
+@pytest.fixture
+def link(order: Order, shop_server: Storefront) -> GuestLink:
+    return new_link(order.pk, shop_server.customer, days=1, may_cancel=True)
+
+
+def ask_for_link(caller: Storefront, order: Order, body: object = b"") -> Answer:
+    return caller.send("POST", f"{ORDERS}/{order.pk}/links", body)
+
+
+def by_link(caller: Storefront, token: str, part: str = "") -> Answer:
+    """What somebody gets who has nothing but a link."""
+    return caller.send("GET", f"{GUEST}/{token}{part}", headers={"Authorization": ""})
+
+
+def cancel_by_link(caller: Storefront, token: str, key: str | None = None) -> Answer:
+    headers = {"Authorization": "", "Idempotency-Key": key or uuid4().hex}
+    return caller.send("POST", f"{GUEST}/{token}/cancel", headers=headers)
+
+
+def test_the_shops_server_makes_a_link_by_which_a_guest_follows_the_order(
+    order: Order, shop_server: Storefront
+) -> None:
+    made = ask_for_link(shop_server, order)
+    seen = by_link(shop_server, made.body["token"])
+    story = by_link(shop_server, made.body["token"], "/timeline")
+
+    assert made.status == 201
+    assert made.body["url"] == f"http://testserver{GUEST}/{made.body['token']}"
+    assert lifetime(made) == pytest.approx(30, abs=0.01)
+    assert (seen.status, seen.body["id"]) == (200, str(order.pk))
+    assert story.status == 200
+    assert seen.body["links"]["timeline"] == f"{GUEST}/{made.body['token']}/timeline"
+    assert seen.headers["Cache-Control"] == made.headers["Cache-Control"] == "no-store"
+    assert seen.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_a_customer_makes_links_to_his_own_orders_alone(
+    order: Order, storefront: Storefront
+) -> None:
+    own = Order.objects.get(customer=storefront.customer)
+
+    assert ask_for_link(storefront, own).status == 201
+    assert ask_for_link(storefront, order).is_problem(404, "not-found")
+
+
+def test_who_may_only_read_makes_no_links(order: Order, shop_server: Storefront) -> None:
+    ApiToken.objects.update(scopes=["orders:read", "shop"])
+
+    assert ask_for_link(shop_server, order).is_problem(403, "scope-missing")
+
+
+@pytest.mark.parametrize("days", [0, -1, 91, 1.5, "30", None, True, 10**30])
+def test_a_link_lasts_ninety_days_at_most(
+    order: Order, shop_server: Storefront, days: object
+) -> None:
+    refused = ask_for_link(shop_server, order, {"days": days})
+
+    assert refused.is_problem(422, "invalid-request")
+    assert refused.pointers == ["/days"]
+
+
+def test_a_link_lasts_as_long_as_it_was_asked_to(order: Order, shop_server: Storefront) -> None:
+    assert lifetime(ask_for_link(shop_server, order, {"days": 90})) == pytest.approx(90, abs=0.01)
+
+
+def test_a_guest_cancels_once_however_often_it_is_asked(
+    shop_server: Storefront, link: GuestLink
+) -> None:
+    first = cancel_by_link(shop_server, link.token(), "k")
+    again = cancel_by_link(shop_server, link.token(), "k")
+
+    assert (first.status, first.is_replayed) == (202, False)
+    assert (again.status, again.is_replayed) == (202, True)
+    assert first.headers["Location"] == f"{GUEST}/{link.token()}"
+    assert [each.actor for each in wishes_to_turn_back([link.order_id])[link.order_id]] == ["guest"]
+
+
+def test_a_key_of_a_guest_is_none_of_anybody_elses(
+    order: Order, shop_server: Storefront, link: GuestLink
+) -> None:
+    other = shop_server.order(cart(("MUG", 1)), "k").order_id
+
+    cancelled = cancel_by_link(shop_server, link.token(), "k")
+    others = cancel_by_link(shop_server, replace(link, order_id=other).token(), "k")
+
+    assert [cancelled.status, others.status] == [202, 202]
+    assert [cancelled.is_replayed, others.is_replayed] == [False, False]
+    assert IdempotencyRecord.objects.filter(key="k").count() == 1
+
+
+def test_a_link_to_read_does_not_cancel(order: Order, shop_server: Storefront) -> None:
+    token = ask_for_link(shop_server, order, {"may_cancel": False}).body["token"]
+
+    refused = cancel_by_link(shop_server, token)
+
+    assert refused.is_problem(403, "scope-missing")
+    assert by_link(shop_server, token).status == 200
+    assert wishes_to_turn_back([order.pk]) == {}
+
+
+def test_a_link_that_has_expired_tells_its_holder_so_and_nothing_else(
+    shop_server: Storefront, link: GuestLink, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    over = replace(link, expires_at=timezone.now() - timedelta(seconds=1)).token()
+
+    with django_assert_num_queries(0):
+        seen, cancelled = by_link(shop_server, over), cancel_by_link(shop_server, over)
+
+    assert seen.is_problem(410, "link-expired")
+    assert cancelled.is_problem(410, "link-expired")
+    assert str(link.order_id) not in str(seen.body)
+
+
+def test_what_is_no_link_is_answered_like_an_order_that_never_was(
+    shop_server: Storefront, link: GuestLink
+) -> None:
+    token, before = link.token(), everything()
+    says, signature = token.split(":")
+    forged = [
+        token[:-1],
+        token[1:],
+        says,
+        f"{says}:",
+        f":{signature}",
+        f"{says}:{signature[::-1]}",
+        f"{says[:-2]}AA:{signature}",
+        token.swapcase(),
+        f"{token}:{signature}",
+        signing.dumps(str(link.order_id), salt="another purpose"),
+        signing.Signer(salt="another purpose").sign_object([1]),
+        str(link.order_id),
+        "%00",
+        "é",
+        "x" * 4000,
+    ]
+    expected = shop_server.get(f"{ORDERS}/{uuid4()}")
+
+    answers = [by_link(shop_server, each) for each in forged]
+    answers += [cancel_by_link(shop_server, each) for each in forged]
+
+    assert expected.is_problem(404, "not-found")
+    assert [each.told for each in answers] == [expected.told] * len(answers)
+    assert everything() == before
+
+
+def test_a_link_opens_no_other_order_and_no_other_door(
+    shop_server: Storefront, storefront: Storefront, link: GuestLink
+) -> None:
+    token = link.token()
+    others = Order.objects.get(customer=storefront.customer)
+    headers = {"Authorization": f"Bearer {token}"}
+    guest = {"Authorization": f"Guest {token}"}
+
+    answers = [
+        shop_server.send("GET", f"{ORDERS}/{others.pk}", headers=headers),
+        shop_server.send("GET", f"{ORDERS}/{link.order_id}", headers=headers),
+        shop_server.send("GET", f"{ORDERS}/{link.order_id}", headers=guest),
+        shop_server.send("GET", "/api/v1/products", headers=guest),
+    ]
+
+    assert [each.status for each in answers] == [401] * 4
+
+
+def test_a_link_is_good_for_its_order_even_to_somebody_with_a_token(
+    storefront: Storefront, link: GuestLink
+) -> None:
+    seen = storefront.get(f"{GUEST}/{link.token()}")
+
+    assert (seen.status, seen.body["id"]) == (200, str(link.order_id))
+
+
+def test_links_survive_a_new_secret_key_for_as_long_as_the_old_one_is_kept(
+    shop_server: Storefront, link: GuestLink, settings: Settings
+) -> None:
+    token, former = link.token(), settings.SECRET_KEY
+
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another key", [former]
+    rotated = by_link(shop_server, token).status
+    settings.SECRET_KEY_FALLBACKS = []
+    forgotten = by_link(shop_server, token).status
+
+    assert (rotated, forgotten) == (200, 404)
+
+
+def test_revoking_ends_all_links_of_one_order_and_new_ones_are_good(
+    order: Order, shop_server: Storefront, storefront: Storefront, link: GuestLink
+) -> None:
+    others = Order.objects.get(customer=storefront.customer)
+    elsewhere = ask_for_link(storefront, others).body["token"]
+
+    revoked = shop_server.send("DELETE", f"{ORDERS}/{order.pk}/links", headers={"Accept": "*/*"})
+    fresh = ask_for_link(shop_server, order).body["token"]
+
+    assert revoked.status == 204
+    nothing = shop_server.get(f"{ORDERS}/{uuid4()}")
+    assert by_link(shop_server, link.token()).told == nothing.told
+    assert by_link(shop_server, fresh).status == 200
+    assert by_link(storefront, elsewhere).status == 200
+
+
+def test_nobody_revokes_links_to_others_orders(
+    order: Order, storefront: Storefront, link: GuestLink
+) -> None:
+    refused = storefront.send("DELETE", f"{ORDERS}/{order.pk}/links")
+
+    assert refused.is_problem(404, "not-found")
+    assert by_link(storefront, link.token()).status == 200
+
+
+def test_a_link_ends_with_whoever_made_it(shop_server: Storefront, link: GuestLink) -> None:
+    User.objects.filter(pk=shop_server.customer.pk).update(is_active=False)
+
+    assert by_link(shop_server, link.token()).is_problem(404, "not-found")
+
+
+def test_a_guest_is_let_in_by_one_statement(
+    shop_server: Storefront, link: GuestLink, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(1):
+        cancel_without_key = shop_server.send(
+            "POST", f"{GUEST}/{link.token()}/cancel", b"[]", {"Authorization": ""}
+        )
+
+    assert cancel_without_key.status == 422
+
+
+def test_a_token_says_what_was_signed(link: GuestLink) -> None:
+    assert genuine(link.token()) == link
+
+
+def lifetime(made: Answer) -> float:
+    """How many days a link lasts from now on."""
+    left = datetime.fromisoformat(made.body["expires_at"]) - datetime.now(UTC)
+    return left / timedelta(days=1)
