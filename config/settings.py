@@ -64,6 +64,8 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_static",
     "django_otp.plugins.otp_totp",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "knox",
     "django_celery_beat",
     "sagas",
@@ -326,6 +328,25 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     # OPTIONS would tell strangers what an endpoint is made of; the schema tells what it is for.
     "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "orders.api.schema.inspector.StorefrontInspector",
+}
+
+# The document is about the API and nothing of ours: everybody may read it.
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "TITLE": "Holdfast storefront API",
+    "VERSION": "1",
+    "DESCRIPTION": "Orders that end either confirmed or cancelled with everything undone.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    # Enums come from the models with names of their own.
+    "POSTPROCESSING_HOOKS": [],
+    "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # The validator would send the address of the shop to somebody else.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }
 
 REST_KNOX = {

@@ -12,6 +12,7 @@ def live(_: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("api/", include("orders.api.schema.urls")),
     path("api/v1/", include("orders.api.urls")),
     path("problems/", include("orders.api.problem_pages")),
     path("health/live", live),

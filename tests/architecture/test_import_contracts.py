@@ -13,6 +13,7 @@ VIOLATIONS = {
     "apps": ("inventory/services.py", "import orders.states"),
     "orders-inside": ("orders/states.py", "import orders.errors"),
     "orders-api-inside": ("orders/api/problems.py", "import orders.api.ordering"),
+    "orders-api-schema-inside": ("orders/api/schema/headers.py", "import orders.api.schema.pages"),
     "access-inside": ("access/grants.py", "import access.models"),
     "sagas-inside": ("sagas/definition.py", "import sagas.registry"),
     "invariants-inside": ("invariants/checking.py", "import invariants.recording"),

@@ -1,0 +1,54 @@
+"""What happens to an order after it was placed, and taking it back."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from orders.api.parsing import Nothing
+from orders.api.schema.headers import (
+    IDEMPOTENCY_REPLAYED,
+    LOCATION,
+    PREFER,
+    PREFERENCE_APPLIED,
+    RETRY_AFTER,
+)
+from orders.api.schema.operation import Answer, Operation
+
+FOLLOWING: Final[Mapping[str, Operation]] = {
+    "GET /api/v1/orders/{order_id}": Operation(
+        "read_order",
+        "Following",
+        "Read one order",
+        "An order of yours; anybody else's is answered as one that never was.",
+        (Answer(HTTPStatus.OK, "The order as it stands now."),),
+    ),
+    "GET /api/v1/orders/{order_id}/timeline": Operation(
+        "read_timeline",
+        "Following",
+        "Read what happened to an order",
+        "Every move and every try, oldest first, in words for the customer.",
+        (Answer(HTTPStatus.OK, "What happened so far."),),
+    ),
+    "POST /api/v1/orders/{order_id}/cancel": Operation(
+        "cancel_order",
+        "Following",
+        "Cancel an order",
+        "Whatever it is at: its money goes back, and its stock to the shelf. A call to the bank "
+        "that is being made is not interrupted; the order turns back when it has been answered.",
+        (
+            Answer(
+                HTTPStatus.OK,
+                "The order is cancelled, and everything is undone.",
+                headers=(LOCATION, PREFERENCE_APPLIED, IDEMPOTENCY_REPLAYED),
+            ),
+            Answer(
+                HTTPStatus.ACCEPTED,
+                "The order will be cancelled.",
+                headers=(LOCATION, PREFERENCE_APPLIED, IDEMPOTENCY_REPLAYED, RETRY_AFTER),
+            ),
+        ),
+        Nothing,
+        {"Nothing needs to be said": {}},
+        (PREFER,),
+    ),
+}

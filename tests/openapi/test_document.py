@@ -1,0 +1,41 @@
+"""docs/openapi.yaml says what the code answers, in OpenAPI 3.1, and says it of everything."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from sandbox.procfile import ROOT
+
+COMMITTED = ROOT / "docs" / "openapi.yaml"
+AGAIN = "manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml"
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(COMMITTED.read_text())
+    return content
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_the_committed_document_is_what_the_code_says(tmp_path: Path) -> None:
+    made = tmp_path / "openapi.yaml"
+
+    call_command("spectacular", validate=True, fail_on_warn=True, file=str(made))
+
+    assert COMMITTED.read_text() == made.read_text(), f"once more: {AGAIN}"
+
+
+def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"] == "3.1.0"
+    assert [str(each) for each in OpenAPIV31SpecValidator(document).iter_errors()] == []

@@ -1,0 +1,39 @@
+"""The manual and the document: public, and from our own server alone."""
+
+import json
+import re
+from contextlib import closing
+
+import yaml
+from django.test import Client
+
+from tests.openapi.test_document import COMMITTED
+
+
+def test_the_document_is_served_to_anybody_in_both_forms() -> None:
+    expected = yaml.safe_load(COMMITTED.read_text())
+
+    as_yaml = Client().get("/api/schema")
+    as_json = Client().get("/api/schema", headers={"Accept": "application/json"})
+
+    assert (as_yaml.status_code, as_json.status_code) == (200, 200)
+    assert yaml.safe_load(as_yaml.content) == expected
+    assert json.loads(as_json.content) == expected
+
+
+def status_of(address: str) -> int:
+    with closing(Client().get(address)) as served:  # a file stays open until it is sent
+        return served.status_code
+
+
+def test_the_manual_loads_nothing_from_elsewhere_and_has_nothing_inline() -> None:
+    answer = Client().get("/api/docs/")
+
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert "<style" not in page
+    assert re.findall(r"<script[^>]*>([^<]*)</script>", page) == ["", "", ""]
+    loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert len(loaded) == 6
+    assert all(each.startswith("/") and not each.startswith("//") for each in loaded)
+    assert [status_of(each) for each in loaded] == [200] * 6
