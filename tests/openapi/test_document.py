@@ -1,11 +1,13 @@
 """docs/openapi.yaml says what the code answers, in OpenAPI 3.1, and says it of everything."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from django.core.management import call_command
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from sandbox.procfile import ROOT
@@ -39,3 +41,34 @@ def test_the_committed_document_is_what_the_code_says(tmp_path: Path) -> None:
 def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
     assert [str(each) for each in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+@pytest.mark.parametrize("name", list(operations(yaml.safe_load(COMMITTED.read_text()))))
+def test_every_operation_is_explained_and_every_body_has_an_example(
+    document: dict[str, Any], name: str
+) -> None:
+    operation = operations(document)[name]
+
+    assert operation["summary"]
+    assert operation["description"]
+    for title, content in bodies(operation):
+        assert content["examples"], title
+
+
+@pytest.mark.parametrize("name", list(operations(yaml.safe_load(COMMITTED.read_text()))))
+def test_every_example_is_what_the_document_says(document: dict[str, Any], name: str) -> None:
+    for title, content in bodies(operations(document)[name]):
+        schema = {**content["schema"], "components": document["components"]}
+        for example in content["examples"].values():
+            errors = OAS31Validator(schema).iter_errors(example["value"])
+            assert [each.message for each in errors] == [], (title, example)
+
+
+def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every body that is asked or answered, by the title of where it is."""
+    for status, answer in {
+        "request": operation.get("requestBody", {}),
+        **operation["responses"],
+    }.items():
+        for media_type, content in answer.get("content", {}).items():
+            yield f"{status} {media_type}", content

@@ -4,10 +4,13 @@ import json
 import re
 from contextlib import closing
 
+import pytest
 import yaml
 from django.test import Client
 
 from tests.openapi.test_document import COMMITTED
+
+pytestmark = pytest.mark.django_db  # a request that ends looks at its connection
 
 
 def test_the_document_is_served_to_anybody_in_both_forms() -> None:

@@ -5,6 +5,8 @@ from http import HTTPStatus
 from typing import Final
 
 from orders.api.parsing import Nothing
+from orders.api.representations import Order, Timeline
+from orders.api.schema.examples import CANCELLED, CANCELLING, CONFIRMED, DECLINED, TIMELINE
 from orders.api.schema.headers import (
     IDEMPOTENCY_REPLAYED,
     LOCATION,
@@ -20,14 +22,21 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
         "Following",
         "Read one order",
         "An order of yours; anybody else's is answered as one that never was.",
-        (Answer(HTTPStatus.OK, "The order as it stands now."),),
+        (
+            Answer(
+                HTTPStatus.OK,
+                "The order as it stands now.",
+                Order,
+                {"Confirmed": CONFIRMED, "Declined": DECLINED},
+            ),
+        ),
     ),
     "GET /api/v1/orders/{order_id}/timeline": Operation(
         "read_timeline",
         "Following",
         "Read what happened to an order",
         "Every move and every try, oldest first, in words for the customer.",
-        (Answer(HTTPStatus.OK, "What happened so far."),),
+        (Answer(HTTPStatus.OK, "What happened so far.", Timeline, {"Confirmed": TIMELINE}),),
     ),
     "POST /api/v1/orders/{order_id}/cancel": Operation(
         "cancel_order",
@@ -39,11 +48,15 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
             Answer(
                 HTTPStatus.OK,
                 "The order is cancelled, and everything is undone.",
+                Order,
+                {"Cancelled": CANCELLED},
                 headers=(LOCATION, PREFERENCE_APPLIED, IDEMPOTENCY_REPLAYED),
             ),
             Answer(
                 HTTPStatus.ACCEPTED,
                 "The order will be cancelled.",
+                Order,
+                {"Turning back": CANCELLING},
                 headers=(LOCATION, PREFERENCE_APPLIED, IDEMPOTENCY_REPLAYED, RETRY_AFTER),
             ),
         ),

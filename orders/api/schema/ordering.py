@@ -5,6 +5,8 @@ from http import HTTPStatus
 from typing import Final
 
 from orders.api.parsing import NewOrder
+from orders.api.representations import Order, ProductList
+from orders.api.schema.examples import CART, CONFIRMED, DECLINED, PLACED, PRODUCTS
 from orders.api.schema.headers import (
     IDEMPOTENCY_REPLAYED,
     LOCATION,
@@ -16,11 +18,6 @@ from orders.api.schema.operation import Answer, Operation
 
 _PLACED: Final = (LOCATION, PREFERENCE_APPLIED, IDEMPOTENCY_REPLAYED)
 
-_CART: Final = {
-    "items": [{"sku": "MUG-BLUE", "quantity": 2}, {"sku": "TEE-BLACK-M", "quantity": 1}],
-    "payment_method": "pm_card_visa",
-}
-
 ORDERING: Final[Mapping[str, Operation]] = {
     "GET /api/v1/products": Operation(
         "list_products",
@@ -28,7 +25,14 @@ ORDERING: Final[Mapping[str, Operation]] = {
         "List what is for sale",
         "Prices are ours, in minor units, and `available` is what could be ordered at this moment: "
         "nothing is held by looking.",
-        (Answer(HTTPStatus.OK, "Everything that is for sale, by SKU."),),
+        (
+            Answer(
+                HTTPStatus.OK,
+                "Everything that is for sale, by SKU.",
+                ProductList,
+                {"Two products": PRODUCTS},
+            ),
+        ),
     ),
     "POST /api/v1/orders": Operation(
         "place_order",
@@ -42,16 +46,20 @@ ORDERING: Final[Mapping[str, Operation]] = {
             Answer(
                 HTTPStatus.CREATED,
                 "The order got there while we waited: confirmed or cancelled.",
+                Order,
+                {"Confirmed": CONFIRMED, "Declined": DECLINED},
                 headers=_PLACED,
             ),
             Answer(
                 HTTPStatus.ACCEPTED,
                 "The order is accepted, and will end. Read it at `Location`.",
+                Order,
+                {"Accepted": PLACED},
                 headers=(*_PLACED, RETRY_AFTER),
             ),
         ),
         NewOrder,
-        {"Two mugs and a T-shirt": _CART},
+        {"Two mugs and a T-shirt": CART},
         (PREFER,),
     ),
 }

@@ -1,0 +1,130 @@
+"""One order as it looks on its way, and what else answers look like; typed as the answers are."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from orders.api.representations import Order as ShownOrder
+from orders.api.representations import (
+    OrderLine,
+    OrderLinks,
+    PaymentSummary,
+    Product,
+    ProductList,
+    Timeline,
+    TimelineEntry,
+)
+from orders.states import TRANSITIONS, OrderStatus
+
+_ID: Final = "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11"
+_PATH: Final = f"/api/v1/orders/{_ID}"
+_PLACED_AT: Final = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+_ITEMS: Final = (
+    OrderLine(sku="MUG-BLUE", name="Mug, blue", quantity=2, unit_price_minor=1290),
+    OrderLine(sku="TEE-M", name="T-shirt, medium", quantity=1, unit_price_minor=2490),
+)
+_TOTAL: Final = sum(each.quantity * each.unit_price_minor for each in _ITEMS)
+
+CART: Final = {
+    "items": [{"sku": each.sku, "quantity": each.quantity} for each in _ITEMS],
+    "payment_method": "pm_card_visa",
+}
+
+
+def _after(seconds: float) -> datetime:
+    return _PLACED_AT + timedelta(seconds=seconds)
+
+
+def _order(
+    status: OrderStatus,
+    version: int,
+    payment: PaymentSummary,
+    *,
+    reason: str = "",
+    reason_code: str = "",
+    updated_after: float = 0,
+) -> dict[str, Any]:
+    can_cancel = OrderStatus.CANCELLING in TRANSITIONS[status]
+    return ShownOrder(
+        id=_ID,
+        status=status,
+        version=version,
+        total_minor=_TOTAL,
+        currency="eur",
+        reason=reason,
+        reason_code=reason_code,
+        created_at=_PLACED_AT,
+        updated_at=_after(updated_after),
+        payment=payment,
+        allowed_transitions=[each for each in OrderStatus if each in TRANSITIONS[status]],
+        can_cancel=can_cancel,
+        links=OrderLinks(
+            self=_PATH,
+            timeline=f"{_PATH}/timeline",
+            events=f"{_PATH}/events",
+            cancel=f"{_PATH}/cancel" if can_cancel else None,
+        ),
+        items=_ITEMS,
+    ).as_json()
+
+
+PLACED: Final = _order(OrderStatus.PLACED, 0, PaymentSummary(status="not_started"))
+CONFIRMED: Final = _order(
+    OrderStatus.CONFIRMED,
+    1,
+    PaymentSummary(status="authorized", authorized_minor=_TOTAL),
+    updated_after=0.4,
+)
+DECLINED: Final = _order(
+    OrderStatus.CANCELLED,
+    2,
+    PaymentSummary(status="voided"),
+    reason="Your card has insufficient funds.",
+    reason_code="payment_refused",
+    updated_after=0.6,
+)
+CANCELLING: Final = _order(
+    OrderStatus.CANCELLING,
+    2,
+    PaymentSummary(status="captured", authorized_minor=_TOTAL, captured_minor=_TOTAL),
+    reason="You cancelled this order.",
+    reason_code="cancelled_by_customer",
+    updated_after=90,
+)
+CANCELLED: Final = _order(
+    OrderStatus.CANCELLED,
+    3,
+    PaymentSummary(
+        status="refunded",
+        authorized_minor=_TOTAL,
+        captured_minor=_TOTAL,
+        refunded_minor=_TOTAL,
+    ),
+    reason="You cancelled this order.",
+    reason_code="cancelled_by_customer",
+    updated_after=91,
+)
+
+TIMELINE: Final = Timeline(
+    entries=[
+        TimelineEntry(at=_PLACED_AT, kind="order", what="placed", words="You placed this order."),
+        TimelineEntry(
+            at=_after(0.1), kind="stock", what="reserved", words="Your items are held for you."
+        ),
+        TimelineEntry(
+            at=_after(0.4), kind="order", what="confirmed", words="Your order is confirmed."
+        ),
+    ]
+).as_json()
+
+PRODUCTS: Final = ProductList(
+    results=[
+        Product(
+            sku=each.sku,
+            name=each.name,
+            price_minor=each.unit_price_minor,
+            currency="eur",
+            available=40,
+        )
+        for each in _ITEMS
+    ]
+).as_json()
