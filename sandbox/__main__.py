@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sandbox.drive.acts import for_a_test, for_spectators
 from sandbox.drive.play import Drive
 from sandbox.drive.report import terminal
 from sandbox.environment import ADDRESSES
@@ -35,7 +36,7 @@ def up(caller: Mapping[str, str]) -> int:
 def demo(caller: Mapping[str, str]) -> int:
     """Run everything, drive real orders through it, show what happened, and stay up."""
     with UP.held(), running(UP, caller, tell=tell) as system:
-        report = Drive(system, terminal()).run()
+        report = Drive(system, terminal()).run(for_spectators, with_everyday_customers=True)
         show_addresses(system)
         return stay(system) or int(not report.ok)
 
@@ -49,7 +50,7 @@ def smoke(caller: Mapping[str, str]) -> int:
         SMOKE.clear()
         with running(SMOKE, caller, tell=tell) as system:
             started = time.monotonic()
-            report = Drive(system, terminal()).run()
+            report = Drive(system, terminal()).run(for_a_test, with_everyday_customers=False)
             driven = time.monotonic()
             tell("Stopping.")
     ended = time.monotonic()

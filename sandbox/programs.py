@@ -18,6 +18,8 @@ FRONT: Final = "front"
 REPLACED_BY: Final = {"DATABASE_URL": POSTGRES, "REDIS_URL": VALKEY, "STRIPE_API_KEY": STRIPE}
 
 
+_IN_WORDS: Final = {POSTGRES: "PostgreSQL", VALKEY: "Valkey", STRIPE: "bank"}
+
 APPLICATION_STOP_SECONDS: Final = 20
 """More than web and workers take to finish what they have in hand."""
 
@@ -85,3 +87,9 @@ def _application(name: str, group: str) -> Program:
         stop_seconds=APPLICATION_STOP_SECONDS,
         waits_for_start=True,
     )
+
+
+def in_words(name: str) -> str:
+    """Return what people call a program: workers by their queue, servers by what they are."""
+    worker, is_worker, queue = name.partition("worker-")
+    return f"{queue} worker" if is_worker else _IN_WORDS.get(worker, worker)

@@ -70,6 +70,7 @@ class Status(NamedTuple):
     """What supervisord says of one program at this moment."""
 
     running: bool  # it has a process, whether it stays or not
+    settled: bool  # it has had that process for a second
     pid: int
     ended_at: int  # 0: it has not ended since supervisord started
 
@@ -100,6 +101,7 @@ class Supervisor:
         file.touch(mode=0o600)
         file.write_text(configuration(directory, programs, port=port, password=password))
         self._process = self._launch(directory, environment)
+        self._lock = threading.Lock()  # its connection carries one call at a time
         self._transport = _Transport()
         self._server = xmlrpc.client.ServerProxy(
             f"http://holdfast:{password}@{LOOPBACK}:{port}/RPC2", transport=self._transport
@@ -114,15 +116,17 @@ class Supervisor:
 
     def statuses(self) -> dict[str, Status]:
         """Return what is known of each program: nothing while supervisord is starting or ending."""
-        try:
-            answer = self._server.supervisor.getAllProcessInfo()
-        except (OSError, HTTPException, xmlrpc.client.Error):
-            self._transport.close()  # a signal may have come between a request and its answer
-            return {}
+        with self._lock:
+            try:
+                answer = self._server.supervisor.getAllProcessInfo()
+            except (OSError, HTTPException, xmlrpc.client.Error):
+                self._transport.close()  # a signal may have come between request and answer
+                return {}
         rows = cast("list[dict[str, object]]", answer)
         return {
             str(row["name"]): Status(
                 running=row["statename"] in ("STARTING", "RUNNING"),
+                settled=row["statename"] == "RUNNING",
                 pid=cast("int", row["pid"]),
                 ended_at=cast("int", row["stop"]),
             )
@@ -130,7 +134,8 @@ class Supervisor:
         }
 
     def start_group(self, name: str) -> None:
-        self._server.supervisor.startProcessGroup(name, False)  # noqa: FBT003 - XML-RPC has no names
+        with self._lock:
+            self._server.supervisor.startProcessGroup(name, False)  # noqa: FBT003 - XML-RPC has no names
 
     def stop(self) -> None:
         """Have everything stopped in order; after a while, by force."""

@@ -17,7 +17,7 @@ from sandbox.application import ADMIN, FLOWER_USER, process_environment, setting
 from sandbox.environment import given_addresses
 from sandbox.owned import adopt_orphans, kill_children, owned_environment
 from sandbox.ports import LOOPBACK, PortTaken, ReservedPort
-from sandbox.procfile import ROOT
+from sandbox.procfile import ROOT, declared
 from sandbox.programs import (
     FRONT,
     ORDINARY,
@@ -27,14 +27,17 @@ from sandbox.programs import (
     VALKEY,
     WORKERS,
     Layout,
+    in_words,
     programs,
 )
 from sandbox.run_directory import RunDirectory, write_privately
-from sandbox.supervision import Supervisor
+from sandbox.supervision import Status, Supervisor
 
 START_SECONDS: Final = 60
 ATTEMPTS: Final = 5
 HOPELESS: Final = 3  # ends of a program that was never ready: it will not get better
+
+Readiness = Callable[[Status], bool]
 
 _PORTS: Final = (POSTGRES, VALKEY, STRIPE, "web", "flower", "supervisor")
 
@@ -166,7 +169,7 @@ class System:
 
     def _start_once(self) -> None:
         self.directory.stripe_port_file.unlink(missing_ok=True)
-        self._tell("Starting the servers.")
+        self._tell("Starting")
         self.supervisor = Supervisor(
             self.directory,
             self._layout.arrange(
@@ -180,44 +183,64 @@ class System:
             environment=self.environment,
         )
         self._undo.callback(self.supervisor.stop)
-        for name, is_ready in self._servers().items():
-            if name not in self.external:
-                self._await(name, is_ready)
-        self._tell("Preparing the database and the catalogue.")
+        servers = self._servers().items()
+        self._await({name: ready for name, ready in servers if name not in self.external})
+        began = time.monotonic()
         self._prepare()
-        self._tell("Starting the workers and the web.")
+        self._tick("database and catalogue", began)
         self.supervisor.start_group(WORKERS)
         self.supervisor.start_group(FRONT)
-        self._await("web", lambda _: self._answers_our_customer())
+        self._await(
+            {
+                name: (lambda _: self._answers_our_customer()) if name == "web" else _stays
+                for name in declared()
+                if name not in self._left_out
+            }
+        )
 
-    def _servers(self) -> dict[str, Callable[[int], bool]]:
+    def _tick(self, what: str, began: float) -> None:
+        self._tell(f"  \N{CHECK MARK} {what:<24} {time.monotonic() - began:4.1f} s")
+
+    def _servers(self) -> dict[str, Readiness]:
         return {
-            POSTGRES: lambda pid: postgres.is_ready(self.directory.postgres, pid),
-            VALKEY: lambda pid: valkey.is_ready(self._ports[VALKEY].number, pid),
+            POSTGRES: lambda status: postgres.is_ready(self.directory.postgres, status.pid),
+            VALKEY: lambda status: valkey.is_ready(self._ports[VALKEY].number, status.pid),
             STRIPE: lambda _: self.directory.stripe_port_file.exists(),
         }
 
-    def _await(self, name: str, is_ready: Callable[[int], bool]) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        ends: set[int] = set()
+    def _await(self, programs: Mapping[str, Readiness]) -> None:
+        """Wait for all of them, and tell of each as it gets ready."""
+        began = time.monotonic()
+        waiting = dict(programs)
+        ends: dict[str, set[int]] = {name: set() for name in programs}
         pause = threading.Event()
-        while time.monotonic() < deadline and len(ends) < HOPELESS:
-            status = self.supervisor.statuses().get(name)
-            if status and status.running and is_ready(status.pid):
-                return
-            if status and status.ended_at:
-                ends.add(status.ended_at)
+        while waiting and time.monotonic() < began + START_SECONDS:
+            statuses = self.supervisor.statuses()
+            for name, is_ready in list(waiting.items()):
+                status = statuses.get(name)
+                if status and status.running and is_ready(status):
+                    del waiting[name]
+                    self._tick(in_words(name), began)
+                elif status and status.ended_at:
+                    ends[name].add(status.ended_at)
+                    self._give_up_where_hopeless(name, status, len(ends[name]))
             if self.supervisor.has_ended():
                 self._refuse_taken("supervisor")
                 raise StartFailed("supervisord", self._log("supervisord"))
-            if status and status.ended_at and not status.running:
-                self._refuse_taken(name)
-            pause.wait(0.05)
-        raise StartFailed(name, self._log(name))
+            if waiting:
+                pause.wait(0.05)
+        for name in waiting:
+            raise StartFailed(name, self._log(name))
+
+    def _give_up_where_hopeless(self, name: str, status: Status, ends: int) -> None:
+        if not status.running:
+            self._refuse_taken(name)
+        if ends >= HOPELESS:
+            raise StartFailed(name, self._log(name))
 
     def _refuse_taken(self, name: str) -> None:
         """Raise PortTaken if a program that is not running has its port served nevertheless."""
-        if self._ports[name].is_served():
+        if name in self._ports and self._ports[name].is_served():
             raise PortTaken(self._ports[name].number)
 
     def _log(self, name: str) -> str:
@@ -284,3 +307,8 @@ class System:
     def _stop_programs(self) -> None:
         self._undo.close()
         kill_children()
+
+
+def _stays(status: Status) -> bool:
+    """Tell whether a program that serves nothing has come to stay."""
+    return status.settled

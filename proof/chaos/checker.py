@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from proof.chaos.history import Conversation
 from proof.chaos.ledgers import Database, Ledgers, Order
 from proof.chaos.plan import Errand, Manner
-from sandbox.drive.bank import BankIntent
+from sandbox.drive.book import BankIntent
 
 CONFIRMED: Final = "confirmed"
 CANCELLED: Final = "cancelled"

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from sandbox.drive.bank import BankIntent
+from sandbox.drive.book import BankIntent
 
 _ORDERS: Final = "SELECT id::text, status, reason, total_minor FROM orders_order"
 _LINES: Final = "SELECT order_id::text, sku, quantity FROM orders_orderline"

@@ -1,13 +1,13 @@
 """The sandbox bank from outside: faults through its controls, the truth from its ledger file."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import urllib3
 
+from sandbox.drive.book import BankBook, BankIntent
 from sandbox.drive.patience import Patience
 
 REACH_SECONDS: Final = 60
@@ -62,22 +62,13 @@ class Rule:
         return next(int(rule["hits"]) for rule in rules if rule["id"] == self._id)
 
 
-class BankIntent(NamedTuple):
-    """What the bank's own book says of one PaymentIntent."""
-
-    order_id: str
-    held_minor: int  # authorized and not yet taken
-    taken_minor: int  # captured, less what went back
-    charges: int  # confirmed attempts that the card accepted
-
-
 class Bank:
     """The sandbox that belongs to a run."""
 
     def __init__(self, url: str, ledger: Path, patience: Patience) -> None:
         self._patience = patience
         self._controls = f"{url}/_sandbox"
-        self._ledger = ledger
+        self._book = BankBook(ledger)
 
     @contextmanager
     def failing(self, payment_method: str, fault: Fault) -> Iterator[Rule]:
@@ -89,42 +80,8 @@ class Bank:
             rule.remove()
 
     def book(self) -> dict[str, BankIntent]:
-        """Read every PaymentIntent from the ledger file: the process itself is not asked."""
-        kinds: dict[str, dict[str, dict[str, Any]]] = {
-            "payment_intent": {},
-            "charge": {},
-            "refund": {},
-        }
-        # The last line may be on its way in; what has been answered is always complete.
-        for line in self._ledger.read_text().splitlines(keepends=True):
-            if line.endswith("\n"):
-                for kind, record in json.loads(line).get("changes", ()):
-                    kinds[kind][record["id"]] = record
-        return {
-            intent_id: _entry(intent, list(kinds["charge"].values()), kinds["refund"])
-            for intent_id, intent in kinds["payment_intent"].items()
-        }
-
-
-def _entry(
-    intent: Mapping[str, Any],
-    charges: list[dict[str, Any]],
-    refunds: Mapping[str, Mapping[str, Any]],
-) -> BankIntent:
-    returned = sum(
-        refund["amount"]
-        for refund in refunds.values()
-        if refund["payment_intent"] == intent["id"] and refund["status"] != "failed"
-    )
-    return BankIntent(
-        order_id=intent["metadata"].get("order_id", ""),
-        held_minor=intent["amount_capturable"],
-        taken_minor=intent["amount_received"] - returned,
-        charges=sum(
-            charge["payment_intent"] == intent["id"] and charge["status"] == "succeeded"
-            for charge in charges
-        ),
-    )
+        """Return every PaymentIntent as the ledger file has it: the process itself is not asked."""
+        return self._book.read()
 
 
 def _control(method: str, url: str, body: object = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import redis
 
-from sandbox.drive.bank import BankIntent
+from sandbox.drive.book import BankIntent
 from sandbox.drive.patience import Patience
 from sandbox.drive.shop import Order, Product
 

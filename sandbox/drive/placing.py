@@ -1,9 +1,8 @@
 """The ways in which the drive's customers, and its misfortunes, treat the carts of a scenario."""
 
-import os
-import signal
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 from sandbox.drive.bank import Rule
@@ -17,20 +16,19 @@ class Stage(NamedTuple):
 
     shop: Shop
     fault: Rule | None  # on the bank's menu, if the scenario has one
-    worker_pid: Callable[[], int]  # of the process that talks to the bank, right now
+    kill: Callable[[Sequence[str]], None]  # programs, by their names and with SIGKILL
     flush_broker: Callable[[], None]
-    accepted: Callable[[Order], None]
-    ended: Callable[[Order], None]
+    wait_until_taken: Callable[[Order], None]  # until the bank has its money, and not only holds it
+    accepted: Callable[[Order, float], None]
 
     def order(self, cart: Cart) -> Order:
+        sent_at = time.monotonic()
         order = self.shop.place(cart, key=new_key())
-        self.accepted(order)
+        self.accepted(order, sent_at)
         return order
 
     def end_of(self, order: Order, among: frozenset[str] = ENDED) -> Order:
-        ended = self.shop.wait_for_end(order.id, among)
-        self.ended(ended)
-        return ended
+        return self.shop.wait_for_end(order.id, among)
 
     @property
     def rule(self) -> Rule:
@@ -52,13 +50,13 @@ def same_request_again(stage: Stage, carts: Sequence[Cart]) -> list[Order]:
     """Send each request several times at once and once more at the end, under one key."""
 
     def order(cart: Cart) -> set[str]:
-        key = new_key()
+        key, sent_at = new_key(), time.monotonic()
         with ThreadPoolExecutor(SAME_REQUEST_TIMES) as impatience:
             send = [
                 impatience.submit(stage.shop.place, cart, key=key)
                 for _ in range(SAME_REQUEST_TIMES)
             ]
-        stage.accepted(send[0].result())
+        stage.accepted(send[0].result(), sent_at)
         stage.end_of(send[0].result())
         return {sent.result().id for sent in send} | {stage.shop.place(cart, key=key).id}
 
@@ -83,21 +81,50 @@ def cancelled_after_confirmation(stage: Stage, carts: Sequence[Cart]) -> list[Or
     return [stage.end_of(order, CANCELLED) for order in orders]
 
 
+def cancelled_after_capture(stage: Stage, carts: Sequence[Cart]) -> list[Order]:
+    """Cancel when the money has been taken, so that it has to be given back."""
+    orders = [stage.order(cart) for cart in carts]
+    for order in orders:
+        stage.wait_until_taken(stage.shop.wait_for_end(order.id))
+        stage.shop.cancel(order.id)
+    return [stage.end_of(order, CANCELLED) for order in orders]
+
+
 def worker_killed_while_paying(stage: Stage, carts: Sequence[Cart]) -> list[Order]:
     """Kill the worker while the bank has its request and has not answered yet."""
     orders = [stage.order(cart) for cart in carts]
     stage.rule.wait_until_struck(len(orders))
-    os.kill(stage.worker_pid(), signal.SIGKILL)
+    stage.kill(["worker-checkout"])
     stage.rule.release()  # the bank goes on, for a caller that is no more
     return [stage.end_of(order) for order in orders]
+
+
+def killed_in_a_rush(*programs: str) -> Place:
+    """Return a way to kill programs as soon as the first of many orders is in."""
+
+    def place(stage: Stage, carts: Sequence[Cart]) -> list[Order]:
+        with ThreadPoolExecutor(len(carts)) as customers:
+            coming = _rush(stage, customers, carts)
+            stage.kill(programs)
+            return [stage.end_of(each.result()) for each in coming]
+
+    return place
 
 
 def broker_flushed_in_a_rush(stage: Stage, carts: Sequence[Cart]) -> list[Order]:
     """Wipe the broker while orders come in, and again as soon as all are in."""
     with ThreadPoolExecutor(len(carts)) as customers:
-        coming = [customers.submit(stage.order, cart) for cart in carts]
-        wait(coming, return_when=FIRST_COMPLETED)
+        coming = _rush(stage, customers, carts)
         stage.flush_broker()
         orders = [each.result() for each in coming]
         stage.flush_broker()
         return list(customers.map(stage.end_of, orders))
+
+
+def _rush(
+    stage: Stage, customers: ThreadPoolExecutor, carts: Sequence[Cart]
+) -> list[Future[Order]]:
+    """Have all order at once, and return when the first order is in."""
+    coming = [customers.submit(stage.order, cart) for cart in carts]
+    wait(coming, return_when=FIRST_COMPLETED)
+    return coming

@@ -1,16 +1,22 @@
 """Plays the scenarios on a running system, and gathers the proof that nothing went missing."""
 
+import os
+import signal
+import threading
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import redis
 from rich.console import Console
 
-from sandbox.drive.bank import Bank, BankIntent
+from sandbox.drive.acts import Act
+from sandbox.drive.bank import Bank, Rule
+from sandbox.drive.board import Board
+from sandbox.drive.book import BankIntent
 from sandbox.drive.checks import (
     Check,
     charged_once,
@@ -19,136 +25,180 @@ from sandbox.drive.checks import (
     queues_idle,
     stock_conserved,
 )
+from sandbox.drive.everyday import NAME as EVERYDAY
+from sandbox.drive.everyday import EverydayCustomers
 from sandbox.drive.patience import Patience
 from sandbox.drive.placing import Stage
-from sandbox.drive.report import Progress, Result, show, shown_live
-from sandbox.drive.scenarios import KILLED, Scenario, scenarios
+from sandbox.drive.processes import Processes
+from sandbox.drive.report import Report, Result, show_checks, show_results, show_story
+from sandbox.drive.scenarios import KILLED, Scenario
 from sandbox.drive.shop import Order, Product, Shop
+from sandbox.drive.view import View
+from sandbox.programs import in_words
 from sandbox.statement import check_invariants
 from sandbox.system import System
 
 KEY_PREFIX: Final = "holdfast:"  # of the application's keys at the broker, by its own default
+CAPTURE_SECONDS: Final = 30
+
+Programme = Callable[[Mapping[str, Product]], Sequence[Act]]
 
 
-class Report(NamedTuple):
-    """What `var/smoke.json` holds."""
+class NeverTaken(Exception):
+    """The bank has not taken the money of a confirmed order in time."""
 
-    results: Sequence[Result]
-    checks: Sequence[Check]
-
-    @property
-    def ok(self) -> bool:
-        return all(each.ok for each in self.results) and all(each.ok for each in self.checks)
-
-    def as_json(self, seconds: Mapping[str, float]) -> dict[str, object]:
-        return {
-            "scenarios": [
-                {
-                    "name": result.name,
-                    "orders": result.orders,
-                    "expected": result.expected,
-                    "got": result.got,
-                    "problem": result.problem,
-                    "ok": result.ok,
-                }
-                for result in self.results
-            ],
-            "checks": [check._asdict() for check in self.checks],
-            "ok": self.ok,
-            "seconds": dict(seconds),
-        }
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"the money of order {order_id} was not taken in {CAPTURE_SECONDS} s")
 
 
 class Drive:
-    """One play of all scenarios at once. Remembers every order that the shop accepted."""
+    """One play of all acts. Remembers every order that the shop accepted, and its scenario."""
 
     def __init__(self, system: System, console: Console) -> None:
+        self.accepted: dict[str, str] = {}
+        self.ended: dict[str, Order] = {}
         self._system = system
         self._console = console
         self._patience = patience = Patience()
-        self._shop = Shop(system.base_url, system.customer_token, patience)
+        self._board = Board()
+        self._shop = Shop(system.base_url, system.customer_token, patience, seen=self._board.seen)
+        self._processes = Processes(system.supervisor, self._board)
         url, ledger = system.stripe_url, system.directory.ledger
-        self._bank = None if url is None else Bank(url, ledger, patience)
-        self._accepted: dict[str, str] = {}  # order id to its scenario
-        self._ended: dict[str, Order] = {}
+        self.bank = None if url is None else Bank(url, ledger, patience)
 
-    def run(self) -> Report:
+    def run(self, programme: Programme, *, with_everyday_customers: bool) -> Report:
         """Play, check and show. On a system that is not all ours nothing is harmed."""
         shelves = self._shop.products()
         known = self._book().keys()
-        listed = self._playable(scenarios(shelves))
-        progress = Progress(listed, self._console)
-        with shown_live(progress, self._console), ThreadPoolExecutor(len(listed)) as stages:
-            play = partial(self._play, progress)
+        acts = self._playable(programme(shelves))
+        at_bank = None if self.bank is None else self._at_bank
+        view = View(acts, self._board, self._processes, at_bank, self._console)
+        everyday = EverydayCustomers(self._stage("", None), shelves)
+        results: list[Result] = []
+        with view.shown(), self._processes.watched(), ExitStack() as customers:
             try:
-                # The first one finds the workers starting; the others, everything at work.
-                results = [*stages.map(play, listed[:1]), *stages.map(play, listed[1:])]
+                if with_everyday_customers:
+                    customers.enter_context(everyday.coming())
+                for act in acts:
+                    results += self._play_act(act, view)
+                customers.close()
             except KeyboardInterrupt:
                 self._patience.call_off()
                 raise
-        checks = self._checks(shelves, known)
-        report = Report(results, checks)
-        show(results, checks, self._story(), self._console)
+        if with_everyday_customers:
+            result, orders = everyday.result()
+            results.append(result)
+            self.ended |= {order.id: order for order in orders}
+        show_results(results, self._console)
+        self._show_story()
+        report = Report(results, self._checks(shelves, known))
+        show_checks(report.checks, self._console)
         return report
 
-    def _playable(self, listed: list[Scenario]) -> list[Scenario]:
+    def _playable(self, acts: Sequence[Act]) -> Sequence[Act]:
         if not self._system.external:
-            return listed
-        kept = [scenario for scenario in listed if not scenario.is_invasive]
-        left = ", ".join(scenario.name for scenario in listed if scenario.is_invasive)
+            return acts
+        left_out = [each.name for act in acts for each in act.scenarios if each.is_invasive]
         self._console.print(
-            f"EXTERNAL=1: nothing is flushed, killed or made to fail here. Left out: {left}."
+            "EXTERNAL=1: nothing is flushed, killed or made to fail here. "
+            f"Left out: {', '.join(left_out)}."
         )
-        return kept
+        kept = [
+            act._replace(scenarios=tuple(each for each in act.scenarios if not each.is_invasive))
+            for act in acts
+        ]
+        return [act for act in kept if act.scenarios]
 
-    def _play(self, progress: Progress, scenario: Scenario) -> Result:
+    def _play_act(self, act: Act, view: View) -> list[Result]:
+        self._board.next_act()
+        self._processes.next_act()
+        view.begin(act)
+        ends_at = time.monotonic() + act.at_least_seconds
+        with ThreadPoolExecutor(len(act.scenarios)) as stages:
+
+            def play(scenario: Scenario) -> Result:
+                result = self._play(scenario)
+                view.finished(result)
+                return result
+
+            results = list(stages.map(play, act.scenarios))
+        view.end()
+        threading.Event().wait(max(0.0, ends_at - time.monotonic()))
+        return results
+
+    def _play(self, scenario: Scenario) -> Result:
         orders: list[Order] = []
         problem = ""
         with ExitStack() as scene:
             try:
-                orders = scenario.place(self._stage(scenario, progress, scene), scenario.carts)
+                rule = None
+                if scenario.fault is not None and self.bank is not None:
+                    card = scenario.carts[0].payment_method
+                    rule = scene.enter_context(self.bank.failing(card, scenario.fault))
+                stage = self._stage(scenario.name, rule)
+                orders = scenario.place(stage, scenario.carts)
             except Exception as error:  # noqa: BLE001 - one scenario's trouble is its result
                 problem = f"{type(error).__name__}: {error}"
-        self._ended |= {order.id: order for order in orders}
-        result = Result(
+        self.ended |= {order.id: order for order in orders}
+        return Result(
             name=scenario.name,
             orders=len(scenario.carts),
             expected={outcome: count for outcome, count in scenario.expected.items() if count},
             got=dict(Counter(order.outcome for order in orders)),
             problem=problem,
         )
-        progress.finished(result)
-        return result
 
-    def _stage(self, scenario: Scenario, progress: Progress, scene: ExitStack) -> Stage:
-        def accept(order: Order) -> None:
-            self._accepted[order.id] = scenario.name
-            progress.accepted(scenario.name)
+    def _stage(self, name: str, rule: Rule | None) -> Stage:
+        def accepted(order: Order, sent_at: float) -> None:
+            self.accepted[order.id] = name or EVERYDAY
+            self._board.accepted(order, sent_at)
 
-        rule = None
-        if scenario.fault is not None and self._bank is not None:
-            card = scenario.carts[0].payment_method
-            rule = scene.enter_context(self._bank.failing(card, scenario.fault))
         return Stage(
             shop=self._shop,
             fault=rule,
-            worker_pid=lambda: self._system.pids()["worker-checkout"],
+            kill=self._kill,
             flush_broker=self._flush_broker,
-            accepted=accept,
-            ended=lambda _: progress.ended(scenario.name),
+            wait_until_taken=self._wait_until_taken,
+            accepted=accepted,
         )
+
+    def _kill(self, programs: Sequence[str]) -> None:
+        pids = self._system.pids()
+        for name in programs:
+            os.kill(pids[name], signal.SIGKILL)
+        killed = ", ".join(f"{in_words(name)} (process {pids[name]})" for name in programs)
+        self._board.struck(f"Killed with SIGKILL: {killed}")
 
     def _flush_broker(self) -> None:
         with redis.Redis.from_url(self._system.settings["REDIS_URL"]) as broker:
             broker.flushall()
+        self._board.struck("The broker is flushed: every message is gone")
 
-    def _checks(self, shelves: Mapping[str, Product], known: Iterable[str]) -> list[Check]:
-        checks = [no_lost_orders(list(self._accepted), self._ended)]
-        if self._bank is not None:
+    def _wait_until_taken(self, order: Order) -> None:
+        for _ in self._patience.tries(CAPTURE_SECONDS, pause=0.1, longest=0.5):
+            book = self._book().values()
+            if self.bank is None or any(
+                each.order_id == order.id and each.taken_minor for each in book
+            ):
+                return
+        raise NeverTaken(order.id)
+
+    def _book(self) -> dict[str, BankIntent]:
+        return {} if self.bank is None else self.bank.book()
+
+    def _at_bank(self, order_ids: Collection[str]) -> int:
+        """Return what the bank holds or has taken for these orders."""
+        book = self._book().values()
+        return sum(each.with_us_minor for each in book if each.order_id in order_ids)
+
+    def _checks(self, shelves: Mapping[str, Product], known: Collection[str]) -> list[Check]:
+        checks = [no_lost_orders(list(self.accepted), self.ended)]
+        if self.bank is not None:
             book = {key: value for key, value in self._book().items() if key not in known}
-            checks += [no_ghost_charges(book, self._ended), charged_once(book, self._ended)]
-        checks += [
-            stock_conserved(shelves, self._shop.products(), self._ended),
+            checks += [no_ghost_charges(book, self.ended), charged_once(book, self.ended)]
+        return [
+            *checks,
+            stock_conserved(shelves, self._shop.products(), self.ended),
             queues_idle(
                 self._system.settings["REDIS_URL"],
                 self._system.environment.get("REDIS_KEY_PREFIX", KEY_PREFIX),
@@ -156,24 +206,19 @@ class Drive:
             ),
             self._invariants_hold(),
         ]
-        return checks
-
-    def _book(self) -> dict[str, BankIntent]:
-        return {} if self._bank is None else self._bank.book()
 
     def _invariants_hold(self) -> Check:
         """Ask the application's own check, which sees both its database and the bank's list."""
-        ledger = None if self._bank is None else self._system.directory.ledger
+        ledger = None if self.bank is None else self._system.directory.ledger
         finished = check_invariants(self._system.environment, ledger, capture=True)
         said = (finished.stdout + finished.stderr).strip()
         if finished.returncode == 0:
             return Check("check_invariants", ok=True, detail=said.splitlines()[-1] if said else "")
         return Check("check_invariants", ok=False, detail=said[-2000:])
 
-    def _story(self) -> tuple[str, list[dict[str, Any]]]:
-        """Return the timeline of the order whose worker was killed under it."""
-        killed = [order_id for order_id, name in self._accepted.items() if name == KILLED]
-        if not killed:
-            return "", []
-        title = f"The order whose worker was killed: {killed[0]}"
-        return title, self._shop.timeline(killed[0])
+    def _show_story(self) -> None:
+        """Show the timeline of the order whose worker was killed under it."""
+        for order_id, scenario in self.accepted.items():
+            if scenario == KILLED:
+                title = f"The order whose worker was killed: {order_id}"
+                show_story(title, self._shop.timeline(order_id), self._console)

@@ -1,16 +1,15 @@
-"""How the drive is shown while it runs and after, and how it is written down for programs."""
+"""What came of the drive, as tables for people: how its orders ended, and what the books say."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from threading import Lock
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from sandbox.drive.checks import Check
-from sandbox.drive.scenarios import Scenario
+
+WIDTH_WITHOUT_TERMINAL: Final = 120
 
 
 class Result(NamedTuple):
@@ -26,85 +25,75 @@ class Result(NamedTuple):
     def ok(self) -> bool:
         return not self.problem and self.got == self.expected
 
-
-class Progress:
-    """Counts orders by scenario; safe to use from many threads."""
-
-    def __init__(self, scenarios: Sequence[Scenario], console: Console) -> None:
-        self._console = console
-        self._lock = Lock()
-        self._rows = {each.name: [0, 0, len(each.carts)] for each in scenarios}
-        self._results: dict[str, Result] = {}
-
-    def accepted(self, scenario: str) -> None:
-        with self._lock:
-            self._rows[scenario][0] += 1
-
-    def ended(self, scenario: str) -> None:
-        with self._lock:
-            self._rows[scenario][1] += 1
-
-    def finished(self, result: Result) -> None:
-        with self._lock:
-            self._results[result.name] = result
-        if not self._console.is_terminal:
-            self._console.print(f"{_verdict(ok=result.ok)} {result.name}: {_counts(result.got)}")
-
-    def __rich__(self) -> Table:
-        table = Table("scenario", "placed", "ended", "of", "")
-        with self._lock:
-            for name, (accepted, ended, orders) in self._rows.items():
-                result = self._results.get(name)
-                verdict = "" if result is None else _verdict(ok=result.ok)
-                table.add_row(name, str(accepted), str(ended), str(orders), verdict)
-        return table
+    def in_words(self) -> str:
+        """Say how the orders ended and, if that is wrong, how they should have."""
+        if self.ok:
+            return counted(self.got)
+        return f"{self.problem or counted(self.got)}; expected: {counted(self.expected)}"
 
 
-@contextmanager
-def shown_live(progress: Progress, console: Console) -> Iterator[None]:
-    """Redraw the progress while it changes; where nobody can redraw, lines have to do."""
-    if not console.is_terminal:
-        yield
-        return
-    with Live(progress, console=console, refresh_per_second=5, transient=True):
-        yield
+class Report(NamedTuple):
+    """Everything that came of a drive; what `var/smoke.json` holds."""
+
+    results: Sequence[Result]
+    checks: Sequence[Check]
+
+    @property
+    def ok(self) -> bool:
+        return all(each.ok for each in self.results) and all(each.ok for each in self.checks)
+
+    def as_json(self, seconds: Mapping[str, float]) -> dict[str, object]:
+        return {
+            "scenarios": [
+                {
+                    "name": result.name,
+                    "orders": result.orders,
+                    "expected": result.expected,
+                    "got": result.got,
+                    "problem": result.problem,
+                    "ok": result.ok,
+                }
+                for result in self.results
+            ],
+            "checks": [check._asdict() for check in self.checks],
+            "ok": self.ok,
+            "seconds": dict(seconds),
+        }
 
 
-def show(
-    results: Sequence[Result],
-    checks: Sequence[Check],
-    timeline: tuple[str, Sequence[dict[str, Any]]],
-    console: Console,
-) -> None:
-    table = Table("scenario", "orders", "expected", "got", "", title="How the orders ended")
+def show_results(results: Sequence[Result], console: Console) -> None:
+    table = Table("scenario", "orders", "ended", "", title="How the orders ended")
     for result in results:
-        got = result.problem or _counts(result.got)
-        verdict = _verdict(ok=result.ok)
-        table.add_row(result.name, str(result.orders), _counts(result.expected), got, verdict)
+        table.add_row(result.name, str(result.orders), result.in_words(), verdict(ok=result.ok))
     console.print(table)
 
-    title, entries = timeline
-    if entries:
-        story = Table("at", "what", "detail", title=title)
-        for entry in entries:
-            story.add_row(entry["at"], entry["what"], str(entry.get("words") or ""))
-        console.print(story)
 
+def show_story(title: str, entries: Sequence[Mapping[str, Any]], console: Console) -> None:
+    story = Table("at (UTC)", "what", "detail", title=title)
+    for entry in entries:
+        at = datetime.fromisoformat(entry["at"]).strftime("%H:%M:%S.%f")[:-3]
+        story.add_row(at, entry["what"], str(entry.get("words") or ""))
+    console.print(story)
+
+
+def show_checks(checks: Sequence[Check], console: Console) -> None:
     proof = Table("check", "", "detail", title="What the books say")
     for check in checks:
-        proof.add_row(check.name, _verdict(ok=check.ok), check.detail)
+        proof.add_row(check.name, verdict(ok=check.ok), check.detail)
     console.print(proof)
 
 
-def terminal(console_width: int = 120) -> Console:
+def terminal() -> Console:
     """Return a console that keeps tables whole where the output is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=console_width)
+    console = Console(highlight=False)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
 
 
-def _verdict(*, ok: bool) -> str:
+def verdict(*, ok: bool) -> str:
     return "[green]ok[/]" if ok else "[bold red]WRONG[/]"
 
 
-def _counts(outcomes: dict[str, int]) -> str:
+def counted(outcomes: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))

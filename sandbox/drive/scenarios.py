@@ -8,9 +8,11 @@ from sandbox.drive.bank import Fault
 from sandbox.drive.placing import (
     Place,
     broker_flushed_in_a_rush,
+    cancelled_after_capture,
     cancelled_after_confirmation,
     cancelled_while_paying,
     each_at_once,
+    killed_in_a_rush,
     same_request_again,
     worker_killed_while_paying,
 )
@@ -22,6 +24,13 @@ SOLD_OUT: Final = "cancelled: out_of_stock"
 CALLED_OFF: Final = "cancelled: cancelled_by_customer"
 
 KILLED: Final = "worker killed while paying"
+REFUNDED: Final = "cancelled after the money was taken"
+WORKERS_KILLED: Final = (
+    "worker-checkout",
+    "worker-settlement",
+    "worker-compensation",
+    "worker-sweeps",
+)
 SCARCE: Final = "LAMP-LAST"
 CARTS_FOR_SCARCE: Final = 12
 ENOUGH: Final = 100  # a shelf with less is not ordered from, so that nothing runs out by chance
@@ -44,19 +53,17 @@ class Scenario(NamedTuple):
     expected: Mapping[str, int]  # orders by outcome
     place: Place = each_at_once
     fault: Fault | None = None
+    kills: bool = False
 
     @property
     def is_invasive(self) -> bool:
         """Tell whether it may only be played on a system that is ours: it harms something."""
-        harmful = (worker_killed_while_paying, broker_flushed_in_a_rush)
-        return self.fault is not None or self.place in harmful
+        return self.fault is not None or self.kills
 
 
 def scenarios(products: Mapping[str, Product]) -> list[Scenario]:
     """Return the whole list for what is on the shelves now."""
-    shelves = itertools.cycle(
-        sorted(sku for sku, product in products.items() if product.available >= ENOUGH)
-    )
+    shelves = _shelves(products)
     left = min(products[SCARCE].available, CARTS_FOR_SCARCE)
     return [
         Scenario("paid", _carts(shelves, 24), {CONFIRMED: 24}),
@@ -90,14 +97,57 @@ def scenarios(products: Mapping[str, Product]) -> list[Scenario]:
             {CONFIRMED: 1},
             worker_killed_while_paying,
             Fault("hold", times=1),
+            kills=True,
         ),
         Scenario(
             "broker flushed in a rush",
             _carts(shelves, 12, "pm_card_visa_debit"),
             {CONFIRMED: 12},
             broker_flushed_in_a_rush,
+            kills=True,
         ),
     ]
+
+
+def more_for_the_show(products: Mapping[str, Product]) -> list[Scenario]:
+    """Return what only `make demo` plays: more to look at, and more that is killed."""
+    shelves = _shelves(products)
+    return [
+        Scenario(
+            REFUNDED,
+            _carts(shelves, 2, "pm_card_us"),
+            {CALLED_OFF: 2},
+            cancelled_after_capture,
+        ),
+        Scenario(
+            "all workers killed in a rush",
+            _carts(shelves, 10, "pm_card_gb"),
+            {CONFIRMED: 10},
+            killed_in_a_rush(*WORKERS_KILLED),
+            kills=True,
+        ),
+        Scenario(
+            "PostgreSQL killed in a rush",
+            _carts(shelves, 10, "pm_card_fr"),
+            {CONFIRMED: 10},
+            killed_in_a_rush("postgres"),
+            kills=True,
+        ),
+    ]
+
+
+def everyday_carts(products: Mapping[str, Product]) -> Iterator[Cart]:
+    """Yield small carts for ever, from the shelves that have enough."""
+    shelves = _shelves(products)
+    while True:
+        yield from _carts(shelves, 3)
+
+
+def _shelves(products: Mapping[str, Product]) -> Iterator[str]:
+    """Go round the SKUs of which there is enough, again and again."""
+    return itertools.cycle(
+        sorted(sku for sku, product in products.items() if product.available >= ENOUGH)
+    )
 
 
 def _with_a_failing_bank(shelves: Iterator[str]) -> list[Scenario]:

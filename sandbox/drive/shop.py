@@ -1,7 +1,7 @@
 """The storefront's public API, as a patient customer uses it."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import urllib3
@@ -45,6 +45,7 @@ class Order(NamedTuple):
     reason: str
     total_minor: int
     sold: Mapping[str, int]  # quantity by SKU
+    reason_words: str = ""
 
     @property
     def outcome(self) -> str:
@@ -53,10 +54,18 @@ class Order(NamedTuple):
 
 
 class Shop:
-    """One customer. Safe to use from many threads."""
+    """One customer. Safe to use from many threads. ``seen`` is told of every order looked at."""
 
-    def __init__(self, base_url: str, token: str, patience: Patience) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        patience: Patience,
+        *,
+        seen: Callable[[Order], None] = lambda _: None,
+    ) -> None:
         self._patience = patience
+        self._seen = seen
         self._api = f"{base_url}/api/v1"
         self._headers = {"Authorization": f"Bearer {token}"}
         self._http = urllib3.PoolManager(maxsize=64, block=True, retries=False)
@@ -79,7 +88,9 @@ class Shop:
         self._ask("POST", f"orders/{order_id}/cancel", key=new_key(), body={})
 
     def look(self, order_id: str) -> Order:
-        return _order(self._ask("GET", f"orders/{order_id}"))
+        order = _order(self._ask("GET", f"orders/{order_id}"))
+        self._seen(order)
+        return order
 
     def timeline(self, order_id: str) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = self._ask("GET", f"orders/{order_id}/timeline")["entries"]
@@ -128,4 +139,5 @@ def _order(row: Mapping[str, Any]) -> Order:
         reason=row["reason_code"],
         total_minor=row["total_minor"],
         sold={item["sku"]: item["quantity"] for item in row["items"]},
+        reason_words=row["reason"],
     )

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.drive.bank import Bank, BankIntent
+from sandbox.drive.book import BankBook, BankIntent
 from sandbox.drive.checks import charged_once, no_ghost_charges, no_lost_orders, stock_conserved
-from sandbox.drive.patience import Patience
 from sandbox.drive.shop import Order, Product
 
 PAID = Order("paid", "confirmed", "", 500, {"MUG": 2})
@@ -91,6 +90,12 @@ def test_the_bank_is_read_from_its_file_and_a_torn_line_is_left_out(tmp_path: Pa
     file = tmp_path / "ledger.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"at": 6, "chan')
 
-    book = Bank("http://nowhere", file, Patience()).book()
+    book = BankBook(file)
 
-    assert book == {"pi_1": BankIntent("paid", held_minor=0, taken_minor=400, charges=1)}
+    assert book.read() == {"pi_1": BankIntent("paid", 0, 400, charges=1, returned_minor=100)}
+    with file.open("a") as ledger:
+        ledger.write('ges": []}\n' + json.dumps({"at": 7, "changes": [refund(3, 400, "pending")]}))
+    assert book.read()["pi_1"].taken_minor == 400  # its line has no end yet
+    with file.open("a") as ledger:
+        ledger.write("\n")
+    assert book.read() == {"pi_1": BankIntent("paid", 0, 0, charges=1, returned_minor=500)}
