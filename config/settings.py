@@ -84,6 +84,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "config.headers.permissions_policy",
+    "orders.api.envelope.EnvelopeMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -326,6 +327,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["orders.api.parsing.StrictJSONParser"],
     "EXCEPTION_HANDLER": "orders.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    # There is one format; a query parameter of this name is an unknown one like any other.
+    "URL_FORMAT_OVERRIDE": None,
     # OPTIONS would tell strangers what an endpoint is made of; the schema tells what it is for.
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "orders.api.schema.inspector.StorefrontInspector",

@@ -24,8 +24,7 @@ class Cancellation(APIView):
 
     def post(self, request: Request, order_id: UUID) -> Response:
         """Cancel an order, whatever it is at: its money goes back and its stock on the shelf."""
-        # No body at all is an empty form to REST framework.
-        body = parse_body(Nothing, request.data if request.META.get("CONTENT_LENGTH") else {})
+        body = parse_body(Nothing, request)
         customer, order = caller(request), own_order(request, order_id)
         cancel = partial(
             cancel_order,

@@ -20,7 +20,7 @@ from rest_framework.request import Request
 
 from access.grants import Grant
 from orders.api.problem_types import ProblemType
-from orders.api.problems import Problem
+from orders.api.problems import FieldError, Problem
 from orders.models import IdempotencyRecord
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ T = TypeVar("T")
 IN_FLIGHT_PATIENCE: Final = "1s"
 """How long a repetition waits for the first request to end."""
 
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+# No comma: servers join headers of the same name with it.
+_KEY: Final = re.compile(r"[!#-+\x2d-~]{1,255}")
 
 # The patience is set first, and holds for all that this transaction waits for.
 _INSERT: Final = """
@@ -41,17 +42,20 @@ _INSERT: Final = """
 
 def key_of(request: Request) -> str:
     """Return the request's key. Raises a Problem when there is none, or none that can be kept."""
+    given = request.headers.get("Idempotency-Key", "").strip()
     # The draft has it in quotes; most clients send it bare.
-    key = request.headers.get("Idempotency-Key", "").strip().strip('"')
+    key = given[1:-1] if len(given) > 1 and given[0] == given[-1] == '"' else given
     if not key:
         raise Problem(
             ProblemType.IDEMPOTENCY_KEY_MISSING,
             "Send an Idempotency-Key header with a value of its own for each purpose.",
+            [FieldError("Idempotency-Key", "is missing", "header")],
         )
     if not _KEY.fullmatch(key):
         raise Problem(
             ProblemType.IDEMPOTENCY_KEY_INVALID,
-            "An Idempotency-Key has 1 to 255 visible ASCII characters.",
+            "An Idempotency-Key has 1 to 255 visible ASCII characters, and neither commas nor quotes.",
+            [FieldError("Idempotency-Key", "is not a key", "header")],
         )
     return key
 

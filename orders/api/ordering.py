@@ -28,7 +28,7 @@ class Ordering(APIView):
 
         Repeating the request with the same Idempotency-Key gives the same order.
         """
-        body = parse_body(NewOrder, request.data)
+        body = parse_body(NewOrder, request)
         order_id = new_id()
 
         def place() -> PlacedOrder:

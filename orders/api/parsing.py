@@ -1,25 +1,33 @@
 """Bodies as JSON that means one thing only, and nothing that we do not know."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import IO, Annotated, Any, Final, NoReturn, TypeVar
 
+from django.http import UnreadablePostError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 from access.accounts import USERNAME
 from access.links import DEFAULT_DAYS, MOST_DAYS
 from orders.api.problem_types import ProblemType
-from orders.api.problems import FieldError, Problem
+from orders.api.problems import FieldError, Problem, malformed
 
-LARGEST_BODY: Final = 64 * 1024
 MOST_LINES: Final = 100
 MOST_OF_ONE_LINE: Final = 9_999
 
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
 
 class StrictJSONParser(BaseParser):
-    """JSON in UTF-8, of bounded size; no NaN, and no key twice in one object."""
+    """JSON in UTF-8 that every reader understands alike, as RFC 7493 asks for.
+
+    No NaN, no key twice in one object, no half of a surrogate pair. How long it may be was seen to
+    when the request came in.
+    """
 
     media_type = "application/json"
 
@@ -29,17 +37,16 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,  # noqa: ARG002 - REST framework's signature
         parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
     ) -> Any:
-        raw = stream.read(LARGEST_BODY + 1)
-        if len(raw) > LARGEST_BODY:
-            raise Problem(ProblemType.BODY_TOO_LARGE, f"A body may have {LARGEST_BODY} bytes.")
         try:
-            return json.loads(raw, parse_constant=_refuse, object_pairs_hook=_without_repeats)
-        except (ValueError, RecursionError) as error:
-            raise malformed("The body is not JSON in UTF-8.") from error
-
-
-def malformed(detail: str) -> Problem:
-    return Problem(ProblemType.MALFORMED_REQUEST, detail)
+            text = stream.read().decode()
+            found = json.loads(text, parse_constant=_refuse, object_pairs_hook=_without_repeats)
+            if _SURROGATE.search(text):  # in a pair, or not
+                json.dumps(found, ensure_ascii=False).encode()
+        except UnreadablePostError:
+            raise malformed("The body ended before its end.") from None
+        except (ValueError, RecursionError):
+            raise malformed("The body is not JSON in UTF-8.") from None
+        return found
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -94,10 +101,14 @@ class Nothing(Body):
 B = TypeVar("B", bound=Body)
 
 
-def parse_body(kind: type[B], data: Any) -> B:
-    """Make a body of parsed JSON. Raises a Problem that points at every field that is wrong."""
+def parse_body(kind: type[B], request: Request) -> B:
+    """Make a body of what was sent; of nothing, as of an object without fields.
+
+    Raises a Problem that points at every field that is wrong.
+    """
+    is_empty = request.META.get("CONTENT_LENGTH", "") in ("", "0")
     try:
-        return kind.model_validate(data)
+        return kind.model_validate({} if is_empty else request.data)
     except ValidationError as error:
         errors = [FieldError(_pointer(each["loc"]), _in_words(each)) for each in error.errors()]
         raise invalid("The body is not what this endpoint takes.", errors) from None

@@ -47,7 +47,7 @@ class ProblemType(Enum):
         "Idempotency key invalid",
         (
             "There is more than one `Idempotency-Key`, or it is longer than 255 characters, or has"
-            " others than visible ASCII without commas."
+            " others than visible ASCII without commas and quotes."
         ),
         "Send one key, such as a UUID.",
     )

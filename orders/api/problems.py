@@ -82,6 +82,10 @@ def not_found() -> Problem:
     return Problem(ProblemType.NOT_FOUND, "There is nothing here for you.")
 
 
+def malformed(detail: str) -> Problem:
+    return Problem(ProblemType.MALFORMED_REQUEST, detail)
+
+
 def internal_error() -> Problem:
     return Problem(
         ProblemType.INTERNAL_ERROR,

@@ -1,0 +1,203 @@
+"""What a request comes in: lengths, charsets and headers, of which nobody may make a 500."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from uuid import uuid4
+
+import pytest
+from django.test import RequestFactory
+
+from orders.api.envelope import EnvelopeMiddleware
+from orders.models import Order
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, Answer, Storefront, cart, everything
+
+GOOD = cart(("MUG", 1))
+JSON = "application/json"
+
+
+class Untouchable(BytesIO):
+    """A body that must not be read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise AssertionError("the body was read")
+
+
+def test_a_body_that_is_too_long_is_refused_before_it_is_read() -> None:
+    request = RequestFactory().generic("POST", ORDERS, content_type=JSON)
+    request.META |= {"CONTENT_LENGTH": "10485760", "wsgi.input": Untouchable()}
+
+    answer = through_the_gate(request)
+
+    assert answer.is_problem(413, "body-too-large")
+
+
+def test_of_a_body_in_chunks_no_more_is_read_than_the_limit() -> None:
+    sent = BytesIO(b"x" * 10_000_000)
+    request = RequestFactory().generic("POST", ORDERS, content_type=JSON)
+    request.META |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": sent}
+
+    answer = through_the_gate(request)
+
+    assert answer.is_problem(413, "body-too-large")
+    assert sent.tell() == 64 * 1024 + 1
+
+
+def test_one_byte_too_many_is_too_many(storefront: Storefront, messages: MessageQueue) -> None:
+    before = everything()
+
+    answer = storefront.order(b" " * (64 * 1024 + 1))
+
+    assert answer.is_problem(413, "body-too-large")
+    assert_untouched(before, messages)
+
+
+def test_a_body_for_the_desk_may_be_longer(storefront: Storefront) -> None:
+    answer = storefront.send("POST", "/no-such-page", b"x" * 70_000)
+
+    assert answer.is_problem(404, "not-found")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "text/plain",
+        "text/json",
+        "application/jsonp",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "multipart/form-data; boundary=x",
+        "application/json, application/json",
+        "application",
+        "/",
+        ";",
+        "application/json" * 1000,
+    ],
+)
+def test_a_body_of_another_type_is_refused(
+    storefront: Storefront, messages: MessageQueue, content_type: str
+) -> None:
+    before = everything()
+
+    answer = storefront.send(
+        "POST", ORDERS, GOOD, {"Idempotency-Key": "once"}, content_type=content_type
+    )
+
+    assert answer.is_problem(415, "unsupported-media-type"), answer.body
+    assert_untouched(before, messages)
+
+
+@pytest.mark.parametrize(
+    "content_type", [JSON, "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"]
+)
+def test_json_is_taken_by_all_of_its_names(storefront: Storefront, content_type: str) -> None:
+    headers = {"Idempotency-Key": "once"}
+
+    answer = storefront.send("POST", ORDERS, GOOD, headers, content_type=content_type)
+
+    assert answer.status == 202
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate, gzip", "identity, gzip", ""])
+def test_a_compressed_body_is_refused(
+    storefront: Storefront, messages: MessageQueue, encoding: str
+) -> None:
+    before = everything()
+
+    answer = storefront.order(GOOD, **{"Content-Encoding": encoding or " "})
+
+    assert answer.is_problem(415, "unsupported-media-type")
+    assert answer.headers["Accept-Encoding"] == "identity"
+    assert_untouched(before, messages)
+
+
+ODD_HEADERS: Mapping[str, Mapping[str, str]] = {
+    "two keys": {"Idempotency-Key": "one,two"},
+    "half of a quoted key": {"Idempotency-Key": '"once'},
+    "a quoted key in quotes": {"Idempotency-Key": '""once""'},
+    "a key of 10,000 characters": {"Idempotency-Key": "k" * 10_000},
+    "a key that would break a line": {"Idempotency-Key": "k\x0bk"},
+}
+
+
+@pytest.mark.parametrize("headers", ODD_HEADERS.values(), ids=ODD_HEADERS.keys())
+def test_a_key_that_is_none_is_refused(
+    storefront: Storefront, messages: MessageQueue, headers: Mapping[str, str]
+) -> None:
+    before = everything()
+
+    answer = storefront.send("POST", ORDERS, GOOD, headers)
+
+    assert answer.is_problem(400, "idempotency-key-invalid")
+    assert answer.body["errors"][0]["header"] == "Idempotency-Key"
+    assert_untouched(before, messages)
+
+
+HARMLESS_HEADERS: Mapping[str, Mapping[str, str]] = {
+    "a method by header": {"X-HTTP-Method-Override": "DELETE"},
+    "an unknown wish": {"Prefer": "respond-async; wait=x, handling=strict"},
+    "a wish for ever": {"Prefer": "wait=-1"},
+    "a cookie that is none": {"Cookie": "sessionid=\xff; ;=;"},
+    "another's address": {"X-Forwarded-For": "' OR 1=1 --", "X-Forwarded-Host": "evil.example"},
+    "another page": {"Referer": "javascript:alert(1)", "Origin": "null"},
+    "a language of 5,000 characters": {"Accept-Language": "x" * 5_000},
+    "a template": {"User-Agent": "{{7*7}}${7*7}\r\n<script>"},
+    "a range": {"Range": "bytes=0-1"},
+    "conditions": {"If-Match": "*, ,\x00", "If-Modified-Since": "32 Foo 0000"},
+}
+
+
+@pytest.mark.parametrize("headers", HARMLESS_HEADERS.values(), ids=HARMLESS_HEADERS.keys())
+def test_what_no_endpoint_reads_changes_nothing(
+    storefront: Storefront, headers: Mapping[str, str]
+) -> None:
+    answer = storefront.order(GOOD, **headers)
+
+    assert answer.status == 202
+    assert Order.objects.get().pk == answer.order_id
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml", "x", ";", "/", ",", "\xff"])
+def test_what_cannot_be_had_is_said_to_whoever_accepts_nothing_else(
+    storefront: Storefront, messages: MessageQueue, accept: str
+) -> None:
+    before = everything()
+
+    answer = storefront.order(GOOD, Accept=accept)
+
+    assert answer.is_problem(406, "not-acceptable")
+    assert_untouched(before, messages)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/*", "application/json; q=0.1, text/html"])
+def test_whoever_accepts_json_among_others_gets_it(storefront: Storefront, accept: str) -> None:
+    assert storefront.order(GOOD, Accept=accept).status == 202
+
+
+def test_answers_of_the_api_are_for_nobodys_cache(storefront: Storefront) -> None:
+    answers = [
+        storefront.order(GOOD),
+        storefront.get("/api/v1/products"),
+        storefront.get(f"{ORDERS}/{uuid4()}"),
+        storefront.get("/api/v1/no-such"),
+        storefront.order(b"{"),
+    ]
+
+    for answer in answers:
+        assert "no-store" in answer.headers["Cache-Control"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def through_the_gate(request: object) -> Answer:
+    """Answer a request that gets no further than the middleware."""
+
+    def never(_: object) -> None:
+        raise AssertionError("the request was let in")
+
+    return Answer(EnvelopeMiddleware(never)(request))  # type: ignore[arg-type]
+
+
+def assert_untouched(before: object, messages: MessageQueue) -> None:
+    assert everything() == before
+    assert messages.waiting == []
