@@ -9,6 +9,8 @@ from django.test import RequestFactory
 
 from config.charsets import only_utf8
 
+pytestmark = pytest.mark.django_db  # the handler looks after its connections
+
 QUERY = "/problems/?number=%41&number=%ff"
 
 
