@@ -30,7 +30,7 @@ class Links(APIView):
 
         Nothing is stored, so no Idempotency-Key is needed: each call makes another link.
         """
-        body = parse_body(NewLink, request.data if request.META.get("CONTENT_LENGTH") else {})
+        body = parse_body(NewLink, request)
         order = own_order(request, order_id)
         link = new_link(order.pk, caller(request), days=body.days, may_cancel=body.may_cancel)
         token = link.token()
