@@ -4,7 +4,8 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_prerun, worker_ready
+from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun, worker_ready
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from config.garbage import settle_in
 
@@ -25,6 +26,32 @@ def drop_broken_connections(**_: Any) -> None:
     from django.db import close_old_connections  # noqa: PLC0415 - not before Django is set up
 
     close_old_connections()
+
+
+@task_prerun.connect
+def name_the_task(task: Any, task_id: str, **_: Any) -> None:
+    """Have every line of this thread say which message it works on, and who works."""
+    bind_contextvars(
+        task=task.name,
+        task_id=task_id,
+        queue=(task.request.delivery_info or {}).get("routing_key"),
+        worker=task.request.hostname,
+    )
+
+
+@task_postrun.connect
+def forget_the_task(**_: Any) -> None:
+    clear_contextvars()
+
+
+@setup_logging.connect
+def leave_logging_alone(**_: Any) -> None:
+    """Django has configured it: with a receiver here Celery adds no handlers of its own."""
+
+
+@celeryd_init.connect
+def print_no_banner(instance: Any, **_: Any) -> None:
+    instance.quiet = True  # it is no line of JSON
 
 
 @worker_ready.connect

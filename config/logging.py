@@ -1,30 +1,138 @@
-"""Logs as one JSON object a line, on standard error, for whatever collects them."""
+"""Logs: one JSON object a line on standard error, for whatever collects them.
 
+Whatever says something (ours, Django, Celery, gunicorn, Stripe) says it through the standard
+library's loggers; a line has its time, level, logger and event, what the call says besides, and
+what is bound in ``structlog.contextvars``: which request, task, run and order it is about.
+"""
+
+import json
 import logging
-from typing import Any
+import logging.config
+import sys
+import threading
+import traceback
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Final
+from uuid import UUID
 
 import structlog
+from structlog.contextvars import get_contextvars
 
-_RENDER = structlog.stdlib.ProcessorFormatter(
-    foreign_pre_chain=[
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ],
-    processors=[
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        structlog.processors.format_exc_info,
-        structlog.processors.JSONRenderer(),
-    ],
+from monitoring.redaction import redact, redacted
+
+log = logging.getLogger("uncaught")
+
+PLAIN: Final = (str, int, float, bool, list, tuple, set, frozenset, dict)
+"""Other objects are left out: what they look like as a text may hold anything."""
+
+OURS: Final = frozenset(
+    {
+        *("correlation_id", "order_id", "run_id", "saga", "step", "attempt", "outcome"),
+        *("task", "task_id", "queue", "worker", "route", "method", "status", "duration_ms"),
+    }
+)
+"""Fields that hold nothing but ids and names of ours: not worth the time to look at them."""
+
+_NOT_SAID: Final = frozenset(
+    {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName"}
+    # What Celery says of a task that failed: its arguments, and what the line has already.
+    | {"data"}
+)
+"""Attributes of a record that are not what the call said besides its message."""
+
+
+def configure(config: dict[str, Any]) -> None:
+    """Take the settings' LOGGING; also what ends a process or a thread becomes a line."""
+    logging.config.dictConfig(config)
+    if _is_for_programs(config):
+        sys.excepthook = _tell_end_of_process
+        threading.excepthook = _tell_end_of_thread
+
+
+def logging_config(*, level: str, kind: str) -> dict[str, Any]:
+    """Return Django's LOGGING. ``kind`` is json, console, or empty: console only on a terminal."""
+    formatter = kind or ("console" if sys.stderr.isatty() else "json")
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {"()": "config.logging.LineFormatter"},
+            "console": {"()": "config.logging.LineFormatter", "for_people": True},
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": formatter}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # What a client did wrong is told to the client, and in our own line of the request.
+            "django.request": {"level": "ERROR"},
+            # A line for each message that comes and one for each that is done: the journal has more.
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING"},
+        },
+    }
+
+
+class LineFormatter(logging.Formatter):
+    """Makes a line of a record: an object for programs, or columns for people."""
+
+    def __init__(self, *_: Any, for_people: bool = False, **__: Any) -> None:
+        super().__init__()
+        self._columns = _COLUMNS if for_people else None
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = _line(record)
+        if self._columns is not None:
+            return str(self._columns(None, record.levelname.lower(), line))
+        return json.dumps(line, default=str)
+
+
+def _line(record: logging.LogRecord) -> dict[str, Any]:
+    said = get_contextvars()
+    said.update((name, each) for name, each in vars(record).items() if name not in _NOT_SAID)
+    if "subject_id" in said:  # in this installation the subject of every saga is an order
+        said["order_id"] = said.pop("subject_id")
+    line: dict[str, Any] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "event": redact(record.getMessage()),
+    }
+    for name, value in said.items():
+        if (plain := _plain(value)) is not None:
+            line[name] = plain if name in OURS else redacted(name, plain)
+    if record.exc_info and record.exc_info[0] is not None:
+        line["exception"] = redact("".join(traceback.format_exception(*record.exc_info)))
+    return line
+
+
+def _plain(value: object) -> object:
+    """Return what can be shown of a value; None for an object that may hold anything."""
+    if value is None or isinstance(value, PLAIN):
+        return value
+    return str(value) if isinstance(value, UUID | datetime | timedelta) else None
+
+
+_COLUMNS: Final = structlog.dev.ConsoleRenderer(
+    timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
 )
 
 
-class JSONFormatter(logging.Formatter):
-    """Structlog's rendering under a name that the logging configuration can import."""
+def _is_for_programs(config: dict[str, Any]) -> bool:
+    return bool(config["handlers"]["stderr"]["formatter"] == "json")
 
-    def __init__(self, *_: Any, **__: Any) -> None:
-        super().__init__()
 
-    def format(self, record: logging.LogRecord) -> str:
-        return _RENDER.format(record)
+def _tell_end_of_process(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        log.critical("process.failed", exc_info=(kind, error, trace))
+
+
+def _tell_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_value is not None:
+        name = ended.thread.name if ended.thread else ""
+        told = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+        log.critical("thread.failed", exc_info=told, extra={"thread_name": name})

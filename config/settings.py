@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 from config import headers
+from config.logging import logging_config
 from config.variables import Section
 
 # Lets Django's classes carry their type parameters at run time too.
@@ -407,14 +408,16 @@ UNFOLD = {
 
 _logs = Section("Watching")
 LOG_LEVEL = _logs.text("LOG_LEVEL", "The least severe level that is logged.", "INFO")
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "config.logging.JSONFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django.request": {"level": "ERROR"}},
-}
+LOG_FORMAT = _logs.text(
+    "LOG_FORMAT",
+    "`json`, a line for each event, or `console`, for people; where it is empty, `console` if "
+    "standard error is a terminal.",
+    "",
+)
+if LOG_FORMAT not in {"", "json", "console"}:
+    raise ImproperlyConfigured("LOG_FORMAT is json or console")
+LOGGING_CONFIG = "config.logging.configure"
+LOGGING = logging_config(level=LOG_LEVEL, kind=LOG_FORMAT)
 
 # What docs/configuration.md is made of.
 CONFIGURATION = [_web, _postgresql, _celery, _stripe, _api, _desk, _logs]

@@ -22,6 +22,7 @@ from kombu.exceptions import OperationalError
 
 from sagas import registry
 from sagas.definition import Link
+from sagas.metrics import MESSAGES
 from sagas.models import RunStatus, SagaRun
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Publisher:
         try:
             self._messages.put_nowait((run_id, links))
         except queue.Full:
+            MESSAGES.labels("dropped").inc()
             log.warning("publisher.full", extra={"run_id": str(run_id)})
 
     def flush(self, seconds: float = 2.0) -> None:
@@ -131,14 +133,17 @@ class Publisher:
         return waiting
 
     def _publish(self, run_ids: Sequence[UUID], links: tuple[Link, ...]) -> None:
+        outcome = "dropped"
         try:
             if time.monotonic() >= self._paused_until:
                 publish(run_ids, links)
+                outcome = "published"
         except OperationalError as error:
             self._paused_until = time.monotonic() + BROKER_PAUSE_SECONDS
             log.warning("broker.unreachable", extra={"error": type(error).__name__})
         except Exception:
             log.exception("publisher.failed", extra={"runs": len(run_ids)})
+        MESSAGES.labels(outcome).inc(len(run_ids))
 
 
 publisher = Publisher()

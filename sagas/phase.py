@@ -15,6 +15,7 @@ from sagas.definition import Batch, Link, Local, Refusal, Remote, RetryPolicy, S
 from sagas.dispatch import dispatch
 from sagas.errors import DefinitionError
 from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepRecord
+from sagas.reports import report
 from sagas.row_sets import Change, select
 from sagas.standing import Standing
 from sagas.verdicts import Arrival, Claim, ComeBack, GoOn, Reply, Stop, Verdict
@@ -82,6 +83,7 @@ class Phase:
             )
             for reply in self.late:
                 journal.note_late(reply)
+        report(self.saga, self.link, self.standings, started=self.started, settled=self.settled)
         return [self._hand_out(each) for each in self.arrivals]
 
     # -- taking up ---------------------------------------------------------------------------
@@ -298,7 +300,14 @@ class Phase:
             run.leased_until = self.now + work.deadline + LEASE_MARGIN
             record = self._new_record(standing, step, Outcome.STARTED)
             standing.claim = Claim(
-                run.pk, run.subject_id, step, work, run.fence, record.attempt, record
+                run.pk,
+                run.subject_id,
+                run.correlation_id,
+                step,
+                work,
+                run.fence,
+                record.attempt,
+                record,
             )
             standing.has_changed = True
 

@@ -14,6 +14,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar, cast
@@ -25,6 +26,7 @@ from django.db import DatabaseError, close_old_connections, connection, transact
 from sagas.definition import Attempt, Link, Output, Saga
 from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit
+from sagas.log_context import naming
 from sagas.models import Outcome, SagaRun
 from sagas.phase import Phase
 from sagas.row_sets import select
@@ -54,12 +56,17 @@ class Runner:
             return [self.carry(run_ids[0])]
         if self._threads is None:
             self._threads = ThreadPoolExecutor(settings.SAGAS_RUNS_AT_ONCE)
-        carried = [self._threads.submit(self._carry_in_thread, each) for each in run_ids]
+        carried = [
+            # Lines name the message's task there, too.
+            self._threads.submit(copy_context().run, self._carry_in_thread, each)
+            for each in run_ids
+        ]
         errors = [error for each in carried if (error := each.exception())]
         if len(errors) == len(carried):
             raise errors[0]
-        for error in errors:
-            log.error("carry.failed", exc_info=error)
+        for run_id, each in zip(run_ids, carried, strict=True):
+            if error := each.exception():
+                log.error("carry.failed", exc_info=error, extra={"run_id": str(run_id)})
         return [Stop() if each.exception() else each.result() for each in carried]
 
     def _carry_in_thread(self, run_id: UUID) -> Verdict:
@@ -78,18 +85,24 @@ class Runner:
         """
         verdict = self._phases.submit(Arrival(run_id))
         while isinstance(verdict, Claim):
-            try:
-                reply = ask(verdict, HeldAttempt(verdict, self._checkpoints))
-            except LeaseLost:
-                log.warning("lease.lost", extra={"run_id": str(run_id)})
-                return Stop()
+            with naming(**verdict.names, saga=self.saga.name):
+                try:
+                    reply = ask(verdict, HeldAttempt(verdict, self._checkpoints))
+                except LeaseLost:
+                    log.warning("lease.lost")
+                    return Stop()
             verdict = self._phases.submit(Arrival(run_id, reply))
         return verdict
 
     def _together(self, arrivals: list[Arrival]) -> list[Verdict]:
-        return Phase(self.saga, self.link, arrivals).perform()
+        with naming(saga=self.saga.name, runs=len(arrivals)):
+            return Phase(self.saga, self.link, arrivals).perform()
 
     def _alone(self, arrival: Arrival) -> Verdict:
+        with naming(**arrival.names, saga=self.saga.name):
+            return self._carry_out(arrival)
+
+    def _carry_out(self, arrival: Arrival) -> Verdict:
         """Carry out one run's phase; if it raises, save the answer first and then the error."""
         connection.close_if_unusable_or_obsolete()
         phase = Phase(self.saga, self.link, [arrival])
@@ -100,7 +113,7 @@ class Runner:
                 self._settle_alone(arrival)
             raise
         except Exception as error:
-            log.exception("phase.failed", extra={"run_id": str(arrival.run_id)})
+            log.exception("phase.failed")
             if arrival.reply is not None:
                 self._settle_alone(arrival, error)
             if phase.working_on is None:
@@ -199,7 +212,7 @@ def ask(claim: Claim, attempt: Attempt) -> Reply:
     except work.unknown as error:
         return _reply(claim, Outcome.UNKNOWN, error)
     except Exception as error:
-        log.exception("call.failed", extra={"run_id": str(claim.run_id), "step": claim.step.name})
+        log.exception("call.failed")
         return _reply(claim, Outcome.FAILED, error)
     return Reply(claim, Outcome.DONE, output)
 

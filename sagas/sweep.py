@@ -4,6 +4,7 @@ It needs no memory of its own. A run whose message was lost, whose worker died, 
 over or whose very first message never left has a ``wake_at`` in the past, and that is all.
 """
 
+import logging
 from datetime import timedelta
 from enum import StrEnum
 
@@ -12,8 +13,11 @@ from django.db.models.functions import Now
 
 from sagas.dispatch import dispatch
 from sagas.errors import UnknownSaga, UnknownStep
+from sagas.metrics import REDISPATCHED
 from sagas.models import LIVE, SagaRun
 from sagas.row_sets import Update, write
+
+log = logging.getLogger(__name__)
 
 FIRST_DELAY = timedelta(seconds=5)
 LONGEST_DELAY = timedelta(seconds=60)
@@ -60,6 +64,9 @@ def sweep(sweeper: Sweeper = Sweeper.BY_HAND, *, limit: int = 500) -> int:
                 _flag(run, f"this code cannot carry it: {error}")
         write(Update(runs, ["redispatches", "wake_at", "needs_attention", "attention_reason"]))
         _note(sweeper, len(runs))
+    REDISPATCHED.labels(sweeper).inc(len(runs))
+    if runs:
+        log.info("sweep.queued", extra={"runs": len(runs), "sweeper": str(sweeper)})
     return len(runs)
 
 

@@ -14,11 +14,23 @@ class Claim:
 
     run_id: UUID
     subject_id: UUID
+    correlation_id: UUID
     step: Step
     work: Remote
     fence: int
     number: int
     record: StepRecord
+
+    @property
+    def names(self) -> dict[str, object]:
+        """What lines about it name; see ``sagas.log_context``."""
+        return {
+            "run_id": self.run_id,
+            "subject_id": self.subject_id,
+            "correlation_id": self.correlation_id,
+            "step": self.step.name,
+            "attempt": self.number,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +70,8 @@ class Arrival:
 
     run_id: UUID
     reply: Reply | None = None
+
+    @property
+    def names(self) -> dict[str, object]:
+        """What lines about it name; see ``sagas.log_context``."""
+        return self.reply.claim.names if self.reply else {"run_id": self.run_id}

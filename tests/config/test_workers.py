@@ -1,17 +1,17 @@
-"""What every worker process does around its tasks, and how it logs."""
+"""What every worker process does around its tasks."""
 
 import gc
-import json
-import logging
 from contextlib import closing
 
 import pytest
-from celery.signals import task_prerun, worker_ready
+from celery.signals import task_postrun, task_prerun, worker_ready
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from structlog.contextvars import get_contextvars
 
+from config.celery import app
 from config.garbage import ALLOCATIONS_BETWEEN_LOOKS
-from config.logging import JSONFormatter
+from monitoring.tasks import PULSE
 
 
 @pytest.mark.django_db(transaction=True)
@@ -22,7 +22,8 @@ def test_a_connection_that_a_restart_has_cut_fails_no_task() -> None:
     with closing(connection.copy()) as another, another.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 10000)", ours)
 
-    task_prerun.send(sender=None)
+    task_prerun.send(sender=None, task=app.tasks[PULSE], task_id="1")
+    task_postrun.send(sender=None)
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -53,33 +54,20 @@ def test_a_worker_that_is_ready_looks_for_garbage_less_often() -> None:
         gc.set_threshold(*thresholds)
 
 
-def test_a_log_entry_is_one_line_of_json() -> None:
-    record = logging.LogRecord(
-        "sagas.runner", logging.WARNING, "runner.py", 1, "lease.%s", ("lost",), None
-    )
-    record.run_id = "42\n43"
+def test_lines_name_the_task_that_a_thread_works_on_and_no_earlier_one() -> None:
+    task = app.tasks[PULSE]
+    task.push_request(hostname="sweeps@here", delivery_info={"routing_key": "sweeps"})
+    try:
+        task_prerun.send(sender=task, task=task, task_id="17")
+        bound = get_contextvars()
+        task_postrun.send(sender=task, task=task, task_id="17")
+    finally:
+        task.pop_request()
 
-    line = JSONFormatter().format(record)
-
-    told = json.loads(line)
-    assert "\n" not in line
-    assert (told["event"], told["level"], told["logger"]) == (
-        "lease.lost",
-        "warning",
-        "sagas.runner",
-    )
-    assert told["run_id"] == "42\n43"
-    assert told["timestamp"].endswith("Z")
-
-
-def test_an_error_is_logged_with_where_it_came_from() -> None:
-    with pytest.raises(ValueError, match="XL") as caught:
-        int("XL")
-    record = logging.LogRecord(
-        "orders", logging.ERROR, "x.py", 1, "broken", None, (caught.type, caught.value, caught.tb)
-    )
-
-    told = json.loads(JSONFormatter().format(record))
-
-    assert "ValueError: invalid literal for int() with base 10: 'XL'" in told["exception"]
-    assert "test_workers.py" in told["exception"]
+    assert bound == {
+        "task": PULSE,
+        "task_id": "17",
+        "queue": "sweeps",
+        "worker": "sweeps@here",
+    }
+    assert get_contextvars() == {}

@@ -207,12 +207,13 @@ def test_watch_sweeps_until_it_is_stopped(
     be_swept(run)
     be_swept(run)
     watch.send_signal(signal.SIGTERM)
-    printed, _ = watch.communicate(timeout=20)
+    _, said = watch.communicate(timeout=20)
 
     assert watch.returncode == 0
-    assert [json.loads(line) for line in printed.splitlines()] == [
-        {"event": "sweep", "queued": 1},
-        {"event": "sweep", "queued": 1},
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [(each["event"], each["runs"], each["sweeper"]) for each in lines] == [
+        ("sweep.queued", 1, "watch"),
+        ("sweep.queued", 1, "watch"),
     ]
 
 
@@ -227,6 +228,8 @@ def test_watch_survives_a_database_that_fails_and_one_that_hangs_up(
     try:
         assert watch.stderr is not None
         said = json.loads(watch.stderr.readline())
+        while said["event"] == "sweep.queued":
+            said = json.loads(watch.stderr.readline())
     finally:
         execute("ALTER TABLE hidden RENAME TO sagas_sagarun")
     be_swept(run)

@@ -1,6 +1,6 @@
 """The engine from the command line: look at runs, and move what stands still."""
 
-import json
+import logging
 import signal
 import threading
 import time
@@ -17,6 +17,8 @@ from sagas.history import attempts_for, count_live
 from sagas.models import LIVE, SagaRun
 from sagas.services import retry_now, thaw
 from sagas.sweep import Sweeper, sweep
+
+log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -111,13 +113,9 @@ class Command(BaseCommand):
         while not stop.is_set():
             close_old_connections()
             try:
-                queued = sweep(Sweeper.WATCH)
+                sweep(Sweeper.WATCH)
             except DatabaseError as error:
-                self.stderr.write(json.dumps({"event": "sweep.failed", "error": str(error)}))
-            else:
-                if queued:
-                    self.stdout.write(json.dumps({"event": "sweep", "queued": queued}))
-                    self.stdout.flush()
+                log.error("sweep.failed", extra={"error": str(error)})  # noqa: TRY400 - it goes on
             stop.wait(every)
 
 

@@ -1,0 +1,76 @@
+"""What a phase did, for the log and for the counters, once it has committed.
+
+A line for each attempt that was not simply done, and one for the end of each run: the journal has
+the rest, and a path on which all goes well stays quiet.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from sagas.definition import Link, Saga
+from sagas.metrics import ATTEMPTS, RETRIES, RUNS_ENDED
+from sagas.models import Outcome, SagaRun, StepRecord
+from sagas.standing import Standing
+
+log = logging.getLogger(__name__)
+
+
+def report(
+    saga: Saga,
+    link: Link,
+    standings: Iterable[Standing],
+    *,
+    started: Sequence[StepRecord],
+    settled: Sequence[StepRecord],
+) -> None:
+    """Count and tell what became of the attempts, and which of the runs have ended just now."""
+    runs = {standing.run.pk: standing.run for standing in standings}
+    for record in started:
+        if record.attempt > 1:
+            RETRIES.labels(saga.name, _name(saga, link, record)).inc()
+    for record in (*started, *settled):
+        if record.outcome == Outcome.STARTED:
+            continue
+        name = _name(saga, link, record)
+        ATTEMPTS.labels(saga.name, name, record.outcome).inc()
+        if record.outcome != Outcome.DONE:
+            _tell_attempt(runs[record.run_id], name, record)
+    for standing in standings:
+        if standing.has_changed and not standing.run.is_live:
+            RUNS_ENDED.labels(saga.name, standing.run.status).inc()
+            _tell_end(standing.run)
+
+
+def _name(saga: Saga, link: Link, record: StepRecord) -> str:
+    step = saga.step(record.step)
+    return step.undo_name if link.is_way_back else step.name
+
+
+def _tell_attempt(run: SagaRun, name: str, record: StepRecord) -> None:
+    """The details of an error stay in the journal: a bank's words are not for every eye."""
+    log.info(
+        "attempt.ended",
+        extra={
+            **_names(run),
+            "step": name,
+            "attempt": record.attempt,
+            "outcome": str(record.outcome),
+            "error": record.error,
+        },
+    )
+
+
+def _tell_end(run: SagaRun) -> None:
+    log.info(
+        "run.ended",
+        extra={**_names(run), "outcome": str(run.status), "reason": run.reason or None},
+    )
+
+
+def _names(run: SagaRun) -> dict[str, object]:
+    return {
+        "run_id": str(run.pk),
+        "subject_id": str(run.subject_id),
+        "correlation_id": str(run.correlation_id),
+        "saga": run.saga,
+    }

@@ -1,0 +1,138 @@
+"""A line of the log: one JSON object, about something, with nothing in it that must not be told."""
+
+import json
+import logging
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from structlog.contextvars import bound_contextvars
+
+from config.logging import LineFormatter, logging_config
+from sagas.log_context import naming
+
+RUN, ORDER = UUID(int=1), UUID(int=2)
+
+
+def record(message: str = "lease.%s", *args: object, **extra: object) -> logging.LogRecord:
+    made = logging.LogRecord("sagas.runner", logging.WARNING, "runner.py", 1, message, args, None)
+    vars(made).update(extra)
+    return made
+
+
+def told(made: logging.LogRecord) -> dict[str, Any]:
+    line = LineFormatter().format(made)
+    assert "\n" not in line
+    told: dict[str, Any] = json.loads(line)
+    return told
+
+
+def test_a_line_is_one_object_that_begins_with_when_how_bad_who_and_what() -> None:
+    line = told(record("lease.%s", "lost", detail="42\n43"))
+
+    assert list(line) == ["time", "level", "logger", "event", "detail"]
+    assert datetime.fromisoformat(line["time"]).tzinfo is not None
+    assert (line["level"], line["logger"], line["event"], line["detail"]) == (
+        "warning",
+        "sagas.runner",
+        "lease.lost",
+        "42\n43",
+    )
+
+
+def test_a_line_names_what_its_thread_works_on() -> None:
+    with bound_contextvars(task="pulse", queue="checkout"), naming(run_id=RUN, subject_id=ORDER):
+        line = told(record("x"))
+
+    assert {name: line[name] for name in line if name not in ("time", "level", "logger")} == {
+        "event": "x",
+        "task": "pulse",
+        "queue": "checkout",
+        "run_id": str(RUN),
+        "order_id": str(ORDER),
+    }
+
+
+def test_who_works_for_others_names_those_and_not_itself() -> None:
+    with naming(run_id=RUN, subject_id=ORDER, attempt=3), naming(runs=2):
+        together = told(record("x"))
+    with naming(run_id=RUN, attempt=3):
+        with naming(runs=2):
+            pass
+        alone = told(record("x"))
+
+    assert together["runs"] == 2
+    assert not {"run_id", "order_id", "attempt"} & together.keys()
+    assert (alone["run_id"], alone["attempt"]) == (str(RUN), 3)
+    assert "runs" not in alone
+
+
+def test_what_a_call_says_goes_before_what_is_bound() -> None:
+    with naming(run_id=RUN):
+        assert told(record("x", run_id="another"))["run_id"] == "another"
+
+
+def test_an_object_that_may_hold_anything_is_left_out() -> None:
+    line = told(record("x", request=SimpleNamespace(path="/secret"), data={"args": "[1]"}, n=3))
+
+    assert set(line) == {"time", "level", "logger", "event", "n"}
+
+
+def test_an_error_is_told_with_where_it_came_from() -> None:
+    made = record("broken")
+    with pytest.raises(ValueError, match="XL") as caught:
+        int("XL")
+    made.exc_info = (caught.type, caught.value, caught.tb)
+
+    line = told(made)
+
+    assert "ValueError: invalid literal for int() with base 10: 'XL'" in line["exception"]
+    assert "test_logging.py" in line["exception"]
+
+
+def test_what_must_not_be_told_is_not_wherever_it_stands() -> None:
+    card, mail = "4242 4242 4242 4242", "alice@shop.example"
+    made = record("paid by %s", mail, note=f"card {card}", password="x", deep={"list": [mail]})
+    with pytest.raises(ValueError, match="4242") as caught:
+        raise ValueError(card)
+    made.exc_info = (caught.type, caught.value, caught.tb)
+
+    line = LineFormatter().format(made)
+
+    assert mail not in line
+    assert card not in line
+    assert json.loads(line)["password"] == "[redacted]"
+    assert json.loads(line)["deep"] == {"list": ["[redacted]"]}
+
+
+def test_people_read_columns() -> None:
+    line = LineFormatter(for_people=True).format(record("lease.lost", run_id=str(RUN)))
+
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(line)
+    assert "lease.lost" in line
+    assert str(RUN) in line
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_terminal", "formatter"),
+    [
+        ("", True, "console"),
+        ("", False, "json"),
+        ("json", True, "json"),
+        ("console", False, "console"),
+    ],
+)
+def test_columns_are_for_terminals_unless_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    is_terminal: bool,  # noqa: FBT001 - a parameter of the table
+    formatter: str,
+) -> None:
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(isatty=lambda: is_terminal))
+
+    found = logging_config(level="INFO", kind=kind)
+
+    assert found["handlers"]["stderr"]["formatter"] == formatter

@@ -1,0 +1,84 @@
+"""Redaction: secrets and personal data go by their shape, by their name, or because they are ours."""
+
+import pytest
+from django.conf import settings
+
+from monitoring.redaction import REDACTED, redact, redacted
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("hunter2", "cannot connect to redis://:hunter2@cache:6379/0"),
+        ("hunter2", "postgres://shop:hunter2@db.internal/holdfast refused"),
+        ("hun:ter/2", "amqp://shop:hun:ter/2@rabbit//"),
+        ("hunter2", 'connection failed: password="hunter2" host=db'),
+        ("hunter2", "{'password': 'hunter2'}"),
+        ("hunter2", "DB_PASSWORD=hunter2"),
+        ("abcdefgh.ijk", "Authorization: Bearer abcdefgh.ijk"),
+        ("dXNlcjpwYXNz", "authorization=Basic dXNlcjpwYXNz"),
+        ("sk_live_51Habcdefgh", "Invalid API Key provided: sk_live_51Habcdefgh"),
+        ("rk_test_51Habcdefgh", "key rk_test_51Habcdefgh."),
+        ("whsec_abcdefgh12", "whsec_abcdefgh12"),
+        ("secret_Zz9", "pi_3Nabc_secret_Zz9"),
+        ("pm_1NabcDEF", "No such payment_method: 'pm_1NabcDEF'"),
+        ("pm_card_visa", "pm_card_visa declined"),
+        ("cus_Nabc123", "customer cus_Nabc123"),
+        ("alice.smith+x@mail.shop.example", "mail to <alice.smith+x@mail.shop.example>"),
+        ("4242424242424242", "card 4242424242424242"),
+        ("4242 4242 4242 4242", "card 4242 4242 4242 4242."),
+        ("3782-822463-10005", "amex 3782-822463-10005"),
+        ("holdfast_0123456789abcdef0", "token holdfast_0123456789abcdef0"),
+        ("a1b2" * 16, f"digest {'a1b2' * 16}"),
+        ("eyJhbGciOi.eyJzdWIi.c2lnbmF0", "jwt eyJhbGciOi.eyJzdWIi.c2lnbmF0"),
+        ("abc:1tGk2d:" + "Z" * 43, f"/orders/x?link=abc:1tGk2d:{'Z' * 43}"),
+        ("alice", "DETAIL:  Key (username)=(alice) already exists."),
+        ("alice", 'DETAIL:  Failing row contains (7, alice, "x").'),
+        ("alice", 'invalid input syntax for type uuid: "alice"'),
+    ],
+)
+def test_what_looks_like_a_secret_is_taken_out(secret: str, text: str) -> None:
+    said = redact(text)
+
+    assert secret not in said
+    assert REDACTED in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lease.lost",
+        "01a1fbb3-d436-762d-8018-ed3e6dacdb27",
+        "pi_3Nabcdefghijk is requires_capture",
+        "checkout.v1.reserve_stock-authorize_payment-confirm_order",
+        "order 01a1fbaf-1cee-75b6-9131-b5f9939b3d5f took 1700000000000 ns",
+        "4242 4242 4242 4241",  # no card number: its sum is wrong
+        "redis://localhost:6379/0",
+        "Invalid token.",
+        "2026-11-21T01:18:39.854+00:00",
+        'File "/app/orders/api/ordering.py", line 31, in post',
+        "test_a_paid_order_is_confirmed_while_its_customer_waits_for_it",
+    ],
+)
+def test_what_an_operator_needs_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "API_KEY", "email", "username", "actor", "set-cookie"]
+)
+def test_a_field_with_such_a_name_is_never_told(name: str) -> None:
+    assert redacted(name, "anything") == REDACTED
+    assert redacted("outer", {name: 42}) == {name: REDACTED}
+
+
+def test_values_of_other_kinds_stay_what_they_are() -> None:
+    assert [redacted("n", each) for each in (1, 2.5, True, None)] == [1, 2.5, True, None]
+    assert redacted("n", ("a", "b@c.example")) == ["a", REDACTED]
+
+
+def test_the_processes_own_secrets_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    password = str(settings.DATABASES["default"].get("PASSWORD") or "")
+
+    assert settings.SECRET_KEY not in redact(f"<{settings.SECRET_KEY}>")
+    assert not password or password not in redact(f"<{password}>")
