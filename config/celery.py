@@ -5,9 +5,11 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun, worker_ready
+from django.conf import settings
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from config.garbage import settle_in
+from config.logging import configure
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -50,8 +52,10 @@ def leave_logging_alone(**_: Any) -> None:
 
 
 @celeryd_init.connect
-def print_no_banner(instance: Any, **_: Any) -> None:
-    instance.quiet = True  # it is no line of JSON
+def say_everything_in_lines(instance: Any, **_: Any) -> None:
+    """Print no banner, and have what Celery says before it has set Django up be lines, too."""
+    instance.quiet = True
+    configure(settings.LOGGING)
 
 
 @worker_ready.connect

@@ -43,9 +43,10 @@ _NOT_SAID: Final = frozenset(
 
 
 def configure(config: dict[str, Any]) -> None:
-    """Take the settings' LOGGING; also what ends a process or a thread becomes a line."""
+    """Take the settings' LOGGING; also warnings, and what ends a process or a thread, become lines."""
     logging.config.dictConfig(config)
     if _is_for_programs(config):
+        logging.captureWarnings(capture=True)
         sys.excepthook = _tell_end_of_process
         threading.excepthook = _tell_end_of_thread
 

@@ -81,4 +81,9 @@ class Section:
     ) -> Any:
         variable = Variable(self.title, name, kind, explanation, default, is_secret)
         self.variables.append(variable)
-        return read(name, default=default)
+        try:
+            return read(name, default=default)
+        except ValueError:
+            if is_secret:  # its text may repeat a part of the value
+                raise ImproperlyConfigured(f"{name} cannot be read") from None
+            raise

@@ -45,6 +45,16 @@ def test_a_rate_is_a_number(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         read_settings()
 
 
+def test_an_address_that_makes_no_sense_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://shop:hun/ter2@db:5432/holdfast")
+
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read_settings()
+
+    assert str(caught.value) == "DATABASE_URL cannot be read"
+    assert caught.value.__suppress_context__
+
+
 def test_some_run_has_to_be_carried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGAS_RUNS_AT_ONCE", "0")
 
