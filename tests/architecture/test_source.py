@@ -49,7 +49,15 @@ def test_only_dispatch_waits_for_a_commit() -> None:
 
 
 def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
-    ways_out = ("urllib3", "urllib", "requests", "httpx", "http.client", "socket", "smtplib")
+    ways_out = (
+        "urllib3",
+        "urllib.request",
+        "requests",
+        "httpx",
+        "http.client",
+        "smtplib",
+        "socket",
+    )
     ways_to_the_broker = ("kombu", "redis", "celery.app")
     allowed = {
         ("payments/bank_connections.py", "urllib3"),
