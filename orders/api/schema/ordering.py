@@ -8,7 +8,6 @@ from orders.api.parsing import NewOrder
 from orders.api.representations import Order, ProductList
 from orders.api.schema.examples import CART, CONFIRMED, DECLINED, PLACED, PRODUCTS
 from orders.api.schema.headers import (
-    IDEMPOTENCY_KEY,
     IDEMPOTENCY_REPLAYED,
     LOCATION,
     PREFER,
@@ -61,6 +60,6 @@ ORDERING: Final[Mapping[str, Operation]] = {
         ),
         NewOrder,
         {"Two mugs and a T-shirt": CART},
-        (IDEMPOTENCY_KEY, PREFER),
+        (PREFER,),
     ),
 }
