@@ -9,7 +9,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
-from config import headers
+from config import headers, openapi
 from config.logging import logging_config
 from config.rates import rates_of_callers
 from config.variables import Section
@@ -341,23 +341,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "orders.api.schema.inspector.StorefrontInspector",
 }
 
-# The document is about the API and nothing of ours: everybody may read it.
-SPECTACULAR_SETTINGS = {
-    "OAS_VERSION": "3.1.0",
-    "TITLE": "Holdfast storefront API",
-    "VERSION": "1",
-    "DESCRIPTION": "Orders that end either confirmed or cancelled with everything undone.",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_AUTHENTICATION": [],
-    # Enums come from the models with names of their own.
-    "POSTPROCESSING_HOOKS": [],
-    "SORT_OPERATIONS": False,
-    "SORT_OPERATION_PARAMETERS": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # The validator would send the address of the shop to somebody else.
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
-}
+SPECTACULAR_SETTINGS = openapi.SETTINGS
 
 REST_KNOX = {
     "AUTH_HEADER_PREFIX": "Bearer",

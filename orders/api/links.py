@@ -20,6 +20,7 @@ from access.links import genuine, new_link, revoke_links
 from access.permissions import Scopes
 from orders.api.callers import caller, own_order
 from orders.api.parsing import NewLink, parse_body
+from orders.api.representations import Link
 
 
 class Links(APIView):
@@ -34,13 +35,14 @@ class Links(APIView):
         order = own_order(request, order_id)
         link = new_link(order.pk, caller(request), days=body.days, may_cancel=body.may_cancel)
         token = link.token()
+        shown = Link(
+            url=request.build_absolute_uri(reverse("guest-order", args=[token])),
+            token=token,
+            may_cancel=link.may_cancel,
+            expires_at=link.expires_at,
+        )
         return Response(
-            {
-                "url": request.build_absolute_uri(reverse("guest-order", args=[token])),
-                "token": token,
-                "may_cancel": link.may_cancel,
-                "expires_at": link.expires_at.isoformat(),
-            },
+            shown.as_json(),
             status=HTTPStatus.CREATED,
             headers={"Cache-Control": "no-store"},
         )

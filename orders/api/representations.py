@@ -222,3 +222,12 @@ class ProductList(Representation):
     """Everything that is for sale, by SKU."""
 
     results: Sequence[Product]
+
+
+class Link(Representation):
+    """A way to one order for whoever has no account; whoever has it may use it."""
+
+    url: str
+    token: Annotated[str, Field(description="The part of the address that counts.")]
+    may_cancel: bool
+    expires_at: datetime

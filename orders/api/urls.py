@@ -14,8 +14,16 @@ urlpatterns = [
     path("orders/<uuid:order_id>/timeline", Timeline.as_view(), name="order-timeline"),
     path("orders/<uuid:order_id>/cancel", Cancellation.as_view(), name="order-cancel"),
     path("orders/<uuid:order_id>/links", Links.as_view(), name="order-links"),
-    path("guest/orders/<token>", by_link(OrderDetail.as_view()), name="guest-order"),
-    path("guest/orders/<token>/timeline", by_link(Timeline.as_view()), name="guest-order-timeline"),
-    path("guest/orders/<token>/cancel", by_link(Cancellation.as_view()), name="guest-order-cancel"),
+    path("guest/orders/<str:token>", by_link(OrderDetail.as_view()), name="guest-order"),
+    path(
+        "guest/orders/<str:token>/timeline",
+        by_link(Timeline.as_view()),
+        name="guest-order-timeline",
+    ),
+    path(
+        "guest/orders/<str:token>/cancel",
+        by_link(Cancellation.as_view()),
+        name="guest-order-cancel",
+    ),
     path("products", Products.as_view(), name="products"),
 ]

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from orders.api.representations import Order as ShownOrder
 from orders.api.representations import (
+    Link,
     OrderLine,
     OrderLinks,
     PaymentSummary,
@@ -13,6 +13,7 @@ from orders.api.representations import (
     Timeline,
     TimelineEntry,
 )
+from orders.api.representations import Order as ShownOrder
 from orders.states import TRANSITIONS, OrderStatus
 
 _ID: Final = "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11"
@@ -127,4 +128,14 @@ PRODUCTS: Final = ProductList(
         )
         for each in _ITEMS
     ]
+).as_json()
+
+_LINK: Final = (
+    "WyIwMTlhYTNjMDVkMmU3YzRhOWE1MzdmMGM3YTFlNmIxMSIsNywwLDEsMTc5NzkzMTgwMF0:hPZ0q1Tn5v7mXo2fE4"
+)
+LINK: Final = Link(
+    url=f"https://shop.example/api/v1/guest/orders/{_LINK}",
+    token=_LINK,
+    may_cancel=True,
+    expires_at=_after(30 * 24 * 60 * 60),
 ).as_json()

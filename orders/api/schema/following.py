@@ -8,6 +8,7 @@ from orders.api.parsing import Nothing
 from orders.api.representations import Order, Timeline
 from orders.api.schema.examples import CANCELLED, CANCELLING, CONFIRMED, DECLINED, TIMELINE
 from orders.api.schema.headers import (
+    IDEMPOTENCY_KEY,
     IDEMPOTENCY_REPLAYED,
     LOCATION,
     PREFER,
@@ -62,6 +63,6 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
         ),
         Nothing,
         {"Nothing needs to be said": {}},
-        (PREFER,),
+        (IDEMPOTENCY_KEY, PREFER),
     ),
 }

@@ -13,7 +13,12 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiReque
 from orders.api.schema import headers, models  # noqa: F401 - models is found by being imported
 from orders.api.schema.operation import Header, Operation
 from orders.api.schema.operations import OPERATIONS
-from orders.api.schema.problem_answers import Problem, problem_answers, problems_of
+from orders.api.schema.problem_answers import (
+    Problem,
+    is_by_link,
+    problem_answers,
+    problems_of,
+)
 
 JSON: Final = "application/json"
 
@@ -65,13 +70,10 @@ class StorefrontInspector(AutoSchema):
             )
             for each in self.operation.answers
         }
-        return answers | problem_answers(problems_of(self.operation, self.method, self.path))
+        return answers | problem_answers(problems_of(self.operation, self.path))
 
     def get_override_parameters(self) -> list[Any]:
-        asked = [*self.operation.parameters]
-        if self.method == "POST":
-            asked.append(headers.IDEMPOTENCY_KEY)
-        return [*asked, *self._answered_headers()]
+        return [*self.operation.parameters, *self._answered_headers()]
 
     def _answered_headers(self) -> Iterator[OpenApiParameter]:
         """Every header with the statuses that may have it; the correlation id is on all."""
@@ -106,9 +108,11 @@ class BearerToken(OpenApiAuthenticationExtension):
     target_class = "access.authentication.BearerAuthentication"
     name = "token"
 
-    def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[str]]:
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[str]]]:
+        if is_by_link(auto_schema.path):
+            return []
         view: Any = auto_schema.view
-        return {self.name: [view.scopes[auto_schema.method].value]}
+        return [{self.name: [view.scopes[auto_schema.method].value]}]
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002
         return {

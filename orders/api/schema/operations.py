@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from orders.api.schema.following import FOLLOWING
+from orders.api.schema.guests import GUESTS
 from orders.api.schema.operation import Operation
 from orders.api.schema.ordering import ORDERING
 
-OPERATIONS: Final[Mapping[str, Operation]] = {**ORDERING, **FOLLOWING}
+OPERATIONS: Final[Mapping[str, Operation]] = {**ORDERING, **FOLLOWING, **GUESTS}

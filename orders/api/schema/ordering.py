@@ -8,6 +8,7 @@ from orders.api.parsing import NewOrder
 from orders.api.representations import Order, ProductList
 from orders.api.schema.examples import CART, CONFIRMED, DECLINED, PLACED, PRODUCTS
 from orders.api.schema.headers import (
+    IDEMPOTENCY_KEY,
     IDEMPOTENCY_REPLAYED,
     LOCATION,
     PREFER,
@@ -60,6 +61,6 @@ ORDERING: Final[Mapping[str, Operation]] = {
         ),
         NewOrder,
         {"Two mugs and a T-shirt": CART},
-        (PREFER,),
+        (IDEMPOTENCY_KEY, PREFER),
     ),
 }

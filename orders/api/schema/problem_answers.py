@@ -9,25 +9,28 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orders.api.problem_types import ProblemType
 from orders.api.problems import CONTENT_TYPE
+from orders.api.schema.headers import IDEMPOTENCY_KEY
 from orders.api.schema.operation import Operation
 
 OF_EVERYBODY: Final = (
-    ProblemType.NOT_AUTHENTICATED,
-    ProblemType.SCOPE_MISSING,
     ProblemType.NOT_ACCEPTABLE,
     ProblemType.TOO_MANY_REQUESTS,
     ProblemType.INTERNAL_ERROR,
     ProblemType.TEMPORARILY_UNAVAILABLE,
 )
+OF_A_TOKEN: Final = (ProblemType.NOT_AUTHENTICATED, ProblemType.SCOPE_MISSING)
+OF_A_LINK: Final = (ProblemType.SCOPE_MISSING, ProblemType.LINK_EXPIRED)
 OF_A_PLACE: Final = (ProblemType.NOT_FOUND,)
-OF_AN_EFFECT: Final = (
+OF_A_BODY: Final = (
     ProblemType.MALFORMED_REQUEST,
-    ProblemType.IDEMPOTENCY_KEY_MISSING,
-    ProblemType.IDEMPOTENCY_KEY_INVALID,
-    ProblemType.IDEMPOTENCY_KEY_IN_FLIGHT,
     ProblemType.BODY_TOO_LARGE,
     ProblemType.UNSUPPORTED_MEDIA_TYPE,
     ProblemType.INVALID_REQUEST,
+)
+OF_A_KEY: Final = (
+    ProblemType.IDEMPOTENCY_KEY_MISSING,
+    ProblemType.IDEMPOTENCY_KEY_INVALID,
+    ProblemType.IDEMPOTENCY_KEY_IN_FLIGHT,
     ProblemType.IDEMPOTENCY_KEY_REUSED,
 )
 
@@ -57,14 +60,22 @@ class Problem(BaseModel):
     correlation_id: str = Field("", description="Names this request in our logs.")
 
 
-def problems_of(operation: Operation, method: str, path: str) -> Iterator[ProblemType]:
-    """Name those that come with the method and the path, and the operation's own."""
+def problems_of(operation: Operation, path: str) -> Iterator[ProblemType]:
+    """Name those that come with what an operation asks for, and the operation's own."""
     yield from OF_EVERYBODY
+    yield from OF_A_LINK if is_by_link(path) else OF_A_TOKEN
     if "{" in path:
         yield from OF_A_PLACE
-    if method == "POST":
-        yield from OF_AN_EFFECT
+    if operation.body is not None:
+        yield from OF_A_BODY
+    if IDEMPOTENCY_KEY in operation.parameters:
+        yield from OF_A_KEY
     yield from operation.problems
+
+
+def is_by_link(path: str) -> bool:
+    """Whether a guest's link in the path is what counts, and no token."""
+    return "{token}" in path
 
 
 def problem_answers(
