@@ -127,6 +127,8 @@ class Order(models.Model):
             models.CheckConstraint(condition=Q(total_minor__gt=0), name="orders_total_is_positive"),
         ]
         indexes: ClassVar = [
+            # Read by the shop's list of all orders, and by the desk's.
+            models.Index(fields=["-created_at", "-id"], name="orders_newest_first"),
             # Read by a customer's own list.
             models.Index(fields=["customer", "-created_at"], name="orders_by_customer"),
             # Read by the desk: the newest first, by status.

@@ -38,5 +38,5 @@ def accepted_or_settled(
         headers["Retry-After"] = "1"
     status = settled_as if has_settled else HTTPStatus.ACCEPTED
     return Response(
-        representations.Order.of(order, lines, path).as_json(), status=status, headers=headers
+        representations.Order.of(order, path, lines=lines).as_json(), status=status, headers=headers
     )

@@ -51,6 +51,15 @@ class ProblemType(Enum):
         ),
         "Send one key, such as a UUID.",
     )
+    INVALID_QUERY = (
+        HTTPStatus.BAD_REQUEST,
+        "Invalid query",
+        (
+            "A query parameter is unknown, is given twice or has a value that it does not take; or a"
+            " cursor was not given out by this list, for this caller and these filters."
+        ),
+        "See `errors`: each names a `parameter`. Take cursors from `next` and `previous` as they are.",
+    )
     NOT_AUTHENTICATED = (
         HTTPStatus.UNAUTHORIZED,
         "Not authenticated",
@@ -107,6 +116,12 @@ class ProblemType(Enum):
         "Link expired",
         "The link to this order was genuine, and its time is over.",
         "Ask the shop for a new one.",
+    )
+    PRECONDITION_FAILED = (
+        HTTPStatus.PRECONDITION_FAILED,
+        "Precondition failed",
+        "`If-Match` names an entity tag that what is here does not have.",
+        "Read it without `If-Match`; to be told of changes only, send `If-None-Match`.",
     )
     BODY_TOO_LARGE = (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

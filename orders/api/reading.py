@@ -1,35 +1,39 @@
-"""Reading orders."""
+"""Reading one order."""
 
 from uuid import UUID
 
+from django.http import HttpResponseBase
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.grants import Scope
 from access.permissions import Scopes
 from orders.api import representations
-from orders.api.callers import own_order, path_of
+from orders.api.callers import own_order
+from orders.api.etags import unless_known
+from orders.api.expansions import expanded
+from orders.api.queries import ExpandQuery, NoQuery, parse_query
 from orders.customer_timeline import customer_timelines
 
 
 class OrderDetail(APIView):
     scopes: Scopes = {"GET": Scope.READ}
 
-    def get(self, request: Request, order_id: UUID) -> Response:
-        """Show one of the caller's orders."""
+    def get(self, request: Request, order_id: UUID) -> HttpResponseBase:
+        """Show one of the caller's orders, always with its items."""
+        query = parse_query(ExpandQuery, request)
         order = own_order(request, order_id)
-        path = path_of(request, order.pk)
-        return Response(representations.Order.of(order, order.lines.all(), path).as_json())
+        [shown] = expanded(request, [order], query.expand | {"items"})
+        return unless_known(request, shown)
 
 
 class Timeline(APIView):
     scopes: Scopes = {"GET": Scope.READ}
 
-    def get(self, request: Request, order_id: UUID) -> Response:
+    def get(self, request: Request, order_id: UUID) -> HttpResponseBase:
         """Show everything that happened to one of the caller's orders, oldest first."""
+        parse_query(NoQuery, request)
         order = own_order(request, order_id)
-        entries = [
-            representations.TimelineEntry.of(each) for each in customer_timelines([order])[order.pk]
-        ]
-        return Response(representations.Timeline(entries=entries).as_json())
+        told = customer_timelines([order])[order.pk]
+        entries = [representations.TimelineEntry.of(each) for each in told]
+        return unless_known(request, representations.Timeline(entries=entries))

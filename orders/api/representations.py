@@ -1,7 +1,7 @@
 """How orders and products look from outside.
 
-Amounts are in minor units of their currency, moments in UTC. What is not asked for by ``expand`` is
-left out, rather than null.
+Amounts are in minor units of their currency, moments in UTC. What is not there is null; what was not
+asked for by ``expand`` is left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,13 +32,17 @@ _MONEY: Mapping[str, Money] = {
 }
 
 
+Expanded = Field(exclude_if=lambda value: value is None)
+"""Of what is shown where it is asked for; the placing and the detail of an order always have items."""
+
+
 class Representation(BaseModel):
     """Something as it is shown."""
 
     model_config = ConfigDict(frozen=True)
 
     def as_json(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json")
 
 
 class OrderLine(Representation):
@@ -149,17 +153,17 @@ class Order(Representation):
     allowed_transitions: Sequence[OrderStatus]
     can_cancel: bool
     links: OrderLinks
-    items: Sequence[OrderLine] | None = None
-    timeline: Sequence[TimelineEntry] | None = None
-    payments: Sequence[Payment] | None = None
+    items: Annotated[Sequence[OrderLine] | None, Expanded] = None
+    timeline: Annotated[Sequence[TimelineEntry] | None, Expanded] = None
+    payments: Annotated[Sequence[Payment] | None, Expanded] = None
 
     @classmethod
     def of(
         cls,
         order: models.Order,
-        lines: Iterable[models.OrderLine] | None,
         path: str,
         *,
+        lines: Iterable[models.OrderLine] | None = None,
         happenings: Iterable[Happening] | None = None,
         payments: Iterable[PaymentMade] | None = None,
     ) -> Self:
@@ -196,6 +200,14 @@ def _links(path: str, *, can_cancel: bool) -> OrderLinks:
         events=f"{path}/events",
         cancel=f"{path}/cancel" if can_cancel else None,
     )
+
+
+class OrderPage(Representation):
+    """Some of the caller's orders, newest first, and where the pages beside it are."""
+
+    results: Sequence[Order]
+    next: Annotated[str | None, Field(description="The page of older ones.")]
+    previous: Annotated[str | None, Field(description="The page of newer ones.")]
 
 
 class Product(Representation):

@@ -2,14 +2,23 @@
 
 from django.urls import path
 
+from access.permissions import Scopes
 from orders.api.cancelling import Cancellation
 from orders.api.links import Links, by_link
+from orders.api.listing import Listing
 from orders.api.ordering import Ordering
 from orders.api.products import Products
 from orders.api.reading import OrderDetail, Timeline
 
+
+class Orders(Listing, Ordering):
+    """What may be done with all of them: list, and add to them."""
+
+    scopes: Scopes = {**Listing.scopes, **Ordering.scopes}
+
+
 urlpatterns = [
-    path("orders", Ordering.as_view(), name="orders"),
+    path("orders", Orders.as_view(), name="orders"),
     path("orders/<uuid:order_id>", OrderDetail.as_view(), name="order"),
     path("orders/<uuid:order_id>/timeline", Timeline.as_view(), name="order-timeline"),
     path("orders/<uuid:order_id>/cancel", Cancellation.as_view(), name="order-cancel"),

@@ -50,6 +50,11 @@ class Answer:
         return self.status, body
 
     @property
+    def parameters(self) -> list[str]:
+        """The query parameters that are said to be wrong."""
+        return [each["parameter"] for each in self.body.get("errors", [])]
+
+    @property
     def pointers(self) -> list[str]:
         """The fields that are said to be wrong."""
         return [each["pointer"] for each in self.body.get("errors", [])]

@@ -105,6 +105,12 @@ CANCELLED: Final = _order(
     updated_after=91,
 )
 
+ORDERS: Final = {
+    "results": [{name: value for name, value in CONFIRMED.items() if name != "items"}],
+    "next": None,
+    "previous": None,
+}
+
 TIMELINE: Final = Timeline(
     entries=[
         TimelineEntry(at=_PLACED_AT, kind="order", what="placed", words="You placed this order."),

@@ -5,17 +5,28 @@ from http import HTTPStatus
 from typing import Final
 
 from orders.api.parsing import Nothing
+from orders.api.queries import ExpandQuery
 from orders.api.representations import Order, Timeline
-from orders.api.schema.examples import CANCELLED, CANCELLING, CONFIRMED, DECLINED, TIMELINE
+from orders.api.schema.examples import (
+    CANCELLED,
+    CANCELLING,
+    CONFIRMED,
+    DECLINED,
+    TIMELINE,
+)
 from orders.api.schema.headers import (
+    ETAG,
     IDEMPOTENCY_KEY,
     IDEMPOTENCY_REPLAYED,
+    IF_NONE_MATCH,
     LOCATION,
     PREFER,
     PREFERENCE_APPLIED,
     RETRY_AFTER,
 )
 from orders.api.schema.operation import Answer, Operation
+from orders.api.schema.parameters import parameters_of
+from orders.api.schema.reading import NOT_MODIFIED, OF_READING
 
 FOLLOWING: Final[Mapping[str, Operation]] = {
     "GET /api/v1/orders/{order_id}": Operation(
@@ -29,15 +40,30 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
                 "The order as it stands now.",
                 Order,
                 {"Confirmed": CONFIRMED, "Declined": DECLINED},
+                headers=(ETAG,),
             ),
+            NOT_MODIFIED,
         ),
+        parameters=(*parameters_of(ExpandQuery), IF_NONE_MATCH),
+        problems=OF_READING,
     ),
     "GET /api/v1/orders/{order_id}/timeline": Operation(
         "read_timeline",
         "Following",
         "Read what happened to an order",
         "Every move and every try, oldest first, in words for the customer.",
-        (Answer(HTTPStatus.OK, "What happened so far.", Timeline, {"Confirmed": TIMELINE}),),
+        (
+            Answer(
+                HTTPStatus.OK,
+                "What happened so far.",
+                Timeline,
+                {"Confirmed": TIMELINE},
+                headers=(ETAG,),
+            ),
+            NOT_MODIFIED,
+        ),
+        parameters=(IF_NONE_MATCH,),
+        problems=OF_READING,
     ),
     "POST /api/v1/orders/{order_id}/cancel": Operation(
         "cancel_order",

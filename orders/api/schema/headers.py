@@ -33,6 +33,7 @@ IF_NONE_MATCH: Final = _asked(
 CORRELATION_ID: Final = Header(
     "X-Correlation-ID", "Names this request, and the run of the order that it starts, in our logs."
 )
+LINK: Final = Header("Link", "The pages beside this one: `next` and `prev` (RFC 8288).")
 ETAG: Final = Header("ETag", "Names what you were shown; send it as `If-None-Match`.")
 IDEMPOTENCY_REPLAYED: Final = Header(
     "Idempotency-Replayed", "`true` when an earlier request with this key did what was asked."

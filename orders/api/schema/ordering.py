@@ -8,14 +8,17 @@ from orders.api.parsing import NewOrder
 from orders.api.representations import Order, ProductList
 from orders.api.schema.examples import CART, CONFIRMED, DECLINED, PLACED, PRODUCTS
 from orders.api.schema.headers import (
+    ETAG,
     IDEMPOTENCY_KEY,
     IDEMPOTENCY_REPLAYED,
+    IF_NONE_MATCH,
     LOCATION,
     PREFER,
     PREFERENCE_APPLIED,
     RETRY_AFTER,
 )
 from orders.api.schema.operation import Answer, Operation
+from orders.api.schema.reading import NOT_MODIFIED, OF_READING
 
 _PLACED: Final = (LOCATION, PREFERENCE_APPLIED, IDEMPOTENCY_REPLAYED)
 
@@ -32,8 +35,12 @@ ORDERING: Final[Mapping[str, Operation]] = {
                 "Everything that is for sale, by SKU.",
                 ProductList,
                 {"Two products": PRODUCTS},
+                headers=(ETAG,),
             ),
+            NOT_MODIFIED,
         ),
+        parameters=(IF_NONE_MATCH,),
+        problems=OF_READING,
     ),
     "POST /api/v1/orders": Operation(
         "place_order",

@@ -1,0 +1,145 @@
+"""Listing orders, newest first, by pages that do not shift while orders come in.
+
+A page begins where another ended, at a moment and an id (keyset pagination): each costs what it
+shows, however deep it is, and nothing is counted. REST framework's CursorPagination knows one
+column only, skips those that are equal in it by OFFSET, and takes forged cursors for empty ones.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Self
+from uuid import UUID
+
+from django.core.signing import BadSignature, Signer
+from django.http import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from access.grants import Scope
+from access.permissions import Scopes
+from orders.api import representations
+from orders.api.callers import caller, grant_of, own_orders
+from orders.api.etags import unless_known
+from orders.api.expansions import expanded
+from orders.api.queries import OrdersQuery, invalid_query, parameter_error, parse_query
+from orders.models import Order, OrderQuerySet
+
+_SIGNED_AS: Final = "orders.api.listing"
+
+
+class Listing(APIView):
+    scopes: Scopes = {"GET": Scope.READ}
+
+    def get(self, request: Request) -> HttpResponseBase:
+        """List the caller's orders, newest first."""
+        query = parse_query(OrdersQuery, request)
+        cursors = Cursors.of(request, query)
+        start = cursors.read(query.cursor) if query.cursor is not None else None
+        page = page_of(_filtered(own_orders(request), query), start, query.page_size)
+        following, previous = (
+            _url(request, cursors.write(each)) if each else None
+            for each in (page.following, page.previous)
+        )
+        shown = representations.OrderPage(
+            results=expanded(request, page.orders, query.expand), next=following, previous=previous
+        )
+        links = {"next": following, "prev": previous}
+        return unless_known(
+            request,
+            shown,
+            {"Link": ", ".join(f'<{url}>; rel="{rel}"' for rel, url in links.items() if url)},
+        )
+
+
+def _filtered(orders: OrderQuerySet, query: OrdersQuery) -> OrderQuerySet:
+    if query.status:
+        orders = orders.filter(status__in=query.status)
+    if query.created_after is not None:
+        orders = orders.filter(created_at__gte=query.created_after)
+    if query.created_before is not None:
+        orders = orders.filter(created_at__lt=query.created_before)
+    return orders
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Beside one order of the list: the page is of those that are older than it, or newer."""
+
+    created_at: datetime
+    order_id: UUID
+    is_upwards: bool
+
+    @classmethod
+    def beside(cls, order: Order, *, is_upwards: bool = False) -> Self:
+        return cls(order.created_at, order.pk, is_upwards)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some orders, newest first, and where the pages before and after them begin."""
+
+    orders: Sequence[Order]
+    following: Position | None
+    previous: Position | None
+
+
+def page_of(orders: OrderQuerySet, start: Position | None, size: int) -> Page:
+    """Read one page in one statement; an index leads to where it begins."""
+    is_upwards = start is not None and start.is_upwards
+    if start is not None and is_upwards:
+        orders = orders.filter(created_at__gte=start.created_at).exclude(
+            created_at=start.created_at, pk__lte=start.order_id
+        )
+    elif start is not None:
+        orders = orders.filter(created_at__lte=start.created_at).exclude(
+            created_at=start.created_at, pk__gte=start.order_id
+        )
+    ordering = ("created_at", "pk") if is_upwards else ("-created_at", "-pk")
+    found = list(orders.with_progress().order_by(*ordering)[: size + 1])
+    has_more, shown = len(found) > size, found[:size]
+    if is_upwards:
+        shown.reverse()
+    comes_from_above, comes_from_below = start is not None and not is_upwards, is_upwards
+    return Page(
+        shown,
+        Position.beside(shown[-1]) if shown and (has_more or comes_from_below) else None,
+        Position.beside(shown[0], is_upwards=True)
+        if shown and (comes_from_above or (is_upwards and has_more))
+        else None,
+    )
+
+
+class Cursors:
+    """Writes and reads cursors: signed, and good for one caller's list with the same filters."""
+
+    def __init__(self, whose: str) -> None:
+        self._signer = Signer(salt=f"{_SIGNED_AS}:{whose}")
+
+    @classmethod
+    def of(cls, request: Request, query: OrdersQuery) -> Self:
+        filters = query.model_dump(mode="json", exclude={"cursor", "page_size", "expand"})
+        filters["status"].sort()
+        grant = grant_of(request)
+        whose = [caller(request).pk, str(grant.order_id), grant.is_shop, filters]
+        return cls(json.dumps(whose))
+
+    def write(self, position: Position) -> str:
+        parts = [position.created_at.isoformat(), str(position.order_id), position.is_upwards]
+        return self._signer.sign_object(parts)
+
+    def read(self, cursor: str) -> Position:
+        """Return where a page begins. Raises a Problem for what was not written for this list."""
+        try:
+            created_at, order_id, is_upwards = self._signer.unsign_object(cursor)
+        except BadSignature:
+            wrong = parameter_error("cursor", "Not one that this list gave out with these filters")
+            raise invalid_query([wrong]) from None
+        return Position(datetime.fromisoformat(created_at), UUID(order_id), is_upwards)
+
+
+def _url(request: Request, cursor: str) -> str:
+    query = request.query_params.copy()
+    query["cursor"] = cursor
+    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")

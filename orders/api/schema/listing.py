@@ -1,0 +1,36 @@
+"""Finding orders among all of them."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from orders.api.queries import OrdersQuery
+from orders.api.representations import OrderPage
+from orders.api.schema.examples import ORDERS
+from orders.api.schema.headers import ETAG, IF_NONE_MATCH, LINK
+from orders.api.schema.operation import Answer, Operation
+from orders.api.schema.parameters import parameters_of
+from orders.api.schema.reading import NOT_MODIFIED, OF_READING
+
+LISTING: Final[Mapping[str, Operation]] = {
+    "GET /api/v1/orders": Operation(
+        "list_orders",
+        "Following",
+        "List your orders",
+        "Newest first, in pages that do not shift while orders come in. `next` and `previous` lead "
+        "to the pages beside this one, with the same filters; there is no count. Items, timelines "
+        "and payments are shown where `expand` asks for them.",
+        (
+            Answer(
+                HTTPStatus.OK,
+                "One page of orders.",
+                OrderPage,
+                {"The only page": ORDERS},
+                headers=(ETAG, LINK),
+            ),
+            NOT_MODIFIED,
+        ),
+        parameters=(*parameters_of(OrdersQuery), IF_NONE_MATCH),
+        problems=OF_READING,
+    ),
+}

@@ -1,0 +1,134 @@
+"""What a client has already is not sent again, and what has changed always is."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from orders.models import Order
+from sandbox.stripe_process import SandboxServer
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, Answer, Storefront, cart
+
+MUG = cart(("MUG", 1))
+PRODUCTS = "/api/v1/products"
+
+
+@pytest.fixture(params=["order", "expanded", "list", "timeline", "products"])
+def path(request: pytest.FixtureRequest, storefront: Storefront) -> str:
+    order = f"{ORDERS}/{storefront.order(MUG).order_id}"
+    paths = {
+        "order": order,
+        "expanded": f"{order}?expand=timeline,payments",
+        "list": ORDERS,
+        "timeline": f"{order}/timeline",
+        "products": PRODUCTS,
+    }
+    return paths[str(request.param)]
+
+
+def test_what_is_known_is_not_sent_again(storefront: Storefront, path: str) -> None:
+    first = storefront.get(path)
+    again = get_unless(storefront, path, first.headers["ETag"])
+
+    assert first.headers["ETag"].startswith('"')
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    assert first.headers["Vary"] == "Authorization"
+    assert (again.status, again.body) == (304, None)
+    for header in ("ETag", "Cache-Control", "Vary"):
+        assert again.headers[header] == first.headers[header]
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ('"another", {etag}', 304),
+        ("W/{etag}", 304),
+        ("*", 304),
+        ('"another"', 200),
+        ("no quotes", 200),
+        ('"', 200),
+        ("\x00é", 200),
+    ],
+)
+def test_if_none_match_is_read_as_http_says(
+    storefront: Storefront, header: str, status: int
+) -> None:
+    etag = storefront.get(PRODUCTS).headers["ETag"]
+
+    assert get_unless(storefront, PRODUCTS, header.format(etag=etag)).status == status
+
+
+def test_whatever_is_not_what_if_match_names_is_a_problem(storefront: Storefront) -> None:
+    etag = storefront.get(PRODUCTS).headers["ETag"]
+
+    assert storefront.send("GET", PRODUCTS, headers={"If-Match": etag}).status == 200
+    refused = storefront.send("GET", PRODUCTS, headers={"If-Match": '"another"'})
+    assert refused.is_problem(412, "precondition-failed")
+
+
+def test_an_order_has_another_tag_whenever_it_looks_different(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    path = f"{ORDERS}/{storefront.order(MUG).order_id}"
+    seen = [storefront.get(path)]
+    while messages.waiting:
+        messages.deliver(messages.take())
+        seen.append(storefront.get(path))
+
+    told = [(each.body["status"], each.body["payment"]["status"]) for each in seen]
+    assert told == [
+        ("placed", "not_started"),
+        ("confirmed", "authorized"),
+        ("confirmed", "captured"),  # which moved no order
+    ]
+    assert len({each.headers["ETag"] for each in seen}) == len(seen)
+
+
+def test_products_have_another_tag_when_one_of_them_is_held(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    before = storefront.get(PRODUCTS).headers["ETag"]
+    storefront.order(MUG)
+    messages.deliver_all()
+
+    assert get_unless(storefront, PRODUCTS, before).status == 200
+
+
+def test_only_the_head_is_sent_to_who_asks_for_it(storefront: Storefront, path: str) -> None:
+    whole = storefront.get(path)
+    head = storefront.send("HEAD", path)
+    known = storefront.send("HEAD", path, headers={"If-None-Match": whole.headers["ETag"]})
+
+    assert (head.status, head.body) == (200, None)
+    assert head.headers["ETag"] == whole.headers["ETag"]
+    assert known.status == 304
+
+
+@pytest.mark.parametrize("suffix", ["", "/timeline"])
+@pytest.mark.parametrize("query", ["fields=id", "expand=everything", "pretty", "callback=alert"])
+def test_a_parameter_that_nobody_knows_is_named(
+    storefront: Storefront, suffix: str, query: str
+) -> None:
+    path = f"{ORDERS}/{storefront.order(MUG).order_id}{suffix}"
+
+    answer = storefront.get(f"{path}?{query}")
+
+    assert answer.is_problem(400, "invalid-query")
+    assert answer.parameters == [query.partition("=")[0]]
+
+
+def test_a_shelf_of_many_is_shown_by_two_statements(storefront: Storefront, shelf: Shelf) -> None:
+    for number in range(20):
+        shelf.put(f"BOOK-{number}", 1)
+
+    with CaptureQueriesContext(connection) as captured:
+        answer = storefront.get(PRODUCTS)
+
+    assert len(answer.body["results"]) == 22
+    assert len(captured) == len(("who asks", "the catalogue"))
+    assert not Order.objects.exists()
+
+
+def get_unless(storefront: Storefront, path: str, etag: str) -> Answer:
+    return storefront.send("GET", path, headers={"If-None-Match": etag})

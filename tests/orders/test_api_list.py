@@ -1,0 +1,353 @@
+"""The list of orders: pages that do not shift, filters, and what is shown along."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.signing import Signer
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from access.grants import Scope
+from orders.api.listing import Position, page_of
+from orders.models import Order, OrderQuerySet
+from orders.states import OrderStatus
+from sandbox.stripe_process import SandboxServer
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, Storefront, cart
+
+MUG = cart(("MUG", 1))
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def test_orders_are_listed_newest_first_and_lean(storefront: Storefront) -> None:
+    first, second = (storefront.order(MUG) for _ in range(2))
+
+    answer = storefront.get(ORDERS)
+
+    lean = [{k: v for k, v in each.body.items() if k != "items"} for each in (second, first)]
+    assert answer.status == 200
+    assert answer.body == {"results": lean, "next": None, "previous": None}
+    assert "Link" not in answer.headers
+
+
+def test_a_stranger_sees_none_of_them(storefront: Storefront, stranger: Storefront) -> None:
+    storefront.order(MUG)
+
+    assert stranger.get(ORDERS).body["results"] == []
+
+
+def test_the_shop_sees_everybodys(storefront: Storefront, stranger: Storefront) -> None:
+    alices = storefront.order(MUG).body["id"]
+    shop = Storefront(stranger.customer, scopes=(Scope.READ, Scope.SHOP))
+
+    assert ids(shop.get(ORDERS)) == [alices]
+
+
+def test_pages_lead_to_every_order_once_and_back(customer: User, storefront: Storefront) -> None:
+    # Three at each moment: pages end between orders of the same one.
+    placed = [make(customer, NOON + timedelta(seconds=n // 3)) for n in range(10)]
+    newest_first = [str(e.pk) for e in sorted(placed, key=lambda e: (e.created_at, e.pk))][::-1]
+
+    pages = [storefront.get(f"{ORDERS}?page_size=4")]
+    while pages[-1].body["next"]:
+        pages.append(storefront.get(pages[-1].body["next"]))
+    back = [pages[-1]]
+    while back[-1].body["previous"]:
+        back.append(storefront.get(back[-1].body["previous"]))
+
+    assert [ids(each) for each in pages] == [newest_first[:4], newest_first[4:8], newest_first[8:]]
+    assert [ids(each) for each in back] == [ids(each) for each in reversed(pages)]
+    assert pages[0].body["previous"] is None
+    assert pages[0].body["next"].startswith(f"http://testserver{ORDERS}?")
+
+
+def test_what_comes_in_meanwhile_shifts_no_page(customer: User, storefront: Storefront) -> None:
+    placed = [make(customer, NOON + timedelta(seconds=n)) for n in range(4)]
+    first = storefront.get(f"{ORDERS}?page_size=2")
+    make(customer, NOON + timedelta(hours=1))
+
+    second = storefront.get(first.body["next"])
+
+    assert ids(second) == [str(placed[1].pk), str(placed[0].pk)]
+
+
+def test_links_are_in_the_header_too(customer: User, storefront: Storefront) -> None:
+    for n in range(3):
+        make(customer, NOON + timedelta(seconds=n))
+    first = storefront.get(f"{ORDERS}?page_size=1")
+    second = storefront.get(first.body["next"])
+
+    assert first.headers["Link"] == f'<{first.body["next"]}>; rel="next"'
+    assert second.headers["Link"] == (
+        f'<{second.body["next"]}>; rel="next", <{second.body["previous"]}>; rel="prev"'
+    )
+
+
+def test_a_page_keeps_its_filters_and_what_is_shown_along(
+    customer: User, storefront: Storefront
+) -> None:
+    kept = [make(customer, NOON + timedelta(seconds=n)) for n in range(2)]
+    make(customer, NOON + timedelta(seconds=5), OrderStatus.CANCELLED)
+
+    first = storefront.get(f"{ORDERS}?status=placed&page_size=1&expand=items")
+    second = storefront.get(first.body["next"])
+
+    assert [*ids(first), *ids(second)] == [str(kept[1].pk), str(kept[0].pk)]
+    assert second.body["results"][0]["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("status=placed", ["placed"]),
+        ("status=placed&status=cancelled", ["cancelled", "placed"]),
+        ("status=placed,cancelled", ["cancelled", "placed"]),
+        ("status=cancelling", []),
+        ("created_after=2026-11-20T12:00:01Z", ["cancelled", "confirmed"]),
+        ("created_before=2026-11-20T12:00:01Z", ["placed"]),
+        ("created_after=2026-11-20T12:00:01Z&created_before=2026-11-20T12:00:02Z", ["confirmed"]),
+        ("created_after=2026-11-20T13:00:02%2B01:00", ["cancelled"]),
+        ("created_after=2026-11-20T12:00:01.000001Z", ["cancelled"]),
+        ("created_after=9999-12-31T23:59:59Z", []),
+    ],
+)
+def test_filters_keep_what_they_say(
+    customer: User, storefront: Storefront, query: str, expected: list[str]
+) -> None:
+    for n, status in enumerate(("placed", "confirmed", "cancelled")):
+        make(customer, NOON + timedelta(seconds=n), OrderStatus(status))
+
+    answer = storefront.get(f"{ORDERS}?{query}")
+
+    assert [each["status"] for each in answer.body["results"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("page_size=0", "page_size"),
+        ("page_size=101", "page_size"),
+        ("page_size=1000000000", "page_size"),
+        ("page_size=-1", "page_size"),
+        ("page_size=1e1", "page_size"),
+        ("page_size=1_0", "page_size"),
+        ("page_size=%D9%A1", "page_size"),
+        ("page_size=", "page_size"),
+        ("page_size=5&page_size=6", "page_size"),
+        ("page_size=" + "9" * 5000, "page_size"),
+        ("page=-1", "page"),
+        ("offset=5", "offset"),
+        ("format=xml", "format"),
+        ("ordering=customer__password", "ordering"),
+        ("status__regex=.*", "status__regex"),
+        ("customer=1", "customer"),
+        ("customer__username__startswith=a", "customer__username__startswith"),
+        ("status=paid", "status"),
+        ("status=", "status"),
+        ("status[]=placed", "status[]"),
+        ("status=placed%00", "status"),
+        ("created_after=yesterday", "created_after"),
+        ("created_after=1700000000", "created_after"),
+        ("created_after=-100", "created_after"),
+        ("created_after=2026-11-20", "created_after"),
+        ("created_after=2026-11-20T12:00:00", "created_after"),
+        ("created_after=2026-11-20T12:00:00+01:00", "created_after"),
+        ("created_after=2026-11-20T23:59:60Z", "created_after"),
+        ("created_before=0000-01-01T00:00:00Z", "created_before"),
+        ("created_before=0001-01-01T00:00:00%2B23:59", "created_before"),
+        ("created_before=9999-12-31T23:59:59-23:59", "created_before"),
+        ("created_after=2026-11-20T12:00:00Z&created_after=2026-11-21T12:00:00Z", "created_after"),
+        ("expand=customer", "expand"),
+        ("expand=items.order", "expand"),
+        ("expand=", "expand"),
+        ("cursor=", "cursor"),
+        ("cursor=1", "cursor"),
+        ("cursor=cD0yMDI2", "cursor"),
+        ("cursor=" + "A" * 5000, "cursor"),
+        ("cursor=%00%FF:%F0%9F%92%A5", "cursor"),
+        ("%00=1", "\0"),
+        ("'%20OR%201=1--=1", "' OR 1"),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_refused_by_the_name_of_its_parameter(
+    storefront: Storefront, query: str, parameter: str
+) -> None:
+    answer = storefront.get(f"{ORDERS}?{query}")
+
+    assert answer.is_problem(400, "invalid-query")
+    assert answer.parameters == [parameter]
+
+
+def test_every_wrong_parameter_is_named(storefront: Storefront) -> None:
+    answer = storefront.get(f"{ORDERS}?page_size=0&status=paid&expand=all")
+
+    assert sorted(answer.parameters) == ["expand", "page_size", "status"]
+
+
+def test_very_many_parameters_are_a_problem_too(storefront: Storefront) -> None:
+    query = "&".join(f"p{n}=1" for n in range(2000))
+
+    assert storefront.get(f"{ORDERS}?{query}").status == 400
+
+
+def test_a_cursor_is_good_for_what_it_was_given_out_for_alone(
+    customer: User, storefront: Storefront, stranger: Storefront
+) -> None:
+    for n in range(3):
+        make(customer, NOON + timedelta(seconds=n))
+        make(stranger.customer, NOON + timedelta(seconds=n))
+    cursor = cursor_of(storefront.get(f"{ORDERS}?page_size=1").body["next"])
+    payload, signature = cursor.split(":")
+    shop = Storefront(customer, scopes=(Scope.READ, Scope.SHOP))
+    forged = Signer(key="guessed", salt="orders.api.listing").sign_object(["2026-01-01", "x", True])
+
+    refused = {
+        "truncated": storefront.get(f"{ORDERS}?cursor={cursor[:-1]}"),
+        "changed": storefront.get(f"{ORDERS}?cursor={payload[:-1]}A:{signature}"),
+        "unsigned": storefront.get(f"{ORDERS}?cursor={payload}"),
+        "forged": storefront.get(f"{ORDERS}?cursor={forged}"),
+        "of another caller": stranger.get(f"{ORDERS}?cursor={cursor}"),
+        "of another grant": shop.get(f"{ORDERS}?cursor={cursor}"),
+        "of other filters": storefront.get(f"{ORDERS}?status=placed&cursor={cursor}"),
+    }
+
+    assert storefront.get(f"{ORDERS}?cursor={cursor}&page_size=2").status == 200
+    assert [w for w, each in refused.items() if not each.is_problem(400, "invalid-query")] == []
+    assert [each.parameters for each in refused.values()] == [["cursor"]] * len(refused)
+
+
+def test_what_is_asked_for_is_shown_along(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    messages.deliver_all()
+    expand = "expand=items,timeline&expand=payments"
+
+    [listed] = storefront.get(f"{ORDERS}?{expand}").body["results"]
+
+    timeline = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
+    [payment] = listed["payments"]
+    assert listed == storefront.get(f"{ORDERS}/{order_id}?{expand}").body
+    assert [each["sku"] for each in listed["items"]] == ["MUG"]
+    assert listed["timeline"] == timeline
+    assert (payment["status"], payment["captured_minor"]) == ("captured", 1000)
+    assert payment["created_at"] <= payment["authorized_at"] <= payment["captured_at"]
+
+
+@pytest.mark.parametrize(
+    ("expand", "statements"),
+    [("", 2), ("?expand=items", 3), ("?expand=items,timeline,payments", 8)],
+)
+def test_a_list_takes_as_many_statements_for_many_orders_as_for_one(
+    storefront: Storefront,
+    bank: SandboxServer,
+    messages: MessageQueue,
+    expand: str,
+    statements: int,
+) -> None:
+    taken = []
+    for more in (1, 3):
+        for _ in range(more):
+            storefront.order(MUG)
+        messages.deliver_all()
+        with CaptureQueriesContext(connection) as captured:
+            storefront.get(f"{ORDERS}{expand}")
+        taken.append(len(captured))
+
+    assert taken == [statements, statements]
+
+
+def test_the_detail_takes_three_statements(storefront: Storefront) -> None:
+    order_id = storefront.order(MUG).order_id
+
+    with CaptureQueriesContext(connection) as captured:
+        storefront.get(f"{ORDERS}/{order_id}")
+
+    assert len(captured) == len(("who asks", "the order", "its items"))
+
+
+def test_among_ten_thousand_orders_a_page_reads_little_more_than_it_shows(
+    customer: User, storefront: Storefront, stranger: Storefront
+) -> None:
+    # Every tenth is a stranger's, and every hundredth cancelled.
+    mallory = stranger.customer
+    Order.objects.bulk_create(
+        order(
+            mallory if n % 10 == 9 else customer,
+            NOON + timedelta(seconds=n),
+            OrderStatus.CANCELLED if n % 100 == 0 else OrderStatus.CONFIRMED,
+        )
+        for n in range(10_000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE orders_order")
+    alices, everybodys = Order.objects.filter(customer=customer), Order.objects.all()
+    deep = Order.objects.order_by("created_at")[5_000]
+
+    lists: dict[str, tuple[OrderQuerySet, Position | None]] = {
+        "alice's": (alices, None),
+        "alice's, deep down": (alices, Position.beside(deep)),
+        "alice's, upwards": (alices, Position.beside(deep, is_upwards=True)),
+        "the shop's": (everybodys, None),
+        "the shop's, deep down": (everybodys, Position.beside(deep)),
+        "the shop's, cancelled": (everybodys.filter(status="cancelled"), None),
+        "the shop's, of a day": (everybodys.filter(created_at__lt=NOON + timedelta(hours=1)), None),
+    }
+    plans = {name: plan_of(*asked) for name, asked in lists.items()}
+
+    assert {name for name, plan in plans.items() if "Seq Scan" in ways(plan)} == set()
+    assert {name: read for name, plan in plans.items() if (read := rows_read(plan)) > 60} == {}
+
+
+def plan_of(orders: OrderQuerySet, start: Position | None) -> list[dict[str, Any]]:
+    """How PostgreSQL read a page of 20: the nodes of its plan."""
+    with CaptureQueriesContext(connection) as captured:
+        assert len(page_of(orders, start, 20).orders) == 20
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {captured[0]['sql']}")
+        [[[found]]] = cursor.fetchall()
+    return list(nodes(found["Plan"]))
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(below for each in plan.get("Plans", []) for below in nodes(each))]
+
+
+def ways(plan: list[dict[str, Any]]) -> set[str]:
+    return {each["Node Type"] for each in plan if each.get("Relation Name") == "orders_order"}
+
+
+def rows_read(plan: list[dict[str, Any]]) -> int:
+    orders = [each for each in plan if each.get("Relation Name") == "orders_order"]
+    return sum(int(e["Actual Rows"]) + e.get("Rows Removed by Filter", 0) for e in orders)
+
+
+def order(customer: User, at: datetime, status: OrderStatus) -> Order:
+    return Order(
+        customer=customer,
+        status=status,
+        currency="eur",
+        total_minor=1000,
+        payment_method="pm_card_visa",
+        created_at=at,
+    )
+
+
+def make(customer: User, at: datetime, status: OrderStatus = OrderStatus.PLACED) -> Order:
+    """An order that nobody carries: enough for a list."""
+    made = order(customer, at, status)
+    made.save(force_insert=True)
+    return made
+
+
+def ids(answer: Any) -> list[str]:
+    return [each["id"] for each in answer.body["results"]]
+
+
+def cursor_of(url: str) -> str:
+    found = re.search(r"[?&]cursor=([^&]+)", url)
+    assert found is not None
+    return found.group(1).replace("%3A", ":")
