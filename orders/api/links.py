@@ -63,7 +63,7 @@ def by_link(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
             raise Http404
         request.guest_link = link  # type: ignore[attr-defined]  # read by LinkAuthentication
         response = view(request, order_id=link.order_id)
-        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["Cache-Control"] = "no-store"
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
