@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orders", "0002_guests"),
+        ("orders", "0003_lines_by_sku"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
