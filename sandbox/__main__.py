@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sandbox.drive.acts import for_a_test, for_spectators
+from sandbox.addresses import addresses
+from sandbox.demo import UP_AND_RUNNING
+from sandbox.demo import demo as show
+from sandbox.drive.acts import for_a_test
 from sandbox.drive.play import Drive
 from sandbox.drive.report import terminal
 from sandbox.environment import ADDRESSES
@@ -18,8 +21,8 @@ from sandbox.launcher import INTERRUPTED, become_launcher
 from sandbox.ports import PortTaken
 from sandbox.procfile import ROOT
 from sandbox.run_directory import SMOKE, UP, AlreadyRunning
-from sandbox.statement import check_invariants
-from sandbox.system import StartFailed, SupervisorGone, System, running
+from sandbox.statement import REST_SECONDS, check_invariants
+from sandbox.system import StartFailed, SupervisorGone, running
 
 
 def tell(line: str) -> None:
@@ -29,16 +32,14 @@ def tell(line: str) -> None:
 def up(caller: Mapping[str, str]) -> int:
     """Run everything, on the data of the last time, until Ctrl-C."""
     with UP.held(), running(UP, caller, tell=tell) as system:
-        show_addresses(system)
-        return stay(system)
+        tell(f"{addresses(system)}\n\n{UP_AND_RUNNING}")
+        system.stay()
+    return 0
 
 
 def demo(caller: Mapping[str, str]) -> int:
-    """Run everything, drive real orders through it, show what happened, and stay up."""
-    with UP.held(), running(UP, caller, tell=tell) as system:
-        report = Drive(system, terminal()).run(for_spectators, with_everyday_customers=True)
-        show_addresses(system)
-        return stay(system) or int(not report.ok)
+    """Run everything, drive real orders through it, show what happens, and stay up."""
+    return show(caller, tell)
 
 
 def smoke(caller: Mapping[str, str]) -> int:
@@ -72,8 +73,12 @@ def check(caller: Mapping[str, str]) -> int:
     facts = published()
     ledger = facts["sandbox"]["ledger"]
     environment = environment_of(facts, caller)
-    tell("Letting the orders that are under way come to rest.")
-    return check_invariants(environment, ledger and Path(ledger), capture=False).returncode
+    with UP.quiet():
+        tell(f"Letting the orders that are under way come to rest, for {REST_SECONDS} s at most.")
+        checked = check_invariants(
+            environment, ledger and Path(ledger), capture=False, must_rest=False
+        )
+    return checked.returncode
 
 
 def manage(caller: Mapping[str, str], arguments: Sequence[str]) -> int:
@@ -102,30 +107,6 @@ def environment_of(facts: Mapping[str, Any], caller: Mapping[str, str]) -> dict[
     """Return an environment in which the application's commands work on the running system."""
     inherited = {name: value for name, value in caller.items() if name not in ADDRESSES}
     return {**inherited, **facts["env"]}
-
-
-def show_addresses(system: System) -> None:
-    facts = json.loads(system.directory.published.read_text())
-    tell(f"""
-  For the README's examples:
-  BASE={facts["base_url"]}
-  TOKEN={facts["customer_token"]}
-
-  Admin            {facts["admin"]["url"]}   {facts["admin"]["username"]} / {facts["admin"]["password"]}
-  Flower           {facts["flower"]["url"]}   {facts["flower"]["username"]} / {facts["flower"]["password"]}
-  Bank (sandbox)   {facts["sandbox"]["url"]}
-  For programs     var/up.json
-
-Up. Ctrl-C stops everything; the data stays in var/up.""")
-
-
-def stay(system: System) -> int:
-    """Keep the system up until a signal asks for its end, which is then a success."""
-    try:
-        system.stay()
-    except KeyboardInterrupt:
-        tell("Stopping.")
-    return 0
 
 
 COMMANDS: Final[dict[str, Callable[[Mapping[str, str]], int]]] = {

@@ -12,6 +12,8 @@ from sandbox.run_directory import RunDirectory
 from sandbox.supervision import path_with_python
 
 ADMIN: Final = "demo-admin"
+OPERATOR: Final = "demo-operator"
+OPERATORS: Final = "operator"  # the role, as the application names it
 CUSTOMER: Final = "demo-customer"
 FLOWER_USER: Final = "demo"
 
@@ -33,8 +35,6 @@ def settings_for(
         "DESK_REQUIRES_MFA": caller.get("DESK_REQUIRES_MFA", "0"),
         "FLOWER_URL": f"http://{LOOPBACK}:{ports['flower']}/",
         "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
-        # One customer is driven as hard as it goes.
-        "THROTTLING": caller.get("THROTTLING", "0"),
         **given,
     }
     if "DATABASE_URL" not in given:

@@ -9,18 +9,18 @@ import django
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
-from sandbox.application import ADMIN, CUSTOMER
+from sandbox.application import ADMIN, CUSTOMER, OPERATOR, OPERATORS
 from sandbox.owned import die_with_owner
 
 
-def create_admin(password: str) -> None:
-    """Make the demo's administrator, or give the one that exists the run's password."""
-    users = get_user_model()
-    admin, _ = users.objects.get_or_create(
-        username=ADMIN, defaults={"is_staff": True, "is_superuser": True}
-    )
-    admin.set_password(password)
-    admin.save(update_fields=["password"])
+def create_staff(name: str, password: str, *, role: str = "", is_superuser: bool = False) -> None:
+    """Make somebody who may enter the desk, or give the one that exists the run's password."""
+    staff, _ = get_user_model().objects.get_or_create(username=name)
+    staff.is_staff, staff.is_superuser = True, is_superuser
+    staff.set_password(password)
+    staff.save()
+    if role:
+        staff.groups.get_or_create(name=role)
 
 
 def create_customer() -> str:
@@ -37,7 +37,10 @@ def main() -> None:
     django.setup()
     for command in ("migrate", "synchronise_schedule", "load_catalogue"):
         call_command(command, stdout=sys.stderr)
-    create_admin(wishes["admin_password"])
+    if wishes["refill"]:
+        call_command("load_catalogue", refill=True, stdout=sys.stderr)
+    create_staff(ADMIN, wishes["admin_password"], is_superuser=True)
+    create_staff(OPERATOR, wishes["operator_password"], role=OPERATORS)
     print(json.dumps({"customer_token": create_customer()}))
 
 

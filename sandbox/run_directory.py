@@ -33,6 +33,7 @@ class Secrets(NamedTuple):
     installation_id: str
     stripe_key: str
     admin_password: str
+    operator_password: str
     flower_password: str
 
 
@@ -49,6 +50,7 @@ class RunDirectory:
         self.postgres = self.path / "postgres"
         self.ledger = self.path / "stripe" / "ledger.jsonl"
         self.stripe_port_file = self.path / "stripe" / "port"
+        self._quiet = self.path / "quiet.lock"
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -89,18 +91,37 @@ class RunDirectory:
             folder.mkdir(parents=True, exist_ok=True)
 
     def secrets(self) -> Secrets:
-        """Return the folder's secrets, and make them up first where there are none."""
+        """Return the folder's secrets; those that it does not have yet are made up first."""
         file = self.path / "secrets.json"
-        if not file.exists():
+        known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+        if not known.keys() >= set(Secrets._fields):
             made = Secrets(
                 secret_key=secrets.token_urlsafe(48),
                 installation_id=f"sandbox-{secrets.token_hex(6)}",
                 stripe_key=f"sk_test_sandbox{secrets.token_hex(12)}",
                 admin_password=secrets.token_urlsafe(12),
+                operator_password=secrets.token_urlsafe(12),
                 flower_password=secrets.token_urlsafe(12),
             )
-            write_privately(file, made._asdict())
-        return Secrets(**json.loads(file.read_text()))
+            known = made._asdict() | known
+            write_privately(file, known)
+        return Secrets(**{name: known[name] for name in Secrets._fields})
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Keep the demo from ordering meanwhile. The kernel lets go when this process ends."""
+        with self._quiet.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def is_quiet(self) -> bool:
+        """Tell whether somebody wants nothing to be ordered."""
+        with self._quiet.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
 
 UP: Final = RunDirectory("up", published="var/up.json")

@@ -13,7 +13,7 @@ from typing import Final
 import urllib3
 
 from sandbox import postgres, valkey
-from sandbox.application import ADMIN, FLOWER_USER, process_environment, settings_for
+from sandbox.application import ADMIN, FLOWER_USER, OPERATOR, process_environment, settings_for
 from sandbox.environment import given_addresses
 from sandbox.owned import adopt_orphans, kill_children, owned_environment
 from sandbox.ports import LOOPBACK, PortTaken, ReservedPort
@@ -64,14 +64,16 @@ def running(
     tell: Callable[[str], None],
     left_out: frozenset[str] = frozenset(),
     layout: Layout = ORDINARY,
+    refills: bool = False,
 ) -> Iterator["System"]:
     """Start everything, and on the way out stop it: no process is left, whatever happens inside.
 
     ``left_out`` names processes of the Procfile that this run does without; ``layout`` says what
-    it runs besides, or otherwise.
+    it runs besides, or otherwise. With ``refills``, shelves that orders have emptied are filled
+    up again.
     """
     adopt_orphans()
-    system = System(directory, caller, tell, left_out, layout)
+    system = System(directory, caller, tell, left_out, layout, refills=refills)
     try:
         system.start()
         yield system
@@ -92,6 +94,8 @@ class System:
         tell: Callable[[str], None],
         left_out: frozenset[str],
         layout: Layout,
+        *,
+        refills: bool,
     ) -> None:
         self.directory = directory
         given = given_addresses(caller)
@@ -100,6 +104,7 @@ class System:
         self._tell = tell
         self._left_out = left_out
         self._layout = layout
+        self._refills = refills
         self._ports: dict[str, ReservedPort] = {}
         self._undo = ExitStack()
         self._pids: dict[str, int] = {}
@@ -151,13 +156,18 @@ class System:
             self._pids = pids
             write_privately(self.directory.published, self._facts(pids))
 
-    def stay(self) -> None:
-        """Return never: keep the published facts fresh until a signal interrupts."""
+    def stay(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Keep the published facts fresh until a signal asks for the end."""
         pause = threading.Event()
-        while not self.supervisor.has_ended():
-            self.publish()
-            pause.wait(0.5)
-        raise SupervisorGone
+        try:
+            while not self.supervisor.has_ended():
+                self.publish()
+                meanwhile()
+                pause.wait(0.5)
+        except KeyboardInterrupt:
+            self._tell("Stopping.")
+        else:
+            raise SupervisorGone
 
     def _choose_ports(self) -> None:
         wanted = {"web": int(self._caller.get("PORT", "0"))}
@@ -248,11 +258,17 @@ class System:
         return file.read_text(errors="replace") if file.exists() else "(none)"
 
     def _prepare(self) -> None:
+        secrets = self.directory.secrets()
+        wishes = {
+            "admin_password": secrets.admin_password,
+            "operator_password": secrets.operator_password,
+            "refill": self._refills,
+        }
         finished = subprocess.run(
             [sys.executable, "-m", "sandbox.prepare"],
             cwd=ROOT,
             env=owned_environment(self.environment),
-            input=json.dumps({"admin_password": self.directory.secrets().admin_password}),
+            input=json.dumps(wishes),
             capture_output=True,
             text=True,
             check=False,
@@ -287,6 +303,12 @@ class System:
                 "username": ADMIN,
                 "password": secrets.admin_password,
             },
+            "operator": {
+                "url": f"{self.base_url}/admin/",
+                "username": OPERATOR,
+                "password": secrets.operator_password,
+            },
+            "api_docs_url": f"{self.base_url}/api/docs/",
             "flower": {
                 "url": f"http://{LOOPBACK}:{self._ports['flower'].number}/",
                 "username": FLOWER_USER,
@@ -294,6 +316,7 @@ class System:
             },
             "sandbox": {
                 "url": self.stripe_url,
+                "control_url": f"{self.stripe_url}/control" if ours else None,
                 "ledger": str(self.directory.ledger) if ours else None,
             },
             "database_url": self.settings["DATABASE_URL"],

@@ -29,7 +29,7 @@ class Rule:
     """A fault that is on the bank's menu now, for one card."""
 
     def __init__(
-        self, controls: str, payment_method: str, fault: Fault, patience: Patience
+        self, controls: str, payment_method: str, fault: Fault, patience: Patience, note: str
     ) -> None:
         self._patience = patience
         self._controls = controls
@@ -39,6 +39,7 @@ class Rule:
             "fault": fault.kind,
             "latency_ms": fault.latency_ms,
             "times": fault.times,
+            "note": note,
         }
         self._id = int(_control("POST", f"{controls}/faults", described)["id"])
 
@@ -73,11 +74,15 @@ class Bank:
     @contextmanager
     def failing(self, payment_method: str, fault: Fault) -> Iterator[Rule]:
         """Have every confirmation of a card meet the fault for a while."""
-        rule = Rule(self._controls, payment_method, fault, self._patience)
+        rule = self.fail(payment_method, fault, "the drive")
         try:
             yield rule
         finally:
             rule.remove()
+
+    def fail(self, payment_method: str, fault: Fault, note: str) -> Rule:
+        """Have confirmations of a card meet the fault from now on; the note is for people."""
+        return Rule(self._controls, payment_method, fault, self._patience, note)
 
     def book(self) -> dict[str, BankIntent]:
         """Return every PaymentIntent as the ledger file has it: the process itself is not asked."""

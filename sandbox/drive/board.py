@@ -40,7 +40,6 @@ class Glance(NamedTuple):
 @dataclass
 class _Tracked:
     order: Order
-    sent_at: float
     moved_at: float
 
 
@@ -82,13 +81,13 @@ class Board:
         self.events.append(event)
         self.tell(event)
 
-    def accepted(self, order: Order, sent_at: float) -> None:
-        """Begin to track an order; ``sent_at`` is when its customer asked for it."""
+    def accepted(self, order: Order) -> None:
+        """Begin to track an order."""
         now = time.monotonic()
         with self._lock:
             if order.id in self._tracked:
                 return
-            self._tracked[order.id] = _Tracked(order._replace(status="placed"), sent_at, now)
+            self._tracked[order.id] = _Tracked(order._replace(status="placed"), now)
             self._accepted_at.append(now)
         self.seen(order)
 
@@ -100,15 +99,14 @@ class Board:
             if tracked is None or tracked.order.status == order.status:
                 return
             tracked.order, tracked.moved_at = order, now
-            took = now - tracked.sent_at
             if order.status == "confirmed":
-                self._to_confirm.append(took)
+                self._to_confirm.append(order.took)
             for strike in self._strikes:
                 if order.id in strike.under_way:
                     strike.under_way.remove(order.id)
                     strike.moved += 1
                     strike.last_moved_after = now - strike.at
-        self.note(_in_words(order, took), is_notable=False)
+        self.note(_in_words(order), is_notable=False)
 
     def struck(self, what: str) -> None:
         """Note a blow, and from now on how those who were under way get over it."""
@@ -167,10 +165,10 @@ def _column(tracked: _Tracked, now: float) -> str:
     return "waiting" if is_waiting else tracked.order.status
 
 
-def _in_words(order: Order, took: float) -> str:
+def _in_words(order: Order) -> str:
     match order.status:
         case "confirmed":
-            return f"Order {short(order.id)} is confirmed, {took:.1f} s after it was sent"
+            return f"Order {short(order.id)} is confirmed, {order.took:.1f} s after it was accepted"
         case "cancelling":
             return f"Order {short(order.id)} turns back: {order.reason_words}"
         case "cancelled":

@@ -18,6 +18,11 @@ class Patience:
     def call_off(self) -> None:
         self._called_off.set()
 
+    def pause(self, seconds: float) -> None:
+        """Wait for a while. Raises CalledOff."""
+        if self._called_off.wait(seconds):
+            raise CalledOff
+
     def tries(self, seconds: float, *, pause: float, longest: float) -> Iterator[None]:
         """Yield at once and then ever more slowly, until the time is up. Raises CalledOff."""
         deadline = time.monotonic() + seconds
@@ -25,6 +30,5 @@ class Patience:
             yield
             if time.monotonic() > deadline:
                 return
-            if self._called_off.wait(pause):
-                raise CalledOff
+            self.pause(pause)
             pause = min(pause * 1.5, longest)

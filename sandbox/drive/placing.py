@@ -1,6 +1,5 @@
 """The ways in which the drive's customers, and its misfortunes, treat the carts of a scenario."""
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
@@ -18,13 +17,11 @@ class Stage(NamedTuple):
     fault: Rule | None  # on the bank's menu, if the scenario has one
     kill: Callable[[Sequence[str]], None]  # programs, by their names and with SIGKILL
     flush_broker: Callable[[], None]
-    wait_until_taken: Callable[[Order], None]  # until the bank has its money, and not only holds it
-    accepted: Callable[[Order, float], None]
+    accepted: Callable[[Order], None]
 
     def order(self, cart: Cart) -> Order:
-        sent_at = time.monotonic()
         order = self.shop.place(cart, key=new_key())
-        self.accepted(order, sent_at)
+        self.accepted(order)
         return order
 
     def end_of(self, order: Order, among: frozenset[str] = ENDED) -> Order:
@@ -50,13 +47,13 @@ def same_request_again(stage: Stage, carts: Sequence[Cart]) -> list[Order]:
     """Send each request several times at once and once more at the end, under one key."""
 
     def order(cart: Cart) -> set[str]:
-        key, sent_at = new_key(), time.monotonic()
+        key = new_key()
         with ThreadPoolExecutor(SAME_REQUEST_TIMES) as impatience:
             send = [
                 impatience.submit(stage.shop.place, cart, key=key)
                 for _ in range(SAME_REQUEST_TIMES)
             ]
-        stage.accepted(send[0].result(), sent_at)
+        stage.accepted(send[0].result())
         stage.end_of(send[0].result())
         return {sent.result().id for sent in send} | {stage.shop.place(cart, key=key).id}
 
@@ -85,7 +82,7 @@ def cancelled_after_capture(stage: Stage, carts: Sequence[Cart]) -> list[Order]:
     """Cancel when the money has been taken, so that it has to be given back."""
     orders = [stage.order(cart) for cart in carts]
     for order in orders:
-        stage.wait_until_taken(stage.shop.wait_for_end(order.id))
+        stage.shop.wait_until_taken(order.id)
         stage.shop.cancel(order.id)
     return [stage.end_of(order, CANCELLED) for order in orders]
 

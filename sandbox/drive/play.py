@@ -39,16 +39,8 @@ from sandbox.statement import check_invariants
 from sandbox.system import System
 
 KEY_PREFIX: Final = "holdfast:"  # of the application's keys at the broker, by its own default
-CAPTURE_SECONDS: Final = 30
 
 Programme = Callable[[Mapping[str, Product]], Sequence[Act]]
-
-
-class NeverTaken(Exception):
-    """The bank has not taken the money of a confirmed order in time."""
-
-    def __init__(self, order_id: str) -> None:
-        super().__init__(f"the money of order {order_id} was not taken in {CAPTURE_SECONDS} s")
 
 
 class Drive:
@@ -73,7 +65,7 @@ class Drive:
         acts = self._playable(programme(shelves))
         at_bank = None if self.bank is None else self._at_bank
         view = View(acts, self._board, self._processes, at_bank, self._console)
-        everyday = EverydayCustomers(self._stage("", None), shelves)
+        everyday = EverydayCustomers(self._stage(EVERYDAY, None), shelves)
         results: list[Result] = []
         with view.shown(), self._processes.watched(), ExitStack() as customers:
             try:
@@ -94,6 +86,10 @@ class Drive:
         report = Report(results, self._checks(shelves, known))
         show_checks(report.checks, self._console)
         return report
+
+    def orders_of(self, scenario: str) -> list[str]:
+        """Return the ids of the orders that came of a scenario."""
+        return [order_id for order_id, name in self.accepted.items() if name == scenario]
 
     def _playable(self, acts: Sequence[Act]) -> Sequence[Act]:
         if not self._system.external:
@@ -149,16 +145,15 @@ class Drive:
         )
 
     def _stage(self, name: str, rule: Rule | None) -> Stage:
-        def accepted(order: Order, sent_at: float) -> None:
-            self.accepted[order.id] = name or EVERYDAY
-            self._board.accepted(order, sent_at)
+        def accepted(order: Order) -> None:
+            self.accepted[order.id] = name
+            self._board.accepted(order)
 
         return Stage(
             shop=self._shop,
             fault=rule,
             kill=self._kill,
             flush_broker=self._flush_broker,
-            wait_until_taken=self._wait_until_taken,
             accepted=accepted,
         )
 
@@ -173,15 +168,6 @@ class Drive:
         with redis.Redis.from_url(self._system.settings["REDIS_URL"]) as broker:
             broker.flushall()
         self._board.struck("The broker is flushed: every message is gone")
-
-    def _wait_until_taken(self, order: Order) -> None:
-        for _ in self._patience.tries(CAPTURE_SECONDS, pause=0.1, longest=0.5):
-            book = self._book().values()
-            if self.bank is None or any(
-                each.order_id == order.id and each.taken_minor for each in book
-            ):
-                return
-        raise NeverTaken(order.id)
 
     def _book(self) -> dict[str, BankIntent]:
         return {} if self.bank is None else self.bank.book()
@@ -218,7 +204,6 @@ class Drive:
 
     def _show_story(self) -> None:
         """Show the timeline of the order whose worker was killed under it."""
-        for order_id, scenario in self.accepted.items():
-            if scenario == KILLED:
-                title = f"The order whose worker was killed: {order_id}"
-                show_story(title, self._shop.timeline(order_id), self._console)
+        for order_id in self.orders_of(KILLED):
+            title = f"The order whose worker was killed: {order_id}"
+            show_story(title, self._shop.timeline(order_id), self._console)

@@ -63,7 +63,7 @@ class Scenario(NamedTuple):
 
 def scenarios(products: Mapping[str, Product]) -> list[Scenario]:
     """Return the whole list for what is on the shelves now."""
-    shelves = _shelves(products)
+    shelves = itertools.cycle(skus_with_enough(products))
     left = min(products[SCARCE].available, CARTS_FOR_SCARCE)
     return [
         Scenario("paid", _carts(shelves, 24), {CONFIRMED: 24}),
@@ -111,7 +111,7 @@ def scenarios(products: Mapping[str, Product]) -> list[Scenario]:
 
 def more_for_the_show(products: Mapping[str, Product]) -> list[Scenario]:
     """Return what only `make demo` plays: more to look at, and more that is killed."""
-    shelves = _shelves(products)
+    shelves = itertools.cycle(skus_with_enough(products))
     return [
         Scenario(
             REFUNDED,
@@ -138,16 +138,14 @@ def more_for_the_show(products: Mapping[str, Product]) -> list[Scenario]:
 
 def everyday_carts(products: Mapping[str, Product]) -> Iterator[Cart]:
     """Yield small carts for ever, from the shelves that have enough."""
-    shelves = _shelves(products)
+    shelves = itertools.cycle(skus_with_enough(products))
     while True:
         yield from _carts(shelves, 3)
 
 
-def _shelves(products: Mapping[str, Product]) -> Iterator[str]:
-    """Go round the SKUs of which there is enough, again and again."""
-    return itertools.cycle(
-        sorted(sku for sku, product in products.items() if product.available >= ENOUGH)
-    )
+def skus_with_enough(products: Mapping[str, Product]) -> list[str]:
+    """Return those of which there is so much that nothing runs out by chance."""
+    return sorted(sku for sku, product in products.items() if product.available >= ENOUGH)
 
 
 def _with_a_failing_bank(shelves: Iterator[str]) -> list[Scenario]:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import urllib3
@@ -46,6 +47,8 @@ class Order(NamedTuple):
     total_minor: int
     sold: Mapping[str, int]  # quantity by SKU
     reason_words: str = ""
+    is_taken: bool = False  # its money has been taken, and nothing of it given back
+    took: float = 0.0  # seconds from when it was accepted to its last move, by the shop's clock
 
     @property
     def outcome(self) -> str:
@@ -98,11 +101,18 @@ class Shop:
 
     def wait_for_end(self, order_id: str, among: frozenset[str] = ENDED) -> Order:
         """Look, ever less often, until the order has one of the statuses. Raises NotEnded."""
+        return self._wait_until(order_id, lambda order: order.status in among)
+
+    def wait_until_taken(self, order_id: str) -> Order:
+        """Look until the order's money has been taken, not only set aside. Raises NotEnded."""
+        return self._wait_until(order_id, lambda order: order.is_taken)
+
+    def _wait_until(self, order_id: str, is_there: Callable[[Order], bool]) -> Order:
         status = "unknown"
         for _ in self._patience.tries(ORDER_SECONDS, pause=0.2, longest=1):
             order = self.look(order_id)
             status = order.status
-            if status in among:
+            if is_there(order):
                 return order
         raise NotEnded(order_id, status)
 
@@ -128,6 +138,10 @@ class Shop:
         raise ShopRefused(f"{method} {path}: {refusal}")
 
 
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
 def new_key() -> str:
     return str(uuid.uuid4())
 
@@ -140,4 +154,6 @@ def _order(row: Mapping[str, Any]) -> Order:
         total_minor=row["total_minor"],
         sold={item["sku"]: item["quantity"] for item in row["items"]},
         reason_words=row["reason"],
+        is_taken=row["payment"]["status"] == "captured",
+        took=(_moment(row["updated_at"]) - _moment(row["created_at"])).total_seconds(),
     )

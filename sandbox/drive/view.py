@@ -123,7 +123,7 @@ class View:
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
             f" [b]{glance.accepted}[/] orders, [b]{glance.per_second:.1f}[/] per second",
-            f"sent to confirmed: median [b]{_seconds(glance.p50)}[/], 95% [b]{_seconds(glance.p95)}[/]",
+            f"accepted to confirmed: median [b]{_seconds(glance.p50)}[/], 95% [b]{_seconds(glance.p95)}[/]",
         )
         if self._at_bank is not None:
             at_bank = self._at_bank(glance.order_ids)

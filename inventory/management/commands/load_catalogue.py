@@ -1,6 +1,7 @@
 """Fill an empty shop with the demo catalogue."""
 
 import json
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -14,19 +15,37 @@ from inventory.services import receive
 class Command(BaseCommand):
     help = "Load the demo catalogue. Products that are there keep their prices and their stock."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--refill",
+            action="store_true",
+            help="have more come in of what has fallen below half of the catalogue's stock",
+        )
+
     @transaction.atomic
-    def handle(self, *_: Any, **__: Any) -> None:
+    def handle(self, *_: Any, refill: bool, **__: Any) -> None:
         warehouse, _created = Warehouse.objects.get_or_create(
             code="main", defaults={"name": "Main warehouse"}
         )
         for article in ARTICLES:
-            self._load(article, warehouse)
+            self._load(article, warehouse, refill=refill)
 
-    def _load(self, article: Article, warehouse: Warehouse) -> None:
+    def _load(self, article: Article, warehouse: Warehouse, *, refill: bool) -> None:
         product, is_new = Product.objects.get_or_create(
             sku=article.sku, defaults={"name": article.name, "price_minor": article.price_minor}
         )
         if is_new:
             level = StockLevel.objects.create(product=product, warehouse=warehouse)
             receive(level, article.stock, "demo catalogue")
-        self.stdout.write(json.dumps({"sku": article.sku, "new": is_new}))
+        came_in = _refill(article, product) if refill else 0
+        self.stdout.write(json.dumps({"sku": article.sku, "new": is_new, "came_in": came_in}))
+
+
+def _refill(article: Article, product: Product) -> int:
+    """Have come in what lacks of the catalogue's stock, where half of it or more has gone."""
+    level = StockLevel.objects.filter(product=product).order_by("pk").first()
+    if level is None or level.available * 2 > article.stock:
+        return 0
+    lacking = article.stock - level.available
+    receive(level, lacking, "demo catalogue: refilled")
+    return lacking

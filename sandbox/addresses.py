@@ -1,0 +1,32 @@
+"""What a system that is up says of itself to people: where to look, and who to be there."""
+
+import json
+from typing import Any
+
+from sandbox.system import System
+
+
+def addresses(system: System) -> str:
+    """Return every address and login, with no line broken: they are there to be copied."""
+    facts: dict[str, Any] = json.loads(system.directory.published.read_text())
+    admin, operator, flower = facts["admin"], facts["operator"], facts["flower"]
+    bank = facts["sandbox"]["control_url"] or "somewhere else"
+    factor = "asked for" if facts["env"]["DESK_REQUIRES_MFA"] == "1" else "not asked for here"
+    return f"""
+  Desk             {admin["url"]}
+                   {operator["username"]} / {operator["password"]}   works on orders
+                   {admin["username"]} / {admin["password"]}   may do everything
+                   (second factor: {factor})
+  API              {facts["api_docs_url"]}
+  Flower           {flower["url"]}   {flower["username"]} / {flower["password"]}
+  Bank (sandbox)   {bank}   let it go wrong
+  For programs     var/up.json
+
+  For the README's examples:
+  BASE={facts["base_url"]}
+  TOKEN={facts["customer_token"]}"""
+
+
+def desk_url(system: System, order_id: str) -> str:
+    """Return where the desk shows an order."""
+    return f"{system.base_url}/admin/orders/order/{order_id}/"
