@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from access.errors import LinkExpired
 from access.grants import Grant, Scope
 from access.links import GuestLink, issuer_of
+from access.throttling import count_failure
 from sagas.row_sets import select
 
 _TOKEN: Final = re.compile(rb"\w{1,128}", re.ASCII)
@@ -32,6 +33,14 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox h
     Knox's own look-up is for digests with a salt, which it no longer has, and reads all tokens of
     the user besides, to delete those that have expired.
     """
+
+    def authenticate(self, request: Request) -> tuple[User, Grant] | None:
+        try:
+            found: tuple[User, Grant] | None = super().authenticate(request)
+        except AuthenticationFailed:
+            count_failure(request)
+            raise
+        return found
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, Grant]:
         if not _TOKEN.fullmatch(token):  # as all of knox's are; others may be no text at all

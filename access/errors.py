@@ -3,7 +3,7 @@
 from datetime import datetime
 from http import HTTPStatus
 
-from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.exceptions import APIException, ErrorDetail, PermissionDenied, Throttled
 
 from access.grants import Scope
 
@@ -26,3 +26,19 @@ class LinkExpired(APIException):
 
     def __init__(self, at: datetime) -> None:
         super().__init__(f"This link was good until {at:%Y-%m-%d %H:%M} UTC. Ask for a new one.")
+
+
+class TooManyRequests(Throttled):
+    """A caller has used a rate up. ``headers`` say which and for how long.
+
+    RateLimit-Policy and RateLimit as in draft-ietf-httpapi-ratelimit-headers-10: of the policy's
+    quota ``q`` in ``w`` seconds nothing remains (``r``), for ``t`` seconds.
+    """
+
+    def __init__(self, policy: str, quota: int, window: int, wait: int) -> None:
+        super().__init__(wait)
+        self.detail = ErrorDetail(f"The rate {policy} allows {quota} requests in {window} s.")
+        self.headers = {
+            "RateLimit-Policy": f'"{policy}";q={quota};w={window}',
+            "RateLimit": f'"{policy}";r=0;t={wait}',
+        }

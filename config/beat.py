@@ -34,6 +34,12 @@ SCHEDULE: tuple[Entry, ...] = (
         why="Finds runs whose message was lost or whose worker died; part of the 15 s to recover.",
     ),
     Entry(
+        name="desk: carry bulk actions",
+        task="desk.carry_bulk_actions",
+        every=timedelta(seconds=5),
+        why="Goes on with what staff asked for in bulk where a message or a worker was lost.",
+    ),
+    Entry(
         name="invariants: check",
         task="invariants.check",
         every=timedelta(minutes=1),

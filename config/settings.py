@@ -11,6 +11,7 @@ from kombu import Queue
 
 from config import headers, openapi
 from config.logging import logging_config
+from config.rates import rates_of_callers
 from config.variables import Section
 
 # Lets Django's classes carry their type parameters at run time too.
@@ -199,6 +200,9 @@ BROKER_URL = _celery.text(
     is_secret=True,
 )
 
+REDIS_KEY_PREFIX = _celery.text(
+    "REDIS_KEY_PREFIX", "Keeps several installations on one Redis apart.", "holdfast:"
+)
 CELERY_BROKER_URL = BROKER_URL or REDIS_URL
 # Queues by name, to which Celery publishes on the anonymous exchange: with a topic exchange, a
 # flushed Redis would drop messages without an error until the bindings are declared again.
@@ -250,9 +254,7 @@ _ON_REDIS: dict[str, Any] = {
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
     "health_check_interval": 25,
-    "global_keyprefix": _celery.text(
-        "REDIS_KEY_PREFIX", "Keeps several installations on one Redis apart.", "holdfast:"
-    ),
+    "global_keyprefix": REDIS_KEY_PREFIX,
 }
 _ON_RABBITMQ: dict[str, Any] = {
     # A message that the broker did not take is an error here, not a silence.
@@ -318,12 +320,16 @@ CURRENCY = _api.text("CURRENCY", "Of all prices: a code of three lower-case lett
 if not re.fullmatch(r"[a-z]{3}", CURRENCY):
     raise ImproperlyConfigured("CURRENCY is a code of three lower-case letters")
 
+THROTTLING = _api.flag("THROTTLING", "Whether callers are held to the rates below.", default=True)
+THROTTLING_RATES = rates_of_callers(_api)
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "access.authentication.LinkAuthentication",
         "access.authentication.BearerAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["access.permissions.NeedsScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["access.throttling.CallerThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["orders.api.parsing.StrictJSONParser"],
     "EXCEPTION_HANDLER": "orders.api.problems.exception_handler",
@@ -372,7 +378,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 # A password that was right forgives no wrong codes: desk.second_factor resets when both were.
 AXES_RESET_ON_SUCCESS = False
-AXES_CLIENT_IP_CALLABLE = "desk.addresses.client_address"
+AXES_CLIENT_IP_CALLABLE = "access.addresses.client_address"
 AXES_LOCKOUT_TEMPLATE = "desk/locked_out.html"
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import environ
+import limits
 from django.core.exceptions import ImproperlyConfigured
 
 REQUIRED: Final = environ.Env.NOTSET
@@ -61,6 +62,17 @@ class Section:
         found = int(self._read(self._env.int, kind, name, explanation, default))
         if found < at_least:
             raise ImproperlyConfigured(f"{name}: at least {at_least}")
+        return found
+
+    def rate(self, name: str, explanation: str, default: str) -> str:
+        """Read a rate such as 10/minute; empty for none. Raises ImproperlyConfigured for others."""
+        kind = "rate such as 10/minute; empty for no limit"
+        found = str(self._read(self._env.str, kind, name, explanation, default)).strip()
+        try:
+            if found:
+                limits.parse(found)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}: {error}") from None
         return found
 
     def database(self, name: str, explanation: str) -> dict[str, Any]:

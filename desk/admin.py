@@ -18,7 +18,10 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from desk import audit_admin, order_admin
 from sagas.admin import ReadOnly
+
+__all__ = ["audit_admin", "order_admin"]
 
 # The schedule knows intervals alone: beat does not catch up on a missed time of day.
 admin.site.unregister(

@@ -100,6 +100,8 @@ class BulkAction(models.Model):
     chosen_by = models.TextField()
     count = models.PositiveIntegerField()
     created_at = models.DateTimeField(db_default=Now())
+    # Until then another worker leaves it alone; whose worker died is taken up by the next one.
+    carried_until = models.DateTimeField(null=True, blank=True)
     # Nothing further is done from then on; what was done stays.
     stopped_at = models.DateTimeField(null=True, blank=True)
     stopped_by = models.CharField(max_length=150, blank=True)

@@ -1,6 +1,9 @@
 """What a person at the desk may be allowed to do with orders, beyond looking at them."""
 
+from collections.abc import Mapping
 from typing import Final
+
+from desk.models import ActionKind
 
 RETRY: Final = "desk.retry_order"
 CANCEL: Final = "desk.cancel_order"
@@ -14,3 +17,13 @@ ACT_IN_BULK: Final = "desk.act_in_bulk"
 """Doing to many orders what one may do to each."""
 
 ALL: Final = (RETRY, CANCEL, HOLD, RELEASE_FROZEN, NOTE, EXPORT, ACT_IN_BULK)
+
+OF_KIND: Final[Mapping[ActionKind, str]] = {
+    ActionKind.RETRY: RETRY,
+    ActionKind.CANCEL: CANCEL,
+    ActionKind.HOLD: HOLD,
+    ActionKind.RELEASE: HOLD,
+    ActionKind.NOTE: NOTE,
+    ActionKind.EXPORT: EXPORT,
+}
+"""What each act takes; releasing takes RELEASE_FROZEN where an invariant froze the order."""

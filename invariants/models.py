@@ -47,6 +47,8 @@ class ReconciliationBreak(models.Model):
         indexes: ClassVar = [
             # Read by the desk, newest first.
             models.Index(fields=["-first_seen"], name="invariants_breaks_by_age"),
+            # Read by an order's page.
+            models.Index(fields=["subject"], name="invariants_breaks_by_subject"),
         ]
 
     def __str__(self) -> str:

@@ -49,6 +49,11 @@ def orders_with_breaks() -> frozenset[UUID]:
     return frozenset(each for each in map(order_named, subjects) if each is not None)
 
 
+def breaks_about(order_id: UUID) -> list[ReconciliationBreak]:
+    """Return what was ever found about an order, oldest first."""
+    return list(ReconciliationBreak.objects.filter(subject=str(order_id)).order_by("first_seen"))
+
+
 def order_named(subject: str) -> UUID | None:
     """Return the order that a subject is; None where it is something else."""
     try:

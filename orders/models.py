@@ -158,6 +158,10 @@ class OrderLine(models.Model):
             models.UniqueConstraint(fields=["order", "sku"], name="orders_sku_once_per_order"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="orders_quantity_is_positive"),
         ]
+        indexes: ClassVar = [
+            # Read by whoever searches for the orders of a product.
+            models.Index(fields=["sku"], name="orders_lines_by_sku"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.sku}"

@@ -9,6 +9,7 @@ _WORDS: Final = {
     "out_of_stock": "Not enough of {detail} is left.",
     "stock_lost": "What was held for this order is no longer available.",
     "cancelled_by_customer": "You cancelled this order.",
+    "cancelled_by_staff": "The shop cancelled this order.",
 }
 
 _UNANSWERED: Final = {

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from events.services import facts_about
 from orders.models import Order, moves_of
-from sagas.history import AttemptMade, attempts_for, last_attempts, wishes_to_turn_back
+from sagas.history import AttemptMade, last_attempts, wishes_to_turn_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,6 @@ class Entry:
     for_staff: str = ""  # what a bank or an error said, in their words
     attempt: int = 0  # which one it was, of a step
     cause: str = ""  # why an order moved, or is to be cancelled
-
-
-def full_story(order: Order) -> list[Entry]:
-    """Return everything, oldest first; for the desk."""
-    return _stories([order], {order.pk: attempts_for(order.pk)})[order.pk]
 
 
 def recent_stories(orders: Sequence[Order], most_attempts: int) -> Mapping[UUID, list[Entry]]:

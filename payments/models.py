@@ -92,6 +92,10 @@ class Refund(models.Model):
                 condition=Q(amount_minor__gt=0), name="payments_refund_is_positive"
             ),
         ]
+        indexes: ClassVar = [
+            # Read by whoever has the bank's id and looks for the order.
+            models.Index(fields=["bank_refund_id"], name="payments_refunds_by_bank_id"),
+        ]
 
     def __str__(self) -> str:
         return f"refund {self.pk} of {self.payment_id}: {self.status or 'intended'}"

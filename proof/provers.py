@@ -122,6 +122,7 @@ def environment(**addresses: str) -> dict[str, str]:
         "STRIPE_API_BASE": "http://127.0.0.1:9",
         "REDIS_URL": "redis://127.0.0.1:9/0",
         "STRIPE_CALLS_PER_SECOND": "0",
+        "THROTTLING": "0",
         "DEBUG": "0",
         "LOG_LEVEL": "WARNING",
         "ALLOWED_HOSTS": "localhost",

@@ -1,17 +1,18 @@
 """What may be read of the journal: the attempts made for a subject, the wishes, what needs a person."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.db.models import F, QuerySet, Window
-from django.db.models.functions import RowNumber
+from django.db.models import Case, F, OuterRef, QuerySet, Subquery, When, Window
+from django.db.models.functions import Coalesce, RowNumber
 
 from sagas import registry
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.models import LIVE, Direction, SagaRun, StepRecord
+from sagas.models import LIVE, Direction, RunStatus, SagaRun, StepRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,92 @@ def flagged_runs() -> QuerySet[SagaRun]:
 def frozen_runs() -> QuerySet[SagaRun]:
     """Return the runs that go no step further before a person thaws them."""
     return SagaRun.objects.filter(frozen_at__isnull=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the newest run of a subject stands, in a few words for a list."""
+
+    is_live: bool
+    is_going_back: bool
+    step: str
+    attempts: int
+    error: str
+    needs_attention: bool
+    attention_reason: str
+    frozen_at: datetime | None
+
+
+def standings_of(subject_ids: Iterable[UUID]) -> dict[UUID, Standing]:
+    """Return where the newest run of each subject stands, in one query."""
+    runs = _with_last_attempt(SagaRun.objects.filter(subject_id__in=list(subject_ids)))
+    return {
+        each.subject_id: Standing(
+            is_live=each.is_live,
+            is_going_back=each.status == RunStatus.COMPENSATING,
+            step=each.step or each.last_step or "",
+            attempts=each.made,
+            error=each.last_error or "",
+            needs_attention=each.needs_attention,
+            attention_reason=each.attention_reason,
+            frozen_at=each.frozen_at,
+        )
+        for each in runs.order_by("created_at")
+    }
+
+
+def subjects_at(step: str) -> QuerySet[SagaRun, UUID]:
+    """Return the subjects whose live run stands at ``step``; those on their way back for ""."""
+    if not step:
+        return _live().filter(status=RunStatus.COMPENSATING).values_list("subject_id", flat=True)
+    return _live().filter(status=RunStatus.RUNNING, step=step).values_list("subject_id", flat=True)
+
+
+def subjects_after(attempts: int, at_most: int | None = None) -> QuerySet[SagaRun, UUID]:
+    """Return the subjects whose live run has made so many attempts at what it is doing now."""
+    tried = _with_last_attempt(_live()).filter(made__gte=attempts)
+    if at_most is not None:
+        tried = tried.filter(made__lte=at_most)
+    return tried.values_list("subject_id", flat=True)
+
+
+def subjects_with_error(error: str) -> QuerySet[SagaRun, UUID]:
+    """Return the subjects whose live run had this error in its last attempt."""
+    failed = _with_last_attempt(_live()).filter(last_error=error)
+    return failed.values_list("subject_id", flat=True)
+
+
+def errors_now(at_most: int = 50) -> list[str]:
+    """Return the errors that live runs had in their last attempts, by name."""
+    failed = _with_last_attempt(_live()).filter(last_error__gt="")
+    return list(
+        failed.values_list("last_error", flat=True).distinct().order_by("last_error")[:at_most]
+    )
+
+
+def step_names() -> list[str]:
+    """Return the names of all steps that a run may stand at."""
+    return list(dict.fromkeys(step.name for saga in registry.all_sagas() for step in saga.steps))
+
+
+def _live() -> QuerySet[SagaRun]:
+    return SagaRun.objects.filter(status__in=LIVE)
+
+
+def _with_last_attempt(runs: QuerySet[SagaRun]) -> QuerySet[Any]:
+    """Tell what each run's last attempt came to, and how many it ``made`` at what it does now.
+
+    On the way forward the run counts them; on the way back each undo has a number of its own.
+    """
+    last = StepRecord.objects.filter(run=OuterRef("pk")).order_by("-fence")
+    return runs.annotate(
+        last_step=Subquery(last.values("step")[:1]),
+        last_error=Subquery(last.values("error")[:1]),
+        made=Case(
+            When(status=RunStatus.RUNNING, then=F("attempts")),
+            default=Coalesce(Subquery(last.values("attempt")[:1]), 0),
+        ),
+    )
 
 
 def _name(record: StepRecord) -> str:

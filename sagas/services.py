@@ -101,6 +101,32 @@ def retry_now(run_id: UUID) -> bool:
     return True
 
 
+def keep_still(subject_id: UUID) -> None:
+    """Let nobody move a subject's newest run until the caller's transaction ends.
+
+    For whoever reads where it stands and then decides. Locks the run, so before its order.
+    """
+    newest = SagaRun.objects.filter(subject_id=subject_id).order_by("-created_at")
+    newest.select_for_update(no_key=True).first()
+
+
+@transaction.atomic
+def hold(subject_id: UUID, reason: str, actor: str) -> bool:
+    """Freeze the live run of a subject because a person wants it so; True if it is frozen now.
+
+    As ``freeze``, with the name of who holds it. The reason is for people, and is not logged.
+    """
+    run = _freezable(subject_id)
+    if run is None:
+        return False
+    if run.frozen_at is None:
+        SagaRun.objects.filter(pk=run.pk).update(
+            frozen_at=Now(), needs_attention=True, attention_reason=f"held by {actor}: {reason}"
+        )
+        log.warning("run.held", extra={"subject_id": str(subject_id), "actor": actor})
+    return True
+
+
 @transaction.atomic
 def freeze(subject_id: UUID, reason: str) -> bool:
     """Let the live run of a subject take no further step forward; True if it is frozen now.
@@ -110,10 +136,8 @@ def freeze(subject_id: UUID, reason: str) -> bool:
     changes nothing. The run's row stays locked until the caller's transaction ends, so a caller
     that looks once more under this lock, and finds no reason, rolls back and has frozen nothing.
     """
-    run = SagaRun.objects.select_for_update(no_key=True).filter(
-        subject_id=subject_id, status=RunStatus.RUNNING
-    ).first()  # fmt: skip
-    if run is None or registry.get(run.saga, run.version).only_gives_back:
+    run = _freezable(subject_id)
+    if run is None:
         return False
     if run.frozen_at is None:
         SagaRun.objects.filter(pk=run.pk).update(
@@ -146,6 +170,16 @@ def thaw(subject_id: UUID, actor: str) -> bool:
     if run.is_live:
         dispatch(run)
     return True
+
+
+def _freezable(subject_id: UUID) -> SagaRun | None:
+    """Lock the live run of a subject, if it goes forward and takes something."""
+    run = SagaRun.objects.select_for_update(no_key=True).filter(
+        subject_id=subject_id, status=RunStatus.RUNNING
+    ).first()  # fmt: skip
+    if run is None or registry.get(run.saga, run.version).only_gives_back:
+        return None
+    return run
 
 
 def _soon(run: SagaRun) -> object:

@@ -35,6 +35,8 @@ def settings_for(
         "DESK_REQUIRES_MFA": caller.get("DESK_REQUIRES_MFA", "0"),
         "FLOWER_URL": f"http://{LOOPBACK}:{ports['flower']}/",
         "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
+        # One customer is driven as hard as it goes.
+        "THROTTLING": caller.get("THROTTLING", "0"),
         **given,
     }
     if "DATABASE_URL" not in given:

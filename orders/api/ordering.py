@@ -9,6 +9,8 @@ from access.accounts import AccountBlocked, customer_named
 from access.errors import ScopeMissing
 from access.grants import Scope
 from access.permissions import Scopes
+from access.rates import Rate
+from access.throttling import Rates
 from orders.api.answers import accepted_or_settled
 from orders.api.callers import caller, grant_of, own_order
 from orders.api.idempotency import Acted, once
@@ -22,6 +24,7 @@ from sagas.identifiers import new_id
 
 class Ordering(APIView):
     scopes: Scopes = {"POST": Scope.WRITE}
+    rates: Rates = {"POST": Rate.ORDERS}
 
     def post(self, request: Request) -> Response:
         """Place an order: 202 when it is accepted, 201 when it settled within ``Prefer: wait``.

@@ -148,7 +148,7 @@ def _of_rest_framework(error: exceptions.APIException) -> Problem | None:
     kind = next((kind for raised, kind in _KINDS if isinstance(error, raised)), None)
     if kind is None:
         return None
-    headers = {}
+    headers: dict[str, str] = dict(getattr(error, "headers", {}))
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     if wait := getattr(error, "wait", None):

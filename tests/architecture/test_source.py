@@ -39,13 +39,18 @@ def test_no_sql_of_ours_writes_orders() -> None:
 
 
 def test_only_dispatch_puts_a_task_on_a_queue() -> None:
-    assert files_that_call("apply_async", "send_task") == {"sagas/dispatch.py"}
+    # Sagas are queued by dispatch alone. What staff ask for in bulk is no saga: the desk has one
+    # place of its own, whose message says no more than "look".
+    assert files_that_call("apply_async", "send_task") == {
+        "sagas/dispatch.py",
+        "desk/bulk_queue.py",
+    }
     # Not Celery's: how long a RetryPolicy waits.
     assert files_that_call("delay") == {"sagas/phase.py"}
 
 
 def test_only_dispatch_waits_for_a_commit() -> None:
-    assert files_that_call("on_commit") == {"sagas/dispatch.py"}
+    assert files_that_call("on_commit") == {"sagas/dispatch.py", "desk/bulk_queue.py"}
 
 
 def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
@@ -61,6 +66,7 @@ def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
     ways_to_the_broker = ("kombu", "redis", "celery.app")
     allowed = {
         ("payments/bank_connections.py", "urllib3"),
+        ("access/rate_limits.py", "redis"),  # counts requests, and goes without
         ("payments/rate_limit.py", "redis"),  # counts calls: nothing of an order hangs on it
         ("config/settings.py", "kombu"),  # the names of the queues
         ("sagas/dispatch.py", "kombu.exceptions"),
@@ -115,6 +121,7 @@ def test_rows_are_locked_in_known_places_only() -> None:
     }
 
     assert locking == {
+        "desk/bulk.py",
         "desk/second_factor.py",  # rows that no order knows: a code is taken once
         "inventory/services.py",
         "orders/models.py",

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +19,7 @@ from payments.deadline import Deadline
 from payments.errors import BankBusy, DeadlinePassed
 from payments.rate_limit import RateLimit
 from sandbox.embedded_servers import EmbeddedServer, start_valkey
+from tests.silent_redis import SilentRedis
 
 SOON = timedelta(seconds=30)
 
@@ -42,35 +41,6 @@ def own_valkey(tmp_path: Path) -> Iterator[EmbeddedServer]:
     server = start_valkey(tmp_path)
     yield server
     server.stop()
-
-
-class SilentRedis:
-    """Takes connections, counts them and never says a word."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._taken: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._take)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
-
-    @property
-    def connections(self) -> int:
-        return len(self._taken)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        for each in (self._listener, *self._taken):
-            each.close()
-
-    def _take(self) -> None:
-        with suppress(OSError):
-            while True:
-                self._taken.append(self._listener.accept()[0])
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""Holds each caller to the rate of what is asked for; Redis is asked once for a request."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from limits import RateLimitItem, RateLimitItemPerMinute
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from access.addresses import subscriber
+from access.errors import TooManyRequests
+from access.grants import Grant
+from access.rate_limits import counter
+from access.rates import Rate
+
+Rates = Mapping[str, Rate]
+"""What each method of a view counts as, as its class attribute ``rates``, where that is special."""
+
+FAILURES_ALONE: Final = RateLimitItemPerMinute(5)
+"""Without Redis each process allows no more: guessing is not made cheaper by taking it down."""
+
+
+class CallerThrottle(BaseThrottle):
+    """Counts by customer, by the shop's account, by a link's order, or by address."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """Let a request pass, or raise TooManyRequests."""
+        grant = request.auth
+        if not isinstance(grant, Grant):
+            _count(Rate.ANONYMOUS, subscriber(request))
+            return True
+        method = str(request.method)
+        usual = Rate.READS if method in SAFE_METHODS else Rate.CHANGES
+        rates: Rates = getattr(view, "rates", {})
+        rate = rates.get(method, usual)
+        if grant.is_guest:
+            _count(rate, f"order:{grant.order_id}")
+        else:
+            _count(rate.for_shop() if grant.is_shop else rate, f"user:{request.user.pk}")
+        return True
+
+
+def count_failure(request: Request) -> None:
+    """Count a token that is none. Raises TooManyRequests where its address has sent too many."""
+    _count(Rate.FAILURES, subscriber(request), alone=FAILURES_ALONE)
+
+
+def _count(rate: Rate, who: str, *, alone: RateLimitItem | None = None) -> None:
+    limit = rate.limit
+    if limit is None:
+        return
+    wait = counter().seconds_to_wait(limit, f"{rate.value}/{who}", alone=alone or limit)
+    if wait:
+        raise TooManyRequests(rate.value, limit.amount, limit.get_expiry(), wait)

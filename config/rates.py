@@ -1,0 +1,29 @@
+"""The rates to which callers of the storefront API are held."""
+
+from config.variables import Section
+
+
+def rates_of_callers(api: Section) -> dict[str, str]:
+    """Read each rate, by the name under which storefronts know it."""
+    return {
+        "reads": api.rate("THROTTLE_READS", "A customer's or guest's reads.", "120/minute"),
+        "orders": api.rate("THROTTLE_ORDERS", "Orders that a customer places.", "10/minute"),
+        "quotes": api.rate("THROTTLE_QUOTES", "Quotes that a customer asks for.", "60/minute"),
+        "changes": api.rate(
+            "THROTTLE_CHANGES",
+            "Whatever else a customer or guest changes: cancels, links.",
+            "30/minute",
+        ),
+        "shop-reads": api.rate("THROTTLE_SHOP_READS", "Reads by the shop's server.", "6000/minute"),
+        "shop-changes": api.rate(
+            "THROTTLE_SHOP_CHANGES",
+            "Orders, cancels and quotes by the shop's server.",
+            "3000/minute",
+        ),
+        "anonymous": api.rate(
+            "THROTTLE_ANONYMOUS", "Requests without a token, by address.", "60/minute"
+        ),
+        "failures": api.rate(
+            "THROTTLE_FAILURES", "Requests with a token that is none, by address.", "20/minute"
+        ),
+    }

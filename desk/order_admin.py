@@ -1,0 +1,160 @@
+"""Orders at the desk: the list, the page of one, and what may be done to them; nothing to edit."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+
+from desk import action_views, bulk_views, export_view, order_filters, order_page, permissions
+from desk.actions import OF_ONE_ORDER
+from desk.asking import WORDS, may_ever, operator_of
+from desk.models import ActionKind
+from desk.money import money
+from desk.order_list import OrderList, age, customer_of, in_state_since, short_id, standing
+from desk.order_search import SEARCHED, search
+from orders.models import Order
+from sagas.admin import ReadOnly
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnly, ModelAdmin[Order]):
+    change_list_template = "desk/orders/list.html"
+    list_display = ("order", "who", "state", "doing", "in_state", "total", "flag")
+    list_display_links = None
+    list_filter = order_filters.ALL
+    list_filter_sheet = True
+    list_fullwidth = True
+    list_select_related = ("customer",)
+    list_per_page = 50
+    search_fields = ("id",)  # there is a search box; how it searches is below
+    search_help_text = SEARCHED
+    # Ids sort by time, and the primary key is an index.
+    ordering = ("-id",)
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+    show_facets = admin.ShowFacets.NEVER
+
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[OrderList]:  # noqa: ARG002 - Django's signature
+        return OrderList
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Nothing but the filters: a lookup made by hand could read the whole table."""
+        return lookup in order_filters.PARAMETERS
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
+        queryset: QuerySet[Order],
+        search_term: str,
+    ) -> tuple[QuerySet[Order], bool]:
+        return (search(queryset, search_term) if search_term else queryset), False
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer for the ticked orders what may be done in bulk."""
+        return {
+            kind.value: (partial(bulk_views.ask_about_ticked, kind), kind.value, f"{words.button}…")
+            for kind, words in WORDS.items()
+            if kind in self._bulk_kinds(request)
+        }
+
+    def _bulk_kinds(self, request: HttpRequest) -> list[ActionKind]:
+        operator = operator_of(request)
+        if not operator.has_perm(permissions.ACT_IN_BULK):
+            return []
+        return [each for each in OF_ONE_ORDER if may_ever(operator, each)]
+
+    def get_urls(self) -> list[URLPattern]:
+        inside = self.admin_site.admin_view
+        views: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
+            "act": ("<uuid:order_id>/act/<str:kind>/", action_views.act),
+            "now": ("<uuid:order_id>/now/", order_page.fragment),
+            "in_bulk": ("in-bulk/<str:kind>/", bulk_views.ask),
+            "export": ("export/", export_view.export),
+        }
+        own = [
+            path(route, inside(partial(view, self)), name=f"orders_order_{name}")
+            for name, (route, view) in views.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse | HttpResponse:
+        context = {
+            "bulk": [(each.value, WORDS[each].button) for each in self._bulk_kinds(request)],
+            "may_export": request.user.has_perm(permissions.EXPORT),
+            "query": request.GET.urlencode(),
+            "searched": SEARCHED,
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002 - Django's signature
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        return order_page.page(self, request, object_id)
+
+    @admin.display(description="order")
+    def order(self, order: Order) -> SafeString:
+        return format_html(
+            '<a class="order-id" href="{}" title="{}">{}</a>',
+            reverse("admin:orders_order_change", args=[order.pk]),
+            order.pk,
+            short_id(order.pk),
+        )
+
+    @admin.display(description="customer")
+    def who(self, order: Order) -> str:
+        return customer_of(order)
+
+    @admin.display(description="state")
+    def state(self, order: Order) -> SafeString:
+        return format_html('<span class="state state-{}">{}</span>', order.status, order.status)
+
+    @admin.display(description="step", empty_value="")
+    def doing(self, order: Order) -> str | None:
+        run = standing(order)
+        if run is None or not run.is_live:
+            return None
+        step = f"undoing {run.step}" if run.is_going_back else run.step
+        return f"{step}, attempt {run.attempts}" if run.attempts else step
+
+    @admin.display(description="in this state for")
+    def in_state(self, order: Order) -> SafeString:
+        since = in_state_since(order)
+        return format_html(
+            '<time datetime="{}" title="since {}">{}</time>',
+            since.isoformat(),
+            since.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            age(timezone.now() - since),
+        )
+
+    @admin.display(description="total")
+    def total(self, order: Order) -> SafeString:
+        amount = money(order.total_minor, order.currency)
+        return format_html('<span class="amount">{}</span>', amount)
+
+    @admin.display(description="flag", empty_value="")
+    def flag(self, order: Order) -> SafeString | None:
+        run = standing(order)
+        if run is None or not run.needs_attention:
+            return None
+        word = "held" if run.frozen_at else "look"
+        return format_html(
+            '<span class="flag">{}</span> <span class="flag-reason" title="{}">{}</span>',
+            word,
+            run.attention_reason,
+            run.attention_reason,
+        )

@@ -1,0 +1,217 @@
+"""What the list of orders can be narrowed by. Each filter is answered from an index."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from orders.models import Order, OrderTransition
+from orders.states import OrderStatus
+from sagas import history
+from sagas.identifiers import first_id_at
+
+ON_ITS_WAY_BACK: Final = "-"
+
+_ATTEMPTS: Final = {
+    "1": ("1", 1, 1),
+    "2-3": ("2 or 3", 2, 3),
+    "4-7": ("4 to 7", 4, 7),
+    "8": ("8 or more", 8, None),
+}
+
+_AGES: Final = {
+    "1m": ("1 minute", timedelta(minutes=1)),
+    "5m": ("5 minutes", timedelta(minutes=5)),
+    "15m": ("15 minutes", timedelta(minutes=15)),
+    "1h": ("1 hour", timedelta(hours=1)),
+    "1d": ("1 day", timedelta(days=1)),
+    "7d": ("7 days", timedelta(days=7)),
+}
+
+_CLOCKS_DIFFER_BY: Final = timedelta(hours=1)
+
+
+class OrderFilter(admin.SimpleListFilter):
+    """One choice out of a few; anything else that stands in an address finds nothing."""
+
+    choosable: tuple[tuple[str, str], ...] = ()
+
+    def lookups(self, *_: Any) -> list[tuple[str, str]]:
+        return list(self.choosable)
+
+    def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002 - Django's signature
+        chosen = self.value()
+        if chosen is None:
+            return orders
+        if chosen not in {str(key) for key, _ in self.lookup_choices}:
+            return orders.none()
+        return self.narrow(orders, chosen)
+
+    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+        raise NotImplementedError
+
+
+class State(OrderFilter):
+    title = "state"
+    parameter_name = "status__exact"
+    choosable = tuple((each.value, each.label) for each in OrderStatus)
+
+    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+        return orders.filter(status=chosen)
+
+
+class NeedsAttention(OrderFilter):
+    title = "needs attention"
+    parameter_name = "needs_attention"
+    choosable = (("yes", "Yes"), ("no", "No"))
+    horizontal = True
+
+    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+        has_one = Exists(history.flagged_runs().filter(subject_id=OuterRef("pk")))
+        return orders.filter(has_one if chosen == "yes" else ~has_one)
+
+
+class IsFrozen(OrderFilter):
+    title = "held or frozen"
+    parameter_name = "is_frozen"
+    choosable = (("yes", "Yes"), ("no", "No"))
+    horizontal = True
+
+    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+        has_one = Exists(history.frozen_runs().filter(subject_id=OuterRef("pk")))
+        return orders.filter(has_one if chosen == "yes" else ~has_one)
+
+
+class StandsAt(OrderFilter):
+    title = "step it stands at"
+    parameter_name = "step"
+
+    def lookups(self, *_: Any) -> list[tuple[str, str]]:
+        steps = [(each, each) for each in history.step_names()]
+        return [*steps, (ON_ITS_WAY_BACK, "on its way back")]
+
+    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+        step = "" if chosen == ON_ITS_WAY_BACK else chosen
+        return orders.filter(pk__in=history.subjects_at(step))
+
+
+class LastError(OrderFilter):
+    title = "error of the last attempt"
+    parameter_name = "error"
+
+    def lookups(self, *_: Any) -> list[tuple[str, str]]:
+        found = history.errors_now()
+        chosen = self.used_parameters.get(self.parameter_name)
+        if isinstance(chosen, str) and chosen not in found:  # it may just have been the last one
+            found.append(chosen)
+        return [(each, each) for each in found]
+
+    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+        return orders.filter(pk__in=history.subjects_with_error(chosen))
+
+
+class Attempts(OrderFilter):
+    title = "attempts at its step"
+    parameter_name = "attempts"
+    choosable = tuple((key, words) for key, (words, _, _) in _ATTEMPTS.items())
+
+    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+        _, at_least, at_most = _ATTEMPTS[chosen]
+        return orders.filter(pk__in=history.subjects_after(at_least, at_most))
+
+
+class InItsStateFor(OrderFilter):
+    title = "in its state for longer than"
+    parameter_name = "age"
+    choosable = tuple((key, words) for key, (words, _) in _AGES.items())
+
+    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+        since = timezone.now() - _AGES[chosen][1]
+        moved = OrderTransition.objects.filter(order=OuterRef("pk"), at__gt=since)
+        return orders.filter(~Exists(moved), _until(since))
+
+
+class Placed(admin.ListFilter):
+    """From when to when; both in UTC, either may be left out."""
+
+    title = "placed"
+    template = "desk/orders/placed_filter.html"
+    names = ("placed_from", "placed_to")
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        params: dict[str, Any],
+        model: type[Any],
+        model_admin: admin.ModelAdmin[Any],
+    ) -> None:
+        super().__init__(request, params, model, model_admin)
+        for name in self.names:
+            if name in params:
+                self.used_parameters[name] = params.pop(name)[-1]
+        self.others = [
+            (name, value)
+            for name, values in request.GET.lists()
+            for value in values
+            if name not in (*self.names, "p")
+        ]
+
+    def has_output(self) -> bool:
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        return list(self.names)
+
+    def choices(self, _: ChangeList) -> Iterator[dict[str, Any]]:
+        for name, label in zip(self.names, ("From", "To"), strict=True):
+            yield {"name": name, "label": label, "value": self.used_parameters.get(name, "")}
+
+    def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002 - Django's signature
+        for name in self.names:
+            given = str(self.used_parameters.get(name, ""))
+            if not given:
+                continue
+            moment = _moment(given)
+            if moment is None:
+                return orders.none()
+            orders = orders.filter(_since(moment) if name == "placed_from" else _until(moment))
+        return orders
+
+
+def _moment(given: str) -> datetime | None:
+    try:
+        found = parse_datetime(given)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
+
+
+def _since(moment: datetime) -> Q:
+    """Ids sort by time: their index finds the rows, and the column says which of them exactly."""
+    return Q(created_at__gte=moment, pk__gte=first_id_at(moment - _CLOCKS_DIFFER_BY))
+
+
+def _until(moment: datetime) -> Q:
+    return Q(created_at__lte=moment, pk__lt=first_id_at(moment + _CLOCKS_DIFFER_BY))
+
+
+_CHOICES: Final[tuple[type[OrderFilter], ...]] = (
+    State,
+    NeedsAttention,
+    IsFrozen,
+    StandsAt,
+    LastError,
+    Attempts,
+    InItsStateFor,
+)
+
+ALL: Final = (*_CHOICES, Placed)
+
+PARAMETERS: Final = frozenset({str(each.parameter_name) for each in _CHOICES} | set(Placed.names))
+"""What may stand in the address of the list, besides the search and the page."""

@@ -1,0 +1,208 @@
+"""The story of one order: everything that happened, in the order in which it did, in words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from desk.dossier import Dossier
+from desk.models import ActionKind, ActionOutcome
+from desk.money import money
+from desk.order_list import customer_of
+from payments.dealings import CALLS, PaymentDealings
+from sagas.plans import JournalRow, RunStory
+
+BANK_CALLS: Final = {
+    "authorize_payment": "authorize",
+    "capture_payment": "capture",
+    "void_authorization": "close",
+    "refund_payment": "close",
+    "return_payment": "close",
+}
+"""What each remote step, and each remote compensation, asks of the bank."""
+
+_ASKED: Final = {
+    "authorize": "Set {amount} aside on {method}.",
+    "capture": "Take {amount}.",
+    "close": "Cancel the payment of {amount}; where it was taken, give it back.",
+}
+
+_TONES: Final = {
+    "done": "good",
+    "refused": "bad",
+    "failed": "bad",
+    "transient": "wait",
+    "unknown": "wait",
+    "lost": "wait",
+}
+
+_OUTCOMES: Final = {
+    "done": "done",
+    "refused": "refused",
+    "transient": "not done yet",
+    "unknown": "no answer: it may have been carried out",
+    "lost": "its worker was not heard of again",
+    "failed": "failed with an error that nobody expected",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened: when, of which kind, what, and every number that belongs to it."""
+
+    at: datetime
+    kind: str
+    what: str
+    detail: str = ""
+    who: str = ""
+    tone: str = ""
+    data: Sequence[tuple[str, object]] = ()
+
+
+def story_of(dossier: Dossier) -> list[Entry]:
+    """Return everything, oldest first."""
+    entries = [
+        *_moves(dossier),
+        *_wishes(dossier),
+        *_attempts(dossier),
+        *_facts(dossier),
+        *_people(dossier),
+        *_breaks(dossier),
+    ]
+    return sorted(entries, key=lambda each: each.at)
+
+
+def _moves(dossier: Dossier) -> Iterator[Entry]:
+    order = dossier.order
+    yield Entry(
+        order.created_at,
+        "order",
+        "placed",
+        money(order.total_minor, order.currency),
+        who=customer_of(order),
+    )
+    for each in dossier.moves:
+        cause = f"{each.source} → {each.target}: {each.cause}"
+        yield Entry(each.at, "order", each.target, cause, who=each.actor)
+
+
+def _wishes(dossier: Dossier) -> Iterator[Entry]:
+    for run in dossier.situation.runs:
+        if run.turn_back_requested_at is not None:
+            why = " ".join(filter(None, (run.reason, run.reason_detail)))
+            yield Entry(run.turn_back_requested_at, "wish", "cancel asked for", why, who=run.actor)
+
+
+def _attempts(dossier: Dossier) -> Iterator[Entry]:
+    for run in dossier.situation.runs:
+        for position, row in enumerate(run.journal):
+            if row.is_remote:
+                yield _asked(row, dossier.payments)
+            if row.ended_at is not None:
+                yield _answered(row, row.ended_at, _tried_again(run, position), dossier)
+
+
+def _asked(row: JournalRow, payments: Sequence[PaymentDealings]) -> Entry:
+    call = BANK_CALLS.get(row.name, "")
+    payment = payments[-1] if payments else None
+    told = ""
+    data: list[tuple[str, object]] = []
+    if payment is not None and call:
+        amount = money(payment.amount_minor, payment.currency)
+        told = _ASKED[call].format(amount=amount, method=payment.payment_method)
+        keys = [(f"key of {each}", payment.keys[each]) for each in CALLS[call]]
+        data = [("intent", payment.intent_id), *keys]
+    what = f"{row.name}: asked, attempt {row.attempt}"
+    return Entry(row.started_at, "to the bank", what, told, data=[each for each in data if each[1]])
+
+
+def _answered(row: JournalRow, at: datetime, then: str, dossier: Dossier) -> Entry:
+    outcome = _OUTCOMES.get(row.outcome, row.outcome)
+    attempt = f", attempt {row.attempt}" if row.attempt > 1 else ""
+    undoing = "undo" if row.direction == "back" else "step"
+    data = list(_flat(row.output))
+    if row.is_remote and row.name != "authorize_payment":
+        data += _refund_ids(dossier.payments)
+    return Entry(
+        at,
+        "from the bank" if row.is_remote else undoing,
+        f"{row.name}: {outcome}{attempt}",
+        " ".join(filter(None, (row.error, row.detail, then))),
+        tone=_TONES.get(row.outcome, ""),
+        data=data,
+    )
+
+
+def _tried_again(run: RunStory, position: int) -> str:
+    """When what did not succeed was, or will be, tried again."""
+    row = run.journal[position]
+    if row.outcome in ("done", "refused"):
+        return ""
+    same = (row.step, row.direction)
+    for later in run.journal[position + 1 :]:
+        if (later.step, later.direction) == same:
+            return f"· tried again at {clock(later.started_at)}"
+    next_try = row.not_before or (run.not_before if row.direction == "forward" else None)
+    if run.is_live and next_try is not None:
+        return f"· next try at {clock(next_try)}"
+    return ""
+
+
+def _flat(output: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """What the bank answered, as label and value; a list's items one after the other."""
+    for label, value in output.items():
+        if isinstance(value, list):
+            for each in value:
+                yield from _flat(each)
+        elif value != "":
+            yield label.replace("_", " "), value
+
+
+def _refund_ids(payments: Sequence[PaymentDealings]) -> list[tuple[str, object]]:
+    return [
+        ("refund", each.refund.bank_refund_id)
+        for each in payments
+        if each.refund is not None and each.refund.bank_refund_id
+    ]
+
+
+def _facts(dossier: Dossier) -> Iterator[Entry]:
+    for name, at in dossier.facts:
+        yield Entry(at, "fact", name)
+
+
+def _people(dossier: Dossier) -> Iterator[Entry]:
+    for each in dossier.actions:
+        is_note = each.kind == ActionKind.NOTE
+        was_done = each.outcome == ActionOutcome.DONE
+        kind = ActionKind(each.kind).label
+        yield Entry(
+            each.at,
+            "note" if is_note else "person",
+            "note" if is_note else f"{kind}: {each.outcome}",
+            each.reason if was_done else f"{each.reason} · {each.told}",
+            who=each.operator.get_username(),
+            tone="" if was_done else "bad",
+            data=[] if is_note else [("before", each.before), ("after", each.after)],
+        )
+
+
+def _breaks(dossier: Dossier) -> Iterator[Entry]:
+    for each in dossier.situation.breaks:
+        yield Entry(each.first_seen, "break", f"{each.code} found broken", each.detail, tone="bad")
+        if each.order_frozen_at is not None:
+            yield Entry(each.order_frozen_at, "break", f"frozen by {each.code}", tone="bad")
+        if each.resolved_at is not None:
+            yield Entry(
+                each.resolved_at,
+                "break",
+                f"{each.code} resolved",
+                each.resolution,
+                who=each.resolved_by,
+                tone="good",
+            )
+
+
+def clock(moment: datetime) -> str:
+    """A time of day, to the second; the page says that it is UTC."""
+    return moment.strftime("%H:%M:%S")

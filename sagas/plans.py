@@ -1,0 +1,263 @@
+"""One subject's runs as people read them: every attempt, and what the saga will do next."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Prefetch
+from django.db.models.functions import Now
+
+from sagas import registry
+from sagas.definition import Remote, Saga, Step, Work
+from sagas.errors import UnknownSaga, UnknownStep
+from sagas.journal import owed_undos
+from sagas.models import LIVE, Direction, Outcome, RunStatus, SagaRun, StepRecord
+
+
+class Stage(StrEnum):
+    """Where a step stands in its run's plan."""
+
+    DONE = "done"
+    CURRENT = "current"
+    TO_COME = "to come"
+    STOPPED = "turned back here"
+    NEVER = "not reached"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step, or one compensation, of a run's plan."""
+
+    name: str
+    stage: Stage
+    is_remote: bool
+    attempts: int = 0
+    tries: int = 0
+    """Those of the attempts that count against its patience."""
+    most_tries: int | None = None
+    """After so many the run turns back; None is never."""
+    not_before: datetime | None = None
+    is_being_tried: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One attempt, as the journal has it."""
+
+    id: int
+    run_id: UUID
+    name: str
+    step: str
+    direction: str
+    is_remote: bool
+    attempt: int
+    fence: int
+    outcome: str
+    error: str
+    detail: str
+    output: Mapping[str, Any]
+    started_at: datetime
+    ended_at: datetime | None
+    not_before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStory:
+    """One run with its journal and its plan, at the database's ``now``."""
+
+    id: UUID
+    saga: str
+    version: int
+    correlation_id: UUID
+    status: str
+    step: str
+    is_live: bool
+    is_going_back: bool
+    only_gives_back: bool
+    is_known: bool
+    """Whether this code has its definition, without which it has no plan."""
+    now: datetime
+    created_at: datetime
+    ended_at: datetime | None
+    leased_until: datetime | None
+    not_before: datetime | None
+    wake_at: datetime | None
+    redispatches: int
+    turn_back_requested_at: datetime | None
+    reason: str
+    reason_detail: str
+    actor: str
+    needs_attention: bool
+    attention_reason: str
+    frozen_at: datetime | None
+    journal: tuple[JournalRow, ...]
+    forward: tuple[PlannedStep, ...]
+    back: tuple[PlannedStep, ...]
+    """What is undone, last step first; empty for a run that nobody has asked to turn back."""
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.frozen_at is not None
+
+    @property
+    def is_leased(self) -> bool:
+        """Whether a worker may be in the middle of a call."""
+        return self.leased_until is not None and self.leased_until > self.now
+
+
+def runs_of(subject_id: UUID) -> list[RunStory]:
+    """Return every run of a subject with its journal and its plan, oldest first, in two queries."""
+    records = Prefetch("records", StepRecord.objects.order_by("pk"))
+    runs = SagaRun.objects.filter(subject_id=subject_id).annotate(read_at=Now())
+    return [_story(each) for each in runs.order_by("created_at").prefetch_related(records)]
+
+
+def _story(run: Any) -> RunStory:
+    saga = _definition(run)
+    records = list(run.records.all())
+    return RunStory(
+        id=run.pk,
+        saga=run.saga,
+        version=run.version,
+        correlation_id=run.correlation_id,
+        status=run.status,
+        step=run.step,
+        is_live=run.status in LIVE,
+        is_going_back=run.status == RunStatus.COMPENSATING,
+        only_gives_back=saga is not None and saga.only_gives_back,
+        is_known=saga is not None,
+        now=run.read_at,
+        created_at=run.created_at,
+        ended_at=run.ended_at,
+        leased_until=run.leased_until,
+        not_before=run.not_before,
+        wake_at=run.wake_at,
+        redispatches=run.redispatches,
+        turn_back_requested_at=run.turn_back_requested_at,
+        reason=run.reason,
+        reason_detail=run.reason_detail,
+        actor=run.actor,
+        needs_attention=run.needs_attention,
+        attention_reason=run.attention_reason,
+        frozen_at=run.frozen_at,
+        journal=tuple(_row(each, saga) for each in records),
+        forward=tuple(_way_forward(run, saga, records)) if saga else (),
+        back=tuple(_way_back(run, saga, records)) if saga else (),
+    )
+
+
+def _definition(run: SagaRun) -> Saga | None:
+    """The run's saga; None where this code does not know it, or the step at which it stands."""
+    try:
+        saga = registry.get(run.saga, run.version)
+        if run.step:
+            saga.step(run.step)
+    except (UnknownSaga, UnknownStep):
+        return None
+    return saga
+
+
+def _row(record: StepRecord, saga: Saga | None) -> JournalRow:
+    name, work = _tried(record, saga)
+    return JournalRow(
+        id=record.pk,
+        run_id=record.run_id,
+        name=name,
+        step=record.step,
+        direction=record.direction,
+        is_remote=isinstance(work, Remote),
+        attempt=record.attempt,
+        fence=record.fence,
+        outcome=record.outcome,
+        error=record.error,
+        detail=record.detail,
+        output=record.output,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        not_before=record.not_before,
+    )
+
+
+def _tried(record: StepRecord, saga: Saga | None) -> tuple[str, Work | None]:
+    """What was tried, by its own name; without a definition by the name of its step."""
+    is_forward = record.direction == Direction.FORWARD
+    step = next((each for each in saga.steps if each.name == record.step), None) if saga else None
+    if step is None:
+        return (record.step if is_forward else f"undo of {record.step}"), None
+    return (step.name, step.action) if is_forward else (step.undo_name, step.undo)
+
+
+def _way_forward(run: SagaRun, saga: Saga, records: Sequence[StepRecord]) -> Iterator[PlannedStep]:
+    attempts = [each for each in records if each.direction == Direction.FORWARD]
+    is_ahead = False
+    for step in saga.steps:
+        own = [each for each in attempts if each.step == step.name]
+        is_current = run.status == RunStatus.RUNNING and run.step == step.name
+        if any(each.outcome == Outcome.DONE for each in own):
+            stage = Stage.DONE
+        elif is_current:
+            stage = Stage.CURRENT
+        elif run.status == RunStatus.RUNNING:
+            stage = Stage.TO_COME
+        else:
+            stage = Stage.STOPPED if own and not is_ahead else Stage.NEVER
+        is_ahead = stage not in (Stage.DONE, Stage.STOPPED)
+        yield _planned(
+            step.name,
+            step.action,
+            stage,
+            own,
+            tries=run.tries if is_current else 0,
+            not_before=run.not_before if is_current else None,
+        )
+
+
+def _way_back(run: SagaRun, saga: Saga, records: Sequence[StepRecord]) -> Iterator[PlannedStep]:
+    """The compensations of a run that has turned back, or is about to because somebody asked."""
+    has_turned = run.status in (RunStatus.COMPENSATING, RunStatus.COMPENSATED)
+    if not has_turned and not (run.status == RunStatus.RUNNING and run.turn_back_requested_at):
+        return
+    owed = owed_undos(saga, records)
+    for step in reversed(saga.steps):
+        own = _undos(step, records)
+        if step.undo is None or (step not in owed and not own):
+            continue
+        is_first = has_turned and bool(owed) and step is next(iter(owed))
+        is_under_way = any(each.outcome == Outcome.STARTED for each in own)
+        if step not in owed:
+            stage = Stage.DONE
+        else:
+            stage = Stage.CURRENT if is_first or is_under_way else Stage.TO_COME
+        not_before = own[-1].not_before if own and step in owed else None
+        yield _planned(step.undo_name, step.undo, stage, own, tries=len(own), not_before=not_before)
+
+
+def _undos(step: Step, records: Sequence[StepRecord]) -> list[StepRecord]:
+    return [each for each in records if each.step == step.name and each.direction == Direction.BACK]
+
+
+def _planned(
+    name: str,
+    work: Work,
+    stage: Stage,
+    attempts: Sequence[StepRecord],
+    *,
+    tries: int,
+    not_before: datetime | None,
+) -> PlannedStep:
+    last = attempts[-1] if attempts else None
+    return PlannedStep(
+        name=name,
+        stage=stage,
+        is_remote=isinstance(work, Remote),
+        attempts=len(attempts),
+        tries=tries,
+        most_tries=work.retry.attempts if isinstance(work, Remote) else None,
+        not_before=not_before,
+        is_being_tried=last is not None and last.outcome == Outcome.STARTED,
+        error=last.error if last else "",
+    )

@@ -1,0 +1,235 @@
+"""How often a caller may ask, and that counting never stands in anybody's way."""
+
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from django.test import RequestFactory
+from limits import RateLimitItemPerMinute
+from pytest_django import Settings
+from redis import Redis
+
+from access.addresses import subscriber
+from access.rate_limits import Counter
+from access.rates import Rate
+from orders.models import Order
+from tests.orders.storefront import ORDERS, Answer, Storefront, cart
+from tests.silent_redis import SilentRedis
+
+PRODUCTS = "/api/v1/products"
+TWO = RateLimitItemPerMinute(2)
+
+
+@pytest.fixture
+def rates(settings: Settings) -> dict[str, str]:
+    """All rates as the test wants them: at first none, and nobody has asked for anything yet."""
+    settings.THROTTLING = True
+    settings.REDIS_KEY_PREFIX = f"{uuid4().hex}:"
+    rates = dict.fromkeys((each.value for each in Rate), "")
+    settings.THROTTLING_RATES = rates
+    return rates
+
+
+@pytest.fixture
+def silent_redis() -> Iterator[SilentRedis]:
+    redis = SilentRedis()
+    yield redis
+    redis.close()
+
+
+def test_who_asks_too_often_is_told_for_how_long_to_wait(
+    storefront: Storefront, rates: dict[str, str]
+) -> None:
+    rates["reads"] = "2/minute"
+
+    answers = [storefront.get(PRODUCTS) for _ in range(3)]
+
+    assert [each.status for each in answers] == [200, 200, 429]
+    refused = answers[-1]
+    wait = int(refused.headers["Retry-After"])
+    assert refused.is_problem(429, "too-many-requests")
+    assert 1 <= wait <= 60
+    assert refused.headers["RateLimit-Policy"] == '"reads";q=2;w=60'
+    assert refused.headers["RateLimit"] == f'"reads";r=0;t={wait}'
+
+
+def test_after_the_wait_that_was_told_the_request_passes(
+    storefront: Storefront, rates: dict[str, str]
+) -> None:
+    rates["reads"] = "1/second"
+    storefront.get(PRODUCTS)
+    refused = storefront.get(PRODUCTS)
+
+    gives_up_at = time.monotonic() + int(refused.headers["Retry-After"]) + 10
+    while (passed := storefront.get(PRODUCTS)).status == 429:
+        assert time.monotonic() < gives_up_at
+
+    assert (refused.status, passed.status) == (429, 200)
+
+
+def test_each_customer_and_each_kind_of_request_has_a_rate_of_its_own(
+    storefront: Storefront, stranger: Storefront, rates: dict[str, str]
+) -> None:
+    rates |= {"reads": "1/minute", "orders": "1/minute", "changes": "1/minute"}
+
+    placed = storefront.order(cart(("MUG", 1)))
+    cancelled = storefront.cancel(placed.order_id)
+    seen = storefront.get(PRODUCTS)
+    one_too_many = storefront.order(cart(("MUG", 1)))
+    elsewhere = stranger.order(cart(("MUG", 1)))
+
+    assert [placed.status, cancelled.status, seen.status] == [202, 202, 200]
+    assert one_too_many.is_problem(429, "too-many-requests")
+    assert elsewhere.status == 202
+    assert Order.objects.count() == 2
+
+
+def test_the_shops_server_has_rates_of_its_own(
+    storefront: Storefront, shop_server: Storefront, rates: dict[str, str]
+) -> None:
+    rates |= {"reads": "1/minute", "orders": "1/minute"}
+    rates |= {"shop-reads": "2/minute", "shop-changes": "2/minute"}
+
+    seen = [shop_server.get(PRODUCTS).status for _ in range(3)]
+    placed = [shop_server.order(cart(("MUG", 1))).status for _ in range(3)]
+
+    assert seen == [200, 200, 429]
+    assert placed == [202, 202, 429]
+
+
+def test_a_guest_is_counted_by_the_order_of_the_link(
+    shop_server: Storefront, storefront: Storefront, rates: dict[str, str]
+) -> None:
+    first, second = (shop_server.order(cart(("MUG", 1))).order_id for _ in range(2))
+    links = [
+        shop_server.send("POST", f"{ORDERS}/{each}/links").body["url"] for each in (first, second)
+    ]
+    rates["reads"] = "1/minute"
+
+    seen = [shop_server.get(each).status for each in (*links, *links)]
+
+    assert seen == [200, 200, 429, 429]
+
+
+def test_who_guesses_tokens_is_slowed_down_and_his_neighbours_tokens_go_on(
+    storefront: Storefront, rates: dict[str, str]
+) -> None:
+    rates["failures"] = "2/minute"
+
+    guesses = [guess(storefront) for _ in range(3)]
+    valid = storefront.get(PRODUCTS)
+
+    assert [each.status for each in guesses] == [401, 401, 429]
+    assert guesses[-1].is_problem(429, "too-many-requests")
+    assert valid.status == 200
+
+
+def test_no_rates_no_counting(
+    storefront: Storefront, rates: dict[str, str], silent_redis: SilentRedis, settings: Settings
+) -> None:
+    settings.REDIS_URL = silent_redis.url
+
+    answers = [storefront.get(PRODUCTS).status for _ in range(3)]
+
+    assert answers == [200] * 3
+    assert silent_redis.connections == 0
+
+
+def test_a_redis_that_hangs_is_asked_once_and_each_process_counts_alone(
+    storefront: Storefront,
+    rates: dict[str, str],
+    silent_redis: SilentRedis,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rates |= {"reads": "3/minute", "failures": "20/minute"}
+    settings.REDIS_URL = silent_redis.url
+
+    seen = [storefront.get(PRODUCTS).status for _ in range(4)]
+    guesses = [guess(storefront).status for _ in range(6)]
+
+    assert seen == [200, 200, 200, 429]
+    assert guesses == [401] * 5 + [429]
+    assert silent_redis.connections == 1
+    assert [each.message for each in caplog.records if "redis" in each.message] == [
+        "throttling.redis_unavailable"
+    ]
+
+
+def test_a_redis_that_refuses_costs_nobody_an_answer(
+    storefront: Storefront, rates: dict[str, str], settings: Settings
+) -> None:
+    rates["reads"] = "2/minute"
+    settings.REDIS_URL = "redis://127.0.0.1:9/0"
+
+    assert [storefront.get(PRODUCTS).status for _ in range(3)] == [200, 200, 429]
+
+
+def test_one_request_finds_out_whether_redis_is_back(silent_redis: SilentRedis) -> None:
+    counter = Counter(silent_redis.url, "")
+    asks(counter)
+    counter._rests_until = time.monotonic()
+
+    for _ in range(3):
+        asks(counter)
+
+    assert silent_redis.connections == 2
+
+
+def test_an_allowed_request_costs_one_command(rates: dict[str, str], settings: Settings) -> None:
+    counter = Counter(settings.REDIS_URL, uuid4().hex)
+    asks(counter)  # connects, and loads the script
+    before = commands(settings.REDIS_URL)
+
+    asks(counter)
+
+    asked = commands(settings.REDIS_URL) - before
+    of_the_script = {"lindex", "lpush", "ltrim", "expire"}
+    of_our_look = {"hello", "client|setinfo", "info"}
+    assert asked["evalsha"] == 1
+    assert asked.keys() == {"evalsha"} | of_the_script | of_our_look
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "expected"),
+    [
+        (0, "203.0.113.9", "198.51.100.1"),
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "1.1.1.1, 2.2.2.2, 203.0.113.9", "203.0.113.9"),
+        (2, "1.1.1.1, 203.0.113.9, 10.0.0.7", "203.0.113.9"),
+        (2, "203.0.113.9", "198.51.100.1"),
+        (1, "", "198.51.100.1"),
+        (1, "; DROP TABLE", "198.51.100.1"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (1, "::ffff:203.0.113.9", "203.0.113.9"),
+    ],
+)
+def test_strangers_are_told_apart_by_what_our_own_proxies_saw(
+    settings: Settings, proxies: int, forwarded: str, expected: str
+) -> None:
+    settings.PROXIES = proxies
+    request = RequestFactory().get(
+        "/", headers={"X-Forwarded-For": forwarded}, REMOTE_ADDR="198.51.100.1"
+    )
+
+    assert subscriber(request) == expected
+
+
+def guess(storefront: Storefront) -> Answer:
+    return storefront.send(
+        "GET", PRODUCTS, headers={"Authorization": f"Bearer holdfast_{uuid4().hex}"}
+    )
+
+
+def asks(counter: Counter) -> int:
+    return counter.seconds_to_wait(TWO, "anybody", alone=TWO)
+
+
+def commands(redis_url: str) -> Tally[str]:
+    """How often Redis has carried out each command."""
+    redis = Redis.from_url(redis_url)
+    found = redis.info("commandstats")
+    redis.close()
+    return Tally({name.removeprefix("cmdstat_"): each["calls"] for name, each in found.items()})

@@ -1,0 +1,69 @@
+"""A desk with its staff, and orders that stand where people look at them."""
+
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client
+from pytest_django import Settings
+
+from desk import bulk_queue
+from sagas.models import SagaRun
+from sandbox.stripe_process import SandboxServer
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Storefront, cart
+
+
+@pytest.fixture
+def content_types(transactional_db: None) -> None:
+    """None are known: the cache outlives the rows, which are flushed after each test."""
+    ContentType.objects.clear_cache()
+
+
+@pytest.fixture
+def grace(content_types: None, settings: Settings) -> User:
+    """Who may do everything."""
+    settings.DESK_REQUIRES_MFA = False
+    return User.objects.create_superuser("grace")
+
+
+@pytest.fixture
+def desk(grace: User) -> Client:
+    client = Client()
+    client.force_login(grace)
+    return client
+
+
+@pytest.fixture
+def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefront:
+    """Alice's; nothing that she starts moves before its messages are delivered."""
+    shelf.put("MUG", 5)
+    shelf.put("TEE", 5, price_minor=2500)
+    return Storefront(customer)
+
+
+@pytest.fixture
+def confirmed(storefront: Storefront, bank: SandboxServer, messages: MessageQueue) -> UUID:
+    order_id = storefront.order(cart(("MUG", 1))).order_id
+    messages.deliver_all()
+    return order_id
+
+
+@pytest.fixture
+def waiting(storefront: Storefront, confirmed: UUID, messages: MessageQueue) -> UUID:
+    """An order that is not confirmed yet, and whose run waits for a person; no message is under way."""
+    order_id = storefront.order(cart(("TEE", 1))).order_id
+    messages.drop_all()
+    runs = SagaRun.objects.filter(subject_id=order_id)
+    assert runs.update(needs_attention=True, attention_reason="8 tries", tries=8) == 1
+    return order_id
+
+
+@pytest.fixture
+def posted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the desk puts on a queue comes here."""
+    found: list[str] = []
+    monkeypatch.setattr(bulk_queue, "publish", lambda: found.append("look"))
+    return found

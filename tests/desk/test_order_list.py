@@ -1,0 +1,286 @@
+"""The list of orders: searched, narrowed and paged without counting, and without reading it all."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.db.models import F
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from desk.order_admin import OrderAdmin
+from orders.models import Order, OrderTransition
+from orders.services import cancel_order
+from payments.models import Payment
+from sagas.models import SagaRun, StepRecord
+from sagas.services import freeze
+from sandbox.stripe_process import SandboxServer
+from tests.desk.at_the_desk import ORDERS, found, run_of
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Storefront, cart
+
+
+def test_the_list_has_every_order_newest_first(
+    desk: Client, confirmed: UUID, waiting: UUID
+) -> None:
+    assert found(desk) == [waiting, confirmed]
+
+
+def test_an_order_is_found_by_its_id(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+    assert found(desk, f"?q={waiting}") == [waiting]
+    assert found(desk, f"?q={waiting.hex.upper()}") == [waiting]
+    assert found(desk, f"?q=%20{str(waiting)[:13]}%20") == [waiting]
+    assert found(desk, f"?q={waiting.hex[:11]}ffff") == []
+    assert set(found(desk, f"?q={waiting.hex[:8]}")) == {confirmed, waiting}
+
+
+def test_seven_characters_of_an_id_are_too_few(desk: Client, waiting: UUID) -> None:
+    assert found(desk, f"?q={waiting.hex[:7]}") == []
+
+
+def test_orders_are_found_by_their_customer(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+    assert found(desk, "?q=alice") == [waiting, confirmed]
+    assert found(desk, "?q=ali") == [waiting, confirmed]
+    assert found(desk, "?q=lice") == []
+    assert found(desk, "?q=mallory") == []
+
+
+def test_orders_are_found_by_a_sku(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+    assert found(desk, "?q=TEE") == [waiting]
+    assert found(desk, "?q=tee") == [waiting]
+    assert found(desk, "?q=TE") == []
+
+
+def test_an_order_is_found_by_what_stripe_calls_it(
+    desk: Client, confirmed: UUID, waiting: UUID, messages: MessageQueue
+) -> None:
+    intent_id = Payment.objects.get(order_id=confirmed).intent_id
+    cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
+    messages.deliver_all()
+    refund_id = Payment.objects.get(order_id=confirmed).refunds.get().bank_refund_id
+
+    assert found(desk, f"?q={intent_id}") == [confirmed]
+    assert found(desk, f"?q={refund_id}") == [confirmed]
+    assert found(desk, "?q=pi_unknown") == []
+    assert found(desk, "?q=re_") == []
+
+
+@pytest.mark.parametrize("term", ["%25", "a%0ab", "x" * 300, "'%20OR%201=1", "%F0%9F%A6%86", "__"])
+def test_what_names_nothing_finds_nothing_and_says_what_can_be_searched(
+    desk: Client, confirmed: UUID, term: str
+) -> None:
+    answer = desk.get(f"{ORDERS}?q={term}")
+
+    assert list(answer.context["cl"].result_list) == []
+    assert "No order found" in answer.content.decode()
+    assert "An order&#x27;s id or its first 8 characters" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?status__exact=placed",
+        "?needs_attention=yes",
+        "?step=reserve_stock",
+        "?attempts=2-3",
+        "?error=BankBusy",
+        "?status__exact=placed&q=alice&attempts=2-3&error=BankBusy",
+    ],
+)
+def test_the_list_can_be_narrowed(desk: Client, confirmed: UUID, waiting: UUID, query: str) -> None:
+    run = run_of(waiting)
+    SagaRun.objects.filter(pk=run.pk).update(attempts=3)
+    StepRecord.objects.create(
+        run=run, step="reserve_stock", direction="forward", attempt=3, fence=3,
+        outcome="transient", error="BankBusy",
+    )  # fmt: skip
+
+    assert found(desk, query) == [waiting]
+
+
+def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
+    desk: Client, confirmed: UUID, waiting: UUID
+) -> None:
+    run = run_of(waiting)
+    SagaRun.objects.filter(pk=run.pk).update(status="compensating", step="")
+    StepRecord.objects.create(
+        run=run, step="reserve_stock", direction="back", attempt=9, fence=9, outcome="unknown"
+    )
+
+    assert found(desk, "?step=-") == [waiting]
+    assert found(desk, "?attempts=8") == [waiting]
+    assert found(desk, "?attempts=1") == []
+    assert "undoing reserve_stock, attempt 9" in desk.get(ORDERS).content.decode()
+
+
+def test_what_is_frozen_is_found(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+    freeze(waiting, "M6: 0 held of 2500")
+
+    assert found(desk, "?is_frozen=yes") == [waiting]
+    assert found(desk, "?is_frozen=no") == [confirmed]
+    assert found(desk, "?needs_attention=no") == [confirmed]
+    assert "frozen: M6: 0 held of 2500" in desk.get(ORDERS).content.decode()
+
+
+def test_orders_are_found_by_how_long_they_are_in_their_state(
+    desk: Client, confirmed: UUID, waiting: UUID
+) -> None:
+    longer = Order.objects.filter(pk=confirmed)
+    longer.update(created_at=F("created_at") - timedelta(days=2))
+    OrderTransition.objects.update(at=F("at") - timedelta(minutes=30))
+
+    assert found(desk, "?age=15m") == [confirmed]
+    assert found(desk, "?age=1h") == []
+    assert found(desk, "?age=1m") == [confirmed]
+
+
+def test_orders_are_found_by_when_they_were_placed(
+    desk: Client, confirmed: UUID, waiting: UUID
+) -> None:
+    moment = Order.objects.get(pk=waiting).created_at
+    before, after = moment - timedelta(days=1), moment + timedelta(days=1)
+
+    assert found(desk, f"?placed_from={before:%Y-%m-%dT%H:%M}") == [waiting, confirmed]
+    assert found(desk, f"?placed_from={after:%Y-%m-%dT%H:%M}") == []
+    assert found(desk, f"?placed_to={before:%Y-%m-%dT%H:%M}") == []
+    assert found(desk, f"?placed_to={after:%Y-%m-%dT%H:%M}") == [waiting, confirmed]
+    assert found(desk, f"?placed_from={moment:%Y-%m-%dT%H:%M:%S.%f}") == [waiting]
+    assert found(desk, "?placed_from=yesterday") == []
+    assert found(desk, "?placed_from=2026-13-45T99:99") == []
+
+
+@pytest.mark.parametrize(
+    "query", ["?status__exact=nonsense", "?age=9y", "?attempts=x", "?error=Nobody", "?step=a'b"]
+)
+def test_a_filter_that_is_made_up_shows_nothing_else(
+    desk: Client, confirmed: UUID, query: str
+) -> None:
+    assert confirmed not in found(desk, query) or query == "?error=Nobody"
+    assert found(desk, query) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?payment_method__regex=(a%2B)%2B$",
+        "?customer__password__startswith=a",
+        "?status__in=placed",
+    ],
+)
+def test_a_lookup_that_is_no_filter_is_refused(desk: Client, confirmed: UUID, query: str) -> None:
+    assert desk.get(f"{ORDERS}{query}").status_code == 400
+
+
+def test_a_page_knows_whether_another_one_follows(
+    desk: Client, confirmed: UUID, waiting: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OrderAdmin, "list_per_page", 1)
+
+    first, second = desk.get(ORDERS), desk.get(f"{ORDERS}?p=2")
+
+    assert [each.pk for each in first.context["cl"].result_list] == [waiting]
+    assert [each.pk for each in second.context["cl"].result_list] == [confirmed]
+    assert 'rel="next"' in first.content.decode()
+    assert 'rel="next"' not in second.content.decode()
+    assert 'rel="prev"' in second.content.decode()
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "201", "9" * 30])
+def test_a_page_that_lies_too_deep_is_not_read(desk: Client, confirmed: UUID, number: str) -> None:
+    answer = desk.get(f"{ORDERS}?p={number}")
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"{ORDERS}?e=1")
+
+
+@pytest.mark.parametrize("query", ["", "?q=alice", "?q=TEE", "?status__exact=placed&age=1m"])
+def test_nothing_is_counted_and_more_orders_cost_no_more_statements(
+    desk: Client, storefront: Storefront, waiting: UUID, query: str
+) -> None:
+    Order.objects.update(created_at=F("created_at") - timedelta(hours=1))
+    OrderTransition.objects.update(at=F("at") - timedelta(hours=1))
+    with CaptureQueriesContext(connection) as few:
+        desk.get(f"{ORDERS}{query}")
+    for _ in range(4):
+        storefront.order(cart(("TEE", 1)))
+    with CaptureQueriesContext(connection) as many:
+        answer = desk.get(f"{ORDERS}{query}")
+
+    assert answer.status_code == 200
+    assert [each["sql"] for each in many if "COUNT(" in each["sql"].upper()] == []
+    assert len(few) == len(many)
+
+
+def test_a_row_tells_where_its_order_stands(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+    page = desk.get(ORDERS).content.decode()
+
+    for each in (
+        str(waiting)[:13],
+        f"{ORDERS}{waiting}/change/",
+        '<span class="state state-placed">placed</span>',
+        '<span class="state state-confirmed">confirmed</span>',
+        "alice",
+        "25.00 EUR",
+        "8 tries",
+        "reserve_stock",
+    ):
+        assert each in page
+
+
+def test_a_guest_has_no_name(desk: Client, confirmed: UUID) -> None:
+    Order.objects.update(customer=None)
+
+    assert "guest" in desk.get(ORDERS).content.decode()
+
+
+def test_what_a_row_tells_cannot_be_markup(desk: Client, waiting: UUID) -> None:
+    SagaRun.objects.update(needs_attention=True, attention_reason='"><script>alert(1)</script>')
+
+    page = desk.get(ORDERS).content.decode()
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_every_way_to_narrow_has_an_index(desk: Client, bank: SandboxServer, waiting: UUID) -> None:
+    """With sequential scans forbidden, PostgreSQL says at once where it has nothing else."""
+    now = timezone.now()
+    for query in (
+        "",
+        f"?q={str(waiting)[:13]}",
+        "?q=alice",
+        "?q=TEE",
+        "?q=pi_unknown",
+        "?q=re_unknown",
+        "?needs_attention=yes",
+        "?is_frozen=yes",
+        "?step=reserve_stock",
+        "?attempts=1",
+        "?age=7d",
+        f"?placed_from={now:%Y-%m-%dT%H:%M}",
+    ):
+        assert scanned(desk, f"{ORDERS}{query}") == set(), query
+
+
+def scanned(desk: Client, path: str) -> set[str]:
+    """The tables of ours that PostgreSQL reads from end to end even when it should not."""
+    with CaptureQueriesContext(connection) as queries:
+        desk.get(path)
+    tables = set()
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        try:
+            for each in queries:
+                if not each["sql"].startswith("SELECT"):
+                    continue
+                cursor.execute(f"EXPLAIN {each['sql']}")
+                plan = "\n".join(row[0] for row in cursor.fetchall())
+                tables |= {
+                    line.split("Seq Scan on ")[1].split()[0]
+                    for line in plan.splitlines()
+                    if "Seq Scan on " in line
+                }
+        finally:
+            cursor.execute("SET enable_seqscan = on")
+    return {each for each in tables if each.split("_")[0] in ("orders", "sagas", "payments")}

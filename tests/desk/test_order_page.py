@@ -1,0 +1,307 @@
+"""One order on one page: its whole story, what comes next, and that it costs a handful of statements."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from desk.story import BANK_CALLS
+from invariants.models import ReconciliationBreak
+from orders.models import Order
+from orders.services import cancel_order
+from payments.models import Payment
+from sagas import registry
+from sagas.definition import Remote
+from sagas.models import SagaRun, StepRecord
+from sagas.services import freeze
+from sandbox.stripe_process import SandboxServer
+from tests.desk.at_the_desk import ORDERS, act, page_of, run_of, staff
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Storefront, cart, everything
+
+
+@pytest.fixture
+def undecided(storefront: Storefront, bank: SandboxServer, messages: MessageQueue) -> UUID:
+    """An order whose first attempt at the bank had no clear answer."""
+    bank.add_fault("payment_intents.confirm", "error_before", times=1)
+    order_id = storefront.order(cart(("MUG", 2))).order_id
+    messages.deliver_all()
+    return order_id
+
+
+def boxes(page: str) -> list[tuple[str, str, str]]:
+    """The boxes of the drawing: stage, name and note."""
+    found = []
+    for each in page.split('<li class="box box-')[1:]:
+        stage = each.split('"')[0]
+        name = each.split('class="box-name">')[1].split("<")[0]
+        note = each.split('class="box-note">')[1].split("<")[0]
+        found.append((stage, name, note))
+    return found
+
+
+def sentence(page: str) -> str:
+    return page.split('aria-live="polite">')[1].split("<", maxsplit=1)[0]
+
+
+def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> None:
+    page = page_of(desk, confirmed)
+
+    payment = Payment.objects.get(order_id=confirmed)
+    for told in (
+        "MUG",
+        "alice",
+        "10.00 EUR",
+        "reserve_stock: done",
+        "authorize_payment: asked, attempt 1",
+        "Set 10.00 EUR aside on pm_card_visa.",
+        "capture_payment: done",
+        "payment.captured",
+        "placed → confirmed: paid",
+        str(payment.intent_id),
+        payment.idempotency_key("confirm"),
+        payment.idempotency_key("capture"),
+        "1 confirmed in main",
+        str(confirmed),
+    ):
+        assert told in page
+    assert sentence(page) == "Nothing: every step is done."
+    assert boxes(page) == [
+        ("done", "reserve_stock", "done"),
+        ("done", "authorize_payment", "done"),
+        ("done", "confirm_order", "done"),
+        ("done", "capture_payment", "done"),
+    ]
+    assert 'data-live="0"' in page
+
+
+def test_what_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> None:
+    until = timezone.now() + timedelta(hours=1)
+    run = SagaRun.objects.filter(subject_id=waiting)
+    run.update(step="authorize_payment", attempts=3, tries=3, not_before=until, wake_at=until)
+
+    page = page_of(desk, waiting)
+
+    clock = f"{until:%H:%M:%S}"
+    assert sentence(page) == (
+        f"Tries authorize_payment again at {clock}, attempt 4 of 8;"
+        " after 8 without an answer it turns back."
+    )
+    assert ("current", "authorize_payment", f"attempt 4 of 8 at {clock}") in boxes(page)
+    assert ("to-come", "capture_payment", "to come") in boxes(page)
+    assert 'data-live="1"' in page
+
+
+def test_the_last_attempt_says_that_it_is_the_last(desk: Client, waiting: UUID) -> None:
+    SagaRun.objects.filter(subject_id=waiting).update(step="authorize_payment", tries=7)
+
+    assert sentence(page_of(desk, waiting)) == (
+        "Tries authorize_payment as soon as a worker takes it, attempt 8 of 8;"
+        " without an answer it turns back."
+    )
+
+
+def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
+    until = timezone.now() + timedelta(seconds=10)
+    run = run_of(waiting)
+    SagaRun.objects.filter(pk=run.pk).update(
+        step="authorize_payment", attempts=2, tries=2, leased_until=until
+    )
+    StepRecord.objects.create(
+        run=run, step="authorize_payment", direction="forward", attempt=2, fence=2,
+        outcome="started",
+    )  # fmt: skip
+
+    page = page_of(desk, waiting)
+
+    assert sentence(page).startswith("A worker is in authorize_payment now (attempt 2 of 8);")
+    assert ("current", "authorize_payment", "attempt 2 of 8, now") in boxes(page)
+
+
+def test_what_is_held_says_who_releases_it(desk: Client, waiting: UUID) -> None:
+    freeze(waiting, "M6: 0 held of 2500")
+
+    page = page_of(desk, waiting)
+
+    assert sentence(page) == (
+        "Nothing goes forward until a person releases it. It can still be cancelled."
+    )
+    assert ("current", "reserve_stock", "held") in boxes(page)
+    assert "frozen: M6: 0 held of 2500" in page
+
+
+def test_a_cancel_that_was_asked_for_shows_what_will_be_undone(
+    desk: Client, undecided: UUID
+) -> None:
+    cancel_order(undecided, reason="cancelled_by_customer", actor="alice")
+
+    page = page_of(desk, undecided)
+
+    assert sentence(page) == "Turns back before its next step: void_authorization, release_stock."
+    assert "cancel asked for" in page
+    assert [each for each in boxes(page) if each[1] == "release_stock"] == [
+        ("to-come", "release_stock", "to come")
+    ]
+
+
+def test_the_way_back_is_drawn(
+    desk: Client, storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    body = cart(("MUG", 1), payment_method="pm_card_visa_chargeDeclinedStolenCard")
+    order_id = storefront.order(body).order_id
+    messages.deliver_all()
+
+    page = page_of(desk, order_id)
+
+    assert "payment_refused stolen_card" in page
+    assert "Your card was declined." in page
+    assert boxes(page) == [
+        ("done", "reserve_stock", "done"),
+        ("stopped", "authorize_payment", "turned back: payment_refused"),
+        ("never", "confirm_order", "not reached"),
+        ("never", "capture_payment", "not reached"),
+        ("done", "void_authorization", "done"),
+        ("done", "release_stock", "done"),
+    ]
+    assert sentence(page) == "Nothing: everything that was done is undone."
+
+
+def test_an_undo_that_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> None:
+    run = run_of(waiting)
+    until = timezone.now() + timedelta(hours=1)
+    SagaRun.objects.filter(pk=run.pk).update(status="compensating", step="")
+    for direction, outcome, not_before in (("forward", "done", None), ("back", "unknown", until)):
+        StepRecord.objects.create(
+            run=run, step="authorize_payment", direction=direction, attempt=2, fence=2,
+            outcome=outcome, error="BankBusy", not_before=not_before, ended_at=timezone.now(),
+        )  # fmt: skip
+
+    page = page_of(desk, waiting)
+
+    clock = f"{until:%H:%M:%S}"
+    assert sentence(page) == (
+        f"Tries void_authorization again at {clock}, attempt 2,"
+        " and the order is then cancelled; never given up."
+    )
+    assert f"BankBusy · next try at {clock}" in page
+
+
+def test_a_refund_is_told_with_its_ids(
+    desk: Client, confirmed: UUID, messages: MessageQueue
+) -> None:
+    cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
+    messages.deliver_all()
+
+    page = page_of(desk, confirmed)
+
+    payment = Payment.objects.get()
+    assert payment.refunds.get().bank_refund_id in page
+    assert payment.idempotency_key("refund") in page
+    assert "return_payment: done" in page
+    assert "confirmed → cancelling: cancelled_by_customer" in page
+    assert "1 released in main" in page
+
+
+def test_breaks_are_part_of_the_story(desk: Client, confirmed: UUID) -> None:
+    now = timezone.now()
+    ReconciliationBreak.objects.create(
+        code="M6", kind="safety", subject=str(confirmed), detail="0 held of 1000",
+        first_seen=now, last_seen=now, order_frozen_at=now, resolved_at=now,
+        resolution="looked at the bank", resolved_by="frank",
+    )  # fmt: skip
+
+    page = page_of(desk, confirmed)
+
+    for told in ("M6 found broken", "0 held of 1000", "frozen by M6", "looked at the bank"):
+        assert told in page
+
+
+def test_what_people_did_is_part_of_the_story_and_markup_is_not(
+    desk: Client, confirmed: UUID
+) -> None:
+    act(desk, confirmed, "note", "<script>alert(1)</script>")
+    Order.objects.get().transitions.update(actor="<b>grace</b>")
+
+    page = page_of(desk, confirmed)
+
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script>alert" not in page
+    assert "<b>grace" not in page
+
+
+def test_the_page_costs_fewer_than_fifteen_statements_however_long_its_story(
+    confirmed: UUID, content_types: None, settings: object
+) -> None:
+    desk = staff("paul", ["desk.note_order", "desk.cancel_order"])
+    run = run_of(confirmed)
+    page_of(desk, confirmed)
+    with CaptureQueriesContext(connection) as short:
+        page_of(desk, confirmed)
+    StepRecord.objects.bulk_create(
+        StepRecord(
+            run=run, step="capture_payment", direction="forward", attempt=number, fence=number,
+            outcome="transient", error="BankBusy", ended_at=timezone.now(),
+        )
+        for number in range(100, 300)
+    )  # fmt: skip
+
+    with CaptureQueriesContext(connection) as long:
+        page = page_of(desk, confirmed)
+
+    assert "capture_payment: not done yet, attempt 299" in page
+    assert len(long) < 15, [each["sql"][:200] for each in long]
+    assert len(long) == len(short)
+
+
+def test_reading_changes_nothing(desk: Client, waiting: UUID) -> None:
+    before = everything()
+
+    page_of(desk, waiting)
+    desk.get(f"{ORDERS}{waiting}/now/")
+    for kind in ("retry", "cancel", "hold", "release", "note"):
+        desk.get(f"{ORDERS}{waiting}/act/{kind}/")
+
+    after = everything()
+    changed = {each for each in before if before[each] != after[each]}
+    assert changed <= {"sessions.Session"}
+
+
+def test_the_page_can_be_followed(desk: Client, waiting: UUID) -> None:
+    answer = desk.get(f"{ORDERS}{waiting}/now/")
+
+    assert answer.status_code == 200
+    assert answer.content.decode().lstrip().startswith('<div class="order" data-live="1">')
+
+
+def test_an_order_that_never_was_leads_back_to_the_list(desk: Client, waiting: UUID) -> None:
+    for address in ("00000000-0000-0000-0000-000000000000", "nonsense", "1"):
+        answer = desk.get(f"{ORDERS}{address}/change/")
+        assert (answer.status_code, answer.headers["Location"]) == (302, ORDERS)
+    assert desk.get(f"{ORDERS}00000000-0000-0000-0000-000000000000/now/").status_code == 404
+
+
+def test_a_run_that_this_code_does_not_know_is_shown_without_a_plan(
+    desk: Client, waiting: UUID
+) -> None:
+    SagaRun.objects.filter(subject_id=waiting).update(version=99)
+
+    page = page_of(desk, waiting)
+
+    assert sentence(page).startswith("Nothing: this code does not know checkout version 99")
+    assert boxes(page) == []
+
+
+def test_every_remote_step_has_words_for_what_it_asks() -> None:
+    remote = {
+        name
+        for saga in registry.all_sagas()
+        for step in saga.steps
+        for name, work in ((step.name, step.action), (step.undo_name, step.undo))
+        if isinstance(work, Remote)
+    }
+
+    assert remote == set(BANK_CALLS)

@@ -1,0 +1,88 @@
+"""What the sagas, the bank and the desk itself write is to be read there, and by staff alone."""
+
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from desk.bulk import begin
+from desk.models import ActionKind
+from sagas.identifiers import new_id
+from sagas.models import SagaRun
+from tests.desk.at_the_desk import act
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Storefront, everything
+
+ORDERS = "/admin/orders/order/"
+RUNS = "/admin/sagas/sagarun/"
+
+
+@pytest.mark.parametrize("path", [ORDERS, RUNS, f"{ORDERS}1/change/", "/admin/"])
+def test_strangers_are_sent_to_the_login(transactional_db: None, path: str) -> None:
+    response = Client().get(path)
+
+    assert (response.status_code, response.headers["Location"]) == (
+        302,
+        f"/admin/login/?next={path}",
+    )
+
+
+def test_customers_are_no_staff(storefront: Storefront) -> None:
+    client = Client()
+    client.force_login(storefront.customer)
+
+    assert client.get(ORDERS).headers["Location"] == f"/admin/login/?next={ORDERS}"
+
+
+def test_a_run_has_its_journal(desk: Client, confirmed: UUID) -> None:
+    run = SagaRun.objects.get()
+
+    page = desk.get(f"{RUNS}{run.pk}/change/").content.decode()
+
+    for step in ("reserve_stock", "authorize_payment", "confirm_order", "capture_payment"):
+        assert step in page
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "orders/order",
+        "desk/operatoraction",
+        "desk/bulkaction",
+        "sagas/sagarun",
+        "payments/payment",
+        "inventory/reservation",
+        "inventory/stockmovement",
+        "events/outboxevent",
+    ],
+)
+@pytest.mark.usefixtures("posted")
+def test_nothing_can_be_edited(
+    desk: Client, confirmed: UUID, messages: MessageQueue, name: str
+) -> None:
+    act(desk, confirmed, "note")
+    begin(
+        ActionKind.NOTE,
+        User.objects.get(username="grace"),
+        [confirmed],
+        reason="Seen.",
+        chosen_by="one order",
+        token=new_id(),
+    )
+    listed = desk.get(f"/admin/{name}/")
+    row = listed.context["cl"].result_list[0]
+    before = everything()
+
+    added = desk.post(f"/admin/{name}/add/", {"status": "cancelled"})
+    changed = desk.post(f"/admin/{name}/{row.pk}/change/", {"status": "cancelled"})
+    deleted = desk.post(f"/admin/{name}/{row.pk}/delete/", {"post": "yes"})
+    desk.post(
+        f"/admin/{name}/",
+        {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"},
+    )
+
+    assert listed.status_code == 200
+    assert [each.status_code for each in (added, changed, deleted)] == [403, 403, 403]
+    assert everything() == before
+    assert messages.waiting == []
