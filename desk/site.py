@@ -8,13 +8,14 @@ from csp.constants import UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_update
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
-from desk import second_factor, sessions
+from desk import second_factor, sessions, start
 
 # What django-unfold cannot do without, and our own pages can: Alpine makes functions of the
 # expressions in its attributes, and a few elements carry their measures in a style attribute. The
@@ -29,6 +30,7 @@ DESK_POLICY: Final = {
 class DeskSite(UnfoldAdminSite):
     enable_nav_sidebar = True
     index_title = "Start"
+    index_template = "desk/start.html"
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Staff only, and with their second factor where that is demanded."""
@@ -58,6 +60,11 @@ class DeskSite(UnfoldAdminSite):
             sessions.begin(request)
         return response
 
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        return super().index(request, {**start.figures(), **(extra_context or {})})
+
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Add what staff may open before their second factor: proving it, enrolling, leaving."""
         between: list[URLResolver | URLPattern] = [
@@ -65,7 +72,8 @@ class DeskSite(UnfoldAdminSite):
             path("second-factor/enrol/", self._between(second_factor.enrol), name="enrol"),
             path("logout/", self.logout, name="logout"),
         ]
-        return between + super().get_urls()
+        refreshed = path("figures/", self.admin_view(start.refreshed), name="figures")
+        return [*between, refreshed, *super().get_urls()]
 
     def _between(self, view: Callable[..., HttpResponse]) -> Any:
         """Let in whoever has shown a password, and send everybody else to the login."""

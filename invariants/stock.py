@@ -42,7 +42,7 @@ STOCK: Final = (
     Invariant(
         "S3",
         Kind.STOCK,
-        "What is on hand is what came in.",
+        "What is on hand is what came in, and what people found when they counted.",
         """
         SELECT s.sku || '@' || w.code, concat(l.on_hand, ' on hand of ', coalesce(m.received, 0))
         FROM inventory_stocklevel l
@@ -50,7 +50,7 @@ STOCK: Final = (
         JOIN inventory_warehouse w ON w.id = l.warehouse_id
         LEFT JOIN (
             SELECT stock_level_id, sum(quantity) AS received FROM inventory_stockmovement
-            WHERE kind = 'receipt' GROUP BY stock_level_id) m ON m.stock_level_id = l.id
+            WHERE kind IN ('receipt', 'adjust') GROUP BY stock_level_id) m ON m.stock_level_id = l.id
         WHERE l.on_hand <> coalesce(m.received, 0)
         """,
         sums_history=True,
@@ -129,7 +129,7 @@ STOCK: Final = (
             FROM inventory_stockmovement m
             JOIN inventory_stocklevel v ON v.id = m.stock_level_id
             JOIN inventory_product s ON s.id = v.product_id
-            WHERE m.kind = 'receipt' GROUP BY s.sku) had ON had.sku = sold.sku
+            WHERE m.kind IN ('receipt', 'adjust') GROUP BY s.sku) had ON had.sku = sold.sku
         WHERE sold.quantity > coalesce(had.quantity, 0)
         """,
         sums_history=True,

@@ -64,6 +64,7 @@ class StockLevel(models.Model):
                 condition=Q(reserved__lte=F("on_hand")), name="inventory_never_oversold"
             ),
         ]
+        permissions: ClassVar = [("adjust_stocklevel", "Can receive goods, and adjust stock")]
 
     def __str__(self) -> str:
         return f"{self.product_id}@{self.warehouse_id}: {self.on_hand} ({self.reserved} reserved)"
@@ -118,6 +119,10 @@ class MovementKind(models.TextChoices):
     RECEIPT = "receipt"  # goods came in: on_hand grows
     RESERVE = "reserve"  # an order line takes its share: reserved grows
     RELEASE = "release"  # and gives it back: reserved shrinks
+    ADJUST = "adjust"  # a person counted: on_hand grows or shrinks, never below reserved
+
+
+OF_NO_LINE = (MovementKind.RECEIPT, MovementKind.ADJUST)
 
 
 class StockMovement(models.Model):
@@ -125,7 +130,8 @@ class StockMovement(models.Model):
 
     stock_level = models.ForeignKey(StockLevel, models.PROTECT, related_name="movements")
     kind = models.CharField(max_length=16, choices=MovementKind)
-    quantity = models.PositiveIntegerField()
+    # Below nothing only where a person found less than there had been.
+    quantity = models.IntegerField()
     line_id = models.UUIDField(null=True, blank=True)
     note = models.CharField(max_length=200, blank=True)
     at = models.DateTimeField(db_default=Now())
@@ -139,11 +145,30 @@ class StockMovement(models.Model):
                 name="inventory_movement_once_per_line",
             ),
             models.CheckConstraint(
-                condition=Q(kind=MovementKind.RECEIPT, line_id__isnull=True)
-                | (~Q(kind=MovementKind.RECEIPT) & Q(line_id__isnull=False)),
+                condition=Q(kind__in=OF_NO_LINE, line_id__isnull=True)
+                | (~Q(kind__in=OF_NO_LINE) & Q(line_id__isnull=False)),
                 name="inventory_movement_has_its_line",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=MovementKind.ADJUST) | Q(quantity__gte=0),
+                name="inventory_only_adjusting_takes_away",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.quantity} of {self.stock_level_id}"
+
+
+class StockEntry(models.Model):
+    """A movement that a person made, and why. Append-only; written by ``inventory.services`` alone.
+
+    The token is the form's: whoever sends a form twice finds the row of the first time.
+    """
+
+    token = models.UUIDField(primary_key=True, editable=False)
+    movement = models.OneToOneField(StockMovement, models.PROTECT, related_name="entry")
+    actor = models.CharField(max_length=150)
+    reason = models.TextField(max_length=1000)
+
+    def __str__(self) -> str:
+        return f"{self.movement_id} by {self.actor}"

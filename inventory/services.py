@@ -11,12 +11,14 @@ from django.db import connection, transaction
 from django.db.models import F, Sum
 
 from events.services import outbox
+from inventory.errors import BelowReserved
 from inventory.facts import STOCK_RELEASED, STOCK_RESERVED
 from inventory.models import (
     MovementKind,
     Product,
     Reservation,
     ReservationStatus,
+    StockEntry,
     StockLevel,
     StockMovement,
 )
@@ -27,6 +29,8 @@ _OF_SKUS: Final = """
     WHERE inventory_product.sku = ANY(%s)
     ORDER BY inventory_stocklevel.id
 """
+
+_NOTE: Final = 200  # what a movement's note holds; the entry has all of it
 
 _CONFIRM: Final = """
     UPDATE inventory_reservation SET status = 'confirmed'
@@ -205,10 +209,46 @@ def _given_back(reservations: Sequence[Reservation]) -> Update:
     return Update(levels, ["reserved"])
 
 
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """Who changes a stock level by hand, why, and by which form: a token means one change."""
+
+    token: UUID
+    actor: str
+    reason: str
+
+
 @transaction.atomic
-def receive(level: StockLevel, quantity: int, note: str) -> None:
-    """Add goods that came in to a stock level."""
-    StockLevel.objects.filter(pk=level.pk).update(on_hand=F("on_hand") + quantity)
-    StockMovement.objects.create(
-        stock_level=level, kind=MovementKind.RECEIPT, quantity=quantity, note=note
+def receive(level: StockLevel, quantity: int, note: str, entered: Entered | None = None) -> None:
+    """Add goods that came in to a stock level; a person's form that was sent before adds nothing."""
+    _move(level, MovementKind.RECEIPT, quantity, note, entered)
+
+
+@transaction.atomic
+def adjust(level: StockLevel, change: int, entered: Entered) -> None:
+    """Bring a stock level to what a person counted: ``change`` more than there is, or fewer.
+
+    A form that was sent before changes nothing. Raises BelowReserved, with nothing changed, where
+    less would be left than orders hold.
+    """
+    _move(level, MovementKind.ADJUST, change, entered.reason, entered)
+
+
+def _move(
+    level: StockLevel, kind: MovementKind, change: int, note: str, entered: Entered | None
+) -> None:
+    """Change a level and say so, under its lock, in which a form that comes twice finds itself."""
+    locked = StockLevel.objects.select_for_update(no_key=True).get(pk=level.pk)
+    if entered and StockEntry.objects.filter(token=entered.token).exists():
+        return
+    if locked.on_hand + change < locked.reserved:
+        raise BelowReserved(locked.on_hand, locked.reserved, change)
+    locked.on_hand += change
+    locked.save(update_fields=["on_hand"])
+    movement = StockMovement.objects.create(
+        stock_level=locked, kind=kind, quantity=change, note=note[:_NOTE]
     )
+    if entered:
+        StockEntry.objects.create(
+            token=entered.token, movement=movement, actor=entered.actor, reason=entered.reason
+        )

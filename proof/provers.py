@@ -124,6 +124,7 @@ def environment(**addresses: str) -> dict[str, str]:
         "STRIPE_CALLS_PER_SECOND": "0",
         "THROTTLING": "0",
         "DEBUG": "0",
+        "HTTPS": "0",
         "LOG_LEVEL": "WARNING",
         "ALLOWED_HOSTS": "localhost",
         **addresses,

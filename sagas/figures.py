@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Max, Min, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, TruncMinute
 
 from sagas import registry
 from sagas.definition import Remote
 from sagas.dispatch import remaining_links
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.models import LIVE, Direction, LastSweep, SagaRun, StepRecord
+from sagas.models import LIVE, Direction, LastSweep, Outcome, SagaRun, StepRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,23 @@ def outcomes_within(window: timedelta) -> list[Outcomes]:
         .order_by("step", "direction", "outcome")
     )
     return [Outcomes(*_tried(step, direction), *counted) for step, direction, *counted in rows]
+
+
+def done_each_minute(step: str, window: timedelta) -> dict[datetime, int]:
+    """Count how often ``step`` was done within ``window``, by the minute; those without are left out."""
+    done = StepRecord.objects.filter(
+        started_at__gte=Now() - window,
+        step=step,
+        direction=Direction.FORWARD,
+        outcome=Outcome.DONE,
+    )
+    rows = done.annotate(minute=TruncMinute("started_at")).values_list("minute")
+    return dict(rows.annotate(times=Count("pk")).order_by("minute"))
+
+
+def oldest_live() -> SagaRun | None:
+    """Return the run that has been under way for longest."""
+    return SagaRun.objects.filter(status__in=LIVE).order_by("created_at").first()
 
 
 def last_sweeps() -> dict[str, LastSweep]:

@@ -35,7 +35,7 @@ def main() -> None:
     die_with_owner(signal.SIGKILL)
     wishes = json.load(sys.stdin)
     django.setup()
-    for command in ("migrate", "synchronise_schedule", "load_catalogue"):
+    for command in ("migrate", "synchronise_schedule", "synchronise_roles", "load_catalogue"):
         call_command(command, stdout=sys.stderr)
     if wishes["refill"]:
         call_command("load_catalogue", refill=True, stdout=sys.stderr)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 
 from events.models import OutboxEvent
 from inventory import services
+from inventory.errors import BelowReserved
 from inventory.models import Reservation, StockLevel, StockMovement
 from tests.inventory.stockroom import Basket, basket, put
 from tests.properties.clean_slate import empty_all_tables
@@ -72,6 +73,18 @@ class Shelves(RuleBasedStateMachine):
         place %= len(self.levels)
         services.receive(self.levels[place], quantity, "more of it")
         self.model.shelves[place].on_hand += quantity
+
+    @rule(place=st.integers(0, 5), change=st.integers(-3, 3).filter(bool))
+    def adjust(self, place: int, change: int) -> None:
+        place %= len(self.levels)
+        shelf = self.model.shelves[place]
+        entered = services.Entered(uuid4(), "grace", "counted")
+        if shelf.on_hand + change < shelf.reserved:
+            with pytest.raises(BelowReserved):
+                services.adjust(self.levels[place], change, entered)
+            return
+        services.adjust(self.levels[place], change, entered)
+        shelf.on_hand += change
 
     @rule(lines=lines)
     def fill_a_basket(self, lines: list[tuple[str, int]]) -> None:
@@ -134,7 +147,7 @@ class Shelves(RuleBasedStateMachine):
         rows = StockMovement.objects.values_list("stock_level", "kind").annotate(Sum("quantity"))
         sums = Counter({(level, kind): total for level, kind, total in rows.order_by()})
         for pk, on_hand, reserved in StockLevel.objects.values_list("pk", "on_hand", "reserved"):
-            assert on_hand == sums[pk, "receipt"]
+            assert on_hand == sums[pk, "receipt"] + sums[pk, "adjust"]
             assert reserved == sums[pk, "reserve"] - sums[pk, "release"]
             assert 0 <= reserved <= on_hand
 

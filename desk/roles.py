@@ -1,0 +1,85 @@
+"""The roles that ship: groups of staff, by what each is for. Nobody is in one before a shop says so."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+
+from desk import permissions as orders
+
+SEE_EVERYTHING: Final = (
+    "orders.view_order",
+    "orders.view_orderline",
+    "orders.view_ordertransition",
+    "sagas.view_sagarun",
+    "sagas.view_steprecord",
+    "payments.view_payment",
+    "payments.view_refund",
+    "inventory.view_product",
+    "inventory.view_stocklevel",
+    "inventory.view_stockmovement",
+    "inventory.view_reservation",
+    "inventory.view_warehouse",
+    "events.view_outboxevent",
+    "invariants.view_reconciliationbreak",
+    "desk.view_operatoraction",
+    "desk.view_bulkaction",
+    "django_celery_beat.view_periodictask",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A group that ships, and what its members may do."""
+
+    name: str
+    permissions: frozenset[str]
+
+
+VIEWER: Final = Role("viewer", frozenset(SEE_EVERYTHING))
+"""Sees everything and changes nothing."""
+
+OPERATOR: Final = Role(
+    "operator",
+    VIEWER.permissions
+    | {orders.RETRY, orders.CANCEL, orders.HOLD, orders.NOTE, orders.ACT_IN_BULK}
+    | {"inventory.add_product", "inventory.change_product", "inventory.adjust_stocklevel"},
+)
+"""Moves orders on, and keeps the shelves right."""
+
+FINANCE: Final = Role(
+    "finance",
+    VIEWER.permissions
+    | {orders.CANCEL, orders.RELEASE_FROZEN, orders.NOTE, orders.EXPORT}
+    | {"invariants.change_reconciliationbreak"},
+)
+"""Answers for money: refunds, what an invariant froze, breaks, exports."""
+
+ROLES: Final = (VIEWER, OPERATOR, FINANCE)
+
+
+@transaction.atomic
+def synchronise() -> dict[str, frozenset[str]]:
+    """Give each role all that ships with it, and return what was missing.
+
+    Run again it changes nothing. What a shop gave a role besides is kept; what it took from one comes
+    back: whoever wants less makes a group of their own. Raises Permission.DoesNotExist for a
+    permission that no migration made.
+    """
+    added: dict[str, frozenset[str]] = {}
+    for role in ROLES:
+        group, _ = Group.objects.get_or_create(name=role.name)
+        held = {f"{app}.{code}" for app, code in group.permissions.values_list(*_NATURAL)}
+        missing = role.permissions - held
+        group.permissions.add(*(_permission(each) for each in sorted(missing)))
+        added[role.name] = missing
+    return added
+
+
+_NATURAL: Final = ("content_type__app_label", "codename")
+
+
+def _permission(name: str) -> Permission:
+    app, _, code = name.partition(".")
+    return Permission.objects.get(content_type__app_label=app, codename=code)

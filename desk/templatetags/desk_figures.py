@@ -1,0 +1,40 @@
+"""Times and shares as the desk writes them."""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django import template
+
+register = template.Library()
+
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
+
+
+@register.filter
+def span(time: timedelta | None) -> str:
+    """Write how long in its largest unit, or to a tenth of a second below one."""
+    if time is None:
+        return "not known"
+    seconds = time.total_seconds()
+    for unit, size in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s" if seconds < 1 else f"{seconds:.0f} s"
+
+
+@register.filter
+def age(since: datetime, now: datetime) -> str:
+    return span(max(now - since, timedelta()))
+
+
+@register.filter
+def percent(share: float) -> str:
+    """Write a share; never 100 % of what is less than all."""
+    return f"{int(share * 1000) / 10:g} %"
+
+
+@register.filter
+def brief(key: UUID) -> str:
+    """Write the end of a key, which differs between orders of the same moment."""
+    return f"…{str(key)[-8:]}"

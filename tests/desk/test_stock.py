@@ -1,0 +1,118 @@
+"""Stock at the desk: seen by everybody, changed by two forms, with a permission and a reason."""
+
+from uuid import uuid4
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client
+
+from inventory.models import StockEntry, StockLevel
+from tests.conftest import Shelf
+from tests.desk.staff import superuser
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def level(shelf: Shelf) -> StockLevel:
+    return shelf.put("MUG", 10)
+
+
+@pytest.fixture
+def desk(level: StockLevel) -> Client:
+    client = Client()
+    client.force_login(superuser())
+    return client
+
+
+def address(level: StockLevel, what: str) -> str:
+    return f"/admin/inventory/stocklevel/{level.pk}/{what}/"
+
+
+def form(quantity: object, reason: str = "counted") -> dict[str, str]:
+    return {"token": str(uuid4()), "quantity": str(quantity), "reason": reason}
+
+
+def on_hand(level: StockLevel) -> int:
+    level.refresh_from_db()
+    return level.on_hand
+
+
+def test_stock_is_adjusted_with_a_reason_and_a_name(desk: Client, level: StockLevel) -> None:
+    answer = desk.post(address(level, "adjust"), form(-3, "water damage"))
+
+    assert (answer.status_code, on_hand(level)) == (302, 7)
+    entry = StockEntry.objects.get()
+    assert (entry.actor, entry.reason) == ("grace", "water damage")
+    said = LogEntry.objects.get()
+    assert (said.user.username, said.change_message) == ("grace", "Adjust stock: -3. water damage")
+
+
+def test_goods_are_received(desk: Client, level: StockLevel) -> None:
+    desk.post(address(level, "receive"), form(5, "delivery 17"))
+
+    assert on_hand(level) == 15
+    assert "delivery 17" in desk.get("/admin/inventory/stockmovement/").content.decode()
+
+
+def test_the_same_form_twice_is_one_change(desk: Client, level: StockLevel) -> None:
+    sent = form(-3)
+
+    desk.post(address(level, "adjust"), sent)
+    desk.post(address(level, "adjust"), sent)
+
+    assert on_hand(level) == 7
+    assert LogEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "sent", "told"),
+    [
+        ("adjust", form(-11), "10 are on hand and 0 of them are reserved"),
+        ("adjust", form(0), "Nothing would change."),
+        ("adjust", form(-3, ""), "This field is required."),
+        ("adjust", form("many"), "Enter a whole number."),
+        ("adjust", form(10**30), "less than or equal to 1000000"),
+        ("receive", form(-1), "greater than or equal to 1"),
+        ("receive", {"quantity": "1", "reason": "x"}, "Open this form again"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(
+    desk: Client, level: StockLevel, what: str, sent: dict[str, str], told: str
+) -> None:
+    answer = desk.post(address(level, what), sent)
+
+    assert told in answer.content.decode()
+    assert on_hand(level) == 10
+    assert StockEntry.objects.count() == 0
+
+
+def test_whoever_may_only_look_changes_nothing(level: StockLevel) -> None:
+    ContentType.objects.clear_cache()
+    reader = User.objects.create_user("paul", is_staff=True)
+    kind = ContentType.objects.get_for_model(StockLevel)
+    seeing, _ = Permission.objects.get_or_create(
+        codename="view_stocklevel", content_type=kind, defaults={"name": "Can view stock level"}
+    )
+    reader.user_permissions.add(seeing)
+    client = Client()
+    client.force_login(reader)
+
+    answers = [client.post(address(level, what), form(1)) for what in ("adjust", "receive")]
+
+    assert [each.status_code for each in answers] == [403, 403]
+    assert on_hand(level) == 10
+    assert client.get(address(level, "change")).status_code == 200
+
+
+def test_a_product_keeps_its_sku(desk: Client, level: StockLevel) -> None:
+    product = level.product
+    page = f"/admin/inventory/product/{product.pk}/change/"
+    inline = {"stock_levels-TOTAL_FORMS": 0, "stock_levels-INITIAL_FORMS": 0}
+
+    desk.post(page, {"sku": "CUP", "name": "Cup", "price_minor": 700, **inline})
+
+    product.refresh_from_db()
+    assert (product.sku, product.name, product.price_minor) == ("MUG", "Cup", 700)
