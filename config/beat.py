@@ -63,4 +63,10 @@ SCHEDULE: tuple[Entry, ...] = (
         )
         for queue in settings.CELERY_TASK_QUEUES
     ),
+    Entry(
+        name="orders: forget idempotency keys",
+        task="orders.forget_idempotency_keys",
+        every=timedelta(minutes=10),
+        why="Clients repeat requests within minutes; keys are kept for 72 hours, not for ever.",
+    ),
 )

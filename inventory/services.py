@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Sum
+from django.db.models import F, Max, Sum
 
 from events.services import outbox
 from inventory.errors import BelowReserved
@@ -80,6 +80,16 @@ def products_for_sale(skus: Iterable[str]) -> dict[str, Product]:
     condition = "WHERE sku = ANY(%s) AND NOT is_withdrawn"
     found = select(Product, condition, [list(skus)], read_at="statement_timestamp()")
     return {each.sku: each for each in found}
+
+
+def most_of_one_line(skus: Iterable[str]) -> dict[str, int]:
+    """Return how many of each SKU one order could have at this moment.
+
+    A line is served from one warehouse, so this is the most that any of them has, not their sum.
+    """
+    available = F("stock_levels__on_hand") - F("stock_levels__reserved")
+    found = Product.objects.filter(sku__in=list(skus)).annotate(most=Max(available))
+    return {each.sku: max(each.most or 0, 0) for each in found}
 
 
 def reserve(

@@ -1,5 +1,6 @@
 """What can go wrong with an order, as its callers tell it apart."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from orders.states import OrderStatus
@@ -12,8 +13,10 @@ class OrderError(Exception):
 class IllegalTransition(OrderError):
     """An order was to move to a state that cannot be reached from where it is."""
 
-    def __init__(self, order_id: UUID, source: str, target: OrderStatus) -> None:
+    def __init__(self, order_id: UUID, source: OrderStatus, target: OrderStatus) -> None:
         super().__init__(f"order {order_id} cannot go from {source} to {target}")
+        self.source = source
+        self.target = target
 
 
 class UnknownProducts(OrderError):
@@ -31,3 +34,22 @@ class TotalTooLarge(OrderError):
         super().__init__(f"{total_minor} is more than {largest_minor}")
         self.total_minor = total_minor
         self.largest_minor = largest_minor
+
+
+class ReferenceTaken(OrderError):
+    """The customer has an order of this reference, under another idempotency key."""
+
+    def __init__(self, customer_id: int | None, reference: str) -> None:
+        super().__init__(f"customer {customer_id} has an order {reference}")
+        self.customer_id = customer_id
+        self.reference = reference
+
+
+class PriceChanged(OrderError):
+    """A cart does not cost what the customer was told; ``prices`` says what each SKU costs."""
+
+    def __init__(self, total_minor: int, currency: str, prices: Mapping[str, int]) -> None:
+        super().__init__(f"the cart costs {total_minor} {currency}")
+        self.total_minor = total_minor
+        self.currency = currency
+        self.prices = prices

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 from uuid import UUID
 
 from django.conf import settings
@@ -19,6 +19,8 @@ from orders.states import TRANSITIONS, OrderStatus
 from payments.history import latest_payment
 from sagas.identifiers import new_id
 from sagas.row_sets import Insert, Update, select, write
+
+REFERENCE_ONCE: Final = "orders_reference_once_per_customer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class Order(models.Model):
     currency = models.CharField(max_length=3)
     total_minor = models.PositiveBigIntegerField()
     payment_method = models.CharField(max_length=255)
+    # The storefront's own name for the order, if it has one.
+    reference = models.CharField(max_length=64, null=True, blank=True, editable=False)  # noqa: DJ001 - all empty ones differ
     # Why it was cancelled: a code for programs (see orders.reasons for the words) and its detail.
     reason = models.CharField(max_length=64, blank=True)
     reason_detail = models.CharField(max_length=255, blank=True)
@@ -125,6 +129,14 @@ class Order(models.Model):
                 condition=Q(status__in=OrderStatus.values), name="orders_status_known"
             ),
             models.CheckConstraint(condition=Q(total_minor__gt=0), name="orders_total_is_positive"),
+            # For ever, also when the idempotency key has long been forgotten. Guests are one
+            # customer here: their orders are named by the shop's server.
+            models.UniqueConstraint(
+                fields=["customer", "reference"],
+                condition=Q(reference__isnull=False),
+                nulls_distinct=False,
+                name=REFERENCE_ONCE,
+            ),
         ]
         indexes: ClassVar = [
             # Read by the shop's list of all orders, and by the desk's.
@@ -137,6 +149,18 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    def as_placed(self) -> "Order":
+        """Return the order as it was when it was accepted, before anything became of it."""
+        return Order(
+            pk=self.pk,
+            customer_id=self.customer_id,
+            currency=self.currency,
+            total_minor=self.total_minor,
+            payment_method=self.payment_method,
+            reference=self.reference,
+            created_at=self.created_at,
+        )
 
 
 class OrderLine(models.Model):
@@ -214,11 +238,15 @@ class IdempotencyRecord(models.Model):
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
     )
-    key = models.CharField(max_length=255)
+    # The client's; one that came by a guest's link has its order before it.
+    key = models.CharField(max_length=300)
     # SHA-256 of the method, the path and the body as it was understood.
     fingerprint = models.BinaryField(max_length=32)
-    # What the request was about; from it the same answer is made again.
+    # What the request was about.
     order = models.ForeignKey(Order, models.CASCADE, related_name="+", db_index=False)
+    # What whoever asked was told, once that is decided; without a body it was the order as placed.
+    answer_status = models.PositiveSmallIntegerField(null=True)
+    answer_body = models.TextField(blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -1,22 +1,30 @@
 """What the world may ask of orders: place one, cancel one."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from psycopg.errors import UniqueViolation
 
 import inventory.services
 import sagas.services
 from events.services import outbox
-from orders.errors import TotalTooLarge, UnknownProducts
+from orders.errors import (
+    IllegalTransition,
+    PriceChanged,
+    ReferenceTaken,
+    TotalTooLarge,
+    UnknownProducts,
+)
 from orders.facts import ORDER_PLACED
-from orders.models import Cause, Order, OrderLine
+from orders.models import REFERENCE_ONCE, Cause, Order, OrderLine
 from orders.saga import CANCELLATION, CHECKOUT
-from orders.states import OrderStatus
+from orders.states import TRANSITIONS, OrderStatus
 from sagas.correlation import current_correlation_id
 from sagas.definition import Refusal
 from sagas.row_sets import Insert
@@ -27,6 +35,57 @@ LARGEST_TOTAL_MINOR: Final = 99_999_999
 
 
 @dataclass(frozen=True, slots=True)
+class PricedLine:
+    """One line of a cart at the price of this moment."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class PricedCart:
+    """What a cart costs, and when that was, by the database's clock."""
+
+    lines: Sequence[PricedLine]
+    currency: str
+    at: datetime
+
+    @property
+    def total_minor(self) -> int:
+        return sum(each.unit_price_minor * each.quantity for each in self.lines)
+
+    @property
+    def prices(self) -> dict[str, int]:
+        """What one of each SKU costs."""
+        return {each.sku: each.unit_price_minor for each in self.lines}
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a cart costs, and the most that an order could have of each SKU."""
+
+    cart: PricedCart
+    most: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a customer was told that a cart costs; None for what was not said."""
+
+    total_minor: int | None = None
+    currency: str | None = None
+
+    def is_met_by(self, cart: PricedCart) -> bool:
+        is_total = self.total_minor in (None, cart.total_minor)
+        return is_total and self.currency in (None, cart.currency)
+
+
+NOTHING_EXPECTED: Final = Expected()
+
+
+@dataclass(frozen=True, slots=True)
 class PlacedOrder:
     """An order as it was accepted."""
 
@@ -34,47 +93,85 @@ class PlacedOrder:
     lines: list[OrderLine]
 
 
+def priced(quantities: Mapping[str, int]) -> PricedCart:
+    """Return what a cart costs, in one statement. Raises UnknownProducts and TotalTooLarge."""
+    products = inventory.services.products_for_sale(quantities)
+    unknown = sorted(quantities.keys() - products.keys())
+    if unknown:
+        raise UnknownProducts(unknown)
+    lines = [
+        PricedLine(sku, products[sku].name, quantity, products[sku].price_minor)
+        for sku, quantity in quantities.items()
+    ]
+    at = max(each.read_at for each in products.values())
+    cart = PricedCart(lines, settings.CURRENCY, at)
+    if cart.total_minor > LARGEST_TOTAL_MINOR:
+        raise TotalTooLarge(cart.total_minor, LARGEST_TOTAL_MINOR)
+    return cart
+
+
+def quote(quantities: Mapping[str, int]) -> Quote:
+    """Say what a cart costs and how much of it could be had, without holding anything.
+
+    Two statements at two moments: what is said may be untrue as soon as it is said. Raises
+    UnknownProducts and TotalTooLarge.
+    """
+    return Quote(priced(quantities), inventory.services.most_of_one_line(quantities))
+
+
 @transaction.atomic(savepoint=False)
 def place_order(
-    order_id: UUID, customer: User | None, quantities: Mapping[str, int], payment_method: str
+    order_id: UUID,
+    customer: User | None,
+    quantities: Mapping[str, int],
+    payment_method: str,
+    *,
+    reference: str | None = None,
+    expected: Expected = NOTHING_EXPECTED,
 ) -> PlacedOrder:
     """Accept an order, of a customer or a guest, at our prices, and start its checkout.
 
     One transaction, no call to anyone: when it commits the order will end confirmed or
     cancelled, whatever dies afterwards; when it does not, nothing has happened. Its run and facts
-    carry the correlation id of the request. Raises UnknownProducts and TotalTooLarge.
+    carry the correlation id of the request. A ``reference`` is good for one order of a customer,
+    for ever. Raises UnknownProducts, TotalTooLarge, PriceChanged and ReferenceTaken.
     """
-    products = inventory.services.products_for_sale(quantities)
-    unknown = sorted(quantities.keys() - products.keys())
-    if unknown:
-        raise UnknownProducts(unknown)
-    total_minor = sum(products[sku].price_minor * count for sku, count in quantities.items())
-    if total_minor > LARGEST_TOTAL_MINOR:
-        raise TotalTooLarge(total_minor, LARGEST_TOTAL_MINOR)
+    cart = priced(quantities)
+    if not expected.is_met_by(cart):
+        raise PriceChanged(cart.total_minor, cart.currency, cart.prices)
     order = Order(
         pk=order_id,
         customer=customer,
-        currency=settings.CURRENCY,
-        total_minor=total_minor,
+        currency=cart.currency,
+        total_minor=cart.total_minor,
         payment_method=payment_method,
-        # Now, by the database's clock, without asking for it: the answer shows it.
-        created_at=max(each.read_at for each in products.values()),
+        reference=reference,
+        # Without asking for it: the answer shows it.
+        created_at=cart.at,
     )
     lines = [
-        OrderLine(
-            order=order,
-            position=position,
-            sku=sku,
-            name=products[sku].name,
-            quantity=count,
-            unit_price_minor=products[sku].price_minor,
-        )
-        for position, (sku, count) in enumerate(quantities.items(), start=1)
+        OrderLine(order=order, position=position, **asdict(line))
+        for position, line in enumerate(cart.lines, start=1)
     ]
+    try:
+        _start_checkout(order, lines)
+    except IntegrityError as error:
+        if reference is None or not _is_about(REFERENCE_ONCE, error):
+            raise
+        raise ReferenceTaken(order.customer_id, reference) from None
+    return PlacedOrder(order, lines)
+
+
+def _start_checkout(order: Order, lines: list[OrderLine]) -> None:
+    """Write an order down together with its run and what the world is told of it."""
     correlation_id = current_correlation_id()
     placed = _placed(order, lines, correlation_id)
     sagas.services.start(CHECKOUT, order.pk, correlation_id, Insert([order]), Insert(lines), placed)
-    return PlacedOrder(order, lines)
+
+
+def _is_about(constraint: str, error: IntegrityError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == constraint
 
 
 def _placed(order: Order, lines: Iterable[OrderLine], correlation_id: UUID) -> Insert:
@@ -90,11 +187,18 @@ def cancel_order(order_id: UUID, *, reason: str, actor: str) -> None:
 
     During checkout the run is asked to turn back, which it does before its next step; after
     checkout a cancellation run starts. Asking again, or for an order that is being cancelled or
-    is cancelled, changes nothing. Locks the run, then the order, as everything does.
+    is cancelled, changes nothing. Raises IllegalTransition where the saga is past the point where
+    all of it can be undone. Locks the run, then the order, as everything does.
     """
-    if sagas.services.request_turn_back(order_id, Refusal(reason), actor) is not TurnBack.ENDED:
+    asked = sagas.services.request_turn_back(order_id, Refusal(reason), actor)
+    if asked in (TurnBack.REQUESTED, TurnBack.UNDERWAY):
         return
     order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
+    if (
+        asked is TurnBack.TOO_LATE
+        and OrderStatus.CANCELLING in TRANSITIONS[OrderStatus(order.status)]
+    ):
+        raise IllegalTransition(order_id, OrderStatus(order.status), OrderStatus.CANCELLING)
     if order.status != OrderStatus.CONFIRMED:
         return
     Order.objects.transition({order_id: Cause(reason, actor=actor)}, OrderStatus.CANCELLING)

@@ -10,13 +10,15 @@ from rest_framework.views import APIView
 
 from access.grants import Scope
 from access.permissions import Scopes
-from orders.api.answers import accepted_or_settled
-from orders.api.callers import caller, name_of_caller, own_order
-from orders.api.idempotency import Replayed, once
+from orders.api.answers import answer
+from orders.api.callers import name_of_caller, own_order
+from orders.api.idempotency import once, purpose_of
 from orders.api.parsing import Nothing, parse_body
-from orders.models import Order
+from orders.api.problem_types import ProblemType
+from orders.api.problems import Problem
+from orders.errors import IllegalTransition
 from orders.services import cancel_order
-from orders.states import OrderStatus
+from orders.states import TRANSITIONS, OrderStatus
 
 
 class Cancellation(APIView):
@@ -24,21 +26,35 @@ class Cancellation(APIView):
 
     def post(self, request: Request, order_id: UUID) -> Response:
         """Cancel an order, whatever it is at: its money goes back and its stock on the shelf."""
-        body = parse_body(Nothing, request)
-        customer, order = caller(request), own_order(request, order_id)
+        purpose = purpose_of(request, parse_body(Nothing, request))
+        order = own_order(request, order_id)
         cancel = partial(
             cancel_order,
             order.pk,
             reason="cancelled_by_customer",
             actor=name_of_caller(request),
         )
-        outcome = once(request, customer, body.model_dump(), order.pk, cancel)
-        order = Order.objects.with_progress().get(pk=order.pk)
-        return accepted_or_settled(
+        try:
+            outcome = once(purpose, order.pk, cancel)
+        except IllegalTransition as error:
+            raise _too_late(error) from None
+        order = own_order(request, order_id)
+        return answer(
             request,
+            purpose,
+            outcome,
             order,
             order.lines.all(),
-            (OrderStatus.CANCELLED,),
+            settled=(OrderStatus.CANCELLED,),
             settled_as=HTTPStatus.OK,
-            is_replay=isinstance(outcome, Replayed),
         )
+
+
+def _too_late(error: IllegalTransition) -> Problem:
+    allowed = [each for each in OrderStatus if each in TRANSITIONS[error.source] - {error.target}]
+    return Problem(
+        ProblemType.TRANSITION_NOT_ALLOWED,
+        f"The order is {error.source}, and at a point from which it has to go on.",
+        headers={"Retry-After": "1"},
+        more={"order_status": error.source, "allowed_transitions": allowed},
+    )

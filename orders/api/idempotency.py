@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
 from psycopg.errors import LockNotAvailable
 from rest_framework.request import Request
 
-from access.grants import Grant
+from orders.api.callers import caller, grant_of
+from orders.api.parsing import Body
 from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem
 from orders.models import IdempotencyRecord
@@ -34,8 +35,9 @@ _KEY: Final = re.compile(r"[!#-+\x2d-~]{1,255}")
 # The patience is set first, and holds for all that this transaction waits for.
 _INSERT: Final = """
     WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', %s, true))
-    INSERT INTO orders_idempotencyrecord (customer_id, key, fingerprint, order_id)
-    SELECT %s, %s, %s, %s FROM patience
+    INSERT INTO orders_idempotencyrecord
+        (customer_id, key, fingerprint, order_id, answer_status, answer_body)
+    SELECT %s, %s, %s, %s, %s, %s FROM patience
     ON CONFLICT (customer_id, key) DO NOTHING
 """
 
@@ -67,60 +69,116 @@ def fingerprint_of(request: Request, body: Any) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Purpose:
+    """What somebody wants to happen once: a key of theirs, and what they ask for under it."""
+
+    caller_id: int
+    key: str
+    fingerprint: bytes
+
+
+def purpose_of(request: Request, body: Body) -> Purpose:
+    """Return what a request is for.
+
+    Whoever follows a guest's link has keys of his own, not those of the one who made it. Of the
+    body counts what is said: a field that is added later leaves older fingerprints as they are.
+    """
+    key, grant = key_of(request), grant_of(request)
+    fingerprint = fingerprint_of(request, body.model_dump(exclude_none=True))
+    scoped = f"{grant.order_id}:{key}" if grant.is_guest else key
+    return Purpose(caller(request).pk, scoped, fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What whoever asked is told: JSON, or nothing for the order as it was placed."""
+
+    status: int
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Acted(Generic[T]):
     """The request was the first with its key; ``result`` is what its effect returned."""
 
     result: T
+    answer: Answer | None
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """An equal request came before; it was about this order."""
+    """An equal request came before; it was about this order, and answered so, if it was."""
 
     order_id: UUID
+    answer: Answer | None
 
 
 def once(
-    request: Request, customer: User, body: Any, order_id: UUID, act: Callable[[], T]
+    purpose: Purpose, order_id: UUID, act: Callable[[], T], answer: Answer | None = None
 ) -> Acted[T] | Replayed:
     """Run ``act`` unless the caller has used this key before; then say what it was about.
 
-    Of any number of equal requests at the same time one acts, and the others wait for it. Raises
-    a Problem for a key that was used for something else, or whose first request is still in
-    flight after a second. Whatever ``act`` raises undoes the key too.
+    ``answer`` is kept together with the effect, where it is known beforehand; ``keep`` does it
+    where it is not. Of any number of equal requests at the same time one acts, and the others wait
+    for it. Raises a Problem for a key that was used for something else, or whose first request is
+    still in flight after a second. Whatever ``act`` raises undoes the key too.
     """
-    key, fingerprint = _key_of_caller(request), fingerprint_of(request, body)
     with transaction.atomic():
-        if _take(customer.pk, key, fingerprint, order_id):
-            return Acted(act())
-    earlier = IdempotencyRecord.objects.get(customer=customer, key=key)
-    if bytes(earlier.fingerprint) != fingerprint:
+        if _take(purpose, order_id, answer):
+            return Acted(act(), answer)
+    earlier = _record_of(purpose).get()
+    if bytes(earlier.fingerprint) != purpose.fingerprint:
         raise Problem(
             ProblemType.IDEMPOTENCY_KEY_REUSED,
             "This Idempotency-Key was used for another request.",
+            [FieldError("Idempotency-Key", "was used for another request", "header")],
         )
-    return Replayed(earlier.order_id)
+    return Replayed(earlier.order_id, _answer_in(earlier))
 
 
-def _key_of_caller(request: Request) -> str:
-    """Return the key as it is stored: a guest's apart from those of whoever made the link."""
-    key, grant = key_of(request), request.auth
-    if isinstance(grant, Grant) and grant.is_guest:
-        # With a space, which no client's key has.
-        return f"guest {grant.order_id} {hashlib.sha256(key.encode()).hexdigest()}"
-    return key
+def keep(purpose: Purpose, answer: Answer) -> Answer:
+    """Keep what is answered, unless an equal request was answered before; return what counts.
+
+    So the answer is decided once, by whoever is answered first. It is kept before it is sent: one
+    that a crash prevented was seen by nobody, and a repetition is answered anew.
+    """
+    unanswered = _record_of(purpose).filter(answer_status=None)
+    if unanswered.update(answer_status=answer.status, answer_body=answer.body):
+        return answer
+    earlier = _record_of(purpose).first()
+    return (earlier and _answer_in(earlier)) or answer
 
 
-def _take(customer_id: int, key: str, fingerprint: bytes, order_id: UUID) -> bool:
+def _record_of(purpose: Purpose) -> QuerySet[IdempotencyRecord]:
+    return IdempotencyRecord.objects.filter(customer_id=purpose.caller_id, key=purpose.key)
+
+
+def _answer_in(record: IdempotencyRecord) -> Answer | None:
+    if record.answer_status is None:
+        return None
+    return Answer(record.answer_status, record.answer_body)
+
+
+def _take(purpose: Purpose, order_id: UUID, answer: Answer | None) -> bool:
     """Store the key; False when it is there already. Waits for a transaction that stores it now."""
+    values = (
+        IN_FLIGHT_PATIENCE,
+        purpose.caller_id,
+        purpose.key,
+        purpose.fingerprint,
+        order_id,
+        answer.status if answer else None,
+        answer.body if answer else "",
+    )
     with connection.cursor() as cursor:
         try:
-            cursor.execute(_INSERT, [IN_FLIGHT_PATIENCE, customer_id, key, fingerprint, order_id])
+            cursor.execute(_INSERT, values)
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
             raise Problem(
                 ProblemType.IDEMPOTENCY_KEY_IN_FLIGHT,
                 "The first request with this Idempotency-Key is not done yet. Repeat it shortly.",
+                headers={"Retry-After": "1"},
             ) from None
         return int(cursor.rowcount) == 1

@@ -1,5 +1,8 @@
 """Placing an order."""
 
+from functools import partial
+from uuid import UUID
+
 from django.contrib.auth.models import User
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,13 +14,15 @@ from access.grants import Scope
 from access.permissions import Scopes
 from access.rates import Rate
 from access.throttling import Rates
-from orders.api.answers import accepted_or_settled
-from orders.api.callers import caller, grant_of, own_order
-from orders.api.idempotency import Acted, once
-from orders.api.parsing import NewOrder, invalid, parse_body
-from orders.api.problems import FieldError
-from orders.errors import TotalTooLarge, UnknownProducts
-from orders.services import PlacedOrder, place_order
+from orders.api.answers import AS_PLACED, answer
+from orders.api.callers import caller, grant_of, own_order, own_orders, path_of
+from orders.api.idempotency import Acted, once, purpose_of
+from orders.api.parsing import NewOrder, invalid, not_sold, parse_body
+from orders.api.problem_types import ProblemType
+from orders.api.problems import FieldError, Problem
+from orders.api.waiting import seconds_to_wait
+from orders.errors import PriceChanged, ReferenceTaken, TotalTooLarge, UnknownProducts
+from orders.services import Expected, PlacedOrder, place_order
 from orders.states import SETTLED
 from sagas.identifiers import new_id
 
@@ -32,27 +37,35 @@ class Ordering(APIView):
         Repeating the request with the same Idempotency-Key gives the same order.
         """
         body = parse_body(NewOrder, request)
-        order_id = new_id()
-
-        def place() -> PlacedOrder:
-            buyer = _buyer(request, body.customer)
-            return place_order(order_id, buyer, body.quantities(), body.payment_method)
-
+        purpose, order_id = purpose_of(request, body), new_id()
+        known = None if seconds_to_wait(request) else AS_PLACED
         try:
-            # Without what is not asked for: fields that are added leave old fingerprints as they are.
-            asked = body.model_dump(exclude_none=True)
-            outcome = once(request, caller(request), asked, order_id, place)
+            outcome = once(purpose, order_id, partial(_place, request, order_id, body), known)
         except AccountBlocked as error:
             raise invalid(str(error), [FieldError("/customer", "is blocked")]) from None
-        except UnknownProducts as error:
-            raise _unknown_products(body, error) from None
-        except TotalTooLarge as error:
-            raise invalid(str(error), [FieldError("/items", "costs too much")]) from None
+        except (UnknownProducts, TotalTooLarge) as error:
+            raise not_sold(body, error) from None
+        except PriceChanged as error:
+            raise _price_changed(body, error) from None
+        except ReferenceTaken as error:
+            raise _reference_taken(request, error) from None
         if isinstance(outcome, Acted):
-            placed = outcome.result
-            return accepted_or_settled(request, placed.order, placed.lines, SETTLED)
-        order = own_order(request, outcome.order_id)
-        return accepted_or_settled(request, order, order.lines.all(), SETTLED, is_replay=True)
+            order, lines = outcome.result.order, outcome.result.lines
+        else:
+            order = own_order(request, outcome.order_id)
+            lines = list(order.lines.all())
+        return answer(request, purpose, outcome, order, lines, settled=SETTLED)
+
+
+def _place(request: Request, order_id: UUID, body: NewOrder) -> PlacedOrder:
+    return place_order(
+        order_id,
+        _buyer(request, body.customer),
+        body.quantities(),
+        body.payment_method,
+        reference=body.reference,
+        expected=Expected(body.expected_total_minor, body.expected_currency),
+    )
 
 
 def _buyer(request: Request, named: str | None) -> User | None:
@@ -68,10 +81,31 @@ def _buyer(request: Request, named: str | None) -> User | None:
     return customer_named(named) if named else None
 
 
-def _unknown_products(body: NewOrder, error: UnknownProducts) -> Exception:
-    errors = [
-        FieldError(f"/items/{position}/sku", f"{line.sku} is not for sale")
-        for position, line in enumerate(body.items)
-        if line.sku in error.skus
-    ]
-    return invalid("The cart has products that are not for sale.", errors)
+def _price_changed(body: NewOrder, error: PriceChanged) -> Problem:
+    return Problem(
+        ProblemType.PRICE_CHANGED,
+        "The cart does not cost what you expected. Nothing was ordered.",
+        more={
+            "expected": body.model_dump(
+                include={"expected_total_minor", "expected_currency"}, exclude_none=True
+            ),
+            "total_minor": error.total_minor,
+            "currency": error.currency,
+            "items": [
+                {"sku": sku, "quantity": quantity, "unit_price_minor": error.prices[sku]}
+                for sku, quantity in body.quantities().items()
+            ],
+        },
+    )
+
+
+def _reference_taken(request: Request, error: ReferenceTaken) -> Problem:
+    """Say where the order of this reference is, which is the caller's own."""
+    found = own_orders(request).get(customer=error.customer_id, reference=error.reference)
+    return Problem(
+        ProblemType.REFERENCE_ALREADY_USED,
+        "There is an order of this reference already. Nothing was ordered.",
+        [FieldError("/reference", "is used")],
+        headers={"Location": path_of(request, found.pk)},
+        more={"order_id": str(found.pk)},
+    )

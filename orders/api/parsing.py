@@ -15,9 +15,13 @@ from access.accounts import USERNAME
 from access.links import DEFAULT_DAYS, MOST_DAYS
 from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem, malformed
+from orders.errors import TotalTooLarge, UnknownProducts
 
 MOST_LINES: Final = 100
 MOST_OF_ONE_LINE: Final = 9_999
+LARGEST_INTEGER: Final = 2**53 - 1
+"""What every reader of JSON has a number for (RFC 7493)."""
+REFERENCE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
 
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -71,13 +75,10 @@ class CartLine(Body):
     quantity: Annotated[int, Field(ge=1, le=MOST_OF_ONE_LINE)]
 
 
-class NewOrder(Body):
-    """What a storefront sends to buy. Prices are ours, so it names none."""
+class Cart(Body):
+    """What somebody wants to buy. Prices are ours, so it names none."""
 
     items: Annotated[list[CartLine], Field(min_length=1, max_length=MOST_LINES)]
-    payment_method: Annotated[str, StringConstraints(pattern=r"^pm_[A-Za-z0-9_]{1,252}$")]
-    # Whom the shop's server buys for, by the shop's own name of the customer.
-    customer: Annotated[str, StringConstraints(pattern=USERNAME)] | None = None
 
     def quantities(self) -> dict[str, int]:
         """How many of each SKU, in the order of first mention; one named twice is summed."""
@@ -85,6 +86,19 @@ class NewOrder(Body):
         for line in self.items:
             totals[line.sku] = totals.get(line.sku, 0) + line.quantity
         return totals
+
+
+class NewOrder(Cart):
+    """What a storefront sends to buy."""
+
+    payment_method: Annotated[str, StringConstraints(pattern=r"^pm_[A-Za-z0-9_]{1,252}$")]
+    # Whom the shop's server buys for, by the shop's own name of the customer.
+    customer: Annotated[str, StringConstraints(pattern=USERNAME)] | None = None
+    # The storefront's own name for the order, good for one order of the customer for ever.
+    reference: Annotated[str, StringConstraints(pattern=REFERENCE)] | None = None
+    # What the customer was told that it costs: it costs that, or nothing is ordered.
+    expected_total_minor: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] | None = None
+    expected_currency: Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")] | None = None
 
 
 class NewLink(Body):
@@ -116,6 +130,18 @@ def parse_body(kind: type[B], request: Request) -> B:
 
 def invalid(detail: str, errors: list[FieldError]) -> Problem:
     return Problem(ProblemType.INVALID_REQUEST, detail, errors)
+
+
+def not_sold(cart: Cart, error: UnknownProducts | TotalTooLarge) -> Problem:
+    """Point at what of a cart cannot be bought."""
+    if isinstance(error, TotalTooLarge):
+        return invalid(str(error), [FieldError("/items", "costs too much")])
+    errors = [
+        FieldError(f"/items/{position}/sku", f"{line.sku} is not for sale")
+        for position, line in enumerate(cart.items)
+        if line.sku in error.skus
+    ]
+    return invalid("The cart has products that are not for sale.", errors)
 
 
 def _in_words(error: ErrorDetails) -> str:

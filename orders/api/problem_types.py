@@ -123,6 +123,33 @@ class ProblemType(Enum):
         "`If-Match` names an entity tag that what is here does not have.",
         "Read it without `If-Match`; to be told of changes only, send `If-None-Match`.",
     )
+    REFERENCE_ALREADY_USED = (
+        HTTPStatus.CONFLICT,
+        "Reference already used",
+        (
+            "The customer has an order of this `reference`, placed under another `Idempotency-Key`."
+            " `order_id` and `Location` say which."
+        ),
+        "See whether that order is the one you meant. For another one use another reference.",
+    )
+    PRICE_CHANGED = (
+        HTTPStatus.CONFLICT,
+        "Price changed",
+        (
+            "The cart does not cost what `expected_total_minor` and `expected_currency` say."
+            " `total_minor`, `currency` and `items` have what it costs now. Nobody was charged."
+        ),
+        "Show the customer the new total, and place the order anew with it.",
+    )
+    TRANSITION_NOT_ALLOWED = (
+        HTTPStatus.CONFLICT,
+        "Transition not allowed",
+        (
+            "The order is in a state (`order_status`) that forbids what was asked for."
+            " `allowed_transitions` has the states that it can get to from there."
+        ),
+        "Wait as `Retry-After` says, look at the order, and ask again if you still want it.",
+    )
     BODY_TOO_LARGE = (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "Body too large",

@@ -5,13 +5,14 @@ asked for by ``expand`` is left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from inventory.services import ProductForSale
-from orders import models
+from orders import models, services
 from orders.customer_timeline import Happening, Kind
 from orders.reasons import words
 from orders.states import TRANSITIONS, OrderStatus
@@ -142,6 +143,7 @@ class Order(Representation):
 
     id: str
     status: OrderStatus
+    reference: Annotated[str | None, Field(description="The storefront's own name for it.")] = None
     version: Annotated[int, Field(ge=0, description="How often its status has changed.")]
     total_minor: Minor
     currency: Currency
@@ -176,6 +178,7 @@ class Order(Representation):
         return cls(
             id=str(order.pk),
             status=OrderStatus(order.status),
+            reference=order.reference,
             version=order.version,
             total_minor=order.total_minor,
             currency=order.currency,
@@ -243,3 +246,46 @@ class Link(Representation):
     token: Annotated[str, Field(description="The part of the address that counts.")]
     may_cancel: bool
     expires_at: datetime
+
+
+class QuotedLine(Representation):
+    """One line of a cart, as it would be ordered now."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price_minor: Minor
+    line_total_minor: Minor
+    available: Annotated[bool, Field(description="Whether this quantity could be had now.")]
+    available_quantity: Annotated[
+        int, Field(ge=0, description="The most that one order could have now.")
+    ]
+
+
+class Quote(Representation):
+    """What a cart costs and whether it can be had at one moment. Nothing is held for it."""
+
+    items: Sequence[QuotedLine]
+    total_minor: Minor
+    currency: Currency
+    available: Annotated[bool, Field(description="Whether all of it could be had now.")]
+    quoted_at: datetime
+
+    @classmethod
+    def of(cls, quote: services.Quote) -> Self:
+        lines = [
+            QuotedLine(
+                **asdict(line),
+                line_total_minor=line.unit_price_minor * line.quantity,
+                available=line.quantity <= quote.most[line.sku],
+                available_quantity=quote.most[line.sku],
+            )
+            for line in quote.cart.lines
+        ]
+        return cls(
+            items=lines,
+            total_minor=quote.cart.total_minor,
+            currency=quote.cart.currency,
+            available=all(each.available for each in lines),
+            quoted_at=quote.cart.at,
+        )

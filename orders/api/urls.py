@@ -8,6 +8,7 @@ from orders.api.links import Links, by_link
 from orders.api.listing import Listing
 from orders.api.ordering import Ordering
 from orders.api.products import Products
+from orders.api.quotes import Quotes
 from orders.api.reading import OrderDetail, Timeline
 
 
@@ -34,5 +35,6 @@ urlpatterns = [
         by_link(Cancellation.as_view()),
         name="guest-order-cancel",
     ),
+    path("quotes", Quotes.as_view(), name="quotes"),
     path("products", Products.as_view(), name="products"),
 ]

@@ -5,9 +5,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.db import transaction
-from rest_framework.request import Request
 
 from events.facts import Fact
 from events.services import outbox
@@ -21,16 +19,19 @@ def idempotency_key_stored_after_the_order() -> None:
     """A client's key is stored once its order has been committed."""
 
     def act_then_store(
-        request: Request, customer: User, body: Any, order_id: UUID, act: Callable[[], Any]
+        purpose: idempotency.Purpose,
+        order_id: UUID,
+        act: Callable[[], Any],
+        answer: idempotency.Answer | None = None,
     ) -> Any:
-        key, fingerprint = idempotency.key_of(request), idempotency.fingerprint_of(request, body)
-        earlier = IdempotencyRecord.objects.filter(customer=customer, key=key).first()
+        same_key = IdempotencyRecord.objects.filter(customer=purpose.caller_id, key=purpose.key)
+        earlier = same_key.first()
         if earlier is not None:
-            return idempotency.Replayed(earlier.order_id)
+            return idempotency.Replayed(earlier.order_id, answer)
         result = act()
         with transaction.atomic():
-            idempotency._take(customer.pk, key, fingerprint, order_id)
-        return idempotency.Acted(result)
+            idempotency._take(purpose, order_id, answer)
+        return idempotency.Acted(result, answer)
 
     replace_wherever_imported(idempotency.once, act_then_store)
 

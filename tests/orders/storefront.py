@@ -24,8 +24,8 @@ class Answer:
     def __init__(self, response: HttpResponseBase) -> None:
         self.status = response.status_code
         self.headers = response.headers
-        raw: bytes = response.content  # type: ignore[attr-defined]  # never streamed
-        self.body: Any = json.loads(raw) if raw else None
+        self.raw: bytes = response.content  # type: ignore[attr-defined]  # never streamed
+        self.body: Any = json.loads(self.raw) if self.raw else None
 
     @property
     def order_id(self) -> UUID:

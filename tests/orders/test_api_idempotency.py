@@ -1,22 +1,24 @@
 """The same request again: one order for each purpose, however often and however it is sent."""
 
+import hashlib
+import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from threading import Barrier
 
 import pytest
-from django.db import ProgrammingError, connection, connections
+from django.db import ProgrammingError, connection
 
 from inventory.models import Product
+from orders.api.idempotency import Answer as Kept
+from orders.api.idempotency import Purpose, keep
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
 from tests.message_queue import MessageQueue
-from tests.orders.storefront import Answer, Storefront, cart, everything
+from tests.orders.storefront import ORDERS, Answer, Storefront, cart, everything
+from tests.orders.twins import TWINS, at_once, crashed_before_it_was_answered
 
 MUG = cart(("MUG", 1))
-TWINS = 20
 
 
 def test_the_same_request_again_is_the_same_order(
@@ -35,17 +37,68 @@ def test_the_same_request_again_is_the_same_order(
     assert len(messages.waiting) == 1
 
 
-def test_a_replay_shows_how_the_order_stands_now(
+def test_a_replay_is_the_first_answer_however_far_the_order_is(
     storefront: Storefront, bank: SandboxServer, messages: MessageQueue
 ) -> None:
-    storefront.order(MUG, key="once")
+    first = storefront.order({**MUG, "reference": "cart-7"}, key="once")
+    messages.deliver_all()
+    confirmed = storefront.order({**MUG, "reference": "cart-7"}, key="once")
+    storefront.cancel(first.order_id)
     messages.deliver_all()
 
-    again = storefront.order(MUG, key="once")
+    cancelled = storefront.order({**MUG, "reference": "cart-7"}, key="once")
 
-    assert again.is_replayed
-    assert again.body["status"] == "confirmed"
-    assert again.body == storefront.get(again.headers["Location"]).body
+    assert storefront.get(f"{ORDERS}/{first.order_id}").body["status"] == "cancelled"
+    for again in (confirmed, cancelled):
+        assert again.is_replayed
+        assert (again.status, again.raw) == (first.status, first.raw)
+        assert again.headers["Location"] == first.headers["Location"]
+        assert again.headers["Retry-After"] == "1"
+
+
+def test_whoever_did_not_wait_is_told_the_same_again_though_he_would_wait_now(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    first = storefront.order(MUG, key="once")
+    messages.deliver_all()
+
+    again = storefront.order(MUG, key="once", Prefer="wait=10")
+
+    assert (again.status, again.raw, again.is_replayed) == (202, first.raw, True)
+    assert "Preference-Applied" not in again.headers
+
+
+def test_an_answer_is_decided_by_whoever_is_answered_first(storefront: Storefront) -> None:
+    storefront.order(MUG, key="once")
+    crashed_before_it_was_answered()
+    purpose = Purpose(storefront.customer.pk, "once", b"")
+
+    first = keep(purpose, Kept(201, "first"))
+    second = keep(purpose, Kept(202, "second"))
+
+    assert first == second == Kept(201, "first")
+
+
+def test_a_key_that_is_forgotten_meanwhile_keeps_nobody_from_his_answer(
+    storefront: Storefront,
+) -> None:
+    purpose = Purpose(storefront.customer.pk, "forgotten", b"")
+
+    assert keep(purpose, Kept(201, "mine")) == Kept(201, "mine")
+
+
+def test_a_field_that_is_added_leaves_older_fingerprints_as_they_are(
+    storefront: Storefront,
+) -> None:
+    storefront.order(MUG, key="once")
+
+    again = storefront.order({**MUG, "reference": None, "expected_total_minor": None}, key="once")
+
+    assert (again.status, again.is_replayed) == (202, True)
+    line = {"sku": "MUG", "quantity": 1}
+    asked = ["POST", ORDERS, {"items": [line], "payment_method": "pm_card_visa"}]
+    told = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
+    assert bytes(IdempotencyRecord.objects.get().fingerprint) == told
 
 
 def test_a_replay_does_not_ask_whether_all_is_still_for_sale(storefront: Storefront) -> None:
@@ -146,23 +199,14 @@ def test_a_key_belongs_to_its_customer(storefront: Storefront, stranger: Storefr
     }
 
 
-def test_twenty_equal_requests_at_once_are_one_order(
+def test_fifty_equal_requests_at_once_are_one_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    barrier = Barrier(TWINS)
-
-    def send(_: int) -> Answer:
-        try:
-            barrier.wait()
-            return storefront.order(MUG, key="once")
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(TWINS) as threads:
-        answers = list(threads.map(send, range(TWINS)))
+    answers = at_once(storefront, MUG, key="once")
 
     order = Order.objects.get()
     assert {each.order_id for each in answers} == {order.pk}
+    assert {each.raw for each in answers} == {answers[0].raw}
     assert [each.status for each in answers] == [202] * TWINS
     assert sorted(each.is_replayed for each in answers) == [False] + [True] * (TWINS - 1)
     assert SagaRun.objects.get().subject_id == order.pk
@@ -180,6 +224,7 @@ def test_while_the_first_request_is_in_flight_its_twin_is_told_to_come_back(
         twin = storefront.order(MUG, key="once")
 
     assert twin.is_problem(409, "idempotency-key-in-flight")
+    assert twin.headers["Retry-After"] == "1"
     assert everything() == before
     assert messages.waiting == []
     afterwards = storefront.order(MUG, key="once")
@@ -225,8 +270,23 @@ def test_a_cancellation_repeated_is_the_same_cancellation(
     again = storefront.cancel(order_id, key="once")
 
     assert (first.is_replayed, again.is_replayed) == (False, True)
-    assert (again.status, again.body) == (first.status, first.body)
+    assert (again.status, again.raw) == (first.status, first.raw)
     assert everything() == after_first
+
+
+def test_a_cancellation_repeated_is_answered_as_it_was_though_it_is_over_now(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    messages.deliver_all()
+    first = storefront.cancel(order_id, key="once")
+    messages.deliver_all()
+
+    again = storefront.cancel(order_id, key="once", Prefer="wait=10")
+
+    assert Order.objects.get().status == "cancelled"
+    assert (first.status, first.body["status"]) == (202, "cancelling")
+    assert (again.status, again.raw, again.is_replayed) == (202, first.raw, True)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from sandbox.stripe_process import SandboxServer
 from tests.message_queue import MessageQueue
 from tests.orders.deliveries import delivering
 from tests.orders.storefront import Storefront, cart
+from tests.orders.twins import TWINS, at_once, crashed_before_it_was_answered
 
 MUG = cart(("MUG", 1))
 
@@ -68,15 +69,43 @@ def test_patience_ends_before_the_order_has_settled(
     assert len(messages.waiting) == 1
 
 
-def test_a_replay_waits_too(
+def test_what_was_waited_for_is_told_again(
     storefront: Storefront, bank: SandboxServer, messages: MessageQueue
 ) -> None:
-    storefront.order(MUG, key="once")
     with delivering(messages):
-        answer = storefront.order(MUG, key="once", Prefer="wait=10")
+        first = storefront.order(MUG, key="once", Prefer="wait=10")
+        storefront.cancel(first.order_id, Prefer="wait=10")
 
-    assert (answer.status, answer.is_replayed) == (201, True)
-    assert answer.body["status"] == "confirmed"
+    again = storefront.order(MUG, key="once")
+
+    assert (first.status, first.body["status"]) == (201, "confirmed")
+    assert (again.status, again.raw, again.is_replayed) == (201, first.raw, True)
+    assert "Retry-After" not in again.headers
+
+
+def test_fifty_who_wait_at_once_are_told_the_same(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    with delivering(messages):
+        answers = at_once(storefront, MUG, key="once", Prefer="wait=10")
+
+    assert {(each.status, each.raw) for each in answers} == {(201, answers[0].raw)}
+    assert sum(each.is_replayed for each in answers) == TWINS - 1
+    assert Order.objects.get().status == "confirmed"
+
+
+def test_an_answer_that_nobody_got_is_made_anew(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    first = storefront.order(MUG, key="once")
+    crashed_before_it_was_answered()
+    messages.deliver_all()
+
+    again = storefront.order(MUG, key="once", Prefer="wait=10")
+    afterwards = storefront.order(MUG, key="once")
+
+    assert (again.status, again.order_id, again.is_replayed) == (201, first.order_id, True)
+    assert (afterwards.status, afterwards.raw) == (201, again.raw)
 
 
 @pytest.mark.parametrize(

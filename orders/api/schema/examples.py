@@ -10,6 +10,8 @@ from orders.api.representations import (
     PaymentSummary,
     Product,
     ProductList,
+    Quote,
+    QuotedLine,
     Timeline,
     TimelineEntry,
 )
@@ -144,4 +146,23 @@ LINK: Final = Link(
     token=_LINK,
     may_cancel=True,
     expires_at=_after(30 * 24 * 60 * 60),
+).as_json()
+
+QUOTE: Final = Quote(
+    items=[
+        QuotedLine(
+            sku=each.sku,
+            name=each.name,
+            quantity=each.quantity,
+            unit_price_minor=each.unit_price_minor,
+            line_total_minor=each.unit_price_minor * each.quantity,
+            available=True,
+            available_quantity=40,
+        )
+        for each in _ITEMS
+    ],
+    total_minor=_TOTAL,
+    currency="eur",
+    available=True,
+    quoted_at=_PLACED_AT,
 ).as_json()

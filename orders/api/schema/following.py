@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from orders.api.parsing import Nothing
+from orders.api.problem_types import ProblemType
 from orders.api.queries import ExpandQuery
 from orders.api.representations import Order, Timeline
 from orders.api.schema.examples import (
@@ -90,5 +91,6 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
         Nothing,
         {"Nothing needs to be said": {}},
         (IDEMPOTENCY_KEY, PREFER),
+        (ProblemType.TRANSITION_NOT_ALLOWED,),
     ),
 }

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
-from orders.api.parsing import NewOrder
-from orders.api.representations import Order, ProductList
-from orders.api.schema.examples import CART, CONFIRMED, DECLINED, PLACED, PRODUCTS
+from orders.api.parsing import Cart, NewOrder
+from orders.api.problem_types import ProblemType
+from orders.api.representations import Order, ProductList, Quote
+from orders.api.schema.examples import CART, CONFIRMED, DECLINED, PLACED, PRODUCTS, QUOTE
 from orders.api.schema.headers import (
     ETAG,
     IDEMPOTENCY_KEY,
@@ -69,5 +70,29 @@ ORDERING: Final[Mapping[str, Operation]] = {
         NewOrder,
         {"Two mugs and a T-shirt": CART},
         (IDEMPOTENCY_KEY, PREFER),
+        (
+            ProblemType.REFERENCE_ALREADY_USED,
+            ProblemType.PRICE_CHANGED,
+        ),
+    ),
+    "POST /api/v1/quotes": Operation(
+        "quote",
+        "Buying",
+        "Ask what a cart costs",
+        "Prices and availability of one moment: nothing is held, nothing written, and so no "
+        "`Idempotency-Key` is asked for, and one that is sent is not read. `available_quantity` is "
+        "the most that one order could have, which is served from one warehouse. To buy at the "
+        "price that the customer saw, send `total_minor` and `currency` as `expected_total_minor` "
+        "and `expected_currency` of the order.",
+        (
+            Answer(
+                HTTPStatus.OK,
+                "What the cart costs, and whether it can be had.",
+                Quote,
+                {"All of it can be had": QUOTE},
+            ),
+        ),
+        Cart,
+        {"Two mugs and a T-shirt": {"items": CART["items"]}},
     ),
 }

@@ -1,0 +1,31 @@
+"""One request from many clients at once, and one whose answer was lost."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+from django.db import connections
+
+from orders.models import IdempotencyRecord
+from tests.orders.storefront import Answer, Storefront
+
+TWINS = 50
+
+
+def at_once(storefront: Storefront, body: object, key: str, **headers: str) -> list[Answer]:
+    """Send one request from many clients; what each was answered."""
+    barrier = Barrier(TWINS)
+
+    def send(_: int) -> Answer:
+        try:
+            barrier.wait()
+            return storefront.order(body, key, **headers)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(TWINS) as threads:
+        return list(threads.map(send, range(TWINS)))
+
+
+def crashed_before_it_was_answered() -> None:
+    """What web leaves that dies between the effect and the answer that somebody waits for."""
+    IdempotencyRecord.objects.update(answer_status=None, answer_body="")
