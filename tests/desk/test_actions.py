@@ -1,0 +1,412 @@
+"""What may be done to one order: by whom, when, once, and with a row that says so for ever."""
+
+from datetime import timedelta
+from functools import partial
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError, connection, transaction
+from django.test import Client
+from django.utils import timezone
+
+from desk import actions as desk_actions
+from desk.models import OperatorAction
+from invariants.models import ReconciliationBreak
+from orders.models import Order, OrderTransition
+from orders.services import cancel_order
+from sagas.models import SagaRun
+from sagas.services import freeze
+from tests.desk.at_the_desk import (
+    act,
+    actions,
+    address,
+    page_of,
+    run_of,
+    staff,
+    token_of,
+    told,
+)
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Storefront, everything
+from tests.races.racing import at_once, meeting_first
+
+KINDS = ("retry", "cancel", "hold", "release", "note")
+
+
+def freeze_by_invariant(order_id: UUID) -> None:
+    """As a check does: both in one transaction."""
+    with transaction.atomic():
+        assert freeze(order_id, "M6: 0 held of 2500")
+        now = SagaRun.objects.get(subject_id=order_id).frozen_at
+        assert now is not None
+        ReconciliationBreak.objects.create(
+            code="M6", kind="safety", subject=str(order_id), detail="0 held of 2500",
+            first_seen=now, last_seen=now, order_frozen_at=now,
+        )  # fmt: skip
+
+
+def test_retry_now_forgets_the_back_off_and_queues_the_run(
+    desk: Client, waiting: UUID, messages: MessageQueue
+) -> None:
+    later = timezone.now() + timedelta(hours=1)
+    SagaRun.objects.filter(subject_id=waiting).update(not_before=later, wake_at=later)
+
+    answer = act(desk, waiting, "retry", "The bank is back.")
+
+    run = run_of(waiting)
+    assert told(answer) == ["Retry now: Its back-off is forgotten, and it is on the queue."]
+    assert (run.needs_attention, run.tries, run.not_before) == (False, 0, None)
+    assert [each.run_id for each in messages.waiting] == [run.pk]
+    row = OperatorAction.objects.get()
+    assert (row.operator.username, row.kind, row.outcome, row.reason, row.order_id) == (
+        "grace",
+        "retry",
+        "done",
+        "The bank is back.",
+        waiting,
+    )
+    assert (row.before, row.after) == (
+        "placed, at reserve_stock, flagged",
+        "placed, at reserve_stock",
+    )
+
+
+def test_a_cancel_on_the_way_turns_the_run_back(
+    desk: Client, waiting: UUID, messages: MessageQueue
+) -> None:
+    act(desk, waiting, "cancel", "Fraud, says Bob.")
+    messages.deliver_all()
+
+    order = Order.objects.get(pk=waiting)
+    assert (order.status, order.reason) == ("cancelled", "cancelled_by_staff")
+    assert OrderTransition.objects.get(order=waiting, target="cancelling").actor == "grace"
+    assert actions() == [("grace", "cancel", "done")]
+
+
+def test_a_cancel_of_a_confirmed_order_gives_the_money_back(
+    desk: Client, confirmed: UUID, messages: MessageQueue
+) -> None:
+    answer = act(desk, confirmed, "cancel")
+    messages.deliver_all()
+
+    assert told(answer) == [
+        "Cancel: Its money goes back to the customer, and its stock to the shelf."
+    ]
+    assert Order.objects.get(pk=confirmed).status == "cancelled"
+    assert OperatorAction.objects.get().after.startswith("cancelling")
+
+
+def test_the_customer_reads_nothing_of_the_staff(
+    desk: Client, storefront: Storefront, waiting: UUID, messages: MessageQueue
+) -> None:
+    act(desk, waiting, "note", "Looks like a stolen card.")
+    act(desk, waiting, "hold", "Waiting for Bob.")
+    act(desk, waiting, "cancel", "Fraud, says Bob.")
+    messages.deliver_all()
+
+    seen = [
+        storefront.get(f"/api/v1/orders/{waiting}").body,
+        storefront.get(f"/api/v1/orders/{waiting}/timeline").body,
+    ]
+
+    assert seen[0]["status"] == "cancelled"
+    assert "The shop cancelled this order." in str(seen)
+    assert not [each for each in ("grace", "Bob", "stolen", "Fraud", "note") if each in str(seen)]
+
+
+def test_a_hold_says_who_and_why_and_is_released(
+    desk: Client, waiting: UUID, messages: MessageQueue
+) -> None:
+    act(desk, waiting, "hold", "Waiting for a call.")
+    held = run_of(waiting)
+    assert held.frozen_at is not None
+    assert held.attention_reason == "held by grace: Waiting for a call."
+    assert "held by grace: Waiting for a call." in page_of(desk, waiting)
+
+    act(desk, waiting, "release", "She called.")
+
+    run = run_of(waiting)
+    assert (run.frozen_at, run.needs_attention) == (None, False)
+    assert [each.run_id for each in messages.waiting] == [run.pk]
+    assert [each[1:] for each in actions()] == [("hold", "done"), ("release", "done")]
+
+
+def test_what_an_invariant_froze_takes_somebody_from_finance(
+    content_types: None, waiting: UUID
+) -> None:
+    freeze_by_invariant(waiting)
+    operator = staff("olga", ["desk.hold_order"])
+    finance = staff("frank", ["desk.release_frozen_order"])
+
+    refused = act(operator, waiting, "release")
+    was_frozen = run_of(waiting).frozen_at
+    act(finance, waiting, "release", "The bank's books agree.")
+
+    assert told(refused)[0] == (
+        "Release was refused: An invariant froze it (M6): its money is in doubt. Somebody from"
+        " finance has to look and release it. It can be cancelled."
+    )
+    assert was_frozen is not None
+    assert run_of(waiting).frozen_at is None
+    assert actions() == [("olga", "release", "refused"), ("frank", "release", "done")]
+    assert 'id="act-release"' not in page_of(operator, waiting)
+
+
+def test_finance_alone_may_not_release_what_a_person_holds(
+    desk: Client, content_types: None, waiting: UUID
+) -> None:
+    act(desk, waiting, "hold")
+
+    answer = act(staff("frank", ["desk.release_frozen_order"]), waiting, "release")
+
+    assert told(answer) == ["Release was refused: frank may not release orders."]
+    assert run_of(waiting).frozen_at is not None
+
+
+def test_a_break_from_before_does_not_bind_what_a_person_holds_now(
+    content_types: None, waiting: UUID
+) -> None:
+    freeze_by_invariant(waiting)
+    act(staff("frank", ["desk.release_frozen_order"]), waiting, "release")
+    olga = staff("olga", ["desk.hold_order"])
+
+    act(olga, waiting, "hold")
+    act(olga, waiting, "release")
+
+    assert run_of(waiting).frozen_at is None
+
+
+@pytest.mark.parametrize("kind", ["retry", "hold", "release"])
+def test_what_has_ended_well_refuses_and_says_what_could_be_done(
+    desk: Client, confirmed: UUID, messages: MessageQueue, kind: str
+) -> None:
+    before = everything()
+
+    answer = act(desk, confirmed, kind)
+
+    (words,) = told(answer)
+    assert "was refused: " in words
+    assert "cancelled" in words or kind == "release"
+    assert rows_changed_since(before) <= {"desk.OperatorAction", "sessions.Session"}
+    assert messages.waiting == []
+    assert actions() == [("grace", kind, "refused")]
+    assert OperatorAction.objects.get().before == OperatorAction.objects.get().after == "confirmed"
+
+
+@pytest.mark.parametrize("kind", ["retry", "cancel", "hold", "release"])
+def test_what_is_cancelled_stays_so(
+    desk: Client, confirmed: UUID, messages: MessageQueue, kind: str
+) -> None:
+    cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
+    messages.deliver_all()
+    before = everything()
+
+    answer = act(desk, confirmed, kind)
+
+    assert "was refused: " in told(answer)[0]
+    assert rows_changed_since(before) <= {"desk.OperatorAction", "sessions.Session"}
+    assert messages.waiting == []
+
+
+def test_what_gives_back_is_not_held(desk: Client, confirmed: UUID) -> None:
+    cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
+
+    answer = act(desk, confirmed, "hold")
+
+    assert "that is never held" in told(answer)[0]
+    assert not SagaRun.objects.filter(frozen_at__isnull=False).exists()
+
+
+def test_what_is_held_is_not_retried(desk: Client, waiting: UUID, messages: MessageQueue) -> None:
+    act(desk, waiting, "hold")
+
+    answer = act(desk, waiting, "retry")
+
+    assert "Release it, and it goes on at once." in told(answer)[0]
+    assert messages.waiting == []
+
+
+def test_a_cancel_is_not_asked_for_twice(desk: Client, waiting: UUID) -> None:
+    act(desk, waiting, "cancel")
+
+    answer = act(desk, waiting, "cancel")
+
+    assert "It is being cancelled already." in told(answer)[0]
+    assert [each[2] for each in actions()] == ["done", "refused"]
+
+
+def test_buttons_are_what_the_person_may_and_the_order_allows(
+    content_types: None, confirmed: UUID, waiting: UUID
+) -> None:
+    reader, operator = staff("paul"), staff("olga", ["desk.retry_order", "desk.cancel_order"])
+
+    def buttons(client: Client, order_id: UUID) -> list[str]:
+        page = page_of(client, order_id)
+        return [kind for kind in KINDS if f'id="act-{kind}"' in page]
+
+    assert buttons(reader, waiting) == []
+    assert buttons(operator, waiting) == ["retry", "cancel"]
+    assert buttons(operator, confirmed) == ["cancel"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whoever_may_only_look_does_nothing(
+    content_types: None, waiting: UUID, messages: MessageQueue, kind: str
+) -> None:
+    freeze(waiting, "M6: 0 held of 2500")
+    reader = staff("paul")
+    before = everything()
+
+    shown = reader.get(address(waiting, kind))
+    done = reader.post(address(waiting, kind), {"reason": "x", "token": uuid4()})
+
+    assert (shown.status_code, done.status_code) == (403, 403)
+    assert rows_changed_since(before) <= {"sessions.Session"}
+    assert messages.waiting == []
+
+
+def test_whoever_may_act_but_not_look_does_nothing(desk: Client, waiting: UUID) -> None:
+    client = staff("eve", ["desk.cancel_order"])
+    User.objects.get(username="eve").user_permissions.remove(
+        User.objects.get(username="eve").user_permissions.get(codename="view_order")
+    )
+
+    assert (
+        client.post(address(waiting, "cancel"), {"reason": "x", "token": uuid4()}).status_code
+        == 403
+    )
+    assert client.get(f"/admin/orders/order/{waiting}/now/").status_code == 403
+    assert actions() == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"reason": "", "token": str(uuid4())},
+        {"reason": "   ", "token": str(uuid4())},
+        {"reason": "x" * 1001, "token": str(uuid4())},
+        {"reason": "a\x00b", "token": str(uuid4())},
+        {"reason": "x"},
+        {"reason": "x", "token": "1"},
+    ],
+)
+def test_a_form_that_is_not_whole_does_nothing(
+    desk: Client, waiting: UUID, messages: MessageQueue, sent: dict[str, str]
+) -> None:
+    answer = desk.post(address(waiting, "cancel"), sent)
+
+    assert answer.status_code == 400
+    assert actions() == []
+    assert run_of(waiting).turn_back_requested_at is None
+
+
+@pytest.mark.parametrize("kind", ["delete", "export", "RETRY", "."])
+def test_what_is_no_act_is_not_found(desk: Client, waiting: UUID, kind: str) -> None:
+    assert desk.get(address(waiting, kind)).status_code == 404
+    assert desk.get(address(uuid4(), "retry")).status_code == 404
+
+
+def test_a_form_without_its_secret_does_nothing(grace: User, waiting: UUID) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(grace)
+
+    answer = client.post(address(waiting, "cancel"), {"reason": "x", "token": uuid4()})
+
+    assert answer.status_code == 403
+    assert actions() == []
+
+
+def test_a_double_click_does_it_once_and_tells_both(
+    desk: Client, waiting: UUID, messages: MessageQueue
+) -> None:
+    token = token_of(desk, address(waiting, "cancel"))
+
+    first, second = (act(desk, waiting, "cancel", token=token) for _ in range(2))
+
+    assert told(first) == told(second)
+    assert actions() == [("grace", "cancel", "done")]
+
+
+def test_two_clicks_at_one_moment_do_it_once_and_tell_both(
+    grace: User, waiting: UUID, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = [Client(), Client()]
+    for each in clients:
+        each.force_login(grace)
+    # Both have seen that the form was not used before, and go on at one moment.
+    carry_out = meeting_first(desk_actions.carry_out, 2, kept_apart=False)
+    monkeypatch.setattr(desk_actions, "carry_out", carry_out)
+    token = uuid4()
+
+    answers = at_once(*(partial(act, each, waiting, "cancel", "Twice.", token) for each in clients))
+
+    assert [told(each) for each in answers] == [  # type: ignore[arg-type]  # no exceptions
+        ["Cancel: It turns back before its next step, and everything that was done is undone."]
+    ] * 2
+    assert actions() == [("grace", "cancel", "done")]
+    assert len(messages.waiting) == 1
+
+
+def test_a_token_is_good_for_one_act_of_one_person_on_one_order(
+    desk: Client, confirmed: UUID, waiting: UUID
+) -> None:
+    token = uuid4()
+    act(desk, waiting, "note", "Mine.", token)
+
+    other_act = desk.post(address(waiting, "cancel"), {"reason": "x", "token": token})
+    other_order = desk.post(address(confirmed, "note"), {"reason": "x", "token": token})
+    other_person = staff("olga", ["desk.note_order"]).post(
+        address(waiting, "note"), {"reason": "x", "token": token}
+    )
+
+    assert [each.status_code for each in (other_act, other_order, other_person)] == [409, 409, 409]
+    assert actions() == [("grace", "note", "done")]
+
+
+def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(
+    desk: Client, waiting: UUID, messages: MessageQueue
+) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        other = connection.copy()
+        try:
+            cursor.execute("SET LOCAL lock_timeout = '200ms'")
+            with other.cursor() as theirs:
+                theirs.execute("BEGIN")
+                theirs.execute("SELECT 1 FROM sagas_sagarun FOR UPDATE")
+                answer = desk.post(address(waiting, "cancel"), {"reason": "x", "token": uuid4()})
+        finally:
+            other.close()
+
+    assert answer.status_code == 409
+    assert "Nothing was changed; try again." in answer.content.decode()
+    assert actions() == []
+    assert messages.waiting == []
+
+
+def test_audit_rows_are_never_changed(desk: Client, waiting: UUID) -> None:
+    act(desk, waiting, "note")
+    rows = OperatorAction.objects.all()
+
+    with pytest.raises(DatabaseError, match="never changed"):
+        rows.update(reason="nothing")
+    with pytest.raises(DatabaseError, match="never changed"):
+        rows.delete()
+
+    assert OperatorAction.objects.get().reason == "She called."
+
+
+def test_what_people_did_has_a_list_of_its_own(desk: Client, waiting: UUID) -> None:
+    act(desk, waiting, "note", "<i>Seen.</i>")
+
+    page = desk.get("/admin/desk/operatoraction/").content.decode()
+
+    assert "&lt;i&gt;Seen.&lt;/i&gt;" in page
+    assert f"/admin/orders/order/{waiting}/change/" in page
+
+
+def rows_changed_since(before: dict[str, list[object]]) -> set[str]:
+    """The tables that are not as they were."""
+    after = everything()
+    return {each for each in before if before[each] != after[each]}
