@@ -13,6 +13,7 @@ from config import headers, openapi
 from config.logging import logging_config
 from config.rates import rates_of_callers
 from config.variables import Section
+from monitoring.metric_files import count_in_files
 
 # Lets Django's classes carry their type parameters at run time too.
 django_stubs_ext.monkeypatch()
@@ -83,6 +84,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "monitoring.health.HealthMiddleware",
     "monitoring.requests.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -409,6 +411,19 @@ if LOG_FORMAT not in {"", "json", "console"}:
     raise ImproperlyConfigured("LOG_FORMAT is json or console")
 LOGGING_CONFIG = "config.logging.configure"
 LOGGING = logging_config(level=LOG_LEVEL, kind=LOG_FORMAT)
+
+METRICS_ADDRESS = _logs.text(
+    "METRICS_ADDRESS", "Where `manage.py serve_metrics` listens.", "127.0.0.1"
+)
+METRICS_PORT = _logs.number("METRICS_PORT", "And on which port.", 9200, at_least=1)
+PROMETHEUS_MULTIPROC_DIR = _logs.text(
+    "PROMETHEUS_MULTIPROC_DIR",
+    "A folder of this host's own, in which all processes count; without it each counts for itself, "
+    "and only the gauges from the database are served.",
+    "",
+)
+if PROMETHEUS_MULTIPROC_DIR:
+    count_in_files(Path(PROMETHEUS_MULTIPROC_DIR))
 
 # What docs/configuration.md is made of.
 CONFIGURATION = [_web, _postgresql, _celery, _stripe, _api, _desk, _logs]

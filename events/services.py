@@ -44,6 +44,11 @@ def outbox(facts: Iterable[Fact]) -> Insert:
     )
 
 
+def count_unrelayed(limit: int = 100_000) -> int:
+    """Return how many facts the world has not been told, counting up to ``limit``."""
+    return OutboxEvent.objects.filter(relayed_at__isnull=True)[:limit].count()
+
+
 def facts_about(keys: Sequence[UUID]) -> Mapping[UUID, list[OutboxEvent]]:
     """Return what was recorded about each of ``keys``, oldest first."""
     found: defaultdict[UUID, list[OutboxEvent]] = defaultdict(list)

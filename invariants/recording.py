@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
 from invariants.catalogue import INVARIANTS
@@ -41,6 +41,12 @@ class Recorded:
 
 def open_breaks() -> QuerySet[ReconciliationBreak]:
     return ReconciliationBreak.objects.filter(resolved_at__isnull=True)
+
+
+def count_open_breaks() -> dict[str, int]:
+    """Count the open breaks by the code of their invariant; those without any are left out."""
+    counted = open_breaks().values("code").annotate(breaks=Count("pk")).order_by("code")
+    return dict(counted.values_list("code", "breaks"))
 
 
 def orders_with_breaks() -> frozenset[UUID]:

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from monitoring import request_metrics
 from sagas.identifiers import new_id
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,13 @@ def _request_id(request: HttpRequest) -> str:
 
 
 def _tell(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+    route, method = _route(request), request.method or ""
+    request_metrics.count(route, method, response.status_code, seconds)
     log.info(
         "request",
         extra={
-            "method": request.method,
-            "route": _route(request),
+            "method": method,
+            "route": route,
             "status": response.status_code,
             "duration_ms": round(seconds * 1000, 1),
             "user_id": _caller_id(request),

@@ -22,6 +22,7 @@ from orders.errors import (
     UnknownProducts,
 )
 from orders.facts import ORDER_PLACED
+from orders.metrics import count_after_commit
 from orders.models import REFERENCE_ONCE, Cause, Order, OrderLine
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import TRANSITIONS, OrderStatus
@@ -175,7 +176,8 @@ def _is_about(constraint: str, error: IntegrityError) -> bool:
 
 
 def _placed(order: Order, lines: Iterable[OrderLine], correlation_id: UUID) -> Insert:
-    """Return what tells the world of a new order."""
+    """Count a new order once it has committed, and return what tells the world of it."""
+    count_after_commit([order], OrderStatus.PLACED)
     bought = [{"sku": each.sku, "quantity": each.quantity} for each in lines]
     payload = {"total_minor": order.total_minor, "currency": order.currency, "lines": bought}
     return outbox([ORDER_PLACED.of(order.pk, correlation_id, payload)])

@@ -14,6 +14,7 @@ import payments.services
 from events.services import outbox, record
 from inventory.services import Demand
 from orders.facts import ORDER_CANCELLED, ORDER_CONFIRMATION_WITHDRAWN, ORDER_CONFIRMED
+from orders.metrics import count_after_commit
 from orders.models import Cause, Order, lines_of, orders_by_id
 from orders.states import OrderStatus
 from payments.errors import (
@@ -134,13 +135,15 @@ def confirm_order(orders: Batch) -> None:
         orders.refuse(order_id, "stock_lost")
     whole = [each for each in locked if each.pk not in broken]
     causes = {each.pk: Cause("paid") for each in whole}
+    confirmed = Order.objects.transition_locked(whole, causes, OrderStatus.CONFIRMED)
+    count_after_commit(confirmed, OrderStatus.CONFIRMED)
     told = [
         ORDER_CONFIRMED.of(
             order.pk,
             orders.correlation_ids[order.pk],
             {"total_minor": order.total_minor, "currency": order.currency},
         )
-        for order in Order.objects.transition_locked(whole, causes, OrderStatus.CONFIRMED)
+        for order in confirmed
     ]
     orders.write(outbox(told))
 
@@ -226,7 +229,9 @@ def begin_cancelling(orders: Batch) -> None:
 def mark_cancelled(orders: Batch) -> None:
     """Move the orders to their end: nothing held, nothing taken."""
     causes = dict.fromkeys(orders.subject_ids, Cause("undone"))
+    cancelled = Order.objects.transition(causes, OrderStatus.CANCELLED)
+    count_after_commit(cancelled, OrderStatus.CANCELLED)
     record(
         ORDER_CANCELLED.of(order.pk, orders.correlation_ids[order.pk], {"reason": order.reason})
-        for order in Order.objects.transition(causes, OrderStatus.CANCELLED)
+        for order in cancelled
     )

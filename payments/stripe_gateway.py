@@ -31,6 +31,7 @@ from payments.errors import (
     RequestRejected,
     UnexpectedState,
 )
+from payments.metrics import counted
 from payments.transactions import is_transaction_open
 
 API_VERSION: Final = stripe.api_version
@@ -183,7 +184,13 @@ class StripeGateway:
 
 @contextmanager
 def _asking(operation: str, deadline: Deadline, intent_id: str = "") -> Iterator[None]:
-    """Guard one request: allowed here and now, in its time, its errors in our words."""
+    """Guard one request: allowed here and now, in its time, counted, its errors in our words."""
+    with counted(operation), _in_our_terms(operation, deadline, intent_id):
+        yield
+
+
+@contextmanager
+def _in_our_terms(operation: str, deadline: Deadline, intent_id: str) -> Iterator[None]:
     if is_transaction_open():
         raise CallInsideTransaction(operation)
     rate_limit.acquire(deadline)

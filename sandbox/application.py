@@ -65,5 +65,8 @@ def process_environment(
         "GUNICORN_CMD_ARGS": f"--bind={LOOPBACK}:{ports['web']}",
         "FLOWER_ADDRESS": LOOPBACK,
         "FLOWER_PORT": str(ports["flower"]),
+        "METRICS_ADDRESS": LOOPBACK,
+        "METRICS_PORT": str(ports["metrics"]),
+        "PROMETHEUS_MULTIPROC_DIR": str(directory.relative / "metrics"),
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{directory.secrets().flower_password}",
     }

@@ -39,7 +39,7 @@ HOPELESS: Final = 3  # ends of a program that was never ready: it will not get b
 
 Readiness = Callable[[Status], bool]
 
-_PORTS: Final = (POSTGRES, VALKEY, STRIPE, "web", "flower", "supervisor")
+_PORTS: Final = (POSTGRES, VALKEY, STRIPE, "web", "flower", "metrics", "supervisor")
 
 
 class StartFailed(Exception):
@@ -314,6 +314,7 @@ class System:
                 "username": FLOWER_USER,
                 "password": secrets.flower_password,
             },
+            "metrics": {"url": f"http://{LOOPBACK}:{self._ports['metrics'].number}/metrics"},
             "sandbox": {
                 "url": self.stripe_url,
                 "control_url": f"{self.stripe_url}/control" if ours else None,

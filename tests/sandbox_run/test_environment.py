@@ -11,7 +11,7 @@ from sandbox.environment import without_addresses
 from sandbox.programs import POSTGRES, STRIPE, VALKEY
 from sandbox.run_directory import AlreadyRunning, RunDirectory
 
-PORTS = {POSTGRES: 1001, VALKEY: 1002, STRIPE: 1003, "web": 1004, "flower": 1005}
+PORTS = {POSTGRES: 1001, VALKEY: 1002, STRIPE: 1003, "web": 1004, "flower": 1005, "metrics": 1006}
 SHELL = {
     "PATH": "/usr/bin",
     "DATABASE_URL": "postgres://prod",

@@ -37,7 +37,7 @@ def supervisor(directory: RunDirectory) -> Iterator[Supervisor]:
         Program(name, f"group-{name}", f"python -m sandbox.valkey --port {ports[name].number}")
         for name in NAMES
     ]
-    numbers = {POSTGRES: 1, VALKEY: 2, STRIPE: 3, "web": 4, "flower": 5}
+    numbers = {POSTGRES: 1, VALKEY: 2, STRIPE: 3, "web": 4, "flower": 5, "metrics": 6}
     supervisor = Supervisor(
         directory,
         programs,

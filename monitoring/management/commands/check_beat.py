@@ -1,0 +1,30 @@
+"""Whether beat works, or the watch that sweeps without it: for a container's health check."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from sagas.figures import last_sweeps
+from sagas.sweep import Sweeper
+
+
+class Command(BaseCommand):
+    help = "Succeed only if beat's sweep, or the watch's, took place lately."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--sweeper", choices=[Sweeper.BEAT, Sweeper.WATCH], default=Sweeper.BEAT, type=Sweeper
+        )
+        parser.add_argument("--seconds", type=float, default=30.0)
+
+    def handle(self, *_: Any, sweeper: Sweeper, seconds: float, **__: Any) -> None:
+        swept = last_sweeps().get(sweeper)
+        if swept is None:
+            raise CommandError(f"{sweeper} has never swept")
+        ago = (timezone.now() - swept.at).total_seconds()
+        if ago >= seconds:
+            raise CommandError(f"{sweeper} swept {ago:.0f} s ago")
+        self.stdout.write(f"{sweeper} swept {ago:.0f} s ago")

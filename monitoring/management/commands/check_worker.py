@@ -1,0 +1,34 @@
+"""Whether a worker works: for a container's health check."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from monitoring.pulses import SILENT_AFTER, silence
+
+
+class Command(BaseCommand):
+    help = "Succeed only if a pulse came through a queue lately: beat, broker, worker and database work."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        queues = [each.name for each in settings.CELERY_TASK_QUEUES]
+        parser.add_argument("--queue", required=True, choices=queues)
+        parser.add_argument(
+            "--worker",
+            default="",
+            help="its name, such as checkout@host; of several on a queue each takes some pulses "
+            "only, so give it more --seconds",
+        )
+        parser.add_argument("--seconds", type=float, default=SILENT_AFTER.total_seconds())
+
+    def handle(self, *_: Any, queue: str, worker: str, seconds: float, **__: Any) -> None:
+        silent_for = silence(queue, worker)
+        if silent_for is None:
+            raise CommandError(f"no pulse was ever taken from {queue}")
+        if silent_for >= timedelta(seconds=seconds):
+            raise CommandError(f"no pulse from {queue} for {silent_for.total_seconds():.0f} s")
+        self.stdout.write(f"a pulse from {queue} {silent_for.total_seconds():.0f} s ago")

@@ -1,0 +1,32 @@
+"""A process of its own that Prometheus scrapes: all counters of this host, and the database's gauges."""
+
+import signal
+import threading
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from prometheus_client import start_http_server
+
+from monitoring.scraping import registry_for
+
+
+class Command(BaseCommand):
+    help = "Serve the metrics of this host's processes and of the database, for Prometheus."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=settings.METRICS_PORT)
+        parser.add_argument("--address", default=settings.METRICS_ADDRESS)
+
+    def handle(self, *_: Any, port: int, address: str, **__: Any) -> None:
+        folder = settings.PROMETHEUS_MULTIPROC_DIR
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        registry = registry_for(Path(folder) if folder else None)
+        server, thread = start_http_server(port, addr=address, registry=registry)
+        stop.wait()
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,33 @@
+"""What is counted of orders, in each process: only what has committed."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from django.db import transaction
+from django.utils import timezone
+from prometheus_client import Counter, Histogram
+
+from orders.models import Order
+from orders.states import OrderStatus
+
+ORDERS: Final = Counter("holdfast_orders", "Orders that came to be in a state.", ["status"])
+SECONDS_TO_CONFIRM: Final = Histogram(
+    "holdfast_order_seconds_to_confirm",
+    "From an order being placed to it being confirmed.",
+    buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300),
+)
+
+
+def count_after_commit(orders: Sequence[Order], status: OrderStatus) -> None:
+    """Count these orders in their new state once this transaction has committed."""
+    if orders:
+        transaction.on_commit(partial(_count, orders, status), robust=True)
+
+
+def _count(orders: Sequence[Order], status: OrderStatus) -> None:
+    ORDERS.labels(status).inc(len(orders))
+    if status == OrderStatus.CONFIRMED:
+        now = timezone.now()
+        for order in orders:
+            SECONDS_TO_CONFIRM.observe(max((now - order.created_at).total_seconds(), 0))

@@ -1,0 +1,59 @@
+"""What is counted of the calls to the bank, in each process."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import Counter, Histogram
+
+from payments.errors import (
+    AccessDenied,
+    BankBusy,
+    CallInsideTransaction,
+    DeadlinePassed,
+    OutcomeUnknown,
+    PaymentRefused,
+    RefundRefused,
+    RequestRejected,
+    UnexpectedState,
+)
+
+CALLS: Final = Counter(
+    "holdfast_bank_calls",
+    "Requests to the bank, by operation and by what came of them.",
+    ["operation", "outcome"],
+)
+SECONDS: Final = Histogram(
+    "holdfast_bank_call_seconds",
+    "How long requests to the bank took, our own limit on them included.",
+    ["operation"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8),
+)
+
+_OUTCOMES: Final[dict[type[Exception], str]] = {
+    PaymentRefused: "refused",
+    RefundRefused: "refused",
+    UnexpectedState: "unexpected_state",
+    BankBusy: "busy",
+    OutcomeUnknown: "unknown",
+    AccessDenied: "denied",
+    RequestRejected: "rejected",
+    DeadlinePassed: "not_asked",
+    CallInsideTransaction: "not_asked",
+}
+
+
+@contextmanager
+def counted(operation: str) -> Iterator[None]:
+    """Count one request and take its time, however it ends."""
+    began = time.perf_counter()
+    outcome = "ok"
+    try:
+        yield
+    except Exception as error:
+        outcome = next((told for kind, told in _OUTCOMES.items() if isinstance(error, kind)), "bug")
+        raise
+    finally:
+        CALLS.labels(operation, outcome).inc()
+        SECONDS.labels(operation).observe(time.perf_counter() - began)

@@ -1,0 +1,182 @@
+"""Health: what is said of this process is true, and says nothing else."""
+
+import socket
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import F
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from monitoring import readiness
+from monitoring.models import WorkerPulse
+from monitoring.pulses import SILENT_AFTER, record
+from sagas.models import LastSweep
+from sagas.sweep import Sweeper, sweep
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+@pytest.fixture(autouse=True)
+def fresh_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Threads of this test's own, whose connections end with it."""
+    looks = {
+        "database": readiness.Look(closing(readiness._look_at_database)),
+        "broker": readiness.Look(readiness._look_at_broker),
+    }
+    for name, look in looks.items():
+        monkeypatch.setattr(f"monitoring.health.{name}", look)
+    yield
+    for look in looks.values():
+        if look._thread is not None:
+            look._thread.shutdown()
+
+
+def closing(look: Callable[[], readiness.Finding]) -> Callable[[], readiness.Finding]:
+    def close_after() -> readiness.Finding:
+        try:
+            return look()
+        finally:
+            connection.close()
+
+    return close_after
+
+
+def test_a_process_that_answers_is_live_whatever_it_is_called(client: Client) -> None:
+    answer = client.get("/health/live", headers={"Host": "10.0.0.7:8000"})
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "live"})
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_a_process_with_all_that_it_needs_is_ready(client: Client) -> None:
+    answer = client.get("/health/ready", headers={"Host": "10.0.0.7:8000"})
+
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "ready", "database": "ok", "broker": "ok"},
+    )
+
+
+def test_without_a_broker_orders_are_taken(client: Client, settings: Settings) -> None:
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+
+    answer = client.get("/health/ready")
+
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "degraded", "database": "ok", "broker": "down"},
+    )
+
+
+def test_a_broker_that_is_silent_keeps_nobody_waiting(
+    client: Client, settings: Settings, silent_port: int
+) -> None:
+    settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{silent_port}/0"
+
+    answer = client.get("/health/ready")
+
+    assert answer.json() == {"status": "degraded", "database": "ok", "broker": "down"}
+
+
+def test_without_its_tables_it_is_not_ready(client: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT app, name, applied FROM django_migrations WHERE app = 'monitoring'")
+        rows = cursor.fetchall()
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'monitoring'")
+    try:
+        answer = client.get("/health/ready")
+    finally:
+        with connection.cursor() as cursor:
+            for row in rows:
+                cursor.execute(
+                    "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s)", row
+                )
+
+    assert (answer.status_code, answer.json()["database"]) == (503, "not migrated")
+    assert client.get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("port", ["closed", "silent"])
+def test_without_the_database_it_is_not_ready_and_says_so_in_time(
+    client: Client, monkeypatch: pytest.MonkeyPatch, silent_port: int, port: str
+) -> None:
+    parameters = {
+        **settings.DATABASES["default"],
+        "HOST": "127.0.0.1",
+        "PORT": silent_port if port == "silent" else 1,
+    }
+
+    def look_elsewhere() -> readiness.Finding:
+        connection.close()
+        monkeypatch.setitem(connection.settings_dict, "HOST", parameters["HOST"])
+        monkeypatch.setitem(connection.settings_dict, "PORT", parameters["PORT"])
+        return readiness._look_at_database()
+
+    monkeypatch.setattr("monitoring.health.database", look := readiness.Look(look_elsewhere))
+
+    answer = client.get("/health/ready")
+
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"status": "not ready", "database": "down", "broker": "ok"},
+    )
+    assert look._thread is not None
+    look._thread.shutdown()
+
+
+def check(command: str, *arguments: str) -> str:
+    out = StringIO()
+    call_command(command, *arguments, stdout=out)
+    return out.getvalue().strip()
+
+
+def test_a_worker_is_well_while_pulses_come_through_its_queue() -> None:
+    with pytest.raises(CommandError, match="no pulse was ever taken from checkout"):
+        check("check_worker", "--queue", "checkout")
+    record("checkout", "checkout@one", timezone.now())
+
+    assert check("check_worker", "--queue", "checkout") == "a pulse from checkout 0 s ago"
+    assert check("check_worker", "--queue", "checkout", "--worker", "checkout@one")
+    with pytest.raises(CommandError):
+        check("check_worker", "--queue", "checkout", "--worker", "checkout@two")
+    with pytest.raises(CommandError):
+        check("check_worker", "--queue", "settlement")
+
+
+def test_a_worker_that_fell_silent_is_ill() -> None:
+    record("checkout", "checkout@one", timezone.now())
+    WorkerPulse.objects.update(taken_at=F("taken_at") - SILENT_AFTER)
+
+    with pytest.raises(CommandError, match="no pulse from checkout for 45 s"):
+        check("check_worker", "--queue", "checkout")
+
+
+def test_beat_is_well_while_it_sweeps() -> None:
+    with pytest.raises(CommandError, match="beat has never swept"):
+        check("check_beat")
+    sweep(Sweeper.WATCH)
+    with pytest.raises(CommandError, match="beat has never swept"):
+        check("check_beat")
+    sweep(Sweeper.BEAT)
+
+    assert check("check_beat") == "beat swept 0 s ago"
+    assert check("check_beat", "--sweeper", "watch") == "watch swept 0 s ago"
+    LastSweep.objects.update(at=F("at") - timedelta(seconds=30))
+    with pytest.raises(CommandError, match="beat swept 30 s ago"):
+        check("check_beat")

@@ -1,0 +1,332 @@
+"""Metrics: what is counted, what the database is asked, and how processes are added up."""
+
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import urllib3
+import yaml
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+import monitoring.request_metrics
+import orders.metrics
+import payments.metrics
+import sagas.metrics
+from invariants.catalogue import GHOST_CHARGES, INVARIANTS
+from invariants.models import ReconciliationBreak
+from monitoring.gauges import DatabaseGauges
+from monitoring.metric_files import fold_ended
+from monitoring.pulses import record
+from sagas.models import SagaRun
+from sagas.services import freeze
+from sagas.sweep import sweep
+from sandbox.ports import LOOPBACK, ReservedPort
+from sandbox.stripe_process import SandboxServer
+from tests.application import environment_for
+from tests.architecture.source_files import ROOT
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Storefront, cart
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DECLARED = (monitoring.request_metrics, orders.metrics, payments.metrics, sagas.metrics)
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0
+
+
+@pytest.fixture
+def gauges() -> "Gauges":
+    return Gauges()
+
+
+class Gauges:
+    """What a fresh scrape of the database says."""
+
+    def __call__(self, name: str, **labels: str) -> float | None:
+        registry = CollectorRegistry()
+        registry.register(DatabaseGauges())
+        return registry.get_sample_value(f"holdfast_{name}", labels)
+
+
+def test_an_order_is_counted_once_on_each_of_its_ways(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    names = {
+        ("holdfast_orders_total", "placed"): 2,
+        ("holdfast_orders_total", "confirmed"): 1,
+        ("holdfast_orders_total", "cancelled"): 1,
+    }
+    before = {key: counted(key[0], status=key[1]) for key in names}
+    confirmed = counted("holdfast_order_seconds_to_confirm_count")
+    refused = {"saga": "checkout", "step": "authorize_payment", "outcome": "refused"}
+    undone = {"saga": "checkout", "step": "void_authorization", "outcome": "done"}
+    attempts = [counted("holdfast_step_attempts_total", **each) for each in (refused, undone)]
+    calls = counted("holdfast_bank_calls_total", operation="confirm_intent", outcome="ok")
+    requests = counted("holdfast_http_requests_total", route="orders", method="POST", status="202")
+
+    storefront.order(cart(("MUG", 1)))
+    storefront.order(cart(("MUG", 1), payment_method="pm_card_chargeDeclined"))
+    messages.deliver_all()
+
+    assert {key: counted(key[0], status=key[1]) - was for key, was in before.items()} == names
+    assert counted("holdfast_order_seconds_to_confirm_count") == confirmed + 1
+    assert [counted("holdfast_step_attempts_total", **each) for each in (refused, undone)] == [
+        each + 1 for each in attempts
+    ]
+    assert (
+        counted("holdfast_bank_calls_total", operation="confirm_intent", outcome="ok") == calls + 1
+    )
+    assert (
+        counted("holdfast_http_requests_total", route="orders", method="POST", status="202")
+        == requests + 2
+    )
+
+
+def test_what_is_rolled_back_is_not_counted(storefront: Storefront) -> None:
+    before = counted("holdfast_orders_total", status="placed")
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sagas_sagarun RENAME TO hidden")
+    try:
+        with pytest.raises(Exception, match="sagas_sagarun"):
+            storefront.order(cart(("MUG", 1)))
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE hidden RENAME TO sagas_sagarun")
+
+    assert counted("holdfast_orders_total", status="placed") == before
+
+
+def test_an_answer_that_got_lost_is_counted_and_so_is_asking_again(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    lost = {"operation": "create_intent", "outcome": "unknown"}
+    retried = {"saga": "checkout", "step": "authorize_payment"}
+    before = (
+        counted("holdfast_bank_calls_total", **lost),
+        counted("holdfast_step_retries_total", **retried),
+    )
+    bank.add_fault("payment_intents.create", "error_before", times=1)
+    storefront.order(cart(("MUG", 1)))
+    messages.deliver(messages.take())
+
+    SagaRun.objects.update(not_before=None, wake_at=timezone.now())
+    sweep()
+    messages.deliver(messages.take())
+
+    assert (
+        counted("holdfast_bank_calls_total", **lost),
+        counted("holdfast_step_retries_total", **retried),
+    ) == (before[0] + 1, before[1] + 1)
+
+
+def test_no_method_of_a_clients_own_makes_a_series(storefront: Storefront) -> None:
+    storefront._client.generic("BREW", "/nowhere")
+
+    labels = {
+        sample.labels["method"]
+        for family in monitoring.request_metrics.REQUESTS.collect()
+        for sample in family.samples
+    }
+    assert "other" in labels
+    assert "BREW" not in labels
+
+
+def test_the_database_says_what_is_under_way(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue, gauges: Gauges
+) -> None:
+    assert gauges("database_up") == 1
+    assert gauges("oldest_unfinished_seconds") == 0
+    old, _ = storefront.order(cart(("MUG", 1))), storefront.order(cart(("MUG", 1)))
+    messages.deliver(messages.take())
+    minute = timedelta(minutes=1)
+    SagaRun.objects.filter(subject_id=old.order_id).update(
+        created_at=F("created_at") - minute, wake_at=timezone.now() - minute
+    )
+    freeze(old.order_id, "for a test")
+
+    assert gauges("runs_live", saga="checkout", status="running", step="capture_payment") == 1
+    assert gauges("runs_live", saga="checkout", status="running", step="reserve_stock") == 1
+    assert 60 <= (gauges("oldest_unfinished_seconds") or 0) < 90
+    assert 60 <= (gauges("sweep_lag_seconds") or 0) < 90
+    assert gauges("runs_overdue") == 1
+    assert (gauges("runs_flagged"), gauges("runs_frozen")) == (1, 1)
+    assert gauges("queue_waiting_runs", queue="checkout") == 1
+    assert gauges("queue_waiting_runs", queue="settlement") == 0  # frozen: it waits for a person
+    assert gauges("bank_recent_attempts", outcome="done") == 1
+    assert (gauges("outbox_unrelayed") or 0) > 0
+
+
+def test_signs_of_life_are_told_as_times(gauges: Gauges) -> None:
+    assert gauges("queue_last_pulse_timestamp_seconds", queue="checkout") == 0
+    assert gauges("last_sweep_timestamp_seconds", sweeper="beat") == 0
+    record("checkout", "checkout@one", timezone.now() - timedelta(seconds=7))
+
+    at = gauges("queue_last_pulse_timestamp_seconds", queue="checkout")
+
+    assert abs((at or 0) - time.time()) < 30
+    assert 7 <= (gauges("queue_lag_seconds", queue="checkout") or 0) < 30
+    assert gauges(
+        "worker_last_pulse_timestamp_seconds", queue="checkout", worker="checkout@one"
+    ) == pytest.approx(at, abs=1)
+
+
+def test_a_ghost_charge_is_told_apart_from_other_breaks(gauges: Gauges) -> None:
+    now = timezone.now()
+    assert {each.code for each in INVARIANTS} >= GHOST_CHARGES
+    assert gauges("ghost_charges_open") == 0
+    for code, resolved in (("M2", ""), ("M2", "looked at"), ("S1", "")):
+        ReconciliationBreak.objects.create(
+            code=code,
+            kind="money",
+            subject=f"{code} {resolved}",
+            first_seen=now,
+            last_seen=now,
+            resolved_at=now if resolved else None,
+            resolution=resolved,
+        )
+
+    assert gauges("ghost_charges_open") == 1
+    assert gauges("breaks_open", code="M2") == 1
+    assert gauges("breaks_open", code="S1") == 1
+    assert gauges("breaks_open", code="M1") == 0
+
+
+def test_without_the_database_a_scrape_says_so(
+    gauges: Gauges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.close()
+    monkeypatch.setitem(connection.settings_dict, "PORT", 1)
+    monkeypatch.setitem(connection.settings_dict, "HOST", LOOPBACK)
+
+    assert gauges("database_up") == 0
+    assert gauges("ghost_charges_open") is None
+
+
+COUNTS = """
+import sys, django; django.setup()
+from sagas.metrics import MESSAGES
+MESSAGES.labels("published").inc(float(sys.argv[1]))
+print("counted", flush=True); sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def environment(bank: SandboxServer, tmp_path: Path) -> dict[str, str]:
+    return {**environment_for(bank), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
+
+
+@pytest.fixture
+def served(environment: dict[str, str]) -> Iterator[str]:
+    port = ReservedPort()
+    command = [sys.executable, "manage.py", "serve_metrics", "--port", str(port.number)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    yield f"http://{LOOPBACK}:{port.number}/metrics"
+    process.terminate()
+    assert process.wait(20) == 0
+    port.close()
+
+
+def count_in_a_process(amount: int, environment: dict[str, str]) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", COUNTS, str(amount)],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "counted\n"
+    return process
+
+
+def scrape(url: str) -> dict[str, float]:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            answer = urllib3.request("GET", url, retries=False, timeout=10)
+            break
+        except urllib3.exceptions.HTTPError:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.1)
+    return {
+        sample.name + str(sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.data.decode())
+        for sample in family.samples
+    }
+
+
+def test_processes_are_added_up_and_what_the_dead_have_counted_stays(
+    environment: dict[str, str], served: str
+) -> None:
+    folder = Path(environment["PROMETHEUS_MULTIPROC_DIR"])
+    published = "holdfast_messages_total['published']"
+    one, two = count_in_a_process(3, environment), count_in_a_process(4, environment)
+
+    both = scrape(served)
+    one.kill()
+    one.communicate()
+    after = scrape(served)
+    three = count_in_a_process(1, environment)
+    again = scrape(served)
+    for process in (two, three):
+        process.kill()
+        process.communicate()
+
+    assert both[published] == 7
+    assert after[published] == 7
+    assert again[published] == 8
+    assert both["holdfast_database_up[]"] == 1
+    assert both["holdfast_ghost_charges_open[]"] == 0
+    assert not list(folder.glob(f"*-{one.pid}.db"))
+    assert fold_ended(folder) > 0
+    assert not list(folder.glob(f"*-{two.pid}.db"))
+
+
+def test_every_metric_is_documented_and_every_documented_one_exists(
+    storefront: Storefront, bank: SandboxServer
+) -> None:
+    documented = set(re.findall(r"^\| `(holdfast_\w+)`", page("monitoring.md"), re.MULTILINE))
+
+    assert documented == existing()
+
+
+def test_every_alert_asks_for_what_exists_and_leads_to_a_runbook() -> None:
+    rules = [
+        rule for group in yaml.safe_load(page("alerts.yml"))["groups"] for rule in group["rules"]
+    ]
+
+    assert rules
+    for rule in rules:
+        named = set(re.findall(r"holdfast_\w+", rule["expr"]))
+        assert named
+        assert named <= existing()
+        assert (ROOT / rule["annotations"]["runbook"]).is_file()
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+
+
+def existing() -> set[str]:
+    """The names under which Prometheus finds what this code counts and asks."""
+    declared = {
+        each._name + {"counter": "_total"}.get(each._type, "")
+        for module in DECLARED
+        for each in vars(module).values()
+        if hasattr(each, "_type") and hasattr(each, "_name")
+    }
+    return declared | {each.name for each in DatabaseGauges().collect()}
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
