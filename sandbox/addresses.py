@@ -19,6 +19,7 @@ def addresses(system: System) -> str:
                    (second factor: {factor})
   API              {facts["api_docs_url"]}
   Flower           {flower["url"]}   {flower["username"]} / {flower["password"]}
+  Metrics          {facts["metrics"]["url"]}
   Bank (sandbox)   {bank}   let it go wrong
   For programs     var/up.json
 
