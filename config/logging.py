@@ -17,6 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 from structlog.contextvars import get_contextvars
 
 from monitoring.redaction import redact, redacted
@@ -53,6 +54,8 @@ def configure(config: dict[str, Any]) -> None:
 
 def logging_config(*, level: str, kind: str) -> dict[str, Any]:
     """Return Django's LOGGING. ``kind`` is json, console, or empty: console only on a terminal."""
+    if kind not in {"", "json", "console"}:
+        raise ImproperlyConfigured("LOG_FORMAT is json or console")
     formatter = kind or ("console" if sys.stderr.isatty() else "json")
     return {
         "version": 1,

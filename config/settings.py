@@ -9,11 +9,9 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
-from config import headers, openapi
-from config.logging import logging_config
+from config import headers, openapi, watching
 from config.rates import rates_of_callers
 from config.variables import Section
-from monitoring.metric_files import count_in_files
 
 # Lets Django's classes carry their type parameters at run time too.
 django_stubs_ext.monkeypatch()
@@ -397,33 +395,18 @@ UNFOLD = {
     "SIDEBAR": {"show_search": False, "navigation": "desk.appearance.sidebar"},
 }
 
-# --- Logging -------------------------------------------------------------------------------------
+# --- Watching ------------------------------------------------------------------------------------
 
-_logs = Section("Watching")
-LOG_LEVEL = _logs.text("LOG_LEVEL", "The least severe level that is logged.", "INFO")
-LOG_FORMAT = _logs.text(
-    "LOG_FORMAT",
-    "`json`, a line for each event, or `console`, for people; where it is empty, `console` if "
-    "standard error is a terminal.",
-    "",
-)
-if LOG_FORMAT not in {"", "json", "console"}:
-    raise ImproperlyConfigured("LOG_FORMAT is json or console")
 LOGGING_CONFIG = "config.logging.configure"
-LOGGING = logging_config(level=LOG_LEVEL, kind=LOG_FORMAT)
-
-METRICS_ADDRESS = _logs.text(
-    "METRICS_ADDRESS", "Where `manage.py serve_metrics` listens.", "127.0.0.1"
-)
-METRICS_PORT = _logs.number("METRICS_PORT", "And on which port.", 9200, at_least=1)
-PROMETHEUS_MULTIPROC_DIR = _logs.text(
-    "PROMETHEUS_MULTIPROC_DIR",
-    "A folder of this host's own, in which all processes count; without it each counts for itself, "
-    "and only the gauges from the database are served.",
-    "",
-)
-if PROMETHEUS_MULTIPROC_DIR:
-    count_in_files(Path(PROMETHEUS_MULTIPROC_DIR))
+LOGGING = watching.LOGGING
+LOG_LEVEL = watching.LOG_LEVEL
+METRICS_ADDRESS = watching.METRICS_ADDRESS
+METRICS_PORT = watching.METRICS_PORT
+PROMETHEUS_MULTIPROC_DIR = watching.PROMETHEUS_MULTIPROC_DIR
+SENTRY_DSN = watching.SENTRY_DSN
+SENTRY_ENVIRONMENT = watching.SENTRY_ENVIRONMENT
+RELEASE = watching.RELEASE
+OTEL_EXPORTER_OTLP_ENDPOINT = watching.OTEL_EXPORTER_OTLP_ENDPOINT
 
 # What docs/configuration.md is made of.
-CONFIGURATION = [_web, _postgresql, _celery, _stripe, _api, _desk, _logs]
+CONFIGURATION = [_web, _postgresql, _celery, _stripe, _api, _desk, watching.SECTION]

@@ -6,7 +6,7 @@ processes have counted is added up here, into one set of files.
 """
 
 import os
-import socket
+import platform
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +18,7 @@ from prometheus_client.mmap_dict import MmapedDict
 GONE: Final = "gone"
 """Stands in a file's name where a living process's host and id are."""
 
-_HOST: Final = socket.gethostname().replace("_", "-")
+_HOST: Final = platform.node().replace("_", "-")
 
 
 def count_in_files(folder: Path) -> None:
