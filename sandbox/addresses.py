@@ -25,7 +25,8 @@ def addresses(system: System) -> str:
 
   For the README's examples:
   BASE={facts["base_url"]}
-  TOKEN={facts["customer_token"]}"""
+  TOKEN={facts["customer_token"]}
+  SHOP_TOKEN={facts["shop_token"]}"""
 
 
 def desk_url(system: System, order_id: str) -> str:

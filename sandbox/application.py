@@ -15,6 +15,7 @@ ADMIN: Final = "demo-admin"
 OPERATOR: Final = "demo-operator"
 OPERATORS: Final = "operator"  # the role, as the application names it
 CUSTOMER: Final = "demo-customer"
+SHOP: Final = "demo-shop"
 FLOWER_USER: Final = "demo"
 
 

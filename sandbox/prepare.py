@@ -9,7 +9,7 @@ import django
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
-from sandbox.application import ADMIN, CUSTOMER, OPERATOR, OPERATORS
+from sandbox.application import ADMIN, CUSTOMER, OPERATOR, OPERATORS, SHOP
 from sandbox.owned import die_with_owner
 
 
@@ -23,10 +23,10 @@ def create_staff(name: str, password: str, *, role: str = "", is_superuser: bool
         staff.groups.get_or_create(name=role)
 
 
-def create_customer() -> str:
-    """Return a fresh token of the demo's customer."""
+def create_token(command: str, username: str) -> str:
+    """Return what a command prints that makes a fresh token for an account."""
     printed = io.StringIO()
-    call_command("create_customer", username=CUSTOMER, stdout=printed)
+    call_command(command, username=username, stdout=printed)
     return str(json.loads(printed.getvalue())["token"])
 
 
@@ -41,7 +41,11 @@ def main() -> None:
         call_command("load_catalogue", refill=True, stdout=sys.stderr)
     create_staff(ADMIN, wishes["admin_password"], is_superuser=True)
     create_staff(OPERATOR, wishes["operator_password"], role=OPERATORS)
-    print(json.dumps({"customer_token": create_customer()}))
+    tokens = {
+        "customer_token": create_token("create_customer", CUSTOMER),
+        "shop_token": create_token("create_shop_token", SHOP),
+    }
+    print(json.dumps(tokens))
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ class System:
 
     supervisor: Supervisor
     customer_token: str
+    shop_token: str
 
     def __init__(
         self,
@@ -276,7 +277,8 @@ class System:
         (self.directory.logs / "prepare.log").write_text(finished.stderr)
         if finished.returncode != 0:
             raise StartFailed("The application", finished.stderr)
-        self.customer_token = json.loads(finished.stdout)["customer_token"]
+        tokens = json.loads(finished.stdout)
+        self.customer_token, self.shop_token = tokens["customer_token"], tokens["shop_token"]
 
     def _answers_our_customer(self) -> bool:
         """Tell whether the web process on our port is ours: no other knows this token."""
@@ -298,6 +300,7 @@ class System:
         return {
             "base_url": self.base_url,
             "customer_token": self.customer_token,
+            "shop_token": self.shop_token,
             "admin": {
                 "url": f"{self.base_url}/admin/",
                 "username": ADMIN,

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sandbox.drive.checks import Check
@@ -64,7 +65,8 @@ class Report(NamedTuple):
 def show_results(results: Sequence[Result], console: Console) -> None:
     table = Table("scenario", "orders", "ended", "", title="How the orders ended")
     for result in results:
-        table.add_row(result.name, str(result.orders), result.in_words(), verdict(ok=result.ok))
+        ended = escape(result.in_words())
+        table.add_row(result.name, str(result.orders), ended, verdict(ok=result.ok))
     console.print(table)
 
 
@@ -72,14 +74,14 @@ def show_story(title: str, entries: Sequence[Mapping[str, Any]], console: Consol
     story = Table("at (UTC)", "what", "detail", title=title)
     for entry in entries:
         at = datetime.fromisoformat(entry["at"]).strftime("%H:%M:%S.%f")[:-3]
-        story.add_row(at, entry["what"], str(entry.get("words") or ""))
+        story.add_row(at, entry["what"], escape(str(entry.get("words") or "")))
     console.print(story)
 
 
 def show_checks(checks: Sequence[Check], console: Console) -> None:
     proof = Table("check", "", "detail", title="What the books say")
     for check in checks:
-        proof.add_row(check.name, verdict(ok=check.ok), check.detail)
+        proof.add_row(check.name, verdict(ok=check.ok), escape(check.detail))
     console.print(proof)
 
 

@@ -95,6 +95,16 @@ class Shop:
         self._seen(order)
         return order
 
+    def unfinished(self) -> list[Order]:
+        """Return this customer's orders that are still under way."""
+        found: list[Order] = []
+        page: str | None = "orders?status=placed,cancelling&expand=items&page_size=100"
+        while page is not None:
+            listed = self._ask("GET", page)
+            found += [_order(row) for row in listed["results"]]
+            page = listed["next"] and "orders?" + listed["next"].partition("?")[2]
+        return found
+
     def timeline(self, order_id: str) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = self._ask("GET", f"orders/{order_id}/timeline")["entries"]
         return entries

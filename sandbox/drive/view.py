@@ -82,7 +82,7 @@ class View:
     def finished(self, result: Result) -> None:
         self._results.append(result)
         if not self._is_live:
-            self._console.print(f"   {verdict(ok=result.ok)} {result.name}: {result.in_words()}")
+            self._console.print(f"   {_ended(result)}")
 
     def _say(self, event: Event) -> None:
         if event.is_notable:
@@ -106,10 +106,7 @@ class View:
     def _scene(self, glance: Glance) -> Panel:
         words = [self._act.words] if self._act.words else []
         words += [f"[yellow]{escape(glance.aftermath)}[/]"] if glance.aftermath else []
-        words += [
-            f"{verdict(ok=result.ok)} {result.name}: {result.in_words()}"
-            for result in self._results[-2:]
-        ]
+        words += [_ended(result) for result in self._results[-2:]]
         return Panel(
             "\n".join(words) or " ",
             title=f"[bold]{self._act.title}[/]",
@@ -132,6 +129,10 @@ class View:
                 f"[b]{_euros(glance.confirmed_minor)}[/] owed for confirmed orders",
             )
         return grid
+
+
+def _ended(result: Result) -> str:
+    return f"{verdict(ok=result.ok)} {result.name}: {escape(result.in_words())}"
 
 
 def _bars(glance: Glance, width: int) -> Table:

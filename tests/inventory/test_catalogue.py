@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -41,7 +42,7 @@ def test_products_are_found_by_sku_unless_they_are_withdrawn() -> None:
 def test_an_empty_shop_is_filled() -> None:
     told = load_catalogue()
 
-    assert told == [{"sku": each.sku, "new": True} for each in ARTICLES]
+    assert told == [{"sku": each.sku, "new": True, "came_in": 0} for each in ARTICLES]
     assert levels() == {f"{each.sku}@main": (each.stock, 0) for each in ARTICLES}
     assert list(Product.objects.order_by("pk").values_list("sku", "name", "price_minor")) == [
         (each.sku, each.name, each.price_minor) for each in ARTICLES
@@ -60,7 +61,7 @@ def test_loading_again_keeps_what_the_shop_has_made_of_it() -> None:
 
     told = load_catalogue()
 
-    assert told == [{"sku": each.sku, "new": False} for each in ARTICLES]
+    assert told == [{"sku": each.sku, "new": False, "came_in": 0} for each in ARTICLES]
     assert before == [
         list(model._default_manager.order_by("pk").values_list())
         for model in (Product, Warehouse, StockLevel, StockMovement)
@@ -75,8 +76,23 @@ def test_a_product_that_was_there_before_gets_no_stock() -> None:
     assert levels()["MUG-BLUE@main"] == (1, 0)
 
 
-def load_catalogue() -> list[object]:
+def test_a_refill_brings_back_what_has_sunk_below_half_and_is_a_movement() -> None:
+    load_catalogue()
+    reserve(basket(("MUG-RED", 501), ("MUG-BLUE", 499), ("LAMP-LAST", 5)))
+
+    told = load_catalogue(refill=True)
+
+    came_in = {each["sku"]: each["came_in"] for each in told if each["came_in"]}
+    assert came_in == {"MUG-RED": 501, "LAMP-LAST": 5}
+    assert levels()["MUG-RED@main"] == (1501, 501)
+    assert levels()["MUG-BLUE@main"] == (1000, 499)
+    assert StockMovement.objects.filter(note="demo catalogue: refilled").count() == 2
+    assert_shelves_are_right()
+    assert [each["came_in"] for each in load_catalogue(refill=True)] == [0] * len(ARTICLES)
+
+
+def load_catalogue(*, refill: bool = False) -> list[dict[str, Any]]:
     """Run the command, and return what it told, line by line."""
     out = StringIO()
-    call_command("load_catalogue", stdout=out)
+    call_command("load_catalogue", refill=refill, stdout=out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
