@@ -321,6 +321,11 @@ CURRENCY = _api.text("CURRENCY", "Of all prices: a code of three lower-case lett
 if not re.fullmatch(r"[a-z]{3}", CURRENCY):
     raise ImproperlyConfigured("CURRENCY is a code of three lower-case letters")
 
+STREAMS_PER_PROCESS = _api.number(
+    "STREAMS_PER_PROCESS",
+    "Streams of events that a web process serves at once. Each holds one of its 24 threads.",
+    8,
+)
 THROTTLING = _api.flag("THROTTLING", "Whether callers are held to the rates below.", default=True)
 THROTTLING_RATES = rates_of_callers(_api)
 

@@ -103,7 +103,7 @@ class ProblemType(Enum):
         HTTPStatus.NOT_ACCEPTABLE,
         "Not acceptable",
         "What `Accept` asks for cannot be had here.",
-        "Accept `application/json`.",
+        "Accept `application/json`; for an order's events, `text/event-stream`.",
     )
     IDEMPOTENCY_KEY_IN_FLIGHT = (
         HTTPStatus.CONFLICT,
@@ -185,6 +185,12 @@ class ProblemType(Enum):
         "Too many requests",
         "You have asked more often than you may.",
         "Wait as `Retry-After` says, and repeat the request with the same `Idempotency-Key`.",
+    )
+    TOO_MANY_STREAMS = (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Too many streams",
+        "As many streams of events are open here as may be; orders are not kept waiting by them.",
+        "Read the order now and then instead, or ask again when `Retry-After` has passed.",
     )
     INTERNAL_ERROR = (
         HTTPStatus.INTERNAL_SERVER_ERROR,

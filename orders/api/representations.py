@@ -205,6 +205,37 @@ def _links(path: str, *, can_cancel: bool) -> OrderLinks:
     )
 
 
+class ProgressEvent(Representation):
+    """That an order has a status now, and since when."""
+
+    order_id: str
+    status: OrderStatus
+    version: int
+    at: datetime
+    reason: str
+    reason_code: str
+
+    @classmethod
+    def now(cls, order: models.Order) -> Self:
+        return cls._at(order, order.status, order.version, order.moved_at or order.created_at)
+
+    @classmethod
+    def of(cls, order: models.Order, move: models.OrderTransition) -> Self:
+        return cls._at(order, move.target, move.sequence, move.at)
+
+    @classmethod
+    def _at(cls, order: models.Order, status: str, version: int, at: datetime) -> Self:
+        is_known = status in (OrderStatus.CANCELLING, OrderStatus.CANCELLED)
+        return cls(
+            order_id=str(order.pk),
+            status=OrderStatus(status),
+            version=version,
+            at=at,
+            reason=words(order) if is_known else "",
+            reason_code=order.reason if is_known else "",
+        )
+
+
 class OrderPage(Representation):
     """Some of the caller's orders, newest first, and where the pages beside it are."""
 

@@ -8,6 +8,7 @@ from orders.api.links import Links, by_link
 from orders.api.listing import Listing
 from orders.api.ordering import Ordering
 from orders.api.products import Products
+from orders.api.progress import Progress
 from orders.api.quotes import Quotes
 from orders.api.reading import OrderDetail, Timeline
 
@@ -22,6 +23,7 @@ urlpatterns = [
     path("orders", Orders.as_view(), name="orders"),
     path("orders/<uuid:order_id>", OrderDetail.as_view(), name="order"),
     path("orders/<uuid:order_id>/timeline", Timeline.as_view(), name="order-timeline"),
+    path("orders/<uuid:order_id>/events", Progress.as_view(), name="order-events"),
     path("orders/<uuid:order_id>/cancel", Cancellation.as_view(), name="order-cancel"),
     path("orders/<uuid:order_id>/links", Links.as_view(), name="order-links"),
     path("guest/orders/<str:token>", by_link(OrderDetail.as_view()), name="guest-order"),
@@ -30,6 +32,7 @@ urlpatterns = [
         by_link(Timeline.as_view()),
         name="guest-order-timeline",
     ),
+    path("guest/orders/<str:token>/events", by_link(Progress.as_view()), name="guest-order-events"),
     path(
         "guest/orders/<str:token>/cancel",
         by_link(Cancellation.as_view()),

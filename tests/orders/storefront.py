@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, StreamingHttpResponse
 from django.test import Client
 
 from access.grants import Scope
@@ -94,6 +94,13 @@ class Storefront:
 
     def get(self, path: str) -> Answer:
         return self.send("GET", path)
+
+    def open_stream(self, path: str, **headers: str) -> StreamingHttpResponse:
+        """Ask for a stream as a browser does; whoever has read enough of it closes it."""
+        authorization = {"Authorization": f"Bearer {self.token}", "Accept": "text/event-stream"}
+        response: Any = self._client.get(path, headers={**authorization, **headers})
+        assert isinstance(response, StreamingHttpResponse)
+        return response
 
     def order(self, body: object, key: str | None = None, **headers: str) -> Answer:
         keyed = {"Idempotency-Key": key or uuid4().hex, **headers}

@@ -2,15 +2,17 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from pytest_django import DjangoDbBlocker
 
-from orders.api.waiting import LONGEST_SECONDS, Watcher
+from orders.api.waiting import LONGEST_SECONDS, Awaited, Watcher
 from orders.models import Cause, Order
 from orders.states import SETTLED, OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -18,6 +20,7 @@ from tests.message_queue import MessageQueue
 from tests.orders.deliveries import delivering
 from tests.orders.storefront import Storefront, cart
 from tests.orders.twins import TWINS, at_once, crashed_before_it_was_answered
+from tests.sandbox.waiting import wait_until
 
 MUG = cart(("MUG", 1))
 
@@ -109,7 +112,12 @@ def test_an_answer_that_nobody_got_is_made_anew(
 
 
 @pytest.mark.parametrize(
-    "prefer", ["", "respond-async", "wait", "wait=", "wait=-1", "wait=0", "await=5"]
+    "prefer",
+    [
+        *("", "respond-async", "wait", "wait=", "wait=-1", "wait=0", "wait=1.5", "wait=soon"),
+        *("await=5", "wait-for=5", "respond-async; wait=5", 'return="wait=5"', "wait=0, wait=5"),
+        *('foo="wait=5', "wait 5", "wait=5 6", "=5, ;wait=5", "wait=\u0661"),
+    ],
 )
 def test_who_does_not_ask_to_wait_does_not(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch, prefer: str
@@ -127,9 +135,18 @@ def test_who_does_not_ask_to_wait_does_not(
     [
         ("wait=7", 7),
         ("respond-async, wait=7", 7),
-        ("respond-async; wait = 7", 7),
+        ("respond-async,wait = 7", 7),
+        ("WAIT=7", 7),
+        ('wait="7"', 7),
+        ("wait=7; strictly=yes", 7),
+        ("wait=007", 7),
+        ("wait=7, wait=3", 7),  # the first counts; several headers come as one
+        ('handling="lenient, wait=3", wait=7', 7),
+        ('handling="a \\" quote, wait=3", wait=7', 7),
+        (", ,wait=7,", 7),
         ("wait=11", LONGEST_SECONDS),
         ("wait=999999", LONGEST_SECONDS),
+        ("wait=" + "9" * 5000, LONGEST_SECONDS),
     ],
 )
 def test_nobody_waits_longer_than_ten_seconds(
@@ -173,6 +190,126 @@ def test_one_watcher_wakes_each_of_many_at_its_own_order(storefront: Storefront)
         thread.join()
 
         assert woken == ids[:number]
+
+
+def test_what_waiting_costs_the_database_does_not_grow_with_those_who_wait(
+    storefront: Storefront, statements_by_thread: Counter[str]
+) -> None:
+    watcher = Watcher()
+    ids = [storefront.order(MUG).order_id for _ in range(5)]
+    statements_by_thread.clear()
+
+    waiting = [
+        threading.Thread(target=watcher.wait, args=[ids[n % 5], SETTLED, 10], name="client")
+        for n in range(50)
+    ]
+    for thread in waiting:
+        thread.start()
+    wait_until(lambda: statements_by_thread["waiting"] >= 20)
+    looks = statements_by_thread["waiting"]
+    for each in ids:
+        with transaction.atomic():
+            Order.objects.transition({each: Cause("paid")}, OrderStatus.CONFIRMED)
+    for thread in waiting:
+        thread.join()
+
+    # One statement a look; fifty clients would have made a thousand in this time.
+    assert looks < 40
+    assert statements_by_thread["client"] == 0
+
+
+def test_a_look_is_one_statement_for_whomever_it_is(
+    storefront: Storefront, django_assert_num_queries: Any
+) -> None:
+    ids = [storefront.order(MUG).order_id for _ in range(3)]
+    awaited = {
+        threading.Event(): Awaited(ids[n % 3], lambda _status, version: version > 0, is_urgent=True)
+        for n in range(50)
+    }
+    with transaction.atomic():
+        Order.objects.transition({ids[0]: Cause("paid")}, OrderStatus.CONFIRMED)
+
+    with django_assert_num_queries(1):
+        Watcher()._look(awaited)
+
+    woken = {each.order_id for reached, each in awaited.items() if reached.is_set()}
+    assert woken == {ids[0]}
+
+
+def test_who_waits_holds_no_transaction(storefront: Storefront) -> None:
+    watcher = Watcher()
+    order_id = storefront.order(MUG).order_id
+    answered = threading.Thread(target=watcher.wait, args=[order_id, SETTLED, 10])
+    answered.start()
+    with connection.cursor() as cursor:
+        states = {state for _ in range(20) for state in states_of_others(cursor)}
+    with transaction.atomic():
+        Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
+    answered.join()
+
+    assert states <= {"idle", "active"}
+
+
+def test_the_watcher_outlives_a_database_that_does_not_answer(
+    storefront: Storefront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = Watcher()
+    order_id = storefront.order(MUG).order_id
+    look, failures = watcher._look, [OperationalError("gone"), InterfaceError("closed")]
+
+    def fail_first(awaited: dict[threading.Event, Awaited]) -> None:
+        if failures:
+            raise failures.pop()
+        look(awaited)
+
+    monkeypatch.setattr(watcher, "_look", fail_first)
+    monkeypatch.setattr("orders.api.waiting.LOOK_AGAIN_SECONDS", 0.01)
+    with transaction.atomic():
+        Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
+
+    assert watcher.wait_for_move(order_id, 0, 10)
+    assert failures == []
+
+
+def test_an_answer_is_not_kept_waiting_by_the_slower_pace_of_streams(
+    storefront: Storefront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orders.api.waiting.GLANCE_EVERY_SECONDS", 60)
+    watcher = Watcher()
+    idle, order_id = (storefront.order(MUG).order_id for _ in range(2))
+    watching = threading.Thread(target=watcher.wait_for_move, args=[idle, 0, 1])
+    watching.start()
+    with transaction.atomic():
+        Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
+
+    answered = threading.Thread(target=watcher.wait, args=[order_id, SETTLED, 50])
+    answered.start()
+    answered.join(30)
+
+    assert not answered.is_alive()
+    watching.join()
+
+
+@pytest.fixture
+def statements_by_thread(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many statements the threads of each name have sent."""
+    counted: Counter[str] = Counter()
+    execute = CursorWrapper.execute
+
+    def count(self: CursorWrapper, *args: Any, **options: Any) -> Any:
+        counted[threading.current_thread().name] += 1
+        return execute(self, *args, **options)
+
+    monkeypatch.setattr(CursorWrapper, "execute", count)
+    return counted
+
+
+def states_of_others(cursor: CursorWrapper) -> list[str]:
+    cursor.execute(
+        "SELECT state FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    return [state for (state,) in cursor.fetchall()]
 
 
 def recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:

@@ -1,5 +1,6 @@
 """One order as it looks on its way, and what else answers look like; typed as the answers are."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from orders.api.representations import (
     PaymentSummary,
     Product,
     ProductList,
+    ProgressEvent,
     Quote,
     QuotedLine,
     Timeline,
@@ -105,6 +107,23 @@ CANCELLED: Final = _order(
     reason="You cancelled this order.",
     reason_code="cancelled_by_customer",
     updated_after=91,
+)
+
+
+def _event(order: dict[str, Any]) -> str:
+    told = ProgressEvent(
+        order_id=_ID,
+        status=order["status"],
+        version=order["version"],
+        at=order["updated_at"],
+        reason="",
+        reason_code="",
+    ).as_json()
+    return f"id: {told['version']}\nevent: {told['status']}\ndata: {json.dumps(told)}\n\n"
+
+
+EVENTS: Final = (
+    f"retry: 1000\n\n{_event(PLACED)}: nothing new\n\n{_event(CONFIRMED)}event: end\ndata: {{}}\n\n"
 )
 
 ORDERS: Final = {

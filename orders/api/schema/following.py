@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
+from drf_spectacular.types import OpenApiTypes
+
 from orders.api.parsing import Nothing
 from orders.api.problem_types import ProblemType
 from orders.api.queries import ExpandQuery
@@ -13,6 +15,7 @@ from orders.api.schema.examples import (
     CANCELLING,
     CONFIRMED,
     DECLINED,
+    EVENTS,
     TIMELINE,
 )
 from orders.api.schema.headers import (
@@ -20,6 +23,7 @@ from orders.api.schema.headers import (
     IDEMPOTENCY_KEY,
     IDEMPOTENCY_REPLAYED,
     IF_NONE_MATCH,
+    LAST_EVENT_ID,
     LOCATION,
     PREFER,
     PREFERENCE_APPLIED,
@@ -65,6 +69,30 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
         ),
         parameters=(IF_NONE_MATCH,),
         problems=OF_READING,
+    ),
+    "GET /api/v1/orders/{order_id}/events": Operation(
+        "follow_order",
+        "Following",
+        "Follow an order live",
+        "Server-sent events, as a browser's `EventSource` reads them: how the order stands, at once; "
+        "then each of its moves, under its status, with its version as id; `end` once the order got "
+        "there. A stream lasts ten seconds at most and something is written every three; when it "
+        "ends before the order did, come back with `Last-Event-ID`, and nothing is missed. Streams "
+        "are few: where there are none left the answer is 503, and reading the order now and then "
+        "does as well.",
+        (
+            Answer(
+                HTTPStatus.OK,
+                "The stream. Data are JSON: `order_id`, `status`, `version`, `at`, `reason` and "
+                "`reason_code`.",
+                OpenApiTypes.STR,
+                {"Confirmed while we watched": EVENTS},
+                media_type="text/event-stream",
+            ),
+            Answer(HTTPStatus.NO_CONTENT, "The order got there, and you have seen it."),
+        ),
+        parameters=(LAST_EVENT_ID,),
+        problems=(ProblemType.INVALID_QUERY, ProblemType.TOO_MANY_STREAMS),
     ),
     "POST /api/v1/orders/{order_id}/cancel": Operation(
         "cancel_order",

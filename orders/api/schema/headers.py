@@ -30,6 +30,10 @@ IF_NONE_MATCH: Final = _asked(
     "The `ETag` of what you have: the answer is 304, without a body, while nothing has changed.",
 )
 
+LAST_EVENT_ID: Final = _asked(
+    "Last-Event-ID", "The id of the event that you saw last: you are told what came after it."
+)
+
 CORRELATION_ID: Final = Header(
     "X-Correlation-ID", "Names this request, and the run of the order that it starts, in our logs."
 )

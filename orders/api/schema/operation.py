@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel
 
@@ -26,7 +27,7 @@ class Answer:
 
     status: HTTPStatus
     description: str
-    body: type[BaseModel] | None = None
+    body: type[BaseModel] | OpenApiTypes | None = None
     examples: Mapping[str, Any] = field(default_factory=dict)
     """Bodies, each under a title."""
     headers: tuple[Header, ...] = ()

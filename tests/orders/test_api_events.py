@@ -1,0 +1,227 @@
+"""One order's progress as server-sent events."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.http import StreamingHttpResponse
+from pytest_django import Settings
+
+from orders.models import Cause, Order
+from orders.states import OrderStatus
+from sandbox.stripe_process import SandboxServer
+from tests.message_queue import MessageQueue
+from tests.orders.deliveries import delivering
+from tests.orders.storefront import ORDERS, Answer, Storefront, cart
+
+MUG = cart(("MUG", 1))
+
+
+@pytest.fixture
+def path(storefront: Storefront) -> str:
+    """Where the events of an order are that has just been placed."""
+    return f"{ORDERS}/{storefront.order(MUG).order_id}/events"
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams that write a heartbeat and end after fractions of a second."""
+    monkeypatch.setattr("orders.api.progress.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("orders.api.progress.LONGEST_SECONDS", 0.3)
+
+
+def test_an_order_is_followed_from_placed_to_confirmed(
+    storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    stream = storefront.open_stream(path)
+    with delivering(messages):
+        blocks = list(read(stream))
+
+    order = Order.objects.get()
+    assert stream.headers["Content-Type"] == "text/event-stream"
+    assert stream.headers["Cache-Control"] == "no-store"
+    assert blocks[0] == {"retry": "1000"}
+    assert happened(blocks) == [("0", "placed"), ("1", "confirmed"), (None, "end")]
+    assert json.loads(blocks[1]["data"]) == {
+        "order_id": str(order.pk),
+        "status": "placed",
+        "version": 0,
+        "at": in_json(order.created_at),
+        "reason": "",
+        "reason_code": "",
+    }
+
+
+def test_every_move_is_told_however_fast_they_come(
+    storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    Order.objects.update(payment_method="pm_card_chargeDeclinedInsufficientFunds")
+    stream = storefront.open_stream(path)
+    with delivering(messages):
+        blocks = list(read(stream))
+
+    *_, cancelled, _end = blocks
+    assert happened(blocks) == [
+        ("0", "placed"),
+        ("1", "cancelling"),
+        ("2", "cancelled"),
+        (None, "end"),
+    ]
+    told = json.loads(cancelled["data"])
+    assert told["reason"] == "Your card has insufficient funds."
+    assert told["at"] == in_json(Order.objects.get().transitions.get(target="cancelled").at)
+
+
+def test_an_order_that_got_there_is_told_at_once(storefront: Storefront, path: str) -> None:
+    confirm()
+
+    blocks = list(read(storefront.open_stream(path)))
+
+    assert happened(blocks) == [("1", "confirmed"), (None, "end")]
+
+
+def test_who_comes_back_is_told_what_was_missed(storefront: Storefront, path: str) -> None:
+    with transaction.atomic():
+        move(OrderStatus.CANCELLING)
+        move(OrderStatus.CANCELLED)
+
+    blocks = list(read(storefront.open_stream(path, **{"Last-Event-ID": "0"})))
+
+    assert happened(blocks) == [("1", "cancelling"), ("2", "cancelled"), (None, "end")]
+
+
+def test_who_has_seen_the_end_need_not_come_back(storefront: Storefront, path: str) -> None:
+    confirm()
+
+    answer = storefront.send("GET", path, headers={**STREAM, "Last-Event-ID": "1"})
+
+    assert (answer.status, answer.body) == (204, None)
+
+
+@pytest.mark.parametrize("given", ["2", "-1", "1.0", "one", "\u0661", "9" * 400, " ", "0; DROP"])
+def test_an_id_that_was_never_given_out_counts_as_none(
+    storefront: Storefront, path: str, given: str
+) -> None:
+    confirm()
+
+    blocks = list(read(storefront.open_stream(path, **{"Last-Event-ID": given})))
+
+    assert happened(blocks) == [("1", "confirmed"), (None, "end")]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_while_nothing_happens_something_is_written_and_in_the_end_no_more(
+    storefront: Storefront, path: str
+) -> None:
+    blocks = list(read(storefront.open_stream(path)))
+
+    assert happened(blocks) == [("0", "placed")]
+    assert blocks.count({"": "nothing new"}) >= 3
+
+
+@pytest.mark.usefixtures("hasty")
+def test_who_comes_back_and_has_missed_nothing_is_told_nothing_twice(
+    storefront: Storefront, path: str
+) -> None:
+    blocks = list(read(storefront.open_stream(path, **{"Last-Event-ID": "0"})))
+
+    assert happened(blocks) == []
+
+
+def test_streams_are_bounded_and_nothing_else_is(
+    storefront: Storefront, path: str, settings: Settings
+) -> None:
+    settings.STREAMS_PER_PROCESS = 2
+    read_from, never_read = (storefront.open_stream(path) for _ in range(2))
+    next(iter(read_from))
+    refused = storefront.send("GET", path, headers=STREAM)
+    others = [storefront.order(MUG).status, storefront.get(ORDERS).status]
+    read_from.close()
+    never_read.close()
+    never_read.close()
+    again = [storefront.open_stream(path) for _ in range(2)]
+    refused_again = storefront.send("GET", path, headers=STREAM)
+    for each in again:
+        each.close()
+
+    for each_refused in (refused, refused_again):
+        assert each_refused.is_problem(503, "too-many-streams")
+        assert int(each_refused.headers["Retry-After"]) == 10
+    assert others == [202, 200]
+
+
+def test_no_stream_is_open_after_one_was_asked_for_by_its_head(
+    storefront: Storefront, path: str, settings: Settings
+) -> None:
+    settings.STREAMS_PER_PROCESS = 1
+
+    heads = [storefront.send("HEAD", path, headers=STREAM) for _ in range(3)]
+
+    assert [(each.status, each.headers["Content-Type"]) for each in heads] == [
+        (200, "text/event-stream")
+    ] * 3
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("text/event-stream", 200),
+        ("*/*", 200),
+        ("text/*;q=0.5", 200),
+        ("application/json", 406),
+        ("text/html", 406),
+    ],
+)
+def test_a_stream_is_for_who_accepts_one(
+    storefront: Storefront, path: str, accept: str, status: int
+) -> None:
+    answer = storefront.send("HEAD", path, headers={"Accept": accept})
+
+    assert answer.status == status
+
+
+def test_a_problem_with_a_stream_is_told_as_any_other(
+    storefront: Storefront, stranger: Storefront, path: str
+) -> None:
+    refused: dict[str, Answer] = {
+        "not-acceptable": storefront.send("GET", path, headers={"Accept": "application/json"}),
+        "not-found": stranger.send("GET", path, headers=STREAM),
+        "invalid-query": storefront.send("GET", f"{path}?since=0", headers=STREAM),
+        "not-authenticated": storefront.send("GET", path, headers={"Authorization": ""}),
+        "method-not-allowed": storefront.send("POST", path, headers=STREAM),
+    }
+
+    statuses = {"not-acceptable": 406, "not-found": 404, "invalid-query": 400}
+    statuses |= {"not-authenticated": 401, "method-not-allowed": 405}
+    assert [s for s, each in refused.items() if not each.is_problem(statuses[s], s)] == []
+
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+def confirm() -> None:
+    move(OrderStatus.CONFIRMED)
+
+
+def move(target: OrderStatus) -> None:
+    with transaction.atomic():
+        Order.objects.transition({Order.objects.get().pk: Cause("for a test")}, target)
+
+
+def read(stream: StreamingHttpResponse) -> Iterator[dict[str, str]]:
+    """The blocks of a stream, each as its fields; a comment is a field without a name."""
+    text = b"".join(stream).decode()
+    stream.close()
+    for block in text.removesuffix("\n\n").split("\n\n"):
+        lines = (line.partition(":") for line in block.split("\n"))
+        yield {name: value.strip() for name, _, value in lines}
+
+
+def happened(blocks: list[dict[str, str]]) -> list[tuple[str | None, str]]:
+    return [(each.get("id"), each["event"]) for each in blocks if "event" in each]
+
+
+def in_json(moment: Any) -> str:
+    return str(moment.isoformat()).replace("+00:00", "Z")
