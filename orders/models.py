@@ -20,6 +20,8 @@ from payments.history import latest_payment
 from sagas.identifiers import new_id
 from sagas.row_sets import Insert, Update, select, write
 
+REFERENCE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
+"""What a storefront may call an order."""
 REFERENCE_ONCE: Final = "orders_reference_once_per_customer"
 
 
@@ -129,10 +131,11 @@ class Order(models.Model):
                 condition=Q(status__in=OrderStatus.values), name="orders_status_known"
             ),
             models.CheckConstraint(condition=Q(total_minor__gt=0), name="orders_total_is_positive"),
+            # By the reference first: the shop's server looks for it whoever the customer is.
             # For ever, also when the idempotency key has long been forgotten. Guests are one
             # customer here: their orders are named by the shop's server.
             models.UniqueConstraint(
-                fields=["customer", "reference"],
+                fields=["reference", "customer"],
                 condition=Q(reference__isnull=False),
                 nulls_distinct=False,
                 name=REFERENCE_ONCE,

@@ -60,6 +60,8 @@ def _filtered(orders: OrderQuerySet, query: OrdersQuery) -> OrderQuerySet:
         orders = orders.filter(created_at__gte=query.created_after)
     if query.created_before is not None:
         orders = orders.filter(created_at__lt=query.created_before)
+    if query.reference is not None:
+        orders = orders.filter(reference=query.reference)
     return orders
 
 

@@ -16,12 +16,12 @@ from access.links import DEFAULT_DAYS, MOST_DAYS
 from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem, malformed
 from orders.errors import TotalTooLarge, UnknownProducts
+from orders.models import REFERENCE
 
 MOST_LINES: Final = 100
 MOST_OF_ONE_LINE: Final = 9_999
 LARGEST_INTEGER: Final = 2**53 - 1
 """What every reader of JSON has a number for (RFC 7493)."""
-REFERENCE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
 
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 

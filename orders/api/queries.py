@@ -17,6 +17,7 @@ from rest_framework.request import Request
 
 from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem
+from orders.models import REFERENCE
 from orders.states import OrderStatus
 
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
@@ -95,6 +96,9 @@ class OrdersQuery(ExpandQuery):
     ] = None
     created_before: Annotated[
         Moment | None, Field(description="Those placed before this moment (RFC 3339).")
+    ] = None
+    reference: Annotated[
+        str | None, Field(pattern=REFERENCE, description="The one that you gave this name.")
     ] = None
     page_size: Annotated[
         int, Field(ge=1, le=100), BeforeValidator(_digits), Field(description="Orders in a page.")

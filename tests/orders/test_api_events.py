@@ -18,6 +18,8 @@ from tests.orders.storefront import ORDERS, Answer, Storefront, cart
 
 MUG = cart(("MUG", 1))
 
+pytestmark = pytest.mark.usefixtures("disconnected_watcher")
+
 
 @pytest.fixture
 def path(storefront: Storefront) -> str:

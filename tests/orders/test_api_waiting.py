@@ -1,16 +1,13 @@
 """``Prefer: wait``: the answer comes when the order has settled, or when patience ends."""
 
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
-from pytest_django import DjangoDbBlocker
 
 from orders.api.waiting import LONGEST_SECONDS, Awaited, Watcher
 from orders.models import Cause, Order
@@ -24,18 +21,7 @@ from tests.sandbox.waiting import wait_until
 
 MUG = cart(("MUG", 1))
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _disconnected_watcher(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[None]:
-    """The watching thread outlives its tests; the connection that it keeps may not."""
-    yield
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        deadline = time.monotonic() + 10
-        while others_after_closing_idle_ones(cursor):
-            assert time.monotonic() < deadline
-        connection.close()
+pytestmark = pytest.mark.usefixtures("disconnected_watcher")
 
 
 def test_who_waits_is_told_that_the_order_is_confirmed(
@@ -317,17 +303,3 @@ def recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
     monkeypatch.setattr(Watcher, "wait", lambda _self, _order, _statuses, s: waits.append(s))
     return waits
-
-
-def others_after_closing_idle_ones(cursor: CursorWrapper) -> int:
-    """Close the sessions that nobody has used for a while, and count all but our own."""
-    cursor.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        " AND state = 'idle' AND state_change < clock_timestamp() - interval '0.2 s'"
-    )
-    cursor.execute(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    return int(cursor.fetchone()[0])
