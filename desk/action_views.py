@@ -89,6 +89,7 @@ def _ask(
     context: dict[str, Any] = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
+        "original": order,
         "title": f"{words.button}: order {short_id(order.pk)}",
         "words": words,
         "is_final": kind == ActionKind.CANCEL,

@@ -13,13 +13,23 @@ from unfold.admin import ModelAdmin
 
 from desk import bulk_views, permissions
 from desk.models import BulkAction, OperatorAction
-from desk.order_list import short_id
+from desk.order_list import UncountedList, short_id
+from desk.sessions import in_background
 from sagas.admin import ReadOnly
 
 
 @admin.register(OperatorAction)
 class OperatorActionAdmin(ReadOnly, ModelAdmin[OperatorAction]):
-    list_display = ("at", "operator", "kind", "order_page", "outcome", "reason", "before", "after")
+    list_display = (
+        "moment",
+        "operator",
+        "kind",
+        "order_page",
+        "outcome",
+        "reason",
+        "before",
+        "after",
+    )
     list_filter = ("kind", "outcome")
     list_select_related = ("operator",)
     list_fullwidth = True
@@ -29,7 +39,7 @@ class OperatorActionAdmin(ReadOnly, ModelAdmin[OperatorAction]):
     sortable_by: ClassVar[tuple[str, ...]] = ()
     show_full_result_count = False
     fields = (
-        "at",
+        "moment",
         "operator",
         "kind",
         "order_page",
@@ -41,12 +51,19 @@ class OperatorActionAdmin(ReadOnly, ModelAdmin[OperatorAction]):
     )
     readonly_fields = fields
 
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[UncountedList]:  # noqa: ARG002 - Django's signature
+        return UncountedList
+
+    @admin.display(description="at (UTC)")
+    def moment(self, done: OperatorAction) -> SafeString:
+        return format_html('<span class="amount">{}</span>', f"{done.at:%Y-%m-%d %H:%M:%S}")
+
     @admin.display(description="order")
     def order_page(self, done: OperatorAction) -> SafeString | str:
         if done.order_id is None:
             return "many"
         address = reverse("admin:orders_order_change", args=[done.order_id])
-        return format_html('<a href="{}">{}</a>', address, short_id(done.order_id))
+        return format_html('<a class="order-id" href="{}">{}</a>', address, short_id(done.order_id))
 
 
 @admin.register(BulkAction)
@@ -64,12 +81,15 @@ class BulkActionAdmin(ReadOnly, ModelAdmin[BulkAction]):
         may_begin = request.user.has_perm(permissions.ACT_IN_BULK)
         return may_begin or super().has_view_permission(request, obj)
 
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[UncountedList]:  # noqa: ARG002 - Django's signature
+        return UncountedList
+
     def get_urls(self) -> list[URLPattern]:
         inside = self.admin_site.admin_view
         own = [
             path(
                 "<uuid:pk>/progress/",
-                inside(partial(bulk_views.progress, self)),
+                inside(in_background(partial(bulk_views.progress, self))),
                 name="desk_bulkaction_progress",
             ),
             path(

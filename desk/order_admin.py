@@ -21,6 +21,7 @@ from desk.models import ActionKind
 from desk.money import money
 from desk.order_list import OrderList, age, customer_of, in_state_since, short_id, standing
 from desk.order_search import SEARCHED, search
+from desk.sessions import in_background
 from orders.models import Order
 from sagas.admin import ReadOnly
 
@@ -74,13 +75,13 @@ class OrderAdmin(ReadOnly, ModelAdmin[Order]):
     def get_urls(self) -> list[URLPattern]:
         inside = self.admin_site.admin_view
         views: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
-            "act": ("<uuid:order_id>/act/<str:kind>/", action_views.act),
-            "now": ("<uuid:order_id>/now/", order_page.fragment),
-            "in_bulk": ("in-bulk/<str:kind>/", bulk_views.ask),
-            "export": ("export/", export_view.export),
+            "act": ("<uuid:order_id>/act/<str:kind>/", partial(action_views.act, self)),
+            "now": ("<uuid:order_id>/now/", in_background(partial(order_page.fragment, self))),
+            "in_bulk": ("in-bulk/<str:kind>/", partial(bulk_views.ask, self)),
+            "export": ("export/", partial(export_view.export, self)),
         }
         own = [
-            path(route, inside(partial(view, self)), name=f"orders_order_{name}")
+            path(route, inside(view), name=f"orders_order_{name}")
             for name, (route, view) in views.items()
         ]
         return [*own, *super().get_urls()]
@@ -116,8 +117,10 @@ class OrderAdmin(ReadOnly, ModelAdmin[Order]):
         )
 
     @admin.display(description="customer")
-    def who(self, order: Order) -> str:
-        return customer_of(order)
+    def who(self, order: Order) -> SafeString:
+        return format_html(
+            '{} <span class="hint">{}</span>', customer_of(order), order.reference or ""
+        )
 
     @admin.display(description="state")
     def state(self, order: Order) -> SafeString:

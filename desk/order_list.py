@@ -1,4 +1,4 @@
-"""The list of orders: one page of rows and whether another one follows. Nothing is counted."""
+"""Lists at the desk: one page of rows and whether another one follows. Nothing is counted."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -19,15 +19,15 @@ MOST_PAGES: Final = 200
 """What lies deeper is found by its date: PostgreSQL would read all that is skipped."""
 
 
-class OnePageAhead(Paginator[Order]):
+class OnePageAhead(Paginator[Any]):
     """Knows no count; who asks for a page reads one row more than it has."""
 
     count = 0
     template_name = "desk/orders/pagination.html"
 
 
-class OrderList(ChangeList):
-    """The page of orders that was asked for, each with where its run stands, in three queries."""
+class UncountedList(ChangeList):
+    """The page of rows that was asked for, and whether another one follows."""
 
     has_next: bool
 
@@ -39,10 +39,17 @@ class OrderList(ChangeList):
         found = list(self.queryset[begin : begin + self.list_per_page + 1])
         self.has_next = len(found) > self.list_per_page
         self.result_list: Any = found[: self.list_per_page]
-        tell_where_they_stand(self.result_list)
         self.result_count = self.full_result_count = len(self.result_list)
         self.show_full_result_count = self.show_admin_actions = True
         self.can_show_all = self.multi_page = False
+
+
+class OrderList(UncountedList):
+    """Orders, each with where its run stands: two queries more."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        tell_where_they_stand(self.result_list)
 
 
 def tell_where_they_stand(orders: Sequence[Order]) -> None:

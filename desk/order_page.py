@@ -37,6 +37,7 @@ def page(model_admin: ModelAdmin[Order], request: HttpRequest, object_id: str) -
         **model_admin.admin_site.each_context(request),
         **_context(dossier, operator_of(request)),
         "opts": model_admin.opts,
+        "original": dossier.order,
         "title": f"Order {short_id(dossier.order.pk)}",
     }
     return TemplateResponse(request, "desk/orders/page.html", context)

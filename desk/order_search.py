@@ -1,6 +1,7 @@
 """Finding orders by what people have in their hands: an id, a name, a SKU, a number of Stripe's."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 from uuid import UUID
 
@@ -11,8 +12,8 @@ from orders.models import Order, OrderLine
 from payments.dealings import orders_with_bank_id
 
 SEARCHED: Final = (
-    "An order's id or its first 8 characters, a customer's name or its beginning, a SKU, or"
-    " Stripe's pi_… or re_…"
+    "An order's id or its first 8 characters, the shop's reference, a customer's name or its"
+    " beginning, a SKU, or Stripe's pi_… or re_…"
 )
 
 _ID_OR_PREFIX: Final = re.compile(r"[0-9a-f]{8,32}")
@@ -32,13 +33,21 @@ def search(orders: QuerySet[Order], term: str) -> QuerySet[Order]:
         return orders.none()
     if _BANK_ID.fullmatch(term):
         return orders.filter(pk__in=orders_with_bank_id(term))
-    found = [each for each in (_by_id(term), _by_customer(term), _by_sku(term)) if each]
+    found = [each for each in _readings(term) if each]
     if not found:
         return orders.none()
     named = Q()
     for each in found:
         named |= each
     return orders.filter(named)
+
+
+def _readings(term: str) -> Iterator[Q | None]:
+    """What a term may be; each costs one look into an index."""
+    yield _by_id(term)
+    yield _by_customer(term)
+    yield _by_reference(term)
+    yield _by_sku(term)
 
 
 def _by_id(term: str) -> Q | None:
@@ -53,6 +62,11 @@ def _by_customer(term: str) -> Q | None:
     customers = User.objects.filter(username__startswith=term).order_by("username")
     ids = list(customers.values_list("pk", flat=True)[:_MOST_CUSTOMERS])
     return Q(customer_id__in=ids) if ids else None
+
+
+def _by_reference(term: str) -> Q | None:
+    named = Q(reference=term)
+    return named if Order.objects.filter(named).exists() else None
 
 
 def _by_sku(term: str) -> Q | None:

@@ -111,7 +111,8 @@ def _asked(row: JournalRow, payments: Sequence[PaymentDealings]) -> Entry:
         amount = money(payment.amount_minor, payment.currency)
         told = _ASKED[call].format(amount=amount, method=payment.payment_method)
         keys = [(f"key of {each}", payment.keys[each]) for each in CALLS[call]]
-        data = [("intent", payment.intent_id), *keys]
+        again: list[tuple[str, object]] = [("keys", "the same as before")]
+        data = [("intent", payment.intent_id), *(keys if row.attempt == 1 else again)]
     what = f"{row.name}: asked, attempt {row.attempt}"
     return Entry(row.started_at, "to the bank", what, told, data=[each for each in data if each[1]])
 
@@ -121,7 +122,7 @@ def _answered(row: JournalRow, at: datetime, then: str, dossier: Dossier) -> Ent
     attempt = f", attempt {row.attempt}" if row.attempt > 1 else ""
     undoing = "undo" if row.direction == "back" else "step"
     data = list(_flat(row.output))
-    if row.is_remote and row.name != "authorize_payment":
+    if row.outcome == "done" and BANK_CALLS.get(row.name) == "close":
         data += _refund_ids(dossier.payments)
     return Entry(
         at,

@@ -37,6 +37,7 @@ def test_the_export_has_what_the_list_shows(desk: Client, confirmed: UUID, waiti
         "order": str(waiting),
         "placed at": "",
         "customer": "alice",
+        "reference": "",
         "state": "placed",
         "in this state since": "",
         "step": "reserve_stock",

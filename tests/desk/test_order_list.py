@@ -47,6 +47,16 @@ def test_orders_are_found_by_their_customer(desk: Client, confirmed: UUID, waiti
     assert found(desk, "?q=mallory") == []
 
 
+def test_an_order_is_found_by_the_shops_reference(
+    desk: Client, confirmed: UUID, waiting: UUID
+) -> None:
+    Order.objects.filter(pk=waiting).update(reference="Z-1001")
+
+    assert found(desk, "?q=Z-1001") == [waiting]
+    assert found(desk, "?q=Z-100") == []
+    assert "Z-1001" in desk.get(ORDERS).content.decode()
+
+
 def test_orders_are_found_by_a_sku(desk: Client, confirmed: UUID, waiting: UUID) -> None:
     assert found(desk, "?q=TEE") == [waiting]
     assert found(desk, "?q=tee") == [waiting]
@@ -245,12 +255,14 @@ def test_what_a_row_tells_cannot_be_markup(desk: Client, waiting: UUID) -> None:
 
 def test_every_way_to_narrow_has_an_index(desk: Client, bank: SandboxServer, waiting: UUID) -> None:
     """With sequential scans forbidden, PostgreSQL says at once where it has nothing else."""
+    Order.objects.filter(pk=waiting).update(reference="Z-1001")
     now = timezone.now()
     for query in (
         "",
         f"?q={str(waiting)[:13]}",
         "?q=alice",
         "?q=TEE",
+        "?q=Z-1001",
         "?q=pi_unknown",
         "?q=re_unknown",
         "?needs_attention=yes",

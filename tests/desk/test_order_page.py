@@ -201,6 +201,8 @@ def test_a_refund_is_told_with_its_ids(
     payment = Payment.objects.get()
     assert payment.refunds.get().bank_refund_id in page
     assert payment.idempotency_key("refund") in page
+    captured = page.split("capture_payment: done")[1].split("</li>")[0]
+    assert "re_" not in captured
     assert "return_payment: done" in page
     assert "confirmed → cancelling: cancelled_by_customer" in page
     assert "1 released in main" in page
