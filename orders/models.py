@@ -142,12 +142,6 @@ class Order(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by whoever has the shop's number for an order, and not its customer.
-            models.Index(
-                fields=["reference"],
-                condition=Q(reference__isnull=False),
-                name="orders_by_reference",
-            ),
             # Read by the shop's list of all orders, and by the desk's.
             models.Index(fields=["-created_at", "-id"], name="orders_newest_first"),
             # Read by a customer's own list.
