@@ -10,7 +10,7 @@ OWNED := HOLDFAST_OWNER=$$PPID exec
 READABLE_SETTINGS := SECRET_KEY=x INSTALLATION_ID=x STRIPE_API_KEY=x DATABASE_URL=postgres://x REDIS_URL=redis://x
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench prove prove-lock chaos properties test lint format clean refuse-live-keys
+.PHONY: help smoke demo up check manage bench prove prove-lock chaos properties screenshots test lint format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,10 @@ chaos: .venv/installed ## Kill, freeze and cut everything under load: MINUTES=3 
 
 test: lint ## Run all checks and all tests
 	@$(VENV) -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+screenshots: .venv/installed ## Write a picture of each page of the desk to var/screenshots
+	@mkdir -p var/screenshots
+	@SCREENSHOTS=$(CURDIR)/var/screenshots REQUIRE_BROWSER=1 $(VENV) -m pytest -q tests/browser/test_pages.py
 
 properties: .venv/installed ## Try thousands of random histories of orders; SEED=1 chooses them
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \

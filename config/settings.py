@@ -395,6 +395,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Operations desk",
     "SITE_SYMBOL": "anchor",
     "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "desk.appearance.icon"}],
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": ["desk.appearance.style_sheet"],
     "SIDEBAR": {"show_search": False, "navigation": "desk.appearance.sidebar"},

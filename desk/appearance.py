@@ -19,6 +19,10 @@ def style_sheet(_: HttpRequest) -> str:
     return static("desk/desk.css")
 
 
+def icon(_: HttpRequest) -> str:
+    return static("desk/favicon.svg")
+
+
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the sidebar's groups for django-unfold; those without an entry are left out."""
     groups: dict[str, Sequence[Entry | None]] = {

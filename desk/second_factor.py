@@ -72,7 +72,7 @@ def enrol(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             return TemplateResponse(request, "desk/recovery_codes.html", context | {"codes": codes})
         error = _refuse(request, user)
     key = b32encode(device.bin_key).decode()
-    drawn = segno.make(device.config_url, error="m").svg_inline(scale=5, dark="#111", light="#fff")
+    drawn = segno.make(device.config_url, error="m").svg_inline(omitsize=True)
     return TemplateResponse(
         request, "desk/enrol.html", context | {"qr_code": drawn, "key": key, "error": error}
     )

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from invariants.models import ReconciliationBreak
 from invariants.recording import BY_CODE, order_named, resolve
@@ -15,7 +16,7 @@ from invariants.recording import BY_CODE, order_named, resolve
 
 class ResolutionForm(forms.ModelForm[ReconciliationBreak]):
     resolution = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 3}),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text="What it was, and what was done. The break is closed; seen again, it is a new one.",
     )
 

@@ -1,0 +1,69 @@
+"""Debian's chromium in front of the application as it runs in production."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, sync_playwright
+
+from access.models import ApiToken
+from sandbox.stripe_process import SandboxServer
+from tests.browser.visitor import Visitor
+from tests.conftest import Shelf
+from tests.desk.staff import app_of, superuser
+from tests.journeys.customer import Customer
+from tests.journeys.installation import Installation
+
+
+@pytest.fixture(scope="module")
+def chromium(django_db_setup: None) -> Iterator[Browser]:
+    """A browser; where none is installed the tests are left out, unless one is required."""
+    path = shutil.which("chromium")
+    if path is None:
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            pytest.fail("REQUIRE_BROWSER=1, and there is no chromium on the path")
+        pytest.skip("there is no chromium on the path: apt-get install chromium")
+    with pytest.MonkeyPatch.context() as environment, sync_playwright() as playwright:
+        # Playwright runs an event loop in this thread; nothing of ours runs in it.
+        environment.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        # Its sandbox needs rights that a container seldom gives.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def installation(
+    django_db_setup: None, sandbox: SandboxServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DESK_REQUIRES_MFA", "1")
+        running = Installation(sandbox, tmp_path_factory.mktemp("installation"))
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def grace(chromium: Browser, transactional_db: None) -> User:
+    return superuser()
+
+
+@pytest.fixture
+def visitor(chromium: Browser, installation: Installation, grace: User) -> Iterator[Visitor]:
+    """Grace with a browser, logged out; at the end its console has to be clean."""
+    visitor = Visitor(chromium, installation.url, grace, app_of(grace))
+    yield visitor
+    visitor.leave()
+    assert visitor.complaints == []
+
+
+@pytest.fixture
+def alice(installation: Installation, grace: User, shelf: Shelf, bank: SandboxServer) -> Customer:
+    shelf.put("MUG", 100)
+    customer = User.objects.create(username="alice")
+    return Customer(installation.url, str(ApiToken.objects.issue(customer)[1]))

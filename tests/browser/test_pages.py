@@ -1,0 +1,145 @@
+"""Every page of the desk in a real browser: nothing that the policy refuses, readable, and fits.
+
+With SCREENSHOTS=folder each page is also written down as a person sees it (``make screenshots``).
+"""
+
+import os
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import Group
+from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from playwright.sync_api import Page
+
+from events.models import OutboxEvent
+from invariants.models import ReconciliationBreak
+from inventory.models import Product, Reservation, StockLevel, StockMovement
+from monitoring.pulses import record
+from payments.models import Payment
+from sagas.models import SagaRun
+from sandbox.stripe_process import SandboxServer
+from tests.browser.flagging import flag_once_tried
+from tests.browser.visitor import NARROW, WIDE, Visitor
+from tests.journeys.customer import Customer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def shop(alice: Customer, bank: SandboxServer) -> dict[str, UUID]:
+    """Orders in each state, a break, pulses: what a desk looks like on a working day."""
+    confirmed = alice.place(wait=10)
+    cancelled = alice.place("pm_card_chargeDeclined", wait=10)
+    bank.add_fault("payment_intents.confirm", "error_before")
+    flag_once_tried(UUID(alice.place()["id"]))
+    now = timezone.now()
+    for queue in ("checkout", "settlement", "compensation", "sweeps"):
+        record(queue, f"{queue}@worker-7f9c", now)
+    ReconciliationBreak.objects.create(
+        code="S2",
+        kind="stock",
+        subject="MUG@main",
+        detail="level 3, movements 2, reservations 2",
+        first_seen=now,
+        last_seen=now,
+        times_seen=1,
+    )
+    every, _ = IntervalSchedule.objects.get_or_create(every=3, period="seconds")
+    PeriodicTask.objects.create(name="sagas: sweep", task="sagas.sweep", interval=every)
+    Group.objects.create(name="operator")
+    return {"confirmed": UUID(confirmed["id"]), "cancelled": UUID(cancelled["id"])}
+
+
+def addresses(shop: dict[str, UUID]) -> dict[str, str]:
+    """Each kind of page by the name of its picture."""
+    level, payment = StockLevel.objects.get(), Payment.objects.earliest("created_at")
+    run = SagaRun.objects.get(subject_id=shop["confirmed"])
+    return {
+        "start": "/admin/",
+        "orders": "/admin/orders/order/",
+        "orders-flagged": "/admin/orders/order/?needs_attention=yes",
+        "order-confirmed": f"/admin/orders/order/{shop['confirmed']}/change/",
+        "order-cancelled": f"/admin/orders/order/{shop['cancelled']}/change/",
+        "order-cancel": f"/admin/orders/order/{shop['confirmed']}/act/cancel/",
+        "runs": "/admin/sagas/sagarun/",
+        "run": f"/admin/sagas/sagarun/{run.pk}/change/",
+        "breaks": "/admin/invariants/reconciliationbreak/?resolved_at__isempty=1",
+        "break": f"/admin/invariants/reconciliationbreak/{ReconciliationBreak.objects.get().pk}/change/",
+        "payments": "/admin/payments/payment/",
+        "payment": f"/admin/payments/payment/{payment.pk}/change/",
+        "facts": "/admin/events/outboxevent/",
+        "fact": f"/admin/events/outboxevent/{OutboxEvent.objects.latest('pk').pk}/change/",
+        "products": "/admin/inventory/product/",
+        "product": f"/admin/inventory/product/{Product.objects.get().pk}/change/",
+        "product-add": "/admin/inventory/product/add/",
+        "stock": "/admin/inventory/stocklevel/",
+        "stock-level": f"/admin/inventory/stocklevel/{level.pk}/change/",
+        "stock-adjust": f"/admin/inventory/stocklevel/{level.pk}/adjust/",
+        "movements": "/admin/inventory/stockmovement/",
+        "movement": f"/admin/inventory/stockmovement/{StockMovement.objects.latest('pk').pk}/change/",
+        "reservations": "/admin/inventory/reservation/",
+        "reservation": f"/admin/inventory/reservation/{Reservation.objects.latest('pk').pk}/change/",
+        "staff": "/admin/auth/user/",
+        "staff-add": "/admin/auth/user/add/",
+        "roles": "/admin/auth/group/",
+        "role": f"/admin/auth/group/{Group.objects.get().pk}/change/",
+        "tokens": "/admin/access/apitoken/",
+        "schedule": "/admin/django_celery_beat/periodictask/",
+        "schedule-entry": f"/admin/django_celery_beat/periodictask/{PeriodicTask.objects.get().pk}/change/",
+        "log": "/admin/admin/logentry/",
+        "password": "/admin/password_change/",
+        "second-factor-again": "/admin/second-factor/enrol/",
+    }
+
+
+def photograph(page: Page, name: str) -> None:
+    if folder := os.environ.get("SCREENSHOTS"):
+        path = Path(folder) / f"{name}.png"
+        page.screenshot(path=path, full_page=True, animations="disabled")
+
+
+def test_every_page_is_clean_readable_and_fits(visitor: Visitor, shop: dict[str, UUID]) -> None:
+    visitor.log_in()
+    faults: dict[str, object] = {}
+
+    for name, path in addresses(shop).items():
+        page = visitor.go(path)
+        assert page.locator("h1, h2").count() > 0, path
+        for dark in (False, True):
+            for width in (WIDE, NARROW):
+                visitor.look(dark=dark, width=width)
+                look = f"{name}-{'dark' if dark else 'light'}-{width['width']}"
+                if wide := visitor.overflowing():
+                    faults[f"{look} too wide"] = wide
+                if faint := visitor.too_faint():
+                    faults[f"{look} faint"] = faint
+                photograph(page, look)
+        if unlabelled := visitor.unlabelled():
+            faults[f"{name} unlabelled"] = unlabelled
+
+    assert faults == {}
+    assert visitor.complaints == []
+
+
+def test_the_door_is_clean_and_fits(visitor: Visitor) -> None:
+    page = visitor.go("/admin/login/")
+    for width in (WIDE, NARROW):
+        visitor.look(dark=False, width=width)
+        assert visitor.overflowing() == []
+        photograph(page, f"login-light-{width['width']}")
+    visitor.show_password()
+    photograph(page, "second-factor-light-1440")
+
+    assert visitor.unlabelled() == []
+
+
+def test_the_start_page_refreshes_by_itself(visitor: Visitor, shop: dict[str, UUID]) -> None:
+    page = visitor.log_in()
+    cards = page.locator(".desk-card", has_text="open breaks").locator(".desk-figure")
+    assert cards.text_content() == "1"
+
+    ReconciliationBreak.objects.update(resolved_at=timezone.now(), resolution="counted by hand")
+
+    cards.filter(has_text="0").wait_for(timeout=15_000)

@@ -1,0 +1,43 @@
+"""In a real browser, with real workers: log in, find a flagged order, read it, retry it, see it end."""
+
+from uuid import UUID
+
+import pytest
+
+from desk.models import OperatorAction
+from orders.models import Order
+from sandbox.stripe_process import SandboxServer
+from tests.browser.flagging import REASON, flag_once_tried
+from tests.browser.visitor import Visitor
+from tests.journeys.customer import Customer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def flagged(alice: Customer, bank: SandboxServer) -> UUID:
+    """An order whose bank refused our key, and which nothing but a person moves for ten minutes."""
+    bank.add_fault("payment_intents.confirm", "refuse_key")
+    order_id = UUID(alice.place()["id"])
+    flag_once_tried(order_id)
+    bank.clear_faults()
+    return order_id
+
+
+def test_an_order_is_found_read_retried_and_seen_to_end(visitor: Visitor, flagged: UUID) -> None:
+    page = visitor.log_in()
+
+    page.locator("#nav-sidebar-apps a", has_text="Needs attention").click()
+    page.locator(f"a[href*='{flagged}']").first.click()
+    page.get_by_text(REASON).first.wait_for()
+    page.get_by_role("heading", name="Story").wait_for()
+    page.locator("#act-retry").click()
+    page.get_by_role("textbox").last.fill("The key is good again.")
+    page.locator("form.reason button[type=submit]").click()
+
+    page.locator(".order .state-confirmed").first.wait_for()
+    assert Order.objects.get(pk=flagged).status == "confirmed"
+    acted = OperatorAction.objects.get()
+    assert (acted.operator.username, acted.kind, acted.outcome) == ("grace", "retry", "done")
+    visitor.go("/admin/")
+    page.get_by_text("Nothing waits for a person.").wait_for()
