@@ -6,6 +6,7 @@ import signal
 import sys
 
 import django
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
@@ -19,8 +20,7 @@ def create_staff(name: str, password: str, *, role: str = "", is_superuser: bool
     staff.is_staff, staff.is_superuser = True, is_superuser
     staff.set_password(password)
     staff.save()
-    if role:
-        staff.groups.get_or_create(name=role)
+    staff.groups.set(apps.get_model("auth", "Group").objects.filter(name=role))
 
 
 def create_token(command: str, username: str) -> str:
