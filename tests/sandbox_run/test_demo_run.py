@@ -1,7 +1,6 @@
 """`make demo` as a whole, with one act of its show: it stays alive, can be repaired, and is kept."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -32,6 +31,8 @@ become_launcher()
 sys.exit(sandbox.demo.demo(os.environ, lambda line: print(line, flush=True)))
 """
 
+UP_SECONDS = 240  # a start, an act, and its checks
+
 pytestmark = pytest.mark.destructive
 
 
@@ -48,7 +49,9 @@ class Demo:
             self.launcher = subprocess.Popen(
                 [sys.executable, "-c", ONE_ACT], cwd=self.folder, stdout=log, stderr=log
             )
-        wait_until(lambda: self.is_up() or self.launcher.poll() is not None, "the demo is up")
+        wait_until(
+            lambda: self.is_up() or self.launcher.poll() is not None, "the demo is up", UP_SECONDS
+        )
         assert self.is_up(), self.said
 
     def is_up(self) -> bool:
@@ -124,37 +127,9 @@ def test_it_says_what_came_of_the_show_and_where_to_look(demo: Demo) -> None:
 def test_orders_go_on_trickling_in(demo: Demo) -> None:
     before = demo.orders().keys()
 
-    wait_until(lambda: len(demo.orders().keys() - before) >= 2, "two more orders")
+    wait_until(lambda: demo.orders().keys() - before, "one more order")
 
     assert before <= demo.orders().keys()
-
-
-def test_nothing_is_ordered_while_the_books_are_checked(demo: Demo) -> None:
-    quiet = (
-        "import sys; from sandbox.run_directory import UP\n"
-        "with UP.quiet(): print('quiet', flush=True); sys.stdin.read()"
-    )
-    checker = subprocess.Popen(
-        [sys.executable, "-c", quiet],
-        cwd=demo.folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(demo.folder)},
-    )
-    assert checker.stdout is not None
-    assert checker.stdin is not None
-    assert checker.stdout.readline() == b"quiet\n"
-
-    assert demo.manage("sagas", "sweep").returncode == 0  # a few seconds pass; one may be let in
-    before = demo.orders().keys()
-    assert demo.manage("sagas", "sweep").returncode == 0
-    assert demo.manage("sagas", "sweep").returncode == 0
-    assert demo.orders().keys() == before
-
-    checker.stdin.close()
-    checker.wait(PATIENCE_SECONDS)
-    checker.stdout.close()
-    wait_until(lambda: demo.orders().keys() != before, "orders come in again")
 
 
 def test_the_order_that_is_left_is_repaired_as_the_demo_says(demo: Demo) -> None:
