@@ -69,6 +69,8 @@ def logging_config(*, level: str, kind: str) -> dict[str, Any]:
         "loggers": {
             # What a client did wrong is told to the client, and in our own line of the request.
             "django.request": {"level": "ERROR"},
+            # Repeats whatever a client calls us.
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
             # A line for each message that comes and one for each that is done: the journal has more.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},

@@ -84,13 +84,16 @@ class Program:
 class Installation:
     """Everything but the database and the bank, both of which are the test's own."""
 
-    def __init__(self, bank: SandboxServer, folder: Path) -> None:
+    def __init__(
+        self, bank: SandboxServer, folder: Path, wishes: Mapping[str, str] | None = None
+    ) -> None:
         self._broker_port, self._web_port = ReservedPort(), ReservedPort()
         self.url = f"http://{LOOPBACK}:{self._web_port.number}"
         environment = {
             **environment_for(bank),
             "REDIS_URL": valkey.redis_url(self._broker_port.number),
             "REDIS_KEY_PREFIX": KEY_PREFIX,
+            **(wishes or {}),
         }
         self.broker = Program(
             folder / "broker.log",
@@ -103,9 +106,13 @@ class Installation:
         self.web = Program(folder / "web.log", environment, *OWNED, *WEB, bind)
 
     @property
+    def redis_url(self) -> str:
+        return valkey.redis_url(self._broker_port.number)
+
+    @property
     def redis(self) -> redis.Redis:
         """A connection to the broker; one for each use, since it is killed at times."""
-        return redis.Redis.from_url(valkey.redis_url(self._broker_port.number))
+        return redis.Redis.from_url(self.redis_url)
 
     def wait_until_ready(self) -> None:
         wait_until(self._broker_answers)

@@ -1,0 +1,43 @@
+"""Errors to Sentry. Imported only where SENTRY_DSN says where that is."""
+
+from typing import cast
+
+import sentry_sdk
+from django.conf import settings
+from sentry_sdk.integrations.celery import CeleryIntegration
+from sentry_sdk.integrations.django import DjangoIntegration
+from sentry_sdk.types import Event, Hint
+from structlog.contextvars import get_contextvars
+
+from monitoring.redaction import redacted
+
+
+def start() -> None:
+    """Send errors from now on; children send theirs by a thread of their own."""
+    sentry_sdk.init(
+        dsn=settings.SENTRY_DSN,
+        environment=settings.SENTRY_ENVIRONMENT,
+        release=settings.RELEASE or None,
+        send_default_pii=False,
+        include_local_variables=False,
+        max_request_body_size="never",
+        max_breadcrumbs=0,  # the log has what came before, by the correlation id
+        before_send=scrub,
+        integrations=[
+            DjangoIntegration(middleware_spans=False, signals_spans=False),
+            # Messages carry ids and nothing else.
+            CeleryIntegration(propagate_traces=False),
+        ],
+    )
+
+
+def scrub(event: Event, _: Hint) -> Event | None:
+    """Leave out who asked for what, take secrets out of the rest, and say what it was about."""
+    for name in ("request", "user", "breadcrumbs", "modules"):
+        event.pop(name, None)  # type: ignore[misc]  # a name, one after the other
+    about = {
+        {"subject_id": "order_id"}.get(name, name): str(value)
+        for name, value in get_contextvars().items()
+        if value is not None
+    }
+    return cast("Event", {**redacted("event", event), "tags": redacted("tags", about)})

@@ -1,0 +1,366 @@
+"""Canaries: secrets and personal data, pushed through everything, that must come out nowhere.
+
+Real web, workers, watch, broker and bank; then all that they said to anyone is searched: logs,
+messages, Sentry's envelopes, spans, metrics, and what the API told strangers.
+"""
+
+import json
+import secrets
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+import urllib3
+from django.contrib.auth.models import User
+from django.db import connection
+from prometheus_client import generate_latest
+from prometheus_client.registry import CollectorRegistry
+
+from access.models import ApiToken
+from monitoring.scraping import registry_for
+from sandbox.stripe_process import SandboxServer
+from tests.application import environment_for
+from tests.architecture.source_files import ROOT
+from tests.conftest import Shelf
+from tests.journeys.customer import Customer
+from tests.journeys.installation import OWNED, WORKER, Installation, Program
+from tests.journeys.patience import wait_until
+from tests.journeys.test_real_workers import nothing_is_under_way
+from tests.monitoring.sink import Sink
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def word() -> str:
+    """A value that nothing else has; of no shape by which redaction could know it."""
+    return f"canary{secrets.token_hex(6)}"
+
+
+def card() -> str:
+    """A card's number as a bank would issue it."""
+    digits = [4, 2, *(secrets.randbelow(10) for _ in range(13))]
+    doubled = [sum(divmod(each * 2, 10)) for each in digits[::-2]]
+    return "".join(map(str, [*digits, -(sum(digits[-2::-2]) + sum(doubled)) % 10]))
+
+
+class Canaries:
+    """One of each kind."""
+
+    def __init__(self) -> None:
+        self.user_name = word()
+        self.first_name = word()
+        self.mail = f"{word()}@shop.example"
+        self.password = word()
+        self.staff_name = word()
+        self.idempotency_key = word()
+        self.payment_method = f"pm_{word()}"
+        self.card = card()
+        self.secret_key = f"{word()}{word()}{word()}{word()}"
+        self.stripe_key = f"sk_test_{word()}"
+        self.sentry_key = secrets.token_hex(16)
+        self.database_password = word()
+        self.redis_password = word()
+        self.path = word()
+        self.query = word()
+        self.header = word()
+        self.token = ""
+
+    def all(self) -> dict[str, str]:
+        return vars(self)
+
+
+END = "nothing more to hear"
+
+
+class Listener:
+    """Hears every command that the broker is given, messages included."""
+
+    def __init__(self, url: str) -> None:
+        self.heard: list[bytes] = []
+        self._url = url
+        self._listens = threading.Event()
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+        self._listens.wait()
+
+    def close(self) -> None:
+        with redis.Redis.from_url(self._url) as client:
+            client.get(END)
+        self._thread.join()
+
+    def _listen(self) -> None:
+        with redis.Redis.from_url(self._url) as client, client.monitor() as monitor:
+            self._listens.set()
+            for command in monitor.listen():
+                self.heard.append(str(command).encode())
+                if END in command["command"]:
+                    return
+
+
+@pytest.fixture(scope="module")
+def canaries() -> Canaries:
+    return Canaries()
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    opened = Sink()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def installation(
+    sandbox: SandboxServer, tmp_path: Path, sink: Sink, canaries: Canaries, transactional_db: None
+) -> Iterator[Installation]:
+    running = Installation(
+        sandbox,
+        tmp_path,
+        {
+            "SECRET_KEY": canaries.secret_key,
+            "STRIPE_API_KEY": canaries.stripe_key,
+            "SENTRY_DSN": f"http://{canaries.sentry_key}@{sink.address}/1",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{sink.address}",
+            "OTEL_BSP_SCHEDULE_DELAY": "200",
+            "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+            "LOG_LEVEL": "DEBUG",
+        },
+    )
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def alice(installation: Installation, canaries: Canaries, shelf: Shelf) -> Customer:
+    shelf.put("MUG", 50)
+    user = User.objects.create_user(
+        canaries.user_name, canaries.mail, canaries.password, first_name=canaries.first_name
+    )
+    canaries.token = str(ApiToken.objects.issue(user)[1])
+    return Customer(installation.url, canaries.token)
+
+
+@pytest.mark.destructive
+def test_no_canary_comes_out_anywhere(  # noqa: PLR0917 - fixtures
+    installation: Installation,
+    alice: Customer,
+    bank: SandboxServer,
+    canaries: Canaries,
+    sink: Sink,
+    tmp_path: Path,
+) -> None:
+    listener = Listener(str(installation.redis_url))
+
+    told = order_and_cancel(alice, bank, canaries, installation)
+    told += knock_at_every_door(installation, canaries)
+    told += break_web_and_workers(alice, installation)
+    starts = start_with_wrong_passwords(bank, canaries, tmp_path)
+    wait_until(lambda: bool(sink.bodies("/api/1/envelope")) and len(sink.bodies("/v1/traces")) > 2)
+    listener.close()
+    sinks = {
+        "log of web": installation.web.log.read_bytes(),
+        "log of the worker": installation.worker.log.read_bytes(),
+        "log of the watch": installation.watch.log.read_bytes(),
+        "logs of starts": starts,
+        "messages": b"\n".join(listener.heard),
+        "Sentry": b"\n".join(sink.bodies("/api/1/envelope")),
+        "spans": b"\n".join(sink.bodies("/v1/traces")),
+        "metrics": scraped(tmp_path / "metrics"),
+        "problems": b"\n".join(told),
+    }
+
+    # Sentry is told its own key, by which it knows us; that is no secret.
+    sinks["Sentry"] = sinks["Sentry"].replace(canaries.sentry_key.encode(), b"")
+    assert {name: found(text, canaries) for name, text in sinks.items()} == {
+        name: [] for name in sinks
+    }
+    for name, text in sinks.items():
+        planted = text[:100] + canaries.password.encode() + text[100:]
+        assert found(planted, canaries) == ["password"], name
+    assert b'"event": "request"' in sinks["log of web"]
+    assert b'"exception": "Traceback' in sinks["log of web"]
+    assert b'"exception": "Traceback' in sinks["log of the worker"]
+    assert b"checkout.v1.reserve_stock" in sinks["messages"]
+    assert b'"exception"' in sinks["Sentry"]
+    assert b"holdfast.order_id" in sinks["spans"]
+    assert b"holdfast.correlation_id" in sinks["spans"]
+    assert b"holdfast_bank_calls_total" in sinks["metrics"]
+    assert b"Cannot connect to redis://" in sinks["logs of starts"]
+    assert is_json(sinks["log of the worker"])
+    assert is_json(sinks["log of web"])
+    assert b'"trace_id"' in sinks["log of web"]
+
+
+def order_and_cancel(
+    alice: Customer, bank: SandboxServer, canaries: Canaries, installation: Installation
+) -> list[bytes]:
+    """Orders that are paid, refused and cancelled, and some at a bank that answers with errors."""
+    paid = alice.place(wait=10)
+    alice.wait_for_end(alice.place("pm_card_chargeDeclined")["id"])
+    alice.wait_for_end(alice.place(canaries.payment_method)["id"])
+    bank.add_fault("payment_intents.confirm", "error_before", times=1)
+    alice.wait_for_end(alice.place()["id"])
+    alice.cancel(paid["id"])
+    alice.wait_for_end(paid["id"], among=("cancelled",))
+    body = {"items": [{"sku": "MUG", "quantity": 1}], "payment_method": "pm_card_visa"}
+    sent = {
+        "Authorization": f"Bearer {canaries.token}",
+        "Idempotency-Key": canaries.idempotency_key,
+        "User-Agent": canaries.header,
+    }
+    url = f"{installation.url}/api/v1/orders"
+    answers = [
+        urllib3.request("POST", url, json=body, headers=sent),
+        urllib3.request("POST", url, json={**body, "note": canaries.mail}, headers=sent),
+    ]
+    wait_until(nothing_is_under_way)
+    return [answer.data for answer in answers]
+
+
+def knock_at_every_door(installation: Installation, canaries: Canaries) -> list[bytes]:
+    """What strangers and clumsy clients send."""
+    own = {
+        "Authorization": f"Bearer {canaries.token}",
+        "Idempotency-Key": str(uuid.uuid4()),
+        "X-Forwarded-For": "203.0.113.7",
+    }
+    orders = f"{installation.url}/api/v1/orders"
+    paying = {"items": [], "payment_method": canaries.card}
+    asked = [
+        urllib3.request("POST", orders, json=paying, headers=own),
+        urllib3.request("POST", orders, body=f'{{"card": "{canaries.card}"', headers=own),
+        urllib3.request("GET", f"{orders}?token={canaries.query}"),
+        urllib3.request(
+            "GET", orders, headers={"Authorization": f"Bearer {canaries.password}{'a1' * 29}"}
+        ),
+        urllib3.request("GET", f"{installation.url}/{canaries.path}?q={canaries.query}"),
+        urllib3.request("GET", orders, headers={"Host": f"{canaries.path}.example"}),
+        urllib3.request("GET", orders, headers={"Cookie": f"sessionid={canaries.password}"}),
+    ]
+    fail_to_log_in(installation, canaries)
+    return [answer.data for answer in asked]
+
+
+def fail_to_log_in(installation: Installation, canaries: Canaries) -> None:
+    url = f"{installation.url}/admin/login/"
+    page = urllib3.request("GET", url)
+    cookies = page.headers.get("Set-Cookie", "").split(";")[0]
+    value = cookies.partition("=")[2]
+    for name in (canaries.staff_name, canaries.user_name):
+        urllib3.request(
+            "POST",
+            url,
+            fields={
+                "username": name,
+                "password": canaries.password,
+                "csrfmiddlewaretoken": value,
+            },
+            headers={"Cookie": cookies, "Referer": url},
+            redirect=False,
+        )
+
+
+def break_web_and_workers(alice: Customer, installation: Installation) -> list[bytes]:
+    """Errors that nobody declared, with tracebacks, in a web process and in a worker."""
+    with hidden("inventory_reservation"):
+        placed = alice.place()
+        installation.worker.wait_for_line("raised unexpected")
+    with hidden("inventory_product"):
+        answer = alice._post(
+            "orders",
+            {"items": [{"sku": "MUG", "quantity": 1}], "payment_method": "pm_card_visa"},
+            {},
+        )
+    assert answer.status == 500
+    alice.wait_for_end(placed["id"])
+    wait_until(nothing_is_under_way)
+    return [answer.data]
+
+
+class hidden:  # noqa: N801 - reads as a statement
+    """A table that is not there for a while."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+
+    def __enter__(self) -> None:
+        self._rename(self._table, "hidden")
+
+    def __exit__(self, *_: object) -> None:
+        self._rename("hidden", self._table)
+
+    def _rename(self, source: str, target: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {source} RENAME TO {target}")
+
+
+def start_with_wrong_passwords(bank: SandboxServer, canaries: Canaries, folder: Path) -> bytes:
+    """Return what programs say that cannot reach the database or the broker."""
+    environment = environment_for(bank)
+    database = urlsplit(environment["DATABASE_URL"])
+    address = f"{database.hostname}:{database.port}"
+    wrong = f"{database.username}:{canaries.database_password}"
+    said = b""
+    for netloc in (f"{wrong}@{address}", f"{wrong}@127.0.0.1:1", f"{wrong}x/{address}"):
+        finished = subprocess.run(
+            [sys.executable, "manage.py", "sagas", "sweep"],
+            cwd=ROOT,
+            env={**environment, "DATABASE_URL": f"postgres://{netloc}/nothing"},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert finished.returncode != 0
+        said += finished.stdout + finished.stderr
+    worker = Program(
+        folder / "lost_worker.log",
+        {**environment, "REDIS_URL": f"redis://:{canaries.redis_password}@127.0.0.1:1/0"},
+        *OWNED,
+        *WORKER,
+    )
+    worker.wait_for_line("Cannot connect")
+    worker.kill()
+    return said + worker.log.read_bytes()
+
+
+def found(text: bytes, canaries: Canaries) -> list[str]:
+    """Name the canaries that are in a text."""
+    return [name for name, value in canaries.all().items() if value.encode() in text]
+
+
+def scraped(folder: Path) -> bytes:
+    registry: CollectorRegistry = registry_for(folder)
+    return generate_latest(registry)
+
+
+def is_json(log: bytes) -> bool:
+    """Whether each line is an object, but for what Celery says past all loggers when it stops."""
+    return all("event" in json.loads(line) for line in log.splitlines() if line.strip())
+
+
+def test_what_is_switched_off_is_not_even_imported(bank: SandboxServer) -> None:
+    program = (
+        # Redis' client imports OpenTelemetry's meters by itself, and leaves them idle.
+        "import sys, django; django.setup(); import config.wsgi, sagas.tasks; "
+        "print([m for m in ('sentry_sdk', 'opentelemetry.exporter', 'config.tracing') if m in sys.modules])"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment_for(bank),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert finished.stdout == "[]\n"
