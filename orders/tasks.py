@@ -3,7 +3,7 @@
 from typing import Final
 
 from celery import shared_task
-from django.db import connection
+from django.db import connection, transaction
 
 KEPT: Final = "72 hours"
 """How long a client's idempotency key is known."""
@@ -27,7 +27,7 @@ def forget_idempotency_keys() -> None:
     Safe to run twice at once. An order's own reference is known for ever.
     """
     for _ in range(MOST_BATCHES):
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_FORGET, [KEPT, BATCH])
             if cursor.rowcount < BATCH:
                 return

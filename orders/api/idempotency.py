@@ -143,7 +143,9 @@ def keep(purpose: Purpose, answer: Answer) -> Answer:
     that a crash prevented was seen by nobody, and a repetition is answered anew.
     """
     unanswered = _record_of(purpose).filter(answer_status=None)
-    if unanswered.update(answer_status=answer.status, answer_body=answer.body):
+    with transaction.atomic():
+        is_first = unanswered.update(answer_status=answer.status, answer_body=answer.body)
+    if is_first:
         return answer
     earlier = _record_of(purpose).first()
     return (earlier and _answer_in(earlier)) or answer

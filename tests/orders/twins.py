@@ -1,5 +1,6 @@
 """One request from many clients at once, and one whose answer was lost."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -13,17 +14,21 @@ TWINS = 50
 
 def at_once(storefront: Storefront, body: object, key: str, **headers: str) -> list[Answer]:
     """Send one request from many clients; what each was answered."""
+    return sent_at_once(lambda: storefront.order(body, key, **headers))
+
+
+def sent_at_once(send: Callable[[], Answer]) -> list[Answer]:
     barrier = Barrier(TWINS)
 
-    def send(_: int) -> Answer:
+    def send_with_the_others(_: int) -> Answer:
         try:
             barrier.wait()
-            return storefront.order(body, key, **headers)
+            return send()
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(TWINS) as threads:
-        return list(threads.map(send, range(TWINS)))
+        return list(threads.map(send_with_the_others, range(TWINS)))
 
 
 def crashed_before_it_was_answered() -> None:

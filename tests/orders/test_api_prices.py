@@ -1,0 +1,232 @@
+"""What a cart costs: asked beforehand, and held us to when it is bought."""
+
+from typing import Any
+
+import pytest
+
+from inventory.models import Product, StockLevel, Warehouse
+from inventory.services import receive
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Answer, Storefront, cart, everything
+
+CART = cart(("MUG", 2), ("TEE", 1))
+QUOTES = "/api/v1/quotes"
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        {"expected_total_minor": 4500},
+        {"expected_total_minor": 4500, "expected_currency": "eur"},
+        {"expected_currency": "eur"},
+        {"expected_total_minor": None, "expected_currency": None},
+    ],
+)
+def test_an_order_that_costs_what_was_expected_is_placed(
+    storefront: Storefront, expected: dict[str, Any]
+) -> None:
+    answer = storefront.order({**CART, **expected})
+
+    assert (answer.status, answer.body["total_minor"]) == (202, 4500)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        {"expected_total_minor": 4499},
+        {"expected_total_minor": 4501, "expected_currency": "eur"},
+        {"expected_total_minor": 0},
+        {"expected_total_minor": 2**53 - 1},
+        {"expected_total_minor": 4500, "expected_currency": "usd"},
+        {"expected_currency": "usd"},
+    ],
+)
+def test_an_order_that_costs_anything_else_is_not(
+    storefront: Storefront, messages: MessageQueue, expected: dict[str, Any]
+) -> None:
+    before = everything()
+
+    answer = storefront.order({**CART, **expected}, key="once")
+
+    assert answer.is_problem(409, "price-changed")
+    assert answer.body["expected"] == expected
+    assert (answer.body["total_minor"], answer.body["currency"]) == (4500, "eur")
+    assert answer.body["items"] == [
+        {"sku": "MUG", "quantity": 2, "unit_price_minor": 1000},
+        {"sku": "TEE", "quantity": 1, "unit_price_minor": 2500},
+    ]
+    assert everything() == before
+    assert messages.waiting == []
+    assert storefront.order(CART, key="once").status == 202
+
+
+def test_a_price_that_rises_between_quote_and_order_charges_nobody(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    quoted = ask(storefront, ("MUG", 1)).body["total_minor"]
+    Product.objects.filter(sku="MUG").update(price_minor=1001)
+
+    answer = storefront.order({**cart(("MUG", 1)), "expected_total_minor": quoted})
+
+    assert answer.is_problem(409, "price-changed")
+    assert (answer.body["expected"]["expected_total_minor"], answer.body["total_minor"]) == (
+        1000,
+        1001,
+    )
+    assert messages.waiting == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("expected_total_minor", -1),
+        ("expected_total_minor", 2**53),
+        ("expected_total_minor", 10**300),
+        ("expected_total_minor", 4500.0),
+        ("expected_total_minor", "4500"),
+        ("expected_total_minor", True),
+        ("expected_currency", "EUR"),
+        ("expected_currency", "euro"),
+        ("expected_currency", ""),
+        ("expected_currency", 978),
+    ],
+)
+def test_an_expectation_that_is_none_is_refused(
+    storefront: Storefront, messages: MessageQueue, field: str, value: object
+) -> None:
+    before = everything()
+
+    answer = storefront.order({**CART, field: value})
+
+    assert answer.is_problem(422, "invalid-request")
+    assert answer.pointers == [f"/{field}"]
+    assert everything() == before
+
+
+def test_a_quote_says_what_a_cart_costs_and_holds_nothing(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    before = everything()
+
+    answer = ask(storefront, ("MUG", 1), ("TEE", 1), ("MUG", 1))
+
+    assert answer.status == 200
+    assert answer.body.pop("quoted_at").endswith("Z")
+    assert answer.body == {
+        "items": [
+            quoted("MUG", 2, 1000, available=True, most=5),
+            quoted("TEE", 1, 2500, available=True, most=5),
+        ],
+        "total_minor": 4500,
+        "currency": "eur",
+        "available": True,
+    }
+    assert everything() == before
+    assert messages.waiting == []
+
+
+def test_a_quote_costs_what_the_order_does(storefront: Storefront) -> None:
+    quote = ask(storefront, ("MUG", 2), ("TEE", 1)).body
+
+    order = storefront.order(
+        {
+            **CART,
+            "expected_total_minor": quote["total_minor"],
+            "expected_currency": quote["currency"],
+        }
+    )
+
+    assert (order.status, order.body["total_minor"]) == (202, quote["total_minor"])
+
+
+def test_what_lacks_is_said_of_its_line(storefront: Storefront) -> None:
+    answer = ask(storefront, ("MUG", 6), ("TEE", 5))
+
+    assert answer.body["items"] == [
+        quoted("MUG", 6, 1000, available=False, most=5),
+        quoted("TEE", 5, 2500, available=True, most=5),
+    ]
+    assert answer.body["available"] is False
+
+
+def test_what_others_hold_is_not_to_be_had(storefront: Storefront, messages: MessageQueue) -> None:
+    storefront.order(cart(("MUG", 3)))
+    messages.deliver(messages.take())
+
+    answer = ask(storefront, ("MUG", 3))
+
+    assert answer.body["items"] == [quoted("MUG", 3, 1000, available=False, most=2)]
+
+
+def test_a_line_is_served_from_one_warehouse_and_a_quote_promises_no_more(
+    storefront: Storefront, shelf: Shelf, messages: MessageQueue
+) -> None:
+    second = Warehouse.objects.create(code="second", name="Second")
+    mugs = Product.objects.get(sku="MUG")
+    receive(StockLevel.objects.create(product=mugs, warehouse=second), 4, "for a test")
+
+    fits, too_many = ask(storefront, ("MUG", 5)), ask(storefront, ("MUG", 6))
+    order = storefront.order(cart(("MUG", 6)))
+    messages.deliver_all()
+
+    assert fits.body["items"] == [quoted("MUG", 5, 1000, available=True, most=5)]
+    assert too_many.body["items"] == [quoted("MUG", 6, 1000, available=False, most=5)]
+    assert storefront.get(order.headers["Location"]).body["reason_code"] == "out_of_stock"
+
+
+def test_what_was_never_on_a_shelf_is_not_to_be_had(storefront: Storefront) -> None:
+    Product.objects.create(sku="NEW", name="New", price_minor=100)
+
+    answer = ask(storefront, ("NEW", 1))
+
+    assert answer.body["items"] == [quoted("NEW", 1, 100, available=False, most=0)]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({"items": []}, ["/items"]),
+        ({"items": [{"sku": "MUG", "quantity": 0}]}, ["/items/0/quantity"]),
+        ({"items": [{"sku": "CUP", "quantity": 1}]}, ["/items/0/sku"]),
+        ({"items": [{"sku": "MUG", "quantity": 1}], "payment_method": "x"}, ["/payment_method"]),
+        ({"items": [{"sku": "YACHT", "quantity": 2}]}, ["/items"]),
+        ({}, ["/items"]),
+    ],
+)
+def test_what_cannot_be_ordered_is_not_quoted(
+    storefront: Storefront, shelf: Shelf, body: object, pointers: list[str]
+) -> None:
+    shelf.put("YACHT", 5, price_minor=50_000_000)
+
+    answer = storefront.send("POST", QUOTES, body)
+
+    assert answer.is_problem(422, "invalid-request")
+    assert answer.pointers == pointers
+
+
+def test_a_quote_needs_no_key_and_reads_none(storefront: Storefront) -> None:
+    body = {"items": [{"sku": "MUG", "quantity": 1}]}
+    storefront.order(cart(("MUG", 1)), key="once")
+
+    answer = storefront.send("POST", QUOTES, body, {"Idempotency-Key": "once"})
+
+    assert (answer.status, answer.is_replayed) == (200, False)
+
+
+def ask(storefront: Storefront, *items: tuple[str, int]) -> Answer:
+    return storefront.send("POST", QUOTES, {"items": cart(*items)["items"]})
+
+
+def quoted(
+    sku: str, quantity: int, price_minor: int, *, available: bool, most: int
+) -> dict[str, Any]:
+    return {
+        "sku": sku,
+        "name": sku.title(),
+        "quantity": quantity,
+        "unit_price_minor": price_minor,
+        "line_total_minor": quantity * price_minor,
+        "available": available,
+        "available_quantity": most,
+    }

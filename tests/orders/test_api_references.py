@@ -1,0 +1,155 @@
+"""A storefront's own name for an order: good for one order of a customer, for ever."""
+
+import re
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+
+from access.grants import Scope
+from orders.models import IdempotencyRecord, Order
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, Storefront, cart, everything
+from tests.orders.twins import TWINS, sent_at_once
+
+MUG = {**cart(("MUG", 1)), "reference": "cart-7"}
+
+
+@pytest.fixture
+def shop_server(transactional_db: None) -> Storefront:
+    return Storefront(User.objects.create(username="web-shop"), scopes=list(Scope))
+
+
+def test_an_order_has_the_reference_that_it_was_given(storefront: Storefront) -> None:
+    placed = storefront.order(MUG)
+    nameless = storefront.order(cart(("MUG", 1)))
+
+    assert placed.body["reference"] == "cart-7"
+    assert storefront.get(f"{ORDERS}/{placed.order_id}").body["reference"] == "cart-7"
+    assert nameless.body["reference"] is None
+
+
+def test_a_reference_under_another_key_leads_to_the_order_that_has_it(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    first = storefront.order(MUG)
+    messages.drop_all()
+    before = everything()
+
+    again = storefront.order(MUG, key="another")
+
+    assert again.is_problem(409, "reference-already-used")
+    assert again.body["order_id"] == first.body["id"]
+    assert again.headers["Location"] == f"{ORDERS}/{first.order_id}"
+    assert again.pointers == ["/reference"]
+    assert everything() == before
+    assert messages.waiting == []
+
+
+def test_a_reference_is_used_up_also_by_an_order_that_was_cancelled_and_a_forgotten_key(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    body = {**MUG, "payment_method": "pm_card_visa_chargeDeclined"}
+    first = storefront.order(body, key="once")
+    storefront.cancel(first.order_id)
+    messages.deliver_all()
+    IdempotencyRecord.objects.all().delete()
+
+    again = storefront.order(body, key="once")
+
+    assert Order.objects.get().status == "cancelled"
+    assert again.is_problem(409, "reference-already-used")
+    assert again.body["order_id"] == first.body["id"]
+
+
+def test_the_same_key_is_still_a_repetition(storefront: Storefront) -> None:
+    first = storefront.order(MUG, key="once")
+
+    again = storefront.order(MUG, key="once")
+
+    assert (again.status, again.raw, again.is_replayed) == (202, first.raw, True)
+
+
+def test_a_request_that_was_refused_has_not_used_up_its_reference(storefront: Storefront) -> None:
+    storefront.order({**cart(("NO-SUCH", 1)), "reference": "cart-7"})
+
+    assert storefront.order(MUG).status == 202
+
+
+def test_a_reference_is_the_customers_and_tells_nothing_of_others(
+    storefront: Storefront, stranger: Storefront
+) -> None:
+    mine = storefront.order(MUG)
+
+    theirs = stranger.order(MUG)
+    again = stranger.order(MUG)
+
+    assert theirs.status == 202
+    assert again.body["order_id"] == theirs.body["id"]
+    assert str(mine.order_id) not in again.raw.decode()
+
+
+def test_guests_orders_share_the_names_that_the_shops_server_gives(
+    shop_server: Storefront, storefront: Storefront
+) -> None:
+    storefront.order(MUG)
+    guests = shop_server.order(MUG)
+
+    again = shop_server.order(MUG)
+    for_alice = shop_server.order({**MUG, "customer": "alice"})
+
+    assert guests.status == 202
+    assert again.body["order_id"] == guests.body["id"]
+    assert for_alice.is_problem(409, "reference-already-used")
+    assert for_alice.body["order_id"] != guests.body["id"]
+
+
+def test_fifty_requests_of_one_reference_are_one_order(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    answers = sent_at_once(lambda: storefront.order(MUG, key=uuid4().hex))
+
+    order = Order.objects.get()
+    assert sorted(each.status for each in answers) == [202] + [409] * (TWINS - 1)
+    assert {each.body.get("order_id", str(order.pk)) for each in answers} == {str(order.pk)}
+    assert IdempotencyRecord.objects.count() == 1
+    assert len(messages.waiting) == 1
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "",
+        "x" * 65,
+        "two words",
+        "cart/7",
+        "7\n",
+        "\0",
+        "ä",
+        "\u202ecart",
+        "🛒",
+        "=1+1",
+        "-\r\nx",
+        7,
+        True,
+        [],
+    ],
+)
+def test_a_reference_has_an_alphabet(
+    storefront: Storefront, messages: MessageQueue, reference: object
+) -> None:
+    before = everything()
+
+    answer = storefront.order({**MUG, "reference": reference})
+
+    assert answer.is_problem(422, "invalid-request")
+    assert answer.pointers == ["/reference"]
+    assert everything() == before
+
+
+@pytest.mark.parametrize("reference", ["7", "x" * 64, "2026-11-21:cart_7.a", "CART-7"])
+def test_what_is_of_the_alphabet_is_kept_whole(storefront: Storefront, reference: str) -> None:
+    storefront.order({**MUG, "reference": reference})
+
+    assert Order.objects.get().reference == reference
+    assert re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", reference)
