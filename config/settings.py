@@ -342,8 +342,7 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     # There is one format; a query parameter of this name is an unknown one like any other.
     "URL_FORMAT_OVERRIDE": None,
-    # OPTIONS would tell strangers what an endpoint is made of; the schema tells what it is for.
-    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_METADATA_CLASS": "orders.api.metadata.OnlyMethods",
     "DEFAULT_SCHEMA_CLASS": "orders.api.schema.inspector.StorefrontInspector",
 }
 

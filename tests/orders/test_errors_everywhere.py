@@ -1,0 +1,239 @@
+"""Whatever goes wrong, wherever: a problem that says what to do, and nothing of how we work."""
+
+import json
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import OperationalError, connection
+from django.http import HttpResponse
+from django.test import Client
+
+import inventory.services
+from orders.api import envelope
+from sagas.definition import Saga
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, PROBLEM, Answer, Storefront, cart, everything
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECRET = "hunter2 at db.internal:5432 SELECT * FROM auth_user /srv/holdfast/orders.py"
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+PRODUCTS = "/api/v1/products"
+
+
+@pytest.fixture
+def client() -> Client:
+    """One that answers as production does, also where something was raised."""
+    return Client(raise_request_exception=False)
+
+
+def authorized(storefront: Storefront) -> dict[str, str]:
+    return {"Authorization": f"Bearer {storefront.token}"}
+
+
+RAISED: dict[str, tuple[Callable[[], Exception], int, str]] = {
+    "a bug": (lambda: RuntimeError(SECRET), 500, "internal-error"),
+    "a missing key": (lambda: KeyError(SECRET), 500, "internal-error"),
+    "no database": (lambda: OperationalError(SECRET), 503, "temporarily-unavailable"),
+    "no permission": (lambda: PermissionDenied(SECRET), 403, "permission-denied"),
+    "suspicion": (lambda: SuspiciousOperation(SECRET), 400, "malformed-request"),
+}
+
+
+@pytest.mark.parametrize("case", RAISED.values(), ids=RAISED.keys())
+def test_what_a_view_raises_is_told_without_its_words(
+    storefront: Storefront,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[Callable[[], Exception], int, str],
+) -> None:
+    error, status, slug = case
+    monkeypatch.setattr(inventory.services, "catalogue", raiser(error))
+
+    response = client.get(PRODUCTS, headers=authorized(storefront))
+
+    answer = Answer(response)
+    assert answer.is_problem(status, slug)
+    assert_nothing_leaks(response)
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("case", RAISED.values(), ids=RAISED.keys())
+@pytest.mark.parametrize("path", [PRODUCTS, "/no-such-page"])
+def test_what_a_middleware_raises_is_told_without_its_words(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    case: tuple[Callable[[], Exception], int, str],
+) -> None:
+    error, status, slug = case
+    monkeypatch.setattr(envelope, "_open", raiser(error))
+
+    response = client.get(path)
+
+    assert Answer(response).is_problem(status, slug)
+    assert_nothing_leaks(response)
+
+
+def test_a_browser_gets_a_page_of_the_same(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envelope, "_open", raiser(lambda: RuntimeError(SECRET)))
+
+    response = client.get("/admin/", headers=BROWSER)
+
+    page = response.content.decode()
+    assert (response.status_code, response["Content-Type"]) == (500, "text/html; charset=utf-8")
+    assert "<h1>Internal error</h1>" in page
+    assert response["X-Correlation-ID"] in page
+    assert "<script" not in page
+    assert_nothing_leaks(response)
+
+
+def test_what_is_raised_is_in_our_log(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(envelope, "_open", raiser(lambda: OperationalError(SECRET)))
+
+    with caplog.at_level(logging.ERROR):
+        client.get(PRODUCTS)
+
+    assert any(each.exc_info for each in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/no-such"),
+        ("GET", "/api/"),
+        ("GET", "/api/v2/orders"),
+        ("GET", "/api/v1/orders/"),
+        ("GET", "/api/v1/orders/7"),
+        ("GET", "/api/v1/orders/00000000-0000-0000-0000-00000000000G"),
+        ("POST", "/api/v1/orders/../admin"),
+        ("GET", "/api/v1/orders/%00"),
+        ("GET", "/api/v1/orders/%ff%fe"),
+        ("DELETE", "/api/v1/" + "x" * 5_000),
+    ],
+)
+def test_what_is_not_there_is_a_problem_also_to_a_browser_in_the_api(
+    client: Client, method: str, path: str
+) -> None:
+    response = client.generic(method, path, headers=BROWSER)
+
+    assert Answer(response).is_problem(404, "not-found")
+
+
+def test_a_page_that_is_not_there_is_a_page_to_a_browser_and_a_problem_to_a_program(
+    client: Client,
+) -> None:
+    page = client.get("/no-such-page", headers=BROWSER)
+    problem = client.get("/no-such-page")
+
+    assert (page.status_code, page["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "<h1>Not found</h1>" in page.content.decode()
+    assert Answer(problem).is_problem(404, "not-found")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost:80@evil", "a b", "", "[::1", "\xff"])
+def test_an_unknown_host_is_told_so_and_not_repeated(client: Client, host: str) -> None:
+    response = client.get(PRODUCTS, headers={"Host": host or " "})
+
+    assert Answer(response).is_problem(400, "unknown-host")
+    assert not host.strip() or host not in response.content.decode()
+
+
+def test_a_form_from_elsewhere_is_refused_and_the_api_has_none() -> None:
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+
+    form = client.post("/problems/", headers=BROWSER)
+    call = client.post(ORDERS, {}, content_type="application/json")
+
+    assert form.status_code == 403
+    assert "<h1>Form expired</h1>" in form.content.decode()
+    assert Answer(call).is_problem(401, "not-authenticated")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
+def test_a_page_of_problems_is_only_read(client: Client, method: str) -> None:
+    answer = Answer(client.generic(method, "/problems/not-found"))
+
+    assert answer.is_problem(405, "method-not-allowed")
+    assert answer.headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "BREW", "PROPFIND"])
+def test_a_method_that_nobody_knows_is_not_allowed(storefront: Storefront, method: str) -> None:
+    answer = storefront.send(method, ORDERS)
+
+    assert answer.is_problem(405, "method-not-allowed")
+    assert "POST" in answer.headers["Allow"]
+
+
+def test_head_and_options_are_answered(storefront: Storefront) -> None:
+    head = storefront.send("HEAD", PRODUCTS)
+    options = storefront.send("OPTIONS", PRODUCTS)
+
+    assert (head.status, head.raw) == (200, b"")
+    assert (options.status, options.raw) == (200, b"")
+    assert options.headers["Allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_a_problem_names_the_request_as_its_header_does(storefront: Storefront) -> None:
+    answer = storefront.get(f"{ORDERS}/no-such")
+
+    assert answer.body["correlation_id"] == answer.headers["X-Correlation-ID"]
+
+
+def test_a_cancel_that_comes_too_late_says_what_the_order_can_still_become(
+    storefront: Storefront, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = storefront.order(cart(("MUG", 1))).order_id
+    messages.drop_all()
+    before = everything()
+    monkeypatch.setattr(Saga, "can_turn_back_at", lambda *_: False)
+
+    answer = storefront.cancel(order_id, key="once")
+
+    assert answer.is_problem(409, "transition-not-allowed")
+    assert (answer.body["order_status"], answer.body["allowed_transitions"]) == (
+        "placed",
+        ["confirmed"],
+    )
+    assert answer.headers["Retry-After"] == "1"
+    assert everything() == before
+    assert messages.waiting == []
+    monkeypatch.undo()
+    assert storefront.cancel(order_id, key="once").status == 202
+
+
+def test_without_the_database_a_problem_is_still_answered(client: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        ours = cursor.fetchone()
+    with closing(connection.copy()) as another, another.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 10000)", ours)
+
+    response = client.get(PRODUCTS, headers={"Authorization": "Bearer " + "0" * 64})
+    connection.close()
+
+    answer = Answer(response)
+    assert answer.is_problem(503, "temporarily-unavailable")
+    assert answer.headers["Retry-After"] == "2"
+
+
+def raiser(error: Callable[[], Exception]) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
+        raise error()
+
+    return fail
+
+
+def assert_nothing_leaks(response: HttpResponse | Any) -> None:
+    """Neither body nor headers have a word of what was raised, nor of where."""
+    told = response.content.decode() + json.dumps(dict(response.headers))
+    for word in ("hunter2", "db.internal", "5432", "SELECT", "/srv", "Traceback", "Error(", ".py"):
+        assert word not in told
+    assert response.headers["Content-Type"].split(";")[0] in (PROBLEM, "text/html")
