@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from django.contrib import admin
+from axes.models import AccessAttempt
+from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -19,6 +22,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from desk import audit_admin, order_admin
+from desk.second_factor import forget
 from sagas.admin import ReadOnly
 
 __all__ = ["audit_admin", "order_admin"]
@@ -48,6 +52,18 @@ class PersonAdmin(UserAdmin[User], ModelAdmin[User]):
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_staff", "is_superuser", "is_active", "groups")
     show_full_result_count = False
+    actions = ("reset_second_factor",)
+
+    def has_superuser_permission(self, request: HttpRequest) -> bool:
+        return isinstance(request.user, User) and request.user.is_superuser
+
+    @admin.action(description="Reset second factor", permissions=["superuser"])
+    def reset_second_factor(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        """For whoever lost phone and recovery codes; they enrol again after their next password."""
+        if isinstance(request.user, User):
+            for each in people:
+                forget(each, by=request.user)
+            self.message_user(request, f"{len(people)} have to enrol again.", messages.SUCCESS)
 
 
 @admin.register(Group)
@@ -79,6 +95,20 @@ class PeriodAdmin(ModelAdmin[Any]):
     def has_change_permission(self, *_: Any, **__: Any) -> bool:
         """A period may belong to several entries: whoever wants another adds it."""
         return False
+
+
+@admin.register(AccessAttempt)
+class LockOutAdmin(ReadOnly, ModelAdmin[Any]):
+    """Wrong guesses of the last quarter of an hour; deleting a row lets its pair try again."""
+
+    list_display = ("username", "ip_address", "failures_since_start", "attempt_time")
+    search_fields = ("=username", "=ip_address")
+    fields = (*list_display, "user_agent", "path_info")
+    readonly_fields = fields
+    show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return ModelAdmin.has_delete_permission(self, request, obj)
 
 
 @admin.register(LogEntry)

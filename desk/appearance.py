@@ -71,6 +71,7 @@ def _desk(request: HttpRequest) -> Sequence[Entry | None]:
         _rows(request, "Roles", "badge", "auth.group"),
         _rows(request, "Access tokens", "key", "access.apitoken"),
         _rows(request, "Schedule", "schedule", "django_celery_beat.periodictask"),
+        _rows(request, "Locked out", "lock", "axes.accessattempt"),
         _rows(request, "What staff did", "fact_check", "admin.logentry"),
     ]
 

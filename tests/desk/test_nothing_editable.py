@@ -1,0 +1,84 @@
+"""Whatever has another writer can be posted to in every field, and does not change."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db.models import Model
+from django.test import Client
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from access.models import ApiToken
+from desk.models import OperatorAction
+from invariants.models import ReconciliationBreak
+from inventory.models import Product, StockLevel, Warehouse
+from sagas.models import SagaRun
+from tests.desk.at_the_desk import act
+from tests.desk.staff import app_of
+from tests.orders.storefront import everything
+
+WRITTEN_HERE: set[type[Model]] = {
+    User,
+    Group,
+    Product,
+    Warehouse,
+    PeriodicTask,
+    IntervalSchedule,
+    ReconciliationBreak,  # its resolution, and nothing else: tests/invariants/test_admin.py
+}
+ACT_ONLY = "/admin/auth/user/"
+
+
+def rows() -> list[tuple[type[Model], Any]]:
+    return [
+        (model, model._default_manager.first())
+        for model in admin.site._registry
+        if model not in WRITTEN_HERE
+    ]
+
+
+def sent(row: Model) -> dict[str, str]:
+    """Another value for each of its fields, and what saving, deleting and acting would ask for."""
+    fields = {field.name: "7" for field in row._meta.get_fields()}
+    return {**fields, "post": "yes", "_save": "Save", "on_hand": "999", "status": "cancelled"}
+
+
+def test_what_has_another_writer_cannot_be_edited(
+    desk: Client, grace: User, confirmed: UUID, waiting: UUID
+) -> None:
+    ApiToken.objects.issue(grace)
+    act(desk, waiting, "note", "Called her.")
+    found = [(model, row) for model, row in rows() if row is not None]
+    before = everything()
+
+    answers = {}
+    for model, row in found:
+        base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        for path in ("", "add/", f"{row.pk}/change/", f"{row.pk}/delete/"):
+            answers[base + path] = desk.post(base + path, sent(row)).status_code
+
+    assert everything() == before
+    assert {SagaRun, StockLevel, OperatorAction, ApiToken} <= {model for model, _ in found}
+    assert 500 not in answers.values()
+
+
+def test_a_superuser_resets_a_second_factor(desk: Client, grace: User) -> None:
+    paul = User.objects.create_user("paul", is_staff=True)
+    app_of(paul)
+
+    desk.post(ACT_ONLY, {"action": "reset_second_factor", "_selected_action": [paul.pk]})
+
+    assert TOTPDevice.objects.count() == 0
+
+
+def test_nobody_else_resets_one(grace: User) -> None:
+    paul = User.objects.create_user("paul", is_staff=True)
+    app_of(grace)
+    client = Client()
+    client.force_login(paul)
+
+    client.post(ACT_ONLY, {"action": "reset_second_factor", "_selected_action": [grace.pk]})
+
+    assert TOTPDevice.objects.count() == 1
