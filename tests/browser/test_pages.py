@@ -143,3 +143,10 @@ def test_the_start_page_refreshes_by_itself(visitor: Visitor, shop: dict[str, UU
     ReconciliationBreak.objects.update(resolved_at=timezone.now(), resolution="counted by hand")
 
     cards.filter(has_text="0").wait_for(timeout=15_000)
+
+
+def test_the_manual_of_the_api_breaks_no_policy(visitor: Visitor) -> None:
+    page = visitor.go("/api/docs/")
+
+    page.get_by_text("/api/v1/orders").first.wait_for()
+    assert visitor.complaints == []

@@ -1,0 +1,68 @@
+"""What browsers are told not to do: strictly everywhere, with exceptions on the desk's pages alone."""
+
+import pytest
+from django.test import Client
+
+from tests.desk.staff import LOGIN, superuser
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EXCEPTIONS = ("unsafe-eval", "unsafe-inline", "sha256-")
+
+
+def directives(client: Client, path: str) -> dict[str, str]:
+    policy = client.get(path).headers["Content-Security-Policy"]
+    return {name: rest for name, _, rest in (each.partition(" ") for each in policy.split("; "))}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/orders", "/api/v1/products", "/nowhere"])
+def test_other_answers_allow_nothing_inline_and_no_evaluation(path: str) -> None:
+    found = directives(Client(), path)
+
+    assert found["default-src"] == "'none'"
+    assert found["script-src"] == found["style-src"] == "'self'"
+    assert found["frame-ancestors"] == found["base-uri"] == found["object-src"] == "'none'"
+    assert found["form-action"] == "'self'"
+    assert not [each for each in EXCEPTIONS if each in str(found)]
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/orders/order/", LOGIN])
+def test_the_desk_runs_no_inline_script(path: str) -> None:
+    client = Client()
+    if path != LOGIN:
+        client.force_login(superuser())
+
+    found = directives(client, path)
+
+    assert found["script-src"] == "'self' 'unsafe-eval'"
+    assert "unsafe-inline" not in found["style-src"]
+    assert found["frame-ancestors"] == "'none'"
+
+
+def test_every_answer_carries_the_other_headers() -> None:
+    headers = Client().get(LOGIN).headers
+
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert "camera=()" in headers["Permissions-Policy"]
+
+
+def test_cookies_are_for_this_host_over_tls_alone_where_there_is_tls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import runpy
+
+    from tests.architecture.source_files import ROOT
+
+    monkeypatch.setenv("HTTPS", "1")
+
+    found = runpy.run_path(str(ROOT / "config" / "settings.py"))
+
+    assert found["SESSION_COOKIE_NAME"] == "__Host-session"
+    assert found["CSRF_COOKIE_NAME"] == "__Host-csrf"
+    assert found["SESSION_COOKIE_SECURE"] is found["CSRF_COOKIE_SECURE"] is True
+    assert found["SESSION_COOKIE_HTTPONLY"] is True
+    assert found["SECURE_HSTS_SECONDS"] == 31_536_000
+    assert found["SECURE_SSL_REDIRECT"] is True
