@@ -46,10 +46,14 @@ def fold_ended(folder: Path) -> int:
     for kind, files in ended.items():
         sums = folder / f"{kind}_{GONE}.db"
         fresh = folder / f"{kind}_{GONE}.new"
-        _write_sums(fresh, [*files, *([sums] if sums.exists() else [])])
+        # What Flower keeps as gauges was true of a process that is no more.
+        is_counted = not kind.startswith("gauge")
+        if is_counted:
+            _write_sums(fresh, [*files, *([sums] if sums.exists() else [])])
         for file in files:
             file.unlink()
-        fresh.replace(sums)
+        if is_counted:
+            fresh.replace(sums)
     return sum(map(len, ended.values()))
 
 

@@ -1,12 +1,18 @@
 """Orders over HTTP, carried by real Celery workers through a real broker, with parts that die."""
 
 from collections.abc import Iterator
+from io import StringIO
 from uuid import UUID
 
+import kombu.exceptions
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
 
 from access.models import ApiToken
+from monitoring.models import WorkerPulse
+from monitoring.pulses import SILENT_AFTER
 from orders.models import Order
 from orders.states import OrderStatus
 from sagas.models import LIVE, Outcome, SagaRun, StepRecord
@@ -216,3 +222,32 @@ def test_an_order_is_accepted_without_a_broker_and_ends_once_there_is_one(
 
 def nothing_is_under_way() -> bool:
     return not SagaRun.objects.filter(status__in=LIVE).exists()
+
+
+@pytest.mark.destructive
+def test_a_worker_that_lost_its_broker_is_ill_until_messages_come_through_again(
+    installation: Installation, transactional_db: None
+) -> None:
+    installation.send_pulse("checkout")
+    wait_until(lambda: is_well("checkout"))
+    WorkerPulse.objects.update(taken_at=Now() - SILENT_AFTER)  # all that was before
+
+    installation.broker.kill()
+    with pytest.raises(kombu.exceptions.OperationalError):
+        installation.send_pulse("checkout")
+    was_well = is_well("checkout")
+    installation.replace_broker()
+    installation.send_pulse("checkout")
+    wait_until(lambda: is_well("checkout"))
+
+    assert not was_well
+    assert not is_well("sweeps")
+
+
+def is_well(queue: str) -> bool:
+    """What a container's health check finds."""
+    try:
+        call_command("check_worker", queue=queue, stdout=StringIO())
+    except CommandError:
+        return False
+    return True

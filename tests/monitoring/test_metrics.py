@@ -25,7 +25,7 @@ import sagas.metrics
 from invariants.catalogue import GHOST_CHARGES, INVARIANTS
 from invariants.models import ReconciliationBreak
 from monitoring.gauges import DatabaseGauges
-from monitoring.metric_files import fold_ended
+from monitoring.metric_files import _HOST, fold_ended
 from monitoring.pulses import record
 from sagas.models import SagaRun
 from sagas.services import freeze
@@ -212,6 +212,14 @@ def test_without_the_database_a_scrape_says_so(
 
     assert gauges("database_up") == 0
     assert gauges("ghost_charges_open") is None
+
+
+def test_gauges_of_ended_processes_go_with_them(tmp_path: Path) -> None:
+    file = tmp_path / f"gauge_all_{_HOST}-{2**22}.db"  # more than a process id may be
+    file.touch()
+
+    assert fold_ended(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 COUNTS = """
