@@ -136,7 +136,7 @@ class Installation:
         """Do what beat does every 15 seconds. Raises kombu's OperationalError without a broker."""
         options = {"global_keyprefix": KEY_PREFIX, "socket_connect_timeout": 1, "max_retries": 0}
         with kombu.Connection(self.redis_url, transport_options=options) as broker:
-            app.tasks[PULSE].apply_async(queue=queue, connection=broker, retry=False)
+            app.send_task(PULSE, queue=queue, connection=broker, retry=False)
 
     def messages_waiting(self) -> int:
         with self.redis as broker:
