@@ -10,7 +10,7 @@ OWNED := HOLDFAST_OWNER=$$PPID exec
 READABLE_SETTINGS := SECRET_KEY=x INSTALLATION_ID=x STRIPE_API_KEY=x DATABASE_URL=postgres://x REDIS_URL=redis://x
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench prove prove-lock chaos properties screenshots test lint format clean refuse-live-keys
+.PHONY: help smoke demo up check manage bench prove prove-lock chaos properties screenshots fuzz test lint format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,10 @@ screenshots: .venv/installed ## Write a picture of each page of the desk to var/
 properties: .venv/installed ## Try thousands of random histories of orders; SEED=1 chooses them
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
 	HYPOTHESIS_PROFILE=thorough $(VENV) -m pytest tests/properties --timeout 0 --hypothesis-seed $$seed
+
+fuzz: .venv/installed ## Send the API whatever its document allows and forbids: EXAMPLES=1000 SEED=1
+	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
+	EXAMPLES=$(or $(EXAMPLES),1000) SEED=$$seed $(VENV) -m pytest tests/openapi/test_fuzzing.py
 
 lint: .venv/installed ## Run the linters, the type checker and the import contracts
 	@$(VENV) -m ruff check --quiet .

@@ -6,12 +6,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.management import create_contenttypes
 from django.db.models.signals import post_migrate  # noqa: TID251 - to have less of them
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services import receive
 from sagas import dispatch
 from sandbox.stripe_process import SandboxServer
+from tests.idle_sessions import end_sessions_left_behind
 from tests.message_queue import MessageQueue
 
 
@@ -23,6 +24,16 @@ def django_db_setup(django_db_setup: None) -> None:
     """
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
     post_migrate.disconnect(create_contenttypes)
+
+
+@pytest.fixture(scope="module")
+def disconnected_threads(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """For threads that outlive their tests: the connections that they keep may not."""
+    yield
+    with django_db_blocker.unblock():
+        end_sessions_left_behind()
 
 
 @pytest.fixture

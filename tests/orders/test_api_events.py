@@ -18,7 +18,7 @@ from tests.orders.storefront import ORDERS, Answer, Storefront, cart
 
 MUG = cart(("MUG", 1))
 
-pytestmark = pytest.mark.usefixtures("disconnected_watcher")
+pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
 
 @pytest.fixture

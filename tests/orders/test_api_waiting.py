@@ -21,7 +21,7 @@ from tests.sandbox.waiting import wait_until
 
 MUG = cart(("MUG", 1))
 
-pytestmark = pytest.mark.usefixtures("disconnected_watcher")
+pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
 
 def test_who_waits_is_told_that_the_order_is_confirmed(

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
-from drf_spectacular.types import OpenApiTypes
-
 from orders.api.parsing import Nothing
 from orders.api.problem_types import ProblemType
 from orders.api.queries import ExpandQuery
@@ -32,6 +30,23 @@ from orders.api.schema.headers import (
 from orders.api.schema.operation import Answer, Operation
 from orders.api.schema.parameters import parameters_of
 from orders.api.schema.reading import NOT_MODIFIED, OF_READING
+from orders.states import OrderStatus
+
+EVENT_STREAM: Final = {
+    "description": "The stream as a text; tools that read streams find events in it.",
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "properties": {
+                "id": {"type": "string", "description": "The order's version."},
+                "event": {"enum": [*OrderStatus.values, "end"]},
+                "data": {"type": "string", "contentMediaType": "application/json"},
+            },
+            "required": ["event", "data"],
+        },
+    ],
+}
 
 FOLLOWING: Final[Mapping[str, Operation]] = {
     "GET /api/v1/orders/{order_id}": Operation(
@@ -85,7 +100,7 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
                 HTTPStatus.OK,
                 "The stream. Data are JSON: `order_id`, `status`, `version`, `at`, `reason` and "
                 "`reason_code`.",
-                OpenApiTypes.STR,
+                EVENT_STREAM,
                 {"Confirmed while we watched": EVENTS},
                 media_type="text/event-stream",
             ),

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel
 
@@ -27,7 +26,8 @@ class Answer:
 
     status: HTTPStatus
     description: str
-    body: type[BaseModel] | OpenApiTypes | None = None
+    body: type[BaseModel] | Mapping[str, Any] | None = None
+    """A model, or a form of its own where the answer is no JSON."""
     examples: Mapping[str, Any] = field(default_factory=dict)
     """Bodies, each under a title."""
     headers: tuple[Header, ...] = ()
