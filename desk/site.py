@@ -63,7 +63,8 @@ class DeskSite(UnfoldAdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        return super().index(request, {**start.figures(), **(extra_context or {})})
+        figures = start.figures() if start.may_see_figures(request) else {}
+        return super().index(request, {**figures, **(extra_context or {})})
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Add what staff may open before their second factor: proving it, enrolling, leaving."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
@@ -36,6 +38,11 @@ class Chart:
     bar: int = BAR
 
 
+def may_see_figures(request: HttpRequest) -> bool:
+    """Whether this member of staff may see orders, of which the figures are made."""
+    return isinstance(request.user, User) and request.user.has_perm("orders.view_order")
+
+
 def figures() -> dict[str, Any]:
     """Return what the template of the figures is made of."""
     shown = overview()
@@ -45,6 +52,8 @@ def figures() -> dict[str, Any]:
 @in_background
 def refreshed(request: HttpRequest) -> HttpResponse:
     """Answer the page's own question for newer figures."""
+    if not may_see_figures(request):
+        raise PermissionDenied
     return TemplateResponse(request, "desk/start_figures.html", figures())
 
 

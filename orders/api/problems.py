@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from structlog.contextvars import get_contextvars
 
@@ -65,7 +66,7 @@ class Problem(Exception):
         body: dict[str, Any] = {
             "type": self.kind.uri,
             "title": self.kind.title,
-            "status": self.kind.status,
+            "status": self.kind.status.value,
             "detail": self.detail,
         }
         if self.errors:
@@ -93,11 +94,15 @@ def internal_error() -> Problem:
     )
 
 
-def exception_handler(error: Exception, _: dict[str, Any]) -> Response | None:
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer what a view raised; None leaves a bug to Django, which reports it and answers 500."""
     problem = problem_of(error)
     if problem is None:
         return None
+    if request := context.get("request"):
+        # A problem is JSON, whatever the view would have rendered.
+        request.accepted_renderer = JSONRenderer()
+        request.accepted_media_type = JSONRenderer.media_type
     return Response(
         problem.body(),
         status=problem.kind.status,

@@ -29,4 +29,6 @@ class Document(SpectacularAPIView):
 class Manual(SpectacularSwaggerSplitView):
     """Swagger UI from our own server, without a script or a style inside the page."""
 
+    # OPTIONS has no page to show.
+    http_method_names = ("get", "head")
     template_name = "orders/manual.html"

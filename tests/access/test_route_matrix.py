@@ -1,0 +1,225 @@
+"""Every route, as everybody: what each is answered is in a table, and a new route fails until it is."""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.http import HttpResponseBase
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from access.grants import Scope
+from access.links import new_link
+from access.models import ApiToken
+from orders.models import Order
+from sagas.identifiers import new_id
+from tests.access.route_table import (
+    API,
+    CALLERS,
+    DESK_FOR_EVERYBODY,
+    DESK_FOR_STAFF,
+    PUBLIC,
+)
+from tests.access.routes import Route, all_routes
+from tests.conftest import Shelf
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import cart
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+BODIES = {"orders": cart(("MUG", 1)), "quotes": {"items": cart(("MUG", 1))["items"]}}
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+SENT_ON = {301, 302}
+REFUSED = {401, 403, 404, 405}
+
+ROUTES = all_routes()
+OF_THE_API = [each for each in ROUTES if not each.is_of_the_desk and each.name not in PUBLIC]
+OF_THE_DESK = [each for each in ROUTES if each.is_of_the_desk]
+
+
+class World:
+    """Two customers with an order each, and everybody who might ask for the first one."""
+
+    def __init__(self) -> None:
+        self.alice = User.objects.create(username="alice-wonder")
+        self.mallory = User.objects.create(username="mallory")
+        self.server = User.objects.create(username="web-shop")
+        self.staff = User.objects.create(username="stan", is_staff=True)
+        self.order, self.other_order = (
+            self._order(self._token(each, Scope.WRITE)) for each in (self.alice, self.mallory)
+        )
+        # Of what nobody but the owner, his guest and the shop may be told.
+        self.secrets = (str(self.order), self.alice.username)
+
+    def ask(self, caller: str, method: str, route: Route) -> HttpResponseBase:
+        """Send what ``caller`` would, as well formed as it can be."""
+        client = Client()
+        headers = {"Idempotency-Key": uuid4().hex, "Accept": "*/*"}
+        if caller == "staff":
+            client.force_login(self.staff, BACKEND)
+        elif token := self.token_of(caller):
+            headers["Authorization"] = f"Bearer {token}"
+        body = json.dumps(BODIES[route.name]) if route.name in BODIES else ""
+        return client.generic(
+            method,
+            route.path(self.values(caller, route)),
+            body,
+            content_type="application/json",
+            headers=headers,
+        )
+
+    def token_of(self, caller: str) -> str:
+        """A fresh token, since a request may end the one that it came with."""
+        both, now = (Scope.READ, Scope.WRITE), timezone.now()
+        if caller in ("guest", "other guest"):
+            return self.link_of(caller)
+        makes: dict[str, Callable[[], str]] = {
+            "owner": lambda: self._token(self.alice, *both),
+            "stranger": lambda: self._token(self.mallory, *both),
+            "reader": lambda: self._token(self.alice, Scope.READ),
+            "writer": lambda: self._token(self.alice, Scope.WRITE),
+            "expired": lambda: self._token(self.alice, *both, expiry=now),
+            "revoked": lambda: self._token(self.alice, *both, revoked_at=now),
+            "shop": lambda: self._token(self.server, *Scope),
+        }
+        return makes[caller]() if caller in makes else ""
+
+    def link_of(self, caller: str) -> str:
+        order = self.other_order if caller == "other guest" else self.order
+        return new_link(order, self.server, days=1, may_cancel=True).token()
+
+    def values(self, caller: str, route: Route) -> dict[str, object]:
+        """What stands in an address: an order that exists, and a link if the caller has one."""
+        has_link = caller in ("guest", "other guest")
+        return {
+            "order_id": self.order,
+            "token": self.link_of(caller) if has_link else f"{self.link_of('guest')[:-1]}!",
+        }
+
+    def _token(self, user: User, *scopes: Scope, **over: datetime) -> str:
+        token, secret = ApiToken.objects.issue(user, scopes=scopes)
+        if over:
+            ApiToken.objects.filter(pk=token.pk).update(**over)
+        return secret
+
+    def _order(self, token: str) -> UUID:
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": uuid4().hex}
+        Client().post(
+            "/api/v1/orders", cart(("MUG", 1)), content_type="application/json", headers=headers
+        )
+        return Order.objects.latest("created_at").pk
+
+
+@pytest.fixture
+def world(shelf: Shelf, messages: MessageQueue, settings: Settings) -> World:
+    settings.DESK_REQUIRES_MFA = False
+    ContentType.objects.clear_cache()  # it outlives the rows, which are flushed after each test
+    shelf.put("MUG", 5000)
+    return World()
+
+
+def test_every_route_is_in_the_table_and_every_row_has_a_route() -> None:
+    assert {each.name for each in OF_THE_API} == {name for name, _ in API}
+    assert {each.name for each in ROUTES} >= PUBLIC | DESK_FOR_EVERYBODY | DESK_FOR_STAFF
+    assert {caller for row in API.values() for caller in row} == set(CALLERS)
+
+
+@pytest.mark.parametrize("route", OF_THE_API, ids=lambda each: each.name)
+def test_the_api_answers_everybody_as_the_table_says(world: World, route: Route) -> None:
+    wrong = []
+    for method in METHODS:
+        row = API.get((route.name, method))
+        for caller in CALLERS if row else ("anonymous", "owner", "shop"):
+            answer = world.ask(caller, method, route)
+            if row is None:
+                # OPTIONS may name the methods to whoever could use them.
+                as_it_must = answer.status_code in REFUSED | (
+                    {200} if method == "OPTIONS" else set()
+                )
+            else:
+                as_it_must = answer.status_code == row[caller]
+            may_know = caller in ("owner", "reader", "writer", "shop", "guest")
+            if not as_it_must or (told(answer, world.secrets) and not may_know):
+                wrong.append((method, caller, answer.status_code))
+
+    assert wrong == [], wrong
+
+
+def test_what_is_public_knows_nothing_of_any_order(world: World) -> None:
+    wrong = []
+    for route in (each for each in ROUTES if each.name in PUBLIC):
+        for method in METHODS:
+            answer = ask_the_public(world, "owner", method, route)
+            expected = {200} if method == "GET" else {200, *REFUSED}
+            if answer.status_code not in expected or told(answer, world.secrets):
+                wrong.append((route.name, method, answer.status_code))
+
+    assert wrong == [], wrong
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_staff_without_permission_are_shown_nothing_at_the_desk(world: World, method: str) -> None:
+    wrong = []
+    for route in OF_THE_DESK:
+        answer = ask_the_desk(world, "staff", method, route)
+        is_theirs = route.name in DESK_FOR_STAFF | DESK_FOR_EVERYBODY
+        allowed = {200, 400, *SENT_ON, *REFUSED} if is_theirs else SENT_ON | REFUSED
+        if answer.status_code not in allowed or told(answer, world.secrets):
+            wrong.append((route.name, answer.status_code))
+
+    assert wrong == [], wrong
+
+
+def test_no_token_opens_the_desk(world: World) -> None:
+    wrong = []
+    for route in OF_THE_DESK:
+        answer = ask_the_desk(world, "shop", "GET", route)
+        allowed = SENT_ON | REFUSED | ({200} if route.name in DESK_FOR_EVERYBODY else set())
+        if answer.status_code not in allowed or told(answer, world.secrets):
+            wrong.append((route.name, answer.status_code))
+
+    assert wrong == [], wrong
+
+
+def ask_the_public(world: World, caller: str, method: str, route: Route) -> HttpResponseBase:
+    known = Route(route.name, route.pattern.replace("<slug:slug>", "not-found"))
+    return world.ask(caller, method, known)
+
+
+def ask_the_desk(world: World, caller: str, method: str, route: Route) -> HttpResponseBase:
+    """Ask for a page of the desk about something that is there."""
+    values = {
+        "object_id": some_row(route) or world.order,
+        "id": world.alice.pk,
+        "order_id": world.order,
+        "pk": new_id(),
+        "kind": "cancel",
+        "content_type_id": ContentType.objects.get_for_model(Order).pk,
+        "app_label": "orders",
+        "url": "orders/order",
+    }
+    return world.ask(caller, method, Route(route.name, route.path(values)[1:]))
+
+
+def some_row(route: Route) -> object:
+    """The key of a row that the page is about, if there is any."""
+    _, app, model, *_ = [*route.pattern.split("/"), "", ""]
+    if app not in apps.app_configs or model not in apps.all_models[app]:
+        return None
+    row = apps.get_model(app, model)._default_manager.order_by("pk").first()
+    return row.pk if row else None
+
+
+def told(answer: HttpResponseBase, secrets: Iterable[str]) -> bool:
+    """Whether an answer says anything that is not for everybody."""
+    if answer.streaming:  # the first event says which order it is about
+        content = next(iter(answer.streaming_content)).decode()  # type: ignore[attr-defined]
+        answer.close()
+    else:
+        content = answer.content.decode()  # type: ignore[attr-defined]
+    return any(each in content for each in secrets)
