@@ -98,7 +98,8 @@ class Storefront:
     def open_stream(self, path: str, **headers: str) -> StreamingHttpResponse:
         """Ask for a stream as a browser does; whoever has read enough of it closes it."""
         authorization = {"Authorization": f"Bearer {self.token}", "Accept": "text/event-stream"}
-        response: Any = self._client.get(path, headers={**authorization, **headers})
+        given = {name: value for name, value in (authorization | headers).items() if value}
+        response: Any = self._client.get(path, headers=given)
         assert isinstance(response, StreamingHttpResponse)
         return response
 

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.http import StreamingHttpResponse
 from pytest_django import Settings
 
+from access.links import new_link
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -130,6 +131,18 @@ def test_who_comes_back_and_has_missed_nothing_is_told_nothing_twice(
     blocks = list(read(storefront.open_stream(path, **{"Last-Event-ID": "0"})))
 
     assert happened(blocks) == []
+
+
+def test_a_guest_watches_by_a_link_without_any_header(
+    storefront: Storefront, stranger: Storefront, path: str
+) -> None:
+    confirm()
+    link = new_link(Order.objects.get().pk, storefront.customer, days=1, may_cancel=False)
+    address = f"/api/v1/guest/orders/{link.token()}/events"
+
+    blocks = list(read(stranger.open_stream(address, Authorization="")))
+
+    assert happened(blocks) == [("1", "confirmed"), (None, "end")]
 
 
 def test_streams_are_bounded_and_nothing_else_is(
