@@ -28,7 +28,8 @@ TOGETHER: Final = "\N{NO-BREAK SPACE}"
 BAR_SHARE: Final = 0.55
 REDRAWN_PER_SECOND: Final = 5
 LINES_BESIDE_THE_FEED: Final = 20
-FEED_LINES: Final = range(4, 13)
+FEWEST_FEED_LINES: Final = 4
+MOST_FEED_LINES: Final = 13
 
 
 class View:
@@ -94,7 +95,7 @@ class View:
     def _drawn(self) -> RenderableType:
         glance = self._board.glance()
         room = self._console.height - LINES_BESIDE_THE_FEED
-        lines = min(max(room, FEED_LINES.start), FEED_LINES.stop)
+        lines = min(max(room, FEWEST_FEED_LINES), MOST_FEED_LINES)
         return Group(
             self._scene(glance),
             _bars(glance, self._console.width),
