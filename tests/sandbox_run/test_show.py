@@ -89,6 +89,7 @@ def test_orders_are_counted_where_they_stand(board: Board, clock: FakeClock) -> 
 
     assert glance.counts == {"confirmed": 1, "cancelled": 1, "waiting": 3, "placed": 1}
     assert glance.accepted == 6
+    assert glance.per_second == pytest.approx(6 / 3.5)
     assert glance.confirmed_minor == 500
     assert (glance.p50, glance.p95) == (0.5, 0.5)
 
