@@ -24,7 +24,6 @@ COLUMNS: Final = {
     "cancelling": "dark_orange",
     "cancelled": "bright_black",
 }
-TOGETHER: Final = "\N{NO-BREAK SPACE}"
 BAR_SHARE: Final = 0.55
 REDRAWN_PER_SECOND: Final = 5
 LINES_BESIDE_THE_FEED: Final = 20
@@ -100,7 +99,7 @@ class View:
             self._scene(glance),
             _bars(glance, self._console.width),
             self._figures(glance),
-            _dots(self._processes.glance()),
+            _dots(self._processes.glance(), self._console.width),
             _feed(list(self._board.events)[-lines:], lines),
         )
 
@@ -147,18 +146,24 @@ def _bars(glance: Glance, width: int) -> Table:
     return grid
 
 
-def _dots(seen: Mapping[str, Seen]) -> Text:
-    return Text(" ").append_text(Text("  ").join(_dot(name, each) for name, each in seen.items()))
+def _dots(seen: Mapping[str, Seen], width: int) -> Text:
+    lines = [Text(" ")]
+    for name, each in seen.items():
+        dot = _dot(name, each)
+        if lines[-1].cell_len + dot.cell_len > width:
+            lines.append(Text(" "))
+        lines[-1].append_text(dot).append("  ")
+    return Text("\n").join(lines)
 
 
 def _dot(name: str, seen: Seen) -> Text:
     label = in_words(name).removesuffix(" worker")
     if not seen.pid:
-        return Text(f"✗{TOGETHER}{label}{TOGETHER}gone", style="bold red")
+        return Text(f"✗ {label} gone", style="bold red")
     if seen.before:
-        replaced = f"●{TOGETHER}{label}{TOGETHER}{seen.before}→{seen.pid}"
+        replaced = f"● {label} {seen.before}→{seen.pid}"
         return Text(replaced, style="bold yellow")
-    return Text(f"●{TOGETHER}{label}", style="green")
+    return Text(f"● {label}", style="green")
 
 
 def _feed(events: Sequence[Event], lines: int) -> Panel:
