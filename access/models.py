@@ -82,6 +82,16 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
     def __str__(self) -> str:
         return f"{self.token_key}… of {self.user}"
 
+    @property
+    def standing(self) -> str:
+        """Whether it is good, in words."""
+        if self.revoked_at:
+            return f"revoked {self.revoked_at:%Y-%m-%d}"
+        if self.expiry is None:
+            return "good until revoked"
+        is_over = self.expiry <= timezone.now()
+        return f"{'expired' if is_over else 'good until'} {self.expiry:%Y-%m-%d}"
+
 
 class LinkGenerationManager(models.Manager["LinkGeneration"]):
     def end(self, order_id: UUID, actor: str) -> None:
