@@ -325,6 +325,14 @@ def test_every_alert_asks_for_what_exists_and_leads_to_a_runbook() -> None:
         assert rule["labels"]["severity"] in {"page", "ticket"}
 
 
+def test_every_alert_that_a_runbook_names_is_one() -> None:
+    runbooks = [each.read_text() for each in (ROOT / "docs" / "runbooks").glob("*.md")]
+    named = {name for text in runbooks for name in re.findall(r"\bHoldfast[A-Z]\w+", text)}
+
+    assert named
+    assert named <= set(re.findall(r"alert: (\w+)", page("alerts.yml")))
+
+
 def existing() -> set[str]:
     """The names under which Prometheus finds what this code counts and asks."""
     declared = {
