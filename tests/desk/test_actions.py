@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from desk import actions as desk_actions
 from desk.models import OperatorAction
+from desk.situation import Situation, situation_of
 from invariants.models import ReconciliationBreak
 from orders.models import Order, OrderTransition
 from orders.services import cancel_order
@@ -385,6 +386,22 @@ def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(
     assert messages.waiting == []
 
 
+def test_an_order_is_judged_while_nobody_else_can_move_it(
+    desk: Client, waiting: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked: list[bool] = []
+
+    def read(order_id: UUID) -> Situation:
+        locked.append(is_locked(order_id))
+        return situation_of(order_id)
+
+    monkeypatch.setattr(desk_actions, "situation_of", read)
+    act(desk, waiting, "note")
+
+    assert locked == [True, True]
+    assert is_locked(waiting) is False
+
+
 def test_audit_rows_are_never_changed(desk: Client, waiting: UUID) -> None:
     act(desk, waiting, "note")
     rows = OperatorAction.objects.all()
@@ -404,6 +421,22 @@ def test_what_people_did_has_a_list_of_its_own(desk: Client, waiting: UUID) -> N
 
     assert "&lt;i&gt;Seen.&lt;/i&gt;" in page
     assert f"/admin/orders/order/{waiting}/change/" in page
+
+
+def is_locked(order_id: UUID) -> bool:
+    """Whether somebody else may write the order's run at this moment."""
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM sagas_sagarun WHERE subject_id = %s FOR NO KEY UPDATE NOWAIT",
+                [order_id],
+            )
+    except DatabaseError:
+        return True
+    finally:
+        other.close()
+    return False
 
 
 def rows_changed_since(before: dict[str, list[object]]) -> set[str]:

@@ -23,7 +23,7 @@ from sagas.models import SagaRun
 from tests.desk.at_the_desk import ORDERS, actions, found, staff, told
 from tests.message_queue import MessageQueue
 from tests.orders.storefront import Storefront, cart, everything
-from tests.races.racing import at_once
+from tests.races.racing import at_once, meeting_first
 
 BULKS = "/admin/desk/bulkaction/"
 
@@ -221,15 +221,26 @@ def test_whoever_comes_after_a_crash_does_the_rest_and_nothing_twice(
     assert SagaRun.objects.filter(frozen_at__isnull=False).count() == 3
 
 
-def test_two_workers_do_each_order_once(grace: User, three: list[UUID]) -> None:
+def test_two_workers_do_each_order_once(
+    grace: User, three: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = bulk_of(grace, three)
+    taken: list[UUID] = []
+    together = meeting_first(really_carry_out, 2, kept_apart=False)
+
+    def carry_out(asked: Asked) -> OperatorAction:
+        taken.append(asked.order_id)
+        return together(asked) if len(taken) <= 2 else really_carry_out(asked)
+
+    monkeypatch.setattr(bulk, "carry_out", carry_out)
 
     def carry_regardless() -> None:
         while bulk._carry_next(made):
             pass
 
-    at_once(*[carry_regardless] * 3)
+    at_once(carry_regardless, carry_regardless)
 
+    assert sorted(taken) == sorted(three)
     assert outcomes(made) == ["done"] * 3
     assert sorted(OperatorAction.objects.values_list("order", flat=True)) == sorted(three)
 
