@@ -51,6 +51,8 @@ def _orders(request: HttpRequest) -> Sequence[Entry | None]:
             "invariants.reconciliationbreak",
             OPEN_BREAKS,
         ),
+        _rows(request, "Acts on orders", "gavel", "desk.operatoraction"),
+        _rows(request, "Bulk acts", "playlist_add_check", "desk.bulkaction"),
         _rows(request, "Payments", "credit_card", "payments.payment"),
         _rows(request, "Facts", "history", "events.outboxevent"),
     ]
