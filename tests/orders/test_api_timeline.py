@@ -62,6 +62,7 @@ def test_each_entry_has_a_sentence_and_a_step_its_attempt(
         "kind": "order",
         "what": "placed",
         "words": "You placed this order.",
+        "attempt": None,
     }
     assert (reserved["words"], reserved["attempt"]) == ("Holding your items: done.", 1)
 
