@@ -27,7 +27,7 @@ from sandbox.drive.checks import (
 )
 from sandbox.drive.everyday import NAME as EVERYDAY
 from sandbox.drive.everyday import EverydayCustomers
-from sandbox.drive.patience import Patience
+from sandbox.drive.patience import CalledOff, Patience
 from sandbox.drive.placing import Stage
 from sandbox.drive.processes import Processes
 from sandbox.drive.report import Report, Result, show_checks, show_results, show_story
@@ -126,7 +126,11 @@ class Drive:
                 view.finished(result)
                 return result
 
-            results = list(stages.map(play, act.scenarios))
+            try:
+                results = list(stages.map(play, act.scenarios))
+            except KeyboardInterrupt:
+                self._patience.call_off()  # before the stages are waited for
+                raise
         view.end()
         threading.Event().wait(max(0.0, ends_at - time.monotonic()))
         return results
@@ -142,6 +146,8 @@ class Drive:
                     rule = scene.enter_context(self.bank.failing(card, scenario.fault))
                 stage = self._stage(scenario.name, rule)
                 orders = scenario.place(stage, scenario.carts)
+            except CalledOff:
+                raise
             except Exception as error:  # noqa: BLE001 - one scenario's trouble is its result
                 problem = f"{type(error).__name__}: {error}"
         self.ended |= {order.id: order for order in orders}
