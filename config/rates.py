@@ -27,3 +27,13 @@ def rates_of_callers(api: Section) -> dict[str, str]:
             "THROTTLE_FAILURES", "Requests with a token that is none, by address.", "20/minute"
         ),
     }
+
+
+def most_open_orders(api: Section) -> int:
+    """Read how many unfinished orders a customer may have."""
+    return api.number(
+        "MOST_OPEN_ORDERS",
+        "How many unfinished orders a customer may have, so that nobody holds all the stock; "
+        "0 is no limit. The shop's server has none.",
+        20,
+    )

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 from config import headers, openapi, watching
-from config.rates import rates_of_callers
+from config.rates import most_open_orders, rates_of_callers
 from config.variables import Section
 
 # Lets Django's classes carry their type parameters at run time too.
@@ -328,6 +328,7 @@ STREAMS_PER_PROCESS = _api.number(
 )
 THROTTLING = _api.flag("THROTTLING", "Whether callers are held to the rates below.", default=True)
 THROTTLING_RATES = rates_of_callers(_api)
+MOST_OPEN_ORDERS = most_open_orders(_api)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

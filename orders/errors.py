@@ -53,3 +53,13 @@ class PriceChanged(OrderError):
         self.total_minor = total_minor
         self.currency = currency
         self.prices = prices
+
+
+class TooManyOpenOrders(OrderError):
+    """A customer has as many unfinished orders as one may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"{most} of your orders have not ended yet, which is the most there may be."
+        )
+        self.most = most

@@ -146,6 +146,12 @@ class Order(models.Model):
             models.Index(fields=["-created_at", "-id"], name="orders_newest_first"),
             # Read by a customer's own list.
             models.Index(fields=["customer", "-created_at"], name="orders_by_customer"),
+            # Read when one more is placed: those of a customer that have not ended.
+            models.Index(
+                fields=["customer"],
+                condition=Q(customer__isnull=False, status__in=["placed", "cancelling"]),
+                name="orders_open_by_customer",
+            ),
             # Read by the desk: the newest first, by status.
             models.Index(fields=["status", "-created_at"], name="orders_by_status"),
         ]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from psycopg.errors import UniqueViolation
 
 import inventory.services
@@ -18,6 +18,7 @@ from orders.errors import (
     IllegalTransition,
     PriceChanged,
     ReferenceTaken,
+    TooManyOpenOrders,
     TotalTooLarge,
     UnknownProducts,
 )
@@ -118,6 +119,21 @@ def quote(quantities: Mapping[str, int]) -> Quote:
     UnknownProducts and TotalTooLarge.
     """
     return Quote(priced(quantities), inventory.services.most_of_one_line(quantities))
+
+
+def hold_to_open_orders(customer: User) -> None:
+    """Raise TooManyOpenOrders when the customer has as many unfinished orders as one may have.
+
+    Nobody is to hold all the stock. Of several who ask for one customer, each waits until the one
+    before has committed, so that the limit is kept whatever comes at once.
+    """
+    if not settings.MOST_OPEN_ORDERS:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT orders_count_open(%s)", [customer.pk])
+        (count,) = cursor.fetchone()
+    if count >= settings.MOST_OPEN_ORDERS:
+        raise TooManyOpenOrders(settings.MOST_OPEN_ORDERS)
 
 
 @transaction.atomic(savepoint=False)

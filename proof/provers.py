@@ -123,6 +123,7 @@ def environment(**addresses: str) -> dict[str, str]:
         "REDIS_URL": "redis://127.0.0.1:9/0",
         "STRIPE_CALLS_PER_SECOND": "0",
         "THROTTLING": "0",
+        "MOST_OPEN_ORDERS": "0",
         "DEBUG": "0",
         "HTTPS": "0",
         "LOG_LEVEL": "WARNING",

@@ -38,6 +38,7 @@ def settings_for(
         "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
         # One customer is driven as hard as it goes.
         "THROTTLING": caller.get("THROTTLING", "0"),
+        "MOST_OPEN_ORDERS": caller.get("MOST_OPEN_ORDERS", "0"),
         **given,
     }
     if "DATABASE_URL" not in given:

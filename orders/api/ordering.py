@@ -21,8 +21,14 @@ from orders.api.parsing import NewOrder, invalid, not_sold, parse_body
 from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem
 from orders.api.waiting import seconds_to_wait
-from orders.errors import PriceChanged, ReferenceTaken, TotalTooLarge, UnknownProducts
-from orders.services import Expected, PlacedOrder, place_order
+from orders.errors import (
+    PriceChanged,
+    ReferenceTaken,
+    TooManyOpenOrders,
+    TotalTooLarge,
+    UnknownProducts,
+)
+from orders.services import Expected, PlacedOrder, hold_to_open_orders, place_order
 from orders.states import SETTLED
 from sagas.identifiers import new_id
 
@@ -41,6 +47,8 @@ class Ordering(APIView):
         known = None if seconds_to_wait(request) else AS_PLACED
         try:
             outcome = once(purpose, order_id, partial(_place, request, order_id, body), known)
+        except TooManyOpenOrders as error:
+            raise Problem(ProblemType.TOO_MANY_OPEN_ORDERS, str(error)) from None
         except AccountBlocked as error:
             raise invalid(str(error), [FieldError("/customer", "is blocked")]) from None
         except (UnknownProducts, TotalTooLarge) as error:
@@ -58,9 +66,12 @@ class Ordering(APIView):
 
 
 def _place(request: Request, order_id: UUID, body: NewOrder) -> PlacedOrder:
+    buyer = _buyer(request, body.customer)
+    if buyer is not None and not grant_of(request).is_shop:
+        hold_to_open_orders(buyer)
     return place_order(
         order_id,
-        _buyer(request, body.customer),
+        buyer,
         body.quantities(),
         body.payment_method,
         reference=body.reference,

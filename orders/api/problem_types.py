@@ -132,6 +132,12 @@ class ProblemType(Enum):
         ),
         "See whether that order is the one you meant. For another one use another reference.",
     )
+    TOO_MANY_OPEN_ORDERS = (
+        HTTPStatus.CONFLICT,
+        "Too many open orders",
+        "The customer has as many unfinished orders as one may have at a time.",
+        "Wait until one of them has ended, or cancel one.",
+    )
     PRICE_CHANGED = (
         HTTPStatus.CONFLICT,
         "Price changed",

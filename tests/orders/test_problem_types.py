@@ -50,6 +50,7 @@ def test_slugs_and_statuses_are_an_interface_and_stay() -> None:
         "not-acceptable": 406,
         "idempotency-key-in-flight": 409,
         "reference-already-used": 409,
+        "too-many-open-orders": 409,
         "price-changed": 409,
         "transition-not-allowed": 409,
         "link-expired": 410,

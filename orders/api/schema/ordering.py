@@ -72,6 +72,7 @@ ORDERING: Final[Mapping[str, Operation]] = {
         (IDEMPOTENCY_KEY, PREFER),
         (
             ProblemType.REFERENCE_ALREADY_USED,
+            ProblemType.TOO_MANY_OPEN_ORDERS,
             ProblemType.PRICE_CHANGED,
         ),
     ),

@@ -1,0 +1,66 @@
+"""How many unfinished orders a customer may have: nobody is to hold all the stock."""
+
+from functools import partial
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from orders.models import IdempotencyRecord, Order
+from tests.orders.storefront import ORDERS, Storefront, cart
+from tests.races.racing import at_once
+
+MOST = 3
+
+
+@pytest.fixture(autouse=True)
+def limit(settings: Settings) -> None:
+    settings.MOST_OPEN_ORDERS = MOST
+
+
+def test_one_more_than_allowed_is_refused_until_one_has_ended(storefront: Storefront) -> None:
+    for _ in range(MOST):
+        storefront.order(cart(("MUG", 1)))
+
+    refused = storefront.order(cart(("MUG", 1)), "next")
+    Order.objects.filter(pk=Order.objects.earliest("created_at").pk).update(status="confirmed")
+    placed = storefront.order(cart(("MUG", 1)), "next")
+
+    assert refused.is_problem(409, "too-many-open-orders")
+    assert placed.status == 202
+    assert Order.objects.count() == IdempotencyRecord.objects.count() == MOST + 1
+
+
+def test_a_repetition_of_what_was_accepted_is_no_further_order(storefront: Storefront) -> None:
+    first = storefront.order(cart(("MUG", 1)), "first")
+    for _ in range(MOST - 1):
+        storefront.order(cart(("MUG", 1)))
+
+    assert storefront.order(cart(("MUG", 1)), "first").order_id == first.order_id
+
+
+def test_the_limit_is_kept_by_many_requests_at_once(storefront: Storefront) -> None:
+    def order(key: str) -> int:
+        headers = {"Authorization": f"Bearer {storefront.token}", "Idempotency-Key": key}
+        body = cart(("MUG", 1))
+        sent = Client().post(ORDERS, body, content_type="application/json", headers=headers)
+        return int(sent.status_code)
+
+    answers = at_once(*(partial(order, uuid4().hex) for _ in range(4 * MOST)))
+
+    assert sorted(answers, key=str) == [202] * MOST + [409] * (3 * MOST)
+    assert Order.objects.count() == MOST
+
+
+def test_the_shops_server_has_no_limit_and_others_have_their_own(
+    storefront: Storefront, stranger: Storefront, shop_server: Storefront
+) -> None:
+    for _ in range(MOST):
+        storefront.order(cart(("MUG", 1)))
+
+    for_alice = shop_server.order({**cart(("MUG", 1)), "customer": "alice"})
+    for_guest = shop_server.order(cart(("MUG", 1)))
+    others = stranger.order(cart(("MUG", 1)))
+
+    assert [for_alice.status, for_guest.status, others.status] == [202] * 3
