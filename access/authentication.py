@@ -60,6 +60,10 @@ class LinkAuthentication(BaseAuthentication):
     On a link's address no token is asked for: the link is all that counts.
     """
 
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - REST framework's signature
+        """Ask for a token: only the first of all ways to authenticate is asked what is missing."""
+        return "Bearer"
+
     def authenticate(self, request: Request) -> tuple[User, Grant] | None:
         link: GuestLink | None = getattr(request._request, "guest_link", None)  # noqa: SLF001 - its documented place
         if link is None:
