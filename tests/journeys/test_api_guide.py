@@ -63,7 +63,7 @@ def run(commands: list[str], variables: dict[str, str]) -> list[str]:
     """Run all in one shell, as a reader would; return what each wrote."""
     script = "".join(f"{each}\necho; echo '{END}'\n" for each in commands)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
+        ["/bin/bash", "-euo", "pipefail", "-c", script],
         env={"PATH": os.environ["PATH"], **variables},
         capture_output=True,
         text=True,
@@ -104,7 +104,7 @@ def is_within(said: Any, found: Any) -> bool:
         case str(), str():
             return matches(found, said)
         case _:
-            return bool(said == ANYTHING or said == found)
+            return bool(said in (ANYTHING, found))
 
 
 def matches(found: str | None, said: str) -> bool:

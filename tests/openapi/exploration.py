@@ -48,6 +48,8 @@ class Plan:
                 "deterministic": self.seed is None,
                 "database": "none",
             },
+            # Chains of operations: each example is several requests.
+            "phases": {"stateful": {"generation": {"max-examples": max(self.examples // 4, 1)}}},
             "dictionaries": {place: {"values": list(each)} for place, each in self.words.items()},
             "parameters": {
                 place: {"dictionary": place, "probability": 0.8} for place in self.words

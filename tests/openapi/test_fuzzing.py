@@ -25,7 +25,7 @@ SEED = int(os.environ["SEED"]) if "SEED" in os.environ else None
 CALLERS = {
     "a customer": ((Scope.READ, Scope.WRITE), EXAMPLES),
     # What differs is whose orders it may see, and for whom it may buy.
-    "the shop's server": ((Scope.READ, Scope.WRITE, Scope.SHOP), EXAMPLES // 4),
+    "the shop's server": ((Scope.READ, Scope.WRITE, Scope.SHOP), EXAMPLES // 10),
 }
 
 
