@@ -2,27 +2,87 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from access.models import ApiToken
+from access.grants import Scope
+from access.models import LONGEST_TOKEN_DAYS, ApiToken
+
+
+class NewToken(forms.ModelForm[ApiToken]):
+    """What a token is to be good for."""
+
+    scopes = forms.MultipleChoiceField(choices=Scope, widget=forms.CheckboxSelectMultiple)
+    days = forms.IntegerField(min_value=1, max_value=LONGEST_TOKEN_DAYS, initial=90)
+
+    class Meta:
+        model = ApiToken
+        fields = ("user", "name", "scopes")
+
+
+class Revocation(forms.ModelForm[ApiToken]):
+    """Why a token is to end now."""
+
+    revoked_reason = forms.CharField(label="Revoke it, because", max_length=255)
+
+    class Meta:
+        model = ApiToken
+        fields = ("revoked_reason",)
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ModelAdmin[ApiToken]):
-    list_display = ("token_key", "name", "user", "scopes", "created", "expiry", "revoked_at")
+    """A token is added, shown once, and revoked by saving a reason; nothing else of it changes."""
+
+    list_display = ("token_key", "name", "user", "scopes", "created", "standing", "revoked_reason")
     list_filter = ("revoked_at", "expiry")
     list_select_related = ("user",)
     search_fields = ("=token_key", "=user__username", "name")
-    fields = (*list_display, "revoked_by", "revoked_reason")
-    readonly_fields = fields
+    raw_id_fields = ("user",)
     show_full_result_count = False
+    actions = None
 
-    def has_add_permission(self, *_: Any, **__: Any) -> bool:
-        return False
+    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
+        if obj is None:
+            return ("user", "name", "scopes", "days")
+        return (*self.get_readonly_fields(request, obj), "revoked_reason")
 
-    def has_change_permission(self, *_: Any, **__: Any) -> bool:
-        return False
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:  # noqa: ARG002
+        if obj is None:
+            return ()
+        return ("token_key", "name", "user", "scopes", "created", "standing", "revoked_by")
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: ApiToken | None = None,
+        change: bool = False,  # noqa: FBT001, FBT002 - Django's signature
+        **kwargs: Any,
+    ) -> Any:
+        kwargs["form"] = NewToken if obj is None else Revocation
+        return super().get_form(request, obj, change, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Issue the token and show it this once; or end one that lives."""
+        said = form.cleaned_data
+        if change:
+            living = ApiToken.objects.filter(pk=obj.pk)
+            actor = request.user.get_username()
+            ApiToken.objects.revoke(living, reason=said["revoked_reason"], actor=actor)
+            return
+        issued, secret = ApiToken.objects.issue(
+            obj.user, name=obj.name, scopes=map(Scope, said["scopes"]), days=said["days"]
+        )
+        obj.pk, obj.token_key = issued.pk, issued.token_key
+        self.message_user(
+            request, f"Copy it now, it is not shown again: {secret}", messages.WARNING
+        )
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        """What is revoked stays as it is."""
+        return super().has_change_permission(request, obj) and not (obj and obj.revoked_at)
 
     def has_delete_permission(self, *_: Any, **__: Any) -> bool:
         return False
