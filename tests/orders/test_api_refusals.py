@@ -261,8 +261,8 @@ def test_an_order_needs_a_key_that_can_be_kept(
     assert_untouched(before, messages)
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-def test_orders_are_only_placed(
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_orders_are_only_placed_and_listed(
     storefront: Storefront, messages: MessageQueue, method: str
 ) -> None:
     before = everything()
@@ -270,7 +270,7 @@ def test_orders_are_only_placed(
     answer = storefront.send(method, ORDERS, GOOD, {"Idempotency-Key": "the-same"})
 
     assert answer.is_problem(405, "method-not-allowed")
-    assert answer.headers["Allow"] == "POST, OPTIONS"
+    assert answer.headers["Allow"] == "GET, POST, HEAD, OPTIONS"
     assert_untouched(before, messages)
     assert_key_is_usable(storefront)
 
@@ -328,8 +328,10 @@ AUTHORIZATIONS = {
 
 ENDPOINTS = (
     ("POST", ORDERS),
+    ("GET", ORDERS),
     ("GET", f"{ORDERS}/{uuid4()}"),
     ("GET", f"{ORDERS}/{uuid4()}/timeline"),
+    ("GET", f"{ORDERS}/{uuid4()}/events"),
     ("POST", f"{ORDERS}/{uuid4()}/cancel"),
     ("GET", "/api/v1/products"),
 )
