@@ -1,0 +1,22 @@
+"""The API's manual in a real browser, under the policy of the whole site."""
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.browser.visitor import Visitor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_manual_shows_every_operation_and_asks_nobody_else(visitor: Visitor) -> None:
+    asked: set[str] = set()
+    visitor.page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+
+    page = visitor.go("/api/docs/")
+    page.locator("#operations-Buying-place_order").click()
+
+    page.locator("#operations-Buying-place_order .opblock-body").wait_for()
+    assert page.locator("option", has_text="Two mugs and a T-shirt").count() == 1
+    assert page.locator(".opblock").count() > 10
+    assert asked == {urlsplit(visitor.url).netloc}
