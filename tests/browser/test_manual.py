@@ -16,7 +16,6 @@ def test_the_manual_shows_every_operation_and_asks_nobody_else(visitor: Visitor)
     page = visitor.go("/api/docs/")
     page.locator("#operations-Buying-place_order").click()
 
-    page.locator("#operations-Buying-place_order .opblock-body").wait_for()
-    assert page.locator("option", has_text="Two mugs and a T-shirt").count() == 1
+    page.locator("option", has_text="Two mugs and a T-shirt").wait_for(state="attached")
     assert page.locator(".opblock").count() > 10
     assert asked == {urlsplit(visitor.url).netloc}
