@@ -16,6 +16,7 @@ SETTINGS: Final[dict[str, Any]] = {
         "do.\n"
         "* Fields may be added to answers; a request with fields that we do not know is refused."
     ),
+    "TAGS": [{"name": "Buying"}, {"name": "Following"}, {"name": "Guests"}],
     "SERVE_INCLUDE_SCHEMA": False,
     # The document is about the API and tells nothing of anybody: everybody may read it.
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

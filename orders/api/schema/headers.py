@@ -46,4 +46,7 @@ LOCATION: Final = Header("Location", "Where the order is read.")
 PREFERENCE_APPLIED: Final = Header("Preference-Applied", "How long we waited at most: `wait=5`.")
 RETRY_AFTER: Final = Header("Retry-After", "After how many seconds to ask again.", "integer")
 CHALLENGE: Final = Header("WWW-Authenticate", "`Bearer`.")
-ALLOW: Final = Header("Allow", "The methods that there are.")
+RATE_LIMIT: Final = Header(
+    "RateLimit", "What is left of the rate, and in how many seconds there is more."
+)
+RATE_LIMIT_POLICY: Final = Header("RateLimit-Policy", "The rate: how many in how many seconds.")

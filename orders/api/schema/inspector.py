@@ -22,11 +22,15 @@ from orders.api.schema.problem_answers import (
 
 JSON: Final = "application/json"
 
-_OF_PROBLEMS: Final[Mapping[HTTPStatus, Header]] = {
-    HTTPStatus.UNAUTHORIZED: headers.CHALLENGE,
-    HTTPStatus.CONFLICT: headers.RETRY_AFTER,
-    HTTPStatus.TOO_MANY_REQUESTS: headers.RETRY_AFTER,
-    HTTPStatus.SERVICE_UNAVAILABLE: headers.RETRY_AFTER,
+_OF_PROBLEMS: Final[Mapping[HTTPStatus, tuple[Header, ...]]] = {
+    HTTPStatus.UNAUTHORIZED: (headers.CHALLENGE,),
+    HTTPStatus.CONFLICT: (headers.RETRY_AFTER, headers.LOCATION),
+    HTTPStatus.TOO_MANY_REQUESTS: (
+        headers.RETRY_AFTER,
+        headers.RATE_LIMIT,
+        headers.RATE_LIMIT_POLICY,
+    ),
+    HTTPStatus.SERVICE_UNAVAILABLE: (headers.RETRY_AFTER,),
 }
 
 
@@ -81,11 +85,12 @@ class StorefrontInspector(AutoSchema):
         for answer in self.operation.answers:
             for each in answer.headers:
                 statuses[each].append(answer.status.value)
-        for status, each in _OF_PROBLEMS.items():
-            statuses[each].append(status.value)
+        for status, known in _OF_PROBLEMS.items():
+            for each in known:
+                statuses[each].append(status.value)
         yield _answered(headers.CORRELATION_ID, in_statuses=True)
-        for header, known in statuses.items():
-            yield _answered(header, in_statuses=known)
+        for header, where in statuses.items():
+            yield _answered(header, in_statuses=where)
 
 
 def _answered(header: Header, *, in_statuses: bool | list[int]) -> OpenApiParameter:
