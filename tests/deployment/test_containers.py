@@ -92,7 +92,11 @@ def test_what_runs_before_the_others_runs_to_its_end(tmp_path: Any) -> None:
 
     ran = process(RELEASE, environment={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
 
-    assert ran.stdout.splitlines()[:2] == ["manage.py migrate", "manage.py synchronise_schedule"]
+    assert ran.stdout.splitlines() == [
+        "manage.py migrate",
+        "manage.py synchronise_schedule",
+        "manage.py synchronise_roles",
+    ]
 
 
 def test_a_process_that_is_not_there_is_named() -> None:
