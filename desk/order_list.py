@@ -77,7 +77,7 @@ def in_state_since(order: Order) -> datetime:
 
 def short_id(order_id: UUID) -> str:
     """The beginning of an id that tells it from others, and that the search takes."""
-    return str(order_id)[:13]
+    return str(order_id)[:18]
 
 
 def age(length: timedelta) -> str:

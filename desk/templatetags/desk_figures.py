@@ -2,11 +2,13 @@
 
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 from django import template
 
+from desk.order_list import short_id
+
 register = template.Library()
+register.filter(short_id)
 
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
 
@@ -32,9 +34,3 @@ def age(since: datetime, now: datetime) -> str:
 def percent(share: float) -> str:
     """Write a share; never 100 % of what is less than all."""
     return f"{int(share * 1000) / 10:g} %"
-
-
-@register.filter
-def brief(key: UUID) -> str:
-    """Write the end of a key, which differs between orders of the same moment."""
-    return f"…{str(key)[-8:]}"
