@@ -17,6 +17,7 @@ VIOLATIONS = {
     "access-inside": ("access/grants.py", "import access.models"),
     "sagas-inside": ("sagas/definition.py", "import sagas.registry"),
     "invariants-inside": ("invariants/checking.py", "import invariants.recording"),
+    "desk-inside": ("desk/situation.py", "import desk.actions"),
     "monitoring-inside": ("monitoring/models.py", "import monitoring.pulses"),
     "front-door-inventory": ("orders/timeline.py", "import inventory.models"),
     "front-door-payments": ("orders/reasons.py", "import payments.models"),
