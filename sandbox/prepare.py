@@ -23,10 +23,11 @@ def create_staff(name: str, password: str, *, role: str = "", is_superuser: bool
     staff.groups.set(apps.get_model("auth", "Group").objects.filter(name=role))
 
 
-def create_token(command: str, username: str) -> str:
-    """Return what a command prints that makes a fresh token for an account."""
+def create_token(username: str, *scopes: str) -> str:
+    """Return a fresh token for an account, which is made if it is new."""
     printed = io.StringIO()
-    call_command(command, username=username, stdout=printed)
+    wanted = (f"--username={username}", *(f"--scope={each}" for each in scopes))
+    call_command("create_token", *wanted, "--create-account", "--name=sandbox", stdout=printed)
     return str(json.loads(printed.getvalue())["token"])
 
 
@@ -42,8 +43,8 @@ def main() -> None:
     create_staff(ADMIN, wishes["admin_password"], is_superuser=True)
     create_staff(OPERATOR, wishes["operator_password"], role=OPERATORS)
     tokens = {
-        "customer_token": create_token("create_customer", CUSTOMER),
-        "shop_token": create_token("create_shop_token", SHOP),
+        "customer_token": create_token(CUSTOMER, "orders:read", "orders:write"),
+        "shop_token": create_token(SHOP, "orders:read", "orders:write", "shop"),
     }
     print(json.dumps(tokens))
 
