@@ -67,14 +67,21 @@ class DeskSite(UnfoldAdminSite):
         return super().index(request, {**figures, **(extra_context or {})})
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Add what staff may open before their second factor: proving it, enrolling, leaving."""
+        """Add what staff may open before their second factor: proving it, enrolling, leaving.
+
+        Django's redirect to an object's page on the public site is left out, as no object has one:
+        it answers 500 to an id that is no UUID.
+        """
         between: list[URLResolver | URLPattern] = [
             path("second-factor/", self._between(second_factor.prove), name="second_factor"),
             path("second-factor/enrol/", self._between(second_factor.enrol), name="enrol"),
             path("logout/", self.logout, name="logout"),
         ]
         refreshed = path("figures/", self.admin_view(start.refreshed), name="figures")
-        return [*between, refreshed, *super().get_urls()]
+        djangos = [
+            each for each in super().get_urls() if getattr(each, "name", "") != "view_on_site"
+        ]
+        return [*between, refreshed, *djangos]
 
     def _between(self, view: Callable[..., HttpResponse]) -> Any:
         """Let in whoever has shown a password, and send everybody else to the login."""

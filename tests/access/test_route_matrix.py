@@ -199,7 +199,6 @@ def ask_the_desk(world: World, caller: str, method: str, route: Route) -> HttpRe
         "order_id": world.order,
         "pk": new_id(),
         "kind": "cancel",
-        "content_type_id": ContentType.objects.get_for_model(Order).pk,
         "app_label": "orders",
         "url": "orders/order",
     }

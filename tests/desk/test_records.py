@@ -4,10 +4,12 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from desk.bulk import begin
 from desk.models import ActionKind
+from orders.models import Order
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from tests.desk.at_the_desk import act
@@ -86,3 +88,11 @@ def test_nothing_can_be_edited(
     assert [each.status_code for each in (added, changed, deleted)] == [403, 403, 403]
     assert everything() == before
     assert messages.waiting == []
+
+
+def test_no_record_has_a_page_outside_the_desk(desk: Client, confirmed: UUID) -> None:
+    orders = ContentType.objects.get_for_model(Order)
+
+    answers = [desk.get(f"/admin/r/{orders.pk}/{each}/") for each in (confirmed, "1")]
+
+    assert [each.status_code for each in answers] == [404, 404]
