@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders.api import representations
-from orders.api.callers import path_of
+from orders.api.callers import customer_told, path_of
 from orders.api.idempotency import Acted, Answer, Purpose, Replayed, keep
 from orders.api.waiting import seconds_to_wait, watcher
 from orders.models import Order, OrderLine
@@ -33,36 +34,32 @@ def answer(
 ) -> Response:
     """Wait as long as the caller prefers, and show the order; to a repetition, what was shown first."""
     path = path_of(request, order.pk)
+    shown = partial(representations.Order.of, customer=customer_told(request, order), lines=lines)
     headers = {"Location": path}
     told = outcome.answer
     if told is None:
-        if seconds := seconds_to_wait(request):
+        order, seconds = _awaited(order, settled, seconds_to_wait(request))
+        if seconds:
             headers["Preference-Applied"] = f"wait={seconds}"
-        told = keep(purpose, _wait(order, lines, settled, settled_as, seconds))
+        # Who places an order and does not wait is told that it was accepted, however far it is.
+        asks_for_end = bool(seconds) or settled_as == HTTPStatus.OK
+        status = settled_as if asks_for_end and order.status in settled else HTTPStatus.ACCEPTED
+        body = json.dumps(shown(order, _PATH).as_json(), ensure_ascii=False)
+        told = keep(purpose, Answer(status, body))
     if isinstance(outcome, Replayed):
         headers["Idempotency-Replayed"] = "true"
     if told.status == HTTPStatus.ACCEPTED:
         headers["Retry-After"] = "1"
     if told.body:
-        body = json.loads(told.body.replace(_PATH, path))
+        data = json.loads(told.body.replace(_PATH, path))
     else:
-        body = representations.Order.of(order.as_placed(), path, lines=lines).as_json()
-    return Response(body, status=told.status, headers=headers)
+        data = shown(order.as_placed(), path).as_json()
+    return Response(data, status=told.status, headers=headers)
 
 
-def _wait(
-    order: Order,
-    lines: Iterable[OrderLine],
-    settled: Collection[str],
-    settled_as: HTTPStatus,
-    seconds: int,
-) -> Answer:
-    """Wait for an order to settle, for so many seconds at most, and say how it stands then."""
-    if seconds and order.status not in settled:
-        watcher.wait(order.pk, settled, seconds)
-        order = Order.objects.with_progress().get(pk=order.pk)
-    # Who places an order and does not wait is told that it was accepted, however far it is.
-    asks_for_end = bool(seconds) or settled_as == HTTPStatus.OK
-    status = settled_as if asks_for_end and order.status in settled else HTTPStatus.ACCEPTED
-    shown = representations.Order.of(order, _PATH, lines=lines).as_json()
-    return Answer(status, json.dumps(shown, ensure_ascii=False))
+def _awaited(order: Order, settled: Collection[str], seconds: int) -> tuple[Order, int]:
+    """Wait for an order to settle; return it as it is then, and how long it would have been at most."""
+    if not seconds or order.status in settled:
+        return order, seconds
+    watcher.wait(order.pk, settled, seconds)
+    return Order.objects.with_progress().get(pk=order.pk), seconds

@@ -8,7 +8,7 @@ from uuid import UUID
 from rest_framework.request import Request
 
 from orders.api import representations
-from orders.api.callers import path_of
+from orders.api.callers import customer_told, path_of
 from orders.api.queries import Expansion
 from orders.customer_timeline import customer_timelines
 from orders.models import Order, OrderLine, lines_of
@@ -35,6 +35,7 @@ def expanded(
         representations.Order.of(
             order,
             path_of(request, order.pk),
+            customer=customer_told(request, order),
             **{name: found.get(order.pk, ()) for name, found in along.items()},
         )
         for order in orders

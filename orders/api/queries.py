@@ -15,6 +15,7 @@ from pydantic import (
 )
 from rest_framework.request import Request
 
+from access.accounts import USERNAME
 from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem
 from orders.models import REFERENCE
@@ -99,6 +100,10 @@ class OrdersQuery(ExpandQuery):
     ] = None
     reference: Annotated[
         str | None, Field(pattern=REFERENCE, description="The one that you gave this name.")
+    ] = None
+    customer: Annotated[
+        str | None,
+        Field(pattern=USERNAME, description="That one's; for a token with the scope `shop` alone."),
     ] = None
     page_size: Annotated[
         int, Field(ge=1, le=100), BeforeValidator(_digits), Field(description="Orders in a page.")

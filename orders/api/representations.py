@@ -7,7 +7,7 @@ asked for by ``expand`` is left out.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,6 +35,10 @@ _MONEY: Mapping[str, Money] = {
 
 Expanded = Field(exclude_if=lambda value: value is None)
 """Of what is shown where it is asked for; the placing and the detail of an order always have items."""
+
+
+NOT_TOLD: Final = ""
+"""As whose order it is: nobody's name. (None is nobody's, too: a guest's.)"""
 
 
 class Representation(BaseModel):
@@ -139,9 +143,17 @@ class OrderLinks(Representation):
 
 
 class Order(Representation):
-    """An order, as its customer sees it."""
+    """An order, as its customer sees it; the shop's own server is told whose it is besides."""
 
     id: str
+    customer: Annotated[
+        str | None,
+        Field(
+            description="Whose it is; null for a guest's. Shown to a token with the scope `shop`.",
+            exclude_if=lambda name: name == NOT_TOLD,
+            json_schema_extra=lambda schema: schema.pop("default"),
+        ),
+    ] = NOT_TOLD
     status: OrderStatus
     reference: Annotated[str | None, Field(description="The storefront's own name for it.")] = None
     version: Annotated[int, Field(ge=0, description="How often its status has changed.")]
@@ -165,6 +177,7 @@ class Order(Representation):
         order: models.Order,
         path: str,
         *,
+        customer: str | None = NOT_TOLD,
         lines: Iterable[models.OrderLine] | None = None,
         happenings: Iterable[Happening] | None = None,
         payments: Iterable[PaymentMade] | None = None,
@@ -177,6 +190,7 @@ class Order(Representation):
         allowed = TRANSITIONS[OrderStatus(order.status)]
         return cls(
             id=str(order.pk),
+            customer=customer,
             status=OrderStatus(order.status),
             reference=order.reference,
             version=order.version,

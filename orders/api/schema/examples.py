@@ -126,10 +126,14 @@ EVENTS: Final = (
     f"retry: 1000\n\n{_event(PLACED)}: nothing new\n\n{_event(CONFIRMED)}event: end\ndata: {{}}\n\n"
 )
 
-ORDERS: Final = {
+ORDERS: Final[dict[str, Any]] = {
     "results": [{name: value for name, value in CONFIRMED.items() if name != "items"}],
     "next": None,
     "previous": None,
+}
+ORDERS_OF_ALICE: Final = {
+    **ORDERS,
+    "results": [{**each, "customer": "alice"} for each in ORDERS["results"]],
 }
 
 TIMELINE: Final = Timeline(

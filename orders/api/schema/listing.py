@@ -6,7 +6,7 @@ from typing import Final
 
 from orders.api.queries import OrdersQuery
 from orders.api.representations import OrderPage
-from orders.api.schema.examples import ORDERS
+from orders.api.schema.examples import ORDERS, ORDERS_OF_ALICE
 from orders.api.schema.headers import ETAG, IF_NONE_MATCH, LINK
 from orders.api.schema.operation import Answer, Operation
 from orders.api.schema.parameters import parameters_of
@@ -19,13 +19,17 @@ LISTING: Final[Mapping[str, Operation]] = {
         "List your orders",
         "Newest first, in pages that do not shift while orders come in. `next` and `previous` lead "
         "to the pages beside this one, with the same filters; there is no count. Items, timelines "
-        "and payments are shown where `expand` asks for them.",
+        "and payments are shown where `expand` asks for them. The shop's own server is told whose "
+        "each order is, and may ask for one customer's.",
         (
             Answer(
                 HTTPStatus.OK,
                 "One page of orders.",
                 OrderPage,
-                {"The only page": ORDERS},
+                {
+                    "The only page": ORDERS,
+                    "As the shop's server is shown a customer's": ORDERS_OF_ALICE,
+                },
                 headers=(ETAG, LINK),
             ),
             NOT_MODIFIED,
