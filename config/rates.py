@@ -1,4 +1,4 @@
-"""The rates to which callers of the storefront API are held."""
+"""The rates and the limits to which callers of the storefront API are held."""
 
 from config.variables import Section
 
@@ -36,4 +36,21 @@ def most_open_orders(api: Section) -> int:
         "How many unfinished orders a customer may have, so that nobody holds all the stock; "
         "0 is no limit. The shop's server has none.",
         20,
+    )
+
+
+def streams_per_process(api: Section) -> int:
+    return api.number(
+        "STREAMS_PER_PROCESS",
+        "Streams of events that a web process serves at once. Each holds one of its 24 threads.",
+        8,
+    )
+
+
+def waiters_per_process(api: Section) -> int:
+    return api.number(
+        "WAITERS_PER_PROCESS",
+        "Requests with `Prefer: wait` that a web process lets wait at once. Each holds one of its "
+        "threads, too; whoever comes beyond them is answered 202 at once.",
+        8,
     )

@@ -10,7 +10,12 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 from config import headers, openapi, watching
-from config.rates import most_open_orders, rates_of_callers
+from config.rates import (
+    most_open_orders,
+    rates_of_callers,
+    streams_per_process,
+    waiters_per_process,
+)
 from config.variables import Section
 
 # Lets Django's classes carry their type parameters at run time too.
@@ -321,11 +326,8 @@ CURRENCY = _api.text("CURRENCY", "Of all prices: a code of three lower-case lett
 if not re.fullmatch(r"[a-z]{3}", CURRENCY):
     raise ImproperlyConfigured("CURRENCY is a code of three lower-case letters")
 
-STREAMS_PER_PROCESS = _api.number(
-    "STREAMS_PER_PROCESS",
-    "Streams of events that a web process serves at once. Each holds one of its 24 threads.",
-    8,
-)
+STREAMS_PER_PROCESS = streams_per_process(_api)
+WAITERS_PER_PROCESS = waiters_per_process(_api)
 THROTTLING = _api.flag("THROTTLING", "Whether callers are held to the rates below.", default=True)
 THROTTLING_RATES = rates_of_callers(_api)
 MOST_OPEN_ORDERS = most_open_orders(_api)

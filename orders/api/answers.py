@@ -12,11 +12,14 @@ from rest_framework.response import Response
 from orders.api import representations
 from orders.api.callers import customer_told, path_of
 from orders.api.idempotency import Acted, Answer, Purpose, Replayed, keep
+from orders.api.slots import Slots
 from orders.api.waiting import seconds_to_wait, watcher
 from orders.models import Order, OrderLine
 
 AS_PLACED: Final = Answer(HTTPStatus.ACCEPTED)
 """What whoever places an order and waits for nothing is told: known beforehand, and at any time."""
+
+waiters: Final = Slots("WAITERS_PER_PROCESS")
 
 # Stands in kept answers for where the caller finds the order: at a guest's link that is a secret.
 _PATH: Final = "\ue000"
@@ -58,8 +61,16 @@ def answer(
 
 
 def _awaited(order: Order, settled: Collection[str], seconds: int) -> tuple[Order, int]:
-    """Wait for an order to settle; return it as it is then, and how long it would have been at most."""
+    """Wait for an order to settle; return it as it is then, and how long it was to be at most.
+
+    That is 0 where as many wait as may: there are to be threads left for those who come to order.
+    """
     if not seconds or order.status in settled:
         return order, seconds
-    watcher.wait(order.pk, settled, seconds)
+    if not waiters.take():
+        return order, 0
+    try:
+        watcher.wait(order.pk, settled, seconds)
+    finally:
+        waiters.give_back()
     return Order.objects.with_progress().get(pk=order.pk), seconds

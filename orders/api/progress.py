@@ -6,14 +6,12 @@ than for any request. A browser's ``EventSource`` comes back by itself, and says
 """
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.renderers import BaseRenderer
@@ -28,6 +26,7 @@ from orders.api.problem_types import ProblemType
 from orders.api.problems import Problem
 from orders.api.queries import NoQuery, parse_query
 from orders.api.representations import ProgressEvent
+from orders.api.slots import Slots
 from orders.api.waiting import LONGEST_SECONDS, watcher
 from orders.models import Order, moves_of
 from orders.states import SETTLED
@@ -66,7 +65,7 @@ class Progress(APIView):
             return Response(status=HTTPStatus.NO_CONTENT)  # by this a browser stops coming back
         if request.method == "HEAD":
             return HttpResponse(headers=_HEADERS, content_type=EventStreamRenderer.media_type)
-        if not slots.take():
+        if not streams.take():
             raise Problem(
                 ProblemType.TOO_MANY_STREAMS,
                 "As many streams are open as may be. Read the order itself now and then.",
@@ -89,26 +88,7 @@ def _last_seen(request: Request, order: Order) -> int | None:
     return int(given) if int(given) <= order.version else None
 
 
-class Slots:
-    """Counts the streams of this process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken = 0
-
-    def take(self) -> bool:
-        """Take one, if there is one left."""
-        with self._lock:
-            is_free = self._taken < settings.STREAMS_PER_PROCESS
-            self._taken += is_free
-            return is_free
-
-    def give_back(self) -> None:
-        with self._lock:
-            self._taken -= 1
-
-
-slots = Slots()
+streams = Slots("STREAMS_PER_PROCESS")
 
 
 class Stream:
@@ -126,7 +106,7 @@ class Stream:
     def close(self) -> None:
         if self._has_slot:
             self._has_slot = False
-            slots.give_back()
+            streams.give_back()
 
     def __iter__(self) -> Iterator[str]:
         yield f"retry: {COME_BACK_MS}\n\n"

@@ -15,6 +15,7 @@ from tests.architecture.source_files import ROOT
 
 GRACE = re.compile(r"^web: gunicorn .*--graceful-timeout (\d+)", re.MULTILINE)
 QUEUED = re.compile(r"--(?:worker-connections|backlog) (\d+)")
+THREADS = re.compile(r"^web: gunicorn .*--threads (\d+)", re.MULTILINE)
 WORKER = re.compile(r"^worker-\S+: celery -A config worker -Q (\S+)", re.MULTILINE)
 
 
@@ -64,6 +65,15 @@ def test_web_keeps_nobody_waiting_for_longer_than_clients_are_patient() -> None:
 
     assert len(limits) == len(("connections that were accepted", "those that were not yet"))
     assert sum(limits) <= 256
+
+
+def test_a_third_of_webs_threads_is_kept_from_those_who_wait() -> None:
+    """However slow the bank is, orders are taken."""
+    found = THREADS.search((ROOT / "Procfile").read_text())
+    most = settings.STREAMS_PER_PROCESS + settings.WAITERS_PER_PROCESS
+
+    assert found is not None
+    assert most <= int(found.group(1)) * 2 / 3
 
 
 def test_what_names_no_queue_goes_to_one_that_exists(served_queues: list[str]) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
+from pytest_django import Settings
 
 from orders.api.waiting import LONGEST_SECONDS, Awaited, Watcher
 from orders.models import Cause, Order
@@ -73,8 +74,9 @@ def test_what_was_waited_for_is_told_again(
 
 
 def test_fifty_who_wait_at_once_are_told_the_same(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue, settings: Settings
 ) -> None:
+    settings.WAITERS_PER_PROCESS = TWINS
     with delivering(messages):
         answers = at_once(storefront, MUG, key="once", Prefer="wait=10")
 

@@ -23,7 +23,7 @@ IDEMPOTENCY_KEY: Final = _asked(
 PREFER: Final = _asked(
     "Prefer",
     "`wait=N` holds the answer until the order got there, for N seconds at most, and never longer "
-    "than 10 (RFC 7240). Other preferences are ignored.",
+    "than 10 (RFC 7240). Other preferences are ignored, and so is this one while many wait.",
 )
 IF_NONE_MATCH: Final = _asked(
     "If-None-Match",
@@ -43,7 +43,9 @@ IDEMPOTENCY_REPLAYED: Final = Header(
     "Idempotency-Replayed", "`true` when an earlier request with this key did what was asked."
 )
 LOCATION: Final = Header("Location", "Where the order is read.")
-PREFERENCE_APPLIED: Final = Header("Preference-Applied", "How long we waited at most: `wait=5`.")
+PREFERENCE_APPLIED: Final = Header(
+    "Preference-Applied", "How long we waited at most: `wait=5`. Without it, we did not wait."
+)
 RETRY_AFTER: Final = Header("Retry-After", "After how many seconds to ask again.", "integer")
 CHALLENGE: Final = Header("WWW-Authenticate", "`Bearer`.")
 RATE_LIMIT: Final = Header(

@@ -28,7 +28,7 @@ LISTING: Final[Mapping[str, Operation]] = {
                 OrderPage,
                 {
                     "The only page": ORDERS,
-                    "As the shop's server is shown a customer's": ORDERS_OF_ALICE,
+                    "For the shop: one customer": ORDERS_OF_ALICE,
                 },
                 headers=(ETAG, LINK),
             ),

@@ -1,0 +1,98 @@
+"""How many may wait at once: those who come beyond them are answered at once, like everybody else."""
+
+import threading
+from uuid import UUID
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from pytest_django import Settings
+
+from orders.api.waiting import LONGEST_SECONDS, Watcher, watcher
+from orders.models import Cause, Order
+from orders.states import OrderStatus
+from sandbox.stripe_process import SandboxServer
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import ORDERS, Storefront, cart
+from tests.orders.twins import crashed_before_it_was_answered
+from tests.sandbox.waiting import wait_until
+
+MUG = cart(("MUG", 1))
+LONG = {"Prefer": "wait=10"}
+
+pytestmark = pytest.mark.usefixtures("disconnected_threads")
+
+
+def test_whoever_comes_when_as_many_wait_as_may_is_answered_at_once(
+    storefront: Storefront, messages: MessageQueue, settings: Settings
+) -> None:
+    settings.WAITERS_PER_PROCESS = 1
+    waiting = threading.Thread(target=order_and_wait, args=[storefront])
+    waiting.start()
+    wait_until(lambda: len(watcher._awaited) == 1)
+    first = Order.objects.get()
+
+    beyond = storefront.order(MUG, "second", **LONG)
+    others = [storefront.order(MUG).status, storefront.get(ORDERS).status]
+    is_still_waiting = waiting.is_alive()
+    confirm(first.pk)
+    waiting.join()
+
+    assert (beyond.status, beyond.body["status"]) == (202, "placed")
+    assert "Preference-Applied" not in beyond.headers
+    assert beyond.headers["Retry-After"] == "1"
+    assert others == [202, 200]
+    assert is_still_waiting
+
+
+def test_a_place_to_wait_is_free_again_when_the_one_who_had_it_was_told(
+    storefront: Storefront, messages: MessageQueue, settings: Settings
+) -> None:
+    settings.WAITERS_PER_PROCESS = 1
+
+    answers = [storefront.order(MUG, Prefer="wait=1") for _ in range(2)]
+
+    assert [each.headers["Preference-Applied"] for each in answers] == ["wait=1"] * 2
+
+
+def test_what_has_settled_needs_no_place_to_wait(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue, settings: Settings
+) -> None:
+    settings.WAITERS_PER_PROCESS = 0
+    storefront.order(MUG, key="once")
+    crashed_before_it_was_answered()
+    messages.deliver_all()
+
+    answer = storefront.order(MUG, key="once", **LONG)
+
+    assert (answer.status, answer.headers["Preference-Applied"]) == (201, "wait=10")
+
+
+def test_a_place_to_wait_is_given_back_when_waiting_fails(
+    storefront: Storefront, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.WAITERS_PER_PROCESS = 1
+    monkeypatch.setattr(Watcher, "wait", fail)
+    failed = storefront.order(MUG, **LONG)
+    waits: list[float] = []
+    monkeypatch.setattr(Watcher, "wait", lambda _self, _order, _statuses, s: waits.append(s))
+
+    storefront.order(MUG, **LONG)
+
+    assert (failed.status, waits) == (503, [LONGEST_SECONDS])
+
+
+def confirm(order_id: UUID) -> None:
+    with transaction.atomic():
+        Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
+
+
+def order_and_wait(storefront: Storefront) -> None:
+    """In a thread of its own, which keeps no connection."""
+    try:
+        storefront.order(MUG, **LONG)
+    finally:
+        connection.close()
+
+
+def fail(*_: object) -> None:
+    raise OperationalError("gone")
