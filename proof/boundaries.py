@@ -90,14 +90,21 @@ def _cut(database: Any) -> OperationalError:
 
 
 def wrap_hooks(tripwire: Tripwire) -> None:
-    """Every on-commit hook; what it hands to the publisher's thread has left when it returns."""
+    """Every on-commit hook; what it hands to the publisher's thread has left when it returns.
+
+    But for those that count for the metrics: what they do is known to their own process alone.
+    """
     run_hooks = Database.run_and_clear_commit_hooks
 
     def run_hooks_at_points(self: Any) -> None:
         self.run_on_commit = [
-            (sids, partial(run_at_point, hook), robust) for sids, hook, robust in self.run_on_commit
+            (sids, hook if counts(hook) else partial(run_at_point, hook), robust)
+            for sids, hook, robust in self.run_on_commit
         ]
         run_hooks(self)
+
+    def counts(hook: Callable[[], Any]) -> bool:
+        return str(getattr(hook, "func", hook).__module__).endswith(".metrics")
 
     def run_at_point(hook: Callable[[], Any]) -> None:
         def run_and_publish() -> None:

@@ -43,6 +43,7 @@ def test_an_accepted_order_is_shown_as_it_was_placed(
             "refunded_minor": 0,
         },
         "allowed_transitions": ["confirmed", "cancelling"],
+        "reference": None,
         "can_cancel": True,
         "links": {
             "self": f"{ORDERS}/{order.pk}",

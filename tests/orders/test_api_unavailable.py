@@ -61,7 +61,7 @@ def test_a_process_says_that_it_lives_without_asking_anybody(transactional_db: N
     response = Client().get("/health/live")
     connection.close()
 
-    assert (response.status_code, response.content) == (200, b"ok")
+    assert (response.status_code, response.content) == (200, b'{"status": "live"}')
 
 
 def cut_off_from_the_database() -> None:
