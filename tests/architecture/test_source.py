@@ -70,7 +70,7 @@ def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
         ("payments/bank_connections.py", "urllib3"),
         ("access/rate_limits.py", "redis"),  # counts requests, and goes without
         ("payments/rate_limit.py", "redis"),  # counts calls: nothing of an order hangs on it
-        ("config/settings.py", "kombu"),  # the names of the queues
+        ("config/messages.py", "kombu"),  # the names of the queues
         ("sagas/dispatch.py", "kombu.exceptions"),
         ("monitoring/readiness.py", "kombu"),  # asks whether the broker is there
         ("monitoring/readiness.py", "kombu.exceptions"),

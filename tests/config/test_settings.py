@@ -1,5 +1,6 @@
 """The settings: loud when something is missing, and as the reasons beside them say."""
 
+import importlib
 import runpy
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from redis import Redis
 
+from config import messages
 from config.celery import app
 from orders.saga import CHECKOUT
 from sagas.definition import Remote
@@ -26,6 +28,7 @@ REQUIRED = ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY", "INSTAL
 
 def read_settings() -> dict[str, Any]:
     """Read them as a new process would."""
+    importlib.reload(messages)
     return runpy.run_path(str(ROOT / "config" / "settings.py"))
 
 
