@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.http import Http404
@@ -46,12 +47,19 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox h
         if not _TOKEN.fullmatch(token):  # as all of knox's are; others may be no text at all
             raise AuthenticationFailed("Invalid token.")
         digest = hash_token(token.decode())
-        found = select(User, _BY_DIGEST, [digest], scopes="access_apitoken.scopes")
+        found = select(
+            User,
+            _BY_DIGEST,
+            [digest],
+            scopes="access_apitoken.scopes",
+            token_id="access_apitoken.id",  # noqa: S106 - a column
+        )
         if not found:
             raise AuthenticationFailed("Invalid token.")
         user = found[0]
         scopes: list[str] = getattr(user, "scopes")  # noqa: B009 - of the statement, not of the model
-        return user, Grant(frozenset(map(Scope, scopes)))
+        token_id: UUID = getattr(user, "token_id")  # noqa: B009 - likewise
+        return user, Grant(frozenset(map(Scope, scopes)), token_id=token_id)
 
 
 class LinkAuthentication(BaseAuthentication):

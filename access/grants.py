@@ -19,11 +19,13 @@ class Grant:
     """What ``request.auth`` is.
 
     Scopes say what may be done; ``Scope.SHOP`` adds nothing to that, but widens it from the
-    caller's own orders to everybody's. A guest's link is good for ``order_id`` alone.
+    caller's own orders to everybody's. A guest's link is good for ``order_id`` alone, and is no
+    token; ``token_id`` names the one that was sent.
     """
 
     scopes: frozenset[Scope]
     order_id: UUID | None = None
+    token_id: UUID | None = None
 
     @property
     def is_shop(self) -> bool:

@@ -32,3 +32,10 @@ class NeedsScope(BasePermission):
         if needed not in grant.scopes:
             raise ScopeMissing(needed)
         return True
+
+
+class NeedsToken(BasePermission):
+    """Lets whoever sent a token pass, whatever it is good for; a guest's link is none."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002 - REST framework's signature
+        return isinstance(request.auth, Grant) and request.auth.token_id is not None

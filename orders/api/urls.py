@@ -11,6 +11,7 @@ from orders.api.products import Products
 from orders.api.progress import Progress
 from orders.api.quotes import Quotes
 from orders.api.reading import OrderDetail, Timeline
+from orders.api.token import Token
 
 
 class Orders(Listing, Ordering):
@@ -39,5 +40,6 @@ urlpatterns = [
         name="guest-order-cancel",
     ),
     path("quotes", Quotes.as_view(), name="quotes"),
+    path("token", Token.as_view(), name="token"),
     path("products", Products.as_view(), name="products"),
 ]

@@ -48,6 +48,7 @@ API: Final[Mapping[tuple[str, str], Row]] = {
     ("order-cancel", "POST"): by_token(owner=202, stranger=404, reader=403, writer=202, shop=202),
     ("order-links", "POST"): by_token(owner=201, stranger=404, reader=403, writer=201, shop=201),
     ("order-links", "DELETE"): by_token(owner=204, stranger=404, reader=403, writer=204, shop=204),
+    ("token", "DELETE"): by_token(owner=204, stranger=204, reader=204, writer=204, shop=204),
     ("products", "GET"): by_token(owner=200, stranger=200, reader=200, writer=403, shop=200),
     ("guest-order", "GET"): by_link(200),
     ("guest-order-timeline", "GET"): by_link(200),

@@ -91,7 +91,7 @@ def parts_of(answer: str) -> tuple[str, dict[str, str], Any]:
     status, *lines = answer.strip().splitlines()
     head = list(takewhile(lambda line: line and not line.startswith("{"), lines))
     headers = dict(line.split(": ", 1) for line in head)
-    return status, headers, json.loads("\n".join(lines[len(head) :]))
+    return status, headers, json.loads("\n".join(lines[len(head) :]) or "null")
 
 
 def is_within(said: Any, found: Any) -> bool:

@@ -117,6 +117,8 @@ class BearerToken(OpenApiAuthenticationExtension):
         if is_by_link(auto_schema.path):
             return []
         view: Any = auto_schema.view
+        if not OPERATIONS[f"{auto_schema.method} {auto_schema.path}"].needs_scope:
+            return [{self.name: []}]
         return [{self.name: [view.scopes[auto_schema.method].value]}]
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002

@@ -49,3 +49,4 @@ class Operation:
     parameters: tuple[OpenApiParameter, ...] = ()
     problems: tuple[ProblemType, ...] = ()
     """Those that not every operation of this kind may answer."""
+    needs_scope: bool = True

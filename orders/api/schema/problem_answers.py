@@ -18,8 +18,9 @@ OF_EVERYBODY: Final = (
     ProblemType.INTERNAL_ERROR,
     ProblemType.TEMPORARILY_UNAVAILABLE,
 )
-OF_A_TOKEN: Final = (ProblemType.NOT_AUTHENTICATED, ProblemType.SCOPE_MISSING)
-OF_A_LINK: Final = (ProblemType.SCOPE_MISSING, ProblemType.LINK_EXPIRED)
+OF_A_TOKEN: Final = (ProblemType.NOT_AUTHENTICATED,)
+OF_A_LINK: Final = (ProblemType.LINK_EXPIRED,)
+OF_A_SCOPE: Final = (ProblemType.SCOPE_MISSING,)
 OF_A_PLACE: Final = (ProblemType.NOT_FOUND,)
 OF_A_BODY: Final = (
     ProblemType.MALFORMED_REQUEST,
@@ -64,6 +65,8 @@ def problems_of(operation: Operation, path: str) -> Iterator[ProblemType]:
     """Name those that come with what an operation asks for, and the operation's own."""
     yield from OF_EVERYBODY
     yield from OF_A_LINK if is_by_link(path) else OF_A_TOKEN
+    if operation.needs_scope:
+        yield from OF_A_SCOPE
     if "{" in path:
         yield from OF_A_PLACE
     if operation.body is not None:

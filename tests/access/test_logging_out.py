@@ -1,0 +1,77 @@
+"""A token revokes itself: that one, for good, and on record."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from access.grants import Scope
+from access.links import new_link
+from access.models import ApiToken
+from tests.orders.storefront import ORDERS, Answer, Storefront, cart
+
+TOKEN = "/api/v1/token"
+MUG = cart(("MUG", 1))
+
+
+def log_out(storefront: Storefront) -> Answer:
+    return storefront.send("DELETE", TOKEN)
+
+
+def revoked() -> list[ApiToken]:
+    return list(ApiToken.objects.exclude(revoked_at=None))
+
+
+def test_the_token_that_asks_is_good_for_nothing_afterwards(storefront: Storefront) -> None:
+    answer = log_out(storefront)
+
+    assert (answer.status, answer.body) == (204, None)
+    assert storefront.get(ORDERS).is_problem(401, "not-authenticated")
+    assert storefront.order(MUG).is_problem(401, "not-authenticated")
+
+
+def test_it_is_on_record_who_revoked_it_and_why(storefront: Storefront) -> None:
+    log_out(storefront)
+
+    [token] = revoked()
+    assert (token.revoked_by, token.revoked_reason) == ("alice", "logged out")
+
+
+def test_the_other_tokens_of_the_account_and_everybody_elses_stay(
+    storefront: Storefront, stranger: Storefront
+) -> None:
+    on_the_phone = Storefront(storefront.customer)
+
+    log_out(storefront)
+
+    assert (on_the_phone.get(ORDERS).status, stranger.get(ORDERS).status) == (200, 200)
+    assert len(revoked()) == 1
+
+
+def test_whoever_asks_again_is_not_let_in_and_changes_nothing(storefront: Storefront) -> None:
+    log_out(storefront)
+    before = ApiToken.objects.values_list().get()
+
+    again = log_out(storefront)
+
+    assert again.is_problem(401, "not-authenticated")
+    assert ApiToken.objects.values_list().get() == before
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_any_scope_will_do(customer: User, scope: Scope) -> None:
+    answer = log_out(Storefront(customer, scopes=[scope]))
+
+    assert answer.status == 204
+
+
+def test_no_scope_will_do_as_well(customer: User) -> None:
+    assert log_out(Storefront(customer, scopes=[])).status == 204
+
+
+def test_a_link_revokes_nothing(storefront: Storefront) -> None:
+    order_id = storefront.order(MUG).order_id
+    link = new_link(order_id, storefront.customer, days=1, may_cancel=True).token()
+
+    as_token = storefront.send("DELETE", TOKEN, headers={"Authorization": f"Bearer {link}"})
+
+    assert as_token.is_problem(401, "not-authenticated")
+    assert revoked() == []
