@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Max, Sum
+from django.db.models import F, Max, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from events.services import outbox
 from inventory.errors import BelowReserved
@@ -65,10 +66,18 @@ class ProductForSale:
     available: int
 
 
-def catalogue() -> list[ProductForSale]:
-    """Return everything that can be bought, by SKU, with what is available at this moment."""
-    available = Sum(F("stock_levels__on_hand") - F("stock_levels__reserved"), default=0)
-    found = Product.objects.filter(is_withdrawn=False).annotate(available=available).order_by("sku")
+def catalogue(*, after: str = "", most: int | None = None) -> list[ProductForSale]:
+    """Return what can be bought, by SKU, with what is available at this moment.
+
+    One statement; it reads little more than the ``most`` products that come ``after`` a SKU.
+    """
+    levels = StockLevel.objects.filter(product=OuterRef("pk")).values("product")
+    available = levels.annotate(left=Sum(F("on_hand") - F("reserved"))).values("left")
+    found = (
+        Product.objects.filter(is_withdrawn=False, sku__gt=after)
+        .annotate(available=Coalesce(Subquery(available), 0))
+        .order_by("sku")[:most]
+    )
     return [
         ProductForSale(each.sku, each.name, each.price_minor, settings.CURRENCY, each.available)
         for each in found

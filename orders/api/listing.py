@@ -9,11 +9,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Self
+from typing import Self
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.core.signing import BadSignature, Signer
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -25,10 +24,9 @@ from orders.api import representations
 from orders.api.callers import caller, grant_of, own_orders
 from orders.api.etags import unless_known
 from orders.api.expansions import expanded
-from orders.api.queries import OrdersQuery, invalid_query, parameter_error, parse_query
+from orders.api.paging import Cursors, link_header, url_of
+from orders.api.queries import OrdersQuery, parse_query
 from orders.models import Order, OrderQuerySet
-
-_SIGNED_AS: Final = "orders.api.listing"
 
 
 class Listing(APIView):
@@ -39,22 +37,18 @@ class Listing(APIView):
         query = parse_query(OrdersQuery, request)
         if query.customer is not None and not grant_of(request).is_shop:
             raise ScopeMissing(Scope.SHOP)
-        cursors = Cursors.of(request, query)
+        cursors = OrderCursors(request, query)
         start = cursors.read(query.cursor) if query.cursor is not None else None
         page = page_of(_filtered(own_orders(request), query), start, query.page_size)
         following, previous = (
-            _url(request, cursors.write(each)) if each else None
+            url_of(request, cursors.write(each)) if each else None
             for each in (page.following, page.previous)
         )
         shown = representations.OrderPage(
             results=expanded(request, page.orders, query.expand), next=following, previous=previous
         )
-        links = {"next": following, "prev": previous}
-        return unless_known(
-            request,
-            shown,
-            {"Link": ", ".join(f'<{url}>; rel="{rel}"' for rel, url in links.items() if url)},
-        )
+        links = link_header({"next": following, "prev": previous})
+        return unless_known(request, shown, links)
 
 
 def _filtered(orders: OrderQuerySet, query: OrdersQuery) -> OrderQuerySet:
@@ -121,35 +115,21 @@ def page_of(orders: OrderQuerySet, start: Position | None, size: int) -> Page:
     )
 
 
-class Cursors:
-    """Writes and reads cursors: signed, and good for one caller's list with the same filters."""
+class OrderCursors:
+    """Cursors that are good for one caller's list with the same filters."""
 
-    def __init__(self, whose: str) -> None:
-        self._signer = Signer(salt=f"{_SIGNED_AS}:{whose}")
-
-    @classmethod
-    def of(cls, request: Request, query: OrdersQuery) -> Self:
+    def __init__(self, request: Request, query: OrdersQuery) -> None:
         filters = query.model_dump(mode="json", exclude={"cursor", "page_size", "expand"})
         filters["status"].sort()
         grant = grant_of(request)
         whose = [caller(request).pk, str(grant.order_id), grant.is_shop, filters]
-        return cls(json.dumps(whose))
+        self._cursors = Cursors(f"orders:{json.dumps(whose)}")
 
     def write(self, position: Position) -> str:
-        parts = [position.created_at.isoformat(), str(position.order_id), position.is_upwards]
-        return self._signer.sign_object(parts)
+        moment, order_id = position.created_at.isoformat(), str(position.order_id)
+        return self._cursors.write([moment, order_id, position.is_upwards])
 
     def read(self, cursor: str) -> Position:
         """Return where a page begins. Raises a Problem for what was not written for this list."""
-        try:
-            created_at, order_id, is_upwards = self._signer.unsign_object(cursor)
-        except BadSignature:
-            wrong = parameter_error("cursor", "Not one that this list gave out with these filters")
-            raise invalid_query([wrong]) from None
+        created_at, order_id, is_upwards = self._cursors.read(cursor)
         return Position(datetime.fromisoformat(created_at), UUID(order_id), is_upwards)
-
-
-def _url(request: Request, cursor: str) -> str:
-    query = request.query_params.copy()
-    query["cursor"] = cursor
-    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")

@@ -1,5 +1,7 @@
 """What is for sale."""
 
+from typing import Final
+
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -8,15 +10,23 @@ import inventory.services
 from access.grants import Scope
 from access.permissions import Scopes
 from orders.api.etags import unless_known
-from orders.api.queries import NoQuery, parse_query
-from orders.api.representations import Product, ProductList
+from orders.api.paging import Cursors, link_header, url_of
+from orders.api.queries import ProductsQuery, parse_query
+from orders.api.representations import Product, ProductPage
+
+CURSORS: Final = Cursors("products")
 
 
 class Products(APIView):
     scopes: Scopes = {"GET": Scope.READ}
 
     def get(self, request: Request) -> HttpResponseBase:
-        """Show what is for sale, and how much of it is available now."""
-        parse_query(NoQuery, request)
-        found = inventory.services.catalogue()
-        return unless_known(request, ProductList(results=[Product.of(each) for each in found]))
+        """Show what is for sale, by SKU, and how much of it is available now."""
+        query = parse_query(ProductsQuery, request)
+        after = CURSORS.read(query.cursor) if query.cursor is not None else ""
+        found = inventory.services.catalogue(after=after, most=query.page_size + 1)
+        shown = [Product.of(each) for each in found[: query.page_size]]
+        has_more = len(found) > len(shown)
+        following = url_of(request, CURSORS.write(shown[-1].sku)) if has_more else None
+        page = ProductPage(results=shown, next=following)
+        return unless_known(request, page, link_header({"next": following}))

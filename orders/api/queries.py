@@ -60,6 +60,8 @@ Moment = Annotated[
     AfterValidator(_in_utc),
 ]
 Several = BeforeValidator(_split)
+PageSize = Annotated[int, Field(ge=1, le=100), BeforeValidator(_digits)]
+Cursor = Annotated[str, Field(max_length=512)]
 
 
 class Query(BaseModel):
@@ -105,13 +107,19 @@ class OrdersQuery(ExpandQuery):
         str | None,
         Field(pattern=USERNAME, description="That one's; for a token with the scope `shop` alone."),
     ] = None
-    page_size: Annotated[
-        int, Field(ge=1, le=100), BeforeValidator(_digits), Field(description="Orders in a page.")
-    ] = 20
+    page_size: Annotated[PageSize, Field(description="Orders in a page.")] = 20
     cursor: Annotated[
-        str | None,
-        Field(max_length=512, description="Where the page begins: from `next` and `previous`."),
+        Cursor | None, Field(description="Where the page begins: from `next` and `previous`.")
     ] = None
+
+
+class ProductsQuery(Query):
+    """How many products are to be listed at once."""
+
+    page_size: Annotated[PageSize, Field(description="Products in a page.")] = 100
+    cursor: Annotated[Cursor | None, Field(description="Where the page begins: from `next`.")] = (
+        None
+    )
 
 
 Q = TypeVar("Q", bound=Query)

@@ -278,10 +278,11 @@ class Product(Representation):
         )
 
 
-class ProductList(Representation):
-    """Everything that is for sale, by SKU."""
+class ProductPage(Representation):
+    """Some of what is for sale, by SKU, and where it goes on."""
 
     results: Sequence[Product]
+    next: Annotated[str | None, Field(description="The page of those that follow.")]
 
 
 class Link(Representation):

@@ -1,7 +1,7 @@
 """The storefront's public API, as a patient customer uses it."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -76,7 +76,7 @@ class Shop:
     def products(self) -> dict[str, Product]:
         return {
             row["sku"]: Product(row["price_minor"], row["available"])
-            for row in self._ask("GET", "products")["results"]
+            for row in self._listed("products")
         }
 
     def place(self, cart: Cart, *, key: str) -> Order:
@@ -97,13 +97,16 @@ class Shop:
 
     def unfinished(self) -> list[Order]:
         """Return this customer's orders that are still under way."""
-        found: list[Order] = []
-        page: str | None = "orders?status=placed,cancelling&expand=items&page_size=100"
-        while page is not None:
-            listed = self._ask("GET", page)
-            found += [_order(row) for row in listed["results"]]
-            page = listed["next"] and "orders?" + listed["next"].partition("?")[2]
-        return found
+        unfinished = "orders?status=placed,cancelling&expand=items&page_size=100"
+        return [_order(row) for row in self._listed(unfinished)]
+
+    def _listed(self, page: str) -> Iterator[dict[str, Any]]:
+        """Read a list to its end, page by page."""
+        path, following = page.partition("?")[0], page
+        while following:
+            listed = self._ask("GET", following)
+            yield from listed["results"]
+            following = listed["next"] and f"{path}?{listed['next'].partition('?')[2]}"
 
     def timeline(self, order_id: str) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = self._ask("GET", f"orders/{order_id}/timeline")["entries"]

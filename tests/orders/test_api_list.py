@@ -217,7 +217,7 @@ def test_a_cursor_is_good_for_what_it_was_given_out_for_alone(
     cursor = cursor_of(storefront.get(f"{ORDERS}?page_size=1").body["next"])
     payload, signature = cursor.split(":")
     shop = Storefront(customer, scopes=(Scope.READ, Scope.SHOP))
-    forged = Signer(key="guessed", salt="orders.api.listing").sign_object(["2026-01-01", "x", True])
+    forged = Signer(key="guessed", salt="orders.api.paging").sign_object(["2026-01-01", "x", True])
 
     refused = {
         "truncated": storefront.get(f"{ORDERS}?cursor={cursor[:-1]}"),

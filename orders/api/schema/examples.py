@@ -10,7 +10,7 @@ from orders.api.representations import (
     OrderLinks,
     PaymentSummary,
     Product,
-    ProductList,
+    ProductPage,
     ProgressEvent,
     Quote,
     QuotedLine,
@@ -148,7 +148,7 @@ TIMELINE: Final = Timeline(
     ]
 ).as_json()
 
-PRODUCTS: Final = ProductList(
+PRODUCTS: Final = ProductPage(
     results=[
         Product(
             sku=each.sku,
@@ -158,7 +158,8 @@ PRODUCTS: Final = ProductList(
             available=40,
         )
         for each in _ITEMS
-    ]
+    ],
+    next=None,
 ).as_json()
 
 _LINK: Final = (

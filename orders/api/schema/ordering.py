@@ -6,19 +6,22 @@ from typing import Final
 
 from orders.api.parsing import Cart, NewOrder
 from orders.api.problem_types import ProblemType
-from orders.api.representations import Order, ProductList, Quote
+from orders.api.queries import ProductsQuery
+from orders.api.representations import Order, ProductPage, Quote
 from orders.api.schema.examples import CART, CONFIRMED, DECLINED, PLACED, PRODUCTS, QUOTE
 from orders.api.schema.headers import (
     ETAG,
     IDEMPOTENCY_KEY,
     IDEMPOTENCY_REPLAYED,
     IF_NONE_MATCH,
+    LINK,
     LOCATION,
     PREFER,
     PREFERENCE_APPLIED,
     RETRY_AFTER,
 )
 from orders.api.schema.operation import Answer, Operation
+from orders.api.schema.parameters import parameters_of
 from orders.api.schema.reading import NOT_MODIFIED, OF_READING
 
 _PLACED: Final = (LOCATION, PREFERENCE_APPLIED, IDEMPOTENCY_REPLAYED)
@@ -29,18 +32,18 @@ ORDERING: Final[Mapping[str, Operation]] = {
         "Buying",
         "List what is for sale",
         "Prices are ours, in minor units, and `available` is what could be ordered at this moment: "
-        "nothing is held by looking.",
+        "nothing is held by looking. `next` leads to the products that follow; there is no count.",
         (
             Answer(
                 HTTPStatus.OK,
-                "Everything that is for sale, by SKU.",
-                ProductList,
-                {"Two products": PRODUCTS},
-                headers=(ETAG,),
+                "One page of what is for sale, by SKU.",
+                ProductPage,
+                {"Two products, which are all": PRODUCTS},
+                headers=(ETAG, LINK),
             ),
             NOT_MODIFIED,
         ),
-        parameters=(IF_NONE_MATCH,),
+        parameters=(*parameters_of(ProductsQuery), IF_NONE_MATCH),
         problems=OF_READING,
     ),
     "POST /api/v1/orders": Operation(
