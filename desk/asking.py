@@ -30,7 +30,7 @@ WORDS: Final = {
         " this moment is not interrupted.",
     ),
     ActionKind.CANCEL: Words(
-        "Cancel",
+        "Cancel and refund",
         "Undoes everything that was done: what the bank set aside is released, what it took is"
         " refunded, the stock goes back on the shelf. This cannot be taken back.",
     ),
