@@ -92,7 +92,7 @@ def test_a_cancel_of_a_confirmed_order_gives_the_money_back(
     messages.deliver_all()
 
     assert told(answer) == [
-        "Cancel: Its money goes back to the customer, and its stock to the shelf."
+        "Cancel and refund: Its money goes back to the customer, and its stock to the shelf."
     ]
     assert Order.objects.get(pk=confirmed).status == "cancelled"
     assert OperatorAction.objects.get().after.startswith("cancelling")
@@ -344,7 +344,9 @@ def test_two_clicks_at_one_moment_do_it_once_and_tell_both(
     answers = at_once(*(partial(act, each, waiting, "cancel", "Twice.", token) for each in clients))
 
     assert [told(each) for each in answers] == [  # type: ignore[arg-type]  # no exceptions
-        ["Cancel: It turns back before its next step, and everything that was done is undone."]
+        [
+            "Cancel and refund: It turns back before its next step, and everything that was done is undone."
+        ]
     ] * 2
     assert actions() == [("grace", "cancel", "done")]
     assert len(messages.waiting) == 1

@@ -70,7 +70,7 @@ def test_all_that_a_filter_shows_are_acted_on_in_the_background(
     answer = confirm(desk, path)
 
     made = BulkAction.objects.get()
-    assert "Cancel: 3 orders" in shown
+    assert "Cancel and refund: 3 orders" in shown
     assert "status: placed" in shown
     assert answer.headers["Location"] == f"{BULKS}{made.pk}/change/"
     assert (made.count, made.chosen_by, made.reason) == (3, "status: placed", "Bank outage.")
@@ -129,7 +129,7 @@ def test_orders_that_came_to_match_meanwhile_are_asked_about(
     answer = desk.post(path, {"reason": "x", "token": initial["token"], "counted": 3})
 
     assert answer.status_code == 409
-    assert "Cancel: 4 orders" in answer.content.decode()
+    assert "Cancel and refund: 4 orders" in answer.content.decode()
     assert not BulkAction.objects.exists()
 
 
