@@ -14,7 +14,9 @@ class ScopeMissing(PermissionDenied):
     default_code = "scope-missing"
 
     def __init__(self, scope: Scope) -> None:
-        super().__init__(f"This needs the scope {scope.value}, which your token does not have.")
+        super().__init__(
+            f"This needs the scope {scope.value}, which your token or link does not have."
+        )
         self.scope = scope
 
 

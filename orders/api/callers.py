@@ -7,7 +7,7 @@ from django.urls import reverse
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
-from access.grants import Grant
+from access.grants import Grant, Scope
 from orders.api.problems import not_found
 from orders.api.representations import NOT_TOLD
 from orders.models import Order, OrderQuerySet
@@ -28,6 +28,11 @@ def grant_of(request: Request) -> Grant:
 def name_of_caller(request: Request) -> str:
     """Return who asked, for the log of an order's moves."""
     return "guest" if grant_of(request).is_guest else caller(request).get_username()
+
+
+def may_cancel(request: Request) -> bool:
+    """Whether the caller's token or link is good for more than reading."""
+    return Scope.WRITE in grant_of(request).scopes
 
 
 def path_of(request: Request, order_id: UUID) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 from rest_framework.request import Request
 
 from orders.api import representations
-from orders.api.callers import customer_told, path_of
+from orders.api.callers import customer_told, may_cancel, path_of
 from orders.api.queries import Expansion
 from orders.customer_timeline import customer_timelines
 from orders.models import Order, OrderLine, lines_of
@@ -36,6 +36,7 @@ def expanded(
             order,
             path_of(request, order.pk),
             customer=customer_told(request, order),
+            may_cancel=may_cancel(request),
             **{name: found.get(order.pk, ()) for name, found in along.items()},
         )
         for order in orders

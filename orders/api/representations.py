@@ -178,6 +178,7 @@ class Order(Representation):
         path: str,
         *,
         customer: str | None = NOT_TOLD,
+        may_cancel: bool = True,
         lines: Iterable[models.OrderLine] | None = None,
         happenings: Iterable[Happening] | None = None,
         payments: Iterable[PaymentMade] | None = None,
@@ -188,6 +189,7 @@ class Order(Representation):
         that has just been placed has neither.
         """
         allowed = TRANSITIONS[OrderStatus(order.status)]
+        can_cancel = may_cancel and OrderStatus.CANCELLING in allowed
         return cls(
             id=str(order.pk),
             customer=customer,
@@ -202,8 +204,8 @@ class Order(Representation):
             updated_at=order.moved_at or order.created_at,
             payment=PaymentSummary.of(payment_made(order.latest_payment)),
             allowed_transitions=[each for each in OrderStatus if each in allowed],
-            can_cancel=OrderStatus.CANCELLING in allowed,
-            links=_links(path, can_cancel=OrderStatus.CANCELLING in allowed),
+            can_cancel=can_cancel,
+            links=_links(path, can_cancel=can_cancel),
             items=None if lines is None else [OrderLine.of(each) for each in lines],
             timeline=None if happenings is None else [TimelineEntry.of(e) for e in happenings],
             payments=None if payments is None else [Payment.made(each) for each in payments],
