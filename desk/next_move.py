@@ -121,6 +121,8 @@ def _held(run: RunStory) -> str:
 
 
 def _afterwards(step: PlannedStep) -> str:
+    if step.has_failed:
+        return "; an error such as the last one is no answer, so until it is mended or cancelled"
     if step.most_tries is None:
         return "; until it is done"
     if step.tries + 1 >= step.most_tries:
@@ -131,7 +133,7 @@ def _afterwards(step: PlannedStep) -> str:
 def _attempt(step: PlannedStep) -> str:
     """Which attempt is the next, or the one being made, of how many."""
     tries = step.tries if step.is_being_tried else step.tries + 1
-    if step.most_tries is None:
+    if step.most_tries is None or step.has_failed:
         return f"attempt {step.attempts if step.is_being_tried else step.attempts + 1}"
     return f"attempt {tries} of {step.most_tries}"
 

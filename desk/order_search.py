@@ -12,7 +12,7 @@ from orders.models import Order, OrderLine
 from payments.dealings import orders_with_bank_id
 
 SEARCHED: Final = (
-    "An order's id or its first 8 characters, the shop's reference, a customer's name or its"
+    "An order's id or how it begins, the shop's reference, a customer's name or its"
     " beginning, a SKU, or Stripe's pi_… or re_…"
 )
 

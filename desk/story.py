@@ -46,6 +46,13 @@ _OUTCOMES: Final = {
 }
 
 
+_WHOSE_TURN: Final = {
+    "AccessDenied": "The bank refuses our key: whoever runs the system has to mend that.",
+    "RequestRejected": "The bank does not understand us: that is for whoever develops the system.",
+}
+"""What an operator should know of errors that no retry mends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One thing that happened: when, of which kind, what, and every number that belongs to it."""
@@ -128,7 +135,7 @@ def _answered(row: JournalRow, at: datetime, then: str, dossier: Dossier) -> Ent
         at,
         "from the bank" if row.is_remote else undoing,
         f"{row.name}: {outcome}{attempt}",
-        " ".join(filter(None, (row.error, row.detail, then))),
+        " ".join(filter(None, (_WHOSE_TURN.get(row.error), row.error, row.detail, then))),
         tone=_TONES.get(row.outcome, ""),
         data=data,
     )

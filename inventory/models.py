@@ -67,7 +67,7 @@ class StockLevel(models.Model):
         permissions: ClassVar = [("adjust_stocklevel", "Can receive goods, and adjust stock")]
 
     def __str__(self) -> str:
-        return f"{self.product_id}@{self.warehouse_id}: {self.on_hand} ({self.reserved} reserved)"
+        return f"{self.product} in {self.warehouse}"
 
     @property
     def available(self) -> int:

@@ -283,10 +283,10 @@ def _describe(error: stripe.StripeError, exchange: Exchange) -> str:
     """Say what went wrong for a log: nothing that we sent, and nothing that the bank told."""
     if isinstance(error, stripe.APIConnectionError):
         return f"{exchange.operation}: {error.user_message}"
-    kind = getattr(error.error, "type", None)
-    code = getattr(error.error, "code", None)
+    stated = (getattr(error.error, "type", None), getattr(error.error, "code", None))
+    said = " ".join(filter(None, (str(error.http_status), *stated)))
     request = (exchange.answer_headers or {}).get("Request-Id")
-    return f"{exchange.operation}: {error.http_status} {kind} {code}, request {request}"
+    return f"{exchange.operation}: {said}, request {request}"
 
 
 def _unknown(text: str, exchange: Exchange) -> OutcomeUnknown:

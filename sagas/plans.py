@@ -41,6 +41,8 @@ class PlannedStep:
     """After so many the run turns back; None is never."""
     not_before: datetime | None = None
     is_being_tried: bool = False
+    has_failed: bool = False
+    """By an error that the step does not declare: those do not count, and are tried without end."""
     error: str = ""
 
 
@@ -259,5 +261,6 @@ def _planned(
         most_tries=work.retry.attempts if isinstance(work, Remote) else None,
         not_before=not_before,
         is_being_tried=last is not None and last.outcome == Outcome.STARTED,
+        has_failed=last is not None and last.outcome == Outcome.FAILED,
         error=last.error if last else "",
     )

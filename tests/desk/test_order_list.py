@@ -85,7 +85,7 @@ def test_what_names_nothing_finds_nothing_and_says_what_can_be_searched(
 
     assert list(answer.context["cl"].result_list) == []
     assert "No order found" in answer.content.decode()
-    assert "An order&#x27;s id or its first 8 characters" in answer.content.decode()
+    assert "An order&#x27;s id or how it begins" in answer.content.decode()
 
 
 @pytest.mark.parametrize(
