@@ -105,6 +105,30 @@ def test_the_last_attempt_says_that_it_is_the_last(desk: Client, waiting: UUID) 
     )
 
 
+def test_an_error_that_is_no_answer_is_tried_without_end(desk: Client, waiting: UUID) -> None:
+    run = run_of(waiting)
+    SagaRun.objects.filter(pk=run.pk).update(step="authorize_payment", attempts=2, tries=0)
+    for fence in (1, 2):
+        StepRecord.objects.create(
+            run=run,
+            step="authorize_payment",
+            direction="forward",
+            attempt=fence,
+            fence=1000 + fence,
+            outcome="failed",
+            error="AccessDenied",
+            ended_at=timezone.now(),
+        )
+
+    page = page_of(desk, waiting)
+
+    assert sentence(page) == (
+        "Tries authorize_payment as soon as a worker takes it, attempt 3;"
+        " an error such as the last one is no answer, so until it is mended or cancelled."
+    )
+    assert "The bank refuses our key: whoever runs the system has to mend that." in page
+
+
 def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
     until = timezone.now() + timedelta(seconds=10)
     run = run_of(waiting)

@@ -61,7 +61,13 @@ def test_what_is_not_as_documented_is_found(
     plan: Plan,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Products, "get", get)
+    sound = Products.get
+
+    def get_wrongly(view: Products, request: Request) -> Response:
+        sound(view, request)  # refuses what is to be refused
+        return get(view, request)
+
+    monkeypatch.setattr(Products, "get", get_wrongly)
 
     found = explore(plan, monkeypatch)
 

@@ -16,7 +16,7 @@ MUG = cart(("MUG", 1))
 def test_a_bug_of_ours_is_a_problem_that_tells_nothing_of_it(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_down() -> None:
+    def break_down(**_: object) -> None:
         raise RuntimeError("the secret is 42")
 
     monkeypatch.setattr(inventory.services, "catalogue", break_down)

@@ -225,7 +225,7 @@ def test_without_the_database_a_problem_is_still_answered(client: Client) -> Non
 
 
 def raiser(error: Callable[[], Exception]) -> Callable[..., Any]:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error()
 
     return fail
