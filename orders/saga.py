@@ -10,15 +10,17 @@ step                   kind    undone by                 what turns the run back
 =====================  ======  ========================  =========================================
 ``reserve_stock``      local   ``release_stock``         a line cannot be served whole
 ``authorize_payment``  remote  ``void_authorization``    the card is refused; 8 tries had no answer
-``confirm_order``      local   ``withdraw_confirmation`` its hold is broken; else it is *confirmed*
+``confirm_order``      local   ``withdraw_confirmation`` its stock is not held whole any more
 ``capture_payment``    remote  ``refund_payment``        the authorization has expired at the bank
 =====================  ======  ========================  =========================================
 
+When ``confirm_order`` is done the order is *confirmed*; its money is taken right afterwards.
+
 **On the way back** everything that may have left something behind is undone, beginning with the
-last step. Each undo has retries of its own and is never given up; one that must wait lets the
-next go on. The order is *cancelling* until the last undo is done, and only then *cancelled*.
-Voiding and refunding are the same call, ``payments.services.close``: cancel the payment at the
-bank, and where its money has moved already, refund it.
+last step. Each undo has retries of its own and is never given up; one that has to wait for the
+bank does not hold up the others. The order is *cancelling* until the last undo is done, and only
+then *cancelled*. Voiding and refunding are the same call, ``payments.services.close``: cancel the
+payment at the bank, and where its money has moved already, refund it.
 
 **When Stripe times out** while authorizing, the attempt is journalled as *unknown*, which is
 neither yes nor no, and the run waits for its back-off. The next attempt looks first. If the
@@ -30,19 +32,20 @@ cancelled at the bank before the order may be called cancelled. All this is in
 ``payments/bank_calls.py``.
 
 **When our worker dies** in the call, the journal shows a started attempt whose lease runs out
-after ten seconds. The sweep (``sagas/sweep.py``) queues the run, another worker notes the attempt
-as *lost* and makes the next one, which looks first in the same way (``sagas/phase.py``).
+after ten seconds (a call itself is given up after eight). The sweep (``sagas/sweep.py``) queues
+the run, another worker notes the attempt as *lost* and makes the next one, which looks first in
+the same way (``sagas/phase.py``).
 
 **When the customer cancels** the wish is written on the run. The run turns back before its next
-step; a call that is being made is not interrupted, but settled first.
+step, be that the capture; a call that is being made is not interrupted, but settled first.
 
 **An error that no step declares** (a wrong key, another sum than we asked for, a bug) is no
 answer: the run stays where it is, is tried again at growing intervals, and after some tries is
 flagged ``needs_attention``. It can still be cancelled.
 
-**When its money is in doubt** (an invariant about it was found broken twice) the run is frozen: it
-goes no step further until a person thaws it. An answer that is on its way is still settled, and the
-order can still be cancelled; what gives back is never frozen.
+**When its money is in doubt** (an invariant about it was found broken twice) the run is frozen:
+it goes no step further until a person releases it. An answer that is on its way is still settled,
+and the order can still be cancelled; what gives back is never frozen.
 
 CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only give back, and so are
 repeated until they are done: there is nothing that the bank or a shelf could refuse.
