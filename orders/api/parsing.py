@@ -144,11 +144,26 @@ def not_sold(cart: Cart, error: UnknownProducts | TotalTooLarge) -> Problem:
     return invalid("The cart has products that are not for sale.", errors)
 
 
+_FORMS: Final = {
+    "sku": "a SKU has letters, digits and ._-, 64 at most",
+    "payment_method": "an id of a payment method of Stripe's, such as pm_card_visa",
+    "customer": "the shop's name of a customer: letters, digits and @.+-_, 150 at most",
+    "reference": "letters, digits and ._:-, 64 at most",
+    "expected_currency": "three lower-case letters, such as eur",
+}
+_KINDS: Final = {
+    "model_type": "An object is expected here",
+    "extra_forbidden": "This field is not known here",
+    "missing": "This field is missing",
+}
+
+
 def _in_words(error: ErrorDetails) -> str:
     """What is wrong, without the expressions by which we found out."""
     if error["type"] == "string_pattern_mismatch":
-        return "Does not have the form that this field takes"
-    return error["msg"]
+        form = _FORMS.get(str(error["loc"][-1]) if error["loc"] else "")
+        return f"Expected: {form}" if form else "Does not have the form that this field takes"
+    return _KINDS.get(error["type"], error["msg"])
 
 
 def _pointer(path: tuple[int | str, ...]) -> str:

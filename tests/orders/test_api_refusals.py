@@ -381,3 +381,25 @@ def assert_key_is_usable(storefront: Storefront) -> None:
 
     assert (answer.status, answer.is_replayed) == (202, False)
     assert Order.objects.get().pk == answer.order_id
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "words"),
+    [
+        ({"payment_method": "visa"}, "/payment_method", "such as pm_card_visa"),
+        ({"expected_currency": "EUR"}, "/expected_currency", "three lower-case letters"),
+        ({"reference": "a b"}, "/reference", "64 at most"),
+        ({"items": [{"sku": "?", "quantity": 1}]}, "/items/0/sku", "a SKU has letters"),
+        ({"items": [7]}, "/items/0", "An object is expected here"),
+        ({"totl": 1}, "/totl", "This field is not known here"),
+    ],
+)
+def test_what_is_expected_of_a_field_is_said(
+    storefront: Storefront, change: dict[str, object], pointer: str, words: str
+) -> None:
+    refused = storefront.order({**cart(("MUG", 1)), **change})
+
+    assert refused.is_problem(422, "invalid-request")
+    [error] = refused.body["errors"]
+    assert error["pointer"] == pointer
+    assert words in error["detail"]
