@@ -1,6 +1,6 @@
 """What the list of orders can be narrowed by. Each filter is answered from an index."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -66,26 +66,28 @@ class State(OrderFilter):
         return orders.filter(status=chosen)
 
 
-class NeedsAttention(OrderFilter):
+class HasRun(OrderFilter):
+    """Whether an order has one of certain runs."""
+
+    choosable = (("yes", "Yes"), ("no", "No"))
+    horizontal = True
+    runs: Callable[[], QuerySet[Any]]
+
+    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+        has_one = Exists(type(self).runs().filter(subject_id=OuterRef("pk")))
+        return orders.filter(has_one if chosen == "yes" else ~has_one)
+
+
+class NeedsAttention(HasRun):
     title = "needs attention"
     parameter_name = "needs_attention"
-    choosable = (("yes", "Yes"), ("no", "No"))
-    horizontal = True
-
-    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
-        has_one = Exists(history.flagged_runs().filter(subject_id=OuterRef("pk")))
-        return orders.filter(has_one if chosen == "yes" else ~has_one)
+    runs = staticmethod(history.flagged_runs)
 
 
-class IsFrozen(OrderFilter):
+class IsFrozen(HasRun):
     title = "held or frozen"
     parameter_name = "is_frozen"
-    choosable = (("yes", "Yes"), ("no", "No"))
-    horizontal = True
-
-    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
-        has_one = Exists(history.frozen_runs().filter(subject_id=OuterRef("pk")))
-        return orders.filter(has_one if chosen == "yes" else ~has_one)
+    runs = staticmethod(history.frozen_runs)
 
 
 class StandsAt(OrderFilter):
