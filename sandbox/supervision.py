@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from types import MappingProxyType
 from typing import Final, NamedTuple, cast
+from xml.parsers.expat import ExpatError
 
 from sandbox.owned import owned_environment
 from sandbox.ports import LOOPBACK
@@ -119,8 +120,9 @@ class Supervisor:
         with self._lock:
             try:
                 answer = self._server.supervisor.getAllProcessInfo()
-            except (OSError, HTTPException, xmlrpc.client.Error):
-                self._transport.close()  # a signal may have come between request and answer
+            except (OSError, HTTPException, xmlrpc.client.Error, ExpatError):
+                # A signal may have come between request and answer, or death in mid-answer.
+                self._transport.close()
                 return {}
         rows = cast("list[dict[str, object]]", answer)
         return {

@@ -5,7 +5,9 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from uuid import uuid4
+from xmlrpc.client import Transport
 
 import pytest
 
@@ -112,6 +114,22 @@ def test_everything_stops_in_the_opposite_order(
     log = (directory.logs / "supervisord.log").read_text()
     assert re.findall(r"stopped: (\w+)", log) == ["third", "second", "first"]
     assert not any(map(is_alive, pids))
+
+
+def test_an_answer_that_breaks_off_tells_nothing(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(self: Transport, response: HTTPResponse) -> object:
+        parser, unmarshaller = self.getparser()
+        parser.feed(response.read()[:-100])
+        parser.close()
+        return unmarshaller.close()
+
+    with monkeypatch.context() as death:
+        death.setattr(Transport, "parse_response", break_off)
+        assert supervisor.statuses() == {}
+
+    assert set(supervisor.statuses()) == set(NAMES)
 
 
 def test_nothing_is_left_when_supervisord_is_killed(supervisor: Supervisor) -> None:
