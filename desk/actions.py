@@ -1,15 +1,15 @@
 """What a person may do to one order. Each act and its audit row are one transaction."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 import orders.services
 import sagas.services
 from desk.models import ActionKind, ActionOutcome, OperatorAction
+from desk.operators import Operator, ShellUser
 from desk.situation import Situation, needed_for, objection, situation_of
 
 OF_ONE_ORDER: Final = (
@@ -30,11 +30,11 @@ class TokenTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An act that a person has confirmed, under the one-time token of the form."""
+    """An act that a person has confirmed, under a token that is used once, such as the form's."""
 
     kind: ActionKind
     order_id: UUID
-    operator: User
+    operator: Operator
     reason: str
     token: UUID
 
@@ -68,7 +68,7 @@ def carry_out(asked: Asked) -> OperatorAction:
     after = situation_of(asked.order_id) if outcome == ActionOutcome.DONE else before
     return OperatorAction.objects.create(
         token=asked.token,
-        operator=asked.operator,
+        **_who(asked.operator),
         kind=asked.kind,
         order=before.order,
         reason=asked.reason,
@@ -77,6 +77,13 @@ def carry_out(asked: Asked) -> OperatorAction:
         before=before.in_words(),
         after=after.in_words(),
     )
+
+
+def _who(operator: Operator) -> dict[str, Any]:
+    """Return the columns of an audit row that say who acts."""
+    if isinstance(operator, ShellUser):
+        return {"operator": None, "shell_user": operator.get_username()}
+    return {"operator": operator, "shell_user": ""}
 
 
 def _objection(asked: Asked, situation: Situation) -> str:
@@ -119,10 +126,10 @@ def _retry(situation: Situation) -> str:
 
 def _earlier(asked: Asked) -> OperatorAction | None:
     """What this form did before. Raises TokenTaken where that was something else."""
-    earlier = OperatorAction.objects.filter(token=asked.token).first()
+    earlier = OperatorAction.objects.select_related("operator").filter(token=asked.token).first()
     if earlier is None:
         return None
-    same = (earlier.kind, earlier.order_id, earlier.operator_id)
-    if same != (asked.kind, asked.order_id, asked.operator.pk):
+    same = (earlier.kind, earlier.order_id, earlier.actor)
+    if same != (asked.kind, asked.order_id, asked.operator.get_username()):
         raise TokenTaken
     return earlier

@@ -1,4 +1,4 @@
-"""What people did at the desk: every act with its reason, and every bulk action. Only to be read."""
+"""What people did to orders: every act with its reason, and every bulk action. Only to be read."""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -22,7 +22,7 @@ from sagas.admin import ReadOnly
 class OperatorActionAdmin(ReadOnly, ModelAdmin[OperatorAction]):
     list_display = (
         "moment",
-        "operator",
+        "actor",
         "kind",
         "order_page",
         "outcome",
@@ -33,14 +33,14 @@ class OperatorActionAdmin(ReadOnly, ModelAdmin[OperatorAction]):
     list_filter = ("kind", "outcome")
     list_select_related = ("operator",)
     list_fullwidth = True
-    search_fields = ("=order__id", "=operator__username")
-    search_help_text = "An order's whole id, or who did it"
+    search_fields = ("=order__id", "=operator__username", "=shell_user")
+    search_help_text = "An order's whole id, or who did it: an account's name, or shell:name"
     ordering = ("-id",)
     sortable_by: ClassVar[tuple[str, ...]] = ()
     show_full_result_count = False
     fields = (
         "moment",
-        "operator",
+        "actor",
         "kind",
         "order_page",
         "reason",

@@ -1,4 +1,4 @@
-"""What people did at the desk: an audit row for each act, and what they asked for in bulk."""
+"""What people did to orders: an audit row for each act, and what they asked for in bulk."""
 
 from typing import ClassVar
 
@@ -25,7 +25,7 @@ class ActionOutcome(models.TextChoices):
 
 
 class OperatorAction(models.Model):
-    """One thing that one person did, or was refused, at the desk. Append-only: a trigger sees to it.
+    """One thing that one person did, or was refused, at the desk or from a shell. Append-only: a trigger sees to it.
 
     Written by ``desk.actions`` and ``desk.export``, in the transaction that has its effect. The token
     is the form's: whoever sends a form twice finds the row of the first time.
@@ -33,9 +33,16 @@ class OperatorAction(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     token = models.UUIDField(unique=True, editable=False)
+    # Empty for who acted from a shell, and has no account; then ``shell_user`` says who it was.
     operator = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        db_index=False,
     )
+    shell_user = models.CharField(max_length=150, blank=True, db_default="")
     kind = models.CharField(max_length=16, choices=ActionKind)
     # Empty for what is about many orders, such as an export.
     order = models.ForeignKey(
@@ -62,6 +69,11 @@ class OperatorAction(models.Model):
             models.CheckConstraint(
                 condition=Q(outcome__in=ActionOutcome.values), name="desk_action_outcome_known"
             ),
+            models.CheckConstraint(
+                condition=Q(operator__isnull=False, shell_user="")
+                | (Q(operator__isnull=True) & ~Q(shell_user="")),
+                name="desk_action_is_somebodys",
+            ),
         ]
         indexes: ClassVar = [
             # Read by one order's page; ids sort by time.
@@ -80,6 +92,11 @@ class OperatorAction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.outcome}"
+
+    @property
+    def actor(self) -> str:
+        """Who it was: an account's name, or ``shell:`` and the operating system's."""
+        return self.operator.get_username() if self.operator else self.shell_user
 
 
 class BulkAction(models.Model):

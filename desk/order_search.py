@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from orders.models import Order, OrderLine
 from payments.dealings import orders_with_bank_id
+from sagas.history import subject_of
 
 SEARCHED: Final = (
     "An order's id or how it begins, the shop's reference, a customer's name or its"
@@ -40,6 +42,25 @@ def search(orders: QuerySet[Order], term: str) -> QuerySet[Order]:
     for each in found:
         named |= each
     return orders.filter(named)
+
+
+def named(term: str) -> QuerySet[Order]:
+    """Return the orders that ``term`` alone stands for, oldest first: one, unless it is ambiguous.
+
+    It may be an order's id or how it begins, a run's id, the shop's reference (which is unique for
+    each customer only), or Stripe's id of a PaymentIntent or a refund.
+    """
+    term = term.strip()
+    orders = Order.objects.select_related("customer").order_by("pk")
+    if not term or len(term) > _LONGEST or not term.isprintable():
+        return orders.none()
+    if _BANK_ID.fullmatch(term):
+        return orders.filter(pk__in=orders_with_bank_id(term))
+    meant = Q(reference=term) | (_by_id(term) or Q())
+    with suppress(ValueError):
+        if (subject := subject_of(UUID(term))) is not None:
+            meant |= Q(pk=subject)
+    return orders.filter(meant)
 
 
 def _readings(term: str) -> Iterator[Q | None]:

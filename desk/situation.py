@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.contrib.auth.models import User
-
 from desk import permissions
 from desk.models import ActionKind
+from desk.operators import Operator
 from invariants.models import ReconciliationBreak
 from invariants.recording import breaks_about
 from orders.models import Order
@@ -73,7 +72,7 @@ def needed_for(kind: ActionKind, situation: Situation) -> str:
     return permissions.OF_KIND[kind]
 
 
-def objection(kind: ActionKind, situation: Situation, operator: User) -> str:
+def objection(kind: ActionKind, situation: Situation, operator: Operator) -> str:
     """Return why an act may not be done now, and what could be done instead; "" if it may."""
     match kind:
         case ActionKind.RETRY:
@@ -128,7 +127,7 @@ def _against_holding(situation: Situation) -> str:
     return ""
 
 
-def _against_releasing(situation: Situation, operator: User) -> str:
+def _against_releasing(situation: Situation, operator: Operator) -> str:
     if situation.frozen is None:
         if situation.live:
             return "It is not held. If it waits for its back-off, retry now has it go on at once."

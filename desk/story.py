@@ -189,7 +189,7 @@ def _people(dossier: Dossier) -> Iterator[Entry]:
             "note" if is_note else "person",
             "note" if is_note else f"{kind}: {each.outcome}",
             each.reason if was_done else f"{each.reason} · {each.told}",
-            who=each.operator.get_username(),
+            who=each.actor,
             tone="" if was_done else "bad",
             data=[] if is_note else [("before", each.before), ("after", each.after)],
         )

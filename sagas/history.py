@@ -81,6 +81,11 @@ def wishes_to_turn_back(subject_ids: Sequence[UUID]) -> Mapping[UUID, list[Wish]
     return found
 
 
+def subject_of(run_id: UUID) -> UUID | None:
+    """Return what a run is about; None where there is no such run."""
+    return SagaRun.objects.filter(pk=run_id).values_list("subject_id", flat=True).first()
+
+
 def count_live() -> int:
     """Return how many runs have not ended."""
     return SagaRun.objects.filter(status__in=LIVE).count()

@@ -1,5 +1,6 @@
 """One order that cannot go on by itself, left for whoever wants to see the desk at work."""
 
+import json
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -39,9 +40,10 @@ class OrderToRepair:
         self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
         self.is_repaired = self._shop.look(self.id).status != "placed"
         if not self.is_flagged and not self.is_repaired:
-            live = manage(self._environment, "sagas", "show").stdout
-            flagged = [line for line in live.splitlines() if "NEEDS ATTENTION" in line]
-            self.is_flagged = any(self.id in line for line in flagged)
+            shown = manage(self._environment, "sagas", "show", self.id, "--json")
+            if shown.returncode == 0:  # else the database is away, and it is looked again
+                runs = json.loads(shown.stdout)["runs"]
+                self.is_flagged = any(each["needs_attention"] for each in runs)
 
     def in_words(self) -> str:
         if self.is_repaired:

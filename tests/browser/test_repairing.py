@@ -38,6 +38,6 @@ def test_an_order_is_found_read_retried_and_seen_to_end(visitor: Visitor, flagge
     page.locator(".order .state-confirmed").first.wait_for()
     assert Order.objects.get(pk=flagged).status == "confirmed"
     acted = OperatorAction.objects.get()
-    assert (acted.operator.username, acted.kind, acted.outcome) == ("grace", "retry", "done")
+    assert (acted.actor, acted.kind, acted.outcome) == ("grace", "retry", "done")
     visitor.go("/admin/")
     page.get_by_text("Nothing waits for a person.").wait_for()

@@ -12,6 +12,7 @@ from django.test import Client
 
 from desk.models import OperatorAction
 from sagas.models import SagaRun
+from tests.orders.storefront import everything
 
 ORDERS = "/admin/orders/order/"
 
@@ -60,6 +61,12 @@ def actions() -> list[tuple[str, str, str]]:
 
 def run_of(order_id: UUID) -> SagaRun:
     return SagaRun.objects.get(subject_id=order_id, saga="checkout")
+
+
+def rows_changed_since(before: dict[str, list[Any]]) -> set[str]:
+    """The tables that are not as they were."""
+    after = everything()
+    return {each for each in before if before[each] != after[each]}
 
 
 def staff(name: str, permissions: Iterable[str] = ()) -> Client:

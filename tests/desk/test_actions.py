@@ -23,6 +23,7 @@ from tests.desk.at_the_desk import (
     actions,
     address,
     page_of,
+    rows_changed_since,
     run_of,
     staff,
     token_of,
@@ -60,7 +61,7 @@ def test_retry_now_forgets_the_back_off_and_queues_the_run(
     assert (run.needs_attention, run.tries, run.not_before) == (False, 0, None)
     assert [each.run_id for each in messages.waiting] == [run.pk]
     row = OperatorAction.objects.get()
-    assert (row.operator.username, row.kind, row.outcome, row.reason, row.order_id) == (
+    assert (row.actor, row.kind, row.outcome, row.reason, row.order_id) == (
         "grace",
         "retry",
         "done",
@@ -439,9 +440,3 @@ def is_locked(order_id: UUID) -> bool:
     finally:
         other.close()
     return False
-
-
-def rows_changed_since(before: dict[str, list[object]]) -> set[str]:
-    """The tables that are not as they were."""
-    after = everything()
-    return {each for each in before if before[each] != after[each]}

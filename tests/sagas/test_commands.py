@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,11 +17,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from sagas.identifiers import new_id
-from sagas.models import RunStatus, SagaRun
+from sagas.models import SagaRun
 from sagas.services import freeze
 from tests.message_queue import MessageQueue
 from tests.sagas.passing_time import let_time_pass
-from tests.sagas.toys import Bug, Refused, Toys, everything, start, start_many
+from tests.sagas.toys import Bug, Refused, Toys, start, start_many
 from tests.sagas.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,16 +52,13 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
 
     lines = sagas("show")
 
-    assert len(lines) == 2
-    assert re.fullmatch(
-        rf"run {back.pk}  of {back.subject_id}  parcel  compensating  -  tries 0  wakes \d\d:\d\d:\d\d",
-        lines[0],
-    )
-    assert re.fullmatch(
-        rf"run {flagged.pk}  of {flagged.subject_id}  parcel  running  pack  tries 0  wakes \d\d:\d\d:\d\d"
-        r"  NEEDS ATTENTION: pack: 8 tries",
-        lines[1],
-    )
+    wakes = r"wakes \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    assert len(lines) == 5
+    assert lines[0] == f"run {back.pk}  of {back.subject_id}"
+    assert re.fullmatch(rf"  parcel version 1: compensating, {wakes}", lines[1])
+    assert lines[2] == f"run {flagged.pk}  of {flagged.subject_id}"
+    assert re.fullmatch(rf"  parcel version 1: running at pack, 0 tries, {wakes}", lines[3])
+    assert lines[4] == "  NEEDS ATTENTION: pack: 8 tries"
     assert str(ended.pk) not in "".join(lines)
 
 
@@ -68,44 +66,28 @@ def test_show_tells_what_is_frozen(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
     freeze(run.subject_id, "M6: 0 held of 4500")
 
-    (live,) = sagas("show")
-    (headline,) = sagas("show", str(run.subject_id))
+    live, of_one = sagas("show"), sagas("show", str(run.subject_id))
 
-    frozen = r"  FROZEN since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
-    assert re.search(rf"{frozen}  NEEDS ATTENTION: frozen: M6: 0 held of 4500$", live)
-    assert re.fullmatch(rf"run {run.pk}  parcel version 1  running{frozen}", headline)
-
-
-def test_thaw_lets_a_frozen_run_go_on(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    freeze(run.subject_id, "M6: 0 held of 4500")
-
-    lines = sagas("thaw", str(run.subject_id), "--actor", "grace")
-    messages.deliver_all()
-
-    run.refresh_from_db()
-    assert lines == [f"thawed {run.subject_id}"]
-    assert run.status == RunStatus.COMPLETED
+    assert live == of_one
+    assert re.fullmatch(r"  FROZEN since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", live[2])
+    assert live[3] == "  NEEDS ATTENTION: frozen: M6: 0 held of 4500"
 
 
-def test_thaw_of_what_is_not_frozen_is_an_error(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-
-    with pytest.raises(CommandError, match=f"no run of {run.subject_id} is frozen"):
-        sagas("thaw", str(run.subject_id), "--actor", "grace")
-
-
-def test_show_of_a_subject_tells_what_was_tried(toys: Toys, messages: MessageQueue) -> None:
+def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(
+    toys: Toys, messages: MessageQueue
+) -> None:
     run, _ = start_many(toys.parcel(), 2)
     toys.answers("send", Refused("no_such_street", "Elm Street"))
     messages.deliver_all()
 
-    headline, *attempts = sagas("show", str(run.subject_id))
-    lines = [line.split("  ", 1) for line in attempts]
+    of_subject, of_run = sagas("show", str(run.subject_id)), sagas("show", str(run.pk))
 
-    assert headline == f"run {run.pk}  parcel version 1  compensated"
-    assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d{6}", when) for when, _ in lines)
-    assert [what for _, what in lines] == [
+    headline, state, *attempts = of_subject
+    tried = [re.fullmatch(r"[\d-]{10} [\d:.]{15}  (.*)", line) for line in attempts]
+    assert of_run == of_subject
+    assert headline == f"run {run.pk}  of {run.subject_id}"
+    assert state == "  parcel version 1: compensated"
+    assert [each and each[1] for each in tried] == [
         "pack #1  done",
         "send #1  refused  no_such_street Elm Street",
         "undo send #1  done",
@@ -113,43 +95,49 @@ def test_show_of_a_subject_tells_what_was_tried(toys: Toys, messages: MessageQue
     ]
 
 
-def test_show_of_what_never_was_says_so(toys: Toys) -> None:
-    with pytest.raises(CommandError, match="no run of"):
-        sagas("show", str(new_id()))
-
-
-def test_retry_takes_the_subject_too(toys: Toys, messages: MessageQueue) -> None:
+def test_show_fits_a_narrow_terminal_however_much_there_is_to_say(
+    toys: Toys, messages: MessageQueue
+) -> None:
     run = start(toys.parcel())
-    messages.drop_all()
+    toys.answers("send", Refused("no_such_street", "Elm Street " * 40))
+    messages.deliver_all()
 
-    assert sagas("retry", str(run.subject_id)) == [f"queued {run.pk}"]
-    assert [each.run_id for each in messages.waiting] == [run.pk]
+    lines = sagas("show", str(run.pk))
+
+    assert max(map(len, lines)) <= 100
+    assert " ".join(lines).count("Elm") == 40
 
 
-def test_retry_forgets_the_back_off_and_queues_the_run(toys: Toys, messages: MessageQueue) -> None:
+def test_show_tells_programs_the_same(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
     toys.answers("send", Bug())
-    messages.deliver_all()
+    messages.deliver(messages.take())
 
-    lines = sagas("retry", str(run.pk))
-    messages.deliver_all()
+    (live,) = json.loads("".join(sagas("show", "--json")))["runs"]
+    shown = json.loads("".join(sagas("show", str(run.subject_id), "--json")))
 
     run.refresh_from_db()
-    assert lines == [f"queued {run.pk}"]
-    assert run.status == RunStatus.COMPLETED
+    assert (live["id"], live["subject_id"]) == (str(run.pk), str(run.subject_id))
+    assert (live["status"], live["step"], live["needs_attention"]) == ("running", "send", False)
+    assert datetime.fromisoformat(live["wake_at"]).replace(microsecond=0) == (
+        run.wake_at and run.wake_at.replace(microsecond=0)
+    )
+    assert shown["runs"] == [live]
+    assert [(each["name"], each["outcome"]) for each in shown["attempts"]] == [
+        ("pack", "done"),
+        ("send", "failed"),
+    ]
 
 
-def test_retry_of_a_run_that_is_not_live_is_an_error(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    messages.deliver_all()
-    before = everything(run)
+def test_show_of_what_never_was_says_so(toys: Toys) -> None:
+    unknown = str(new_id())
 
-    for run_id in (run.pk, new_id()):
-        with pytest.raises(CommandError, match=f"no live run {run_id}"):
-            sagas("retry", str(run_id))
+    with pytest.raises(CommandError, match=f"{unknown} is neither a run nor has it one") as never:
+        sagas("show", unknown)
+    with pytest.raises(CommandError, match="'cart-17' is no id") as no_id:
+        sagas("show", "cart-17")
 
-    assert everything(run) == before
-    assert messages.waiting == []
+    assert (never.value.returncode, no_id.value.returncode) == (1, 1)
 
 
 def test_sweep_queues_what_is_due_once(toys: Toys, messages: MessageQueue) -> None:

@@ -141,8 +141,9 @@ def test_the_order_that_is_left_is_repaired_as_the_demo_says(demo: Demo) -> None
     assert demo.orders()[order] == "placed"
 
     urllib3.request("POST", f"{url}/control/remove", body=f"rule={rule['id']}")
-    demo.manage("sagas", "retry", order)
+    done = demo.manage("orders", "retry", order, "--reason", "The key is mended.")
 
+    assert done.returncode == 0, done.stderr
     wait_until(lambda: demo.orders()[order] == "confirmed", "the order goes on")
 
 

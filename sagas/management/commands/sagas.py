@@ -1,58 +1,63 @@
-"""The engine from the command line: look at runs, and move what stands still."""
+"""The engine from the command line: look at runs, and sweep up what stands still."""
 
+import json
 import logging
 import signal
 import threading
 import time
 from argparse import ArgumentParser
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from textwrap import fill
+from typing import Any, Final
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError, close_old_connections
-from django.db.models import Q
 
 from sagas.dispatch import publisher
-from sagas.history import attempts_for, count_live
+from sagas.history import AttemptMade, attempts_for, count_live, subject_of
 from sagas.models import LIVE, SagaRun
-from sagas.services import retry_now, thaw
 from sagas.sweep import Sweeper, sweep
 
 log = logging.getLogger(__name__)
 
+WIDTH: Final = 100
+
 
 class Command(BaseCommand):
-    help = "Look at the runs of sagas, and move what stands still."
+    help = (
+        "Look at the runs of sagas, and queue those that nobody carries. What is done to one order"
+        " (retry, cancel, hold, release) is done by the command orders, and is kept with a reason."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True)
-        show = commands.add_parser("show", help="the runs that are live, or one subject's journal")
-        show.add_argument("subject", nargs="?", type=UUID)
-        retry = commands.add_parser("retry", help="forget a run's back-off and flag, and queue it")
-        retry.add_argument("run", type=UUID, help="the id of a run, or of its subject")
-        warm = commands.add_parser("thaw", help="let the frozen run of a subject go on")
-        warm.add_argument("subject", type=UUID)
-        warm.add_argument("--actor", required=True, help="who has looked, for the log")
+        show = commands.add_parser(
+            "show",
+            help="the runs that are live, or everything that was tried for one; changes nothing",
+        )
+        show.add_argument(
+            "id",
+            nargs="?",
+            help="of a run, or of what it is for, such as an order (see also: orders show)",
+        )
+        show.add_argument("--json", action="store_true", help="for programs")
         commands.add_parser("sweep", help="queue every run whose time to wake has passed, once")
         watch = commands.add_parser(
             "watch", help="sweep until stopped; needs neither beat nor Redis to find what stalled"
         )
+        watch.add_argument("--every", type=float, default=3.0, help="seconds between two sweeps")
         rest = commands.add_parser(
-            "rest", help="wait until no run is under way; status 1 if some are"
+            "rest", help="wait until no run is under way; status 1 if some are; changes nothing"
         )
         rest.add_argument("--seconds", type=float, default=60.0)
-        watch.add_argument("--every", type=float, default=3.0, help="seconds between two sweeps")
 
     def handle(self, *_: Any, command: str, **options: Any) -> None:
         match command:
-            case "show" if options["subject"]:
-                self._show_subject(options["subject"])
             case "show":
-                self._show_live()
-            case "retry":
-                self._retry(options["run"])
-            case "thaw":
-                self._thaw(options["subject"], options["actor"])
+                self._show(options["id"], as_json=options["json"])
             case "sweep":
                 self.stdout.write(f"queued {sweep()} runs")
                 publisher.flush()
@@ -61,41 +66,21 @@ class Command(BaseCommand):
             case "rest":
                 self._rest(options["seconds"])
 
-    def _show_live(self) -> None:
-        for run in SagaRun.objects.filter(status__in=LIVE).order_by("created_at"):
-            flag = f"  NEEDS ATTENTION: {run.attention_reason}" if run.needs_attention else ""
-            self.stdout.write(
-                f"run {run.pk}  of {run.subject_id}  {run.saga}  {run.status}  {run.step or '-'}"
-                f"  tries {run.tries}  wakes {run.wake_at:%H:%M:%S}{_frozen(run)}{flag}"
-            )
-
-    def _show_subject(self, subject_id: UUID) -> None:
-        runs = SagaRun.objects.filter(subject_id=subject_id).order_by("created_at")
-        if not runs:
-            raise CommandError(f"no run of {subject_id}")
-        for run in runs:
-            self.stdout.write(
-                f"run {run.pk}  {run.saga} version {run.version}  {run.status}{_frozen(run)}"
-            )
-        for each in attempts_for(subject_id):
-            self.stdout.write(
-                f"{each.started_at:%H:%M:%S.%f}  {each.name} #{each.number}  {each.outcome}"
-                f"  {each.error} {each.detail}".rstrip()
-            )
-
-    def _retry(self, run_or_subject: UUID) -> None:
-        named = Q(pk=run_or_subject) | Q(subject_id=run_or_subject)
-        run = SagaRun.objects.filter(named, status__in=LIVE).first()
-        if run is None or not retry_now(run.pk):
-            raise CommandError(f"no live run {run_or_subject}, and none of this subject")
-        publisher.flush()
-        self.stdout.write(f"queued {run.pk}")
-
-    def _thaw(self, subject_id: UUID, actor: str) -> None:
-        if not thaw(subject_id, actor):
-            raise CommandError(f"no run of {subject_id} is frozen")
-        publisher.flush()
-        self.stdout.write(f"thawed {subject_id}")
+    def _show(self, named: str | None, *, as_json: bool) -> None:
+        attempts: Sequence[AttemptMade] = ()
+        if named is None:
+            runs = list(SagaRun.objects.filter(status__in=LIVE).order_by("created_at"))
+        else:
+            runs = _runs_named(named)
+            attempts = attempts_for(runs[0].subject_id)
+        if as_json:
+            found = {"runs": list(map(_as_json, runs)), "attempts": list(map(asdict, attempts))}
+            self.stdout.write(json.dumps(found, indent=2, cls=DjangoJSONEncoder))
+        else:
+            for each in runs:
+                self.stdout.write("\n".join(_in_words(each)))
+            for made in attempts:
+                self.stdout.write(_attempt(made))
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -119,5 +104,55 @@ class Command(BaseCommand):
             stop.wait(every)
 
 
-def _frozen(run: SagaRun) -> str:
-    return f"  FROZEN since {run.frozen_at:%Y-%m-%d %H:%M:%S}" if run.frozen_at else ""
+def _runs_named(named: str) -> list[SagaRun]:
+    """Return every run of a subject, by its id or that of one of its runs, oldest first."""
+    try:
+        given = UUID(named)
+    except ValueError:
+        raise CommandError(
+            f"{named!r} is no id. orders show takes references and Stripe's ids too."
+        ) from None
+    runs = SagaRun.objects.filter(subject_id=subject_of(given) or given).order_by("created_at")
+    if not runs:
+        raise CommandError(f"{named} is neither a run nor has it one.")
+    return list(runs)
+
+
+def _as_json(run: SagaRun) -> dict[str, object]:
+    return {
+        "id": run.pk,
+        "subject_id": run.subject_id,
+        "saga": run.saga,
+        "version": run.version,
+        "status": run.status,
+        "step": run.step,
+        "tries": run.tries,
+        "wake_at": run.wake_at,
+        "needs_attention": run.needs_attention,
+        "attention_reason": run.attention_reason,
+        "frozen_at": run.frozen_at,
+        "created_at": run.created_at,
+        "ended_at": run.ended_at,
+    }
+
+
+def _in_words(run: SagaRun) -> Iterator[str]:
+    yield f"run {run.pk}  of {run.subject_id}"
+    step = f" at {run.step}, {run.tries} tries" if run.step and run.is_live else ""
+    wakes = f", wakes {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else ""
+    yield f"  {run.saga} version {run.version}: {run.status}{step}{wakes}"
+    if run.frozen_at:
+        yield f"  FROZEN since {run.frozen_at:%Y-%m-%d %H:%M:%S} UTC"
+    if run.needs_attention:
+        yield _wrapped(f"  NEEDS ATTENTION: {run.attention_reason}")
+
+
+def _attempt(made: AttemptMade) -> str:
+    said = f"{made.name} #{made.number}  {made.outcome}  {made.error} {made.detail}".rstrip()
+    return _wrapped(f"{made.started_at:%Y-%m-%d %H:%M:%S.%f}  {said}")
+
+
+def _wrapped(text: str) -> str:
+    return fill(
+        text, WIDTH, subsequent_indent=" " * 4, break_long_words=False, break_on_hyphens=False
+    )

@@ -1,0 +1,330 @@
+"""``manage.py orders``: what the desk does, done from a shell, and kept in the same audit rows."""
+
+import json
+import os
+import pwd
+import sys
+from io import StringIO
+from typing import Any, NoReturn
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+from django.test import Client
+
+from desk.models import ActionKind, OperatorAction
+from desk.operators import user_of_this_shell
+from orders.models import Order, OrderTransition
+from orders.services import cancel_order
+from payments.models import Payment
+from sagas.services import freeze
+from tests.desk.at_the_desk import page_of, rows_changed_since, run_of
+from tests.message_queue import MessageQueue
+from tests.orders.storefront import Storefront, everything
+
+UNKNOWN = "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11"
+
+
+class Terminal(StringIO):
+    """Somebody who sits there, and has typed this."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def alice_at_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getlogin", lambda: "alice")
+    monkeypatch.setattr(sys, "stdin", StringIO())
+
+
+def orders(*arguments: object) -> list[str]:
+    """What ``manage.py orders`` prints."""
+    printed = StringIO()
+    call_command("orders", *map(str, arguments), stdout=printed)
+    return printed.getvalue().splitlines()
+
+
+def refused(*arguments: object) -> CommandError:
+    with pytest.raises(CommandError) as raised:
+        orders(*arguments)
+    return raised.value
+
+
+def rows() -> list[tuple[str, str, str]]:
+    found = OperatorAction.objects.select_related("operator").order_by("pk")
+    return [(each.actor, each.kind, each.outcome) for each in found]
+
+
+def test_a_retry_from_a_shell_does_and_keeps_what_one_at_the_desk_does(
+    waiting: UUID, messages: MessageQueue
+) -> None:
+    lines = orders("retry", waiting, "--reason", "The bank is back.")
+
+    run = run_of(waiting)
+    assert lines == [
+        "Retry now: Its back-off is forgotten, and it is on the queue.",
+        f"order {waiting}, by shell:alice; it stands: placed, at reserve_stock",
+    ]
+    assert (run.needs_attention, run.tries, run.not_before) == (False, 0, None)
+    assert [each.run_id for each in messages.waiting] == [run.pk]
+    row = OperatorAction.objects.get()
+    assert (row.operator, row.actor, row.kind, row.outcome) == (
+        None,
+        "shell:alice",
+        "retry",
+        "done",
+    )
+    assert (row.order_id, row.reason) == (waiting, "The bank is back.")
+    assert (row.before, row.after) == (
+        "placed, at reserve_stock, flagged",
+        "placed, at reserve_stock",
+    )
+
+
+def test_a_cancel_says_who_turned_the_order_back(waiting: UUID, messages: MessageQueue) -> None:
+    orders("cancel", waiting, "--reason", "Fraud.")
+    messages.deliver_all()
+
+    order = Order.objects.get(pk=waiting)
+    assert (order.status, order.reason) == ("cancelled", "cancelled_by_staff")
+    assert OrderTransition.objects.get(order=waiting, target="cancelling").actor == "shell:alice"
+    assert rows() == [("shell:alice", "cancel", "done")]
+
+
+def test_what_is_held_is_released_also_where_an_invariant_froze_it(
+    waiting: UUID, messages: MessageQueue
+) -> None:
+    orders("hold", waiting, "--reason", "Bob looks.")
+    held = run_of(waiting).attention_reason
+    orders("release", waiting, "--reason", "Bob has looked.")
+    assert freeze(waiting, "M6: 0 held of 2500")
+    orders("release", waiting, "--reason", "The bank's books agree.")
+
+    assert held == "held by shell:alice: Bob looks."
+    assert run_of(waiting).frozen_at is None
+    assert [each[1:] for each in rows()] == [
+        ("hold", "done"),
+        ("release", "done"),
+        ("release", "done"),
+    ]
+
+
+def test_a_note_is_in_the_story_at_the_desk(desk: Client, waiting: UUID) -> None:
+    orders("note", waiting, "--reason", "Called her; no answer.")
+
+    page = page_of(desk, waiting)
+    assert "Called her; no answer." in page
+    assert "shell:alice" in page
+    audit = desk.get("/admin/desk/operatoraction/", {"q": "shell:alice"}).content.decode()
+    assert "Called her; no answer." in audit
+
+
+@pytest.mark.parametrize("kind", ["retry", "hold", "release"])
+def test_what_may_not_be_is_refused_in_the_desks_words_and_kept(
+    confirmed: UUID, messages: MessageQueue, kind: str
+) -> None:
+    before = everything()
+
+    error = refused(kind, confirmed, "--reason", "Why not.")
+
+    row = OperatorAction.objects.get()
+    assert str(error).endswith(f" was refused: {row.told}")
+    assert error.returncode == 1
+    assert rows() == [("shell:alice", kind, "refused")]
+    assert row.before == row.after == "confirmed"
+    assert rows_changed_since(before) == {"desk.OperatorAction"}
+    assert messages.waiting == []
+
+
+def test_a_cancel_asked_for_again_changes_nothing_more(
+    waiting: UUID, messages: MessageQueue
+) -> None:
+    orders("cancel", waiting, "--reason", "Fraud.")
+    before = run_of(waiting)
+
+    error = refused("cancel", waiting, "--reason", "Fraud.")
+
+    assert "It is being cancelled already." in str(error)
+    assert run_of(waiting).turn_back_requested_at == before.turn_back_requested_at
+    assert len(messages.waiting) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ((), "--reason: say why; it is kept with your name"),
+        (("--reason", ""), "--reason: This field is required."),
+        (("--reason", "  "), "--reason: This field is required."),
+        (
+            ("--reason", "x" * 1001),
+            "--reason: Ensure this value has at most 1000 characters (it has 1001).",
+        ),
+    ],
+)
+def test_nothing_is_done_without_a_reason(
+    waiting: UUID, messages: MessageQueue, given: tuple[str, ...], told: str
+) -> None:
+    before = everything()
+
+    error = refused("retry", waiting, *given)
+
+    assert (str(error), error.returncode) == (told, 2)
+    assert rows_changed_since(before) == set()
+    assert messages.waiting == []
+
+
+def test_on_a_terminal_the_reason_is_asked_for_after_saying_what_will_be_done(
+    waiting: UUID, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal("She called.\n"))
+
+    lines = orders("cancel", waiting)
+
+    assert lines[:2] == [
+        f"Cancel and refund: order {waiting} of alice",
+        "It stands: placed, at reserve_stock, flagged",
+    ]
+    assert "This cannot be taken back." in " ".join(lines)
+    assert OperatorAction.objects.get().reason == "She called."
+
+
+def test_an_order_is_named_by_what_a_person_has_in_hand(
+    confirmed: UUID, waiting: UUID, messages: MessageQueue
+) -> None:
+    Order.objects.filter(pk=confirmed).update(reference="cart-17")
+    intent_id = Payment.objects.get(order_id=confirmed).intent_id
+    cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
+    messages.deliver_all()
+    refund_id = Payment.objects.get(order_id=confirmed).refunds.get().bank_refund_id
+
+    for term in (
+        confirmed,
+        str(confirmed)[:23],
+        run_of(confirmed).pk,
+        "cart-17",
+        intent_id,
+        refund_id,
+    ):
+        assert orders("show", term)[0].startswith(f"order {confirmed}: "), term
+
+
+@pytest.mark.parametrize("term", ["alice", "TEE", "cart-17", "pi_unknown", "", " ", UNKNOWN])
+def test_what_names_no_order_is_refused(waiting: UUID, messages: MessageQueue, term: str) -> None:
+    """A customer's name or a SKU too, though at this moment only one order may have it."""
+    error = refused("cancel", term, "--reason", "Fraud.")
+
+    assert str(error).startswith(f"{term!r} names no order. ")
+    assert error.returncode == 1
+    assert rows() == []
+    assert run_of(waiting).turn_back_requested_at is None
+
+
+def test_what_names_several_orders_is_refused_and_they_are_told_apart(
+    storefront: Storefront, confirmed: UUID, waiting: UUID
+) -> None:
+    guest = Order.objects.get(pk=waiting)
+    Order.objects.filter(pk=confirmed).update(reference="cart-17")
+    Order.objects.filter(pk=guest.pk).update(
+        reference="cart-17", customer=User.objects.create_user("bob")
+    )
+
+    error = refused("cancel", "cart-17", "--reason", "Fraud.")
+
+    assert str(error).splitlines() == [
+        "'cart-17' names several orders:",
+        f"  {confirmed}  alice, confirmed",
+        f"  {waiting}  bob, placed",
+    ]
+    assert rows() == []
+
+
+def test_show_tells_the_story_within_a_hundred_columns(
+    storefront: Storefront, waiting: UUID
+) -> None:
+    orders("note", waiting, "--reason", "word " * 100)
+
+    lines = orders("show", waiting)
+
+    said = "\n".join(lines)
+    assert max(map(len, lines)) <= 100
+    assert lines[0] == f"order {waiting}: 25.00 EUR, for alice"
+    assert lines[1] == f"run   {run_of(waiting).pk}: checkout, running"
+    assert "stands: placed, at reserve_stock, flagged" in lines
+    assert "needs attention: 8 tries" in lines
+    assert "next: Tries reserve_stock as soon as a worker takes it" in said
+    assert said.count("word") == 100
+    assert "by shell:alice" in said
+
+
+def test_show_tells_programs_the_same(confirmed: UUID) -> None:
+    shown: dict[str, Any] = json.loads("".join(orders("show", confirmed, "--json")))
+
+    assert (shown["id"], shown["status"], shown["customer"]) == (
+        str(confirmed),
+        "confirmed",
+        "alice",
+    )
+    assert shown["runs"] == [str(run_of(confirmed).pk)]
+    assert shown["story"][0]["what"] == "placed"
+    assert {each["kind"] for each in shown["story"]} >= {"order", "step", "to the bank", "fact"}
+
+
+def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(
+    waiting: UUID, messages: MessageQueue
+) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        other = connection.copy()
+        try:
+            cursor.execute("SET LOCAL lock_timeout = '200ms'")
+            with other.cursor() as theirs:
+                theirs.execute("BEGIN")
+                theirs.execute("SELECT 1 FROM sagas_sagarun FOR UPDATE")
+                error = refused("retry", waiting, "--reason", "Now.")
+        finally:
+            other.close()
+
+    assert "Nothing was changed; try again." in str(error)
+    assert rows() == []
+    assert messages.waiting == []
+
+
+def test_an_audit_row_is_of_an_account_or_of_a_shell_and_never_of_nobody(
+    grace: User, waiting: UUID
+) -> None:
+    def write(**who: object) -> None:
+        with transaction.atomic():
+            OperatorAction.objects.create(
+                token=uuid4(), kind=ActionKind.NOTE, order_id=waiting, reason="x", **who
+            )
+
+    for who in ({}, {"operator": grace, "shell_user": "shell:alice"}):
+        with pytest.raises(IntegrityError, match="desk_action_is_somebodys"):
+            write(**who)
+
+    assert rows() == []
+
+
+def test_whoever_did_not_log_in_is_known_by_the_user_of_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nobody() -> NoReturn:
+        raise OSError("no login")
+
+    monkeypatch.setattr(os, "getlogin", nobody)
+
+    assert user_of_this_shell().name == pwd.getpwuid(os.getuid()).pw_name
+
+
+def test_a_user_whom_the_system_has_no_name_for_is_known_by_the_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nobody() -> NoReturn:
+        raise OSError("no login")
+
+    monkeypatch.setattr(os, "getlogin", nobody)
+    monkeypatch.setattr(os, "getuid", lambda: 987_654_321)
+
+    assert user_of_this_shell().name == "987654321"
