@@ -4,7 +4,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import Any, Final
 from uuid import UUID
 
@@ -32,6 +32,16 @@ class Progress(Enum):
     ON_TIME = auto()  # it may still be under way, as long as its invariant allows
     AT_REST = auto()  # it has ended: whatever is under way is a finding
     SOMETIME = auto()  # it is nobody's matter: safety alone is looked at
+
+
+class LeftOut(StrEnum):
+    """Why an invariant was not asked, or not all of it."""
+
+    BANK = "not asked: the bank was not compared"
+    BANK_SIDE = "asked of our own books only: the bank was not compared"
+    HISTORY = "not asked: it adds up all of history, which only a full check does"
+    LATENESS = "asked only for what must never be: lateness was to be no finding"
+    REST = f"{MOST_FINDINGS} rows or more break it, and the list ends there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,9 @@ class Report:
     payments: dict[str, int]
     bank: BankReading | None
     checked: tuple[str, ...]
-    """The codes that were asked, and whose answer is whole."""
+    """The codes that were asked, and whose answer is whole as far as it concerns our own books."""
+    left_out: dict[str, LeftOut]
+    """The codes of those that were not asked, or not in full."""
     looked_at: frozenset[UUID] | None
     """The orders; None is all of them."""
     findings: list[Finding]
@@ -109,6 +121,7 @@ def check(
             payments=examination.count("payments_payment", "order_id"),
             bank=bank,
             checked=tuple(examination.answered),
+            left_out=examination.left_out,
             looked_at=None if scope.is_everything else frozenset(examination.orders),
             findings=findings,
             grace=grace,
@@ -141,6 +154,7 @@ class Examination:
         self.progress = progress
         self.orders = _orders(scope, self.now)
         self.answered: list[str] = []
+        self.left_out: dict[str, LeftOut] = {}
         self._parameters: dict[str, object] = {
             "every_order": scope.is_everything,
             "orders": self.orders,
@@ -151,9 +165,10 @@ class Examination:
 
     def findings(self, invariant: Invariant) -> list[Finding]:
         """Return everything that breaks ``invariant``, the subjects in order."""
-        if invariant.needs_bank and self.bank is None:
-            return []
-        if invariant.sums_history and not self.scope.is_everything:
+        omission = self._omission(invariant)
+        if omission is not None:
+            self.left_out[invariant.code] = omission
+        if omission in (LeftOut.BANK, LeftOut.HISTORY):
             return []
         parameters = {
             **self._parameters,
@@ -162,7 +177,9 @@ class Examination:
         }
         relations = bank_relation.RELATION if invariant.asks_bank else ""
         rows = _rows(f"{relations}{invariant.sql} LIMIT {MOST_FINDINGS}", parameters)
-        if len(rows) < MOST_FINDINGS:
+        if len(rows) == MOST_FINDINGS:
+            self.left_out[invariant.code] = LeftOut.REST
+        elif omission is not LeftOut.LATENESS:
             self.answered.append(invariant.code)
         details: dict[str, list[str]] = defaultdict(list)
         for subject, detail in rows:
@@ -182,6 +199,16 @@ class Examination:
                 self._parameters,
             )
         )
+
+    def _omission(self, invariant: Invariant) -> LeftOut | None:
+        """Say what of ``invariant`` this check cannot, or is not to, look at."""
+        if self.bank is None and invariant.asks_bank:
+            return LeftOut.BANK if invariant.needs_bank else LeftOut.BANK_SIDE
+        if invariant.sums_history and not self.scope.is_everything:
+            return LeftOut.HISTORY
+        if invariant.by and self.progress is Progress.SOMETIME:
+            return LeftOut.LATENESS
+        return None
 
     def _overdue_since(self, invariant: Invariant) -> datetime:
         if self.progress is Progress.SOMETIME and invariant.by:

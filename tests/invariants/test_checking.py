@@ -11,7 +11,7 @@ from django.db.utils import InternalError
 
 from invariants import checking
 from invariants.catalogue import INVARIANTS
-from invariants.checking import Progress, Report, Scope, check
+from invariants.checking import LeftOut, Progress, Report, Scope, check
 from orders.models import Order
 from orders.states import OrderStatus
 from payments.accounts import read_bank
@@ -172,13 +172,31 @@ def test_without_the_bank_nothing_is_said_about_it(shop: Shop) -> None:
     report = check()
 
     assert {each.code for each in INVARIANTS} - set(report.checked) == {"M2", "M6"}
+    assert report.left_out == {
+        **dict.fromkeys(("M2", "M6"), LeftOut.BANK),
+        **dict.fromkeys(("M5", "M7", "M11"), LeftOut.BANK_SIDE),
+    }
     assert report.bank is None
 
 
 def test_sums_of_all_history_are_left_to_the_full_check(shop: Shop) -> None:
-    report = check_now(scope=Scope(changed_within=timedelta(hours=1)))
+    report = check_now(Progress.ON_TIME, Scope(changed_within=timedelta(hours=1)))
 
     assert {each.code for each in INVARIANTS} - set(report.checked) == {"S2", "S3", "S8"}
+    assert report.left_out == dict.fromkeys(("S2", "S3", "S8"), LeftOut.HISTORY)
+
+
+def test_lateness_that_was_not_asked_for_has_no_answer(shop: Shop) -> None:
+    report = check_now(Progress.SOMETIME)
+
+    late = {each.code for each in INVARIANTS if each.by}
+    assert late == {"M8", "T6", "T8", "T9", "R4"}
+    assert late.isdisjoint(report.checked)
+    assert report.left_out == dict.fromkeys(late, LeftOut.LATENESS)
+
+
+def test_a_check_of_everything_leaves_nothing_out(shop: Shop) -> None:
+    assert check_now(Progress.ON_TIME).left_out == {}
 
 
 def test_the_documentation_has_every_invariant_as_it_is() -> None:

@@ -60,8 +60,16 @@ def test_a_clean_system_ends_with_0_and_says_what_was_compared(confirmed: Order)
     assert said["findings"] == []
     assert said["orders"] == {"confirmed": 1}
     assert said["payments"] == {"captured": 1}
-    assert said["bank"] == {"compared": True, "problem": "", "intents": 1, "net_minor": 4500}
+    assert said["bank"] == {
+        "compared": True,
+        "problem": "",
+        "complete_since": None,
+        "intents": 1,
+        "net_minor": 4500,
+    }
+    assert said["everything"] is True
     assert said["invariants"]["asked"] == said["invariants"]["of"]
+    assert said["invariants"]["left_out"] == {}
 
 
 def test_people_get_the_same_as_a_table(confirmed: Order) -> None:
@@ -131,6 +139,79 @@ def test_the_bank_can_be_left_out_and_that_is_said(confirmed: Order, settings: S
     assert "NOT COMPARED: left out" in said
     assert "the bank was left out" in said
     assert "no ghost charge" not in said
+
+
+def test_what_was_left_out_is_named_with_why(confirmed: Order) -> None:
+    status, said = check_invariants("--no-bank", "--safety")
+    json_status, told = as_json("--no-bank", "--safety")
+
+    codes = {
+        "M2, M6: not asked: the bank was not compared": ["M2", "M6"],
+        "M5, M7, M11: asked of our own books only: the bank was not compared": ["M5", "M7", "M11"],
+        "S2, S3, S8: not asked: it adds up all of history, which only a full check does": [
+            "S2",
+            "S3",
+            "S8",
+        ],
+        "M8, T6, T8, T9, R4: asked only for what must never be: lateness was to be no finding": [
+            "M8",
+            "T6",
+            "T8",
+            "T9",
+            "R4",
+        ],
+    }
+    assert (status, json_status) == (0, 0)
+    assert set(codes) <= set(said.splitlines())
+    assert told["invariants"]["left_out"] == {
+        code: line.partition(": ")[2] for line, named in codes.items() for code in named
+    }
+
+
+def test_a_short_check_claims_no_more_than_it_has_looked_at(confirmed: Order) -> None:
+    status, said = check_invariants()
+    _, told = as_json()
+
+    assert status == 0
+    assert "1: 1 confirmed; those that have not ended, or moved in the last hour" in said
+    assert "1 intents, 4500 held or taken (minor units); complete since 20" in said
+    assert "0 findings in what was looked at; " in said
+    assert "no ghost charge" not in said
+    assert told["everything"] is False
+    assert told["bank"]["complete_since"] is not None
+
+
+def test_a_check_of_safety_resolves_no_lateness(shop: Shop) -> None:
+    shop.place()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE orders_ordertransition SET at = at - interval '1 day'")
+        cursor.execute("UPDATE orders_order SET created_at = created_at - interval '1 day'")
+    check_invariants("--record")
+
+    check_invariants("--record", "--safety")
+
+    late = ReconciliationBreak.objects.get()
+    assert (late.code, late.resolved_at) == ("T6", None)
+
+
+@pytest.mark.parametrize("said", ["", "{", "{}", "[1]", '[{"intent_id": "pi_1"}]', None])
+def test_a_statement_that_is_none_is_a_mistake_of_whoever_asks(
+    db: None, tmp_path: Path, said: str | None
+) -> None:
+    statement = tmp_path / "statement.json"
+    if said is not None:
+        statement.write_text(said)
+
+    with pytest.raises(CommandError, match="--statement: ") as raised:
+        check_invariants("--statement", str(statement))
+
+    assert raised.value.returncode == 2
+
+
+@pytest.mark.parametrize("seconds", ["nan", "soon", "1e300", "-1"])
+def test_a_grace_that_is_no_time_is_a_mistake_of_whoever_asks(seconds: str) -> None:
+    with pytest.raises(CommandError, match="is no number of seconds"):
+        check_invariants("--grace", seconds)
 
 
 def test_a_statement_stands_for_the_bank(

@@ -2,24 +2,28 @@
 
 import json
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from django.core.management.base import BaseCommand, CommandError
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Column, Table
 
 from invariants.catalogue import INVARIANTS
-from invariants.checking import EVERYTHING, GRACE, RECENT, Progress, Report, Scope, check
+from invariants.checking import EVERYTHING, GRACE, RECENT, LeftOut, Progress, Report, Scope, check
 from invariants.recording import orders_with_breaks, record
 from payments.accounts import BankAccount, BankReading, database_now, read_bank, read_recent
 from payments.errors import PaymentError
 
 FOUND: Final = 1
 BANK_SILENT: Final = 2
+USAGE: Final = 2
 WITHOUT_TERMINAL: Final = 160
 """Columns of a table that goes into a file."""
 
@@ -27,7 +31,9 @@ WITHOUT_TERMINAL: Final = 160
 class Command(BaseCommand):
     help = (
         "Is everything true that must be: money, stock, states, journal, outbox, and the bank both"
-        " ways? Reads only. Looks at what has not ended or moved in the last hour, or --full."
+        " ways? Only reads, unless told to --record. Looks at what has not ended or moved in the last"
+        " hour, or at everything (--full), and names what it left out. Exit status: 0 nothing found,"
+        " 1 findings, 2 the bank could not be asked."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -50,10 +56,10 @@ class Command(BaseCommand):
         parser.set_defaults(progress=Progress.ON_TIME)
         parser.add_argument(
             "--grace",
-            type=float,
-            default=GRACE.total_seconds(),
+            type=_seconds,
+            default=GRACE,
             metavar="SECONDS",
-            help="how long the bank has to show what we have settled (default %(default)s)",
+            help=f"how long the bank has to show what we have settled (default {GRACE.seconds})",
         )
         bank = parser.add_mutually_exclusive_group()
         bank.add_argument(
@@ -71,7 +77,9 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         if options["record"] and options["statement"] is not None:
-            raise CommandError("a statement is not the bank: what it says is not recorded")
+            raise CommandError(
+                "a statement is not the bank: what it says is not recorded", returncode=USAGE
+            )
         silence = ""
         reading = None
         try:
@@ -81,7 +89,7 @@ class Command(BaseCommand):
         report = check(
             bank=reading,
             scope=EVERYTHING if options["full"] else _lately(),
-            grace=timedelta(seconds=options["grace"]),
+            grace=options["grace"],
             progress=options["progress"],
         )
         if options["record"]:
@@ -100,7 +108,7 @@ class Command(BaseCommand):
         if not console.is_terminal:
             console.width = WITHOUT_TERMINAL
         summary = Table("account", "what was looked at")
-        summary.add_row("orders", _in_words(report.orders))
+        summary.add_row("orders", f"{_in_words(report.orders)}{_scope_in_words(report)}")
         summary.add_row("payments", _in_words(report.payments))
         summary.add_row("bank", _bank_in_words(report.bank, silence))
         console.print(summary)
@@ -114,6 +122,8 @@ class Command(BaseCommand):
             sentences = {each.code: each.sentence for each in INVARIANTS}
             for code in sorted({each.code for each in report.findings}):
                 console.print(f"{code}: {sentences[code]}", soft_wrap=True)
+        for codes, why in _left_out(report):
+            console.print(f"{codes}: {why}", soft_wrap=True)
         console.print(_verdict(report, silence), soft_wrap=True)
 
 
@@ -126,27 +136,44 @@ def _read(options: dict[str, Any]) -> BankReading | None:
     if options["no_bank"]:
         return None
     if options["statement"] is not None:
-        accounts = [BankAccount(**each) for each in json.loads(_text(options["statement"]))]
-        return BankReading(accounts, read_at=database_now())
+        return BankReading(_stated(options["statement"]), read_at=database_now())
     return read_bank() if options["full"] else read_recent(RECENT)
 
 
-def _text(file: str) -> str:
-    return sys.stdin.read() if file == "-" else Path(file).read_text()
+def _stated(file: str) -> list[BankAccount]:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text()
+        return TypeAdapter(list[BankAccount]).validate_json(text)
+    except (OSError, ValueError) as error:  # pydantic's are ValueErrors
+        raise CommandError(f"--statement: {error}", returncode=USAGE) from error
+
+
+def _seconds(given: str) -> timedelta:
+    with suppress(ValueError, OverflowError):
+        if (seconds := timedelta(seconds=float(given))) >= timedelta():
+            return seconds
+    raise ArgumentTypeError(f"{given!r} is no number of seconds")
 
 
 def _as_json(report: Report, silence: str) -> dict[str, object]:
     bank = report.bank
+    since = bank.complete_since if bank else None
     return {
+        "everything": report.looked_at is None,
         "orders": report.orders,
         "payments": report.payments,
         "bank": {
             "compared": bank is not None,
             "problem": silence,
+            "complete_since": since.isoformat() if since else None,
             "intents": len(bank.accounts) if bank else None,
             "net_minor": _net_minor(bank) if bank else None,
         },
-        "invariants": {"asked": len(report.checked), "of": len(INVARIANTS)},
+        "invariants": {
+            "asked": len(report.checked),
+            "of": len(INVARIANTS),
+            "left_out": report.left_out,
+        },
         "findings": [asdict(each) for each in report.findings],
         "seconds": round(report.seconds, 3),
     }
@@ -155,7 +182,23 @@ def _as_json(report: Report, silence: str) -> dict[str, object]:
 def _bank_in_words(bank: BankReading | None, silence: str) -> str:
     if bank is None:
         return f"NOT COMPARED: {silence or 'left out'}"
-    return f"{len(bank.accounts)} intents, {_net_minor(bank)} held or taken (minor units)"
+    since = bank.complete_since
+    scope = f"; complete since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
+    return f"{len(bank.accounts)} intents, {_net_minor(bank)} held or taken (minor units){scope}"
+
+
+def _scope_in_words(report: Report) -> str:
+    return (
+        "" if report.looked_at is None else "; those that have not ended, or moved in the last hour"
+    )
+
+
+def _left_out(report: Report) -> Iterator[tuple[str, str]]:
+    """The invariants that were not asked, or not in full, together with those that share the reason."""
+    for why in LeftOut:
+        codes = [code for code, reason in report.left_out.items() if reason is why]
+        if codes:
+            yield ", ".join(codes), why
 
 
 def _verdict(report: Report, silence: str) -> str:
@@ -166,6 +209,8 @@ def _verdict(report: Report, silence: str) -> str:
         return f"Nothing found in our own books, but the bank could not be asked; {asked}."
     if report.bank is None:
         return f"Nothing found in our own books; the bank was left out; {asked}."
+    if report.looked_at is not None:
+        return f"0 findings in what was looked at; {asked}. All of it: --full."
     return f"0 findings: no ghost charge, no lost order, no oversold stock; {asked}."
 
 
