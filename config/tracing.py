@@ -1,19 +1,25 @@
 """Traces by OpenTelemetry. Imported only where OTEL_EXPORTER_OTLP_ENDPOINT says where they go."""
 
+import atexit
 import logging
+import threading
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
+from celery.signals import before_task_publish
 from django.conf import settings
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
+from opentelemetry.propagate import set_global_textmap
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from structlog.contextvars import get_contextvars
 
 from monitoring.redaction import redact, redacted
@@ -26,21 +32,54 @@ _ABOUT: Final = {
     "attempt": "holdfast.attempt",
 }
 
-_LEFT_OUT: Final = ("http.url", "http.target", "http.user_agent", "net.peer", "client.", "url.")
+_LEFT_OUT: Final = (
+    *("http.url", "http.target", "http.user_agent", "http.request.header", "http.response.header"),
+    *("url.", "user_agent.", "client.", "net.peer", "network.peer"),
+)
 """Attributes, by how they begin, that hold what callers sent or who they are."""
+
+_STATEMENT: Final = "db.statement"
+
+_OURS: Final = frozenset(_ABOUT.values())
+
+GOODBYE_SECONDS: Final = 3.0
+"""At its end a process tries for so long to hand over what it still has."""
 
 
 def start() -> None:
     """Make spans from now on. After a fork the child exports its own: the SDK sees to that."""
     resource = Resource({"service.name": "holdfast", "service.version": settings.RELEASE})
-    provider = TracerProvider(resource=resource.merge(OTELResourceDetector().detect()))
+    provider = TracerProvider(
+        resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
+    )
     provider.add_span_processor(_NameTheOrder())
     provider.add_span_processor(BatchSpanProcessor(_Redacting(OTLPSpanExporter())))
     trace.set_tracer_provider(provider)
+    atexit.register(_end_soon, provider)
+    # Baggage would carry whatever a client sends into our messages.
+    set_global_textmap(TraceContextTextMapPropagator())
+    before_task_publish.connect(_forget_failed_publish, weak=False)
     DjangoInstrumentor().instrument(response_hook=_name_the_request, excluded_urls="health/")
     CeleryInstrumentor().instrument()
     PsycopgInstrumentor().instrument()
     _name_the_trace_in_lines()
+
+
+def _end_soon(provider: TracerProvider) -> None:
+    """Let no receiver that hangs hold up the end of a process: left alone it may take 30 seconds."""
+    ending = threading.Thread(target=provider.shutdown, daemon=True)
+    ending.start()
+    ending.join(GOODBYE_SECONDS)
+
+
+def _forget_failed_publish(**_: Any) -> None:
+    """Keep what is published next out of the span of a publish that has failed.
+
+    Celery's instrumentation ends that span only after a success, and until then it is the parent
+    of all that its thread does: in beat, for good.
+    """
+    if getattr(trace.get_current_span(), "kind", None) == trace.SpanKind.PRODUCER:
+        context.attach(trace.set_span_in_context(trace.INVALID_SPAN))
 
 
 class _NameTheOrder(SpanProcessor):
@@ -60,19 +99,26 @@ def _name_the_request(span: Span, _: object, response: Mapping[str, str]) -> Non
 
 
 class _Redacting(SpanExporter):
-    """Hands spans on without what must not be told."""
+    """Hands spans on without what must not be told, nor statements that belong to nothing.
+
+    Those come from who looks at the database all the time: beat, watch, metrics, waiting requests.
+    """
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export([_redacted(each) for each in spans])
+        return self._exporter.export([_redacted(each) for each in spans if not _is_alone(each)])
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
+
+
+def _is_alone(span: ReadableSpan) -> bool:
+    return span.parent is None and _STATEMENT in (span.attributes or {})
 
 
 def _redacted(span: ReadableSpan) -> ReadableSpan:
@@ -96,10 +142,22 @@ def _redacted(span: ReadableSpan) -> ReadableSpan:
 
 def _attributes(found: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
-        name: redacted(name, value)
+        name: _told(name, value)
         for name, value in (found or {}).items()
         if not name.startswith(_LEFT_OUT)
     }
+
+
+def _told(name: str, value: Any) -> Any:
+    if name in _OURS:
+        return value
+    return _statement(value) if name == _STATEMENT else redacted(name, value)
+
+
+@lru_cache(maxsize=1024)
+def _statement(text: str) -> str:
+    """There are some hundred, without their values, and each is worth a tenth of a millisecond."""
+    return redact(text)
 
 
 def _name_the_trace_in_lines() -> None:

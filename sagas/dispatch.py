@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import Context, copy_context
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from celery import chain, signature
@@ -66,11 +67,20 @@ def publish(run_ids: Sequence[UUID], links: tuple[Link, ...]) -> None:
     chain(*tasks).apply_async(retry=False)
 
 
+class Handed(NamedTuple):
+    """A run that waits to be published, and what its caller worked on: its trace goes on from there."""
+
+    run_id: UUID
+    links: tuple[Link, ...]
+    context: Context
+
+
 class Publisher:
     """Publishes from a thread of its own, one to a process, behind a breaker.
 
     A run that comes alone has a message of its own, at once. Those that come within PACE_SECONDS
-    of it share the next one, since a message costs as much as the work that it asks for.
+    of it share the next one, since a message costs as much as the work that it asks for. It is
+    published in the context of the first.
     """
 
     def __init__(self) -> None:
@@ -78,7 +88,7 @@ class Publisher:
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        self._messages: queue.Queue[tuple[UUID, tuple[Link, ...]]] = queue.Queue(maxsize=10_000)
+        self._messages: queue.Queue[Handed] = queue.Queue(maxsize=10_000)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._paused_until = 0.0
@@ -90,7 +100,7 @@ class Publisher:
         if self._thread is None:
             self._start()
         try:
-            self._messages.put_nowait((run_id, links))
+            self._messages.put_nowait(Handed(run_id, links, copy_context()))
         except queue.Full:
             MESSAGES.labels("dropped").inc()
             log.warning("publisher.full", extra={"run_id": str(run_id)})
@@ -113,23 +123,23 @@ class Publisher:
     def _work(self) -> None:
         pace = threading.Event()  # never set: a pause that nothing cuts short
         while True:
-            for links, run_ids in self._take().items():
+            for links, together in self._take().items():
+                run_ids = [each.run_id for each in together]
                 try:
-                    self._publish(run_ids, links)
+                    together[0].context.run(self._publish, run_ids, links)
                 finally:
-                    for _ in run_ids:
+                    for _ in together:
                         self._messages.task_done()
             pace.wait(PACE_SECONDS)
 
-    def _take(self) -> dict[tuple[Link, ...], list[UUID]]:
+    def _take(self) -> dict[tuple[Link, ...], list[Handed]]:
         """Wait for a run, and take those that wait with it, by the way that they have to go."""
-        waiting: dict[tuple[Link, ...], list[UUID]] = {}
-        run_id, links = self._messages.get()
-        waiting[links] = [run_id]
+        first = self._messages.get()
+        waiting = {first.links: [first]}
         with suppress(queue.Empty):
             for _ in range(MOST_RUNS_IN_A_MESSAGE - 1):
-                run_id, links = self._messages.get_nowait()
-                waiting.setdefault(links, []).append(run_id)
+                handed = self._messages.get_nowait()
+                waiting.setdefault(handed.links, []).append(handed)
         return waiting
 
     def _publish(self, run_ids: Sequence[UUID], links: tuple[Link, ...]) -> None:

@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import kombu
@@ -88,7 +88,11 @@ class Installation:
     """Everything but the database and the bank, both of which are the test's own."""
 
     def __init__(
-        self, bank: SandboxServer, folder: Path, wishes: Mapping[str, str] | None = None
+        self,
+        bank: SandboxServer,
+        folder: Path,
+        wishes: Mapping[str, str] | None = None,
+        worker: Sequence[str] = WORKER,
     ) -> None:
         self._broker_port, self._web_port = ReservedPort(), ReservedPort()
         self.url = f"http://{LOOPBACK}:{self._web_port.number}"
@@ -103,7 +107,7 @@ class Installation:
             environment,
             *("-m", "sandbox.valkey", "--port", str(self._broker_port.number)),
         )
-        self.worker = Program(folder / "worker.log", environment, *OWNED, *WORKER)
+        self.worker = Program(folder / "worker.log", environment, *OWNED, *worker)
         self.watch = Program(folder / "watch.log", environment, *OWNED, *WATCH)
         bind = f"{LOOPBACK}:{self._web_port.number}"
         self.web = Program(folder / "web.log", environment, *OWNED, *WEB, bind)
