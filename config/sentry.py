@@ -4,6 +4,7 @@ from typing import cast
 
 import sentry_sdk
 from django.conf import settings
+from sentry_sdk.integrations.atexit import AtexitIntegration
 from sentry_sdk.integrations.celery import CeleryIntegration
 from sentry_sdk.integrations.django import DjangoIntegration
 from sentry_sdk.types import Event, Hint
@@ -27,6 +28,8 @@ def start() -> None:
             DjangoIntegration(middleware_spans=False, signals_spans=False),
             # Messages carry ids and nothing else.
             CeleryIntegration(propagate_traces=False),
+            # It would print, between our lines, that it waits.
+            AtexitIntegration(callback=lambda _pending, _timeout: None),
         ],
     )
 

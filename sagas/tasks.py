@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from celery import shared_task
+from structlog.contextvars import bind_contextvars
 
 from sagas import registry
 from sagas.definition import Link, Saga
@@ -26,6 +27,8 @@ def _declare(saga: Saga, link: Link) -> None:
 
     @shared_task(name=link.name, bind=True, max_retries=None)
     def carry(self: "Task[[list[str]], None]", run_ids: list[str]) -> None:
+        if len(run_ids) == 1:  # what is said of an error that ends this task names it, too
+            bind_contextvars(run_id=run_ids[0])
         verdicts = runner.carry_all([UUID(each) for each in run_ids])
         for run_id, verdict in zip(run_ids, verdicts, strict=True):
             if isinstance(verdict, ComeBack) and verdict.after <= LONGEST_COUNTDOWN:
