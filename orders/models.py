@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
 from uuid import UUID
 
 from django.conf import settings
@@ -15,8 +15,9 @@ from django.db.models.functions import Now
 
 from access.grants import Grant
 from orders.errors import IllegalTransition
-from orders.states import TRANSITIONS, OrderStatus
+from orders.states import SETTLED, TRANSITIONS, OrderStatus
 from payments.history import latest_payment
+from sagas.history import asked_back_at
 from sagas.identifiers import new_id
 from sagas.row_sets import Insert, Update, select, write
 
@@ -34,6 +35,16 @@ class Cause:
     actor: str = ""
 
 
+class Reached(NamedTuple):
+    """How far an order is: of two, the greater is the later.
+
+    That somebody asked to cancel it is no move, and comes before the move that follows from it.
+    """
+
+    version: int
+    is_asked_back: bool
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def visible_to(self, user: User, grant: Grant) -> "OrderQuerySet":
         """Keep what this caller may know of: the only way from a request to orders."""
@@ -42,11 +53,15 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.all() if grant.is_shop else self.filter(customer=user)
 
     def with_progress(self) -> Self:
-        """Read with each order when it last moved and what became of its payment, in one go."""
+        """Read each order with its last move, its payment and the wish to cancel it, in one go."""
         moves = OrderTransition.objects.filter(order=OuterRef("pk")).order_by("-sequence")
-        return self.annotate(
+        return self.with_wish_to_cancel().annotate(
             moved_at=Subquery(moves.values("at")[:1]), latest_payment=latest_payment("pk")
         )
+
+    def with_wish_to_cancel(self) -> Self:
+        """Read with each order when it was accepted that it be cancelled, which its runs know."""
+        return self.annotate(cancel_requested_at=asked_back_at("pk"))
 
     def locked(self, order_ids: Iterable[UUID]) -> list["Order"]:
         """Lock orders until the transaction ends, in one order; each knows its ``line_count``."""
@@ -118,8 +133,9 @@ class Order(models.Model):
 
     # How many lines it has, where a query asks for it.
     line_count: int
-    # Where it was read with its progress: see ``payments.history`` for what the second has.
+    # Where it was read with its progress: see ``payments.history`` for what the last has.
     moved_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
     latest_payment: Mapping[str, Any] | None = None
 
     objects = OrderQuerySet.as_manager()
@@ -158,6 +174,17 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def reached(self) -> Reached:
+        return Reached(self.version, self.cancel_requested_at is not None)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is where it is to stay: not if it is confirmed, and to be cancelled."""
+        if self.status == OrderStatus.CONFIRMED:
+            return self.cancel_requested_at is None
+        return self.status in SETTLED
 
     def as_placed(self) -> "Order":
         """Return the order as it was when it was accepted, before anything became of it."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, F, OuterRef, QuerySet, Subquery, When, Window
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When, Window
 from django.db.models.functions import Coalesce, RowNumber
 
 from sagas import registry
@@ -79,6 +79,21 @@ def wishes_to_turn_back(subject_ids: Sequence[UUID]) -> Mapping[UUID, list[Wish]
         if at is not None:
             found[subject_id].append(Wish(at, reason, actor))
     return found
+
+
+def asked_back_at(subject_id: str) -> Subquery:
+    """Return what a query of subjects annotates to read when it was asked that each be undone.
+
+    Either its run was asked to turn back, or one began that only gives back. ``subject_id`` is the
+    field with the subject's id.
+    """
+    gives_back = [each.name for each in registry.all_sagas() if each.only_gives_back]
+    asked = SagaRun.objects.filter(
+        Q(turn_back_requested_at__isnull=False) | Q(saga__in=gives_back),
+        subject_id=OuterRef(subject_id),
+    )
+    moments = asked.annotate(asked_at=Coalesce("turn_back_requested_at", "created_at"))
+    return Subquery(moments.order_by("asked_at").values("asked_at")[:1])
 
 
 def subject_of(run_id: UUID) -> UUID | None:

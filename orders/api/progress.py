@@ -6,8 +6,10 @@ than for any request. A browser's ``EventSource`` comes back by itself, and says
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
@@ -28,13 +30,16 @@ from orders.api.queries import NoQuery, parse_query
 from orders.api.representations import ProgressEvent
 from orders.api.slots import Slots
 from orders.api.waiting import LONGEST_SECONDS, watcher
-from orders.models import Order, moves_of
-from orders.states import SETTLED
+from orders.models import Order, Reached, moves_of
+from orders.states import OrderStatus
 
 HEARTBEAT_SECONDS: Final = 3
 """Something is written at least as often: by that it is noticed that nobody reads any more."""
 COME_BACK_MS: Final = 1000
-_VERSION_DIGITS: Final = 9
+_ASKED: Final = "cancel_requested"
+
+# A version, and whether it was told since that the order is to be cancelled.
+_EVENT_ID: Final = re.compile(r"([0-9]{1,9})(c?)")
 
 
 class EventStreamRenderer(BaseRenderer):
@@ -57,11 +62,11 @@ class Progress(APIView):
     renderer_classes = (EventStreamRenderer,)
 
     def get(self, request: Request, order_id: UUID) -> HttpResponseBase:
-        """Stream an order's state and each of its moves, until it got there or ten seconds long."""
+        """Stream what becomes of an order, until it got there or ten seconds long."""
         parse_query(NoQuery, request)
         order = own_order(request, order_id)
         seen = _last_seen(request, order)
-        if seen == order.version and order.status in SETTLED:
+        if seen == order.reached and order.has_ended:
             return Response(status=HTTPStatus.NO_CONTENT)  # by this a browser stops coming back
         if request.method == "HEAD":
             return HttpResponse(headers=_HEADERS, content_type=EventStreamRenderer.media_type)
@@ -80,12 +85,13 @@ class Progress(APIView):
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def _last_seen(request: Request, order: Order) -> int | None:
-    """Return the version that the client saw last; None for what was never one of this order."""
-    given = request.headers.get("Last-Event-ID", "")
-    if not (given.isascii() and given.isdigit() and len(given) <= _VERSION_DIGITS):
+def _last_seen(request: Request, order: Order) -> Reached | None:
+    """Return what the client was told last; None for what was never told of this order."""
+    found = _EVENT_ID.fullmatch(request.headers.get("Last-Event-ID", ""))
+    if found is None:
         return None
-    return int(given) if int(given) <= order.version else None
+    seen = Reached(int(found[1]), is_asked_back=bool(found[2]))
+    return seen if seen <= order.reached else None
 
 
 streams = Slots("STREAMS_PER_PROCESS")
@@ -98,7 +104,7 @@ class Stream:
     watcher, with no transaction open and no statement of its own.
     """
 
-    def __init__(self, order: Order, seen: int | None) -> None:
+    def __init__(self, order: Order, seen: Reached | None) -> None:
         self._order = order
         self._seen = seen
         self._has_slot = True
@@ -113,36 +119,51 @@ class Stream:
         ends_at = time.monotonic() + LONGEST_SECONDS
         try:
             yield from self._missed()
-            while self._order.status not in SETTLED and (left := ends_at - time.monotonic()) > 0:
+            while not self._order.has_ended and (left := ends_at - time.monotonic()) > 0:
                 patience = min(left, HEARTBEAT_SECONDS)
-                if watcher.wait_for_move(self._order.pk, self._order.version, patience):
+                if watcher.wait_for_news(self._order.pk, self._order.reached, patience):
                     yield from self._news()
                 else:
                     yield ": nothing new\n\n"
         except (OperationalError, InterfaceError):
             return  # the client comes back, and is told then
-        if self._order.status in SETTLED:
+        if self._order.has_ended:
             yield "event: end\ndata: {}\n\n"
 
     def _missed(self) -> Iterator[str]:
         """Tell how the order stands, or what has happened since the client was here before."""
+        order = self._order
         if self._seen is None:
-            yield _event(ProgressEvent.now(self._order))
-        elif self._seen < self._order.version:
-            yield from self._moves_since(self._seen)
+            since = order.moved_at or order.created_at
+            yield _event(order, order.status, order.status, order.reached, since)
+        elif self._seen < order.reached:
+            yield from _told_since(self._seen, order)
 
     def _news(self) -> Iterator[str]:
-        before = self._order.version
+        before = self._order.reached
         close_old_connections()
         self._order = Order.objects.with_progress().get(pk=self._order.pk)
-        yield from self._moves_since(before)
-
-    def _moves_since(self, version: int) -> Iterator[str]:
-        for move in moves_of([self._order.pk]).get(self._order.pk, ()):
-            if version < move.sequence <= self._order.version:
-                yield _event(ProgressEvent.of(self._order, move))
+        yield from _told_since(before, self._order)
 
 
-def _event(shown: ProgressEvent) -> str:
-    data = json.dumps(shown.as_json())
-    return f"id: {shown.version}\nevent: {shown.status.value}\ndata: {data}\n\n"
+def _told_since(seen: Reached, order: Order) -> Iterator[str]:
+    """Tell each move that a client has not seen, and the wish to cancel before what follows."""
+    asked_at, is_asked = order.cancel_requested_at, False
+    for move in moves_of([order.pk]).get(order.pk, ()):
+        if move.sequence > order.version:  # is told when all of it was read
+            break
+        if asked_at is not None and move.target == OrderStatus.CANCELLING:
+            is_asked, before = True, Reached(move.sequence - 1, is_asked_back=True)
+            if before > seen:
+                yield _event(order, _ASKED, move.source, before, asked_at)
+        reached = Reached(move.sequence, is_asked)
+        if reached > seen:
+            yield _event(order, move.target, move.target, reached, move.at)
+    if asked_at is not None and not (is_asked or seen.is_asked_back):
+        yield _event(order, _ASKED, order.status, order.reached, asked_at)
+
+
+def _event(order: Order, name: str, status: str, reached: Reached, at: datetime) -> str:
+    data = json.dumps(ProgressEvent.of(order, status, reached, at).as_json())
+    event_id = f"{reached.version}{'c' * reached.is_asked_back}"
+    return f"id: {event_id}\nevent: {name}\ndata: {data}\n\n"

@@ -33,6 +33,16 @@ _MONEY: Mapping[str, Money] = {
 }
 
 
+CancelRequestedAt = Annotated[
+    datetime | None,
+    Field(
+        description=(
+            "When it was accepted that the order be cancelled, whatever its status still is; null"
+            " where nobody asked."
+        )
+    ),
+]
+
 Expanded = Field(exclude_if=lambda value: value is None)
 """Of what is shown where it is asked for; the placing and the detail of an order always have items."""
 
@@ -163,6 +173,7 @@ class Order(Representation):
     reason_code: Annotated[str, Field(description="The same for programs.")]
     created_at: datetime
     updated_at: Annotated[datetime, Field(description="When its status last changed.")]
+    cancel_requested_at: CancelRequestedAt
     payment: PaymentSummary
     allowed_transitions: Sequence[OrderStatus]
     can_cancel: bool
@@ -185,11 +196,12 @@ class Order(Representation):
     ) -> Self:
         """Show an order that is found at ``path``, with no more statements than its caller made.
 
-        Its payment and the time of its last move are known if it was read ``with_progress``; one
-        that has just been placed has neither.
+        Its payment, the time of its last move and the wish to cancel it are known if it was read
+        ``with_progress``; one that has just been placed has none of them.
         """
         allowed = TRANSITIONS[OrderStatus(order.status)]
-        can_cancel = may_cancel and OrderStatus.CANCELLING in allowed
+        is_asked_for = order.cancel_requested_at is not None
+        can_cancel = may_cancel and OrderStatus.CANCELLING in allowed and not is_asked_for
         return cls(
             id=str(order.pk),
             customer=customer,
@@ -202,6 +214,7 @@ class Order(Representation):
             reason_code=order.reason,
             created_at=order.created_at,
             updated_at=order.moved_at or order.created_at,
+            cancel_requested_at=order.cancel_requested_at,
             payment=PaymentSummary.of(payment_made(order.latest_payment)),
             allowed_transitions=[each for each in OrderStatus if each in allowed],
             can_cancel=can_cancel,
@@ -222,31 +235,26 @@ def _links(path: str, *, can_cancel: bool) -> OrderLinks:
 
 
 class ProgressEvent(Representation):
-    """That an order has a status now, and since when."""
+    """That an order has a status or is to be cancelled, and since when."""
 
     order_id: str
     status: OrderStatus
     version: int
     at: datetime
+    cancel_requested_at: CancelRequestedAt
     reason: str
     reason_code: str
 
     @classmethod
-    def now(cls, order: models.Order) -> Self:
-        return cls._at(order, order.status, order.version, order.moved_at or order.created_at)
-
-    @classmethod
-    def of(cls, order: models.Order, move: models.OrderTransition) -> Self:
-        return cls._at(order, move.target, move.sequence, move.at)
-
-    @classmethod
-    def _at(cls, order: models.Order, status: str, version: int, at: datetime) -> Self:
+    def of(cls, order: models.Order, status: str, reached: models.Reached, at: datetime) -> Self:
+        """Show what an order was when it had got so far."""
         is_known = status in (OrderStatus.CANCELLING, OrderStatus.CANCELLED)
         return cls(
             order_id=str(order.pk),
             status=OrderStatus(status),
-            version=version,
+            version=reached.version,
             at=at,
+            cancel_requested_at=order.cancel_requested_at if reached.is_asked_back else None,
             reason=words(order) if is_known else "",
             reason_code=order.reason if is_known else "",
         )

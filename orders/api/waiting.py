@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, close_old_connections
 from rest_framework.request import Request
 
-from orders.models import Order
+from orders.models import Order, Reached
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +53,10 @@ def seconds_to_wait(request: Request) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """What somebody waits for: that an order's status and version are as they should be."""
+    """What somebody waits for: that an order has the right status, or is far enough."""
 
     order_id: UUID
-    is_there: Callable[[str, int], bool]
+    is_there: Callable[[str, Reached], bool]
     is_urgent: bool
 
 
@@ -73,9 +73,9 @@ class Watcher:
         wanted = Awaited(order_id, lambda status, _: status in statuses, is_urgent=True)
         self._wait(wanted, seconds)
 
-    def wait_for_move(self, order_id: UUID, version: int, seconds: float) -> bool:
-        """Return whether the order got beyond ``version`` within ``seconds``."""
-        wanted = Awaited(order_id, lambda _, reached: reached > version, is_urgent=False)
+    def wait_for_news(self, order_id: UUID, seen: Reached, seconds: float) -> bool:
+        """Return whether the order got further than was ``seen`` within ``seconds``."""
+        wanted = Awaited(order_id, lambda _, reached: reached > seen, is_urgent=False)
         return self._wait(wanted, seconds)
 
     def _wait(self, wanted: Awaited, seconds: float) -> bool:
@@ -116,10 +116,11 @@ class Watcher:
 
     def _look(self, awaited: dict[threading.Event, Awaited]) -> None:
         ids = {each.order_id for each in awaited.values()}
-        rows = Order.objects.filter(pk__in=ids).values_list("pk", "status", "version")
-        found = {order_id: (status, version) for order_id, status, version in rows}
+        orders = Order.objects.with_wish_to_cancel().filter(pk__in=ids)
+        found = {each.pk: each for each in orders.only("status", "version")}
         for reached, wanted in awaited.items():
-            if wanted.order_id in found and wanted.is_there(*found[wanted.order_id]):
+            order = found.get(wanted.order_id)
+            if order and wanted.is_there(order.status, order.reached):
                 reached.set()
 
 

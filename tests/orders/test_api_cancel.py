@@ -91,10 +91,45 @@ def test_after_capture_the_money_is_given_back(
 
     assert (answer.status, answer.body["status"]) == (202, "cancelling")
     assert answer.body["reason_code"] == "cancelled_by_customer"
+    began = SagaRun.objects.get(saga="cancellation").created_at.isoformat()
+    assert answer.body["cancel_requested_at"] == began.replace("+00:00", "Z")
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
     assert account_of(bank, order_id) == LET_GO
+
+
+def test_an_accepted_cancel_is_seen_wherever_the_order_is_shown(storefront: Storefront) -> None:
+    """Though nothing has moved yet, as while the bank is being asked."""
+    order_id = storefront.order(MUG).order_id
+    before = storefront.get(f"{ORDERS}/{order_id}"), storefront.get(ORDERS)
+
+    accepted = storefront.cancel(order_id)
+
+    after = storefront.get(f"{ORDERS}/{order_id}"), storefront.get(ORDERS)
+    asked_at = SagaRun.objects.values_list("turn_back_requested_at", flat=True).get()
+    assert asked_at is not None
+    for shown in (accepted.body, after[0].body, after[1].body["results"][0]):
+        assert shown["cancel_requested_at"] == asked_at.isoformat().replace("+00:00", "Z")
+        assert (shown["status"], shown["version"], shown["reason_code"]) == ("placed", 0, "")
+        assert (shown["can_cancel"], shown["links"]["cancel"]) == (False, None)
+    assert before[0].body["cancel_requested_at"] is None
+    assert before[1].body["results"][0]["cancel_requested_at"] is None
+    for earlier, later in zip(before, after, strict=True):
+        assert earlier.headers["ETag"] != later.headers["ETag"]
+
+
+def test_of_an_order_that_was_never_asked_back_no_cancel_is_shown(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    refused = storefront.order(cart(("MUG", 1), payment_method="pm_card_visa_chargeDeclined"))
+    confirmed = storefront.order(MUG)
+    messages.deliver_all()
+
+    shown = [storefront.get(f"{ORDERS}/{e.order_id}").body for e in (refused, confirmed)]
+
+    assert [each["status"] for each in shown] == ["cancelled", "confirmed"]
+    assert [each["cancel_requested_at"] for each in shown] == [None, None]
 
 
 def test_cancelling_again_under_another_key_changes_nothing(

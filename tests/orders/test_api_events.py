@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -52,6 +53,7 @@ def test_an_order_is_followed_from_placed_to_confirmed(
         "status": "placed",
         "version": 0,
         "at": in_json(order.created_at),
+        "cancel_requested_at": None,
         "reason": "",
         "reason_code": "",
     }
@@ -75,6 +77,73 @@ def test_every_move_is_told_however_fast_they_come(
     told = json.loads(cancelled["data"])
     assert told["reason"] == "Your card has insufficient funds."
     assert told["at"] == in_json(Order.objects.get().transitions.get(target="cancelled").at)
+    assert told["cancel_requested_at"] is None
+
+
+def test_a_cancel_is_told_as_soon_as_it_is_accepted(
+    storefront: Storefront, path: str, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orders.api.progress.LONGEST_SECONDS", 60)
+    stream = storefront.open_stream(path)
+    _retry, placed = next_blocks(stream, 2)
+
+    accepted = storefront.cancel(Order.objects.get().pk)
+    [asked] = next_blocks(stream, 1)  # while its run has turned nowhere yet
+    messages.deliver_all()
+    blocks = [placed, asked, *read(stream)]
+
+    assert happened(blocks) == [
+        ("0", "placed"),
+        ("0c", "cancel_requested"),
+        ("1c", "cancelling"),
+        ("2c", "cancelled"),
+        (None, "end"),
+    ]
+    told = [json.loads(each["data"]) for each in blocks if "id" in each]
+    asked_at = accepted.body["cancel_requested_at"]
+    assert [each["cancel_requested_at"] for each in told] == [None, asked_at, asked_at, asked_at]
+    assert [each["status"] for each in told] == ["placed", "placed", "cancelling", "cancelled"]
+    assert [each["version"] for each in told] == [0, 0, 1, 2]
+    assert told[1]["at"] == asked_at
+
+
+@pytest.mark.parametrize(
+    ("seen", "missed"),
+    [
+        ("0", ["0c", "1c", "2c"]),
+        ("0c", ["1c", "2c"]),
+        ("1c", ["2c"]),
+        ("2", ["2c"]),
+        ("3c", ["2c"]),
+    ],
+)
+def test_who_comes_back_after_a_cancel_is_told_what_was_missed(
+    storefront: Storefront, path: str, messages: MessageQueue, seen: str, missed: list[str]
+) -> None:
+    storefront.cancel(Order.objects.get().pk)
+    messages.deliver_all()
+
+    blocks = list(read(storefront.open_stream(path, **{"Last-Event-ID": seen})))
+    after = storefront.send("GET", path, headers={**STREAM, "Last-Event-ID": "2c"})
+
+    assert [each["id"] for each in blocks if "id" in each] == missed
+    assert blocks[-1]["event"] == "end"
+    assert after.status == 204
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_confirmed_order_that_is_to_be_cancelled_is_not_at_its_end(
+    storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    messages.deliver(messages.take())  # its capture waits
+    storefront.cancel(Order.objects.get().pk)
+
+    meanwhile = list(read(storefront.open_stream(path, **{"Last-Event-ID": "1"})))
+    messages.deliver_all()
+    afterwards = list(read(storefront.open_stream(path, **{"Last-Event-ID": "1c"})))
+
+    assert happened(meanwhile) == [("1c", "cancel_requested")]
+    assert happened(afterwards) == [("2c", "cancelling"), ("3c", "cancelled"), (None, "end")]
 
 
 def test_an_order_that_got_there_is_told_at_once(storefront: Storefront, path: str) -> None:
@@ -103,7 +172,9 @@ def test_who_has_seen_the_end_need_not_come_back(storefront: Storefront, path: s
     assert (answer.status, answer.body) == (204, None)
 
 
-@pytest.mark.parametrize("given", ["2", "-1", "1.0", "one", "\u0661", "9" * 400, " ", "0; DROP"])
+@pytest.mark.parametrize(
+    "given", ["2", "1c", "c", "1d", "-1", "1.0", "one", "\u0661", "9" * 400, " ", "0; DROP"]
+)
 def test_an_id_that_was_never_given_out_counts_as_none(
     storefront: Storefront, path: str, given: str
 ) -> None:
@@ -230,8 +301,18 @@ def read(stream: StreamingHttpResponse) -> Iterator[dict[str, str]]:
     text = b"".join(stream).decode()
     stream.close()
     for block in text.removesuffix("\n\n").split("\n\n"):
-        lines = (line.partition(":") for line in block.split("\n"))
-        yield {name: value.strip() for name, _, value in lines}
+        yield fields_of(block)
+
+
+def next_blocks(stream: StreamingHttpResponse, count: int) -> list[dict[str, str]]:
+    """The next blocks of a stream that say something."""
+    chunks = (fields_of(each.decode().removesuffix("\n\n")) for each in iter(stream))
+    return list(islice((each for each in chunks if "" not in each), count))
+
+
+def fields_of(block: str) -> dict[str, str]:
+    lines = (line.partition(":") for line in block.split("\n"))
+    return {name: value.strip() for name, _, value in lines}
 
 
 def happened(blocks: list[dict[str, str]]) -> list[tuple[str | None, str]]:

@@ -36,6 +36,7 @@ def test_an_accepted_order_is_shown_as_it_was_placed(
         "reason_code": "",
         "created_at": placed_at,
         "updated_at": placed_at,
+        "cancel_requested_at": None,
         "payment": {
             "status": "not_started",
             "authorized_minor": 0,

@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
 from orders.api.waiting import LONGEST_SECONDS, Awaited, Watcher
-from orders.models import Cause, Order
+from orders.models import Cause, Order, Reached
 from orders.states import SETTLED, OrderStatus
 from sandbox.stripe_process import SandboxServer
 from tests.message_queue import MessageQueue
@@ -21,6 +21,7 @@ from tests.orders.twins import TWINS, at_once, crashed_before_it_was_answered
 from tests.sandbox.waiting import wait_until
 
 MUG = cart(("MUG", 1))
+AS_PLACED = Reached(0, is_asked_back=False)
 
 pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
@@ -211,7 +212,9 @@ def test_a_look_is_one_statement_for_whomever_it_is(
 ) -> None:
     ids = [storefront.order(MUG).order_id for _ in range(3)]
     awaited = {
-        threading.Event(): Awaited(ids[n % 3], lambda _status, version: version > 0, is_urgent=True)
+        threading.Event(): Awaited(
+            ids[n % 3], lambda _, reached: reached.version > 0, is_urgent=True
+        )
         for n in range(50)
     }
     with transaction.atomic():
@@ -259,7 +262,7 @@ def test_the_watcher_outlives_a_database_that_does_not_answer(
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
 
-    assert watcher.wait_for_move(order_id, 0, 10)
+    assert watcher.wait_for_news(order_id, AS_PLACED, 10)
     assert failures == []
 
 
@@ -269,7 +272,7 @@ def test_an_answer_is_not_kept_waiting_by_the_slower_pace_of_streams(
     monkeypatch.setattr("orders.api.waiting.GLANCE_EVERY_SECONDS", 60)
     watcher = Watcher()
     idle, order_id = (storefront.order(MUG).order_id for _ in range(2))
-    watching = threading.Thread(target=watcher.wait_for_move, args=[idle, 0, 1])
+    watching = threading.Thread(target=watcher.wait_for_news, args=[idle, AS_PLACED, 1])
     watching.start()
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)

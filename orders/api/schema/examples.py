@@ -47,8 +47,9 @@ def _order(
     reason: str = "",
     reason_code: str = "",
     updated_after: float = 0,
+    asked_after: float | None = None,
 ) -> dict[str, Any]:
-    can_cancel = OrderStatus.CANCELLING in TRANSITIONS[status]
+    can_cancel = OrderStatus.CANCELLING in TRANSITIONS[status] and asked_after is None
     return ShownOrder(
         id=_ID,
         status=status,
@@ -59,6 +60,7 @@ def _order(
         reason_code=reason_code,
         created_at=_PLACED_AT,
         updated_at=_after(updated_after),
+        cancel_requested_at=None if asked_after is None else _after(asked_after),
         payment=payment,
         allowed_transitions=[each for each in OrderStatus if each in TRANSITIONS[status]],
         can_cancel=can_cancel,
@@ -87,6 +89,7 @@ DECLINED: Final = _order(
     reason_code="payment_refused",
     updated_after=0.6,
 )
+ASKED: Final = _order(OrderStatus.PLACED, 0, PaymentSummary(status="pending"), asked_after=0.3)
 CANCELLING: Final = _order(
     OrderStatus.CANCELLING,
     2,
@@ -94,6 +97,7 @@ CANCELLING: Final = _order(
     reason="You cancelled this order.",
     reason_code="cancelled_by_customer",
     updated_after=90,
+    asked_after=90,
 )
 CANCELLED: Final = _order(
     OrderStatus.CANCELLED,
@@ -107,6 +111,7 @@ CANCELLED: Final = _order(
     reason="You cancelled this order.",
     reason_code="cancelled_by_customer",
     updated_after=91,
+    asked_after=90,
 )
 
 
@@ -116,6 +121,7 @@ def _event(order: dict[str, Any]) -> str:
         status=order["status"],
         version=order["version"],
         at=order["updated_at"],
+        cancel_requested_at=order["cancel_requested_at"],
         reason="",
         reason_code="",
     ).as_json()

@@ -9,6 +9,7 @@ from orders.api.problem_types import ProblemType
 from orders.api.queries import ExpandQuery
 from orders.api.representations import Order, Timeline
 from orders.api.schema.examples import (
+    ASKED,
     CANCELLED,
     CANCELLING,
     CONFIRMED,
@@ -90,16 +91,16 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
         "Following",
         "Follow an order live",
         "Server-sent events, as a browser's `EventSource` reads them: how the order stands, at once; "
-        "then each of its moves, under its status, with its version as id; `end` once the order got "
-        "there. A stream lasts ten seconds at most and something is written every three; when it "
+        "then each of its moves, under its status, and `cancel_requested` where it was accepted that it "
+        "be cancelled; `end` once the order got there. A stream lasts ten seconds at most and something is written every three; when it "
         "ends before the order did, come back with `Last-Event-ID`, and nothing is missed. Streams "
         "are few: where there are none left the answer is 503, and reading the order now and then "
         "does as well.",
         (
             Answer(
                 HTTPStatus.OK,
-                "The stream. Data are JSON: `order_id`, `status`, `version`, `at`, `reason` and "
-                "`reason_code`.",
+                "The stream. Data are JSON: `order_id`, `status`, `version`, `at`, "
+                "`cancel_requested_at`, `reason` and `reason_code`.",
                 EVENT_STREAM,
                 {"Confirmed while we watched": EVENTS},
                 media_type="text/event-stream",
@@ -125,9 +126,9 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
             ),
             Answer(
                 HTTPStatus.ACCEPTED,
-                "The order will be cancelled.",
+                "The order will be cancelled: see `cancel_requested_at`, whatever its status still is.",
                 Order,
-                {"Turning back": CANCELLING},
+                {"Turning back": CANCELLING, "While the bank is being asked": ASKED},
                 headers=(LOCATION, PREFERENCE_APPLIED, IDEMPOTENCY_REPLAYED, RETRY_AFTER),
             ),
         ),
