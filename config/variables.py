@@ -95,7 +95,7 @@ class Section:
         self.variables.append(variable)
         try:
             return read(name, default=default)
-        except ValueError:
+        except ValueError as error:
             if is_secret:  # its text may repeat a part of the value
                 raise ImproperlyConfigured(f"{name} cannot be read") from None
-            raise
+            raise ImproperlyConfigured(f"{name} ({kind}): {error}") from None

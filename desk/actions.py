@@ -8,8 +8,9 @@ from django.db import IntegrityError, transaction
 
 import orders.services
 import sagas.services
+from access.shell import ShellUser
 from desk.models import ActionKind, ActionOutcome, OperatorAction
-from desk.operators import Operator, ShellUser
+from desk.permissions import Operator
 from desk.situation import Situation, needed_for, objection, situation_of
 
 OF_ONE_ORDER: Final = (

@@ -1,9 +1,15 @@
 """What a person at the desk may be allowed to do with orders, beyond looking at them."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
+from django.contrib.auth.models import User
+
+from access.shell import ShellUser
 from desk.models import ActionKind
+
+Operator: TypeAlias = User | ShellUser
+"""Who acts on orders: an account at the desk, or whoever has a shell on one of our hosts."""
 
 RETRY: Final = "desk.retry_order"
 CANCEL: Final = "desk.cancel_order"

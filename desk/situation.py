@@ -5,7 +5,7 @@ from uuid import UUID
 
 from desk import permissions
 from desk.models import ActionKind
-from desk.operators import Operator
+from desk.permissions import Operator
 from invariants.models import ReconciliationBreak
 from invariants.recording import breaks_about
 from orders.models import Order

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from access.models import ApiToken
+from access.shell import user_of_this_shell
 from tests.orders.storefront import Storefront
 
 PRODUCTS = "/api/v1/products"
@@ -40,7 +41,12 @@ def test_a_token_is_made_listed_and_revoked(storefront: Storefront) -> None:
         f"{made['id']} is revoked.\n",
         f"{made['id']} was revoked before.\n",
     )
-    assert ApiToken.objects.get(pk=made["id"]).revoked_reason == "lost"
+    token = ApiToken.objects.get(pk=made["id"])
+    assert (token.revoked_reason, token.revoked_by) == (
+        "lost",
+        user_of_this_shell().get_username(),
+    )
+    assert token.revoked_by.startswith("shell:")
 
 
 def test_the_shops_server_gets_an_account_only_if_it_is_asked_for(db: None) -> None:
@@ -66,3 +72,53 @@ def test_a_customer_is_made_once_with_a_token_each_time(db: None) -> None:
 
     assert first["token"] != second["token"]
     assert ApiToken.objects.filter(user=User.objects.get()).count() == 2
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "zoë", "x" * 151, "<script>", "shell:alice"])
+def test_a_new_account_has_a_name_of_some_sense(db: None, name: str) -> None:
+    for command in (
+        ("create_customer",),
+        ("create_token", "--create-account", "--scope=orders:read"),
+    ):
+        with pytest.raises(CommandError, match="--username: ") as raised:
+            call_command(*command, f"--username={name}")
+        assert raised.value.returncode == 2
+
+    assert not User.objects.exists()
+    assert not ApiToken.objects.exists()
+
+
+def test_an_account_that_is_there_keeps_whatever_name_it_has(db: None) -> None:
+    User.objects.create_user("zoë")
+
+    said("create_customer", "--username=zoë")
+
+    assert ApiToken.objects.get().user.username == "zoë"
+
+
+@pytest.mark.parametrize(
+    "given", ["--days=-1", "--days=many", "--days=99999999", "--name=" + "x" * 101, "--name=a\0b"]
+)
+def test_a_token_that_could_not_be_is_not_made(db: None, given: str) -> None:
+    User.objects.create_user("alice")
+
+    with pytest.raises(CommandError, match=f"argument {given.partition('=')[0]}: "):
+        call_command("create_token", "--username=alice", "--scope=orders:read", given)
+
+    assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 256])
+def test_a_token_is_not_revoked_without_a_reason(db: None, reason: str) -> None:
+    made = json.loads(said("create_customer", "--username=alice"))
+
+    with pytest.raises(CommandError, match="argument --reason: 1 to 255 characters are taken"):
+        call_command("revoke_token", str(ApiToken.objects.get().pk), f"--reason={reason}")
+
+    assert made["token"]
+    assert ApiToken.objects.get().revoked_at is None
+
+
+def test_whose_tokens_are_listed_has_to_be_somebody(db: None) -> None:
+    with pytest.raises(CommandError, match="There is no account nobody"):
+        call_command("list_tokens", "--username=nobody")

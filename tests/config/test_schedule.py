@@ -162,3 +162,14 @@ def test_two_entries_with_one_period_share_it(monkeypatch: pytest.MonkeyPatch) -
     follow(monkeypatch, [HOURLY, Entry("tea: brew", "tea.brew", HOURLY.every, "Thirst.")])
 
     assert IntervalSchedule.objects.get().every == 3600
+
+
+def test_a_period_that_two_deploys_wrote_at_one_moment_is_taken_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [IntervalSchedule.objects.create(every=3600, period="seconds") for _ in range(2)]
+
+    follow(monkeypatch, [HOURLY])
+
+    assert PeriodicTask.objects.get(name=HOURLY.name).interval_id == rows[0].pk
+    assert IntervalSchedule.objects.count() == 2

@@ -44,7 +44,7 @@ def test_what_cannot_be_guessed_has_to_be_given(monkeypatch: pytest.MonkeyPatch,
 def test_a_rate_is_a_number(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "many")
 
-    with pytest.raises(ValueError, match="many"):
+    with pytest.raises(ImproperlyConfigured, match=rf"{name} \(number, at least [01]\): .*'many'"):
         read_settings()
 
 

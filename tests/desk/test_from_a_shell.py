@@ -14,8 +14,8 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
+from access.shell import user_of_this_shell
 from desk.models import ActionKind, OperatorAction
-from desk.operators import user_of_this_shell
 from orders.models import Order, OrderTransition
 from orders.services import cancel_order
 from payments.models import Payment

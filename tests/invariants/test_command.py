@@ -210,7 +210,7 @@ def test_a_statement_that_is_none_is_a_mistake_of_whoever_asks(
 
 @pytest.mark.parametrize("seconds", ["nan", "soon", "1e300", "-1"])
 def test_a_grace_that_is_no_time_is_a_mistake_of_whoever_asks(seconds: str) -> None:
-    with pytest.raises(CommandError, match="is no number of seconds"):
+    with pytest.raises(CommandError, match="is no time in seconds"):
         check_invariants("--grace", seconds)
 
 

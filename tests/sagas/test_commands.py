@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -95,6 +96,20 @@ def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(
     ]
 
 
+def test_show_says_when_nothing_is_under_way(toys: Toys, messages: MessageQueue) -> None:
+    start(toys.parcel())
+    messages.deliver_all()
+
+    assert sagas("show") == ["No run is under way."]
+    assert json.loads("".join(sagas("show", "--json"))) == {"runs": [], "attempts": []}
+
+
+@pytest.mark.parametrize("every", ["0", "-1", "nan", "soon", "1e300"])
+def test_a_pace_that_would_never_rest_is_a_mistake_of_whoever_asks(every: str) -> None:
+    with pytest.raises(CommandError, match=f"'{every}' is no time in seconds, at least 0.01"):
+        sagas("watch", "--every", every)
+
+
 def test_show_fits_a_narrow_terminal_however_much_there_is_to_say(
     toys: Toys, messages: MessageQueue
 ) -> None:
@@ -152,15 +167,15 @@ def test_sweep_queues_what_is_due_once(toys: Toys, messages: MessageQueue) -> No
     assert [each.run_id for each in messages.waiting] == [each.pk for each in runs[:2]]
 
 
-@pytest.fixture
-def watch(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """``manage.py sagas watch`` on the test's database, as a process of its own."""
+@contextmanager
+def process_of(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """``manage.py sagas`` on the test's database, as a process of its own."""
     url = urlsplit(os.environ["DATABASE_URL"])
     database = url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "sagas", "watch", "--every", "0.05"],
+        [sys.executable, "manage.py", "sagas", *arguments],
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": database, "PGAPPNAME": "watch"},
+        env={**os.environ, "DATABASE_URL": database, "PGAPPNAME": arguments[0]},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -168,6 +183,12 @@ def watch(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     yield process
     process.kill()
     process.communicate()
+
+
+@pytest.fixture
+def watch() -> Iterator[subprocess.Popen[str]]:
+    with process_of("watch", "--every", "0.05") as process:
+        yield process
 
 
 def count_sweeps_of(run: SagaRun) -> int:
@@ -203,6 +224,23 @@ def test_watch_sweeps_until_it_is_stopped(
         ("sweep.queued", 1, "watch"),
         ("sweep.queued", 1, "watch"),
     ]
+
+
+def test_whoever_interrupts_a_command_is_told_nothing(toys: Toys, messages: MessageQueue) -> None:
+    start(toys.parcel())
+
+    with process_of("rest", "--seconds", "600") as resting:
+        wait_until(lambda: is_connected("rest"))
+        resting.send_signal(signal.SIGINT)
+        out, error = resting.communicate(timeout=60)
+
+    assert (resting.returncode, out, error) == (128 + signal.SIGINT, "", "")
+
+
+def is_connected(name: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = %s", [name])
+        return cursor.fetchone() is not None
 
 
 @pytest.mark.destructive

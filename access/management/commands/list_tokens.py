@@ -3,13 +3,17 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError
 
 from access.models import ApiToken
 
 
 class Command(BaseCommand):
-    help = "List tokens, the newest first: id, account, scopes, end and name of each."
+    help = (
+        "List tokens, the newest first: id, account, scopes, end and name of each. Changes nothing,"
+        " and shows nothing that a token could be made of."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--username", help="of this account only")
@@ -17,6 +21,8 @@ class Command(BaseCommand):
     def handle(self, *_: Any, username: str | None, **__: Any) -> None:
         tokens = ApiToken.objects.select_related("user")
         if username is not None:
+            if not User.objects.filter(username=username).exists():
+                raise CommandError(f"There is no account {username}.")
             tokens = tokens.filter(user__username=username)
         for token in tokens.iterator():
             columns = (str(token.pk), token.user.username, " ".join(token.scopes), token.standing)

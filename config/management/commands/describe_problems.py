@@ -33,7 +33,7 @@ This page is made of the code that answers: `manage.py describe_problems > docs/
 
 
 class Command(BaseCommand):
-    help = "Print docs/problems.md, made of the problems that the API knows."
+    help = "Print docs/problems.md, made of the problems that the API knows. Changes nothing."
     requires_system_checks = ()
 
     def handle(self, *_: Any, **__: Any) -> None:

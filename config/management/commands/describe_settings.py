@@ -15,7 +15,7 @@ of the code that reads them: `manage.py describe_settings > docs/configuration.m
 
 
 class Command(BaseCommand):
-    help = "Print docs/configuration.md, made of the settings themselves."
+    help = "Print docs/configuration.md, made of the settings themselves. Changes nothing."
     requires_system_checks = ()
 
     def handle(self, *_: Any, **__: Any) -> None:

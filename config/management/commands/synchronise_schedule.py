@@ -11,7 +11,10 @@ from config.beat import SCHEDULE, Entry
 
 
 class Command(BaseCommand):
-    help = "Bring the schedule in the database up to config/beat.py; keeps what operations changed."
+    help = (
+        "Bring the schedule in the database up to config/beat.py: adds what is missing, removes what"
+        " is gone. Periods, queues and switches that operations changed stay. For each deploy."
+    )
 
     @transaction.atomic
     def handle(self, *_: Any, **__: Any) -> None:
@@ -30,9 +33,7 @@ class Command(BaseCommand):
         seconds = round(entry.every.total_seconds())
         # Ticks that nobody took do not pile up: the next one does the same.
         until = round(entry.expires_after.total_seconds()) if entry.expires_after else seconds - 1
-        interval, _ = IntervalSchedule.objects.get_or_create(
-            every=seconds, period=IntervalSchedule.SECONDS
-        )
+        interval = _interval(seconds)
         task, created = PeriodicTask.objects.get_or_create(
             name=entry.name,
             defaults={
@@ -54,3 +55,11 @@ class Command(BaseCommand):
                 setattr(task, name, value)
             task.save()
         return bool(created)
+
+
+def _interval(seconds: int) -> IntervalSchedule:
+    """Return the row for a period. Nothing forbids two, and two deploys at once may have made two."""
+    rows = IntervalSchedule.objects.filter(every=seconds, period=IntervalSchedule.SECONDS)
+    return rows.order_by("pk").first() or rows.create(
+        every=seconds, period=IntervalSchedule.SECONDS
+    )

@@ -12,13 +12,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import OperationalError
 
+from access.shell import user_of_this_shell
 from desk.actions import OF_ONE_ORDER, Asked, perform
 from desk.asking import WORDS, ReasonForm
 from desk.dossier import Dossier, dossier_of
 from desk.models import ActionKind, ActionOutcome, OperatorAction
 from desk.money import money
 from desk.next_move import next_move
-from desk.operators import user_of_this_shell
 from desk.order_list import customer_of
 from desk.order_search import named
 from desk.situation import situation_of

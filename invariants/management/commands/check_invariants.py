@@ -1,16 +1,16 @@
-"""Check what must always be true. Exit status 1 on a finding, 2 when the bank could not be asked."""
+"""Check what must always be true. Exit status 1 on a finding, 2 when nobody knows."""
 
 import json
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, InterfaceError
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Column, Table
@@ -20,9 +20,10 @@ from invariants.checking import EVERYTHING, GRACE, RECENT, LeftOut, Progress, Re
 from invariants.recording import orders_with_breaks, record
 from payments.accounts import BankAccount, BankReading, database_now, read_bank, read_recent
 from payments.errors import PaymentError
+from sagas.arguments import seconds
 
 FOUND: Final = 1
-BANK_SILENT: Final = 2
+NOBODY_KNOWS: Final = 2
 USAGE: Final = 2
 WITHOUT_TERMINAL: Final = 160
 """Columns of a table that goes into a file."""
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         "Is everything true that must be: money, stock, states, journal, outbox, and the bank both"
         " ways? Only reads, unless told to --record. Looks at what has not ended or moved in the last"
         " hour, or at everything (--full), and names what it left out. Exit status: 0 nothing found,"
-        " 1 findings, 2 the bank could not be asked."
+        " 1 findings, 2 bank or database could not be asked."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -56,10 +57,10 @@ class Command(BaseCommand):
         parser.set_defaults(progress=Progress.ON_TIME)
         parser.add_argument(
             "--grace",
-            type=_seconds,
-            default=GRACE,
+            type=seconds(),
+            default=GRACE.total_seconds(),
             metavar="SECONDS",
-            help=f"how long the bank has to show what we have settled (default {GRACE.seconds})",
+            help="how long the bank has to show what we have settled (default %(default)s)",
         )
         bank = parser.add_mutually_exclusive_group()
         bank.add_argument(
@@ -80,6 +81,13 @@ class Command(BaseCommand):
             raise CommandError(
                 "a statement is not the bank: what it says is not recorded", returncode=USAGE
             )
+        try:
+            self._check(options)
+        except (DatabaseError, InterfaceError) as error:
+            # Not 1, which says that something was found.
+            raise CommandError(f"Nobody knows: {error}", returncode=NOBODY_KNOWS) from error
+
+    def _check(self, options: dict[str, Any]) -> None:
         silence = ""
         reading = None
         try:
@@ -89,7 +97,7 @@ class Command(BaseCommand):
         report = check(
             bank=reading,
             scope=EVERYTHING if options["full"] else _lately(),
-            grace=options["grace"],
+            grace=timedelta(seconds=options["grace"]),
             progress=options["progress"],
         )
         if options["record"]:
@@ -101,7 +109,7 @@ class Command(BaseCommand):
         if report.findings:
             sys.exit(FOUND)
         if silence:
-            sys.exit(BANK_SILENT)
+            sys.exit(NOBODY_KNOWS)
 
     def _show(self, report: Report, silence: str) -> None:
         console = Console(file=cast(IO[str], self.stdout))
@@ -146,13 +154,6 @@ def _stated(file: str) -> list[BankAccount]:
         return TypeAdapter(list[BankAccount]).validate_json(text)
     except (OSError, ValueError) as error:  # pydantic's are ValueErrors
         raise CommandError(f"--statement: {error}", returncode=USAGE) from error
-
-
-def _seconds(given: str) -> timedelta:
-    with suppress(ValueError, OverflowError):
-        if (seconds := timedelta(seconds=float(given))) >= timedelta():
-            return seconds
-    raise ArgumentTypeError(f"{given!r} is no number of seconds")
 
 
 def _as_json(report: Report, silence: str) -> dict[str, object]:

@@ -13,7 +13,10 @@ from inventory.services import receive
 
 
 class Command(BaseCommand):
-    help = "Load the demo catalogue. Products that are there keep their prices and their stock."
+    help = (
+        "Load the demo catalogue, for a shop to try out. Products that are there keep their names,"
+        " prices and stock (see --refill); no order is touched."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

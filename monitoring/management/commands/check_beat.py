@@ -6,25 +6,34 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from sagas.arguments import seconds
 from sagas.figures import last_sweeps
 from sagas.sweep import Sweeper
 
 
 class Command(BaseCommand):
-    help = "Succeed only if beat's sweep, or the watch's, took place lately."
+    help = (
+        "Succeed only if beat's sweep, or the watch's, took place lately: for health checks. Changes"
+        " nothing. Exit status 1 if it did not."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--sweeper", choices=[Sweeper.BEAT, Sweeper.WATCH], default=Sweeper.BEAT, type=Sweeper
+            "--sweeper",
+            choices=[Sweeper.BEAT.value, Sweeper.WATCH.value],
+            default=Sweeper.BEAT.value,
+            help="whose sweep (default %(default)s)",
         )
-        parser.add_argument("--seconds", type=float, default=30.0)
+        parser.add_argument(
+            "--seconds", type=seconds(), default=30.0, help="what is lately (default %(default)s)"
+        )
 
-    def handle(self, *_: Any, sweeper: Sweeper, seconds: float, **__: Any) -> None:
-        swept = last_sweeps().get(sweeper)
+    def handle(self, *_: Any, sweeper: str, **options: Any) -> None:
+        swept = last_sweeps().get(Sweeper(sweeper))
         if swept is None:
             raise CommandError(f"{sweeper} has never swept")
         ago = (timezone.now() - swept.at).total_seconds()
-        if ago >= seconds:
+        if ago >= options["seconds"]:
             raise CommandError(f"{sweeper} swept {ago:.0f} s ago")
         self.stdout.write(f"{sweeper} swept {ago:.0f} s ago")

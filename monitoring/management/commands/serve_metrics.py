@@ -7,18 +7,31 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from prometheus_client import start_http_server
 
 from monitoring.scraping import registry_for
+from sagas.arguments import whole_number
 
 
 class Command(BaseCommand):
-    help = "Serve the metrics of this host's processes and of the database, for Prometheus."
+    help = (
+        "Serve the metrics of this host's processes and of the database, for Prometheus, until"
+        " stopped. Only reads; goes on, and says so, while the database is away."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=settings.METRICS_PORT)
-        parser.add_argument("--address", default=settings.METRICS_ADDRESS)
+        parser.add_argument(
+            "--port",
+            type=whole_number(0, 65535),
+            default=settings.METRICS_PORT,
+            help="where to listen (default %(default)s, by METRICS_PORT)",
+        )
+        parser.add_argument(
+            "--address",
+            default=settings.METRICS_ADDRESS,
+            help="where to listen (default %(default)s, by METRICS_ADDRESS)",
+        )
 
     def handle(self, *_: Any, port: int, address: str, **__: Any) -> None:
         folder = settings.PROMETHEUS_MULTIPROC_DIR
@@ -26,7 +39,10 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         registry = registry_for(Path(folder) if folder else None)
-        server, thread = start_http_server(port, addr=address, registry=registry)
+        try:
+            server, thread = start_http_server(port, addr=address, registry=registry)
+        except OSError as error:
+            raise CommandError(f"cannot listen on {address}:{port}: {error.strerror}") from error
         stop.wait()
         server.shutdown()
         thread.join()

@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError, close_old_connections
 
+from sagas.arguments import seconds
 from sagas.dispatch import publisher
 from sagas.history import AttemptMade, attempts_for, count_live, subject_of
 from sagas.models import LIVE, SagaRun
@@ -48,11 +49,21 @@ class Command(BaseCommand):
         watch = commands.add_parser(
             "watch", help="sweep until stopped; needs neither beat nor Redis to find what stalled"
         )
-        watch.add_argument("--every", type=float, default=3.0, help="seconds between two sweeps")
+        watch.add_argument(
+            "--every",
+            type=seconds(at_least=0.01),
+            default=3.0,
+            help="seconds between two sweeps (default %(default)s)",
+        )
         rest = commands.add_parser(
             "rest", help="wait until no run is under way; status 1 if some are; changes nothing"
         )
-        rest.add_argument("--seconds", type=float, default=60.0)
+        rest.add_argument(
+            "--seconds",
+            type=seconds(),
+            default=60.0,
+            help="how long to wait (default %(default)s)",
+        )
 
     def handle(self, *_: Any, command: str, **options: Any) -> None:
         match command:
@@ -77,13 +88,15 @@ class Command(BaseCommand):
             found = {"runs": list(map(_as_json, runs)), "attempts": list(map(asdict, attempts))}
             self.stdout.write(json.dumps(found, indent=2, cls=DjangoJSONEncoder))
         else:
+            if not runs:
+                self.stdout.write("No run is under way.")
             for each in runs:
                 self.stdout.write("\n".join(_in_words(each)))
             for made in attempts:
                 self.stdout.write(_attempt(made))
 
-    def _rest(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
+    def _rest(self, patience: float) -> None:
+        until = time.monotonic() + patience
         pause = threading.Event()
         while live := count_live():
             if time.monotonic() >= until:

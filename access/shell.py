@@ -1,12 +1,9 @@
-"""Who acts on orders: an account at the desk, or whoever has a shell on one of our hosts."""
+"""Who acts from a shell on one of our hosts: known to the operating system, and without an account."""
 
 import os
 import pwd
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeAlias
-
-from django.contrib.auth.models import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +21,6 @@ class ShellUser:
 
     def has_perm(self, _permission: str) -> bool:
         return True
-
-
-Operator: TypeAlias = User | ShellUser
 
 
 def user_of_this_shell() -> ShellUser:
