@@ -4,11 +4,16 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from django.utils.safestring import SafeString
 
 from access.grants import Scope
 from access.models import LONGEST_TOKEN_DAYS, ApiToken
+from lists.admin import Listed
+from lists.cells import code, moment, state
+from lists.search import exactly, through
 
 
 class NewToken(forms.ModelForm[ApiToken]):
@@ -32,17 +37,20 @@ class Revocation(forms.ModelForm[ApiToken]):
         fields = ("revoked_reason",)
 
 
+def people_called(name: str) -> QuerySet[User, Any]:
+    return User.objects.filter(username=name).values_list("pk", flat=True)
+
+
 @admin.register(ApiToken)
-class ApiTokenAdmin(ModelAdmin[ApiToken]):
+class ApiTokenAdmin(Listed[ApiToken]):
     """A token is added, shown once, and revoked by saving a reason; nothing else of it changes."""
 
-    list_display = ("token_key", "name", "user", "scopes", "created", "standing", "revoked_reason")
-    list_filter = ("revoked_at", "expiry")
+    list_display = ("token", "name", "user", "may", "issued", "stands", "revoked_reason")
     list_select_related = ("user",)
-    search_fields = ("=token_key", "=user__username", "name")
+    readings = (exactly("token_key"), through("user_id", people_called))
+    search_help_text = "How a token begins, as the list shows it, or whose it is"
+    when_empty = "Storefronts send a token with each request. Nobody was given one yet."
     raw_id_fields = ("user",)
-    show_full_result_count = False
-    actions = None
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
         if obj is None:
@@ -52,7 +60,7 @@ class ApiTokenAdmin(ModelAdmin[ApiToken]):
     def get_readonly_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:  # noqa: ARG002
         if obj is None:
             return ()
-        return ("token_key", "name", "user", "scopes", "created", "standing", "revoked_by")
+        return ("token", "name", "user", "may", "issued", "stands", "revoked_by")
 
     def get_form(
         self,
@@ -86,3 +94,20 @@ class ApiTokenAdmin(ModelAdmin[ApiToken]):
 
     def has_delete_permission(self, *_: Any, **__: Any) -> bool:
         return False
+
+    @admin.display(description="token")
+    def token(self, each: ApiToken) -> SafeString | None:
+        return code(f"{each.token_key}…")
+
+    @admin.display(description="good for")
+    def may(self, each: ApiToken) -> str:
+        return ", ".join(each.scopes)
+
+    @admin.display(description="issued (UTC)")
+    def issued(self, each: ApiToken) -> SafeString | None:
+        return moment(each.created)
+
+    @admin.display(description="state")
+    def stands(self, each: ApiToken) -> SafeString:
+        word, _, rest = each.standing.partition(" ")
+        return state(word, rest)

@@ -112,5 +112,9 @@ class LinkGeneration(models.Model):
 
     objects = LinkGenerationManager()
 
+    class Meta:
+        verbose_name = "links of an order"
+        verbose_name_plural = "links of orders"
+
     def __str__(self) -> str:
         return f"{self.order_id}: {self.generation}"

@@ -15,8 +15,8 @@ from unfold.admin import ModelAdmin
 from desk.actions import OF_ONE_ORDER, Asked, TokenTaken, perform
 from desk.asking import WORDS, ReasonForm, empty_form, may, may_ever, operator_of
 from desk.models import ActionKind, ActionOutcome
-from desk.order_list import short_id
 from desk.situation import Situation, objection, situation_of
+from lists.cells import short_id
 from orders.models import Order
 
 

@@ -1,5 +1,6 @@
 """What other libraries bring to the desk, in its look, and no more of it than staff need here."""
 
+from ipaddress import ip_address
 from typing import Any
 
 from axes.models import AccessAttempt
@@ -7,8 +8,9 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -18,12 +20,14 @@ from django_celery_beat.models import (
 )
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from desk import audit_admin, order_admin
 from desk.second_factor import forget
-from sagas.admin import ReadOnly
+from lists.admin import Listed, ReadOnly
+from lists.cells import excerpt, moment, state
+from lists.filters import Choice
+from lists.search import exactly, through
 
 __all__ = ["audit_admin", "order_admin"]
 
@@ -44,15 +48,61 @@ admin.site.unregister(
 )
 
 
+def people_called(name: str) -> QuerySet[User, Any]:
+    return User.objects.filter(username=name).values_list("pk", flat=True)
+
+
+def by_address(term: str) -> Q | None:
+    try:
+        return Q(ip_address=str(ip_address(term)))
+    except ValueError:
+        return None
+
+
+class Kind(Choice):
+    title = "who"
+    parameter_name = "who"
+    choosable = (("staff", "staff"), ("superuser", "superusers"), ("customer", "customers"))
+
+    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        if chosen == "superuser":
+            return rows.filter(is_superuser=True)
+        return rows.filter(is_staff=chosen == "staff")
+
+
+class InRole(Choice):
+    title = "role"
+    parameter_name = "role"
+
+    def lookups(self, *_: Any) -> list[tuple[str, str]]:
+        return [
+            (each, each) for each in Group.objects.order_by("name").values_list("name", flat=True)
+        ]
+
+    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        return rows.filter(groups__name=chosen)
+
+
 @admin.register(User)
-class PersonAdmin(UserAdmin[User], ModelAdmin[User]):
+class PersonAdmin(UserAdmin[User], Listed[User]):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
-    list_filter = ("is_staff", "is_superuser", "is_active", "groups")
-    show_full_result_count = False
+    listed_as = "staff and customers"
+    list_display = ("username", "email", "kind", "stands", "factor", "came_in")
+    list_filter = (Kind, InRole)
+    readings = (lambda term: Q(username__startswith=term),)
+    search_help_text = "A name, or how it begins"
+    ordering = ("username",)
     actions = ("reset_second_factor",)
+
+    # Django's would read them all.
+    get_search_results = Listed.get_search_results
+    lookup_allowed = Listed.lookup_allowed
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        apps = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
+        return super().get_queryset(request).annotate(has_app=Exists(apps))
 
     def has_superuser_permission(self, request: HttpRequest) -> bool:
         return isinstance(request.user, User) and request.user.is_superuser
@@ -65,21 +115,50 @@ class PersonAdmin(UserAdmin[User], ModelAdmin[User]):
                 forget(each, by=request.user)
             self.message_user(request, f"{len(people)} have to enrol again.", messages.SUCCESS)
 
+    @admin.display(description="who")
+    def kind(self, person: User) -> str:
+        if person.is_superuser:
+            return "superuser"
+        return "staff" if person.is_staff else "customer"
+
+    @admin.display(description="state")
+    def stands(self, person: User) -> SafeString:
+        return state("active") if person.is_active else state("switched-off", word="switched off")
+
+    @admin.display(description="second factor")
+    def factor(self, person: User) -> str | None:
+        if not person.is_staff:
+            return None
+        return "set up" if getattr(person, "has_app", False) else "not yet"
+
+    @admin.display(description="last login (UTC)")
+    def came_in(self, person: User) -> SafeString | None:
+        return moment(person.last_login)
+
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin, ModelAdmin[Group]):
-    pass
+class RoleAdmin(GroupAdmin, Listed[Group]):
+    listed_as = "roles"
+    list_display = ("name",)
+    when_empty = (
+        "What people may do at the desk. Roles that ship are made by manage.py synchronise_roles."
+    )
+    ordering = ("name",)
 
 
 @admin.register(PeriodicTask)
-class ScheduleAdmin(ModelAdmin[Any]):
+class ScheduleAdmin(Listed[Any]):
     """Entries can be switched off and given another period; which there are, ``config.beat`` says."""
 
-    list_display = ("name", "enabled", "interval", "last_run_at", "description")
+    listed_as = "schedule"
+    list_display = ("name", "stands", "interval", "ran", "description")
     list_select_related = ("interval",)
-    fields = ("name", "description", "task", "enabled", "interval", "last_run_at")
-    readonly_fields = ("name", "description", "task", "last_run_at")
-    actions = None
+    when_empty = (
+        "What is done every few seconds or minutes. Beat writes it down when it first starts."
+    )
+    ordering = ("name",)
+    fields = ("name", "description", "task", "enabled", "interval", "ran")
+    readonly_fields = ("name", "description", "task", "ran")
 
     def has_add_permission(self, *_: Any, **__: Any) -> bool:
         return False
@@ -87,10 +166,23 @@ class ScheduleAdmin(ModelAdmin[Any]):
     def has_delete_permission(self, *_: Any, **__: Any) -> bool:
         return False
 
+    @admin.display(description="state")
+    def stands(self, entry: Any) -> SafeString:
+        return state("on") if entry.enabled else state("switched-off", word="switched off")
+
+    @admin.display(description="last run (UTC)")
+    def ran(self, entry: Any) -> SafeString | None:
+        return moment(entry.last_run_at)
+
 
 @admin.register(IntervalSchedule)
-class PeriodAdmin(ModelAdmin[Any]):
+class PeriodAdmin(Listed[Any]):
+    listed_as = "periods"
     list_display = ("every", "period")
+    when_empty = (
+        "How often entries of the schedule are due. Beat writes them down when it first starts."
+    )
+    ordering = ("period", "every")
 
     def has_change_permission(self, *_: Any, **__: Any) -> bool:
         """A period may belong to several entries: whoever wants another adds it."""
@@ -98,24 +190,48 @@ class PeriodAdmin(ModelAdmin[Any]):
 
 
 @admin.register(AccessAttempt)
-class LockOutAdmin(ReadOnly, ModelAdmin[Any]):
+class LockOutAdmin(ReadOnly, Listed[Any]):
     """Wrong guesses of the last quarter of an hour; deleting a row lets its pair try again."""
 
-    list_display = ("username", "ip_address", "failures_since_start", "attempt_time")
-    search_fields = ("=username", "=ip_address")
+    listed_as = "wrong passwords and codes"
+    list_display = ("when", "username", "ip_address", "failures_since_start")
+    readings = (exactly("username"), by_address)
+    search_help_text = "A name or an address, whole"
+    when_empty = "Wrong passwords and codes of the last quarter of an hour, by name and address. There were none."
     fields = (*list_display, "user_agent", "path_info")
     readonly_fields = fields
-    show_full_result_count = False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return ModelAdmin.has_delete_permission(self, request, obj)
+        return Listed.has_delete_permission(self, request, obj)
+
+    @admin.display(description="last (UTC)")
+    def when(self, attempt: Any) -> SafeString | None:
+        return moment(attempt.attempt_time)
 
 
 @admin.register(LogEntry)
-class LogEntryAdmin(ReadOnly, ModelAdmin[LogEntry]):
-    list_display = ("action_time", "user", "content_type", "object_repr", "change_message")
+class LogEntryAdmin(ReadOnly, Listed[LogEntry]):
+    listed_as = "what staff changed"
+    list_display = ("when", "who", "of", "object_repr", "what")
     list_select_related = ("user", "content_type")
-    list_filter = ("action_flag",)
-    search_fields = ("=object_id", "=user__username")
-    ordering = ("-action_time",)
-    show_full_result_count = False
+    readings = (through("user_id", people_called),)
+    search_help_text = "The name of who did it"
+    when_empty = "Products, stock, people and roles that somebody changed at the desk. Nobody changed any yet."
+    fields = ("when", "who", "of", "object_repr", "what")
+    readonly_fields = fields
+
+    @admin.display(description="when (UTC)")
+    def when(self, entry: LogEntry) -> SafeString | None:
+        return moment(entry.action_time)
+
+    @admin.display(description="who")
+    def who(self, entry: LogEntry) -> str:
+        return entry.user.get_username()
+
+    @admin.display(description="kind")
+    def of(self, entry: LogEntry) -> str:
+        return str(entry.content_type.name) if entry.content_type else ""
+
+    @admin.display(description="what")
+    def what(self, entry: LogEntry) -> SafeString:
+        return excerpt(entry.get_change_message())

@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from django.apps import apps
 from django.conf import settings
+from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.text import capfirst
+
+from lists.names import name_of_list
 
 API_DOCUMENTATION: Final = "/api/docs/"
 FLAGGED: Final = "needs_attention=yes"
-OPEN_BREAKS: Final = "resolved_at__isempty=1"
+OPEN_BREAKS: Final = "state=open"
 
 Entry = dict[str, Any]
 
@@ -41,40 +46,35 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _orders(request: HttpRequest) -> Sequence[Entry | None]:
     return [
-        _rows(request, "Orders", "receipt_long", "orders.order"),
-        _rows(request, "Needs attention", "flag", "orders.order", FLAGGED),
-        _rows(request, "Runs", "route", "sagas.sagarun"),
-        _rows(
-            request,
-            "Reconciliation breaks",
-            "rule",
-            "invariants.reconciliationbreak",
-            OPEN_BREAKS,
-        ),
-        _rows(request, "Acts on orders", "gavel", "desk.operatoraction"),
-        _rows(request, "Bulk acts", "playlist_add_check", "desk.bulkaction"),
-        _rows(request, "Payments", "credit_card", "payments.payment"),
-        _rows(request, "Facts", "history", "events.outboxevent"),
+        _rows(request, "receipt_long", "orders.order"),
+        _rows(request, "flag", "orders.order", FLAGGED, "Needs attention"),
+        _rows(request, "route", "sagas.sagarun"),
+        _rows(request, "rule", "invariants.reconciliationbreak", OPEN_BREAKS),
+        _rows(request, "gavel", "desk.operatoraction"),
+        _rows(request, "playlist_add_check", "desk.bulkaction"),
+        _rows(request, "credit_card", "payments.payment"),
+        _rows(request, "history", "events.outboxevent"),
     ]
 
 
 def _goods(request: HttpRequest) -> Sequence[Entry | None]:
     return [
-        _rows(request, "Products", "sell", "inventory.product"),
-        _rows(request, "Stock", "inventory_2", "inventory.stocklevel"),
-        _rows(request, "Stock movements", "swap_vert", "inventory.stockmovement"),
-        _rows(request, "Reservations", "bookmark", "inventory.reservation"),
+        _rows(request, "sell", "inventory.product"),
+        _rows(request, "inventory_2", "inventory.stocklevel"),
+        _rows(request, "swap_vert", "inventory.stockmovement"),
+        _rows(request, "bookmark", "inventory.reservation"),
+        _rows(request, "warehouse", "inventory.warehouse"),
     ]
 
 
 def _desk(request: HttpRequest) -> Sequence[Entry | None]:
     return [
-        _rows(request, "Staff and customers", "group", "auth.user"),
-        _rows(request, "Roles", "badge", "auth.group"),
-        _rows(request, "Access tokens", "key", "access.apitoken"),
-        _rows(request, "Schedule", "schedule", "django_celery_beat.periodictask"),
-        _rows(request, "Locked out", "lock", "axes.accessattempt"),
-        _rows(request, "What staff did", "fact_check", "admin.logentry"),
+        _rows(request, "group", "auth.user"),
+        _rows(request, "badge", "auth.group"),
+        _rows(request, "key", "access.apitoken"),
+        _rows(request, "schedule", "django_celery_beat.periodictask"),
+        _rows(request, "lock", "axes.accessattempt"),
+        _rows(request, "fact_check", "admin.logentry"),
     ]
 
 
@@ -86,9 +86,9 @@ def _elsewhere(request: HttpRequest) -> Sequence[Entry | None]:
 
 
 def _rows(
-    request: HttpRequest, title: str, icon: str, model: str, narrowed: str = ""
+    request: HttpRequest, icon: str, model: str, narrowed: str = "", title: str = ""
 ) -> Entry | None:
-    """Offer a list, narrowed to some of its rows or not, to those who may see it."""
+    """Offer a list, narrowed to some of its rows or not, to those who may see it, by its own name."""
     app, name = model.split(".")
     if not request.user.has_perm(f"{app}.view_{name}"):
         return None
@@ -98,7 +98,7 @@ def _rows(
         # Two entries lead to the list of orders.
         is_shown = request.path == path and narrowed == request.META["QUERY_STRING"]
     return {
-        "title": title,
+        "title": title or capfirst(name_of_list(admin.site.get_model_admin(apps.get_model(model)))),
         "icon": icon,
         "link": f"{path}?{narrowed}" if narrowed else path,
         "active": is_shown,

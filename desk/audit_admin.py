@@ -1,88 +1,123 @@
 """What people did to orders: every act with its reason, and every bulk action. Only to be read."""
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, Final
 
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
 from desk import bulk_views, permissions
-from desk.models import BulkAction, OperatorAction
-from desk.order_list import UncountedList, short_id
+from desk.models import ActionKind, ActionOutcome, BulkAction, OperatorAction
 from desk.sessions import in_background
-from sagas.admin import ReadOnly
+from lists.admin import Listed, ReadOnly
+from lists.cells import excerpt, moment, order_link, state
+from lists.filters import among_the_newest
+from lists.search import by_id, through
+
+_KINDS: Final = [(each.value, str(each.label)) for each in ActionKind]
+
+
+def staff_called(name: str) -> QuerySet[User, Any]:
+    return User.objects.filter(username=name).values_list("pk", flat=True)
+
+
+def by_shell_user(name: str) -> Q | None:
+    """The rows that no account has are together in an index."""
+    return Q(operator__isnull=True, shell_user=name) if name.startswith("shell:") else None
 
 
 @admin.register(OperatorAction)
-class OperatorActionAdmin(ReadOnly, ModelAdmin[OperatorAction]):
-    list_display = (
-        "moment",
-        "actor",
-        "kind",
-        "order_page",
-        "outcome",
-        "reason",
-        "before",
-        "after",
+class OperatorActionAdmin(ReadOnly, Listed[OperatorAction]):
+    list_display = ("moment", "who", "act", "order_page", "result", "because", "before", "after")
+    list_filter = (
+        among_the_newest("kind", "act", _KINDS),
+        among_the_newest("outcome", "outcome", [(each, each) for each in ActionOutcome.values]),
     )
-    list_filter = ("kind", "outcome")
     list_select_related = ("operator",)
-    list_fullwidth = True
-    search_fields = ("=order__id", "=operator__username", "=shell_user")
-    search_help_text = "An order's whole id, or who did it: an account's name, or shell:name"
-    ordering = ("-id",)
-    sortable_by: ClassVar[tuple[str, ...]] = ()
-    show_full_result_count = False
+    readings = (by_id("order_id"), through("operator_id", staff_called), by_shell_user)
+    search_help_text = (
+        "An order's id or how it begins, or who did it: an account's name, or shell:name"
+    )
+    when_empty = "Whatever somebody does with an order, here or from a shell, is kept, with the reason. Nobody did anything yet."
     fields = (
-        "moment",
-        "actor",
-        "kind",
-        "order_page",
-        "reason",
-        "outcome",
-        "told",
-        "before",
-        "after",
+        *("moment", "who", "act", "order_page", "reason"),
+        *("result", "told", "before", "after"),
     )
     readonly_fields = fields
 
-    def get_changelist(self, request: HttpRequest, **_: Any) -> type[UncountedList]:  # noqa: ARG002 - Django's signature
-        return UncountedList
+    @admin.display(description="when (UTC)")
+    def moment(self, done: OperatorAction) -> SafeString | None:
+        return moment(done.at)
 
-    @admin.display(description="at (UTC)")
-    def moment(self, done: OperatorAction) -> SafeString:
-        return format_html('<span class="amount">{}</span>', f"{done.at:%Y-%m-%d %H:%M:%S}")
+    @admin.display(description="who")
+    def who(self, done: OperatorAction) -> str:
+        return done.actor
+
+    @admin.display(description="act")
+    def act(self, done: OperatorAction) -> str:
+        return done.get_kind_display()
 
     @admin.display(description="order")
     def order_page(self, done: OperatorAction) -> SafeString | str:
-        if done.order_id is None:
-            return "many"
-        address = reverse("admin:orders_order_change", args=[done.order_id])
-        return format_html('<a class="order-id" href="{}">{}</a>', address, short_id(done.order_id))
+        return order_link(done.order_id) or "many"
+
+    @admin.display(description="outcome")
+    def result(self, done: OperatorAction) -> SafeString:
+        return state(done.outcome)
+
+    @admin.display(description="reason")
+    def because(self, done: OperatorAction) -> SafeString:
+        return excerpt(done.reason)
 
 
 @admin.register(BulkAction)
-class BulkActionAdmin(ReadOnly, ModelAdmin[BulkAction]):
-    list_display = ("created_at", "kind", "count", "chosen_by", "operator", "reason", "ended_at")
-    list_filter = ("kind",)
+class BulkActionAdmin(ReadOnly, Listed[BulkAction]):
+    list_display = ("moment", "who", "act", "count", "chosen", "stands", "because")
+    list_filter = (among_the_newest("kind", "act", _KINDS),)
     list_select_related = ("operator",)
-    list_fullwidth = True
-    ordering = ("-id",)
-    sortable_by: ClassVar[tuple[str, ...]] = ()
-    show_full_result_count = False
+    readings = (by_id("pk"),)
+    search_help_text = "A bulk act's id, or how it begins"
+    when_empty = "An act on many orders at once, from “All of these…” above the list of orders. There was none yet."
+
+    @admin.display(description="when (UTC)")
+    def moment(self, bulk: BulkAction) -> SafeString | None:
+        return moment(bulk.created_at)
+
+    @admin.display(description="who")
+    def who(self, bulk: BulkAction) -> str:
+        return bulk.operator.get_username()
+
+    @admin.display(description="act")
+    def act(self, bulk: BulkAction) -> str:
+        return bulk.get_kind_display()
+
+    @admin.display(description="orders")
+    def count(self, bulk: BulkAction) -> int:
+        return bulk.count
+
+    @admin.display(description="which")
+    def chosen(self, bulk: BulkAction) -> SafeString:
+        return excerpt(bulk.chosen_by)
+
+    @admin.display(description="state")
+    def stands(self, bulk: BulkAction) -> SafeString:
+        if bulk.stopped_at is not None:
+            return state("stopped", f"by {bulk.stopped_by}")
+        return state("under-way", word="under way") if bulk.ended_at is None else state("finished")
+
+    @admin.display(description="reason")
+    def because(self, bulk: BulkAction) -> SafeString:
+        return excerpt(bulk.reason)
 
     def has_view_permission(self, request: HttpRequest, obj: BulkAction | None = None) -> bool:
         """Whoever may begin one may see what comes of it."""
         may_begin = request.user.has_perm(permissions.ACT_IN_BULK)
         return may_begin or super().has_view_permission(request, obj)
-
-    def get_changelist(self, request: HttpRequest, **_: Any) -> type[UncountedList]:  # noqa: ARG002 - Django's signature
-        return UncountedList
 
     def get_urls(self) -> list[URLPattern]:
         inside = self.admin_site.admin_view

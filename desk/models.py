@@ -62,6 +62,8 @@ class OperatorAction(models.Model):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        verbose_name = "act on an order"
+        verbose_name_plural = "acts on orders"
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(kind__in=ActionKind.values), name="desk_action_kind_known"
@@ -125,6 +127,8 @@ class BulkAction(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "bulk act"
+        verbose_name_plural = "bulk acts"
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(kind__in=ActionKind.values), name="desk_bulk_kind_known"
@@ -160,6 +164,8 @@ class BulkItem(models.Model):
     failures = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
+        verbose_name = "order of a bulk act"
+        verbose_name_plural = "orders of bulk acts"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["bulk", "order"], name="desk_order_once_per_bulk"),
             models.CheckConstraint(

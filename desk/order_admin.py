@@ -2,61 +2,45 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
 from desk import action_views, bulk_views, export_view, order_filters, order_page, permissions
 from desk.actions import OF_ONE_ORDER
 from desk.asking import WORDS, may_ever, operator_of
 from desk.models import ActionKind
-from desk.money import money
-from desk.order_list import OrderList, age, customer_of, in_state_since, short_id, standing
-from desk.order_search import SEARCHED, search
+from desk.order_list import OrderList, age, customer_of, in_state_since, standing
+from desk.order_search import READINGS, SEARCHED
 from desk.sessions import in_background
+from lists import cells
+from lists.admin import Listed, ReadOnly
+from lists.cells import amount, order_link
 from orders.models import Order
-from sagas.admin import ReadOnly
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnly, ModelAdmin[Order]):
+class OrderAdmin(ReadOnly, Listed[Order]):
     change_list_template = "desk/orders/list.html"
     list_display = ("order", "who", "state", "doing", "in_state", "total", "flag")
     list_display_links = None
     list_filter = order_filters.ALL
-    list_filter_sheet = True
-    list_fullwidth = True
     list_select_related = ("customer",)
-    list_per_page = 50
-    search_fields = ("id",)  # there is a search box; how it searches is below
+    readings = READINGS
     search_help_text = SEARCHED
-    # Ids sort by time, and the primary key is an index.
-    ordering = ("-id",)
-    sortable_by: ClassVar[tuple[str, ...]] = ()
-    show_facets = admin.ShowFacets.NEVER
+    when_empty = "No order was placed yet."
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[OrderList]:  # noqa: ARG002 - Django's signature
         return OrderList
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Nothing but the filters: a lookup made by hand could read the whole table."""
         return lookup in order_filters.PARAMETERS
-
-    def get_search_results(
-        self,
-        request: HttpRequest,  # noqa: ARG002 - Django's signature
-        queryset: QuerySet[Order],
-        search_term: str,
-    ) -> tuple[QuerySet[Order], bool]:
-        return (search(queryset, search_term) if search_term else queryset), False
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Offer for the ticked orders what may be done in bulk."""
@@ -93,7 +77,6 @@ class OrderAdmin(ReadOnly, ModelAdmin[Order]):
             "bulk": [(each.value, WORDS[each].button) for each in self._bulk_kinds(request)],
             "may_export": request.user.has_perm(permissions.EXPORT),
             "query": request.GET.urlencode(),
-            "searched": SEARCHED,
             **(extra_context or {}),
         }
         return super().changelist_view(request, context)
@@ -109,12 +92,7 @@ class OrderAdmin(ReadOnly, ModelAdmin[Order]):
 
     @admin.display(description="order")
     def order(self, order: Order) -> SafeString:
-        return format_html(
-            '<a class="order-id" href="{}" title="{}">{}</a>',
-            reverse("admin:orders_order_change", args=[order.pk]),
-            order.pk,
-            short_id(order.pk),
-        )
+        return order_link(order.pk) or SafeString()
 
     @admin.display(description="customer")
     def who(self, order: Order) -> SafeString:
@@ -124,7 +102,7 @@ class OrderAdmin(ReadOnly, ModelAdmin[Order]):
 
     @admin.display(description="state")
     def state(self, order: Order) -> SafeString:
-        return format_html('<span class="state state-{}">{}</span>', order.status, order.status)
+        return cells.state(order.status)
 
     @admin.display(description="step", empty_value="")
     def doing(self, order: Order) -> str | None:
@@ -146,8 +124,7 @@ class OrderAdmin(ReadOnly, ModelAdmin[Order]):
 
     @admin.display(description="total")
     def total(self, order: Order) -> SafeString:
-        amount = money(order.total_minor, order.currency)
-        return format_html('<span class="amount">{}</span>', amount)
+        return amount(order.total_minor, order.currency)
 
     @admin.display(description="flag", empty_value="")
     def flag(self, order: Order) -> SafeString | None:

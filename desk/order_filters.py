@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from lists.filters import Choice
 from orders.models import Order, OrderTransition
 from orders.states import OrderStatus
 from sagas import history
@@ -37,27 +38,7 @@ _AGES: Final = {
 _CLOCKS_DIFFER_BY: Final = timedelta(hours=1)
 
 
-class OrderFilter(admin.SimpleListFilter):
-    """One choice out of a few; anything else that stands in an address finds nothing."""
-
-    choosable: tuple[tuple[str, str], ...] = ()
-
-    def lookups(self, *_: Any) -> list[tuple[str, str]]:
-        return list(self.choosable)
-
-    def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002 - Django's signature
-        chosen = self.value()
-        if chosen is None:
-            return orders
-        if chosen not in {str(key) for key, _ in self.lookup_choices}:
-            return orders.none()
-        return self.narrow(orders, chosen)
-
-    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
-        raise NotImplementedError
-
-
-class State(OrderFilter):
+class State(Choice):
     title = "state"
     parameter_name = "status__exact"
     choosable = tuple((each.value, each.label) for each in OrderStatus)
@@ -66,7 +47,7 @@ class State(OrderFilter):
         return orders.filter(status=chosen)
 
 
-class HasRun(OrderFilter):
+class HasRun(Choice):
     """Whether an order has one of certain runs."""
 
     choosable = (("yes", "Yes"), ("no", "No"))
@@ -90,7 +71,7 @@ class IsFrozen(HasRun):
     runs = staticmethod(history.frozen_runs)
 
 
-class StandsAt(OrderFilter):
+class StandsAt(Choice):
     title = "step it stands at"
     parameter_name = "step"
 
@@ -103,7 +84,7 @@ class StandsAt(OrderFilter):
         return orders.filter(pk__in=history.subjects_at(step))
 
 
-class LastError(OrderFilter):
+class LastError(Choice):
     title = "error of the last attempt"
     parameter_name = "error"
 
@@ -118,7 +99,7 @@ class LastError(OrderFilter):
         return orders.filter(pk__in=history.subjects_with_error(chosen))
 
 
-class Attempts(OrderFilter):
+class Attempts(Choice):
     title = "attempts at its step"
     parameter_name = "attempts"
     choosable = tuple((key, words) for key, (words, _, _) in _ATTEMPTS.items())
@@ -128,7 +109,7 @@ class Attempts(OrderFilter):
         return orders.filter(pk__in=history.subjects_after(at_least, at_most))
 
 
-class InItsStateFor(OrderFilter):
+class InItsStateFor(Choice):
     title = "in its state for longer than"
     parameter_name = "age"
     choosable = tuple((key, words) for key, (words, _) in _AGES.items())
@@ -203,7 +184,7 @@ def _until(moment: datetime) -> Q:
     return Q(created_at__lte=moment, pk__lt=first_id_at(moment + _CLOCKS_DIFFER_BY))
 
 
-_CHOICES: Final[tuple[type[OrderFilter], ...]] = (
+_CHOICES: Final[tuple[type[Choice], ...]] = (
     State,
     NeedsAttention,
     IsFrozen,

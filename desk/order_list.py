@@ -1,47 +1,16 @@
-"""Lists at the desk: one page of rows and whether another one follows. Nothing is counted."""
+"""The list of orders: a page of them, each with where its run stands."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
 from uuid import UUID
 
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views import main
-from django.core.paginator import Paginator
 from django.db.models import Max
 from django.http import HttpRequest
-from unfold.views import ChangeList
 
+from lists.paging import UncountedList
 from orders.models import Order, OrderTransition
 from sagas.history import Standing, standings_of
-
-MOST_PAGES: Final = 200
-"""What lies deeper is found by its date: PostgreSQL would read all that is skipped."""
-
-
-class OnePageAhead(Paginator[Any]):
-    """Knows no count; who asks for a page reads one row more than it has."""
-
-    count = 0
-    template_name = "desk/orders/pagination.html"
-
-
-class UncountedList(ChangeList):
-    """The page of rows that was asked for, and whether another one follows."""
-
-    has_next: bool
-
-    def get_results(self, request: HttpRequest) -> None:  # noqa: ARG002 - Django's signature
-        if not 1 <= self.page_num <= MOST_PAGES:
-            raise IncorrectLookupParameters
-        self.paginator = OnePageAhead([], self.list_per_page)
-        begin = (self.page_num - 1) * self.list_per_page
-        found = list(self.queryset[begin : begin + self.list_per_page + 1])
-        self.has_next = len(found) > self.list_per_page
-        self.result_list: Any = found[: self.list_per_page]
-        self.result_count = self.full_result_count = len(self.result_list)
-        self.show_full_result_count = self.show_admin_actions = True
-        self.can_show_all = self.multi_page = False
 
 
 class OrderList(UncountedList):
@@ -73,11 +42,6 @@ def in_state_since(order: Order) -> datetime:
     """When the order came to its state; for orders that were told."""
     since: datetime = vars(order)["in_state_since"]
     return since
-
-
-def short_id(order_id: UUID) -> str:
-    """The beginning of an id that tells it from others, and that the search takes."""
-    return str(order_id)[:18]
 
 
 def age(length: timedelta) -> str:

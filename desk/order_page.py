@@ -17,9 +17,9 @@ from desk.actions import OF_ONE_ORDER
 from desk.asking import WORDS, may, operator_of
 from desk.dossier import Dossier, dossier_of
 from desk.next_move import drawn, next_move
-from desk.order_list import short_id
 from desk.situation import objection
 from desk.story import story_of
+from lists.cells import short_id
 from orders.models import Order
 from orders.reasons import words
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from desk.dossier import Dossier
 from desk.models import ActionKind, ActionOutcome
-from desk.money import money
 from desk.order_list import customer_of
+from lists.money import money
 from payments.dealings import CALLS, PaymentDealings
 from sagas.plans import JournalRow, RunStory
 

@@ -1,15 +1,53 @@
 """What was recorded, to be read."""
 
+import json
+from typing import Any, Final
+
 from django.contrib import admin
-from unfold.admin import ModelAdmin
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from events.models import OutboxEvent
-from sagas.admin import ReadOnly
+from lists.admin import Listed, ReadOnly
+from lists.cells import excerpt, moment, order_link
+from lists.filters import NEWEST, AmongTheNewest
+from lists.search import by_id
+
+_NAMES_FROM: Final = 1000
+"""The newest facts, whose names are offered to choose from."""
+
+
+class Name(AmongTheNewest):
+    title = f"fact, among the newest {NEWEST:,}"
+    parameter_name = column = "name"
+
+    def lookups(self, *_: Any) -> list[tuple[str, str]]:
+        newest = OutboxEvent.objects.order_by("-pk").values_list("name", flat=True)[:_NAMES_FROM]
+        return [(each, each) for each in sorted(set(newest))]
 
 
 @admin.register(OutboxEvent)
-class OutboxEventAdmin(ReadOnly, ModelAdmin[OutboxEvent]):
-    list_display = ("recorded_at", "name", "key", "correlation_id")
-    search_fields = ("=key", "=correlation_id")
-    ordering = ("-id",)
-    show_full_result_count = False
+class OutboxEventAdmin(ReadOnly, Listed[OutboxEvent]):
+    list_display = ("recorded", "name", "order", "says")
+    list_filter = (Name,)
+    readings = (by_id("pk", "key"),)
+    search_help_text = "An order's id, or how it begins"
+    when_empty = "What becomes true of an order is recorded here, such as order.placed. No order was placed yet."
+    fields = ("order", "name", "version", "recorded", "all_of_it", "correlation_id")
+    readonly_fields = ("order", "recorded", "all_of_it")
+
+    @admin.display(description="recorded (UTC)")
+    def recorded(self, fact: OutboxEvent) -> SafeString | None:
+        return moment(fact.recorded_at)
+
+    @admin.display(description="order")
+    def order(self, fact: OutboxEvent) -> SafeString | None:
+        return order_link(fact.key)
+
+    @admin.display(description="what it says")
+    def says(self, fact: OutboxEvent) -> SafeString:
+        return excerpt(", ".join(f"{name} {value}" for name, value in fact.payload.items()))
+
+    @admin.display(description="what it says")
+    def all_of_it(self, fact: OutboxEvent) -> SafeString:
+        return format_html("<pre>{}</pre>", json.dumps(fact.payload, indent=2))

@@ -22,6 +22,8 @@ class OutboxEvent(models.Model):
     relayed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "fact"
+        verbose_name_plural = "facts"
         indexes: ClassVar = [
             # Read by the timeline of one order.
             models.Index(fields=["key", "id"], name="events_by_key"),

@@ -4,14 +4,18 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
-from unfold.admin import ModelAdmin
+from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from invariants.invariant import Kind
 from invariants.models import ReconciliationBreak
 from invariants.recording import BY_CODE, order_named, resolve
+from lists.admin import Listed
+from lists.cells import code, excerpt, moment, order_link, state
+from lists.filters import NEWEST, AmongTheNewest, Choice, among_the_newest
+from lists.search import exactly
 
 
 class ResolutionForm(forms.ModelForm[ReconciliationBreak]):
@@ -25,37 +29,38 @@ class ResolutionForm(forms.ModelForm[ReconciliationBreak]):
         fields = ("resolution",)
 
 
+class IsOpen(Choice):
+    """The open ones are in an index, which keeps each of them once."""
+
+    title = "state"
+    parameter_name = "state"
+    choosable = (("open", "open"), ("resolved", "resolved"))
+
+    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        return rows.filter(resolved_at__isnull=chosen == "open")
+
+
+class OfInvariant(AmongTheNewest):
+    title = f"invariant, among the newest {NEWEST:,}"
+    parameter_name = column = "code"
+    choosable = tuple((each, each) for each in sorted(BY_CODE))
+
+
 @admin.register(ReconciliationBreak)
-class ReconciliationBreakAdmin(ModelAdmin[ReconciliationBreak]):
+class ReconciliationBreakAdmin(Listed[ReconciliationBreak]):
     form = ResolutionForm
-    list_display = (
-        "code",
-        "kind",
-        "subject",
-        "detail",
-        "first_seen",
-        "last_seen",
-        "times_seen",
-        "order_frozen_at",
-        "resolved_at",
+    list_display = ("first", "stands", "code", "order", "found", "last", "times_seen")
+    list_filter = (
+        IsOpen,
+        among_the_newest("kind", "kind", [(each, each) for each in Kind.values]),
+        OfInvariant,
     )
-    list_filter = (("resolved_at", admin.EmptyFieldListFilter), "kind", "code")
-    search_fields = ("=subject", "detail")
-    ordering = ("-first_seen",)
-    show_full_result_count = False
-    actions = None
+    readings = (exactly("subject"),)
+    search_help_text = "An order's whole id, or what else the break is about"
+    when_empty = "Each minute a check asks what must always be true of orders, payments and stock. Nothing was ever found broken."
     readonly_fields = (
-        "code",
-        "sentence",
-        "kind",
-        "order",
-        "detail",
-        "first_seen",
-        "last_seen",
-        "times_seen",
-        "order_frozen_at",
-        "resolved_at",
-        "resolved_by",
+        *("stands", "code", "sentence", "kind", "order", "detail"),
+        *("first", "last", "times_seen", "froze", "resolved", "resolved_by"),
     )
     fields = (*readonly_fields, "resolution")
 
@@ -78,10 +83,32 @@ class ReconciliationBreakAdmin(ModelAdmin[ReconciliationBreak]):
     def sentence(self, each: ReconciliationBreak) -> str:
         return BY_CODE[each.code].sentence if each.code in BY_CODE else ""
 
-    @admin.display(description="subject")
-    def order(self, each: ReconciliationBreak) -> str:
+    @admin.display(description="about")
+    def order(self, each: ReconciliationBreak) -> SafeString:
         """The subject, with a way to its order."""
-        if order_named(each.subject) is None:
-            return each.subject
-        page = reverse("admin:orders_order_change", args=[each.subject])
-        return format_html('<a href="{}">order {}</a>', page, each.subject)
+        is_order = order_named(each.subject) is not None
+        return (order_link(each.subject) if is_order else code(each.subject)) or SafeString()
+
+    @admin.display(description="state")
+    def stands(self, each: ReconciliationBreak) -> SafeString:
+        return state("open" if each.is_open else "resolved")
+
+    @admin.display(description="what was found")
+    def found(self, each: ReconciliationBreak) -> SafeString:
+        return excerpt(each.detail)
+
+    @admin.display(description="first seen (UTC)")
+    def first(self, each: ReconciliationBreak) -> SafeString | None:
+        return moment(each.first_seen)
+
+    @admin.display(description="last seen (UTC)")
+    def last(self, each: ReconciliationBreak) -> SafeString | None:
+        return moment(each.last_seen)
+
+    @admin.display(description="froze the order (UTC)")
+    def froze(self, each: ReconciliationBreak) -> SafeString | None:
+        return moment(each.order_frozen_at)
+
+    @admin.display(description="resolved (UTC)")
+    def resolved(self, each: ReconciliationBreak) -> SafeString | None:
+        return moment(each.resolved_at)

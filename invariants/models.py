@@ -31,6 +31,8 @@ class ReconciliationBreak(models.Model):
     resolved_by = models.CharField(max_length=150, blank=True)
 
     class Meta:
+        verbose_name = "break"
+        verbose_name_plural = "breaks"
         constraints: ClassVar = [
             # Seen again, it is the same one; two recorders at once write it once.
             models.UniqueConstraint(

@@ -1,60 +1,163 @@
 """The catalogue can be edited here; stock changes by movements alone, each with its reason."""
 
-from typing import Any
+from typing import Any, Final
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db.models import F, QuerySet, Sum
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
-from unfold.admin import ModelAdmin, TabularInline
+from django.utils.safestring import SafeString
+from unfold.admin import TabularInline
 from unfold.decorators import action
 
 from inventory.entering import Adjustment, Receipt, enter
-from inventory.models import Product, Reservation, StockLevel, StockMovement, Warehouse
-from sagas.admin import ReadOnly
+from inventory.models import (
+    MovementKind,
+    Product,
+    Reservation,
+    ReservationStatus,
+    StockLevel,
+    StockMovement,
+    Warehouse,
+)
+from lists.admin import Listed, ReadOnly
+from lists.cells import amount, excerpt, moment, order_link, product_link, state
+from lists.filters import Choice, among_the_newest
+from lists.search import by_id, ids_that_begin, through
+
+_MOVED: Final = {
+    MovementKind.RECEIPT: "came in",
+    MovementKind.RESERVE: "reserved",
+    MovementKind.RELEASE: "released",
+    MovementKind.ADJUST: "counted",
+}
+
+
+def catalogued(prefix: str = "") -> Any:
+    """Read a term as how a SKU begins, or as part of a name; this may read the whole catalogue."""
+    return lambda term: (
+        Q(**{f"{prefix}sku__istartswith": term}) | Q(**{f"{prefix}name__icontains": term})
+    )
+
+
+def levels_of(sku: str) -> QuerySet[StockLevel, Any]:
+    return StockLevel.objects.filter(product__sku__in={sku, sku.upper()}).values_list(
+        "pk", flat=True
+    )
+
+
+def lines_of(order: str) -> QuerySet[Reservation, Any] | None:
+    between = ids_that_begin(order)
+    if between is None:
+        return None
+    return Reservation.objects.filter(order_id__range=between).values_list("line_id", flat=True)
 
 
 class StockLevelInline(ReadOnly, TabularInline[StockLevel, Product]):
     model = StockLevel
+    verbose_name_plural = "in stock"
     fields = ("warehouse", "on_hand", "reserved", "available")
     readonly_fields = fields
     extra = 0
     show_change_link = True
 
 
+class ForSale(Choice):
+    title = "state"
+    parameter_name = "withdrawn"
+    choosable = (("no", "for sale"), ("yes", "withdrawn"))
+
+    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        return rows.filter(is_withdrawn=chosen == "yes")
+
+
 @admin.register(Product)
-class ProductAdmin(ModelAdmin[Product]):
-    list_display = ("sku", "name", "price_minor", "available", "is_withdrawn")
-    list_filter = ("is_withdrawn",)
-    search_fields = ("sku", "name")
+class ProductAdmin(Listed[Product]):
+    list_display = ("sku", "name", "price", "available", "for_sale")
+    list_filter = (ForSale,)
+    readings = (catalogued(),)
+    search_help_text = "A SKU or its beginning, or part of a name"
+    when_empty = "What the shop sells. Add a product, and receive goods for it under Stock."
+    ordering = ("sku",)
+    fields = ("sku", "name", "price_minor", "is_withdrawn")
     inlines = (StockLevelInline,)
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
-        available = Sum(F("stock_levels__on_hand") - F("stock_levels__reserved"), default=0)
+        left = (
+            StockLevel.objects.filter(product=OuterRef("pk"))
+            .values("product")
+            .annotate(left=Sum(F("on_hand") - F("reserved")))
+        )
+        available = Coalesce(Subquery(left.values("left")), 0)
         return super().get_queryset(request).annotate(available=available)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Product | None = None) -> list[str]:  # noqa: ARG002 - Django's signature
         """A SKU is what orders and the storefront know a product by."""
         return ["sku"] if obj else []
 
-    @admin.display(description="available", ordering="available")
+    def get_form(self, *args: Any, **kwargs: Any) -> type[forms.ModelForm[Product]]:
+        labels = {"sku": "SKU", "price_minor": "Price", "is_withdrawn": "Withdrawn"}
+        said = {
+            "price_minor": f"In minor units of {settings.CURRENCY.upper()}: 1250 for 12.50.",
+            "is_withdrawn": "Can no longer be bought. It stays, for the orders that name it.",
+        }
+        return super().get_form(*args, **kwargs, labels=labels, help_texts=said)
+
+    @admin.display(description="price")
+    def price(self, product: Product) -> SafeString:
+        return amount(product.price_minor, settings.CURRENCY)
+
+    @admin.display(description="available")
     def available(self, product: Product) -> int:
         return int(getattr(product, "available", 0))
 
+    @admin.display(description="state")
+    def for_sale(self, product: Product) -> SafeString:
+        return state("withdrawn") if product.is_withdrawn else state("for-sale", word="for sale")
+
+
+class InWarehouse(Choice):
+    title = "warehouse"
+    parameter_name = "warehouse"
+
+    def lookups(self, *_: Any) -> list[tuple[str, str]]:
+        return [
+            (each, each)
+            for each in Warehouse.objects.order_by("code").values_list("code", flat=True)
+        ]
+
+    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        return rows.filter(warehouse__code=chosen)
+
+
+class SoldOut(Choice):
+    title = "sold out"
+    parameter_name = "sold_out"
+    choosable = (("yes", "Yes"), ("no", "No"))
+
+    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        nothing_left = Q(on_hand__lte=F("reserved"))
+        return rows.filter(nothing_left if chosen == "yes" else ~nothing_left)
+
 
 @admin.register(StockLevel)
-class StockLevelAdmin(ReadOnly, ModelAdmin[StockLevel]):
+class StockLevelAdmin(ReadOnly, Listed[StockLevel]):
     """To be read; changed by receiving goods and by counting, each with its reason."""
 
-    list_display = ("product", "warehouse", "on_hand", "reserved", "available")
+    list_display = ("product", "name", "warehouse", "on_hand", "reserved", "available")
     list_select_related = ("product", "warehouse")
-    list_filter = ("warehouse",)
-    search_fields = ("=product__sku", "product__name")
+    list_filter = (InWarehouse, SoldOut)
+    readings = (catalogued("product__"),)
+    search_help_text = "A SKU or its beginning, or part of a name"
+    when_empty = (
+        "How much of each product each warehouse has. No product was put into a warehouse yet."
+    )
     ordering = ("product__sku",)
-    show_full_result_count = False
-    readonly_fields = ("available",)
-    fields = ("product", "warehouse", "on_hand", "reserved", "available")
+    readonly_fields = ("available", "product_page")
+    fields = ("product_page", "warehouse", "on_hand", "reserved", "available")
     actions_detail = ("receive_goods", "adjust_stock")
 
     def has_adjust_permission(self, request: HttpRequest, *_: Any) -> bool:
@@ -69,35 +172,104 @@ class StockLevelAdmin(ReadOnly, ModelAdmin[StockLevel]):
     def adjust_stock(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return enter(request, object_id, Adjustment, self.admin_site.each_context(request))
 
+    @admin.display(description="name")
+    def name(self, level: StockLevel) -> str:
+        return level.product.name
+
+    @admin.display(description="product")
+    def product_page(self, level: StockLevel) -> SafeString:
+        return product_link(level.product)
+
 
 @admin.register(Warehouse)
-class WarehouseAdmin(ModelAdmin[Warehouse]):
+class WarehouseAdmin(Listed[Warehouse]):
     list_display = ("code", "name")
+    when_empty = "Where stock is kept. Add one before goods are received."
+    ordering = ("code",)
 
 
 @admin.register(Reservation)
-class ReservationAdmin(ReadOnly, ModelAdmin[Reservation]):
-    list_display = ("order_id", "stock_level", "quantity", "status", "created_at")
-    list_filter = ("status",)
-    search_fields = ("=order_id",)
-    show_full_result_count = False
+class ReservationAdmin(ReadOnly, Listed[Reservation]):
+    list_display = ("made", "order", "product", "warehouse", "quantity", "stands")
+    list_select_related = ("stock_level__product", "stock_level__warehouse")
+    list_filter = (
+        among_the_newest("status", "state", [(each, each) for each in ReservationStatus.values]),
+    )
+    readings = (by_id("order_id"), through("stock_level_id", levels_of))
+    search_help_text = "An order's id or how it begins, or a SKU"
+    when_empty = "What the lines of orders hold of the stock. Nothing was ordered yet."
+    fields = ("order", "product", "warehouse", "quantity", "stands", "made")
+    readonly_fields = fields
+
+    @admin.display(description="made (UTC)")
+    def made(self, reservation: Reservation) -> SafeString | None:
+        return moment(reservation.created_at)
+
+    @admin.display(description="order")
+    def order(self, reservation: Reservation) -> SafeString | None:
+        return order_link(reservation.order_id)
+
+    @admin.display(description="product")
+    def product(self, reservation: Reservation) -> SafeString:
+        return product_link(reservation.stock_level.product)
+
+    @admin.display(description="warehouse")
+    def warehouse(self, reservation: Reservation) -> str:
+        return reservation.stock_level.warehouse.code
+
+    @admin.display(description="state")
+    def stands(self, reservation: Reservation) -> SafeString:
+        return state(reservation.status)
 
 
 @admin.register(StockMovement)
-class StockMovementAdmin(ReadOnly, ModelAdmin[StockMovement]):
-    list_display = ("at", "product", "kind", "quantity", "note", "by", "line_id")
+class StockMovementAdmin(ReadOnly, Listed[StockMovement]):
+    list_display = ("when", "product", "warehouse", "moved", "change", "order", "by", "why")
     list_select_related = ("stock_level__product", "stock_level__warehouse", "entry")
-    list_filter = ("kind",)
-    ordering = ("-id",)
-    search_fields = ("=line_id", "stock_level__product__sku")
-    show_full_result_count = False
+    list_filter = (
+        among_the_newest("kind", "what happened", [(kind, said) for kind, said in _MOVED.items()]),
+    )
+    readings = (through("line_id", lines_of), through("stock_level_id", levels_of))
+    search_help_text = "An order's id or how it begins, or a SKU"
+    when_empty = "Every change of the stock: what came in, what orders reserved, what was counted. Nothing has moved yet."
+    fields = ("when", "product", "warehouse", "moved", "change", "order", "by", "note")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StockMovement]:
+        """Tell with each movement of an order's line whose it was: its reservation stays for ever."""
+        held = Reservation.objects.filter(line_id=OuterRef("line_id")).values("order_id")
+        return super().get_queryset(request).annotate(order_id=Subquery(held))
+
+    @admin.display(description="when (UTC)")
+    def when(self, movement: StockMovement) -> SafeString | None:
+        return moment(movement.at)
 
     @admin.display(description="product")
-    def product(self, movement: StockMovement) -> str:
-        level = movement.stock_level
-        return f"{level.product.sku} in {level.warehouse.code}"
+    def product(self, movement: StockMovement) -> SafeString:
+        return product_link(movement.stock_level.product)
+
+    @admin.display(description="warehouse")
+    def warehouse(self, movement: StockMovement) -> str:
+        return movement.stock_level.warehouse.code
+
+    @admin.display(description="what happened")
+    def moved(self, movement: StockMovement) -> SafeString:
+        return state(movement.kind, word=_MOVED[MovementKind(movement.kind)])
+
+    @admin.display(description="quantity")
+    def change(self, movement: StockMovement) -> str:
+        is_of_an_order = movement.line_id is not None
+        return str(movement.quantity) if is_of_an_order else f"{movement.quantity:+}"
+
+    @admin.display(description="order")
+    def order(self, movement: StockMovement) -> SafeString | None:
+        return order_link(getattr(movement, "order_id", None))
 
     @admin.display(description="by")
-    def by(self, movement: StockMovement) -> str:
+    def by(self, movement: StockMovement) -> str | None:
         entry = getattr(movement, "entry", None)
-        return entry.actor if entry else "the saga" if movement.line_id else ""
+        return entry.actor if entry else "the order's run" if movement.line_id else None
+
+    @admin.display(description="note")
+    def why(self, movement: StockMovement) -> SafeString | None:
+        return excerpt(movement.note) if movement.note else None

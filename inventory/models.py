@@ -56,6 +56,8 @@ class StockLevel(models.Model):
     sku: str
 
     class Meta:
+        verbose_name = "stock level"
+        verbose_name_plural = "stock"
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["product", "warehouse"], name="inventory_one_level_per_warehouse"
@@ -112,7 +114,7 @@ class Reservation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} of {self.stock_level_id} for {self.order_id}: {self.status}"
+        return f"{self.quantity} of {self.stock_level}: {self.status}"
 
 
 class MovementKind(models.TextChoices):
@@ -156,7 +158,7 @@ class StockMovement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.quantity} of {self.stock_level_id}"
+        return f"{self.kind} {self.quantity} of {self.stock_level}"
 
 
 class StockEntry(models.Model):
@@ -169,6 +171,10 @@ class StockEntry(models.Model):
     movement = models.OneToOneField(StockMovement, models.PROTECT, related_name="entry")
     actor = models.CharField(max_length=150)
     reason = models.TextField(max_length=1000)
+
+    class Meta:
+        verbose_name = "stock entry"
+        verbose_name_plural = "stock entries"
 
     def __str__(self) -> str:
         return f"{self.movement_id} by {self.actor}"

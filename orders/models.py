@@ -251,6 +251,8 @@ class OrderTransition(models.Model):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        verbose_name = "move of an order"
+        verbose_name_plural = "moves of orders"
         ordering: ClassVar = ["sequence"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order", "sequence"], name="orders_moves_in_sequence"),
@@ -286,6 +288,8 @@ class IdempotencyRecord(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        verbose_name = "idempotency key"
+        verbose_name_plural = "idempotency keys"
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["customer", "key"], name="orders_idempotency_key_once_per_customer"

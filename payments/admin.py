@@ -1,24 +1,113 @@
 """Payments and refunds, to be read: the bank and the sagas write them."""
 
-from django.contrib import admin
-from unfold.admin import ModelAdmin, TabularInline
+from typing import Any
 
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.admin import TabularInline
+
+from lists.admin import Listed, ReadOnly
+from lists.cells import amount, code, moment, order_link, state
+from lists.filters import among_the_newest
+from lists.search import by_id, exactly, through
 from payments.models import Payment, Refund
-from sagas.admin import ReadOnly
+from payments.states import PaymentStatus
+
+
+def payments_refunded_as(bank_refund_id: str) -> QuerySet[Refund, Any] | None:
+    found = Refund.objects.filter(bank_refund_id=bank_refund_id)
+    return found.values_list("payment", flat=True) if bank_refund_id.startswith("re_") else None
 
 
 class RefundInline(ReadOnly, TabularInline[Refund, Payment]):
     model = Refund
-    fields = ("id", "amount_minor", "currency", "status", "bank_refund_id", "created_at")
+    verbose_name_plural = "refund"
+    fields = ("asked", "how_much", "stands", "at_stripe")
     readonly_fields = fields
     extra = 0
 
+    @admin.display(description="asked for (UTC)")
+    def asked(self, refund: Refund) -> SafeString | None:
+        return moment(refund.created_at)
+
+    @admin.display(description="amount")
+    def how_much(self, refund: Refund) -> SafeString:
+        return amount(refund.amount_minor, refund.currency)
+
+    @admin.display(description="state")
+    def stands(self, refund: Refund) -> SafeString:
+        return state(refund.status or "asked")
+
+    @admin.display(description="refund at Stripe")
+    def at_stripe(self, refund: Refund) -> SafeString | None:
+        return code(refund.bank_refund_id)
+
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnly, ModelAdmin[Payment]):
-    list_display = ("id", "order_id", "status", "amount_minor", "currency", "intent_id")
-    list_filter = ("status",)
-    search_fields = ("=id", "=order_id", "=intent_id")
-    ordering = ("-created_at",)
-    show_full_result_count = False
-    inlines = (RefundInline,)
+class PaymentAdmin(ReadOnly, Listed[Payment]):
+    list_display = ("made", "order", "stands", "how_much", "intent")
+    list_filter = (
+        among_the_newest("status", "state", [(each, each) for each in PaymentStatus.values]),
+    )
+    readings = (
+        by_id("pk", "order_id"),
+        exactly("intent_id"),
+        through("pk", payments_refunded_as),
+    )
+    search_help_text = "An order's or a payment's id or how it begins, or Stripe's pi_… or re_…"
+    when_empty = "A payment is written down before the bank is asked for an order's money. None was asked for yet."
+    fields = (
+        "order",
+        "stands",
+        "how_much",
+        "intent",
+        "method",
+        *("made", "set_aside", "taken", "closed"),
+        "ours",
+    )
+    readonly_fields = fields
+
+    def get_inlines(self, request: HttpRequest, obj: Payment | None) -> Any:  # noqa: ARG002 - Django's signature
+        return (RefundInline,) if obj and obj.refunds.exists() else ()
+
+    @admin.display(description="written down (UTC)")
+    def made(self, payment: Payment) -> SafeString | None:
+        return moment(payment.created_at)
+
+    @admin.display(description="set aside (UTC)")
+    def set_aside(self, payment: Payment) -> SafeString | None:
+        return moment(payment.authorized_at)
+
+    @admin.display(description="taken (UTC)")
+    def taken(self, payment: Payment) -> SafeString | None:
+        return moment(payment.captured_at)
+
+    @admin.display(description="closed (UTC)")
+    def closed(self, payment: Payment) -> SafeString | None:
+        return moment(payment.closed_at)
+
+    @admin.display(description="order")
+    def order(self, payment: Payment) -> SafeString | None:
+        return order_link(payment.order_id)
+
+    @admin.display(description="state")
+    def stands(self, payment: Payment) -> SafeString:
+        return state(payment.status, payment.decline_code)
+
+    @admin.display(description="amount")
+    def how_much(self, payment: Payment) -> SafeString:
+        return amount(payment.amount_minor, payment.currency)
+
+    @admin.display(description="intent at Stripe")
+    def intent(self, payment: Payment) -> SafeString | None:
+        return code(payment.intent_id)
+
+    @admin.display(description="our payment")
+    def ours(self, payment: Payment) -> SafeString | None:
+        return code(str(payment.pk))
+
+    @admin.display(description="payment method")
+    def method(self, payment: Payment) -> SafeString | None:
+        return code(str(payment.params.get("payment_method", "")))

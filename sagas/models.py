@@ -87,6 +87,8 @@ class SagaRun(models.Model):
     db_now: datetime
 
     class Meta:
+        verbose_name = "run"
+        verbose_name_plural = "runs"
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(status__in=LIVE, wake_at__isnull=False)
@@ -152,6 +154,8 @@ class StepRecord(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "attempt"
+        verbose_name_plural = "attempts"
         indexes: ClassVar = [
             # Read by whoever looks at what was done lately. Rows lie in the order of their time, so
             # a few bytes for each megabyte of them are enough.
@@ -181,6 +185,10 @@ class LastSweep(models.Model):
     sweeper = models.CharField(primary_key=True, max_length=16)
     at = models.DateTimeField()
     queued = models.PositiveIntegerField()
+
+    class Meta:
+        verbose_name = "last sweep"
+        verbose_name_plural = "last sweeps"
 
     def __str__(self) -> str:
         return f"{self.sweeper} at {self.at}"

@@ -2,7 +2,7 @@
 
 from django import template
 
-from desk.money import money
+from lists.money import money
 
 register = template.Library()
 register.filter("money", money)

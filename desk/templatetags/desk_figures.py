@@ -5,7 +5,7 @@ from typing import Final
 
 from django import template
 
-from desk.order_list import short_id
+from lists.cells import short_id
 
 register = template.Library()
 register.filter(short_id)

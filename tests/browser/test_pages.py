@@ -65,7 +65,7 @@ def addresses(shop: dict[str, UUID]) -> dict[str, str]:
         "order-cancel": f"/admin/orders/order/{shop['confirmed']}/act/cancel/",
         "runs": "/admin/sagas/sagarun/",
         "run": f"/admin/sagas/sagarun/{run.pk}/change/",
-        "breaks": "/admin/invariants/reconciliationbreak/?resolved_at__isempty=1",
+        "breaks": "/admin/invariants/reconciliationbreak/?state=open",
         "break": f"/admin/invariants/reconciliationbreak/{ReconciliationBreak.objects.get().pk}/change/",
         "payments": "/admin/payments/payment/",
         "payment": f"/admin/payments/payment/{payment.pk}/change/",

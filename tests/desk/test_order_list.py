@@ -84,7 +84,7 @@ def test_what_names_nothing_finds_nothing_and_says_what_can_be_searched(
     answer = desk.get(f"{ORDERS}?q={term}")
 
     assert list(answer.context["cl"].result_list) == []
-    assert "No order found" in answer.content.decode()
+    assert "Nothing found" in answer.content.decode()
     assert "An order&#x27;s id or how it begins" in answer.content.decode()
 
 

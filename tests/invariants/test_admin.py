@@ -51,8 +51,8 @@ def test_breaks_are_narrowed_to_the_open_ones_and_by_kind(desk: Client) -> None:
     gone = seen("M6", "money", str(new_id()), is_open=False)
 
     assert found(desk) == {money.pk, stock.pk, gone.pk}
-    assert found(desk, "?resolved_at__isempty=1") == {money.pk, stock.pk}
-    assert found(desk, "?resolved_at__isempty=1&kind__exact=money") == {money.pk}
+    assert found(desk, "?state=open") == {money.pk, stock.pk}
+    assert found(desk, "?state=open&kind=money") == {money.pk}
     assert found(desk, f"?q={gone.subject}") == {gone.pk}
 
 
@@ -60,7 +60,7 @@ def test_a_break_leads_to_its_order_and_says_what_is_broken(desk: Client) -> Non
     order_id = str(new_id())
     page = desk.get(f"{BREAKS}{seen('T4', 'state', order_id).pk}/change/").content.decode()
 
-    assert f'<a href="/admin/orders/order/{order_id}/change/">' in page
+    assert f'href="/admin/orders/order/{order_id}/change/"' in page
     assert "An order&#x27;s version counts its moves." in page
 
 

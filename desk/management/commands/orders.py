@@ -17,12 +17,12 @@ from desk.actions import OF_ONE_ORDER, Asked, perform
 from desk.asking import WORDS, ReasonForm
 from desk.dossier import Dossier, dossier_of
 from desk.models import ActionKind, ActionOutcome, OperatorAction
-from desk.money import money
 from desk.next_move import next_move
 from desk.order_list import customer_of
 from desk.order_search import named
 from desk.situation import situation_of
 from desk.story import Entry, story_of
+from lists.money import money
 from orders.models import Order
 from sagas.identifiers import new_id
 

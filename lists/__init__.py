@@ -1,0 +1,1 @@
+"""What lists at the desk are made of, whichever app the rows belong to."""
