@@ -47,10 +47,26 @@ def streams_per_process(api: Section) -> int:
     )
 
 
+def streams_per_caller(api: Section) -> int:
+    return api.number(
+        "STREAMS_PER_CALLER",
+        "How many of them one customer, one guest's order or the shop's server may have at once.",
+        3,
+    )
+
+
 def waiters_per_process(api: Section) -> int:
     return api.number(
         "WAITERS_PER_PROCESS",
         "Requests with `Prefer: wait` that a web process lets wait at once. Each holds one of its "
         "threads, too; whoever comes beyond them is answered 202 at once.",
         8,
+    )
+
+
+def waiters_per_caller(api: Section) -> int:
+    return api.number(
+        "WAITERS_PER_CALLER",
+        "How many of them may be one customer's, one guest's order's or the shop's server's.",
+        4,
     )

@@ -10,16 +10,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders.api import representations
-from orders.api.callers import customer_told, path_of
+from orders.api.callers import customer_told, holder_for, path_of
 from orders.api.idempotency import Acted, Answer, Purpose, Replayed, keep
-from orders.api.slots import Slots
+from orders.api.slots import Holder, Slot, Slots
 from orders.api.waiting import seconds_to_wait, watcher
 from orders.models import Order, OrderLine
 
 AS_PLACED: Final = Answer(HTTPStatus.ACCEPTED)
 """What whoever places an order and waits for nothing is told: known beforehand, and at any time."""
 
-waiters: Final = Slots("WAITERS_PER_PROCESS")
+waiters: Final = Slots("WAITERS_PER_PROCESS", "WAITERS_PER_CALLER")
 
 # Stands in kept answers for where the caller finds the order: at a guest's link that is a secret.
 _PATH: Final = "\ue000"
@@ -41,7 +41,9 @@ def answer(
     headers = {"Location": path}
     told = outcome.answer
     if told is None:
-        order, seconds = _awaited(order, settled, seconds_to_wait(request))
+        order, seconds = _awaited(
+            order, settled, seconds_to_wait(request), holder_for(request, order)
+        )
         if seconds:
             headers["Preference-Applied"] = f"wait={seconds}"
         # Who places an order and does not wait is told that it was accepted, however far it is.
@@ -60,17 +62,20 @@ def answer(
     return Response(data, status=told.status, headers=headers)
 
 
-def _awaited(order: Order, settled: Collection[str], seconds: int) -> tuple[Order, int]:
+def _awaited(
+    order: Order, settled: Collection[str], seconds: int, holder: Holder
+) -> tuple[Order, int]:
     """Wait for an order to settle; return it as it is then, and how long it was to be at most.
 
-    That is 0 where as many wait as may: there are to be threads left for those who come to order.
+    That is 0 where as many wait as may, in all or for this holder: there are to be threads left
+    for those who come to order, and places for others.
     """
     if not seconds or order.status in settled:
         return order, seconds
-    if not waiters.take():
+    if waiters.take(holder) is not Slot.TAKEN:
         return order, 0
     try:
         watcher.wait(order.pk, settled, seconds)
     finally:
-        waiters.give_back()
+        waiters.give_back(holder)
     return Order.objects.with_progress().get(pk=order.pk), seconds

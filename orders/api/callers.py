@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from access.grants import Grant, Scope
 from orders.api.problems import not_found
 from orders.api.representations import NOT_TOLD
+from orders.api.slots import Holder
 from orders.models import Order, OrderQuerySet
 
 
@@ -67,3 +68,13 @@ def customer_told(request: Request, order: Order) -> str | None:
     if not grant_of(request).is_shop:
         return NOT_TOLD
     return order.customer.get_username() if order.customer else None
+
+
+def holder_for(request: Request, order: Order) -> Holder:
+    """Return whose slot is taken by who watches an order, or waits for it.
+
+    A customer's links count as that customer, however many he makes; a guest has but his order.
+    """
+    if grant_of(request).is_shop:
+        return caller(request).pk
+    return order.customer_id or order.pk

@@ -198,6 +198,18 @@ class ProblemType(Enum):
         "As many streams of events are open here as may be; orders are not kept waiting by them.",
         "Read the order now and then instead, or ask again when `Retry-After` has passed.",
     )
+    TOO_MANY_OWN_STREAMS = (
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many own streams",
+        (
+            "You have as many streams of events open as one caller may have; others are to have some,"
+            " too. All links to the orders of one customer count as that customer."
+        ),
+        (
+            "Close a stream that nobody looks at any more, or wait as `Retry-After` says: each ends by"
+            " itself. Meanwhile read the order now and then."
+        ),
+    )
     INTERNAL_ERROR = (
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "Internal error",

@@ -23,12 +23,12 @@ from rest_framework.views import APIView
 
 from access.grants import Scope
 from access.permissions import Scopes
-from orders.api.callers import own_order
+from orders.api.callers import holder_for, own_order
 from orders.api.problem_types import ProblemType
 from orders.api.problems import Problem
 from orders.api.queries import NoQuery, parse_query
 from orders.api.representations import ProgressEvent
-from orders.api.slots import Slots
+from orders.api.slots import Holder, Slot, Slots
 from orders.api.waiting import LONGEST_SECONDS, watcher
 from orders.models import Order, Reached, moves_of
 from orders.states import OrderStatus
@@ -70,14 +70,12 @@ class Progress(APIView):
             return Response(status=HTTPStatus.NO_CONTENT)  # by this a browser stops coming back
         if request.method == "HEAD":
             return HttpResponse(headers=_HEADERS, content_type=EventStreamRenderer.media_type)
-        if not streams.take():
-            raise Problem(
-                ProblemType.TOO_MANY_STREAMS,
-                "As many streams are open as may be. Read the order itself now and then.",
-                headers={"Retry-After": str(LONGEST_SECONDS)},
-            )
+        holder = holder_for(request, order)
+        _take_slot(holder)
         return StreamingHttpResponse(
-            Stream(order, seen), content_type=EventStreamRenderer.media_type, headers=_HEADERS
+            Stream(order, seen, holder),
+            content_type=EventStreamRenderer.media_type,
+            headers=_HEADERS,
         )
 
 
@@ -94,7 +92,24 @@ def _last_seen(request: Request, order: Order) -> Reached | None:
     return seen if seen <= order.reached else None
 
 
-streams = Slots("STREAMS_PER_PROCESS")
+streams = Slots("STREAMS_PER_PROCESS", "STREAMS_PER_CALLER")
+
+_NO_SLOT: Final = {
+    Slot.NONE_LEFT: (
+        ProblemType.TOO_MANY_STREAMS,
+        "As many streams are open as may be. Read the order itself now and then.",
+    ),
+    Slot.SHARE_TAKEN: (
+        ProblemType.TOO_MANY_OWN_STREAMS,
+        "You have as many streams open as one may have. Close one, or read the order itself.",
+    ),
+}
+
+
+def _take_slot(holder: Holder) -> None:
+    """Raises a Problem where there is none left, or none left for this holder."""
+    if problem := _NO_SLOT.get(streams.take(holder)):
+        raise Problem(*problem, headers={"Retry-After": str(LONGEST_SECONDS)})
 
 
 class Stream:
@@ -104,15 +119,16 @@ class Stream:
     watcher, with no transaction open and no statement of its own.
     """
 
-    def __init__(self, order: Order, seen: Reached | None) -> None:
+    def __init__(self, order: Order, seen: Reached | None, holder: Holder) -> None:
         self._order = order
         self._seen = seen
+        self._holder = holder
         self._has_slot = True
 
     def close(self) -> None:
         if self._has_slot:
             self._has_slot = False
-            streams.give_back()
+            streams.give_back(self._holder)
 
     def __iter__(self) -> Iterator[str]:
         yield f"retry: {COME_BACK_MS}\n\n"

@@ -6,11 +6,14 @@ from itertools import islice
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import StreamingHttpResponse
 from pytest_django import Settings
 
+from access.grants import Scope
 from access.links import new_link
+from orders.api.progress import streams
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -236,6 +239,53 @@ def test_streams_are_bounded_and_nothing_else_is(
         assert each_refused.is_problem(503, "too-many-streams")
         assert int(each_refused.headers["Retry-After"]) == 10
     assert others == [202, 200]
+
+
+def test_one_caller_has_a_share_of_the_streams_and_no_more(
+    storefront: Storefront, stranger: Storefront, path: str, settings: Settings
+) -> None:
+    settings.STREAMS_PER_CALLER = 2
+    theirs = f"{ORDERS}/{stranger.order(MUG).order_id}/events"
+    link = new_link(
+        Order.objects.get(customer=storefront.customer).pk,
+        storefront.customer,
+        days=1,
+        may_cancel=False,
+    )
+    by_link = f"/api/v1/guest/orders/{link.token()}/events"
+
+    mine = [storefront.open_stream(path), storefront.open_stream(by_link)]
+    refused = [storefront.send("GET", each, headers=STREAM) for each in (path, by_link)]
+    others = stranger.open_stream(theirs)
+    mine.pop().close()
+    again = storefront.open_stream(path)
+    for each in (*mine, others, again):
+        each.close()
+
+    for each_refused in refused:
+        assert each_refused.is_problem(429, "too-many-own-streams")
+        assert int(each_refused.headers["Retry-After"]) == 10
+    assert streams._taken == {}
+
+
+def test_guests_have_a_share_each_and_the_shops_server_has_one(
+    storefront: Storefront, customer: User, settings: Settings
+) -> None:
+    settings.STREAMS_PER_CALLER = 1
+    shop = Storefront(customer, scopes=[*Scope])
+    guests = [shop.order(MUG).order_id for _ in range(2)]
+    links = [new_link(each, shop.customer, days=1, may_cancel=False).token() for each in guests]
+
+    open_ones = [shop.open_stream(f"/api/v1/guest/orders/{each}/events") for each in links]
+    open_ones.append(shop.open_stream(f"{ORDERS}/{guests[0]}/events"))
+    refused = [
+        shop.send("GET", f"/api/v1/guest/orders/{links[0]}/events", headers=STREAM),
+        shop.send("GET", f"{ORDERS}/{guests[1]}/events", headers=STREAM),
+    ]
+    for each in open_ones:
+        each.close()
+
+    assert [each.is_problem(429, "too-many-own-streams") for each in refused] == [True, True]
 
 
 def test_no_stream_is_open_after_one_was_asked_for_by_its_head(

@@ -44,6 +44,25 @@ def test_whoever_comes_when_as_many_wait_as_may_is_answered_at_once(
     assert is_still_waiting
 
 
+def test_one_caller_has_a_share_of_the_places_to_wait(
+    storefront: Storefront, stranger: Storefront, messages: MessageQueue, settings: Settings
+) -> None:
+    settings.WAITERS_PER_CALLER = 1
+    waiting = threading.Thread(target=order_and_wait, args=[storefront])
+    waiting.start()
+    wait_until(lambda: len(watcher._awaited) == 1)
+    first = Order.objects.get()
+
+    beyond = storefront.order(MUG, Prefer="wait=1")
+    another = stranger.order(MUG, Prefer="wait=1")
+    confirm(first.pk)
+    waiting.join()
+
+    assert (beyond.status, another.status) == (202, 202)
+    assert "Preference-Applied" not in beyond.headers
+    assert another.headers["Preference-Applied"] == "wait=1"
+
+
 def test_a_place_to_wait_is_free_again_when_the_one_who_had_it_was_told(
     storefront: Storefront, messages: MessageQueue, settings: Settings
 ) -> None:

@@ -77,7 +77,7 @@ def test_what_was_waited_for_is_told_again(
 def test_fifty_who_wait_at_once_are_told_the_same(
     storefront: Storefront, bank: SandboxServer, messages: MessageQueue, settings: Settings
 ) -> None:
-    settings.WAITERS_PER_PROCESS = TWINS
+    settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CALLER = TWINS
     with delivering(messages):
         answers = at_once(storefront, MUG, key="once", Prefer="wait=10")
 

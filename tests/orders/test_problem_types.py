@@ -60,6 +60,7 @@ def test_slugs_and_statuses_are_an_interface_and_stay() -> None:
         "invalid-request": 422,
         "idempotency-key-reused": 422,
         "too-many-requests": 429,
+        "too-many-own-streams": 429,
         "too-many-streams": 503,
         "internal-error": 500,
         "temporarily-unavailable": 503,

@@ -94,8 +94,8 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
         "then each of its moves, under its status, and `cancel_requested` where it was accepted that it "
         "be cancelled; `end` once the order got there. A stream lasts ten seconds at most and something is written every three; when it "
         "ends before the order did, come back with `Last-Event-ID`, and nothing is missed. Streams "
-        "are few: where there are none left the answer is 503, and reading the order now and then "
-        "does as well.",
+        "are few: where there are none left the answer is 503, where you have had your share 429, and "
+        "reading the order now and then does as well.",
         (
             Answer(
                 HTTPStatus.OK,
@@ -108,7 +108,11 @@ FOLLOWING: Final[Mapping[str, Operation]] = {
             Answer(HTTPStatus.NO_CONTENT, "The order got there, and you have seen it."),
         ),
         parameters=(LAST_EVENT_ID,),
-        problems=(ProblemType.INVALID_QUERY, ProblemType.TOO_MANY_STREAMS),
+        problems=(
+            ProblemType.INVALID_QUERY,
+            ProblemType.TOO_MANY_OWN_STREAMS,
+            ProblemType.TOO_MANY_STREAMS,
+        ),
     ),
     "POST /api/v1/orders/{order_id}/cancel": Operation(
         "cancel_order",
