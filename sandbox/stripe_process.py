@@ -17,8 +17,8 @@ from sandbox.owned import owned_environment
 from sandbox.ports import LOOPBACK, ReservedPort
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 20.0
-STOP_SECONDS = 10.0
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 
 
 class SandboxFailed(Exception):

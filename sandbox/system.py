@@ -33,7 +33,7 @@ from sandbox.programs import (
 from sandbox.run_directory import RunDirectory, write_privately
 from sandbox.supervision import Status, Supervisor
 
-START_SECONDS: Final = 60
+START_SECONDS: Final = 180
 ATTEMPTS: Final = 5
 HOPELESS: Final = 3  # ends of a program that was never ready: it will not get better
 

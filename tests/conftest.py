@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.management import create_contenttypes
+from django.db import connection
 from django.db.models.signals import post_migrate  # noqa: TID251 - to have less of them
 from pytest_django import DjangoDbBlocker, Settings
 
@@ -15,13 +16,23 @@ from sandbox.stripe_process import SandboxServer
 from tests.idle_sessions import end_sessions_left_behind
 from tests.message_queue import MessageQueue
 
+PATIENT = {
+    "connect_timeout": 60,
+    "options": "-c statement_timeout=60s -c lock_timeout=60s -c idle_in_transaction_session_timeout=60s",
+}
+
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> None:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
     """The test database; what is flushed after a test stays so.
 
-    Django would write all permissions anew each time, which takes longer than most tests.
+    Django would write all permissions anew each time, which takes longer than most tests. Fifty
+    threads on a machine that is busy with others are no sign of a lock that hangs, so nobody who
+    waits for the database is told so as soon as in production.
     """
+    connection.settings_dict["OPTIONS"] = {**connection.settings_dict["OPTIONS"], **PATIENT}
+    with django_db_blocker.unblock():
+        connection.close()
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
     post_migrate.disconnect(create_contenttypes)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from django.db import connection
 
-PATIENCE_SECONDS: Final = 10
+PATIENCE_SECONDS: Final = 60
 
 
 def end_sessions_left_behind() -> None:

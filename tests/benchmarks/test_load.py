@@ -14,7 +14,7 @@ from benchmarks.load import Load, closed_loop, open_loop
 from benchmarks.storefront import Storefront
 
 BODY = b'{"items": []}'
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 RATE = 100
 
 Serve = Callable[[bytes], bytes]

@@ -120,7 +120,7 @@ def test_the_watcher_returns_when_the_order_has_ended_and_not_before(
             await asyncio.sleep(0.001)
         assert not ended.done()
         await asyncio.to_thread(deliver_all)
-        await asyncio.wait_for(ended, 20)
+        await asyncio.wait_for(ended, 60)
         watching.cancel()
         await watcher.close()
         return watcher.queries

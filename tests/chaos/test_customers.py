@@ -14,6 +14,7 @@ from proof.chaos.customers import Customers
 from proof.chaos.history import Conversation, History, Outcome, Request, conversations, read
 from proof.chaos.plan import Errand, Manner
 from sandbox.drive.shop import Cart
+from tests.sandbox_run.processes import PATIENCE_SECONDS, wait_until
 
 ORDER = {"id": "an-order", "status": "placed", "reason_code": "", "total_minor": 700}
 CART = Cart((("MUG", 2),), "pm_card_visa")
@@ -49,7 +50,7 @@ class Desk(BaseHTTPRequestHandler):
         kind = "cancel" if self.path.endswith("/cancel") else "orders"
         self.server.keys.append(self.headers["Idempotency-Key"])
         self.server.carts.append(body)
-        self.server.slowness.wait(20)
+        self.server.slowness.wait(PATIENCE_SECONDS)
         self._answer(kind, ORDER)
 
     def do_GET(self) -> None:
@@ -88,9 +89,9 @@ def visit(shop: Shop, folder: Path, errand: Errand) -> Conversation:
     began = time.monotonic()
     with History(log, began) as history:
         url = f"http://127.0.0.1:{shop.server_address[1]}"
-        customers = Customers(url, "a-token", history, seed=1, patience_seconds=20)
+        customers = Customers(url, "a-token", history, seed=1, patience_seconds=PATIENCE_SECONDS)
         customers.arrive([errand], began)
-        customers.finish(20)
+        customers.finish(PATIENCE_SECONDS)
     return conversations(read(log), 1)[0]
 
 
@@ -136,6 +137,7 @@ def test_who_abandons_hangs_up_and_does_not_come_back(shop: Shop, tmp_path: Path
     shop.slowness.clear()
 
     told = visit(shop, tmp_path, errand(Manner.ABANDON))
+    wait_until(lambda: shop.keys, "what was sent is read, also from who has hung up")
 
     assert shop.keys == ["order-0"]
     assert told == Conversation(unknowns=1)
@@ -178,18 +180,16 @@ def test_customers_do_not_wait_for_those_before_them(shop: Shop, tmp_path: Path)
     began = time.monotonic()
     with History(tmp_path / "log", began) as history:
         url = f"http://127.0.0.1:{shop.server_address[1]}"
-        customers = Customers(url, "a-token", history, seed=1, patience_seconds=20)
+        customers = Customers(url, "a-token", history, seed=1, patience_seconds=PATIENCE_SECONDS)
         errands = [errand()._replace(number=number) for number in range(5)]
 
         customers.arrive(errands, began)
-        waiting_for = time.monotonic() + 10
-        while len(shop.keys) < len(errands) and time.monotonic() < waiting_for:
-            threading.Event().wait(0.01)
+        wait_until(lambda: len(shop.keys) == len(errands), "all have asked")
 
         assert sorted(map(str, shop.keys)) == [each.key for each in errands]
         assert shop.asked == {}  # nobody has been answered yet
         shop.slowness.set()
-        customers.finish(20)
+        customers.finish(PATIENCE_SECONDS)
 
 
 def test_what_is_told_after_the_run_was_called_off_is_not_written(tmp_path: Path) -> None:

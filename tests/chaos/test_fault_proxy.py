@@ -19,7 +19,7 @@ from tests.sandbox_run.processes import wait_until
 
 EDGE = "edge"
 OTHER = "other"
-PATIENCE = 20
+PATIENCE = 60
 UNANSWERED = 0.3  # seconds of silence that tell a black hole from a slow machine
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import runpy
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -162,7 +163,9 @@ def test_a_lease_outlives_what_it_covers_and_not_the_task() -> None:
     ],
 )
 def test_the_database_ends_what_hangs(name: str, value: str) -> None:
-    with connection.cursor() as cursor:
+    production = connection.copy()
+    production.settings_dict["OPTIONS"] = read_settings()["DATABASES"]["default"]["OPTIONS"]
+    with closing(production), production.cursor() as cursor:
         cursor.execute(f"SHOW {name}")
 
         assert cursor.fetchone() == (value,)

@@ -81,7 +81,7 @@ def test_a_process_becomes_what_the_procfile_says(tmp_path: Any) -> None:
         [ROOT / "deploy" / "process", "watch"], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     )
 
-    assert ran.wait(30) == 0
+    assert ran.wait(60) == 0
     assert said.read_text() == f"{ran.pid} manage.py sagas watch\n"  # with no shell in between
 
 

@@ -33,7 +33,7 @@ def test_an_order_is_found_by_its_id(desk: Client, confirmed: UUID, waiting: UUI
     assert found(desk, f"?q={waiting.hex.upper()}") == [waiting]
     assert found(desk, f"?q=%20{str(waiting)[:18]}%20") == [waiting]
     assert found(desk, f"?q={waiting.hex[:11]}ffff") == []
-    assert set(found(desk, f"?q={waiting.hex[:8]}")) == {confirmed, waiting}
+    assert found(desk, f"?q={waiting.hex[:8]}")[0] == waiting
 
 
 def test_seven_characters_of_an_id_are_too_few(desk: Client, waiting: UUID) -> None:

@@ -130,7 +130,7 @@ def test_an_error_that_is_no_answer_is_tried_without_end(desk: Client, waiting: 
 
 
 def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
-    until = timezone.now() + timedelta(seconds=10)
+    until = timezone.now() + timedelta(hours=1)
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(
         step="authorize_payment", attempts=2, tries=2, leased_until=until

@@ -40,12 +40,12 @@ def a_check_running_elsewhere() -> Iterator[None]:
         with tasks.alone() as is_alone:
             assert is_alone
             taken.set()
-            done.wait(30)
+            done.wait(60)
         connection.close()
 
     other = threading.Thread(target=hold)
     other.start()
-    assert taken.wait(30)
+    assert taken.wait(60)
     yield
     done.set()
     other.join()

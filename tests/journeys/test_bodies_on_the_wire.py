@@ -16,7 +16,7 @@ from tests.journeys.patience import wait_until
 TEN_MEGABYTES = 10_000_000
 FAR_LESS = 1_000_000  # what buffers on the way hold, and what the server drains to say good-bye
 PIECE = b"x" * 16_384
-SECONDS = 20
+SECONDS = 60
 PAGE = b"GET /problems/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ORDER = (
     b"POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\n"

@@ -124,7 +124,7 @@ def open_stream(web: Web, storefront: Storefront, order: Order) -> http.client.H
 
 
 def get(web: Web, storefront: Storefront, path: str) -> http.client.HTTPResponse:
-    client = http.client.HTTPConnection(LOOPBACK, web.port, timeout=20)
+    client = http.client.HTTPConnection(LOOPBACK, web.port, timeout=60)
     # With "close" nothing but the answer itself refers to the socket.
     headers = {"Authorization": f"Bearer {storefront.token}", "Connection": "close"}
     client.request("GET", path, headers=headers)

@@ -242,7 +242,7 @@ def served(environment: dict[str, str]) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     yield f"http://{LOOPBACK}:{port.number}/metrics"
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     port.close()
 
 
@@ -264,7 +264,7 @@ def scrape(url: str) -> dict[str, float]:
     deadline = time.monotonic() + 60
     while True:
         try:
-            answer = urllib3.request("GET", url, retries=False, timeout=10)
+            answer = urllib3.request("GET", url, retries=False, timeout=60)
             break
         except urllib3.exceptions.HTTPError:
             assert time.monotonic() < deadline

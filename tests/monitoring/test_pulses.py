@@ -46,7 +46,7 @@ def test_a_pulse_says_who_took_it_and_how_long_it_waited() -> None:
 
     assert found.is_served
     assert found.lag is not None
-    assert timedelta(seconds=20) <= found.lag < timedelta(seconds=25)
+    assert timedelta(seconds=20) <= found.lag < timedelta(seconds=80)
     assert [each.name for each in found.workers] == ["checkout@one"]
     assert not health("settlement").is_served
 

@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
+from orders.api import progress, waiting
 from tests.conftest import Shelf
 from tests.message_queue import MessageQueue
 from tests.orders.storefront import Storefront
@@ -20,3 +21,10 @@ def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefro
 def stranger(transactional_db: None) -> Storefront:
     """Mallory's."""
     return Storefront(User.objects.create(username="mallory"))
+
+
+@pytest.fixture
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine ten seconds may be too short for what takes a tenth of one elsewhere."""
+    for each in (progress, waiting):
+        monkeypatch.setattr(each, "LONGEST_SECONDS", 60)

@@ -20,7 +20,7 @@ from tests.orders.storefront import ORDERS, Storefront, cart, everything
 
 MUG = cart(("MUG", 2))
 LET_GO = Account(charges=1, held_minor=0, kept_minor=0)
-GIVEN_UP_AFTER = 20.0
+GIVEN_UP_AFTER = 60.0
 
 
 @pytest.fixture(autouse=True)

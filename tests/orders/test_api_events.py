@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from itertools import islice
+from functools import partial
+from itertools import count, islice
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from pytest_django import Settings
 from access.grants import Scope
 from access.links import new_link
 from orders.api.progress import streams
+from orders.api.waiting import LONGEST_SECONDS
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -34,11 +37,13 @@ def path(storefront: Storefront) -> str:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streams that write a heartbeat and end after fractions of a second."""
-    monkeypatch.setattr("orders.api.progress.HEARTBEAT_SECONDS", 0.05)
-    monkeypatch.setattr("orders.api.progress.LONGEST_SECONDS", 0.3)
+    """Streams whose clock goes on by a second each time that they look at it."""
+    clock = SimpleNamespace(monotonic=partial(next, count()))
+    monkeypatch.setattr("orders.api.progress.time", clock)
+    monkeypatch.setattr("orders.api.progress.HEARTBEAT_SECONDS", 0.01)
 
 
+@pytest.mark.usefixtures("long_waits")
 def test_an_order_is_followed_from_placed_to_confirmed(
     storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
 ) -> None:
@@ -62,6 +67,7 @@ def test_an_order_is_followed_from_placed_to_confirmed(
     }
 
 
+@pytest.mark.usefixtures("long_waits")
 def test_every_move_is_told_however_fast_they_come(
     storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
 ) -> None:
@@ -195,7 +201,7 @@ def test_while_nothing_happens_something_is_written_and_in_the_end_no_more(
     blocks = list(read(storefront.open_stream(path)))
 
     assert happened(blocks) == [("0", "placed")]
-    assert blocks.count({"": "nothing new"}) >= 3
+    assert blocks.count({"": "nothing new"}) == LONGEST_SECONDS - 1
 
 
 @pytest.mark.usefixtures("hasty")

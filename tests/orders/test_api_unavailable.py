@@ -1,6 +1,7 @@
 """What a storefront is told when something on our side is broken: a problem, never a page."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 from django.db import connection
@@ -48,7 +49,8 @@ def test_a_cancel_that_has_to_wait_for_its_run_does_not_blame_its_key(
     with closing(connection.copy()) as another, another.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SELECT 1 FROM sagas_sagarun WHERE subject_id = %s FOR UPDATE", [order_id])
-        answer = storefront.cancel(order_id, key="fresh")
+        with impatient_for_locks():
+            answer = storefront.cancel(order_id, key="fresh")
 
     assert answer.is_problem(503, "temporarily-unavailable")
     afterwards = storefront.cancel(order_id, key="fresh")
@@ -62,6 +64,15 @@ def test_a_process_says_that_it_lives_without_asking_anybody(transactional_db: N
     connection.close()
 
     assert (response.status_code, response.content) == (200, b'{"status": "live"}')
+
+
+@contextmanager
+def impatient_for_locks() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '200ms'")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("RESET lock_timeout")
 
 
 def cut_off_from_the_database() -> None:

@@ -201,7 +201,7 @@ def test_of_two_moves_at_once_the_second_sees_what_the_first_did(
 
 
 def wait_until_somebody_waits_for_us() -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     blocked = "SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
     with connection.cursor() as cursor:
         while not cursor.execute(blocked).fetchone()[0]:

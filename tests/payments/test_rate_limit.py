@@ -24,6 +24,17 @@ from tests.silent_redis import SilentRedis
 SOON = timedelta(seconds=30)
 
 
+@pytest.fixture(autouse=True)
+def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that answers may take its time; those that do not are told apart by their fixtures."""
+    monkeypatch.setattr(rate_limit, "REDIS_TIMEOUT", SOON)
+
+
+@pytest.fixture
+def brief_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit, "REDIS_TIMEOUT", timedelta(seconds=0.2))
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a share: what is taken at once shows the limit itself."""
@@ -44,7 +55,7 @@ def own_valkey(tmp_path: Path) -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture
-def silent_redis() -> Iterator[SilentRedis]:
+def silent_redis(brief_silence: None) -> Iterator[SilentRedis]:
     redis = SilentRedis()
     yield redis
     redis.close()
@@ -171,6 +182,7 @@ def test_a_redis_that_does_not_answer_is_left_alone_for_a_while(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
+@pytest.mark.usefixtures("brief_silence")
 def test_a_redis_that_answers_again_is_shared_again(
     impatient: None, account: str, own_valkey: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,7 +202,7 @@ def test_a_key_whose_first_call_is_still_running_is_busy(bank: SandboxServer) ->
     rule = bank.add_fault("payment_intents.confirm", "hold", times=1)
     first = threading.Thread(target=lambda: gateway.confirm_intent(intent.id, **asking(key)))
     first.start()
-    gives_up_at = time.monotonic() + 30
+    gives_up_at = time.monotonic() + 60
     while not bank.held(rule):
         assert time.monotonic() < gives_up_at
 

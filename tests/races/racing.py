@@ -14,10 +14,10 @@ from tests.message_queue import Message, MessageQueue
 P = ParamSpec("P")
 T = TypeVar("T")
 
-START_SECONDS = 20
+START_SECONDS = 60
 KEPT_APART_SECONDS = 0.3
 """How long one who came to a meeting waits for others that a lock keeps away."""
-LEFT_TO_MEET_SECONDS = 20
+LEFT_TO_MEET_SECONDS = 60
 """The same where nothing keeps them away, so that a busy machine does not either."""
 
 

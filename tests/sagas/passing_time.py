@@ -1,7 +1,8 @@
 """Moving a run's time instead of waiting for it: every wait of its rows ends a day earlier."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import F
 
 from sagas.models import SagaRun
@@ -27,3 +28,11 @@ def resume(run: SagaRun, messages: MessageQueue) -> None:
     sweep()
     messages.deliver_all()
     run.refresh_from_db()
+
+
+def database_time() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    assert isinstance(now, datetime)
+    return now

@@ -23,7 +23,7 @@ from sagas.services import freeze
 from tests.message_queue import MessageQueue
 from tests.sagas.passing_time import let_time_pass
 from tests.sagas.toys import Bug, Refused, Toys, start, start_many
-from tests.sagas.waiting import wait_until
+from tests.sagas.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -216,7 +216,7 @@ def test_watch_sweeps_until_it_is_stopped(
     be_swept(run)
     be_swept(run)
     watch.send_signal(signal.SIGTERM)
-    _, said = watch.communicate(timeout=20)
+    _, said = watch.communicate(timeout=PATIENCE_SECONDS)
 
     assert watch.returncode == 0
     lines = [json.loads(line) for line in said.splitlines()]

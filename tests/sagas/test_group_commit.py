@@ -13,7 +13,7 @@ from sagas.runner import Runner
 from sagas.verdicts import Stop, Verdict
 from tests.message_queue import MessageQueue
 from tests.sagas.toys import Bug, Toys, journal, start_many
-from tests.sagas.waiting import in_thread, wait_until
+from tests.sagas.waiting import PATIENCE_SECONDS, in_thread, wait_until
 
 MANY = 8
 
@@ -40,7 +40,7 @@ class Rounds:
     def _carry(self, items: list[int]) -> None:
         self.carried.append(items)
         gate = self.gates.get(len(self.carried))
-        assert gate is None or gate.wait(10)
+        assert gate is None or gate.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -78,7 +78,9 @@ def test_those_who_come_meanwhile_share_the_next_round(rounds: Rounds) -> None:
 
     rounds.gates[1].set()
 
-    assert [each.result(10) for each in submitted] == [f"{n} is done" for n in (1, 2, 3, 4, 5)]
+    assert [each.result(PATIENCE_SECONDS) for each in submitted] == [
+        f"{n} is done" for n in (1, 2, 3, 4, 5)
+    ]
     assert rounds.carried == [[1], [2, 3, 4, 5]]
 
 
@@ -98,7 +100,9 @@ def test_a_round_takes_no_more_than_its_limit(
 
     rounds.gates[1].set()
 
-    assert [each.result(10) for each in submitted] == [f"{n} is done" for n in range(1, 7)]
+    assert [each.result(PATIENCE_SECONDS) for each in submitted] == [
+        f"{n} is done" for n in range(1, 7)
+    ]
     assert rounds.carried == carried
 
 
@@ -108,11 +112,11 @@ def test_a_leader_hands_over_and_does_not_wait_for_those_behind(rounds: Rounds) 
 
     rounds.gates[1].set()
 
-    assert first.result(10) == "1 is done"
+    assert first.result(PATIENCE_SECONDS) == "1 is done"
     wait_until(lambda: len(rounds.carried) == 2)
     assert not any(each.done() for each in others)
     rounds.gates[2].set()
-    assert [each.result(10) for each in others] == ["2 is done", "3 is done"]
+    assert [each.result(PATIENCE_SECONDS) for each in others] == ["2 is done", "3 is done"]
 
 
 def test_a_bad_item_spoils_nobody_elses(rounds: Rounds) -> None:
@@ -120,10 +124,10 @@ def test_a_bad_item_spoils_nobody_elses(rounds: Rounds) -> None:
 
     rounds.gates[1].set()
 
-    good = [submitted[index].result(10) for index in (0, 1, 3)]
+    good = [submitted[index].result(PATIENCE_SECONDS) for index in (0, 1, 3)]
     assert good == ["1 is done", "2 is done", "4 is done"]
     with pytest.raises(Bug, match="thirteen"):
-        submitted[2].result(10)
+        submitted[2].result(PATIENCE_SECONDS)
     assert rounds.carried == [[1], [2, 13, 4], [2], [13], [4]]
 
 
@@ -150,7 +154,7 @@ class Gate:
         def pack(batch: Batch) -> None:
             if not self.entered.is_set():
                 self.entered.set()
-                assert self.opened.wait(10)
+                assert self.opened.wait(PATIENCE_SECONDS)
             if self.disliked in batch.members:
                 raise Bug("not this one")
 
@@ -167,11 +171,11 @@ def carry_and_hang_up(runner: Runner, run: SagaRun) -> Verdict:
 def carry_all_at_once(gate: Gate, runner: Runner, runs: list[SagaRun]) -> list[Verdict]:
     """Have the first run's transaction stay open until all the others wait."""
     carried = [in_thread(carry_and_hang_up, runner, runs[0])]
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(PATIENCE_SECONDS)
     carried += [in_thread(carry_and_hang_up, runner, each) for each in runs[1:]]
     wait_until(lambda: len(runner._phases._waiting) == len(runs) - 1)
     gate.opened.set()
-    return [each.result(10) for each in carried]
+    return [each.result(PATIENCE_SECONDS) for each in carried]
 
 
 def transactions_behind_the_journal() -> int:

@@ -31,6 +31,7 @@ from tests.sagas.toys import (
     start,
     start_many,
 )
+from tests.sagas.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -173,12 +174,12 @@ def test_a_worker_that_comes_back_while_another_asks_changes_nothing_for_it(
     def be_overtaken(attempt: Attempt) -> Output:
         let_time_pass(run)
         second.append(pool.submit(deliver_in_thread, messages, Message(run.pk, saga.links)))
-        assert second_asks.wait(10)
+        assert second_asks.wait(PATIENCE_SECONDS)
         raise Refused("too late to say no")
 
     def answer_when_told(attempt: Attempt) -> Output:
         second_asks.set()
-        assert second_may_answer.wait(10)
+        assert second_may_answer.wait(PATIENCE_SECONDS)
         return {}
 
     toys.answers("send", be_overtaken, answer_when_told)

@@ -12,8 +12,9 @@ from sagas.figures import last_sweeps
 from sagas.models import RunStatus, SagaRun
 from sagas.sweep import ATTENTION_AFTER, Sweeper, sweep
 from tests.message_queue import MessageQueue
-from tests.sagas.passing_time import let_time_pass, resume
+from tests.sagas.passing_time import database_time, let_time_pass, resume
 from tests.sagas.toys import Refused, Toys, everything, start, start_many
+from tests.sagas.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,14 +30,6 @@ def wakes_in(run: SagaRun, since: datetime) -> timedelta:
     run.refresh_from_db()
     assert run.wake_at is not None
     return run.wake_at - since
-
-
-def database_time() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
-    assert isinstance(now, datetime)
-    return now
 
 
 def test_only_what_is_due_is_queued(toys: Toys, messages: MessageQueue) -> None:
@@ -159,7 +152,7 @@ def test_a_sweep_skips_what_another_one_holds(toys: Toys, messages: MessageQueue
     with transaction.atomic():
         list(SagaRun.objects.select_for_update(no_key=True).filter(pk=first.pk))
         with ThreadPoolExecutor(1) as pool:
-            queued = pool.submit(sweep_and_hang_up).result(timeout=10)
+            queued = pool.submit(sweep_and_hang_up).result(timeout=PATIENCE_SECONDS)
 
     assert queued == 1
     assert [each.run_id for each in messages.waiting] == [second.pk]

@@ -49,7 +49,7 @@ def own_api(own_server: SandboxServer) -> Iterator[RawApi]:
 @pytest.fixture
 def client(server: SandboxServer) -> Iterator[stripe.StripeClient]:
     """The official library, asking once only: its retries would hide what is under test."""
-    http = stripe.RequestsClient(timeout=10)
+    http = stripe.RequestsClient(timeout=60)
     yield stripe.StripeClient(
         TEST_KEY, base_addresses={"api": server.url}, http_client=http, max_network_retries=0
     )

@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 class RawApi:
     def __init__(self, url: str) -> None:
         self._url = url
-        self._http = urllib3.PoolManager(maxsize=32, retries=False, timeout=10)
+        self._http = urllib3.PoolManager(maxsize=32, retries=False, timeout=60)
 
     def close(self) -> None:
         self._http.clear()

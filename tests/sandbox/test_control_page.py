@@ -30,7 +30,7 @@ class Browser:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._http = urllib3.PoolManager(retries=False, timeout=10)
+        self._http = urllib3.PoolManager(retries=False, timeout=60)
 
     def get(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
         return self._http.request("GET", f"{self.url}{path}", headers=headers)

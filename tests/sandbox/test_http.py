@@ -11,7 +11,7 @@ def everything_said_to(server: SandboxServer, *pieces: bytes) -> bytes:
     with server.connect() as connection:
         for piece in pieces:
             connection.sendall(piece)
-        connection.settimeout(10)
+        connection.settimeout(60)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 

@@ -32,7 +32,7 @@ def objects(server: SandboxServer) -> dict[str, Any]:
 def run_over(ledger: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "sandbox.stripe_api", "--ledger", str(ledger)]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -96,7 +96,7 @@ def test_no_answered_effect_is_lost_when_killed_under_load(
 
     workers = [pool.submit(work, number) for number in range(8)]
     for _ in range(200):
-        enough.acquire(timeout=10)
+        enough.acquire(timeout=60)
     own_server.kill()
     answered = {intent: status for each in workers for intent, status in each.result().items()}
     own_server.restart()
@@ -256,7 +256,7 @@ def test_a_disk_that_fails_ends_the_sandbox_without_an_answer(tmp_path: Path) ->
             api.new_intent()
 
         api.close()
-        assert process.wait(10) == CANNOT_WRITE
+        assert process.wait(60) == CANNOT_WRITE
     finally:
         process.kill()
         process.wait()

@@ -28,7 +28,7 @@ def processes_of(folder: Path, mark: str) -> dict[int, str]:
         try:
             is_marked = mark.encode() in (process / "environ").read_bytes()
             is_inside = (process / "cwd").readlink().is_relative_to(folder)
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue  # not a process, or gone meanwhile
         if (is_marked or is_inside) and is_alive(int(process.name)):

@@ -148,11 +148,11 @@ def test_ends_and_returns_of_processes_are_told_once(board: Board) -> None:
     ]
 
 
-def shown(width: int, *, is_terminal: bool) -> str:
-    """A second of the show, as it is written to a terminal or to a pipe."""
+def shown(width: int, clock: FakeClock, *, is_terminal: bool) -> str:
+    """A moment of the show, as it is written to a terminal or to a pipe."""
     out = io.StringIO()
     console = Console(file=out, force_terminal=is_terminal, width=width, height=24, highlight=False)
-    board = Board()
+    board = Board(_began=clock.now)
     processes = Processes(ScriptedSupervisor(7, 0), board)
     acts = for_spectators(PRODUCTS)
     view = View(acts, board, processes, lambda _: 123456, console)
@@ -170,8 +170,8 @@ def shown(width: int, *, is_terminal: bool) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_a_terminal_is_redrawn_within_its_size(width: int) -> None:
-    drawn = shown(width, is_terminal=True)
+def test_a_terminal_is_redrawn_within_its_size(width: int, clock: FakeClock) -> None:
+    drawn = shown(width, clock, is_terminal=True)
 
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn).replace("\r", "").splitlines()
     assert max(map(len, lines)) <= width
@@ -183,8 +183,8 @@ def test_a_terminal_is_redrawn_within_its_size(width: int) -> None:
     assert frame.count("╰") % 2 == 0
 
 
-def test_a_pipe_gets_lines_without_escape_codes() -> None:
-    said = shown(120, is_terminal=False)
+def test_a_pipe_gets_lines_without_escape_codes(clock: FakeClock) -> None:
+    said = shown(120, clock, is_terminal=False)
 
     assert ESCAPE not in said
     assert said.splitlines() == [

@@ -22,7 +22,9 @@ from tests.sandbox_run.processes import PATIENCE_SECONDS, is_alive, processes_of
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis")
 COMMAND = (sys.executable, "-m", "sandbox")
 
-pytestmark = pytest.mark.destructive
+UP_SECONDS = 240
+
+pytestmark = [pytest.mark.destructive, pytest.mark.timeout(600)]
 
 
 class Clone:
@@ -45,7 +47,9 @@ class Clone:
                 [*COMMAND, "up"], cwd=self.folder, stdout=log, stderr=subprocess.STDOUT
             )
         try:
-            wait_until(lambda: self.is_up() or self.launcher.poll() is not None, "`up` is up")
+            wait_until(
+                lambda: self.is_up() or self.launcher.poll() is not None, "`up` is up", UP_SECONDS
+            )
             assert self.is_up(), self.log.read_text()
         except BaseException:
             self.end()

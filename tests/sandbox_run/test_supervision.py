@@ -16,7 +16,7 @@ from sandbox.application import process_environment
 from sandbox.ports import ReservedPort
 from sandbox.programs import POSTGRES, STRIPE, VALKEY
 from sandbox.run_directory import RunDirectory
-from sandbox.supervision import Program, Supervisor
+from sandbox.supervision import Program, Status, Supervisor
 from tests.sandbox_run.processes import is_alive, wait_until
 
 NAMES = ("first", "second", "third")
@@ -61,18 +61,28 @@ def supervisor(directory: RunDirectory) -> Iterator[Supervisor]:
         port.close()
 
 
+def pids_of(supervisor: Supervisor) -> dict[str, int]:
+    """The process of each program; supervisord may be too busy to answer at first."""
+    found: dict[str, Status] = {}
+
+    def has_answered() -> bool:
+        found.update(supervisor.statuses())
+        return bool(found)
+
+    wait_until(has_answered, "supervisord's answer")
+    return {name: status.pid for name, status in found.items()}
+
+
 def test_what_is_killed_comes_back(supervisor: Supervisor, directory: RunDirectory) -> None:
     # What dies within its first second counts as a failed start, which is tried again anyhow.
     log = directory.logs / "supervisord.log"
     wait_until(lambda: "second entered RUNNING" in log.read_text(), "the server counts as started")
-    before = {name: status.pid for name, status in supervisor.statuses().items()}
+    before = pids_of(supervisor)
 
     os.kill(before["second"], signal.SIGKILL)
 
-    wait_until(
-        lambda: supervisor.statuses()["second"].pid not in (0, before["second"]), "a new process"
-    )
-    after = {name: status.pid for name, status in supervisor.statuses().items()}
+    wait_until(lambda: pids_of(supervisor)["second"] not in (0, before["second"]), "a new process")
+    after = pids_of(supervisor)
     assert is_alive(after["second"])
     assert [after[name] for name in ("first", "third")] == [before["first"], before["third"]]
 
@@ -107,7 +117,7 @@ def test_a_program_has_variables_of_its_own_beside_the_shared_ones(directory: Ru
 def test_everything_stops_in_the_opposite_order(
     supervisor: Supervisor, directory: RunDirectory
 ) -> None:
-    pids = [status.pid for status in supervisor.statuses().values()]
+    pids = pids_of(supervisor).values()
 
     supervisor.stop()
 
@@ -129,11 +139,11 @@ def test_an_answer_that_breaks_off_tells_nothing(
         death.setattr(Transport, "parse_response", break_off)
         assert supervisor.statuses() == {}
 
-    assert set(supervisor.statuses()) == set(NAMES)
+    assert set(pids_of(supervisor)) == set(NAMES)
 
 
 def test_nothing_is_left_when_supervisord_is_killed(supervisor: Supervisor) -> None:
-    pids = [status.pid for status in supervisor.statuses().values()]
+    pids = pids_of(supervisor).values()
 
     os.kill(supervisor.pid, signal.SIGKILL)
 
