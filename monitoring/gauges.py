@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,7 +17,7 @@ from invariants.catalogue import GHOST_CHARGES, INVARIANTS
 from invariants.recording import count_open_breaks
 from monitoring.bank import bank_health
 from monitoring.pulses import queues
-from sagas.figures import LiveRuns, last_sweeps, live_runs, marked_runs
+from sagas.figures import last_sweeps, live_runs, marked_runs
 from sagas.sweep import Sweeper
 
 log = logging.getLogger(__name__)
@@ -62,13 +62,21 @@ def _runs() -> Iterator[Metric]:
     for each in live:
         by_step.add_metric([each.saga, each.status, each.step], each.runs)
     yield by_step
-    yield _gauge("oldest_unfinished_seconds", "The age of the oldest run that lives.", _age(live))
+    yield _gauge(
+        "oldest_unfinished_seconds",
+        "The age of the oldest run that lives and is not frozen.",
+        _longest_since(each.oldest_at for each in live),
+    )
     yield _gauge(
         "runs_overdue",
         "Runs that the sweep should have queued by now.",
         sum(each.overdue for each in live),
     )
-    yield _gauge("sweep_lag_seconds", "How long the longest overdue run is overdue.", _lag(live))
+    yield _gauge(
+        "sweep_lag_seconds",
+        "How long the longest overdue run is overdue.",
+        _longest_since(each.overdue_since for each in live),
+    )
     marked = marked_runs()
     yield _gauge("runs_flagged", "Runs that wait for a person to look.", marked.flagged)
     yield _gauge(
@@ -76,17 +84,10 @@ def _runs() -> Iterator[Metric]:
     )
 
 
-def _age(live: Sequence[LiveRuns]) -> float:
-    return max((_seconds_since(each.oldest_at) for each in live), default=0)
-
-
-def _lag(live: Sequence[LiveRuns]) -> float:
-    overdue = [each.overdue_since for each in live if each.overdue_since is not None]
-    return max(map(_seconds_since, overdue), default=0)
-
-
-def _seconds_since(moment: datetime) -> float:
-    return max((timezone.now() - moment).total_seconds(), 0)
+def _longest_since(moments: Iterable[datetime | None]) -> float:
+    """Return the seconds since the earliest; 0 where there is none."""
+    earliest = min((each for each in moments if each is not None), default=None)
+    return max((timezone.now() - earliest).total_seconds(), 0) if earliest else 0
 
 
 def _sweeps() -> Iterator[Metric]:

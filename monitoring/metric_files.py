@@ -18,6 +18,9 @@ from prometheus_client.mmap_dict import MmapedDict
 GONE: Final = "gone"
 """Stands in a file's name where a living process's host and id are."""
 
+OURS: Final = '["holdfast_'
+"""How the keys of what we count begin: JSON, the name first."""
+
 _HOST: Final = platform.node().replace("_", "-")
 
 
@@ -46,7 +49,7 @@ def fold_ended(folder: Path) -> int:
     for kind, files in ended.items():
         sums = folder / f"{kind}_{GONE}.db"
         fresh = folder / f"{kind}_{GONE}.new"
-        # What Flower keeps as gauges was true of a process that is no more.
+        # A gauge was true of a process that is no more.
         is_counted = not kind.startswith("gauge")
         if is_counted:
             _write_sums(fresh, [*files, *([sums] if sums.exists() else [])])
@@ -61,7 +64,9 @@ def _write_sums(fresh: Path, files: Iterable[Path]) -> None:
     sums: dict[str, float] = defaultdict(float)
     for file in files:
         for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):
-            sums[key] += value
+            # Flower's have workers' names in them: with each deploy of containers there would be more.
+            if key.startswith(OURS):
+                sums[key] += value
     fresh.unlink(missing_ok=True)
     values = MmapedDict(str(fresh))
     for key, value in sums.items():

@@ -29,7 +29,7 @@ class LiveRuns:
     runs: int
     waiting: int  # of these: due, and carried by nobody
     overdue: int  # of these: the sweep should have seen them by now
-    oldest_at: datetime  # when the oldest was started
+    oldest_at: datetime | None  # when the oldest was started, of those that are not frozen
     overdue_since: datetime | None  # the earliest time to wake that has passed
     queue: str  # whose worker is to carry them next; empty if this code cannot carry them
 
@@ -55,17 +55,18 @@ class Outcomes:
 
 def live_runs() -> list[LiveRuns]:
     """Count the runs that have not ended, by saga, direction and step."""
-    is_free = Q(leased_until__isnull=True) | Q(leased_until__lte=Now())
+    is_unleased = Q(leased_until__isnull=True) | Q(leased_until__lte=Now())
     is_due = Q(not_before__isnull=True) | Q(not_before__lte=Now())
+    is_moving = Q(frozen_at__isnull=True)
     is_overdue = Q(wake_at__lte=Now())
     rows = (
         SagaRun.objects.filter(status__in=LIVE)
         .values("saga", "version", "status", "step")
         .annotate(
             runs=Count("pk"),
-            waiting=Count("pk", filter=is_free & is_due & Q(frozen_at__isnull=True)),
+            waiting=Count("pk", filter=is_unleased & is_due & is_moving),
             overdue=Count("pk", filter=is_overdue),
-            oldest_at=Min("created_at"),
+            oldest_at=Min("created_at", filter=is_moving),
             overdue_since=Min("wake_at", filter=is_overdue),
         )
         .order_by("saga", "version", "status", "step")
