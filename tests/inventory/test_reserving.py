@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from django.db import IntegrityError, connections
+from django.db import IntegrityError, connections, transaction
 from django.db.transaction import TransactionManagementError
 
 from events.models import OutboxEvent
@@ -21,6 +21,7 @@ from tests.inventory.stockroom import (
     reserve,
     statuses,
 )
+from tests.row_locks import wait_until_somebody_waits_for_us
 
 pytestmark = pytest.mark.django_db
 
@@ -240,6 +241,28 @@ def test_several_orders_are_released_together() -> None:
 
     assert levels() == {"MUG@main": (9, 3)}
     assert OutboxEvent.objects.filter(name="stock.released").count() == 2
+    assert_shelves_are_right()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_releases_waits_for_whoever_changes_the_same_shelf() -> None:
+    put("MUG", 9)
+    first, second = basket(("MUG", 2)), basket(("MUG", 3))
+    reserve(first, second)
+
+    def release_the_second() -> None:
+        try:
+            release(second)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread, transaction.atomic():
+        release(first)
+        released = thread.submit(release_the_second)
+        wait_until_somebody_waits_for_us()
+    released.result()
+
+    assert levels() == {"MUG@main": (9, 0)}
     assert_shelves_are_right()
 
 

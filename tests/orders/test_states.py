@@ -1,18 +1,18 @@
 """An order's moves: all that are allowed, none that is not, each of them logged."""
 
 import threading
-import time
 from itertools import product
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, connections, transaction
 
 from orders.errors import IllegalTransition
 from orders.models import Cause, Order, OrderTransition
 from orders.states import SETTLED, TRANSITIONS, OrderStatus
 from sagas.identifiers import new_id
+from tests.row_locks import wait_until_somebody_waits_for_us
 
 WAY_TO = {
     OrderStatus.PLACED: (),
@@ -198,14 +198,6 @@ def test_of_two_moves_at_once_the_second_sees_what_the_first_did(
     else:
         assert outcomes == [f"order {order_id} cannot go from {first} to {second}"]
         assert moves == [(1, first, "first")]
-
-
-def wait_until_somebody_waits_for_us() -> None:
-    deadline = time.monotonic() + 60
-    blocked = "SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-    with connection.cursor() as cursor:
-        while not cursor.execute(blocked).fetchone()[0]:
-            assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize(
