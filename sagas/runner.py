@@ -21,7 +21,14 @@ from typing import TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 
 from sagas.definition import Attempt, Link, Output, Saga
 from sagas.errors import LeaseLost
@@ -108,43 +115,47 @@ class Runner:
         phase = Phase(self.saga, self.link, [arrival])
         try:
             return phase.perform()[0]
-        except DatabaseError:
+        except Exception as error:
+            is_outage = _is_outage(error)
+            if not is_outage:
+                log.exception("phase.failed")
             if arrival.reply is not None:
                 self._settle_alone(arrival)
-            raise
-        except Exception as error:
-            log.exception("phase.failed")
-            if arrival.reply is not None:
-                self._settle_alone(arrival, error)
-            if phase.working_on is None:
+            if is_outage or phase.working_on is None:
                 raise
             failure = (phase.working_on, error)
             journalled = Phase(self.saga, self.link, [Arrival(arrival.run_id)], failure=failure)
             return journalled.perform()[0]
 
-    def _settle_alone(self, arrival: Arrival, error: Exception | None = None) -> None:
+    def _settle_alone(self, arrival: Arrival) -> None:
         """Write down what the far side said, whatever else went wrong.
 
-        It is lost only where the database is away too; then the next attempt asks again. Where even recording it raises, the attempt counts as failed and keeps the answer; the
-        next attempt asks again and finds the same.
+        It is lost only where the database is away too; then the next attempt asks again. Where
+        even recording it raises, the attempt counts as failed and keeps the answer; the next
+        attempt asks again and finds the same.
         """
         connection.close_if_unusable_or_obsolete()
         try:
             Phase(self.saga, self.link, [arrival], settle_only=True).perform()
-        except DatabaseError:
-            raise
-        except Exception as second:
-            if arrival.reply is None:
+        except Exception as error:
+            if arrival.reply is None or _is_outage(error):
                 raise
-            reason = error or second
             failed = replace(
                 arrival.reply,
                 outcome=Outcome.FAILED,
-                error=type(reason).__name__,
-                detail=str(reason),
+                error=type(error).__name__,
+                detail=str(error),
             )
             kept = Arrival(arrival.run_id, failed)
             Phase(self.saga, self.link, [kept], settle_only=True).perform()
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the database could not do its part: it is away, or ended what hung.
+
+    What it does not take is another matter: a bug of the step that wrote it, as any other is.
+    """
+    return isinstance(error, DatabaseError) and not isinstance(error, IntegrityError | DataError)
 
 
 @dataclass(frozen=True, slots=True)

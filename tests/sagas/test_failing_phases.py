@@ -1,7 +1,7 @@
 """When our own transaction fails: nothing of it stays, and what the far side said is not lost."""
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, DataError, IntegrityError
 
 from sagas.models import HANDOVER, RunStatus
 from sagas.phase import ATTENTION_AFTER, Phase
@@ -148,6 +148,44 @@ def test_a_database_error_before_any_call_leaves_nothing(
     assert everything(run) == before
 
 
+@pytest.mark.parametrize("error", [IntegrityError("twice"), DataError("out of range")])
+def test_what_the_database_does_not_take_is_a_failure_of_the_step(
+    toys: Toys, messages: MessageQueue, error: DatabaseError
+) -> None:
+    run = start(toys.parcel())
+    toys.raises("pack", error)
+
+    messages.deliver_all()
+    run.refresh_from_db()
+
+    assert facts(run) == []
+    assert (run.status, run.step) == (RunStatus.RUNNING, "pack")
+    assert journal(run, "step", "attempt", "outcome", "error", "detail") == [
+        ("pack", 1, "failed", type(error).__name__, str(error))
+    ]
+
+    resume(run, messages)
+
+    assert run.status == RunStatus.COMPLETED
+
+
+def test_an_answer_that_the_database_does_not_take_is_a_failed_attempt_that_keeps_it(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", {"number": "RR 123"})
+    toys.raises("record send", *[IntegrityError("twice")] * 2)
+
+    with pytest.raises(IntegrityError):
+        messages.deliver_all()
+    run.refresh_from_db()
+
+    assert (run.step, run.leased_until) == ("send", None)
+    assert journal(run, "step", "outcome", "error", "output")[1:] == [
+        ("send", "failed", "IntegrityError", {"number": "RR 123"})
+    ]
+
+
 def test_an_intention_that_raises_is_a_failed_attempt_without_a_call(
     toys: Toys, messages: MessageQueue
 ) -> None:
@@ -183,7 +221,7 @@ def test_an_answer_that_cannot_be_recorded_is_a_failed_attempt_that_keeps_it(
     assert run.not_before is not None
     assert facts(run) == ["pack", "intend send"]
     assert journal(run, "step", "outcome", "error", "detail", "output")[1:] == [
-        ("send", "failed", "Bug", "first", {"number": "RR 123"})
+        ("send", "failed", "Bug", "second", {"number": "RR 123"})
     ]
 
     resume(run, messages)
