@@ -104,16 +104,23 @@ def test_only_the_engine_writes_the_journal() -> None:
         for source in python_files(*APPLICATION)
         if not source.name.startswith("sagas/") and journal & set(names_in(source))
     ]
-    inside = {
-        source.name
-        for source in python_files("sagas")
-        if source.name != "sagas/row_sets.py"  # the statements themselves, for any rows
-        for name, _ in source.calls()
-        if name in MAKES_ROWS | CHANGES_ROWS
-    }
+    inside = files_that_write_rows("sagas") - {"sagas/row_sets.py"}  # the statements, for any rows
 
     assert outside == []
     assert inside == {"sagas/journal.py", "sagas/services.py", "sagas/sweep.py"}
+
+
+def test_stock_is_written_by_its_services_and_a_new_shop_s_shelves_by_the_demo_catalogue() -> None:
+    assert files_that_write_rows("inventory") == {
+        "inventory/services.py",
+        "inventory/management/commands/load_catalogue.py",
+    }
+
+
+def test_payments_are_written_by_their_services_and_by_the_calls() -> None:
+    inside = files_that_write_rows("payments") - {"payments/stripe_gateway.py"}  # it asks the bank
+
+    assert inside == {"payments/services.py", "payments/bank_calls.py"}
 
 
 def test_rows_are_locked_in_known_places_only() -> None:
@@ -224,6 +231,15 @@ def files_that_call(*names: str) -> set[str]:
         for source in python_files(*APPLICATION)
         for name, _ in source.calls()
         if name in names
+    }
+
+
+def files_that_write_rows(app: str) -> set[str]:
+    return {
+        source.name
+        for source in python_files(app)
+        for name, _ in source.calls()
+        if name in MAKES_ROWS | CHANGES_ROWS
     }
 
 
