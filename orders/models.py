@@ -238,7 +238,7 @@ def lines_of(order_ids: Sequence[UUID]) -> list[OrderLine]:
 
 
 class OrderTransition(models.Model):
-    """One move of one order. Append-only; written by ``OrderQuerySet.transition`` alone."""
+    """One move of one order. Append-only; written by ``OrderQuerySet.transition_locked`` alone."""
 
     # No index of its own: the unique constraint below begins with it.
     order = models.ForeignKey(Order, models.PROTECT, related_name="transitions", db_index=False)

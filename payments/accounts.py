@@ -82,7 +82,7 @@ def _read(within: timedelta | None, *, at_most: int | None) -> BankReading:
     read_at = database_now()
     deadline = Deadline.after(LISTING_TAKES_AT_MOST)
     begin = read_at - within if within else THE_BEGINNING
-    listing = gateway.list_intents(created_from=begin, created_before=None, deadline=deadline)
+    listing = gateway.list_intents(created_from=begin, deadline=deadline)
     intents, begin = _newest(listing, at_most, begin)
     returns = gateway.list_refunds_since(begin, deadline=deadline)
     refunds, begin = _newest(returns, at_most, begin)

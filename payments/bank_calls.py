@@ -95,7 +95,7 @@ def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> Intent:
 
 def _find_created(payment: Payment, deadline: Deadline) -> Intent | None:
     intents = gateway.list_intents(
-        created_from=payment.created_at - LOOKING_BACK, created_before=None, deadline=deadline
+        created_from=payment.created_at - LOOKING_BACK, deadline=deadline
     )
     mine = str(payment.pk)
     return next((each for each in intents if each.metadata.get("payment_id") == mine), None)

@@ -25,4 +25,4 @@ SOURCES: Final[Mapping[PaymentStatus, tuple[PaymentStatus, ...]]] = {
         PaymentStatus.CAPTURED,
     ),
 }
-"""From which states each state may be reached; every move is a conditional update by these."""
+"""From which states each state may be reached. ``payments.services`` refuses every other move."""

@@ -124,18 +124,13 @@ class StripeGateway:
     def retrieve_intent(self, intent_id: str, *, deadline: Deadline) -> Intent:
         return _retrieve_intent(intent_id, deadline)
 
-    def list_intents(
-        self, *, created_from: datetime, created_before: datetime | None, deadline: Deadline
-    ) -> Iterator[Intent]:
-        """Every intent of the account created in the window, newest first, to the second.
+    def list_intents(self, *, created_from: datetime, deadline: Deadline) -> Iterator[Intent]:
+        """Every intent of the account created since then, newest first, to the second.
 
-        Without ``created_before`` up to the newest. Pages are fetched as they are read, and the
-        deadline covers them all.
+        Pages are fetched as they are read, and the deadline covers them all.
         """
-        window = {"gte": int(created_from.timestamp())}
-        if created_before is not None:
-            window["lt"] = int(created_before.timestamp())
         list_page = _client().v1.payment_intents.list
+        window = {"gte": int(created_from.timestamp())}
         return _pages("list_intents", deadline, list_page, _intent, created=window)
 
     def create_refund(
@@ -160,10 +155,6 @@ class StripeGateway:
                     _once(key, api_version),
                 )
             )
-
-    def retrieve_refund(self, refund_id: str, *, deadline: Deadline) -> BankRefund:
-        with _asking("retrieve_refund", deadline):
-            return _refund(_client().v1.refunds.retrieve(refund_id))
 
     def list_refunds(self, intent_id: str, *, deadline: Deadline) -> list[BankRefund]:
         """Every refund of the intent, newest first."""

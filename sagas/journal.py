@@ -26,7 +26,6 @@ RUN_FIELDS: Final = (
 )
 SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
 
-
 ONE_CLAIM: Final = ("run", "fence")
 """What names an attempt: each claim raises its run's fence."""
 

@@ -42,8 +42,9 @@ class Outcome(models.TextChoices):
 class SagaRun(models.Model):
     """One saga on its way for one subject.
 
-    ``sagas.phase`` carries it, through ``sagas.journal``; ``sagas.services`` starts it and writes down what people wish of it;
-    ``sagas.sweep`` counts how often it was queued again. Nothing else writes it.
+    ``sagas.phase`` carries it, through ``sagas.journal``; ``sagas.services`` starts it and writes
+    down what people wish of it; ``sagas.sweep`` counts how often it was queued again. Nothing else
+    writes it.
 
     Whoever holds an unexpired lease is the run's only writer; ``fence`` grows with each try, so
     a worker that slept past its lease finds another number and writes nothing.
@@ -133,8 +134,9 @@ class SagaRun(models.Model):
 class StepRecord(models.Model):
     """One attempt at one step, or at its compensation. Rows are never deleted.
 
-    Only ``sagas.journal`` writes them, for a phase: a row is inserted when the attempt starts and settled once,
-    by the holder of its fence or, as lost, by whoever takes the run over.
+    Only ``sagas.journal`` writes them, for a phase: a row is inserted when the attempt starts and
+    settled once, by the holder of its fence or, as lost, by whoever takes the run over. A holder
+    that answers after that leaves a note on it. *Retry now* clears the back-off of an undo.
     """
 
     id = models.BigAutoField(primary_key=True)

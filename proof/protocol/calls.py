@@ -5,7 +5,6 @@ worker may die, sleep past its lease, or be overtaken.
 """
 
 from proof.protocol.bank import (
-    CANCELED,
     CREATED,
     DECLINED,
     GIVEN_BACK,
@@ -22,7 +21,6 @@ from proof.protocol.rules import Protocol
 from proof.protocol.state import NO_INTENT, Order, Payment, Request, Worker
 from proof.protocol.tables import REFUNDED, VOIDED
 
-ENDED_BY_BANK = (CANCELED, LAPSED)
 FORWARD = ("authorize_payment", "capture_payment")
 REQUESTS = {
     "find": "find",
