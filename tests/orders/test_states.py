@@ -1,6 +1,7 @@
 """An order's moves: all that are allowed, none that is not, each of them logged."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from uuid import UUID
 
@@ -10,8 +11,10 @@ from django.db import IntegrityError, connections, transaction
 
 from orders.errors import IllegalTransition
 from orders.models import Cause, Order, OrderTransition
+from orders.services import cancel_order
 from orders.states import SETTLED, TRANSITIONS, OrderStatus
 from sagas.identifiers import new_id
+from sagas.models import SagaRun
 from tests.row_locks import wait_until_somebody_waits_for_us
 
 WAY_TO = {
@@ -198,6 +201,31 @@ def test_of_two_moves_at_once_the_second_sees_what_the_first_did(
     else:
         assert outcomes == [f"order {order_id} cannot go from {first} to {second}"]
         assert moves == [(1, first, "first")]
+
+
+def test_a_cancel_that_waits_until_the_order_is_cancelled_changes_nothing(customer: User) -> None:
+    order_id = order_at(customer, OrderStatus.CONFIRMED)
+
+    def cancel() -> None:
+        try:
+            cancel_order(order_id, reason="cancelled_by_staff", actor="grace")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread, transaction.atomic():
+        move(Cause("cancelled_by_customer"), OrderStatus.CANCELLING, order_id)
+        move(Cause("undone"), OrderStatus.CANCELLED, order_id)
+        cancelled = thread.submit(cancel)
+        wait_until_somebody_waits_for_us()
+    cancelled.result()
+
+    assert Order.objects.get().reason == "cancelled_by_customer"
+    assert list(OrderTransition.objects.values_list("target", flat=True)) == [
+        "confirmed",
+        "cancelling",
+        "cancelled",
+    ]
+    assert not SagaRun.objects.exists()
 
 
 @pytest.mark.parametrize(
