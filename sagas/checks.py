@@ -7,7 +7,6 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
 from sagas import registry
-from sagas.errors import UnknownSaga
 from sagas.models import LIVE, SagaRun
 
 
@@ -34,8 +33,5 @@ def runs_in_flight_have_their_definition(
 
 
 def _is_known(name: str, version: int, step: str) -> bool:
-    try:
-        saga = registry.get(name, version)
-    except UnknownSaga:
-        return False
-    return not step or step in {each.name for each in saga.steps}
+    saga = registry.find(name, version)
+    return saga is not None and (not step or step in {each.name for each in saga.steps})

@@ -223,6 +223,10 @@ class Link:
         assert work is not None, f"{step.name} has no compensation"  # noqa: S101 - never owed
         return work
 
+    def name_of(self, step: Step) -> str:
+        """What doing ``step`` in this link's direction is called."""
+        return step.undo_name if self.is_way_back else step.name
+
 
 @dataclass(frozen=True, eq=False)
 class Saga:

@@ -15,6 +15,7 @@ from sagas import registry
 from sagas.definition import Remote
 from sagas.dispatch import remaining_links
 from sagas.errors import UnknownSaga, UnknownStep
+from sagas.journal import what_was_tried
 from sagas.models import LIVE, Direction, LastSweep, Outcome, SagaRun, StepRecord
 
 
@@ -90,7 +91,9 @@ def outcomes_within(window: timedelta) -> list[Outcomes]:
         .annotate(attempts=Count("pk"), last_at=Max("started_at"))
         .order_by("step", "direction", "outcome")
     )
-    return [Outcomes(*_tried(step, direction), *counted) for step, direction, *counted in rows]
+    return [
+        Outcomes(*_what_was_tried(step, direction), *counted) for step, direction, *counted in rows
+    ]
 
 
 def done_each_minute(step: str, window: timedelta) -> dict[datetime, int]:
@@ -124,12 +127,8 @@ def _queue(row: Mapping[str, Any]) -> str:
     return links[0].queue if links else ""
 
 
-def _tried(step_name: str, direction: str) -> tuple[str, bool]:
+def _what_was_tried(step: str, direction: str) -> tuple[str, bool]:
     """Return the name of what was tried, and whether it is a call."""
-    for saga in registry.all_sagas():
-        for step in saga.steps:
-            if step.name == step_name:
-                is_back = direction == Direction.BACK
-                work = step.undo if is_back else step.action
-                return (step.undo_name if is_back else step.name), isinstance(work, Remote)
-    return step_name, False
+    having = (each for each in registry.all_sagas() if step in {one.name for one in each.steps})
+    name, work = what_was_tried(next(having, None), step, direction)
+    return name, isinstance(work, Remote)

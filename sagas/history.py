@@ -11,8 +11,8 @@ from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When, Win
 from django.db.models.functions import Coalesce, RowNumber
 
 from sagas import registry
-from sagas.errors import UnknownSaga, UnknownStep
-from sagas.models import LIVE, Direction, RunStatus, SagaRun, StepRecord
+from sagas.journal import what_was_tried
+from sagas.models import LIVE, RunStatus, SagaRun, StepRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,10 @@ def _attempts(subject_ids: Sequence[UUID]) -> QuerySet[StepRecord]:
 
 
 def _made(record: StepRecord) -> AttemptMade:
+    saga = registry.find(record.run.saga, record.run.version)
+    name, _ = what_was_tried(saga, record.step, record.direction)
     return AttemptMade(
-        name=_name(record),
+        name=name,
         number=record.attempt,
         outcome=record.outcome,
         error=record.error,
@@ -200,13 +202,3 @@ def _with_last_attempt(runs: QuerySet[SagaRun]) -> QuerySet[Any]:
             default=Coalesce(Subquery(last.values("attempt")[:1]), 0),
         ),
     )
-
-
-def _name(record: StepRecord) -> str:
-    """What was tried: the step, or its compensation; without the definition its bare name."""
-    if record.direction == Direction.FORWARD:
-        return record.step
-    try:
-        return registry.get(record.run.saga, record.run.version).step(record.step).undo_name
-    except (UnknownSaga, UnknownStep):
-        return f"undo of {record.step}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sagas.definition import Remote, Saga, Step
+from sagas.definition import Remote, Saga, Step, Work
 from sagas.models import Direction, Outcome, SagaRun, StepRecord
 from sagas.row_sets import Change, Insert, Update, write
 from sagas.verdicts import Reply
@@ -57,6 +57,18 @@ def note_late(reply: Reply) -> None:
     StepRecord.objects.filter(run=claim.run_id, fence=claim.fence, outcome=Outcome.LOST).update(
         output=reply.output, detail=told
     )
+
+
+def what_was_tried(saga: Saga | None, step: str, direction: str) -> tuple[str, Work | None]:
+    """Return what the attempts with this step and direction were at: its own name, and its work.
+
+    What ``saga`` does not have (any more) goes by the name of its step, and its work is unknown.
+    """
+    is_back = direction == Direction.BACK
+    known = next((each for each in saga.steps if each.name == step), None) if saga else None
+    if known is None:
+        return (f"undo of {step}" if is_back else step), None
+    return (known.undo_name, known.undo) if is_back else (known.name, known.action)
 
 
 def owed_undos(saga: Saga, records: Sequence[StepRecord]) -> dict[Step, StepRecord | None]:

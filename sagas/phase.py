@@ -221,8 +221,10 @@ class Phase:
         else:
             standing.run.not_before = not_before
         if record.attempt >= ATTENTION_AFTER or retry.is_spent(record.attempt):
-            name = step.undo_name if self.link.is_way_back else step.name
-            standing.flag(f"{name}: {record.attempt} tries, last {record.outcome} {record.error}")
+            standing.flag(
+                f"{self.link.name_of(step)}: {record.attempt} tries,"
+                f" last {record.outcome} {record.error}"
+            )
 
     # -- turning back ------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from sagas import registry
 from sagas.definition import Remote, Saga, Step, Work
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.journal import owed_undos
+from sagas.journal import owed_undos, what_was_tried
 from sagas.models import LIVE, Direction, Outcome, RunStatus, SagaRun, StepRecord
 
 
@@ -164,7 +164,7 @@ def _definition(run: SagaRun) -> Saga | None:
 
 
 def _row(record: StepRecord, saga: Saga | None) -> JournalRow:
-    name, work = _tried(record, saga)
+    name, work = what_was_tried(saga, record.step, record.direction)
     return JournalRow(
         id=record.pk,
         run_id=record.run_id,
@@ -182,15 +182,6 @@ def _row(record: StepRecord, saga: Saga | None) -> JournalRow:
         ended_at=record.ended_at,
         not_before=record.not_before,
     )
-
-
-def _tried(record: StepRecord, saga: Saga | None) -> tuple[str, Work | None]:
-    """What was tried, by its own name; without a definition by the name of its step."""
-    is_forward = record.direction == Direction.FORWARD
-    step = next((each for each in saga.steps if each.name == record.step), None) if saga else None
-    if step is None:
-        return (record.step if is_forward else f"undo of {record.step}"), None
-    return (step.name, step.action) if is_forward else (step.undo_name, step.undo)
 
 
 def _way_forward(run: SagaRun, saga: Saga, records: Sequence[StepRecord]) -> Iterator[PlannedStep]:

@@ -29,6 +29,11 @@ def get(name: str, version: int) -> Saga:
         raise UnknownSaga(name, version) from None
 
 
+def find(name: str, version: int) -> Saga | None:
+    """Return a definition; None when this code does not have it."""
+    return _sagas.get((name, version))
+
+
 def all_sagas() -> Iterator[Saga]:
     """Every registered definition, all versions."""
     return iter(list(_sagas.values()))

@@ -27,11 +27,11 @@ def report(
     runs = {standing.run.pk: standing.run for standing in standings}
     for record in started:
         if record.attempt > 1:
-            RETRIES.labels(saga.name, _name(saga, link, record)).inc()
+            RETRIES.labels(saga.name, link.name_of(saga.step(record.step))).inc()
     for record in (*started, *settled):
         if record.outcome == Outcome.STARTED:
             continue
-        name = _name(saga, link, record)
+        name = link.name_of(saga.step(record.step))
         ATTEMPTS.labels(saga.name, name, record.outcome).inc()
         if record.outcome != Outcome.DONE:
             _tell_attempt(runs[record.run_id], name, record)
@@ -39,11 +39,6 @@ def report(
         if standing.has_changed and not standing.run.is_live:
             RUNS_ENDED.labels(saga.name, standing.run.status).inc()
             _tell_end(standing.run)
-
-
-def _name(saga: Saga, link: Link, record: StepRecord) -> str:
-    step = saga.step(record.step)
-    return step.undo_name if link.is_way_back else step.name
 
 
 def _tell_attempt(run: SagaRun, name: str, record: StepRecord) -> None:
