@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from lists.paging import UncountedList
 from orders.models import Order, OrderTransition
-from sagas.history import Standing, standings_of
+from sagas.history import NewestRun, newest_runs
 
 
 class OrderList(UncountedList):
@@ -24,17 +24,17 @@ class OrderList(UncountedList):
 def tell_where_they_stand(orders: Sequence[Order]) -> None:
     """Let ``standing`` and ``in_state_since`` answer for each of these orders, in two queries."""
     ids = [each.pk for each in orders]
-    standings = standings_of(ids)
+    runs = newest_runs(ids)
     moves = OrderTransition.objects.filter(order__in=ids).values("order").order_by()
     moved: dict[UUID, datetime] = dict(moves.annotate(last=Max("at")).values_list("order", "last"))
     for each in orders:
-        vars(each)["standing"] = standings.get(each.pk)
+        vars(each)["standing"] = runs.get(each.pk)
         vars(each)["in_state_since"] = moved.get(each.pk, each.created_at)
 
 
-def standing(order: Order) -> Standing | None:
+def standing(order: Order) -> NewestRun | None:
     """Where the order's newest run stands; for orders that were told."""
-    found: Standing | None = vars(order)["standing"]
+    found: NewestRun | None = vars(order)["standing"]
     return found
 
 

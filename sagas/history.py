@@ -119,7 +119,7 @@ def frozen_runs() -> QuerySet[SagaRun]:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class NewestRun:
     """Where the newest run of a subject stands, in a few words for a list."""
 
     is_live: bool
@@ -132,11 +132,11 @@ class Standing:
     frozen_at: datetime | None
 
 
-def standings_of(subject_ids: Iterable[UUID]) -> dict[UUID, Standing]:
+def newest_runs(subject_ids: Iterable[UUID]) -> dict[UUID, NewestRun]:
     """Return where the newest run of each subject stands, in one query."""
     runs = _with_last_attempt(SagaRun.objects.filter(subject_id__in=list(subject_ids)))
     return {
-        each.subject_id: Standing(
+        each.subject_id: NewestRun(
             is_live=each.is_live,
             is_going_back=each.status == RunStatus.COMPENSATING,
             step=each.step or each.last_step or "",
