@@ -51,8 +51,9 @@ class Runner:
         self.link = link
         self._phases = GroupCommit[Arrival, Verdict](self._together, self._alone)
         self._checkpoints = GroupCommit[Checkpoint, object](write_together, write_alone)
-        self._threads: ThreadPoolExecutor | None = None
-        os.register_at_fork(after_in_child=self._forget_threads)
+        self._take_threads()
+        # Threads are not inherited.
+        os.register_at_fork(after_in_child=self._take_threads)
 
     def carry_all(self, run_ids: Sequence[UUID]) -> list[Verdict]:
         """Carry runs at the same time, each as ``carry`` does, and settle each as its call returns.
@@ -61,8 +62,6 @@ class Runner:
         """
         if len(run_ids) == 1:
             return [self.carry(run_ids[0])]
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(settings.SAGAS_RUNS_AT_ONCE)
         carried = [
             # Lines name the message's task there, too.
             self._threads.submit(copy_context().run, self._carry_in_thread, each)
@@ -80,8 +79,9 @@ class Runner:
         close_old_connections()  # one that a restart has cut would fail this run
         return self.carry(run_id)
 
-    def _forget_threads(self) -> None:
-        self._threads = None  # threads are not inherited
+    def _take_threads(self) -> None:
+        """Have threads to carry runs in; none begins before there is one for it."""
+        self._threads = ThreadPoolExecutor(settings.SAGAS_RUNS_AT_ONCE)
 
     def carry(self, run_id: UUID) -> Verdict:
         """Take a run as far as it goes on this link.
