@@ -21,6 +21,7 @@ def end_sessions_left_behind() -> None:
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND backend_type = 'client backend'"
             )
             if cursor.fetchone() == (0,):
                 break

@@ -10,7 +10,7 @@ import urllib3
 from sandbox.drive.book import BankBook, BankIntent
 from sandbox.drive.patience import Patience
 
-REACH_SECONDS: Final = 60
+REACH_SECONDS: Final = 180
 
 
 class Fault(NamedTuple):

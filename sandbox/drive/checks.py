@@ -11,7 +11,7 @@ from sandbox.drive.patience import Patience
 from sandbox.drive.shop import Order, Product
 
 QUEUES: Final = ("checkout", "settlement", "compensation", "sweeps")
-IDLE_SECONDS: Final = 20
+IDLE_SECONDS: Final = 60
 CONFIRMED: Final = "confirmed"
 
 

@@ -9,7 +9,7 @@ import urllib3
 
 from sandbox.drive.patience import Patience
 
-ORDER_SECONDS: Final = 60
+ORDER_SECONDS: Final = 180
 ENDED: Final = frozenset({"confirmed", "cancelled"})
 CANCELLED: Final = frozenset({"cancelled"})
 

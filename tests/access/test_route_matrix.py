@@ -17,7 +17,6 @@ from pytest_django import Settings
 from access.grants import Scope
 from access.links import new_link
 from access.models import ApiToken
-from orders.models import Order
 from sagas.identifiers import new_id
 from tests.access.route_table import (
     API,
@@ -109,10 +108,10 @@ class World:
 
     def _order(self, token: str) -> UUID:
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": uuid4().hex}
-        Client().post(
+        placed = Client().post(
             "/api/v1/orders", cart(("MUG", 1)), content_type="application/json", headers=headers
         )
-        return Order.objects.latest("created_at").pk
+        return UUID(placed.json()["id"])
 
 
 @pytest.fixture

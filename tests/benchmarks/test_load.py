@@ -71,10 +71,14 @@ async def placed(load: Load, orders: int) -> None:
 def test_a_closed_loop_has_so_many_orders_outstanding_and_never_more() -> None:
     numbers = count()
     outstanding, seen = set[str](), list[int]()
+    all_three = asyncio.Event()
 
     async def ended(order_id: str) -> None:
         outstanding.add(order_id)
         seen.append(len(outstanding))
+        if len(outstanding) == 3:
+            all_three.set()
+        await asyncio.wait_for(all_three.wait(), PATIENCE_SECONDS)
         await asyncio.sleep(0.002)
         outstanding.remove(order_id)
         if len(seen) >= 30:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from access.models import ApiToken
 from sandbox.stripe_process import SandboxServer
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import PATIENCE_MS, Visitor
 from tests.conftest import Shelf
 from tests.desk.staff import app_of, superuser
 from tests.journeys.customer import Customer
@@ -29,7 +29,9 @@ def chromium(django_db_setup: None) -> Iterator[Browser]:
         # Playwright runs an event loop in this thread; nothing of ours runs in it.
         environment.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         # Its sandbox needs rights that a container seldom gives.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=PATIENCE_MS
+        )
         yield browser
         browser.close()
 

@@ -30,8 +30,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def shop(alice: Customer, bank: SandboxServer) -> dict[str, UUID]:
     """Orders in each state, a break, pulses: what a desk looks like on a working day."""
-    confirmed = alice.place(wait=10)
-    cancelled = alice.place("pm_card_chargeDeclined", wait=10)
+    confirmed = alice.wait_for_end(alice.place()["id"])
+    cancelled = alice.wait_for_end(alice.place("pm_card_chargeDeclined")["id"])
     bank.add_fault("payment_intents.confirm", "error_before")
     flag_once_tried(UUID(alice.place()["id"]))
     now = timezone.now()
@@ -142,7 +142,7 @@ def test_the_start_page_refreshes_by_itself(visitor: Visitor, shop: dict[str, UU
 
     ReconciliationBreak.objects.update(resolved_at=timezone.now(), resolution="counted by hand")
 
-    cards.filter(has_text="0").wait_for(timeout=15_000)
+    cards.filter(has_text="0").wait_for()
 
 
 def test_the_manual_of_the_api_breaks_no_policy(visitor: Visitor) -> None:

@@ -6,6 +6,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.desk.staff import PASSWORD, code_of
 
+PATIENCE_MS = 120_000
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 
@@ -73,6 +74,7 @@ class Visitor:
         self.complaints: list[str] = []
         self._user, self._app = user, app
         self._context = chromium.new_context(viewport=WIDE, color_scheme="light")  # type: ignore[arg-type]  # a plain dict
+        self._context.set_default_timeout(PATIENCE_MS)
         self.page: Page = self._context.new_page()
         self.page.on("console", self._listen)
         self.page.on("pageerror", lambda error: self._complain(str(error)))

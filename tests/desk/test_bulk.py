@@ -40,6 +40,11 @@ def three(storefront: Storefront, posted: list[str], messages: MessageQueue) -> 
     return sorted(ids, reverse=True)
 
 
+def carry_all() -> bool:
+    """Carry as a worker does whose slice is as long as three orders take on any machine."""
+    return carry_for_a_while(seconds=60)
+
+
 def bulk_of(grace: User, ids: list[UUID], kind: ActionKind = ActionKind.NOTE) -> BulkAction:
     return begin(kind, grace, ids, reason="Seen.", chosen_by="some", token=new_id())
 
@@ -77,7 +82,7 @@ def test_all_that_a_filter_shows_are_acted_on_in_the_background(
     assert posted == ["look"]
     assert actions() == []
 
-    assert carry_for_a_while() is False
+    assert carry_all() is False
     messages.deliver_all()
 
     assert outcomes(made) == ["done"] * 3
@@ -101,7 +106,7 @@ def test_the_ticked_orders_alone_are_acted_on(
         asked.context["address"],
         {"reason": "Seen.", "token": form["token"], "counted": 2, "order": ticked},
     )
-    carry_for_a_while()
+    carry_all()
 
     assert "Add note: 2 orders" in asked.content.decode()
     assert answer.status_code == 302
@@ -177,7 +182,7 @@ def test_what_an_orders_state_forbids_is_refused_in_words_and_the_rest_is_done(
 ) -> None:
     made = bulk_of(grace, [confirmed, *three], ActionKind.RETRY)
 
-    carry_for_a_while()
+    carry_all()
 
     assert outcomes(made) == ["refused", "done", "done", "done"]
     page = desk.get(f"{BULKS}{made.pk}/change/").content.decode()
@@ -207,12 +212,12 @@ def test_whoever_comes_after_a_crash_does_the_rest_and_nothing_twice(
 
     monkeypatch.setattr(bulk, "carry_out", die_at_the_second)
     with pytest.raises(Killed):
-        carry_for_a_while()
+        carry_all()
     monkeypatch.undo()
     after_the_crash = outcomes(made)
-    while_it_is_leased = carry_for_a_while(), outcomes(made)
+    while_it_is_leased = carry_all(), outcomes(made)
     let_the_lease_run_out()
-    carry_for_a_while()
+    carry_all()
 
     assert after_the_crash == ["done", "waiting", "waiting"]
     assert while_it_is_leased == (False, after_the_crash)
@@ -272,14 +277,14 @@ def test_a_stop_leaves_the_rest_as_it_is(desk: Client, grace: User, three: list[
 
     stopped = desk.post(f"{BULKS}{made.pk}/stop/", follow=True)
     again = desk.post(f"{BULKS}{made.pk}/stop/", follow=True)
-    carry_for_a_while()
+    carry_all()
 
     assert told(stopped) == ["Nothing further is done. What was done stays."]
     assert told(again) == ["It had ended, or was stopped already."]
     assert outcomes(made) == ["done", "waiting", "waiting"]
     progress = desk.get(f"{BULKS}{made.pk}/progress/").json()
     assert (progress["state"], progress["has_ended"]) == ("stopped by grace", True)
-    assert carry_for_a_while() is False
+    assert carry_all() is False
     assert stop(made.pk, "grace") is False
 
 
@@ -297,7 +302,7 @@ def test_what_raises_again_and_again_fails_alone(
         return done
 
     monkeypatch.setattr(bulk, "carry_out", trip)
-    carry_for_a_while()
+    carry_all()
 
     assert outcomes(made) == ["failed", "done", "done"]
     assert tried.count(three[0]) == MOST_FAILURES
@@ -309,7 +314,7 @@ def test_whoever_lost_the_right_has_nothing_more_done(grace: User, three: list[U
     made = bulk_of(grace, three, ActionKind.CANCEL)
     User.objects.update(is_superuser=False)
 
-    carry_for_a_while()
+    carry_all()
 
     assert outcomes(made) == ["refused"] * 3
     assert made.items.all()[0].told == "grace may not cancel orders."
@@ -374,7 +379,8 @@ def test_beat_goes_on_with_what_a_lost_message_left(grace: User, three: list[UUI
     made = bulk_of(grace, three)
     (entry,) = (each for each in SCHEDULE if each.task == "desk.carry_bulk_actions")
 
-    app.tasks[entry.task].apply()
+    for _ in three:  # however slow the machine is, it carries one each time
+        app.tasks[entry.task].apply()
 
     assert outcomes(made) == ["done"] * 3
 
@@ -383,7 +389,7 @@ def test_what_is_carried_is_not_taken_up_by_a_second_worker(grace: User, three: 
     made = bulk_of(grace, three)
     BulkAction.objects.update(carried_until=Now() + LEASE)
 
-    assert carry_for_a_while() is False
+    assert carry_all() is False
     assert outcomes(made) == ["waiting"] * 3
 
 

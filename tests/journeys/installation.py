@@ -19,7 +19,7 @@ from sandbox.stripe_process import SandboxServer
 from tests.application import environment_for
 from tests.journeys.patience import wait_until
 
-STOP_SECONDS = 30
+STOP_SECONDS = 60
 KEY_PREFIX = "journeys:"
 SLOTS = 8
 
@@ -161,7 +161,7 @@ class Installation:
 
     def _web_answers(self) -> bool:
         try:
-            answer = urllib3.request("GET", f"{self.url}/health/live", retries=False, timeout=1)
+            answer = urllib3.request("GET", f"{self.url}/health/live", retries=False, timeout=20)
         except urllib3.exceptions.HTTPError:
             return False
         return answer.status == 200

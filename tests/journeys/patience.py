@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-SECONDS = 60.0
+SECONDS = 180.0
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -24,7 +24,7 @@ from tests.orders.storefront import ORDERS, Storefront, cart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-GRACE = ("--graceful-timeout", "12")
+GRACE = ("--graceful-timeout", "60")
 
 
 class Web(Program):

@@ -34,8 +34,13 @@ BUSY = ("rate_limit", "lock_timeout", "conflict")
 """What tells us that nothing was done."""
 
 IN_NO_HURRY = timedelta(seconds=20)
-BRIEFLY = timedelta(seconds=1)
+BRIEFLY = timedelta(seconds=1.5)
 """How long a call may take that the bank is told not to answer."""
+
+
+def budget_for(fault: str) -> timedelta:
+    """Only silence is waited for to its end, so only there is haste worth its risk."""
+    return BRIEFLY if fault.startswith("timeout") else IN_NO_HURRY
 
 
 @dataclass

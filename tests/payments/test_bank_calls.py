@@ -25,6 +25,7 @@ from tests.payments.attempts import (
     UNKNOWN,
     Try,
     authorized,
+    budget_for,
     captured,
     intended,
     shut,
@@ -137,7 +138,7 @@ def test_what_became_of_an_authorization_is_found_out_by_the_next_attempt(
     rule = bank.add_fault(f"payment_intents.{operation}", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.authorize(payment.order_id, Try(payment.order_id, budget=BRIEFLY))
+        services.authorize(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
     output = authorize(payment, ASKED_AGAIN)
 
     assert bank.hits(rule) == 1
@@ -341,7 +342,7 @@ def test_what_became_of_a_capture_is_found_out_by_the_next_attempt(
     rule = bank.add_fault("payment_intents.capture", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.capture(payment.order_id, Try(payment.order_id, budget=BRIEFLY))
+        services.capture(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
     output = capture(payment, ASKED_AGAIN)
 
     assert bank.hits(rule) == 1

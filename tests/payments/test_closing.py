@@ -21,12 +21,12 @@ from sandbox.stripe_process import SandboxServer
 from tests.books import NOTHING_MOVED, Account, account_of, intents_for
 from tests.payments.attempts import (
     ASKED_AGAIN,
-    BRIEFLY,
     BUSY,
     PRICE,
     UNKNOWN,
     Try,
     authorized,
+    budget_for,
     captured,
     intended,
     shut,
@@ -181,7 +181,7 @@ def test_what_became_of_a_cancel_is_found_out_by_the_next_attempt(
     rule = bank.add_fault("payment_intents.cancel", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.close(payment.order_id, Try(payment.order_id, budget=BRIEFLY))
+        services.close(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
 
     assert close(payment, ASKED_AGAIN) == ended_as(payment, "voided")
     assert bank.hits(rule) == 1
@@ -197,7 +197,7 @@ def test_what_became_of_a_refund_is_found_out_by_the_next_attempt(
     rule = bank.add_fault("refunds.create", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.close(payment.order_id, Try(payment.order_id, budget=BRIEFLY))
+        services.close(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
 
     assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
     assert bank.hits(rule) == 1

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sagas.definition import RetryPolicy
@@ -13,6 +13,7 @@ A_MILLISECOND = timedelta(milliseconds=1)
 A_ROUNDING = timedelta(microseconds=1)
 
 
+@settings(deadline=None)  # chance alone decides, not how busy the machine is
 @given(
     first=st.timedeltas(A_MILLISECOND, timedelta(hours=1)),
     longest=st.timedeltas(A_MILLISECOND, timedelta(days=1)),
