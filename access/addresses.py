@@ -25,6 +25,12 @@ def client_address(request: HttpRequest) -> str | None:
         return direct
 
 
+def subscriber_address(request: HttpRequest) -> str | None:
+    """Return ``subscriber`` as an address, for what knows no networks: the first one of its network."""
+    found = subscriber(request)
+    return found.partition("/")[0] or None
+
+
 def subscriber(request: HttpRequest) -> str:
     """Return whom to count a stranger's request for: an address, or with IPv6 its network.
 

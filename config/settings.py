@@ -280,14 +280,16 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
 ]
 # Five wrong passwords or codes for one name from one address, and that pair waits for a quarter of
-# an hour: the owner of the name can still come in from elsewhere.
+# an hour: the owner of the name can still come in from elsewhere. What else is counted, desk.guessing
+# says.
+AXES_HANDLER = "desk.guessing.Door"
 AXES_FAILURE_LIMIT = 5
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 # A password that was right forgives no wrong codes: desk.second_factor resets when both were.
 AXES_RESET_ON_SUCCESS = False
-AXES_CLIENT_IP_CALLABLE = "access.addresses.client_address"
+AXES_CLIENT_IP_CALLABLE = "access.addresses.subscriber_address"
 AXES_LOCKOUT_TEMPLATE = "desk/locked_out.html"
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False

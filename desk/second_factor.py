@@ -19,7 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from desk import sessions
+from desk import guessing, sessions
 
 APP: Final = "Authenticator app"
 RECOVERY_CODES: Final = 10
@@ -43,7 +43,9 @@ def prove(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             return _locked_out(request, user)
         if device := _matching(user, _code(request)):
             _let_in(request, user, device)
-            return HttpResponseRedirect(_next(request))
+            response = HttpResponseRedirect(_next(request))
+            guessing.remember(response, user)
+            return response
         error = _refuse(request, user)
     return TemplateResponse(
         request,
@@ -69,7 +71,11 @@ def enrol(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             return _locked_out(request, user)
         if codes := _confirm(user, device, _code(request)):
             _let_in(request, user, device)
-            return TemplateResponse(request, "desk/recovery_codes.html", context | {"codes": codes})
+            shown = TemplateResponse(
+                request, "desk/recovery_codes.html", context | {"codes": codes}
+            )
+            guessing.remember(shown, user)
+            return shown
         error = _refuse(request, user)
     key = b32encode(device.bin_key).decode()
     drawn = segno.make(device.config_url, error="m").svg_inline(omitsize=True)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from csp.constants import UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_update
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
@@ -15,7 +16,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
-from desk import second_factor, sessions, start
+from desk import guessing, second_factor, sessions, start
 
 # What django-unfold cannot do without, and our own pages can: Alpine makes functions of the
 # expressions in its attributes, and a few elements carry their measures in a style attribute. The
@@ -58,6 +59,8 @@ class DeskSite(UnfoldAdminSite):
         response = super().login(request, extra_context)
         if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
             sessions.begin(request)
+            if isinstance(request.user, User) and self.has_permission(request):
+                guessing.remember(response, request.user)
         return response
 
     def index(
