@@ -1,0 +1,191 @@
+"""Every page of the desk, as everybody who may come: none fails, none changes anything by being read,
+and none takes what somebody wrote for markup."""
+
+import re
+from collections.abc import Iterable
+from html import unescape
+from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
+
+import pytest
+from axes.models import AccessAttempt
+from django.apps import apps
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, User
+from django.contrib.contenttypes.management import create_contenttypes
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client
+from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from access.models import ApiToken
+from desk.bulk import begin, carry_for_a_while
+from desk.models import ActionKind
+from desk.roles import ROLES, synchronise
+from invariants.models import ReconciliationBreak
+from inventory.models import Product, StockLevel
+from inventory.services import Entered, receive
+from orders.models import Order, OrderLine
+from payments.models import Payment
+from sagas.identifiers import new_id
+from sagas.models import SagaRun, StepRecord
+from tests.access.routes import all_routes
+from tests.access.test_route_matrix import some_row
+from tests.desk.at_the_desk import act
+from tests.orders.storefront import everything
+
+MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+LINK = re.compile(r'(?:href|data-address)="(/admin/[^"#]*|\?[^"#]*)"')
+
+
+@pytest.fixture
+def written(
+    desk: Client, grace: User, confirmed: UUID, waiting: UUID, posted: list[str]
+) -> list[str]:
+    """Whatever somebody may write, written as markup; returns how each text begins."""
+    for each in apps.get_app_configs():
+        create_contenttypes(each, verbosity=0)
+        create_permissions(each, verbosity=0)
+    synchronise()
+    of_goods()
+    act(desk, waiting, "note", f"note {MARKUP}")
+    begin(
+        *(ActionKind.RETRY, grace, [confirmed, waiting]),
+        reason=f"bulk {MARKUP}", chosen_by=f"search: chosen {MARKUP}", token=new_id(),
+    )  # fmt: skip
+    carry_for_a_while()
+    of_orders(confirmed, waiting)
+    of_the_desk(grace)
+    return [
+        *("who", "reference", "sku", "line", "reason", "attention", "error", "decline", "break"),
+        *("product", "warehouse", "delivery", "note", "bulk", "chosen"),
+        *("token", "role", "guess", "browser", "changed", "schedule"),
+    ]
+
+
+def of_orders(confirmed: UUID, waiting: UUID) -> None:
+    User.objects.filter(username="alice").update(
+        username=f"who {MARKUP}", first_name=MARKUP, email=f"{MARKUP}@example.com"
+    )
+    Order.objects.update(reason=f"why {MARKUP}", reason_detail=f"reason {MARKUP}")
+    Order.objects.filter(pk=waiting).update(reference=f"reference {MARKUP}"[:64])
+    OrderLine.objects.update(sku=f"sku {MARKUP}"[:64], name=f"line {MARKUP}")
+    SagaRun.objects.filter(subject_id=waiting).update(
+        needs_attention=True, attention_reason=f"attention {MARKUP}"
+    )
+    StepRecord.objects.update(error=f"error {MARKUP}", detail=MARKUP, output={MARKUP: MARKUP})
+    Payment.objects.filter(order_id=confirmed).update(decline_code=f"decline {MARKUP}"[:64])
+    ReconciliationBreak.objects.create(
+        code="T4", kind="state", subject=str(confirmed), detail=f"break {MARKUP}",
+        first_seen=timezone.now(), last_seen=timezone.now(),
+    )  # fmt: skip
+
+
+def of_goods() -> None:
+    level = StockLevel.objects.select_related("product", "warehouse").earliest("pk")
+    receive(level, 1, f"delivery {MARKUP}", Entered(new_id(), MARKUP, MARKUP))
+    Product.objects.filter(pk=level.product_id).update(name=f"product {MARKUP}")
+    level.warehouse.name = f"warehouse {MARKUP}"
+    level.warehouse.save()
+
+
+def of_the_desk(grace: User) -> None:
+    ApiToken.objects.update(name=f"token {MARKUP}", revoked_reason=MARKUP)
+    Group.objects.create(name=f"role {MARKUP}")
+    AccessAttempt.objects.create(
+        username=f"guess {MARKUP}", ip_address="192.0.2.1", user_agent=f"browser {MARKUP}",
+        failures_since_start=1,
+    )  # fmt: skip
+    LogEntry.objects.log_actions(grace.pk, [grace], CHANGE, f"changed {MARKUP}")
+    every, _ = IntervalSchedule.objects.get_or_create(every=3, period="seconds")
+    PeriodicTask.objects.create(
+        name="sweep", task="sagas.sweep", interval=every, description=f"schedule {MARKUP}"
+    )
+
+
+def people() -> dict[str, Client]:
+    """Somebody of each role that ships, nobody, and who may do everything."""
+    found = {"anonymous": Client()}
+    for role in ROLES:
+        user = User.objects.create_user(f"{role.name}-1", is_staff=True)
+        user.groups.add(Group.objects.get(name=role.name))
+        found[role.name] = Client()
+        found[role.name].force_login(user)
+    found["superuser"] = Client()
+    found["superuser"].force_login(User.objects.get(username="grace"))
+    return found
+
+
+def addresses(order: UUID) -> set[str]:
+    """Every route of the desk, about something that is there."""
+    ContentType.objects.clear_cache()
+    found = set()
+    for route in all_routes():
+        # Enrolling makes the key that it shows, and keeps it until it is confirmed.
+        if not route.is_of_the_desk or route.name in ("admin:logout", "admin:enrol"):
+            continue
+        key = some_row(route) or order
+        for kind in ActionKind if "kind" in route.pattern else (ActionKind.NOTE,):
+            values = {"object_id": key, "id": key, "order_id": order, "pk": key, "kind": kind.value}
+            found.add(route.path({**values, "app_label": "orders", "url": "no-such-page"}))
+    return found
+
+
+def links(page: str, address: str) -> Iterable[str]:
+    for link in LINK.findall(page):
+        yield unescape(link) if link.startswith("/") else urlsplit(address).path + unescape(link)
+
+
+def kind_of(address: str) -> tuple[str, tuple[str, ...]]:
+    """What an address is the same as: one choice of a filter stands for all of its choices."""
+    parts = urlsplit(address)
+    names = {name for name, _ in parse_qsl(parts.query)} - {"_changelist_filters", "_to_field"}
+    return parts.path, tuple(sorted(names))
+
+
+def test_every_page_is_only_read_by_everybody_and_never_fails(
+    written: list[str], waiting: UUID
+) -> None:
+    clients, paths = people(), addresses(waiting)
+    before = everything()
+
+    failed = {
+        (who, path): answer.status_code
+        for who, client in clients.items()
+        for path in sorted(paths)
+        if (answer := client.get(path)).status_code not in (200, 302, 400, 403, 404, 405)
+    }
+
+    assert failed == {}
+    assert everything() == before
+    assert len(paths) > 90
+
+
+def test_whatever_leads_on_can_be_followed_and_shows_markup_as_text(
+    written: list[str], desk: Client
+) -> None:
+    before = everything()
+    unseen, seen, pages, lost = ["/admin/"], set(), {}, {}
+
+    while unseen:
+        address = unseen.pop()
+        kind = kind_of(address)
+        if kind in seen or len(kind[1]) > 1 or "/second-factor/" in address:
+            continue
+        seen.add(kind)
+        answer = desk.get(address)
+        if answer.status_code not in (200, 302):
+            lost[address] = answer.status_code
+        elif "html" in answer.headers.get("Content-Type", "") and not answer.streaming:
+            pages[address] = answer.content.decode()
+            unseen += links(pages[address], address)
+
+    assert lost == {}
+    assert [
+        at for at, page in pages.items() if "<script>alert" in page or "<img src=x" in page
+    ] == []
+    shown = "".join(pages.values())
+    assert [each for each in written if f"{each} &quot;&gt;&lt;script&gt;" not in shown] == []
+    assert everything() == before
+    assert len(pages) > 100, len(pages)
