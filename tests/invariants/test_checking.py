@@ -12,6 +12,7 @@ from django.db.utils import InternalError
 from invariants import checking
 from invariants.catalogue import INVARIANTS
 from invariants.checking import LeftOut, Progress, Report, Scope, check
+from invariants.invariant import Invariant
 from orders.models import Order
 from orders.states import OrderStatus
 from payments.accounts import read_bank
@@ -203,4 +204,18 @@ def test_the_documentation_has_every_invariant_as_it_is() -> None:
     documented = (Path(ROOT) / "docs" / "invariants.md").read_text()
 
     for each in INVARIANTS:
-        assert f"| **{each.code}** | {each.sentence} |" in documented, each.code
+        row = f"| **{each.code}** | {each.sentence} | {by_when(each)} | {how(each)} |"
+        assert row in documented.splitlines()
+
+
+def by_when(invariant: Invariant) -> str:
+    return f"{invariant.by // timedelta(minutes=1)} min" if invariant.by else "at once"
+
+
+def how(invariant: Invariant) -> str:
+    """Whom it asks, whether a constraint says so too, and whether only the full check asks it."""
+    asked = ["bank only"] if invariant.needs_bank else ["ours"]
+    if invariant.asks_bank and not invariant.needs_bank:
+        asked.append("bank")
+    asked += ["E"] * invariant.is_enforced + ["full"] * invariant.sums_history
+    return ", ".join(asked)
