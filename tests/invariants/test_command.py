@@ -76,6 +76,7 @@ def test_people_get_the_same_as_a_table(confirmed: Order) -> None:
     status, said = check_invariants("--full")
 
     assert status == 0
+    assert said.startswith("┏━")
     assert "1: 1 confirmed" in said
     assert "1 intents, 4500 held or taken" in said
     assert "0 findings: no ghost charge, no lost order, no oversold stock" in said
@@ -103,6 +104,21 @@ def test_a_table_tells_what_is_broken_in_a_sentence(miscounted: Order) -> None:
     assert "version 7, moves 1" in said
     assert "T4: An order's version counts its moves." in said
     assert "no ghost charge" not in said
+
+
+@pytest.mark.parametrize("order_id", ["[/nobody]", "[red]nobody", ":warning:"])
+def test_what_the_bank_says_is_shown_as_it_is(
+    confirmed: Order, tmp_path: Path, order_id: str
+) -> None:
+    (account,) = map(asdict, read_bank().accounts)
+    statement = tmp_path / "statement.json"
+    stranger = {**account, "intent_id": "pi_stranger", "order_id": order_id}
+    statement.write_text(json.dumps([account, stranger]))
+
+    status, said = check_invariants("--full", "--statement", str(statement))
+
+    assert status == 1
+    assert order_id in said
 
 
 def test_a_bank_that_does_not_answer_ends_with_2(

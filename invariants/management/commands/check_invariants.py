@@ -6,8 +6,9 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
@@ -112,27 +113,40 @@ class Command(BaseCommand):
             sys.exit(NOBODY_KNOWS)
 
     def _show(self, report: Report, silence: str) -> None:
-        console = Console(file=cast(IO[str], self.stdout))
-        if not console.is_terminal:
-            console.width = WITHOUT_TERMINAL
-        summary = Table("account", "what was looked at")
-        summary.add_row("orders", f"{_in_words(report.orders)}{_scope_in_words(report)}")
-        summary.add_row("payments", _in_words(report.payments))
-        summary.add_row("bank", _bank_in_words(report.bank, silence))
-        console.print(summary)
-        if report.findings:
-            # Ids are there to be copied: whole, on one line.
-            subject = Column("subject", no_wrap=True)
-            table = Table("invariant", "kind", subject, Column("detail", overflow="fold"))
-            for each in report.findings:
-                table.add_row(each.code, each.kind, each.subject, each.detail)
-            console.print(table)
-            sentences = {each.code: each.sentence for each in INVARIANTS}
-            for code in sorted({each.code for each in report.findings}):
-                console.print(f"{code}: {sentences[code]}", soft_wrap=True)
-        for codes, why in _left_out(report):
-            console.print(f"{codes}: {why}", soft_wrap=True)
-        console.print(_verdict(report, silence), soft_wrap=True)
+        is_terminal = self.stdout.isatty()
+        # Not straight to the standard output: when nobody reads on, rich would end the process.
+        said = StringIO()
+        console = Console(
+            file=said,
+            force_terminal=is_terminal,
+            width=None if is_terminal else WITHOUT_TERMINAL,
+            # Subjects may be words of the bank's.
+            markup=False,
+            emoji=False,
+        )
+        _print(console, report, silence)
+        self.stdout.write(said.getvalue(), ending="")
+
+
+def _print(console: Console, report: Report, silence: str) -> None:
+    summary = Table("account", "what was looked at")
+    summary.add_row("orders", f"{_in_words(report.orders)}{_scope_in_words(report)}")
+    summary.add_row("payments", _in_words(report.payments))
+    summary.add_row("bank", _bank_in_words(report.bank, silence))
+    console.print(summary)
+    if report.findings:
+        # Ids are there to be copied: whole, on one line.
+        subject = Column("subject", no_wrap=True)
+        table = Table("invariant", "kind", subject, Column("detail", overflow="fold"))
+        for each in report.findings:
+            table.add_row(each.code, each.kind, each.subject, each.detail)
+        console.print(table)
+        sentences = {each.code: each.sentence for each in INVARIANTS}
+        for code in sorted({each.code for each in report.findings}):
+            console.print(f"{code}: {sentences[code]}", soft_wrap=True)
+    for codes, why in _left_out(report):
+        console.print(f"{codes}: {why}", soft_wrap=True)
+    console.print(_verdict(report, silence), soft_wrap=True)
 
 
 def _lately() -> Scope:
