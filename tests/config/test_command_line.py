@@ -5,6 +5,8 @@ A new command is found by itself: its parser says what the least is that it take
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from argparse import Action, ArgumentParser, _SubParsersAction
@@ -174,3 +176,27 @@ def test_a_reader_who_has_gone_ends_a_command_without_a_word() -> None:
     os.close(writing)
 
     assert (ran.returncode, ran.stderr) == (128 + 13, "")
+
+
+def commands_in_runbooks() -> set[tuple[str, str]]:
+    """Each page with each ``manage.py …`` that somebody will paste from it."""
+    pages = [ROOT / "README.md", *(ROOT / "docs" / "runbooks").glob("*.md")]
+    return {
+        (page.name, written)
+        for page in pages
+        for written in re.findall(r"`manage\.py ([^`…][^`]*)`", page.read_text())
+    }
+
+
+def test_every_command_of_a_runbook_is_understood_as_it_is_written() -> None:
+    commands, found = commands_of_ours(), commands_in_runbooks()
+
+    for _, written in found:
+        name, *words = shlex.split(written)
+        parser_of(name, commands[name]).parse_args(words)
+
+    assert {
+        ("stalled-saga.md", 'orders retry ORDER --reason "…"'),
+        ("broker-lost.md", "check_worker --queue checkout"),
+        ("README.md", "check_invariants"),
+    } <= found

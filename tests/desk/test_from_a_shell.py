@@ -66,7 +66,8 @@ def test_a_retry_from_a_shell_does_and_keeps_what_one_at_the_desk_does(
     run = run_of(waiting)
     assert lines == [
         "Retry now: Its back-off is forgotten, and it is on the queue.",
-        f"order {waiting}, by shell:alice; it stands: placed, at reserve_stock",
+        f"order {waiting}, by shell:alice",
+        "stands: placed, at reserve_stock",
     ]
     assert (run.needs_attention, run.tries, run.not_before) == (False, 0, None)
     assert [each.run_id for each in messages.waiting] == [run.pk]
@@ -185,7 +186,7 @@ def test_on_a_terminal_the_reason_is_asked_for_after_saying_what_will_be_done(
 
     assert lines[:2] == [
         f"Cancel and refund: order {waiting} of alice",
-        "It stands: placed, at reserve_stock, flagged",
+        "stands: placed, at reserve_stock, flagged",
     ]
     assert "This cannot be taken back." in " ".join(lines)
     assert OperatorAction.objects.get().reason == "She called."

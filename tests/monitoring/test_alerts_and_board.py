@@ -86,7 +86,10 @@ def test_every_expression_asks_for_metrics_and_labels_that_exist() -> None:
 def test_every_alert_leads_to_a_runbook() -> None:
     assert rules()
     for rule in rules():
-        assert (ROOT / rule["annotations"]["runbook"]).is_file()
+        runbook = ROOT / rule["annotations"]["runbook"]
+        assert runbook.parent == DOCS / "runbooks"
+        # So that whoever is woken sees to be in the right place.
+        assert rule["alert"] in runbook.read_text()
         assert rule["labels"]["severity"] in {"page", "ticket"}
 
 

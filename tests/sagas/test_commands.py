@@ -58,7 +58,7 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
     assert lines[0] == f"run {back.pk}  of {back.subject_id}"
     assert re.fullmatch(rf"  parcel version 1: compensating, {wakes}", lines[1])
     assert lines[2] == f"run {flagged.pk}  of {flagged.subject_id}"
-    assert re.fullmatch(rf"  parcel version 1: running at pack, 0 tries, {wakes}", lines[3])
+    assert re.fullmatch(rf"  parcel version 1: running at pack, 0 attempts, {wakes}", lines[3])
     assert lines[4] == "  NEEDS ATTENTION: pack: 8 tries"
     assert str(ended.pk) not in "".join(lines)
 

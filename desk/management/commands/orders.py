@@ -80,8 +80,9 @@ class Command(BaseCommand):
         label = WORDS[ActionKind(done.kind)].button
         if done.outcome == ActionOutcome.REFUSED:
             raise CommandError(f"{label} was refused: {done.told}")
-        self.stdout.write(f"{label}: {done.told}")
-        self.stdout.write(f"order {done.order_id}, by {done.actor}; it stands: {done.after}")
+        self.stdout.write(_wrapped(f"{label}: {done.told}"))
+        self.stdout.write(f"order {done.order_id}, by {done.actor}")
+        self.stdout.write(_wrapped(f"stands: {done.after}"))
 
     def _reason(self, kind: ActionKind, order: Order, given: str | None) -> str:
         """Return why, by the rules of the desk's form; asked for where somebody can answer."""
@@ -90,8 +91,8 @@ class Command(BaseCommand):
                 raise CommandError("--reason: say why; it is kept with your name", returncode=2)
             words = WORDS[kind]
             self.stdout.write(f"{words.button}: order {order.pk} of {customer_of(order)}")
-            self.stdout.write(f"It stands: {situation_of(order.pk).in_words()}")
-            self.stdout.write(fill(words.explanation, WIDTH))
+            self.stdout.write(_wrapped(f"stands: {situation_of(order.pk).in_words()}"))
+            self.stdout.write(_wrapped(words.explanation))
             given = input(f"{words.asked_for}: ")
         form = ReasonForm({"reason": given, "token": new_id()})
         if not form.is_valid():

@@ -139,6 +139,7 @@ def _as_json(run: SagaRun) -> dict[str, object]:
         "version": run.version,
         "status": run.status,
         "step": run.step,
+        "attempts": run.attempts,
         "tries": run.tries,
         "wake_at": run.wake_at,
         "needs_attention": run.needs_attention,
@@ -151,7 +152,7 @@ def _as_json(run: SagaRun) -> dict[str, object]:
 
 def _in_words(run: SagaRun) -> Iterator[str]:
     yield f"run {run.pk}  of {run.subject_id}"
-    step = f" at {run.step}, {run.tries} tries" if run.step and run.is_live else ""
+    step = f" at {run.step}, {run.attempts} attempts" if run.step and run.is_live else ""
     wakes = f", wakes {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else ""
     yield f"  {run.saga} version {run.version}: {run.status}{step}{wakes}"
     if run.frozen_at:
