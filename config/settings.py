@@ -53,6 +53,13 @@ PROXIES = _web.number(
     "an X-Forwarded-Proto that came from outside; with 0 neither header is believed.",
     1,
 )
+CLIENT_TIMEOUT_SECONDS = _web.number(
+    "CLIENT_TIMEOUT_SECONDS",
+    "How long a client may be silent in the middle of a request, or leave an answer unread, before "
+    "its connection is closed. Less than web's 12 seconds to stop.",
+    10,
+    at_least=1,
+)
 
 INSTALLED_APPS = [
     "config",

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from orders.api.error_pages import respond
 from orders.api.problem_types import ProblemType
-from orders.api.problems import Problem, malformed
+from orders.api.problems import Problem, malformed, torn
 
 LARGEST_BODY: Final = 64 * 1024
 
@@ -53,6 +53,8 @@ def _put_together(request: HttpRequest) -> None:
     """Turn a body in chunks into one of a known length, which is all that Django reads."""
     try:
         raw = request.META["wsgi.input"].read(LARGEST_BODY + 1)
+    except BlockingIOError as error:
+        raise torn(error) from None
     except Exception:  # noqa: BLE001 - each server has its own for chunks that are none
         raise malformed("The body ended before its end, or its chunks are none.") from None
     if len(raw) > LARGEST_BODY:

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from access.accounts import USERNAME
 from access.links import DEFAULT_DAYS, MOST_DAYS
 from orders.api.problem_types import ProblemType
-from orders.api.problems import FieldError, Problem, malformed
+from orders.api.problems import FieldError, Problem, malformed, torn
 from orders.errors import TotalTooLarge, UnknownProducts
 from orders.models import REFERENCE
 
@@ -46,8 +46,8 @@ class StrictJSONParser(BaseParser):
             found = json.loads(text, parse_constant=_refuse, object_pairs_hook=_without_repeats)
             if _SURROGATE.search(text):  # in a pair, or not
                 json.dumps(found, ensure_ascii=False).encode()
-        except UnreadablePostError:
-            raise malformed("The body ended before its end.") from None
+        except UnreadablePostError as error:
+            raise torn(error.__cause__) from None
         except (ValueError, RecursionError):
             raise malformed("The body is not JSON in UTF-8.") from None
         return found

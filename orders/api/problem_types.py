@@ -105,6 +105,12 @@ class ProblemType(Enum):
         "What `Accept` asks for cannot be had here.",
         "Accept `application/json`; for an order's events, `text/event-stream`.",
     )
+    REQUEST_TIMEOUT = (
+        HTTPStatus.REQUEST_TIMEOUT,
+        "Request timeout",
+        "The rest of the body did not come in time. Nothing has happened, and the connection is closed.",
+        "Send the request again, whole, with the same `Idempotency-Key`.",
+    )
     IDEMPOTENCY_KEY_IN_FLIGHT = (
         HTTPStatus.CONFLICT,
         "Idempotency key in flight",

@@ -87,6 +87,13 @@ def malformed(detail: str) -> Problem:
     return Problem(ProblemType.MALFORMED_REQUEST, detail)
 
 
+def torn(cause: BaseException | None) -> Problem:
+    """Tell whoever stopped in the middle of a body; ``cause`` is how reading on ended."""
+    if isinstance(cause, BlockingIOError):  # a silence longer than the server waits
+        return Problem(ProblemType.REQUEST_TIMEOUT, "The rest of the body did not come in time.")
+    return malformed("The body ended before its end.")
+
+
 def internal_error() -> Problem:
     return Problem(
         ProblemType.INTERNAL_ERROR,

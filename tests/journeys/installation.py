@@ -31,7 +31,7 @@ WORKER = (
 )
 READY = " ready."
 WEB = (
-    *("-m", "gunicorn", "config.wsgi", "--worker-class", "gthread", "--threads", str(SLOTS)),
+    *("-m", "gunicorn", "config.wsgi", "--threads", str(SLOTS)),
     "--bind",
 )
 WATCH = ("manage.py", "sagas", "watch", "--every", "0.5")

@@ -48,6 +48,7 @@ def test_slugs_and_statuses_are_an_interface_and_stay() -> None:
         "not-found": 404,
         "method-not-allowed": 405,
         "not-acceptable": 406,
+        "request-timeout": 408,
         "idempotency-key-in-flight": 409,
         "reference-already-used": 409,
         "too-many-open-orders": 409,

@@ -24,6 +24,7 @@ OF_A_SCOPE: Final = (ProblemType.SCOPE_MISSING,)
 OF_A_PLACE: Final = (ProblemType.NOT_FOUND,)
 OF_A_BODY: Final = (
     ProblemType.MALFORMED_REQUEST,
+    ProblemType.REQUEST_TIMEOUT,
     ProblemType.BODY_TOO_LARGE,
     ProblemType.UNSUPPORTED_MEDIA_TYPE,
     ProblemType.INVALID_REQUEST,
