@@ -17,7 +17,10 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from celery.beat import SchedulingError
 from django.core.exceptions import ImproperlyConfigured
+from django.db.utils import InterfaceError, OperationalError
+from kombu.exceptions import OperationalError as BrokerError
 from structlog.contextvars import get_contextvars
 
 from monitoring.redaction import redact, redacted
@@ -31,6 +34,7 @@ OURS: Final = frozenset(
     {
         *("correlation_id", "order_id", "run_id", "saga", "step", "attempt", "outcome"),
         *("task", "task_id", "queue", "worker", "route", "method", "status", "duration_ms"),
+        "correlation_ids",
     }
 )
 """Fields that hold nothing but ids and names of ours: not worth the time to look at them."""
@@ -75,6 +79,11 @@ def logging_config(*, level: str, kind: str) -> dict[str, Any]:
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
+            # One for each tick that nobody took in time: after every stop there are dozens.
+            "celery.worker.request": {"level": "WARNING"},
+            # Sentry and OpenTelemetry try again by themselves; what is given up is told.
+            "urllib3.connectionpool": {"level": "ERROR"},
+            "opentelemetry.exporter": {"level": "ERROR"},
         },
     }
 
@@ -107,9 +116,31 @@ def _line(record: logging.LogRecord) -> dict[str, Any]:
     for name, value in said.items():
         if (plain := _plain(value)) is not None:
             line[name] = plain if name in OURS else redacted(name, plain)
-    if record.exc_info and record.exc_info[0] is not None:
-        line["exception"] = redact("".join(traceback.format_exception(*record.exc_info)))
+    if record.exc_info and record.exc_info[1] is not None:
+        error = record.exc_info[1]
+        ends_something = record.levelno >= logging.CRITICAL  # then all is told
+        if _is_out_of_reach(error) and not ends_something:
+            line["event"] = _first_line(line["event"])  # beat adds its stack
+            line["error"] = f"{type(error).__name__}: {_first_line(redact(str(error)))}"
+        else:
+            line["exception"] = redact("".join(traceback.format_exception(error)))
     return line
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
+
+
+def _is_out_of_reach(error: BaseException) -> bool:
+    """Whether PostgreSQL or the broker was away: no bug, so where our code was tells nothing.
+
+    What PostgreSQL itself refused (a timeout, a deadlock) has a code, and keeps its traceback;
+    57P01 to 57P03 are those of a server that stops or starts (PostgreSQL, appendix A).
+    """
+    if isinstance(error, OperationalError | InterfaceError):
+        code = getattr(error.__cause__, "sqlstate", None)
+        return code is None or code.startswith("57P0")
+    return isinstance(error, BrokerError | SchedulingError)
 
 
 def _plain(value: object) -> object:

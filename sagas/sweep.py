@@ -26,6 +26,9 @@ LONGEST_DELAY = timedelta(seconds=60)
 ATTENTION_AFTER = 10
 """Re-dispatches without progress: some six minutes in which no worker got anywhere."""
 
+MOST_NAMED = 50
+"""In the line about a sweep: after an outage there are hundreds at a time."""
+
 MOST_COUNTED = 1000
 """Where counting re-dispatches ends: a run that nobody can carry is swept for ever."""
 
@@ -66,7 +69,11 @@ def sweep(sweeper: Sweeper = Sweeper.BY_HAND, *, limit: int = 500) -> int:
         _note(sweeper, len(runs))
     REDISPATCHED.labels(sweeper).inc(len(runs))
     if runs:
-        log.info("sweep.queued", extra={"runs": len(runs), "sweeper": str(sweeper)})
+        told = [str(each.correlation_id) for each in runs[:MOST_NAMED]]
+        log.info(
+            "sweep.queued",
+            extra={"runs": len(runs), "sweeper": str(sweeper), "correlation_ids": told},
+        )
     return len(runs)
 
 

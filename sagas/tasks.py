@@ -1,10 +1,13 @@
 """Celery's side of the engine. Tasks decide nothing: they name a run, and report what it said."""
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from celery import shared_task
+from django.db import InterfaceError, OperationalError
+from kombu.exceptions import OperationalError as BrokerError
 from structlog.contextvars import bind_contextvars
 
 from sagas import registry
@@ -16,20 +19,29 @@ from sagas.verdicts import ComeBack, GoOn
 if TYPE_CHECKING:
     from celery import Task
 
+log = logging.getLogger(__name__)
+
 LONGEST_COUNTDOWN = timedelta(minutes=1)
 """Redis hands a message out twice when its countdown outlasts the visibility timeout (5 min).
 What waits longer is left to the sweep."""
+
+OUT_OF_REACH = (OperationalError, InterfaceError, BrokerError)
+"""What may be away for a while. It is no bug, and the sweep comes back: Celery need not report it."""
 
 
 def _declare(saga: Saga, link: Link) -> None:
     """Make one task of a link, named after its steps, so that Flower and routing see them."""
     runner = Runner(saga, link)
 
-    @shared_task(name=link.name, bind=True, max_retries=None)
+    @shared_task(name=link.name, bind=True, max_retries=None, throws=OUT_OF_REACH)
     def carry(self: "Task[[list[str]], None]", run_ids: list[str]) -> None:
         if len(run_ids) == 1:  # what is said of an error that ends this task names it, too
             bind_contextvars(run_id=run_ids[0])
-        verdicts = runner.carry_all([UUID(each) for each in run_ids])
+        try:
+            verdicts = runner.carry_all([UUID(each) for each in run_ids])
+        except OUT_OF_REACH:
+            log.warning("carry.interrupted", exc_info=True)
+            raise
         for run_id, verdict in zip(run_ids, verdicts, strict=True):
             if isinstance(verdict, ComeBack) and verdict.after <= LONGEST_COUNTDOWN:
                 # A hint only: the journal says when, and the sweep keeps to it.

@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sagas.definition import Output, Remote, Step
-from sagas.models import Outcome, StepRecord
+from sagas.models import Direction, Outcome, StepRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,12 @@ class Claim:
     @property
     def names(self) -> dict[str, object]:
         """What lines about it name; see ``sagas.log_context``."""
+        is_back = self.record.direction == Direction.BACK
         return {
             "run_id": self.run_id,
             "subject_id": self.subject_id,
             "correlation_id": self.correlation_id,
-            "step": self.step.name,
+            "step": self.step.undo_name if is_back else self.step.name,
             "attempt": self.number,
         }
 

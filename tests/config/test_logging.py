@@ -7,7 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
+from celery.beat import SchedulingError
+from django.db import OperationalError
+from kombu.exceptions import OperationalError as BrokerError
 from structlog.contextvars import bound_contextvars
 
 from config.logging import LineFormatter, logging_config
@@ -90,6 +94,48 @@ def test_an_error_is_told_with_where_it_came_from() -> None:
 
     assert "ValueError: invalid literal for int() with base 10: 'XL'" in line["exception"]
     assert "test_logging.py" in line["exception"]
+
+
+AWAY = "connection refused\n  Is the server running?"
+
+
+@pytest.mark.parametrize(
+    "cause", [psycopg.OperationalError(AWAY), psycopg.errors.AdminShutdown(AWAY)]
+)
+def test_a_database_that_is_away_is_named_and_has_no_traceback(cause: Exception) -> None:
+    made = record("Message Error\n[a stack]")
+    with pytest.raises(OperationalError) as caught:
+        raise OperationalError(str(cause)) from cause
+    made.exc_info = (caught.type, caught.value, caught.tb)
+
+    line = told(made)
+
+    assert "exception" not in line
+    assert line["event"] == "Message Error"
+    assert line["error"] == "OperationalError: connection refused"
+
+
+@pytest.mark.parametrize("error", [BrokerError(AWAY), SchedulingError(AWAY)])
+def test_a_broker_that_is_away_is_named_and_has_no_traceback(error: Exception) -> None:
+    made = record("x")
+    made.exc_info = (type(error), error, None)
+
+    line = told(made)
+
+    assert "exception" not in line
+    assert line["error"] == f"{type(error).__name__}: connection refused"
+
+
+def test_what_the_database_refused_keeps_its_traceback() -> None:
+    made = record("x")
+    with pytest.raises(OperationalError) as caught:
+        raise OperationalError("deadlock") from psycopg.errors.DeadlockDetected("deadlock")
+    made.exc_info = (caught.type, caught.value, caught.tb)
+
+    line = told(made)
+
+    assert "DeadlockDetected" in line["exception"]
+    assert "error" not in line
 
 
 def test_what_must_not_be_told_is_not_wherever_it_stands() -> None:

@@ -1,8 +1,9 @@
 """The way back: everything that may have left something behind is undone, once, however long."""
 
 import pytest
+from structlog.contextvars import get_contextvars
 
-from sagas.definition import Refusal
+from sagas.definition import Attempt, Output, Refusal
 from sagas.models import Direction, RunStatus, SagaRun
 from sagas.phase import ATTENTION_AFTER, HINT_LEAD
 from sagas.services import request_turn_back, retry_now
@@ -65,6 +66,23 @@ def test_a_refused_call_is_undone_too(toys: Toys, messages: MessageQueue) -> Non
 
     assert toys.calls == [("send", 1), ("undo send", 1)]
     assert journal(run) == [("send", "forward", 1, "refused"), ("send", "back", 1, "done")]
+
+
+def test_lines_name_an_undo_by_its_own_name(toys: Toys, messages: MessageQueue) -> None:
+    named: list[object] = []
+
+    def answer(_: Attempt) -> Output:
+        named.append(get_contextvars()["step"])
+        return {}
+
+    run = start(toys.saga(toys.remote("send"), toys.local("file")))
+    toys.answers("send", answer)
+    toys.answers("undo send", answer)
+    toys.refuses("file", run.subject_id)
+
+    messages.deliver_all()
+
+    assert named == ["send", "undo send"]
 
 
 def test_a_refused_local_step_is_not_undone(toys: Toys, messages: MessageQueue) -> None:

@@ -49,6 +49,25 @@ def test_only_what_is_due_is_queued(toys: Toys, messages: MessageQueue) -> None:
     assert [everything(fresh), everything(ended)] == untouched
 
 
+def test_the_line_about_a_sweep_names_whose_runs_it_found(
+    toys: Toys,
+    messages: MessageQueue,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sagas.sweep.MOST_NAMED", 2)
+    caplog.set_level("INFO", "sagas.sweep")
+    runs = start_many(toys.parcel(), 3)
+    for age in range(3):  # the first is overdue for the longest
+        overdue(runs[: 3 - age], messages)
+
+    sweep()
+
+    [line] = caplog.records
+    assert (line.getMessage(), vars(line)["runs"]) == ("sweep.queued", 3)
+    assert vars(line)["correlation_ids"] == [str(each.correlation_id) for each in runs[:2]]
+
+
 def test_a_run_is_queued_for_what_remains_of_it(toys: Toys, messages: MessageQueue) -> None:
     saga = toys.saga(toys.local("pack"), toys.remote("send", queue="settlement"))
     forward, back = start_many(saga, 2)

@@ -1,5 +1,6 @@
 """Celery's side: a task names a run and reports what came of it, and decides nothing."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -8,8 +9,10 @@ from uuid import UUID
 import pytest
 from django.conf import settings
 from django.db import OperationalError, connections
+from structlog.contextvars import clear_contextvars
 
 from config.celery import app
+from config.logging import LineFormatter
 from sagas import registry, tasks
 from sagas.definition import Attempt, Output, RetryPolicy, Saga
 from sagas.models import RunStatus, SagaRun
@@ -19,9 +22,11 @@ from sagas.verdicts import Verdict
 from tests.message_queue import MessageQueue
 from tests.sagas.broker import Broker
 from tests.sagas.passing_time import let_time_pass
-from tests.sagas.toys import Busy, Toys, journal, start, start_many
+from tests.sagas.toys import Bug, Busy, Toys, journal, start, start_many
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+RUN_ID = UUID(int=7)
 
 
 @pytest.fixture
@@ -70,7 +75,43 @@ def receive(task_name: str, *runs: SagaRun) -> object:
         rest: object = task.request.chain
     finally:
         task.pop_request()
+        clear_contextvars()
     return rest
+
+
+def lines_of_a_task_that(
+    raises: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> list[dict[str, object]]:
+    """Run a task with Celery around it, and return what the log has of it, less when."""
+
+    def fail(*_: object) -> Verdict:
+        raise raises
+
+    monkeypatch.setattr(Runner, "carry", fail)
+    caplog.handler.setFormatter(LineFormatter())
+    caplog.set_level("WARNING", "celery.app.trace")  # as the settings have it
+
+    app.tasks["parcel.v1.pack"].apply(args=([str(RUN_ID)],))
+
+    lines = [json.loads(each) for each in caplog.text.splitlines()]
+    return [{name: line.get(name) for name in ("level", "event", "run_id")} for line in lines]
+
+
+def test_a_database_that_is_away_is_a_warning_that_names_the_run(
+    parcel: Saga, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert lines_of_a_task_that(OperationalError("gone"), monkeypatch, caplog) == [
+        {"level": "warning", "event": "carry.interrupted", "run_id": str(RUN_ID)}
+    ]
+
+
+def test_a_bug_is_an_error_that_names_the_run(
+    parcel: Saga, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    [line] = lines_of_a_task_that(Bug("oops"), monkeypatch, caplog)
+
+    assert (line["level"], line["run_id"]) == ("error", str(RUN_ID))
+    assert "raised unexpected: Bug('oops')" in str(line["event"])
 
 
 def test_every_link_of_every_saga_has_a_task_and_a_queue_that_exists() -> None:
