@@ -13,7 +13,7 @@ from sandbox import postgres, valkey
 from sandbox.owned import owned_environment
 from sandbox.ports import ReservedPort
 
-START_SECONDS = 60
+START_SECONDS = 180
 STOP_SECONDS = 20
 ATTEMPTS = 5
 

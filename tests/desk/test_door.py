@@ -172,7 +172,7 @@ def test_a_recovery_code_counts_once(grace: User, app: TOTPDevice) -> None:
 
 def test_wrong_codes_slow_down(grace: User, app: TOTPDevice) -> None:
     client = Client()
-    with travel("2026-11-20T08:00:00Z", tick=False):
+    with travel("2026-11-20T08:00:00Z", tick=False):  # a wrong code shuts for a second
         show_password(client, grace)
 
         client.post(SECOND_FACTOR, {"code": wrong_code(app)})

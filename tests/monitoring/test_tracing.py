@@ -239,7 +239,6 @@ def test_what_is_published_after_a_failure_is_no_part_of_it(bank: SandboxServer)
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
     )
 
     assert finished.stdout == "apply_async/monitoring.pulse None\n" * 2

@@ -232,7 +232,7 @@ def test_whoever_interrupts_a_command_is_told_nothing(toys: Toys, messages: Mess
     with process_of("rest", "--seconds", "600") as resting:
         wait_until(lambda: is_connected("rest"))
         resting.send_signal(signal.SIGINT)
-        out, error = resting.communicate(timeout=60)
+        out, error = resting.communicate(timeout=PATIENCE_SECONDS)
 
     assert (resting.returncode, out, error) == (128 + signal.SIGINT, "", "")
 
