@@ -10,7 +10,7 @@ from sagas.identifiers import new_id
 
 
 class OutboxEvent(models.Model):
-    """One fact. Written once, by ``events.services``; of its columns only ``relayed_at`` is to change."""
+    """One fact. Written once, by ``events.services``; only ``relayed_at`` is to change."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=64)
