@@ -24,7 +24,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from desk import audit_admin, order_admin
 from desk.second_factor import forget
-from lists.admin import Listed, ReadOnly
+from lists.admin import Listed, Recorded
 from lists.cells import excerpt, moment, state
 from lists.filters import Choice
 from lists.search import exactly, through
@@ -151,14 +151,14 @@ class ScheduleAdmin(Listed[Any]):
     """Entries can be switched off and given another period; which there are, ``config.beat`` says."""
 
     listed_as = "schedule"
-    list_display = ("name", "stands", "interval", "ran", "description")
+    list_display = ("called", "stands", "due", "ran", "said")
     list_select_related = ("interval",)
     when_empty = (
         "What is done every few seconds or minutes. Beat writes it down when it first starts."
     )
     ordering = ("name",)
-    fields = ("name", "description", "task", "enabled", "interval", "ran")
-    readonly_fields = ("name", "description", "task", "ran")
+    fields = ("called", "said", "enabled", "interval", "ran")
+    readonly_fields = ("called", "said", "ran")
 
     def has_add_permission(self, *_: Any, **__: Any) -> bool:
         return False
@@ -169,6 +169,24 @@ class ScheduleAdmin(Listed[Any]):
     @admin.display(description="state")
     def stands(self, entry: Any) -> SafeString:
         return state("on") if entry.enabled else state("switched-off", word="switched off")
+
+    def get_form(self, *args: Any, **kwargs: Any) -> Any:
+        labels = {"enabled": "Switched on", "interval": "Due every"}
+        return super().get_form(
+            *args, **kwargs, labels=labels, help_texts=dict.fromkeys(labels, "")
+        )
+
+    @admin.display(description="what is done")
+    def called(self, entry: Any) -> str:
+        return str(entry.name)
+
+    @admin.display(description="due")
+    def due(self, entry: Any) -> str:
+        return str(entry.interval)
+
+    @admin.display(description="what for")
+    def said(self, entry: Any) -> str:
+        return str(entry.description)
 
     @admin.display(description="last run (UTC)")
     def ran(self, entry: Any) -> SafeString | None:
@@ -190,7 +208,7 @@ class PeriodAdmin(Listed[Any]):
 
 
 @admin.register(AccessAttempt)
-class LockOutAdmin(ReadOnly, Listed[Any]):
+class LockOutAdmin(Recorded[Any]):
     """Wrong guesses of the last quarter of an hour; deleting a row lets its pair try again."""
 
     listed_as = "wrong passwords and codes"
@@ -210,7 +228,7 @@ class LockOutAdmin(ReadOnly, Listed[Any]):
 
 
 @admin.register(LogEntry)
-class LogEntryAdmin(ReadOnly, Listed[LogEntry]):
+class LogEntryAdmin(Recorded[LogEntry]):
     listed_as = "what staff changed"
     list_display = ("when", "who", "of", "object_repr", "what")
     list_select_related = ("user", "content_type")

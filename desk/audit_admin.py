@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from desk import bulk_views, permissions
 from desk.models import ActionKind, ActionOutcome, BulkAction, OperatorAction
 from desk.sessions import in_background
-from lists.admin import Listed, ReadOnly
+from lists.admin import Recorded
 from lists.cells import excerpt, moment, order_link, state
 from lists.filters import among_the_newest
 from lists.search import by_id, through
@@ -32,7 +32,7 @@ def by_shell_user(name: str) -> Q | None:
 
 
 @admin.register(OperatorAction)
-class OperatorActionAdmin(ReadOnly, Listed[OperatorAction]):
+class OperatorActionAdmin(Recorded[OperatorAction]):
     list_display = ("moment", "who", "act", "order_page", "result", "because", "before", "after")
     list_filter = (
         among_the_newest("kind", "act", _KINDS),
@@ -76,7 +76,7 @@ class OperatorActionAdmin(ReadOnly, Listed[OperatorAction]):
 
 
 @admin.register(BulkAction)
-class BulkActionAdmin(ReadOnly, Listed[BulkAction]):
+class BulkActionAdmin(Recorded[BulkAction]):
     list_display = ("moment", "who", "act", "count", "chosen", "stands", "because")
     list_filter = (among_the_newest("kind", "act", _KINDS),)
     list_select_related = ("operator",)

@@ -20,16 +20,16 @@ from desk.order_list import OrderList, age, customer_of, in_state_since, standin
 from desk.order_search import READINGS, SEARCHED
 from desk.sessions import in_background
 from lists import cells
-from lists.admin import Listed, ReadOnly
-from lists.cells import amount, order_link
+from lists.admin import Recorded
+from lists.cells import amount, short_id
 from orders.models import Order
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnly, Listed[Order]):
+class OrderAdmin(Recorded[Order]):
     change_list_template = "desk/orders/list.html"
     list_display = ("order", "who", "state", "doing", "in_state", "total", "flag")
-    list_display_links = None
+    list_display_links = ("order",)
     list_filter = order_filters.ALL
     list_select_related = ("customer",)
     readings = READINGS
@@ -92,7 +92,9 @@ class OrderAdmin(ReadOnly, Listed[Order]):
 
     @admin.display(description="order")
     def order(self, order: Order) -> SafeString:
-        return order_link(order.pk) or SafeString()
+        return format_html(
+            '<span class="order-id" title="{}">{}</span>', order.pk, short_id(order.pk)
+        )
 
     @admin.display(description="customer")
     def who(self, order: Order) -> SafeString:

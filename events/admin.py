@@ -8,13 +8,20 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.models import OutboxEvent
-from lists.admin import Listed, ReadOnly
+from lists.admin import Recorded
 from lists.cells import excerpt, moment, order_link
 from lists.filters import NEWEST, AmongTheNewest
 from lists.search import by_id
 
 _NAMES_FROM: Final = 1000
 """The newest facts, whose names are offered to choose from."""
+
+
+def in_words(value: Any) -> str:
+    """Write what a fact carries without the signs that programs need."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {in_words(each)}" for name, each in value.items())
+    return "; ".join(map(in_words, value)) if isinstance(value, list) else str(value)
 
 
 class Name(AmongTheNewest):
@@ -27,18 +34,22 @@ class Name(AmongTheNewest):
 
 
 @admin.register(OutboxEvent)
-class OutboxEventAdmin(ReadOnly, Listed[OutboxEvent]):
-    list_display = ("recorded", "name", "order", "says")
+class OutboxEventAdmin(Recorded[OutboxEvent]):
+    list_display = ("recorded", "fact", "order", "says")
     list_filter = (Name,)
     readings = (by_id("pk", "key"),)
     search_help_text = "An order's id, or how it begins"
     when_empty = "What becomes true of an order is recorded here, such as order.placed. No order was placed yet."
-    fields = ("order", "name", "version", "recorded", "all_of_it", "correlation_id")
-    readonly_fields = ("order", "recorded", "all_of_it")
+    fields = ("order", "fact", "recorded", "all_of_it", "correlation_id")
+    readonly_fields = fields
 
     @admin.display(description="recorded (UTC)")
     def recorded(self, fact: OutboxEvent) -> SafeString | None:
         return moment(fact.recorded_at)
+
+    @admin.display(description="fact")
+    def fact(self, fact: OutboxEvent) -> str:
+        return fact.name
 
     @admin.display(description="order")
     def order(self, fact: OutboxEvent) -> SafeString | None:
@@ -46,7 +57,7 @@ class OutboxEventAdmin(ReadOnly, Listed[OutboxEvent]):
 
     @admin.display(description="what it says")
     def says(self, fact: OutboxEvent) -> SafeString:
-        return excerpt(", ".join(f"{name} {value}" for name, value in fact.payload.items()))
+        return excerpt(in_words(fact.payload))
 
     @admin.display(description="what it says")
     def all_of_it(self, fact: OutboxEvent) -> SafeString:

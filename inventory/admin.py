@@ -23,7 +23,7 @@ from inventory.models import (
     StockMovement,
     Warehouse,
 )
-from lists.admin import Listed, ReadOnly
+from lists.admin import Listed, ReadOnly, Recorded
 from lists.cells import amount, excerpt, moment, order_link, product_link, state
 from lists.filters import Choice, among_the_newest
 from lists.search import by_id, ids_that_begin, through
@@ -43,6 +43,11 @@ def catalogued(prefix: str = "") -> Any:
     )
 
 
+def may_adjust(request: HttpRequest) -> bool:
+    user = request.user
+    return isinstance(user, User) and user.has_perm("inventory.adjust_stocklevel")
+
+
 def levels_of(sku: str) -> QuerySet[StockLevel, Any]:
     return StockLevel.objects.filter(product__sku__in={sku, sku.upper()}).values_list(
         "pk", flat=True
@@ -57,12 +62,19 @@ def lines_of(order: str) -> QuerySet[Reservation, Any] | None:
 
 
 class StockLevelInline(ReadOnly, TabularInline[StockLevel, Product]):
+    """How much of a product there is; it is put into a further warehouse here, empty at first."""
+
     model = StockLevel
+    verbose_name = "warehouse"
     verbose_name_plural = "in stock"
     fields = ("warehouse", "on_hand", "reserved", "available")
-    readonly_fields = fields
+    readonly_fields = ("on_hand", "reserved", "available")
     extra = 0
+    hide_title = True
     show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
+        return may_adjust(request)
 
 
 class ForSale(Choice):
@@ -76,11 +88,11 @@ class ForSale(Choice):
 
 @admin.register(Product)
 class ProductAdmin(Listed[Product]):
-    list_display = ("sku", "name", "price", "available", "for_sale")
+    list_display = ("named", "name", "price", "available", "for_sale")
     list_filter = (ForSale,)
     readings = (catalogued(),)
     search_help_text = "A SKU or its beginning, or part of a name"
-    when_empty = "What the shop sells. Add a product, and receive goods for it under Stock."
+    when_empty = "What the shop sells. Add a product with the + above, and the warehouses that it is kept in."
     ordering = ("sku",)
     fields = ("sku", "name", "price_minor", "is_withdrawn")
     inlines = (StockLevelInline,)
@@ -105,6 +117,10 @@ class ProductAdmin(Listed[Product]):
             "is_withdrawn": "Can no longer be bought. It stays, for the orders that name it.",
         }
         return super().get_form(*args, **kwargs, labels=labels, help_texts=said)
+
+    @admin.display(description="SKU")
+    def named(self, product: Product) -> str:
+        return product.sku
 
     @admin.display(description="price")
     def price(self, product: Product) -> SafeString:
@@ -144,25 +160,25 @@ class SoldOut(Choice):
 
 
 @admin.register(StockLevel)
-class StockLevelAdmin(ReadOnly, Listed[StockLevel]):
+class StockLevelAdmin(Recorded[StockLevel]):
     """To be read; changed by receiving goods and by counting, each with its reason."""
+
+    # With the history of who received and counted what.
+    change_form_template = "admin/change_form.html"
 
     list_display = ("product", "name", "warehouse", "on_hand", "reserved", "available")
     list_select_related = ("product", "warehouse")
     list_filter = (InWarehouse, SoldOut)
     readings = (catalogued("product__"),)
     search_help_text = "A SKU or its beginning, or part of a name"
-    when_empty = (
-        "How much of each product each warehouse has. No product was put into a warehouse yet."
-    )
+    when_empty = "How much of each product each warehouse has. Put a product into a warehouse on its own page."
     ordering = ("product__sku",)
     readonly_fields = ("available", "product_page")
     fields = ("product_page", "warehouse", "on_hand", "reserved", "available")
     actions_detail = ("receive_goods", "adjust_stock")
 
     def has_adjust_permission(self, request: HttpRequest, *_: Any) -> bool:
-        user = request.user
-        return isinstance(user, User) and user.has_perm("inventory.adjust_stocklevel")
+        return may_adjust(request)
 
     @action(description="Receive goods", url_path="receive", permissions=["adjust"])
     def receive_goods(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -189,7 +205,7 @@ class WarehouseAdmin(Listed[Warehouse]):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(ReadOnly, Listed[Reservation]):
+class ReservationAdmin(Recorded[Reservation]):
     list_display = ("made", "order", "product", "warehouse", "quantity", "stands")
     list_select_related = ("stock_level__product", "stock_level__warehouse")
     list_filter = (
@@ -223,7 +239,7 @@ class ReservationAdmin(ReadOnly, Listed[Reservation]):
 
 
 @admin.register(StockMovement)
-class StockMovementAdmin(ReadOnly, Listed[StockMovement]):
+class StockMovementAdmin(Recorded[StockMovement]):
     list_display = ("when", "product", "warehouse", "moved", "change", "order", "by", "why")
     list_select_related = ("stock_level__product", "stock_level__warehouse", "entry")
     list_filter = (

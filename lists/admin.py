@@ -79,3 +79,21 @@ class Listed(ModelAdmin[M]):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:  # noqa: ARG002
         """Nothing but the filters: a lookup made by hand could read the whole table."""
         return lookup in {getattr(each, "parameter_name", "") for each in self.list_filter}
+
+
+class Recorded(ReadOnly, Listed[M]):
+    """Rows that have another writer: a list, and a page for each with what it has to say."""
+
+    change_form_template = "desk/lists/record.html"
+
+    def get_fields(self, request: HttpRequest, obj: M | None = None) -> Any:
+        """Leave out what is empty."""
+        return [
+            each
+            for each in super().get_fields(request, obj)
+            if not isinstance(each, str) or self._said(each, obj) not in (None, "")
+        ]
+
+    def _said(self, field: str, obj: M | None) -> Any:
+        shows = getattr(self, field, None)
+        return shows(obj) if callable(shows) else getattr(obj, field)

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
-from lists.admin import Listed, ReadOnly
+from lists.admin import ReadOnly, Recorded
 from lists.cells import amount, code, moment, order_link, state
 from lists.filters import among_the_newest
 from lists.search import by_id, exactly, through
@@ -46,7 +46,7 @@ class RefundInline(ReadOnly, TabularInline[Refund, Payment]):
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnly, Listed[Payment]):
+class PaymentAdmin(Recorded[Payment]):
     list_display = ("made", "order", "stands", "how_much", "intent")
     list_filter = (
         among_the_newest("status", "state", [(each, each) for each in PaymentStatus.values]),

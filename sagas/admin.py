@@ -8,8 +8,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
-from lists.admin import Listed, ReadOnly
-from lists.cells import moment, order_link, state
+from lists.admin import ReadOnly, Recorded
+from lists.cells import code, moment, order_link, state
 from lists.filters import AmongTheNewest, Choice
 from lists.search import by_id
 from sagas import registry
@@ -22,20 +22,32 @@ class StepRecordInline(ReadOnly, TabularInline[StepRecord, SagaRun]):
     verbose_name_plural = "attempts, oldest first"
     ordering = ("id",)
     fields = (
-        "step",
-        "direction",
-        "attempt",
-        "outcome",
-        "error",
-        "detail",
-        "output",
-        "fence",
-        "started_at",
-        "ended_at",
-        "not_before",
+        *("began", "step", "direction", "attempt", "result", "error", "detail"),
+        *("gave", "fence", "ended", "waits"),
     )
     readonly_fields = fields
     extra = 0
+    hide_title = True
+
+    @admin.display(description="began (UTC)")
+    def began(self, made: StepRecord) -> SafeString | None:
+        return moment(made.started_at)
+
+    @admin.display(description="outcome")
+    def result(self, made: StepRecord) -> SafeString:
+        return state(made.outcome)
+
+    @admin.display(description="output")
+    def gave(self, made: StepRecord) -> SafeString | None:
+        return code(", ".join(f"{name}: {value}" for name, value in made.output.items()))
+
+    @admin.display(description="ended (UTC)")
+    def ended(self, made: StepRecord) -> SafeString | None:
+        return moment(made.ended_at)
+
+    @admin.display(description="not before (UTC)")
+    def waits(self, made: StepRecord) -> SafeString | None:
+        return moment(made.not_before)
 
 
 class State(AmongTheNewest):
@@ -89,7 +101,7 @@ class OfSaga(AmongTheNewest):
 
 
 @admin.register(SagaRun)
-class SagaRunAdmin(ReadOnly, Listed[SagaRun]):
+class SagaRunAdmin(Recorded[SagaRun]):
     list_display = ("started", "order", "saga", "stands", "doing", "wakes", "flag")
     list_filter = (State, NeedsAttention, IsFrozen, StandsAt, OfSaga)
     readings = (by_id("pk", "subject_id"),)

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
-from inventory.models import StockEntry, StockLevel
+from inventory.models import StockEntry, StockLevel, Warehouse
 from tests.conftest import Shelf
 from tests.desk.staff import superuser
 
@@ -116,3 +116,31 @@ def test_a_product_keeps_its_sku(desk: Client, level: StockLevel) -> None:
 
     product.refresh_from_db()
     assert (product.sku, product.name, product.price_minor) == ("MUG", "Cup", 700)
+
+
+def put_into(warehouse: Warehouse, level: StockLevel, *, existing: int = 1) -> dict[str, object]:
+    """The form of the level's product, with one more warehouse that it is to be kept in."""
+    return {
+        "name": "Mug",
+        "price_minor": 1000,
+        "stock_levels-TOTAL_FORMS": existing + 1,
+        "stock_levels-INITIAL_FORMS": existing,
+        "stock_levels-0-id": level.pk,
+        "stock_levels-0-product": level.product_id,
+        f"stock_levels-{existing}-product": level.product_id,
+        f"stock_levels-{existing}-warehouse": warehouse.pk,
+        f"stock_levels-{existing}-on_hand": 999,
+    }
+
+
+def test_a_product_is_put_into_a_further_warehouse_empty(desk: Client, level: StockLevel) -> None:
+    far = Warehouse.objects.create(code="far", name="Far")
+    page = f"/admin/inventory/product/{level.product_id}/change/"
+
+    again = desk.post(page, put_into(level.warehouse, level))
+    first = desk.post(page, put_into(far, level))
+
+    assert (again.status_code, first.status_code) == (200, 302)
+    assert "duplicate" in again.content.decode()
+    levels = StockLevel.objects.order_by("pk").values_list("warehouse__code", "on_hand", "reserved")
+    assert list(levels) == [("main", 10, 0), ("far", 0, 0)]
