@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import Client
 
 from access.shell import user_of_this_shell
+from desk.management.commands import orders as command
 from desk.models import ActionKind, OperatorAction
 from orders.models import Order, OrderTransition
 from orders.services import cancel_order
@@ -190,6 +191,29 @@ def test_on_a_terminal_the_reason_is_asked_for_after_saying_what_will_be_done(
     ]
     assert "This cannot be taken back." in " ".join(lines)
     assert OperatorAction.objects.get().reason == "She called."
+
+
+def test_whoever_does_not_answer_has_done_nothing(
+    waiting: UUID, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal(""))  # Ctrl-D
+
+    error = refused("cancel", waiting)
+
+    assert (str(error), error.returncode) == ("--reason: This field is required.", 2)
+    assert rows() == []
+
+
+def test_a_connection_that_breaks_is_not_taken_for_an_order_that_is_locked(
+    waiting: UUID, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(_asked: object) -> NoReturn:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(command, "perform", breaks)
+
+    with pytest.raises(OperationalError, match="the connection is closed"):
+        orders("retry", waiting, "--reason", "Now.")
 
 
 def test_an_order_is_named_by_what_a_person_has_in_hand(

@@ -4,6 +4,7 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from textwrap import fill
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import OperationalError
+from psycopg.errors import LockNotAvailable
 
 from access.shell import user_of_this_shell
 from desk.actions import OF_ONE_ORDER, Asked, perform
@@ -71,6 +73,8 @@ class Command(BaseCommand):
         try:
             done = perform(asked)
         except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise  # such as a connection that broke: nobody knows whether it was done
             raise CommandError(
                 "The order could not be locked: it is being worked on. Nothing was changed; try again."
             ) from error
@@ -93,8 +97,9 @@ class Command(BaseCommand):
             self.stdout.write(f"{words.button}: order {order.pk} of {customer_of(order)}")
             self.stdout.write(_wrapped(f"stands: {situation_of(order.pk).in_words()}"))
             self.stdout.write(_wrapped(words.explanation))
-            given = input(f"{words.asked_for}: ")
-        form = ReasonForm({"reason": given, "token": new_id()})
+            with suppress(EOFError):
+                given = input(f"{words.asked_for}: ")
+        form = ReasonForm({"reason": given or "", "token": new_id()})
         if not form.is_valid():
             raise CommandError(f"--reason: {form.errors['reason'][0]}", returncode=2)
         return str(form.cleaned_data["reason"])
