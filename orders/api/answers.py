@@ -34,12 +34,17 @@ def answer(
     *,
     settled: Collection[str],
     settled_as: HTTPStatus = HTTPStatus.CREATED,
+    at_once: Answer | None = None,
 ) -> Response:
-    """Wait as long as the caller prefers, and show the order; to a repetition, what was shown first."""
+    """Wait as long as the caller prefers, and show the order; to a repetition, what was shown first.
+
+    ``at_once`` is told to whoever does not wait, where that is known beforehand. It is not kept: a
+    repetition that does not wait decides nothing for the first, who still does.
+    """
     path = path_of(request, order.pk)
     shown = partial(representations.Order.of, customer=customer_told(request, order), lines=lines)
     headers = {"Location": path}
-    told = outcome.answer
+    told = outcome.answer or (None if seconds_to_wait(request) else at_once)
     if told is None:
         order, seconds = _awaited(
             order, settled, seconds_to_wait(request), holder_for(request, order)

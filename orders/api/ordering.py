@@ -62,7 +62,7 @@ class Ordering(APIView):
         else:
             order = own_order(request, outcome.order_id)
             lines = list(order.lines.all())
-        return answer(request, purpose, outcome, order, lines, settled=SETTLED)
+        return answer(request, purpose, outcome, order, lines, settled=SETTLED, at_once=AS_PLACED)
 
 
 def _place(request: Request, order_id: UUID, body: NewOrder) -> PlacedOrder:

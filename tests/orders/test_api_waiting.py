@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +11,13 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
-from orders.api.waiting import LONGEST_SECONDS, Awaited, Watcher
+from orders.api.waiting import LONGEST_SECONDS, Awaited, Watcher, watcher
 from orders.models import Cause, Order, Reached
 from orders.states import SETTLED, OrderStatus
 from sandbox.stripe_process import SandboxServer
 from tests.message_queue import MessageQueue
 from tests.orders.deliveries import delivering
-from tests.orders.storefront import Storefront, cart
+from tests.orders.storefront import Answer, Storefront, cart
 from tests.orders.twins import TWINS, at_once, crashed_before_it_was_answered
 from tests.sandbox.waiting import wait_until
 
@@ -78,6 +79,23 @@ def test_what_was_waited_for_is_told_again(
 
 
 @pytest.mark.usefixtures("long_waits")
+def test_who_does_not_wait_decides_nothing_for_the_one_who_does(storefront: Storefront) -> None:
+    with ThreadPoolExecutor(1) as client:
+        first = client.submit(order_and_wait, storefront)
+        wait_until(lambda: len(watcher._awaited) == 1)
+        meanwhile = storefront.order(MUG, key="once")
+        confirm(meanwhile.order_id)
+    afterwards = storefront.order(MUG, key="once")
+
+    assert (meanwhile.status, meanwhile.body["status"], meanwhile.is_replayed) == (
+        *(202, "placed"),
+        True,
+    )
+    assert (first.result().status, first.result().body["status"]) == (201, "confirmed")
+    assert (afterwards.status, afterwards.raw) == (201, first.result().raw)
+    assert Order.objects.count() == 1
+
+
 def test_fifty_who_wait_at_once_are_told_the_same(
     storefront: Storefront, bank: SandboxServer, messages: MessageQueue, settings: Settings
 ) -> None:
@@ -333,3 +351,16 @@ def recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
     monkeypatch.setattr(Watcher, "wait", lambda _self, _order, _statuses, s: waits.append(s))
     return waits
+
+
+def confirm(order_id: UUID) -> None:
+    with transaction.atomic():
+        Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
+
+
+def order_and_wait(storefront: Storefront) -> Answer:
+    """In a thread of its own, which keeps no connection."""
+    try:
+        return storefront.order(MUG, key="once", Prefer="wait=10")
+    finally:
+        connection.close()
