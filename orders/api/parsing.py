@@ -15,6 +15,7 @@ from access.accounts import USERNAME
 from access.links import DEFAULT_DAYS, MOST_DAYS
 from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem, malformed, torn
+from orders.api.queries import FORMS
 from orders.errors import TotalTooLarge, UnknownProducts
 from orders.models import REFERENCE
 
@@ -145,10 +146,9 @@ def not_sold(cart: Cart, error: UnknownProducts | TotalTooLarge) -> Problem:
 
 
 _FORMS: Final = {
+    **FORMS,
     "sku": "a SKU has letters, digits and ._-, 64 at most",
     "payment_method": "an id of a payment method of Stripe's, such as pm_card_visa",
-    "customer": "the shop's name of a customer: letters, digits and @.+-_, 150 at most",
-    "reference": "letters, digits and ._:-, 64 at most",
     "expected_currency": "three lower-case letters, such as eur",
 }
 _KINDS: Final = {

@@ -165,6 +165,8 @@ def _of_rest_framework(error: exceptions.APIException) -> Problem | None:
         headers["WWW-Authenticate"] = challenge
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(math.ceil(wait))
+    if kind is ProblemType.UNSUPPORTED_MEDIA_TYPE:  # the library names what we made of it
+        return Problem(kind, "A body is taken as application/json in UTF-8.", headers=headers)
     return Problem(kind, str(error.detail), headers=headers)
 
 

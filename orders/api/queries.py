@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 from rest_framework.request import Request
 
 from access.accounts import USERNAME
@@ -21,8 +22,14 @@ from orders.api.problems import FieldError, Problem
 from orders.models import REFERENCE
 from orders.states import OrderStatus
 
-_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_NUMBER: Final = re.compile(r"[0-9]+")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
+
+FORMS: Final = {
+    "customer": "the shop's name of a customer: letters, digits and @.+-_, 150 at most",
+    "reference": "letters, digits and ._:-, 64 at most",
+}
+"""What a pattern asks for, in words."""
 
 Expansion = Literal["items", "timeline", "payments"]
 
@@ -142,8 +149,14 @@ def parse_query(kind: type[Q], request: Request) -> Q:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        wrong = {str(each["loc"][0]): each["msg"] for each in error.errors()}
+        wrong = {str(each["loc"][0]): _in_words(each) for each in error.errors()}
         raise invalid_query([parameter_error(*each) for each in wrong.items()]) from None
+
+
+def _in_words(error: ErrorDetails) -> str:
+    if error["type"] == "string_pattern_mismatch":
+        return f"Expected: {FORMS[str(error['loc'][0])]}"
+    return error["msg"]
 
 
 def parameter_error(name: str, detail: str) -> FieldError:

@@ -114,3 +114,27 @@ def test_what_placing_an_order_shows_needs_no_further_statement(storefront: Stor
     sent = [each["sql"] for each in captured if not each["sql"].startswith(control)]
     assert answer.body["created_at"] == answer.body["updated_at"]
     assert len(sent) == len(("who asks", "the key", "the prices", "all that is written"))
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("reference=%00", "Expected: letters, digits and ._:-, 64 at most"),
+        ("page_size=1000000000", "Input should be less than or equal to 100"),
+        ("page_size=1_0", "Write a whole number in digits"),
+    ],
+)
+def test_what_a_parameter_may_be_is_said_in_words(
+    storefront: Storefront, query: str, detail: str
+) -> None:
+    answer = storefront.get(f"{ORDERS}?{query}")
+
+    assert answer.is_problem(400, "invalid-query")
+    assert [each["detail"] for each in answer.body["errors"]] == [detail]
+
+
+def test_a_number_of_any_length_is_too_large_and_no_more(storefront: Storefront) -> None:
+    answer = storefront.get(f"{ORDERS}?page_size={'9' * 8000}")
+
+    assert answer.is_problem(400, "invalid-query")
+    assert answer.parameters == ["page_size"]
