@@ -79,6 +79,7 @@ def test_what_was_waited_for_is_told_again(
 
 
 @pytest.mark.usefixtures("long_waits")
+@pytest.mark.usefixtures("long_waits")
 def test_who_does_not_wait_decides_nothing_for_the_one_who_does(storefront: Storefront) -> None:
     with ThreadPoolExecutor(1) as client:
         first = client.submit(order_and_wait, storefront)
@@ -361,6 +362,6 @@ def confirm(order_id: UUID) -> None:
 def order_and_wait(storefront: Storefront) -> Answer:
     """In a thread of its own, which keeps no connection."""
     try:
-        return storefront.order(MUG, key="once", Prefer="wait=10")
+        return storefront.order(MUG, key="once", Prefer="wait=60")
     finally:
         connection.close()
