@@ -17,7 +17,7 @@ from desk.actions import Asked
 from desk.actions import carry_out as really_carry_out
 from desk.bulk import LEASE, MOST_FAILURES, begin, carry_for_a_while, stop
 from desk.models import ActionKind, BulkAction, BulkItem, OperatorAction
-from orders.models import Order
+from orders.models import Order, OrderTransition
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from tests.desk.at_the_desk import ORDERS, actions, found, staff, told
@@ -248,6 +248,27 @@ def test_two_workers_do_each_order_once(
     assert sorted(taken) == sorted(three)
     assert outcomes(made) == ["done"] * 3
     assert sorted(OperatorAction.objects.values_list("order", flat=True)) == sorted(three)
+
+
+@pytest.mark.parametrize("kind", [ActionKind.CANCEL, ActionKind.HOLD])
+def test_of_two_operators_who_begin_the_same_one_has_each_order_done(
+    grace: User, three: list[UUID], messages: MessageQueue, kind: ActionKind
+) -> None:
+    ada = User.objects.create_superuser("ada")
+    bulks = [bulk_of(each, three, kind) for each in (grace, ada)]
+
+    def carry(made: BulkAction) -> None:
+        while bulk._carry_next(made):
+            pass
+
+    at_once(partial(carry, bulks[0]), partial(carry, bulks[1]))
+    messages.deliver_all()
+
+    by_order = [sorted(each) for each in zip(*map(outcomes, bulks), strict=True)]
+    assert by_order == [["done", "refused"]] * 3
+    assert sorted(outcome for _, _, outcome in actions()) == ["done"] * 3 + ["refused"] * 3
+    moves = OrderTransition.objects.filter(order__in=three, target="cancelling")
+    assert moves.count() == (3 if kind == ActionKind.CANCEL else 0)
 
 
 def test_a_slice_ends_and_says_that_there_is_more(grace: User, three: list[UUID]) -> None:
