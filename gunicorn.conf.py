@@ -12,6 +12,9 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from config.logging import configure
 
+control_socket_disable = True
+"""It would be one path in the home of the user, for all that he runs, and nobody asks it anything."""
+
 
 class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - untyped; the name of a setting
     """Gunicorn's logger without handlers of its own."""

@@ -86,7 +86,9 @@ CELERY_VISIBILITY_TIMEOUT = 300
 # What is in hand may finish before a stop; must be less than the supervisor's patience.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 15
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# Threads cannot be cancelled: to try costs a traceback for each. What is in hand goes on, and its
+# message, which comes again, finds the run leased or done.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 # An eighth of a worker's time goes into events: Flower switches them on while it runs.
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TASK_SEND_SENT_EVENT = False
