@@ -27,7 +27,7 @@ from orders.api.callers import holder_for, own_order
 from orders.api.problem_types import ProblemType
 from orders.api.problems import Problem
 from orders.api.queries import NoQuery, parse_query
-from orders.api.representations import ProgressEvent
+from orders.api.representations import CANCEL_REQUESTED, ProgressEvent
 from orders.api.slots import Holder, Slot, Slots
 from orders.api.waiting import LONGEST_SECONDS, watcher
 from orders.models import Order, Reached, moves_of
@@ -36,8 +36,6 @@ from orders.states import OrderStatus
 HEARTBEAT_SECONDS: Final = 3
 """Something is written at least as often: by that it is noticed that nobody reads any more."""
 COME_BACK_MS: Final = 1000
-_ASKED: Final = "cancel_requested"
-
 # A version, and whether it was told since that the order is to be cancelled.
 _EVENT_ID: Final = re.compile(r"([0-9]{1,9})(c?)")
 
@@ -171,12 +169,12 @@ def _told_since(seen: Reached, order: Order) -> Iterator[str]:
         if asked_at is not None and move.target == OrderStatus.CANCELLING:
             is_asked, before = True, Reached(move.sequence - 1, is_asked_back=True)
             if before > seen:
-                yield _event(order, _ASKED, move.source, before, asked_at)
+                yield _event(order, CANCEL_REQUESTED, move.source, before, asked_at)
         reached = Reached(move.sequence, is_asked)
         if reached > seen:
             yield _event(order, move.target, move.target, reached, move.at)
     if asked_at is not None and not (is_asked or seen.is_asked_back):
-        yield _event(order, _ASKED, order.status, order.reached, asked_at)
+        yield _event(order, CANCEL_REQUESTED, order.status, order.reached, asked_at)
 
 
 def _event(order: Order, name: str, status: str, reached: Reached, at: datetime) -> str:

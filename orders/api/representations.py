@@ -234,6 +234,10 @@ def _links(path: str, *, can_cancel: bool) -> OrderLinks:
     )
 
 
+CANCEL_REQUESTED: Final = "cancel_requested"
+"""The name of the event that is no move; of all others it is the status."""
+
+
 class ProgressEvent(Representation):
     """That an order has a status or is to be cancelled, and since when."""
 

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from access.grants import Scope
 from access.links import new_link
 from orders.api.progress import streams
+from orders.api.schema.following import EVENT_STREAM
 from orders.api.waiting import LONGEST_SECONDS
 from orders.models import Cause, Order
 from orders.states import OrderStatus
@@ -108,6 +109,7 @@ def test_a_cancel_is_told_as_soon_as_it_is_accepted(
         ("2c", "cancelled"),
         (None, "end"),
     ]
+    assert {each["event"] for each in blocks} <= documented_events()
     told = [json.loads(each["data"]) for each in blocks if "id" in each]
     asked_at = accepted.body["cancel_requested_at"]
     assert [each["cancel_requested_at"] for each in told] == [None, asked_at, asked_at, asked_at]
@@ -369,6 +371,11 @@ def next_blocks(stream: StreamingHttpResponse, count: int) -> list[dict[str, str
 def fields_of(block: str) -> dict[str, str]:
     lines = (line.partition(":") for line in block.split("\n"))
     return {name: value.strip() for name, _, value in lines}
+
+
+def documented_events() -> set[str]:
+    _text, event = EVENT_STREAM["anyOf"]
+    return set(event["properties"]["event"]["enum"])
 
 
 def happened(blocks: list[dict[str, str]]) -> list[tuple[str | None, str]]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from orders.api.parsing import Nothing
 from orders.api.problem_types import ProblemType
 from orders.api.queries import ExpandQuery
-from orders.api.representations import Order, Timeline
+from orders.api.representations import CANCEL_REQUESTED, Order, Timeline
 from orders.api.schema.examples import (
     ASKED,
     CANCELLED,
@@ -33,15 +33,15 @@ from orders.api.schema.parameters import parameters_of
 from orders.api.schema.reading import NOT_MODIFIED, OF_READING
 from orders.states import OrderStatus
 
-EVENT_STREAM: Final = {
+EVENT_STREAM: Final[dict[str, Any]] = {
     "description": "The stream as a text; tools that read streams find events in it.",
     "anyOf": [
         {"type": "string"},
         {
             "type": "object",
             "properties": {
-                "id": {"type": "string", "description": "The order's version."},
-                "event": {"enum": [*OrderStatus.values, "end"]},
+                "id": {"type": "string", "description": "To be sent as `Last-Event-ID`, as it is."},
+                "event": {"enum": [*OrderStatus.values, CANCEL_REQUESTED, "end"]},
                 "data": {"type": "string", "contentMediaType": "application/json"},
             },
             "required": ["event", "data"],
