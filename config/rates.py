@@ -47,10 +47,10 @@ def streams_per_process(api: Section) -> int:
     )
 
 
-def streams_per_caller(api: Section) -> int:
+def streams_per_customer(api: Section) -> int:
     return api.number(
-        "STREAMS_PER_CALLER",
-        "How many of them one customer, one guest's order or the shop's server may have at once.",
+        "STREAMS_PER_CUSTOMER",
+        "How many of them there may be at once for one customer, or for one guest's order.",
         3,
     )
 
@@ -64,9 +64,9 @@ def waiters_per_process(api: Section) -> int:
     )
 
 
-def waiters_per_caller(api: Section) -> int:
+def waiters_per_customer(api: Section) -> int:
     return api.number(
-        "WAITERS_PER_CALLER",
-        "How many of them may be one customer's, one guest's order's or the shop's server's.",
+        "WAITERS_PER_CUSTOMER",
+        "How many of them may be for one customer, or for one guest's order.",
         4,
     )

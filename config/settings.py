@@ -12,9 +12,9 @@ from config.messages import *  # noqa: F403 - all that it names are settings
 from config.rates import (
     most_open_orders,
     rates_of_callers,
-    streams_per_caller,
+    streams_per_customer,
     streams_per_process,
-    waiters_per_caller,
+    waiters_per_customer,
     waiters_per_process,
 )
 from config.variables import Section
@@ -233,9 +233,9 @@ if not re.fullmatch(r"[a-z]{3}", CURRENCY):
     raise ImproperlyConfigured("CURRENCY is a code of three lower-case letters")
 
 STREAMS_PER_PROCESS = streams_per_process(_api)
-STREAMS_PER_CALLER = streams_per_caller(_api)
+STREAMS_PER_CUSTOMER = streams_per_customer(_api)
 WAITERS_PER_PROCESS = waiters_per_process(_api)
-WAITERS_PER_CALLER = waiters_per_caller(_api)
+WAITERS_PER_CUSTOMER = waiters_per_customer(_api)
 THROTTLING = _api.flag("THROTTLING", "Whether callers are held to the rates below.", default=True)
 THROTTLING_RATES = rates_of_callers(_api)
 MOST_OPEN_ORDERS = most_open_orders(_api)

@@ -19,7 +19,7 @@ from orders.models import Order, OrderLine
 AS_PLACED: Final = Answer(HTTPStatus.ACCEPTED)
 """What whoever places an order and waits for nothing is told: known beforehand, and at any time."""
 
-waiters: Final = Slots("WAITERS_PER_PROCESS", "WAITERS_PER_CALLER")
+waiters: Final = Slots("WAITERS_PER_PROCESS", "WAITERS_PER_CUSTOMER")
 
 # Stands in kept answers for where the caller finds the order: at a guest's link that is a secret.
 _PATH: Final = "\ue000"
@@ -46,9 +46,7 @@ def answer(
     headers = {"Location": path}
     told = outcome.answer or (None if seconds_to_wait(request) else at_once)
     if told is None:
-        order, seconds = _awaited(
-            order, settled, seconds_to_wait(request), holder_for(request, order)
-        )
+        order, seconds = _awaited(order, settled, seconds_to_wait(request), holder_for(order))
         if seconds:
             headers["Preference-Applied"] = f"wait={seconds}"
         # Who places an order and does not wait is told that it was accepted, however far it is.

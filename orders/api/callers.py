@@ -70,11 +70,10 @@ def customer_told(request: Request, order: Order) -> str | None:
     return order.customer.get_username() if order.customer else None
 
 
-def holder_for(request: Request, order: Order) -> Holder:
+def holder_for(order: Order) -> Holder:
     """Return whose slot is taken by who watches an order, or waits for it.
 
-    A customer's links count as that customer, however many he makes; a guest has but his order.
+    That is whose the order is, by whatever way: a customer by his token, or by links, however many
+    he makes, or by the shop's server, which asks for all of them. A guest has but his order.
     """
-    if grant_of(request).is_shop:
-        return caller(request).pk
     return order.customer_id or order.pk

@@ -208,8 +208,8 @@ class ProblemType(Enum):
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many own streams",
         (
-            "You have as many streams of events open as one caller may have; others are to have some,"
-            " too. All links to the orders of one customer count as that customer."
+            "As many streams of events are open for one customer as may be; others are to have some,"
+            " too. Whoever asks, with a token or a link, it counts whose the order is."
         ),
         (
             "Close a stream that nobody looks at any more, or wait as `Retry-After` says: each ends by"

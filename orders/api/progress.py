@@ -68,7 +68,7 @@ class Progress(APIView):
             return Response(status=HTTPStatus.NO_CONTENT)  # by this a browser stops coming back
         if request.method == "HEAD":
             return HttpResponse(headers=_HEADERS, content_type=EventStreamRenderer.media_type)
-        holder = holder_for(request, order)
+        holder = holder_for(order)
         _take_slot(holder)
         return StreamingHttpResponse(
             Stream(order, seen, holder),
@@ -90,7 +90,7 @@ def _last_seen(request: Request, order: Order) -> Reached | None:
     return seen if seen <= order.reached else None
 
 
-streams = Slots("STREAMS_PER_PROCESS", "STREAMS_PER_CALLER")
+streams = Slots("STREAMS_PER_PROCESS", "STREAMS_PER_CUSTOMER")
 
 _NO_SLOT: Final = {
     Slot.NONE_LEFT: (

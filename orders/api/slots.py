@@ -1,4 +1,4 @@
-"""How many requests of a kind may hold a thread of this process at once, and how many of one caller."""
+"""How many requests of a kind may hold a thread of this process at once, and how many for one customer."""
 
 import threading
 from collections import Counter
@@ -8,7 +8,7 @@ from uuid import UUID
 from django.conf import settings
 
 Holder = int | UUID
-"""Whose slots are counted together: a user, or the order of a guest."""
+"""Whose slots are counted together: a customer's, or those of a guest's order."""
 
 
 class Slot(Enum):

@@ -249,10 +249,10 @@ def test_streams_are_bounded_and_nothing_else_is(
     assert others == [202, 200]
 
 
-def test_one_caller_has_a_share_of_the_streams_and_no_more(
+def test_one_customer_has_a_share_of_the_streams_and_no_more(
     storefront: Storefront, stranger: Storefront, path: str, settings: Settings
 ) -> None:
-    settings.STREAMS_PER_CALLER = 2
+    settings.STREAMS_PER_CUSTOMER = 2
     theirs = f"{ORDERS}/{stranger.order(MUG).order_id}/events"
     link = new_link(
         Order.objects.get(customer=storefront.customer).pk,
@@ -276,24 +276,25 @@ def test_one_caller_has_a_share_of_the_streams_and_no_more(
     assert streams._taken == {}
 
 
-def test_guests_have_a_share_each_and_the_shops_server_has_one(
-    storefront: Storefront, customer: User, settings: Settings
+def test_whose_the_order_is_has_the_share_also_where_the_shops_server_asks(
+    storefront: Storefront, stranger: Storefront, customer: User, settings: Settings
 ) -> None:
-    settings.STREAMS_PER_CALLER = 1
+    settings.STREAMS_PER_CUSTOMER = 1
     shop = Storefront(customer, scopes=[*Scope])
     guests = [shop.order(MUG).order_id for _ in range(2)]
-    links = [new_link(each, shop.customer, days=1, may_cancel=False).token() for each in guests]
+    theirs = [each.order(MUG).order_id for each in (stranger, stranger)]
+    link = new_link(guests[0], shop.customer, days=1, may_cancel=False).token()
 
-    open_ones = [shop.open_stream(f"/api/v1/guest/orders/{each}/events") for each in links]
-    open_ones.append(shop.open_stream(f"{ORDERS}/{guests[0]}/events"))
+    open_ones = [shop.open_stream(f"{ORDERS}/{each}/events") for each in (*guests, theirs[0])]
     refused = [
-        shop.send("GET", f"/api/v1/guest/orders/{links[0]}/events", headers=STREAM),
-        shop.send("GET", f"{ORDERS}/{guests[1]}/events", headers=STREAM),
+        shop.send("GET", f"{ORDERS}/{theirs[1]}/events", headers=STREAM),
+        stranger.send("GET", f"{ORDERS}/{theirs[0]}/events", headers=STREAM),
+        shop.send("GET", f"/api/v1/guest/orders/{link}/events", headers=STREAM),
     ]
     for each in open_ones:
         each.close()
 
-    assert [each.is_problem(429, "too-many-own-streams") for each in refused] == [True, True]
+    assert [each.is_problem(429, "too-many-own-streams") for each in refused] == [True] * 3
 
 
 def test_no_stream_is_open_after_one_was_asked_for_by_its_head(

@@ -44,10 +44,10 @@ def test_whoever_comes_when_as_many_wait_as_may_is_answered_at_once(
     assert is_still_waiting
 
 
-def test_one_caller_has_a_share_of_the_places_to_wait(
+def test_one_customer_has_a_share_of_the_places_to_wait(
     storefront: Storefront, stranger: Storefront, messages: MessageQueue, settings: Settings
 ) -> None:
-    settings.WAITERS_PER_CALLER = 1
+    settings.WAITERS_PER_CUSTOMER = 1
     waiting = threading.Thread(target=order_and_wait, args=[storefront])
     waiting.start()
     wait_until(lambda: len(watcher._awaited) == 1)

@@ -100,7 +100,7 @@ def test_who_does_not_wait_decides_nothing_for_the_one_who_does(storefront: Stor
 def test_fifty_who_wait_at_once_are_told_the_same(
     storefront: Storefront, bank: SandboxServer, messages: MessageQueue, settings: Settings
 ) -> None:
-    settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CALLER = TWINS
+    settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = TWINS
     with delivering(messages):
         answers = at_once(storefront, MUG, key="once", Prefer="wait=60")
 
