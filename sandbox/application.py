@@ -36,6 +36,9 @@ def settings_for(
         "DESK_REQUIRES_MFA": caller.get("DESK_REQUIRES_MFA", "0"),
         "FLOWER_URL": f"http://{LOOPBACK}:{ports['flower']}/",
         "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
+        "PROMETHEUS_MULTIPROC_DIR": str(directory.relative / "metrics"),
+        "METRICS_ADDRESS": LOOPBACK,
+        "METRICS_PORT": str(ports["metrics"]),
         # One customer is driven as hard as it goes.
         "THROTTLING": caller.get("THROTTLING", "0"),
         "MOST_OPEN_ORDERS": caller.get("MOST_OPEN_ORDERS", "0"),
@@ -67,8 +70,5 @@ def process_environment(
         "GUNICORN_CMD_ARGS": f"--bind={LOOPBACK}:{ports['web']}",
         "FLOWER_ADDRESS": LOOPBACK,
         "FLOWER_PORT": str(ports["flower"]),
-        "METRICS_ADDRESS": LOOPBACK,
-        "METRICS_PORT": str(ports["metrics"]),
-        "PROMETHEUS_MULTIPROC_DIR": str(directory.relative / "metrics"),
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{directory.secrets().flower_password}",
     }

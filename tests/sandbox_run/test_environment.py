@@ -87,6 +87,16 @@ def test_secrets_are_kept_with_the_data_and_to_ourselves(directory: RunDirectory
     assert (directory.path / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_command_counts_where_the_processes_do_and_knows_who_serves_it(
+    directory: RunDirectory,
+) -> None:
+    settings = settings_for(directory, PORTS, {})
+
+    assert settings["PROMETHEUS_MULTIPROC_DIR"] == f"{directory.relative}/metrics"
+    # So that a second server is refused: two would fold the same files.
+    assert settings["METRICS_PORT"] == "1006"
+
+
 def test_a_folder_is_held_by_one_launcher_at_a_time(directory: RunDirectory) -> None:
     same = RunDirectory(directory.name, published="var/never.json")
 
