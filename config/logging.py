@@ -79,6 +79,8 @@ def logging_config(*, level: str, kind: str) -> dict[str, Any]:
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
+            # Who came in, with the name left out: the request's line and the desk's own rows say it.
+            "axes": {"level": "WARNING"},
             # One for each tick that nobody took in time: after every stop there are dozens.
             "celery.worker.request": {"level": "WARNING"},
             # Sentry and OpenTelemetry try again by themselves; what is given up is told.

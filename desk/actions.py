@@ -109,7 +109,7 @@ def _act(asked: Asked, situation: Situation) -> str:
             sagas.services.hold(asked.order_id, asked.reason, actor)
             return "It goes no step further until somebody releases it. It can still be cancelled."
         case ActionKind.RELEASE:
-            sagas.services.thaw(asked.order_id, actor)
+            sagas.services.thaw(asked.order_id)
             return "It goes on from where it stood."
         case ActionKind.NOTE:
             return "Noted."

@@ -18,7 +18,7 @@ from redis import ConnectionPool, RedisError
 from payments.deadline import Deadline
 from payments.errors import BankBusy
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=0.5)
 """A call that finds the limit used up waits this long at most: its thread is worth more than that,
@@ -67,10 +67,9 @@ class RateLimit:
                 return self._shared.hit(self._together, self._account)
             except RedisError as error:
                 self._redis_rests_until = time.monotonic() + REDIS_REST.total_seconds()
-                logger.warning(
-                    "Redis does not answer (%s): this process keeps to %d calls a second by itself",
-                    type(error).__name__,
-                    self._alone.amount,
+                log.warning(
+                    "rate_limit.redis_unavailable",
+                    extra={"error": type(error).__name__, "calls_per_second": self._alone.amount},
                 )
         with self._own_lock:
             return self._own.hit(self._alone, self._account)

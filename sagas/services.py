@@ -123,7 +123,7 @@ def hold(subject_id: UUID, reason: str, actor: str) -> bool:
         SagaRun.objects.filter(pk=run.pk).update(
             frozen_at=Now(), needs_attention=True, attention_reason=f"held by {actor}: {reason}"
         )
-        log.warning("run.held", extra={"subject_id": str(subject_id), "actor": actor})
+        log.warning("run.held", extra={"subject_id": str(subject_id)})
     return True
 
 
@@ -148,7 +148,7 @@ def freeze(subject_id: UUID, reason: str) -> bool:
 
 
 @transaction.atomic
-def thaw(subject_id: UUID, actor: str) -> bool:
+def thaw(subject_id: UUID) -> bool:
     """Let a subject's frozen run go on, and queue it; True if one was frozen.
 
     For a person who has looked: nothing thaws by itself. An attempt that is under way keeps its
@@ -166,7 +166,7 @@ def thaw(subject_id: UUID, actor: str) -> bool:
         attention_reason="",
         wake_at=_soon(run) if run.is_live else None,
     )
-    log.warning("run.thawed", extra={"subject_id": str(subject_id), "actor": actor})
+    log.warning("run.thawed", extra={"subject_id": str(subject_id)})
     if run.is_live:
         dispatch(run)
     return True

@@ -259,7 +259,7 @@ def test_what_a_person_has_thawed_is_not_frozen_again(
     check_and_record()
     check_and_record()
 
-    thaw(capturing.pk, "grace")
+    thaw(capturing.pk)
     recorded = check_and_record()
 
     assert (recorded.seen_again, recorded.frozen) == (1, 0)

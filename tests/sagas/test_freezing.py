@@ -223,7 +223,7 @@ def test_a_thawed_run_goes_on_to_its_end(toys: Toys, messages: MessageQueue) -> 
     freeze_it(run)
 
     before = database_time()
-    assert thaw(run.subject_id, "grace")
+    assert thaw(run.subject_id)
     after = database_time()
     wakes_at = woken(run)
     messages.deliver_all()
@@ -241,7 +241,7 @@ def test_thawing_what_ended_while_it_was_frozen_clears_its_flag(
     request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
     messages.deliver_all()
 
-    assert thaw(run.subject_id, "grace")
+    assert thaw(run.subject_id)
 
     assert flag(run) == (False, "")
     assert (run.status, run.frozen_at, run.wake_at) == (RunStatus.COMPENSATED, None, None)
@@ -252,7 +252,7 @@ def test_thawing_what_is_not_frozen_changes_nothing(toys: Toys, messages: Messag
     run = start(toys.parcel())
     before = everything(run)
 
-    assert not thaw(run.subject_id, "grace")
+    assert not thaw(run.subject_id)
 
     assert everything(run) == before
     assert len(messages.waiting) == 1
