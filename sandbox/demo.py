@@ -55,7 +55,7 @@ class Afterwards:
         self._console = console
         self._tell = tell
         patience = Patience()
-        shop = Shop(system.base_url, system.customer_token, patience)
+        shop = Shop(system.base_url, system.own_token, patience)
         self._tell_at = time.monotonic() + LINE_EVERY_SECONDS
         self._to_repair: OrderToRepair | None = None
         if drive.bank is not None:

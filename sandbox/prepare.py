@@ -23,11 +23,11 @@ def create_staff(name: str, password: str, *, role: str = "", is_superuser: bool
     staff.groups.set(apps.get_model("auth", "Group").objects.filter(name=role))
 
 
-def create_token(username: str, *scopes: str) -> str:
+def create_token(username: str, *scopes: str, name: str = "sandbox") -> str:
     """Return a fresh token for an account, which is made if it is new."""
     printed = io.StringIO()
     wanted = (f"--username={username}", *(f"--scope={each}" for each in scopes))
-    call_command("create_token", *wanted, "--create-account", "--name=sandbox", stdout=printed)
+    call_command("create_token", *wanted, "--create-account", f"--name={name}", stdout=printed)
     return str(json.loads(printed.getvalue())["token"])
 
 
@@ -43,6 +43,8 @@ def main() -> None:
     create_staff(ADMIN, wishes["admin_password"], is_superuser=True)
     create_staff(OPERATOR, wishes["operator_password"], role=OPERATORS)
     tokens = {
+        # The others are for visitors, who may log out with them.
+        "own_token": create_token(CUSTOMER, "orders:read", "orders:write", name="sandbox itself"),
         "customer_token": create_token(CUSTOMER, "orders:read", "orders:write"),
         "shop_token": create_token(SHOP, "orders:read", "orders:write", "shop"),
     }

@@ -85,6 +85,7 @@ class System:
     """Everything that `make up` starts: embedded servers, the application, their supervisor."""
 
     supervisor: Supervisor
+    own_token: str
     customer_token: str
     shop_token: str
 
@@ -278,6 +279,7 @@ class System:
         if finished.returncode != 0:
             raise StartFailed("The application", finished.stderr)
         tokens = json.loads(finished.stdout)
+        self.own_token = tokens["own_token"]
         self.customer_token, self.shop_token = tokens["customer_token"], tokens["shop_token"]
 
     def _answers_our_customer(self) -> bool:
@@ -286,7 +288,7 @@ class System:
             answer = urllib3.request(
                 "GET",
                 f"{self.base_url}/api/v1/products",
-                headers={"Authorization": f"Bearer {self.customer_token}"},
+                headers={"Authorization": f"Bearer {self.own_token}"},
                 timeout=5,
                 retries=False,
             )

@@ -62,7 +62,7 @@ class Drive:
         self._console = console
         self._patience = patience = Patience()
         self._board = Board()
-        self._shop = Shop(system.base_url, system.customer_token, patience, seen=self._board.seen)
+        self._shop = Shop(system.base_url, system.own_token, patience, seen=self._board.seen)
         self._processes = Processes(system.supervisor, self._board)
         url, ledger = system.stripe_url, system.directory.ledger
         self.bank = None if url is None else Bank(url, ledger, patience)

@@ -3,11 +3,12 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from sandbox.drive.bank import Bank, Fault
 from sandbox.drive.scenarios import skus_with_enough
-from sandbox.drive.shop import Cart, Shop, new_key
+from sandbox.drive.shop import Cart, Shop, ShopRefused, new_key
 from sandbox.management import manage
 
 CARD: Final = "pm_card_unionpay"  # nobody else in the drive pays with it
@@ -38,7 +39,8 @@ class OrderToRepair:
         if self.is_repaired or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
-        self.is_repaired = self._shop.look(self.id).status != "placed"
+        with suppress(ShopRefused):  # else web is away, and it is looked again
+            self.is_repaired = self._shop.look(self.id).status != "placed"
         if not self.is_flagged and not self.is_repaired:
             shown = manage(self._environment, "sagas", "show", self.id, "--json")
             if shown.returncode == 0:  # else the database is away, and it is looked again
