@@ -228,6 +228,15 @@ def test_watch_sweeps_until_it_is_stopped(
     ]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes can be interrupted also where the tests were started by a shell's ``&``."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_whoever_interrupts_a_command_is_told_nothing(toys: Toys, messages: MessageQueue) -> None:
     start(toys.parcel())
 
