@@ -16,6 +16,7 @@ from invariants.models import ReconciliationBreak
 from monitoring.pulses import record
 from orders.states import OrderStatus
 from sagas.models import SagaRun
+from sagas.services import hold
 from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
 from tests.desk.staff import superuser
@@ -88,6 +89,22 @@ def test_the_page_and_its_newer_figures_say_the_same(desk: Client, shop: dict[st
         assert told in newer
     assert 'data-refresh="/admin/figures/"' in page
     assert "<html" not in newer
+
+
+def test_what_a_person_holds_is_not_said_to_be_in_doubt_for_sure(
+    desk: Client, shop: dict[str, UUID]
+) -> None:
+    none = desk.get("/admin/figures/").content.decode()
+    hold(shop["flagged"], "Waiting for a call.", "grace")
+
+    page = desk.get("/admin/figures/").content.decode()
+
+    assert "is_frozen=yes" not in none
+    assert (
+        "1 held or frozen</a>: by a person, or because the money is in doubt. No step further"
+        " until somebody releases them."
+    ) in page
+    assert "held by grace: Waiting for a call." in page
 
 
 def test_a_silent_queue_is_told_from_one_that_is_served(desk: Client) -> None:
