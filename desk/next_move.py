@@ -164,7 +164,7 @@ def _note(step: PlannedStep, run: RunStory) -> str:
 
 
 def _note_on_current(step: PlannedStep, run: RunStory) -> str:
-    if run.is_frozen and not run.is_going_back:
+    if run.is_frozen:
         return "held"
     if step.is_being_tried:
         return f"{_attempt(step)}, now"

@@ -96,7 +96,7 @@ def _against_retrying(situation: Situation) -> str:
                 "Nothing is left to retry: every step is done. A confirmed order can be cancelled."
             )
         return f"Nothing is left to retry: the order has ended as {situation.order.status}."
-    if live.is_frozen and not live.is_going_back:
+    if live.is_frozen:
         return "It is held, so a retry would not move it. Release it, and it goes on at once."
     return ""
 
@@ -122,8 +122,11 @@ def _against_holding(situation: Situation) -> str:
                 "Nothing goes forward that could be held: every step is done. It can be cancelled."
             )
         return f"Nothing goes forward that could be held: the order is {situation.order.status}."
-    if live.is_going_back or live.only_gives_back:
-        return "It is giving back what it took, and that is never held. Retry now speeds it up."
+    if live.is_going_back or live.only_gives_back or live.turn_back_requested_at:
+        return (
+            "It is giving back what it took, or about to, and that is never held."
+            " Retry now speeds it up."
+        )
     return ""
 
 

@@ -45,7 +45,7 @@ flagged ``needs_attention``. It can still be cancelled.
 
 **When its money is in doubt** (an invariant about it was found broken twice) the run is frozen:
 it goes no step further until a person releases it. An answer that is on its way is still settled,
-and the order can still be cancelled; what gives back is never frozen.
+and the order can still be cancelled; what gives back is never frozen, so turning back lifts it.
 
 CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only give back, and so are
 repeated until they are done: there is nothing that the bank or a shelf could refuse.

@@ -16,7 +16,7 @@ from sagas.definition import Remote
 from sagas.dispatch import remaining_links
 from sagas.errors import UnknownSaga, UnknownStep
 from sagas.journal import what_was_tried
-from sagas.models import LIVE, Direction, LastSweep, Outcome, SagaRun, StepRecord
+from sagas.models import LIVE, Direction, LastSweep, Outcome, RunStatus, SagaRun, StepRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,10 @@ def live_runs() -> list[LiveRuns]:
 
 
 def marked_runs() -> Marked:
-    """Count the runs that wait for a person, ended ones too."""
-    return Marked(
-        flagged=SagaRun.objects.filter(needs_attention=True).count(),
-        frozen=SagaRun.objects.filter(frozen_at__isnull=False).count(),
-    )
+    """Count the live runs that wait for a person."""
+    flagged = SagaRun.objects.filter(status__in=LIVE, needs_attention=True)
+    frozen = SagaRun.objects.filter(status=RunStatus.RUNNING, frozen_at__isnull=False)
+    return Marked(flagged=flagged.count(), frozen=frozen.count())
 
 
 def outcomes_within(window: timedelta) -> list[Outcomes]:

@@ -109,13 +109,13 @@ def count_live() -> int:
 
 
 def flagged_runs() -> QuerySet[SagaRun]:
-    """Return the runs that wait for a person to look."""
-    return SagaRun.objects.filter(needs_attention=True)
+    """Return the live runs that wait for a person to look."""
+    return _live().filter(needs_attention=True)
 
 
 def frozen_runs() -> QuerySet[SagaRun]:
     """Return the runs that go no step further before a person thaws them."""
-    return SagaRun.objects.filter(frozen_at__isnull=False)
+    return SagaRun.objects.filter(status=RunStatus.RUNNING, frozen_at__isnull=False)
 
 
 @dataclass(frozen=True, slots=True)

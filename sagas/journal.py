@@ -22,6 +22,7 @@ RUN_FIELDS: Final = (
     "reason_detail",
     "needs_attention",
     "attention_reason",
+    "frozen_at",
     "ended_at",
 )
 SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")

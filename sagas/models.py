@@ -78,8 +78,9 @@ class SagaRun(models.Model):
     # A flag for people, not a state: the run is still retried, cancelled and undone as before.
     needs_attention = models.BooleanField(default=False)
     attention_reason = models.TextField(blank=True)
-    # Since when its money is in doubt: it goes no step further before a person thaws it. Turning
-    # back, undoing, and settling what is being asked go on as ever.
+    # Since when its money is in doubt, or a person holds it: it goes no step further before a
+    # person thaws it. What is being asked is settled as ever. Empty again as soon as the run is
+    # asked to turn back, does so, or ends.
     frozen_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)

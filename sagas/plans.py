@@ -103,7 +103,7 @@ class RunStory:
 
     @property
     def is_frozen(self) -> bool:
-        return self.frozen_at is not None
+        return self.frozen_at is not None and self.status == RunStatus.RUNNING
 
     @property
     def is_leased(self) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 from enum import Enum, auto
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -14,6 +15,8 @@ from sagas.models import HANDOVER, LIVE, Direction, RunStatus, SagaRun, StepReco
 from sagas.row_sets import Change, Insert, write
 
 log = logging.getLogger(__name__)
+
+_NOT_FROZEN: Final = {"frozen_at": None, "needs_attention": False, "attention_reason": ""}
 
 
 class TurnBack(Enum):
@@ -50,8 +53,9 @@ def request_turn_back(subject_id: UUID, reason: Refusal, actor: str) -> TurnBack
     """Ask the live run of a subject to undo what it did.
 
     Only the wish is written; whoever holds the run acts on it before the next step, or on the way
-    out of the call that is in flight. The first wish counts, later ones change nothing. The
-    run's row stays locked until the caller's transaction ends.
+    out of the call that is in flight. It is frozen no longer: from here it only gives back. The
+    first wish counts, later ones change nothing. The run's row stays locked until the caller's
+    transaction ends.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         subject_id=subject_id, status__in=LIVE
@@ -70,6 +74,7 @@ def request_turn_back(subject_id: UUID, reason: Refusal, actor: str) -> TurnBack
         actor=actor,
         not_before=None,
         wake_at=_soon(run),
+        **(_NOT_FROZEN if run.frozen_at is not None else {}),
     )
     dispatch(run)
     return TurnBack.REQUESTED
@@ -131,10 +136,11 @@ def hold(subject_id: UUID, reason: str, actor: str) -> bool:
 def freeze(subject_id: UUID, reason: str) -> bool:
     """Let the live run of a subject take no further step forward; True if it is frozen now.
 
-    False where nothing goes forward: no run is live, it is on its way back, or its saga only gives
-    back. What a worker has claimed already is still settled; turning back and undoing go on. Again
-    changes nothing. The run's row stays locked until the caller's transaction ends, so a caller
-    that looks once more under this lock, and finds no reason, rolls back and has frozen nothing.
+    False where nothing goes forward: no run is live, it is on its way back or was asked to turn
+    back, or its saga only gives back. What a worker has claimed already is still settled, and may
+    yet turn the run back or end it: then it is frozen no longer. Again changes nothing. The run's
+    row stays locked until the caller's transaction ends, so a caller that looks once more under
+    this lock, and finds no reason, rolls back and has frozen nothing.
     """
     run = _freezable(subject_id)
     if run is None:
@@ -155,27 +161,20 @@ def thaw(subject_id: UUID) -> bool:
     lease.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
-        subject_id=subject_id, frozen_at__isnull=False
+        subject_id=subject_id, status=RunStatus.RUNNING, frozen_at__isnull=False
     ).first()  # fmt: skip
     if run is None:
         return False
-    SagaRun.objects.filter(pk=run.pk).update(
-        frozen_at=None,
-        redispatches=0,
-        needs_attention=False,
-        attention_reason="",
-        wake_at=_soon(run) if run.is_live else None,
-    )
+    SagaRun.objects.filter(pk=run.pk).update(redispatches=0, wake_at=_soon(run), **_NOT_FROZEN)
     log.warning("run.thawed", extra={"subject_id": str(subject_id)})
-    if run.is_live:
-        dispatch(run)
+    dispatch(run)
     return True
 
 
 def _freezable(subject_id: UUID) -> SagaRun | None:
     """Lock the live run of a subject, if it goes forward and takes something."""
     run = SagaRun.objects.select_for_update(no_key=True).filter(
-        subject_id=subject_id, status=RunStatus.RUNNING
+        subject_id=subject_id, status=RunStatus.RUNNING, turn_back_requested_at__isnull=True
     ).first()  # fmt: skip
     if run is None or registry.get(run.saga, run.version).only_gives_back:
         return None

@@ -26,7 +26,12 @@ class Standing:
         return Member(run.pk, run.subject_id, run.correlation_id, reason, run.actor, answer)
 
     def go_to(self, step: Step | None) -> None:
-        """Progress: whatever was counted against the run is forgiven."""
+        """Progress: whatever was counted against the run is forgiven.
+
+        With no step ahead it ends, or turns back, and there is nothing left to freeze.
+        """
+        if step is None:
+            self.run.frozen_at = None
         self.step = step
         self.run.step = step.name if step else ""
         self.run.attempts = 0

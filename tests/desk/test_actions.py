@@ -220,6 +220,45 @@ def test_what_gives_back_is_not_held(desk: Client, confirmed: UUID) -> None:
     assert not SagaRun.objects.filter(frozen_at__isnull=False).exists()
 
 
+def test_what_was_asked_to_turn_back_is_not_held(
+    desk: Client, waiting: UUID, messages: MessageQueue
+) -> None:
+    act(desk, waiting, "cancel")
+
+    page = page_of(desk, waiting)
+    answer = act(desk, waiting, "hold")
+    messages.deliver_all()
+
+    assert 'id="act-hold"' not in page
+    (words,) = told(answer)
+    assert words == (
+        "Hold was refused: It is giving back what it took, or about to, and that is never held."
+        " Retry now speeds it up."
+    )
+    assert [each[1:] for each in actions()] == [("cancel", "done"), ("hold", "refused")]
+    run = run_of(waiting)
+    assert (run.status, run.frozen_at, run.needs_attention) == ("compensated", None, False)
+
+
+def test_a_held_order_that_is_cancelled_is_held_no_longer(
+    desk: Client, waiting: UUID, messages: MessageQueue
+) -> None:
+    act(desk, waiting, "hold", "Waiting for a call.")
+    act(desk, waiting, "cancel", "She does not want it.")
+
+    released = act(desk, waiting, "release")
+    retried = act(desk, waiting, "retry")
+    messages.deliver_all()
+    page = page_of(desk, waiting)
+
+    assert "Release was refused: It is not held." in told(released)[0]
+    assert told(retried) == ["Retry now: Its back-off is forgotten, and it is on the queue."]
+    assert Order.objects.get(pk=waiting).status == "cancelled"
+    assert 'role="alert"' not in page
+    assert "held by grace" not in page
+    assert 'id="act-release"' not in page
+
+
 def test_what_is_held_is_not_retried(desk: Client, waiting: UUID, messages: MessageQueue) -> None:
     act(desk, waiting, "hold")
 

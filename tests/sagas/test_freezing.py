@@ -1,13 +1,17 @@
 """A frozen run goes no step further, and gives back whatever it is asked to."""
 
 from datetime import datetime, timedelta
+from importlib import import_module
 
 import pytest
+from django.db import connection
 
 from orders.saga import SAGAS
 from sagas.definition import Attempt, Output, Refusal
+from sagas.figures import Marked, marked_runs
+from sagas.history import flagged_runs, frozen_runs
 from sagas.models import HANDOVER, RunStatus, SagaRun
-from sagas.services import TurnBack, freeze, request_turn_back, retry_now, thaw
+from sagas.services import TurnBack, freeze, hold, request_turn_back, retry_now, thaw
 from sagas.sweep import LONGEST_DELAY, sweep
 from sagas.verdicts import Stop
 from tests.message_queue import MessageQueue
@@ -23,6 +27,7 @@ from tests.sagas.toys import (
     facts,
     journal,
     start,
+    start_many,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,6 +52,15 @@ def woken(run: SagaRun) -> datetime:
 def flag(run: SagaRun) -> tuple[bool, str]:
     run.refresh_from_db()
     return run.needs_attention, run.attention_reason
+
+
+def marks(run: SagaRun) -> tuple[datetime | None, bool, str]:
+    """What keeps a run from going on, and what is said of it."""
+    run.refresh_from_db()
+    return run.frozen_at, run.needs_attention, run.attention_reason
+
+
+NO_MARKS = (None, False, "")
 
 
 def test_a_frozen_run_takes_no_local_step(toys: Toys, messages: MessageQueue) -> None:
@@ -119,11 +133,40 @@ def test_a_frozen_run_is_undone_when_it_is_asked_to_turn_back(
 
     freeze_it(run)
     became = request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+    asked = marks(run)
     messages.deliver_all()
 
     assert became is TurnBack.REQUESTED
+    assert asked == NO_MARKS
     assert toys.calls == [("send", 1), ("undo send", 1)]
-    assert flag(run) == FLAG  # somebody has to look at its money all the same
+    assert marks(run) == NO_MARKS
+    assert run.status == RunStatus.COMPENSATED
+
+
+def test_the_wish_to_turn_back_leaves_a_flag_that_no_freeze_raised(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    SagaRun.objects.update(needs_attention=True, attention_reason="pack: 8 tries")
+
+    request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+
+    assert flag(run) == (True, "pack: 8 tries")
+
+
+def test_what_was_asked_to_turn_back_cannot_be_frozen_nor_held(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+    before = everything(run)
+
+    assert not freeze_it(run)
+    assert not hold(run.subject_id, "Waiting for a call.", "grace")
+
+    assert everything(run) == before
+    messages.deliver_all()
+    assert marks(run) == NO_MARKS
     assert run.status == RunStatus.COMPENSATED
 
 
@@ -137,9 +180,43 @@ def test_a_refusal_turns_a_frozen_run_back(toys: Toys, messages: MessageQueue) -
     toys.answers("send", refuse_frozen)
     messages.deliver_all()
 
-    run.refresh_from_db()
+    assert marks(run) == NO_MARKS
     assert (run.status, run.reason) == (RunStatus.COMPENSATED, "no_such_street")
     assert "file" not in facts(run)
+
+
+def test_no_answer_at_all_turns_a_held_run_back(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+
+    def stay_silent_held(attempt: Attempt) -> Output:
+        assert hold(run.subject_id, "Waiting for a call.", "grace")
+        raise Silence
+
+    toys.answers("send", Silence(), Silence(), stay_silent_held)
+    toys.answers("undo send", Silence())
+    messages.deliver_all()
+    resume(run, messages)
+    resume(run, messages)
+    turned = marks(run)
+    resume(run, messages)
+
+    assert turned == NO_MARKS
+    assert marks(run) == NO_MARKS
+    assert (run.status, run.reason) == (RunStatus.COMPENSATED, "send_unanswered")
+
+
+def test_the_last_answer_ends_a_held_run(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.saga(toys.remote("send")))
+
+    def answer_held(attempt: Attempt) -> Output:
+        assert hold(run.subject_id, "Waiting for a call.", "grace")
+        return {}
+
+    toys.answers("send", answer_held)
+    messages.deliver_all()
+
+    assert marks(run) == NO_MARKS
+    assert run.status == RunStatus.COMPLETED
 
 
 def test_the_way_back_cannot_be_frozen(toys: Toys, messages: MessageQueue) -> None:
@@ -233,19 +310,43 @@ def test_a_thawed_run_goes_on_to_its_end(toys: Toys, messages: MessageQueue) -> 
     assert (run.status, run.frozen_at) == (RunStatus.COMPLETED, None)
 
 
-def test_thawing_what_ended_while_it_was_frozen_clears_its_flag(
+def test_what_turned_back_while_it_was_frozen_is_not_there_to_be_thawed(
     toys: Toys, messages: MessageQueue
 ) -> None:
     run = start(toys.parcel())
     freeze_it(run)
     request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+
+    asked = thaw(run.subject_id)
     messages.deliver_all()
+    before = everything(run)
+    ended = thaw(run.subject_id)
 
-    assert thaw(run.subject_id)
-
-    assert flag(run) == (False, "")
-    assert (run.status, run.frozen_at, run.wake_at) == (RunStatus.COMPENSATED, None, None)
+    assert (asked, ended) == (False, False)
+    assert everything(run) == before
     assert messages.waiting == []
+
+
+def test_what_an_earlier_release_left_frozen_at_its_end_is_counted_nowhere_and_set_right(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    ended, turned, held = start_many(toys.parcel(), 3)
+    for run in (ended, turned, held):
+        freeze_it(run)
+    SagaRun.objects.filter(pk=ended.pk).update(
+        status=RunStatus.COMPENSATED, step="", wake_at=None, ended_at=database_time()
+    )
+    SagaRun.objects.filter(pk=turned.pk).update(status=RunStatus.COMPENSATING, step="")
+
+    counted = marked_runs()
+    listed = set(flagged_runs()), set(frozen_runs())
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("sagas.migrations.0008_only_what_goes_on_is_frozen").LIFT)
+
+    assert counted == Marked(flagged=2, frozen=1)
+    assert listed == ({turned, held}, {held})
+    assert marks(ended) == marks(turned) == NO_MARKS
+    assert flag(held) == FLAG
 
 
 def test_thawing_what_is_not_frozen_changes_nothing(toys: Toys, messages: MessageQueue) -> None:
