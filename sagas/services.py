@@ -157,7 +157,7 @@ def freeze(subject_id: UUID, reason: str) -> bool:
 def thaw(subject_id: UUID) -> bool:
     """Let a subject's frozen run go on, and queue it; True if one was frozen.
 
-    For a person who has looked: nothing thaws by itself. An attempt that is under way keeps its
+    For a person who has looked: nothing frozen goes on by itself. An attempt that is under way keeps its
     lease.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
