@@ -157,8 +157,8 @@ def freeze(subject_id: UUID, reason: str) -> bool:
 def thaw(subject_id: UUID) -> bool:
     """Let a subject's frozen run go on, and queue it; True if one was frozen.
 
-    For a person who has looked: nothing frozen goes on by itself. An attempt that is under way keeps its
-    lease.
+    For a person who has looked: nothing frozen goes on by itself. An attempt that is under
+    way keeps its lease.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         subject_id=subject_id, status=RunStatus.RUNNING, frozen_at__isnull=False
