@@ -16,11 +16,12 @@ step                   kind    undone by                 what turns the run back
 
 When ``confirm_order`` is done the order is *confirmed*; its money is taken right afterwards.
 
-**On the way back** everything that may have left something behind is undone, beginning with the
-last step. Each undo has retries of its own and is never given up; one that has to wait for the
-bank does not hold up the others. The order is *cancelling* until the last undo is done, and only
-then *cancelled*. Voiding and refunding are the same call, ``payments.services.close``: cancel the
-payment at the bank, and where its money has moved already, refund it.
+**On the way back** everything that may have left something behind is undone. The last step is
+begun with, but none waits for another: stock is released while the bank still owes us an answer.
+Each undo has retries of its own and is never given up. The order is *cancelling* until all of
+them are done, and only then *cancelled*. Voiding and refunding are the same call,
+``payments.services.close``: cancel the payment at the bank, and where its money has moved already,
+refund it. Whichever is owed does whatever is needed; where both are, the second finds it done.
 
 **When Stripe times out** while authorizing, the attempt is journalled as *unknown*, which is
 neither yes nor no, and the run waits for its back-off. The next attempt looks first. If the
@@ -43,9 +44,10 @@ step, be that the capture; a call that is being made is not interrupted, but set
 answer: the run stays where it is, is tried again at growing intervals, and after some tries is
 flagged ``needs_attention``. It can still be cancelled.
 
-**When its money is in doubt** (an invariant about it was found broken twice) the run is frozen:
-it goes no step further until a person releases it. An answer that is on its way is still settled,
-and the order can still be cancelled; what gives back is never frozen, so turning back lifts it.
+**When its money is in doubt** (the check of each minute, ``invariants/``, found an invariant about it
+broken twice in a row) the run is frozen: it goes no step further until a person releases it. An
+answer that is on its way is still settled, and the order can still be cancelled; what gives back is
+never frozen, so turning back lifts it.
 
 CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only give back, and so are
 repeated until they are done: there is nothing that the bank or a shelf could refuse.
@@ -73,9 +75,9 @@ CHECKOUT = Saga(
         confirm_order,
         capture_payment,
     ),
-    compensation_queue="compensation",
-    turning_back=begin_cancelling,
-    compensated=mark_cancelled,
+    compensation_queue="compensation",  # undoing never stands behind new orders
+    turning_back=begin_cancelling,  # in the transaction in which the run turns back
+    compensated=mark_cancelled,  # in that of the last undo
 )
 
 CANCELLATION = Saga(
