@@ -115,6 +115,8 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "config.urls"
 CSRF_FAILURE_VIEW = "orders.api.error_pages.form_expired"
+# Where a login leads that was on the way nowhere else.
+LOGIN_REDIRECT_URL = "admin:index"
 WSGI_APPLICATION = "config.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"

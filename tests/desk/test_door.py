@@ -90,6 +90,22 @@ def test_a_password_alone_leads_to_the_second_lock(grace: User, app: TOTPDevice)
     assert page.context["next"] == "/admin/orders/order/"
 
 
+@pytest.mark.parametrize("demanded", [False, True])
+def test_the_login_that_was_not_on_the_way_anywhere_leads_to_the_start_page(
+    grace: User, app: TOTPDevice, settings: Settings, *, demanded: bool
+) -> None:
+    settings.DESK_REQUIRES_MFA = demanded
+    client = Client()
+
+    page = client.post(LOGIN, {"username": grace.username, "password": PASSWORD}, follow=True)
+    if demanded:
+        assert page.request["PATH_INFO"] == SECOND_FACTOR
+        sent = {"code": code_of(app), "next": page.context["next"]}
+        page = client.post(SECOND_FACTOR, sent, follow=True)
+
+    assert (page.status_code, page.request["PATH_INFO"]) == (200, "/admin/")
+
+
 def test_the_way_on_leads_nowhere_else(grace: User, app: TOTPDevice) -> None:
     client = Client()
     show_password(client, grace)
