@@ -4,7 +4,14 @@ from http import HTTPStatus
 
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
@@ -20,7 +27,9 @@ from sagas.identifiers import new_id
 def export(model_admin: ModelAdmin[Order], request: HttpRequest) -> HttpResponseBase:
     """Write down who takes which orders away, then send them as they are read."""
     if request.method != "POST":
-        return HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
+        # Reached by hand, or from a login on the way: there is a button for it in the list.
+        shown = reverse("admin:orders_order_changelist")
+        return HttpResponseRedirect(f"{shown}?{request.GET.urlencode()}")
     operator = operator_of(request)
     if not (model_admin.has_view_permission(request) and operator.has_perm(permissions.EXPORT)):
         raise PermissionDenied

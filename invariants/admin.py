@@ -15,7 +15,13 @@ from invariants.recording import BY_CODE, order_named, resolve
 from lists.admin import Listed
 from lists.cells import code, excerpt, moment, order_link, state
 from lists.filters import NEWEST, AmongTheNewest, Choice, among_the_newest
-from lists.search import exactly
+from lists.search import exactly, id_like, through
+from orders.models import Order
+
+
+def orders_like(term: str) -> QuerySet[Order, Any] | None:
+    of_it = id_like("pk", term)
+    return None if of_it is None else Order.objects.filter(of_it).values_list("pk", flat=True)
 
 
 class ResolutionForm(forms.ModelForm[ReconciliationBreak]):
@@ -55,8 +61,8 @@ class ReconciliationBreakAdmin(Listed[ReconciliationBreak]):
         among_the_newest("kind", "kind", [(each, each) for each in Kind.values]),
         OfInvariant,
     )
-    readings = (exactly("subject"),)
-    search_help_text = "An order's whole id, or what else the break is about"
+    readings = (exactly("subject"), through("subject", orders_like))
+    search_help_text = "An order's id or how it begins, or what else the break is about, whole"
     when_empty = "Each minute a check asks what must always be true of orders, payments and stock. Nothing was ever found broken."
     readonly_fields = (
         *("stands", "code", "sentence", "kind", "order", "detail"),

@@ -1,5 +1,6 @@
 """The catalogue can be edited here; stock changes by movements alone, each with its reason."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django import forms
@@ -8,6 +9,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
+from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
@@ -26,7 +28,7 @@ from inventory.models import (
 from lists.admin import Listed, ReadOnly, Recorded
 from lists.cells import amount, excerpt, moment, order_link, product_link, state
 from lists.filters import Choice, among_the_newest
-from lists.search import by_id, ids_that_begin, through
+from lists.search import by_id, id_like, through
 
 _MOVED: Final = {
     MovementKind.RECEIPT: "came in",
@@ -55,10 +57,27 @@ def levels_of(sku: str) -> QuerySet[StockLevel, Any]:
 
 
 def lines_of(order: str) -> QuerySet[Reservation, Any] | None:
-    between = ids_that_begin(order)
-    if between is None:
+    of_it = id_like("order_id", order)
+    if of_it is None:
         return None
-    return Reservation.objects.filter(order_id__range=between).values_list("line_id", flat=True)
+    return Reservation.objects.filter(of_it).values_list("line_id", flat=True)
+
+
+class FurtherWarehouses(BaseInlineFormSet[StockLevel, Product, forms.ModelForm[StockLevel]]):
+    """Offers the warehouses in which the product is not yet, each once."""
+
+    def add_fields(self, form: forms.ModelForm[StockLevel], index: int | None) -> None:
+        super().add_fields(form, index)
+        if index is None or index >= self.initial_form_count():
+            there = StockLevel.objects.filter(product=self.instance.pk).values("warehouse")
+            choice: Any = form.fields["warehouse"]
+            choice.queryset = Warehouse.objects.exclude(pk__in=there)
+
+    def get_unique_error_message(self, unique_check: Sequence[str]) -> str:  # noqa: ARG002 - Django's signature
+        return "Each warehouse can be named once."
+
+    def get_form_error(self) -> str:
+        return "It is named above."
 
 
 class StockLevelInline(ReadOnly, TabularInline[StockLevel, Product]):
@@ -72,6 +91,7 @@ class StockLevelInline(ReadOnly, TabularInline[StockLevel, Product]):
     extra = 0
     hide_title = True
     show_change_link = True
+    formset = FurtherWarehouses
 
     def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
         return may_adjust(request)

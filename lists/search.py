@@ -5,14 +5,18 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.db.models.lookups import EndsWith
 
 M = TypeVar("M", bound=Model)
 
 Reading = Callable[[str], Q | None]
 """Takes a term; returns what it names if it is so read, or None where it can name nothing."""
 
-_ID_OR_BEGINNING: Final = re.compile(r"[0-9a-f]{8,32}")
+_BEGINNING: Final = re.compile(r"[0-9a-f]{8,32}")
+# Nothing longer: a hyphen stands before the last twelve.
+_END: Final = re.compile(r"[0-9a-f]{0,12}")
 _LONGEST: Final = 255
 _MOST: Final = 1000
 
@@ -28,26 +32,26 @@ def narrowed(rows: QuerySet[M], term: str, readings: Iterable[Reading]) -> Query
     return rows.filter(found) if found else rows.none()
 
 
-def ids_that_begin(term: str) -> tuple[UUID, UUID] | None:
-    """Return the first and the last id that begin like ``term``, which may be a whole one."""
-    digits = term.lower().replace("-", "")
-    if not _ID_OR_BEGINNING.fullmatch(digits):
+def id_like(column: str, term: str) -> Q | None:
+    """Read ``term`` as an id in ``column``, as how one begins, or as a list shortens it."""
+    digits = term.lower().replace("-", "").replace("...", "…")
+    begins, _, ends = digits.partition("…")
+    if not (_BEGINNING.fullmatch(begins) and _END.fullmatch(ends)):
         return None
-    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+    first, last = UUID(begins.ljust(32, "0")), UUID(begins.ljust(32, "f"))
+    found = Q(**{f"{column}__gte": first, f"{column}__lte": last})
+    # As text, so that it may also be the column of a foreign key.
+    return found & Q(EndsWith(Cast(column, TextField()), ends)) if ends else found
 
 
 def by_id(*columns: str) -> Reading:
-    """Read a term as an id, or how it begins, in one of ``columns``, each of which has an index."""
+    """Read a term as an id (``id_like``) in one of ``columns``, each of which has an index."""
 
     def read(term: str) -> Q | None:
-        between = ids_that_begin(term)
-        if between is None:
-            return None
-        first, last = between
         found = Q()
         for each in columns:
-            found |= Q(**{f"{each}__gte": first, f"{each}__lte": last})
-        return found
+            found |= id_like(each, term) or Q()
+        return found or None
 
     return read
 

@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from django.utils.text import capfirst
 
 from desk.bulk import begin
@@ -20,7 +21,7 @@ from invariants.models import ReconciliationBreak
 from inventory.models import Product, StockMovement
 from lists import filters
 from lists.admin import Listed
-from orders.models import Order
+from lists.cells import short_id
 from orders.services import cancel_order
 from payments.models import Payment
 from sagas.identifiers import new_id
@@ -65,14 +66,18 @@ def badge(value: str, word: str = "") -> str:
     return f'<span class="state state-{value}">{word or value}</span>'
 
 
+def write_break(subject: str) -> None:
+    now = timezone.now()
+    ReconciliationBreak.objects.create(
+        code="T4", kind="state", subject=subject, detail="d", first_seen=now, last_seen=now
+    )
+
+
 def test_each_list_leads_from_its_rows_to_their_order(
     desk: Client, confirmed: UUID, posted: list[str]
 ) -> None:
     act(desk, confirmed, "note")
-    now = Order.objects.get(pk=confirmed).created_at
-    ReconciliationBreak.objects.create(
-        code="T4", kind="state", subject=str(confirmed), detail="d", first_seen=now, last_seen=now
-    )
+    write_break(str(confirmed))
 
     astray = [
         each
@@ -137,7 +142,7 @@ def searches(confirmed: UUID) -> dict[str, dict[str, int]]:
     """For each list what finds something in it, and how many rows."""
     payment = Payment.objects.get(order_id=confirmed)
     refund = payment.refunds.get().bank_refund_id
-    ids = (str(confirmed), str(confirmed)[:18], confirmed.hex.upper())
+    ids = (str(confirmed), str(confirmed)[:18], short_id(confirmed), confirmed.hex.upper())
     return {
         RUNS: {**dict.fromkeys(ids, 2), str(run_of(confirmed).pk): 1},
         PAYMENTS: {
@@ -149,6 +154,7 @@ def searches(confirmed: UUID) -> dict[str, dict[str, int]]:
             "re_": 0,
         },
         FACTS: dict.fromkeys(ids, 8),
+        BREAKS: {**dict.fromkeys(ids[:3], 1), "MUG@main": 1, "MUG": 0},
         RESERVATIONS: {**dict.fromkeys(ids, 1), "MUG": 1, "mug": 1, "MU": 0, "TEE": 0},
         MOVEMENTS: {**dict.fromkeys(ids, 2), "MUG": 3, "TEE": 1, "CUP": 0},
         STOCK: {"MUG": 1, "mu": 1, "Mug": 1, "CUP": 0},
@@ -164,6 +170,8 @@ def test_rows_are_found_by_what_people_have_in_their_hands(
     act(desk, confirmed, "note")
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
     messages.deliver_all()
+    for subject in (str(confirmed), "MUG@main"):
+        write_break(subject)
     wanted = searches(confirmed)
 
     counted = {

@@ -133,6 +133,40 @@ def put_into(warehouse: Warehouse, level: StockLevel, *, existing: int = 1) -> d
     }
 
 
+def test_only_warehouses_in_which_a_product_is_not_yet_are_offered(
+    desk: Client, level: StockLevel
+) -> None:
+    far = Warehouse.objects.create(code="far", name="Far")
+    page = f"/admin/inventory/product/{level.product_id}/change/"
+
+    (inline,) = desk.get(page).context["inline_admin_formsets"]
+    (fresh,) = desk.get("/admin/inventory/product/add/").context["inline_admin_formsets"]
+
+    offered = [
+        list(each.formset.empty_form.fields["warehouse"].queryset.order_by("pk"))
+        for each in (inline, fresh)
+    ]
+    assert offered == [[far], [level.warehouse, far]]
+
+
+def test_one_warehouse_named_twice_is_refused_in_words(desk: Client, level: StockLevel) -> None:
+    far = Warehouse.objects.create(code="far", name="Far")
+    page = f"/admin/inventory/product/{level.product_id}/change/"
+    twice = {
+        **put_into(far, level),
+        "stock_levels-TOTAL_FORMS": 3,
+        "stock_levels-2-product": level.product_id,
+        "stock_levels-2-warehouse": far.pk,
+    }
+
+    answer = desk.post(page, twice)
+
+    assert answer.status_code == 200
+    assert "Each warehouse can be named once." in answer.content.decode()
+    assert "duplicate" not in answer.content.decode()
+    assert StockLevel.objects.count() == 1
+
+
 def test_a_product_is_put_into_a_further_warehouse_empty(desk: Client, level: StockLevel) -> None:
     far = Warehouse.objects.create(code="far", name="Far")
     page = f"/admin/inventory/product/{level.product_id}/change/"
@@ -141,6 +175,6 @@ def test_a_product_is_put_into_a_further_warehouse_empty(desk: Client, level: St
     first = desk.post(page, put_into(far, level))
 
     assert (again.status_code, first.status_code) == (200, 302)
-    assert "duplicate" in again.content.decode()
+    assert "Select a valid choice." in again.content.decode()
     levels = StockLevel.objects.order_by("pk").values_list("warehouse__code", "on_hand", "reserved")
     assert list(levels) == [("main", 10, 0), ("far", 0, 0)]
