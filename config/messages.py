@@ -39,6 +39,8 @@ CELERY_TASK_ACKS_ON_TIMEOUT = True
 # The journal has the results.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_BACKEND = None
+# Without this, beat would clean them up daily all the same.
+CELERY_RESULT_EXPIRES = None
 # Ids only, and nothing that could be made to run code.
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

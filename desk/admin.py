@@ -1,7 +1,8 @@
 """What other libraries bring to the desk, in its look, and no more of it than staff need here."""
 
+from datetime import timedelta
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 from axes.models import AccessAttempt
 from django.contrib import admin, messages
@@ -9,6 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.forms import ModelChoiceField
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django_celery_beat.models import (
@@ -30,6 +32,13 @@ from lists.filters import Choice
 from lists.search import exactly, through
 
 __all__ = ["audit_admin", "order_admin"]
+
+_UNITS: Final = (
+    ("day", timedelta(days=1)),
+    ("hour", timedelta(hours=1)),
+    ("minute", timedelta(minutes=1)),
+    ("second", timedelta(seconds=1)),
+)
 
 # The schedule knows intervals alone: beat does not catch up on a missed time of day.
 admin.site.unregister(
@@ -146,6 +155,21 @@ class RoleAdmin(GroupAdmin, Listed[Group]):
     ordering = ("name",)
 
 
+def in_words(period: IntervalSchedule) -> str:
+    """Say how often, in the largest unit that the period is a multiple of."""
+    length = period.schedule.run_every
+    for unit, size in _UNITS:
+        times, rest = divmod(length, size)
+        if not rest:
+            return f"every {unit}" if times == 1 else f"every {times} {unit}s"
+    return str(period)
+
+
+class PeriodChoice(ModelChoiceField[IntervalSchedule]):
+    def label_from_instance(self, period: IntervalSchedule) -> str:
+        return in_words(period)
+
+
 @admin.register(PeriodicTask)
 class ScheduleAdmin(Listed[Any]):
     """Entries can be switched off and given another period; which there are, ``config.beat`` says."""
@@ -170,8 +194,11 @@ class ScheduleAdmin(Listed[Any]):
     def stands(self, entry: Any) -> SafeString:
         return state("on") if entry.enabled else state("switched-off", word="switched off")
 
+    def formfield_for_foreignkey(self, *args: Any, **kwargs: Any) -> Any:
+        return super().formfield_for_foreignkey(*args, **{"form_class": PeriodChoice, **kwargs})
+
     def get_form(self, *args: Any, **kwargs: Any) -> Any:
-        labels = {"enabled": "Switched on", "interval": "Due every"}
+        labels = {"enabled": "Switched on", "interval": "Due"}
         return super().get_form(
             *args, **kwargs, labels=labels, help_texts=dict.fromkeys(labels, "")
         )
@@ -182,7 +209,8 @@ class ScheduleAdmin(Listed[Any]):
 
     @admin.display(description="due")
     def due(self, entry: Any) -> str:
-        return str(entry.interval)
+        """In words, also what somebody made without the desk: a time of day, say."""
+        return in_words(entry.interval) if entry.interval else str(entry.scheduler)
 
     @admin.display(description="what for")
     def said(self, entry: Any) -> str:
@@ -196,7 +224,8 @@ class ScheduleAdmin(Listed[Any]):
 @admin.register(IntervalSchedule)
 class PeriodAdmin(Listed[Any]):
     listed_as = "periods"
-    list_display = ("every", "period")
+    list_display = ("due",)
+    fields = ("every", "period")
     when_empty = (
         "How often entries of the schedule are due. Beat writes them down when it first starts."
     )
@@ -205,6 +234,10 @@ class PeriodAdmin(Listed[Any]):
     def has_change_permission(self, *_: Any, **__: Any) -> bool:
         """A period may belong to several entries: whoever wants another adds it."""
         return False
+
+    @admin.display(description="due")
+    def due(self, period: IntervalSchedule) -> str:
+        return in_words(period)
 
 
 @admin.register(AccessAttempt)

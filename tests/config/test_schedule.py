@@ -7,8 +7,10 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.schedulers import DatabaseScheduler
 
 from config.beat import SCHEDULE, Entry
+from config.celery import app
 from config.management.commands import synchronise_schedule as command
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +86,27 @@ def test_a_tick_may_be_for_a_queue_and_outlive_the_next_one(
     found = PeriodicTask.objects.order_by("pk").values_list("queue", "expire_seconds")
 
     assert list(found) == [("doors", 300), (None, 1)]
+
+
+def test_cleaning_up_results_that_nobody_keeps_is_taken_off() -> None:
+    every = IntervalSchedule.objects.create(every=1, period="days")
+    for name in ("celery.backend_cleanup", "books: count"):
+        PeriodicTask.objects.create(name=name, task=name, interval=every)
+
+    told = synchronise()
+
+    assert told[-1] == "removed: celery.backend_cleanup"
+    assert len(told) == len(SCHEDULE) + 1
+    assert PeriodicTask.objects.filter(name="books: count").exists()
+
+
+@pytest.mark.django_db(transaction=True)  # beat closes its connection
+def test_beat_itself_adds_nothing_to_the_table() -> None:
+    beat = DatabaseScheduler(app=app, lazy=True)
+
+    beat.install_default_entries({})
+
+    assert not PeriodicTask.objects.exists()
 
 
 def test_writing_it_again_changes_nothing() -> None:

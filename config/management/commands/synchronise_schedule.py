@@ -5,9 +5,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import transaction
+from django.db.models import Q
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from config.beat import SCHEDULE, Entry
+
+# Written by beats that still took results for kept (see CELERY_RESULT_EXPIRES).
+_CLEANING = "celery.backend_cleanup"
 
 
 class Command(BaseCommand):
@@ -21,9 +25,8 @@ class Command(BaseCommand):
         for entry in SCHEDULE:
             created = self._synchronise(entry)
             self.stdout.write(f"{'added' if created else 'kept'}: {entry.name}")
-        gone = PeriodicTask.objects.exclude(name__in=[each.name for each in SCHEDULE]).filter(
-            description__startswith="Holdfast: "
-        )
+        ours = Q(description__startswith="Holdfast: ") | Q(name=_CLEANING)
+        gone = PeriodicTask.objects.filter(ours).exclude(name__in=[each.name for each in SCHEDULE])
         for task in gone:
             self.stdout.write(f"removed: {task.name}")
             task.delete()

@@ -152,7 +152,8 @@ def _as_json(run: SagaRun) -> dict[str, object]:
 
 def _in_words(run: SagaRun) -> Iterator[str]:
     yield f"run {run.pk}  of {run.subject_id}"
-    step = f" at {run.step}, {run.attempts} attempts" if run.step and run.is_live else ""
+    tried = "1 attempt" if run.attempts == 1 else f"{run.attempts} attempts"
+    step = f" at {run.step}, {tried}" if run.step and run.is_live else ""
     wakes = f", wakes {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else ""
     yield f"  {run.saga} version {run.version}: {run.status}{step}{wakes}"
     if run.frozen_at:
