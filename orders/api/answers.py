@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from orders.api import representations
 from orders.api.callers import customer_told, holder_for, path_of
-from orders.api.idempotency import Acted, Answer, Purpose, Replayed, keep
+from orders.api.idempotency import Acted, Answer, Purpose, Replayed, keep, kept
 from orders.api.slots import Holder, Slot, Slots
 from orders.api.waiting import seconds_to_wait, watcher
 from orders.models import Order, OrderLine
@@ -53,7 +53,7 @@ def answer(
         asks_for_end = bool(seconds) or settled_as == HTTPStatus.OK
         status = settled_as if asks_for_end and order.status in settled else HTTPStatus.ACCEPTED
         body = json.dumps(shown(order, _PATH).as_json(), ensure_ascii=False)
-        told = keep(purpose, Answer(status, body))
+        told = _decided(purpose, outcome, Answer(status, body), at_once)
     if isinstance(outcome, Replayed):
         headers["Idempotency-Replayed"] = "true"
     if told.status == HTTPStatus.ACCEPTED:
@@ -63,6 +63,19 @@ def answer(
     else:
         data = shown(order.as_placed(), path).as_json()
     return Response(data, status=told.status, headers=headers)
+
+
+def _decided(
+    purpose: Purpose, outcome: Acted[Any] | Replayed, found: Answer, at_once: Answer | None
+) -> Answer:
+    """Keep what was found in the end, unless an equal request was answered before; return what counts.
+
+    A repetition that found the order still unsettled keeps nothing, as if it had not waited: the
+    first may have more patience.
+    """
+    if at_once and isinstance(outcome, Replayed) and found.status == HTTPStatus.ACCEPTED:
+        return kept(purpose) or at_once
+    return keep(purpose, found)
 
 
 def _awaited(

@@ -53,10 +53,16 @@ def key_of(request: Request) -> str:
             "Send an Idempotency-Key header with a value of its own for each purpose.",
             [FieldError("Idempotency-Key", "is missing", "header")],
         )
+    if "," in key:
+        raise Problem(
+            ProblemType.IDEMPOTENCY_KEY_INVALID,
+            "There is more than one Idempotency-Key, or one with a comma, which is the same.",
+            [FieldError("Idempotency-Key", "is more than one", "header")],
+        )
     if not _KEY.fullmatch(key):
         raise Problem(
             ProblemType.IDEMPOTENCY_KEY_INVALID,
-            "An Idempotency-Key has 1 to 255 visible ASCII characters, and neither commas nor quotes.",
+            "An Idempotency-Key has 1 to 255 visible ASCII characters, none of them a quote.",
             [FieldError("Idempotency-Key", "is not a key", "header")],
         )
     return key
@@ -145,10 +151,13 @@ def keep(purpose: Purpose, answer: Answer) -> Answer:
     unanswered = _record_of(purpose).filter(answer_status=None)
     with transaction.atomic():
         is_first = unanswered.update(answer_status=answer.status, answer_body=answer.body)
-    if is_first:
-        return answer
+    return answer if is_first else kept(purpose) or answer
+
+
+def kept(purpose: Purpose) -> Answer | None:
+    """Return what was answered by now, and kept; None where it is still open, or forgotten."""
     earlier = _record_of(purpose).first()
-    return (earlier and _answer_in(earlier)) or answer
+    return _answer_in(earlier) if earlier else None
 
 
 def _record_of(purpose: Purpose) -> QuerySet[IdempotencyRecord]:

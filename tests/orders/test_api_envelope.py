@@ -146,6 +146,14 @@ def test_a_key_that_is_none_is_refused(
     assert_untouched(before, messages)
 
 
+def test_more_than_one_key_is_told_from_one_that_is_none(storefront: Storefront) -> None:
+    """Servers join headers of the same name with a comma."""
+    answer = storefront.send("POST", ORDERS, GOOD, {"Idempotency-Key": "one,two"})
+
+    assert answer.body["detail"].startswith("There is more than one Idempotency-Key")
+    assert answer.body["errors"][0]["detail"] == "is more than one"
+
+
 HARMLESS_HEADERS: Mapping[str, Mapping[str, str]] = {
     "a method by header": {"X-HTTP-Method-Override": "DELETE"},
     "an unknown wish": {"Prefer": "respond-async; wait=x, handling=strict"},

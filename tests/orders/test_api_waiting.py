@@ -11,6 +11,8 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
+from orders.api.idempotency import Answer as Kept
+from orders.api.idempotency import Purpose, keep
 from orders.api.waiting import LONGEST_SECONDS, Awaited, Watcher, watcher
 from orders.models import Cause, Order, Reached
 from orders.states import SETTLED, OrderStatus
@@ -79,7 +81,6 @@ def test_what_was_waited_for_is_told_again(
 
 
 @pytest.mark.usefixtures("long_waits")
-@pytest.mark.usefixtures("long_waits")
 def test_who_does_not_wait_decides_nothing_for_the_one_who_does(storefront: Storefront) -> None:
     with ThreadPoolExecutor(1) as client:
         first = client.submit(order_and_wait, storefront)
@@ -94,6 +95,59 @@ def test_who_does_not_wait_decides_nothing_for_the_one_who_does(storefront: Stor
     )
     assert (first.result().status, first.result().body["status"]) == (201, "confirmed")
     assert (afterwards.status, afterwards.raw) == (201, first.result().raw)
+    assert Order.objects.count() == 1
+
+
+@pytest.mark.usefixtures("long_waits")
+@pytest.mark.parametrize("places", [1, 2], ids=["no place to wait", "a wait that ended"])
+def test_who_waited_in_vain_decides_nothing_for_the_one_who_still_waits(
+    storefront: Storefront, settings: Settings, places: int
+) -> None:
+    settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = places
+    with ThreadPoolExecutor(1) as client:
+        first = client.submit(order_and_wait, storefront)
+        wait_until(lambda: len(watcher._awaited) == 1)
+        meanwhile = storefront.order(MUG, key="once", Prefer="wait=1")
+        confirm(meanwhile.order_id)
+    afterwards = storefront.order(MUG, key="once", Prefer="wait=1")
+
+    assert (meanwhile.status, meanwhile.body["status"]) == (202, "placed")
+    assert (meanwhile.is_replayed, meanwhile.headers["Retry-After"]) == (True, "1")
+    assert (first.result().status, first.result().body["status"]) == (201, "confirmed")
+    assert (afterwards.status, afterwards.raw) == (201, first.result().raw)
+    assert afterwards.is_replayed
+    assert Order.objects.count() == 1
+
+
+def test_who_waited_in_vain_is_told_what_the_first_was_told_meanwhile(
+    storefront: Storefront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = storefront.order(MUG, key="once")
+    crashed_before_it_was_answered()
+    told = Kept(202, '{"id": "first"}')
+    purpose = Purpose(storefront.customer.pk, "once", b"")
+    monkeypatch.setattr(Watcher, "wait", lambda *_: keep(purpose, told))
+
+    again = storefront.order(MUG, key="once", Prefer="wait=2")
+
+    assert first.status == 202
+    assert (again.status, again.body, again.is_replayed) == (202, {"id": "first"}, True)
+
+
+def test_fifty_of_whom_few_have_a_place_to_wait_leave_the_answer_to_those(
+    storefront: Storefront, messages: MessageQueue, settings: Settings
+) -> None:
+    settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = 0
+    first = storefront.order(MUG, key="once")
+    crashed_before_it_was_answered()
+
+    answers = at_once(storefront, MUG, key="once", Prefer="wait=10")
+    confirm(first.order_id)
+    afterwards = storefront.order(MUG, key="once", Prefer="wait=10")
+
+    assert {(each.status, each.raw) for each in answers} == {(202, first.raw)}
+    assert all(each.is_replayed for each in answers)
+    assert (afterwards.status, afterwards.body["status"]) == (201, "confirmed")
     assert Order.objects.count() == 1
 
 
