@@ -56,7 +56,9 @@ PROXIES = _web.number(
 CLIENT_TIMEOUT_SECONDS = _web.number(
     "CLIENT_TIMEOUT_SECONDS",
     "How long a client may be silent in the middle of a request, or leave an answer unread, before "
-    "its connection is closed. Less than web's 12 seconds to stop.",
+    "its connection is closed, which takes up to two seconds more. It is no bound for others: as "
+    "many such clients as web has threads keep everybody else waiting that long, and twice as many "
+    "twice as long. Less than web's 12 seconds to stop.",
     10,
     at_least=1,
 )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from typing import IO, Annotated, Any, Final, NoReturn, TypeVar
 
@@ -49,8 +50,15 @@ class StrictJSONParser(BaseParser):
                 json.dumps(found, ensure_ascii=False).encode()
         except UnreadablePostError as error:
             raise torn(error.__cause__) from None
-        except (ValueError, RecursionError):
+        except UnicodeEncodeError:
+            raise malformed("A text has half of a surrogate pair.") from None
+        except (json.JSONDecodeError, UnicodeDecodeError):
             raise malformed("The body is not JSON in UTF-8.") from None
+        except RecursionError:
+            raise malformed("Lists and objects are nested too deeply to be read.") from None
+        except ValueError:  # what int() says of more digits than it takes
+            most = sys.get_int_max_str_digits()
+            raise malformed(f"A whole number has more than {most:,} digits.") from None
         return found
 
 
@@ -155,6 +163,8 @@ _KINDS: Final = {
     "model_type": "An object is expected here",
     "extra_forbidden": "This field is not known here",
     "missing": "This field is missing",
+    "too_long": "At most {max_length} are taken here",
+    "too_short": "At least {min_length} is needed here",
 }
 
 
@@ -163,7 +173,8 @@ def _in_words(error: ErrorDetails) -> str:
     if error["type"] == "string_pattern_mismatch":
         form = _FORMS.get(str(error["loc"][-1]) if error["loc"] else "")
         return f"Expected: {form}" if form else "Does not have the form that this field takes"
-    return _KINDS.get(error["type"], error["msg"])
+    kind = _KINDS.get(error["type"])
+    return kind.format(**error.get("ctx", {})) if kind else error["msg"]
 
 
 def _pointer(path: tuple[int | str, ...]) -> str:

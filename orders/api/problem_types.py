@@ -16,8 +16,8 @@ class ProblemType(Enum):
         "Malformed request",
         (
             "The request cannot be read as one thing only: its body is not JSON in UTF-8, has NaN, half"
-            " of a surrogate pair or the same key twice in an object, or the server could make no sense"
-            " of it."
+            " of a surrogate pair or the same key twice in an object, a whole number of more than 4,300"
+            " digits, or lists and objects nested hundreds deep; or the server could make no sense of it."
         ),
         "Send the JSON that a well-kept library writes.",
     )

@@ -24,6 +24,7 @@ from orders.states import OrderStatus
 
 _NUMBER: Final = re.compile(r"[0-9]+")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
+_MOMENT: Final = "Write a moment with its zone, as 2026-11-21T08:00:00Z; + in a URL is written %2B"
 
 FORMS: Final = {
     "customer": "the shop's name of a customer: letters, digits and @.+-_, 150 at most",
@@ -44,7 +45,7 @@ def _digits(value: Any) -> Any:
 def _not_a_number(value: Any) -> Any:
     """Pydantic would take seconds since 1970 too."""
     if isinstance(value, str) and not _DATE.match(value):
-        raise ValueError("Write a moment as 2026-11-21T08:00:00Z; + in a URL is written %2B")
+        raise ValueError(_MOMENT)
     return value
 
 
@@ -156,6 +157,8 @@ def parse_query(kind: type[Q], request: Request) -> Q:
 def _in_words(error: ErrorDetails) -> str:
     if error["type"] == "string_pattern_mismatch":
         return f"Expected: {FORMS[str(error['loc'][0])]}"
+    if error["type"].startswith(("datetime", "timezone")):
+        return _MOMENT
     return error["msg"]
 
 

@@ -199,8 +199,8 @@ class Order(Representation):
         Its payment, the time of its last move and the wish to cancel it are known if it was read
         ``with_progress``; one that has just been placed has none of them.
         """
-        allowed = TRANSITIONS[OrderStatus(order.status)]
         is_asked_for = order.cancel_requested_at is not None
+        allowed = still_allowed(OrderStatus(order.status), is_asked_back=is_asked_for)
         can_cancel = may_cancel and OrderStatus.CANCELLING in allowed and not is_asked_for
         return cls(
             id=str(order.pk),
@@ -216,13 +216,19 @@ class Order(Representation):
             updated_at=order.moved_at or order.created_at,
             cancel_requested_at=order.cancel_requested_at,
             payment=PaymentSummary.of(payment_made(order.latest_payment)),
-            allowed_transitions=[each for each in OrderStatus if each in allowed],
+            allowed_transitions=allowed,
             can_cancel=can_cancel,
             links=_links(path, can_cancel=can_cancel),
             items=None if lines is None else [OrderLine.of(each) for each in lines],
             timeline=None if happenings is None else [TimelineEntry.of(e) for e in happenings],
             payments=None if payments is None else [Payment.made(each) for each in payments],
         )
+
+
+def still_allowed(status: OrderStatus, *, is_asked_back: bool) -> list[OrderStatus]:
+    """Return what an order can become; once it is asked back, its run confirms nothing any more."""
+    allowed = TRANSITIONS[status] - ({OrderStatus.CONFIRMED} if is_asked_back else set())
+    return [each for each in OrderStatus if each in allowed]
 
 
 def _links(path: str, *, can_cancel: bool) -> OrderLinks:

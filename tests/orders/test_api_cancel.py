@@ -113,6 +113,8 @@ def test_an_accepted_cancel_is_seen_wherever_the_order_is_shown(storefront: Stor
         assert shown["cancel_requested_at"] == asked_at.isoformat().replace("+00:00", "Z")
         assert (shown["status"], shown["version"], shown["reason_code"]) == ("placed", 0, "")
         assert (shown["can_cancel"], shown["links"]["cancel"]) == (False, None)
+        assert shown["allowed_transitions"] == ["cancelling"]  # it is not confirmed any more
+        assert shown["updated_at"] == before[0].body["updated_at"]
     assert before[0].body["cancel_requested_at"] is None
     assert before[1].body["results"][0]["cancel_requested_at"] is None
     for earlier, later in zip(before, after, strict=True):

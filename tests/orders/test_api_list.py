@@ -196,6 +196,23 @@ def test_a_query_that_makes_no_sense_is_refused_by_the_name_of_its_parameter(
     assert answer.parameters == [parameter]
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("yesterday", "2026-11-20", "2026-11-20T12:00:00", "2026-11-20T23:59:60Z"),
+        "2026-11-20T12:00:00+01:00",  # the plus is a space
+    ],
+)
+def test_a_moment_that_is_none_is_told_how_one_is_written(
+    storefront: Storefront, moment: str
+) -> None:
+    answer = storefront.get(f"{ORDERS}?created_after={moment}")
+
+    assert [each["detail"] for each in answer.body["errors"]] == [
+        "Write a moment with its zone, as 2026-11-21T08:00:00Z; + in a URL is written %2B"
+    ]
+
+
 def test_every_wrong_parameter_is_named(storefront: Storefront) -> None:
     answer = storefront.get(f"{ORDERS}?page_size=0&status=paid&expand=all")
 

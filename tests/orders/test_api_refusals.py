@@ -171,6 +171,34 @@ def test_a_body_that_does_not_mean_one_thing_is_refused(
     assert_key_is_usable(storefront)
 
 
+@pytest.mark.parametrize(
+    ("case", "detail"),
+    [
+        ("no JSON", "The body is not JSON in UTF-8."),
+        ("not UTF-8", "The body is not JSON in UTF-8."),
+        ("half a surrogate pair in a value", "A text has half of a surrogate pair."),
+        ("a number of 5,000 digits", "A whole number has more than 4,300 digits."),
+        ("lists in lists, 10,000 deep", "Lists and objects are nested too deeply to be read."),
+        ("objects in objects, 10,000 deep", "Lists and objects are nested too deeply to be read."),
+    ],
+)
+def test_a_body_that_is_refused_is_told_which_limit_it_met(
+    storefront: Storefront, case: str, detail: str
+) -> None:
+    assert storefront.order(MALFORMED[case]).body["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    ("lines", "detail"), [(0, "At least 1 is needed here"), (101, "At most 100 are taken here")]
+)
+def test_a_cart_of_too_few_or_too_many_lines_is_told_so_in_our_words(
+    storefront: Storefront, lines: int, detail: str
+) -> None:
+    answer = storefront.order({"items": [MUG] * lines, "payment_method": CARD})
+
+    assert answer.body["errors"] == [{"pointer": "/items", "detail": detail}]
+
+
 def test_a_body_of_exactly_64_kilobytes_is_taken(storefront: Storefront) -> None:
     assert storefront.order(GOOD_TEXT.encode().ljust(64 * 1024)).status == 202
 

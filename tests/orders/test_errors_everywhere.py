@@ -148,7 +148,7 @@ def test_an_unknown_host_is_told_so_and_not_repeated(client: Client, host: str) 
 def test_a_form_from_elsewhere_is_refused_and_the_api_has_none() -> None:
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
 
-    form = client.post("/problems/", headers=BROWSER)
+    form = client.post("/admin/login/", headers=BROWSER)
     call = client.post(ORDERS, {}, content_type="application/json")
 
     assert form.status_code == 403
@@ -157,7 +157,9 @@ def test_a_form_from_elsewhere_is_refused_and_the_api_has_none() -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
-def test_a_page_of_problems_is_only_read(client: Client, method: str) -> None:
+def test_a_page_of_problems_is_only_read(method: str) -> None:
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+
     answer = Answer(client.generic(method, "/problems/not-found"))
 
     assert answer.is_problem(405, "method-not-allowed")

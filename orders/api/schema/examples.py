@@ -16,9 +16,10 @@ from orders.api.representations import (
     QuotedLine,
     Timeline,
     TimelineEntry,
+    still_allowed,
 )
 from orders.api.representations import Order as ShownOrder
-from orders.states import TRANSITIONS, OrderStatus
+from orders.states import OrderStatus
 
 _ID: Final = "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11"
 _PATH: Final = f"/api/v1/orders/{_ID}"
@@ -49,7 +50,9 @@ def _order(
     updated_after: float = 0,
     asked_after: float | None = None,
 ) -> dict[str, Any]:
-    can_cancel = OrderStatus.CANCELLING in TRANSITIONS[status] and asked_after is None
+    is_asked_back = asked_after is not None
+    allowed = still_allowed(status, is_asked_back=is_asked_back)
+    can_cancel = OrderStatus.CANCELLING in allowed and not is_asked_back
     return ShownOrder(
         id=_ID,
         status=status,
@@ -62,7 +65,7 @@ def _order(
         updated_at=_after(updated_after),
         cancel_requested_at=None if asked_after is None else _after(asked_after),
         payment=payment,
-        allowed_transitions=[each for each in OrderStatus if each in TRANSITIONS[status]],
+        allowed_transitions=allowed,
         can_cancel=can_cancel,
         links=OrderLinks(
             self=_PATH,
