@@ -49,7 +49,7 @@ class Scope:
     """Which orders are looked at; all of them where neither is set."""
 
     changed_within: timedelta | None = None
-    """Those that have not ended, and those for which anything was done in so long."""
+    """Those that have not ended, and those that were placed, worked on or moved in so long."""
     orders: frozenset[UUID] = frozenset()
     """These, in any case."""
 
@@ -217,13 +217,18 @@ class Examination:
 
 
 def _orders(scope: Scope, now: datetime) -> list[UUID]:
-    """Name the orders of a scope that is not everything."""
+    """Name the orders of a scope that is not everything.
+
+    What happened lately is told by three witnesses, so that no order escapes with its journal.
+    """
     if scope.changed_within is None:
         return list(scope.orders)
     rows = _rows(
         """
         SELECT id FROM orders_order WHERE status IN ('placed', 'cancelling')
         UNION SELECT subject_id FROM sagas_sagarun WHERE status IN ('running', 'compensating')
+        UNION SELECT id FROM orders_order WHERE created_at > %(since)s
+        UNION SELECT order_id FROM orders_ordertransition WHERE at > %(since)s
         UNION SELECT r.subject_id FROM sagas_steprecord s JOIN sagas_sagarun r ON r.id = s.run_id
             WHERE s.started_at > %(since)s
         UNION SELECT unnest(%(orders)s::uuid[])

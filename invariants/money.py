@@ -2,6 +2,16 @@
 
 So a comparison is exact without locking anybody: what our books had settled before the bank was read,
 and still have so in the snapshot, was so while the bank was read.
+
+Of one intent, what went back is read before what was taken (see ``BankReading``). That order alone is
+sound for M5. It is sound for the others, too, where the bank goes on meanwhile:
+
+M2, M6, M11
+    What they ask about had settled before the reading began, so nothing of ours moves during it.
+    Others may move it: what is said of an order that never was, the bank had while it was read, and
+    what a person gives back at the bank's own desk meanwhile is missing in the next reading.
+M7
+    Of an order that is placed or confirmed in the snapshot, nothing of ours was given back before.
 """
 
 from datetime import timedelta

@@ -53,6 +53,11 @@ class BankAccount:
 class BankReading:
     """What the bank had: nothing in it is older than ``read_at``, on our database's clock.
 
+    An account is not of one moment: its refunds were read before its intent. What is taken only
+    grows, so ``returned_minor`` is never too much for ``taken_minor``, whatever the bank did
+    between. It may be too little, where money went back meanwhile: that money was still with us
+    after ``read_at``, so nothing that our books had settled by then is contradicted.
+
     Payments that we wrote down before ``complete_since`` may be missing in it; none if it is None.
     """
 
@@ -64,8 +69,8 @@ class BankReading:
 def read_bank(*, within: timedelta | None = None) -> BankReading:
     """Read every intent that carries our installation id, or those created ``within`` so long.
 
-    What other systems have on the same account is passed over. One listing of intents and one of
-    refunds, page by page. Raises PaymentError when the bank does not answer.
+    What other systems have on the same account is passed over. One listing of refunds and one of
+    intents, page by page. Raises PaymentError when the bank does not answer.
     """
     return _read(within, at_most=None)
 
@@ -79,13 +84,15 @@ def read_recent(within: timedelta) -> BankReading:
 
 
 def _read(within: timedelta | None, *, at_most: int | None) -> BankReading:
+    """Read the refunds first, then the intents: whatever went back had been taken before."""
     read_at = database_now()
     deadline = Deadline.after(LISTING_TAKES_AT_MOST)
     begin = read_at - within if within else THE_BEGINNING
-    listing = gateway.list_intents(created_from=begin, deadline=deadline)
-    intents, begin = _newest(listing, at_most, begin)
     returns = gateway.list_refunds_since(begin, deadline=deadline)
     refunds, begin = _newest(returns, at_most, begin)
+    # A refund is never older than its intent: those from here on have all of theirs.
+    listing = gateway.list_intents(created_from=begin, deadline=deadline)
+    intents, begin = _newest(listing, at_most, begin)
     return BankReading(
         accounts=_accounts((each for each in intents if each.created_at >= begin), refunds),
         read_at=read_at,
@@ -95,7 +102,7 @@ def _read(within: timedelta | None, *, at_most: int | None) -> BankReading:
 
 
 def read_again(intent_ids: Iterable[str]) -> BankReading:
-    """Read a few intents one by one; one that the bank does not know is left out.
+    """Read a few intents one by one, refunds first; one that the bank does not know is left out.
 
     Raises PaymentError when the bank does not answer.
     """
@@ -104,10 +111,11 @@ def read_again(intent_ids: Iterable[str]) -> BankReading:
     accounts: list[BankAccount] = []
     for intent_id in intent_ids:
         try:
+            refunds = gateway.list_refunds(intent_id, deadline=deadline)
             intent = gateway.retrieve_intent(intent_id, deadline=deadline)
         except RequestRejected:
             continue
-        accounts += _accounts([intent], gateway.list_refunds(intent_id, deadline=deadline))
+        accounts += _accounts([intent], refunds)
     return BankReading(accounts=accounts, read_at=read_at)
 
 

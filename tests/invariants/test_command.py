@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from pytest_django import Settings
 from invariants.models import ReconciliationBreak
 from orders.models import Order
 from payments.accounts import read_bank
-from sagas.models import StepRecord
 from sandbox.stripe_process import SandboxServer
+from tests.invariants.aging import let_it_be_older
 from tests.orders.storefront import everything
 from tests.shop import Shop
 
@@ -258,9 +257,7 @@ def test_what_the_bank_has_just_been_told_it_may_still_not_show(
 
 
 def test_only_what_has_moved_lately_is_looked_at_unless_asked_in_full(confirmed: Order) -> None:
-    for record in StepRecord.objects.all():
-        record.started_at -= timedelta(hours=2)
-        record.save()
+    let_it_be_older(confirmed.pk)
 
     assert as_json()[1]["orders"] == {}
     assert as_json("--full")[1]["orders"] == {"confirmed": 1}

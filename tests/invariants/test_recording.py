@@ -22,6 +22,7 @@ from sagas.models import SagaRun
 from sagas.services import thaw
 from sandbox.stripe_process import SandboxServer
 from tests.books import assert_books_balance
+from tests.invariants.aging import let_it_be_older
 from tests.payments.gateway_calls import asking, calls_since, gateway, mark
 from tests.shop import Shop
 
@@ -161,7 +162,7 @@ def test_a_check_that_could_not_have_seen_it_resolves_nothing(
 
 def test_an_open_break_is_looked_at_however_old_its_order_is(miscounted: Order) -> None:
     check_and_record()
-    execute("UPDATE sagas_steprecord SET started_at = started_at - interval '2 hours'")
+    let_it_be_older(miscounted.pk)
     lately = Scope(changed_within=RECENT)
 
     assert check(scope=lately).findings == []

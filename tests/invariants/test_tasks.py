@@ -16,7 +16,7 @@ from config.celery import app
 from invariants import tasks
 from invariants.models import ReconciliationBreak
 from orders.models import Order
-from sagas.models import StepRecord
+from tests.invariants.aging import let_it_be_older
 from tests.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,7 +60,7 @@ def test_what_is_found_is_recorded(miscounted: Order, task: object) -> None:
 
 
 def test_the_short_check_leaves_out_what_has_not_moved(miscounted: Order) -> None:
-    StepRecord.objects.update(started_at="2020-01-01T00:00:00Z")
+    let_it_be_older(miscounted.pk)
 
     tasks.check_recent()
     assert not ReconciliationBreak.objects.exists()

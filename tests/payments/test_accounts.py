@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from pytest_django import Settings
 
-from payments import accounts
+from payments import accounts, stripe_gateway
 from payments.accounts import BankAccount, read_again, read_bank, read_recent
 from payments.bank import Intent
 from payments.bank_calls import LOOKING_BACK
@@ -14,6 +14,7 @@ from payments.errors import OutcomeUnknown
 from payments.stripe_gateway import intent_params
 from sandbox.stripe_process import SandboxServer
 from tests.payments.gateway_calls import asking, calls_since, gateway, mark, refunded
+from tests.payments.interrupted_readings import read_while
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,14 +26,19 @@ def own_installation(settings: Settings) -> None:
     settings.INSTALLATION_ID = uuid4().hex
 
 
-def taken(settings: Settings, order_id: str, payment_method: str = "pm_card_visa") -> Intent:
-    """An intent of ours whose money was captured."""
+def held(settings: Settings, order_id: str, payment_method: str = "pm_card_visa") -> Intent:
+    """An intent of ours whose money was set aside."""
     metadata = {"installation_id": settings.INSTALLATION_ID, "order_id": order_id}
     params = intent_params(
         amount_minor=1200, currency="eur", payment_method=payment_method, metadata=metadata
     )
     intent = gateway.create_intent(params, **asking())
-    gateway.confirm_intent(intent.id, **asking())
+    return gateway.confirm_intent(intent.id, **asking())
+
+
+def taken(settings: Settings, order_id: str, payment_method: str = "pm_card_visa") -> Intent:
+    """An intent of ours whose money was captured."""
+    intent = held(settings, order_id, payment_method)
     return gateway.capture_intent(intent.id, amount_minor=1200, **asking())
 
 
@@ -84,9 +90,76 @@ def test_one_listing_of_intents_and_one_of_refunds_is_asked_for(
 
     assert len(reading.accounts) == 3
     assert [operation for operation, _ in calls_since(bank, seen)] == [
-        "payment_intents.list",
         "refunds.list",
+        "payment_intents.list",
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "returned_minor"), [("refunds.list", 1200), ("payment_intents.list", 0)]
+)
+def test_what_is_taken_and_given_back_during_a_reading_is_never_more_back_than_taken(
+    bank: SandboxServer, settings: Settings, before: str, returned_minor: int
+) -> None:
+    intent = held(settings, "a")
+
+    def take_and_give_back() -> None:
+        gateway.capture_intent(intent.id, amount_minor=1200, **asking())
+        refunded(intent)
+
+    reading = read_while(take_and_give_back, bank, before, read_bank)
+
+    assert reading.accounts == [
+        BankAccount(intent.id, "a", "succeeded", "eur", 0, 1200, returned_minor)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "returned_minor"), [("refunds.list", 1200), ("payment_intents.retrieve", 0)]
+)
+def test_nor_is_it_where_a_few_are_read_again(
+    bank: SandboxServer, settings: Settings, before: str, returned_minor: int
+) -> None:
+    intent = held(settings, "a")
+
+    def take_and_give_back() -> None:
+        gateway.capture_intent(intent.id, amount_minor=1200, **asking())
+        refunded(intent)
+
+    reading = read_while(take_and_give_back, bank, before, lambda: read_again([intent.id]))
+
+    assert reading.accounts == [
+        BankAccount(intent.id, "a", "succeeded", "eur", 0, 1200, returned_minor)
+    ]
+
+
+@pytest.mark.parametrize("before", ["refunds.list", "payment_intents.list"])
+def test_what_was_given_back_before_a_reading_is_in_it_whatever_happens_meanwhile(
+    bank: SandboxServer, settings: Settings, before: str
+) -> None:
+    intent, other = taken(settings, "a"), taken(settings, "b")
+    refunded(intent)
+
+    reading = read_while(lambda: refunded(other), bank, before, read_bank)
+
+    returned = {each.intent_id: each.returned_minor for each in reading.accounts}
+    assert returned[intent.id] == 1200
+
+
+@pytest.mark.parametrize("before", ["refunds.list", "payment_intents.list"])
+def test_an_intent_that_is_created_during_a_reading_hides_no_other(
+    bank: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    monkeypatch.setattr(stripe_gateway, "PAGE", 1)
+    older, newer = taken(settings, "a"), taken(settings, "b")
+    refunded(older)
+    refunded(newer)
+
+    reading = read_while(lambda: taken(settings, "c"), bank, before, read_bank)
+
+    assert {"a": 1200, "b": 1200}.items() <= {
+        each.order_id: each.returned_minor for each in reading.accounts
+    }.items()
 
 
 def test_what_is_older_than_the_window_is_left_out_and_that_is_said(
