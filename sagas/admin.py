@@ -69,7 +69,7 @@ class NeedsAttention(Choice):
     choosable = (("yes", "Yes"),)
 
     def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:  # noqa: ARG002 - there is one
-        return rows.filter(needs_attention=True)
+        return rows.filter(status__in=LIVE, needs_attention=True)
 
 
 class IsFrozen(Choice):
@@ -78,7 +78,7 @@ class IsFrozen(Choice):
     choosable = (("yes", "Yes"),)
 
     def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:  # noqa: ARG002 - there is one
-        return rows.filter(frozen_at__isnull=False)
+        return rows.filter(status=RunStatus.RUNNING, frozen_at__isnull=False)
 
 
 class StandsAt(Choice):

@@ -25,6 +25,8 @@ from lists.cells import short_id
 from orders.services import cancel_order
 from payments.models import Payment
 from sagas.identifiers import new_id
+from sagas.models import RunStatus, SagaRun
+from sagas.services import freeze
 from tests.desk.at_the_desk import ORDERS, act, run_of
 from tests.desk.many_rows import id_of, write_many_rows
 from tests.message_queue import MessageQueue
@@ -56,6 +58,19 @@ def shown(desk: Client, address: str) -> str:
     answer = desk.get(address)
     assert answer.status_code == 200, address
     return answer.content.decode()
+
+
+def test_a_run_that_has_ended_waits_for_nobody(desk: Client, waiting: UUID) -> None:
+    freeze(waiting, "M6: 0 held of 2500")
+    filters_of_marks = [f"{RUNS}?{each}=yes" for each in ("is_frozen", "needs_attention")]
+    before = [[each.subject_id for each in found(desk, one)] for one in filters_of_marks]
+
+    SagaRun.objects.filter(subject_id=waiting).update(
+        status=RunStatus.COMPENSATED, step="", wake_at=None, ended_at=timezone.now()
+    )
+
+    assert before == [[waiting], [waiting]]
+    assert [found(desk, one) for one in filters_of_marks] == [[], []]
 
 
 def link_to(order_id: object) -> str:
