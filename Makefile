@@ -41,7 +41,7 @@ prove: .venv/installed ## Strike every moment of every scenario in every way: ON
 prove-lock: .venv/installed ## Take the fault points of today for reviewed, and show what that changes
 	@$(OWNED) $(VENV) -m proof lock
 
-chaos: .venv/installed ## Kill, freeze and cut everything under load: MINUTES=3 SEED=1 RATE=5 BUG=name
+chaos: .venv/installed ## Kill, pause and cut everything under load: MINUTES=3 SEED=1 RATE=5 BUG=name
 	@$(OWNED) $(VENV) -m proof.chaos --minutes $(or $(MINUTES),3) --seed $(or $(SEED),1) \
 		$(if $(RATE),--rate $(RATE)) $(if $(BUG),--bug $(BUG))
 

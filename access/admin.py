@@ -9,11 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.models import LONGEST_TOKEN_DAYS, ApiToken
-from lists.admin import Listed
-from lists.cells import code, moment, state
-from lists.search import exactly, through
+from adminkit.admin import Listed
+from adminkit.cells import code, moment, state
+from adminkit.search import exactly, through
 
 
 class NewToken(forms.ModelForm[ApiToken]):

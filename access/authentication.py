@@ -12,11 +12,11 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from access.credentials import Grant, Scope
 from access.errors import LinkExpired
-from access.grants import Grant, Scope
 from access.links import GuestLink, issuer_of
 from access.throttling import count_failure
-from sagas.row_sets import select
+from sagas.bulk_sql import select
 
 _TOKEN: Final = re.compile(rb"\w{1,128}", re.ASCII)
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from rest_framework.exceptions import APIException, ErrorDetail, PermissionDenied, Throttled
 
-from access.grants import Scope
+from access.credentials import Scope
 
 
 class ScopeMissing(PermissionDenied):

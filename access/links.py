@@ -14,9 +14,9 @@ from django.contrib.auth.models import User
 from django.core.signing import BadSignature, Signer
 from django.utils import timezone
 
-from access.grants import Grant, Scope
+from access.credentials import Grant, Scope
 from access.models import LinkGeneration
-from sagas.row_sets import select
+from sagas.bulk_sql import select
 
 DEFAULT_DAYS: Final = 30
 MOST_DAYS: Final = 90

@@ -14,7 +14,7 @@ from django.utils import timezone
 from knox.models import AbstractAuthToken, get_digest_token
 from knox.settings import CONSTANTS
 
-from access.grants import Scope
+from access.credentials import Scope
 from sagas.identifiers import new_id
 
 LONGEST_TOKEN_DAYS = 365

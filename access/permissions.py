@@ -6,8 +6,8 @@ from typing import Any, Final
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from access.credentials import Grant, Scope
 from access.errors import ScopeMissing
-from access.grants import Grant, Scope
 
 Scopes = Mapping[str, Scope]
 """The scope that each method of a view needs, as its class attribute ``scopes``."""

@@ -8,9 +8,9 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from access.addresses import subscriber
+from access.client_ip import subscriber
+from access.credentials import Grant
 from access.errors import TooManyRequests
-from access.grants import Grant
 from access.rate_limits import counter
 from access.rates import Rate
 

@@ -23,7 +23,7 @@ from benchmarks.speed import SpeedProbe
 from benchmarks.statements import Statement, StatementLog, counted
 from benchmarks.storefront import Storefront
 from benchmarks.watcher import Watcher
-from sandbox.statement import check_invariants
+from sandbox.reconciliation import check_invariants
 from sandbox.system import System
 
 DRAIN_SECONDS: Final = 120

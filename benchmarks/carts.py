@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import cycle
 from typing import Final, NamedTuple
 
-MOST_LINES: Final = 100  # that the API takes in one order
+MAX_LINES: Final = 100  # that the API takes in one order
 PRODUCTS: Final = 100
 SKU: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -51,12 +51,12 @@ def baskets(lines: Iterable[str]) -> Assortment:
         codes_left_out += len(codes) - sold.total()
         rows = list(sold.items())
         empty += not rows
-        divided += len(rows) > MOST_LINES
-        carts += [dict(rows[at : at + MOST_LINES]) for at in range(0, len(rows), MOST_LINES)]
+        divided += len(rows) > MAX_LINES
+        carts += [dict(rows[at : at + MAX_LINES]) for at in range(0, len(rows), MAX_LINES)]
     counted = {
         "lines whose code is no SKU were left out": codes_left_out,
         "baskets without any line were left out": empty,
-        f"baskets of more than {MOST_LINES} lines were divided": divided,
+        f"baskets of more than {MAX_LINES} lines were divided": divided,
     }
     return Assortment(carts, [f"{number} {what}" for what, number in counted.items() if number])
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from monitoring.pulses import EVERY
-from monitoring.tasks import PULSE
+from monitoring.heartbeats import EVERY
+from monitoring.tasks import HEARTBEAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ SCHEDULE: tuple[Entry, ...] = (
         name="invariants: check",
         task="invariants.check",
         every=timedelta(minutes=1),
-        why="Looks at what moved lately, and at the bank: money in doubt is frozen in two minutes.",
+        why="Looks at what moved lately, and at the bank: money in doubt is paused in two minutes.",
     ),
     Entry(
         name="invariants: check everything",
@@ -53,12 +53,12 @@ SCHEDULE: tuple[Entry, ...] = (
     ),
     *(
         Entry(
-            name=f"monitoring: pulse of {queue.name}",
-            task=PULSE,
+            name=f"monitoring: heartbeat of {queue.name}",
+            task=HEARTBEAT,
             every=EVERY,
             why="Shows at the desk that this queue is served, and how long a message waits on it.",
             queue=queue.name,
-            # A pulse that comes late tells how late.
+            # A heartbeat that comes late tells how late.
             expires_after=timedelta(minutes=5),
         )
         for queue in settings.CELERY_TASK_QUEUES

@@ -7,9 +7,10 @@ from pathlib import Path
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
-from config import headers, messages, openapi, watching
-from config.messages import *  # noqa: F403 - all that it names are settings
-from config.rates import (
+from config import celery_settings, headers, observability_settings, openapi
+from config.celery_settings import *  # noqa: F403 - all that it names are settings
+from config.env import Section
+from config.throttle_settings import (
     most_open_orders,
     rates_of_callers,
     streams_per_customer,
@@ -17,7 +18,6 @@ from config.rates import (
     waiters_per_customer,
     waiters_per_process,
 )
-from config.variables import Section
 
 # Lets Django's classes carry their type parameters at run time too.
 django_stubs_ext.monkeypatch()
@@ -291,16 +291,16 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
 ]
 # Five wrong passwords or codes for one name from one address, and that pair waits for a quarter of
-# an hour: the owner of the name can still come in from elsewhere. What else is counted, desk.guessing
+# an hour: the owner of the name can still come in from elsewhere. What else is counted, desk.login_throttle
 # says.
-AXES_HANDLER = "desk.guessing.Door"
+AXES_HANDLER = "desk.login_throttle.LoginLimiter"
 AXES_FAILURE_LIMIT = 5
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 # A password that was right forgives no wrong codes: desk.second_factor resets when both were.
 AXES_RESET_ON_SUCCESS = False
-AXES_CLIENT_IP_CALLABLE = "access.addresses.subscriber_address"
+AXES_CLIENT_IP_CALLABLE = "access.client_ip.subscriber_address"
 AXES_LOCKOUT_TEMPLATE = "desk/locked_out.html"
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
@@ -311,24 +311,32 @@ UNFOLD = {
     "SITE_SUBHEADER": "Operations desk",
     "SITE_SYMBOL": "anchor",
     "SITE_URL": None,
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "desk.appearance.icon"}],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "desk.navigation.icon"}],
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": ["desk.appearance.style_sheet"],
-    "SIDEBAR": {"show_search": False, "navigation": "desk.appearance.sidebar"},
+    "STYLES": ["desk.navigation.style_sheet"],
+    "SIDEBAR": {"show_search": False, "navigation": "desk.navigation.sidebar"},
 }
 
 # --- Watching ------------------------------------------------------------------------------------
 
 LOGGING_CONFIG = "config.logging.configure"
-LOGGING = watching.LOGGING
-LOG_LEVEL = watching.LOG_LEVEL
-METRICS_ADDRESS = watching.METRICS_ADDRESS
-METRICS_PORT = watching.METRICS_PORT
-PROMETHEUS_MULTIPROC_DIR = watching.PROMETHEUS_MULTIPROC_DIR
-SENTRY_DSN = watching.SENTRY_DSN
-SENTRY_ENVIRONMENT = watching.SENTRY_ENVIRONMENT
-RELEASE = watching.RELEASE
-OTEL_EXPORTER_OTLP_ENDPOINT = watching.OTEL_EXPORTER_OTLP_ENDPOINT
+LOGGING = observability_settings.LOGGING
+LOG_LEVEL = observability_settings.LOG_LEVEL
+METRICS_ADDRESS = observability_settings.METRICS_ADDRESS
+METRICS_PORT = observability_settings.METRICS_PORT
+PROMETHEUS_MULTIPROC_DIR = observability_settings.PROMETHEUS_MULTIPROC_DIR
+SENTRY_DSN = observability_settings.SENTRY_DSN
+SENTRY_ENVIRONMENT = observability_settings.SENTRY_ENVIRONMENT
+RELEASE = observability_settings.RELEASE
+OTEL_EXPORTER_OTLP_ENDPOINT = observability_settings.OTEL_EXPORTER_OTLP_ENDPOINT
 
 # What docs/configuration.md is made of.
-CONFIGURATION = [_web, _postgresql, messages.SECTION, _stripe, _api, _desk, watching.SECTION]
+CONFIGURATION = [
+    _web,
+    _postgresql,
+    celery_settings.SECTION,
+    _stripe,
+    _api,
+    _desk,
+    observability_settings.SECTION,
+]

@@ -12,11 +12,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 
+from adminkit.cells import short_id
+from desk.action_forms import WORDS, ReasonForm, empty_form, may, may_ever, operator_of
 from desk.actions import OF_ONE_ORDER, Asked, TokenTaken, perform
-from desk.asking import WORDS, ReasonForm, empty_form, may, may_ever, operator_of
 from desk.models import ActionKind, ActionOutcome
-from desk.situation import Situation, objection, situation_of
-from lists.cells import short_id
+from desk.order_state import OrderState, blocked_reason, order_state
 from orders.models import Order
 
 
@@ -28,21 +28,21 @@ def act(
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     try:
-        situation = situation_of(order_id)
+        state = order_state(order_id)
     except Order.DoesNotExist:
         raise Http404 from None
     operator = operator_of(request)
-    if not (may(operator, wanted, situation) or may_ever(operator, wanted)):
+    if not (may(operator, wanted, state) or may_ever(operator, wanted)):
         raise PermissionDenied
     if request.method != "POST":
-        return _ask(model_admin, request, situation, wanted, empty_form())
+        return _ask(model_admin, request, state, wanted, empty_form())
     form = ReasonForm(request.POST)
     if not form.is_valid():
-        return _ask(model_admin, request, situation, wanted, form, status=HTTPStatus.BAD_REQUEST)
+        return _ask(model_admin, request, state, wanted, form, status=HTTPStatus.BAD_REQUEST)
     asked = Asked(
         wanted, order_id, operator, form.cleaned_data["reason"], form.cleaned_data["token"]
     )
-    return _perform(model_admin, request, situation, asked, form)
+    return _perform(model_admin, request, state, asked, form)
 
 
 def kind_named(name: str) -> ActionKind:
@@ -56,7 +56,7 @@ def kind_named(name: str) -> ActionKind:
 def _perform(
     model_admin: ModelAdmin[Order],
     request: HttpRequest,
-    situation: Situation,
+    state: OrderState,
     asked: Asked,
     form: ReasonForm,
 ) -> HttpResponse:
@@ -64,10 +64,10 @@ def _perform(
         done = perform(asked)
     except TokenTaken:
         form.add_error(None, "This form was used for something else. Open it anew.")
-        return _ask(model_admin, request, situation, asked.kind, form, status=HTTPStatus.CONFLICT)
+        return _ask(model_admin, request, state, asked.kind, form, status=HTTPStatus.CONFLICT)
     except OperationalError:
         form.add_error(None, "The order is being worked on. Nothing was changed; try again.")
-        return _ask(model_admin, request, situation, asked.kind, form, status=HTTPStatus.CONFLICT)
+        return _ask(model_admin, request, state, asked.kind, form, status=HTTPStatus.CONFLICT)
     was_done = done.outcome == ActionOutcome.DONE
     level = messages.SUCCESS if was_done else messages.WARNING
     label = WORDS[asked.kind].button
@@ -79,13 +79,13 @@ def _perform(
 def _ask(
     model_admin: ModelAdmin[Order],
     request: HttpRequest,
-    situation: Situation,
+    state: OrderState,
     kind: ActionKind,
     form: ReasonForm,
     *,
     status: HTTPStatus = HTTPStatus.OK,
 ) -> HttpResponse:
-    order, words = situation.order, WORDS[kind]
+    order, words = state.order, WORDS[kind]
     context: dict[str, Any] = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
@@ -94,8 +94,8 @@ def _ask(
         "words": words,
         "is_final": kind == ActionKind.CANCEL,
         "order": order,
-        "stands": situation.in_words(),
-        "objection": objection(kind, situation, operator_of(request)),
+        "stands": state.in_words(),
+        "blocked_reason": blocked_reason(kind, state, operator_of(request)),
         "form": form,
         "back": reverse("admin:orders_order_change", args=[order.pk]),
     }

@@ -8,16 +8,16 @@ from django.db import IntegrityError, transaction
 
 import orders.services
 import sagas.services
-from access.shell import ShellUser
+from access.os_user import ShellUser
 from desk.models import ActionKind, ActionOutcome, OperatorAction
+from desk.order_state import OrderState, blocked_reason, needed_for, order_state
 from desk.permissions import Operator
-from desk.situation import Situation, needed_for, objection, situation_of
 
 OF_ONE_ORDER: Final = (
     ActionKind.RETRY,
     ActionKind.CANCEL,
-    ActionKind.HOLD,
-    ActionKind.RELEASE,
+    ActionKind.PAUSE,
+    ActionKind.RESUME,
     ActionKind.NOTE,
 )
 
@@ -60,13 +60,13 @@ def perform(asked: Asked) -> OperatorAction:
 
 def carry_out(asked: Asked) -> OperatorAction:
     """Act and write the audit row, in the caller's transaction, which keeps the order's run still."""
-    sagas.services.keep_still(asked.order_id)
-    before = situation_of(asked.order_id)
-    told = _objection(asked, before)
+    sagas.services.lock_run(asked.order_id)
+    before = order_state(asked.order_id)
+    told = _blocked_reason(asked, before)
     outcome = ActionOutcome.REFUSED if told else ActionOutcome.DONE
     if not told:
         told = _act(asked, before)
-    after = situation_of(asked.order_id) if outcome == ActionOutcome.DONE else before
+    after = order_state(asked.order_id) if outcome == ActionOutcome.DONE else before
     return OperatorAction.objects.create(
         token=asked.token,
         **_who(asked.operator),
@@ -87,37 +87,37 @@ def _who(operator: Operator) -> dict[str, Any]:
     return {"operator": operator, "shell_user": ""}
 
 
-def _objection(asked: Asked, situation: Situation) -> str:
-    told = objection(asked.kind, situation, asked.operator)
-    if told or asked.operator.has_perm(needed_for(asked.kind, situation)):
+def _blocked_reason(asked: Asked, state: OrderState) -> str:
+    told = blocked_reason(asked.kind, state, asked.operator)
+    if told or asked.operator.has_perm(needed_for(asked.kind, state)):
         return told
     return f"{asked.operator.get_username()} may not {asked.kind.label} orders."
 
 
-def _act(asked: Asked, situation: Situation) -> str:
+def _act(asked: Asked, state: OrderState) -> str:
     """Do what nothing speaks against, and say what follows."""
     actor = asked.operator.get_username()
     match asked.kind:
         case ActionKind.RETRY:
-            return _retry(situation)
+            return _retry(state)
         case ActionKind.CANCEL:
             orders.services.cancel_order(asked.order_id, reason=CANCELLED_BY_STAFF, actor=actor)
-            if situation.live:
+            if state.live:
                 return "It turns back before its next step, and everything that was done is undone."
             return "Its money goes back to the customer, and its stock to the shelf."
-        case ActionKind.HOLD:
+        case ActionKind.PAUSE:
             sagas.services.hold(asked.order_id, asked.reason, actor)
             return "It goes no step further until somebody releases it. It can still be cancelled."
-        case ActionKind.RELEASE:
-            sagas.services.thaw(asked.order_id)
+        case ActionKind.RESUME:
+            sagas.services.resume(asked.order_id)
             return "It goes on from where it stood."
         case ActionKind.NOTE:
             return "Noted."
     raise ValueError(asked.kind)
 
 
-def _retry(situation: Situation) -> str:
-    run = situation.live
+def _retry(state: OrderState) -> str:
+    run = state.live
     assert run is not None  # noqa: S101 - objected to before
     sagas.services.retry_now(run.id)
     if run.is_leased:

@@ -24,12 +24,12 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from adminkit.admin import Listed, Recorded
+from adminkit.cells import excerpt, moment, state
+from adminkit.filters import Choice
+from adminkit.search import exactly, through
 from desk import audit_admin, order_admin
 from desk.second_factor import forget
-from lists.admin import Listed, Recorded
-from lists.cells import excerpt, moment, state
-from lists.filters import Choice
-from lists.search import exactly, through
 
 __all__ = ["audit_admin", "order_admin"]
 

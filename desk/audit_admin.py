@@ -11,13 +11,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
+from adminkit.admin import Recorded
+from adminkit.cells import excerpt, moment, order_link, state
+from adminkit.filters import among_the_newest
+from adminkit.search import by_id, through
 from desk import bulk_views, permissions
 from desk.models import ActionKind, ActionOutcome, BulkAction, OperatorAction
 from desk.sessions import in_background
-from lists.admin import Recorded
-from lists.cells import excerpt, moment, order_link, state
-from lists.filters import among_the_newest
-from lists.search import by_id, through
 
 _KINDS: Final = [(each.value, str(each.label)) for each in ActionKind]
 

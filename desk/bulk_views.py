@@ -17,9 +17,9 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from desk import permissions
+from desk.action_forms import WORDS, ReasonForm, may_ever, operator_of
 from desk.action_views import kind_named
 from desk.actions import TokenTaken
-from desk.asking import WORDS, ReasonForm, may_ever, operator_of
 from desk.bulk import MOST_ORDERS, begin, counts, stop
 from desk.models import ActionKind, BulkAction, BulkItem, ItemOutcome
 from desk.order_list import described

@@ -16,7 +16,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from desk import permissions
-from desk.asking import operator_of
+from desk.action_forms import operator_of
 from desk.export import as_csv
 from desk.models import ActionKind, ActionOutcome, OperatorAction
 from desk.order_list import described
@@ -27,7 +27,7 @@ from sagas.identifiers import new_id
 def export(model_admin: ModelAdmin[Order], request: HttpRequest) -> HttpResponseBase:
     """Write down who takes which orders away, then send them as they are read."""
     if request.method != "POST":
-        # Reached by hand, or from a login on the way: there is a button for it in the list.
+        # OrderCursor by hand, or from a login on the way: there is a button for it in the list.
         shown = reverse("admin:orders_order_changelist")
         return HttpResponseRedirect(f"{shown}?{request.GET.urlencode()}")
     operator = operator_of(request)

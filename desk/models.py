@@ -13,8 +13,8 @@ from sagas.identifiers import new_id
 class ActionKind(models.TextChoices):
     RETRY = "retry", "retry now"
     CANCEL = "cancel", "cancel"
-    HOLD = "hold", "hold"
-    RELEASE = "release", "release"
+    PAUSE = "pause", "pause"
+    RESUME = "resume", "resume"
     NOTE = "note", "note"
     EXPORT = "export", "export"
 
@@ -86,8 +86,8 @@ class OperatorAction(models.Model):
         permissions: ClassVar = [
             ("retry_order", "Can have an order retried now"),
             ("cancel_order", "Can cancel an order, and have it refunded"),
-            ("hold_order", "Can hold an order, and release one that a person holds"),
-            ("release_frozen_order", "Can release an order that an invariant froze"),
+            ("pause_order", "Can hold an order, and release one that a person holds"),
+            ("resume_unresolved_order", "Can release an order that an invariant paused"),
             ("note_order", "Can add a note to an order"),
             ("export_orders", "Can export orders"),
         ]

@@ -12,16 +12,16 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from adminkit import cells
+from adminkit.admin import Recorded
+from adminkit.cells import amount, short_id
 from desk import action_views, bulk_views, export_view, order_filters, order_page, permissions
+from desk.action_forms import WORDS, may_ever, operator_of
 from desk.actions import OF_ONE_ORDER
-from desk.asking import WORDS, may_ever, operator_of
 from desk.models import ActionKind
 from desk.order_list import OrderList, age, customer_of, in_state_since, standing
 from desk.order_search import READINGS, SEARCHED
 from desk.sessions import in_background
-from lists import cells
-from lists.admin import Recorded
-from lists.cells import amount, short_id
 from orders.models import Order
 
 
@@ -133,7 +133,7 @@ class OrderAdmin(Recorded[Order]):
         run = standing(order)
         if run is None or not run.needs_attention:
             return None
-        word = "held" if run.frozen_at else "look"
+        word = "held" if run.paused_at else "look"
         return format_html(
             '<span class="flag">{}</span> <span class="flag-reason" title="{}">{}</span>',
             word,

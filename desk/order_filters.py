@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from lists.filters import Choice
+from adminkit.filters import Choice
 from orders.models import Order, OrderTransition
 from orders.states import OrderStatus
 from sagas import history
@@ -65,10 +65,10 @@ class NeedsAttention(HasRun):
     runs = staticmethod(history.flagged_runs)
 
 
-class IsFrozen(HasRun):
-    title = "held or frozen"
-    parameter_name = "is_frozen"
-    runs = staticmethod(history.frozen_runs)
+class IsPaused(HasRun):
+    title = "held or paused"
+    parameter_name = "is_paused"
+    runs = staticmethod(history.paused_runs)
 
 
 class StandsAt(Choice):
@@ -187,7 +187,7 @@ def _until(moment: datetime) -> Q:
 _CHOICES: Final[tuple[type[Choice], ...]] = (
     State,
     NeedsAttention,
-    IsFrozen,
+    IsPaused,
     StandsAt,
     LastError,
     Attempts,

@@ -8,7 +8,7 @@ from django.contrib.admin.views import main
 from django.db.models import Max
 from django.http import HttpRequest
 
-from lists.paging import UncountedList
+from adminkit.paging import UncountedList
 from orders.models import Order, OrderTransition
 from sagas.history import NewestRun, newest_runs
 

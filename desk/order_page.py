@@ -13,15 +13,15 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 
+from adminkit.cells import short_id
+from desk.action_forms import WORDS, may, operator_of
 from desk.actions import OF_ONE_ORDER
-from desk.asking import WORDS, may, operator_of
-from desk.dossier import Dossier, dossier_of
-from desk.next_move import drawn, next_move
-from desk.situation import objection
-from desk.story import story_of
-from lists.cells import short_id
+from desk.audit_timeline import audit_timeline
+from desk.order_detail import OrderDetail, order_detail
+from desk.order_state import blocked_reason
+from desk.run_diagram import next_step_sentence, run_diagram
+from orders.cancellation_messages import words
 from orders.models import Order
-from orders.reasons import words
 
 
 def page(model_admin: ModelAdmin[Order], request: HttpRequest, object_id: str) -> HttpResponse:
@@ -29,16 +29,16 @@ def page(model_admin: ModelAdmin[Order], request: HttpRequest, object_id: str) -
     if request.method == "POST" or not model_admin.has_view_permission(request):
         raise PermissionDenied
     try:
-        dossier = dossier_of(UUID(object_id))
+        detail = order_detail(UUID(object_id))
     except (ValueError, Order.DoesNotExist):
         messages.warning(request, f"There is no order {object_id[:80]}.")
         return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
     context = {
         **model_admin.admin_site.each_context(request),
-        **_context(dossier, operator_of(request)),
+        **_context(detail, operator_of(request)),
         "opts": model_admin.opts,
-        "original": dossier.order,
-        "title": f"Order {short_id(dossier.order.pk)}",
+        "original": detail.order,
+        "title": f"Order {short_id(detail.order.pk)}",
     }
     return TemplateResponse(request, "desk/orders/page.html", context)
 
@@ -48,41 +48,41 @@ def fragment(model_admin: ModelAdmin[Order], request: HttpRequest, order_id: UUI
     if not model_admin.has_view_permission(request):
         return HttpResponse(status=HTTPStatus.FORBIDDEN)
     try:
-        dossier = dossier_of(order_id)
+        detail = order_detail(order_id)
     except Order.DoesNotExist:
         raise Http404 from None
-    return render(request, "desk/orders/now.html", _context(dossier, operator_of(request)))
+    return render(request, "desk/orders/now.html", _context(detail, operator_of(request)))
 
 
-def _context(dossier: Dossier, operator: User) -> dict[str, Any]:
-    situation = dossier.situation
-    flagged = [each for each in situation.runs if each.needs_attention]
+def _context(detail: OrderDetail, operator: User) -> dict[str, Any]:
+    state = detail.state
+    flagged = [each for each in state.runs if each.needs_attention]
     return {
-        "order": dossier.order,
-        "reason_in_words": words(dossier.order),
-        "is_live": situation.live is not None,
+        "order": detail.order,
+        "reason_in_words": words(detail.order),
+        "is_live": state.live is not None,
         "flagged": flagged,
-        "frozen": situation.frozen,
-        "frozen_by": situation.frozen_by,
-        "next_move": next_move(situation),
-        "drawings": [drawn(each) for each in situation.runs],
-        "buttons": _buttons(dossier, operator),
-        "entries": story_of(dossier),
-        "lines": dossier.lines,
-        "payments": dossier.payments,
-        "runs": situation.runs,
+        "paused": state.paused,
+        "paused_by": state.paused_by,
+        "next_step_sentence": next_step_sentence(state),
+        "drawings": [run_diagram(each) for each in state.runs],
+        "buttons": _buttons(detail, operator),
+        "entries": audit_timeline(detail),
+        "lines": detail.lines,
+        "payments": detail.payments,
+        "runs": state.runs,
     }
 
 
-def _buttons(dossier: Dossier, operator: User) -> list[dict[str, str]]:
+def _buttons(detail: OrderDetail, operator: User) -> list[dict[str, str]]:
     """What this person may do to the order as it stands."""
-    situation = dossier.situation
+    state = detail.state
     return [
         {
             "kind": kind.value,
             "label": WORDS[kind].button,
-            "url": reverse("admin:orders_order_act", args=[dossier.order.pk, kind.value]),
+            "url": reverse("admin:orders_order_act", args=[detail.order.pk, kind.value]),
         }
         for kind in OF_ONE_ORDER
-        if may(operator, kind, situation) and not objection(kind, situation, operator)
+        if may(operator, kind, state) and not blocked_reason(kind, state, operator)
     ]

@@ -8,9 +8,9 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from lists.search import Reading, by_id, narrowed
+from adminkit.search import Reading, by_id, narrowed
 from orders.models import Order, OrderLine
-from payments.dealings import orders_with_bank_id
+from payments.admin_queries import orders_with_provider_id
 from sagas.history import subject_of
 
 SEARCHED: Final = (
@@ -18,12 +18,12 @@ SEARCHED: Final = (
     " beginning, a SKU, or Stripe's pi_… or re_…"
 )
 
-_BANK_ID: Final = re.compile(r"(pi|re)_[A-Za-z0-9_]{1,250}")
+_PROVIDER_ID: Final = re.compile(r"(pi|re)_[A-Za-z0-9_]{1,250}")
 _MOST_CUSTOMERS: Final = 200
 
 
-def _by_bank_id(term: str) -> Q | None:
-    found = orders_with_bank_id(term) if _BANK_ID.fullmatch(term) else []
+def _by_provider_id(term: str) -> Q | None:
+    found = orders_with_provider_id(term) if _PROVIDER_ID.fullmatch(term) else []
     return Q(pk__in=found) if found else None
 
 
@@ -54,7 +54,7 @@ def _by_sku(term: str) -> Q | None:
 
 READINGS: Final[tuple[Reading, ...]] = (
     by_id("pk"),
-    _by_bank_id,
+    _by_provider_id,
     _by_customer,
     _by_reference,
     _by_sku,
@@ -69,4 +69,4 @@ def named(term: str) -> QuerySet[Order]:
     each customer only), or Stripe's id of a PaymentIntent or a refund.
     """
     orders = Order.objects.select_related("customer").order_by("pk")
-    return narrowed(orders, term, (by_id("pk"), _by_run, _by_bank_id, _by_reference))
+    return narrowed(orders, term, (by_id("pk"), _by_run, _by_provider_id, _by_reference))

@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from django.contrib.auth.models import User
 
-from access.shell import ShellUser
+from access.os_user import ShellUser
 from desk.models import ActionKind
 
 Operator: TypeAlias = User | ShellUser
@@ -13,23 +13,23 @@ Operator: TypeAlias = User | ShellUser
 
 RETRY: Final = "desk.retry_order"
 CANCEL: Final = "desk.cancel_order"
-HOLD: Final = "desk.hold_order"
+PAUSE: Final = "desk.pause_order"
 """Holding an order, and releasing one that a person holds."""
-RELEASE_FROZEN: Final = "desk.release_frozen_order"
-"""Releasing an order that an invariant froze: its money is in doubt."""
+RESUME_UNRESOLVED: Final = "desk.resume_unresolved_order"
+"""Releasing an order that an invariant paused: its money is in doubt."""
 NOTE: Final = "desk.note_order"
 EXPORT: Final = "desk.export_orders"
 ACT_IN_BULK: Final = "desk.act_in_bulk"
 """Doing to many orders what one may do to each."""
 
-ALL: Final = (RETRY, CANCEL, HOLD, RELEASE_FROZEN, NOTE, EXPORT, ACT_IN_BULK)
+ALL: Final = (RETRY, CANCEL, PAUSE, RESUME_UNRESOLVED, NOTE, EXPORT, ACT_IN_BULK)
 
 OF_KIND: Final[Mapping[ActionKind, str]] = {
     ActionKind.RETRY: RETRY,
     ActionKind.CANCEL: CANCEL,
-    ActionKind.HOLD: HOLD,
-    ActionKind.RELEASE: HOLD,
+    ActionKind.PAUSE: PAUSE,
+    ActionKind.RESUME: PAUSE,
     ActionKind.NOTE: NOTE,
     ActionKind.EXPORT: EXPORT,
 }
-"""What each act takes; releasing takes RELEASE_FROZEN where an invariant froze the order."""
+"""What each act takes; releasing takes RESUME_UNRESOLVED where an invariant paused the order."""

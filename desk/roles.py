@@ -13,7 +13,7 @@ SEE_EVERYTHING: Final = (
     "orders.view_orderline",
     "orders.view_ordertransition",
     "sagas.view_sagarun",
-    "sagas.view_steprecord",
+    "sagas.view_stepattempt",
     "payments.view_payment",
     "payments.view_refund",
     "inventory.view_product",
@@ -43,7 +43,7 @@ VIEWER: Final = Role("viewer", frozenset(SEE_EVERYTHING))
 OPERATOR: Final = Role(
     "operator",
     VIEWER.permissions
-    | {orders.RETRY, orders.CANCEL, orders.HOLD, orders.NOTE, orders.ACT_IN_BULK}
+    | {orders.RETRY, orders.CANCEL, orders.PAUSE, orders.NOTE, orders.ACT_IN_BULK}
     | {"inventory.add_product", "inventory.change_product", "inventory.adjust_stocklevel"},
 )
 """Moves orders on, and keeps the shelves right."""
@@ -51,10 +51,10 @@ OPERATOR: Final = Role(
 FINANCE: Final = Role(
     "finance",
     VIEWER.permissions
-    | {orders.CANCEL, orders.RELEASE_FROZEN, orders.NOTE, orders.EXPORT}
+    | {orders.CANCEL, orders.RESUME_UNRESOLVED, orders.NOTE, orders.EXPORT}
     | {"invariants.change_reconciliationbreak"},
 )
-"""Answers for money: refunds, what an invariant froze, breaks, exports."""
+"""Answers for money: refunds, what an invariant paused, breaks, exports."""
 
 ROLES: Final = (VIEWER, OPERATOR, FINANCE)
 

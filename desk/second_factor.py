@@ -19,7 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from desk import guessing, sessions
+from desk import login_throttle, sessions
 
 APP: Final = "Authenticator app"
 RECOVERY_CODES: Final = 10
@@ -44,7 +44,7 @@ def prove(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         if device := _matching(user, _code(request)):
             _let_in(request, user, device)
             response = HttpResponseRedirect(_next(request))
-            guessing.remember(response, user)
+            login_throttle.remember(response, user)
             return response
         error = _refuse(request, user)
     return TemplateResponse(
@@ -74,13 +74,13 @@ def enrol(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             shown = TemplateResponse(
                 request, "desk/recovery_codes.html", context | {"codes": codes}
             )
-            guessing.remember(shown, user)
+            login_throttle.remember(shown, user)
             return shown
         error = _refuse(request, user)
     key = b32encode(device.bin_key).decode()
-    drawn = segno.make(device.config_url, error="m").svg_inline(omitsize=True)
+    run_diagram = segno.make(device.config_url, error="m").svg_inline(omitsize=True)
     return TemplateResponse(
-        request, "desk/enrol.html", context | {"qr_code": drawn, "key": key, "error": error}
+        request, "desk/enrol.html", context | {"qr_code": run_diagram, "key": key, "error": error}
     )
 
 

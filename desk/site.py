@@ -16,7 +16,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
-from desk import guessing, second_factor, sessions, start
+from desk import dashboard, login_throttle, second_factor, sessions
 
 # What django-unfold cannot do without, and our own pages can: Alpine makes functions of the
 # expressions in its attributes, and a few elements carry their measures in a style attribute. The
@@ -60,13 +60,13 @@ class DeskSite(UnfoldAdminSite):
         if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
             sessions.begin(request)
             if isinstance(request.user, User) and self.has_permission(request):
-                guessing.remember(response, request.user)
+                login_throttle.remember(response, request.user)
         return response
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        figures = start.figures() if start.may_see_figures(request) else {}
+        figures = dashboard.figures() if dashboard.may_see_figures(request) else {}
         return super().index(request, {**figures, **(extra_context or {})})
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
@@ -80,7 +80,7 @@ class DeskSite(UnfoldAdminSite):
             path("second-factor/enrol/", self._between(second_factor.enrol), name="enrol"),
             path("logout/", self.logout, name="logout"),
         ]
-        refreshed = path("figures/", self.admin_view(start.refreshed), name="figures")
+        refreshed = path("figures/", self.admin_view(dashboard.refreshed), name="figures")
         djangos = [
             each for each in super().get_urls() if getattr(each, "name", "") != "view_on_site"
         ]

@@ -1,4 +1,4 @@
-"""The outbox: facts that are true, and whether they have been told to the world."""
+"""The outbox: events that are true, and whether they have been told to the world."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from sagas.identifiers import new_id
 
 
 class OutboxEvent(models.Model):
-    """One fact. Written once, by ``events.services``; only ``relayed_at`` is to change."""
+    """One event. Written once, by ``events.services``; only ``relayed_at`` is to change."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=64)
@@ -22,8 +22,8 @@ class OutboxEvent(models.Model):
     relayed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = "fact"
-        verbose_name_plural = "facts"
+        verbose_name = "event"
+        verbose_name_plural = "events"
         indexes: ClassVar = [
             # Read by the timeline of one order.
             models.Index(fields=["key", "id"], name="events_by_key"),

@@ -1,4 +1,4 @@
-"""Recording facts: the only writer of the outbox."""
+"""Recording events: the only writer of the outbox."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,24 +6,24 @@ from uuid import UUID
 
 from django.db import connection
 
-from events.facts import Fact
+from events.event_types import Event
 from events.models import OutboxEvent
-from sagas.row_sets import Insert, write
+from sagas.bulk_sql import Insert, write
 
 
 class NotInTransaction(Exception):
-    """A fact was about to be recorded apart from what makes it true."""
+    """A event was about to be recorded apart from what makes it true."""
 
 
-def record(facts: Iterable[Fact]) -> None:
-    """Record ``facts`` in the caller's transaction: they are told if and only if it commits.
+def record(events: Iterable[Event]) -> None:
+    """Record ``events`` in the caller's transaction: they are told if and only if it commits.
 
     Raises NotInTransaction when there is none.
     """
-    write(outbox(facts))
+    write(outbox(events))
 
 
-def outbox(facts: Iterable[Fact]) -> Insert:
+def outbox(events: Iterable[Event]) -> Insert:
     """Return what ``record`` would write, for a statement that writes more.
 
     Raises NotInTransaction when there is none.
@@ -33,23 +33,23 @@ def outbox(facts: Iterable[Fact]) -> Insert:
     return Insert(
         [
             OutboxEvent(
-                name=fact.type.name,
-                version=fact.type.version,
-                key=fact.key,
-                correlation_id=fact.correlation_id,
-                payload=dict(fact.payload),
+                name=event.type.name,
+                version=event.type.version,
+                key=event.key,
+                correlation_id=event.correlation_id,
+                payload=dict(event.payload),
             )
-            for fact in facts
+            for event in events
         ]
     )
 
 
 def count_unrelayed(limit: int = 100_000) -> int:
-    """Return how many facts the world has not been told, counting up to ``limit``."""
+    """Return how many events the world has not been told, counting up to ``limit``."""
     return OutboxEvent.objects.filter(relayed_at__isnull=True)[:limit].count()
 
 
-def facts_about(keys: Sequence[UUID]) -> Mapping[UUID, list[OutboxEvent]]:
+def events_about(keys: Sequence[UUID]) -> Mapping[UUID, list[OutboxEvent]]:
     """Return what was recorded about each of ``keys``, oldest first."""
     found: defaultdict[UUID, list[OutboxEvent]] = defaultdict(list)
     for each in OutboxEvent.objects.filter(key__in=keys).order_by("id"):

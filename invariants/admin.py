@@ -9,13 +9,13 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from adminkit.admin import Listed
+from adminkit.cells import code, excerpt, moment, order_link, state
+from adminkit.filters import NEWEST, AmongTheNewest, Choice, among_the_newest
+from adminkit.search import exactly, id_like, through
+from invariants.break_store import BY_CODE, order_named, resolve
 from invariants.invariant import Kind
 from invariants.models import ReconciliationBreak
-from invariants.recording import BY_CODE, order_named, resolve
-from lists.admin import Listed
-from lists.cells import code, excerpt, moment, order_link, state
-from lists.filters import NEWEST, AmongTheNewest, Choice, among_the_newest
-from lists.search import exactly, id_like, through
 from orders.models import Order
 
 
@@ -66,7 +66,7 @@ class ReconciliationBreakAdmin(Listed[ReconciliationBreak]):
     when_empty = "Each minute a check asks what must always be true of orders, payments and stock. Nothing was ever found broken."
     readonly_fields = (
         *("stands", "code", "sentence", "kind", "order", "detail"),
-        *("first", "last", "times_seen", "froze", "resolved", "resolved_by"),
+        *("first", "last", "times_seen", "paused", "resolved", "resolved_by"),
     )
     fields = (*readonly_fields, "resolution")
 
@@ -111,9 +111,9 @@ class ReconciliationBreakAdmin(Listed[ReconciliationBreak]):
     def last(self, each: ReconciliationBreak) -> SafeString | None:
         return moment(each.last_seen)
 
-    @admin.display(description="froze the order (UTC)")
-    def froze(self, each: ReconciliationBreak) -> SafeString | None:
-        return moment(each.order_frozen_at)
+    @admin.display(description="paused the order (UTC)")
+    def paused(self, each: ReconciliationBreak) -> SafeString | None:
+        return moment(each.order_paused_at)
 
     @admin.display(description="resolved (UTC)")
     def resolved(self, each: ReconciliationBreak) -> SafeString | None:

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from invariants import bank as bank_relation
+from invariants import provider_relation
 from invariants.catalogue import INVARIANTS
 from invariants.invariant import Invariant
-from payments.accounts import BankReading
+from payments.provider_reconciliation import ProviderReading
 
 GRACE: Final = timedelta(seconds=120)
 """How long a thing must have been settled before the bank is held to it."""
@@ -38,7 +38,7 @@ class LeftOut(StrEnum):
     """Why an invariant was not asked, or not all of it."""
 
     BANK = "not asked: the bank was not compared"
-    BANK_SIDE = "asked of our own books only: the bank was not compared"
+    PROVIDER_SIDE = "asked of our own books only: the bank was not compared"
     HISTORY = "not asked: it adds up all of history, which only a full check does"
     LATENESS = "asked only for what must never be: lateness was to be no finding"
     REST = f"{MOST_FINDINGS} rows or more break it, and the list ends there"
@@ -79,7 +79,7 @@ class Report:
     taken_at: datetime
     orders: dict[str, int]
     payments: dict[str, int]
-    bank: BankReading | None
+    bank: ProviderReading | None
     checked: tuple[str, ...]
     """The codes that were asked, and whose answer is whole as far as it concerns our own books."""
     left_out: dict[str, LeftOut]
@@ -93,7 +93,7 @@ class Report:
 
 def check(
     *,
-    bank: BankReading | None = None,
+    bank: ProviderReading | None = None,
     scope: Scope = EVERYTHING,
     grace: timedelta = GRACE,
     progress: Progress = Progress.ON_TIME,
@@ -102,11 +102,11 @@ def check(
 
     After a run of a test, with nothing under way any more::
 
-        report = check(bank=read_bank(), grace=timedelta(), progress=Progress.AT_REST)
+        report = check(bank=read_provider(), grace=timedelta(), progress=Progress.AT_REST)
         assert report.findings == []
 
     and in the middle of one, at any moment, with ``progress=Progress.SOMETIME``: what is safe must
-    be so in every snapshot. ``bank`` is what ``payments.accounts.read_bank`` read before; without
+    be so in every snapshot. ``bank`` is what ``payments.provider_reconciliation.read_provider`` read before; without
     it what concerns the bank is not looked at. A bank that outlives our rows needs another
     INSTALLATION_ID with each new database. Not to be called inside a transaction.
     """
@@ -146,7 +146,7 @@ class Examination:
     """The questions of one check, all asked in the caller's transaction."""
 
     def __init__(
-        self, bank: BankReading | None, scope: Scope, grace: timedelta, progress: Progress
+        self, bank: ProviderReading | None, scope: Scope, grace: timedelta, progress: Progress
     ) -> None:
         self.now: datetime = _rows("SELECT now()")[0][0]
         self.bank = bank
@@ -160,7 +160,7 @@ class Examination:
             "orders": self.orders,
             "settled_before": bank.read_at - grace if bank else None,
             "complete_since": (bank.complete_since or LONG_AGO) if bank else None,
-            **bank_relation.columns(bank.accounts if bank else []),
+            **provider_relation.columns(bank.accounts if bank else []),
         }
 
     def findings(self, invariant: Invariant) -> list[Finding]:
@@ -175,7 +175,7 @@ class Examination:
             **invariant.parameters,
             "overdue_since": self._overdue_since(invariant),
         }
-        relations = bank_relation.RELATION if invariant.asks_bank else ""
+        relations = provider_relation.RELATION if invariant.asks_provider else ""
         rows = _rows(f"{relations}{invariant.sql} LIMIT {MOST_FINDINGS}", parameters)
         if len(rows) == MOST_FINDINGS:
             self.left_out[invariant.code] = LeftOut.REST
@@ -202,8 +202,8 @@ class Examination:
 
     def _omission(self, invariant: Invariant) -> LeftOut | None:
         """Say what of ``invariant`` this check cannot, or is not to, look at."""
-        if self.bank is None and invariant.asks_bank:
-            return LeftOut.BANK if invariant.needs_bank else LeftOut.BANK_SIDE
+        if self.bank is None and invariant.asks_provider:
+            return LeftOut.BANK if invariant.needs_provider else LeftOut.PROVIDER_SIDE
         if invariant.sums_history and not self.scope.is_everything:
             return LeftOut.HISTORY
         if invariant.by and self.progress is Progress.SOMETIME:
@@ -229,7 +229,7 @@ def _orders(scope: Scope, now: datetime) -> list[UUID]:
         UNION SELECT subject_id FROM sagas_sagarun WHERE status IN ('running', 'compensating')
         UNION SELECT id FROM orders_order WHERE created_at > %(since)s
         UNION SELECT order_id FROM orders_ordertransition WHERE at > %(since)s
-        UNION SELECT r.subject_id FROM sagas_steprecord s JOIN sagas_sagarun r ON r.id = s.run_id
+        UNION SELECT r.subject_id FROM sagas_stepattempt s JOIN sagas_sagarun r ON r.id = s.run_id
             WHERE s.started_at > %(since)s
         UNION SELECT unnest(%(orders)s::uuid[])
         """,

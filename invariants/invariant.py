@@ -9,7 +9,7 @@ from django.db.models import TextChoices
 
 
 class Kind(TextChoices):
-    MONEY = "money"  # found twice, it freezes its order
+    MONEY = "money"  # found twice, it pauses its order
     STOCK = "stock"
     STATE = "state"
     JOURNAL = "journal"
@@ -31,7 +31,7 @@ class Invariant:
     ``%(every_order)s OR x = ANY(%(orders)s)``
         Keeps to the orders that are looked at, where not all are.
     ``bank``
-        The intents that were read at the bank (see ``invariants.bank``); empty when it was not.
+        The intents that were read at the bank (see ``invariants.provider_relation``); empty when it was not.
         ``%(settled_before)s`` is when a thing must have come about for the bank to be held to it.
     ``%(overdue_since)s``
         When a thing must have begun for ``by`` to have passed.
@@ -45,7 +45,7 @@ class Invariant:
     """How long it may take to become true."""
     is_enforced: bool = False
     """A constraint says so too: a finding means that somebody has been at the database."""
-    needs_bank: bool = False
+    needs_provider: bool = False
     """Says nothing where the bank has not been read."""
     sums_history: bool = False
     """Adds up all that ever was: for the full check."""
@@ -53,7 +53,7 @@ class Invariant:
     """What the query needs of the code's own tables."""
 
     @property
-    def asks_bank(self) -> bool:
+    def asks_provider(self) -> bool:
         """Whether anything is compared with the bank."""
         return " bank b" in self.sql
 

@@ -39,7 +39,7 @@ JOURNAL: Final = (
         UNION ALL
         SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ': ', count(*), ' of fence ',
             s.fence, ', ', count(*) FILTER (WHERE s.outcome = 'done'), ' done')
-        FROM sagas_sagarun r JOIN sagas_steprecord s ON s.run_id = r.id
+        FROM sagas_sagarun r JOIN sagas_stepattempt s ON s.run_id = r.id
         WHERE %(every_order)s OR r.subject_id = ANY(%(orders)s)
         GROUP BY GROUPING SETS (
             (r.id, r.subject_id, s.step, s.direction, s.fence),
@@ -56,7 +56,7 @@ JOURNAL: Final = (
         """
         SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ' #', s.attempt, ' ', s.outcome,
             ', ', s.started_at::timestamp(3), ' to ', s.ended_at::timestamp(3))
-        FROM sagas_steprecord s JOIN sagas_sagarun r ON r.id = s.run_id
+        FROM sagas_stepattempt s JOIN sagas_sagarun r ON r.id = s.run_id
         WHERE (%(every_order)s OR r.subject_id = ANY(%(orders)s))
           AND ((s.outcome = 'started') <> (s.ended_at IS NULL) OR s.ended_at < s.started_at)
         """,
@@ -98,7 +98,7 @@ JOURNAL: Final = (
         """
         SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ': ', count(*),
                                           ' attempts, the last is #', max(s.attempt))
-        FROM sagas_sagarun r JOIN sagas_steprecord s ON s.run_id = r.id
+        FROM sagas_sagarun r JOIN sagas_stepattempt s ON s.run_id = r.id
         WHERE %(every_order)s OR r.subject_id = ANY(%(orders)s)
         GROUP BY r.id, s.step, s.direction
         HAVING max(s.attempt) <> count(*) OR min(s.attempt) <> 1
@@ -126,7 +126,7 @@ JOURNAL: Final = (
             CASE WHEN r.leased_until IS NULL THEN 'not leased' ELSE 'leased' END,
             ' at fence ', r.fence, ', under way: ', string_agg(s.step || ' at ' || s.fence, ', '))
         FROM sagas_sagarun r
-        LEFT JOIN sagas_steprecord s ON s.run_id = r.id AND s.outcome = 'started'
+        LEFT JOIN sagas_stepattempt s ON s.run_id = r.id AND s.outcome = 'started'
         WHERE (%(every_order)s OR r.subject_id = ANY(%(orders)s))
           AND (r.leased_until IS NOT NULL OR s.id IS NOT NULL)
         GROUP BY r.id

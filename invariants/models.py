@@ -11,7 +11,7 @@ from invariants.invariant import Kind
 class ReconciliationBreak(models.Model):
     """One invariant broken in one place, from when it was first seen to how it was resolved.
 
-    Written by ``invariants.recording`` alone. Rows are never deleted: what breaks again after it was
+    Written by ``invariants.break_store`` alone. Rows are never deleted: what breaks again after it was
     resolved is a new one.
     """
 
@@ -23,8 +23,8 @@ class ReconciliationBreak(models.Model):
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
     times_seen = models.PositiveIntegerField(default=1)
-    # Once only: what a person has thawed is not frozen again for the same break.
-    order_frozen_at = models.DateTimeField(null=True, blank=True)
+    # Once only: what a person has resumed is not paused again for the same break.
+    order_paused_at = models.DateTimeField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolution = models.TextField(blank=True)
     # Who says so; empty when a check did.

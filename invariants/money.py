@@ -3,7 +3,7 @@
 So a comparison is exact without locking anybody: what our books had settled before the bank was read,
 and still have so in the snapshot, was so while the bank was read.
 
-Of one intent, what went back is read before what was taken (see ``BankReading``). That order alone is
+Of one intent, what went back is read before what was taken (see ``ProviderReading``). That order alone is
 sound for M5. It is sound for the others, too, where the bank goes on meanwhile:
 
 M2, M6, M11
@@ -48,7 +48,7 @@ MONEY: Final = (
             SELECT FROM orders_ordertransition t WHERE t.order_id = o.id
               AND t.target = 'cancelled' AND t.at >= %(settled_before)s))
         """,
-        needs_bank=True,
+        needs_provider=True,
     ),
     Invariant(
         "M3",
@@ -119,7 +119,7 @@ MONEY: Final = (
           AND (b.intent_id IS NULL OR b.currency <> p.currency OR b.net_minor <> p.amount_minor
                OR p.captured_at < %(settled_before)s AND b.held_minor > 0)
         """,
-        needs_bank=True,
+        needs_provider=True,
     ),
     Invariant(
         "M7",
@@ -198,7 +198,7 @@ MONEY: Final = (
         Kind.MONEY,
         "No refund has failed without the money having gone back another way.",
         """
-        SELECT p.order_id::text, concat('refund ', f.bank_refund_id, ' ', f.status)
+        SELECT p.order_id::text, concat('refund ', f.provider_refund_id, ' ', f.status)
         FROM payments_refund f JOIN payments_payment p ON p.id = f.payment_id
         WHERE f.status IN ('failed', 'canceled') AND p.status <> 'refunded'
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))

@@ -118,13 +118,13 @@ STATES: Final = (
         Kind.STATE,
         "Whoever asked for an order to be cancelled is heard, within two minutes.",
         """
-        SELECT r.subject_id::text, concat('asked at ', r.turn_back_requested_at::timestamp(0),
+        SELECT r.subject_id::text, concat('asked at ', r.compensation_requested_at::timestamp(0),
                                           ', run ', r.status, ' ', r.step)
         FROM sagas_sagarun r
-        WHERE r.turn_back_requested_at IS NOT NULL
+        WHERE r.compensation_requested_at IS NOT NULL
           AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
           AND (r.status = 'completed'
-               OR r.status = 'running' AND r.turn_back_requested_at < %(overdue_since)s)
+               OR r.status = 'running' AND r.compensation_requested_at < %(overdue_since)s)
         """,
         by=timedelta(minutes=2),
     ),
@@ -162,11 +162,11 @@ STATES: Final = (
         "A run that was undone has undone every step that may have left something behind.",
         """
         SELECT r.subject_id::text, s.step || ' was not undone'
-        FROM sagas_sagarun r JOIN sagas_steprecord s ON s.run_id = r.id
+        FROM sagas_sagarun r JOIN sagas_stepattempt s ON s.run_id = r.id
         WHERE r.status = 'compensated' AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
           AND s.direction = 'forward' AND s.outcome IN ('done', 'started', 'unknown', 'lost')
           AND NOT EXISTS (
-            SELECT FROM sagas_steprecord u WHERE u.run_id = r.id AND u.step = s.step
+            SELECT FROM sagas_stepattempt u WHERE u.run_id = r.id AND u.step = s.step
               AND u.direction = 'back' AND u.outcome = 'done')
         """,
     ),

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 from celery import shared_task
 from django.db import connection
 
+from invariants.break_store import orders_with_breaks, record
 from invariants.checking import EVERYTHING, RECENT, Scope, check
-from invariants.recording import orders_with_breaks, record
-from payments.accounts import BankReading, read_bank, read_recent
 from payments.errors import PaymentError
+from payments.provider_reconciliation import ProviderReading, read_provider, read_recent
 
 if TYPE_CHECKING:
     from celery import Task
 
 log = logging.getLogger(__name__)
 
-DAYS_AT_THE_BANK: Final = timedelta(days=3)
+DAYS_AT_THE_PROVIDER: Final = timedelta(days=3)
 """What the daily check reads of the bank: two days more than it needs, for those it missed. All that
 ever was is read by ``manage.py check_invariants --full``."""
 
@@ -49,7 +49,7 @@ def check_everything(self: "Task[[], None]") -> None:
     """Check and record everything; while another check runs, come back a little later."""
     with alone() as is_alone:
         if is_alone:
-            _check(EVERYTHING, lambda: read_bank(within=DAYS_AT_THE_BANK))
+            _check(EVERYTHING, lambda: read_provider(within=DAYS_AT_THE_PROVIDER))
             return
     raise self.retry(countdown=PATIENCE.total_seconds())
 
@@ -71,7 +71,7 @@ def alone() -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
-def _check(scope: Scope, read: Callable[[], BankReading]) -> None:
+def _check(scope: Scope, read: Callable[[], ProviderReading]) -> None:
     """Check and record; a bank that does not answer is not compared, which is no finding."""
     bank = None
     problem = ""
@@ -88,7 +88,7 @@ def _check(scope: Scope, read: Callable[[], BankReading]) -> None:
             "orders": sum(report.orders.values()),
             "intents": len(bank.accounts) if bank else None,
             "findings": len(report.findings),
-            "frozen": recorded.frozen,
+            "paused": recorded.paused,
             "seconds": round(report.seconds, 3),
         },
     )

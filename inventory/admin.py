@@ -15,7 +15,10 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.decorators import action
 
-from inventory.entering import Adjustment, Receipt, enter
+from adminkit.admin import Listed, ReadOnly, Recorded
+from adminkit.cells import amount, excerpt, moment, order_link, product_link, state
+from adminkit.filters import Choice, among_the_newest
+from adminkit.search import by_id, id_like, through
 from inventory.models import (
     MovementKind,
     Product,
@@ -25,10 +28,7 @@ from inventory.models import (
     StockMovement,
     Warehouse,
 )
-from lists.admin import Listed, ReadOnly, Recorded
-from lists.cells import amount, excerpt, moment, order_link, product_link, state
-from lists.filters import Choice, among_the_newest
-from lists.search import by_id, id_like, through
+from inventory.stock_forms import Adjustment, Receipt, enter
 
 _MOVED: Final = {
     MovementKind.RECEIPT: "came in",

@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 
 from events.services import outbox
 from inventory.errors import BelowReserved
-from inventory.facts import STOCK_RELEASED, STOCK_RESERVED
+from inventory.events import STOCK_RELEASED, STOCK_RESERVED
 from inventory.models import (
     MovementKind,
     Product,
@@ -23,7 +23,7 @@ from inventory.models import (
     StockLevel,
     StockMovement,
 )
-from sagas.row_sets import Insert, Update, select, write
+from sagas.bulk_sql import Insert, Update, select, write
 
 _OF_SKUS: Final = """
     JOIN inventory_product ON inventory_product.id = product_id
@@ -47,7 +47,7 @@ _CONFIRM: Final = """
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class StockRequest:
     """What one order line needs."""
 
     line_id: UUID
@@ -91,7 +91,7 @@ def products_for_sale(skus: Iterable[str]) -> dict[str, Product]:
     return {each.sku: each for each in found}
 
 
-def most_of_one_line(skus: Iterable[str]) -> dict[str, int]:
+def max_orderable(skus: Iterable[str]) -> dict[str, int]:
     """Return how many of each SKU one order could have at this moment.
 
     A line is served from one warehouse, so this is the most that any of them has, not their sum.
@@ -102,7 +102,7 @@ def most_of_one_line(skus: Iterable[str]) -> dict[str, int]:
 
 
 def reserve(
-    demands: Mapping[UUID, Sequence[Demand]], correlation_ids: Mapping[UUID, UUID]
+    requests: Mapping[UUID, Sequence[StockRequest]], correlation_ids: Mapping[UUID, UUID]
 ) -> dict[UUID, str]:
     """Hold the stock of whole orders; return those that could not be served, with a SKU that lacks.
 
@@ -111,13 +111,13 @@ def reserve(
     never falls below zero. Reserving an order again violates a constraint: the saga's journal
     sees to it that nobody does.
     """
-    skus = {each.sku for lines in demands.values() for each in lines}
+    skus = {each.sku for lines in requests.values() for each in lines}
     shelves: dict[str, list[StockLevel]] = defaultdict(list)
     for level in select(StockLevel, _OF_SKUS, [list(skus)], lock=True, sku="inventory_product.sku"):
         shelves[level.sku].append(level)
     reservations: list[Reservation] = []
     short: dict[UUID, str] = {}
-    for order_id, lines in demands.items():
+    for order_id, lines in requests.items():
         held, lacking = _hold(order_id, lines, shelves)
         if lacking:
             short[order_id] = lacking
@@ -129,7 +129,7 @@ def reserve(
         Update(list(touched.values()), ["reserved"]),
         outbox(
             STOCK_RESERVED.of(order_id, correlation_ids[order_id], {"lines": _lines(lines)})
-            for order_id, lines in demands.items()
+            for order_id, lines in requests.items()
             if order_id not in short
         ),
     )
@@ -137,7 +137,7 @@ def reserve(
 
 
 def _hold(
-    order_id: UUID, lines: Sequence[Demand], shelves: Mapping[str, Sequence[StockLevel]]
+    order_id: UUID, lines: Sequence[StockRequest], shelves: Mapping[str, Sequence[StockLevel]]
 ) -> tuple[list[Reservation], str]:
     """Take all lines of one order from ``shelves``, or none, and say which SKU lacks."""
     held: list[Reservation] = []
@@ -156,8 +156,8 @@ def _hold(
     return held, ""
 
 
-def _lines(demands: Iterable[Demand]) -> list[dict[str, object]]:
-    return [{"sku": each.sku, "quantity": each.quantity} for each in demands]
+def _lines(requests: Iterable[StockRequest]) -> list[dict[str, object]]:
+    return [{"sku": each.sku, "quantity": each.quantity} for each in requests]
 
 
 def confirm(line_counts: Mapping[UUID, int]) -> set[UUID]:

@@ -1,1 +1,1 @@
-"""How the installation does: pulses of its workers, metrics, health."""
+"""How the installation does: heartbeats of its workers, metrics, health."""

@@ -5,8 +5,8 @@ from typing import ClassVar
 from django.db import models
 
 
-class WorkerPulse(models.Model):
-    """The latest pulse that one worker took from one queue; written by ``monitoring.pulses``."""
+class WorkerHeartbeat(models.Model):
+    """The latest heartbeat that one worker took from one queue; written by ``monitoring.heartbeats``."""
 
     queue = models.CharField(max_length=64)
     worker = models.CharField(max_length=255)

@@ -1,4 +1,4 @@
-"""Celery's side of the pulses."""
+"""Celery's side of the heartbeats."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -7,22 +7,22 @@ from celery import shared_task
 from celery.signals import before_task_publish
 from django.utils import timezone
 
-from monitoring.pulses import record
+from monitoring.heartbeats import record
 
 if TYPE_CHECKING:
     from celery import Task
 
-PULSE: Final = "monitoring.pulse"
+HEARTBEAT: Final = "monitoring.heartbeat"
 
 
-@before_task_publish.connect(sender=PULSE)
-def note_when_it_was_sent(headers: dict[str, Any], **_: Any) -> None:
+@before_task_publish.connect(sender=HEARTBEAT)
+def add_sent_at(headers: dict[str, Any], **_: Any) -> None:
     headers["sent_at"] = timezone.now().isoformat()
 
 
-@shared_task(name=PULSE, bind=True)
-def pulse(self: "Task[[], None]") -> None:
-    """Write down that this worker took a pulse from this queue."""
+@shared_task(name=HEARTBEAT, bind=True)
+def heartbeat(self: "Task[[], None]") -> None:
+    """Write down that this worker took a heartbeat from this queue."""
     sent = self.request.get("sent_at")
     carried = self.request.delivery_info or {}
     record(

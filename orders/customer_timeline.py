@@ -11,7 +11,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from orders.models import Order
-from orders.timeline import Entry, recent_stories
+from orders.order_events import Entry, recent_stories
 
 MOST_ATTEMPTS: Final = 100
 """Of one order's attempts, the last ones; whatever else happens to an order is few."""
@@ -20,7 +20,7 @@ Kind = Literal["order", "step", "payment", "stock"]
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class TimelineEvent:
     """One thing that happened to an order, as its customer is told."""
 
     at: datetime
@@ -73,23 +73,23 @@ _OUTCOMES: Final = {
 }
 
 
-def customer_timelines(orders: Sequence[Order]) -> Mapping[UUID, list[Happening]]:
+def customer_timelines(orders: Sequence[Order]) -> Mapping[UUID, list[TimelineEvent]]:
     """Return what happened to each order, oldest first, in four statements for all of them."""
     stories = recent_stories(orders, MOST_ATTEMPTS)
     return {order_id: list(_told(story)) for order_id, story in stories.items()}
 
 
-def _told(story: Sequence[Entry]) -> Iterator[Happening]:
+def _told(story: Sequence[Entry]) -> Iterator[TimelineEvent]:
     for entry in story:
         if entry.kind == "step":
             step, _, outcome = entry.what.rpartition(".")
             words = f"{_STEPS.get(step, 'A further step')}: {_OUTCOMES[outcome]}"
-            yield Happening(entry.at, "step", entry.what, words, entry.attempt)
+            yield TimelineEvent(entry.at, "step", entry.what, words, entry.attempt)
         elif entry.what == "cancellation_requested":
-            yield Happening(entry.at, "order", entry.what, _who_asked(entry.cause))
-        # The facts that an order moved repeat its moves.
+            yield TimelineEvent(entry.at, "order", entry.what, _who_asked(entry.cause))
+        # The events that an order moved repeat its moves.
         elif known := _HAPPENED.get(entry.what):
-            yield Happening(entry.at, *known)
+            yield TimelineEvent(entry.at, *known)
 
 
 def _who_asked(reason: str) -> str:

@@ -14,13 +14,13 @@ from django.db import models
 from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
-from access.grants import Grant
+from access.credentials import Grant
 from orders.errors import IllegalTransition
 from orders.states import SETTLED, TRANSITIONS, OrderStatus
 from payments.history import latest_payment
-from sagas.history import asked_back_at
+from sagas.bulk_sql import Insert, Update, select, write
+from sagas.history import cancel_requested_at
 from sagas.identifiers import new_id
-from sagas.row_sets import Insert, Update, select, write
 
 REFERENCE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
 """What a storefront may call an order."""
@@ -36,14 +36,14 @@ class Cause:
     actor: str = ""
 
 
-class Reached(NamedTuple):
+class OrderCursor(NamedTuple):
     """How far an order is: of two, the greater is the later.
 
     That somebody asked to cancel it is no move, and comes before the move that follows from it.
     """
 
     version: int
-    is_asked_back: bool
+    is_cancel_requested: bool
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -62,7 +62,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def with_wish_to_cancel(self) -> Self:
         """Read with each order when it was accepted that it be cancelled, which its runs know."""
-        return self.annotate(cancel_requested_at=asked_back_at("pk"))
+        return self.annotate(cancel_requested_at=cancel_requested_at("pk"))
 
     def locked(self, order_ids: Iterable[UUID]) -> list["Order"]:
         """Lock orders until the transaction ends, in one order; each knows its ``line_count``."""
@@ -127,7 +127,7 @@ class Order(models.Model):
     payment_method = models.CharField(max_length=255)
     # The storefront's own name for the order, if it has one.
     reference = models.CharField(max_length=64, null=True, blank=True, editable=False)  # noqa: DJ001 - all empty ones differ
-    # Why it was cancelled: a code for programs (see orders.reasons for the words) and its detail.
+    # Why it was cancelled: a code for programs (see orders.cancellation_messages for the words) and its detail.
     reason = models.CharField(max_length=64, blank=True)
     reason_detail = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -177,8 +177,8 @@ class Order(models.Model):
         return str(self.pk)
 
     @property
-    def reached(self) -> Reached:
-        return Reached(self.version, self.cancel_requested_at is not None)
+    def reached(self) -> OrderCursor:
+        return OrderCursor(self.version, self.cancel_requested_at is not None)
 
     @property
     def has_ended(self) -> bool:

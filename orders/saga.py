@@ -30,7 +30,7 @@ the bank has acted, its answer counts; if not, the same id is confirmed again un
 If the create itself got no answer, it is repeated under its key; an unconfirmed intent charges
 nobody. After 8 tries (half a minute to two minutes) the run turns back, and the intent is
 cancelled at the bank before the order may be called cancelled. All this is in
-``payments/bank_calls.py``.
+``payments/payment_operations.py``.
 
 **When our worker dies** in the call, the journal shows a started attempt whose lease runs out
 after ten seconds (a call itself is given up after eight). The sweep (``sagas/sweep.py``) queues
@@ -45,9 +45,9 @@ answer: the run stays where it is, is tried again at growing intervals, and afte
 flagged ``needs_attention``. It can still be cancelled.
 
 **When its money is in doubt** (the check of each minute, ``invariants/``, found an invariant about it
-broken twice in a row) the run is frozen: it goes no step further until a person releases it. An
+broken twice in a row) the run is paused: it goes no step further until a person releases it. An
 answer that is on its way is still settled, and the order can still be cancelled; what gives back is
-never frozen, so turning back lifts it.
+never paused, so turning back lifts it.
 
 CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only give back, and so are
 repeated until they are done: there is nothing that the bank or a shelf could refuse.
@@ -76,7 +76,7 @@ CHECKOUT = Saga(
         capture_payment,
     ),
     compensation_queue="compensation",  # undoing never stands behind new orders
-    turning_back=begin_cancelling,  # in the transaction in which the run turns back
+    on_compensating=begin_cancelling,  # in the transaction in which the run turns back
     compensated=mark_cancelled,  # in that of the last undo
 )
 
@@ -89,7 +89,7 @@ CANCELLATION = Saga(
         finish_cancelling,
     ),
     compensation_queue="compensation",
-    only_gives_back=True,
+    compensating_only=True,
 )
 
 SAGAS = (CHECKOUT, CANCELLATION)

@@ -22,17 +22,17 @@ from orders.errors import (
     TotalTooLarge,
     UnknownProducts,
 )
-from orders.facts import ORDER_PLACED
+from orders.events import ORDER_PLACED
 from orders.metrics import count_after_commit
 from orders.models import REFERENCE_ONCE, Cause, Order, OrderLine
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import TRANSITIONS, OrderStatus
+from sagas.bulk_sql import Insert
 from sagas.correlation import current_correlation_id
-from sagas.definition import Refusal
-from sagas.row_sets import Insert
-from sagas.services import TurnBack
+from sagas.definition import Rejection
+from sagas.services import CompensationRequest
 
-LARGEST_TOTAL_MINOR: Final = 99_999_999
+MAX_TOTAL_MINOR: Final = 99_999_999
 """Stripe's largest amount for one payment."""
 
 
@@ -73,7 +73,7 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class PriceExpectation:
     """What a customer was told that a cart costs; None for what was not said."""
 
     total_minor: int | None = None
@@ -84,7 +84,7 @@ class Expected:
         return is_total and self.currency in (None, cart.currency)
 
 
-NOTHING_EXPECTED: Final = Expected()
+NO_EXPECTATION: Final = PriceExpectation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class PlacedOrder:
     lines: list[OrderLine]
 
 
-def priced(quantities: Mapping[str, int]) -> PricedCart:
+def price_cart(quantities: Mapping[str, int]) -> PricedCart:
     """Return what a cart costs, in one statement. Raises UnknownProducts and TotalTooLarge."""
     products = inventory.services.products_for_sale(quantities)
     unknown = sorted(quantities.keys() - products.keys())
@@ -107,8 +107,8 @@ def priced(quantities: Mapping[str, int]) -> PricedCart:
     ]
     at = max(each.read_at for each in products.values())
     cart = PricedCart(lines, settings.CURRENCY, at)
-    if cart.total_minor > LARGEST_TOTAL_MINOR:
-        raise TotalTooLarge(cart.total_minor, LARGEST_TOTAL_MINOR)
+    if cart.total_minor > MAX_TOTAL_MINOR:
+        raise TotalTooLarge(cart.total_minor, MAX_TOTAL_MINOR)
     return cart
 
 
@@ -118,10 +118,10 @@ def quote(quantities: Mapping[str, int]) -> Quote:
     Two statements at two moments: what is said may be untrue as soon as it is said. Raises
     UnknownProducts and TotalTooLarge.
     """
-    return Quote(priced(quantities), inventory.services.most_of_one_line(quantities))
+    return Quote(price_cart(quantities), inventory.services.max_orderable(quantities))
 
 
-def hold_to_open_orders(customer: User) -> None:
+def enforce_open_order_limit(customer: User) -> None:
     """Raise TooManyOpenOrders when the customer has as many unfinished orders as one may have.
 
     Nobody is to hold all the stock. Of several who ask for one customer, each waits until the one
@@ -144,16 +144,16 @@ def place_order(
     payment_method: str,
     *,
     reference: str | None = None,
-    expected: Expected = NOTHING_EXPECTED,
+    expected: PriceExpectation = NO_EXPECTATION,
 ) -> PlacedOrder:
     """Accept an order, of a customer or a guest, at our prices, and start its checkout.
 
     One transaction, no call to anyone: when it commits the order will end confirmed or
-    cancelled, whatever dies afterwards; when it does not, nothing has happened. Its run and facts
+    cancelled, whatever dies afterwards; when it does not, nothing has happened. Its run and events
     carry the correlation id of the request. A ``reference`` is good for one order of a customer,
     for ever. Raises UnknownProducts, TotalTooLarge, PriceChanged and ReferenceTaken.
     """
-    cart = priced(quantities)
+    cart = price_cart(quantities)
     if not expected.is_met_by(cart):
         raise PriceChanged(cart.total_minor, cart.currency, cart.prices)
     order = Order(
@@ -208,12 +208,12 @@ def cancel_order(order_id: UUID, *, reason: str, actor: str) -> None:
     is cancelled, changes nothing. Raises IllegalTransition where the saga is past the point where
     all of it can be undone. Locks the run, then the order, as everything does.
     """
-    asked = sagas.services.request_turn_back(order_id, Refusal(reason), actor)
-    if asked in (TurnBack.REQUESTED, TurnBack.UNDERWAY):
+    asked = sagas.services.request_compensation(order_id, Rejection(reason), actor)
+    if asked in (CompensationRequest.REQUESTED, CompensationRequest.UNDERWAY):
         return
     order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
     if (
-        asked is TurnBack.TOO_LATE
+        asked is CompensationRequest.TOO_LATE
         and OrderStatus.CANCELLING in TRANSITIONS[OrderStatus(order.status)]
     ):
         raise IllegalTransition(order_id, OrderStatus(order.status), OrderStatus.CANCELLING)

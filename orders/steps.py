@@ -12,16 +12,16 @@ from uuid import UUID
 import inventory.services
 import payments.services
 from events.services import outbox, record
-from inventory.services import Demand
-from orders.facts import ORDER_CANCELLED, ORDER_CONFIRMATION_WITHDRAWN, ORDER_CONFIRMED
+from inventory.services import StockRequest
+from orders.events import ORDER_CANCELLED, ORDER_CONFIRMATION_WITHDRAWN, ORDER_CONFIRMED
 from orders.metrics import count_after_commit
 from orders.models import Cause, Order, lines_of, orders_by_id
 from orders.states import OrderStatus
 from payments.errors import (
-    BankBusy,
     DeadlinePassed,
     OutcomeUnknown,
-    PaymentRefused,
+    PaymentDeclined,
+    ProviderBusy,
     RefundPending,
 )
 from payments.services import Charge
@@ -30,7 +30,7 @@ from sagas.definition import Attempt, Batch, Output, RetryPolicy, local_step, re
 CHECKOUT_QUEUE: Final = "checkout"
 SETTLEMENT_QUEUE: Final = "settlement"
 
-NOT_ACTED: Final = (BankBusy, DeadlinePassed)
+NOT_ACTED: Final = (ProviderBusy, DeadlinePassed)
 """Not done yet: ask again."""
 
 WHILE_THE_CUSTOMER_WAITS: Final = RetryPolicy(
@@ -46,12 +46,12 @@ UNTIL_IT_IS_DONE: Final = RetryPolicy(first=timedelta(seconds=1), longest=timede
 @local_step(queue=CHECKOUT_QUEUE)
 def reserve_stock(orders: Batch) -> None:
     """Hold every line of each order; one that cannot be served whole is refused."""
-    demands: dict[UUID, list[Demand]] = defaultdict(list)
+    requests: dict[UUID, list[StockRequest]] = defaultdict(list)
     for line in lines_of(orders.subject_ids):
-        demands[line.order_id].append(Demand(line.pk, line.sku, line.quantity))
-    short = inventory.services.reserve(demands, orders.correlation_ids)
+        requests[line.order_id].append(StockRequest(line.pk, line.sku, line.quantity))
+    short = inventory.services.reserve(requests, orders.correlation_ids)
     for order_id, sku in short.items():
-        orders.refuse(order_id, "out_of_stock", sku)
+        orders.reject(order_id, "out_of_stock", sku)
 
 
 @reserve_stock.compensation
@@ -60,10 +60,10 @@ def release_stock(orders: Batch) -> None:
     inventory.services.release(orders.correlation_ids)
 
 
-def intend_payment(orders: Batch) -> None:
+def prepare_payment(orders: Batch) -> None:
     """Write down what the bank is about to be asked for."""
     orders.write(
-        payments.services.intended(
+        payments.services.prepare_payments(
             Charge(
                 order_id=order.pk,
                 correlation_id=orders.correlation_ids[order.pk],
@@ -81,21 +81,21 @@ def record_authorization(orders: Batch) -> None:
     payments.services.record_authorizations(orders.subject_ids)
 
 
-def close_the_door(orders: Batch) -> None:
+def mark_closing(orders: Batch) -> None:
     """Before the bank is asked to cancel: no worker may confirm these payments any more."""
     payments.services.begin_closing(orders.subject_ids)
 
 
 def record_closing(orders: Batch) -> None:
     """Write down whether the payments were voided or refunded."""
-    payments.services.record_closings(orders.answers)
+    payments.services.record_closings(orders.results)
 
 
 @remote_step(
     queue=CHECKOUT_QUEUE,
-    intend=intend_payment,
+    prepare=prepare_payment,
     record=record_authorization,
-    refused_by=(PaymentRefused,),
+    rejected_by=(PaymentDeclined,),
     transient=NOT_ACTED,
     unknown=(OutcomeUnknown,),
     retry=WHILE_THE_CUSTOMER_WAITS,
@@ -109,7 +109,7 @@ def authorize_payment(attempt: Attempt) -> Output:
 
 
 @authorize_payment.remote_compensation(
-    intend=close_the_door,
+    prepare=mark_closing,
     record=record_closing,
     transient=(*NOT_ACTED, RefundPending),
     unknown=(OutcomeUnknown,),
@@ -132,7 +132,7 @@ def confirm_order(orders: Batch) -> None:
     locked = Order.objects.locked(orders.subject_ids)
     broken = inventory.services.confirm({each.pk: each.line_count for each in locked})
     for order_id in broken:
-        orders.refuse(order_id, "stock_lost")
+        orders.reject(order_id, "stock_lost")
     whole = [each for each in locked if each.pk not in broken]
     causes = {each.pk: Cause("paid") for each in whole}
     confirmed = Order.objects.transition_locked(whole, causes, OrderStatus.CONFIRMED)
@@ -157,7 +157,7 @@ def withdraw_confirmation(orders: Batch) -> None:
             each.correlation_id,
             {"reason": each.reason.code if each.reason else ""},
         )
-        for each in orders.members.values()
+        for each in orders.runs.values()
     )
 
 
@@ -169,7 +169,7 @@ def record_capture(orders: Batch) -> None:
 @remote_step(
     queue=SETTLEMENT_QUEUE,
     record=record_capture,
-    refused_by=(PaymentRefused,),
+    rejected_by=(PaymentDeclined,),
     transient=NOT_ACTED,
     unknown=(OutcomeUnknown,),
     retry=UNTIL_IT_IS_DONE,
@@ -180,7 +180,7 @@ def capture_payment(attempt: Attempt) -> Output:
 
 
 @capture_payment.remote_compensation(
-    intend=close_the_door,
+    prepare=mark_closing,
     record=record_closing,
     transient=(*NOT_ACTED, RefundPending),
     unknown=(OutcomeUnknown,),
@@ -193,7 +193,7 @@ def refund_payment(attempt: Attempt) -> Output:
 
 @remote_step(
     queue=SETTLEMENT_QUEUE,
-    intend=close_the_door,
+    prepare=mark_closing,
     record=record_closing,
     transient=(*NOT_ACTED, RefundPending),
     unknown=(OutcomeUnknown,),
@@ -220,7 +220,7 @@ def begin_cancelling(orders: Batch) -> None:
     """Show the customer, as soon as it is known, that the order will not be, and why."""
     causes = {
         each.subject_id: Cause(each.reason.code, each.reason.detail, each.actor)
-        for each in orders.members.values()
+        for each in orders.runs.values()
         if each.reason is not None
     }
     Order.objects.transition(causes, OrderStatus.CANCELLING)

@@ -8,17 +8,17 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
-from lists.admin import ReadOnly, Recorded
-from lists.cells import amount, code, moment, order_link, state
-from lists.filters import among_the_newest
-from lists.search import by_id, exactly, through
+from adminkit.admin import ReadOnly, Recorded
+from adminkit.cells import amount, code, moment, order_link, state
+from adminkit.filters import among_the_newest
+from adminkit.search import by_id, exactly, through
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus
 
 
-def payments_refunded_as(bank_refund_id: str) -> QuerySet[Refund, Any] | None:
-    found = Refund.objects.filter(bank_refund_id=bank_refund_id)
-    return found.values_list("payment", flat=True) if bank_refund_id.startswith("re_") else None
+def payments_refunded_as(provider_refund_id: str) -> QuerySet[Refund, Any] | None:
+    found = Refund.objects.filter(provider_refund_id=provider_refund_id)
+    return found.values_list("payment", flat=True) if provider_refund_id.startswith("re_") else None
 
 
 class RefundInline(ReadOnly, TabularInline[Refund, Payment]):
@@ -42,7 +42,7 @@ class RefundInline(ReadOnly, TabularInline[Refund, Payment]):
 
     @admin.display(description="refund at Stripe")
     def at_stripe(self, refund: Refund) -> SafeString | None:
-        return code(refund.bank_refund_id)
+        return code(refund.provider_refund_id)
 
 
 @admin.register(Payment)

@@ -1,16 +1,16 @@
 """What can go wrong with money: one class for each situation that callers tell apart."""
 
-from payments.bank import Intent
+from payments.provider_types import Intent
 
 
 class PaymentError(Exception):
     """Anything that this app raises on purpose."""
 
 
-class PaymentRefused(PaymentError):
+class PaymentDeclined(PaymentError):
     """The bank said no, and will say no again: nothing was held and nothing was taken."""
 
-    code = "payment_refused"
+    code = "payment_declined"
 
     def __init__(self, decline_code: str, *, intent: Intent | None = None) -> None:
         super().__init__(f"refused by the bank: {decline_code}")
@@ -19,7 +19,7 @@ class PaymentRefused(PaymentError):
         self.intent = intent
 
 
-class BankBusy(PaymentError):
+class ProviderBusy(PaymentError):
     """Not done yet: asked too fast, a twin of the request is in flight, or the bank still works on it."""
 
 
@@ -56,7 +56,7 @@ class DeadlinePassed(PaymentError):
     """No time was left to ask the bank. It was not asked."""
 
 
-class PaymentClosed(PaymentRefused):
+class PaymentClosed(PaymentDeclined):
     """The payment was closed while it was being asked for: it must never be confirmed."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class AmountMismatch(PaymentError):
         )
 
 
-class RefundRefused(PaymentError):
+class RefundRejected(PaymentError):
     """The bank will not give this charge back (again); ``code`` says why. Nothing was moved."""
 
     def __init__(self, code: str) -> None:

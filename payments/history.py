@@ -15,7 +15,7 @@ from payments.states import PaymentStatus
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentMade:
+class PaymentRecord:
     """One payment for an order, in minor units; what was refunded went back in full."""
 
     status: PaymentStatus
@@ -48,18 +48,18 @@ _SHOWN = ("status", "amount_minor", "currency", "created_at", "authorized_at", "
 def latest_payment(order_id: str) -> Subquery:
     """Return what a query of orders annotates to read each one's payment in the same statement.
 
-    ``order_id`` is the field with the order's id. ``payment_made`` reads what comes of it.
+    ``order_id`` is the field with the order's id. ``payment_record`` reads what comes of it.
     """
     found = Payment.objects.filter(order_id=OuterRef(order_id)).order_by("-created_at")
     return Subquery(found.values(shown=JSONObject(**{each: each for each in _SHOWN}))[:1])
 
 
-def payment_made(annotated: Mapping[str, Any] | None) -> PaymentMade | None:
+def payment_record(annotated: Mapping[str, Any] | None) -> PaymentRecord | None:
     """Return the payment that ``latest_payment`` found, None where there is none."""
     if annotated is None:
         return None
     moments = {each: annotated[each] for each in ("created_at", "authorized_at", "captured_at")}
-    return PaymentMade(
+    return PaymentRecord(
         status=PaymentStatus(annotated["status"]),
         amount_minor=annotated["amount_minor"],
         currency=annotated["currency"],
@@ -67,10 +67,10 @@ def payment_made(annotated: Mapping[str, Any] | None) -> PaymentMade | None:
     )
 
 
-def payments_of(order_ids: Sequence[UUID]) -> Mapping[UUID, list[PaymentMade]]:
+def payments_of(order_ids: Sequence[UUID]) -> Mapping[UUID, list[PaymentRecord]]:
     """Return every payment of each order, oldest first, in one statement."""
-    found: defaultdict[UUID, list[PaymentMade]] = defaultdict(list)
+    found: defaultdict[UUID, list[PaymentRecord]] = defaultdict(list)
     rows = Payment.objects.filter(order_id__in=order_ids).order_by("created_at")
     for order_id, status, *rest in rows.values_list("order_id", *_SHOWN):
-        found[order_id].append(PaymentMade(PaymentStatus(status), *rest))
+        found[order_id].append(PaymentRecord(PaymentStatus(status), *rest))
     return found

@@ -10,12 +10,12 @@ from prometheus_client import Counter, Histogram
 
 from payments.errors import (
     AccessDenied,
-    BankBusy,
     CallInsideTransaction,
     DeadlinePassed,
     OutcomeUnknown,
-    PaymentRefused,
-    RefundRefused,
+    PaymentDeclined,
+    ProviderBusy,
+    RefundRejected,
     RequestRejected,
     UnexpectedState,
 )
@@ -33,10 +33,10 @@ SECONDS: Final = Histogram(
 )
 
 _OUTCOMES: Final[dict[type[Exception], str]] = {
-    PaymentRefused: "refused",
-    RefundRefused: "refused",
+    PaymentDeclined: "refused",
+    RefundRejected: "refused",
     UnexpectedState: "unexpected_state",
-    BankBusy: "busy",
+    ProviderBusy: "busy",
     OutcomeUnknown: "unknown",
     AccessDenied: "denied",
     RequestRejected: "rejected",

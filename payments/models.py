@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from payments.bank import RefundStatus
+from payments.provider_types import RefundStatus
 from payments.states import PaymentStatus
 from sagas.identifiers import new_id
 
@@ -31,7 +31,7 @@ class Payment(models.Model):
     intent_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     # Raised only after the bank repeated a saved error and a look showed that nothing had moved.
     key_generation = models.PositiveSmallIntegerField(default=1)
-    saved_errors = models.PositiveSmallIntegerField(default=0)
+    replayed_error_count = models.PositiveSmallIntegerField(default=0)
     # Once set, this payment is never confirmed any more.
     closed_at = models.DateTimeField(null=True, blank=True)
     decline_code = models.CharField(max_length=64, blank=True)
@@ -81,7 +81,7 @@ class Refund(models.Model):
     status = models.CharField(
         max_length=16, choices=[(each.value, each.value) for each in RefundStatus], blank=True
     )
-    bank_refund_id = models.CharField(max_length=255, blank=True)
+    provider_refund_id = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -94,7 +94,7 @@ class Refund(models.Model):
         ]
         indexes: ClassVar = [
             # Read by whoever has the bank's id and looks for the order.
-            models.Index(fields=["bank_refund_id"], name="payments_refunds_by_bank_id"),
+            models.Index(fields=["provider_refund_id"], name="payments_refunds_by_bank_id"),
         ]
 
     def __str__(self) -> str:

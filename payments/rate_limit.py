@@ -16,7 +16,7 @@ from limits.strategies import MovingWindowRateLimiter
 from redis import ConnectionPool, RedisError
 
 from payments.deadline import Deadline
-from payments.errors import BankBusy
+from payments.errors import ProviderBusy
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +52,11 @@ class RateLimit:
         self._redis_rests_until = 0.0
 
     def acquire(self, deadline: Deadline) -> None:
-        """Take one call's share, waiting shortly for it; raises BankBusy if none comes free."""
+        """Take one call's share, waiting shortly for it; raises ProviderBusy if none comes free."""
         gives_up_at = time.monotonic() + min(PATIENCE.total_seconds(), deadline.remaining())
         while not self._take():
             if time.monotonic() >= gives_up_at:
-                raise BankBusy("our own limit on calls to the bank is used up")
+                raise ProviderBusy("our own limit on calls to the bank is used up")
             # Not a pause between attempts at work but the queue for a scarce good, and a bounded
             # one. Its jitter keeps those who wait from asking Redis all at once.
             threading.Event().wait(random.uniform(0.01, 0.05))  # noqa: S311 -- spreads load only

@@ -1,4 +1,4 @@
-"""What other apps may ask of payments. The calls to the bank are in ``payments.bank_calls``."""
+"""What other apps may ask of payments. The calls to the bank are in ``payments.payment_operations``."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models.functions import Now
 
-from events.facts import Fact, FactType
+from events.event_types import Event, EventType
 from events.services import outbox
-from payments.bank_calls import authorize, capture, close
-from payments.facts import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUNDED, PAYMENT_VOIDED
+from payments.events import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUNDED, PAYMENT_VOIDED
 from payments.models import Payment
+from payments.payment_operations import authorize, capture, close
+from payments.providers.stripe.gateway import API_VERSION, intent_params
 from payments.states import SOURCES, PaymentStatus
-from payments.stripe_gateway import API_VERSION, intent_params
+from sagas.bulk_sql import Insert, Update, select, write
 from sagas.definition import Output
 from sagas.identifiers import new_id
-from sagas.row_sets import Insert, Update, select, write
 
 __all__ = [
     "Charge",
@@ -24,7 +24,7 @@ __all__ = [
     "begin_closing",
     "capture",
     "close",
-    "intended",
+    "prepare_payments",
     "record_authorizations",
     "record_captures",
     "record_closings",
@@ -42,7 +42,7 @@ class Charge:
     payment_method: str
 
 
-def intended(charges: Iterable[Charge]) -> Insert:
+def prepare_payments(charges: Iterable[Charge]) -> Insert:
     """Return the payments that are to be written down before the bank hears of them.
 
     An order that has an open payment keeps it: repeating changes nothing.
@@ -79,8 +79,8 @@ def record_authorizations(order_ids: Sequence[UUID]) -> None:
     for each in payments:
         _move(each, PaymentStatus.AUTHORIZED)
         each.authorized_at = each.db_now
-    facts = outbox(_fact(PAYMENT_AUTHORIZED, each) for each in payments)
-    write(Update(payments, ["status", "authorized_at"]), facts)
+    events = outbox(_event(PAYMENT_AUTHORIZED, each) for each in payments)
+    write(Update(payments, ["status", "authorized_at"]), events)
 
 
 def record_captures(order_ids: Sequence[UUID]) -> None:
@@ -89,8 +89,8 @@ def record_captures(order_ids: Sequence[UUID]) -> None:
     for each in payments:
         _move(each, PaymentStatus.CAPTURED)
         each.captured_at = each.db_now
-    facts = outbox(_fact(PAYMENT_CAPTURED, each) for each in payments)
-    write(Update(payments, ["status", "captured_at"]), facts)
+    events = outbox(_event(PAYMENT_CAPTURED, each) for each in payments)
+    write(Update(payments, ["status", "captured_at"]), events)
 
 
 def begin_closing(order_ids: Sequence[UUID]) -> None:
@@ -101,7 +101,7 @@ def begin_closing(order_ids: Sequence[UUID]) -> None:
 def record_closings(answers: Mapping[UUID, Output]) -> None:
     """Record how the orders' payments ended, as ``close`` answered."""
     ends = {UUID(each["payment_id"]): each for a in answers.values() for each in a["payments"]}
-    facts = {PaymentStatus.VOIDED: PAYMENT_VOIDED, PaymentStatus.REFUNDED: PAYMENT_REFUNDED}
+    events = {PaymentStatus.VOIDED: PAYMENT_VOIDED, PaymentStatus.REFUNDED: PAYMENT_REFUNDED}
     found = select(Payment, "WHERE id = ANY(%s) ORDER BY id", [list(ends)], lock=True)
     payments = [each for each in found if each.status != ends[each.pk]["status"]]
     for each in payments:
@@ -109,7 +109,7 @@ def record_closings(answers: Mapping[UUID, Output]) -> None:
         each.decline_code = ends[each.pk].get("decline_code", "")
     write(
         Update(payments, ["status", "decline_code"]),
-        outbox(_fact(facts[PaymentStatus(each.status)], each) for each in payments),
+        outbox(_event(events[PaymentStatus(each.status)], each) for each in payments),
     )
 
 
@@ -126,7 +126,7 @@ def _move(payment: Payment, status: PaymentStatus) -> None:
     payment.status = status
 
 
-def _fact(fact_type: FactType, payment: Payment) -> Fact:
+def _event(fact_type: EventType, payment: Payment) -> Event:
     payload: dict[str, object] = {
         "payment_id": str(payment.pk),
         "intent_id": payment.intent_id or "",

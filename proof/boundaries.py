@@ -16,15 +16,15 @@ from kombu import message, messaging
 from kombu.transport import redis as transport
 from kombu.utils.json import dumps
 
-from payments import bank_connections
-from payments.bank_connections import NoAnswer, current_exchange
+from payments import http_transport
+from payments.http_transport import NoAnswer, current_exchange
 from proof.points import Kind, Tripwire
 from sagas.dispatch import publisher
 
 # What is replaced here is private, and typed for those who only call it.
 Database: Any = postgresql.DatabaseWrapper
 Cursor: Any = CursorWrapper
-BankConnections: Any = bank_connections.BankConnections
+HttpTransport: Any = http_transport.HttpTransport
 Producer: Any = messaging.Producer
 Message: Any = message.Message
 Channel: Any = transport.Channel
@@ -132,7 +132,7 @@ PATIENCE_SECONDS = 600.0
 
 def wrap_bank(tripwire: Tripwire) -> None:
     """Every request to the bank, with the error of a connection that gives no answer."""
-    send = BankConnections.send
+    send = HttpTransport.send
 
     def send_at_point(self: Any, *request: Any) -> Any:
         operation = current_exchange.get().operation
@@ -140,7 +140,7 @@ def wrap_bank(tripwire: Tripwire) -> None:
             Kind.HTTP, operation, partial(send, self, *request), lambda: NoAnswer("lost")
         )
 
-    BankConnections.send = send_at_point
+    HttpTransport.send = send_at_point
 
 
 def wrap_broker(tripwire: Tripwire) -> None:

@@ -29,7 +29,7 @@ class OrderRow:
 def examine(
     world: World, *, ends: Mapping[str, int], acknowledged: Mapping[str, str]
 ) -> list[Finding]:
-    """Compare orders, payments, stock, facts, the bank's ledger and what clients were told.
+    """Compare orders, payments, stock, events, the bank's ledger and what clients were told.
 
     ``ends`` is how many orders must have ended in which status; ``acknowledged`` has the order id
     that each customer was given.
@@ -46,7 +46,7 @@ def examine(
         *_money(orders, world),
         *_stock(orders, world),
         *_journal(world),
-        *_facts(orders, world),
+        *_events(orders, world),
     ]
 
 
@@ -101,7 +101,7 @@ def _money(orders: list[OrderRow], world: World) -> Iterator[Finding]:
         yield from _payments(order, own, world)
 
 
-BANK_SIDE = {"captured": "succeeded", "voided": "canceled", "refunded": "succeeded"}
+PROVIDER_SIDE = {"captured": "succeeded", "voided": "canceled", "refunded": "succeeded"}
 """How an intent must stand at the bank by how its payment has ended with us."""
 
 
@@ -116,7 +116,7 @@ def _payments(order: OrderRow, intents: list[dict[str, Any]], world: World) -> I
         if intent["id"] not in ours:
             if intent["latest_charge"] is not None:
                 yield Finding("unknown-intent-charged", intent["id"])
-        elif intent["status"] != BANK_SIDE.get(ours[intent["id"]]):
+        elif intent["status"] != PROVIDER_SIDE.get(ours[intent["id"]]):
             told = f"{intent['id']} is {intent['status']}, with us {ours[intent['id']]}"
             yield Finding("payment-disagrees", told)
 
@@ -159,14 +159,14 @@ def _journal(world: World) -> Iterator[Finding]:
         yield Finding("needs-attention", f"{run_id}: {reason}")
 
 
-def _facts(orders: list[OrderRow], world: World) -> Iterator[Finding]:
-    """Every fact about an order is told once, and its end is told."""
+def _events(orders: list[OrderRow], world: World) -> Iterator[Finding]:
+    """Every event about an order is told once, and its end is told."""
     told = Counter(
         (str(key), name) for key, name in world.rows("SELECT key, name FROM events_outboxevent")
     )
     for (key, name), count in told.items():
         if count > 1:
-            yield Finding("fact-told-twice", f"{name} of {key}: {count} times")
+            yield Finding("event-told-twice", f"{name} of {key}: {count} times")
     ends = {"confirmed": "payment.captured", "cancelled": "order.cancelled"}
     for order in orders:
         if (order.id, ends.get(order.status, "")) not in told:

@@ -17,7 +17,7 @@ from typing import Any
 
 from proof.boundaries import publish_what_waits, wrap_all
 from proof.points import Fault, Kind, Point, Tripwire
-from sandbox.owned import ask_kernel_for_death_signal
+from sandbox.process_lifetime import ask_kernel_for_death_signal
 
 DEADLINE_SECONDS = 60.0
 """Longer than any process of a run takes: one that is silent for so long is stuck."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from sandbox import postgres, valkey
 from sandbox.embedded_servers import start_postgres, start_valkey
 from sandbox.environment import without_addresses
-from sandbox.owned import ask_kernel_for_death_signal
+from sandbox.process_lifetime import ask_kernel_for_death_signal
 from sandbox.stripe_process import SandboxServer
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ _TIMES: Final = (
     ("sagas_sagarun", "wake_at"),
     ("sagas_sagarun", "leased_until"),
     ("sagas_sagarun", "not_before"),
-    ("sagas_steprecord", "not_before"),
+    ("sagas_stepattempt", "not_before"),
 )
 """All that anybody waits for."""
 

@@ -8,17 +8,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
-from lists.admin import ReadOnly, Recorded
-from lists.cells import code, moment, order_link, state
-from lists.filters import AmongTheNewest, Choice
-from lists.search import by_id
+from adminkit.admin import ReadOnly, Recorded
+from adminkit.cells import code, moment, order_link, state
+from adminkit.filters import AmongTheNewest, Choice
+from adminkit.search import by_id
 from sagas import registry
 from sagas.history import step_names
-from sagas.models import LIVE, RunStatus, SagaRun, StepRecord
+from sagas.models import LIVE, RunStatus, SagaRun, StepAttempt
 
 
-class StepRecordInline(ReadOnly, TabularInline[StepRecord, SagaRun]):
-    model = StepRecord
+class StepAttemptInline(ReadOnly, TabularInline[StepAttempt, SagaRun]):
+    model = StepAttempt
     verbose_name_plural = "attempts, oldest first"
     ordering = ("id",)
     fields = (
@@ -30,23 +30,23 @@ class StepRecordInline(ReadOnly, TabularInline[StepRecord, SagaRun]):
     hide_title = True
 
     @admin.display(description="began (UTC)")
-    def began(self, made: StepRecord) -> SafeString | None:
+    def began(self, made: StepAttempt) -> SafeString | None:
         return moment(made.started_at)
 
     @admin.display(description="outcome")
-    def result(self, made: StepRecord) -> SafeString:
+    def result(self, made: StepAttempt) -> SafeString:
         return state(made.outcome)
 
     @admin.display(description="output")
-    def gave(self, made: StepRecord) -> SafeString | None:
+    def gave(self, made: StepAttempt) -> SafeString | None:
         return code(", ".join(f"{name}: {value}" for name, value in made.output.items()))
 
     @admin.display(description="ended (UTC)")
-    def ended(self, made: StepRecord) -> SafeString | None:
+    def ended(self, made: StepAttempt) -> SafeString | None:
         return moment(made.ended_at)
 
     @admin.display(description="not before (UTC)")
-    def waits(self, made: StepRecord) -> SafeString | None:
+    def waits(self, made: StepAttempt) -> SafeString | None:
         return moment(made.not_before)
 
 
@@ -72,13 +72,13 @@ class NeedsAttention(Choice):
         return rows.filter(status__in=LIVE, needs_attention=True)
 
 
-class IsFrozen(Choice):
-    title = "held or frozen"
-    parameter_name = "is_frozen"
+class IsPaused(Choice):
+    title = "held or paused"
+    parameter_name = "is_paused"
     choosable = (("yes", "Yes"),)
 
     def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:  # noqa: ARG002 - there is one
-        return rows.filter(status=RunStatus.RUNNING, frozen_at__isnull=False)
+        return rows.filter(status=RunStatus.RUNNING, paused_at__isnull=False)
 
 
 class StandsAt(Choice):
@@ -103,11 +103,11 @@ class OfSaga(AmongTheNewest):
 @admin.register(SagaRun)
 class SagaRunAdmin(Recorded[SagaRun]):
     list_display = ("started", "order", "saga", "stands", "doing", "wakes", "flag")
-    list_filter = (State, NeedsAttention, IsFrozen, StandsAt, OfSaga)
+    list_filter = (State, NeedsAttention, IsPaused, StandsAt, OfSaga)
     readings = (by_id("pk", "subject_id"),)
     search_help_text = "An order's or a run's id, or how it begins"
     when_empty = "Each order has a run that carries it, and one more once it is cancelled. No order was placed yet."
-    inlines = (StepRecordInline,)
+    inlines = (StepAttemptInline,)
     fields = (
         "order",
         "saga",
@@ -153,7 +153,7 @@ class SagaRunAdmin(Recorded[SagaRun]):
             return None
         return format_html(
             '<span class="flag">{}</span> <span class="flag-reason" title="{}">{}</span>',
-            "held" if run.frozen_at else "look",
+            "held" if run.paused_at else "look",
             run.attention_reason,
             run.attention_reason,
         )

@@ -1,4 +1,4 @@
-"""The id that joins a request, the runs that it started, their facts, and every line about them."""
+"""The id that joins a request, the runs that it started, their events, and every line about them."""
 
 from uuid import UUID
 

@@ -2,7 +2,7 @@
 
 Two kinds of work exist. A **local** one changes our database, and takes effect in the same
 transaction as its journal row: exactly once. A **remote** one asks another system, and comes in
-three parts: ``intend`` (in the transaction that claims the step), the call itself (outside any
+three parts: ``prepare`` (in the transaction that claims the step), the call itself (outside any
 transaction), and ``record`` (in the transaction that settles the answer).
 """
 
@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+from sagas.bulk_sql import Change
 from sagas.errors import DefinitionError, UnknownStep
-from sagas.row_sets import Change
 
 T = TypeVar("T")
 Output = dict[str, Any]
@@ -25,7 +25,7 @@ CALL_DEADLINE = timedelta(seconds=8)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why a run turns back: a stable code for programs, and details for the journal."""
 
     code: str
@@ -57,13 +57,13 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class RunView:
     """One run as a local step sees it."""
 
     run_id: UUID
     subject_id: UUID
     correlation_id: UUID
-    reason: Refusal | None = None  # why the run turned back, once it has
+    reason: Rejection | None = None  # why the run turned back, once it has
     actor: str = ""  # who asked it to turn back; empty when a step did
     answer: Output = field(default_factory=dict)  # what the call said, where one was made
 
@@ -75,33 +75,33 @@ class Batch:
     it wrote for a refused run must be nothing.
     """
 
-    def __init__(self, members: Sequence[Member], changes: list[Change]) -> None:
-        self.members = {each.subject_id: each for each in members}
-        self.refusals: dict[UUID, Refusal] = {}
+    def __init__(self, members: Sequence[RunView], changes: list[Change]) -> None:
+        self.runs = {each.subject_id: each for each in members}
+        self.rejections: dict[UUID, Rejection] = {}
         self._changes = changes
 
     @property
     def subject_ids(self) -> list[UUID]:
         """The subjects, in the order in which their rows are to be locked."""
-        return sorted(self.members)
+        return sorted(self.runs)
 
     @property
     def correlation_ids(self) -> dict[UUID, UUID]:
-        """Which correlation id the facts about each subject carry."""
-        return {subject: each.correlation_id for subject, each in self.members.items()}
+        """Which correlation id the events about each subject carry."""
+        return {subject: each.correlation_id for subject, each in self.runs.items()}
 
     @property
-    def answers(self) -> dict[UUID, Output]:
+    def results(self) -> dict[UUID, Output]:
         """What the call answered for each subject; for ``record``."""
-        return {subject: each.answer for subject, each in self.members.items()}
+        return {subject: each.answer for subject, each in self.runs.items()}
 
     def write(self, *changes: Change) -> None:
         """Have rows written in the statement that journals the step: none reads them before."""
         self._changes += changes
 
-    def refuse(self, subject_id: UUID, code: str, detail: str = "") -> None:
+    def reject(self, subject_id: UUID, code: str, detail: str = "") -> None:
         """Turn this subject's run back: the answer is no."""
-        self.refusals[subject_id] = Refusal(code, detail)
+        self.rejections[subject_id] = Rejection(code, detail)
 
 
 class Attempt(Protocol):
@@ -144,15 +144,15 @@ class Local:
 class Remote:
     """A call to another system. Its exceptions are sorted by type, and only here.
 
-    ``refused_by``: the answer is no. ``transient``: it is not done yet, ask again. ``unknown``: it
+    ``rejected_by``: the answer is no. ``transient``: it is not done yet, ask again. ``unknown``: it
     may have acted; the next attempt finds out. Every other exception is a bug or a matter for a
     person, and surfaces.
     """
 
     call: Call
-    intend: LocalAct = _nothing_to_write
+    prepare: LocalAct = _nothing_to_write
     record: LocalAct = _nothing_to_write
-    refused_by: tuple[type[Exception], ...] = ()
+    rejected_by: tuple[type[Exception], ...] = ()
     transient: tuple[type[Exception], ...] = ()
     unknown: tuple[type[Exception], ...] = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -169,22 +169,25 @@ class Step:
         self.name = name
         self.queue = queue
         self.action = action
-        self.undo: Work | None = None
-        self.undo_name = ""
+        self.compensating_action: Work | None = None
+        self.compensation_name = ""
 
     def __repr__(self) -> str:
         return f"<step {self.name}>"
 
     def compensation(self, act: LocalAct) -> LocalAct:
         """Declare what takes a local step back."""
-        self.undo, self.undo_name = Local(act), act.__name__
+        self.compensating_action, self.compensation_name = Local(act), act.__name__
         return act
 
     def remote_compensation(self, **options: Any) -> Callable[[Call], Call]:
         """Declare the call that takes this step back; the options are those of Remote."""
 
         def declare(call: Call) -> Call:
-            self.undo, self.undo_name = Remote(call, **options), call.__name__
+            self.compensating_action, self.compensation_name = (
+                Remote(call, **options),
+                call.__name__,
+            )
             return call
 
         return declare
@@ -219,21 +222,21 @@ class Link:
 
     def work(self, step: Step) -> Work:
         """What is to be done at ``step`` in this link's direction."""
-        work = step.undo if self.is_way_back else step.action
-        assert work is not None, f"{step.name} has no compensation"  # noqa: S101 - never owed
+        work = step.compensating_action if self.is_way_back else step.action
+        assert work is not None, f"{step.name} has no compensation"  # noqa: S101 - never pending
         return work
 
     def name_of(self, step: Step) -> str:
         """What doing ``step`` in this link's direction is called."""
-        return step.undo_name if self.is_way_back else step.name
+        return step.compensation_name if self.is_way_back else step.name
 
 
 @dataclass(frozen=True, eq=False)
 class Saga:
     """Steps in order. A run keeps the version that it was started with to its end.
 
-    ``turning_back`` acts in the transaction in which a run turns back, ``compensated`` in the one
-    in which its last undo is done. A saga that ``only_gives_back`` is never frozen: going on is
+    ``on_compensating`` acts in the transaction in which a run turns back, ``compensated`` in the one
+    in which its last undo is done. A saga that ``compensating_only`` is never paused: going on is
     what is safe.
     """
 
@@ -241,9 +244,9 @@ class Saga:
     version: int
     steps: tuple[Step, ...]
     compensation_queue: str
-    turning_back: LocalAct = _nothing_to_write
+    on_compensating: LocalAct = _nothing_to_write
     compensated: LocalAct = _nothing_to_write
-    only_gives_back: bool = False
+    compensating_only: bool = False
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.steps]
@@ -254,23 +257,25 @@ class Saga:
 
     def _check(self, step: Step) -> None:
         """Refuse what could not be undone or could not be finished."""
-        if isinstance(step.undo, Remote):
-            if step.undo.refused_by:
-                raise DefinitionError(f"{step.undo_name}: a compensation cannot be refused")
-            if step.undo.retry.attempts is not None:
-                raise DefinitionError(f"{step.undo_name}: a compensation must retry for ever")
-        if self.can_turn_back_at(step):
+        if isinstance(step.compensating_action, Remote):
+            if step.compensating_action.rejected_by:
+                raise DefinitionError(f"{step.compensation_name}: a compensation cannot be refused")
+            if step.compensating_action.retry.attempts is not None:
+                raise DefinitionError(
+                    f"{step.compensation_name}: a compensation must retry for ever"
+                )
+        if self.can_compensate_at(step):
             return
         if isinstance(step.action, Remote):
-            if step.action.refused_by:
+            if step.action.rejected_by:
                 raise DefinitionError(f"{step.name} may be refused, but not all can be undone")
             if step.action.retry.attempts is not None:
                 raise DefinitionError(f"{step.name} cannot turn back: it must retry for ever")
 
-    def can_turn_back_at(self, step: Step) -> bool:
+    def can_compensate_at(self, step: Step) -> bool:
         """Whether a run that stands at ``step`` may still be undone."""
         upto = self.steps[: self.steps.index(step) + 1]
-        return all(each.undo is not None for each in upto)
+        return all(each.compensating_action is not None for each in upto)
 
     def step(self, name: str) -> Step:
         """Return the step with this name. Raises UnknownStep when there is none."""

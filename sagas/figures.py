@@ -15,8 +15,8 @@ from sagas import registry
 from sagas.definition import Remote
 from sagas.dispatch import remaining_links
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.journal import what_was_tried
-from sagas.models import LIVE, Direction, LastSweep, Outcome, RunStatus, SagaRun, StepRecord
+from sagas.journal import work_attempted
+from sagas.models import LIVE, Direction, LastSweep, Outcome, RunStatus, SagaRun, StepAttempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,17 @@ class LiveRuns:
     runs: int
     waiting: int  # of these: due, and carried by nobody
     overdue: int  # of these: the sweep should have seen them by now
-    oldest_at: datetime | None  # when the oldest was started, of those that are not frozen
+    oldest_at: datetime | None  # when the oldest was started, of those that are not paused
     overdue_since: datetime | None  # the earliest time to wake that has passed
     queue: str  # whose worker is to carry them next; empty if this code cannot carry them
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class FlaggedCounts:
     """How many runs wait for a person."""
 
     flagged: int
-    frozen: int
+    paused: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def live_runs() -> list[LiveRuns]:
     """Count the runs that have not ended, by saga, direction and step."""
     is_unleased = Q(leased_until__isnull=True) | Q(leased_until__lte=Now())
     is_due = Q(not_before__isnull=True) | Q(not_before__lte=Now())
-    is_moving = Q(frozen_at__isnull=True)
+    is_moving = Q(paused_at__isnull=True)
     is_overdue = Q(wake_at__lte=Now())
     rows = (
         SagaRun.objects.filter(status__in=LIVE)
@@ -75,17 +75,17 @@ def live_runs() -> list[LiveRuns]:
     return [LiveRuns(**row, queue=_queue(row)) for row in rows]
 
 
-def marked_runs() -> Marked:
+def count_flagged() -> FlaggedCounts:
     """Count the live runs that wait for a person."""
     flagged = SagaRun.objects.filter(status__in=LIVE, needs_attention=True)
-    frozen = SagaRun.objects.filter(status=RunStatus.RUNNING, frozen_at__isnull=False)
-    return Marked(flagged=flagged.count(), frozen=frozen.count())
+    paused = SagaRun.objects.filter(status=RunStatus.RUNNING, paused_at__isnull=False)
+    return FlaggedCounts(flagged=flagged.count(), paused=paused.count())
 
 
 def outcomes_within(window: timedelta) -> list[Outcomes]:
     """Count what came of the attempts that began within ``window``, by step and outcome."""
     rows = (
-        StepRecord.objects.filter(started_at__gte=Now() - window)
+        StepAttempt.objects.filter(started_at__gte=Now() - window)
         .values_list("step", "direction", "outcome")
         .annotate(attempts=Count("pk"), last_at=Max("started_at"))
         .order_by("step", "direction", "outcome")
@@ -97,7 +97,7 @@ def outcomes_within(window: timedelta) -> list[Outcomes]:
 
 def done_each_minute(step: str, window: timedelta) -> dict[datetime, int]:
     """Count how often ``step`` was done within ``window``, by the minute; those without are left out."""
-    done = StepRecord.objects.filter(
+    done = StepAttempt.objects.filter(
         started_at__gte=Now() - window,
         step=step,
         direction=Direction.FORWARD,
@@ -129,5 +129,5 @@ def _queue(row: Mapping[str, Any]) -> str:
 def _what_was_tried(step: str, direction: str) -> tuple[str, bool]:
     """Return the name of what was tried, and whether it is a call."""
     having = (each for each in registry.all_sagas() if step in {one.name for one in each.steps})
-    name, work = what_was_tried(next(having, None), step, direction)
+    name, work = work_attempted(next(having, None), step, direction)
     return name, isinstance(work, Remote)

@@ -11,12 +11,12 @@ from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When, Win
 from django.db.models.functions import Coalesce, RowNumber
 
 from sagas import registry
-from sagas.journal import what_was_tried
-from sagas.models import LIVE, RunStatus, SagaRun, StepRecord
+from sagas.journal import work_attempted
+from sagas.models import LIVE, RunStatus, SagaRun, StepAttempt
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptMade:
+class AttemptSummary:
     """One attempt from the journal, under the name of what was tried."""
 
     name: str
@@ -28,29 +28,29 @@ class AttemptMade:
     ended_at: datetime | None
 
 
-def attempts_for(subject_id: UUID) -> list[AttemptMade]:
+def attempts_for(subject_id: UUID) -> list[AttemptSummary]:
     """Return every attempt that any run made for a subject, in the order in which they began."""
     return [_made(each) for each in _attempts([subject_id])]
 
 
-def last_attempts(subject_ids: Sequence[UUID], most: int) -> Mapping[UUID, list[AttemptMade]]:
+def last_attempts(subject_ids: Sequence[UUID], most: int) -> Mapping[UUID, list[AttemptSummary]]:
     """Return at ``most`` the last attempts for each subject, in the order in which they began."""
     recency = Window(RowNumber(), partition_by=F("run__subject_id"), order_by=F("pk").desc())
-    found: defaultdict[UUID, list[AttemptMade]] = defaultdict(list)
+    found: defaultdict[UUID, list[AttemptSummary]] = defaultdict(list)
     for each in _attempts(subject_ids).annotate(recency=recency).filter(recency__lte=most):
         found[each.run.subject_id].append(_made(each))
     return found
 
 
-def _attempts(subject_ids: Sequence[UUID]) -> QuerySet[StepRecord]:
-    records = StepRecord.objects.filter(run__subject_id__in=subject_ids)
+def _attempts(subject_ids: Sequence[UUID]) -> QuerySet[StepAttempt]:
+    records = StepAttempt.objects.filter(run__subject_id__in=subject_ids)
     return records.select_related("run").order_by("pk")
 
 
-def _made(record: StepRecord) -> AttemptMade:
+def _made(record: StepAttempt) -> AttemptSummary:
     saga = registry.find(record.run.saga, record.run.version)
-    name, _ = what_was_tried(saga, record.step, record.direction)
-    return AttemptMade(
+    name, _ = work_attempted(saga, record.step, record.direction)
+    return AttemptSummary(
         name=name,
         number=record.attempt,
         outcome=record.outcome,
@@ -62,7 +62,7 @@ def _made(record: StepRecord) -> AttemptMade:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CompensationRequested:
     """That somebody asked for a run to turn back."""
 
     at: datetime
@@ -70,31 +70,33 @@ class Wish:
     actor: str
 
 
-def wishes_to_turn_back(subject_ids: Sequence[UUID]) -> Mapping[UUID, list[Wish]]:
+def compensation_requests(
+    subject_ids: Sequence[UUID],
+) -> Mapping[UUID, list[CompensationRequested]]:
     """Return the wishes that were written down for each subject's runs, oldest first."""
     asked = SagaRun.objects.filter(
-        subject_id__in=subject_ids, turn_back_requested_at__isnull=False
-    ).order_by("turn_back_requested_at")
-    found: defaultdict[UUID, list[Wish]] = defaultdict(list)
-    columns = ("subject_id", "turn_back_requested_at", "reason", "actor")
+        subject_id__in=subject_ids, compensation_requested_at__isnull=False
+    ).order_by("compensation_requested_at")
+    found: defaultdict[UUID, list[CompensationRequested]] = defaultdict(list)
+    columns = ("subject_id", "compensation_requested_at", "reason", "actor")
     for subject_id, at, reason, actor in asked.values_list(*columns):
         if at is not None:
-            found[subject_id].append(Wish(at, reason, actor))
+            found[subject_id].append(CompensationRequested(at, reason, actor))
     return found
 
 
-def asked_back_at(subject_id: str) -> Subquery:
+def cancel_requested_at(subject_id: str) -> Subquery:
     """Return what a query of subjects annotates to read when it was asked that each be undone.
 
     Either its run was asked to turn back, or one began that only gives back. ``subject_id`` is the
     field with the subject's id.
     """
-    gives_back = [each.name for each in registry.all_sagas() if each.only_gives_back]
+    gives_back = [each.name for each in registry.all_sagas() if each.compensating_only]
     asked = SagaRun.objects.filter(
-        Q(turn_back_requested_at__isnull=False) | Q(saga__in=gives_back),
+        Q(compensation_requested_at__isnull=False) | Q(saga__in=gives_back),
         subject_id=OuterRef(subject_id),
     )
-    moments = asked.annotate(asked_at=Coalesce("turn_back_requested_at", "created_at"))
+    moments = asked.annotate(asked_at=Coalesce("compensation_requested_at", "created_at"))
     return Subquery(moments.order_by("asked_at").values("asked_at")[:1])
 
 
@@ -113,9 +115,9 @@ def flagged_runs() -> QuerySet[SagaRun]:
     return _live().filter(needs_attention=True)
 
 
-def frozen_runs() -> QuerySet[SagaRun]:
-    """Return the runs that go no step further before a person thaws them."""
-    return SagaRun.objects.filter(status=RunStatus.RUNNING, frozen_at__isnull=False)
+def paused_runs() -> QuerySet[SagaRun]:
+    """Return the runs that go no step further before a person resumes them."""
+    return SagaRun.objects.filter(status=RunStatus.RUNNING, paused_at__isnull=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class NewestRun:
     error: str
     needs_attention: bool
     attention_reason: str
-    frozen_at: datetime | None
+    paused_at: datetime | None
 
 
 def newest_runs(subject_ids: Iterable[UUID]) -> dict[UUID, NewestRun]:
@@ -144,7 +146,7 @@ def newest_runs(subject_ids: Iterable[UUID]) -> dict[UUID, NewestRun]:
             error=each.last_error or "",
             needs_attention=each.needs_attention,
             attention_reason=each.attention_reason,
-            frozen_at=each.frozen_at,
+            paused_at=each.paused_at,
         )
         for each in runs.order_by("created_at")
     }
@@ -193,7 +195,7 @@ def _with_last_attempt(runs: QuerySet[SagaRun]) -> QuerySet[Any]:
 
     On the way forward the run counts them; on the way back each undo has a number of its own.
     """
-    last = StepRecord.objects.filter(run=OuterRef("pk")).order_by("-fence")
+    last = StepAttempt.objects.filter(run=OuterRef("pk")).order_by("-fence")
     return runs.annotate(
         last_step=Subquery(last.values("step")[:1]),
         last_error=Subquery(last.values("error")[:1]),

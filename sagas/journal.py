@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from sagas.bulk_sql import Change, Insert, Update, write
 from sagas.definition import Remote, Saga, Step, Work
-from sagas.models import Direction, Outcome, SagaRun, StepRecord
-from sagas.row_sets import Change, Insert, Update, write
-from sagas.verdicts import Reply
+from sagas.messages import CallResult
+from sagas.models import Direction, Outcome, SagaRun, StepAttempt
 
 RUN_FIELDS: Final = (
     "status",
@@ -17,12 +17,12 @@ RUN_FIELDS: Final = (
     "leased_until",
     "not_before",
     "wake_at",
-    "redispatches",
+    "redispatch_count",
     "reason",
     "reason_detail",
     "needs_attention",
     "attention_reason",
-    "frozen_at",
+    "paused_at",
     "ended_at",
 )
 SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
@@ -33,34 +33,34 @@ ONE_CLAIM: Final = ("run", "fence")
 
 def keep(
     *,
-    started: Sequence[StepRecord],
-    settled: Sequence[StepRecord],
+    started: Sequence[StepAttempt],
+    settled: Sequence[StepAttempt],
     runs: Sequence[SagaRun],
-    along: Sequence[Change],
+    extra_changes: Sequence[Change],
 ) -> None:
-    """Write what a phase has decided, and ``along`` with it, in one statement under its locks."""
+    """Write what a phase has decided, and ``extra_changes`` with it, in one statement under its locks."""
     write(
-        *along,
+        *extra_changes,
         Insert(started),
         Update(settled, SETTLED_FIELDS, by=ONE_CLAIM),
         Update(runs, RUN_FIELDS),
     )
 
 
-def note_late(reply: Reply) -> None:
+def note_stale_result(result: CallResult) -> None:
     """Keep what a fenced-off worker heard, without acting on it.
 
     An attempt that is settled is left as it is: its worker may only have missed the news that its
     own commit succeeded.
     """
-    told = f"answered too late: {reply.outcome} {reply.error} {reply.detail}".strip()
-    claim = reply.claim
-    StepRecord.objects.filter(run=claim.run_id, fence=claim.fence, outcome=Outcome.LOST).update(
-        output=reply.output, detail=told
+    told = f"answered too late: {result.outcome} {result.error} {result.detail}".strip()
+    claim = result.claim
+    StepAttempt.objects.filter(run=claim.run_id, fence=claim.fence, outcome=Outcome.LOST).update(
+        output=result.output, detail=told
     )
 
 
-def what_was_tried(saga: Saga | None, step: str, direction: str) -> tuple[str, Work | None]:
+def work_attempted(saga: Saga | None, step: str, direction: str) -> tuple[str, Work | None]:
     """Return what the attempts with this step and direction were at: its own name, and its work.
 
     What ``saga`` does not have (any more) goes by the name of its step, and its work is unknown.
@@ -69,29 +69,35 @@ def what_was_tried(saga: Saga | None, step: str, direction: str) -> tuple[str, W
     known = next((each for each in saga.steps if each.name == step), None) if saga else None
     if known is None:
         return (f"undo of {step}" if is_back else step), None
-    return (known.undo_name, known.undo) if is_back else (known.name, known.action)
+    return (
+        (known.compensation_name, known.compensating_action)
+        if is_back
+        else (known.name, known.action)
+    )
 
 
-def owed_undos(saga: Saga, records: Sequence[StepRecord]) -> dict[Step, StepRecord | None]:
+def pending_compensations(
+    saga: Saga, records: Sequence[StepAttempt]
+) -> dict[Step, StepAttempt | None]:
     """Return the steps of one run that must still be undone, last step first.
 
     Each comes with the latest attempt at its undo, if there was one. ``records`` are all rows of
     the run, oldest first.
     """
-    owed: dict[Step, StepRecord | None] = {}
+    pending: dict[Step, StepAttempt | None] = {}
     for step in reversed(saga.steps):
-        if step.undo is None:
+        if step.compensating_action is None:
             continue
         own = [each for each in records if each.step == step.name]
         undos = [each for each in own if each.direction == Direction.BACK]
         if any(each.outcome == Outcome.DONE for each in undos):
             continue
         if _left_something_behind(step, (each for each in own if each not in undos)):
-            owed[step] = undos[-1] if undos else None
-    return owed
+            pending[step] = undos[-1] if undos else None
+    return pending
 
 
-def _left_something_behind(step: Step, attempts: Iterable[StepRecord]) -> bool:
+def _left_something_behind(step: Step, attempts: Iterable[StepAttempt]) -> bool:
     """Whether an effect of ``step`` may exist.
 
     A remote step that was only started, or that was refused, counts too: its answer may have been

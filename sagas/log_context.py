@@ -10,7 +10,7 @@ NAMES: Final = ("run_id", "subject_id", "correlation_id", "saga", "step", "attem
 
 
 @contextmanager
-def naming(**named: object) -> Iterator[None]:
+def log_context(**named: object) -> Iterator[None]:
     """Have each line name exactly these of NAMES: a thread that works for others names those."""
     tokens = bind_contextvars(**{name: named.get(name) for name in NAMES})
     try:

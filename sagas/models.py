@@ -70,8 +70,8 @@ class SagaRun(models.Model):
     # When the sweep looks at the run if nobody else has. Never empty while the run lives.
     wake_at = models.DateTimeField(null=True, blank=True, db_default=Now() + HANDOVER)
     # How often the sweep has queued the run since it last made progress.
-    redispatches = models.PositiveSmallIntegerField(default=0)
-    turn_back_requested_at = models.DateTimeField(null=True, blank=True)
+    redispatch_count = models.PositiveSmallIntegerField(default=0)
+    compensation_requested_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=64, blank=True)
     reason_detail = models.TextField(blank=True)
     actor = models.CharField(max_length=150, blank=True)
@@ -79,9 +79,9 @@ class SagaRun(models.Model):
     needs_attention = models.BooleanField(default=False)
     attention_reason = models.TextField(blank=True)
     # Since when its money is in doubt, or a person holds it: it goes no step further before a
-    # person thaws it. What is being asked is settled as ever. Empty again as soon as the run is
+    # person resumes it. What is being asked is settled as ever. Empty again as soon as the run is
     # asked to turn back, does so, or ends.
-    frozen_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -120,7 +120,7 @@ class SagaRun(models.Model):
             ),
             # And those that go no further.
             models.Index(
-                fields=["frozen_at"], condition=Q(frozen_at__isnull=False), name="sagas_run_frozen"
+                fields=["paused_at"], condition=Q(paused_at__isnull=False), name="sagas_run_paused"
             ),
         ]
 
@@ -132,7 +132,7 @@ class SagaRun(models.Model):
         return self.status in LIVE
 
 
-class StepRecord(models.Model):
+class StepAttempt(models.Model):
     """One attempt at one step, or at its compensation. Rows are never deleted.
 
     Only ``sagas.journal`` writes them, for a phase: a row is inserted when the attempt starts and

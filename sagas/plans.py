@@ -13,8 +13,8 @@ from django.db.models.functions import Now
 from sagas import registry
 from sagas.definition import Remote, Saga, Step, Work
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.journal import owed_undos, what_was_tried
-from sagas.models import LIVE, Direction, Outcome, RunStatus, SagaRun, StepRecord
+from sagas.journal import pending_compensations, work_attempted
+from sagas.models import LIVE, Direction, Outcome, RunStatus, SagaRun, StepAttempt
 
 
 class Stage(StrEnum):
@@ -68,7 +68,7 @@ class JournalRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RunStory:
+class RunDetail:
     """One run with its journal and its plan, at the database's ``now``."""
 
     id: UUID
@@ -79,7 +79,7 @@ class RunStory:
     step: str
     is_live: bool
     is_going_back: bool
-    only_gives_back: bool
+    compensating_only: bool
     is_known: bool
     """Whether this code has its definition, without which it has no plan."""
     now: datetime
@@ -88,22 +88,22 @@ class RunStory:
     leased_until: datetime | None
     not_before: datetime | None
     wake_at: datetime | None
-    redispatches: int
-    turn_back_requested_at: datetime | None
+    redispatch_count: int
+    compensation_requested_at: datetime | None
     reason: str
     reason_detail: str
     actor: str
     needs_attention: bool
     attention_reason: str
-    frozen_at: datetime | None
+    paused_at: datetime | None
     journal: tuple[JournalRow, ...]
     forward: tuple[PlannedStep, ...]
     back: tuple[PlannedStep, ...]
     """What is undone, last step first; empty for a run that nobody has asked to turn back."""
 
     @property
-    def is_frozen(self) -> bool:
-        return self.frozen_at is not None and self.status == RunStatus.RUNNING
+    def is_paused(self) -> bool:
+        return self.paused_at is not None and self.status == RunStatus.RUNNING
 
     @property
     def is_leased(self) -> bool:
@@ -111,17 +111,17 @@ class RunStory:
         return self.leased_until is not None and self.leased_until > self.now
 
 
-def runs_of(subject_id: UUID) -> list[RunStory]:
+def runs_of(subject_id: UUID) -> list[RunDetail]:
     """Return every run of a subject with its journal and its plan, oldest first, in two queries."""
-    records = Prefetch("records", StepRecord.objects.order_by("pk"))
+    records = Prefetch("records", StepAttempt.objects.order_by("pk"))
     runs = SagaRun.objects.filter(subject_id=subject_id).annotate(read_at=Now())
     return [_story(each) for each in runs.order_by("created_at").prefetch_related(records)]
 
 
-def _story(run: Any) -> RunStory:
+def _story(run: Any) -> RunDetail:
     saga = _definition(run)
     records = list(run.records.all())
-    return RunStory(
+    return RunDetail(
         id=run.pk,
         saga=run.saga,
         version=run.version,
@@ -130,7 +130,7 @@ def _story(run: Any) -> RunStory:
         step=run.step,
         is_live=run.status in LIVE,
         is_going_back=run.status == RunStatus.COMPENSATING,
-        only_gives_back=saga is not None and saga.only_gives_back,
+        compensating_only=saga is not None and saga.compensating_only,
         is_known=saga is not None,
         now=run.read_at,
         created_at=run.created_at,
@@ -138,14 +138,14 @@ def _story(run: Any) -> RunStory:
         leased_until=run.leased_until,
         not_before=run.not_before,
         wake_at=run.wake_at,
-        redispatches=run.redispatches,
-        turn_back_requested_at=run.turn_back_requested_at,
+        redispatch_count=run.redispatch_count,
+        compensation_requested_at=run.compensation_requested_at,
         reason=run.reason,
         reason_detail=run.reason_detail,
         actor=run.actor,
         needs_attention=run.needs_attention,
         attention_reason=run.attention_reason,
-        frozen_at=run.frozen_at,
+        paused_at=run.paused_at,
         journal=tuple(_row(each, saga) for each in records),
         forward=tuple(_way_forward(run, saga, records)) if saga else (),
         back=tuple(_way_back(run, saga, records)) if saga else (),
@@ -163,8 +163,8 @@ def _definition(run: SagaRun) -> Saga | None:
     return saga
 
 
-def _row(record: StepRecord, saga: Saga | None) -> JournalRow:
-    name, work = what_was_tried(saga, record.step, record.direction)
+def _row(record: StepAttempt, saga: Saga | None) -> JournalRow:
+    name, work = work_attempted(saga, record.step, record.direction)
     return JournalRow(
         id=record.pk,
         run_id=record.run_id,
@@ -184,7 +184,7 @@ def _row(record: StepRecord, saga: Saga | None) -> JournalRow:
     )
 
 
-def _way_forward(run: SagaRun, saga: Saga, records: Sequence[StepRecord]) -> Iterator[PlannedStep]:
+def _way_forward(run: SagaRun, saga: Saga, records: Sequence[StepAttempt]) -> Iterator[PlannedStep]:
     attempts = [each for each in records if each.direction == Direction.FORWARD]
     is_ahead = False
     for step in saga.steps:
@@ -209,27 +209,34 @@ def _way_forward(run: SagaRun, saga: Saga, records: Sequence[StepRecord]) -> Ite
         )
 
 
-def _way_back(run: SagaRun, saga: Saga, records: Sequence[StepRecord]) -> Iterator[PlannedStep]:
+def _way_back(run: SagaRun, saga: Saga, records: Sequence[StepAttempt]) -> Iterator[PlannedStep]:
     """The compensations of a run that has turned back, or is about to because somebody asked."""
     has_turned = run.status in (RunStatus.COMPENSATING, RunStatus.COMPENSATED)
-    if not has_turned and not (run.status == RunStatus.RUNNING and run.turn_back_requested_at):
+    if not has_turned and not (run.status == RunStatus.RUNNING and run.compensation_requested_at):
         return
-    owed = owed_undos(saga, records)
+    pending = pending_compensations(saga, records)
     for step in reversed(saga.steps):
-        own = _undos(step, records)
-        if step.undo is None or (step not in owed and not own):
+        own = _compensation_attempts(step, records)
+        if step.compensating_action is None or (step not in pending and not own):
             continue
-        is_first = has_turned and bool(owed) and step is next(iter(owed))
+        is_first = has_turned and bool(pending) and step is next(iter(pending))
         is_under_way = any(each.outcome == Outcome.STARTED for each in own)
-        if step not in owed:
+        if step not in pending:
             stage = Stage.DONE
         else:
             stage = Stage.CURRENT if is_first or is_under_way else Stage.TO_COME
-        not_before = own[-1].not_before if own and step in owed else None
-        yield _planned(step.undo_name, step.undo, stage, own, tries=len(own), not_before=not_before)
+        not_before = own[-1].not_before if own and step in pending else None
+        yield _planned(
+            step.compensation_name,
+            step.compensating_action,
+            stage,
+            own,
+            tries=len(own),
+            not_before=not_before,
+        )
 
 
-def _undos(step: Step, records: Sequence[StepRecord]) -> list[StepRecord]:
+def _compensation_attempts(step: Step, records: Sequence[StepAttempt]) -> list[StepAttempt]:
     return [each for each in records if each.step == step.name and each.direction == Direction.BACK]
 
 
@@ -237,7 +244,7 @@ def _planned(
     name: str,
     work: Work,
     stage: Stage,
-    attempts: Sequence[StepRecord],
+    attempts: Sequence[StepAttempt],
     *,
     tries: int,
     not_before: datetime | None,

@@ -30,32 +30,32 @@ from django.db import (
     transaction,
 )
 
+from sagas.bulk_sql import select
 from sagas.definition import Attempt, Link, Output, Saga
 from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit
-from sagas.log_context import naming
+from sagas.log_context import log_context
+from sagas.messages import CallResult, Claim, NextAction, Stop, WorkItem
 from sagas.models import Outcome, SagaRun
 from sagas.phase import Phase
-from sagas.row_sets import select
-from sagas.verdicts import Arrival, Claim, Reply, Stop, Verdict
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class Runner:
-    """Carries the runs of one saga along one link; made once in each process."""
+    """Carries the runs of one saga extra_changes one link; made once in each process."""
 
     def __init__(self, saga: Saga, link: Link) -> None:
         self.saga = saga
         self.link = link
-        self._phases = GroupCommit[Arrival, Verdict](self._together, self._alone)
+        self._phases = GroupCommit[WorkItem, NextAction](self._together, self._alone)
         self._checkpoints = GroupCommit[Checkpoint, object](write_together, write_alone)
         self._take_threads()
         # Threads are not inherited.
         os.register_at_fork(after_in_child=self._take_threads)
 
-    def carry_all(self, run_ids: Sequence[UUID]) -> list[Verdict]:
+    def carry_all(self, run_ids: Sequence[UUID]) -> list[NextAction]:
         """Carry runs at the same time, each as ``carry`` does, and settle each as its call returns.
 
         What one of them raises ends that one only, and is logged; if all raise, so does this.
@@ -75,7 +75,7 @@ class Runner:
                 log.error("carry.failed", exc_info=error, extra={"run_id": str(run_id)})
         return [Stop() if each.exception() else each.result() for each in carried]
 
-    def _carry_in_thread(self, run_id: UUID) -> Verdict:
+    def _carry_in_thread(self, run_id: UUID) -> NextAction:
         close_old_connections()  # one that a restart has cut would fail this run
         return self.carry(run_id)
 
@@ -83,51 +83,51 @@ class Runner:
         """Have threads to carry runs in; none begins before there is one for it."""
         self._threads = ThreadPoolExecutor(settings.SAGAS_RUNS_AT_ONCE)
 
-    def carry(self, run_id: UUID) -> Verdict:
+    def carry(self, run_id: UUID) -> NextAction:
         """Take a run as far as it goes on this link.
 
         Safe to call at any time, any number of times, from any number of workers: whoever does
         not find the run free at a step of this link changes nothing. Never returns a Claim.
         Raises DatabaseError when the database does not answer; the sweep comes back to the run.
         """
-        verdict = self._phases.submit(Arrival(run_id))
-        while isinstance(verdict, Claim):
-            with naming(**verdict.names, saga=self.saga.name):
+        next_action = self._phases.submit(WorkItem(run_id))
+        while isinstance(next_action, Claim):
+            with log_context(**next_action.names, saga=self.saga.name):
                 try:
-                    reply = ask(verdict, HeldAttempt(verdict, self._checkpoints))
+                    result = ask(next_action, ActiveAttempt(next_action, self._checkpoints))
                 except LeaseLost:
                     log.warning("lease.lost")
                     return Stop()
-            verdict = self._phases.submit(Arrival(run_id, reply))
-        return verdict
+            next_action = self._phases.submit(WorkItem(run_id, result))
+        return next_action
 
-    def _together(self, arrivals: list[Arrival]) -> list[Verdict]:
-        with naming(saga=self.saga.name, runs=len(arrivals)):
-            return Phase(self.saga, self.link, arrivals).perform()
+    def _together(self, work_items: list[WorkItem]) -> list[NextAction]:
+        with log_context(saga=self.saga.name, runs=len(work_items)):
+            return Phase(self.saga, self.link, work_items).perform()
 
-    def _alone(self, arrival: Arrival) -> Verdict:
-        with naming(**arrival.names, saga=self.saga.name):
-            return self._carry_out(arrival)
+    def _alone(self, work_item: WorkItem) -> NextAction:
+        with log_context(**work_item.names, saga=self.saga.name):
+            return self._carry_out(work_item)
 
-    def _carry_out(self, arrival: Arrival) -> Verdict:
+    def _carry_out(self, work_item: WorkItem) -> NextAction:
         """Carry out one run's phase; if it raises, save the answer first and then the error."""
         connection.close_if_unusable_or_obsolete()
-        phase = Phase(self.saga, self.link, [arrival])
+        phase = Phase(self.saga, self.link, [work_item])
         try:
             return phase.perform()[0]
         except Exception as error:
             is_outage = _is_outage(error)
             if not is_outage:
                 log.exception("phase.failed")
-            if arrival.reply is not None:
-                self._settle_alone(arrival)
+            if work_item.result is not None:
+                self._settle_alone(work_item)
             if is_outage or phase.working_on is None:
                 raise
             failure = (phase.working_on, error)
-            journalled = Phase(self.saga, self.link, [Arrival(arrival.run_id)], failure=failure)
+            journalled = Phase(self.saga, self.link, [WorkItem(work_item.run_id)], failure=failure)
             return journalled.perform()[0]
 
-    def _settle_alone(self, arrival: Arrival) -> None:
+    def _settle_alone(self, work_item: WorkItem) -> None:
         """Write down what the far side said, whatever else went wrong.
 
         It is lost only where the database is away too; then the next attempt asks again. Where
@@ -136,17 +136,17 @@ class Runner:
         """
         connection.close_if_unusable_or_obsolete()
         try:
-            Phase(self.saga, self.link, [arrival], settle_only=True).perform()
+            Phase(self.saga, self.link, [work_item], settle_only=True).perform()
         except Exception as error:
-            if arrival.reply is None or _is_outage(error):
+            if work_item.result is None or _is_outage(error):
                 raise
             failed = replace(
-                arrival.reply,
+                work_item.result,
                 outcome=Outcome.FAILED,
                 error=type(error).__name__,
                 detail=str(error),
             )
-            kept = Arrival(arrival.run_id, failed)
+            kept = WorkItem(work_item.run_id, failed)
             Phase(self.saga, self.link, [kept], settle_only=True).perform()
 
 
@@ -186,7 +186,7 @@ def write_alone(checkpoint: Checkpoint) -> object:
     return write_together([checkpoint])[0]
 
 
-class HeldAttempt:
+class ActiveAttempt:
     """The Attempt of a claimed step: what its function may know and do."""
 
     def __init__(self, claim: Claim, checkpoints: GroupCommit[Checkpoint, object]) -> None:
@@ -209,26 +209,26 @@ class HeldAttempt:
         return cast("T", self._checkpoints.submit(Checkpoint(self._claim, write)))
 
 
-def ask(claim: Claim, attempt: Attempt) -> Reply:
+def ask(claim: Claim, attempt: Attempt) -> CallResult:
     """Make the call of a claimed step and sort what comes of it, as its definition says."""
     work = claim.work
     try:
         output: Output = work.call(attempt)
     except LeaseLost:
         raise
-    except work.refused_by as error:
-        return _reply(claim, Outcome.REFUSED, error)
+    except work.rejected_by as error:
+        return _result(claim, Outcome.REFUSED, error)
     except work.transient as error:
-        return _reply(claim, Outcome.TRANSIENT, error)
+        return _result(claim, Outcome.TRANSIENT, error)
     except work.unknown as error:
-        return _reply(claim, Outcome.UNKNOWN, error)
+        return _result(claim, Outcome.UNKNOWN, error)
     except Exception as error:
         log.exception("call.failed")
-        return _reply(claim, Outcome.FAILED, error)
-    return Reply(claim, Outcome.DONE, output)
+        return _result(claim, Outcome.FAILED, error)
+    return CallResult(claim, Outcome.DONE, output)
 
 
-def _reply(claim: Claim, outcome: Outcome, error: Exception) -> Reply:
-    """A refusal may bring a stable ``code`` and ``detail``; other errors are named by their class."""
+def _result(claim: Claim, outcome: Outcome, error: Exception) -> CallResult:
+    """A rejection may bring a stable ``code`` and ``detail``; other errors are named by their class."""
     code = getattr(error, "code", type(error).__name__)
-    return Reply(claim, outcome, {}, str(code), str(getattr(error, "detail", error)))
+    return CallResult(claim, outcome, {}, str(code), str(getattr(error, "detail", error)))

@@ -1,4 +1,4 @@
-"""What the world may ask of the engine: start a saga; turn a run back, retry, freeze or thaw it."""
+"""What the world may ask of the engine: start a saga; turn a run back, retry, pause or resume it."""
 
 import logging
 from enum import Enum, auto
@@ -9,17 +9,17 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from sagas import registry
-from sagas.definition import Refusal, Saga
+from sagas.bulk_sql import Change, Insert, write
+from sagas.definition import Rejection, Saga
 from sagas.dispatch import dispatch
-from sagas.models import HANDOVER, LIVE, Direction, RunStatus, SagaRun, StepRecord
-from sagas.row_sets import Change, Insert, write
+from sagas.models import HANDOVER, LIVE, Direction, RunStatus, SagaRun, StepAttempt
 
 log = logging.getLogger(__name__)
 
-_NOT_FROZEN: Final = {"frozen_at": None, "needs_attention": False, "attention_reason": ""}
+_NOT_PAUSED: Final = {"paused_at": None, "needs_attention": False, "attention_reason": ""}
 
 
-class TurnBack(Enum):
+class CompensationRequest(Enum):
     """What became of the wish to turn a subject's run back."""
 
     REQUESTED = auto()  # the run's holder will turn it back before its next step
@@ -28,10 +28,10 @@ class TurnBack(Enum):
     ENDED = auto()  # no run of this subject is live
 
 
-def start(saga: Saga, subject_id: UUID, correlation_id: UUID, *along: Change) -> SagaRun:
+def start(saga: Saga, subject_id: UUID, correlation_id: UUID, *extra_changes: Change) -> SagaRun:
     """Start ``saga`` for a subject, in the caller's transaction, and queue it after its commit.
 
-    ``along`` is written in the same statement. Starting again returns the run that exists. A crash
+    ``extra_changes`` is written in the same statement. Starting again returns the run that exists. A crash
     before the commit leaves nothing; one after it leaves a run that the sweep finds. Raises
     IntegrityError while another saga of the same subject is live.
     """
@@ -42,18 +42,18 @@ def start(saga: Saga, subject_id: UUID, correlation_id: UUID, *along: Change) ->
         correlation_id=correlation_id,
         step=saga.steps[0].name,
     )
-    if not write(*along, Insert([run], "ON CONFLICT (saga, subject_id) DO NOTHING")):
+    if not write(*extra_changes, Insert([run], "ON CONFLICT (saga, subject_id) DO NOTHING")):
         return SagaRun.objects.get(saga=saga.name, subject_id=subject_id)
     dispatch(run)
     return run
 
 
 @transaction.atomic
-def request_turn_back(subject_id: UUID, reason: Refusal, actor: str) -> TurnBack:
+def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> CompensationRequest:
     """Ask the live run of a subject to undo what it did.
 
     Only the wish is written; whoever holds the run acts on it before the next step, or on the way
-    out of the call that is in flight. It is frozen no longer: from here it only gives back. The
+    out of the call that is in flight. It is paused no longer: from here it only gives back. The
     first wish counts, later ones change nothing. The run's row stays locked until the caller's
     transaction ends.
     """
@@ -61,30 +61,30 @@ def request_turn_back(subject_id: UUID, reason: Refusal, actor: str) -> TurnBack
         subject_id=subject_id, status__in=LIVE
     ).first()  # fmt: skip
     if run is None:
-        return TurnBack.ENDED
-    if run.status == RunStatus.COMPENSATING or run.turn_back_requested_at is not None:
-        return TurnBack.UNDERWAY
+        return CompensationRequest.ENDED
+    if run.status == RunStatus.COMPENSATING or run.compensation_requested_at is not None:
+        return CompensationRequest.UNDERWAY
     saga = registry.get(run.saga, run.version)
-    if not saga.can_turn_back_at(saga.step(run.step)):
-        return TurnBack.TOO_LATE
+    if not saga.can_compensate_at(saga.step(run.step)):
+        return CompensationRequest.TOO_LATE
     SagaRun.objects.filter(pk=run.pk).update(
-        turn_back_requested_at=Now(),
+        compensation_requested_at=Now(),
         reason=reason.code,
         reason_detail=reason.detail,
         actor=actor,
         not_before=None,
         wake_at=_soon(run),
-        **(_NOT_FROZEN if run.frozen_at is not None else {}),
+        **(_NOT_PAUSED if run.paused_at is not None else {}),
     )
     dispatch(run)
-    return TurnBack.REQUESTED
+    return CompensationRequest.REQUESTED
 
 
 @transaction.atomic
 def retry_now(run_id: UUID) -> bool:
     """Forget every back-off of a live run, clear its flag, and queue it; True if it was live.
 
-    An attempt that is under way keeps its lease. A frozen run stays frozen, and flagged.
+    An attempt that is under way keeps its lease. A paused run stays paused, and flagged.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         pk=run_id, status__in=LIVE
@@ -94,19 +94,19 @@ def retry_now(run_id: UUID) -> bool:
     SagaRun.objects.filter(pk=run.pk).update(
         tries=0,
         not_before=None,
-        redispatches=0,
-        needs_attention=run.frozen_at is not None,
-        attention_reason=run.attention_reason if run.frozen_at else "",
+        redispatch_count=0,
+        needs_attention=run.paused_at is not None,
+        attention_reason=run.attention_reason if run.paused_at else "",
         wake_at=_soon(run),
     )
-    StepRecord.objects.filter(run=run, direction=Direction.BACK, not_before__isnull=False).update(
+    StepAttempt.objects.filter(run=run, direction=Direction.BACK, not_before__isnull=False).update(
         not_before=None
     )
     dispatch(run)
     return True
 
 
-def keep_still(subject_id: UUID) -> None:
+def lock_run(subject_id: UUID) -> None:
     """Let nobody move a subject's newest run until the caller's transaction ends.
 
     For whoever reads where it stands and then decides. Locks the run, so before its order.
@@ -117,66 +117,66 @@ def keep_still(subject_id: UUID) -> None:
 
 @transaction.atomic
 def hold(subject_id: UUID, reason: str, actor: str) -> bool:
-    """Freeze the live run of a subject because a person wants it so; True if it is frozen now.
+    """Freeze the live run of a subject because a person wants it so; True if it is paused now.
 
-    As ``freeze``, with the name of who holds it. The reason is for people, and is not logged.
+    As ``pause``, with the name of who holds it. The reason is for people, and is not logged.
     """
-    run = _freezable(subject_id)
+    run = _pausable(subject_id)
     if run is None:
         return False
-    if run.frozen_at is None:
+    if run.paused_at is None:
         SagaRun.objects.filter(pk=run.pk).update(
-            frozen_at=Now(), needs_attention=True, attention_reason=f"held by {actor}: {reason}"
+            paused_at=Now(), needs_attention=True, attention_reason=f"held by {actor}: {reason}"
         )
         log.warning("run.held", extra={"subject_id": str(subject_id)})
     return True
 
 
 @transaction.atomic
-def freeze(subject_id: UUID, reason: str) -> bool:
-    """Let the live run of a subject take no further step forward; True if it is frozen now.
+def pause(subject_id: UUID, reason: str) -> bool:
+    """Let the live run of a subject take no further step forward; True if it is paused now.
 
     False where nothing goes forward: no run is live, it is on its way back or was asked to turn
     back, or its saga only gives back. What a worker has claimed already is still settled, and may
-    yet turn the run back or end it: then it is frozen no longer. Again changes nothing. The run's
+    yet turn the run back or end it: then it is paused no longer. Again changes nothing. The run's
     row stays locked until the caller's transaction ends, so a caller that looks once more under
-    this lock, and finds no reason, rolls back and has frozen nothing.
+    this lock, and finds no reason, rolls back and has paused nothing.
     """
-    run = _freezable(subject_id)
+    run = _pausable(subject_id)
     if run is None:
         return False
-    if run.frozen_at is None:
+    if run.paused_at is None:
         SagaRun.objects.filter(pk=run.pk).update(
-            frozen_at=Now(), needs_attention=True, attention_reason=f"frozen: {reason}"
+            paused_at=Now(), needs_attention=True, attention_reason=f"paused: {reason}"
         )
-        log.error("run.frozen", extra={"subject_id": str(subject_id), "reason": reason})
+        log.error("run.paused", extra={"subject_id": str(subject_id), "reason": reason})
     return True
 
 
 @transaction.atomic
-def thaw(subject_id: UUID) -> bool:
-    """Let a subject's frozen run go on, and queue it; True if one was frozen.
+def resume(subject_id: UUID) -> bool:
+    """Let a subject's paused run go on, and queue it; True if one was paused.
 
-    For a person who has looked: nothing frozen goes on by itself. An attempt that is under
+    For a person who has looked: nothing paused goes on by itself. An attempt that is under
     way keeps its lease.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
-        subject_id=subject_id, status=RunStatus.RUNNING, frozen_at__isnull=False
+        subject_id=subject_id, status=RunStatus.RUNNING, paused_at__isnull=False
     ).first()  # fmt: skip
     if run is None:
         return False
-    SagaRun.objects.filter(pk=run.pk).update(redispatches=0, wake_at=_soon(run), **_NOT_FROZEN)
-    log.warning("run.thawed", extra={"subject_id": str(subject_id)})
+    SagaRun.objects.filter(pk=run.pk).update(redispatch_count=0, wake_at=_soon(run), **_NOT_PAUSED)
+    log.warning("run.resumed", extra={"subject_id": str(subject_id)})
     dispatch(run)
     return True
 
 
-def _freezable(subject_id: UUID) -> SagaRun | None:
+def _pausable(subject_id: UUID) -> SagaRun | None:
     """Lock the live run of a subject, if it goes forward and takes something."""
     run = SagaRun.objects.select_for_update(no_key=True).filter(
-        subject_id=subject_id, status=RunStatus.RUNNING, turn_back_requested_at__isnull=True
+        subject_id=subject_id, status=RunStatus.RUNNING, compensation_requested_at__isnull=True
     ).first()  # fmt: skip
-    if run is None or registry.get(run.saga, run.version).only_gives_back:
+    if run is None or registry.get(run.saga, run.version).compensating_only:
         return None
     return run
 

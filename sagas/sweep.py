@@ -11,11 +11,11 @@ from enum import StrEnum
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from sagas.bulk_sql import Update, write
 from sagas.dispatch import dispatch
 from sagas.errors import UnknownSaga, UnknownStep
 from sagas.metrics import REDISPATCHED
 from sagas.models import LIVE, SagaRun
-from sagas.row_sets import Update, write
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +56,16 @@ def sweep(sweeper: Sweeper = Sweeper.BY_HAND, *, limit: int = 500) -> int:
             .order_by("wake_at")[:limit]
         )
         for run in runs:
-            run.redispatches = min(run.redispatches + 1, MOST_COUNTED)
-            doublings = min(run.redispatches - 1, 10)
+            run.redispatch_count = min(run.redispatch_count + 1, MOST_COUNTED)
+            doublings = min(run.redispatch_count - 1, 10)
             run.wake_at = run.swept_at + min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
-            if run.redispatches >= ATTENTION_AFTER:
-                _flag(run, f"queued {run.redispatches} times without progress")
+            if run.redispatch_count >= ATTENTION_AFTER:
+                _flag(run, f"queued {run.redispatch_count} times without progress")
             try:
                 dispatch(run)
             except (UnknownSaga, UnknownStep) as error:
                 _flag(run, f"this code cannot carry it: {error}")
-        write(Update(runs, ["redispatches", "wake_at", "needs_attention", "attention_reason"]))
+        write(Update(runs, ["redispatch_count", "wake_at", "needs_attention", "attention_reason"]))
         _note(sweeper, len(runs))
     REDISPATCHED.labels(sweeper).inc(len(runs))
     if runs:

@@ -12,9 +12,9 @@ from structlog.contextvars import bind_contextvars
 
 from sagas import registry
 from sagas.definition import Link, Saga
+from sagas.messages import Continue, RetryAfter
 from sagas.runner import Runner
 from sagas.sweep import Sweeper, sweep
-from sagas.verdicts import ComeBack, GoOn
 
 if TYPE_CHECKING:
     from celery import Task
@@ -38,15 +38,17 @@ def _declare(saga: Saga, link: Link) -> None:
         if len(run_ids) == 1:  # what is said of an error that ends this task names it, too
             bind_contextvars(run_id=run_ids[0])
         try:
-            verdicts = runner.carry_all([UUID(each) for each in run_ids])
+            next_actions = runner.carry_all([UUID(each) for each in run_ids])
         except OUT_OF_REACH:
             log.warning("carry.interrupted", exc_info=True)
             raise
-        for run_id, verdict in zip(run_ids, verdicts, strict=True):
-            if isinstance(verdict, ComeBack) and verdict.after <= LONGEST_COUNTDOWN:
+        for run_id, next_action in zip(run_ids, next_actions, strict=True):
+            if isinstance(next_action, RetryAfter) and next_action.after <= LONGEST_COUNTDOWN:
                 # A hint only: the journal says when, and the sweep keeps to it.
-                self.retry(args=([run_id],), countdown=verdict.after.total_seconds(), throw=False)
-        if not any(isinstance(each, GoOn) for each in verdicts):
+                self.retry(
+                    args=([run_id],), countdown=next_action.after.total_seconds(), throw=False
+                )
+        if not any(isinstance(each, Continue) for each in next_actions):
             # The rest of the chain has nothing to do. (Not Ignore: the task would look as if it
             # ran for ever.)
             self.request.chain = None

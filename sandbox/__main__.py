@@ -14,14 +14,14 @@ from sandbox.addresses import addresses
 from sandbox.demo import UP_AND_RUNNING
 from sandbox.demo import demo as show
 from sandbox.drive.acts import for_a_test
-from sandbox.drive.play import Drive
 from sandbox.drive.report import terminal
+from sandbox.drive.scenario_runner import Drive
 from sandbox.environment import ADDRESSES
 from sandbox.launcher import INTERRUPTED, become_launcher
 from sandbox.ports import PortTaken
 from sandbox.procfile import ROOT
+from sandbox.reconciliation import REST_SECONDS, check_invariants
 from sandbox.run_directory import SMOKE, UP, AlreadyRunning
-from sandbox.statement import REST_SECONDS, check_invariants
 from sandbox.system import StartFailed, SupervisorGone, running
 
 

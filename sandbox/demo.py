@@ -11,10 +11,10 @@ from rich.text import Text
 
 from sandbox.addresses import addresses, desk_url
 from sandbox.drive.acts import for_spectators
-from sandbox.drive.patience import Patience
-from sandbox.drive.play import Drive
+from sandbox.drive.deadlines import Patience
 from sandbox.drive.repair import OrderToRepair
 from sandbox.drive.report import terminal
+from sandbox.drive.scenario_runner import Drive
 from sandbox.drive.scenarios import KILLED, REFUNDED
 from sandbox.drive.shop import Shop
 from sandbox.drive.trickle import EVERY_SECONDS, Standing, Trickle

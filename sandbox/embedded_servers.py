@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandbox import postgres, valkey
-from sandbox.owned import owned_environment
 from sandbox.ports import ReservedPort
+from sandbox.process_lifetime import owned_environment
 
 START_SECONDS = 180
 STOP_SECONDS = 20

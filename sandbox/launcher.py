@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 from sandbox.live_keys import refuse_live_keys
-from sandbox.owned import OWNER, die_with_owner
+from sandbox.process_lifetime import OWNER, die_with_owner
 
 INTERRUPTED: Final = 130
 UNUSABLE: Final = 2

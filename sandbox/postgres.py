@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox.owned import ask_kernel_for_death_signal, die_with_owner
 from sandbox.ports import LOOPBACK
+from sandbox.process_lifetime import ask_kernel_for_death_signal, die_with_owner
 from sandbox.unprivileged import Account, NoAccount, account_for
 
 USER = "holdfast"

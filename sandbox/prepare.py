@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from sandbox.application import ADMIN, CUSTOMER, OPERATOR, OPERATORS, SHOP
-from sandbox.owned import die_with_owner
+from sandbox.process_lifetime import die_with_owner
 
 
 def create_staff(name: str, password: str, *, role: str = "", is_superuser: bool = False) -> None:

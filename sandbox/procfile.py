@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from sandbox.owned import die_with_owner
+from sandbox.process_lifetime import die_with_owner
 
 ROOT = Path(__file__).resolve().parent.parent
 RELEASE = "release"  # runs once before the others start

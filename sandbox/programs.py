@@ -64,7 +64,7 @@ def programs(
 def _servers(directory: RunDirectory, ports: dict[str, int]) -> list[Program]:
     folder = directory.relative
     stripe = (
-        f"python -m sandbox.owned SIGTERM python -m sandbox.stripe_api --port {ports[STRIPE]} "
+        f"python -m sandbox.process_lifetime SIGTERM python -m sandbox.stripe_api --port {ports[STRIPE]} "
         f"--ledger {folder}/stripe/ledger.jsonl --port-file {folder}/stripe/port"
     )
     return [

@@ -13,8 +13,8 @@ from typing import Any
 
 import urllib3
 
-from sandbox.owned import owned_environment
 from sandbox.ports import LOOPBACK, ReservedPort
+from sandbox.process_lifetime import owned_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -64,7 +64,7 @@ class SandboxServer:
             "--ledger": self.ledger_path,
             "--seed": self._seed,
         }
-        owned = [sys.executable, "-m", "sandbox.owned", signal.SIGKILL.name, *program]
+        owned = [sys.executable, "-m", "sandbox.process_lifetime", signal.SIGKILL.name, *program]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*owned, *(str(part) for option in options.items() for part in option)],

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, cast
 from xml.parsers.expat import ExpatError
 
-from sandbox.owned import owned_environment
 from sandbox.ports import LOOPBACK
+from sandbox.process_lifetime import owned_environment
 from sandbox.procfile import ROOT
 from sandbox.run_directory import RunDirectory
 
@@ -157,7 +157,14 @@ class Supervisor:
         daemon = ["-m", "supervisor.supervisord", "-c", str(directory.configuration)]
         with (directory.logs / "supervisord.out").open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "sandbox.owned", "SIGTERM", sys.executable, *daemon],
+                [
+                    sys.executable,
+                    "-m",
+                    "sandbox.process_lifetime",
+                    "SIGTERM",
+                    sys.executable,
+                    *daemon,
+                ],
                 cwd=ROOT,
                 env=owned_environment(environment),
                 stdin=subprocess.DEVNULL,

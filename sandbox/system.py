@@ -15,8 +15,8 @@ import urllib3
 from sandbox import postgres, valkey
 from sandbox.application import ADMIN, FLOWER_USER, OPERATOR, process_environment, settings_for
 from sandbox.environment import given_addresses
-from sandbox.owned import adopt_orphans, kill_children, owned_environment
 from sandbox.ports import LOOPBACK, PortTaken, ReservedPort
+from sandbox.process_lifetime import adopt_orphans, kill_children, owned_environment
 from sandbox.procfile import ROOT, declared
 from sandbox.programs import (
     FRONT,

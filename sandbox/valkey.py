@@ -9,8 +9,8 @@ from pathlib import Path
 
 import redis
 
-from sandbox.owned import die_with_owner
 from sandbox.ports import LOOPBACK
+from sandbox.process_lifetime import die_with_owner
 
 _SETTINGS = {
     "bind": LOOPBACK,

@@ -13,8 +13,8 @@ from inventory.models import Product, StockLevel, Warehouse
 from inventory.services import receive
 from sagas import dispatch
 from sandbox.stripe_process import SandboxServer
-from tests.idle_sessions import end_sessions_left_behind
-from tests.message_queue import MessageQueue
+from tests.support.idle_sessions import end_sessions_left_behind
+from tests.support.in_memory_broker import MessageQueue
 
 PATIENT = {
     "connect_timeout": 60,

@@ -2,7 +2,7 @@
 
 from django import template
 
-from lists.money import money
+from adminkit.money import money
 
 register = template.Library()
 register.filter("money", money)

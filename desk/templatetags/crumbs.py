@@ -7,7 +7,7 @@ from django import template
 from django.contrib import admin
 from django.utils.text import capfirst
 
-from lists.names import name_of_list
+from adminkit.names import name_of_list
 
 register = template.Library()
 

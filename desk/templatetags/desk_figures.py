@@ -5,7 +5,7 @@ from typing import Final
 
 from django import template
 
-from lists.cells import short_id
+from adminkit.cells import short_id
 
 register = template.Library()
 register.filter(short_id)

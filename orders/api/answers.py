@@ -11,7 +11,14 @@ from rest_framework.response import Response
 
 from orders.api import representations
 from orders.api.callers import customer_told, holder_for, path_of
-from orders.api.idempotency import Acted, Answer, Purpose, Replayed, keep, kept
+from orders.api.idempotency import (
+    Answer,
+    Executed,
+    IdempotentRequest,
+    Replayed,
+    save_response,
+    saved_response,
+)
 from orders.api.slots import Holder, Slot, Slots
 from orders.api.waiting import seconds_to_wait, watcher
 from orders.models import Order, OrderLine
@@ -21,14 +28,14 @@ AS_PLACED: Final = Answer(HTTPStatus.ACCEPTED)
 
 waiters: Final = Slots("WAITERS_PER_PROCESS", "WAITERS_PER_CUSTOMER")
 
-# Stands in kept answers for where the caller finds the order: at a guest's link that is a secret.
+# Stands in saved_response answers for where the caller finds the order: at a guest's link that is a secret.
 _PATH: Final = "\ue000"
 
 
 def answer(
     request: Request,
-    purpose: Purpose,
-    outcome: Acted[Any] | Replayed,
+    purpose: IdempotentRequest,
+    outcome: Executed[Any] | Replayed,
     order: Order,
     lines: Iterable[OrderLine],
     *,
@@ -38,7 +45,7 @@ def answer(
 ) -> Response:
     """Wait as long as the caller prefers, and show the order; to a repetition, what was shown first.
 
-    ``at_once`` is told to whoever does not wait, where that is known beforehand. It is not kept: a
+    ``at_once`` is told to whoever does not wait, where that is known beforehand. It is not saved_response: a
     repetition that does not wait decides nothing for the first, who still does.
     """
     path = path_of(request, order.pk)
@@ -66,7 +73,10 @@ def answer(
 
 
 def _decided(
-    purpose: Purpose, outcome: Acted[Any] | Replayed, found: Answer, at_once: Answer | None
+    purpose: IdempotentRequest,
+    outcome: Executed[Any] | Replayed,
+    found: Answer,
+    at_once: Answer | None,
 ) -> Answer:
     """Keep what was found in the end, unless an equal request was answered before; return what counts.
 
@@ -74,8 +84,8 @@ def _decided(
     first may have more patience.
     """
     if at_once and isinstance(outcome, Replayed) and found.status == HTTPStatus.ACCEPTED:
-        return kept(purpose) or at_once
-    return keep(purpose, found)
+        return saved_response(purpose) or at_once
+    return save_response(purpose, found)
 
 
 def _awaited(

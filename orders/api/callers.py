@@ -7,7 +7,7 @@ from django.urls import reverse
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
-from access.grants import Grant, Scope
+from access.credentials import Grant, Scope
 from orders.api.problems import not_found
 from orders.api.representations import NOT_TOLD
 from orders.api.slots import Holder

@@ -8,11 +8,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.permissions import Scopes
 from orders.api.answers import answer
 from orders.api.callers import name_of_caller, own_order
-from orders.api.idempotency import once, purpose_of
+from orders.api.idempotency import idempotent_request, run_idempotent
 from orders.api.parsing import Nothing, parse_body
 from orders.api.problem_types import ProblemType
 from orders.api.problems import Problem
@@ -26,7 +26,7 @@ class Cancellation(APIView):
 
     def post(self, request: Request, order_id: UUID) -> Response:
         """Cancel an order, whatever it is at: its money goes back and its stock on the shelf."""
-        purpose = purpose_of(request, parse_body(Nothing, request))
+        purpose = idempotent_request(request, parse_body(Nothing, request))
         order = own_order(request, order_id)
         cancel = partial(
             cancel_order,
@@ -35,7 +35,7 @@ class Cancellation(APIView):
             actor=name_of_caller(request),
         )
         try:
-            outcome = once(purpose, order.pk, cancel)
+            outcome = run_idempotent(purpose, order.pk, cancel)
         except IllegalTransition as error:
             raise _too_late(error) from None
         order = own_order(request, order_id)

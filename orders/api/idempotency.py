@@ -43,7 +43,7 @@ _INSERT: Final = """
 
 
 def key_of(request: Request) -> str:
-    """Return the request's key. Raises a Problem when there is none, or none that can be kept."""
+    """Return the request's key. Raises a Problem when there is none, or none that can be saved_response."""
     given = request.headers.get("Idempotency-Key", "").strip()
     # The draft has it in quotes; most clients send it bare.
     key = given[1:-1] if len(given) > 1 and given[0] == given[-1] == '"' else given
@@ -75,7 +75,7 @@ def fingerprint_of(request: Request, body: Any) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Purpose:
+class IdempotentRequest:
     """What somebody wants to happen once: a key of theirs, and what they ask for under it."""
 
     caller_id: int
@@ -83,7 +83,7 @@ class Purpose:
     fingerprint: bytes
 
 
-def purpose_of(request: Request, body: Body) -> Purpose:
+def idempotent_request(request: Request, body: Body) -> IdempotentRequest:
     """Return what a request is for.
 
     Whoever follows a guest's link has keys of his own, not those of the one who made it. Of the
@@ -92,7 +92,7 @@ def purpose_of(request: Request, body: Body) -> Purpose:
     key, grant = key_of(request), grant_of(request)
     fingerprint = fingerprint_of(request, body.model_dump(exclude_none=True))
     scoped = f"{grant.order_id}:{key}" if grant.is_guest else key
-    return Purpose(caller(request).pk, scoped, fingerprint)
+    return IdempotentRequest(caller(request).pk, scoped, fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Acted(Generic[T]):
+class Executed(Generic[T]):
     """The request was the first with its key; ``result`` is what its effect returned."""
 
     result: T
@@ -119,19 +119,19 @@ class Replayed:
     answer: Answer | None
 
 
-def once(
-    purpose: Purpose, order_id: UUID, act: Callable[[], T], answer: Answer | None = None
-) -> Acted[T] | Replayed:
+def run_idempotent(
+    purpose: IdempotentRequest, order_id: UUID, act: Callable[[], T], answer: Answer | None = None
+) -> Executed[T] | Replayed:
     """Run ``act`` unless the caller has used this key before; then say what it was about.
 
-    ``answer`` is kept together with the effect, where it is known beforehand; ``keep`` does it
+    ``answer`` is saved_response together with the effect, where it is known beforehand; ``keep`` does it
     where it is not. Of any number of equal requests at the same time one acts, and the others wait
     for it. Raises a Problem for a key that was used for something else, or whose first request is
     still in flight after a second. Whatever ``act`` raises undoes the key too.
     """
     with transaction.atomic():
         if _take(purpose, order_id, answer):
-            return Acted(act(), answer)
+            return Executed(act(), answer)
     earlier = _record_of(purpose).get()
     if bytes(earlier.fingerprint) != purpose.fingerprint:
         raise Problem(
@@ -142,25 +142,25 @@ def once(
     return Replayed(earlier.order_id, _answer_in(earlier))
 
 
-def keep(purpose: Purpose, answer: Answer) -> Answer:
+def save_response(purpose: IdempotentRequest, answer: Answer) -> Answer:
     """Keep what is answered, unless an equal request was answered before; return what counts.
 
-    So the answer is decided once, by whoever is answered first. It is kept before it is sent: one
+    So the answer is decided once, by whoever is answered first. It is saved_response before it is sent: one
     that a crash prevented was seen by nobody, and a repetition is answered anew.
     """
     unanswered = _record_of(purpose).filter(answer_status=None)
     with transaction.atomic():
         is_first = unanswered.update(answer_status=answer.status, answer_body=answer.body)
-    return answer if is_first else kept(purpose) or answer
+    return answer if is_first else saved_response(purpose) or answer
 
 
-def kept(purpose: Purpose) -> Answer | None:
-    """Return what was answered by now, and kept; None where it is still open, or forgotten."""
+def saved_response(purpose: IdempotentRequest) -> Answer | None:
+    """Return what was answered by now, and saved_response; None where it is still open, or forgotten."""
     earlier = _record_of(purpose).first()
     return _answer_in(earlier) if earlier else None
 
 
-def _record_of(purpose: Purpose) -> QuerySet[IdempotencyRecord]:
+def _record_of(purpose: IdempotentRequest) -> QuerySet[IdempotencyRecord]:
     return IdempotencyRecord.objects.filter(customer_id=purpose.caller_id, key=purpose.key)
 
 
@@ -170,7 +170,7 @@ def _answer_in(record: IdempotencyRecord) -> Answer | None:
     return Answer(record.answer_status, record.answer_body)
 
 
-def _take(purpose: Purpose, order_id: UUID, answer: Answer | None) -> bool:
+def _take(purpose: IdempotentRequest, order_id: UUID, answer: Answer | None) -> bool:
     """Store the key; False when it is there already. Waits for a transaction that stores it now."""
     values = (
         IN_FLIGHT_PATIENCE,

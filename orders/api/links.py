@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.links import genuine, new_link, revoke_links
 from access.permissions import Scopes
 from orders.api.callers import caller, own_order

@@ -17,8 +17,8 @@ from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from access.credentials import Scope
 from access.errors import ScopeMissing
-from access.grants import Scope
 from access.permissions import Scopes
 from orders.api import representations
 from orders.api.callers import caller, grant_of, own_orders

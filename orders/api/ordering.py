@@ -9,14 +9,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.accounts import AccountBlocked, customer_named
+from access.credentials import Scope
 from access.errors import ScopeMissing
-from access.grants import Scope
 from access.permissions import Scopes
 from access.rates import Rate
 from access.throttling import Rates
 from orders.api.answers import AS_PLACED, answer
 from orders.api.callers import caller, grant_of, own_order, own_orders, path_of
-from orders.api.idempotency import Acted, once, purpose_of
+from orders.api.idempotency import Executed, idempotent_request, run_idempotent
 from orders.api.parsing import NewOrder, invalid, not_sold, parse_body
 from orders.api.problem_types import ProblemType
 from orders.api.problems import FieldError, Problem
@@ -28,7 +28,7 @@ from orders.errors import (
     TotalTooLarge,
     UnknownProducts,
 )
-from orders.services import Expected, PlacedOrder, hold_to_open_orders, place_order
+from orders.services import PlacedOrder, PriceExpectation, enforce_open_order_limit, place_order
 from orders.states import SETTLED
 from sagas.identifiers import new_id
 
@@ -43,10 +43,12 @@ class Ordering(APIView):
         Repeating the request with the same Idempotency-Key gives the same order.
         """
         body = parse_body(NewOrder, request)
-        purpose, order_id = purpose_of(request, body), new_id()
+        purpose, order_id = idempotent_request(request, body), new_id()
         known = None if seconds_to_wait(request) else AS_PLACED
         try:
-            outcome = once(purpose, order_id, partial(_place, request, order_id, body), known)
+            outcome = run_idempotent(
+                purpose, order_id, partial(_place, request, order_id, body), known
+            )
         except TooManyOpenOrders as error:
             raise Problem(ProblemType.TOO_MANY_OPEN_ORDERS, str(error)) from None
         except AccountBlocked as error:
@@ -57,7 +59,7 @@ class Ordering(APIView):
             raise _price_changed(body, error) from None
         except ReferenceTaken as error:
             raise _reference_taken(request, error) from None
-        if isinstance(outcome, Acted):
+        if isinstance(outcome, Executed):
             order, lines = outcome.result.order, outcome.result.lines
         else:
             order = own_order(request, outcome.order_id)
@@ -68,14 +70,14 @@ class Ordering(APIView):
 def _place(request: Request, order_id: UUID, body: NewOrder) -> PlacedOrder:
     buyer = _buyer(request, body.customer)
     if buyer is not None and not grant_of(request).is_shop:
-        hold_to_open_orders(buyer)
+        enforce_open_order_limit(buyer)
     return place_order(
         order_id,
         buyer,
         body.quantities(),
         body.payment_method,
         reference=body.reference,
-        expected=Expected(body.expected_total_minor, body.expected_currency),
+        expected=PriceExpectation(body.expected_total_minor, body.expected_currency),
     )
 
 

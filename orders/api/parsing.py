@@ -20,8 +20,8 @@ from orders.api.queries import FORMS
 from orders.errors import TotalTooLarge, UnknownProducts
 from orders.models import REFERENCE
 
-MOST_LINES: Final = 100
-MOST_OF_ONE_LINE: Final = 9_999
+MAX_LINES: Final = 100
+MAX_LINE_QUANTITY: Final = 9_999
 LARGEST_INTEGER: Final = 2**53 - 1
 """What every reader of JSON has a number for (RFC 7493)."""
 
@@ -81,13 +81,13 @@ class Body(BaseModel):
 
 class CartLine(Body):
     sku: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    quantity: Annotated[int, Field(ge=1, le=MOST_OF_ONE_LINE)]
+    quantity: Annotated[int, Field(ge=1, le=MAX_LINE_QUANTITY)]
 
 
 class Cart(Body):
     """What somebody wants to buy. Prices are ours, so it names none."""
 
-    items: Annotated[list[CartLine], Field(min_length=1, max_length=MOST_LINES)]
+    items: Annotated[list[CartLine], Field(min_length=1, max_length=MAX_LINES)]
 
     def quantities(self) -> dict[str, int]:
         """How many of each SKU, in the order of first mention; one named twice is summed."""
@@ -172,7 +172,9 @@ def _in_words(error: ErrorDetails) -> str:
     """What is wrong, without the expressions by which we found out."""
     if error["type"] == "string_pattern_mismatch":
         form = _FORMS.get(str(error["loc"][-1]) if error["loc"] else "")
-        return f"Expected: {form}" if form else "Does not have the form that this field takes"
+        return (
+            f"PriceExpectation: {form}" if form else "Does not have the form that this field takes"
+        )
     kind = _KINDS.get(error["type"])
     return kind.format(**error.get("ctx", {})) if kind else error["msg"]
 

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 import inventory.services
-from access.grants import Scope
+from access.credentials import Scope
 from access.permissions import Scopes
 from orders.api.etags import unless_known
 from orders.api.paging import Cursors, link_header, url_of

@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.permissions import Scopes
 from orders.api.callers import holder_for, own_order
 from orders.api.problem_types import ProblemType
@@ -30,7 +30,7 @@ from orders.api.queries import NoQuery, parse_query
 from orders.api.representations import CANCEL_REQUESTED, ProgressEvent
 from orders.api.slots import Holder, Slot, Slots
 from orders.api.waiting import LONGEST_SECONDS, watcher
-from orders.models import Order, Reached, moves_of
+from orders.models import Order, OrderCursor, moves_of
 from orders.states import OrderStatus
 
 HEARTBEAT_SECONDS: Final = 3
@@ -81,12 +81,12 @@ class Progress(APIView):
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def _last_seen(request: Request, order: Order) -> Reached | None:
+def _last_seen(request: Request, order: Order) -> OrderCursor | None:
     """Return what the client was told last; None for what was never told of this order."""
     found = _EVENT_ID.fullmatch(request.headers.get("Last-Event-ID", ""))
     if found is None:
         return None
-    seen = Reached(int(found[1]), is_asked_back=bool(found[2]))
+    seen = OrderCursor(int(found[1]), is_cancel_requested=bool(found[2]))
     return seen if seen <= order.reached else None
 
 
@@ -117,7 +117,7 @@ class Stream:
     watcher, with no transaction open and no statement of its own.
     """
 
-    def __init__(self, order: Order, seen: Reached | None, holder: Holder) -> None:
+    def __init__(self, order: Order, seen: OrderCursor | None, holder: Holder) -> None:
         self._order = order
         self._seen = seen
         self._holder = holder
@@ -160,24 +160,24 @@ class Stream:
         yield from _told_since(before, self._order)
 
 
-def _told_since(seen: Reached, order: Order) -> Iterator[str]:
+def _told_since(seen: OrderCursor, order: Order) -> Iterator[str]:
     """Tell each move that a client has not seen, and the wish to cancel before what follows."""
     asked_at, is_asked = order.cancel_requested_at, False
     for move in moves_of([order.pk]).get(order.pk, ()):
         if move.sequence > order.version:  # is told when all of it was read
             break
         if asked_at is not None and move.target == OrderStatus.CANCELLING:
-            is_asked, before = True, Reached(move.sequence - 1, is_asked_back=True)
+            is_asked, before = True, OrderCursor(move.sequence - 1, is_cancel_requested=True)
             if before > seen:
                 yield _event(order, CANCEL_REQUESTED, move.source, before, asked_at)
-        reached = Reached(move.sequence, is_asked)
+        reached = OrderCursor(move.sequence, is_asked)
         if reached > seen:
             yield _event(order, move.target, move.target, reached, move.at)
-    if asked_at is not None and not (is_asked or seen.is_asked_back):
+    if asked_at is not None and not (is_asked or seen.is_cancel_requested):
         yield _event(order, CANCEL_REQUESTED, order.status, order.reached, asked_at)
 
 
-def _event(order: Order, name: str, status: str, reached: Reached, at: datetime) -> str:
+def _event(order: Order, name: str, status: str, reached: OrderCursor, at: datetime) -> str:
     data = json.dumps(ProgressEvent.of(order, status, reached, at).as_json())
-    event_id = f"{reached.version}{'c' * reached.is_asked_back}"
+    event_id = f"{reached.version}{'c' * reached.is_cancel_requested}"
     return f"id: {event_id}\nevent: {name}\ndata: {data}\n\n"

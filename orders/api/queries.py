@@ -156,7 +156,7 @@ def parse_query(kind: type[Q], request: Request) -> Q:
 
 def _in_words(error: ErrorDetails) -> str:
     if error["type"] == "string_pattern_mismatch":
-        return f"Expected: {FORMS[str(error['loc'][0])]}"
+        return f"PriceExpectation: {FORMS[str(error['loc'][0])]}"
     if error["type"].startswith(("datetime", "timezone")):
         return _MOMENT
     return error["msg"]

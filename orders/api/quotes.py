@@ -4,7 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.permissions import Scopes
 from access.rates import Rate
 from access.throttling import Rates

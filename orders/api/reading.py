@@ -6,7 +6,7 @@ from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.permissions import Scopes
 from orders.api import representations
 from orders.api.callers import own_order

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inventory.services import ProductForSale
 from orders import models, services
-from orders.customer_timeline import Happening, Kind
-from orders.reasons import words
+from orders.cancellation_messages import words
+from orders.customer_timeline import Kind, TimelineEvent
 from orders.states import TRANSITIONS, OrderStatus
-from payments.history import PaymentMade, payment_made
+from payments.history import PaymentRecord, payment_record
 from payments.states import PaymentStatus
 
 Minor = Annotated[int, Field(ge=0, description="In minor units of the currency.")]
@@ -61,7 +61,7 @@ class Representation(BaseModel):
 
 
 class OrderLine(Representation):
-    """One product of an order, called and priced as it was when it was ordered."""
+    """One product of an order, called and price_cart as it was when it was ordered."""
 
     sku: str
     name: str
@@ -87,7 +87,7 @@ class PaymentSummary(Representation):
     refunded_minor: Minor = 0
 
     @classmethod
-    def of(cls, payment: PaymentMade | None) -> Self:
+    def of(cls, payment: PaymentRecord | None) -> Self:
         if payment is None:
             return cls(status="not_started")
         return cls(
@@ -107,7 +107,7 @@ class Payment(PaymentSummary):
     captured_at: datetime | None
 
     @classmethod
-    def made(cls, payment: PaymentMade) -> Self:
+    def made(cls, payment: PaymentRecord) -> Self:
         return cls(
             **dict(PaymentSummary.of(payment)),
             currency=payment.currency,
@@ -127,7 +127,7 @@ class TimelineEntry(Representation):
     attempt: Annotated[int | None, Field(description="Which one it was, of a step.")] = None
 
     @classmethod
-    def of(cls, happening: Happening) -> Self:
+    def of(cls, happening: TimelineEvent) -> Self:
         return cls(
             at=happening.at,
             kind=happening.kind,
@@ -191,8 +191,8 @@ class Order(Representation):
         customer: str | None = NOT_TOLD,
         may_cancel: bool = True,
         lines: Iterable[models.OrderLine] | None = None,
-        happenings: Iterable[Happening] | None = None,
-        payments: Iterable[PaymentMade] | None = None,
+        happenings: Iterable[TimelineEvent] | None = None,
+        payments: Iterable[PaymentRecord] | None = None,
     ) -> Self:
         """Show an order that is found at ``path``, with no more statements than its caller made.
 
@@ -200,7 +200,7 @@ class Order(Representation):
         ``with_progress``; one that has just been placed has none of them.
         """
         is_asked_for = order.cancel_requested_at is not None
-        allowed = still_allowed(OrderStatus(order.status), is_asked_back=is_asked_for)
+        allowed = still_allowed(OrderStatus(order.status), is_cancel_requested=is_asked_for)
         can_cancel = may_cancel and OrderStatus.CANCELLING in allowed and not is_asked_for
         return cls(
             id=str(order.pk),
@@ -215,7 +215,7 @@ class Order(Representation):
             created_at=order.created_at,
             updated_at=order.moved_at or order.created_at,
             cancel_requested_at=order.cancel_requested_at,
-            payment=PaymentSummary.of(payment_made(order.latest_payment)),
+            payment=PaymentSummary.of(payment_record(order.latest_payment)),
             allowed_transitions=allowed,
             can_cancel=can_cancel,
             links=_links(path, can_cancel=can_cancel),
@@ -225,9 +225,9 @@ class Order(Representation):
         )
 
 
-def still_allowed(status: OrderStatus, *, is_asked_back: bool) -> list[OrderStatus]:
+def still_allowed(status: OrderStatus, *, is_cancel_requested: bool) -> list[OrderStatus]:
     """Return what an order can become; once it is asked back, its run confirms nothing any more."""
-    allowed = TRANSITIONS[status] - ({OrderStatus.CONFIRMED} if is_asked_back else set())
+    allowed = TRANSITIONS[status] - ({OrderStatus.CONFIRMED} if is_cancel_requested else set())
     return [each for each in OrderStatus if each in allowed]
 
 
@@ -256,7 +256,9 @@ class ProgressEvent(Representation):
     reason_code: str
 
     @classmethod
-    def of(cls, order: models.Order, status: str, reached: models.Reached, at: datetime) -> Self:
+    def of(
+        cls, order: models.Order, status: str, reached: models.OrderCursor, at: datetime
+    ) -> Self:
         """Show what an order was when it had got so far."""
         is_known = status in (OrderStatus.CANCELLING, OrderStatus.CANCELLED)
         return cls(
@@ -264,7 +266,7 @@ class ProgressEvent(Representation):
             status=OrderStatus(status),
             version=reached.version,
             at=at,
-            cancel_requested_at=order.cancel_requested_at if reached.is_asked_back else None,
+            cancel_requested_at=order.cancel_requested_at if reached.is_cancel_requested else None,
             reason=words(order) if is_known else "",
             reason_code=order.reason if is_known else "",
         )

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, close_old_connections
 from rest_framework.request import Request
 
-from orders.models import Order, Reached
+from orders.models import Order, OrderCursor
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Awaited:
     """What somebody waits for: that an order has the right status, or is far enough."""
 
     order_id: UUID
-    is_there: Callable[[str, Reached], bool]
+    is_there: Callable[[str, OrderCursor], bool]
     is_urgent: bool
 
 
@@ -73,7 +73,7 @@ class Watcher:
         wanted = Awaited(order_id, lambda status, _: status in statuses, is_urgent=True)
         self._wait(wanted, seconds)
 
-    def wait_for_news(self, order_id: UUID, seen: Reached, seconds: float) -> bool:
+    def wait_for_news(self, order_id: UUID, seen: OrderCursor, seconds: float) -> bool:
         """Return whether the order got further than was ``seen`` within ``seconds``."""
         wanted = Awaited(order_id, lambda _, reached: reached > seen, is_urgent=False)
         return self._wait(wanted, seconds)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from proof.chaos.history import Conversation
 from proof.chaos.ledgers import Database, Ledgers, Order
 from proof.chaos.plan import Errand, Manner
-from sandbox.drive.book import BankIntent
+from sandbox.drive.provider_ledger import BankIntent
 
 CONFIRMED: Final = "confirmed"
 CANCELLED: Final = "cancelled"
@@ -134,7 +134,7 @@ def _reasons(errand: Errand, told: Conversation) -> set[str]:
     """Why this order may have been cancelled, as far as its customer can know."""
     reasons = {"authorize_payment_unanswered"}
     if not errand.is_payable:
-        reasons.add("payment_refused")
+        reasons.add("payment_declined")
     if errand.wants_scarce:
         reasons.add("out_of_stock")
     if told.asked_to_cancel:

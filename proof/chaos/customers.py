@@ -12,7 +12,7 @@ import urllib3
 
 from proof.chaos.history import History, Outcome, Request, Told
 from proof.chaos.plan import Errand, Manner
-from sandbox.drive.patience import CalledOff, Patience
+from sandbox.drive.deadlines import CalledOff, Patience
 from sandbox.drive.shop import ENDED
 
 ANSWER_SECONDS: Final = 15

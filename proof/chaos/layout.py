@@ -20,7 +20,7 @@ from sandbox.programs import FRONT, STRIPE, WORKERS, Layout
 from sandbox.supervision import Program
 
 PROXY: Final = "proxy"
-OWNED: Final = "python -m sandbox.owned SIGKILL python"
+OWNED: Final = "python -m sandbox.process_lifetime SIGKILL python"
 PREFORK_WORKER: Final = (
     "celery -A config worker -Q checkout,settlement,compensation -n prefork@%h --pool prefork "
     "--concurrency 2 --without-gossip --without-mingle"
@@ -60,7 +60,7 @@ def chaos_layout(*, seed: int, bug: str | None) -> Layout:
 def _proxy_command(ports: Mapping[str, int], seed: int) -> str:
     routes = " ".join(f"{edge.name}={ports[edge.name]}:{ports[edge.server]}" for edge in EDGES)
     return (
-        f"python -m sandbox.owned SIGTERM python -m proof.chaos.fault_proxy "
+        f"python -m sandbox.process_lifetime SIGTERM python -m proof.chaos.fault_proxy "
         f"--control {ports[CONTROL]} --seed {seed} {routes}"
     )
 

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from sandbox.drive.book import BankIntent
+from sandbox.drive.provider_ledger import BankIntent
 
 _ORDERS: Final = "SELECT id::text, status, reason, total_minor FROM orders_order"
 _LINES: Final = "SELECT order_id::text, sku, quantity FROM orders_orderline"
@@ -34,7 +34,7 @@ SELECT id, 'receipt', on_hand, 'chaos' FROM level
 _UNFINISHED: Final = """
     SELECT least(%(healed)s, extract(epoch FROM now() - created_at))::float,
            concat_ws(' ', saga, 'of', subject_id, status, step, 'tries', tries,
-                     'redispatches', redispatches, 'wakes', wake_at, nullif(attention_reason, ''))
+                     'redispatch_count', redispatch_count, 'wakes', wake_at, nullif(attention_reason, ''))
     FROM sagas_sagarun WHERE status IN ('running', 'compensating')
     UNION ALL
     SELECT least(%(healed)s, extract(epoch FROM now() - created_at))::float,

@@ -21,11 +21,11 @@ from proof.chaos.ledgers import Ledgers
 from proof.chaos.nemesis import Nemesis
 from proof.chaos.plan import BANK_FAULTS, BANK_LATENCY_MS, Plan
 from proof.chaos.watch import Watch
-from sandbox.drive.bank import Bank
-from sandbox.drive.patience import Patience
+from sandbox.drive.deadlines import Patience
+from sandbox.drive.provider_faults import Bank
 from sandbox.procfile import ROOT
+from sandbox.reconciliation import check_invariants
 from sandbox.run_directory import RunDirectory
-from sandbox.statement import check_invariants
 from sandbox.system import SupervisorGone, System, running
 
 RUN: Final = RunDirectory("chaos/system", published="var/chaos/system/up.json")

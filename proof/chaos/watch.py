@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sandbox.owned import owned_environment
+from sandbox.process_lifetime import owned_environment
 from sandbox.procfile import ROOT
 
 EVERY: Final = 10.0  # seconds
@@ -59,7 +59,14 @@ class Watch:
         with self._log.open("w") as log:
             while not self._stopped.wait(EVERY):
                 finished = subprocess.run(
-                    [sys.executable, "-m", "sandbox.owned", "SIGKILL", sys.executable, *COMMAND],
+                    [
+                        sys.executable,
+                        "-m",
+                        "sandbox.process_lifetime",
+                        "SIGKILL",
+                        sys.executable,
+                        *COMMAND,
+                    ],
                     cwd=ROOT,
                     env=self._environment,
                     capture_output=True,

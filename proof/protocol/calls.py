@@ -1,6 +1,6 @@
 """The calls to the bank, one request or one short transaction at a time.
 
-Mirrors ``payments/bank_calls.py``: authorize, capture and close. Between any two of these moves the
+Mirrors ``payments/payment_operations.py``: authorize, capture and close. Between any two of these moves the
 worker may die, sleep past its lease, or be overtaken.
 """
 

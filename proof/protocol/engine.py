@@ -51,7 +51,7 @@ class Engine:
         self.rules = protocol.rules
         self.patience = protocol.scope.patience
         self.sagas = {"checkout": self.rules.checkout, "cancellation": CANCELLATION}
-        self.undos = {each.undo: each for each in self.rules.checkout}
+        self.undos = {each.compensation: each for each in self.rules.checkout}
 
     # -- taking up ---------------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class Engine:
             order = journal(order, worker.work)
         outcome, _, answer = worker.seen.partition(":")
         if outcome == REFUSED:
-            return world.with_order(number, self._turn_back(order, answer))
+            return world.with_order(number, self._start_compensating(order, answer))
         if outcome != DONE:
             return self._unanswered(world, order, worker, outcome)
         order = self._done(record(order, worker.work, answer), worker.work)
@@ -120,7 +120,7 @@ class Engine:
         if outcome == FAILED:
             run = run._replace(tries=max(run.tries - 1, 0))
         elif not self._step(run).is_patient and run.tries >= self.patience:
-            return world.with_order(number, self._turn_back(order, "unanswered"))
+            return world.with_order(number, self._start_compensating(order, "unanswered"))
         return world.with_order(number, queue(order._replace(run=run)))
 
     # -- carrying on -------------------------------------------------------------------------
@@ -131,9 +131,9 @@ class Engine:
             order = world.orders[number]
             run = order.run
             if run.status == COMPENSATING:
-                work, is_remote = self._next_undo(run, resting)
+                work, is_remote = self._next_compensation(run, resting)
             elif run.turn_back_wished and (run.step or self.rules.minds_wish_at_the_end):
-                return world.with_order(number, self._turn_back(order, "asked"))
+                return world.with_order(number, self._start_compensating(order, "asked"))
             elif not run.step:
                 return world.with_order(number, end(order))
             else:
@@ -150,16 +150,16 @@ class Engine:
             world, refusal = self._act(world, number, work)
             order = world.orders[number]
             if refusal:
-                return world.with_order(number, self._turn_back(order, refusal))
+                return world.with_order(number, self._start_compensating(order, refusal))
             order = self._done(journal(order, work), work)
             world = world.with_order(number, order)
 
-    def _next_undo(self, run: Run, resting: str) -> tuple[str, bool]:
+    def _next_compensation(self, run: Run, resting: str) -> tuple[str, bool]:
         """Return the undo that is due, last step first; empty when none is."""
         for step in reversed(self.sagas[run.saga]):
-            is_owed = step.name in run.begun and step.undo not in run.undone
-            if is_owed and step.undo != resting:
-                return step.undo, step.undo_is_remote
+            is_owed = step.name in run.begun and step.compensation not in run.undone
+            if is_owed and step.compensation != resting:
+                return step.compensation, step.compensation_is_remote
         return "", False
 
     def _step(self, run: Run) -> Step:
@@ -170,7 +170,7 @@ class Engine:
         run = order.run
         if run.status == RUNNING:
             if not self._step(run).is_patient and run.tries >= self.patience:
-                return world.with_order(number, self._turn_back(order, "unanswered"))
+                return world.with_order(number, self._start_compensating(order, "unanswered"))
             run = run._replace(tries=min(run.tries + 1, self.patience))
         order = intend(order, work)
         worker = Worker(number, work, is_repeat=work in run.begun)
@@ -179,7 +179,7 @@ class Engine:
             order = journal(order, work)
         return world.with_order(number, order).with_workers(*world.workers, worker)
 
-    def _turn_back(self, order: Order, cause: str) -> Order:
+    def _start_compensating(self, order: Order, cause: str) -> Order:
         cause = "asked" if order.run.turn_back_wished else cause
         begun = order.run.begun
         if not self.rules.undoes_what_was_begun:

@@ -56,30 +56,30 @@ class Step(NamedTuple):
     name: str
     is_remote: bool
     queue: str
-    undo: str = ""
-    undo_is_remote: bool = False
+    compensation: str = ""
+    compensation_is_remote: bool = False
     is_patient: bool = True
     may_be_refused: bool = False
 
 
 CHECKOUT: Final = (
-    Step("reserve_stock", is_remote=False, queue="checkout", undo="release_stock"),
+    Step("reserve_stock", is_remote=False, queue="checkout", compensation="release_stock"),
     Step(
         "authorize_payment",
         is_remote=True,
         queue="checkout",
-        undo="void_authorization",
-        undo_is_remote=True,
+        compensation="void_authorization",
+        compensation_is_remote=True,
         is_patient=False,
         may_be_refused=True,
     ),
-    Step("confirm_order", is_remote=False, queue="checkout", undo="withdraw_confirmation"),
+    Step("confirm_order", is_remote=False, queue="checkout", compensation="withdraw_confirmation"),
     Step(
         "capture_payment",
         is_remote=True,
         queue="settlement",
-        undo="refund_payment",
-        undo_is_remote=True,
+        compensation="refund_payment",
+        compensation_is_remote=True,
         may_be_refused=True,
     ),
 )

@@ -13,10 +13,10 @@ from sagas import journal
 from sagas import sweep as sweeping
 from sagas.definition import Saga, Step
 from sagas.dispatch import dispatch, publish, remaining_links
-from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepRecord
+from sagas.messages import CallResult
+from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.phase import Phase
-from sagas.standing import Standing
-from sagas.verdicts import Reply
+from sagas.run_context import RunContext
 
 
 def settled_without_the_fence() -> None:
@@ -26,10 +26,12 @@ def settled_without_the_fence() -> None:
     def move_anyhow(payment: Payment, status: PaymentStatus) -> None:
         payment.status = status
 
-    def stand_for_everybody(self: Phase, run: SagaRun, replies: list[Reply | None]) -> Standing:
-        for reply in filter(None, replies):
-            object.__setattr__(reply.claim, "fence", run.fence)
-            reply.claim.record.fence = run.fence
+    def stand_for_everybody(
+        self: Phase, run: SagaRun, replies: list[CallResult | None]
+    ) -> RunContext:
+        for result in filter(None, replies):
+            object.__setattr__(result.claim, "fence", run.fence)
+            result.claim.record.fence = run.fence
             run.leased_until = run.leased_until or self.now
         return stand(self, run, replies)
 
@@ -42,7 +44,7 @@ def journalled_after_the_call() -> None:
     keep = journal.keep
 
     def keep_what_was_answered(
-        *, started: Sequence[StepRecord], settled: Sequence[StepRecord], **rest: Any
+        *, started: Sequence[StepAttempt], settled: Sequence[StepAttempt], **rest: Any
     ) -> None:
         answered = [each for each in started if each.outcome != Outcome.STARTED]
         keep(started=[*answered, *settled], settled=[], **rest)
@@ -52,23 +54,23 @@ def journalled_after_the_call() -> None:
 
 def compensated_from_memory() -> None:
     """What is to be undone is kept in the memory of the worker that did it."""
-    new_record, owed_undos = Phase._new_record, journal.owed_undos
+    new_record, pending_compensations = Phase._new_record, journal.pending_compensations
     done_here: set[tuple[UUID, str]] = set()
 
     def make_and_remember(
-        self: Phase, standing: Standing, step: Step, outcome: Outcome
-    ) -> StepRecord:
+        self: Phase, context: RunContext, step: Step, outcome: Outcome
+    ) -> StepAttempt:
         if self.direction == Direction.FORWARD:
-            done_here.add((standing.run.pk, step.name))
-        return new_record(self, standing, step, outcome)
+            done_here.add((context.run.pk, step.name))
+        return new_record(self, context, step, outcome)
 
-    def remember(saga: Saga, records: Sequence[StepRecord]) -> dict[Step, StepRecord | None]:
+    def remember(saga: Saga, records: Sequence[StepAttempt]) -> dict[Step, StepAttempt | None]:
         run_id = records[0].run_id if records else None
-        owed = owed_undos(saga, records)
+        owed = pending_compensations(saga, records)
         return {step: last for step, last in owed.items() if (run_id, step.name) in done_here}
 
     replace(Phase, "_new_record", make_and_remember)
-    replace(journal, "owed_undos", remember)
+    replace(journal, "pending_compensations", remember)
 
 
 def leased_by_the_workers_clock() -> None:
@@ -76,7 +78,9 @@ def leased_by_the_workers_clock() -> None:
     stand = Phase._stand
     skew: list[timedelta] = []
 
-    def stand_by_own_clock(self: Phase, run: SagaRun, replies: list[Reply | None]) -> Standing:
+    def stand_by_own_clock(
+        self: Phase, run: SagaRun, replies: list[CallResult | None]
+    ) -> RunContext:
         if not skew:
             skew.append(timedelta(hours=1) if run.fence == 0 else timedelta())
         self.now += skew[0]
@@ -91,7 +95,7 @@ def wish_never_looked_at() -> None:
     def look_away(_: Phase) -> None:
         pass
 
-    replace(Phase, "_turn_back_where_asked", look_away)
+    replace(Phase, "_compensate_where_requested", look_away)
 
 
 def sweep_passes_compensating_runs_over() -> None:

@@ -6,13 +6,13 @@ from uuid import UUID, uuid4
 
 import payments.services
 from orders.steps import authorize_payment
-from payments import bank_calls
-from payments.bank import IntentStatus
+from payments import payment_operations
 from payments.deadline import Deadline
-from payments.errors import OutcomeUnknown, PaymentRefused
+from payments.errors import OutcomeUnknown, PaymentDeclined
 from payments.models import Payment
+from payments.provider_types import IntentStatus
+from payments.providers.stripe.gateway import StripeGateway
 from payments.states import PaymentStatus
-from payments.stripe_gateway import StripeGateway
 from proof.seeded_bugs.patching import change_call, replace
 from sagas.definition import Attempt, Output
 
@@ -28,26 +28,28 @@ def fresh_key_for_each_attempt() -> None:
 
 def cancelled_without_the_bank() -> None:
     """An order is called cancelled without its payment being cancelled at the bank."""
-    close = bank_calls._close
+    close = payment_operations._close
 
     def close_only_what_was_taken(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
         if payment.intent_id is not None:
-            intent = bank_calls.gateway.retrieve_intent(payment.intent_id, deadline=deadline)
+            intent = payment_operations.gateway.retrieve_intent(
+                payment.intent_id, deadline=deadline
+            )
             if intent.status == IntentStatus.SUCCEEDED:
                 return close(payment, attempt, deadline)
         return {"payment_id": str(payment.pk), "status": PaymentStatus.VOIDED}
 
-    replace(bank_calls, "_close", close_only_what_was_taken)
+    replace(payment_operations, "_close", close_only_what_was_taken)
 
 
 def timeout_taken_for_failure() -> None:
     """A charge that got no answer counts as declined."""
-    change_call(authorize_payment, unknown=(), refused_by=(PaymentRefused, OutcomeUnknown))
+    change_call(authorize_payment, unknown=(), rejected_by=(PaymentDeclined, OutcomeUnknown))
 
 
 def intent_id_stored_after_confirming() -> None:
     """The id of an intent is stored only once its confirmation has been answered."""
-    authorize = bank_calls.authorize
+    authorize = payment_operations.authorize
 
     def keep_nothing(_: Payment, __: Attempt, ___: str) -> bool:
         return True
@@ -55,10 +57,12 @@ def intent_id_stored_after_confirming() -> None:
     def authorize_then_store(order_id: UUID, attempt: Attempt) -> Output:
         output = authorize(order_id, attempt)
         payment = Payment.objects.get(order_id=order_id)
-        attempt.checkpoint(partial(bank_calls._store_intent_id, payment, output["intent_id"]))
+        attempt.checkpoint(
+            partial(payment_operations._store_intent_id, payment, output["intent_id"])
+        )
         return output
 
-    replace(bank_calls, "_keep_intent_id", keep_nothing)
+    replace(payment_operations, "_keep_intent_id", keep_nothing)
     replace(payments.services, "authorize", authorize_then_store)
 
 

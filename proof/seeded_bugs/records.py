@@ -1,4 +1,4 @@
-"""Bugs in what has to be written down together: requests with their keys, changes with their facts."""
+"""Bugs in what has to be written down together: requests with their keys, changes with their events."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -7,19 +7,19 @@ from uuid import UUID
 
 from django.db import transaction
 
-from events.facts import Fact
+from events.event_types import Event
 from events.services import outbox
 from orders.api import idempotency
 from orders.models import IdempotencyRecord
 from proof.seeded_bugs.patching import replace_wherever_imported
-from sagas.row_sets import Insert, write
+from sagas.bulk_sql import Insert, write
 
 
 def idempotency_key_stored_after_the_order() -> None:
     """A client's key is stored once its order has been committed."""
 
     def act_then_store(
-        purpose: idempotency.Purpose,
+        purpose: idempotency.IdempotentRequest,
         order_id: UUID,
         act: Callable[[], Any],
         answer: idempotency.Answer | None = None,
@@ -31,16 +31,16 @@ def idempotency_key_stored_after_the_order() -> None:
         result = act()
         with transaction.atomic():
             idempotency._take(purpose, order_id, answer)
-        return idempotency.Acted(result, answer)
+        return idempotency.Executed(result, answer)
 
-    replace_wherever_imported(idempotency.once, act_then_store)
+    replace_wherever_imported(idempotency.run_idempotent, act_then_store)
 
 
 def facts_recorded_after_commit() -> None:
     """Facts are written once the change that they tell of has been committed."""
 
-    def note_later(facts: Iterable[Fact]) -> Insert:
-        now = outbox(facts)
+    def note_later(events: Iterable[Event]) -> Insert:
+        now = outbox(events)
         transaction.on_commit(partial(_write_apart, now))
         return Insert([])
 

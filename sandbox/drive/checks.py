@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import redis
 
-from sandbox.drive.book import BankIntent
-from sandbox.drive.patience import Patience
+from sandbox.drive.deadlines import Patience
+from sandbox.drive.provider_ledger import BankIntent
 from sandbox.drive.shop import Order, Product
 
 QUEUES: Final = ("checkout", "settlement", "compensation", "sweeps")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
-from sandbox.drive.patience import CalledOff
+from sandbox.drive.deadlines import CalledOff
 from sandbox.drive.placing import Stage
 from sandbox.drive.report import Result
 from sandbox.drive.scenarios import CONFIRMED, everyday_carts

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
-from sandbox.drive.bank import Rule
+from sandbox.drive.provider_faults import Rule
 from sandbox.drive.shop import CANCELLED, ENDED, Cart, Order, Shop, new_key
 
 SAME_REQUEST_TIMES = 4

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from sandbox.drive.bank import Bank, Fault
+from sandbox.drive.provider_faults import Bank, Fault
 from sandbox.drive.scenarios import skus_with_enough
 from sandbox.drive.shop import Cart, Shop, ShopRefused, new_key
 from sandbox.management import manage

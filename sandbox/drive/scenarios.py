@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from sandbox.drive.bank import Fault
 from sandbox.drive.placing import (
     Place,
     broker_flushed_in_a_rush,
@@ -16,10 +15,11 @@ from sandbox.drive.placing import (
     same_request_again,
     worker_killed_while_paying,
 )
+from sandbox.drive.provider_faults import Fault
 from sandbox.drive.shop import Cart, Product
 
 CONFIRMED: Final = "confirmed"
-REFUSED: Final = "cancelled: payment_refused"
+REFUSED: Final = "cancelled: payment_declined"
 SOLD_OUT: Final = "cancelled: out_of_stock"
 CALLED_OFF: Final = "cancelled: cancelled_by_customer"
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import urllib3
 
-from sandbox.drive.patience import Patience
+from sandbox.drive.deadlines import Patience
 
 ORDER_SECONDS: Final = 180
 ENDED: Final = frozenset({"confirmed", "cancelled"})

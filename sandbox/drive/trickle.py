@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from sandbox.drive.bank import Bank, Fault, Rule
 from sandbox.drive.board import short
-from sandbox.drive.patience import CalledOff, Patience
+from sandbox.drive.deadlines import CalledOff, Patience
+from sandbox.drive.provider_faults import Bank, Fault, Rule
 from sandbox.drive.scenarios import (
     DECLINING_CARDS,
     ENOUGH,

@@ -18,7 +18,7 @@ from sandbox.stripe_api.faults import FaultMenu
 from sandbox.stripe_api.http_server import Request, Response, serve
 from sandbox.stripe_api.json_values import encode
 from sandbox.stripe_api.ledger import LedgerDamaged, LedgerInUse
-from sandbox.stripe_api.neighbours import refusal
+from sandbox.stripe_api.origin_check import refusal
 
 
 def main() -> int:

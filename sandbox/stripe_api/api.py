@@ -12,7 +12,7 @@ from sandbox.stripe_api.bank import Answer, Bank, Claim
 from sandbox.stripe_api.call_log import CallLog, LoggedCall
 from sandbox.stripe_api.errors import ApiError, unauthorized
 from sandbox.stripe_api.faults import Fault, FaultMenu, Rule, refusal
-from sandbox.stripe_api.forms import Nested, Parameters, nest, parse_pairs
+from sandbox.stripe_api.form_params import Nested, Parameters, nest, parse_pairs
 from sandbox.stripe_api.http_server import Delivery, Request, Response
 from sandbox.stripe_api.idempotency import fingerprint_of
 from sandbox.stripe_api.json_values import encode

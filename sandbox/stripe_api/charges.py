@@ -9,7 +9,7 @@ from sandbox.stripe_api.errors import no_such
 from sandbox.stripe_api.identifiers import new_id
 from sandbox.stripe_api.operations import Call, Outcome, expansions
 from sandbox.stripe_api.records import Charge, PaymentIntent
-from sandbox.stripe_api.shapes import charge_shape, payment_intent_shape
+from sandbox.stripe_api.serializers import charge_shape, payment_intent_shape
 
 AUTHORIZATION_HOLDS: Final = int(timedelta(days=7).total_seconds())
 """How long a card authorization can be captured; afterwards the money is released by itself."""

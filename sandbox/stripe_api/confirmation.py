@@ -11,11 +11,11 @@ from sandbox.stripe_api.cards import (
 )
 from sandbox.stripe_api.charges import attempt
 from sandbox.stripe_api.errors import invalid, unexpected_state
-from sandbox.stripe_api.forms import Parameters
+from sandbox.stripe_api.form_params import Parameters
 from sandbox.stripe_api.json_values import JsonObject
 from sandbox.stripe_api.operations import Call, Outcome
 from sandbox.stripe_api.records import Charge, IntentStatus, PaymentIntent
-from sandbox.stripe_api.shapes import card_error_shape, charge_shape, payment_intent_shape
+from sandbox.stripe_api.serializers import card_error_shape, charge_shape, payment_intent_shape
 
 CONFIRMABLE = frozenset(
     {

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 
 from tornado import template
 
+from sandbox.stripe_api.account_summary import Books
 from sandbox.stripe_api.bank import Bank
-from sandbox.stripe_api.books import Books
 from sandbox.stripe_api.call_log import CallLog
 from sandbox.stripe_api.faults import Fault, FaultMenu
 from sandbox.stripe_api.http_server import Request, Response

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.errors import invalid
-from sandbox.stripe_api.forms import Parameters
+from sandbox.stripe_api.form_params import Parameters
 from sandbox.stripe_api.json_values import JsonObject
 from sandbox.stripe_api.records import Record
 

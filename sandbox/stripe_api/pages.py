@@ -7,7 +7,7 @@ from itertools import islice
 
 from sandbox.stripe_api.account import R, Shelf
 from sandbox.stripe_api.errors import invalid, no_such
-from sandbox.stripe_api.forms import Parameters
+from sandbox.stripe_api.form_params import Parameters
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 100

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sandbox.stripe_api import charges, payment_intents, refunds
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.errors import unknown_url
-from sandbox.stripe_api.forms import Nested
+from sandbox.stripe_api.form_params import Nested
 from sandbox.stripe_api.operations import Operation
 
 

@@ -3,10 +3,10 @@
 import pytest
 from django.contrib.auth.models import User
 
-from access.grants import Scope
+from access.credentials import Scope
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Storefront
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import Storefront
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from access.models import ApiToken
-from tests.orders.storefront import Storefront
+from tests.support.storefront_client import Storefront
 
 TOKENS = "/admin/access/apitoken/"
 

@@ -8,9 +8,9 @@ from django.test import Client
 
 from invariants.checking import check
 from orders.models import IdempotencyRecord, Order
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, Storefront, cart, everything
-from tests.races.racing import at_once
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.racing_threads import at_once
+from tests.support.storefront_client import ORDERS, Storefront, cart, everything
 
 CLIENTS = 12
 

@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from access.models import ApiToken
-from access.shell import user_of_this_shell
-from tests.orders.storefront import Storefront
+from access.os_user import user_of_this_shell
+from tests.support.storefront_client import Storefront
 
 PRODUCTS = "/api/v1/products"
 

@@ -8,9 +8,9 @@ from django.test.utils import CaptureQueriesContext
 
 from access.links import new_link
 from orders.models import Order
-from tests.message_queue import MessageQueue
-from tests.orders.deliveries import delivering
-from tests.orders.storefront import ORDERS, Answer, Storefront, cart
+from tests.support.background_worker import delivering
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
 
 MUG = cart(("MUG", 1))
 FOR_ALICE = {**MUG, "customer": "alice"}

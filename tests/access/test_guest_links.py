@@ -13,8 +13,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from access.links import GuestLink, genuine, new_link
 from access.models import ApiToken
 from orders.models import IdempotencyRecord, Order
-from sagas.history import wishes_to_turn_back
-from tests.orders.storefront import ORDERS, Answer, Storefront, cart, everything
+from sagas.history import compensation_requests
+from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, everything
 
 GUEST = "/api/v1/guest/orders"
 
@@ -100,7 +100,9 @@ def test_a_guest_cancels_once_however_often_it_is_asked(
     assert (first.status, first.is_replayed) == (202, False)
     assert (again.status, again.is_replayed) == (202, True)
     assert first.headers["Location"] == f"{GUEST}/{link.token()}"
-    assert [each.actor for each in wishes_to_turn_back([link.order_id])[link.order_id]] == ["guest"]
+    assert [each.actor for each in compensation_requests([link.order_id])[link.order_id]] == [
+        "guest"
+    ]
 
 
 def test_a_key_of_a_guest_is_none_of_anybody_elses(
@@ -127,7 +129,7 @@ def test_a_link_to_read_does_not_cancel(order: Order, shop_server: Storefront) -
         False,
         None,
     )
-    assert wishes_to_turn_back([order.pk]) == {}
+    assert compensation_requests([order.pk]) == {}
 
 
 def test_a_link_that_has_expired_tells_its_holder_so_and_nothing_else(

@@ -3,10 +3,10 @@
 import pytest
 from django.contrib.auth.models import User
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.links import new_link
 from access.models import ApiToken
-from tests.orders.storefront import ORDERS, Answer, Storefront, cart
+from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
 
 TOKEN = "/api/v1/token"
 MUG = cart(("MUG", 1))

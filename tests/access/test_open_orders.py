@@ -8,8 +8,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from orders.models import IdempotencyRecord, Order
-from tests.orders.storefront import ORDERS, Storefront, cart
-from tests.races.racing import at_once
+from tests.support.racing_threads import at_once
+from tests.support.storefront_client import ORDERS, Storefront, cart
 
 MOST = 3
 

@@ -6,7 +6,7 @@ from pytest_django import DjangoAssertNumQueries
 from orders.models import Order
 from orders.states import OrderStatus
 from sagas.identifiers import new_id
-from tests.orders.storefront import ORDERS, Storefront, cart
+from tests.support.storefront_client import ORDERS, Storefront, cart
 
 
 @pytest.fixture

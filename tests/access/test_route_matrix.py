@@ -14,21 +14,21 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.links import new_link
 from access.models import ApiToken
 from sagas.identifiers import new_id
-from tests.access.route_table import (
+from tests.conftest import Shelf
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.route_table import (
     API,
     CALLERS,
     DESK_FOR_EVERYBODY,
     DESK_FOR_STAFF,
     PUBLIC,
 )
-from tests.access.routes import Route, all_routes
-from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import cart
+from tests.support.routes import Route, all_routes
+from tests.support.storefront_client import cart
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 BODIES = {"orders": cart(("MUG", 1)), "quotes": {"items": cart(("MUG", 1))["items"]}}

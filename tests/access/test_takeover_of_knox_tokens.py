@@ -9,9 +9,9 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from knox.crypto import hash_token
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.models import ApiToken
-from tests.orders.storefront import Storefront
+from tests.support.storefront_client import Storefront
 
 TABLE = """
     CREATE TABLE knox_authtoken (

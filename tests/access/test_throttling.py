@@ -13,12 +13,12 @@ from pytest_django import Settings
 from redis import Redis
 
 from access import rate_limits
-from access.addresses import subscriber
+from access.client_ip import subscriber
 from access.rate_limits import Counter
 from access.rates import Rate
 from orders.models import Order
-from tests.orders.storefront import ORDERS, Answer, Storefront, cart
-from tests.silent_redis import SilentRedis
+from tests.support.silent_redis import SilentRedis
+from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
 
 PRODUCTS = "/api/v1/products"
 TWO = RateLimitItemPerMinute(2)

@@ -8,9 +8,9 @@ from django.db import IntegrityError
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.models import ApiToken
-from tests.orders.storefront import Storefront, cart
+from tests.support.storefront_client import Storefront, cart
 
 PRODUCTS = "/api/v1/products"
 

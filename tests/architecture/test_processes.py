@@ -11,7 +11,7 @@ from config.celery import app
 from orders.api.waiting import LONGEST_SECONDS
 from sagas import registry
 from sandbox.programs import APPLICATION_STOP_SECONDS
-from tests.architecture.source_files import ROOT
+from tests.support.source_files import ROOT
 
 GRACE = re.compile(r"^web: gunicorn .*--graceful-timeout (\d+)", re.MULTILINE)
 QUEUED = re.compile(r"--(?:worker-connections|backlog) (\d+)")

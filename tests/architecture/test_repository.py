@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.architecture.source_files import ROOT, all_files
+from tests.support.source_files import ROOT, all_files
 
 OF_ONE_MACHINE = re.compile(
     r"/(?:work|root|Users|home(?!/me/))/|pypi\.org|pythonhosted\.org|--(?:extra-)?index-url"

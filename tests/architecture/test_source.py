@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.architecture.source_files import APPLICATION, SourceFile, python_files
+from tests.support.source_files import APPLICATION, SourceFile, python_files
 
 LONGEST_FUNCTION = 40
 LONGEST_FILE = 420
@@ -67,10 +67,10 @@ def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
     )
     ways_to_the_broker = ("kombu", "redis", "celery.app")
     allowed = {
-        ("payments/bank_connections.py", "urllib3"),
+        ("payments/http_transport.py", "urllib3"),
         ("access/rate_limits.py", "redis"),  # counts requests, and goes without
         ("payments/rate_limit.py", "redis"),  # counts calls: nothing of an order hangs on it
-        ("config/messages.py", "kombu"),  # the names of the queues
+        ("config/celery_settings.py", "kombu"),  # the names of the queues
         ("sagas/dispatch.py", "kombu.exceptions"),
         ("sagas/tasks.py", "kombu.exceptions"),  # what Celery need not report
         ("config/logging.py", "kombu.exceptions"),  # what has no traceback
@@ -100,13 +100,13 @@ def test_nobody_connects_to_postgresql_past_django() -> None:
 
 
 def test_only_the_engine_writes_the_journal() -> None:
-    journal = {"SagaRun", "StepRecord"}
+    journal = {"SagaRun", "StepAttempt"}
     outside = [
         source.name
         for source in python_files(*APPLICATION)
         if not source.name.startswith("sagas/") and journal & set(names_in(source))
     ]
-    inside = files_that_write_rows("sagas") - {"sagas/row_sets.py"}  # the statements, for any rows
+    inside = files_that_write_rows("sagas") - {"sagas/bulk_sql.py"}  # the statements, for any rows
 
     assert outside == []
     assert inside == {"sagas/journal.py", "sagas/services.py", "sagas/sweep.py"}
@@ -120,9 +120,11 @@ def test_stock_is_written_by_its_services_and_a_new_shop_s_shelves_by_the_demo_c
 
 
 def test_payments_are_written_by_their_services_and_by_the_calls() -> None:
-    inside = files_that_write_rows("payments") - {"payments/stripe_gateway.py"}  # it asks the bank
+    inside = files_that_write_rows("payments") - {
+        "payments/providers/stripe/gateway.py"
+    }  # it asks the bank
 
-    assert inside == {"payments/services.py", "payments/bank_calls.py"}
+    assert inside == {"payments/services.py", "payments/payment_operations.py"}
 
 
 def test_rows_are_locked_in_known_places_only() -> None:

@@ -17,7 +17,7 @@ from orders.services import place_order
 from sagas.identifiers import new_id
 from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
+from tests.support.in_memory_broker import MessageQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -88,7 +88,7 @@ def test_fates_tell_confirmed_and_completed_from_what_is_still_under_way(
     assert {order_id: (fate.status, fate.reason) for order_id, fate in found.items()} == {
         completed: ("confirmed", ""),
         confirmed: ("confirmed", ""),
-        declined: ("cancelling", "payment_refused"),
+        declined: ("cancelling", "payment_declined"),
         placed: ("placed", ""),
     }
     assert [order for order, fate in found.items() if fate.completed_at] == [completed]

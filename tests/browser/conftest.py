@@ -10,11 +10,11 @@ from playwright.sync_api import Browser, sync_playwright
 
 from access.models import ApiToken
 from sandbox.stripe_process import SandboxServer
-from tests.browser.visitor import PATIENCE_MS, Visitor
 from tests.conftest import Shelf
-from tests.desk.staff import app_of, superuser
-from tests.journeys.customer import Customer
-from tests.journeys.installation import Installation
+from tests.support.api_customer import Customer
+from tests.support.browser_session import PATIENCE_MS, Visitor
+from tests.support.production_processes import Installation
+from tests.support.staff_login import app_of, superuser
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.visitor import Visitor
+from tests.support.browser_session import Visitor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

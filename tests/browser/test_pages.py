@@ -16,13 +16,13 @@ from playwright.sync_api import Page
 from events.models import OutboxEvent
 from invariants.models import ReconciliationBreak
 from inventory.models import Product, Reservation, StockLevel, StockMovement
-from monitoring.pulses import record
+from monitoring.heartbeats import record
 from payments.models import Payment
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
-from tests.browser.flagging import flag_once_tried
-from tests.browser.visitor import NARROW, WIDE, Visitor
-from tests.journeys.customer import Customer
+from tests.support.api_customer import Customer
+from tests.support.browser_session import NARROW, WIDE, Visitor
+from tests.support.flagged_orders import flag_once_tried
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,9 +7,9 @@ import pytest
 from desk.models import OperatorAction
 from orders.models import Order
 from sandbox.stripe_process import SandboxServer
-from tests.browser.flagging import REASON, flag_once_tried
-from tests.browser.visitor import Visitor
-from tests.journeys.customer import Customer
+from tests.support.api_customer import Customer
+from tests.support.browser_session import Visitor
+from tests.support.flagged_orders import REASON, flag_once_tried
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,7 +12,7 @@ from proof.chaos.ledgers import Database, Ledgers, Order, Shelf
 from proof.chaos.plan import Errand, Manner, Plan
 from proof.chaos.report import Verdict, judge, promises
 from proof.chaos.run import Outcome
-from sandbox.drive.book import BankIntent
+from sandbox.drive.provider_ledger import BankIntent
 from sandbox.drive.shop import Cart
 
 SOLD, BACK, ABANDONED, REFUSED = range(4)

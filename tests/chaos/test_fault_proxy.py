@@ -13,9 +13,9 @@ import pytest
 from proof.chaos.fault_proxy import Behaviour, Mode
 from proof.chaos.proxies import Proxies
 from sandbox.embedded_servers import ROOT
-from sandbox.owned import owned_environment
 from sandbox.ports import LOOPBACK, ReservedPort
-from tests.sandbox_run.processes import wait_until
+from sandbox.process_lifetime import owned_environment
+from tests.support.processes import wait_until
 
 EDGE = "edge"
 OTHER = "other"
@@ -83,7 +83,7 @@ class Rig:
         routes = [f"{name}={numbers[name]}:{upstream}" for name in (EDGE, OTHER)]
         command = ["-m", "proof.chaos.fault_proxy", "--control", str(numbers["control"]), *routes]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox.owned", "SIGTERM", sys.executable, *command],
+            [sys.executable, "-m", "sandbox.process_lifetime", "SIGTERM", sys.executable, *command],
             cwd=ROOT,
             env=owned_environment({}),
             stdout=subprocess.PIPE,

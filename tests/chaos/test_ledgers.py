@@ -13,8 +13,8 @@ from proof.chaos import ledgers
 from proof.chaos.ledgers import longest_run, put_on_shelves, read_database, unfinished
 from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.shop import IN_STOCK, Shop
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.shop import IN_STOCK, Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

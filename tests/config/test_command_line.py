@@ -18,7 +18,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-from tests.architecture.source_files import APPLICATION, ROOT
+from tests.support.source_files import APPLICATION, ROOT
 
 PASSWORD: Final = "hunter2-and-more"
 NOBODY_LISTENS: Final = f"postgres://shop:{PASSWORD}@127.0.0.1:9/holdfast"
@@ -68,7 +68,7 @@ CALLS: Final = [
 
 def in_turn(calls: list[list[str]]) -> list[tuple[int, str, str]]:
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.config.commands_in_turn"],
+        [sys.executable, "-m", "tests.support.command_runner"],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": NOBODY_LISTENS},
         input=json.dumps(calls),

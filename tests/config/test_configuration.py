@@ -5,7 +5,7 @@ from io import StringIO
 from django.conf import settings
 from django.core.management import call_command
 
-from tests.architecture.source_files import APPLICATION, ROOT, python_files
+from tests.support.source_files import APPLICATION, ROOT, python_files
 
 
 def test_the_page_says_what_the_settings_read() -> None:
@@ -30,4 +30,4 @@ def test_nobody_reads_the_environment_past_the_reference() -> None:
         or any("environ.Env" in line for line in source.lines)
     }
 
-    assert readers == {"config/variables.py"}
+    assert readers == {"config/env.py"}

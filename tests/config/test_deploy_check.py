@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.architecture.source_files import ROOT
+from tests.support.source_files import ROOT
 
 PRODUCTION = {
     "SECRET_KEY": "k7Jw9vQ2xZ4mB8nR1tY6uE3oP5aS0dFgHjLcViXbNqWyTzUkMe",

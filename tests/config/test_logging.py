@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from structlog.contextvars import bound_contextvars
 
 from config.logging import LineFormatter, logging_config
-from sagas.log_context import naming
+from sagas.log_context import log_context
 
 RUN, ORDER = UUID(int=1), UUID(int=2)
 
@@ -47,12 +47,15 @@ def test_a_line_is_one_object_that_begins_with_when_how_bad_who_and_what() -> No
 
 
 def test_a_line_names_what_its_thread_works_on() -> None:
-    with bound_contextvars(task="pulse", queue="checkout"), naming(run_id=RUN, subject_id=ORDER):
+    with (
+        bound_contextvars(task="heartbeat", queue="checkout"),
+        log_context(run_id=RUN, subject_id=ORDER),
+    ):
         line = told(record("x"))
 
     assert {name: line[name] for name in line if name not in ("time", "level", "logger")} == {
         "event": "x",
-        "task": "pulse",
+        "task": "heartbeat",
         "queue": "checkout",
         "run_id": str(RUN),
         "order_id": str(ORDER),
@@ -60,10 +63,10 @@ def test_a_line_names_what_its_thread_works_on() -> None:
 
 
 def test_who_works_for_others_names_those_and_not_itself() -> None:
-    with naming(run_id=RUN, subject_id=ORDER, attempt=3), naming(runs=2):
+    with log_context(run_id=RUN, subject_id=ORDER, attempt=3), log_context(runs=2):
         together = told(record("x"))
-    with naming(run_id=RUN, attempt=3):
-        with naming(runs=2):
+    with log_context(run_id=RUN, attempt=3):
+        with log_context(runs=2):
             pass
         alone = told(record("x"))
 
@@ -74,7 +77,7 @@ def test_who_works_for_others_names_those_and_not_itself() -> None:
 
 
 def test_what_a_call_says_goes_before_what_is_bound() -> None:
-    with naming(run_id=RUN):
+    with log_context(run_id=RUN):
         assert told(record("x", run_id="another"))["run_id"] == "another"
 
 

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from redis import Redis
 
-from config import messages
+from config import celery_settings
 from config.celery import app
 from orders.saga import CHECKOUT
 from sagas.definition import Remote
@@ -22,14 +22,14 @@ from sagas.identifiers import new_id
 from sagas.phase import LEASE_MARGIN
 from sagas.registry import all_sagas
 from sagas.tasks import LONGEST_COUNTDOWN
-from tests.architecture.source_files import ROOT
+from tests.support.source_files import ROOT
 
 REQUIRED = ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY", "INSTALLATION_ID"]
 
 
 def read_settings() -> dict[str, Any]:
     """Read them as a new process would."""
-    importlib.reload(messages)
+    importlib.reload(celery_settings)
     return runpy.run_path(str(ROOT / "config" / "settings.py"))
 
 
@@ -142,7 +142,7 @@ def test_a_lease_outlives_what_it_covers_and_not_the_task() -> None:
         work.deadline
         for saga in all_sagas()
         for step in saga.steps
-        for work in (step.action, step.undo)
+        for work in (step.action, step.compensating_action)
         if isinstance(work, Remote)
     ]
 

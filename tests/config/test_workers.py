@@ -11,7 +11,7 @@ from structlog.contextvars import get_contextvars
 
 from config.celery import app
 from config.garbage import ALLOCATIONS_BETWEEN_LOOKS
-from monitoring.tasks import PULSE
+from monitoring.tasks import HEARTBEAT
 
 
 @pytest.mark.django_db(transaction=True)
@@ -22,7 +22,7 @@ def test_a_connection_that_a_restart_has_cut_fails_no_task() -> None:
     with closing(connection.copy()) as another, another.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 10000)", ours)
 
-    task_prerun.send(sender=None, task=app.tasks[PULSE], task_id="1")
+    task_prerun.send(sender=None, task=app.tasks[HEARTBEAT], task_id="1")
     task_postrun.send(sender=None)
 
     with connection.cursor() as cursor:
@@ -55,7 +55,7 @@ def test_a_worker_that_is_ready_looks_for_garbage_less_often() -> None:
 
 
 def test_lines_name_the_task_that_a_thread_works_on_and_no_earlier_one() -> None:
-    task = app.tasks[PULSE]
+    task = app.tasks[HEARTBEAT]
     task.push_request(hostname="sweeps@here", delivery_info={"routing_key": "sweeps"})
     try:
         task_prerun.send(sender=task, task=task, task_id="17")
@@ -65,7 +65,7 @@ def test_lines_name_the_task_that_a_thread_works_on_and_no_earlier_one() -> None
         task.pop_request()
 
     assert bound == {
-        "task": PULSE,
+        "task": HEARTBEAT,
         "task_id": "17",
         "queue": "sweeps",
         "worker": "sweeps@here",

@@ -12,10 +12,10 @@ from django.contrib.auth.models import User
 
 from sandbox.procfile import ROOT
 from sandbox.stripe_process import SandboxServer
-from tests.application import environment_for
 from tests.conftest import Shelf
-from tests.message_queue import Message, MessageQueue
-from tests.shop import IN_STOCK, Shop
+from tests.support.application_environment import environment_for
+from tests.support.in_memory_broker import Message, MessageQueue
+from tests.support.shop import IN_STOCK, Shop
 
 
 class DyingWorkers:
@@ -23,10 +23,10 @@ class DyingWorkers:
 
     def __init__(self, bank: SandboxServer, log: Path) -> None:
         self._log = log
-        program = [sys.executable, "-m", "tests.crashes.dying_worker"]
+        program = [sys.executable, "-m", "tests.support.crashing_worker"]
         with log.open("ab") as errors:
             self._nursery = subprocess.Popen(
-                [sys.executable, "-m", "sandbox.owned", signal.SIGKILL.name, *program],
+                [sys.executable, "-m", "sandbox.process_lifetime", signal.SIGKILL.name, *program],
                 cwd=ROOT,
                 env=environment_for(bank),
                 stdin=subprocess.PIPE,

@@ -9,13 +9,13 @@ import signal
 import pytest
 
 from orders.states import OrderStatus
-from sagas.models import Outcome, StepRecord
+from sagas.models import Outcome, StepAttempt
 from sagas.sweep import sweep
-from tests.books import Account, account_of, assert_books_balance, snapshot
 from tests.crashes.conftest import DyingWorkers
-from tests.message_queue import Message
-from tests.sandbox.waiting import wait_until
-from tests.shop import Shop
+from tests.support.in_memory_broker import Message
+from tests.support.ledger_checks import Account, account_of, assert_books_balance, snapshot
+from tests.support.polling import wait_until
+from tests.support.shop import Shop
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.destructive]
 
@@ -85,5 +85,5 @@ def kill_before_looking(workers: DyingWorkers, message: Message) -> None:
 
 
 def lost_attempts() -> list[str]:
-    lost = StepRecord.objects.filter(outcome=Outcome.LOST).order_by("pk")
+    lost = StepAttempt.objects.filter(outcome=Outcome.LOST).order_by("pk")
     return list(lost.values_list("step", flat=True))

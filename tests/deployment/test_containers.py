@@ -10,7 +10,7 @@ import yaml
 from django.conf import settings
 
 from sandbox.procfile import RELEASE, declared
-from tests.architecture.source_files import APPLICATION, ROOT
+from tests.support.source_files import APPLICATION, ROOT
 
 NOT_OURS = {"postgres", "redis"}
 

@@ -12,8 +12,8 @@ from desk import bulk_queue
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Storefront, cart
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import Storefront, cart
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from django.utils import timezone
 
 from desk import actions as desk_actions
 from desk.models import OperatorAction
-from desk.situation import Situation, situation_of
+from desk.order_state import OrderState, order_state
 from invariants.models import ReconciliationBreak
 from orders.models import Order, OrderTransition
 from orders.services import cancel_order
 from sagas.models import SagaRun
-from sagas.services import freeze
-from tests.desk.at_the_desk import (
+from sagas.services import pause
+from tests.support.desk_actions import (
     act,
     actions,
     address,
@@ -29,22 +29,22 @@ from tests.desk.at_the_desk import (
     token_of,
     told,
 )
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Storefront, everything
-from tests.races.racing import at_once, meeting_first
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.racing_threads import at_once, meeting_first
+from tests.support.storefront_client import Storefront, everything
 
-KINDS = ("retry", "cancel", "hold", "release", "note")
+KINDS = ("retry", "cancel", "pause", "resume", "note")
 
 
 def freeze_by_invariant(order_id: UUID) -> None:
     """As a check does: both in one transaction."""
     with transaction.atomic():
-        assert freeze(order_id, "M6: 0 held of 2500")
-        now = SagaRun.objects.get(subject_id=order_id).frozen_at
+        assert pause(order_id, "M6: 0 held of 2500")
+        now = SagaRun.objects.get(subject_id=order_id).paused_at
         assert now is not None
         ReconciliationBreak.objects.create(
             code="M6", kind="safety", subject=str(order_id), detail="0 held of 2500",
-            first_seen=now, last_seen=now, order_frozen_at=now,
+            first_seen=now, last_seen=now, order_paused_at=now,
         )  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def test_the_customer_reads_nothing_of_the_staff(
     desk: Client, storefront: Storefront, waiting: UUID, messages: MessageQueue
 ) -> None:
     act(desk, waiting, "note", "Looks like a stolen card.")
-    act(desk, waiting, "hold", "Waiting for Bob.")
+    act(desk, waiting, "pause", "Waiting for Bob.")
     act(desk, waiting, "cancel", "Fraud, says Bob.")
     messages.deliver_all()
 
@@ -120,66 +120,66 @@ def test_the_customer_reads_nothing_of_the_staff(
 def test_a_hold_says_who_and_why_and_is_released(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
-    act(desk, waiting, "hold", "Waiting for a call.")
+    act(desk, waiting, "pause", "Waiting for a call.")
     held = run_of(waiting)
-    assert held.frozen_at is not None
+    assert held.paused_at is not None
     assert held.attention_reason == "held by grace: Waiting for a call."
     assert "held by grace: Waiting for a call." in page_of(desk, waiting)
 
-    act(desk, waiting, "release", "She called.")
+    act(desk, waiting, "resume", "She called.")
 
     run = run_of(waiting)
-    assert (run.frozen_at, run.needs_attention) == (None, False)
+    assert (run.paused_at, run.needs_attention) == (None, False)
     assert [each.run_id for each in messages.waiting] == [run.pk]
-    assert [each[1:] for each in actions()] == [("hold", "done"), ("release", "done")]
+    assert [each[1:] for each in actions()] == [("pause", "done"), ("resume", "done")]
 
 
 def test_what_an_invariant_froze_takes_somebody_from_finance(
     content_types: None, waiting: UUID
 ) -> None:
     freeze_by_invariant(waiting)
-    operator = staff("olga", ["desk.hold_order"])
-    finance = staff("frank", ["desk.release_frozen_order"])
+    operator = staff("olga", ["desk.pause_order"])
+    finance = staff("frank", ["desk.resume_unresolved_order"])
 
-    refused = act(operator, waiting, "release")
-    was_frozen = run_of(waiting).frozen_at
-    act(finance, waiting, "release", "The bank's books agree.")
+    refused = act(operator, waiting, "resume")
+    was_paused = run_of(waiting).paused_at
+    act(finance, waiting, "resume", "The bank's books agree.")
 
     assert told(refused)[0] == (
-        "Release was refused: An invariant froze it (M6): its money is in doubt. Somebody from"
+        "Release was refused: An invariant paused it (M6): its money is in doubt. Somebody from"
         " finance has to look and release it. It can be cancelled."
     )
-    assert was_frozen is not None
-    assert run_of(waiting).frozen_at is None
-    assert actions() == [("olga", "release", "refused"), ("frank", "release", "done")]
-    assert 'id="act-release"' not in page_of(operator, waiting)
+    assert was_paused is not None
+    assert run_of(waiting).paused_at is None
+    assert actions() == [("olga", "resume", "refused"), ("frank", "resume", "done")]
+    assert 'id="act-resume"' not in page_of(operator, waiting)
 
 
 def test_finance_alone_may_not_release_what_a_person_holds(
     desk: Client, content_types: None, waiting: UUID
 ) -> None:
-    act(desk, waiting, "hold")
+    act(desk, waiting, "pause")
 
-    answer = act(staff("frank", ["desk.release_frozen_order"]), waiting, "release")
+    answer = act(staff("frank", ["desk.resume_unresolved_order"]), waiting, "resume")
 
     assert told(answer) == ["Release was refused: frank may not release orders."]
-    assert run_of(waiting).frozen_at is not None
+    assert run_of(waiting).paused_at is not None
 
 
 def test_a_break_from_before_does_not_bind_what_a_person_holds_now(
     content_types: None, waiting: UUID
 ) -> None:
     freeze_by_invariant(waiting)
-    act(staff("frank", ["desk.release_frozen_order"]), waiting, "release")
-    olga = staff("olga", ["desk.hold_order"])
+    act(staff("frank", ["desk.resume_unresolved_order"]), waiting, "resume")
+    olga = staff("olga", ["desk.pause_order"])
 
-    act(olga, waiting, "hold")
-    act(olga, waiting, "release")
+    act(olga, waiting, "pause")
+    act(olga, waiting, "resume")
 
-    assert run_of(waiting).frozen_at is None
+    assert run_of(waiting).paused_at is None
 
 
-@pytest.mark.parametrize("kind", ["retry", "hold", "release"])
+@pytest.mark.parametrize("kind", ["retry", "pause", "resume"])
 def test_what_has_ended_well_refuses_and_says_what_could_be_done(
     desk: Client, confirmed: UUID, messages: MessageQueue, kind: str
 ) -> None:
@@ -189,14 +189,14 @@ def test_what_has_ended_well_refuses_and_says_what_could_be_done(
 
     (words,) = told(answer)
     assert "was refused: " in words
-    assert "cancelled" in words or kind == "release"
+    assert "cancelled" in words or kind == "resume"
     assert rows_changed_since(before) <= {"desk.OperatorAction", "sessions.Session"}
     assert messages.waiting == []
     assert actions() == [("grace", kind, "refused")]
     assert OperatorAction.objects.get().before == OperatorAction.objects.get().after == "confirmed"
 
 
-@pytest.mark.parametrize("kind", ["retry", "cancel", "hold", "release"])
+@pytest.mark.parametrize("kind", ["retry", "cancel", "pause", "resume"])
 def test_what_is_cancelled_stays_so(
     desk: Client, confirmed: UUID, messages: MessageQueue, kind: str
 ) -> None:
@@ -214,10 +214,10 @@ def test_what_is_cancelled_stays_so(
 def test_what_gives_back_is_not_held(desk: Client, confirmed: UUID) -> None:
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
 
-    answer = act(desk, confirmed, "hold")
+    answer = act(desk, confirmed, "pause")
 
     assert "that is never held" in told(answer)[0]
-    assert not SagaRun.objects.filter(frozen_at__isnull=False).exists()
+    assert not SagaRun.objects.filter(paused_at__isnull=False).exists()
 
 
 def test_what_was_asked_to_turn_back_is_not_held(
@@ -226,27 +226,27 @@ def test_what_was_asked_to_turn_back_is_not_held(
     act(desk, waiting, "cancel")
 
     page = page_of(desk, waiting)
-    answer = act(desk, waiting, "hold")
+    answer = act(desk, waiting, "pause")
     messages.deliver_all()
 
-    assert 'id="act-hold"' not in page
+    assert 'id="act-pause"' not in page
     (words,) = told(answer)
     assert words == (
         "Hold was refused: It is giving back what it took, or about to, and that is never held."
         " Retry now speeds it up."
     )
-    assert [each[1:] for each in actions()] == [("cancel", "done"), ("hold", "refused")]
+    assert [each[1:] for each in actions()] == [("cancel", "done"), ("pause", "refused")]
     run = run_of(waiting)
-    assert (run.status, run.frozen_at, run.needs_attention) == ("compensated", None, False)
+    assert (run.status, run.paused_at, run.needs_attention) == ("compensated", None, False)
 
 
 def test_a_held_order_that_is_cancelled_is_held_no_longer(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
-    act(desk, waiting, "hold", "Waiting for a call.")
+    act(desk, waiting, "pause", "Waiting for a call.")
     act(desk, waiting, "cancel", "She does not want it.")
 
-    released = act(desk, waiting, "release")
+    released = act(desk, waiting, "resume")
     retried = act(desk, waiting, "retry")
     messages.deliver_all()
     page = page_of(desk, waiting)
@@ -256,11 +256,11 @@ def test_a_held_order_that_is_cancelled_is_held_no_longer(
     assert Order.objects.get(pk=waiting).status == "cancelled"
     assert 'role="alert"' not in page
     assert "held by grace" not in page
-    assert 'id="act-release"' not in page
+    assert 'id="act-resume"' not in page
 
 
 def test_what_is_held_is_not_retried(desk: Client, waiting: UUID, messages: MessageQueue) -> None:
-    act(desk, waiting, "hold")
+    act(desk, waiting, "pause")
 
     answer = act(desk, waiting, "retry")
 
@@ -295,7 +295,7 @@ def test_buttons_are_what_the_person_may_and_the_order_allows(
 def test_whoever_may_only_look_does_nothing(
     content_types: None, waiting: UUID, messages: MessageQueue, kind: str
 ) -> None:
-    freeze(waiting, "M6: 0 held of 2500")
+    pause(waiting, "M6: 0 held of 2500")
     reader = staff("paul")
     before = everything()
 
@@ -340,7 +340,7 @@ def test_a_form_that_is_not_whole_does_nothing(
 
     assert answer.status_code == 400
     assert actions() == []
-    assert run_of(waiting).turn_back_requested_at is None
+    assert run_of(waiting).compensation_requested_at is None
 
 
 @pytest.mark.parametrize("kind", ["delete", "export", "RETRY", "."])
@@ -433,11 +433,11 @@ def test_an_order_is_judged_while_nobody_else_can_move_it(
 ) -> None:
     locked: list[bool] = []
 
-    def read(order_id: UUID) -> Situation:
+    def read(order_id: UUID) -> OrderState:
         locked.append(is_locked(order_id))
-        return situation_of(order_id)
+        return order_state(order_id)
 
-    monkeypatch.setattr(desk_actions, "situation_of", read)
+    monkeypatch.setattr(desk_actions, "order_state", read)
     act(desk, waiting, "note")
 
     assert locked == [True, True]

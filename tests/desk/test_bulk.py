@@ -20,10 +20,10 @@ from desk.models import ActionKind, BulkAction, BulkItem, OperatorAction
 from orders.models import Order, OrderTransition
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
-from tests.desk.at_the_desk import ORDERS, actions, found, staff, told
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Storefront, cart, everything
-from tests.races.racing import at_once, meeting_first
+from tests.support.desk_actions import ORDERS, actions, found, staff, told
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.racing_threads import at_once, meeting_first
+from tests.support.storefront_client import Storefront, cart, everything
 
 BULKS = "/admin/desk/bulkaction/"
 
@@ -200,7 +200,7 @@ def test_whoever_comes_after_a_crash_does_the_rest_and_nothing_twice(
     monkeypatch: pytest.MonkeyPatch,
     dies_after_acting: bool,  # noqa: FBT001 - a case
 ) -> None:
-    made = bulk_of(grace, three, ActionKind.HOLD)
+    made = bulk_of(grace, three, ActionKind.PAUSE)
 
     def die_at_the_second(asked: Asked) -> OperatorAction:
         if asked.order_id == three[1] and not dies_after_acting:
@@ -222,8 +222,8 @@ def test_whoever_comes_after_a_crash_does_the_rest_and_nothing_twice(
     assert after_the_crash == ["done", "waiting", "waiting"]
     assert while_it_is_leased == (False, after_the_crash)
     assert outcomes(made) == ["done"] * 3
-    assert actions() == [("grace", "hold", "done")] * 3
-    assert SagaRun.objects.filter(frozen_at__isnull=False).count() == 3
+    assert actions() == [("grace", "pause", "done")] * 3
+    assert SagaRun.objects.filter(paused_at__isnull=False).count() == 3
 
 
 def test_two_workers_do_each_order_once(
@@ -250,7 +250,7 @@ def test_two_workers_do_each_order_once(
     assert sorted(OperatorAction.objects.values_list("order", flat=True)) == sorted(three)
 
 
-@pytest.mark.parametrize("kind", [ActionKind.CANCEL, ActionKind.HOLD])
+@pytest.mark.parametrize("kind", [ActionKind.CANCEL, ActionKind.PAUSE])
 def test_of_two_operators_who_begin_the_same_one_has_each_order_done(
     grace: User, three: list[UUID], messages: MessageQueue, kind: ActionKind
 ) -> None:

@@ -29,11 +29,11 @@ from inventory.services import Entered, receive
 from orders.models import Order, OrderLine
 from payments.models import Payment
 from sagas.identifiers import new_id
-from sagas.models import SagaRun, StepRecord
-from tests.access.routes import all_routes
+from sagas.models import SagaRun, StepAttempt
 from tests.access.test_route_matrix import some_row
-from tests.desk.at_the_desk import act
-from tests.orders.storefront import everything
+from tests.support.desk_actions import act
+from tests.support.routes import all_routes
+from tests.support.storefront_client import everything
 
 MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 LINK = re.compile(r'(?:href|data-address)="(/admin/[^"#]*|\?[^"#]*)"')
@@ -74,7 +74,7 @@ def of_orders(confirmed: UUID, waiting: UUID) -> None:
     SagaRun.objects.filter(subject_id=waiting).update(
         needs_attention=True, attention_reason=f"attention {MARKUP}"
     )
-    StepRecord.objects.update(error=f"error {MARKUP}", detail=MARKUP, output={MARKUP: MARKUP})
+    StepAttempt.objects.update(error=f"error {MARKUP}", detail=MARKUP, output={MARKUP: MARKUP})
     Payment.objects.filter(order_id=confirmed).update(decline_code=f"decline {MARKUP}"[:64])
     ReconciliationBreak.objects.create(
         code="T4", kind="state", subject=str(confirmed), detail=f"break {MARKUP}",

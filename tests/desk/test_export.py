@@ -15,8 +15,8 @@ from desk.export import harmless
 from desk.models import OperatorAction
 from orders.models import Order
 from sagas.models import SagaRun
-from tests.desk.at_the_desk import ORDERS, actions, staff
-from tests.orders.storefront import Storefront, cart
+from tests.support.desk_actions import ORDERS, actions, staff
+from tests.support.storefront_client import Storefront, cart
 
 EXPORT = f"{ORDERS}export/"
 

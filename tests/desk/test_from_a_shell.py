@@ -14,16 +14,16 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import Client
 
-from access.shell import user_of_this_shell
+from access.os_user import user_of_this_shell
 from desk.management.commands import orders as command
 from desk.models import ActionKind, OperatorAction
 from orders.models import Order, OrderTransition
 from orders.services import cancel_order
 from payments.models import Payment
-from sagas.services import freeze
-from tests.desk.at_the_desk import page_of, rows_changed_since, run_of
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Storefront, everything
+from sagas.services import pause
+from tests.support.desk_actions import page_of, rows_changed_since, run_of
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import Storefront, everything
 
 UNKNOWN = "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11"
 
@@ -99,18 +99,18 @@ def test_a_cancel_says_who_turned_the_order_back(waiting: UUID, messages: Messag
 def test_what_is_held_is_released_also_where_an_invariant_froze_it(
     waiting: UUID, messages: MessageQueue
 ) -> None:
-    orders("hold", waiting, "--reason", "Bob looks.")
+    orders("pause", waiting, "--reason", "Bob looks.")
     held = run_of(waiting).attention_reason
-    orders("release", waiting, "--reason", "Bob has looked.")
-    assert freeze(waiting, "M6: 0 held of 2500")
-    orders("release", waiting, "--reason", "The bank's books agree.")
+    orders("resume", waiting, "--reason", "Bob has looked.")
+    assert pause(waiting, "M6: 0 held of 2500")
+    orders("resume", waiting, "--reason", "The bank's books agree.")
 
     assert held == "held by shell:alice: Bob looks."
-    assert run_of(waiting).frozen_at is None
+    assert run_of(waiting).paused_at is None
     assert [each[1:] for each in rows()] == [
-        ("hold", "done"),
-        ("release", "done"),
-        ("release", "done"),
+        ("pause", "done"),
+        ("resume", "done"),
+        ("resume", "done"),
     ]
 
 
@@ -124,7 +124,7 @@ def test_a_note_is_in_the_story_at_the_desk(desk: Client, waiting: UUID) -> None
     assert "Called her; no answer." in audit
 
 
-@pytest.mark.parametrize("kind", ["retry", "hold", "release"])
+@pytest.mark.parametrize("kind", ["retry", "pause", "resume"])
 def test_what_may_not_be_is_refused_in_the_desks_words_and_kept(
     confirmed: UUID, messages: MessageQueue, kind: str
 ) -> None:
@@ -150,7 +150,7 @@ def test_a_cancel_asked_for_again_changes_nothing_more(
     error = refused("cancel", waiting, "--reason", "Fraud.")
 
     assert "It is being cancelled already." in str(error)
-    assert run_of(waiting).turn_back_requested_at == before.turn_back_requested_at
+    assert run_of(waiting).compensation_requested_at == before.compensation_requested_at
     assert len(messages.waiting) == 1
 
 
@@ -223,7 +223,7 @@ def test_an_order_is_named_by_what_a_person_has_in_hand(
     intent_id = Payment.objects.get(order_id=confirmed).intent_id
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
     messages.deliver_all()
-    refund_id = Payment.objects.get(order_id=confirmed).refunds.get().bank_refund_id
+    refund_id = Payment.objects.get(order_id=confirmed).refunds.get().provider_refund_id
 
     for term in (
         confirmed,
@@ -244,7 +244,7 @@ def test_what_names_no_order_is_refused(waiting: UUID, messages: MessageQueue, t
     assert str(error).startswith(f"{term!r} names no order. ")
     assert error.returncode == 1
     assert rows() == []
-    assert run_of(waiting).turn_back_requested_at is None
+    assert run_of(waiting).compensation_requested_at is None
 
 
 def test_what_names_several_orders_is_refused_and_they_are_told_apart(
@@ -294,7 +294,7 @@ def test_show_tells_programs_the_same(confirmed: UUID) -> None:
     )
     assert shown["runs"] == [str(run_of(confirmed).pk)]
     assert shown["story"][0]["what"] == "placed"
-    assert {each["kind"] for each in shown["story"]} >= {"order", "step", "to the bank", "fact"}
+    assert {each["kind"] for each in shown["story"]} >= {"order", "step", "to the bank", "event"}
 
 
 def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from tests.desk.staff import LOGIN, superuser
+from tests.support.staff_login import LOGIN, superuser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,7 +54,7 @@ def test_cookies_are_for_this_host_over_tls_alone_where_there_is_tls(
 ) -> None:
     import runpy
 
-    from tests.architecture.source_files import ROOT
+    from tests.support.source_files import ROOT
 
     monkeypatch.setenv("HTTPS", "1")
 

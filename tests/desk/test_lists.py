@@ -15,21 +15,21 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.text import capfirst
 
+from adminkit import filters
+from adminkit.admin import Listed
+from adminkit.cells import short_id
 from desk.bulk import begin
 from desk.models import ActionKind
 from invariants.models import ReconciliationBreak
 from inventory.models import Product, StockMovement
-from lists import filters
-from lists.admin import Listed
-from lists.cells import short_id
 from orders.services import cancel_order
 from payments.models import Payment
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
-from sagas.services import freeze
-from tests.desk.at_the_desk import ORDERS, act, run_of
-from tests.desk.many_rows import id_of, write_many_rows
-from tests.message_queue import MessageQueue
+from sagas.services import pause
+from tests.support.desk_actions import ORDERS, act, run_of
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.large_tables import id_of, write_many_rows
 
 RUNS = "/admin/sagas/sagarun/"
 PAYMENTS = "/admin/payments/payment/"
@@ -61,8 +61,8 @@ def shown(desk: Client, address: str) -> str:
 
 
 def test_a_run_that_has_ended_waits_for_nobody(desk: Client, waiting: UUID) -> None:
-    freeze(waiting, "M6: 0 held of 2500")
-    filters_of_marks = [f"{RUNS}?{each}=yes" for each in ("is_frozen", "needs_attention")]
+    pause(waiting, "M6: 0 held of 2500")
+    filters_of_marks = [f"{RUNS}?{each}=yes" for each in ("is_paused", "needs_attention")]
     before = [[each.subject_id for each in found(desk, one)] for one in filters_of_marks]
 
     SagaRun.objects.filter(subject_id=waiting).update(
@@ -156,7 +156,7 @@ def test_a_product_tells_its_price_and_what_is_left(desk: Client, confirmed: UUI
 def searches(confirmed: UUID) -> dict[str, dict[str, int]]:
     """For each list what finds something in it, and how many rows."""
     payment = Payment.objects.get(order_id=confirmed)
-    refund = payment.refunds.get().bank_refund_id
+    refund = payment.refunds.get().provider_refund_id
     ids = (str(confirmed), str(confirmed)[:18], short_id(confirmed), confirmed.hex.upper())
     return {
         RUNS: {**dict.fromkeys(ids, 2), str(run_of(confirmed).pk): 1},
@@ -213,7 +213,7 @@ def test_lists_are_narrowed(desk: Client, confirmed: UUID, waiting: UUID) -> Non
         f"{RUNS}?status=running": 1,
         f"{RUNS}?status=completed": 1,
         f"{RUNS}?needs_attention=yes": 1,
-        f"{RUNS}?is_frozen=yes": 0,
+        f"{RUNS}?is_paused=yes": 0,
         f"{RUNS}?step=reserve_stock": 1,
         f"{RUNS}?saga=cancellation": 0,
         f"{PAYMENTS}?status=captured": 1,

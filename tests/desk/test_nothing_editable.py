@@ -15,9 +15,9 @@ from desk.models import OperatorAction
 from invariants.models import ReconciliationBreak
 from inventory.models import Product, StockLevel, Warehouse
 from sagas.models import SagaRun
-from tests.desk.at_the_desk import act
-from tests.desk.staff import app_of
-from tests.orders.storefront import everything
+from tests.support.desk_actions import act
+from tests.support.staff_login import app_of
+from tests.support.storefront_client import everything
 
 WRITTEN_HERE: set[type[Model]] = {
     User,

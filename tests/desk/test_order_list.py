@@ -10,17 +10,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from adminkit.cells import short_id
 from desk.order_admin import OrderAdmin
-from lists.cells import short_id
 from orders.models import Order, OrderTransition
 from orders.services import cancel_order
 from payments.models import Payment
-from sagas.models import SagaRun, StepRecord
-from sagas.services import freeze
+from sagas.models import SagaRun, StepAttempt
+from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
-from tests.desk.at_the_desk import ORDERS, found, run_of
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Storefront, cart
+from tests.support.desk_actions import ORDERS, found, run_of
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import Storefront, cart
 
 
 def test_the_list_has_every_order_newest_first(
@@ -90,7 +90,7 @@ def test_an_order_is_found_by_what_stripe_calls_it(
     intent_id = Payment.objects.get(order_id=confirmed).intent_id
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
     messages.deliver_all()
-    refund_id = Payment.objects.get(order_id=confirmed).refunds.get().bank_refund_id
+    refund_id = Payment.objects.get(order_id=confirmed).refunds.get().provider_refund_id
 
     assert found(desk, f"?q={intent_id}") == [confirmed]
     assert found(desk, f"?q={refund_id}") == [confirmed]
@@ -116,16 +116,16 @@ def test_what_names_nothing_finds_nothing_and_says_what_can_be_searched(
         "?needs_attention=yes",
         "?step=reserve_stock",
         "?attempts=2-3",
-        "?error=BankBusy",
-        "?status__exact=placed&q=alice&attempts=2-3&error=BankBusy",
+        "?error=ProviderBusy",
+        "?status__exact=placed&q=alice&attempts=2-3&error=ProviderBusy",
     ],
 )
 def test_the_list_can_be_narrowed(desk: Client, confirmed: UUID, waiting: UUID, query: str) -> None:
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(attempts=3)
-    StepRecord.objects.create(
+    StepAttempt.objects.create(
         run=run, step="reserve_stock", direction="forward", attempt=3, fence=3,
-        outcome="transient", error="BankBusy",
+        outcome="transient", error="ProviderBusy",
     )  # fmt: skip
 
     assert found(desk, query) == [waiting]
@@ -136,7 +136,7 @@ def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
 ) -> None:
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(status="compensating", step="")
-    StepRecord.objects.create(
+    StepAttempt.objects.create(
         run=run, step="reserve_stock", direction="back", attempt=9, fence=9, outcome="unknown"
     )
 
@@ -147,12 +147,12 @@ def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
 
 
 def test_what_is_frozen_is_found(desk: Client, confirmed: UUID, waiting: UUID) -> None:
-    freeze(waiting, "M6: 0 held of 2500")
+    pause(waiting, "M6: 0 held of 2500")
 
-    assert found(desk, "?is_frozen=yes") == [waiting]
-    assert found(desk, "?is_frozen=no") == [confirmed]
+    assert found(desk, "?is_paused=yes") == [waiting]
+    assert found(desk, "?is_paused=no") == [confirmed]
     assert found(desk, "?needs_attention=no") == [confirmed]
-    assert "frozen: M6: 0 held of 2500" in desk.get(ORDERS).content.decode()
+    assert "paused: M6: 0 held of 2500" in desk.get(ORDERS).content.decode()
 
 
 def test_orders_are_found_by_how_long_they_are_in_their_state(
@@ -288,7 +288,7 @@ def test_every_way_to_narrow_has_an_index(desk: Client, bank: SandboxServer, wai
         "?q=pi_unknown",
         "?q=re_unknown",
         "?needs_attention=yes",
-        "?is_frozen=yes",
+        "?is_paused=yes",
         "?step=reserve_stock",
         "?attempts=1",
         "?age=7d",

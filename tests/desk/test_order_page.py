@@ -9,19 +9,19 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from desk.story import BANK_CALLS
+from desk.audit_timeline import PROVIDER_CALLS
 from invariants.models import ReconciliationBreak
 from orders.models import Order
 from orders.services import cancel_order
 from payments.models import Payment
 from sagas import registry
 from sagas.definition import Remote
-from sagas.models import SagaRun, StepRecord
-from sagas.services import freeze
+from sagas.models import SagaRun, StepAttempt
+from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
-from tests.desk.at_the_desk import ORDERS, act, page_of, run_of, staff
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Storefront, cart, everything
+from tests.support.desk_actions import ORDERS, act, page_of, run_of, staff
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import Storefront, cart, everything
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_an_error_that_is_no_answer_is_tried_without_end(desk: Client, waiting: 
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(step="authorize_payment", attempts=2, tries=0)
     for fence in (1, 2):
-        StepRecord.objects.create(
+        StepAttempt.objects.create(
             run=run,
             step="authorize_payment",
             direction="forward",
@@ -135,7 +135,7 @@ def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
     SagaRun.objects.filter(pk=run.pk).update(
         step="authorize_payment", attempts=2, tries=2, leased_until=until
     )
-    StepRecord.objects.create(
+    StepAttempt.objects.create(
         run=run, step="authorize_payment", direction="forward", attempt=2, fence=2,
         outcome="started",
     )  # fmt: skip
@@ -147,7 +147,7 @@ def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
 
 
 def test_what_is_held_says_who_releases_it(desk: Client, waiting: UUID) -> None:
-    freeze(waiting, "M6: 0 held of 2500")
+    pause(waiting, "M6: 0 held of 2500")
 
     page = page_of(desk, waiting)
 
@@ -155,7 +155,7 @@ def test_what_is_held_says_who_releases_it(desk: Client, waiting: UUID) -> None:
         "Nothing goes forward until a person releases it. It can still be cancelled."
     )
     assert ("current", "reserve_stock", "held") in boxes(page)
-    assert "frozen: M6: 0 held of 2500" in page
+    assert "paused: M6: 0 held of 2500" in page
 
 
 def test_a_cancel_that_was_asked_for_shows_what_will_be_undone(
@@ -181,11 +181,11 @@ def test_the_way_back_is_drawn(
 
     page = page_of(desk, order_id)
 
-    assert "payment_refused stolen_card" in page
+    assert "payment_declined stolen_card" in page
     assert "Your card was declined." in page
     assert boxes(page) == [
         ("done", "reserve_stock", "done"),
-        ("stopped", "authorize_payment", "turned back: payment_refused"),
+        ("stopped", "authorize_payment", "turned back: payment_declined"),
         ("never", "confirm_order", "not reached"),
         ("never", "capture_payment", "not reached"),
         ("done", "void_authorization", "done"),
@@ -199,9 +199,9 @@ def test_an_undo_that_waits_says_when_it_is_tried_again(desk: Client, waiting: U
     until = timezone.now() + timedelta(hours=1)
     SagaRun.objects.filter(pk=run.pk).update(status="compensating", step="")
     for direction, outcome, not_before in (("forward", "done", None), ("back", "unknown", until)):
-        StepRecord.objects.create(
+        StepAttempt.objects.create(
             run=run, step="authorize_payment", direction=direction, attempt=2, fence=2,
-            outcome=outcome, error="BankBusy", not_before=not_before, ended_at=timezone.now(),
+            outcome=outcome, error="ProviderBusy", not_before=not_before, ended_at=timezone.now(),
         )  # fmt: skip
 
     page = page_of(desk, waiting)
@@ -211,7 +211,7 @@ def test_an_undo_that_waits_says_when_it_is_tried_again(desk: Client, waiting: U
         f"Tries void_authorization again at {clock}, attempt 2,"
         " and the order is then cancelled; never given up."
     )
-    assert f"BankBusy · next try at {clock}" in page
+    assert f"ProviderBusy · next try at {clock}" in page
 
 
 def test_a_refund_is_told_with_its_ids(
@@ -223,7 +223,7 @@ def test_a_refund_is_told_with_its_ids(
     page = page_of(desk, confirmed)
 
     payment = Payment.objects.get()
-    assert payment.refunds.get().bank_refund_id in page
+    assert payment.refunds.get().provider_refund_id in page
     assert payment.idempotency_key("refund") in page
     captured = page.split("capture_payment: done")[1].split("</li>")[0]
     assert "re_" not in captured
@@ -236,13 +236,13 @@ def test_breaks_are_part_of_the_story(desk: Client, confirmed: UUID) -> None:
     now = timezone.now()
     ReconciliationBreak.objects.create(
         code="M6", kind="safety", subject=str(confirmed), detail="0 held of 1000",
-        first_seen=now, last_seen=now, order_frozen_at=now, resolved_at=now,
+        first_seen=now, last_seen=now, order_paused_at=now, resolved_at=now,
         resolution="looked at the bank", resolved_by="frank",
     )  # fmt: skip
 
     page = page_of(desk, confirmed)
 
-    for told in ("M6 found broken", "0 held of 1000", "frozen by M6", "looked at the bank"):
+    for told in ("M6 found broken", "0 held of 1000", "paused by M6", "looked at the bank"):
         assert told in page
 
 
@@ -267,10 +267,10 @@ def test_the_page_costs_fewer_than_fifteen_statements_however_long_its_story(
     page_of(desk, confirmed)
     with CaptureQueriesContext(connection) as short:
         page_of(desk, confirmed)
-    StepRecord.objects.bulk_create(
-        StepRecord(
+    StepAttempt.objects.bulk_create(
+        StepAttempt(
             run=run, step="capture_payment", direction="forward", attempt=number, fence=number,
-            outcome="transient", error="BankBusy", ended_at=timezone.now(),
+            outcome="transient", error="ProviderBusy", ended_at=timezone.now(),
         )
         for number in range(100, 300)
     )  # fmt: skip
@@ -288,7 +288,7 @@ def test_reading_changes_nothing(desk: Client, waiting: UUID) -> None:
 
     page_of(desk, waiting)
     desk.get(f"{ORDERS}{waiting}/now/")
-    for kind in ("retry", "cancel", "hold", "release", "note"):
+    for kind in ("retry", "cancel", "pause", "resume", "note"):
         desk.get(f"{ORDERS}{waiting}/act/{kind}/")
 
     after = everything()
@@ -326,8 +326,11 @@ def test_every_remote_step_has_words_for_what_it_asks() -> None:
         name
         for saga in registry.all_sagas()
         for step in saga.steps
-        for name, work in ((step.name, step.action), (step.undo_name, step.undo))
+        for name, work in (
+            (step.name, step.action),
+            (step.compensation_name, step.compensating_action),
+        )
         if isinstance(work, Remote)
     }
 
-    assert remote == set(BANK_CALLS)
+    assert remote == set(PROVIDER_CALLS)

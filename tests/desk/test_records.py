@@ -12,9 +12,9 @@ from desk.models import ActionKind
 from orders.models import Order
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
-from tests.desk.at_the_desk import act
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Storefront, everything
+from tests.support.desk_actions import act
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import Storefront, everything
 
 ORDERS = "/admin/orders/order/"
 RUNS = "/admin/sagas/sagarun/"

@@ -30,8 +30,8 @@ BY_NOBODY = {
 MATRIX = {
     permissions.RETRY: {"operator"},
     permissions.CANCEL: {"operator", "finance"},
-    permissions.HOLD: {"operator"},
-    permissions.RELEASE_FROZEN: {"finance"},
+    permissions.PAUSE: {"operator"},
+    permissions.RESUME_UNRESOLVED: {"finance"},
     permissions.NOTE: {"operator", "finance"},
     permissions.EXPORT: {"finance"},
     permissions.ACT_IN_BULK: {"operator"},

@@ -10,7 +10,7 @@ from django.test import Client
 
 from inventory.models import StockEntry, StockLevel, Warehouse
 from tests.conftest import Shelf
-from tests.desk.staff import superuser
+from tests.support.staff_login import superuser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,28 +6,28 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 
-from events.facts import Fact, FactError, FactType
+from events.event_types import Event, EventError, EventType
 from events.models import OutboxEvent
 from events.services import NotInTransaction, outbox, record
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SHIPPED = FactType("parcel.shipped", 2, frozenset({"number"}))
+SHIPPED = EventType("parcel.shipped", 2, frozenset({"number"}))
 
 
-def a_fact() -> Fact:
+def a_fact() -> Event:
     return SHIPPED.of(uuid4(), uuid4(), {"number": "RR 123"})
 
 
 def test_a_fact_is_recorded_as_it_is() -> None:
-    fact = a_fact()
+    event = a_fact()
 
     with transaction.atomic():
-        record([fact])
+        record([event])
 
     row = OutboxEvent.objects.get()
     assert (row.name, row.version, row.payload) == ("parcel.shipped", 2, {"number": "RR 123"})
-    assert (row.key, row.correlation_id) == (fact.key, fact.correlation_id)
+    assert (row.key, row.correlation_id) == (event.key, event.correlation_id)
     assert row.relayed_at is None
 
 
@@ -41,7 +41,7 @@ def test_a_fact_goes_with_the_transaction_that_did_not_make_it_true() -> None:
 
 @pytest.mark.parametrize("write", [record, outbox])
 def test_outside_a_transaction_nothing_can_be_recorded(
-    write: Callable[[list[Fact]], object],
+    write: Callable[[list[Event]], object],
 ) -> None:
     with pytest.raises(NotInTransaction):
         write([a_fact()])
@@ -51,5 +51,5 @@ def test_outside_a_transaction_nothing_can_be_recorded(
 
 @pytest.mark.parametrize("payload", [{}, {"number": "RR 123", "weight": 2}, {"weight": 2}])
 def test_a_fact_carries_what_its_type_declares_and_nothing_else(payload: dict[str, object]) -> None:
-    with pytest.raises(FactError, match=r"parcel\.shipped carries"):
+    with pytest.raises(EventError, match=r"parcel\.shipped carries"):
         SHIPPED.of(uuid4(), uuid4(), payload)

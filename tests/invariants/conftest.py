@@ -8,8 +8,8 @@ from pytest_django import Settings
 
 from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.shop import IN_STOCK, Shop
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.shop import IN_STOCK, Shop
 
 
 @pytest.fixture

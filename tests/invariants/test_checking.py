@@ -14,12 +14,12 @@ from invariants.checking import LeftOut, Progress, Report, Scope, check
 from invariants.invariant import Invariant
 from orders.models import Order
 from orders.states import OrderStatus
-from payments.accounts import read_bank
+from payments.provider_reconciliation import read_provider
 from sandbox.procfile import ROOT
-from tests.invariants.aging import WITNESSES, let_it_be_older
-from tests.orders.storefront import everything
-from tests.payments.interrupted_readings import read_while
-from tests.shop import Shop
+from tests.support.backdating import WITNESSES, let_it_be_older
+from tests.support.interrupted_reads import read_while
+from tests.support.shop import Shop
+from tests.support.storefront_client import everything
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,7 +29,7 @@ LATELY = Scope(changed_within=timedelta(hours=1))
 
 def check_now(progress: Progress = Progress.SOMETIME, scope: Scope = checking.EVERYTHING) -> Report:
     """Check with the bank and without any grace, as one may at every moment."""
-    return check(bank=read_bank(), grace=NONE, progress=progress, scope=scope)
+    return check(bank=read_provider(), grace=NONE, progress=progress, scope=scope)
 
 
 def test_a_clean_database_has_no_findings_at_any_moment_of_an_orders_life(shop: Shop) -> None:
@@ -67,7 +67,7 @@ def test_whatever_moves_after_the_bank_was_read_is_no_finding(shop: Shop) -> Non
 
     def look() -> None:
         """Compare with the bank of this moment, and with every older one."""
-        readings.append(read_bank())
+        readings.append(read_provider())
         for each in readings:
             report = check(bank=each, grace=NONE, progress=Progress.SOMETIME)
             assert report.findings == []
@@ -101,7 +101,7 @@ def test_whatever_happens_while_the_bank_is_read_is_no_finding(
         shop.cancel(order)
         shop.messages.deliver_all()
 
-    reading = read_while(confirm_and_cancel, shop.bank, before, read_bank)
+    reading = read_while(confirm_and_cancel, shop.bank, before, read_provider)
     report = check(bank=reading, grace=NONE, progress=Progress.SOMETIME)
 
     assert report.findings == []
@@ -207,7 +207,7 @@ def test_what_happened_lately_needs_one_witness(shop: Shop, witness: str) -> Non
 def test_an_order_whose_runs_were_lost_does_not_escape_with_them(shop: Shop) -> None:
     order = shop.place()
     shop.messages.deliver_all()
-    tamper("DELETE FROM sagas_steprecord", "DELETE FROM sagas_sagarun")
+    tamper("DELETE FROM sagas_stepattempt", "DELETE FROM sagas_sagarun")
 
     findings = check_now(scope=LATELY).findings
 
@@ -228,7 +228,7 @@ def test_without_the_bank_nothing_is_said_about_it(shop: Shop) -> None:
     assert {each.code for each in INVARIANTS} - set(report.checked) == {"M2", "M6"}
     assert report.left_out == {
         **dict.fromkeys(("M2", "M6"), LeftOut.BANK),
-        **dict.fromkeys(("M5", "M7", "M11"), LeftOut.BANK_SIDE),
+        **dict.fromkeys(("M5", "M7", "M11"), LeftOut.PROVIDER_SIDE),
     }
     assert report.bank is None
 
@@ -267,8 +267,8 @@ def by_when(invariant: Invariant) -> str:
 
 def how(invariant: Invariant) -> str:
     """Whom it asks, whether a constraint says so too, and whether only the full check asks it."""
-    asked = ["bank only"] if invariant.needs_bank else ["ours"]
-    if invariant.asks_bank and not invariant.needs_bank:
+    asked = ["bank only"] if invariant.needs_provider else ["ours"]
+    if invariant.asks_provider and not invariant.needs_provider:
         asked.append("bank")
     asked += ["E"] * invariant.is_enforced + ["full"] * invariant.sums_history
     return ", ".join(asked)

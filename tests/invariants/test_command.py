@@ -14,11 +14,11 @@ from pytest_django import Settings
 
 from invariants.models import ReconciliationBreak
 from orders.models import Order
-from payments.accounts import read_bank
+from payments.provider_reconciliation import read_provider
 from sandbox.stripe_process import SandboxServer
-from tests.invariants.aging import let_it_be_older
-from tests.orders.storefront import everything
-from tests.shop import Shop
+from tests.support.backdating import let_it_be_older
+from tests.support.shop import Shop
+from tests.support.storefront_client import everything
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -109,7 +109,7 @@ def test_a_table_tells_what_is_broken_in_a_sentence(miscounted: Order) -> None:
 def test_what_the_bank_says_is_shown_as_it_is(
     confirmed: Order, tmp_path: Path, order_id: str
 ) -> None:
-    (account,) = map(asdict, read_bank().accounts)
+    (account,) = map(asdict, read_provider().accounts)
     statement = tmp_path / "statement.json"
     stranger = {**account, "intent_id": "pi_stranger", "order_id": order_id}
     statement.write_text(json.dumps([account, stranger]))
@@ -232,7 +232,7 @@ def test_a_grace_that_is_no_time_is_a_mistake_of_whoever_asks(seconds: str) -> N
 def test_a_statement_stands_for_the_bank(
     confirmed: Order, settings: Settings, tmp_path: Path
 ) -> None:
-    (account,) = map(asdict, read_bank().accounts)
+    (account,) = map(asdict, read_provider().accounts)
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
     right, wrong = tmp_path / "right.json", tmp_path / "wrong.json"
     right.write_text(json.dumps([account]))

@@ -16,8 +16,8 @@ from config.celery import app
 from invariants import tasks
 from invariants.models import ReconciliationBreak
 from orders.models import Order
-from tests.invariants.aging import let_it_be_older
-from tests.shop import Shop
+from tests.support.backdating import let_it_be_older
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,7 +21,7 @@ def level(shelf: Shelf) -> StockLevel:
     """Ten mugs, of which four are reserved."""
     level = shelf.put("MUG", 10)
     order_id = new_id()
-    demand = services.Demand(line_id=new_id(), sku="MUG", quantity=4)
+    demand = services.StockRequest(line_id=new_id(), sku="MUG", quantity=4)
     with transaction.atomic():
         assert services.reserve({order_id: [demand]}, {order_id: new_id()}) == {}
     return level

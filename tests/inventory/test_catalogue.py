@@ -10,7 +10,7 @@ from django.core.management import call_command
 from inventory.demo_catalogue import ARTICLES
 from inventory.models import Product, StockLevel, StockMovement, Warehouse
 from inventory.services import ProductForSale, catalogue, products_for_sale
-from tests.inventory.stockroom import assert_shelves_are_right, basket, levels, put, reserve
+from tests.support.inventory_helpers import assert_shelves_are_right, basket, levels, put, reserve
 
 pytestmark = pytest.mark.django_db
 

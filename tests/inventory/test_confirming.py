@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from inventory.models import Reservation
-from tests.inventory.stockroom import (
+from tests.support.inventory_helpers import (
     Basket,
     assert_shelves_are_right,
     basket,

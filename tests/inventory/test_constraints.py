@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from inventory.models import Product, Reservation, StockLevel, StockMovement
-from tests.inventory.stockroom import basket, put, reserve
+from tests.support.inventory_helpers import basket, put, reserve
 
 pytestmark = pytest.mark.django_db
 

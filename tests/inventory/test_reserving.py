@@ -10,7 +10,7 @@ from django.db.transaction import TransactionManagementError
 from events.models import OutboxEvent
 from inventory import services
 from inventory.models import Reservation, StockMovement
-from tests.inventory.stockroom import (
+from tests.support.inventory_helpers import (
     Basket,
     assert_shelves_are_right,
     basket,
@@ -21,7 +21,7 @@ from tests.inventory.stockroom import (
     reserve,
     statuses,
 )
-from tests.row_locks import wait_until_somebody_waits_for_us
+from tests.support.row_locks import wait_until_somebody_waits_for_us
 
 pytestmark = pytest.mark.django_db
 
@@ -50,10 +50,10 @@ def test_a_held_order_is_told_of_as_one_fact() -> None:
 
     reserve(order)
 
-    fact = OutboxEvent.objects.get()
-    assert (fact.name, fact.key) == ("stock.reserved", order.order_id)
-    assert fact.correlation_id == order.correlation_id
-    assert fact.payload == {"lines": [{"sku": "MUG", "quantity": 2}]}
+    event = OutboxEvent.objects.get()
+    assert (event.name, event.key) == ("stock.reserved", order.order_id)
+    assert event.correlation_id == order.correlation_id
+    assert event.payload == {"lines": [{"sku": "MUG", "quantity": 2}]}
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,11 @@ def test_a_release_puts_everything_back() -> None:
     assert levels() == {"MUG@main": (5, 1), "TEE@main": (3, 0)}
     assert statuses(order) == ["released", "released"]
     assert statuses(other) == ["held"]
-    fact = OutboxEvent.objects.get(name="stock.released")
-    assert (fact.key, fact.correlation_id) == (order.order_id, order.correlation_id)
-    assert fact.payload == {"lines": [{"sku": "MUG", "quantity": 2}, {"sku": "TEE", "quantity": 3}]}
+    event = OutboxEvent.objects.get(name="stock.released")
+    assert (event.key, event.correlation_id) == (order.order_id, order.correlation_id)
+    assert event.payload == {
+        "lines": [{"sku": "MUG", "quantity": 2}, {"sku": "TEE", "quantity": 3}]
+    }
     assert_shelves_are_right()
 
 

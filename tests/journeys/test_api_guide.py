@@ -12,12 +12,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.models import ApiToken
 from sandbox.procfile import ROOT
 from sandbox.stripe_process import SandboxServer
-from tests.journeys.installation import Installation
-from tests.journeys.patience import SECONDS
+from tests.support.production_processes import Installation
+from tests.support.system_waits import SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

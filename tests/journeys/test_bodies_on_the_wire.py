@@ -8,10 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from sandbox.owned import owned_environment
 from sandbox.ports import LOOPBACK, ReservedPort
-from tests.journeys.installation import OWNED, WEB, Program
-from tests.journeys.patience import wait_until
+from sandbox.process_lifetime import owned_environment
+from tests.support.production_processes import OWNED, WEB, Program
+from tests.support.system_waits import wait_until
 
 TEN_MEGABYTES = 10_000_000
 FAR_LESS = 1_000_000  # what buffers on the way hold, and what the server drains to say good-bye

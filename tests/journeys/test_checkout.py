@@ -18,7 +18,7 @@ from sagas.models import RunStatus, SagaRun
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
+from tests.support.in_memory_broker import MessageQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,7 +74,7 @@ def test_an_order_whose_hold_is_broken_is_turned_back_and_its_money_let_go(
 ) -> None:
     rule = bank.add_fault("payment_intents.confirm", "timeout_before", times=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sagas.runner.HeldAttempt.budget", timedelta(seconds=2))
+        patch.setattr("sagas.runner.ActiveAttempt.budget", timedelta(seconds=2))
         messages.deliver(messages.take())
     assert bank.hits(rule) == 1
     Reservation.objects.filter(quantity=2).update(status=ReservationStatus.RELEASED)

@@ -11,17 +11,17 @@ from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
 
 from access.models import ApiToken
-from monitoring.models import WorkerPulse
-from monitoring.pulses import SILENT_AFTER
+from monitoring.heartbeats import SILENT_AFTER
+from monitoring.models import WorkerHeartbeat
 from orders.models import Order
 from orders.states import OrderStatus
-from sagas.models import LIVE, Outcome, SagaRun, StepRecord
+from sagas.models import LIVE, Outcome, SagaRun, StepAttempt
 from sandbox.stripe_process import SandboxServer
-from tests.books import Account, account_of, assert_books_balance
 from tests.conftest import Shelf
-from tests.journeys.customer import Customer
-from tests.journeys.installation import SLOTS, Installation
-from tests.journeys.patience import wait_until
+from tests.support.api_customer import Customer
+from tests.support.ledger_checks import Account, account_of, assert_books_balance
+from tests.support.production_processes import SLOTS, Installation
+from tests.support.system_waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,7 +87,7 @@ def test_a_refused_payment_cancels_the_order(
 
     order = alice.wait_for_end(placed["id"])
 
-    assert (order["status"], order["reason_code"]) == ("cancelled", "payment_refused")
+    assert (order["status"], order["reason_code"]) == ("cancelled", "payment_declined")
     assert order["reason"] == reason
     assert account_of(bank, UUID(order["id"])).charges == 0
     assert shelf.level("MUG") == (IN_STOCK, 0)
@@ -144,7 +144,7 @@ def test_a_slow_bank_is_waited_for(alice: Customer, bank: SandboxServer) -> None
 
     wait_until(nothing_is_under_way)
     assert order["status"] == "confirmed"
-    assert set(StepRecord.objects.values_list("attempt", "outcome")) == {(1, Outcome.DONE)}
+    assert set(StepAttempt.objects.values_list("attempt", "outcome")) == {(1, Outcome.DONE)}
     assert_books_balance(bank)
 
 
@@ -160,7 +160,7 @@ def test_what_the_bank_did_without_answering_is_found_out(
 
     wait_until(nothing_is_under_way)
     assert [each["status"] for each in orders] == ["confirmed", "confirmed"]
-    unknown = StepRecord.objects.filter(outcome=Outcome.UNKNOWN).order_by("step")
+    unknown = StepAttempt.objects.filter(outcome=Outcome.UNKNOWN).order_by("step")
     assert list(unknown.values_list("step", flat=True)) == ["authorize_payment", "capture_payment"]
     assert [account_of(bank, UUID(each["id"])) for each in orders] == [KEPT, KEPT]
     assert_books_balance(bank)
@@ -182,7 +182,7 @@ def test_an_order_survives_the_death_of_its_worker_in_the_middle_of_the_charge(
     wait_until(nothing_is_under_way)
     assert order["status"] == "confirmed"
     assert account_of(bank, UUID(order["id"])) == KEPT
-    assert StepRecord.objects.get(outcome=Outcome.LOST).step == "authorize_payment"
+    assert StepAttempt.objects.get(outcome=Outcome.LOST).step == "authorize_payment"
     assert_books_balance(bank)
 
 
@@ -232,7 +232,7 @@ def test_a_worker_that_lost_its_broker_is_ill_until_messages_come_through_again(
 ) -> None:
     installation.send_pulse("checkout")
     wait_until(lambda: is_well("checkout"))
-    WorkerPulse.objects.update(taken_at=Now() - SILENT_AFTER)  # all that was before
+    WorkerHeartbeat.objects.update(taken_at=Now() - SILENT_AFTER)  # all that was before
 
     installation.broker.kill()
     with pytest.raises(kombu.exceptions.OperationalError):

@@ -18,14 +18,14 @@ from gunicorn.config import Config
 from gunicorn.workers.gthread import TConn
 from pytest_django import Settings
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.models import ApiToken
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.procfile import ROOT
 from sandbox.stripe_process import SandboxServer
-from tests.application import environment_for
-from tests.journeys.installation import OWNED, WEB, Program
-from tests.journeys.patience import wait_until
+from tests.support.application_environment import environment_for
+from tests.support.production_processes import OWNED, WEB, Program
+from tests.support.system_waits import wait_until
 
 GIVEN_UP_AFTER = 60
 HOST = b"Host: localhost\r\n"

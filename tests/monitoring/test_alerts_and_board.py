@@ -13,8 +13,8 @@ import monitoring.request_metrics
 import orders.metrics
 import payments.metrics
 import sagas.metrics
-from monitoring.gauges import DatabaseGauges
-from tests.architecture.source_files import ROOT
+from monitoring.database_metrics import DatabaseMetrics
+from tests.support.source_files import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +50,7 @@ def existing() -> dict[str, set[str]]:
                 found[name] = set(each._labelnames)
                 if each._type == "histogram":
                     found[f"{name}_bucket"] = {*each._labelnames, "le"}
-    for family in DatabaseGauges().collect():
+    for family in DatabaseMetrics().collect():
         found[family.name] = set(family._labelnames)  # type: ignore[attr-defined]
     return found
 

@@ -23,16 +23,16 @@ from prometheus_client import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
 from access.models import ApiToken
-from monitoring.scraping import registry_for
+from monitoring.metrics_endpoint import registry_for
 from sandbox.stripe_process import SandboxServer
-from tests.application import environment_for
-from tests.architecture.source_files import ROOT
 from tests.conftest import Shelf
-from tests.journeys.customer import Customer
-from tests.journeys.installation import OWNED, WORKER, Installation, Program
-from tests.journeys.patience import wait_until
 from tests.journeys.test_real_workers import nothing_is_under_way
-from tests.monitoring.sink import Sink
+from tests.support.api_customer import Customer
+from tests.support.application_environment import environment_for
+from tests.support.http_sink import Sink
+from tests.support.production_processes import OWNED, WORKER, Installation, Program
+from tests.support.source_files import ROOT
+from tests.support.system_waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -18,8 +18,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from monitoring import readiness
-from monitoring.models import WorkerPulse
-from monitoring.pulses import SILENT_AFTER, record
+from monitoring.heartbeats import SILENT_AFTER, record
+from monitoring.models import WorkerHeartbeat
 from sagas.models import LastSweep
 from sagas.sweep import Sweeper, sweep
 
@@ -166,12 +166,14 @@ class Since:
 
 
 def test_a_worker_is_well_while_pulses_come_through_its_queue() -> None:
-    with pytest.raises(CommandError, match="no pulse was ever taken from checkout"):
+    with pytest.raises(CommandError, match="no heartbeat was ever taken from checkout"):
         check("check_worker", "--queue", "checkout")
     is_true = Since()
     record("checkout", "checkout@one", timezone.now())
 
-    assert is_true(check("check_worker", "--queue", "checkout"), "a pulse from checkout {} s ago")
+    assert is_true(
+        check("check_worker", "--queue", "checkout"), "a heartbeat from checkout {} s ago"
+    )
     assert check("check_worker", "--queue", "checkout", "--worker", "checkout@one")
     with pytest.raises(CommandError):
         check("check_worker", "--queue", "checkout", "--worker", "checkout@two")
@@ -182,12 +184,12 @@ def test_a_worker_is_well_while_pulses_come_through_its_queue() -> None:
 def test_a_worker_that_fell_silent_is_ill() -> None:
     is_true = Since(45)
     record("checkout", "checkout@one", timezone.now())
-    WorkerPulse.objects.update(taken_at=F("taken_at") - SILENT_AFTER)
+    WorkerHeartbeat.objects.update(taken_at=F("taken_at") - SILENT_AFTER)
 
     with pytest.raises(CommandError) as told:
         check("check_worker", "--queue", "checkout")
 
-    assert is_true(str(told.value), "no pulse from checkout for {} s")
+    assert is_true(str(told.value), "no heartbeat from checkout for {} s")
 
 
 def test_beat_is_well_while_it_sweeps() -> None:

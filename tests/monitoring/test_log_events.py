@@ -3,7 +3,7 @@
 import ast
 import re
 
-from tests.architecture.source_files import APPLICATION, ROOT, python_files
+from tests.support.source_files import APPLICATION, ROOT, python_files
 
 LEVELS = {
     **{level: level for level in ("info", "warning", "error", "critical")},

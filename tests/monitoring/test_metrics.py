@@ -20,18 +20,18 @@ from prometheus_client.parser import text_string_to_metric_families
 import monitoring.request_metrics
 from invariants.catalogue import GHOST_CHARGES, INVARIANTS
 from invariants.models import ReconciliationBreak
-from monitoring.gauges import DatabaseGauges
+from monitoring.database_metrics import DatabaseMetrics
+from monitoring.heartbeats import record
 from monitoring.metric_files import _HOST, fold_ended
-from monitoring.pulses import record
 from sagas.models import SagaRun
-from sagas.services import freeze
+from sagas.services import pause
 from sagas.sweep import sweep
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.stripe_process import SandboxServer
-from tests.application import environment_for
-from tests.architecture.source_files import ROOT
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Storefront, cart
+from tests.support.application_environment import environment_for
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.source_files import ROOT
+from tests.support.storefront_client import Storefront, cart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +50,7 @@ class Gauges:
 
     def __call__(self, name: str, **labels: str) -> float | None:
         registry = CollectorRegistry()
-        registry.register(DatabaseGauges())
+        registry.register(DatabaseMetrics())
         return registry.get_sample_value(f"holdfast_{name}", labels)
 
 
@@ -150,17 +150,17 @@ def test_the_database_says_what_is_under_way(
     )
     SagaRun.objects.filter(subject_id=new.order_id).update(created_at=F("created_at") - minute)
     assert (gauges("oldest_unfinished_seconds") or 0) >= 60 * 60
-    freeze(old.order_id, "for a test")
+    pause(old.order_id, "for a test")
 
     assert gauges("runs_live", saga="checkout", status="running", step="capture_payment") == 1
     assert gauges("runs_live", saga="checkout", status="running", step="reserve_stock") == 1
-    # A frozen one waits for a person, for as long as he likes.
+    # A paused one waits for a person, for as long as he likes.
     assert 60 <= (gauges("oldest_unfinished_seconds") or 0) < 60 * 60
     assert 60 <= (gauges("sweep_lag_seconds") or 0) < 90
     assert gauges("runs_overdue") == 1
-    assert (gauges("runs_flagged"), gauges("runs_frozen")) == (1, 1)
+    assert (gauges("runs_flagged"), gauges("runs_paused")) == (1, 1)
     assert gauges("queue_waiting_runs", queue="checkout") == 1
-    assert gauges("queue_waiting_runs", queue="settlement") == 0  # frozen: it waits for a person
+    assert gauges("queue_waiting_runs", queue="settlement") == 0  # paused: it waits for a person
     assert gauges("bank_recent_attempts", outcome="done") == 1
     assert (gauges("outbox_unrelayed") or 0) > 0
 

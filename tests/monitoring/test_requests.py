@@ -11,8 +11,8 @@ from structlog.contextvars import get_contextvars
 from events.models import OutboxEvent
 from sagas.correlation import current_correlation_id
 from sagas.models import SagaRun
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, Storefront, cart
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, Storefront, cart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -23,13 +23,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from access.models import ApiToken
 from config import tracing
 from sandbox.stripe_process import SandboxServer
-from tests.application import environment_for
-from tests.architecture.source_files import ROOT
 from tests.conftest import Shelf
-from tests.journeys.customer import Customer
-from tests.journeys.installation import WORKER, Installation
-from tests.journeys.patience import wait_until
-from tests.monitoring.sink import Sink
+from tests.support.api_customer import Customer
+from tests.support.application_environment import environment_for
+from tests.support.http_sink import Sink
+from tests.support.production_processes import WORKER, Installation
+from tests.support.source_files import ROOT
+from tests.support.system_waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -215,7 +215,7 @@ import os, django; django.setup()
 from kombu import Producer
 from kombu.exceptions import OperationalError
 from opentelemetry import trace
-from monitoring.tasks import pulse
+from monitoring.tasks import heartbeat
 
 def no_broker(*_, **__):
     raise OperationalError
@@ -223,7 +223,7 @@ def no_broker(*_, **__):
 Producer.publish = no_broker
 for _ in range(2):
     try:
-        pulse.apply_async(queue="sweeps", retry=False)
+        heartbeat.apply_async(queue="sweeps", retry=False)
     except OperationalError:
         span = trace.get_current_span()
         print(span.name, span.parent, flush=True)
@@ -241,4 +241,4 @@ def test_what_is_published_after_a_failure_is_no_part_of_it(bank: SandboxServer)
         check=True,
     )
 
-    assert finished.stdout == "apply_async/monitoring.pulse None\n" * 2
+    assert finished.stdout == "apply_async/monitoring.heartbeat None\n" * 2

@@ -5,17 +5,17 @@ import os
 import pytest
 from django.contrib.auth.models import User
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.models import ApiToken
 from orders.models import Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.openapi.exploration import Plan, explore
-from tests.openapi.shop_to_explore import IN_STOCK, fill, findings_at_rest, words
-from tests.orders.deliveries import delivering
-from tests.shop import Shop
+from tests.support.background_worker import delivering
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.schemathesis_data import IN_STOCK, fill, findings_at_rest, words
+from tests.support.schemathesis_run import Plan, explore
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.usefixtures("disconnected_threads")
 

@@ -5,8 +5,8 @@ from django.contrib.auth.models import User
 
 from orders.api import progress, waiting
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Storefront
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import Storefront
 
 
 @pytest.fixture

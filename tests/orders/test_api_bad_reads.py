@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tests.orders.storefront import ORDERS, Answer, Storefront, cart, everything
+from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, everything
 
 MUG = cart(("MUG", 1))
 SUFFIXES = ("", "/timeline", "/events")
@@ -119,7 +119,7 @@ def test_what_placing_an_order_shows_needs_no_further_statement(storefront: Stor
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("reference=%00", "Expected: letters, digits and ._:-, 64 at most"),
+        ("reference=%00", "PriceExpectation: letters, digits and ._:-, 64 at most"),
         ("page_size=1000000000", "Input should be less than or equal to 100"),
         ("page_size=1_0", "Write a whole number in digits"),
     ],

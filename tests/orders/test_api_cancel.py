@@ -13,10 +13,10 @@ from payments.models import Payment
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
-from tests.books import Account, account_of
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, Storefront, cart, everything
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.ledger_checks import Account, account_of
+from tests.support.storefront_client import ORDERS, Storefront, cart, everything
 
 MUG = cart(("MUG", 2))
 LET_GO = Account(charges=1, held_minor=0, kept_minor=0)
@@ -107,7 +107,7 @@ def test_an_accepted_cancel_is_seen_wherever_the_order_is_shown(storefront: Stor
     accepted = storefront.cancel(order_id)
 
     after = storefront.get(f"{ORDERS}/{order_id}"), storefront.get(ORDERS)
-    asked_at = SagaRun.objects.values_list("turn_back_requested_at", flat=True).get()
+    asked_at = SagaRun.objects.values_list("compensation_requested_at", flat=True).get()
     assert asked_at is not None
     for shown in (accepted.body, after[0].body, after[1].body["results"][0]):
         assert shown["cancel_requested_at"] == asked_at.isoformat().replace("+00:00", "Z")
@@ -163,7 +163,7 @@ def test_a_refused_order_stays_refused_when_it_is_cancelled(
 
     answer = storefront.cancel(order_id)
 
-    assert answer.body["reason_code"] == "payment_refused"
+    assert answer.body["reason_code"] == "payment_declined"
     assert business(everything()) == before
     assert messages.waiting == []
 

@@ -10,8 +10,8 @@ from django.test import RequestFactory
 
 from orders.api.envelope import EnvelopeMiddleware
 from orders.models import Order
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, Answer, Storefront, cart, everything
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, everything
 
 GOOD = cart(("MUG", 1))
 JSON = "application/json"

@@ -7,8 +7,8 @@ from django.test.utils import CaptureQueriesContext
 from orders.models import Order
 from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, Answer, Storefront, cart
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
 
 MUG = cart(("MUG", 1))
 PRODUCTS = "/api/v1/products"

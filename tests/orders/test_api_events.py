@@ -13,7 +13,7 @@ from django.db import transaction
 from django.http import StreamingHttpResponse
 from pytest_django import Settings
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.links import new_link
 from orders.api.progress import streams
 from orders.api.schema.following import EVENT_STREAM
@@ -21,9 +21,9 @@ from orders.api.waiting import LONGEST_SECONDS
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
-from tests.message_queue import MessageQueue
-from tests.orders.deliveries import delivering
-from tests.orders.storefront import ORDERS, Answer, Storefront, cart
+from tests.support.background_worker import delivering
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
 
 MUG = cart(("MUG", 1))
 

@@ -10,13 +10,13 @@ from django.db import ProgrammingError, connection
 
 from inventory.models import Product
 from orders.api.idempotency import Answer as Kept
-from orders.api.idempotency import Purpose, keep
+from orders.api.idempotency import IdempotentRequest, save_response
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, Answer, Storefront, cart, everything
-from tests.orders.twins import TWINS, at_once, crashed_before_it_was_answered
+from tests.support.concurrent_requests import TWINS, at_once, crashed_before_it_was_answered
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, everything
 
 MUG = cart(("MUG", 1))
 
@@ -71,10 +71,10 @@ def test_whoever_did_not_wait_is_told_the_same_again_though_he_would_wait_now(
 def test_an_answer_is_decided_by_whoever_is_answered_first(storefront: Storefront) -> None:
     storefront.order(MUG, key="once")
     crashed_before_it_was_answered()
-    purpose = Purpose(storefront.customer.pk, "once", b"")
+    purpose = IdempotentRequest(storefront.customer.pk, "once", b"")
 
-    first = keep(purpose, Kept(201, "first"))
-    second = keep(purpose, Kept(202, "second"))
+    first = save_response(purpose, Kept(201, "first"))
+    second = save_response(purpose, Kept(202, "second"))
 
     assert first == second == Kept(201, "first")
 
@@ -82,9 +82,9 @@ def test_an_answer_is_decided_by_whoever_is_answered_first(storefront: Storefron
 def test_a_key_that_is_forgotten_meanwhile_keeps_nobody_from_his_answer(
     storefront: Storefront,
 ) -> None:
-    purpose = Purpose(storefront.customer.pk, "forgotten", b"")
+    purpose = IdempotentRequest(storefront.customer.pk, "forgotten", b"")
 
-    assert keep(purpose, Kept(201, "mine")) == Kept(201, "mine")
+    assert save_response(purpose, Kept(201, "mine")) == Kept(201, "mine")
 
 
 def test_a_field_that_is_added_leaves_older_fingerprints_as_they_are(

@@ -10,13 +10,13 @@ from django.core.signing import Signer
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from access.grants import Scope
+from access.credentials import Scope
 from orders.api.listing import Position, page_of
 from orders.models import Order, OrderQuerySet
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, Storefront, cart
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, Storefront, cart
 
 MUG = cart(("MUG", 1))
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ from orders.models import IdempotencyRecord, Order, OrderTransition
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, PROBLEM, Storefront, cart, everything
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, PROBLEM, Storefront, cart, everything
 
 
 def test_an_accepted_order_is_shown_as_it_was_placed(
@@ -66,11 +66,11 @@ def test_an_accepted_order_brings_its_run_its_key_and_its_fact_with_it(
 ) -> None:
     answer = storefront.order(cart(("MUG", 1)), key="for-mother")
 
-    run, fact = SagaRun.objects.get(), OutboxEvent.objects.get()
+    run, event = SagaRun.objects.get(), OutboxEvent.objects.get()
     assert (run.saga, run.subject_id, run.status) == ("checkout", answer.order_id, "running")
-    assert (fact.name, fact.key) == ("order.placed", answer.order_id)
-    assert fact.correlation_id == run.correlation_id
-    assert fact.payload == {
+    assert (event.name, event.key) == ("order.placed", answer.order_id)
+    assert event.correlation_id == run.correlation_id
+    assert event.payload == {
         "total_minor": 1000,
         "currency": "eur",
         "lines": [{"sku": "MUG", "quantity": 1}],

@@ -7,8 +7,8 @@ import pytest
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services import receive
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Answer, Storefront, cart, everything
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import Answer, Storefront, cart, everything
 
 CART = cart(("MUG", 2), ("TEE", 1))
 QUOTES = "/api/v1/quotes"

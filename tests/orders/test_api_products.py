@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from inventory.models import Product
 from tests.conftest import Shelf
-from tests.orders.storefront import ORDERS, Answer, Storefront, cart
+from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
 
 PRODUCTS = "/api/v1/products"
 

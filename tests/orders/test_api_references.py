@@ -6,11 +6,11 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import User
 
-from access.grants import Scope
+from access.credentials import Scope
 from orders.models import IdempotencyRecord, Order
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, Storefront, cart, everything
-from tests.orders.twins import TWINS, sent_at_once
+from tests.support.concurrent_requests import TWINS, sent_at_once
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, Storefront, cart, everything
 
 MUG = {**cart(("MUG", 1)), "reference": "cart-7"}
 

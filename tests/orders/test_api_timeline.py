@@ -10,10 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from orders.customer_timeline import MOST_ATTEMPTS, customer_timelines
 from orders.models import Order
 from orders.services import cancel_order
-from sagas.models import Direction, Outcome, SagaRun, StepRecord
+from sagas.models import Direction, Outcome, SagaRun, StepAttempt
 from sandbox.stripe_process import SandboxServer
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, Storefront, cart
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, Storefront, cart
 
 MUG = cart(("MUG", 1))
 
@@ -135,8 +135,8 @@ def test_many_timelines_take_as_many_statements_as_one(
 def tried(order_id: UUID, times: int, **settled: Any) -> None:
     """Write attempts at a payment into the journal, all of which came to nothing."""
     run = SagaRun.objects.get(subject_id=order_id)
-    StepRecord.objects.bulk_create(
-        StepRecord(
+    StepAttempt.objects.bulk_create(
+        StepAttempt(
             run=run,
             step="authorize_payment",
             direction=Direction.FORWARD,

@@ -8,8 +8,8 @@ from django.db import connection
 from django.test import Client
 
 import inventory.services
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import Answer, Storefront, cart
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import Answer, Storefront, cart
 
 MUG = cart(("MUG", 1))
 

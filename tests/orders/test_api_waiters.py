@@ -11,10 +11,10 @@ from orders.api.waiting import LONGEST_SECONDS, Watcher, watcher
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, Storefront, cart
-from tests.orders.twins import crashed_before_it_was_answered
-from tests.sandbox.waiting import wait_until
+from tests.support.concurrent_requests import crashed_before_it_was_answered
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.polling import wait_until
+from tests.support.storefront_client import ORDERS, Storefront, cart
 
 MUG = cart(("MUG", 1))
 LONG = {"Prefer": "wait=10"}

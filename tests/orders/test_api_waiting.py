@@ -12,19 +12,19 @@ from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
 from orders.api.idempotency import Answer as Kept
-from orders.api.idempotency import Purpose, keep
+from orders.api.idempotency import IdempotentRequest, save_response
 from orders.api.waiting import LONGEST_SECONDS, Awaited, Watcher, watcher
-from orders.models import Cause, Order, Reached
+from orders.models import Cause, Order, OrderCursor
 from orders.states import SETTLED, OrderStatus
 from sandbox.stripe_process import SandboxServer
-from tests.message_queue import MessageQueue
-from tests.orders.deliveries import delivering
-from tests.orders.storefront import Answer, Storefront, cart
-from tests.orders.twins import TWINS, at_once, crashed_before_it_was_answered
-from tests.sandbox.waiting import wait_until
+from tests.support.background_worker import delivering
+from tests.support.concurrent_requests import TWINS, at_once, crashed_before_it_was_answered
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.polling import wait_until
+from tests.support.storefront_client import Answer, Storefront, cart
 
 MUG = cart(("MUG", 1))
-AS_PLACED = Reached(0, is_asked_back=False)
+AS_PLACED = OrderCursor(0, is_cancel_requested=False)
 
 pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
@@ -125,8 +125,8 @@ def test_who_waited_in_vain_is_told_what_the_first_was_told_meanwhile(
     first = storefront.order(MUG, key="once")
     crashed_before_it_was_answered()
     told = Kept(202, '{"id": "first"}')
-    purpose = Purpose(storefront.customer.pk, "once", b"")
-    monkeypatch.setattr(Watcher, "wait", lambda *_: keep(purpose, told))
+    purpose = IdempotentRequest(storefront.customer.pk, "once", b"")
+    monkeypatch.setattr(Watcher, "wait", lambda *_: save_response(purpose, told))
 
     again = storefront.order(MUG, key="once", Prefer="wait=2")
 

@@ -15,8 +15,8 @@ from django.test import Client
 import inventory.services
 from orders.api import envelope
 from sagas.definition import Saga
-from tests.message_queue import MessageQueue
-from tests.orders.storefront import ORDERS, PROBLEM, Answer, Storefront, cart, everything
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, PROBLEM, Answer, Storefront, cart, everything
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -195,7 +195,7 @@ def test_a_cancel_that_comes_too_late_says_what_the_order_can_still_become(
     order_id = storefront.order(cart(("MUG", 1))).order_id
     messages.drop_all()
     before = everything()
-    monkeypatch.setattr(Saga, "can_turn_back_at", lambda *_: False)
+    monkeypatch.setattr(Saga, "can_compensate_at", lambda *_: False)
 
     answer = storefront.cancel(order_id, key="once")
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from orders import tasks
 from orders.models import IdempotencyRecord, Order
 from orders.tasks import forget_idempotency_keys
-from tests.orders.storefront import Storefront, cart
+from tests.support.storefront_client import Storefront, cart
 
 MUG = cart(("MUG", 1))
 KEPT = timedelta(hours=72)

@@ -15,7 +15,7 @@ from orders.services import cancel_order
 from orders.states import SETTLED, TRANSITIONS, OrderStatus
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
-from tests.row_locks import wait_until_somebody_waits_for_us
+from tests.support.row_locks import wait_until_somebody_waits_for_us
 
 WAY_TO = {
     OrderStatus.PLACED: (),

@@ -7,19 +7,20 @@ from django.db import IntegrityError, transaction
 
 from payments import services
 from payments.errors import (
-    BankBusy,
     OutcomeUnknown,
-    PaymentRefused,
+    PaymentDeclined,
+    ProviderBusy,
     RefundFailed,
     RefundPending,
-    RefundRefused,
+    RefundRejected,
 )
 from payments.models import Payment, Refund
-from payments.stripe_gateway import StripeGateway
+from payments.providers.stripe.gateway import StripeGateway
 from sagas.identifiers import new_id
 from sandbox.stripe_process import SandboxServer
-from tests.books import NOTHING_MOVED, Account, account_of, intents_for
-from tests.payments.attempts import (
+from tests.support.gateway_calls import asking, calls_since, mark
+from tests.support.ledger_checks import NOTHING_MOVED, Account, account_of, intents_for
+from tests.support.payment_attempts import (
     ASKED_AGAIN,
     BUSY,
     PRICE,
@@ -28,10 +29,9 @@ from tests.payments.attempts import (
     authorized,
     budget_for,
     captured,
-    intended,
+    prepared_payment,
     shut,
 )
-from tests.payments.gateway_calls import asking, calls_since, mark
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,7 +77,7 @@ def test_an_order_that_was_never_paid_for_needs_no_bank(bank: SandboxServer) -> 
 
 
 def test_a_payment_that_the_bank_never_heard_of_needs_none_either(bank: SandboxServer) -> None:
-    payment = shut(intended())
+    payment = shut(prepared_payment())
     before = mark(bank)
 
     assert close(payment) == ended_as(payment, "voided")
@@ -88,8 +88,8 @@ def test_a_payment_that_the_bank_never_heard_of_needs_none_either(bank: SandboxS
 def test_a_declined_payment_is_cancelled_so_that_nobody_can_pay_it_later(
     bank: SandboxServer,
 ) -> None:
-    payment = intended("pm_card_visa_chargeDeclinedInsufficientFunds")
-    with pytest.raises(PaymentRefused):
+    payment = prepared_payment("pm_card_visa_chargeDeclinedInsufficientFunds")
+    with pytest.raises(PaymentDeclined):
         services.authorize(payment.order_id, Try(payment.order_id))
     shut(payment)
 
@@ -116,7 +116,7 @@ def test_what_was_taken_is_given_back(bank: SandboxServer) -> None:
     assert account_of(bank, payment.order_id) == LET_GO
     ours, theirs = Refund.objects.get(), bank.ledger()["refunds"][-1]
     assert (ours.payment_id, ours.amount_minor, ours.currency) == (payment.pk, PRICE, "eur")
-    assert (ours.status, ours.bank_refund_id) == ("succeeded", theirs["id"])
+    assert (ours.status, ours.provider_refund_id) == ("succeeded", theirs["id"])
     assert theirs["metadata"] == {
         "refund_id": str(ours.pk),
         "installation_id": "tests",
@@ -212,7 +212,7 @@ def test_a_busy_bank_is_asked_again(bank: SandboxServer, operation: str, fault: 
     payment = shut(captured())
     bank.add_fault(operation, fault, times=1)
 
-    with pytest.raises(BankBusy):
+    with pytest.raises(ProviderBusy):
         close(payment)
 
     assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
@@ -284,7 +284,7 @@ def test_a_refund_at_the_banks_own_desk_that_is_under_way_is_not_doubled(
     payment = shut(captured("pm_card_pendingRefund"))
     refund_at_the_desk(payment, PRICE)
 
-    with pytest.raises(RefundRefused):
+    with pytest.raises(RefundRejected):
         close(payment)
     bank.advance(UNTIL_REFUNDS_SETTLE)
 
@@ -340,7 +340,7 @@ def test_a_refund_is_written_down_before_the_bank_hears_of_it(bank: SandboxServe
         close(payment)
 
     refund = Refund.objects.get()
-    assert (refund.amount_minor, refund.status, refund.bank_refund_id) == (PRICE, "", "")
+    assert (refund.amount_minor, refund.status, refund.provider_refund_id) == (PRICE, "", "")
     assert refunds_of(bank, payment) == []
 
 

@@ -16,10 +16,10 @@ from redis import Redis
 
 from payments import rate_limit
 from payments.deadline import Deadline
-from payments.errors import BankBusy, DeadlinePassed
+from payments.errors import DeadlinePassed, ProviderBusy
 from payments.rate_limit import RateLimit
 from sandbox.embedded_servers import EmbeddedServer, start_valkey
-from tests.silent_redis import SilentRedis
+from tests.support.silent_redis import SilentRedis
 
 SOON = timedelta(seconds=30)
 
@@ -80,7 +80,7 @@ def takes(limits: list[RateLimit], attempts: int) -> tuple[int, int]:
     """How many of the attempts got a share, and in how many windows of a second at most."""
     started, taken = time.monotonic(), 0
     for attempt in range(attempts):
-        with suppress(BankBusy):
+        with suppress(ProviderBusy):
             limits[attempt % len(limits)].acquire(Deadline.after(SOON))
             taken += 1
     return taken, int(time.monotonic() - started) + 1
@@ -119,7 +119,7 @@ def test_waiting_for_a_share_ends_with_the_patience(
     monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(seconds=0.1))
     closed = limit(account, django_settings.REDIS_URL, per_second=0)
 
-    with pytest.raises(BankBusy):
+    with pytest.raises(ProviderBusy):
         closed.acquire(Deadline.after(timedelta(hours=1)))
 
 
@@ -129,7 +129,7 @@ def test_waiting_for_a_share_ends_with_the_deadline(
     monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(hours=1))
     closed = limit(account, django_settings.REDIS_URL, per_second=0)
 
-    with pytest.raises(BankBusy):
+    with pytest.raises(ProviderBusy):
         closed.acquire(Deadline.after(timedelta(seconds=0.1)))
 
 

@@ -8,12 +8,12 @@ from django.db import IntegrityError, transaction
 from events.models import OutboxEvent
 from payments import services
 from payments.models import Payment
+from payments.providers.stripe.gateway import API_VERSION
 from payments.services import Charge
 from payments.states import SOURCES, PaymentStatus
-from payments.stripe_gateway import API_VERSION
+from sagas.bulk_sql import write
 from sagas.identifiers import new_id
-from sagas.row_sets import write
-from tests.payments.attempts import PRICE, intended
+from tests.support.payment_attempts import PRICE, prepared_payment
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ RECORD = {
 
 
 def payment_at(status: PaymentStatus, intent_id: str = "pi_1") -> Payment:
-    payment = intended()
+    payment = prepared_payment()
     Payment.objects.filter(pk=payment.pk).update(status=status, intent_id=intent_id)
     payment.refresh_from_db()
     return payment
@@ -36,7 +36,7 @@ def closing(payment: Payment, status: str, decline_code: str = "") -> dict[UUID,
     return {payment.order_id: {"payments": [ended]}}
 
 
-def facts() -> list[tuple[str, UUID, UUID, object]]:
+def events() -> list[tuple[str, UUID, UUID, object]]:
     found = OutboxEvent.objects.order_by("id")
     return list(found.values_list("name", "key", "correlation_id", "payload"))
 
@@ -51,9 +51,13 @@ def test_a_payment_comes_to_each_state_from_these_and_no_others() -> None:
 
 
 def test_what_the_bank_will_be_asked_for_is_written_down_first() -> None:
-    payment = intended("pm_card_amex", 4200)
+    payment = prepared_payment("pm_card_amex", 4200)
 
-    assert (payment.status, payment.amount_minor, payment.currency) == ("intended", 4200, "eur")
+    assert (payment.status, payment.amount_minor, payment.currency) == (
+        "intended",
+        4200,
+        "eur",
+    )
     assert (payment.intent_id, payment.closed_at) == (None, None)
     assert payment.api_version == API_VERSION
     assert payment.params == {
@@ -68,29 +72,29 @@ def test_what_the_bank_will_be_asked_for_is_written_down_first() -> None:
             "payment_id": str(payment.pk),
         },
     }
-    assert facts() == []
+    assert events() == []
 
 
 def test_writing_it_down_again_keeps_the_first() -> None:
-    payment = intended()
+    payment = prepared_payment()
 
-    write(services.intended([charge(payment.order_id, amount_minor=1)]))
+    write(services.prepare_payments([charge(payment.order_id, amount_minor=1)]))
 
     assert Payment.objects.get() == payment
     assert Payment.objects.get().amount_minor == PRICE
 
 
 def test_an_order_may_be_paid_for_anew_once_its_payment_is_closed() -> None:
-    first = intended()
+    first = prepared_payment()
     services.begin_closing([first.order_id])
 
-    write(services.intended([charge(first.order_id)]))
+    write(services.prepare_payments([charge(first.order_id)]))
 
     assert Payment.objects.filter(order_id=first.order_id).count() == 2
 
 
 def test_every_attempt_at_an_operation_has_the_same_key() -> None:
-    payment = intended()
+    payment = prepared_payment()
 
     keys = {payment.idempotency_key(name) for name in ("create", "confirm", "create")}
     payment.key_generation = 2
@@ -114,7 +118,7 @@ def test_an_authorization_is_recorded_and_told() -> None:
     assert payment.status == "authorized"
     assert payment.authorized_at is not None
     assert payment.captured_at is None
-    assert facts() == [("payment.authorized", payment.order_id, payment.correlation_id, told)]
+    assert events() == [("payment.authorized", payment.order_id, payment.correlation_id, told)]
 
 
 def test_a_capture_is_recorded_and_told() -> None:
@@ -125,7 +129,7 @@ def test_a_capture_is_recorded_and_told() -> None:
     payment.refresh_from_db()
     assert payment.status == "captured"
     assert payment.captured_at is not None
-    assert [name for name, *_ in facts()] == ["payment.captured"]
+    assert [name for name, *_ in events()] == ["payment.captured"]
 
 
 def test_the_payments_of_several_orders_are_recorded_together() -> None:
@@ -134,7 +138,7 @@ def test_the_payments_of_several_orders_are_recorded_together() -> None:
 
     services.record_authorizations([first.order_id, second.order_id])
 
-    assert {key for _, key, _, _ in facts()} == {first.order_id, second.order_id}
+    assert {key for _, key, _, _ in events()} == {first.order_id, second.order_id}
     assert Payment.objects.get(pk=other.pk).status == "intended"
 
 
@@ -154,7 +158,7 @@ def test_what_does_not_follow_is_not_recorded(source: PaymentStatus, target: Pay
         RECORD[target]([payment.order_id])
 
     assert Payment.objects.get().status == source
-    assert facts() == []
+    assert events() == []
 
 
 def test_one_payment_that_cannot_move_is_seen_among_several() -> None:
@@ -165,7 +169,7 @@ def test_one_payment_that_cannot_move_is_seen_among_several() -> None:
         services.record_authorizations([first.order_id, second.order_id])
 
     assert set(Payment.objects.values_list("status", flat=True)) == {"intended", "captured"}
-    assert facts() == []
+    assert events() == []
 
 
 def test_the_door_is_shut_once() -> None:
@@ -195,7 +199,7 @@ def test_how_a_payment_ended_is_recorded_and_told(
 
     services.record_closings(closing(payment, target))
 
-    [(name, key, _, payload)] = facts()
+    [(name, key, _, payload)] = events()
     assert Payment.objects.get().status == target
     assert (name, key) == (f"payment.{target}", payment.order_id)
     expected = {
@@ -214,7 +218,7 @@ def test_why_a_payment_was_declined_is_kept_and_told() -> None:
 
     services.record_closings(closing(payment, "voided", "insufficient_funds"))
 
-    [(_, _, _, payload)] = facts()
+    [(_, _, _, payload)] = events()
     assert Payment.objects.get().decline_code == "insufficient_funds"
     assert isinstance(payload, dict)
     assert payload["decline_code"] == "insufficient_funds"
@@ -226,7 +230,7 @@ def test_an_end_that_is_recorded_already_is_not_told_again() -> None:
 
     services.record_closings(closing(payment, "refunded"))
 
-    assert [name for name, *_ in facts()] == ["payment.refunded"]
+    assert [name for name, *_ in events()] == ["payment.refunded"]
 
 
 def test_payments_that_ended_differently_are_recorded_together() -> None:
@@ -254,7 +258,7 @@ def test_payments_that_ended_differently_are_recorded_together() -> None:
         held.pk: "",
         taken.pk: "",
     }
-    assert {(name, key) for name, key, _, _ in facts()} == {
+    assert {(name, key) for name, key, _, _ in events()} == {
         ("payment.voided", declined.order_id),
         ("payment.voided", held.order_id),
         ("payment.refunded", taken.order_id),
@@ -279,7 +283,7 @@ def test_no_payment_ends_otherwise_than_it_may(
         services.record_closings(closing(payment, target))
 
     assert Payment.objects.get().status == source
-    assert facts() == []
+    assert events() == []
 
 
 @pytest.mark.parametrize(
@@ -294,8 +298,8 @@ def test_no_payment_ends_otherwise_than_it_may(
 def test_the_database_keeps_what_the_code_might_forget(
     changes: dict[str, object], constraint: str
 ) -> None:
-    intended()
-    intended()
+    prepared_payment()
+    prepared_payment()
 
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         Payment.objects.update(**changes)

@@ -8,20 +8,20 @@ from uuid import uuid4
 import pytest
 from pytest_django import Settings
 
-from payments.bank import Intent, IntentStatus
 from payments.errors import (
     AccessDenied,
-    BankBusy,
     OutcomeUnknown,
+    PaymentDeclined,
     PaymentError,
-    PaymentRefused,
-    RefundRefused,
+    ProviderBusy,
+    RefundRejected,
     RequestRejected,
     UnexpectedState,
 )
-from payments.stripe_gateway import API_VERSION
+from payments.provider_types import Intent, IntentStatus
+from payments.providers.stripe.gateway import API_VERSION
 from sandbox.stripe_process import SandboxServer
-from tests.payments.gateway_calls import (
+from tests.support.gateway_calls import (
     asking,
     authorized,
     calls_since,
@@ -49,7 +49,7 @@ def test_a_declined_card_is_refused_with_the_banks_reason(
 ) -> None:
     intent = created(payment_method)
 
-    with pytest.raises(PaymentRefused) as refused:
+    with pytest.raises(PaymentDeclined) as refused:
         gateway.confirm_intent(intent.id, **asking())
 
     assert refused.value.decline_code == decline_code
@@ -60,7 +60,7 @@ def test_a_declined_card_is_refused_with_the_banks_reason(
 
 
 def test_an_unknown_payment_method_is_refused(bank: SandboxServer) -> None:
-    with pytest.raises(PaymentRefused) as refused:
+    with pytest.raises(PaymentDeclined) as refused:
         created("pm_never_seen")
 
     assert refused.value.decline_code == "unknown_payment_method"
@@ -120,7 +120,7 @@ def test_a_refund_of_what_was_refunded_is_told_from_a_bug(bank: SandboxServer) -
     intent = captured()
     refunded(intent)
 
-    with pytest.raises(RefundRefused) as refused:
+    with pytest.raises(RefundRejected) as refused:
         refunded(intent)
 
     assert refused.value.code == "charge_already_refunded"
@@ -128,9 +128,9 @@ def test_a_refund_of_what_was_refunded_is_told_from_a_bug(bank: SandboxServer) -
 
 
 FAULTS: list[tuple[str, type[PaymentError], int | None, IntentStatus]] = [
-    ("rate_limit", BankBusy, 429, IntentStatus.REQUIRES_CONFIRMATION),
-    ("lock_timeout", BankBusy, 429, IntentStatus.REQUIRES_CONFIRMATION),
-    ("conflict", BankBusy, 409, IntentStatus.REQUIRES_CONFIRMATION),
+    ("rate_limit", ProviderBusy, 429, IntentStatus.REQUIRES_CONFIRMATION),
+    ("lock_timeout", ProviderBusy, 429, IntentStatus.REQUIRES_CONFIRMATION),
+    ("conflict", ProviderBusy, 409, IntentStatus.REQUIRES_CONFIRMATION),
     ("error_before", OutcomeUnknown, 500, IntentStatus.REQUIRES_CONFIRMATION),
     ("error_after", OutcomeUnknown, 500, IntentStatus.REQUIRES_CAPTURE),
     ("truncated_body", OutcomeUnknown, 200, IntentStatus.REQUIRES_CAPTURE),
@@ -206,7 +206,7 @@ def test_a_key_whose_first_call_is_still_running_is_busy(bank: SandboxServer) ->
     while not bank.held(rule):
         assert time.monotonic() < gives_up_at
 
-    with pytest.raises(BankBusy):
+    with pytest.raises(ProviderBusy):
         gateway.confirm_intent(intent.id, **asking(key))
 
     bank.release(rule)

@@ -9,10 +9,10 @@ import pytest
 from django.db import connection, transaction
 from pytest_django import Settings
 
-from payments.bank import IntentStatus, RefundStatus
-from payments.errors import BankBusy, CallInsideTransaction
+from payments.errors import CallInsideTransaction, ProviderBusy
+from payments.provider_types import IntentStatus, RefundStatus
 from sandbox.stripe_process import SandboxServer
-from tests.payments.gateway_calls import (
+from tests.support.gateway_calls import (
     asking,
     authorized,
     calls_since,
@@ -196,7 +196,7 @@ def test_the_shared_rate_is_asked_before_each_call(bank: SandboxServer, settings
     settings.STRIPE_CALLS_PER_SECOND = 1
     seen = mark(bank)
 
-    with pytest.raises(BankBusy, match="our own limit"):
+    with pytest.raises(ProviderBusy, match="our own limit"):
         ask_often()
 
     assert 1 <= len(bank.calls(seen)) < 1000

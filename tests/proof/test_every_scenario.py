@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from proof.points import Kind, Mode
-from tests.proof.proving import LONGEST_SECONDS, prove
+from tests.support.proof_command import LONGEST_SECONDS, prove
 
 pytestmark = [pytest.mark.destructive, pytest.mark.timeout(LONGEST_SECONDS)]
 

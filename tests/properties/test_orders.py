@@ -19,16 +19,16 @@ from inventory.models import StockLevel
 from inventory.services import receive
 from orders.models import Order
 from orders.states import OrderStatus
-from sagas.models import LIVE, SagaRun, StepRecord
+from sagas.models import LIVE, SagaRun, StepAttempt
 from sagas.services import retry_now
-from tests.books import our_rows
-from tests.orders.storefront import cart
-from tests.properties import safety
-from tests.properties.bank_books import books_of, reading_of
-from tests.properties.effort import effort
-from tests.properties.order_model import BAD_CARDS, GOOD_CARDS, OrderModel
-from tests.properties.shop_floor import PRICES, ShopFloor
-from tests.properties.workers import Blow, Fate, Moment, State
+from tests.support import safety_checks
+from tests.support.example_counts import effort
+from tests.support.interruptible_workers import Blow, Fate, Moment, State
+from tests.support.ledger_checks import our_rows
+from tests.support.order_model import BAD_CARDS, GOOD_CARDS, OrderModel
+from tests.support.provider_ledger import books_of, reading_of
+from tests.support.storefront_client import cart
+from tests.support.worker_harness import PRICES, ShopFloor
 
 ROUNDS: Final = 50
 """In which everything must have come to rest, once nothing is broken any more."""
@@ -218,11 +218,11 @@ class Orders(RuleBasedStateMachine):
         """Compare our rows, the bank's ledger and what the customer was told."""
         orders = list(Order.objects.all())
         books = books_of(self.floor.bank.ledger())
-        safety.assert_money_is_safe(orders, books)
-        safety.assert_asked_once(books, self.floor.passed)
-        safety.assert_stock_is_safe(orders)
-        safety.assert_runs_are_safe(orders)
-        safety.assert_moves_are_safe(orders)
+        safety_checks.assert_money_is_safe(orders, books)
+        safety_checks.assert_asked_once(books, self.floor.passed)
+        safety_checks.assert_stock_is_safe(orders)
+        safety_checks.assert_runs_are_safe(orders)
+        safety_checks.assert_moves_are_safe(orders)
         self.assert_orders_are_where_they_may_be(orders)
         levels = StockLevel.objects.values_list("product__sku", "on_hand", "reserved")
         self.available = {sku: on_hand - reserved for sku, on_hand, reserved in levels}
@@ -240,7 +240,7 @@ class Orders(RuleBasedStateMachine):
                 self.assert_turned_back_for_a_reason(model, order)
 
     def assert_turned_back_for_a_reason(self, model: OrderModel, order: Order) -> None:
-        charges = StepRecord.objects.filter(
+        charges = StepAttempt.objects.filter(
             run__subject_id=order.pk, step="authorize_payment", direction="forward"
         )
         assert model.excuses(

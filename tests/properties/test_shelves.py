@@ -21,10 +21,10 @@ from events.models import OutboxEvent
 from inventory import services
 from inventory.errors import BelowReserved
 from inventory.models import Reservation, StockLevel, StockMovement
-from tests.inventory.stockroom import Basket, basket, put
-from tests.properties.clean_slate import empty_all_tables
-from tests.properties.effort import effort
-from tests.properties.shelf_model import ReservedTwice, Shelf, ShelfModel
+from tests.support.empty_tables import empty_all_tables
+from tests.support.example_counts import effort
+from tests.support.inventory_helpers import Basket, basket, put
+from tests.support.stock_model import ReservedTwice, Shelf, ShelfModel
 
 T = TypeVar("T")
 
@@ -93,17 +93,17 @@ class Shelves(RuleBasedStateMachine):
     @rule(numbers=numbers, commits=commits)
     def reserve(self, *, numbers: list[int], commits: bool) -> None:
         group = self.group(numbers)
-        demands = {each.order_id: each.lines for each in group}
+        requests = {each.order_id: each.lines for each in group}
         correlation_ids = {each.order_id: each.correlation_id for each in group}
         after = self.model.copy()
         try:
-            expected = after.reserve(demands)
+            expected = after.reserve(requests)
         except ReservedTwice:
             with pytest.raises(IntegrityError, match=ONCE):
-                self.carry_out(lambda: services.reserve(demands, correlation_ids), commits=True)
+                self.carry_out(lambda: services.reserve(requests, correlation_ids), commits=True)
             return
 
-        short = self.carry_out(lambda: services.reserve(demands, correlation_ids), commits=commits)
+        short = self.carry_out(lambda: services.reserve(requests, correlation_ids), commits=commits)
 
         assert short in (expected, None)
         self.model = after if commits else self.model
@@ -190,7 +190,7 @@ class Shelves(RuleBasedStateMachine):
             (name, key, [(each["sku"], each["quantity"]) for each in payload["lines"]])
             for name, key, payload in found
         ]
-        assert sorted(told) == sorted(self.model.facts)
+        assert sorted(told) == sorted(self.model.events)
 
     def teardown(self) -> None:
         """Whoever held anything gives it back: everything is on the shelves again."""

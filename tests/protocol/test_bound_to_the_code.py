@@ -46,13 +46,13 @@ def test_the_steps_of_a_saga_are_those_of_the_code(
 
 
 def test_an_order_can_turn_back_anywhere_in_checkout_and_nowhere_in_a_cancellation() -> None:
-    can_turn_back = {
-        each.name: saga.can_turn_back_at(each)
+    can_compensate = {
+        each.name: saga.can_compensate_at(each)
         for saga in (CHECKOUT, CANCELLATION)
         for each in saga.steps
     }
 
-    assert can_turn_back == {
+    assert can_compensate == {
         **{each.name: True for each in tables.CHECKOUT},
         **{each.name: False for each in tables.CANCELLATION},
     }
@@ -61,7 +61,7 @@ def test_an_order_can_turn_back_anywhere_in_checkout_and_nowhere_in_a_cancellati
 def test_undoing_goes_backwards_and_over_every_step() -> None:
     engine = Engine(Protocol(Scope(Faults())))
 
-    undos = [each.undo_name for each in CHECKOUT.way_back.steps]
+    undos = [each.compensation_name for each in CHECKOUT.way_back.steps]
 
     assert undos == list(engine.undos)[::-1]
 
@@ -72,10 +72,11 @@ def as_modelled(step: Step) -> tables.Step:
         step.name,
         is_remote=is_remote(action),
         queue=step.queue,
-        undo=step.undo_name,
-        undo_is_remote=step.undo is not None and is_remote(step.undo),
+        compensation=step.compensation_name,
+        compensation_is_remote=step.compensating_action is not None
+        and is_remote(step.compensating_action),
         is_patient=isinstance(action, Local) or action.retry.attempts is None,
-        may_be_refused=isinstance(action, Remote) and bool(action.refused_by),
+        may_be_refused=isinstance(action, Remote) and bool(action.rejected_by),
     )
 
 

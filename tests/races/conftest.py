@@ -5,8 +5,8 @@ from django.contrib.auth.models import User
 
 from sandbox.stripe_process import SandboxServer
 from tests.conftest import Shelf
-from tests.message_queue import MessageQueue
-from tests.shop import IN_STOCK, Shop
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.shop import IN_STOCK, Shop
 
 
 @pytest.fixture

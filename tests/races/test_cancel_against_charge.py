@@ -9,17 +9,17 @@ from orders.models import Order
 from orders.states import OrderStatus
 from sagas.definition import Saga, Step
 from sagas.models import SagaRun
-from tests.books import account_of, assert_books_balance
-from tests.races.guards import without_row_locks, without_wishes
-from tests.races.racing import (
+from tests.support.ledger_checks import account_of, assert_books_balance
+from tests.support.polling import wait_until
+from tests.support.racing_threads import (
     KEPT_APART_SECONDS,
     LEFT_TO_MEET_SECONDS,
     at_once,
     carry,
     meanwhile,
 )
-from tests.sandbox.waiting import wait_until
-from tests.shop import Shop
+from tests.support.removed_guards import without_row_locks, without_wishes
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -130,20 +130,20 @@ def cancel_while_settling(
     shop.deliver_next()
     capture = shop.take_only()
     has_read, has_settled = threading.Event(), threading.Event()
-    can_turn_back_at = Saga.can_turn_back_at
+    can_compensate_at = Saga.can_compensate_at
     seconds = KEPT_APART_SECONDS if kept_apart else LEFT_TO_MEET_SECONDS
 
     def wait_and_decide(saga: Saga, step: Step) -> bool:
         if not has_read.is_set():
             has_read.set()
             has_settled.wait(seconds)
-        return can_turn_back_at(saga, step)
+        return can_compensate_at(saga, step)
 
     def carry_capture() -> None:
         carry(capture)
         has_settled.set()
 
-    monkeypatch.setattr(Saga, "can_turn_back_at", wait_and_decide)
+    monkeypatch.setattr(Saga, "can_compensate_at", wait_and_decide)
     rule = shop.bank.add_fault("payment_intents.capture", "hold_after", times=1)
     with meanwhile(carry_capture):
         wait_until(lambda: shop.bank.held(rule) == 1)

@@ -10,13 +10,13 @@ import inventory.services
 from orders.models import Order
 from orders.states import OrderStatus
 from sagas.dispatch import dispatch
-from sagas.models import Outcome, SagaRun, StepRecord
+from sagas.models import Outcome, SagaRun, StepAttempt
 from sagas.sweep import sweep
-from tests.books import Account, account_of, assert_books_balance, snapshot
-from tests.races.guards import without_leases, without_row_locks
-from tests.races.racing import at_once, carry, meanwhile, meeting_first
-from tests.sandbox.waiting import wait_until
-from tests.shop import Shop
+from tests.support.ledger_checks import Account, account_of, assert_books_balance, snapshot
+from tests.support.polling import wait_until
+from tests.support.racing_threads import at_once, carry, meanwhile, meeting_first
+from tests.support.removed_guards import without_leases, without_row_locks
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,7 +102,7 @@ def test_two_sweeps_at_once_queue_each_overdue_run_once(
     runs = sweep_twice_at_once(shop, monkeypatch, kept_apart=True)
 
     assert runs == dict.fromkeys(SagaRun.objects.values_list("pk", flat=True), 1)
-    assert set(SagaRun.objects.values_list("redispatches", flat=True)) == {1}
+    assert set(SagaRun.objects.values_list("redispatch_count", flat=True)) == {1}
 
 
 def test_two_sweeps_at_once_queue_runs_twice_without_their_locks(
@@ -158,5 +158,5 @@ def sweep_twice_at_once(
 
 def journal(order: Order) -> list[tuple[str, str]]:
     """What was tried on the way forward, and what came of it."""
-    records = StepRecord.objects.filter(run__subject_id=order.pk, run__saga="checkout")
+    records = StepAttempt.objects.filter(run__subject_id=order.pk, run__saga="checkout")
     return list(records.filter(direction="forward").order_by("pk").values_list("step", "outcome"))

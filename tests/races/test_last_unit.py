@@ -11,16 +11,16 @@ from psycopg.errors import DeadlockDetected
 
 import inventory.services
 from inventory.models import StockLevel
-from inventory.services import Demand
+from inventory.services import StockRequest
 from orders.models import Order
 from orders.services import place_order
 from orders.states import OrderStatus
 from sagas.identifiers import new_id
-from tests.books import assert_books_balance
 from tests.conftest import Shelf
-from tests.races.guards import without_row_locks
-from tests.races.racing import at_once, carry, meeting_first
-from tests.shop import Shop
+from tests.support.ledger_checks import assert_books_balance
+from tests.support.racing_threads import at_once, carry, meeting_first
+from tests.support.removed_guards import without_row_locks
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,9 +77,9 @@ def test_carts_in_opposite_order_deadlock_if_each_line_locks_by_itself(
     second_line = meeting_first(reserve, 2, kept_apart=False)
 
     def reserve_by_line(
-        demands: Mapping[UUID, Sequence[Demand]], correlation_ids: Mapping[UUID, UUID]
+        requests: Mapping[UUID, Sequence[StockRequest]], correlation_ids: Mapping[UUID, UUID]
     ) -> dict[UUID, str]:
-        for order_id, (first, second) in demands.items():
+        for order_id, (first, second) in requests.items():
             reserve({order_id: [first]}, correlation_ids)
             second_line({order_id: [second]}, correlation_ids)
         return {}

@@ -12,9 +12,9 @@ from access.models import ApiToken
 from orders.api import idempotency
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
-from tests.books import assert_books_balance
-from tests.races.racing import at_once
-from tests.shop import Shop
+from tests.support.ledger_checks import assert_books_balance
+from tests.support.racing_threads import at_once
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

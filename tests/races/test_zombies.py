@@ -7,16 +7,22 @@ import pytest
 
 from orders.models import Order
 from orders.states import OrderStatus
-from payments import bank_calls
+from payments import payment_operations
 from payments.models import Payment
-from sagas.models import Direction, Outcome, StepRecord
-from sagas.runner import HeldAttempt
+from sagas.models import Direction, Outcome, StepAttempt
+from sagas.runner import ActiveAttempt
 from sagas.sweep import sweep
-from tests.books import Account, account_of, assert_books_balance, intents_for, our_rows
-from tests.races.guards import without_fences
-from tests.races.racing import carry, meanwhile
-from tests.sandbox.waiting import wait_until
-from tests.shop import Shop
+from tests.support.ledger_checks import (
+    Account,
+    account_of,
+    assert_books_balance,
+    intents_for,
+    our_rows,
+)
+from tests.support.polling import wait_until
+from tests.support.racing_threads import carry, meanwhile
+from tests.support.removed_guards import without_fences
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,8 +60,8 @@ def test_a_zombie_charges_for_a_cancelled_order_without_fence_and_closed_door(
     def store(payment: Payment, intent_id: str) -> bool:
         return Payment.objects.filter(pk=payment.pk).update(intent_id=intent_id) == 1
 
-    monkeypatch.setattr(HeldAttempt, "checkpoint", lambda _, write: write())
-    monkeypatch.setattr(bank_calls, "_store_intent_id", store)
+    monkeypatch.setattr(ActiveAttempt, "checkpoint", lambda _, write: write())
+    monkeypatch.setattr(payment_operations, "_store_intent_id", store)
     order = shop.place()
 
     cancel_while_the_worker_sleeps(shop, order, "create", "hold")
@@ -98,7 +104,7 @@ def test_what_a_zombie_heard_is_noted_and_not_acted_upon(shop: Shop) -> None:
     answer_while_another_worker_asks(shop)
 
     assert attempts_to_authorize() == [Outcome.LOST, Outcome.DONE]
-    lost = StepRecord.objects.get(outcome=Outcome.LOST)
+    lost = StepAttempt.objects.get(outcome=Outcome.LOST)
     assert lost.detail == "answered too late: done"
     assert lost.output["intent_id"] == Payment.objects.get().intent_id
     assert_books_balance(shop.bank)
@@ -150,11 +156,11 @@ def without_late_answers(rows: dict[str, list[dict[str, Any]]]) -> dict[str, lis
     """Leave out what may be noted on an attempt that was lost."""
     records = [
         {name: value for name, value in each.items() if name not in ("output", "detail")}
-        for each in rows["StepRecord"]
+        for each in rows["StepAttempt"]
     ]
-    return {**rows, "StepRecord": records}
+    return {**rows, "StepAttempt": records}
 
 
 def attempts_to_authorize() -> list[str]:
-    records = StepRecord.objects.filter(step="authorize_payment", direction=Direction.FORWARD)
+    records = StepAttempt.objects.filter(step="authorize_payment", direction=Direction.FORWARD)
     return list(records.order_by("pk").values_list("outcome", flat=True))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sagas.broker import Broker
-from tests.sagas.toys import Toys
+from tests.support.celery_queues import Broker
+from tests.support.fake_sagas import Toys
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 import pytest
 
-from sagas.definition import Refusal, RetryPolicy
+from sagas.definition import Rejection, RetryPolicy
+from sagas.messages import RetryAfter, Stop
 from sagas.models import RunStatus, SagaRun
 from sagas.phase import ATTENTION_AFTER, HINT_LEAD
-from sagas.services import TurnBack, request_turn_back, retry_now
-from sagas.verdicts import ComeBack, Stop
-from tests.message_queue import Message, MessageQueue
-from tests.sagas.passing_time import resume
-from tests.sagas.toys import (
+from sagas.services import CompensationRequest, request_compensation, retry_now
+from tests.support.fake_sagas import (
     FOR_EVER,
     HOUR,
     Answer,
@@ -18,12 +16,14 @@ from tests.sagas.toys import (
     Refused,
     Silence,
     Toys,
+    event,
+    events,
     everything,
-    fact,
-    facts,
     journal,
     start,
 )
+from tests.support.in_memory_broker import Message, MessageQueue
+from tests.support.run_clock import wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,9 +47,9 @@ def test_a_call_without_an_answer_is_journalled_and_made_again(
     assert (run.status, run.step, run.leased_until) == (RunStatus.RUNNING, "send", None)
     assert not run.needs_attention
     assert journal(run, "step", "attempt", "outcome", "error", "detail")[1:] == [("send", 1, *came)]
-    assert facts(run) == ["pack", "intend send"]
+    assert events(run) == ["pack", "intend send"]
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
     assert journal(run, "step", "attempt", "outcome")[1:] == [
@@ -71,7 +71,7 @@ def test_a_refused_call_turns_the_run_back_for_its_reason(
     run.refresh_from_db()
     assert (run.status, run.step) == (RunStatus.COMPENSATING, "")
     assert (run.reason, run.reason_detail, run.actor) == ("no_such_street", "Elm Street", "")
-    assert fact(run, "turn back")["reason"] == "no_such_street"
+    assert event(run, "turn back")["reason"] == "no_such_street"
     assert journal(run, "step", "outcome", "error", "detail")[1:] == [
         ("send", "refused", "no_such_street", "Elm Street")
     ]
@@ -87,9 +87,9 @@ def test_a_message_before_the_back_off_is_over_changes_nothing(
     messages.deliver_all()
     before = everything(run)
 
-    verdict = messages.deliver(Message(run.pk, saga.links))
+    next_action = messages.deliver(Message(run.pk, saga.links))
 
-    assert verdict == Stop()
+    assert next_action == Stop()
     assert everything(run) == before
     assert toys.calls == [("send", 1)]
 
@@ -108,7 +108,7 @@ def test_a_run_that_backs_off_says_when_to_come_back_and_wakes_a_little_later(
     assert run.not_before is not None
     assert HOUR / 2 <= run.not_before - asked_at <= HOUR
     assert run.wake_at == run.not_before + HINT_LEAD
-    assert messages.came_back == [ComeBack(run.not_before - asked_at)]
+    assert messages.came_back == [RetryAfter(run.not_before - asked_at)]
 
 
 def test_a_back_off_grows_with_the_tries(toys: Toys, messages: MessageQueue) -> None:
@@ -118,7 +118,7 @@ def test_a_back_off_grows_with_the_tries(toys: Toys, messages: MessageQueue) -> 
 
     messages.deliver_all()
     for _ in range(5):
-        resume(run, messages)
+        wake_run(run, messages)
 
     waits = [each.after for each in messages.came_back]
     wholes = [HOUR * hours for hours in (1, 2, 4, 8, 16, 16)]
@@ -137,15 +137,15 @@ def test_a_call_that_is_never_answered_turns_the_run_back(
     toys.answers("send", answer, answer, answer)
 
     messages.deliver_all()
-    resume(run, messages)
+    wake_run(run, messages)
     assert run.status == RunStatus.RUNNING
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
     assert (run.reason, run.reason_detail) == ("send_unanswered", error)
     assert not run.needs_attention
     assert toys.calls == [("send", 1), ("send", 2), ("send", 3), ("undo send", 1)]
-    assert "file" not in facts(run)
+    assert "file" not in events(run)
 
 
 def test_tries_are_counted_anew_at_each_step(toys: Toys, messages: MessageQueue) -> None:
@@ -155,7 +155,7 @@ def test_tries_are_counted_anew_at_each_step(toys: Toys, messages: MessageQueue)
 
     messages.deliver_all()
     for _ in range(4):
-        resume(run, messages)
+        wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
     assert toys.calls == [(step, number) for step in ("send", "insure") for number in (1, 2, 3)]
@@ -172,16 +172,16 @@ def test_a_call_that_stays_without_an_answer_is_flagged_and_still_made(
 
     messages.deliver_all()
     for _ in range(ATTENTION_AFTER - 2):
-        resume(run, messages)
+        wake_run(run, messages)
         assert not run.needs_attention
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.needs_attention
     assert run.attention_reason == "send: 8 tries, last unknown Silence"
     assert run.status == RunStatus.RUNNING
 
-    resume(run, messages)
-    resume(run, messages)
+    wake_run(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
     assert (run.needs_attention, run.attention_reason) == (False, "")
@@ -192,9 +192,9 @@ def flagged_for_a_bug(toys: Toys, messages: MessageQueue) -> SagaRun:
     run = start(toys.parcel())
     toys.answers("send", *[Bug("a typing error")] * 3)
     messages.deliver_all()
-    resume(run, messages)
+    wake_run(run, messages)
     assert not run.needs_attention
-    resume(run, messages)
+    wake_run(run, messages)
     return run
 
 
@@ -207,7 +207,7 @@ def test_a_bug_is_flagged_when_patience_is_spent_and_never_taken_for_an_answer(
     assert run.attention_reason == "send: 3 tries, last failed Bug"
     assert (run.status, run.step) == (RunStatus.RUNNING, "send")
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
     assert toys.calls[-1] == ("send", 4)
@@ -216,11 +216,11 @@ def test_a_bug_is_flagged_when_patience_is_spent_and_never_taken_for_an_answer(
 def test_a_flagged_run_can_still_be_cancelled(toys: Toys, messages: MessageQueue) -> None:
     run = flagged_for_a_bug(toys, messages)
 
-    wish = request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+    wish = request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
     messages.deliver_all()
 
     run.refresh_from_db()
-    assert wish is TurnBack.REQUESTED
+    assert wish is CompensationRequest.REQUESTED
     assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
     assert toys.calls[-1] == ("undo send", 1)
 
@@ -234,7 +234,7 @@ def test_retry_now_clears_the_flag_and_the_back_off_and_queues_the_run(
     run.refresh_from_db()
 
     assert (run.needs_attention, run.attention_reason) == (False, "")
-    assert (run.tries, run.not_before, run.redispatches) == (0, None, 0)
+    assert (run.tries, run.not_before, run.redispatch_count) == (0, None, 0)
     assert len(messages.waiting) == 1
 
     messages.deliver_all()

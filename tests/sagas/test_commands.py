@@ -19,11 +19,11 @@ from django.db import connection
 
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
-from sagas.services import freeze
-from tests.message_queue import MessageQueue
-from tests.sagas.passing_time import let_time_pass
-from tests.sagas.toys import Bug, Refused, Toys, start, start_many
-from tests.sagas.waiting import PATIENCE_SECONDS, wait_until
+from sagas.services import pause
+from tests.support.fake_sagas import Bug, Refused, Toys, start, start_many
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.run_clock import let_time_pass
+from tests.support.threads import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,15 +63,15 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
     assert str(ended.pk) not in "".join(lines)
 
 
-def test_show_tells_what_is_frozen(toys: Toys, messages: MessageQueue) -> None:
+def test_show_tells_what_is_paused(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
-    freeze(run.subject_id, "M6: 0 held of 4500")
+    pause(run.subject_id, "M6: 0 held of 4500")
 
     live, of_one = sagas("show"), sagas("show", str(run.subject_id))
 
     assert live == of_one
     assert re.fullmatch(r"  FROZEN since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", live[2])
-    assert live[3] == "  NEEDS ATTENTION: frozen: M6: 0 held of 4500"
+    assert live[3] == "  NEEDS ATTENTION: paused: M6: 0 held of 4500"
 
 
 def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(
@@ -195,7 +195,7 @@ def watch() -> Iterator[subprocess.Popen[str]]:
 
 def count_sweeps_of(run: SagaRun) -> int:
     run.refresh_from_db()
-    return run.redispatches
+    return run.redispatch_count
 
 
 def be_swept(run: SagaRun) -> None:

@@ -3,14 +3,12 @@
 import pytest
 from structlog.contextvars import get_contextvars
 
-from sagas.definition import Attempt, Output, Refusal
+from sagas.definition import Attempt, Output, Rejection
+from sagas.messages import RetryAfter, Stop
 from sagas.models import Direction, RunStatus, SagaRun
 from sagas.phase import ATTENTION_AFTER, HINT_LEAD
-from sagas.services import request_turn_back, retry_now
-from sagas.verdicts import ComeBack, Stop
-from tests.message_queue import Message, MessageQueue
-from tests.sagas.passing_time import resume
-from tests.sagas.toys import (
+from sagas.services import request_compensation, retry_now
+from tests.support.fake_sagas import (
     HOUR,
     Bug,
     Busy,
@@ -19,12 +17,14 @@ from tests.sagas.toys import (
     Toys,
     WorkerLost,
     die,
+    event,
+    events,
     everything,
-    fact,
-    facts,
     journal,
     start,
 )
+from tests.support.in_memory_broker import Message, MessageQueue
+from tests.support.run_clock import wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,7 +46,7 @@ def test_what_was_done_is_undone_in_reverse(toys: Toys, messages: MessageQueue) 
         ("send", "back", 1, 4, "done"),
         ("pack", "back", 1, 5, "done"),
     ]
-    assert facts(run) == [
+    assert events(run) == [
         "pack",
         "intend send",
         "record send",
@@ -94,7 +94,7 @@ def test_a_refused_local_step_is_not_undone(toys: Toys, messages: MessageQueue) 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATED
     assert journal(run) == [("pack", "forward", 1, "refused")]
-    assert facts(run) == ["turn back", "compensated"]
+    assert events(run) == ["turn back", "compensated"]
 
 
 def test_a_step_that_was_never_reached_is_not_undone(toys: Toys, messages: MessageQueue) -> None:
@@ -104,7 +104,7 @@ def test_a_step_that_was_never_reached_is_not_undone(toys: Toys, messages: Messa
     messages.deliver_all()
 
     assert toys.calls == []
-    assert facts(run) == ["turn back", "compensated"]
+    assert events(run) == ["turn back", "compensated"]
 
 
 def test_a_call_whose_worker_was_lost_is_undone(toys: Toys, messages: MessageQueue) -> None:
@@ -113,9 +113,9 @@ def test_a_call_whose_worker_was_lost_is_undone(toys: Toys, messages: MessageQue
     toys.answers("send", die)
     with pytest.raises(WorkerLost):
         messages.deliver_all()
-    request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+    request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
     assert journal(run) == [("send", "forward", 1, "lost"), ("send", "back", 1, "done")]
@@ -128,12 +128,12 @@ def test_the_reason_and_the_one_who_asked_are_known_on_the_way_back(
     run = start(toys.saga(toys.local("pack"), toys.local("file", queue="settlement")))
     messages.deliver(messages.take())
 
-    request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+    request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
     messages.deliver_all()
 
     for name in ("turn back", "undo pack", "compensated"):
-        assert fact(run, name)["reason"] == "no_longer_wanted"
-        assert fact(run, name)["actor"] == "alice"
+        assert event(run, name)["reason"] == "no_longer_wanted"
+        assert event(run, name)["actor"] == "alice"
 
 
 def test_an_unfinished_undo_lets_the_next_go_on_and_is_not_dropped(
@@ -152,9 +152,9 @@ def test_an_unfinished_undo_lets_the_next_go_on_and_is_not_dropped(
         ("send", "back", 1, "done"),
         ("pack", "back", 1, "done"),
     ]
-    assert "compensated" not in facts(run)
+    assert "compensated" not in events(run)
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
     assert journal(run)[6:] == [("insure", "back", 2, "done")]
@@ -197,7 +197,7 @@ def test_a_run_wakes_for_the_first_of_its_undos(toys: Toys, messages: MessageQue
     assert len(waits) == 2
     assert run.wake_at == min(filter(None, waits)) + HINT_LEAD
     (comes_back,) = messages.came_back
-    assert isinstance(comes_back, ComeBack)
+    assert isinstance(comes_back, RetryAfter)
 
 
 def test_a_message_while_every_undo_backs_off_changes_nothing(
@@ -206,9 +206,9 @@ def test_a_message_while_every_undo_backs_off_changes_nothing(
     run = two_undos_backing_off(toys, messages)
     before = everything(run)
 
-    verdict = messages.deliver(way_back_of(toys, run))
+    next_action = messages.deliver(way_back_of(toys, run))
 
-    assert verdict == Stop()
+    assert next_action == Stop()
     assert everything(run) == before
 
 
@@ -234,13 +234,13 @@ def test_an_undo_that_is_done_is_never_repeated(toys: Toys, messages: MessageQue
 
     messages.deliver_all()
     for _ in range(3):
-        resume(run, messages)
+        wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
     assert toys.calls.count(("undo send", 1)) == 1
     assert ("undo send", 2) not in toys.calls
-    assert facts(run).count("undo pack") == 1
-    assert facts(run).count("compensated") == 1
+    assert events(run).count("undo pack") == 1
+    assert events(run).count("compensated") == 1
 
 
 def test_an_undo_that_stays_unfinished_is_flagged_and_still_tried(
@@ -252,17 +252,17 @@ def test_an_undo_that_stays_unfinished_is_flagged_and_still_tried(
 
     messages.deliver_all()
     for _ in range(ATTENTION_AFTER - 2):
-        resume(run, messages)
+        wake_run(run, messages)
         assert not run.needs_attention
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.needs_attention
     assert run.attention_reason == "undo send: 8 tries, last failed Bug"
     assert run.status == RunStatus.COMPENSATING
 
-    resume(run, messages)
+    wake_run(run, messages)
     assert run.attention_reason == "undo send: 9 tries, last unknown Silence"
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
     assert toys.calls[-1] == ("undo send", ATTENTION_AFTER + 2)
@@ -276,7 +276,7 @@ def test_an_undo_whose_worker_was_lost_is_tried_again(toys: Toys, messages: Mess
     with pytest.raises(WorkerLost):
         messages.deliver_all()
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
     assert journal(run)[1:] == [("send", "back", 1, "lost"), ("send", "back", 2, "done")]
@@ -290,15 +290,15 @@ def test_a_local_undo_that_raises_leaves_nothing_and_is_tried_again(
     toys.raises("undo pack", Bug("glued"))
 
     messages.deliver_all()
-    assert facts(run) == ["pack", "turn back"]
-    resume(run, messages)
+    assert events(run) == ["pack", "turn back"]
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
     assert journal(run, "step", "direction", "attempt", "outcome", "error")[2:] == [
         ("pack", "back", 1, "failed", "Bug"),
         ("pack", "back", 2, "done", ""),
     ]
-    assert facts(run) == ["pack", "turn back", "undo pack", "compensated"]
+    assert events(run) == ["pack", "turn back", "undo pack", "compensated"]
 
 
 def test_an_undo_that_refuses_is_a_bug_and_not_a_turn(toys: Toys, messages: MessageQueue) -> None:
@@ -320,7 +320,7 @@ def test_an_undo_that_refuses_is_a_bug_and_not_a_turn(toys: Toys, messages: Mess
             "undo pack: a compensation cannot be refused",
         )
     ]
-    assert facts(run).count("turn back") == 1
+    assert events(run).count("turn back") == 1
     assert messages.waiting == []
 
 
@@ -349,5 +349,5 @@ def test_a_hook_that_raises_when_a_run_turns_back_leaves_the_turn_for_later(
         messages.deliver_all()
 
     assert everything(run) == before
-    resume(run, messages)
+    wake_run(run, messages)
     assert run.status == RunStatus.COMPENSATED

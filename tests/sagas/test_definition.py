@@ -18,7 +18,7 @@ from sagas.definition import (
     remote_step,
 )
 from sagas.errors import DefinitionError, UnknownSaga, UnknownStep
-from tests.sagas.toys import FOR_EVER, THREE_TRIES, Refused, Toys
+from tests.support.fake_sagas import FOR_EVER, THREE_TRIES, Refused, Toys
 
 Steps = Callable[[Toys], list[Step]]
 
@@ -40,27 +40,27 @@ IMPOSSIBLE: dict[str, tuple[Steps, str]] = {
         "parcel: steps need names of their own, one at least",
     ),
     "an undo that may be refused": (
-        lambda toys: [undone_by(toys.local("pack"), refused_by=(Refused,))],
+        lambda toys: [undone_by(toys.local("pack"), rejected_by=(Refused,))],
         "take_back: a compensation cannot be refused",
     ),
     "an undo that gives up": (
         lambda toys: [undone_by(toys.local("pack"), retry=RetryPolicy(attempts=100))],
         "take_back: a compensation must retry for ever",
     ),
-    "a refusal of what cannot be undone": (
+    "a rejection of what cannot be undone": (
         lambda toys: [toys.remote("send", is_undoable=False, retry=FOR_EVER)],
         "send may be refused, but not all can be undone",
     ),
     "giving up on what cannot be undone": (
-        lambda toys: [toys.remote("send", is_undoable=False, refused_by=(), retry=THREE_TRIES)],
+        lambda toys: [toys.remote("send", is_undoable=False, rejected_by=(), retry=THREE_TRIES)],
         "send cannot turn back: it must retry for ever",
     ),
-    "a refusal behind what cannot be undone": (
+    "a rejection behind what cannot be undone": (
         lambda toys: [toys.local("pack", is_undoable=False), toys.remote("send", retry=FOR_EVER)],
         "send may be refused, but not all can be undone",
     ),
     "giving up behind what cannot be undone": (
-        lambda toys: [toys.local("pack", is_undoable=False), toys.remote("send", refused_by=())],
+        lambda toys: [toys.local("pack", is_undoable=False), toys.remote("send", rejected_by=())],
         "send cannot turn back: it must retry for ever",
     ),
 }
@@ -73,7 +73,7 @@ POSSIBLE: dict[str, Steps] = {
     ],
     "nothing can be undone, and nothing is refused or given up": lambda toys: [
         toys.local("pack", is_undoable=False),
-        toys.remote("send", is_undoable=False, refused_by=(), retry=FOR_EVER),
+        toys.remote("send", is_undoable=False, rejected_by=(), retry=FOR_EVER),
     ],
 }
 
@@ -102,7 +102,7 @@ def test_a_run_can_turn_back_up_to_the_first_step_without_an_undo(toys: Toys) ->
 
     saga = Saga("parcel", 1, (pack, send, file, thank), compensation_queue="compensation")
 
-    assert [saga.can_turn_back_at(each) for each in saga.steps] == [True, True, False, False]
+    assert [saga.can_compensate_at(each) for each in saga.steps] == [True, True, False, False]
 
 
 def test_a_step_is_named_like_its_function_and_undone_by_the_one_below_it() -> None:
@@ -120,7 +120,7 @@ def test_a_step_is_named_like_its_function_and_undone_by_the_one_below_it() -> N
     def recall(attempt: Attempt) -> Output:
         return {}
 
-    assert (pack.name, pack.queue, pack.undo, pack.undo_name) == (
+    assert (pack.name, pack.queue, pack.compensating_action, pack.compensation_name) == (
         "pack",
         "checkout",
         Local(unpack),
@@ -128,14 +128,14 @@ def test_a_step_is_named_like_its_function_and_undone_by_the_one_below_it() -> N
     )
     assert isinstance(send.action, Remote)
     assert send.action.retry is THREE_TRIES
-    assert (send.name, send.queue, send.undo_name) == ("send", "settlement", "recall")
-    assert send.undo == Remote(recall, transient=(OSError,))
+    assert (send.name, send.queue, send.compensation_name) == ("send", "settlement", "recall")
+    assert send.compensating_action == Remote(recall, transient=(OSError,))
 
 
 def test_a_step_without_a_compensation_has_none(toys: Toys) -> None:
     step = toys.local("pack", is_undoable=False)
 
-    assert (step.undo, step.undo_name) == (None, "")
+    assert (step.compensating_action, step.compensation_name) == (None, "")
 
 
 def four_steps_on_two_queues(toys: Toys) -> Saga:
@@ -185,7 +185,7 @@ def test_a_link_does_the_action_forward_and_the_undo_on_the_way_back(toys: Toys)
     (pack,) = saga.steps
 
     assert saga.links[0].work(pack) is pack.action
-    assert saga.way_back.work(pack) is pack.undo
+    assert saga.way_back.work(pack) is pack.compensating_action
 
 
 def test_steps_are_found_by_name_and_by_what_comes_before_them(toys: Toys) -> None:

@@ -18,11 +18,11 @@ from sagas import dispatch
 from sagas.dispatch import Publisher, remaining_links
 from sagas.models import RunStatus, SagaRun
 from sagas.sweep import sweep
-from tests.message_queue import MessageQueue
-from tests.sagas.broker import Broker
-from tests.sagas.passing_time import let_time_pass
-from tests.sagas.toys import Toys, start, start_many
-from tests.sagas.waiting import PATIENCE_SECONDS
+from tests.support.celery_queues import Broker
+from tests.support.fake_sagas import Toys, start, start_many
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.run_clock import let_time_pass
+from tests.support.threads import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

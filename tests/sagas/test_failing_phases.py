@@ -3,12 +3,22 @@
 import pytest
 from django.db import DatabaseError, DataError, IntegrityError
 
+from sagas.messages import RetryAfter, WorkItem
 from sagas.models import HANDOVER, RunStatus
 from sagas.phase import ATTENTION_AFTER, Phase
-from sagas.verdicts import Arrival, ComeBack
-from tests.message_queue import Message, MessageQueue
-from tests.sagas.passing_time import resume
-from tests.sagas.toys import Bug, Busy, Refused, Toys, everything, facts, journal, start, start_many
+from tests.support.fake_sagas import (
+    Bug,
+    Busy,
+    Refused,
+    Toys,
+    events,
+    everything,
+    journal,
+    start,
+    start_many,
+)
+from tests.support.in_memory_broker import Message, MessageQueue
+from tests.support.run_clock import wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,7 +32,7 @@ def test_a_local_step_that_raises_leaves_only_its_failure_and_is_tried_again(
     messages.deliver_all()
     run.refresh_from_db()
 
-    assert facts(run) == []
+    assert events(run) == []
     assert (run.status, run.step, run.needs_attention) == (RunStatus.RUNNING, "pack", False)
     assert run.not_before is not None
     assert journal(run, "step", "attempt", "outcome", "error", "detail") == [
@@ -30,7 +40,7 @@ def test_a_local_step_that_raises_leaves_only_its_failure_and_is_tried_again(
     ]
     assert messages.came_back != []
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
     assert journal(run, "step", "attempt", "outcome") == [
@@ -39,7 +49,7 @@ def test_a_local_step_that_raises_leaves_only_its_failure_and_is_tried_again(
         ("send", 1, "done"),
         ("file", 1, "done"),
     ]
-    assert facts(run) == ["pack", "intend send", "record send", "file"]
+    assert events(run) == ["pack", "intend send", "record send", "file"]
 
 
 def test_a_local_step_that_keeps_raising_is_flagged_and_still_tried(
@@ -50,12 +60,12 @@ def test_a_local_step_that_keeps_raising_is_flagged_and_still_tried(
 
     messages.deliver_all()
     for _ in range(ATTENTION_AFTER - 2):
-        resume(run, messages)
+        wake_run(run, messages)
         assert not run.needs_attention
-    resume(run, messages)
+    wake_run(run, messages)
     assert run.needs_attention
     assert run.attention_reason == "pack: 8 tries, last failed Bug"
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
 
@@ -70,7 +80,7 @@ def test_a_local_step_that_raises_behind_another_undoes_that_one_too(
 
     run.refresh_from_db()
     assert run.step == "file"
-    assert facts(run) == ["pack"]
+    assert events(run) == ["pack"]
     assert journal(run) == [("pack", "forward", 1, "done"), ("file", "forward", 1, "failed")]
 
 
@@ -82,9 +92,9 @@ def test_one_run_that_raises_in_a_group_does_not_keep_the_others(
     toys.raises("pack", Bug("together"))
 
     with pytest.raises(Bug):
-        Phase(saga, saga.links[0], [Arrival(each.pk) for each in runs]).perform()
+        Phase(saga, saga.links[0], [WorkItem(each.pk) for each in runs]).perform()
 
-    assert [facts(each) for each in runs] == [[], [], []]
+    assert [events(each) for each in runs] == [[], [], []]
     messages.deliver_all()
     for each in runs:
         each.refresh_from_db()
@@ -107,12 +117,12 @@ def test_a_step_that_raises_behind_a_call_does_not_cost_the_answer(
         ("send", 1, "done", {"number": "RR 123"}),
         ("file", 1, "failed", {}),
     ]
-    assert facts(run) == ["pack", "intend send", "record send"]
+    assert events(run) == ["pack", "intend send", "record send"]
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
-    assert facts(run) == ["pack", "intend send", "record send", "file"]
+    assert events(run) == ["pack", "intend send", "record send", "file"]
     assert toys.calls == [("send", 1)]
 
 
@@ -129,7 +139,7 @@ def test_a_database_error_behind_a_call_does_not_cost_the_answer(
     assert (run.step, run.leased_until) == ("file", None)
     assert journal(run)[1:] == [("send", "forward", 1, "done")]
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
     assert toys.calls == [("send", 1)]
@@ -158,13 +168,13 @@ def test_what_the_database_does_not_take_is_a_failure_of_the_step(
     messages.deliver_all()
     run.refresh_from_db()
 
-    assert facts(run) == []
+    assert events(run) == []
     assert (run.status, run.step) == (RunStatus.RUNNING, "pack")
     assert journal(run, "step", "attempt", "outcome", "error", "detail") == [
         ("pack", 1, "failed", type(error).__name__, str(error))
     ]
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
 
@@ -195,12 +205,12 @@ def test_an_intention_that_raises_is_a_failed_attempt_without_a_call(
     messages.deliver_all()
 
     assert toys.calls == []
-    assert facts(run) == ["pack"]
+    assert events(run) == ["pack"]
     assert journal(run, "step", "attempt", "outcome", "detail")[1:] == [
         ("send", 1, "failed", "no stamps")
     ]
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
     assert toys.calls == [("send", 2)]
@@ -219,12 +229,12 @@ def test_an_answer_that_cannot_be_recorded_is_a_failed_attempt_that_keeps_it(
 
     assert (run.status, run.step, run.leased_until) == (RunStatus.RUNNING, "send", None)
     assert run.not_before is not None
-    assert facts(run) == ["pack", "intend send"]
+    assert events(run) == ["pack", "intend send"]
     assert journal(run, "step", "outcome", "error", "detail", "output")[1:] == [
         ("send", "failed", "Bug", "second", {"number": "RR 123"})
     ]
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
     assert toys.calls == [("send", 1), ("send", 2)]
@@ -240,11 +250,11 @@ def test_an_answer_that_can_be_recorded_the_second_time_is_not_asked_for_again(
         messages.deliver_all()
     run.refresh_from_db()
     assert run.step == "file"
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
     assert toys.calls == [("send", 1)]
-    assert facts(run).count("record send") == 1
+    assert events(run).count("record send") == 1
 
 
 def test_an_undo_that_raises_behind_another_does_not_cost_its_answer(
@@ -264,11 +274,11 @@ def test_an_undo_that_raises_behind_another_does_not_cost_its_answer(
         ("pack", 1, "failed", {}),
     ]
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
     assert toys.calls == [("send", 1), ("undo send", 1)]
-    assert facts(run).count("undo pack") == 1
+    assert events(run).count("undo pack") == 1
 
 
 def test_an_undo_that_was_not_reached_does_not_wait_for_the_back_off_of_another(
@@ -294,6 +304,6 @@ def test_the_message_of_a_failed_run_is_to_come_back(toys: Toys, messages: Messa
     run = start(saga)
     toys.raises("pack", Bug())
 
-    verdict = messages.deliver(Message(run.pk, saga.links))
+    next_action = messages.deliver(Message(run.pk, saga.links))
 
-    assert isinstance(verdict, ComeBack)
+    assert isinstance(next_action, RetryAfter)

@@ -8,12 +8,12 @@ from django.db import connection
 
 from sagas.definition import Batch, Saga, local_step
 from sagas.group_commit import GroupCommit
+from sagas.messages import NextAction, Stop
 from sagas.models import RunStatus, SagaRun
 from sagas.runner import Runner
-from sagas.verdicts import Stop, Verdict
-from tests.message_queue import MessageQueue
-from tests.sagas.toys import Bug, Toys, journal, start_many
-from tests.sagas.waiting import PATIENCE_SECONDS, in_thread, wait_until
+from tests.support.fake_sagas import Bug, Toys, journal, start_many
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.threads import PATIENCE_SECONDS, in_thread, wait_until
 
 MANY = 8
 
@@ -155,20 +155,20 @@ class Gate:
             if not self.entered.is_set():
                 self.entered.set()
                 assert self.opened.wait(PATIENCE_SECONDS)
-            if self.disliked in batch.members:
+            if self.disliked in batch.runs:
                 raise Bug("not this one")
 
         self.saga: Saga = toys.saga(pack)
 
 
-def carry_and_hang_up(runner: Runner, run: SagaRun) -> Verdict:
+def carry_and_hang_up(runner: Runner, run: SagaRun) -> NextAction:
     try:
         return runner.carry(run.pk)
     finally:
         connection.close()
 
 
-def carry_all_at_once(gate: Gate, runner: Runner, runs: list[SagaRun]) -> list[Verdict]:
+def carry_all_at_once(gate: Gate, runner: Runner, runs: list[SagaRun]) -> list[NextAction]:
     """Have the first run's transaction stay open until all the others wait."""
     carried = [in_thread(carry_and_hang_up, runner, runs[0])]
     assert gate.entered.wait(PATIENCE_SECONDS)
@@ -181,7 +181,7 @@ def carry_all_at_once(gate: Gate, runner: Runner, runs: list[SagaRun]) -> list[V
 def transactions_behind_the_journal() -> int:
     """How many transactions wrote the rows that are there."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(DISTINCT xmin::text) FROM sagas_steprecord")
+        cursor.execute("SELECT count(DISTINCT xmin::text) FROM sagas_stepattempt")
         (count,) = cursor.fetchone()
     return int(count)
 
@@ -196,9 +196,9 @@ def test_runs_that_wait_share_a_transaction(
     runner = Runner(gate.saga, gate.saga.links[0])
     runner._phases = GroupCommit(runner._together, runner._alone, limit)
 
-    verdicts = carry_all_at_once(gate, runner, runs)
+    next_actions = carry_all_at_once(gate, runner, runs)
 
-    assert verdicts == [Stop()] * MANY
+    assert next_actions == [Stop()] * MANY
     assert SagaRun.objects.filter(status=RunStatus.COMPLETED).count() == MANY
     assert [journal(each) for each in runs] == [[("pack", "forward", 1, "done")]] * MANY
     assert transactions_behind_the_journal() == transactions
@@ -228,9 +228,9 @@ def test_messages_for_one_run_that_wait_together_carry_it_once(
     gate = Gate(toys)
     first, doubled = start_many(gate.saga, 2)
 
-    verdicts = carry_all_at_once(
+    next_actions = carry_all_at_once(
         gate, Runner(gate.saga, gate.saga.links[0]), [first, doubled, doubled, first]
     )
 
-    assert verdicts == [Stop()] * 4
+    assert next_actions == [Stop()] * 4
     assert journal(first) == journal(doubled) == [("pack", "forward", 1, "done")]

@@ -1,21 +1,21 @@
-"""What a run's rows mean: which undos are still owed."""
+"""What a run's rows mean: which undos are still pending."""
 
 import pytest
 
-from sagas.journal import owed_undos
-from sagas.models import Direction, Outcome, StepRecord
-from tests.sagas.toys import Toys
+from sagas.journal import pending_compensations
+from sagas.models import Direction, Outcome, StepAttempt
+from tests.support.fake_sagas import Toys
 
 
-def row(step: str, direction: Direction, outcome: Outcome) -> StepRecord:
-    return StepRecord(step=step, direction=direction, outcome=outcome, attempt=1)
+def row(step: str, direction: Direction, outcome: Outcome) -> StepAttempt:
+    return StepAttempt(step=step, direction=direction, outcome=outcome, attempt=1)
 
 
 FORWARD, BACK = Direction.FORWARD, Direction.BACK
 
 
 @pytest.mark.parametrize(
-    ("rows", "owed"),
+    ("rows", "pending"),
     [
         ([], []),
         *[([row("pack", FORWARD, each)], []) for each in Outcome if each != Outcome.DONE],
@@ -36,11 +36,11 @@ FORWARD, BACK = Direction.FORWARD, Direction.BACK
     ],
 )
 def test_owed_is_what_may_have_left_something_behind(
-    toys: Toys, rows: list[StepRecord], owed: list[str]
+    toys: Toys, rows: list[StepAttempt], pending: list[str]
 ) -> None:
     saga = toys.saga(toys.local("pack"), toys.remote("send"), toys.local("burn", is_undoable=False))
 
-    assert [each.name for each in owed_undos(saga, rows)] == owed
+    assert [each.name for each in pending_compensations(saga, rows)] == pending
 
 
 def test_owed_comes_with_the_latest_attempt_at_its_undo(toys: Toys) -> None:
@@ -48,5 +48,5 @@ def test_owed_comes_with_the_latest_attempt_at_its_undo(toys: Toys) -> None:
     done = row("send", FORWARD, Outcome.DONE)
     first, second = row("send", BACK, Outcome.LOST), row("send", BACK, Outcome.TRANSIENT)
 
-    assert owed_undos(saga, [done]) == {saga.steps[0]: None}
-    assert owed_undos(saga, [done, first, second])[saga.steps[0]] is second
+    assert pending_compensations(saga, [done]) == {saga.steps[0]: None}
+    assert pending_compensations(saga, [done, first, second])[saga.steps[0]] is second

@@ -8,30 +8,30 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from events.models import OutboxEvent
-from sagas.definition import Attempt, Output, Refusal
+from sagas.definition import Attempt, Output, Rejection
 from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit
+from sagas.messages import CallResult, Claim, Stop, WorkItem
 from sagas.models import Outcome, RunStatus, SagaRun
 from sagas.phase import Phase
-from sagas.runner import Checkpoint, HeldAttempt, write_alone, write_together
-from sagas.services import request_turn_back
+from sagas.runner import ActiveAttempt, Checkpoint, write_alone, write_together
+from sagas.services import request_compensation
 from sagas.sweep import sweep
-from sagas.verdicts import Arrival, Claim, Reply, Stop
-from tests.message_queue import Message, MessageQueue
-from tests.sagas.passing_time import let_time_pass, resume
-from tests.sagas.toys import (
+from tests.support.fake_sagas import (
     Refused,
     Silence,
     Toys,
     WorkerLost,
     die,
+    events,
     everything,
-    facts,
     journal,
     start,
     start_many,
 )
-from tests.sagas.waiting import PATIENCE_SECONDS
+from tests.support.in_memory_broker import Message, MessageQueue
+from tests.support.run_clock import let_time_pass, wake_run
+from tests.support.threads import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,7 +78,7 @@ def test_a_dead_workers_attempt_is_lost_when_its_lease_has_run_out(
         messages.deliver_all()
     assert messages.deliver(Message(run.pk, saga.links)) == Stop()
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
     assert journal(run, "step", "attempt", "fence", "outcome") == [
@@ -101,13 +101,13 @@ def test_a_step_that_kills_its_workers_turns_back_when_patience_is_spent(
     with pytest.raises(WorkerLost):
         messages.deliver_all()
     with pytest.raises(WorkerLost):
-        resume(run, messages)  # the first loss is made good at once
-    resume(run, messages)  # the second one waits for its back-off
+        wake_run(run, messages)  # the first loss is made good at once
+    wake_run(run, messages)  # the second one waits for its back-off
     assert toys.calls == [("send", 1), ("send", 2)]
     with pytest.raises(WorkerLost):
-        resume(run, messages)
-    resume(run, messages)
-    resume(run, messages)
+        wake_run(run, messages)
+    wake_run(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
     assert (run.reason, run.reason_detail) == ("send_unanswered", "lost")
@@ -138,22 +138,22 @@ def test_a_worker_that_comes_back_after_anothers_claim_leaves_only_a_note(
     after_the_other: list[tuple[object, ...]] = []
 
     def sleep_past_the_lease(attempt: Attempt) -> Output:
-        resume(run, messages)
+        wake_run(run, messages)
         assert run.status == RunStatus.COMPLETED
         after_the_other.append(without_output_and_detail(run))
         return {"number": "late"}
 
     toys.answers("send", sleep_past_the_lease, {"number": "in time"})
-    verdict = messages.deliver(messages.take())
+    next_action = messages.deliver(messages.take())
 
-    assert verdict == Stop()
+    assert next_action == Stop()
     assert after_the_other == [without_output_and_detail(run)]
     assert journal(run, "step", "attempt", "outcome", "output", "detail")[1:3] == [
         ("send", 1, "lost", {"number": "late"}, "answered too late: done"),
         ("send", 2, "done", {"number": "in time"}, ""),
     ]
-    assert facts(run).count("record send") == 1
-    assert facts(run).count("file") == 1
+    assert events(run).count("record send") == 1
+    assert events(run).count("file") == 1
 
 
 def without_output_and_detail(run: SagaRun) -> tuple[object, ...]:
@@ -184,12 +184,12 @@ def test_a_worker_that_comes_back_while_another_asks_changes_nothing_for_it(
 
     toys.answers("send", be_overtaken, answer_when_told)
     with ThreadPoolExecutor(1) as pool:
-        verdict = messages.deliver(messages.take())
+        next_action = messages.deliver(messages.take())
         held = SagaRun.objects.get()
         second_may_answer.set()
         second[0].result()
 
-    assert verdict == Stop()
+    assert next_action == Stop()
     assert held.leased_until is not None
     assert (held.status, held.reason) == (RunStatus.RUNNING, "")
     run.refresh_from_db()
@@ -235,8 +235,8 @@ def test_an_answer_after_the_run_was_taken_back_is_only_noted(
     run = start(toys.parcel())
 
     def answer_after_the_undo(attempt: Attempt) -> Output:
-        request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
-        resume(run, messages)
+        request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
+        wake_run(run, messages)
         assert run.status == RunStatus.COMPENSATED
         return {"number": "late"}
 
@@ -245,7 +245,7 @@ def test_an_answer_after_the_run_was_taken_back_is_only_noted(
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATED
-    assert "record send" not in facts(run)
+    assert "record send" not in events(run)
     assert run.records.get(step="send", direction="forward").output == {"number": "late"}
 
 
@@ -255,15 +255,15 @@ def test_an_answer_that_is_settled_already_is_not_settled_again(
 ) -> None:
     saga = toys.parcel()
     run = start(saga)
-    (claim,) = Phase(saga, saga.links[0], [Arrival(run.pk)]).perform()
+    (claim,) = Phase(saga, saga.links[0], [WorkItem(run.pk)]).perform()
     assert isinstance(claim, Claim)
-    answer = Arrival(run.pk, Reply(claim, Outcome.DONE, {"number": "RR 123"}))
+    answer = WorkItem(run.pk, CallResult(claim, Outcome.DONE, {"number": "RR 123"}))
     Phase(saga, saga.links[0], [answer], settle_only=settle_only).perform()
     before = everything(run)
 
-    verdicts = Phase(saga, saga.links[0], [answer]).perform()
+    next_actions = Phase(saga, saga.links[0], [answer]).perform()
 
-    assert verdicts == [Stop()]
+    assert next_actions == [Stop()]
     assert everything(run) == before
 
 
@@ -291,7 +291,7 @@ def test_a_checkpoint_writes_while_the_attempt_is_held(toys: Toys, messages: Mes
     toys.answers("send", stamp)
     messages.deliver_all()
 
-    assert facts(run) == ["pack", "intend send", "stamp", "record send", "file"]
+    assert events(run) == ["pack", "intend send", "stamp", "record send", "file"]
 
 
 def test_a_checkpoint_is_one_transaction(toys: Toys, messages: MessageQueue) -> None:
@@ -308,7 +308,7 @@ def test_a_checkpoint_is_one_transaction(toys: Toys, messages: MessageQueue) -> 
     toys.answers("send", stamp_and_fail)
     messages.deliver_all()
 
-    assert "stamp" not in facts(run)
+    assert "stamp" not in events(run)
     assert journal(run)[1:] == [("send", "forward", 1, "unknown")]
 
 
@@ -319,7 +319,7 @@ def test_a_checkpoint_after_a_takeover_writes_nothing_and_ends_the_worker(
     after_the_other: list[tuple[object, ...]] = []
 
     def stamp_late(attempt: Attempt) -> Output:
-        resume(run, messages)
+        wake_run(run, messages)
         after_the_other.append(everything(run))
         with pytest.raises(LeaseLost):
             attempt.checkpoint(lambda: write_fact(attempt))
@@ -327,11 +327,11 @@ def test_a_checkpoint_after_a_takeover_writes_nothing_and_ends_the_worker(
         raise AssertionError
 
     toys.answers("send", stamp_late)
-    verdict = messages.deliver(messages.take())
+    next_action = messages.deliver(messages.take())
 
-    assert verdict == Stop()
+    assert next_action == Stop()
     assert after_the_other == [everything(run)]
-    assert "stamp" not in facts(run)
+    assert "stamp" not in events(run)
 
 
 def test_a_checkpoint_while_another_worker_asks_writes_nothing(
@@ -357,7 +357,7 @@ def test_a_checkpoint_while_another_worker_asks_writes_nothing(
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
     assert toys.calls == [("send", 1), ("send", 2)]
-    assert "stamp" not in facts(run)
+    assert "stamp" not in events(run)
 
 
 def test_a_checkpoint_that_shares_a_transaction_with_its_successors_writes_nothing(
@@ -372,7 +372,7 @@ def test_a_checkpoint_that_shares_a_transaction_with_its_successors_writes_nothi
             both = [checkpoint(first), checkpoint(second)]
             with pytest.raises(LeaseLost):
                 write_together(both)
-            assert "stamp" not in facts(run)
+            assert "stamp" not in events(run)
             shared.submit(both[1])
             return {}
 
@@ -384,7 +384,7 @@ def test_a_checkpoint_that_shares_a_transaction_with_its_successors_writes_nothi
     toys.answers("send", be_overtaken)
     messages.deliver(messages.take())
 
-    assert facts(run).count("stamp") == 1
+    assert events(run).count("stamp") == 1
 
 
 def test_checkpoints_of_several_runs_share_a_transaction(
@@ -406,11 +406,11 @@ def test_checkpoints_of_several_runs_share_a_transaction(
     toys.answers("send", while_both_ask)
     messages.deliver_all()
 
-    assert [facts(each).count("stamp") for each in (first_run, second_run)] == [1, 1]
+    assert [events(each).count("stamp") for each in (first_run, second_run)] == [1, 1]
 
 
 def checkpoint(attempt: Attempt) -> Checkpoint:
-    assert isinstance(attempt, HeldAttempt)
+    assert isinstance(attempt, ActiveAttempt)
     return Checkpoint(attempt._claim, lambda: write_fact(attempt))
 
 
@@ -420,7 +420,7 @@ def test_a_checkpoint_is_refused_after_the_attempt_was_given_up_without_a_new_cl
     run = start(toys.saga(toys.remote("send"), toys.local("file")))
 
     def stamp_late(attempt: Attempt) -> Output:
-        request_turn_back(run.subject_id, Refusal("no_longer_wanted"), "alice")
+        request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
         let_time_pass(run)
         messages.deliver(messages.take())
         run.refresh_from_db()
@@ -429,7 +429,7 @@ def test_a_checkpoint_is_refused_after_the_attempt_was_given_up_without_a_new_cl
         raise AssertionError
 
     toys.answers("send", stamp_late)
-    verdict = messages.deliver(messages.take())
+    next_action = messages.deliver(messages.take())
 
-    assert verdict == Stop()
-    assert "stamp" not in facts(run)
+    assert next_action == Stop()
+    assert "stamp" not in events(run)

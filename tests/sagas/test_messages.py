@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from sagas.messages import Continue, Stop
 from sagas.models import RunStatus, SagaRun
-from sagas.verdicts import GoOn, Stop
-from tests.message_queue import Message, MessageQueue
-from tests.sagas.toys import Answer, Refused, Toys, everything, facts, journal, start
+from tests.support.fake_sagas import Answer, Refused, Toys, events, everything, journal, start
+from tests.support.in_memory_broker import Message, MessageQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,7 +74,7 @@ def test_a_run_ends_the_same_however_its_messages_come(
     assert journal(disturbed, "step", "direction", "attempt", "fence", "outcome") == journal(
         plain, "step", "direction", "attempt", "fence", "outcome"
     )
-    assert facts(disturbed) == facts(plain)
+    assert events(disturbed) == events(plain)
 
 
 def test_a_late_message_of_the_way_forward_does_not_move_a_run_that_has_turned(
@@ -86,9 +86,9 @@ def test_a_late_message_of_the_way_forward_does_not_move_a_run_that_has_turned(
     messages.deliver(messages.take())
     before = everything(run)
 
-    verdicts = [messages.deliver(Message(run.pk, (each,))) for each in toys.last_saga.links]
+    next_actions = [messages.deliver(Message(run.pk, (each,))) for each in toys.last_saga.links]
 
-    assert verdicts == [Stop(), Stop(), Stop()]
+    assert next_actions == [Stop(), Stop(), Stop()]
     assert everything(run) == before
 
 
@@ -116,9 +116,9 @@ def test_a_message_for_a_run_that_does_not_exist_does_nothing(
 def test_each_link_lets_the_next_go_on(toys: Toys, messages: MessageQueue) -> None:
     run = three_links(toys)
 
-    verdicts = [messages.deliver(messages.take()) for _ in range(3)]
+    next_actions = [messages.deliver(messages.take()) for _ in range(3)]
 
     run.refresh_from_db()
-    assert verdicts == [GoOn(), GoOn(), Stop()]
+    assert next_actions == [Continue(), Continue(), Stop()]
     assert run.status == RunStatus.COMPLETED
     assert messages.waiting == []

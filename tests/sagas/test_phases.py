@@ -8,20 +8,20 @@ from django.utils import timezone
 
 from sagas.definition import CALL_DEADLINE, Attempt, Output
 from sagas.history import attempts_for
-from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepRecord
+from sagas.messages import CallResult, Claim, Continue, Stop, WorkItem
+from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.phase import LEASE_MARGIN, Phase
-from sagas.verdicts import Arrival, Claim, GoOn, Reply, Stop
-from tests.message_queue import Message, MessageQueue
-from tests.sagas.toys import (
+from tests.support.fake_sagas import (
     Refused,
     Toys,
+    event,
+    events,
     everything,
-    fact,
-    facts,
     journal,
     start,
     start_many,
 )
+from tests.support.in_memory_broker import Message, MessageQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,7 +38,7 @@ def test_a_run_passes_its_steps_in_order_and_completes(toys: Toys, messages: Mes
         ("send", "forward", 1, 2, "done", ""),
         ("file", "forward", 1, 3, "done", ""),
     ]
-    assert facts(run) == ["pack", "intend send", "record send", "file"]
+    assert events(run) == ["pack", "intend send", "record send", "file"]
     assert toys.calls == [("send", 1)]
 
 
@@ -61,9 +61,11 @@ def test_a_run_that_has_ended_does_not_move_again(toys: Toys, messages: MessageQ
     messages.deliver_all()
     before = everything(run)
 
-    verdicts = [messages.deliver(Message(run.pk, (each,))) for each in (*saga.links, saga.way_back)]
+    next_actions = [
+        messages.deliver(Message(run.pk, (each,))) for each in (*saga.links, saga.way_back)
+    ]
 
-    assert verdicts == [Stop(), Stop()]
+    assert next_actions == [Stop(), Stop()]
     assert everything(run) == before
     assert toys.calls == [("send", 1)]
 
@@ -79,7 +81,7 @@ def test_a_call_finds_its_attempt_committed_and_the_run_leased(
             ("pack", "forward", 1, "done"),
             ("send", "forward", 1, "started"),
         ]
-        assert facts(run) == ["pack", "intend send"]
+        assert events(run) == ["pack", "intend send"]
         seen.append(SagaRun.objects.get())
         return {}
 
@@ -119,17 +121,17 @@ def test_an_answer_is_journalled_and_handed_to_its_record(
 
     answer = {"number": "RR 123", "stamps": [90, 10], "insured": None}
     assert run.records.get(step="send").output == answer
-    assert fact(run, "record send")["answer"] == answer
+    assert event(run, "record send")["answer"] == answer
 
 
 def test_a_link_ends_where_the_queue_changes(toys: Toys, messages: MessageQueue) -> None:
     saga = toys.saga(toys.local("pack"), toys.remote("send", queue="settlement"))
     run = start(saga)
 
-    verdict = messages.deliver(messages.take())
+    next_action = messages.deliver(messages.take())
 
     run.refresh_from_db()
-    assert verdict == GoOn()
+    assert next_action == Continue()
     assert (run.status, run.step) == (RunStatus.RUNNING, "send")
     assert toys.calls == []
     assert messages.waiting == [Message(run.pk, saga.links[1:])]
@@ -168,8 +170,8 @@ def test_attempts_are_shown_under_the_name_of_what_was_tried(
 # -- several runs at once
 
 
-def arrivals(runs: list[SagaRun]) -> list[Arrival]:
-    return [Arrival(each.pk) for each in runs]
+def work_items(runs: list[SagaRun]) -> list[WorkItem]:
+    return [WorkItem(each.pk) for each in runs]
 
 
 def test_a_refused_run_turns_back_and_the_others_of_its_batch_go_on(
@@ -179,10 +181,10 @@ def test_a_refused_run_turns_back_and_the_others_of_its_batch_go_on(
     first, refused, last = runs = start_many(saga, 3)
     toys.refuses("pack", refused.subject_id)
 
-    verdicts = Phase(saga, saga.links[0], arrivals(runs)).perform()
+    next_actions = Phase(saga, saga.links[0], work_items(runs)).perform()
 
     assert toys.batches["pack"] == [3]
-    assert verdicts == [GoOn(), Stop(), GoOn()]
+    assert next_actions == [Continue(), Stop(), Continue()]
     for each in runs:
         each.refresh_from_db()
     assert [(each.status, each.step, each.reason, each.reason_detail) for each in runs] == [
@@ -190,8 +192,8 @@ def test_a_refused_run_turns_back_and_the_others_of_its_batch_go_on(
         (RunStatus.COMPENSATING, "", "pack_refused", "it does not fit"),
         (RunStatus.RUNNING, "file", "", ""),
     ]
-    assert facts(first) == facts(last) == ["pack"]
-    assert facts(refused) == ["turn back"]
+    assert events(first) == events(last) == ["pack"]
+    assert events(refused) == ["turn back"]
     assert journal(refused) == [("pack", "forward", 1, "refused")]
 
 
@@ -205,24 +207,24 @@ def test_a_batch_gets_the_journal_that_its_runs_would_get_one_by_one(
         toys.refuses("file", runs[7].subject_id)
     messages.drop_all()
 
-    claims = Phase(saga, saga.links[0], arrivals(together)).perform()
-    replies = [Arrival(each.run_id, done(each)) for each in claims if isinstance(each, Claim)]
-    Phase(saga, saga.links[0], replies).perform()
+    claims = Phase(saga, saga.links[0], work_items(together)).perform()
+    results = [WorkItem(each.run_id, done(each)) for each in claims if isinstance(each, Claim)]
+    Phase(saga, saga.links[0], results).perform()
     for run in one_by_one:
         messages.deliver(Message(run.pk, saga.links))
     messages.deliver_all()
 
-    assert len(replies) == 19
+    assert len(results) == 19
     assert toys.batches["pack"] == [20, *[1] * 20]
     whole = ("step", "direction", "attempt", "fence", "outcome", "error", "detail", "output")
     assert [journal(each, *whole) for each in together] == [
         journal(each, *whole) for each in one_by_one
     ]
-    assert [facts(each) for each in together] == [facts(each) for each in one_by_one]
+    assert [events(each) for each in together] == [events(each) for each in one_by_one]
 
 
-def done(claim: Claim) -> Reply:
-    return Reply(claim, Outcome.DONE, {})
+def done(claim: Claim) -> CallResult:
+    return CallResult(claim, Outcome.DONE, {})
 
 
 def test_of_two_messages_for_one_run_in_one_group_only_one_claims(
@@ -231,7 +233,7 @@ def test_of_two_messages_for_one_run_in_one_group_only_one_claims(
     saga = toys.parcel()
     run = start(saga)
 
-    claim, nothing = Phase(saga, saga.links[0], arrivals([run, run])).perform()
+    claim, nothing = Phase(saga, saga.links[0], work_items([run, run])).perform()
 
     assert isinstance(claim, Claim)
     assert nothing == Stop()
@@ -243,10 +245,10 @@ def test_a_message_in_the_group_of_the_answer_has_nothing_to_do(
 ) -> None:
     saga = toys.saga(toys.remote("send"), toys.remote("insure"))
     run = start(saga)
-    (claim,) = Phase(saga, saga.links[0], arrivals([run])).perform()
+    (claim,) = Phase(saga, saga.links[0], work_items([run])).perform()
     assert isinstance(claim, Claim)
 
-    both = [Arrival(run.pk), Arrival(run.pk, done(claim))]
+    both = [WorkItem(run.pk), WorkItem(run.pk, done(claim))]
     nothing, next_claim = Phase(saga, saga.links[0], both).perform()
 
     assert nothing == Stop()
@@ -278,8 +280,8 @@ def test_a_run_wakes_exactly_while_it_is_live(
         SagaRun.objects.filter(pk=run.pk).update(status=status, wake_at=wake_at)
 
 
-def plant(run: SagaRun, step: str, fence: int, outcome: str) -> StepRecord:
-    return StepRecord.objects.create(
+def plant(run: SagaRun, step: str, fence: int, outcome: str) -> StepAttempt:
+    return StepAttempt.objects.create(
         run=run, step=step, direction=Direction.FORWARD, attempt=1, fence=fence, outcome=outcome
     )
 

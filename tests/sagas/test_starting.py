@@ -6,9 +6,9 @@ from django.db import IntegrityError, transaction
 from sagas import services
 from sagas.identifiers import new_id
 from sagas.models import HANDOVER, RunStatus, SagaRun
-from tests.message_queue import Message, MessageQueue
-from tests.sagas.passing_time import resume
-from tests.sagas.toys import Answer, Refused, Toys, everything, facts, start
+from tests.support.fake_sagas import Answer, Refused, Toys, events, everything, start
+from tests.support.in_memory_broker import Message, MessageQueue
+from tests.support.run_clock import wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -84,7 +84,7 @@ def test_another_saga_of_the_subject_starts_when_the_first_has_ended(
     second.refresh_from_db()
     assert second.pk != run.pk
     assert second.status == RunStatus.COMPLETED
-    assert facts(run)[-1] == "return"
+    assert events(run)[-1] == "return"
 
 
 def test_a_run_whose_start_is_rolled_back_never_was(toys: Toys, messages: MessageQueue) -> None:
@@ -116,7 +116,7 @@ def test_a_run_whose_very_first_message_is_lost_is_found(
     run = start(toys.parcel())
     messages.drop_all()
 
-    resume(run, messages)
+    wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
 
@@ -130,14 +130,14 @@ def test_a_run_keeps_the_version_that_it_was_started_with(
     new = toys.saga(toys.local("wrap"), toys.local("scan", queue="settlement"), version=2)
     new_run = start(new)
 
-    resume(old_run, messages)
+    wake_run(old_run, messages)
     messages.deliver_all()
 
     new_run.refresh_from_db()
     assert (old_run.status, old_run.version) == (RunStatus.COMPLETED, 1)
     assert (new_run.status, new_run.version) == (RunStatus.COMPLETED, 2)
-    assert facts(old_run) == ["pack", "file"]
-    assert facts(new_run) == ["wrap", "scan"]
+    assert events(old_run) == ["pack", "file"]
+    assert events(new_run) == ["wrap", "scan"]
 
 
 def test_a_run_is_not_moved_by_the_messages_of_another_version(
@@ -165,5 +165,5 @@ def test_a_run_of_the_old_version_is_undone_by_the_old_steps(
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATED
-    assert facts(run)[-2:] == ["undo pack", "compensated"]
-    assert "undo wrap" not in facts(run)
+    assert events(run)[-2:] == ["undo pack", "compensated"]
+    assert "undo wrap" not in events(run)

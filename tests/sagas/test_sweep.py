@@ -11,10 +11,10 @@ from django.db.models.functions import Now
 from sagas.figures import last_sweeps
 from sagas.models import RunStatus, SagaRun
 from sagas.sweep import ATTENTION_AFTER, Sweeper, sweep
-from tests.message_queue import MessageQueue
-from tests.sagas.passing_time import database_time, let_time_pass, resume
-from tests.sagas.toys import Refused, Toys, everything, start, start_many
-from tests.sagas.waiting import PATIENCE_SECONDS
+from tests.support.fake_sagas import Refused, Toys, everything, start, start_many
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.run_clock import database_time, let_time_pass, wake_run
+from tests.support.threads import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,7 +99,7 @@ def test_the_delay_to_the_next_look_doubles_up_to_a_minute(
         assert run.pk == messages.take().run_id
         assert wakes_in(run, before) >= timedelta(seconds=seconds)
         assert wakes_in(run, after) <= timedelta(seconds=seconds)
-        delays.append((run.redispatches, seconds))
+        delays.append((run.redispatch_count, seconds))
 
     assert delays == [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (6, 60), (7, 60)]
 
@@ -112,7 +112,7 @@ def test_progress_forgives_what_the_sweep_has_counted(toys: Toys, messages: Mess
     messages.deliver(messages.take())
 
     run.refresh_from_db()
-    assert (run.step, run.redispatches) == ("file", 0)
+    assert (run.step, run.redispatch_count) == ("file", 0)
 
 
 def test_a_run_that_does_not_move_is_flagged_and_still_queued(
@@ -131,7 +131,7 @@ def test_a_run_that_does_not_move_is_flagged_and_still_queued(
     run.refresh_from_db()
     flag = (run.needs_attention, run.attention_reason)
     assert flag == (True, "queued 10 times without progress")
-    resume(run, messages)
+    wake_run(run, messages)
     assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
 
 
@@ -156,7 +156,7 @@ def test_the_count_is_committed_before_the_message_leaves(
 
     def look(*_: object) -> None:
         assert not connection.in_atomic_block
-        seen.append(SagaRun.objects.get().redispatches)
+        seen.append(SagaRun.objects.get().redispatch_count)
 
     monkeypatch.setattr("sagas.dispatch.publisher.hand_over", look)
     sweep()
@@ -220,7 +220,7 @@ def test_a_run_that_this_code_does_not_know_is_flagged_and_does_not_stop_the_oth
     assert {each.run_id for each in messages.waiting} == {before.pk, behind.pk}
     assert unknown.needs_attention
     assert unknown.attention_reason == f"this code cannot carry it: {why}"
-    assert unknown.redispatches == 1
+    assert unknown.redispatch_count == 1
     assert unknown.wake_at is not None
     assert not SagaRun.objects.filter(wake_at__lte=Now()).exists()
     for each in (before, behind):
@@ -232,7 +232,7 @@ def test_a_run_that_was_swept_for_months_does_not_stop_the_sweep(
     toys: Toys, messages: MessageQueue
 ) -> None:
     old, new = runs = start_many(toys.parcel(), 2)
-    SagaRun.objects.filter(pk=old.pk).update(redispatches=32_767)
+    SagaRun.objects.filter(pk=old.pk).update(redispatch_count=32_767)
     overdue(runs, messages)
 
     assert sweep() == 2

@@ -15,14 +15,14 @@ from config.celery import app
 from config.logging import LineFormatter
 from sagas import registry, tasks
 from sagas.definition import Attempt, Output, RetryPolicy, Saga
+from sagas.messages import NextAction
 from sagas.models import RunStatus, SagaRun
 from sagas.phase import HINT_LEAD
 from sagas.runner import Runner
-from sagas.verdicts import Verdict
-from tests.message_queue import MessageQueue
-from tests.sagas.broker import Broker
-from tests.sagas.passing_time import let_time_pass
-from tests.sagas.toys import Bug, Busy, Toys, journal, start, start_many
+from tests.support.celery_queues import Broker
+from tests.support.fake_sagas import Bug, Busy, Toys, journal, start, start_many
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.run_clock import let_time_pass
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +50,7 @@ def threads_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Close the database connections that a worker's threads would keep for the next run."""
     carry = Runner._carry_in_thread
 
-    def carry_and_hang_up(self: Runner, run_id: UUID) -> Verdict:
+    def carry_and_hang_up(self: Runner, run_id: UUID) -> NextAction:
         try:
             return carry(self, run_id)
         finally:
@@ -84,7 +84,7 @@ def lines_of_a_task_that(
 ) -> list[dict[str, object]]:
     """Run a task with Celery around it, and return what the log has of it, less when."""
 
-    def fail(*_: object) -> Verdict:
+    def fail(*_: object) -> NextAction:
         raise raises
 
     monkeypatch.setattr(Runner, "carry", fail)
@@ -205,7 +205,7 @@ def test_one_run_that_raises_spoils_nobody_elses(
     good, bad, worse = start_many(parcel, 3)
     carry = Runner.carry
 
-    def carry_or_raise(self: Runner, run_id: UUID) -> Verdict:
+    def carry_or_raise(self: Runner, run_id: UUID) -> NextAction:
         if run_id != good.pk:
             raise OperationalError
         return carry(self, run_id)

@@ -10,7 +10,7 @@ import urllib3
 
 from sandbox.stripe_api.control_page import HOW_OFTEN, TROUBLES
 from sandbox.stripe_process import SandboxServer
-from tests.sandbox.raw_api import RawApi
+from tests.support.stripe_http import RawApi
 
 NONE: Mapping[str, str] = MappingProxyType({})
 FORM = "application/x-www-form-urlencoded"

@@ -10,8 +10,8 @@ import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from sandbox.stripe_process import SandboxFailed, SandboxServer
-from tests.sandbox.raw_api import TEST_KEY, RawApi
-from tests.sandbox.waiting import wait_until
+from tests.support.polling import wait_until
+from tests.support.stripe_http import TEST_KEY, RawApi
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The HTTP beneath the API: what no decent client sends, and what any may."""
 
 from sandbox.stripe_process import SandboxServer
-from tests.sandbox.raw_api import TEST_KEY, RawApi
+from tests.support.stripe_http import TEST_KEY, RawApi
 
 ASK = f"GET /v1/payment_intents/pi_%s HTTP/1.1\r\nAuthorization: Bearer {TEST_KEY}\r\n\r\n"
 

@@ -14,8 +14,8 @@ from urllib3.exceptions import HTTPError
 
 from sandbox.stripe_api.ledger import CANNOT_WRITE
 from sandbox.stripe_process import ROOT, SandboxServer
-from tests.sandbox.raw_api import RawApi
-from tests.sandbox.waiting import wait_until
+from tests.support.polling import wait_until
+from tests.support.stripe_http import RawApi
 
 
 @pytest.fixture

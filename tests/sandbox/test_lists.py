@@ -7,7 +7,7 @@ import pytest
 import stripe  # noqa: TID251 - the contract under test
 
 from sandbox.stripe_process import SandboxServer
-from tests.sandbox.raw_api import TEST_KEY, RawApi
+from tests.support.stripe_http import TEST_KEY, RawApi
 
 
 @pytest.fixture

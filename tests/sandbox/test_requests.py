@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.raw_api import TEST_KEY, RawApi
+from tests.support.stripe_http import TEST_KEY, RawApi
 
 INTENT = {"amount": 1000, "currency": "usd"}
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.raw_api import Answer, RawApi
-from tests.sandbox.stripe_types import problems_in
+from tests.support.stripe_http import Answer, RawApi
+from tests.support.stripe_types import problems_in
 
 
 def confirmed(api: RawApi, payment_method: str, **parameters: Any) -> Answer:

@@ -14,8 +14,8 @@ import pytest
 import urllib3
 
 from sandbox.embedded_servers import ROOT
-from tests.sandbox_run.processes import PATIENCE_SECONDS, processes_of, wait_until
 from tests.sandbox_run.test_supervised_run import LEFT_OUT
+from tests.support.processes import PATIENCE_SECONDS, processes_of, wait_until
 
 ONE_ACT = """
 import os, sys

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.drive.book import BankBook, BankIntent
 from sandbox.drive.checks import charged_once, no_ghost_charges, no_lost_orders, stock_conserved
+from sandbox.drive.provider_ledger import BankBook, BankIntent
 from sandbox.drive.shop import Order, Product
 
 PAID = Order("paid", "confirmed", "", 500, {"MUG": 2})
-GONE = Order("gone", "cancelled", "payment_refused", 700, {"MUG": 3})
+GONE = Order("gone", "cancelled", "payment_declined", 700, {"MUG": 3})
 ORDERS = {PAID.id: PAID, GONE.id: GONE}
 
 HELD = BankIntent("paid", held_minor=500, taken_minor=0, charges=1)

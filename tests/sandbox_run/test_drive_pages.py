@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from pytest_django.live_server_helper import LiveServer
 
 from access.models import ApiToken
-from sandbox.drive.patience import Patience
+from sandbox.drive.deadlines import Patience
 from sandbox.drive.shop import Product, Shop
 from tests.conftest import Shelf
 

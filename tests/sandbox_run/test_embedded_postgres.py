@@ -15,10 +15,10 @@ import pytest
 
 from sandbox import postgres
 from sandbox.embedded_servers import ROOT, EmbeddedServer, start_postgres
-from sandbox.owned import owned_environment
 from sandbox.ports import ReservedPort
+from sandbox.process_lifetime import owned_environment
 from sandbox.unprivileged import Account, _can
-from tests.sandbox_run.processes import PATIENCE_SECONDS, owner_of, wait_until
+from tests.support.processes import PATIENCE_SECONDS, owner_of, wait_until
 
 PROGRAM = (sys.executable, "-m", "sandbox.postgres", "--disposable")
 NOBODY = pwd.getpwnam("nobody").pw_uid

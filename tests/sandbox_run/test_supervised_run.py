@@ -17,7 +17,7 @@ import urllib3
 
 from sandbox.embedded_servers import ROOT
 from sandbox.procfile import declared
-from tests.sandbox_run.processes import PATIENCE_SECONDS, is_alive, processes_of, wait_until
+from tests.support.processes import PATIENCE_SECONDS, is_alive, processes_of, wait_until
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis")
 COMMAND = (sys.executable, "-m", "sandbox")

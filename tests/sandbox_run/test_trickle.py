@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from sandbox.demo import in_words
-from sandbox.drive.patience import Patience
+from sandbox.drive.deadlines import Patience
 from sandbox.drive.shop import Cart, Order, Product, Shop, ShopRefused
 from sandbox.drive.trickle import MOST_UNDER_WAY, STOCKTAKING, Trickle, Visit
 from sandbox.run_directory import RunDirectory

@@ -18,7 +18,7 @@ from proof.seeded_bugs.patching import (
     replace_wherever_imported,
 )
 from proof.seeded_bugs.registry import BUGS
-from sandbox.owned import owned_environment
+from sandbox.process_lifetime import owned_environment
 
 SOUND = "1 --loud\n"
 BROKEN = "2 --loud\n"
@@ -73,7 +73,7 @@ def test_an_unknown_bug_is_refused_and_the_program_not_run() -> None:
     assert "fresh_key_for_each_attempt" in said.stderr
 
 
-PROGRAM = ("-m", "tests.seeded_bugs.two_keys", "--loud")
+PROGRAM = ("-m", "tests.support.two_keys", "--loud")
 
 
 def run(module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

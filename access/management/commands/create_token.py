@@ -9,10 +9,10 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from access.grants import Scope
+from access.credentials import Scope
 from access.management.new_accounts import account_asked_for
 from access.models import LONGEST_TOKEN_DAYS, ApiToken
-from sagas.arguments import text, whole_number
+from sagas.cli_types import text, whole_number
 
 MOST_DAYS: Final = 36_500
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from access.models import ApiToken
-from access.shell import user_of_this_shell
-from sagas.arguments import text
+from access.os_user import user_of_this_shell
+from sagas.cli_types import text
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from config.variables import Section, Variable
+from config.env import Section, Variable
 
 HEAD = """# Configuration
 

@@ -14,17 +14,17 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import OperationalError
 from psycopg.errors import LockNotAvailable
 
-from access.shell import user_of_this_shell
+from access.os_user import user_of_this_shell
+from adminkit.money import money
+from desk.action_forms import WORDS, ReasonForm
 from desk.actions import OF_ONE_ORDER, Asked, perform
-from desk.asking import WORDS, ReasonForm
-from desk.dossier import Dossier, dossier_of
+from desk.audit_timeline import Entry, audit_timeline
 from desk.models import ActionKind, ActionOutcome, OperatorAction
-from desk.next_move import next_move
+from desk.order_detail import OrderDetail, order_detail
 from desk.order_list import customer_of
 from desk.order_search import named
-from desk.situation import situation_of
-from desk.story import Entry, story_of
-from lists.money import money
+from desk.order_state import order_state
+from desk.run_diagram import next_step_sentence
 from orders.models import Order
 from sagas.identifiers import new_id
 
@@ -62,7 +62,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, command: str, order: str, **options: Any) -> None:
         found = _order_named(order)
         if command == "show":
-            self._show(dossier_of(found.pk), as_json=options["json"])
+            self._show(order_detail(found.pk), as_json=options["json"])
         else:
             self._act(ActionKind(command), found, options["reason"])
 
@@ -95,7 +95,7 @@ class Command(BaseCommand):
                 raise CommandError("--reason: say why; it is kept with your name", returncode=2)
             words = WORDS[kind]
             self.stdout.write(f"{words.button}: order {order.pk} of {customer_of(order)}")
-            self.stdout.write(_wrapped(f"stands: {situation_of(order.pk).in_words()}"))
+            self.stdout.write(_wrapped(f"stands: {order_state(order.pk).in_words()}"))
             self.stdout.write(_wrapped(words.explanation))
             with suppress(EOFError):
                 given = input(f"{words.asked_for}: ")
@@ -104,11 +104,11 @@ class Command(BaseCommand):
             raise CommandError(f"--reason: {form.errors['reason'][0]}", returncode=2)
         return str(form.cleaned_data["reason"])
 
-    def _show(self, dossier: Dossier, *, as_json: bool) -> None:
+    def _show(self, detail: OrderDetail, *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps(_as_json(dossier), indent=2, cls=DjangoJSONEncoder))
+            self.stdout.write(json.dumps(_as_json(detail), indent=2, cls=DjangoJSONEncoder))
         else:
-            self.stdout.write("\n".join(_in_words(dossier)))
+            self.stdout.write("\n".join(_in_words(detail)))
 
 
 def _order_named(term: str) -> Order:
@@ -123,8 +123,8 @@ def _order_named(term: str) -> Order:
     return found[0]
 
 
-def _as_json(dossier: Dossier) -> dict[str, object]:
-    order = dossier.order
+def _as_json(detail: OrderDetail) -> dict[str, object]:
+    order = detail.order
     return {
         "id": order.pk,
         "status": order.status,
@@ -133,26 +133,26 @@ def _as_json(dossier: Dossier) -> dict[str, object]:
         "total_minor": order.total_minor,
         "currency": order.currency,
         "created_at": order.created_at,
-        "stands": dossier.situation.in_words(),
-        "next": next_move(dossier.situation),
-        "runs": [each.id for each in dossier.situation.runs],
-        "story": [asdict(each) for each in story_of(dossier)],
+        "stands": detail.state.in_words(),
+        "next": next_step_sentence(detail.state),
+        "runs": [each.id for each in detail.state.runs],
+        "story": [asdict(each) for each in audit_timeline(detail)],
     }
 
 
-def _in_words(dossier: Dossier) -> Iterator[str]:
-    order, situation = dossier.order, dossier.situation
+def _in_words(detail: OrderDetail) -> Iterator[str]:
+    order, state = detail.order, detail.state
     reference = f", reference {order.reference}" if order.reference else ""
     total = money(order.total_minor, order.currency)
     yield f"order {order.pk}: {total}, for {customer_of(order)}{reference}"
-    yield from (f"run   {each.id}: {each.saga}, {each.status}" for each in situation.runs)
-    yield f"stands: {situation.in_words()}"
-    for each in situation.runs:
+    yield from (f"run   {each.id}: {each.saga}, {each.status}" for each in state.runs)
+    yield f"stands: {state.in_words()}"
+    for each in state.runs:
         if each.attention_reason:
             yield _wrapped(f"needs attention: {each.attention_reason}")
-    yield _wrapped(f"next: {next_move(situation)}")
+    yield _wrapped(f"next: {next_step_sentence(state)}")
     yield "(times are UTC)"
-    yield from map(_line, story_of(dossier))
+    yield from map(_line, audit_timeline(detail))
 
 
 def _line(entry: Entry) -> str:

@@ -16,12 +16,18 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Column, Table
 
+from invariants.break_store import orders_with_breaks, record
 from invariants.catalogue import INVARIANTS
 from invariants.checking import EVERYTHING, GRACE, RECENT, LeftOut, Progress, Report, Scope, check
-from invariants.recording import orders_with_breaks, record
-from payments.accounts import BankAccount, BankReading, database_now, read_bank, read_recent
 from payments.errors import PaymentError
-from sagas.arguments import seconds
+from payments.provider_reconciliation import (
+    ProviderBalance,
+    ProviderReading,
+    database_now,
+    read_provider,
+    read_recent,
+)
+from sagas.cli_types import seconds
 
 FOUND: Final = 1
 NOBODY_KNOWS: Final = 2
@@ -74,7 +80,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--record",
             action="store_true",
-            help="write findings down as breaks, and freeze orders whose money is in doubt",
+            help="write findings down as breaks, and pause orders whose money is in doubt",
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -132,7 +138,7 @@ def _print(console: Console, report: Report, silence: str) -> None:
     summary = Table("account", "what was looked at")
     summary.add_row("orders", f"{_in_words(report.orders)}{_scope_in_words(report)}")
     summary.add_row("payments", _in_words(report.payments))
-    summary.add_row("bank", _bank_in_words(report.bank, silence))
+    summary.add_row("bank", _provider_in_words(report.bank, silence))
     console.print(summary)
     if report.findings:
         # Ids are there to be copied: whole, on one line.
@@ -153,19 +159,19 @@ def _lately() -> Scope:
     return Scope(changed_within=RECENT, orders=orders_with_breaks())
 
 
-def _read(options: dict[str, Any]) -> BankReading | None:
+def _read(options: dict[str, Any]) -> ProviderReading | None:
     """Read the bank as it was asked for, before our own snapshot."""
     if options["no_bank"]:
         return None
     if options["statement"] is not None:
-        return BankReading(_stated(options["statement"]), read_at=database_now())
-    return read_bank() if options["full"] else read_recent(RECENT)
+        return ProviderReading(_stated(options["statement"]), read_at=database_now())
+    return read_provider() if options["full"] else read_recent(RECENT)
 
 
-def _stated(file: str) -> list[BankAccount]:
+def _stated(file: str) -> list[ProviderBalance]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
-        return TypeAdapter(list[BankAccount]).validate_json(text)
+        return TypeAdapter(list[ProviderBalance]).validate_json(text)
     except (OSError, ValueError) as error:  # pydantic's are ValueErrors
         raise CommandError(f"--statement: {error}", returncode=USAGE) from error
 
@@ -194,7 +200,7 @@ def _as_json(report: Report, silence: str) -> dict[str, object]:
     }
 
 
-def _bank_in_words(bank: BankReading | None, silence: str) -> str:
+def _provider_in_words(bank: ProviderReading | None, silence: str) -> str:
     if bank is None:
         return f"NOT COMPARED: {silence or 'left out'}"
     since = bank.complete_since
@@ -229,7 +235,7 @@ def _verdict(report: Report, silence: str) -> str:
     return f"0 findings: no ghost charge, no lost order, no oversold stock; {asked}."
 
 
-def _net_minor(bank: BankReading) -> int:
+def _net_minor(bank: ProviderReading) -> int:
     return sum(each.net_minor for each in bank.accounts)
 
 

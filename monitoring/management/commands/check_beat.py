@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from sagas.arguments import seconds
+from sagas.cli_types import seconds
 from sagas.figures import last_sweeps
 from sagas.sweep import Sweeper
 

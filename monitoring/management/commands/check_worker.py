@@ -7,13 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from monitoring.pulses import SILENT_AFTER, silence
-from sagas.arguments import seconds
+from monitoring.heartbeats import SILENT_AFTER, silence
+from sagas.cli_types import seconds
 
 
 class Command(BaseCommand):
     help = (
-        "Succeed only if a pulse came through a queue lately, so beat, broker, worker and database"
+        "Succeed only if a heartbeat came through a queue lately, so beat, broker, worker and database"
         " work: for health checks. Changes nothing. Exit status 1 if none came."
     )
     requires_system_checks = ()
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--worker",
             default="",
-            help="its name, such as checkout@host; of several on a queue each takes some pulses "
+            help="its name, such as checkout@host; of several on a queue each takes some heartbeats "
             "only, so give it more --seconds",
         )
         parser.add_argument(
@@ -37,7 +37,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, queue: str, worker: str, **options: Any) -> None:
         silent_for = silence(queue, worker)
         if silent_for is None:
-            raise CommandError(f"no pulse was ever taken from {queue}")
+            raise CommandError(f"no heartbeat was ever taken from {queue}")
         if silent_for >= timedelta(seconds=options["seconds"]):
-            raise CommandError(f"no pulse from {queue} for {silent_for.total_seconds():.0f} s")
-        self.stdout.write(f"a pulse from {queue} {silent_for.total_seconds():.0f} s ago")
+            raise CommandError(f"no heartbeat from {queue} for {silent_for.total_seconds():.0f} s")
+        self.stdout.write(f"a heartbeat from {queue} {silent_for.total_seconds():.0f} s ago")

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from prometheus_client import start_http_server
 
-from monitoring.scraping import registry_for
-from sagas.arguments import whole_number
+from monitoring.metrics_endpoint import registry_for
+from sagas.cli_types import whole_number
 
 
 class Command(BaseCommand):

@@ -50,9 +50,9 @@ def _order(
     updated_after: float = 0,
     asked_after: float | None = None,
 ) -> dict[str, Any]:
-    is_asked_back = asked_after is not None
-    allowed = still_allowed(status, is_asked_back=is_asked_back)
-    can_cancel = OrderStatus.CANCELLING in allowed and not is_asked_back
+    is_cancel_requested = asked_after is not None
+    allowed = still_allowed(status, is_cancel_requested=is_cancel_requested)
+    can_cancel = OrderStatus.CANCELLING in allowed and not is_cancel_requested
     return ShownOrder(
         id=_ID,
         status=status,
@@ -89,7 +89,7 @@ DECLINED: Final = _order(
     2,
     PaymentSummary(status="voided"),
     reason="Your card has insufficient funds.",
-    reason_code="payment_refused",
+    reason_code="payment_declined",
     updated_after=0.6,
 )
 ASKED: Final = _order(OrderStatus.PLACED, 0, PaymentSummary(status="pending"), asked_after=0.3)

@@ -16,9 +16,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError, close_old_connections
 
-from sagas.arguments import seconds
+from sagas.cli_types import seconds
 from sagas.dispatch import publisher
-from sagas.history import AttemptMade, attempts_for, count_live, subject_of
+from sagas.history import AttemptSummary, attempts_for, count_live, subject_of
 from sagas.models import LIVE, SagaRun
 from sagas.sweep import Sweeper, sweep
 
@@ -78,7 +78,7 @@ class Command(BaseCommand):
                 self._rest(options["seconds"])
 
     def _show(self, named: str | None, *, as_json: bool) -> None:
-        attempts: Sequence[AttemptMade] = ()
+        attempts: Sequence[AttemptSummary] = ()
         if named is None:
             runs = list(SagaRun.objects.filter(status__in=LIVE).order_by("created_at"))
         else:
@@ -144,7 +144,7 @@ def _as_json(run: SagaRun) -> dict[str, object]:
         "wake_at": run.wake_at,
         "needs_attention": run.needs_attention,
         "attention_reason": run.attention_reason,
-        "frozen_at": run.frozen_at,
+        "paused_at": run.paused_at,
         "created_at": run.created_at,
         "ended_at": run.ended_at,
     }
@@ -156,13 +156,13 @@ def _in_words(run: SagaRun) -> Iterator[str]:
     step = f" at {run.step}, {tried}" if run.step and run.is_live else ""
     wakes = f", wakes {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else ""
     yield f"  {run.saga} version {run.version}: {run.status}{step}{wakes}"
-    if run.frozen_at:
-        yield f"  FROZEN since {run.frozen_at:%Y-%m-%d %H:%M:%S} UTC"
+    if run.paused_at:
+        yield f"  FROZEN since {run.paused_at:%Y-%m-%d %H:%M:%S} UTC"
     if run.needs_attention:
         yield _wrapped(f"  NEEDS ATTENTION: {run.attention_reason}")
 
 
-def _attempt(made: AttemptMade) -> str:
+def _attempt(made: AttemptSummary) -> str:
     said = f"{made.name} #{made.number}  {made.outcome}  {made.error} {made.detail}".rstrip()
     return _wrapped(f"{made.started_at:%Y-%m-%d %H:%M:%S.%f}  {said}")
 

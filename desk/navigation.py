@@ -1,0 +1,109 @@
+"""What the desk's sidebar offers: named for what people come to do, and only what they may open."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.text import capfirst
+
+from adminkit.names import name_of_list
+
+API_DOCUMENTATION: Final = "/api/docs/"
+FLAGGED: Final = "needs_attention=yes"
+OPEN_BREAKS: Final = "state=open"
+
+Entry = dict[str, Any]
+
+
+def style_sheet(_: HttpRequest) -> str:
+    return static("desk/desk.css")
+
+
+def icon(_: HttpRequest) -> str:
+    return static("desk/favicon.svg")
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the sidebar's groups for django-unfold; those without an entry are left out."""
+    groups: dict[str, Sequence[Entry | None]] = {
+        "": [_link("Start", "home", reverse("admin:index"), request)],
+        "Orders": _orders(request),
+        "Goods": _goods(request),
+        "The desk": _desk(request),
+        "Elsewhere": _elsewhere(request),
+    }
+    return [
+        {"title": title, "separator": bool(title), "items": found}
+        for title, entries in groups.items()
+        if (found := [each for each in entries if each])
+    ]
+
+
+def _orders(request: HttpRequest) -> Sequence[Entry | None]:
+    return [
+        _rows(request, "receipt_long", "orders.order"),
+        _rows(request, "flag", "orders.order", FLAGGED, "Needs attention"),
+        _rows(request, "route", "sagas.sagarun"),
+        _rows(request, "rule", "invariants.reconciliationbreak", OPEN_BREAKS),
+        _rows(request, "gavel", "desk.operatoraction"),
+        _rows(request, "playlist_add_check", "desk.bulkaction"),
+        _rows(request, "credit_card", "payments.payment"),
+        _rows(request, "history", "events.outboxevent"),
+    ]
+
+
+def _goods(request: HttpRequest) -> Sequence[Entry | None]:
+    return [
+        _rows(request, "sell", "inventory.product"),
+        _rows(request, "inventory_2", "inventory.stocklevel"),
+        _rows(request, "swap_vert", "inventory.stockmovement"),
+        _rows(request, "bookmark", "inventory.reservation"),
+        _rows(request, "warehouse", "inventory.warehouse"),
+    ]
+
+
+def _desk(request: HttpRequest) -> Sequence[Entry | None]:
+    return [
+        _rows(request, "group", "auth.user"),
+        _rows(request, "badge", "auth.group"),
+        _rows(request, "key", "access.apitoken"),
+        _rows(request, "schedule", "django_celery_beat.periodictask"),
+        _rows(request, "lock", "axes.accessattempt"),
+        _rows(request, "fact_check", "admin.logentry"),
+    ]
+
+
+def _elsewhere(request: HttpRequest) -> Sequence[Entry | None]:
+    documentation = _link("API documentation", "menu_book", API_DOCUMENTATION, request)
+    if not settings.FLOWER_URL:
+        return [documentation]
+    return [_link("Flower", "local_florist", settings.FLOWER_URL, request), documentation]
+
+
+def _rows(
+    request: HttpRequest, icon: str, model: str, narrowed: str = "", title: str = ""
+) -> Entry | None:
+    """Offer a list, narrowed to some of its rows or not, to those who may see it, by its own name."""
+    app, name = model.split(".")
+    if not request.user.has_perm(f"{app}.view_{name}"):
+        return None
+    path = reverse(f"admin:{app}_{name}_changelist")
+    is_shown = request.path.startswith(path)
+    if FLAGGED in (narrowed, request.META["QUERY_STRING"]):
+        # Two entries lead to the list of orders.
+        is_shown = request.path == path and narrowed == request.META["QUERY_STRING"]
+    return {
+        "title": title or capfirst(name_of_list(admin.site.get_model_admin(apps.get_model(model)))),
+        "icon": icon,
+        "link": f"{path}?{narrowed}" if narrowed else path,
+        "active": is_shown,
+    }
+
+
+def _link(title: str, icon: str, address: str, request: HttpRequest) -> Entry:
+    return {"title": title, "icon": icon, "link": address, "active": request.path == address}

@@ -1,0 +1,97 @@
+"""Everything that is known about one order, read in nine queries however much it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+from django.db.models.functions import JSONObject
+
+from desk.models import OperatorAction
+from desk.order_state import OrderState
+from events.services import events_about
+from invariants.break_store import breaks_about
+from inventory.history import LineStock, stock_of
+from orders.models import Order, OrderLine, OrderTransition
+from payments.admin_queries import PaymentDetail, payment_details
+from sagas.plans import runs_of
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line as it was bought, with what of its stock is held and how it moved. Minor units."""
+
+    id: UUID
+    sku: str
+    name: str
+    quantity: int
+    unit_price_minor: int
+    stock: Sequence[LineStock]
+
+    @property
+    def total_minor(self) -> int:
+        return self.quantity * self.unit_price_minor
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDetail:
+    """One order with all that happened to it."""
+
+    state: OrderState
+    lines: Sequence[Line]
+    moves: Sequence[OrderTransition]
+    events: Sequence[tuple[str, datetime]]
+    payments: Sequence[PaymentDetail]
+    actions: Sequence[OperatorAction]
+
+    @property
+    def order(self) -> Order:
+        return self.state.order
+
+
+def order_detail(order_id: UUID) -> OrderDetail:
+    """Read all of it. Raises Order.DoesNotExist."""
+    bought = OrderLine.objects.filter(order=OuterRef("pk")).order_by("position").values(
+        json=JSONObject(
+            id="id",
+            sku="sku",
+            name="name",
+            quantity="quantity",
+            unit_price_minor="unit_price_minor",
+        )
+    )  # fmt: skip
+    order = (
+        Order.objects.select_related("customer")
+        .annotate(bought=ArraySubquery(bought))
+        .get(pk=order_id)
+    )
+    return OrderDetail(
+        state=OrderState(order, runs_of(order_id), breaks_about(order_id)),
+        lines=_lines(vars(order)["bought"]),
+        moves=list(OrderTransition.objects.filter(order=order_id)),
+        events=[
+            (each.name, each.recorded_at) for each in events_about([order_id]).get(order_id, ())
+        ],
+        payments=payment_details(order_id),
+        actions=list(
+            OperatorAction.objects.filter(order=order_id).select_related("operator").order_by("pk")
+        ),
+    )
+
+
+def _lines(bought: Sequence[dict[str, Any]]) -> list[Line]:
+    stock = stock_of([UUID(each["id"]) for each in bought])
+    return [
+        Line(
+            id=UUID(each["id"]),
+            sku=each["sku"],
+            name=each["name"],
+            quantity=each["quantity"],
+            unit_price_minor=each["unit_price_minor"],
+            stock=[moved for moved in stock if str(moved.line_id) == each["id"]],
+        )
+        for each in bought
+    ]

@@ -1,0 +1,35 @@
+"""What a event is: a name in the past tense, a version, and the fields that it always carries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+
+class EventError(Exception):
+    """A event does not carry the fields that its type declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """A kind of event. A change to its fields is a new version."""
+
+    name: str
+    version: int
+    fields: frozenset[str]
+
+    def of(self, key: UUID, correlation_id: UUID, payload: Mapping[str, Any]) -> "Event":
+        """Make one. Raises EventError when ``payload`` has other fields than declared."""
+        if payload.keys() != self.fields:
+            raise EventError(f"{self.name} carries {sorted(self.fields)}, not {sorted(payload)}")
+        return Event(self, key, correlation_id, payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that has become true. ``key`` orders it among its like: the order's id."""
+
+    type: EventType
+    key: UUID
+    correlation_id: UUID
+    payload: Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""Payment providers: one protocol, and one package for each provider."""

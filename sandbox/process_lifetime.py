@@ -1,0 +1,66 @@
+"""Ties the life of a process to that of the one that started it, so that nothing outlives its owner."""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+# Whoever starts one of ours puts its own process id here. The parent's id alone cannot tell an
+# owner that has died already from one that lives.
+OWNER = "HOLDFAST_OWNER"
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def owned_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a child that is to end with this process."""
+    return {**environment, OWNER: str(os.getpid())}
+
+
+def die_with_owner(signum: signal.Signals) -> None:
+    """Have the kernel send ``signum`` when the owner ends, however it ends.
+
+    The kernel remembers this over ``exec`` and forgets it when the user changes: call it after
+    the last change of user. An owner that has ended before the call is noticed too.
+    """
+    owner = os.environ.get(OWNER)
+    ask_kernel_for_death_signal(signum)
+    if owner is not None and os.getppid() != int(owner):
+        sys.exit(f"the process that started this one ({owner}) has ended")
+    os.environ[OWNER] = str(os.getpid())
+
+
+def ask_kernel_for_death_signal(signum: signal.Signals) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signum.value) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends, instead of the system's init."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def kill_children() -> None:
+    """Kill and reap this process's children, and the orphans that it adopts, until none is left."""
+    listing = Path("/proc/thread-self/children")
+    while children := listing.read_text().split():
+        for pid in map(int, children):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def main() -> None:
+    """Run ``python -m sandbox.process_lifetime SIGNAL COMMAND...``: become the command, tied to the owner."""
+    signum, *command = sys.argv[1:]
+    die_with_owner(signal.Signals[signum])
+    os.execvp(command[0], command)  # noqa: S606 - a shell would come between us and the owner
+
+
+if __name__ == "__main__":
+    main()

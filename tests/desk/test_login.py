@@ -1,0 +1,348 @@
+"""The desk's door: a password, then a code; and no page in between."""
+
+from datetime import timedelta
+
+import pytest
+from axes.models import AccessAttempt
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from pytest_django import Settings
+from time_machine import travel
+
+from desk.second_factor import RECOVERY_CODES, forget
+from tests.support.staff_login import (
+    ENROL,
+    LOGIN,
+    PASSWORD,
+    SECOND_FACTOR,
+    app_of,
+    code_of,
+    come_in,
+    desk_paths,
+    show_password,
+    superuser,
+    wrong_code,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+IN_BETWEEN = {LOGIN, SECOND_FACTOR, ENROL, "/admin/logout/"}
+
+
+@pytest.fixture(autouse=True)
+def both_locks(settings: Settings) -> None:
+    settings.DESK_REQUIRES_MFA = True
+
+
+@pytest.fixture
+def grace() -> User:
+    return superuser()
+
+
+@pytest.fixture
+def app(grace: User) -> TOTPDevice:
+    return app_of(grace)
+
+
+def test_no_page_opens_before_the_second_factor(grace: User, app: TOTPDevice) -> None:
+    half_in = Client()
+    show_password(half_in, grace)
+    paths = [path for path in desk_paths() if path not in IN_BETWEEN]
+
+    answers = {
+        (path, verb): getattr(half_in, verb)(path) for path in paths for verb in ("get", "post")
+    }
+
+    opened = {
+        at: answer.status_code
+        for at, answer in answers.items()
+        if not (
+            answer.status_code == 302
+            and answer.headers["Location"].startswith((LOGIN, SECOND_FACTOR))
+        )
+    }
+    assert opened == {}
+    assert {"/admin/", "/admin/search/", "/admin/orders/order/", "/admin/password_change/"} <= set(
+        paths
+    )
+    assert len(paths) > 60
+
+
+def test_every_page_opens_behind_both_locks(grace: User, app: TOTPDevice) -> None:
+    client = Client()
+    come_in(client, grace, app)
+
+    assert client.get("/admin/").status_code == 200
+    assert client.get("/admin/orders/order/").status_code == 200
+
+
+def test_a_password_alone_leads_to_the_second_lock(grace: User, app: TOTPDevice) -> None:
+    client = Client()
+
+    show_password(client, grace)
+    page = client.get("/admin/orders/order/", follow=True)
+
+    assert page.request["PATH_INFO"] == SECOND_FACTOR
+    assert page.context["next"] == "/admin/orders/order/"
+
+
+@pytest.mark.parametrize("demanded", [False, True])
+def test_the_login_that_was_not_on_the_way_anywhere_leads_to_the_start_page(
+    grace: User, app: TOTPDevice, settings: Settings, *, demanded: bool
+) -> None:
+    settings.DESK_REQUIRES_MFA = demanded
+    client = Client()
+
+    page = client.post(LOGIN, {"username": grace.username, "password": PASSWORD}, follow=True)
+    if demanded:
+        assert page.request["PATH_INFO"] == SECOND_FACTOR
+        sent = {"code": code_of(app), "next": page.context["next"]}
+        page = client.post(SECOND_FACTOR, sent, follow=True)
+
+    assert (page.status_code, page.request["PATH_INFO"]) == (200, "/admin/")
+
+
+def test_the_way_on_leads_nowhere_else(grace: User, app: TOTPDevice) -> None:
+    client = Client()
+    show_password(client, grace)
+
+    answer = client.post(SECOND_FACTOR, {"code": code_of(app), "next": "https://evil.example/"})
+
+    assert answer.headers["Location"] == "/admin/"
+
+
+def test_whoever_has_no_app_yet_sets_one_up(grace: User) -> None:
+    client = Client()
+    show_password(client, grace)
+
+    page = client.get("/admin/", follow=True)
+    app = TOTPDevice.objects.get()
+    shown = client.post(ENROL, {"code": code_of(app)})
+    codes = shown.context["codes"]
+
+    assert page.request["PATH_INFO"] == ENROL
+    assert "<svg" in page.content.decode()
+    assert client.get("/admin/").status_code == 200
+    assert len(set(codes)) == RECOVERY_CODES
+    assert TOTPDevice.objects.get().confirmed
+    assert codes[0] not in client.get(ENROL).content.decode()
+
+
+def test_a_wrong_code_sets_nothing_up(grace: User) -> None:
+    client = Client()
+    show_password(client, grace)
+    client.get(ENROL)
+
+    answer = client.post(ENROL, {"code": wrong_code(TOTPDevice.objects.get())})
+
+    assert "That code is not right" in answer.content.decode()
+    assert not TOTPDevice.objects.get().confirmed
+    assert StaticDevice.objects.count() == 0
+    assert client.get("/admin/").status_code == 302
+
+
+def test_a_password_alone_replaces_no_app(grace: User, app: TOTPDevice) -> None:
+    client = Client()
+    show_password(client, grace)
+    own = app_of(grace, confirmed=False)
+
+    seen = client.get(ENROL)
+    posted = client.post(ENROL, {"code": code_of(own)})
+
+    assert [each.headers["Location"] for each in (seen, posted)] == [SECOND_FACTOR] * 2
+    assert TOTPDevice.objects.get(confirmed=True) == app
+
+
+def test_a_code_counts_once(grace: User, app: TOTPDevice) -> None:
+    code = code_of(app)
+    first, second = Client(), Client()
+    for each in (first, second):
+        show_password(each, grace)
+
+    first.post(SECOND_FACTOR, {"code": code})
+    answer = second.post(SECOND_FACTOR, {"code": code})
+
+    assert first.get("/admin/").status_code == 200
+    assert "That code is not right" in answer.content.decode()
+    assert second.get("/admin/").status_code == 302
+
+
+def test_a_recovery_code_counts_once(grace: User, app: TOTPDevice) -> None:
+    recovery = StaticDevice.objects.create(user=grace, name="Recovery codes")
+    StaticToken.objects.create(device=recovery, token="abcdefgh")
+    first, second = Client(), Client()
+    for each in (first, second):
+        show_password(each, grace)
+
+    first.post(SECOND_FACTOR, {"code": "ABCD-EFGH"})
+    second.post(SECOND_FACTOR, {"code": "abcdefgh"})
+
+    assert first.get("/admin/").status_code == 200
+    assert second.get("/admin/").status_code == 302
+    assert StaticToken.objects.count() == 0
+
+
+def test_wrong_codes_slow_down(grace: User, app: TOTPDevice) -> None:
+    client = Client()
+    with travel("2026-11-20T08:00:00Z", tick=False):  # a wrong code shuts for a second
+        show_password(client, grace)
+
+        client.post(SECOND_FACTOR, {"code": wrong_code(app)})
+        client.post(SECOND_FACTOR, {"code": code_of(app)})
+
+        assert client.get("/admin/").status_code == 302
+
+
+def test_five_wrong_codes_lock_the_name_out_from_there(grace: User, app: TOTPDevice) -> None:
+    client = Client()
+    show_password(client, grace)
+    for _ in range(5):
+        client.post(SECOND_FACTOR, {"code": wrong_code(app)})
+        TOTPDevice.objects.update(throttling_failure_count=0)
+
+    answer = client.post(SECOND_FACTOR, {"code": code_of(app)})
+
+    assert answer.status_code == 429
+    assert "Too many wrong attempts" in answer.content.decode()
+    assert client.get("/admin/").status_code == 302
+
+
+def test_a_right_password_forgives_no_wrong_codes(grace: User, app: TOTPDevice) -> None:
+    for _ in range(5):
+        client = Client()
+        show_password(client, grace)
+        client.post(SECOND_FACTOR, {"code": wrong_code(app)})
+        TOTPDevice.objects.update(throttling_failure_count=0)
+
+    assert show_password(Client(), grace).status_code == 429
+
+
+def test_five_wrong_passwords_lock_the_name_out_from_there_for_a_while(
+    grace: User, app: TOTPDevice
+) -> None:
+    for _ in range(5):
+        show_password(Client(), grace, "wrong")
+
+    from_there = show_password(Client(REMOTE_ADDR="127.0.0.1"), grace)
+    from_elsewhere = show_password(Client(REMOTE_ADDR="192.0.2.7"), grace)
+    with travel(AccessAttempt.objects.latest("attempt_time").attempt_time + timedelta(minutes=16)):
+        later = show_password(Client(), grace)
+
+    assert [from_there.status_code, from_elsewhere.status_code, later.status_code] == [
+        429,
+        302,
+        302,
+    ]
+
+
+@pytest.mark.parametrize(("proxies", "expected"), [(0, 429), (1, 429), (2, 302)])
+def test_what_a_client_says_of_its_address_unlocks_nothing(
+    grace: User, settings: Settings, proxies: int, expected: int
+) -> None:
+    settings.PROXIES = proxies
+    for number in range(5):
+        sent = {"X-Forwarded-For": f"203.0.113.{number}, 198.51.100.9"}
+        show_password(Client(), grace, "wrong", **sent)
+
+    sent = {"X-Forwarded-For": "203.0.113.77, 198.51.100.9"}
+    answer = show_password(Client(), grace, **sent)
+
+    assert answer.status_code == expected
+
+
+def test_what_is_no_address_is_refused_as_any_other(grace: User, settings: Settings) -> None:
+    settings.PROXIES = 1
+
+    show_password(Client(), grace, "wrong", **{"X-Forwarded-For": "'; DROP TABLE"})
+
+    assert AccessAttempt.objects.get().ip_address == "127.0.0.1"
+
+
+def test_a_session_gets_a_new_key_at_each_lock(grace: User, app: TOTPDevice) -> None:
+    client = Client()
+    client.get(LOGIN)
+    keys = []
+    show_password(client, grace)
+    keys.append(client.session.session_key)
+    client.post(SECOND_FACTOR, {"code": code_of(app)})
+    keys.append(client.session.session_key)
+
+    assert len(set(keys)) == 2
+    assert [each.session_key for each in Session.objects.all()] == keys[-1:]
+
+
+@pytest.mark.parametrize(
+    ("steps", "status"),
+    [([29] * 3, 200), ([31], 302), ([25] * 28, 200), ([25] * 29, 302)],
+)
+def test_a_session_ends_when_idle_and_after_half_a_day(
+    grace: User, app: TOTPDevice, steps: list[int], status: int
+) -> None:
+    client = Client()
+    with travel("2026-11-20T08:00:00Z", tick=False) as clock:
+        come_in(client, grace, app)
+        for minutes in steps:
+            clock.shift(timedelta(minutes=minutes))
+            answer = client.get("/admin/")
+
+    assert answer.status_code == status
+
+
+def test_all_other_sessions_end_with_the_password(grace: User, app: TOTPDevice) -> None:
+    here, elsewhere = Client(), Client()
+    come_in(here, grace, app)
+    TOTPDevice.objects.update(last_t=-1)
+    come_in(elsewhere, grace, app)
+    new = "another horse, another battery"
+
+    here.post(
+        "/admin/password_change/",
+        {"old_password": PASSWORD, "new_password1": new, "new_password2": new},
+    )
+
+    assert here.get("/admin/").status_code == 200
+    assert elsewhere.get("/admin/").status_code == 302
+
+
+def test_a_reset_factor_sends_its_owner_back_to_the_second_lock(
+    grace: User, app: TOTPDevice
+) -> None:
+    client = Client()
+    come_in(client, grace, app)
+
+    forget(grace, by=superuser("ada"))
+
+    assert client.get("/admin/").status_code == 302
+    assert TOTPDevice.objects.count() == 0
+    said = LogEntry.objects.get()
+    assert (said.user.username, said.object_id, said.change_message) == (
+        "ada",
+        str(grace.pk),
+        "Second factor reset",
+    )
+
+
+def test_leaving_is_possible_between_the_locks(grace: User, app: TOTPDevice) -> None:
+    client = Client()
+    show_password(client, grace)
+
+    client.post("/admin/logout/")
+
+    assert client.get(SECOND_FACTOR).headers["Location"] == LOGIN
+
+
+def test_without_the_demand_a_password_is_enough(grace: User, settings: Settings) -> None:
+    settings.DESK_REQUIRES_MFA = False
+    client = Client()
+
+    show_password(client, grace)
+
+    assert client.get("/admin/").status_code == 200
+
+
+def test_new_passwords_are_hashed_with_argon2(grace: User) -> None:
+    assert grace.password.startswith("argon2$")

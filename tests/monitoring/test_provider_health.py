@@ -1,0 +1,63 @@
+"""How the bank answers, by the journal."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+
+from monitoring.provider_health import LATELY, ProviderHealth, provider_health
+from sagas.models import SagaRun, StepAttempt
+from sandbox.stripe_process import SandboxServer
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import Storefront, cart
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_bank_that_nobody_asked_is_neither_well_nor_ill() -> None:
+    found = provider_health()
+
+    assert found == ProviderHealth({}, None)
+    assert found.answered_share is None
+
+
+def test_yes_and_no_are_answers(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    storefront.order(cart(("MUG", 1)))
+    storefront.order(cart(("MUG", 1), payment_method="pm_card_chargeDeclined"))
+    for _ in range(2):
+        messages.deliver(messages.take())
+
+    found = provider_health()
+
+    assert found.outcomes == {"done": 1, "refused": 1}
+    assert found.answered_share == 1
+    assert (
+        found.last_answer_at
+        == StepAttempt.objects.filter(step="authorize_payment").latest("started_at").started_at
+    )
+
+
+def test_a_bank_that_breaks_is_seen(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    bank.add_fault("payment_intents.create", "error_before", times=1)
+    storefront.order(cart(("MUG", 1)))
+    messages.deliver(messages.take())
+
+    found = provider_health()
+
+    assert found.outcomes == {"unknown": 1}
+    assert (found.answered_share, found.last_answer_at) == (0, None)
+
+
+def test_what_is_long_ago_says_nothing_of_now(
+    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+) -> None:
+    storefront.order(cart(("MUG", 1)))
+    messages.deliver_all()
+    StepAttempt.objects.update(started_at=F("started_at") - LATELY)
+
+    assert provider_health() == ProviderHealth({}, None)
+    assert SagaRun.objects.filter(created_at__lt=F("ended_at") - timedelta(minutes=1)).count() == 0

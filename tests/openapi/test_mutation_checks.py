@@ -1,0 +1,91 @@
+"""An endpoint that does not do what the document says is found, whatever it does instead."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.models import ApiToken
+from orders.api.products import Products
+from tests.conftest import Shelf
+from tests.support.schemathesis_run import Plan, explore
+
+pytestmark = pytest.mark.usefixtures("disconnected_threads")
+
+PRODUCTS = "/api/v1/products"
+FEW = 3
+
+
+@pytest.fixture
+def plan(customer: User, shelf: Shelf) -> Plan:
+    shelf.put("MUG", 5)
+    return Plan(ApiToken.objects.issue(customer)[1], FEW, ["MUG"], {}, only=PRODUCTS)
+
+
+def answers_undocumented(view: Products, request: Request) -> Response:
+    return Response({"results": []}, status=202)
+
+
+def answers_another_body(view: Products, request: Request) -> Response:
+    return Response({"results": [{"sku": "MUG"}]})
+
+
+def answers_a_number_as_text(view: Products, request: Request) -> Response:
+    found = {"sku": "MUG", "name": "Mug", "price_minor": "12", "currency": "eur", "available": 1}
+    return Response({"results": [found]})
+
+
+def breaks(view: Products, request: Request) -> Response:
+    raise ArithmeticError
+
+
+def answers_as_a_page(view: Products, request: Request) -> Response:
+    return Response({"results": []}, content_type="text/html")
+
+
+@pytest.mark.parametrize(
+    ("get", "check"),
+    [
+        (answers_undocumented, "status_code_conformance"),
+        (answers_another_body, "response_schema_conformance"),
+        (answers_a_number_as_text, "response_schema_conformance"),
+        (breaks, "not_a_server_error"),
+        (answers_as_a_page, "content_type_conformance"),
+    ],
+)
+def test_what_is_not_as_documented_is_found(
+    get: Callable[[Products, Request], Response],
+    check: str,
+    plan: Plan,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound = Products.get
+
+    def get_wrongly(view: Products, request: Request) -> Response:
+        sound(view, request)  # refuses what is to be refused
+        return get(view, request)
+
+    monkeypatch.setattr(Products, "get", get_wrongly)
+
+    found = explore(plan, monkeypatch)
+
+    assert {each.split(": ")[:2] == [f"GET {PRODUCTS}", check] for each in found.findings} == {True}
+    assert found.answers.total() > FEW
+
+
+def test_a_door_without_a_lock_is_found(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Products, "get_permissions", lambda _: [])
+    monkeypatch.setattr(Products, "get_authenticators", lambda _: [])
+
+    found = explore(plan, monkeypatch)
+
+    assert "ignored_auth" in {each.split(": ")[1] for each in found.findings}
+
+
+def test_an_endpoint_as_it_is_has_no_findings(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = explore(plan, monkeypatch)
+
+    assert found.findings == {}
+    assert found.answers[f"GET {PRODUCTS}", 200] >= FEW

@@ -1,0 +1,96 @@
+"""Why an order was cancelled, as its customer reads it: helpful, and discreet."""
+
+import pytest
+
+from orders.cancellation_messages import words
+from orders.models import Order
+from orders.states import OrderStatus
+from sandbox.stripe_api.cards import TEST_CARDS
+from sandbox.stripe_process import SandboxServer
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.storefront_client import ORDERS, Storefront, cart
+
+DECLINED = "Your card was declined."
+
+DECLINES = {
+    "pm_card_visa_chargeDeclined": DECLINED,
+    "pm_card_visa_chargeDeclinedLostCard": DECLINED,
+    "pm_card_visa_chargeDeclinedStolenCard": DECLINED,
+    "pm_card_chargeDeclinedFraudulent": DECLINED,
+    "pm_card_visa_chargeDeclinedInsufficientFunds": "Your card has insufficient funds.",
+    "pm_card_visa_chargeDeclinedExpiredCard": "Your card has expired.",
+    "pm_card_visa_chargeDeclinedIncorrectCvc": "Your card's security code is incorrect.",
+    "pm_card_visa_chargeDeclinedProcessingError": "Your bank could not process the payment.",
+    "pm_card_visa_chargeDeclinedVelocityLimitExceeded": (
+        "Your card has reached its limit of balance or credit."
+    ),
+    "pm_card_authenticationRequired": "Your bank asks you to authenticate the payment.",
+    "pm_card_of_nobody": "This payment method is not known to the bank.",
+}
+SECRET = ("lost_card", "stolen_card", "fraudulent")
+
+
+@pytest.mark.parametrize(("payment_method", "sentence"), DECLINES.items(), ids=DECLINES.keys())
+def test_a_refused_payment_is_explained_without_telling_tales(
+    storefront: Storefront,
+    bank: SandboxServer,
+    messages: MessageQueue,
+    payment_method: str,
+    sentence: str,
+) -> None:
+    order_id = storefront.order(cart(("MUG", 1), payment_method=payment_method)).order_id
+    messages.deliver_all()
+
+    shown = storefront.get(f"{ORDERS}/{order_id}").body
+    timeline = storefront.get(f"{ORDERS}/{order_id}/timeline").body
+
+    assert (shown["status"], shown["reason"]) == ("cancelled", sentence)
+    assert shown["reason_code"] == "payment_declined"
+    assert [code for code in SECRET if code in f"{shown} {timeline}"] == []
+
+
+def test_every_card_that_declines_is_in_the_table_above() -> None:
+    declining = {card.decline for card in TEST_CARDS.values() if card.decline}
+
+    assert declining == {TEST_CARDS[name].decline for name in DECLINES if name in TEST_CARDS} - {
+        None
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "sentence"),
+    [
+        ("out_of_stock", "MUG", "Not enough of MUG is left."),
+        ("cancelled_by_customer", "", "You cancelled this order."),
+        ("capture_payment_unanswered", "lost", "This order could not be completed."),
+        ("payment_declined", "a_code_of_tomorrow", DECLINED),
+        (
+            "payment_declined",
+            "authorization_expired",
+            "Your bank's authorization of the payment has expired.",
+        ),
+        ("", "", ""),
+    ],
+)
+def test_every_kind_of_cancellation_has_its_sentence(code: str, detail: str, sentence: str) -> None:
+    assert words(Order(reason=code, reason_detail=detail)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (
+            OrderStatus.CANCELLING,
+            "Your bank did not answer. Whatever it set aside is being released.",
+        ),
+        (OrderStatus.CANCELLED, "Your bank did not answer. You have not been charged."),
+    ],
+)
+def test_nobody_is_told_that_they_were_not_charged_before_that_is_known(
+    status: OrderStatus, sentence: str
+) -> None:
+    order = Order(
+        status=status, reason="authorize_payment_unanswered", reason_detail="OutcomeUnknown"
+    )
+
+    assert words(order) == sentence

@@ -1,0 +1,340 @@
+"""How the gateway speaks HTTP, and what it makes of answers that no bank should give."""
+
+import logging
+import ssl
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from urllib.parse import parse_qs
+
+import pytest
+import stripe  # noqa: TID251 -- where its own authorities are
+from pytest_django import Settings
+
+from payments.deadline import Deadline
+from payments.errors import (
+    AccessDenied,
+    DeadlinePassed,
+    OutcomeUnknown,
+    PaymentDeclined,
+    PaymentError,
+    RefundRejected,
+    RequestRejected,
+    UnexpectedState,
+)
+from payments.http_transport import HttpTransport
+from payments.provider_types import IntentStatus
+from payments.providers.stripe.gateway import API_VERSION, StripeGateway, intent_params
+from tests.support.canned_provider import Answer, CannedBank, error_answer, intent_answer
+
+gateway = StripeGateway()
+
+PARAMS = intent_params(
+    amount_minor=1200,
+    currency="EUR",
+    payment_method="pm_card_visa",
+    metadata={"order_id": "42"},
+)
+
+
+@pytest.fixture
+def canned(settings: Settings) -> Iterator[CannedBank]:
+    settings.STRIPE_CALLS_PER_SECOND = 0
+    settings.STRIPE_API_KEY = "sk_test_secret"
+    with CannedBank() as canned:
+        settings.STRIPE_API_BASE = canned.url
+        yield canned
+
+
+def soon() -> Deadline:
+    return Deadline.after(timedelta(seconds=30))
+
+
+def create(api_version: str = API_VERSION) -> None:
+    gateway.create_intent(PARAMS, key="key-1", api_version=api_version, deadline=soon())
+
+
+def test_many_calls_go_over_one_connection(canned: CannedBank) -> None:
+    for _ in range(20):
+        gateway.retrieve_intent("pi_1", deadline=soon())
+
+    assert len(canned.requests) == 20
+    assert canned.connections == 1
+
+
+def test_threads_share_the_connections(canned: CannedBank) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(
+            threads.map(lambda _: gateway.retrieve_intent("pi_1", deadline=soon()), range(200))
+        )
+
+    assert {answer.id for answer in answers} == {"pi_1"}
+    assert len(canned.requests) == 200
+    assert canned.connections <= 8
+
+
+def test_a_post_carries_the_callers_key_and_version_and_no_telemetry(canned: CannedBank) -> None:
+    gateway.retrieve_intent("pi_1", deadline=soon())
+    create(api_version="2025-01-27.acacia")
+
+    headers = canned.requests[1].headers
+    assert headers["Idempotency-Key"] == "key-1"
+    assert headers["Stripe-Version"] == "2025-01-27.acacia"
+    assert headers["Authorization"] == "Bearer sk_test_secret"
+    assert not [name for name in headers if "telemetry" in name.lower()]
+
+
+def test_a_get_asks_under_the_version_of_the_library(canned: CannedBank) -> None:
+    gateway.retrieve_intent("pi_1", deadline=soon())
+
+    assert canned.requests[0].headers["Stripe-Version"] == API_VERSION
+    assert "Idempotency-Key" not in canned.requests[0].headers
+
+
+@pytest.mark.parametrize(("key", "api_version"), [("", API_VERSION), ("key-1", "")])
+def test_nothing_is_sent_without_a_stored_key_and_version(
+    canned: CannedBank, key: str, api_version: str
+) -> None:
+    with pytest.raises(ValueError, match="stored key and API version"):
+        gateway.create_intent(PARAMS, key=key, api_version=api_version, deadline=soon())
+
+    assert canned.requests == []
+
+
+def test_the_parameters_are_sent_as_stored(canned: CannedBank) -> None:
+    create()
+
+    assert parse_qs(canned.requests[0].body) == {
+        "amount": ["1200"],
+        "currency": ["eur"],
+        "payment_method": ["pm_card_visa"],
+        "allowed_payment_method_types[0]": ["card"],
+        "capture_method": ["manual"],
+        "metadata[order_id]": ["42"],
+    }
+
+
+def test_proxies_of_the_environment_are_not_used(
+    canned: CannedBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    gateway.retrieve_intent("pi_1", deadline=soon())
+
+    assert len(canned.requests) == 1
+
+
+def test_the_key_follows_no_redirect(canned: CannedBank) -> None:
+    with CannedBank() as stranger:
+        canned.answer = Answer("", 307, {"Location": f"{stranger.url}/v1/payment_intents"})
+
+        with pytest.raises(OutcomeUnknown):
+            create()
+
+        assert stranger.requests == []
+    assert len(canned.requests) == 1
+
+
+def test_a_passed_deadline_sends_nothing(canned: CannedBank) -> None:
+    with pytest.raises(DeadlinePassed):
+        gateway.retrieve_intent("pi_1", deadline=Deadline.after(timedelta(0)))
+
+    assert canned.connections == 0
+
+
+def test_certificates_and_host_names_are_checked() -> None:
+    pool = HttpTransport(authorities=stripe.ca_bundle_path)._pool
+
+    context = pool.connection_pool_kw["ssl_context"]
+
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname is True
+
+
+UNREADABLE = {
+    "a page": Answer("<html>maintenance</html>"),
+    "a page with 404": Answer("<html>not here</html>", 404),
+    "a page with 502": Answer("<html>bad gateway</html>", 502),
+    "nothing": Answer(""),
+    "half an object": Answer(intent_answer().body[:60]),
+    "no text": Answer(b"\xff\xfe{}"),
+    "not an object": Answer("[]"),
+    "an error of another shape": Answer('{"error": "upstream is away"}', 503),
+    "another object": Answer('{"object": "balance", "available": []}'),
+    "a status of tomorrow": intent_answer(status="requires_patience"),
+}
+
+
+@pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
+    canned: CannedBank, answer: Answer
+) -> None:
+    canned.answer = answer
+
+    with pytest.raises(OutcomeUnknown) as unknown:
+        create()
+
+    assert unknown.value.replayed is False
+    assert len(canned.requests) == 1
+
+
+@pytest.mark.parametrize("body", ["<html>oops</html>", '{"error": {"type": "api_error"}}'])
+def test_a_saved_server_error_is_told_from_a_new_one(canned: CannedBank, body: str) -> None:
+    canned.answer = Answer(body, 500, {"Idempotent-Replayed": "true"})
+
+    with pytest.raises(OutcomeUnknown) as unknown:
+        create()
+
+    assert unknown.value.replayed is True
+
+
+REFUSALS = [
+    ("resource_missing", "payment_method", "unknown_payment_method"),
+    ("payment_method_unactivated", "", "payment_method_unactivated"),
+    ("payment_method_unexpected_state", "", "payment_method_unexpected_state"),
+    (
+        "payment_intent_incompatible_payment_method",
+        "",
+        "payment_intent_incompatible_payment_method",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "param", "expected"), REFUSALS)
+def test_a_method_that_cannot_be_used_is_a_refusal(
+    canned: CannedBank, code: str, param: str, expected: str
+) -> None:
+    canned.answer = error_answer(400, type="invalid_request_error", code=code, param=param)
+
+    with pytest.raises(PaymentDeclined) as refused:
+        create()
+
+    assert refused.value.decline_code == expected
+
+
+def test_another_missing_resource_is_our_fault(canned: CannedBank) -> None:
+    canned.answer = error_answer(
+        404, type="invalid_request_error", code="resource_missing", param="customer"
+    )
+
+    with pytest.raises(RequestRejected):
+        create()
+
+
+@pytest.mark.parametrize("code", ["charge_already_refunded", "charge_disputed"])
+def test_a_charge_that_cannot_be_refunded_is_told_from_a_bug(canned: CannedBank, code: str) -> None:
+    canned.answer = error_answer(400, type="invalid_request_error", code=code)
+
+    with pytest.raises(RefundRejected) as refused:
+        gateway.create_refund(
+            "pi_1",
+            amount_minor=1200,
+            metadata={},
+            key="key-1",
+            api_version=API_VERSION,
+            deadline=soon(),
+        )
+
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize("code", ["authentication_required", "card_declined"])
+def test_an_unanswered_challenge_has_one_name(canned: CannedBank, code: str) -> None:
+    canned.answer = error_answer(
+        402, type="card_error", code=code, decline_code="authentication_not_handled"
+    )
+
+    with pytest.raises(PaymentDeclined) as refused:
+        gateway.confirm_intent("pi_1", key="key-1", api_version=API_VERSION, deadline=soon())
+
+    assert refused.value.decline_code == "authentication_required"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_without_access_is_told(canned: CannedBank, status: int) -> None:
+    canned.answer = error_answer(status, type="invalid_request_error")
+
+    with pytest.raises(AccessDenied):
+        create()
+
+
+@pytest.mark.parametrize("code", ["charge_already_captured", "charge_expired_for_capture"])
+def test_a_state_that_the_error_does_not_show_is_looked_up(canned: CannedBank, code: str) -> None:
+    canned.first_answers = [error_answer(400, type="invalid_request_error", code=code)]
+    canned.answer = intent_answer(status="canceled")
+
+    with pytest.raises(UnexpectedState) as unexpected:
+        gateway.capture_intent(
+            "pi_1", amount_minor=1200, key="key-1", api_version=API_VERSION, deadline=soon()
+        )
+
+    assert unexpected.value.intent.status is IntentStatus.CANCELED
+    assert [(asked.method, asked.path) for asked in canned.requests] == [
+        ("POST", "/v1/payment_intents/pi_1/capture"),
+        ("GET", "/v1/payment_intents/pi_1"),
+    ]
+
+
+SECRET = "pi_1_secret_x"
+TELLING = {
+    "a rejection": error_answer(400, type="invalid_request_error", message=SECRET),
+    "a decline": error_answer(402, type="card_error", code="card_declined", message=SECRET),
+    "a server error": error_answer(500, type="api_error", message=SECRET),
+    "a torn answer": Answer(f'{{"client_secret": "{SECRET}", '),
+    "an answer of another shape": Answer(f'{{"object": "payment_intent", "id": "{SECRET}"}}'),
+}
+
+
+@pytest.mark.parametrize("answer", TELLING.values(), ids=TELLING.keys())
+def test_errors_and_logs_repeat_neither_what_we_sent_nor_what_we_got(
+    canned: CannedBank, answer: Answer, caplog: pytest.LogCaptureFixture
+) -> None:
+    canned.answer = answer
+
+    with caplog.at_level(logging.DEBUG), pytest.raises(PaymentError) as raised:
+        create()
+
+    told = "".join(traceback.format_exception(raised.value)) + caplog.text
+    assert SECRET not in told
+    assert "pm_card_visa" not in told
+
+
+def test_an_error_says_what_helps_to_find_it_at_the_bank(canned: CannedBank) -> None:
+    canned.answer = error_answer(
+        400, {"Request-Id": "req_7"}, type="invalid_request_error", code="parameter_unknown"
+    )
+
+    with pytest.raises(RequestRejected) as rejected:
+        create()
+
+    assert str(rejected.value) == (
+        "create_intent: 400 invalid_request_error parameter_unknown, request req_7"
+    )
+
+
+FORKS = """
+import os, sys
+from datetime import timedelta
+from django.conf import settings
+settings.configure(STRIPE_API_KEY="sk_test_secret", STRIPE_API_BASE=sys.argv[1],
+                   STRIPE_CALLS_PER_SECOND=0, DATABASES={})
+from payments.deadline import Deadline
+from payments.providers.stripe.gateway import StripeGateway
+ask = lambda: StripeGateway().retrieve_intent("pi_1", deadline=Deadline.after(timedelta(seconds=30)))
+ask()
+child = os.fork()
+ask()
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_process_opens_a_connection_of_its_own(canned: CannedBank) -> None:
+    subprocess.run([sys.executable, "-c", FORKS, canned.url], check=True)
+
+    assert len(canned.requests) == 3
+    assert canned.connections == 2

@@ -1,0 +1,450 @@
+"""Authorizing and capturing at the sandbox: one charge, whatever is lost on the way."""
+
+import pytest
+import urllib3
+
+from payments import payment_operations, services
+from payments.errors import (
+    AmountMismatch,
+    DeadlinePassed,
+    OutcomeUnknown,
+    PaymentClosed,
+    PaymentDeclined,
+    ProviderBusy,
+)
+from payments.models import Payment
+from payments.providers.stripe.gateway import StripeGateway
+from sagas.errors import LeaseLost
+from sandbox.stripe_process import SandboxServer
+from tests.support.gateway_calls import asking, calls_since, mark
+from tests.support.ledger_checks import NOTHING_MOVED, Account, account_of, intents_for
+from tests.support.payment_attempts import (
+    ASKED_AGAIN,
+    BRIEFLY,
+    BUSY,
+    PRICE,
+    UNKNOWN,
+    Try,
+    authorized,
+    budget_for,
+    captured,
+    prepared_payment,
+    shut,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HELD = Account(charges=1, held_minor=PRICE, kept_minor=0)
+TAKEN = Account(charges=1, held_minor=0, kept_minor=PRICE)
+
+
+def authorize(payment: Payment, number: int = 1) -> dict[str, object]:
+    return services.authorize(payment.order_id, Try(payment.order_id, number))
+
+
+def capture(payment: Payment, number: int = 1) -> dict[str, object]:
+    return services.capture(payment.order_id, Try(payment.order_id, number))
+
+
+def statuses(bank: SandboxServer, payment: Payment) -> list[str]:
+    """How each of the order's intents stands at the bank."""
+    return [each["status"] for each in intents_for(bank.ledger(), payment.order_id)]
+
+
+# -- authorizing ---------------------------------------------------------------------------------
+
+
+def test_the_bank_holds_what_the_order_costs(bank: SandboxServer) -> None:
+    payment = prepared_payment()
+    before = mark(bank)
+
+    output = authorize(payment)
+
+    payment.refresh_from_db()
+    [intent] = intents_for(bank.ledger(), payment.order_id)
+    assert output == {
+        "intent_id": intent["id"],
+        "status": "requires_capture",
+        "amount_minor": PRICE,
+    }
+    assert payment.intent_id == intent["id"]
+    assert intent["metadata"] == {
+        "installation_id": "tests",
+        "order_id": str(payment.order_id),
+        "payment_id": str(payment.pk),
+    }
+    assert account_of(bank, payment.order_id) == HELD
+    assert calls_since(bank, before) == [
+        ("payment_intents.create", 200),
+        ("payment_intents.confirm", 200),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("payment_method", "code"),
+    [
+        ("pm_card_visa_chargeDeclined", "generic_decline"),
+        ("pm_card_visa_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+        ("pm_card_authenticationRequired", "authentication_required"),
+    ],
+)
+def test_a_card_that_is_declined_is_refused_now_and_later(
+    bank: SandboxServer, payment_method: str, code: str
+) -> None:
+    payment = prepared_payment(payment_method)
+
+    with pytest.raises(PaymentDeclined) as first:
+        authorize(payment)
+    with pytest.raises(PaymentDeclined) as second:
+        authorize(payment, ASKED_AGAIN)
+
+    payment.refresh_from_db()
+    assert (first.value.decline_code, second.value.decline_code) == (code, code)
+    assert payment.intent_id == intents_for(bank.ledger(), payment.order_id)[0]["id"]
+    assert account_of(bank, payment.order_id) == NOTHING_MOVED
+
+
+def test_a_payment_method_that_nobody_knows_is_refused_before_there_is_an_intent(
+    bank: SandboxServer,
+) -> None:
+    payment = prepared_payment("pm_card_of_nobody")
+
+    with pytest.raises(PaymentDeclined, match="unknown_payment_method"):
+        authorize(payment)
+
+    payment.refresh_from_db()
+    assert payment.intent_id is None
+    assert statuses(bank, payment) == []
+
+
+def test_authorizing_again_only_looks(bank: SandboxServer) -> None:
+    payment = prepared_payment()
+    first = authorize(payment)
+    before = mark(bank)
+
+    second = authorize(payment, ASKED_AGAIN)
+
+    assert second == first
+    assert calls_since(bank, before) == [("payment_intents.retrieve", 200)]
+    assert account_of(bank, payment.order_id) == HELD
+
+
+@pytest.mark.parametrize("fault", UNKNOWN)
+@pytest.mark.parametrize("operation", ["create", "confirm"])
+def test_what_became_of_an_authorization_is_found_out_by_the_next_attempt(
+    bank: SandboxServer, operation: str, fault: str
+) -> None:
+    payment = prepared_payment()
+    rule = bank.add_fault(f"payment_intents.{operation}", fault, times=1)
+
+    with pytest.raises(OutcomeUnknown):
+        services.authorize(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
+    output = authorize(payment, ASKED_AGAIN)
+
+    assert bank.hits(rule) == 1
+    assert output["status"] == "requires_capture"
+    assert statuses(bank, payment) == ["requires_capture"]
+    assert account_of(bank, payment.order_id) == HELD
+
+
+@pytest.mark.parametrize("fault", BUSY)
+@pytest.mark.parametrize("operation", ["create", "confirm", "retrieve"])
+def test_a_bank_that_is_busy_is_asked_again(
+    bank: SandboxServer, operation: str, fault: str
+) -> None:
+    payment = prepared_payment()
+    if operation == "retrieve":
+        authorize(payment)
+    rule = bank.add_fault(f"payment_intents.{operation}", fault, times=1)
+
+    with pytest.raises(ProviderBusy):
+        authorize(payment)
+    authorize(payment, ASKED_AGAIN)
+
+    assert bank.hits(rule) == 1
+    assert statuses(bank, payment) == ["requires_capture"]
+    assert account_of(bank, payment.order_id) == HELD
+
+
+def test_a_create_whose_error_the_bank_repeats_is_looked_for(bank: SandboxServer) -> None:
+    payment = prepared_payment()
+    bank.add_fault("payment_intents.create", "error_after", times=1)
+    before = mark(bank)
+
+    for number in (1, 2, 3):
+        with pytest.raises(OutcomeUnknown) as error:
+            authorize(payment, number)
+        assert error.value.replayed == (number > 1)
+    authorize(payment, 4)
+
+    payment.refresh_from_db()
+    assert calls_since(bank, before) == [
+        ("payment_intents.create", 500),
+        ("payment_intents.create", 500),
+        ("payment_intents.create", 500),
+        ("payment_intents.list", 200),
+        ("payment_intents.confirm", 200),
+    ]
+    assert statuses(bank, payment) == ["requires_capture"]
+    assert payment.key_generation == 1
+    assert account_of(bank, payment.order_id) == HELD
+
+
+def test_a_create_that_is_not_found_is_made_again_under_the_next_key(bank: SandboxServer) -> None:
+    payment = prepared_payment()
+    bank.add_fault("payment_intents.create", "error_after", times=1)
+    for number in (1, 2, 3):
+        with pytest.raises(OutcomeUnknown):
+            authorize(payment, number)
+    [lost] = intents_for(bank.ledger(), payment.order_id)
+    disown(bank, lost["id"])
+
+    authorize(payment, 4)
+
+    payment.refresh_from_db()
+    assert (payment.key_generation, payment.replayed_error_count) == (2, 0)
+    assert payment.intent_id != lost["id"]
+    assert statuses(bank, payment) == ["requires_confirmation", "requires_capture"]
+    assert account_of(bank, payment.order_id) == HELD
+
+
+def test_a_confirmation_whose_error_the_bank_repeats_is_asked_under_the_next_key(
+    bank: SandboxServer,
+) -> None:
+    payment = prepared_payment()
+    bank.add_fault("payment_intents.confirm", "error_before", times=1)
+    with pytest.raises(OutcomeUnknown):
+        authorize(payment)
+    Payment.objects.update(replayed_error_count=2)
+    before = mark(bank)
+
+    authorize(payment, 4)
+
+    keys = [call["key"] for call in bank.calls(before)]
+    payment.refresh_from_db()
+    assert keys == [None, f"{payment.pk}-confirm-2"]
+    assert (payment.key_generation, payment.replayed_error_count) == (2, 0)
+    assert account_of(bank, payment.order_id) == HELD
+
+
+def test_a_confirmation_that_was_carried_out_and_answered_with_an_error_is_not_repeated(
+    bank: SandboxServer,
+) -> None:
+    payment = prepared_payment()
+    bank.add_fault("payment_intents.confirm", "error_after", times=1)
+    with pytest.raises(OutcomeUnknown):
+        authorize(payment)
+    before = mark(bank)
+
+    authorize(payment, ASKED_AGAIN)
+
+    assert calls_since(bank, before) == [("payment_intents.retrieve", 200)]
+    assert account_of(bank, payment.order_id) == HELD
+
+
+def test_a_closed_payment_is_not_asked_for(bank: SandboxServer) -> None:
+    payment = shut(prepared_payment())
+    before = mark(bank)
+
+    with pytest.raises(PaymentClosed):
+        authorize(payment)
+
+    assert calls_since(bank, before) == []
+
+
+def test_a_payment_that_is_closed_while_it_is_created_is_never_confirmed(
+    bank: SandboxServer,
+) -> None:
+    payment = prepared_payment()
+
+    with pytest.raises(PaymentClosed):
+        services.authorize(payment.order_id, Try(payment.order_id, meanwhile=lambda: shut(payment)))
+
+    payment.refresh_from_db()
+    assert payment.intent_id is None
+    assert statuses(bank, payment) == ["canceled"]
+    assert account_of(bank, payment.order_id) == NOTHING_MOVED
+
+
+def test_who_wakes_after_the_payment_was_closed_cancels_what_it_created(
+    bank: SandboxServer,
+) -> None:
+    payment = prepared_payment()
+
+    def sleep_too_long() -> None:
+        shut(payment)
+        raise LeaseLost(payment.order_id, 1)
+
+    with pytest.raises(PaymentClosed):
+        services.authorize(payment.order_id, Try(payment.order_id, meanwhile=sleep_too_long))
+
+    payment.refresh_from_db()
+    assert payment.intent_id is None
+    assert statuses(bank, payment) == ["canceled"]
+
+
+def test_who_wakes_while_another_goes_on_leaves_the_intent_alone(bank: SandboxServer) -> None:
+    payment = prepared_payment()
+
+    def be_overtaken() -> None:
+        authorize(payment, ASKED_AGAIN)
+        raise LeaseLost(payment.order_id, 1)
+
+    with pytest.raises(LeaseLost):
+        services.authorize(payment.order_id, Try(payment.order_id, meanwhile=be_overtaken))
+
+    assert statuses(bank, payment) == ["requires_capture"]
+    assert account_of(bank, payment.order_id) == HELD
+
+
+@pytest.mark.parametrize(
+    "changes", [{"amount_minor": PRICE + 1}, {"amount_minor": PRICE - 1}, {"currency": "usd"}]
+)
+def test_another_sum_than_was_asked_for_is_nothing_to_go_on_with(
+    bank: SandboxServer, changes: dict[str, object]
+) -> None:
+    payment = prepared_payment()
+    Payment.objects.update(**changes)
+
+    with pytest.raises(AmountMismatch, match=f"{PRICE} held and 0 taken, eur"):
+        authorize(payment)
+
+
+def test_without_time_the_bank_is_not_asked(bank: SandboxServer) -> None:
+    payment = prepared_payment()
+    before = mark(bank)
+
+    with pytest.raises(DeadlinePassed):
+        services.authorize(payment.order_id, Try(payment.order_id, budget=-BRIEFLY))
+
+    assert calls_since(bank, before) == []
+
+
+# -- capturing -----------------------------------------------------------------------------------
+
+
+def test_a_capture_takes_what_is_held(bank: SandboxServer) -> None:
+    payment = authorized()
+    before = mark(bank)
+
+    output = capture(payment)
+
+    assert output == {"intent_id": payment.intent_id, "received_minor": PRICE}
+    assert calls_since(bank, before) == [("payment_intents.capture", 200)]
+    assert account_of(bank, payment.order_id) == TAKEN
+
+
+@pytest.mark.parametrize("fault", [*UNKNOWN, "error_after"])
+def test_what_became_of_a_capture_is_found_out_by_the_next_attempt(
+    bank: SandboxServer, fault: str
+) -> None:
+    payment = authorized()
+    rule = bank.add_fault("payment_intents.capture", fault, times=1)
+
+    with pytest.raises(OutcomeUnknown):
+        services.capture(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
+    output = capture(payment, ASKED_AGAIN)
+
+    assert bank.hits(rule) == 1
+    assert output["received_minor"] == PRICE
+    assert account_of(bank, payment.order_id) == TAKEN
+
+
+@pytest.mark.parametrize("fault", BUSY)
+def test_a_capture_at_a_busy_bank_is_asked_again(bank: SandboxServer, fault: str) -> None:
+    payment = authorized()
+    bank.add_fault("payment_intents.capture", fault, times=1)
+
+    with pytest.raises(ProviderBusy):
+        capture(payment)
+    capture(payment, ASKED_AGAIN)
+
+    assert account_of(bank, payment.order_id) == TAKEN
+
+
+def test_a_capture_whose_error_the_bank_repeats_is_asked_under_the_next_key(
+    bank: SandboxServer,
+) -> None:
+    payment = authorized()
+    Payment.objects.update(replayed_error_count=2)
+    before = mark(bank)
+
+    capture(payment, 4)
+
+    keys = [call["key"] for call in bank.calls(before)]
+    assert keys == [None, f"{payment.pk}-capture-2"]
+    assert account_of(bank, payment.order_id) == TAKEN
+
+
+def test_capturing_again_takes_nothing_more(bank: SandboxServer) -> None:
+    payment = captured()
+
+    first, second = capture(payment), capture(payment, ASKED_AGAIN)
+
+    assert first == second == {"intent_id": payment.intent_id, "received_minor": PRICE}
+    assert account_of(bank, payment.order_id) == TAKEN
+
+
+@pytest.mark.parametrize("number", [1, ASKED_AGAIN])
+def test_an_authorization_that_has_lapsed_cannot_be_captured(
+    bank: SandboxServer, number: int
+) -> None:
+    payment = authorized()
+    bank.advance(8 * 24 * 3600)
+
+    with pytest.raises(PaymentDeclined, match="authorization_expired"):
+        capture(payment, number)
+
+    assert account_of(bank, payment.order_id) == Account(charges=1, held_minor=0, kept_minor=0)
+
+
+def test_what_was_never_authorized_cannot_be_captured(bank: SandboxServer) -> None:
+    payment = prepared_payment()
+    before = mark(bank)
+
+    with pytest.raises(PaymentDeclined, match="never_authorized"):
+        capture(payment)
+
+    assert calls_since(bank, before) == []
+
+
+def test_a_capture_of_another_sum_surfaces(bank: SandboxServer) -> None:
+    payment = authorized()
+    Payment.objects.update(currency="usd")
+
+    with pytest.raises(AmountMismatch, match=f"0 held and {PRICE} taken, eur"):
+        capture(payment)
+
+
+def test_what_was_taken_at_the_banks_own_desk_counts_as_captured(bank: SandboxServer) -> None:
+    payment = authorized()
+    assert payment.intent_id is not None
+    StripeGateway().capture_intent(payment.intent_id, amount_minor=PRICE, **asking())
+
+    assert authorize(payment, ASKED_AGAIN)["status"] == "succeeded"
+    assert capture(payment)["received_minor"] == PRICE
+    assert account_of(bank, payment.order_id) == TAKEN
+
+
+def disown(bank: SandboxServer, intent_id: str) -> None:
+    """Take our mark off an intent, so that looking for it is in vain."""
+    answer = urllib3.request(
+        "POST",
+        f"{bank.url}/v1/payment_intents/{intent_id}",
+        headers={"Authorization": "Bearer sk_test_sandbox"},
+        body="metadata[payment_id]=",
+    )
+    assert answer.status == 200
+
+
+def test_a_worker_that_read_an_older_key_does_not_set_it_back(bank: SandboxServer) -> None:
+    payment = prepared_payment()
+    Payment.objects.update(replayed_error_count=2)
+    asleep = Payment.objects.get()
+    Payment.objects.update(key_generation=5, replayed_error_count=0)
+
+    payment_operations._take_next_key_if_stuck(asleep)
+
+    payment.refresh_from_db()
+    assert (payment.key_generation, payment.replayed_error_count) == (5, 0)
+    assert asleep.idempotency_key("confirm") == f"{payment.pk}-confirm-5"

@@ -1,0 +1,197 @@
+"""Several changes in one statement, and reads by a condition."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
+
+from sagas.bulk_sql import Insert, Update, select, write
+from sagas.identifiers import new_id
+from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
+from tests.support.fake_sagas import Toys, journal, start, start_many
+from tests.support.in_memory_broker import MessageQueue
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_every_row_gets_its_own_values(toys: Toys, messages: MessageQueue) -> None:
+    runs = start_many(toys.parcel(), 3)
+    SagaRun.objects.update(leased_until="2026-11-20T12:00Z", actor="nobody")
+    for number, run in enumerate(SagaRun.objects.order_by("pk")):
+        runs[number] = run
+        run.tries = number
+        run.reason = f"reason '{number}' \\ \" {{}}"
+        run.actor = "not written"
+        run.needs_attention = number == 1
+        run.leased_until = None if number == 2 else run.wake_at
+
+    written = write(Update(runs, ["tries", "reason", "needs_attention", "leased_until"]))
+
+    assert written == 3
+    stored = SagaRun.objects.order_by("pk")
+    assert [(each.tries, each.reason, each.needs_attention) for each in stored] == [
+        (0, "reason '0' \\ \" {}", False),
+        (1, "reason '1' \\ \" {}", True),
+        (2, "reason '2' \\ \" {}", False),
+    ]
+    assert [each.leased_until for each in stored] == [runs[0].wake_at, runs[1].wake_at, None]
+    assert {each.actor for each in stored} == {"nobody"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{}, {"a": [1, 2.5, None, True]}, {"text": "é \" \\ '"}, [], "text", 7],
+    ids=str,
+)
+def test_json_is_kept_as_it_is(toys: Toys, messages: MessageQueue, value: object) -> None:
+    run = start(toys.saga(toys.local("pack"), toys.local("file")))
+    messages.deliver_all()
+    first, second = run.records.order_by("pk")
+    first.output, second.output = value, {"other": 1}
+
+    assert write(Update([first, second], ["output"])) == 2
+
+    assert journal(run, "output") == [(value,), ({"other": 1},)]
+
+
+def test_rows_that_are_gone_are_not_counted(toys: Toys, messages: MessageQueue) -> None:
+    kept, gone = start_many(toys.parcel(), 2)
+    SagaRun.objects.filter(pk=gone.pk).delete()
+    kept.tries = gone.tries = 5
+
+    assert write(Update([kept, gone], ["tries"])) == 1
+
+    assert list(SagaRun.objects.values_list("tries", flat=True)) == [5]
+
+
+def test_other_rows_stay_as_they_are(toys: Toys, messages: MessageQueue) -> None:
+    changed, untouched = start_many(toys.parcel(), 2)
+    changed.tries = 5
+
+    write(Update([changed], ["tries"]))
+
+    untouched.refresh_from_db()
+    assert (untouched.tries, untouched.status) == (0, RunStatus.RUNNING)
+
+
+def test_nothing_asks_the_database_nothing(toys: Toys) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert write(Update([], ["tries"])) == 0
+
+    assert len(queries) == 0
+
+
+def test_the_text_of_the_statement_does_not_depend_on_the_number_of_rows(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    runs = start_many(toys.parcel(), 20)
+    sent: list[str] = []
+
+    def keep(execute: object, sql: str, *rest: object) -> object:
+        sent.append(sql)
+        assert callable(execute)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(keep):
+        write(Update(runs[:1], ["tries", "reason"]))
+        write(Update(runs, ["tries", "reason"]))
+
+    assert len(sent) == 2
+    assert sent[0] == sent[1]
+
+
+def test_several_changes_are_one_statement(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.saga(toys.local("pack"), toys.local("file")))
+    run.tries = 7
+    records = [attempt(run, fence) for fence in (1, 2)]
+
+    with CaptureQueriesContext(connection) as queries:
+        written = write(Insert(records), Update([], ["outcome"]), Update([run], ["tries"]))
+
+    assert (len(queries), written) == (1, 1)
+    assert journal(run, "fence", "outcome", "output") == [(1, "done", {}), (2, "done", {})]
+    run.refresh_from_db()
+    assert run.tries == 7
+
+
+def test_one_change_that_cannot_be_leaves_none(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.saga(toys.local("pack")))
+    run.tries = 7
+
+    with pytest.raises(IntegrityError):
+        write(Update([run], ["tries"]), Insert([attempt(run, 1), attempt(run, 1)]))
+
+    run.refresh_from_db()
+    assert run.tries == 0
+    assert journal(run, "fence") == []
+
+
+def test_what_the_database_gives_a_row_is_left_to_it(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.saga(toys.local("pack")))
+
+    write(Insert([attempt(run, 1), attempt(run, 2)]))
+
+    first, second = run.records.order_by("pk")
+    assert first.pk < second.pk
+    assert first.started_at == second.started_at
+
+
+def test_rows_that_are_there_may_be_kept(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.saga(toys.local("pack")))
+    again = SagaRun(saga=run.saga, version=1, subject_id=run.subject_id, correlation_id=new_id())
+
+    written = write(Insert([again], "ON CONFLICT (saga, subject_id) DO NOTHING"))
+
+    assert written == 0
+    assert list(SagaRun.objects.values_list("pk", flat=True)) == [run.pk]
+
+
+def test_rows_are_read_as_the_orm_would(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.saga(toys.local("pack")))
+    record = attempt(run, 1)
+    record.output = {"a": [1, None, "é"]}
+    write(Insert([record]))
+
+    found = select(StepAttempt, "WHERE run_id = ANY(%s)", [[run.pk]], two="1 + 1")
+
+    assert [each.__dict__ | {"_state": 0} for each in found] == [
+        StepAttempt.objects.get().__dict__ | {"_state": 0, "two": 2}
+    ]
+    found[0].save()  # it knows that it is in the database
+    assert StepAttempt.objects.count() == 1
+
+
+def test_rows_are_locked_in_a_transaction_only(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.saga(toys.local("pack")))
+
+    with pytest.raises(TransactionManagementError):
+        select(SagaRun, "WHERE id = %s", [run.pk], lock=True)
+
+    with transaction.atomic():
+        assert select(SagaRun, "WHERE id = %s", [run.pk], lock=True) == [run]
+        with (
+            ThreadPoolExecutor(1) as other,
+            pytest.raises(OperationalError, match="could not obtain"),
+        ):
+            other.submit(lock_at_once, run).result()
+
+
+def attempt(run: SagaRun, fence: int) -> StepAttempt:
+    return StepAttempt(
+        run=run,
+        step=f"step {fence}",
+        direction=Direction.FORWARD,
+        attempt=1,
+        fence=fence,
+        outcome=Outcome.DONE,
+    )
+
+
+def lock_at_once(run: SagaRun) -> None:
+    try:
+        with transaction.atomic():
+            list(SagaRun.objects.select_for_update(nowait=True).filter(pk=run.pk))
+    finally:
+        connection.close()

@@ -1,0 +1,341 @@
+"""Asking a run to turn back: at every moment of its life, the one who holds it acts on the wish."""
+
+import pytest
+
+from sagas.definition import Attempt, Output, Rejection
+from sagas.messages import Stop
+from sagas.models import HANDOVER, Outcome, RunStatus, SagaRun
+from sagas.services import CompensationRequest, request_compensation
+from tests.support.fake_sagas import (
+    FOR_EVER,
+    Answer,
+    Bug,
+    Busy,
+    Refused,
+    Silence,
+    Toys,
+    WorkerLost,
+    event,
+    events,
+    everything,
+    journal,
+    start,
+)
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.run_clock import let_time_pass, wake_run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NO_LONGER_WANTED = Rejection("no_longer_wanted", "changed my mind")
+
+
+def ask(run: SagaRun) -> CompensationRequest:
+    return request_compensation(run.subject_id, NO_LONGER_WANTED, "alice")
+
+
+class AskedDuringTheCall:
+    """An answer of the far side, in the middle of which somebody asks the run to turn back."""
+
+    def __init__(self, run: SagaRun, answer: Output | Exception) -> None:
+        self.run = run
+        self.answer = answer
+        self.became: CompensationRequest | None = None
+
+    def __call__(self, attempt: Attempt) -> Output:
+        self.became = ask(self.run)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_a_run_turns_back_before_its_first_step(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+
+    became = ask(run)
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert became is CompensationRequest.REQUESTED
+    assert run.status == RunStatus.COMPENSATED
+    assert (run.reason, run.reason_detail, run.actor) == (
+        "no_longer_wanted",
+        "changed my mind",
+        "alice",
+    )
+    assert events(run) == ["turn back", "compensated"]
+    assert journal(run) == []
+    assert toys.calls == []
+
+
+def test_a_wish_alone_is_written_down_and_the_run_queued(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    saga = toys.saga(toys.local("pack"), toys.local("file", queue="settlement"))
+    run = start(saga)
+    messages.deliver(messages.take())
+    messages.drop_all()
+
+    ask(run)
+
+    run.refresh_from_db()
+    assert (run.status, run.step, run.reason) == (RunStatus.RUNNING, "file", "no_longer_wanted")
+    assert run.compensation_requested_at is not None
+    assert run.wake_at == run.compensation_requested_at + HANDOVER
+    assert [each.links for each in messages.waiting] == [saga.links[1:]]
+    assert events(run) == ["pack"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "came"),
+    [({}, "done"), (Busy(), "transient"), (Silence(), "unknown"), (Bug(), "failed")],
+    ids=["done", "busy", "silent", "a bug"],
+)
+def test_a_run_asked_during_a_call_turns_back_as_soon_as_the_call_is_over(
+    toys: Toys, messages: MessageQueue, answer: Output | Exception, came: str
+) -> None:
+    run = start(toys.parcel())
+    asked = AskedDuringTheCall(run, answer)
+    toys.answers("send", asked)
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert asked.became is CompensationRequest.REQUESTED
+    assert (run.status, run.reason, run.actor) == (
+        RunStatus.COMPENSATED,
+        "no_longer_wanted",
+        "alice",
+    )
+    assert journal(run) == [
+        ("pack", "forward", 1, "done"),
+        ("send", "forward", 1, came),
+        ("send", "back", 1, "done"),
+        ("pack", "back", 1, "done"),
+    ]
+    assert toys.calls == [("send", 1), ("undo send", 1)]
+    assert ("record send" in events(run)) is (came == "done")
+    assert "file" not in events(run)
+
+
+def test_a_refusal_that_meets_a_wish_leaves_the_wish_as_the_reason(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", AskedDuringTheCall(run, Refused("no_such_street")))
+
+    messages.deliver(messages.take())
+    sent = [each.links for each in messages.waiting]
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert sent == [toys.last_saga.links, (toys.last_saga.way_back,)]
+    assert (run.status, run.reason, run.actor) == (
+        RunStatus.COMPENSATED,
+        NO_LONGER_WANTED.code,
+        "alice",
+    )
+    refused = run.records.get(outcome=Outcome.REFUSED)
+    assert (refused.step, refused.error) == ("send", "no_such_street")
+    assert events(run).count("turn back") == 1
+
+
+def test_a_run_asked_during_a_call_leaves_it_to_its_holder(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+
+    def ask_and_deliver(attempt: Attempt) -> Output:
+        ask(run)
+        held = SagaRun.objects.get()
+        assert held.leased_until is not None
+        assert held.wake_at is not None
+        assert held.wake_at > held.leased_until
+        before = everything(run)
+        assert messages.deliver(messages.take()) == Stop()
+        assert everything(run) == before
+        return {}
+
+    toys.answers("send", ask_and_deliver)
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPENSATED
+
+
+def test_a_run_asked_during_the_last_call_turns_back_instead_of_completing(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.saga(toys.local("pack"), toys.remote("send")))
+    asked = AskedDuringTheCall(run, {"number": "RR 123"})
+    toys.answers("send", asked)
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert asked.became is CompensationRequest.REQUESTED
+    assert run.status == RunStatus.COMPENSATED
+    assert event(run, "record send")["answer"] == {"number": "RR 123"}
+    assert toys.calls == [("send", 1), ("undo send", 1)]
+
+
+def test_a_wish_is_kept_when_the_transaction_that_would_act_on_it_fails(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.saga(toys.local("pack"), toys.remote("send")))
+    toys.answers("send", AskedDuringTheCall(run, {"number": "RR 123"}))
+    toys.raises("turn back", Bug("no ink"))
+
+    with pytest.raises(Bug, match="no ink"):
+        messages.deliver_all()
+    run.refresh_from_db()
+
+    assert (run.status, run.leased_until) == (RunStatus.RUNNING, None)
+    assert run.records.get(step="send").outcome == "done"
+    assert events(run) == ["pack", "intend send", "record send"]
+
+    wake_run(run, messages)
+
+    assert (run.status, run.reason) == (RunStatus.COMPENSATED, "no_longer_wanted")
+    assert toys.calls == [("send", 1), ("undo send", 1)]
+
+
+def test_a_run_asked_during_the_last_call_that_can_be_undone_goes_no_further(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(
+        toys.saga(toys.local("pack"), toys.remote("send"), toys.local("file", is_undoable=False))
+    )
+    asked = AskedDuringTheCall(run, {})
+    toys.answers("send", asked)
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert asked.became is CompensationRequest.REQUESTED
+    assert run.status == RunStatus.COMPENSATED
+    assert "file" not in events(run)
+
+
+def test_a_run_asked_during_its_back_off_turns_back_at_once(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", Silence())
+    messages.deliver_all()
+
+    became = ask(run)
+    assert SagaRun.objects.get().not_before is None
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert became is CompensationRequest.REQUESTED
+    assert run.status == RunStatus.COMPENSATED
+    assert toys.calls == [("send", 1), ("undo send", 1)]
+
+
+def test_a_run_whose_worker_was_lost_turns_back_when_its_lease_has_run_out(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+
+    def ask_and_die(attempt: Attempt) -> Output:
+        ask(run)
+        raise WorkerLost
+
+    toys.answers("send", ask_and_die)
+    with pytest.raises(WorkerLost):
+        messages.deliver_all()
+    messages.deliver_all()
+    assert toys.calls == [("send", 1)]
+
+    wake_run(run, messages)
+
+    assert run.status == RunStatus.COMPENSATED
+    assert journal(run)[1:] == [
+        ("send", "forward", 1, "lost"),
+        ("send", "back", 1, "done"),
+        ("pack", "back", 1, "done"),
+    ]
+
+
+@pytest.mark.parametrize("answer", [Silence(), {}], ids=["context there", "context behind it"])
+def test_a_run_past_undoing_does_not_turn_back(
+    toys: Toys, messages: MessageQueue, answer: Answer
+) -> None:
+    run = start(
+        toys.saga(
+            toys.local("pack"),
+            toys.remote("burn", is_undoable=False, rejected_by=(), retry=FOR_EVER),
+            toys.remote("send", queue="settlement", rejected_by=(), retry=FOR_EVER),
+        )
+    )
+    toys.answers("burn", answer)
+    messages.deliver(messages.take())
+    before = everything(run)
+
+    became = ask(run)
+
+    assert became is CompensationRequest.TOO_LATE
+    assert everything(run) == before
+    wake_run(run, messages)
+    assert run.status == RunStatus.COMPLETED
+    assert "turn back" not in events(run)
+
+
+def test_the_first_wish_counts(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+    ask(run)
+    before = everything(run)
+    sent = list(messages.waiting)
+
+    again = request_compensation(run.subject_id, Rejection("too_slow"), "bob")
+
+    assert again is CompensationRequest.UNDERWAY
+    assert everything(run) == before
+    assert messages.waiting == sent
+    messages.deliver_all()
+    run.refresh_from_db()
+    assert (run.reason, run.actor) == ("no_longer_wanted", "alice")
+
+
+def test_a_wish_on_the_way_back_changes_nothing(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", Refused("no_such_street"))
+    messages.deliver(messages.take())
+    before = everything(run)
+
+    became = ask(run)
+
+    assert became is CompensationRequest.UNDERWAY
+    assert everything(run) == before
+
+
+@pytest.mark.parametrize("answer", [{}, Refused("no")], ids=["completed", "compensated"])
+def test_a_run_that_has_ended_does_not_turn_back(
+    toys: Toys, messages: MessageQueue, answer: Answer
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", answer)
+    messages.deliver_all()
+    before = everything(run)
+
+    became = ask(run)
+
+    assert became is CompensationRequest.ENDED
+    assert everything(run) == before
+    assert messages.waiting == []
+
+
+def test_a_wish_whose_message_is_lost_is_found_by_the_sweep(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", Busy())
+    messages.deliver_all()
+    ask(run)
+    messages.drop_all()
+    let_time_pass(run)
+
+    wake_run(run, messages)
+
+    assert run.status == RunStatus.COMPENSATED

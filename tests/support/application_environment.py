@@ -1,0 +1,24 @@
+"""How other processes of the application find this test's database, broker and bank."""
+
+import os
+from urllib.parse import urlsplit
+
+from django.db import connection
+
+from sandbox.process_lifetime import owned_environment
+from sandbox.stripe_process import SandboxServer
+
+
+def environment_for(bank: SandboxServer) -> dict[str, str]:
+    """The environment of a process that works on the *test* database and ends with this one."""
+    name = str(connection.settings_dict["NAME"])
+    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}")
+    return {
+        **owned_environment(os.environ),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DATABASE_URL": database.geturl(),
+        "STRIPE_API_BASE": bank.url,
+        "STRIPE_API_KEY": "sk_test_sandbox",
+        "STRIPE_CALLS_PER_SECOND": "0",
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,85 @@
+"""What a customer was told of an order, and what may therefore become of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from orders.states import TRANSITIONS, OrderStatus
+
+GOOD_CARDS: Final = ("pm_card_visa", "pm_card_pendingRefund")
+BAD_CARDS: Final = {
+    "pm_card_visa_chargeDeclined": "generic_decline",
+    "pm_card_chargeDeclinedInsufficientFunds": "insufficient_funds",
+    "pm_card_authenticationRequired": "authentication_required",
+    "pm_card_nobody_has": "unknown_payment_method",
+}
+PATIENCE: Final = 8
+"""Tries at the charge after which an order is turned back rather than left in the air."""
+
+
+@dataclass
+class OrderModel:
+    """One accepted order."""
+
+    order_id: UUID
+    key: str
+    body: dict[str, Any]
+    total_minor: int
+    seen: OrderStatus = OrderStatus.PLACED
+    is_cancelled: bool = False
+    """By its customer, who was told that the cancel is accepted."""
+    permitted: set[OrderStatus] = field(default_factory=lambda: set(OrderStatus))
+
+    @property
+    def card(self) -> str:
+        return str(self.body["payment_method"])
+
+    @property
+    def quantities(self) -> dict[str, int]:
+        return {each["sku"]: each["quantity"] for each in self.body["items"]}
+
+    def forget_impossible(self) -> None:
+        """Leave only what can be reached from what was seen and told."""
+        self.permitted &= _reachable(self.seen)
+        if self.card in BAD_CARDS:
+            self.permitted.discard(OrderStatus.CONFIRMED)
+        if self.is_cancelled and self.seen is not OrderStatus.CONFIRMED:
+            self.permitted.discard(OrderStatus.CONFIRMED)
+
+    def see(self, status: OrderStatus) -> None:
+        """Take note of where the order is now; it must be where it may be."""
+        self.forget_impossible()
+        assert status in self.permitted, f"{self.order_id}: {self.seen} -> {status}"
+        self.seen = status
+
+    def may_end_at(self, status: OrderStatus) -> bool:
+        if self.is_cancelled:
+            return status is OrderStatus.CANCELLED
+        return status in (OrderStatus.CONFIRMED, OrderStatus.CANCELLED)
+
+    def excuses(
+        self, reason: str, detail: str, *, tries: int, available: Mapping[str, int]
+    ) -> bool:
+        """Whether the order may be turned back for this reason.
+
+        ``tries`` is how often the charge was tried, and ``available`` what there was of each
+        product just before.
+        """
+        match reason:
+            case "cancelled_by_customer":
+                return self.is_cancelled
+            case "payment_declined":
+                return BAD_CARDS.get(self.card) == detail
+            case "authorize_payment_unanswered":
+                return tries >= PATIENCE
+            case "out_of_stock":
+                return available[detail] < self.quantities[detail]
+        return False
+
+
+def _reachable(source: OrderStatus) -> set[OrderStatus]:
+    found = {source}
+    while more := {each for status in found for each in TRANSITIONS[status]} - found:
+        found |= more
+    return found

@@ -1,0 +1,167 @@
+"""The application as it runs in production: web, workers and sweeps as processes, with a broker."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import kombu
+import redis
+import urllib3
+
+from config.celery import app
+from monitoring.tasks import HEARTBEAT
+from sandbox import valkey
+from sandbox.ports import LOOPBACK, ReservedPort
+from sandbox.procfile import ROOT
+from sandbox.stripe_process import SandboxServer
+from tests.support.application_environment import environment_for
+from tests.support.system_waits import wait_until
+
+STOP_SECONDS = 60
+KEY_PREFIX = "journeys:"
+SLOTS = 8
+
+OWNED = ("-m", "sandbox.process_lifetime", signal.SIGKILL.name, sys.executable)
+WORKER = (
+    *("-m", "celery", "-A", "config", "worker", "-Q", "checkout,settlement,compensation,sweeps"),
+    *("--pool", "threads", "--concurrency", str(SLOTS), "--without-gossip", "--without-mingle"),
+    *("--loglevel", "INFO"),  # it says when it is ready
+)
+READY = " ready."
+WEB = (
+    *("-m", "gunicorn", "config.wsgi", "--threads", str(SLOTS)),
+    "--bind",
+)
+WATCH = ("manage.py", "sagas", "watch", "--every", "0.5")
+
+
+class Program:
+    """One process, which ends with this one at the latest. Its log stays through restarts."""
+
+    def __init__(self, log: Path, environment: Mapping[str, str], *command: str) -> None:
+        self.log = log
+        self._environment = environment
+        self._command = command
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *self._command],
+                cwd=ROOT,
+                env=dict(self._environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def wait_for_line(self, words: str, *, times: int = 1) -> None:
+        """Return once it has written ``words`` so many times in all its lives, this one included."""
+
+        def has_said() -> bool:
+            assert self._process.poll() is None, self.log.read_text(errors="replace")
+            return self.said(words) >= times
+
+        wait_until(has_said)
+
+    def said(self, words: str) -> int:
+        return self.log.read_text(errors="replace").count(words)
+
+
+class Installation:
+    """Everything but the database and the bank, both of which are the test's own."""
+
+    def __init__(
+        self,
+        bank: SandboxServer,
+        folder: Path,
+        wishes: Mapping[str, str] | None = None,
+        worker: Sequence[str] = WORKER,
+    ) -> None:
+        self._broker_port, self._web_port = ReservedPort(), ReservedPort()
+        self.url = f"http://{LOOPBACK}:{self._web_port.number}"
+        environment = {
+            **environment_for(bank),
+            "REDIS_URL": valkey.redis_url(self._broker_port.number),
+            "REDIS_KEY_PREFIX": KEY_PREFIX,
+            **(wishes or {}),
+        }
+        self.broker = Program(
+            folder / "broker.log",
+            environment,
+            *("-m", "sandbox.valkey", "--port", str(self._broker_port.number)),
+        )
+        self.worker = Program(folder / "worker.log", environment, *OWNED, *worker)
+        self.watch = Program(folder / "watch.log", environment, *OWNED, *WATCH)
+        bind = f"{LOOPBACK}:{self._web_port.number}"
+        self.web = Program(folder / "web.log", environment, *OWNED, *WEB, bind)
+
+    @property
+    def redis_url(self) -> str:
+        return valkey.redis_url(self._broker_port.number)
+
+    @property
+    def redis(self) -> redis.Redis:
+        """A connection to the broker; one for each use, since it is killed at times."""
+        return redis.Redis.from_url(self.redis_url)
+
+    def wait_until_ready(self) -> None:
+        wait_until(self._broker_answers)
+        wait_until(self._web_answers)
+        self.worker.wait_for_line(READY)
+
+    def replace_worker(self) -> None:
+        """Start a worker where one has been killed, and wait until it takes messages."""
+        starts = self.worker.said(READY)
+        self.worker.start()
+        self.worker.wait_for_line(READY, times=starts + 1)
+
+    def replace_broker(self) -> None:
+        self.broker.start()
+        wait_until(self._broker_answers)
+
+    def send_pulse(self, queue: str) -> None:
+        """Do what beat does every 15 seconds. Raises kombu's OperationalError without a broker."""
+        options = {"global_keyprefix": KEY_PREFIX, "socket_connect_timeout": 1, "max_retries": 0}
+        with kombu.Connection(self.redis_url, transport_options=options) as broker:
+            app.send_task(HEARTBEAT, queue=queue, connection=broker, retry=False)
+
+    def messages_waiting(self) -> int:
+        with self.redis as broker:
+            return int(broker.llen(f"{KEY_PREFIX}checkout"))
+
+    def stop(self) -> None:
+        for program in (self.web, self.watch, self.worker, self.broker):
+            program.stop()
+        self._broker_port.close()
+        self._web_port.close()
+
+    def _broker_answers(self) -> bool:
+        with self.redis as broker:
+            try:
+                return bool(broker.ping())
+            except redis.RedisError:
+                return False
+
+    def _web_answers(self) -> bool:
+        try:
+            answer = urllib3.request("GET", f"{self.url}/health/live", retries=False, timeout=20)
+        except urllib3.exceptions.HTTPError:
+            return False
+        return answer.status == 200

@@ -1,0 +1,80 @@
+"""Threads with connections of their own, started together, and places where they are made to meet."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from django.db import connections
+
+from tests.support.in_memory_broker import Message, MessageQueue
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+START_SECONDS = 60
+KEPT_APART_SECONDS = 0.3
+"""How long one who came to a meeting waits for others that a lock keeps away."""
+LEFT_TO_MEET_SECONDS = 60
+"""The same where nothing keeps them away, so that a busy machine does not either."""
+
+
+def at_once(*acts: Callable[[], T]) -> list[T | Exception]:
+    """Carry out each act in a thread of its own, all from one moment on; what each gave or raised."""
+    barrier = threading.Barrier(len(acts))
+
+    def act_with_the_others(act: Callable[[], T]) -> T:
+        barrier.wait(START_SECONDS)
+        return act()
+
+    outcomes: list[T | Exception] = []
+    with ThreadPoolExecutor(len(acts)) as threads:
+        running = [
+            threads.submit(_with_own_connection, partial(act_with_the_others, act)) for act in acts
+        ]
+        for each in running:
+            error = each.exception()
+            assert error is None or isinstance(error, Exception)
+            outcomes.append(error or each.result())
+    return outcomes
+
+
+@contextmanager
+def meanwhile(act: Callable[[], T]) -> Iterator["Future[T]"]:
+    """Carry out ``act`` in a thread while the block runs; whatever it raises is raised at the end."""
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(_with_own_connection, act)
+        yield running
+        running.result()
+
+
+def carry(message: Message) -> None:
+    """Deliver a message, and the rest of its chain, as a worker process of its own would."""
+    worker = MessageQueue()
+    worker.waiting.append(message)
+    worker.deliver_all()
+
+
+def meeting_first(function: Callable[P, T], parties: int, *, kept_apart: bool) -> Callable[P, T]:
+    """Make callers of ``function`` wait for each other before it runs: the worst moment there is.
+
+    Where a guard keeps them apart, the one that got through goes on after a while.
+    """
+    seconds = KEPT_APART_SECONDS if kept_apart else LEFT_TO_MEET_SECONDS
+    barrier = threading.Barrier(parties, timeout=seconds)
+
+    def meet_and_call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with suppress(threading.BrokenBarrierError):  # then nobody is waited for any more
+            barrier.wait()
+        return function(*args, **kwargs)
+
+    return meet_and_call
+
+
+def _with_own_connection(act: Callable[[], T]) -> T:
+    try:
+        return act()
+    finally:
+        connections.close_all()

@@ -1,0 +1,128 @@
+"""What must be true of every order at every moment, by our rows and by the bank's."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Count, Sum
+
+from events.models import OutboxEvent
+from inventory.models import Reservation, StockLevel, StockMovement
+from orders.models import Order, OrderTransition
+from orders.states import TRANSITIONS, OrderStatus
+from payments.models import Payment
+from sagas.models import LIVE, Outcome, SagaRun, StepAttempt
+from tests.support.provider_ledger import OrderAtBank
+
+HOLDS: Final[Mapping[str, tuple[set[str], ...]]] = {
+    OrderStatus.PLACED: (set(), {"held"}),
+    OrderStatus.CONFIRMED: ({"confirmed"},),
+    OrderStatus.CANCELLING: (set(), {"held"}, {"confirmed"}, {"released"}),
+    OrderStatus.CANCELLED: (set(), {"released"}),
+}
+"""How the lines of an order may stand, all alike."""
+
+GONE: Final = {"canceled", "succeeded"}
+"""Where the bank has an intent that nobody can be charged with any more."""
+
+
+KEYS_ARE_KEPT: Final = timedelta(hours=24)
+
+
+def assert_money_is_safe(orders: list[Order], bank: Mapping[str, OrderAtBank]) -> None:
+    """The bank is the witness: one charge at most, and none for an order that is not to be."""
+    stored = dict(Payment.objects.exclude(intent_id=None).values_list("intent_id", "status"))
+    assert set(bank) <= {str(each.pk) for each in orders}
+    for order in orders:
+        books = bank.get(str(order.pk), OrderAtBank())
+        moved = books.held_minor + books.kept_minor
+        assert books.charges <= 1, (order.pk, books)
+        assert min(books.held_minor, books.kept_minor) >= 0
+        assert moved <= order.total_minor, (order.pk, books)
+        if order.status == OrderStatus.PLACED:
+            assert books.kept_minor == 0, (order.pk, books)
+        if order.status == OrderStatus.CONFIRMED:
+            assert moved == order.total_minor, (order.pk, books)
+        if order.status == OrderStatus.CANCELLED:
+            assert moved == 0, (order.pk, books)
+            assert {state for pk, state in books.intents.items() if pk in stored} <= GONE
+        for intent_id, state in books.intents.items():
+            # One that we do not know of was never confirmed, and never will be.
+            assert intent_id in stored or state in ("requires_confirmation", "canceled")
+
+
+def assert_asked_once(bank: Mapping[str, OrderAtBank], passed: timedelta) -> None:
+    """Every attempt asked for the same intent, for as long as the bank remembers the key."""
+    for order_id, books in bank.items():
+        assert len(books.intents) <= 1 + passed // KEYS_ARE_KEPT, (order_id, books)
+
+
+def assert_stock_is_safe(orders: list[Order]) -> None:
+    """Every level is the sum of its movements and of what is held; no order holds a part."""
+    sums: Counter[tuple[int, str]] = Counter()
+    for level, kind, total in (
+        StockMovement.objects.values_list("stock_level", "kind")
+        .annotate(Sum("quantity"))
+        .order_by()
+    ):
+        sums[level, kind] = total
+    held: Counter[int] = Counter()
+    lines: dict[UUID, Counter[str]] = defaultdict(Counter)
+    for order_id, level, quantity, status in Reservation.objects.values_list(
+        "order_id", "stock_level", "quantity", "status"
+    ):
+        lines[order_id][status] += 1
+        held[level] += quantity * (status != "released")
+    for pk, on_hand, reserved in StockLevel.objects.values_list("pk", "on_hand", "reserved"):
+        assert on_hand == sums[pk, "receipt"]
+        assert reserved == sums[pk, "reserve"] - sums[pk, "release"] == held[pk]
+        assert reserved <= on_hand
+    wanted = dict(Order.objects.values_list("pk").annotate(Count("lines")))
+    for order in orders:
+        found = lines[order.pk]
+        assert set(found) in HOLDS[order.status], (order.pk, order.status, found)
+        assert sum(found.values()) in (0, wanted[order.pk])
+
+
+def assert_runs_are_safe(orders: list[Order]) -> None:
+    """Somebody is responsible for whatever has not ended, and knows what it is waiting for."""
+    live = {each.subject_id: each for each in SagaRun.objects.filter(status__in=LIVE)}
+    asked = Counter(
+        StepAttempt.objects.filter(outcome=Outcome.STARTED).values_list("run_id", flat=True)
+    )
+    for order in orders:
+        if order.status == OrderStatus.CANCELLED:
+            assert order.pk not in live
+        elif order.status != OrderStatus.CONFIRMED:
+            assert order.pk in live, (order.pk, order.status)
+    for run in live.values():
+        assert run.wake_at is not None
+        assert asked.pop(run.pk, 0) == (run.leased_until is not None)
+    assert not asked
+    failed = StepAttempt.objects.filter(outcome=Outcome.FAILED).values_list(
+        "step", "error", "detail"
+    )
+    assert list(failed) == []
+
+
+def assert_moves_are_safe(orders: list[Order]) -> None:
+    """Every move of an order is allowed and logged; every event is told once."""
+    moves: dict[UUID, list[OrderTransition]] = defaultdict(list)
+    for move in OrderTransition.objects.order_by("sequence"):
+        moves[move.order_id].append(move)
+    for order in orders:
+        at = OrderStatus.PLACED
+        for number, move in enumerate(moves[order.pk], start=1):
+            assert (move.sequence, move.source) == (number, at)
+            assert move.target in TRANSITIONS[at]
+            at = OrderStatus(move.target)
+        assert (order.status, order.version) == (at, len(moves[order.pk]))
+    told = Counter(OutboxEvent.objects.values_list("key", "name"))
+    assert set(told.values()) <= {1}, told
+    for order in orders:
+        has_ended = order.status == OrderStatus.CANCELLED
+        was_confirmed = any(each.target == OrderStatus.CONFIRMED for each in moves[order.pk])
+        assert told[order.pk, "order.cancelled"] == has_ended
+        assert told[order.pk, "order.confirmed"] == was_confirmed

@@ -1,0 +1,55 @@
+"""A shop with something for every operation to be about, and its books when all is done."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from access.links import new_link
+from invariants.checking import Finding, Progress, check
+from orders.models import Order
+from sagas.models import LIVE, SagaRun
+from tests.conftest import Shelf
+from tests.support.provider_ledger import reading_of
+from tests.support.shop import Shop
+
+PLENTY: Final = 1_000_000
+IN_STOCK: Final = {"MUG": PLENTY, "MUG-BLUE": PLENTY, "TEE": PLENTY, "TEE-M": 3}
+PRICE_MINOR: Final = 60
+"""So low that the bank takes the largest cart."""
+CARDS: Final = (
+    "pm_card_visa",
+    "pm_card_visa_chargeDeclined",
+    "pm_card_authenticationRequired",
+    "pm_that_nobody_knows",
+)
+MOST_ROUNDS: Final = 50
+
+
+def fill(shelf: Shelf) -> None:
+    for sku, quantity in IN_STOCK.items():
+        shelf.put(sku, quantity, PRICE_MINOR)
+
+
+def words(shop: Shop) -> Mapping[str, Sequence[str]]:
+    """Say what parameters and fields may well be: something of this shop's."""
+    orders = [shop.place(each, mugs=1) for each in (*CARDS, CARDS[0])]
+    return {
+        "body.payment_method": CARDS,
+        "path.order_id": [str(each.pk) for each in orders],
+        "path.token": [link_to(each, may_cancel=may) for each in orders for may in (True, False)],
+    }
+
+
+def link_to(order: Order, *, may_cancel: bool) -> str:
+    assert order.customer is not None
+    return new_link(order.pk, order.customer, days=1, may_cancel=may_cancel).token()
+
+
+def findings_at_rest(shop: Shop) -> list[Finding]:
+    """Let every order end; then ask every invariant, with the bank's own books."""
+    for _ in range(MOST_ROUNDS):
+        if not SagaRun.objects.filter(status__in=LIVE).exists():
+            break
+        shop.recover()
+    bank = reading_of(shop.bank.ledger())
+    return check(bank=bank, grace=timedelta(), progress=Progress.AT_REST).findings

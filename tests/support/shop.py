@@ -1,0 +1,73 @@
+"""A shop whose messages move when a test says so, and what recovers its orders."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.contrib.auth.models import User
+from django.db.models.functions import Now
+
+from orders.models import Order
+from orders.services import cancel_order, place_order
+from sagas.dispatch import remaining_links
+from sagas.identifiers import new_id
+from sagas.models import LIVE, SagaRun, StepAttempt
+from sagas.registry import all_sagas
+from sagas.sweep import sweep
+from sandbox.stripe_process import SandboxServer
+from tests.support.in_memory_broker import Message, MessageQueue
+
+IN_STOCK = 5
+LONG_AGO = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A shop whose broker has exactly the messages that a test wants it to have."""
+
+    customer: User
+    bank: SandboxServer
+    messages: MessageQueue
+
+    def place(self, payment_method: str = "pm_card_visa", *, mugs: int = 2) -> Order:
+        cart = {"MUG": mugs, "TEE": 1}
+        return place_order(new_id(), self.customer, cart, payment_method).order
+
+    def cancel(self, order: Order) -> None:
+        self.messages.drop_all()
+        cancel_order(order.pk, reason="cancelled_by_customer", actor="alice")
+
+    def deliver_next(self) -> None:
+        self.messages.deliver(self.messages.take())
+
+    def take_only(self) -> Message:
+        """Take the one message that waits."""
+        assert len(self.messages.waiting) == 1
+        return self.messages.take()
+
+    def let_time_pass(self) -> None:
+        """Put every lease, every back-off and every time to wake behind us."""
+        past = Now() - LONG_AGO
+        live = SagaRun.objects.filter(status__in=LIVE)
+        live.filter(leased_until__isnull=False).update(leased_until=past)
+        live.update(wake_at=past, not_before=None)
+        StepAttempt.objects.filter(not_before__isnull=False).update(not_before=past)
+
+    def recover(self) -> int:
+        """Let time pass, sweep once, and carry what was queued.
+
+        Returns how many runs the sweep found.
+        """
+        self.messages.drop_all()
+        self.let_time_pass()
+        found = sweep()
+        self.messages.deliver_all()
+        return found
+
+    def deliver_everything_again(self) -> None:
+        """Every message that any run of any saga ever needed, in a row."""
+        definitions = {(each.name, each.version): each for each in all_sagas()}
+        for run in SagaRun.objects.all():
+            assert remaining_links(run) == ()
+            saga = definitions[run.saga, run.version]
+            for link in (*saga.links, saga.way_back):
+                self.messages.deliver(Message(run.pk, (link,)))

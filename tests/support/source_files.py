@@ -1,0 +1,69 @@
+"""The repository's own files, as these tests read them."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+APPLICATION = (
+    *("config", "desk", "monitoring", "invariants", "orders"),
+    *("payments", "inventory", "access", "events", "sagas", "adminkit"),
+)
+
+_NOT_OURS = {"var", "__pycache__"}
+_HIDDEN_BUT_OURS = {".ci", ".gitignore"}
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One Python file; ``name`` is its path from the repository's root."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.relative_to(ROOT).as_posix()
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.path.read_text().splitlines()
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text())
+
+    def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node
+
+    def calls(self) -> Iterator[tuple[str, ast.Call]]:
+        """Every call, with the last part of what is called."""
+        for node in ast.walk(self.tree):
+            match node:
+                case ast.Call(func=ast.Attribute(attr=name)) | ast.Call(func=ast.Name(id=name)):
+                    yield name, node
+
+
+def python_files(*packages: str) -> list[SourceFile]:
+    """The packages' files, without the migrations that Django generates."""
+    found = (path for package in packages for path in (ROOT / package).rglob("*.py"))
+    return [SourceFile(path) for path in sorted(found) if "migrations" not in path.parts]
+
+
+def all_files() -> list[Path]:
+    """Everything that belongs to the repository: nothing installed, generated or cached."""
+    return sorted(_files_below(ROOT))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        is_hidden = path.name.startswith(".") and path.name not in _HIDDEN_BUT_OURS
+        if is_hidden or path.name in _NOT_OURS:
+            continue
+        if path.is_dir():
+            yield from _files_below(path)
+        elif path.suffix != ".pyc":
+            yield path

@@ -1,0 +1,129 @@
+"""A storefront of one customer: real tokens, and requests through all of the middleware."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.http import HttpResponseBase, StreamingHttpResponse
+from django.test import Client
+
+from access.credentials import Scope
+from access.models import ApiToken
+
+ORDERS = "/api/v1/orders"
+PROBLEM = "application/problem+json"
+
+
+class Answer:
+    """What came back, read strictly."""
+
+    def __init__(self, response: HttpResponseBase) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self.raw: bytes = response.content  # type: ignore[attr-defined]  # never streamed
+        self.body: Any = json.loads(self.raw) if self.raw else None
+
+    @property
+    def order_id(self) -> UUID:
+        return UUID(self.body["id"])
+
+    @property
+    def is_replayed(self) -> bool:
+        return self.headers.get("Idempotency-Replayed") == "true"
+
+    def is_problem(self, status: int, slug: str) -> bool:
+        """Whether it is this very problem, told the way RFC 9457 wants it."""
+        return (self.status, self.headers["Content-Type"], self.body["type"]) == (
+            status,
+            PROBLEM,
+            f"/problems/{slug}",
+        ) and self.body["status"] == status
+
+    @property
+    def told(self) -> tuple[int, dict[str, Any]]:
+        """Status and body, without the id that every request has of its own."""
+        body = {name: value for name, value in self.body.items() if name != "correlation_id"}
+        return self.status, body
+
+    @property
+    def parameters(self) -> list[str]:
+        """The query parameters that are said to be wrong."""
+        return [each["parameter"] for each in self.body.get("errors", [])]
+
+    @property
+    def pointers(self) -> list[str]:
+        """The fields that are said to be wrong."""
+        return [each["pointer"] for each in self.body.get("errors", [])]
+
+
+class Storefront:
+    """Sends what its customer wants, each with a key of its own unless one is given.
+
+    Whatever a view raises surfaces in the test: a 500 cannot pass for an answer.
+    """
+
+    def __init__(self, customer: User, scopes: Iterable[Scope] = (Scope.READ, Scope.WRITE)) -> None:
+        self.customer = customer
+        self.token = ApiToken.objects.issue(customer, scopes=scopes)[1]
+        self._client = Client(raise_request_exception=True)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = b"",
+        headers: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Answer:
+        """Send one request; a header that is given empty is left out."""
+        given = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return Answer(
+            self._client.generic(
+                method,
+                path,
+                raw,
+                content_type=content_type,
+                headers={name: value for name, value in given.items() if value},
+            )
+        )
+
+    def get(self, path: str) -> Answer:
+        return self.send("GET", path)
+
+    def open_stream(self, path: str, **headers: str) -> StreamingHttpResponse:
+        """Ask for a stream as a browser does; whoever has read enough of it closes it."""
+        authorization = {"Authorization": f"Bearer {self.token}", "Accept": "text/event-stream"}
+        given = {name: value for name, value in (authorization | headers).items() if value}
+        response: Any = self._client.get(path, headers=given)
+        assert isinstance(response, StreamingHttpResponse)
+        return response
+
+    def order(self, body: object, key: str | None = None, **headers: str) -> Answer:
+        keyed = {"Idempotency-Key": key or uuid4().hex, **headers}
+        return self.send("POST", ORDERS, body, keyed)
+
+    def cancel(self, order_id: object, key: str | None = None, **headers: str) -> Answer:
+        keyed = {"Idempotency-Key": key or uuid4().hex, **headers}
+        return self.send("POST", f"{ORDERS}/{order_id}/cancel", b"", keyed)
+
+
+def cart(*items: tuple[str, int], payment_method: str = "pm_card_visa") -> dict[str, Any]:
+    """A body that asks for ``items``, pairs of SKU and quantity."""
+    return {
+        "items": [{"sku": sku, "quantity": quantity} for sku, quantity in items],
+        "payment_method": payment_method,
+    }
+
+
+def everything() -> dict[str, list[Any]]:
+    """Every row of every table but that of sessions, to see that nothing was written."""
+    return {
+        model._meta.label: list(model._default_manager.order_by("pk").values_list())
+        for model in apps.get_models()
+        if model is not Session
+    }
