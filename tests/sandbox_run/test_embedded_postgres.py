@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,54 @@ def folder() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o711)
         yield folder
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Path]:
+    """PostgreSQL's programs, copied to where every user may enter: the project may be elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-programs-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        programs = postgres.binary("postgres").parent
+        wheel = programs.parent.parent
+        for package in (wheel, wheel.with_name(f"{wheel.name}.libs")):  # programs and libraries
+            shutil.copytree(package, folder / package.name)
+        yield folder / programs.relative_to(wheel.parent)
+
+
+RUN_PROGRAMS = """
+import os, pathlib, sys
+from sandbox import postgres
+
+data, port, programs, user = sys.argv[1:]
+postgres.binary = pathlib.Path(programs).joinpath
+if user:  # only root can start the interpreter when the project's folder is closed to others
+    os.setgroups([])
+    os.setuid(int(user))
+postgres.run(pathlib.Path(data), int(port), durable=False)
+"""
+
+
+@contextmanager
+def running(data: Path, programs: Path, *, user: str = "") -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the server from ``programs``, started by root or by the user with this id."""
+    port = ReservedPort()
+    server = subprocess.Popen(
+        [sys.executable, "-c", RUN_PROGRAMS, str(data), str(port.number), str(programs), user],
+        cwd=ROOT,
+        env=owned_environment(os.environ),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(
+            lambda: postgres.is_ready(data, server.pid) or server.poll() is not None, "an answer"
+        )
+        assert server.poll() is None
+        yield server
+    finally:
+        server.kill()
+        server.wait()
+        port.close()
 
 
 @contextmanager
@@ -78,8 +127,8 @@ def test_nobody_gets_in_without_the_password(folder: Path) -> None:
 
 
 @as_root
-def test_as_root_it_runs_as_nobody_where_nobody_can_enter(folder: Path) -> None:
-    with serving(folder) as server:
+def test_as_root_it_runs_as_nobody_where_nobody_can_enter(folder: Path, programs: Path) -> None:
+    with running(folder / "postgres", programs) as server:
         assert owner_of(server.pid) == NOBODY
         assert (folder / "postgres").stat().st_uid == NOBODY
 
@@ -108,29 +157,14 @@ def test_data_outlives_a_change_of_account(folder: Path) -> None:
 
 
 @as_root
-def test_an_ordinary_user_runs_it_as_itself(folder: Path) -> None:
+def test_an_ordinary_user_runs_it_as_itself(folder: Path, programs: Path) -> None:
     os.chown(folder, NOBODY, -1)
-    data, port = folder / "postgres", ReservedPort()
-    # The interpreter itself may be out of an ordinary user's reach: it is root that starts it.
-    become_and_run = (
-        "import os, pathlib, sys; from sandbox import postgres; "
-        f"os.setgroups([]); os.setuid({NOBODY}); "
-        "postgres.run(pathlib.Path(sys.argv[1]), int(sys.argv[2]), durable=False)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", become_and_run, str(data), str(port.number)],
-        cwd=ROOT,
-        env=owned_environment(os.environ),
-        stderr=subprocess.DEVNULL,
-    )
-
-    wait_until(lambda: postgres.is_ready(data, process.pid), "PostgreSQL of an ordinary user")
-
-    assert owner_of(process.pid) == NOBODY
-    assert postgres.password_file(data).stat().st_uid == NOBODY
-    process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE_SECONDS) == 0
-    port.close()
+    data = folder / "postgres"
+    with running(data, programs, user=str(NOBODY)) as server:
+        assert owner_of(server.pid) == NOBODY
+        assert postgres.password_file(data).stat().st_uid == NOBODY
+        server.send_signal(signal.SIGINT)
+        assert server.wait(PATIENCE_SECONDS) == 0
 
 
 def test_an_initialisation_that_was_cut_short_is_begun_again(folder: Path) -> None:
