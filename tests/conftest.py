@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.contenttypes.management import create_contenttypes
 from django.db import connection
-from django.db.models.signals import post_migrate  # noqa: TID251 - to have less of them
+from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker, Settings
 
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services import receive
 from sagas import dispatch
 from sandbox.stripe_process import SandboxServer
+from tests.support.empty_tables import empty_all_tables
 from tests.support.idle_sessions import end_sessions_left_behind
 from tests.support.in_memory_broker import MessageQueue
 
@@ -23,18 +23,18 @@ PATIENT = {
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """The test database; what is flushed after a test stays so.
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Prepare the test database, which is empty after each test: without permissions, too.
 
-    Django would write all permissions anew each time, which takes longer than most tests. Fifty
-    threads on a machine that is busy with others are no sign of a lock that hangs, so nobody who
-    waits for the database is told so as soon as in production.
+    Statements and locks may take longer than in production: a test may have fifty threads on a
+    busy machine.
     """
     connection.settings_dict["OPTIONS"] = {**connection.settings_dict["OPTIONS"], **PATIENT}
     with django_db_blocker.unblock():
         connection.close()
-    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
-    post_migrate.disconnect(create_contenttypes)
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty_all_tables())
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,26 @@
-"""Empty tables, quickly and for real: each example begins with them, and commits like anybody."""
+"""Empty all tables between tests and between examples of one test."""
 
-from django.apps import apps
-from django.db import connection
+from functools import cache
+
+from django.db import connection, transaction
 
 
 def empty_all_tables() -> None:
-    """Delete every row of every model of ours, as fast as PostgreSQL can forget a few of them.
+    """Delete every row of every table that a model has, and wait for other writers first.
 
-    Foreign keys are not looked at meanwhile: nothing is left that could miss what is gone.
+    Does what Django's ``flush`` does. ``TRUNCATE`` makes new files for all 45 tables and their
+    indexes: it takes fifty times as long as deleting the few rows that a test writes.
     """
-    tables = [each._meta.db_table for each in apps.get_models() if not each._meta.proxy]
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        for each in tables:
-            cursor.execute(f'DELETE FROM "{each}"')  # noqa: S608 - a table of ours
-        cursor.execute("SET session_replication_role = DEFAULT")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_statements())
+
+
+@cache
+def _statements() -> str:
+    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    names = [f'"{table}"' for table in sorted(tables)]
+    return ";".join((
+        f"LOCK TABLE {', '.join(names)} IN SHARE ROW EXCLUSIVE MODE",
+        "SET LOCAL session_replication_role = replica",  # no triggers, no foreign keys
+        *(f"DELETE FROM {name}" for name in names),  # noqa: S608 - names of our own tables
+    ))  # fmt: skip
