@@ -7,7 +7,7 @@ VENV := .venv/bin/python
 # Ties what is started to this very make, so that it cannot be left behind.
 OWNED := HOLDFAST_OWNER=$$PPID exec
 # The type checker reads the settings, and connects to nothing.
-READABLE_SETTINGS := SECRET_KEY=x INSTALLATION_ID=x STRIPE_API_KEY=x DATABASE_URL=postgres://x REDIS_URL=redis://x
+READABLE_SETTINGS = env $$($(VENV) -m sandbox.environment)
 
 .DEFAULT_GOAL := help
 .PHONY: help smoke demo up check manage bench prove prove-lock chaos properties screenshots fuzz test lint format clean refuse-live-keys
@@ -21,7 +21,7 @@ demo: .venv/installed ## Start everything, drive orders through it, leave it run
 smoke: .venv/installed ## The same on fresh data: ends by itself, status 0 if all went as it must
 	@$(OWNED) $(VENV) -m sandbox smoke
 
-up: .venv/installed ## Start everything and leave it running until Ctrl-C; data stays in var/up
+up: .venv/installed ## Start everything until Ctrl-C; data stays in var/up. WITH=fraud,warehouse:8123 adds services
 	@$(OWNED) $(VENV) -m sandbox up
 
 check: .venv/installed ## Compare the running system's books with the bank's

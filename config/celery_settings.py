@@ -7,8 +7,8 @@ from kombu import Queue
 from config.env import Section
 
 SECTION = Section("Celery and Redis")
-REDIS_URL = SECTION.text("REDIS_URL", "Broker, and counter of rate limits.", is_secret=True)
-BROKER_URL = SECTION.text(
+REDIS_URL = SECTION.address("REDIS_URL", "Broker, and counter of rate limits.", is_secret=True)
+BROKER_URL = SECTION.address(
     "BROKER_URL",
     "The broker, where it is not that Redis: for RabbitMQ amqp://user:password@host/vhost.",
     "",

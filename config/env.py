@@ -7,6 +7,7 @@ the code that reads (``manage.py describe_settings``) and cannot say anything el
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import environ
 import limits
@@ -14,6 +15,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 REQUIRED: Final = environ.Env.NOTSET
 """The default of what has none: starting without it is an error that names it."""
+
+
+ADDRESS_ENDINGS: Final = ("_URL", "_DSN", "_ENDPOINT", "_API_BASE")
+"""How the name of every variable ends that says where something outside this process is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Variable:
     explanation: str
     default: object  # REQUIRED where there is none
     is_secret: bool
+    is_address: bool
 
     @property
     def is_required(self) -> bool:
@@ -46,6 +52,22 @@ class Section:
         return str(
             self._read(self._env.str, "text", name, explanation, default, is_secret=is_secret)
         )
+
+    def address(
+        self, name: str, explanation: str, default: Any = REQUIRED, *, is_secret: bool = False
+    ) -> str:
+        """Read the URL of something outside this process. An empty default allows an empty value.
+
+        Tests and sandbox clear every variable with one of ADDRESS_ENDINGS, so that a variable of
+        the developer's shell cannot send a test to a real service. Raises ImproperlyConfigured.
+        """
+        found = str(
+            self._read(self._env.str, "URL", name, explanation, default, is_secret=is_secret)
+        )
+        parts = urlsplit(found)
+        if (found or default is REQUIRED) and not (parts.scheme and (parts.netloc or parts.path)):
+            raise ImproperlyConfigured(f"{name} is not a URL")
+        return found
 
     def flag(self, name: str, explanation: str, default: Any = REQUIRED) -> bool:
         return bool(self._read(self._env.bool, "0 or 1", name, explanation, default))
@@ -91,7 +113,11 @@ class Section:
         *,
         is_secret: bool = False,
     ) -> Any:
-        variable = Variable(self.title, name, kind, explanation, default, is_secret)
+        is_address = kind == "URL"
+        if is_address != name.endswith(ADDRESS_ENDINGS):
+            endings = ", ".join(ADDRESS_ENDINGS)
+            raise ValueError(f"{name}: addresses, and only they, end in {endings}")
+        variable = Variable(self.title, name, kind, explanation, default, is_secret, is_address)
         self.variables.append(variable)
         try:
             return read(name, default=default)

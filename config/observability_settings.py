@@ -31,12 +31,12 @@ PROMETHEUS_MULTIPROC_DIR: str = SECTION.text(
 if PROMETHEUS_MULTIPROC_DIR:
     count_in_files(Path(PROMETHEUS_MULTIPROC_DIR))
 
-SENTRY_DSN: str = SECTION.text(
+SENTRY_DSN: str = SECTION.address(
     "SENTRY_DSN", "Where Sentry takes errors; nothing is sent without it.", "", is_secret=True
 )
 SENTRY_ENVIRONMENT: str = SECTION.text("SENTRY_ENVIRONMENT", "What Sentry calls it.", "production")
 RELEASE: str = SECTION.text("RELEASE", "The version that runs, for Sentry and OpenTelemetry.", "")
-OTEL_EXPORTER_OTLP_ENDPOINT: str = SECTION.text(
+OTEL_EXPORTER_OTLP_ENDPOINT: str = SECTION.address(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "Where traces go, by OTLP over HTTP; none are made without it. OpenTelemetry's other variables "
     "(`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`, …) are heeded, too.",

@@ -211,7 +211,7 @@ DATABASES["default"] |= {
 
 _stripe = Section("Stripe")
 STRIPE_API_KEY = _stripe.text("STRIPE_API_KEY", "Stripe's secret key.", is_secret=True)
-STRIPE_API_BASE = _stripe.text("STRIPE_API_BASE", "Another address; empty for Stripe's own.", "")
+STRIPE_API_BASE = _stripe.address("STRIPE_API_BASE", "Another address; empty for Stripe's own.", "")
 STRIPE_CALLS_PER_SECOND = _stripe.number(
     "STRIPE_CALLS_PER_SECOND",
     "By all processes together. Stripe allows 100 in live mode and 25 in a sandbox of its own; "
@@ -282,7 +282,7 @@ DESK_REQUIRES_MFA = _desk.flag(
     "Staff show a second factor before they see anything. 0 on a laptop.",
     default=True,
 )
-FLOWER_URL = _desk.text("FLOWER_URL", "Where the link to Flower leads; empty for none.", "")
+FLOWER_URL = _desk.address("FLOWER_URL", "Where the link to Flower leads; empty for none.", "")
 
 OTP_TOTP_ISSUER = "Holdfast"
 

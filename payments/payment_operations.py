@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from payments.deadline import Deadline
+from outbound.deadline import Deadline
 from payments.errors import (
     AmountMismatch,
     OutcomeUnknown,

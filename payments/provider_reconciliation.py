@@ -11,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from payments.deadline import Deadline
+from outbound.deadline import Deadline
 from payments.errors import RequestRejected
 from payments.models import Payment
 from payments.payment_operations import LOOKING_BACK, gateway

@@ -16,15 +16,15 @@ from kombu import message, messaging
 from kombu.transport import redis as transport
 from kombu.utils.json import dumps
 
-from payments import http_transport
-from payments.http_transport import NoAnswer, current_exchange
+from outbound import service
+from outbound.errors import NoAnswer
 from proof.points import Kind, Tripwire
 from sagas.dispatch import publisher
 
 # What is replaced here is private, and typed for those who only call it.
 Database: Any = postgresql.DatabaseWrapper
 Cursor: Any = CursorWrapper
-HttpTransport: Any = http_transport.HttpTransport
+OutsideService: Any = service.OutsideService
 Producer: Any = messaging.Producer
 Message: Any = message.Message
 Channel: Any = transport.Channel
@@ -39,7 +39,7 @@ def wrap_all(tripwire: Tripwire) -> None:
     """Make every boundary of this process report to ``tripwire``; for the rest of its life."""
     wrap_database(tripwire)
     wrap_hooks(tripwire)
-    wrap_bank(tripwire)
+    wrap_outside_services(tripwire)
     wrap_broker(tripwire)
 
 
@@ -130,17 +130,17 @@ PATIENCE_SECONDS = 600.0
 """As long as the proof wants a process to stand still."""
 
 
-def wrap_bank(tripwire: Tripwire) -> None:
-    """Every request to the bank, with the error of a connection that gives no answer."""
-    send = HttpTransport.send
+def wrap_outside_services(tripwire: Tripwire) -> None:
+    """Each request to an outside service, with the error of a connection that gives no answer."""
+    send = OutsideService.send
 
     def send_at_point(self: Any, *request: Any) -> Any:
-        operation = current_exchange.get().operation
+        label = f"{self.name}.{service.current_call().operation}"
         return tripwire.around(
-            Kind.HTTP, operation, partial(send, self, *request), lambda: NoAnswer("lost")
+            Kind.HTTP, label, partial(send, self, *request), lambda: NoAnswer("lost")
         )
 
-    HttpTransport.send = send_at_point
+    OutsideService.send = send_at_point
 
 
 def wrap_broker(tripwire: Tripwire) -> None:

@@ -16,8 +16,9 @@ from sandbox.demo import demo as show
 from sandbox.drive.acts import for_a_test
 from sandbox.drive.report import terminal
 from sandbox.drive.scenario_runner import Drive
-from sandbox.environment import ADDRESSES
+from sandbox.environment import without_addresses
 from sandbox.launcher import INTERRUPTED, become_launcher
+from sandbox.outside_service.services import ServiceUnknown
 from sandbox.ports import PortTaken
 from sandbox.procfile import ROOT
 from sandbox.reconciliation import REST_SECONDS, check_invariants
@@ -105,8 +106,7 @@ def published() -> dict[str, Any]:
 
 def environment_of(facts: Mapping[str, Any], caller: Mapping[str, str]) -> dict[str, str]:
     """Return an environment in which the application's commands work on the running system."""
-    inherited = {name: value for name, value in caller.items() if name not in ADDRESSES}
-    return {**inherited, **facts["env"]}
+    return {**without_addresses(caller), **facts["env"]}
 
 
 COMMANDS: Final[dict[str, Callable[[Mapping[str, str]], int]]] = {
@@ -131,7 +131,14 @@ def main() -> int:
         if given.command == "manage":
             return manage(os.environ, given.arguments)
         return COMMANDS[given.command](os.environ)
-    except (AlreadyRunning, NothingIsUp, PortTaken, StartFailed, SupervisorGone) as error:
+    except (
+        AlreadyRunning,
+        NothingIsUp,
+        PortTaken,
+        ServiceUnknown,
+        StartFailed,
+        SupervisorGone,
+    ) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

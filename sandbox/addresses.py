@@ -12,6 +12,11 @@ def addresses(system: System) -> str:
     admin, operator, flower = facts["admin"], facts["operator"], facts["flower"]
     bank = facts["sandbox"]["control_url"] or "somewhere else"
     factor = "asked for" if facts["env"]["DESK_REQUIRES_MFA"] == "1" else "not asked for here"
+    services = "".join(
+        f"\n  {name + ' (sandbox)':<16} {service['url']}   the application's {service['setting']}; what"
+        f" it did: {service['url']}/_sandbox/ledger"
+        for name, service in facts["outside_services"].items()
+    )
     return f"""
   Desk             {admin["url"]}
                    {operator["username"]} / {operator["password"]}   works on orders
@@ -20,7 +25,7 @@ def addresses(system: System) -> str:
   API              {facts["api_docs_url"]}
   Flower           {flower["url"]}   {flower["username"]} / {flower["password"]}
   Metrics          {facts["metrics"]["url"]}
-  Bank (sandbox)   {bank}   let it go wrong
+  Bank (sandbox)   {bank}   let it go wrong{services}
   For programs     var/up.json
 
   For the README's examples:

@@ -6,6 +6,7 @@ from typing import Final
 
 from sandbox import postgres, valkey
 from sandbox.environment import given_addresses, is_external, without_addresses
+from sandbox.outside_service.services import service_of, setting_of
 from sandbox.ports import LOOPBACK
 from sandbox.programs import POSTGRES, STRIPE, VALKEY
 from sandbox.run_directory import RunDirectory
@@ -54,6 +55,9 @@ def settings_for(
         settings["STRIPE_API_BASE"] = f"http://{LOOPBACK}:{ports[STRIPE]}"
         # This bank is ours alone, and sets no limit.
         settings["STRIPE_CALLS_PER_SECOND"] = caller.get("STRIPE_CALLS_PER_SECOND", "0")
+    for name, port in ports.items():
+        if (service := service_of(name)) and setting_of(service) not in given:
+            settings[setting_of(service)] = f"http://{LOOPBACK}:{port}"
     return settings
 
 

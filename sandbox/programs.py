@@ -1,8 +1,9 @@
 """What the all-in-one run consists of: the embedded servers, and the Procfile's processes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from sandbox.outside_service.services import program_of, service_of
 from sandbox.procfile import declared
 from sandbox.run_directory import RunDirectory
 from sandbox.supervision import Program
@@ -12,6 +13,7 @@ from sandbox.supervision import Program
 POSTGRES: Final = "postgres"
 VALKEY: Final = "valkey"
 STRIPE: Final = "stripe"
+SERVICES: Final = "services"
 WORKERS: Final = "workers"
 FRONT: Final = "front"
 
@@ -45,12 +47,15 @@ def programs(
     *,
     external: frozenset[str],
     left_out: frozenset[str] = frozenset(),
+    services: Sequence[str] = (),
 ) -> list[Program]:
     """Return all programs but the servers in ``external``, which are somewhere else.
 
-    ``left_out`` names processes of the Procfile that this run does without.
+    ``left_out`` names processes of the Procfile that this run does without; ``services`` are the
+    outside services that it starts besides Stripe's sandbox.
     """
     servers = [program for program in _servers(directory, ports) if program.name not in external]
+    servers += [_service(name, directory, ports) for name in services]
     names = [name for name in declared() if name not in left_out]
     workers = [name for name in names if name.startswith("worker-")]
     front = [name for name in names if name not in workers]
@@ -79,6 +84,16 @@ def _servers(directory: RunDirectory, ports: dict[str, int]) -> list[Program]:
     ]
 
 
+def _service(name: str, directory: RunDirectory, ports: Mapping[str, int]) -> Program:
+    program = program_of(name)
+    return Program(
+        program,
+        SERVICES,
+        f"python -m sandbox.process_lifetime SIGTERM python -m sandbox.outside_service {name} "
+        f"--port {ports[program]} --port-file {directory.relative}/stripe/{name}-port",
+    )
+
+
 def _application(name: str, group: str) -> Program:
     return Program(
         name,
@@ -91,5 +106,7 @@ def _application(name: str, group: str) -> Program:
 
 def in_words(name: str) -> str:
     """Return what people call a program: workers by their queue, servers by what they are."""
+    if service := service_of(name):
+        return f"{service} (sandbox)"
     worker, is_worker, queue = name.partition("worker-")
     return f"{queue} worker" if is_worker else _IN_WORDS.get(worker, worker)

@@ -50,6 +50,7 @@ class RunDirectory:
         self.postgres = self.path / "postgres"
         self.ledger = self.path / "stripe" / "ledger.jsonl"
         self.stripe_port_file = self.path / "stripe" / "port"
+        self.service_folder = self.stripe_port_file.parent
         self._quiet = self.path / "quiet.lock"
 
     @contextmanager

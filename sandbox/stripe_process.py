@@ -1,164 +1,24 @@
-"""A Stripe sandbox of a program's own: started on a free port, controlled, killed and restarted."""
+"""A Stripe sandbox of a program's own."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
-from http import HTTPStatus
+import json
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import urllib3
+from sandbox.service_process import ServiceProcess
 
-from sandbox.ports import LOOPBACK, ReservedPort
-from sandbox.process_lifetime import owned_environment
-
-ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+KINDS: Final = ("payment_intents", "charges", "refunds")
 
 
-class SandboxFailed(Exception):
-    """It did not start, did not end as it must, or refused what it was told; says what it said."""
-
-
-class SandboxServer:
-    """One sandbox process over one ledger. ``url`` stays the same through restarts.
-
-    Start it from the main thread: the process ends with the thread that started it.
-    Fault rules, held calls and the call log live in the process: a restart clears them. What
-    was answered is in the ledger, and survives ``kill`` too.
-    """
+class SandboxServer(ServiceProcess):
+    """One Stripe sandbox over one ledger. What it answered is in the ledger, and survives ``kill``."""
 
     def __init__(self, directory: Path, *, seed: int = 0) -> None:
         self.ledger_path = directory / "stripe-ledger.jsonl"
-        self._port_file = directory / "stripe-port"
-        self._log_path = directory / "stripe-sandbox.log"
-        self._seed = seed
-        self._port = ReservedPort()
-        self._http = urllib3.PoolManager(retries=False)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        super().__init__("stripe", directory, seed=seed)
 
-    @property
-    def url(self) -> str:
-        return f"http://{LOOPBACK}:{self._port.number}"
+    def program(self) -> list[str]:
+        return ["sandbox.stripe_api", "--ledger", str(self.ledger_path)]
 
-    @property
-    def pid(self) -> int:
-        return self._running().pid
-
-    def connect(self) -> socket.socket:
-        """A bare connection, for what no HTTP client would send or show."""
-        return socket.create_connection((LOOPBACK, self._port.number), timeout=10)
-
-    def start(self) -> None:
-        self._port_file.unlink(missing_ok=True)
-        program = [sys.executable, "-m", "sandbox.stripe_api"]
-        options = {
-            "--port": self._port.number,
-            "--port-file": self._port_file,
-            "--ledger": self.ledger_path,
-            "--seed": self._seed,
-        }
-        owned = [sys.executable, "-m", "sandbox.process_lifetime", signal.SIGKILL.name, *program]
-        with self._log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*owned, *(str(part) for option in options.items() for part in option)],
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env=owned_environment(os.environ),
-                start_new_session=True,
-            )
-        self._wait_until_it_listens()
-
-    def stop(self) -> None:
-        """Stop it as an operator would; it must end by itself, and well."""
-        self._end(signal.SIGTERM, expected=0)
-        self._port.close()
-
-    def kill(self) -> None:
-        """Stop it as a power cut would."""
-        self._end(signal.SIGKILL, expected=-signal.SIGKILL)
-
-    def restart(self) -> None:
-        """Start again on the same port and ledger, after ``kill`` or from running."""
-        self._end(signal.SIGTERM, expected=0)
-        self.start()
-
-    def add_fault(self, operation: str, fault: str, **rule: Any) -> int:
-        """Put a rule on the menu and return its id; ``rule`` is match, rate, times, latency_ms."""
-        described = {"operation": operation, "fault": fault, **rule}
-        return int(self.control("POST", "faults", described)["id"])
-
-    def clear_faults(self) -> None:
-        self.control("DELETE", "faults")
-
-    def release(self, rule: int) -> int:
-        """Let go of the calls that a rule holds, and return how many they were."""
-        return int(self.control("POST", "release", {"rule": rule})["released"])
-
-    def held(self, rule: int) -> int:
-        """How many calls a rule holds now."""
-        return self._rule(rule, "held")
-
-    def hits(self, rule: int) -> int:
-        """How many calls a rule has struck so far."""
-        return self._rule(rule, "hits")
-
-    def ledger(self) -> dict[str, Any]:
-        """Every payment intent, charge and refund, oldest first, and the sandbox's time."""
-        return self.control("GET", "ledger")
-
-    def calls(self, since: int = 0) -> list[dict[str, Any]]:
-        """The calls after number ``since``, oldest first."""
-        calls: list[dict[str, Any]] = self.control("GET", f"calls?since={since}")["calls"]
-        return calls
-
-    def start_over(self) -> None:
-        """Forget everything: every object, key, fault and call, and the time that has passed."""
-        self.control("DELETE", "ledger")
-
-    def advance(self, seconds: int) -> None:
-        self.control("POST", "clock", {"advance_seconds": seconds})
-
-    def set_latency(self, milliseconds: int) -> None:
-        self.control("POST", "latency", {"ms": milliseconds})
-
-    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        response = self._http.request(method, f"{self.url}/_sandbox/{path}", json=body)
-        answer: dict[str, Any] = response.json()
-        if response.status != HTTPStatus.OK:
-            raise SandboxFailed(answer)
-        return answer
-
-    def _rule(self, rule: int, count: str) -> int:
-        rules = self.control("GET", "faults")["rules"]
-        return int(next(each[count] for each in rules if each["id"] == rule))
-
-    def _wait_until_it_listens(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        pause = threading.Event()
-        while not self._port_file.exists():
-            if self._running().poll() is not None or time.monotonic() > deadline:
-                raise SandboxFailed(self._log_path.read_text())
-            pause.wait(0.01)
-
-    def _end(self, how: signal.Signals, *, expected: int) -> None:
-        if self._process is None:
-            return
-        self._http.clear()
-        self._process.send_signal(how)
-        status = self._process.wait(STOP_SECONDS)
-        self._process = None
-        if status != expected:
-            raise SandboxFailed(self._log_path.read_text())
-
-    def _running(self) -> "subprocess.Popen[bytes]":
-        if self._process is None:
-            raise SandboxFailed("it was stopped")
-        return self._process
+    def records(self) -> list[str]:
+        ledger = self.ledger()
+        return [f"{kind} {json.dumps(record)}" for kind in KINDS for record in ledger[kind]]

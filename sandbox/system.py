@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import urllib3
@@ -15,6 +17,7 @@ import urllib3
 from sandbox import postgres, valkey
 from sandbox.application import ADMIN, FLOWER_USER, OPERATOR, process_environment, settings_for
 from sandbox.environment import given_addresses
+from sandbox.outside_service.services import program_of, setting_of, wanted
 from sandbox.ports import LOOPBACK, PortTaken, ReservedPort
 from sandbox.process_lifetime import adopt_orphans, kill_children, owned_environment
 from sandbox.procfile import ROOT, declared
@@ -107,6 +110,7 @@ class System:
         self._left_out = left_out
         self._layout = layout
         self._refills = refills
+        self._services = wanted(caller.get("WITH", ""))
         self._ports: dict[str, ReservedPort] = {}
         self._undo = ExitStack()
         self._pids: dict[str, int] = {}
@@ -133,7 +137,7 @@ class System:
                 self._start_once()
             except PortTaken as taken:
                 self._stop_programs()
-                if attempt == ATTEMPTS or str(taken.port) == self._caller.get("PORT"):
+                if attempt == ATTEMPTS or taken.port in self._fixed_ports():
                     raise
             else:
                 self.publish()
@@ -172,21 +176,27 @@ class System:
             raise SupervisorGone
 
     def _choose_ports(self) -> None:
-        wanted = {"web": int(self._caller.get("PORT", "0"))}
-        for name in (*_PORTS, *self._layout.ports):
-            self._ports[name] = port = ReservedPort(wanted.get(name, 0))
+        services = {program_of(name): port for name, port in self._services.items()}
+        fixed = {"web": int(self._caller.get("PORT", "0")), **services}
+        for name in (*_PORTS, *services, *self._layout.ports):
+            self._ports[name] = port = ReservedPort(fixed.get(name, 0))
             self._undo.callback(port.close)
         self.settings = settings_for(self.directory, self.ports, self._caller)
         self.environment = process_environment(self.directory, self.ports, self._caller)
 
     def _start_once(self) -> None:
-        self.directory.stripe_port_file.unlink(missing_ok=True)
+        for file in (self.directory.stripe_port_file, *map(self._port_file, self._services)):
+            file.unlink(missing_ok=True)
         self._tell("Starting")
         self.supervisor = Supervisor(
             self.directory,
             self._layout.arrange(
                 programs(
-                    self.directory, self.ports, external=self.external, left_out=self._left_out
+                    self.directory,
+                    self.ports,
+                    external=self.external,
+                    left_out=self._left_out,
+                    services=list(self._services),
                 ),
                 self.ports,
                 self.settings,
@@ -218,7 +228,17 @@ class System:
             POSTGRES: lambda status: postgres.is_ready(self.directory.postgres, status.pid),
             VALKEY: lambda status: valkey.is_ready(self._ports[VALKEY].number, status.pid),
             STRIPE: lambda _: self.directory.stripe_port_file.exists(),
+            **{program_of(name): partial(self._listens, name) for name in self._services},
         }
+
+    def _fixed_ports(self) -> set[int]:
+        return {int(self._caller.get("PORT", "0")), *self._services.values()} - {0}
+
+    def _listens(self, service: str, _: Status) -> bool:
+        return self._port_file(service).exists()
+
+    def _port_file(self, service: str) -> Path:
+        return self.directory.service_folder / f"{service}-port"
 
     def _await(self, programs: Mapping[str, Readiness]) -> None:
         """Wait for all of them, and tell of each as it gets ready."""
@@ -324,6 +344,13 @@ class System:
                 "url": self.stripe_url,
                 "control_url": f"{self.stripe_url}/control" if ours else None,
                 "ledger": str(self.directory.ledger) if ours else None,
+            },
+            "outside_services": {
+                name: {
+                    "url": f"http://{LOOPBACK}:{self._ports[program_of(name)].number}",
+                    "setting": setting_of(name),
+                }
+                for name in self._services
             },
             "database_url": self.settings["DATABASE_URL"],
             "redis_url": self.settings["REDIS_URL"],

@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 
 import payments.services
 from orders.steps import authorize_payment
+from outbound.deadline import Deadline
 from payments import payment_operations
-from payments.deadline import Deadline
 from payments.errors import OutcomeUnknown, PaymentDeclined
 from payments.models import Payment
 from payments.provider_types import IntentStatus

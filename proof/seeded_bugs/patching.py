@@ -7,7 +7,7 @@ from typing import Any
 
 from sagas.definition import Remote, Step
 
-APPLICATION = ("config", "orders", "payments", "inventory", "events", "sagas")
+APPLICATION = ("config", "orders", "payments", "inventory", "events", "sagas", "outbound")
 
 
 class NothingToBreak(Exception):

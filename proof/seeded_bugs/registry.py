@@ -63,7 +63,7 @@ BUGS: Final[Mapping[str, Bug]] = {
         Bug(
             intent_id_stored_after_confirming,
             "cancelled-during-the-charge",
-            "*/http/confirm_intent/*",
+            "*/http/stripe.confirm_intent/*",
             Mode.KILL_AFTER,
         ),
         Bug(cancelled_without_the_bank, "cancelled-after-the-charge"),
@@ -79,11 +79,11 @@ BUGS: Final[Mapping[str, Bug]] = {
         Bug(
             journalled_after_the_call,
             "cancelled-during-the-charge",
-            "*/http/confirm_intent/*",
+            "*/http/stripe.confirm_intent/*",
             Mode.KILL_AFTER,
         ),
         Bug(compensated_from_memory, "cancelled-after-the-charge"),
-        Bug(leased_by_the_workers_clock, "paid", "*/http/confirm_intent/*", Mode.KILL_AFTER),
+        Bug(leased_by_the_workers_clock, "paid", "*/http/stripe.confirm_intent/*", Mode.KILL_AFTER),
         Bug(wish_never_looked_at, "cancelled-during-the-charge"),
         Bug(published_before_commit, "paid", "storefront/*/commit/*", Mode.KILL_BEFORE),
         Bug(

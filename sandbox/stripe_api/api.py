@@ -4,32 +4,24 @@ import asyncio
 import binascii
 import secrets
 from base64 import b64decode
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sandbox.http_service.call_log import CallLog, LoggedCall
+from sandbox.http_service.faults import DELIVERIES, NEVER_ARRIVED, Fault, FaultMenu, Rule
+from sandbox.http_service.http_server import Delivery, Request, Response
+from sandbox.http_service.idempotency import fingerprint_of
+from sandbox.http_service.json_values import encode
 from sandbox.stripe_api.bank import Answer, Bank, Claim
-from sandbox.stripe_api.call_log import CallLog, LoggedCall
 from sandbox.stripe_api.errors import ApiError, unauthorized
-from sandbox.stripe_api.faults import Fault, FaultMenu, Rule, refusal
+from sandbox.stripe_api.fault_answers import refusal
 from sandbox.stripe_api.form_params import Nested, Parameters, nest, parse_pairs
-from sandbox.stripe_api.http_server import Delivery, Request, Response
-from sandbox.stripe_api.idempotency import fingerprint_of
-from sandbox.stripe_api.json_values import encode
 from sandbox.stripe_api.operations import Call
 from sandbox.stripe_api.routes import Route, facts_about, find_route
 
 API_VERSION: Final = "2026-10-28.endive"
 """Echoed to clients that name none; the objects are those of this version for everybody."""
 
-DELIVERIES: Final[Mapping[Fault | None, Delivery]] = {
-    Fault.TIMEOUT_BEFORE: Delivery.NONE,
-    Fault.TIMEOUT_AFTER: Delivery.NONE,
-    Fault.RESET_BEFORE: Delivery.RESET,
-    Fault.RESET_AFTER: Delivery.RESET,
-    Fault.TRUNCATED_BODY: Delivery.HALF,
-}
-NEVER_ARRIVED: Final = frozenset({Fault.TIMEOUT_BEFORE, Fault.RESET_BEFORE})
 NO_ANSWER: Final = Answer(status=0, body="", object_id="")
 
 

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.http_service.clock import Clock
+from sandbox.http_service.idempotency import (
+    IdempotencyKeys,
+    KeyInUse,
+    KeyReused,
+    KeyTooLong,
+    SavedAnswer,
+)
+from sandbox.http_service.json_values import encode
 from sandbox.stripe_api.account import Account
-from sandbox.stripe_api.clock import Clock
-from sandbox.stripe_api.errors import ApiError, server_error
-from sandbox.stripe_api.idempotency import IdempotencyKeys, SavedAnswer
-from sandbox.stripe_api.json_values import encode
+from sandbox.stripe_api.errors import ApiError, key_in_use, key_reused, key_too_long, server_error
 from sandbox.stripe_api.ledger import Entry, Ledger
 from sandbox.stripe_api.operations import Call, Operation, Outcome
 from sandbox.stripe_api.settlement import due_changes
@@ -61,9 +67,18 @@ class Bank:
 
     def find_saved(self, claim: Claim) -> Answer | None:
         """Raises ``ApiError`` when the key is in use, or was used for another request."""
-        saved = self.keys.find(
-            claim.key, path=claim.path, fingerprint=claim.fingerprint, now=self.clock.now()
-        )
+        try:
+            saved = self.keys.find(
+                claim.key, path=claim.path, fingerprint=claim.fingerprint, now=self.clock.now()
+            )
+        except KeyTooLong:
+            raise key_too_long() from None
+        except KeyInUse:
+            raise key_in_use(claim.key) from None
+        except KeyReused as error:
+            where = f"for the same endpoint ('{error.path}')"
+            differs = where if error.path else "with the same parameters"
+            raise key_reused(claim.key, differs=differs) from None
         if saved is None:
             return None
         return Answer(saved.status, saved.body, saved.object_id, replayed=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.cards import (
     ACTION_REFUSED,
     GENERIC_DECLINE,
@@ -12,7 +13,6 @@ from sandbox.stripe_api.cards import (
 from sandbox.stripe_api.charges import attempt
 from sandbox.stripe_api.errors import invalid, unexpected_state
 from sandbox.stripe_api.form_params import Parameters
-from sandbox.stripe_api.json_values import JsonObject
 from sandbox.stripe_api.operations import Call, Outcome
 from sandbox.stripe_api.records import Charge, IntentStatus, PaymentIntent
 from sandbox.stripe_api.serializers import card_error_shape, charge_shape, payment_intent_shape

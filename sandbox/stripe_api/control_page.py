@@ -8,11 +8,11 @@ from urllib.parse import parse_qs
 
 from tornado import template
 
+from sandbox.http_service.call_log import CallLog
+from sandbox.http_service.faults import Fault, FaultMenu
+from sandbox.http_service.http_server import Request, Response
 from sandbox.stripe_api.account_summary import Books
 from sandbox.stripe_api.bank import Bank
-from sandbox.stripe_api.call_log import CallLog
-from sandbox.stripe_api.faults import Fault, FaultMenu
-from sandbox.stripe_api.http_server import Request, Response
 
 PAGE: Final = "/control"
 FOLDER: Final = Path(__file__).parent / "page"

@@ -1,6 +1,6 @@
 """Stripe's error answers: their HTTP status, their fields, and whether a key remembers them."""
 
-from sandbox.stripe_api.json_values import JsonObject
+from sandbox.http_service.json_values import JsonObject
 
 
 class ApiError(Exception):

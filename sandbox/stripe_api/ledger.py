@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.stripe_api.idempotency import SavedAnswer
-from sandbox.stripe_api.json_values import JsonObject, encode
+from sandbox.http_service.idempotency import SavedAnswer
+from sandbox.http_service.json_values import JsonObject, encode
 from sandbox.stripe_api.records import Charge, PaymentIntent, Record, Refund
 
 KINDS: dict[str, type[PaymentIntent] | type[Charge] | type[Refund]] = {

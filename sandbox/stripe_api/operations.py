@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.errors import invalid
 from sandbox.stripe_api.form_params import Parameters
-from sandbox.stripe_api.json_values import JsonObject
 from sandbox.stripe_api.records import Record
 
 

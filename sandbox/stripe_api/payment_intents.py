@@ -8,13 +8,13 @@ version 2026-09-30.endive.
 
 from dataclasses import replace
 
+from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.cards import TEST_CARDS
 from sandbox.stripe_api.confirmation import Terms, confirm
 from sandbox.stripe_api.errors import invalid, missing, no_such, refused, unexpected_state
 from sandbox.stripe_api.form_params import Parameters
 from sandbox.stripe_api.identifiers import new_id
-from sandbox.stripe_api.json_values import JsonObject
 from sandbox.stripe_api.operations import Call, Outcome, expansions
 from sandbox.stripe_api.pages import Range, page
 from sandbox.stripe_api.records import Charge, IntentStatus, PaymentIntent

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sandbox.stripe_api.json_values import JsonObject
+from sandbox.http_service.json_values import JsonObject
 
 
 class IntentStatus(StrEnum):

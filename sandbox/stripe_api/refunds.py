@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.cards import TEST_CARDS, Refunds
 from sandbox.stripe_api.errors import ApiError, invalid, no_such, refused
 from sandbox.stripe_api.form_params import Parameters
 from sandbox.stripe_api.identifiers import new_id
-from sandbox.stripe_api.json_values import JsonObject
 from sandbox.stripe_api.operations import Call, Outcome, expansions
 from sandbox.stripe_api.pages import Range, page
 from sandbox.stripe_api.records import Charge, Refund, RefundStatus

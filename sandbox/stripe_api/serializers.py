@@ -6,9 +6,9 @@ links to those are null.
 
 from collections.abc import Iterable
 
+from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.cards import TEST_CARDS, Decline
 from sandbox.stripe_api.errors import doc_url
-from sandbox.stripe_api.json_values import JsonObject
 from sandbox.stripe_api.records import Charge, PaymentIntent, Refund, RefundStatus
 
 EXPIRY: JsonObject = {"exp_month": 12, "exp_year": 2034}

@@ -67,9 +67,9 @@ def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
     )
     ways_to_the_broker = ("kombu", "redis", "celery.app")
     allowed = {
-        ("payments/http_transport.py", "urllib3"),
+        ("outbound/http_transport.py", "urllib3"),
         ("access/rate_limits.py", "redis"),  # counts requests, and goes without
-        ("payments/rate_limit.py", "redis"),  # counts calls: nothing of an order hangs on it
+        ("outbound/rate_limit.py", "redis"),  # counts calls: nothing of an order hangs on it
         ("config/celery_settings.py", "kombu"),  # the names of the queues
         ("sagas/dispatch.py", "kombu.exceptions"),
         ("sagas/tasks.py", "kombu.exceptions"),  # what Celery need not report

@@ -2,9 +2,15 @@
 
 from io import StringIO
 
+import pytest
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
+import config.env
+import sandbox.environment
+from config.env import Section
+from sandbox.environment import without_addresses
 from tests.support.source_files import APPLICATION, ROOT, python_files
 
 
@@ -31,3 +37,39 @@ def test_nobody_reads_the_environment_past_the_reference() -> None:
     }
 
     assert readers == {"config/env.py"}
+
+
+def test_every_address_of_a_setting_is_cleared_before_a_test_or_a_run_of_the_sandbox() -> None:
+    addresses = {
+        variable.name: "https://prod"
+        for section in settings.CONFIGURATION
+        for variable in section.variables
+        if variable.is_address
+    }
+
+    assert addresses.keys() >= {"DATABASE_URL", "REDIS_URL", "STRIPE_API_BASE", "SENTRY_DSN"}
+    assert without_addresses(addresses) == {}
+    assert config.env.ADDRESS_ENDINGS == sandbox.environment.ADDRESS_ENDINGS
+
+
+def test_an_address_cannot_be_named_or_read_past_the_rule() -> None:
+    with pytest.raises(ValueError, match="FRAUD_HOST: addresses"):
+        Section("x").address("FRAUD_HOST", "Where the fraud service is.", "")
+    with pytest.raises(ValueError, match="FRAUD_URL: addresses"):
+        Section("x").text("FRAUD_URL", "Where the fraud service is.", "")
+
+
+@pytest.mark.parametrize("value", ["", "fraud.example", "//fraud.example"])
+def test_a_required_address_is_a_url(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAUD_URL", value)
+
+    with pytest.raises(ImproperlyConfigured, match="FRAUD_URL is not a URL"):
+        Section("x").address("FRAUD_URL", "Where the fraud service is.")
+
+
+def test_an_address_with_an_empty_default_may_be_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAUD_URL", "")
+    assert Section("x").address("FRAUD_URL", "Where it is.", "") == ""
+
+    monkeypatch.setenv("FRAUD_URL", "https://fraud.example/v1")
+    assert Section("x").address("FRAUD_URL", "Where it is.") == "https://fraud.example/v1"

@@ -11,14 +11,14 @@ import yaml
 
 import monitoring.request_metrics
 import orders.metrics
-import payments.metrics
+import outbound.metrics
 import sagas.metrics
 from monitoring.database_metrics import DatabaseMetrics
 from tests.support.source_files import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DECLARED = (monitoring.request_metrics, orders.metrics, payments.metrics, sagas.metrics)
+DECLARED = (monitoring.request_metrics, orders.metrics, outbound.metrics, sagas.metrics)
 DOCS = ROOT / "docs"
 
 

@@ -194,7 +194,7 @@ def test_no_canary_comes_out_anywhere(  # noqa: PLR0917 - fixtures
     assert b"checkout.v1.reserve_stock" in sinks["messages"]
     assert b"holdfast.order_id" in sinks["spans"]
     assert b"holdfast.correlation_id" in sinks["spans"]
-    assert b"holdfast_bank_calls_total" in sinks["metrics"]
+    assert b"holdfast_outbound_calls_total" in sinks["metrics"]
     assert b"Cannot connect to redis://" in sinks["logs of starts"]
     assert is_json(sinks["log of the worker"])
     assert is_json(sinks["log of web"])

@@ -67,7 +67,9 @@ def test_an_order_is_counted_once_on_each_of_its_ways(
     refused = {"saga": "checkout", "step": "authorize_payment", "outcome": "refused"}
     undone = {"saga": "checkout", "step": "void_authorization", "outcome": "done"}
     attempts = [counted("holdfast_step_attempts_total", **each) for each in (refused, undone)]
-    calls = counted("holdfast_bank_calls_total", operation="confirm_intent", outcome="ok")
+    calls = counted(
+        "holdfast_outbound_calls_total", service="stripe", operation="confirm_intent", outcome="ok"
+    )
     requests = counted("holdfast_http_requests_total", route="orders", method="POST", status="202")
 
     storefront.order(cart(("MUG", 1)))
@@ -80,7 +82,13 @@ def test_an_order_is_counted_once_on_each_of_its_ways(
         each + 1 for each in attempts
     ]
     assert (
-        counted("holdfast_bank_calls_total", operation="confirm_intent", outcome="ok") == calls + 1
+        counted(
+            "holdfast_outbound_calls_total",
+            service="stripe",
+            operation="confirm_intent",
+            outcome="ok",
+        )
+        == calls + 1
     )
     assert (
         counted("holdfast_http_requests_total", route="orders", method="POST", status="202")
@@ -105,10 +113,10 @@ def test_what_is_rolled_back_is_not_counted(storefront: Storefront) -> None:
 def test_an_answer_that_got_lost_is_counted_and_so_is_asking_again(
     storefront: Storefront, bank: SandboxServer, messages: MessageQueue
 ) -> None:
-    lost = {"operation": "create_intent", "outcome": "unknown"}
+    lost = {"service": "stripe", "operation": "create_intent", "outcome": "unknown"}
     retried = {"saga": "checkout", "step": "authorize_payment"}
     before = (
-        counted("holdfast_bank_calls_total", **lost),
+        counted("holdfast_outbound_calls_total", **lost),
         counted("holdfast_step_retries_total", **retried),
     )
     bank.add_fault("payment_intents.create", "error_before", times=1)
@@ -120,7 +128,7 @@ def test_an_answer_that_got_lost_is_counted_and_so_is_asking_again(
     messages.deliver(messages.take())
 
     assert (
-        counted("holdfast_bank_calls_total", **lost),
+        counted("holdfast_outbound_calls_total", **lost),
         counted("holdfast_step_retries_total", **retried),
     ) == (before[0] + 1, before[1] + 1)
 

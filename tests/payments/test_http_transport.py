@@ -14,7 +14,8 @@ import pytest
 import stripe  # noqa: TID251 -- where its own authorities are
 from pytest_django import Settings
 
-from payments.deadline import Deadline
+from outbound.deadline import Deadline
+from outbound.http_transport import HttpTransport
 from payments.errors import (
     AccessDenied,
     DeadlinePassed,
@@ -25,7 +26,6 @@ from payments.errors import (
     RequestRejected,
     UnexpectedState,
 )
-from payments.http_transport import HttpTransport
 from payments.provider_types import IntentStatus
 from payments.providers.stripe.gateway import API_VERSION, StripeGateway, intent_params
 from tests.support.canned_provider import Answer, CannedBank, error_answer, intent_answer
@@ -322,7 +322,7 @@ from datetime import timedelta
 from django.conf import settings
 settings.configure(STRIPE_API_KEY="sk_test_secret", STRIPE_API_BASE=sys.argv[1],
                    STRIPE_CALLS_PER_SECOND=0, DATABASES={})
-from payments.deadline import Deadline
+from outbound.deadline import Deadline
 from payments.providers.stripe.gateway import StripeGateway
 ask = lambda: StripeGateway().retrieve_intent("pi_1", deadline=Deadline.after(timedelta(seconds=30)))
 ask()

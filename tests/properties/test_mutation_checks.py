@@ -8,8 +8,8 @@ import pytest
 from inventory import services
 from inventory.models import Reservation, StockLevel
 from inventory.services import StockRequest
+from outbound.deadline import Deadline
 from payments import payment_operations
-from payments.deadline import Deadline
 from payments.models import Payment
 from payments.states import PaymentStatus
 from sagas.definition import Attempt, Output

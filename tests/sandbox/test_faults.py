@@ -9,7 +9,8 @@ import pytest
 import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
-from sandbox.stripe_process import SandboxFailed, SandboxServer
+from sandbox.service_process import ServiceFailed
+from sandbox.stripe_process import SandboxServer
 from tests.support.polling import wait_until
 from tests.support.stripe_http import TEST_KEY, RawApi
 
@@ -393,7 +394,7 @@ def test_the_call_log_tells_what_became_of_each_call(api: RawApi, server: Sandbo
 def test_a_control_that_makes_no_sense_is_refused(
     server: SandboxServer, path: str, body: dict[str, Any]
 ) -> None:
-    with pytest.raises(SandboxFailed, match="error"):
+    with pytest.raises(ServiceFailed, match="error"):
         server.control("POST", path, body)
 
     assert server.control("GET", "faults") == {"rules": [], "latency_ms": 0}

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from urllib3.exceptions import HTTPError
 
+from sandbox.service_process import ROOT
 from sandbox.stripe_api.ledger import CANNOT_WRITE
-from sandbox.stripe_process import ROOT, SandboxServer
+from sandbox.stripe_process import SandboxServer
 from tests.support.polling import wait_until
 from tests.support.stripe_http import RawApi
 

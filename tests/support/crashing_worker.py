@@ -24,18 +24,19 @@ def die() -> None:
 
 def die_before_sending(operation: str) -> None:
     """Die with the request to the bank written, and not a byte of it sent."""
-    from payments.http_transport import HttpTransport, current_exchange
+    from outbound.http_transport import Response
+    from outbound.service import OutsideService, current_call
 
-    send = HttpTransport.send
+    send = OutsideService.send
 
     def send_or_die(
-        self: HttpTransport, method: str, url: str, headers: Mapping[str, str], body: str | None
-    ) -> tuple[str, int, Mapping[str, str]]:
-        if current_exchange.get().operation == operation:
+        self: OutsideService, method: str, url: str, headers: Mapping[str, str], body: str | None
+    ) -> Response:
+        if current_call().operation == operation:
             die()
         return send(self, method, url, headers, body)
 
-    HttpTransport.send = send_or_die  # type: ignore[method-assign]  # in this process only
+    OutsideService.send = send_or_die  # type: ignore[method-assign]  # in this process only
 
 
 def deliver(run_id: str, link_name: str) -> None:

@@ -15,13 +15,16 @@ import pytest
 
 from sandbox import postgres, valkey
 from sandbox.embedded_servers import start_postgres, start_valkey
-from sandbox.environment import given_addresses, is_external, without_addresses
+from sandbox.environment import given_addresses, is_external, placeholders, without_addresses
 from sandbox.live_keys import refuse_live_keys
+from tests.support.outside_connections import refuse_outside_connections
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     refuse_live_keys(os.environ)
+    if not is_external(os.environ):
+        early_config.add_cleanup(refuse_outside_connections())
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
         _forget_addresses()
@@ -58,9 +61,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _forget_addresses() -> None:
     """Leave only what EXTERNAL=1 asks for, and give the settings what they cannot do without."""
-    environment = {**without_addresses(os.environ), **given_addresses(os.environ)}
-    environment.setdefault("STRIPE_API_KEY", "sk_test_nothing_listens")
-    environment.setdefault("STRIPE_API_BASE", "http://127.0.0.1:9")  # a stray call goes nowhere
+    environment = {
+        **placeholders(),
+        **without_addresses(os.environ),
+        **given_addresses(os.environ),
+    }
+    for server in ("DATABASE_URL", "REDIS_URL"):  # started, unless they are given
+        if server not in given_addresses(os.environ):
+            del environment[server]
     environment["SECRET_KEY"] = secrets.token_hex(32)
     environment["INSTALLATION_ID"] = "tests"
     environment["DEBUG"] = "0"

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from payments.deadline import Deadline
+from outbound.deadline import Deadline
 from payments.provider_types import Intent, ProviderRefund
 from payments.providers.stripe.gateway import API_VERSION, StripeGateway, intent_params
 from sandbox.stripe_process import SandboxServer

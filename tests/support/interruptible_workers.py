@@ -20,7 +20,8 @@ from django.db.backends.postgresql import base as postgresql
 from kombu.message import Message
 
 from config.celery import app
-from payments.http_transport import HttpTransport, NoAnswer
+from outbound.errors import NoAnswer
+from outbound.service import OutsideService
 
 PATIENCE_SECONDS: Final = 60.0
 """For a worker that the test waits for, on a busy machine."""
@@ -165,7 +166,7 @@ def _keep_error(exception: BaseException | None = None, **_: Any) -> None:
 def wrap_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every commit, connection and call of a worker pass by it; others go on as ever."""
     database: Any = postgresql.DatabaseWrapper
-    commit, connect, send = database._commit, database.get_new_connection, HttpTransport.send
+    commit, connect, send = database._commit, database.get_new_connection, OutsideService.send
 
     def pass_by(moment: Moment) -> None:
         if _at_work.worker is not None:
@@ -181,7 +182,7 @@ def wrap_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
             raise WorkerDied
         return connect(self, parameters)
 
-    def send_and_pass(self: HttpTransport, *request: Any) -> Any:
+    def send_and_pass(self: OutsideService, *request: Any) -> Any:
         pass_by(Moment.BEFORE_CALL)
         answer = send(self, *request)
         pass_by(Moment.AFTER_CALL)
@@ -189,4 +190,4 @@ def wrap_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(database, "_commit", commit_and_pass)
     monkeypatch.setattr(database, "get_new_connection", connect_unless_dead)
-    monkeypatch.setattr(HttpTransport, "send", send_and_pass)
+    monkeypatch.setattr(OutsideService, "send", send_and_pass)

@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from payments.deadline import Deadline
+from outbound.deadline import Deadline
 from payments.models import Payment
 from payments.payment_operations import gateway
 from payments.provider_types import Intent

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 APPLICATION = (
     *("config", "desk", "monitoring", "invariants", "orders"),
-    *("payments", "inventory", "access", "events", "sagas", "adminkit"),
+    *("payments", "inventory", "access", "events", "sagas", "outbound", "adminkit"),
 )
 
 _NOT_OURS = {"var", "__pycache__"}

@@ -4,7 +4,6 @@ The only importer of stripe.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,11 +15,15 @@ import stripe
 from django.conf import settings
 from stripe.params import PaymentIntentCreateParams
 
-from payments import rate_limit
-from payments.deadline import Deadline
+from outbound import errors as outbound_errors
+from outbound.deadline import Deadline
+from outbound.errors import NoAnswer
+from outbound.rate_limit import CallRate
+from outbound.service import Call, OutsideService
 from payments.errors import (
     AccessDenied,
     CallInsideTransaction,
+    DeadlinePassed,
     OutcomeUnknown,
     PaymentDeclined,
     PaymentError,
@@ -29,10 +32,7 @@ from payments.errors import (
     RequestRejected,
     UnexpectedState,
 )
-from payments.http_transport import Exchange, HttpTransport, NoAnswer, current_exchange
-from payments.metrics import counted
 from payments.provider_types import Intent, IntentStatus, ProviderRefund, RefundStatus
-from payments.transaction_guard import is_transaction_open
 
 API_VERSION: Final = stripe.api_version
 """What a payment stores beside its parameters: they are repeated under the version they were
@@ -175,35 +175,35 @@ class StripeGateway:
 
 @contextmanager
 def _asking(operation: str, deadline: Deadline, intent_id: str = "") -> Iterator[None]:
-    """Guard one request: allowed here and now, in its time, counted, its errors in our words."""
-    with counted(operation), _in_our_terms(operation, deadline, intent_id):
-        yield
+    """Make one request, and raise its errors as those of payments."""
+    try:
+        with _service.call(operation, deadline) as call, _in_our_terms(call, intent_id):
+            yield
+    except outbound_errors.CallInsideTransaction as error:
+        raise CallInsideTransaction(str(error)) from None
+    except outbound_errors.DeadlinePassed as error:
+        raise DeadlinePassed(str(error)) from None
+    except outbound_errors.RateLimited as error:
+        raise ProviderBusy(str(error)) from None
 
 
 @contextmanager
-def _in_our_terms(operation: str, deadline: Deadline, intent_id: str) -> Iterator[None]:
-    if is_transaction_open():
-        raise CallInsideTransaction(operation)
-    rate_limit.acquire(deadline)
-    exchange = Exchange(operation, deadline)
-    token = current_exchange.set(exchange)
+def _in_our_terms(call: Call, intent_id: str) -> Iterator[None]:
     try:
         yield
     except stripe.InvalidRequestError as error:
         if error.code in _WRONG_STATE and intent_id:
-            intent = _intent_in(error) or _retrieve_intent(intent_id, deadline)
+            intent = _intent_in(error) or _retrieve_intent(intent_id, call.deadline)
             raise UnexpectedState(intent) from None
-        raise _rejection(error, exchange) from None
+        raise _rejection(error, call) from None
     except stripe.StripeError as error:
         # Not chained: the library's text may repeat the whole answer, client secret included.
-        raise _in_our_words(error, exchange) from None
+        raise _in_our_words(error, call) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        if exchange.answer_headers is None:
+        if call.response is None:
             raise
         # An answer of a shape that neither the library nor we know, from a proxy for example.
-        raise _unknown("unreadable answer", exchange) from error
-    finally:
-        current_exchange.reset(token)
+        raise _unknown("unreadable answer", call) from error
 
 
 def _once(key: str, api_version: str) -> stripe.RequestOptions:
@@ -241,16 +241,16 @@ _REFUND_IMPOSSIBLE = frozenset(
 )
 
 
-def _in_our_words(error: stripe.StripeError, exchange: Exchange) -> Exception:
+def _in_our_words(error: stripe.StripeError, call: Call) -> Exception:
     """The one table from the library's errors to ours; what is not in it stays itself."""
-    text = _describe(error, exchange)
+    text = _describe(error, call)
     match error:
         case stripe.CardError():
             return PaymentDeclined(_decline_code(error.error), intent=_intent_in(error))
         case stripe.RateLimitError() | stripe.APIError(http_status=HTTPStatus.CONFLICT):
             return ProviderBusy(text)
         case stripe.APIError() | stripe.APIConnectionError():
-            return _unknown(text, exchange)
+            return _unknown(text, call)
         case stripe.AuthenticationError() | stripe.PermissionError():
             return AccessDenied(text)
         case stripe.IdempotencyError():
@@ -258,7 +258,7 @@ def _in_our_words(error: stripe.StripeError, exchange: Exchange) -> Exception:
     return error
 
 
-def _rejection(error: stripe.InvalidRequestError, exchange: Exchange) -> PaymentError:
+def _rejection(error: stripe.InvalidRequestError, call: Call) -> PaymentError:
     """Tell whose fault it is that the bank did not take the request: not always ours."""
     code = error.code or ""
     if code in _REFUND_IMPOSSIBLE:
@@ -267,22 +267,25 @@ def _rejection(error: stripe.InvalidRequestError, exchange: Exchange) -> Payment
         return PaymentDeclined(code, intent=_intent_in(error))
     if code == "resource_missing" and error.param == "payment_method":
         return PaymentDeclined("unknown_payment_method")
-    return RequestRejected(_describe(error, exchange))
+    return RequestRejected(_describe(error, call))
 
 
-def _describe(error: stripe.StripeError, exchange: Exchange) -> str:
+def _describe(error: stripe.StripeError, call: Call) -> str:
     """Say what went wrong for a log: nothing that we sent, and nothing that the bank told."""
     if isinstance(error, stripe.APIConnectionError):
-        return f"{exchange.operation}: {error.user_message}"
+        return f"{call.operation}: {error.user_message}"
     stated = (getattr(error.error, "type", None), getattr(error.error, "code", None))
     said = " ".join(filter(None, (str(error.http_status), *stated)))
-    request = (exchange.answer_headers or {}).get("Request-Id")
-    return f"{exchange.operation}: {said}, request {request}"
+    request = _answer_headers(call).get("Request-Id")
+    return f"{call.operation}: {said}, request {request}"
 
 
-def _unknown(text: str, exchange: Exchange) -> OutcomeUnknown:
-    headers = exchange.answer_headers or {}
-    return OutcomeUnknown(text, replayed=headers.get("Idempotent-Replayed") == "true")
+def _unknown(text: str, call: Call) -> OutcomeUnknown:
+    return OutcomeUnknown(text, replayed=_answer_headers(call).get("Idempotent-Replayed") == "true")
+
+
+def _answer_headers(call: Call) -> Mapping[str, str]:
+    return call.response.headers if call.response is not None else {}
 
 
 def _decline_code(stated: object) -> str:
@@ -355,15 +358,32 @@ def _pages(
         params["starting_after"] = rows[-1].id
 
 
+_service: Final = OutsideService(
+    "stripe",
+    authorities=stripe.ca_bundle_path,
+    rate=lambda: CallRate(
+        per_second=settings.STRIPE_CALLS_PER_SECOND,
+        fallback_per_second=settings.STRIPE_FALLBACK_CALLS_PER_SECOND,
+        account=settings.STRIPE_API_KEY,
+    ),
+    outcomes={
+        PaymentDeclined: "refused",
+        RefundRejected: "refused",
+        UnexpectedState: "unexpected_state",
+        ProviderBusy: "busy",
+        OutcomeUnknown: "unknown",
+        AccessDenied: "denied",
+        RequestRejected: "rejected",
+        DeadlinePassed: "not_asked",
+        CallInsideTransaction: "not_asked",
+    },
+)
+
+
 class _Transport(stripe.HTTPClient):
+    """Has Stripe's library send through ``outbound``."""
+
     name = "urllib3"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reopen()
-
-    def reopen(self) -> None:
-        self._connections = HttpTransport(authorities=stripe.ca_bundle_path)
 
     def request(
         self,
@@ -375,14 +395,10 @@ class _Transport(stripe.HTTPClient):
         _usage: list[str] | None = None,
     ) -> tuple[str, int, Mapping[str, str]]:
         try:
-            return self._connections.send(method.upper(), url, headers or {}, post_data)
+            answer = _service.send(method.upper(), url, headers or {}, post_data)
         except NoAnswer as error:
             raise stripe.APIConnectionError(str(error)) from None  # type: ignore[no-untyped-call]  # the library leaves its errors untyped
-
-
-_transport = _Transport()
-# Two processes must not write to one connection.
-os.register_at_fork(after_in_child=_transport.reopen)
+        return answer.text, answer.status, answer.headers
 
 
 def _client() -> stripe.StripeClient:
@@ -394,6 +410,6 @@ def _client_of(api_key: str, api_base: str) -> stripe.StripeClient:
     return stripe.StripeClient(
         api_key,
         base_addresses={"api": api_base or stripe.DEFAULT_API_BASE},
-        http_client=_transport,
+        http_client=_Transport(),
         max_network_retries=0,
     )

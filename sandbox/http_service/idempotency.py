@@ -1,4 +1,4 @@
-"""Idempotency keys as Stripe's API v1 keeps them: the first answer is the answer, for a day."""
+"""Idempotency keys: a key's first answer is repeated for a day, as Stripe's API v1 does it."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -7,11 +7,26 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sandbox.stripe_api.errors import key_in_use, key_reused, key_too_long
-from sandbox.stripe_api.json_values import encode
+from sandbox.http_service.json_values import encode
 
 KEPT_FOR: Final = int(timedelta(hours=24).total_seconds())
 MAX_KEY_LENGTH: Final = 255
+
+
+class KeyTooLong(Exception):
+    """The key has more than MAX_KEY_LENGTH characters."""
+
+
+class KeyInUse(Exception):
+    """A request with this key is still running."""
+
+
+class KeyReused(Exception):
+    """The key belongs to another request. ``path`` is that request's if the paths differ."""
+
+    def __init__(self, path: str = "") -> None:
+        super().__init__(path)
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -36,20 +51,20 @@ class IdempotencyKeys:
         self._in_use: set[str] = set()
 
     def find(self, key: str, *, path: str, fingerprint: str, now: int) -> SavedAnswer | None:
-        """Return what the same request was answered before, if it was.
+        """Return the saved answer of the same request; None if there is none.
 
-        Raises ``ApiError`` while that request is still running, and when it was another request.
+        Raises KeyInUse, KeyReused or KeyTooLong.
         """
         if len(key) > MAX_KEY_LENGTH:
-            raise key_too_long()
+            raise KeyTooLong
         if key in self._in_use:
-            raise key_in_use(key)
+            raise KeyInUse
         self._prune(now)
         saved = self._saved.get(key)
         if saved is not None and saved.path != path:
-            raise key_reused(key, differs=f"for the same endpoint ('{saved.path}')")
+            raise KeyReused(saved.path)
         if saved is not None and saved.fingerprint != fingerprint:
-            raise key_reused(key, differs="with the same parameters")
+            raise KeyReused
         return saved
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The limit on calls to the bank: one for all who share Redis, a small one of its own without."""
+"""The limit on calls to a service: shared through Redis, and a small one per process without Redis."""
 
 import os
 import signal
@@ -14,10 +14,11 @@ from django.conf import settings as django_settings
 from pytest_django import Settings
 from redis import Redis
 
-from payments import rate_limit
-from payments.deadline import Deadline
-from payments.errors import DeadlinePassed, ProviderBusy
-from payments.rate_limit import RateLimit
+from outbound import rate_limit
+from outbound.deadline import Deadline
+from outbound.errors import DeadlinePassed, RateLimited
+from outbound.rate_limit import CallRate, RateLimit
+from outbound.service import OutsideService
 from sandbox.embedded_servers import EmbeddedServer, start_valkey
 from tests.support.silent_redis import SilentRedis
 
@@ -62,13 +63,13 @@ def silent_redis(brief_silence: None) -> Iterator[SilentRedis]:
 
 
 def limit(
-    account: str, redis_url: str, *, per_second: int = 1000, alone_per_second: int = 3
+    account: str, redis_url: str, *, per_second: int = 1000, fallback_per_second: int = 3
 ) -> RateLimit:
     return RateLimit(
         account=account,
         redis_url=redis_url,
         per_second=per_second,
-        alone_per_second=alone_per_second,
+        fallback_per_second=fallback_per_second,
     )
 
 
@@ -80,7 +81,7 @@ def takes(limits: list[RateLimit], attempts: int) -> tuple[int, int]:
     """How many of the attempts got a share, and in how many windows of a second at most."""
     started, taken = time.monotonic(), 0
     for attempt in range(attempts):
-        with suppress(ProviderBusy):
+        with suppress(RateLimited):
             limits[attempt % len(limits)].acquire(Deadline.after(SOON))
             taken += 1
     return taken, int(time.monotonic() - started) + 1
@@ -119,7 +120,7 @@ def test_waiting_for_a_share_ends_with_the_patience(
     monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(seconds=0.1))
     closed = limit(account, django_settings.REDIS_URL, per_second=0)
 
-    with pytest.raises(ProviderBusy):
+    with pytest.raises(RateLimited):
         closed.acquire(Deadline.after(timedelta(hours=1)))
 
 
@@ -129,7 +130,7 @@ def test_waiting_for_a_share_ends_with_the_deadline(
     monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(hours=1))
     closed = limit(account, django_settings.REDIS_URL, per_second=0)
 
-    with pytest.raises(ProviderBusy):
+    with pytest.raises(RateLimited):
         closed.acquire(Deadline.after(timedelta(seconds=0.1)))
 
 
@@ -145,7 +146,7 @@ def test_a_passed_deadline_takes_no_share(impatient: None, account: str) -> None
 def test_without_redis_a_process_keeps_to_a_small_rate_of_its_own(
     impatient: None, account: str, own_valkey: EmbeddedServer
 ) -> None:
-    alone = limit(account, url_of(own_valkey), alone_per_second=3)
+    alone = limit(account, url_of(own_valkey), fallback_per_second=3)
     alone.acquire(Deadline.after(SOON))
     own_valkey.stop()
 
@@ -157,7 +158,7 @@ def test_without_redis_a_process_keeps_to_a_small_rate_of_its_own(
 def test_the_rate_without_redis_is_never_above_the_one_with_it(
     impatient: None, account: str, own_valkey: EmbeddedServer
 ) -> None:
-    alone = limit(account, url_of(own_valkey), per_second=2, alone_per_second=50)
+    alone = limit(account, url_of(own_valkey), per_second=2, fallback_per_second=50)
     own_valkey.stop()
 
     taken, windows = takes([alone], attempts=20)
@@ -173,7 +174,7 @@ def test_a_redis_that_does_not_answer_is_left_alone_for_a_while(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(rate_limit, "REDIS_REST", timedelta(hours=1))
-    alone = limit(account, silent_redis.url, alone_per_second=3)
+    alone = limit(account, silent_redis.url, fallback_per_second=3)
 
     taken, windows = takes([alone], attempts=20)
 
@@ -189,7 +190,7 @@ def test_a_redis_that_answers_again_is_shared_again(
     impatient: None, account: str, own_valkey: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limit, "REDIS_REST", timedelta(seconds=0.1))
-    mine = limit(account, url_of(own_valkey), per_second=1000, alone_per_second=1)
+    mine = limit(account, url_of(own_valkey), per_second=1000, fallback_per_second=1)
     os.kill(own_valkey.pid, signal.SIGSTOP)
     try:
         taken, windows = takes([mine], attempts=5)
@@ -202,27 +203,44 @@ def test_a_redis_that_answers_again_is_shared_again(
         assert time.monotonic() < gives_up_at
 
 
-def test_no_limit_asks_nobody(settings: Settings, silent_redis: SilentRedis) -> None:
-    settings.STRIPE_CALLS_PER_SECOND = 0
+def service(account: str, per_second: int) -> OutsideService:
+    rate = CallRate(per_second=per_second, fallback_per_second=5, account=account)
+    return OutsideService("stripe", rate=lambda: rate)
+
+
+def test_no_limit_does_not_use_redis(settings: Settings, silent_redis: SilentRedis) -> None:
     settings.REDIS_URL = silent_redis.url
+    unlimited = service("sk_test_1", per_second=0)
 
     for _ in range(10):
-        rate_limit.acquire(Deadline.after(SOON))
+        with unlimited.call("charge", Deadline.after(SOON)):
+            pass
 
     assert silent_redis.connections == 0
 
 
-def test_the_limit_of_the_settings_is_kept_without_showing_the_key(
-    impatient: None, settings: Settings
-) -> None:
-    settings.STRIPE_API_KEY = f"sk_test_{uuid4().hex}"
-    settings.STRIPE_CALLS_PER_SECOND = 1
+def test_a_service_keeps_its_limit_without_showing_its_key(impatient: None) -> None:
+    key = f"sk_test_{uuid4().hex}"
     redis = Redis.from_url(django_settings.REDIS_URL, decode_responses=True)
     redis.flushdb()
 
-    rate_limit.acquire(Deadline.after(SOON))
-    names = redis.keys("*")
+    with service(key, per_second=1).call("charge", Deadline.after(SOON)):
+        names = redis.keys("*")
     redis.close()
 
     assert len(names) == 1
-    assert settings.STRIPE_API_KEY not in names[0]
+    assert key not in names[0]
+
+
+def test_services_with_the_same_key_do_not_share_a_limit(impatient: None, account: str) -> None:
+    rate = CallRate(per_second=1, fallback_per_second=5, account=account)
+    redis = Redis.from_url(django_settings.REDIS_URL, decode_responses=True)
+    redis.flushdb()
+
+    for name in ("one", "two"):
+        with OutsideService(name, rate=lambda: rate).call("ask", Deadline.after(SOON)):
+            pass
+    names = redis.keys("*")
+    redis.close()
+
+    assert len(names) == 2

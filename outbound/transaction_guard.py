@@ -1,4 +1,4 @@
-"""Tells whether this thread is inside a database transaction."""
+"""Whether this thread is inside a database transaction."""
 
 from django.db import connections
 from psycopg.pq import TransactionStatus
@@ -7,7 +7,7 @@ _OPEN = frozenset({TransactionStatus.ACTIVE, TransactionStatus.INTRANS, Transact
 
 
 def is_transaction_open() -> bool:
-    """Look at what Django means to do (atomic) and at what the session is really doing."""
+    """Check both Django's ``atomic`` and the state of the PostgreSQL session itself."""
     return any(
         connection.in_atomic_block
         or (

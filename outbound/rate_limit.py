@@ -1,22 +1,20 @@
-"""How often we may call the bank: one limit that all processes of the installation share."""
+"""How often an outside service may be called: one limit that all processes share through Redis."""
 
 import hashlib
 import logging
-import os
 import random
 import threading
 import time
+from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import lru_cache
 
-from django.conf import settings
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis import ConnectionPool, RedisError
 
-from payments.deadline import Deadline
-from payments.errors import ProviderBusy
+from outbound.deadline import Deadline
+from outbound.errors import RateLimited
 
 log = logging.getLogger(__name__)
 
@@ -25,25 +23,39 @@ PATIENCE = timedelta(seconds=0.5)
 and the step has a back-off of its own."""
 
 REDIS_TIMEOUT = timedelta(seconds=0.2)
-"""A Redis slower than this counts as down: it must not eat the time meant for the bank."""
+"""A Redis slower than this counts as down: it must not use up the time of the call."""
 
 REDIS_REST = timedelta(seconds=5)
-"""Once seen down, Redis is left alone for this long, so that few calls pay its timeout."""
+"""After a Redis error, Redis is not asked for this long, so that few calls pay its timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRate:
+    """How many calls a second are allowed."""
+
+    per_second: int
+    """By all processes together; 0 for no limit."""
+
+    fallback_per_second: int
+    """By each process, while Redis cannot count for all of them."""
+
+    account: str = field(default="", repr=False)
+    """What the service counts by, such as an API key. Only its hash reaches Redis."""
 
 
 class RateLimit:
     """At most ``per_second`` calls in any second, by all who share ``redis_url`` and ``account``.
 
     Counting trusts the clocks of the hosts to agree within a fraction of a second. Without Redis
-    each process keeps to ``alone_per_second`` by itself: never none, and never without a limit.
+    each process keeps to ``fallback_per_second`` by itself: calls never stop, and never flood.
     """
 
     def __init__(
-        self, *, account: str, redis_url: str, per_second: int, alone_per_second: int
+        self, *, account: str, redis_url: str, per_second: int, fallback_per_second: int
     ) -> None:
         self._account = account
         self._together = RateLimitItemPerSecond(per_second)
-        self._alone = RateLimitItemPerSecond(min(per_second, alone_per_second))
+        self._alone = RateLimitItemPerSecond(min(per_second, fallback_per_second))
         self._shared = MovingWindowRateLimiter(
             RedisStorage(redis_url, connection_pool=_impatient_pool(redis_url), key_prefix="rate")
         )
@@ -52,13 +64,13 @@ class RateLimit:
         self._redis_rests_until = 0.0
 
     def acquire(self, deadline: Deadline) -> None:
-        """Take one call's share, waiting shortly for it; raises ProviderBusy if none comes free."""
+        """Take one call's share, waiting for it up to PATIENCE. Raises RateLimited."""
         gives_up_at = time.monotonic() + min(PATIENCE.total_seconds(), deadline.remaining())
         while not self._take():
             if time.monotonic() >= gives_up_at:
-                raise ProviderBusy("our own limit on calls to the bank is used up")
-            # Not a pause between attempts at work but the queue for a scarce good, and a bounded
-            # one. Its jitter keeps those who wait from asking Redis all at once.
+                raise RateLimited("our own limit on calls is used up")
+            # A bounded wait for a scarce good, not a pause between attempts. The jitter keeps
+            # waiting threads from asking Redis all at once.
             threading.Event().wait(random.uniform(0.01, 0.05))  # noqa: S311 -- spreads load only
 
     def _take(self) -> bool:
@@ -75,32 +87,15 @@ class RateLimit:
             return self._own.hit(self._alone, self._account)
 
 
-def acquire(deadline: Deadline) -> None:
-    """Wait for our turn to call the bank, as set by STRIPE_CALLS_PER_SECOND; 0 is no limit."""
-    if settings.STRIPE_CALLS_PER_SECOND:
-        _limit_of_this_process(
-            settings.STRIPE_API_KEY,
-            settings.REDIS_URL,
-            settings.STRIPE_CALLS_PER_SECOND,
-            settings.STRIPE_FALLBACK_CALLS_PER_SECOND,
-        ).acquire(deadline)
-
-
-@lru_cache(maxsize=1)
-def _limit_of_this_process(
-    api_key: str, redis_url: str, per_second: int, alone_per_second: int
-) -> RateLimit:
+def make_rate_limit(service: str, rate: CallRate, redis_url: str) -> RateLimit:
+    """Return the limit that all processes share that call ``service`` with the same account."""
+    account = hashlib.sha256(rate.account.encode()).hexdigest()[:16]
     return RateLimit(
-        # The same for all who use the key, and of no use to whoever reads it in Redis.
-        account=hashlib.sha256(api_key.encode()).hexdigest()[:16],
+        account=f"{service}-{account}",
         redis_url=redis_url,
-        per_second=per_second,
-        alone_per_second=alone_per_second,
+        per_second=rate.per_second,
+        fallback_per_second=rate.fallback_per_second,
     )
-
-
-# A child must not inherit a lock that some thread of its parent was holding.
-os.register_at_fork(after_in_child=_limit_of_this_process.cache_clear)
 
 
 def _impatient_pool(redis_url: str) -> ConnectionPool:

@@ -1,4 +1,4 @@
-"""The fault menu: rules that make matching calls fail the way networks and banks fail."""
+"""The fault menu: rules that make matching calls fail as networks and services fail."""
 
 import asyncio
 import random
@@ -6,17 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from sandbox.stripe_api.errors import (
-    ApiError,
-    key_in_use,
-    lock_timeout,
-    rate_limited,
-    server_error,
-    unauthorized,
-)
-from sandbox.stripe_api.json_values import JsonObject
+from sandbox.http_service.http_server import Delivery
+from sandbox.http_service.json_values import JsonObject
 
 
 class Fault(StrEnum):
@@ -31,12 +24,25 @@ class Fault(StrEnum):
     LOCK_TIMEOUT = "lock_timeout"  # 429 of another kind, nothing done
     CONFLICT = "conflict"  # 409, as if a twin were in flight; nothing done
     REFUSE_KEY = "refuse_key"  # 401, as if the API key had been revoked; nothing done
-    DECLINE = "decline"  # the card says no, whichever it is: a decline like any other
+    DECLINE = "decline"  # understood and refused: at Stripe, a decline of any card
     TRUNCATED_BODY = "truncated_body"  # done, but only half of the answer arrives
     RESET_BEFORE = "reset_before"  # the connection is reset
     RESET_AFTER = "reset_after"
     HOLD = "hold"  # stopped before anything is done, until released; its key stays in use
     HOLD_AFTER = "hold_after"  # done, but the answer waits to be released
+
+
+DELIVERIES: Final[Mapping[Fault | None, Delivery]] = {
+    Fault.TIMEOUT_BEFORE: Delivery.NONE,
+    Fault.TIMEOUT_AFTER: Delivery.NONE,
+    Fault.RESET_BEFORE: Delivery.RESET,
+    Fault.RESET_AFTER: Delivery.RESET,
+    Fault.TRUNCATED_BODY: Delivery.HALF,
+}
+"""How an answer leaves under a fault; whole under any other."""
+
+NEVER_ARRIVED: Final = frozenset({Fault.TIMEOUT_BEFORE, Fault.RESET_BEFORE})
+"""The service does nothing, and writes no answer."""
 
 
 class RuleInvalid(ValueError):
@@ -45,7 +51,7 @@ class RuleInvalid(ValueError):
 
 @dataclass
 class Rule:
-    """``times`` is how often it may still strike; None is for ever. ``note`` is for people."""
+    """``times`` is how often it may still strike; None is without limit. ``note`` is for people."""
 
     id: int
     operation: str
@@ -162,23 +168,6 @@ class FaultMenu:
     def clear(self) -> None:
         for rule_id in list(self._rules):
             self.remove(rule_id)
-
-
-def refusal(fault: Fault, key: str) -> ApiError | None:
-    """The answer of a fault that answers without doing anything."""
-    match fault:
-        case Fault.ERROR_BEFORE:
-            return server_error()
-        case Fault.RATE_LIMIT:
-            return rate_limited()
-        case Fault.LOCK_TIMEOUT:
-            return lock_timeout()
-        case Fault.CONFLICT:
-            return key_in_use(key)
-        case Fault.REFUSE_KEY:
-            return unauthorized("Invalid API Key provided.")
-        case _:
-            return None
 
 
 def _fault(name: object) -> Fault:

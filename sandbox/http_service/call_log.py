@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox.stripe_api.faults import Fault
+from sandbox.http_service.faults import Fault
 
 KEPT: Final = 10_000
 

@@ -1,0 +1,1 @@
+"""Calls to outside services: deadline, connections, transaction guard, rate limit, metrics, spans."""

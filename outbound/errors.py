@@ -1,0 +1,67 @@
+"""How a call to an outside service can fail, by what it leaves behind at the service."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class OutboundError(Exception):
+    """A call to an outside service that brought no usable answer."""
+
+    outcome = "bug"
+    """The label under which the metrics count it."""
+
+
+class CallInsideTransaction(OutboundError):
+    """A database transaction is open, so the call was refused. The service received nothing."""
+
+    outcome = "not_asked"
+
+
+class DeadlinePassed(OutboundError):
+    """No time was left for the call. The service received nothing."""
+
+    outcome = "not_asked"
+
+
+class RateLimited(OutboundError):
+    """Our own rate limit is used up. The service received nothing."""
+
+    outcome = "busy"
+
+
+class ServiceBusy(OutboundError):
+    """The service answered 408, 409, 425 or 429: it has not acted, and may do so on a later try."""
+
+    outcome = "busy"
+
+
+class NoAnswer(OutboundError):
+    """No whole, readable answer came, or one with a 5xx status. The service may have acted."""
+
+    outcome = "unknown"
+
+
+class AccessDenied(OutboundError):
+    """The service answered 401 or 403: it does not accept our credentials. It has not acted."""
+
+    outcome = "denied"
+
+
+class RequestRejected(OutboundError):
+    """The service answered with another 4xx: it will not act on this request.
+
+    ``code`` is the answer's member ``code`` if it is a text, else the status.
+    """
+
+    outcome = "rejected"
+
+    def __init__(self, message: str, *, status: int, answer: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.answer = answer
+        code = answer.get("code")
+        self.code = code if isinstance(code, str) else str(status)
+
+
+NOT_ACTED = (DeadlinePassed, RateLimited, ServiceBusy)
+"""The service has done nothing: a step declares these as ``not_acted`` and tries again."""

@@ -1,0 +1,63 @@
+"""HTTP connections to one outside service, kept open between calls."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import urllib3
+
+from outbound.deadline import Deadline
+from outbound.errors import NoAnswer
+
+CONNECT_TIMEOUT = timedelta(seconds=2)
+"""A service that cannot be reached is given up early; the rest of the deadline is for its answer."""
+
+CONNECTIONS_KEPT = 100
+"""At least the threads of one worker process, so that each finds an open connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+
+class HttpTransport:
+    """Threads share it; processes must not. Uses no proxy and follows no redirect."""
+
+    def __init__(self, *, authorities: str | None = None) -> None:
+        self._pool = urllib3.PoolManager(
+            maxsize=CONNECTIONS_KEPT,
+            ssl_context=ssl.create_default_context(cafile=authorities),
+        )
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: str | None,
+        *,
+        deadline: Deadline,
+    ) -> Response:
+        """Send one request, once, and wait for its whole answer.
+
+        Raises DeadlinePassed when no time is left to send it, and NoAnswer. Only the service's
+        silence counts against the deadline: a body that arrives in drips can outlast it.
+        """
+        timeout = urllib3.Timeout(
+            connect=CONNECT_TIMEOUT.total_seconds(), total=deadline.remaining()
+        )
+        try:
+            answer = self._pool.request(
+                method, url, body=body, headers=headers, timeout=timeout, retries=False
+            )
+            text = answer.data.decode()
+        except (urllib3.exceptions.HTTPError, UnicodeDecodeError) as error:
+            # By its type alone: the text of such errors repeats addresses and contents.
+            raise NoAnswer(type(error).__name__) from None
+        return Response(answer.status, answer.headers, text)

@@ -1,0 +1,1 @@
+"""What every HTTP service of the sandbox consists of: server, faults, keys, call log, controls."""

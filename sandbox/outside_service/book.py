@@ -1,0 +1,30 @@
+"""What the service has done: one entry for each question that it acted on. Kept in memory only."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Act:
+    """One effect. A question that is repeated under its key has no second one."""
+
+    at: int
+    operation: str
+    path: str
+    key: str | None
+    question: Mapping[str, Any]
+    status: int
+    answer: Mapping[str, Any]
+
+
+class Book:
+    def __init__(self) -> None:
+        self._acts: list[Act] = []
+
+    def add(self, act: Act) -> None:
+        self._acts.append(act)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return all acts, oldest first."""
+        return [asdict(act) for act in self._acts]
