@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 
 from access.models import ApiToken
 from access.permissions import NeedsToken
-from orders.api.callers import caller, grant_of
+from orders.api.http.auth_context import caller, grant_of
 
 
 class Token(APIView):

@@ -3,14 +3,14 @@
 from django.urls import path
 
 from access.permissions import Scopes
-from orders.api.cancelling import Cancellation
-from orders.api.links import Links, by_link
-from orders.api.listing import Listing
-from orders.api.ordering import Ordering
-from orders.api.products import Products
-from orders.api.progress import Progress
-from orders.api.quotes import Quotes
-from orders.api.reading import OrderDetail, Timeline
+from orders.api.links.views import Links, by_link
+from orders.api.orders.cancelling import Cancellation
+from orders.api.orders.event_stream import Progress
+from orders.api.orders.listing import Listing
+from orders.api.orders.reading import OrderDetail, Timeline
+from orders.api.orders.views import Ordering
+from orders.api.products.views import Products
+from orders.api.quotes.views import Quotes
 from orders.api.token import Token
 
 

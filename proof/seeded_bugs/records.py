@@ -9,7 +9,7 @@ from django.db import transaction
 
 from events.event_types import Event
 from events.services import outbox
-from orders.api import idempotency
+from orders.api.http import idempotency
 from orders.models import IdempotencyRecord
 from proof.seeded_bugs.patching import replace_wherever_imported
 from sagas.bulk_sql import Insert, write

@@ -8,7 +8,7 @@ from django.core.management import call_command
 
 from config.beat import SCHEDULE
 from config.celery import app
-from orders.api.waiting import LONGEST_SECONDS
+from orders.api.http.order_watcher import LONGEST_SECONDS
 from sagas import registry
 from sandbox.programs import APPLICATION_STOP_SECONDS
 from tests.support.source_files import ROOT

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import ApiToken
-from orders.api.products import Products
+from orders.api.products.views import Products
 from tests.conftest import Shelf
 from tests.support.schemathesis_run import Plan, explore
 

@@ -15,9 +15,9 @@ from pytest_django import Settings
 
 from access.credentials import Scope
 from access.links import new_link
-from orders.api.progress import streams
-from orders.api.schema.following import EVENT_STREAM
-from orders.api.waiting import LONGEST_SECONDS
+from orders.api.http.order_watcher import LONGEST_SECONDS
+from orders.api.orders.documentation import EVENT_STREAM
+from orders.api.orders.event_stream import streams
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -40,8 +40,8 @@ def path(storefront: Storefront) -> str:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams whose clock goes on by a second each time that they look at it."""
     clock = SimpleNamespace(monotonic=partial(next, count()))
-    monkeypatch.setattr("orders.api.progress.time", clock)
-    monkeypatch.setattr("orders.api.progress.HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("orders.api.orders.event_stream.time", clock)
+    monkeypatch.setattr("orders.api.orders.event_stream.HEARTBEAT_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("long_waits")
@@ -93,7 +93,7 @@ def test_every_move_is_told_however_fast_they_come(
 def test_a_cancel_is_told_as_soon_as_it_is_accepted(
     storefront: Storefront, path: str, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orders.api.progress.LONGEST_SECONDS", 60)
+    monkeypatch.setattr("orders.api.orders.event_stream.LONGEST_SECONDS", 60)
     stream = storefront.open_stream(path)
     _retry, placed = next_blocks(stream, 2)
 

@@ -9,8 +9,8 @@ import pytest
 from django.db import ProgrammingError, connection
 
 from inventory.models import Product
-from orders.api.idempotency import Answer as Kept
-from orders.api.idempotency import IdempotentRequest, save_response
+from orders.api.http.idempotency import Answer as Kept
+from orders.api.http.idempotency import IdempotentRequest, save_response
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from access.credentials import Scope
-from orders.api.listing import Position, page_of
+from orders.api.orders.listing import Position, page_of
 from orders.models import Order, OrderQuerySet
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -234,7 +234,9 @@ def test_a_cursor_is_good_for_what_it_was_given_out_for_alone(
     cursor = cursor_of(storefront.get(f"{ORDERS}?page_size=1").body["next"])
     payload, signature = cursor.split(":")
     shop = Storefront(customer, scopes=(Scope.READ, Scope.SHOP))
-    forged = Signer(key="guessed", salt="orders.api.paging").sign_object(["2026-01-01", "x", True])
+    forged = Signer(key="guessed", salt="orders.api.http.pagination").sign_object(
+        ["2026-01-01", "x", True]
+    )
 
     refused = {
         "truncated": storefront.get(f"{ORDERS}?cursor={cursor[:-1]}"),

@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from pytest_django import Settings
 
-from orders.api.waiting import LONGEST_SECONDS, Watcher, watcher
+from orders.api.http.order_watcher import LONGEST_SECONDS, Watcher, watcher
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer

@@ -11,9 +11,9 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
-from orders.api.idempotency import Answer as Kept
-from orders.api.idempotency import IdempotentRequest, save_response
-from orders.api.waiting import LONGEST_SECONDS, Awaited, Watcher, watcher
+from orders.api.http.idempotency import Answer as Kept
+from orders.api.http.idempotency import IdempotentRequest, save_response
+from orders.api.http.order_watcher import LONGEST_SECONDS, Awaited, Watcher, watcher
 from orders.models import Cause, Order, OrderCursor
 from orders.states import SETTLED, OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -338,7 +338,7 @@ def test_the_watcher_outlives_a_database_that_does_not_answer(
         look(awaited)
 
     monkeypatch.setattr(watcher, "_look", fail_first)
-    monkeypatch.setattr("orders.api.waiting.LOOK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("orders.api.http.order_watcher.LOOK_AGAIN_SECONDS", 0.01)
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
 
@@ -349,7 +349,7 @@ def test_the_watcher_outlives_a_database_that_does_not_answer(
 def test_an_answer_is_not_kept_waiting_by_the_slower_pace_of_streams(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orders.api.waiting.GLANCE_EVERY_SECONDS", 60)
+    monkeypatch.setattr("orders.api.http.order_watcher.GLANCE_EVERY_SECONDS", 60)
     watcher = Watcher()
     idle, order_id = (storefront.order(MUG).order_id for _ in range(2))
     watching = threading.Thread(target=watcher.wait_for_news, args=[idle, AS_PLACED, 1])

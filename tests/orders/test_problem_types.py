@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from orders.api.problem_types import ProblemType
+from orders.api.http.problem_types import ProblemType
 from tests.support.source_files import APPLICATION, ROOT, python_files
 
 USE = re.compile(r"\bProblemType\.([A-Z_]+)")

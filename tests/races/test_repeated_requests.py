@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from access.models import ApiToken
-from orders.api import idempotency
+from orders.api.http import idempotency
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
 from tests.support.ledger_checks import assert_books_balance

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from orders.api.problem_types import ProblemType
+from orders.api.http.problem_types import ProblemType
 
 HEAD = """# Problems: the errors of the API
 
