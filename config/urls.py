@@ -9,7 +9,7 @@ urlpatterns = [
     path("api/v1/", include("orders.api.urls")),
     path("problems/", include("orders.api.http.problem_pages")),
 ]
-handler400 = "orders.api.http.error_pages.raised"
-handler403 = "orders.api.http.error_pages.raised"
-handler404 = "orders.api.http.error_pages.raised"
+handler400 = "orders.api.http.error_pages.client_error"
+handler403 = "orders.api.http.error_pages.client_error"
+handler404 = "orders.api.http.error_pages.client_error"
 handler500 = "orders.api.http.error_pages.server_error"

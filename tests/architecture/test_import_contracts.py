@@ -13,10 +13,6 @@ VIOLATIONS = {
     "apps": ("inventory/services.py", "import orders.states"),
     "orders-inside": ("orders/states.py", "import orders.errors"),
     "orders-api-inside": ("orders/api/http/problems.py", "import orders.api.orders.views"),
-    "orders-api-schema-inside": (
-        "orders/api/http/documentation/headers.py",
-        "import orders.api.http.documentation.pages",
-    ),
     "access-inside": ("access/credentials.py", "import access.models"),
     "sagas-inside": ("sagas/definition.py", "import sagas.registry"),
     "invariants-inside": ("invariants/checking.py", "import invariants.break_store"),

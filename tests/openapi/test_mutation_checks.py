@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import ApiToken
-from orders.api.products.views import Products
+from orders.api.products.views import ProductsView
 from tests.conftest import Shelf
 from tests.support.schemathesis_run import Plan, explore
 
@@ -24,24 +24,24 @@ def plan(customer: User, shelf: Shelf) -> Plan:
     return Plan(ApiToken.objects.issue(customer)[1], FEW, ["MUG"], {}, only=PRODUCTS)
 
 
-def answers_undocumented(view: Products, request: Request) -> Response:
+def answers_undocumented(view: ProductsView, request: Request) -> Response:
     return Response({"results": []}, status=202)
 
 
-def answers_another_body(view: Products, request: Request) -> Response:
+def answers_another_body(view: ProductsView, request: Request) -> Response:
     return Response({"results": [{"sku": "MUG"}]})
 
 
-def answers_a_number_as_text(view: Products, request: Request) -> Response:
+def answers_a_number_as_text(view: ProductsView, request: Request) -> Response:
     found = {"sku": "MUG", "name": "Mug", "price_minor": "12", "currency": "eur", "available": 1}
     return Response({"results": [found]})
 
 
-def breaks(view: Products, request: Request) -> Response:
+def breaks(view: ProductsView, request: Request) -> Response:
     raise ArithmeticError
 
 
-def answers_as_a_page(view: Products, request: Request) -> Response:
+def answers_as_a_page(view: ProductsView, request: Request) -> Response:
     return Response({"results": []}, content_type="text/html")
 
 
@@ -56,18 +56,18 @@ def answers_as_a_page(view: Products, request: Request) -> Response:
     ],
 )
 def test_what_is_not_as_documented_is_found(
-    get: Callable[[Products, Request], Response],
+    get: Callable[[ProductsView, Request], Response],
     check: str,
     plan: Plan,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sound = Products.get
+    sound = ProductsView.get
 
-    def get_wrongly(view: Products, request: Request) -> Response:
+    def get_wrongly(view: ProductsView, request: Request) -> Response:
         sound(view, request)  # refuses what is to be refused
         return get(view, request)
 
-    monkeypatch.setattr(Products, "get", get_wrongly)
+    monkeypatch.setattr(ProductsView, "get", get_wrongly)
 
     found = explore(plan, monkeypatch)
 
@@ -76,8 +76,8 @@ def test_what_is_not_as_documented_is_found(
 
 
 def test_a_door_without_a_lock_is_found(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Products, "get_permissions", lambda _: [])
-    monkeypatch.setattr(Products, "get_authenticators", lambda _: [])
+    monkeypatch.setattr(ProductsView, "get_permissions", lambda _: [])
+    monkeypatch.setattr(ProductsView, "get_authenticators", lambda _: [])
 
     found = explore(plan, monkeypatch)
 

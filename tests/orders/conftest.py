@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
-from orders.api.http import order_watcher
+from orders.api.http import prefer_header
 from orders.api.orders import event_stream
 from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
@@ -27,5 +27,5 @@ def stranger(transactional_db: None) -> Storefront:
 @pytest.fixture
 def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine ten seconds may be too short for what takes a tenth of one elsewhere."""
-    for module in (event_stream, order_watcher):
-        monkeypatch.setattr(module, "LONGEST_SECONDS", 60)
+    monkeypatch.setattr(prefer_header, "MAX_WAIT_SECONDS", 60)
+    monkeypatch.setattr(event_stream, "MAX_STREAM_SECONDS", 60)

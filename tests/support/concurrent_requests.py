@@ -30,7 +30,7 @@ def sent_at_once(send: Callable[[], Answer]) -> list[Answer]:
 
     with pytest.MonkeyPatch.context() as busy_machine, ThreadPoolExecutor(TWINS) as threads:
         # Fifty threads of one process hold each other up for longer than requests in production do.
-        busy_machine.setattr("orders.api.http.idempotency.IN_FLIGHT_PATIENCE", "60s")
+        busy_machine.setattr("orders.api.http.idempotency.IN_FLIGHT_TIMEOUT", "60s")
         return list(threads.map(send_with_the_others, range(TWINS)))
 
 

@@ -1,4 +1,4 @@
-"""What holds for every request and every answer, before and after any endpoint has a say."""
+"""Refuses request bodies that no endpoint accepts, before Django reads them."""
 
 import io
 from collections.abc import Callable
@@ -6,18 +6,19 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponseBase
 
-from orders.api.http.error_pages import respond
+from orders.api.http.error_pages import is_api_request, problem_response
 from orders.api.http.problem_types import ProblemType
-from orders.api.http.problems import Problem, malformed, torn
+from orders.api.http.problems import Problem, incomplete_body, malformed_request
 
-LARGEST_BODY: Final = 64 * 1024
+MAX_BODY_BYTES: Final = 64 * 1024
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies that no endpoint takes, before they are read; keeps answers out of caches.
+    """Limits bodies to ``MAX_BODY_BYTES`` and refuses compressed ones.
 
-    A body of a known length is refused by it; one in chunks is read up to the limit, which Django
-    would not do at all. The server closes the connection of whoever sends on.
+    Django limits forms only, and does not read chunked bodies at all. A body with a known length
+    is refused by its length; a chunked one is read up to the limit. Gunicorn closes the connection
+    of a client that keeps sending.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -25,54 +26,49 @@ class BodyLimitMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         try:
-            _open(request)
+            check_body(request)
         except Problem as problem:
-            return respond(request, problem)
-        response = self._get_response(request)
-        if _is_for_the_api(request):
-            response.headers.setdefault("Cache-Control", "no-store")
-        return response
+            return problem_response(request, problem)
+        return self._get_response(request)
 
 
-def _open(request: HttpRequest) -> None:
-    is_for_the_api = _is_for_the_api(request)
+def check_body(request: HttpRequest) -> None:
+    """Raise a Problem for a compressed or too large body; give a chunked body a known length."""
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
-    if is_for_the_api and encoding != "identity":
+    if is_api_request(request) and encoding != "identity":
         raise Problem(
             ProblemType.UNSUPPORTED_MEDIA_TYPE,
-            "A body is taken as it is, not compressed.",
+            "Send the body uncompressed, without Content-Encoding.",
             headers={"Accept-Encoding": "identity"},
         )
     if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
-        _put_together(request)
-    elif is_for_the_api and _length(request) > LARGEST_BODY:
+        _join_chunks(request)
+    elif is_api_request(request) and _content_length(request) > MAX_BODY_BYTES:
         raise _too_large()
 
 
-def _put_together(request: HttpRequest) -> None:
-    """Turn a body in chunks into one of a known length, which is all that Django reads."""
+def _join_chunks(request: HttpRequest) -> None:
+    """Replace a chunked body by one with a Content-Length, which is all that Django reads."""
     try:
-        raw = request.META["wsgi.input"].read(LARGEST_BODY + 1)
+        body = request.META["wsgi.input"].read(MAX_BODY_BYTES + 1)
     except BlockingIOError as error:
-        raise torn(error) from None
-    except Exception:  # noqa: BLE001 - each server has its own for chunks that are none
-        raise malformed("The body ended before its end, or its chunks are none.") from None
-    if len(raw) > LARGEST_BODY:
+        raise incomplete_body(error) from None
+    except Exception:  # noqa: BLE001 - each WSGI server raises its own errors for broken chunks
+        raise malformed_request("The body is incomplete, or its chunks are malformed.") from None
+    if len(body) > MAX_BODY_BYTES:
         raise _too_large()
-    request.META["CONTENT_LENGTH"] = str(len(raw))
-    request._stream = io.BytesIO(raw)  # noqa: SLF001 - there is no other way in
+    request.META["CONTENT_LENGTH"] = str(len(body))
+    request._stream = io.BytesIO(body)  # noqa: SLF001 - Django has no public setter
 
 
-def _length(request: HttpRequest) -> int:
+def _content_length(request: HttpRequest) -> int:
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
-        raise malformed("Content-Length is a number of bytes.")
+        raise malformed_request("Content-Length must be a number of bytes.")
     return int(length)
 
 
-def _is_for_the_api(request: HttpRequest) -> bool:
-    return request.path_info.startswith("/api/")
-
-
 def _too_large() -> Problem:
-    return Problem(ProblemType.BODY_TOO_LARGE, f"A body may have {LARGEST_BODY} bytes.")
+    return Problem(
+        ProblemType.BODY_TOO_LARGE, f"The body is larger than the limit of {MAX_BODY_BYTES} bytes."
+    )

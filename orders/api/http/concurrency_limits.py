@@ -1,4 +1,4 @@
-"""How many requests of a kind may hold a thread of this process at once, and how many for one customer."""
+"""Limits on requests that occupy a thread of this process: in total, and per customer."""
 
 import threading
 from collections import Counter
@@ -7,38 +7,48 @@ from uuid import UUID
 
 from django.conf import settings
 
-Holder = int | UUID
-"""Whose slots are counted together: a customer's, or those of a guest's order."""
+from orders.models import Order
+
+LimitKey = int | UUID
+"""A customer's id, or the id of a guest's order."""
 
 
-class Slot(Enum):
-    """What became of asking for a slot."""
+def limit_key(order: Order) -> LimitKey:
+    """Return the key under which requests about an order are counted.
 
-    TAKEN = auto()
-    NONE_LEFT = auto()  # all are taken, by whomever
-    SHARE_TAKEN = auto()  # the holder has as many as one may have
+    The limit is per customer, whichever credential they use; a guest is limited per order.
+    """
+    return order.customer_id or order.pk
 
 
-class Slots:
-    """Counts those that are taken; how many there are, and how many for one, are settings."""
+class Acquired(Enum):
+    """The result of ``ConcurrencyLimit.acquire``."""
 
-    def __init__(self, setting: str, share_setting: str) -> None:
-        self._setting = setting
-        self._share_setting = share_setting
+    YES = auto()
+    PROCESS_LIMIT_REACHED = auto()
+    CUSTOMER_LIMIT_REACHED = auto()
+
+
+class ConcurrencyLimit:
+    """Counts running requests against two settings: a limit per process and one per customer."""
+
+    def __init__(self, process_setting: str, customer_setting: str) -> None:
+        self._process_setting = process_setting
+        self._customer_setting = customer_setting
         self._lock = threading.Lock()
-        self._taken: Counter[Holder] = Counter()
+        self._running: Counter[LimitKey] = Counter()
 
-    def take(self, holder: Holder) -> Slot:
-        """Take one, if there is one left, and the holder has not had his share."""
+    def acquire(self, key: LimitKey) -> Acquired:
+        """Count one request more, unless a limit is reached. Never waits."""
         with self._lock:
-            if self._taken[holder] >= getattr(settings, self._share_setting):
-                return Slot.SHARE_TAKEN
-            if self._taken.total() >= getattr(settings, self._setting):
-                return Slot.NONE_LEFT
-            self._taken[holder] += 1
-            return Slot.TAKEN
+            if self._running[key] >= getattr(settings, self._customer_setting):
+                return Acquired.CUSTOMER_LIMIT_REACHED
+            if self._running.total() >= getattr(settings, self._process_setting):
+                return Acquired.PROCESS_LIMIT_REACHED
+            self._running[key] += 1
+            return Acquired.YES
 
-    def give_back(self, holder: Holder) -> None:
+    def release(self, key: LimitKey) -> None:
         with self._lock:
-            self._taken[holder] -= 1
-            self._taken += Counter()  # forgets those who hold none
+            self._running[key] -= 1
+            self._running += Counter()  # drops keys whose count is zero

@@ -1,4 +1,8 @@
-"""Answers that need not be sent again (RFC 9110, section 13)."""
+"""Conditional reads (RFC 9110, section 13): ETag, If-None-Match and If-Match.
+
+REST framework has no ETags. Django's ``condition`` decorator needs the ETag before the view runs;
+here it is a digest of the response.
+"""
 
 import hashlib
 import json
@@ -13,18 +17,18 @@ from rest_framework.response import Response
 
 from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import Problem
-from orders.api.http.response_schemas import Representation
+from orders.api.http.response_schemas import ResponseSchema
 
 
-def unless_known(
-    request: Request, shown: Representation, headers: Mapping[str, str] | None = None
+def conditional_response(
+    request: Request, content: ResponseSchema, headers: Mapping[str, str] | None = None
 ) -> HttpResponseBase:
-    """Answer what is shown, or 304 where the client has the very same already.
+    """Return the content with its ETag, or 304 when the client's If-None-Match names that ETag.
 
-    The entity tag is a digest of all that is shown, so it changes whenever that does, for whatever
-    reason: a payment is captured without a move of its order.
+    The ETag is a digest of the whole content. It also changes when the order's version does not,
+    for example when the payment is captured. Raises a Problem (412) when If-Match names another.
     """
-    body = shown.as_json()
+    body = content.as_json()
     digest = hashlib.sha256(json.dumps(body).encode()).hexdigest()[:32]
     etag = quote_etag(digest)
     response = Response(body, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
@@ -32,8 +36,10 @@ def unless_known(
         if value:
             response[name] = value
     patch_vary_headers(response, ["Authorization"])
-    asked = request._request  # noqa: SLF001 - Django's own, which its functions take
-    answer = get_conditional_response(asked, etag=etag, response=response) or response
-    if answer.status_code == HTTPStatus.PRECONDITION_FAILED:
-        raise Problem(ProblemType.PRECONDITION_FAILED, "It is not what If-Match names.")
-    return answer
+    django_request = request._request  # noqa: SLF001 - Django's functions do not accept DRF's
+    result = get_conditional_response(django_request, etag=etag, response=response) or response
+    if result.status_code == HTTPStatus.PRECONDITION_FAILED:
+        raise Problem(
+            ProblemType.PRECONDITION_FAILED, "The resource does not have the ETag of If-Match."
+        )
+    return result

@@ -1,8 +1,8 @@
-"""Requests that a client may repeat: one effect for each of its keys.
+"""Idempotency-Key: each key has one effect, however often the request is repeated.
 
-After draft-ietf-httpapi-idempotency-key-header-07, and as Stripe does it: the key is stored in
-the transaction of the effect, so there is never one without the other, and a request that failed
-leaves no trace of its key.
+After draft-ietf-httpapi-idempotency-key-header-07. The key is stored in the transaction of the
+effect, which no library does: neither exists without the other, and a failed request leaves no
+key behind.
 """
 
 import hashlib
@@ -21,83 +21,54 @@ from rest_framework.request import Request
 from orders.api.http.auth_context import caller, grant_of
 from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import FieldError, Problem
-from orders.api.http.request_schemas import Body
+from orders.api.http.request_schemas import RequestSchema
 from orders.models import IdempotencyRecord
 
 T = TypeVar("T")
 
-IN_FLIGHT_PATIENCE: Final = "1s"
-"""How long a repetition waits for the first request to end."""
+HEADER: Final = "Idempotency-Key"
+
+IN_FLIGHT_TIMEOUT: Final = "1s"
+"""How long a repetition waits for the first request to commit."""
 
 # No comma: servers join headers of the same name with it.
 _KEY: Final = re.compile(r"[!#-+\x2d-~]{1,255}")
 
-# The patience is set first, and holds for all that this transaction waits for.
+# The lock timeout is set first, and holds for everything that this transaction waits for.
 _INSERT: Final = """
-    WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', %s, true))
+    WITH timeout AS MATERIALIZED (SELECT set_config('lock_timeout', %s, true))
     INSERT INTO orders_idempotencyrecord
         (customer_id, key, fingerprint, order_id, answer_status, answer_body)
-    SELECT %s, %s, %s, %s, %s, %s FROM patience
+    SELECT %s, %s, %s, %s, %s, %s FROM timeout
     ON CONFLICT (customer_id, key) DO NOTHING
 """
 
 
-def key_of(request: Request) -> str:
-    """Return the request's key. Raises a Problem when there is none, or none that can be saved_response."""
-    given = request.headers.get("Idempotency-Key", "").strip()
-    # The draft has it in quotes; most clients send it bare.
-    key = given[1:-1] if len(given) > 1 and given[0] == given[-1] == '"' else given
-    if not key:
-        raise Problem(
-            ProblemType.IDEMPOTENCY_KEY_MISSING,
-            "Send an Idempotency-Key header with a value of its own for each purpose.",
-            [FieldError("Idempotency-Key", "is missing", "header")],
-        )
-    if "," in key:
-        raise Problem(
-            ProblemType.IDEMPOTENCY_KEY_INVALID,
-            "There is more than one Idempotency-Key, or one with a comma, which is the same.",
-            [FieldError("Idempotency-Key", "is more than one", "header")],
-        )
-    if not _KEY.fullmatch(key):
-        raise Problem(
-            ProblemType.IDEMPOTENCY_KEY_INVALID,
-            "An Idempotency-Key has 1 to 255 visible ASCII characters, none of them a quote.",
-            [FieldError("Idempotency-Key", "is not a key", "header")],
-        )
-    return key
-
-
-def fingerprint_of(request: Request, body: Any) -> bytes:
-    """Return a digest of what is asked for; what a repetition must have in common."""
-    asked = json.dumps([request.method, request.path, body], sort_keys=True)
-    return hashlib.sha256(asked.encode()).digest()
-
-
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """What somebody wants to happen once: a key of theirs, and what they ask for under it."""
+    """A request with its caller, its key, and a digest of what it asks for."""
 
     caller_id: int
     key: str
     fingerprint: bytes
 
+    @classmethod
+    def of(cls, request: Request, body: RequestSchema) -> "IdempotentRequest":
+        """Read the key of a request. Raises a Problem when it is missing or malformed.
 
-def idempotent_request(request: Request, body: Body) -> IdempotentRequest:
-    """Return what a request is for.
-
-    Whoever follows a guest's link has keys of his own, not those of the one who made it. Of the
-    body counts what is said: a field that is added later leaves older fingerprints as they are.
-    """
-    key, grant = key_of(request), grant_of(request)
-    fingerprint = fingerprint_of(request, body.model_dump(exclude_none=True))
-    scoped = f"{grant.order_id}:{key}" if grant.is_guest else key
-    return IdempotentRequest(caller(request).pk, scoped, fingerprint)
+        Guests have keys per order, apart from those of the account that issued their link. The
+        fingerprint leaves out fields without a value: a field that is added later does not change
+        the fingerprints of stored requests.
+        """
+        key, grant = _read_key(request), grant_of(request)
+        scoped_key = f"{grant.order_id}:{key}" if grant.is_guest else key
+        fingerprint = _fingerprint(request, body.model_dump(exclude_none=True))
+        return cls(caller(request).pk, scoped_key, fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What whoever asked is told: JSON, or nothing for the order as it was placed."""
+class SavedResponse:
+    """The response that every repetition gets. Without a body, it shows the order as placed."""
 
     status: int
     body: str = ""
@@ -105,81 +76,114 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Executed(Generic[T]):
-    """The request was the first with its key; ``result`` is what its effect returned."""
+    """This was the first request with its key; ``result`` is what the action returned."""
 
     result: T
-    answer: Answer | None
+    response: SavedResponse | None
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """An equal request came before; it was about this order, and answered so, if it was."""
+    """An equal request came before: its order, and its response if one was saved."""
 
     order_id: UUID
-    answer: Answer | None
+    response: SavedResponse | None
 
 
 def run_idempotent(
-    purpose: IdempotentRequest, order_id: UUID, act: Callable[[], T], answer: Answer | None = None
+    request: IdempotentRequest,
+    order_id: UUID,
+    action: Callable[[], T],
+    response: SavedResponse | None = None,
 ) -> Executed[T] | Replayed:
-    """Run ``act`` unless the caller has used this key before; then say what it was about.
+    """Run ``action`` unless the caller has used this key before.
 
-    ``answer`` is saved_response together with the effect, where it is known beforehand; ``keep`` does it
-    where it is not. Of any number of equal requests at the same time one acts, and the others wait
-    for it. Raises a Problem for a key that was used for something else, or whose first request is
-    still in flight after a second. Whatever ``act`` raises undoes the key too.
+    Key, ``response`` (when it is known beforehand) and the effects of ``action`` commit together.
+    Of concurrent equal requests one runs the action, and the others wait for its commit. Raises a
+    Problem when the key was used for another request, or when the first request has not committed
+    within ``IN_FLIGHT_TIMEOUT``. An exception of ``action`` rolls the key back too.
     """
     with transaction.atomic():
-        if _take(purpose, order_id, answer):
-            return Executed(act(), answer)
-    earlier = _record_of(purpose).get()
-    if bytes(earlier.fingerprint) != purpose.fingerprint:
+        if _store_key(request, order_id, response):
+            return Executed(action(), response)
+    record = _records(request).get()
+    if bytes(record.fingerprint) != request.fingerprint:
         raise Problem(
             ProblemType.IDEMPOTENCY_KEY_REUSED,
             "This Idempotency-Key was used for another request.",
-            [FieldError("Idempotency-Key", "was used for another request", "header")],
+            [FieldError(HEADER, "was used for another request", "header")],
         )
-    return Replayed(earlier.order_id, _answer_in(earlier))
+    return Replayed(record.order_id, _response_in(record))
 
 
-def save_response(purpose: IdempotentRequest, answer: Answer) -> Answer:
-    """Keep what is answered, unless an equal request was answered before; return what counts.
+def save_response(request: IdempotentRequest, response: SavedResponse) -> SavedResponse:
+    """Save the response unless an earlier one is saved; return the one that counts.
 
-    So the answer is decided once, by whoever is answered first. It is saved_response before it is sent: one
-    that a crash prevented was seen by nobody, and a repetition is answered anew.
+    Call it before the response is sent. When a crash comes in between, no client has seen a
+    response, and a repetition decides it again.
     """
-    unanswered = _record_of(purpose).filter(answer_status=None)
+    unanswered = _records(request).filter(answer_status=None)
     with transaction.atomic():
-        is_first = unanswered.update(answer_status=answer.status, answer_body=answer.body)
-    return answer if is_first else saved_response(purpose) or answer
+        is_first = unanswered.update(answer_status=response.status, answer_body=response.body)
+    return response if is_first else saved_response(request) or response
 
 
-def saved_response(purpose: IdempotentRequest) -> Answer | None:
-    """Return what was answered by now, and saved_response; None where it is still open, or forgotten."""
-    earlier = _record_of(purpose).first()
-    return _answer_in(earlier) if earlier else None
+def saved_response(request: IdempotentRequest) -> SavedResponse | None:
+    """Return the saved response; None when there is none yet, or the key has expired."""
+    record = _records(request).first()
+    return _response_in(record) if record else None
 
 
-def _record_of(purpose: IdempotentRequest) -> QuerySet[IdempotencyRecord]:
-    return IdempotencyRecord.objects.filter(customer_id=purpose.caller_id, key=purpose.key)
+def _read_key(request: Request) -> str:
+    value = request.headers.get(HEADER, "").strip()
+    # The draft puts the key in quotes; most clients send it without.
+    key = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    if not key:
+        raise Problem(
+            ProblemType.IDEMPOTENCY_KEY_MISSING,
+            "Send an Idempotency-Key header with a new value for each new request.",
+            [FieldError(HEADER, "is missing", "header")],
+        )
+    if "," in key:
+        raise Problem(
+            ProblemType.IDEMPOTENCY_KEY_INVALID,
+            "There is more than one Idempotency-Key, or one with a comma, which is the same.",
+            [FieldError(HEADER, "is more than one", "header")],
+        )
+    if not _KEY.fullmatch(key):
+        raise Problem(
+            ProblemType.IDEMPOTENCY_KEY_INVALID,
+            "An Idempotency-Key has 1 to 255 visible ASCII characters without quotes.",
+            [FieldError(HEADER, "is malformed", "header")],
+        )
+    return key
 
 
-def _answer_in(record: IdempotencyRecord) -> Answer | None:
+def _fingerprint(request: Request, body: Any) -> bytes:
+    content = json.dumps([request.method, request.path, body], sort_keys=True)
+    return hashlib.sha256(content.encode()).digest()
+
+
+def _records(request: IdempotentRequest) -> QuerySet[IdempotencyRecord]:
+    return IdempotencyRecord.objects.filter(customer_id=request.caller_id, key=request.key)
+
+
+def _response_in(record: IdempotencyRecord) -> SavedResponse | None:
     if record.answer_status is None:
         return None
-    return Answer(record.answer_status, record.answer_body)
+    return SavedResponse(record.answer_status, record.answer_body)
 
 
-def _take(purpose: IdempotentRequest, order_id: UUID, answer: Answer | None) -> bool:
-    """Store the key; False when it is there already. Waits for a transaction that stores it now."""
+def _store_key(request: IdempotentRequest, order_id: UUID, response: SavedResponse | None) -> bool:
+    """Insert the key; return False when it exists. Waits for a transaction that inserts it now."""
     values = (
-        IN_FLIGHT_PATIENCE,
-        purpose.caller_id,
-        purpose.key,
-        purpose.fingerprint,
+        IN_FLIGHT_TIMEOUT,
+        request.caller_id,
+        request.key,
+        request.fingerprint,
         order_id,
-        answer.status if answer else None,
-        answer.body if answer else "",
+        response.status if response else None,
+        response.body if response else "",
     )
     with connection.cursor() as cursor:
         try:
@@ -189,7 +193,7 @@ def _take(purpose: IdempotentRequest, order_id: UUID, answer: Answer | None) -> 
                 raise
             raise Problem(
                 ProblemType.IDEMPOTENCY_KEY_IN_FLIGHT,
-                "The first request with this Idempotency-Key is not done yet. Repeat it shortly.",
+                "The first request with this Idempotency-Key is still running. Repeat it shortly.",
                 headers={"Retry-After": "1"},
             ) from None
         return int(cursor.rowcount) == 1

@@ -1,4 +1,4 @@
-"""What OPTIONS tells: the methods, in ``Allow``. The schema says what they are for."""
+"""Responses to OPTIONS: the methods in ``Allow``, and no body."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from rest_framework.metadata import BaseMetadata
 from rest_framework.request import Request
 
 
-class OnlyMethods(BaseMetadata):
-    """Nothing of what an endpoint is made of, which is what REST framework would tell."""
+class AllowedMethodsOnly(BaseMetadata):
+    """Leaves out REST framework's description of a view's classes; the OpenAPI document has it."""
 
     def determine_metadata(self, request: Request, view: Any) -> None:
-        """Leave the body empty."""
+        """Return no body."""

@@ -1,4 +1,4 @@
-"""The pages to which the ``type`` of a problem leads."""
+"""Pages below ``/problems/``: where the ``type`` of each problem leads."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,43 +8,43 @@ from django.shortcuts import render
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from orders.api.http.error_pages import respond
+from orders.api.http.error_pages import problem_response
 from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import Problem
 
 
-def only_read(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
-    """Refuse every method but GET and HEAD, as a problem."""
+def read_only(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
+    """Allow GET and HEAD only. Django's ``require_safe`` answers 405 without a problem."""
 
-    @csrf_exempt  # which forms are taken is no question where none is
+    @csrf_exempt  # a POST gets the 405 below, not a CSRF error
     @wraps(page)
-    def read(request: HttpRequest, **place: str) -> HttpResponseBase:
+    def view(request: HttpRequest, **kwargs: str) -> HttpResponseBase:
         if request.method in ("GET", "HEAD"):
-            return page(request, **place)
-        refusal = Problem(
+            return page(request, **kwargs)
+        problem = Problem(
             ProblemType.METHOD_NOT_ALLOWED,
-            "A page can only be read.",
+            "This page supports GET and HEAD only.",
             headers={"Allow": "GET, HEAD"},
         )
-        return respond(request, refusal)
+        return problem_response(request, problem)
 
-    return read
-
-
-@only_read
-def all_problems(request: HttpRequest) -> HttpResponse:
-    return render(request, "problems/all.html", {"kinds": list(ProblemType)})
+    return view
 
 
-@only_read
-def one_problem(request: HttpRequest, slug: str) -> HttpResponse:
-    kind = next((each for each in ProblemType if each.slug == slug), None)
-    if kind is None:
+@read_only
+def problem_list(request: HttpRequest) -> HttpResponse:
+    return render(request, "problems/list.html", {"problem_types": list(ProblemType)})
+
+
+@read_only
+def problem_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    found = next((candidate for candidate in ProblemType if candidate.slug == slug), None)
+    if found is None:
         raise Http404
-    return render(request, "problems/one.html", {"kind": kind})
+    return render(request, "problems/detail.html", {"problem_type": found})
 
 
 urlpatterns = [
-    path("", all_problems, name="problems"),
-    path("<slug:slug>", one_problem, name="problem"),
+    path("", problem_list, name="problems"),
+    path("<slug:slug>", problem_detail, name="problem"),
 ]

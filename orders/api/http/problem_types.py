@@ -1,6 +1,6 @@
-"""Every problem that the API answers with: what it means, and what its reader can do about it.
+"""All problem types: what each means, and what the developer of a storefront can do about it.
 
-The pages below ``/problems/`` and ``docs/problems.md`` are made of this table.
+The pages below ``/problems/`` and ``docs/problems.md`` are generated from this table.
 """
 
 from enum import Enum, unique
@@ -9,45 +9,39 @@ from http import HTTPStatus
 
 @unique
 class ProblemType(Enum):
-    """A kind of problem. Its slug and status are stable: programs tell problems apart by them."""
+    """A type of problem. Slug and status are part of the API: programs depend on them."""
 
     MALFORMED_REQUEST = (
         HTTPStatus.BAD_REQUEST,
         "Malformed request",
         (
-            "The request cannot be read as one thing only: its body is not JSON in UTF-8, has NaN, half"
-            " of a surrogate pair or the same key twice in an object, a whole number of more than 4,300"
-            " digits, or lists and objects nested hundreds deep; or the server could make no sense of it."
+            "The request cannot be read. The body is not JSON in UTF-8, contains NaN or half of a"
+            " surrogate pair, repeats a key in an object, has a whole number of more than 4,300"
+            " digits, or nests lists and objects hundreds deep."
         ),
-        "Send the JSON that a well-kept library writes.",
+        "Send JSON as a common JSON library writes it.",
     )
     UNKNOWN_HOST = (
         HTTPStatus.BAD_REQUEST,
         "Unknown host",
-        "The request is addressed to a host that is not ours.",
-        (
-            "Use the address that the shop gave you. For the shop itself: add the name to"
-            " `ALLOWED_HOSTS`."
-        ),
+        "The request is addressed to a host name that this shop does not serve.",
+        "Use the address that the shop gave you. The shop's operators add names to `ALLOWED_HOSTS`.",
     )
     IDEMPOTENCY_KEY_MISSING = (
         HTTPStatus.BAD_REQUEST,
         "Idempotency key missing",
         (
-            "Something would happen, and there is no `Idempotency-Key`: a repetition could not be told"
-            " from a second wish."
+            "This request changes something and has no `Idempotency-Key`. Without one, a repetition"
+            " looks like a second request."
         ),
-        (
-            "Send a key of your own for each purpose, such as a UUID, and the same one when you repeat"
-            " the request."
-        ),
+        "Send a new key, such as a UUID, for each new request, and the same key with repetitions.",
     )
     IDEMPOTENCY_KEY_INVALID = (
         HTTPStatus.BAD_REQUEST,
         "Idempotency key invalid",
         (
-            "There is more than one `Idempotency-Key`, or it is longer than 255 characters, or has"
-            " others than visible ASCII without commas and quotes."
+            "There is more than one `Idempotency-Key`, or it is longer than 255 characters, or it"
+            " contains a comma, a quote, a space or a character outside of ASCII."
         ),
         "Send one key, such as a UUID.",
     )
@@ -55,174 +49,177 @@ class ProblemType(Enum):
         HTTPStatus.BAD_REQUEST,
         "Invalid query",
         (
-            "A query parameter is unknown, is given twice or has a value that it does not take; or a"
-            " cursor was not given out by this list, for this caller and these filters."
+            "A query parameter is unknown, repeated or malformed; or the cursor does not belong to"
+            " this list, this caller and these filters."
         ),
-        "See `errors`: each names a `parameter`. Take cursors from `next` and `previous` as they are.",
+        "See `errors`: each names a `parameter`. Use the addresses in `next` and `previous` unchanged.",
     )
     NOT_AUTHENTICATED = (
         HTTPStatus.UNAUTHORIZED,
         "Not authenticated",
-        "There is no token, or it is not valid (any more).",
+        "The token is missing, unknown, expired or revoked.",
         "Send `Authorization: Bearer` with a valid token.",
     )
     PERMISSION_DENIED = (
         HTTPStatus.FORBIDDEN,
         "Permission denied",
-        "You are known, and this is not for you.",
-        "Use a token that was made for this, or ask for the permission.",
+        "The caller is known, and does not have the permission for this.",
+        "Use another token, or ask for the permission.",
     )
     SCOPE_MISSING = (
         HTTPStatus.FORBIDDEN,
         "Scope missing",
-        "The token or link is valid, and was not made for this; `detail` names the scope.",
+        "The token or link is valid, and does not have the scope that `detail` names.",
         "Use a token with that scope.",
     )
     FORM_EXPIRED = (
         HTTPStatus.FORBIDDEN,
         "Form expired",
         (
-            "A form was sent that this site did not give out for you, or not lately. The API has no"
-            " forms: this is about pages in a browser."
+            "The CSRF check of a form failed: the form is too old, or comes from another site. This"
+            " concerns pages in a browser; the API has no forms."
         ),
         "Load the page again, with cookies allowed, and send the form once more.",
     )
     NOT_FOUND = (
         HTTPStatus.NOT_FOUND,
         "Not found",
-        "There is nothing here, or it is somebody else's, which is told the same way.",
-        "Check the address and whose token you use.",
+        "It does not exist, or it belongs to another customer. Both get the same response.",
+        "Check the address and the token.",
     )
     METHOD_NOT_ALLOWED = (
         HTTPStatus.METHOD_NOT_ALLOWED,
         "Method not allowed",
-        "There is something here, and it does not take this method.",
-        "Use one of those in `Allow`. There is no way to override the method.",
+        "This address does not support the method.",
+        "Use a method that `Allow` lists. Headers that override the method are ignored.",
     )
     NOT_ACCEPTABLE = (
         HTTPStatus.NOT_ACCEPTABLE,
         "Not acceptable",
-        "What `Accept` asks for cannot be had here.",
+        "This address has no response in the media type that `Accept` asks for.",
         "Accept `application/json`; for an order's events, `text/event-stream`.",
     )
     REQUEST_TIMEOUT = (
         HTTPStatus.REQUEST_TIMEOUT,
         "Request timeout",
-        "The rest of the body did not come in time. Nothing has happened, and the connection is closed.",
-        "Send the request again, whole, with the same `Idempotency-Key`.",
+        (
+            "The rest of the body did not arrive in time. Nothing was changed, and the connection is"
+            " closed."
+        ),
+        "Send the complete request again with the same `Idempotency-Key`.",
     )
     IDEMPOTENCY_KEY_IN_FLIGHT = (
         HTTPStatus.CONFLICT,
         "Idempotency key in flight",
-        "The first request with this key is not done yet.",
-        "Repeat the request with the same key when `Retry-After` has passed.",
+        "The first request with this key is still running.",
+        "Repeat the request with the same key after `Retry-After`.",
     )
     LINK_EXPIRED = (
         HTTPStatus.GONE,
         "Link expired",
-        "The link to this order was genuine, and its time is over.",
+        "The guest link was valid, and has expired.",
         "Ask the shop for a new one.",
     )
     PRECONDITION_FAILED = (
         HTTPStatus.PRECONDITION_FAILED,
         "Precondition failed",
-        "`If-Match` names an entity tag that what is here does not have.",
-        "Read it without `If-Match`; to be told of changes only, send `If-None-Match`.",
+        "The resource does not have the ETag that `If-Match` names.",
+        "Read it without `If-Match`. To read it only after a change, send `If-None-Match`.",
     )
     REFERENCE_ALREADY_USED = (
         HTTPStatus.CONFLICT,
         "Reference already used",
         (
-            "The customer has an order of this `reference`, placed under another `Idempotency-Key`."
-            " `order_id` and `Location` say which."
+            "The customer already has an order with this `reference`, placed with another"
+            " `Idempotency-Key`. `order_id` and `Location` identify it."
         ),
-        "See whether that order is the one you meant. For another one use another reference.",
+        "Check whether that order is the intended one. For another order use another reference.",
     )
     TOO_MANY_OPEN_ORDERS = (
         HTTPStatus.CONFLICT,
         "Too many open orders",
-        "The customer has as many unfinished orders as one may have at a time.",
+        "The customer has reached the limit of unfinished orders.",
         "Wait until one of them has ended, or cancel one.",
     )
     PRICE_CHANGED = (
         HTTPStatus.CONFLICT,
         "Price changed",
         (
-            "The cart does not cost what `expected_total_minor` and `expected_currency` say."
-            " `total_minor`, `currency` and `items` have what it costs now. Nobody was charged."
+            "The cart does not cost `expected_total_minor` in `expected_currency`. `total_minor`,"
+            " `currency` and `items` have the current prices. Nothing was ordered or charged."
         ),
-        "Show the customer the new total, and place the order anew with it.",
+        "Show the customer the new total, and place the order again with it.",
     )
     TRANSITION_NOT_ALLOWED = (
         HTTPStatus.CONFLICT,
         "Transition not allowed",
         (
-            "The order is in a state (`order_status`) that forbids what was asked for."
-            " `allowed_transitions` has the states that it can get to from there."
+            "The order's status (`order_status`) does not allow this. `allowed_transitions` lists the"
+            " statuses that can follow."
         ),
-        "Wait as `Retry-After` says, look at the order, and ask again if you still want it.",
+        "Wait for `Retry-After`, read the order, and repeat the request if it still applies.",
     )
     BODY_TOO_LARGE = (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "Body too large",
-        "The body has more than 64 KiB. It was not read to its end, and the connection is closed.",
-        "Send less: no request needs as much.",
+        "The body is larger than 64 KiB. The rest was not read, and the connection is closed.",
+        "Send a smaller body. No request of this API needs as much.",
     )
     UNSUPPORTED_MEDIA_TYPE = (
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "Unsupported media type",
-        "The body is not JSON in UTF-8, or is compressed.",
+        "The body is not declared as JSON in UTF-8, or is compressed.",
         "Send `Content-Type: application/json`, and no `Content-Encoding`.",
     )
     INVALID_REQUEST = (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Invalid request",
         (
-            "The request can be read, and something in it is missing, unknown or out of range; a SKU is"
-            " not for sale; or the total is more than the bank takes in one payment."
+            "A value is missing, unknown or out of range; or a SKU is not for sale; or the total is"
+            " more than the payment provider accepts in one payment."
         ),
         (
-            "See `errors`: each points to the field (`pointer`, in the body) or names the query"
-            " parameter (`parameter`) or header (`header`) that is wrong."
+            "See `errors`: each points to a field of the body (`pointer`), or names a query"
+            " parameter (`parameter`) or a header (`header`)."
         ),
     )
     IDEMPOTENCY_KEY_REUSED = (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Idempotency key reused",
-        "This key was used for another request: another path, or another body.",
-        "Use a new key for a new purpose.",
+        "This key was used for another request: with another path or another body.",
+        "Use a new key for a new request.",
     )
     TOO_MANY_REQUESTS = (
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many requests",
-        "You have asked more often than you may.",
-        "Wait as `Retry-After` says, and repeat the request with the same `Idempotency-Key`.",
+        "The caller has reached the rate limit that `RateLimit-Policy` names.",
+        "Wait for `Retry-After`, then repeat the request with the same `Idempotency-Key`.",
     )
     TOO_MANY_STREAMS = (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Too many streams",
-        "As many streams of events are open here as may be; orders are not kept waiting by them.",
-        "Read the order now and then instead, or ask again when `Retry-After` has passed.",
+        "This server process has reached its limit of open event streams.",
+        "Read the order repeatedly instead, or open a stream after `Retry-After`.",
     )
-    TOO_MANY_OWN_STREAMS = (
+    TOO_MANY_CUSTOMER_STREAMS = (
         HTTPStatus.TOO_MANY_REQUESTS,
-        "Too many own streams",
+        "Too many streams of one customer",
         (
-            "As many streams of events are open for one customer as may be; others are to have some,"
-            " too. Whoever asks, with a token or a link, it counts whose the order is."
+            "This customer has reached the limit of open event streams. Streams count for the"
+            " customer of the order, whichever token or link opened them."
         ),
         (
-            "Close a stream that nobody looks at any more, or wait as `Retry-After` says: each ends by"
-            " itself. Meanwhile read the order now and then."
+            "Close a stream that is no longer needed, or wait for `Retry-After`. Meanwhile read the"
+            " order repeatedly."
         ),
     )
     INTERNAL_ERROR = (
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "Internal error",
-        "A bug of ours. What the request was to do has not happened.",
+        "The server has a bug. The request has changed nothing.",
         (
-            "Repeat the request with the same `Idempotency-Key`; if it stays, send us the"
-            " `correlation_id`."
+            "Repeat the request with the same `Idempotency-Key`. If it fails again, report the"
+            " `correlation_id` to the shop."
         ),
     )
     TEMPORARILY_UNAVAILABLE = (
@@ -230,8 +227,8 @@ class ProblemType(Enum):
         "Temporarily unavailable",
         "The database did not answer, or not in time.",
         (
-            "Repeat the request with the same `Idempotency-Key` when `Retry-After` has passed: it tells"
-            " what was done from what was not."
+            "Repeat the request with the same `Idempotency-Key` after `Retry-After`. If the first"
+            " request took effect, the repetition returns its response."
         ),
     )
 
@@ -247,5 +244,5 @@ class ProblemType(Enum):
 
     @property
     def uri(self) -> str:
-        """The ``type`` of its problems, which leads to its page."""
+        """The ``type`` of a problem: the path of its page."""
         return f"/problems/{self.slug}"

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: the only place that words one for a client."""
+"""Errors as RFC 9457 problem details. All error responses of the API are built here."""
 
 import logging
 import math
@@ -26,72 +26,73 @@ from orders.api.http.problem_types import ProblemType
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE: Final = "application/problem+json"
-MOST_ERRORS: Final = 50
-"""How many wrong fields an answer names: it is not to be larger than what was asked."""
+MAX_ERRORS: Final = 50
+"""How many wrong fields a response names, so that it is not larger than the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing that is wrong: where, and what.
+    """One wrong part of a request: its location and what is wrong with it.
 
-    A place in the body is a JSON pointer (RFC 6901); a parameter or header is its name.
+    The location is a JSON pointer into the body (RFC 6901), or a parameter's or header's name.
     """
 
-    where: str
+    location: str
     detail: str
     kind: Literal["pointer", "parameter", "header"] = "pointer"
 
 
 class Problem(Exception):
-    """A request that is answered with an error, and changes nothing."""
+    """An error response. Raised before anything is changed, or inside the transaction."""
 
     def __init__(
         self,
-        kind: ProblemType,
+        problem_type: ProblemType,
         detail: str,
         errors: Sequence[FieldError] = (),
-        *,
         headers: Mapping[str, str] | None = None,
-        more: Mapping[str, Any] | None = None,
+        extensions: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.kind = kind
+        self.type = problem_type
         self.detail = detail
         self.errors = errors
         self.headers = dict(headers or {})
-        self.more = more or {}
+        self.extensions = extensions or {}
 
     def body(self) -> dict[str, Any]:
-        """The members of RFC 9457, and ours: ``errors``, ``more``, and the request's id."""
+        """Return the members of RFC 9457, ``errors``, the extensions and the correlation id."""
         body: dict[str, Any] = {
-            "type": self.kind.uri,
-            "title": self.kind.title,
-            "status": self.kind.status.value,
+            "type": self.type.uri,
+            "title": self.type.title,
+            "status": self.type.status.value,
             "detail": self.detail,
         }
         if self.errors:
-            named = self.errors[:MOST_ERRORS]
-            body["errors"] = [{each.kind: each.where, "detail": each.detail} for each in named]
-        body |= self.more
+            body["errors"] = [
+                {error.kind: error.location, "detail": error.detail}
+                for error in self.errors[:MAX_ERRORS]
+            ]
+        body |= self.extensions
         if correlation_id := get_contextvars().get("correlation_id"):
             body["correlation_id"] = correlation_id
         return body
 
 
 def not_found() -> Problem:
-    """The same for what never was and for what is somebody else's."""
-    return Problem(ProblemType.NOT_FOUND, "There is nothing here for you.")
+    """Return the 404 for what does not exist and for what belongs to another customer."""
+    return Problem(ProblemType.NOT_FOUND, _NOT_FOUND)
 
 
-def malformed(detail: str) -> Problem:
+def malformed_request(detail: str) -> Problem:
     return Problem(ProblemType.MALFORMED_REQUEST, detail)
 
 
-def torn(cause: BaseException | None) -> Problem:
-    """Tell whoever stopped in the middle of a body; ``cause`` is how reading on ended."""
-    if isinstance(cause, BlockingIOError):  # a silence longer than the server waits
-        return Problem(ProblemType.REQUEST_TIMEOUT, "The rest of the body did not come in time.")
-    return malformed("The body ended before its end.")
+def incomplete_body(cause: BaseException | None) -> Problem:
+    """Return the problem for a body whose end did not arrive; ``cause`` is the read error."""
+    if isinstance(cause, BlockingIOError):  # the client was silent longer than the server waits
+        return Problem(ProblemType.REQUEST_TIMEOUT, "The rest of the body did not arrive in time.")
+    return malformed_request("The body is incomplete.")
 
 
 def internal_error() -> Problem:
@@ -102,46 +103,52 @@ def internal_error() -> Problem:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer what a view raised; None leaves a bug to Django, which reports it and answers 500."""
-    problem = problem_of(error)
+    """Return the response for an exception of a view. REST framework's handler has no RFC 9457.
+
+    Returns None for a bug: Django reports it and answers 500.
+    """
+    problem = problem_from(error)
     if problem is None:
         return None
     if request := context.get("request"):
-        # A problem is JSON, whatever the view would have rendered.
+        # Problems are JSON, also where the view renders something else.
         request.accepted_renderer = JSONRenderer()
         request.accepted_media_type = JSONRenderer.media_type
     return Response(
         problem.body(),
-        status=problem.kind.status,
+        status=problem.type.status,
         headers=problem.headers,
         content_type=CONTENT_TYPE,
     )
 
 
-def problem_of(error: BaseException | None) -> Problem | None:
-    """Return how a client is told of what was raised, by whomever; None when it is a bug."""
+def problem_from(error: BaseException | None) -> Problem | None:
+    """Return the problem for an exception, or None when the exception is a bug."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, exceptions.APIException):
-        return _of_rest_framework(error)
+        return _from_rest_framework(error)
     if isinstance(error, OperationalError | InterfaceError):
         return _database_unavailable(error)
-    for raised, kind, detail in _OF_DJANGO:
-        if isinstance(error, raised):
-            return Problem(kind, detail)
+    for error_class, problem_type, detail in _DJANGO_ERRORS:
+        if isinstance(error, error_class):
+            return Problem(problem_type, detail)
     return None
 
 
-_OF_DJANGO: Final[Sequence[tuple[type[Exception], ProblemType, str]]] = (
-    (Http404, ProblemType.NOT_FOUND, "There is nothing here for you."),
-    (PermissionDenied, ProblemType.PERMISSION_DENIED, "This is not for you."),
+_NOT_FOUND: Final = "Nothing was found here for this caller."
+_UNREADABLE: Final = "The server could not interpret the request."
+
+_DJANGO_ERRORS: Final[Sequence[tuple[type[Exception], ProblemType, str]]] = (
+    (Http404, ProblemType.NOT_FOUND, _NOT_FOUND),
+    (PermissionDenied, ProblemType.PERMISSION_DENIED, "You do not have this permission."),
     (DisallowedHost, ProblemType.UNKNOWN_HOST, "This host is not served here."),
-    (SuspiciousOperation, ProblemType.MALFORMED_REQUEST, "The request makes no sense."),
-    (BadRequest, ProblemType.MALFORMED_REQUEST, "The request makes no sense."),
-    (MultiPartParserError, ProblemType.MALFORMED_REQUEST, "The form cannot be read."),
+    (SuspiciousOperation, ProblemType.MALFORMED_REQUEST, _UNREADABLE),
+    (BadRequest, ProblemType.MALFORMED_REQUEST, _UNREADABLE),
+    (MultiPartParserError, ProblemType.MALFORMED_REQUEST, "The form could not be parsed."),
 )
 
-_KINDS: Final[Sequence[tuple[type[exceptions.APIException], ProblemType]]] = (
+_REST_FRAMEWORK_ERRORS: Final[Sequence[tuple[type[exceptions.APIException], ProblemType]]] = (
     (exceptions.NotAuthenticated, ProblemType.NOT_AUTHENTICATED),
     (exceptions.AuthenticationFailed, ProblemType.NOT_AUTHENTICATED),
     (ScopeMissing, ProblemType.SCOPE_MISSING),
@@ -156,18 +163,22 @@ _KINDS: Final[Sequence[tuple[type[exceptions.APIException], ProblemType]]] = (
 )
 
 
-def _of_rest_framework(error: exceptions.APIException) -> Problem | None:
-    kind = next((kind for raised, kind in _KINDS if isinstance(error, raised)), None)
-    if kind is None:
+def _from_rest_framework(error: exceptions.APIException) -> Problem | None:
+    problem_type = next(
+        (known for error_class, known in _REST_FRAMEWORK_ERRORS if isinstance(error, error_class)),
+        None,
+    )
+    if problem_type is None:
         return None
     headers: dict[str, str] = dict(getattr(error, "headers", {}))
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(math.ceil(wait))
-    if kind is ProblemType.UNSUPPORTED_MEDIA_TYPE:  # the library names what we made of it
-        return Problem(kind, "A body is taken as application/json in UTF-8.", headers=headers)
-    return Problem(kind, str(error.detail), headers=headers)
+    if problem_type is ProblemType.UNSUPPORTED_MEDIA_TYPE:
+        # REST framework would name the type that config.charset_middleware put in its place.
+        return Problem(problem_type, "Send the body as application/json in UTF-8.", headers=headers)
+    return Problem(problem_type, str(error.detail), headers=headers)
 
 
 def _database_unavailable(error: Exception) -> Problem:

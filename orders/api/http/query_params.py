@@ -1,8 +1,12 @@
-"""Query parameters, read as strictly as bodies: nothing unknown, nothing twice, nothing guessed."""
+"""Strict query parameters: an unknown, repeated or malformed one is refused.
+
+A pydantic model declares them, which the OpenAPI document repeats. REST framework's serializers
+ignore unknown parameters and take the last of several values.
+"""
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, TypeVar, get_origin
+from typing import Annotated, Any, Final, TypeVar, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -16,149 +20,84 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from rest_framework.request import Request
 
-from access.accounts import USERNAME
 from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import FieldError, Problem
-from orders.models import REFERENCE
-from orders.states import OrderStatus
 
-_NUMBER: Final = re.compile(r"[0-9]+")
+_DIGITS: Final = re.compile(r"[0-9]+")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
-_MOMENT: Final = "Write a moment with its zone, as 2026-11-21T08:00:00Z; + in a URL is written %2B"
-
-FORMS: Final = {
-    "customer": "the shop's name of a customer: letters, digits and @.+-_, 150 at most",
-    "reference": "letters, digits and ._:-, 64 at most",
-}
-"""What a pattern asks for, in words."""
-
-Expansion = Literal["items", "timeline", "payments"]
+_TIMESTAMP_FORMAT: Final = (
+    "Write a time with its zone, as 2026-11-21T08:00:00Z; + in a URL is written %2B"
+)
 
 
-def _digits(value: Any) -> Any:
-    """Pydantic would take "1_0" and " 10.0" for numbers too."""
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+def _digits_only(value: Any) -> Any:
+    """Refuse what pydantic would also read as a number, such as "1_0" and " 10.0"."""
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
         raise ValueError("Write a whole number in digits")
     return value
 
 
-def _not_a_number(value: Any) -> Any:
-    """Pydantic would take seconds since 1970 too."""
+def _date_only(value: Any) -> Any:
+    """Refuse what pydantic would also read as a time: seconds since 1970."""
     if isinstance(value, str) and not _DATE.match(value):
-        raise ValueError(_MOMENT)
+        raise ValueError(_TIMESTAMP_FORMAT)
     return value
 
 
-def _in_utc(moment: datetime) -> datetime:
-    """Raises ValueError for one that, in UTC, is in no year that a database knows."""
+def _in_utc(timestamp: datetime) -> datetime:
+    """Convert to UTC. Raises ValueError when the result is outside of Python's years."""
     try:
-        return moment.astimezone(UTC)
+        return timestamp.astimezone(UTC)
     except OverflowError:
         raise ValueError("There is no such year") from None
 
 
-def _split(values: Any) -> Any:
-    """Lists may be written with commas, and as several parameters."""
-    return [each for value in values for each in value.split(",")]
+def _split_commas(values: Any) -> Any:
+    return [part for value in values for part in value.split(",")]
 
 
-Moment = Annotated[
-    AwareDatetime,
-    BeforeValidator(_not_a_number),
-    AfterValidator(_in_utc),
-]
-Several = BeforeValidator(_split)
-PageSize = Annotated[int, Field(ge=1, le=100), BeforeValidator(_digits)]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_date_only), AfterValidator(_in_utc)]
+CommaSeparated = BeforeValidator(_split_commas)
+"""For a list that is written with commas, as several parameters, or both."""
+PageSize = Annotated[int, Field(ge=1, le=100), BeforeValidator(_digits_only)]
 Cursor = Annotated[str, Field(max_length=512)]
 
 
-class Query(BaseModel):
-    """The parameters that an endpoint knows."""
+class QueryParams(BaseModel):
+    """The query parameters of one endpoint. Base class without any."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class NoQuery(Query):
-    """Of an endpoint without parameters."""
+Q = TypeVar("Q", bound=QueryParams)
 
 
-class ExpandQuery(Query):
-    """What is to be shown along with an order."""
-
-    expand: Annotated[
-        frozenset[Expansion],
-        Field(min_length=1),
-        Several,
-        Field(description="What is to be shown along; several with commas, or as parameters."),
-    ] = frozenset()
-
-
-class OrdersQuery(ExpandQuery):
-    """Which orders are to be listed, and how many at once."""
-
-    status: Annotated[
-        frozenset[OrderStatus],
-        Field(min_length=1),
-        Several,
-        Field(description="Those with one of these; several with commas, or as parameters."),
-    ] = frozenset()
-    created_after: Annotated[
-        Moment | None, Field(description="Those placed at this moment (RFC 3339) or later.")
-    ] = None
-    created_before: Annotated[
-        Moment | None, Field(description="Those placed before this moment (RFC 3339).")
-    ] = None
-    reference: Annotated[
-        str | None, Field(pattern=REFERENCE, description="The one that you gave this name.")
-    ] = None
-    customer: Annotated[
-        str | None,
-        Field(pattern=USERNAME, description="That one's; for a token with the scope `shop` alone."),
-    ] = None
-    page_size: Annotated[PageSize, Field(description="Orders in a page.")] = 20
-    cursor: Annotated[
-        Cursor | None, Field(description="Where the page begins: from `next` and `previous`.")
-    ] = None
-
-
-class ProductsQuery(Query):
-    """How many products are to be listed at once."""
-
-    page_size: Annotated[PageSize, Field(description="Products in a page.")] = 100
-    cursor: Annotated[Cursor | None, Field(description="Where the page begins: from `next`.")] = (
-        None
-    )
-
-
-Q = TypeVar("Q", bound=Query)
-
-
-def parse_query(kind: type[Q], request: Request) -> Q:
-    """Read the parameters. Raises a Problem that names every one that is wrong."""
+def parse_query(params: type[Q], request: Request) -> Q:
+    """Return the parameters of a request. Raises a Problem that names each wrong one."""
     given: dict[str, Any] = dict(request.query_params.lists())
     errors = []
     for name, values in given.items():
-        field = kind.model_fields.get(name)
+        field = params.model_fields.get(name)
         if field is None:
-            errors.append(parameter_error(name, "There is no such parameter here"))
+            errors.append(parameter_error(name, "Unknown parameter"))
         elif get_origin(field.annotation) is not frozenset:
             given[name] = values[-1]
             if len(values) > 1:
-                errors.append(parameter_error(name, "Give it once"))
+                errors.append(parameter_error(name, "Given more than once"))
     if errors:
         raise invalid_query(errors)
     try:
-        return kind.model_validate(given)
+        return params.model_validate(given)
     except ValidationError as error:
-        wrong = {str(each["loc"][0]): _in_words(each) for each in error.errors()}
-        raise invalid_query([parameter_error(*each) for each in wrong.items()]) from None
+        messages = {str(detail["loc"][0]): _message(detail) for detail in error.errors()}
+        raise invalid_query(
+            [parameter_error(name, message) for name, message in messages.items()]
+        ) from None
 
 
-def _in_words(error: ErrorDetails) -> str:
-    if error["type"] == "string_pattern_mismatch":
-        return f"PriceExpectation: {FORMS[str(error['loc'][0])]}"
+def _message(error: ErrorDetails) -> str:
     if error["type"].startswith(("datetime", "timezone")):
-        return _MOMENT
+        return _TIMESTAMP_FORMAT
     return error["msg"]
 
 
@@ -167,4 +106,4 @@ def parameter_error(name: str, detail: str) -> FieldError:
 
 
 def invalid_query(errors: list[FieldError]) -> Problem:
-    return Problem(ProblemType.INVALID_QUERY, "The query is not what this endpoint takes.", errors)
+    return Problem(ProblemType.INVALID_QUERY, "The query parameters are not valid.", errors)

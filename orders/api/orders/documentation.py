@@ -1,46 +1,123 @@
-"""What happens to an order after it was placed, and taking it back."""
+"""The order endpoints in the OpenAPI document."""
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from orders.api.http.documentation.headers import (
-    ETAG,
-    IDEMPOTENCY_KEY,
-    IDEMPOTENCY_REPLAYED,
-    IF_NONE_MATCH,
-    LAST_EVENT_ID,
-    LOCATION,
-    PREFER,
-    PREFERENCE_APPLIED,
-    RETRY_AFTER,
-)
-from orders.api.http.documentation.operation import Answer, Operation
-from orders.api.http.documentation.query_parameters import parameters_of
-from orders.api.http.documentation.reading import NOT_MODIFIED, OF_READING
+from orders.api.http.documentation.headers import LAST_EVENT_ID, LINK, LOCATION, RETRY_AFTER
+from orders.api.http.documentation.operation import Operation, SuccessResponse
 from orders.api.http.problem_types import ProblemType
-from orders.api.http.query_params import ExpandQuery
-from orders.api.http.request_schemas import Nothing
-from orders.api.http.response_schemas import CANCEL_REQUESTED, Order, Timeline
-from orders.api.orders.examples import (
-    ASKED,
-    CANCELLED,
-    CANCELLING,
-    CONFIRMED,
-    DECLINED,
-    EVENTS,
-    TIMELINE,
-)
+from orders.api.http.query_params import QueryParams
+from orders.api.http.request_schemas import EmptyBody
+from orders.api.http.sse import MEDIA_TYPE
+from orders.api.orders import examples
+from orders.api.orders.request_schemas import NewOrder, OrderListQuery, OrderQuery
+from orders.api.orders.response_schemas import CANCEL_REQUESTED, Order, OrderPage, Timeline
 from orders.states import OrderStatus
 
-EVENT_STREAM: Final[dict[str, Any]] = {
-    "description": "The stream as a text; tools that read streams find events in it.",
+TAG: Final = "Orders"
+
+LIST_ORDERS: Final = Operation(
+    "list_orders",
+    TAG,
+    "List your orders",
+    "Newest first, in pages that do not shift while new orders come in. `next` and `previous` are the "
+    "neighbouring pages with the same filters; there is no count. Items, timelines and payments are "
+    "included if `expand` names them. The shop's server sees the customer of each order, and can "
+    "filter by customer.",
+    (
+        SuccessResponse(
+            HTTPStatus.OK,
+            "One page of orders.",
+            OrderPage,
+            {
+                "The only page": examples.ORDERS,
+                "For the shop: one customer": examples.ORDERS_OF_ALICE,
+            },
+            headers=(LINK,),
+        ),
+    ),
+    query=OrderListQuery,
+    is_conditional=True,
+)
+
+PLACE_ORDER: Final = Operation(
+    "place_order",
+    TAG,
+    "Place an order",
+    "Each accepted order ends: confirmed, with its stock reserved and its payment authorized, or "
+    "cancelled with everything undone. A declined card and missing stock are not errors of the "
+    "request, but reasons of a cancelled order. With `Prefer: wait=5` the response is 201 if the "
+    "order settles in that time; otherwise it is 202, and the order continues.",
+    (
+        SuccessResponse(
+            HTTPStatus.CREATED,
+            "The order settled while the server waited: confirmed or cancelled.",
+            Order,
+            {"Confirmed": examples.CONFIRMED, "Declined": examples.DECLINED},
+            headers=(LOCATION,),
+        ),
+        SuccessResponse(
+            HTTPStatus.ACCEPTED,
+            "The order is accepted and will settle. Read it at `Location`.",
+            Order,
+            {"Accepted": examples.PLACED},
+            headers=(LOCATION, RETRY_AFTER),
+        ),
+    ),
+    body=NewOrder,
+    body_examples={"Two mugs and a T-shirt": examples.NEW_ORDER},
+    problems=(
+        ProblemType.REFERENCE_ALREADY_USED,
+        ProblemType.TOO_MANY_OPEN_ORDERS,
+        ProblemType.PRICE_CHANGED,
+    ),
+    is_idempotent=True,
+    can_wait=True,
+)
+
+READ_ORDER: Final = Operation(
+    "read_order",
+    TAG,
+    "Read one order",
+    "One of your orders. The order of another customer gets the same 404 as an unknown one.",
+    (
+        SuccessResponse(
+            HTTPStatus.OK,
+            "The order as it is now.",
+            Order,
+            {"Confirmed": examples.CONFIRMED, "Declined": examples.DECLINED},
+        ),
+    ),
+    query=OrderQuery,
+    is_conditional=True,
+)
+
+READ_TIMELINE: Final = Operation(
+    "read_timeline",
+    TAG,
+    "Read the timeline of an order",
+    "Each status change and each attempt, oldest first: a code for programs and a sentence for the "
+    "customer.",
+    (
+        SuccessResponse(
+            HTTPStatus.OK, "The events so far.", Timeline, {"Confirmed": examples.TIMELINE}
+        ),
+    ),
+    query=QueryParams,
+    is_conditional=True,
+)
+
+EVENT_STREAM_SCHEMA: Final[dict[str, Any]] = {
+    "description": "The stream as text; tools that parse streams find events in it.",
     "anyOf": [
         {"type": "string"},
         {
             "type": "object",
             "properties": {
-                "id": {"type": "string", "description": "To be sent as `Last-Event-ID`, as it is."},
+                "id": {
+                    "type": "string",
+                    "description": "Send it unchanged as `Last-Event-ID`.",
+                },
                 "event": {"enum": [*OrderStatus.values, CANCEL_REQUESTED, "end"]},
                 "data": {"type": "string", "contentMediaType": "application/json"},
             },
@@ -49,96 +126,62 @@ EVENT_STREAM: Final[dict[str, Any]] = {
     ],
 }
 
-FOLLOWING: Final[Mapping[str, Operation]] = {
-    "GET /api/v1/orders/{order_id}": Operation(
-        "read_order",
-        "Following",
-        "Read one order",
-        "An order of yours; anybody else's is answered as one that never was.",
-        (
-            Answer(
-                HTTPStatus.OK,
-                "The order as it stands now.",
-                Order,
-                {"Confirmed": CONFIRMED, "Declined": DECLINED},
-                headers=(ETAG,),
-            ),
-            NOT_MODIFIED,
+FOLLOW_ORDER: Final = Operation(
+    "follow_order",
+    TAG,
+    "Follow an order live",
+    "Server-sent events, as a browser's `EventSource` reads them: first the current status; then each "
+    "status change under the name of the status, and `cancel_requested` when a cancellation is "
+    "accepted; `end` once the order has ended. A stream lasts at most ten seconds, with a comment "
+    "every three. When it ends earlier than the order, reconnect with `Last-Event-ID`: no event is "
+    "lost. Streams are limited: the response is 503 when the server has reached its limit, and 429 "
+    "when the customer has; read the order repeatedly instead.",
+    (
+        SuccessResponse(
+            HTTPStatus.OK,
+            "The stream. Data are JSON: `order_id`, `status`, `version`, `at`, "
+            "`cancel_requested_at`, `reason` and `reason_code`.",
+            EVENT_STREAM_SCHEMA,
+            {"Confirmed during the stream": examples.EVENTS},
+            media_type=MEDIA_TYPE,
         ),
-        parameters=(*parameters_of(ExpandQuery), IF_NONE_MATCH),
-        problems=OF_READING,
-    ),
-    "GET /api/v1/orders/{order_id}/timeline": Operation(
-        "read_timeline",
-        "Following",
-        "Read what happened to an order",
-        "Every move and every try, oldest first, in words for the customer.",
-        (
-            Answer(
-                HTTPStatus.OK,
-                "What happened so far.",
-                Timeline,
-                {"Confirmed": TIMELINE},
-                headers=(ETAG,),
-            ),
-            NOT_MODIFIED,
-        ),
-        parameters=(IF_NONE_MATCH,),
-        problems=OF_READING,
-    ),
-    "GET /api/v1/orders/{order_id}/events": Operation(
-        "follow_order",
-        "Following",
-        "Follow an order live",
-        "Server-sent events, as a browser's `EventSource` reads them: how the order stands, at once; "
-        "then each of its moves, under its status, and `cancel_requested` where it was accepted that it "
-        "be cancelled; `end` once the order got there. A stream lasts ten seconds at most and something is written every three; when it "
-        "ends before the order did, come back with `Last-Event-ID`, and nothing is missed. Streams "
-        "are few: where there are none left the answer is 503, where you have had your share 429, and "
-        "reading the order now and then does as well.",
-        (
-            Answer(
-                HTTPStatus.OK,
-                "The stream. Data are JSON: `order_id`, `status`, `version`, `at`, "
-                "`cancel_requested_at`, `reason` and `reason_code`.",
-                EVENT_STREAM,
-                {"Confirmed while we watched": EVENTS},
-                media_type="text/event-stream",
-            ),
-            Answer(HTTPStatus.NO_CONTENT, "The order got there, and you have seen it."),
-        ),
-        parameters=(LAST_EVENT_ID,),
-        problems=(
-            ProblemType.INVALID_QUERY,
-            ProblemType.TOO_MANY_OWN_STREAMS,
-            ProblemType.TOO_MANY_STREAMS,
+        SuccessResponse(
+            HTTPStatus.NO_CONTENT, "The order has ended, and the client has received all events."
         ),
     ),
-    "POST /api/v1/orders/{order_id}/cancel": Operation(
-        "cancel_order",
-        "Following",
-        "Cancel an order",
-        "Whatever it is at: its money goes back, and its stock to the shelf. A call to the bank "
-        "that is being made is not interrupted; the order turns back when it has been answered.",
-        (
-            Answer(
-                HTTPStatus.OK,
-                "The order is cancelled, and everything is undone.",
-                Order,
-                {"Cancelled": CANCELLED},
-                headers=(LOCATION, PREFERENCE_APPLIED, IDEMPOTENCY_REPLAYED),
-            ),
-            Answer(
-                HTTPStatus.ACCEPTED,
-                "The order will be cancelled: see `cancel_requested_at`, whatever its status still is.",
-                Order,
-                {"Turning back": CANCELLING, "While the bank is being asked": ASKED},
-                headers=(LOCATION, PREFERENCE_APPLIED, IDEMPOTENCY_REPLAYED, RETRY_AFTER),
-            ),
+    query=QueryParams,
+    headers=(LAST_EVENT_ID,),
+    problems=(ProblemType.TOO_MANY_CUSTOMER_STREAMS, ProblemType.TOO_MANY_STREAMS),
+)
+
+CANCEL_ORDER: Final = Operation(
+    "cancel_order",
+    TAG,
+    "Cancel an order",
+    "Works in any status: the payment is voided or refunded, and the stock is released. A running call "
+    "to the payment provider is not interrupted; the cancellation continues after its result.",
+    (
+        SuccessResponse(
+            HTTPStatus.OK,
+            "The order is cancelled, and everything is undone.",
+            Order,
+            {"Cancelled": examples.CANCELLED},
+            headers=(LOCATION,),
         ),
-        Nothing,
-        {"Nothing needs to be said": {}},
-        (IDEMPOTENCY_KEY, PREFER),
-        (ProblemType.TRANSITION_NOT_ALLOWED,),
+        SuccessResponse(
+            HTTPStatus.ACCEPTED,
+            "The order will be cancelled: see `cancel_requested_at`, whatever its status still is.",
+            Order,
+            {
+                "Being cancelled": examples.CANCELLING,
+                "During a call to the payment provider": examples.CANCEL_REQUESTED,
+            },
+            headers=(LOCATION, RETRY_AFTER),
+        ),
     ),
-}
+    body=EmptyBody,
+    body_examples={"No fields": {}},
+    problems=(ProblemType.TRANSITION_NOT_ALLOWED,),
+    is_idempotent=True,
+    can_wait=True,
+)

@@ -1,183 +1,165 @@
-"""One order's progress as server-sent events, for a page that shows it live.
+"""An order's progress as server-sent events, for a page that shows it live.
 
-A stream holds a thread of a web process, so it is bounded twice: in number, so that there are always
-threads left for orders; and in time, so that a process that is to stop need not wait for one longer
-than for any request. A browser's ``EventSource`` comes back by itself, and says what it saw last.
+A stream occupies a thread of a web process. It is limited in number, so that threads stay free for
+other requests, and in time, so that a stopping process does not wait for it longer than for any
+request. A browser's ``EventSource`` reconnects by itself and sends the id of the last event.
 """
 
-import json
 import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.credentials import Scope
 from access.permissions import Scopes
-from orders.api.http.auth_context import holder_for, own_order
-from orders.api.http.concurrency_limits import Holder, Slot, Slots
-from orders.api.http.order_watcher import LONGEST_SECONDS, watcher
+from orders.api.http import sse
+from orders.api.http.auth_context import own_order
+from orders.api.http.concurrency_limits import Acquired, ConcurrencyLimit, LimitKey, limit_key
+from orders.api.http.documentation.operation import documented
+from orders.api.http.order_watcher import order_watcher
 from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import Problem
-from orders.api.http.query_params import NoQuery, parse_query
-from orders.api.http.response_schemas import CANCEL_REQUESTED, ProgressEvent
+from orders.api.http.query_params import QueryParams, parse_query
+from orders.api.orders.documentation import FOLLOW_ORDER
+from orders.api.orders.response_schemas import CANCEL_REQUESTED, OrderEvent
 from orders.models import Order, OrderCursor, moves_of
 from orders.states import OrderStatus
 
+MAX_STREAM_SECONDS: Final = 10
 HEARTBEAT_SECONDS: Final = 3
-"""Something is written at least as often: by that it is noticed that nobody reads any more."""
-COME_BACK_MS: Final = 1000
-# A version, and whether it was told since that the order is to be cancelled.
+"""Something is written at least this often, which reveals closed connections."""
+RECONNECT_MS: Final = 1000
+# A version, and "c" once the cancellation request was sent.
 _EVENT_ID: Final = re.compile(r"([0-9]{1,9})(c?)")
 
-
-class EventStreamRenderer(BaseRenderer):
-    """Of what is streamed; it is a problem that is rendered whole."""
-
-    media_type = "text/event-stream"
-    format = "event-stream"
-
-    def render(
-        self,
-        data: Any,
-        accepted_media_type: str | None = None,  # noqa: ARG002 - REST framework's signature
-        renderer_context: Any = None,  # noqa: ARG002
-    ) -> bytes:
-        return b"" if data is None else json.dumps(data).encode()
+streams: Final = ConcurrencyLimit("STREAMS_PER_PROCESS", "STREAMS_PER_CUSTOMER")
 
 
-class Progress(APIView):
+class EventsView(APIView):
     scopes: Scopes = {"GET": Scope.READ}
-    renderer_classes = (EventStreamRenderer,)
+    renderer_classes = (sse.EventStreamRenderer,)
 
+    @documented(FOLLOW_ORDER)
     def get(self, request: Request, order_id: UUID) -> HttpResponseBase:
-        """Stream what becomes of an order, until it got there or ten seconds long."""
-        parse_query(NoQuery, request)
+        """Stream an order's events until it has ended, for at most ``MAX_STREAM_SECONDS``."""
+        parse_query(QueryParams, request)
         order = own_order(request, order_id)
         seen = _last_seen(request, order)
         if seen == order.reached and order.has_ended:
-            return Response(status=HTTPStatus.NO_CONTENT)  # by this a browser stops coming back
+            return Response(status=HTTPStatus.NO_CONTENT)  # tells a browser not to reconnect
         if request.method == "HEAD":
-            return HttpResponse(headers=_HEADERS, content_type=EventStreamRenderer.media_type)
-        holder = holder_for(order)
-        _take_slot(holder)
+            return HttpResponse(headers=sse.HEADERS, content_type=sse.MEDIA_TYPE)
+        key = limit_key(order)
+        _acquire_stream(key)
         return StreamingHttpResponse(
-            Stream(order, seen, holder),
-            content_type=EventStreamRenderer.media_type,
-            headers=_HEADERS,
+            Stream(order, seen, key), content_type=sse.MEDIA_TYPE, headers=sse.HEADERS
         )
 
 
-# A proxy is not to keep events back until there are many.
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
-
 def _last_seen(request: Request, order: Order) -> OrderCursor | None:
-    """Return what the client was told last; None for what was never told of this order."""
-    found = _EVENT_ID.fullmatch(request.headers.get("Last-Event-ID", ""))
-    if found is None:
+    """Return the cursor in Last-Event-ID; None when it is missing or not one of this order."""
+    event_id = _EVENT_ID.fullmatch(request.headers.get("Last-Event-ID", ""))
+    if event_id is None:
         return None
-    seen = OrderCursor(int(found[1]), is_cancel_requested=bool(found[2]))
+    seen = OrderCursor(int(event_id[1]), is_cancel_requested=bool(event_id[2]))
     return seen if seen <= order.reached else None
 
 
-streams = Slots("STREAMS_PER_PROCESS", "STREAMS_PER_CUSTOMER")
-
-_NO_SLOT: Final = {
-    Slot.NONE_LEFT: (
+_LIMIT_PROBLEMS: Final = {
+    Acquired.PROCESS_LIMIT_REACHED: (
         ProblemType.TOO_MANY_STREAMS,
-        "As many streams are open as may be. Read the order itself now and then.",
+        "Too many streams are open on this server. Read the order repeatedly instead.",
     ),
-    Slot.SHARE_TAKEN: (
-        ProblemType.TOO_MANY_OWN_STREAMS,
-        "You have as many streams open as one may have. Close one, or read the order itself.",
+    Acquired.CUSTOMER_LIMIT_REACHED: (
+        ProblemType.TOO_MANY_CUSTOMER_STREAMS,
+        "Too many streams of this customer are open. Close one, or read the order repeatedly.",
     ),
 }
 
 
-def _take_slot(holder: Holder) -> None:
-    """Raises a Problem where there is none left, or none left for this holder."""
-    if problem := _NO_SLOT.get(streams.take(holder)):
-        raise Problem(*problem, headers={"Retry-After": str(LONGEST_SECONDS)})
+def _acquire_stream(key: LimitKey) -> None:
+    """Raise a Problem when a limit is reached."""
+    if problem := _LIMIT_PROBLEMS.get(streams.acquire(key)):
+        raise Problem(*problem, headers={"Retry-After": str(MAX_STREAM_SECONDS)})
 
 
 class Stream:
-    """The text of a stream; whoever made it has taken a slot, which is given back at its end.
+    """The text of a stream. Its creator has acquired it from ``streams``; ``close`` releases it.
 
-    The server closes it in the end, whether or not it ever began. Between events it waits for the
-    watcher, with no transaction open and no statement of its own.
+    The WSGI server always calls ``close``, also for a stream that it never read. Between events the
+    stream waits for the order watcher: no transaction is open, and it runs no statements.
     """
 
-    def __init__(self, order: Order, seen: OrderCursor | None, holder: Holder) -> None:
+    def __init__(self, order: Order, seen: OrderCursor | None, key: LimitKey) -> None:
         self._order = order
         self._seen = seen
-        self._holder = holder
-        self._has_slot = True
+        self._key = key
+        self._is_acquired = True
 
     def close(self) -> None:
-        if self._has_slot:
-            self._has_slot = False
-            streams.give_back(self._holder)
+        if self._is_acquired:
+            self._is_acquired = False
+            streams.release(self._key)
 
     def __iter__(self) -> Iterator[str]:
-        yield f"retry: {COME_BACK_MS}\n\n"
-        ends_at = time.monotonic() + LONGEST_SECONDS
+        yield sse.reconnect_after(RECONNECT_MS)
+        ends_at = time.monotonic() + MAX_STREAM_SECONDS
         try:
-            yield from self._missed()
+            yield from self._initial_events()
             while not self._order.has_ended and (left := ends_at - time.monotonic()) > 0:
-                patience = min(left, HEARTBEAT_SECONDS)
-                if watcher.wait_for_news(self._order.pk, self._order.reached, patience):
-                    yield from self._news()
+                timeout = min(left, HEARTBEAT_SECONDS)
+                if order_watcher.wait_for_change(self._order.pk, self._order.reached, timeout):
+                    yield from self._new_events()
                 else:
-                    yield ": nothing new\n\n"
+                    yield sse.comment("nothing new")
         except (OperationalError, InterfaceError):
-            return  # the client comes back, and is told then
+            return  # the client reconnects and gets the events then
         if self._order.has_ended:
-            yield "event: end\ndata: {}\n\n"
+            yield sse.event("end", {})
 
-    def _missed(self) -> Iterator[str]:
-        """Tell how the order stands, or what has happened since the client was here before."""
+    def _initial_events(self) -> Iterator[str]:
+        """Return the current status, or for a reconnecting client the events that it missed."""
         order = self._order
         if self._seen is None:
             since = order.moved_at or order.created_at
             yield _event(order, order.status, order.status, order.reached, since)
         elif self._seen < order.reached:
-            yield from _told_since(self._seen, order)
+            yield from _events_after(self._seen, order)
 
-    def _news(self) -> Iterator[str]:
-        before = self._order.reached
+    def _new_events(self) -> Iterator[str]:
+        seen = self._order.reached
         close_old_connections()
         self._order = Order.objects.with_progress().get(pk=self._order.pk)
-        yield from _told_since(before, self._order)
+        yield from _events_after(seen, self._order)
 
 
-def _told_since(seen: OrderCursor, order: Order) -> Iterator[str]:
-    """Tell each move that a client has not seen, and the wish to cancel before what follows."""
-    asked_at, is_asked = order.cancel_requested_at, False
+def _events_after(seen: OrderCursor, order: Order) -> Iterator[str]:
+    """Return each status change after ``seen``; the cancellation request precedes its changes."""
+    requested_at, is_requested = order.cancel_requested_at, False
     for move in moves_of([order.pk]).get(order.pk, ()):
-        if move.sequence > order.version:  # is told when all of it was read
+        if move.sequence > order.version:  # committed after the order was read: sent next time
             break
-        if asked_at is not None and move.target == OrderStatus.CANCELLING:
-            is_asked, before = True, OrderCursor(move.sequence - 1, is_cancel_requested=True)
-            if before > seen:
-                yield _event(order, CANCEL_REQUESTED, move.source, before, asked_at)
-        reached = OrderCursor(move.sequence, is_asked)
-        if reached > seen:
-            yield _event(order, move.target, move.target, reached, move.at)
-    if asked_at is not None and not (is_asked or seen.is_cancel_requested):
-        yield _event(order, CANCEL_REQUESTED, order.status, order.reached, asked_at)
+        if requested_at is not None and move.target == OrderStatus.CANCELLING:
+            is_requested = True
+            before_move = OrderCursor(move.sequence - 1, is_cancel_requested=True)
+            if before_move > seen:
+                yield _event(order, CANCEL_REQUESTED, move.source, before_move, requested_at)
+        cursor = OrderCursor(move.sequence, is_requested)
+        if cursor > seen:
+            yield _event(order, move.target, move.target, cursor, move.at)
+    if requested_at is not None and not (is_requested or seen.is_cancel_requested):
+        yield _event(order, CANCEL_REQUESTED, order.status, order.reached, requested_at)
 
 
-def _event(order: Order, name: str, status: str, reached: OrderCursor, at: datetime) -> str:
-    data = json.dumps(ProgressEvent.of(order, status, reached, at).as_json())
-    event_id = f"{reached.version}{'c' * reached.is_cancel_requested}"
-    return f"id: {event_id}\nevent: {name}\ndata: {data}\n\n"
+def _event(order: Order, name: str, status: str, cursor: OrderCursor, at: datetime) -> str:
+    event_id = f"{cursor.version}{'c' * cursor.is_cancel_requested}"
+    return sse.event(name, OrderEvent.of(order, status, cursor, at).as_json(), event_id)

@@ -1,4 +1,4 @@
-"""The answer to whoever asked for something to happen: accepted, until it got there."""
+"""Responses to requests that change an order: waiting for the result, and repeating the first one."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -9,99 +9,104 @@ from typing import Any, Final
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders.api.http import response_schemas as representations
-from orders.api.http.auth_context import customer_told, holder_for, path_of
-from orders.api.http.concurrency_limits import Holder, Slot, Slots
+from orders.api.http.auth_context import order_path
+from orders.api.http.concurrency_limits import Acquired, ConcurrencyLimit, limit_key
 from orders.api.http.idempotency import (
-    Answer,
     Executed,
     IdempotentRequest,
     Replayed,
+    SavedResponse,
     save_response,
     saved_response,
 )
-from orders.api.http.order_watcher import seconds_to_wait, watcher
+from orders.api.http.order_watcher import order_watcher
+from orders.api.http.prefer_header import seconds_to_wait
+from orders.api.orders import response_schemas
+from orders.api.orders.expansions import visible_customer
 from orders.models import Order, OrderLine
 
-AS_PLACED: Final = Answer(HTTPStatus.ACCEPTED)
-"""What whoever places an order and waits for nothing is told: known beforehand, and at any time."""
+AS_PLACED: Final = SavedResponse(HTTPStatus.ACCEPTED)
+"""The response to an order without ``Prefer: wait``: it shows the order as placed."""
 
-waiters: Final = Slots("WAITERS_PER_PROCESS", "WAITERS_PER_CUSTOMER")
+waiters: Final = ConcurrencyLimit("WAITERS_PER_PROCESS", "WAITERS_PER_CUSTOMER")
 
-# Stands in saved_response answers for where the caller finds the order: at a guest's link that is a secret.
+# Stands for the order's path in saved bodies: at a guest link the path contains the secret token.
 _PATH: Final = "\ue000"
 
 
-def answer(
+def order_response(
     request: Request,
-    purpose: IdempotentRequest,
+    idempotent_request: IdempotentRequest,
     outcome: Executed[Any] | Replayed,
     order: Order,
     lines: Iterable[OrderLine],
     *,
     settled: Collection[str],
-    settled_as: HTTPStatus = HTTPStatus.CREATED,
-    at_once: Answer | None = None,
+    settled_status: HTTPStatus = HTTPStatus.CREATED,
+    immediate: SavedResponse | None = None,
 ) -> Response:
-    """Wait as long as the caller prefers, and show the order; to a repetition, what was shown first.
+    """Wait for ``settled`` as long as the client prefers, then return the order.
 
-    ``at_once`` is told to whoever does not wait, where that is known beforehand. It is not saved_response: a
-    repetition that does not wait decides nothing for the first, who still does.
+    A repetition gets the response of the first request. ``immediate`` is the response to a client
+    that does not wait, where it is known beforehand. It is not saved for a repetition that does not
+    wait: the first request may still be waiting, and decides the response.
     """
-    path = path_of(request, order.pk)
-    shown = partial(representations.Order.of, customer=customer_told(request, order), lines=lines)
+    path = order_path(request, order.pk)
+    represent = partial(
+        response_schemas.Order.of, customer=visible_customer(request, order), lines=lines
+    )
     headers = {"Location": path}
-    told = outcome.answer or (None if seconds_to_wait(request) else at_once)
-    if told is None:
-        order, seconds = _awaited(order, settled, seconds_to_wait(request), holder_for(order))
+    response = outcome.response or (None if seconds_to_wait(request) else immediate)
+    if response is None:
+        order, seconds = _wait_until_settled(order, settled, seconds_to_wait(request))
         if seconds:
             headers["Preference-Applied"] = f"wait={seconds}"
-        # Who places an order and does not wait is told that it was accepted, however far it is.
-        asks_for_end = bool(seconds) or settled_as == HTTPStatus.OK
-        status = settled_as if asks_for_end and order.status in settled else HTTPStatus.ACCEPTED
-        body = json.dumps(shown(order, _PATH).as_json(), ensure_ascii=False)
-        told = _decided(purpose, outcome, Answer(status, body), at_once)
+        # A new order without Prefer gets 202 even if it has settled meanwhile.
+        reports_result = bool(seconds) or settled_status == HTTPStatus.OK
+        is_settled = reports_result and order.status in settled
+        status = settled_status if is_settled else HTTPStatus.ACCEPTED
+        body = json.dumps(represent(order, _PATH).as_json(), ensure_ascii=False)
+        response = _decide(idempotent_request, outcome, SavedResponse(status, body), immediate)
     if isinstance(outcome, Replayed):
         headers["Idempotency-Replayed"] = "true"
-    if told.status == HTTPStatus.ACCEPTED:
+    if response.status == HTTPStatus.ACCEPTED:
         headers["Retry-After"] = "1"
-    if told.body:
-        data = json.loads(told.body.replace(_PATH, path))
+    if response.body:
+        data = json.loads(response.body.replace(_PATH, path))
     else:
-        data = shown(order.as_placed(), path).as_json()
-    return Response(data, status=told.status, headers=headers)
+        data = represent(order.as_placed(), path).as_json()
+    return Response(data, status=response.status, headers=headers)
 
 
-def _decided(
-    purpose: IdempotentRequest,
+def _decide(
+    idempotent_request: IdempotentRequest,
     outcome: Executed[Any] | Replayed,
-    found: Answer,
-    at_once: Answer | None,
-) -> Answer:
-    """Keep what was found in the end, unless an equal request was answered before; return what counts.
+    found: SavedResponse,
+    immediate: SavedResponse | None,
+) -> SavedResponse:
+    """Save the response unless an equal request has saved one; return the one that counts.
 
-    A repetition that found the order still unsettled keeps nothing, as if it had not waited: the
-    first may have more patience.
+    A repetition whose wait ended before the order settled saves nothing: the first request may
+    still be waiting.
     """
-    if at_once and isinstance(outcome, Replayed) and found.status == HTTPStatus.ACCEPTED:
-        return saved_response(purpose) or at_once
-    return save_response(purpose, found)
+    if immediate and isinstance(outcome, Replayed) and found.status == HTTPStatus.ACCEPTED:
+        return saved_response(idempotent_request) or immediate
+    return save_response(idempotent_request, found)
 
 
-def _awaited(
-    order: Order, settled: Collection[str], seconds: int, holder: Holder
-) -> tuple[Order, int]:
-    """Wait for an order to settle; return it as it is then, and how long it was to be at most.
+def _wait_until_settled(order: Order, settled: Collection[str], seconds: int) -> tuple[Order, int]:
+    """Wait at most ``seconds``; return the order as it is then, and the seconds granted.
 
-    That is 0 where as many wait as may, in all or for this holder: there are to be threads left
-    for those who come to order, and places for others.
+    Grants 0 when the global or per-customer waiter limit is reached, which leaves threads free for
+    other requests.
     """
     if not seconds or order.status in settled:
         return order, seconds
-    if waiters.take(holder) is not Slot.TAKEN:
+    key = limit_key(order)
+    if waiters.acquire(key) is not Acquired.YES:
         return order, 0
     try:
-        watcher.wait(order.pk, settled, seconds)
+        order_watcher.wait_for_status(order.pk, settled, seconds)
     finally:
-        waiters.give_back(holder)
+        waiters.release(key)
     return Order.objects.with_progress().get(pk=order.pk), seconds

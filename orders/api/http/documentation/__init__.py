@@ -1,1 +1,1 @@
-"""The API as an OpenAPI 3.1 document, made of the views' routes, the models of their bodies, and prose."""
+"""The OpenAPI document, generated from the views and served with Swagger UI."""

@@ -1,4 +1,4 @@
-"""The document as it is fetched, and as a page to read and try out; both are public."""
+"""The OpenAPI document and Swagger UI. Both are public."""
 
 from functools import cache
 from typing import Any
@@ -7,8 +7,8 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 
-class MadeOnce(SchemaGenerator):
-    """Makes the document for each process once, and not for each reader."""
+class CachedGenerator(SchemaGenerator):
+    """Generates the document once per process, not once per request."""
 
     def get_schema(self, *_: Any, **__: Any) -> dict[str, Any]:
         return _document()
@@ -20,15 +20,15 @@ def _document() -> dict[str, Any]:
     return document
 
 
-class Document(SpectacularAPIView):
+class DocumentView(SpectacularAPIView):
     """OpenAPI 3.1, as YAML or as JSON."""
 
-    generator_class = MadeOnce
+    generator_class = CachedGenerator
 
 
-class Manual(SpectacularSwaggerSplitView):
-    """Swagger UI from our own server, without a script or a style inside the page."""
+class SwaggerView(SpectacularSwaggerSplitView):
+    """Swagger UI, served from this server, without inline scripts and styles."""
 
-    # OPTIONS has no page to show.
+    # OPTIONS would fail: the page's renderer has nothing to render for it.
     http_method_names = ("get", "head")
     template_name = "orders/manual.html"

@@ -1,4 +1,4 @@
-"""Which problems an operation may answer, and how the document tells them."""
+"""The problems that an operation may return, in the OpenAPI document."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -7,29 +7,24 @@ from typing import Final
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from orders.api.http.documentation.headers import IDEMPOTENCY_KEY
 from orders.api.http.documentation.operation import Operation
 from orders.api.http.problem_types import ProblemType
-from orders.api.http.problems import CONTENT_TYPE
+from orders.api.http.problems import CONTENT_TYPE, MAX_ERRORS
 
-OF_EVERYBODY: Final = (
+_ALWAYS: Final = (
     ProblemType.NOT_ACCEPTABLE,
     ProblemType.TOO_MANY_REQUESTS,
     ProblemType.INTERNAL_ERROR,
     ProblemType.TEMPORARILY_UNAVAILABLE,
 )
-OF_A_TOKEN: Final = (ProblemType.NOT_AUTHENTICATED,)
-OF_A_LINK: Final = (ProblemType.LINK_EXPIRED,)
-OF_A_SCOPE: Final = (ProblemType.SCOPE_MISSING,)
-OF_A_PLACE: Final = (ProblemType.NOT_FOUND,)
-OF_A_BODY: Final = (
+_WITH_BODY: Final = (
     ProblemType.MALFORMED_REQUEST,
     ProblemType.REQUEST_TIMEOUT,
     ProblemType.BODY_TOO_LARGE,
     ProblemType.UNSUPPORTED_MEDIA_TYPE,
     ProblemType.INVALID_REQUEST,
 )
-OF_A_KEY: Final = (
+_WITH_IDEMPOTENCY_KEY: Final = (
     ProblemType.IDEMPOTENCY_KEY_MISSING,
     ProblemType.IDEMPOTENCY_KEY_INVALID,
     ProblemType.IDEMPOTENCY_KEY_IN_FLIGHT,
@@ -37,8 +32,8 @@ OF_A_KEY: Final = (
 )
 
 
-class WrongPart(BaseModel):
-    """One thing that is wrong with a request: where, and what."""
+class FieldError(BaseModel):
+    """One wrong part of a request: its location and what is wrong with it."""
 
     detail: str
     pointer: str = Field("", description="A place in the body (RFC 6901).")
@@ -47,69 +42,75 @@ class WrongPart(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request was refused (RFC 9457). It has changed nothing, unless its type says so."""
+    """An error (RFC 9457). The request has changed nothing, unless the type says otherwise."""
 
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(
-        description="Stable, for programs; leads to a page that says what to do.",
+        description="Stable, for programs; the path of a page that says what to do.",
         json_schema_extra={"format": "uri-reference"},
     )
     title: str
     status: int = Field(ge=400, le=599)
     detail: str
-    errors: list[WrongPart] = Field([], max_length=50)
-    correlation_id: str = Field("", description="Names this request in our logs.")
+    errors: list[FieldError] = Field([], max_length=MAX_ERRORS)
+    correlation_id: str = Field("", description="Identifies this request in the shop's logs.")
 
 
-def problems_of(operation: Operation, path: str) -> Iterator[ProblemType]:
-    """Name those that come with what an operation asks for, and the operation's own."""
-    yield from OF_EVERYBODY
-    yield from OF_A_LINK if is_by_link(path) else OF_A_TOKEN
-    if operation.needs_scope:
-        yield from OF_A_SCOPE
+def problems_of(operation: Operation, path: str, *, needs_scope: bool) -> Iterator[ProblemType]:
+    """Return the problems of an operation: the derived ones, then its own."""
+    yield from _ALWAYS
+    yield ProblemType.LINK_EXPIRED if is_guest_path(path) else ProblemType.NOT_AUTHENTICATED
+    if needs_scope:
+        yield ProblemType.SCOPE_MISSING
     if "{" in path:
-        yield from OF_A_PLACE
+        yield ProblemType.NOT_FOUND
     if operation.body is not None:
-        yield from OF_A_BODY
-    if IDEMPOTENCY_KEY in operation.parameters:
-        yield from OF_A_KEY
+        yield from _WITH_BODY
+    if operation.is_idempotent:
+        yield from _WITH_IDEMPOTENCY_KEY
+    if operation.query is not None:
+        yield ProblemType.INVALID_QUERY
+    if operation.is_conditional:
+        yield ProblemType.PRECONDITION_FAILED
     yield from operation.problems
 
 
-def is_by_link(path: str) -> bool:
-    """Whether a guest's link in the path is what counts, and no token."""
+def is_guest_path(path: str) -> bool:
+    """Return whether a guest link in the path replaces the token."""
     return "{token}" in path
 
 
-def problem_answers(
-    problems: Iterable[ProblemType],
+def problem_responses(
+    problem_types: Iterable[ProblemType],
 ) -> dict[tuple[str, str], OpenApiResponse]:
-    """Describe an answer for each status, with the types that it may have."""
+    """Describe one response for each status, with the types that it may have."""
     by_status: dict[int, list[ProblemType]] = defaultdict(list)
-    for each in problems:
-        by_status[each.status.value].append(each)
-    return {(str(status), CONTENT_TYPE): _answer(by_status[status]) for status in sorted(by_status)}
+    for problem_type in problem_types:
+        by_status[problem_type.status.value].append(problem_type)
+    return {
+        (str(status), CONTENT_TYPE): _response(by_status[status]) for status in sorted(by_status)
+    }
 
 
-def _answer(kinds: list[ProblemType]) -> OpenApiResponse:
+def _response(problem_types: list[ProblemType]) -> OpenApiResponse:
     return OpenApiResponse(
         {
             "$ref": "#/components/schemas/Problem",
-            "properties": {"type": {"enum": [each.uri for each in kinds]}},
+            "properties": {"type": {"enum": [known.uri for known in problem_types]}},
         },
-        "; ".join(each.title for each in kinds) + ".",
+        "; ".join(known.title for known in problem_types) + ".",
         [
             OpenApiExample(
-                each.title,
+                known.title,
                 {
-                    "type": each.uri,
-                    "title": each.title,
-                    "status": each.status.value,
-                    "detail": each.meaning,
+                    "type": known.uri,
+                    "title": known.title,
+                    "status": known.status.value,
+                    "detail": known.meaning,
                 },
-                description=f"{each.meaning} {each.remedy}",
+                description=f"{known.meaning} {known.remedy}",
             )
-            for each in kinds
+            for known in problem_types
         ],
     )

@@ -1,4 +1,4 @@
-"""Pydantic's models in the document: each a component of its own, however often it is used."""
+"""Pydantic models in the OpenAPI document: one component for each."""
 
 from typing import Any, Final
 
@@ -11,17 +11,18 @@ from pydantic.json_schema import GenerateJsonSchema
 _COMPONENT: Final = "#/components/schemas/{model}"
 
 
-class _Untitled(GenerateJsonSchema):
-    """Without titles that only repeat the name of the field."""
+class _WithoutTitles(GenerateJsonSchema):
+    """Leaves out titles, which only repeat the names of the fields."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
         return False
 
 
 class ModelExtension(PydanticExtension):
-    """What is asked is described as it is checked, what is answered as it is written.
+    """Describes requests as they are validated, and responses as they are serialized.
 
-    The library's own describes both as written, where a field with a default is never missing.
+    The library's own extension describes both as serialized: fields with a default would be
+    required in requests.
     """
 
     priority = 1
@@ -29,11 +30,11 @@ class ModelExtension(PydanticExtension):
     def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
         schema: dict[str, Any] = self.target.model_json_schema(
             ref_template=_COMPONENT,
-            schema_generator=_Untitled,
+            schema_generator=_WithoutTitles,
             mode="validation" if direction == "request" else "serialization",
         )
-        for name, part in schema.pop("$defs", {}).items():
+        for name, definition in schema.pop("$defs", {}).items():
             auto_schema.registry.register_on_missing(
-                ResolvedComponent(name, ResolvedComponent.SCHEMA, part, object=name)
+                ResolvedComponent(name, ResolvedComponent.SCHEMA, definition, object=name)
             )
         return schema

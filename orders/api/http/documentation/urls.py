@@ -1,10 +1,10 @@
-"""Where the API's document and manual are, below /api/."""
+"""Paths of the API's documentation, below /api/."""
 
 from django.urls import path
 
-from orders.api.http.documentation.pages import Document, Manual
+from orders.api.http.documentation.pages import DocumentView, SwaggerView
 
 urlpatterns = [
-    path("schema", Document.as_view(), name="schema"),
-    path("docs/", Manual.as_view(), name="manual"),
+    path("schema", DocumentView.as_view(), name="schema"),
+    path("docs/", SwaggerView.as_view(), name="manual"),
 ]

@@ -1,4 +1,4 @@
-"""Prose of the problem types: text with names of headers and fields in backticks."""
+"""Markdown's inline code in templates: the texts of problem types use it."""
 
 from itertools import cycle
 
@@ -10,7 +10,7 @@ register = template.Library()
 
 
 @register.filter
-def prose(text: str) -> SafeString:
-    """Show what stands in backticks as code; everything is escaped."""
+def inline_code(text: str) -> SafeString:
+    """Show text in backticks as ``<code>``, and escape everything."""
     tags = cycle(("span", "code"))
     return format_html_join("", "<{0}>{1}</{0}>", ((next(tags), part) for part in text.split("`")))
