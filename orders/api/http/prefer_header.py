@@ -13,9 +13,9 @@ _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - grammar, not a se
 _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _ELEMENT: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+')
 _PREFERENCE: Final = re.compile(
-    rf"[ \t]*({_TOKEN})[ \t]*(?:=[ \t]*({_TOKEN}|{_QUOTED}))?[ \t]*(?:;.*)?", re.DOTALL
+    rf"[ \t]*({_TOKEN})(?:[ \t]*=[ \t]*({_TOKEN}|{_QUOTED}))?[ \t]*(?:;.*)?", re.DOTALL
 )
-_SECONDS: Final = re.compile(r'"?0*([0-9]{1,6})[0-9]*"?')
+_SECONDS: Final = re.compile(r'"?([0-9]+)"?')
 
 
 def seconds_to_wait(request: Request) -> int:
@@ -27,5 +27,7 @@ def seconds_to_wait(request: Request) -> int:
         preference = _PREFERENCE.fullmatch(element)
         if preference and preference[1].lower() == "wait":
             seconds = _SECONDS.fullmatch(preference[2] or "")
-            return min(int(seconds[1]), MAX_WAIT_SECONDS) if seconds else 0
+            # Six digits are more than the limit, and int() refuses thousands of them.
+            digits = seconds[1].lstrip("0")[:6] if seconds else ""
+            return min(int(digits or "0"), MAX_WAIT_SECONDS)
     return 0

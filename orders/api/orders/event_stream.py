@@ -30,7 +30,7 @@ from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import Problem
 from orders.api.http.query_params import QueryParams, parse_query
 from orders.api.orders.documentation import FOLLOW_ORDER
-from orders.api.orders.response_schemas import CANCEL_REQUESTED, OrderEvent
+from orders.api.orders.response_schemas import CANCEL_REQUESTED, StreamEvent
 from orders.models import Order, OrderCursor, moves_of
 from orders.states import OrderStatus
 
@@ -162,4 +162,4 @@ def _events_after(seen: OrderCursor, order: Order) -> Iterator[str]:
 
 def _event(order: Order, name: str, status: str, cursor: OrderCursor, at: datetime) -> str:
     event_id = f"{cursor.version}{'c' * cursor.is_cancel_requested}"
-    return sse.event(name, OrderEvent.of(order, status, cursor, at).as_json(), event_id)
+    return sse.event(name, StreamEvent.of(order, status, cursor, at).as_json(), event_id)

@@ -7,7 +7,7 @@ from orders.api.carts import EXAMPLE_CART
 from orders.api.http import sse
 from orders.api.orders.response_schemas import (
     Order,
-    OrderEvent,
+    StreamEvent,
     OrderLine,
     OrderLinks,
     PaymentSummary,
@@ -110,7 +110,7 @@ CANCELLED: Final = _order(
 
 
 def _event(order: dict[str, Any]) -> str:
-    data = OrderEvent(
+    data = StreamEvent(
         order_id=_ID,
         status=order["status"],
         version=order["version"],

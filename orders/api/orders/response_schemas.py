@@ -243,7 +243,7 @@ CANCEL_REQUESTED: Final = "cancel_requested"
 """The name of the one event that is not a status."""
 
 
-class OrderEvent(ResponseSchema):
+class StreamEvent(ResponseSchema):
     """The data of a server-sent event: the order changed its status, or is to be cancelled."""
 
     order_id: str
