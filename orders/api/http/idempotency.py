@@ -38,7 +38,7 @@ _KEY: Final = re.compile(r"[!#-+\x2d-~]{1,255}")
 _INSERT: Final = """
     WITH timeout AS MATERIALIZED (SELECT set_config('lock_timeout', %s, true))
     INSERT INTO orders_idempotencyrecord
-        (customer_id, key, fingerprint, order_id, answer_status, answer_body)
+        (customer_id, key, fingerprint, order_id, response_status, response_body)
     SELECT %s, %s, %s, %s, %s, %s FROM timeout
     ON CONFLICT (customer_id, key) DO NOTHING
 """
@@ -122,9 +122,9 @@ def save_response(request: IdempotentRequest, response: SavedResponse) -> SavedR
     Call it before the response is sent. When a crash comes in between, no client has seen a
     response, and a repetition decides it again.
     """
-    unanswered = _records(request).filter(answer_status=None)
+    unanswered = _records(request).filter(response_status=None)
     with transaction.atomic():
-        is_first = unanswered.update(answer_status=response.status, answer_body=response.body)
+        is_first = unanswered.update(response_status=response.status, response_body=response.body)
     return response if is_first else saved_response(request) or response
 
 
@@ -169,9 +169,9 @@ def _records(request: IdempotentRequest) -> QuerySet[IdempotencyRecord]:
 
 
 def _response_in(record: IdempotencyRecord) -> SavedResponse | None:
-    if record.answer_status is None:
+    if record.response_status is None:
         return None
-    return SavedResponse(record.answer_status, record.answer_body)
+    return SavedResponse(record.response_status, record.response_body)
 
 
 def _store_key(request: IdempotentRequest, order_id: UUID, response: SavedResponse | None) -> bool:

@@ -7,10 +7,10 @@ from orders.api.carts import EXAMPLE_CART
 from orders.api.http import sse
 from orders.api.orders.response_schemas import (
     Order,
-    StreamEvent,
     OrderLine,
     OrderLinks,
     PaymentSummary,
+    StreamEvent,
     Timeline,
     TimelineEntry,
     remaining_transitions,
