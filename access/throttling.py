@@ -1,4 +1,8 @@
-"""Holds each caller to the rate of what is asked for; Redis is asked once for a request."""
+"""Rate limits per caller, with one Redis command per request.
+
+REST framework's throttles count without atomicity, fail without their cache, and send no RateLimit
+headers; ``limits`` does the counting here.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""How drf-spectacular makes the API's document, and serves it."""
+"""Settings of drf-spectacular, which generates and serves the OpenAPI document."""
 
 from typing import Any, Final
 
@@ -7,28 +7,26 @@ SETTINGS: Final[dict[str, Any]] = {
     "TITLE": "Holdfast storefront API",
     "VERSION": "1",
     "DESCRIPTION": (
-        "An order that was accepted ends: confirmed, with its stock held and its money set aside, "
+        "Each accepted order ends: confirmed, with its stock reserved and its payment authorized, "
         "or cancelled with everything undone.\n\n"
-        "* Amounts are in minor units (`_minor`, cents) of `currency`; times are UTC.\n"
-        "* Every request that does something may be repeated with its `Idempotency-Key`: it acts "
-        "once.\n"
-        "* Every error is a problem (RFC 9457), whose `type` leads to a page that says what to "
-        "do.\n"
-        "* Fields may be added to answers; a request with fields that we do not know is refused."
+        "* Amounts are in minor units (`_minor`, cents) of `currency`; times are in UTC.\n"
+        "* Requests that change something can be repeated with their `Idempotency-Key`: they take "
+        "effect once.\n"
+        "* Errors are problems (RFC 9457). Their `type` is the path of a page that says what to do.\n"
+        "* Responses may get new fields. Requests with unknown fields are refused."
     ),
-    "TAGS": [{"name": "Buying"}, {"name": "Following"}, {"name": "Guests"}],
     "SERVE_INCLUDE_SCHEMA": False,
-    # The document is about the API and tells nothing of anybody: everybody may read it.
+    # The document has no data of customers, so it is public.
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
-    # The other is by a link, which stands in the path.
+    # Guest links are part of the path, not a security scheme.
     "AUTHENTICATION_WHITELIST": ["access.authentication.BearerAuthentication"],
-    # Enums come from the models with names of their own.
+    # Pydantic names enums itself.
     "POSTPROCESSING_HOOKS": [],
     "SORT_OPERATIONS": False,
     "SORT_OPERATION_PARAMETERS": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # The validator would send the address of the shop to somebody else.
+    # The validator would send the shop's address to swagger.io.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }

@@ -105,7 +105,8 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "orders.api.envelope.EnvelopeMiddleware",
+    "orders.api.http.cache_control.NoStoreMiddleware",
+    "orders.api.http.body_limits.BodyLimitMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
@@ -116,7 +117,7 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "config.urls"
-CSRF_FAILURE_VIEW = "orders.api.error_pages.form_expired"
+CSRF_FAILURE_VIEW = "orders.api.http.error_pages.csrf_failure"
 # Where a login leads that was on the way nowhere else.
 LOGIN_REDIRECT_URL = "admin:index"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -252,13 +253,13 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["access.permissions.NeedsScope"],
     "DEFAULT_THROTTLE_CLASSES": ["access.throttling.CallerThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["orders.api.parsing.StrictJSONParser"],
-    "EXCEPTION_HANDLER": "orders.api.problems.exception_handler",
+    "DEFAULT_PARSER_CLASSES": ["orders.api.http.json_parser.StrictJSONParser"],
+    "EXCEPTION_HANDLER": "orders.api.http.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
     # There is one format; a query parameter of this name is an unknown one like any other.
     "URL_FORMAT_OVERRIDE": None,
-    "DEFAULT_METADATA_CLASS": "orders.api.metadata.OnlyMethods",
-    "DEFAULT_SCHEMA_CLASS": "orders.api.schema.inspector.StorefrontInspector",
+    "DEFAULT_METADATA_CLASS": "orders.api.http.options.AllowedMethodsOnly",
+    "DEFAULT_SCHEMA_CLASS": "orders.api.http.documentation.inspector.StorefrontInspector",
 }
 
 SPECTACULAR_SETTINGS = openapi.SETTINGS

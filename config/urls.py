@@ -5,11 +5,11 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("api/", include("orders.api.schema.urls")),
+    path("api/", include("orders.api.http.documentation.urls")),
     path("api/v1/", include("orders.api.urls")),
-    path("problems/", include("orders.api.problem_pages")),
+    path("problems/", include("orders.api.http.problem_pages")),
 ]
-handler400 = "orders.api.error_pages.raised"
-handler403 = "orders.api.error_pages.raised"
-handler404 = "orders.api.error_pages.raised"
-handler500 = "orders.api.error_pages.server_error"
+handler400 = "orders.api.http.error_pages.client_error"
+handler403 = "orders.api.http.error_pages.client_error"
+handler404 = "orders.api.http.error_pages.client_error"
+handler500 = "orders.api.http.error_pages.server_error"

@@ -25,8 +25,8 @@ class TimelineEvent:
 
     at: datetime
     kind: Kind
-    what: str
-    words: str
+    code: str
+    message: str
     attempt: int | None = None  # which one it was, of a step
 
 

@@ -277,20 +277,20 @@ def moves_of(order_ids: Sequence[UUID]) -> Mapping[UUID, list[OrderTransition]]:
 
 
 class IdempotencyRecord(models.Model):
-    """What a request with a client's key did; written in the same transaction as its effect."""
+    """An Idempotency-Key and its response; written in the transaction of the request's effect."""
 
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
     )
-    # The client's; one that came by a guest's link has its order before it.
+    # The client's key; for a guest link with the order's id before it.
     key = models.CharField(max_length=300)
-    # SHA-256 of the method, the path and the body as it was understood.
+    # SHA-256 of the method, the path and the validated body.
     fingerprint = models.BinaryField(max_length=32)
-    # What the request was about.
+    # The order that the request placed or cancelled.
     order = models.ForeignKey(Order, models.CASCADE, related_name="+", db_index=False)
-    # What whoever asked was told, once that is decided; without a body it was the order as placed.
-    answer_status = models.PositiveSmallIntegerField(null=True)
-    answer_body = models.TextField(blank=True, db_default="")
+    # The response to repetitions, once it is decided. Without a body it shows the order as placed.
+    response_status = models.PositiveSmallIntegerField(null=True)
+    response_body = models.TextField(blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -302,7 +302,7 @@ class IdempotencyRecord(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by whoever forgets old keys.
+            # Read when expired keys are deleted.
             models.Index(fields=["created_at"], name="orders_keys_by_age"),
         ]
 

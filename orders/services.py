@@ -38,7 +38,7 @@ MAX_TOTAL_MINOR: Final = 99_999_999
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    """One line of a cart at the price of this moment."""
+    """One line of a cart at its current price."""
 
     sku: str
     name: str
@@ -48,40 +48,40 @@ class PricedLine:
 
 @dataclass(frozen=True, slots=True)
 class PricedCart:
-    """What a cart costs, and when that was, by the database's clock."""
+    """A cart at the prices of one moment, by the database's clock."""
 
     lines: Sequence[PricedLine]
     currency: str
-    at: datetime
+    priced_at: datetime
 
     @property
     def total_minor(self) -> int:
-        return sum(each.unit_price_minor * each.quantity for each in self.lines)
+        return sum(line.unit_price_minor * line.quantity for line in self.lines)
 
     @property
     def prices(self) -> dict[str, int]:
-        """What one of each SKU costs."""
-        return {each.sku: each.unit_price_minor for each in self.lines}
+        """The unit price of each SKU, in minor units."""
+        return {line.sku: line.unit_price_minor for line in self.lines}
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a cart costs, and the most that an order could have of each SKU."""
+    """A priced cart, and the largest quantity of each SKU that one order could have."""
 
     cart: PricedCart
-    most: Mapping[str, int]
+    max_orderable: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class PriceExpectation:
-    """What a customer was told that a cart costs; None for what was not said."""
+    """The total and currency that a customer saw; None for what the storefront did not send."""
 
     total_minor: int | None = None
     currency: str | None = None
 
     def is_met_by(self, cart: PricedCart) -> bool:
-        is_total = self.total_minor in (None, cart.total_minor)
-        return is_total and self.currency in (None, cart.currency)
+        is_same_total = self.total_minor in (None, cart.total_minor)
+        return is_same_total and self.currency in (None, cart.currency)
 
 
 NO_EXPECTATION: Final = PriceExpectation()
@@ -105,27 +105,27 @@ def price_cart(quantities: Mapping[str, int]) -> PricedCart:
         PricedLine(sku, products[sku].name, quantity, products[sku].price_minor)
         for sku, quantity in quantities.items()
     ]
-    at = max(each.read_at for each in products.values())
-    cart = PricedCart(lines, settings.CURRENCY, at)
+    priced_at = max(product.read_at for product in products.values())
+    cart = PricedCart(lines, settings.CURRENCY, priced_at)
     if cart.total_minor > MAX_TOTAL_MINOR:
         raise TotalTooLarge(cart.total_minor, MAX_TOTAL_MINOR)
     return cart
 
 
-def quote(quantities: Mapping[str, int]) -> Quote:
-    """Say what a cart costs and how much of it could be had, without holding anything.
+def quote_cart(quantities: Mapping[str, int]) -> Quote:
+    """Return a cart's price and availability. Reserves nothing, stores nothing.
 
-    Two statements at two moments: what is said may be untrue as soon as it is said. Raises
-    UnknownProducts and TotalTooLarge.
+    Two statements read them at two moments, and either may change before an order is placed.
+    Raises UnknownProducts and TotalTooLarge.
     """
     return Quote(price_cart(quantities), inventory.services.max_orderable(quantities))
 
 
 def enforce_open_order_limit(customer: User) -> None:
-    """Raise TooManyOpenOrders when the customer has as many unfinished orders as one may have.
+    """Raise TooManyOpenOrders when the customer has reached MOST_OPEN_ORDERS unfinished orders.
 
-    Nobody is to hold all the stock. Of several who ask for one customer, each waits until the one
-    before has committed, so that the limit is kept whatever comes at once.
+    Keeps one customer from reserving all the stock. Concurrent calls for one customer run one after
+    the other: each waits until the transaction of the one before has ended.
     """
     if not settings.MOST_OPEN_ORDERS:
         return
@@ -164,7 +164,7 @@ def place_order(
         payment_method=payment_method,
         reference=reference,
         # Without asking for it: the answer shows it.
-        created_at=cart.at,
+        created_at=cart.priced_at,
     )
     lines = [
         OrderLine(order=order, position=position, **asdict(line))

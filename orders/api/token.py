@@ -1,4 +1,4 @@
-"""Giving up a token: what a storefront does when its customer logs out."""
+"""Logout: a client revokes the token that it sends."""
 
 from http import HTTPStatus
 
@@ -8,19 +8,30 @@ from rest_framework.views import APIView
 
 from access.models import ApiToken
 from access.permissions import NeedsToken
-from orders.api.callers import caller, grant_of
+from orders.api.http.auth_context import caller, grant_of
+from orders.api.http.documentation.operation import Operation, SuccessResponse, documented
+
+_REVOKE_TOKEN = Operation(
+    "revoke_token",
+    "Tokens",
+    "Revoke the token of this request",
+    "For when a customer logs out: the token stops working at once. Any token may do this, whatever "
+    "its scopes; other tokens of the account stay valid. No `Idempotency-Key` is needed: the first "
+    "response is 204, and a repetition gets 401, which confirms that the token is revoked.",
+    (SuccessResponse(HTTPStatus.NO_CONTENT, "The token is revoked."),),
+)
 
 
-class Token(APIView):
+class TokenView(APIView):
     permission_classes = (NeedsToken,)
 
+    @documented(_REVOKE_TOKEN)
     def delete(self, request: Request) -> Response:
-        """Revoke the token that asks. Its account's other tokens stay as they are.
+        """Revoke the token that the request carries. Other tokens of the account stay valid.
 
-        No Idempotency-Key is needed: there is nothing that it could do twice, and whoever repeats
-        it is not let in any more.
+        A repetition changes nothing: it is not authenticated any more.
         """
         token = ApiToken.objects.filter(pk=grant_of(request).token_id)
-        name = caller(request).get_username()
-        ApiToken.objects.revoke(token, reason="logged out", actor=name)
+        actor = caller(request).get_username()
+        ApiToken.objects.revoke(token, reason="logged out", actor=actor)
         return Response(status=HTTPStatus.NO_CONTENT)

@@ -93,8 +93,8 @@ class Migration(migrations.Migration):
                 ),
                 ("key", models.CharField(max_length=300)),
                 ("fingerprint", models.BinaryField(max_length=32)),
-                ("answer_status", models.PositiveSmallIntegerField(null=True)),
-                ("answer_body", models.TextField(blank=True, db_default="")),
+                ("response_status", models.PositiveSmallIntegerField(null=True)),
+                ("response_body", models.TextField(blank=True, db_default="")),
                 (
                     "created_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from events.event_types import Event
 from events.services import outbox
-from orders.api import idempotency
+from orders.api.http import idempotency
 from orders.models import IdempotencyRecord
 from proof.seeded_bugs.patching import replace_wherever_imported
 from sagas.bulk_sql import Insert, write
@@ -19,19 +19,19 @@ def idempotency_key_stored_after_the_order() -> None:
     """A client's key is stored once its order has been committed."""
 
     def act_then_store(
-        purpose: idempotency.IdempotentRequest,
+        request: idempotency.IdempotentRequest,
         order_id: UUID,
-        act: Callable[[], Any],
-        answer: idempotency.Answer | None = None,
+        action: Callable[[], Any],
+        response: idempotency.SavedResponse | None = None,
     ) -> Any:
-        same_key = IdempotencyRecord.objects.filter(customer=purpose.caller_id, key=purpose.key)
+        same_key = IdempotencyRecord.objects.filter(customer=request.caller_id, key=request.key)
         earlier = same_key.first()
         if earlier is not None:
-            return idempotency.Replayed(earlier.order_id, answer)
-        result = act()
+            return idempotency.Replayed(earlier.order_id, response)
+        result = action()
         with transaction.atomic():
-            idempotency._take(purpose, order_id, answer)
-        return idempotency.Executed(result, answer)
+            idempotency._store_key(request, order_id, response)
+        return idempotency.Executed(result, response)
 
     replace_wherever_imported(idempotency.run_idempotent, act_then_store)
 

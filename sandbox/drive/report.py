@@ -74,7 +74,7 @@ def show_story(title: str, entries: Sequence[Mapping[str, Any]], console: Consol
     story = Table("at (UTC)", "what", "detail", title=title)
     for entry in entries:
         at = datetime.fromisoformat(entry["at"]).strftime("%H:%M:%S.%f")[:-3]
-        story.add_row(at, entry["what"], escape(str(entry.get("words") or "")))
+        story.add_row(at, entry["code"], escape(str(entry.get("message") or "")))
     console.print(story)
 
 

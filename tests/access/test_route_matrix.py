@@ -1,4 +1,4 @@
-"""Every route, as everybody: what each is answered is in a table, and a new route fails until it is."""
+"""Every route, as every caller: the reviewed table has the expected status, and new routes need a row."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -22,27 +22,27 @@ from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.route_table import (
     API,
+    BODIES,
     CALLERS,
-    DESK_FOR_EVERYBODY,
     DESK_FOR_STAFF,
+    DESK_PUBLIC,
     PUBLIC,
 )
 from tests.support.routes import Route, all_routes
 from tests.support.storefront_client import cart
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-BODIES = {"orders": cart(("MUG", 1)), "quotes": {"items": cart(("MUG", 1))["items"]}}
 BACKEND = "django.contrib.auth.backends.ModelBackend"
-SENT_ON = {301, 302}
+REDIRECTED = {301, 302}
 REFUSED = {401, 403, 404, 405}
 
 ROUTES = all_routes()
-OF_THE_API = [each for each in ROUTES if not each.is_of_the_desk and each.name not in PUBLIC]
-OF_THE_DESK = [each for each in ROUTES if each.is_of_the_desk]
+API_ROUTES = [route for route in ROUTES if not route.is_desk and route.name not in PUBLIC]
+DESK_ROUTES = [route for route in ROUTES if route.is_desk]
 
 
 class World:
-    """Two customers with an order each, and everybody who might ask for the first one."""
+    """Two customers with one order each, and all callers that may ask for the first order."""
 
     def __init__(self) -> None:
         self.alice = User.objects.create(username="alice-wonder")
@@ -50,13 +50,13 @@ class World:
         self.server = User.objects.create(username="web-shop")
         self.staff = User.objects.create(username="stan", is_staff=True)
         self.order, self.other_order = (
-            self._order(self._token(each, Scope.WRITE)) for each in (self.alice, self.mallory)
+            self._order(self._token(user, Scope.WRITE)) for user in (self.alice, self.mallory)
         )
-        # Of what nobody but the owner, his guest and the shop may be told.
+        # Only the owner, a guest with a link and the shop may see these.
         self.secrets = (str(self.order), self.alice.username)
 
     def ask(self, caller: str, method: str, route: Route) -> HttpResponseBase:
-        """Send what ``caller`` would, as well formed as it can be."""
+        """Send a well-formed request as ``caller``."""
         client = Client()
         headers = {"Idempotency-Key": uuid4().hex, "Accept": "*/*"}
         if caller == "staff":
@@ -73,7 +73,7 @@ class World:
         )
 
     def token_of(self, caller: str) -> str:
-        """A fresh token, since a request may end the one that it came with."""
+        """Return a new token: a request may revoke the token that it uses."""
         both, now = (Scope.READ, Scope.WRITE), timezone.now()
         if caller in ("guest", "other guest"):
             return self.link_of(caller)
@@ -93,7 +93,7 @@ class World:
         return new_link(order, self.server, days=1, may_cancel=True).token()
 
     def values(self, caller: str, route: Route) -> dict[str, object]:
-        """What stands in an address: an order that exists, and a link if the caller has one."""
+        """Return the path's parameters: an existing order, and the caller's link or a forged one."""
         has_link = caller in ("guest", "other guest")
         return {
             "order_id": self.order,
@@ -117,58 +117,58 @@ class World:
 @pytest.fixture
 def world(shelf: Shelf, messages: MessageQueue, settings: Settings) -> World:
     settings.DESK_REQUIRES_MFA = False
-    ContentType.objects.clear_cache()  # it outlives the rows, which are flushed after each test
+    ContentType.objects.clear_cache()  # the cache outlives its rows, which each test deletes
     shelf.put("MUG", 5000)
     return World()
 
 
 def test_every_route_is_in_the_table_and_every_row_has_a_route() -> None:
-    assert {each.name for each in OF_THE_API} == {name for name, _ in API}
-    assert {each.name for each in ROUTES} >= PUBLIC | DESK_FOR_EVERYBODY | DESK_FOR_STAFF
+    assert {route.name for route in API_ROUTES} == {name for name, _ in API}
+    assert {route.name for route in ROUTES} >= PUBLIC | DESK_PUBLIC | DESK_FOR_STAFF
     assert {caller for row in API.values() for caller in row} == set(CALLERS)
 
 
-@pytest.mark.parametrize("route", OF_THE_API, ids=lambda each: each.name)
-def test_the_api_answers_everybody_as_the_table_says(world: World, route: Route) -> None:
+@pytest.mark.parametrize("route", API_ROUTES, ids=lambda route: route.name)
+def test_the_api_answers_each_caller_as_the_table_says(world: World, route: Route) -> None:
     wrong = []
     for method in METHODS:
         row = API.get((route.name, method))
         for caller in CALLERS if row else ("anonymous", "owner", "shop"):
             answer = world.ask(caller, method, route)
             if row is None:
-                # OPTIONS may name the methods to whoever could use them.
-                as_it_must = answer.status_code in REFUSED | (
+                # OPTIONS may list the methods for a caller who can use them.
+                is_expected = answer.status_code in REFUSED | (
                     {200} if method == "OPTIONS" else set()
                 )
             else:
-                as_it_must = answer.status_code == row[caller]
+                is_expected = answer.status_code == row[caller]
             may_know = caller in ("owner", "reader", "writer", "shop", "guest")
-            if not as_it_must or (told(answer, world.secrets) and not may_know):
+            if not is_expected or (reveals(answer, world.secrets) and not may_know):
                 wrong.append((method, caller, answer.status_code))
 
     assert wrong == [], wrong
 
 
-def test_what_is_public_knows_nothing_of_any_order(world: World) -> None:
+def test_public_pages_reveal_nothing_of_orders(world: World) -> None:
     wrong = []
-    for route in (each for each in ROUTES if each.name in PUBLIC):
+    for route in (route for route in ROUTES if route.name in PUBLIC):
         for method in METHODS:
             answer = ask_the_public(world, "owner", method, route)
             expected = {200} if method == "GET" else {200, *REFUSED}
-            if answer.status_code not in expected or told(answer, world.secrets):
+            if answer.status_code not in expected or reveals(answer, world.secrets):
                 wrong.append((route.name, method, answer.status_code))
 
     assert wrong == [], wrong
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_staff_without_permission_are_shown_nothing_at_the_desk(world: World, method: str) -> None:
+def test_staff_without_permissions_see_nothing_at_the_desk(world: World, method: str) -> None:
     wrong = []
-    for route in OF_THE_DESK:
+    for route in DESK_ROUTES:
         answer = ask_the_desk(world, "staff", method, route)
-        is_theirs = route.name in DESK_FOR_STAFF | DESK_FOR_EVERYBODY
-        allowed = {200, 400, *SENT_ON, *REFUSED} if is_theirs else SENT_ON | REFUSED
-        if answer.status_code not in allowed or told(answer, world.secrets):
+        is_allowed = route.name in DESK_FOR_STAFF | DESK_PUBLIC
+        allowed = {200, 400, *REDIRECTED, *REFUSED} if is_allowed else REDIRECTED | REFUSED
+        if answer.status_code not in allowed or reveals(answer, world.secrets):
             wrong.append((route.name, answer.status_code))
 
     assert wrong == [], wrong
@@ -176,10 +176,10 @@ def test_staff_without_permission_are_shown_nothing_at_the_desk(world: World, me
 
 def test_no_token_opens_the_desk(world: World) -> None:
     wrong = []
-    for route in OF_THE_DESK:
+    for route in DESK_ROUTES:
         answer = ask_the_desk(world, "shop", "GET", route)
-        allowed = SENT_ON | REFUSED | ({200} if route.name in DESK_FOR_EVERYBODY else set())
-        if answer.status_code not in allowed or told(answer, world.secrets):
+        allowed = REDIRECTED | REFUSED | ({200} if route.name in DESK_PUBLIC else set())
+        if answer.status_code not in allowed or reveals(answer, world.secrets):
             wrong.append((route.name, answer.status_code))
 
     assert wrong == [], wrong
@@ -191,7 +191,7 @@ def ask_the_public(world: World, caller: str, method: str, route: Route) -> Http
 
 
 def ask_the_desk(world: World, caller: str, method: str, route: Route) -> HttpResponseBase:
-    """Ask for a page of the desk about something that is there."""
+    """Request a page of the desk about an existing object."""
     values = {
         "object_id": some_row(route) or world.order,
         "id": world.alice.pk,
@@ -205,7 +205,7 @@ def ask_the_desk(world: World, caller: str, method: str, route: Route) -> HttpRe
 
 
 def some_row(route: Route) -> object:
-    """The key of a row that the page is about, if there is any."""
+    """Return the key of a row of the page's model, if there is one."""
     _, app, model, *_ = [*route.pattern.split("/"), "", ""]
     if app not in apps.app_configs or model not in apps.all_models[app]:
         return None
@@ -213,11 +213,11 @@ def some_row(route: Route) -> object:
     return row.pk if row else None
 
 
-def told(answer: HttpResponseBase, secrets: Iterable[str]) -> bool:
-    """Whether an answer says anything that is not for everybody."""
-    if answer.streaming:  # the first event says which order it is about
+def reveals(answer: HttpResponseBase, secrets: Iterable[str]) -> bool:
+    """Return whether a response contains one of the secrets."""
+    if answer.streaming:  # the first event has the order's id
         content = next(iter(answer.streaming_content)).decode()  # type: ignore[attr-defined]
         answer.close()
     else:
         content = answer.content.decode()  # type: ignore[attr-defined]
-    return any(each in content for each in secrets)
+    return any(secret in content for secret in secrets)

@@ -12,8 +12,8 @@ from tests.support.source_files import ROOT
 VIOLATIONS = {
     "apps": ("inventory/services.py", "import orders.states"),
     "orders-inside": ("orders/states.py", "import orders.errors"),
-    "orders-api-inside": ("orders/api/problems.py", "import orders.api.ordering"),
-    "orders-api-schema-inside": ("orders/api/schema/headers.py", "import orders.api.schema.pages"),
+    "orders-api-shared": ("orders/api/http/problems.py", "import orders.api.orders.views"),
+    "orders-api-resources": ("orders/api/products/views.py", "import orders.api.quotes.views"),
     "access-inside": ("access/credentials.py", "import access.models"),
     "sagas-inside": ("sagas/definition.py", "import sagas.registry"),
     "invariants-inside": ("invariants/checking.py", "import invariants.break_store"),

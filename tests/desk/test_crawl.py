@@ -123,7 +123,7 @@ def addresses(order: UUID) -> set[str]:
     found = set()
     for route in all_routes():
         # Enrolling makes the key that it shows, and keeps it until it is confirmed.
-        if not route.is_of_the_desk or route.name in ("admin:logout", "admin:enrol"):
+        if not route.is_desk or route.name in ("admin:logout", "admin:enrol"):
             continue
         key = some_row(route) or order
         for kind in ActionKind if "kind" in route.pattern else (ActionKind.NOTE,):

@@ -56,7 +56,7 @@ def test_what_looks_like_a_secret_is_taken_out(secret: str, text: str) -> None:
         "redis://localhost:6379/0",
         "Invalid token.",
         "2026-11-21T01:18:39.854+00:00",
-        'File "/app/orders/api/ordering.py", line 31, in post',
+        'File "/app/orders/api/orders/views.py", line 31, in post',
         "test_a_paid_order_is_confirmed_while_its_customer_waits_for_it",
     ],
 )

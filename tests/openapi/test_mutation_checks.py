@@ -1,4 +1,4 @@
-"""An endpoint that does not do what the document says is found, whatever it does instead."""
+"""Schemathesis finds an endpoint that differs from the document."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import ApiToken
-from orders.api.products import Products
+from orders.api.products.views import ProductsView
 from tests.conftest import Shelf
 from tests.support.schemathesis_run import Plan, explore
 
@@ -24,24 +24,24 @@ def plan(customer: User, shelf: Shelf) -> Plan:
     return Plan(ApiToken.objects.issue(customer)[1], FEW, ["MUG"], {}, only=PRODUCTS)
 
 
-def answers_undocumented(view: Products, request: Request) -> Response:
+def answers_undocumented(view: ProductsView, request: Request) -> Response:
     return Response({"results": []}, status=202)
 
 
-def answers_another_body(view: Products, request: Request) -> Response:
+def answers_another_body(view: ProductsView, request: Request) -> Response:
     return Response({"results": [{"sku": "MUG"}]})
 
 
-def answers_a_number_as_text(view: Products, request: Request) -> Response:
+def answers_a_number_as_text(view: ProductsView, request: Request) -> Response:
     found = {"sku": "MUG", "name": "Mug", "price_minor": "12", "currency": "eur", "available": 1}
     return Response({"results": [found]})
 
 
-def breaks(view: Products, request: Request) -> Response:
+def breaks(view: ProductsView, request: Request) -> Response:
     raise ArithmeticError
 
 
-def answers_as_a_page(view: Products, request: Request) -> Response:
+def answers_as_a_page(view: ProductsView, request: Request) -> Response:
     return Response({"results": []}, content_type="text/html")
 
 
@@ -55,36 +55,40 @@ def answers_as_a_page(view: Products, request: Request) -> Response:
         (answers_as_a_page, "content_type_conformance"),
     ],
 )
-def test_what_is_not_as_documented_is_found(
-    get: Callable[[Products, Request], Response],
+def test_a_difference_from_the_document_is_found(
+    get: Callable[[ProductsView, Request], Response],
     check: str,
     plan: Plan,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sound = Products.get
+    correct = ProductsView.get
 
-    def get_wrongly(view: Products, request: Request) -> Response:
-        sound(view, request)  # refuses what is to be refused
+    def get_wrongly(view: ProductsView, request: Request) -> Response:
+        correct(view, request)  # refuses invalid requests
         return get(view, request)
 
-    monkeypatch.setattr(Products, "get", get_wrongly)
+    monkeypatch.setattr(ProductsView, "get", get_wrongly)
 
     found = explore(plan, monkeypatch)
 
-    assert {each.split(": ")[:2] == [f"GET {PRODUCTS}", check] for each in found.findings} == {True}
+    assert {
+        finding.split(": ")[:2] == [f"GET {PRODUCTS}", check] for finding in found.findings
+    } == {True}
     assert found.answers.total() > FEW
 
 
-def test_a_door_without_a_lock_is_found(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Products, "get_permissions", lambda _: [])
-    monkeypatch.setattr(Products, "get_authenticators", lambda _: [])
+def test_an_endpoint_without_authentication_is_found(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ProductsView, "get_permissions", lambda _: [])
+    monkeypatch.setattr(ProductsView, "get_authenticators", lambda _: [])
 
     found = explore(plan, monkeypatch)
 
-    assert "ignored_auth" in {each.split(": ")[1] for each in found.findings}
+    assert "ignored_auth" in {finding.split(": ")[1] for finding in found.findings}
 
 
-def test_an_endpoint_as_it_is_has_no_findings(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_endpoint_has_no_findings(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     found = explore(plan, monkeypatch)
 
     assert found.findings == {}

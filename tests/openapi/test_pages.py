@@ -1,4 +1,4 @@
-"""The manual and the document: public, and from our own server alone."""
+"""Swagger UI and the document: public, and without other servers."""
 
 import json
 import re
@@ -10,10 +10,10 @@ from django.test import Client
 
 from tests.openapi.test_document import COMMITTED
 
-pytestmark = pytest.mark.django_db  # a request that ends looks at its connection
+pytestmark = pytest.mark.django_db  # Django closes old connections after a request
 
 
-def test_the_document_is_served_to_anybody_in_both_forms() -> None:
+def test_the_document_is_public_as_yaml_and_json() -> None:
     expected = yaml.safe_load(COMMITTED.read_text())
 
     as_yaml = Client().get("/api/schema")

@@ -3,7 +3,8 @@
 import pytest
 from django.contrib.auth.models import User
 
-from orders.api import progress, waiting
+from orders.api.http import prefer_header
+from orders.api.orders import event_stream
 from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.storefront_client import Storefront
@@ -26,5 +27,5 @@ def stranger(transactional_db: None) -> Storefront:
 @pytest.fixture
 def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine ten seconds may be too short for what takes a tenth of one elsewhere."""
-    for each in (progress, waiting):
-        monkeypatch.setattr(each, "LONGEST_SECONDS", 60)
+    monkeypatch.setattr(prefer_header, "MAX_WAIT_SECONDS", 60)
+    monkeypatch.setattr(event_stream, "MAX_STREAM_SECONDS", 60)

@@ -119,7 +119,7 @@ def test_what_placing_an_order_shows_needs_no_further_statement(storefront: Stor
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("reference=%00", "PriceExpectation: letters, digits and ._:-, 64 at most"),
+        ("reference=%00", "Expected: letters, digits and ._:-, 64 at most"),
         ("page_size=1000000000", "Input should be less than or equal to 100"),
         ("page_size=1_0", "Write a whole number in digits"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from orders.api.envelope import EnvelopeMiddleware
+from orders.api.http.body_limits import BodyLimitMiddleware
 from orders.models import Order
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, everything
@@ -48,7 +48,7 @@ def test_a_body_in_chunks_is_put_together() -> None:
     request = RequestFactory().generic("POST", ORDERS, content_type=JSON)
     request.META |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": BytesIO(b"[1]")}
 
-    answer = Answer(EnvelopeMiddleware(lambda each: HttpResponse(each.body))(request))
+    answer = Answer(BodyLimitMiddleware(lambda each: HttpResponse(each.body))(request))
 
     assert answer.raw == b"[1]"
     assert request.META["CONTENT_LENGTH"] == "3"
@@ -217,7 +217,7 @@ def through_the_gate(request: object) -> Answer:
     def never(_: object) -> None:
         raise AssertionError("the request was let in")
 
-    return Answer(EnvelopeMiddleware(never)(request))  # type: ignore[arg-type]
+    return Answer(BodyLimitMiddleware(never)(request))  # type: ignore[arg-type]
 
 
 def assert_untouched(before: object, messages: MessageQueue) -> None:

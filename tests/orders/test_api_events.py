@@ -15,9 +15,8 @@ from pytest_django import Settings
 
 from access.credentials import Scope
 from access.links import new_link
-from orders.api.progress import streams
-from orders.api.schema.following import EVENT_STREAM
-from orders.api.waiting import LONGEST_SECONDS
+from orders.api.orders.documentation import EVENT_STREAM_SCHEMA
+from orders.api.orders.event_stream import MAX_STREAM_SECONDS, streams
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -40,8 +39,8 @@ def path(storefront: Storefront) -> str:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams whose clock goes on by a second each time that they look at it."""
     clock = SimpleNamespace(monotonic=partial(next, count()))
-    monkeypatch.setattr("orders.api.progress.time", clock)
-    monkeypatch.setattr("orders.api.progress.HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("orders.api.orders.event_stream.time", clock)
+    monkeypatch.setattr("orders.api.orders.event_stream.HEARTBEAT_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("long_waits")
@@ -93,7 +92,7 @@ def test_every_move_is_told_however_fast_they_come(
 def test_a_cancel_is_told_as_soon_as_it_is_accepted(
     storefront: Storefront, path: str, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orders.api.progress.LONGEST_SECONDS", 60)
+    monkeypatch.setattr("orders.api.orders.event_stream.MAX_STREAM_SECONDS", 60)
     stream = storefront.open_stream(path)
     _retry, placed = next_blocks(stream, 2)
 
@@ -203,7 +202,7 @@ def test_while_nothing_happens_something_is_written_and_in_the_end_no_more(
     blocks = list(read(storefront.open_stream(path)))
 
     assert happened(blocks) == [("0", "placed")]
-    assert blocks.count({"": "nothing new"}) == LONGEST_SECONDS - 1
+    assert blocks.count({"": "nothing new"}) == MAX_STREAM_SECONDS - 1
 
 
 @pytest.mark.usefixtures("hasty")
@@ -271,9 +270,9 @@ def test_one_customer_has_a_share_of_the_streams_and_no_more(
         each.close()
 
     for each_refused in refused:
-        assert each_refused.is_problem(429, "too-many-own-streams")
+        assert each_refused.is_problem(429, "too-many-customer-streams")
         assert int(each_refused.headers["Retry-After"]) == 10
-    assert streams._taken == {}
+    assert streams._running == {}
 
 
 def test_whose_the_order_is_has_the_share_also_where_the_shops_server_asks(
@@ -294,7 +293,7 @@ def test_whose_the_order_is_has_the_share_also_where_the_shops_server_asks(
     for each in open_ones:
         each.close()
 
-    assert [each.is_problem(429, "too-many-own-streams") for each in refused] == [True] * 3
+    assert [each.is_problem(429, "too-many-customer-streams") for each in refused] == [True] * 3
 
 
 def test_no_stream_is_open_after_one_was_asked_for_by_its_head(
@@ -375,7 +374,7 @@ def fields_of(block: str) -> dict[str, str]:
 
 
 def documented_events() -> set[str]:
-    _text, event = EVENT_STREAM["anyOf"]
+    _text, event = EVENT_STREAM_SCHEMA["anyOf"]
     return set(event["properties"]["event"]["enum"])
 
 

@@ -9,8 +9,7 @@ import pytest
 from django.db import ProgrammingError, connection
 
 from inventory.models import Product
-from orders.api.idempotency import Answer as Kept
-from orders.api.idempotency import IdempotentRequest, save_response
+from orders.api.http.idempotency import IdempotentRequest, SavedResponse, save_response
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
@@ -73,10 +72,10 @@ def test_an_answer_is_decided_by_whoever_is_answered_first(storefront: Storefron
     crashed_before_it_was_answered()
     purpose = IdempotentRequest(storefront.customer.pk, "once", b"")
 
-    first = save_response(purpose, Kept(201, "first"))
-    second = save_response(purpose, Kept(202, "second"))
+    first = save_response(purpose, SavedResponse(201, "first"))
+    second = save_response(purpose, SavedResponse(202, "second"))
 
-    assert first == second == Kept(201, "first")
+    assert first == second == SavedResponse(201, "first")
 
 
 def test_a_key_that_is_forgotten_meanwhile_keeps_nobody_from_his_answer(
@@ -84,7 +83,7 @@ def test_a_key_that_is_forgotten_meanwhile_keeps_nobody_from_his_answer(
 ) -> None:
     purpose = IdempotentRequest(storefront.customer.pk, "forgotten", b"")
 
-    assert save_response(purpose, Kept(201, "mine")) == Kept(201, "mine")
+    assert save_response(purpose, SavedResponse(201, "mine")) == SavedResponse(201, "mine")
 
 
 def test_a_field_that_is_added_leaves_older_fingerprints_as_they_are(

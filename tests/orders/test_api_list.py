@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from access.credentials import Scope
-from orders.api.listing import Position, page_of
+from orders.api.orders.order_list import Position, page_of
 from orders.models import Order, OrderQuerySet
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -209,7 +209,7 @@ def test_a_moment_that_is_none_is_told_how_one_is_written(
     answer = storefront.get(f"{ORDERS}?created_after={moment}")
 
     assert [each["detail"] for each in answer.body["errors"]] == [
-        "Write a moment with its zone, as 2026-11-21T08:00:00Z; + in a URL is written %2B"
+        "Write a time with its zone, as 2026-11-21T08:00:00Z; + in a URL is written %2B"
     ]
 
 
@@ -234,7 +234,9 @@ def test_a_cursor_is_good_for_what_it_was_given_out_for_alone(
     cursor = cursor_of(storefront.get(f"{ORDERS}?page_size=1").body["next"])
     payload, signature = cursor.split(":")
     shop = Storefront(customer, scopes=(Scope.READ, Scope.SHOP))
-    forged = Signer(key="guessed", salt="orders.api.paging").sign_object(["2026-01-01", "x", True])
+    forged = Signer(key="guessed", salt="orders.api.http.pagination").sign_object(
+        ["2026-01-01", "x", True]
+    )
 
     refused = {
         "truncated": storefront.get(f"{ORDERS}?cursor={cursor[:-1]}"),
@@ -325,7 +327,7 @@ def test_among_ten_thousand_orders_a_page_reads_little_more_than_it_shows(
         "the one of a name": (named, None),
         "alice's": (alices, None),
         "alice's, deep down": (alices, Position.beside(deep)),
-        "alice's, upwards": (alices, Position.beside(deep, is_upwards=True)),
+        "alice's, upwards": (alices, Position.beside(deep, is_towards_newer=True)),
         "the shop's": (everybodys, None),
         "the shop's, deep down": (everybodys, Position.beside(deep)),
         "the shop's, of one customer": (everybodys.filter(customer__in=[mallory.pk]), None),

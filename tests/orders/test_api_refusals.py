@@ -189,7 +189,7 @@ def test_a_body_that_is_refused_is_told_which_limit_it_met(
 
 
 @pytest.mark.parametrize(
-    ("lines", "detail"), [(0, "At least 1 is needed here"), (101, "At most 100 are taken here")]
+    ("lines", "detail"), [(0, "At least 1 is required here"), (101, "At most 100 are allowed here")]
 )
 def test_a_cart_of_too_few_or_too_many_lines_is_told_so_in_our_words(
     storefront: Storefront, lines: int, detail: str

@@ -56,15 +56,15 @@ def test_each_entry_has_a_sentence_and_a_step_its_attempt(
 
     entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
 
-    placed, reserved = (e for e in entries if e["what"] in ("placed", "reserve_stock.done"))
+    placed, reserved = (e for e in entries if e["code"] in ("placed", "reserve_stock.done"))
     assert placed == {
         "at": Order.objects.get().created_at.isoformat().replace("+00:00", "Z"),
         "kind": "order",
-        "what": "placed",
-        "words": "You placed this order.",
+        "code": "placed",
+        "message": "You placed this order.",
         "attempt": None,
     }
-    assert (reserved["words"], reserved["attempt"]) == ("Holding your items: done.", 1)
+    assert (reserved["message"], reserved["attempt"]) == ("Holding your items: done.", 1)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_who_asked_for_a_cancellation_is_told_without_a_name(
 
     entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
 
-    assert [e["words"] for e in entries if e["what"] == "cancellation_requested"] == [words]
+    assert [e["message"] for e in entries if e["code"] == "cancellation_requested"] == [words]
     assert [each for each in (actor, reason) if each in str(entries)] == []
 
 
@@ -96,8 +96,8 @@ def test_what_an_error_said_stays_inside(
 
     entry = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"][-1]
 
-    assert (entry["kind"], entry["what"]) == ("step", f"authorize_payment.{outcome}")
-    assert entry["words"].startswith("Asking your bank to set the money aside: ")
+    assert (entry["kind"], entry["code"]) == ("step", f"authorize_payment.{outcome}")
+    assert entry["message"].startswith("Asking your bank to set the money aside: ")
     assert [each for each in ("CardStolen", "pick up", "Ada") if each in str(entry)] == []
 
 
@@ -150,4 +150,4 @@ def tried(order_id: UUID, times: int, **settled: Any) -> None:
 
 
 def told(entries: list[dict[str, Any]], kind: str) -> list[str]:
-    return [each["what"] for each in entries if each["kind"] == kind]
+    return [each["code"] for each in entries if each["kind"] == kind]

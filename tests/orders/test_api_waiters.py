@@ -7,7 +7,8 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from pytest_django import Settings
 
-from orders.api.waiting import LONGEST_SECONDS, Watcher, watcher
+from orders.api.http.order_watcher import OrderWatcher, order_watcher
+from orders.api.http.prefer_header import MAX_WAIT_SECONDS
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -28,7 +29,7 @@ def test_whoever_comes_when_as_many_wait_as_may_is_answered_at_once(
     settings.WAITERS_PER_PROCESS = 1
     waiting = threading.Thread(target=order_and_wait, args=[storefront])
     waiting.start()
-    wait_until(lambda: len(watcher._awaited) == 1)
+    wait_until(lambda: len(order_watcher._watches) == 1)
     first = Order.objects.get()
 
     beyond = storefront.order(MUG, "second", **LONG)
@@ -50,7 +51,7 @@ def test_one_customer_has_a_share_of_the_places_to_wait(
     settings.WAITERS_PER_CUSTOMER = 1
     waiting = threading.Thread(target=order_and_wait, args=[storefront])
     waiting.start()
-    wait_until(lambda: len(watcher._awaited) == 1)
+    wait_until(lambda: len(order_watcher._watches) == 1)
     first = Order.objects.get()
 
     beyond = storefront.order(MUG, Prefer="wait=1")
@@ -90,14 +91,16 @@ def test_a_place_to_wait_is_given_back_when_waiting_fails(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.WAITERS_PER_PROCESS = 1
-    monkeypatch.setattr(Watcher, "wait", fail)
+    monkeypatch.setattr(OrderWatcher, "wait_for_status", fail)
     failed = storefront.order(MUG, **LONG)
     waits: list[float] = []
-    monkeypatch.setattr(Watcher, "wait", lambda _self, _order, _statuses, s: waits.append(s))
+    monkeypatch.setattr(
+        OrderWatcher, "wait_for_status", lambda _self, _order, _statuses, s: waits.append(s)
+    )
 
     storefront.order(MUG, **LONG)
 
-    assert (failed.status, waits) == (503, [LONGEST_SECONDS])
+    assert (failed.status, waits) == (503, [MAX_WAIT_SECONDS])
 
 
 def confirm(order_id: UUID) -> None:

@@ -11,9 +11,9 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
-from orders.api.idempotency import Answer as Kept
-from orders.api.idempotency import IdempotentRequest, save_response
-from orders.api.waiting import LONGEST_SECONDS, Awaited, Watcher, watcher
+from orders.api.http.idempotency import IdempotentRequest, SavedResponse, save_response
+from orders.api.http.order_watcher import OrderWatch, OrderWatcher, order_watcher
+from orders.api.http.prefer_header import MAX_WAIT_SECONDS
 from orders.models import Cause, Order, OrderCursor
 from orders.states import SETTLED, OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -84,7 +84,7 @@ def test_what_was_waited_for_is_told_again(
 def test_who_does_not_wait_decides_nothing_for_the_one_who_does(storefront: Storefront) -> None:
     with ThreadPoolExecutor(1) as client:
         first = client.submit(order_and_wait, storefront)
-        wait_until(lambda: len(watcher._awaited) == 1)
+        wait_until(lambda: len(order_watcher._watches) == 1)
         meanwhile = storefront.order(MUG, key="once")
         confirm(meanwhile.order_id)
     afterwards = storefront.order(MUG, key="once")
@@ -106,7 +106,7 @@ def test_who_waited_in_vain_decides_nothing_for_the_one_who_still_waits(
     settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = places
     with ThreadPoolExecutor(1) as client:
         first = client.submit(order_and_wait, storefront)
-        wait_until(lambda: len(watcher._awaited) == 1)
+        wait_until(lambda: len(order_watcher._watches) == 1)
         meanwhile = storefront.order(MUG, key="once", Prefer="wait=1")
         confirm(meanwhile.order_id)
     afterwards = storefront.order(MUG, key="once", Prefer="wait=1")
@@ -124,9 +124,9 @@ def test_who_waited_in_vain_is_told_what_the_first_was_told_meanwhile(
 ) -> None:
     first = storefront.order(MUG, key="once")
     crashed_before_it_was_answered()
-    told = Kept(202, '{"id": "first"}')
+    told = SavedResponse(202, '{"id": "first"}')
     purpose = IdempotentRequest(storefront.customer.pk, "once", b"")
-    monkeypatch.setattr(Watcher, "wait", lambda *_: save_response(purpose, told))
+    monkeypatch.setattr(OrderWatcher, "wait_for_status", lambda *_: save_response(purpose, told))
 
     again = storefront.order(MUG, key="once", Prefer="wait=2")
 
@@ -210,9 +210,9 @@ def test_who_does_not_ask_to_wait_does_not(
         ('handling="lenient, wait=3", wait=7', 7),
         ('handling="a \\" quote, wait=3", wait=7', 7),
         (", ,wait=7,", 7),
-        ("wait=11", LONGEST_SECONDS),
-        ("wait=999999", LONGEST_SECONDS),
-        ("wait=" + "9" * 5000, LONGEST_SECONDS),
+        ("wait=11", MAX_WAIT_SECONDS),
+        ("wait=999999", MAX_WAIT_SECONDS),
+        ("wait=" + "9" * 5000, MAX_WAIT_SECONDS),
     ],
 )
 def test_nobody_waits_longer_than_ten_seconds(
@@ -240,12 +240,12 @@ def test_a_cancellation_is_waited_for_to_its_end(
 
 
 def test_one_watcher_wakes_each_of_many_at_its_own_order(storefront: Storefront) -> None:
-    watcher = Watcher()
+    watcher = OrderWatcher()
     ids = [storefront.order(MUG).order_id for _ in range(3)]
     woken: list[UUID] = []
 
     def wait(order_id: UUID) -> None:
-        watcher.wait(order_id, SETTLED, 60)
+        watcher.wait_for_status(order_id, SETTLED, 60)
         woken.append(order_id)
 
     waiting = [threading.Thread(target=wait, args=[order_id]) for order_id in ids]
@@ -264,13 +264,15 @@ def test_what_waiting_costs_the_database_does_not_grow_with_those_who_wait(
     statements_by_thread: Counter[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    watcher = Watcher()
+    watcher = OrderWatcher()
     ids = [storefront.order(MUG).order_id for _ in range(5)]
     statements_by_thread.clear()
     looks = counted_looks(watcher, monkeypatch)
 
     waiting = [
-        threading.Thread(target=watcher.wait, args=[ids[n % 5], SETTLED, 60], name="client")
+        threading.Thread(
+            target=watcher.wait_for_status, args=[ids[n % 5], SETTLED, 60], name="client"
+        )
         for n in range(50)
     ]
     for thread in waiting:
@@ -283,7 +285,7 @@ def test_what_waiting_costs_the_database_does_not_grow_with_those_who_wait(
         thread.join()
 
     # One statement a look, for however many; the last look may still be at it.
-    assert statements_by_thread["waiting"] in (len(looks) - 1, len(looks))
+    assert statements_by_thread["order-watcher"] in (len(looks) - 1, len(looks))
     assert statements_by_thread["client"] == 0
 
 
@@ -292,7 +294,7 @@ def test_a_look_is_one_statement_for_whomever_it_is(
 ) -> None:
     ids = [storefront.order(MUG).order_id for _ in range(3)]
     awaited = {
-        threading.Event(): Awaited(
+        threading.Event(): OrderWatch(
             ids[n % 3], lambda _, reached: reached.version > 0, is_urgent=True
         )
         for n in range(50)
@@ -301,7 +303,7 @@ def test_a_look_is_one_statement_for_whomever_it_is(
         Order.objects.transition({ids[0]: Cause("paid")}, OrderStatus.CONFIRMED)
 
     with django_assert_num_queries(1):
-        Watcher()._look(awaited)
+        OrderWatcher()._poll(awaited)
 
     woken = {each.order_id for reached, each in awaited.items() if reached.is_set()}
     assert woken == {ids[0]}
@@ -310,13 +312,13 @@ def test_a_look_is_one_statement_for_whomever_it_is(
 def test_who_waits_holds_no_transaction(
     storefront: Storefront, statements_by_thread: Counter[str]
 ) -> None:
-    watcher = Watcher()
+    watcher = OrderWatcher()
     order_id = storefront.order(MUG).order_id
-    answered = threading.Thread(target=watcher.wait, args=[order_id, SETTLED, 30])
+    answered = threading.Thread(target=watcher.wait_for_status, args=[order_id, SETTLED, 30])
     answered.start()
     states: set[str] = set()
     with connection.cursor() as cursor:
-        while statements_by_thread["waiting"] < 5:
+        while statements_by_thread["order-watcher"] < 5:
             states.update(states_of_others(cursor))
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
@@ -328,36 +330,36 @@ def test_who_waits_holds_no_transaction(
 def test_the_watcher_outlives_a_database_that_does_not_answer(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watcher = Watcher()
+    watcher = OrderWatcher()
     order_id = storefront.order(MUG).order_id
-    look, failures = watcher._look, [OperationalError("gone"), InterfaceError("closed")]
+    look, failures = watcher._poll, [OperationalError("gone"), InterfaceError("closed")]
 
-    def fail_first(awaited: dict[threading.Event, Awaited]) -> None:
+    def fail_first(awaited: dict[threading.Event, OrderWatch]) -> None:
         if failures:
             raise failures.pop()
         look(awaited)
 
-    monkeypatch.setattr(watcher, "_look", fail_first)
-    monkeypatch.setattr("orders.api.waiting.LOOK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(watcher, "_poll", fail_first)
+    monkeypatch.setattr("orders.api.http.order_watcher.DATABASE_RETRY_SECONDS", 0.01)
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
 
-    assert watcher.wait_for_news(order_id, AS_PLACED, 60)
+    assert watcher.wait_for_change(order_id, AS_PLACED, 60)
     assert failures == []
 
 
 def test_an_answer_is_not_kept_waiting_by_the_slower_pace_of_streams(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orders.api.waiting.GLANCE_EVERY_SECONDS", 60)
-    watcher = Watcher()
+    monkeypatch.setattr("orders.api.http.order_watcher.STREAM_POLL_SECONDS", 60)
+    watcher = OrderWatcher()
     idle, order_id = (storefront.order(MUG).order_id for _ in range(2))
-    watching = threading.Thread(target=watcher.wait_for_news, args=[idle, AS_PLACED, 1])
+    watching = threading.Thread(target=watcher.wait_for_change, args=[idle, AS_PLACED, 1])
     watching.start()
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
 
-    answered = threading.Thread(target=watcher.wait, args=[order_id, SETTLED, 100])
+    answered = threading.Thread(target=watcher.wait_for_status, args=[order_id, SETTLED, 100])
     answered.start()
     answered.join(50)
 
@@ -379,16 +381,16 @@ def statements_by_thread(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-def counted_looks(watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def counted_looks(watcher: OrderWatcher, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """For how many clients each look of the watcher was."""
     looks: list[int] = []
-    look = watcher._look
+    look = watcher._poll
 
-    def count(awaited: dict[threading.Event, Awaited]) -> None:
+    def count(awaited: dict[threading.Event, OrderWatch]) -> None:
         looks.append(len(awaited))
         look(awaited)
 
-    monkeypatch.setattr(watcher, "_look", count)
+    monkeypatch.setattr(watcher, "_poll", count)
     return looks
 
 
@@ -404,7 +406,9 @@ def states_of_others(cursor: CursorWrapper) -> list[str]:
 def recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long each request waits from now on; none of them really does."""
     waits: list[float] = []
-    monkeypatch.setattr(Watcher, "wait", lambda _self, _order, _statuses, s: waits.append(s))
+    monkeypatch.setattr(
+        OrderWatcher, "wait_for_status", lambda _self, _order, _statuses, s: waits.append(s)
+    )
     return waits
 
 

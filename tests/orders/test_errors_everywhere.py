@@ -13,7 +13,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 import inventory.services
-from orders.api import envelope
+from orders.api.http import body_limits
 from sagas.definition import Saga
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.storefront_client import ORDERS, PROBLEM, Answer, Storefront, cart, everything
@@ -71,7 +71,7 @@ def test_what_a_middleware_raises_is_told_without_its_words(
     case: tuple[Callable[[], Exception], int, str],
 ) -> None:
     error, status, slug = case
-    monkeypatch.setattr(envelope, "_open", raiser(error))
+    monkeypatch.setattr(body_limits, "check_body", raiser(error))
 
     response = client.get(path)
 
@@ -80,7 +80,7 @@ def test_what_a_middleware_raises_is_told_without_its_words(
 
 
 def test_a_browser_gets_a_page_of_the_same(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envelope, "_open", raiser(lambda: RuntimeError(SECRET)))
+    monkeypatch.setattr(body_limits, "check_body", raiser(lambda: RuntimeError(SECRET)))
 
     response = client.get("/admin/", headers=BROWSER)
 
@@ -95,7 +95,7 @@ def test_a_browser_gets_a_page_of_the_same(client: Client, monkeypatch: pytest.M
 def test_what_is_raised_is_in_our_log(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(envelope, "_open", raiser(lambda: OperationalError(SECRET)))
+    monkeypatch.setattr(body_limits, "check_body", raiser(lambda: OperationalError(SECRET)))
 
     with caplog.at_level(logging.ERROR):
         client.get(PRODUCTS)

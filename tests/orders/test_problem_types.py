@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from orders.api.problem_types import ProblemType
+from orders.api.http.problem_types import ProblemType
 from tests.support.source_files import APPLICATION, ROOT, python_files
 
 USE = re.compile(r"\bProblemType\.([A-Z_]+)")
@@ -61,20 +61,20 @@ def test_slugs_and_statuses_are_an_interface_and_stay() -> None:
         "invalid-request": 422,
         "idempotency-key-reused": 422,
         "too-many-requests": 429,
-        "too-many-own-streams": 429,
+        "too-many-customer-streams": 429,
         "too-many-streams": 503,
         "internal-error": 500,
         "temporarily-unavailable": 503,
     }
 
 
-@pytest.mark.parametrize("kind", ProblemType)
-def test_a_type_leads_to_its_page(kind: ProblemType) -> None:
-    answer = Client().get(kind.uri)
+@pytest.mark.parametrize("problem_type", ProblemType)
+def test_a_type_leads_to_its_page(problem_type: ProblemType) -> None:
+    answer = Client().get(problem_type.uri)
 
     page = answer.content.decode()
     assert (answer.status_code, answer["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert f"<h1>{kind.title}</h1>" in page
+    assert f"<h1>{problem_type.title}</h1>" in page
     assert "What it means" in page
     assert "`" not in page
     assert "<script" not in page
@@ -83,7 +83,11 @@ def test_a_type_leads_to_its_page(kind: ProblemType) -> None:
 def test_all_problems_are_listed_each_with_its_page() -> None:
     page = Client().get("/problems/").content.decode()
 
-    assert [kind.slug for kind in ProblemType if f'href="{kind.uri}"' not in page] == []
+    assert [
+        problem_type.slug
+        for problem_type in ProblemType
+        if f'href="{problem_type.uri}"' not in page
+    ] == []
 
 
 def test_a_problem_that_nobody_has_is_not_found() -> None:

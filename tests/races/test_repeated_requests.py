@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from access.models import ApiToken
-from orders.api import idempotency
+from orders.api.http import idempotency
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
 from tests.support.ledger_checks import assert_books_balance
@@ -39,7 +39,7 @@ def test_twenty_requests_with_one_key_place_one_order(shop: Shop, token: str) ->
 def test_twenty_requests_place_twenty_orders_if_their_key_is_not_kept(
     shop: Shop, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idempotency, "_take", lambda *_: True)
+    monkeypatch.setattr(idempotency, "_store_key", lambda *_: True)
 
     answers = order_at_once(token, key=str(uuid.uuid4()))
 

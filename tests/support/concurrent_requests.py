@@ -1,4 +1,4 @@
-"""One request from many clients at once, and one whose answer was lost."""
+"""Concurrent equal requests, and a request whose response was lost."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +14,14 @@ TWINS = 50
 
 
 def at_once(storefront: Storefront, body: object, key: str, **headers: str) -> list[Answer]:
-    """Send one request from many clients; what each was answered."""
+    """Place the same order from many clients at once; return all responses."""
     return sent_at_once(lambda: storefront.order(body, key, **headers))
 
 
 def sent_at_once(send: Callable[[], Answer]) -> list[Answer]:
     barrier = Barrier(TWINS)
 
-    def send_with_the_others(_: int) -> Answer:
+    def send_together(_: int) -> Answer:
         try:
             barrier.wait()
             return send()
@@ -29,11 +29,11 @@ def sent_at_once(send: Callable[[], Answer]) -> list[Answer]:
             connections.close_all()
 
     with pytest.MonkeyPatch.context() as busy_machine, ThreadPoolExecutor(TWINS) as threads:
-        # Fifty threads of one process hold each other up for longer than requests in production do.
-        busy_machine.setattr("orders.api.idempotency.IN_FLIGHT_PATIENCE", "60s")
-        return list(threads.map(send_with_the_others, range(TWINS)))
+        # Fifty threads of one process delay each other longer than production requests do.
+        busy_machine.setattr("orders.api.http.idempotency.IN_FLIGHT_TIMEOUT", "60s")
+        return list(threads.map(send_together, range(TWINS)))
 
 
 def crashed_before_it_was_answered() -> None:
-    """What web leaves that dies between the effect and the answer that somebody waits for."""
-    IdempotencyRecord.objects.update(answer_status=None, answer_body="")
+    """Leave the database as a process that dies between the effect and the saved response."""
+    IdempotencyRecord.objects.update(response_status=None, response_body="")

@@ -1,11 +1,13 @@
-"""Who gets which answer where: reviewed, and signed by its tests. A new route belongs in here.
+"""The reviewed access table: which status each caller gets at each route. New routes need a row.
 
-``API`` has a row for each route and method of the storefront API that somebody may use; whatever is
-in no row is refused to everybody. Each row names what each caller is answered.
+``API`` has a row for each route and method of the storefront API. A method without a row must be
+refused to all callers.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
+
+from tests.support.storefront_client import cart
 
 Row = Mapping[str, int]
 
@@ -13,26 +15,26 @@ CALLERS: Final = (
     "anonymous",
     "expired",
     "revoked",
-    "staff",  # with a session of the desk, and no permission there
+    "staff",  # has a session at the desk, and no permission there
     "guest",  # has a link to the order
     "other guest",  # has a link to another order
     "owner",
     "stranger",  # another customer
-    "reader",  # the owner, by a token that may read alone
-    "writer",  # the owner, by a token that may write alone
+    "reader",  # the owner, with a token that has orders:read only
+    "writer",  # the owner, with a token that has orders:write only
     "shop",
 )
 
 
 def by_token(*, owner: int, stranger: int, reader: int, writer: int, shop: int) -> Row:
-    """Return a row for those who have a token; nobody else gets anywhere."""
-    found = dict.fromkeys(CALLERS, 401)
-    found.update(owner=owner, stranger=stranger, reader=reader, writer=writer, shop=shop)
-    return found
+    """Return a row for callers with a token; all others get 401."""
+    row = dict.fromkeys(CALLERS, 401)
+    row.update(owner=owner, stranger=stranger, reader=reader, writer=writer, shop=shop)
+    return row
 
 
 def by_link(status: int) -> Row:
-    """Return a row for those who have a link: a good one leads to its own order, whoever sends it."""
+    """Return a row for a guest link's path: a valid link gives access to its own order only."""
     return {**dict.fromkeys(CALLERS, 404), "guest": status, "other guest": status}
 
 
@@ -56,11 +58,17 @@ API: Final[Mapping[tuple[str, str], Row]] = {
     ("guest-order-cancel", "POST"): by_link(202),
 }
 
-PUBLIC: Final = {"schema", "manual", "problems", "problem"}
-"""Anybody may read these; they know nothing of any order."""
+BODIES: Final[Mapping[str, Any]] = {
+    "orders": cart(("MUG", 1)),
+    "quotes": {"items": cart(("MUG", 1))["items"]},
+}
+"""A valid body for each route that needs one."""
 
-DESK_FOR_EVERYBODY: Final = {"admin:login", "admin:logout", "admin:jsi18n"}
-"""What the desk shows to those who are not in: its door."""
+PUBLIC: Final = {"schema", "manual", "problems", "problem"}
+"""Public pages without data of orders."""
+
+DESK_PUBLIC: Final = {"admin:login", "admin:logout", "admin:jsi18n"}
+"""The desk's pages before login."""
 
 DESK_FOR_STAFF: Final = {
     "admin:index",
@@ -70,4 +78,4 @@ DESK_FOR_STAFF: Final = {
     "admin:second_factor",
     "admin:enrol",
 }
-"""What the desk shows to staff without any permission: nothing of any order, and nothing to do."""
+"""The desk's pages for staff without permissions: no data of orders, and no actions."""

@@ -1,4 +1,4 @@
-"""Every route that the resolver knows, by name, with how its address is made."""
+"""All routes of the URL resolver, by name."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,15 +12,15 @@ PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)")
 @dataclass(frozen=True)
 class Route:
     name: str
-    """With its namespace; where it has none, its pattern."""
+    """With its namespace; the pattern for a route without a name."""
     pattern: str
 
     @property
-    def is_of_the_desk(self) -> bool:
+    def is_desk(self) -> bool:
         return self.pattern.startswith("admin/")
 
     def path(self, values: Mapping[str, object]) -> str:
-        """The address with ``values`` for its parameters; raises KeyError for one without."""
+        """Return the path with ``values`` for its parameters. Raises KeyError for a missing one."""
         plain = self.pattern.replace("^", "").replace("$", "")
         return "/" + PARAMETER.sub(lambda found: str(values[found[1] or found[2]]), plain)
 
@@ -32,10 +32,10 @@ def all_routes() -> list[Route]:
 def _routes(
     patterns: Sequence[URLPattern | URLResolver], prefix: str, namespace: str
 ) -> Iterator[Route]:
-    for each in patterns:
-        pattern = f"{prefix}{each.pattern}"
-        if isinstance(each, URLPattern):
-            yield Route(f"{namespace}{each.name}" if each.name else pattern, pattern)
+    for route in patterns:
+        pattern = f"{prefix}{route.pattern}"
+        if isinstance(route, URLPattern):
+            yield Route(f"{namespace}{route.name}" if route.name else pattern, pattern)
         else:
-            inner = f"{each.namespace}:" if each.namespace else ""
-            yield from _routes(each.url_patterns, pattern, namespace + inner)
+            inner = f"{route.namespace}:" if route.namespace else ""
+            yield from _routes(route.url_patterns, pattern, namespace + inner)

@@ -1,4 +1,4 @@
-"""A shop with something for every operation to be about, and its books when all is done."""
+"""Data for every operation of the API, and the invariants after the run."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -15,7 +15,7 @@ from tests.support.shop import Shop
 PLENTY: Final = 1_000_000
 IN_STOCK: Final = {"MUG": PLENTY, "MUG-BLUE": PLENTY, "TEE": PLENTY, "TEE-M": 3}
 PRICE_MINOR: Final = 60
-"""So low that the bank takes the largest cart."""
+"""Low enough for the provider to accept the largest cart."""
 CARDS: Final = (
     "pm_card_visa",
     "pm_card_visa_chargeDeclined",
@@ -30,13 +30,13 @@ def fill(shelf: Shelf) -> None:
         shelf.put(sku, quantity, PRICE_MINOR)
 
 
-def words(shop: Shop) -> Mapping[str, Sequence[str]]:
-    """Say what parameters and fields may well be: something of this shop's."""
-    orders = [shop.place(each, mugs=1) for each in (*CARDS, CARDS[0])]
+def existing_values(shop: Shop) -> Mapping[str, Sequence[str]]:
+    """Return existing values for parameters and fields."""
+    orders = [shop.place(card, mugs=1) for card in (*CARDS, CARDS[0])]
     return {
         "body.payment_method": CARDS,
-        "path.order_id": [str(each.pk) for each in orders],
-        "path.token": [link_to(each, may_cancel=may) for each in orders for may in (True, False)],
+        "path.order_id": [str(order.pk) for order in orders],
+        "path.token": [link_to(order, may_cancel=may) for order in orders for may in (True, False)],
     }
 
 
@@ -46,7 +46,7 @@ def link_to(order: Order, *, may_cancel: bool) -> str:
 
 
 def findings_at_rest(shop: Shop) -> list[Finding]:
-    """Let every order end; then ask every invariant, with the bank's own books."""
+    """Let every order end; then check all invariants against the provider's ledger."""
     for _ in range(MOST_ROUNDS):
         if not SagaRun.objects.filter(status__in=LIVE).exists():
             break

@@ -1,4 +1,4 @@
-"""Schemathesis on the application in this process: what it sends, and what it finds."""
+"""Runs schemathesis against the application in this process."""
 
 import hashlib
 import re
@@ -25,18 +25,18 @@ _GOOD_SKU: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is tried, as whom, and with what that means something here."""
+    """How many examples, with which token, and with which values."""
 
     token: str
     examples: int
     skus: Sequence[str]
-    """Whatever else a SKU could be becomes one of these, since no schema knows what is for sale."""
-    words: Mapping[str, Sequence[str]]
-    """What a parameter or a field of a body may well be, four times in five."""
+    """Replace other SKUs: the schema does not know what is for sale."""
+    values: Mapping[str, Sequence[str]]
+    """Existing values of parameters and fields, used in four of five examples."""
     seed: int | None = None
-    """None tries the same every time."""
+    """None sends the same requests in each run."""
     only: str = ""
-    """The path that is looked at; all of them when empty."""
+    """The only path to test; empty for all."""
 
     def config(self) -> SchemathesisConfig:
         return SchemathesisConfig.from_dict({
@@ -51,29 +51,29 @@ class Plan:
             },
             # Chains of operations: each example is several requests.
             "phases": {"stateful": {"generation": {"max-examples": max(self.examples // 4, 1)}}},
-            "dictionaries": {place: {"values": list(each)} for place, each in self.words.items()},
+            "dictionaries": {name: {"values": list(values)} for name, values in self.values.items()},
             "parameters": {
-                place: {"dictionary": place, "probability": 0.8} for place in self.words
+                name: {"dictionary": name, "probability": 0.8} for name in self.values
             },
         })  # fmt: skip
 
 
 @dataclass
 class Exploration:
-    """What was sent, and what came of it."""
+    """The requests sent, by result."""
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
-    """How many, by operation and status."""
+    """Counts by operation and status."""
     findings: dict[str, str] = field(default_factory=dict)
-    """The first of each kind, with the command that repeats it."""
+    """The first failure of each kind, with the command that repeats it."""
 
     def take(self, event: events.EngineEvent) -> None:
         match event:
             case events.ScenarioFinished(recorder=recorder):
-                for case_id, each in recorder.interactions.items():
-                    if each.response is not None:
+                for case_id, interaction in recorder.interactions.items():
+                    if interaction.response is not None:
                         operation = recorder.cases[case_id].value.operation.label
-                        self.answers[operation, each.response.status_code] += 1
+                        self.answers[operation, interaction.response.status_code] += 1
                 self.findings |= {**dict(_findings(recorder)), **self.findings}
             case events.NonFatalError(label=label, info=info):
                 self.findings[f"{label}: {info.title}"] = info.traceback
@@ -91,7 +91,7 @@ def _findings(recorder: Any) -> Iterator[tuple[str, str]]:
 
 
 class Served:
-    """The application as schemathesis' own threads call it; their connections end with it."""
+    """The application for schemathesis' threads. ``close`` closes their database connections."""
 
     def __init__(self) -> None:
         self._handler = WSGIHandler()
@@ -105,20 +105,20 @@ class Served:
         return self._handler(environ, start_response)
 
     def close(self) -> None:
-        for each in self._connections.values():
-            each.close()
+        for connection in self._connections.values():
+            connection.close()
 
 
 def explore(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Exploration:
-    """Send what the document allows and what it forbids, and compare the answers with it."""
-    _leave_sockets_out(monkeypatch)
-    before_call = as_a_client_would(plan.skus)
+    """Send valid and invalid requests, and compare the responses with the document."""
+    _remove_socket_options(monkeypatch)
+    before_call = hook_for_requests(plan.skus)
     GLOBAL_HOOK_DISPATCHER.register_hook_with_name(before_call, "before_call")
     found = Exploration()
     application = Served()
     try:
         schema = schemathesis.openapi.from_wsgi("/api/schema", application, config=plan.config())
-        # After a token has revoked itself there is nothing left to explore with.
+        # DELETE token would revoke the token of the run.
         chosen = schema.include(path=plan.only) if plan.only else schema.exclude(path=LOGGING_OUT)
         for event in engine.from_schema(chosen).execute():
             found.take(event)
@@ -128,30 +128,30 @@ def explore(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Exploration:
     return found
 
 
-def _leave_sockets_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Schemathesis' checks hand its WSGI client settings of sockets, which that does not know."""
+def _remove_socket_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove socket options, which schemathesis' checks pass to its WSGI client by mistake."""
     transport_kwargs = EngineContext.get_transport_kwargs
 
-    def headers_alone(*given: Any, **named: Any) -> dict[str, Any]:
-        return {"headers": transport_kwargs(*given, **named)["headers"]}
+    def headers_only(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        return {"headers": transport_kwargs(*args, **kwargs)["headers"]}
 
-    monkeypatch.setattr(EngineContext, "get_transport_kwargs", headers_alone)
+    monkeypatch.setattr(EngineContext, "get_transport_kwargs", headers_only)
 
 
-def as_a_client_would(skus: Sequence[str]) -> Callable[[Any, Any, dict[str, Any]], None]:
-    """Have sent what follows from no schema: what is for sale, and a key for each purpose."""
+def hook_for_requests(skus: Sequence[str]) -> Callable[[Any, Any, dict[str, Any]], None]:
+    """Return a hook that sets what no schema has: SKUs for sale, and a key per request."""
 
     def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         written = _for_sale(_as_written(case.body), skus)
         if repr(written) != repr(case.body):
             case.body = written
         if "cursor" in case.query:
-            # Good is one that was given out for this very list, and any other is refused.
-            case.query = {name: each for name, each in case.query.items() if name != "cursor"}
+            # Only cursors that this list has signed are valid.
+            case.query = {name: value for name, value in case.query.items() if name != "cursor"}
         if _GOOD_KEY.fullmatch(str(case.headers.get(KEY, ""))):
-            # With another body, a key that was used is refused.
-            purpose = repr([case.method, case.path, case.path_parameters, case.body])
-            case.headers[KEY] = hashlib.sha256(purpose.encode()).hexdigest()
+            # A used key is refused with another body.
+            content = repr([case.method, case.path, case.path_parameters, case.body])
+            case.headers[KEY] = hashlib.sha256(content.encode()).hexdigest()
 
     return before_call
 
@@ -161,7 +161,7 @@ def _for_sale(body: Any, skus: Sequence[str]) -> Any:
         case {"sku": str(sku), **rest} if _GOOD_SKU.fullmatch(sku):
             return {"sku": skus[len(sku) % len(skus)], **rest}
         case list():
-            return [_for_sale(each, skus) for each in body]
+            return [_for_sale(item, skus) for item in body]
         case dict():
             return {name: _for_sale(value, skus) for name, value in body.items()}
         case _:
@@ -174,7 +174,7 @@ def _as_written(body: Any) -> Any:
         case float() if body.is_integer():
             return int(body)
         case list():
-            return [_as_written(each) for each in body]
+            return [_as_written(item) for item in body]
         case dict():
             return {name: _as_written(value) for name, value in body.items()}
         case _:

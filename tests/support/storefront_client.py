@@ -1,4 +1,4 @@
-"""A storefront of one customer: real tokens, and requests through all of the middleware."""
+"""A storefront of one customer: a real token, and requests through all middleware."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ PROBLEM = "application/problem+json"
 
 
 class Answer:
-    """What came back, read strictly."""
+    """A response of the API."""
 
     def __init__(self, response: HttpResponseBase) -> None:
         self.status = response.status_code
@@ -36,7 +36,7 @@ class Answer:
         return self.headers.get("Idempotency-Replayed") == "true"
 
     def is_problem(self, status: int, slug: str) -> bool:
-        """Whether it is this very problem, told the way RFC 9457 wants it."""
+        """Return whether it is this problem, in the form of RFC 9457."""
         return (self.status, self.headers["Content-Type"], self.body["type"]) == (
             status,
             PROBLEM,
@@ -45,25 +45,25 @@ class Answer:
 
     @property
     def told(self) -> tuple[int, dict[str, Any]]:
-        """Status and body, without the id that every request has of its own."""
+        """Status and body without the correlation id, which differs for each request."""
         body = {name: value for name, value in self.body.items() if name != "correlation_id"}
         return self.status, body
 
     @property
     def parameters(self) -> list[str]:
-        """The query parameters that are said to be wrong."""
-        return [each["parameter"] for each in self.body.get("errors", [])]
+        """The query parameters that ``errors`` names."""
+        return [error["parameter"] for error in self.body.get("errors", [])]
 
     @property
     def pointers(self) -> list[str]:
-        """The fields that are said to be wrong."""
-        return [each["pointer"] for each in self.body.get("errors", [])]
+        """The fields that ``errors`` points to."""
+        return [error["pointer"] for error in self.body.get("errors", [])]
 
 
 class Storefront:
-    """Sends what its customer wants, each with a key of its own unless one is given.
+    """Sends requests of one customer, each with a new Idempotency-Key unless one is given.
 
-    Whatever a view raises surfaces in the test: a 500 cannot pass for an answer.
+    An exception of a view fails the test; it does not become a 500.
     """
 
     def __init__(self, customer: User, scopes: Iterable[Scope] = (Scope.READ, Scope.WRITE)) -> None:
@@ -79,7 +79,7 @@ class Storefront:
         headers: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Answer:
-        """Send one request; a header that is given empty is left out."""
+        """Send one request. A header with an empty value is left out."""
         given = {"Authorization": f"Bearer {self.token}", **(headers or {})}
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return Answer(
@@ -96,7 +96,7 @@ class Storefront:
         return self.send("GET", path)
 
     def open_stream(self, path: str, **headers: str) -> StreamingHttpResponse:
-        """Ask for a stream as a browser does; whoever has read enough of it closes it."""
+        """Open a stream as a browser does. The test closes it."""
         authorization = {"Authorization": f"Bearer {self.token}", "Accept": "text/event-stream"}
         given = {name: value for name, value in (authorization | headers).items() if value}
         response: Any = self._client.get(path, headers=given)
@@ -113,7 +113,7 @@ class Storefront:
 
 
 def cart(*items: tuple[str, int], payment_method: str = "pm_card_visa") -> dict[str, Any]:
-    """A body that asks for ``items``, pairs of SKU and quantity."""
+    """Return the body of an order of ``items``, which are pairs of SKU and quantity."""
     return {
         "items": [{"sku": sku, "quantity": quantity} for sku, quantity in items],
         "payment_method": payment_method,
@@ -121,7 +121,7 @@ def cart(*items: tuple[str, int], payment_method: str = "pm_card_visa") -> dict[
 
 
 def everything() -> dict[str, list[Any]]:
-    """Every row of every table but that of sessions, to see that nothing was written."""
+    """Return all rows of all tables except sessions, to compare that nothing was written."""
     return {
         model._meta.label: list(model._default_manager.order_by("pk").values_list())
         for model in apps.get_models()

@@ -1,44 +1,49 @@
-"""Write the page of all problems from the table by which the API answers."""
+"""Print docs/problems.md, generated from the table of problem types."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from orders.api.problem_types import ProblemType
+from orders.api.http.problem_types import ProblemType
 
 HEAD = """# Problems: the errors of the API
 
-Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem (`application/problem+json`):
+Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems (`application/problem+json`):
 
 ```json
 {"type": "/problems/invalid-request", "title": "Invalid request", "status": 422,
- "detail": "The body is not what this endpoint takes.",
+ "detail": "The body is not valid for this endpoint.",
  "errors": [{"pointer": "/items/0/quantity", "detail": "Input should be greater than or equal to 1"}],
  "correlation_id": "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11"}
 ```
 
-`type` is stable and meant for programs; it leads to a page of the shop that says the same as this one. `errors`, where
-something is wrong, point into the body (`pointer`, RFC 6901), or name a query parameter (`parameter`) or a header
-(`header`); there are at most 50. `correlation_id` is in our logs, and in the header `X-Correlation-ID` of every answer.
-A request that is answered with a 4xx has changed nothing, and has not used up its `Idempotency-Key`.
+* `type` is stable and meant for programs. It is the path of a page of the shop with the same text as here.
+* `errors` names what is wrong: a place in the body (`pointer`, RFC 6901), a query parameter (`parameter`) or a header
+  (`header`). It has at most 50 entries.
+* `correlation_id` is in the shop's logs, and in the header `X-Correlation-ID` of every response.
+* A request with a 4xx response has changed nothing, and has not used up its `Idempotency-Key`.
+* A browser that opens a page outside `/api/` gets the error as a page.
+* A declined card and missing stock are not errors of the request: the order is accepted, then cancelled with a `reason`.
 
-A browser that asks for a page outside `/api/` gets these as a page. A card that is refused or a shelf that is empty is
-no error of the request: the order is accepted, and then cancelled with its `reason`.
+This page is generated: `manage.py describe_problems > docs/problems.md`.
 
-This page is made of the code that answers: `manage.py describe_problems > docs/problems.md`.
-
-| type | status | what it means | what to do |
+| type | status | meaning | what to do |
 |---|---|---|---|
 """
 
 
 class Command(BaseCommand):
-    help = "Print docs/problems.md, made of the problems that the API knows. Changes nothing."
+    help = "Print docs/problems.md from the problem types of the API. Changes nothing."
     requires_system_checks = ()
 
     def handle(self, *_: Any, **__: Any) -> None:
         self.stdout.write(HEAD + "".join(map(_row, ProblemType)), ending="")
 
 
-def _row(kind: ProblemType) -> str:
-    return f"| `{kind.uri}` | {kind.status.value} | {kind.meaning} | {kind.remedy} |\n"
+def _row(problem_type: ProblemType) -> str:
+    status, meaning, remedy = (
+        problem_type.status.value,
+        problem_type.meaning,
+        problem_type.remedy,
+    )
+    return f"| `{problem_type.uri}` | {status} | {meaning} | {remedy} |\n"

@@ -1,0 +1,55 @@
+"""The cart: what quotes price and orders buy."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from orders.api.http.problems import FieldError, Problem
+from orders.api.http.request_schemas import RequestSchema, invalid_request
+from orders.api.http.text_format import TextFormat
+from orders.errors import TotalTooLarge, UnknownProducts
+
+MAX_CART_LINES: Final = 100
+MAX_LINE_QUANTITY: Final = 9_999
+
+Sku = Annotated[
+    str,
+    TextFormat(
+        r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "a SKU has letters, digits and ._-, 64 at most"
+    ),
+]
+
+
+class CartLine(RequestSchema):
+    sku: Sku
+    quantity: Annotated[int, Field(ge=1, le=MAX_LINE_QUANTITY)]
+
+
+class Cart(RequestSchema):
+    """What a customer wants to buy. It has no prices: the server sets them."""
+
+    items: Annotated[list[CartLine], Field(min_length=1, max_length=MAX_CART_LINES)]
+
+    def quantities(self) -> dict[str, int]:
+        """Return the quantity of each SKU, in the order of the lines; repeated SKUs are added up."""
+        totals: dict[str, int] = {}
+        for line in self.items:
+            totals[line.sku] = totals.get(line.sku, 0) + line.quantity
+        return totals
+
+
+def invalid_cart(cart: Cart, error: UnknownProducts | TotalTooLarge) -> Problem:
+    """Return a problem that points to the lines that cannot be bought."""
+    if isinstance(error, TotalTooLarge):
+        return invalid_request(str(error), [FieldError("/items", "costs too much")])
+    errors = [
+        FieldError(f"/items/{position}/sku", f"{line.sku} is not for sale")
+        for position, line in enumerate(cart.items)
+        if line.sku in error.skus
+    ]
+    return invalid_request("The cart has products that are not for sale.", errors)
+
+
+EXAMPLE_CART: Final = {
+    "items": [{"sku": "MUG-BLUE", "quantity": 2}, {"sku": "TEE-M", "quantity": 1}]
+}

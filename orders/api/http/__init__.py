@@ -1,0 +1,1 @@
+"""What the endpoints share: problems, idempotency, pagination, ETags, limits, documentation."""

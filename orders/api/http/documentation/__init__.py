@@ -1,0 +1,1 @@
+"""The OpenAPI document, generated from the views and served with Swagger UI."""

@@ -1,0 +1,1 @@
+"""Guest links: access to one order without an account."""

@@ -1,0 +1,1 @@
+"""Placing, listing, reading, following and cancelling orders."""

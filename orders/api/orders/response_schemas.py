@@ -1,0 +1,269 @@
+"""Orders, their timelines and their events in responses."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field
+
+from orders import models
+from orders.api.http.response_schemas import Currency, MinorUnits, ResponseSchema
+from orders.cancellation_messages import words
+from orders.customer_timeline import Kind, TimelineEvent
+from orders.states import TRANSITIONS, OrderStatus
+from payments.history import PaymentRecord, payment_record
+from payments.states import PaymentStatus as StoredPaymentStatus
+
+PaymentStatus = Literal["not_started", "pending", "authorized", "captured", "voided", "refunded"]
+
+_PAYMENT_STATUS: Final[Mapping[str, PaymentStatus]] = {
+    StoredPaymentStatus.INTENDED: "pending",
+    StoredPaymentStatus.AUTHORIZED: "authorized",
+    StoredPaymentStatus.CAPTURED: "captured",
+    StoredPaymentStatus.VOIDED: "voided",
+    StoredPaymentStatus.REFUNDED: "refunded",
+}
+
+CancelRequestedAt = Annotated[
+    datetime | None,
+    Field(
+        description=(
+            "When the cancellation was accepted, whatever the status still is; null when no"
+            " cancellation was requested."
+        )
+    ),
+]
+
+Expandable = Field(exclude_if=lambda value: value is None)
+"""A field that is left out unless ``expand`` names it."""
+
+HIDDEN: Final = ""
+"""As ``customer``: the field is left out. None is shown as null, for the order of a guest."""
+
+
+class OrderLine(ResponseSchema):
+    """One product of an order, with the name and price of the time when it was ordered."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price_minor: MinorUnits
+
+    @classmethod
+    def of(cls, line: models.OrderLine) -> Self:
+        return cls(
+            sku=line.sku,
+            name=line.name,
+            quantity=line.quantity,
+            unit_price_minor=line.unit_price_minor,
+        )
+
+
+class PaymentSummary(ResponseSchema):
+    """The state of an order's money. Each amount stays once it is reached."""
+
+    status: PaymentStatus
+    authorized_minor: MinorUnits = 0
+    captured_minor: MinorUnits = 0
+    refunded_minor: MinorUnits = 0
+
+    @classmethod
+    def of(cls, payment: PaymentRecord | None) -> Self:
+        if payment is None:
+            return cls(status="not_started")
+        return cls(
+            status=_PAYMENT_STATUS[payment.status],
+            authorized_minor=payment.authorized_minor,
+            captured_minor=payment.captured_minor,
+            refunded_minor=payment.refunded_minor,
+        )
+
+
+class Payment(PaymentSummary):
+    """One payment for an order, with its times."""
+
+    currency: Currency
+    created_at: datetime
+    authorized_at: datetime | None
+    captured_at: datetime | None
+
+    @classmethod
+    def of_record(cls, payment: PaymentRecord) -> Self:
+        return cls(
+            **dict(PaymentSummary.of(payment)),
+            currency=payment.currency,
+            created_at=payment.created_at,
+            authorized_at=payment.authorized_at,
+            captured_at=payment.captured_at,
+        )
+
+
+class TimelineEntry(ResponseSchema):
+    """One event of an order: a code for programs, and a sentence for the customer."""
+
+    at: datetime
+    kind: Kind
+    code: str
+    message: str
+    attempt: Annotated[int | None, Field(description="The number of the attempt, for a step.")] = (
+        None
+    )
+
+    @classmethod
+    def of(cls, event: TimelineEvent) -> Self:
+        return cls(
+            at=event.at,
+            kind=event.kind,
+            code=event.code,
+            message=event.message,
+            attempt=event.attempt,
+        )
+
+
+class Timeline(ResponseSchema):
+    """The events of an order, oldest first, with at most its last hundred attempts."""
+
+    entries: Sequence[TimelineEntry]
+
+
+class OrderLinks(ResponseSchema):
+    """Paths of the order and its parts; ``cancel`` is null once it cannot be cancelled."""
+
+    self: str
+    timeline: str
+    events: str
+    cancel: str | None = None
+
+    @classmethod
+    def below(cls, path: str, *, can_cancel: bool) -> Self:
+        return cls(
+            self=path,
+            timeline=f"{path}/timeline",
+            events=f"{path}/events",
+            cancel=f"{path}/cancel" if can_cancel else None,
+        )
+
+
+class Order(ResponseSchema):
+    """An order as its customer sees it. The shop's server also sees the customer."""
+
+    id: str
+    customer: Annotated[
+        str | None,
+        Field(
+            description="The customer; null for a guest. Only for a token with the scope `shop`.",
+            exclude_if=lambda name: name == HIDDEN,
+            json_schema_extra=lambda schema: schema.pop("default"),
+        ),
+    ] = HIDDEN
+    status: OrderStatus
+    reference: Annotated[
+        str | None, Field(description="The storefront's own name for the order.")
+    ] = None
+    version: Annotated[int, Field(ge=0, description="How often the status has changed.")]
+    total_minor: MinorUnits
+    currency: Currency
+    reason: Annotated[
+        str, Field(description="Why the order was cancelled, as a sentence; otherwise empty.")
+    ]
+    reason_code: Annotated[str, Field(description="The same for programs.")]
+    created_at: datetime
+    updated_at: Annotated[datetime, Field(description="When the status last changed.")]
+    cancel_requested_at: CancelRequestedAt
+    payment: PaymentSummary
+    allowed_transitions: Sequence[OrderStatus]
+    can_cancel: bool
+    links: OrderLinks
+    items: Annotated[Sequence[OrderLine] | None, Expandable] = None
+    timeline: Annotated[Sequence[TimelineEntry] | None, Expandable] = None
+    payments: Annotated[Sequence[Payment] | None, Expandable] = None
+
+    @classmethod
+    def of(
+        cls,
+        order: models.Order,
+        path: str,
+        *,
+        customer: str | None = HIDDEN,
+        may_cancel: bool = True,
+        lines: Iterable[models.OrderLine] | None = None,
+        timeline: Iterable[TimelineEvent] | None = None,
+        payments: Iterable[PaymentRecord] | None = None,
+    ) -> Self:
+        """Build the response for an order that is read at ``path``. Runs no statement.
+
+        Payment, time of the last change and cancellation request are included if the order was
+        read ``with_progress``; a newly placed order has none of them.
+        """
+        is_cancel_requested = order.cancel_requested_at is not None
+        allowed = remaining_transitions(
+            OrderStatus(order.status), is_cancel_requested=is_cancel_requested
+        )
+        can_cancel = may_cancel and OrderStatus.CANCELLING in allowed and not is_cancel_requested
+        return cls(
+            id=str(order.pk),
+            customer=customer,
+            status=OrderStatus(order.status),
+            reference=order.reference,
+            version=order.version,
+            total_minor=order.total_minor,
+            currency=order.currency,
+            reason=words(order),
+            reason_code=order.reason,
+            created_at=order.created_at,
+            updated_at=order.moved_at or order.created_at,
+            cancel_requested_at=order.cancel_requested_at,
+            payment=PaymentSummary.of(payment_record(order.latest_payment)),
+            allowed_transitions=allowed,
+            can_cancel=can_cancel,
+            links=OrderLinks.below(path, can_cancel=can_cancel),
+            items=None if lines is None else [OrderLine.of(line) for line in lines],
+            timeline=None if timeline is None else [TimelineEntry.of(event) for event in timeline],
+            payments=None
+            if payments is None
+            else [Payment.of_record(payment) for payment in payments],
+        )
+
+
+def remaining_transitions(status: OrderStatus, *, is_cancel_requested: bool) -> list[OrderStatus]:
+    """Return the statuses that can follow. After a cancellation request, CONFIRMED cannot."""
+    allowed = TRANSITIONS[status] - ({OrderStatus.CONFIRMED} if is_cancel_requested else set())
+    return [candidate for candidate in OrderStatus if candidate in allowed]
+
+
+class OrderPage(ResponseSchema):
+    """One page of the caller's orders, newest first, and the addresses of its neighbours."""
+
+    results: Sequence[Order]
+    next: Annotated[str | None, Field(description="The page of older orders.")]
+    previous: Annotated[str | None, Field(description="The page of newer orders.")]
+
+
+CANCEL_REQUESTED: Final = "cancel_requested"
+"""The name of the one event that is not a status."""
+
+
+class StreamEvent(ResponseSchema):
+    """The data of a server-sent event: the order changed its status, or is to be cancelled."""
+
+    order_id: str
+    status: OrderStatus
+    version: int
+    at: datetime
+    cancel_requested_at: CancelRequestedAt
+    reason: str
+    reason_code: str
+
+    @classmethod
+    def of(cls, order: models.Order, status: str, cursor: models.OrderCursor, at: datetime) -> Self:
+        """Build the event for an order as it was at ``cursor``."""
+        has_reason = status in (OrderStatus.CANCELLING, OrderStatus.CANCELLED)
+        return cls(
+            order_id=str(order.pk),
+            status=OrderStatus(status),
+            version=cursor.version,
+            at=at,
+            cancel_requested_at=order.cancel_requested_at if cursor.is_cancel_requested else None,
+            reason=words(order) if has_reason else "",
+            reason_code=order.reason if has_reason else "",
+        )

@@ -1,0 +1,1 @@
+"""Prices and availability of a cart before it is ordered."""
