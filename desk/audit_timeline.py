@@ -29,7 +29,7 @@ _ASKED: Final = {
 
 _TONES: Final = {
     "done": "good",
-    "refused": "bad",
+    "rejected": "bad",
     "failed": "bad",
     "transient": "wait",
     "unknown": "wait",
@@ -38,7 +38,7 @@ _TONES: Final = {
 
 _OUTCOMES: Final = {
     "done": "done",
-    "refused": "refused",
+    "rejected": "rejected",
     "transient": "not done yet",
     "unknown": "no answer: it may have been carried out",
     "lost": "its worker was not heard of again",
@@ -129,7 +129,7 @@ def _asked(row: JournalRow, payments: Sequence[PaymentDetail]) -> Entry:
 def _answered(row: JournalRow, at: datetime, then: str, detail: OrderDetail) -> Entry:
     outcome = _OUTCOMES.get(row.outcome, row.outcome)
     attempt = f", attempt {row.attempt}" if row.attempt > 1 else ""
-    undoing = "undo" if row.direction == "back" else "step"
+    undoing = "undo" if row.direction == "compensating" else "step"
     data = list(_flat(row.output))
     if row.outcome == "done" and PROVIDER_CALLS.get(row.name) == "close":
         data += _refund_ids(detail.payments)
@@ -146,7 +146,7 @@ def _answered(row: JournalRow, at: datetime, then: str, detail: OrderDetail) -> 
 def _tried_again(run: RunDetail, position: int) -> str:
     """When what did not succeed was, or will be, tried again."""
     row = run.journal[position]
-    if row.outcome in ("done", "refused"):
+    if row.outcome in ("done", "rejected"):
         return ""
     same = (row.step, row.direction)
     for later in run.journal[position + 1 :]:

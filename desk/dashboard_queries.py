@@ -27,7 +27,7 @@ from sagas.figures import (
 from sagas.history import flagged_runs
 
 LATELY: Final = timedelta(hours=1)
-FAILURES: Final = ("refused", "transient", "unknown", "lost", "failed")
+FAILURES: Final = ("rejected", "transient", "unknown", "lost", "failed")
 COUNTED: Final = 10_000
 SHOWN: Final = 8
 

@@ -125,7 +125,7 @@ def _bank() -> Iterator[Metric]:
     family = _family(
         "bank_recent_attempts", "Attempts of the last five minutes that asked the bank.", "outcome"
     )
-    for outcome in ("started", "done", "refused", "transient", "unknown", "lost", "failed"):
+    for outcome in ("started", "done", "rejected", "transient", "unknown", "lost", "failed"):
         family.add_metric([outcome], health.outcomes.get(outcome, 0))
     yield family
 

@@ -8,7 +8,7 @@ from sagas.figures import outcomes_within
 
 LATELY: Final = timedelta(minutes=5)
 
-ANSWERED: Final = ("done", "refused")
+ANSWERED: Final = ("done", "rejected")
 """A decline is an answer: the bank is well."""
 
 IN_FLIGHT: Final = "started"

@@ -65,7 +65,7 @@ _STEPS: Final = {
 _OUTCOMES: Final = {
     "started": "begun.",
     "done": "done.",
-    "refused": "refused.",
+    "rejected": "refused.",
     "transient": "not possible yet; it will be tried again.",
     "unknown": "no clear answer; it will be found out.",
     "lost": "interrupted; it will be taken up again.",

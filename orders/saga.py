@@ -77,7 +77,7 @@ CHECKOUT = Saga(
     ),
     compensation_queue="compensation",  # undoing never stands behind new orders
     on_compensating=begin_cancelling,  # in the transaction in which the run turns back
-    compensated=mark_cancelled,  # in that of the last undo
+    on_compensated=mark_cancelled,  # in that of the last undo
 )
 
 CANCELLATION = Saga(

@@ -218,24 +218,24 @@ class Link:
     name: str
     queue: str
     steps: tuple[Step, ...]
-    is_way_back: bool = False
+    is_compensating: bool = False
 
     def work(self, step: Step) -> Work:
         """What is to be done at ``step`` in this link's direction."""
-        work = step.compensating_action if self.is_way_back else step.action
+        work = step.compensating_action if self.is_compensating else step.action
         assert work is not None, f"{step.name} has no compensation"  # noqa: S101 - never pending
         return work
 
     def name_of(self, step: Step) -> str:
         """What doing ``step`` in this link's direction is called."""
-        return step.compensation_name if self.is_way_back else step.name
+        return step.compensation_name if self.is_compensating else step.name
 
 
 @dataclass(frozen=True, eq=False)
 class Saga:
     """Steps in order. A run keeps the version that it was started with to its end.
 
-    ``on_compensating`` acts in the transaction in which a run turns back, ``compensated`` in the one
+    ``on_compensating`` acts in the transaction in which a run turns back, ``on_compensated`` in the one
     in which its last undo is done. A saga that ``compensating_only`` is never paused: going on is
     what is safe.
     """
@@ -245,7 +245,7 @@ class Saga:
     steps: tuple[Step, ...]
     compensation_queue: str
     on_compensating: LocalAct = _nothing_to_write
-    compensated: LocalAct = _nothing_to_write
+    on_compensated: LocalAct = _nothing_to_write
     compensating_only: bool = False
 
     def __post_init__(self) -> None:
@@ -304,13 +304,13 @@ class Saga:
         )
 
     @property
-    def way_back(self) -> Link:
+    def compensation_link(self) -> Link:
         """The one link that undoes, in reverse."""
         return Link(
             self._task_name("compensate"),
             self.compensation_queue,
             self.steps[::-1],
-            is_way_back=True,
+            is_compensating=True,
         )
 
     def links_from(self, step_name: str) -> tuple[Link, ...]:

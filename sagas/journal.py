@@ -65,7 +65,7 @@ def work_attempted(saga: Saga | None, step: str, direction: str) -> tuple[str, W
 
     What ``saga`` does not have (any more) goes by the name of its step, and its work is unknown.
     """
-    is_back = direction == Direction.BACK
+    is_back = direction == Direction.COMPENSATING
     known = next((each for each in saga.steps if each.name == step), None) if saga else None
     if known is None:
         return (f"undo of {step}" if is_back else step), None
@@ -89,7 +89,7 @@ def pending_compensations(
         if step.compensating_action is None:
             continue
         own = [each for each in records if each.step == step.name]
-        undos = [each for each in own if each.direction == Direction.BACK]
+        undos = [each for each in own if each.direction == Direction.COMPENSATING]
         if any(each.outcome == Outcome.DONE for each in undos):
             continue
         if _left_something_behind(step, (each for each in own if each not in undos)):

@@ -24,7 +24,7 @@ class Claim:
     @property
     def names(self) -> dict[str, object]:
         """What lines about it name; see ``sagas.log_context``."""
-        is_back = self.record.direction == Direction.BACK
+        is_back = self.record.direction == Direction.COMPENSATING
         return {
             "run_id": self.run_id,
             "subject_id": self.subject_id,

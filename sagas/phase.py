@@ -56,7 +56,7 @@ class Phase:
         self.settle_only = settle_only
         self.failure = failure
         self.working_on: Step | None = None  # still set when it raises
-        self.direction = Direction.BACK if link.is_way_back else Direction.FORWARD
+        self.direction = Direction.COMPENSATING if link.is_compensating else Direction.FORWARD
         self.now: datetime
         self.contexts: list[RunContext] = []
         self.turned: list[RunContext] = []
@@ -103,7 +103,7 @@ class Phase:
         for run in rows:
             self.now = run.db_now
             self.contexts.append(self._stand(run, work_items[run.pk]))
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             self._load_pending_compensations()
         self._give_up_lost_attempts()
 
@@ -115,7 +115,7 @@ class Phase:
                 context.result = result
             else:
                 self.stale_results.append(result)
-        going = RunStatus.COMPENSATING if self.link.is_way_back else RunStatus.RUNNING
+        going = RunStatus.COMPENSATING if self.link.is_compensating else RunStatus.RUNNING
         leased = run.leased_until is not None and run.leased_until > self.now
         comes_fresh = None in results and not leased
         context.is_ours = run.status == going and (context.result is not None or comes_fresh)
@@ -138,7 +138,7 @@ class Phase:
             record.outcome, record.ended_at = Outcome.LOST, self.now
             self.settled.append(record)
             step, context = self.saga.step(record.step), lost[record.run_id]
-            if self.link.is_way_back:
+            if self.link.is_compensating:
                 context.pending[step] = record
             work = self.link.work(step)
             if record.attempt > 1 and isinstance(work, Remote):
@@ -172,7 +172,7 @@ class Phase:
                 if result.outcome == Outcome.DONE:
                     done.append(context)
                     self._done(context, step)
-                elif result.outcome == Outcome.REFUSED:
+                elif result.outcome == Outcome.REJECTED:
                     self._start_compensating(context, Rejection(result.error, result.detail))
                 else:
                     self._unanswered(context, result, record)
@@ -191,7 +191,7 @@ class Phase:
         return record
 
     def _done(self, context: RunContext, step: Step) -> None:
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             context.pending.pop(step, None)
             context.made_progress()
         elif context.run.compensation_requested_at is not None:
@@ -203,7 +203,7 @@ class Phase:
         """No yes and no no: ask again later, or turn back when patience is spent."""
         claim, retry = result.claim, result.claim.work.retry
         gave_up = result.outcome != Outcome.FAILED and retry.is_spent(context.run.tries)
-        if gave_up and not self.link.is_way_back:
+        if gave_up and not self.link.is_compensating:
             self._start_compensating(
                 context, Rejection(f"{claim.step.name}_unanswered", result.error)
             )
@@ -217,7 +217,7 @@ class Phase:
     ) -> None:
         context.has_changed = True
         not_before = self.now + retry.delay(record.attempt)
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             record.not_before = not_before
             context.pending[step] = record
         else:
@@ -231,7 +231,7 @@ class Phase:
     # -- turning back ------------------------------------------------------------------------
 
     def _compensate_where_requested(self) -> None:
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             return
         for each in self.contexts:
             if (
@@ -252,7 +252,7 @@ class Phase:
         self.turned.append(context)
 
     def _is_compensating(self, context: RunContext) -> bool:
-        return context.run.status == RunStatus.COMPENSATING and not self.link.is_way_back
+        return context.run.status == RunStatus.COMPENSATING and not self.link.is_compensating
 
     # -- acting and claiming -----------------------------------------------------------------
 
@@ -273,7 +273,7 @@ class Phase:
     def _is_due(self, context: RunContext, step: Step) -> bool:
         if not context.is_ours or context.claim is not None or self._is_compensating(context):
             return False
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             last = context.pending.get(step)
             not_before = last.not_before if last else None
             stands_here = step in context.pending
@@ -285,7 +285,7 @@ class Phase:
     def _act(self, group: list[RunContext], step: Step, work: Local) -> None:
         batch = self._batch(group)
         work.act(batch)
-        if batch.rejections and self.link.is_way_back:
+        if batch.rejections and self.link.is_compensating:
             raise DefinitionError(f"{step.compensation_name}: a compensation cannot be refused")
         for context in group:
             rejection = batch.rejections.get(context.run.subject_id)
@@ -294,7 +294,7 @@ class Phase:
             if rejection is None:
                 self._done(context, step)
             else:
-                record.outcome = Outcome.REFUSED
+                record.outcome = Outcome.REJECTED
                 record.error, record.detail = rejection.code, rejection.detail
                 self._start_compensating(context, rejection)
 
@@ -321,7 +321,7 @@ class Phase:
 
     def _was_lost_too_often(self, context: RunContext, work: Remote) -> bool:
         """Whether attempts that were never answered have used up the step's patience."""
-        return not self.link.is_way_back and work.retry.is_spent(context.run.tries)
+        return not self.link.is_compensating and work.retry.is_spent(context.run.tries)
 
     def _journal_failure(self, group: list[RunContext], step: Step, error: Exception) -> None:
         work = self.link.work(step)
@@ -338,7 +338,7 @@ class Phase:
 
     def _new_record(self, context: RunContext, step: Step, outcome: Outcome) -> StepAttempt:
         context.run.fence += 1
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             last = context.pending.get(step)
             attempt = last.attempt + 1 if last else 1
         else:
@@ -365,15 +365,15 @@ class Phase:
         for context in self.contexts:
             if not context.is_ours or context.claim or self._is_compensating(context):
                 continue
-            if self.link.is_way_back and not context.pending:
+            if self.link.is_compensating and not context.pending:
                 self._end(context, RunStatus.COMPENSATED)
                 compensated.append(context)
-            elif not self.link.is_way_back and context.step is None:
+            elif not self.link.is_compensating and context.step is None:
                 self._end(context, RunStatus.COMPLETED)
         if self.turned:
             self.saga.on_compensating(self._batch(self.turned))
         if compensated:
-            self.saga.compensated(self._batch(compensated))
+            self.saga.on_compensated(self._batch(compensated))
         for context in self.contexts:
             if context.has_changed and context.run.is_live:
                 context.run.wake_at = self._wake_at(context)
@@ -395,7 +395,7 @@ class Phase:
 
     def _next_try(self, context: RunContext) -> datetime | None:
         """When the run's back-off ends; None when it has none."""
-        if not self.link.is_way_back:
+        if not self.link.is_compensating:
             return context.run.not_before
         waits = [each.not_before for each in context.pending.values() if each and each.not_before]
         return min(waits) if waits and len(waits) == len(context.pending) else None

@@ -66,7 +66,7 @@ def test_it_shows_what_is_there(desk: Client, shop: dict[str, UUID]) -> None:
     }
     assert sum(times for _, times in found.confirmed) == 1
     assert len(found.confirmed) == 60
-    assert found.failing == [Failing("authorize_payment", {"refused": 1})]
+    assert found.failing == [Failing("authorize_payment", {"rejected": 1})]
     assert found.oldest is not None
     assert found.oldest.order_id == shop["flagged"]
     assert [each.order_id for each in found.flagged_orders] == [shop["flagged"]]

@@ -198,7 +198,7 @@ def test_an_undo_that_waits_says_when_it_is_tried_again(desk: Client, waiting: U
     run = run_of(waiting)
     until = timezone.now() + timedelta(hours=1)
     SagaRun.objects.filter(pk=run.pk).update(status="compensating", step="")
-    for direction, outcome, not_before in (("forward", "done", None), ("back", "unknown", until)):
+    for direction, outcome, not_before in (("forward", "done", None), ("compensating", "unknown", until)):
         StepAttempt.objects.create(
             run=run, step="authorize_payment", direction=direction, attempt=2, fence=2,
             outcome=outcome, error="ProviderBusy", not_before=not_before, ended_at=timezone.now(),

@@ -64,7 +64,7 @@ def test_an_order_is_counted_once_on_each_of_its_ways(
     }
     before = {key: counted(key[0], status=key[1]) for key in names}
     confirmed = counted("holdfast_order_seconds_to_confirm_count")
-    refused = {"saga": "checkout", "step": "authorize_payment", "outcome": "refused"}
+    refused = {"saga": "checkout", "step": "authorize_payment", "outcome": "rejected"}
     undone = {"saga": "checkout", "step": "void_authorization", "outcome": "done"}
     attempts = [counted("holdfast_step_attempts_total", **each) for each in (refused, undone)]
     calls = counted("holdfast_bank_calls_total", operation="confirm_intent", outcome="ok")

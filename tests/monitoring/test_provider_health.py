@@ -31,7 +31,7 @@ def test_yes_and_no_are_answers(
 
     found = provider_health()
 
-    assert found.outcomes == {"done": 1, "refused": 1}
+    assert found.outcomes == {"done": 1, "rejected": 1}
     assert found.answered_share == 1
     assert (
         found.last_answer_at

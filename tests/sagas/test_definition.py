@@ -156,16 +156,16 @@ def test_steps_in_a_row_on_one_queue_are_one_link(toys: Toys) -> None:
         ("parcel.v3.file", "settlement", saga.steps[2:3]),
         ("parcel.v3.thank", "checkout", saga.steps[3:]),
     ]
-    assert not any(each.is_way_back for each in saga.links)
+    assert not any(each.is_compensating for each in saga.links)
 
 
 def test_the_way_back_is_one_link_in_reverse(toys: Toys) -> None:
     saga = four_steps_on_two_queues(toys)
 
-    assert saga.way_back.name == "parcel.v3.compensate"
-    assert saga.way_back.queue == "compensation"
-    assert saga.way_back.steps == saga.steps[::-1]
-    assert saga.way_back.is_way_back
+    assert saga.compensation_link.name == "parcel.v3.compensate"
+    assert saga.compensation_link.queue == "compensation"
+    assert saga.compensation_link.steps == saga.steps[::-1]
+    assert saga.compensation_link.is_compensating
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_link_does_the_action_forward_and_the_undo_on_the_way_back(toys: Toys)
     (pack,) = saga.steps
 
     assert saga.links[0].work(pack) is pack.action
-    assert saga.way_back.work(pack) is pack.compensating_action
+    assert saga.compensation_link.work(pack) is pack.compensating_action
 
 
 def test_steps_are_found_by_name_and_by_what_comes_before_them(toys: Toys) -> None:

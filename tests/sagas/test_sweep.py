@@ -80,7 +80,7 @@ def test_a_run_is_queued_for_what_remains_of_it(toys: Toys, messages: MessageQue
 
     assert {each.run_id: each.links for each in messages.waiting} == {
         forward.pk: saga.links[1:],
-        back.pk: (saga.way_back,),
+        back.pk: (saga.compensation_link,),
     }
 
 

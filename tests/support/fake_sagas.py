@@ -140,7 +140,7 @@ class Toys:
             steps,
             compensation_queue="compensation",
             on_compensating=self._act("turn back"),
-            compensated=self._act("compensated"),
+            on_compensated=self._act("compensated"),
             compensating_only=compensating_only,
         )
         self._registered.append(registry.register(saga))
