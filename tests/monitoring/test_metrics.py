@@ -161,7 +161,7 @@ def test_the_database_says_what_is_under_way(
     assert (gauges("runs_flagged"), gauges("runs_paused")) == (1, 1)
     assert gauges("queue_waiting_runs", queue="checkout") == 1
     assert gauges("queue_waiting_runs", queue="settlement") == 0  # paused: it waits for a person
-    assert gauges("bank_recent_attempts", outcome="done") == 1
+    assert gauges("system_recent_attempts", system="stripe", outcome="done") == 1
     assert (gauges("outbox_unrelayed") or 0) > 0
 
 

@@ -193,7 +193,9 @@ def test_each_undo_has_a_back_off_of_its_own(toys: Toys, messages: MessageQueue)
 def test_a_run_wakes_for_the_first_of_its_undos(toys: Toys, messages: MessageQueue) -> None:
     run = two_undos_backing_off(toys, messages)
 
-    waits = run.records.filter(direction=Direction.COMPENSATING).values_list("not_before", flat=True)
+    waits = run.records.filter(direction=Direction.COMPENSATING).values_list(
+        "not_before", flat=True
+    )
     assert len(waits) == 2
     assert run.wake_at == min(filter(None, waits)) + HINT_LEAD
     (comes_back,) = messages.came_back
@@ -279,7 +281,10 @@ def test_an_undo_whose_worker_was_lost_is_tried_again(toys: Toys, messages: Mess
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
-    assert journal(run)[1:] == [("send", "compensating", 1, "lost"), ("send", "compensating", 2, "done")]
+    assert journal(run)[1:] == [
+        ("send", "compensating", 1, "lost"),
+        ("send", "compensating", 2, "done"),
+    ]
 
 
 def test_a_local_undo_that_raises_leaves_nothing_and_is_tried_again(
@@ -317,7 +322,7 @@ def test_an_undo_that_refuses_is_a_bug_and_not_a_turn(toys: Toys, messages: Mess
             "compensating",
             "failed",
             "DefinitionError",
-            "undo pack: a compensation cannot be refused",
+            "undo pack: a compensation cannot be rejected",
         )
     ]
     assert events(run).count("turn back") == 1
