@@ -1,36 +1,35 @@
-"""The story of one order: everything that happened, in the order in which it did, in words."""
+"""One order's timeline for staff: all events with errors and data, what people did, and breaks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from adminkit.money import money
 from desk.models import ActionKind, ActionOutcome
 from desk.order_detail import OrderDetail
 from desk.order_list import customer_of
-from payments.admin_queries import CALLS, PaymentDetail
+from desk.step_names import staff_name
+from orders.order_events import (
+    Attempt,
+    AttemptEnded,
+    CallStarted,
+    CancelRequested,
+    Moved,
+    OrderEvent,
+    Placed,
+    Published,
+    merged,
+)
+from payments.admin_queries import PaymentDetail
+from sagas.definition import Remote
 from sagas.plans import JournalRow, RunDetail
-
-PROVIDER_CALLS: Final = {
-    "authorize_payment": "authorize",
-    "capture_payment": "capture",
-    "void_authorization": "close",
-    "refund_payment": "close",
-    "return_payment": "close",
-}
-"""What each remote step, and each remote compensation, asks of the bank."""
-
-_ASKED: Final = {
-    "authorize": "Set {amount} aside on {method}.",
-    "capture": "Take {amount}.",
-    "close": "Cancel the payment of {amount}; where it was taken, give it back.",
-}
 
 _TONES: Final = {
     "done": "good",
-    "refused": "bad",
+    "rejected": "bad",
     "failed": "bad",
+    "proceeded": "wait",
     "transient": "wait",
     "unknown": "wait",
     "lost": "wait",
@@ -38,24 +37,24 @@ _TONES: Final = {
 
 _OUTCOMES: Final = {
     "done": "done",
-    "refused": "refused",
+    "rejected": "rejected",
+    "proceeded": "no answer: the run went on with the declared result",
     "transient": "not done yet",
     "unknown": "no answer: it may have been carried out",
     "lost": "its worker was not heard of again",
-    "failed": "failed with an error that nobody expected",
+    "failed": "failed with an error that the step does not declare",
 }
 
-
-_WHOSE_TURN: Final = {
-    "AccessDenied": "The bank refuses our key: whoever runs the system has to mend that.",
-    "RequestRejected": "The bank does not understand us: that is for whoever develops the system.",
+_WHO_CORRECTS: Final = {
+    "AccessDenied": "The provider refuses our key: an operator must correct it.",
+    "RequestRejected": "The provider does not accept our request: a developer must correct it.",
 }
-"""What an operator should know of errors that no retry mends."""
+"""For errors that no retry corrects, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened: when, of which kind, what, and every number that belongs to it."""
+    """One line of the timeline: when, of which kind, what happened, and the data that belong to it."""
 
     at: datetime
     kind: str
@@ -67,86 +66,126 @@ class Entry:
 
 
 def audit_timeline(detail: OrderDetail) -> list[Entry]:
-    """Return everything, oldest first."""
+    """Return all of it, oldest first."""
     entries = [
-        *_moves(detail),
-        *_wishes(detail),
-        *_attempts(detail),
-        *_events(detail),
+        *_order_entries(detail),
         *_people(detail),
         *_breaks(detail),
     ]
-    return sorted(entries, key=lambda each: each.at)
+    return sorted(entries, key=lambda entry: entry.at)
 
 
-def _moves(detail: OrderDetail) -> Iterator[Entry]:
-    order = detail.order
-    yield Entry(
-        order.created_at,
-        "order",
-        "placed",
-        money(order.total_minor, order.currency),
-        who=customer_of(order),
+def _order_entries(detail: OrderDetail) -> Iterator[Entry]:
+    """Render the events that customers read, too."""
+    retries = {
+        row.id: _retry(run, position)
+        for run in detail.state.runs
+        for position, row in enumerate(run.journal)
+    }
+    for event in _events(detail):
+        yield _entry(event, detail, retries)
+
+
+def _events(detail: OrderDetail) -> list[OrderEvent]:
+    runs = detail.state.runs
+    return merged(
+        detail.order,
+        moves=detail.moves,
+        requests=[
+            CancelRequested(run.compensation_requested_at, run.reason, run.reason_detail, run.actor)
+            for run in runs
+            if run.compensation_requested_at is not None
+        ],
+        attempts=[_attempt(row) for run in runs for row in run.journal],
+        published=[Published(at, name) for name, at in detail.events],
     )
-    for each in detail.moves:
-        cause = f"{each.source} → {each.target}: {each.cause}"
-        yield Entry(each.at, "order", each.target, cause, who=each.actor)
 
 
-def _wishes(detail: OrderDetail) -> Iterator[Entry]:
-    for run in detail.state.runs:
-        if run.compensation_requested_at is not None:
-            why = " ".join(filter(None, (run.reason, run.reason_detail)))
-            yield Entry(
-                run.compensation_requested_at, "wish", "cancel asked for", why, who=run.actor
-            )
+def _attempt(row: JournalRow) -> Attempt:
+    return Attempt(
+        name=row.name,
+        number=row.attempt,
+        outcome=row.outcome,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        error=row.error,
+        detail=row.detail,
+        output=row.output,
+        is_compensating=row.direction == "compensating",
+        row_id=row.id,
+    )
 
 
-def _attempts(detail: OrderDetail) -> Iterator[Entry]:
-    for run in detail.state.runs:
-        for position, row in enumerate(run.journal):
-            if row.is_remote:
-                yield _asked(row, detail.payments)
-            if row.ended_at is not None:
-                yield _answered(row, row.ended_at, _tried_again(run, position), detail)
+def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -> Entry:
+    match event:
+        case Placed(at):
+            total = money(detail.order.total_minor, detail.order.currency)
+            return Entry(at, "order", "placed", total, who=customer_of(detail.order))
+        case Moved(at, source, target, cause, actor):
+            return Entry(at, "order", target, f"{source} → {target}: {cause}", who=actor)
+        case CancelRequested(at, reason, reason_detail, actor):
+            why = " ".join(filter(None, (reason, reason_detail)))
+            return Entry(at, "request", "cancellation requested", why, who=actor)
+        case CallStarted(at, attempt):
+            return _call(at, attempt, detail.payments)
+        case AttemptEnded(at, attempt):
+            return _end(at, attempt, retries.get(attempt.row_id, ""), detail.payments)
+        case Published(at, name):
+            return Entry(at, "event", name)
+    assert_never(event)
 
 
-def _asked(row: JournalRow, payments: Sequence[PaymentDetail]) -> Entry:
-    call = PROVIDER_CALLS.get(row.name, "")
-    payment = payments[-1] if payments else None
-    told = ""
+def _call(at: datetime, attempt: Attempt, payments: Sequence[PaymentDetail]) -> Entry:
+    work = attempt.work
+    sentence = ""
     data: list[tuple[str, object]] = []
-    if payment is not None and call:
+    if isinstance(work, Remote) and payments:
+        payment = payments[-1]
         amount = money(payment.amount_minor, payment.currency)
-        told = _ASKED[call].format(amount=amount, method=payment.payment_method)
-        keys = [(f"key of {each}", payment.keys[each]) for each in CALLS[call]]
+        sentence = work.describe.asks.format(amount=amount, method=payment.payment_method)
+        keys = [(f"key of {name}", payment.keys[name]) for name in work.operations]
         again: list[tuple[str, object]] = [("keys", "the same as before")]
-        data = [("intent", payment.intent_id), *(keys if row.attempt == 1 else again)]
-    what = f"{row.name}: asked, attempt {row.attempt}"
-    return Entry(row.started_at, "to the bank", what, told, data=[each for each in data if each[1]])
+        data = [("intent", payment.intent_id), *(keys if attempt.number == 1 else again)]
+    what = f"{staff_name(attempt.name)}: asked, attempt {attempt.number}"
+    chips = [(label, value) for label, value in data if value]
+    return Entry(at, f"to {_system(attempt)}", what, sentence, data=chips)
 
 
-def _answered(row: JournalRow, at: datetime, then: str, detail: OrderDetail) -> Entry:
-    outcome = _OUTCOMES.get(row.outcome, row.outcome)
-    attempt = f", attempt {row.attempt}" if row.attempt > 1 else ""
-    undoing = "undo" if row.direction == "back" else "step"
-    data = list(_flat(row.output))
-    if row.outcome == "done" and PROVIDER_CALLS.get(row.name) == "close":
-        data += _refund_ids(detail.payments)
+def _end(at: datetime, attempt: Attempt, retry: str, payments: Sequence[PaymentDetail]) -> Entry:
+    outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)
+    number = f", attempt {attempt.number}" if attempt.number > 1 else ""
+    local_kind = "compensation" if attempt.is_compensating else "step"
+    data = list(_flat(attempt.output))
+    work = attempt.work
+    if attempt.outcome == "done" and isinstance(work, Remote) and "refund" in work.operations:
+        data += _refund_ids(payments)
+    said = (_WHO_CORRECTS.get(attempt.error), _rejected(attempt), attempt.error, attempt.detail)
     return Entry(
         at,
-        "from the bank" if row.is_remote else undoing,
-        f"{row.name}: {outcome}{attempt}",
-        " ".join(filter(None, (_WHOSE_TURN.get(row.error), row.error, row.detail, then))),
-        tone=_TONES.get(row.outcome, ""),
+        f"from {_system(attempt)}" if attempt.is_call else local_kind,
+        f"{staff_name(attempt.name)}: {outcome}{number}",
+        " ".join(filter(None, (*said, retry))),
+        tone=_TONES.get(attempt.outcome, ""),
         data=data,
     )
 
 
-def _tried_again(run: RunDetail, position: int) -> str:
-    """When what did not succeed was, or will be, tried again."""
+def _system(attempt: Attempt) -> str:
+    return attempt.system or "an unknown system"
+
+
+def _rejected(attempt: Attempt) -> str:
+    """Return the step's sentence for staff about a rejection; empty where it has none."""
+    if attempt.outcome != "rejected" or attempt.work is None:
+        return ""
+    text = attempt.work.rejections.get(attempt.error)
+    return text.for_staff(attempt.detail) if text else ""
+
+
+def _retry(run: RunDetail, position: int) -> str:
+    """Return when an attempt that did not succeed was, or will be, tried again."""
     row = run.journal[position]
-    if row.outcome in ("done", "refused"):
+    if row.outcome in ("done", "rejected", "proceeded"):
         return ""
     same = (row.step, row.direction)
     for later in run.journal[position + 1 :]:
@@ -159,60 +198,56 @@ def _tried_again(run: RunDetail, position: int) -> str:
 
 
 def _flat(output: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """What the bank answered, as label and value; a list's items one after the other."""
+    """Return a call's output as labels and values; the items of a list one after the other."""
     for label, value in output.items():
         if isinstance(value, list):
-            for each in value:
-                yield from _flat(each)
+            for item in value:
+                yield from _flat(item)
         elif value != "":
             yield label.replace("_", " "), value
 
 
 def _refund_ids(payments: Sequence[PaymentDetail]) -> list[tuple[str, object]]:
     return [
-        ("refund", each.refund.provider_refund_id)
-        for each in payments
-        if each.refund is not None and each.refund.provider_refund_id
+        ("refund", payment.refund.provider_refund_id)
+        for payment in payments
+        if payment.refund is not None and payment.refund.provider_refund_id
     ]
 
 
-def _events(detail: OrderDetail) -> Iterator[Entry]:
-    for name, at in detail.events:
-        yield Entry(at, "event", name)
-
-
 def _people(detail: OrderDetail) -> Iterator[Entry]:
-    for each in detail.actions:
-        is_note = each.kind == ActionKind.NOTE
-        was_done = each.outcome == ActionOutcome.DONE
-        kind = ActionKind(each.kind).label
+    for action in detail.actions:
+        is_note = action.kind == ActionKind.NOTE
+        was_done = action.outcome == ActionOutcome.DONE
+        kind = ActionKind(action.kind).label
         yield Entry(
-            each.at,
+            action.at,
             "note" if is_note else "person",
-            "note" if is_note else f"{kind}: {each.outcome}",
-            each.reason if was_done else f"{each.reason} · {each.told}",
-            who=each.actor,
+            "note" if is_note else f"{kind}: {action.outcome}",
+            action.reason if was_done else f"{action.reason} · {action.told}",
+            who=action.actor,
             tone="" if was_done else "bad",
-            data=[] if is_note else [("before", each.before), ("after", each.after)],
+            data=[] if is_note else [("before", action.before), ("after", action.after)],
         )
 
 
 def _breaks(detail: OrderDetail) -> Iterator[Entry]:
-    for each in detail.state.breaks:
-        yield Entry(each.first_seen, "break", f"{each.code} found broken", each.detail, tone="bad")
-        if each.order_paused_at is not None:
-            yield Entry(each.order_paused_at, "break", f"paused by {each.code}", tone="bad")
-        if each.resolved_at is not None:
+    for found in detail.state.breaks:
+        what = f"{found.code} found broken"
+        yield Entry(found.first_seen, "break", what, found.detail, tone="bad")
+        if found.order_paused_at is not None:
+            yield Entry(found.order_paused_at, "break", f"paused by {found.code}", tone="bad")
+        if found.resolved_at is not None:
             yield Entry(
-                each.resolved_at,
+                found.resolved_at,
                 "break",
-                f"{each.code} resolved",
-                each.resolution,
-                who=each.resolved_by,
+                f"{found.code} resolved",
+                found.resolution,
+                who=found.resolved_by,
                 tone="good",
             )
 
 
 def clock(moment: datetime) -> str:
-    """A time of day, to the second; the page says that it is UTC."""
+    """Return the time of day in UTC, to the second."""
     return moment.strftime("%H:%M:%S")

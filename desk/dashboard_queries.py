@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from invariants.models import ReconciliationBreak
 from monitoring.heartbeats import QueueHealth, queues
-from monitoring.provider_health import ProviderHealth, provider_health
+from monitoring.system_health import SystemHealth, system_health
 from orders.models import Order
 from orders.states import OrderStatus
 from orders.steps import confirm_order
@@ -27,7 +27,7 @@ from sagas.figures import (
 from sagas.history import flagged_runs
 
 LATELY: Final = timedelta(hours=1)
-FAILURES: Final = ("refused", "transient", "unknown", "lost", "failed")
+FAILURES: Final = ("rejected", "proceeded", "transient", "unknown", "lost", "failed")
 COUNTED: Final = 10_000
 SHOWN: Final = 8
 
@@ -86,7 +86,7 @@ class Overview:
     open_breaks: int
     queues: list[QueueHealth]
     last_sweep: datetime | None
-    bank: ProviderHealth
+    systems: list[SystemHealth]
 
 
 def overview() -> Overview:
@@ -108,7 +108,7 @@ def overview() -> Overview:
         open_breaks=ReconciliationBreak.objects.filter(resolved_at__isnull=True).count(),
         queues=queues(),
         last_sweep=max((each.at for each in last_sweeps().values()), default=None),
-        bank=provider_health(),
+        systems=system_health(),
     )
 
 

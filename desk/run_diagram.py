@@ -1,32 +1,36 @@
-"""What the saga will do next: its steps as boxes to be run_diagram, and one sentence in words."""
+"""What a run will do next: a diagram of its steps, and one sentence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from desk.audit_timeline import clock
 from desk.order_state import OrderState
+from desk.step_names import staff_name
 from orders.states import OrderStatus
+from sagas import registry
+from sagas.definition import Proceed, Remote
 from sagas.plans import PlannedStep, RunDetail, Stage
 
 
 @dataclass(frozen=True, slots=True)
 class StepNode:
-    """One step of a run's plan as it is run_diagram."""
+    """One step, or one compensation, of a run's plan."""
 
     name: str
     stage: str
     """A word for the style sheet: done, current, to-come, stopped, never."""
     note: str
-    is_remote: bool
+    system: str
+    """The system that it calls; empty for a local one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunDiagram:
-    """One run: the row of its steps, and below it the row that takes them back, if there is one."""
+    """One run: the row of its steps and, if it compensates, the row of its compensations."""
 
     run: RunDetail
     forward: Sequence[StepNode]
-    back: Sequence[StepNode]
+    compensations: Sequence[StepNode]
 
 
 _STYLES = {
@@ -39,30 +43,30 @@ _STYLES = {
 
 
 def run_diagram(run: RunDetail) -> RunDiagram:
-    """Return the plan of a run as rows of boxes."""
+    """Return the plan of a run as rows of nodes."""
     return RunDiagram(
         run,
-        [_step_node(each, run) for each in run.forward],
-        [_step_node(each, run) for each in run.back],
+        [_step_node(step, run) for step in run.forward],
+        [_step_node(step, run) for step in run.back],
     )
 
 
 def next_step_sentence(state: OrderState) -> str:
-    """Say in one sentence what happens on the next wake, and what follows from it."""
+    """Return one sentence on what happens next, and what follows from it."""
     run = state.live
     if run is None:
         return _ended(state)
     if not run.is_known:
         return (
             f"Nothing: this code does not know {run.saga} version {run.version} at {run.step},"
-            " and leaves it for one that does."
+            " and leaves it for another version."
         )
     if run.is_going_back:
-        return _going_back(run)
-    if run.compensation_requested_at is not None:
         return _compensating(run)
+    if run.compensation_requested_at is not None:
+        return _about_to_compensate(run)
     if run.is_paused:
-        return _held(run)
+        return _paused(run)
     return _going_forward(run)
 
 
@@ -71,7 +75,7 @@ def _ended(state: OrderState) -> str:
         case OrderStatus.CONFIRMED:
             return "Nothing: every step is done."
         case OrderStatus.CANCELLED:
-            return "Nothing: everything that was done is undone."
+            return "Nothing: everything that was done is compensated."
     return "Nothing: no run is under way."
 
 
@@ -83,55 +87,63 @@ def _going_forward(run: RunDetail) -> str:
     after = _afterwards(step)
     if run.is_leased and run.leased_until:
         return (
-            f"A worker is in {step.name} now ({attempt}); if it is not heard of by"
-            f" {clock(run.leased_until)}, another one finds out what became of it."
+            f"A worker is in {staff_name(step.name)} now ({attempt}). If it does not report by"
+            f" {clock(run.leased_until)}, another worker finds out what happened."
         )
     if step.not_before is not None and step.not_before > run.now:
-        return f"Tries {step.name} again at {clock(step.not_before)}, {attempt}{after}."
-    return f"Tries {step.name} as soon as a worker takes it, {attempt}{after}."
-
-
-def _going_back(run: RunDetail) -> str:
-    owed = [each for each in run.back if each.stage != Stage.DONE]
-    if not owed:
-        return "The run ends: everything is undone."
-    waits = [each.not_before for each in owed if each.not_before and each.not_before > run.now]
-    first = owed[0]
-    rest = f", then {_names(owed[1:])}" if len(owed) > 1 else ", and the order is then cancelled"
-    if run.is_leased and run.leased_until:
-        return f"A worker is undoing with {first.name} now (attempt {first.attempts}){rest}."
-    if len(waits) == len(owed):
-        when = f"at {clock(min(waits))}"
-        return (
-            f"Tries {first.name} again {when}, attempt {first.attempts + 1}{rest}; never given up."
-        )
-    return f"Undoes with {first.name} as soon as a worker takes it{rest}."
+        return f"Tries {staff_name(step.name)} again at {clock(step.not_before)}, {attempt}{after}."
+    return f"Tries {staff_name(step.name)} as soon as a worker takes it, {attempt}{after}."
 
 
 def _compensating(run: RunDetail) -> str:
-    undone = _names(run.back) or "nothing, since nothing was done"
+    pending = [step for step in run.back if step.stage != Stage.DONE]
+    if not pending:
+        return "The run ends: everything is compensated."
+    ends = [step.not_before for step in pending if step.not_before and step.not_before > run.now]
+    first = pending[0]
+    name = staff_name(first.name)
+    rest = (
+        f", then {_names(pending[1:])}" if len(pending) > 1 else ", and the order is then cancelled"
+    )
+    if run.is_leased and run.leased_until:
+        return f"A worker is in {name} now (attempt {first.attempts}){rest}."
+    if len(ends) == len(pending):
+        attempt = f"attempt {first.attempts + 1}"
+        return f"Tries {name} again at {clock(min(ends))}, {attempt}{rest}; never given up."
+    return f"Compensates with {name} as soon as a worker takes it{rest}."
+
+
+def _about_to_compensate(run: RunDetail) -> str:
+    compensations = _names(run.back) or "nothing, since nothing was done"
     if run.is_leased:
-        return f"The call that is being made is settled first; then it turns back: {undone}."
-    return f"Turns back before its next step: {undone}."
+        return f"The call in flight is settled first; then it compensates: {compensations}."
+    return f"Compensates before its next step: {compensations}."
 
 
-def _held(run: RunDetail) -> str:
-    settled = "What is being asked is settled; then nothing" if run.is_leased else "Nothing"
-    return f"{settled} goes forward until a person releases it. It can still be cancelled."
+def _paused(run: RunDetail) -> str:
+    first = "The call in flight is settled; then nothing" if run.is_leased else "Nothing"
+    return f"{first} goes forward until a person releases it. It can still be cancelled."
 
 
 def _afterwards(step: PlannedStep) -> str:
     if step.has_failed:
-        return "; an error such as the last one is no answer, so until it is mended or cancelled"
+        return "; the last error is no answer, so it is tried until it is corrected or cancelled"
     if step.most_tries is None:
         return "; until it is done"
+    then = _when_spent(step)
     if step.tries + 1 >= step.most_tries:
-        return "; without an answer it turns back"
-    return f"; after {step.most_tries} without an answer it turns back"
+        return f"; without an answer it {then}"
+    return f"; after {step.most_tries} without an answer it {then}"
+
+
+def _when_spent(step: PlannedStep) -> str:
+    work = registry.find_work(step.name)
+    proceeds = isinstance(work, Remote) and isinstance(work.when_spent, Proceed)
+    return "goes on without one" if proceeds else "compensates"
 
 
 def _attempt(step: PlannedStep) -> str:
-    """Which attempt is the next, or the one being made, of how many."""
+    """Return the number of the attempt in flight, or else of the next, and the limit."""
     tries = step.tries if step.is_being_tried else step.tries + 1
     if step.most_tries is None or step.has_failed:
         return f"attempt {step.attempts if step.is_being_tried else step.attempts + 1}"
@@ -139,15 +151,20 @@ def _attempt(step: PlannedStep) -> str:
 
 
 def _current(steps: Sequence[PlannedStep]) -> PlannedStep | None:
-    return next((each for each in steps if each.stage == Stage.CURRENT), None)
+    return next((step for step in steps if step.stage == Stage.CURRENT), None)
 
 
 def _names(steps: Sequence[PlannedStep]) -> str:
-    return ", ".join(each.name for each in steps)
+    return ", ".join(staff_name(step.name) for step in steps)
 
 
 def _step_node(step: PlannedStep, run: RunDetail) -> StepNode:
-    return StepNode(step.name, _STYLES[step.stage], _note(step, run), step.is_remote)
+    return StepNode(
+        staff_name(step.name),
+        _STYLES[step.stage],
+        _note(step, run),
+        registry.system_called(step.name),
+    )
 
 
 def _note(step: PlannedStep, run: RunDetail) -> str:
@@ -155,7 +172,7 @@ def _note(step: PlannedStep, run: RunDetail) -> str:
         case Stage.DONE:
             return f"done, {step.attempts} attempts" if step.attempts > 1 else "done"
         case Stage.STOPPED:
-            return f"turned back: {step.error}" if step.error else "turned back"
+            return f"stopped: {step.error}" if step.error else "stopped"
         case Stage.NEVER:
             return "not reached"
         case Stage.TO_COME if not step.not_before:

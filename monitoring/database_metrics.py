@@ -1,4 +1,4 @@
-"""What the database knows, as gauges: the same whichever host asks, and true after any restart."""
+"""The gauges that are read from the database: the same on each host, and right after a restart."""
 
 import logging
 import threading
@@ -16,18 +16,23 @@ from events.services import count_unrelayed
 from invariants.break_store import count_open_breaks
 from invariants.catalogue import GHOST_CHARGES, INVARIANTS
 from monitoring.heartbeats import queues
-from monitoring.provider_health import provider_health
+from monitoring.system_health import system_health
 from sagas.figures import count_flagged, last_sweeps, live_runs
 from sagas.sweep import Sweeper
 
 log = logging.getLogger(__name__)
 
 KEPT_FOR: Final = timedelta(seconds=5)
-"""However many scrape, the database is asked this often."""
+"""The database is asked no more often than this, however many scrapes there are."""
+
+OUTCOMES: Final = (
+    "started", "done", "rejected", "proceeded", "transient", "unknown", "lost", "failed",
+)  # fmt: skip
+"""Of attempts: each has its gauge, 0 without any."""
 
 
 class DatabaseMetrics(Collector):
-    """Asks the database when it is scraped. Threads may share it."""
+    """Reads the database when it is scraped. Thread-safe."""
 
     def __init__(self) -> None:
         self._asking = threading.Lock()
@@ -42,13 +47,13 @@ class DatabaseMetrics(Collector):
             yield from self._metrics
 
     def describe(self) -> list[Metric]:
-        """Name nothing: to be registered it need not ask the database."""
+        """Return nothing, so that registration does not read the database."""
         return []
 
     def _ask(self) -> list[Metric]:
         answers = _gauge("database_up", "Whether the database answered: 1, or 0.", 1)
         try:
-            return [answers, *_runs(), *_sweeps(), *_queues(), *_bank(), *_breaks(), *_outbox()]
+            return [answers, *_runs(), *_sweeps(), *_queues(), *_systems(), *_breaks(), *_outbox()]
         except Error as error:
             log.warning("gauges.failed", extra={"error": type(error).__name__})
             return [_gauge("database_up", "Whether the database answered: 1, or 0.", 0)]
@@ -59,8 +64,8 @@ class DatabaseMetrics(Collector):
 def _runs() -> Iterator[Metric]:
     live = live_runs()
     by_step = _family("runs_live", "Runs that have not ended.", "saga", "status", "step")
-    for each in live:
-        by_step.add_metric([each.saga, each.status, each.step], each.runs)
+    for runs in live:
+        by_step.add_metric([runs.saga, runs.status, runs.step], runs.runs)
     yield by_step
     yield _gauge(
         "oldest_unfinished_seconds",
@@ -80,12 +85,12 @@ def _runs() -> Iterator[Metric]:
     marked = count_flagged()
     yield _gauge("runs_flagged", "Runs that wait for a person to look.", marked.flagged)
     yield _gauge(
-        "runs_paused", "Runs that go no further before a person resumes them.", marked.paused
+        "runs_paused", "Runs that stay where they are until a person resumes them.", marked.paused
     )
 
 
 def _longest_since(moments: Iterable[datetime | None]) -> float:
-    """Return the seconds since the earliest; 0 where there is none."""
+    """Return the seconds since the earliest moment; 0 without one."""
     earliest = min((each for each in moments if each is not None), default=None)
     return max((timezone.now() - earliest).total_seconds(), 0) if earliest else 0
 
@@ -105,7 +110,9 @@ def _queues() -> Iterator[Metric]:
         "queue_last_pulse_timestamp_seconds", "The last heartbeat; 0: none.", "queue"
     )
     lag = _family("queue_lag_seconds", "How long the last heartbeat waited on the queue.", "queue")
-    waiting = _family("queue_waiting_runs", "Runs that are due, and carried by nobody.", "queue")
+    waiting = _family(
+        "queue_waiting_runs", "Runs that are due and that no worker carries.", "queue"
+    )
     workers = _family(
         "worker_last_pulse_timestamp_seconds", "The last heartbeat it took.", "queue", "worker"
     )
@@ -120,13 +127,16 @@ def _queues() -> Iterator[Metric]:
     yield from (heartbeat, lag, waiting, workers)
 
 
-def _bank() -> Iterator[Metric]:
-    health = provider_health()
+def _systems() -> Iterator[Metric]:
     family = _family(
-        "bank_recent_attempts", "Attempts of the last five minutes that asked the bank.", "outcome"
+        "system_recent_attempts",
+        "Attempts of the last five minutes at steps that call a system.",
+        "system",
+        "outcome",
     )
-    for outcome in ("started", "done", "refused", "transient", "unknown", "lost", "failed"):
-        family.add_metric([outcome], health.outcomes.get(outcome, 0))
+    for health in system_health():
+        for outcome in OUTCOMES:
+            family.add_metric([health.system, outcome], health.outcomes.get(outcome, 0))
     yield family
 
 
@@ -144,7 +154,7 @@ def _breaks() -> Iterator[Metric]:
 
 
 def _outbox() -> Iterator[Metric]:
-    yield _gauge("outbox_unrelayed", "Facts not told to the world yet.", count_unrelayed())
+    yield _gauge("outbox_unrelayed", "Events that are not relayed yet.", count_unrelayed())
 
 
 def _gauge(name: str, says: str, value: float) -> GaugeMetricFamily:

@@ -1,7 +1,7 @@
-"""What an order's customer may read of its story: stable codes, and a sentence for each.
+"""One order's timeline for its customer: stable codes, and a sentence for each.
 
-Nobody of the staff is named. What a bank or an error said is left out: whoever holds a stolen card
-would learn from it.
+Staff are not named. What an issuer or an error said is left out: the holder of a stolen card would
+learn from it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,27 +11,36 @@ from typing import Final, Literal
 from uuid import UUID
 
 from orders.models import Order
-from orders.order_events import Entry, recent_stories
+from orders.order_events import (
+    Attempt,
+    AttemptEnded,
+    CallStarted,
+    CancelRequested,
+    Moved,
+    OrderEvent,
+    Placed,
+    Published,
+    recent_events,
+)
 
 MOST_ATTEMPTS: Final = 100
-"""Of one order's attempts, the last ones; whatever else happens to an order is few."""
+"""Shown of one order, the last ones. Its other events are few."""
 
 Kind = Literal["order", "step", "payment", "stock"]
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEvent:
-    """One thing that happened to an order, as its customer is told."""
+    """One event of an order, as its customer reads it."""
 
     at: datetime
     kind: Kind
     code: str
     message: str
-    attempt: int | None = None  # which one it was, of a step
+    attempt: int | None = None  # the number of a step's attempt
 
 
 _HAPPENED: Final[Mapping[str, tuple[Kind, str, str]]] = {
-    "placed": ("order", "placed", "You placed this order."),
     "confirmed": ("order", "confirmed", "Your order is confirmed."),
     "cancelling": ("order", "cancelling", "What was done for your order is being undone."),
     "cancelled": ("order", "cancelled", "Your order is cancelled: nothing of it is held or taken."),
@@ -48,24 +57,11 @@ _HAPPENED: Final[Mapping[str, tuple[Kind, str, str]]] = {
     "stock.released": ("stock", "released", "Your items are back on the shelf."),
 }
 
-_STEPS: Final = {
-    "reserve_stock": "Holding your items",
-    "release_stock": "Putting your items back on the shelf",
-    "authorize_payment": "Asking your bank to set the money aside",
-    "void_authorization": "Asking your bank to let the money go",
-    "confirm_order": "Confirming your order",
-    "withdraw_confirmation": "Withdrawing the confirmation",
-    "capture_payment": "Taking the money",
-    "refund_payment": "Giving the money back",
-    "return_payment": "Giving the money back",
-    "restock": "Putting your items back on the shelf",
-    "finish_cancelling": "Finishing the cancellation",
-}
-
 _OUTCOMES: Final = {
     "started": "begun.",
     "done": "done.",
-    "refused": "refused.",
+    "rejected": "refused.",
+    "proceeded": "no answer; your order goes on without it.",
     "transient": "not possible yet; it will be tried again.",
     "unknown": "no clear answer; it will be found out.",
     "lost": "interrupted; it will be taken up again.",
@@ -73,23 +69,37 @@ _OUTCOMES: Final = {
 }
 
 
+_UNKNOWN_STEP: Final = "A further step"
+"""A step of another version of the code."""
+
+
 def customer_timelines(orders: Sequence[Order]) -> Mapping[UUID, list[TimelineEvent]]:
-    """Return what happened to each order, oldest first, in four statements for all of them."""
-    stories = recent_stories(orders, MOST_ATTEMPTS)
-    return {order_id: list(_told(story)) for order_id, story in stories.items()}
+    """Return the timeline of each order, oldest first, in four statements for all of them."""
+    events = recent_events(orders, MOST_ATTEMPTS)
+    return {order_id: list(_rendered(events[order_id])) for order_id in events}
 
 
-def _told(story: Sequence[Entry]) -> Iterator[TimelineEvent]:
-    for entry in story:
-        if entry.kind == "step":
-            step, _, outcome = entry.what.rpartition(".")
-            words = f"{_STEPS.get(step, 'A further step')}: {_OUTCOMES[outcome]}"
-            yield TimelineEvent(entry.at, "step", entry.what, words, entry.attempt)
-        elif entry.what == "cancellation_requested":
-            yield TimelineEvent(entry.at, "order", entry.what, _who_asked(entry.cause))
-        # The events that an order moved repeat its moves.
-        elif known := _HAPPENED.get(entry.what):
-            yield TimelineEvent(entry.at, *known)
+def _rendered(events: Sequence[OrderEvent]) -> Iterator[TimelineEvent]:
+    for event in events:
+        match event:
+            case Placed(at):
+                yield TimelineEvent(at, "order", "placed", "You placed this order.")
+            case CancelRequested(at, reason):
+                yield TimelineEvent(at, "order", "cancellation_requested", _who_asked(reason))
+            case CallStarted(at, attempt):
+                yield _step(at, attempt, "started")
+            case AttemptEnded(at, attempt):
+                yield _step(at, attempt, attempt.outcome)
+            case Moved(at, target=code) | Published(at, name=code):
+                # The events that an order published of itself repeat its moves.
+                if code in _HAPPENED:
+                    yield TimelineEvent(at, *_HAPPENED[code])
+
+
+def _step(at: datetime, attempt: Attempt, outcome: str) -> TimelineEvent:
+    name = attempt.work.describe.customer if attempt.work else _UNKNOWN_STEP
+    code = f"{attempt.name}.{outcome}"
+    return TimelineEvent(at, "step", code, f"{name}: {_OUTCOMES[outcome]}", attempt.number)
 
 
 def _who_asked(reason: str) -> str:

@@ -1,7 +1,8 @@
 """The steps that sagas of orders are made of, each with its compensation right below it.
 
-A local step acts on a batch of orders in one transaction; a remote one calls the bank for one
-order, between a transaction that writes down what it intends and one that records the answer.
+Each declaration says all that the engine, staff and customers need to know of the step. A local
+step changes our database for a batch of orders. A remote one calls Stripe for one order, between
+the transaction that claims the step and the one that records the result.
 """
 
 from collections import defaultdict
@@ -17,6 +18,7 @@ from orders.events import ORDER_CANCELLED, ORDER_CONFIRMATION_WITHDRAWN, ORDER_C
 from orders.metrics import count_after_commit
 from orders.models import Cause, Order, lines_of, orders_by_id
 from orders.states import OrderStatus
+from payments.decline_messages import DECLINE_MESSAGES, DECLINED
 from payments.errors import (
     DeadlinePassed,
     OutcomeUnknown,
@@ -25,27 +27,48 @@ from payments.errors import (
     RefundPending,
 )
 from payments.services import Charge
-from sagas.definition import Attempt, Batch, Output, RetryPolicy, local_step, remote_step
+from sagas.definition import (
+    Attempt,
+    Batch,
+    Compensate,
+    Output,
+    RetryPolicy,
+    local_step,
+    remote_step,
+)
+from sagas.descriptions import RejectionText, StepText
 
 CHECKOUT_QUEUE: Final = "checkout"
 SETTLEMENT_QUEUE: Final = "settlement"
 
+STRIPE: Final = "stripe"
 NOT_ACTED: Final = (ProviderBusy, DeadlinePassed)
-"""Not done yet: ask again."""
+"""The payment provider did nothing yet: try again."""
 
 WHILE_THE_CUSTOMER_WAITS: Final = RetryPolicy(
     first=timedelta(milliseconds=500), longest=timedelta(seconds=20), attempts=8
 )
-"""Half a minute of trying where errors come at once, two where every call times out; then the
-order is turned back rather than left in the air."""
+"""About half a minute where errors come at once, two minutes where every call times out."""
 
 UNTIL_IT_IS_DONE: Final = RetryPolicy(first=timedelta(seconds=1), longest=timedelta(minutes=5))
-"""For what has to succeed: captures and undos. Flagged for a person after some tries."""
+"""For captures and compensations, which must succeed. The run is flagged after some attempts."""
+
+DECLINED_PAYMENT: Final = {
+    PaymentDeclined.code: RejectionText(DECLINED, by_detail=DECLINE_MESSAGES),
+}
+"""The decline code of the provider is the rejection's detail."""
+
+CLOSE_ASKS: Final = "Cancel the payment of {amount}; if it was taken, refund it."
+CLOSE_OPERATIONS: Final = ("cancel", "refund")
 
 
-@local_step(queue=CHECKOUT_QUEUE)
+@local_step(
+    queue=CHECKOUT_QUEUE,
+    describe=StepText(staff="stock reservation", customer="Holding your items"),
+    rejections={"out_of_stock": RejectionText("Not enough of {detail} is left.")},
+)
 def reserve_stock(orders: Batch) -> None:
-    """Hold every line of each order; one that cannot be served whole is refused."""
+    """Hold every line of each order. Rejects an order if one line is out of stock."""
     requests: dict[UUID, list[StockRequest]] = defaultdict(list)
     for line in lines_of(orders.subject_ids):
         requests[line.order_id].append(StockRequest(line.pk, line.sku, line.quantity))
@@ -54,14 +77,16 @@ def reserve_stock(orders: Batch) -> None:
         orders.reject(order_id, "out_of_stock", sku)
 
 
-@reserve_stock.compensation
+@reserve_stock.compensation(
+    describe=StepText(staff="stock release", customer="Putting your items back on the shelf"),
+)
 def release_stock(orders: Batch) -> None:
     """Put what each order holds back on the shelf."""
     inventory.services.release(orders.correlation_ids)
 
 
 def prepare_payment(orders: Batch) -> None:
-    """Write down what the bank is about to be asked for."""
+    """Write down the payments before the provider is asked for them."""
     orders.write(
         payments.services.prepare_payments(
             Charge(
@@ -77,38 +102,59 @@ def prepare_payment(orders: Batch) -> None:
 
 
 def record_authorization(orders: Batch) -> None:
-    """Write down that the bank holds the money."""
+    """Record that the payments are authorized."""
     payments.services.record_authorizations(orders.subject_ids)
 
 
 def mark_closing(orders: Batch) -> None:
-    """Before the bank is asked to cancel: no worker may confirm these payments any more."""
+    """Mark the payments before they are cancelled, so that no worker confirms them any more."""
     payments.services.begin_closing(orders.subject_ids)
 
 
 def record_closing(orders: Batch) -> None:
-    """Write down whether the payments were voided or refunded."""
+    """Record whether the payments were voided or refunded."""
     payments.services.record_closings(orders.results)
 
 
 @remote_step(
     queue=CHECKOUT_QUEUE,
+    system=STRIPE,
+    describe=StepText(
+        staff="payment authorization",
+        customer="Asking your bank to set the money aside",
+        asks="Set {amount} aside on {method}.",
+    ),
+    operations=("create", "confirm"),
     prepare=prepare_payment,
     record=record_authorization,
     rejected_by=(PaymentDeclined,),
+    rejections=DECLINED_PAYMENT,
     transient=NOT_ACTED,
     unknown=(OutcomeUnknown,),
     retry=WHILE_THE_CUSTOMER_WAITS,
+    when_spent=Compensate(
+        RejectionText(
+            "Your bank did not answer. You have not been charged.",
+            until_compensated="Your bank did not answer. Whatever it set aside is being released.",
+        )
+    ),
 )
 def authorize_payment(attempt: Attempt) -> Output:
-    """Have the customer's bank set the money aside, without taking it yet.
+    """Have the customer's money set aside, without taking it yet.
 
-    After a timeout nothing is assumed: the next attempt looks what became of this one.
+    After a timeout the next attempt first retrieves what became of this one.
     """
     return payments.services.authorize(attempt.subject_id, attempt)
 
 
 @authorize_payment.remote_compensation(
+    system=STRIPE,
+    describe=StepText(
+        staff="authorization void",
+        customer="Asking your bank to let the money go",
+        asks=CLOSE_ASKS,
+    ),
+    operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
     transient=(*NOT_ACTED, RefundPending),
@@ -116,28 +162,34 @@ def authorize_payment(attempt: Attempt) -> Output:
     retry=UNTIL_IT_IS_DONE,
 )
 def void_authorization(attempt: Attempt) -> Output:
-    """Cancel the payment at the bank, so that it can never charge, a declined one too.
+    """Cancel the payment at the provider, even a declined one, so that it can never charge.
 
-    If the money has moved meanwhile, it is refunded.
+    If the money has been taken meanwhile, it is refunded.
     """
     return payments.services.close(attempt.subject_id, attempt)
 
 
-@local_step(queue=CHECKOUT_QUEUE)
+@local_step(
+    queue=CHECKOUT_QUEUE,
+    describe=StepText(staff="order confirmation", customer="Confirming your order"),
+    rejections={
+        "stock_lost": RejectionText("What was held for this order is no longer available."),
+    },
+)
 def confirm_order(orders: Batch) -> None:
-    """Promise the order to its customer: its stock is held and its money is set aside.
+    """Confirm orders whose stock is held and whose payment is authorized.
 
-    An order whose hold is not whole any more is refused instead, and its money let go.
+    Rejects an order whose stock is no longer held in full.
     """
     locked = Order.objects.locked(orders.subject_ids)
-    broken = inventory.services.confirm({each.pk: each.line_count for each in locked})
+    broken = inventory.services.confirm({order.pk: order.line_count for order in locked})
     for order_id in broken:
         orders.reject(order_id, "stock_lost")
-    whole = [each for each in locked if each.pk not in broken]
-    causes = {each.pk: Cause("paid") for each in whole}
+    whole = [order for order in locked if order.pk not in broken]
+    causes = {order.pk: Cause("paid") for order in whole}
     confirmed = Order.objects.transition_locked(whole, causes, OrderStatus.CONFIRMED)
     count_after_commit(confirmed, OrderStatus.CONFIRMED)
-    told = [
+    confirmations = [
         ORDER_CONFIRMED.of(
             order.pk,
             orders.correlation_ids[order.pk],
@@ -145,41 +197,50 @@ def confirm_order(orders: Batch) -> None:
         )
         for order in confirmed
     ]
-    orders.write(outbox(told))
+    orders.write(outbox(confirmations))
 
 
-@confirm_order.compensation
+@confirm_order.compensation(
+    describe=StepText(staff="confirmation withdrawal", customer="Withdrawing the confirmation"),
+)
 def withdraw_confirmation(orders: Batch) -> None:
-    """Tell whoever heard of the confirmation that it no longer holds."""
+    """Publish that the confirmation no longer holds."""
     record(
         ORDER_CONFIRMATION_WITHDRAWN.of(
-            each.subject_id,
-            each.correlation_id,
-            {"reason": each.reason.code if each.reason else ""},
+            run.subject_id,
+            run.correlation_id,
+            {"reason": run.reason.code if run.reason else ""},
         )
-        for each in orders.runs.values()
+        for run in orders.runs.values()
     )
 
 
 def record_capture(orders: Batch) -> None:
-    """Write down that the money has been taken."""
+    """Record that the money has been taken."""
     payments.services.record_captures(orders.subject_ids)
 
 
 @remote_step(
     queue=SETTLEMENT_QUEUE,
+    system=STRIPE,
+    describe=StepText(staff="payment capture", customer="Taking the money", asks="Take {amount}."),
+    operations=("capture",),
     record=record_capture,
     rejected_by=(PaymentDeclined,),
+    rejections=DECLINED_PAYMENT,
     transient=NOT_ACTED,
     unknown=(OutcomeUnknown,),
     retry=UNTIL_IT_IS_DONE,
 )
 def capture_payment(attempt: Attempt) -> Output:
-    """Take the money that was set aside. Refused only if the authorization is no more."""
+    """Take the money that was set aside. Rejected only if the authorization has ended."""
     return payments.services.capture(attempt.subject_id, attempt)
 
 
 @capture_payment.remote_compensation(
+    system=STRIPE,
+    describe=StepText(staff="payment refund", customer="Giving the money back", asks=CLOSE_ASKS),
+    operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
     transient=(*NOT_ACTED, RefundPending),
@@ -187,12 +248,15 @@ def capture_payment(attempt: Attempt) -> Output:
     retry=UNTIL_IT_IS_DONE,
 )
 def refund_payment(attempt: Attempt) -> Output:
-    """Give back what was taken; where nothing was, cancel the payment at the bank."""
+    """Refund what was taken; if nothing was, cancel the payment at the provider."""
     return payments.services.close(attempt.subject_id, attempt)
 
 
 @remote_step(
     queue=SETTLEMENT_QUEUE,
+    system=STRIPE,
+    describe=StepText(staff="payment return", customer="Giving the money back", asks=CLOSE_ASKS),
+    operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
     transient=(*NOT_ACTED, RefundPending),
@@ -200,34 +264,40 @@ def refund_payment(attempt: Attempt) -> Output:
     retry=UNTIL_IT_IS_DONE,
 )
 def return_payment(attempt: Attempt) -> Output:
-    """Give the money of a cancelled order back. It cannot be refused: it is tried until done."""
+    """Return the money of a cancelled order. Cannot be rejected: it is retried until it is done."""
     return payments.services.close(attempt.subject_id, attempt)
 
 
-@local_step(queue=SETTLEMENT_QUEUE)
+@local_step(
+    queue=SETTLEMENT_QUEUE,
+    describe=StepText(staff="restocking", customer="Putting your items back on the shelf"),
+)
 def restock(orders: Batch) -> None:
-    """Put the stock of a cancelled order back on the shelf."""
+    """Put the stock of cancelled orders back on the shelf."""
     inventory.services.release(orders.correlation_ids)
 
 
-@local_step(queue=SETTLEMENT_QUEUE)
+@local_step(
+    queue=SETTLEMENT_QUEUE,
+    describe=StepText(staff="end of the cancellation", customer="Finishing the cancellation"),
+)
 def finish_cancelling(orders: Batch) -> None:
-    """Call the order cancelled, now that nothing of it is held or taken."""
+    """Move the orders to cancelled, now that nothing of them is held or taken."""
     mark_cancelled(orders)
 
 
 def begin_cancelling(orders: Batch) -> None:
-    """Show the customer, as soon as it is known, that the order will not be, and why."""
+    """Show customers, as soon as it is known, that their orders are being cancelled, and why."""
     causes = {
-        each.subject_id: Cause(each.reason.code, each.reason.detail, each.actor)
-        for each in orders.runs.values()
-        if each.reason is not None
+        run.subject_id: Cause(run.reason.code, run.reason.detail, run.actor)
+        for run in orders.runs.values()
+        if run.reason is not None
     }
     Order.objects.transition(causes, OrderStatus.CANCELLING)
 
 
 def mark_cancelled(orders: Batch) -> None:
-    """Move the orders to their end: nothing held, nothing taken."""
+    """Move the orders to cancelled: nothing is held, nothing is taken."""
     causes = dict.fromkeys(orders.subject_ids, Cause("undone"))
     cancelled = Order.objects.transition(causes, OrderStatus.CANCELLED)
     count_after_commit(cancelled, OrderStatus.CANCELLED)

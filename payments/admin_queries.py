@@ -13,13 +13,6 @@ from payments.models import Payment, Refund
 KEYS: Final = ("create", "confirm", "capture", "cancel", "refund")
 """The operations at the bank that carry an idempotency key."""
 
-CALLS: Final[Mapping[str, tuple[str, ...]]] = {
-    "authorize": ("create", "confirm"),
-    "capture": ("capture",),
-    "close": ("cancel", "refund"),
-}
-"""Which of them each call in ``payments.payment_operations`` may make."""
-
 
 @dataclass(frozen=True, slots=True)
 class RefundDetail:

@@ -1,4 +1,4 @@
-"""System checks: what this code cannot carry must not be deployed over runs that need it."""
+"""System checks: refuse to deploy code that cannot carry the runs that are in flight."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,9 +14,9 @@ from sagas.models import LIVE, SagaRun
 def runs_in_flight_have_their_definition(
     *, databases: Sequence[str] | None = None, **_: Any
 ) -> Iterable[CheckMessage]:
-    """Find live runs whose saga, version or step has disappeared from the code.
+    """Report live runs whose saga, version or step is not in this code.
 
-    Run by ``manage.py check --database default`` and before every migration.
+    ``manage.py check --database default`` runs it, and every migration does so first.
     """
     for alias in databases or ():
         if SagaRun._meta.db_table not in connections[alias].introspection.table_names():  # noqa: SLF001 - documented API
@@ -25,7 +25,7 @@ def runs_in_flight_have_their_definition(
         for name, version, step in live.values_list("saga", "version", "step").distinct():
             if not _is_known(name, version, step):
                 yield Error(
-                    f"runs of {name} version {version} are in flight at {step or 'their way back'},"
+                    f"runs of {name} version {version} are in flight at {step or 'their compensations'},"
                     " and this code does not know it",
                     hint="Keep the old definition registered until its last run has ended.",
                     id="sagas.E001",
@@ -34,4 +34,4 @@ def runs_in_flight_have_their_definition(
 
 def _is_known(name: str, version: int, step: str) -> bool:
     saga = registry.find(name, version)
-    return saga is not None and (not step or step in {each.name for each in saga.steps})
+    return saga is not None and (not step or step in {known.name for known in saga.steps})

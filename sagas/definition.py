@@ -1,32 +1,37 @@
-"""A saga as data: its steps, their compensations, and how patiently each is repeated.
+"""A saga as data: its steps, their compensations, and what each step says of itself.
 
-Two kinds of work exist. A **local** one changes our database, and takes effect in the same
-transaction as its journal row: exactly once. A **remote** one asks another system, and comes in
-three parts: ``prepare`` (in the transaction that claims the step), the call itself (outside any
-transaction), and ``record`` (in the transaction that settles the answer).
+A step's work is local or remote. **Local** work changes our database in the transaction that
+journals it, so it takes effect exactly once. **Remote** work calls another system, in three parts:
+``prepare`` runs in the transaction that claims the step, the call runs outside any transaction, and
+``record`` runs in the transaction that settles the result.
 """
 
+import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 from sagas.bulk_sql import Change
+from sagas.descriptions import RejectionText, StepText, rejection_problem, text_problem
 from sagas.errors import DefinitionError, UnknownStep
 
 T = TypeVar("T")
 Output = dict[str, Any]
-"""What a call answers, as JSON; kept in the journal and handed to ``record``."""
+"""What a call returns, as JSON. The journal keeps it, and ``record`` receives it."""
 
-CALL_DEADLINE = timedelta(seconds=8)
-"""The whole of one remote call, all its requests together; its lease is a little longer."""
+CALL_DEADLINE: Final = timedelta(seconds=8)
+"""For one remote call with all its requests. Its lease is a little longer."""
+
+MAX_CODE_LENGTH: Final = 64
+"""Of a rejection code, as the column of the run's reason has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a run turns back: a stable code for programs, and details for the journal."""
+    """Why a run compensates: a stable code for programs, and details for the journal."""
 
     code: str
     detail: str = ""
@@ -34,10 +39,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential back-off with equal jitter: half of the delay is certain, half is chance.
+    """Exponential back-off with equal jitter: half of the delay is fixed, half is random.
 
-    The jitter is AWS's "equal jitter" (Brooker, *Exponential Backoff And Jitter*, 2015): unlike
-    full jitter it never asks again at once. ``attempts`` counts all tries; None is for ever.
+    See Brooker, *Exponential Backoff And Jitter* (AWS, 2015). Unlike full jitter, equal jitter never
+    retries at once. ``attempts`` is the limit of all tries; None is no limit.
     """
 
     first: timedelta = timedelta(seconds=1)
@@ -45,62 +50,62 @@ class RetryPolicy:
     attempts: int | None = None
 
     def delay(self, tries: int) -> timedelta:
-        """How long to wait after ``tries`` tries (1 or more)."""
+        """Return how long to wait after ``tries`` tries (1 or more)."""
         factor = 2 ** min(tries - 1, 62)
         # Compared as a ratio: the product may be more than a timedelta holds.
         whole = self.longest if factor > self.longest / self.first else self.first * factor
         return whole / 2 + whole / 2 * random.random()  # noqa: S311 - jitter is not a secret
 
     def is_spent(self, tries: int) -> bool:
-        """Whether no further try is allowed after ``tries`` tries."""
+        """Return whether ``tries`` tries reach the limit."""
         return self.attempts is not None and tries >= self.attempts
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run as a local step sees it."""
+    """One run as a local step, a hook, ``prepare`` or ``record`` sees it."""
 
     run_id: UUID
     subject_id: UUID
     correlation_id: UUID
-    reason: Rejection | None = None  # why the run turned back, once it has
-    actor: str = ""  # who asked it to turn back; empty when a step did
-    answer: Output = field(default_factory=dict)  # what the call said, where one was made
+    reason: Rejection | None = None  # why the run compensates, once it does
+    actor: str = ""  # who requested the compensation; empty when a step rejected
+    result: Output = field(default_factory=dict)  # of the step's call; for ``record``
 
 
 class Batch:
     """The runs that a local step acts on together, in one transaction.
 
-    The step writes set-based statements for all of them, and names those that it refuses; what
-    it wrote for a refused run must be nothing.
+    The step writes set-based statements for all of them, and rejects those that it cannot serve. It
+    must not write anything for a run that it rejects.
     """
 
-    def __init__(self, members: Sequence[RunView], changes: list[Change]) -> None:
-        self.runs = {each.subject_id: each for each in members}
+    def __init__(self, runs: Sequence[RunView], changes: list[Change]) -> None:
+        self.runs = {run.subject_id: run for run in runs}
         self.rejections: dict[UUID, Rejection] = {}
         self._changes = changes
 
     @property
     def subject_ids(self) -> list[UUID]:
-        """The subjects, in the order in which their rows are to be locked."""
+        """The subjects, in the order in which their rows must be locked."""
         return sorted(self.runs)
 
     @property
     def correlation_ids(self) -> dict[UUID, UUID]:
-        """Which correlation id the events about each subject carry."""
-        return {subject: each.correlation_id for subject, each in self.runs.items()}
+        """The correlation id for the events about each subject."""
+        return {subject: run.correlation_id for subject, run in self.runs.items()}
 
     @property
     def results(self) -> dict[UUID, Output]:
-        """What the call answered for each subject; for ``record``."""
-        return {subject: each.answer for subject, each in self.runs.items()}
+        """What the call returned for each subject; for ``record``."""
+        return {subject: run.result for subject, run in self.runs.items()}
 
     def write(self, *changes: Change) -> None:
-        """Have rows written in the statement that journals the step: none reads them before."""
+        """Add rows to the statement that journals the step; nothing can read them before."""
         self._changes += changes
 
     def reject(self, subject_id: UUID, code: str, detail: str = "") -> None:
-        """Turn this subject's run back: the answer is no."""
+        """Reject one subject, so that its run compensates. The step must declare ``code``."""
         self.rejections[subject_id] = Rejection(code, detail)
 
 
@@ -127,10 +132,33 @@ class Attempt(Protocol):
 
 LocalAct = Callable[[Batch], None]
 Call = Callable[[Attempt], Output]
+Rejections = Mapping[str, RejectionText]
+"""The codes that a step may reject with, and what people read about each."""
 
 
-def _nothing_to_write(_: Batch) -> None:
+def _do_nothing(_: Batch) -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Compensate:
+    """When a step's retries are spent, the run rejects with ``{step}_unanswered``."""
+
+    text: RejectionText
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """When a step's retries are spent, the run goes on with ``output`` as the step's result.
+
+    The journal says *proceeded*, and keeps the output. The call may still have taken effect, so the
+    step is compensated like one that was done.
+    """
+
+    output: Output
+
+
+WhenSpent = Compensate | Proceed
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,28 +166,54 @@ class Local:
     """Work on our own database, in the transaction that journals it."""
 
     act: LocalAct
+    describe: StepText
+    rejections: Rejections = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A call to another system. Its exceptions are sorted by type, and only here.
+    """A call to another system.
 
-    ``rejected_by``: the answer is no. ``transient``: it is not done yet, ask again. ``unknown``: it
-    may have acted; the next attempt finds out. Every other exception is a bug or a matter for a
-    person, and surfaces.
+    The type of an exception decides what it means. ``rejected_by``: the system said no; the
+    exception has a ``code`` that is in ``rejections``, and may have a ``detail``. ``transient``: not
+    done yet, so try again. ``unknown``: it may have taken effect; the next attempt finds out. Every
+    other exception is journalled as failed, retried, and flagged for a person.
     """
 
     call: Call
-    prepare: LocalAct = _nothing_to_write
-    record: LocalAct = _nothing_to_write
+    describe: StepText
+    system: str
+    """The system that it calls, as health and metrics name it: ``stripe``."""
+    operations: tuple[str, ...] = ()
+    """What it may ask of the system, as its client names it, if each has an idempotency key."""
+    prepare: LocalAct = _do_nothing
+    record: LocalAct = _do_nothing
     rejected_by: tuple[type[Exception], ...] = ()
+    rejections: Rejections = field(default_factory=dict)
     transient: tuple[type[Exception], ...] = ()
     unknown: tuple[type[Exception], ...] = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    when_spent: WhenSpent | None = None
+    """Required where ``retry`` has a limit."""
     deadline: timedelta = CALL_DEADLINE
 
 
 Work = Local | Remote
+
+
+class RemoteOptions(TypedDict, total=False):
+    """What a declaration may say of a call beside its system and its texts; see Remote."""
+
+    operations: tuple[str, ...]
+    prepare: LocalAct
+    record: LocalAct
+    rejected_by: tuple[type[Exception], ...]
+    rejections: Rejections
+    transient: tuple[type[Exception], ...]
+    unknown: tuple[type[Exception], ...]
+    retry: RetryPolicy
+    when_spent: WhenSpent | None
+    deadline: timedelta
 
 
 class Step:
@@ -175,38 +229,67 @@ class Step:
     def __repr__(self) -> str:
         return f"<step {self.name}>"
 
-    def compensation(self, act: LocalAct) -> LocalAct:
+    def compensation(self, *, describe: StepText) -> Callable[[LocalAct], LocalAct]:
         """Declare what takes a local step back."""
-        self.compensating_action, self.compensation_name = Local(act), act.__name__
-        return act
 
-    def remote_compensation(self, **options: Any) -> Callable[[Call], Call]:
-        """Declare the call that takes this step back; the options are those of Remote."""
+        def declare(act: LocalAct) -> LocalAct:
+            self.compensating_action = Local(act, describe)
+            self.compensation_name = act.__name__
+            return act
+
+        return declare
+
+    def remote_compensation(
+        self, *, system: str, describe: StepText, **options: Unpack[RemoteOptions]
+    ) -> Callable[[Call], Call]:
+        """Declare the call that takes this step back."""
 
         def declare(call: Call) -> Call:
-            self.compensating_action, self.compensation_name = (
-                Remote(call, **options),
-                call.__name__,
-            )
+            self.compensating_action = Remote(call, describe, system, **options)
+            self.compensation_name = call.__name__
             return call
 
         return declare
 
+    @property
+    def unanswered_code(self) -> str:
+        """The reason of a run that compensates because this step's retries are spent."""
+        return f"{self.name}_unanswered"
 
-def local_step(*, queue: str) -> Callable[[LocalAct], Step]:
+    @property
+    def rejection_texts(self) -> dict[str, RejectionText]:
+        """Every code with which a run may compensate here, with its texts."""
+        texts = dict(self.action.rejections)
+        if isinstance(self.action, Remote) and isinstance(self.action.when_spent, Compensate):
+            texts[self.unanswered_code] = self.action.when_spent.text
+        return texts
+
+    @property
+    def works(self) -> Iterator[tuple[str, Work]]:
+        """The action and the compensation, each with its name."""
+        yield self.name, self.action
+        if self.compensating_action is not None:
+            yield self.compensation_name, self.compensating_action
+
+
+def local_step(
+    *, queue: str, describe: StepText, rejections: Rejections | None = None
+) -> Callable[[LocalAct], Step]:
     """Make a step of a function that changes our database for a batch of runs."""
 
     def declare(act: LocalAct) -> Step:
-        return Step(act.__name__, queue, Local(act))
+        return Step(act.__name__, queue, Local(act, describe, rejections or {}))
 
     return declare
 
 
-def remote_step(*, queue: str, **options: Any) -> Callable[[Call], Step]:
-    """Make a step of a function that calls another system; the options are those of Remote."""
+def remote_step(
+    *, queue: str, system: str, describe: StepText, **options: Unpack[RemoteOptions]
+) -> Callable[[Call], Step]:
+    """Make a step of a function that calls another system."""
 
     def declare(call: Call) -> Step:
-        return Step(call.__name__, queue, Remote(call, **options))
+        return Step(call.__name__, queue, Remote(call, describe, system, **options))
 
     return declare
 
@@ -218,107 +301,158 @@ class Link:
     name: str
     queue: str
     steps: tuple[Step, ...]
-    is_way_back: bool = False
+    is_compensating: bool = False
 
     def work(self, step: Step) -> Work:
-        """What is to be done at ``step`` in this link's direction."""
-        work = step.compensating_action if self.is_way_back else step.action
+        """Return the action or the compensation of ``step``, by this link's direction."""
+        work = step.compensating_action if self.is_compensating else step.action
         assert work is not None, f"{step.name} has no compensation"  # noqa: S101 - never pending
         return work
 
     def name_of(self, step: Step) -> str:
-        """What doing ``step`` in this link's direction is called."""
-        return step.compensation_name if self.is_way_back else step.name
+        """Return the name of what ``work`` returns for ``step``."""
+        return step.compensation_name if self.is_compensating else step.name
 
 
 @dataclass(frozen=True, eq=False)
 class Saga:
     """Steps in order. A run keeps the version that it was started with to its end.
 
-    ``on_compensating`` acts in the transaction in which a run turns back, ``compensated`` in the one
-    in which its last undo is done. A saga that ``compensating_only`` is never paused: going on is
-    what is safe.
+    ``on_compensating`` acts in the transaction in which a run starts to compensate,
+    ``on_compensated`` in the transaction of its last compensation. A ``compensating_only`` saga
+    gives back what another one took: it is never paused. Raises DefinitionError for steps that
+    could not be compensated or finished, or that do not describe themselves.
     """
 
     name: str
     version: int
     steps: tuple[Step, ...]
     compensation_queue: str
-    on_compensating: LocalAct = _nothing_to_write
-    compensated: LocalAct = _nothing_to_write
+    on_compensating: LocalAct = _do_nothing
+    on_compensated: LocalAct = _do_nothing
     compensating_only: bool = False
 
     def __post_init__(self) -> None:
-        names = [each.name for each in self.steps]
+        names = [step.name for step in self.steps]
         if not names or len(set(names)) != len(names):
             raise DefinitionError(f"{self.name}: steps need names of their own, one at least")
+        texts: dict[str, RejectionText] = {}
         for step in self.steps:
-            self._check(step)
+            self._check_can_end(step)
+            for name, work in step.works:
+                _check_description(name, work)
+            for code, text in step.rejection_texts.items():
+                if texts.setdefault(code, text) != text:
+                    raise DefinitionError(f"{step.name}: an earlier step says otherwise of {code}")
 
-    def _check(self, step: Step) -> None:
-        """Refuse what could not be undone or could not be finished."""
+    def _check_can_end(self, step: Step) -> None:
+        """Raise where a run could neither finish nor compensate."""
         if isinstance(step.compensating_action, Remote):
             if step.compensating_action.rejected_by:
-                raise DefinitionError(f"{step.compensation_name}: a compensation cannot be refused")
+                raise DefinitionError(
+                    f"{step.compensation_name}: a compensation cannot be rejected"
+                )
             if step.compensating_action.retry.attempts is not None:
                 raise DefinitionError(
-                    f"{step.compensation_name}: a compensation must retry for ever"
+                    f"{step.compensation_name}: a compensation must retry without limit"
                 )
         if self.can_compensate_at(step):
             return
-        if isinstance(step.action, Remote):
-            if step.action.rejected_by:
-                raise DefinitionError(f"{step.name} may be refused, but not all can be undone")
-            if step.action.retry.attempts is not None:
-                raise DefinitionError(f"{step.name} cannot turn back: it must retry for ever")
+        if step.action.rejections:
+            raise DefinitionError(f"{step.name} may reject, but not all can be compensated")
+        if isinstance(step.action, Remote) and _may_give_up(step.action):
+            raise DefinitionError(f"{step.name} cannot compensate: retry without limit, or proceed")
 
     def can_compensate_at(self, step: Step) -> bool:
-        """Whether a run that stands at ``step`` may still be undone."""
-        upto = self.steps[: self.steps.index(step) + 1]
-        return all(each.compensating_action is not None for each in upto)
+        """Return whether a run that is at ``step`` can still compensate."""
+        begun = self.steps[: self.steps.index(step) + 1]
+        return all(step.compensating_action is not None for step in begun)
 
     def step(self, name: str) -> Step:
         """Return the step with this name. Raises UnknownStep when there is none."""
-        for each in self.steps:
-            if each.name == name:
-                return each
+        for step in self.steps:
+            if step.name == name:
+                return step
         raise UnknownStep(self.name, name)
 
     def after(self, step: Step) -> Step | None:
-        """Return the step behind ``step``, or None when it is the last."""
+        """Return the step that follows ``step``; None after the last."""
         rest = self.steps[self.steps.index(step) + 1 :]
         return rest[0] if rest else None
 
     @property
     def links(self) -> tuple[Link, ...]:
-        """The whole way forward, one link for each stretch of steps on the same queue."""
-        stretches: list[list[Step]] = []
+        """One link for each series of consecutive steps on the same queue."""
+        series: list[list[Step]] = []
         for step in self.steps:
-            if stretches and stretches[-1][0].queue == step.queue:
-                stretches[-1].append(step)
+            if series and series[-1][0].queue == step.queue:
+                series[-1].append(step)
             else:
-                stretches.append([step])
+                series.append([step])
         return tuple(
-            Link(self._task_name(*(each.name for each in steps)), steps[0].queue, tuple(steps))
-            for steps in stretches
+            Link(self._task_name(*(step.name for step in steps)), steps[0].queue, tuple(steps))
+            for steps in series
         )
 
     @property
-    def way_back(self) -> Link:
-        """The one link that undoes, in reverse."""
+    def compensation_link(self) -> Link:
+        """The link that compensates, last step first."""
         return Link(
             self._task_name("compensate"),
             self.compensation_queue,
             self.steps[::-1],
-            is_way_back=True,
+            is_compensating=True,
         )
 
     def links_from(self, step_name: str) -> tuple[Link, ...]:
-        """Return what remains of the way forward for a run that stands at ``step_name``."""
+        """Return the links that remain for a run that is at ``step_name``. Raises UnknownStep."""
         for position, link in enumerate(self.links):
-            if step_name in {each.name for each in link.steps}:
+            if step_name in {step.name for step in link.steps}:
                 return self.links[position:]
         raise UnknownStep(self.name, step_name)
 
     def _task_name(self, *parts: str) -> str:
         return f"{self.name}.v{self.version}.{'-'.join(parts)}"
+
+
+def _may_give_up(work: Remote) -> bool:
+    return work.retry.attempts is not None and not isinstance(work.when_spent, Proceed)
+
+
+def _check_description(name: str, work: Work) -> None:
+    """Raise DefinitionError where a step or a compensation does not say what it must."""
+    is_remote = isinstance(work, Remote)
+    if problem := text_problem(work.describe, is_remote=is_remote):
+        raise DefinitionError(f"{name} {problem}")
+    for code, text in work.rejections.items():
+        if not code or len(code) > MAX_CODE_LENGTH:
+            raise DefinitionError(
+                f"{name}: {code!r} is no code of 1 to {MAX_CODE_LENGTH} characters"
+            )
+        if problem := rejection_problem(code, text):
+            raise DefinitionError(f"{name} {problem}")
+    if isinstance(work, Remote):
+        _check_call(name, work)
+
+
+def _check_call(name: str, work: Remote) -> None:
+    if not work.system:
+        raise DefinitionError(f"{name} needs the name of the system that it calls")
+    if bool(work.rejected_by) != bool(work.rejections):
+        raise DefinitionError(f"{name} needs rejected_by and rejections, or neither")
+    for error in work.rejected_by:
+        code = getattr(error, "code", None)
+        if isinstance(code, str) and code not in work.rejections:
+            raise DefinitionError(f"{name} does not declare {code}, the code of {error.__name__}")
+    is_limited = work.retry.attempts is not None
+    if is_limited != (work.when_spent is not None):
+        raise DefinitionError(f"{name} needs a limit of retries and when_spent, or neither")
+    match work.when_spent:
+        case Compensate(text):
+            if problem := rejection_problem(f"{name}_unanswered", text):
+                raise DefinitionError(f"{name} {problem}")
+        case Proceed(output):
+            try:
+                json.dumps(output)
+            except (TypeError, ValueError):
+                raise DefinitionError(f"{name} cannot proceed: its output is not JSON") from None

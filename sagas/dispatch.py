@@ -52,7 +52,7 @@ def remaining_links(run: SagaRun) -> tuple[Link, ...]:
     """Return the links that ``run`` still has to pass, in the direction in which it goes."""
     saga = registry.get(run.saga, run.version)
     if run.status == RunStatus.COMPENSATING:
-        return (saga.way_back,)
+        return (saga.compensation_link,)
     if run.status == RunStatus.RUNNING:
         return saga.links_from(run.step)
     return ()

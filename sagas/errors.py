@@ -1,4 +1,4 @@
-"""What the engine raises: definitions that cannot be kept, and workers that came too late."""
+"""What the engine raises: impossible definitions, unknown sagas, and lost leases."""
 
 from uuid import UUID
 
@@ -8,9 +8,10 @@ class SagaError(Exception):
 
 
 class DefinitionError(SagaError):
-    """A saga that could not be undone or could not be finished.
+    """A saga that could not compensate or finish, or a step that does not describe itself.
 
-    Most do not import; a local step that refuses where it must not shows only when it runs.
+    Most are raised at import. A local step that rejects with an undeclared code, or where the run
+    cannot compensate, raises when it runs; its transaction changes nothing.
     """
 
 
@@ -29,7 +30,7 @@ class UnknownStep(SagaError):
 
 
 class LeaseLost(SagaError):
-    """Another worker has taken the run over. Whatever this one was about to write is void."""
+    """Another worker has taken the run over. This one writes nothing."""
 
     def __init__(self, run_id: UUID, fence: int) -> None:
         super().__init__(f"run {run_id} has moved on from fence {fence}")

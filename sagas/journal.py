@@ -1,6 +1,6 @@
-"""The journal: the only writer of attempts, and what their rows mean."""
+"""The journal: the only writer of attempts, and the meaning of their rows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from sagas.bulk_sql import Change, Insert, Update, write
@@ -28,7 +28,7 @@ RUN_FIELDS: Final = (
 SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
 
 ONE_CLAIM: Final = ("run", "fence")
-"""What names an attempt: each claim raises its run's fence."""
+"""The key of an attempt: each claim raises its run's fence."""
 
 
 def keep(
@@ -38,7 +38,7 @@ def keep(
     runs: Sequence[SagaRun],
     extra_changes: Sequence[Change],
 ) -> None:
-    """Write what a phase has decided, and ``extra_changes`` with it, in one statement under its locks."""
+    """Write a phase's decisions and ``extra_changes`` in one statement, under the phase's locks."""
     write(
         *extra_changes,
         Insert(started),
@@ -48,61 +48,60 @@ def keep(
 
 
 def note_stale_result(result: CallResult) -> None:
-    """Keep what a fenced-off worker heard, without acting on it.
+    """Note the result of a fenced-off worker on its attempt, without acting on it.
 
-    An attempt that is settled is left as it is: its worker may only have missed the news that its
-    own commit succeeded.
+    Only a lost attempt gets the note. A settled one stays as it is: its worker may have missed that
+    its own commit succeeded.
     """
-    told = f"answered too late: {result.outcome} {result.error} {result.detail}".strip()
+    note = f"answered too late: {result.outcome} {result.error} {result.detail}".strip()
     claim = result.claim
     StepAttempt.objects.filter(run=claim.run_id, fence=claim.fence, outcome=Outcome.LOST).update(
-        output=result.output, detail=told
+        output=result.output, detail=note
     )
 
 
 def work_attempted(saga: Saga | None, step: str, direction: str) -> tuple[str, Work | None]:
-    """Return what the attempts with this step and direction were at: its own name, and its work.
+    """Return the name and the work that attempts with this step and direction are about.
 
-    What ``saga`` does not have (any more) goes by the name of its step, and its work is unknown.
+    For a step that ``saga`` does not have (any more), returns a name made of the step's, and None.
     """
-    is_back = direction == Direction.BACK
+    is_compensating = direction == Direction.COMPENSATING
     known = next((each for each in saga.steps if each.name == step), None) if saga else None
     if known is None:
-        return (f"undo of {step}" if is_back else step), None
-    return (
-        (known.compensation_name, known.compensating_action)
-        if is_back
-        else (known.name, known.action)
-    )
+        return (f"compensation of {step}" if is_compensating else step), None
+    if is_compensating:
+        return known.compensation_name, known.compensating_action
+    return known.name, known.action
 
 
 def pending_compensations(
     saga: Saga, records: Sequence[StepAttempt]
 ) -> dict[Step, StepAttempt | None]:
-    """Return the steps of one run that must still be undone, last step first.
+    """Return the steps of one run that must still be compensated, last step first.
 
-    Each comes with the latest attempt at its undo, if there was one. ``records`` are all rows of
-    the run, oldest first.
+    Each comes with the latest attempt at its compensation; None without one. ``records`` are all
+    rows of the run, oldest first.
     """
     pending: dict[Step, StepAttempt | None] = {}
     for step in reversed(saga.steps):
         if step.compensating_action is None:
             continue
-        own = [each for each in records if each.step == step.name]
-        undos = [each for each in own if each.direction == Direction.BACK]
-        if any(each.outcome == Outcome.DONE for each in undos):
+        attempts = [record for record in records if record.step == step.name]
+        forward = [each for each in attempts if each.direction == Direction.FORWARD]
+        compensations = [each for each in attempts if each.direction == Direction.COMPENSATING]
+        if any(each.outcome == Outcome.DONE for each in compensations):
             continue
-        if _left_something_behind(step, (each for each in own if each not in undos)):
-            pending[step] = undos[-1] if undos else None
+        if _may_have_effect(step, forward):
+            pending[step] = compensations[-1] if compensations else None
     return pending
 
 
-def _left_something_behind(step: Step, attempts: Iterable[StepAttempt]) -> bool:
-    """Whether an effect of ``step`` may exist.
+def _may_have_effect(step: Step, attempts: Sequence[StepAttempt]) -> bool:
+    """Return whether an effect of ``step`` may exist.
 
-    A remote step that was only started, or that was refused, counts too: its answer may have been
-    lost, and a declined PaymentIntent can still be paid until it is cancelled.
+    Any attempt at a remote step counts. The result of a started one may have been lost, and a
+    declined PaymentIntent can still be paid until it is cancelled.
     """
     if isinstance(step.action, Remote):
-        return any(True for _ in attempts)
-    return any(each.outcome == Outcome.DONE for each in attempts)
+        return bool(attempts)
+    return any(attempt.outcome == Outcome.DONE for attempt in attempts)

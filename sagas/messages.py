@@ -1,4 +1,4 @@
-"""What passes between a worker and a phase: who comes with what, and what it is to do next."""
+"""What a worker and a phase hand to each other: work items and results, and the next action."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,7 +10,7 @@ from sagas.models import Direction, Outcome, StepAttempt
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The run is this worker's until the lease runs out: make the call."""
+    """The worker holds the run until the lease runs out, and must make the call."""
 
     run_id: UUID
     subject_id: UUID
@@ -23,30 +23,30 @@ class Claim:
 
     @property
     def names(self) -> dict[str, object]:
-        """What lines about it name; see ``sagas.log_context``."""
-        is_back = self.record.direction == Direction.BACK
+        """The fields of its log lines; see ``sagas.log_context``."""
+        is_compensating = self.record.direction == Direction.COMPENSATING
         return {
             "run_id": self.run_id,
             "subject_id": self.subject_id,
             "correlation_id": self.correlation_id,
-            "step": self.step.compensation_name if is_back else self.step.name,
+            "step": self.step.compensation_name if is_compensating else self.step.name,
             "attempt": self.number,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """This link is done; the next one of the chain may begin."""
+    """This link is done; the next link of the chain may start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Nothing here for this message: stale, doubled, turned back or ended."""
+    """Nothing to do for this message: stale, duplicate, or the run compensates or has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Nothing to do before ``after`` has passed."""
+    """Nothing to do until ``after`` has passed."""
 
     after: timedelta
 
@@ -56,7 +56,7 @@ NextAction = Claim | Continue | Stop | RetryAfter
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What came of the call of one claim."""
+    """The result of the call of one claim."""
 
     claim: Claim
     outcome: Outcome
@@ -67,12 +67,12 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """A worker that comes for a run: with a message only, or back from a call."""
+    """A run that a worker takes to a phase: from a message, or with the result of a call."""
 
     run_id: UUID
     result: CallResult | None = None
 
     @property
     def names(self) -> dict[str, object]:
-        """What lines about it name; see ``sagas.log_context``."""
+        """The fields of its log lines; see ``sagas.log_context``."""
         return self.result.claim.names if self.result else {"run_id": self.run_id}

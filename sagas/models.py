@@ -26,13 +26,14 @@ LIVE = (RunStatus.RUNNING, RunStatus.COMPENSATING)
 
 class Direction(models.TextChoices):
     FORWARD = "forward"  # the step's action
-    BACK = "back"  # its compensation
+    COMPENSATING = "compensating"  # its compensation
 
 
 class Outcome(models.TextChoices):
     STARTED = "started"  # asked for; the answer is not known yet
     DONE = "done"  # answered yes
-    REFUSED = "refused"  # answered no
+    REJECTED = "rejected"  # answered no
+    PROCEEDED = "proceeded"  # no answer, patience spent: the run went on with the declared output
     TRANSIENT = "transient"  # not done yet; to be asked again
     UNKNOWN = "unknown"  # may have been carried out; to be found out
     LOST = "lost"  # its worker was not heard of again before the lease ran out
@@ -144,7 +145,7 @@ class StepAttempt(models.Model):
     # No index of its own: the unique constraint below begins with it.
     run = models.ForeignKey(SagaRun, models.PROTECT, related_name="records", db_index=False)
     step = models.CharField(max_length=64)
-    direction = models.CharField(max_length=8, choices=Direction)
+    direction = models.CharField(max_length=16, choices=Direction)
     attempt = models.PositiveIntegerField()
     fence = models.PositiveBigIntegerField()
     outcome = models.CharField(max_length=16, choices=Outcome)

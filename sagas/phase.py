@@ -1,10 +1,11 @@
-"""One transaction's work on a set of runs: settle what was answered, act, claim what comes next.
+"""One transaction's work on a set of runs: settle results, act, claim the next remote step.
 
 Everything that a phase decides commits at once: effects, journal rows, the state of the runs, their
 events, and the claim on the next remote step.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,7 +13,17 @@ from django.db import transaction
 
 from sagas import journal
 from sagas.bulk_sql import Change, select
-from sagas.definition import Batch, Link, Local, Rejection, Remote, RetryPolicy, Saga, Step
+from sagas.definition import (
+    Batch,
+    Link,
+    Local,
+    Proceed,
+    Rejection,
+    Remote,
+    RetryPolicy,
+    Saga,
+    Step,
+)
 from sagas.dispatch import dispatch
 from sagas.errors import DefinitionError
 from sagas.messages import CallResult, Claim, Continue, NextAction, RetryAfter, Stop, WorkItem
@@ -21,24 +32,24 @@ from sagas.run_context import RunContext
 from sagas.telemetry import report
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
-"""What a lease has beyond its call's deadline, for the settling transaction. Where waiting for
-locks eats it up, the fence still keeps a worker that comes too late from writing."""
+"""What a lease has beyond its call's deadline, for the settling transaction. If waiting for locks
+takes longer, the fence still keeps the late worker from writing."""
 
 HINT_LEAD: Final = timedelta(seconds=2)
-"""How far a retry's own message is ahead of the sweep, which would only double it."""
+"""How long before the sweep a retry's own message arrives, so that the sweep does not double it."""
 
 ATTENTION_AFTER: Final = 8
-"""Attempts at one step after which a person is asked to look: a minute or two of back-off."""
+"""Attempts at one step after which the run is flagged: one or two minutes of back-off."""
 
 LOCAL_RETRY: Final = RetryPolicy()
-"""How patiently a local step is tried again after it raised."""
+"""How a local step is retried after it raised."""
 
 
 class Phase:
     """What happens to some runs of one saga, on one link, in one transaction.
 
-    ``settle_only`` writes down answers and does nothing else. ``failure`` names a step whose work
-    raised when it was tried just now: it is journalled as failed instead of being tried again.
+    ``settle_only`` writes down results and does nothing else. ``failure`` names a step whose work
+    has just raised: it is journalled as failed instead of being tried again.
     """
 
     def __init__(
@@ -55,18 +66,18 @@ class Phase:
         self.work_items = work_items
         self.settle_only = settle_only
         self.failure = failure
-        self.working_on: Step | None = None  # still set when it raises
-        self.direction = Direction.BACK if link.is_way_back else Direction.FORWARD
+        self.working_on: Step | None = None  # still set after it raised
+        self.direction = Direction.COMPENSATING if link.is_compensating else Direction.FORWARD
         self.now: datetime
         self.contexts: list[RunContext] = []
-        self.turned: list[RunContext] = []
+        self.began_compensating: list[RunContext] = []
         self.started: list[StepAttempt] = []
         self.settled: list[StepAttempt] = []
         self.extra_changes: list[Change] = []
         self.stale_results: list[CallResult] = []
 
     def perform(self) -> list[NextAction]:
-        """Do it all or nothing, and say for each work_item what comes next."""
+        """Do all of it or nothing. Returns the next action for each work item, in their order."""
         with transaction.atomic():
             self._take_up()
             self._settle()
@@ -78,59 +89,59 @@ class Phase:
             journal.keep(
                 started=self.started,
                 settled=self.settled,
-                runs=[each.run for each in self.contexts if each.has_changed],
+                runs=[context.run for context in self.contexts if context.has_changed],
                 extra_changes=self.extra_changes,
             )
             for result in self.stale_results:
                 journal.note_stale_result(result)
         report(self.saga, self.link, self.contexts, started=self.started, settled=self.settled)
-        return [self._hand_out(each) for each in self.work_items]
+        return [self._hand_out(item) for item in self.work_items]
 
     # -- taking up ---------------------------------------------------------------------------
 
     def _take_up(self) -> None:
-        """Lock the runs, on the database's clock, and see which are ours to write."""
-        work_items: dict[object, list[CallResult | None]] = {}
-        for each in self.work_items:
-            work_items.setdefault(each.run_id, []).append(each.result)
+        """Lock the runs, read the database's clock, and decide which runs this worker may write."""
+        results: dict[object, list[CallResult | None]] = {}
+        for item in self.work_items:
+            results.setdefault(item.run_id, []).append(item.result)
         rows = select(
             SagaRun,
             "WHERE id = ANY(%s) AND saga = %s AND version = %s ORDER BY id",
-            [list(work_items), self.saga.name, self.saga.version],
+            [list(results), self.saga.name, self.saga.version],
             lock=True,
             db_now="statement_timestamp()",
         )
         for run in rows:
             self.now = run.db_now
-            self.contexts.append(self._stand(run, work_items[run.pk]))
-        if self.link.is_way_back:
+            self.contexts.append(self._context(run, results[run.pk]))
+        if self.link.is_compensating:
             self._load_pending_compensations()
         self._give_up_lost_attempts()
 
-    def _stand(self, run: SagaRun, results: list[CallResult | None]) -> RunContext:
-        """See whether one of those who came for ``run`` may write it."""
+    def _context(self, run: SagaRun, results: list[CallResult | None]) -> RunContext:
+        """Decide whether a work item for ``run`` may write it; keep the others' stale results."""
         context = RunContext(run, self.saga.step(run.step) if run.step else None)
         for result in filter(None, results):
             if result.claim.fence == run.fence and run.leased_until is not None:
                 context.result = result
             else:
                 self.stale_results.append(result)
-        going = RunStatus.COMPENSATING if self.link.is_way_back else RunStatus.RUNNING
+        expected = RunStatus.COMPENSATING if self.link.is_compensating else RunStatus.RUNNING
         leased = run.leased_until is not None and run.leased_until > self.now
-        comes_fresh = None in results and not leased
-        context.is_ours = run.status == going and (context.result is not None or comes_fresh)
+        is_free = None in results and not leased
+        context.is_ours = run.status == expected and (context.result is not None or is_free)
         return context
 
     def _give_up_lost_attempts(self) -> None:
-        """Settle what was claimed by workers that were not heard of again.
+        """Settle as lost what was claimed by workers whose lease ran out.
 
-        The first loss is made good at once; a second one looks like a step that kills its workers,
-        and waits for its back-off.
+        The first loss is retried at once. A second one may be a step that kills its workers, so it
+        waits for its back-off.
         """
         lost = {
-            each.run.pk: each
-            for each in self.contexts
-            if each.is_ours and each.result is None and each.run.leased_until is not None
+            context.run.pk: context
+            for context in self.contexts
+            if context.is_ours and context.result is None and context.run.leased_until is not None
         }
         if not lost:
             return
@@ -138,7 +149,7 @@ class Phase:
             record.outcome, record.ended_at = Outcome.LOST, self.now
             self.settled.append(record)
             step, context = self.saga.step(record.step), lost[record.run_id]
-            if self.link.is_way_back:
+            if self.link.is_compensating:
                 context.pending[step] = record
             work = self.link.work(step)
             if record.attempt > 1 and isinstance(work, Remote):
@@ -148,7 +159,7 @@ class Phase:
             context.has_changed = True
 
     def _load_pending_compensations(self) -> None:
-        ours = {each.run.pk: each for each in self.contexts if each.is_ours}
+        ours = {context.run.pk: context for context in self.contexts if context.is_ours}
         records: dict[object, list[StepAttempt]] = {pk: [] for pk in ours}
         for record in StepAttempt.objects.filter(run__in=list(ours)).order_by("pk"):
             records[record.run_id].append(record)
@@ -158,29 +169,32 @@ class Phase:
     # -- settling ----------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Write down what the calls answered, and what follows from it for each run."""
+        """Write down the results of calls, and what follows from each for its run."""
         answered = [each for each in self.contexts if each.result is not None and each.is_ours]
         for step in self.link.steps:
             done = []
             for context in answered:
-                result = context.result
-                if result is None or result.claim.step is not step:
+                if context.result is None or context.result.claim.step is not step:
                     continue
+                result = as_declared(context.result)
                 context.run.leased_until = None
                 context.has_changed = True
-                record = self._settled_record(result)
+                record = self._settled_record(context, result)
                 if result.outcome == Outcome.DONE:
                     done.append(context)
-                    self._done(context, step)
-                elif result.outcome == Outcome.REFUSED:
+                elif result.outcome == Outcome.REJECTED:
                     self._start_compensating(context, Rejection(result.error, result.detail))
+                elif not self._is_spent(context, result):
+                    self._retry(context, result, record)
+                elif isinstance(when_spent := result.claim.work.when_spent, Proceed):
+                    self._proceed(context, record, when_spent)
+                    done.append(context)
                 else:
-                    self._unanswered(context, result, record)
-            work = self.link.work(step) if done else None
-            if isinstance(work, Remote):
-                work.record(self._batch(done))
+                    self._start_compensating(context, Rejection(step.unanswered_code, result.error))
+            self._record(done, step)
 
-    def _settled_record(self, result: CallResult) -> StepAttempt:
+    def _settled_record(self, context: RunContext, result: CallResult) -> StepAttempt:
+        context.output = result.output
         record = result.claim.record
         record.outcome = result.outcome
         record.output = result.output
@@ -190,34 +204,44 @@ class Phase:
         self.settled.append(record)
         return record
 
+    def _record(self, contexts: list[RunContext], step: Step) -> None:
+        """Move runs past ``step``, and let it record their calls' outputs."""
+        for context in contexts:
+            self._done(context, step)
+        work = self.link.work(step) if contexts else None
+        if isinstance(work, Remote):
+            work.record(self._batch(contexts))
+
+    def _is_spent(self, context: RunContext, result: CallResult) -> bool:
+        """Return whether this was the last try. A failed attempt does not count as one."""
+        is_spent = result.claim.work.retry.is_spent(context.run.tries)
+        return is_spent and result.outcome != Outcome.FAILED and not self.link.is_compensating
+
+    def _proceed(self, context: RunContext, record: StepAttempt, when_spent: Proceed) -> None:
+        """Take the declared output for the step's own, and journal the attempt as proceeded."""
+        record.outcome = Outcome.PROCEEDED
+        record.output = context.output = when_spent.output
+
     def _done(self, context: RunContext, step: Step) -> None:
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             context.pending.pop(step, None)
             context.made_progress()
         elif context.run.compensation_requested_at is not None:
-            context.made_progress()  # no further than this: it turns back from here
+            context.made_progress()  # it stays at this step, and compensates from here
         else:
             context.go_to(self.saga.after(step))
 
-    def _unanswered(self, context: RunContext, result: CallResult, record: StepAttempt) -> None:
-        """No yes and no no: ask again later, or turn back when patience is spent."""
-        claim, retry = result.claim, result.claim.work.retry
-        gave_up = result.outcome != Outcome.FAILED and retry.is_spent(context.run.tries)
-        if gave_up and not self.link.is_way_back:
-            self._start_compensating(
-                context, Rejection(f"{claim.step.name}_unanswered", result.error)
-            )
-            return
+    def _retry(self, context: RunContext, result: CallResult, record: StepAttempt) -> None:
         if result.outcome == Outcome.FAILED:
             context.forgive_try()
-        self._back_off(context, claim.step, record, retry)
+        self._back_off(context, result.claim.step, record, result.claim.work.retry)
 
     def _back_off(
         self, context: RunContext, step: Step, record: StepAttempt, retry: RetryPolicy
     ) -> None:
         context.has_changed = True
         not_before = self.now + retry.delay(record.attempt)
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             record.not_before = not_before
             context.pending[step] = record
         else:
@@ -228,36 +252,35 @@ class Phase:
                 f" last {record.outcome} {record.error}"
             )
 
-    # -- turning back ------------------------------------------------------------------------
+    # -- compensating ------------------------------------------------------------------------
 
     def _compensate_where_requested(self) -> None:
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             return
-        for each in self.contexts:
-            if (
-                each.is_ours
-                and each.run.compensation_requested_at
-                and not self._is_compensating(each)
-            ):
-                self._start_compensating(each, Rejection(each.run.reason, each.run.reason_detail))
+        for context in self.contexts:
+            run = context.run
+            is_requested = context.is_ours and run.compensation_requested_at is not None
+            if is_requested and not self._has_left(context):
+                self._start_compensating(context, Rejection(run.reason, run.reason_detail))
 
     def _start_compensating(self, context: RunContext, rejection: Rejection) -> None:
         run = context.run
         if not self.saga.can_compensate_at(context.step or self.saga.steps[-1]):
-            raise DefinitionError(f"{run} refused {rejection.code} where it cannot turn back")
+            raise DefinitionError(f"{run} rejected {rejection.code} where it cannot compensate")
         context.go_to(None)
         run.status = RunStatus.COMPENSATING
-        if run.compensation_requested_at is None:  # else the wish came first, and is the reason
+        if run.compensation_requested_at is None:  # else the request came first, and is the reason
             run.reason, run.reason_detail = rejection.code, rejection.detail
-        self.turned.append(context)
+        self.began_compensating.append(context)
 
-    def _is_compensating(self, context: RunContext) -> bool:
-        return context.run.status == RunStatus.COMPENSATING and not self.link.is_way_back
+    def _has_left(self, context: RunContext) -> bool:
+        """Return whether the run compensates, so that this forward link has nothing left to do."""
+        return context.run.status == RunStatus.COMPENSATING and not self.link.is_compensating
 
     # -- acting and claiming -----------------------------------------------------------------
 
     def _work(self, step: Step) -> None:
-        group = [each for each in self.contexts if self._is_due(each, step)]
+        group = [context for context in self.contexts if self._is_due(context, step)]
         if not group:
             return
         self.working_on = step
@@ -271,37 +294,40 @@ class Phase:
         self.working_on = None
 
     def _is_due(self, context: RunContext, step: Step) -> bool:
-        if not context.is_ours or context.claim is not None or self._is_compensating(context):
+        if not context.is_ours or context.claim is not None or self._has_left(context):
             return False
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             last = context.pending.get(step)
             not_before = last.not_before if last else None
-            stands_here = step in context.pending
+            is_here = step in context.pending
         else:
             not_before = context.run.not_before
-            stands_here = context.step is step and context.run.paused_at is None
-        return stands_here and (not_before is None or not_before <= self.now)
+            is_here = context.step is step and context.run.paused_at is None
+        return is_here and (not_before is None or not_before <= self.now)
 
     def _act(self, group: list[RunContext], step: Step, work: Local) -> None:
         batch = self._batch(group)
         work.act(batch)
-        if batch.rejections and self.link.is_way_back:
-            raise DefinitionError(f"{step.compensation_name}: a compensation cannot be refused")
+        if batch.rejections and self.link.is_compensating:
+            raise DefinitionError(f"{step.compensation_name}: a compensation cannot be rejected")
+        for rejection in batch.rejections.values():
+            if rejection.code not in work.rejections:
+                raise DefinitionError(f"{step.name} does not declare {rejection.code}")
         for context in group:
-            rejection = batch.rejections.get(context.run.subject_id)
+            rejected = batch.rejections.get(context.run.subject_id)
             record = self._new_record(context, step, Outcome.DONE)
             record.ended_at = self.now
-            if rejection is None:
+            if rejected is None:
                 self._done(context, step)
             else:
-                record.outcome = Outcome.REFUSED
-                record.error, record.detail = rejection.code, rejection.detail
-                self._start_compensating(context, rejection)
+                record.outcome = Outcome.REJECTED
+                record.error, record.detail = rejected.code, rejected.detail
+                self._start_compensating(context, rejected)
 
     def _claim(self, group: list[RunContext], step: Step, work: Remote) -> None:
-        for context in [each for each in group if self._was_lost_too_often(each, work)]:
-            self._start_compensating(context, Rejection(f"{step.name}_unanswered", Outcome.LOST))
-            group.remove(context)
+        if spent := [context for context in group if self._was_lost_too_often(context, work)]:
+            self._give_up(spent, step, work)
+            group = [context for context in group if context not in spent]
         work.prepare(self._batch(group))
         for context in group:
             run = context.run
@@ -320,8 +346,20 @@ class Phase:
             context.has_changed = True
 
     def _was_lost_too_often(self, context: RunContext, work: Remote) -> bool:
-        """Whether attempts that were never answered have used up the step's patience."""
-        return not self.link.is_way_back and work.retry.is_spent(context.run.tries)
+        """Return whether attempts that were lost have spent the step's retries."""
+        return not self.link.is_compensating and work.retry.is_spent(context.run.tries)
+
+    def _give_up(self, contexts: list[RunContext], step: Step, work: Remote) -> None:
+        """Do what the step declares for spent retries, where the last attempts were lost."""
+        if not isinstance(work.when_spent, Proceed):
+            for context in contexts:
+                self._start_compensating(context, Rejection(step.unanswered_code, Outcome.LOST))
+            return
+        for context in contexts:
+            record = self._new_record(context, step, Outcome.PROCEEDED)
+            record.error, record.ended_at = Outcome.LOST, self.now
+            self._proceed(context, record, work.when_spent)
+        self._record(contexts, step)
 
     def _journal_failure(self, group: list[RunContext], step: Step, error: Exception) -> None:
         work = self.link.work(step)
@@ -334,11 +372,11 @@ class Phase:
             self._back_off(context, step, record, retry)
 
     def _batch(self, contexts: Sequence[RunContext]) -> Batch:
-        return Batch([each.view() for each in contexts], self.extra_changes)
+        return Batch([context.view() for context in contexts], self.extra_changes)
 
     def _new_record(self, context: RunContext, step: Step, outcome: Outcome) -> StepAttempt:
         context.run.fence += 1
-        if self.link.is_way_back:
+        if self.link.is_compensating:
             last = context.pending.get(step)
             attempt = last.attempt + 1 if last else 1
         else:
@@ -360,24 +398,24 @@ class Phase:
     # -- closing -----------------------------------------------------------------------------
 
     def _end_and_schedule(self) -> None:
-        """End what has nothing left, and say for the rest when it wakes."""
+        """End the runs that have nothing left to do, and set when the others wake."""
         compensated = []
         for context in self.contexts:
-            if not context.is_ours or context.claim or self._is_compensating(context):
+            if not context.is_ours or context.claim or self._has_left(context):
                 continue
-            if self.link.is_way_back and not context.pending:
+            if self.link.is_compensating and not context.pending:
                 self._end(context, RunStatus.COMPENSATED)
                 compensated.append(context)
-            elif not self.link.is_way_back and context.step is None:
+            elif not self.link.is_compensating and context.step is None:
                 self._end(context, RunStatus.COMPLETED)
-        if self.turned:
-            self.saga.on_compensating(self._batch(self.turned))
+        if self.began_compensating:
+            self.saga.on_compensating(self._batch(self.began_compensating))
         if compensated:
-            self.saga.compensated(self._batch(compensated))
+            self.saga.on_compensated(self._batch(compensated))
         for context in self.contexts:
             if context.has_changed and context.run.is_live:
                 context.run.wake_at = self._wake_at(context)
-        for context in self.turned:
+        for context in self.began_compensating:
             dispatch(context.run)
 
     def _end(self, context: RunContext, status: RunStatus) -> None:
@@ -394,14 +432,14 @@ class Phase:
         return not_before + HINT_LEAD if not_before else self.now + HANDOVER
 
     def _next_try(self, context: RunContext) -> datetime | None:
-        """When the run's back-off ends; None when it has none."""
-        if not self.link.is_way_back:
+        """Return when the run's back-off ends; None without one."""
+        if not self.link.is_compensating:
             return context.run.not_before
-        waits = [each.not_before for each in context.pending.values() if each and each.not_before]
-        return min(waits) if waits and len(waits) == len(context.pending) else None
+        ends = [last.not_before for last in context.pending.values() if last and last.not_before]
+        return min(ends) if ends and len(ends) == len(context.pending) else None
 
     def _hand_out(self, work_item: WorkItem) -> NextAction:
-        """Tell one work_item what comes next; its double in the same group has nothing to do."""
+        """Return one work item's next action; a duplicate in the same group gets Stop."""
         for context in self.contexts:
             if context.run.pk == work_item.run_id and context.result is work_item.result:
                 self.contexts.remove(context)
@@ -411,10 +449,22 @@ class Phase:
     def _next_action(self, context: RunContext) -> NextAction:
         if context.claim is not None:
             return context.claim
-        if not context.has_changed or not context.run.is_live or self._is_compensating(context):
+        if not context.has_changed or not context.run.is_live or self._has_left(context):
             return Stop()
         if (not_before := self._next_try(context)) is not None:
             return RetryAfter(max(not_before - self.now, timedelta()))
         if context.step is not None and context.step not in self.link.steps:
             return Continue()
         return Stop()
+
+
+def as_declared(result: CallResult) -> CallResult:
+    """Return ``result``, or a failed one for a rejection with a code that the step does not declare."""
+    if result.outcome != Outcome.REJECTED or result.error in result.claim.work.rejections:
+        return result
+    return replace(
+        result,
+        outcome=Outcome.FAILED,
+        error=DefinitionError.__name__,
+        detail=f"{result.claim.step.name} does not declare {result.error}: {result.detail}",
+    )

@@ -237,7 +237,11 @@ def _way_back(run: SagaRun, saga: Saga, records: Sequence[StepAttempt]) -> Itera
 
 
 def _compensation_attempts(step: Step, records: Sequence[StepAttempt]) -> list[StepAttempt]:
-    return [each for each in records if each.step == step.name and each.direction == Direction.BACK]
+    return [
+        each
+        for each in records
+        if each.step == step.name and each.direction == Direction.COMPENSATING
+    ]
 
 
 def _planned(

@@ -1,8 +1,8 @@
-"""One run within a phase: its row, where it stands, and what this worker may do with it."""
+"""One run within a phase: its row, its step, and what this worker may do with it."""
 
 from dataclasses import dataclass, field
 
-from sagas.definition import Rejection, RunView, Step
+from sagas.definition import Output, Rejection, RunView, Step
 from sagas.messages import CallResult, Claim
 from sagas.models import SagaRun, StepAttempt
 
@@ -12,9 +12,10 @@ class RunContext:
     """A locked run while a phase works on it."""
 
     run: SagaRun
-    step: Step | None  # where a run that goes forward stands; None behind the last step
+    step: Step | None  # of a run that goes forward; None after the last step
     result: CallResult | None = None
-    is_ours: bool = False  # we came to carry it this way, and no other worker holds it
+    output: Output = field(default_factory=dict)  # of the call that this phase settles
+    is_ours: bool = False  # it goes this link's way, and no other worker holds it
     has_changed: bool = False
     pending: dict[Step, StepAttempt | None] = field(default_factory=dict)
     claim: Claim | None = None
@@ -22,13 +23,12 @@ class RunContext:
     def view(self) -> RunView:
         run = self.run
         reason = Rejection(run.reason, run.reason_detail) if run.reason else None
-        answer = self.result.output if self.result else {}
-        return RunView(run.pk, run.subject_id, run.correlation_id, reason, run.actor, answer)
+        return RunView(run.pk, run.subject_id, run.correlation_id, reason, run.actor, self.output)
 
     def go_to(self, step: Step | None) -> None:
-        """Progress: whatever was counted against the run is forgiven.
+        """Move the run to ``step`` and reset its counters.
 
-        With no step ahead it ends, or turns back, and there is nothing left to pause.
+        With None it ends or compensates, and is no longer paused.
         """
         if step is None:
             self.run.paused_at = None
@@ -47,7 +47,7 @@ class RunContext:
             self.run.attention_reason = ""
 
     def forgive_try(self) -> None:
-        """Not count the last attempt: its error says nothing of the far side's patience or ours."""
+        """Do not count the last attempt against the retry limit: it failed with an undeclared error."""
         self.run.tries = max(self.run.tries - 1, 0)
 
     def flag(self, reason: str) -> None:

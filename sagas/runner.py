@@ -217,7 +217,7 @@ def ask(claim: Claim, attempt: Attempt) -> CallResult:
     except LeaseLost:
         raise
     except work.rejected_by as error:
-        return _result(claim, Outcome.REFUSED, error)
+        return _result(claim, Outcome.REJECTED, error)
     except work.transient as error:
         return _result(claim, Outcome.TRANSIENT, error)
     except work.unknown as error:

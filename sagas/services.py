@@ -99,9 +99,9 @@ def retry_now(run_id: UUID) -> bool:
         attention_reason=run.attention_reason if run.paused_at else "",
         wake_at=_soon(run),
     )
-    StepAttempt.objects.filter(run=run, direction=Direction.BACK, not_before__isnull=False).update(
-        not_before=None
-    )
+    StepAttempt.objects.filter(
+        run=run, direction=Direction.COMPENSATING, not_before__isnull=False
+    ).update(not_before=None)
     dispatch(run)
     return True
 

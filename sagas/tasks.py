@@ -55,7 +55,7 @@ def _declare(saga: Saga, link: Link) -> None:
 
 
 for _saga in registry.all_sagas():
-    for _link in (*_saga.links, _saga.way_back):
+    for _link in (*_saga.links, _saga.compensation_link):
         _declare(_saga, _link)
 
 

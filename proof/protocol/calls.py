@@ -16,7 +16,7 @@ from proof.protocol.bank import (
     TAKEN,
     Answer,
 )
-from proof.protocol.engine import DONE, FAILED, REFUSED, UNKNOWN
+from proof.protocol.engine import DONE, FAILED, REJECTED, UNKNOWN
 from proof.protocol.rules import Protocol
 from proof.protocol.state import NO_INTENT, Order, Payment, Request, Worker
 from proof.protocol.tables import REFUNDED, VOIDED
@@ -73,7 +73,7 @@ class Calls:
 
     def _begin_authorizing(self, worker: Worker, payment: Payment) -> Worker:
         if payment.is_closed:
-            return answer(worker, REFUSED, "closed")
+            return answer(worker, REJECTED, "closed")
         if payment.intent != NO_INTENT:
             return worker._replace(at="retrieve")
         if payment.saved_errors >= self.saved_errors_before_looking:
@@ -118,12 +118,12 @@ class Calls:
         if worker.at in ("create", "find", "charge"):
             return self._created(worker, said), payment
         if worker.at == "cancel the intent that came too late":
-            return answer(worker, REFUSED, "closed"), payment
+            return answer(worker, REJECTED, "closed"), payment
         return self._go_on(worker, payment, said.says), payment
 
     def _heard_nothing(self, worker: Worker) -> Worker:
         if worker.work == "authorize_payment" and not self.rules.asks_again_after_silence:
-            return answer(worker, REFUSED, DECLINED)
+            return answer(worker, REJECTED, DECLINED)
         if worker.at == "refund" and not self.rules.waits_for_refund:
             return answer(worker, DONE, REFUNDED)
         return answer(worker, UNKNOWN)
@@ -145,13 +145,13 @@ class Calls:
         if worker.work == "capture_payment":
             if says == HELD:
                 return worker._replace(at="capture")
-            return answer(worker, *((DONE, TAKEN) if says == TAKEN else (REFUSED, LAPSED)))
+            return answer(worker, *((DONE, TAKEN) if says == TAKEN else (REJECTED, LAPSED)))
         return self._go_on_closing(worker, payment, says)
 
     def _judge(self, worker: Worker, says: str) -> Worker:
         if says in (HELD, TAKEN):
             return answer(worker, DONE, HELD)
-        return answer(worker, REFUSED, says)
+        return answer(worker, REJECTED, says)
 
     def _go_on_closing(self, worker: Worker, payment: Payment, says: str) -> Worker:
         if says == REFUND_REFUSED:

@@ -34,7 +34,7 @@ from proof.protocol.tables import (
 )
 
 DONE = "done"
-REFUSED = "refused"
+REJECTED = "rejected"
 UNKNOWN = "unknown"
 FAILED = "failed"
 
@@ -82,7 +82,7 @@ class Engine:
         if not self.rules.journals_before_call:
             order = journal(order, worker.work)
         outcome, _, answer = worker.seen.partition(":")
-        if outcome == REFUSED:
+        if outcome == REJECTED:
             return world.with_order(number, self._start_compensating(order, answer))
         if outcome != DONE:
             return self._unanswered(world, order, worker, outcome)

@@ -59,7 +59,7 @@ class Step(NamedTuple):
     compensation: str = ""
     compensation_is_remote: bool = False
     is_patient: bool = True
-    may_be_refused: bool = False
+    may_be_rejected: bool = False
 
 
 CHECKOUT: Final = (
@@ -71,7 +71,7 @@ CHECKOUT: Final = (
         compensation="void_authorization",
         compensation_is_remote=True,
         is_patient=False,
-        may_be_refused=True,
+        may_be_rejected=True,
     ),
     Step("confirm_order", is_remote=False, queue="checkout", compensation="withdraw_confirmation"),
     Step(
@@ -80,7 +80,7 @@ CHECKOUT: Final = (
         queue="settlement",
         compensation="refund_payment",
         compensation_is_remote=True,
-        may_be_refused=True,
+        may_be_rejected=True,
     ),
 )
 CANCELLATION: Final = (

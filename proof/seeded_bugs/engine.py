@@ -21,7 +21,7 @@ from sagas.run_context import RunContext
 
 def settled_without_the_fence() -> None:
     """An answer is settled whoever brings it, whatever has become of the run and the payment."""
-    stand = Phase._stand
+    stand = Phase._context
 
     def move_anyhow(payment: Payment, status: PaymentStatus) -> None:
         payment.status = status
@@ -35,7 +35,7 @@ def settled_without_the_fence() -> None:
             run.leased_until = run.leased_until or self.now
         return stand(self, run, replies)
 
-    replace(Phase, "_stand", stand_for_everybody)
+    replace(Phase, "_context", stand_for_everybody)
     replace(payments.services, "_move", move_anyhow)
 
 
@@ -75,7 +75,7 @@ def compensated_from_memory() -> None:
 
 def leased_by_the_workers_clock() -> None:
     """Leases follow the worker's clock; that of whoever claims an order first is an hour fast."""
-    stand = Phase._stand
+    stand = Phase._context
     skew: list[timedelta] = []
 
     def stand_by_own_clock(
@@ -86,7 +86,7 @@ def leased_by_the_workers_clock() -> None:
         self.now += skew[0]
         return stand(self, run, replies)
 
-    replace(Phase, "_stand", stand_by_own_clock)
+    replace(Phase, "_context", stand_by_own_clock)
 
 
 def wish_never_looked_at() -> None:

@@ -148,7 +148,8 @@ class Migration(migrations.Migration):
                 (
                     "direction",
                     models.CharField(
-                        choices=[("forward", "Forward"), ("back", "Back")], max_length=8
+                        choices=[("forward", "Forward"), ("compensating", "Compensating")],
+                        max_length=16,
                     ),
                 ),
                 ("attempt", models.PositiveIntegerField()),
@@ -159,7 +160,8 @@ class Migration(migrations.Migration):
                         choices=[
                             ("started", "Started"),
                             ("done", "Done"),
-                            ("refused", "Refused"),
+                            ("rejected", "Rejected"),
+                            ("proceeded", "Proceeded"),
                             ("transient", "Transient"),
                             ("unknown", "Unknown"),
                             ("lost", "Lost"),
@@ -212,7 +214,8 @@ class Migration(migrations.Migration):
                                 [
                                     "started",
                                     "done",
-                                    "refused",
+                                    "rejected",
+                                    "proceeded",
                                     "transient",
                                     "unknown",
                                     "lost",

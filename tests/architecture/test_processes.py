@@ -43,7 +43,11 @@ def test_every_queue_has_exactly_one_kind_of_worker(served_queues: list[str]) ->
 
 
 def test_every_step_and_every_undo_has_a_queue_with_a_worker(served_queues: list[str]) -> None:
-    needed = {link.queue for saga in registry.all_sagas() for link in (*saga.links, saga.way_back)}
+    needed = {
+        link.queue
+        for saga in registry.all_sagas()
+        for link in (*saga.links, saga.compensation_link)
+    }
 
     assert needed
     assert needed <= set(served_queues)
@@ -84,7 +88,9 @@ def test_what_names_no_queue_goes_to_one_that_exists(served_queues: list[str]) -
 
 
 def test_every_link_of_every_saga_is_a_task(known_tasks: set[str]) -> None:
-    needed = {link.name for saga in registry.all_sagas() for link in (*saga.links, saga.way_back)}
+    needed = {
+        link.name for saga in registry.all_sagas() for link in (*saga.links, saga.compensation_link)
+    }
 
     assert needed
     assert needed <= known_tasks

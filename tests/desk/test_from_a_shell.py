@@ -279,7 +279,7 @@ def test_show_tells_the_story_within_a_hundred_columns(
     assert lines[1] == f"run   {run_of(waiting).pk}: checkout, running"
     assert "stands: placed, at reserve_stock, flagged" in lines
     assert "needs attention: 8 tries" in lines
-    assert "next: Tries reserve_stock as soon as a worker takes it" in said
+    assert "next: Tries stock reservation as soon as a worker takes it" in said
     assert said.count("word") == 100
     assert "by shell:alice" in said
 
@@ -294,7 +294,7 @@ def test_show_tells_programs_the_same(confirmed: UUID) -> None:
     )
     assert shown["runs"] == [str(run_of(confirmed).pk)]
     assert shown["story"][0]["what"] == "placed"
-    assert {each["kind"] for each in shown["story"]} >= {"order", "step", "to the bank", "event"}
+    assert {each["kind"] for each in shown["story"]} >= {"order", "step", "to stripe", "event"}
 
 
 def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(

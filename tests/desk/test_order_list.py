@@ -137,7 +137,12 @@ def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(status="compensating", step="")
     StepAttempt.objects.create(
-        run=run, step="reserve_stock", direction="back", attempt=9, fence=9, outcome="unknown"
+        run=run,
+        step="reserve_stock",
+        direction="compensating",
+        attempt=9,
+        fence=9,
+        outcome="unknown",
     )
 
     assert found(desk, "?step=-") == [waiting]

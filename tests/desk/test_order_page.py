@@ -9,13 +9,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from desk.audit_timeline import PROVIDER_CALLS
 from invariants.models import ReconciliationBreak
 from orders.models import Order
 from orders.services import cancel_order
 from payments.models import Payment
-from sagas import registry
-from sagas.definition import Remote
 from sagas.models import SagaRun, StepAttempt
 from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
@@ -56,10 +53,10 @@ def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> No
         "MUG",
         "alice",
         "10.00 EUR",
-        "reserve_stock: done",
-        "authorize_payment: asked, attempt 1",
+        "stock reservation: done",
+        "payment authorization: asked, attempt 1",
         "Set 10.00 EUR aside on pm_card_visa.",
-        "capture_payment: done",
+        "payment capture: done",
         "payment.captured",
         "placed → confirmed: paid",
         str(payment.intent_id),
@@ -71,10 +68,10 @@ def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> No
         assert told in page
     assert sentence(page) == "Nothing: every step is done."
     assert boxes(page) == [
-        ("done", "reserve_stock", "done"),
-        ("done", "authorize_payment", "done"),
-        ("done", "confirm_order", "done"),
-        ("done", "capture_payment", "done"),
+        ("done", "stock reservation", "done"),
+        ("done", "payment authorization", "done"),
+        ("done", "order confirmation", "done"),
+        ("done", "payment capture", "done"),
     ]
     assert 'data-live="0"' in page
 
@@ -88,11 +85,11 @@ def test_what_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> 
 
     clock = f"{until:%H:%M:%S}"
     assert sentence(page) == (
-        f"Tries authorize_payment again at {clock}, attempt 4 of 8;"
-        " after 8 without an answer it turns back."
+        f"Tries payment authorization again at {clock}, attempt 4 of 8;"
+        " after 8 without an answer it compensates."
     )
-    assert ("current", "authorize_payment", f"attempt 4 of 8 at {clock}") in boxes(page)
-    assert ("to-come", "capture_payment", "to come") in boxes(page)
+    assert ("current", "payment authorization", f"attempt 4 of 8 at {clock}") in boxes(page)
+    assert ("to-come", "payment capture", "to come") in boxes(page)
     assert 'data-live="1"' in page
 
 
@@ -100,8 +97,8 @@ def test_the_last_attempt_says_that_it_is_the_last(desk: Client, waiting: UUID) 
     SagaRun.objects.filter(subject_id=waiting).update(step="authorize_payment", tries=7)
 
     assert sentence(page_of(desk, waiting)) == (
-        "Tries authorize_payment as soon as a worker takes it, attempt 8 of 8;"
-        " without an answer it turns back."
+        "Tries payment authorization as soon as a worker takes it, attempt 8 of 8;"
+        " without an answer it compensates."
     )
 
 
@@ -123,10 +120,10 @@ def test_an_error_that_is_no_answer_is_tried_without_end(desk: Client, waiting: 
     page = page_of(desk, waiting)
 
     assert sentence(page) == (
-        "Tries authorize_payment as soon as a worker takes it, attempt 3;"
-        " an error such as the last one is no answer, so until it is mended or cancelled."
+        "Tries payment authorization as soon as a worker takes it, attempt 3;"
+        " the last error is no answer, so it is tried until it is corrected or cancelled."
     )
-    assert "The bank refuses our key: whoever runs the system has to mend that." in page
+    assert "The provider refuses our key: an operator must correct it." in page
 
 
 def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
@@ -142,8 +139,8 @@ def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
 
     page = page_of(desk, waiting)
 
-    assert sentence(page).startswith("A worker is in authorize_payment now (attempt 2 of 8);")
-    assert ("current", "authorize_payment", "attempt 2 of 8, now") in boxes(page)
+    assert sentence(page).startswith("A worker is in payment authorization now (attempt 2 of 8);")
+    assert ("current", "payment authorization", "attempt 2 of 8, now") in boxes(page)
 
 
 def test_what_is_held_says_who_releases_it(desk: Client, waiting: UUID) -> None:
@@ -154,7 +151,7 @@ def test_what_is_held_says_who_releases_it(desk: Client, waiting: UUID) -> None:
     assert sentence(page) == (
         "Nothing goes forward until a person releases it. It can still be cancelled."
     )
-    assert ("current", "reserve_stock", "held") in boxes(page)
+    assert ("current", "stock reservation", "held") in boxes(page)
     assert "paused: M6: 0 held of 2500" in page
 
 
@@ -165,10 +162,10 @@ def test_a_cancel_that_was_asked_for_shows_what_will_be_undone(
 
     page = page_of(desk, undecided)
 
-    assert sentence(page) == "Turns back before its next step: void_authorization, release_stock."
-    assert "cancel asked for" in page
-    assert [each for each in boxes(page) if each[1] == "release_stock"] == [
-        ("to-come", "release_stock", "to come")
+    assert sentence(page) == "Compensates before its next step: authorization void, stock release."
+    assert "cancellation requested" in page
+    assert [each for each in boxes(page) if each[1] == "stock release"] == [
+        ("to-come", "stock release", "to come")
     ]
 
 
@@ -184,21 +181,24 @@ def test_the_way_back_is_drawn(
     assert "payment_declined stolen_card" in page
     assert "Your card was declined." in page
     assert boxes(page) == [
-        ("done", "reserve_stock", "done"),
-        ("stopped", "authorize_payment", "turned back: payment_declined"),
-        ("never", "confirm_order", "not reached"),
-        ("never", "capture_payment", "not reached"),
-        ("done", "void_authorization", "done"),
-        ("done", "release_stock", "done"),
+        ("done", "stock reservation", "done"),
+        ("stopped", "payment authorization", "stopped: payment_declined"),
+        ("never", "order confirmation", "not reached"),
+        ("never", "payment capture", "not reached"),
+        ("done", "authorization void", "done"),
+        ("done", "stock release", "done"),
     ]
-    assert sentence(page) == "Nothing: everything that was done is undone."
+    assert sentence(page) == "Nothing: everything that was done is compensated."
 
 
 def test_an_undo_that_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> None:
     run = run_of(waiting)
     until = timezone.now() + timedelta(hours=1)
     SagaRun.objects.filter(pk=run.pk).update(status="compensating", step="")
-    for direction, outcome, not_before in (("forward", "done", None), ("back", "unknown", until)):
+    for direction, outcome, not_before in (
+        ("forward", "done", None),
+        ("compensating", "unknown", until),
+    ):
         StepAttempt.objects.create(
             run=run, step="authorize_payment", direction=direction, attempt=2, fence=2,
             outcome=outcome, error="ProviderBusy", not_before=not_before, ended_at=timezone.now(),
@@ -208,7 +208,7 @@ def test_an_undo_that_waits_says_when_it_is_tried_again(desk: Client, waiting: U
 
     clock = f"{until:%H:%M:%S}"
     assert sentence(page) == (
-        f"Tries void_authorization again at {clock}, attempt 2,"
+        f"Tries authorization void again at {clock}, attempt 2,"
         " and the order is then cancelled; never given up."
     )
     assert f"ProviderBusy · next try at {clock}" in page
@@ -225,9 +225,9 @@ def test_a_refund_is_told_with_its_ids(
     payment = Payment.objects.get()
     assert payment.refunds.get().provider_refund_id in page
     assert payment.idempotency_key("refund") in page
-    captured = page.split("capture_payment: done")[1].split("</li>")[0]
+    captured = page.split("payment capture: done")[1].split("</li>")[0]
     assert "re_" not in captured
-    assert "return_payment: done" in page
+    assert "payment return: done" in page
     assert "confirmed → cancelling: cancelled_by_customer" in page
     assert "1 released in main" in page
 
@@ -278,7 +278,7 @@ def test_the_page_costs_fewer_than_fifteen_statements_however_long_its_story(
     with CaptureQueriesContext(connection) as long:
         page = page_of(desk, confirmed)
 
-    assert "capture_payment: not done yet, attempt 299" in page
+    assert "payment capture: not done yet, attempt 299" in page
     assert len(long) < 15, [each["sql"][:200] for each in long]
     assert len(long) == len(short)
 
@@ -319,18 +319,3 @@ def test_a_run_that_this_code_does_not_know_is_shown_without_a_plan(
 
     assert sentence(page).startswith("Nothing: this code does not know checkout version 99")
     assert boxes(page) == []
-
-
-def test_every_remote_step_has_words_for_what_it_asks() -> None:
-    remote = {
-        name
-        for saga in registry.all_sagas()
-        for step in saga.steps
-        for name, work in (
-            (step.name, step.action),
-            (step.compensation_name, step.compensating_action),
-        )
-        if isinstance(work, Remote)
-    }
-
-    assert remote == set(PROVIDER_CALLS)

@@ -64,7 +64,7 @@ def test_an_order_is_counted_once_on_each_of_its_ways(
     }
     before = {key: counted(key[0], status=key[1]) for key in names}
     confirmed = counted("holdfast_order_seconds_to_confirm_count")
-    refused = {"saga": "checkout", "step": "authorize_payment", "outcome": "refused"}
+    refused = {"saga": "checkout", "step": "authorize_payment", "outcome": "rejected"}
     undone = {"saga": "checkout", "step": "void_authorization", "outcome": "done"}
     attempts = [counted("holdfast_step_attempts_total", **each) for each in (refused, undone)]
     calls = counted(
@@ -169,7 +169,7 @@ def test_the_database_says_what_is_under_way(
     assert (gauges("runs_flagged"), gauges("runs_paused")) == (1, 1)
     assert gauges("queue_waiting_runs", queue="checkout") == 1
     assert gauges("queue_waiting_runs", queue="settlement") == 0  # paused: it waits for a person
-    assert gauges("bank_recent_attempts", outcome="done") == 1
+    assert gauges("system_recent_attempts", system="stripe", outcome="done") == 1
     assert (gauges("outbox_unrelayed") or 0) > 0
 
 

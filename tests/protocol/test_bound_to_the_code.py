@@ -61,7 +61,7 @@ def test_an_order_can_turn_back_anywhere_in_checkout_and_nowhere_in_a_cancellati
 def test_undoing_goes_backwards_and_over_every_step() -> None:
     engine = Engine(Protocol(Scope(Faults())))
 
-    undos = [each.compensation_name for each in CHECKOUT.way_back.steps]
+    undos = [each.compensation_name for each in CHECKOUT.compensation_link.steps]
 
     assert undos == list(engine.undos)[::-1]
 
@@ -76,7 +76,7 @@ def as_modelled(step: Step) -> tables.Step:
         compensation_is_remote=step.compensating_action is not None
         and is_remote(step.compensating_action),
         is_patient=isinstance(action, Local) or action.retry.attempts is None,
-        may_be_refused=isinstance(action, Remote) and bool(action.rejected_by),
+        may_be_rejected=isinstance(action, Remote) and bool(action.rejected_by),
     )
 
 

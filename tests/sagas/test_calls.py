@@ -73,7 +73,7 @@ def test_a_refused_call_turns_the_run_back_for_its_reason(
     assert (run.reason, run.reason_detail, run.actor) == ("no_such_street", "Elm Street", "")
     assert event(run, "turn back")["reason"] == "no_such_street"
     assert journal(run, "step", "outcome", "error", "detail")[1:] == [
-        ("send", "refused", "no_such_street", "Elm Street")
+        ("send", "rejected", "no_such_street", "Elm Street")
     ]
     assert toys.calls == [("send", 1)]
 

@@ -90,7 +90,7 @@ def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(
     assert state == "  parcel version 1: compensated"
     assert [each and each[1] for each in tried] == [
         "pack #1  done",
-        "send #1  refused  no_such_street Elm Street",
+        "send #1  rejected  no_such_street Elm Street",
         "undo send #1  done",
         "undo pack #1  done",
     ]

@@ -42,9 +42,9 @@ def test_what_was_done_is_undone_in_reverse(toys: Toys, messages: MessageQueue) 
     assert journal(run, "step", "direction", "attempt", "fence", "outcome") == [
         ("pack", "forward", 1, 1, "done"),
         ("send", "forward", 1, 2, "done"),
-        ("file", "forward", 1, 3, "refused"),
-        ("send", "back", 1, 4, "done"),
-        ("pack", "back", 1, 5, "done"),
+        ("file", "forward", 1, 3, "rejected"),
+        ("send", "compensating", 1, 4, "done"),
+        ("pack", "compensating", 1, 5, "done"),
     ]
     assert events(run) == [
         "pack",
@@ -65,7 +65,7 @@ def test_a_refused_call_is_undone_too(toys: Toys, messages: MessageQueue) -> Non
     messages.deliver_all()
 
     assert toys.calls == [("send", 1), ("undo send", 1)]
-    assert journal(run) == [("send", "forward", 1, "refused"), ("send", "back", 1, "done")]
+    assert journal(run) == [("send", "forward", 1, "rejected"), ("send", "compensating", 1, "done")]
 
 
 def test_lines_name_an_undo_by_its_own_name(toys: Toys, messages: MessageQueue) -> None:
@@ -93,7 +93,7 @@ def test_a_refused_local_step_is_not_undone(toys: Toys, messages: MessageQueue) 
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATED
-    assert journal(run) == [("pack", "forward", 1, "refused")]
+    assert journal(run) == [("pack", "forward", 1, "rejected")]
     assert events(run) == ["turn back", "compensated"]
 
 
@@ -118,7 +118,7 @@ def test_a_call_whose_worker_was_lost_is_undone(toys: Toys, messages: MessageQue
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
-    assert journal(run) == [("send", "forward", 1, "lost"), ("send", "back", 1, "done")]
+    assert journal(run) == [("send", "forward", 1, "lost"), ("send", "compensating", 1, "done")]
     assert toys.calls == [("send", 1), ("undo send", 1)]
 
 
@@ -148,16 +148,16 @@ def test_an_unfinished_undo_lets_the_next_go_on_and_is_not_dropped(
 
     assert run.status == RunStatus.COMPENSATING
     assert journal(run)[3:] == [
-        ("insure", "back", 1, "transient"),
-        ("send", "back", 1, "done"),
-        ("pack", "back", 1, "done"),
+        ("insure", "compensating", 1, "transient"),
+        ("send", "compensating", 1, "done"),
+        ("pack", "compensating", 1, "done"),
     ]
     assert "compensated" not in events(run)
 
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
-    assert journal(run)[6:] == [("insure", "back", 2, "done")]
+    assert journal(run)[6:] == [("insure", "compensating", 2, "done")]
     assert toys.calls[2:] == [("undo insure", 1), ("undo send", 1), ("undo insure", 2)]
 
 
@@ -173,7 +173,7 @@ def two_undos_backing_off(toys: Toys, messages: MessageQueue) -> SagaRun:
 
 def test_each_undo_has_a_back_off_of_its_own(toys: Toys, messages: MessageQueue) -> None:
     run = two_undos_backing_off(toys, messages)
-    undos = run.records.filter(direction=Direction.BACK)
+    undos = run.records.filter(direction=Direction.COMPENSATING)
 
     for each in undos:
         assert each.ended_at is not None
@@ -186,14 +186,16 @@ def test_each_undo_has_a_back_off_of_its_own(toys: Toys, messages: MessageQueue)
     messages.deliver(way_back_of(toys, run))
 
     assert toys.calls[-1] == ("undo send", 2)
-    assert journal(run)[-1] == ("send", "back", 2, "done")
+    assert journal(run)[-1] == ("send", "compensating", 2, "done")
     assert ("undo insure", 2) not in toys.calls
 
 
 def test_a_run_wakes_for_the_first_of_its_undos(toys: Toys, messages: MessageQueue) -> None:
     run = two_undos_backing_off(toys, messages)
 
-    waits = run.records.filter(direction=Direction.BACK).values_list("not_before", flat=True)
+    waits = run.records.filter(direction=Direction.COMPENSATING).values_list(
+        "not_before", flat=True
+    )
     assert len(waits) == 2
     assert run.wake_at == min(filter(None, waits)) + HINT_LEAD
     (comes_back,) = messages.came_back
@@ -224,7 +226,7 @@ def test_retry_now_forgets_the_back_off_of_every_undo(toys: Toys, messages: Mess
 
 
 def way_back_of(toys: Toys, run: SagaRun) -> Message:
-    return Message(run.pk, (toys.last_saga.way_back,))
+    return Message(run.pk, (toys.last_saga.compensation_link,))
 
 
 def test_an_undo_that_is_done_is_never_repeated(toys: Toys, messages: MessageQueue) -> None:
@@ -279,7 +281,10 @@ def test_an_undo_whose_worker_was_lost_is_tried_again(toys: Toys, messages: Mess
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
-    assert journal(run)[1:] == [("send", "back", 1, "lost"), ("send", "back", 2, "done")]
+    assert journal(run)[1:] == [
+        ("send", "compensating", 1, "lost"),
+        ("send", "compensating", 2, "done"),
+    ]
 
 
 def test_a_local_undo_that_raises_leaves_nothing_and_is_tried_again(
@@ -295,8 +300,8 @@ def test_a_local_undo_that_raises_leaves_nothing_and_is_tried_again(
 
     assert run.status == RunStatus.COMPENSATED
     assert journal(run, "step", "direction", "attempt", "outcome", "error")[2:] == [
-        ("pack", "back", 1, "failed", "Bug"),
-        ("pack", "back", 2, "done", ""),
+        ("pack", "compensating", 1, "failed", "Bug"),
+        ("pack", "compensating", 2, "done", ""),
     ]
     assert events(run) == ["pack", "turn back", "undo pack", "compensated"]
 
@@ -314,10 +319,10 @@ def test_an_undo_that_refuses_is_a_bug_and_not_a_turn(toys: Toys, messages: Mess
     assert journal(run, "step", "direction", "outcome", "error", "detail")[2:] == [
         (
             "pack",
-            "back",
+            "compensating",
             "failed",
             "DefinitionError",
-            "undo pack: a compensation cannot be refused",
+            "undo pack: a compensation cannot be rejected",
         )
     ]
     assert events(run).count("turn back") == 1

@@ -1,6 +1,7 @@
 """Sagas as data: what cannot be undone or finished does not import, and how steps become links."""
 
 from collections.abc import Callable
+from typing import Unpack
 
 import pytest
 
@@ -8,29 +9,68 @@ from sagas import registry
 from sagas.definition import (
     Attempt,
     Batch,
+    Compensate,
     Local,
     Output,
+    Proceed,
+    Rejections,
     Remote,
+    RemoteOptions,
     RetryPolicy,
     Saga,
     Step,
     local_step,
     remote_step,
 )
+from sagas.descriptions import RejectionText, StepText
 from sagas.errors import DefinitionError, UnknownSaga, UnknownStep
-from tests.support.fake_sagas import FOR_EVER, THREE_TRIES, Refused, Toys
+from tests.support.fake_sagas import FOR_EVER, REFUSALS, THREE_TRIES, Refused, Toys
 
 Steps = Callable[[Toys], list[Step]]
 
+CALLED = StepText("sending", "Sending", asks="Send {amount} now.")
 
-def undone_by(step: Step, **options: object) -> Step:
+
+def undone_by(step: Step, **options: Unpack[RemoteOptions]) -> Step:
     """Give the step a remote compensation with these options."""
 
     def take_back(attempt: Attempt) -> Output:
         return {}
 
-    step.remote_compensation(**options)(take_back)
+    step.remote_compensation(system="parcels", describe=CALLED, **options)(take_back)
     return step
+
+
+PACKING = StepText("packing", "Packing")
+
+
+def local(describe: StepText = PACKING, rejections: Rejections | None = None) -> Step:
+    """Make a local step that says this of itself."""
+
+    @local_step(queue="checkout", describe=describe, rejections=rejections)
+    def pack(batch: Batch) -> None: ...
+
+    return pack
+
+
+def remote(
+    describe: StepText = CALLED, system: str = "parcels", **options: Unpack[RemoteOptions]
+) -> Step:
+    """Make a remote step that says this of itself."""
+
+    @remote_step(queue="checkout", system=system, describe=describe, **options)
+    def send(attempt: Attempt) -> Output:
+        return {}
+
+    return undone_by(send)
+
+
+class Declined(Exception):
+    code = "declined"
+
+
+class AlsoDeclined(Declined):
+    """Has the code of its base."""
 
 
 IMPOSSIBLE: dict[str, tuple[Steps, str]] = {
@@ -39,29 +79,106 @@ IMPOSSIBLE: dict[str, tuple[Steps, str]] = {
         lambda toys: [toys.local("pack"), toys.local("pack")],
         "parcel: steps need names of their own, one at least",
     ),
-    "an undo that may be refused": (
-        lambda toys: [undone_by(toys.local("pack"), rejected_by=(Refused,))],
-        "take_back: a compensation cannot be refused",
+    "a compensation that may be rejected": (
+        lambda toys: [undone_by(toys.local("pack"), rejected_by=(Refused,), rejections=REFUSALS)],
+        "take_back: a compensation cannot be rejected",
     ),
-    "an undo that gives up": (
+    "a compensation that gives up": (
         lambda toys: [undone_by(toys.local("pack"), retry=RetryPolicy(attempts=100))],
-        "take_back: a compensation must retry for ever",
+        "take_back: a compensation must retry without limit",
     ),
-    "a rejection of what cannot be undone": (
+    "a rejection of what cannot be compensated": (
         lambda toys: [toys.remote("send", is_undoable=False, retry=FOR_EVER)],
-        "send may be refused, but not all can be undone",
+        "send may reject, but not all can be compensated",
     ),
-    "giving up on what cannot be undone": (
+    "giving up on what cannot be compensated": (
         lambda toys: [toys.remote("send", is_undoable=False, rejected_by=(), retry=THREE_TRIES)],
-        "send cannot turn back: it must retry for ever",
+        "send cannot compensate: retry without limit, or proceed",
     ),
-    "a rejection behind what cannot be undone": (
+    "a rejection behind what cannot be compensated": (
         lambda toys: [toys.local("pack", is_undoable=False), toys.remote("send", retry=FOR_EVER)],
-        "send may be refused, but not all can be undone",
+        "send may reject, but not all can be compensated",
     ),
-    "giving up behind what cannot be undone": (
+    "a local rejection behind what cannot be compensated": (
+        lambda toys: [toys.local("pack", is_undoable=False), toys.local("file")],
+        "file may reject, but not all can be compensated",
+    ),
+    "giving up behind what cannot be compensated": (
         lambda toys: [toys.local("pack", is_undoable=False), toys.remote("send", rejected_by=())],
-        "send cannot turn back: it must retry for ever",
+        "send cannot compensate: retry without limit, or proceed",
+    ),
+}
+
+SAY_TOO_LITTLE: dict[str, tuple[Step, str]] = {
+    "no name for staff": (local(StepText(" ", "Packing")), "pack needs a name for staff"),
+    "no name for customers": (local(StepText("packing", "")), "pack needs a name for customers"),
+    "a field in a name": (
+        local(StepText("packing", "Packing {detail}")),
+        "pack has a name with a field in it",
+    ),
+    "a call without a system": (
+        remote(system=""),
+        "send needs the name of the system that it calls",
+    ),
+    "a call that does not say what it asks": (
+        remote(StepText("sending", "Sending")),
+        "send needs a sentence on what it asks of its system",
+    ),
+    "a question that cannot be formatted": (
+        remote(StepText("sending", "Sending", "Send {amount now.")),
+        "send cannot be formatted: Send {amount now.",
+    ),
+    "a local step that asks": (
+        local(StepText("packing", "Packing", "Pack it.")),
+        "pack calls no system and so asks for nothing",
+    ),
+    "a code without a sentence": (
+        local(rejections={"too_large": RejectionText("")}),
+        "pack needs a sentence for too_large",
+    ),
+    "a detail without a sentence": (
+        local(rejections={"too_large": RejectionText("Too large.", by_detail={"box": " "})}),
+        "pack needs a sentence for too_large",
+    ),
+    "a sentence with a field that no rejection has": (
+        local(rejections={"too_large": RejectionText("Larger than {size}.")}),
+        "pack has a sentence for too_large that cannot be formatted: Larger than {size}.",
+    ),
+    "a sentence that cannot be formatted": (
+        local(rejections={"too_large": RejectionText("Larger than {detail.")}),
+        "pack has a sentence for too_large that cannot be formatted: Larger than {detail.",
+    ),
+    "a code that is too long": (
+        local(rejections={"x" * 65: RejectionText("No.")}),
+        f"pack: '{'x' * 65}' is no code of 1 to 64 characters",
+    ),
+    "rejections without an exception": (
+        remote(rejections={"declined": RejectionText("No.")}),
+        "send needs rejected_by and rejections, or neither",
+    ),
+    "an exception without rejections": (
+        remote(rejected_by=(Declined,)),
+        "send needs rejected_by and rejections, or neither",
+    ),
+    "an exception whose code is not declared": (
+        remote(rejected_by=(AlsoDeclined,), rejections={"other": RejectionText("No.")}),
+        "send does not declare declined, the code of AlsoDeclined",
+    ),
+    "no sentence for spent retries": (
+        remote(retry=THREE_TRIES, when_spent=Compensate(RejectionText(""))),
+        "send needs a sentence for send_unanswered",
+    ),
+    "a limit of retries, and nothing said of what follows": (
+        remote(retry=THREE_TRIES),
+        "send needs a limit of retries and when_spent, or neither",
+    ),
+    "proceeding where nothing is ever spent": (
+        remote(when_spent=Proceed({})),
+        "send needs a limit of retries and when_spent, or neither",
+    ),
+    "proceeding with what the journal cannot hold": (
+        remote(retry=THREE_TRIES, when_spent=Proceed({"at": object()})),
+        "send cannot proceed: its output is not JSON",
     ),
 }
 
@@ -74,6 +191,9 @@ POSSIBLE: dict[str, Steps] = {
     "nothing can be undone, and nothing is refused or given up": lambda toys: [
         toys.local("pack", is_undoable=False),
         toys.remote("send", is_undoable=False, rejected_by=(), retry=FOR_EVER),
+    ],
+    "nothing can be undone, and the run proceeds without an answer": lambda toys: [
+        toys.remote("send", is_undoable=False, rejected_by=(), when_spent=Proceed({"sent": 0})),
     ],
 }
 
@@ -88,6 +208,34 @@ def test_what_could_not_be_undone_or_finished_does_not_import(
     assert str(refused.value) == why
 
 
+@pytest.mark.parametrize(("step", "why"), SAY_TOO_LITTLE.values(), ids=SAY_TOO_LITTLE)
+def test_a_step_that_does_not_describe_itself_does_not_import(step: Step, why: str) -> None:
+    with pytest.raises(DefinitionError) as error:
+        Saga("parcel", 1, (step,), compensation_queue="compensation")
+
+    assert str(error.value) == why
+
+
+def test_a_compensation_describes_itself_too() -> None:
+    step = local()
+    step.compensation(describe=StepText("", "Unpacking"))(lambda _: None)
+
+    with pytest.raises(DefinitionError, match="needs a name for staff"):
+        Saga("parcel", 1, (step,), compensation_queue="compensation")
+
+
+def test_two_steps_say_the_same_of_one_code(toys: Toys) -> None:
+    def steps(sentence: str) -> tuple[Step, ...]:
+        weigh = remote(rejected_by=(Declined,), rejections={"declined": RejectionText(sentence)})
+        pack = local(rejections={"declined": RejectionText("No.")})
+        pack.compensation(describe=StepText("unpacking", "Unpacking"))(lambda _: None)
+        return pack, weigh
+
+    assert Saga("parcel", 1, steps("No."), compensation_queue="compensation").steps
+    with pytest.raises(DefinitionError, match="send: an earlier step says otherwise of declined"):
+        Saga("parcel", 1, steps("Yes."), compensation_queue="compensation")
+
+
 @pytest.mark.parametrize("steps", POSSIBLE.values(), ids=POSSIBLE)
 def test_what_can_be_undone_or_finished_imports(toys: Toys, steps: Steps) -> None:
     saga = Saga("parcel", 1, tuple(steps(toys)), compensation_queue="compensation")
@@ -98,7 +246,7 @@ def test_what_can_be_undone_or_finished_imports(toys: Toys, steps: Steps) -> Non
 def test_a_run_can_turn_back_up_to_the_first_step_without_an_undo(toys: Toys) -> None:
     pack, send = toys.local("pack"), toys.remote("send")
     file = toys.local("file", is_undoable=False)
-    thank = toys.local("thank")
+    thank = toys.local("thank", may_reject=False)
 
     saga = Saga("parcel", 1, (pack, send, file, thank), compensation_queue="compensation")
 
@@ -106,30 +254,33 @@ def test_a_run_can_turn_back_up_to_the_first_step_without_an_undo(toys: Toys) ->
 
 
 def test_a_step_is_named_like_its_function_and_undone_by_the_one_below_it() -> None:
-    @local_step(queue="checkout")
+    unpacking = StepText("unpacking", "Unpacking")
+
+    @local_step(queue="checkout", describe=PACKING)
     def pack(batch: Batch) -> None: ...
 
-    @pack.compensation
+    @pack.compensation(describe=unpacking)
     def unpack(batch: Batch) -> None: ...
 
-    @remote_step(queue="settlement", retry=THREE_TRIES)
+    @remote_step(queue="settlement", system="parcels", describe=CALLED, retry=THREE_TRIES)
     def send(attempt: Attempt) -> Output:
         return {}
 
-    @send.remote_compensation(transient=(OSError,))
+    @send.remote_compensation(system="parcels", describe=CALLED, transient=(OSError,))
     def recall(attempt: Attempt) -> Output:
         return {}
 
     assert (pack.name, pack.queue, pack.compensating_action, pack.compensation_name) == (
         "pack",
         "checkout",
-        Local(unpack),
+        Local(unpack, unpacking),
         "unpack",
     )
+    assert pack.action.describe is PACKING
     assert isinstance(send.action, Remote)
-    assert send.action.retry is THREE_TRIES
+    assert (send.action.retry, send.action.system) == (THREE_TRIES, "parcels")
     assert (send.name, send.queue, send.compensation_name) == ("send", "settlement", "recall")
-    assert send.compensating_action == Remote(recall, transient=(OSError,))
+    assert send.compensating_action == Remote(recall, CALLED, "parcels", transient=(OSError,))
 
 
 def test_a_step_without_a_compensation_has_none(toys: Toys) -> None:
@@ -156,16 +307,16 @@ def test_steps_in_a_row_on_one_queue_are_one_link(toys: Toys) -> None:
         ("parcel.v3.file", "settlement", saga.steps[2:3]),
         ("parcel.v3.thank", "checkout", saga.steps[3:]),
     ]
-    assert not any(each.is_way_back for each in saga.links)
+    assert not any(each.is_compensating for each in saga.links)
 
 
 def test_the_way_back_is_one_link_in_reverse(toys: Toys) -> None:
     saga = four_steps_on_two_queues(toys)
 
-    assert saga.way_back.name == "parcel.v3.compensate"
-    assert saga.way_back.queue == "compensation"
-    assert saga.way_back.steps == saga.steps[::-1]
-    assert saga.way_back.is_way_back
+    assert saga.compensation_link.name == "parcel.v3.compensate"
+    assert saga.compensation_link.queue == "compensation"
+    assert saga.compensation_link.steps == saga.steps[::-1]
+    assert saga.compensation_link.is_compensating
 
 
 @pytest.mark.parametrize(
@@ -185,7 +336,7 @@ def test_a_link_does_the_action_forward_and_the_undo_on_the_way_back(toys: Toys)
     (pack,) = saga.steps
 
     assert saga.links[0].work(pack) is pack.action
-    assert saga.way_back.work(pack) is pack.compensating_action
+    assert saga.compensation_link.work(pack) is pack.compensating_action
 
 
 def test_steps_are_found_by_name_and_by_what_comes_before_them(toys: Toys) -> None:

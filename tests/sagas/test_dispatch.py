@@ -129,7 +129,7 @@ def test_what_remains_begins_where_the_run_stands(toys: Toys, messages: MessageQ
         assert remaining_links(run) == links
     run.step = ""
     for status, back in {
-        RunStatus.COMPENSATING: (saga.way_back,),
+        RunStatus.COMPENSATING: (saga.compensation_link,),
         RunStatus.COMPLETED: (),
         RunStatus.COMPENSATED: (),
     }.items():

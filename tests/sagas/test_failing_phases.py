@@ -293,7 +293,7 @@ def test_an_undo_that_was_not_reached_does_not_wait_for_the_back_off_of_another(
         messages.deliver_all()
 
     run.refresh_from_db()
-    backing_off = run.records.get(step="send", direction="back")
+    backing_off = run.records.get(step="send", direction="compensating")
     assert backing_off.outcome == "transient"
     assert backing_off.ended_at is not None
     assert run.wake_at == backing_off.ended_at + HANDOVER

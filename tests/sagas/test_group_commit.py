@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from sagas.definition import Batch, Saga, local_step
+from sagas.descriptions import StepText
 from sagas.group_commit import GroupCommit
 from sagas.messages import NextAction, Stop
 from sagas.models import RunStatus, SagaRun
@@ -150,7 +151,7 @@ class Gate:
         self.entered, self.opened = threading.Event(), threading.Event()
         self.disliked: object = None
 
-        @local_step(queue="checkout")
+        @local_step(queue="checkout", describe=StepText("packing", "Packing"))
         def pack(batch: Batch) -> None:
             if not self.entered.is_set():
                 self.entered.set()

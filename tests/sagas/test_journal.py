@@ -11,7 +11,7 @@ def row(step: str, direction: Direction, outcome: Outcome) -> StepAttempt:
     return StepAttempt(step=step, direction=direction, outcome=outcome, attempt=1)
 
 
-FORWARD, BACK = Direction.FORWARD, Direction.BACK
+FORWARD, BACK = Direction.FORWARD, Direction.COMPENSATING
 
 
 @pytest.mark.parametrize(

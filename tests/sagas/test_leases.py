@@ -225,7 +225,7 @@ def test_a_refusal_that_comes_too_late_turns_nothing_back(
         "send",
         1,
         "lost",
-        "answered too late: refused no_such_street Elm Street",
+        "answered too late: rejected no_such_street Elm Street",
     )
 
 

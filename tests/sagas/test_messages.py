@@ -97,7 +97,7 @@ def test_a_message_of_the_way_back_does_not_turn_a_run(toys: Toys, messages: Mes
     messages.deliver(messages.take())
     before = everything(run)
 
-    assert messages.deliver(Message(run.pk, (toys.last_saga.way_back,))) == Stop()
+    assert messages.deliver(Message(run.pk, (toys.last_saga.compensation_link,))) == Stop()
 
     assert everything(run) == before
 

@@ -62,7 +62,7 @@ def test_a_run_that_has_ended_does_not_move_again(toys: Toys, messages: MessageQ
     before = everything(run)
 
     next_actions = [
-        messages.deliver(Message(run.pk, (each,))) for each in (*saga.links, saga.way_back)
+        messages.deliver(Message(run.pk, (each,))) for each in (*saga.links, saga.compensation_link)
     ]
 
     assert next_actions == [Stop(), Stop()]
@@ -161,7 +161,7 @@ def test_attempts_are_shown_under_the_name_of_what_was_tried(
         for each in attempts_for(run.subject_id)
     ] == [
         ("pack", 1, "done", "", ""),
-        ("send", 1, "refused", "no_such_street", "Elm Street"),
+        ("send", 1, "rejected", "no_such_street", "Elm Street"),
         ("undo send", 1, "done", "", ""),
         ("undo pack", 1, "done", "", ""),
     ]
@@ -194,7 +194,7 @@ def test_a_refused_run_turns_back_and_the_others_of_its_batch_go_on(
     ]
     assert events(first) == events(last) == ["pack"]
     assert events(refused) == ["turn back"]
-    assert journal(refused) == [("pack", "forward", 1, "refused")]
+    assert journal(refused) == [("pack", "forward", 1, "rejected")]
 
 
 def test_a_batch_gets_the_journal_that_its_runs_would_get_one_by_one(

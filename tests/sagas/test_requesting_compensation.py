@@ -109,8 +109,8 @@ def test_a_run_asked_during_a_call_turns_back_as_soon_as_the_call_is_over(
     assert journal(run) == [
         ("pack", "forward", 1, "done"),
         ("send", "forward", 1, came),
-        ("send", "back", 1, "done"),
-        ("pack", "back", 1, "done"),
+        ("send", "compensating", 1, "done"),
+        ("pack", "compensating", 1, "done"),
     ]
     assert toys.calls == [("send", 1), ("undo send", 1)]
     assert ("record send" in events(run)) is (came == "done")
@@ -128,13 +128,13 @@ def test_a_refusal_that_meets_a_wish_leaves_the_wish_as_the_reason(
     messages.deliver_all()
 
     run.refresh_from_db()
-    assert sent == [toys.last_saga.links, (toys.last_saga.way_back,)]
+    assert sent == [toys.last_saga.links, (toys.last_saga.compensation_link,)]
     assert (run.status, run.reason, run.actor) == (
         RunStatus.COMPENSATED,
         NO_LONGER_WANTED.code,
         "alice",
     )
-    refused = run.records.get(outcome=Outcome.REFUSED)
+    refused = run.records.get(outcome=Outcome.REJECTED)
     assert (refused.step, refused.error) == ("send", "no_such_street")
     assert events(run).count("turn back") == 1
 
@@ -253,8 +253,8 @@ def test_a_run_whose_worker_was_lost_turns_back_when_its_lease_has_run_out(
     assert run.status == RunStatus.COMPENSATED
     assert journal(run)[1:] == [
         ("send", "forward", 1, "lost"),
-        ("send", "back", 1, "done"),
-        ("pack", "back", 1, "done"),
+        ("send", "compensating", 1, "done"),
+        ("pack", "compensating", 1, "done"),
     ]
 
 

@@ -80,7 +80,7 @@ def test_a_run_is_queued_for_what_remains_of_it(toys: Toys, messages: MessageQue
 
     assert {each.run_id: each.links for each in messages.waiting} == {
         forward.pk: saga.links[1:],
-        back.pk: (saga.way_back,),
+        back.pk: (saga.compensation_link,),
     }
 
 
@@ -266,7 +266,7 @@ def test_live_runs_that_this_code_knows_are_fine(toys: Toys, messages: MessageQu
         ({"step": "burn"}, "runs of parcel version 1 are in flight at burn"),
         (
             {"version": 9, "step": "", "status": RunStatus.COMPENSATING},
-            "runs of parcel version 9 are in flight at their way back",
+            "runs of parcel version 9 are in flight at their compensations",
         ),
     ],
     ids=["saga", "version", "step", "way back"],

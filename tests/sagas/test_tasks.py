@@ -37,7 +37,7 @@ def parcel(toys: Toys) -> Iterator[Saga]:
         toys.remote("send", queue="settlement"),
         toys.local("file", queue="compensation"),
     )
-    links = (*saga.links, saga.way_back)
+    links = (*saga.links, saga.compensation_link)
     for link in links:
         tasks._declare(saga, link)
     yield saga
@@ -118,7 +118,7 @@ def test_every_link_of_every_saga_has_a_task_and_a_queue_that_exists() -> None:
     queues = {each.name for each in settings.CELERY_TASK_QUEUES}
 
     for saga in registry.all_sagas():
-        for link in (*saga.links, saga.way_back):
+        for link in (*saga.links, saga.compensation_link):
             assert link.name in app.tasks
             assert link.queue in queues
     assert "sagas.sweep" in app.tasks

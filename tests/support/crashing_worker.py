@@ -46,7 +46,7 @@ def deliver(run_id: str, link_name: str) -> None:
     link = next(
         link
         for saga in registry.all_sagas()
-        for link in (*saga.links, saga.way_back)
+        for link in (*saga.links, saga.compensation_link)
         if link.name == link_name
     )
     MessageQueue().deliver(Message(UUID(run_id), (link,)))

@@ -15,14 +15,17 @@ from sagas import registry, services
 from sagas.definition import (
     Attempt,
     Batch,
+    Compensate,
     LocalAct,
     Output,
     RetryPolicy,
     Saga,
     Step,
+    WhenSpent,
     local_step,
     remote_step,
 )
+from sagas.descriptions import RejectionText, StepText
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
 
@@ -31,6 +34,12 @@ HOUR: Final = timedelta(hours=1)
 THREE_TRIES: Final = RetryPolicy(first=HOUR, longest=HOUR, attempts=3)
 FOR_EVER: Final = RetryPolicy(first=HOUR, longest=HOUR)
 """Nothing is due again within a test unless the test lets time pass."""
+
+NO_ANSWER: Final = Compensate(RejectionText("No answer."))
+REFUSALS: Final = {
+    code: RejectionText("There is no {detail}.")
+    for code in ("no_such_street", "no", "too late to say no")
+}
 
 Answer = Output | Exception | Callable[[Attempt], Output]
 
@@ -96,10 +105,23 @@ class Toys:
 
     # -- steps and sagas
 
-    def local(self, name: str, *, queue: str = "checkout", is_undoable: bool = True) -> Step:
-        step = local_step(queue=queue)(self._act(name))
+    def local(
+        self,
+        name: str,
+        *,
+        queue: str = "checkout",
+        is_undoable: bool = True,
+        may_reject: bool = True,
+    ) -> Step:
+        rejections = {f"{name}_refused": RejectionText(f"No {name}.")}
+        step = local_step(
+            queue=queue,
+            describe=StepText(f"{name} for staff", f"{name} for customers"),
+            rejections=rejections if is_undoable and may_reject else {},
+        )(self._act(name))
         if is_undoable:
-            step.compensation(self._act(f"undo {name}"))
+            undo = StepText(f"undo {name} for staff", f"undo {name} for customers")
+            step.compensation(describe=undo)(self._act(f"undo {name}"))
         return step
 
     def remote(
@@ -110,18 +132,25 @@ class Toys:
         is_undoable: bool = True,
         rejected_by: tuple[type[Exception], ...] = (Refused,),
         retry: RetryPolicy = THREE_TRIES,
+        when_spent: WhenSpent = NO_ANSWER,
     ) -> Step:
         step = remote_step(
             queue=queue,
+            system="parcels",
+            describe=StepText(f"{name} for staff", f"{name} for customers", f"Please {name}."),
             prepare=self._act(f"intend {name}"),
             record=self._act(f"record {name}"),
             rejected_by=rejected_by,
+            rejections=REFUSALS if rejected_by else {},
             transient=(Busy,),
             unknown=(Silence,),
             retry=retry,
+            when_spent=when_spent if retry.attempts is not None else None,
         )(self._call(name))
         if is_undoable:
             step.remote_compensation(
+                system="parcels",
+                describe=StepText(f"undo {name}", f"Undoing {name}", f"Please undo {name}."),
                 prepare=self._act(f"intend undo {name}"),
                 record=self._act(f"record undo {name}"),
                 transient=(Busy,),
@@ -140,7 +169,7 @@ class Toys:
             steps,
             compensation_queue="compensation",
             on_compensating=self._act("turn back"),
-            compensated=self._act("compensated"),
+            on_compensated=self._act("compensated"),
             compensating_only=compensating_only,
         )
         self._registered.append(registry.register(saga))
@@ -173,7 +202,7 @@ class Toys:
                     {
                         "reason": each.reason.code if each.reason else "",
                         "actor": each.actor,
-                        "answer": each.answer,
+                        "answer": each.result,
                     },
                 )
                 for each in welcome

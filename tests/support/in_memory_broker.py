@@ -55,7 +55,7 @@ class MessageQueue:
             saga = next(
                 saga
                 for saga in registry.all_sagas()
-                if link.name in {each.name for each in (*saga.links, saga.way_back)}
+                if link.name in {each.name for each in (*saga.links, saga.compensation_link)}
             )
             self._runners[link.name] = Runner(saga, link)
         return self._runners[link.name]

@@ -38,7 +38,7 @@ def without_row_locks(monkeypatch: pytest.MonkeyPatch, model: type[M]) -> None:
 
 def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes for a run finds no lease on it."""
-    stand = Phase._stand
+    stand = Phase._context
 
     def stand_on_unleased(
         phase: Phase, run: SagaRun, replies: list[CallResult | None]
@@ -46,12 +46,12 @@ def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
         run.leased_until = None
         return stand(phase, run, replies)
 
-    monkeypatch.setattr(Phase, "_stand", stand_on_unleased)
+    monkeypatch.setattr(Phase, "_context", stand_on_unleased)
 
 
 def without_fences(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every answer passes for that of the run's present holder."""
-    stand = Phase._stand
+    stand = Phase._context
 
     def stand_as_holder(phase: Phase, run: SagaRun, replies: list[CallResult | None]) -> RunContext:
         believed = [
@@ -60,15 +60,15 @@ def without_fences(monkeypatch: pytest.MonkeyPatch) -> None:
         ]
         return stand(phase, run, believed)
 
-    monkeypatch.setattr(Phase, "_stand", stand_as_holder)
+    monkeypatch.setattr(Phase, "_context", stand_as_holder)
 
 
 def without_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers do not see that a run was asked to turn back."""
-    stand = Phase._stand
+    stand = Phase._context
 
     def stand_unasked(phase: Phase, run: SagaRun, replies: list[CallResult | None]) -> RunContext:
         run.compensation_requested_at = None
         return stand(phase, run, replies)
 
-    monkeypatch.setattr(Phase, "_stand", stand_unasked)
+    monkeypatch.setattr(Phase, "_context", stand_unasked)

@@ -69,5 +69,5 @@ class Shop:
         for run in SagaRun.objects.all():
             assert remaining_links(run) == ()
             saga = definitions[run.saga, run.version]
-            for link in (*saga.links, saga.way_back):
+            for link in (*saga.links, saga.compensation_link):
                 self.messages.deliver(Message(run.pk, (link,)))

@@ -466,7 +466,7 @@ STATE: Final = (
             record_of(
                 "declined",
                 "outcome = 'failed'",
-                "s.step = 'reserve_stock' AND s.direction = 'back'",
+                "s.step = 'reserve_stock' AND s.direction = 'compensating'",
             )
         ),
         "T11",

@@ -1,11 +1,11 @@
-"""How the bank answers, by the journal."""
+"""How each system that steps call answers, by the journal."""
 
 from datetime import timedelta
 
 import pytest
 from django.db.models import F
 
-from monitoring.provider_health import LATELY, ProviderHealth, provider_health
+from monitoring.system_health import LATELY, SystemHealth, system_health
 from sagas.models import SagaRun, StepAttempt
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_bank_that_nobody_asked_is_neither_well_nor_ill() -> None:
-    found = provider_health()
+    [found] = system_health()
 
-    assert found == ProviderHealth({}, None)
+    assert found == SystemHealth("stripe", {}, None)
     assert found.answered_share is None
 
 
@@ -29,9 +29,9 @@ def test_yes_and_no_are_answers(
     for _ in range(2):
         messages.deliver(messages.take())
 
-    found = provider_health()
+    [found] = system_health()
 
-    assert found.outcomes == {"done": 1, "refused": 1}
+    assert found.outcomes == {"done": 1, "rejected": 1}
     assert found.answered_share == 1
     assert (
         found.last_answer_at
@@ -46,7 +46,7 @@ def test_a_bank_that_breaks_is_seen(
     storefront.order(cart(("MUG", 1)))
     messages.deliver(messages.take())
 
-    found = provider_health()
+    [found] = system_health()
 
     assert found.outcomes == {"unknown": 1}
     assert (found.answered_share, found.last_answer_at) == (0, None)
@@ -59,5 +59,5 @@ def test_what_is_long_ago_says_nothing_of_now(
     messages.deliver_all()
     StepAttempt.objects.update(started_at=F("started_at") - LATELY)
 
-    assert provider_health() == ProviderHealth({}, None)
+    assert system_health() == [SystemHealth("stripe", {}, None)]
     assert SagaRun.objects.filter(created_at__lt=F("ended_at") - timedelta(minutes=1)).count() == 0

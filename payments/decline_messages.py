@@ -1,0 +1,20 @@
+"""What customers read about a declined payment, by the decline code of the provider."""
+
+from collections.abc import Mapping
+from typing import Final
+
+DECLINED: Final = "Your card was declined."
+"""For every code that is not below. What issuers say about lost, stolen or suspicious cards is
+among them: the holder of a stolen card must not learn it, as Stripe advises."""
+
+DECLINE_MESSAGES: Final[Mapping[str, str]] = {
+    "insufficient_funds": "Your card has insufficient funds.",
+    "expired_card": "Your card has expired.",
+    "incorrect_cvc": "Your card's security code is incorrect.",
+    "incorrect_number": "Your card's number is incorrect.",
+    "card_velocity_exceeded": "Your card has reached its limit of balance or credit.",
+    "processing_error": "Your bank could not process the payment.",
+    "authentication_required": "Your bank asks you to authenticate the payment.",
+    "unknown_payment_method": "This payment method is not known to the bank.",
+    "authorization_expired": "Your bank's authorization of the payment has expired.",
+}

@@ -1,0 +1,85 @@
+"""What a step says of itself in words: its names, what it asks, and a sentence for each rejection."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from string import Formatter
+
+
+@dataclass(frozen=True, slots=True)
+class StepText:
+    """What people call a step, or a compensation.
+
+    ``staff`` is a noun phrase ("payment capture") and ``customer`` what is going on ("Taking the
+    money"). ``asks`` is a sentence on what a remote step asks of its system; it may name fields
+    of the subject, such as ``{amount}``, which the page that shows it fills in.
+    """
+
+    staff: str
+    customer: str
+    asks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionText:
+    """What people read about a rejection with one code.
+
+    ``customer`` is the sentence for every detail that has none in ``by_detail``, known to this code
+    or not. While compensations are pending the customer reads ``until_compensated``, where given.
+    Sentences may name ``{detail}``, the rejection's own.
+    """
+
+    customer: str
+    staff: str = ""
+    by_detail: Mapping[str, str] = field(default_factory=dict)
+    until_compensated: str = ""
+
+    def for_customer(self, detail: str, *, is_compensated: bool) -> str:
+        """Return the customer's sentence about this rejection."""
+        if self.until_compensated and not is_compensated:
+            sentence = self.until_compensated
+        else:
+            sentence = self.by_detail.get(detail, self.customer)
+        return sentence.format(detail=detail)
+
+    def for_staff(self, detail: str) -> str:
+        """Return the sentence for staff; empty where the code and its detail say enough."""
+        return self.staff.format(detail=detail)
+
+    @property
+    def sentences(self) -> list[str]:
+        """All of them; ``staff`` and ``until_compensated`` only where given."""
+        optional = [each for each in (self.staff, self.until_compensated) if each]
+        return [self.customer, *self.by_detail.values(), *optional]
+
+
+def text_problem(text: StepText, *, is_remote: bool) -> str:
+    """Return what is missing in ``text``, as the end of a sentence about the step; empty if nothing."""
+    if not text.staff.strip():
+        return "needs a name for staff"
+    if not text.customer.strip():
+        return "needs a name for customers"
+    if is_remote and not text.asks.strip():
+        return "needs a sentence on what it asks of its system"
+    if text.asks and not is_remote:
+        return "calls no system and so asks for nothing"
+    if _fields(text.staff) or _fields(text.customer):
+        return "has a name with a field in it"
+    return "" if _fields(text.asks) is not None else f"cannot be formatted: {text.asks}"
+
+
+def rejection_problem(code: str, text: RejectionText) -> str:
+    """Return what is wrong with the texts of one code, as ``text_problem`` does."""
+    for sentence in text.sentences:
+        if not sentence.strip():
+            return f"needs a sentence for {code}"
+        if not (_fields(sentence) or set()) <= {"detail"} or _fields(sentence) is None:
+            return f"has a sentence for {code} that cannot be formatted: {sentence}"
+    return ""
+
+
+def _fields(sentence: str) -> set[str] | None:
+    """Return the fields that a sentence names; None for one that cannot be formatted."""
+    try:
+        return {name for _, name, _, _ in Formatter().parse(sentence) if name is not None}
+    except ValueError:
+        return None

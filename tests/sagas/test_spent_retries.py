@@ -1,0 +1,197 @@
+"""What happens when a step's retries are spent: the run compensates, or goes on as declared."""
+
+import pytest
+
+from sagas.definition import Proceed, Rejection, Saga
+from sagas.models import RunStatus
+from sagas.services import request_compensation
+from tests.support.fake_sagas import (
+    Answer,
+    Bug,
+    Busy,
+    Refused,
+    Silence,
+    Toys,
+    WorkerLost,
+    die,
+    event,
+    events,
+    journal,
+    start,
+)
+from tests.support.in_memory_broker import MessageQueue
+from tests.support.run_clock import wake_run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FALLBACK = {"score": 50}
+
+
+@pytest.fixture
+def saga(toys: Toys) -> Saga:
+    """Pack, score, file: the score is not worth the order, so the run goes on without it."""
+    score = toys.remote("score", when_spent=Proceed(FALLBACK))
+    return toys.saga(toys.local("pack"), score, toys.local("file"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "ended"),
+    [(Busy(), ("transient", "Busy")), (Silence(), ("unknown", "Silence"))],
+    ids=["busy", "silent"],
+)
+def test_a_run_goes_on_with_the_declared_output(
+    toys: Toys, saga: Saga, messages: MessageQueue, answer: Answer, ended: tuple[str, str]
+) -> None:
+    outcome, error = ended
+    run = start(saga)
+    toys.answers("score", answer, answer, answer)
+
+    messages.deliver_all()
+    wake_run(run, messages)
+    assert journal(run)[1:] == [("score", "forward", n, outcome) for n in (1, 2)]
+    wake_run(run, messages)
+
+    run.refresh_from_db()
+    assert (run.status, run.reason, run.needs_attention) == (RunStatus.COMPLETED, "", False)
+    assert journal(run, "step", "attempt", "outcome", "error", "output")[3:] == [
+        ("score", 3, "proceeded", error, FALLBACK),
+        ("file", 1, "done", "", {}),
+    ]
+    assert toys.calls == [("score", 1), ("score", 2), ("score", 3)]
+    assert event(run, "record score")["answer"] == FALLBACK
+    assert "turn back" not in events(run)
+
+
+def test_an_answer_within_the_limit_counts(toys: Toys, saga: Saga, messages: MessageQueue) -> None:
+    run = start(saga)
+    toys.answers("score", Silence(), Silence(), {"score": 7})
+
+    messages.deliver_all()
+    wake_run(run, messages)
+    wake_run(run, messages)
+
+    assert journal(run, "step", "outcome", "output")[3] == ("score", "done", {"score": 7})
+    assert event(run, "record score")["answer"] == {"score": 7}
+
+
+def test_a_rejection_still_compensates(toys: Toys, saga: Saga, messages: MessageQueue) -> None:
+    run = start(saga)
+    toys.answers("score", Silence(), Silence(), Refused("no"))
+
+    messages.deliver_all()
+    wake_run(run, messages)
+    wake_run(run, messages)
+
+    run.refresh_from_db()
+    assert (run.status, run.reason) == (RunStatus.COMPENSATED, "no")
+    assert FALLBACK not in [output for (output,) in journal(run, "output")]
+
+
+def test_a_failure_is_no_reason_to_go_on(toys: Toys, saga: Saga, messages: MessageQueue) -> None:
+    run = start(saga)
+    toys.answers("score", *[Bug()] * 4)
+
+    messages.deliver_all()
+    for _ in range(3):
+        wake_run(run, messages)
+
+    run.refresh_from_db()
+    assert (run.status, run.step) == (RunStatus.RUNNING, "score")
+    assert [outcome for _, _, _, outcome in journal(run)[1:]] == ["failed"] * 4
+
+
+def test_workers_that_are_lost_spend_the_retries_too(
+    toys: Toys, saga: Saga, messages: MessageQueue
+) -> None:
+    run = start(saga)
+    toys.answers("score", die, die, die)
+    with pytest.raises(WorkerLost):
+        messages.deliver_all()
+    with pytest.raises(WorkerLost):
+        wake_run(run, messages)  # the first loss is retried at once
+    wake_run(run, messages)  # the second one waits for its back-off
+    with pytest.raises(WorkerLost):
+        wake_run(run, messages)
+    wake_run(run, messages)
+    wake_run(run, messages)
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert journal(run, "step", "attempt", "outcome", "error", "output")[1:] == [
+        *[("score", number, "lost", "", {}) for number in (1, 2, 3)],
+        ("score", 4, "proceeded", "lost", FALLBACK),
+        ("file", 1, "done", "", {}),
+    ]
+    assert len(toys.calls) == 3
+    assert event(run, "record score")["answer"] == FALLBACK
+
+
+def test_what_went_on_without_an_answer_is_compensated(
+    toys: Toys, saga: Saga, messages: MessageQueue
+) -> None:
+    run = start(saga)
+    toys.answers("score", *[Silence()] * 3)
+    toys.refuses("file", run.subject_id)
+
+    messages.deliver_all()
+    wake_run(run, messages)
+    wake_run(run, messages)
+
+    run.refresh_from_db()
+    assert (run.status, run.reason) == (RunStatus.COMPENSATED, "file_refused")
+    assert ("score", "compensating", 1, "done") in journal(run)
+    assert ("undo score", 1) in toys.calls
+
+
+def test_a_requested_compensation_comes_before_going_on(
+    toys: Toys, saga: Saga, messages: MessageQueue
+) -> None:
+    run = start(saga)
+
+    def asked_meanwhile(_: object) -> dict[str, object]:
+        request_compensation(run.subject_id, Rejection("changed_mind"), "alice")
+        raise Silence
+
+    toys.answers("score", Silence(), Silence(), asked_meanwhile)
+    messages.deliver_all()
+    wake_run(run, messages)
+    wake_run(run, messages)
+
+    run.refresh_from_db()
+    assert (run.status, run.reason) == (RunStatus.COMPENSATED, "changed_mind")
+    assert "file" not in events(run)
+
+
+@pytest.mark.parametrize("code", ["no_such_code", ""])
+def test_a_call_that_rejects_with_an_undeclared_code_has_failed(
+    toys: Toys, messages: MessageQueue, code: str
+) -> None:
+    run = start(toys.parcel())
+    toys.answers("send", Refused(code, "Elm Street"))
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert (run.status, run.step, run.reason) == (RunStatus.RUNNING, "send", "")
+    assert journal(run, "step", "outcome", "error", "detail")[1:] == [
+        ("send", "failed", "DefinitionError", f"send does not declare {code}: Elm Street")
+    ]
+    wake_run(run, messages)
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+
+
+def test_a_local_step_that_rejects_with_an_undeclared_code_has_failed_and_written_nothing(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.saga(toys.local("pack", may_reject=False)))
+    toys.refuses("pack", run.subject_id)
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert (run.status, run.step, run.reason) == (RunStatus.RUNNING, "pack", "")
+    assert journal(run, "step", "outcome", "error", "detail") == [
+        ("pack", "failed", "DefinitionError", "pack does not declare pack_refused")
+    ]
+    assert events(run) == []
