@@ -1,6 +1,6 @@
 """Logs: one JSON object a line on standard error, for whatever collects them.
 
-Whatever says something (ours, Django, Celery, gunicorn, Stripe) says it through the standard
+Whatever says something (ours, Django, Celery, gunicorn, a provider's library) says it through the standard
 library's loggers; a line has its time, level, logger and event, what the call says besides, and
 what is bound in ``structlog.contextvars``: which request, task, run and order it is about.
 """

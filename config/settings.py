@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config import celery_settings, headers, observability_settings, openapi
 from config.celery_settings import *  # noqa: F403 - all that it names are settings
 from config.env import Section
+from config.provider_settings import read_provider_settings
 from config.throttle_settings import (
     most_open_orders,
     rates_of_callers,
@@ -208,27 +209,21 @@ DATABASES["default"] |= {
     },
 }
 
-# --- Stripe --------------------------------------------------------------------------------------
+# --- Payments ------------------------------------------------------------------------------------
 
-_stripe = Section("Stripe")
-STRIPE_API_KEY = _stripe.text("STRIPE_API_KEY", "Stripe's secret key.", is_secret=True)
-STRIPE_API_BASE = _stripe.address("STRIPE_API_BASE", "Another address; empty for Stripe's own.", "")
-STRIPE_CALLS_PER_SECOND = _stripe.number(
-    "STRIPE_CALLS_PER_SECOND",
-    "By all processes together. Stripe allows 100 in live mode and 25 in a sandbox of its own; "
-    "0 asks for no limit of ours.",
-    80,
+_payments = Section("Payments")
+PAYMENT_PROVIDERS = _payments.words(
+    "PAYMENT_PROVIDERS",
+    "The packages of the payment providers. Each order goes to the first that accepts its payment "
+    "method. One that has payments must stay.",
+    ["payments.providers.stripe"],
 )
-STRIPE_FALLBACK_CALLS_PER_SECOND = _stripe.number(
-    "STRIPE_FALLBACK_CALLS_PER_SECOND",
-    "By each process, while Redis cannot count for all of them.",
-    5,
-    at_least=1,
-)
-INSTALLATION_ID = _stripe.text(
+INSTALLATION_ID = _payments.text(
     "INSTALLATION_ID",
-    "Marks what is ours at the bank: reconciliation touches nothing else. Never change it.",
+    "Marks what is ours at the provider: reconciliation touches nothing else. Never change it.",
 )
+INSTALLED_APPS += PAYMENT_PROVIDERS
+_provider_sections = [read_provider_settings(package, globals()) for package in PAYMENT_PROVIDERS]
 
 # --- The storefront API --------------------------------------------------------------------------
 
@@ -336,7 +331,8 @@ CONFIGURATION = [
     _web,
     _postgresql,
     celery_settings.SECTION,
-    _stripe,
+    _payments,
+    *_provider_sections,
     _api,
     _desk,
     observability_settings.SECTION,

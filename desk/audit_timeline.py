@@ -145,7 +145,10 @@ def _call(at: datetime, attempt: Attempt, payments: Sequence[PaymentDetail]) -> 
         sentence = work.describe.asks.format(amount=amount, method=payment.payment_method)
         keys = [(f"key of {name}", payment.keys[name]) for name in work.operations]
         again: list[tuple[str, object]] = [("keys", "the same as before")]
-        data = [("intent", payment.intent_id), *(keys if attempt.number == 1 else again)]
+        data = [
+            ("provider payment", payment.provider_payment_id),
+            *(keys if attempt.number == 1 else again),
+        ]
     what = f"{staff_name(attempt.name)}: asked, attempt {attempt.number}"
     chips = [(label, value) for label, value in data if value]
     return Entry(at, f"to {_system(attempt)}", what, sentence, data=chips)

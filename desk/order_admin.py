@@ -20,7 +20,7 @@ from desk.action_forms import WORDS, may_ever, operator_of
 from desk.actions import OF_ONE_ORDER
 from desk.models import ActionKind
 from desk.order_list import OrderList, age, customer_of, in_state_since, standing
-from desk.order_search import READINGS, SEARCHED
+from desk.order_search import READINGS, search_hint
 from desk.sessions import in_background
 from orders.models import Order
 
@@ -33,8 +33,11 @@ class OrderAdmin(Recorded[Order]):
     list_filter = order_filters.ALL
     list_select_related = ("customer",)
     readings = READINGS
-    search_help_text = SEARCHED
     when_empty = "No order was placed yet."
+
+    @property
+    def search_help_text(self) -> str:  # type: ignore[override]  # the text depends on a setting
+        return search_hint()
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[OrderList]:  # noqa: ARG002 - Django's signature
         return OrderList

@@ -1,6 +1,5 @@
-"""Finding orders by what people have in their hands: an id, a name, a SKU, a number of Stripe's."""
+"""Finding orders by what people have in their hands: an id, a name, a SKU, a provider's id."""
 
-import re
 from contextlib import suppress
 from typing import Final
 from uuid import UUID
@@ -10,20 +9,23 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from adminkit.search import Reading, by_id, narrowed
 from orders.models import Order, OrderLine
-from payments.admin_queries import orders_with_provider_id
+from payments.admin_queries import orders_with_provider_id, provider_ids_hint
 from sagas.history import subject_of
 
-SEARCHED: Final = (
-    "An order's id or how it begins, the shop's reference, a customer's name or its"
-    " beginning, a SKU, or Stripe's pi_… or re_…"
-)
 
-_PROVIDER_ID: Final = re.compile(r"(pi|re)_[A-Za-z0-9_]{1,250}")
+def search_hint() -> str:
+    """Return what the search field of the orders takes."""
+    return (
+        "An order's id or how it begins, the shop's reference, a customer's name or its"
+        f" beginning, a SKU, or {provider_ids_hint()}"
+    )
+
+
 _MOST_CUSTOMERS: Final = 200
 
 
 def _by_provider_id(term: str) -> Q | None:
-    found = orders_with_provider_id(term) if _PROVIDER_ID.fullmatch(term) else []
+    found = orders_with_provider_id(term)
     return Q(pk__in=found) if found else None
 
 
@@ -66,7 +68,7 @@ def named(term: str) -> QuerySet[Order]:
     """Return the orders that ``term`` alone stands for, oldest first: one, unless it is ambiguous.
 
     It may be an order's id or how it begins, a run's id, the shop's reference (which is unique for
-    each customer only), or Stripe's id of a PaymentIntent or a refund.
+    each customer only), or a payment provider's id of a payment or a refund.
     """
     orders = Order.objects.select_related("customer").order_by("pk")
     return narrowed(orders, term, (by_id("pk"), _by_run, _by_provider_id, _by_reference))

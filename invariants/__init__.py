@@ -1,1 +1,1 @@
-"""What must always be true: of our books, of the shelves, and of the bank beside them."""
+"""What must always be true of our books and stock, and of the payment providers beside them."""

@@ -1,4 +1,4 @@
-"""Writing findings down as breaks, and pausing the orders whose money they are about."""
+"""Records findings as breaks, and pauses the orders whose money they are about."""
 
 import logging
 from dataclasses import dataclass
@@ -15,7 +15,11 @@ from invariants.invariant import Kind
 from invariants.models import ReconciliationBreak
 from orders.models import Order
 from payments.errors import PaymentError
-from payments.provider_reconciliation import ProviderReading, intents_of, read_again
+from payments.provider_reconciliation import (
+    ProviderReading,
+    provider_payments_of,
+    read_again,
+)
 from sagas.errors import UnknownSaga
 from sagas.services import pause
 
@@ -24,9 +28,9 @@ log = logging.getLogger(__name__)
 NO_LONGER_FOUND: Final = "no longer found"
 
 SEEN_BEFORE_PAUSING: Final = 2
-"""In as many checks a finding has to show: what was only on its way is gone in the second."""
+"""How many checks must find it: what was only under way is gone in the second."""
 
-BY_CODE: Final = {each.code: each for each in INVARIANTS}
+BY_CODE: Final = {invariant.code: invariant for invariant in INVARIANTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,8 @@ def record(report: Report) -> Recorded:
     Any number of recorders may run at once: a break is one row while it is open, and a report
     resolves nothing that was seen after it was made. A break about money pauses its order when it
     was seen in two checks, and is still there when it is read again under the lock of the order's
-    run, with a new reading of the bank's where the bank was compared. It does so once: what a
-    person has resumed stays so.
+    run, with a new reading of the provider if that was compared. It does so once: an order that
+    staff have resumed is not paused again.
     """
     with transaction.atomic():
         seen_again = _write(report)
@@ -134,8 +138,8 @@ def _resolve_gone(report: Report) -> int:
     found = {(each.code, each.subject) for each in report.findings}
     asked = open_breaks().filter(code__in=report.checked)
     missing = [each for each in asked if (each.code, each.subject) not in found]
-    at_bank = _orders_read_whole(report.bank, missing)
-    gone = [each.pk for each in missing if _was_looked_at(each, report, at_bank)]
+    fully_read = _orders_read_in_full(report.reading, missing)
+    gone = [each.pk for each in missing if _was_looked_at(each, report, fully_read)]
     return (
         open_breaks()
         .filter(pk__in=gone, last_seen__lt=report.taken_at)
@@ -144,28 +148,28 @@ def _resolve_gone(report: Report) -> int:
 
 
 def _was_looked_at(
-    each: ReconciliationBreak, report: Report, at_bank: frozenset[UUID] | None
+    each: ReconciliationBreak, report: Report, fully_read: frozenset[UUID] | None
 ) -> bool:
     invariant = BY_CODE[each.code]
     order = order_named(each.subject)
     if invariant.is_about_orders and report.looked_at is not None and order not in report.looked_at:
         return False
-    return not invariant.asks_provider or at_bank is None or order in at_bank
+    return not invariant.asks_provider or fully_read is None or order in fully_read
 
 
-def _orders_read_whole(
-    bank: ProviderReading | None, breaks: list[ReconciliationBreak]
+def _orders_read_in_full(
+    reading: ProviderReading | None, breaks: list[ReconciliationBreak]
 ) -> frozenset[UUID] | None:
-    """Name the orders of which a reading has every intent; None is all of them.
+    """Return the orders of which a reading has every payment; None is all of them.
 
-    An intent is younger than its order.
+    A payment is younger than its order.
     """
-    if bank is None:
+    if reading is None:
         return frozenset()
-    if bank.complete_since is None:
+    if reading.complete_since is None:
         return None
-    named = [order for each in breaks if (order := order_named(each.subject)) is not None]
-    young = Order.objects.filter(pk__in=named, created_at__gte=bank.complete_since)
+    named = [order for found in breaks if (order := order_named(found.subject)) is not None]
+    young = Order.objects.filter(pk__in=named, created_at__gte=reading.complete_since)
     return frozenset(young.values_list("pk", flat=True))
 
 
@@ -179,13 +183,14 @@ def _in_doubt(report: Report) -> list[ReconciliationBreak]:
 
 
 def _pause(each: ReconciliationBreak, report: Report) -> bool:
-    """Freeze the order of a break if it is still broken; True if it is paused now."""
+    """Pause the order of a break if it is still broken; return whether it is paused now."""
     order_id = order_named(each.subject)
     if order_id is None:
         return False
     try:
-        bank = _read_again(order_id, report) if BY_CODE[each.code].asks_provider else None
-        return _pause_under_lock(each, order_id, bank, report)
+        asks_provider = BY_CODE[each.code].asks_provider
+        reading = _read_again(order_id, report) if asks_provider else None
+        return _pause_under_lock(each, order_id, reading, report)
     except (PaymentError, DatabaseError, UnknownSaga) as error:
         # The next check finds it again.
         log.warning(
@@ -195,21 +200,23 @@ def _pause(each: ReconciliationBreak, report: Report) -> bool:
 
 
 def _read_again(order_id: UUID, report: Report) -> ProviderReading | None:
-    if report.bank is None:
+    if report.reading is None:
         return None
-    told = {each.intent_id for each in report.bank.accounts if each.order_id == str(order_id)}
-    return read_again(told | intents_of(order_id))
+    listed = {
+        balance.key for balance in report.reading.balances if balance.order_id == str(order_id)
+    }
+    return read_again(listed | provider_payments_of(order_id))
 
 
 def _pause_under_lock(
-    each: ReconciliationBreak, order_id: UUID, bank: ProviderReading | None, report: Report
+    each: ReconciliationBreak, order_id: UUID, reading: ProviderReading | None, report: Report
 ) -> bool:
-    """Take the run's lock by pausing it, look once more, and undo the pausing if it was wrong."""
+    """Lock the run by pausing it, check once more, and undo the pause if nothing is found."""
     scope = Scope(orders=frozenset({order_id}))
     with transaction.atomic():
         if not pause(order_id, f"{each.code}: {each.detail}"):
             return False
-        examination = Examination(bank, scope, report.grace, Progress.ON_TIME)
+        examination = Examination(reading, scope, report.grace, Progress.ON_TIME)
         if not examination.findings(BY_CODE[each.code]):
             transaction.set_rollback(True)
             return False

@@ -1,4 +1,4 @@
-"""Checking the invariants: in one snapshot, reading only."""
+"""Checks the invariants in one snapshot. Reads only."""
 
 import time
 from collections import defaultdict
@@ -16,10 +16,10 @@ from invariants.invariant import Invariant
 from payments.provider_reconciliation import ProviderReading
 
 GRACE: Final = timedelta(seconds=120)
-"""How long a thing must have been settled before the bank is held to it."""
+"""How long our books must have settled something before a provider is compared with it."""
 
 MOST_FINDINGS: Final = 1000
-"""Of one invariant, in one check: whoever breaks more is not helped by the rest of the list."""
+"""Of one invariant in one check: a longer list would not help."""
 
 STATEMENT_TIMEOUT: Final = "120s"
 SORT_MEMORY: Final = "128MB"
@@ -27,31 +27,31 @@ LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Progress(Enum):
-    """What is expected of what takes time."""
+    """How a check judges what takes time."""
 
-    ON_TIME = auto()  # it may still be under way, as long as its invariant allows
-    AT_REST = auto()  # it has ended: whatever is under way is a finding
-    SOMETIME = auto()  # it is nobody's matter: safety alone is looked at
+    ON_TIME = auto()  # it may be under way for as long as its invariant allows
+    AT_REST = auto()  # everything has ended: what is under way is a finding
+    SOMETIME = auto()  # lateness is no finding: only what must never be is one
 
 
 class LeftOut(StrEnum):
-    """Why an invariant was not asked, or not all of it."""
+    """Why an invariant was not checked, or not in full."""
 
-    BANK = "not asked: the bank was not compared"
-    PROVIDER_SIDE = "asked of our own books only: the bank was not compared"
-    HISTORY = "not asked: it adds up all of history, which only a full check does"
-    LATENESS = "asked only for what must never be: lateness was to be no finding"
+    PROVIDER = "not checked: the payment providers were not compared"
+    PROVIDER_SIDE = "checked in our own books only: the payment providers were not compared"
+    HISTORY = "not checked: it adds up all of history, which only a full check does"
+    LATENESS = "checked only for what must never be: lateness is no finding here"
     REST = f"{MOST_FINDINGS} rows or more break it, and the list ends there"
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which orders are looked at; all of them where neither is set."""
+    """Which orders a check looks at: all of them if neither field is set."""
 
     changed_within: timedelta | None = None
-    """Those that have not ended, and those that were placed, worked on or moved in so long."""
+    """Orders that have not ended, and those placed, worked on or moved within that time."""
     orders: frozenset[UUID] = frozenset()
-    """These, in any case."""
+    """These orders, in any case."""
 
     @property
     def is_everything(self) -> bool:
@@ -64,7 +64,7 @@ RECENT: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One place where an invariant does not hold. ``subject`` is an order's id where it has one."""
+    """One place where an invariant does not hold. ``subject`` is an order's id if it has one."""
 
     code: str
     kind: str
@@ -74,16 +74,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was looked at, and what was found."""
+    """What a check looked at, and what it found."""
 
     taken_at: datetime
     orders: dict[str, int]
     payments: dict[str, int]
-    bank: ProviderReading | None
+    reading: ProviderReading | None
     checked: tuple[str, ...]
-    """The codes that were asked, and whose answer is whole as far as it concerns our own books."""
+    """The codes that were checked in full, as far as our own books are concerned."""
     left_out: dict[str, LeftOut]
-    """The codes of those that were not asked, or not in full."""
+    """The codes that were not checked, or not in full."""
     looked_at: frozenset[UUID] | None
     """The orders; None is all of them."""
     findings: list[Finding]
@@ -93,33 +93,35 @@ class Report:
 
 def check(
     *,
-    bank: ProviderReading | None = None,
+    reading: ProviderReading | None = None,
     scope: Scope = EVERYTHING,
     grace: timedelta = GRACE,
     progress: Progress = Progress.ON_TIME,
 ) -> Report:
-    """Look for whatever breaks an invariant, in one snapshot. Changes nothing, locks nobody.
+    """Return everything that breaks an invariant, in one snapshot. Changes nothing, locks nothing.
 
-    After a run of a test, with nothing under way any more::
+    At the end of a test, with nothing under way any more::
 
-        report = check(bank=read_provider(), grace=timedelta(), progress=Progress.AT_REST)
+        report = check(reading=read_providers(), grace=timedelta(), progress=Progress.AT_REST)
         assert report.findings == []
 
-    and in the middle of one, at any moment, with ``progress=Progress.SOMETIME``: what is safe must
-    be so in every snapshot. ``bank`` is what ``payments.provider_reconciliation.read_provider`` read before; without
-    it what concerns the bank is not looked at. A bank that outlives our rows needs another
-    INSTALLATION_ID with each new database. Not to be called inside a transaction.
+    In the middle of one, use ``progress=Progress.SOMETIME``: safety must hold in every snapshot.
+    ``reading`` is what ``payments.provider_reconciliation.read_providers`` read before; without it
+    the providers are not compared. If a provider outlives our rows, each new database needs another
+    INSTALLATION_ID. Do not call it inside a transaction.
     """
     began = time.monotonic()
     with transaction.atomic(durable=True):
         _begin_snapshot()
-        examination = Examination(bank, scope, grace, progress)
-        findings = [each for one in INVARIANTS for each in examination.findings(one)]
+        examination = Examination(reading, scope, grace, progress)
+        findings = [
+            finding for invariant in INVARIANTS for finding in examination.findings(invariant)
+        ]
         return Report(
             taken_at=examination.now,
             orders=examination.count("orders_order", "id"),
             payments=examination.count("payments_payment", "order_id"),
-            bank=bank,
+            reading=reading,
             checked=tuple(examination.answered),
             left_out=examination.left_out,
             looked_at=None if scope.is_everything else frozenset(examination.orders),
@@ -130,26 +132,30 @@ def check(
 
 
 def _begin_snapshot() -> None:
-    """Make the transaction that has just begun one that sees one moment, and cannot write."""
+    """Make the transaction that has just begun read one snapshot, and refuse writes."""
     with connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
         cursor.execute(f"SET LOCAL work_mem = '{SORT_MEMORY}'")
         # Planned for the scope at hand: all orders, or a few.
         cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-        # What moved lately is in memory; and nobody's order waits for cores that a check has taken.
+        # What moved lately is in memory. A check must not take the cores that orders need.
         cursor.execute("SET LOCAL random_page_cost = 1.1")
         cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
 
 
 class Examination:
-    """The questions of one check, all asked in the caller's transaction."""
+    """The queries of one check, all in the caller's transaction."""
 
     def __init__(
-        self, bank: ProviderReading | None, scope: Scope, grace: timedelta, progress: Progress
+        self,
+        reading: ProviderReading | None,
+        scope: Scope,
+        grace: timedelta,
+        progress: Progress,
     ) -> None:
         self.now: datetime = _rows("SELECT now()")[0][0]
-        self.bank = bank
+        self.reading = reading
         self.scope = scope
         self.progress = progress
         self.orders = _orders(scope, self.now)
@@ -158,9 +164,9 @@ class Examination:
         self._parameters: dict[str, object] = {
             "every_order": scope.is_everything,
             "orders": self.orders,
-            "settled_before": bank.read_at - grace if bank else None,
-            "complete_since": (bank.complete_since or LONG_AGO) if bank else None,
-            **provider_relation.columns(bank.accounts if bank else []),
+            "settled_before": reading.read_at - grace if reading else None,
+            "complete_since": (reading.complete_since or LONG_AGO) if reading else None,
+            **provider_relation.columns(reading.balances if reading else []),
         }
 
     def findings(self, invariant: Invariant) -> list[Finding]:
@@ -168,7 +174,7 @@ class Examination:
         omission = self._omission(invariant)
         if omission is not None:
             self.left_out[invariant.code] = omission
-        if omission in (LeftOut.BANK, LeftOut.HISTORY):
+        if omission in (LeftOut.PROVIDER, LeftOut.HISTORY):
             return []
         parameters = {
             **self._parameters,
@@ -190,7 +196,7 @@ class Examination:
         ]
 
     def count(self, table: str, order_column: str) -> dict[str, int]:
-        """Count the rows that were looked at, by their status."""
+        """Count the rows within the scope, by their status."""
         return dict(
             _rows(
                 f"SELECT status, count(*) FROM {table}"  # noqa: S608 - names of our own
@@ -201,9 +207,9 @@ class Examination:
         )
 
     def _omission(self, invariant: Invariant) -> LeftOut | None:
-        """Say what of ``invariant`` this check cannot, or is not to, look at."""
-        if self.bank is None and invariant.asks_provider:
-            return LeftOut.BANK if invariant.needs_provider else LeftOut.PROVIDER_SIDE
+        """Return what of ``invariant`` this check leaves out."""
+        if self.reading is None and invariant.asks_provider:
+            return LeftOut.PROVIDER if invariant.needs_provider else LeftOut.PROVIDER_SIDE
         if invariant.sums_history and not self.scope.is_everything:
             return LeftOut.HISTORY
         if invariant.by and self.progress is Progress.SOMETIME:
@@ -217,9 +223,9 @@ class Examination:
 
 
 def _orders(scope: Scope, now: datetime) -> list[UUID]:
-    """Name the orders of a scope that is not everything.
+    """Return the orders of a scope that is not everything.
 
-    What happened lately is told by three witnesses, so that no order escapes with its journal.
+    Recent ones are read from three tables, so that an order without a journal is found too.
     """
     if scope.changed_within is None:
         return list(scope.orders)

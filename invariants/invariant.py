@@ -1,4 +1,4 @@
-"""What an invariant is: a sentence that is always true, and the query that finds where it is not."""
+"""What an invariant is: a sentence that is always true, and the query for what breaks it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Kind(TextChoices):
 
 
 AT_ONCE: Final = timedelta()
-"""True in every snapshot, because it becomes true in the transaction that makes it due."""
+"""True in every snapshot: it becomes true in the transaction that makes it due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,17 @@ class Invariant:
     """One promise, under a code that never changes its meaning.
 
     ``sql`` selects two texts, a subject and a detail, for everything that breaks it. The subject is
-    the id of the order that it is about, where it is about one. The query reads rows and knows none
-    of the code that wrote them, so that it shares none of its bugs. It may use:
+    the order's id if the finding is about one order. The query reads rows and uses none of the
+    code that wrote them, so that it shares none of its bugs. It may use:
 
     ``%(every_order)s OR x = ANY(%(orders)s)``
-        Keeps to the orders that are looked at, where not all are.
-    ``bank``
-        The intents that were read at the bank (see ``invariants.provider_relation``); empty when it was not.
-        ``%(settled_before)s`` is when a thing must have come about for the bank to be held to it.
+        Limits the query to the orders of the check, if that does not cover all.
+    ``provider_payment a``
+        The payments that were read at the providers (``invariants.provider_relation``); empty if
+        they were not read. Only what our books settled before ``%(settled_before)s`` may be
+        compared with them.
     ``%(overdue_since)s``
-        When a thing must have begun for ``by`` to have passed.
+        What began before it has taken longer than ``by``.
     """
 
     code: str
@@ -44,20 +45,20 @@ class Invariant:
     by: timedelta = AT_ONCE
     """How long it may take to become true."""
     is_enforced: bool = False
-    """A constraint says so too: a finding means that somebody has been at the database."""
+    """A constraint enforces it too: a finding means that the database was changed by hand."""
     needs_provider: bool = False
-    """Says nothing where the bank has not been read."""
+    """Says nothing if the providers were not read."""
     sums_history: bool = False
-    """Adds up all that ever was: for the full check."""
+    """Adds up all of history: only a full check asks it."""
     parameters: Mapping[str, object] = field(default_factory=dict)
-    """What the query needs of the code's own tables."""
+    """What the query needs from tables in our code."""
 
     @property
     def asks_provider(self) -> bool:
-        """Whether anything is compared with the bank."""
-        return " bank b" in self.sql
+        """Whether anything is compared with the providers."""
+        return " provider_payment a" in self.sql
 
     @property
     def is_about_orders(self) -> bool:
-        """Whether a check of some orders asks it of those alone."""
+        """Whether a check of some orders limits the query to them."""
         return "%(orders)s" in self.sql

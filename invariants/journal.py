@@ -25,17 +25,18 @@ JOURNAL: Final = (
     Invariant(
         "J1",
         Kind.JOURNAL,
-        "A key is used once: a client's, an intent's id, a claim of a run, the yes of a step.",
+        "A key is used once: a client's, a provider payment's id, a claim of a run, a step's success.",
         """
         SELECT max(i.order_id::text), concat(count(*), ' records of the key ', i.key)
         FROM orders_idempotencyrecord i
         WHERE %(every_order)s OR i.order_id = ANY(%(orders)s)
         GROUP BY i.customer_id, i.key HAVING count(*) > 1
         UNION ALL
-        SELECT max(p.order_id::text), concat(count(*), ' payments of ', p.intent_id)
+        SELECT max(p.order_id::text),
+            concat(count(*), ' payments of ', p.provider_payment_id, ' at ', p.provider)
         FROM payments_payment p
-        WHERE p.intent_id IS NOT NULL AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
-        GROUP BY p.intent_id HAVING count(*) > 1
+        WHERE p.provider_payment_id IS NOT NULL AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
+        GROUP BY p.provider, p.provider_payment_id HAVING count(*) > 1
         UNION ALL
         SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ': ', count(*), ' of fence ',
             s.fence, ', ', count(*) FILTER (WHERE s.outcome = 'done'), ' done')
@@ -64,10 +65,10 @@ JOURNAL: Final = (
     Invariant(
         "J3",
         Kind.JOURNAL,
-        "What the bank is asked under a payment's key is what the payment says, at every attempt.",
+        "What a provider is sent under a payment's key is what the payment says, at every attempt.",
         """
         SELECT p.order_id::text, concat('payment ', p.id, ' of ', p.amount_minor, ' ', p.currency,
-                                        ', asked for: ', p.params)
+                                        ', with the parameters: ', p.params)
         FROM payments_payment p
         WHERE (%(every_order)s OR p.order_id = ANY(%(orders)s))
           AND (p.params ->> 'amount', p.params ->> 'currency',

@@ -1,4 +1,4 @@
-"""Findings that were written down: what was broken, since when, and how it ended."""
+"""Recorded findings: what was broken, since when, and how it was resolved."""
 
 from typing import ClassVar
 
@@ -17,24 +17,27 @@ class ReconciliationBreak(models.Model):
 
     code = models.CharField(max_length=8)
     kind = models.CharField(max_length=16, choices=Kind)
-    # The order's id, where it is about one.
+    # The order's id if it is about one order.
     subject = models.CharField(max_length=255)
     detail = models.TextField()
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
     times_seen = models.PositiveIntegerField(default=1)
-    # Once only: what a person has resumed is not paused again for the same break.
+    # Set once: an order that staff have resumed is not paused again for the same break.
     order_paused_at = models.DateTimeField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolution = models.TextField(blank=True)
-    # Who says so; empty when a check did.
+    # The staff member; empty if a check resolved it.
     resolved_by = models.CharField(max_length=150, blank=True)
 
     class Meta:
         verbose_name = "break"
         verbose_name_plural = "breaks"
         constraints: ClassVar = [
-            # Seen again, it is the same one; two recorders at once write it once.
+            models.CheckConstraint(
+                condition=Q(kind__in=Kind.values), name="invariants_break_kind_known"
+            ),
+            # One open break for each subject: two recorders at once write it once.
             models.UniqueConstraint(
                 fields=["code", "subject"],
                 condition=Q(resolved_at__isnull=True),

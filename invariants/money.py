@@ -1,17 +1,18 @@
-"""Invariants about money. What is asked of the bank is asked of a reading made before our snapshot.
+"""Invariants about money.
 
-So a comparison is exact without locking anybody: what our books had settled before the bank was read,
-and still have so in the snapshot, was so while the bank was read.
+The provider's side is a reading that was made before the snapshot of our own tables. So comparing
+the two is exact without a lock: what our books had settled before the reading began, and still have
+so in the snapshot, was so while the provider was read.
 
-Of one intent, what went back is read before what was taken (see ``ProviderReading``). That order alone is
-sound for M5. It is sound for the others, too, where the bank goes on meanwhile:
+Of one payment, the refunds are read before what was captured (see ``ProviderReading``). That order
+alone is sound for M5. It is sound for the others too, although the provider goes on meanwhile:
 
 M2, M6, M11
-    What they ask about had settled before the reading began, so nothing of ours moves during it.
-    Others may move it: what is said of an order that never was, the bank had while it was read, and
-    what a person gives back at the bank's own desk meanwhile is missing in the next reading.
+    What they compare had settled before the reading began, so we move none of it during the
+    reading. Others may move it. For M2, an unknown order's money existed when the provider was
+    read. A refund that staff make in the provider's dashboard meanwhile is in the next reading.
 M7
-    Of an order that is placed or confirmed in the snapshot, nothing of ours was given back before.
+    For an order that is placed or confirmed in the snapshot, we had refunded nothing before.
 """
 
 from datetime import timedelta
@@ -23,7 +24,7 @@ MONEY: Final = (
     Invariant(
         "M1",
         Kind.MONEY,
-        "A confirmed order has its money: set aside, and taken once its checkout has completed.",
+        "A confirmed order has its money: held, and captured once its checkout has completed.",
         """
         SELECT o.id::text, 'confirmed, and its checkout is ' || coalesce(r.status, 'missing')
         FROM orders_order o
@@ -38,12 +39,12 @@ MONEY: Final = (
     Invariant(
         "M2",
         Kind.MONEY,
-        "No ghost charge: the bank has no money of an order that is cancelled or never was.",
+        "No ghost charge: the provider has no money for an order that is cancelled or unknown.",
         """
-        SELECT b.subject, concat(b.net_minor, ' ', b.currency, ' at the bank in ', b.intent_id,
-                                 ', order ', coalesce(o.status, 'unknown'))
-        FROM bank b LEFT JOIN orders_order o ON o.id = b.order_id
-        WHERE b.net_minor > 0
+        SELECT a.subject, concat(a.net_minor, ' ', a.currency, ' at ', a.provider, ' in ',
+                                 a.provider_payment_id, ', order ', coalesce(o.status, 'unknown'))
+        FROM provider_payment a LEFT JOIN orders_order o ON o.id = a.order_id
+        WHERE a.net_minor > 0
           AND (o.id IS NULL OR o.status = 'cancelled' AND NOT EXISTS (
             SELECT FROM orders_ordertransition t WHERE t.order_id = o.id
               AND t.target = 'cancelled' AND t.at >= %(settled_before)s))
@@ -90,58 +91,60 @@ MONEY: Final = (
     Invariant(
         "M5",
         Kind.MONEY,
-        "No more is given back than was taken.",
+        "No more is refunded than was captured.",
         """
         SELECT p.order_id::text, concat(sum(f.amount_minor), ' back of ', p.amount_minor)
         FROM payments_refund f JOIN payments_payment p ON p.id = f.payment_id
-        WHERE f.status NOT IN ('failed', 'canceled')
+        WHERE f.status NOT IN ('failed', 'cancelled')
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
         GROUP BY p.id HAVING sum(f.amount_minor) > p.amount_minor
         UNION ALL
-        SELECT b.subject, concat(b.returned_minor, ' back of ', b.taken_minor, ' at the bank in ',
-                                 b.intent_id)
-        FROM bank b WHERE b.returned_minor > b.taken_minor
+        SELECT a.subject, concat(a.refunded_minor, ' back of ', a.captured_minor, ' at ', a.provider, ' in ',
+                                 a.provider_payment_id)
+        FROM provider_payment a WHERE a.refunded_minor > a.captured_minor
         """,
     ),
     Invariant(
         "M6",
         Kind.MONEY,
-        "What a payment holds or took by our books, the bank holds or took, to the cent.",
+        "What a payment holds or captured by our books, the provider holds or captured, to the cent.",
         """
         SELECT p.order_id::text, concat(p.status, ' ', p.amount_minor, ' ', p.currency,
-            ' with us; at the bank ', coalesce(b.status, 'unknown'), ', ', b.held_minor, ' held, ',
-            b.taken_minor, ' taken, ', b.returned_minor, ' returned ', b.currency)
-        FROM payments_payment p LEFT JOIN bank b ON b.intent_id = p.intent_id
+            ' with us; at ', p.provider, ' ', coalesce(a.status, 'unknown'), ', ', a.held_minor, ' held, ',
+            a.captured_minor, ' captured, ', a.refunded_minor, ' refunded ', a.currency)
+        FROM payments_payment p LEFT JOIN provider_payment a
+          ON a.provider = p.provider AND a.provider_payment_id = p.provider_payment_id
         WHERE p.status IN ('authorized', 'captured') AND p.closed_at IS NULL
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
           AND coalesce(p.authorized_at, p.created_at) < %(settled_before)s
-          AND (b.intent_id IS NOT NULL OR p.created_at >= %(complete_since)s)
-          AND (b.intent_id IS NULL OR b.currency <> p.currency OR b.net_minor <> p.amount_minor
-               OR p.captured_at < %(settled_before)s AND b.held_minor > 0)
+          AND (a.provider_payment_id IS NOT NULL OR p.created_at >= %(complete_since)s)
+          AND (a.provider_payment_id IS NULL OR a.currency <> p.currency OR a.net_minor <> p.amount_minor
+               OR p.captured_at < %(settled_before)s AND a.held_minor > 0)
         """,
         needs_provider=True,
     ),
     Invariant(
         "M7",
         Kind.MONEY,
-        "Every payment is of an order that exists, and all money at the bank is of one payment.",
+        "Every payment is of an order that exists, and all money at the provider is of one payment.",
         """
-        SELECT p.order_id::text, concat(p.status, ' payment of an unknown order, ', p.intent_id)
+        SELECT p.order_id::text, concat(p.status, ' payment of an unknown order, ', p.provider_payment_id)
         FROM payments_payment p LEFT JOIN orders_order o ON o.id = p.order_id
         WHERE o.id IS NULL AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
         UNION ALL
-        SELECT b.subject, concat(b.net_minor, ' ', b.currency, ' at the bank in ', b.intent_id,
-                                 ', which no payment accounts for')
-        FROM bank b JOIN orders_order o ON o.id = b.order_id AND o.status IN ('placed', 'confirmed')
-        WHERE b.net_minor > 0 AND NOT EXISTS (
-            SELECT FROM payments_payment p WHERE p.intent_id = b.intent_id
-              AND p.order_id = b.order_id AND p.status NOT IN ('voided', 'refunded'))
+        SELECT a.subject, concat(a.net_minor, ' ', a.currency, ' at ', a.provider, ' in ',
+                                 a.provider_payment_id, ', which no payment accounts for')
+        FROM provider_payment a JOIN orders_order o ON o.id = a.order_id AND o.status IN ('placed', 'confirmed')
+        WHERE a.net_minor > 0 AND NOT EXISTS (
+            SELECT FROM payments_payment p
+            WHERE p.provider = a.provider AND p.provider_payment_id = a.provider_payment_id
+              AND p.order_id = a.order_id AND p.status NOT IN ('voided', 'refunded'))
         """,
     ),
     Invariant(
         "M8",
         Kind.STATE,
-        "Nobody is left in doubt for long about what the bank did for a payment.",
+        "What the provider did for a payment does not stay unknown for long.",
         """
         SELECT p.order_id::text, concat('intended since ', p.created_at::timestamp(0))
         FROM payments_payment p
@@ -161,11 +164,12 @@ MONEY: Final = (
         WHERE o.status = 'cancelled' AND (%(every_order)s OR o.id = ANY(%(orders)s))
           AND (p.status NOT IN ('voided', 'refunded') OR p.closed_at IS NULL)
         UNION ALL
-        SELECT o.id::text, concat(b.intent_id, ' is ', b.status, ' at the bank')
-        FROM bank b JOIN payments_payment p ON p.intent_id = b.intent_id
+        SELECT o.id::text, concat(a.provider_payment_id, ' is ', a.status, ' at ', a.provider)
+        FROM provider_payment a JOIN payments_payment p
+          ON p.provider = a.provider AND p.provider_payment_id = a.provider_payment_id
         JOIN orders_order o ON o.id = p.order_id
-        WHERE o.status = 'cancelled' AND b.net_minor = 0
-          AND b.status NOT IN ('canceled', 'succeeded') AND NOT EXISTS (
+        WHERE o.status = 'cancelled' AND a.net_minor = 0
+          AND a.status NOT IN ('cancelled', 'captured') AND NOT EXISTS (
             SELECT FROM orders_ordertransition t WHERE t.order_id = o.id
               AND t.target = 'cancelled' AND t.at >= %(settled_before)s)
         """,
@@ -173,7 +177,7 @@ MONEY: Final = (
     Invariant(
         "M12",
         Kind.MONEY,
-        "Every amount is more than nothing, and a refund has its payment's currency.",
+        "Every amount is above zero, and a refund has its payment's currency.",
         """
         SELECT o.id::text, concat('total ', o.total_minor) FROM orders_order o
         WHERE o.total_minor <= 0 AND (%(every_order)s OR o.id = ANY(%(orders)s))
@@ -196,11 +200,11 @@ MONEY: Final = (
     Invariant(
         "M13",
         Kind.MONEY,
-        "No refund has failed without the money having gone back another way.",
+        "No refund has failed without the money having been returned another way.",
         """
         SELECT p.order_id::text, concat('refund ', f.provider_refund_id, ' ', f.status)
         FROM payments_refund f JOIN payments_payment p ON p.id = f.payment_id
-        WHERE f.status IN ('failed', 'canceled') AND p.status <> 'refunded'
+        WHERE f.status IN ('failed', 'cancelled') AND p.status <> 'refunded'
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
         """,
     ),

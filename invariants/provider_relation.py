@@ -1,37 +1,43 @@
-"""The bank's accounts as a relation beside our own tables, for as long as one query runs."""
+"""The providers' payments as a relation beside our own tables, for as long as one query runs."""
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
 from payments.provider_reconciliation import ProviderBalance
 
 RELATION: Final = """
-    WITH bank AS MATERIALIZED (
-        SELECT *, held_minor + taken_minor - returned_minor AS net_minor
-        FROM unnest(%(bank_intents)s::text[], %(bank_orders)s::uuid[], %(bank_subjects)s::text[],
-                    %(bank_statuses)s::text[], %(bank_currencies)s::text[], %(bank_held)s::bigint[],
-                    %(bank_taken)s::bigint[], %(bank_returned)s::bigint[])
-            AS bank(intent_id, order_id, subject, status, currency,
-                    held_minor, taken_minor, returned_minor))
+    WITH provider_payment AS MATERIALIZED (
+        SELECT *, held_minor + captured_minor - refunded_minor AS net_minor
+        FROM unnest(%(provider_names)s::text[], %(provider_payment_ids)s::text[],
+                    %(provider_order_ids)s::uuid[], %(provider_subjects)s::text[],
+                    %(provider_statuses)s::text[], %(provider_currencies)s::text[],
+                    %(provider_held)s::bigint[], %(provider_captured)s::bigint[],
+                    %(provider_refunded)s::bigint[])
+            AS listed(provider, provider_payment_id, order_id, subject, status, currency,
+                      held_minor, captured_minor, refunded_minor))
 """
 
 
-def columns(accounts: list[ProviderBalance]) -> dict[str, object]:
-    """Return what RELATION needs. Where no order can be named, the subject is the intent."""
+def columns(balances: Sequence[ProviderBalance]) -> dict[str, object]:
+    """Return the parameters of RELATION. A subject is the order's id, or else the payment's."""
     return {
-        "bank_intents": [each.intent_id for each in accounts],
-        "bank_orders": [_order(each) for each in accounts],
-        "bank_subjects": [(each.order_id or each.intent_id)[:255] for each in accounts],
-        "bank_statuses": [each.status for each in accounts],
-        "bank_currencies": [each.currency for each in accounts],
-        "bank_held": [each.held_minor for each in accounts],
-        "bank_taken": [each.taken_minor for each in accounts],
-        "bank_returned": [each.returned_minor for each in accounts],
+        "provider_names": [balance.provider for balance in balances],
+        "provider_payment_ids": [balance.provider_payment_id for balance in balances],
+        "provider_order_ids": [_order_id(balance) for balance in balances],
+        "provider_subjects": [
+            (balance.order_id or balance.provider_payment_id)[:255] for balance in balances
+        ],
+        "provider_statuses": [balance.status for balance in balances],
+        "provider_currencies": [balance.currency for balance in balances],
+        "provider_held": [balance.held_minor for balance in balances],
+        "provider_captured": [balance.captured_minor for balance in balances],
+        "provider_refunded": [balance.refunded_minor for balance in balances],
     }
 
 
-def _order(account: ProviderBalance) -> UUID | None:
+def _order_id(balance: ProviderBalance) -> UUID | None:
     try:
-        return UUID(account.order_id)
+        return UUID(balance.order_id)
     except ValueError:
         return None

@@ -12,7 +12,7 @@ from django.db import connection
 from invariants.break_store import orders_with_breaks, record
 from invariants.checking import EVERYTHING, RECENT, Scope, check
 from payments.errors import PaymentError
-from payments.provider_reconciliation import ProviderReading, read_provider, read_recent
+from payments.provider_reconciliation import ProviderReading, read_providers, read_recent
 
 if TYPE_CHECKING:
     from celery import Task
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DAYS_AT_THE_PROVIDER: Final = timedelta(days=3)
-"""What the daily check reads of the bank: two days more than it needs, for those it missed. All that
-ever was is read by ``manage.py check_invariants --full``."""
+"""How much of the providers' history the daily check reads: two days more than it needs, for
+checks that failed. Only ``manage.py check_invariants --full`` reads all of it."""
 
 LOCK: Final = 0x484F4C44
 """The key of the advisory lock under which one check runs."""
@@ -49,7 +49,7 @@ def check_everything(self: "Task[[], None]") -> None:
     """Check and record everything; while another check runs, come back a little later."""
     with alone() as is_alone:
         if is_alone:
-            _check(EVERYTHING, lambda: read_provider(within=DAYS_AT_THE_PROVIDER))
+            _check(EVERYTHING, lambda: read_providers(within=DAYS_AT_THE_PROVIDER))
             return
     raise self.retry(countdown=PATIENCE.total_seconds())
 
@@ -72,21 +72,21 @@ def alone() -> Iterator[bool]:
 
 
 def _check(scope: Scope, read: Callable[[], ProviderReading]) -> None:
-    """Check and record; a bank that does not answer is not compared, which is no finding."""
-    bank = None
+    """Check and record. A provider that does not answer is not compared, which is no finding."""
+    reading = None
     problem = ""
     try:
-        bank = read()
+        reading = read()
     except PaymentError as error:
         problem = f"{type(error).__name__}: {error}"
-        log.warning("bank.not_compared", extra={"problem": problem})
-    report = check(bank=bank, scope=scope)
+        log.warning("provider.not_compared", extra={"problem": problem})
+    report = check(reading=reading, scope=scope)
     recorded = record(report)
     log.info(
         "invariants.checked",
         extra={
             "orders": sum(report.orders.values()),
-            "intents": len(bank.accounts) if bank else None,
+            "provider_payments": len(reading.balances) if reading else None,
             "findings": len(report.findings),
             "paused": recorded.paused,
             "seconds": round(report.seconds, 3),

@@ -101,8 +101,19 @@ def _known_secrets() -> re.Pattern[str] | None:
     return re.compile("|".join(map(re.escape, sorted(long_enough, key=len, reverse=True))))
 
 
+def _secret_settings() -> set[str]:
+    """Return the settings that their sections declare as secret: keys, and URLs with passwords."""
+    names = (
+        variable.name
+        for section in settings.CONFIGURATION
+        for variable in section.variables
+        if variable.is_secret
+    )
+    return {value for name in names if isinstance(value := getattr(settings, name, None), str)}
+
+
 def _secrets() -> set[str]:
-    secrets = {settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, settings.STRIPE_API_KEY}
+    secrets = {*settings.SECRET_KEY_FALLBACKS, *_secret_settings()}
     secrets |= {str(each.get("PASSWORD") or "") for each in settings.DATABASES.values()}
     for url in (settings.REDIS_URL, settings.CELERY_BROKER_URL):
         password = urlsplit(url).password or ""

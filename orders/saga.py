@@ -2,8 +2,8 @@
 
 A run of CHECKOUT takes one order through these steps. Each step is a function in
 ``orders/steps.py``, with its compensation right below it. A *local* step changes our database and
-commits together with its journal row. A *remote* step calls Stripe: its attempt is committed first,
-then the call is made without an open transaction, then the result is committed.
+commits together with its journal row. A *remote* step calls the payment provider: its attempt
+is committed first, then the call is made without an open transaction, then the result is committed.
 
 =====================  ======  =========================  ========================================
 step                   kind    compensation               the run compensates if
@@ -17,19 +17,19 @@ step                   kind    compensation               the run compensates if
 ``confirm_order`` makes the order *confirmed*. Its money is taken right afterwards.
 
 **Compensation.** The run compensates every step that may have had an effect, the last one first.
-No compensation waits for another one: stock is released while Stripe has not answered yet. Each is
+No compensation waits for another one: stock is released while the provider has not answered. Each is
 retried until it is done. The order is *cancelling* until all are done, then *cancelled*. Voiding and
 refunding are one call, ``payments.services.close``: it cancels the payment, or refunds it if the
 money was taken.
 
-**Stripe times out while authorizing.** The attempt is journalled as *unknown*, and the run waits for
-its back-off. The next attempt first finds out what happened:
+**The provider times out while authorizing.** The attempt is journalled as *unknown*, and the run
+waits for its back-off. The next attempt first finds out what happened:
 
-* The id of the PaymentIntent is stored, as it is before any confirmation: retrieve the intent. If
-  Stripe has acted, that is the result. If not, confirm it again under the same key.
-* The create call got no answer: repeat it under its key. An unconfirmed intent charges nothing.
+* The provider's id of the payment is stored, as it is before any confirmation: retrieve it. If the
+  provider has acted, that is the result. If not, confirm it again under the same key.
+* The create call got no answer: repeat it under its key. An unconfirmed payment takes no money.
 
-After 8 tries the run compensates. The intent is cancelled at Stripe before the order is
+After 8 tries the run compensates. The payment is cancelled at the provider before the order is
 *cancelled*. The code is in ``payments/payment_operations.py``.
 
 **A worker dies during a call.** Its lease runs out after ten seconds; a call itself has eight. The

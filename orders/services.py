@@ -33,7 +33,7 @@ from sagas.definition import Rejection
 from sagas.services import CompensationRequest
 
 MAX_TOTAL_MINOR: Final = 99_999_999
-"""Stripe's largest amount for one payment."""
+"""The largest amount of one payment, in minor units."""
 
 
 @dataclass(frozen=True, slots=True)

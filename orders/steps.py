@@ -1,7 +1,7 @@
 """The steps that sagas of orders are made of, each with its compensation right below it.
 
 Each declaration says all that the engine, staff and customers need to know of the step. A local
-step changes our database for a batch of orders. A remote one calls Stripe for one order, between
+step changes our database for a batch of orders. A remote one calls the payment provider for one order, between
 the transaction that claims the step and the one that records the result.
 """
 
@@ -41,7 +41,7 @@ from sagas.descriptions import RejectionText, StepText
 CHECKOUT_QUEUE: Final = "checkout"
 SETTLEMENT_QUEUE: Final = "settlement"
 
-STRIPE: Final = "stripe"
+PAYMENT_PROVIDER: Final = "payment_provider"
 NOT_ACTED: Final = (ProviderBusy, DeadlinePassed)
 """The payment provider did nothing yet: try again."""
 
@@ -118,7 +118,7 @@ def record_closing(orders: Batch) -> None:
 
 @remote_step(
     queue=CHECKOUT_QUEUE,
-    system=STRIPE,
+    system=PAYMENT_PROVIDER,
     describe=StepText(
         staff="payment authorization",
         customer="Asking your bank to set the money aside",
@@ -148,7 +148,7 @@ def authorize_payment(attempt: Attempt) -> Output:
 
 
 @authorize_payment.remote_compensation(
-    system=STRIPE,
+    system=PAYMENT_PROVIDER,
     describe=StepText(
         staff="authorization void",
         customer="Asking your bank to let the money go",
@@ -222,7 +222,7 @@ def record_capture(orders: Batch) -> None:
 
 @remote_step(
     queue=SETTLEMENT_QUEUE,
-    system=STRIPE,
+    system=PAYMENT_PROVIDER,
     describe=StepText(staff="payment capture", customer="Taking the money", asks="Take {amount}."),
     operations=("capture",),
     record=record_capture,
@@ -238,7 +238,7 @@ def capture_payment(attempt: Attempt) -> Output:
 
 
 @capture_payment.remote_compensation(
-    system=STRIPE,
+    system=PAYMENT_PROVIDER,
     describe=StepText(staff="payment refund", customer="Giving the money back", asks=CLOSE_ASKS),
     operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
@@ -254,7 +254,7 @@ def refund_payment(attempt: Attempt) -> Output:
 
 @remote_step(
     queue=SETTLEMENT_QUEUE,
-    system=STRIPE,
+    system=PAYMENT_PROVIDER,
     describe=StepText(staff="payment return", customer="Giving the money back", asks=CLOSE_ASKS),
     operations=CLOSE_OPERATIONS,
     prepare=mark_closing,

@@ -1,1 +1,1 @@
-"""Payments and refunds: the money protocol, and the only package that talks to the bank."""
+"""Payments and refunds: the money protocol, and the only package that calls payment providers."""

@@ -1,10 +1,11 @@
-"""Payments and refunds, to be read: the bank and the sagas write them."""
+"""Payments and refunds at the desk, read-only."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
@@ -12,19 +13,25 @@ from adminkit.admin import ReadOnly, Recorded
 from adminkit.cells import amount, code, moment, order_link, state
 from adminkit.filters import among_the_newest
 from adminkit.search import by_id, exactly, through
+from payments.admin_queries import (
+    dashboard_url,
+    is_provider_id,
+    provider_ids_hint,
+    provider_label,
+)
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus
 
 
 def payments_refunded_as(provider_refund_id: str) -> QuerySet[Refund, Any] | None:
     found = Refund.objects.filter(provider_refund_id=provider_refund_id)
-    return found.values_list("payment", flat=True) if provider_refund_id.startswith("re_") else None
+    return found.values_list("payment", flat=True) if is_provider_id(provider_refund_id) else None
 
 
 class RefundInline(ReadOnly, TabularInline[Refund, Payment]):
     model = Refund
     verbose_name_plural = "refund"
-    fields = ("asked", "how_much", "stands", "at_stripe")
+    fields = ("asked", "how_much", "stands", "at_provider")
     readonly_fields = fields
     extra = 0
 
@@ -40,34 +47,38 @@ class RefundInline(ReadOnly, TabularInline[Refund, Payment]):
     def stands(self, refund: Refund) -> SafeString:
         return state(refund.status or "asked")
 
-    @admin.display(description="refund at Stripe")
-    def at_stripe(self, refund: Refund) -> SafeString | None:
+    @admin.display(description="refund at the provider")
+    def at_provider(self, refund: Refund) -> SafeString | None:
         return code(refund.provider_refund_id)
 
 
 @admin.register(Payment)
 class PaymentAdmin(Recorded[Payment]):
-    list_display = ("made", "order", "stands", "how_much", "intent")
+    list_display = ("made", "order", "stands", "how_much", "provider_id")
     list_filter = (
         among_the_newest("status", "state", [(each, each) for each in PaymentStatus.values]),
     )
     readings = (
         by_id("pk", "order_id"),
-        exactly("intent_id"),
+        exactly("provider_payment_id"),
         through("pk", payments_refunded_as),
     )
-    search_help_text = "An order's or a payment's id or how it begins, or Stripe's pi_… or re_…"
-    when_empty = "A payment is written down before the bank is asked for an order's money. None was asked for yet."
+    when_empty = "A payment is stored before its provider is called. No order has needed one yet."
     fields = (
         "order",
         "stands",
         "how_much",
-        "intent",
+        "provider_name",
+        "provider_id",
         "method",
         *("made", "set_aside", "taken", "closed"),
         "ours",
     )
     readonly_fields = fields
+
+    @property
+    def search_help_text(self) -> str:  # type: ignore[override]  # the text depends on a setting
+        return f"An order's or a payment's id or how it begins, or {provider_ids_hint()}"
 
     def get_inlines(self, request: HttpRequest, obj: Payment | None) -> Any:  # noqa: ARG002 - Django's signature
         return (RefundInline,) if obj and obj.refunds.exists() else ()
@@ -76,11 +87,11 @@ class PaymentAdmin(Recorded[Payment]):
     def made(self, payment: Payment) -> SafeString | None:
         return moment(payment.created_at)
 
-    @admin.display(description="set aside (UTC)")
+    @admin.display(description="authorized (UTC)")
     def set_aside(self, payment: Payment) -> SafeString | None:
         return moment(payment.authorized_at)
 
-    @admin.display(description="taken (UTC)")
+    @admin.display(description="captured (UTC)")
     def taken(self, payment: Payment) -> SafeString | None:
         return moment(payment.captured_at)
 
@@ -100,9 +111,15 @@ class PaymentAdmin(Recorded[Payment]):
     def how_much(self, payment: Payment) -> SafeString:
         return amount(payment.amount_minor, payment.currency)
 
-    @admin.display(description="intent at Stripe")
-    def intent(self, payment: Payment) -> SafeString | None:
-        return code(payment.intent_id)
+    @admin.display(description="provider")
+    def provider_name(self, payment: Payment) -> str:
+        return provider_label(payment.provider)
+
+    @admin.display(description="payment at the provider")
+    def provider_id(self, payment: Payment) -> SafeString | None:
+        shown = code(payment.provider_payment_id)
+        url = dashboard_url(payment.provider, payment.provider_payment_id)
+        return format_html('<a class="desk-link" href="{}">{}</a>', url, shown) if url else shown
 
     @admin.display(description="our payment")
     def ours(self, payment: Payment) -> SafeString | None:
@@ -110,4 +127,4 @@ class PaymentAdmin(Recorded[Payment]):
 
     @admin.display(description="payment method")
     def method(self, payment: Payment) -> SafeString | None:
-        return code(str(payment.params.get("payment_method", "")))
+        return code(payment.payment_method)

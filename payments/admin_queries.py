@@ -1,4 +1,4 @@
-"""Our dealings with the bank over one order: for the desk, with every id and key; and whose an id is."""
+"""The payments of one order for the desk, with every id and key; and the orders of an id."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,15 @@ from uuid import UUID
 from django.db.models import F
 
 from payments.models import Payment, Refund
+from payments.providers.registry import providers
 
 KEYS: Final = ("create", "confirm", "capture", "cancel", "refund")
-"""The operations at the bank that carry an idempotency key."""
+"""The operations at a provider that carry an idempotency key."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefundDetail:
-    """Money on its way back, in minor units; ``status`` is the bank's word, once it has answered."""
+    """Money on its way back, in minor units; ``status`` is empty until the provider answered."""
 
     id: UUID
     amount_minor: int
@@ -27,14 +28,18 @@ class RefundDetail:
 
 @dataclass(frozen=True, slots=True)
 class PaymentDetail:
-    """One payment of an order, with what the bank is asked under. Amounts are in minor units."""
+    """One payment of an order, with its idempotency keys. Amounts are in minor units."""
 
     id: UUID
     status: str
     amount_minor: int
     currency: str
     payment_method: str
-    intent_id: str
+    provider: str
+    """The provider's name for staff."""
+    provider_payment_id: str
+    dashboard_url: str | None
+    """The payment's page in the provider's dashboard."""
     api_version: str
     decline_code: str
     created_at: datetime
@@ -52,19 +57,42 @@ def payment_details(order_id: UUID) -> list[PaymentDetail]:
         refund_id=F("refunds__id"),
         refund_amount=F("refunds__amount_minor"),
         refund_status=F("refunds__status"),
-        refund_bank_id=F("refunds__bank_refund_id"),
+        provider_refund_id=F("refunds__provider_refund_id"),
         refund_created_at=F("refunds__created_at"),
     )
-    return [_payment(each) for each in found.order_by("created_at")]
+    return [_payment(payment) for payment in found.order_by("created_at")]
 
 
-def orders_with_provider_id(bank_id: str) -> list[UUID]:
-    """Return the order that a PaymentIntent (``pi_…``) or a refund (``re_…``) of Stripe's is for."""
-    by_intent = Payment.objects.filter(intent_id=bank_id).values_list("order_id", flat=True)
-    by_refund = Refund.objects.filter(provider_refund_id=bank_id).values_list(
-        "payment__order_id", flat=True
-    )
-    return list(by_intent if bank_id.startswith("pi_") else by_refund)
+def provider_label(name: str) -> str:
+    """Return a provider's name for staff, also for one that is no longer installed."""
+    provider = providers().get(name)
+    return provider.label if provider else name
+
+
+def dashboard_url(provider_name: str, provider_id: str | None) -> str | None:
+    """Return the page of a payment or refund in its provider's dashboard, if there is one."""
+    provider = providers().get(provider_name)
+    return provider.dashboard_url(provider_id) if provider and provider_id else None
+
+
+def provider_ids_hint() -> str:
+    """Return how staff recognize the providers' ids: "Stripe's pi_… or re_…"."""
+    return ", ".join(f"{provider.label}'s {provider.id_hint}" for provider in providers().values())
+
+
+def is_provider_id(term: str) -> bool:
+    """Return whether a text has the form of a provider's id of a payment or a refund."""
+    return any(provider.recognizes(term) for provider in providers().values())
+
+
+def orders_with_provider_id(provider_id: str) -> list[UUID]:
+    """Return the orders of a payment or a refund, by the id that its provider gave it."""
+    if not is_provider_id(provider_id):
+        return []
+    by_payment = Payment.objects.filter(provider_payment_id=provider_id)
+    by_refund = Refund.objects.filter(provider_refund_id=provider_id)
+    found = by_payment.values_list("order_id", flat=True)
+    return list(found.union(by_refund.values_list("payment__order_id", flat=True)))
 
 
 def _payment(payment: Any) -> PaymentDetail:
@@ -73,15 +101,17 @@ def _payment(payment: Any) -> PaymentDetail:
         status=payment.status,
         amount_minor=payment.amount_minor,
         currency=payment.currency,
-        payment_method=str(payment.params.get("payment_method", "")),
-        intent_id=payment.intent_id or "",
+        payment_method=payment.payment_method,
+        provider=provider_label(payment.provider),
+        provider_payment_id=payment.provider_payment_id or "",
+        dashboard_url=dashboard_url(payment.provider, payment.provider_payment_id),
         api_version=payment.api_version,
         decline_code=payment.decline_code,
         created_at=payment.created_at,
         authorized_at=payment.authorized_at,
         captured_at=payment.captured_at,
         closed_at=payment.closed_at,
-        keys={each: payment.idempotency_key(each) for each in KEYS},
+        keys={operation: payment.idempotency_key(operation) for operation in KEYS},
         refund=_refund(payment),
     )
 
@@ -93,6 +123,6 @@ def _refund(payment: Any) -> RefundDetail | None:
         id=payment.refund_id,
         amount_minor=payment.refund_amount,
         status=payment.refund_status,
-        provider_refund_id=payment.refund_bank_id,
+        provider_refund_id=payment.provider_refund_id,
         created_at=payment.refund_created_at,
     )

@@ -1,6 +1,6 @@
 """What can go wrong with money: one class for each situation that callers tell apart."""
 
-from payments.provider_types import Intent
+from payments.providers.protocol import ProviderPayment
 
 
 class PaymentError(Exception):
@@ -8,82 +8,99 @@ class PaymentError(Exception):
 
 
 class PaymentDeclined(PaymentError):
-    """The bank said no, and will say no again: nothing was held and nothing was taken."""
+    """The provider or the issuer said no, and will say no again. Nothing was held or taken."""
 
     code = "payment_declined"
 
-    def __init__(self, decline_code: str, *, intent: Intent | None = None) -> None:
-        super().__init__(f"refused by the bank: {decline_code}")
+    def __init__(self, decline_code: str, *, payment: ProviderPayment | None = None) -> None:
+        super().__init__(f"declined: {decline_code}")
         self.decline_code = decline_code
         self.detail = decline_code
-        self.intent = intent
+        self.payment = payment
 
 
 class ProviderBusy(PaymentError):
-    """Not done yet: asked too fast, a twin of the request is in flight, or the bank still works on it."""
+    """Not done yet: too many calls, an equal request in flight, or the provider is still at it."""
 
 
 class OutcomeUnknown(PaymentError):
-    """The request may have taken effect: lost on the way, timed out, or answered with a 5xx."""
+    """The request may have taken effect: lost on the way, timed out, or answered with a 5xx.
+
+    ``replayed`` says that the provider repeated an error it had saved under the key: the same key
+    will never bring another answer.
+    """
 
     def __init__(self, message: str, *, replayed: bool = False) -> None:
         super().__init__(message)
-        # The bank repeated an answer it had saved under the key: asking again cannot change it.
         self.replayed = replayed
 
 
 class UnexpectedState(PaymentError):
-    """The PaymentIntent is not where the operation needs it; ``intent`` says where it is."""
+    """The payment is not in a status that allows the operation; ``payment`` is as it stands."""
 
-    def __init__(self, intent: Intent) -> None:
-        super().__init__(f"{intent.id} is {intent.status}")
-        self.intent = intent
+    def __init__(self, payment: ProviderPayment) -> None:
+        super().__init__(f"{payment.id} is {payment.status}")
+        self.payment = payment
 
 
 class RequestRejected(PaymentError):
-    """The bank does not accept the request as it stands: a bug of ours, never the customer's."""
+    """The provider does not accept the request as it stands: a bug of ours, never the customer's."""
 
 
 class AccessDenied(PaymentError):
-    """The bank does not accept our key. Orders wait for operations to mend it."""
+    """The provider does not accept our credentials. Orders wait until an operator mends that."""
 
 
 class CallInsideTransaction(PaymentError):
-    """A call to the bank was about to be made with a transaction open. It was not made."""
+    """A database transaction is open, so the provider was not called."""
 
 
 class DeadlinePassed(PaymentError):
-    """No time was left to ask the bank. It was not asked."""
+    """No time was left for the call. The provider was not called."""
 
 
 class PaymentClosed(PaymentDeclined):
-    """The payment was closed while it was being asked for: it must never be confirmed."""
+    """The payment was closed before its authorization ended: it is never confirmed."""
 
     def __init__(self) -> None:
         super().__init__("closed")
 
 
 class AmountMismatch(PaymentError):
-    """The bank holds or took another sum than we asked for. A person has to look."""
+    """The provider holds or took another sum than we asked for. Staff have to look."""
 
-    def __init__(self, intent: Intent, *, expected_minor: int, currency: str) -> None:
+    def __init__(self, payment: ProviderPayment, *, expected_minor: int, currency: str) -> None:
         super().__init__(
-            f"{intent.id}: {intent.capturable_minor} held and {intent.received_minor} taken, "
-            f"{intent.currency}; expected {expected_minor} {currency}"
+            f"{payment.id}: {payment.held_minor} held and {payment.captured_minor} captured, "
+            f"{payment.currency}; expected {expected_minor} {currency}"
         )
 
 
 class RefundRejected(PaymentError):
-    """The bank will not give this charge back (again); ``code`` says why. Nothing was moved."""
+    """The provider will not refund this payment (again); ``code`` says why. Nothing was moved."""
 
     def __init__(self, code: str) -> None:
-        super().__init__(f"refund refused by the bank: {code}")
+        super().__init__(f"refund rejected: {code}")
         self.code = code
 
 
 class RefundPending(PaymentError):
-    """The bank has accepted a refund, and the money has not gone back yet."""
+    """The provider has accepted a refund, and the money is not back yet."""
 
 
 class RefundFailed(PaymentError):
-    """The bank could not give the money back. A person has to find another way."""
+    """The provider could not return the money. Staff have to find another way."""
+
+
+class UnknownProvider(PaymentError):
+    """A payment's provider is not in the setting PAYMENT_PROVIDERS any more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"PAYMENT_PROVIDERS has no {name!r}")
+
+
+class UnknownPaymentMethod(PaymentError):
+    """No provider of this installation accepts a payment method of this form."""
+
+    def __init__(self, payment_method: str) -> None:
+        super().__init__(f"no payment provider accepts {payment_method!r}")

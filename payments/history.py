@@ -1,4 +1,4 @@
-"""What may be read of payments: where an order's money is, without a word of the bank's."""
+"""What other apps may read of payments: where an order's money is, without calling a provider."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from payments.states import PaymentStatus
 
 @dataclass(frozen=True, slots=True)
 class PaymentRecord:
-    """One payment for an order, in minor units; what was refunded went back in full."""
+    """One payment for an order, in minor units. A refunded one was refunded in full."""
 
     status: PaymentStatus
     amount_minor: int
@@ -27,13 +27,13 @@ class PaymentRecord:
 
     @property
     def authorized_minor(self) -> int:
-        """How much the customer's bank has set aside, also if it was taken or let go since."""
+        """How much was held, also if it was taken or released since."""
         was_set_aside = self.authorized_at is not None or self.captured_minor
         return self.amount_minor if was_set_aside else 0
 
     @property
     def captured_minor(self) -> int:
-        """How much was taken, also if it went back since."""
+        """How much was taken, also if it was refunded since."""
         taken = (PaymentStatus.CAPTURED, PaymentStatus.REFUNDED)
         return self.amount_minor if self.status in taken else 0
 
@@ -46,19 +46,19 @@ _SHOWN = ("status", "amount_minor", "currency", "created_at", "authorized_at", "
 
 
 def latest_payment(order_id: str) -> Subquery:
-    """Return what a query of orders annotates to read each one's payment in the same statement.
+    """Return an annotation that reads each order's latest payment in the query of the orders.
 
-    ``order_id`` is the field with the order's id. ``payment_record`` reads what comes of it.
+    ``order_id`` is the field with the order's id. ``payment_record`` reads the annotation.
     """
     found = Payment.objects.filter(order_id=OuterRef(order_id)).order_by("-created_at")
-    return Subquery(found.values(shown=JSONObject(**{each: each for each in _SHOWN}))[:1])
+    return Subquery(found.values(shown=JSONObject(**{name: name for name in _SHOWN}))[:1])
 
 
 def payment_record(annotated: Mapping[str, Any] | None) -> PaymentRecord | None:
-    """Return the payment that ``latest_payment`` found, None where there is none."""
+    """Return the payment that ``latest_payment`` found; None if the order has none."""
     if annotated is None:
         return None
-    moments = {each: annotated[each] for each in ("created_at", "authorized_at", "captured_at")}
+    moments = {name: annotated[name] for name in ("created_at", "authorized_at", "captured_at")}
     return PaymentRecord(
         status=PaymentStatus(annotated["status"]),
         amount_minor=annotated["amount_minor"],

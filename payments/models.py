@@ -1,4 +1,4 @@
-"""Payments and refunds as we know them; the bank's own account is asked through the gateway."""
+"""Payments and refunds as we know them. What the provider knows is read through ``providers``."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -7,16 +7,16 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from payments.provider_types import RefundStatus
+from payments.providers.protocol import RefundStatus
 from payments.states import PaymentStatus
 from sagas.identifiers import new_id
 
 
 class Payment(models.Model):
-    """One PaymentIntent for one order, written down before the bank hears of it.
+    """One payment for one order, stored before its provider is called. Amounts in minor units.
 
     ``params`` and ``api_version`` are kept exactly as first sent: under the same idempotency key
-    Stripe refuses anything else, also after a deploy. Amounts are in minor units.
+    a provider refuses anything else, also after a deploy.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -25,11 +25,15 @@ class Payment(models.Model):
     status = models.CharField(max_length=16, choices=PaymentStatus, default=PaymentStatus.INTENDED)
     amount_minor = models.PositiveBigIntegerField()
     currency = models.CharField(max_length=3)
+    # A name in the registry of providers.
+    provider = models.CharField(max_length=64)
     params = models.JSONField()
     api_version = models.CharField(max_length=32)
-    # The bank's id for it. Stored once, and never for a payment that is closed.
-    intent_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
-    # Raised only after the bank repeated a saved error and a look showed that nothing had moved.
+    # The provider's id for it. Stored once, and never for a payment that is closed.
+    provider_payment_id = models.CharField(  # noqa: DJ001 - unique where it is known
+        max_length=255, null=True, blank=True
+    )
+    # Raised only after the provider repeated a saved error and nothing was found to have moved.
     key_generation = models.PositiveSmallIntegerField(default=1)
     replayed_error_count = models.PositiveSmallIntegerField(default=0)
     # Once set, this payment is never confirmed any more.
@@ -44,6 +48,10 @@ class Payment(models.Model):
 
     class Meta:
         constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["provider_payment_id", "provider"],
+                name="payments_one_payment_per_provider_payment",
+            ),
             # A second payment for an order only after the first is closed.
             models.UniqueConstraint(
                 fields=["order_id"],
@@ -58,28 +66,39 @@ class Payment(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by closing, and by whoever shows an order.
+            # Read by closing, and by the pages of an order.
             models.Index(fields=["order_id"], name="payments_by_order"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.intent_id or self.pk}: {self.status}"
+        return f"{self.provider_payment_id or self.pk}: {self.status}"
+
+    @property
+    def payment_method(self) -> str:
+        """The reference of the payment method, as the storefront sent it."""
+        return str(self.params.get("payment_method", ""))
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What marks this payment and its refunds at the provider as ours."""
+        metadata: dict[str, str] = self.params["metadata"]
+        return metadata
 
     def idempotency_key(self, operation: str) -> str:
-        """The same for every attempt at ``operation``, so that the bank recognises it."""
+        """Return the key of ``operation``: the same for each attempt, so that it acts once."""
         return f"{self.pk}-{operation}-{self.key_generation}"
 
 
 class Refund(models.Model):
-    """Money on its way back, written down before the bank hears of it. Minor units."""
+    """Money on its way back, stored before the provider is called. Amounts in minor units."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds")
     amount_minor = models.PositiveBigIntegerField()
     currency = models.CharField(max_length=3)
-    # Empty until the bank has answered; its words from then on.
+    # Empty until the provider has answered.
     status = models.CharField(
-        max_length=16, choices=[(each.value, each.value) for each in RefundStatus], blank=True
+        max_length=16, choices=[(status.value, status.value) for status in RefundStatus], blank=True
     )
     provider_refund_id = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -93,8 +112,8 @@ class Refund(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by whoever has the bank's id and looks for the order.
-            models.Index(fields=["provider_refund_id"], name="payments_refunds_by_bank_id"),
+            # Read when staff search for an order by the provider's id.
+            models.Index(fields=["provider_refund_id"], name="payments_refunds_at_provider"),
         ]
 
     def __str__(self) -> str:

@@ -1,12 +1,14 @@
-"""The calls to the bank: authorize, capture and close one order's payment.
+"""The money protocol: authorize, capture and close one order's payment, at any provider.
 
-Each may be made again at any time, by any worker, after any crash or timeout:
+Each may be called again at any time, by any worker, after any crash or time-out:
 
-* the PaymentIntent is created unconfirmed and its id stored before it is confirmed, so a create
-  that got lost cannot charge anyone, and everything later asks about *that id*;
-* whatever an earlier attempt left unknown is looked up first, never guessed;
-* closing cancels the intent at the bank. From then on no confirmation of it can succeed, however
-  late a sleeping worker sends one; if the cancel comes too late, the money is refunded.
+* The payment is created unconfirmed and the provider's id is stored before it is confirmed. So a
+  lost create takes no money, and every later call names *that id*.
+* What an earlier attempt left unknown is looked up first, never guessed.
+* Closing cancels the payment at the provider. No confirmation can succeed after that, however late
+  a sleeping worker sends it. If the money has moved already, it is refunded.
+
+``payments.providers.protocol`` says what a provider must promise for this to hold.
 """
 
 from collections.abc import Callable
@@ -30,8 +32,14 @@ from payments.errors import (
     UnexpectedState,
 )
 from payments.models import Payment, Refund
-from payments.provider_types import Intent, IntentStatus, ProviderRefund, RefundStatus
-from payments.providers.stripe.gateway import StripeGateway
+from payments.providers.protocol import (
+    PaymentProvider,
+    ProviderPayment,
+    ProviderPaymentStatus,
+    ProviderRefund,
+    RefundStatus,
+)
+from payments.providers.registry import provider_named
 from payments.states import PaymentStatus
 from sagas.bulk_sql import Update, select, write
 from sagas.definition import Attempt, Output
@@ -40,85 +48,87 @@ from sagas.errors import LeaseLost
 T = TypeVar("T")
 
 REPLAYED_ERRORS_BEFORE_LOOKING: Final = 2
-"""Repeats of one saved 5xx, so three equal answers, before we look and take the next key."""
+"""So many repeats of a saved error (three equal results) before we look and take the next key."""
 
 LOOKING_BACK: Final = timedelta(minutes=5)
-"""How much earlier than ours the bank's clock may put the creation of an intent."""
-
-gateway = StripeGateway()
+"""How far the provider's clock may be behind ours when it dates a payment."""
 
 
 def authorize(order_id: UUID, attempt: Attempt) -> Output:
-    """Have the bank set the order's money aside, and return what it holds.
+    """Have the order's money held, or taken where it cannot be held, and return the payment.
 
-    Raises PaymentDeclined when it will not, ProviderBusy and OutcomeUnknown when it is to be asked
-    again, AmountMismatch when it holds another sum than it was asked for.
+    Raises PaymentDeclined; ProviderBusy and OutcomeUnknown if the attempt must be repeated;
+    AmountMismatch if the provider holds another sum than it was asked for.
     """
     deadline = Deadline.after(attempt.budget)
     payment = _newest(order_id)
     if payment.closed_at is not None:
         raise PaymentClosed
-    if payment.intent_id is None:
-        intent = _create(payment, attempt, deadline)
+    if payment.provider_payment_id is None:
+        found = _create(payment, attempt, deadline)
     else:
-        intent = gateway.retrieve_intent(payment.intent_id, deadline=deadline)
+        found = _retrieve(payment, payment.provider_payment_id, deadline)
         _take_next_key_if_stuck(payment)
-    if intent.status == IntentStatus.REQUIRES_CONFIRMATION:
-        intent = _ask_or_look(payment, "confirm", partial(_confirm, payment, intent.id, deadline))
-    _judge_authorization(payment, intent)
-    return {"intent_id": intent.id, "status": intent.status, "amount_minor": payment.amount_minor}
+    if found.status == ProviderPaymentStatus.CREATED:
+        found = _call_or_look(payment, "confirm", partial(_confirm, payment, found.id, deadline))
+    _judge_authorization(payment, found)
+    return {
+        "provider_payment_id": found.id,
+        "status": found.status,
+        "amount_minor": payment.amount_minor,
+    }
 
 
-def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> Intent:
-    """Create the intent, or find the one that an unanswered create left, and store its id."""
-    intent = None
+def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> ProviderPayment:
+    """Create the payment at its provider, or find the one of a lost create, and store its id."""
+    found = None
     if payment.replayed_error_count >= REPLAYED_ERRORS_BEFORE_LOOKING:
-        intent = _find_created(payment, deadline)
-        if intent is None:
+        found = _find_created(payment, deadline)
+        if found is None:
             _take_next_key_if_stuck(payment)
-    if intent is None:
-        intent = _ask(
+    if found is None:
+        found = _call(
             payment,
             "create",
-            lambda key: gateway.create_intent(
+            lambda key: _provider(payment).create_payment(
                 payment.params, key=key, api_version=payment.api_version, deadline=deadline
             ),
         )
-    if not _keep_intent_id(payment, attempt, intent.id):
-        # Closed since we asked. Nobody will ever look for this intent: cancel it here, in a time
-        # of its own, since who wakes this late has none of the attempt's left.
-        no_haste = Deadline.after(attempt.budget)
-        _cancel(payment, intent.id, no_haste, payment.idempotency_key("cancel"))
+    if not _keep_provider_payment_id(payment, attempt, found.id):
+        # Closed during the call, and no other worker knows this id: cancel it here. The attempt's
+        # time is spent by now, so the cancel gets a deadline of its own.
+        own_deadline = Deadline.after(attempt.budget)
+        _cancel(payment, found.id, own_deadline, payment.idempotency_key("cancel"))
         raise PaymentClosed
-    return intent
+    return found
 
 
-def _find_created(payment: Payment, deadline: Deadline) -> Intent | None:
-    intents = gateway.list_intents(
+def _find_created(payment: Payment, deadline: Deadline) -> ProviderPayment | None:
+    listed = _provider(payment).list_payments(
         created_from=payment.created_at - LOOKING_BACK, deadline=deadline
     )
-    mine = str(payment.pk)
-    return next((each for each in intents if each.metadata.get("payment_id") == mine), None)
+    own_id = str(payment.pk)
+    return next((found for found in listed if found.metadata.get("payment_id") == own_id), None)
 
 
-def _keep_intent_id(payment: Payment, attempt: Attempt, intent_id: str) -> bool:
-    """Store the id; False if the payment has been closed since the bank was asked.
+def _keep_provider_payment_id(payment: Payment, attempt: Attempt, provider_payment_id: str) -> bool:
+    """Store the id; return False if the payment has been closed since the call began.
 
     Raises LeaseLost while another worker goes on with the payment: the same key gives it the same
-    intent, which must then be left alone.
+    provider payment, which must then be left alone.
     """
     try:
-        return attempt.checkpoint(partial(_store_intent_id, payment, intent_id))
+        return attempt.checkpoint(partial(_store_provider_payment_id, payment, provider_payment_id))
     except LeaseLost:
         if Payment.objects.filter(pk=payment.pk, closed_at__isnull=True).exists():
             raise
         return False
 
 
-def _store_intent_id(payment: Payment, intent_id: str) -> bool:
-    """Store the id unless the payment has been closed; True if it is stored."""
-    payment.intent_id = intent_id
-    return write(Update([payment], ["intent_id"], only_if="closed_at IS NULL")) == 1
+def _store_provider_payment_id(payment: Payment, provider_payment_id: str) -> bool:
+    """Store the id unless the payment has been closed; return whether it is stored."""
+    payment.provider_payment_id = provider_payment_id
+    return write(Update([payment], ["provider_payment_id"], only_if="closed_at IS NULL")) == 1
 
 
 def _newest(order_id: UUID) -> Payment:
@@ -126,48 +136,48 @@ def _newest(order_id: UUID) -> Payment:
     return payment
 
 
-def _judge_authorization(payment: Payment, intent: Intent) -> None:
-    """Raise unless the bank holds, or has taken, exactly what the order costs."""
-    match intent.status:
-        case IntentStatus.REQUIRES_CAPTURE | IntentStatus.SUCCEEDED:
-            _check_amount(payment, intent, intent.capturable_minor + intent.received_minor)
-        case IntentStatus.REQUIRES_PAYMENT_METHOD:
-            raise PaymentDeclined(intent.decline_code or "declined", intent=intent)
-        case IntentStatus.REQUIRES_ACTION:
-            raise PaymentDeclined("authentication_required", intent=intent)
-        case IntentStatus.CANCELED:
-            raise PaymentDeclined("canceled", intent=intent)
-        case IntentStatus.PROCESSING | IntentStatus.REQUIRES_CONFIRMATION:
-            raise ProviderBusy(f"{intent.id} is {intent.status}")
+def _judge_authorization(payment: Payment, found: ProviderPayment) -> None:
+    """Raise unless the provider holds, or has taken, exactly what the order costs."""
+    match found.status:
+        case ProviderPaymentStatus.AUTHORIZED | ProviderPaymentStatus.CAPTURED:
+            _check_amount(payment, found, found.held_minor + found.captured_minor)
+        case ProviderPaymentStatus.DECLINED:
+            raise PaymentDeclined(found.decline_code or "declined", payment=found)
+        case ProviderPaymentStatus.REQUIRES_ACTION:
+            raise PaymentDeclined("authentication_required", payment=found)
+        case ProviderPaymentStatus.CANCELLED:
+            raise PaymentDeclined("cancelled", payment=found)
+        case ProviderPaymentStatus.PROCESSING | ProviderPaymentStatus.CREATED:
+            raise ProviderBusy(f"{found.id} is {found.status}")
 
 
 def capture(order_id: UUID, attempt: Attempt) -> Output:
-    """Take the money that was set aside, and return how much.
+    """Take the money that is held, and return how much.
 
-    Raises PaymentDeclined when the authorization is no more, otherwise as ``authorize``.
+    Raises PaymentDeclined if the authorization has lapsed, otherwise as ``authorize``.
     """
     deadline = Deadline.after(attempt.budget)
     payment = _newest(order_id)
-    intent_id = _known_id(payment)
-    intent = None
+    payment_id = _known_id(payment)
+    found = None
     if attempt.number > 1:
-        intent = gateway.retrieve_intent(intent_id, deadline=deadline)
+        found = _retrieve(payment, payment_id, deadline)
         _take_next_key_if_stuck(payment)
-    if intent is None or intent.status == IntentStatus.REQUIRES_CAPTURE:
-        intent = _ask_or_look(payment, "capture", partial(_capture, payment, intent_id, deadline))
-    if intent.status == IntentStatus.CANCELED:
-        raise PaymentDeclined("authorization_expired", intent=intent)
-    if intent.status != IntentStatus.SUCCEEDED:
-        raise ProviderBusy(f"{intent.id} is {intent.status}")
-    _check_amount(payment, intent, intent.received_minor)
-    return {"intent_id": intent.id, "received_minor": intent.received_minor}
+    if found is None or found.status == ProviderPaymentStatus.AUTHORIZED:
+        found = _call_or_look(payment, "capture", partial(_capture, payment, payment_id, deadline))
+    if found.status == ProviderPaymentStatus.CANCELLED:
+        raise PaymentDeclined("authorization_expired", payment=found)
+    if found.status != ProviderPaymentStatus.CAPTURED:
+        raise ProviderBusy(f"{found.id} is {found.status}")
+    _check_amount(payment, found, found.captured_minor)
+    return {"provider_payment_id": found.id, "captured_minor": found.captured_minor}
 
 
 def close(order_id: UUID, attempt: Attempt) -> Output:
     """Make sure that none of the order's money is held or taken any more, for good.
 
-    To be called once ``closed_at`` is set on its payments. Returns how each payment ended. Raises
-    RefundPending until the money is back, RefundFailed when the bank could not give it back.
+    Call it once ``closed_at`` is set on the order's payments. Returns how each payment ended.
+    Raises RefundPending until the money is back, RefundFailed if the provider could not return it.
     """
     deadline = Deadline.after(attempt.budget)
     ended = [
@@ -182,58 +192,61 @@ def _close(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
     decline_code = ""
     status = PaymentStatus.VOIDED
     # Without a stored id nothing was ever confirmed, and closed_at keeps it that way.
-    if payment.intent_id is not None:
-        cancel = partial(_cancel, payment, payment.intent_id, deadline)
+    if payment.provider_payment_id is not None:
+        cancel = partial(_cancel, payment, payment.provider_payment_id, deadline)
         if attempt.number > 1:
             _take_next_key_if_stuck(payment)
-        intent = _ask_or_look(payment, "cancel", cancel)
-        decline_code = intent.decline_code
-        if intent.status == IntentStatus.SUCCEEDED:
-            _refund(payment, intent, attempt, deadline)
+        found = _call_or_look(payment, "cancel", cancel)
+        decline_code = found.decline_code
+        if found.status == ProviderPaymentStatus.CAPTURED:
+            _refund(payment, found, attempt, deadline)
             status = PaymentStatus.REFUNDED
-        elif intent.status != IntentStatus.CANCELED:
-            raise ProviderBusy(f"{intent.id} is {intent.status}")
+        elif found.status != ProviderPaymentStatus.CANCELLED:
+            raise ProviderBusy(f"{found.id} is {found.status}")
     return {"payment_id": str(payment.pk), "status": status, "decline_code": decline_code}
 
 
-def _refund(payment: Payment, intent: Intent, attempt: Attempt, deadline: Deadline) -> None:
-    """Give everything back that was taken; return only once it has arrived.
+def _refund(
+    payment: Payment, captured: ProviderPayment, attempt: Attempt, deadline: Deadline
+) -> None:
+    """Return everything that was taken, and return only once it has arrived.
 
-    Our refund's id is in the metadata of the bank's: one whose answer got lost is found again.
-    What somebody gave back at the bank's own desk counts too.
+    Our refund's id is in the metadata of the provider's, so one whose answer got lost is found
+    again. A refund that staff made in the provider's dashboard counts too.
     """
-    known = gateway.list_refunds(intent.id, deadline=deadline)
-    missing = intent.received_minor - _sum_returned(known)
+    known = _provider(payment).list_refunds(captured.id, deadline=deadline)
+    missing = captured.captured_minor - _sum_returned(known)
     refund = payment.refunds.first()
-    ours = next((each for each in known if refund and _is_ours(each, refund)), None)
+    ours = next((found for found in known if refund and _is_ours(found, refund)), None)
     if ours is None:
         if missing <= 0:
             return
-        refund = refund or attempt.checkpoint(partial(_intend_refund, payment, missing))
-        ours = _ask(payment, "refund", partial(_create_refund, payment, refund, intent, deadline))
-    attempt.checkpoint(partial(_note_refund, payment, ours))
+        refund = refund or attempt.checkpoint(partial(_prepare_refund, payment, missing))
+        create = partial(_create_refund, payment, refund, captured.id, deadline)
+        ours = _call(payment, "refund", create)
+    attempt.checkpoint(partial(_store_refund, payment, ours))
     if missing <= 0:
         return
-    if ours.status in (RefundStatus.FAILED, RefundStatus.CANCELED):
+    if ours.status in (RefundStatus.FAILED, RefundStatus.CANCELLED):
         raise RefundFailed(f"{ours.id} {ours.status}: {ours.failure_reason}")
     if ours.status != RefundStatus.SUCCEEDED:
         raise RefundPending(f"{ours.id} is {ours.status}")
 
 
 def _create_refund(
-    payment: Payment, refund: Refund, intent: Intent, deadline: Deadline, key: str
+    payment: Payment, refund: Refund, payment_id: str, deadline: Deadline, key: str
 ) -> ProviderRefund:
-    return gateway.create_refund(
-        intent.id,
+    return _provider(payment).create_refund(
+        payment_id,
         amount_minor=refund.amount_minor,
-        metadata={"refund_id": str(refund.pk), **_ownership(payment)},
+        metadata={"refund_id": str(refund.pk), **payment.metadata},
         key=key,
         api_version=payment.api_version,
         deadline=deadline,
     )
 
 
-def _intend_refund(payment: Payment, amount_minor: int) -> Refund:
+def _prepare_refund(payment: Payment, amount_minor: int) -> Refund:
     refund, _ = Refund.objects.get_or_create(
         payment=payment, defaults={"amount_minor": amount_minor, "currency": payment.currency}
     )
@@ -244,32 +257,34 @@ def _is_ours(found: ProviderRefund, refund: Refund) -> bool:
     return found.metadata.get("refund_id") == str(refund.pk)
 
 
-def _note_refund(payment: Payment, found: ProviderRefund) -> None:
+def _store_refund(payment: Payment, found: ProviderRefund) -> None:
     payment.refunds.update(status=found.status, provider_refund_id=found.id)
 
 
 def _sum_returned(refunds: list[ProviderRefund]) -> int:
-    return sum(each.amount_minor for each in refunds if each.status == RefundStatus.SUCCEEDED)
+    return sum(refund.amount_minor for refund in refunds if refund.status == RefundStatus.SUCCEEDED)
 
 
-def _ownership(payment: Payment) -> dict[str, str]:
-    """What marks an object at the bank as ours."""
-    metadata: dict[str, str] = payment.params["metadata"]
-    return metadata
+# -- calls to the provider -----------------------------------------------------------------------
 
 
-# -- asking ----------------------------------------------------------------------------------
+def _provider(payment: Payment) -> PaymentProvider:
+    return provider_named(payment.provider)
 
 
-def _confirm(payment: Payment, intent_id: str, deadline: Deadline, key: str) -> Intent:
-    return gateway.confirm_intent(
-        intent_id, key=key, api_version=payment.api_version, deadline=deadline
+def _retrieve(payment: Payment, payment_id: str, deadline: Deadline) -> ProviderPayment:
+    return _provider(payment).retrieve_payment(payment_id, deadline=deadline)
+
+
+def _confirm(payment: Payment, payment_id: str, deadline: Deadline, key: str) -> ProviderPayment:
+    return _provider(payment).confirm_payment(
+        payment_id, key=key, api_version=payment.api_version, deadline=deadline
     )
 
 
-def _capture(payment: Payment, intent_id: str, deadline: Deadline, key: str) -> Intent:
-    return gateway.capture_intent(
-        intent_id,
+def _capture(payment: Payment, payment_id: str, deadline: Deadline, key: str) -> ProviderPayment:
+    return _provider(payment).capture_payment(
+        payment_id,
         amount_minor=payment.amount_minor,
         key=key,
         api_version=payment.api_version,
@@ -277,22 +292,24 @@ def _capture(payment: Payment, intent_id: str, deadline: Deadline, key: str) -> 
     )
 
 
-def _cancel(payment: Payment, intent_id: str, deadline: Deadline, key: str) -> Intent:
-    return gateway.cancel_intent(
-        intent_id, key=key, api_version=payment.api_version, deadline=deadline
+def _cancel(payment: Payment, payment_id: str, deadline: Deadline, key: str) -> ProviderPayment:
+    return _provider(payment).cancel_payment(
+        payment_id, key=key, api_version=payment.api_version, deadline=deadline
     )
 
 
-def _ask_or_look(payment: Payment, operation: str, call: Callable[[str], Intent]) -> Intent:
-    """Make a call; where the intent is not in a state for it, return the intent as it is."""
+def _call_or_look(
+    payment: Payment, operation: str, call: Callable[[str], ProviderPayment]
+) -> ProviderPayment:
+    """Make a call; if the payment's status does not allow it, return the payment as it stands."""
     try:
-        return _ask(payment, operation, call)
+        return _call(payment, operation, call)
     except UnexpectedState as error:
-        return error.intent
+        return error.payment
 
 
-def _ask(payment: Payment, operation: str, call: Callable[[str], T]) -> T:
-    """Make a call under the payment's key for ``operation``, counting repeats of saved errors."""
+def _call(payment: Payment, operation: str, call: Callable[[str], T]) -> T:
+    """Make a call under the payment's key for ``operation``, and count replayed errors."""
     try:
         return call(payment.idempotency_key(operation))
     except OutcomeUnknown as error:
@@ -302,10 +319,10 @@ def _ask(payment: Payment, operation: str, call: Callable[[str], T]) -> T:
 
 
 def _take_next_key_if_stuck(payment: Payment) -> None:
-    """Stop repeating a key under which the bank has saved an error, and take the next one.
+    """Stop repeating a key under which the provider has saved an error, and take the next one.
 
     Never blindly: the caller has looked for what the earlier key may have done, or repeats an
-    operation that the intent's own state lets happen only once.
+    operation that the provider payment's own status lets happen only once.
     """
     if payment.replayed_error_count < REPLAYED_ERRORS_BEFORE_LOOKING:
         return
@@ -321,11 +338,11 @@ def _move_on(payment: Payment, **changes: object) -> None:
 
 
 def _known_id(payment: Payment) -> str:
-    if payment.intent_id is None:
+    if payment.provider_payment_id is None:
         raise PaymentDeclined("never_authorized")
-    return payment.intent_id
+    return payment.provider_payment_id
 
 
-def _check_amount(payment: Payment, intent: Intent, amount_minor: int) -> None:
-    if (amount_minor, intent.currency) != (payment.amount_minor, payment.currency):
-        raise AmountMismatch(intent, expected_minor=payment.amount_minor, currency=payment.currency)
+def _check_amount(payment: Payment, found: ProviderPayment, amount_minor: int) -> None:
+    if (amount_minor, found.currency) != (payment.amount_minor, payment.currency):
+        raise AmountMismatch(found, expected_minor=payment.amount_minor, currency=payment.currency)

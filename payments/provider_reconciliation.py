@@ -1,4 +1,4 @@
-"""What the bank has of our customers' money, by its own books. Asks only, and changes nothing."""
+"""What the providers hold and took of our customers' money. Reads only, and changes nothing."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,150 +14,180 @@ from django.db import connection
 from outbound.deadline import Deadline
 from payments.errors import RequestRejected
 from payments.models import Payment
-from payments.payment_operations import LOOKING_BACK, gateway
-from payments.provider_types import Intent, ProviderRefund, RefundStatus
+from payments.payment_operations import LOOKING_BACK
+from payments.providers.protocol import (
+    PaymentKey,
+    PaymentProvider,
+    ProviderPayment,
+    ProviderRefund,
+    RefundStatus,
+)
+from payments.providers.registry import provider_named, providers
 
-T = TypeVar("T", Intent, ProviderRefund)
+T = TypeVar("T", ProviderPayment, ProviderRefund)
 
 THE_BEGINNING: Final = datetime(2011, 1, 1, tzinfo=UTC)
-"""Older than every object of Stripe's."""
+"""Older than every payment at a provider."""
 
 LISTING_TAKES_AT_MOST: Final = timedelta(minutes=10)
 MOST_OF_RECENT: Final = 10_000
-"""A hundred pages a minute are 2 % of what we may ask Stripe for, and cover all of an hour up to
-10,000 orders, and the last quarter of one at 40,000."""
+"""Per provider. 100 pages a minute are 2 % of what Stripe allows. They cover an hour of 10,000
+orders, and the last quarter of an hour of 40,000."""
 
 A_SECOND: Final = timedelta(seconds=1)
-"""How exactly the bank tells times."""
+"""How exactly a provider tells times."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderBalance:
-    """One PaymentIntent by the bank's books. Amounts are in minor units."""
+    """One payment by the provider's books. Amounts are in minor units."""
 
-    intent_id: str
+    provider: str
+    provider_payment_id: str
     order_id: str
     status: str
     currency: str
     held_minor: int
-    taken_minor: int
-    returned_minor: int
+    captured_minor: int
+    refunded_minor: int
 
     @property
     def net_minor(self) -> int:
-        """What of the customer's money is with us, or set aside for us."""
-        return self.held_minor + self.taken_minor - self.returned_minor
+        """How much of the customer's money we have, or is held for us."""
+        return self.held_minor + self.captured_minor - self.refunded_minor
+
+    @property
+    def key(self) -> PaymentKey:
+        return PaymentKey(self.provider, self.provider_payment_id)
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderReading:
-    """What the bank had: nothing in it is older than ``read_at``, on our database's clock.
+    """What the providers had: nothing in it is older than ``read_at``, on our database's clock.
 
-    An account is not of one moment: its refunds were read before its intent. What is taken only
-    grows, so ``returned_minor`` is never too much for ``taken_minor``, whatever the bank did
-    between. It may be too little, where money went back meanwhile: that money was still with us
-    after ``read_at``, so nothing that our books had settled by then is contradicted.
+    A balance is not of one moment: its refunds were read before its payment. Captured money only
+    grows, so ``refunded_minor`` is never too much for ``captured_minor``. It may be too little if
+    money went back during the reading. That money was still with us after ``read_at``, so it
+    contradicts nothing that our books had settled by then.
 
-    Payments that we wrote down before ``complete_since`` may be missing in it; none if it is None.
+    Payments that we stored before ``complete_since`` may be missing in it; with None none is.
     """
 
-    accounts: list[ProviderBalance]
+    balances: list[ProviderBalance]
     read_at: datetime
     complete_since: datetime | None = None
 
 
-def read_provider(*, within: timedelta | None = None) -> ProviderReading:
-    """Read every intent that carries our installation id, or those created ``within`` so long.
+def read_providers(*, within: timedelta | None = None) -> ProviderReading:
+    """Read every payment that carries our installation id, or those created ``within`` that time.
 
-    What other systems have on the same account is passed over. One listing of refunds and one of
-    intents, page by page. Raises PaymentError when the bank does not answer.
+    Payments of other systems on the same account are left out. Each provider is asked for one
+    listing of refunds and one of payments, page by page. Raises PaymentError if one fails.
     """
     return _read(within, at_most=None)
 
 
 def read_recent(within: timedelta) -> ProviderReading:
-    """Read the same, and at most the newest MOST_OF_RECENT intents and refunds of the account.
+    """Read the same, but at most the newest MOST_OF_RECENT payments and refunds of each provider.
 
-    The reading says from when on it is complete.
+    The reading's ``complete_since`` says from when on it is complete.
     """
     return _read(within, at_most=MOST_OF_RECENT)
 
 
 def _read(within: timedelta | None, *, at_most: int | None) -> ProviderReading:
-    """Read the refunds first, then the intents: whatever went back had been taken before."""
     read_at = database_now()
     deadline = Deadline.after(LISTING_TAKES_AT_MOST)
-    begin = read_at - within if within else THE_BEGINNING
-    returns = gateway.list_refunds_since(begin, deadline=deadline)
-    refunds, begin = _newest(returns, at_most, begin)
-    # A refund is never older than its intent: those from here on have all of theirs.
-    listing = gateway.list_intents(created_from=begin, deadline=deadline)
-    intents, begin = _newest(listing, at_most, begin)
+    since = read_at - within if within else THE_BEGINNING
+    balances: list[ProviderBalance] = []
+    complete_from = since
+    for name, provider in providers().items():
+        found, begin = _read_provider(name, provider, since, at_most, deadline)
+        balances += found
+        complete_from = max(complete_from, begin)
     return ProviderReading(
-        accounts=_accounts((each for each in intents if each.created_at >= begin), refunds),
+        balances=balances,
         read_at=read_at,
-        # Our clock, on which payments are dated, may be ahead of the bank's.
-        complete_since=None if begin == THE_BEGINNING else begin + LOOKING_BACK,
+        # Our clock, on which payments are dated, may be ahead of the provider's.
+        complete_since=None if complete_from == THE_BEGINNING else complete_from + LOOKING_BACK,
     )
 
 
-def read_again(intent_ids: Iterable[str]) -> ProviderReading:
-    """Read a few intents one by one, refunds first; one that the bank does not know is left out.
+def _read_provider(
+    name: str, provider: PaymentProvider, since: datetime, at_most: int | None, deadline: Deadline
+) -> tuple[list[ProviderBalance], datetime]:
+    """Read the refunds first, then the payments: refunded money was captured before.
 
-    Raises PaymentError when the bank does not answer.
+    Also returns from which moment on the balances are complete.
+    """
+    refunds, begin = _newest(provider.list_refunds_since(since, deadline=deadline), at_most, since)
+    # A refund is never older than its payment: payments from here on have all of theirs.
+    listing = provider.list_payments(created_from=begin, deadline=deadline)
+    payments, begin = _newest(listing, at_most, begin)
+    complete = (payment for payment in payments if payment.created_at >= begin)
+    return _balances(name, complete, refunds), begin
+
+
+def read_again(keys: Iterable[PaymentKey]) -> ProviderReading:
+    """Read a few payments one by one, refunds first; leave out those that the provider lacks.
+
+    Raises PaymentError if a provider does not answer.
     """
     read_at = database_now()
     deadline = Deadline.after(LISTING_TAKES_AT_MOST)
-    accounts: list[ProviderBalance] = []
-    for intent_id in intent_ids:
+    balances: list[ProviderBalance] = []
+    for name, payment_id in keys:
+        provider = provider_named(name)
         try:
-            refunds = gateway.list_refunds(intent_id, deadline=deadline)
-            intent = gateway.retrieve_intent(intent_id, deadline=deadline)
+            refunds = provider.list_refunds(payment_id, deadline=deadline)
+            payment = provider.retrieve_payment(payment_id, deadline=deadline)
         except RequestRejected:
             continue
-        accounts += _accounts([intent], refunds)
-    return ProviderReading(accounts=accounts, read_at=read_at)
+        balances += _balances(name, [payment], refunds)
+    return ProviderReading(balances=balances, read_at=read_at)
 
 
-def intents_of(order_id: UUID) -> set[str]:
-    """Return the ids, at the bank, of what we asked for an order."""
-    stored = Payment.objects.filter(order_id=order_id).values_list("intent_id", flat=True)
-    return {each for each in stored if each is not None}
+def provider_payments_of(order_id: UUID) -> set[PaymentKey]:
+    """Return the provider payments of an order whose ids we have stored."""
+    stored = Payment.objects.filter(order_id=order_id, provider_payment_id__isnull=False)
+    keys = stored.values_list("provider", "provider_payment_id")
+    return {PaymentKey(provider, str(payment_id)) for provider, payment_id in keys}
 
 
 def _newest(found: Iterator[T], at_most: int | None, begin: datetime) -> tuple[list[T], datetime]:
-    """Take the newest ``at_most``, and say from which moment on none is missing."""
+    """Take the newest ``at_most``, and return from which moment on none is missing."""
     taken = list(found if at_most is None else islice(found, at_most))
     if at_most is None or len(taken) < at_most:
         return taken, begin
-    # More of the oldest one's second may have been left behind.
+    # More of the oldest one's second may have been left out.
     return taken, max(begin, taken[-1].created_at + A_SECOND)
 
 
-def _accounts(
-    intents: Iterable[Intent], refunds: Iterable[ProviderRefund]
+def _balances(
+    provider: str, payments: Iterable[ProviderPayment], refunds: Iterable[ProviderRefund]
 ) -> list[ProviderBalance]:
-    returned: Counter[str] = Counter()
-    for each in refunds:
-        if each.status == RefundStatus.SUCCEEDED:
-            returned[each.intent_id] += each.amount_minor
+    refunded: Counter[str] = Counter()
+    for refund in refunds:
+        if refund.status == RefundStatus.SUCCEEDED:
+            refunded[refund.payment_id] += refund.amount_minor
     return [
         ProviderBalance(
-            intent_id=each.id,
-            order_id=each.metadata.get("order_id", ""),
-            status=each.status.value,
-            currency=each.currency,
-            held_minor=each.capturable_minor,
-            taken_minor=each.received_minor,
-            returned_minor=returned[each.id],
+            provider=provider,
+            provider_payment_id=payment.id,
+            order_id=payment.metadata.get("order_id", ""),
+            status=payment.status.value,
+            currency=payment.currency,
+            held_minor=payment.held_minor,
+            captured_minor=payment.captured_minor,
+            refunded_minor=refunded[payment.id],
         )
-        for each in intents
-        if each.metadata.get("installation_id") == settings.INSTALLATION_ID
+        for payment in payments
+        if payment.metadata.get("installation_id") == settings.INSTALLATION_ID
     ]
 
 
 def database_now() -> datetime:
-    """The time on the clock by which our rows are dated."""
+    """Return the time on the clock by which our rows are dated."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
         now: datetime = cursor.fetchone()[0]

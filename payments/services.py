@@ -1,4 +1,4 @@
-"""What other apps may ask of payments. The calls to the bank are in ``payments.payment_operations``."""
+"""What other apps may ask of payments. Calls to providers are in ``payments.payment_operations``."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from events.services import outbox
 from payments.events import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUNDED, PAYMENT_VOIDED
 from payments.models import Payment
 from payments.payment_operations import authorize, capture, close
-from payments.providers.stripe.gateway import API_VERSION, intent_params
+from payments.providers.protocol import PaymentRequest
+from payments.providers.registry import name_of_provider_for, provider_named, providers
 from payments.states import SOURCES, PaymentStatus
 from sagas.bulk_sql import Insert, Update, select, write
 from sagas.definition import Output
@@ -24,6 +25,8 @@ __all__ = [
     "begin_closing",
     "capture",
     "close",
+    "is_payment_method",
+    "payment_method_hint",
     "prepare_payments",
     "record_authorizations",
     "record_captures",
@@ -33,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What an order costs, and what it is to be paid with (the bank's id, never card data)."""
+    """What an order costs, and the reference of its payment method (never card data)."""
 
     order_id: UUID
     correlation_id: UUID
@@ -42,74 +45,88 @@ class Charge:
     payment_method: str
 
 
-def prepare_payments(charges: Iterable[Charge]) -> Insert:
-    """Return the payments that are to be written down before the bank hears of them.
+def is_payment_method(reference: str) -> bool:
+    """Return whether a provider of this installation accepts a reference of this form."""
+    return any(provider.accepts(reference) for provider in providers().values())
 
-    An order that has an open payment keeps it: repeating changes nothing.
+
+def payment_method_hint() -> str:
+    """Return which references are accepted, for a developer of a storefront."""
+    return "; ".join(provider.payment_method_hint for provider in providers().values())
+
+
+def prepare_payments(charges: Iterable[Charge]) -> Insert:
+    """Return the rows of the payments, to be stored before their providers are called.
+
+    An order that has an open payment keeps it: repeating changes nothing. Raises
+    UnknownPaymentMethod.
     """
-    return Insert([_payment(each) for each in charges], "ON CONFLICT DO NOTHING")
+    return Insert([_payment(charge) for charge in charges], "ON CONFLICT DO NOTHING")
 
 
 def _payment(charge: Charge) -> Payment:
+    name = name_of_provider_for(charge.payment_method)
+    provider = provider_named(name)
     payment_id = new_id()
-    metadata = {
-        "installation_id": settings.INSTALLATION_ID,
-        "order_id": str(charge.order_id),
-        "payment_id": str(payment_id),
-    }
+    request = PaymentRequest(
+        amount_minor=charge.amount_minor,
+        currency=charge.currency,
+        payment_method=charge.payment_method,
+        metadata={
+            "installation_id": settings.INSTALLATION_ID,
+            "order_id": str(charge.order_id),
+            "payment_id": str(payment_id),
+        },
+    )
     return Payment(
         pk=payment_id,
         order_id=charge.order_id,
         correlation_id=charge.correlation_id,
         amount_minor=charge.amount_minor,
         currency=charge.currency,
-        params=intent_params(
-            amount_minor=charge.amount_minor,
-            currency=charge.currency,
-            payment_method=charge.payment_method,
-            metadata=metadata,
-        ),
-        api_version=API_VERSION,
+        provider=name,
+        params=provider.payment_params(request),
+        api_version=provider.api_version,
     )
 
 
 def record_authorizations(order_ids: Sequence[UUID]) -> None:
-    """Record that the bank holds the money of these orders' open payments."""
+    """Record that the money of these orders' open payments is held."""
     payments = _open_payments(order_ids)
-    for each in payments:
-        _move(each, PaymentStatus.AUTHORIZED)
-        each.authorized_at = each.db_now
-    events = outbox(_event(PAYMENT_AUTHORIZED, each) for each in payments)
+    for payment in payments:
+        _move(payment, PaymentStatus.AUTHORIZED)
+        payment.authorized_at = payment.db_now
+    events = outbox(_event(PAYMENT_AUTHORIZED, payment) for payment in payments)
     write(Update(payments, ["status", "authorized_at"]), events)
 
 
 def record_captures(order_ids: Sequence[UUID]) -> None:
-    """Record that the bank has taken the money of these orders' open payments."""
+    """Record that the money of these orders' open payments is taken."""
     payments = _open_payments(order_ids)
-    for each in payments:
-        _move(each, PaymentStatus.CAPTURED)
-        each.captured_at = each.db_now
-    events = outbox(_event(PAYMENT_CAPTURED, each) for each in payments)
+    for payment in payments:
+        _move(payment, PaymentStatus.CAPTURED)
+        payment.captured_at = payment.db_now
+    events = outbox(_event(PAYMENT_CAPTURED, payment) for payment in payments)
     write(Update(payments, ["status", "captured_at"]), events)
 
 
 def begin_closing(order_ids: Sequence[UUID]) -> None:
-    """Shut the door: from this commit on no id is stored for these orders, and none confirmed."""
+    """Close the payments: from this commit on no provider's id is stored, and none confirmed."""
     Payment.objects.filter(order_id__in=order_ids, closed_at__isnull=True).update(closed_at=Now())
 
 
 def record_closings(answers: Mapping[UUID, Output]) -> None:
-    """Record how the orders' payments ended, as ``close`` answered."""
-    ends = {UUID(each["payment_id"]): each for a in answers.values() for each in a["payments"]}
+    """Record how the orders' payments ended, as ``close`` returned."""
+    ends = {UUID(end["payment_id"]): end for a in answers.values() for end in a["payments"]}
     events = {PaymentStatus.VOIDED: PAYMENT_VOIDED, PaymentStatus.REFUNDED: PAYMENT_REFUNDED}
     found = select(Payment, "WHERE id = ANY(%s) ORDER BY id", [list(ends)], lock=True)
-    payments = [each for each in found if each.status != ends[each.pk]["status"]]
-    for each in payments:
-        _move(each, PaymentStatus(ends[each.pk]["status"]))
-        each.decline_code = ends[each.pk].get("decline_code", "")
+    payments = [payment for payment in found if payment.status != ends[payment.pk]["status"]]
+    for payment in payments:
+        _move(payment, PaymentStatus(ends[payment.pk]["status"]))
+        payment.decline_code = ends[payment.pk].get("decline_code", "")
     write(
         Update(payments, ["status", "decline_code"]),
-        outbox(_event(events[PaymentStatus(each.status)], each) for each in payments),
+        outbox(_event(events[PaymentStatus(payment.status)], payment) for payment in payments),
     )
 
 
@@ -120,19 +137,20 @@ def _open_payments(order_ids: Sequence[UUID]) -> list[Payment]:
 
 
 def _move(payment: Payment, status: PaymentStatus) -> None:
-    """Move a locked payment on. Its run is held, so nobody else can have moved it."""
+    """Move a locked payment on. Its run is locked too, so no other worker has moved it."""
     if payment.status not in SOURCES[status]:
         raise RuntimeError(f"{payment} cannot become {status}")
     payment.status = status
 
 
-def _event(fact_type: EventType, payment: Payment) -> Event:
+def _event(event_type: EventType, payment: Payment) -> Event:
     payload: dict[str, object] = {
         "payment_id": str(payment.pk),
-        "intent_id": payment.intent_id or "",
+        "provider": payment.provider,
+        "provider_payment_id": payment.provider_payment_id or "",
         "amount_minor": payment.amount_minor,
         "currency": payment.currency,
     }
-    if "decline_code" in fact_type.fields:
+    if "decline_code" in event_type.fields:
         payload["decline_code"] = payment.decline_code
-    return fact_type.of(payment.order_id, payment.correlation_id, payload)
+    return event_type.of(payment.order_id, payment.correlation_id, payload)

@@ -1,4 +1,4 @@
-"""Where a payment stands with us, and where it may go from there."""
+"""The states of a payment in our database, and the moves between them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,18 +7,18 @@ from django.db.models import TextChoices
 
 
 class PaymentStatus(TextChoices):
-    INTENDED = "intended"  # written down; what the bank made of it is not settled yet
-    AUTHORIZED = "authorized"  # the customer's bank has set the money aside
+    INTENDED = "intended"  # stored; the provider's result is not known yet
+    AUTHORIZED = "authorized"  # the money is held for us
     CAPTURED = "captured"  # the money has been taken
-    VOIDED = "voided"  # final: cancelled at the bank, nothing held and nothing taken
-    REFUNDED = "refunded"  # final: taken, and gone back in full
+    VOIDED = "voided"  # final: cancelled at the provider; nothing is held or taken
+    REFUNDED = "refunded"  # final: taken, and returned in full
 
 
 SOURCES: Final[Mapping[PaymentStatus, tuple[PaymentStatus, ...]]] = {
     PaymentStatus.AUTHORIZED: (PaymentStatus.INTENDED,),
     PaymentStatus.CAPTURED: (PaymentStatus.AUTHORIZED,),
     PaymentStatus.VOIDED: (PaymentStatus.INTENDED, PaymentStatus.AUTHORIZED),
-    # Straight from intended or authorized too: the bank may have taken money before we knew.
+    # Straight from intended or authorized too: the provider may have taken money before we knew.
     PaymentStatus.REFUNDED: (
         PaymentStatus.INTENDED,
         PaymentStatus.AUTHORIZED,

@@ -19,7 +19,7 @@ from kombu.message import Message
 
 from config.celery import app
 from invariants.checking import Progress, check
-from payments.provider_reconciliation import read_provider
+from payments.provider_reconciliation import read_providers
 from proof.boundaries import ELAPSED
 from proof.points import Tripwire
 from proof.processes import ProcessWork
@@ -91,7 +91,7 @@ def sweep(*, then: Sequence[str] = ()) -> ProcessWork:
 
 def audit(tripwire: Tripwire) -> None:
     """Ask every invariant of ours, now that everything has ended, and tell what it found."""
-    report = check(bank=read_provider(), grace=timedelta(), progress=Progress.AT_REST)
+    report = check(reading=read_providers(), grace=timedelta(), progress=Progress.AT_REST)
     for each in report.findings:
         tripwire.tell("invariant", each.code, f"{each.subject}: {each.detail}")
 

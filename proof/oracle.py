@@ -107,9 +107,9 @@ PROVIDER_SIDE = {"captured": "succeeded", "voided": "canceled", "refunded": "suc
 
 def _payments(order: OrderRow, intents: list[dict[str, Any]], world: World) -> Iterator[Finding]:
     """Our payments stand as the bank's intents do; an intent that we never heard of never charged."""
-    query = "SELECT intent_id, status, key_generation FROM payments_payment WHERE order_id = %s"
+    query = "SELECT provider_payment_id, status, key_generation FROM payments_payment WHERE order_id = %s"
     rows = world.rows(query, order.id)
-    ours = {intent_id: status for intent_id, status, _ in rows}
+    ours = {payment_id: status for payment_id, status, _ in rows}
     if len(intents) > sum(keys for _, _, keys in rows):  # each key is good for one, for a day
         yield Finding("needless-intent", f"{order.id}: {len(intents)} intents")
     for intent in intents:

@@ -183,7 +183,7 @@ class Remote:
     call: Call
     describe: StepText
     system: str
-    """The system that it calls, as health and metrics name it: ``stripe``."""
+    """The system that it calls, as health and metrics name it, such as ``payment_provider``."""
     operations: tuple[str, ...] = ()
     """What it may ask of the system, as its client names it, if each has an idempotency key."""
     prepare: LocalAct = _do_nothing

@@ -13,6 +13,17 @@ from sandbox.procfile import ROOT
 
 REST_SECONDS: Final = 60
 
+STATUSES: Final = {
+    "requires_payment_method": "declined",
+    "requires_confirmation": "created",
+    "requires_action": "requires_action",
+    "processing": "processing",
+    "requires_capture": "authorized",
+    "succeeded": "captured",
+    "canceled": "cancelled",
+}
+"""Stripe's status of an intent as the application calls it."""
+
 
 def check_invariants(
     environment: Mapping[str, str], ledger: Path | None, *, capture: bool, must_rest: bool = True
@@ -42,26 +53,27 @@ def check_invariants(
 
 
 def statement(ledger: Path, installation_id: str) -> list[dict[str, Any]]:
-    """Say what is held, taken and returned for every intent that carries ``installation_id``."""
+    """Return what is held, captured and refunded for each intent that carries ``installation_id``."""
     newest: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     with ledger.open() as lines:
         for line in lines:
             if line.endswith("\n"):  # else torn by a crash, and never answered
                 for kind, version in json.loads(line).get("changes", ()):
                     newest[kind][version["id"]] = version
-    returned: dict[str, int] = defaultdict(int)
+    refunded: dict[str, int] = defaultdict(int)
     for refund in newest["refund"].values():
         if refund["status"] == "succeeded":
-            returned[refund["payment_intent"]] += refund["amount"]
+            refunded[refund["payment_intent"]] += refund["amount"]
     return [
         {
-            "intent_id": intent["id"],
+            "provider": "stripe",
+            "provider_payment_id": intent["id"],
             "order_id": intent["metadata"].get("order_id", ""),
-            "status": intent["status"],
+            "status": STATUSES[intent["status"]],
             "currency": intent["currency"],
             "held_minor": intent["amount_capturable"],
-            "taken_minor": intent["amount_received"],
-            "returned_minor": returned[intent["id"]],
+            "captured_minor": intent["amount_received"],
+            "refunded_minor": refunded[intent["id"]],
         }
         for intent in newest["payment_intent"].values()
         if intent["metadata"].get("installation_id") == installation_id

@@ -48,6 +48,12 @@ class Migration(migrations.Migration):
                     models.Index(fields=["subject"], name="invariants_breaks_by_subject"),
                 ],
                 "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("kind__in", ["money", "stock", "state", "journal", "outbox"])
+                        ),
+                        name="invariants_break_kind_known",
+                    ),
                     models.UniqueConstraint(
                         condition=models.Q(("resolved_at__isnull", True)),
                         fields=("code", "subject"),

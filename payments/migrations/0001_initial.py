@@ -40,9 +40,10 @@ class Migration(migrations.Migration):
                 ),
                 ("amount_minor", models.PositiveBigIntegerField()),
                 ("currency", models.CharField(max_length=3)),
+                ("provider", models.CharField(max_length=64)),
                 ("params", models.JSONField()),
                 ("api_version", models.CharField(max_length=32)),
-                ("intent_id", models.CharField(blank=True, max_length=255, null=True, unique=True)),
+                ("provider_payment_id", models.CharField(blank=True, max_length=255, null=True)),
                 ("key_generation", models.PositiveSmallIntegerField(default=1)),
                 ("replayed_error_count", models.PositiveSmallIntegerField(default=0)),
                 ("closed_at", models.DateTimeField(blank=True, null=True)),
@@ -57,6 +58,10 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [models.Index(fields=["order_id"], name="payments_by_order")],
                 "constraints": [
+                    models.UniqueConstraint(
+                        fields=("provider_payment_id", "provider"),
+                        name="payments_one_payment_per_provider_payment",
+                    ),
                     models.UniqueConstraint(
                         condition=models.Q(("closed_at__isnull", True)),
                         fields=("order_id",),
@@ -101,7 +106,7 @@ class Migration(migrations.Migration):
                             ("requires_action", "requires_action"),
                             ("succeeded", "succeeded"),
                             ("failed", "failed"),
-                            ("canceled", "canceled"),
+                            ("cancelled", "cancelled"),
                         ],
                         max_length=16,
                     ),
@@ -122,7 +127,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(fields=["provider_refund_id"], name="payments_refunds_by_bank_id")
+                    models.Index(fields=["provider_refund_id"], name="payments_refunds_at_provider")
                 ],
                 "constraints": [
                     models.UniqueConstraint(

@@ -1,1 +1,1 @@
-"""Payment providers: one protocol, and one package for each provider."""
+"""Payment providers behind one protocol. To add one, read ``protocol`` and ``registry``."""

@@ -14,7 +14,7 @@ from sandbox.process_lifetime import owned_environment
 from sandbox.procfile import ROOT
 
 EVERY: Final = 10.0  # seconds
-COMMAND: Final = ("manage.py", "check_invariants", "--safety", "--no-bank", "--json")
+COMMAND: Final = ("manage.py", "check_invariants", "--safety", "--no-provider", "--json")
 CLEAN: Final = 0
 FOUND: Final = 1
 

@@ -1,4 +1,4 @@
-"""Bugs in what is asked of the bank, and in what its answers are taken for."""
+"""Bugs in the calls to the payment provider, and in how its answers are read."""
 
 from functools import partial
 from typing import Any
@@ -10,15 +10,15 @@ from outbound.deadline import Deadline
 from payments import payment_operations
 from payments.errors import OutcomeUnknown, PaymentDeclined
 from payments.models import Payment
-from payments.provider_types import IntentStatus
-from payments.providers.stripe.gateway import StripeGateway
+from payments.providers.protocol import ProviderPaymentStatus
+from payments.providers.stripe.provider import StripeProvider
 from payments.states import PaymentStatus
 from proof.seeded_bugs.patching import change_call, replace
 from sagas.definition import Attempt, Output
 
 
 def fresh_key_for_each_attempt() -> None:
-    """Every request to the bank has an idempotency key of its own."""
+    """Every request to the provider has an idempotency key of its own."""
 
     def new_key(self: Payment, operation: str) -> str:
         return f"{self.pk}-{operation}-{uuid4()}"
@@ -26,16 +26,14 @@ def fresh_key_for_each_attempt() -> None:
     replace(Payment, "idempotency_key", new_key)
 
 
-def cancelled_without_the_bank() -> None:
-    """An order is called cancelled without its payment being cancelled at the bank."""
+def cancelled_without_the_provider() -> None:
+    """An order is cancelled although its payment was not cancelled at the provider."""
     close = payment_operations._close
 
     def close_only_what_was_taken(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
-        if payment.intent_id is not None:
-            intent = payment_operations.gateway.retrieve_intent(
-                payment.intent_id, deadline=deadline
-            )
-            if intent.status == IntentStatus.SUCCEEDED:
+        if payment.provider_payment_id is not None:
+            found = payment_operations._retrieve(payment, payment.provider_payment_id, deadline)
+            if found.status == ProviderPaymentStatus.CAPTURED:
                 return close(payment, attempt, deadline)
         return {"payment_id": str(payment.pk), "status": PaymentStatus.VOIDED}
 
@@ -47,8 +45,8 @@ def timeout_taken_for_failure() -> None:
     change_call(authorize_payment, unknown=(), rejected_by=(PaymentDeclined, OutcomeUnknown))
 
 
-def intent_id_stored_after_confirming() -> None:
-    """The id of an intent is stored only once its confirmation has been answered."""
+def provider_payment_id_stored_after_confirming() -> None:
+    """The provider's id is stored only once the confirmation has been answered."""
     authorize = payment_operations.authorize
 
     def keep_nothing(_: Payment, __: Attempt, ___: str) -> bool:
@@ -58,11 +56,15 @@ def intent_id_stored_after_confirming() -> None:
         output = authorize(order_id, attempt)
         payment = Payment.objects.get(order_id=order_id)
         attempt.checkpoint(
-            partial(payment_operations._store_intent_id, payment, output["intent_id"])
+            partial(
+                payment_operations._store_provider_payment_id,
+                payment,
+                output["provider_payment_id"],
+            )
         )
         return output
 
-    replace(payment_operations, "_keep_intent_id", keep_nothing)
+    replace(payment_operations, "_keep_provider_payment_id", keep_nothing)
     replace(payments.services, "authorize", authorize_then_store)
 
 
@@ -74,8 +76,8 @@ def refund_without_looking() -> None:
         key = key_of(self, operation)
         return f"{key}-{uuid4()}" if operation == "refund" else key
 
-    def see_none(_: StripeGateway, __: str, **___: Any) -> list[Any]:
+    def see_none(_: StripeProvider, __: str, **___: Any) -> list[Any]:
         return []
 
     replace(Payment, "idempotency_key", new_key_for_refunds)
-    replace(StripeGateway, "list_refunds", see_none)
+    replace(StripeProvider, "list_refunds", see_none)

@@ -16,9 +16,9 @@ from proof.seeded_bugs.engine import (
     wish_never_looked_at,
 )
 from proof.seeded_bugs.money import (
-    cancelled_without_the_bank,
+    cancelled_without_the_provider,
     fresh_key_for_each_attempt,
-    intent_id_stored_after_confirming,
+    provider_payment_id_stored_after_confirming,
     refund_without_looking,
     timeout_taken_for_failure,
 )
@@ -61,12 +61,12 @@ BUGS: Final[Mapping[str, Bug]] = {
         Bug(fresh_key_for_each_attempt, "create-unanswered"),
         Bug(timeout_taken_for_failure, "unknown-resolved-to-paid"),
         Bug(
-            intent_id_stored_after_confirming,
+            provider_payment_id_stored_after_confirming,
             "cancelled-during-the-charge",
-            "*/http/stripe.confirm_intent/*",
+            "*/http/stripe.confirm_payment/*",
             Mode.KILL_AFTER,
         ),
-        Bug(cancelled_without_the_bank, "cancelled-after-the-charge"),
+        Bug(cancelled_without_the_provider, "cancelled-after-the-charge"),
         Bug(refund_without_looking, "refund-unanswered"),
         Bug(stock_outside_the_transaction, "paid", "worker/*/commit/*sagas_*", Mode.KILL_BEFORE),
         Bug(
@@ -79,11 +79,13 @@ BUGS: Final[Mapping[str, Bug]] = {
         Bug(
             journalled_after_the_call,
             "cancelled-during-the-charge",
-            "*/http/stripe.confirm_intent/*",
+            "*/http/stripe.confirm_payment/*",
             Mode.KILL_AFTER,
         ),
         Bug(compensated_from_memory, "cancelled-after-the-charge"),
-        Bug(leased_by_the_workers_clock, "paid", "*/http/stripe.confirm_intent/*", Mode.KILL_AFTER),
+        Bug(
+            leased_by_the_workers_clock, "paid", "*/http/stripe.confirm_payment/*", Mode.KILL_AFTER
+        ),
         Bug(wish_never_looked_at, "cancelled-during-the-charge"),
         Bug(published_before_commit, "paid", "storefront/*/commit/*", Mode.KILL_BEFORE),
         Bug(

@@ -80,7 +80,7 @@ def kill_after_confirming(workers: DyingWorkers, message: Message, shop: Shop) -
 
 def kill_before_looking(workers: DyingWorkers, message: Message) -> None:
     """Kill the worker that was to find out what became of the attempt before."""
-    workers.begin(message, "retrieve_intent")
+    workers.begin(message, "retrieve_payment")
     workers.wait_for_death()
 
 

@@ -43,7 +43,7 @@ def freeze_by_invariant(order_id: UUID) -> None:
         now = SagaRun.objects.get(subject_id=order_id).paused_at
         assert now is not None
         ReconciliationBreak.objects.create(
-            code="M6", kind="safety", subject=str(order_id), detail="0 held of 2500",
+            code="M6", kind="money", subject=str(order_id), detail="0 held of 2500",
             first_seen=now, last_seen=now, order_paused_at=now,
         )  # fmt: skip
 

@@ -71,7 +71,9 @@ def test_it_shows_what_is_there(desk: Client, shop: dict[str, UUID]) -> None:
     assert found.oldest.order_id == shop["flagged"]
     assert [each.order_id for each in found.flagged_orders] == [shop["flagged"]]
     assert (found.flagged, found.paused, found.open_breaks) == (1, 0, 0)
-    assert [(each.system, each.answered_share) for each in found.systems] == [("stripe", 1.0)]
+    assert [(each.system, each.answered_share) for each in found.systems] == [
+        ("payment_provider", 1.0)
+    ]
 
 
 def test_the_page_and_its_newer_figures_say_the_same(desk: Client, shop: dict[str, UUID]) -> None:

@@ -220,7 +220,7 @@ def test_an_order_is_named_by_what_a_person_has_in_hand(
     confirmed: UUID, waiting: UUID, messages: MessageQueue
 ) -> None:
     Order.objects.filter(pk=confirmed).update(reference="cart-17")
-    intent_id = Payment.objects.get(order_id=confirmed).intent_id
+    payment_id = Payment.objects.get(order_id=confirmed).provider_payment_id
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
     messages.deliver_all()
     refund_id = Payment.objects.get(order_id=confirmed).refunds.get().provider_refund_id
@@ -230,7 +230,7 @@ def test_an_order_is_named_by_what_a_person_has_in_hand(
         str(confirmed)[:23],
         run_of(confirmed).pk,
         "cart-17",
-        intent_id,
+        payment_id,
         refund_id,
     ):
         assert orders("show", term)[0].startswith(f"order {confirmed}: "), term

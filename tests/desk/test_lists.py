@@ -130,7 +130,7 @@ def test_a_payment_tells_its_amount_as_money_and_what_stripe_calls_it(
 
     assert badge("captured") in page
     assert "10.00 EUR" in page
-    assert f"<code>{payment.intent_id}</code>" in page
+    assert f"<code>{payment.provider_payment_id}</code>" in page
     assert f"{payment.created_at:%Y-%m-%d %H:%M:%S}" in page
 
 
@@ -162,7 +162,7 @@ def searches(confirmed: UUID) -> dict[str, dict[str, int]]:
         RUNS: {**dict.fromkeys(ids, 2), str(run_of(confirmed).pk): 1},
         PAYMENTS: {
             **dict.fromkeys(ids, 1),
-            str(payment.intent_id): 1,
+            str(payment.provider_payment_id): 1,
             refund: 1,
             str(payment.pk): 1,
             "pi_none": 0,

@@ -87,12 +87,12 @@ def test_orders_are_found_by_a_sku(desk: Client, confirmed: UUID, waiting: UUID)
 def test_an_order_is_found_by_what_stripe_calls_it(
     desk: Client, confirmed: UUID, waiting: UUID, messages: MessageQueue
 ) -> None:
-    intent_id = Payment.objects.get(order_id=confirmed).intent_id
+    payment_id = Payment.objects.get(order_id=confirmed).provider_payment_id
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
     messages.deliver_all()
     refund_id = Payment.objects.get(order_id=confirmed).refunds.get().provider_refund_id
 
-    assert found(desk, f"?q={intent_id}") == [confirmed]
+    assert found(desk, f"?q={payment_id}") == [confirmed]
     assert found(desk, f"?q={refund_id}") == [confirmed]
     assert found(desk, "?q=pi_unknown") == []
     assert found(desk, "?q=re_") == []

@@ -59,7 +59,7 @@ def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> No
         "payment capture: done",
         "payment.captured",
         "placed → confirmed: paid",
-        str(payment.intent_id),
+        str(payment.provider_payment_id),
         payment.idempotency_key("confirm"),
         payment.idempotency_key("capture"),
         "1 confirmed in main",
@@ -235,7 +235,7 @@ def test_a_refund_is_told_with_its_ids(
 def test_breaks_are_part_of_the_story(desk: Client, confirmed: UUID) -> None:
     now = timezone.now()
     ReconciliationBreak.objects.create(
-        code="M6", kind="safety", subject=str(confirmed), detail="0 held of 1000",
+        code="M6", kind="money", subject=str(confirmed), detail="0 held of 1000",
         first_seen=now, last_seen=now, order_paused_at=now, resolved_at=now,
         resolution="looked at the bank", resolved_by="frank",
     )  # fmt: skip

@@ -14,7 +14,7 @@ from tests.support.shop import IN_STOCK, Shop
 
 @pytest.fixture
 def own_installation(settings: Settings) -> None:
-    """The bank outlives the database; what earlier tests left there is another installation's."""
+    """The sandbox outlives the database: what earlier tests left there is another installation's."""
     settings.INSTALLATION_ID = uuid4().hex
 
 

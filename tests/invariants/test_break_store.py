@@ -16,14 +16,14 @@ from invariants.models import ReconciliationBreak
 from orders.models import Order
 from orders.states import OrderStatus
 from payments.errors import OutcomeUnknown
-from payments.provider_reconciliation import ProviderReading, read_provider, read_recent
+from payments.provider_reconciliation import ProviderReading, read_providers, read_recent
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from sagas.services import resume
 from sandbox.stripe_process import SandboxServer
 from tests.support.backdating import let_it_be_older
-from tests.support.gateway_calls import asking, calls_since, gateway, mark
 from tests.support.ledger_checks import assert_books_balance
+from tests.support.provider_calls import asking, calls_since, mark, provider
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,12 +31,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NONE = timedelta()
 
 
-def check_with_bank(scope: Scope = EVERYTHING) -> Report:
-    return check(bank=read_provider(), scope=scope, grace=NONE)
+def check_with_provider(scope: Scope = EVERYTHING) -> Report:
+    return check(reading=read_providers(), scope=scope, grace=NONE)
 
 
 def check_and_record(scope: Scope = EVERYTHING) -> Recorded:
-    return record(check_with_bank(scope))
+    return record(check_with_provider(scope))
 
 
 def execute(statement: str, *values: UUID) -> None:
@@ -69,14 +69,14 @@ def miscounted(confirmed: Order) -> Order:
     return confirmed
 
 
-def let_go_at_the_bank(order: Order) -> None:
-    """What somebody at the bank's own desk could do: cancel an intent behind our back."""
-    (intent,) = (each for each in read_provider().accounts if each.order_id == str(order.pk))
-    gateway.cancel_intent(intent.intent_id, **asking())
+def cancel_at_the_provider(order: Order) -> None:
+    """Cancel a payment as staff could in the provider's dashboard, without telling us."""
+    (balance,) = (each for each in read_providers().balances if each.order_id == str(order.pk))
+    provider.cancel_payment(balance.provider_payment_id, **asking())
 
 
 def test_a_finding_becomes_a_break(miscounted: Order) -> None:
-    report = check_with_bank()
+    report = check_with_provider()
 
     recorded = record(report)
 
@@ -110,7 +110,7 @@ def test_what_is_gone_is_resolved_and_stays_written_down(miscounted: Order) -> N
     check_and_record()
     execute("UPDATE orders_order SET version = 1 WHERE id = %s", miscounted.pk)
 
-    report = check_with_bank()
+    report = check_with_provider()
     recorded = record(report)
 
     gone = the_break()
@@ -143,8 +143,8 @@ def test_what_is_resolved_is_not_resolved_again(miscounted: Order) -> None:
 @pytest.mark.parametrize(
     "look",
     [
-        lambda order: check(bank=read_provider(), scope=Scope(orders=frozenset({new_id()}))),
-        lambda order: replace(check_with_bank(), checked=("T1",)),
+        lambda order: check(reading=read_providers(), scope=Scope(orders=frozenset({new_id()}))),
+        lambda order: replace(check_with_provider(), checked=("T1",)),
     ],
     ids=["other orders", "other invariants"],
 )
@@ -170,29 +170,29 @@ def test_an_open_break_is_looked_at_however_old_its_order_is(miscounted: Order) 
     assert check_and_record(replace(lately, orders=orders_with_breaks())).seen_again == 1
 
 
-def test_a_break_at_the_bank_is_resolved_only_by_who_has_asked_the_bank(
+def test_a_break_about_the_provider_is_resolved_only_by_a_check_that_read_it(
     shop: Shop, confirmed: Order
 ) -> None:
-    planted = Finding("M2", "money", str(confirmed.pk), "4500 eur at the bank")
-    record(replace(check_with_bank(), findings=[planted]))
+    planted = Finding("M2", "money", str(confirmed.pk), "4500 eur at stripe")
+    record(replace(check_with_provider(), findings=[planted]))
 
     assert record(check(grace=NONE)).resolved == 0
-    assert record(replace(check_with_bank(), bank=younger_than(confirmed))).resolved == 0
+    assert record(replace(check_with_provider(), reading=younger_than(confirmed))).resolved == 0
     assert the_break().is_open
 
-    assert record(check(bank=read_recent(RECENT))).resolved == 1
+    assert record(check(reading=read_recent(RECENT))).resolved == 1
 
 
 def younger_than(order: Order) -> ProviderReading:
-    """A reading of the bank that need not have the intents of ``order``."""
-    return replace(read_provider(), complete_since=order.created_at + timedelta(minutes=1))
+    """Return a reading that need not have the payments of ``order``."""
+    return replace(read_providers(), complete_since=order.created_at + timedelta(minutes=1))
 
 
 def test_a_report_that_comes_late_resolves_nothing_that_was_seen_after_it(
     miscounted: Order,
 ) -> None:
     execute("UPDATE orders_order SET version = 1 WHERE id = %s", miscounted.pk)
-    late = check_with_bank()
+    late = check_with_provider()
     execute("UPDATE orders_order SET version = 7 WHERE id = %s", miscounted.pk)
     check_and_record()
 
@@ -202,7 +202,7 @@ def test_a_report_that_comes_late_resolves_nothing_that_was_seen_after_it(
 
 
 def test_two_recorders_at_once_write_one_break(miscounted: Order) -> None:
-    report = check_with_bank()
+    report = check_with_provider()
 
     def record_elsewhere() -> Recorded:
         try:
@@ -217,10 +217,10 @@ def test_two_recorders_at_once_write_one_break(miscounted: Order) -> None:
     assert the_break().times_seen == 8
 
 
-def test_money_in_doubt_twice_freezes_the_order(
+def test_money_in_doubt_twice_pauses_the_order(
     shop: Shop, bank: SandboxServer, capturing: Order
 ) -> None:
-    let_go_at_the_bank(capturing)
+    cancel_at_the_provider(capturing)
 
     once = check_and_record()
     run = SagaRun.objects.get()
@@ -233,14 +233,14 @@ def test_money_in_doubt_twice_freezes_the_order(
     assert (twice.paused, the_break().order_paused_at is not None) == (1, True)
     assert (run.step, run.attempts) == ("capture_payment", 0)
     assert run.needs_attention
-    assert run.attention_reason.startswith("paused: M6: authorized 4500 eur with us; at the bank")
+    assert run.attention_reason.startswith("paused: M6: authorized 4500 eur with us; at stripe")
     assert calls_since(bank, seen) == []
 
 
 def test_a_frozen_order_can_still_be_cancelled(
     shop: Shop, bank: SandboxServer, capturing: Order
 ) -> None:
-    let_go_at_the_bank(capturing)
+    cancel_at_the_provider(capturing)
     check_and_record()
     check_and_record()
 
@@ -256,7 +256,7 @@ def test_a_frozen_order_can_still_be_cancelled(
 def test_what_a_person_has_thawed_is_not_frozen_again(
     shop: Shop, bank: SandboxServer, capturing: Order
 ) -> None:
-    let_go_at_the_bank(capturing)
+    cancel_at_the_provider(capturing)
     check_and_record()
     check_and_record()
 
@@ -269,7 +269,7 @@ def test_what_a_person_has_thawed_is_not_frozen_again(
 
 def test_what_is_well_when_it_is_read_again_is_not_paused(capturing: Order) -> None:
     doubt = Finding("M6", "money", str(capturing.pk), "0 held of 4500")
-    suspicious = replace(check_with_bank(), findings=[doubt])
+    suspicious = replace(check_with_provider(), findings=[doubt])
     record(suspicious)
 
     recorded = record(suspicious)
@@ -282,9 +282,9 @@ def test_what_is_well_when_it_is_read_again_is_not_paused(capturing: Order) -> N
 def test_what_cannot_be_read_again_is_not_paused(
     bank: SandboxServer, capturing: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    let_go_at_the_bank(capturing)
+    cancel_at_the_provider(capturing)
     check_and_record()
-    report = check_with_bank()
+    report = check_with_provider()
 
     def silence(_: object) -> ProviderReading:
         raise OutcomeUnknown("no answer")
@@ -295,8 +295,8 @@ def test_what_cannot_be_read_again_is_not_paused(
     assert SagaRun.objects.get().paused_at is None
 
 
-def test_an_intent_that_the_bank_does_not_know_freezes_its_order(capturing: Order) -> None:
-    execute("UPDATE payments_payment SET intent_id = 'pi_unknown'")
+def test_a_payment_that_the_provider_does_not_know_pauses_its_order(capturing: Order) -> None:
+    execute("UPDATE payments_payment SET provider_payment_id = 'pi_unknown'")
 
     check_and_record()
     check_and_record()
@@ -305,7 +305,7 @@ def test_an_intent_that_the_bank_does_not_know_freezes_its_order(capturing: Orde
 
 
 def test_a_run_that_this_code_does_not_know_stops_no_recorder(capturing: Order) -> None:
-    let_go_at_the_bank(capturing)
+    cancel_at_the_provider(capturing)
     SagaRun.objects.update(version=99)
 
     check_and_record()

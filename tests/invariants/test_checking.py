@@ -14,7 +14,7 @@ from invariants.checking import LeftOut, Progress, Report, Scope, check
 from invariants.invariant import Invariant
 from orders.models import Order
 from orders.states import OrderStatus
-from payments.provider_reconciliation import read_provider
+from payments.provider_reconciliation import read_providers
 from sandbox.procfile import ROOT
 from tests.support.backdating import WITNESSES, let_it_be_older
 from tests.support.interrupted_reads import read_while
@@ -28,8 +28,8 @@ LATELY = Scope(changed_within=timedelta(hours=1))
 
 
 def check_now(progress: Progress = Progress.SOMETIME, scope: Scope = checking.EVERYTHING) -> Report:
-    """Check with the bank and without any grace, as one may at every moment."""
-    return check(bank=read_provider(), grace=NONE, progress=progress, scope=scope)
+    """Check with the provider and without any grace, as is sound at every moment."""
+    return check(reading=read_providers(), grace=NONE, progress=progress, scope=scope)
 
 
 def test_a_clean_database_has_no_findings_at_any_moment_of_an_orders_life(shop: Shop) -> None:
@@ -58,18 +58,18 @@ def test_a_clean_database_has_no_findings_at_any_moment_of_an_orders_life(shop: 
     assert set(report.checked) == {each.code for each in INVARIANTS}
     assert report.orders == {"cancelled": 3}
     assert report.payments == {"refunded": 1, "voided": 1}
-    assert report.bank is not None
-    assert len(report.bank.accounts) == 2
+    assert report.reading is not None
+    assert len(report.reading.balances) == 2
 
 
-def test_whatever_moves_after_the_bank_was_read_is_no_finding(shop: Shop) -> None:
+def test_what_moves_after_the_provider_was_read_is_no_finding(shop: Shop) -> None:
     readings = []
 
     def look() -> None:
-        """Compare with the bank of this moment, and with every older one."""
-        readings.append(read_provider())
+        """Compare with the provider of this moment, and with every older reading."""
+        readings.append(read_providers())
         for each in readings:
-            report = check(bank=each, grace=NONE, progress=Progress.SOMETIME)
+            report = check(reading=each, grace=NONE, progress=Progress.SOMETIME)
             assert report.findings == []
 
     kept, returned = shop.place(), shop.place()
@@ -89,7 +89,7 @@ def test_whatever_moves_after_the_bank_was_read_is_no_finding(shop: Shop) -> Non
 
 @pytest.mark.parametrize("before", ["refunds.list", "payment_intents.list"])
 @pytest.mark.parametrize("done", range(3))
-def test_whatever_happens_while_the_bank_is_read_is_no_finding(
+def test_what_happens_while_the_provider_is_read_is_no_finding(
     shop: Shop, before: str, done: int
 ) -> None:
     order = shop.place()
@@ -101,8 +101,8 @@ def test_whatever_happens_while_the_bank_is_read_is_no_finding(
         shop.cancel(order)
         shop.messages.deliver_all()
 
-    reading = read_while(confirm_and_cancel, shop.bank, before, read_provider)
-    report = check(bank=reading, grace=NONE, progress=Progress.SOMETIME)
+    reading = read_while(confirm_and_cancel, shop.bank, before, read_providers)
+    report = check(reading=reading, grace=NONE, progress=Progress.SOMETIME)
 
     assert report.findings == []
     assert report.payments == {"refunded": 1}
@@ -222,15 +222,15 @@ def tamper(*statements: str) -> None:
             cursor.execute(statement)
 
 
-def test_without_the_bank_nothing_is_said_about_it(shop: Shop) -> None:
+def test_without_a_reading_nothing_is_said_of_the_provider(shop: Shop) -> None:
     report = check()
 
     assert {each.code for each in INVARIANTS} - set(report.checked) == {"M2", "M6"}
     assert report.left_out == {
-        **dict.fromkeys(("M2", "M6"), LeftOut.BANK),
+        **dict.fromkeys(("M2", "M6"), LeftOut.PROVIDER),
         **dict.fromkeys(("M5", "M7", "M11"), LeftOut.PROVIDER_SIDE),
     }
-    assert report.bank is None
+    assert report.reading is None
 
 
 def test_sums_of_all_history_are_left_to_the_full_check(shop: Shop) -> None:
@@ -267,8 +267,8 @@ def by_when(invariant: Invariant) -> str:
 
 def how(invariant: Invariant) -> str:
     """Whom it asks, whether a constraint says so too, and whether only the full check asks it."""
-    asked = ["bank only"] if invariant.needs_provider else ["ours"]
+    asked = ["provider only"] if invariant.needs_provider else ["ours"]
     if invariant.asks_provider and not invariant.needs_provider:
-        asked.append("bank")
+        asked.append("provider")
     asked += ["E"] * invariant.is_enforced + ["full"] * invariant.sums_history
     return ", ".join(asked)

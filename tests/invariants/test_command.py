@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from invariants.models import ReconciliationBreak
 from orders.models import Order
-from payments.provider_reconciliation import read_provider
+from payments.provider_reconciliation import read_providers
 from sandbox.stripe_process import SandboxServer
 from tests.support.backdating import let_it_be_older
 from tests.support.shop import Shop
@@ -59,15 +59,15 @@ def test_a_clean_system_ends_with_0_and_says_what_was_compared(confirmed: Order)
     assert said["findings"] == []
     assert said["orders"] == {"confirmed": 1}
     assert said["payments"] == {"captured": 1}
-    assert said["bank"] == {
+    assert said["provider"] == {
         "compared": True,
         "problem": "",
         "complete_since": None,
-        "intents": 1,
+        "payments": 1,
         "net_minor": 4500,
     }
     assert said["everything"] is True
-    assert said["invariants"]["asked"] == said["invariants"]["of"]
+    assert said["invariants"]["checked"] == said["invariants"]["of"]
     assert said["invariants"]["left_out"] == {}
 
 
@@ -77,7 +77,7 @@ def test_people_get_the_same_as_a_table(confirmed: Order) -> None:
     assert status == 0
     assert said.startswith("┏━")
     assert "1: 1 confirmed" in said
-    assert "1 intents, 4500 held or taken" in said
+    assert "1 payments, 4500 held or captured" in said
     assert "0 findings: no ghost charge, no lost order, no oversold stock" in said
 
 
@@ -106,13 +106,13 @@ def test_a_table_tells_what_is_broken_in_a_sentence(miscounted: Order) -> None:
 
 
 @pytest.mark.parametrize("order_id", ["[/nobody]", "[red]nobody", ":warning:"])
-def test_what_the_bank_says_is_shown_as_it_is(
+def test_a_text_of_the_provider_is_shown_as_it_is(
     confirmed: Order, tmp_path: Path, order_id: str
 ) -> None:
-    (account,) = map(asdict, read_provider().accounts)
+    (balance,) = map(asdict, read_providers().balances)
     statement = tmp_path / "statement.json"
-    stranger = {**account, "intent_id": "pi_stranger", "order_id": order_id}
-    statement.write_text(json.dumps([account, stranger]))
+    stranger = {**balance, "provider_payment_id": "pi_stranger", "order_id": order_id}
+    statement.write_text(json.dumps([balance, stranger]))
 
     status, said = check_invariants("--full", "--statement", str(statement))
 
@@ -120,7 +120,7 @@ def test_what_the_bank_says_is_shown_as_it_is(
     assert order_id in said
 
 
-def test_a_bank_that_does_not_answer_ends_with_2(
+def test_a_provider_that_does_not_answer_ends_with_2(
     confirmed: Order, bank: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
@@ -129,15 +129,15 @@ def test_a_bank_that_does_not_answer_ends_with_2(
     table = check_invariants("--full")
 
     assert status == 2
-    assert (said["bank"]["compared"], said["bank"]["intents"]) == (False, None)
-    assert said["bank"]["problem"].startswith("OutcomeUnknown: ")
+    assert (said["provider"]["compared"], said["provider"]["payments"]) == (False, None)
+    assert said["provider"]["problem"].startswith("OutcomeUnknown: ")
     assert table[0] == 2
     assert "NOT COMPARED: OutcomeUnknown" in table[1]
-    assert "the bank could not be asked" in table[1]
+    assert "a payment provider did not answer" in table[1]
     assert "no ghost charge" not in table[1]
 
 
-def test_what_is_found_without_the_bank_still_ends_with_1(
+def test_findings_without_the_provider_still_end_with_1(
     miscounted: Order, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
@@ -145,30 +145,36 @@ def test_what_is_found_without_the_bank_still_ends_with_1(
     assert as_json()[0] == 1
 
 
-def test_the_bank_can_be_left_out_and_that_is_said(confirmed: Order, settings: Settings) -> None:
+def test_the_provider_can_be_left_out_and_that_is_said(
+    confirmed: Order, settings: Settings
+) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
 
-    status, said = check_invariants("--no-bank")
+    status, said = check_invariants("--no-provider")
 
     assert status == 0
     assert "NOT COMPARED: left out" in said
-    assert "the bank was left out" in said
+    assert "the payment providers were not compared" in said
     assert "no ghost charge" not in said
 
 
 def test_what_was_left_out_is_named_with_why(confirmed: Order) -> None:
-    status, said = check_invariants("--no-bank", "--safety")
-    json_status, told = as_json("--no-bank", "--safety")
+    status, said = check_invariants("--no-provider", "--safety")
+    json_status, told = as_json("--no-provider", "--safety")
 
     codes = {
-        "M2, M6: not asked: the bank was not compared": ["M2", "M6"],
-        "M5, M7, M11: asked of our own books only: the bank was not compared": ["M5", "M7", "M11"],
-        "S2, S3, S8: not asked: it adds up all of history, which only a full check does": [
+        "M2, M6: not checked: the payment providers were not compared": ["M2", "M6"],
+        "M5, M7, M11: checked in our own books only: the payment providers were not compared": [
+            "M5",
+            "M7",
+            "M11",
+        ],
+        "S2, S3, S8: not checked: it adds up all of history, which only a full check does": [
             "S2",
             "S3",
             "S8",
         ],
-        "M8, T6, T8, T9, R4: asked only for what must never be: lateness was to be no finding": [
+        "M8, T6, T8, T9, R4: checked only for what must never be: lateness is no finding here": [
             "M8",
             "T6",
             "T8",
@@ -189,11 +195,11 @@ def test_a_short_check_claims_no_more_than_it_has_looked_at(confirmed: Order) ->
 
     assert status == 0
     assert "1: 1 confirmed; those that have not ended, or moved in the last hour" in said
-    assert "1 intents, 4500 held or taken (minor units); complete since 20" in said
+    assert "1 payments, 4500 held or captured (minor units); complete since 20" in said
     assert "0 findings in what was looked at; " in said
     assert "no ghost charge" not in said
     assert told["everything"] is False
-    assert told["bank"]["complete_since"] is not None
+    assert told["provider"]["complete_since"] is not None
 
 
 def test_a_check_of_safety_resolves_no_lateness(shop: Shop) -> None:
@@ -209,7 +215,7 @@ def test_a_check_of_safety_resolves_no_lateness(shop: Shop) -> None:
     assert (late.code, late.resolved_at) == ("T6", None)
 
 
-@pytest.mark.parametrize("said", ["", "{", "{}", "[1]", '[{"intent_id": "pi_1"}]', None])
+@pytest.mark.parametrize("said", ["", "{", "{}", "[1]", '[{"provider_payment_id": "pi_1"}]', None])
 def test_a_statement_that_is_none_is_a_mistake_of_whoever_asks(
     db: None, tmp_path: Path, said: str | None
 ) -> None:
@@ -229,14 +235,14 @@ def test_a_grace_that_is_no_time_is_a_mistake_of_whoever_asks(seconds: str) -> N
         check_invariants("--grace", seconds)
 
 
-def test_a_statement_stands_for_the_bank(
+def test_a_statement_stands_for_the_provider(
     confirmed: Order, settings: Settings, tmp_path: Path
 ) -> None:
-    (account,) = map(asdict, read_provider().accounts)
+    (balance,) = map(asdict, read_providers().balances)
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
     right, wrong = tmp_path / "right.json", tmp_path / "wrong.json"
-    right.write_text(json.dumps([account]))
-    wrong.write_text(json.dumps([{**account, "taken_minor": 4499}]))
+    right.write_text(json.dumps([balance]))
+    wrong.write_text(json.dumps([{**balance, "captured_minor": 4499}]))
 
     agreed = as_json("--full", "--grace", "0", "--statement", str(right))
     differed = as_json("--full", "--grace", "0", "--statement", str(wrong))
@@ -246,9 +252,7 @@ def test_a_statement_stands_for_the_bank(
     assert [each["code"] for each in differed[1]["findings"]] == ["M6"]
 
 
-def test_what_the_bank_has_just_been_told_it_may_still_not_show(
-    confirmed: Order, tmp_path: Path
-) -> None:
+def test_a_provider_need_not_show_what_it_was_just_sent(confirmed: Order, tmp_path: Path) -> None:
     statement = tmp_path / "empty.json"
     statement.write_text("[]")
 
@@ -308,7 +312,7 @@ def test_what_a_statement_says_is_not_recorded(miscounted: Order, tmp_path: Path
     statement = tmp_path / "empty.json"
     statement.write_text("[]")
 
-    with pytest.raises(CommandError, match="not the bank"):
+    with pytest.raises(CommandError, match="findings by a statement are not recorded"):
         check_invariants("--record", "--statement", str(statement))
 
     assert not ReconciliationBreak.objects.exists()

@@ -26,11 +26,11 @@ def history(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker, sandbox: SandboxServer
 ) -> Iterator[Books]:
     """The same books for all tests, committed."""
-    bank = override_settings(
+    sandbox_settings = override_settings(
         STRIPE_API_BASE=sandbox.url, STRIPE_API_KEY="sk_test_sandbox", STRIPE_CALLS_PER_SECOND=0
     )
     messages = MessageQueue()
-    with django_db_blocker.unblock(), bank, pytest.MonkeyPatch.context() as patch:
+    with django_db_blocker.unblock(), sandbox_settings, pytest.MonkeyPatch.context() as patch:
         patch.setattr(dispatch.publisher, "hand_over", messages.hand_over)
         yield keep_books(sandbox, messages)
         call_command("flush", interactive=False, verbosity=0, inhibit_post_migrate=True)
@@ -38,11 +38,11 @@ def history(
 
 @pytest.fixture
 def books(history: Books) -> Books:
-    return Books(history.orders, history.bank)
+    return Books(history.orders, history.reading)
 
 
 def found(books: Books, scope: Scope) -> set[tuple[str, str]]:
-    examination = Examination(books.bank, scope, timedelta(), Progress.ON_TIME)
+    examination = Examination(books.reading, scope, timedelta(), Progress.ON_TIME)
     return {
         (each.code, each.subject)
         for invariant in INVARIANTS

@@ -1,4 +1,4 @@
-"""The checks that beat asks for: one at a time, recording, and honest about a silent bank."""
+"""The checks that beat asks for: one at a time, recording, and honest about a silent provider."""
 
 import logging
 import threading
@@ -99,7 +99,7 @@ def test_the_lock_is_let_go_of_when_a_check_fails(
         pass
 
 
-def test_a_bank_that_does_not_answer_is_not_compared_and_no_finding(
+def test_a_provider_that_does_not_answer_is_not_compared_and_no_finding(
     miscounted: Order, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
@@ -109,8 +109,11 @@ def test_a_bank_that_does_not_answer_is_not_compared_and_no_finding(
 
     assert [each.code for each in ReconciliationBreak.objects.all()] == ["T4"]
     said = {each.message: vars(each) for each in caplog.records}
-    assert said["bank.not_compared"]["problem"].startswith("OutcomeUnknown: ")
-    assert (said["invariants.checked"]["intents"], said["invariants.checked"]["findings"]) == (
+    assert said["provider.not_compared"]["problem"].startswith("OutcomeUnknown: ")
+    assert (
+        said["invariants.checked"]["provider_payments"],
+        said["invariants.checked"]["findings"],
+    ) == (
         None,
         1,
     )

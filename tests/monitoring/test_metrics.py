@@ -68,7 +68,7 @@ def test_an_order_is_counted_once_on_each_of_its_ways(
     undone = {"saga": "checkout", "step": "void_authorization", "outcome": "done"}
     attempts = [counted("holdfast_step_attempts_total", **each) for each in (refused, undone)]
     calls = counted(
-        "holdfast_outbound_calls_total", service="stripe", operation="confirm_intent", outcome="ok"
+        "holdfast_outbound_calls_total", service="stripe", operation="confirm_payment", outcome="ok"
     )
     requests = counted("holdfast_http_requests_total", route="orders", method="POST", status="202")
 
@@ -85,7 +85,7 @@ def test_an_order_is_counted_once_on_each_of_its_ways(
         counted(
             "holdfast_outbound_calls_total",
             service="stripe",
-            operation="confirm_intent",
+            operation="confirm_payment",
             outcome="ok",
         )
         == calls + 1
@@ -113,7 +113,7 @@ def test_what_is_rolled_back_is_not_counted(storefront: Storefront) -> None:
 def test_an_answer_that_got_lost_is_counted_and_so_is_asking_again(
     storefront: Storefront, bank: SandboxServer, messages: MessageQueue
 ) -> None:
-    lost = {"service": "stripe", "operation": "create_intent", "outcome": "unknown"}
+    lost = {"service": "stripe", "operation": "create_payment", "outcome": "unknown"}
     retried = {"saga": "checkout", "step": "authorize_payment"}
     before = (
         counted("holdfast_outbound_calls_total", **lost),
@@ -169,7 +169,7 @@ def test_the_database_says_what_is_under_way(
     assert (gauges("runs_flagged"), gauges("runs_paused")) == (1, 1)
     assert gauges("queue_waiting_runs", queue="checkout") == 1
     assert gauges("queue_waiting_runs", queue="settlement") == 0  # paused: it waits for a person
-    assert gauges("system_recent_attempts", system="stripe", outcome="done") == 1
+    assert gauges("system_recent_attempts", system="payment_provider", outcome="done") == 1
     assert (gauges("outbox_unrelayed") or 0) > 0
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_bank_that_nobody_asked_is_neither_well_nor_ill() -> None:
     [found] = system_health()
 
-    assert found == SystemHealth("stripe", {}, None)
+    assert found == SystemHealth("payment_provider", {}, None)
     assert found.answered_share is None
 
 
@@ -59,5 +59,5 @@ def test_what_is_long_ago_says_nothing_of_now(
     messages.deliver_all()
     StepAttempt.objects.update(started_at=F("started_at") - LATELY)
 
-    assert system_health() == [SystemHealth("stripe", {}, None)]
+    assert system_health() == [SystemHealth("payment_provider", {}, None)]
     assert SagaRun.objects.filter(created_at__lt=F("ended_at") - timedelta(minutes=1)).count() == 0

@@ -43,7 +43,7 @@ WAY_TO_THE_BANK = (
     f"run/{FIRST_LINK}",
     "apply_async/checkout.v1.capture_payment",
     "run/checkout.v1.capture_payment",
-    "stripe/capture_intent",
+    "stripe/capture_payment",
 )
 
 
@@ -145,7 +145,7 @@ def test_one_trace_leads_from_a_request_through_its_messages_to_the_bank(
         installation.web.kill()
 
     spans = {each.span_id: each for each in spans_at(sink)}
-    [capture] = [each for each in spans.values() if each.name == "stripe/capture_intent"]
+    [capture] = [each for each in spans.values() if each.name == "stripe/capture_payment"]
     assert ancestry(capture, spans) == WAY_TO_THE_BANK
     assert attributes(capture).items() >= {
         ("holdfast.correlation_id", correlation_id),

@@ -61,7 +61,7 @@ def test_every_step_is_found_by_the_name_of_its_attempts() -> None:
             assert registry.find_work(name) is work
     assert registry.find_work("burn") is None
     assert registry.system_called("burn") == registry.system_called("reserve_stock") == ""
-    assert registry.system_called("void_authorization") == "stripe"
+    assert registry.system_called("void_authorization") == "payment_provider"
     assert registry.find_rejection_text("burnt") is None
 
 
@@ -75,4 +75,4 @@ def test_the_steps_above_are_all_of_them() -> None:
         "restock",
         "finish_cancelling",
     }
-    assert registry.systems() == ["stripe"]
+    assert registry.systems() == ["payment_provider"]

@@ -15,10 +15,9 @@ from payments.errors import (
     RefundRejected,
 )
 from payments.models import Payment, Refund
-from payments.providers.stripe.gateway import StripeGateway
+from payments.providers.stripe.provider import StripeProvider
 from sagas.identifiers import new_id
 from sandbox.stripe_process import SandboxServer
-from tests.support.gateway_calls import asking, calls_since, mark
 from tests.support.ledger_checks import NOTHING_MOVED, Account, account_of, intents_for
 from tests.support.payment_attempts import (
     ASKED_AGAIN,
@@ -32,6 +31,7 @@ from tests.support.payment_attempts import (
     prepared_payment,
     shut,
 )
+from tests.support.provider_calls import asking, calls_since, mark
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,7 +64,7 @@ def refunds_of(bank: SandboxServer, payment: Payment) -> list[tuple[str, int]]:
     return [
         (each["status"], each["amount"])
         for each in bank.ledger()["refunds"]
-        if each["payment_intent"] == payment.intent_id
+        if each["payment_intent"] == payment.provider_payment_id
     ]
 
 
@@ -323,8 +323,10 @@ def test_a_refund_that_came_back_and_was_made_good_at_the_desk_is_settled(
 
 def test_only_what_was_taken_is_given_back(bank: SandboxServer) -> None:
     payment = authorized()
-    assert payment.intent_id is not None
-    StripeGateway().capture_intent(payment.intent_id, amount_minor=PRICE - 200, **asking())
+    assert payment.provider_payment_id is not None
+    StripeProvider().capture_payment(
+        payment.provider_payment_id, amount_minor=PRICE - 200, **asking()
+    )
     shut(payment)
 
     assert close(payment) == ended_as(payment, "refunded")
@@ -357,7 +359,7 @@ def test_no_payment_has_two_refunds(bank: SandboxServer) -> None:
 
 def refund_at_the_desk(payment: Payment, amount_minor: int) -> None:
     """What a person does in the bank's own dashboard."""
-    assert payment.intent_id is not None
-    StripeGateway().create_refund(
-        payment.intent_id, amount_minor=amount_minor, metadata={}, **asking()
+    assert payment.provider_payment_id is not None
+    StripeProvider().create_refund(
+        payment.provider_payment_id, amount_minor=amount_minor, metadata={}, **asking()
     )

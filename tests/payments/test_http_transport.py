@@ -1,4 +1,4 @@
-"""How the gateway speaks HTTP, and what it makes of answers that no bank should give."""
+"""How the provider speaks HTTP, and what it makes of answers that no bank should give."""
 
 import logging
 import ssl
@@ -26,17 +26,19 @@ from payments.errors import (
     RequestRejected,
     UnexpectedState,
 )
-from payments.provider_types import IntentStatus
-from payments.providers.stripe.gateway import API_VERSION, StripeGateway, intent_params
+from payments.providers.protocol import PaymentRequest, ProviderPaymentStatus
+from payments.providers.stripe.provider import API_VERSION, StripeProvider
 from tests.support.canned_provider import Answer, CannedBank, error_answer, intent_answer
 
-gateway = StripeGateway()
+provider = StripeProvider()
 
-PARAMS = intent_params(
-    amount_minor=1200,
-    currency="EUR",
-    payment_method="pm_card_visa",
-    metadata={"order_id": "42"},
+PARAMS = provider.payment_params(
+    PaymentRequest(
+        amount_minor=1200,
+        currency="EUR",
+        payment_method="pm_card_visa",
+        metadata={"order_id": "42"},
+    )
 )
 
 
@@ -54,12 +56,12 @@ def soon() -> Deadline:
 
 
 def create(api_version: str = API_VERSION) -> None:
-    gateway.create_intent(PARAMS, key="key-1", api_version=api_version, deadline=soon())
+    provider.create_payment(PARAMS, key="key-1", api_version=api_version, deadline=soon())
 
 
 def test_many_calls_go_over_one_connection(canned: CannedBank) -> None:
     for _ in range(20):
-        gateway.retrieve_intent("pi_1", deadline=soon())
+        provider.retrieve_payment("pi_1", deadline=soon())
 
     assert len(canned.requests) == 20
     assert canned.connections == 1
@@ -68,7 +70,7 @@ def test_many_calls_go_over_one_connection(canned: CannedBank) -> None:
 def test_threads_share_the_connections(canned: CannedBank) -> None:
     with ThreadPoolExecutor(8) as threads:
         answers = list(
-            threads.map(lambda _: gateway.retrieve_intent("pi_1", deadline=soon()), range(200))
+            threads.map(lambda _: provider.retrieve_payment("pi_1", deadline=soon()), range(200))
         )
 
     assert {answer.id for answer in answers} == {"pi_1"}
@@ -77,7 +79,7 @@ def test_threads_share_the_connections(canned: CannedBank) -> None:
 
 
 def test_a_post_carries_the_callers_key_and_version_and_no_telemetry(canned: CannedBank) -> None:
-    gateway.retrieve_intent("pi_1", deadline=soon())
+    provider.retrieve_payment("pi_1", deadline=soon())
     create(api_version="2025-01-27.acacia")
 
     headers = canned.requests[1].headers
@@ -88,7 +90,7 @@ def test_a_post_carries_the_callers_key_and_version_and_no_telemetry(canned: Can
 
 
 def test_a_get_asks_under_the_version_of_the_library(canned: CannedBank) -> None:
-    gateway.retrieve_intent("pi_1", deadline=soon())
+    provider.retrieve_payment("pi_1", deadline=soon())
 
     assert canned.requests[0].headers["Stripe-Version"] == API_VERSION
     assert "Idempotency-Key" not in canned.requests[0].headers
@@ -99,7 +101,7 @@ def test_nothing_is_sent_without_a_stored_key_and_version(
     canned: CannedBank, key: str, api_version: str
 ) -> None:
     with pytest.raises(ValueError, match="stored key and API version"):
-        gateway.create_intent(PARAMS, key=key, api_version=api_version, deadline=soon())
+        provider.create_payment(PARAMS, key=key, api_version=api_version, deadline=soon())
 
     assert canned.requests == []
 
@@ -123,7 +125,7 @@ def test_proxies_of_the_environment_are_not_used(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
 
-    gateway.retrieve_intent("pi_1", deadline=soon())
+    provider.retrieve_payment("pi_1", deadline=soon())
 
     assert len(canned.requests) == 1
 
@@ -141,7 +143,7 @@ def test_the_key_follows_no_redirect(canned: CannedBank) -> None:
 
 def test_a_passed_deadline_sends_nothing(canned: CannedBank) -> None:
     with pytest.raises(DeadlinePassed):
-        gateway.retrieve_intent("pi_1", deadline=Deadline.after(timedelta(0)))
+        provider.retrieve_payment("pi_1", deadline=Deadline.after(timedelta(0)))
 
     assert canned.connections == 0
 
@@ -158,7 +160,7 @@ def test_certificates_and_host_names_are_checked() -> None:
 UNREADABLE = {
     "a page": Answer("<html>maintenance</html>"),
     "a page with 404": Answer("<html>not here</html>", 404),
-    "a page with 502": Answer("<html>bad gateway</html>", 502),
+    "a page with 502": Answer("<html>bad provider</html>", 502),
     "nothing": Answer(""),
     "half an object": Answer(intent_answer().body[:60]),
     "no text": Answer(b"\xff\xfe{}"),
@@ -230,7 +232,7 @@ def test_a_charge_that_cannot_be_refunded_is_told_from_a_bug(canned: CannedBank,
     canned.answer = error_answer(400, type="invalid_request_error", code=code)
 
     with pytest.raises(RefundRejected) as refused:
-        gateway.create_refund(
+        provider.create_refund(
             "pi_1",
             amount_minor=1200,
             metadata={},
@@ -249,7 +251,7 @@ def test_an_unanswered_challenge_has_one_name(canned: CannedBank, code: str) -> 
     )
 
     with pytest.raises(PaymentDeclined) as refused:
-        gateway.confirm_intent("pi_1", key="key-1", api_version=API_VERSION, deadline=soon())
+        provider.confirm_payment("pi_1", key="key-1", api_version=API_VERSION, deadline=soon())
 
     assert refused.value.decline_code == "authentication_required"
 
@@ -268,11 +270,11 @@ def test_a_state_that_the_error_does_not_show_is_looked_up(canned: CannedBank, c
     canned.answer = intent_answer(status="canceled")
 
     with pytest.raises(UnexpectedState) as unexpected:
-        gateway.capture_intent(
+        provider.capture_payment(
             "pi_1", amount_minor=1200, key="key-1", api_version=API_VERSION, deadline=soon()
         )
 
-    assert unexpected.value.intent.status is IntentStatus.CANCELED
+    assert unexpected.value.payment.status is ProviderPaymentStatus.CANCELLED
     assert [(asked.method, asked.path) for asked in canned.requests] == [
         ("POST", "/v1/payment_intents/pi_1/capture"),
         ("GET", "/v1/payment_intents/pi_1"),
@@ -312,7 +314,7 @@ def test_an_error_says_what_helps_to_find_it_at_the_bank(canned: CannedBank) -> 
         create()
 
     assert str(rejected.value) == (
-        "create_intent: 400 invalid_request_error parameter_unknown, request req_7"
+        "create_payment: 400 invalid_request_error parameter_unknown, request req_7"
     )
 
 
@@ -323,8 +325,8 @@ from django.conf import settings
 settings.configure(STRIPE_API_KEY="sk_test_secret", STRIPE_API_BASE=sys.argv[1],
                    STRIPE_CALLS_PER_SECOND=0, DATABASES={})
 from outbound.deadline import Deadline
-from payments.providers.stripe.gateway import StripeGateway
-ask = lambda: StripeGateway().retrieve_intent("pi_1", deadline=Deadline.after(timedelta(seconds=30)))
+from payments.providers.stripe.provider import StripeProvider
+ask = lambda: StripeProvider().retrieve_payment("pi_1", deadline=Deadline.after(timedelta(seconds=30)))
 ask()
 child = os.fork()
 ask()

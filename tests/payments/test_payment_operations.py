@@ -13,10 +13,9 @@ from payments.errors import (
     ProviderBusy,
 )
 from payments.models import Payment
-from payments.providers.stripe.gateway import StripeGateway
+from payments.providers.stripe.provider import StripeProvider
 from sagas.errors import LeaseLost
 from sandbox.stripe_process import SandboxServer
-from tests.support.gateway_calls import asking, calls_since, mark
 from tests.support.ledger_checks import NOTHING_MOVED, Account, account_of, intents_for
 from tests.support.payment_attempts import (
     ASKED_AGAIN,
@@ -31,6 +30,7 @@ from tests.support.payment_attempts import (
     prepared_payment,
     shut,
 )
+from tests.support.provider_calls import asking, calls_since, mark
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,11 +63,11 @@ def test_the_bank_holds_what_the_order_costs(bank: SandboxServer) -> None:
     payment.refresh_from_db()
     [intent] = intents_for(bank.ledger(), payment.order_id)
     assert output == {
-        "intent_id": intent["id"],
-        "status": "requires_capture",
+        "provider_payment_id": intent["id"],
+        "status": "authorized",
         "amount_minor": PRICE,
     }
-    assert payment.intent_id == intent["id"]
+    assert payment.provider_payment_id == intent["id"]
     assert intent["metadata"] == {
         "installation_id": "tests",
         "order_id": str(payment.order_id),
@@ -100,7 +100,7 @@ def test_a_card_that_is_declined_is_refused_now_and_later(
 
     payment.refresh_from_db()
     assert (first.value.decline_code, second.value.decline_code) == (code, code)
-    assert payment.intent_id == intents_for(bank.ledger(), payment.order_id)[0]["id"]
+    assert payment.provider_payment_id == intents_for(bank.ledger(), payment.order_id)[0]["id"]
     assert account_of(bank, payment.order_id) == NOTHING_MOVED
 
 
@@ -113,7 +113,7 @@ def test_a_payment_method_that_nobody_knows_is_refused_before_there_is_an_intent
         authorize(payment)
 
     payment.refresh_from_db()
-    assert payment.intent_id is None
+    assert payment.provider_payment_id is None
     assert statuses(bank, payment) == []
 
 
@@ -142,7 +142,7 @@ def test_what_became_of_an_authorization_is_found_out_by_the_next_attempt(
     output = authorize(payment, ASKED_AGAIN)
 
     assert bank.hits(rule) == 1
-    assert output["status"] == "requires_capture"
+    assert output["status"] == "authorized"
     assert statuses(bank, payment) == ["requires_capture"]
     assert account_of(bank, payment.order_id) == HELD
 
@@ -203,7 +203,7 @@ def test_a_create_that_is_not_found_is_made_again_under_the_next_key(bank: Sandb
 
     payment.refresh_from_db()
     assert (payment.key_generation, payment.replayed_error_count) == (2, 0)
-    assert payment.intent_id != lost["id"]
+    assert payment.provider_payment_id != lost["id"]
     assert statuses(bank, payment) == ["requires_confirmation", "requires_capture"]
     assert account_of(bank, payment.order_id) == HELD
 
@@ -261,7 +261,7 @@ def test_a_payment_that_is_closed_while_it_is_created_is_never_confirmed(
         services.authorize(payment.order_id, Try(payment.order_id, meanwhile=lambda: shut(payment)))
 
     payment.refresh_from_db()
-    assert payment.intent_id is None
+    assert payment.provider_payment_id is None
     assert statuses(bank, payment) == ["canceled"]
     assert account_of(bank, payment.order_id) == NOTHING_MOVED
 
@@ -279,7 +279,7 @@ def test_who_wakes_after_the_payment_was_closed_cancels_what_it_created(
         services.authorize(payment.order_id, Try(payment.order_id, meanwhile=sleep_too_long))
 
     payment.refresh_from_db()
-    assert payment.intent_id is None
+    assert payment.provider_payment_id is None
     assert statuses(bank, payment) == ["canceled"]
 
 
@@ -306,7 +306,7 @@ def test_another_sum_than_was_asked_for_is_nothing_to_go_on_with(
     payment = prepared_payment()
     Payment.objects.update(**changes)
 
-    with pytest.raises(AmountMismatch, match=f"{PRICE} held and 0 taken, eur"):
+    with pytest.raises(AmountMismatch, match=f"{PRICE} held and 0 captured, eur"):
         authorize(payment)
 
 
@@ -329,7 +329,7 @@ def test_a_capture_takes_what_is_held(bank: SandboxServer) -> None:
 
     output = capture(payment)
 
-    assert output == {"intent_id": payment.intent_id, "received_minor": PRICE}
+    assert output == {"provider_payment_id": payment.provider_payment_id, "captured_minor": PRICE}
     assert calls_since(bank, before) == [("payment_intents.capture", 200)]
     assert account_of(bank, payment.order_id) == TAKEN
 
@@ -346,7 +346,7 @@ def test_what_became_of_a_capture_is_found_out_by_the_next_attempt(
     output = capture(payment, ASKED_AGAIN)
 
     assert bank.hits(rule) == 1
-    assert output["received_minor"] == PRICE
+    assert output["captured_minor"] == PRICE
     assert account_of(bank, payment.order_id) == TAKEN
 
 
@@ -381,7 +381,11 @@ def test_capturing_again_takes_nothing_more(bank: SandboxServer) -> None:
 
     first, second = capture(payment), capture(payment, ASKED_AGAIN)
 
-    assert first == second == {"intent_id": payment.intent_id, "received_minor": PRICE}
+    assert (
+        first
+        == second
+        == {"provider_payment_id": payment.provider_payment_id, "captured_minor": PRICE}
+    )
     assert account_of(bank, payment.order_id) == TAKEN
 
 
@@ -412,17 +416,17 @@ def test_a_capture_of_another_sum_surfaces(bank: SandboxServer) -> None:
     payment = authorized()
     Payment.objects.update(currency="usd")
 
-    with pytest.raises(AmountMismatch, match=f"0 held and {PRICE} taken, eur"):
+    with pytest.raises(AmountMismatch, match=f"0 held and {PRICE} captured, eur"):
         capture(payment)
 
 
 def test_what_was_taken_at_the_banks_own_desk_counts_as_captured(bank: SandboxServer) -> None:
     payment = authorized()
-    assert payment.intent_id is not None
-    StripeGateway().capture_intent(payment.intent_id, amount_minor=PRICE, **asking())
+    assert payment.provider_payment_id is not None
+    StripeProvider().capture_payment(payment.provider_payment_id, amount_minor=PRICE, **asking())
 
-    assert authorize(payment, ASKED_AGAIN)["status"] == "succeeded"
-    assert capture(payment)["received_minor"] == PRICE
+    assert authorize(payment, ASKED_AGAIN)["status"] == "captured"
+    assert capture(payment)["captured_minor"] == PRICE
     assert account_of(bank, payment.order_id) == TAKEN
 
 

@@ -9,13 +9,17 @@ from pytest_django import Settings
 from payments import provider_reconciliation
 from payments.errors import OutcomeUnknown
 from payments.payment_operations import LOOKING_BACK
-from payments.provider_reconciliation import ProviderBalance, read_again, read_provider, read_recent
-from payments.provider_types import Intent
-from payments.providers.stripe import gateway as stripe_gateway
-from payments.providers.stripe.gateway import intent_params
+from payments.provider_reconciliation import (
+    ProviderBalance,
+    read_again,
+    read_providers,
+    read_recent,
+)
+from payments.providers.protocol import PaymentKey, ProviderPayment
+from payments.providers.stripe import provider as stripe_provider
 from sandbox.stripe_process import SandboxServer
-from tests.support.gateway_calls import asking, calls_since, gateway, mark, refunded
 from tests.support.interrupted_reads import read_while
+from tests.support.provider_calls import asking, calls_since, mark, params, provider, refunded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,20 +31,21 @@ def own_installation(settings: Settings) -> None:
     settings.INSTALLATION_ID = uuid4().hex
 
 
-def held(settings: Settings, order_id: str, payment_method: str = "pm_card_visa") -> Intent:
+def held(
+    settings: Settings, order_id: str, payment_method: str = "pm_card_visa"
+) -> ProviderPayment:
     """An intent of ours whose money was set aside."""
     metadata = {"installation_id": settings.INSTALLATION_ID, "order_id": order_id}
-    params = intent_params(
-        amount_minor=1200, currency="eur", payment_method=payment_method, metadata=metadata
-    )
-    intent = gateway.create_intent(params, **asking())
-    return gateway.confirm_intent(intent.id, **asking())
+    payment = provider.create_payment(params(payment_method, metadata=metadata), **asking())
+    return provider.confirm_payment(payment.id, **asking())
 
 
-def taken(settings: Settings, order_id: str, payment_method: str = "pm_card_visa") -> Intent:
+def taken(
+    settings: Settings, order_id: str, payment_method: str = "pm_card_visa"
+) -> ProviderPayment:
     """An intent of ours whose money was captured."""
     intent = held(settings, order_id, payment_method)
-    return gateway.capture_intent(intent.id, amount_minor=1200, **asking())
+    return provider.capture_payment(intent.id, amount_minor=1200, **asking())
 
 
 def test_what_was_held_taken_and_returned_is_read(bank: SandboxServer, settings: Settings) -> None:
@@ -48,14 +53,14 @@ def test_what_was_held_taken_and_returned_is_read(bank: SandboxServer, settings:
     refunded(returned, 700)
     refunded(returned, 500)
 
-    reading = read_provider()
+    reading = read_providers()
 
     assert reading.complete_since is None
-    assert reading.accounts == [
-        ProviderBalance(returned.id, "b", "succeeded", "eur", 0, 1200, 1200),
-        ProviderBalance(kept.id, "a", "succeeded", "eur", 0, 1200, 0),
+    assert reading.balances == [
+        ProviderBalance("stripe", returned.id, "b", "captured", "eur", 0, 1200, 1200),
+        ProviderBalance("stripe", kept.id, "a", "captured", "eur", 0, 1200, 0),
     ]
-    assert [each.net_minor for each in reading.accounts] == [0, 1200]
+    assert [each.net_minor for each in reading.balances] == [0, 1200]
 
 
 def test_a_refund_that_has_not_arrived_has_returned_nothing(
@@ -64,9 +69,9 @@ def test_a_refund_that_has_not_arrived_has_returned_nothing(
     refunded(taken(settings, "a", "pm_card_refundFail"))
     bank.advance(3600)
 
-    (account,) = read_provider().accounts
+    (account,) = read_providers().balances
 
-    assert (account.returned_minor, account.net_minor) == (0, 1200)
+    assert (account.refunded_minor, account.net_minor) == (0, 1200)
 
 
 def test_what_others_have_on_the_account_is_passed_over(
@@ -76,7 +81,7 @@ def test_what_others_have_on_the_account_is_passed_over(
     settings.INSTALLATION_ID = uuid4().hex
     ours = taken(settings, "ours")
 
-    assert [each.intent_id for each in read_provider().accounts] == [ours.id]
+    assert [each.provider_payment_id for each in read_providers().balances] == [ours.id]
 
 
 def test_one_listing_of_intents_and_one_of_refunds_is_asked_for(
@@ -89,7 +94,7 @@ def test_one_listing_of_intents_and_one_of_refunds_is_asked_for(
 
     reading = read_recent(HOUR + timedelta(days=1))
 
-    assert len(reading.accounts) == 3
+    assert len(reading.balances) == 3
     assert [operation for operation, _ in calls_since(bank, seen)] == [
         "refunds.list",
         "payment_intents.list",
@@ -97,40 +102,42 @@ def test_one_listing_of_intents_and_one_of_refunds_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("before", "returned_minor"), [("refunds.list", 1200), ("payment_intents.list", 0)]
+    ("before", "refunded_minor"), [("refunds.list", 1200), ("payment_intents.list", 0)]
 )
 def test_what_is_taken_and_given_back_during_a_reading_is_never_more_back_than_taken(
-    bank: SandboxServer, settings: Settings, before: str, returned_minor: int
+    bank: SandboxServer, settings: Settings, before: str, refunded_minor: int
 ) -> None:
     intent = held(settings, "a")
 
     def take_and_give_back() -> None:
-        gateway.capture_intent(intent.id, amount_minor=1200, **asking())
+        provider.capture_payment(intent.id, amount_minor=1200, **asking())
         refunded(intent)
 
-    reading = read_while(take_and_give_back, bank, before, read_provider)
+    reading = read_while(take_and_give_back, bank, before, read_providers)
 
-    assert reading.accounts == [
-        ProviderBalance(intent.id, "a", "succeeded", "eur", 0, 1200, returned_minor)
+    assert reading.balances == [
+        ProviderBalance("stripe", intent.id, "a", "captured", "eur", 0, 1200, refunded_minor)
     ]
 
 
 @pytest.mark.parametrize(
-    ("before", "returned_minor"), [("refunds.list", 1200), ("payment_intents.retrieve", 0)]
+    ("before", "refunded_minor"), [("refunds.list", 1200), ("payment_intents.retrieve", 0)]
 )
 def test_nor_is_it_where_a_few_are_read_again(
-    bank: SandboxServer, settings: Settings, before: str, returned_minor: int
+    bank: SandboxServer, settings: Settings, before: str, refunded_minor: int
 ) -> None:
     intent = held(settings, "a")
 
     def take_and_give_back() -> None:
-        gateway.capture_intent(intent.id, amount_minor=1200, **asking())
+        provider.capture_payment(intent.id, amount_minor=1200, **asking())
         refunded(intent)
 
-    reading = read_while(take_and_give_back, bank, before, lambda: read_again([intent.id]))
+    reading = read_while(
+        take_and_give_back, bank, before, lambda: read_again([PaymentKey("stripe", intent.id)])
+    )
 
-    assert reading.accounts == [
-        ProviderBalance(intent.id, "a", "succeeded", "eur", 0, 1200, returned_minor)
+    assert reading.balances == [
+        ProviderBalance("stripe", intent.id, "a", "captured", "eur", 0, 1200, refunded_minor)
     ]
 
 
@@ -141,9 +148,9 @@ def test_what_was_given_back_before_a_reading_is_in_it_whatever_happens_meanwhil
     intent, other = taken(settings, "a"), taken(settings, "b")
     refunded(intent)
 
-    reading = read_while(lambda: refunded(other), bank, before, read_provider)
+    reading = read_while(lambda: refunded(other), bank, before, read_providers)
 
-    returned = {each.intent_id: each.returned_minor for each in reading.accounts}
+    returned = {each.provider_payment_id: each.refunded_minor for each in reading.balances}
     assert returned[intent.id] == 1200
 
 
@@ -151,15 +158,15 @@ def test_what_was_given_back_before_a_reading_is_in_it_whatever_happens_meanwhil
 def test_an_intent_that_is_created_during_a_reading_hides_no_other(
     bank: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
-    monkeypatch.setattr(stripe_gateway, "PAGE", 1)
+    monkeypatch.setattr(stripe_provider, "PAGE", 1)
     older, newer = taken(settings, "a"), taken(settings, "b")
     refunded(older)
     refunded(newer)
 
-    reading = read_while(lambda: taken(settings, "c"), bank, before, read_provider)
+    reading = read_while(lambda: taken(settings, "c"), bank, before, read_providers)
 
     assert {"a": 1200, "b": 1200}.items() <= {
-        each.order_id: each.returned_minor for each in reading.accounts
+        each.order_id: each.refunded_minor for each in reading.balances
     }.items()
 
 
@@ -170,7 +177,7 @@ def test_what_is_older_than_the_window_is_left_out_and_that_is_said(
     bank.advance(7200)
 
     reading = read_recent(HOUR)
-    whole = read_provider(within=timedelta(days=3))
+    whole = read_providers(within=timedelta(days=3))
 
     assert whole.complete_since == whole.read_at - timedelta(days=3) + LOOKING_BACK
     assert reading.complete_since == reading.read_at - HOUR + LOOKING_BACK
@@ -188,7 +195,7 @@ def test_a_reading_that_was_cut_short_says_from_when_on_it_is_complete(
     reading = read_recent(timedelta(days=1))
 
     # The third newest may have had neighbours in its second.
-    assert [each.intent_id for each in reading.accounts] == [intents[3].id, intents[2].id]
+    assert [each.provider_payment_id for each in reading.balances] == [intents[3].id, intents[2].id]
     assert reading.complete_since == intents[1].created_at + timedelta(seconds=1) + LOOKING_BACK
 
 
@@ -208,7 +215,7 @@ def test_refunds_that_were_cut_short_cut_the_intents_too(
     reading = read_recent(timedelta(days=1))
 
     # A refund is never older than its intent: whose refunds may be missing is left out.
-    assert [each.intent_id for each in reading.accounts] == [newest.id]
+    assert [each.provider_payment_id for each in reading.balances] == [newest.id]
     assert reading.complete_since == (refunds[0].created_at + timedelta(seconds=1) + LOOKING_BACK)
 
 
@@ -217,17 +224,19 @@ def test_a_few_intents_are_read_again_one_by_one(bank: SandboxServer, settings: 
     taken(settings, "b")
     refunded(returned, 700)
 
-    reading = read_again([returned.id, "pi_unknown"])
+    reading = read_again([PaymentKey("stripe", returned.id), PaymentKey("stripe", "pi_unknown")])
 
-    assert reading.accounts == [ProviderBalance(returned.id, "a", "succeeded", "eur", 0, 1200, 700)]
+    assert reading.balances == [
+        ProviderBalance("stripe", returned.id, "a", "captured", "eur", 0, 1200, 700)
+    ]
 
 
 def test_a_bank_that_does_not_answer_is_an_error(bank: SandboxServer, settings: Settings) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
 
     with pytest.raises(OutcomeUnknown):
-        read_provider()
+        read_providers()
     with pytest.raises(OutcomeUnknown):
         read_recent(HOUR)
     with pytest.raises(OutcomeUnknown):
-        read_again(["pi_1"])
+        read_again([PaymentKey("stripe", "pi_1")])

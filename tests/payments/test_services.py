@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from events.models import OutboxEvent
 from payments import services
 from payments.models import Payment
-from payments.providers.stripe.gateway import API_VERSION
+from payments.providers.stripe.provider import API_VERSION
 from payments.services import Charge
 from payments.states import SOURCES, PaymentStatus
 from sagas.bulk_sql import write
@@ -23,9 +23,9 @@ RECORD = {
 }
 
 
-def payment_at(status: PaymentStatus, intent_id: str = "pi_1") -> Payment:
+def payment_at(status: PaymentStatus, payment_id: str = "pi_1") -> Payment:
     payment = prepared_payment()
-    Payment.objects.filter(pk=payment.pk).update(status=status, intent_id=intent_id)
+    Payment.objects.filter(pk=payment.pk).update(status=status, provider_payment_id=payment_id)
     payment.refresh_from_db()
     return payment
 
@@ -58,7 +58,7 @@ def test_what_the_bank_will_be_asked_for_is_written_down_first() -> None:
         4200,
         "eur",
     )
-    assert (payment.intent_id, payment.closed_at) == (None, None)
+    assert (payment.provider_payment_id, payment.closed_at) == (None, None)
     assert payment.api_version == API_VERSION
     assert payment.params == {
         "amount": 4200,
@@ -110,7 +110,8 @@ def test_an_authorization_is_recorded_and_told() -> None:
 
     told = {
         "payment_id": str(payment.pk),
-        "intent_id": "pi_1",
+        "provider": "stripe",
+        "provider_payment_id": "pi_1",
         "amount_minor": PRICE,
         "currency": "eur",
     }
@@ -204,7 +205,8 @@ def test_how_a_payment_ended_is_recorded_and_told(
     assert (name, key) == (f"payment.{target}", payment.order_id)
     expected = {
         "payment_id": str(payment.pk),
-        "intent_id": "pi_1",
+        "provider": "stripe",
+        "provider_payment_id": "pi_1",
         "amount_minor": PRICE,
         "currency": "eur",
     }
@@ -291,7 +293,7 @@ def test_no_payment_ends_otherwise_than_it_may(
     [
         ({"amount_minor": 0}, "payments_amount_is_positive"),
         ({"status": "lost"}, "payments_status_known"),
-        ({"intent_id": "pi_1"}, "payments_payment_intent_id"),
+        ({"provider_payment_id": "pi_1"}, "payments_one_payment_per_provider_payment"),
         ({"order_id": new_id()}, "payments_one_open_payment_per_order"),
     ],
 )

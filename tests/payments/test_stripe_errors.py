@@ -1,4 +1,4 @@
-"""The table of errors, row by row: what the gateway says of each way in which a bank can fail."""
+"""The table of errors, row by row: what the provider says of each way in which a bank can fail."""
 
 import threading
 import time
@@ -18,18 +18,18 @@ from payments.errors import (
     RequestRejected,
     UnexpectedState,
 )
-from payments.provider_types import Intent, IntentStatus
-from payments.providers.stripe.gateway import API_VERSION
+from payments.providers.protocol import ProviderPayment, ProviderPaymentStatus
+from payments.providers.stripe.provider import API_VERSION
 from sandbox.stripe_process import SandboxServer
-from tests.support.gateway_calls import (
+from tests.support.provider_calls import (
     asking,
     authorized,
     calls_since,
     captured,
     created,
-    gateway,
     mark,
     params,
+    provider,
     refunded,
     within,
 )
@@ -50,13 +50,13 @@ def test_a_declined_card_is_refused_with_the_banks_reason(
     intent = created(payment_method)
 
     with pytest.raises(PaymentDeclined) as refused:
-        gateway.confirm_intent(intent.id, **asking())
+        provider.confirm_payment(intent.id, **asking())
 
     assert refused.value.decline_code == decline_code
-    assert refused.value.intent == gateway.retrieve_intent(intent.id, deadline=within())
-    assert refused.value.intent.status is IntentStatus.REQUIRES_PAYMENT_METHOD
-    assert refused.value.intent.decline_code == decline_code
-    assert refused.value.intent.capturable_minor == 0
+    assert refused.value.payment == provider.retrieve_payment(intent.id, deadline=within())
+    assert refused.value.payment.status is ProviderPaymentStatus.DECLINED
+    assert refused.value.payment.decline_code == decline_code
+    assert refused.value.payment.held_minor == 0
 
 
 def test_an_unknown_payment_method_is_refused(bank: SandboxServer) -> None:
@@ -64,35 +64,35 @@ def test_an_unknown_payment_method_is_refused(bank: SandboxServer) -> None:
         created("pm_never_seen")
 
     assert refused.value.decline_code == "unknown_payment_method"
-    assert refused.value.intent is None
+    assert refused.value.payment is None
 
 
-Call = Callable[[Intent], object]
+Call = Callable[[ProviderPayment], object]
 
-WRONG_STATES: list[tuple[str, Callable[[], Intent], Call, IntentStatus]] = [
+WRONG_STATES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPaymentStatus]] = [
     (
         "confirm a cancelled one",
-        lambda: gateway.cancel_intent(created().id, **asking()),
-        lambda intent: gateway.confirm_intent(intent.id, **asking()),
-        IntentStatus.CANCELED,
+        lambda: provider.cancel_payment(created().id, **asking()),
+        lambda intent: provider.confirm_payment(intent.id, **asking()),
+        ProviderPaymentStatus.CANCELLED,
     ),
     (
         "capture an unconfirmed one",
         created,
-        lambda intent: gateway.capture_intent(intent.id, amount_minor=1200, **asking()),
-        IntentStatus.REQUIRES_CONFIRMATION,
+        lambda intent: provider.capture_payment(intent.id, amount_minor=1200, **asking()),
+        ProviderPaymentStatus.CREATED,
     ),
     (
         "capture twice",
         captured,
-        lambda intent: gateway.capture_intent(intent.id, amount_minor=1200, **asking()),
-        IntentStatus.SUCCEEDED,
+        lambda intent: provider.capture_payment(intent.id, amount_minor=1200, **asking()),
+        ProviderPaymentStatus.CAPTURED,
     ),
     (
         "cancel a captured one",
         captured,
-        lambda intent: gateway.cancel_intent(intent.id, **asking()),
-        IntentStatus.SUCCEEDED,
+        lambda intent: provider.cancel_payment(intent.id, **asking()),
+        ProviderPaymentStatus.CAPTURED,
     ),
 ]
 
@@ -103,7 +103,10 @@ WRONG_STATES: list[tuple[str, Callable[[], Intent], Call, IntentStatus]] = [
     ids=[row[0] for row in WRONG_STATES],
 )
 def test_an_intent_in_another_state_is_told(
-    bank: SandboxServer, prepare: Callable[[], Intent], call: Call, status: IntentStatus
+    bank: SandboxServer,
+    prepare: Callable[[], ProviderPayment],
+    call: Call,
+    status: ProviderPaymentStatus,
 ) -> None:
     intent = prepare()
     seen = mark(bank)
@@ -111,9 +114,9 @@ def test_an_intent_in_another_state_is_told(
     with pytest.raises(UnexpectedState) as unexpected:
         call(intent)
 
-    assert unexpected.value.intent.status is status
+    assert unexpected.value.payment.status is status
     assert [code for _, code in calls_since(bank, seen)] == [400]  # the error itself has told
-    assert unexpected.value.intent == gateway.retrieve_intent(intent.id, deadline=within())
+    assert unexpected.value.payment == provider.retrieve_payment(intent.id, deadline=within())
 
 
 def test_a_refund_of_what_was_refunded_is_told_from_a_bug(bank: SandboxServer) -> None:
@@ -124,18 +127,18 @@ def test_a_refund_of_what_was_refunded_is_told_from_a_bug(bank: SandboxServer) -
         refunded(intent)
 
     assert refused.value.code == "charge_already_refunded"
-    assert len(gateway.list_refunds(intent.id, deadline=within())) == 1
+    assert len(provider.list_refunds(intent.id, deadline=within())) == 1
 
 
-FAULTS: list[tuple[str, type[PaymentError], int | None, IntentStatus]] = [
-    ("rate_limit", ProviderBusy, 429, IntentStatus.REQUIRES_CONFIRMATION),
-    ("lock_timeout", ProviderBusy, 429, IntentStatus.REQUIRES_CONFIRMATION),
-    ("conflict", ProviderBusy, 409, IntentStatus.REQUIRES_CONFIRMATION),
-    ("error_before", OutcomeUnknown, 500, IntentStatus.REQUIRES_CONFIRMATION),
-    ("error_after", OutcomeUnknown, 500, IntentStatus.REQUIRES_CAPTURE),
-    ("truncated_body", OutcomeUnknown, 200, IntentStatus.REQUIRES_CAPTURE),
-    ("reset_before", OutcomeUnknown, None, IntentStatus.REQUIRES_CONFIRMATION),
-    ("reset_after", OutcomeUnknown, None, IntentStatus.REQUIRES_CAPTURE),
+FAULTS: list[tuple[str, type[PaymentError], int | None, ProviderPaymentStatus]] = [
+    ("rate_limit", ProviderBusy, 429, ProviderPaymentStatus.CREATED),
+    ("lock_timeout", ProviderBusy, 429, ProviderPaymentStatus.CREATED),
+    ("conflict", ProviderBusy, 409, ProviderPaymentStatus.CREATED),
+    ("error_before", OutcomeUnknown, 500, ProviderPaymentStatus.CREATED),
+    ("error_after", OutcomeUnknown, 500, ProviderPaymentStatus.AUTHORIZED),
+    ("truncated_body", OutcomeUnknown, 200, ProviderPaymentStatus.AUTHORIZED),
+    ("reset_before", OutcomeUnknown, None, ProviderPaymentStatus.CREATED),
+    ("reset_after", OutcomeUnknown, None, ProviderPaymentStatus.AUTHORIZED),
 ]
 
 
@@ -145,19 +148,19 @@ def test_a_fault_is_never_taken_for_an_answer_and_never_repeated(
     fault: str,
     expected: type[PaymentError],
     status: int | None,
-    left_as: IntentStatus,
+    left_as: ProviderPaymentStatus,
 ) -> None:
     intent = created()
     rule = bank.add_fault("payment_intents.confirm", fault)
     seen = mark(bank)
 
     with pytest.raises(PaymentError) as raised:
-        gateway.confirm_intent(intent.id, **asking())
+        provider.confirm_payment(intent.id, **asking())
 
     assert type(raised.value) is expected
     assert bank.hits(rule) == 1
     assert calls_since(bank, seen) == [("payment_intents.confirm", status)]
-    assert gateway.retrieve_intent(intent.id, deadline=within()).status is left_as
+    assert provider.retrieve_payment(intent.id, deadline=within()).status is left_as
 
 
 @pytest.mark.parametrize("fault", ["timeout_before", "timeout_after"])
@@ -167,11 +170,11 @@ def test_silence_ends_with_the_deadline(bank: SandboxServer, fault: str) -> None
     deadline = within(1.5)
 
     with pytest.raises(OutcomeUnknown) as unknown:
-        gateway.confirm_intent(
+        provider.confirm_payment(
             intent.id, key=uuid4().hex, api_version=API_VERSION, deadline=deadline
         )
 
-    assert str(unknown.value) == "confirm_intent: ReadTimeoutError"
+    assert str(unknown.value) == "confirm_payment: ReadTimeoutError"
     assert time.monotonic() >= deadline.monotonic_seconds
 
 
@@ -179,10 +182,10 @@ def test_a_saved_server_error_is_repeated_and_known_as_such(bank: SandboxServer)
     intent, key = created(), uuid4().hex
     rule = bank.add_fault("payment_intents.confirm", "error_after", times=1)
     with pytest.raises(OutcomeUnknown) as first:
-        gateway.confirm_intent(intent.id, **asking(key))
+        provider.confirm_payment(intent.id, **asking(key))
 
     with pytest.raises(OutcomeUnknown) as second:
-        gateway.confirm_intent(intent.id, **asking(key))
+        provider.confirm_payment(intent.id, **asking(key))
 
     assert (first.value.replayed, second.value.replayed) == (False, True)
     assert bank.hits(rule) == 1
@@ -191,8 +194,8 @@ def test_a_saved_server_error_is_repeated_and_known_as_such(bank: SandboxServer)
 def test_the_same_key_gets_the_same_answer(bank: SandboxServer) -> None:
     key = uuid4().hex
 
-    first = gateway.create_intent(params(), **asking(key))
-    second = gateway.create_intent(params(), **asking(key))
+    first = provider.create_payment(params(), **asking(key))
+    second = provider.create_payment(params(), **asking(key))
 
     assert second == first
 
@@ -200,37 +203,37 @@ def test_the_same_key_gets_the_same_answer(bank: SandboxServer) -> None:
 def test_a_key_whose_first_call_is_still_running_is_busy(bank: SandboxServer) -> None:
     intent, key = created(), uuid4().hex
     rule = bank.add_fault("payment_intents.confirm", "hold", times=1)
-    first = threading.Thread(target=lambda: gateway.confirm_intent(intent.id, **asking(key)))
+    first = threading.Thread(target=lambda: provider.confirm_payment(intent.id, **asking(key)))
     first.start()
     gives_up_at = time.monotonic() + 60
     while not bank.held(rule):
         assert time.monotonic() < gives_up_at
 
     with pytest.raises(ProviderBusy):
-        gateway.confirm_intent(intent.id, **asking(key))
+        provider.confirm_payment(intent.id, **asking(key))
 
     bank.release(rule)
     first.join()
     assert (
-        gateway.retrieve_intent(intent.id, deadline=within()).status
-        is IntentStatus.REQUIRES_CAPTURE
+        provider.retrieve_payment(intent.id, deadline=within()).status
+        is ProviderPaymentStatus.AUTHORIZED
     )
 
 
 def test_other_parameters_under_a_key_are_rejected(bank: SandboxServer) -> None:
     key = uuid4().hex
-    gateway.create_intent(params(amount_minor=1200), **asking(key))
+    provider.create_payment(params(amount_minor=1200), **asking(key))
 
     with pytest.raises(RequestRejected, match="idempotency_error"):
-        gateway.create_intent(params(amount_minor=1300), **asking(key))
+        provider.create_payment(params(amount_minor=1300), **asking(key))
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: gateway.create_intent({**params(), "colour": "blue"}, **asking()),
-        lambda: gateway.retrieve_intent("pi_never_seen", deadline=within()),
-        lambda: gateway.capture_intent(authorized().id, amount_minor=1201, **asking()),
+        lambda: provider.create_payment({**params(), "colour": "blue"}, **asking()),
+        lambda: provider.retrieve_payment("pi_never_seen", deadline=within()),
+        lambda: provider.capture_payment(authorized().id, amount_minor=1201, **asking()),
     ],
     ids=["unknown parameter", "unknown intent", "more than was set aside"],
 )
@@ -261,8 +264,8 @@ def test_a_bank_that_comes_back_is_reached_again(bank: SandboxServer) -> None:
     intent = authorized()
     bank.kill()
     with pytest.raises(OutcomeUnknown):
-        gateway.retrieve_intent(intent.id, deadline=within())
+        provider.retrieve_payment(intent.id, deadline=within())
 
     bank.start()
 
-    assert gateway.retrieve_intent(intent.id, deadline=within()) == intent
+    assert provider.retrieve_payment(intent.id, deadline=within()) == intent

@@ -1,4 +1,4 @@
-"""What each operation of the gateway does at the bank, and what keeps it from being asked."""
+"""What each operation of the provider does at the bank, and what keeps it from being asked."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,17 +10,17 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from payments.errors import CallInsideTransaction, ProviderBusy
-from payments.provider_types import IntentStatus, RefundStatus
+from payments.providers.protocol import ProviderPaymentStatus, RefundStatus
 from sandbox.stripe_process import SandboxServer
-from tests.support.gateway_calls import (
+from tests.support.provider_calls import (
     asking,
     authorized,
     calls_since,
     captured,
     created,
-    gateway,
     mark,
     params,
+    provider,
     refunded,
     within,
 )
@@ -29,9 +29,9 @@ from tests.support.gateway_calls import (
 def test_a_new_intent_holds_nothing(bank: SandboxServer) -> None:
     intent = created()
 
-    assert intent.status is IntentStatus.REQUIRES_CONFIRMATION
+    assert intent.status is ProviderPaymentStatus.CREATED
     assert (intent.amount_minor, intent.currency) == (1200, "eur")
-    assert (intent.capturable_minor, intent.received_minor) == (0, 0)
+    assert (intent.held_minor, intent.captured_minor) == (0, 0)
     assert intent.metadata == {"order_id": "42"}
     assert intent.decline_code == ""
     assert abs(intent.created_at.timestamp() - bank.ledger()["now"]) < 60
@@ -40,28 +40,28 @@ def test_a_new_intent_holds_nothing(bank: SandboxServer) -> None:
 def test_a_confirmed_intent_holds_the_money_and_takes_none(bank: SandboxServer) -> None:
     intent = authorized()
 
-    assert intent.status is IntentStatus.REQUIRES_CAPTURE
-    assert (intent.capturable_minor, intent.received_minor) == (1200, 0)
+    assert intent.status is ProviderPaymentStatus.AUTHORIZED
+    assert (intent.held_minor, intent.captured_minor) == (1200, 0)
 
 
 def test_a_capture_takes_what_it_says_and_releases_the_rest(bank: SandboxServer) -> None:
-    intent = gateway.capture_intent(authorized().id, amount_minor=700, **asking())
+    intent = provider.capture_payment(authorized().id, amount_minor=700, **asking())
 
-    assert intent.status is IntentStatus.SUCCEEDED
-    assert (intent.capturable_minor, intent.received_minor) == (0, 700)
+    assert intent.status is ProviderPaymentStatus.CAPTURED
+    assert (intent.held_minor, intent.captured_minor) == (0, 700)
 
 
 def test_a_cancelled_intent_holds_nothing_any_more(bank: SandboxServer) -> None:
-    intent = gateway.cancel_intent(authorized().id, **asking())
+    intent = provider.cancel_payment(authorized().id, **asking())
 
-    assert intent.status is IntentStatus.CANCELED
-    assert (intent.capturable_minor, intent.received_minor) == (0, 0)
+    assert intent.status is ProviderPaymentStatus.CANCELLED
+    assert (intent.held_minor, intent.captured_minor) == (0, 0)
 
 
 def test_an_intent_is_retrieved_as_it_is_now(bank: SandboxServer) -> None:
     intent = authorized()
 
-    assert gateway.retrieve_intent(intent.id, deadline=within()) == intent
+    assert provider.retrieve_payment(intent.id, deadline=within()) == intent
 
 
 def test_a_refund_is_described_and_found_again(bank: SandboxServer) -> None:
@@ -70,9 +70,9 @@ def test_a_refund_is_described_and_found_again(bank: SandboxServer) -> None:
     refund = refunded(intent, amount_minor=500)
 
     assert refund.status is RefundStatus.SUCCEEDED
-    assert (refund.intent_id, refund.amount_minor, refund.currency) == (intent.id, 500, "eur")
+    assert (refund.payment_id, refund.amount_minor, refund.currency) == (intent.id, 500, "eur")
     assert (refund.metadata, refund.failure_reason) == ({"refund_id": "7"}, "")
-    assert gateway.list_refunds(intent.id, deadline=within()) == [refund]
+    assert provider.list_refunds(intent.id, deadline=within()) == [refund]
 
 
 def test_a_refund_that_fails_later_says_so(bank: SandboxServer) -> None:
@@ -80,7 +80,7 @@ def test_a_refund_that_fails_later_says_so(bank: SandboxServer) -> None:
     refund = refunded(intent)
     bank.advance(3600)
 
-    (failed,) = gateway.list_refunds(intent.id, deadline=within())
+    (failed,) = provider.list_refunds(intent.id, deadline=within())
 
     assert failed.id == refund.id
     assert failed.status is RefundStatus.FAILED
@@ -88,7 +88,7 @@ def test_a_refund_that_fails_later_says_so(bank: SandboxServer) -> None:
 
 
 def test_an_intent_without_refunds_has_none(bank: SandboxServer) -> None:
-    assert gateway.list_refunds(captured().id, deadline=within()) == []
+    assert provider.list_refunds(captured().id, deadline=within()) == []
 
 
 def test_all_pages_of_intents_are_listed_since_a_moment(bank: SandboxServer) -> None:
@@ -100,7 +100,7 @@ def test_all_pages_of_intents_are_listed_since_a_moment(bank: SandboxServer) -> 
     seen = mark(bank)
 
     listed = list(
-        gateway.list_intents(
+        provider.list_payments(
             created_from=before.created_at + timedelta(seconds=1), deadline=within()
         )
     )
@@ -114,7 +114,7 @@ def test_intents_are_listed_from_the_very_second(bank: SandboxServer) -> None:
     bank.advance(100)
     first, second = created(), created()
 
-    listed = gateway.list_intents(created_from=first.created_at, deadline=within())
+    listed = provider.list_payments(created_from=first.created_at, deadline=within())
 
     assert {each.id for each in listed} == {first.id, second.id}
 
@@ -126,7 +126,7 @@ def test_the_refunds_of_all_intents_are_listed_since_a_moment(bank: SandboxServe
     first, second = refunded(captured(), amount_minor=2), refunded(captured(), amount_minor=3)
     seen = mark(bank)
 
-    listed = list(gateway.list_refunds_since(first.created_at, deadline=within()))
+    listed = list(provider.list_refunds_since(first.created_at, deadline=within()))
 
     assert listed == [second, first]
     assert older not in listed
@@ -134,18 +134,20 @@ def test_the_refunds_of_all_intents_are_listed_since_a_moment(bank: SandboxServe
 
 
 OPERATIONS: dict[str, Callable[[], object]] = {
-    "create_intent": lambda: gateway.create_intent(params(), **asking()),
-    "confirm_intent": lambda: gateway.confirm_intent("pi_1", **asking()),
-    "capture_intent": lambda: gateway.capture_intent("pi_1", amount_minor=1, **asking()),
-    "cancel_intent": lambda: gateway.cancel_intent("pi_1", **asking()),
-    "retrieve_intent": lambda: gateway.retrieve_intent("pi_1", deadline=within()),
-    "list_intents": lambda: list(
-        gateway.list_intents(created_from=datetime.now(UTC), deadline=within())
+    "create_payment": lambda: provider.create_payment(params(), **asking()),
+    "confirm_payment": lambda: provider.confirm_payment("pi_1", **asking()),
+    "capture_payment": lambda: provider.capture_payment("pi_1", amount_minor=1, **asking()),
+    "cancel_payment": lambda: provider.cancel_payment("pi_1", **asking()),
+    "retrieve_payment": lambda: provider.retrieve_payment("pi_1", deadline=within()),
+    "list_payments": lambda: list(
+        provider.list_payments(created_from=datetime.now(UTC), deadline=within())
     ),
-    "create_refund": lambda: gateway.create_refund("pi_1", amount_minor=1, metadata={}, **asking()),
-    "list_refunds": lambda: gateway.list_refunds("pi_1", deadline=within()),
+    "create_refund": lambda: provider.create_refund(
+        "pi_1", amount_minor=1, metadata={}, **asking()
+    ),
+    "list_refunds": lambda: provider.list_refunds("pi_1", deadline=within()),
     "list_refunds_since": lambda: list(
-        gateway.list_refunds_since(datetime.now(UTC), deadline=within())
+        provider.list_refunds_since(datetime.now(UTC), deadline=within())
     ),
 }
 
@@ -183,7 +185,7 @@ def test_the_bank_is_asked_again_once_the_transaction_is_over(bank: SandboxServe
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
-    assert created().status is IntentStatus.REQUIRES_CONFIRMATION
+    assert created().status is ProviderPaymentStatus.CREATED
 
 
 def ask_often() -> None:

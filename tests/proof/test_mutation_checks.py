@@ -12,7 +12,7 @@ BUG = "tests.support.proof_bugs:ask_anew_after_a_doubt"
 
 
 def test_a_second_charge_after_a_doubt_is_found_and_can_be_played_again(tmp_path: Path) -> None:
-    at_confirming = "paid/worker/*/http/stripe.confirm_intent/1/kill-after"
+    at_confirming = "paid/worker/*/http/stripe.confirm_payment/1/kill-after"
 
     status, report, said = prove(tmp_path / "found.json", "--bug", BUG, "--only", at_confirming)
 
@@ -23,7 +23,7 @@ def test_a_second_charge_after_a_doubt_is_found_and_can_be_played_again(tmp_path
 
 
 def test_the_same_run_of_the_code_as_it_is_finds_nothing(tmp_path: Path) -> None:
-    at_confirming = "paid/worker/*/http/stripe.confirm_intent/1/kill-after"
+    at_confirming = "paid/worker/*/http/stripe.confirm_payment/1/kill-after"
 
     status, report, _ = prove(tmp_path / "clean.json", "--only", at_confirming)
 

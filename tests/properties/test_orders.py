@@ -283,7 +283,7 @@ class Orders(RuleBasedStateMachine):
             if model.seen is OrderStatus.CONFIRMED:
                 account = books[str(model.order_id)]
                 assert (account.held_minor, account.kept_minor) == (0, model.total_minor)
-        report = check(bank=reading_of(ledger), grace=timedelta(), progress=Progress.AT_REST)
+        report = check(reading=reading_of(ledger), grace=timedelta(), progress=Progress.AT_REST)
         assert report.findings == []
 
 

@@ -57,11 +57,11 @@ def test_a_zombie_cannot_charge_for_an_order_that_was_cancelled_meanwhile(
 def test_a_zombie_charges_for_a_cancelled_order_without_fence_and_closed_door(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def store(payment: Payment, intent_id: str) -> bool:
-        return Payment.objects.filter(pk=payment.pk).update(intent_id=intent_id) == 1
+    def store(payment: Payment, payment_id: str) -> bool:
+        return Payment.objects.filter(pk=payment.pk).update(provider_payment_id=payment_id) == 1
 
     monkeypatch.setattr(ActiveAttempt, "checkpoint", lambda _, write: write())
-    monkeypatch.setattr(payment_operations, "_store_intent_id", store)
+    monkeypatch.setattr(payment_operations, "_store_provider_payment_id", store)
     order = shop.place()
 
     cancel_while_the_worker_sleeps(shop, order, "create", "hold")
@@ -106,7 +106,7 @@ def test_what_a_zombie_heard_is_noted_and_not_acted_upon(shop: Shop) -> None:
     assert attempts_to_authorize() == [Outcome.LOST, Outcome.DONE]
     lost = StepAttempt.objects.get(outcome=Outcome.LOST)
     assert lost.detail == "answered too late: done"
-    assert lost.output["intent_id"] == Payment.objects.get().intent_id
+    assert lost.output["provider_payment_id"] == Payment.objects.get().provider_payment_id
     assert_books_balance(shop.bank)
 
 

@@ -112,7 +112,9 @@ def _states_at_bank_and_with_us(bank: SandboxServer, order: Order) -> list[tuple
 
     One whose id was lost on its way to us never was: it has not charged, and cannot.
     """
-    ours = dict(Payment.objects.filter(order_id=order.pk).values_list("intent_id", "status"))
+    ours = dict(
+        Payment.objects.filter(order_id=order.pk).values_list("provider_payment_id", "status")
+    )
     pairs = []
     for intent in intents_for(bank.ledger(), order.pk):
         if intent["id"] in ours:

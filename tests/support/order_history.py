@@ -1,5 +1,6 @@
-"""Books with a history, on which to plant: orders that ended well, that were undone, that are under way."""
+"""Books with a history, to plant violations on: orders confirmed, cancelled and under way."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from django.db.models.functions import Now
 
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services import receive
-from payments.provider_reconciliation import ProviderBalance, ProviderReading, read_provider
+from payments.provider_reconciliation import ProviderBalance, ProviderReading, read_providers
 from sagas.identifiers import new_id
 from sagas.models import LIVE, SagaRun
 from sandbox.stripe_process import SandboxServer
@@ -23,17 +24,17 @@ IN_STOCK = 20
 
 @dataclass
 class Books:
-    """Orders by how they stand, and what the bank had when its books were read."""
+    """Orders by name, and what the provider had when it was read."""
 
     orders: dict[str, UUID]
-    bank: ProviderReading
+    reading: ProviderReading
 
     def __getitem__(self, name: str) -> str:
         """The subject of findings about an order."""
         return str(self.orders[name])
 
     def execute(self, *statements: str) -> None:
-        """Do to our rows what nothing of ours would, as a superuser whom no trigger stops.
+        """Change our rows as no code of ours would, as a superuser whom no trigger stops.
 
         A statement may name ``%(confirmed)s`` and the other orders, and ``%(unknown)s``.
         """
@@ -42,37 +43,38 @@ class Books:
             for statement in statements:
                 cursor.execute(statement, self.orders if "%(" in statement else None)
 
-    def change_at_bank(self, order: str, **changes: Any) -> None:
-        """Have the bank's books say something else of an order's intent."""
+    def change_at_provider(self, order: str, **changes: Any) -> None:
+        """Change what the reading says of an order's payment."""
         wanted = self[order]
         self._set(
             replace(each, **changes) if each.order_id == wanted else each
-            for each in self.bank.accounts
+            for each in self.reading.balances
         )
 
-    def add_at_bank(self, order: str, **changes: Any) -> None:
-        """Have the bank know of one more intent, with 4500 of an order's money."""
-        account = ProviderBalance(
-            intent_id="pi_planted",
+    def add_at_provider(self, order: str, **changes: Any) -> None:
+        """Add a payment to the reading, with 4500 of an order's money."""
+        balance = ProviderBalance(
+            provider="stripe",
+            provider_payment_id="pi_planted",
             order_id=self[order],
-            status="succeeded",
+            status="captured",
             currency="eur",
             held_minor=0,
-            taken_minor=4500,
-            returned_minor=0,
+            captured_minor=4500,
+            refunded_minor=0,
         )
-        self._set([*self.bank.accounts, replace(account, **changes)])
+        self._set([*self.reading.balances, replace(balance, **changes)])
 
-    def remove_at_bank(self, order: str) -> None:
+    def remove_at_provider(self, order: str) -> None:
         wanted = self[order]
-        self._set(each for each in self.bank.accounts if each.order_id != wanted)
+        self._set(each for each in self.reading.balances if each.order_id != wanted)
 
-    def _set(self, accounts: Any) -> None:
-        self.bank = replace(self.bank, accounts=list(accounts))
+    def _set(self, balances: Iterable[ProviderBalance]) -> None:
+        self.reading = replace(self.reading, balances=list(balances))
 
 
 def keep_books(bank: SandboxServer, messages: MessageQueue) -> Books:
-    """Have orders of every kind, each of two mugs and a T-shirt for 4500."""
+    """Place orders of every kind, each of two mugs and a T-shirt for 4500."""
     _put_on_the_shelf("MUG", 1000)
     _put_on_the_shelf("TEE", 2500)
     shop = Shop(User.objects.create(username="alice"), bank, messages)
@@ -92,7 +94,7 @@ def keep_books(bank: SandboxServer, messages: MessageQueue) -> Books:
     messages.drop_all()
     waiting = shop.place()
     messages.drop_all()
-    # However long the tests take, nobody is late.
+    # No run is late, however long the tests take.
     SagaRun.objects.filter(status__in=LIVE).update(wake_at=Now() + timedelta(minutes=30))
 
     orders = {
@@ -104,7 +106,7 @@ def keep_books(bank: SandboxServer, messages: MessageQueue) -> Books:
         "waiting": waiting.pk,
         "unknown": new_id(),
     }
-    return Books(orders, read_provider())
+    return Books(orders, read_providers())
 
 
 def _put_on_the_shelf(sku: str, price_minor: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from payments.provider_reconciliation import ProviderBalance, ProviderReading, database_now
+from sandbox.reconciliation import STATUSES
 
 
 @dataclass
@@ -32,27 +33,28 @@ def books_of(ledger: Mapping[str, Any]) -> dict[str, OrderAtBank]:
         orders[intent["id"]].kept_minor += intent["amount_received"]
     for charge in ledger["charges"]:
         orders[charge["payment_intent"]].charges += charge["status"] == "succeeded"
-    for intent_id, minor in _returned(ledger).items():
-        orders[intent_id].kept_minor -= minor
+    for payment_id, minor in _returned(ledger).items():
+        orders[payment_id].kept_minor -= minor
     return books
 
 
 def reading_of(ledger: Mapping[str, Any]) -> ProviderReading:
-    """The same ledger as the invariants want to have it, without asking through our gateway."""
+    """Return the same ledger as a reading, without reading it through our provider."""
     returned = _returned(ledger)
-    accounts = [
+    balances = [
         ProviderBalance(
-            intent_id=each["id"],
+            provider="stripe",
+            provider_payment_id=each["id"],
             order_id=each["metadata"]["order_id"],
-            status=each["status"],
+            status=STATUSES[each["status"]],
             currency=each["currency"],
             held_minor=each["amount_capturable"],
-            taken_minor=each["amount_received"],
-            returned_minor=returned[each["id"]],
+            captured_minor=each["amount_received"],
+            refunded_minor=returned[each["id"]],
         )
         for each in ledger["payment_intents"]
     ]
-    return ProviderReading(accounts, read_at=database_now())
+    return ProviderReading(balances, read_at=database_now())
 
 
 def _returned(ledger: Mapping[str, Any]) -> dict[str, int]:

@@ -33,7 +33,11 @@ KEYS_ARE_KEPT: Final = timedelta(hours=24)
 
 def assert_money_is_safe(orders: list[Order], bank: Mapping[str, OrderAtBank]) -> None:
     """The bank is the witness: one charge at most, and none for an order that is not to be."""
-    stored = dict(Payment.objects.exclude(intent_id=None).values_list("intent_id", "status"))
+    stored = dict(
+        Payment.objects.exclude(provider_payment_id=None).values_list(
+            "provider_payment_id", "status"
+        )
+    )
     assert set(bank) <= {str(each.pk) for each in orders}
     for order in orders:
         books = bank.get(str(order.pk), OrderAtBank())
@@ -48,9 +52,9 @@ def assert_money_is_safe(orders: list[Order], bank: Mapping[str, OrderAtBank]) -
         if order.status == OrderStatus.CANCELLED:
             assert moved == 0, (order.pk, books)
             assert {state for pk, state in books.intents.items() if pk in stored} <= GONE
-        for intent_id, state in books.intents.items():
+        for payment_id, state in books.intents.items():
             # One that we do not know of was never confirmed, and never will be.
-            assert intent_id in stored or state in ("requires_confirmation", "canceled")
+            assert payment_id in stored or state in ("requires_confirmation", "canceled")
 
 
 def assert_asked_once(bank: Mapping[str, OrderAtBank], passed: timedelta) -> None:

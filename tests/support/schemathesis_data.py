@@ -52,4 +52,4 @@ def findings_at_rest(shop: Shop) -> list[Finding]:
             break
         shop.recover()
     bank = reading_of(shop.bank.ledger())
-    return check(bank=bank, grace=timedelta(), progress=Progress.AT_REST).findings
+    return check(reading=bank, grace=timedelta(), progress=Progress.AT_REST).findings

@@ -32,8 +32,8 @@ def sql(*statements: str) -> Callable[[Books], object]:
     return lambda books: books.execute(*statements)
 
 
-def at_bank(order: str, **changes: object) -> Callable[[Books], object]:
-    return lambda books: books.change_at_bank(order, **changes)
+def at_provider(order: str, **changes: object) -> Callable[[Books], object]:
+    return lambda books: books.change_at_provider(order, **changes)
 
 
 def all_of(*plants: Callable[[Books], object]) -> Callable[[Books], object]:
@@ -51,7 +51,8 @@ def copy_of_payment(order: str, **values: str) -> str:
         "currency": "p.currency",
         "params": "jsonb_set(p.params, '{metadata,payment_id}', to_jsonb(new.id))",
         "api_version": "p.api_version",
-        "intent_id": "NULL",
+        "provider": "p.provider",
+        "provider_payment_id": "NULL",
         "key_generation": "1",
         "replayed_error_count": "0",
         "closed_at": "NULL",
@@ -147,15 +148,17 @@ MONEY: Final = (
         "confirmed",
         also=(("M7", "confirmed"), ("O1", "confirmed")),
     ),
-    Planting("not refunded at the bank", at_bank("refunded", returned_minor=0), "M2", "refunded"),
-    Planting("partly refunded", at_bank("refunded", returned_minor=4499), "M2", "refunded"),
-    Planting("held for a cancelled order", at_bank("declined", held_minor=1), "M2", "declined"),
     Planting(
-        "money of an order that never was", lambda b: b.add_at_bank("unknown"), "M2", "unknown"
+        "not refunded at the bank", at_provider("refunded", refunded_minor=0), "M2", "refunded"
+    ),
+    Planting("partly refunded", at_provider("refunded", refunded_minor=4499), "M2", "refunded"),
+    Planting("held for a cancelled order", at_provider("declined", held_minor=1), "M2", "declined"),
+    Planting(
+        "money of an order that never was", lambda b: b.add_at_provider("unknown"), "M2", "unknown"
     ),
     Planting(
         "money of nobody",
-        lambda b: b.add_at_bank("unknown", order_id=""),
+        lambda b: b.add_at_provider("unknown", order_id=""),
         "M2",
         "pi_planted",
     ),
@@ -189,7 +192,7 @@ MONEY: Final = (
                     "amount_minor = 4400, params = jsonb_set(params, '{amount}', '4400')",
                 )
             ),
-            at_bank("confirmed", taken_minor=4400),
+            at_provider("confirmed", captured_minor=4400),
         ),
         "M4",
         "confirmed",
@@ -204,15 +207,17 @@ MONEY: Final = (
         "refunded",
     ),
     Planting(
-        "refunded twice at the bank", at_bank("refunded", returned_minor=9000), "M5", "refunded"
+        "refunded twice at the bank", at_provider("refunded", refunded_minor=9000), "M5", "refunded"
     ),
-    Planting("a cent less at the bank", at_bank("confirmed", taken_minor=4499), "M6", "confirmed"),
-    Planting("unknown to the bank", lambda b: b.remove_at_bank("confirmed"), "M6", "confirmed"),
-    Planting("another currency", at_bank("confirmed", currency="usd"), "M6", "confirmed"),
-    Planting("let go by the bank", at_bank("capturing", held_minor=0), "M6", "capturing"),
+    Planting(
+        "a cent less at the bank", at_provider("confirmed", captured_minor=4499), "M6", "confirmed"
+    ),
+    Planting("unknown to the bank", lambda b: b.remove_at_provider("confirmed"), "M6", "confirmed"),
+    Planting("another currency", at_provider("confirmed", currency="usd"), "M6", "confirmed"),
+    Planting("let go by the bank", at_provider("capturing", held_minor=0), "M6", "capturing"),
     Planting(
         "captured, and only held",
-        at_bank("confirmed", taken_minor=0, held_minor=4500),
+        at_provider("confirmed", captured_minor=0, held_minor=4500),
         "M6",
         "confirmed",
     ),
@@ -227,7 +232,7 @@ MONEY: Final = (
         "unknown",
         is_seen_lately=False,
     ),
-    Planting("charged twice", lambda b: b.add_at_bank("confirmed"), "M7", "confirmed"),
+    Planting("charged twice", lambda b: b.add_at_provider("confirmed"), "M7", "confirmed"),
     Planting(
         "in doubt for an hour",
         sql(payment_of("doubtful", "created_at = now() - interval '1 hour'")),
@@ -242,7 +247,7 @@ MONEY: Final = (
     ),
     Planting(
         "cancelled and can still be paid",
-        at_bank("declined", status="requires_payment_method"),
+        at_provider("declined", status="declined"),
         "M11",
         "declined",
     ),

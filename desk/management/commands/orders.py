@@ -33,7 +33,7 @@ MOST_LISTED: Final = 10
 
 ORDER_HELP: Final = (
     "an order's id or how it begins (8 characters or more), the id of one of its runs, the shop's"
-    " reference, or Stripe's pi_… or re_…"
+    " reference, or a payment provider's id of a payment or a refund"
 )
 
 

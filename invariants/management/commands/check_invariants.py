@@ -1,4 +1,4 @@
-"""Check what must always be true. Exit status 1 on a finding, 2 when nobody knows."""
+"""Checks the invariants. Exit status 1 on a finding, 2 if the check could not be made."""
 
 import json
 import sys
@@ -24,13 +24,13 @@ from payments.provider_reconciliation import (
     ProviderBalance,
     ProviderReading,
     database_now,
-    read_provider,
+    read_providers,
     read_recent,
 )
 from sagas.cli_types import seconds
 
 FOUND: Final = 1
-NOBODY_KNOWS: Final = 2
+NOT_CHECKED: Final = 2
 USAGE: Final = 2
 WITHOUT_TERMINAL: Final = 160
 """Columns of a table that goes into a file."""
@@ -38,21 +38,26 @@ WITHOUT_TERMINAL: Final = 160
 
 class Command(BaseCommand):
     help = (
-        "Is everything true that must be: money, stock, states, journal, outbox, and the bank both"
-        " ways? Only reads, unless told to --record. Looks at what has not ended or moved in the last"
-        " hour, or at everything (--full), and names what it left out. Exit status: 0 nothing found,"
-        " 1 findings, 2 bank or database could not be asked."
+        "Checks what must always be true of money, stock, states, journal and outbox, and compares"
+        " our payments with the payment providers, both ways. Without --record it only reads. With"
+        " --record it writes breaks and may pause orders. Covers the orders that have not ended or"
+        " moved in the last hour, or with --full all orders, and names what it left out. Exit"
+        " status: 0 no finding, 1 findings, 2 a provider or the database did not answer."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--full", action="store_true", help="every order that ever was")
+        parser.add_argument(
+            "--full",
+            action="store_true",
+            help="check all orders, and read all of the providers' history",
+        )
         haste = parser.add_mutually_exclusive_group()
         haste.add_argument(
             "--at-rest",
             dest="progress",
             action="store_const",
             const=Progress.AT_REST,
-            help="nothing is under way any more: whatever has not ended is a finding",
+            help="nothing is under way any more: an order that has not ended is a finding",
         )
         haste.add_argument(
             "--safety",
@@ -67,32 +72,35 @@ class Command(BaseCommand):
             type=seconds(),
             default=GRACE.total_seconds(),
             metavar="SECONDS",
-            help="how long the bank has to show what we have settled (default %(default)s)",
+            help="how long ago we must have settled a payment to compare it (default %(default)s)",
         )
-        bank = parser.add_mutually_exclusive_group()
-        bank.add_argument(
+        side = parser.add_mutually_exclusive_group()
+        side.add_argument(
             "--statement",
             metavar="FILE",
-            help="a JSON list of the bank's accounts, instead of asking the bank (- for stdin)",
+            help="a JSON list of the providers' payments, instead of reading them (- for stdin)",
         )
-        bank.add_argument("--no-bank", action="store_true", help="leave the bank out")
+        side.add_argument(
+            "--no-provider", action="store_true", help="do not compare with the payment providers"
+        )
         parser.add_argument("--json", action="store_true", help="for programs")
         parser.add_argument(
             "--record",
             action="store_true",
-            help="write findings down as breaks, and pause orders whose money is in doubt",
+            help="write findings as breaks, and pause orders whose money is in doubt",
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
         if options["record"] and options["statement"] is not None:
             raise CommandError(
-                "a statement is not the bank: what it says is not recorded", returncode=USAGE
+                "--record needs a reading of the providers: findings by a statement are not recorded",
+                returncode=USAGE,
             )
         try:
             self._check(options)
         except (DatabaseError, InterfaceError) as error:
             # Not 1, which says that something was found.
-            raise CommandError(f"Nobody knows: {error}", returncode=NOBODY_KNOWS) from error
+            raise CommandError(f"Not checked: {error}", returncode=NOT_CHECKED) from error
 
     def _check(self, options: dict[str, Any]) -> None:
         silence = ""
@@ -102,7 +110,7 @@ class Command(BaseCommand):
         except PaymentError as error:
             silence = f"{type(error).__name__}: {error}"
         report = check(
-            bank=reading,
+            reading=reading,
             scope=EVERYTHING if options["full"] else _lately(),
             grace=timedelta(seconds=options["grace"]),
             progress=options["progress"],
@@ -116,17 +124,17 @@ class Command(BaseCommand):
         if report.findings:
             sys.exit(FOUND)
         if silence:
-            sys.exit(NOBODY_KNOWS)
+            sys.exit(NOT_CHECKED)
 
     def _show(self, report: Report, silence: str) -> None:
         is_terminal = self.stdout.isatty()
-        # Not straight to the standard output: when nobody reads on, rich would end the process.
+        # Not straight to the standard output: rich ends the process if the reader is gone.
         said = StringIO()
         console = Console(
             file=said,
             force_terminal=is_terminal,
             width=None if is_terminal else WITHOUT_TERMINAL,
-            # Subjects may be words of the bank's.
+            # Subjects may be texts of a provider's.
             markup=False,
             emoji=False,
         )
@@ -135,10 +143,10 @@ class Command(BaseCommand):
 
 
 def _print(console: Console, report: Report, silence: str) -> None:
-    summary = Table("account", "what was looked at")
+    summary = Table("what", "checked")
     summary.add_row("orders", f"{_in_words(report.orders)}{_scope_in_words(report)}")
     summary.add_row("payments", _in_words(report.payments))
-    summary.add_row("bank", _provider_in_words(report.bank, silence))
+    summary.add_row("providers", _provider_in_words(report.reading, silence))
     console.print(summary)
     if report.findings:
         # Ids are there to be copied: whole, on one line.
@@ -160,12 +168,12 @@ def _lately() -> Scope:
 
 
 def _read(options: dict[str, Any]) -> ProviderReading | None:
-    """Read the bank as it was asked for, before our own snapshot."""
-    if options["no_bank"]:
+    """Read the providers as the options say, before our own snapshot."""
+    if options["no_provider"]:
         return None
     if options["statement"] is not None:
         return ProviderReading(_stated(options["statement"]), read_at=database_now())
-    return read_provider() if options["full"] else read_recent(RECENT)
+    return read_providers() if options["full"] else read_recent(RECENT)
 
 
 def _stated(file: str) -> list[ProviderBalance]:
@@ -177,21 +185,21 @@ def _stated(file: str) -> list[ProviderBalance]:
 
 
 def _as_json(report: Report, silence: str) -> dict[str, object]:
-    bank = report.bank
-    since = bank.complete_since if bank else None
+    reading = report.reading
+    since = reading.complete_since if reading else None
     return {
         "everything": report.looked_at is None,
         "orders": report.orders,
         "payments": report.payments,
-        "bank": {
-            "compared": bank is not None,
+        "provider": {
+            "compared": reading is not None,
             "problem": silence,
             "complete_since": since.isoformat() if since else None,
-            "intents": len(bank.accounts) if bank else None,
-            "net_minor": _net_minor(bank) if bank else None,
+            "payments": len(reading.balances) if reading else None,
+            "net_minor": _net_minor(reading) if reading else None,
         },
         "invariants": {
-            "asked": len(report.checked),
+            "checked": len(report.checked),
             "of": len(INVARIANTS),
             "left_out": report.left_out,
         },
@@ -200,12 +208,13 @@ def _as_json(report: Report, silence: str) -> dict[str, object]:
     }
 
 
-def _provider_in_words(bank: ProviderReading | None, silence: str) -> str:
-    if bank is None:
+def _provider_in_words(reading: ProviderReading | None, silence: str) -> str:
+    if reading is None:
         return f"NOT COMPARED: {silence or 'left out'}"
-    since = bank.complete_since
+    since = reading.complete_since
     scope = f"; complete since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
-    return f"{len(bank.accounts)} intents, {_net_minor(bank)} held or taken (minor units){scope}"
+    count = len(reading.balances)
+    return f"{count} payments, {_net_minor(reading)} held or captured (minor units){scope}"
 
 
 def _scope_in_words(report: Report) -> str:
@@ -215,7 +224,7 @@ def _scope_in_words(report: Report) -> str:
 
 
 def _left_out(report: Report) -> Iterator[tuple[str, str]]:
-    """The invariants that were not asked, or not in full, together with those that share the reason."""
+    """Yield the codes that were not checked, or not in full, grouped by their reason."""
     for why in LeftOut:
         codes = [code for code, reason in report.left_out.items() if reason is why]
         if codes:
@@ -227,19 +236,19 @@ def _verdict(report: Report, silence: str) -> str:
     if report.findings:
         return f"{len(report.findings)} findings; {asked}."
     if silence:
-        return f"Nothing found in our own books, but the bank could not be asked; {asked}."
-    if report.bank is None:
-        return f"Nothing found in our own books; the bank was left out; {asked}."
+        return f"Nothing found in our own books, but a payment provider did not answer; {asked}."
+    if report.reading is None:
+        return f"Nothing found in our own books; the payment providers were not compared; {asked}."
     if report.looked_at is not None:
         return f"0 findings in what was looked at; {asked}. All of it: --full."
     return f"0 findings: no ghost charge, no lost order, no oversold stock; {asked}."
 
 
-def _net_minor(bank: ProviderReading) -> int:
-    return sum(each.net_minor for each in bank.accounts)
+def _net_minor(reading: ProviderReading) -> int:
+    return sum(balance.net_minor for balance in reading.balances)
 
 
 def _in_words(counts: dict[str, int]) -> str:
-    """Every status with its count, and their sum."""
+    """Return every status with its count, and their sum."""
     listed = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     return f"{sum(counts.values())}: {listed}" if counts else "none"

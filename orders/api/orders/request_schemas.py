@@ -2,8 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+import payments.services
 from access.accounts import USERNAME
 from orders.api.carts import Cart
 from orders.api.http.query_params import (
@@ -23,12 +25,19 @@ CustomerName = Annotated[
     TextFormat(USERNAME, "the shop's name of a customer: letters, digits and @.+-_, 150 at most"),
 ]
 Reference = Annotated[str, TextFormat(REFERENCE, "letters, digits and ._:-, 64 at most")]
+
+
+def _accepted_by_a_provider(reference: str) -> str:
+    if not payments.services.is_payment_method(reference):
+        hint = payments.services.payment_method_hint()
+        raise PydanticCustomError("text_format", "Expected: {hint}", {"hint": hint})
+    return reference
+
+
 PaymentMethod = Annotated[
     str,
-    TextFormat(
-        r"^pm_[A-Za-z0-9_]{1,252}$",
-        "an id of a payment method of Stripe's, such as pm_card_visa",
-    ),
+    TextFormat(r"^[!-~]{1,255}$", "1 to 255 printable ASCII characters"),
+    AfterValidator(_accepted_by_a_provider),
 ]
 CurrencyCode = Annotated[str, TextFormat(r"^[a-z]{3}$", "three lower-case letters, such as eur")]
 

@@ -123,7 +123,7 @@ def _runs_named(named: str) -> list[SagaRun]:
         given = UUID(named)
     except ValueError:
         raise CommandError(
-            f"{named!r} is no id. orders show takes references and Stripe's ids too."
+            f"{named!r} is no id. orders show takes references and payment providers' ids too."
         ) from None
     runs = SagaRun.objects.filter(subject_id=subject_of(given) or given).order_by("created_at")
     if not runs:

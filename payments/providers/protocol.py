@@ -1,0 +1,233 @@
+"""What a payment provider is: its objects in our words, and what each operation promises.
+
+Read this before you write a provider. ``tests/payments/contract/`` checks the promises.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from outbound.deadline import Deadline
+
+
+class ProviderPaymentStatus(StrEnum):
+    """Where a payment stands at its provider."""
+
+    CREATED = "created"  # takes no money before it is confirmed
+    DECLINED = "declined"  # the last confirmation failed; another one could still succeed
+    REQUIRES_ACTION = "requires_action"  # the issuer asks the customer to authenticate
+    PROCESSING = "processing"  # confirmed; the result comes later
+    AUTHORIZED = "authorized"  # the money is held for us
+    CAPTURED = "captured"  # final: the money is taken; only a refund returns it
+    CANCELLED = "cancelled"  # final: nothing is held, and no confirmation can succeed any more
+
+
+class RefundStatus(StrEnum):
+    """Where a refund stands at its provider."""
+
+    PENDING = "pending"  # accepted; the money is on its way back
+    REQUIRES_ACTION = "requires_action"  # the customer has to do something to receive it
+    SUCCEEDED = "succeeded"  # the money is back
+    FAILED = "failed"  # final: the money did not go back
+    CANCELLED = "cancelled"  # final: withdrawn before the money went back
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRequest:
+    """What a provider is going to be asked for. The amount is in minor units."""
+
+    amount_minor: int
+    currency: str
+    payment_method: str
+    """The reference that the storefront sent, never card data."""
+    metadata: Mapping[str, str]
+    """Marks the payment as ours. The provider returns it with the payment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderPayment:
+    """A payment as its provider describes it at one moment. Amounts are in minor units."""
+
+    id: str
+    status: ProviderPaymentStatus
+    amount_minor: int
+    held_minor: int
+    captured_minor: int
+    """What was taken, also if some of it was refunded since."""
+    currency: str
+    decline_code: str
+    """Why the last confirmation failed, in the provider's code; empty if none failed."""
+    metadata: Mapping[str, str]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRefund:
+    """A refund as its provider describes it at one moment. Amounts are in minor units."""
+
+    id: str
+    payment_id: str
+    """The provider's id of the payment that it returns."""
+    status: RefundStatus
+    amount_minor: int
+    currency: str
+    metadata: Mapping[str, str]
+    failure_reason: str
+    created_at: datetime
+
+
+class PaymentKey(NamedTuple):
+    """Names one payment among all providers."""
+
+    provider: str
+    provider_payment_id: str
+
+
+class PaymentProvider(Protocol):
+    """A service that takes money from customers and returns it.
+
+    **Repetition.** An operation with a ``key`` acts at most once for that key: asked again with the
+    same parameters and ``api_version``, it returns its first result. That must hold for a day at
+    least. A provider that saved an *error* under a key repeats it with
+    ``OutcomeUnknown(replayed=True)``; the caller then looks, and takes the next key.
+
+    **Time-out and crash.** Every call ends before its ``deadline``. A call without a whole, readable
+    answer raises OutcomeUnknown, and so does a crash in effect: the caller repeats the call with
+    the same key, or retrieves the payment. A provider never repeats a call by itself.
+
+    **Four ways to end**, as exceptions of ``payments.errors``:
+
+    ======== =======================================================================================
+    done      The operation returns. Its effect is final at the provider.
+    rejected  PaymentDeclined (no, and no again), RefundRejected, and UnexpectedState, which carries
+              the payment as it stands. RequestRejected and AccessDenied are faults of ours.
+              Nothing was done.
+    transient ProviderBusy, DeadlinePassed. Nothing was done; the same call may succeed later.
+    unknown   OutcomeUnknown. The effect may exist.
+    ======== =======================================================================================
+
+    Each operation raises CallInsideTransaction, and calls nobody, while this thread has a database
+    transaction open. Threads share one provider.
+    """
+
+    @property
+    def label(self) -> str:
+        """The provider's name for staff."""
+
+    @property
+    def api_version(self) -> str:
+        """The version of the provider's API that new payments are made under, 32 letters at most.
+
+        It is stored with each payment and passed back, so that a repetition after a deploy is
+        word for word the first request.
+        """
+
+    # -- answered without a call -----------------------------------------------------------------
+
+    def accepts(self, payment_method: str) -> bool:
+        """Return whether a payment method's reference has the form of this provider's."""
+
+    @property
+    def payment_method_hint(self) -> str:
+        """What ``accepts`` takes, for a developer of a storefront: "an id such as …"."""
+
+    def payment_params(self, request: PaymentRequest) -> dict[str, Any]:
+        """Return what ``create_payment`` is called with: JSON, stored before the first call.
+
+        Its members ``amount``, ``currency``, ``payment_method`` and ``metadata`` repeat the request;
+        other members are the provider's own.
+        """
+
+    def recognizes(self, provider_id: str) -> bool:
+        """Return whether a text has the form of this provider's id of a payment or a refund."""
+
+    @property
+    def id_hint(self) -> str:
+        """How staff recognize such an id: "pi_… or re_…"."""
+
+    def dashboard_url(self, provider_id: str) -> str | None:
+        """Return the address of a payment or refund in the provider's dashboard, if it has one."""
+
+    # -- calls that change something -------------------------------------------------------------
+
+    def create_payment(
+        self, params: Mapping[str, Any], *, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        """Create a payment that takes no money yet, whatever happens to the answer.
+
+        Raises PaymentDeclined if the payment method cannot be used. A provider without a
+        confirmation, such as one for bank transfers, returns PROCESSING at once.
+        """
+
+    def confirm_payment(
+        self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        """Have the money held, or taken where the payment method cannot be held.
+
+        Returns AUTHORIZED, CAPTURED or PROCESSING. Raises PaymentDeclined, with the payment, and
+        UnexpectedState for a payment that is not CREATED or DECLINED: for one that ``cancel_payment``
+        ended, always.
+        """
+
+    def capture_payment(
+        self,
+        payment_id: str,
+        *,
+        amount_minor: int,
+        key: str,
+        api_version: str,
+        deadline: Deadline,
+    ) -> ProviderPayment:
+        """Take ``amount_minor`` of what is held, and release the rest.
+
+        Raises UnexpectedState unless the payment is AUTHORIZED.
+        """
+
+    def cancel_payment(
+        self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        """Release what is held, and end the payment for good: no confirmation succeeds after it.
+
+        Returns CANCELLED, also for a payment that was declined. Raises UnexpectedState for one that
+        is CAPTURED or CANCELLED already, or whose money moves at this moment.
+        """
+
+    def create_refund(
+        self,
+        payment_id: str,
+        *,
+        amount_minor: int,
+        metadata: Mapping[str, str],
+        key: str,
+        api_version: str,
+        deadline: Deadline,
+    ) -> ProviderRefund:
+        """Send back ``amount_minor`` of what was captured.
+
+        It may be PENDING for days, and FAILED after that. Raises RefundRejected if the provider
+        will not, in particular for more than was captured and not yet refunded.
+        """
+
+    # -- calls that read -------------------------------------------------------------------------
+
+    def retrieve_payment(self, payment_id: str, *, deadline: Deadline) -> ProviderPayment:
+        """Return the payment as it stands now. Raises RequestRejected for an unknown id."""
+
+    def list_payments(
+        self, *, created_from: datetime, deadline: Deadline
+    ) -> Iterator[ProviderPayment]:
+        """Yield every payment of the account created since then, newest first.
+
+        A payment is listed as soon as its creation was answered. Times are exact to the second.
+        The deadline covers all pages.
+        """
+
+    def list_refunds(self, payment_id: str, *, deadline: Deadline) -> list[ProviderRefund]:
+        """Return every refund of a payment, newest first, also those that staff made elsewhere."""
+
+    def list_refunds_since(
+        self, created_from: datetime, *, deadline: Deadline
+    ) -> Iterator[ProviderRefund]:
+        """Yield every refund of the account created since then, newest first, as listed above."""

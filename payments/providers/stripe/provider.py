@@ -1,0 +1,311 @@
+"""The payment provider Stripe: each operation of the protocol as one call of Stripe's library."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final, TypeVar, cast
+
+import stripe
+from stripe.params import PaymentIntentCreateParams
+
+from outbound import errors as outbound_errors
+from outbound.deadline import Deadline
+from outbound.errors import NoAnswer
+from outbound.rate_limit import CallRate
+from outbound.service import Call, OutsideService
+from payments.errors import (
+    AccessDenied,
+    CallInsideTransaction,
+    DeadlinePassed,
+    OutcomeUnknown,
+    PaymentDeclined,
+    ProviderBusy,
+    RefundRejected,
+    RequestRejected,
+    UnexpectedState,
+)
+from payments.providers.protocol import (
+    PaymentProvider,
+    PaymentRequest,
+    ProviderPayment,
+    ProviderRefund,
+)
+from payments.providers.stripe.errors import (
+    WRONG_STATE,
+    in_our_words,
+    payment_in,
+    rejection,
+    unknown,
+)
+from payments.providers.stripe.objects import read_payment, read_refund
+from payments.providers.stripe.settings import stripe_settings
+
+API_VERSION: Final = stripe.api_version
+"""The version that this release of the library speaks. Stored payments repeat their own."""
+
+PAGE = 100
+"""The most objects that Stripe returns in one page."""
+
+_PAYMENT_METHOD: Final = re.compile(r"pm_[A-Za-z0-9_]{1,252}")
+_PROVIDER_ID: Final = re.compile(r"(pi|re)_[A-Za-z0-9_]{1,250}")
+
+stripe.enable_telemetry = False
+# At lower levels the library logs what it sends and receives, client secrets included.
+logging.getLogger("stripe").setLevel(logging.WARNING)
+
+
+class StripeProvider:
+    """Stripe behind ``PaymentProvider``, whose promises it keeps.
+
+    A payment is a PaymentIntent. Stripe repeats the answer to an idempotency key for 24 hours;
+    after that the key is new to it.
+    """
+
+    label = "Stripe"
+    api_version = API_VERSION
+    payment_method_hint = "the id of a payment method of Stripe's, such as pm_card_visa"
+    id_hint = "pi_… or re_…"
+
+    def accepts(self, payment_method: str) -> bool:
+        return _PAYMENT_METHOD.fullmatch(payment_method) is not None
+
+    def recognizes(self, provider_id: str) -> bool:
+        return _PROVIDER_ID.fullmatch(provider_id) is not None
+
+    def dashboard_url(self, provider_id: str) -> str | None:
+        """Return the page of a PaymentIntent; it shows the refunds, which have no page."""
+        if not provider_id.startswith("pi_") or stripe_settings.STRIPE_API_BASE:
+            return None
+        mode = "test/" if "_test_" in stripe_settings.STRIPE_API_KEY else ""
+        return f"https://dashboard.stripe.com/{mode}payments/{provider_id}"
+
+    def payment_params(self, request: PaymentRequest) -> dict[str, Any]:
+        """Return the parameters of a PaymentIntent: cards only, held first and captured later."""
+        return {
+            "amount": request.amount_minor,
+            "currency": request.currency.lower(),
+            "payment_method": request.payment_method,
+            "allowed_payment_method_types": ["card"],
+            "capture_method": "manual",
+            "metadata": dict(request.metadata),
+        }
+
+    def create_payment(
+        self, params: Mapping[str, Any], *, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        with _asking("create_payment", deadline):
+            return read_payment(
+                _client().v1.payment_intents.create(
+                    cast(PaymentIntentCreateParams, params), _once(key, api_version)
+                )
+            )
+
+    def confirm_payment(
+        self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        """Confirm without the customer: if the issuer asks them to authenticate, Stripe declines.
+
+        The decline's code is ``authentication_required``.
+        """
+        with _asking("confirm_payment", deadline, payment_id):
+            return read_payment(
+                _client().v1.payment_intents.confirm(
+                    payment_id, {"error_on_requires_action": True}, _once(key, api_version)
+                )
+            )
+
+    def capture_payment(
+        self, payment_id: str, *, amount_minor: int, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        with _asking("capture_payment", deadline, payment_id):
+            return read_payment(
+                _client().v1.payment_intents.capture(
+                    payment_id, {"amount_to_capture": amount_minor}, _once(key, api_version)
+                )
+            )
+
+    def cancel_payment(
+        self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        with _asking("cancel_payment", deadline, payment_id):
+            return read_payment(
+                _client().v1.payment_intents.cancel(payment_id, None, _once(key, api_version))
+            )
+
+    def retrieve_payment(self, payment_id: str, *, deadline: Deadline) -> ProviderPayment:
+        return _retrieve_payment(payment_id, deadline)
+
+    def list_payments(
+        self, *, created_from: datetime, deadline: Deadline
+    ) -> Iterator[ProviderPayment]:
+        """Yield payments as the protocol says. A page is fetched when it is read."""
+        list_page = _client().v1.payment_intents.list
+        window = {"gte": int(created_from.timestamp())}
+        return _pages("list_payments", deadline, list_page, read_payment, created=window)
+
+    def create_refund(
+        self,
+        payment_id: str,
+        *,
+        amount_minor: int,
+        metadata: Mapping[str, str],
+        key: str,
+        api_version: str,
+        deadline: Deadline,
+    ) -> ProviderRefund:
+        with _asking("create_refund", deadline, payment_id):
+            return read_refund(
+                _client().v1.refunds.create(
+                    {
+                        "payment_intent": payment_id,
+                        "amount": amount_minor,
+                        "metadata": dict(metadata),
+                    },
+                    _once(key, api_version),
+                )
+            )
+
+    def list_refunds(self, payment_id: str, *, deadline: Deadline) -> list[ProviderRefund]:
+        list_page = _client().v1.refunds.list
+        return list(
+            _pages("list_refunds", deadline, list_page, read_refund, payment_intent=payment_id)
+        )
+
+    def list_refunds_since(
+        self, created_from: datetime, *, deadline: Deadline
+    ) -> Iterator[ProviderRefund]:
+        """Yield refunds as the protocol says. A page is fetched when it is read."""
+        list_page = _client().v1.refunds.list
+        window = {"gte": int(created_from.timestamp())}
+        return _pages("list_refunds_since", deadline, list_page, read_refund, created=window)
+
+
+@contextmanager
+def _asking(operation: str, deadline: Deadline, payment_id: str = "") -> Iterator[None]:
+    """Make one request, and raise its errors as those of payments."""
+    try:
+        with _service.call(operation, deadline) as call, _in_our_terms(call, payment_id):
+            yield
+    except outbound_errors.CallInsideTransaction as error:
+        raise CallInsideTransaction(str(error)) from None
+    except outbound_errors.DeadlinePassed as error:
+        raise DeadlinePassed(str(error)) from None
+    except outbound_errors.RateLimited as error:
+        raise ProviderBusy(str(error)) from None
+
+
+@contextmanager
+def _in_our_terms(call: Call, payment_id: str) -> Iterator[None]:
+    try:
+        yield
+    except stripe.InvalidRequestError as error:
+        if error.code in WRONG_STATE and payment_id:
+            payment = payment_in(error) or _retrieve_payment(payment_id, call.deadline)
+            raise UnexpectedState(payment) from None
+        raise rejection(error, call) from None
+    except stripe.StripeError as error:
+        # Not chained: the library's text may repeat the whole answer, client secret included.
+        raise in_our_words(error, call) from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if call.response is None:
+            raise
+        # The answer has a shape that neither the library nor we know: a proxy sent it, for example.
+        raise unknown("unreadable answer", call) from error
+
+
+def _once(key: str, api_version: str) -> stripe.RequestOptions:
+    if not key or not api_version:
+        # The library would make up a key, and another one at the next attempt.
+        raise ValueError("a call that changes something needs its stored key and API version")
+    return {"idempotency_key": key, "stripe_version": api_version}
+
+
+def _retrieve_payment(payment_id: str, deadline: Deadline) -> ProviderPayment:
+    with _asking("retrieve_payment", deadline):
+        return read_payment(_client().v1.payment_intents.retrieve(payment_id))
+
+
+Found = TypeVar("Found", bound=stripe.StripeObject)
+Read = TypeVar("Read", ProviderPayment, ProviderRefund)
+
+
+def _pages(
+    operation: str,
+    deadline: Deadline,
+    list_page: Callable[[Any], stripe.ListObject[Found]],
+    read: Callable[[Found], Read],
+    **filters: Any,
+) -> Iterator[Read]:
+    params = {"limit": PAGE, **filters}
+    while True:
+        with _asking(operation, deadline):
+            page = list_page(params)
+            rows = [read(found) for found in page.data]
+            more = page.has_more
+        yield from rows
+        if not more:
+            return
+        params["starting_after"] = rows[-1].id
+
+
+_service: Final = OutsideService(
+    "stripe",
+    authorities=stripe.ca_bundle_path,
+    rate=lambda: CallRate(
+        per_second=stripe_settings.STRIPE_CALLS_PER_SECOND,
+        fallback_per_second=stripe_settings.STRIPE_FALLBACK_CALLS_PER_SECOND,
+        account=stripe_settings.STRIPE_API_KEY,
+    ),
+    outcomes={
+        PaymentDeclined: "refused",
+        RefundRejected: "refused",
+        UnexpectedState: "unexpected_state",
+        ProviderBusy: "busy",
+        OutcomeUnknown: "unknown",
+        AccessDenied: "denied",
+        RequestRejected: "rejected",
+        DeadlinePassed: "not_asked",
+        CallInsideTransaction: "not_asked",
+    },
+)
+
+
+class _Transport(stripe.HTTPClient):
+    """Has Stripe's library send through ``outbound``."""
+
+    name = "urllib3"
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[str, int, Mapping[str, str]]:
+        try:
+            answer = _service.send(method.upper(), url, headers or {}, post_data)
+        except NoAnswer as error:
+            raise stripe.APIConnectionError(str(error)) from None  # type: ignore[no-untyped-call]  # the library leaves its errors untyped
+        return answer.text, answer.status, answer.headers
+
+
+def _client() -> stripe.StripeClient:
+    return _client_of(stripe_settings.STRIPE_API_KEY, stripe_settings.STRIPE_API_BASE)
+
+
+@lru_cache(maxsize=1)
+def _client_of(api_key: str, api_base: str) -> stripe.StripeClient:
+    return stripe.StripeClient(
+        api_key,
+        base_addresses={"api": api_base or stripe.DEFAULT_API_BASE},
+        http_client=_Transport(),
+        max_network_retries=0,
+    )
+
+
+PROVIDER: Final[PaymentProvider] = StripeProvider()

@@ -1,0 +1,148 @@
+"""The providers under contract, each with its payment methods and its ways to fail."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import uuid4
+
+from outbound.deadline import Deadline
+from payments.providers.protocol import PaymentProvider, PaymentRequest, ProviderPayment
+from payments.providers.stripe import provider as stripe_provider
+from sandbox.stripe_process import SandboxServer
+from tests.support.in_memory_provider import provider as in_memory
+
+AMOUNT: Final = 1200
+
+STRIPE_OPERATIONS: Final = {
+    "create_payment": "payment_intents.create",
+    "confirm_payment": "payment_intents.confirm",
+    "capture_payment": "payment_intents.capture",
+    "cancel_payment": "payment_intents.cancel",
+    "retrieve_payment": "payment_intents.retrieve",
+    "list_payments": "payment_intents.list",
+    "create_refund": "refunds.create",
+    "list_refunds": "refunds.list",
+    "list_refunds_since": "refunds.list",
+}
+STRIPE_FAULTS: Final = {"busy": "rate_limit"}
+
+
+@dataclass(frozen=True)
+class Contractor:
+    """One provider, and what the contract needs to know to try it."""
+
+    name: str
+    package: str
+    provider: PaymentProvider
+    card: str
+    declined_card: str
+    slow_refund_card: str
+    failing_refund_card: str
+    fail_next: Callable[[str, str], object]
+    """Have the next call of an operation fail: ``reset_before``, ``reset_after``, ``error_after``
+    (an error is saved under the key, after the effect) or ``busy``."""
+    advance: Callable[[int], object]
+    calls: Callable[[], int]
+    """How many calls have reached the provider."""
+
+    def params(self, method: str = "", order_id: str = "") -> dict[str, Any]:
+        metadata = {"order_id": order_id} if order_id else {}
+        request = PaymentRequest(AMOUNT, "eur", method or self.card, metadata)
+        return self.provider.payment_params(request)
+
+    def asking(self, key: str = "") -> dict[str, Any]:
+        """Return the arguments of every call that changes something."""
+        version = self.provider.api_version
+        return {"key": key or uuid4().hex, "api_version": version, "deadline": within()}
+
+    def created(self, method: str = "", order_id: str = "") -> ProviderPayment:
+        return self.provider.create_payment(self.params(method, order_id), **self.asking())
+
+    def authorized(self, method: str = "") -> ProviderPayment:
+        return self.provider.confirm_payment(self.created(method).id, **self.asking())
+
+    def captured(self, method: str = "") -> ProviderPayment:
+        payment_id = self.authorized(method).id
+        return self.provider.capture_payment(payment_id, amount_minor=AMOUNT, **self.asking())
+
+    def retrieve(self, payment_id: str) -> ProviderPayment:
+        return self.provider.retrieve_payment(payment_id, deadline=within())
+
+
+def within(seconds: float = 30) -> Deadline:
+    return Deadline.after(timedelta(seconds=seconds))
+
+
+def stripe(sandbox: SandboxServer) -> Contractor:
+    def fail_next(operation: str, fault: str) -> None:
+        name = STRIPE_OPERATIONS[operation]
+        sandbox.add_fault(name, STRIPE_FAULTS.get(fault, fault), times=1)
+
+    return Contractor(
+        name="stripe",
+        package="payments.providers.stripe",
+        provider=stripe_provider.PROVIDER,
+        card="pm_card_visa",
+        declined_card="pm_card_visa_chargeDeclined",
+        slow_refund_card="pm_card_pendingRefund",
+        failing_refund_card="pm_card_refundFail",
+        fail_next=fail_next,
+        advance=sandbox.advance,
+        calls=lambda: len(sandbox.calls()),
+    )
+
+
+def memory() -> Contractor:
+    provider = in_memory.PROVIDER
+    return Contractor(
+        name="in_memory_provider",
+        package="tests.support.in_memory_provider",
+        provider=provider,
+        card=in_memory.CARD,
+        declined_card=in_memory.DECLINED_CARD,
+        slow_refund_card=in_memory.SLOW_REFUND_CARD,
+        failing_refund_card=in_memory.FAILING_REFUND_CARD,
+        fail_next=provider.fail_next,
+        advance=provider.advance,
+        calls=lambda: len(provider.books.calls),
+    )
+
+
+Operation = Callable[[Contractor, str, str], Any]
+"""Makes one call for a payment, under a key."""
+
+CHANGES: Final[Mapping[str, tuple[str, Operation]]] = {
+    "create_payment": (
+        "",
+        lambda by, _, key: by.provider.create_payment(by.params(order_id=key), **by.asking(key)),
+    ),
+    "confirm_payment": (
+        "created",
+        lambda by, payment_id, key: by.provider.confirm_payment(payment_id, **by.asking(key)),
+    ),
+    "capture_payment": (
+        "authorized",
+        lambda by, payment_id, key: by.provider.capture_payment(
+            payment_id, amount_minor=AMOUNT, **by.asking(key)
+        ),
+    ),
+    "cancel_payment": (
+        "authorized",
+        lambda by, payment_id, key: by.provider.cancel_payment(payment_id, **by.asking(key)),
+    ),
+    "create_refund": (
+        "captured",
+        lambda by, payment_id, key: by.provider.create_refund(
+            payment_id, amount_minor=AMOUNT, metadata={"refund_id": key}, **by.asking(key)
+        ),
+    ),
+}
+"""Every operation that changes something, with what a payment must be for it."""
+
+
+def prepared(by: Contractor, operation: str) -> tuple[str, Callable[[str], Any]]:
+    """Return a payment that is ready for an operation, and the operation by its key."""
+    needed, call = CHANGES[operation]
+    payment_id = getattr(by, needed)().id if needed else ""
+    return payment_id, lambda key: call(by, payment_id, key)

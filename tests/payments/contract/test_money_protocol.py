@@ -1,0 +1,231 @@
+"""Authorize, capture and close at every provider: one charge, or all of the money back."""
+
+from typing import Any
+
+import pytest
+from django.db import transaction
+from pytest_django import Settings
+
+from payments import services
+from payments.errors import AmountMismatch, OutcomeUnknown, PaymentClosed, UnexpectedState
+from payments.models import Payment, Refund
+from payments.provider_reconciliation import ProviderBalance, read_again, read_providers
+from payments.providers.protocol import PaymentKey
+from payments.services import Charge
+from sagas.bulk_sql import write
+from sagas.identifiers import new_id
+from sandbox.stripe_process import SandboxServer
+from tests.payments.contract.providers import AMOUNT, Contractor, memory, stripe, within
+from tests.support.in_memory_provider.provider import DEBIT, PROVIDER
+from tests.support.payment_attempts import ASKED_AGAIN, Try, shut
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def own_installation(settings: Settings) -> None:
+    settings.INSTALLATION_ID = str(new_id())
+
+
+def payment_by(method: str) -> Payment:
+    charge = Charge(new_id(), new_id(), AMOUNT, "eur", method)
+    with transaction.atomic():
+        write(services.prepare_payments([charge]))
+    return Payment.objects.get(order_id=charge.order_id)
+
+
+def authorize(payment: Payment, number: int = 1, **attempt: Any) -> dict[str, Any]:
+    return services.authorize(payment.order_id, Try(payment.order_id, number, **attempt))
+
+
+def capture(payment: Payment, number: int = 1) -> dict[str, Any]:
+    return services.capture(payment.order_id, Try(payment.order_id, number))
+
+
+def close(payment: Payment, number: int = 1) -> str:
+    (ended,) = services.close(payment.order_id, Try(payment.order_id, number))["payments"]
+    return str(ended["status"])
+
+
+def balances() -> list[tuple[str, int, int, int]]:
+    """What the provider has of our installation: status, held, captured, refunded."""
+    return [
+        (each.status, each.held_minor, each.captured_minor, each.refunded_minor)
+        for each in read_providers().balances
+    ]
+
+
+HELD = ("authorized", AMOUNT, 0, 0)
+TAKEN = ("captured", 0, AMOUNT, 0)
+RETURNED = ("captured", 0, AMOUNT, AMOUNT)
+CANCELLED = ("cancelled", 0, 0, 0)
+
+
+def test_an_order_is_held_and_captured_once(contractor: Contractor) -> None:
+    payment = payment_by(contractor.card)
+
+    held = authorize(payment)
+    after_authorizing = balances()
+    taken = capture(payment)
+
+    payment.refresh_from_db()
+    assert payment.provider == contractor.name
+    assert held == {
+        "provider_payment_id": payment.provider_payment_id,
+        "status": "authorized",
+        "amount_minor": AMOUNT,
+    }
+    assert taken == {
+        "provider_payment_id": payment.provider_payment_id,
+        "captured_minor": AMOUNT,
+    }
+    assert after_authorizing == [HELD]
+    assert balances() == [TAKEN]
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
+@pytest.mark.parametrize("operation", ["create_payment", "confirm_payment", "capture_payment"])
+def test_a_lost_answer_is_found_out_by_the_next_attempt(
+    contractor: Contractor, operation: str, fault: str
+) -> None:
+    payment = payment_by(contractor.card)
+    contractor.fail_next(operation, fault)
+
+    def pay(number: int) -> None:
+        authorize(payment, number)
+        capture(payment, number)
+
+    with pytest.raises(OutcomeUnknown):
+        pay(1)
+    pay(ASKED_AGAIN)
+
+    assert balances() == [TAKEN]
+
+
+def test_a_saved_error_of_a_create_is_looked_for(contractor: Contractor) -> None:
+    payment = payment_by(contractor.card)
+    contractor.fail_next("create_payment", "error_after")
+    for number in (1, 2, 3):
+        with pytest.raises(OutcomeUnknown):
+            authorize(payment, number)
+
+    authorize(payment, 4)
+
+    assert balances() == [HELD]
+
+
+def test_a_payment_closed_before_its_id_was_stored_is_never_confirmed(
+    contractor: Contractor,
+) -> None:
+    payment = payment_by(contractor.card)
+
+    with pytest.raises(PaymentClosed):
+        authorize(payment, meanwhile=lambda: shut(payment))
+
+    payment.refresh_from_db()
+    assert payment.provider_payment_id is None
+    assert balances() == [CANCELLED]
+
+
+def test_a_late_confirmation_fails_at_the_fence(contractor: Contractor) -> None:
+    payment = payment_by(contractor.card)
+    contractor.fail_next("confirm_payment", "reset_before")
+    with pytest.raises(OutcomeUnknown):
+        authorize(payment)
+    payment.refresh_from_db()
+    assert close(shut(payment)) == "voided"
+
+    assert payment.provider_payment_id is not None
+    with pytest.raises(UnexpectedState):
+        contractor.provider.confirm_payment(
+            payment.provider_payment_id,
+            key=payment.idempotency_key("confirm"),
+            api_version=payment.api_version,
+            deadline=within(),
+        )
+    assert balances() == [CANCELLED]
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after", "error_after"])
+def test_a_lost_refund_is_found_again(contractor: Contractor, fault: str) -> None:
+    payment = payment_by(contractor.card)
+    authorize(payment)
+    capture(payment)
+    shut(payment)
+    contractor.fail_next("create_refund", fault)
+
+    with pytest.raises(OutcomeUnknown):
+        close(payment)
+
+    assert close(payment, ASKED_AGAIN) == "refunded"
+    assert balances() == [RETURNED]
+    refund = Refund.objects.get()
+    assert (refund.amount_minor, refund.status) == (AMOUNT, "succeeded")
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
+def test_a_lost_cancel_is_found_out(contractor: Contractor, fault: str) -> None:
+    payment = payment_by(contractor.card)
+    authorize(payment)
+    shut(payment)
+    contractor.fail_next("cancel_payment", fault)
+
+    with pytest.raises(OutcomeUnknown):
+        close(payment)
+
+    assert close(payment, ASKED_AGAIN) == "voided"
+    assert balances() == [CANCELLED]
+
+
+def test_another_amount_than_the_order_s_is_no_authorization(contractor: Contractor) -> None:
+    payment = payment_by(contractor.card)
+    Payment.objects.update(amount_minor=AMOUNT + 1)
+
+    with pytest.raises(AmountMismatch, match=f"{AMOUNT} held and 0 captured, eur"):
+        authorize(payment)
+
+
+def test_a_payment_is_read_for_reconciliation(contractor: Contractor) -> None:
+    payment = payment_by(contractor.card)
+    authorize(payment)
+    payment.refresh_from_db()
+    contractor.created(order_id="of another installation")
+
+    (balance,) = read_providers().balances
+
+    key = PaymentKey(contractor.name, str(payment.provider_payment_id))
+    assert balance == ProviderBalance(
+        *key, str(payment.order_id), "authorized", "eur", AMOUNT, 0, 0
+    )
+    assert read_again([key, PaymentKey(contractor.name, "pi_unknown")]).balances == [balance]
+
+
+def test_every_provider_is_read(bank: SandboxServer, settings: Settings) -> None:
+    PROVIDER.start_over()
+    both = [stripe(bank), memory()]
+    settings.PAYMENT_PROVIDERS = [contractor.package for contractor in both]
+    payments = [payment_by(contractor.card) for contractor in both]
+    for payment in payments:
+        authorize(payment)
+
+    found = read_providers().balances
+
+    assert [payment.provider for payment in payments] == ["stripe", "in_memory_provider"]
+    assert {(each.provider, each.order_id) for each in found} == {
+        (payment.provider, str(payment.order_id)) for payment in payments
+    }
+
+
+def test_money_that_cannot_be_held_is_taken_at_once_and_refunded_on_closing(
+    settings: Settings,
+) -> None:
+    PROVIDER.start_over()
+    settings.PAYMENT_PROVIDERS = [memory().package]
+    payment = payment_by(DEBIT)
+
+    assert authorize(payment)["status"] == "captured"
+    assert capture(payment)["captured_minor"] == AMOUNT
+    assert balances() == [TAKEN]
+    assert close(shut(payment)) == "refunded"
+    assert balances() == [RETURNED]
+    assert PROVIDER.books.confirmations.total() == 1

@@ -1,0 +1,1 @@
+"""A payment provider in memory, for tests; its whole implementation is in ``provider``."""

@@ -1,0 +1,364 @@
+"""A payment provider in memory: it keeps every promise of the protocol, and fails on demand."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from outbound import errors as outbound_errors
+from outbound.deadline import Deadline
+from outbound.transaction_guard import is_transaction_open
+from payments.errors import (
+    CallInsideTransaction,
+    DeadlinePassed,
+    OutcomeUnknown,
+    PaymentDeclined,
+    ProviderBusy,
+    RefundRejected,
+    RequestRejected,
+    UnexpectedState,
+)
+from payments.providers.protocol import (
+    PaymentProvider,
+    PaymentRequest,
+    ProviderPayment,
+    ProviderPaymentStatus,
+    ProviderRefund,
+    RefundStatus,
+)
+
+T = TypeVar("T")
+
+CARD: Final = "memory_card"
+DECLINED_CARD: Final = "memory_card_declined"
+SLOW_REFUND_CARD: Final = "memory_card_slow_refund"
+FAILING_REFUND_CARD: Final = "memory_card_failing_refund"
+DEBIT: Final = "memory_debit"
+"""Cannot be held: confirming it takes the money."""
+
+REFUND_SECONDS: Final = 600
+"""How long a slow refund is pending."""
+
+
+@dataclass
+class Payment:
+    """One payment in the books."""
+
+    shown: ProviderPayment
+    method: str
+
+
+@dataclass
+class Saved:
+    """What a key was used for, and the outcome that every repetition gets."""
+
+    request: tuple[Any, ...]
+    outcome: object
+
+
+@dataclass
+class Books:
+    """Everything that the provider remembers."""
+
+    seconds: int = 0
+    payments: dict[str, Payment] = field(default_factory=dict)
+    refunds: dict[str, ProviderRefund] = field(default_factory=dict)
+    saved: dict[str, Saved] = field(default_factory=dict)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    confirmations: Counter[str] = field(default_factory=Counter)
+    """How often each payment's money was held or taken."""
+
+
+class InMemoryProvider:
+    """Threads share it. A fault of ``fail_next`` strikes one call of its operation.
+
+    ``reset_before`` and ``reset_after`` lose the answer, with nothing and with everything done;
+    ``error_after`` saves an error under the key after the effect; ``busy`` does nothing.
+    """
+
+    label = "In memory"
+    api_version = "1"
+    payment_method_hint = "a name such as memory_card"
+    id_hint = "mp_… or mr_…"
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.start_over()
+
+    # -- controls of the tests -------------------------------------------------------------------
+
+    def start_over(self) -> None:
+        """Forget everything."""
+        self.books = Books()
+
+    def fail_next(self, operation: str, fault: str) -> None:
+        self.books.faults.append((operation, fault))
+
+    def advance(self, seconds: int) -> None:
+        """Let time pass: refunds settle."""
+        self.books.seconds += seconds
+        for refund in self.books.refunds.values():
+            if self._now() - refund.created_at >= timedelta(seconds=REFUND_SECONDS):
+                self._settle(refund)
+
+    # -- answered without a call -----------------------------------------------------------------
+
+    def accepts(self, payment_method: str) -> bool:
+        return payment_method.startswith("memory_")
+
+    def recognizes(self, provider_id: str) -> bool:
+        return provider_id.startswith(("mp_", "mr_"))
+
+    def dashboard_url(self, provider_id: str) -> str | None:
+        return f"https://memory.example/{provider_id}"
+
+    def payment_params(self, request: PaymentRequest) -> dict[str, Any]:
+        return {
+            "amount": request.amount_minor,
+            "currency": request.currency,
+            "payment_method": request.payment_method,
+            "metadata": dict(request.metadata),
+        }
+
+    # -- calls that change something -------------------------------------------------------------
+
+    def create_payment(
+        self, params: Mapping[str, Any], *, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        def create() -> ProviderPayment:
+            payment = ProviderPayment(
+                id=f"mp_{len(self.books.payments) + 1}",
+                status=ProviderPaymentStatus.CREATED,
+                amount_minor=params["amount"],
+                held_minor=0,
+                captured_minor=0,
+                currency=params["currency"],
+                decline_code="",
+                metadata=params["metadata"],
+                created_at=self._now(),
+            )
+            self.books.payments[payment.id] = Payment(payment, params["payment_method"])
+            return payment
+
+        request = (repr(sorted(params.items())), api_version)
+        return self._change("create_payment", key, request, deadline, create)
+
+    def confirm_payment(
+        self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        def confirm() -> ProviderPayment:
+            payment = self._in(
+                payment_id, ProviderPaymentStatus.CREATED, ProviderPaymentStatus.DECLINED
+            )
+            if payment.method == DECLINED_CARD:
+                declined = self._set(
+                    payment, status=ProviderPaymentStatus.DECLINED, decline_code="no_funds"
+                )
+                raise PaymentDeclined("no_funds", payment=declined)
+            self.books.confirmations[payment_id] += 1
+            amount = payment.shown.amount_minor
+            if payment.method == DEBIT:
+                return self._set(
+                    payment, status=ProviderPaymentStatus.CAPTURED, captured_minor=amount
+                )
+            return self._set(payment, status=ProviderPaymentStatus.AUTHORIZED, held_minor=amount)
+
+        return self._change("confirm_payment", key, (payment_id, api_version), deadline, confirm)
+
+    def capture_payment(
+        self, payment_id: str, *, amount_minor: int, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        def capture() -> ProviderPayment:
+            payment = self._in(payment_id, ProviderPaymentStatus.AUTHORIZED)
+            if amount_minor > payment.shown.held_minor:
+                raise RequestRejected("capture_payment: more than is held")
+            return self._set(
+                payment,
+                status=ProviderPaymentStatus.CAPTURED,
+                held_minor=0,
+                captured_minor=amount_minor,
+            )
+
+        request = (payment_id, amount_minor, api_version)
+        return self._change("capture_payment", key, request, deadline, capture)
+
+    def cancel_payment(
+        self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
+    ) -> ProviderPayment:
+        def cancel() -> ProviderPayment:
+            payment = self._in(
+                payment_id,
+                ProviderPaymentStatus.CREATED,
+                ProviderPaymentStatus.DECLINED,
+                ProviderPaymentStatus.AUTHORIZED,
+            )
+            return self._set(payment, status=ProviderPaymentStatus.CANCELLED, held_minor=0)
+
+        return self._change("cancel_payment", key, (payment_id, api_version), deadline, cancel)
+
+    def create_refund(
+        self,
+        payment_id: str,
+        *,
+        amount_minor: int,
+        metadata: Mapping[str, str],
+        key: str,
+        api_version: str,
+        deadline: Deadline,
+    ) -> ProviderRefund:
+        def create() -> ProviderRefund:
+            payment = self._known(payment_id)
+            if amount_minor > payment.shown.captured_minor - self._refunded_minor(payment_id):
+                raise RefundRejected("already_refunded")
+            is_slow = payment.method in (SLOW_REFUND_CARD, FAILING_REFUND_CARD)
+            refund = ProviderRefund(
+                id=f"mr_{len(self.books.refunds) + 1}",
+                payment_id=payment_id,
+                status=RefundStatus.PENDING if is_slow else RefundStatus.SUCCEEDED,
+                amount_minor=amount_minor,
+                currency=payment.shown.currency,
+                metadata=dict(metadata),
+                failure_reason="",
+                created_at=self._now(),
+            )
+            self.books.refunds[refund.id] = refund
+            return refund
+
+        request = (payment_id, amount_minor, repr(sorted(metadata.items())), api_version)
+        return self._change("create_refund", key, request, deadline, create)
+
+    # -- calls that read -------------------------------------------------------------------------
+
+    def retrieve_payment(self, payment_id: str, *, deadline: Deadline) -> ProviderPayment:
+        return self._read("retrieve_payment", deadline, lambda: self._known(payment_id).shown)
+
+    def list_payments(
+        self, *, created_from: datetime, deadline: Deadline
+    ) -> Iterator[ProviderPayment]:
+        def listed() -> list[ProviderPayment]:
+            shown = [payment.shown for payment in self.books.payments.values()]
+            return [payment for payment in reversed(shown) if payment.created_at >= since]
+
+        since = created_from.replace(microsecond=0)
+        yield from self._read("list_payments", deadline, listed)
+
+    def list_refunds(self, payment_id: str, *, deadline: Deadline) -> list[ProviderRefund]:
+        def listed() -> list[ProviderRefund]:
+            self._known(payment_id)
+            refunds = reversed(self.books.refunds.values())
+            return [refund for refund in refunds if refund.payment_id == payment_id]
+
+        return self._read("list_refunds", deadline, listed)
+
+    def list_refunds_since(
+        self, created_from: datetime, *, deadline: Deadline
+    ) -> Iterator[ProviderRefund]:
+        def listed() -> list[ProviderRefund]:
+            refunds = reversed(self.books.refunds.values())
+            return [refund for refund in refunds if refund.created_at >= since]
+
+        since = created_from.replace(microsecond=0)
+        yield from self._read("list_refunds_since", deadline, listed)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _change(
+        self,
+        operation: str,
+        key: str,
+        request: tuple[Any, ...],
+        deadline: Deadline,
+        act: Callable[[], T],
+    ) -> T:
+        """Act once for the key; repeat the saved outcome, a rejection or an error too."""
+        fault = self._begin(operation, deadline)
+        if fault == "reset_before":
+            raise OutcomeUnknown(f"{operation}: no answer")
+        with self._lock:
+            saved = self.books.saved.get(key)
+            is_repeated = saved is not None
+            if saved is None:
+                saved = Saved((operation, *request), _outcome(act))
+                self.books.saved[key] = saved
+                if fault == "error_after":
+                    saved.outcome = OutcomeUnknown(f"{operation}: error")
+            elif saved.request != (operation, *request):
+                raise RequestRejected(f"{operation}: the key was used for another request")
+        if fault == "reset_after":
+            raise OutcomeUnknown(f"{operation}: no answer")
+        if isinstance(saved.outcome, OutcomeUnknown):
+            raise OutcomeUnknown(str(saved.outcome), replayed=is_repeated)
+        if isinstance(saved.outcome, Exception):
+            raise saved.outcome
+        return saved.outcome  # type: ignore[return-value]  # saved for this very operation
+
+    def _read(self, operation: str, deadline: Deadline, look: Callable[[], T]) -> T:
+        if self._begin(operation, deadline):
+            raise OutcomeUnknown(f"{operation}: no answer")
+        with self._lock:
+            return look()
+
+    def _begin(self, operation: str, deadline: Deadline) -> str:
+        """Refuse a call that may not be made, and return the fault that strikes this one."""
+        if is_transaction_open():
+            raise CallInsideTransaction(operation)
+        try:
+            deadline.remaining()
+        except outbound_errors.DeadlinePassed as error:
+            raise DeadlinePassed(operation) from error
+        with self._lock:
+            self.books.calls.append(operation)
+            fault = next((each for each in self.books.faults if each[0] == operation), None)
+            if fault is None:
+                return ""
+            self.books.faults.remove(fault)
+        if fault[1] == "busy":
+            raise ProviderBusy(f"{operation}: busy")
+        return fault[1]
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=self.books.seconds)
+
+    def _known(self, payment_id: str) -> Payment:
+        if payment_id not in self.books.payments:
+            raise RequestRejected(f"no payment {payment_id}")
+        return self.books.payments[payment_id]
+
+    def _in(self, payment_id: str, *statuses: ProviderPaymentStatus) -> Payment:
+        payment = self._known(payment_id)
+        if payment.shown.status not in statuses:
+            raise UnexpectedState(payment.shown)
+        return payment
+
+    def _set(self, payment: Payment, **changes: Any) -> ProviderPayment:
+        payment.shown = replace(payment.shown, **changes)
+        return payment.shown
+
+    def _settle(self, refund: ProviderRefund) -> None:
+        if refund.status == RefundStatus.PENDING:
+            fails = self.books.payments[refund.payment_id].method == FAILING_REFUND_CARD
+            status = RefundStatus.FAILED if fails else RefundStatus.SUCCEEDED
+            reason = "account_closed" if fails else ""
+            self.books.refunds[refund.id] = replace(refund, status=status, failure_reason=reason)
+
+    def _refunded_minor(self, payment_id: str) -> int:
+        """Return what is on its way back or back."""
+        return sum(
+            refund.amount_minor
+            for refund in self.books.refunds.values()
+            if refund.payment_id == payment_id and refund.status != RefundStatus.FAILED
+        )
+
+
+def _outcome(act: Callable[[], object]) -> object:
+    try:
+        return act()
+    except (PaymentDeclined, RefundRejected, RequestRejected, UnexpectedState) as rejection:
+        return rejection
+
+
+PROVIDER: Final = InMemoryProvider()
+_: PaymentProvider = PROVIDER
