@@ -11,9 +11,9 @@ from django.utils.safestring import SafeString
 
 from access.credentials import Scope
 from access.models import LONGEST_TOKEN_DAYS, ApiToken
-from adminkit.admin import Listed
-from adminkit.cells import code, moment, state
-from adminkit.search import exactly, through
+from adminkit.admin import PagedAdmin
+from adminkit.cells import code, state, timestamp
+from adminkit.search import search_exact, search_related
 
 
 class NewToken(forms.ModelForm[ApiToken]):
@@ -42,14 +42,14 @@ def people_called(name: str) -> QuerySet[User, Any]:
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(Listed[ApiToken]):
+class ApiTokenAdmin(PagedAdmin[ApiToken]):
     """A token is added, shown once, and revoked by saving a reason; nothing else of it changes."""
 
     list_display = ("token", "name", "user", "may", "issued", "stands", "revoked_reason")
     list_select_related = ("user",)
-    readings = (exactly("token_key"), through("user_id", people_called))
+    searches = (search_exact("token_key"), search_related("user_id", people_called))
     search_help_text = "How a token begins, as the list shows it, or whose it is"
-    when_empty = "Storefronts send a token with each request. Nobody was given one yet."
+    empty_text = "Storefronts send a token with each request. Nobody was given one yet."
     raw_id_fields = ("user",)
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
@@ -105,7 +105,7 @@ class ApiTokenAdmin(Listed[ApiToken]):
 
     @admin.display(description="issued (UTC)")
     def issued(self, each: ApiToken) -> SafeString | None:
-        return moment(each.created)
+        return timestamp(each.created)
 
     @admin.display(description="state")
     def stands(self, each: ApiToken) -> SafeString:

@@ -1,1 +1,1 @@
-"""What lists at the desk are made of, whichever app the rows belong to."""
+"""Parts of admin pages: lists that stay fast on large tables, their cells, filters and searches."""

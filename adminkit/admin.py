@@ -1,4 +1,4 @@
-"""What every list at the desk has in common, and rows that are only to be read."""
+"""Base classes for model admins: paged lists, and pages of rows that staff may only read."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
@@ -10,15 +10,15 @@ from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
-from adminkit.names import name_of_list
-from adminkit.paging import UncountedList
-from adminkit.search import Reading, narrowed
+from adminkit.names import title_of_list
+from adminkit.paging import UncountedChangeList
+from adminkit.search import Search, search_rows
 
 M = TypeVar("M", bound=Model)
 
 
-class ReadOnly:
-    """For rows that have another writer: editing them here would lie."""
+class ReadOnlyMixin:
+    """For rows that other code writes: staff add, change and delete none."""
 
     def has_add_permission(self, *_: Any, **__: Any) -> bool:
         return False
@@ -30,14 +30,14 @@ class ReadOnly:
         return False
 
 
-class Listed(ModelAdmin[M]):
-    """A list that stays quick however many rows there are: a page of them, newest first.
+class PagedAdmin(ModelAdmin[M]):
+    """A list that stays fast on a table of any size: pages of rows, newest first.
 
-    Nothing is counted or sorted otherwise. Filters are ``adminkit.filters``, a search is answered by
-    ``readings`` alone, and no other lookup may stand in the address.
+    It counts no rows and offers no other order. Filters come from ``adminkit.filters``; a search
+    term is tried as each of ``searches``; any other lookup in the address is refused.
     """
 
-    change_list_template = "desk/adminkit/list.html"
+    change_list_template = "adminkit/list.html"
     list_filter_sheet = True
     list_fullwidth = True
     list_per_page = 50
@@ -48,25 +48,25 @@ class Listed(ModelAdmin[M]):
     empty_value_display = ""
     actions: Any = None
 
-    readings: ClassVar[Sequence[Reading]] = ()
-    listed_as: ClassVar[str] = ""
-    """What the list is called, in the menu too; the model's own name if empty."""
-    when_empty: ClassVar[str] = ""
-    """What would be in the list, and why nothing is."""
+    searches: ClassVar[Sequence[Search]] = ()
+    list_title: ClassVar[str] = ""
+    """The title of the list, also in the menu. Empty for the model's plural name."""
+    empty_text: ClassVar[str] = ""
+    """Shown instead of an empty list: what it lists, and why there are no rows yet."""
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse | HttpResponse:
-        name = name_of_list(self)
-        called = {"title": capfirst(name), "name_of_list": name}
-        return super().changelist_view(request, {**called, **(extra_context or {})})
+        title = title_of_list(self)
+        context = {"title": capfirst(title), "title_of_list": title, **(extra_context or {})}
+        return super().changelist_view(request, context)
 
-    def get_changelist(self, request: HttpRequest, **_: Any) -> type[UncountedList]:  # noqa: ARG002 - Django's signature
-        return UncountedList
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[UncountedChangeList]:  # noqa: ARG002 - Django's signature
+        return UncountedChangeList
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:  # noqa: ARG002 - Django's signature
-        """Have a search box where something can be found; how it searches is below."""
-        return ("pk",) if self.readings else ()
+        """Show a search box if there are searches. ``get_search_results`` ignores the field."""
+        return ("pk",) if self.searches else ()
 
     def get_search_results(
         self,
@@ -74,26 +74,28 @@ class Listed(ModelAdmin[M]):
         queryset: QuerySet[M],
         search_term: str,
     ) -> tuple[QuerySet[M], bool]:
-        return (narrowed(queryset, search_term, self.readings) if search_term else queryset), False
+        return (
+            search_rows(queryset, search_term, self.searches) if search_term else queryset
+        ), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Nothing but the filters: a lookup made by hand could read the whole table."""
-        return lookup in {getattr(each, "parameter_name", "") for each in self.list_filter}
+        """Allow the filters only: a lookup typed into the address could scan the table."""
+        return lookup in {getattr(filter_, "parameter_name", "") for filter_ in self.list_filter}
 
 
-class Recorded(ReadOnly, Listed[M]):
-    """Rows that have another writer: a list, and a page for each with what it has to say."""
+class RecordAdmin(ReadOnlyMixin, PagedAdmin[M]):
+    """Read-only rows: a list, and a page for each row that shows its non-empty fields."""
 
-    change_form_template = "desk/adminkit/record.html"
+    change_form_template = "adminkit/record.html"
 
     def get_fields(self, request: HttpRequest, obj: M | None = None) -> Any:
-        """Leave out what is empty."""
+        """Leave out empty fields."""
         return [
-            each
-            for each in super().get_fields(request, obj)
-            if not isinstance(each, str) or self._said(each, obj) not in (None, "")
+            field
+            for field in super().get_fields(request, obj)
+            if not isinstance(field, str) or self._value(field, obj) not in (None, "")
         ]
 
-    def _said(self, field: str, obj: M | None) -> Any:
-        shows = getattr(self, field, None)
-        return shows(obj) if callable(shows) else getattr(obj, field)
+    def _value(self, field: str, obj: M | None) -> Any:
+        display = getattr(self, field, None)
+        return display(obj) if callable(display) else getattr(obj, field)

@@ -1,4 +1,4 @@
-"""What stands in the cells of lists: links, states, amounts and times, the same in all of them."""
+"""Contents of table cells, as HTML: links, states, amounts and times."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -13,17 +13,17 @@ from adminkit.money import money
 _LONGEST_TEXT: Final = 80
 
 
-def short_id(found: UUID | str) -> str:
-    """What tells an id from others, and the search takes: its millisecond, and 24 bits by chance.
+def short_id(id_: UUID | str) -> str:
+    """Shorten an id to its millisecond and its last 24 random bits. The search accepts it.
 
-    What lies between counts within the millisecond: ids made in the same one have it in common.
+    The part left out counts within a millisecond, so ids of the same millisecond share it.
     """
-    whole = str(found)
-    return f"{whole[:13]}…{whole[-6:]}"
+    full = str(id_)
+    return f"{full[:13]}…{full[-6:]}"
 
 
 def order_link(order_id: UUID | str | None) -> SafeString | None:
-    """Lead to the one page that has an order's whole story."""
+    """Link to the page of an order."""
     if order_id is None:
         return None
     return format_html(
@@ -35,13 +35,13 @@ def order_link(order_id: UUID | str | None) -> SafeString | None:
 
 
 def product_link(product: Any) -> SafeString:
-    """Lead to a product, by its SKU."""
+    """Link to the page of a product, by its SKU."""
     page = reverse("admin:inventory_product_change", args=[product.pk])
-    return format_html('<a class="desk-link" href="{}">{}</a>', page, product.sku)
+    return format_html('<a class="text-link" href="{}">{}</a>', page, product.sku)
 
 
 def state(value: str, hint: str = "", word: str = "") -> SafeString:
-    """Write a state in its colour, which desk.css has for each; and after it a hint."""
+    """A state as a badge in its colour (adminkit.css), followed by a hint."""
     badge = format_html('<span class="state state-{}">{}</span>', value, word or value)
     return format_html('{} <span class="hint">{}</span>', badge, hint) if hint else badge
 
@@ -50,8 +50,8 @@ def amount(minor: int, currency: str) -> SafeString:
     return format_html('<span class="amount">{}</span>', money(minor, currency))
 
 
-def moment(at: datetime | None) -> SafeString | None:
-    """Write a time of the database's; the column says that it is UTC."""
+def timestamp(at: datetime | None) -> SafeString | None:
+    """A time of the database, in UTC; the column header names the zone."""
     if at is None:
         return None
     return format_html(
@@ -64,7 +64,7 @@ def code(text: str | None) -> SafeString | None:
 
 
 def excerpt(text: str) -> SafeString:
-    """Write the beginning of a text, all of which is shown where somebody points at it."""
+    """The beginning of a text. Hovering shows all of it."""
     if len(text) <= _LONGEST_TEXT:
         return format_html("{}", text)
     return format_html('<span title="{}">{}…</span>', text, text[: _LONGEST_TEXT - 1])

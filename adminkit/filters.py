@@ -1,4 +1,4 @@
-"""Filters that read no more of a table than a page needs."""
+"""List filters that read no more rows than one page needs."""
 
 from typing import Any, Final
 
@@ -6,17 +6,17 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-NEWEST: Final = 10_000
-"""How many rows, newest first, a filter looks through where no index answers it."""
+NEWEST_ROWS: Final = 10_000
+"""How many of the newest rows a filter scans where no index answers it."""
 
 
-class Choice(admin.SimpleListFilter):
-    """One choice out of a few; anything else that stands in an address finds nothing."""
+class ChoiceFilter(admin.SimpleListFilter):
+    """A choice among ``options``. An unknown value in the address matches no rows."""
 
-    choosable: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
-        return list(self.choosable)
+        return list(self.options)
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002 - Django's signature
         chosen = self.value()
@@ -24,39 +24,39 @@ class Choice(admin.SimpleListFilter):
             return rows
         if chosen not in {str(key) for key, _ in self.lookup_choices}:
             return rows.none()
-        return self.narrow(rows, chosen)
+        return self.apply(rows, chosen)
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         raise NotImplementedError
 
 
-class AmongTheNewest(Choice):
-    """A choice by a column that has no index, as keeping one would cost every order.
+class NewestRowsFilter(ChoiceFilter):
+    """A choice by a column without an index, which would slow down every order.
 
-    Ids grow with time, so the newest rows are one end of the primary key.
+    Ids grow with time, so the newest rows are at one end of the primary key.
     """
 
     column: str
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         ids = rows.model.objects.order_by("-pk").values_list("pk", flat=True)
-        begin = ids[NEWEST - 1 : NEWEST].first()
+        begin = ids[NEWEST_ROWS - 1 : NEWEST_ROWS].first()
         if begin is not None:
             rows = rows.filter(pk__gte=begin)
         return rows.filter(**{self.column: chosen})
 
 
-def among_the_newest(
+def newest_rows_filter(
     column: str, title: str, choices: list[tuple[str, str]]
-) -> type[AmongTheNewest]:
-    """Make a filter by the values of a column."""
+) -> type[NewestRowsFilter]:
+    """Return a filter class for the values of ``column``."""
     return type(
-        "AmongTheNewest",
-        (AmongTheNewest,),
+        "NewestRowsFilter",
+        (NewestRowsFilter,),
         {
             "column": column,
-            "title": f"{title}, among the newest {NEWEST:,}",
+            "title": f"{title}, among the newest {NEWEST_ROWS:,}",
             "parameter_name": column,
-            "choosable": tuple(choices),
+            "options": tuple(choices),
         },
     )

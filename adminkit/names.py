@@ -1,10 +1,10 @@
-"""What a list is called wherever it is named: in the menu, in its title, on the way back to it."""
+"""The title of a list, the same in the menu, on its page and in breadcrumbs."""
 
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
 
 
-def name_of_list(model_admin: ModelAdmin[Any]) -> str:
-    """Return what its admin calls it (``listed_as``), or else what the model is called."""
-    return getattr(model_admin, "listed_as", "") or str(model_admin.opts.verbose_name_plural)
+def title_of_list(model_admin: ModelAdmin[Any]) -> str:
+    """Return the admin's ``list_title``, or the model's plural name."""
+    return getattr(model_admin, "list_title", "") or str(model_admin.opts.verbose_name_plural)

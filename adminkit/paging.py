@@ -1,4 +1,4 @@
-"""One page of rows and whether another one follows. Nothing is counted."""
+"""Pages of rows without counting: a page knows only whether another one follows."""
 
 from typing import Any, Final
 
@@ -9,31 +9,31 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
-MOST_PAGES: Final = 200
-"""What lies deeper is found by searching: PostgreSQL would read all that is skipped."""
+MAX_PAGES: Final = 200
+"""Deeper pages are refused, because PostgreSQL would read all the rows it skips."""
 
 
-class OnePageAhead(Paginator[Any]):
-    """Knows no count; who asks for a page reads one row more than it has."""
+class UncountedPaginator(Paginator[Any]):
+    """Knows no count. The change list reads one row beyond the page instead."""
 
     count = 0
-    template_name = "desk/adminkit/pagination.html"
+    template_name = "adminkit/pagination.html"
 
 
-class UncountedList(ChangeList):
-    """The page of rows that was asked for, and whether another one follows."""
+class UncountedChangeList(ChangeList):
+    """One page of rows. ``has_next`` says whether another one follows."""
 
     has_next: bool
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        """Sort by nothing else, whatever stands in the address."""
+        """Ignore an order in the address."""
         self.params.pop(ORDER_VAR, None)
         return super().get_ordering(request, queryset)
 
     def get_results(self, request: HttpRequest) -> None:  # noqa: ARG002 - Django's signature
-        if not 1 <= self.page_num <= MOST_PAGES:
+        if not 1 <= self.page_num <= MAX_PAGES:
             raise IncorrectLookupParameters
-        self.paginator = OnePageAhead([], self.list_per_page)
+        self.paginator = UncountedPaginator([], self.list_per_page)
         begin = (self.page_num - 1) * self.list_per_page
         found = list(self.queryset[begin : begin + self.list_per_page + 1])
         self.has_next = len(found) > self.list_per_page

@@ -1,4 +1,4 @@
-"""What a term that somebody searches for may be. Each reading of it is answered from an index."""
+"""Searches: what a term in a search box may mean. Each one is answered from an index."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -11,29 +11,29 @@ from django.db.models.lookups import EndsWith
 
 M = TypeVar("M", bound=Model)
 
-Reading = Callable[[str], Q | None]
-"""Takes a term; returns what it names if it is so read, or None where it can name nothing."""
+Search = Callable[[str], Q | None]
+"""Returns the condition for the rows that a term names, or None if it can name none."""
 
 _BEGINNING: Final = re.compile(r"[0-9a-f]{8,32}")
 # Nothing longer: a hyphen stands before the last twelve.
 _END: Final = re.compile(r"[0-9a-f]{0,12}")
-_LONGEST: Final = 255
-_MOST: Final = 1000
+_MAX_LENGTH: Final = 255
+_MAX_RELATED: Final = 1000
 
 
-def narrowed(rows: QuerySet[M], term: str, readings: Iterable[Reading]) -> QuerySet[M]:
-    """Narrow ``rows`` to what ``term`` names by any reading; none, at once, where it names nothing."""
+def search_rows(rows: QuerySet[M], term: str, searches: Iterable[Search]) -> QuerySet[M]:
+    """Return the rows that ``term`` names by any of ``searches``; no rows, without a query, if none apply."""
     term = term.strip()
-    if not term or len(term) > _LONGEST or not term.isprintable():
+    if not term or len(term) > _MAX_LENGTH or not term.isprintable():
         return rows.none()
     found = Q()
-    for reading in readings:
-        found |= reading(term) or Q()
+    for search in searches:
+        found |= search(term) or Q()
     return rows.filter(found) if found else rows.none()
 
 
-def id_like(column: str, term: str) -> Q | None:
-    """Read ``term`` as an id in ``column``, as how one begins, or as a list shortens it."""
+def id_matches(column: str, term: str) -> Q | None:
+    """Match ``term`` as an id in ``column``: whole, its beginning, or as ``short_id`` shortens it."""
     digits = term.lower().replace("-", "").replace("...", "…")
     begins, _, ends = digits.partition("…")
     if not (_BEGINNING.fullmatch(begins) and _END.fullmatch(ends)):
@@ -44,32 +44,32 @@ def id_like(column: str, term: str) -> Q | None:
     return found & Q(EndsWith(Cast(column, TextField()), ends)) if ends else found
 
 
-def by_id(*columns: str) -> Reading:
-    """Read a term as an id (``id_like``) in one of ``columns``, each of which has an index."""
+def search_ids(*columns: str) -> Search:
+    """Search an id (see ``id_matches``) in ``columns``, which all have an index."""
 
-    def read(term: str) -> Q | None:
+    def search(term: str) -> Q | None:
         found = Q()
-        for each in columns:
-            found |= id_like(each, term) or Q()
+        for column in columns:
+            found |= id_matches(column, term) or Q()
         return found or None
 
-    return read
+    return search
 
 
-def exactly(column: str) -> Reading:
-    """Read a term as the whole value of ``column``, which has an index."""
+def search_exact(column: str) -> Search:
+    """Search the whole value of ``column``, which has an index."""
     return lambda term: Q(**{column: term})
 
 
-def through(column: str, found: Callable[[str], QuerySet[Any, Any] | None]) -> Reading:
-    """Read a term as something of another table, whose rows name values of ``column``.
+def search_related(column: str, found: Callable[[str], QuerySet[Any, Any] | None]) -> Search:
+    """Search another table by ``found``, which returns values of ``column``; 1,000 at most.
 
-    They are read first, 1,000 at most: PostgreSQL takes no index for an OR with a subquery in it.
+    The values are read first, because PostgreSQL uses no index for an OR with a subquery in it.
     """
 
-    def read(term: str) -> Q | None:
-        others = found(term)
-        values = [] if others is None else list(others[:_MOST])
-        return Q(**{f"{column}__in": values}) if values else None
+    def search(term: str) -> Q | None:
+        values = found(term)
+        first = [] if values is None else list(values[:_MAX_RELATED])
+        return Q(**{f"{column}__in": first}) if first else None
 
-    return read
+    return search

@@ -4,11 +4,10 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun, worker_ready
+from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun
 from django.conf import settings
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from config.garbage import settle_in
 from config.logging import configure
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -56,8 +55,3 @@ def say_everything_in_lines(instance: Any, **_: Any) -> None:
     """Print no banner, and have what Celery says before it has set Django up be lines, too."""
     instance.quiet = True
     configure(settings.LOGGING)
-
-
-@worker_ready.connect
-def take_what_is_loaded_for_permanent(**_: Any) -> None:
-    settle_in()

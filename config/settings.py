@@ -1,14 +1,20 @@
 """Every setting, read once from the environment, and loud when it is missing or makes no sense."""
 
 import re
-from datetime import timedelta
 from pathlib import Path
 
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
-from config import celery_settings, headers, observability_settings, openapi
+from config import (
+    celery_settings,
+    desk_settings,
+    observability_settings,
+    openapi,
+    web_settings,
+)
 from config.celery_settings import *  # noqa: F403 - all that it names are settings
+from config.desk_settings import *  # noqa: F403
 from config.env import Section
 from config.provider_settings import read_provider_settings
 from config.throttle_settings import (
@@ -19,56 +25,19 @@ from config.throttle_settings import (
     waiters_per_customer,
     waiters_per_process,
 )
+from config.web_settings import *  # noqa: F403
 
 # Lets Django's classes carry their type parameters at run time too.
 django_stubs_ext.monkeypatch()
 
 # --- Django --------------------------------------------------------------------------------------
 
-_web = Section("Web")
-DEBUG = _web.flag(
-    "DEBUG", "Shows errors with their code. Never where others can reach it.", default=False
-)
-SECRET_KEY = _web.text("SECRET_KEY", "Signs sessions and guests' links.", is_secret=True)
-SECRET_KEY_FALLBACKS = _web.words(
-    "SECRET_KEY_FALLBACKS", "Former keys: what they signed is still taken.", []
-)
-ALLOWED_HOSTS = _web.words(
-    "ALLOWED_HOSTS", "The names under which the shop is reached.", ["localhost", "127.0.0.1"]
-)
-CSRF_TRUSTED_ORIGINS = _web.words(
-    "CSRF_TRUSTED_ORIGINS",
-    "Where the desk's forms may come from, such as https://desk.example.",
-    [],
-)
-
-HTTPS = _web.flag(
-    "HTTPS",
-    "Everything goes over TLS: cookies are for it alone, HTTP is sent there, browsers remember it. "
-    "0 on a laptop.",
-    default=True,
-)
-PROXIES = _web.number(
-    "PROXIES",
-    "How many proxies stand in front. The last one adds to X-Forwarded-For, and all of them drop "
-    "an X-Forwarded-Proto that came from outside; with 0 neither header is believed.",
-    1,
-)
-CLIENT_TIMEOUT_SECONDS = _web.number(
-    "CLIENT_TIMEOUT_SECONDS",
-    "How long a client may be silent in the middle of a request, or leave an answer unread, before "
-    "its connection is closed, which takes up to two seconds more. It is no bound for others: as "
-    "many such clients as web has threads keep everybody else waiting that long, and twice as many "
-    "twice as long. Less than web's 12 seconds to stop.",
-    10,
-    at_least=1,
-)
-
 INSTALLED_APPS = [
     "config",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
+    "adminkit",
     "desk.apps.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -97,40 +66,10 @@ INSTALLED_APPS = [
     "desk",
 ]
 
-MIDDLEWARE = [
-    "monitoring.health.HealthMiddleware",
-    "monitoring.requests.RequestMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "config.headers.permissions_policy",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "orders.api.http.cache_control.NoStoreMiddleware",
-    "orders.api.http.body_limits.BodyLimitMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django_otp.middleware.OTPMiddleware",
-    "desk.sessions.SessionLimits",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",
-]
-
-ROOT_URLCONF = "config.urls"
-CSRF_FAILURE_VIEW = "orders.api.http.error_pages.csrf_failure"
-# Where a login leads that was on the way nowhere else.
-LOGIN_REDIRECT_URL = "admin:index"
-WSGI_APPLICATION = "config.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 USE_TZ = True
 TIME_ZONE = "UTC"
-STATIC_URL = "static/"
-# Static files are served from the packages themselves: one process, no collectstatic to forget.
-WHITENOISE_USE_FINDERS = True
-WHITENOISE_AUTOREFRESH = DEBUG
-
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -146,44 +85,6 @@ TEMPLATES = [
         },
     },
 ]
-
-# The first makes new hashes; the other reads those from before, which are made anew at a login.
-PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-]
-AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 12},
-    },
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-]
-
-# --- What browsers are told, and what they may keep -------------------------------------------------
-
-CONTENT_SECURITY_POLICY = headers.CONTENT_SECURITY_POLICY
-SECURE_SSL_REDIRECT = HTTPS
-# Whoever asks whether a process lives asks it directly.
-SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PROXIES else None
-SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-SECURE_HSTS_PRELOAD = True
-SECURE_REFERRER_POLICY = "same-origin"
-SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
-
-# A browser takes __Host- cookies over TLS alone, from this very host, and for all of it.
-SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
-CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-# desk.sessions ends them earlier.
-SESSION_COOKIE_AGE = 12 * 60 * 60
-SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 
 # --- PostgreSQL ----------------------------------------------------------------------------------
 
@@ -270,49 +171,6 @@ KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 - a model
 # which nobody who has run them can put right any more.
 MIGRATION_MODULES = {"knox": None}
 
-# --- The operations desk ---------------------------------------------------------------------------
-
-_desk = Section("Operations desk")
-DESK_REQUIRES_MFA = _desk.flag(
-    "DESK_REQUIRES_MFA",
-    "Staff show a second factor before they see anything. 0 on a laptop.",
-    default=True,
-)
-FLOWER_URL = _desk.address("FLOWER_URL", "Where the link to Flower leads; empty for none.", "")
-
-OTP_TOTP_ISSUER = "Holdfast"
-
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-]
-# Five wrong passwords or codes for one name from one address, and that pair waits for a quarter of
-# an hour: the owner of the name can still come in from elsewhere. What else is counted, desk.login_throttle
-# says.
-AXES_HANDLER = "desk.login_throttle.LoginLimiter"
-AXES_FAILURE_LIMIT = 5
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-# A password that was right forgives no wrong codes: desk.second_factor resets when both were.
-AXES_RESET_ON_SUCCESS = False
-AXES_CLIENT_IP_CALLABLE = "access.client_ip.subscriber_address"
-AXES_LOCKOUT_TEMPLATE = "desk/locked_out.html"
-AXES_ENABLE_ADMIN = False
-AXES_VERBOSE = False
-
-UNFOLD = {
-    "SITE_TITLE": "Holdfast",
-    "SITE_HEADER": "Holdfast",
-    "SITE_SUBHEADER": "Operations desk",
-    "SITE_SYMBOL": "anchor",
-    "SITE_URL": None,
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "desk.navigation.icon"}],
-    "SHOW_VIEW_ON_SITE": False,
-    "STYLES": ["desk.navigation.style_sheet"],
-    "SIDEBAR": {"show_search": False, "navigation": "desk.navigation.sidebar"},
-}
-
 # --- Watching ------------------------------------------------------------------------------------
 
 LOGGING_CONFIG = "config.logging.configure"
@@ -328,12 +186,12 @@ OTEL_EXPORTER_OTLP_ENDPOINT = observability_settings.OTEL_EXPORTER_OTLP_ENDPOINT
 
 # What docs/configuration.md is made of.
 CONFIGURATION = [
-    _web,
+    web_settings.SECTION,
     _postgresql,
     celery_settings.SECTION,
     _payments,
     *_provider_sections,
     _api,
-    _desk,
+    desk_settings.SECTION,
     observability_settings.SECTION,
 ]

@@ -24,10 +24,10 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from adminkit.admin import Listed, Recorded
-from adminkit.cells import excerpt, moment, state
-from adminkit.filters import Choice
-from adminkit.search import exactly, through
+from adminkit.admin import PagedAdmin, RecordAdmin
+from adminkit.cells import excerpt, state, timestamp
+from adminkit.filters import ChoiceFilter
+from adminkit.search import search_exact, search_related
 from desk import audit_admin, order_admin
 from desk.second_factor import forget
 
@@ -68,18 +68,18 @@ def by_address(term: str) -> Q | None:
         return None
 
 
-class Kind(Choice):
+class Kind(ChoiceFilter):
     title = "who"
     parameter_name = "who"
-    choosable = (("staff", "staff"), ("superuser", "superusers"), ("customer", "customers"))
+    options = (("staff", "staff"), ("superuser", "superusers"), ("customer", "customers"))
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         if chosen == "superuser":
             return rows.filter(is_superuser=True)
         return rows.filter(is_staff=chosen == "staff")
 
 
-class InRole(Choice):
+class InRole(ChoiceFilter):
     title = "role"
     parameter_name = "role"
 
@@ -88,26 +88,26 @@ class InRole(Choice):
             (each, each) for each in Group.objects.order_by("name").values_list("name", flat=True)
         ]
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         return rows.filter(groups__name=chosen)
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin[User], Listed[User]):
+class PersonAdmin(UserAdmin[User], PagedAdmin[User]):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    listed_as = "staff and customers"
+    list_title = "staff and customers"
     list_display = ("username", "email", "kind", "stands", "factor", "came_in")
     list_filter = (Kind, InRole)
-    readings = (lambda term: Q(username__startswith=term),)
+    searches = (lambda term: Q(username__startswith=term),)
     search_help_text = "A name, or how it begins"
     ordering = ("username",)
     actions = ("reset_second_factor",)
 
     # Django's would read them all.
-    get_search_results = Listed.get_search_results
-    lookup_allowed = Listed.lookup_allowed
+    get_search_results = PagedAdmin.get_search_results
+    lookup_allowed = PagedAdmin.lookup_allowed
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         apps = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
@@ -142,14 +142,14 @@ class PersonAdmin(UserAdmin[User], Listed[User]):
 
     @admin.display(description="last login (UTC)")
     def came_in(self, person: User) -> SafeString | None:
-        return moment(person.last_login)
+        return timestamp(person.last_login)
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin, Listed[Group]):
-    listed_as = "roles"
+class RoleAdmin(GroupAdmin, PagedAdmin[Group]):
+    list_title = "roles"
     list_display = ("name",)
-    when_empty = (
+    empty_text = (
         "What people may do at the desk. Roles that ship are made by manage.py synchronise_roles."
     )
     ordering = ("name",)
@@ -171,13 +171,13 @@ class PeriodChoice(ModelChoiceField[IntervalSchedule]):
 
 
 @admin.register(PeriodicTask)
-class ScheduleAdmin(Listed[Any]):
+class ScheduleAdmin(PagedAdmin[Any]):
     """Entries can be switched off and given another period; which there are, ``config.beat`` says."""
 
-    listed_as = "schedule"
+    list_title = "schedule"
     list_display = ("called", "stands", "due", "ran", "said")
     list_select_related = ("interval",)
-    when_empty = (
+    empty_text = (
         "What is done every few seconds or minutes. Beat writes it down when it first starts."
     )
     ordering = ("name",)
@@ -218,15 +218,15 @@ class ScheduleAdmin(Listed[Any]):
 
     @admin.display(description="last run (UTC)")
     def ran(self, entry: Any) -> SafeString | None:
-        return moment(entry.last_run_at)
+        return timestamp(entry.last_run_at)
 
 
 @admin.register(IntervalSchedule)
-class PeriodAdmin(Listed[Any]):
-    listed_as = "periods"
+class PeriodAdmin(PagedAdmin[Any]):
+    list_title = "periods"
     list_display = ("due",)
     fields = ("every", "period")
-    when_empty = (
+    empty_text = (
         "How often entries of the schedule are due. Beat writes them down when it first starts."
     )
     ordering = ("period", "every")
@@ -241,39 +241,39 @@ class PeriodAdmin(Listed[Any]):
 
 
 @admin.register(AccessAttempt)
-class LockOutAdmin(Recorded[Any]):
+class LockOutAdmin(RecordAdmin[Any]):
     """Wrong guesses of the last quarter of an hour; deleting a row lets its pair try again."""
 
-    listed_as = "wrong passwords and codes"
+    list_title = "wrong passwords and codes"
     list_display = ("when", "username", "ip_address", "failures_since_start")
-    readings = (exactly("username"), by_address)
+    searches = (search_exact("username"), by_address)
     search_help_text = "A name or an address, whole"
-    when_empty = "Wrong passwords and codes of the last quarter of an hour, by name and address. There were none."
+    empty_text = "Wrong passwords and codes of the last quarter of an hour, by name and address. There were none."
     fields = (*list_display, "user_agent", "path_info")
     readonly_fields = fields
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return Listed.has_delete_permission(self, request, obj)
+        return PagedAdmin.has_delete_permission(self, request, obj)
 
     @admin.display(description="last (UTC)")
     def when(self, attempt: Any) -> SafeString | None:
-        return moment(attempt.attempt_time)
+        return timestamp(attempt.attempt_time)
 
 
 @admin.register(LogEntry)
-class LogEntryAdmin(Recorded[LogEntry]):
-    listed_as = "what staff changed"
+class LogEntryAdmin(RecordAdmin[LogEntry]):
+    list_title = "what staff changed"
     list_display = ("when", "who", "of", "object_repr", "what")
     list_select_related = ("user", "content_type")
-    readings = (through("user_id", people_called),)
+    searches = (search_related("user_id", people_called),)
     search_help_text = "The name of who did it"
-    when_empty = "Products, stock, people and roles that somebody changed at the desk. Nobody changed any yet."
+    empty_text = "Products, stock, people and roles that somebody changed at the desk. Nobody changed any yet."
     fields = ("when", "who", "of", "object_repr", "what")
     readonly_fields = fields
 
     @admin.display(description="when (UTC)")
     def when(self, entry: LogEntry) -> SafeString | None:
-        return moment(entry.action_time)
+        return timestamp(entry.action_time)
 
     @admin.display(description="who")
     def who(self, entry: LogEntry) -> str:

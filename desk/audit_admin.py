@@ -11,10 +11,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
-from adminkit.admin import Recorded
-from adminkit.cells import excerpt, moment, order_link, state
-from adminkit.filters import among_the_newest
-from adminkit.search import by_id, through
+from adminkit.admin import RecordAdmin
+from adminkit.cells import excerpt, order_link, state, timestamp
+from adminkit.filters import newest_rows_filter
+from adminkit.search import search_ids, search_related
 from desk import bulk_views, permissions
 from desk.models import ActionKind, ActionOutcome, BulkAction, OperatorAction
 from desk.sessions import in_background
@@ -32,27 +32,27 @@ def by_shell_user(name: str) -> Q | None:
 
 
 @admin.register(OperatorAction)
-class OperatorActionAdmin(Recorded[OperatorAction]):
-    list_display = ("moment", "who", "act", "order_page", "result", "because", "before", "after")
+class OperatorActionAdmin(RecordAdmin[OperatorAction]):
+    list_display = ("when", "who", "act", "order_page", "result", "because", "before", "after")
     list_filter = (
-        among_the_newest("kind", "act", _KINDS),
-        among_the_newest("outcome", "outcome", [(each, each) for each in ActionOutcome.values]),
+        newest_rows_filter("kind", "act", _KINDS),
+        newest_rows_filter("outcome", "outcome", [(each, each) for each in ActionOutcome.values]),
     )
     list_select_related = ("operator",)
-    readings = (by_id("order_id"), through("operator_id", staff_called), by_shell_user)
+    searches = (search_ids("order_id"), search_related("operator_id", staff_called), by_shell_user)
     search_help_text = (
         "An order's id or how it begins, or who did it: an account's name, or shell:name"
     )
-    when_empty = "Whatever somebody does with an order, here or from a shell, is kept, with the reason. Nobody did anything yet."
+    empty_text = "Whatever somebody does with an order, here or from a shell, is kept, with the reason. Nobody did anything yet."
     fields = (
-        *("moment", "who", "act", "order_page", "reason"),
+        *("when", "who", "act", "order_page", "reason"),
         *("result", "told", "before", "after"),
     )
     readonly_fields = fields
 
     @admin.display(description="when (UTC)")
-    def moment(self, done: OperatorAction) -> SafeString | None:
-        return moment(done.at)
+    def when(self, done: OperatorAction) -> SafeString | None:
+        return timestamp(done.at)
 
     @admin.display(description="who")
     def who(self, done: OperatorAction) -> str:
@@ -76,17 +76,17 @@ class OperatorActionAdmin(Recorded[OperatorAction]):
 
 
 @admin.register(BulkAction)
-class BulkActionAdmin(Recorded[BulkAction]):
-    list_display = ("moment", "who", "act", "count", "chosen", "stands", "because")
-    list_filter = (among_the_newest("kind", "act", _KINDS),)
+class BulkActionAdmin(RecordAdmin[BulkAction]):
+    list_display = ("when", "who", "act", "count", "chosen", "stands", "because")
+    list_filter = (newest_rows_filter("kind", "act", _KINDS),)
     list_select_related = ("operator",)
-    readings = (by_id("pk"),)
+    searches = (search_ids("pk"),)
     search_help_text = "A bulk act's id, or how it begins"
-    when_empty = "An act on many orders at once, from “All of these…” above the list of orders. There was none yet."
+    empty_text = "An act on many orders at once, from “All of these…” above the list of orders. There was none yet."
 
     @admin.display(description="when (UTC)")
-    def moment(self, bulk: BulkAction) -> SafeString | None:
-        return moment(bulk.created_at)
+    def when(self, bulk: BulkAction) -> SafeString | None:
+        return timestamp(bulk.created_at)
 
     @admin.display(description="who")
     def who(self, bulk: BulkAction) -> str:

@@ -11,16 +11,21 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from adminkit.names import name_of_list
+from adminkit.names import title_of_list
 
 API_DOCUMENTATION: Final = "/api/docs/"
+"""On the storefront."""
 FLAGGED: Final = "needs_attention=yes"
 OPEN_BREAKS: Final = "state=open"
 
 Entry = dict[str, Any]
 
 
-def style_sheet(_: HttpRequest) -> str:
+def shared_styles(_: HttpRequest) -> str:
+    return static("adminkit/adminkit.css")
+
+
+def desk_styles(_: HttpRequest) -> str:
     return static("desk/desk.css")
 
 
@@ -79,10 +84,13 @@ def _desk(request: HttpRequest) -> Sequence[Entry | None]:
 
 
 def _elsewhere(request: HttpRequest) -> Sequence[Entry | None]:
-    documentation = _link("API documentation", "menu_book", API_DOCUMENTATION, request)
-    if not settings.FLOWER_URL:
-        return [documentation]
-    return [_link("Flower", "local_florist", settings.FLOWER_URL, request), documentation]
+    links: list[Entry] = []
+    if settings.FLOWER_URL:
+        links.append(_link("Flower", "local_florist", settings.FLOWER_URL, request))
+    if settings.STOREFRONT_URL or settings.SERVE == "both":
+        address = settings.STOREFRONT_URL.rstrip("/") + API_DOCUMENTATION
+        links.append(_link("API documentation", "menu_book", address, request))
+    return links
 
 
 def _rows(
@@ -98,7 +106,8 @@ def _rows(
         # Two entries lead to the list of orders.
         is_shown = request.path == path and narrowed == request.META["QUERY_STRING"]
     return {
-        "title": title or capfirst(name_of_list(admin.site.get_model_admin(apps.get_model(model)))),
+        "title": title
+        or capfirst(title_of_list(admin.site.get_model_admin(apps.get_model(model)))),
         "icon": icon,
         "link": f"{path}?{narrowed}" if narrowed else path,
         "active": is_shown,

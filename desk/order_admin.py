@@ -13,27 +13,27 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from adminkit import cells
-from adminkit.admin import Recorded
+from adminkit.admin import RecordAdmin
 from adminkit.cells import amount, short_id
 from desk import action_views, bulk_views, export_view, order_filters, order_page, permissions
 from desk.action_forms import WORDS, may_ever, operator_of
 from desk.actions import OF_ONE_ORDER
 from desk.models import ActionKind
 from desk.order_list import OrderList, age, customer_of, in_state_since, standing
-from desk.order_search import READINGS, search_hint
+from desk.order_search import SEARCHES, search_hint
 from desk.sessions import in_background
 from orders.models import Order
 
 
 @admin.register(Order)
-class OrderAdmin(Recorded[Order]):
+class OrderAdmin(RecordAdmin[Order]):
     change_list_template = "desk/orders/list.html"
     list_display = ("order", "who", "state", "doing", "in_state", "total", "flag")
     list_display_links = ("order",)
     list_filter = order_filters.ALL
     list_select_related = ("customer",)
-    readings = READINGS
-    when_empty = "No order was placed yet."
+    searches = SEARCHES
+    empty_text = "No order was placed yet."
 
     @property
     def search_help_text(self) -> str:  # type: ignore[override]  # the text depends on a setting

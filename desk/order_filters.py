@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from adminkit.filters import Choice
+from adminkit.filters import ChoiceFilter
 from orders.models import Order, OrderTransition
 from orders.states import OrderStatus
 from sagas import history
@@ -38,23 +38,23 @@ _AGES: Final = {
 _CLOCKS_DIFFER_BY: Final = timedelta(hours=1)
 
 
-class State(Choice):
+class State(ChoiceFilter):
     title = "state"
     parameter_name = "status__exact"
-    choosable = tuple((each.value, each.label) for each in OrderStatus)
+    options = tuple((each.value, each.label) for each in OrderStatus)
 
-    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+    def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         return orders.filter(status=chosen)
 
 
-class HasRun(Choice):
+class HasRun(ChoiceFilter):
     """Whether an order has one of certain runs."""
 
-    choosable = (("yes", "Yes"), ("no", "No"))
+    options = (("yes", "Yes"), ("no", "No"))
     horizontal = True
     runs: Callable[[], QuerySet[Any]]
 
-    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+    def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         has_one = Exists(type(self).runs().filter(subject_id=OuterRef("pk")))
         return orders.filter(has_one if chosen == "yes" else ~has_one)
 
@@ -71,7 +71,7 @@ class IsPaused(HasRun):
     runs = staticmethod(history.paused_runs)
 
 
-class StandsAt(Choice):
+class StandsAt(ChoiceFilter):
     title = "step it stands at"
     parameter_name = "step"
 
@@ -79,12 +79,12 @@ class StandsAt(Choice):
         steps = [(each, each) for each in history.step_names()]
         return [*steps, (ON_ITS_WAY_BACK, "on its way back")]
 
-    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+    def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         step = "" if chosen == ON_ITS_WAY_BACK else chosen
         return orders.filter(pk__in=history.subjects_at(step))
 
 
-class LastError(Choice):
+class LastError(ChoiceFilter):
     title = "error of the last attempt"
     parameter_name = "error"
 
@@ -95,26 +95,26 @@ class LastError(Choice):
             found.append(chosen)
         return [(each, each) for each in found]
 
-    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+    def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         return orders.filter(pk__in=history.subjects_with_error(chosen))
 
 
-class Attempts(Choice):
+class Attempts(ChoiceFilter):
     title = "attempts at its step"
     parameter_name = "attempts"
-    choosable = tuple((key, words) for key, (words, _, _) in _ATTEMPTS.items())
+    options = tuple((key, words) for key, (words, _, _) in _ATTEMPTS.items())
 
-    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+    def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         _, at_least, at_most = _ATTEMPTS[chosen]
         return orders.filter(pk__in=history.subjects_after(at_least, at_most))
 
 
-class InItsStateFor(Choice):
+class InItsStateFor(ChoiceFilter):
     title = "in its state for longer than"
     parameter_name = "age"
-    choosable = tuple((key, words) for key, (words, _) in _AGES.items())
+    options = tuple((key, words) for key, (words, _) in _AGES.items())
 
-    def narrow(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
+    def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         since = timezone.now() - _AGES[chosen][1]
         moved = OrderTransition.objects.filter(order=OuterRef("pk"), at__gt=since)
         return orders.filter(~Exists(moved), _until(since))
@@ -184,7 +184,7 @@ def _until(moment: datetime) -> Q:
     return Q(created_at__lte=moment, pk__lt=first_id_at(moment + _CLOCKS_DIFFER_BY))
 
 
-_CHOICES: Final[tuple[type[Choice], ...]] = (
+_CHOICES: Final[tuple[type[ChoiceFilter], ...]] = (
     State,
     NeedsAttention,
     IsPaused,

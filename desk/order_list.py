@@ -8,12 +8,12 @@ from django.contrib.admin.views import main
 from django.db.models import Max
 from django.http import HttpRequest
 
-from adminkit.paging import UncountedList
+from adminkit.paging import UncountedChangeList
 from orders.models import Order, OrderTransition
 from sagas.history import NewestRun, newest_runs
 
 
-class OrderList(UncountedList):
+class OrderList(UncountedChangeList):
     """Orders, each with where its run stands: two queries more."""
 
     def get_results(self, request: HttpRequest) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from adminkit.search import Reading, by_id, narrowed
+from adminkit.search import Search, search_ids, search_rows
 from orders.models import Order, OrderLine
 from payments.admin_queries import orders_with_provider_id, provider_ids_hint
 from sagas.history import subject_of
@@ -54,8 +54,8 @@ def _by_sku(term: str) -> Q | None:
     return Q(Exists(OrderLine.objects.filter(order=OuterRef("pk"), sku__in=spelled)))
 
 
-READINGS: Final[tuple[Reading, ...]] = (
-    by_id("pk"),
+SEARCHES: Final[tuple[Search, ...]] = (
+    search_ids("pk"),
     _by_provider_id,
     _by_customer,
     _by_reference,
@@ -71,4 +71,4 @@ def named(term: str) -> QuerySet[Order]:
     each customer only), or a payment provider's id of a payment or a refund.
     """
     orders = Order.objects.select_related("customer").order_by("pk")
-    return narrowed(orders, term, (by_id("pk"), _by_run, _by_provider_id, _by_reference))
+    return search_rows(orders, term, (search_ids("pk"), _by_run, _by_provider_id, _by_reference))

@@ -99,5 +99,5 @@ class DeskSite(UnfoldAdminSite):
         return between
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Leave out the colours, which unfold writes into each page: desk.css has them."""
+        """Leave out the colours that unfold writes into each page: adminkit.css has them."""
         return super().each_context(request) | {"colors": None}

@@ -7,10 +7,10 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from adminkit.admin import Recorded
-from adminkit.cells import excerpt, moment, order_link
-from adminkit.filters import NEWEST, AmongTheNewest
-from adminkit.search import by_id
+from adminkit.admin import RecordAdmin
+from adminkit.cells import excerpt, order_link, timestamp
+from adminkit.filters import NEWEST_ROWS, NewestRowsFilter
+from adminkit.search import search_ids
 from events.models import OutboxEvent
 
 _NAMES_FROM: Final = 1000
@@ -24,8 +24,8 @@ def in_words(value: Any) -> str:
     return "; ".join(map(in_words, value)) if isinstance(value, list) else str(value)
 
 
-class Name(AmongTheNewest):
-    title = f"event, among the newest {NEWEST:,}"
+class Name(NewestRowsFilter):
+    title = f"event, among the newest {NEWEST_ROWS:,}"
     parameter_name = column = "name"
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
@@ -34,18 +34,18 @@ class Name(AmongTheNewest):
 
 
 @admin.register(OutboxEvent)
-class OutboxEventAdmin(Recorded[OutboxEvent]):
+class OutboxEventAdmin(RecordAdmin[OutboxEvent]):
     list_display = ("recorded", "event", "order", "says")
     list_filter = (Name,)
-    readings = (by_id("pk", "key"),)
+    searches = (search_ids("pk", "key"),)
     search_help_text = "An order's id, or how it begins"
-    when_empty = "What becomes true of an order is recorded here, such as order.placed. No order was placed yet."
+    empty_text = "What becomes true of an order is recorded here, such as order.placed. No order was placed yet."
     fields = ("order", "event", "recorded", "all_of_it", "correlation_id")
     readonly_fields = fields
 
     @admin.display(description="recorded (UTC)")
     def recorded(self, event: OutboxEvent) -> SafeString | None:
-        return moment(event.recorded_at)
+        return timestamp(event.recorded_at)
 
     @admin.display(description="event")
     def event(self, event: OutboxEvent) -> str:

@@ -9,10 +9,10 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from adminkit.admin import Listed
-from adminkit.cells import code, excerpt, moment, order_link, state
-from adminkit.filters import NEWEST, AmongTheNewest, Choice, among_the_newest
-from adminkit.search import exactly, id_like, through
+from adminkit.admin import PagedAdmin
+from adminkit.cells import code, excerpt, order_link, state, timestamp
+from adminkit.filters import NEWEST_ROWS, ChoiceFilter, NewestRowsFilter, newest_rows_filter
+from adminkit.search import id_matches, search_exact, search_related
 from invariants.break_store import BY_CODE, order_named, resolve
 from invariants.invariant import Kind
 from invariants.models import ReconciliationBreak
@@ -20,7 +20,7 @@ from orders.models import Order
 
 
 def orders_like(term: str) -> QuerySet[Order, Any] | None:
-    of_it = id_like("pk", term)
+    of_it = id_matches("pk", term)
     return None if of_it is None else Order.objects.filter(of_it).values_list("pk", flat=True)
 
 
@@ -35,35 +35,35 @@ class ResolutionForm(forms.ModelForm[ReconciliationBreak]):
         fields = ("resolution",)
 
 
-class IsOpen(Choice):
+class IsOpen(ChoiceFilter):
     """The open ones are in an index, which keeps each of them once."""
 
     title = "state"
     parameter_name = "state"
-    choosable = (("open", "open"), ("resolved", "resolved"))
+    options = (("open", "open"), ("resolved", "resolved"))
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         return rows.filter(resolved_at__isnull=chosen == "open")
 
 
-class OfInvariant(AmongTheNewest):
-    title = f"invariant, among the newest {NEWEST:,}"
+class OfInvariant(NewestRowsFilter):
+    title = f"invariant, among the newest {NEWEST_ROWS:,}"
     parameter_name = column = "code"
-    choosable = tuple((each, each) for each in sorted(BY_CODE))
+    options = tuple((each, each) for each in sorted(BY_CODE))
 
 
 @admin.register(ReconciliationBreak)
-class ReconciliationBreakAdmin(Listed[ReconciliationBreak]):
+class ReconciliationBreakAdmin(PagedAdmin[ReconciliationBreak]):
     form = ResolutionForm
     list_display = ("first", "stands", "code", "order", "found", "last", "times_seen")
     list_filter = (
         IsOpen,
-        among_the_newest("kind", "kind", [(each, each) for each in Kind.values]),
+        newest_rows_filter("kind", "kind", [(each, each) for each in Kind.values]),
         OfInvariant,
     )
-    readings = (exactly("subject"), through("subject", orders_like))
+    searches = (search_exact("subject"), search_related("subject", orders_like))
     search_help_text = "An order's id or how it begins, or what else the break is about, whole"
-    when_empty = "Each minute a check asks what must always be true of orders, payments and stock. Nothing was ever found broken."
+    empty_text = "Each minute a check asks what must always be true of orders, payments and stock. Nothing was ever found broken."
     readonly_fields = (
         *("stands", "code", "sentence", "kind", "order", "detail"),
         *("first", "last", "times_seen", "paused", "resolved", "resolved_by"),
@@ -105,16 +105,16 @@ class ReconciliationBreakAdmin(Listed[ReconciliationBreak]):
 
     @admin.display(description="first seen (UTC)")
     def first(self, each: ReconciliationBreak) -> SafeString | None:
-        return moment(each.first_seen)
+        return timestamp(each.first_seen)
 
     @admin.display(description="last seen (UTC)")
     def last(self, each: ReconciliationBreak) -> SafeString | None:
-        return moment(each.last_seen)
+        return timestamp(each.last_seen)
 
     @admin.display(description="paused the order (UTC)")
     def paused(self, each: ReconciliationBreak) -> SafeString | None:
-        return moment(each.order_paused_at)
+        return timestamp(each.order_paused_at)
 
     @admin.display(description="resolved (UTC)")
     def resolved(self, each: ReconciliationBreak) -> SafeString | None:
-        return moment(each.resolved_at)
+        return timestamp(each.resolved_at)

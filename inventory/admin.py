@@ -15,10 +15,10 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.decorators import action
 
-from adminkit.admin import Listed, ReadOnly, Recorded
-from adminkit.cells import amount, excerpt, moment, order_link, product_link, state
-from adminkit.filters import Choice, among_the_newest
-from adminkit.search import by_id, id_like, through
+from adminkit.admin import PagedAdmin, ReadOnlyMixin, RecordAdmin
+from adminkit.cells import amount, excerpt, order_link, product_link, state, timestamp
+from adminkit.filters import ChoiceFilter, newest_rows_filter
+from adminkit.search import id_matches, search_ids, search_related
 from inventory.models import (
     MovementKind,
     Product,
@@ -57,7 +57,7 @@ def levels_of(sku: str) -> QuerySet[StockLevel, Any]:
 
 
 def lines_of(order: str) -> QuerySet[Reservation, Any] | None:
-    of_it = id_like("order_id", order)
+    of_it = id_matches("order_id", order)
     if of_it is None:
         return None
     return Reservation.objects.filter(of_it).values_list("line_id", flat=True)
@@ -80,7 +80,7 @@ class FurtherWarehouses(BaseInlineFormSet[StockLevel, Product, forms.ModelForm[S
         return "It is named above."
 
 
-class StockLevelInline(ReadOnly, TabularInline[StockLevel, Product]):
+class StockLevelInline(ReadOnlyMixin, TabularInline[StockLevel, Product]):
     """How much of a product there is; it is put into a further warehouse here, empty at first."""
 
     model = StockLevel
@@ -97,22 +97,22 @@ class StockLevelInline(ReadOnly, TabularInline[StockLevel, Product]):
         return may_adjust(request)
 
 
-class ForSale(Choice):
+class ForSale(ChoiceFilter):
     title = "state"
     parameter_name = "withdrawn"
-    choosable = (("no", "for sale"), ("yes", "withdrawn"))
+    options = (("no", "for sale"), ("yes", "withdrawn"))
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         return rows.filter(is_withdrawn=chosen == "yes")
 
 
 @admin.register(Product)
-class ProductAdmin(Listed[Product]):
+class ProductAdmin(PagedAdmin[Product]):
     list_display = ("named", "name", "price", "available", "for_sale")
     list_filter = (ForSale,)
-    readings = (catalogued(),)
+    searches = (catalogued(),)
     search_help_text = "A SKU or its beginning, or part of a name"
-    when_empty = "What the shop sells. Add a product with the + above, and the warehouses that it is kept in."
+    empty_text = "What the shop sells. Add a product with the + above, and the warehouses that it is kept in."
     ordering = ("sku",)
     fields = ("sku", "name", "price_minor", "is_withdrawn")
     inlines = (StockLevelInline,)
@@ -155,7 +155,7 @@ class ProductAdmin(Listed[Product]):
         return state("withdrawn") if product.is_withdrawn else state("for-sale", word="for sale")
 
 
-class InWarehouse(Choice):
+class InWarehouse(ChoiceFilter):
     title = "warehouse"
     parameter_name = "warehouse"
 
@@ -165,22 +165,22 @@ class InWarehouse(Choice):
             for each in Warehouse.objects.order_by("code").values_list("code", flat=True)
         ]
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         return rows.filter(warehouse__code=chosen)
 
 
-class SoldOut(Choice):
+class SoldOut(ChoiceFilter):
     title = "sold out"
     parameter_name = "sold_out"
-    choosable = (("yes", "Yes"), ("no", "No"))
+    options = (("yes", "Yes"), ("no", "No"))
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         nothing_left = Q(on_hand__lte=F("reserved"))
         return rows.filter(nothing_left if chosen == "yes" else ~nothing_left)
 
 
 @admin.register(StockLevel)
-class StockLevelAdmin(Recorded[StockLevel]):
+class StockLevelAdmin(RecordAdmin[StockLevel]):
     """To be read; changed by receiving goods and by counting, each with its reason."""
 
     # With the history of who received and counted what.
@@ -189,9 +189,9 @@ class StockLevelAdmin(Recorded[StockLevel]):
     list_display = ("product", "name", "warehouse", "on_hand", "reserved", "available")
     list_select_related = ("product", "warehouse")
     list_filter = (InWarehouse, SoldOut)
-    readings = (catalogued("product__"),)
+    searches = (catalogued("product__"),)
     search_help_text = "A SKU or its beginning, or part of a name"
-    when_empty = "How much of each product each warehouse has. Put a product into a warehouse on its own page."
+    empty_text = "How much of each product each warehouse has. Put a product into a warehouse on its own page."
     ordering = ("product__sku",)
     readonly_fields = ("available", "product_page")
     fields = ("product_page", "warehouse", "on_hand", "reserved", "available")
@@ -218,28 +218,28 @@ class StockLevelAdmin(Recorded[StockLevel]):
 
 
 @admin.register(Warehouse)
-class WarehouseAdmin(Listed[Warehouse]):
+class WarehouseAdmin(PagedAdmin[Warehouse]):
     list_display = ("code", "name")
-    when_empty = "Where stock is kept. Add one before goods are received."
+    empty_text = "Where stock is kept. Add one before goods are received."
     ordering = ("code",)
 
 
 @admin.register(Reservation)
-class ReservationAdmin(Recorded[Reservation]):
+class ReservationAdmin(RecordAdmin[Reservation]):
     list_display = ("made", "order", "product", "warehouse", "quantity", "stands")
     list_select_related = ("stock_level__product", "stock_level__warehouse")
     list_filter = (
-        among_the_newest("status", "state", [(each, each) for each in ReservationStatus.values]),
+        newest_rows_filter("status", "state", [(each, each) for each in ReservationStatus.values]),
     )
-    readings = (by_id("order_id"), through("stock_level_id", levels_of))
+    searches = (search_ids("order_id"), search_related("stock_level_id", levels_of))
     search_help_text = "An order's id or how it begins, or a SKU"
-    when_empty = "What the lines of orders hold of the stock. Nothing was ordered yet."
+    empty_text = "What the lines of orders hold of the stock. Nothing was ordered yet."
     fields = ("order", "product", "warehouse", "quantity", "stands", "made")
     readonly_fields = fields
 
     @admin.display(description="made (UTC)")
     def made(self, reservation: Reservation) -> SafeString | None:
-        return moment(reservation.created_at)
+        return timestamp(reservation.created_at)
 
     @admin.display(description="order")
     def order(self, reservation: Reservation) -> SafeString | None:
@@ -259,15 +259,17 @@ class ReservationAdmin(Recorded[Reservation]):
 
 
 @admin.register(StockMovement)
-class StockMovementAdmin(Recorded[StockMovement]):
+class StockMovementAdmin(RecordAdmin[StockMovement]):
     list_display = ("when", "product", "warehouse", "moved", "change", "order", "by", "why")
     list_select_related = ("stock_level__product", "stock_level__warehouse", "entry")
     list_filter = (
-        among_the_newest("kind", "what happened", [(kind, said) for kind, said in _MOVED.items()]),
+        newest_rows_filter(
+            "kind", "what happened", [(kind, said) for kind, said in _MOVED.items()]
+        ),
     )
-    readings = (through("line_id", lines_of), through("stock_level_id", levels_of))
+    searches = (search_related("line_id", lines_of), search_related("stock_level_id", levels_of))
     search_help_text = "An order's id or how it begins, or a SKU"
-    when_empty = "Every change of the stock: what came in, what orders reserved, what was counted. Nothing has moved yet."
+    empty_text = "Every change of the stock: what came in, what orders reserved, what was counted. Nothing has moved yet."
     fields = ("when", "product", "warehouse", "moved", "change", "order", "by", "note")
     readonly_fields = fields
 
@@ -278,7 +280,7 @@ class StockMovementAdmin(Recorded[StockMovement]):
 
     @admin.display(description="when (UTC)")
     def when(self, movement: StockMovement) -> SafeString | None:
-        return moment(movement.at)
+        return timestamp(movement.at)
 
     @admin.display(description="product")
     def product(self, movement: StockMovement) -> SafeString:

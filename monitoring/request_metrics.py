@@ -1,16 +1,19 @@
-"""What is counted of requests, in each web process."""
+"""Metrics of HTTP requests, counted by each process that serves the storefront or the desk."""
 
 from typing import Final
 
+from django.conf import settings
 from prometheus_client import Counter, Histogram
 
 REQUESTS: Final = Counter(
-    "holdfast_http_requests", "Requests that were answered.", ["route", "method", "status"]
+    "holdfast_http_requests",
+    "Requests that were answered.",
+    ["serves", "route", "method", "status"],
 )
 SECONDS: Final = Histogram(
     "holdfast_http_request_seconds",
     "How long a request took to be answered, `Prefer: wait` included.",
-    ["route", "method"],
+    ["serves", "route", "method"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
@@ -18,7 +21,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 def count(route: str, method: str, status: int, seconds: float) -> None:
-    """Count one request. A client may send any word as its method: that must make no new series."""
+    """Count one request. An unknown method counts as "other", so that clients create no series."""
     known = method if method in _METHODS else "other"
-    REQUESTS.labels(route, known, status).inc()
-    SECONDS.labels(route, known).observe(seconds)
+    REQUESTS.labels(settings.SERVE, route, known, status).inc()
+    SECONDS.labels(settings.SERVE, route, known).observe(seconds)

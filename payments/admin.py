@@ -9,10 +9,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
-from adminkit.admin import ReadOnly, Recorded
-from adminkit.cells import amount, code, moment, order_link, state
-from adminkit.filters import among_the_newest
-from adminkit.search import by_id, exactly, through
+from adminkit.admin import ReadOnlyMixin, RecordAdmin
+from adminkit.cells import amount, code, order_link, state, timestamp
+from adminkit.filters import newest_rows_filter
+from adminkit.search import search_exact, search_ids, search_related
 from payments.admin_queries import (
     dashboard_url,
     is_provider_id,
@@ -28,7 +28,7 @@ def payments_refunded_as(provider_refund_id: str) -> QuerySet[Refund, Any] | Non
     return found.values_list("payment", flat=True) if is_provider_id(provider_refund_id) else None
 
 
-class RefundInline(ReadOnly, TabularInline[Refund, Payment]):
+class RefundInline(ReadOnlyMixin, TabularInline[Refund, Payment]):
     model = Refund
     verbose_name_plural = "refund"
     fields = ("asked", "how_much", "stands", "at_provider")
@@ -37,7 +37,7 @@ class RefundInline(ReadOnly, TabularInline[Refund, Payment]):
 
     @admin.display(description="asked for (UTC)")
     def asked(self, refund: Refund) -> SafeString | None:
-        return moment(refund.created_at)
+        return timestamp(refund.created_at)
 
     @admin.display(description="amount")
     def how_much(self, refund: Refund) -> SafeString:
@@ -53,17 +53,17 @@ class RefundInline(ReadOnly, TabularInline[Refund, Payment]):
 
 
 @admin.register(Payment)
-class PaymentAdmin(Recorded[Payment]):
+class PaymentAdmin(RecordAdmin[Payment]):
     list_display = ("made", "order", "stands", "how_much", "provider_id")
     list_filter = (
-        among_the_newest("status", "state", [(each, each) for each in PaymentStatus.values]),
+        newest_rows_filter("status", "state", [(each, each) for each in PaymentStatus.values]),
     )
-    readings = (
-        by_id("pk", "order_id"),
-        exactly("provider_payment_id"),
-        through("pk", payments_refunded_as),
+    searches = (
+        search_ids("pk", "order_id"),
+        search_exact("provider_payment_id"),
+        search_related("pk", payments_refunded_as),
     )
-    when_empty = "A payment is stored before its provider is called. No order has needed one yet."
+    empty_text = "A payment is stored before its provider is called. No order has needed one yet."
     fields = (
         "order",
         "stands",
@@ -85,19 +85,19 @@ class PaymentAdmin(Recorded[Payment]):
 
     @admin.display(description="written down (UTC)")
     def made(self, payment: Payment) -> SafeString | None:
-        return moment(payment.created_at)
+        return timestamp(payment.created_at)
 
     @admin.display(description="authorized (UTC)")
     def set_aside(self, payment: Payment) -> SafeString | None:
-        return moment(payment.authorized_at)
+        return timestamp(payment.authorized_at)
 
     @admin.display(description="captured (UTC)")
     def taken(self, payment: Payment) -> SafeString | None:
-        return moment(payment.captured_at)
+        return timestamp(payment.captured_at)
 
     @admin.display(description="closed (UTC)")
     def closed(self, payment: Payment) -> SafeString | None:
-        return moment(payment.closed_at)
+        return timestamp(payment.closed_at)
 
     @admin.display(description="order")
     def order(self, payment: Payment) -> SafeString | None:

@@ -8,16 +8,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
-from adminkit.admin import ReadOnly, Recorded
-from adminkit.cells import code, moment, order_link, state
-from adminkit.filters import AmongTheNewest, Choice
-from adminkit.search import by_id
+from adminkit.admin import ReadOnlyMixin, RecordAdmin
+from adminkit.cells import code, order_link, state, timestamp
+from adminkit.filters import ChoiceFilter, NewestRowsFilter
+from adminkit.search import search_ids
 from sagas import registry
 from sagas.history import step_names
 from sagas.models import LIVE, RunStatus, SagaRun, StepAttempt
 
 
-class StepAttemptInline(ReadOnly, TabularInline[StepAttempt, SagaRun]):
+class StepAttemptInline(ReadOnlyMixin, TabularInline[StepAttempt, SagaRun]):
     model = StepAttempt
     verbose_name_plural = "attempts, oldest first"
     ordering = ("id",)
@@ -31,7 +31,7 @@ class StepAttemptInline(ReadOnly, TabularInline[StepAttempt, SagaRun]):
 
     @admin.display(description="began (UTC)")
     def began(self, made: StepAttempt) -> SafeString | None:
-        return moment(made.started_at)
+        return timestamp(made.started_at)
 
     @admin.display(description="outcome")
     def result(self, made: StepAttempt) -> SafeString:
@@ -43,56 +43,56 @@ class StepAttemptInline(ReadOnly, TabularInline[StepAttempt, SagaRun]):
 
     @admin.display(description="ended (UTC)")
     def ended(self, made: StepAttempt) -> SafeString | None:
-        return moment(made.ended_at)
+        return timestamp(made.ended_at)
 
     @admin.display(description="not before (UTC)")
     def waits(self, made: StepAttempt) -> SafeString | None:
-        return moment(made.not_before)
+        return timestamp(made.not_before)
 
 
-class State(AmongTheNewest):
+class State(NewestRowsFilter):
     """Those that live have an index, and are few."""
 
     title = "state"
     parameter_name = column = "status"
-    choosable = tuple((each.value, each.value) for each in RunStatus)
+    options = tuple((each.value, each.value) for each in RunStatus)
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         if chosen in LIVE:
             return rows.filter(status=chosen, status__in=LIVE)
-        return super().narrow(rows, chosen)
+        return super().apply(rows, chosen)
 
 
-class NeedsAttention(Choice):
+class NeedsAttention(ChoiceFilter):
     title = "needs attention"
     parameter_name = "needs_attention"
-    choosable = (("yes", "Yes"),)
+    options = (("yes", "Yes"),)
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:  # noqa: ARG002 - there is one
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:  # noqa: ARG002 - there is one
         return rows.filter(status__in=LIVE, needs_attention=True)
 
 
-class IsPaused(Choice):
+class IsPaused(ChoiceFilter):
     title = "held or paused"
     parameter_name = "is_paused"
-    choosable = (("yes", "Yes"),)
+    options = (("yes", "Yes"),)
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:  # noqa: ARG002 - there is one
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:  # noqa: ARG002 - there is one
         return rows.filter(status=RunStatus.RUNNING, paused_at__isnull=False)
 
 
-class StandsAt(Choice):
+class StandsAt(ChoiceFilter):
     title = "step it stands at"
     parameter_name = "step"
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
         return [(each, each) for each in step_names()]
 
-    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         return rows.filter(step=chosen, status__in=LIVE)
 
 
-class OfSaga(AmongTheNewest):
+class OfSaga(NewestRowsFilter):
     title = "saga"
     parameter_name = column = "saga"
 
@@ -101,12 +101,12 @@ class OfSaga(AmongTheNewest):
 
 
 @admin.register(SagaRun)
-class SagaRunAdmin(Recorded[SagaRun]):
+class SagaRunAdmin(RecordAdmin[SagaRun]):
     list_display = ("started", "order", "saga", "stands", "doing", "wakes", "flag")
     list_filter = (State, NeedsAttention, IsPaused, StandsAt, OfSaga)
-    readings = (by_id("pk", "subject_id"),)
+    searches = (search_ids("pk", "subject_id"),)
     search_help_text = "An order's or a run's id, or how it begins"
-    when_empty = "Each order has a run that carries it, and one more once it is cancelled. No order was placed yet."
+    empty_text = "Each order has a run that carries it, and one more once it is cancelled. No order was placed yet."
     inlines = (StepAttemptInline,)
     fields = (
         "order",
@@ -123,7 +123,7 @@ class SagaRunAdmin(Recorded[SagaRun]):
 
     @admin.display(description="started (UTC)")
     def started(self, run: SagaRun) -> SafeString | None:
-        return moment(run.created_at)
+        return timestamp(run.created_at)
 
     @admin.display(description="order")
     def order(self, run: SagaRun) -> SafeString | None:
@@ -141,11 +141,11 @@ class SagaRunAdmin(Recorded[SagaRun]):
 
     @admin.display(description="wakes (UTC)")
     def wakes(self, run: SagaRun) -> SafeString | None:
-        return moment(run.wake_at)
+        return timestamp(run.wake_at)
 
     @admin.display(description="ended (UTC)")
     def ended(self, run: SagaRun) -> SafeString | None:
-        return moment(run.ended_at)
+        return timestamp(run.ended_at)
 
     @admin.display(description="flag", empty_value="")
     def flag(self, run: SagaRun) -> SafeString | None:

@@ -1,4 +1,4 @@
-"""What a system that is up says of itself to people: where to look, and who to be there."""
+"""The addresses and logins of a running system, as `make up` and `make demo` print them."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from sandbox.system import System
 
 
 def addresses(system: System) -> str:
-    """Return every address and login, with no line broken: they are there to be copied."""
+    """Return every address and login. No line is broken, so that each can be copied."""
     facts: dict[str, Any] = json.loads(system.directory.published.read_text())
     admin, operator, flower = facts["admin"], facts["operator"], facts["flower"]
     bank = facts["sandbox"]["control_url"] or "somewhere else"
@@ -35,5 +35,5 @@ def addresses(system: System) -> str:
 
 
 def desk_url(system: System, order_id: str) -> str:
-    """Return where the desk shows an order."""
-    return f"{system.base_url}/admin/orders/order/{order_id}/"
+    """Return the address of an order's page at the desk."""
+    return f"{system.desk_url}/admin/orders/order/{order_id}/"

@@ -8,7 +8,7 @@ from sandbox import postgres, valkey
 from sandbox.environment import given_addresses, is_external, without_addresses
 from sandbox.outside_service.services import service_of, setting_of
 from sandbox.ports import LOOPBACK
-from sandbox.programs import POSTGRES, STRIPE, VALKEY
+from sandbox.programs import POSTGRES, STRIPE, VALKEY, WEB
 from sandbox.run_directory import RunDirectory
 from sandbox.supervision import path_with_python
 
@@ -35,6 +35,7 @@ def settings_for(
         "HTTPS": "0",
         "PROXIES": "0",
         "DESK_REQUIRES_MFA": caller.get("DESK_REQUIRES_MFA", "0"),
+        "STOREFRONT_URL": f"http://{LOOPBACK}:{ports[WEB]}",
         "FLOWER_URL": f"http://{LOOPBACK}:{ports['flower']}/",
         "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
         "PROMETHEUS_MULTIPROC_DIR": str(directory.relative / "metrics"),
@@ -71,7 +72,7 @@ def process_environment(
         **settings_for(directory, ports, caller),
         "PATH": path_with_python(os.environ),
         "PYTHONUNBUFFERED": "1",  # a log line is there when its process is killed
-        "GUNICORN_CMD_ARGS": f"--bind={LOOPBACK}:{ports['web']}",
+        "SERVE": "storefront",  # the Procfile's desk sets its own
         "FLOWER_ADDRESS": LOOPBACK,
         "FLOWER_PORT": str(ports["flower"]),
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{directory.secrets().flower_password}",

@@ -12,6 +12,7 @@ from sandbox.process_lifetime import die_with_owner
 
 ROOT = Path(__file__).resolve().parent.parent
 RELEASE = "release"  # runs once before the others start
+ENV = "/usr/bin/env"
 
 
 def processes(text: str) -> dict[str, str]:
@@ -28,12 +29,19 @@ def declared() -> dict[str, str]:
 
 
 def arguments(command: str, environment: Mapping[str, str]) -> list[str]:
-    """Return what a shell would make of a command line, run by this very Python.
+    """Return a command line as a shell reads it, run by this very Python.
 
-    Console scripts are entered as modules: their first line cannot hold the path of an
-    interpreter in a folder with spaces or a long name.
+    Console scripts are run as modules: their first line cannot hold the path of an interpreter in
+    a folder with spaces or a long name. ``env NAME=value`` at the start stays in front.
     """
     words = [string.Template(word).substitute(environment) for word in shlex.split(command)]
+    if words[0] == "env":
+        start = next(at for at, word in enumerate(words[1:], 1) if "=" not in word)
+        return [ENV, *words[1:start], *_by_this_python(words[start:])]
+    return _by_this_python(words)
+
+
+def _by_this_python(words: list[str]) -> list[str]:
     if words[0] == "python":
         return [sys.executable, *words[1:]]
     return [sys.executable, "-m", *words]

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sandbox.outside_service.services import program_of, service_of
+from sandbox.ports import LOOPBACK
 from sandbox.procfile import declared
 from sandbox.run_directory import RunDirectory
 from sandbox.supervision import Program
 
-# In the order in which they start. They stop in the opposite one, a group at a time: first what
-# brings new work in, then what does it, last what it is done on.
+# Groups in the order in which they start. They stop in reverse order, one group after the other:
+# first the processes that take new work, then the workers, last the servers.
 POSTGRES: Final = "postgres"
 VALKEY: Final = "valkey"
 STRIPE: Final = "stripe"
@@ -17,13 +18,15 @@ SERVICES: Final = "services"
 WORKERS: Final = "workers"
 FRONT: Final = "front"
 
-REPLACED_BY: Final = {"DATABASE_URL": POSTGRES, "REDIS_URL": VALKEY, "STRIPE_API_KEY": STRIPE}
+WEB: Final = "web"
+DESK: Final = "desk"
 
+REPLACED_BY: Final = {"DATABASE_URL": POSTGRES, "REDIS_URL": VALKEY, "STRIPE_API_KEY": STRIPE}
 
 _IN_WORDS: Final = {POSTGRES: "PostgreSQL", VALKEY: "Valkey", STRIPE: "bank"}
 
 APPLICATION_STOP_SECONDS: Final = 20
-"""More than web and workers take to finish what they have in hand."""
+"""More than web, desk and workers take to finish their work."""
 
 
 class Layout(NamedTuple):
@@ -61,8 +64,8 @@ def programs(
     front = [name for name in names if name not in workers]
     return [
         *servers,
-        *(_application(name, WORKERS) for name in workers),
-        *(_application(name, FRONT) for name in front),
+        *(_application(name, WORKERS, ports) for name in workers),
+        *(_application(name, FRONT, ports) for name in front),
     ]
 
 
@@ -94,13 +97,17 @@ def _service(name: str, directory: RunDirectory, ports: Mapping[str, int]) -> Pr
     )
 
 
-def _application(name: str, group: str) -> Program:
+def _application(name: str, group: str, ports: Mapping[str, int]) -> Program:
+    environment = {}
+    if name in (WEB, DESK):
+        environment["GUNICORN_CMD_ARGS"] = f"--bind={LOOPBACK}:{ports[name]}"
     return Program(
         name,
         group,
         f"python -m sandbox.procfile {name}",
         stop_seconds=APPLICATION_STOP_SECONDS,
         waits_for_start=True,
+        environment=environment,
     )
 
 

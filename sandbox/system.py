@@ -22,12 +22,14 @@ from sandbox.ports import LOOPBACK, PortTaken, ReservedPort
 from sandbox.process_lifetime import adopt_orphans, kill_children, owned_environment
 from sandbox.procfile import ROOT, declared
 from sandbox.programs import (
+    DESK,
     FRONT,
     ORDINARY,
     POSTGRES,
     REPLACED_BY,
     STRIPE,
     VALKEY,
+    WEB,
     WORKERS,
     Layout,
     in_words,
@@ -42,7 +44,7 @@ HOPELESS: Final = 3  # ends of a program that was never ready: it will not get b
 
 Readiness = Callable[[Status], bool]
 
-_PORTS: Final = (POSTGRES, VALKEY, STRIPE, "web", "flower", "metrics", "supervisor")
+_PORTS: Final = (POSTGRES, VALKEY, STRIPE, WEB, DESK, "flower", "metrics", "supervisor")
 
 
 class StartFailed(Exception):
@@ -121,7 +123,11 @@ class System:
 
     @property
     def base_url(self) -> str:
-        return f"http://{LOOPBACK}:{self._ports['web'].number}"
+        return f"http://{LOOPBACK}:{self._ports[WEB].number}"
+
+    @property
+    def desk_url(self) -> str:
+        return f"http://{LOOPBACK}:{self._ports[DESK].number}"
 
     @property
     def stripe_url(self) -> str | None:
@@ -177,7 +183,7 @@ class System:
 
     def _choose_ports(self) -> None:
         services = {program_of(name): port for name, port in self._services.items()}
-        fixed = {"web": int(self._caller.get("PORT", "0")), **services}
+        fixed = {WEB: int(self._caller.get("PORT", "0")), **services}
         for name in (*_PORTS, *services, *self._layout.ports):
             self._ports[name] = port = ReservedPort(fixed.get(name, 0))
             self._undo.callback(port.close)
@@ -212,12 +218,12 @@ class System:
         self._tick("database and catalogue", began)
         self.supervisor.start_group(WORKERS)
         self.supervisor.start_group(FRONT)
+        serving: dict[str, Readiness] = {
+            WEB: lambda _: self._web_answers(),
+            DESK: lambda _: self._desk_answers(),
+        }
         self._await(
-            {
-                name: (lambda _: self._answers_our_customer()) if name == "web" else _stays
-                for name in declared()
-                if name not in self._left_out
-            }
+            {name: serving.get(name, _stays) for name in declared() if name not in self._left_out}
         )
 
     def _tick(self, what: str, began: float) -> None:
@@ -302,34 +308,29 @@ class System:
         self.own_token = tokens["own_token"]
         self.customer_token, self.shop_token = tokens["customer_token"], tokens["shop_token"]
 
-    def _answers_our_customer(self) -> bool:
-        """Tell whether the web process on our port is ours: no other knows this token."""
-        try:
-            answer = urllib3.request(
-                "GET",
-                f"{self.base_url}/api/v1/products",
-                headers={"Authorization": f"Bearer {self.own_token}"},
-                timeout=5,
-                retries=False,
-            )
-        except urllib3.exceptions.HTTPError:
-            return False
-        return answer.status == 200  # noqa: PLR2004
+    def _web_answers(self) -> bool:
+        """Return whether the web process on our port is ours: no other knows this token."""
+        token = {"Authorization": f"Bearer {self.own_token}"}
+        return _is_ok(f"{self.base_url}/api/v1/products", token)
+
+    def _desk_answers(self) -> bool:
+        return _is_ok(f"{self.desk_url}/admin/login/")
 
     def _facts(self, pids: dict[str, int]) -> dict[str, object]:
         secrets = self.directory.secrets()
         ours = STRIPE not in self.external
         return {
             "base_url": self.base_url,
+            "desk_url": self.desk_url,
             "customer_token": self.customer_token,
             "shop_token": self.shop_token,
             "admin": {
-                "url": f"{self.base_url}/admin/",
+                "url": f"{self.desk_url}/admin/",
                 "username": ADMIN,
                 "password": secrets.admin_password,
             },
             "operator": {
-                "url": f"{self.base_url}/admin/",
+                "url": f"{self.desk_url}/admin/",
                 "username": OPERATOR,
                 "password": secrets.operator_password,
             },
@@ -363,6 +364,14 @@ class System:
     def _stop_programs(self) -> None:
         self._undo.close()
         kill_children()
+
+
+def _is_ok(url: str, headers: Mapping[str, str] | None = None) -> bool:
+    try:
+        answer = urllib3.request("GET", url, headers=headers, timeout=5, retries=False)
+    except urllib3.exceptions.HTTPError:
+        return False
+    return answer.status == 200  # noqa: PLR2004
 
 
 def _stays(status: Status) -> bool:

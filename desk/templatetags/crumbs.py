@@ -7,7 +7,7 @@ from django import template
 from django.contrib import admin
 from django.utils.text import capfirst
 
-from adminkit.names import name_of_list
+from adminkit.names import title_of_list
 
 register = template.Library()
 
@@ -24,6 +24,6 @@ def crumbs(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _names() -> dict[str, str]:
     return {
-        str(each.opts.verbose_name_plural): capfirst(name_of_list(each))
+        str(each.opts.verbose_name_plural): capfirst(title_of_list(each))
         for each in admin.site._registry.values()  # noqa: SLF001 - it has no other way to be asked
     }

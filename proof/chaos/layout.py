@@ -16,7 +16,7 @@ from proof.chaos.proxies import (
     Edge,
 )
 from sandbox.procfile import declared
-from sandbox.programs import FRONT, STRIPE, WORKERS, Layout
+from sandbox.programs import DESK, FRONT, STRIPE, WEB, WORKERS, Layout
 from sandbox.supervision import Program
 
 PROXY: Final = "proxy"
@@ -68,7 +68,7 @@ def _proxy_command(ports: Mapping[str, int], seed: int) -> str:
 def _seeded(program: Program, seed: int, bug: str | None) -> Program:
     if program.name == STRIPE:
         return program._replace(command=f"{program.command} --seed {seed}")
-    if bug is None or (program.group != WORKERS and program.name != "web"):
+    if bug is None or (program.group != WORKERS and program.name != WEB):
         return program
     line = PREFORK_WORKER if program.name == PREFORK else declared()[program.name]
     return program._replace(command=f"{OWNED} -m proof.seeded_bugs {bug} -- -m {line}")
@@ -79,9 +79,9 @@ def _through_proxies(
 ) -> Program:
     if program.group not in (WORKERS, FRONT):
         return program
-    edges = WEB_EDGES if program.name == "web" else WORKER_EDGES
-    environment = {name: _by_way_of(edge, settings[name], ports) for name, edge in edges.items()}
-    return program._replace(environment=environment)
+    edges = WEB_EDGES if program.name in (WEB, DESK) else WORKER_EDGES
+    proxied = {name: _by_way_of(edge, settings[name], ports) for name, edge in edges.items()}
+    return program._replace(environment={**program.environment, **proxied})
 
 
 def _by_way_of(edge: Edge, url: str, ports: Mapping[str, int]) -> str:

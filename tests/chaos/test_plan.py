@@ -17,12 +17,17 @@ from proof.chaos.plan import (
 )
 from proof.chaos.proxies import EDGES
 from proof.chaos.run import conditional
-from sandbox.programs import POSTGRES, STRIPE, VALKEY, programs
+from sandbox.programs import DESK, POSTGRES, STRIPE, VALKEY, WEB, programs
 from sandbox.run_directory import UP
 
-PORTS = {POSTGRES: 1001, VALKEY: 1002, STRIPE: 1003, "proxy-control": 1004} | {
-    edge.name: 2000 + position for position, edge in enumerate(EDGES)
-}
+PORTS = {
+    POSTGRES: 1001,
+    VALKEY: 1002,
+    STRIPE: 1003,
+    "proxy-control": 1004,
+    WEB: 1005,
+    DESK: 1006,
+} | {edge.name: 2000 + position for position, edge in enumerate(EDGES)}
 SETTINGS = {
     "DATABASE_URL": "postgres://holdfast:secret@127.0.0.1:1001/postgres",
     "REDIS_URL": "redis://127.0.0.1:1002/0",
@@ -111,9 +116,13 @@ def test_web_and_workers_reach_everything_through_the_proxy_and_others_directly(
         "REDIS_URL": f"redis://127.0.0.1:{PORTS['workers-valkey']}/0",
         "STRIPE_API_BASE": f"http://127.0.0.1:{PORTS['workers-bank']}",
     }
-    assert told["web"] == {
+    front = {
         "DATABASE_URL": f"postgres://holdfast:secret@127.0.0.1:{PORTS['web-postgres']}/postgres",
         "REDIS_URL": f"redis://127.0.0.1:{PORTS['web-valkey']}/0",
+    }
+    assert {name: told[name] for name in ("web", "desk")} == {
+        name: {**front, "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{PORTS[name]}"}
+        for name in ("web", "desk")
     }
     assert told["worker-checkout"] == told[PREFORK] == told[SECOND_BEAT] == to_workers
     assert told[POSTGRES] == told[VALKEY] == told[STRIPE] == told["proxy"] == {}

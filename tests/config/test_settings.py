@@ -1,10 +1,7 @@
 """The settings: loud when something is missing, and as the reasons beside them say."""
 
-import importlib
-import runpy
 from contextlib import closing
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from celery.backends.base import DisabledBackend
@@ -13,7 +10,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from redis import Redis
 
-from config import celery_settings
 from config.celery import app
 from orders.saga import CHECKOUT
 from sagas.definition import Remote
@@ -22,15 +18,9 @@ from sagas.identifiers import new_id
 from sagas.phase import LEASE_MARGIN
 from sagas.registry import all_sagas
 from sagas.tasks import LONGEST_COUNTDOWN
-from tests.support.source_files import ROOT
+from tests.support.fresh_settings import read_settings
 
 REQUIRED = ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY", "INSTALLATION_ID"]
-
-
-def read_settings() -> dict[str, Any]:
-    """Read them as a new process would."""
-    importlib.reload(celery_settings)
-    return runpy.run_path(str(ROOT / "config" / "settings.py"))
 
 
 @pytest.mark.parametrize("name", REQUIRED)

@@ -1,16 +1,14 @@
 """What every worker process does around its tasks."""
 
-import gc
 from contextlib import closing
 
 import pytest
-from celery.signals import task_postrun, task_prerun, worker_ready
+from celery.signals import task_postrun, task_prerun
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from structlog.contextvars import get_contextvars
 
 from config.celery import app
-from config.garbage import ALLOCATIONS_BETWEEN_LOOKS
 from monitoring.tasks import HEARTBEAT
 
 
@@ -40,18 +38,6 @@ def test_a_connection_is_looked_at_without_asking_the_server() -> None:
     assert len(queries) == 0
     connection.close()
     assert not connection.is_usable()
-
-
-def test_a_worker_that_is_ready_looks_for_garbage_less_often() -> None:
-    thresholds = gc.get_threshold()
-    try:
-        worker_ready.send(sender=None)
-
-        assert gc.get_threshold()[0] == ALLOCATIONS_BETWEEN_LOOKS
-        assert gc.get_freeze_count() > 0
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*thresholds)
 
 
 def test_lines_name_the_task_that_a_thread_works_on_and_no_earlier_one() -> None:

@@ -3,6 +3,7 @@
 import pytest
 from django.test import Client
 
+from tests.support.fresh_settings import read_settings
 from tests.support.staff_login import LOGIN, superuser
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,13 +53,9 @@ def test_every_answer_carries_the_other_headers() -> None:
 def test_cookies_are_for_this_host_over_tls_alone_where_there_is_tls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import runpy
-
-    from tests.support.source_files import ROOT
-
     monkeypatch.setenv("HTTPS", "1")
 
-    found = runpy.run_path(str(ROOT / "config" / "settings.py"))
+    found = read_settings()
 
     assert found["SESSION_COOKIE_NAME"] == "__Host-session"
     assert found["CSRF_COOKIE_NAME"] == "__Host-csrf"

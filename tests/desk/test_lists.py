@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.text import capfirst
 
 from adminkit import filters
-from adminkit.admin import Listed
+from adminkit.admin import PagedAdmin
 from adminkit.cells import short_id
 from desk.bulk import begin
 from desk.models import ActionKind
@@ -239,7 +239,7 @@ def test_lists_are_narrowed(desk: Client, confirmed: UUID, waiting: UUID) -> Non
 def test_a_filter_without_an_index_looks_through_the_newest_rows_alone(
     desk: Client, confirmed: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filters, "NEWEST", 1)
+    monkeypatch.setattr(filters, "NEWEST_ROWS", 1)
     newest = StockMovement.objects.latest("pk").kind
 
     kept = [each.kind for each in found(desk, f"{MOVEMENTS}?kind={newest}")]
@@ -272,10 +272,10 @@ def test_no_list_is_sorted_otherwise(desk: Client, confirmed: UUID, waiting: UUI
     assert not any('ORDER BY "events_outboxevent"."name"' in each["sql"] for each in statements)
 
 
-def lists() -> Iterator[tuple[str, type[Model], Listed[Any]]]:
+def lists() -> Iterator[tuple[str, type[Model], PagedAdmin[Any]]]:
     """Every list of the desk."""
     for model, each in admin.site._registry.items():
-        assert isinstance(each, Listed), f"{model.__name__} counts and sorts as Django does"
+        assert isinstance(each, PagedAdmin), f"{model.__name__} counts and sorts as Django does"
         yield f"/admin/{model._meta.app_label}/{model._meta.model_name}/", model, each
 
 
@@ -283,11 +283,11 @@ def test_every_list_has_one_name_and_an_empty_one_says_what_would_be_there(desk:
     unclear = {}
     for path, model, each in lists():
         page = shown(desk, path)
-        name = capfirst(each.listed_as or str(model._meta.verbose_name_plural))
+        name = capfirst(each.list_title or str(model._meta.verbose_name_plural))
         titled = f"<title>{name}" in page.replace("\n", "").replace("  ", "") or f"{name} |" in page
         crumb = f'class="crumb" href="{path}">{name[0]}' in page
         is_empty = not desk.get(path).context["cl"].result_list
-        explained = not is_empty or (each.when_empty and "Nothing here yet" in page)
+        explained = not is_empty or (each.empty_text and "Nothing here yet" in page)
         if not (titled and crumb and explained):
             unclear[path] = (titled, crumb, explained)
 
@@ -328,7 +328,7 @@ def test_a_page_costs_few_statements_and_few_rows_however_many_there_are(
     act(desk, confirmed, "note")
     few = {path: len(statements(desk, path)) for path, *_ in lists()}
     write_many_rows()
-    monkeypatch.setattr(filters, "NEWEST", 100)
+    monkeypatch.setattr(filters, "NEWEST_ROWS", 100)
 
     costly: dict[str, object] = {}
     for path, *_ in lists():

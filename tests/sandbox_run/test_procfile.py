@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from sandbox.procfile import ROOT, arguments, declared, processes
-from sandbox.programs import POSTGRES, STRIPE, VALKEY, Layout, programs
+from sandbox.procfile import ENV, ROOT, arguments, declared, processes
+from sandbox.programs import DESK, POSTGRES, STRIPE, VALKEY, WEB, Layout, programs
 from sandbox.run_directory import UP
 
-PORTS = {POSTGRES: 1, VALKEY: 2, STRIPE: 3}
+PORTS = {POSTGRES: 1, VALKEY: 2, STRIPE: 3, WEB: 4, DESK: 5}
 SERVERS = {POSTGRES, VALKEY, STRIPE}
 
 
@@ -27,6 +27,18 @@ def test_each_is_started_by_its_name_alone() -> None:
 
     assert {name: started[name] for name in declared()} == {
         name: f"python -m sandbox.procfile {name}" for name in declared()
+    }
+
+
+def test_web_and_desk_listen_on_ports_of_their_own_and_on_loopback_alone() -> None:
+    told = {
+        program.name: dict(program.environment)
+        for program in programs(UP, PORTS, external=frozenset())
+    }
+
+    assert {name: environment for name, environment in told.items() if environment} == {
+        WEB: {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:4"},
+        DESK: {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:5"},
     }
 
 
@@ -72,3 +84,9 @@ def test_commands_run_by_this_very_python(command: str, expected: list[str]) -> 
     words = arguments(command, {"PORT": "80", "AUTH": "a b;c%d"})
 
     assert words == [sys.executable, *expected]
+
+
+def test_a_variable_for_one_process_stays_in_front_of_its_command() -> None:
+    words = arguments("env SERVE=desk LANG=C gunicorn config.wsgi", {})
+
+    assert words == [ENV, "SERVE=desk", "LANG=C", sys.executable, "-m", "gunicorn", "config.wsgi"]

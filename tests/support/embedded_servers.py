@@ -71,6 +71,7 @@ def _forget_addresses() -> None:
             del environment[server]
     environment["SECRET_KEY"] = secrets.token_hex(32)
     environment["INSTALLATION_ID"] = "tests"
+    environment["SERVE"] = "both"
     environment["DEBUG"] = "0"
     environment["HTTPS"] = "0"
     environment["DESK_REQUIRES_MFA"] = "0"  # the tests of the desk's door demand it

@@ -1,0 +1,1 @@
+"""Which addresses a web process answers, by what it serves. ``/health/`` is in ``monitoring.health``."""

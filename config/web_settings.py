@@ -1,0 +1,85 @@
+"""Settings of a web process: what it serves, under which names, and what it sends to browsers."""
+
+from typing import Any
+
+from config import headers, serving
+from config.env import Section
+from config.serving import Serve
+
+SECTION = Section("Web")
+
+SERVE = serving.what_to_serve(
+    SECTION.text(
+        "SERVE",
+        "What a web process answers: `storefront` (the API), `desk`, or `both` in one process. The "
+        "Procfile's `desk` sets it. `manage.py` takes `both` where it is not set.",
+        Serve.STOREFRONT.value,
+    )
+)
+DEBUG = SECTION.flag(
+    "DEBUG", "Shows errors with their code. Never where others can reach it.", default=False
+)
+SECRET_KEY = SECTION.text("SECRET_KEY", "Signs sessions and guests' links.", is_secret=True)
+SECRET_KEY_FALLBACKS = SECTION.words(
+    "SECRET_KEY_FALLBACKS", "Former keys: what they signed is still accepted.", []
+)
+_storefront_hosts = SECTION.words(
+    "ALLOWED_HOSTS",
+    "The host names under which the storefront is reached; the desk too, without `DESK_HOSTS`.",
+    ["localhost", "127.0.0.1"],
+)
+_desk_hosts = SECTION.words(
+    "DESK_HOSTS",
+    "The host names under which the desk is reached. A process that serves both answers either "
+    "under all names: a host name hides nothing.",
+    [],
+)
+ALLOWED_HOSTS = serving.allowed_hosts(SERVE, _storefront_hosts, _desk_hosts)
+CSRF_TRUSTED_ORIGINS = SECTION.words(
+    "CSRF_TRUSTED_ORIGINS",
+    "Origins that may send the desk's forms, such as https://desk.example. The storefront has none.",
+    [],
+)
+
+HTTPS = SECTION.flag(
+    "HTTPS",
+    "Clients use TLS only: cookies are secure, HTTP is redirected, browsers remember it (HSTS). "
+    "0 on a laptop.",
+    default=True,
+)
+PROXIES = SECTION.number(
+    "PROXIES",
+    "How many proxies stand in front. The last one adds to X-Forwarded-For, and all of them drop "
+    "an X-Forwarded-Proto that came from outside. With 0, both headers are ignored.",
+    1,
+)
+CLIENT_TIMEOUT_SECONDS = SECTION.number(
+    "CLIENT_TIMEOUT_SECONDS",
+    "How long a client may be silent in the middle of a request, or leave an answer unread, before "
+    "its connection is closed; closing takes up to two seconds more. Until then the client holds a "
+    "thread, so as many silent clients as threads keep all others waiting that long. Less than the "
+    "12 seconds that web and desk have to stop.",
+    10,
+    at_least=1,
+)
+
+MIDDLEWARE = serving.MIDDLEWARE[SERVE]
+ROOT_URLCONF = serving.URLCONF[SERVE]
+SILENCED_SYSTEM_CHECKS = serving.SILENCED_CHECKS[SERVE]
+WSGI_APPLICATION = "config.wsgi.application"
+STATIC_URL = "static/"
+# WhiteNoise serves static files from the packages: no collectstatic to forget.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+CONTENT_SECURITY_POLICY: dict[str, Any] = headers.CONTENT_SECURITY_POLICY
+SECURE_SSL_REDIRECT = HTTPS
+# Health checks and Prometheus ask the process itself, by HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PROXIES else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"

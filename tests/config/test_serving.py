@@ -1,0 +1,132 @@
+"""What SERVE chooses: routes, middleware and host names."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import Client
+from django.urls import Resolver404, resolve
+
+from config.serving import DESK_MIDDLEWARE, SHARED_MIDDLEWARE
+from tests.support.fresh_settings import read_settings
+from tests.support.staff_login import superuser
+
+HOSTS = {"ALLOWED_HOSTS": "shop.example", "DESK_HOSTS": "desk.example"}
+STOREFRONT, DESK = "/api/v1/products", "/admin/"
+
+
+@pytest.fixture
+def settings_with(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def read(**variables: str) -> dict[str, Any]:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return read_settings()
+
+    return read
+
+
+@pytest.mark.parametrize("value", ["", "web", "Desk", "storefront,desk"])
+def test_an_unknown_value_is_refused(settings_with: Any, value: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as raised:
+        settings_with(SERVE=value)
+
+    assert str(raised.value) == f"SERVE is one of storefront, desk, both; it is {value!r}"
+
+
+def test_without_a_value_the_storefront_alone_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SERVE", raising=False)
+
+    assert read_settings()["SERVE"] == "storefront"
+
+
+def test_nothing_of_the_desk_is_in_the_storefronts_path(settings_with: Any) -> None:
+    found = settings_with(SERVE="storefront")
+
+    assert found["MIDDLEWARE"] == SHARED_MIDDLEWARE
+    assert not set(SHARED_MIDDLEWARE) & set(DESK_MIDDLEWARE)
+    assert len(SHARED_MIDDLEWARE) == 9
+
+
+@pytest.mark.parametrize(
+    ("serve", "storefront", "desk"),
+    [("storefront", True, False), ("desk", False, True), ("both", True, True)],
+)
+def test_each_has_its_routes(
+    settings_with: Any, serve: str, *, storefront: bool, desk: bool
+) -> None:
+    routes = settings_with(SERVE=serve)["ROOT_URLCONF"]
+
+    assert (has(routes, STOREFRONT), has(routes, DESK)) == (storefront, desk)
+    assert has(routes, "/problems/")
+
+
+def has(routes: str, path: str) -> bool:
+    try:
+        resolve(path, routes)
+    except Resolver404:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("serve", "hosts"),
+    [
+        ("storefront", ["shop.example"]),
+        ("desk", ["desk.example"]),
+        ("both", ["shop.example", "desk.example"]),
+    ],
+)
+def test_each_has_its_host_names(settings_with: Any, serve: str, hosts: list[str]) -> None:
+    assert settings_with(SERVE=serve, **HOSTS)["ALLOWED_HOSTS"] == hosts
+
+
+@pytest.mark.parametrize("serve", ["storefront", "desk", "both"])
+def test_without_names_of_its_own_the_desk_has_the_storefronts(
+    settings_with: Any, serve: str
+) -> None:
+    found = settings_with(SERVE=serve, ALLOWED_HOSTS="shop.example", DESK_HOSTS="")
+
+    assert found["ALLOWED_HOSTS"] == ["shop.example"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_in_a_process_that_serves_both_the_storefront_has_no_session_and_no_user() -> None:
+    client = Client()
+    client.force_login(superuser())
+
+    storefront, desk = client.get("/problems/"), client.get(DESK)
+    refused = client.get(STOREFRONT)
+
+    assert (storefront.status_code, desk.status_code, refused.status_code) == (200, 200, 401)
+    assert storefront.wsgi_request.resolver_match is not None
+    for response in (storefront, refused):
+        assert (
+            not {"session", "csrf_processing_done", "_messages"}
+            & vars(response.wsgi_request).keys()
+        )
+        assert not response.cookies
+    assert not hasattr(storefront.wsgi_request, "user")
+    assert {"session", "user", "_messages"} <= vars(desk.wsgi_request).keys()
+
+
+@pytest.mark.django_db
+def test_in_a_process_that_serves_both_the_desk_alone_protects_its_forms() -> None:
+    client = Client(enforce_csrf_checks=True)
+
+    assert client.post("/admin/login/").status_code == 403
+    assert client.post("/api/v1/orders").status_code == 401
+    assert client.post("/nowhere").status_code == 404
+
+
+def test_an_error_in_a_view_of_the_storefront_is_still_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("orders.api.problem_pages.render", fail)
+
+    response = Client(raise_request_exception=False).get("/problems/")
+
+    assert response.status_code == 500
+    assert response["Content-Type"] == "application/problem+json"
