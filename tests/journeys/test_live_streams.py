@@ -20,7 +20,7 @@ from tests.support.application_environment import environment_for
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.production_processes import OWNED, WEB, Program
 from tests.support.storefront_client import ORDERS, Storefront, cart
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,7 +21,7 @@ from tests.conftest import Shelf
 from tests.support.api_customer import Customer
 from tests.support.ledger_checks import Account, account_of, assert_books_balance
 from tests.support.production_processes import SLOTS, Installation
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

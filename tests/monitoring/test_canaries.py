@@ -32,7 +32,7 @@ from tests.support.application_environment import environment_for
 from tests.support.http_sink import Sink
 from tests.support.production_processes import OWNED, WORKER, Installation, Program
 from tests.support.source_files import ROOT
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
