@@ -16,7 +16,7 @@ from invariants.models import ReconciliationBreak
 from orders.models import Order
 from payments.provider_reconciliation import read_provider
 from sandbox.stripe_process import SandboxServer
-from tests.support.backdating import let_it_be_older
+from tests.support.run_clock import backdate
 from tests.support.shop import Shop
 from tests.support.storefront_client import everything
 
@@ -257,7 +257,7 @@ def test_what_the_bank_has_just_been_told_it_may_still_not_show(
 
 
 def test_only_what_has_moved_lately_is_looked_at_unless_asked_in_full(confirmed: Order) -> None:
-    let_it_be_older(confirmed.pk)
+    backdate(confirmed.pk)
 
     assert as_json()[1]["orders"] == {}
     assert as_json("--full")[1]["orders"] == {"confirmed": 1}
