@@ -8,13 +8,11 @@ from django.db import connection
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker, Settings
 
-from inventory.models import Product, StockLevel, Warehouse
-from inventory.services import receive
 from sagas import dispatch
 from sandbox.stripe_process import SandboxServer
-from tests.support.empty_tables import empty_all_tables
-from tests.support.idle_sessions import end_sessions_left_behind
+from tests.support.database import empty_all_tables, end_other_sessions
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 
 PATIENT = {
     "connect_timeout": 60,
@@ -44,7 +42,7 @@ def disconnected_threads(
     """For threads that outlive their tests: the connections that they keep may not."""
     yield
     with django_db_blocker.unblock():
-        end_sessions_left_behind()
+        end_other_sessions()
 
 
 @pytest.fixture
@@ -76,24 +74,6 @@ def bank(sandbox: SandboxServer, settings: Settings) -> Iterator[SandboxServer]:
 @pytest.fixture
 def customer(transactional_db: None) -> User:
     return User.objects.create(username="alice")
-
-
-class Shelf:
-    """Stock for tests: ``put(sku, quantity)`` and ``level(sku)``."""
-
-    def __init__(self) -> None:
-        self._warehouse = Warehouse.objects.create(code="main", name="Main")
-
-    def put(self, sku: str, quantity: int, price_minor: int = 1000) -> StockLevel:
-        product = Product.objects.create(sku=sku, name=sku.title(), price_minor=price_minor)
-        level = StockLevel.objects.create(product=product, warehouse=self._warehouse)
-        receive(level, quantity, "for a test")
-        return level
-
-    def level(self, sku: str) -> tuple[int, int]:
-        """What is on hand and what of it is reserved."""
-        found = StockLevel.objects.get(product__sku=sku)
-        return found.on_hand, found.reserved
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from access.credentials import Scope
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import Storefront
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.http import HttpResponseBase
@@ -18,7 +17,6 @@ from access.credentials import Scope
 from access.links import new_link
 from access.models import ApiToken
 from sagas.identifiers import new_id
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.route_table import (
     API,
@@ -28,7 +26,8 @@ from tests.support.route_table import (
     DESK_PUBLIC,
     PUBLIC,
 )
-from tests.support.routes import Route, all_routes
+from tests.support.routes import Route, all_routes, key_of_some_row
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import cart
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -193,7 +192,7 @@ def ask_the_public(world: World, caller: str, method: str, route: Route) -> Http
 def ask_the_desk(world: World, caller: str, method: str, route: Route) -> HttpResponseBase:
     """Request a page of the desk about an existing object."""
     values = {
-        "object_id": some_row(route) or world.order,
+        "object_id": key_of_some_row(route) or world.order,
         "id": world.alice.pk,
         "order_id": world.order,
         "pk": new_id(),
@@ -202,15 +201,6 @@ def ask_the_desk(world: World, caller: str, method: str, route: Route) -> HttpRe
         "url": "orders/order",
     }
     return world.ask(caller, method, Route(route.name, route.path(values)[1:]))
-
-
-def some_row(route: Route) -> object:
-    """Return the key of a row of the page's model, if there is one."""
-    _, app, model, *_ = [*route.pattern.split("/"), "", ""]
-    if app not in apps.app_configs or model not in apps.all_models[app]:
-        return None
-    row = apps.get_model(app, model)._default_manager.order_by("pk").first()
-    return row.pk if row else None
 
 
 def reveals(answer: HttpResponseBase, secrets: Iterable[str]) -> bool:

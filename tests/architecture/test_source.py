@@ -81,7 +81,7 @@ def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
     found = {
         (source.name, module)
         for source in python_files(*APPLICATION)
-        for module in imported_modules(source)
+        for module in source.imported_modules()
         if is_part_of(module, (*ways_out, *ways_to_the_broker))
     }
 
@@ -92,7 +92,7 @@ def test_nobody_connects_to_postgresql_past_django() -> None:
     drivers = {
         (source.name, module)
         for source in python_files(*APPLICATION)
-        for module in imported_modules(source)
+        for module in source.imported_modules()
         if is_part_of(module, ("psycopg",))
     }
 
@@ -245,15 +245,6 @@ def files_that_write_rows(app: str) -> set[str]:
         for name, _ in source.calls()
         if name in MAKES_ROWS | CHANGES_ROWS
     }
-
-
-def imported_modules(source: SourceFile) -> Iterator[str]:
-    for node in ast.walk(source.tree):
-        match node:
-            case ast.Import(names=names):
-                yield from (each.name for each in names)
-            case ast.ImportFrom(module=str(module)):
-                yield module
 
 
 def is_part_of(module: str, packages: Sequence[str]) -> bool:

@@ -16,8 +16,8 @@ from inventory.services import catalogue
 from orders.services import place_order
 from sagas.identifiers import new_id
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -19,7 +19,7 @@ from benchmarks.statements import (
 )
 from sandbox import postgres
 from sandbox.embedded_servers import EmbeddedServer, start_postgres
-from tests.support.processes import wait_until
+from tests.support.waits import wait_until
 
 LOG = """\
 2026-11-20 21:57:36.606 UTC [7] web LOG:  statement: BEGIN

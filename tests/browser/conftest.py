@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 from access.models import ApiToken
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.api_customer import Customer
 from tests.support.browser_session import PATIENCE_MS, Visitor
 from tests.support.production_processes import Installation
+from tests.support.shelf import Shelf
 from tests.support.staff_login import app_of, superuser
 
 

@@ -14,7 +14,7 @@ from proof.chaos.customers import Customers
 from proof.chaos.history import Conversation, History, Outcome, Request, conversations, read
 from proof.chaos.plan import Errand, Manner
 from sandbox.drive.shop import Cart
-from tests.support.processes import PATIENCE_SECONDS, wait_until
+from tests.support.waits import PATIENCE_SECONDS, wait_until
 
 ORDER = {"id": "an-order", "status": "placed", "reason_code": "", "total_minor": 700}
 CART = Cart((("MUG", 2),), "pm_card_visa")

@@ -15,7 +15,7 @@ from proof.chaos.proxies import Proxies
 from sandbox.embedded_servers import ROOT
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.process_lifetime import owned_environment
-from tests.support.processes import wait_until
+from tests.support.waits import wait_until
 
 EDGE = "edge"
 OTHER = "other"

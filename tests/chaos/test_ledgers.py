@@ -12,8 +12,8 @@ from orders.models import Order
 from proof.chaos import ledgers
 from proof.chaos.ledgers import longest_run, put_on_shelves, read_database, unfinished
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.shop import IN_STOCK, Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,7 +9,8 @@ from contextlib import suppress
 import pytest
 
 from proof.chaos.victims import NotThere, children_of, strike
-from tests.support.processes import is_alive, wait_until
+from tests.support.processes import is_alive
+from tests.support.waits import wait_until
 
 SLEEPER = "import signal; signal.pause()"
 PARENT = f"""

@@ -11,11 +11,11 @@ import pytest
 from orders.states import OrderStatus
 from sagas.models import Outcome, StepAttempt
 from sagas.sweep import sweep
-from tests.crashes.conftest import DyingWorkers
+from tests.support.dying_workers import DyingWorkers
 from tests.support.in_memory_broker import Message
 from tests.support.ledger_checks import Account, account_of, assert_books_balance, snapshot
-from tests.support.polling import wait_until
 from tests.support.shop import Shop
+from tests.support.waits import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.destructive]
 

@@ -11,8 +11,8 @@ from pytest_django import Settings
 from desk import bulk_queue
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import Storefront, cart
 
 

@@ -30,9 +30,8 @@ from orders.models import Order, OrderLine
 from payments.models import Payment
 from sagas.identifiers import new_id
 from sagas.models import SagaRun, StepAttempt
-from tests.access.test_route_matrix import some_row
 from tests.support.desk_actions import act
-from tests.support.routes import all_routes
+from tests.support.routes import all_routes, key_of_some_row
 from tests.support.storefront_client import everything
 
 MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
@@ -125,7 +124,7 @@ def addresses(order: UUID) -> set[str]:
         # Enrolling makes the key that it shows, and keeps it until it is confirmed.
         if not route.is_desk or route.name in ("admin:logout", "admin:enrol"):
             continue
-        key = some_row(route) or order
+        key = key_of_some_row(route) or order
         for kind in ActionKind if "kind" in route.pattern else (ActionKind.NOTE,):
             values = {"object_id": key, "id": key, "order_id": order, "pk": key, "kind": kind.value}
             found.add(route.path({**values, "app_label": "orders", "url": "no-such-page"}))

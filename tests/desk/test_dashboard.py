@@ -18,8 +18,8 @@ from orders.states import OrderStatus
 from sagas.models import SagaRun
 from sagas.services import hold
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.staff_login import superuser
 from tests.support.storefront_client import Storefront, cart
 

@@ -9,7 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from inventory.models import StockEntry, StockLevel, Warehouse
-from tests.conftest import Shelf
+from tests.support.shelf import Shelf
 from tests.support.staff_login import superuser
 
 pytestmark = pytest.mark.django_db(transaction=True)

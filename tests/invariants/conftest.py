@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.shop import IN_STOCK, Shop
 
 

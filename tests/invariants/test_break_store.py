@@ -21,9 +21,9 @@ from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from sagas.services import resume
 from sandbox.stripe_process import SandboxServer
-from tests.support.backdating import let_it_be_older
 from tests.support.ledger_checks import assert_books_balance
 from tests.support.provider_calls import asking, calls_since, mark, provider
+from tests.support.run_clock import backdate
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -162,7 +162,7 @@ def test_a_check_that_could_not_have_seen_it_resolves_nothing(
 
 def test_an_open_break_is_looked_at_however_old_its_order_is(miscounted: Order) -> None:
     check_and_record()
-    let_it_be_older(miscounted.pk)
+    backdate(miscounted.pk)
     lately = Scope(changed_within=RECENT)
 
     assert check(scope=lately).findings == []

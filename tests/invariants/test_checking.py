@@ -16,8 +16,8 @@ from orders.models import Order
 from orders.states import OrderStatus
 from payments.provider_reconciliation import read_providers
 from sandbox.procfile import ROOT
-from tests.support.backdating import WITNESSES, let_it_be_older
 from tests.support.interrupted_reads import read_while
+from tests.support.run_clock import DATES, backdate
 from tests.support.shop import Shop
 from tests.support.storefront_client import everything
 
@@ -171,9 +171,9 @@ def test_the_check_is_not_made_inside_a_transaction(shop: Shop) -> None:
 def test_a_scope_of_what_has_moved_leaves_out_what_has_not(shop: Shop) -> None:
     old, lately, under_way = shop.place(), shop.place(), None
     shop.messages.deliver_all()
-    let_it_be_older(old.pk)
+    backdate(old.pk)
     under_way = shop.place(mugs=1)
-    let_it_be_older(under_way.pk)
+    backdate(under_way.pk)
 
     recent = check_now(scope=LATELY)
     asked = check_now(scope=Scope(changed_within=timedelta(hours=1), orders=frozenset({old.pk})))
@@ -194,12 +194,12 @@ def test_an_order_that_was_cancelled_before_its_first_step_has_moved(shop: Shop)
     assert report.looked_at == frozenset({order.pk})
 
 
-@pytest.mark.parametrize("witness", WITNESSES)
+@pytest.mark.parametrize("witness", DATES)
 def test_what_happened_lately_needs_one_witness(shop: Shop, witness: str) -> None:
     order, other = shop.place(mugs=1), shop.place(mugs=1)
     shop.messages.deliver_all()
-    let_it_be_older(other.pk)
-    let_it_be_older(order.pk, but=witness)
+    backdate(other.pk)
+    backdate(order.pk, but=witness)
 
     assert check_now(scope=LATELY).looked_at == frozenset({order.pk})
 

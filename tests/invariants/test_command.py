@@ -16,7 +16,7 @@ from invariants.models import ReconciliationBreak
 from orders.models import Order
 from payments.provider_reconciliation import read_providers
 from sandbox.stripe_process import SandboxServer
-from tests.support.backdating import let_it_be_older
+from tests.support.run_clock import backdate
 from tests.support.shop import Shop
 from tests.support.storefront_client import everything
 
@@ -261,7 +261,7 @@ def test_a_provider_need_not_show_what_it_was_just_sent(confirmed: Order, tmp_pa
 
 
 def test_only_what_has_moved_lately_is_looked_at_unless_asked_in_full(confirmed: Order) -> None:
-    let_it_be_older(confirmed.pk)
+    backdate(confirmed.pk)
 
     assert as_json()[1]["orders"] == {}
     assert as_json("--full")[1]["orders"] == {"confirmed": 1}

@@ -16,7 +16,7 @@ from config.celery import app
 from invariants import tasks
 from invariants.models import ReconciliationBreak
 from orders.models import Order
-from tests.support.backdating import let_it_be_older
+from tests.support.run_clock import backdate
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,7 +60,7 @@ def test_what_is_found_is_recorded(miscounted: Order, task: object) -> None:
 
 
 def test_the_short_check_leaves_out_what_has_not_moved(miscounted: Order) -> None:
-    let_it_be_older(miscounted.pk)
+    backdate(miscounted.pk)
 
     tasks.check_recent()
     assert not ReconciliationBreak.objects.exists()

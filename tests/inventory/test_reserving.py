@@ -10,6 +10,7 @@ from django.db.transaction import TransactionManagementError
 from events.models import OutboxEvent
 from inventory import services
 from inventory.models import Reservation, StockMovement
+from tests.support.database import wait_until_blocking
 from tests.support.inventory_helpers import (
     Basket,
     assert_shelves_are_right,
@@ -21,7 +22,6 @@ from tests.support.inventory_helpers import (
     reserve,
     statuses,
 )
-from tests.support.row_locks import wait_until_somebody_waits_for_us
 
 pytestmark = pytest.mark.django_db
 
@@ -263,7 +263,7 @@ def test_who_releases_waits_for_whoever_changes_the_same_shelf() -> None:
     with ThreadPoolExecutor(1) as thread, transaction.atomic():
         release(first)
         released = thread.submit(release_the_second)
-        wait_until_somebody_waits_for_us()
+        wait_until_blocking()
     released.result()
 
     assert levels() == {"MUG@main": (9, 0)}

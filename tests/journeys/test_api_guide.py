@@ -17,7 +17,7 @@ from access.models import ApiToken
 from sandbox.procfile import ROOT
 from sandbox.stripe_process import SandboxServer
 from tests.support.production_processes import Installation
-from tests.support.system_waits import SECONDS
+from tests.support.waits import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,7 +68,7 @@ def run(commands: list[str], variables: dict[str, str]) -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=SECONDS,
+        timeout=PATIENCE_SECONDS,
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout[-2000:]
     return done.stdout.replace("\r", "").split(END)[:-1]

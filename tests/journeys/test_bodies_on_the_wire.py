@@ -11,7 +11,7 @@ import pytest
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.process_lifetime import owned_environment
 from tests.support.production_processes import OWNED, WEB, Program
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 TEN_MEGABYTES = 10_000_000
 FAR_LESS = 1_000_000  # what buffers on the way hold, and what the server drains to say good-bye

@@ -17,8 +17,8 @@ from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,12 +15,12 @@ from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.application_environment import environment_for
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.production_processes import OWNED, WEB, Program
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import ORDERS, Storefront, cart
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

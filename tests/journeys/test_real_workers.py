@@ -15,13 +15,13 @@ from monitoring.heartbeats import SILENT_AFTER
 from monitoring.models import WorkerHeartbeat
 from orders.models import Order
 from orders.states import OrderStatus
-from sagas.models import LIVE, Outcome, SagaRun, StepAttempt
+from sagas.models import Outcome, StepAttempt
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.api_customer import Customer
-from tests.support.ledger_checks import Account, account_of, assert_books_balance
+from tests.support.ledger_checks import Account, account_of, assert_books_balance, no_run_is_live
 from tests.support.production_processes import SLOTS, Installation
-from tests.support.system_waits import wait_until
+from tests.support.shelf import Shelf
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,7 +53,7 @@ def alice(
     shelf.put("MUG", IN_STOCK, PRICE)
     yield Customer(installation.url, str(ApiToken.objects.issue(customer)[1]))
     bank.clear_faults()
-    wait_until(nothing_is_under_way)
+    wait_until(no_run_is_live)
 
 
 def test_a_paid_order_is_confirmed_while_its_customer_waits(
@@ -64,7 +64,7 @@ def test_a_paid_order_is_confirmed_while_its_customer_waits(
         order = alice.place(wait=10)
 
     assert (order["status"], order["reason"]) == ("confirmed", "")
-    wait_until(nothing_is_under_way)
+    wait_until(no_run_is_live)
     assert account_of(bank, UUID(order["id"])) == KEPT
     assert_books_balance(bank)
 
@@ -125,7 +125,7 @@ def test_an_order_is_cancelled_while_its_card_is_being_charged(
 
 def test_an_order_is_cancelled_after_it_was_paid(alice: Customer, bank: SandboxServer) -> None:
     placed = alice.place()
-    wait_until(nothing_is_under_way)
+    wait_until(no_run_is_live)
 
     alice.cancel(placed["id"])
     order = alice.wait_for_end(placed["id"], among=("cancelled",))
@@ -142,7 +142,7 @@ def test_a_slow_bank_is_waited_for(alice: Customer, bank: SandboxServer) -> None
     placed = alice.place()
     order = alice.wait_for_end(placed["id"])
 
-    wait_until(nothing_is_under_way)
+    wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
     assert set(StepAttempt.objects.values_list("attempt", "outcome")) == {(1, Outcome.DONE)}
     assert_books_balance(bank)
@@ -158,7 +158,7 @@ def test_what_the_bank_did_without_answering_is_found_out(
 
     orders = [alice.wait_for_end(each["id"]) for each in placed]
 
-    wait_until(nothing_is_under_way)
+    wait_until(no_run_is_live)
     assert [each["status"] for each in orders] == ["confirmed", "confirmed"]
     unknown = StepAttempt.objects.filter(outcome=Outcome.UNKNOWN).order_by("step")
     assert list(unknown.values_list("step", flat=True)) == ["authorize_payment", "capture_payment"]
@@ -179,7 +179,7 @@ def test_an_order_survives_the_death_of_its_worker_in_the_middle_of_the_charge(
     installation.replace_worker()
     order = alice.wait_for_end(placed["id"])
 
-    wait_until(nothing_is_under_way)
+    wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
     assert account_of(bank, UUID(order["id"])) == KEPT
     assert StepAttempt.objects.get(outcome=Outcome.LOST).step == "authorize_payment"
@@ -199,7 +199,7 @@ def test_a_burst_of_orders_survives_the_loss_of_every_message(
     bank.clear_faults()
     orders = [alice.wait_for_end(each["id"]) for each in placed]
 
-    wait_until(nothing_is_under_way)
+    wait_until(no_run_is_live)
     assert [each["status"] for each in orders] == ["confirmed"] * BURST
     assert_books_balance(bank)
 
@@ -216,14 +216,10 @@ def test_an_order_is_accepted_without_a_broker_and_ends_once_there_is_one(
     installation.replace_broker()
     order = alice.wait_for_end(placed["id"])
 
-    wait_until(nothing_is_under_way)
+    wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
     assert account_of(bank, UUID(order["id"])) == KEPT
     assert_books_balance(bank)
-
-
-def nothing_is_under_way() -> bool:
-    return not SagaRun.objects.filter(status__in=LIVE).exists()
 
 
 @pytest.mark.destructive

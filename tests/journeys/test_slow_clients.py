@@ -25,7 +25,7 @@ from sandbox.procfile import ROOT
 from sandbox.stripe_process import SandboxServer
 from tests.support.application_environment import environment_for
 from tests.support.production_processes import OWNED, WEB, Program
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 GIVEN_UP_AFTER = 60
 HOST = b"Host: localhost\r\n"

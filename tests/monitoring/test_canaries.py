@@ -25,14 +25,14 @@ from prometheus_client.registry import CollectorRegistry
 from access.models import ApiToken
 from monitoring.metrics_endpoint import registry_for
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
-from tests.journeys.test_real_workers import nothing_is_under_way
 from tests.support.api_customer import Customer
 from tests.support.application_environment import environment_for
 from tests.support.http_sink import Sink
+from tests.support.ledger_checks import no_run_is_live
 from tests.support.production_processes import OWNED, WORKER, Installation, Program
+from tests.support.shelf import Shelf
 from tests.support.source_files import ROOT
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -237,7 +237,7 @@ def order_and_cancel(
         urllib3.request("POST", url, json=body, headers=sent),
         urllib3.request("POST", url, json={**body, "note": canaries.mail}, headers=sent),
     ]
-    wait_until(nothing_is_under_way)
+    wait_until(no_run_is_live)
     return [answer.data for answer in answers]
 
 
@@ -297,7 +297,7 @@ def break_web_and_workers(alice: Customer, installation: Installation) -> list[b
         )
     assert answer.status == 500
     alice.wait_for_end(placed["id"])
-    wait_until(nothing_is_under_way)
+    wait_until(no_run_is_live)
     return [answer.data]
 
 

@@ -23,13 +23,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from access.models import ApiToken
 from config import tracing
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.api_customer import Customer
 from tests.support.application_environment import environment_for
 from tests.support.http_sink import Sink
 from tests.support.production_processes import WORKER, Installation
+from tests.support.shelf import Shelf
 from tests.support.source_files import ROOT
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,11 +10,11 @@ from access.models import ApiToken
 from orders.models import Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.background_worker import delivering
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.schemathesis_data import IN_STOCK, existing_values, fill, findings_at_rest
 from tests.support.schemathesis_run import Plan, explore
+from tests.support.shelf import Shelf
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.usefixtures("disconnected_threads")

@@ -9,8 +9,8 @@ from rest_framework.response import Response
 
 from access.models import ApiToken
 from orders.api.products.views import ProductsView
-from tests.conftest import Shelf
 from tests.support.schemathesis_run import Plan, explore
+from tests.support.shelf import Shelf
 
 pytestmark = pytest.mark.usefixtures("disconnected_threads")
 

@@ -5,8 +5,8 @@ from django.contrib.auth.models import User
 
 from orders.api.http import prefer_header
 from orders.api.orders import event_stream
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import Storefront
 
 

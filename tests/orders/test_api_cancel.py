@@ -13,9 +13,9 @@ from payments.models import Payment
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.ledger_checks import Account, account_of
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import ORDERS, Storefront, cart, everything
 
 MUG = cart(("MUG", 2))

@@ -6,8 +6,8 @@ from django.test.utils import CaptureQueriesContext
 
 from orders.models import Order
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
 
 MUG = cart(("MUG", 1))

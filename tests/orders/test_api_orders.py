@@ -9,8 +9,8 @@ from inventory.models import Product
 from orders.models import IdempotencyRecord, Order, OrderTransition
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import ORDERS, PROBLEM, Storefront, cart, everything
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services import receive
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import Answer, Storefront, cart, everything
 
 CART = cart(("MUG", 2), ("TEE", 1))

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from inventory.models import Product
-from tests.conftest import Shelf
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
 
 PRODUCTS = "/api/v1/products"

@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 
 from inventory.models import Product
 from orders.models import Order
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.storefront_client import ORDERS, Storefront, cart, everything
 
 MUG = {"sku": "MUG", "quantity": 1}

@@ -14,8 +14,8 @@ from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
 from tests.support.concurrent_requests import crashed_before_it_was_answered
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.polling import wait_until
 from tests.support.storefront_client import ORDERS, Storefront, cart
+from tests.support.waits import wait_until
 
 MUG = cart(("MUG", 1))
 LONG = {"Prefer": "wait=10"}

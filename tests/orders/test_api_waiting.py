@@ -20,8 +20,8 @@ from sandbox.stripe_process import SandboxServer
 from tests.support.background_worker import delivering
 from tests.support.concurrent_requests import TWINS, at_once, crashed_before_it_was_answered
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.polling import wait_until
 from tests.support.storefront_client import Answer, Storefront, cart
+from tests.support.waits import wait_until
 
 MUG = cart(("MUG", 1))
 AS_PLACED = OrderCursor(0, is_cancel_requested=False)

@@ -15,7 +15,7 @@ from orders.services import cancel_order
 from orders.states import SETTLED, TRANSITIONS, OrderStatus
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
-from tests.support.row_locks import wait_until_somebody_waits_for_us
+from tests.support.database import wait_until_blocking
 
 WAY_TO = {
     OrderStatus.PLACED: (),
@@ -188,7 +188,7 @@ def test_of_two_moves_at_once_the_second_sees_what_the_first_did(
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("first")}, first)
         thread.start()
-        wait_until_somebody_waits_for_us()
+        wait_until_blocking()
     thread.join()
 
     moves = list(OrderTransition.objects.values_list("sequence", "target", "cause"))
@@ -216,7 +216,7 @@ def test_a_cancel_that_waits_until_the_order_is_cancelled_changes_nothing(custom
         move(Cause("cancelled_by_customer"), OrderStatus.CANCELLING, order_id)
         move(Cause("undone"), OrderStatus.CANCELLED, order_id)
         cancelled = thread.submit(cancel)
-        wait_until_somebody_waits_for_us()
+        wait_until_blocking()
     cancelled.result()
 
     assert Order.objects.get().reason == "cancelled_by_customer"

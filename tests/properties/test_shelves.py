@@ -21,7 +21,7 @@ from events.models import OutboxEvent
 from inventory import services
 from inventory.errors import BelowReserved
 from inventory.models import Reservation, StockLevel, StockMovement
-from tests.support.empty_tables import empty_all_tables
+from tests.support.database import empty_all_tables
 from tests.support.example_counts import effort
 from tests.support.inventory_helpers import Basket, basket, put
 from tests.support.stock_model import ReservedTwice, Shelf, ShelfModel

@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from sandbox.stripe_process import SandboxServer
-from tests.conftest import Shelf
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.shelf import Shelf
 from tests.support.shop import IN_STOCK, Shop
 
 

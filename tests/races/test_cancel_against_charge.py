@@ -10,7 +10,6 @@ from orders.states import OrderStatus
 from sagas.definition import Saga, Step
 from sagas.models import SagaRun
 from tests.support.ledger_checks import account_of, assert_books_balance
-from tests.support.polling import wait_until
 from tests.support.racing_threads import (
     KEPT_APART_SECONDS,
     LEFT_TO_MEET_SECONDS,
@@ -20,6 +19,7 @@ from tests.support.racing_threads import (
 )
 from tests.support.removed_guards import without_row_locks, without_wishes
 from tests.support.shop import Shop
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

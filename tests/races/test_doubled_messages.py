@@ -13,10 +13,10 @@ from sagas.dispatch import dispatch
 from sagas.models import Outcome, SagaRun, StepAttempt
 from sagas.sweep import sweep
 from tests.support.ledger_checks import Account, account_of, assert_books_balance, snapshot
-from tests.support.polling import wait_until
 from tests.support.racing_threads import at_once, carry, meanwhile, meeting_first
 from tests.support.removed_guards import without_leases, without_row_locks
 from tests.support.shop import Shop
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

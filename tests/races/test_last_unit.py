@@ -16,10 +16,10 @@ from orders.models import Order
 from orders.services import place_order
 from orders.states import OrderStatus
 from sagas.identifiers import new_id
-from tests.conftest import Shelf
 from tests.support.ledger_checks import assert_books_balance
 from tests.support.racing_threads import at_once, carry, meeting_first
 from tests.support.removed_guards import without_row_locks
+from tests.support.shelf import Shelf
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)

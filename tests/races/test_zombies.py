@@ -19,10 +19,10 @@ from tests.support.ledger_checks import (
     intents_for,
     our_rows,
 )
-from tests.support.polling import wait_until
 from tests.support.racing_threads import carry, meanwhile
 from tests.support.removed_guards import without_fences
 from tests.support.shop import Shop
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

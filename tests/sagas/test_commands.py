@@ -23,7 +23,7 @@ from sagas.services import pause
 from tests.support.fake_sagas import Bug, Refused, Toys, start, start_many
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.run_clock import let_time_pass
-from tests.support.threads import PATIENCE_SECONDS, wait_until
+from tests.support.waits import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

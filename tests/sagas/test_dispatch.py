@@ -22,7 +22,7 @@ from tests.support.celery_queues import Broker
 from tests.support.fake_sagas import Toys, start, start_many
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.run_clock import let_time_pass
-from tests.support.threads import PATIENCE_SECONDS
+from tests.support.waits import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,7 +14,8 @@ from sagas.models import RunStatus, SagaRun
 from sagas.runner import Runner
 from tests.support.fake_sagas import Bug, Toys, journal, start_many
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.threads import PATIENCE_SECONDS, in_thread, wait_until
+from tests.support.threads import in_thread
+from tests.support.waits import PATIENCE_SECONDS, wait_until
 
 MANY = 8
 

@@ -31,7 +31,7 @@ from tests.support.fake_sagas import (
 )
 from tests.support.in_memory_broker import Message, MessageQueue
 from tests.support.run_clock import let_time_pass, wake_run
-from tests.support.threads import PATIENCE_SECONDS
+from tests.support.waits import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,6 +14,7 @@ from sagas.messages import Stop
 from sagas.models import HANDOVER, RunStatus, SagaRun
 from sagas.services import CompensationRequest, hold, pause, request_compensation, resume, retry_now
 from sagas.sweep import LONGEST_DELAY, sweep
+from tests.support.database import database_time
 from tests.support.fake_sagas import (
     FOR_EVER,
     Refused,
@@ -28,7 +29,7 @@ from tests.support.fake_sagas import (
     start_many,
 )
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.run_clock import database_time, let_time_pass, wake_run
+from tests.support.run_clock import let_time_pass, wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,10 +11,11 @@ from django.db.models.functions import Now
 from sagas.figures import last_sweeps
 from sagas.models import RunStatus, SagaRun
 from sagas.sweep import ATTENTION_AFTER, Sweeper, sweep
+from tests.support.database import database_time
 from tests.support.fake_sagas import Refused, Toys, everything, start, start_many
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.run_clock import database_time, let_time_pass, wake_run
-from tests.support.threads import PATIENCE_SECONDS
+from tests.support.run_clock import let_time_pass, wake_run
+from tests.support.waits import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

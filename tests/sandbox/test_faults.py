@@ -11,8 +11,8 @@ from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from sandbox.service_process import ServiceFailed
 from sandbox.stripe_process import SandboxServer
-from tests.support.polling import wait_until
 from tests.support.stripe_http import TEST_KEY, RawApi
+from tests.support.waits import wait_until
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from urllib3.exceptions import HTTPError
 
 from sandbox.stripe_process import SandboxServer
-from tests.support.polling import wait_until
 from tests.support.stripe_http import Answer, RawApi
+from tests.support.waits import wait_until
 
 INTENT = {"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa"}
 DAY = 24 * 3600

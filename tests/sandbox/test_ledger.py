@@ -15,8 +15,8 @@ from urllib3.exceptions import HTTPError
 from sandbox.service_process import ROOT
 from sandbox.stripe_api.ledger import CANNOT_WRITE
 from sandbox.stripe_process import SandboxServer
-from tests.support.polling import wait_until
 from tests.support.stripe_http import RawApi
+from tests.support.waits import wait_until
 
 
 @pytest.fixture

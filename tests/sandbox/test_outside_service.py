@@ -11,7 +11,7 @@ from sandbox.outside_service.process import OutsideServiceProcess
 from sandbox.outside_service.rules import AnswerRule
 from sandbox.outside_service.services import ServiceUnknown, setting_of, wanted
 from sandbox.service_process import ServiceFailed
-from tests.support.polling import wait_until
+from tests.support.waits import wait_until
 
 RULES = (
     AnswerRule("score", "/scores", match={"country": "kp"}, answer={"verdict": "refuse"}),

@@ -15,7 +15,8 @@ import urllib3
 
 from sandbox.embedded_servers import ROOT
 from tests.sandbox_run.test_supervised_run import LEFT_OUT
-from tests.support.processes import PATIENCE_SECONDS, processes_of, wait_until
+from tests.support.processes import processes_of
+from tests.support.waits import PATIENCE_SECONDS, wait_until
 
 ONE_ACT = """
 import os, sys

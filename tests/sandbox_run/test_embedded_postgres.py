@@ -19,7 +19,8 @@ from sandbox.embedded_servers import ROOT, EmbeddedServer, start_postgres
 from sandbox.ports import ReservedPort
 from sandbox.process_lifetime import owned_environment
 from sandbox.unprivileged import Account, _can
-from tests.support.processes import PATIENCE_SECONDS, owner_of, wait_until
+from tests.support.processes import owner_of
+from tests.support.waits import PATIENCE_SECONDS, wait_until
 
 PROGRAM = (sys.executable, "-m", "sandbox.postgres", "--disposable")
 NOBODY = pwd.getpwnam("nobody").pw_uid

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sandbox.embedded_servers import ROOT
 from sandbox.process_lifetime import OWNER
-from tests.support.processes import PATIENCE_SECONDS, is_alive, wait_until
+from tests.support.processes import is_alive
+from tests.support.waits import PATIENCE_SECONDS, wait_until
 
 OWN_TWO_SERVERS = """
 import sys, pathlib

@@ -17,7 +17,8 @@ import urllib3
 
 from sandbox.embedded_servers import ROOT
 from sandbox.procfile import declared
-from tests.support.processes import PATIENCE_SECONDS, is_alive, processes_of, wait_until
+from tests.support.processes import is_alive, processes_of
+from tests.support.waits import PATIENCE_SECONDS, wait_until
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis")
 COMMAND = (sys.executable, "-m", "sandbox")

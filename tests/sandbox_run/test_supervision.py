@@ -17,7 +17,8 @@ from sandbox.ports import ReservedPort
 from sandbox.programs import POSTGRES, STRIPE, VALKEY
 from sandbox.run_directory import RunDirectory
 from sandbox.supervision import Program, Status, Supervisor
-from tests.support.processes import is_alive, wait_until
+from tests.support.processes import is_alive
+from tests.support.waits import wait_until
 
 NAMES = ("first", "second", "third")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import urllib3
 
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 ENDS = ("confirmed", "cancelled")
 

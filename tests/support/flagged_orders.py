@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from sagas.models import SagaRun, StepAttempt
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 REASON = "authorize_payment: 8 tries"
 

@@ -6,7 +6,8 @@ from django.db import connection
 
 from payments.provider_reconciliation import ProviderReading
 from sandbox.stripe_process import SandboxServer
-from tests.support.threads import in_thread, wait_until
+from tests.support.threads import in_thread
+from tests.support.waits import wait_until
 
 
 def read_while(

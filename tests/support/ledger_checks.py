@@ -66,9 +66,14 @@ def account_of(bank: SandboxServer, order_id: UUID) -> Account:
     )
 
 
+def no_run_is_live() -> bool:
+    """Return whether every run has ended."""
+    return not SagaRun.objects.filter(status__in=LIVE).exists()
+
+
 def assert_books_balance(bank: SandboxServer) -> None:
     """Compare everything with an independent witness; no order may be under way any more."""
-    assert not SagaRun.objects.filter(status__in=LIVE).exists()
+    assert no_run_is_live()
     orders = list(Order.objects.all())
     for order in orders:
         _assert_money_is_right(bank, order)

@@ -1,11 +1,6 @@
 """Looking at processes and waiting for what they do."""
 
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-
-PATIENCE_SECONDS = 60
 
 
 def is_alive(pid: int) -> bool:
@@ -34,12 +29,3 @@ def processes_of(folder: Path, mark: str) -> dict[int, str]:
         if (is_marked or is_inside) and is_alive(int(process.name)):
             found[int(process.name)] = words
     return found
-
-
-def wait_until(
-    condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS
-) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        threading.Event().wait(0.05)

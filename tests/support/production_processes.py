@@ -17,7 +17,7 @@ from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.procfile import ROOT
 from sandbox.stripe_process import SandboxServer
 from tests.support.application_environment import environment_for
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 STOP_SECONDS = 60
 KEY_PREFIX = "journeys:"

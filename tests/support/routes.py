@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.apps import apps
 from django.urls import URLPattern, URLResolver, get_resolver
 
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)")
@@ -23,6 +24,15 @@ class Route:
         """Return the path with ``values`` for its parameters. Raises KeyError for a missing one."""
         plain = self.pattern.replace("^", "").replace("$", "")
         return "/" + PARAMETER.sub(lambda found: str(values[found[1] or found[2]]), plain)
+
+
+def key_of_some_row(route: Route) -> object:
+    """Return the key of a row of the page's model, if there is one."""
+    _, app, model, *_ = [*route.pattern.split("/"), "", ""]
+    if app not in apps.app_configs or model not in apps.all_models[app]:
+        return None
+    row = apps.get_model(app, model)._default_manager.order_by("pk").first()
+    return row.pk if row else None
 
 
 def all_routes() -> list[Route]:

@@ -8,8 +8,8 @@ from access.links import new_link
 from invariants.checking import Finding, Progress, check
 from orders.models import Order
 from sagas.models import LIVE, SagaRun
-from tests.conftest import Shelf
 from tests.support.provider_ledger import reading_of
+from tests.support.shelf import Shelf
 from tests.support.shop import Shop
 
 PLENTY: Final = 1_000_000

@@ -1,23 +1,21 @@
 """A shop whose messages move when a test says so, and what recovers its orders."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.contrib.auth.models import User
-from django.db.models.functions import Now
 
 from orders.models import Order
 from orders.services import cancel_order, place_order
 from sagas.dispatch import remaining_links
 from sagas.identifiers import new_id
-from sagas.models import LIVE, SagaRun, StepAttempt
+from sagas.models import SagaRun
 from sagas.registry import all_sagas
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import Message, MessageQueue
+from tests.support.run_clock import A_DAY, advance
 
 IN_STOCK = 5
-LONG_AGO = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -45,12 +43,8 @@ class Shop:
         return self.messages.take()
 
     def let_time_pass(self) -> None:
-        """Put every lease, every back-off and every time to wake behind us."""
-        past = Now() - LONG_AGO
-        live = SagaRun.objects.filter(status__in=LIVE)
-        live.filter(leased_until__isnull=False).update(leased_until=past)
-        live.update(wake_at=past, not_before=None)
-        StepAttempt.objects.filter(not_before__isnull=False).update(not_before=past)
+        """Expire every lease and end every back-off; every run is due for the sweep."""
+        advance(A_DAY)
 
     def recover(self) -> int:
         """Let time pass, sweep once, and carry what was queued.

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +39,14 @@ class SourceFile:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node
 
+    def imported_modules(self) -> Iterator[str]:
+        for node in ast.walk(self.tree):
+            match node:
+                case ast.Import(names=names):
+                    yield from (name.name for name in names)
+                case ast.ImportFrom(module=str(module)):
+                    yield module
+
     def calls(self) -> Iterator[tuple[str, ast.Call]]:
         """Every call, with the last part of what is called."""
         for node in ast.walk(self.tree):
@@ -48,9 +56,15 @@ class SourceFile:
 
 
 def python_files(*packages: str) -> list[SourceFile]:
-    """The packages' files, without the migrations that Django generates."""
+    """Return the packages' files, without the migrations that Django generates."""
     found = (path for package in packages for path in (ROOT / package).rglob("*.py"))
-    return [SourceFile(path) for path in sorted(found) if "migrations" not in path.parts]
+    return [_source_file(path) for path in sorted(found) if "migrations" not in path.parts]
+
+
+@cache
+def _source_file(path: Path) -> SourceFile:
+    """Return the same object each time: a file is read and parsed once per process."""
+    return SourceFile(path)
 
 
 def all_files() -> list[Path]:

@@ -6,18 +6,17 @@ from typing import Final
 
 import pytest
 from django.contrib.auth.models import User
-from django.db.models import F
 from kombu.message import Message
 
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services import receive
 from sagas import dispatch
-from sagas.models import SagaRun, StepAttempt
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
-from tests.support.empty_tables import empty_all_tables
+from tests.support.database import empty_all_tables
 from tests.support.fake_broker import PostOffice
 from tests.support.interruptible_workers import Blow, State, Worker
+from tests.support.run_clock import advance
 from tests.support.storefront_client import Storefront
 
 PRICES: Final = {"MUG": 1000, "TEE": 2500}
@@ -80,15 +79,7 @@ class ShopFloor:
 
     def pass_time(self, duration: timedelta) -> None:
         """Everything that anybody waits for comes nearer, with us and at the bank."""
-        SagaRun.objects.update(
-            leased_until=F("leased_until") - duration,
-            not_before=F("not_before") - duration,
-            wake_at=F("wake_at") - duration,
-        )
-        StepAttempt.objects.filter(not_before__isnull=False).update(
-            not_before=F("not_before") - duration
-        )
-        self.bank.advance(int(duration.total_seconds()))
+        advance(duration, bank=self.bank)
         self.passed += duration
 
     def recover(self) -> int:

@@ -1,0 +1,56 @@
+"""Workers that die in the middle of a message; ``crashing_worker`` is the program that they run."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from sandbox.procfile import ROOT
+from sandbox.stripe_process import SandboxServer
+from tests.support.application_environment import environment_for
+from tests.support.in_memory_broker import Message
+
+
+class DyingWorkers:
+    """Gives each message to a new worker process, which is killed in the middle of it."""
+
+    def __init__(self, bank: SandboxServer, log: Path) -> None:
+        self._log = log
+        program = [sys.executable, "-m", "tests.support.crashing_worker"]
+        with log.open("ab") as errors:
+            self._forker = subprocess.Popen(
+                [sys.executable, "-m", "sandbox.process_lifetime", signal.SIGKILL.name, *program],
+                cwd=ROOT,
+                env=environment_for(bank),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    def begin(self, message: Message, fatal_call: str = "") -> int:
+        """Deliver ``message`` to a new worker that dies of one call, and return its process id."""
+        task = {
+            "run_id": str(message.run_id),
+            "link": message.links[0].name,
+            "fatal_call": fatal_call,
+        }
+        assert self._forker.stdin is not None
+        self._forker.stdin.write(json.dumps(task) + "\n")
+        self._forker.stdin.flush()
+        return int(self._answer())
+
+    def wait_for_death(self) -> None:
+        """Return when the worker is gone; it must have been killed, and not have ended."""
+        assert int(self._answer()) == -signal.SIGKILL, self._log.read_text()
+
+    def stop(self) -> None:
+        self._forker.kill()
+        self._forker.communicate()
+
+    def _answer(self) -> str:
+        assert self._forker.stdout is not None
+        answer = self._forker.stdout.readline()
+        assert answer, self._log.read_text()
+        return answer
