@@ -1,5 +1,6 @@
 """One order on one page: its whole story, what comes next, and that it costs a handful of statements."""
 
+import re
 from datetime import timedelta
 from uuid import UUID
 
@@ -319,3 +320,32 @@ def test_a_run_that_this_code_does_not_know_is_shown_without_a_plan(
 
     assert sentence(page).startswith("Nothing: this code does not know checkout version 99")
     assert boxes(page) == []
+
+
+def test_steps_that_this_code_does_not_know_keep_their_own_names(
+    desk: Client, waiting: UUID
+) -> None:
+    run = run_of(waiting)
+    StepAttempt.objects.create(
+        run=run, step="gift_wrap", direction="forward", attempt=1, fence=1,
+        outcome="rejected", error="no_paper", detail="blue", ended_at=timezone.now(),
+    )  # fmt: skip
+
+    page = page_of(desk, waiting)
+
+    assert "gift_wrap: rejected" in page
+    assert "no_paper blue" in page
+    assert ">from an unknown system<" in page
+
+
+def test_a_step_says_which_system_it_calls(desk: Client, waiting: UUID) -> None:
+    page = page_of(desk, waiting)
+
+    name, note, system = (
+        rf'<span class="box-{part}">([^<]*)</span>' for part in ("name", "note", "system")
+    )
+    calls = [(name, system) for name, _, system in re.findall(name + note + system, page)]
+    assert calls == [
+        ("payment authorization", "calls stripe"),
+        ("payment capture", "calls stripe"),
+    ]

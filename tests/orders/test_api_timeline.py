@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from orders.customer_timeline import MOST_ATTEMPTS, customer_timelines
@@ -114,6 +115,35 @@ def test_of_very_many_attempts_the_last_hundred_are_told(
     assert sorted(set(numbers)) == list(range(MOST_ATTEMPTS + 1, 2 * MOST_ATTEMPTS + 1))
 
 
+@pytest.mark.parametrize("took_time", [True, False], ids=["call", "local"])
+def test_a_step_of_another_version_has_a_general_name(
+    storefront: Storefront, messages: MessageQueue, *, took_time: bool
+) -> None:
+    """What this code does not know is taken for a call if it took time."""
+    order_id = storefront.order(MUG).order_id
+    tried(order_id, 1, step="gift_wrap", outcome=Outcome.DONE)
+    if not took_time:
+        StepAttempt.objects.update(started_at=F("ended_at"))
+
+    entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
+
+    assert [(e["what"], e["words"]) for e in entries if e["kind"] == "step"] == [
+        *([("gift_wrap.started", "A further step: begun.")] if took_time else []),
+        ("gift_wrap.done", "A further step: done."),
+    ]
+
+
+def test_a_local_step_that_took_time_is_no_call(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(MUG).order_id
+    tried(order_id, 1, step="reserve_stock", outcome=Outcome.DONE)
+
+    entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
+
+    assert told(entries, "step") == ["reserve_stock.done"]
+
+
 def test_many_timelines_take_as_many_statements_as_one(
     storefront: Storefront, bank: SandboxServer, messages: MessageQueue
 ) -> None:
@@ -138,12 +168,11 @@ def tried(order_id: UUID, times: int, **settled: Any) -> None:
     StepAttempt.objects.bulk_create(
         StepAttempt(
             run=run,
-            step="authorize_payment",
             direction=Direction.FORWARD,
             attempt=number,
             fence=number,
             ended_at="2031-01-01T00:00Z",
-            **{"outcome": Outcome.UNKNOWN, **settled},
+            **{"step": "authorize_payment", "outcome": Outcome.UNKNOWN, **settled},
         )
         for number in range(1, times + 1)
     )
