@@ -53,9 +53,9 @@ def python_files(*packages: str) -> list[SourceFile]:
     return [SourceFile(path) for path in sorted(found) if "migrations" not in path.parts]
 
 
-def all_files() -> list[Path]:
+def all_files(root: Path = ROOT) -> list[Path]:
     """Everything that belongs to the repository: nothing installed, generated or cached."""
-    return sorted(_files_below(ROOT))
+    return sorted(_files_below(root))
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
