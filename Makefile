@@ -10,7 +10,7 @@ OWNED := HOLDFAST_OWNER=$$PPID exec
 READABLE_SETTINGS = env $$($(VENV) -m sandbox.environment)
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench prove prove-lock chaos properties screenshots fuzz test lint format clean refuse-live-keys
+.PHONY: help smoke demo up check manage bench prove prove-lock chaos properties screenshots fuzz test lint words format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -60,11 +60,15 @@ fuzz: .venv/installed ## Send the API whatever its document allows and forbids: 
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
 	EXAMPLES=$(or $(EXAMPLES),1000) SEED=$$seed $(VENV) -m pytest tests/openapi/test_fuzzing.py
 
-lint: .venv/installed ## Run the linters, the type checker and the import contracts
+lint: .venv/installed ## Run the linters, the type checker, the import contracts, the check of plain words
 	@$(VENV) -m ruff check --quiet .
 	@$(VENV) -m ruff format --check --quiet .
 	@$(READABLE_SETTINGS) $(VENV) -m mypy --no-error-summary .
 	@said=$$($(VENV) .venv/bin/lint-imports --no-logo) || { echo "$$said"; exit 1; }
+	@$(VENV) -m tests.architecture.plain_words check
+
+words: .venv/installed ## Record that fewer banned phrases are left: lowers the numbers, raises none
+	@$(VENV) -m tests.architecture.plain_words record
 
 format: .venv/installed ## Format the code
 	@$(VENV) -m ruff check --quiet --fix-only .

@@ -67,9 +67,9 @@ def _source_file(path: Path) -> SourceFile:
     return SourceFile(path)
 
 
-def all_files() -> list[Path]:
+def all_files(root: Path = ROOT) -> list[Path]:
     """Everything that belongs to the repository: nothing installed, generated or cached."""
-    return sorted(_files_below(ROOT))
+    return sorted(_files_below(root))
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
