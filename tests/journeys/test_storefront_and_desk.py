@@ -15,7 +15,7 @@ import pytest
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.process_lifetime import owned_environment
 from tests.support.production_processes import OWNED, WEB, Program
-from tests.support.system_waits import wait_until
+from tests.support.waits import wait_until
 
 SECONDS = 60
 THREADS = 2
