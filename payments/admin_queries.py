@@ -76,7 +76,7 @@ def dashboard_url(provider_name: str, provider_id: str | None) -> str | None:
 
 
 def provider_ids_hint() -> str:
-    """Return how staff recognize the providers' ids: "Stripe's pi_… or re_…"."""
+    """Return how staff recognize the ids of each provider, for a search field."""
     return ", ".join(f"{provider.label}'s {provider.id_hint}" for provider in providers().values())
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 DECLINED: Final = "Your card was declined."
 """For every code that is not below. What issuers say about lost, stolen or suspicious cards is
-among them: the holder of a stolen card must not learn it, as Stripe advises."""
+among them: the holder of a stolen card must not learn it, as providers advise."""
 
 DECLINE_MESSAGES: Final[Mapping[str, str]] = {
     "insufficient_funds": "Your card has insufficient funds.",

@@ -31,8 +31,8 @@ THE_BEGINNING: Final = datetime(2011, 1, 1, tzinfo=UTC)
 
 LISTING_TAKES_AT_MOST: Final = timedelta(minutes=10)
 MOST_OF_RECENT: Final = 10_000
-"""Per provider. 100 pages a minute are 2 % of what Stripe allows. They cover an hour of 10,000
-orders, and the last quarter of an hour of 40,000."""
+"""Per provider. That is 100 pages of 100, which cover an hour of 10,000 orders, and the last quarter
+of an hour of 40,000."""
 
 A_SECOND: Final = timedelta(seconds=1)
 """How exactly a provider tells times."""

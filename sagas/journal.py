@@ -100,7 +100,7 @@ def _may_have_effect(step: Step, attempts: Sequence[StepAttempt]) -> bool:
     """Return whether an effect of ``step`` may exist.
 
     Any attempt at a remote step counts. The result of a started one may have been lost, and a
-    declined PaymentIntent can still be paid until it is cancelled.
+    declined payment can still be paid until it is cancelled.
     """
     if isinstance(step.action, Remote):
         return bool(attempts)

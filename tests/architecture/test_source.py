@@ -1,11 +1,12 @@
 """Rules about the source that neither the linter nor the import contracts can see."""
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.support.source_files import APPLICATION, SourceFile, python_files
+from tests.support.source_files import APPLICATION, ROOT, SourceFile, python_files
 
 LONGEST_FUNCTION = 40
 LONGEST_FILE = 420
@@ -121,10 +122,31 @@ def test_stock_is_written_by_its_services_and_a_new_shop_s_shelves_by_the_demo_c
 
 def test_payments_are_written_by_their_services_and_by_the_calls() -> None:
     inside = files_that_write_rows("payments") - {
-        "payments/providers/stripe/gateway.py"
-    }  # it asks the bank
+        "payments/providers/stripe/provider.py"
+    }  # its "create" is a call
 
     assert inside == {"payments/services.py", "payments/payment_operations.py"}
+
+
+NAMES_STRIPE = {
+    "config/settings.py",  # the default of PAYMENT_PROVIDERS
+    "monitoring/redaction.py",  # what Stripe's secrets look like, also where it is not installed
+}
+"""The reviewed list. It only shrinks: what is Stripe's belongs to its provider."""
+
+
+def test_only_its_provider_knows_stripe() -> None:
+    files = [path for package in APPLICATION for path in (ROOT / package).rglob("*.*")]
+    texts = {
+        path.relative_to(ROOT).as_posix(): path.read_text()
+        for path in files
+        if path.suffix in {".py", ".html", ".css", ".js", ".txt"}
+    }
+    naming = {name for name, text in texts.items() if re.search("stripe|paymentintent|pm_", text, re.I)}
+
+    inside = {name for name in naming if name.startswith("payments/providers/stripe/")}
+    assert "payments/providers/stripe/provider.py" in inside
+    assert naming - inside == NAMES_STRIPE
 
 
 def test_rows_are_locked_in_known_places_only() -> None:
