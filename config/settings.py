@@ -13,6 +13,7 @@ from config import (
     openapi,
     web_settings,
 )
+from config.application import PACKAGES
 from config.celery_settings import *  # noqa: F403 - all that it names are settings
 from config.desk_settings import *  # noqa: F403
 from config.env import Section
@@ -55,15 +56,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "knox",
     "django_celery_beat",
-    "sagas",
-    "events",
-    "access",
-    "inventory",
-    "payments",
-    "orders",
-    "invariants",
-    "monitoring",
-    "desk",
+    *(package for package in reversed(PACKAGES) if package != "config"),
 ]
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,4 +1,4 @@
-"""``python -m proof``: play every scenario, struck at every point in every mode."""
+"""``python -m proof``: play every scenario with a fault at every point, in every mode."""
 
 import argparse
 import os
@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proof.provers import Job, Provers, at_work, environment
+from proof.jobs import Job
+from proof.provers import Provers, environment, running_provers
 from sandbox.live_keys import refuse_live_keys
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from proof.report import Report
 
 PROVERS = 2
-NOWHERE = "postgres://x@127.0.0.1:9/x"
 
 
 def main() -> int:
@@ -24,12 +24,12 @@ def main() -> int:
     refuse_live_keys(os.environ)
     import django  # noqa: PLC0415 - only once the environment has its settings
 
-    os.environ.update(environment(DATABASE_URL=NOWHERE))
+    os.environ.update(environment())
     django.setup()
     from rich.console import Console  # noqa: PLC0415
 
     console = Console(stderr=options.report == Path("-"))
-    with at_work(options.provers) as provers:
+    with running_provers(options.provers) as provers:
         if options.command == "lock":
             return _lock(provers, console)
         if options.command == "bugs":
@@ -42,12 +42,12 @@ def main() -> int:
 
 
 def _lock(provers: Provers, console: "Console") -> int:
-    """Take the points of today for the reviewed ones, and show what that changes."""
+    """Write the points of today into the lock, and print what that changes."""
     from proof import lock  # noqa: PLC0415
     from proof.enumeration import golden_runs, points_of  # noqa: PLC0415
     from proof.scenarios import SCENARIOS  # noqa: PLC0415
 
-    found = points_of(golden_runs(provers, [each.name for each in SCENARIOS]))
+    found = points_of(golden_runs(provers, [scenario.name for scenario in SCENARIOS]))
     for each in lock.differences(found):
         console.print(str(each), soft_wrap=True, markup=False, highlight=False)
     lock.write(found)
@@ -56,8 +56,8 @@ def _lock(provers: Provers, console: "Console") -> int:
 
 
 def _hunt(provers: Provers, console: "Console") -> int:
-    """See whether every seeded bug is found; 0 only if it is."""
-    from proof.seeded_bugs.hunt import hunt_all  # noqa: PLC0415
+    """Look for every seeded bug. Returns 0 if each is found."""
+    from proof.bug_hunt import hunt_all  # noqa: PLC0415
 
     kills = []
     for kill in hunt_all(provers):
@@ -69,14 +69,13 @@ def _hunt(provers: Provers, console: "Console") -> int:
 
 
 def _prove(provers: Provers, options: argparse.Namespace, console: "Console") -> "Report":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
-
     from proof import lock  # noqa: PLC0415
     from proof.enumeration import every_fault, golden_runs, points_of, sample  # noqa: PLC0415
+    from proof.progress import shown  # noqa: PLC0415
     from proof.report import Report  # noqa: PLC0415
     from proof.scenarios import SCENARIOS  # noqa: PLC0415
 
-    names = [each.name for each in SCENARIOS if _may_match(each.name, options.only)]
+    names = [s.name for s in SCENARIOS if _may_match(s.name, options.only)]
     golden = golden_runs(provers, names, bug=options.bug)
     report = Report(golden)
     differences = lock.differences(points_of(golden), names)
@@ -90,17 +89,15 @@ def _prove(provers: Provers, options: argparse.Namespace, console: "Console") ->
             each for each in jobs if each.fault and (each.scenario, str(each.fault.point)) in new
         ]
         jobs = list(dict.fromkeys([*changed, *sample(jobs, options.sample)]))
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("striking", total=len(jobs))
-        for job, result in provers.play([] if options.bug and report.findings else jobs):
+    stops_early = bool(options.bug)
+    with shown(console, len(jobs)) as count:
+        for job, result in provers.play([] if stops_early and report.findings else jobs):
             report.add(job, result)
-            for each in result.findings:
-                progress.console.print(f"{each.kind}: {job}", soft_wrap=True, highlight=False)
-            if options.bug and report.findings:
+            for finding in result.findings:
+                console.print(f"{finding.kind}: {job}", soft_wrap=True, highlight=False)
+            count(len(result.findings))
+            if stops_early and report.findings:
                 break
-            found = f", {len(report.findings)} findings" if report.findings else ""
-            progress.update(task, advance=1, description=f"striking{found}")
     return report
 
 

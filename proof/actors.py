@@ -1,4 +1,4 @@
-"""Who acts in a scenario: a customer's request, a worker, the sweep. Each is a process's work."""
+"""What the processes of a scenario do: a customer's request, a worker, the sweep, the audit."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from config.celery import app
 from invariants.checking import Progress, check
 from payments.provider_reconciliation import read_providers
 from proof.boundaries import ELAPSED
-from proof.points import Tripwire
+from proof.fault_injector import FaultInjector
 from proof.processes import ProcessWork
 
 QUEUES = tuple(queue.name for queue in settings.CELERY_TASK_QUEUES)
@@ -42,7 +42,7 @@ def get_ready() -> None:
 def request(path: str, body: Any, *, token: str, key: str) -> ProcessWork:
     """One POST of a customer's, through all of Django and REST framework."""
 
-    def send(tripwire: Tripwire) -> None:
+    def send(injector: FaultInjector) -> None:
         response = _client.post(
             path,
             json.dumps(body),
@@ -50,7 +50,7 @@ def request(path: str, body: Any, *, token: str, key: str) -> ProcessWork:
             headers={"authorization": f"Bearer {token}", "idempotency-key": key},
         )
         answer = json.loads(response.content) if response.content else None
-        tripwire.tell("answer", response.status_code, answer)
+        injector.report("answer", response.status_code, answer)
 
     return send
 
@@ -60,40 +60,40 @@ def was_accepted(status: int) -> bool:
 
 
 def worker(queues: Sequence[str] = QUEUES) -> ProcessWork:
-    """Work ``queues`` off until they are empty, as a worker of Celery's does.
+    """Process the messages of ``queues`` until they are empty, as a Celery worker does.
 
-    What waits for a time that has not come is kept, unacknowledged, and given back at the end.
+    A message with a later eta is kept unacknowledged, and returned to its queue at the end.
     """
 
-    def work(tripwire: Tripwire) -> None:
+    def work(injector: FaultInjector) -> None:
         with app.connection_for_read() as connection:
             channel: Any = connection.default_channel
             channel.qos.restore_visible(num=1000, interval=1)
             while (message := _next(channel, queues)) is not None:
-                tripwire.task = message.headers["task"]
-                if _is_due(message, tripwire.elapsed):
+                injector.task = message.headers["task"]
+                if _is_due(message, injector.elapsed):
                     _carry_out(message, connection)
-                tripwire.task = "-"
+                injector.task = "-"
 
     return work
 
 
 def sweep(*, then: Sequence[str] = ()) -> ProcessWork:
-    """Beat's message to sweep, and the worker that takes it; ``then`` it works queues off."""
+    """Beat's message to sweep, and the worker that takes it; ``then`` names further queues."""
 
-    def look(tripwire: Tripwire) -> None:
+    def look(injector: FaultInjector) -> None:
         with suppress(OperationalError):  # beat writes it into its log, and goes on
             app.tasks["sagas.sweep"].apply_async()
-        worker(["sweeps", *then])(tripwire)
+        worker(["sweeps", *then])(injector)
 
     return look
 
 
-def audit(tripwire: Tripwire) -> None:
-    """Ask every invariant of ours, now that everything has ended, and tell what it found."""
+def audit(injector: FaultInjector) -> None:
+    """Check every invariant after the run's end, and report each violation."""
     report = check(reading=read_providers(), grace=timedelta(), progress=Progress.AT_REST)
-    for each in report.findings:
-        tripwire.tell("invariant", each.code, f"{each.subject}: {each.detail}")
+    for finding in report.findings:
+        injector.report("invariant", finding.code, f"{finding.subject}: {finding.detail}")
 
 
 def _next(channel: Any, queues: Sequence[str]) -> Message | None:

@@ -3,26 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from proof import actors
 from proof.points import Kind
 from proof.processes import State
-
-if TYPE_CHECKING:
-    from proof.run import Run
+from proof.stage import Stage
 
 LAST_PIECES = "LAMP-LAST"
 """What the demo catalogue has five of."""
 
 IN_STOCK = "TEE-S"
 
-CLIENTS_PATIENCE = 5
-"""How often a client sends a request before it complains."""
+STRIPE = "stripe"
 
 
 class Act(Protocol):
-    def perform(self, run: "Run") -> None: ...
+    def perform(self, stage: Stage) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,12 @@ class Place:
     lamps: int = 2
     card: str = "pm_card_visa"
 
-    def perform(self, run: "Run") -> None:
+    def perform(self, stage: Stage) -> None:
         items = [{"sku": LAST_PIECES, "quantity": self.lamps}, {"sku": IN_STOCK, "quantity": 1}]
         body = {"items": items, "payment_method": self.card}
-        answer = run.ask("/api/v1/orders", body, key=f"cart-of-{self.customer}")
+        answer = stage.ask("/api/v1/orders", body, key=f"cart-of-{self.customer}")
         if answer is not None:
-            run.placed[self.customer] = answer["id"]
+            stage.placed[self.customer] = answer["id"]
 
 
 @dataclass(frozen=True)
@@ -47,54 +44,56 @@ class Cancel:
 
     customer: str = "alice"
 
-    def perform(self, run: "Run") -> None:
-        order_id = run.placed.get(self.customer)
+    def perform(self, stage: Stage) -> None:
+        order_id = stage.placed.get(self.customer)
         if order_id is not None:
             key = f"cancel-of-{self.customer}"
-            run.ask(f"/api/v1/orders/{order_id}/cancel", {}, key=key, actor="cancel")
+            stage.ask(f"/api/v1/orders/{order_id}/cancel", {}, key=key, actor="cancel")
 
 
 @dataclass(frozen=True)
 class Work:
-    """A worker works its queues off."""
+    """A worker processes its queues until they are empty."""
 
     queues: Sequence[str] = actors.QUEUES
     actor: str = "worker"
 
-    def perform(self, run: "Run") -> None:
-        run.process(self.actor, actors.worker(self.queues)).run()
-        run.see_to_the_struck()
+    def perform(self, stage: Stage) -> None:
+        stage.run_process(self.actor, actors.worker(self.queues))
 
 
 @dataclass(frozen=True)
-class BeginWork:
-    """A worker begins, and is left waiting for the bank's answer to one call."""
+class StartWork:
+    """A worker starts, and waits for the answer to one call, which the service holds back."""
 
     held_in: str
-    once_done: bool = False  # the bank has acted before it is silent
+    once_done: bool = False
+    """The service acts before it holds the answer back."""
+    service: str = STRIPE
     actor: str = "slow-worker"
 
-    def perform(self, run: "Run") -> None:
-        rule = run.world.bank.add_fault(
-            self.held_in, "hold_after" if self.once_done else "hold", times=1
-        )
-        slow = run.process(self.actor, actors.worker())
-        slow.run(until=lambda: run.world.bank.held(rule) == 1)
-        run.held = slow
+    def perform(self, stage: Stage) -> None:
+        service = stage.world.services[self.service]
+        rule = service.add_fault(self.held_in, "hold_after" if self.once_done else "hold", times=1)
+        slow = stage.process(self.actor, actors.worker())
+        slow.run(until=lambda: service.held(rule) == 1)
+        stage.held = slow
         if slow.state is not State.RUNNING:
-            run.world.bank.clear_faults()
-        run.see_to_the_struck()
+            service.clear_faults()
+        stage.handle_fault()
 
 
 @dataclass(frozen=True)
 class Release:
-    """The bank answers what it held."""
+    """The service answers the call that it held."""
 
-    def perform(self, run: "Run") -> None:
-        run.world.bank.clear_faults()
-        if run.held is not None and run.held.state is State.RUNNING:
-            run.held.run()
-        run.see_to_the_struck()
+    service: str = STRIPE
+
+    def perform(self, stage: Stage) -> None:
+        stage.world.services[self.service].clear_faults()
+        if stage.held is not None and stage.held.state is State.RUNNING:
+            stage.held.run()
+        stage.handle_fault()
 
 
 @dataclass(frozen=True)
@@ -103,61 +102,61 @@ class Sweep:
 
     actor: str = "sweep"
 
-    def perform(self, run: "Run") -> None:
-        run.process(self.actor, actors.sweep()).run()
-        run.see_to_the_struck()
+    def perform(self, stage: Stage) -> None:
+        stage.run_process(self.actor, actors.sweep())
 
 
 @dataclass(frozen=True)
-class BeginSweep:
-    """A sweep looks, and stops before its commit: with the rows that it found still locked."""
+class StartSweep:
+    """A sweep looks, and pauses before its commit: the rows that it found stay locked."""
 
-    def perform(self, run: "Run") -> None:
-        work = actors.sweep()
-        run.paused = run.process("sweep", work, pause_before=Kind.COMMIT)
-        run.paused.run()
-        run.see_to_the_struck()
+    def perform(self, stage: Stage) -> None:
+        stage.paused = stage.run_process("sweep", actors.sweep(), pause_before=Kind.COMMIT)
 
 
 @dataclass(frozen=True)
-class GoOn:
-    """The sweep that stopped goes on."""
+class ResumeSweep:
+    """The paused sweep goes on."""
 
-    def perform(self, run: "Run") -> None:
-        if run.paused is not None and run.paused.state is State.PAUSED:
-            run.paused.go_on()
-        run.see_to_the_struck()
+    def perform(self, stage: Stage) -> None:
+        if stage.paused is not None and stage.paused.state is State.PAUSED:
+            stage.paused.go_on()
+        stage.handle_fault()
 
 
 @dataclass(frozen=True)
-class BankFails:
-    """From now on calls of one operation fail in one way, ``times`` times or until it heals."""
+class ServiceFails:
+    """From now on calls of one operation fail in one way, ``times`` times or until it recovers."""
 
     operation: str
     fault: str
     times: int | None = None
+    service: str = STRIPE
 
-    def perform(self, run: "Run") -> None:
-        run.world.bank.add_fault(self.operation, self.fault, times=self.times)
+    def perform(self, stage: Stage) -> None:
+        service = stage.world.services[self.service]
+        service.add_fault(self.operation, self.fault, times=self.times)
 
 
 @dataclass(frozen=True)
-class BankHeals:
-    def perform(self, run: "Run") -> None:
-        run.world.bank.clear_faults()
+class ServiceRecovers:
+    service: str = STRIPE
+
+    def perform(self, stage: Stage) -> None:
+        stage.world.services[self.service].clear_faults()
 
 
 @dataclass(frozen=True)
 class BrokerForgets:
     """Redis comes back empty."""
 
-    def perform(self, run: "Run") -> None:
-        run.world.flush_broker()
+    def perform(self, stage: Stage) -> None:
+        stage.world.flush_broker()
 
 
 @dataclass(frozen=True)
 class TimePasses:
     time: timedelta
 
-    def perform(self, run: "Run") -> None:
-        run.world.let_pass(self.time)
+    def perform(self, stage: Stage) -> None:
+        stage.world.let_pass(self.time)

@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
+from proof.jobs import Job, Result
 from proof.points import Fault, Mode, Point
-from proof.provers import Job, Provers
-from proof.run import Result
+from proof.provers import Provers
 
 Golden = Mapping[str, Result]
 """The undisturbed run of each scenario: it says which points there are."""

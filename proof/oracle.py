@@ -1,22 +1,16 @@
-"""What must be true once a run has come to rest, by witnesses that are not the application's own.
+"""What must be true after a run, checked without the application's own code.
 
-Reads the tables by SQL and the bank's own ledger, and knows nothing of the code that wrote them.
+Reads the tables by SQL, and the records of the outside services themselves.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from proof.jobs import Finding
 from proof.world import World
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that must never be."""
-
-    kind: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -27,12 +21,16 @@ class OrderRow:
 
 
 def examine(
-    world: World, *, ends: Mapping[str, int], acknowledged: Mapping[str, str]
+    world: World,
+    *,
+    ends: Mapping[str, int],
+    acknowledged: Mapping[str, str],
+    outside_acts: Mapping[str, Mapping[str, int]],
 ) -> list[Finding]:
-    """Compare orders, payments, stock, events, the bank's ledger and what clients were told.
+    """Compare orders, payments, stock, events, the services' records and the clients' answers.
 
     ``ends`` is how many orders must have ended in which status; ``acknowledged`` has the order id
-    that each customer was given.
+    that each customer was given; ``outside_acts`` is how often each service must have acted.
     """
     orders = [
         OrderRow(str(order_id), status, total)
@@ -47,6 +45,7 @@ def examine(
         *_stock(orders, world),
         *_journal(world),
         *_events(orders, world),
+        *_outside_services(world, outside_acts),
     ]
 
 
@@ -68,8 +67,8 @@ def _history(orders: list[OrderRow], acknowledged: Mapping[str, str]) -> Iterato
 
 
 def _money(orders: list[OrderRow], world: World) -> Iterator[Finding]:
-    """By the bank's ledger: one charge for an order at most, and its money with us only if confirmed."""
-    ledger = world.bank.ledger()
+    """By Stripe's ledger: one charge for an order at most, and its money with us only if confirmed."""
+    ledger = world.stripe.ledger()
     intents: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for intent in ledger["payment_intents"]:
         intents[intent["metadata"].get("order_id", "")].append(intent)
@@ -102,11 +101,11 @@ def _money(orders: list[OrderRow], world: World) -> Iterator[Finding]:
 
 
 PROVIDER_SIDE = {"captured": "succeeded", "voided": "canceled", "refunded": "succeeded"}
-"""How an intent must stand at the bank by how its payment has ended with us."""
+"""The status that an intent must have at Stripe, by the final status of its payment with us."""
 
 
 def _payments(order: OrderRow, intents: list[dict[str, Any]], world: World) -> Iterator[Finding]:
-    """Our payments stand as the bank's intents do; an intent that we never heard of never charged."""
+    """Our payments agree with Stripe's intents; an intent that we have not stored never charged."""
     query = "SELECT provider_payment_id, status, key_generation FROM payments_payment WHERE order_id = %s"
     rows = world.rows(query, order.id)
     ours = {payment_id: status for payment_id, status, _ in rows}
@@ -171,3 +170,18 @@ def _events(orders: list[OrderRow], world: World) -> Iterator[Finding]:
     for order in orders:
         if (order.id, ends.get(order.status, "")) not in told:
             yield Finding("end-not-told", f"{order.id} is {order.status}")
+
+
+def _outside_services(world: World, expected: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]:
+    """Each service acted as often as the scenario says, and on no question twice."""
+    for service in world.outside_services:
+        acts = service.acts()
+        found = Counter(act["operation"] for act in acts)
+        due = Counter(expected.get(service.name, {}))
+        if found != due:
+            detail = f"{service.name}: {dict(found)} instead of {dict(due)}"
+            yield Finding("service-acted-otherwise", detail)
+        questions = Counter((act["operation"], json.dumps(act["question"])) for act in acts)
+        for (operation, question), count in questions.items():
+            if count > 1:
+                yield Finding("service-acted-twice", f"{service.name}: {operation} {question}")

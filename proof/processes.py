@@ -1,4 +1,4 @@
-"""Processes of a run: forked from one warm parent, so that a SIGKILL is as real as it is cheap."""
+"""Processes of a run: forked from one warm parent, so that a real SIGKILL costs little time."""
 
 import gc
 import os
@@ -15,12 +15,13 @@ from importlib import import_module
 from multiprocessing import Pipe
 from typing import Any
 
-from proof.boundaries import publish_what_waits, wrap_all
-from proof.points import Fault, Kind, Point, Tripwire
+from proof.boundaries import publish_pending, wrap_all
+from proof.fault_injector import FaultInjector
+from proof.points import Fault, Kind, Point
 from sandbox.process_lifetime import ask_kernel_for_death_signal
 
 DEADLINE_SECONDS = 60.0
-"""Longer than any process of a run takes: one that is silent for so long is stuck."""
+"""Longer than any process of a run takes: one that is silent for longer is stuck."""
 
 
 class State(Enum):
@@ -28,35 +29,35 @@ class State(Enum):
 
     RUNNING = auto()
     PAUSED = auto()  # by the scenario, before a point
-    ASLEEP = auto()  # by a fault, until it is woken
+    HANGING = auto()  # by a fault, until it is told to go on
     ENDED = auto()
     KILLED = auto()
     STUCK = auto()
-    BROKEN = auto()  # it raised what no real process would have survived
+    BROKEN = auto()  # it raised an error that would have ended a real process
 
 
 @dataclass
-class Told:
-    """What a run's processes have said so far, all together."""
+class RunLog:
+    """What the processes of a run have reported so far, all together."""
 
     passed: Counter[tuple[str, ...]] = field(default_factory=Counter)
     points: list[Point] = field(default_factory=list)
     queued: list[tuple[str, str]] = field(default_factory=list)
     answers: list[tuple[int, Any]] = field(default_factory=list)
-    struck: bool = False
+    fault_triggered: bool = False
     broken: list[str] = field(default_factory=list)
     broken_invariants: list[tuple[str, str]] = field(default_factory=list)
 
-    def hear(self, actor: str, message: tuple[Any, ...]) -> None:
-        """Keep what a process says of the run."""
+    def add(self, actor: str, message: tuple[Any, ...]) -> None:
+        """Keep one report of a process."""
         match message:
             case ("point", point):
                 self.points.append(point)
                 self.passed[point.actor, point.task, point.kind.value, point.label] += 1
             case ("queued", queue, text):
                 self.queued.append((queue, text))
-            case ("struck",):
-                self.struck = True
+            case ("triggered",):
+                self.fault_triggered = True
             case ("answer", status, body):
                 self.answers.append((status, body))
             case ("broken", trace):
@@ -65,18 +66,18 @@ class Told:
                 self.broken_invariants.append((code, detail))
 
 
-ProcessWork = Callable[[Tripwire], None]
+ProcessWork = Callable[[FaultInjector], None]
 Preparation = Callable[[], None]
 
 
 class Process:
-    """One storefront, worker or sweep; it is seen only through what it tells."""
+    """One storefront, worker or sweep; the run sees only its reports."""
 
     def __init__(
         self,
         actor: str,
         work: ProcessWork,
-        told: Told,
+        run_log: RunLog,
         *,
         elapsed: timedelta = timedelta(),
         fault: Fault | None = None,
@@ -87,24 +88,24 @@ class Process:
         self.actor = actor
         self.state = State.RUNNING
         self.session: int | None = None
-        self._told = told
-        self._wire, theirs = Pipe()
-        passed = Counter({key: count for key, count in told.passed.items() if key[0] == actor})
+        self._run_log = run_log
+        self._pipe, theirs = Pipe()
+        passed = Counter({key: count for key, count in run_log.passed.items() if key[0] == actor})
         sys.stdout.flush()
         self._pid = os.fork()
         if self._pid == 0:
-            tripwire = Tripwire(
+            injector = FaultInjector(
                 actor, passed, fault, theirs, elapsed=elapsed, pause_before=pause_before
             )
-            _live(work, tripwire, prepare, log)
+            _become(work, injector, prepare, log)
         theirs.close()
 
     def run(self, until: Callable[[], bool] = lambda: False) -> State:
-        """Listen until the process ends, stands still, or ``until`` says so."""
+        """Receive reports until the process ends, pauses or hangs, or ``until`` returns true."""
         waited = 0.0
         while self.state is State.RUNNING and not until():
-            if self._wire.poll(LISTEN_SECONDS):
-                self._hear()
+            if self._pipe.poll(LISTEN_SECONDS):
+                self._receive()
                 waited = 0.0
                 continue
             waited += LISTEN_SECONDS
@@ -112,38 +113,38 @@ class Process:
                 os.kill(self._pid, signal.SIGKILL)
                 os.waitpid(self._pid, 0)
                 self.state = State.STUCK
-                self._told.broken.append(f"{self.actor} did not end")
+                self._run_log.broken.append(f"{self.actor} did not end")
         return self.state
 
     def go_on(self) -> State:
-        """Wake it, and listen again."""
+        """Have a paused or hanging process go on, and receive its reports again."""
         self.state = State.RUNNING
-        self._wire.send("go on")
+        self._pipe.send("go on")
         return self.run()
 
     def end(self) -> None:
         """Kill it, wherever it is."""
-        if self.state in (State.RUNNING, State.PAUSED, State.ASLEEP):
+        if self.state in (State.RUNNING, State.PAUSED, State.HANGING):
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             self.state = State.KILLED
-        self._wire.close()
+        self._pipe.close()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         try:
-            message = self._wire.recv()
+            message = self._pipe.recv()
         except EOFError:
             self._reap()
             return
         match message:
             case ("paused", session):
                 self.state, self.session = State.PAUSED, session
-            case ("asleep", session):
-                self.state, self.session = State.ASLEEP, session
+            case ("hanging", session):
+                self.state, self.session = State.HANGING, session
             case ("loaded", modules):
                 keep_warm(modules)
             case _:
-                self._told.hear(self.actor, message)
+                self._run_log.add(self.actor, message)
 
     def _reap(self) -> None:
         _, status = os.waitpid(self._pid, 0)
@@ -152,19 +153,21 @@ class Process:
 
 
 LISTEN_SECONDS = 0.002
-"""How often a condition is looked at that no process tells of."""
+"""How often ``until`` is checked: no process reports when it becomes true."""
 
 
 def keep_warm(modules: Iterable[str] = ()) -> None:
-    """Load what a child had to load, so that the next need not; forking copies little of it."""
+    """Load the modules that a child had to load, so that the next child has them already."""
     for name in modules:
         import_module(name)
     gc.collect()
     gc.freeze()
 
 
-def _live(work: ProcessWork, tripwire: Tripwire, prepare: Preparation | None, log: int) -> None:
-    """Be the child: do the work and end as a process does that nobody strikes."""
+def _become(
+    work: ProcessWork, injector: FaultInjector, prepare: Preparation | None, log: int
+) -> None:
+    """Be the child: do the work, publish what is pending, and end with status 0."""
     status = 1
     known = set(sys.modules)
     try:
@@ -173,13 +176,13 @@ def _live(work: ProcessWork, tripwire: Tripwire, prepare: Preparation | None, lo
         random.seed(0)
         if prepare is not None:
             prepare()
-        wrap_all(tripwire)
-        work(tripwire)
-        publish_what_waits()
+        wrap_all(injector)
+        work(injector)
+        publish_pending()
         if loaded := sorted(set(sys.modules) - known):
-            tripwire.tell("loaded", loaded)
+            injector.report("loaded", loaded)
         status = 0
-    except BaseException:  # noqa: BLE001 - told to the parent, which makes a finding of it
-        tripwire.tell("broken", traceback.format_exc())
+    except BaseException:  # noqa: BLE001 - reported to the parent, which makes a finding of it
+        injector.report("broken", traceback.format_exc())
     finally:
         os._exit(status)

@@ -9,63 +9,45 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from proof.jobs import Job, Result
 from sandbox import postgres, valkey
 from sandbox.embedded_servers import start_postgres, start_valkey
-from sandbox.environment import without_addresses
+from sandbox.environment import placeholders, without_addresses
+from sandbox.outside_service.process import OutsideServiceProcess
+from sandbox.outside_service.services import SERVICES, setting_of
 from sandbox.process_lifetime import ask_kernel_for_death_signal
 from sandbox.stripe_process import SandboxServer
 
 if TYPE_CHECKING:
-    from proof.points import Fault
-    from proof.run import Result
     from proof.world import World
 
 TEMPLATE = "proof_template"
-MOST_ROUNDS = 50
-
-
-@dataclass(frozen=True)
-class Job:
-    """A scenario to be played, struck at one point or at none.
-
-    ``bug`` is a seeded bug by its name, or any function as ``module:name``: every process of the
-    run calls it before it begins to work. It breaks the code on purpose; the proof must notice.
-    """
-
-    scenario: str
-    fault: "Fault | None" = None
-    bug: str = ""
-    most_rounds: int = MOST_ROUNDS
-
-    def __str__(self) -> str:
-        return f"{self.scenario}/{self.fault}" if self.fault else self.scenario
 
 
 class Provers:
-    """A pool of them; made by ``at_work``."""
+    """A pool of them; made by ``running_provers``."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
-    def play(self, jobs: Iterable[Job]) -> "Iterator[tuple[Job, Result]]":
-        """Play all jobs, and give each result as it comes; whoever stops listening stops the rest."""
+    def play(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:
+        """Play all jobs, and yield each result as it comes. Closing the iterator cancels the rest."""
         waiting: dict[Future[Result], Job] = {self._pool.submit(_play, job): job for job in jobs}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
         finally:
-            for each in waiting:
-                each.cancel()
+            for future in waiting:
+                future.cancel()
 
 
 @contextmanager
-def at_work(count: int) -> Iterator[Provers]:
+def running_provers(count: int) -> Iterator[Provers]:
     """Start PostgreSQL and ``count`` provers; stop them all, whatever happens."""
     folder = Path(tempfile.mkdtemp(prefix="holdfast-proof-"))
     folder.chmod(0o711)  # PostgreSQL may run under another account
@@ -115,12 +97,11 @@ def environment(**addresses: str) -> dict[str, str]:
     """What the application is configured by in a run."""
     return {
         **without_addresses(os.environ),
+        **placeholders(),
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "SECRET_KEY": secrets.token_hex(32),
         "INSTALLATION_ID": "proof",
         "STRIPE_API_KEY": "sk_test_sandbox",
-        "STRIPE_API_BASE": "http://127.0.0.1:9",
-        "REDIS_URL": "redis://127.0.0.1:9/0",
         "STRIPE_CALLS_PER_SECOND": "0",
         "THROTTLING": "0",
         "MOST_OPEN_ORDERS": "0",
@@ -142,7 +123,7 @@ def _configure(**addresses: str) -> None:
 
 
 def _end_with(owner: int) -> None:
-    """A prover whose owner was killed plays for nobody."""
+    """End this prover when its owner ends, however that happens."""
     ask_kernel_for_death_signal(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner hears it, and ends us in order
     if os.getppid() != owner:
@@ -176,17 +157,19 @@ def _token() -> str:
 
 
 def _begin(owner: int, folders: Path, server: str, token: str) -> None:
-    """Become a prover: a bank and a broker of its own, and everything loaded that a run needs."""
+    """Become a prover: start its services and its broker, and load everything that a run needs."""
     _end_with(owner)
     folder = Path(tempfile.mkdtemp(prefix="prover-", dir=folders))
-    bank, broker = SandboxServer(folder), start_valkey(folder)
+    stripe, broker = SandboxServer(folder), start_valkey(folder)
+    services = [OutsideServiceProcess(service, folder) for service in SERVICES]
     name = f"proof_{os.getpid()}"
     database = urlsplit(server)._replace(path=f"/{name}").geturl()
     _configure(
         DATABASE_URL=database,
         REDIS_URL=valkey.redis_url(broker.port),
-        STRIPE_API_BASE=bank.url,
+        STRIPE_API_BASE=stripe.url,
         REDIS_KEY_PREFIX="proof:",
+        **{setting_of(service.name): service.url for service in services},
     )
     from proof import actors, processes, run  # noqa: F401, PLC0415
     from proof.world import Addresses, World  # noqa: PLC0415
@@ -194,15 +177,16 @@ def _begin(owner: int, folders: Path, server: str, token: str) -> None:
     actors.get_ready()
     global _prover  # noqa: PLW0603 - one to a process
     addresses = Addresses(database, TEMPLATE, valkey.redis_url(broker.port), "proof:")
-    _prover = _Prover(World(addresses, actors.QUEUES, bank), token, folder / "log")
+    world = World(addresses, actors.QUEUES, stripe, services)
+    _prover = _Prover(world, token, folder / "log")
     processes.keep_warm()
 
 
-def _play(job: Job) -> "Result":
+def _play(job: Job) -> Result:
     from proof.run import Run  # noqa: PLC0415
     from proof.scenarios import SCENARIOS  # noqa: PLC0415
 
-    scenario = next(each for each in SCENARIOS if each.name == job.scenario)
+    scenario = next(scenario for scenario in SCENARIOS if scenario.name == job.scenario)
     prepare = _named(job.bug) if job.bug else None
     with _prover.log.open("w+") as log:
         return Run(

@@ -1,4 +1,4 @@
-"""What a proof has to say: how much was tried, how long recovery took, and what was found."""
+"""The report of a proof: how much was tried, how long recovery took, and what was found."""
 
 import json
 import shlex
@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from proof.enumeration import Golden
+from proof.jobs import Job, Result
 from proof.lock import ADVICE
 from proof.points import Kind, Mode
-from proof.provers import Job
-from proof.run import Result
 
 
 @dataclass
@@ -89,7 +88,7 @@ class Report:
             console.print(each["detail"], soft_wrap=True, markup=False, highlight=False)
             console.print("  reproduce:", each["reproduce"], soft_wrap=True, highlight=False)
         for scenario in self.unreviewed:
-            console.print("[red]points that nobody has reviewed in[/]", scenario, soft_wrap=True)
+            console.print("[red]points without a review in[/]", scenario, soft_wrap=True)
         if self.unreviewed:
             console.print(ADVICE)
         tried = self.faults + len(self.golden)
@@ -98,7 +97,7 @@ class Report:
         else:
             # The rule of three: with 95 % confidence the true rate is below 3/N.
             console.print(
-                f"[green]Nothing found in {tried} runs[/], {self.faults} of them struck"
+                f"[green]Nothing found in {tried} runs[/], {self.faults} of them with a fault"
                 f" (a finding in less than {3 / max(tried, 1):.2%} of runs, at 95 % confidence)."
             )
 

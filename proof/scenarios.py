@@ -1,21 +1,21 @@
 """What the proof plays through: the stories of one or two orders, as data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 from proof.acts import (
     Act,
-    BankFails,
-    BankHeals,
-    BeginSweep,
-    BeginWork,
     BrokerForgets,
     Cancel,
-    GoOn,
     Place,
     Release,
+    ResumeSweep,
+    ServiceFails,
+    ServiceRecovers,
+    StartSweep,
+    StartWork,
     Sweep,
     TimePasses,
     Work,
@@ -24,16 +24,19 @@ from proof.acts import (
 CONFIRMED: Final = {"confirmed": 1}
 CANCELLED: Final = {"cancelled": 1}
 
-CONFIRM, CAPTURE, CANCEL = (f"payment_intents.{each}" for each in ("confirm", "capture", "cancel"))
+CONFIRM, CAPTURE, CANCEL = (f"payment_intents.{name}" for name in ("confirm", "capture", "cancel"))
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens, in order, and how many orders end in which status, whatever is struck."""
+    """What happens, in order, and how it must end, whatever fault is injected."""
 
     name: str
     acts: Sequence[Act]
     ends: Mapping[str, int]
+    """How many orders end in which status."""
+    outside_acts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """How often each outside service but Stripe acts, by its operations; the rest must not act."""
 
 
 SCENARIOS: Final = (
@@ -52,7 +55,7 @@ SCENARIOS: Final = (
     Scenario("cancelled-before-the-charge", (Place(), Cancel(), Work()), CANCELLED),
     Scenario(
         "cancelled-during-the-charge",
-        (Place(), BeginWork(held_in=CONFIRM), Cancel(), Release(), Work()),
+        (Place(), StartWork(held_in=CONFIRM), Cancel(), Release(), Work()),
         CANCELLED,
     ),
     Scenario(
@@ -62,7 +65,7 @@ SCENARIOS: Final = (
     ),
     Scenario(
         "cancelled-during-the-capture",
-        (Place(), BeginWork(held_in=CAPTURE), Cancel(), Release(), Work()),
+        (Place(), StartWork(held_in=CAPTURE), Cancel(), Release(), Work()),
         CANCELLED,
     ),
     Scenario("cancelled-after-the-capture", (Place(), Work(), Cancel(), Work()), CANCELLED),
@@ -70,8 +73,8 @@ SCENARIOS: Final = (
         "unknown-resolved-to-paid",
         (
             Place(),
-            BankFails(CONFIRM, "reset_after", times=1),
-            BankFails(CAPTURE, "reset_after", times=1),
+            ServiceFails(CONFIRM, "reset_after", times=1),
+            ServiceFails(CAPTURE, "reset_after", times=1),
             Work(),
         ),
         CONFIRMED,
@@ -80,53 +83,53 @@ SCENARIOS: Final = (
         "unknown-resolved-to-not-paid",
         (
             Place(card="pm_card_visa_chargeDeclined"),
-            BankFails(CONFIRM, "reset_after", times=1),
-            BankFails(CANCEL, "reset_after", times=1),
+            ServiceFails(CONFIRM, "reset_after", times=1),
+            ServiceFails(CANCEL, "reset_after", times=1),
             Work(),
         ),
         CANCELLED,
     ),
     Scenario(
         "create-unanswered",
-        (Place(), BankFails("payment_intents.create", "reset_after", times=1), Work()),
+        (Place(), ServiceFails("payment_intents.create", "reset_after", times=1), Work()),
         CONFIRMED,
     ),
     Scenario(
-        "bank-repeats-a-saved-error",
-        (Place(), BankFails("payment_intents.create", "error_after", times=1), Work()),
+        "stripe-repeats-a-saved-error",
+        (Place(), ServiceFails("payment_intents.create", "error_after", times=1), Work()),
         CONFIRMED,
     ),
     Scenario(
         "refund-unanswered",
-        (Place(), Work(), BankFails("refunds.create", "reset_after", times=1), Cancel(), Work()),
+        (Place(), Work(), ServiceFails("refunds.create", "reset_after", times=1), Cancel(), Work()),
         CANCELLED,
     ),
     Scenario(
-        "bank-down-for-an-hour",
+        "stripe-down-for-an-hour",
         (
             Place(),
             Work(queues=("checkout",)),
-            BankFails("*", "reset_before"),
+            ServiceFails("*", "reset_before"),
             *(Work(), TimePasses(timedelta(minutes=20))) * 3,
-            BankHeals(),
+            ServiceRecovers(),
         ),
         CONFIRMED,
     ),
     Scenario(
-        "bank-down-for-an-hour-while-undoing",
+        "stripe-down-for-an-hour-while-undoing",
         (
             Place(),
             Work(),
-            BankFails("*", "reset_before"),
+            ServiceFails("*", "reset_before"),
             Cancel(),
             *(Work(), TimePasses(timedelta(minutes=20))) * 3,
-            BankHeals(),
+            ServiceRecovers(),
         ),
         CANCELLED,
     ),
     Scenario(
         "attempt-cap-reached",
-        (Place(), BankFails(CONFIRM, "reset_before"), Work()),
+        (Place(), ServiceFails(CONFIRM, "reset_before"), Work()),
         CANCELLED,
     ),
     Scenario(
@@ -138,7 +141,7 @@ SCENARIOS: Final = (
         "sweep-races-a-live-worker",
         (
             Place(),
-            BeginWork(held_in=CONFIRM),
+            StartWork(held_in=CONFIRM),
             TimePasses(timedelta(seconds=11)),
             Sweep(),
             Work(actor="rival"),
@@ -151,7 +154,7 @@ SCENARIOS: Final = (
         "zombie-wakes-halfway",
         (
             Place(),
-            BeginWork(held_in=CONFIRM, once_done=True),
+            StartWork(held_in=CONFIRM, once_done=True),
             TimePasses(timedelta(seconds=11)),
             Sweep(),
             Work(queues=("checkout",), actor="rival"),
@@ -166,9 +169,9 @@ SCENARIOS: Final = (
             Place(),
             BrokerForgets(),
             TimePasses(timedelta(seconds=6)),
-            BeginSweep(),
+            StartSweep(),
             Sweep(actor="second-sweep"),
-            GoOn(),
+            ResumeSweep(),
             Work(),
         ),
         CONFIRMED,

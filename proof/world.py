@@ -1,6 +1,5 @@
-"""Where a run takes place: a database, a bank and a broker, all as new, and a clock of its own."""
+"""Where a run takes place: a database, outside services and a broker, all empty, and a clock."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from urllib.parse import urlsplit
 import psycopg
 import redis
 
+from sandbox.outside_service.process import OutsideServiceProcess
+from sandbox.service_process import ServiceProcess
 from sandbox.stripe_process import SandboxServer
 
 A_MOMENT: Final = timedelta(milliseconds=1)
@@ -21,14 +22,14 @@ _TIMES: Final = (
     ("sagas_sagarun", "not_before"),
     ("sagas_stepattempt", "not_before"),
 )
-"""All that anybody waits for."""
+"""Every time that a process waits for."""
 
 _WRITTEN_DOWN: Final = """
     SELECT string_agg('SELECT ' || quote_literal(tablename) || ' AS name, t::text AS line FROM ' || quote_ident(tablename) || ' t',
                       ' UNION ALL ')
     FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'sagas_lastsweep'
 """
-"""All of it but when somebody swept last: a sweep that finds nothing to do says so, too."""
+"""All tables but the time of the last sweep, which each sweep writes."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,20 @@ class Addresses:
 
 
 class World:
-    """What a prover has for itself. Runs on it follow each other, and know nothing of each other."""
+    """What one prover owns. Runs follow each other on it, and each begins with everything empty."""
 
-    def __init__(self, addresses: Addresses, queues: Sequence[str], bank: SandboxServer) -> None:
-        self.bank = bank
+    def __init__(
+        self,
+        addresses: Addresses,
+        queues: Sequence[str],
+        stripe: SandboxServer,
+        outside_services: Sequence[OutsideServiceProcess] = (),
+    ) -> None:
+        self.stripe = stripe
+        self.outside_services = outside_services
+        self.services: dict[str, ServiceProcess] = {
+            service.name: service for service in (stripe, *outside_services)
+        }
         self._queues = queues
         self.elapsed = timedelta()
         self._addresses = addresses
@@ -56,7 +67,7 @@ class World:
         self._broker = redis.Redis.from_url(addresses.broker)
 
     def begin_anew(self) -> None:
-        """A fresh clone of the template, a bank with an empty ledger, a broker with no message."""
+        """Clone the template afresh, and empty the services' records and the broker."""
         if self._database is not self._server:
             self._database.close()
         self._server.execute(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)')
@@ -65,23 +76,26 @@ class World:
             " STRATEGY file_copy"
         )
         self._database = psycopg.connect(self._addresses.database, autocommit=True)
-        self.bank.start_over()
+        for service in self.services.values():
+            service.start_over()
         self.flush_broker()
         self.elapsed = timedelta()
 
     # -- the database --------------------------------------------------------------------------
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Ask our database, past all of the application's code."""
+        """Query our database directly, without the application's code."""
         return self._database.execute(query, parameters).fetchall()
 
     def everything(self) -> list[str]:
-        """Every row of every table, and everything that the bank has, as sorted text."""
+        """Return every row of every table, and every record of every service, as texts."""
         query = str(self.rows(_WRITTEN_DOWN)[0][0])
         ours = sorted(f"{name} {line}" for name, line in self.rows(query))
-        ledger = self.bank.ledger()
-        kinds = ("payment_intents", "charges", "refunds")
-        theirs = [f"{kind} {json.dumps(each)}" for kind in kinds for each in ledger[kind]]
+        theirs = [
+            f"{name} {record}"
+            for name, service in self.services.items()
+            for record in service.records()
+        ]
         return ours + theirs
 
     def cut(self, session: int) -> None:
@@ -100,7 +114,7 @@ class World:
         )
 
     def give_up_on_unacknowledged(self) -> None:
-        """Let the visibility timeout pass of every message that nobody acknowledged."""
+        """Let the visibility timeout pass of every unacknowledged message."""
         index = f"{self._addresses.key_prefix}unacked_index"
         tags = cast(list[bytes], self._broker.zrange(index, 0, -1))
         for tag in tags:
@@ -127,8 +141,9 @@ class World:
         return max(wait, timedelta()) + A_MOMENT if wait is not None else timedelta()
 
     def let_pass(self, time: timedelta) -> None:
-        """Put every lease, back-off and time to wake that much nearer; the bank's time passes too."""
+        """Bring every lease, back-off and wake-up that much nearer; the services' time passes too."""
         for table, column in _TIMES:
             self._database.execute(f"UPDATE {table} SET {column} = {column} - %s", [time])  # noqa: S608 - names of our own
-        self.bank.advance(math.ceil(time.total_seconds()))
+        for service in self.services.values():
+            service.advance(math.ceil(time.total_seconds()))
         self.elapsed += time

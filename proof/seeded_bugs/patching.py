@@ -5,9 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace as changed
 from typing import Any
 
+from config.application import PACKAGES
 from sagas.definition import Remote, Step
-
-APPLICATION = ("config", "orders", "payments", "inventory", "events", "sagas", "outbound")
 
 
 class NothingToBreak(Exception):
@@ -26,7 +25,7 @@ def replace_wherever_imported(function: Callable[..., Any], replacement: Any) ->
     holders = [
         module
         for path, module in list(sys.modules.items())
-        if path.partition(".")[0] in APPLICATION and vars(module).get(function.__name__) is function
+        if path.partition(".")[0] in PACKAGES and vars(module).get(function.__name__) is function
     ]
     if not holders:
         raise NothingToBreak(f"nobody has {function.__name__}")

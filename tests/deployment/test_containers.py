@@ -3,14 +3,16 @@
 import os
 import subprocess
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 import yaml
 from django.conf import settings
 
+from config.application import PACKAGES
 from sandbox.procfile import RELEASE, declared
-from tests.support.source_files import APPLICATION, ROOT
+from tests.support.source_files import ROOT, all_files
 
 NOT_OURS = {"postgres", "redis"}
 
@@ -62,13 +64,23 @@ def test_nothing_listens_where_others_could_reach_it(services: dict[str, dict[st
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
 
-def test_the_image_has_the_whole_application() -> None:
-    taken = (ROOT / ".dockerignore").read_text().splitlines()
+def test_the_image_has_the_whole_application_and_nothing_else() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    names = {path.relative_to(ROOT).parts[0] for path in all_files()}
 
-    assert {line[1:] for line in taken if line.startswith("!")} == {
-        *APPLICATION,
-        *("Procfile", "manage.py", "requirements.txt", "deploy"),
+    taken = {name for name in names if not any(fnmatchcase(name, line) for line in ignored)}
+
+    assert taken == {
+        *PACKAGES,
+        *("Procfile", "deploy", "gunicorn.conf.py", "manage.py", "requirements.txt"),
     }
+
+
+def test_no_secret_and_no_data_of_this_machine_gets_into_the_image() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+
+    for name in (".env", ".git", ".venv", "var"):
+        assert any(fnmatchcase(name, line) for line in ignored), name
 
 
 def test_a_process_becomes_what_the_procfile_says(tmp_path: Any) -> None:

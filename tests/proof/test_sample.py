@@ -1,8 +1,8 @@
 """What `make test` strikes of all that there is."""
 
 from proof.enumeration import sample
+from proof.jobs import Job
 from proof.points import Fault, Kind, Mode, Point
-from proof.provers import Job
 
 
 def jobs(scenarios: int = 3, points: int = 10) -> list[Job]:

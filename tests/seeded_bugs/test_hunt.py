@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from proof.bug_hunt import PATIENCE, Kill, hunt_all
+from proof.jobs import Job, Result
 from proof.points import Fault, Mode
-from proof.provers import Job, at_work
-from proof.run import Result
-from proof.seeded_bugs.hunt import PATIENCE, Kill, hunt_all
+from proof.provers import running_provers
 from proof.seeded_bugs.registry import BUGS
 
 pytestmark = [pytest.mark.destructive, pytest.mark.timeout(900)]
@@ -18,7 +18,7 @@ MOST_RUNS = 8
 
 @pytest.fixture(scope="module")
 def hunted() -> tuple[Mapping[str, Kill], list[Result]]:
-    with at_work(1) as provers:
+    with running_provers(1) as provers:
         kills = {each.bug.name: each for each in hunt_all(provers)}
         sound = [
             Job(each.job.scenario, each.job.fault, most_rounds=PATIENCE)

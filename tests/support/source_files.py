@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from config.application import PACKAGES
+
 ROOT = Path(__file__).resolve().parents[2]
-APPLICATION = (
-    *("config", "desk", "monitoring", "invariants", "orders"),
-    *("payments", "inventory", "access", "events", "sagas", "outbound", "adminkit"),
-)
+APPLICATION = PACKAGES
 
 _NOT_OURS = {"var", "__pycache__"}
 _HIDDEN_BUT_OURS = {".ci", ".gitignore"}

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
+from proof.jobs import Job, Result
 from proof.points import Fault, Mode
-from proof.provers import Job, Provers
-from proof.run import Result
+from proof.provers import Provers
 from proof.seeded_bugs.registry import BUGS, Bug
 
 PATIENCE: Final = 8

@@ -1,0 +1,74 @@
+"""How far a proof is: a bar on a terminal, and else a line every some runs."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+RUNS_PER_LINE: Final = 25
+
+
+class Progress:
+    """Counts runs and findings. ``say`` prints one line; ``now`` gives seconds of any clock."""
+
+    def __init__(
+        self,
+        total: int,
+        say: Callable[[str], None],
+        *,
+        every: int = RUNS_PER_LINE,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total = total
+        self._say = say
+        self._every = every
+        self._now = now
+        self._began = now()
+        self._done = 0
+        self._findings = 0
+
+    def add(self, findings: int) -> None:
+        """Count one run."""
+        self._done += 1
+        self._findings += findings
+        if self._done % self._every == 0 or self._done == self._total:
+            self._say(str(self))
+
+    def __str__(self) -> str:
+        seconds = max(self._now() - self._began, 0.001)
+        rate = self._done / seconds
+        left = _minutes((self._total - self._done) / rate) if rate else "unknown"
+        return (
+            f"{self._done}/{self._total} runs, {self._findings} findings,"
+            f" {rate:.1f} runs/s, {left} left"
+        )
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s"
+
+
+@contextmanager
+def shown(console: Console, total: int) -> Iterator[Callable[[int], None]]:
+    """Show progress while the block runs; it calls what it is given with each run's findings."""
+    if not console.is_terminal:
+        lines = Progress(total, lambda line: console.print(line, soft_wrap=True, highlight=False))
+        yield lines.add
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task("no findings", total=total)
+        found = 0
+
+        def add(findings: int) -> None:
+            nonlocal found
+            found += findings
+            description = f"{found} findings" if found else "no findings"
+            bar.update(task, advance=1, description=description)
+
+        yield add
