@@ -36,6 +36,7 @@ bench: .venv/installed ## Measure it: CLIENTS=48 or RATE=20, SECONDS=20, LATENCY
 prove: .venv/installed ## Strike every moment of every scenario in every way: ONLY="paid/*" for some of it
 	@$(OWNED) $(VENV) -m proof run --only "$(ONLY)" --report var/prove.json
 	@$(if $(ONLY),true,$(OWNED) $(VENV) -m proof bugs)
+	@$(if $(ONLY),true,$(VENV) -m pytest -q -m prove)
 	@$(if $(ONLY),true,$(OWNED) $(VENV) -m proof.protocol --deep --no-traces)
 
 prove-lock: .venv/installed ## Take the fault points of today for reviewed, and show what that changes
@@ -45,8 +46,8 @@ chaos: .venv/installed ## Kill, pause and cut everything under load: MINUTES=3 S
 	@$(OWNED) $(VENV) -m proof.chaos --minutes $(or $(MINUTES),3) --seed $(or $(SEED),1) \
 		$(if $(RATE),--rate $(RATE)) $(if $(BUG),--bug $(BUG))
 
-test: lint ## Run all checks and all tests
-	@$(VENV) -m pytest -n auto --maxprocesses 4 --dist loadfile
+test: lint ## Run all checks and tests, without those that only `make prove` runs
+	@$(VENV) -m pytest -m "not prove" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 screenshots: .venv/installed ## Write a picture of each page of the desk to var/screenshots
 	@mkdir -p var/screenshots

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import TransactionTestCase
@@ -20,6 +21,10 @@ PATIENT = {
 }
 
 
+CHEAP_HASHES = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+"""The least that Argon2 takes; a hash names its costs, so production can verify it as well."""
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Prepare the test database, which is empty after each test: without permissions, too.
@@ -32,6 +37,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         connection.close()
     with pytest.MonkeyPatch.context() as patches:
         patches.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty_all_tables())
+        for name, value in CHEAP_HASHES.items():
+            patches.setattr(Argon2PasswordHasher, name, value)
         yield
 
 
@@ -53,12 +60,18 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> MessageQueue:
     return queue
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    """A bank process, shared by a module; use ``bank``."""
+@pytest.fixture(scope="session")
+def _sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
     server = SandboxServer(tmp_path_factory.mktemp("sandbox"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def sandbox(_sandbox_process: SandboxServer) -> SandboxServer:
+    """The Stripe sandbox of this session, with empty books for each module; use ``bank``."""
+    _sandbox_process.start_over()
+    return _sandbox_process
 
 
 @pytest.fixture

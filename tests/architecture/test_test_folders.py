@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.source_files import python_files
+from tests.support.longest_files import LONGEST_FILES
+from tests.support.source_files import ROOT, python_files
 
 
 def test_no_test_folder_imports_from_another() -> None:
@@ -41,6 +42,10 @@ def test_an_import_across_folders_is_found(file: str, module: str) -> None:
 )
 def test_an_import_of_support_or_of_the_same_folder_is_allowed(file: str, module: str) -> None:
     assert not crosses_folders(file, module)
+
+
+def test_every_file_that_runs_first_is_there() -> None:
+    assert [file for file in LONGEST_FILES if not (ROOT / file).is_file()] == []
 
 
 def crosses_folders(file: str, module: str) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from sandbox.stripe_process import SandboxServer
 from tests.support.interruptible_workers import wrap_boundaries
-from tests.support.worker_harness import ShopFloor
+from tests.support.worker_harness import WorkerHarness
 
 # The machine may be busy, and a step may do real work: no example is too slow. The phase that
 # explains a failure traces every line that runs, and would take longer than finding it.
@@ -26,11 +26,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture
-def floor(
+def harness(
     transactional_db: None, bank: SandboxServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ShopFloor]:
+) -> Iterator[WorkerHarness]:
     """A shop in which nothing happens by itself."""
     wrap_boundaries(monkeypatch)
-    floor = ShopFloor(bank, monkeypatch)
-    yield floor
-    floor.close()
+    harness = WorkerHarness(bank, monkeypatch)
+    yield harness
+    harness.close()

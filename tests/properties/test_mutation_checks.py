@@ -13,10 +13,10 @@ from payments import payment_operations
 from payments.models import Payment
 from payments.states import PaymentStatus
 from sagas.definition import Attempt, Output
-from tests.properties.test_orders import orders_on
+from tests.properties.test_orders import orders_machine
 from tests.properties.test_shelves import Shelves
 from tests.support.mutation_checks import examples_until_it_fails
-from tests.support.worker_harness import ShopFloor
+from tests.support.worker_harness import WorkerHarness
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,11 +56,11 @@ def test_a_confirmation_that_does_not_count_the_lines_is_found(
 
 
 def test_a_payment_that_is_closed_on_paper_alone_is_found(
-    floor: ShopFloor, monkeypatch: pytest.MonkeyPatch
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def close_on_paper(payment: Payment, _: Attempt, __: Deadline) -> Output:
         return {"payment_id": str(payment.pk), "status": PaymentStatus.VOIDED}
 
     monkeypatch.setattr(payment_operations, "_close", close_on_paper)
 
-    assert examples_until_it_fails(orders_on(floor), steps=30)
+    assert examples_until_it_fails(orders_machine(harness), steps=30)

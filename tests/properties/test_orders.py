@@ -23,12 +23,12 @@ from sagas.models import LIVE, SagaRun, StepAttempt
 from sagas.services import retry_now
 from tests.support import safety_checks
 from tests.support.example_counts import effort
-from tests.support.interruptible_workers import Blow, Fate, Moment, State
+from tests.support.interruptible_workers import Fault, Moment, Outcome, State
 from tests.support.ledger_checks import our_rows
 from tests.support.order_model import BAD_CARDS, GOOD_CARDS, OrderModel
 from tests.support.provider_ledger import books_of, reading_of
 from tests.support.storefront_client import cart
-from tests.support.worker_harness import PRICES, ShopFloor
+from tests.support.worker_harness import PRICES, WorkerHarness
 
 ROUNDS: Final = 50
 """In which everything must have come to rest, once nothing is broken any more."""
@@ -41,15 +41,15 @@ durations = st.sampled_from(
     [timedelta(seconds=each) for each in (1, 5, 11, 31, 65, 301, 3600, 26 * 3600)]
 )
 at_commits = st.builds(
-    Blow,
+    Fault,
     st.sampled_from([Moment.BEFORE_COMMIT, Moment.AFTER_COMMIT]),
     st.sampled_from([1, 1, 2, 2, 3, 4]),
-    st.just(Fate.DIES),
+    st.just(Outcome.DIES),
 )
 call_moments = st.sampled_from([Moment.BEFORE_CALL, Moment.AFTER_CALL])
 call_numbers = st.sampled_from([1, 1, 1, 2, 2, 3])
-at_calls = st.builds(Blow, call_moments, call_numbers, st.sampled_from(Fate))
-long_sleeps = st.builds(Blow, call_moments, call_numbers, st.just(Fate.SLEEPS))
+at_calls = st.builds(Fault, call_moments, call_numbers, st.sampled_from(Outcome))
+long_sleeps = st.builds(Fault, call_moments, call_numbers, st.just(Outcome.SLEEPS))
 operations = st.sampled_from(
     [
         *(f"payment_intents.{each}" for each in ("create", "confirm", "capture", "cancel")),
@@ -67,7 +67,7 @@ faults = st.sampled_from(
 class Orders(RuleBasedStateMachine):
     """One history of a shop. Whatever happens, each order is safe at every step, and ends."""
 
-    floor: ClassVar[ShopFloor]
+    harness: ClassVar[WorkerHarness]
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Orders(RuleBasedStateMachine):
         ),
     )
     def open(self, stock: tuple[int, int], wishes: list[tuple[str, int, int]]) -> None:
-        self.floor.open(stock)
+        self.harness.open(stock)
         for card, mugs, tees in wishes:
             self.place(card=card, mugs=mugs, tees=tees)
 
@@ -95,79 +95,79 @@ class Orders(RuleBasedStateMachine):
     def place(self, card: str, mugs: int, tees: int) -> None:
         quantities = {sku: count for sku, count in (("MUG", mugs), ("TEE", tees)) if count}
         body, key = cart(*quantities.items(), payment_method=card), uuid4().hex
-        answer = self.floor.storefront.order(body, key)
+        answer = self.harness.storefront.order(body, key)
         assert answer.status == 202
         total = sum(PRICES[sku] * count for sku, count in quantities.items())
         self.models.append(OrderModel(answer.order_id, key, body, total))
-        self.floor.post.collect()
+        self.harness.broker.collect()
 
     @rule(number=numbers, is_other=st.booleans())
     def use_a_key_again(self, *, number: int, is_other: bool) -> None:
         order = self.order(number)
         if is_other:
-            answer = self.floor.storefront.order(cart(("MUG", 77)), order.key)
+            answer = self.harness.storefront.order(cart(("MUG", 77)), order.key)
             assert answer.is_problem(422, "idempotency-key-reused")
             return
-        answer = self.floor.storefront.order(order.body, order.key)
+        answer = self.harness.storefront.order(order.body, order.key)
         assert (answer.status, answer.order_id) == (202, order.order_id)
         assert answer.is_replayed
 
     @rule(number=numbers)
     def cancel(self, number: int) -> None:
         order = self.order(number)
-        answer = self.floor.storefront.cancel(order.order_id)
+        answer = self.harness.storefront.cancel(order.order_id)
         assert answer.status in (200, 202)
         order.is_cancelled = True
-        self.floor.post.collect()
+        self.harness.broker.collect()
 
     # -- the messages --------------------------------------------------------------------------
 
     def some_wait(self) -> bool:
-        return bool(self.floor.post.waiting)
+        return bool(self.harness.broker.waiting)
 
     @precondition(some_wait)
     @rule(number=numbers)
     def deliver(self, number: int) -> None:
-        self.floor.deliver(self.floor.post.take(number))
+        self.harness.deliver(self.harness.broker.take(number))
 
     @precondition(some_wait)
-    @rule(number=numbers, blow=at_commits, comes_back=st.booleans())
+    @rule(number=numbers, fault=at_commits, comes_back=st.booleans())
     def deliver_to_one_who_dies_at_a_commit(
-        self, *, number: int, blow: Blow, comes_back: bool
+        self, *, number: int, fault: Fault, comes_back: bool
     ) -> None:
-        self.deliver_and_strike(number, blow, comes_back=comes_back)
+        self.deliver_and_strike(number, fault, comes_back=comes_back)
 
     @precondition(some_wait)
-    @rule(number=numbers, blow=at_calls, comes_back=st.booleans())
+    @rule(number=numbers, fault=at_calls, comes_back=st.booleans())
     def deliver_to_one_who_is_struck_at_a_call(
-        self, *, number: int, blow: Blow, comes_back: bool
+        self, *, number: int, fault: Fault, comes_back: bool
     ) -> None:
-        self.deliver_and_strike(number, blow, comes_back=comes_back)
+        self.deliver_and_strike(number, fault, comes_back=comes_back)
 
     @precondition(some_wait)
-    @rule(number=numbers, blow=long_sleeps, others=st.integers(0, 3), wakes=st.booleans())
+    @rule(number=numbers, fault=long_sleeps, others=st.integers(0, 3), wakes=st.booleans())
     def deliver_to_one_who_oversleeps(
-        self, *, number: int, blow: Blow, others: int, wakes: bool
+        self, *, number: int, fault: Fault, others: int, wakes: bool
     ) -> None:
         """The lease runs out, the sweep looks, and others go on with what it finds."""
-        state = self.floor.deliver(self.floor.post.take(number), blow)
-        self.floor.pass_time(A_LEASE)
-        self.floor.sweep()
-        for _ in range(min(others, len(self.floor.post.waiting))):
-            self.floor.deliver(self.floor.post.take(-1))
+        state = self.harness.deliver(self.harness.broker.take(number), fault)
+        self.harness.pass_time(A_LEASE)
+        self.harness.sweep()
+        for _ in range(min(others, len(self.harness.broker.waiting))):
+            self.harness.deliver(self.harness.broker.take(-1))
             self.look()
         if wakes and state is State.ASLEEP:
-            self.floor.wake(self.floor.sleepers[-1])
+            self.harness.wake(self.harness.sleepers[-1])
 
-    def deliver_and_strike(self, number: int, blow: Blow, *, comes_back: bool) -> None:
-        message = self.floor.post.take(number)
-        if self.floor.deliver(message, blow) is State.DEAD and comes_back:
-            self.floor.post.waiting.append(message)  # it was not acknowledged
+    def deliver_and_strike(self, number: int, fault: Fault, *, comes_back: bool) -> None:
+        message = self.harness.broker.take(number)
+        if self.harness.deliver(message, fault) is State.DEAD and comes_back:
+            self.harness.broker.waiting.append(message)  # it was not acknowledged
 
     @precondition(some_wait)
     @rule(mishap=st.sampled_from(["doubled", "lost", "all lost", "late"]), number=numbers)
     def mishandle(self, mishap: str, number: int) -> None:
-        message, waiting = self.floor.post.take(number), self.floor.post.waiting
+        message, waiting = self.harness.broker.take(number), self.harness.broker.waiting
         match mishap:
             case "doubled":
                 waiting += [message, message]
@@ -176,30 +176,30 @@ class Orders(RuleBasedStateMachine):
             case "late":
                 waiting.append(message)
 
-    @precondition(lambda self: self.floor.delivered)
+    @precondition(lambda self: self.harness.delivered)
     @rule(number=numbers)
     def deliver_an_old_one_again(self, number: int) -> None:
-        old = self.floor.delivered
-        self.floor.deliver(old[-1 - number % len(old)])
+        old = self.harness.delivered
+        self.harness.deliver(old[-1 - number % len(old)])
 
-    @precondition(lambda self: self.floor.sleepers)
+    @precondition(lambda self: self.harness.sleepers)
     @rule(number=numbers)
     def wake(self, number: int) -> None:
-        self.floor.wake(self.floor.sleepers[number % len(self.floor.sleepers)])
+        self.harness.wake(self.harness.sleepers[number % len(self.harness.sleepers)])
 
     # -- the world -----------------------------------------------------------------------------
 
     @rule(duration=durations)
     def pass_time_and_sweep(self, duration: timedelta) -> None:
-        self.floor.pass_time(duration)
-        self.floor.sweep()
+        self.harness.pass_time(duration)
+        self.harness.sweep()
 
     @rule(operation=operations, fault=faults, times=st.sampled_from([0, 1, 1, 2, 3, 9]))
     def break_or_mend_the_bank(self, operation: str, fault: str, times: int) -> None:
         if times:
-            self.floor.bank.add_fault(operation, fault, times=times)
+            self.harness.bank.add_fault(operation, fault, times=times)
         else:
-            self.floor.bank.clear_faults()
+            self.harness.bank.clear_faults()
 
     @rule(sku=st.sampled_from(sorted(PRICES)), quantity=st.integers(1, 3))
     def restock(self, sku: str, quantity: int) -> None:
@@ -209,7 +209,7 @@ class Orders(RuleBasedStateMachine):
     def retry_now(self, number: int) -> None:
         for run in SagaRun.objects.filter(subject_id=self.order(number).order_id):
             assert retry_now(run.pk) == run.is_live
-        self.floor.post.collect()
+        self.harness.broker.collect()
 
     # -- what must be true ---------------------------------------------------------------------
 
@@ -217,9 +217,9 @@ class Orders(RuleBasedStateMachine):
     def look(self) -> None:
         """Compare our rows, the bank's ledger and what the customer was told."""
         orders = list(Order.objects.all())
-        books = books_of(self.floor.bank.ledger())
+        books = books_of(self.harness.bank.ledger())
         safety_checks.assert_money_is_safe(orders, books)
-        safety_checks.assert_asked_once(books, self.floor.passed)
+        safety_checks.assert_asked_once(books, self.harness.passed)
         safety_checks.assert_stock_is_safe(orders)
         safety_checks.assert_runs_are_safe(orders)
         safety_checks.assert_moves_are_safe(orders)
@@ -254,29 +254,29 @@ class Orders(RuleBasedStateMachine):
         """Nothing is broken any more: everything ends, three ledgers agree, and that is that."""
         if not self.models:
             return
-        self.floor.heal()
+        self.harness.heal()
         self.look()
         for _ in range(ROUNDS):
             if not SagaRun.objects.filter(status__in=LIVE).exists():
                 break
-            self.floor.recover()
+            self.harness.recover()
             self.look()
         self.assert_all_has_ended_well()
         self.assert_nothing_changes_any_more()
 
     def assert_nothing_changes_any_more(self) -> None:
         """Another sweep, and every message that there ever was once more."""
-        messages = [*self.floor.delivered, *self.floor.post.waiting]
-        self.floor.post.waiting.clear()
-        before = our_rows(), self.floor.bank.ledger()["payment_intents"]
-        assert self.floor.sweep() == 0
+        messages = [*self.harness.delivered, *self.harness.broker.waiting]
+        self.harness.broker.waiting.clear()
+        before = our_rows(), self.harness.bank.ledger()["payment_intents"]
+        assert self.harness.sweep() == 0
         for message in messages:
-            self.floor.deliver(message)
-        assert self.floor.post.waiting == []
-        assert (our_rows(), self.floor.bank.ledger()["payment_intents"]) == before
+            self.harness.deliver(message)
+        assert self.harness.broker.waiting == []
+        assert (our_rows(), self.harness.bank.ledger()["payment_intents"]) == before
 
     def assert_all_has_ended_well(self) -> None:
-        ledger = self.floor.bank.ledger()
+        ledger = self.harness.bank.ledger()
         books = books_of(ledger)
         for model in self.models:
             assert model.may_end_at(model.seen), (model, model.seen)
@@ -287,10 +287,10 @@ class Orders(RuleBasedStateMachine):
         assert report.findings == []
 
 
-def orders_on(floor: ShopFloor) -> type[Orders]:
+def orders_machine(harness: WorkerHarness) -> type[Orders]:
     """The machine of one shop."""
-    return type("OrdersOnFloor", (Orders,), {"floor": floor})
+    return type("OrdersOnHarness", (Orders,), {"harness": harness})
 
 
-def test_whatever_happens_every_order_is_safe_and_ends(floor: ShopFloor) -> None:
-    run_state_machine_as_test(orders_on(floor), settings=effort(examples=15, steps=30))
+def test_whatever_happens_every_order_is_safe_and_ends(harness: WorkerHarness) -> None:
+    run_state_machine_as_test(orders_machine(harness), settings=effort(examples=15, steps=30))

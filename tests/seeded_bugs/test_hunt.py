@@ -10,7 +10,7 @@ from proof.points import Fault, Mode
 from proof.provers import running_provers
 from proof.seeded_bugs.registry import BUGS
 
-pytestmark = [pytest.mark.destructive, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.prove, pytest.mark.destructive, pytest.mark.timeout(900)]
 
 MOST_RUNS = 8
 """The undisturbed run, and the points that the pattern of a bug may name."""

@@ -49,6 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "destructive: flushes, kills or injects faults; left out with EXTERNAL=1"
     )
+    config.addinivalue_line(
+        "markers", "prove: plays many runs; `make prove` runs it, `make test` does not"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

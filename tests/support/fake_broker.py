@@ -1,4 +1,4 @@
-"""Every message of the shop, taken off the real broker at once, to be delivered as a test likes."""
+"""Takes every message off the real broker at once, so that a test chooses when it is delivered."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +12,8 @@ from sagas.definition import Link
 from sagas.dispatch import publish
 
 
-class PostOffice:
-    """Holds what waits, in the order in which it came."""
+class FakeBroker:
+    """Holds the waiting messages, oldest first."""
 
     def __init__(self) -> None:
         self.waiting: list[Message] = []
@@ -25,18 +25,18 @@ class PostOffice:
         self.waiting.clear()
 
     def hand_over(self, run_id: UUID, links: Sequence[Link]) -> None:
-        """Publish at once, and each run by itself, so that a history can be repeated."""
+        """Publish at once, one message per run, so that a history can be repeated."""
         if links:
             publish([run_id], tuple(links))
 
     def collect(self) -> None:
-        """Take whatever the broker has."""
-        for each in self._queues:
-            while (message := each.get(no_ack=True, accept=["json"])) is not None:
+        """Take all messages from the real broker."""
+        for queue in self._queues:
+            while (message := queue.get(no_ack=True, accept=["json"])) is not None:
                 self.waiting.append(message)
 
     def take(self, number: int) -> Message:
-        """Take the message with this number, counted round."""
+        """Take the message with this number, modulo how many wait."""
         return self.waiting.pop(number % len(self.waiting))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A broker in memory for tests that want to say which message arrives when, or not at all."""
+"""A broker in memory: the test chooses which message is delivered when, or never."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -11,14 +11,14 @@ from sagas.runner import Runner
 
 @dataclass(frozen=True)
 class Message:
-    """What a chain of Celery's carries: a run, and the links that are still to be passed."""
+    """One message: a run, and the links of its chain that are still to be run."""
 
     run_id: UUID
     links: tuple[Link, ...]
 
 
 class MessageQueue:
-    """Takes what is dispatched, and delivers it when told to, as workers would."""
+    """Keeps what is dispatched; ``deliver`` runs it as a worker would."""
 
     def __init__(self) -> None:
         self.waiting: list[Message] = []
@@ -32,7 +32,7 @@ class MessageQueue:
         return self.waiting.pop(0)
 
     def deliver(self, message: Message) -> NextAction:
-        """Deliver one message; the rest of its chain waits if its link let it go on."""
+        """Deliver one message; if its link continues, the rest of its chain waits as a new message."""
         link, rest = message.links[0], message.links[1:]
         next_action = self._runner(link).carry(message.run_id)
         if isinstance(next_action, Continue) and rest:
@@ -42,12 +42,12 @@ class MessageQueue:
         return next_action
 
     def deliver_all(self) -> None:
-        """Deliver until nothing waits; retries that are to come back later do not count."""
+        """Deliver until no message waits; retries that are due later are not delivered."""
         while self.waiting:
             self.deliver(self.take())
 
     def drop_all(self) -> None:
-        """What a flushed broker does."""
+        """Lose all messages, as a flushed broker does."""
         self.waiting.clear()
 
     def _runner(self, link: Link) -> Runner:

@@ -1,8 +1,8 @@
-"""Workers that can be stopped, deafened and killed at the boundaries of their process.
+"""Workers that a test can pause, kill, or cut off from the provider's answer.
 
-Each is a thread with a database connection of its own, and works only while the test waits for it:
-whatever happens, happens in one order. One that is killed has its connection cut, and reaches
-neither database nor bank any more, whatever its code still tries on the way out.
+Each worker is a thread with its own database connection. It works only while the test waits for it,
+so that all events have one order. A killed worker loses its connection: its code reaches neither
+the database nor the provider while the stack unwinds.
 """
 
 import queue
@@ -24,37 +24,37 @@ from outbound.errors import NoAnswer
 from outbound.service import OutsideService
 
 PATIENCE_SECONDS: Final = 60.0
-"""For a worker that the test waits for, on a busy machine."""
+"""How long a test waits for a worker on a busy machine."""
 
 
 class Moment(Enum):
-    """Where a worker can be struck."""
+    """Where a fault can be injected."""
 
     BEFORE_COMMIT = auto()
     AFTER_COMMIT = auto()
-    BEFORE_CALL = auto()  # the request to the bank is written, and nothing of it sent
-    AFTER_CALL = auto()  # the bank has answered, and nobody has read it
+    BEFORE_CALL = auto()  # the request to the provider is written, and nothing of it sent
+    AFTER_CALL = auto()  # the provider has answered, and nothing of it has been read
 
 
-class Fate(Enum):
-    """What strikes it."""
+class Outcome(Enum):
+    """What a fault does to the worker."""
 
     DIES = auto()
     SLEEPS = auto()  # until it is woken; never in a transaction
-    HEARS_NOTHING = auto()  # the connection to the bank breaks
+    LOSES_ANSWER = auto()  # the connection to the provider breaks
 
 
 @dataclass(frozen=True)
-class Blow:
-    """The ``nth`` time that a worker comes to ``moment``, ``fate`` strikes."""
+class Fault:
+    """Happens when a worker reaches ``moment`` for the ``nth`` time."""
 
     moment: Moment
     nth: int
-    fate: Fate
+    outcome: Outcome
 
 
 class WorkerDied(BaseException):
-    """Unwinds the stack of a worker that is no more. Not an Exception: nobody is to handle it."""
+    """Unwinds the stack of a killed worker. Not an Exception, so that no code handles it."""
 
 
 class State(Enum):
@@ -64,21 +64,21 @@ class State(Enum):
 
 
 class Worker:
-    """Takes one message at a time, and may fall asleep over it or die of it."""
+    """Takes one message at a time, and may be paused or killed while it works on it."""
 
     def __init__(self) -> None:
         self.state = State.IDLE
         self.error: BaseException | None = None
-        self._blow: Blow | None = None
+        self._fault: Fault | None = None
         self._passed = 0
         self._orders: queue.Queue[Callable[[], object] | None] = queue.Queue()
         self._reports: queue.Queue[State] = queue.Queue()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def carry_out(self, message: Message, blow: Blow | None = None) -> State:
-        """Have it run the task as Celery does; return when it is done, asleep or dead."""
-        self._blow, self._passed = blow, 0
+    def carry_out(self, message: Message, fault: Fault | None = None) -> State:
+        """Run the message's task as Celery does; return when it is done, asleep or dead."""
+        self._fault, self._passed = fault, 0
         return self._have_done(Request(
             message,
             app=app,
@@ -89,11 +89,11 @@ class Worker:
         ).execute)  # fmt: skip
 
     def wake(self) -> State:
-        """Let it go on from where it fell asleep."""
+        """Continue from where the worker fell asleep."""
         return self._have_done(lambda: None)
 
     def dismiss(self) -> None:
-        """Wake it if it sleeps, let it finish, and end it."""
+        """Wake the worker if it sleeps, let it finish, and end its thread."""
         if self.state is State.ASLEEP:
             self._orders.put(lambda: None)
         self._orders.put(None)
@@ -123,21 +123,21 @@ class Worker:
         self._reports.put(State.DEAD)
 
     def pass_by(self, moment: Moment) -> None:
-        """Called by the worker's own thread where it could be struck."""
+        """Apply the fault when it is due. Called by the worker's thread at each moment."""
         if self.state is State.DEAD:
             raise WorkerDied
-        if self._blow is None or self._blow.moment is not moment:
+        if self._fault is None or self._fault.moment is not moment:
             return
         self._passed += 1
-        if self._passed != self._blow.nth:
+        if self._passed != self._fault.nth:
             return
-        match self._blow.fate:
-            case Fate.DIES:
+        match self._fault.outcome:
+            case Outcome.DIES:
                 self._die()
-            case Fate.SLEEPS:
+            case Outcome.SLEEPS:
                 self._reports.put(State.ASLEEP)
                 self._orders.get()
-            case Fate.HEARS_NOTHING:
+            case Outcome.LOSES_ANSWER:
                 raise NoAnswer("the connection broke")
 
     def _die(self) -> None:
@@ -158,13 +158,13 @@ _at_work = _AtWork()
 
 @task_failure.connect
 def _keep_error(exception: BaseException | None = None, **_: Any) -> None:
-    """Celery logs what a task raises; here it is a finding."""
+    """Keep what a task raises for the test; Celery would only log it."""
     if _at_work.worker is not None:
         _at_work.worker.error = exception
 
 
 def wrap_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every commit, connection and call of a worker pass by it; others go on as ever."""
+    """Call ``pass_by`` at every commit, connection and call of a worker; other threads are unaffected."""
     database: Any = postgresql.DatabaseWrapper
     commit, connect, send = database._commit, database.get_new_connection, OutsideService.send
 

@@ -1,4 +1,4 @@
-"""What must be true of our books, the shelves and the bank once every order has ended."""
+"""What must be true of our rows, the stock and the provider once every order has ended."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -23,20 +23,20 @@ UNDONE = (("canceled", PaymentStatus.VOIDED), ("succeeded", PaymentStatus.REFUND
 
 @dataclass(frozen=True)
 class Account:
-    """What the bank did for one order. Amounts are in minor units."""
+    """What the provider did for one order. Amounts are in minor units."""
 
     charges: int
-    """How often the card's bank said yes."""
+    """How often the issuer accepted a charge."""
     held_minor: int
     kept_minor: int
-    """Taken, and not given back."""
+    """Captured, and not refunded."""
 
 
 NOTHING_MOVED = Account(charges=0, held_minor=0, kept_minor=0)
 
 
 def intents_for(ledger: dict[str, Any], order_id: UUID) -> list[dict[str, Any]]:
-    """Every PaymentIntent that the bank has for an order, ours by its metadata."""
+    """Return the provider's PaymentIntents whose metadata names the order."""
     return [
         each
         for each in ledger["payment_intents"]
@@ -45,7 +45,7 @@ def intents_for(ledger: dict[str, Any], order_id: UUID) -> list[dict[str, Any]]:
 
 
 def account_of(bank: SandboxServer, order_id: UUID) -> Account:
-    """Ask the bank's own ledger."""
+    """Add up the sandbox's ledger for one order."""
     ledger = bank.ledger()
     intents = intents_for(ledger, order_id)
     ids = {each["id"] for each in intents}
@@ -72,7 +72,7 @@ def no_run_is_live() -> bool:
 
 
 def assert_books_balance(bank: SandboxServer) -> None:
-    """Compare everything with an independent witness; no order may be under way any more."""
+    """Check all orders against the provider's ledger and the stock. No run may be live."""
     assert no_run_is_live()
     orders = list(Order.objects.all())
     for order in orders:
@@ -82,7 +82,7 @@ def assert_books_balance(bank: SandboxServer) -> None:
 
 
 def our_rows() -> dict[str, list[dict[str, Any]]]:
-    """Everything that carrying an order can change with us."""
+    """Return every row of ours that processing an order can change."""
     tables: Iterable[type[Model]] = (
         *(Order, OrderTransition, SagaRun, StepAttempt, Payment, Refund),
         *(Reservation, StockLevel, StockMovement, OutboxEvent),
@@ -91,7 +91,7 @@ def our_rows() -> dict[str, list[dict[str, Any]]]:
 
 
 def snapshot(bank: SandboxServer) -> dict[str, list[dict[str, Any]]]:
-    """Everything that carrying an order can change, with us and at the bank."""
+    """Return everything that processing an order can change, ours and the provider's."""
     ledger = bank.ledger()
     kinds = ("payment_intents", "charges", "refunds")
     return {**our_rows(), **{kind: ledger[kind] for kind in kinds}}
@@ -113,9 +113,9 @@ def _assert_money_is_right(bank: SandboxServer, order: Order) -> None:
 
 
 def _states_at_bank_and_with_us(bank: SandboxServer, order: Order) -> list[tuple[str, str]]:
-    """Pair the states of each intent that may ever have been confirmed.
+    """Pair the provider's state of each intent with the payment's status.
 
-    One whose id was lost on its way to us never was: it has not charged, and cannot.
+    An intent whose id was lost on its way to us was never confirmed: it has not charged, and cannot.
     """
     ours = dict(
         Payment.objects.filter(order_id=order.pk).values_list("provider_payment_id", "status")

@@ -1,4 +1,4 @@
-"""What a customer was told of an order, and what may therefore become of it."""
+"""What a customer has seen of an order, and which statuses it may therefore still reach."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ BAD_CARDS: Final = {
     "pm_card_nobody_has": "unknown_payment_method",
 }
 PATIENCE: Final = 8
-"""Tries at the charge after which an order is turned back rather than left in the air."""
+"""Attempts at the charge after which an order is compensated."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class OrderModel:
     total_minor: int
     seen: OrderStatus = OrderStatus.PLACED
     is_cancelled: bool = False
-    """By its customer, who was told that the cancel is accepted."""
+    """Its customer asked to cancel it, and the API accepted."""
     permitted: set[OrderStatus] = field(default_factory=lambda: set(OrderStatus))
 
     @property
@@ -37,10 +37,10 @@ class OrderModel:
 
     @property
     def quantities(self) -> dict[str, int]:
-        return {each["sku"]: each["quantity"] for each in self.body["items"]}
+        return {item["sku"]: item["quantity"] for item in self.body["items"]}
 
     def forget_impossible(self) -> None:
-        """Leave only what can be reached from what was seen and told."""
+        """Keep only the statuses that are reachable from what the customer has seen."""
         self.permitted &= _reachable(self.seen)
         if self.card in BAD_CARDS:
             self.permitted.discard(OrderStatus.CONFIRMED)
@@ -48,7 +48,7 @@ class OrderModel:
             self.permitted.discard(OrderStatus.CONFIRMED)
 
     def see(self, status: OrderStatus) -> None:
-        """Take note of where the order is now; it must be where it may be."""
+        """Note the order's status, which must be a permitted one."""
         self.forget_impossible()
         assert status in self.permitted, f"{self.order_id}: {self.seen} -> {status}"
         self.seen = status
@@ -61,10 +61,9 @@ class OrderModel:
     def excuses(
         self, reason: str, detail: str, *, tries: int, available: Mapping[str, int]
     ) -> bool:
-        """Whether the order may be turned back for this reason.
+        """Return whether the order may be compensated for this reason.
 
-        ``tries`` is how often the charge was tried, and ``available`` what there was of each
-        product just before.
+        ``tries`` counts the attempts at the charge; ``available`` is the stock just before.
         """
         match reason:
             case "cancelled_by_customer":

@@ -1,4 +1,4 @@
-"""Threads with connections of their own, started together, and places where they are made to meet."""
+"""Threads with their own database connections that start together or meet at one function."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 START_SECONDS = 60
 KEPT_APART_SECONDS = 0.3
-"""How long one who came to a meeting waits for others that a lock keeps away."""
+"""How long a thread waits for others that a lock keeps away."""
 LEFT_TO_MEET_SECONDS = 60
-"""The same where nothing keeps them away, so that a busy machine does not either."""
+"""How long it waits when no lock keeps them away: the machine may be busy."""
 
 
 def at_once(*acts: Callable[[], T]) -> list[T | Exception]:
-    """Carry out each act in a thread of its own, all from one moment on; what each gave or raised."""
+    """Run all acts at once, each in its own thread. Returns what each returned or raised."""
     barrier = threading.Barrier(len(acts))
 
     def act_with_the_others(act: Callable[[], T]) -> T:
@@ -43,7 +43,7 @@ def at_once(*acts: Callable[[], T]) -> list[T | Exception]:
 
 @contextmanager
 def meanwhile(act: Callable[[], T]) -> Iterator["Future[T]"]:
-    """Carry out ``act`` in a thread while the block runs; whatever it raises is raised at the end."""
+    """Run ``act`` in a thread beside the block, which raises at its end what ``act`` raised."""
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(_with_own_connection, act)
         yield running
@@ -51,22 +51,22 @@ def meanwhile(act: Callable[[], T]) -> Iterator["Future[T]"]:
 
 
 def carry(message: Message) -> None:
-    """Deliver a message, and the rest of its chain, as a worker process of its own would."""
+    """Deliver a message, and the rest of its chain, as a separate worker process would."""
     worker = MessageQueue()
     worker.waiting.append(message)
     worker.deliver_all()
 
 
 def meeting_first(function: Callable[P, T], parties: int, *, kept_apart: bool) -> Callable[P, T]:
-    """Make callers of ``function`` wait for each other before it runs: the worst moment there is.
+    """Make all callers of ``function`` wait for each other before it runs: the worst moment.
 
-    Where a guard keeps them apart, the one that got through goes on after a while.
+    When a guard keeps them apart, the caller that got through continues after a while.
     """
     seconds = KEPT_APART_SECONDS if kept_apart else LEFT_TO_MEET_SECONDS
     barrier = threading.Barrier(parties, timeout=seconds)
 
     def meet_and_call(*args: P.args, **kwargs: P.kwargs) -> T:
-        with suppress(threading.BrokenBarrierError):  # then nobody is waited for any more
+        with suppress(threading.BrokenBarrierError):  # the others do not come: go on
             barrier.wait()
         return function(*args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""What must be true of every order at every moment, by our rows and by the bank's."""
+"""What must be true of every order at every moment, by our rows and by the provider's books."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -22,23 +22,23 @@ HOLDS: Final[Mapping[str, tuple[set[str], ...]]] = {
     OrderStatus.CANCELLING: (set(), {"held"}, {"confirmed"}, {"released"}),
     OrderStatus.CANCELLED: (set(), {"released"}),
 }
-"""How the lines of an order may stand, all alike."""
+"""The statuses that an order's reservations may have: all lines have the same one."""
 
 GONE: Final = {"canceled", "succeeded"}
-"""Where the bank has an intent that nobody can be charged with any more."""
+"""States of an intent that can no longer charge a customer."""
 
 
 KEYS_ARE_KEPT: Final = timedelta(hours=24)
 
 
 def assert_money_is_safe(orders: list[Order], bank: Mapping[str, OrderAtBank]) -> None:
-    """The bank is the witness: one charge at most, and none for an order that is not to be."""
+    """By the provider's books: at most one charge, and no money of an order that is cancelled."""
     stored = dict(
         Payment.objects.exclude(provider_payment_id=None).values_list(
             "provider_payment_id", "status"
         )
     )
-    assert set(bank) <= {str(each.pk) for each in orders}
+    assert set(bank) <= {str(order.pk) for order in orders}
     for order in orders:
         books = bank.get(str(order.pk), OrderAtBank())
         moved = books.held_minor + books.kept_minor
@@ -53,18 +53,18 @@ def assert_money_is_safe(orders: list[Order], bank: Mapping[str, OrderAtBank]) -
             assert moved == 0, (order.pk, books)
             assert {state for pk, state in books.intents.items() if pk in stored} <= GONE
         for payment_id, state in books.intents.items():
-            # One that we do not know of was never confirmed, and never will be.
+            # An intent that we do not know of was never confirmed, and never will be.
             assert payment_id in stored or state in ("requires_confirmation", "canceled")
 
 
 def assert_asked_once(bank: Mapping[str, OrderAtBank], passed: timedelta) -> None:
-    """Every attempt asked for the same intent, for as long as the bank remembers the key."""
+    """All attempts ask for one intent while the provider remembers the idempotency key."""
     for order_id, books in bank.items():
         assert len(books.intents) <= 1 + passed // KEYS_ARE_KEPT, (order_id, books)
 
 
 def assert_stock_is_safe(orders: list[Order]) -> None:
-    """Every level is the sum of its movements and of what is held; no order holds a part."""
+    """Every stock level is the sum of its movements; an order holds all of its lines or none."""
     sums: Counter[tuple[int, str]] = Counter()
     for level, kind, total in (
         StockMovement.objects.values_list("stock_level", "kind")
@@ -91,8 +91,8 @@ def assert_stock_is_safe(orders: list[Order]) -> None:
 
 
 def assert_runs_are_safe(orders: list[Order]) -> None:
-    """Somebody is responsible for whatever has not ended, and knows what it is waiting for."""
-    live = {each.subject_id: each for each in SagaRun.objects.filter(status__in=LIVE)}
+    """Every order that has not ended has a live run, which knows when to wake up."""
+    live = {run.subject_id: run for run in SagaRun.objects.filter(status__in=LIVE)}
     asked = Counter(
         StepAttempt.objects.filter(outcome=Outcome.STARTED).values_list("run_id", flat=True)
     )
@@ -112,7 +112,7 @@ def assert_runs_are_safe(orders: list[Order]) -> None:
 
 
 def assert_moves_are_safe(orders: list[Order]) -> None:
-    """Every move of an order is allowed and logged; every event is told once."""
+    """Every transition of an order is allowed and recorded; every event is recorded once."""
     moves: dict[UUID, list[OrderTransition]] = defaultdict(list)
     for move in OrderTransition.objects.order_by("sequence"):
         moves[move.order_id].append(move)
@@ -127,6 +127,6 @@ def assert_moves_are_safe(orders: list[Order]) -> None:
     assert set(told.values()) <= {1}, told
     for order in orders:
         has_ended = order.status == OrderStatus.CANCELLED
-        was_confirmed = any(each.target == OrderStatus.CONFIRMED for each in moves[order.pk])
+        was_confirmed = any(move.target == OrderStatus.CONFIRMED for move in moves[order.pk])
         assert told[order.pk, "order.cancelled"] == has_ended
         assert told[order.pk, "order.confirmed"] == was_confirmed

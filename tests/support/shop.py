@@ -1,4 +1,4 @@
-"""A shop whose messages move when a test says so, and what recovers its orders."""
+"""A shop whose messages move only when a test delivers them."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ IN_STOCK = 5
 
 @dataclass(frozen=True)
 class Shop:
-    """A shop whose broker has exactly the messages that a test wants it to have."""
+    """Places, cancels and recovers orders of one customer; its messages wait in memory."""
 
     customer: User
     bank: SandboxServer
@@ -47,10 +47,7 @@ class Shop:
         advance(A_DAY)
 
     def recover(self) -> int:
-        """Let time pass, sweep once, and carry what was queued.
-
-        Returns how many runs the sweep found.
-        """
+        """End all waits, sweep once, and deliver what was queued. Returns how many runs were found."""
         self.messages.drop_all()
         self.let_time_pass()
         found = sweep()
@@ -58,8 +55,8 @@ class Shop:
         return found
 
     def deliver_everything_again(self) -> None:
-        """Every message that any run of any saga ever needed, in a row."""
-        definitions = {(each.name, each.version): each for each in all_sagas()}
+        """Deliver once more every message that any run of any saga ever needed."""
+        definitions = {(saga.name, saga.version): saga for saga in all_sagas()}
         for run in SagaRun.objects.all():
             assert remaining_links(run) == ()
             saga = definitions[run.saga, run.version]

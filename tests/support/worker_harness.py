@@ -1,4 +1,4 @@
-"""A shop in which nothing happens by itself: its messages, workers, bank, and time."""
+"""A shop whose messages, workers, provider and time move only when a test moves them."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,8 +14,8 @@ from sagas import dispatch
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
 from tests.support.database import empty_all_tables
-from tests.support.fake_broker import PostOffice
-from tests.support.interruptible_workers import Blow, State, Worker
+from tests.support.fake_broker import FakeBroker
+from tests.support.interruptible_workers import Fault, State, Worker
 from tests.support.run_clock import advance
 from tests.support.storefront_client import Storefront
 
@@ -23,24 +23,24 @@ PRICES: Final = {"MUG": 1000, "TEE": 2500}
 LONGEST_BACKOFF: Final = timedelta(minutes=10)
 
 
-class ShopFloor:
-    """Everything that a history of orders happens to; begun anew for each."""
+class WorkerHarness:
+    """Everything that one history of orders needs; ``open`` starts the next one."""
 
     def __init__(self, bank: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.bank = bank
-        self.post = PostOffice()
+        self.broker = FakeBroker()
         self.workers: list[Worker] = []
         self.sleepers: list[Worker] = []
         self._hired: list[Worker] = []
-        monkeypatch.setattr(dispatch.publisher, "hand_over", self.post.hand_over)
+        monkeypatch.setattr(dispatch.publisher, "hand_over", self.broker.hand_over)
 
     def open(self, stock: Sequence[int]) -> None:
-        """Forget all that was, and put the same quantities on new shelves."""
-        self.dismiss_all()  # whoever still sleeps over a history that failed
+        """Start from empty tables, with these quantities in stock."""
+        self.dismiss_all()  # workers that still sleep after a history that failed
         empty_all_tables()
         self.bank.start_over()
-        self.post.collect()
-        self.post.waiting.clear()
+        self.broker.collect()
+        self.broker.waiting.clear()
         self.passed = timedelta()
         self.delivered: list[Message] = []
         self.storefront = Storefront(User.objects.create(username="alice"))
@@ -50,16 +50,16 @@ class ShopFloor:
             level = StockLevel.objects.create(product=product, warehouse=warehouse)
             receive(level, quantity, "for a test")
 
-    def deliver(self, message: Message, blow: Blow | None = None) -> State:
-        """Have a worker take a message; one that sleeps or dies over it is replaced."""
+    def deliver(self, message: Message, fault: Fault | None = None) -> State:
+        """Give a message to an idle worker; a worker that sleeps or dies is replaced."""
         self.delivered.append(message)
         worker = self.workers.pop() if self.workers else self._hire()
-        state = worker.carry_out(message, blow)
+        state = worker.carry_out(message, fault)
         if state is State.IDLE:
             self.workers.append(worker)
         elif state is State.ASLEEP:
             self.sleepers.append(worker)
-        self.post.collect()
+        self.broker.collect()
         return state
 
     def _hire(self) -> Worker:
@@ -70,34 +70,34 @@ class ShopFloor:
         self.sleepers.remove(worker)
         worker.wake()
         self.workers.append(worker)
-        self.post.collect()
+        self.broker.collect()
 
     def sweep(self) -> int:
         found = sweep()
-        self.post.collect()
+        self.broker.collect()
         return found
 
     def pass_time(self, duration: timedelta) -> None:
-        """Everything that anybody waits for comes nearer, with us and at the bank."""
+        """Advance the clocks of all runs and of the provider."""
         advance(duration, bank=self.bank)
         self.passed += duration
 
     def recover(self) -> int:
-        """Let all waiting end, sweep, and carry what was queued; how many runs were found."""
+        """End all waits, sweep, and deliver what was queued. Returns how many runs the sweep found."""
         self.pass_time(LONGEST_BACKOFF)
         found = self.sweep()
-        while self.post.waiting:
-            self.deliver(self.post.take(0))
+        while self.broker.waiting:
+            self.deliver(self.broker.take(0))
         return found
 
     def heal(self) -> None:
-        """Mend whatever is broken: the bank answers, and whoever sleeps wakes up."""
+        """Remove the provider's faults and wake all sleeping workers."""
         self.bank.clear_faults()
         for worker in list(self.sleepers):
             self.wake(worker)
 
     def dismiss_all(self) -> None:
-        """Leave no thread and no connection behind, whatever happened to whom."""
+        """End every worker's thread and connection, in whatever state it is."""
         for worker in self._hired:
             worker.dismiss()
         for workers in (self._hired, self.workers, self.sleepers):
@@ -106,4 +106,4 @@ class ShopFloor:
     def close(self) -> None:
         self.bank.clear_faults()
         self.dismiss_all()
-        self.post.close()
+        self.broker.close()
