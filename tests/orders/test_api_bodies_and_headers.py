@@ -1,4 +1,4 @@
-"""What a request comes in: lengths, charsets and headers, of which nobody may make a 500."""
+"""Body lengths, charsets and headers: none causes a 500."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -96,7 +96,7 @@ def test_a_body_of_another_type_is_refused(
     )
 
     assert answer.is_problem(415, "unsupported-media-type"), answer.body
-    assert answer.body["detail"] == "A body is taken as application/json in UTF-8."
+    assert answer.body["detail"] == "Send the body as application/json in UTF-8."
     assert_untouched(before, messages)
 
 
@@ -212,7 +212,7 @@ def test_answers_of_the_api_are_for_nobodys_cache(storefront: Storefront) -> Non
 
 
 def through_the_gate(request: object) -> Answer:
-    """Answer a request that gets no further than the middleware."""
+    """Return the response to a request that the middleware refuses."""
 
     def never(_: object) -> None:
         raise AssertionError("the request was let in")
