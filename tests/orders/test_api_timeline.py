@@ -127,7 +127,7 @@ def test_a_step_of_another_version_has_a_general_name(
 
     entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
 
-    assert [(e["what"], e["words"]) for e in entries if e["kind"] == "step"] == [
+    assert [(e["code"], e["message"]) for e in entries if e["kind"] == "step"] == [
         *([("gift_wrap.started", "A further step: begun.")] if took_time else []),
         ("gift_wrap.done", "A further step: done."),
     ]

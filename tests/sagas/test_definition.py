@@ -50,6 +50,7 @@ def local(describe: StepText = PACKING, rejections: Rejections | None = None) ->
     @local_step(queue="checkout", describe=describe, rejections=rejections)
     def pack(batch: Batch) -> None: ...
 
+    pack.compensation(describe=StepText("unpacking", "Unpacking"))(lambda _: None)
     return pack
 
 
@@ -227,9 +228,7 @@ def test_a_compensation_describes_itself_too() -> None:
 def test_two_steps_say_the_same_of_one_code(toys: Toys) -> None:
     def steps(sentence: str) -> tuple[Step, ...]:
         weigh = remote(rejected_by=(Declined,), rejections={"declined": RejectionText(sentence)})
-        pack = local(rejections={"declined": RejectionText("No.")})
-        pack.compensation(describe=StepText("unpacking", "Unpacking"))(lambda _: None)
-        return pack, weigh
+        return local(rejections={"declined": RejectionText("No.")}), weigh
 
     assert Saga("parcel", 1, steps("No."), compensation_queue="compensation").steps
     with pytest.raises(DefinitionError, match="send: an earlier step says otherwise of declined"):
