@@ -44,7 +44,7 @@ def test_nothing_of_the_desk_is_in_the_storefronts_path(settings_with: Any) -> N
 
     assert found["MIDDLEWARE"] == SHARED_MIDDLEWARE
     assert not set(SHARED_MIDDLEWARE) & set(DESK_MIDDLEWARE)
-    assert len(SHARED_MIDDLEWARE) == 9
+    assert len(SHARED_MIDDLEWARE) == 10
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_an_error_in_a_view_of_the_storefront_is_still_a_problem(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("orders.api.problem_pages.render", fail)
+    monkeypatch.setattr("orders.api.http.problem_pages.render", fail)
 
     response = Client(raise_request_exception=False).get("/problems/")
 
