@@ -142,7 +142,11 @@ def test_only_its_provider_knows_stripe() -> None:
         for path in files
         if path.suffix in {".py", ".html", ".css", ".js", ".txt"}
     }
-    naming = {name for name, text in texts.items() if re.search("stripe|paymentintent|pm_", text, re.I)}
+    naming = {
+        name
+        for name, text in texts.items()
+        if re.search("stripe|paymentintent|pm_", text, re.IGNORECASE)
+    }
 
     inside = {name for name in naming if name.startswith("payments/providers/stripe/")}
     assert "payments/providers/stripe/provider.py" in inside
