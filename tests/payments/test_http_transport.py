@@ -323,7 +323,8 @@ import os, sys
 from datetime import timedelta
 from django.conf import settings
 settings.configure(STRIPE_API_KEY="sk_test_secret", STRIPE_API_BASE=sys.argv[1],
-                   STRIPE_CALLS_PER_SECOND=0, DATABASES={})
+                   STRIPE_CALLS_PER_SECOND=0, STRIPE_FALLBACK_CALLS_PER_SECOND=1, REDIS_URL="",
+                   DATABASES={})
 from outbound.deadline import Deadline
 from payments.providers.stripe.provider import StripeProvider
 ask = lambda: StripeProvider().retrieve_payment("pi_1", deadline=Deadline.after(timedelta(seconds=30)))

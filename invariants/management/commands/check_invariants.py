@@ -74,6 +74,15 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="how long ago we must have settled a payment to compare it (default %(default)s)",
         )
+        parser.add_argument("--json", action="store_true", help="for programs")
+        parser.add_argument(
+            "--record",
+            action="store_true",
+            help="write findings as breaks, and pause orders whose money is in doubt",
+        )
+        self._add_provider_arguments(parser)
+
+    def _add_provider_arguments(self, parser: ArgumentParser) -> None:
         side = parser.add_mutually_exclusive_group()
         side.add_argument(
             "--statement",
@@ -82,12 +91,6 @@ class Command(BaseCommand):
         )
         side.add_argument(
             "--no-provider", action="store_true", help="do not compare with the payment providers"
-        )
-        parser.add_argument("--json", action="store_true", help="for programs")
-        parser.add_argument(
-            "--record",
-            action="store_true",
-            help="write findings as breaks, and pause orders whose money is in doubt",
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
