@@ -1,4 +1,4 @@
-"""Callers of every kind, in front of a shelf with mugs."""
+"""Callers of each kind, and a stock of mugs."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -11,18 +11,18 @@ from tests.support.storefront_client import Storefront
 
 @pytest.fixture
 def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefront:
-    """Alice's; nothing that she starts moves before its messages are delivered."""
+    """Alice's storefront. Her orders wait until the test delivers their messages."""
     shelf.put("MUG", 50)
     return Storefront(customer)
 
 
 @pytest.fixture
 def stranger(transactional_db: None) -> Storefront:
-    """Mallory's."""
+    """Mallory's storefront."""
     return Storefront(User.objects.create(username="mallory"))
 
 
 @pytest.fixture
 def shop_server(transactional_db: None) -> Storefront:
-    """The shop's own server, which acts for every customer."""
+    """The shop's own server, with the scope ``shop``."""
     return Storefront(User.objects.create(username="web-shop"), scopes=list(Scope))

@@ -1,4 +1,4 @@
-"""For whom an order is: the customer who calls, one whom the shop's server names, or a guest."""
+"""The customer of an order: the caller, one that the shop's server names, or a guest."""
 
 from functools import partial
 

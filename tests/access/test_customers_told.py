@@ -1,4 +1,4 @@
-"""Whose an order is: told to the shop's own server, and to nobody else."""
+"""``customer`` in orders: only for the shop's server."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Guests: a signed link opens one order, for as long as it says, and nothing else."""
+"""Guest links: a signed link opens one order until it expires, and nothing else."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ GUEST = "/api/v1/guest/orders"
 
 @pytest.fixture
 def order(storefront: Storefront, shop_server: Storefront) -> Order:
-    """A guest's, beside one of alice's."""
+    """The order of a guest; Alice has another one."""
     storefront.order(cart(("MUG", 1)))
     return Order.objects.get(pk=shop_server.order(cart(("MUG", 1))).order_id)
 
@@ -36,7 +36,7 @@ def ask_for_link(caller: Storefront, order: Order, body: object = b"") -> Answer
 
 
 def by_link(caller: Storefront, token: str, part: str = "") -> Answer:
-    """What somebody gets who has nothing but a link."""
+    """Send a request with a link and without a token."""
     return caller.send("GET", f"{GUEST}/{token}{part}", headers={"Authorization": ""})
 
 
@@ -263,6 +263,6 @@ def test_a_token_says_what_was_signed(link: GuestLink) -> None:
 
 
 def lifetime(made: Answer) -> float:
-    """How many days a link lasts from now on."""
+    """Return the days until a link expires."""
     left = datetime.fromisoformat(made.body["expires_at"]) - datetime.now(UTC)
     return left / timedelta(days=1)

@@ -1,4 +1,4 @@
-"""A token revokes itself: that one, for good, and on record."""
+"""DELETE token: revokes the token of the request, permanently and with a record."""
 
 import pytest
 from django.contrib.auth.models import User

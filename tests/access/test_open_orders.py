@@ -1,4 +1,4 @@
-"""How many unfinished orders a customer may have: nobody is to hold all the stock."""
+"""The limit of unfinished orders per customer."""
 
 from functools import partial
 from uuid import uuid4

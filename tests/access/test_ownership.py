@@ -1,4 +1,4 @@
-"""Whose orders a caller may know of: others' look as if they never were."""
+"""A caller cannot tell another customer's order from one that does not exist."""
 
 import pytest
 from pytest_django import DjangoAssertNumQueries

@@ -1,4 +1,4 @@
-"""How often a caller may ask, and that counting never stands in anybody's way."""
+"""Rate limits, which never fail a request because Redis is down."""
 
 import time
 from collections import Counter as Tally
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 60
 
 @pytest.fixture
 def rates(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """All rates as the test wants them: at first none, and nobody has asked for anything yet.
+    """The rates as the test sets them: none at first, with empty counters.
 
     Redis may take its time, since the machine may be busy; once it is down it stays so.
     """
@@ -240,7 +240,7 @@ def asks(counter: Counter) -> int:
 
 
 def commands(redis_url: str) -> Tally[str]:
-    """How often Redis has carried out each command."""
+    """Return Redis's count for each command."""
     redis = Redis.from_url(redis_url)
     found = redis.info("commandstats")
     redis.close()

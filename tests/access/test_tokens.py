@@ -1,4 +1,4 @@
-"""Who is calling: one query for each request, whatever tokens the customer has besides."""
+"""Token authentication: one query per request, independent of the customer's other tokens."""
 
 from datetime import timedelta
 

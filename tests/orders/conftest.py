@@ -1,4 +1,4 @@
-"""Customers at their storefronts, in front of a shelf with mugs and T-shirts."""
+"""Storefronts of two customers, and a stock of mugs and T-shirts."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,7 +12,7 @@ from tests.support.storefront_client import Storefront
 
 @pytest.fixture
 def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefront:
-    """Alice's; nothing that she starts moves before its messages are delivered."""
+    """Alice's storefront. Her orders wait until the test delivers their messages."""
     shelf.put("MUG", 5)
     shelf.put("TEE", 5, price_minor=2500)
     return Storefront(customer)
@@ -20,12 +20,12 @@ def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefro
 
 @pytest.fixture
 def stranger(transactional_db: None) -> Storefront:
-    """Mallory's."""
+    """Mallory's storefront."""
     return Storefront(User.objects.create(username="mallory"))
 
 
 @pytest.fixture
 def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine ten seconds may be too short for what takes a tenth of one elsewhere."""
+    """Raise the limits of waits and streams for busy machines."""
     monkeypatch.setattr(prefer_header, "MAX_WAIT_SECONDS", 60)
     monkeypatch.setattr(event_stream, "MAX_STREAM_SECONDS", 60)

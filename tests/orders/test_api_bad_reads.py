@@ -1,4 +1,4 @@
-"""Whatever is asked of the endpoints that only read: an answer that makes sense, and tells nothing."""
+"""Malformed reads: refused with a problem that reveals nothing."""
 
 from uuid import uuid4
 

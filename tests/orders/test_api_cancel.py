@@ -1,4 +1,4 @@
-"""Cancelling through the API: whatever the order is at, its money comes back and its stock too."""
+"""Cancelling through the API, in every status: the money and the stock go back."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ GIVEN_UP_AFTER = 60.0
 
 @pytest.fixture(autouse=True)
 def _bank(bank: SandboxServer) -> None:
-    """Every order here is paid, or not, at the sandbox."""
+    """All orders of these tests are paid at the sandbox."""
 
 
 def test_before_checkout_has_begun_nothing_was_ever_held(
@@ -100,7 +100,7 @@ def test_after_capture_the_money_is_given_back(
 
 
 def test_an_accepted_cancel_is_seen_wherever_the_order_is_shown(storefront: Storefront) -> None:
-    """Though nothing has moved yet, as while the bank is being asked."""
+    """No status has changed yet, as during a call to the provider."""
     order_id = storefront.order(MUG).order_id
     before = storefront.get(f"{ORDERS}/{order_id}"), storefront.get(ORDERS)
 
@@ -206,7 +206,7 @@ def test_a_customer_with_the_longest_name_can_cancel_too(
 
 
 def assert_cancelled(storefront: Storefront) -> None:
-    """The one order is, for the one reason, and no run of it is left."""
+    """The only order is cancelled for this reason, and has no live run."""
     order = Order.objects.get()
     shown = storefront.get(f"{ORDERS}/{order.pk}").body
     assert (shown["status"], shown["reason_code"]) == ("cancelled", "cancelled_by_customer")
@@ -215,7 +215,7 @@ def assert_cancelled(storefront: Storefront) -> None:
 
 
 def business(tables: dict[str, list[object]]) -> dict[str, list[object]]:
-    """All but the keys: those are written for each request."""
+    """All rows except idempotency keys, which each request writes."""
     return {name: rows for name, rows in tables.items() if name != "orders.IdempotencyRecord"}
 
 

@@ -1,4 +1,4 @@
-"""What a client has already is not sent again, and what has changed always is."""
+"""ETags: 304 while nothing has changed, and a new one after each change."""
 
 import pytest
 from django.db import connection

@@ -31,13 +31,13 @@ pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
 @pytest.fixture
 def path(storefront: Storefront) -> str:
-    """Where the events of an order are that has just been placed."""
+    """The path of a new order's events."""
     return f"{ORDERS}/{storefront.order(MUG).order_id}/events"
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streams whose clock goes on by a second each time that they look at it."""
+    """A stream whose clock advances by one second per reading."""
     clock = SimpleNamespace(monotonic=partial(next, count()))
     monkeypatch.setattr("orders.api.orders.event_stream.time", clock)
     monkeypatch.setattr("orders.api.orders.event_stream.HEARTBEAT_SECONDS", 0.01)
@@ -355,7 +355,7 @@ def move(target: OrderStatus) -> None:
 
 
 def read(stream: StreamingHttpResponse) -> Iterator[dict[str, str]]:
-    """The blocks of a stream, each as its fields; a comment is a field without a name."""
+    """Return a stream's blocks as dictionaries of fields; a comment has the field ""."""
     text = b"".join(stream).decode()
     stream.close()
     for block in text.removesuffix("\n\n").split("\n\n"):
@@ -363,7 +363,7 @@ def read(stream: StreamingHttpResponse) -> Iterator[dict[str, str]]:
 
 
 def next_blocks(stream: StreamingHttpResponse, count: int) -> list[dict[str, str]]:
-    """The next blocks of a stream that say something."""
+    """Return the next blocks of a stream that are not comments."""
     chunks = (fields_of(each.decode().removesuffix("\n\n")) for each in iter(stream))
     return list(islice((each for each in chunks if "" not in each), count))
 

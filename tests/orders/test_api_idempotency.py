@@ -1,4 +1,4 @@
-"""The same request again: one order for each purpose, however often and however it is sent."""
+"""Idempotency-Key: one order per key, however often the request is repeated."""
 
 import hashlib
 import json
@@ -290,7 +290,7 @@ def test_a_cancellation_repeated_is_answered_as_it_was_though_it_is_over_now(
 
 @contextmanager
 def held_key(storefront: Storefront, order: Answer, key: str) -> Iterator[None]:
-    """While a request that has stored its key has not committed yet; it never will."""
+    """Hold a transaction that has stored the key, and roll it back at the end."""
     other = connection.copy()
     other.set_autocommit(False)
     with closing(other), other.cursor() as cursor:

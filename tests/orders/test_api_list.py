@@ -1,4 +1,4 @@
-"""The list of orders: pages that do not shift, filters, and what is shown along."""
+"""The order list: stable pages, filters and expansions."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -341,7 +341,7 @@ def test_among_ten_thousand_orders_a_page_reads_little_more_than_it_shows(
 
 
 def plan_of(orders: OrderQuerySet, start: Position | None) -> list[dict[str, Any]]:
-    """How PostgreSQL read a page of 20: the nodes of its plan."""
+    """Return the nodes of PostgreSQL's plan for a page of 20."""
     with CaptureQueriesContext(connection) as captured:
         assert page_of(orders, start, 20).orders
     with connection.cursor() as cursor:
@@ -376,7 +376,7 @@ def order(customer: User, at: datetime, status: OrderStatus, reference: str | No
 
 
 def make(customer: User, at: datetime, status: OrderStatus = OrderStatus.PLACED) -> Order:
-    """An order that nobody carries: enough for a list."""
+    """Create an order without a run."""
     made = order(customer, at, status)
     made.save(force_insert=True)
     return made

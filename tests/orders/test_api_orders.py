@@ -1,4 +1,4 @@
-"""Placing an order and looking at it, as a storefront does."""
+"""Placing and reading an order."""
 
 from uuid import uuid4
 
@@ -199,6 +199,6 @@ def test_a_page_that_is_not_there_is_a_problem_too(storefront: Storefront, path:
 
 
 def available(storefront: Storefront) -> dict[str, int]:
-    """What each product's page says, by SKU."""
+    """Return the listed products by SKU."""
     found = storefront.get("/api/v1/products").body["results"]
     return {each["sku"]: each["available"] for each in found}

@@ -1,4 +1,4 @@
-"""What a cart costs: asked beforehand, and held us to when it is bought."""
+"""Quotes, and orders with an expected price."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is for sale, page by page."""
+"""The product list, page by page."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""A storefront's own name for an order: good for one order of a customer, for ever."""
+"""References: a customer can use each for one order only."""
 
 import re
 from uuid import uuid4

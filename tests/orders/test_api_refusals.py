@@ -1,4 +1,4 @@
-"""Requests that no order comes of: each is told what is wrong, and none leaves a trace."""
+"""Refused orders: the problem names what is wrong, and nothing is written."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ GOOD = cart(("MUG", 1))
 
 
 def line(**changes: Any) -> dict[str, Any]:
-    """A body with one line, a good one but for ``changes``."""
+    """Return a valid body with one line, with ``changes`` to the line."""
     return {"items": [{**MUG, **changes}], "payment_method": CARD}
 
 
@@ -138,7 +138,7 @@ MALFORMED: dict[str, bytes] = {
 
 @pytest.fixture(autouse=True)
 def withdrawn(shelf: Shelf) -> None:
-    """A product that was sold once: it is there, and on the shelf, but not for sale."""
+    """A product with stock that is not for sale any more."""
     shelf.put("FAX", 5)
     Product.objects.filter(sku="FAX").update(is_withdrawn=True)
 
@@ -404,7 +404,7 @@ def assert_untouched(before: dict[str, list[Any]], messages: MessageQueue) -> No
 
 
 def assert_key_is_usable(storefront: Storefront) -> None:
-    """What was refused has not used up its key: the corrected request is a first one."""
+    """A refused request has not used up its key: the corrected request is executed."""
     answer = storefront.order(GOOD, key="the-same")
 
     assert (answer.status, answer.is_replayed) == (202, False)

@@ -1,4 +1,4 @@
-"""The story of an order as its customer reads it."""
+"""An order's timeline as its customer reads it."""
 
 from typing import Any
 from uuid import UUID
@@ -163,7 +163,7 @@ def test_many_timelines_take_as_many_statements_as_one(
 
 
 def tried(order_id: UUID, times: int, **settled: Any) -> None:
-    """Write attempts at a payment into the journal, all of which came to nothing."""
+    """Write failed attempts of the payment step into the journal."""
     run = SagaRun.objects.get(subject_id=order_id)
     StepAttempt.objects.bulk_create(
         StepAttempt(

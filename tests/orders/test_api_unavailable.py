@@ -1,4 +1,4 @@
-"""What a storefront is told when something on our side is broken: a problem, never a page."""
+"""Responses while the database or Redis is down: problems, never HTML."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -76,7 +76,7 @@ def impatient_for_locks() -> Iterator[None]:
 
 
 def cut_off_from_the_database() -> None:
-    """What a restart of PostgreSQL does to a connection."""
+    """Close the connection as a restart of PostgreSQL does."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         ours = cursor.fetchone()

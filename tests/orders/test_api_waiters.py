@@ -1,4 +1,4 @@
-"""How many may wait at once: those who come beyond them are answered at once, like everybody else."""
+"""The limits on waiting requests: beyond them the response comes at once."""
 
 import threading
 from uuid import UUID
@@ -109,7 +109,7 @@ def confirm(order_id: UUID) -> None:
 
 
 def order_and_wait(storefront: Storefront) -> None:
-    """In a thread of its own, which keeps no connection."""
+    """Place an order in a thread, and close the thread's connection."""
     try:
         storefront.order(MUG, **LONG)
     finally:

@@ -1,4 +1,4 @@
-"""``Prefer: wait``: the answer comes when the order has settled, or when patience ends."""
+"""``Prefer: wait``: the response comes when the order settles, or after N seconds."""
 
 import threading
 from collections import Counter
@@ -369,7 +369,7 @@ def test_an_answer_is_not_kept_waiting_by_the_slower_pace_of_streams(
 
 @pytest.fixture
 def statements_by_thread(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many statements the threads of each name have sent."""
+    """Count the statements by thread name."""
     counted: Counter[str] = Counter()
     execute = CursorWrapper.execute
 
@@ -382,7 +382,7 @@ def statements_by_thread(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def counted_looks(watcher: OrderWatcher, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """For how many clients each look of the watcher was."""
+    """Return the number of watches of each poll."""
     looks: list[int] = []
     look = watcher._poll
 
@@ -404,7 +404,7 @@ def states_of_others(cursor: CursorWrapper) -> list[str]:
 
 
 def recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each request waits from now on; none of them really does."""
+    """Record the seconds of each wait, and do not wait."""
     waits: list[float] = []
     monkeypatch.setattr(
         OrderWatcher, "wait_for_status", lambda _self, _order, _statuses, s: waits.append(s)
@@ -418,7 +418,7 @@ def confirm(order_id: UUID) -> None:
 
 
 def order_and_wait(storefront: Storefront) -> Answer:
-    """In a thread of its own, which keeps no connection."""
+    """Place an order in a thread, and close the thread's connection."""
     try:
         return storefront.order(MUG, key="once", Prefer="wait=60")
     finally:

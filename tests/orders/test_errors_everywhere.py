@@ -1,4 +1,4 @@
-"""Whatever goes wrong, wherever: a problem that says what to do, and nothing of how we work."""
+"""Every error is a problem that says what to do and reveals no internals."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ PRODUCTS = "/api/v1/products"
 
 @pytest.fixture
 def client() -> Client:
-    """One that answers as production does, also where something was raised."""
+    """A client that returns error responses instead of raising."""
     return Client(raise_request_exception=False)
 
 
@@ -234,7 +234,7 @@ def raiser(error: Callable[[], Exception]) -> Callable[..., Any]:
 
 
 def assert_nothing_leaks(response: HttpResponse | Any) -> None:
-    """Neither body nor headers have a word of what was raised, nor of where."""
+    """Neither body nor headers contain the exception's text or a code location."""
     told = response.content.decode() + json.dumps(dict(response.headers))
     for word in ("hunter2", "db.internal", "5432", "SELECT", "/srv", "Traceback", "Error(", ".py"):
         assert word not in told

@@ -1,4 +1,4 @@
-"""Keys are kept for 72 hours, and then forgotten, a few at a time."""
+"""Idempotency keys are deleted after 72 hours, in small batches."""
 
 from contextlib import closing
 from datetime import timedelta

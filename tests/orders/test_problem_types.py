@@ -1,4 +1,4 @@
-"""The table of problems: each is used, documented, and has its page."""
+"""The problem types: each is used, documented, and has its page."""
 
 import re
 from io import StringIO

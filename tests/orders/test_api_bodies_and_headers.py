@@ -1,4 +1,4 @@
-"""What a request comes in: lengths, charsets and headers, of which nobody may make a 500."""
+"""Body lengths, charsets and headers: none causes a 500."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -212,7 +212,7 @@ def test_answers_of_the_api_are_for_nobodys_cache(storefront: Storefront) -> Non
 
 
 def through_the_gate(request: object) -> Answer:
-    """Answer a request that gets no further than the middleware."""
+    """Return the response to a request that the middleware refuses."""
 
     def never(_: object) -> None:
         raise AssertionError("the request was let in")
