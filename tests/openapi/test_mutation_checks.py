@@ -1,6 +1,7 @@
 """Schemathesis finds an endpoint that differs from the document."""
 
 from collections.abc import Callable
+from functools import wraps
 
 import pytest
 from django.contrib.auth.models import User
@@ -63,6 +64,7 @@ def test_a_difference_from_the_document_is_found(
 ) -> None:
     correct = ProductsView.get
 
+    @wraps(correct)  # with its documentation
     def get_wrongly(view: ProductsView, request: Request) -> Response:
         correct(view, request)  # refuses invalid requests
         return get(view, request)

@@ -96,7 +96,7 @@ def test_a_body_of_another_type_is_refused(
     )
 
     assert answer.is_problem(415, "unsupported-media-type"), answer.body
-    assert answer.body["detail"] == "A body is taken as application/json in UTF-8."
+    assert answer.body["detail"] == "Send the body as application/json in UTF-8."
     assert_untouched(before, messages)
 
 
