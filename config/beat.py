@@ -34,8 +34,8 @@ SCHEDULE: tuple[Entry, ...] = (
         why="Finds runs whose message was lost or whose worker died; part of the 15 s to recover.",
     ),
     Entry(
-        name="desk: carry bulk actions",
-        task="desk.carry_bulk_actions",
+        name="desk: process bulk actions",
+        task="desk.process_bulk_actions",
         every=timedelta(seconds=5),
         why="Goes on with what staff asked for in bulk where a message or a worker was lost.",
     ),

@@ -1,4 +1,4 @@
-"""What a person is told and asked before anything is done: the words of each act, and its form."""
+"""The texts and forms of actions: what staff read and fill in before anything is done."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,47 +9,47 @@ from django.http import HttpRequest
 
 from desk import permissions
 from desk.models import ActionKind
-from desk.order_state import OrderState, needed_for
+from desk.order_state import OrderState, required_permission
 from sagas.identifiers import new_id
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What one act is called, and what it does, before it is done."""
+class ActionText:
+    """The label of one action's button, and the explanation on its confirmation page."""
 
     button: str
     explanation: str
-    asked_for: str = "Reason"
+    reason_label: str = "Reason"
     hint: str = "Kept with your name. The customer never sees it."
 
 
-WORDS: Final = {
-    ActionKind.RETRY: Words(
+ACTION_TEXTS: Final = {
+    ActionKind.RETRY: ActionText(
         "Retry now",
-        "Forgets every back-off and the flag, and queues the order at once. What is being asked at"
-        " this moment is not interrupted.",
+        "Clears every back-off and the flag, and queues the order at once. A call in progress is not"
+        " interrupted.",
     ),
-    ActionKind.CANCEL: Words(
+    ActionKind.CANCEL: ActionText(
         "Cancel and refund",
-        "Undoes everything that was done: what the bank set aside is released, what it took is"
-        " refunded, the stock goes back on the shelf. This cannot be taken back.",
+        "Undoes everything that was done: an authorized amount is released, a captured amount is"
+        " refunded, the stock goes back on the shelf. This cannot be reversed.",
     ),
-    ActionKind.PAUSE: Words(
-        "Hold",
-        "The order goes no step further until somebody releases it. It can still be cancelled.",
+    ActionKind.PAUSE: ActionText(
+        "Pause",
+        "The order starts no further step until it is resumed. It can still be cancelled.",
     ),
-    ActionKind.RESUME: Words("Release", "The order goes on from where it stood."),
-    ActionKind.NOTE: Words(
+    ActionKind.RESUME: ActionText("Resume", "The order goes on from its current step."),
+    ActionKind.NOTE: ActionText(
         "Add note",
         "Nothing about the order changes.",
-        asked_for="Note",
-        hint="Staff see it in the order's story. The customer never does.",
+        reason_label="Note",
+        hint="Staff see it in the order's timeline. The customer never does.",
     ),
 }
 
 
 class ReasonForm(forms.Form):
-    """Why, and the token that lets a form act once however often it is sent."""
+    """A reason, and the token by which a form acts once, however often it is sent."""
 
     reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
     token = forms.UUIDField(widget=forms.HiddenInput)
@@ -60,18 +60,18 @@ def empty_form() -> ReasonForm:
 
 
 def operator_of(request: HttpRequest) -> User:
-    """Who is at the desk."""
-    assert isinstance(request.user, User)  # noqa: S101 - the admin site lets nobody else in
+    """Return the member of staff who sent the request."""
+    assert isinstance(request.user, User)  # noqa: S101 - the admin site requires a login
     return request.user
 
 
-def may(operator: User, kind: ActionKind, state: OrderState) -> bool:
-    """Whether this person may do this to this order, were its state to allow it."""
-    return operator.has_perm(needed_for(kind, state))
+def may_act(operator: User, kind: ActionKind, state: OrderState) -> bool:
+    """Return whether the operator has the permission, whatever the order's state allows."""
+    return operator.has_perm(required_permission(kind, state))
 
 
-def may_ever(operator: User, kind: ActionKind) -> bool:
-    """Whether there is an order to which this person may do this."""
+def may_for_some_order(operator: User, kind: ActionKind) -> bool:
+    """Return whether the operator may do this to some order."""
     if kind == ActionKind.RESUME and operator.has_perm(permissions.RESUME_UNRESOLVED):
         return True
-    return operator.has_perm(permissions.OF_KIND[kind])
+    return operator.has_perm(permissions.PERMISSION_OF[kind])

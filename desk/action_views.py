@@ -1,4 +1,4 @@
-"""Asking before an order is acted on, and acting once it is confirmed. A GET changes nothing."""
+"""The confirmation page of an action on one order. A GET shows it; a POST acts."""
 
 from http import HTTPStatus
 from typing import Any
@@ -13,8 +13,15 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from adminkit.cells import short_id
-from desk.action_forms import WORDS, ReasonForm, empty_form, may, may_ever, operator_of
-from desk.actions import OF_ONE_ORDER, Asked, TokenTaken, perform
+from desk.action_forms import (
+    ACTION_TEXTS,
+    ReasonForm,
+    empty_form,
+    may_act,
+    may_for_some_order,
+    operator_of,
+)
+from desk.actions import SINGLE_ORDER_ACTIONS, ActionRequest, TokenReused, perform
 from desk.models import ActionKind, ActionOutcome
 from desk.order_state import OrderState, blocked_reason, order_state
 from orders.models import Order
@@ -23,7 +30,7 @@ from orders.models import Order
 def act(
     model_admin: ModelAdmin[Order], request: HttpRequest, order_id: UUID, kind: str
 ) -> HttpResponse:
-    """Ask for a reason; with one, act, and go back to the order with what came of it."""
+    """Ask for a reason; given one, act and return to the order with the result."""
     wanted = kind_named(kind)
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
@@ -32,22 +39,22 @@ def act(
     except Order.DoesNotExist:
         raise Http404 from None
     operator = operator_of(request)
-    if not (may(operator, wanted, state) or may_ever(operator, wanted)):
+    if not (may_act(operator, wanted, state) or may_for_some_order(operator, wanted)):
         raise PermissionDenied
     if request.method != "POST":
         return _ask(model_admin, request, state, wanted, empty_form())
     form = ReasonForm(request.POST)
     if not form.is_valid():
         return _ask(model_admin, request, state, wanted, form, status=HTTPStatus.BAD_REQUEST)
-    asked = Asked(
+    action = ActionRequest(
         wanted, order_id, operator, form.cleaned_data["reason"], form.cleaned_data["token"]
     )
-    return _perform(model_admin, request, state, asked, form)
+    return _perform(model_admin, request, state, action, form)
 
 
 def kind_named(name: str) -> ActionKind:
-    """Return the act that an address names. Raises Http404."""
-    found = next((each for each in OF_ONE_ORDER if each.value == name), None)
+    """Return the action named in an address. Raises Http404."""
+    found = next((kind for kind in SINGLE_ORDER_ACTIONS if kind.value == name), None)
     if found is None:
         raise Http404
     return found
@@ -57,23 +64,23 @@ def _perform(
     model_admin: ModelAdmin[Order],
     request: HttpRequest,
     state: OrderState,
-    asked: Asked,
+    action: ActionRequest,
     form: ReasonForm,
 ) -> HttpResponse:
     try:
-        done = perform(asked)
-    except TokenTaken:
-        form.add_error(None, "This form was used for something else. Open it anew.")
-        return _ask(model_admin, request, state, asked.kind, form, status=HTTPStatus.CONFLICT)
+        done = perform(action)
+    except TokenReused:
+        form.add_error(None, "This form was used for another action. Open it again.")
+        return _ask(model_admin, request, state, action.kind, form, status=HTTPStatus.CONFLICT)
     except OperationalError:
         form.add_error(None, "The order is being worked on. Nothing was changed; try again.")
-        return _ask(model_admin, request, state, asked.kind, form, status=HTTPStatus.CONFLICT)
+        return _ask(model_admin, request, state, action.kind, form, status=HTTPStatus.CONFLICT)
     was_done = done.outcome == ActionOutcome.DONE
     level = messages.SUCCESS if was_done else messages.WARNING
-    label = WORDS[asked.kind].button
-    told = f"{label}: {done.told}" if was_done else f"{label} was refused: {done.told}"
-    messages.add_message(request, level, told)
-    return HttpResponseRedirect(reverse("admin:orders_order_change", args=[asked.order_id]))
+    label = ACTION_TEXTS[action.kind].button
+    message = f"{label}: {done.message}" if was_done else f"{label} was refused: {done.message}"
+    messages.add_message(request, level, message)
+    return HttpResponseRedirect(reverse("admin:orders_order_change", args=[action.order_id]))
 
 
 def _ask(
@@ -85,7 +92,7 @@ def _ask(
     *,
     status: HTTPStatus = HTTPStatus.OK,
 ) -> HttpResponse:
-    order, words = state.order, WORDS[kind]
+    order, words = state.order, ACTION_TEXTS[kind]
     context: dict[str, Any] = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
@@ -94,7 +101,7 @@ def _ask(
         "words": words,
         "is_final": kind == ActionKind.CANCEL,
         "order": order,
-        "stands": state.in_words(),
+        "current_state": state.summary(),
         "blocked_reason": blocked_reason(kind, state, operator_of(request)),
         "form": form,
         "back": reverse("admin:orders_order_change", args=[order.pk]),

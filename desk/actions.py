@@ -1,4 +1,4 @@
-"""What a person may do to one order. Each act and its audit row are one transaction."""
+"""What staff do to one order. Each action and its audit row commit in one transaction."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,10 +10,10 @@ import orders.services
 import sagas.services
 from access.os_user import ShellUser
 from desk.models import ActionKind, ActionOutcome, OperatorAction
-from desk.order_state import OrderState, blocked_reason, needed_for, order_state
+from desk.order_state import OrderState, blocked_reason, order_state, required_permission
 from desk.permissions import Operator
 
-OF_ONE_ORDER: Final = (
+SINGLE_ORDER_ACTIONS: Final = (
     ActionKind.RETRY,
     ActionKind.CANCEL,
     ActionKind.PAUSE,
@@ -22,16 +22,16 @@ OF_ONE_ORDER: Final = (
 )
 
 CANCELLED_BY_STAFF: Final = "cancelled_by_staff"
-"""The reason that the customer is given words for; the operator's own stay at the desk."""
+"""The reason code that the customer sees as a sentence. The staff's own reason stays at the desk."""
 
 
-class TokenTaken(Exception):
-    """A form was sent with the token of another act: it was tampered with, or its page is stale."""
+class TokenReused(Exception):
+    """A form was sent with the token of another action: it was tampered with, or its page is stale."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """An act that a person has confirmed, under a token that is used once, such as the form's."""
+class ActionRequest:
+    """An action that a member of staff has confirmed. The token is the form's, and unique."""
 
     kind: ActionKind
     order_id: UUID
@@ -40,97 +40,101 @@ class Asked:
     token: UUID
 
 
-def perform(asked: Asked) -> OperatorAction:
-    """Do it, or refuse it in words; return the audit row that says so.
+def perform(action: ActionRequest) -> OperatorAction:
+    """Execute or refuse an action, and return its audit row.
 
-    Sent again, also at the same moment, it finds the row of the first time and does nothing: the
-    token is unique, and who comes second rolls back. Raises TokenTaken, Order.DoesNotExist, and
-    DatabaseError where the order is locked for too long; then nothing has changed.
+    A repetition, also a concurrent one, returns the row of the first call and does nothing: the
+    token is unique, and the second transaction rolls back. Raises TokenReused, Order.DoesNotExist,
+    and DatabaseError if the order stays locked for too long; then nothing has changed.
     """
-    if earlier := _earlier(asked):
+    if earlier := _earlier(action):
         return earlier
     try:
         with transaction.atomic():
-            return carry_out(asked)
+            return execute(action)
     except IntegrityError:
-        if earlier := _earlier(asked):
+        if earlier := _earlier(action):
             return earlier
         raise
 
 
-def carry_out(asked: Asked) -> OperatorAction:
-    """Act and write the audit row, in the caller's transaction, which keeps the order's run still."""
-    sagas.services.lock_run(asked.order_id)
-    before = order_state(asked.order_id)
-    told = _blocked_reason(asked, before)
-    outcome = ActionOutcome.REFUSED if told else ActionOutcome.DONE
-    if not told:
-        told = _act(asked, before)
-    after = order_state(asked.order_id) if outcome == ActionOutcome.DONE else before
+def execute(action: ActionRequest) -> OperatorAction:
+    """Act and write the audit row in the caller's transaction, with the order's run locked."""
+    sagas.services.lock_run(action.order_id)
+    before = order_state(action.order_id)
+    message = _blocked_reason(action, before)
+    outcome = ActionOutcome.REFUSED if message else ActionOutcome.DONE
+    if not message:
+        message = _act(action, before)
+    after = order_state(action.order_id) if outcome == ActionOutcome.DONE else before
     return OperatorAction.objects.create(
-        token=asked.token,
-        **_who(asked.operator),
-        kind=asked.kind,
+        token=action.token,
+        **_actor_columns(action.operator),
+        kind=action.kind,
         order=before.order,
-        reason=asked.reason,
+        reason=action.reason,
         outcome=outcome,
-        told=told,
-        before=before.in_words(),
-        after=after.in_words(),
+        message=message,
+        before=before.summary(),
+        after=after.summary(),
     )
 
 
-def _who(operator: Operator) -> dict[str, Any]:
-    """Return the columns of an audit row that say who acts."""
+def _actor_columns(operator: Operator) -> dict[str, Any]:
+    """Return the columns of an audit row that name the actor."""
     if isinstance(operator, ShellUser):
         return {"operator": None, "shell_user": operator.get_username()}
     return {"operator": operator, "shell_user": ""}
 
 
-def _blocked_reason(asked: Asked, state: OrderState) -> str:
-    told = blocked_reason(asked.kind, state, asked.operator)
-    if told or asked.operator.has_perm(needed_for(asked.kind, state)):
-        return told
-    return f"{asked.operator.get_username()} may not {asked.kind.label} orders."
+def _blocked_reason(action: ActionRequest, state: OrderState) -> str:
+    message = blocked_reason(action.kind, state, action.operator)
+    if message or action.operator.has_perm(required_permission(action.kind, state)):
+        return message
+    return f"{action.operator.get_username()} may not {action.kind.label} orders."
 
 
-def _act(asked: Asked, state: OrderState) -> str:
-    """Do what nothing speaks against, and say what follows."""
-    actor = asked.operator.get_username()
-    match asked.kind:
+def _act(action: ActionRequest, state: OrderState) -> str:
+    """Carry out an action that is allowed, and return a sentence on what follows."""
+    actor = action.operator.get_username()
+    match action.kind:
         case ActionKind.RETRY:
             return _retry(state)
         case ActionKind.CANCEL:
-            orders.services.cancel_order(asked.order_id, reason=CANCELLED_BY_STAFF, actor=actor)
+            orders.services.cancel_order(action.order_id, reason=CANCELLED_BY_STAFF, actor=actor)
             if state.live:
-                return "It turns back before its next step, and everything that was done is undone."
-            return "Its money goes back to the customer, and its stock to the shelf."
+                return (
+                    "The run compensates before its next step: everything that was done is undone."
+                )
+            return "The money goes back to the customer, and the stock to the shelf."
         case ActionKind.PAUSE:
-            sagas.services.hold(asked.order_id, asked.reason, actor)
-            return "It goes no step further until somebody releases it. It can still be cancelled."
+            sagas.services.hold(action.order_id, action.reason, actor)
+            return (
+                "The order starts no further step until it is resumed. It can still be cancelled."
+            )
         case ActionKind.RESUME:
-            sagas.services.resume(asked.order_id)
-            return "It goes on from where it stood."
+            sagas.services.resume(action.order_id)
+            return "The order goes on from its current step."
         case ActionKind.NOTE:
             return "Noted."
-    raise ValueError(asked.kind)
+    raise ValueError(action.kind)
 
 
 def _retry(state: OrderState) -> str:
     run = state.live
-    assert run is not None  # noqa: S101 - objected to before
+    assert run is not None  # noqa: S101 - blocked_reason was empty
     sagas.services.retry_now(run.id)
     if run.is_leased:
-        return "A worker is asking at this moment; whatever it is told, nothing waits after it."
-    return "Its back-off is forgotten, and it is on the queue."
+        return "A call is in progress. After it the run goes on without waiting."
+    return "The back-off is cleared, and the run is queued."
 
 
-def _earlier(asked: Asked) -> OperatorAction | None:
-    """What this form did before. Raises TokenTaken where that was something else."""
-    earlier = OperatorAction.objects.select_related("operator").filter(token=asked.token).first()
+def _earlier(action: ActionRequest) -> OperatorAction | None:
+    """Return the audit row of an earlier use of the token. Raises TokenReused if it was another action."""
+    earlier = OperatorAction.objects.select_related("operator").filter(token=action.token).first()
     if earlier is None:
         return None
     same = (earlier.kind, earlier.order_id, earlier.actor)
-    if same != (asked.kind, asked.order_id, asked.operator.get_username()):
-        raise TokenTaken
+    if same != (action.kind, action.order_id, action.operator.get_username()):
+        raise TokenReused
     return earlier

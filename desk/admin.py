@@ -1,4 +1,4 @@
-"""What other libraries bring to the desk, in its look, and no more of it than staff need here."""
+"""Admin pages for models of other libraries: accounts, roles, schedule, login attempts, change log."""
 
 from datetime import timedelta
 from ipaddress import ip_address
@@ -29,7 +29,7 @@ from adminkit.cells import excerpt, state, timestamp
 from adminkit.filters import ChoiceFilter
 from adminkit.search import search_exact, search_related
 from desk import audit_admin, order_admin
-from desk.second_factor import forget
+from desk.second_factor import reset_factors
 
 __all__ = ["audit_admin", "order_admin"]
 
@@ -50,7 +50,7 @@ admin.site.unregister(
         CrontabSchedule,
         ClockedSchedule,
         SolarSchedule,
-        # Nobody reads another's key: desk.second_factor alone has to do with these.
+        # Keys are secret: only desk.second_factor uses these.
         StaticDevice,
         TOTPDevice,
     ]
@@ -93,7 +93,7 @@ class InRole(ChoiceFilter):
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin[User], PagedAdmin[User]):
+class AccountAdmin(UserAdmin[User], PagedAdmin[User]):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -118,10 +118,10 @@ class PersonAdmin(UserAdmin[User], PagedAdmin[User]):
 
     @admin.action(description="Reset second factor", permissions=["superuser"])
     def reset_second_factor(self, request: HttpRequest, people: QuerySet[User]) -> None:
-        """For whoever lost phone and recovery codes; they enrol again after their next password."""
+        """For staff who lost phone and recovery codes: they enrol again at their next login."""
         if isinstance(request.user, User):
-            for each in people:
-                forget(each, by=request.user)
+            for account in people:
+                reset_factors(account, by=request.user)
             self.message_user(request, f"{len(people)} have to enrol again.", messages.SUCCESS)
 
     @admin.display(description="who")
@@ -172,7 +172,7 @@ class PeriodChoice(ModelChoiceField[IntervalSchedule]):
 
 @admin.register(PeriodicTask)
 class ScheduleAdmin(PagedAdmin[Any]):
-    """Entries can be switched off and given another period; which there are, ``config.beat`` says."""
+    """Entries can be switched off and given another period. ``config.beat`` defines the entries."""
 
     list_title = "schedule"
     list_display = ("called", "stands", "due", "ran", "said")
@@ -209,7 +209,7 @@ class ScheduleAdmin(PagedAdmin[Any]):
 
     @admin.display(description="due")
     def due(self, entry: Any) -> str:
-        """In words, also what somebody made without the desk: a time of day, say."""
+        """The period in words, also of entries made outside the desk, such as a time of day."""
         return in_words(entry.interval) if entry.interval else str(entry.scheduler)
 
     @admin.display(description="what for")
@@ -232,7 +232,7 @@ class PeriodAdmin(PagedAdmin[Any]):
     ordering = ("period", "every")
 
     def has_change_permission(self, *_: Any, **__: Any) -> bool:
-        """A period may belong to several entries: whoever wants another adds it."""
+        """A period may belong to several entries. Add another period instead."""
         return False
 
     @admin.display(description="due")
@@ -242,7 +242,7 @@ class PeriodAdmin(PagedAdmin[Any]):
 
 @admin.register(AccessAttempt)
 class LockOutAdmin(RecordAdmin[Any]):
-    """Wrong guesses of the last quarter of an hour; deleting a row lets its pair try again."""
+    """Failed logins of the last 15 minutes. Deleting a row unlocks its name and address."""
 
     list_title = "wrong passwords and codes"
     list_display = ("when", "username", "ip_address", "failures_since_start")

@@ -1,4 +1,4 @@
-"""What people did to orders: every act with its reason, and every bulk action. Only to be read."""
+"""Read-only admin of staff actions on orders and of bulk actions."""
 
 from functools import partial
 from typing import Any, Final
@@ -19,7 +19,7 @@ from desk import bulk_views, permissions
 from desk.models import ActionKind, ActionOutcome, BulkAction, OperatorAction
 from desk.sessions import in_background
 
-_KINDS: Final = [(each.value, str(each.label)) for each in ActionKind]
+_KINDS: Final = [(kind.value, str(kind.label)) for kind in ActionKind]
 
 
 def staff_called(name: str) -> QuerySet[User, Any]:
@@ -27,7 +27,7 @@ def staff_called(name: str) -> QuerySet[User, Any]:
 
 
 def by_shell_user(name: str) -> Q | None:
-    """The rows that no account has are together in an index."""
+    """Match actions from a shell; their rows are together in an index."""
     return Q(operator__isnull=True, shell_user=name) if name.startswith("shell:") else None
 
 
@@ -35,7 +35,7 @@ def by_shell_user(name: str) -> Q | None:
 class OperatorActionAdmin(RecordAdmin[OperatorAction]):
     list_display = ("when", "who", "act", "order_page", "result", "because", "before", "after")
     list_filter = (
-        newest_rows_filter("kind", "act", _KINDS),
+        newest_rows_filter("kind", "action", _KINDS),
         newest_rows_filter("outcome", "outcome", [(each, each) for each in ActionOutcome.values]),
     )
     list_select_related = ("operator",)
@@ -43,10 +43,10 @@ class OperatorActionAdmin(RecordAdmin[OperatorAction]):
     search_help_text = (
         "An order's id or how it begins, or who did it: an account's name, or shell:name"
     )
-    empty_text = "Whatever somebody does with an order, here or from a shell, is kept, with the reason. Nobody did anything yet."
+    empty_text = "Every action on an order, at the desk or from a shell, is recorded with its reason. No action was recorded yet."
     fields = (
         *("when", "who", "act", "order_page", "reason"),
-        *("result", "told", "before", "after"),
+        *("result", "message", "before", "after"),
     )
     readonly_fields = fields
 
@@ -58,7 +58,7 @@ class OperatorActionAdmin(RecordAdmin[OperatorAction]):
     def who(self, done: OperatorAction) -> str:
         return done.actor
 
-    @admin.display(description="act")
+    @admin.display(description="action")
     def act(self, done: OperatorAction) -> str:
         return done.get_kind_display()
 
@@ -78,11 +78,11 @@ class OperatorActionAdmin(RecordAdmin[OperatorAction]):
 @admin.register(BulkAction)
 class BulkActionAdmin(RecordAdmin[BulkAction]):
     list_display = ("when", "who", "act", "count", "chosen", "stands", "because")
-    list_filter = (newest_rows_filter("kind", "act", _KINDS),)
+    list_filter = (newest_rows_filter("kind", "action", _KINDS),)
     list_select_related = ("operator",)
     searches = (search_ids("pk"),)
-    search_help_text = "A bulk act's id, or how it begins"
-    empty_text = "An act on many orders at once, from “All of these…” above the list of orders. There was none yet."
+    search_help_text = "A bulk action's id, or how it begins"
+    empty_text = "Actions on many orders at once, from “All of these…” above the list of orders. No bulk action was started yet."
 
     @admin.display(description="when (UTC)")
     def when(self, bulk: BulkAction) -> SafeString | None:
@@ -92,7 +92,7 @@ class BulkActionAdmin(RecordAdmin[BulkAction]):
     def who(self, bulk: BulkAction) -> str:
         return bulk.operator.get_username()
 
-    @admin.display(description="act")
+    @admin.display(description="action")
     def act(self, bulk: BulkAction) -> str:
         return bulk.get_kind_display()
 
@@ -102,22 +102,24 @@ class BulkActionAdmin(RecordAdmin[BulkAction]):
 
     @admin.display(description="which")
     def chosen(self, bulk: BulkAction) -> SafeString:
-        return excerpt(bulk.chosen_by)
+        return excerpt(bulk.selection)
 
     @admin.display(description="state")
     def stands(self, bulk: BulkAction) -> SafeString:
         if bulk.stopped_at is not None:
             return state("stopped", f"by {bulk.stopped_by}")
-        return state("under-way", word="under way") if bulk.ended_at is None else state("finished")
+        return (
+            state("in-progress", word="in progress") if bulk.ended_at is None else state("finished")
+        )
 
     @admin.display(description="reason")
     def because(self, bulk: BulkAction) -> SafeString:
         return excerpt(bulk.reason)
 
     def has_view_permission(self, request: HttpRequest, obj: BulkAction | None = None) -> bool:
-        """Whoever may begin one may see what comes of it."""
-        may_begin = request.user.has_perm(permissions.ACT_IN_BULK)
-        return may_begin or super().has_view_permission(request, obj)
+        """Staff who may start bulk actions may see them."""
+        may_start = request.user.has_perm(permissions.ACT_IN_BULK)
+        return may_start or super().has_view_permission(request, obj)
 
     def get_urls(self) -> list[URLPattern]:
         inside = self.admin_site.admin_view
@@ -129,7 +131,7 @@ class BulkActionAdmin(RecordAdmin[BulkAction]):
             ),
             path(
                 "<uuid:pk>/stop/",
-                inside(partial(bulk_views.stop_it, self)),
+                inside(partial(bulk_views.stop_view, self)),
                 name="desk_bulkaction_stop",
             ),
         ]

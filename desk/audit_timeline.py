@@ -227,7 +227,7 @@ def _people(detail: OrderDetail) -> Iterator[Entry]:
             action.at,
             "note" if is_note else "person",
             "note" if is_note else f"{kind}: {action.outcome}",
-            action.reason if was_done else f"{action.reason} · {action.told}",
+            action.reason if was_done else f"{action.reason} · {action.message}",
             who=action.actor,
             tone="" if was_done else "bad",
             data=[] if is_note else [("before", action.before), ("after", action.after)],

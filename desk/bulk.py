@@ -1,4 +1,4 @@
-"""One act on many orders: written down as rows, carried out an order at a time, resumed anywhere."""
+"""Bulk actions: created as rows, then processed one order after the other; a crash loses none."""
 
 import logging
 import time
@@ -12,37 +12,37 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q
 from django.db.models.functions import Now
 
-from desk.actions import Asked, TokenTaken, carry_out
-from desk.bulk_queue import ask_for_carrying
+from desk.actions import ActionRequest, TokenReused, execute
+from desk.bulk_queue import queue_bulk_actions
 from desk.models import ActionKind, BulkAction, BulkItem, ItemOutcome
 
 log = logging.getLogger(__name__)
 
-MOST_ORDERS: Final = 10_000
-"""In one bulk action; whoever means more narrows the list, and begins another."""
+MAX_ORDERS: Final = 10_000
+"""The most orders of one bulk action."""
 
 SLICE_SECONDS: Final = 2.0
-"""How long one task carries: the queue is the sweeps', which wait for nobody longer."""
+"""How long one task processes items, so that sweeps on the same queue wait no longer."""
 
 LEASE: Final = timedelta(seconds=30)
-"""More than a slice and its last order can take; after a crash the next worker begins then."""
+"""Longer than a slice with its last order can take. After a crash the next worker waits for it."""
 
-MOST_FAILURES: Final = 3
+MAX_FAILURES: Final = 3
 
 
-def begin(
+def create_bulk_action(
     kind: ActionKind,
     operator: User,
     order_ids: Sequence[UUID],
     *,
     reason: str,
-    chosen_by: str,
+    selection: str,
     token: UUID,
 ) -> BulkAction:
-    """Write down what is to be done, and ask for it to be carried out.
+    """Create a bulk action with an item for each order, and queue its processing.
 
-    Asked again under the same token it returns what it made the first time. Raises TokenTaken where
-    that was somebody else's or something else.
+    A repetition with the same token returns the first bulk action. Raises TokenReused if that one
+    has another operator or kind.
     """
     try:
         with transaction.atomic():
@@ -51,70 +51,72 @@ def begin(
                 operator=operator,
                 kind=kind,
                 reason=reason,
-                chosen_by=chosen_by,
+                selection=selection,
                 count=len(order_ids),
             )
-            items = [BulkItem(bulk=bulk, order_id=each) for each in order_ids]
+            items = [BulkItem(bulk=bulk, order_id=order_id) for order_id in order_ids]
             BulkItem.objects.bulk_create(items, batch_size=1000)
-            ask_for_carrying()
+            queue_bulk_actions()
             return bulk
     except IntegrityError:
         earlier = BulkAction.objects.filter(token=token).first()
         if earlier is None:
             raise
         if (earlier.kind, earlier.operator_id) != (kind, operator.pk):
-            raise TokenTaken from None
+            raise TokenReused from None
         return earlier
 
 
 def stop(bulk_id: UUID, actor: str) -> bool:
-    """Have nothing further done; True if it had not ended. An order in hand is finished."""
-    under_way = BulkAction.objects.filter(pk=bulk_id, ended_at__isnull=True)
-    return under_way.filter(stopped_at__isnull=True).update(stopped_at=Now(), stopped_by=actor) == 1
+    """Stop a bulk action after the current order. Returns False if it had ended or was stopped."""
+    unfinished = BulkAction.objects.filter(pk=bulk_id, ended_at__isnull=True)
+    return (
+        unfinished.filter(stopped_at__isnull=True).update(stopped_at=Now(), stopped_by=actor) == 1
+    )
 
 
-def carry_for_a_while(seconds: float = SLICE_SECONDS) -> bool:
-    """Carry the bulk action that has waited longest for a while; True if there is more to do.
+def process_slice(seconds: float = SLICE_SECONDS) -> bool:
+    """Process the bulk action that has waited longest. Returns True if any is unfinished.
 
-    Safe at any time, from any number of workers: each takes another one, and an order that is done
-    is done in the commit that says so. A crash leaves the rest for whoever comes after the lease.
+    Any number of workers may call it: each leases another bulk action. An item's action and outcome
+    commit together. After a crash another worker continues when the lease has expired.
     """
-    bulk = _take_up()
+    bulk = _lease_next()
     if bulk is None:
         return False
     until = time.monotonic() + seconds
-    while _carry_next(bulk):
+    while _process_next(bulk):
         if time.monotonic() >= until:
             break
-    _put_down(bulk)
+    _release(bulk)
     return BulkAction.objects.filter(ended_at__isnull=True).exists()
 
 
 def counts(bulk: BulkAction) -> dict[str, int]:
-    """How many of its orders are done, refused, failed, and wait."""
+    """Count the items of a bulk action by outcome."""
     rows = bulk.items.order_by().values_list("outcome").annotate(rows=Count("pk"))
     found = dict(rows)
-    return {each.value: found.get(each.value, 0) for each in ItemOutcome}
+    return {outcome.value: found.get(outcome.value, 0) for outcome in ItemOutcome}
 
 
 @transaction.atomic
-def _take_up() -> BulkAction | None:
+def _lease_next() -> BulkAction | None:
     free = Q(carried_until__isnull=True) | Q(carried_until__lte=Now())
     bulk = (
         BulkAction.objects.select_for_update(skip_locked=True)
         .filter(free, ended_at__isnull=True)
-        .order_by(F("carried_until").asc(nulls_first=True), "pk")
+        .order_by(F("leased_until").asc(nulls_first=True), "pk")
         .first()
     )
     if bulk is not None:
-        BulkAction.objects.filter(pk=bulk.pk).update(carried_until=Now() + LEASE)
+        BulkAction.objects.filter(pk=bulk.pk).update(leased_until=Now() + LEASE)
     return bulk
 
 
-def _put_down(bulk: BulkAction) -> None:
-    """Let the next worker take it up, or end it where nothing of it waits or somebody stopped it."""
+def _release(bulk: BulkAction) -> None:
+    """Return the lease, and end the bulk action if it is finished or stopped."""
     own = BulkAction.objects.filter(pk=bulk.pk)
-    own.update(carried_until=Now())
+    own.update(leased_until=Now())
     waits = bulk.items.filter(outcome=ItemOutcome.WAITING)
     if not waits.exists():
         own.filter(ended_at__isnull=True).update(ended_at=Now())
@@ -122,25 +124,25 @@ def _put_down(bulk: BulkAction) -> None:
         own.filter(stopped_at__isnull=False, ended_at__isnull=True).update(ended_at=Now())
 
 
-def _carry_next(bulk: BulkAction) -> bool:
-    """Act on one more order, in one transaction with its rows; False when none is left to take."""
+def _process_next(bulk: BulkAction) -> bool:
+    """Process one item in one transaction. Returns False when no item is left."""
     item = None
     try:
         with transaction.atomic():
             item = _claim(bulk)
             if item is None:
                 return False
-            done = carry_out(
-                Asked(
+            done = execute(
+                ActionRequest(
                     kind=ActionKind(bulk.kind),
                     order_id=item.order_id,
                     operator=User.objects.get(pk=bulk.operator_id),
                     reason=bulk.reason,
-                    # The audit row of this order in this bulk action: there can be one only.
+                    # One audit row for each order of a bulk action, whatever crashes.
                     token=uuid5(bulk.pk, str(item.order_id)),
                 )
             )
-            BulkItem.objects.filter(pk=item.pk).update(outcome=done.outcome, told=done.told)
+            BulkItem.objects.filter(pk=item.pk).update(outcome=done.outcome, message=done.message)
     except Exception as error:
         if item is None:
             raise
@@ -157,10 +159,10 @@ def _claim(bulk: BulkAction) -> BulkItem | None:
 
 
 def _note_failure(item: BulkItem, error: Exception) -> None:
-    """Count what went wrong; after some times the order is left as it is."""
+    """Count an error. After MAX_FAILURES of them the item has failed."""
     own = BulkItem.objects.filter(pk=item.pk, outcome=ItemOutcome.WAITING)
     own.update(failures=F("failures") + 1)
-    own.filter(failures__gte=MOST_FAILURES).update(
+    own.filter(failures__gte=MAX_FAILURES).update(
         outcome=ItemOutcome.FAILED,
-        told=f"Nothing was changed: {type(error).__name__}, {MOST_FAILURES} times.",
+        message=f"Nothing was changed: {type(error).__name__}, {MAX_FAILURES} times.",
     )

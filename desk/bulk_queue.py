@@ -1,18 +1,18 @@
-"""The only place of the desk that puts a task on a queue. The message says "look", and no more."""
+"""Queues the task that processes bulk actions. Nothing else of the desk queues a task."""
 
 from celery import signature
 from django.db import transaction
 
 
-def ask_for_carrying() -> None:
-    """Queue, once this transaction has committed, the task that carries bulk actions.
+def queue_bulk_actions() -> None:
+    """Queue the task when the current transaction commits.
 
-    A broker that is gone costs the request a moment and loses nothing: beat sends the same message
+    Without a broker the request takes a moment longer and nothing is lost: beat queues the same task
     every few seconds.
     """
     transaction.on_commit(publish, robust=True)
 
 
 def publish() -> None:
-    """Put the message on the broker."""
-    signature("desk.carry_bulk_actions", immutable=True, queue="sweeps").apply_async(retry=False)
+    """Send the message to the broker."""
+    signature("desk.process_bulk_actions", immutable=True, queue="sweeps").apply_async(retry=False)

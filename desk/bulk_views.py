@@ -1,4 +1,4 @@
-"""Asking before many orders are acted on, and showing how far it has come."""
+"""The pages of bulk actions: confirmation, progress, stop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,42 +17,42 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from desk import permissions
-from desk.action_forms import WORDS, ReasonForm, may_ever, operator_of
+from desk.action_forms import ACTION_TEXTS, ReasonForm, may_for_some_order, operator_of
 from desk.action_views import kind_named
-from desk.actions import TokenTaken
-from desk.bulk import MOST_ORDERS, begin, counts, stop
+from desk.actions import TokenReused
+from desk.bulk import MAX_ORDERS, counts, create_bulk_action, stop
 from desk.models import ActionKind, BulkAction, BulkItem, ItemOutcome
-from desk.order_list import described
+from desk.order_list import describe_filters
 from orders.models import Order
 from sagas.identifiers import new_id
 
-MOST_SHOWN: Final = 200
-"""Of the orders that were refused or failed, on the progress page."""
+MAX_SHOWN: Final = 200
+"""How many refused or failed orders the progress page lists."""
 
 LIST: Final = "admin:orders_order_changelist"
 
 
 class BulkForm(ReasonForm):
-    """Why, for how many at most: those that came to match after the page was shown are asked about."""
+    """A reason, and the number of orders shown: if more match when it is sent, staff confirm again."""
 
     counted = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """The orders that an act is asked for: those that were ticked, or all that a list shows."""
+class Selection:
+    """The orders of a bulk action: the ticked ones, or all that the list shows."""
 
     ids: Sequence[UUID]
-    are_ticked: bool
-    in_words: str
+    is_ticked: bool
+    description: str
 
     @property
     def are_too_many(self) -> bool:
-        return len(self.ids) > MOST_ORDERS
+        return len(self.ids) > MAX_ORDERS
 
     @property
     def number(self) -> str:
-        return f"more than {MOST_ORDERS:,}" if self.are_too_many else f"{len(self.ids):,}"
+        return f"more than {MAX_ORDERS:,}" if self.are_too_many else f"{len(self.ids):,}"
 
 
 def ask_about_ticked(
@@ -61,14 +61,14 @@ def ask_about_ticked(
     request: HttpRequest,
     _: QuerySet[Order],
 ) -> HttpResponse:
-    """Ask about the orders that were ticked in the list; nothing is done yet."""
+    """Show the confirmation page for the ticked orders. Changes nothing."""
     _check(model_admin, request, kind)
     chosen = _ticked(request.POST.getlist("_selected_action"))
     return _ask(model_admin, request, kind, chosen, _empty_form(chosen))
 
 
 def ask(model_admin: ModelAdmin[Order], request: HttpRequest, kind: str) -> HttpResponse:
-    """Ask about all orders that the list shows; once it is confirmed, begin."""
+    """Show the confirmation page; a confirmed form creates the bulk action."""
     wanted = kind_named(kind)
     _check(model_admin, request, wanted)
     ticked = request.POST.getlist("order")
@@ -81,28 +81,28 @@ def ask(model_admin: ModelAdmin[Order], request: HttpRequest, kind: str) -> Http
     form = BulkForm(request.POST)
     if form.is_valid() and len(chosen.ids) > form.cleaned_data["counted"]:
         form = _empty_form(chosen, reason=form.cleaned_data["reason"])
-        told = "More orders match by now. Look at the number, and confirm again."
-        messages.warning(request, told)
+        message = "More orders match now. Check the number, and confirm again."
+        messages.warning(request, message)
         return _ask(model_admin, request, wanted, chosen, form, status=HTTPStatus.CONFLICT)
     if not form.is_valid() or not chosen.ids:
         return _ask(model_admin, request, wanted, chosen, form, status=HTTPStatus.BAD_REQUEST)
-    return _begin(request, wanted, chosen, form)
+    return _create(request, wanted, chosen, form)
 
 
-def _begin(
-    request: HttpRequest, kind: ActionKind, chosen: Chosen, form: ReasonForm
+def _create(
+    request: HttpRequest, kind: ActionKind, chosen: Selection, form: ReasonForm
 ) -> HttpResponse:
     try:
-        bulk = begin(
+        bulk = create_bulk_action(
             kind,
             operator_of(request),
-            chosen.ids[:MOST_ORDERS],
+            chosen.ids[:MAX_ORDERS],
             reason=form.cleaned_data["reason"],
-            chosen_by=chosen.in_words,
+            selection=chosen.description,
             token=form.cleaned_data["token"],
         )
-    except TokenTaken:
-        messages.error(request, "This form was used for something else. Open it anew.")
+    except TokenReused:
+        messages.error(request, "This form was used for another action. Open it again.")
         return HttpResponseRedirect(reverse(LIST))
     return HttpResponseRedirect(reverse("admin:desk_bulkaction_change", args=[bulk.pk]))
 
@@ -110,21 +110,21 @@ def _begin(
 def page(
     model_admin: ModelAdmin[BulkAction], request: HttpRequest, bulk: BulkAction
 ) -> HttpResponse:
-    """Show how far a bulk action has come, and what was refused."""
+    """Show the progress of a bulk action, and which orders were not done."""
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
-        "title": f"{WORDS[ActionKind(bulk.kind)].button}: {bulk.count:,} orders",
+        "title": f"{ACTION_TEXTS[ActionKind(bulk.kind)].button}: {bulk.count:,} orders",
         "bulk": bulk,
         "progress": progress_of(bulk),
-        "most_shown": MOST_SHOWN,
+        "max_shown": MAX_SHOWN,
         "may_stop": _may_stop(request, bulk),
     }
     return TemplateResponse(request, "desk/bulk/progress.html", context)
 
 
 def progress(model_admin: ModelAdmin[BulkAction], request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The same, for the page to follow."""
+    """Return the progress as JSON; the page polls it."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     bulk = BulkAction.objects.filter(pk=pk).first()
@@ -133,8 +133,8 @@ def progress(model_admin: ModelAdmin[BulkAction], request: HttpRequest, pk: UUID
     return JsonResponse(progress_of(bulk))
 
 
-def stop_it(model_admin: ModelAdmin[BulkAction], request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Have nothing further done. A GET changes nothing."""
+def stop_view(model_admin: ModelAdmin[BulkAction], request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Stop a bulk action. Only POST is allowed."""
     if request.method != "POST":
         return HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
     bulk = BulkAction.objects.filter(pk=pk).first()
@@ -143,16 +143,16 @@ def stop_it(model_admin: ModelAdmin[BulkAction], request: HttpRequest, pk: UUID)
     if not (model_admin.has_view_permission(request) and _may_stop(request, bulk)):
         raise PermissionDenied
     if stop(pk, operator_of(request).get_username()):
-        messages.success(request, "Nothing further is done. What was done stays.")
+        messages.success(request, "Stopped. Finished orders stay as they are now.")
     else:
-        messages.info(request, "It had ended, or was stopped already.")
+        messages.info(request, "It has ended, or was stopped before.")
     return HttpResponseRedirect(reverse("admin:desk_bulkaction_change", args=[pk]))
 
 
 def progress_of(bulk: BulkAction) -> dict[str, Any]:
-    """Where it is: numbers by outcome, and the newest orders that were not acted on, with why."""
+    """Return the counts by outcome, and the newest items that were refused or failed."""
     not_done = bulk.items.filter(outcome__in=(ItemOutcome.REFUSED, ItemOutcome.FAILED))
-    shown: list[BulkItem] = list(not_done.order_by("-pk")[:MOST_SHOWN])
+    shown: list[BulkItem] = list(not_done.order_by("-pk")[:MAX_SHOWN])
     numbers = counts(bulk)
     return {
         "counts": numbers,
@@ -162,12 +162,12 @@ def progress_of(bulk: BulkAction) -> dict[str, Any]:
         "has_ended": bulk.ended_at is not None,
         "not_done": [
             {
-                "order": str(each.order_id),
-                "url": reverse("admin:orders_order_change", args=[each.order_id]),
-                "outcome": each.outcome,
-                "told": each.told,
+                "order": str(item.order_id),
+                "url": reverse("admin:orders_order_change", args=[item.order_id]),
+                "outcome": item.outcome,
+                "message": item.message,
             }
-            for each in shown
+            for item in shown
         ],
     }
 
@@ -177,39 +177,41 @@ def _state(bulk: BulkAction) -> str:
         return f"stopped by {bulk.stopped_by}"
     if bulk.ended_at is not None:
         return "finished"
-    return "under way" if bulk.carried_until else "waiting for a worker"
+    return "in progress" if bulk.leased_until else "waiting for a worker"
 
 
 def _may_stop(request: HttpRequest, bulk: BulkAction) -> bool:
     may_act = request.user.has_perm(permissions.ACT_IN_BULK)
-    return may_act and may_ever(operator_of(request), ActionKind(bulk.kind))
+    return may_act and may_for_some_order(operator_of(request), ActionKind(bulk.kind))
 
 
 def _check(model_admin: ModelAdmin[Order], request: HttpRequest, kind: ActionKind) -> None:
     operator = operator_of(request)
-    may_act = operator.has_perm(permissions.ACT_IN_BULK) and may_ever(operator, kind)
+    may_act = operator.has_perm(permissions.ACT_IN_BULK) and may_for_some_order(operator, kind)
     if not (model_admin.has_view_permission(request) and may_act):
         raise PermissionDenied
 
 
-def _ticked(texts: Sequence[str]) -> Chosen:
+def _ticked(texts: Sequence[str]) -> Selection:
     ids = []
-    for each in texts[:MOST_ORDERS]:
+    for text in texts[:MAX_ORDERS]:
         try:
-            ids.append(UUID(each))
+            ids.append(UUID(text))
         except ValueError:
             raise Http404 from None
     found = list(Order.objects.filter(pk__in=ids).order_by("-pk").values_list("pk", flat=True))
-    return Chosen(found, are_ticked=True, in_words=f"{len(found)} orders ticked in the list")
+    return Selection(found, is_ticked=True, description=f"{len(found)} orders ticked in the list")
 
 
-def _all_shown(model_admin: ModelAdmin[Order], request: HttpRequest) -> Chosen:
-    narrowed = model_admin.get_changelist_instance(request)
-    ids = narrowed.queryset.order_by("-pk").values_list("pk", flat=True)
-    return Chosen(list(ids[: MOST_ORDERS + 1]), are_ticked=False, in_words=described(narrowed))
+def _all_shown(model_admin: ModelAdmin[Order], request: HttpRequest) -> Selection:
+    changelist = model_admin.get_changelist_instance(request)
+    ids = changelist.queryset.order_by("-pk").values_list("pk", flat=True)
+    return Selection(
+        list(ids[: MAX_ORDERS + 1]), is_ticked=False, description=describe_filters(changelist)
+    )
 
 
-def _empty_form(chosen: Chosen, reason: str = "") -> BulkForm:
+def _empty_form(chosen: Selection, reason: str = "") -> BulkForm:
     return BulkForm(initial={"token": new_id(), "counted": len(chosen.ids), "reason": reason})
 
 
@@ -217,12 +219,12 @@ def _ask(
     model_admin: ModelAdmin[Order],
     request: HttpRequest,
     kind: ActionKind,
-    chosen: Chosen,
+    chosen: Selection,
     form: BulkForm,
     *,
     status: HTTPStatus = HTTPStatus.OK,
 ) -> HttpResponse:
-    words, query = WORDS[kind], request.GET.urlencode()
+    words, query = ACTION_TEXTS[kind], request.GET.urlencode()
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
@@ -230,8 +232,8 @@ def _ask(
         "words": words,
         "is_final": kind == ActionKind.CANCEL,
         "chosen": chosen,
-        "most_orders": MOST_ORDERS,
-        "ticked": chosen.ids if chosen.are_ticked else (),
+        "max_orders": MAX_ORDERS,
+        "ticked": chosen.ids if chosen.is_ticked else (),
         "form": form,
         "address": f"{reverse('admin:orders_order_in_bulk', args=[kind.value])}?{query}",
         "back": f"{reverse(LIST)}?{query}",

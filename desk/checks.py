@@ -1,4 +1,4 @@
-"""What a production installation had better not do, said by ``manage.py check --deploy``."""
+"""Checks of ``manage.py check --deploy`` for unsafe settings of the desk."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ def desk_is_locked(**_: Any) -> list[checks.CheckMessage]:
         return []
     return [
         checks.Warning(
-            "The desk lets staff in with a password alone.",
-            hint="Take DESK_REQUIRES_MFA=0 out of the environment.",
+            "Staff can log in to the desk with a password only.",
+            hint="Remove DESK_REQUIRES_MFA=0 from the environment.",
             id="desk.W001",
         )
     ]
@@ -21,13 +21,13 @@ def desk_is_locked(**_: Any) -> list[checks.CheckMessage]:
 
 @checks.register(checks.Tags.security, deploy=True)
 def hosts_are_named(**_: Any) -> list[checks.CheckMessage]:
-    """A wildcard takes any Host header: what we make of it (links, redirects) is then anybody's."""
-    wild = [each for each in settings.ALLOWED_HOSTS if each == "*" or each.startswith(".")]
+    """A wildcard accepts any Host header, so an attacker could choose the host of links and redirects."""
+    wild = [host for host in settings.ALLOWED_HOSTS if host == "*" or host.startswith(".")]
     if not wild:
         return []
     return [
         checks.Warning(
-            f"ALLOWED_HOSTS takes names that nobody listed: {', '.join(wild)}.",
+            f"ALLOWED_HOSTS or DESK_HOSTS has wildcards: {', '.join(wild)}.",
             hint="Name each host.",
             id="desk.W002",
         )

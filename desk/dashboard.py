@@ -1,4 +1,4 @@
-"""The start page, and the part of it that it fetches again every few seconds."""
+"""The start page, and its figures, which the page refreshes every few seconds."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from desk.dashboard_queries import Overview, overview
+from desk.dashboard_queries import DashboardData, dashboard_data
 from desk.sessions import in_background
 
 HEIGHT: Final = 96
@@ -18,7 +18,7 @@ BAR: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One minute of the chart, in the chart's own units."""
+    """One minute of the chart, in the units of its viewBox."""
 
     x: int
     y: float
@@ -38,30 +38,30 @@ class Chart:
     bar: int = BAR
 
 
-def may_see_figures(request: HttpRequest) -> bool:
-    """Whether this member of staff may see orders, of which the figures are made."""
+def may_see_dashboard(request: HttpRequest) -> bool:
+    """Return whether this member of staff may see orders, and so the figures."""
     return isinstance(request.user, User) and request.user.has_perm("orders.view_order")
 
 
 def figures() -> dict[str, Any]:
-    """Return what the template of the figures is made of."""
-    shown = overview()
-    return {"shown": shown, "chart": _chart(shown)}
+    """Return the context of the figures' template."""
+    data = dashboard_data()
+    return {"data": data, "chart": _chart(data)}
 
 
 @in_background
 def refreshed(request: HttpRequest) -> HttpResponse:
-    """Answer the page's own question for newer figures."""
-    if not may_see_figures(request):
+    """Return newer figures; the start page polls this."""
+    if not may_see_dashboard(request):
         raise PermissionDenied
     return TemplateResponse(request, "desk/start_figures.html", figures())
 
 
-def _chart(shown: Overview) -> Chart:
-    counts = [count for _, count in shown.confirmed]
+def _chart(data: DashboardData) -> Chart:
+    counts = [count for _, count in data.confirmed]
     highest = max(counts)
     bars = []
-    for place, (minute, count) in enumerate(shown.confirmed):
+    for place, (minute, count) in enumerate(data.confirmed):
         height = HEIGHT * count / highest if highest else 0
         title = f"{minute:%H:%M}: {count} confirmed"
         bars.append(Bar(place * PITCH, HEIGHT - height, height, title))

@@ -1,6 +1,6 @@
-"""What the start page shows: how the installation does at this moment, from the database alone.
+"""The data of the start page, from the database alone.
 
-Seventeen statements at most, each over an index, however many orders there ever were.
+At most seventeen statements, each answered from an index, however many orders there are.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ COUNTED: Final = 10_000
 SHOWN: Final = 8
 
 _TABLE: Final = str(Order._meta.db_table)  # noqa: SLF001 - Django's documented API
-# What ANALYZE last saw: a table's size, and which share of it has which value.
+# From the last ANALYZE: the table's size, and the share of each value.
 _ESTIMATES: Final = """
     SELECT common.status, (greatest(c.reltuples, 0) * common.share)::bigint
     FROM pg_stats s
@@ -45,16 +45,16 @@ _ESTIMATES: Final = """
 
 @dataclass(frozen=True, slots=True)
 class StatusCount:
-    """How many orders are in one state."""
+    """The number of orders in one state."""
 
     status: OrderStatus
     orders: int
-    is_exact: bool  # up to COUNTED; above, an estimate of PostgreSQL's
+    is_exact: bool  # above COUNTED it is PostgreSQL's estimate
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
-    """How often one step, or its compensation, did not get a yes in the last hour."""
+class StepFailures:
+    """How often one step or compensation did not succeed in the last hour, by outcome."""
 
     step: str
     outcomes: dict[str, int]
@@ -65,8 +65,8 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """An order whose run has not ended, or waits for a person."""
+class WaitingOrder:
+    """An order whose run is unfinished or flagged."""
 
     order_id: UUID
     since: datetime
@@ -74,36 +74,37 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class DashboardData:
     at: datetime
     status_counts: list[StatusCount]
-    confirmed: list[tuple[datetime, int]]  # each minute of the last hour, the present one last
-    failing: list[Failing]
-    oldest: Waiting | None
+    confirmed: list[tuple[datetime, int]]  # each minute of the last hour, the current one last
+    step_failures: list[StepFailures]
+    oldest: WaitingOrder | None
     flagged: int
     paused: int
-    flagged_orders: list[Waiting]  # those that wait for longest
+    flagged_orders: list[WaitingOrder]  # the oldest ones
     open_breaks: int
     queues: list[QueueHealth]
     last_sweep: datetime | None
     systems: list[SystemHealth]
 
 
-def overview() -> Overview:
-    """Read everything; a busy shop may move between two statements."""
+def dashboard_data() -> DashboardData:
+    """Read everything, in several statements, so that figures may differ by what happened meanwhile."""
     now = timezone.now()
     marked, oldest = count_flagged(), oldest_live()
     flagged = flagged_runs().order_by("created_at")[:SHOWN]
-    return Overview(
+    return DashboardData(
         at=now,
         status_counts=status_counts(),
         confirmed=_every_minute(done_each_minute(confirm_order.name, LATELY), now),
-        failing=_failing(),
-        oldest=Waiting(oldest.subject_id, oldest.created_at, oldest.step) if oldest else None,
+        step_failures=_step_failures(),
+        oldest=WaitingOrder(oldest.subject_id, oldest.created_at, oldest.step) if oldest else None,
         flagged=marked.flagged,
         paused=marked.paused,
         flagged_orders=[
-            Waiting(each.subject_id, each.created_at, each.attention_reason) for each in flagged
+            WaitingOrder(each.subject_id, each.created_at, each.attention_reason)
+            for each in flagged
         ],
         open_breaks=ReconciliationBreak.objects.filter(resolved_at__isnull=True).count(),
         queues=queues(),
@@ -113,7 +114,7 @@ def overview() -> Overview:
 
 
 def status_counts() -> list[StatusCount]:
-    """Count the orders in each state: exactly up to COUNTED of them, and from there by estimate."""
+    """Count the orders in each state: exactly up to COUNTED, above by estimate."""
     counted = {
         status: Order.objects.filter(status=status).order_by()[:COUNTED].count()
         for status in OrderStatus
@@ -133,13 +134,13 @@ def _estimated() -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
-def _failing() -> list[Failing]:
+def _step_failures() -> list[StepFailures]:
     found: dict[str, dict[str, int]] = {}
     for each in outcomes_within(LATELY):
         if each.outcome in FAILURES:
             found.setdefault(each.name, {})[each.outcome] = each.attempts
-    failing = [Failing(name, outcomes) for name, outcomes in found.items()]
-    return sorted(failing, key=lambda each: -each.times)
+    step_failures = [StepFailures(name, outcomes) for name, outcomes in found.items()]
+    return sorted(step_failures, key=lambda each: -each.times)
 
 
 def _every_minute(counted: dict[datetime, int], now: datetime) -> list[tuple[datetime, int]]:

@@ -1,4 +1,4 @@
-"""Orders as a table for spreadsheets, which take a cell for a formula more often than one thinks."""
+"""Orders as CSV, with every cell escaped that a spreadsheet would run as a formula."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from uuid import UUID
 from defusedcsv import csv
 from django.db.models import QuerySet
 
-from desk.order_list import customer_of, in_state_since, standing, tell_where_they_stand
+from desk.order_list import attach_newest_runs, customer_of, in_state_since, newest_run_of
 from orders.models import Order
 
 ROWS_AT_ONCE: Final = 500
@@ -29,53 +29,53 @@ HEADINGS: Final = (
     "needs attention",
 )
 
-_BEGINS_A_FORMULA: Final = frozenset("=+-@|%")
+_FORMULA_SIGNS: Final = frozenset("=+-@|%")
 
 
 class _Line:
-    """What a CSV writer writes its next line into."""
+    """The file of a CSV writer: returns each line instead of storing it."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def as_csv(orders: QuerySet[Order]) -> Iterator[str]:
-    """Return the table line by line, newest order first; at no moment more than a page is read."""
+    """Return the CSV line by line, newest order first, with ROWS_AT_ONCE orders in memory."""
     writer = csv.writer(_Line())
-    # A byte order mark: without it, Excel takes UTF-8 for something else.
+    # Without a byte order mark, Excel does not read UTF-8.
     yield "\ufeff" + writer.writerow(HEADINGS)
     last: UUID | None = None
     while True:
         rest = orders if last is None else orders.filter(pk__lt=last)
         page = list(rest.order_by("-pk")[:ROWS_AT_ONCE])
-        tell_where_they_stand(page)
-        for each in page:
-            yield writer.writerow([harmless(str(value)) for value in _row(each)])
+        attach_newest_runs(page)
+        for order in page:
+            yield writer.writerow([escape_formula(str(value)) for value in _row(order)])
         if len(page) < ROWS_AT_ONCE:
             return
         last = page[-1].pk
 
 
-def harmless(text: str) -> str:
-    """Mark a text that some spreadsheet would take for a formula as one that is not.
+def escape_formula(text: str) -> str:
+    """Prefix a text with an apostrophe if some spreadsheet would run it as a formula.
 
-    defusedcsv does so where the first character begins one. Spreadsheets also pass over blanks,
-    quotes and characters that cannot be seen, and take full-width signs for plain ones.
+    defusedcsv does so by the first character. Spreadsheets also skip blanks, quotes and invisible
+    characters, and read full-width signs as plain ones.
     """
     seen = unicodedata.normalize("NFKC", text)
-    first = next((each for each in seen if not _is_passed_over(each)), "")
-    is_plain = text.startswith(tuple(_BEGINS_A_FORMULA))
-    if (first in _BEGINS_A_FORMULA and not is_plain) or text.startswith(("\t", "\r", "\n")):
+    first = next((sign for sign in seen if not _is_skipped(sign)), "")
+    is_plain = text.startswith(tuple(_FORMULA_SIGNS))
+    if (first in _FORMULA_SIGNS and not is_plain) or text.startswith(("\t", "\r", "\n")):
         return f"'{text}"
     return text
 
 
-def _is_passed_over(character: str) -> bool:
+def _is_skipped(character: str) -> bool:
     return character in "\"'" or unicodedata.category(character)[0] in "ZC"
 
 
 def _row(order: Order) -> Sequence[object]:
-    run = standing(order)
+    run = newest_run_of(order)
     return (
         order.pk,
         order.created_at.isoformat(),

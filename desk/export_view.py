@@ -1,4 +1,4 @@
-"""The download of the list of orders, as it is narrowed."""
+"""The CSV download of the orders that the list shows."""
 
 from http import HTTPStatus
 
@@ -19,33 +19,33 @@ from desk import permissions
 from desk.action_forms import operator_of
 from desk.export import as_csv
 from desk.models import ActionKind, ActionOutcome, OperatorAction
-from desk.order_list import described
+from desk.order_list import describe_filters
 from orders.models import Order
 from sagas.identifiers import new_id
 
 
 def export(model_admin: ModelAdmin[Order], request: HttpRequest) -> HttpResponseBase:
-    """Write down who takes which orders away, then send them as they are read."""
+    """Write the audit row, then stream the orders."""
     if request.method != "POST":
-        # OrderCursor by hand, or from a login on the way: there is a button for it in the list.
+        # Typed by hand, or reached from a login page. The list has a button for it.
         shown = reverse("admin:orders_order_changelist")
         return HttpResponseRedirect(f"{shown}?{request.GET.urlencode()}")
     operator = operator_of(request)
     if not (model_admin.has_view_permission(request) and operator.has_perm(permissions.EXPORT)):
         raise PermissionDenied
     try:
-        narrowed = model_admin.get_changelist_instance(request)
+        changelist = model_admin.get_changelist_instance(request)
     except IncorrectLookupParameters:
         return HttpResponse("No such filter.", status=HTTPStatus.BAD_REQUEST)
     OperatorAction.objects.create(
         token=new_id(),
         operator=operator,
         kind=ActionKind.EXPORT,
-        reason=described(narrowed),
+        reason=describe_filters(changelist),
         outcome=ActionOutcome.DONE,
-        told="Sent as CSV.",
+        message="Sent as CSV.",
     )
-    response = StreamingHttpResponse(as_csv(narrowed.queryset), content_type="text/csv")
+    response = StreamingHttpResponse(as_csv(changelist.queryset), content_type="text/csv")
     name = f"orders-{timezone.now():%Y%m%dT%H%M%SZ}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -1,9 +1,8 @@
-"""How often anybody may guess at the desk's door, whatever is guessed and from wherever.
+"""Limits on wrong passwords and codes at the desk's login.
 
-Three limits, each on the wrong passwords and codes of the last quarter of an hour: five for one name
-from one address (axes' own), some more from one address whatever the names, and more again for one
-name from wherever. The last two are not for a browser in which that person came in before, through
-both locks: whoever guesses on purpose cannot keep somebody out of their own browser.
+Three limits, each on the failures of the last 15 minutes: 5 for one username from one address (axes'
+own), 20 from one address, and 50 for one username. The last two skip browsers that have already
+logged in with both factors, so that an attacker cannot lock staff out of their own browser.
 """
 
 from typing import Any, Final
@@ -18,36 +17,36 @@ from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-FROM_ONE_ADDRESS: Final = 20
-AT_ONE_NAME: Final = 50
+MAX_PER_ADDRESS: Final = 20
+MAX_PER_USERNAME: Final = 50
 
-KNOWN_FOR_SECONDS: Final = 90 * 24 * 60 * 60
+TRUST_SECONDS: Final = 90 * 24 * 60 * 60
 _COOKIE: Final = "desk-known"
 _SALT: Final = "desk.login_throttle"
 
 
 class LoginLimiter(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no types
-    """Axes' handler, with the limits that it does not have."""
+    """Axes' handler, with a limit per address and one per username."""
 
     def is_locked(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
         if super().is_locked(request, credentials):
             return True
         name = get_client_username(request, credentials)
-        if _is_known(request, name):
+        if _is_trusted(request, name):
             return False
         address = request.axes_ip_address  # type: ignore[attr-defined]  # axes put it there
         return (
-            _wrong_guesses(ip_address=address) >= FROM_ONE_ADDRESS
-            or _wrong_guesses(username=name) >= AT_ONE_NAME
+            _failed_attempts(ip_address=address) >= MAX_PER_ADDRESS
+            or _failed_attempts(username=name) >= MAX_PER_USERNAME
         )
 
 
-def remember(response: HttpResponse, user: User) -> None:
-    """Let the browser be known as one in which ``user`` came in."""
+def trust_browser(response: HttpResponse, user: User) -> None:
+    """Mark the browser as one in which ``user`` has logged in, by a signed cookie."""
     response.set_cookie(
         _COOKIE,
         signing.dumps(user.get_username(), salt=_SALT),
-        max_age=KNOWN_FOR_SECONDS,
+        max_age=TRUST_SECONDS,
         path="/admin/",
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=True,
@@ -55,17 +54,15 @@ def remember(response: HttpResponse, user: User) -> None:
     )
 
 
-def _is_known(request: HttpRequest, name: str | None) -> bool:
+def _is_trusted(request: HttpRequest, name: str | None) -> bool:
     try:
-        known = signing.loads(
-            request.COOKIES.get(_COOKIE, ""), salt=_SALT, max_age=KNOWN_FOR_SECONDS
-        )
+        known = signing.loads(request.COOKIES.get(_COOKIE, ""), salt=_SALT, max_age=TRUST_SECONDS)
     except signing.BadSignature:
         return False
     return bool(known == name)
 
 
-def _wrong_guesses(**where: Any) -> int:
+def _failed_attempts(**where: Any) -> int:
     since = timezone.now() - get_cool_off()
     counted = AccessAttempt.objects.filter(**where, attempt_time__gte=since)
     return int(counted.aggregate(all=Sum("failures_since_start"))["all"] or 0)

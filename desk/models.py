@@ -1,4 +1,4 @@
-"""What people did to orders: an audit row for each act, and what they asked for in bulk."""
+"""Staff actions on orders: an audit row for each, and bulk actions with their items."""
 
 from typing import ClassVar
 
@@ -21,19 +21,19 @@ class ActionKind(models.TextChoices):
 
 class ActionOutcome(models.TextChoices):
     DONE = "done"
-    REFUSED = "refused"  # nothing was changed; ``told`` says why, and what could be done instead
+    REFUSED = "refused"  # nothing was changed; ``message`` says why, and what could be done instead
 
 
 class OperatorAction(models.Model):
-    """One thing that one person did, or was refused, at the desk or from a shell. Append-only: a trigger sees to it.
+    """The audit row of one action by one person, done or refused. A trigger keeps rows unchanged.
 
-    Written by ``desk.actions`` and ``desk.export``, in the transaction that has its effect. The token
-    is the form's: whoever sends a form twice finds the row of the first time.
+    ``desk.actions`` and ``desk.export_view`` write it in the transaction of the action itself. The
+    token is the form's: a form that is sent twice finds the row of the first time.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     token = models.UUIDField(unique=True, editable=False)
-    # Empty for who acted from a shell, and has no account; then ``shell_user`` says who it was.
+    # Empty for an action from a shell; then ``shell_user`` has the name.
     operator = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.PROTECT,
@@ -44,7 +44,7 @@ class OperatorAction(models.Model):
     )
     shell_user = models.CharField(max_length=150, blank=True, db_default="")
     kind = models.CharField(max_length=16, choices=ActionKind)
-    # Empty for what is about many orders, such as an export.
+    # Empty for an action on many orders, such as an export.
     order = models.ForeignKey(
         "orders.Order",
         models.PROTECT,
@@ -55,15 +55,15 @@ class OperatorAction(models.Model):
     )
     reason = models.TextField(max_length=1000)
     outcome = models.CharField(max_length=16, choices=ActionOutcome)
-    told = models.TextField()
-    # Where the order stood, in words.
+    message = models.TextField()
+    # The order's state before and after, in words.
     before = models.CharField(max_length=255, blank=True)
     after = models.CharField(max_length=255, blank=True)
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        verbose_name = "act on an order"
-        verbose_name_plural = "acts on orders"
+        verbose_name = "action on an order"
+        verbose_name_plural = "actions on orders"
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(kind__in=ActionKind.values), name="desk_action_kind_known"
@@ -74,20 +74,20 @@ class OperatorAction(models.Model):
             models.CheckConstraint(
                 condition=Q(operator__isnull=False, shell_user="")
                 | (Q(operator__isnull=True) & ~Q(shell_user="")),
-                name="desk_action_is_somebodys",
+                name="desk_action_has_one_actor",
             ),
         ]
         indexes: ClassVar = [
             # Read by one order's page; ids sort by time.
             models.Index(fields=["order", "id"], name="desk_actions_by_order"),
-            # Read by whoever asks what somebody did.
+            # Read by the search for one member of staff.
             models.Index(fields=["operator", "id"], name="desk_actions_by_operator"),
         ]
         permissions: ClassVar = [
-            ("retry_order", "Can have an order retried now"),
-            ("cancel_order", "Can cancel an order, and have it refunded"),
-            ("pause_order", "Can hold an order, and release one that a person holds"),
-            ("resume_unresolved_order", "Can release an order that an invariant paused"),
+            ("retry_order", "Can retry an order now"),
+            ("cancel_order", "Can cancel and refund an order"),
+            ("pause_order", "Can pause an order, and resume one that staff paused"),
+            ("resume_unresolved_order", "Can resume an order that an invariant paused"),
             ("note_order", "Can add a note to an order"),
             ("export_orders", "Can export orders"),
         ]
@@ -97,15 +97,15 @@ class OperatorAction(models.Model):
 
     @property
     def actor(self) -> str:
-        """Who it was: an account's name, or ``shell:`` and the operating system's."""
+        """The name of an account, or ``shell:`` and a name of the operating system."""
         return self.operator.get_username() if self.operator else self.shell_user
 
 
 class BulkAction(models.Model):
-    """One act asked for on many orders, carried out in the background, an order at a time.
+    """One action on many orders, processed in the background, one order after the other.
 
-    Made with its items in one transaction; from then on only ``desk.bulk`` writes it. It ends when
-    no item waits, or when somebody stops it.
+    Created with its items in one transaction; only ``desk.bulk`` writes it. It ends when no item
+    waits, or when staff stop it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -115,29 +115,29 @@ class BulkAction(models.Model):
     )
     kind = models.CharField(max_length=16, choices=ActionKind)
     reason = models.TextField(max_length=1000)
-    # Which orders, in words.
-    chosen_by = models.TextField()
+    # Which orders were chosen, in words.
+    selection = models.TextField()
     count = models.PositiveIntegerField()
     created_at = models.DateTimeField(db_default=Now())
-    # Until then another worker leaves it alone; whose worker died is taken up by the next one.
-    carried_until = models.DateTimeField(null=True, blank=True)
-    # Nothing further is done from then on; what was done stays.
+    # Other workers skip it until then. After a crash the next worker takes over.
+    leased_until = models.DateTimeField(null=True, blank=True)
+    # No further item is processed from then on; finished items stay.
     stopped_at = models.DateTimeField(null=True, blank=True)
     stopped_by = models.CharField(max_length=150, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = "bulk act"
-        verbose_name_plural = "bulk acts"
+        verbose_name = "bulk action"
+        verbose_name_plural = "bulk actions"
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(kind__in=ActionKind.values), name="desk_bulk_kind_known"
             ),
         ]
         indexes: ClassVar = [
-            # Read by the task that carries them, every few seconds.
+            # Read by the task that processes them, every few seconds.
             models.Index(
-                fields=["id"], condition=Q(ended_at__isnull=True), name="desk_bulk_to_carry"
+                fields=["id"], condition=Q(ended_at__isnull=True), name="desk_bulk_unfinished"
             ),
         ]
         permissions: ClassVar = [("act_in_bulk", "Can act on many orders at once")]
@@ -150,22 +150,22 @@ class ItemOutcome(models.TextChoices):
     WAITING = "waiting"
     DONE = "done"
     REFUSED = "refused"  # the order's state, or the operator's rights, did not allow it
-    FAILED = "failed"  # it raised, again and again; nothing was changed
+    FAILED = "failed"  # it raised MAX_FAILURES times; nothing was changed
 
 
 class BulkItem(models.Model):
-    """One order of a bulk action. Done, refused or failed in one transaction with its audit row."""
+    """One order of a bulk action. Its outcome commits together with the audit row."""
 
     bulk = models.ForeignKey(BulkAction, models.PROTECT, related_name="items", db_index=False)
     order = models.ForeignKey("orders.Order", models.PROTECT, related_name="+", db_index=False)
     outcome = models.CharField(max_length=16, choices=ItemOutcome, default=ItemOutcome.WAITING)
-    told = models.TextField(blank=True)
-    # How often it raised.
+    message = models.TextField(blank=True)
+    # How often the action raised an error.
     failures = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
-        verbose_name = "order of a bulk act"
-        verbose_name_plural = "orders of bulk acts"
+        verbose_name = "order of a bulk action"
+        verbose_name_plural = "orders of bulk actions"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["bulk", "order"], name="desk_order_once_per_bulk"),
             models.CheckConstraint(
@@ -173,7 +173,7 @@ class BulkItem(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by the task that carries them, and by the progress page.
+            # Read by the task that processes them, and by the progress page.
             models.Index(fields=["bulk", "outcome", "id"], name="desk_items_by_outcome"),
         ]
 

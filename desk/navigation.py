@@ -1,4 +1,4 @@
-"""What the desk's sidebar offers: named for what people come to do, and only what they may open."""
+"""The desk's sidebar: links to the lists that the member of staff may open."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,7 +18,7 @@ API_DOCUMENTATION: Final = "/api/docs/"
 FLAGGED: Final = "needs_attention=yes"
 OPEN_BREAKS: Final = "state=open"
 
-Entry = dict[str, Any]
+MenuItem = dict[str, Any]
 
 
 def shared_styles(_: HttpRequest) -> str:
@@ -34,8 +34,8 @@ def icon(_: HttpRequest) -> str:
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the sidebar's groups for django-unfold; those without an entry are left out."""
-    groups: dict[str, Sequence[Entry | None]] = {
+    """Return the sidebar's groups for django-unfold, without empty groups."""
+    groups: dict[str, Sequence[MenuItem | None]] = {
         "": [_link("Start", "home", reverse("admin:index"), request)],
         "Orders": _orders(request),
         "Goods": _goods(request),
@@ -45,11 +45,11 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         {"title": title, "separator": bool(title), "items": found}
         for title, entries in groups.items()
-        if (found := [each for each in entries if each])
+        if (found := [item for item in entries if item])
     ]
 
 
-def _orders(request: HttpRequest) -> Sequence[Entry | None]:
+def _orders(request: HttpRequest) -> Sequence[MenuItem | None]:
     return [
         _rows(request, "receipt_long", "orders.order"),
         _rows(request, "flag", "orders.order", FLAGGED, "Needs attention"),
@@ -62,7 +62,7 @@ def _orders(request: HttpRequest) -> Sequence[Entry | None]:
     ]
 
 
-def _goods(request: HttpRequest) -> Sequence[Entry | None]:
+def _goods(request: HttpRequest) -> Sequence[MenuItem | None]:
     return [
         _rows(request, "sell", "inventory.product"),
         _rows(request, "inventory_2", "inventory.stocklevel"),
@@ -72,7 +72,7 @@ def _goods(request: HttpRequest) -> Sequence[Entry | None]:
     ]
 
 
-def _desk(request: HttpRequest) -> Sequence[Entry | None]:
+def _desk(request: HttpRequest) -> Sequence[MenuItem | None]:
     return [
         _rows(request, "group", "auth.user"),
         _rows(request, "badge", "auth.group"),
@@ -83,8 +83,8 @@ def _desk(request: HttpRequest) -> Sequence[Entry | None]:
     ]
 
 
-def _elsewhere(request: HttpRequest) -> Sequence[Entry | None]:
-    links: list[Entry] = []
+def _elsewhere(request: HttpRequest) -> Sequence[MenuItem | None]:
+    links: list[MenuItem] = []
     if settings.FLOWER_URL:
         links.append(_link("Flower", "local_florist", settings.FLOWER_URL, request))
     if settings.STOREFRONT_URL or settings.SERVE == "both":
@@ -94,25 +94,25 @@ def _elsewhere(request: HttpRequest) -> Sequence[Entry | None]:
 
 
 def _rows(
-    request: HttpRequest, icon: str, model: str, narrowed: str = "", title: str = ""
-) -> Entry | None:
-    """Offer a list, narrowed to some of its rows or not, to those who may see it, by its own name."""
+    request: HttpRequest, icon: str, model: str, filters: str = "", title: str = ""
+) -> MenuItem | None:
+    """Return the link to a list, optionally filtered; None if the user may not see it."""
     app, name = model.split(".")
     if not request.user.has_perm(f"{app}.view_{name}"):
         return None
     path = reverse(f"admin:{app}_{name}_changelist")
     is_shown = request.path.startswith(path)
-    if FLAGGED in (narrowed, request.META["QUERY_STRING"]):
-        # Two entries lead to the list of orders.
-        is_shown = request.path == path and narrowed == request.META["QUERY_STRING"]
+    if FLAGGED in (filters, request.META["QUERY_STRING"]):
+        # Two items lead to the list of orders.
+        is_shown = request.path == path and filters == request.META["QUERY_STRING"]
     return {
         "title": title
         or capfirst(title_of_list(admin.site.get_model_admin(apps.get_model(model)))),
         "icon": icon,
-        "link": f"{path}?{narrowed}" if narrowed else path,
+        "link": f"{path}?{filters}" if filters else path,
         "active": is_shown,
     }
 
 
-def _link(title: str, icon: str, address: str, request: HttpRequest) -> Entry:
+def _link(title: str, icon: str, address: str, request: HttpRequest) -> MenuItem:
     return {"title": title, "icon": icon, "link": address, "active": request.path == address}

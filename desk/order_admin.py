@@ -1,4 +1,4 @@
-"""Orders at the desk: the list, the page of one, and what may be done to them; nothing to edit."""
+"""The admin of orders: list, page, actions. Staff edit nothing."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,10 +16,10 @@ from adminkit import cells
 from adminkit.admin import RecordAdmin
 from adminkit.cells import amount, short_id
 from desk import action_views, bulk_views, export_view, order_filters, order_page, permissions
-from desk.action_forms import WORDS, may_ever, operator_of
-from desk.actions import OF_ONE_ORDER
+from desk.action_forms import ACTION_TEXTS, may_for_some_order, operator_of
+from desk.actions import SINGLE_ORDER_ACTIONS
 from desk.models import ActionKind
-from desk.order_list import OrderList, age, customer_of, in_state_since, standing
+from desk.order_list import OrderList, age, customer_of, in_state_since, newest_run_of
 from desk.order_search import SEARCHES, search_hint
 from desk.sessions import in_background
 from orders.models import Order
@@ -46,10 +46,10 @@ class OrderAdmin(RecordAdmin[Order]):
         return lookup in order_filters.PARAMETERS
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Offer for the ticked orders what may be done in bulk."""
+        """Return the bulk actions that the operator may start on ticked orders."""
         return {
             kind.value: (partial(bulk_views.ask_about_ticked, kind), kind.value, f"{words.button}…")
-            for kind, words in WORDS.items()
+            for kind, words in ACTION_TEXTS.items()
             if kind in self._bulk_kinds(request)
         }
 
@@ -57,7 +57,7 @@ class OrderAdmin(RecordAdmin[Order]):
         operator = operator_of(request)
         if not operator.has_perm(permissions.ACT_IN_BULK):
             return []
-        return [each for each in OF_ONE_ORDER if may_ever(operator, each)]
+        return [kind for kind in SINGLE_ORDER_ACTIONS if may_for_some_order(operator, kind)]
 
     def get_urls(self) -> list[URLPattern]:
         inside = self.admin_site.admin_view
@@ -77,7 +77,7 @@ class OrderAdmin(RecordAdmin[Order]):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse | HttpResponse:
         context = {
-            "bulk": [(each.value, WORDS[each].button) for each in self._bulk_kinds(request)],
+            "bulk": [(kind.value, ACTION_TEXTS[kind].button) for kind in self._bulk_kinds(request)],
             "may_export": request.user.has_perm(permissions.EXPORT),
             "query": request.GET.urlencode(),
             **(extra_context or {}),
@@ -111,7 +111,7 @@ class OrderAdmin(RecordAdmin[Order]):
 
     @admin.display(description="step", empty_value="")
     def doing(self, order: Order) -> str | None:
-        run = standing(order)
+        run = newest_run_of(order)
         if run is None or not run.is_live:
             return None
         step = f"undoing {run.step}" if run.is_going_back else run.step
@@ -133,10 +133,10 @@ class OrderAdmin(RecordAdmin[Order]):
 
     @admin.display(description="flag", empty_value="")
     def flag(self, order: Order) -> SafeString | None:
-        run = standing(order)
+        run = newest_run_of(order)
         if run is None or not run.needs_attention:
             return None
-        word = "held" if run.paused_at else "look"
+        word = "paused" if run.paused_at else "check"
         return format_html(
             '<span class="flag">{}</span> <span class="flag-reason" title="{}">{}</span>',
             word,

@@ -1,4 +1,4 @@
-"""Everything that is known about one order, read in nine queries however much it is."""
+"""Everything that the desk shows of one order, in nine queries whatever its size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from sagas.plans import runs_of
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line as it was bought, with what of its stock is held and how it moved. Minor units."""
+    """One order line with its reservations and stock movements. Amounts are in minor units."""
 
     id: UUID
     sku: str
@@ -38,7 +38,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class OrderDetail:
-    """One order with all that happened to it."""
+    """One order with its lines, runs, payments, events and staff actions."""
 
     state: OrderState
     lines: Sequence[Line]
@@ -53,7 +53,7 @@ class OrderDetail:
 
 
 def order_detail(order_id: UUID) -> OrderDetail:
-    """Read all of it. Raises Order.DoesNotExist."""
+    """Read one order's detail. Raises Order.DoesNotExist."""
     bought = OrderLine.objects.filter(order=OuterRef("pk")).order_by("position").values(
         json=JSONObject(
             id="id",
@@ -73,7 +73,7 @@ def order_detail(order_id: UUID) -> OrderDetail:
         lines=_lines(vars(order)["bought"]),
         moves=list(OrderTransition.objects.filter(order=order_id)),
         events=[
-            (each.name, each.recorded_at) for each in events_about([order_id]).get(order_id, ())
+            (event.name, event.recorded_at) for event in events_about([order_id]).get(order_id, ())
         ],
         payments=payment_details(order_id),
         actions=list(
@@ -83,15 +83,15 @@ def order_detail(order_id: UUID) -> OrderDetail:
 
 
 def _lines(bought: Sequence[dict[str, Any]]) -> list[Line]:
-    stock = stock_of([UUID(each["id"]) for each in bought])
+    stock = stock_of([UUID(line["id"]) for line in bought])
     return [
         Line(
-            id=UUID(each["id"]),
-            sku=each["sku"],
-            name=each["name"],
-            quantity=each["quantity"],
-            unit_price_minor=each["unit_price_minor"],
-            stock=[moved for moved in stock if str(moved.line_id) == each["id"]],
+            id=UUID(line["id"]),
+            sku=line["sku"],
+            name=line["name"],
+            quantity=line["quantity"],
+            unit_price_minor=line["unit_price_minor"],
+            stock=[moved for moved in stock if str(moved.line_id) == line["id"]],
         )
-        for each in bought
+        for line in bought
     ]

@@ -1,4 +1,4 @@
-"""What the list of orders can be narrowed by. Each filter is answered from an index."""
+"""The filters of the list of orders. Each is answered from an index."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from orders.states import OrderStatus
 from sagas import history
 from sagas.identifiers import first_id_at
 
-ON_ITS_WAY_BACK: Final = "-"
+COMPENSATING: Final = "-"
 
 _ATTEMPTS: Final = {
     "1": ("1", 1, 1),
@@ -48,7 +48,7 @@ class State(ChoiceFilter):
 
 
 class HasRun(ChoiceFilter):
-    """Whether an order has one of certain runs."""
+    """Whether an order has one of ``runs``."""
 
     options = (("yes", "Yes"), ("no", "No"))
     horizontal = True
@@ -66,21 +66,21 @@ class NeedsAttention(HasRun):
 
 
 class IsPaused(HasRun):
-    title = "held or paused"
+    title = "paused"
     parameter_name = "is_paused"
     runs = staticmethod(history.paused_runs)
 
 
-class StandsAt(ChoiceFilter):
-    title = "step it stands at"
+class CurrentStep(ChoiceFilter):
+    title = "current step"
     parameter_name = "step"
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
-        steps = [(each, each) for each in history.step_names()]
-        return [*steps, (ON_ITS_WAY_BACK, "on its way back")]
+        steps = [(step, step) for step in history.step_names()]
+        return [*steps, (COMPENSATING, "compensating")]
 
     def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
-        step = "" if chosen == ON_ITS_WAY_BACK else chosen
+        step = "" if chosen == COMPENSATING else chosen
         return orders.filter(pk__in=history.subjects_at(step))
 
 
@@ -91,7 +91,9 @@ class LastError(ChoiceFilter):
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
         found = history.errors_now()
         chosen = self.used_parameters.get(self.parameter_name)
-        if isinstance(chosen, str) and chosen not in found:  # it may just have been the last one
+        if (
+            isinstance(chosen, str) and chosen not in found
+        ):  # its last order may have gone on just now
             found.append(chosen)
         return [(each, each) for each in found]
 
@@ -121,7 +123,7 @@ class InItsStateFor(ChoiceFilter):
 
 
 class Placed(admin.ListFilter):
-    """From when to when; both in UTC, either may be left out."""
+    """Placed between two times in UTC; either may be empty."""
 
     title = "placed"
     template = "desk/orders/placed_filter.html"
@@ -176,7 +178,7 @@ def _moment(given: str) -> datetime | None:
 
 
 def _since(moment: datetime) -> Q:
-    """Ids sort by time: their index finds the rows, and the column says which of them exactly."""
+    """Ids sort by time: their index finds the rows, and the column decides exactly."""
     return Q(created_at__gte=moment, pk__gte=first_id_at(moment - _CLOCKS_DIFFER_BY))
 
 
@@ -188,7 +190,7 @@ _CHOICES: Final[tuple[type[ChoiceFilter], ...]] = (
     State,
     NeedsAttention,
     IsPaused,
-    StandsAt,
+    CurrentStep,
     LastError,
     Attempts,
     InItsStateFor,
@@ -196,5 +198,7 @@ _CHOICES: Final[tuple[type[ChoiceFilter], ...]] = (
 
 ALL: Final = (*_CHOICES, Placed)
 
-PARAMETERS: Final = frozenset({str(each.parameter_name) for each in _CHOICES} | set(Placed.names))
-"""What may stand in the address of the list, besides the search and the page."""
+PARAMETERS: Final = frozenset(
+    {str(choice.parameter_name) for choice in _CHOICES} | set(Placed.names)
+)
+"""The query parameters that the list accepts, besides search and page."""

@@ -1,4 +1,4 @@
-"""The list of orders: a page of them, each with where its run stands."""
+"""The list of orders: pages of orders, each with its newest run."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,38 +14,38 @@ from sagas.history import NewestRun, newest_runs
 
 
 class OrderList(UncountedChangeList):
-    """Orders, each with where its run stands: two queries more."""
+    """A page of orders with their newest runs, read in two more queries."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        tell_where_they_stand(self.result_list)
+        attach_newest_runs(self.result_list)
 
 
-def tell_where_they_stand(orders: Sequence[Order]) -> None:
-    """Let ``standing`` and ``in_state_since`` answer for each of these orders, in two queries."""
-    ids = [each.pk for each in orders]
+def attach_newest_runs(orders: Sequence[Order]) -> None:
+    """Read, in two queries, what ``newest_run_of`` and ``in_state_since`` return for these orders."""
+    ids = [order.pk for order in orders]
     runs = newest_runs(ids)
     moves = OrderTransition.objects.filter(order__in=ids).values("order").order_by()
     moved: dict[UUID, datetime] = dict(moves.annotate(last=Max("at")).values_list("order", "last"))
-    for each in orders:
-        vars(each)["standing"] = runs.get(each.pk)
-        vars(each)["in_state_since"] = moved.get(each.pk, each.created_at)
+    for order in orders:
+        vars(order)["newest_run"] = runs.get(order.pk)
+        vars(order)["in_state_since"] = moved.get(order.pk, order.created_at)
 
 
-def standing(order: Order) -> NewestRun | None:
-    """Where the order's newest run stands; for orders that were told."""
-    found: NewestRun | None = vars(order)["standing"]
+def newest_run_of(order: Order) -> NewestRun | None:
+    """Return the order's newest run. Needs ``attach_newest_runs`` first."""
+    found: NewestRun | None = vars(order)["newest_run"]
     return found
 
 
 def in_state_since(order: Order) -> datetime:
-    """When the order came to its state; for orders that were told."""
+    """Return when the order entered its state. Needs ``attach_newest_runs`` first."""
     since: datetime = vars(order)["in_state_since"]
     return since
 
 
 def age(length: timedelta) -> str:
-    """How long ago, in the largest unit that it has."""
+    """Write a duration in its largest unit."""
     seconds = max(int(length.total_seconds()), 0)
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= size:
@@ -53,15 +53,15 @@ def age(length: timedelta) -> str:
     return f"{seconds} s"
 
 
-def described(narrowed: main.ChangeList) -> str:
-    """Which orders a list shows, in words: what was searched for, and every filter that is set."""
-    told = [f"search: {narrowed.query}"] if narrowed.query else []
-    for name, values in narrowed.filter_params.items():
+def describe_filters(changelist: main.ChangeList) -> str:
+    """Describe which orders a list shows: its search term and its filters."""
+    parts = [f"search: {changelist.query}"] if changelist.query else []
+    for name, values in changelist.filter_params.items():
         if name not in ("q", "o"):
-            told.append(f"{name.removesuffix('__exact')}: {', '.join(values)}")
-    return "; ".join(told) or "all orders"
+            parts.append(f"{name.removesuffix('__exact')}: {', '.join(values)}")
+    return "; ".join(parts) or "all orders"
 
 
 def customer_of(order: Order) -> str:
-    """What the customer is called; guests have no name."""
+    """Return the customer's username, or "guest"."""
     return order.customer.get_username() if order.customer else "guest"

@@ -1,4 +1,4 @@
-"""One order on one page, and the part of it that follows the order while its run is live."""
+"""The page of one order, and its content for the page to refresh while the run is live."""
 
 from http import HTTPStatus
 from typing import Any
@@ -14,8 +14,8 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from adminkit.cells import short_id
-from desk.action_forms import WORDS, may, operator_of
-from desk.actions import OF_ONE_ORDER
+from desk.action_forms import ACTION_TEXTS, may_act, operator_of
+from desk.actions import SINGLE_ORDER_ACTIONS
 from desk.audit_timeline import audit_timeline
 from desk.order_detail import OrderDetail, order_detail
 from desk.order_state import blocked_reason
@@ -25,7 +25,7 @@ from orders.models import Order
 
 
 def page(model_admin: ModelAdmin[Order], request: HttpRequest, object_id: str) -> HttpResponse:
-    """Show everything about an order."""
+    """Show one order. Unknown ids lead back to the list."""
     if request.method == "POST" or not model_admin.has_view_permission(request):
         raise PermissionDenied
     try:
@@ -44,7 +44,7 @@ def page(model_admin: ModelAdmin[Order], request: HttpRequest, object_id: str) -
 
 
 def fragment(model_admin: ModelAdmin[Order], request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """Show the same without the frame; the page puts it in place of what it shows."""
+    """Return the content of the page alone; the page polls it."""
     if not model_admin.has_view_permission(request):
         return HttpResponse(status=HTTPStatus.FORBIDDEN)
     try:
@@ -56,7 +56,7 @@ def fragment(model_admin: ModelAdmin[Order], request: HttpRequest, order_id: UUI
 
 def _context(detail: OrderDetail, operator: User) -> dict[str, Any]:
     state = detail.state
-    flagged = [each for each in state.runs if each.needs_attention]
+    flagged = [run for run in state.runs if run.needs_attention]
     return {
         "order": detail.order,
         "reason_in_words": words(detail.order),
@@ -65,7 +65,7 @@ def _context(detail: OrderDetail, operator: User) -> dict[str, Any]:
         "paused": state.paused,
         "paused_by": state.paused_by,
         "next_step_sentence": next_step_sentence(state),
-        "drawings": [run_diagram(each) for each in state.runs],
+        "drawings": [run_diagram(run) for run in state.runs],
         "buttons": _buttons(detail, operator),
         "entries": audit_timeline(detail),
         "lines": detail.lines,
@@ -75,14 +75,14 @@ def _context(detail: OrderDetail, operator: User) -> dict[str, Any]:
 
 
 def _buttons(detail: OrderDetail, operator: User) -> list[dict[str, str]]:
-    """What this person may do to the order as it stands."""
+    """Return the buttons of the actions that permissions and state allow."""
     state = detail.state
     return [
         {
             "kind": kind.value,
-            "label": WORDS[kind].button,
+            "label": ACTION_TEXTS[kind].button,
             "url": reverse("admin:orders_order_act", args=[detail.order.pk, kind.value]),
         }
-        for kind in OF_ONE_ORDER
-        if may(operator, kind, state) and not blocked_reason(kind, state, operator)
+        for kind in SINGLE_ORDER_ACTIONS
+        if may_act(operator, kind, state) and not blocked_reason(kind, state, operator)
     ]

@@ -1,4 +1,4 @@
-"""Finding orders by what people have in their hands: an id, a name, a SKU, a provider's id."""
+"""Searching orders by id, reference, customer, SKU or provider id."""
 
 from contextlib import suppress
 from typing import Final
@@ -21,7 +21,7 @@ def search_hint() -> str:
     )
 
 
-_MOST_CUSTOMERS: Final = 200
+_MAX_CUSTOMERS: Final = 200
 
 
 def _by_provider_id(term: str) -> Q | None:
@@ -31,7 +31,7 @@ def _by_provider_id(term: str) -> Q | None:
 
 def _by_customer(term: str) -> Q | None:
     customers = User.objects.filter(username__startswith=term).order_by("username")
-    ids = list(customers.values_list("pk", flat=True)[:_MOST_CUSTOMERS])
+    ids = list(customers.values_list("pk", flat=True)[:_MAX_CUSTOMERS])
     return Q(customer_id__in=ids) if ids else None
 
 
@@ -61,11 +61,11 @@ SEARCHES: Final[tuple[Search, ...]] = (
     _by_reference,
     _by_sku,
 )
-"""A term is taken for everything that it may be: whoever is called like a SKU is found too."""
+"""All of these apply: a customer whose name equals a SKU is found too."""
 
 
 def named(term: str) -> QuerySet[Order]:
-    """Return the orders that ``term`` alone stands for, oldest first: one, unless it is ambiguous.
+    """Return the orders that ``term`` identifies, oldest first: one, unless it is ambiguous.
 
     It may be an order's id or how it begins, a run's id, the shop's reference (which is unique for
     each customer only), or a payment provider's id of a payment or a refund.

@@ -1,4 +1,4 @@
-"""Where one order stands, and what may be done about it: read once, judged for each act."""
+"""The current state of one order, and which actions it allows."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -15,7 +15,7 @@ from sagas.plans import RunDetail, runs_of
 
 @dataclass(frozen=True)
 class OrderState:
-    """One order, its runs with their plans, and the breaks that were found about it."""
+    """One order, its runs with their steps, and the invariant breaks about it."""
 
     order: Order
     runs: list[RunDetail]
@@ -31,126 +31,124 @@ class OrderState:
 
     @property
     def paused(self) -> RunDetail | None:
-        """The run that is held, by a person or by an invariant."""
-        return next((each for each in self.runs if each.is_paused), None)
+        """The run that staff or an invariant paused."""
+        return next((run for run in self.runs if run.is_paused), None)
 
     @property
     def paused_by(self) -> list[str]:
-        """The codes of the invariants that paused it, or would have, had nobody held it before."""
-        held = self.paused
-        if held is None or held.paused_at is None:
+        """The codes of the invariants that paused the run, or found it paused already."""
+        run = self.paused
+        if run is None or run.paused_at is None:
             return []
-        since = held.paused_at
+        since = run.paused_at
         return [
-            each.code
-            for each in self.breaks
-            if each.order_paused_at is not None and each.order_paused_at >= since
+            found.code
+            for found in self.breaks
+            if found.order_paused_at is not None and found.order_paused_at >= since
         ]
 
-    def in_words(self) -> str:
-        """Where it stands, in a few words for an audit row."""
+    def summary(self) -> str:
+        """The state in a few words, for an audit row."""
         words = [str(self.order.status)]
         if self.live:
-            words.append(_where(self.live))
+            words.append(_position(self.live))
         if self.paused:
-            words.append("held")
+            words.append("paused")
         elif self.live and self.live.needs_attention:
             words.append("flagged")
         return ", ".join(words)
 
 
 def order_state(order_id: UUID) -> OrderState:
-    """Read where an order stands. Raises Order.DoesNotExist."""
+    """Read the state of an order. Raises Order.DoesNotExist."""
     order = Order.objects.select_related("customer").get(pk=order_id)
     return OrderState(order, runs_of(order_id), breaks_about(order_id))
 
 
-def needed_for(kind: ActionKind, state: OrderState) -> str:
-    """Return the permission that an act on this order takes."""
+def required_permission(kind: ActionKind, state: OrderState) -> str:
+    """Return the permission that an action on this order takes."""
     if kind == ActionKind.RESUME and state.paused_by:
         return permissions.RESUME_UNRESOLVED
-    return permissions.OF_KIND[kind]
+    return permissions.PERMISSION_OF[kind]
 
 
 def blocked_reason(kind: ActionKind, state: OrderState, operator: Operator) -> str:
-    """Return why an act may not be done now, and what could be done instead; "" if it may."""
+    """Return why the order's state blocks an action and what to do instead; empty if it does not."""
     match kind:
         case ActionKind.RETRY:
-            return _against_retrying(state)
+            return _retry_blocked(state)
         case ActionKind.CANCEL:
-            return _against_cancelling(state)
+            return _cancel_blocked(state)
         case ActionKind.PAUSE:
-            return _against_holding(state)
+            return _pause_blocked(state)
         case ActionKind.RESUME:
-            return _against_releasing(state, operator)
+            return _resume_blocked(state, operator)
         case ActionKind.NOTE:
             return ""
-    return "This cannot be done to one order."
+    return "This is no action on one order."
 
 
-def _against_retrying(state: OrderState) -> str:
+def _retry_blocked(state: OrderState) -> str:
     live = state.live
     if live is None:
         if state.order.status == OrderStatus.CONFIRMED:
             return (
-                "Nothing is left to retry: every step is done. A confirmed order can be cancelled."
+                "There is nothing to retry: every step is done. A confirmed order can be cancelled."
             )
-        return f"Nothing is left to retry: the order has ended as {state.order.status}."
+        return f"There is nothing to retry: the order has ended as {state.order.status}."
     if live.is_paused:
-        return "It is held, so a retry would not move it. Release it, and it goes on at once."
+        return "The order is paused, so a retry has no effect. Resume it, and it goes on at once."
     return ""
 
 
-def _against_cancelling(state: OrderState) -> str:
+def _cancel_blocked(state: OrderState) -> str:
     live, status = state.live, state.order.status
     if status == OrderStatus.CANCELLED:
-        return "It is cancelled already: nothing is held, nothing is taken."
+        return "The order is cancelled already: no stock is held, no money is taken."
     if status == OrderStatus.CANCELLING or (live and live.compensation_requested_at):
-        return "It is being cancelled already. Retry now has the undoing go on at once."
+        return "The order is being cancelled already. Retry now speeds up the compensation."
     if live and not live.is_known:
         return "This version of the code does not know its saga. Deploy one that does."
     return ""
 
 
-def _against_holding(state: OrderState) -> str:
+def _pause_blocked(state: OrderState) -> str:
     live = state.live
     if state.paused:
-        return f"It is held already ({state.paused.attention_reason}). It can be released."
+        return f"The order is paused already ({state.paused.attention_reason}). It can be resumed."
     if live is None:
         if state.order.status == OrderStatus.CONFIRMED:
-            return (
-                "Nothing goes forward that could be held: every step is done. It can be cancelled."
-            )
-        return f"Nothing goes forward that could be held: the order is {state.order.status}."
+            return "There is nothing to pause: every step is done. The order can be cancelled."
+        return f"There is nothing to pause: the order is {state.order.status}."
     if live.is_going_back or live.compensating_only or live.compensation_requested_at:
         return (
-            "It is giving back what it took, or about to, and that is never held."
+            "The order is being compensated, or is about to be, and that is never paused."
             " Retry now speeds it up."
         )
     return ""
 
 
-def _against_releasing(state: OrderState, operator: Operator) -> str:
+def _resume_blocked(state: OrderState, operator: Operator) -> str:
     if state.paused is None:
         if state.live:
-            return "It is not held. If it waits for its back-off, retry now has it go on at once."
-        return "It is not held, and nothing of it is under way."
+            return "The order is not paused. If it waits for its back-off, retry now sends it on at once."
+        return "The order is not paused, and no run is in progress."
     if state.paused_by and not operator.has_perm(permissions.RESUME_UNRESOLVED):
         codes = ", ".join(state.paused_by)
         return (
-            f"An invariant paused it ({codes}): its money is in doubt. Somebody from finance has to"
-            " look and release it. It can be cancelled."
+            f"An invariant paused the order ({codes}): its money is in doubt. A member of finance has"
+            " to check and resume it. It can be cancelled."
         )
     return ""
 
 
-def _where(run: RunDetail) -> str:
-    back = next((each for each in run.back if each.stage == "current"), None)
+def _position(run: RunDetail) -> str:
+    back = next((node for node in run.back if node.stage == "current"), None)
     if run.is_going_back:
         return f"undoing: {back.name}" if back else "undoing"
-    now = next((each for each in run.forward if each.stage == "current"), None)
-    asked = ", asked to turn back" if run.compensation_requested_at else ""
-    return f"at {run.step}{_attempts(now.attempts) if now else ''}{asked}"
+    now = next((node for node in run.forward if node.stage == "current"), None)
+    requested = ", cancel requested" if run.compensation_requested_at else ""
+    return f"at {run.step}{_attempts(now.attempts) if now else ''}{requested}"
 
 
 def _attempts(made: int) -> str:

@@ -1,4 +1,4 @@
-"""The roles that ship: groups of staff, by what each is for. Nobody is in one before a shop says so."""
+"""The roles that ship: groups of staff with their permissions. They start without members."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -31,7 +31,7 @@ SEE_EVERYTHING: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A group that ships, and what its members may do."""
+    """A group and the permissions of its members."""
 
     name: str
     permissions: frozenset[str]
@@ -46,7 +46,7 @@ OPERATOR: Final = Role(
     | {orders.RETRY, orders.CANCEL, orders.PAUSE, orders.NOTE, orders.ACT_IN_BULK}
     | {"inventory.add_product", "inventory.change_product", "inventory.adjust_stocklevel"},
 )
-"""Moves orders on, and keeps the shelves right."""
+"""Works on orders, products and stock."""
 
 FINANCE: Final = Role(
     "finance",
@@ -54,18 +54,18 @@ FINANCE: Final = Role(
     | {orders.CANCEL, orders.RESUME_UNRESOLVED, orders.NOTE, orders.EXPORT}
     | {"invariants.change_reconciliationbreak"},
 )
-"""Answers for money: refunds, what an invariant paused, breaks, exports."""
+"""Works on money: refunds, orders that an invariant paused, breaks, exports."""
 
 ROLES: Final = (VIEWER, OPERATOR, FINANCE)
 
 
 @transaction.atomic
 def synchronise() -> dict[str, frozenset[str]]:
-    """Give each role all that ships with it, and return what was missing.
+    """Add each role's missing permissions, and return them by role.
 
-    Run again it changes nothing. What a shop gave a role besides is kept; what it took from one comes
-    back: whoever wants less makes a group of their own. Raises Permission.DoesNotExist for a
-    permission that no migration made.
+    Run again, it changes nothing. Extra permissions of a role stay; removed ones come back, so a
+    shop that wants less makes its own group. Raises Permission.DoesNotExist for a permission that
+    no migration created.
     """
     added: dict[str, frozenset[str]] = {}
     for role in ROLES:

@@ -76,7 +76,7 @@ def _ended(state: OrderState) -> str:
             return "Nothing: every step is done."
         case OrderStatus.CANCELLED:
             return "Nothing: everything that was done is compensated."
-    return "Nothing: no run is under way."
+    return "Nothing: no run is in progress."
 
 
 def _going_forward(run: RunDetail) -> str:
@@ -121,8 +121,8 @@ def _about_to_compensate(run: RunDetail) -> str:
 
 
 def _paused(run: RunDetail) -> str:
-    first = "The call in flight is settled; then nothing" if run.is_leased else "Nothing"
-    return f"{first} goes forward until a person releases it. It can still be cancelled."
+    first = "The call in flight is settled; then no step" if run.is_leased else "No step"
+    return f"{first} starts until staff resume it. It can still be cancelled."
 
 
 def _afterwards(step: PlannedStep) -> str:
@@ -182,7 +182,7 @@ def _note(step: PlannedStep, run: RunDetail) -> str:
 
 def _note_on_current(step: PlannedStep, run: RunDetail) -> str:
     if run.is_paused:
-        return "held"
+        return "paused"
     if step.is_being_tried:
         return f"{_attempt(step)}, now"
     if step.not_before is not None and step.not_before > run.now:

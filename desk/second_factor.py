@@ -1,4 +1,4 @@
-"""The second lock of the desk: a code from an authenticator app, or one of ten recovery codes."""
+"""The second factor of the desk: a code from an authenticator app, or a recovery code."""
 
 from base64 import b32encode
 from typing import Any, Final
@@ -23,15 +23,15 @@ from desk import login_throttle, sessions
 
 APP: Final = "Authenticator app"
 RECOVERY_CODES: Final = 10
-REFUSED: Final = "That code is not right, or has been used. Wait for the next one and try again."
+REFUSED: Final = "That code is wrong, or has been used. Wait for the next one and try again."
 
 
 def is_verified(request: HttpRequest) -> bool:
     return getattr(request.user, "otp_device", None) is not None
 
 
-def prove(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Ask for a code, and let in whoever has it. Each code counts once; wrong ones slow down."""
+def verify(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """Ask for a code, and log staff in with it. Each code works once; wrong codes slow down the next."""
     user = _staff(request)
     if is_verified(request):
         return HttpResponseRedirect(_next(request))
@@ -42,9 +42,9 @@ def prove(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         if _is_locked_out(request, user):
             return _locked_out(request, user)
         if device := _matching(user, _code(request)):
-            _let_in(request, user, device)
+            _complete_login(request, user, device)
             response = HttpResponseRedirect(_next(request))
-            login_throttle.remember(response, user)
+            login_throttle.trust_browser(response, user)
             return response
         error = _refuse(request, user)
     return TemplateResponse(
@@ -55,9 +55,9 @@ def prove(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
 
 
 def enrol(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Show a key as a QR code; once a code of it came back, it is the one, and the only one.
+    """Show a key as a QR code. A code made with it makes the app the only second factor.
 
-    Whoever has an app already must have proved it: a password alone replaces nothing.
+    Staff who have an app already must have verified it: a password alone replaces no app.
     """
     user = _staff(request)
     if _apps(user).exists() and not is_verified(request):
@@ -70,23 +70,23 @@ def enrol(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         if _is_locked_out(request, user):
             return _locked_out(request, user)
         if codes := _confirm(user, device, _code(request)):
-            _let_in(request, user, device)
+            _complete_login(request, user, device)
             shown = TemplateResponse(
                 request, "desk/recovery_codes.html", context | {"codes": codes}
             )
-            login_throttle.remember(shown, user)
+            login_throttle.trust_browser(shown, user)
             return shown
         error = _refuse(request, user)
     key = b32encode(device.bin_key).decode()
-    run_diagram = segno.make(device.config_url, error="m").svg_inline(omitsize=True)
+    qr_code = segno.make(device.config_url, error="m").svg_inline(omitsize=True)
     return TemplateResponse(
-        request, "desk/enrol.html", context | {"qr_code": run_diagram, "key": key, "error": error}
+        request, "desk/enrol.html", context | {"qr_code": qr_code, "key": key, "error": error}
     )
 
 
 @transaction.atomic
-def forget(user: User, by: User) -> None:
-    """Take all second factors of ``user`` away; their sessions stop at the second lock at once."""
+def reset_factors(user: User, by: User) -> None:
+    """Delete all second factors of ``user``. Their sessions need a new one at once."""
     TOTPDevice.objects.filter(user=user).delete()
     StaticDevice.objects.filter(user=user).delete()
     LogEntry.objects.log_actions(by.pk, [user], CHANGE, "Second factor reset", single_object=True)
@@ -94,7 +94,7 @@ def forget(user: User, by: User) -> None:
 
 @transaction.atomic
 def _confirm(user: User, device: TOTPDevice, code: str) -> list[str]:
-    """Make ``device`` the one that counts, and return new recovery codes; none if the code is wrong."""
+    """Make ``device`` the only one and return new recovery codes; an empty list if the code is wrong."""
     locked = TOTPDevice.objects.select_for_update().get(pk=device.pk)
     if not locked.verify_token(code):
         return []
@@ -104,25 +104,25 @@ def _confirm(user: User, device: TOTPDevice, code: str) -> list[str]:
     locked.save(update_fields=["confirmed"])
     codes = [StaticToken.random_token() for _ in range(RECOVERY_CODES)]
     recovery = StaticDevice.objects.create(user=user, name="Recovery codes")
-    StaticToken.objects.bulk_create(StaticToken(device=recovery, token=each) for each in codes)
+    StaticToken.objects.bulk_create(StaticToken(device=recovery, token=code) for code in codes)
     return codes
 
 
 @transaction.atomic
 def _matching(user: User, code: str) -> TOTPDevice | StaticDevice | None:
-    """Return the device that takes ``code``, which it then never takes again.
+    """Return the device that accepts ``code``, which cannot be used again.
 
-    Six digits go to the app and anything else to the recovery codes, so that wrong codes of the
-    one do not slow down the other.
+    Digits go to the app and anything else to the recovery codes, so that wrong codes of the one do
+    not slow down the other.
     """
     kind = TOTPDevice if code.isdecimal() else StaticDevice
     devices = kind.objects.select_for_update().filter(user=user, confirmed=True)
-    return next((each for each in devices if each.verify_token(code)), None)
+    return next((device for device in devices if device.verify_token(code)), None)
 
 
-def _let_in(request: HttpRequest, user: User, device: TOTPDevice | StaticDevice) -> None:
+def _complete_login(request: HttpRequest, user: User, device: TOTPDevice | StaticDevice) -> None:
     django_otp.login(request, device)
-    sessions.begin(request)
+    sessions.start(request)
     reset(ip=get_client_ip_address(request), username=user.get_username())
 
 
@@ -150,7 +150,7 @@ def _apps(user: User) -> Any:
 
 
 def _staff(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - the site lets nobody else come here
+    assert isinstance(request.user, User)  # noqa: S101 - the site requires a login
     return request.user
 
 

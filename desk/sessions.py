@@ -1,4 +1,4 @@
-"""How long a session at the desk lasts: half an hour without a request, half a day at most."""
+"""Limits on sessions at the desk: 30 minutes without a request, 12 hours in all."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 IDLE_LIMIT: Final = 30 * 60
 ABSOLUTE_LIMIT: Final = 12 * 60 * 60
-# A request is noted at most this often: reading the desk writes hardly ever.
+# How often a request extends the session, so that reading pages writes rarely.
 GRANULARITY: Final = 60
 
 _BEGAN: Final = "desk.began"
@@ -19,19 +19,19 @@ View = Callable[..., HttpResponse]
 
 
 def in_background(view: View) -> View:
-    """Mark a view that pages ask by themselves: it does not keep a session alive."""
+    """Mark a view that pages poll: its requests do not extend the session."""
     view.in_background = True  # type: ignore[attr-defined]
     return view
 
 
-def begin(request: HttpRequest) -> None:
-    """Start counting anew, under a new key: who knew the old one knows nothing now."""
+def start(request: HttpRequest) -> None:
+    """Start the limits of a login under a new session key, so that the old key is useless."""
     request.session.cycle_key()
     request.session[_BEGAN] = request.session[_SEEN] = int(time.time())
 
 
 class SessionLimits:
-    """Ends a session that is too old, or that nobody has used, before its request is answered."""
+    """Logs out a session that is too old or was idle too long, before its request is answered."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -40,8 +40,8 @@ class SessionLimits:
         return self._get_response(request)
 
     def process_view(self, request: HttpRequest, view: View, *_: Any) -> None:
-        """Runs before the view, which then finds nobody logged in."""
-        if request.session.is_empty():  # as for all who come with a token
+        """Log out before the view runs, which then sees an anonymous user."""
+        if request.session.is_empty():
             return
         now = int(time.time())
         began, seen = request.session.get(_BEGAN, now), request.session.get(_SEEN, now)

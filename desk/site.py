@@ -1,4 +1,4 @@
-"""The desk's site: every registered admin, in one look, behind one door with two locks."""
+"""The desk's admin site: login with two factors, dashboard, content security policy."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -18,9 +18,9 @@ from unfold.sites import UnfoldAdminSite
 
 from desk import dashboard, login_throttle, second_factor, sessions
 
-# What django-unfold cannot do without, and our own pages can: Alpine makes functions of the
-# expressions in its attributes, and a few elements carry their measures in a style attribute. The
-# hash is of the one style sheet that it writes into a page.
+# Exceptions that django-unfold needs and our own pages do not: Alpine compiles the expressions in its
+# attributes, and a few elements have their sizes in a style attribute. The hash is that of the one
+# style sheet that unfold writes into a page.
 DESK_POLICY: Final = {
     "script-src": [UNSAFE_EVAL],
     "style-src-attr": [UNSAFE_INLINE],
@@ -34,11 +34,11 @@ class DeskSite(UnfoldAdminSite):
     index_template = "desk/start.html"
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Staff only, and with their second factor where that is demanded."""
+        """Allow staff only, with a second factor if DESK_REQUIRES_MFA."""
         return super().has_permission(request) and not self.lacks_second_factor(request)
 
     def lacks_second_factor(self, request: HttpRequest) -> bool:
-        """Tell whether this member of staff has shown a password, and nothing else yet."""
+        """Return whether this member of staff still has to show a second factor."""
         return (
             bool(settings.DESK_REQUIRES_MFA)
             and super().has_permission(request)
@@ -58,36 +58,34 @@ class DeskSite(UnfoldAdminSite):
             return HttpResponseRedirect(f"{reverse('admin:second_factor')}?{following}")
         response = super().login(request, extra_context)
         if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
-            sessions.begin(request)
+            sessions.start(request)
             if isinstance(request.user, User) and self.has_permission(request):
-                login_throttle.remember(response, request.user)
+                login_throttle.trust_browser(response, request.user)
         return response
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        figures = dashboard.figures() if dashboard.may_see_figures(request) else {}
+        figures = dashboard.figures() if dashboard.may_see_dashboard(request) else {}
         return super().index(request, {**figures, **(extra_context or {})})
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Add what staff may open before their second factor: proving it, enrolling, leaving.
+        """Add the pages open to staff before their second factor: verify, enrol, log out.
 
-        Django's redirect to an object's page on the public site is left out, as no object has one:
-        it answers 500 to an id that is no UUID.
+        Django's redirect to an object's page on the public site is left out. No object has such a
+        page, and the redirect answers 500 to an id that is not a UUID.
         """
         between: list[URLResolver | URLPattern] = [
-            path("second-factor/", self._between(second_factor.prove), name="second_factor"),
+            path("second-factor/", self._between(second_factor.verify), name="second_factor"),
             path("second-factor/enrol/", self._between(second_factor.enrol), name="enrol"),
             path("logout/", self.logout, name="logout"),
         ]
         refreshed = path("figures/", self.admin_view(dashboard.refreshed), name="figures")
-        djangos = [
-            each for each in super().get_urls() if getattr(each, "name", "") != "view_on_site"
-        ]
+        djangos = [url for url in super().get_urls() if getattr(url, "name", "") != "view_on_site"]
         return [*between, refreshed, *djangos]
 
     def _between(self, view: Callable[..., HttpResponse]) -> Any:
-        """Let in whoever has shown a password, and send everybody else to the login."""
+        """Open a view to staff who have shown a password; redirect others to the login."""
 
         @never_cache
         @csp_update(DESK_POLICY)

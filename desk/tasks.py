@@ -1,17 +1,17 @@
-"""Bulk actions in the background: a slice at a time, asked for by the desk and by beat."""
+"""The Celery task that processes bulk actions. The desk and beat queue it."""
 
 from typing import TYPE_CHECKING
 
 from celery import shared_task
 
-from desk.bulk import carry_for_a_while
+from desk.bulk import process_slice
 
 if TYPE_CHECKING:
     from celery import Task
 
 
-@shared_task(name="desk.carry_bulk_actions", bind=True, max_retries=None, ignore_result=True)
-def carry_bulk_actions(self: "Task[[], None]") -> None:
-    """Carry what waits for a moment, and come back for the rest behind whoever else is queued."""
-    if carry_for_a_while():
+@shared_task(name="desk.process_bulk_actions", bind=True, max_retries=None, ignore_result=True)
+def process_bulk_actions(self: "Task[[], None]") -> None:
+    """Process bulk actions for two seconds, then queue itself again if some are left."""
+    if process_slice():
         self.retry(countdown=0, throw=False)

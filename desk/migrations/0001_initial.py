@@ -59,13 +59,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("reason", models.TextField(max_length=1000)),
-                ("chosen_by", models.TextField()),
+                ("selection", models.TextField()),
                 ("count", models.PositiveIntegerField()),
                 (
                     "created_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
                 ),
-                ("carried_until", models.DateTimeField(blank=True, null=True)),
+                ("leased_until", models.DateTimeField(blank=True, null=True)),
                 ("stopped_at", models.DateTimeField(blank=True, null=True)),
                 ("stopped_by", models.CharField(blank=True, max_length=150)),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
@@ -80,8 +80,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "bulk act",
-                "verbose_name_plural": "bulk acts",
+                "verbose_name": "bulk action",
+                "verbose_name_plural": "bulk actions",
                 "permissions": [("act_in_bulk", "Can act on many orders at once")],
             },
         ),
@@ -107,7 +107,7 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
-                ("told", models.TextField(blank=True)),
+                ("message", models.TextField(blank=True)),
                 ("failures", models.PositiveSmallIntegerField(default=0)),
                 (
                     "bulk",
@@ -129,8 +129,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "order of a bulk act",
-                "verbose_name_plural": "orders of bulk acts",
+                "verbose_name": "order of a bulk action",
+                "verbose_name_plural": "orders of bulk actions",
             },
         ),
         migrations.CreateModel(
@@ -168,7 +168,7 @@ class Migration(migrations.Migration):
                         choices=[("done", "Done"), ("refused", "Refused")], max_length=16
                     ),
                 ),
-                ("told", models.TextField()),
+                ("message", models.TextField()),
                 ("before", models.CharField(blank=True, max_length=255)),
                 ("after", models.CharField(blank=True, max_length=255)),
                 ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -196,13 +196,13 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "act on an order",
-                "verbose_name_plural": "acts on orders",
+                "verbose_name": "action on an order",
+                "verbose_name_plural": "actions on orders",
                 "permissions": [
-                    ("retry_order", "Can have an order retried now"),
-                    ("cancel_order", "Can cancel an order, and have it refunded"),
-                    ("pause_order", "Can hold an order, and release one that a person holds"),
-                    ("resume_unresolved_order", "Can release an order that an invariant paused"),
+                    ("retry_order", "Can retry an order now"),
+                    ("cancel_order", "Can cancel and refund an order"),
+                    ("pause_order", "Can pause an order, and resume one that staff paused"),
+                    ("resume_unresolved_order", "Can resume an order that an invariant paused"),
                     ("note_order", "Can add a note to an order"),
                     ("export_orders", "Can export orders"),
                 ],
@@ -213,7 +213,7 @@ class Migration(migrations.Migration):
             index=models.Index(
                 condition=models.Q(("ended_at__isnull", True)),
                 fields=["id"],
-                name="desk_bulk_to_carry",
+                name="desk_bulk_unfinished",
             ),
         ),
         migrations.AddConstraint(
@@ -276,7 +276,7 @@ class Migration(migrations.Migration):
                     ),
                     _connector="OR",
                 ),
-                name="desk_action_is_somebodys",
+                name="desk_action_has_one_actor",
             ),
         ),
         migrations.RunSQL(APPEND_ONLY, DROP_APPEND_ONLY),

@@ -103,7 +103,7 @@ def test_the_customer_reads_nothing_of_the_staff(
     desk: Client, storefront: Storefront, waiting: UUID, messages: MessageQueue
 ) -> None:
     act(desk, waiting, "note", "Looks like a stolen card.")
-    act(desk, waiting, "pause", "Waiting for Bob.")
+    act(desk, waiting, "pause", "WaitingOrder for Bob.")
     act(desk, waiting, "cancel", "Fraud, says Bob.")
     messages.deliver_all()
 
@@ -377,8 +377,8 @@ def test_two_clicks_at_one_moment_do_it_once_and_tell_both(
     for each in clients:
         each.force_login(grace)
     # Both have seen that the form was not used before, and go on at one moment.
-    carry_out = meeting_first(desk_actions.carry_out, 2, kept_apart=False)
-    monkeypatch.setattr(desk_actions, "carry_out", carry_out)
+    execute = meeting_first(desk_actions.execute, 2, kept_apart=False)
+    monkeypatch.setattr(desk_actions, "execute", execute)
     token = uuid4()
 
     answers = at_once(*(partial(act, each, waiting, "cancel", "Twice.", token) for each in clients))

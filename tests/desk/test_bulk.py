@@ -13,9 +13,9 @@ from django.test import Client
 from config.beat import SCHEDULE
 from config.celery import app
 from desk import bulk, bulk_views
-from desk.actions import Asked
-from desk.actions import carry_out as really_carry_out
-from desk.bulk import LEASE, MOST_FAILURES, begin, carry_for_a_while, stop
+from desk.actions import ActionRequest
+from desk.actions import execute as really_execute
+from desk.bulk import LEASE, MAX_FAILURES, create_bulk_action, process_slice, stop
 from desk.models import ActionKind, BulkAction, BulkItem, OperatorAction
 from orders.models import Order, OrderTransition
 from sagas.identifiers import new_id
@@ -42,11 +42,11 @@ def three(storefront: Storefront, posted: list[str], messages: MessageQueue) -> 
 
 def carry_all() -> bool:
     """Carry as a worker does whose slice is as long as three orders take on any machine."""
-    return carry_for_a_while(seconds=60)
+    return process_slice(seconds=60)
 
 
 def bulk_of(grace: User, ids: list[UUID], kind: ActionKind = ActionKind.NOTE) -> BulkAction:
-    return begin(kind, grace, ids, reason="Seen.", chosen_by="some", token=new_id())
+    return create_bulk_action(kind, grace, ids, reason="Seen.", selection="some", token=new_id())
 
 
 def outcomes(made: BulkAction) -> list[str]:
@@ -54,7 +54,7 @@ def outcomes(made: BulkAction) -> list[str]:
 
 
 def let_the_lease_run_out() -> None:
-    BulkAction.objects.update(carried_until=F("carried_until") - 2 * LEASE)
+    BulkAction.objects.update(leased_until=F("leased_until") - 2 * LEASE)
 
 
 def confirm(desk: Client, path: str, ids: list[UUID] | None = None, **changed: object) -> Any:
@@ -78,7 +78,7 @@ def test_all_that_a_filter_shows_are_acted_on_in_the_background(
     assert "Cancel and refund: 3 orders" in shown
     assert "status: placed" in shown
     assert answer.headers["Location"] == f"{BULKS}{made.pk}/change/"
-    assert (made.count, made.chosen_by, made.reason) == (3, "status: placed", "Bank outage.")
+    assert (made.count, made.selection, made.reason) == (3, "status: placed", "Bank outage.")
     assert posted == ["look"]
     assert actions() == []
 
@@ -154,7 +154,9 @@ def test_two_clicks_at_one_moment_begin_one(
     grace: User, three: list[UUID], posted: list[str]
 ) -> None:
     token = new_id()
-    click = partial(begin, ActionKind.NOTE, grace, three, reason="x", chosen_by="all", token=token)
+    click = partial(
+        create_bulk_action, ActionKind.NOTE, grace, three, reason="x", selection="all", token=token
+    )
 
     first, second = at_once(click, click)
 
@@ -167,7 +169,7 @@ def test_two_clicks_at_one_moment_begin_one(
 def test_more_than_is_taken_at_a_time_is_said(
     desk: Client, three: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_views, "MOST_ORDERS", 2)
+    monkeypatch.setattr(bulk_views, "MAX_ORDERS", 2)
     path = f"{ORDERS}in-bulk/note/"
 
     shown = desk.get(path).content.decode()
@@ -202,15 +204,15 @@ def test_whoever_comes_after_a_crash_does_the_rest_and_nothing_twice(
 ) -> None:
     made = bulk_of(grace, three, ActionKind.PAUSE)
 
-    def die_at_the_second(asked: Asked) -> OperatorAction:
+    def die_at_the_second(asked: ActionRequest) -> OperatorAction:
         if asked.order_id == three[1] and not dies_after_acting:
             raise Killed
-        done = really_carry_out(asked)
+        done = really_execute(asked)
         if asked.order_id == three[1]:
             raise Killed
         return done
 
-    monkeypatch.setattr(bulk, "carry_out", die_at_the_second)
+    monkeypatch.setattr(bulk, "execute", die_at_the_second)
     with pytest.raises(Killed):
         carry_all()
     monkeypatch.undo()
@@ -231,16 +233,16 @@ def test_two_workers_do_each_order_once(
 ) -> None:
     made = bulk_of(grace, three)
     taken: list[UUID] = []
-    together = meeting_first(really_carry_out, 2, kept_apart=False)
+    together = meeting_first(really_execute, 2, kept_apart=False)
 
-    def carry_out(asked: Asked) -> OperatorAction:
+    def execute(asked: ActionRequest) -> OperatorAction:
         taken.append(asked.order_id)
-        return together(asked) if len(taken) <= 2 else really_carry_out(asked)
+        return together(asked) if len(taken) <= 2 else really_execute(asked)
 
-    monkeypatch.setattr(bulk, "carry_out", carry_out)
+    monkeypatch.setattr(bulk, "execute", execute)
 
     def carry_regardless() -> None:
-        while bulk._carry_next(made):
+        while bulk._process_next(made):
             pass
 
     at_once(carry_regardless, carry_regardless)
@@ -258,7 +260,7 @@ def test_of_two_operators_who_begin_the_same_one_has_each_order_done(
     bulks = [bulk_of(each, three, kind) for each in (grace, ada)]
 
     def carry(made: BulkAction) -> None:
-        while bulk._carry_next(made):
+        while bulk._process_next(made):
             pass
 
     at_once(partial(carry, bulks[0]), partial(carry, bulks[1]))
@@ -274,19 +276,19 @@ def test_of_two_operators_who_begin_the_same_one_has_each_order_done(
 def test_a_slice_ends_and_says_that_there_is_more(grace: User, three: list[UUID]) -> None:
     made = bulk_of(grace, three)
 
-    more = carry_for_a_while(seconds=0)
+    more = process_slice(seconds=0)
 
     assert more is True
     assert outcomes(made) == ["done", "waiting", "waiting"]
-    assert [carry_for_a_while(seconds=0) for _ in range(2)] == [True, False]
+    assert [process_slice(seconds=0) for _ in range(2)] == [True, False]
     assert outcomes(made) == ["done"] * 3
 
 
 def test_bulk_actions_take_turns(grace: User, three: list[UUID]) -> None:
     first, second = bulk_of(grace, three), bulk_of(grace, three[:1])
 
-    carry_for_a_while(seconds=0)
-    carry_for_a_while(seconds=0)
+    process_slice(seconds=0)
+    process_slice(seconds=0)
 
     assert outcomes(first) == ["done", "waiting", "waiting"]
     assert outcomes(second) == ["done"]
@@ -294,7 +296,7 @@ def test_bulk_actions_take_turns(grace: User, three: list[UUID]) -> None:
 
 def test_a_stop_leaves_the_rest_as_it_is(desk: Client, grace: User, three: list[UUID]) -> None:
     made = bulk_of(grace, three)
-    carry_for_a_while(seconds=0)
+    process_slice(seconds=0)
 
     stopped = desk.post(f"{BULKS}{made.pk}/stop/", follow=True)
     again = desk.post(f"{BULKS}{made.pk}/stop/", follow=True)
@@ -315,19 +317,19 @@ def test_what_raises_again_and_again_fails_alone(
     made = bulk_of(grace, three)
     tried: list[UUID] = []
 
-    def trip(asked: Asked) -> OperatorAction:
+    def trip(asked: ActionRequest) -> OperatorAction:
         tried.append(asked.order_id)
-        done = really_carry_out(asked)
+        done = really_execute(asked)
         if asked.order_id == three[0]:
             raise ValueError("a secret of the inside")
         return done
 
-    monkeypatch.setattr(bulk, "carry_out", trip)
+    monkeypatch.setattr(bulk, "execute", trip)
     carry_all()
 
     assert outcomes(made) == ["failed", "done", "done"]
-    assert tried.count(three[0]) == MOST_FAILURES
-    assert made.items.order_by("pk")[0].told == "Nothing was changed: ValueError, 3 times."
+    assert tried.count(three[0]) == MAX_FAILURES
+    assert made.items.order_by("pk")[0].message == "Nothing was changed: ValueError, 3 times."
     assert set(OperatorAction.objects.values_list("order", flat=True)) == set(three[1:])
 
 
@@ -338,7 +340,7 @@ def test_whoever_lost_the_right_has_nothing_more_done(grace: User, three: list[U
     carry_all()
 
     assert outcomes(made) == ["refused"] * 3
-    assert made.items.all()[0].told == "grace may not cancel orders."
+    assert made.items.all()[0].message == "grace may not cancel orders."
     assert {each.status for each in Order.objects.all()} == {"placed"}
 
 
@@ -398,7 +400,7 @@ def test_an_address_that_is_made_up_leads_nowhere(desk: Client, three: list[UUID
 def test_beat_goes_on_with_what_a_lost_message_left(grace: User, three: list[UUID]) -> None:
     app.loader.import_default_modules()
     made = bulk_of(grace, three)
-    (entry,) = (each for each in SCHEDULE if each.task == "desk.carry_bulk_actions")
+    (entry,) = (each for each in SCHEDULE if each.task == "desk.process_bulk_actions")
 
     for _ in three:  # however slow the machine is, it carries one each time
         app.tasks[entry.task].apply()
@@ -408,7 +410,7 @@ def test_beat_goes_on_with_what_a_lost_message_left(grace: User, three: list[UUI
 
 def test_what_is_carried_is_not_taken_up_by_a_second_worker(grace: User, three: list[UUID]) -> None:
     made = bulk_of(grace, three)
-    BulkAction.objects.update(carried_until=Now() + LEASE)
+    BulkAction.objects.update(leased_until=Now() + LEASE)
 
     assert carry_all() is False
     assert outcomes(made) == ["waiting"] * 3

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from access.models import ApiToken
-from desk.bulk import begin, carry_for_a_while
+from desk.bulk import create_bulk_action, process_slice
 from desk.models import ActionKind
 from desk.roles import ROLES, synchronise
 from invariants.models import ReconciliationBreak
@@ -49,11 +49,11 @@ def written(
     synchronise()
     of_goods()
     act(desk, waiting, "note", f"note {MARKUP}")
-    begin(
+    create_bulk_action(
         *(ActionKind.RETRY, grace, [confirmed, waiting]),
-        reason=f"bulk {MARKUP}", chosen_by=f"search: chosen {MARKUP}", token=new_id(),
+        reason=f"bulk {MARKUP}", selection=f"search: chosen {MARKUP}", token=new_id(),
     )  # fmt: skip
-    carry_for_a_while()
+    process_slice()
     of_orders(confirmed, waiting)
     of_the_desk(grace)
     return [

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from desk import dashboard_queries
 from desk.dashboard import figures
-from desk.dashboard_queries import Failing, overview
+from desk.dashboard_queries import StepFailures, dashboard_data
 from invariants.models import ReconciliationBreak
 from monitoring.heartbeats import record
 from orders.states import OrderStatus
@@ -56,7 +56,7 @@ def shop(storefront: Storefront, bank: SandboxServer, messages: MessageQueue) ->
 
 
 def test_it_shows_what_is_there(desk: Client, shop: dict[str, UUID]) -> None:
-    found = overview()
+    found = dashboard_data()
 
     assert {each.status: (each.orders, each.is_exact) for each in found.status_counts} == {
         OrderStatus.PLACED: (1, True),
@@ -66,7 +66,7 @@ def test_it_shows_what_is_there(desk: Client, shop: dict[str, UUID]) -> None:
     }
     assert sum(times for _, times in found.confirmed) == 1
     assert len(found.confirmed) == 60
-    assert found.failing == [Failing("authorize_payment", {"rejected": 1})]
+    assert found.step_failures == [StepFailures("authorize_payment", {"rejected": 1})]
     assert found.oldest is not None
     assert found.oldest.order_id == shop["flagged"]
     assert [each.order_id for each in found.flagged_orders] == [shop["flagged"]]
@@ -137,7 +137,7 @@ def test_open_breaks_are_counted(desk: Client) -> None:
             resolution=resolution,
         )
 
-    assert overview().open_breaks == 1
+    assert dashboard_data().open_breaks == 1
 
 
 def test_many_orders_are_estimated(shop: dict[str, UUID], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_many_orders_are_estimated(shop: dict[str, UUID], monkeypatch: pytest.Mo
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE orders_order")
 
-    found = {each.status: (each.orders, each.is_exact) for each in overview().status_counts}
+    found = {each.status: (each.orders, each.is_exact) for each in dashboard_data().status_counts}
 
     assert found[OrderStatus.PLACED] == (1, False)
     assert found[OrderStatus.CANCELLING] == (0, True)

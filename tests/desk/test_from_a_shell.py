@@ -133,7 +133,7 @@ def test_what_may_not_be_is_refused_in_the_desks_words_and_kept(
     error = refused(kind, confirmed, "--reason", "Why not.")
 
     row = OperatorAction.objects.get()
-    assert str(error).endswith(f" was refused: {row.told}")
+    assert str(error).endswith(f" was refused: {row.message}")
     assert error.returncode == 1
     assert rows() == [("shell:alice", kind, "refused")]
     assert row.before == row.after == "confirmed"
@@ -155,7 +155,7 @@ def test_a_cancel_asked_for_again_changes_nothing_more(
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ((), "--reason: say why; it is kept with your name"),
         (("--reason", ""), "--reason: This field is required."),

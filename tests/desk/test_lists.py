@@ -18,7 +18,7 @@ from django.utils.text import capfirst
 from adminkit import filters
 from adminkit.admin import PagedAdmin
 from adminkit.cells import short_id
-from desk.bulk import begin
+from desk.bulk import create_bulk_action
 from desk.models import ActionKind
 from invariants.models import ReconciliationBreak
 from inventory.models import Product, StockMovement
@@ -324,7 +324,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 def test_a_page_costs_few_statements_and_few_rows_however_many_there_are(
     desk: Client, grace: User, confirmed: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin(ActionKind.NOTE, grace, [confirmed], reason="r", chosen_by="one", token=new_id())
+    create_bulk_action(
+        ActionKind.NOTE, grace, [confirmed], reason="r", selection="one", token=new_id()
+    )
     act(desk, confirmed, "note")
     few = {path: len(statements(desk, path)) for path, *_ in lists()}
     write_many_rows()

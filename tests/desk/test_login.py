@@ -13,7 +13,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from pytest_django import Settings
 from time_machine import travel
 
-from desk.second_factor import RECOVERY_CODES, forget
+from desk.second_factor import RECOVERY_CODES, reset_factors
 from tests.support.staff_login import (
     ENROL,
     LOGIN,
@@ -314,7 +314,7 @@ def test_a_reset_factor_sends_its_owner_back_to_the_second_lock(
     client = Client()
     come_in(client, grace, app)
 
-    forget(grace, by=superuser("ada"))
+    reset_factors(grace, by=superuser("ada"))
 
     assert client.get("/admin/").status_code == 302
     assert TOTPDevice.objects.count() == 0

@@ -13,7 +13,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from pytest_django import Settings
 from time_machine import travel
 
-from desk.login_throttle import AT_ONE_NAME, FROM_ONE_ADDRESS, KNOWN_FOR_SECONDS
+from desk.login_throttle import MAX_PER_ADDRESS, MAX_PER_USERNAME, TRUST_SECONDS
 from tests.support.staff_login import SECOND_FACTOR, app_of, come_in, show_password, superuser
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,7 +53,7 @@ def at(address: str) -> Client:
 
 
 def test_an_address_that_guesses_many_names_is_shut_out_for_a_while(grace: User) -> None:
-    for number in range(FROM_ONE_ADDRESS - 1):
+    for number in range(MAX_PER_ADDRESS - 1):
         guessed(1, f"name{number}", HERE)
 
     before = show_password(at(HERE), grace).status_code
@@ -67,7 +67,7 @@ def test_an_address_that_guesses_many_names_is_shut_out_for_a_while(grace: User)
 
 
 def test_a_name_that_is_guessed_at_from_many_addresses_is_shut_for_a_while(grace: User) -> None:
-    for number in range(AT_ONE_NAME - 1):
+    for number in range(MAX_PER_USERNAME - 1):
         guessed(1, "grace", f"203.0.113.{number}")
 
     before = show_password(at(HERE), grace).status_code
@@ -84,8 +84,8 @@ def test_nobody_is_kept_out_of_a_browser_in_which_they_came_in_before(
     known = at(HERE)
     come_in(known, grace, app)
     known.post("/admin/logout/")
-    guessed(FROM_ONE_ADDRESS, "nobody", HERE)
-    guessed(AT_ONE_NAME, "grace", ELSEWHERE)
+    guessed(MAX_PER_ADDRESS, "nobody", HERE)
+    guessed(MAX_PER_USERNAME, "grace", ELSEWHERE)
 
     from_the_known = show_password(known, grace).status_code
     from_another = show_password(at(HERE), grace).status_code
@@ -114,7 +114,7 @@ def test_a_password_alone_makes_no_browser_known(grace: User, app: TOTPDevice) -
 
 
 def test_a_cookie_that_is_not_ours_makes_no_browser_known(grace: User) -> None:
-    guessed(AT_ONE_NAME, "grace", ELSEWHERE)
+    guessed(MAX_PER_USERNAME, "grace", ELSEWHERE)
     for value in ("", "grace", signing.dumps("grace", salt="another")):
         client = at(HERE)
         client.cookies["desk-known"] = value
@@ -128,8 +128,8 @@ def test_a_browser_is_forgotten_after_three_months(grace: User, app: TOTPDevice)
     known.post("/admin/logout/")
     sent = known.cookies["desk-known"].value
 
-    with travel(timezone.now() + timedelta(seconds=KNOWN_FOR_SECONDS + 60)):
-        guessed(AT_ONE_NAME, "grace", ELSEWHERE)
+    with travel(timezone.now() + timedelta(seconds=TRUST_SECONDS + 60)):
+        guessed(MAX_PER_USERNAME, "grace", ELSEWHERE)
         later = at(HERE)
         later.cookies["desk-known"] = sent
 

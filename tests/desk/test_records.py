@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
-from desk.bulk import begin
+from desk.bulk import create_bulk_action
 from desk.models import ActionKind
 from orders.models import Order
 from sagas.identifiers import new_id
@@ -64,12 +64,12 @@ def test_nothing_can_be_edited(
     desk: Client, confirmed: UUID, messages: MessageQueue, name: str
 ) -> None:
     act(desk, confirmed, "note")
-    begin(
+    create_bulk_action(
         ActionKind.NOTE,
         User.objects.get(username="grace"),
         [confirmed],
         reason="Seen.",
-        chosen_by="one order",
+        selection="one order",
         token=new_id(),
     )
     listed = desk.get(f"/admin/{name}/")

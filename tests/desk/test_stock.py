@@ -68,7 +68,7 @@ def test_the_same_form_twice_is_one_change(desk: Client, level: StockLevel) -> N
 
 
 @pytest.mark.parametrize(
-    ("what", "sent", "told"),
+    ("what", "sent", "message"),
     [
         ("adjust", form(-11), "10 are on hand and 0 of them are reserved"),
         ("adjust", form(0), "Nothing would change."),

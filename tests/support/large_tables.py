@@ -46,9 +46,9 @@ _TABLES: Final = {
     " detail, first_seen, last_seen, times_seen, resolution, resolved_by) SELECT 'T4', 'state',"
     " ({order})::text, 'd', now(), now(), 1, '', '' FROM generate_series(1, {rows}) n",
     "desk_operatoraction": "INSERT INTO desk_operatoraction (id, token, operator_id, kind, reason,"
-    " outcome, told, before, after) SELECT {run}, {run}, u.id, 'note', 'r', 'done', '', '', ''"
+    " outcome, message, before, after) SELECT {run}, {run}, u.id, 'note', 'r', 'done', '', '', ''"
     " FROM generate_series(1, {rows}) n, (SELECT max(id) AS id FROM auth_user) u",
-    "desk_bulkaction": "INSERT INTO desk_bulkaction (id, token, operator_id, kind, reason, chosen_by,"
+    "desk_bulkaction": "INSERT INTO desk_bulkaction (id, token, operator_id, kind, reason, selection,"
     " count, stopped_by, ended_at) SELECT {run}, {run}, u.id, 'note', 'r', 'all', 1, '', now()"
     " FROM generate_series(1, {rows}) n, (SELECT max(id) AS id FROM auth_user) u",
     "access_apitoken": "INSERT INTO access_apitoken (id, digest, token_key, created, user_id, name,"

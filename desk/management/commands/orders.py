@@ -1,4 +1,4 @@
-"""Orders from a shell: read one's story, and do to it what the desk does, under the same rules."""
+"""Orders from a shell: show one's timeline, or act on it under the desk's rules."""
 
 import json
 import sys
@@ -16,8 +16,8 @@ from psycopg.errors import LockNotAvailable
 
 from access.os_user import user_of_this_shell
 from adminkit.money import money
-from desk.action_forms import WORDS, ReasonForm
-from desk.actions import OF_ONE_ORDER, Asked, perform
+from desk.action_forms import ACTION_TEXTS, ReasonForm
+from desk.actions import SINGLE_ORDER_ACTIONS, ActionRequest, perform
 from desk.audit_timeline import Entry, audit_timeline
 from desk.models import ActionKind, ActionOutcome, OperatorAction
 from desk.order_detail import OrderDetail, order_detail
@@ -29,7 +29,7 @@ from orders.models import Order
 from sagas.identifiers import new_id
 
 WIDTH: Final = 100
-MOST_LISTED: Final = 10
+MAX_LISTED: Final = 10
 
 ORDER_HELP: Final = (
     "an order's id or how it begins (8 characters or more), the id of one of its runs, the shop's"
@@ -39,18 +39,17 @@ ORDER_HELP: Final = (
 
 class Command(BaseCommand):
     help = (
-        "Read one order's story, or act on it as the desk does: under the same rules, refused in the"
-        " same words, with an audit row that names you as shell:NAME, as the operating system knows"
-        " you. Only show changes nothing."
+        "Show one order's timeline, or act on it as the desk does, under the same rules. The audit row"
+        " names you as shell:NAME, by your name in the operating system. Only show changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True)
-        show = commands.add_parser("show", help="all that happened to it, and what comes next")
+        show = commands.add_parser("show", help="the order's timeline, and what comes next")
         show.add_argument("order", help=ORDER_HELP)
-        show.add_argument("--json", action="store_true", help="for programs")
-        for kind in OF_ONE_ORDER:
-            words = WORDS[kind]
+        show.add_argument("--json", action="store_true", help="as JSON")
+        for kind in SINGLE_ORDER_ACTIONS:
+            words = ACTION_TEXTS[kind]
             act = commands.add_parser(
                 kind.value, help=words.button.lower(), description=words.explanation
             )
@@ -67,38 +66,38 @@ class Command(BaseCommand):
             self._act(ActionKind(command), found, options["reason"])
 
     def _act(self, kind: ActionKind, order: Order, reason: str | None) -> None:
-        asked = Asked(
+        asked = ActionRequest(
             kind, order.pk, user_of_this_shell(), self._reason(kind, order, reason), new_id()
         )
         try:
             done = perform(asked)
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
-                raise  # such as a connection that broke: nobody knows whether it was done
+                raise  # such as a broken connection: whether it was done is unknown
             raise CommandError(
-                "The order could not be locked: it is being worked on. Nothing was changed; try again."
+                "The order is locked: it is being worked on. Nothing was changed; try again."
             ) from error
         self._tell(done)
 
     def _tell(self, done: OperatorAction) -> None:
-        label = WORDS[ActionKind(done.kind)].button
+        label = ACTION_TEXTS[ActionKind(done.kind)].button
         if done.outcome == ActionOutcome.REFUSED:
-            raise CommandError(f"{label} was refused: {done.told}")
-        self.stdout.write(_wrapped(f"{label}: {done.told}"))
+            raise CommandError(f"{label} was refused: {done.message}")
+        self.stdout.write(_wrapped(f"{label}: {done.message}"))
         self.stdout.write(f"order {done.order_id}, by {done.actor}")
-        self.stdout.write(_wrapped(f"stands: {done.after}"))
+        self.stdout.write(_wrapped(f"state: {done.after}"))
 
     def _reason(self, kind: ActionKind, order: Order, given: str | None) -> str:
-        """Return why, by the rules of the desk's form; asked for where somebody can answer."""
+        """Return a reason that the desk's form accepts; ask for it on a terminal."""
         if given is None:
             if not sys.stdin.isatty():
-                raise CommandError("--reason: say why; it is kept with your name", returncode=2)
-            words = WORDS[kind]
+                raise CommandError("--reason is required; it is kept with your name", returncode=2)
+            words = ACTION_TEXTS[kind]
             self.stdout.write(f"{words.button}: order {order.pk} of {customer_of(order)}")
-            self.stdout.write(_wrapped(f"stands: {order_state(order.pk).in_words()}"))
+            self.stdout.write(_wrapped(f"state: {order_state(order.pk).summary()}"))
             self.stdout.write(_wrapped(words.explanation))
             with suppress(EOFError):
-                given = input(f"{words.asked_for}: ")
+                given = input(f"{words.reason_label}: ")
         form = ReasonForm({"reason": given or "", "token": new_id()})
         if not form.is_valid():
             raise CommandError(f"--reason: {form.errors['reason'][0]}", returncode=2)
@@ -108,17 +107,17 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(_as_json(detail), indent=2, cls=DjangoJSONEncoder))
         else:
-            self.stdout.write("\n".join(_in_words(detail)))
+            self.stdout.write("\n".join(_text(detail)))
 
 
 def _order_named(term: str) -> Order:
-    found = list(named(term)[: MOST_LISTED + 1])
+    found = list(named(term)[: MAX_LISTED + 1])
     if not found:
-        raise CommandError(f"{term!r} names no order. Taken is {ORDER_HELP}.")
+        raise CommandError(f"{term!r} names no order. Give {ORDER_HELP}.")
     if len(found) > 1:
-        listed = [f"  {each.pk}  {customer_of(each)}, {each.status}" for each in found]
-        rest = ["  …"] if len(found) > MOST_LISTED else []
-        lines = [f"{term!r} names several orders:", *listed[:MOST_LISTED], *rest]
+        listed = [f"  {order.pk}  {customer_of(order)}, {order.status}" for order in found]
+        rest = ["  …"] if len(found) > MAX_LISTED else []
+        lines = [f"{term!r} names several orders:", *listed[:MAX_LISTED], *rest]
         raise CommandError("\n".join(lines))
     return found[0]
 
@@ -133,23 +132,23 @@ def _as_json(detail: OrderDetail) -> dict[str, object]:
         "total_minor": order.total_minor,
         "currency": order.currency,
         "created_at": order.created_at,
-        "stands": detail.state.in_words(),
+        "state": detail.state.summary(),
         "next": next_step_sentence(detail.state),
-        "runs": [each.id for each in detail.state.runs],
-        "story": [asdict(each) for each in audit_timeline(detail)],
+        "runs": [run.id for run in detail.state.runs],
+        "timeline": [asdict(entry) for entry in audit_timeline(detail)],
     }
 
 
-def _in_words(detail: OrderDetail) -> Iterator[str]:
+def _text(detail: OrderDetail) -> Iterator[str]:
     order, state = detail.order, detail.state
     reference = f", reference {order.reference}" if order.reference else ""
     total = money(order.total_minor, order.currency)
     yield f"order {order.pk}: {total}, for {customer_of(order)}{reference}"
-    yield from (f"run   {each.id}: {each.saga}, {each.status}" for each in state.runs)
-    yield f"stands: {state.in_words()}"
-    for each in state.runs:
-        if each.attention_reason:
-            yield _wrapped(f"needs attention: {each.attention_reason}")
+    yield from (f"run   {run.id}: {run.saga}, {run.status}" for run in state.runs)
+    yield f"state: {state.summary()}"
+    for run in state.runs:
+        if run.attention_reason:
+            yield _wrapped(f"needs attention: {run.attention_reason}")
     yield _wrapped(f"next: {next_step_sentence(state)}")
     yield "(times are UTC)"
     yield from map(_line, audit_timeline(detail))
@@ -163,7 +162,7 @@ def _line(entry: Entry) -> str:
 
 
 def _wrapped(text: str) -> str:
-    """Ids and keys stay whole: they are there to be copied."""
+    """Wrap a text, but no id or key, so that each can be copied."""
     return fill(
         text, WIDTH, subsequent_indent=" " * 4, break_long_words=False, break_on_hyphens=False
     )

@@ -28,7 +28,7 @@
             link.append(id);
             cell(row, link);
             cell(row, each.outcome);
-            cell(row, each.told);
+            cell(row, each.message);
         }
         const stop = document.getElementById("bulk-stop");
         if (stop) stop.hidden = progress.has_ended;
