@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from invariants import break_store
 from invariants.break_store import Recorded, orders_with_breaks, record, resolve
@@ -335,3 +335,12 @@ def test_a_cancellation_is_never_paused(shop: Shop, bank: SandboxServer, confirm
 
     assert (recorded.seen_again > 0, recorded.paused) == (True, 0)
     assert not SagaRun.objects.filter(paused_at__isnull=False).exists()
+
+
+def test_a_break_has_one_of_the_kinds(miscounted: Order) -> None:
+    check_and_record()
+
+    with pytest.raises(IntegrityError, match="invariants_break_kind_known"):
+        ReconciliationBreak.objects.update(kind="safety")
+
+    assert the_break().kind == "state"

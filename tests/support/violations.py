@@ -213,6 +213,13 @@ MONEY: Final = (
         "a cent less at the bank", at_provider("confirmed", captured_minor=4499), "M6", "confirmed"
     ),
     Planting("unknown to the bank", lambda b: b.remove_at_provider("confirmed"), "M6", "confirmed"),
+    Planting(
+        "the same id at another provider",
+        sql(payment_of("confirmed", "provider = 'elsewhere'")),
+        "M6",
+        "confirmed",
+        also=(("M7", "confirmed"),),
+    ),
     Planting("another currency", at_provider("confirmed", currency="usd"), "M6", "confirmed"),
     Planting("let go by the bank", at_provider("capturing", held_minor=0), "M6", "capturing"),
     Planting(

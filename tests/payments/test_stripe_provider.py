@@ -188,6 +188,26 @@ def test_the_bank_is_asked_again_once_the_transaction_is_over(bank: SandboxServe
     assert created().status is ProviderPaymentStatus.CREATED
 
 
+@pytest.mark.parametrize(
+    ("key", "url"),
+    [
+        ("sk_test_key", "https://dashboard.stripe.com/test/payments/pi_1"),
+        ("rk_live_key", "https://dashboard.stripe.com/payments/pi_1"),
+    ],
+)
+def test_a_payment_has_a_page_in_the_dashboard_of_its_mode(
+    settings: Settings, key: str, url: str
+) -> None:
+    settings.STRIPE_API_KEY, settings.STRIPE_API_BASE = key, ""
+
+    assert provider.dashboard_url("pi_1") == url
+    assert provider.dashboard_url("re_1") is None
+
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+
+    assert provider.dashboard_url("pi_1") is None
+
+
 def ask_often() -> None:
     for _ in range(1000):
         created()
