@@ -1,4 +1,4 @@
-"""What gunicorn finds here by itself: how it logs, and that no client holds the others up."""
+"""Gunicorn's settings for web and desk: logging, and time-outs for slow clients."""
 
 import socket
 import struct
@@ -13,21 +13,21 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from config.logging import configure
 
 control_socket_disable = True
-"""It would be one path in the home of the user, for all that he runs, and nobody asks it anything."""
+"""Unused, and its one path in the user's home would be shared by all processes of that user."""
 
 
 class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - untyped; the name of a setting
-    """Gunicorn's logger without handlers of its own."""
+    """Gunicorn's logger, with the handlers of our logging configuration."""
 
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
         configure(settings.LOGGING)
-        for each in (self.error_log, self.access_log):
-            each.handlers.clear()
-            each.propagate = True
+        for logger in (self.error_log, self.access_log):
+            logger.handlers.clear()
+            logger.propagate = True
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Say in one line of a client that was let go that it was: no error, and nothing of ours."""
+        """Log a closed slow client as one line: it is no error."""
         if isinstance(sys.exception(), BlockingIOError):
             self.info("client.too_slow")
         else:
@@ -35,14 +35,14 @@ class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - untyped; the n
 
 
 class worker_class(ThreadWorker):  # type: ignore[misc]  # noqa: N801 - untyped; the name of a setting
-    """Gunicorn's worker with threads, in which none but those wait for clients."""
+    """Gunicorn's worker with threads, in which the accepting thread never waits for a client."""
 
     def handle(self, conn: TConn) -> object:
-        """Serve a request, and close a connection that is done with in the thread that served it.
+        """Serve a request, and close a finished connection in the same thread.
 
-        For up to two seconds it is waited for the client to close its end. Gunicorn does so in the
-        thread that accepts connections: a few clients that do not close would keep everybody out,
-        until the worker is taken for dead and killed.
+        Closing waits up to two seconds for the client. Gunicorn would wait in the thread that
+        accepts connections: a few clients that do not close would block all others, until the
+        arbiter kills the worker as dead.
         """
         goes_on: object = super().handle(conn)
         if goes_on is False:
@@ -52,15 +52,15 @@ class worker_class(ThreadWorker):  # type: ignore[misc]  # noqa: N801 - untyped;
 
 
 def _closed_already(*, graceful: bool = False) -> None:
-    """Stand in for what gunicorn does next with a connection."""
+    """Replace the close that gunicorn calls next."""
 
 
 def when_ready(server: Any) -> None:
-    """Let no client hold a thread by silence: one in the middle of a request, or of an answer.
+    """Limit how long a silent client can hold a thread in the middle of a request or response.
 
-    Gunicorn's threads wait for both without an end. On Linux a connection has the time-outs of the
-    socket that it was accepted from; a read or write beyond them fails (``socket(7)``), and the
-    connection is closed. Between requests a connection holds no thread, and is kept as ever.
+    Gunicorn's threads wait without limit. On Linux a connection inherits the time-outs of the
+    socket that accepted it; a read or write beyond them fails (``socket(7)``), and the connection
+    is closed. Between requests a connection holds no thread, and stays open.
     """
     limit = struct.pack("@ll", settings.CLIENT_TIMEOUT_SECONDS, 0)  # struct timeval
     for listener in server.LISTENERS:

@@ -1,4 +1,4 @@
-"""The installation: settings, Celery, the schedule and the URLs. The only package that knows all apps."""
+"""The installation: settings, Celery, schedule and URLs. Only this package imports all apps."""
 
 from config.celery import app as celery_app
 

@@ -1,4 +1,4 @@
-"""The installation as a Django app, for its management commands and for what watches it."""
+"""The Django app of the installation: management commands, Sentry, tracing."""
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -8,7 +8,7 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        """Start what reports elsewhere; nothing of it is imported where it is not wished for."""
+        """Start Sentry and tracing if configured; otherwise neither is imported."""
         if settings.SENTRY_DSN:
             from config import sentry  # noqa: PLC0415
 

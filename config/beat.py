@@ -1,7 +1,7 @@
-"""The whole schedule in one table: which task, how often, and why.
+"""The schedule of periodic tasks: which task, how often, and why.
 
-``manage.py synchronise_schedule`` writes it into django-celery-beat's tables, where operations
-may switch an entry off or change its period; what they changed is kept.
+``manage.py synchronise_schedule`` writes it into django-celery-beat's tables, where operators
+may switch an entry off or change its period. Their changes are kept.
 """
 
 from dataclasses import dataclass
@@ -14,59 +14,59 @@ from monitoring.tasks import HEARTBEAT
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ScheduleEntry:
     """One periodic task. All are intervals: beat does not catch up on a missed time of day."""
 
     name: str
     task: str
     every: timedelta
     why: str
-    queue: str = ""  # the default one where it is empty
-    # When a tick that nobody took is gone; when the next one comes, where nothing is said.
+    queue: str = ""  # empty for the default queue
+    # When an unprocessed message expires; after ``every`` if not given.
     expires_after: timedelta | None = None
 
 
-SCHEDULE: tuple[Entry, ...] = (
-    Entry(
+SCHEDULE: tuple[ScheduleEntry, ...] = (
+    ScheduleEntry(
         name="sagas: sweep",
         task="sagas.sweep",
         every=timedelta(seconds=3),
         why="Finds runs whose message was lost or whose worker died; part of the 15 s to recover.",
     ),
-    Entry(
+    ScheduleEntry(
         name="desk: process bulk actions",
         task="desk.process_bulk_actions",
         every=timedelta(seconds=5),
-        why="Goes on with what staff asked for in bulk where a message or a worker was lost.",
+        why="Continues bulk actions of staff after a lost message or worker.",
     ),
-    Entry(
+    ScheduleEntry(
         name="invariants: check",
         task="invariants.check",
         every=timedelta(minutes=1),
-        why="Looks at what moved lately, and at the bank: money in doubt is paused in two minutes.",
+        why="Checks what moved lately, also at the providers: money in doubt is paused in two minutes.",
     ),
-    Entry(
+    ScheduleEntry(
         name="invariants: check everything",
         task="invariants.check_everything",
         every=timedelta(days=1),
-        why="Adds up all of history: stock levels, and what nobody has touched for longer.",
+        why="Checks all rows: stock levels against their movements, and orders untouched for long.",
     ),
     *(
-        Entry(
+        ScheduleEntry(
             name=f"monitoring: heartbeat of {queue.name}",
             task=HEARTBEAT,
             every=EVERY,
-            why="Shows at the desk that this queue is served, and how long a message waits on it.",
+            why="Shows at the desk whether this queue has workers, and how long a message waits on it.",
             queue=queue.name,
-            # A heartbeat that comes late tells how late.
+            # A late heartbeat shows how late messages are.
             expires_after=timedelta(minutes=5),
         )
         for queue in settings.CELERY_TASK_QUEUES
     ),
-    Entry(
+    ScheduleEntry(
         name="orders: forget idempotency keys",
         task="orders.forget_idempotency_keys",
         every=timedelta(minutes=10),
-        why="Clients repeat requests within minutes; keys are kept for 72 hours, not for ever.",
+        why="Deletes idempotency keys after 72 hours; clients repeat requests within minutes.",
     ),
 )

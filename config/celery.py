@@ -19,19 +19,19 @@ app.autodiscover_tasks()
 
 @task_prerun.connect
 def drop_broken_connections(**_: Any) -> None:
-    """Look at the thread's database connection before each task.
+    """Close a broken database connection of the thread before each task.
 
-    Connections outlive tasks (CELERY_DB_REUSE_MAX); without this, those that a database restart
-    has cut would fail every task that follows.
+    Connections outlive tasks (CELERY_DB_REUSE_MAX). Without this, a connection that a database
+    restart has cut would fail every later task of its thread.
     """
-    from django.db import close_old_connections  # noqa: PLC0415 - not before Django is set up
+    from django.db import close_old_connections  # noqa: PLC0415 - Django is not set up before
 
     close_old_connections()
 
 
 @task_prerun.connect
-def name_the_task(task: Any, task_id: str, **_: Any) -> None:
-    """Have every line of this thread say which message it works on, and who works."""
+def bind_task(task: Any, task_id: str, **_: Any) -> None:
+    """Add task, queue and worker to every log line of this thread."""
     bind_contextvars(
         task=task.name,
         task_id=task_id,
@@ -41,17 +41,17 @@ def name_the_task(task: Any, task_id: str, **_: Any) -> None:
 
 
 @task_postrun.connect
-def forget_the_task(**_: Any) -> None:
+def unbind_task(**_: Any) -> None:
     clear_contextvars()
 
 
 @setup_logging.connect
-def leave_logging_alone(**_: Any) -> None:
-    """Django has configured it: with a receiver here Celery adds no handlers of its own."""
+def keep_django_logging(**_: Any) -> None:
+    """Stop Celery from adding handlers: Django has configured logging."""
 
 
 @celeryd_init.connect
-def say_everything_in_lines(instance: Any, **_: Any) -> None:
-    """Print no banner, and have what Celery says before it has set Django up be lines, too."""
+def log_from_the_start(instance: Any, **_: Any) -> None:
+    """Print no banner, and log as JSON before Celery has set up Django."""
     instance.quiet = True
     configure(settings.LOGGING)

@@ -1,4 +1,4 @@
-"""Settings of Celery and its broker. A message only says "look at this run"."""
+"""Settings of Celery and its broker. Messages carry ids of runs, nothing else."""
 
 from typing import Any
 
@@ -19,37 +19,37 @@ REDIS_KEY_PREFIX = SECTION.text(
     "REDIS_KEY_PREFIX", "Keeps several installations on one Redis apart.", "holdfast:"
 )
 CELERY_BROKER_URL = BROKER_URL or REDIS_URL
-# Queues by name, to which Celery publishes on the anonymous exchange: with a topic exchange, a
-# flushed Redis would drop messages without an error until the bindings are declared again.
+# Plain queues on the anonymous exchange. With a topic exchange, a flushed Redis would drop messages
+# without an error until the bindings are declared again.
 CELERY_TASK_QUEUES = [
-    Queue("checkout"),  # reserve, authorize, confirm: what a customer waits for
-    Queue("settlement"),  # capture: nobody waits
-    Queue("compensation"),  # undoing: never behind a rush of orders
-    Queue("sweeps"),  # recovery: never behind anything
+    Queue("checkout"),  # reserve, authorize, confirm: a customer waits for these
+    Queue("settlement"),  # capture: no customer waits
+    Queue("compensation"),  # compensations: never behind a rush of orders
+    Queue("sweeps"),  # recovery: never behind other work
 ]
 CELERY_TASK_DEFAULT_QUEUE = "sweeps"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-# Acknowledged after the work: a worker that dies leaves its message. The sweep does not rely on it.
+# Acknowledged after the work: a dead worker's message is redelivered. The sweep does not need that.
 CELERY_TASK_ACKS_LATE = True
-# On Redis a rejected message has no limit of deliveries: a task that kills its worker would do so
-# a dozen times a second. The sweep tries again, counted and backed off.
+# On Redis a rejected message is redelivered without limit: a task that kills its worker would do so
+# a dozen times a second. The sweep retries instead, counted and with back-off.
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_ACKS_ON_FAILURE = True
 CELERY_TASK_ACKS_ON_TIMEOUT = True
-# The journal has the results.
+# The journal stores results.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_BACKEND = None
-# Without this, beat would clean them up daily all the same.
+# Otherwise beat would schedule their daily clean-up all the same.
 CELERY_RESULT_EXPIRES = None
-# Ids only, and nothing that could be made to run code.
+# Messages carry ids only; JSON cannot run code.
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-# One in flight for each slot: what waits, waits where every worker can take it.
+# One message for each slot: the others wait on the queue, where every worker can take them.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Prefork pools only; threads are bounded by the bank's deadline and PostgreSQL's timeouts.
 CELERY_TASK_SOFT_TIME_LIMIT = 45
 CELERY_TASK_TIME_LIMIT = 60
-# A publish that fails is found by the sweep: there is no point in waiting for it.
+# The sweep finds runs whose publish failed, so there is no reason to wait.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "max_retries": 1,
     "interval_start": 0,
@@ -57,16 +57,16 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "interval_max": 0.2,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# For ever: a worker that gives up on Redis is a worker that nobody restarts.
+# No limit: a worker that gives up on Redis might not be restarted.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 _ON_REDIS: dict[str, Any] = {
-    # Longer than a task may take with its wait, so that a running one is not handed out again.
+    # Longer than a task with its countdown, so that a running task is not delivered again.
     "visibility_timeout": 300,
-    # Looks for what dead workers left every 5 s, not every 100 s.
+    # Redelivers messages of dead workers after 5 s instead of 100 s.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
-    # Half-open connections are noticed, not waited on for ever.
+    # Half-open connections end in an error instead of waiting without end.
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
@@ -74,7 +74,7 @@ _ON_REDIS: dict[str, Any] = {
     "global_keyprefix": REDIS_KEY_PREFIX,
 }
 _ON_RABBITMQ: dict[str, Any] = {
-    # A message that the broker did not take is an error here, not a silence.
+    # A message that the broker did not accept raises an error.
     "confirm_publish": True,
     "connect_timeout": 5,
     "read_timeout": 30,
@@ -85,21 +85,21 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 )
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": 300}
 CELERY_VISIBILITY_TIMEOUT = 300
-# What is in hand may finish before a stop; must be less than the supervisor's patience.
+# How long running tasks may finish before a stop; less than the supervisor's limit.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 15
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
-# Threads cannot be cancelled: to try costs a traceback for each. What is in hand goes on, and its
-# message, which comes again, finds the run leased or done.
+# Threads cannot be cancelled; trying costs a traceback for each. The task goes on, and its redelivered
+# message finds the run leased or done.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
-# An eighth of a worker's time goes into events: Flower switches them on while it runs.
+# Events take an eighth of a worker's time. Flower switches them on while it runs.
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TASK_SEND_SENT_EVENT = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# Connections outlive tasks (see config.celery): a new one for each task halves everything.
+# Connections outlive tasks (see config.celery): a new one for each task halves throughput.
 CELERY_DB_REUSE_MAX = 100_000_000
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-# How soon beat sees a schedule that operations changed.
+# How soon beat sees a changed schedule.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 3
 
 SAGAS_RUNS_AT_ONCE = SECTION.number(

@@ -1,4 +1,4 @@
-"""Bodies in other charsets than UTF-8, which are taken for mere bytes."""
+"""WSGI middleware that hides charsets other than UTF-8 from Django."""
 
 import re
 from collections.abc import Iterable
@@ -10,11 +10,10 @@ _UTF_8: Final = ("utf-8", "utf8", "us-ascii")
 
 
 def only_utf8(application: WSGIApplication) -> WSGIApplication:
-    """Let Django see no charset but UTF-8, and no parameter that has a charset of its own.
+    """Replace a Content-Type with another charset by ``application/octet-stream``.
 
-    It decodes the query by the charset that the body is said to have, before any code of ours runs
-    that could refuse it; the name of a codec that is none of text (hex, zip) ends in a 500. As mere
-    bytes such a body is refused by whoever would read it.
+    Django decodes the query by the body's charset before our code can refuse it, and a non-text
+    codec (hex, zip) would cause a 500. The views refuse a body of this type with a 415.
     """
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -26,6 +25,6 @@ def only_utf8(application: WSGIApplication) -> WSGIApplication:
 
 
 def _is_readable(content_type: str) -> bool:
-    """Whether all its charsets are UTF-8; an asterisk gives a parameter one (RFC 8187)."""
+    """Return whether all charsets are UTF-8. An asterisk marks a parameter with its own (RFC 8187)."""
     charsets = _CHARSET.findall(content_type)
-    return "*" not in content_type and all(each.lower() in _UTF_8 for each in charsets)
+    return "*" not in content_type and all(charset.lower() in _UTF_8 for charset in charsets)

@@ -1,4 +1,4 @@
-"""Django's command line for people: what they can mend is said in a line, without a trace."""
+"""Django's command line: configuration and database errors in one line, without a traceback."""
 
 import os
 import sys
@@ -12,21 +12,21 @@ from django.db import DatabaseError, InterfaceError
 FAILED: Final = 1
 READER_GONE: Final = 128 + 13
 INTERRUPTED: Final = 128 + 2
-"""As a shell says of whom SIGPIPE and SIGINT have ended."""
+"""The exit statuses of a shell for SIGPIPE and SIGINT."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run ``manage.py ...`` and return its exit status: 0 done, 1 failed or found something, 2 usage.
 
-    What is a fault of ours is raised, and so is everything with ``--traceback``.
+    Raises all other errors, and with ``--traceback`` every error.
     """
     try:
         try:
             execute_from_command_line(list(arguments))
         finally:
-            sys.stdout.flush()  # here and not when Python ends, where nobody could catch it
+            sys.stdout.flush()  # now: an error while Python exits cannot be caught
     except BrokenPipeError:
-        # Nobody reads on, as with ``| head -1``. What is left is not to be written once more.
+        # The reader has gone, as with ``| head -1``. Python must not flush the rest again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
     except KeyboardInterrupt:
@@ -34,12 +34,12 @@ def run(arguments: Sequence[str]) -> int:
     except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
         if "--traceback" in arguments:
             raise
-        sys.stderr.write(f"{_whose(error)}: {_first_line(error)}\n")
+        sys.stderr.write(f"{_source(error)}: {_first_line(error)}\n")
         return FAILED
     return 0
 
 
-def _whose(error: Exception) -> str:
+def _source(error: Exception) -> str:
     return "Configuration" if isinstance(error, ImproperlyConfigured) else "Database"
 
 

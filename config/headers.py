@@ -1,4 +1,4 @@
-"""What every answer tells a browser it must not do."""
+"""Security headers of every response."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -6,8 +6,8 @@ from typing import Any, Final
 from csp.constants import NONE, SELF
 from django.http import HttpRequest, HttpResponse
 
-# Nothing from elsewhere, nothing inline. django-csp sends it; the desk adds to it for its own pages
-# (see desk.site), and nobody else.
+# Nothing from other origins, nothing inline. django-csp sends it. Only the desk's pages have
+# exceptions (see desk.site).
 CONTENT_SECURITY_POLICY: Final[dict[str, Any]] = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -32,7 +32,7 @@ PERMISSIONS_POLICY: Final = ", ".join(
 def permissions_policy(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Take from our pages what a browser would offer them, and they never ask for."""
+    """Switch off browser features that our pages do not use."""
 
     def add_header(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

@@ -1,8 +1,8 @@
-"""Logs: one JSON object a line on standard error, for whatever collects them.
+"""Logs: one JSON object per line on standard error.
 
-Whatever says something (ours, Django, Celery, gunicorn, a provider's library) says it through the standard
-library's loggers; a line has its time, level, logger and event, what the call says besides, and
-what is bound in ``structlog.contextvars``: which request, task, run and order it is about.
+All logging goes through the standard library's loggers. A line has its time, level, logger and
+event, the call's extra fields, and the fields bound in ``structlog.contextvars``: request, task,
+run and order.
 """
 
 import json
@@ -28,7 +28,7 @@ from monitoring.redaction import redact, redacted
 log = logging.getLogger("uncaught")
 
 PLAIN: Final = (str, int, float, bool, list, tuple, set, frozenset, dict)
-"""Other objects are left out: what they look like as a text may hold anything."""
+"""Objects of other types are left out, because their text may contain anything."""
 
 OURS: Final = frozenset(
     {
@@ -37,27 +37,27 @@ OURS: Final = frozenset(
         "correlation_ids",
     }
 )
-"""Fields that hold nothing but ids and names of ours: not worth the time to look at them."""
+"""Fields with our own ids and names only; redacting them would waste time."""
 
-_NOT_SAID: Final = frozenset(
+_NO_FIELDS: Final = frozenset(
     {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName"}
-    # What Celery says of a task that failed: its arguments, and what the line has already.
+    # Celery's data of a failed task: its arguments, and fields that the line has already.
     | {"data"}
 )
-"""Attributes of a record that are not what the call said besides its message."""
+"""Attributes of a record that are no extra fields of the call."""
 
 
 def configure(config: dict[str, Any]) -> None:
-    """Take the settings' LOGGING; also warnings, and what ends a process or a thread, become lines."""
+    """Apply the settings' LOGGING. As JSON, warnings and uncaught exceptions become log lines too."""
     logging.config.dictConfig(config)
     if _is_for_programs(config):
         logging.captureWarnings(capture=True)
-        sys.excepthook = _tell_end_of_process
-        threading.excepthook = _tell_end_of_thread
+        sys.excepthook = _log_end_of_process
+        threading.excepthook = _log_end_of_thread
 
 
 def logging_config(*, level: str, kind: str) -> dict[str, Any]:
-    """Return Django's LOGGING. ``kind`` is json, console, or empty: console only on a terminal."""
+    """Return Django's LOGGING. ``kind`` is json or console; empty means console on a terminal."""
     if kind not in {"", "json", "console"}:
         raise ImproperlyConfigured("LOG_FORMAT is json or console")
     formatter = kind or ("console" if sys.stderr.isatty() else "json")
@@ -71,19 +71,19 @@ def logging_config(*, level: str, kind: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": formatter}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # What a client did wrong is told to the client, and in our own line of the request.
+            # Errors of clients are in the response and in our own line of the request.
             "django.request": {"level": "ERROR"},
-            # Repeats whatever a client calls us.
+            # Repeats the Host header of the client.
             "django.security.DisallowedHost": {"level": "CRITICAL"},
-            # A line for each message that comes and one for each that is done: the journal has more.
+            # Two lines for each message; the journal has more.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
-            # Who came in, with the name left out: the request's line and the desk's own rows say it.
+            # Logins without the name: the request's line and the audit rows have them.
             "axes": {"level": "WARNING"},
-            # One for each tick that nobody took in time: after every stop there are dozens.
+            # One for each expired message: dozens after every stop.
             "celery.worker.request": {"level": "WARNING"},
-            # Sentry and OpenTelemetry try again by themselves; what is given up is told.
+            # Sentry and OpenTelemetry retry by themselves, and log what they give up.
             "urllib3.connectionpool": {"level": "ERROR"},
             "opentelemetry.exporter": {"level": "ERROR"},
         },
@@ -91,7 +91,7 @@ def logging_config(*, level: str, kind: str) -> dict[str, Any]:
 
 
 class LineFormatter(logging.Formatter):
-    """Makes a line of a record: an object for programs, or columns for people."""
+    """Formats a record as a JSON object, or as columns for people."""
 
     def __init__(self, *_: Any, for_people: bool = False, **__: Any) -> None:
         super().__init__()
@@ -105,22 +105,22 @@ class LineFormatter(logging.Formatter):
 
 
 def _line(record: logging.LogRecord) -> dict[str, Any]:
-    said = get_contextvars()
-    said.update((name, each) for name, each in vars(record).items() if name not in _NOT_SAID)
-    if "subject_id" in said:  # in this installation the subject of every saga is an order
-        said["order_id"] = said.pop("subject_id")
+    fields = get_contextvars()
+    fields.update((name, value) for name, value in vars(record).items() if name not in _NO_FIELDS)
+    if "subject_id" in fields:  # in this installation the subject of every saga is an order
+        fields["order_id"] = fields.pop("subject_id")
     line: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
         "logger": record.name,
         "event": redact(record.getMessage()),
     }
-    for name, value in said.items():
+    for name, value in fields.items():
         if (plain := _plain(value)) is not None:
             line[name] = plain if name in OURS else redacted(name, plain)
     if record.exc_info and record.exc_info[1] is not None:
         error = record.exc_info[1]
-        ends_something = record.levelno >= logging.CRITICAL  # then all is told
+        ends_something = record.levelno >= logging.CRITICAL  # keep its traceback
         if _is_out_of_reach(error) and not ends_something:
             line["event"] = _first_line(line["event"])  # beat adds its stack
             line["error"] = f"{type(error).__name__}: {_first_line(redact(str(error)))}"
@@ -134,10 +134,10 @@ def _first_line(text: str) -> str:
 
 
 def _is_out_of_reach(error: BaseException) -> bool:
-    """Whether PostgreSQL or the broker was away: no bug, so where our code was tells nothing.
+    """Return whether PostgreSQL or the broker was unreachable, so that a traceback is useless.
 
-    What PostgreSQL itself refused (a timeout, a deadlock) has a code, and keeps its traceback;
-    57P01 to 57P03 are those of a server that stops or starts (PostgreSQL, appendix A).
+    Errors of PostgreSQL itself (a timeout, a deadlock) have a code, and keep their traceback; 57P01
+    to 57P03 mean that the server stops or starts (PostgreSQL, appendix A).
     """
     if isinstance(error, OperationalError | InterfaceError):
         code = getattr(error.__cause__, "sqlstate", None)
@@ -146,7 +146,7 @@ def _is_out_of_reach(error: BaseException) -> bool:
 
 
 def _plain(value: object) -> object:
-    """Return what can be shown of a value; None for an object that may hold anything."""
+    """Return a value as it can be logged; None for an object that may contain anything."""
     if value is None or isinstance(value, PLAIN):
         return value
     return str(value) if isinstance(value, UUID | datetime | timedelta) else None
@@ -161,7 +161,7 @@ def _is_for_programs(config: dict[str, Any]) -> bool:
     return bool(config["handlers"]["stderr"]["formatter"] == "json")
 
 
-def _tell_end_of_process(
+def _log_end_of_process(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     if issubclass(kind, KeyboardInterrupt):
@@ -170,8 +170,8 @@ def _tell_end_of_process(
         log.critical("process.failed", exc_info=(kind, error, trace))
 
 
-def _tell_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
     if ended.exc_value is not None:
         name = ended.thread.name if ended.thread else ""
-        told = (ended.exc_type, ended.exc_value, ended.exc_traceback)
-        log.critical("thread.failed", exc_info=told, extra={"thread_name": name})
+        error = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+        log.critical("thread.failed", exc_info=error, extra={"thread_name": name})

@@ -1,4 +1,4 @@
-"""Settings of what watches the installation: logs, metrics, Sentry and OpenTelemetry."""
+"""Settings of logs, metrics, Sentry and OpenTelemetry."""
 
 from pathlib import Path
 from typing import Any

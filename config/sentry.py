@@ -1,4 +1,4 @@
-"""Errors to Sentry. Imported only where SENTRY_DSN says where that is."""
+"""Sends errors to Sentry. Imported only if SENTRY_DSN is set."""
 
 from typing import cast
 
@@ -14,7 +14,7 @@ from monitoring.redaction import redacted
 
 
 def start() -> None:
-    """Send errors from now on; children send theirs by a thread of their own."""
+    """Start to send errors. Forked children have their own sending thread."""
     sentry_sdk.init(
         dsn=settings.SENTRY_DSN,
         environment=settings.SENTRY_ENVIRONMENT,
@@ -22,20 +22,20 @@ def start() -> None:
         send_default_pii=False,
         include_local_variables=False,
         max_request_body_size="never",
-        max_breadcrumbs=0,  # the log has what came before, by the correlation id
+        max_breadcrumbs=0,  # the log has the lines before, by correlation id
         before_send=scrub,
         integrations=[
             DjangoIntegration(middleware_spans=False, signals_spans=False),
             # Messages carry ids and nothing else.
             CeleryIntegration(propagate_traces=False),
-            # It would print, between our lines, that it waits.
+            # Otherwise it prints that it waits, between our log lines.
             AtexitIntegration(callback=lambda _pending, _timeout: None),
         ],
     )
 
 
 def scrub(event: Event, _: Hint) -> Event | None:
-    """Leave out who asked for what, take secrets out of the rest, and say what it was about."""
+    """Remove request and user, redact the rest, and add our context fields as tags."""
     for name in ("request", "user", "breadcrumbs", "modules"):
         event.pop(name, None)  # type: ignore[misc]  # a name, one after the other
     about = {

@@ -1,17 +1,17 @@
-"""The rates and the limits to which callers of the storefront API are held."""
+"""Rate limits and other limits for callers of the storefront API."""
 
 from config.env import Section
 
 
 def rates_of_callers(api: Section) -> dict[str, str]:
-    """Read each rate, by the name under which storefronts know it."""
+    """Read each rate, by its name in the API's problems."""
     return {
         "reads": api.rate("THROTTLE_READS", "A customer's or guest's reads.", "120/minute"),
         "orders": api.rate("THROTTLE_ORDERS", "Orders that a customer places.", "10/minute"),
         "quotes": api.rate("THROTTLE_QUOTES", "Quotes that a customer asks for.", "60/minute"),
         "changes": api.rate(
             "THROTTLE_CHANGES",
-            "Whatever else a customer or guest changes: cancels, links.",
+            "Other changes by a customer or guest: cancels, links.",
             "30/minute",
         ),
         "shop-reads": api.rate("THROTTLE_SHOP_READS", "Reads by the shop's server.", "6000/minute"),
@@ -24,7 +24,7 @@ def rates_of_callers(api: Section) -> dict[str, str]:
             "THROTTLE_ANONYMOUS", "Requests without a token, by address.", "60/minute"
         ),
         "failures": api.rate(
-            "THROTTLE_FAILURES", "Requests with a token that is none, by address.", "20/minute"
+            "THROTTLE_FAILURES", "Requests with an invalid token, by address.", "20/minute"
         ),
     }
 
@@ -33,8 +33,8 @@ def most_open_orders(api: Section) -> int:
     """Read how many unfinished orders a customer may have."""
     return api.number(
         "MOST_OPEN_ORDERS",
-        "How many unfinished orders a customer may have, so that nobody holds all the stock; "
-        "0 is no limit. The shop's server has none.",
+        "How many unfinished orders a customer may have, so that no customer holds all the stock; "
+        "0 for no limit. The shop's server has no limit.",
         20,
     )
 
@@ -50,7 +50,7 @@ def streams_per_process(api: Section) -> int:
 def streams_per_customer(api: Section) -> int:
     return api.number(
         "STREAMS_PER_CUSTOMER",
-        "How many of them there may be at once for one customer, or for one guest's order.",
+        "Streams at once for one customer, or for one guest's order.",
         3,
     )
 
@@ -58,8 +58,8 @@ def streams_per_customer(api: Section) -> int:
 def waiters_per_process(api: Section) -> int:
     return api.number(
         "WAITERS_PER_PROCESS",
-        "Requests with `Prefer: wait` that a web process lets wait at once. Each holds one of its "
-        "threads, too; whoever comes beyond them is answered 202 at once.",
+        "Requests with `Prefer: wait` that wait in a web process at once. Each holds one of its 24 "
+        "threads; further ones are answered 202 at once.",
         8,
     )
 
@@ -67,6 +67,6 @@ def waiters_per_process(api: Section) -> int:
 def waiters_per_customer(api: Section) -> int:
     return api.number(
         "WAITERS_PER_CUSTOMER",
-        "How many of them may be for one customer, or for one guest's order.",
+        "Waiting requests at once for one customer, or for one guest's order.",
         4,
     )

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry. Imported only where OTEL_EXPORTER_OTLP_ENDPOINT says where they go."""
+"""Sends traces by OpenTelemetry. Imported only if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 import atexit
 import logging
@@ -36,18 +36,18 @@ _LEFT_OUT: Final = (
     *("http.url", "http.target", "http.user_agent", "http.request.header", "http.response.header"),
     *("url.", "user_agent.", "client.", "net.peer", "network.peer"),
 )
-"""Attributes, by how they begin, that hold what callers sent or who they are."""
+"""Prefixes of attributes that identify callers or contain what they sent."""
 
 _STATEMENT: Final = "db.statement"
 
 _OURS: Final = frozenset(_ABOUT.values())
 
 GOODBYE_SECONDS: Final = 3.0
-"""At its end a process tries for so long to hand over what it still has."""
+"""How long an ending process tries to export its last spans."""
 
 
 def start() -> None:
-    """Make spans from now on. After a fork the child exports its own: the SDK sees to that."""
+    """Start to make spans. After a fork the SDK makes the child export its own."""
     resource = Resource({"service.name": "holdfast", "service.version": settings.RELEASE})
     provider = TracerProvider(
         resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
@@ -56,7 +56,7 @@ def start() -> None:
     provider.add_span_processor(BatchSpanProcessor(_Redacting(OTLPSpanExporter())))
     trace.set_tracer_provider(provider)
     atexit.register(_end_soon, provider)
-    # Baggage would carry whatever a client sends into our messages.
+    # Baggage would copy what a client sends into our messages.
     set_global_textmap(TraceContextTextMapPropagator())
     before_task_publish.connect(_forget_failed_publish, weak=False)
     DjangoInstrumentor().instrument(response_hook=_name_the_request, excluded_urls="health/")
@@ -66,24 +66,24 @@ def start() -> None:
 
 
 def _end_soon(provider: TracerProvider) -> None:
-    """Let no receiver that hangs hold up the end of a process: left alone it may take 30 seconds."""
+    """Shut down within GOODBYE_SECONDS: with a hanging receiver the SDK takes up to 30 seconds."""
     ending = threading.Thread(target=provider.shutdown, daemon=True)
     ending.start()
     ending.join(GOODBYE_SECONDS)
 
 
 def _forget_failed_publish(**_: Any) -> None:
-    """Keep what is published next out of the span of a publish that has failed.
+    """Detach the span of a failed publish before the next one.
 
-    Celery's instrumentation ends that span only after a success, and until then it is the parent
-    of all that its thread does: in beat, for good.
+    Celery's instrumentation ends that span only after a success. Until then it is the parent of all
+    further spans of its thread; in beat, without end.
     """
     if getattr(trace.get_current_span(), "kind", None) == trace.SpanKind.PRODUCER:
         context.attach(trace.set_span_in_context(trace.INVALID_SPAN))
 
 
 class _NameTheOrder(SpanProcessor):
-    """Gives each span what lines would say at its start."""
+    """Adds the ids of our log lines to each span at its start."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - OpenTelemetry's signature
         bound = get_contextvars()
@@ -93,22 +93,22 @@ class _NameTheOrder(SpanProcessor):
 
 
 def _name_the_request(span: Span, _: object, response: Mapping[str, str]) -> None:
-    """The request's span begins before the request has its id."""
+    """Add the correlation id, which a request gets after its span has started."""
     if "X-Correlation-ID" in response:
         span.set_attribute("holdfast.correlation_id", response["X-Correlation-ID"])
 
 
 class _Redacting(SpanExporter):
-    """Hands spans on without what must not be told, nor statements that belong to nothing.
+    """Exports spans redacted, and drops SQL statements without a parent span.
 
-    Those come from who looks at the database all the time: beat, watch, metrics, waiting requests.
+    Those come from regular reads of the database: beat, watch, metrics, waiting requests.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export([_redacted(each) for each in spans if not _is_alone(each)])
+        return self._exporter.export([_redacted(span) for span in spans if not _is_alone(span)])
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
@@ -129,7 +129,8 @@ def _redacted(span: ReadableSpan) -> ReadableSpan:
         resource=span.resource,
         attributes=_attributes(span.attributes),
         events=[
-            Event(each.name, _attributes(each.attributes), each.timestamp) for each in span.events
+            Event(event.name, _attributes(event.attributes), event.timestamp)
+            for event in span.events
         ],
         links=span.links,
         kind=span.kind,
@@ -142,13 +143,13 @@ def _redacted(span: ReadableSpan) -> ReadableSpan:
 
 def _attributes(found: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
-        name: _told(name, value)
+        name: _value(name, value)
         for name, value in (found or {}).items()
         if not name.startswith(_LEFT_OUT)
     }
 
 
-def _told(name: str, value: Any) -> Any:
+def _value(name: str, value: Any) -> Any:
     if name in _OURS:
         return value
     return _statement(value) if name == _STATEMENT else redacted(name, value)
@@ -156,7 +157,7 @@ def _told(name: str, value: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _statement(text: str) -> str:
-    """There are some hundred, without their values, and each is worth a tenth of a millisecond."""
+    """Redact a statement. Some hundred exist, without values; each takes 0.1 ms, so they are cached."""
     return redact(text)
 
 

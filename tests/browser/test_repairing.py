@@ -30,7 +30,7 @@ def test_an_order_is_found_read_retried_and_seen_to_end(visitor: Visitor, flagge
     page.locator("#nav-sidebar-apps a", has_text="Needs attention").click()
     page.locator(f"a[href*='{flagged}']").first.click()
     page.get_by_text(REASON).first.wait_for()
-    page.get_by_role("heading", name="Story").wait_for()
+    page.get_by_role("heading", name="Timeline").wait_for()
     page.locator("#act-retry").click()
     page.get_by_role("textbox").last.fill("The key is good again.")
     page.locator("form.reason button[type=submit]").click()

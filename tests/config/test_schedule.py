@@ -9,14 +9,14 @@ from django.core.management import call_command
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from config.beat import SCHEDULE, Entry
+from config.beat import SCHEDULE, ScheduleEntry
 from config.celery import app
 from config.management.commands import synchronise_schedule as command
 
 pytestmark = pytest.mark.django_db
 
-HOURLY = Entry("books: count", "books.count", timedelta(hours=1), "Somebody has to.")
-OFTEN = Entry("dust: wipe", "dust.wipe", timedelta(seconds=1), "It gathers.")
+HOURLY = ScheduleEntry("books: count", "books.count", timedelta(hours=1), "Somebody has to.")
+OFTEN = ScheduleEntry("dust: wipe", "dust.wipe", timedelta(seconds=1), "It gathers.")
 
 
 def synchronise() -> list[str]:
@@ -26,7 +26,7 @@ def synchronise() -> list[str]:
     return out.getvalue().splitlines()
 
 
-def follow(monkeypatch: pytest.MonkeyPatch, schedule: Sequence[Entry]) -> list[str]:
+def follow(monkeypatch: pytest.MonkeyPatch, schedule: Sequence[ScheduleEntry]) -> list[str]:
     """What a deploy with another table does."""
     monkeypatch.setattr(command, "SCHEDULE", tuple(schedule))
     return synchronise()
@@ -69,7 +69,7 @@ def test_every_entry_is_an_interval_without_arguments_that_runs_for_ever() -> No
 
 @pytest.mark.parametrize(("entry", "seconds"), [(HOURLY, 3599), (OFTEN, 1)])
 def test_a_tick_that_nobody_took_is_gone_when_the_next_one_comes(
-    monkeypatch: pytest.MonkeyPatch, entry: Entry, seconds: int
+    monkeypatch: pytest.MonkeyPatch, entry: ScheduleEntry, seconds: int
 ) -> None:
     follow(monkeypatch, [entry])
 
@@ -80,7 +80,9 @@ def test_a_tick_may_be_for_a_queue_and_outlive_the_next_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     five_minutes = timedelta(minutes=5)
-    knock = Entry("d", "door.knock", timedelta(seconds=15), "Is it open?", "doors", five_minutes)
+    knock = ScheduleEntry(
+        "d", "door.knock", timedelta(seconds=15), "Is it open?", "doors", five_minutes
+    )
     follow(monkeypatch, [knock, OFTEN])
 
     found = PeriodicTask.objects.order_by("pk").values_list("queue", "expire_seconds")
@@ -154,7 +156,7 @@ def test_a_period_that_operations_changed_stays_changed(monkeypatch: pytest.Monk
 def test_a_task_that_was_renamed_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     follow(monkeypatch, [HOURLY])
 
-    follow(monkeypatch, [Entry(HOURLY.name, "books.audit", HOURLY.every, "It is the law.")])
+    follow(monkeypatch, [ScheduleEntry(HOURLY.name, "books.audit", HOURLY.every, "It is the law.")])
 
     found = PeriodicTask.objects.get()
     assert (found.task, found.description) == ("books.audit", "Holdfast: It is the law.")
@@ -182,7 +184,7 @@ def test_what_operations_added_themselves_is_theirs(monkeypatch: pytest.MonkeyPa
 
 
 def test_two_entries_with_one_period_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    follow(monkeypatch, [HOURLY, Entry("tea: brew", "tea.brew", HOURLY.every, "Thirst.")])
+    follow(monkeypatch, [HOURLY, ScheduleEntry("tea: brew", "tea.brew", HOURLY.every, "Thirst.")])
 
     assert IntervalSchedule.objects.get().every == 3600
 

@@ -57,7 +57,7 @@ def test_retry_now_forgets_the_back_off_and_queues_the_run(
     answer = act(desk, waiting, "retry", "The bank is back.")
 
     run = run_of(waiting)
-    assert told(answer) == ["Retry now: Its back-off is forgotten, and it is on the queue."]
+    assert told(answer) == ["Retry now: The back-off is cleared, and the run is queued."]
     assert (run.needs_attention, run.tries, run.not_before) == (False, 0, None)
     assert [each.run_id for each in messages.waiting] == [run.pk]
     row = OperatorAction.objects.get()
@@ -93,7 +93,7 @@ def test_a_cancel_of_a_confirmed_order_gives_the_money_back(
     messages.deliver_all()
 
     assert told(answer) == [
-        "Cancel and refund: Its money goes back to the customer, and its stock to the shelf."
+        "Cancel and refund: The money goes back to the customer, and the stock to the shelf."
     ]
     assert Order.objects.get(pk=confirmed).status == "cancelled"
     assert OperatorAction.objects.get().after.startswith("cancelling")
@@ -103,7 +103,7 @@ def test_the_customer_reads_nothing_of_the_staff(
     desk: Client, storefront: Storefront, waiting: UUID, messages: MessageQueue
 ) -> None:
     act(desk, waiting, "note", "Looks like a stolen card.")
-    act(desk, waiting, "pause", "WaitingOrder for Bob.")
+    act(desk, waiting, "pause", "Waiting for Bob.")
     act(desk, waiting, "cancel", "Fraud, says Bob.")
     messages.deliver_all()
 
@@ -146,8 +146,8 @@ def test_what_an_invariant_froze_takes_somebody_from_finance(
     act(finance, waiting, "resume", "The bank's books agree.")
 
     assert told(refused)[0] == (
-        "Release was refused: An invariant paused it (M6): its money is in doubt. Somebody from"
-        " finance has to look and release it. It can be cancelled."
+        "Resume was refused: An invariant paused the order (M6): its money is in doubt. A member of"
+        " finance has to check and resume it. It can be cancelled."
     )
     assert was_paused is not None
     assert run_of(waiting).paused_at is None
@@ -162,7 +162,7 @@ def test_finance_alone_may_not_release_what_a_person_holds(
 
     answer = act(staff("frank", ["desk.resume_unresolved_order"]), waiting, "resume")
 
-    assert told(answer) == ["Release was refused: frank may not release orders."]
+    assert told(answer) == ["Resume was refused: frank may not resume orders."]
     assert run_of(waiting).paused_at is not None
 
 
@@ -216,7 +216,7 @@ def test_what_gives_back_is_not_held(desk: Client, confirmed: UUID) -> None:
 
     answer = act(desk, confirmed, "pause")
 
-    assert "that is never held" in told(answer)[0]
+    assert "that is never paused" in told(answer)[0]
     assert not SagaRun.objects.filter(paused_at__isnull=False).exists()
 
 
@@ -232,7 +232,7 @@ def test_what_was_asked_to_turn_back_is_not_held(
     assert 'id="act-pause"' not in page
     (words,) = told(answer)
     assert words == (
-        "Hold was refused: It is giving back what it took, or about to, and that is never held."
+        "Pause was refused: The order is being compensated, or is about to be, and that is never paused."
         " Retry now speeds it up."
     )
     assert [each[1:] for each in actions()] == [("cancel", "done"), ("pause", "refused")]
@@ -251,8 +251,8 @@ def test_a_held_order_that_is_cancelled_is_held_no_longer(
     messages.deliver_all()
     page = page_of(desk, waiting)
 
-    assert "Release was refused: It is not held." in told(released)[0]
-    assert told(retried) == ["Retry now: Its back-off is forgotten, and it is on the queue."]
+    assert "Resume was refused: The order is not paused." in told(released)[0]
+    assert told(retried) == ["Retry now: The back-off is cleared, and the run is queued."]
     assert Order.objects.get(pk=waiting).status == "cancelled"
     assert 'role="alert"' not in page
     assert "held by grace" not in page
@@ -264,7 +264,7 @@ def test_what_is_held_is_not_retried(desk: Client, waiting: UUID, messages: Mess
 
     answer = act(desk, waiting, "retry")
 
-    assert "Release it, and it goes on at once." in told(answer)[0]
+    assert "Resume it, and it goes on at once." in told(answer)[0]
     assert messages.waiting == []
 
 
@@ -273,7 +273,7 @@ def test_a_cancel_is_not_asked_for_twice(desk: Client, waiting: UUID) -> None:
 
     answer = act(desk, waiting, "cancel")
 
-    assert "It is being cancelled already." in told(answer)[0]
+    assert "The order is being cancelled already." in told(answer)[0]
     assert [each[2] for each in actions()] == ["done", "refused"]
 
 
@@ -385,7 +385,7 @@ def test_two_clicks_at_one_moment_do_it_once_and_tell_both(
 
     assert [told(each) for each in answers] == [  # type: ignore[arg-type]  # no exceptions
         [
-            "Cancel and refund: It turns back before its next step, and everything that was done is undone."
+            "Cancel and refund: The run compensates before its next step: everything that was done is undone."
         ]
     ] * 2
     assert actions() == [("grace", "cancel", "done")]

@@ -302,8 +302,8 @@ def test_a_stop_leaves_the_rest_as_it_is(desk: Client, grace: User, three: list[
     again = desk.post(f"{BULKS}{made.pk}/stop/", follow=True)
     carry_all()
 
-    assert told(stopped) == ["Nothing further is done. What was done stays."]
-    assert told(again) == ["It had ended, or was stopped already."]
+    assert told(stopped) == ["Stopped. Finished orders stay as they are now."]
+    assert told(again) == ["It has ended, or was stopped before."]
     assert outcomes(made) == ["done", "waiting", "waiting"]
     progress = desk.get(f"{BULKS}{made.pk}/progress/").json()
     assert (progress["state"], progress["has_ended"]) == ("stopped by grace", True)

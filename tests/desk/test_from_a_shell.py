@@ -66,9 +66,9 @@ def test_a_retry_from_a_shell_does_and_keeps_what_one_at_the_desk_does(
 
     run = run_of(waiting)
     assert lines == [
-        "Retry now: Its back-off is forgotten, and it is on the queue.",
+        "Retry now: The back-off is cleared, and the run is queued.",
         f"order {waiting}, by shell:alice",
-        "stands: placed, at reserve_stock",
+        "state: placed, at reserve_stock",
     ]
     assert (run.needs_attention, run.tries, run.not_before) == (False, 0, None)
     assert [each.run_id for each in messages.waiting] == [run.pk]
@@ -187,7 +187,7 @@ def test_on_a_terminal_the_reason_is_asked_for_after_saying_what_will_be_done(
 
     assert lines[:2] == [
         f"Cancel and refund: order {waiting} of alice",
-        "stands: placed, at reserve_stock, flagged",
+        "state: placed, at reserve_stock, flagged",
     ]
     assert "This cannot be taken back." in " ".join(lines)
     assert OperatorAction.objects.get().reason == "She called."
@@ -277,7 +277,7 @@ def test_show_tells_the_story_within_a_hundred_columns(
     assert max(map(len, lines)) <= 100
     assert lines[0] == f"order {waiting}: 25.00 EUR, for alice"
     assert lines[1] == f"run   {run_of(waiting).pk}: checkout, running"
-    assert "stands: placed, at reserve_stock, flagged" in lines
+    assert "state: placed, at reserve_stock, flagged" in lines
     assert "needs attention: 8 tries" in lines
     assert "next: Tries stock reservation as soon as a worker takes it" in said
     assert said.count("word") == 100
@@ -293,8 +293,8 @@ def test_show_tells_programs_the_same(confirmed: UUID) -> None:
         "alice",
     )
     assert shown["runs"] == [str(run_of(confirmed).pk)]
-    assert shown["story"][0]["what"] == "placed"
-    assert {each["kind"] for each in shown["story"]} >= {"order", "step", "to stripe", "event"}
+    assert shown["timeline"][0]["what"] == "placed"
+    assert {each["kind"] for each in shown["timeline"]} >= {"order", "step", "to stripe", "event"}
 
 
 def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(

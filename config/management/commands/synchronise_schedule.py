@@ -8,16 +8,16 @@ from django.db import transaction
 from django.db.models import Q
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from config.beat import SCHEDULE, Entry
+from config.beat import SCHEDULE, ScheduleEntry
 
-# Written by beats that still took results for kept (see CELERY_RESULT_EXPIRES).
+# An entry that beat writes when results are stored (see CELERY_RESULT_EXPIRES).
 _CLEANING = "celery.backend_cleanup"
 
 
 class Command(BaseCommand):
     help = (
-        "Bring the schedule in the database up to config/beat.py: adds what is missing, removes what"
-        " is gone. Periods, queues and switches that operations changed stay. For each deploy."
+        "Write config/beat.py into the database: add missing entries, remove old ones. Periods, queues"
+        " and switches that operators changed stay. Run it at each deploy."
     )
 
     @transaction.atomic
@@ -26,15 +26,17 @@ class Command(BaseCommand):
             created = self._synchronise(entry)
             self.stdout.write(f"{'added' if created else 'kept'}: {entry.name}")
         ours = Q(description__startswith="Holdfast: ") | Q(name=_CLEANING)
-        gone = PeriodicTask.objects.filter(ours).exclude(name__in=[each.name for each in SCHEDULE])
+        gone = PeriodicTask.objects.filter(ours).exclude(
+            name__in=[entry.name for entry in SCHEDULE]
+        )
         for task in gone:
             self.stdout.write(f"removed: {task.name}")
             task.delete()
 
-    def _synchronise(self, entry: Entry) -> bool:
-        """Add an entry, or bring its task and reason up to date; True if it is new."""
+    def _synchronise(self, entry: ScheduleEntry) -> bool:
+        """Create or update an entry. Returns True if it is new."""
         seconds = round(entry.every.total_seconds())
-        # Ticks that nobody took do not pile up: the next one does the same.
+        # Unprocessed messages expire before the next one, which does the same.
         until = round(entry.expires_after.total_seconds()) if entry.expires_after else seconds - 1
         interval = _interval(seconds)
         task, created = PeriodicTask.objects.get_or_create(
@@ -52,8 +54,8 @@ class Command(BaseCommand):
             "description": f"Holdfast: {entry.why}",
         }
         if any(getattr(task, name) != value for name, value in wanted.items()):
-            # Only then: beat counts the first period of a task from when its row was last saved, so
-            # one that runs daily would never run where deploys are daily too.
+            # Save only changes: beat counts a task's first period from when its row was saved, so with
+            # daily deploys a daily task would never run.
             for name, value in wanted.items():
                 setattr(task, name, value)
             task.save()
@@ -61,7 +63,7 @@ class Command(BaseCommand):
 
 
 def _interval(seconds: int) -> IntervalSchedule:
-    """Return the row for a period. Nothing forbids two, and two deploys at once may have made two."""
+    """Return the row of a period. Concurrent deploys may have created two; the first one is used."""
     rows = IntervalSchedule.objects.filter(every=seconds, period=IntervalSchedule.SECONDS)
     return rows.order_by("pk").first() or rows.create(
         every=seconds, period=IntervalSchedule.SECONDS
