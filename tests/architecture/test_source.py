@@ -18,6 +18,7 @@ def test_only_the_transition_function_writes_the_status_of_an_order() -> None:
     writers = {
         (source.name, function.name)
         for source in python_files("orders", "config")
+        if source.name != "orders/api/orders/examples.py"  # there Order is a response schema
         for function in source.functions()
         if any(writes_status(node) for node in ast.walk(function))
     }
@@ -106,7 +107,10 @@ def test_only_the_engine_writes_the_journal() -> None:
         for source in python_files(*APPLICATION)
         if not source.name.startswith("sagas/") and journal & set(names_in(source))
     ]
-    inside = files_that_write_rows("sagas") - {"sagas/bulk_sql.py"}  # the statements, for any rows
+    inside = files_that_write_rows("sagas") - {
+        "sagas/bulk_sql.py",  # the statements, for any rows
+        "sagas/registry.py",  # updates dictionaries
+    }
 
     assert outside == []
     assert inside == {"sagas/journal.py", "sagas/services.py", "sagas/sweep.py"}
@@ -121,8 +125,8 @@ def test_stock_is_written_by_its_services_and_a_new_shop_s_shelves_by_the_demo_c
 
 def test_payments_are_written_by_their_services_and_by_the_calls() -> None:
     inside = files_that_write_rows("payments") - {
-        "payments/providers/stripe/gateway.py"
-    }  # it asks the bank
+        "payments/providers/stripe/provider.py"
+    }  # it asks Stripe
 
     assert inside == {"payments/services.py", "payments/payment_operations.py"}
 

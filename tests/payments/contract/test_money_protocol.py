@@ -50,8 +50,8 @@ def close(payment: Payment, number: int = 1) -> str:
 def balances() -> list[tuple[str, int, int, int]]:
     """What the provider has of our installation: status, held, captured, refunded."""
     return [
-        (each.status, each.held_minor, each.captured_minor, each.refunded_minor)
-        for each in read_providers().balances
+        (balance.status, balance.held_minor, balance.captured_minor, balance.refunded_minor)
+        for balance in read_providers().balances
     ]
 
 
@@ -211,7 +211,7 @@ def test_every_provider_is_read(bank: SandboxServer, settings: Settings) -> None
     found = read_providers().balances
 
     assert [payment.provider for payment in payments] == ["stripe", "in_memory_provider"]
-    assert {(each.provider, each.order_id) for each in found} == {
+    assert {(balance.provider, balance.order_id) for balance in found} == {
         (payment.provider, str(payment.order_id)) for payment in payments
     }
 

@@ -98,7 +98,7 @@ class InMemoryProvider:
         self.books.faults.append((operation, fault))
 
     def advance(self, seconds: int) -> None:
-        """Let time pass: refunds settle."""
+        """Move the clock forward; refunds settle."""
         self.books.seconds += seconds
         for refund in self.books.refunds.values():
             if self._now() - refund.created_at >= timedelta(seconds=REFUND_SECONDS):
@@ -311,7 +311,7 @@ class InMemoryProvider:
             raise DeadlinePassed(operation) from error
         with self._lock:
             self.books.calls.append(operation)
-            fault = next((each for each in self.books.faults if each[0] == operation), None)
+            fault = next((entry for entry in self.books.faults if entry[0] == operation), None)
             if fault is None:
                 return ""
             self.books.faults.remove(fault)
