@@ -55,7 +55,8 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "knox",
     "django_celery_beat",
-    *(package for package in reversed(PACKAGES) if package != "config"),
+    # The rest of our own; the two above come before those whose templates they replace.
+    *(package for package in reversed(PACKAGES) if package not in {"config", "adminkit"}),
 ]
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

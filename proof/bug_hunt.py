@@ -11,8 +11,8 @@ from proof.provers import Provers
 from proof.seeded_bugs.registry import BUGS, Bug
 
 PATIENCE: Final = 8
-"""Rounds until an order must have come to rest: more than the sound code takes where bugs are hunted,
-and few enough that an order which never rests is not waited for long."""
+"""Rounds until an order must have ended. The sound code takes fewer in these scenarios, and an order
+that never ends is given up soon."""
 
 
 @dataclass(frozen=True)
@@ -62,4 +62,4 @@ def _expected_first(faults: Iterable[Fault], bug: Bug) -> list[Fault]:
 
 
 def _kinds(result: Result) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(each.kind for each in result.findings))
+    return tuple(dict.fromkeys(finding.kind for finding in result.findings))

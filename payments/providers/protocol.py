@@ -108,7 +108,7 @@ class PaymentProvider(Protocol):
     unknown   OutcomeUnknown. The effect may exist.
     ======== =======================================================================================
 
-    Each operation raises CallInsideTransaction, and calls nobody, while this thread has a database
+    Each operation raises CallInsideTransaction, and sends nothing, while this thread has a database
     transaction open. Threads share one provider.
     """
 

@@ -80,6 +80,6 @@ def lint_imports(folder: Path) -> tuple[dict[str, str], str]:
         text=True,
         check=False,
     )
-    found = re.findall(r"^(.+?) ?(KEPT|BROKEN)$", finished.stdout, re.MULTILINE)
+    found = re.findall(r"^(.+?) ?(KEPT|BROKEN)(?: \(.*\))?$", finished.stdout, re.MULTILINE)
     assert found, finished.stdout + finished.stderr
     return dict(found), finished.stdout

@@ -8,6 +8,7 @@ import pytest
 
 from sandbox.application import process_environment, settings_for
 from sandbox.environment import without_addresses
+from sandbox.outside_service.services import program_of
 from sandbox.programs import POSTGRES, STRIPE, VALKEY
 from sandbox.run_directory import AlreadyRunning, RunDirectory
 
@@ -18,6 +19,8 @@ SHELL = {
     "REDIS_URL": "redis://prod",
     "STRIPE_API_KEY": "sk_test_prod",
     "STRIPE_API_BASE": "https://prod",
+    "FRAUD_URL": "https://prod",
+    "SENTRY_DSN": "https://prod",
     "PGOPTIONS": "-c search_path=prod",
     "CELERY_BROKER_URL": "redis://prod",
     "FLOWER_BROKER_API": "http://prod",
@@ -50,6 +53,14 @@ def test_addresses_in_the_environment_are_ignored(directory: RunDirectory) -> No
 
 def test_no_address_is_left_of_an_environment() -> None:
     assert without_addresses(SHELL) == {"PATH": "/usr/bin", "STRIPE_CALLS_PER_SECOND": "20"}
+
+
+def test_an_outside_service_of_the_run_is_found_by_its_setting(directory: RunDirectory) -> None:
+    ports = {**PORTS, program_of("fraud"): 1007}
+    given = {"EXTERNAL": "1", "FRAUD_URL": "https://fraud.example"}
+
+    assert settings_for(directory, ports, SHELL)["FRAUD_URL"] == "http://127.0.0.1:1007"
+    assert settings_for(directory, ports, given)["FRAUD_URL"] == "https://fraud.example"
 
 
 def test_external_asks_for_them(directory: RunDirectory) -> None:

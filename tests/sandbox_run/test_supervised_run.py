@@ -45,7 +45,11 @@ class Clone:
     def start(self) -> None:
         with self.log.open("wb") as log:
             self.launcher = subprocess.Popen(
-                [*COMMAND, "up"], cwd=self.folder, stdout=log, stderr=subprocess.STDOUT
+                [*COMMAND, "up"],
+                cwd=self.folder,
+                env={**os.environ, "WITH": "fraud"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         try:
             wait_until(
@@ -118,10 +122,22 @@ def test_its_addresses_are_published_to_its_owner_only(system: Clone) -> None:
     assert Path(facts["sandbox"]["ledger"]).exists()
 
 
+def test_an_outside_service_that_was_asked_for_is_up_and_shown(system: Clone) -> None:
+    service = system.facts["outside_services"]["fraud"]
+
+    answer = urllib3.request("POST", f"{service['url']}/scores", json={"order": "1"})
+    [act] = urllib3.request("GET", f"{service['url']}/_sandbox/ledger").json()["acts"]
+
+    assert (answer.status, act["question"]) == (200, {"order": "1"})
+    assert service["setting"] == "FRAUD_URL"
+    assert system.facts["env"]["FRAUD_URL"] == service["url"]
+    assert f"{service['url']}   the application's FRAUD_URL" in system.log.read_text()
+
+
 def test_every_process_of_the_procfile_runs(system: Clone) -> None:
     pids = system.facts["pids"]
 
-    assert pids.keys() == {"postgres", "valkey", "stripe", *declared()}
+    assert pids.keys() == {"postgres", "valkey", "stripe", "outside-fraud", *declared()}
     assert all(is_alive(pid) for pid in pids.values())
     assert is_alive(system.facts["supervisor"])
 

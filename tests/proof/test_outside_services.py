@@ -1,0 +1,52 @@
+"""The proof compares the book of each outside service with what the scenario expects."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import pytest
+
+from proof.oracle import _outside_services
+from proof.world import World
+
+SCORED = {"operation": "score", "question": {"order": "1"}}
+
+
+class Service:
+    name = "fraud"
+
+    def __init__(self, acts: list[Mapping[str, Any]]) -> None:
+        self._acts = acts
+
+    def acts(self) -> list[Mapping[str, Any]]:
+        return self._acts
+
+
+def kinds(
+    acts: list[Mapping[str, Any]], expected: Mapping[str, Mapping[str, int]]
+) -> Iterator[str]:
+    world = type("World", (), {"outside_services": [Service(acts)]})
+    for finding in _outside_services(cast(World, world), expected):
+        yield finding.kind
+
+
+@pytest.mark.parametrize(
+    ("acts", "expected", "found"),
+    [
+        ([], {}, []),
+        ([SCORED], {"fraud": {"score": 1}}, []),
+        ([SCORED, {**SCORED, "question": {"order": "2"}}], {"fraud": {"score": 2}}, []),
+        ([SCORED], {}, ["service-acted-otherwise"]),
+        ([], {"fraud": {"score": 1}}, ["service-acted-otherwise"]),
+        ([SCORED], {"fraud": {"release": 1}}, ["service-acted-otherwise"]),
+        ([SCORED, SCORED], {"fraud": {"score": 2}}, ["service-acted-twice"]),
+        (
+            [SCORED, SCORED],
+            {"fraud": {"score": 1}},
+            ["service-acted-otherwise", "service-acted-twice"],
+        ),
+    ],
+)
+def test_a_book_that_differs_is_a_finding(
+    acts: list[Mapping[str, Any]], expected: Mapping[str, Mapping[str, int]], found: list[str]
+) -> None:
+    assert list(kinds(acts, expected)) == found
