@@ -10,7 +10,7 @@ from django.core import signing
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from access.links import GuestLink, read_link, new_link
+from access.links import GuestLink, new_link, read_link
 from access.models import ApiToken
 from orders.models import IdempotencyRecord, Order
 from sagas.history import compensation_requests

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.credentials import Scope
-from access.links import read_link, new_link, revoke_links
+from access.links import new_link, read_link, revoke_links
 from access.permissions import Scopes
 from orders.api.http.auth_context import caller, own_order
 from orders.api.http.documentation.operation import Operation, SuccessResponse, documented
