@@ -1,1 +1,1 @@
-"""Who may call, and what for: tokens with scopes, guests' links, limits on how often."""
+"""API tokens with scopes, guest links, and rate limits."""

@@ -1,4 +1,4 @@
-"""The accounts that call, or are called for: Django's users."""
+"""Accounts of customers: Django's users."""
 
 from typing import Final
 
@@ -6,20 +6,20 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 
 USERNAME: Final = r"^[A-Za-z0-9_.@+-]{1,150}$"
-"""What a shop may call a customer: of Django's usernames those that look like nobody else's."""
+"""A customer's name: the ASCII part of Django's usernames, so that no two look alike."""
 
 
 class AccountBlocked(Exception):
-    """The customer is known, and may not buy."""
+    """The customer's account is blocked."""
 
     def __init__(self, username: str) -> None:
         super().__init__(f"The customer {username} is blocked.")
 
 
 def account_named(username: str) -> User:
-    """Return the user of this name, made without a password when there is none.
+    """Get or create the user with this name; a new one has no password.
 
-    Safe to call at the same moment for the same name: there is one account then.
+    Concurrent calls with one name create one account.
     """
     account, _ = User.objects.get_or_create(
         username=username, defaults={"password": make_password(None)}
@@ -28,7 +28,7 @@ def account_named(username: str) -> User:
 
 
 def customer_named(username: str) -> User:
-    """Return the account of this name, made when there is none. Raises AccountBlocked."""
+    """Get or create the customer with this name. Raises AccountBlocked."""
     account = account_named(username)
     if not account.is_active:
         raise AccountBlocked(username)

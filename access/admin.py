@@ -1,4 +1,4 @@
-"""Tokens at the desk: who has which, and what for; never by what they could be found out."""
+"""API tokens at the desk. Neither the secret nor its digest is shown."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from access.credentials import Scope
-from access.models import LONGEST_TOKEN_DAYS, ApiToken
+from access.models import MAX_TOKEN_DAYS, ApiToken
 from adminkit.admin import PagedAdmin
 from adminkit.cells import code, state, timestamp
 from adminkit.search import search_exact, search_related
 
 
 class NewToken(forms.ModelForm[ApiToken]):
-    """What a token is to be good for."""
+    """The form for a new token."""
 
     scopes = forms.MultipleChoiceField(choices=Scope, widget=forms.CheckboxSelectMultiple)
-    days = forms.IntegerField(min_value=1, max_value=LONGEST_TOKEN_DAYS, initial=90)
+    days = forms.IntegerField(min_value=1, max_value=MAX_TOKEN_DAYS, initial=90)
 
     class Meta:
         model = ApiToken
@@ -28,28 +28,28 @@ class NewToken(forms.ModelForm[ApiToken]):
 
 
 class Revocation(forms.ModelForm[ApiToken]):
-    """Why a token is to end now."""
+    """The form that revokes a token."""
 
-    revoked_reason = forms.CharField(label="Revoke it, because", max_length=255)
+    revoked_reason = forms.CharField(label="Reason for revoking", max_length=255)
 
     class Meta:
         model = ApiToken
         fields = ("revoked_reason",)
 
 
-def people_called(name: str) -> QuerySet[User, Any]:
+def users_named(name: str) -> QuerySet[User, Any]:
     return User.objects.filter(username=name).values_list("pk", flat=True)
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(PagedAdmin[ApiToken]):
-    """A token is added, shown once, and revoked by saving a reason; nothing else of it changes."""
+    """A token is added, shown once, and revoked by saving a reason. Nothing else of it changes."""
 
     list_display = ("token", "name", "user", "may", "issued", "stands", "revoked_reason")
     list_select_related = ("user",)
-    searches = (search_exact("token_key"), search_related("user_id", people_called))
-    search_help_text = "How a token begins, as the list shows it, or whose it is"
-    empty_text = "Storefronts send a token with each request. Nobody was given one yet."
+    searches = (search_exact("token_key"), search_related("user_id", users_named))
+    search_help_text = "The beginning of a token, as the list shows it, or its user"
+    empty_text = "A storefront sends a token with each request. There is no token yet."
     raw_id_fields = ("user",)
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
@@ -73,15 +73,15 @@ class ApiTokenAdmin(PagedAdmin[ApiToken]):
         return super().get_form(request, obj, change, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Issue the token and show it this once; or end one that lives."""
-        said = form.cleaned_data
+        """Issue a token and show its secret once, or revoke an existing token."""
+        data = form.cleaned_data
         if change:
-            living = ApiToken.objects.filter(pk=obj.pk)
+            tokens = ApiToken.objects.filter(pk=obj.pk)
             actor = request.user.get_username()
-            ApiToken.objects.revoke(living, reason=said["revoked_reason"], actor=actor)
+            ApiToken.objects.revoke(tokens, reason=data["revoked_reason"], actor=actor)
             return
         issued, secret = ApiToken.objects.issue(
-            obj.user, name=obj.name, scopes=map(Scope, said["scopes"]), days=said["days"]
+            obj.user, name=obj.name, scopes=map(Scope, data["scopes"]), days=data["days"]
         )
         obj.pk, obj.token_key = issued.pk, issued.token_key
         self.message_user(
@@ -89,25 +89,25 @@ class ApiTokenAdmin(PagedAdmin[ApiToken]):
         )
 
     def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """What is revoked stays as it is."""
+        """A revoked token is read-only."""
         return super().has_change_permission(request, obj) and not (obj and obj.revoked_at)
 
     def has_delete_permission(self, *_: Any, **__: Any) -> bool:
         return False
 
     @admin.display(description="token")
-    def token(self, each: ApiToken) -> SafeString | None:
-        return code(f"{each.token_key}…")
+    def token(self, token: ApiToken) -> SafeString | None:
+        return code(f"{token.token_key}…")
 
-    @admin.display(description="good for")
-    def may(self, each: ApiToken) -> str:
-        return ", ".join(each.scopes)
+    @admin.display(description="scopes")
+    def may(self, token: ApiToken) -> str:
+        return ", ".join(token.scopes)
 
     @admin.display(description="issued (UTC)")
-    def issued(self, each: ApiToken) -> SafeString | None:
-        return timestamp(each.created)
+    def issued(self, token: ApiToken) -> SafeString | None:
+        return timestamp(token.created)
 
     @admin.display(description="state")
-    def stands(self, each: ApiToken) -> SafeString:
-        word, _, rest = each.standing.partition(" ")
+    def stands(self, token: ApiToken) -> SafeString:
+        word, _, rest = token.status_text.partition(" ")
         return state(word, rest)

@@ -1,4 +1,4 @@
-"""Who is calling: tokens from headers that may hold anything."""
+"""Authenticates API requests: bearer tokens and guest links."""
 
 import re
 from typing import Final
@@ -29,10 +29,9 @@ _BY_DIGEST: Final = """
 
 
 class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox has no types
-    """Knox's headers and tokens, each looked up with its user by its digest, in one statement.
+    """Knox's headers and tokens; token and user are read by digest, in one statement.
 
-    Knox's own look-up is for digests with a salt, which it no longer has, and reads all tokens of
-    the user besides, to delete those that have expired.
+    Knox's own lookup reads all tokens of the user, to delete expired ones.
     """
 
     def authenticate(self, request: Request) -> tuple[User, Grant] | None:
@@ -44,7 +43,7 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox h
         return found
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, Grant]:
-        if not _TOKEN.fullmatch(token):  # as all of knox's are; others may be no text at all
+        if not _TOKEN.fullmatch(token):  # every knox token matches; other bytes may not decode
             raise AuthenticationFailed("Invalid token.")
         digest = hash_token(token.decode())
         found = select(
@@ -63,13 +62,13 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox h
 
 
 class LinkAuthentication(BaseAuthentication):
-    """The link by which a request came, for which its issuer vouches; one statement.
+    """Authenticates a request by its guest link, as the link's issuer; one statement.
 
-    On a link's address no token is asked for: the link is all that counts.
+    Under a link's address no token is needed or used.
     """
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - REST framework's signature
-        """Ask for a token: only the first of all ways to authenticate is asked what is missing."""
+        """Return the challenge of a 401. REST framework asks only the first authentication class."""
         return "Bearer"
 
     def authenticate(self, request: Request) -> tuple[User, Grant] | None:

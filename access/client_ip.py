@@ -1,4 +1,4 @@
-"""Where a request came from, whatever it says of itself."""
+"""The IP address of a client, behind trusted proxies."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
@@ -12,8 +12,8 @@ _IPV6_OF_ONE_SUBSCRIBER: Final = 64
 def client_address(request: HttpRequest) -> str | None:
     """Return the address that the outermost of our proxies saw.
 
-    Each proxy adds one address to the end of X-Forwarded-For: what stands further left was sent by
-    the client, and could be anything. What is no address came from no proxy.
+    Each proxy appends one address to X-Forwarded-For. Entries further left come from the client
+    and are not trusted. An entry that is not an address is ignored.
     """
     direct = request.META.get("REMOTE_ADDR")
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
@@ -26,21 +26,21 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def subscriber_address(request: HttpRequest) -> str | None:
-    """Return ``subscriber`` as an address, for what knows no networks: the first one of its network."""
+    """Return ``subscriber`` as one address: for a network, its first."""
     found = subscriber(request)
     return found.partition("/")[0] or None
 
 
 def subscriber(request: HttpRequest) -> str:
-    """Return whom to count a stranger's request for: an address, or with IPv6 its network.
+    """Return the key that anonymous requests are counted by: an IPv4 address or an IPv6 /64.
 
-    Whoever has one IPv6 address has as many as there are in 64 bits.
+    One IPv6 subscriber owns a whole /64 network.
     """
     found = client_address(request) or ""
     try:
         address = ip_address(found)
     except ValueError:
-        return found  # a socket in the file system, say
+        return found  # for example a Unix socket
     if not isinstance(address, IPv6Address):
         return str(address)
     if address.ipv4_mapped:

@@ -1,4 +1,4 @@
-"""What a caller may do, and with whose orders: decided once, when the request is authenticated."""
+"""Scopes and grants: what a caller may do, decided once, at authentication."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -7,7 +7,7 @@ from django.db.models import TextChoices
 
 
 class Scope(TextChoices):
-    """What a token or a link is good for. Stable: they are stored, and known to storefronts."""
+    """The permissions of a token or link. Stable: stored, and used by storefronts."""
 
     READ = "orders:read", "See orders and the catalogue"
     WRITE = "orders:write", "Place and cancel orders"
@@ -16,11 +16,11 @@ class Scope(TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What ``request.auth`` is.
+    """The value of ``request.auth``.
 
-    Scopes say what may be done; ``Scope.SHOP`` adds nothing to that, but widens it from the
-    caller's own orders to everybody's. A guest's link is good for ``order_id`` alone, and is no
-    token; ``token_id`` names the one that was sent.
+    ``Scope.SHOP`` does not add permissions; it extends them from the caller's own orders to all
+    orders. A guest link has an ``order_id`` and no token. ``token_id`` names the token that was
+    sent.
     """
 
     scopes: frozenset[Scope]

@@ -1,4 +1,4 @@
-"""How a caller is refused; ``default_code`` is the problem's type."""
+"""Authorization and rate limit errors; ``default_code`` is the problem's type."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -9,7 +9,7 @@ from access.credentials import Scope
 
 
 class ScopeMissing(PermissionDenied):
-    """The caller is known, and this is not what the token or link was made for."""
+    """The token or link does not have the scope that the view needs."""
 
     default_code = "scope-missing"
 
@@ -21,7 +21,7 @@ class ScopeMissing(PermissionDenied):
 
 
 class LinkExpired(APIException):
-    """The link is genuine and was good once: its holder may know that."""
+    """The link is genuine and has expired."""
 
     status_code = HTTPStatus.GONE
     default_code = "link-expired"
@@ -31,10 +31,10 @@ class LinkExpired(APIException):
 
 
 class TooManyRequests(Throttled):
-    """A caller has used a rate up. ``headers`` say which and for how long.
+    """A caller has used up a rate. ``headers`` name the rate and the wait.
 
-    RateLimit-Policy and RateLimit as in draft-ietf-httpapi-ratelimit-headers-10: of the policy's
-    quota ``q`` in ``w`` seconds nothing remains (``r``), for ``t`` seconds.
+    RateLimit-Policy and RateLimit follow draft-ietf-httpapi-ratelimit-headers-10: quota ``q`` per
+    ``w`` seconds, remaining ``r`` (0), reset in ``t`` seconds.
     """
 
     def __init__(self, policy: str, quota: int, window: int, wait: int) -> None:

@@ -1,8 +1,7 @@
-"""A guest's way to one order: a link that says itself what it is good for, signed by us.
+"""Guest links: a signed link gives a guest access to one order.
 
-Nothing is stored when one is made. It opens its order alone, until it expires, until the order's
-links are revoked, or until whoever made it is blocked. Keys that ``SECRET_KEY_FALLBACKS`` keeps
-are taken for what they signed.
+Creating a link stores nothing. A link works until it expires, the order's links are revoked, or
+its issuer is blocked. Signatures by keys in ``SECRET_KEY_FALLBACKS`` are accepted.
 """
 
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ from access.models import LinkGeneration
 from sagas.bulk_sql import select
 
 DEFAULT_DAYS: Final = 30
-MOST_DAYS: Final = 90
+MAX_DAYS: Final = 90
 
-# A signature for one purpose is worth nothing for another.
+# The salt: a signature made for another purpose is not valid here.
 _SIGNER: Final = "access.links.order"
 
 _ISSUER: Final = """
@@ -33,7 +32,7 @@ _ISSUER: Final = """
 
 @dataclass(frozen=True, slots=True)
 class GuestLink:
-    """What a link says. Its generation is how often the order's links had been revoked."""
+    """The content of a link. ``generation`` counts how often the order's links were revoked before."""
 
     order_id: UUID
     issuer_id: int
@@ -51,27 +50,27 @@ class GuestLink:
         return Grant(frozenset(scopes), self.order_id)
 
     def token(self) -> str:
-        """Return the link as a text that can stand in a path."""
-        says = [
+        """Return the signed link as text for a URL path."""
+        content = [
             self.order_id.hex,
             self.issuer_id,
             self.generation,
             int(self.may_cancel),
             int(self.expires_at.timestamp()),
         ]
-        return _signer().sign_object(says)
+        return _signer().sign_object(content)
 
 
 def new_link(order_id: UUID, issuer: User, *, days: int, may_cancel: bool) -> GuestLink:
-    """Make a link to an order, of today's generation, that lasts ``days``."""
+    """Return a link to an order, of the current generation, that expires after ``days``."""
     found = LinkGeneration.objects.filter(order_id=order_id).first()
     expires_at = timezone.now().replace(microsecond=0) + timedelta(days=days)
     generation = found.generation if found else 0
     return GuestLink(order_id, issuer.pk, generation, may_cancel, expires_at)
 
 
-def genuine(token: str) -> GuestLink | None:
-    """Read a token; None when it is not one of ours, whatever it is. It may have expired."""
+def read_link(token: str) -> GuestLink | None:
+    """Return the link of a token; None when its signature is invalid. It may have expired."""
     try:
         order_id, issuer_id, generation, may_cancel, expires_at = _signer().unsign_object(token)
     except BadSignature:
@@ -86,13 +85,13 @@ def genuine(token: str) -> GuestLink | None:
 
 
 def issuer_of(link: GuestLink) -> User | None:
-    """Return who vouches for a link; None when it was revoked, or its issuer blocked."""
+    """Return the user who created a link; None when it was revoked or the user is blocked."""
     found = select(User, _ISSUER, [link.order_id, link.issuer_id, link.generation])
     return found[0] if found else None
 
 
 def revoke_links(order_id: UUID, *, actor: str) -> None:
-    """End every link to an order that was made before. Asked again, it ends those made since."""
+    """Revoke every existing link to an order. A repeated call also revokes links made since."""
     LinkGeneration.objects.end(order_id, actor)
 
 

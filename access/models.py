@@ -1,4 +1,4 @@
-"""Who may call: tokens, of which only a digest is kept, and which guests' links were revoked."""
+"""API tokens, stored as digests, and revocations of guest links."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -17,7 +17,7 @@ from knox.settings import CONSTANTS
 from access.credentials import Scope
 from sagas.identifiers import new_id
 
-LONGEST_TOKEN_DAYS = 365
+MAX_TOKEN_DAYS = 365
 
 
 class ApiTokenManager(models.Manager["ApiToken"]):
@@ -27,11 +27,11 @@ class ApiTokenManager(models.Manager["ApiToken"]):
         *,
         name: str = "",
         scopes: Iterable[Scope] = (Scope.READ, Scope.WRITE),
-        days: int | None = LONGEST_TOKEN_DAYS,
+        days: int | None = MAX_TOKEN_DAYS,
     ) -> tuple["ApiToken", str]:
-        """Make a token that lasts ``days`` (None: until revoked), and return it with its secret.
+        """Create a token that expires after ``days`` (None: never); return it with its secret.
 
-        The secret is known to nobody afterwards. Called again, it makes another one.
+        The secret is not stored. Each call creates another token.
         """
         digest, secret = get_digest_token()
         token = self.create(
@@ -45,20 +45,20 @@ class ApiTokenManager(models.Manager["ApiToken"]):
         return token, secret
 
     def revoke(self, tokens: "models.QuerySet[ApiToken]", *, reason: str, actor: str) -> int:
-        """End tokens from now on, and return how many lived; the others keep their own end."""
+        """Revoke the tokens that are not revoked yet; return how many these were."""
         return tokens.filter(revoked_at=None).update(
             revoked_at=Now(), revoked_by=actor, revoked_reason=reason
         )
 
 
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
-    """A secret that a storefront sends with each request; a customer's, or the shop's server's.
+    """A secret that a storefront sends with each request, for a customer or the shop's server.
 
-    Found by the digest (SHA-512 of 256 random bits, so neither salt nor slow hash is needed), and
-    never deleted, so that it can be told what a token was good for.
+    Looked up by its digest: SHA-512 of 256 random bits, so no salt or slow hash is needed. Rows
+    are never deleted: they document what a token allowed.
     """
 
-    # Pages and logs name a token by this, never by its digest.
+    # Pages and logs name a token by this id, never by its digest.
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, unique=True, editable=False)
     name = models.CharField(max_length=100, blank=True)
@@ -83,8 +83,8 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
         return f"{self.token_key}… of {self.user}"
 
     @property
-    def standing(self) -> str:
-        """Whether it is good, in words."""
+    def status_text(self) -> str:
+        """The token's status as text, such as "expired 2026-01-31"."""
         if self.revoked_at:
             return f"revoked {self.revoked_at:%Y-%m-%d}"
         if self.expiry is None:
@@ -95,7 +95,7 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
 
 class LinkGenerationManager(models.Manager["LinkGeneration"]):
     def end(self, order_id: UUID, actor: str) -> None:
-        """Raise an order's generation by one. Calls at the same moment each raise it."""
+        """Increase an order's generation by one. Concurrent calls each increase it."""
         self.bulk_create([LinkGeneration(order_id=order_id, generation=0)], ignore_conflicts=True)
         self.filter(order_id=order_id).update(
             generation=models.F("generation") + 1, revoked_at=Now(), revoked_by=actor
@@ -103,7 +103,7 @@ class LinkGenerationManager(models.Manager["LinkGeneration"]):
 
 
 class LinkGeneration(models.Model):
-    """How often an order's links were revoked: those of an earlier generation open nothing."""
+    """How often an order's links were revoked; links of an earlier generation are invalid."""
 
     order_id = models.UUIDField(primary_key=True)
     generation = models.PositiveIntegerField()

@@ -1,4 +1,4 @@
-"""Who acts from a shell on one of our hosts: known to the operating system, and without an account."""
+"""The operating system user who runs a management command."""
 
 import os
 import pwd
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ShellUser:
-    """Somebody who is known to the operating system alone, and has no account here.
+    """An operator with a shell on the host, and without an account.
 
-    No permission holds back who could as well write the rows: a name and a reason are demanded.
+    Has every permission, because a shell can write the rows anyway. The audit row names the user.
     """
 
     name: str
 
     def get_username(self) -> str:
-        """A name that no account can have: a colon is not allowed in those."""
+        """Return a name that no account can have: usernames contain no colon."""
         return f"shell:{self.name}"
 
     def has_perm(self, _permission: str) -> bool:
@@ -24,7 +24,7 @@ class ShellUser:
 
 
 def user_of_this_shell() -> ShellUser:
-    """Return who logged in, also behind sudo; where nobody did, such as in a container, whose process it is."""
+    """Return the login user, also behind sudo; without a login, as in a container, the process's user."""
     with suppress(OSError):
         return ShellUser(os.getlogin())
     with suppress(KeyError):

@@ -1,4 +1,4 @@
-"""What each view asks of its caller. What a view does not say is refused."""
+"""Permissions of API views. A method without a declared scope is denied."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,7 +16,7 @@ _SAME_AS: Final = {"HEAD": "GET"}
 
 
 class NeedsScope(BasePermission):
-    """Lets a caller pass whose grant has the scope that the view names for this method."""
+    """Allows a caller whose grant has the scope that the view declares for the method."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         grant = request.auth
@@ -35,7 +35,7 @@ class NeedsScope(BasePermission):
 
 
 class NeedsToken(BasePermission):
-    """Lets whoever sent a token pass, whatever it is good for; a guest's link is none."""
+    """Allows any caller with a token, of any scope; not a guest link."""
 
     def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002 - REST framework's signature
         return isinstance(request.auth, Grant) and request.auth.token_id is not None

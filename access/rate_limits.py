@@ -1,4 +1,4 @@
-"""Counts requests for all processes together in Redis, and for this one alone without it."""
+"""Counts requests in Redis for all processes; without Redis, in this process alone."""
 
 import logging
 import math
@@ -17,16 +17,16 @@ from redis import ConnectionPool, RedisError
 log = logging.getLogger(__name__)
 
 REDIS_TIMEOUT: Final = timedelta(seconds=0.2)
-"""A Redis slower than this counts as down: a storefront waits for the request."""
+"""A slower Redis counts as down, because a storefront waits for the answer."""
 
-REDIS_REST: Final = timedelta(seconds=5)
-"""Once seen down, Redis is asked by one request each so often, and no other waits for it."""
+REDIS_RETRY_INTERVAL: Final = timedelta(seconds=5)
+"""While Redis is down, one request per interval tries it; the others do not wait for it."""
 
 
 class Counter:
-    """Moving windows of requests. Hosts' clocks have to agree within a fraction of a second.
+    """Counts requests in moving windows. The clocks of hosts must agree within a fraction of a second.
 
-    Never raises, and never asks Redis more than once for a request that is allowed.
+    Never raises. An allowed request costs at most one Redis command.
     """
 
     def __init__(self, redis_url: str, key_prefix: str) -> None:
@@ -34,44 +34,44 @@ class Counter:
             redis_url,
             socket_timeout=REDIS_TIMEOUT.total_seconds(),
             socket_connect_timeout=REDIS_TIMEOUT.total_seconds(),
-            max_connections=1000,  # a thread that finds none would take Redis for dead
+            max_connections=1000,  # a thread without a connection would treat Redis as down
         )
         self._shared = MovingWindowRateLimiter(
             RedisStorage(redis_url, connection_pool=pool, key_prefix=f"{key_prefix}throttle")
         )
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._lock = threading.Lock()
-        self._rests_until = 0.0
+        self._retry_redis_at = 0.0
 
     def seconds_to_wait(self, limit: RateLimitItem, who: str, *, alone: RateLimitItem) -> int:
-        """Count a request, and return 0; or, where it is one too many, after how long to ask again.
+        """Count a request. Returns 0, or the seconds to wait when the limit is exceeded.
 
-        Without Redis this process keeps to ``alone`` by itself.
+        Without Redis this process enforces the limit ``alone`` by itself.
         """
-        if self._may_ask_redis():
+        if self._may_try_redis():
             try:
                 seconds = _take(self._shared, limit, who)
             except RedisError as error:
-                self._let_redis_rest(error)
+                self._mark_redis_down(error)
             else:
-                self._rests_until = 0.0
+                self._retry_redis_at = 0.0
                 return seconds
         with self._lock:
             return _take(self._own, alone, who)
 
-    def _may_ask_redis(self) -> bool:
-        """Whether Redis is up as far as we know, or it is this request's turn to find out."""
-        if not self._rests_until:
+    def _may_try_redis(self) -> bool:
+        """Whether Redis is believed to be up, or this request is the one that tries it."""
+        if not self._retry_redis_at:
             return True
         with self._lock:
             now = time.monotonic()
-            if now < self._rests_until:
+            if now < self._retry_redis_at:
                 return False
-            self._rests_until = now + REDIS_REST.total_seconds()
+            self._retry_redis_at = now + REDIS_RETRY_INTERVAL.total_seconds()
             return True
 
-    def _let_redis_rest(self, error: RedisError) -> None:
-        self._rests_until = time.monotonic() + REDIS_REST.total_seconds()
+    def _mark_redis_down(self, error: RedisError) -> None:
+        self._retry_redis_at = time.monotonic() + REDIS_RETRY_INTERVAL.total_seconds()
         log.warning("throttling.redis_unavailable", extra={"error": type(error).__name__})
 
 
@@ -83,7 +83,7 @@ def _take(limiter: MovingWindowRateLimiter, limit: RateLimitItem, who: str) -> i
 
 
 def counter() -> Counter:
-    """Return this process's counter."""
+    """Return the counter of this process."""
     return _counter(settings.REDIS_URL, settings.REDIS_KEY_PREFIX)
 
 

@@ -1,4 +1,4 @@
-"""How often a caller may ask for what: rates by name, each set by an environment variable."""
+"""Rates by name; an environment variable sets each."""
 
 from enum import StrEnum
 from functools import lru_cache
@@ -8,7 +8,7 @@ from limits import RateLimitItem, parse
 
 
 class Rate(StrEnum):
-    """What a request counts as. The values are known to storefronts, as names of policies."""
+    """The rate that a request is counted by. Storefronts see the values as policy names."""
 
     READS = "reads"
     ORDERS = "orders"
@@ -17,16 +17,16 @@ class Rate(StrEnum):
     SHOP_READS = "shop-reads"
     SHOP_CHANGES = "shop-changes"
     ANONYMOUS = "anonymous"
-    FAILURES = "failures"  # tokens that are none
+    FAILURES = "failures"  # invalid tokens
 
     @property
     def limit(self) -> RateLimitItem | None:
-        """What is allowed; None where there is no limit."""
+        """The limit; None for no limit."""
         text = settings.THROTTLING_RATES[self.value] if settings.THROTTLING else ""
         return _parsed(text) if text else None
 
     def for_shop(self) -> "Rate":
-        """Return what the same request counts as when the shop's own server makes it."""
+        """Return the rate of the same request from the shop's server."""
         return Rate.SHOP_READS if self == Rate.READS else Rate.SHOP_CHANGES
 
 

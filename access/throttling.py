@@ -19,17 +19,17 @@ from access.rate_limits import counter
 from access.rates import Rate
 
 Rates = Mapping[str, Rate]
-"""What each method of a view counts as, as its class attribute ``rates``, where that is special."""
+"""The class attribute ``rates`` of a view: the rate of each method that is not counted as usual."""
 
-FAILURES_ALONE: Final = RateLimitItemPerMinute(5)
-"""Without Redis each process allows no more: guessing is not made cheaper by taking it down."""
+FAILURES_WITHOUT_REDIS: Final = RateLimitItemPerMinute(5)
+"""Failures per minute that each process allows while Redis is down, so that an outage does not help guessing."""
 
 
 class CallerThrottle(BaseThrottle):
     """Counts by customer, by the shop's account, by a link's order, or by address."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        """Let a request pass, or raise TooManyRequests."""
+        """Return True, or raise TooManyRequests."""
         grant = request.auth
         if not isinstance(grant, Grant):
             _count(Rate.ANONYMOUS, subscriber(request))
@@ -46,8 +46,8 @@ class CallerThrottle(BaseThrottle):
 
 
 def count_failure(request: Request) -> None:
-    """Count a token that is none. Raises TooManyRequests where its address has sent too many."""
-    _count(Rate.FAILURES, subscriber(request), alone=FAILURES_ALONE)
+    """Count an invalid token. Raises TooManyRequests when its address has sent too many."""
+    _count(Rate.FAILURES, subscriber(request), alone=FAILURES_WITHOUT_REDIS)
 
 
 def _count(rate: Rate, who: str, *, alone: RateLimitItem | None = None) -> None:

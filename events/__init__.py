@@ -1,1 +1,1 @@
-"""Facts on their way out: what became true, recorded in the transaction that made it true."""
+"""The outbox: events, recorded in the transaction that made them true."""

@@ -1,4 +1,4 @@
-"""What was recorded, to be read."""
+"""The events in the admin, read-only."""
 
 import json
 from typing import Any, Final
@@ -14,13 +14,13 @@ from adminkit.search import search_ids
 from events.models import OutboxEvent
 
 _NAMES_FROM: Final = 1000
-"""The newest events, whose names are offered to choose from."""
+"""The filter offers the names of this many newest events."""
 
 
 def in_words(value: Any) -> str:
-    """Write what a event carries without the signs that programs need."""
+    """Return a payload as text without braces and quotes."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {in_words(each)}" for name, each in value.items())
+        return ", ".join(f"{name} {in_words(item)}" for name, item in value.items())
     return "; ".join(map(in_words, value)) if isinstance(value, list) else str(value)
 
 
@@ -30,7 +30,7 @@ class Name(NewestRowsFilter):
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
         newest = OutboxEvent.objects.order_by("-pk").values_list("name", flat=True)[:_NAMES_FROM]
-        return [(each, each) for each in sorted(set(newest))]
+        return [(name, name) for name in sorted(set(newest))]
 
 
 @admin.register(OutboxEvent)
@@ -38,8 +38,8 @@ class OutboxEventAdmin(RecordAdmin[OutboxEvent]):
     list_display = ("recorded", "event", "order", "says")
     list_filter = (Name,)
     searches = (search_ids("pk", "key"),)
-    search_help_text = "An order's id, or how it begins"
-    empty_text = "What becomes true of an order is recorded here, such as order.placed. No order was placed yet."
+    search_help_text = "An order's id or its beginning"
+    empty_text = "Events of orders, such as order.placed. No order was placed yet."
     fields = ("order", "event", "recorded", "all_of_it", "correlation_id")
     readonly_fields = fields
 
@@ -55,10 +55,10 @@ class OutboxEventAdmin(RecordAdmin[OutboxEvent]):
     def order(self, event: OutboxEvent) -> SafeString | None:
         return order_link(event.key)
 
-    @admin.display(description="what it says")
+    @admin.display(description="payload")
     def says(self, event: OutboxEvent) -> SafeString:
         return excerpt(in_words(event.payload))
 
-    @admin.display(description="what it says")
+    @admin.display(description="payload")
     def all_of_it(self, event: OutboxEvent) -> SafeString:
         return format_html("<pre>{}</pre>", json.dumps(event.payload, indent=2))

@@ -1,4 +1,4 @@
-"""What a event is: a name in the past tense, a version, and the fields that it always carries."""
+"""Event types: a name in the past tense, a version, and the fields that every event carries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 class EventError(Exception):
-    """A event does not carry the fields that its type declares."""
+    """An event does not carry the fields that its type declares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class EventType:
     fields: frozenset[str]
 
     def of(self, key: UUID, correlation_id: UUID, payload: Mapping[str, Any]) -> "Event":
-        """Make one. Raises EventError when ``payload`` has other fields than declared."""
+        """Return an event of this type. Raises EventError when ``payload`` has other fields than declared."""
         if payload.keys() != self.fields:
             raise EventError(f"{self.name} carries {sorted(self.fields)}, not {sorted(payload)}")
         return Event(self, key, correlation_id, payload)
@@ -27,7 +27,7 @@ class EventType:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that has become true. ``key`` orders it among its like: the order's id."""
+    """Something that became true. ``key`` is the order's id; events of one key are in order."""
 
     type: EventType
     key: UUID

@@ -1,4 +1,4 @@
-"""The outbox: events that are true, and whether they have been told to the world."""
+"""The outbox: one row per event."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from sagas.identifiers import new_id
 
 
 class OutboxEvent(models.Model):
-    """One event. Written once, by ``events.services``; only ``relayed_at`` is to change."""
+    """One event. ``events.services`` inserts it; afterwards only ``relayed_at`` may change."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=64)
@@ -27,7 +27,7 @@ class OutboxEvent(models.Model):
         indexes: ClassVar = [
             # Read by the timeline of one order.
             models.Index(fields=["key", "id"], name="events_by_key"),
-            # Read by whoever relays: what the world has not heard.
+            # Read by a relay: events not yet published.
             models.Index(
                 fields=["id"], condition=Q(relayed_at__isnull=True), name="events_to_relay"
             ),

@@ -12,21 +12,21 @@ from sagas.bulk_sql import Insert, write
 
 
 class NotInTransaction(Exception):
-    """A event was about to be recorded apart from what makes it true."""
+    """An event was about to be recorded outside a transaction."""
 
 
 def record(events: Iterable[Event]) -> None:
-    """Record ``events`` in the caller's transaction: they are told if and only if it commits.
+    """Record ``events`` in the caller's transaction: they exist if and only if it commits.
 
-    Raises NotInTransaction when there is none.
+    Raises NotInTransaction outside a transaction.
     """
     write(outbox(events))
 
 
 def outbox(events: Iterable[Event]) -> Insert:
-    """Return what ``record`` would write, for a statement that writes more.
+    """Return the insert that ``record`` would make, to be written together with other changes.
 
-    Raises NotInTransaction when there is none.
+    Raises NotInTransaction outside a transaction.
     """
     if not connection.in_atomic_block:
         raise NotInTransaction
@@ -45,13 +45,13 @@ def outbox(events: Iterable[Event]) -> Insert:
 
 
 def count_unrelayed(limit: int = 100_000) -> int:
-    """Return how many events the world has not been told, counting up to ``limit``."""
+    """Return the number of events that are not relayed yet, at most ``limit``."""
     return OutboxEvent.objects.filter(relayed_at__isnull=True)[:limit].count()
 
 
 def events_about(keys: Sequence[UUID]) -> Mapping[UUID, list[OutboxEvent]]:
-    """Return what was recorded about each of ``keys``, oldest first."""
+    """Return the events of each of ``keys``, oldest first."""
     found: defaultdict[UUID, list[OutboxEvent]] = defaultdict(list)
-    for each in OutboxEvent.objects.filter(key__in=keys).order_by("id"):
-        found[each.key].append(each)
+    for event in OutboxEvent.objects.filter(key__in=keys).order_by("id"):
+        found[event.key].append(event)
     return found

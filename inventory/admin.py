@@ -1,4 +1,4 @@
-"""The catalogue can be edited here; stock changes by movements alone, each with its reason."""
+"""The catalogue is edited here; stock changes only by movements, each with its reason."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -28,18 +28,18 @@ from inventory.models import (
     StockMovement,
     Warehouse,
 )
-from inventory.stock_forms import Adjustment, Receipt, enter
+from inventory.stock_forms import AdjustForm, ReceiveForm, stock_form_view
 
 _MOVED: Final = {
-    MovementKind.RECEIPT: "came in",
+    MovementKind.RECEIPT: "received",
     MovementKind.RESERVE: "reserved",
     MovementKind.RELEASE: "released",
     MovementKind.ADJUST: "counted",
 }
 
 
-def catalogued(prefix: str = "") -> Any:
-    """Read a term as how a SKU begins, or as part of a name; this may read the whole catalogue."""
+def search_catalogue(prefix: str = "") -> Any:
+    """Search by the beginning of a SKU, or by part of a name; may read the whole catalogue."""
     return lambda term: (
         Q(**{f"{prefix}sku__istartswith": term}) | Q(**{f"{prefix}name__icontains": term})
     )
@@ -57,14 +57,14 @@ def levels_of(sku: str) -> QuerySet[StockLevel, Any]:
 
 
 def lines_of(order: str) -> QuerySet[Reservation, Any] | None:
-    of_it = id_matches("order_id", order)
-    if of_it is None:
+    condition = id_matches("order_id", order)
+    if condition is None:
         return None
-    return Reservation.objects.filter(of_it).values_list("line_id", flat=True)
+    return Reservation.objects.filter(condition).values_list("line_id", flat=True)
 
 
-class FurtherWarehouses(BaseInlineFormSet[StockLevel, Product, forms.ModelForm[StockLevel]]):
-    """Offers the warehouses in which the product is not yet, each once."""
+class OtherWarehousesFormSet(BaseInlineFormSet[StockLevel, Product, forms.ModelForm[StockLevel]]):
+    """Offers each warehouse that does not have the product yet, once."""
 
     def add_fields(self, form: forms.ModelForm[StockLevel], index: int | None) -> None:
         super().add_fields(form, index)
@@ -81,7 +81,7 @@ class FurtherWarehouses(BaseInlineFormSet[StockLevel, Product, forms.ModelForm[S
 
 
 class StockLevelInline(ReadOnlyMixin, TabularInline[StockLevel, Product]):
-    """How much of a product there is; it is put into a further warehouse here, empty at first."""
+    """The stock of a product per warehouse; another warehouse starts with 0."""
 
     model = StockLevel
     verbose_name = "warehouse"
@@ -91,7 +91,7 @@ class StockLevelInline(ReadOnlyMixin, TabularInline[StockLevel, Product]):
     extra = 0
     hide_title = True
     show_change_link = True
-    formset = FurtherWarehouses
+    formset = OtherWarehousesFormSet
 
     def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
         return may_adjust(request)
@@ -110,7 +110,7 @@ class ForSale(ChoiceFilter):
 class ProductAdmin(PagedAdmin[Product]):
     list_display = ("named", "name", "price", "available", "for_sale")
     list_filter = (ForSale,)
-    searches = (catalogued(),)
+    searches = (search_catalogue(),)
     search_help_text = "A SKU or its beginning, or part of a name"
     empty_text = "What the shop sells. Add a product with the + above, and the warehouses that it is kept in."
     ordering = ("sku",)
@@ -127,7 +127,7 @@ class ProductAdmin(PagedAdmin[Product]):
         return super().get_queryset(request).annotate(available=available)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Product | None = None) -> list[str]:  # noqa: ARG002 - Django's signature
-        """A SKU is what orders and the storefront know a product by."""
+        """The SKU of a saved product is read-only: orders and the storefront identify it by SKU."""
         return ["sku"] if obj else []
 
     def get_form(self, *args: Any, **kwargs: Any) -> type[forms.ModelForm[Product]]:
@@ -161,8 +161,8 @@ class InWarehouse(ChoiceFilter):
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
         return [
-            (each, each)
-            for each in Warehouse.objects.order_by("code").values_list("code", flat=True)
+            (code, code)
+            for code in Warehouse.objects.order_by("code").values_list("code", flat=True)
         ]
 
     def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
@@ -181,17 +181,17 @@ class SoldOut(ChoiceFilter):
 
 @admin.register(StockLevel)
 class StockLevelAdmin(RecordAdmin[StockLevel]):
-    """To be read; changed by receiving goods and by counting, each with its reason."""
+    """Read-only; changed by the actions *receive goods* and *adjust stock*, each with its reason."""
 
-    # With the history of who received and counted what.
+    # The template with the history of who received and counted what.
     change_form_template = "admin/change_form.html"
 
     list_display = ("product", "name", "warehouse", "on_hand", "reserved", "available")
     list_select_related = ("product", "warehouse")
     list_filter = (InWarehouse, SoldOut)
-    searches = (catalogued("product__"),)
+    searches = (search_catalogue("product__"),)
     search_help_text = "A SKU or its beginning, or part of a name"
-    empty_text = "How much of each product each warehouse has. Put a product into a warehouse on its own page."
+    empty_text = "The stock of each product per warehouse. Add a product to a warehouse on the product's page."
     ordering = ("product__sku",)
     readonly_fields = ("available", "product_page")
     fields = ("product_page", "warehouse", "on_hand", "reserved", "available")
@@ -202,11 +202,15 @@ class StockLevelAdmin(RecordAdmin[StockLevel]):
 
     @action(description="Receive goods", url_path="receive", permissions=["adjust"])
     def receive_goods(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return enter(request, object_id, Receipt, self.admin_site.each_context(request))
+        return stock_form_view(
+            request, object_id, ReceiveForm, self.admin_site.each_context(request)
+        )
 
     @action(description="Adjust stock", url_path="adjust", permissions=["adjust"])
     def adjust_stock(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return enter(request, object_id, Adjustment, self.admin_site.each_context(request))
+        return stock_form_view(
+            request, object_id, AdjustForm, self.admin_site.each_context(request)
+        )
 
     @admin.display(description="name")
     def name(self, level: StockLevel) -> str:
@@ -229,11 +233,13 @@ class ReservationAdmin(RecordAdmin[Reservation]):
     list_display = ("made", "order", "product", "warehouse", "quantity", "stands")
     list_select_related = ("stock_level__product", "stock_level__warehouse")
     list_filter = (
-        newest_rows_filter("status", "state", [(each, each) for each in ReservationStatus.values]),
+        newest_rows_filter(
+            "status", "state", [(status, status) for status in ReservationStatus.values]
+        ),
     )
     searches = (search_ids("order_id"), search_related("stock_level_id", levels_of))
     search_help_text = "An order's id or how it begins, or a SKU"
-    empty_text = "What the lines of orders hold of the stock. Nothing was ordered yet."
+    empty_text = "The stock reserved by order lines. No order was placed yet."
     fields = ("order", "product", "warehouse", "quantity", "stands", "made")
     readonly_fields = fields
 
@@ -262,19 +268,17 @@ class ReservationAdmin(RecordAdmin[Reservation]):
 class StockMovementAdmin(RecordAdmin[StockMovement]):
     list_display = ("when", "product", "warehouse", "moved", "change", "order", "by", "why")
     list_select_related = ("stock_level__product", "stock_level__warehouse", "entry")
-    list_filter = (
-        newest_rows_filter(
-            "kind", "what happened", [(kind, said) for kind, said in _MOVED.items()]
-        ),
-    )
+    list_filter = (newest_rows_filter("kind", "what happened", list(_MOVED.items())),)
     searches = (search_related("line_id", lines_of), search_related("stock_level_id", levels_of))
     search_help_text = "An order's id or how it begins, or a SKU"
-    empty_text = "Every change of the stock: what came in, what orders reserved, what was counted. Nothing has moved yet."
+    empty_text = (
+        "Every change of stock: received, reserved, released, counted. There is no movement yet."
+    )
     fields = ("when", "product", "warehouse", "moved", "change", "order", "by", "note")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StockMovement]:
-        """Tell with each movement of an order's line whose it was: its reservation stays for ever."""
+        """Add the order id of each movement, from the reservation of its line."""
         held = Reservation.objects.filter(line_id=OuterRef("line_id")).values("order_id")
         return super().get_queryset(request).annotate(order_id=Subquery(held))
 
@@ -296,8 +300,8 @@ class StockMovementAdmin(RecordAdmin[StockMovement]):
 
     @admin.display(description="quantity")
     def change(self, movement: StockMovement) -> str:
-        is_of_an_order = movement.line_id is not None
-        return str(movement.quantity) if is_of_an_order else f"{movement.quantity:+}"
+        has_order = movement.line_id is not None
+        return str(movement.quantity) if has_order else f"{movement.quantity:+}"
 
     @admin.display(description="order")
     def order(self, movement: StockMovement) -> SafeString | None:

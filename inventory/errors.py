@@ -1,8 +1,8 @@
-"""What inventory refuses, in words for the person who asked."""
+"""What inventory rejects; the messages are shown to staff."""
 
 
 class BelowReserved(Exception):
-    """An adjustment would leave less on hand than orders hold. Nothing was changed."""
+    """An adjustment would leave less on hand than orders have reserved. Nothing was changed."""
 
     def __init__(self, on_hand: int, reserved: int, change: int) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What becomes true of stock."""
+"""The events of stock."""
 
 from events.event_types import EventType
 

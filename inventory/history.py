@@ -1,4 +1,4 @@
-"""What may be read of stock: what an order's lines hold, and the movements that made it so."""
+"""The stock of an order's lines: their reservations and movements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,31 +12,31 @@ from inventory.models import Reservation, StockMovement
 
 @dataclass(frozen=True, slots=True)
 class LineStock:
-    """What one order line holds, or one movement of stock for it."""
+    """The reservation of one order line, or one movement of its stock."""
 
     line_id: UUID
     warehouse: str
-    what: str
-    """The reservation's state, or the kind of the movement."""
+    label: str
+    """The reservation's status, or the kind of the movement."""
     quantity: int
     at: datetime
     is_movement: bool
 
 
 def stock_of(line_ids: Sequence[UUID]) -> list[LineStock]:
-    """Return what an order's lines hold and every movement for them, oldest first, in one query."""
-    columns = ("line_id", "warehouse", "what", "quantity", "when", "is_movement")
+    """Return the reservations and movements of order lines, oldest first, in one query."""
+    columns = ("line_id", "warehouse", "label", "quantity", "when", "is_movement")
     held = Reservation.objects.filter(line_id__in=line_ids).annotate(
         warehouse=F("stock_level__warehouse__code"),
-        what=F("status"),
+        label=F("status"),
         when=F("created_at"),
         is_movement=Value(False),  # noqa: FBT003 - a column
     )
     moved = StockMovement.objects.filter(line_id__in=line_ids).annotate(
         warehouse=F("stock_level__warehouse__code"),
-        what=F("kind"),
+        label=F("kind"),
         when=F("at"),
         is_movement=Value(True),  # noqa: FBT003 - a column
     )
     both = held.values_list(*columns).union(moved.values_list(*columns), all=True)
-    return [LineStock(*each) for each in both.order_by("when", "is_movement")]
+    return [LineStock(*row) for row in both.order_by("when", "is_movement")]

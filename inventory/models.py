@@ -1,4 +1,4 @@
-"""What is for sale, how much of it there is, who holds it, and how it came to be so."""
+"""Products, stock levels, reservations and the movements that the levels are the sum of."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -20,7 +20,7 @@ class Product(models.Model):
     # A withdrawn product stays, for the orders that name it, and can no longer be bought.
     is_withdrawn = models.BooleanField(default=False)
 
-    # When it was, by the database's clock, where a query asks for it.
+    # The database clock when the row was read; set by queries that ask for it.
     read_at: datetime
 
     class Meta:
@@ -35,7 +35,7 @@ class Product(models.Model):
 
 
 class Warehouse(models.Model):
-    """Where stock is kept. Reservations are served from the first one that has all of a line."""
+    """Where stock is kept. A line is reserved in the first warehouse that has all of it."""
 
     code = models.CharField(max_length=32, unique=True)
     name = models.CharField(max_length=200)
@@ -45,14 +45,14 @@ class Warehouse(models.Model):
 
 
 class StockLevel(models.Model):
-    """How much of one product one warehouse has. Only ``inventory.services`` writes the numbers."""
+    """The stock of one product in one warehouse. Only ``inventory.services`` writes it."""
 
     product = models.ForeignKey(Product, models.PROTECT, related_name="stock_levels")
     warehouse = models.ForeignKey(Warehouse, models.PROTECT, related_name="stock_levels")
     on_hand = models.PositiveBigIntegerField(default=0)
     reserved = models.PositiveBigIntegerField(default=0)
 
-    # The product's, where a query asks for it.
+    # The product's SKU; set by queries that ask for it.
     sku: str
 
     class Meta:
@@ -78,14 +78,14 @@ class StockLevel(models.Model):
 
 class ReservationStatus(models.TextChoices):
     HELD = "held"  # for an order that is being paid
-    CONFIRMED = "confirmed"  # for an order that is confirmed, until it is shipped
-    RELEASED = "released"  # final: back on the shelf
+    CONFIRMED = "confirmed"  # for an order that is confirmed
+    RELEASED = "released"  # final: available again
 
 
 class Reservation(models.Model):
-    """What one order line holds. Released by its order's saga alone, never by age.
+    """The stock reserved for one order line. Only the order's saga releases it; it never expires.
 
-    The order and its line are named by their ids: inventory does not know orders.
+    It names the order and the line by id, because inventory does not import orders.
     """
 
     order_id = models.UUIDField()
@@ -118,21 +118,21 @@ class Reservation(models.Model):
 
 
 class MovementKind(models.TextChoices):
-    RECEIPT = "receipt"  # goods came in: on_hand grows
-    RESERVE = "reserve"  # an order line takes its share: reserved grows
-    RELEASE = "release"  # and gives it back: reserved shrinks
-    ADJUST = "adjust"  # a person counted: on_hand grows or shrinks, never below reserved
+    RECEIPT = "receipt"  # goods received: on_hand grows
+    RESERVE = "reserve"  # for an order line: reserved grows
+    RELEASE = "release"  # for an order line: reserved shrinks
+    ADJUST = "adjust"  # staff counted: on_hand grows or shrinks, never below reserved
 
 
 OF_NO_LINE = (MovementKind.RECEIPT, MovementKind.ADJUST)
 
 
 class StockMovement(models.Model):
-    """One change of a stock level, and why. Append-only: the levels are the sums of these."""
+    """One change of a stock level, with its reason. Append-only: a level is the sum of its movements."""
 
     stock_level = models.ForeignKey(StockLevel, models.PROTECT, related_name="movements")
     kind = models.CharField(max_length=16, choices=MovementKind)
-    # Below nothing only where a person found less than there had been.
+    # Negative only for an adjustment.
     quantity = models.IntegerField()
     line_id = models.UUIDField(null=True, blank=True)
     note = models.CharField(max_length=200, blank=True)
@@ -140,7 +140,7 @@ class StockMovement(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            # Every movement of a line happens once, whatever is repeated.
+            # A line has one movement of each kind, however often a step repeats.
             models.UniqueConstraint(
                 fields=["line_id", "kind"],
                 condition=Q(line_id__isnull=False),
@@ -162,9 +162,9 @@ class StockMovement(models.Model):
 
 
 class StockEntry(models.Model):
-    """A movement that a person made, and why. Append-only; written by ``inventory.services`` alone.
+    """A movement made by staff, and why. Append-only; only ``inventory.services`` writes it.
 
-    The token is the form's: whoever sends a form twice finds the row of the first time.
+    The token comes from the form: a form that is sent twice finds the first row.
     """
 
     token = models.UUIDField(primary_key=True, editable=False)

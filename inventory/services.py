@@ -1,4 +1,4 @@
-"""What other apps may ask of inventory: prices, holds, confirmations, releases, receipts."""
+"""The interface of inventory for other apps: products, reserve, confirm, release, receive, adjust."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ _OF_SKUS: Final = """
     ORDER BY inventory_stocklevel.id
 """
 
-_NOTE: Final = 200  # what a movement's note holds; the entry has all of it
+_NOTE_LENGTH: Final = 200  # of a movement's note; the stock entry keeps the whole text
 
 _CONFIRM: Final = """
     UPDATE inventory_reservation SET status = 'confirmed'
@@ -57,7 +57,7 @@ class StockRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProductForSale:
-    """A product as a shop window shows it."""
+    """A product as the storefront shows it. ``price_minor`` is in minor units."""
 
     sku: str
     name: str
@@ -67,9 +67,10 @@ class ProductForSale:
 
 
 def catalogue(*, after: str = "", most: int | None = None) -> list[ProductForSale]:
-    """Return what can be bought, by SKU, with what is available at this moment.
+    """Return the products for sale, ordered by SKU, with their available quantity.
 
-    One statement; it reads little more than the ``most`` products that come ``after`` a SKU.
+    Returns at most ``most`` products whose SKU is greater than ``after``. One statement, which
+    reads little more than these rows.
     """
     levels = StockLevel.objects.filter(product=OuterRef("pk")).values("product")
     available = levels.annotate(left=Sum(F("on_hand") - F("reserved"))).values("left")
@@ -79,54 +80,57 @@ def catalogue(*, after: str = "", most: int | None = None) -> list[ProductForSal
         .order_by("sku")[:most]
     )
     return [
-        ProductForSale(each.sku, each.name, each.price_minor, settings.CURRENCY, each.available)
-        for each in found
+        ProductForSale(
+            product.sku, product.name, product.price_minor, settings.CURRENCY, product.available
+        )
+        for product in found
     ]
 
 
 def products_for_sale(skus: Iterable[str]) -> dict[str, Product]:
-    """Return those of ``skus`` that can be bought, by SKU; each knows when it was read."""
+    """Return the products for sale among ``skus``, by SKU, with the time they were read at."""
     condition = "WHERE sku = ANY(%s) AND NOT is_withdrawn"
     found = select(Product, condition, [list(skus)], read_at="statement_timestamp()")
-    return {each.sku: each for each in found}
+    return {product.sku: product for product in found}
 
 
 def max_orderable(skus: Iterable[str]) -> dict[str, int]:
-    """Return how many of each SKU one order could have at this moment.
+    """Return the largest quantity of each SKU that one order line can get now.
 
-    A line is served from one warehouse, so this is the most that any of them has, not their sum.
+    A line is served from one warehouse. So this is the largest available quantity of any
+    warehouse, not the sum of all.
     """
     available = F("stock_levels__on_hand") - F("stock_levels__reserved")
     found = Product.objects.filter(sku__in=list(skus)).annotate(most=Max(available))
-    return {each.sku: max(each.most or 0, 0) for each in found}
+    return {product.sku: max(product.most or 0, 0) for product in found}
 
 
 def reserve(
     requests: Mapping[UUID, Sequence[StockRequest]], correlation_ids: Mapping[UUID, UUID]
 ) -> dict[UUID, str]:
-    """Hold the stock of whole orders; return those that could not be served, with a SKU that lacks.
+    """Reserve the stock of whole orders. Returns the orders that are short, each with a missing SKU.
 
-    Runs in the caller's transaction. Stock rows are locked once, in one order, so that concurrent
-    reservations queue and never deadlock; an order is held whole or not at all; ``available``
-    never falls below zero. Reserving an order again violates a constraint: the saga's journal
-    sees to it that nobody does.
+    An order is reserved whole or not at all. ``available`` never falls below zero. Runs in the
+    caller's transaction. It locks the stock rows once, by primary key, so that concurrent
+    reservations queue and never deadlock. Reserving an order twice violates a constraint; the
+    saga's journal prevents it.
     """
-    skus = {each.sku for lines in requests.values() for each in lines}
-    shelves: dict[str, list[StockLevel]] = defaultdict(list)
+    skus = {line.sku for lines in requests.values() for line in lines}
+    levels: dict[str, list[StockLevel]] = defaultdict(list)
     for level in select(StockLevel, _OF_SKUS, [list(skus)], lock=True, sku="inventory_product.sku"):
-        shelves[level.sku].append(level)
+        levels[level.sku].append(level)
     reservations: list[Reservation] = []
     short: dict[UUID, str] = {}
     for order_id, lines in requests.items():
-        held, lacking = _hold(order_id, lines, shelves)
-        if lacking:
-            short[order_id] = lacking
-        reservations += held
-    touched = {each.stock_level_id: each.stock_level for each in reservations}
+        reserved, missing_sku = _reserve_order(order_id, lines, levels)
+        if missing_sku:
+            short[order_id] = missing_sku
+        reservations += reserved
+    changed = {row.stock_level_id: row.stock_level for row in reservations}
     write(
         Insert(reservations),
         _movements(reservations, MovementKind.RESERVE),
-        Update(list(touched.values()), ["reserved"]),
+        Update(list(changed.values()), ["reserved"]),
         outbox(
             STOCK_RESERVED.of(order_id, correlation_ids[order_id], {"lines": _lines(lines)})
             for order_id, lines in requests.items()
@@ -136,35 +140,35 @@ def reserve(
     return short
 
 
-def _hold(
-    order_id: UUID, lines: Sequence[StockRequest], shelves: Mapping[str, Sequence[StockLevel]]
+def _reserve_order(
+    order_id: UUID, lines: Sequence[StockRequest], levels: Mapping[str, Sequence[StockLevel]]
 ) -> tuple[list[Reservation], str]:
-    """Take all lines of one order from ``shelves``, or none, and say which SKU lacks."""
-    held: list[Reservation] = []
+    """Reserve all lines of one order in ``levels``, or none; return the SKU that is missing."""
+    reservations: list[Reservation] = []
     for line in lines:
-        level = next((each for each in shelves[line.sku] if each.available >= line.quantity), None)
+        level = next((row for row in levels[line.sku] if row.available >= line.quantity), None)
         if level is None:
-            for each in held:
-                each.stock_level.reserved -= each.quantity
+            for reservation in reservations:
+                reservation.stock_level.reserved -= reservation.quantity
             return [], line.sku
         level.reserved += line.quantity
-        held.append(
+        reservations.append(
             Reservation(
                 order_id=order_id, line_id=line.line_id, stock_level=level, quantity=line.quantity
             )
         )
-    return held, ""
+    return reservations, ""
 
 
 def _lines(requests: Iterable[StockRequest]) -> list[dict[str, object]]:
-    return [{"sku": each.sku, "quantity": each.quantity} for each in requests]
+    return [{"sku": request.sku, "quantity": request.quantity} for request in requests]
 
 
 def confirm(line_counts: Mapping[UUID, int]) -> set[UUID]:
-    """Turn the held stock of orders into stock that waits for shipping.
+    """Confirm the reservations of orders. Returns the orders whose reservations are not complete.
 
-    ``line_counts`` says how many lines each order has. An order of which not exactly those are
-    held any more is left as it is, and returned. Runs in the caller's transaction.
+    ``line_counts`` maps an order to its number of lines. An order that does not have exactly that
+    many held reservations is left unchanged. Runs in the caller's transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(_CONFIRM, [list(line_counts), list(line_counts.values())])
@@ -173,10 +177,10 @@ def confirm(line_counts: Mapping[UUID, int]) -> set[UUID]:
 
 
 def release(correlation_ids: Mapping[UUID, UUID]) -> None:
-    """Put everything that these orders hold back on the shelf.
+    """Release all reservations of these orders: their stock is available again.
 
-    Derived from the reservations that exist, and each is released once: releasing again, or an
-    order that never held anything, changes nothing. Runs in the caller's transaction.
+    Each reservation is released once. Releasing again, or an order without reservations, changes
+    nothing. Runs in the caller's transaction.
     """
     reservations = list(
         Reservation.objects.select_for_update(of=("self",), no_key=True)
@@ -188,14 +192,14 @@ def release(correlation_ids: Mapping[UUID, UUID]) -> None:
     if not reservations:
         return
     released: dict[UUID, list[dict[str, object]]] = defaultdict(list)
-    for each in reservations:
-        each.status = ReservationStatus.RELEASED
-        sku = each.stock_level.product.sku
-        released[each.order_id].append({"sku": sku, "quantity": each.quantity})
+    for reservation in reservations:
+        reservation.status = ReservationStatus.RELEASED
+        sku = reservation.stock_level.product.sku
+        released[reservation.order_id].append({"sku": sku, "quantity": reservation.quantity})
     write(
         Update(reservations, ["status"]),
         _movements(reservations, MovementKind.RELEASE),
-        _given_back(reservations),
+        _subtract_reserved(reservations),
         outbox(
             STOCK_RELEASED.of(order_id, correlation_ids[order_id], {"lines": lines})
             for order_id, lines in released.items()
@@ -207,21 +211,21 @@ def _movements(reservations: Sequence[Reservation], kind: MovementKind) -> Inser
     return Insert(
         [
             StockMovement(
-                stock_level_id=each.stock_level_id,
+                stock_level_id=reservation.stock_level_id,
                 kind=kind,
-                quantity=each.quantity,
-                line_id=each.line_id,
+                quantity=reservation.quantity,
+                line_id=reservation.line_id,
             )
-            for each in reservations
+            for reservation in reservations
         ]
     )
 
 
-def _given_back(reservations: Sequence[Reservation]) -> Update:
-    """Lock the levels of ``reservations`` and take these off what is reserved."""
+def _subtract_reserved(reservations: Sequence[Reservation]) -> Update:
+    """Lock the stock levels of ``reservations`` and subtract the quantities from ``reserved``."""
     sums: Counter[int] = Counter()
-    for each in reservations:
-        sums[each.stock_level_id] += each.quantity
+    for reservation in reservations:
+        sums[reservation.stock_level_id] += reservation.quantity
     levels = select(StockLevel, "WHERE id = ANY(%s) ORDER BY id", [list(sums)], lock=True)
     for level in levels:
         level.reserved -= sums[level.pk]
@@ -229,8 +233,8 @@ def _given_back(reservations: Sequence[Reservation]) -> Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
-    """Who changes a stock level by hand, why, and by which form: a token means one change."""
+class ManualEntry:
+    """Who changes a stock level by hand, and why. A token stands for one change, however often sent."""
 
     token: UUID
     actor: str
@@ -238,36 +242,36 @@ class Entered:
 
 
 @transaction.atomic
-def receive(level: StockLevel, quantity: int, note: str, entered: Entered | None = None) -> None:
-    """Add goods that came in to a stock level; a person's form that was sent before adds nothing."""
-    _move(level, MovementKind.RECEIPT, quantity, note, entered)
+def receive(level: StockLevel, quantity: int, note: str, entry: ManualEntry | None = None) -> None:
+    """Add received goods to a stock level. An entry whose token was used before adds nothing."""
+    _move(level, MovementKind.RECEIPT, quantity, note, entry)
 
 
 @transaction.atomic
-def adjust(level: StockLevel, change: int, entered: Entered) -> None:
-    """Bring a stock level to what a person counted: ``change`` more than there is, or fewer.
+def adjust(level: StockLevel, change: int, entry: ManualEntry) -> None:
+    """Change ``on_hand`` by ``change``, after staff counted the goods.
 
-    A form that was sent before changes nothing. Raises BelowReserved, with nothing changed, where
-    less would be left than orders hold.
+    An entry whose token was used before changes nothing. Raises BelowReserved, with nothing
+    changed, when less would be left than orders have reserved.
     """
-    _move(level, MovementKind.ADJUST, change, entered.reason, entered)
+    _move(level, MovementKind.ADJUST, change, entry.reason, entry)
 
 
 def _move(
-    level: StockLevel, kind: MovementKind, change: int, note: str, entered: Entered | None
+    level: StockLevel, kind: MovementKind, change: int, note: str, entry: ManualEntry | None
 ) -> None:
-    """Change a level and say so, under its lock, in which a form that comes twice finds itself."""
+    """Change a level under its lock and write the movement; a token that was used before changes nothing."""
     locked = StockLevel.objects.select_for_update(no_key=True).get(pk=level.pk)
-    if entered and StockEntry.objects.filter(token=entered.token).exists():
+    if entry and StockEntry.objects.filter(token=entry.token).exists():
         return
     if locked.on_hand + change < locked.reserved:
         raise BelowReserved(locked.on_hand, locked.reserved, change)
     locked.on_hand += change
     locked.save(update_fields=["on_hand"])
     movement = StockMovement.objects.create(
-        stock_level=locked, kind=kind, quantity=change, note=note[:_NOTE]
+        stock_level=locked, kind=kind, quantity=change, note=note[:_NOTE_LENGTH]
     )
-    if entered:
+    if entry:
         StockEntry.objects.create(
-            token=entered.token, movement=movement, actor=entered.actor, reason=entered.reason
+            token=entry.token, movement=movement, actor=entry.actor, reason=entry.reason
         )

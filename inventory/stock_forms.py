@@ -1,4 +1,4 @@
-"""The two forms by which people change stock at the desk: goods came in, and somebody counted."""
+"""The two forms by which staff change stock at the desk: receive goods, and adjust after counting."""
 
 from typing import Any, ClassVar, Final
 from uuid import UUID, uuid4
@@ -15,54 +15,56 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWid
 
 from inventory.errors import BelowReserved
 from inventory.models import StockEntry, StockLevel
-from inventory.services import Entered, adjust, receive
+from inventory.services import ManualEntry, adjust, receive
 
-MOST: Final = 1_000_000
-"""More than this at once is a slip of the keyboard."""
+MAX_QUANTITY: Final = 1_000_000
+"""A larger change in one form is a typing error."""
 
 
-class Entry(forms.Form):
-    """What both forms ask for. The token makes a form that is sent twice one change."""
+class StockForm(forms.Form):
+    """The fields of both forms. A form that is sent twice changes stock once, by its token."""
 
     title: ClassVar[str]
 
     token = forms.UUIDField(
         widget=forms.HiddenInput,
-        error_messages=dict.fromkeys(("required", "invalid"), "Open this form again: it is torn."),
+        error_messages=dict.fromkeys(
+            ("required", "invalid"), "This form is incomplete. Open it again."
+        ),
     )
     quantity = forms.IntegerField(widget=UnfoldAdminIntegerFieldWidget)
     reason = forms.CharField(max_length=1000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}))
 
     def carry_out(self, level: StockLevel, actor: str) -> None:
-        """Change the level, once for each token. Raises BelowReserved with nothing changed."""
+        """Change the level, once per token. Raises BelowReserved with nothing changed."""
         raise NotImplementedError
 
-    def entered(self, actor: str) -> Entered:
+    def entry(self, actor: str) -> ManualEntry:
         token: UUID = self.cleaned_data["token"]
-        return Entered(token, actor, self.cleaned_data["reason"])
+        return ManualEntry(token, actor, self.cleaned_data["reason"])
 
 
-class Receipt(Entry):
+class ReceiveForm(StockForm):
     title = "Receive goods"
     quantity = forms.IntegerField(
-        label="How many came in",
+        label="Quantity received",
         min_value=1,
-        max_value=MOST,
+        max_value=MAX_QUANTITY,
         widget=UnfoldAdminIntegerFieldWidget,
     )
     field_order = ("token", "quantity", "reason")
 
     def carry_out(self, level: StockLevel, actor: str) -> None:
         reason: str = self.cleaned_data["reason"]
-        receive(level, self.cleaned_data["quantity"], reason, self.entered(actor))
+        receive(level, self.cleaned_data["quantity"], reason, self.entry(actor))
 
 
-class Adjustment(Entry):
+class AdjustForm(StockForm):
     title = "Adjust stock"
     quantity = forms.IntegerField(
         label="How many more, or fewer (-3)",
-        min_value=-MOST,
-        max_value=MOST,
+        min_value=-MAX_QUANTITY,
+        max_value=MAX_QUANTITY,
         help_text="The difference between what was counted and what is on hand.",
         widget=UnfoldAdminIntegerFieldWidget,
     )
@@ -75,35 +77,35 @@ class Adjustment(Entry):
         return change
 
     def carry_out(self, level: StockLevel, actor: str) -> None:
-        adjust(level, self.cleaned_data["quantity"], self.entered(actor))
+        adjust(level, self.cleaned_data["quantity"], self.entry(actor))
 
 
-def enter(
-    request: HttpRequest, level_id: str, kind: type[Entry], context: dict[str, Any]
+def stock_form_view(
+    request: HttpRequest, level_id: str, form_class: type[StockForm], context: dict[str, Any]
 ) -> HttpResponse:
-    """Show a form, or carry it out: with permission, a reason, and a row in the log of the desk."""
+    """Show a form or carry it out. Needs the permission and a reason; writes a log entry."""
     if not request.user.has_perm("inventory.adjust_stocklevel"):
         raise PermissionDenied
     level = get_object_or_404(
         StockLevel.objects.select_related("product", "warehouse"), pk=level_id
     )
     back = reverse("admin:inventory_stocklevel_change", args=[level.pk])
-    form = kind(request.POST or None, initial={"token": uuid4()})
-    if request.method == "POST" and form.is_valid() and _carried_out(request, form, level):
+    form = form_class(request.POST or None, initial={"token": uuid4()})
+    if request.method == "POST" and form.is_valid() and _carry_out(request, form, level):
         return HttpResponseRedirect(back)
-    shown = {"title": kind.title, "form": form, "level": level, "back": back}
+    shown = {"title": form_class.title, "form": form, "level": level, "back": back}
     return TemplateResponse(request, "inventory/enter.html", context | shown)
 
 
-def _carried_out(request: HttpRequest, form: Entry, level: StockLevel) -> bool:
+def _carry_out(request: HttpRequest, form: StockForm, level: StockLevel) -> bool:
     is_new = not StockEntry.objects.filter(token=form.cleaned_data["token"]).exists()
     try:
         form.carry_out(level, request.user.get_username())
-    except BelowReserved as refusal:
-        form.add_error(None, str(refusal))
+    except BelowReserved as error:
+        form.add_error(None, str(error))
         return False
-    said = f"{form.title}: {form.cleaned_data['quantity']:+}. {form.cleaned_data['reason']}"
+    logged = f"{form.title}: {form.cleaned_data['quantity']:+}. {form.cleaned_data['reason']}"
     if is_new and request.user.pk is not None:
-        LogEntry.objects.log_actions(request.user.pk, [level], CHANGE, said, single_object=True)
+        LogEntry.objects.log_actions(request.user.pk, [level], CHANGE, logged, single_object=True)
     messages.success(request, f"{form.title}: done.")
     return True

@@ -1,4 +1,4 @@
-"""Accounts that a person asks for by name, at a command line."""
+"""Get or create an account named on a command line."""
 
 import re
 
@@ -8,11 +8,11 @@ from django.core.management.base import CommandError
 from access.accounts import USERNAME, account_named
 
 
-def account_asked_for(username: str) -> User:
-    """Return the account of this name, made when there is none; a new one has a name of some sense."""
+def get_or_create_account(username: str) -> User:
+    """Get or create the account. Raises CommandError for an invalid name of a new account."""
     if not User.objects.filter(username=username).exists() and not re.fullmatch(USERNAME, username):
         raise CommandError(
-            "--username: a new account's has 1 to 150 letters, digits and signs of _.@+-",
+            "--username: a new username has 1 to 150 letters, digits and _.@+-",
             returncode=2,
         )
     return account_named(username)

@@ -32,7 +32,7 @@ def rates(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]
     Redis may take its time, since the machine may be busy; once it is down it stays so.
     """
     monkeypatch.setattr(rate_limits, "REDIS_TIMEOUT", timedelta(seconds=PATIENCE_SECONDS))
-    monkeypatch.setattr(rate_limits, "REDIS_REST", timedelta(hours=1))
+    monkeypatch.setattr(rate_limits, "REDIS_RETRY_INTERVAL", timedelta(hours=1))
     settings.THROTTLING = True
     settings.REDIS_KEY_PREFIX = f"{uuid4().hex}:"
     rates = dict.fromkeys((rate.value for rate in Rate), "")
@@ -182,7 +182,7 @@ def test_one_request_finds_out_whether_redis_is_back(
 ) -> None:
     counter = Counter(silent_redis.url, "")
     asks(counter)
-    counter._rests_until = time.monotonic()
+    counter._retry_redis_at = time.monotonic()
 
     for _ in range(3):
         asks(counter)

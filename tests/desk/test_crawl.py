@@ -25,7 +25,7 @@ from desk.models import ActionKind
 from desk.roles import ROLES, synchronise
 from invariants.models import ReconciliationBreak
 from inventory.models import Product, StockLevel
-from inventory.services import Entered, receive
+from inventory.services import ManualEntry, receive
 from orders.models import Order, OrderLine
 from payments.models import Payment
 from sagas.identifiers import new_id
@@ -83,7 +83,7 @@ def of_orders(confirmed: UUID, waiting: UUID) -> None:
 
 def of_goods() -> None:
     level = StockLevel.objects.select_related("product", "warehouse").earliest("pk")
-    receive(level, 1, f"delivery {MARKUP}", Entered(new_id(), MARKUP, MARKUP))
+    receive(level, 1, f"delivery {MARKUP}", ManualEntry(new_id(), MARKUP, MARKUP))
     Product.objects.filter(pk=level.product_id).update(name=f"product {MARKUP}")
     level.warehouse.name = f"warehouse {MARKUP}"
     level.warehouse.save()

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from inventory import services
 from inventory.errors import BelowReserved
 from inventory.models import MovementKind, StockEntry, StockLevel, StockMovement
-from inventory.services import Entered
+from inventory.services import ManualEntry
 from sagas.identifiers import new_id
 from tests.support.shelf import Shelf
 
@@ -27,8 +27,8 @@ def level(shelf: Shelf) -> StockLevel:
     return level
 
 
-def entered(reason: str = "counted") -> Entered:
-    return Entered(uuid4(), "grace", reason)
+def entered(reason: str = "counted") -> ManualEntry:
+    return ManualEntry(uuid4(), "grace", reason)
 
 
 def counts(level: StockLevel) -> tuple[int, int]:

@@ -78,7 +78,7 @@ class Shelves(RuleBasedStateMachine):
     def adjust(self, place: int, change: int) -> None:
         place %= len(self.levels)
         shelf = self.model.shelves[place]
-        entered = services.Entered(uuid4(), "grace", "counted")
+        entered = services.ManualEntry(uuid4(), "grace", "counted")
         if shelf.on_hand + change < shelf.reserved:
             with pytest.raises(BelowReserved):
                 services.adjust(self.levels[place], change, entered)

@@ -1,4 +1,4 @@
-"""Make a customer who may order, and a token to do it with."""
+"""Create a customer and an API token."""
 
 import json
 from argparse import ArgumentParser
@@ -7,20 +7,20 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from access.management.new_accounts import account_asked_for
+from access.management.new_accounts import get_or_create_account
 from access.models import ApiToken
 
 
 class Command(BaseCommand):
     help = (
-        "Create a customer unless there is one of this name, and print a new token for the API, once:"
-        " nobody can read it again. Run again it makes one token more; earlier ones stay good."
+        "Get or create a customer, and print a new API token. The token is shown only once. Each run"
+        " creates another token; earlier ones stay valid."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--username", required=True, help="what the customer is called")
+        parser.add_argument("--username", required=True, help="the customer's username")
 
     @transaction.atomic
     def handle(self, *_: Any, username: str, **__: Any) -> None:
-        _stored, token = ApiToken.objects.issue(account_asked_for(username))
+        _stored, token = ApiToken.objects.issue(get_or_create_account(username))
         self.stdout.write(json.dumps({"username": username, "token": token}))

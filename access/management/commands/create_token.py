@@ -1,4 +1,4 @@
-"""Make a token for an account: a customer's, or the shop's own server's."""
+"""Create an API token for a customer or for the shop's server."""
 
 import json
 from argparse import ArgumentParser
@@ -10,29 +10,29 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from access.credentials import Scope
-from access.management.new_accounts import account_asked_for
-from access.models import LONGEST_TOKEN_DAYS, ApiToken
+from access.management.new_accounts import get_or_create_account
+from access.models import MAX_TOKEN_DAYS, ApiToken
 from sagas.cli_types import text, whole_number
 
-MOST_DAYS: Final = 36_500
+MAX_DAYS: Final = 36_500
 
 
 class Command(BaseCommand):
     help = (
-        "Make a token for the API and print it, once: nobody can read it again. Run again it makes one"
-        " more; earlier ones stay good until revoke_token or their end."
+        "Create an API token and print it. The token is shown only once. Each run creates another"
+        " token; earlier ones stay valid until they expire or are revoked."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--username", required=True, help="whose token it is")
+        parser.add_argument("--username", required=True, help="the account of the token")
         parser.add_argument(
-            "--create-account", action="store_true", help="make the account if there is none"
+            "--create-account", action="store_true", help="create the account if it does not exist"
         )
         parser.add_argument(
             "--name",
             type=text(100, at_least=0),
             default="",
-            help="what it is for, for whoever lists tokens",
+            help="what it is for; list_tokens shows it",
         )
         parser.add_argument(
             "--scope",
@@ -44,9 +44,9 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--days",
-            type=whole_number(0, MOST_DAYS),
-            default=LONGEST_TOKEN_DAYS,
-            help="how long it is good (default %(default)s); 0: until it is revoked",
+            type=whole_number(0, MAX_DAYS),
+            default=MAX_TOKEN_DAYS,
+            help="days until it expires (default %(default)s); 0: never",
         )
 
     @transaction.atomic
@@ -54,13 +54,13 @@ class Command(BaseCommand):
         self, *_: Any, username: str, name: str, scopes: Sequence[str], days: int, **given: Any
     ) -> None:
         if given["create_account"]:
-            user = account_asked_for(username)
+            user = get_or_create_account(username)
         elif (found := User.objects.filter(username=username).first()) is None:
             raise CommandError(f"There is no account {username}; see --create-account.")
         else:
             user = found
-        wanted = {Scope(each) for each in scopes}
-        token, secret = ApiToken.objects.issue(user, name=name, scopes=wanted, days=days or None)
-        said = {"id": str(token.pk), "username": username, "name": name, "scopes": token.scopes}
+        granted = {Scope(scope) for scope in scopes}
+        token, secret = ApiToken.objects.issue(user, name=name, scopes=granted, days=days or None)
+        output = {"id": str(token.pk), "username": username, "name": name, "scopes": token.scopes}
         expires_at = token.expiry.isoformat() if token.expiry else None
-        self.stdout.write(json.dumps({**said, "expires_at": expires_at, "token": secret}))
+        self.stdout.write(json.dumps({**output, "expires_at": expires_at, "token": secret}))

@@ -1,4 +1,4 @@
-"""Show who has which tokens; none of them can be made of what is shown."""
+"""List API tokens, without their secrets."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,8 +11,8 @@ from access.models import ApiToken
 
 class Command(BaseCommand):
     help = (
-        "List tokens, the newest first: id, account, scopes, end and name of each. Changes nothing,"
-        " and shows nothing that a token could be made of."
+        "List API tokens, newest first: id, account, scopes, status and name. Changes nothing and"
+        " shows no secret."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -25,5 +25,10 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no account {username}.")
             tokens = tokens.filter(user__username=username)
         for token in tokens.iterator():
-            columns = (str(token.pk), token.user.username, " ".join(token.scopes), token.standing)
+            columns = (
+                str(token.pk),
+                token.user.username,
+                " ".join(token.scopes),
+                token.status_text,
+            )
             self.stdout.write("  ".join((*columns, token.name)).rstrip())

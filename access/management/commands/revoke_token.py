@@ -1,4 +1,4 @@
-"""End a token, by its id as list_tokens shows it."""
+"""Revoke an API token by its id."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,14 +13,17 @@ from sagas.cli_types import text
 
 class Command(BaseCommand):
     help = (
-        "End a token from now on, and keep who did so and why. Asked again, it changes nothing. The"
-        " account and its other tokens stay."
+        "Revoke an API token, and store who did it and why. A repeated call changes nothing. The"
+        " account and its other tokens stay valid."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", type=UUID, help="as list_tokens shows it")
+        parser.add_argument("id", type=UUID, help="the id that list_tokens shows")
         parser.add_argument(
-            "--reason", type=text(255), required=True, help="kept with the token and your name"
+            "--reason",
+            type=text(255),
+            required=True,
+            help="stored with the token and your username",
         )
 
     def handle(self, *_: Any, id: UUID, reason: str, **__: Any) -> None:  # noqa: A002 - the argument's name

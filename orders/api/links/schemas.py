@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from access.links import DEFAULT_DAYS, MOST_DAYS
+from access.links import DEFAULT_DAYS, MAX_DAYS
 from orders.api.http.request_schemas import RequestSchema
 from orders.api.http.response_schemas import ResponseSchema
 
@@ -13,7 +13,7 @@ from orders.api.http.response_schemas import ResponseSchema
 class NewLink(RequestSchema):
     """How long a guest link is valid, and whether it allows cancelling."""
 
-    days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = DEFAULT_DAYS
+    days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = DEFAULT_DAYS
     may_cancel: bool = True
 
 

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.credentials import Scope
-from access.links import genuine, new_link, revoke_links
+from access.links import new_link, read_link, revoke_links
 from access.permissions import Scopes
 from orders.api.http.auth_context import caller, own_order
 from orders.api.http.documentation.operation import Operation, SuccessResponse, documented
@@ -74,12 +74,12 @@ class LinksView(APIView):
 def for_guests(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Serve a view of one order at a guest link's path, for the order of the link.
 
-    Raises 404 for a token that is not genuine. ``LinkAuthentication`` checks the rest.
+    Raises 404 for a token whose signature is invalid. ``LinkAuthentication`` checks the rest.
     """
 
     @wraps(view)
     def guest_view(request: HttpRequest, token: str) -> HttpResponseBase:
-        link = genuine(token)
+        link = read_link(token)
         if link is None:
             raise Http404
         request.guest_link = link  # type: ignore[attr-defined]  # read by LinkAuthentication
