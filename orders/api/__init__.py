@@ -1,6 +1,6 @@
 """The storefront's REST API, by resource.
 
-To add an endpoint: write a package (or, while it is small, one module) with its view, schemas and
-documentation; add its path to ``urls.py``, a test, and a row to ``tests/support/route_table.py``;
-then regenerate ``docs/openapi.yaml``. What endpoints share is in ``http``.
+A resource is a package, or one module while it is small: its views, schemas and documentation.
+``http`` has what the resources share. A new endpoint needs a path in ``urls.py``, a test, and a row
+in ``tests/support/route_table.py``. Then regenerate ``docs/openapi.yaml``.
 """

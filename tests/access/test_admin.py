@@ -68,5 +68,5 @@ def test_no_page_shows_a_digest(storefront: Storefront, desk: Client) -> None:
         for each in (TOKENS, f"{TOKENS}{token.pk}/change/", f"{TOKENS}{token.pk}/history/")
     ]
 
-    assert all(token.token_key in each for each in shown)
-    assert not any(token.digest in each for each in shown)
+    assert all(token.token_key in page for page in shown)
+    assert not any(token.digest in page for page in shown)

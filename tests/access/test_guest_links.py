@@ -169,11 +169,11 @@ def test_what_is_no_link_is_answered_like_an_order_that_never_was(
     ]
     expected = shop_server.get(f"{ORDERS}/{uuid4()}")
 
-    answers = [by_link(shop_server, each) for each in forged]
-    answers += [cancel_by_link(shop_server, each) for each in forged]
+    answers = [by_link(shop_server, token) for token in forged]
+    answers += [cancel_by_link(shop_server, token) for token in forged]
 
     assert expected.is_problem(404, "not-found")
-    assert [each.told for each in answers] == [expected.told] * len(answers)
+    assert [answer.told for answer in answers] == [expected.told] * len(answers)
     assert everything() == before
 
 
@@ -192,7 +192,7 @@ def test_a_link_opens_no_other_order_and_no_other_door(
         shop_server.send("GET", "/api/v1/products", headers=guest),
     ]
 
-    assert [each.status for each in answers] == [401] * 4
+    assert [answer.status for answer in answers] == [401] * 4
 
 
 def test_a_link_is_good_for_its_order_even_to_somebody_with_a_token(

@@ -35,7 +35,7 @@ def rates(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]
     monkeypatch.setattr(rate_limits, "REDIS_REST", timedelta(hours=1))
     settings.THROTTLING = True
     settings.REDIS_KEY_PREFIX = f"{uuid4().hex}:"
-    rates = dict.fromkeys((each.value for each in Rate), "")
+    rates = dict.fromkeys((rate.value for rate in Rate), "")
     settings.THROTTLING_RATES = rates
     return rates
 
@@ -55,7 +55,7 @@ def test_who_asks_too_often_is_told_for_how_long_to_wait(
 
     answers = [storefront.get(PRODUCTS) for _ in range(3)]
 
-    assert [each.status for each in answers] == [200, 200, 429]
+    assert [answer.status for answer in answers] == [200, 200, 429]
     refused = answers[-1]
     wait = int(refused.headers["Retry-After"])
     assert refused.is_problem(429, "too-many-requests")
@@ -131,7 +131,7 @@ def test_who_guesses_tokens_is_slowed_down_and_his_neighbours_tokens_go_on(
     guesses = [guess(storefront) for _ in range(3)]
     valid = storefront.get(PRODUCTS)
 
-    assert [each.status for each in guesses] == [401, 401, 429]
+    assert [answer.status for answer in guesses] == [401, 401, 429]
     assert guesses[-1].is_problem(429, "too-many-requests")
     assert valid.status == 200
 
@@ -163,7 +163,7 @@ def test_a_redis_that_hangs_is_asked_once_and_each_process_counts_alone(
     assert seen == [200, 200, 200, 429]
     assert guesses == [401] * 5 + [429]
     assert silent_redis.connections == 1
-    assert [each.message for each in caplog.records if "redis" in each.message] == [
+    assert [record.message for record in caplog.records if "redis" in record.message] == [
         "throttling.redis_unavailable"
     ]
 

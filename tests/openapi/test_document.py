@@ -61,7 +61,7 @@ def test_every_example_is_what_the_document_says(document: dict[str, Any], name:
         schema = {**content["schema"], "components": document["components"]}
         for example in content["examples"].values():
             errors = OAS31Validator(schema).iter_errors(example["value"])
-            assert [each.message for each in errors] == [], (title, example)
+            assert [error.message for error in errors] == [], (title, example)
 
 
 def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

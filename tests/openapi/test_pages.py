@@ -38,5 +38,5 @@ def test_the_manual_loads_nothing_from_elsewhere_and_has_nothing_inline() -> Non
     assert re.findall(r"<script[^>]*>([^<]*)</script>", page) == ["", "", ""]
     loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert len(loaded) == 6
-    assert all(each.startswith("/") and not each.startswith("//") for each in loaded)
-    assert [status_of(each) for each in loaded] == [200] * 6
+    assert all(path.startswith("/") and not path.startswith("//") for path in loaded)
+    assert [status_of(path) for path in loaded] == [200] * 6

@@ -78,7 +78,7 @@ def test_headers_that_make_no_sense_do_no_harm(
 
     answers = [storefront.send("GET", path, headers={header: value}) for path in paths]
 
-    assert {each.status for each in answers} <= statuses
+    assert {answer.status for answer in answers} <= statuses
     assert everything() == before
 
 
@@ -92,7 +92,7 @@ def test_what_can_be_read_cannot_be_written(storefront: Storefront, method: str)
         for suffix in SUFFIXES
     ]
 
-    assert [each.is_problem(405, "method-not-allowed") for each in answers] == [True] * 3
+    assert [answer.is_problem(405, "method-not-allowed") for answer in answers] == [True] * 3
     assert everything() == before
 
 

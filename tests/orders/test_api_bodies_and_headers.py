@@ -156,9 +156,9 @@ def test_more_than_one_key_is_told_from_one_that_is_none(storefront: Storefront)
 
 HARMLESS_HEADERS: Mapping[str, Mapping[str, str]] = {
     "a method by header": {"X-HTTP-Method-Override": "DELETE"},
-    "an unknown wish": {"Prefer": "respond-async; wait=x, handling=strict"},
-    "a wish for ever": {"Prefer": "wait=-1"},
-    "a cookie that is none": {"Cookie": "sessionid=\xff; ;=;"},
+    "an unknown preference": {"Prefer": "respond-async; wait=x, handling=strict"},
+    "a negative wait": {"Prefer": "wait=-1"},
+    "a malformed cookie": {"Cookie": "sessionid=\xff; ;=;"},
     "another's address": {"X-Forwarded-For": "' OR 1=1 --", "X-Forwarded-Host": "evil.example"},
     "another page": {"Referer": "javascript:alert(1)", "Origin": "null"},
     "a language of 5,000 characters": {"Accept-Language": "x" * 5_000},
@@ -205,7 +205,7 @@ def test_answers_of_the_api_are_for_nobodys_cache(storefront: Storefront) -> Non
     ]
 
     for answer in answers:
-        # What has an entity tag may be kept by whoever asked, and is asked about each time.
+        # A response with an ETag may be cached by the client, which must revalidate it.
         kept = "private, no-cache" if "ETag" in answer.headers else "no-store"
         assert answer.headers["Cache-Control"] == kept
         assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -130,8 +130,8 @@ def test_of_an_order_that_was_never_asked_back_no_cancel_is_shown(
 
     shown = [storefront.get(f"{ORDERS}/{e.order_id}").body for e in (refused, confirmed)]
 
-    assert [each["status"] for each in shown] == ["cancelled", "confirmed"]
-    assert [each["cancel_requested_at"] for each in shown] == [None, None]
+    assert [order["status"] for order in shown] == ["cancelled", "confirmed"]
+    assert [order["cancel_requested_at"] for order in shown] == [None, None]
 
 
 def test_cancelling_again_under_another_key_changes_nothing(

@@ -108,12 +108,12 @@ def test_a_cancel_is_told_as_soon_as_it_is_accepted(
         ("2c", "cancelled"),
         (None, "end"),
     ]
-    assert {each["event"] for each in blocks} <= documented_events()
-    told = [json.loads(each["data"]) for each in blocks if "id" in each]
+    assert {block["event"] for block in blocks} <= documented_events()
+    told = [json.loads(block["data"]) for block in blocks if "id" in block]
     asked_at = accepted.body["cancel_requested_at"]
-    assert [each["cancel_requested_at"] for each in told] == [None, asked_at, asked_at, asked_at]
-    assert [each["status"] for each in told] == ["placed", "placed", "cancelling", "cancelled"]
-    assert [each["version"] for each in told] == [0, 0, 1, 2]
+    assert [entry["cancel_requested_at"] for entry in told] == [None, asked_at, asked_at, asked_at]
+    assert [entry["status"] for entry in told] == ["placed", "placed", "cancelling", "cancelled"]
+    assert [entry["version"] for entry in told] == [0, 0, 1, 2]
     assert told[1]["at"] == asked_at
 
 
@@ -136,7 +136,7 @@ def test_who_comes_back_after_a_cancel_is_told_what_was_missed(
     blocks = list(read(storefront.open_stream(path, **{"Last-Event-ID": seen})))
     after = storefront.send("GET", path, headers={**STREAM, "Last-Event-ID": "2c"})
 
-    assert [each["id"] for each in blocks if "id" in each] == missed
+    assert [block["id"] for block in blocks if "id" in block] == missed
     assert blocks[-1]["event"] == "end"
     assert after.status == 204
 
@@ -293,7 +293,9 @@ def test_whose_the_order_is_has_the_share_also_where_the_shops_server_asks(
     for each in open_ones:
         each.close()
 
-    assert [each.is_problem(429, "too-many-customer-streams") for each in refused] == [True] * 3
+    assert [refusal.is_problem(429, "too-many-customer-streams") for refusal in refused] == [
+        True
+    ] * 3
 
 
 def test_no_stream_is_open_after_one_was_asked_for_by_its_head(
@@ -379,7 +381,7 @@ def documented_events() -> set[str]:
 
 
 def happened(blocks: list[dict[str, str]]) -> list[tuple[str | None, str]]:
-    return [(each.get("id"), each["event"]) for each in blocks if "event" in each]
+    return [(block.get("id"), block["event"]) for block in blocks if "event" in block]
 
 
 def in_json(moment: Any) -> str:

@@ -204,10 +204,10 @@ def test_fifty_equal_requests_at_once_are_one_order(
     answers = at_once(storefront, MUG, key="once")
 
     order = Order.objects.get()
-    assert {each.order_id for each in answers} == {order.pk}
-    assert {each.raw for each in answers} == {answers[0].raw}
-    assert [each.status for each in answers] == [202] * TWINS
-    assert sorted(each.is_replayed for each in answers) == [False] + [True] * (TWINS - 1)
+    assert {answer.order_id for answer in answers} == {order.pk}
+    assert {answer.raw for answer in answers} == {answers[0].raw}
+    assert [answer.status for answer in answers] == [202] * TWINS
+    assert sorted(answer.is_replayed for answer in answers) == [False] + [True] * (TWINS - 1)
     assert SagaRun.objects.get().subject_id == order.pk
     assert len(messages.waiting) == 1
 

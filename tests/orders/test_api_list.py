@@ -58,7 +58,7 @@ def test_pages_lead_to_every_order_once_and_back(customer: User, storefront: Sto
     while back[-1].body["previous"]:
         back.append(storefront.get(back[-1].body["previous"]))
 
-    assert [ids(each) for each in pages] == [newest_first[:4], newest_first[4:8], newest_first[8:]]
+    assert [ids(page) for page in pages] == [newest_first[:4], newest_first[4:8], newest_first[8:]]
     assert [ids(each) for each in back] == [ids(each) for each in reversed(pages)]
     assert pages[0].body["previous"] is None
     assert pages[0].body["next"].startswith(f"http://testserver{ORDERS}?")
@@ -265,7 +265,7 @@ def test_what_is_asked_for_is_shown_along(
     timeline = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
     [payment] = listed["payments"]
     assert listed == storefront.get(f"{ORDERS}/{order_id}?{expand}").body
-    assert [each["sku"] for each in listed["items"]] == ["MUG"]
+    assert [line["sku"] for line in listed["items"]] == ["MUG"]
     assert listed["timeline"] == timeline
     assert (payment["status"], payment["captured_minor"]) == ("captured", 1000)
     assert payment["created_at"] <= payment["authorized_at"] <= payment["captured_at"]

@@ -158,9 +158,9 @@ def test_what_is_nobodys_and_what_is_somebody_elses_look_the_same(
         for method, suffix in (("GET", ""), ("GET", "/timeline"), ("POST", "/cancel"))
     ]
 
-    assert [each.status for each in answers] == [404] * 18
-    assert {each.headers["Content-Type"] for each in answers} == {PROBLEM}
-    assert [each.told for each in answers] == [answers[0].told] * 18
+    assert [answer.status for answer in answers] == [404] * 18
+    assert {answer.headers["Content-Type"] for answer in answers} == {PROBLEM}
+    assert [answer.told for answer in answers] == [answers[0].told] * 18
     assert answers[0].is_problem(404, "not-found")
     assert everything() == before
     assert messages.waiting == []

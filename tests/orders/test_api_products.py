@@ -32,8 +32,8 @@ def test_pages_lead_to_every_product_once_by_sku(storefront: Storefront, shelf: 
     pages = pages_from(storefront, f"{PRODUCTS}?page_size=3")
 
     everything = skus(storefront.get(PRODUCTS))
-    assert [len(skus(each)) for each in pages] == [3, 3, 1]
-    assert [sku for each in pages for sku in skus(each)] == everything
+    assert [len(skus(page)) for page in pages] == [3, 3, 1]
+    assert [sku for page in pages for sku in skus(page)] == everything
     assert everything == list(Product.objects.order_by("sku").values_list("sku", flat=True))
 
 
@@ -59,7 +59,7 @@ def test_a_page_has_a_hundred_unless_it_is_told_otherwise(
 
     pages = pages_from(storefront, PRODUCTS)
 
-    assert [len(skus(each)) for each in pages] == [100, 2]
+    assert [len(skus(page)) for page in pages] == [100, 2]
 
 
 def test_what_is_put_on_the_shelf_or_withdrawn_meanwhile_shifts_no_page(

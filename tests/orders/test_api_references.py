@@ -110,8 +110,8 @@ def test_fifty_requests_of_one_reference_are_one_order(
     answers = sent_at_once(lambda: storefront.order(MUG, key=uuid4().hex))
 
     order = Order.objects.get()
-    assert sorted(each.status for each in answers) == [202] + [409] * (TWINS - 1)
-    assert {each.body.get("order_id", str(order.pk)) for each in answers} == {str(order.pk)}
+    assert sorted(answer.status for answer in answers) == [202] + [409] * (TWINS - 1)
+    assert {answer.body.get("order_id", str(order.pk)) for answer in answers} == {str(order.pk)}
     assert IdempotencyRecord.objects.count() == 1
     assert len(messages.waiting) == 1
 

@@ -31,7 +31,7 @@ def test_the_timeline_tells_what_happened_oldest_first(
 
     entries = answer.body["entries"]
     assert answer.status == 200
-    assert [each["at"] for each in entries] == sorted(each["at"] for each in entries)
+    assert [entry["at"] for entry in entries] == sorted(entry["at"] for entry in entries)
     assert told(entries, "order") == ["placed", "confirmed", "cancelling", "cancelled"]
     assert told(entries, "step") == [
         "reserve_stock.done",
@@ -110,7 +110,7 @@ def test_of_very_many_attempts_the_last_hundred_are_told(
 
     entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
 
-    numbers = [each["attempt"] for each in entries if each["kind"] == "step"]
+    numbers = [entry["attempt"] for entry in entries if entry["kind"] == "step"]
     assert told(entries, "order") == ["placed"]
     assert sorted(set(numbers)) == list(range(MOST_ATTEMPTS + 1, 2 * MOST_ATTEMPTS + 1))
 
@@ -158,7 +158,7 @@ def test_many_timelines_take_as_many_statements_as_one(
         three = customer_timelines(orders)
 
     assert len(for_one) == len(for_three) == 4
-    assert set(three) == {each.pk for each in orders}
+    assert set(three) == {order.pk for order in orders}
     assert three[orders[0].pk] == one[orders[0].pk]
 
 
@@ -179,4 +179,4 @@ def tried(order_id: UUID, times: int, **settled: Any) -> None:
 
 
 def told(entries: list[dict[str, Any]], kind: str) -> list[str]:
-    return [each["code"] for each in entries if each["kind"] == kind]
+    return [entry["code"] for entry in entries if entry["kind"] == kind]

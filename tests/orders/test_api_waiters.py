@@ -71,7 +71,7 @@ def test_a_place_to_wait_is_free_again_when_the_one_who_had_it_was_told(
 
     answers = [storefront.order(MUG, Prefer="wait=1") for _ in range(2)]
 
-    assert [each.headers["Preference-Applied"] for each in answers] == ["wait=1"] * 2
+    assert [answer.headers["Preference-Applied"] for answer in answers] == ["wait=1"] * 2
 
 
 def test_what_has_settled_needs_no_place_to_wait(

@@ -145,8 +145,8 @@ def test_fifty_of_whom_few_have_a_place_to_wait_leave_the_answer_to_those(
     confirm(first.order_id)
     afterwards = storefront.order(MUG, key="once", Prefer="wait=10")
 
-    assert {(each.status, each.raw) for each in answers} == {(202, first.raw)}
-    assert all(each.is_replayed for each in answers)
+    assert {(answer.status, answer.raw) for answer in answers} == {(202, first.raw)}
+    assert all(answer.is_replayed for answer in answers)
     assert (afterwards.status, afterwards.body["status"]) == (201, "confirmed")
     assert Order.objects.count() == 1
 
@@ -158,8 +158,8 @@ def test_fifty_who_wait_at_once_are_told_the_same(
     with delivering(messages):
         answers = at_once(storefront, MUG, key="once", Prefer="wait=60")
 
-    assert {(each.status, each.raw) for each in answers} == {(201, answers[0].raw)}
-    assert sum(each.is_replayed for each in answers) == TWINS - 1
+    assert {(answer.status, answer.raw) for answer in answers} == {(201, answers[0].raw)}
+    assert sum(answer.is_replayed for answer in answers) == TWINS - 1
     assert Order.objects.get().status == "confirmed"
 
 
@@ -278,9 +278,9 @@ def test_what_waiting_costs_the_database_does_not_grow_with_those_who_wait(
     for thread in waiting:
         thread.start()
     wait_until(lambda: len(looks) >= 20 and looks[-1] == 50)
-    for each in ids:
+    for order_id in ids:
         with transaction.atomic():
-            Order.objects.transition({each: Cause("paid")}, OrderStatus.CONFIRMED)
+            Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
     for thread in waiting:
         thread.join()
 

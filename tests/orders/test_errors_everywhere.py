@@ -100,7 +100,7 @@ def test_what_is_raised_is_in_our_log(
     with caplog.at_level(logging.ERROR):
         client.get(PRODUCTS)
 
-    assert any(each.exc_info for each in caplog.records)
+    assert any(record.exc_info for record in caplog.records)
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,11 @@ def test_every_problem_of_the_table_is_one_that_somebody_answers_with() -> None:
         for name in USE.findall(line)
     }
 
-    assert used == {each.name for each in ProblemType}
+    assert used == {problem_type.name for problem_type in ProblemType}
 
 
 def test_slugs_and_statuses_are_an_interface_and_stay() -> None:
-    assert {each.slug: each.status.value for each in ProblemType} == {
+    assert {problem_type.slug: problem_type.status.value for problem_type in ProblemType} == {
         "malformed-request": 400,
         "unknown-host": 400,
         "idempotency-key-missing": 400,

@@ -129,7 +129,7 @@ def save_response(request: IdempotentRequest, response: SavedResponse) -> SavedR
 
 
 def saved_response(request: IdempotentRequest) -> SavedResponse | None:
-    """Return the saved response; None when there is none yet, or the key has expired."""
+    """Return the saved response; None before it is saved, or after the key has expired."""
     record = _records(request).first()
     return _response_in(record) if record else None
 

@@ -1,8 +1,7 @@
 """An order's progress as server-sent events, for a page that shows it live.
 
-A stream occupies a thread of a web process. It is limited in number, so that threads stay free for
-other requests, and in time, so that a stopping process does not wait for it longer than for any
-request. A browser's ``EventSource`` reconnects by itself and sends the id of the last event.
+A stream occupies a thread of a web process. Their number is limited, so that threads stay free for
+other requests. Their time is limited, so that a process can stop. A browser's ``EventSource`` reconnects by itself and sends the id of the last event.
 """
 
 import re
