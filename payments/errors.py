@@ -44,11 +44,30 @@ class UnexpectedState(PaymentError):
 
 
 class RequestRejected(PaymentError):
-    """The provider does not accept the request as it stands: a bug of ours, never the customer's."""
+    """The provider does not accept the request as it stands, and never will. Nothing was done.
+
+    ``detail`` is the provider's code, such as ``amount_too_small``; empty if it gave none.
+    """
+
+    code = "payment_rejected"
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class AccessDenied(PaymentError):
-    """The provider does not accept our credentials. Orders wait until an operator mends that."""
+    """The provider does not accept our credentials, or our account lacks what the request needs.
+
+    Nothing was done. Orders wait until an operator corrects that.
+    """
+
+
+class UnknownPayment(PaymentError):
+    """The provider does not have this payment. Its money may be in another account.
+
+    That is so after the key was replaced by another account's: an operator has to look.
+    """
 
 
 class CallInsideTransaction(PaymentError):

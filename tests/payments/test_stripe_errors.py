@@ -79,13 +79,17 @@ WRONG_STATES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPayme
     (
         "capture an unconfirmed one",
         created,
-        lambda intent: provider.capture_payment(intent.id, amount_minor=1200, **asking()),
+        lambda intent: provider.capture_payment(
+            intent.id, amount_minor=1200, currency="eur", **asking()
+        ),
         ProviderPaymentStatus.CREATED,
     ),
     (
         "capture twice",
         captured,
-        lambda intent: provider.capture_payment(intent.id, amount_minor=1200, **asking()),
+        lambda intent: provider.capture_payment(
+            intent.id, amount_minor=1200, currency="eur", **asking()
+        ),
         ProviderPaymentStatus.CAPTURED,
     ),
     (
@@ -233,7 +237,9 @@ def test_other_parameters_under_a_key_are_rejected(bank: SandboxServer) -> None:
     [
         lambda: provider.create_payment({**params(), "colour": "blue"}, **asking()),
         lambda: provider.retrieve_payment("pi_never_seen", deadline=within()),
-        lambda: provider.capture_payment(authorized().id, amount_minor=1201, **asking()),
+        lambda: provider.capture_payment(
+            authorized().id, amount_minor=1201, currency="eur", **asking()
+        ),
     ],
     ids=["unknown parameter", "unknown intent", "more than was set aside"],
 )

@@ -15,7 +15,7 @@ from django.db import OperationalError
 from psycopg.errors import LockNotAvailable
 
 from access.os_user import user_of_this_shell
-from adminkit.money import money
+from money.amounts import format_amount
 from desk.action_forms import ACTION_TEXTS, ReasonForm
 from desk.actions import SINGLE_ORDER_ACTIONS, ActionRequest, perform
 from desk.audit_timeline import Entry, audit_timeline
@@ -142,7 +142,7 @@ def _as_json(detail: OrderDetail) -> dict[str, object]:
 def _text(detail: OrderDetail) -> Iterator[str]:
     order, state = detail.order, detail.state
     reference = f", reference {order.reference}" if order.reference else ""
-    total = money(order.total_minor, order.currency)
+    total = format_amount(order.total_minor, order.currency)
     yield f"order {order.pk}: {total}, for {customer_of(order)}{reference}"
     yield from (f"run   {run.id}: {run.saga}, {run.status}" for run in state.runs)
     yield f"state: {state.summary()}"

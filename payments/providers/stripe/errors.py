@@ -1,7 +1,8 @@
-"""What Stripe's errors mean: one table from the library's errors and codes to ours."""
+"""What Stripe's errors mean: by their status here, and by their code in ``error_codes``."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Final
 
 import stripe
 
@@ -14,41 +15,22 @@ from payments.errors import (
     ProviderBusy,
     RefundRejected,
     RequestRejected,
+    UnknownPayment,
 )
 from payments.providers.protocol import ProviderPayment
 from payments.providers.stripe.decline_codes import decline_code_of
+from payments.providers.stripe.error_codes import Meaning, meaning_of
 from payments.providers.stripe.objects import read_payment
 
-WRONG_STATE = frozenset(
-    {
-        "payment_intent_unexpected_state",
-        "charge_already_captured",
-        "charge_expired_for_capture",
-        "capture_charge_authorization_expired",
-    }
-)
-_METHOD_UNUSABLE = frozenset(
-    {
-        "payment_intent_incompatible_payment_method",
-        "payment_method_currency_mismatch",
-        "payment_method_invalid_parameter",
-        "payment_method_unactivated",
-        "payment_method_unexpected_state",
-        "payment_method_unsupported_type",
-    }
-)
-_REFUND_IMPOSSIBLE = frozenset(
-    {
-        "charge_already_refunded",
-        "charge_disputed",
-        "charge_not_refundable",
-        "refund_disputed_payment",
-    }
-)
+_NAMES_A_PAYMENT: Final = ("intent", "payment_intent", "id")
+"""How Stripe calls the parameter of a PaymentIntent that it does not have."""
 
 
 def in_our_words(error: stripe.StripeError, call: Call) -> Exception:
-    """The one table from the library's errors to ours; what is not in it stays itself."""
+    """Return our error for one of the library's; one that is not listed here stays itself.
+
+    The status decides, and no code can turn a 5xx into an answer.
+    """
     text = _describe(error, call)
     match error:
         case stripe.CardError():
@@ -59,21 +41,35 @@ def in_our_words(error: stripe.StripeError, call: Call) -> Exception:
             return unknown(text, call)
         case stripe.AuthenticationError() | stripe.PermissionError():
             return AccessDenied(text)
+        case stripe.InvalidRequestError():
+            return in_our_words_by_code(error, call)
         case stripe.IdempotencyError():
-            return RequestRejected(text)
+            return RequestRejected(text, "idempotency_key_reused")
     return error
 
 
-def rejection(error: stripe.InvalidRequestError, call: Call) -> PaymentError:
-    """Return the error of a request that Stripe did not accept: not always a fault of ours."""
-    code = error.code or ""
-    if code in _REFUND_IMPOSSIBLE:
-        return RefundRejected(code)
-    if code in _METHOD_UNUSABLE:
-        return PaymentDeclined(code, payment=payment_in(error))
-    if code == "resource_missing" and error.param == "payment_method":
-        return PaymentDeclined("unknown_payment_method")
-    return RequestRejected(_describe(error, call))
+def in_our_words_by_code(error: stripe.InvalidRequestError, call: Call) -> PaymentError:
+    """Return the error of a request that Stripe did not accept, by its code (``error_codes``).
+
+    WRONG_STATE is the caller's to handle, where it knows which payment to look at.
+    """
+    code, text = error.code or "", _describe(error, call)
+    match meaning_of(error.code, error.param):
+        case Meaning.DECLINED | Meaning.CUSTOMER_INPUT:
+            return PaymentDeclined(code, payment=payment_in(error))
+        case Meaning.REFUND_IMPOSSIBLE:
+            return RefundRejected(code)
+        case Meaning.BUSY:
+            return ProviderBusy(text)
+        case Meaning.CONFIGURATION:
+            return AccessDenied(text)
+        case Meaning.MISSING if error.param == "payment_method":
+            return PaymentDeclined("unknown_payment_method")
+        case Meaning.MISSING if error.param in _NAMES_A_PAYMENT:
+            return UnknownPayment(text)
+        case Meaning.UNKNOWN:
+            return unknown(text, call)
+    return RequestRejected(text, code)
 
 
 def _describe(error: stripe.StripeError, call: Call) -> str:
