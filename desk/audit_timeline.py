@@ -48,9 +48,9 @@ _OUTCOMES: Final = {
 _WHO_CORRECTS: Final = {
     "AccessDenied": "The provider refuses our key or our account: an operator must correct it.",
     "UnknownPayment": "The provider does not have this payment. Is the key another account's?",
-    "RequestRejected": "The provider does not accept our request: a developer must correct it.",
+    "payment_rejected": "The provider does not accept our request: a developer must correct it.",
 }
-"""For errors that no retry corrects, by name."""
+"""For errors that no retry corrects, by their code or the name of their class."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
 }
 
 
-def meaning_of(code: str | None, param: str | None) -> Meaning:
+def meaning_of_code(code: str | None, param: str | None) -> Meaning:
     """Return what a code means. Without a code, an error that names a parameter is a bug of ours."""
     if code:
         return MEANINGS.get(code, Meaning.UNKNOWN)

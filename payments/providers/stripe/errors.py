@@ -1,6 +1,6 @@
 """What Stripe's errors mean: by their status here, and by their code in ``error_codes``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -19,7 +19,7 @@ from payments.errors import (
 )
 from payments.providers.protocol import ProviderPayment
 from payments.providers.stripe.decline_codes import decline_code_of
-from payments.providers.stripe.error_codes import Meaning, meaning_of
+from payments.providers.stripe.error_codes import Meaning, meaning_of_code
 from payments.providers.stripe.objects import read_payment
 
 _NAMES_A_PAYMENT: Final = ("intent", "payment_intent", "id")
@@ -27,49 +27,49 @@ _NAMES_A_PAYMENT: Final = ("intent", "payment_intent", "id")
 
 
 def in_our_words(error: stripe.StripeError, call: Call) -> Exception:
-    """Return our error for one of the library's; one that is not listed here stays itself.
-
-    The status decides, and no code can turn a 5xx into an answer.
-    """
-    text = _describe(error, call)
-    match error:
-        case stripe.CardError():
-            return PaymentDeclined(decline_code_of(error.error), payment=payment_in(error))
-        case stripe.RateLimitError() | stripe.APIError(http_status=HTTPStatus.CONFLICT):
-            return ProviderBusy(text)
-        case stripe.APIError() | stripe.APIConnectionError():
-            return unknown(text, call)
-        case stripe.AuthenticationError() | stripe.PermissionError():
-            return AccessDenied(text)
-        case stripe.InvalidRequestError():
-            return in_our_words_by_code(error, call)
-        case stripe.IdempotencyError():
-            return RequestRejected(text, "idempotency_key_reused")
-    return error
-
-
-def in_our_words_by_code(error: stripe.InvalidRequestError, call: Call) -> PaymentError:
-    """Return the error of a request that Stripe did not accept, by its code (``error_codes``).
+    """Return our error for one of the library's; one without a meaning stays itself.
 
     WRONG_STATE is the caller's to handle, where it knows which payment to look at.
     """
-    code, text = error.code or "", _describe(error, call)
-    match meaning_of(error.code, error.param):
-        case Meaning.DECLINED | Meaning.CUSTOMER_INPUT:
-            return PaymentDeclined(code, payment=payment_in(error))
-        case Meaning.REFUND_IMPOSSIBLE:
-            return RefundRejected(code)
-        case Meaning.BUSY:
-            return ProviderBusy(text)
-        case Meaning.CONFIGURATION:
-            return AccessDenied(text)
-        case Meaning.MISSING if error.param == "payment_method":
-            return PaymentDeclined("unknown_payment_method")
-        case Meaning.MISSING if error.param in _NAMES_A_PAYMENT:
-            return UnknownPayment(text)
-        case Meaning.UNKNOWN:
-            return unknown(text, call)
-    return RequestRejected(text, code)
+    meaning = meaning_of_error(error)
+    return error if meaning is None else _ERRORS[meaning](error, call)
+
+
+def meaning_of_error(error: stripe.StripeError) -> Meaning | None:
+    """Return what an error means. Its status decides, so no code turns a 5xx into an answer."""
+    match error:
+        case stripe.CardError():
+            return Meaning.DECLINED
+        case stripe.RateLimitError() | stripe.APIError(http_status=HTTPStatus.CONFLICT):
+            return Meaning.BUSY
+        case stripe.APIError() | stripe.APIConnectionError():
+            return Meaning.UNKNOWN
+        case stripe.AuthenticationError() | stripe.PermissionError():
+            return Meaning.CONFIGURATION
+        case stripe.InvalidRequestError():
+            return meaning_of_code(error.code, error.param)
+    return Meaning.BUG if isinstance(error, stripe.IdempotencyError) else None
+
+
+def _declined(error: stripe.StripeError, _: Call) -> PaymentError:
+    return PaymentDeclined(decline_code_of(error.error), payment=payment_in(error))
+
+
+def _missing(error: stripe.StripeError, call: Call) -> PaymentError:
+    param = getattr(error, "param", None)
+    if param == "payment_method":
+        return PaymentDeclined("unknown_payment_method")
+    if param in _NAMES_A_PAYMENT:
+        return UnknownPayment(_describe(error, call))
+    return _rejected(error, call)
+
+
+def _rejected(error: stripe.StripeError, call: Call) -> PaymentError:
+    return RequestRejected(_describe(error, call), _code(error))
+
+
+def _code(error: stripe.StripeError) -> str:
+    return getattr(error.error, "code", None) or ""
 
 
 def _describe(error: stripe.StripeError, call: Call) -> str:
@@ -94,3 +94,16 @@ def _answer_headers(call: Call) -> Mapping[str, str]:
 def payment_in(error: stripe.StripeError) -> ProviderPayment | None:
     found = getattr(error.error, "payment_intent", None)
     return read_payment(found) if found else None
+
+
+_ERRORS: Final[Mapping[Meaning, Callable[[stripe.StripeError, Call], PaymentError]]] = {
+    Meaning.DECLINED: _declined,
+    Meaning.CUSTOMER_INPUT: _declined,
+    Meaning.WRONG_STATE: _rejected,
+    Meaning.REFUND_IMPOSSIBLE: lambda error, _: RefundRejected(_code(error)),
+    Meaning.BUSY: lambda error, call: ProviderBusy(_describe(error, call)),
+    Meaning.UNKNOWN: lambda error, call: unknown(_describe(error, call), call),
+    Meaning.CONFIGURATION: lambda error, call: AccessDenied(_describe(error, call)),
+    Meaning.BUG: _rejected,
+    Meaning.MISSING: _missing,
+}

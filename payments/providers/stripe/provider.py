@@ -36,9 +36,10 @@ from payments.providers.protocol import (
     ProviderRefund,
 )
 from payments.providers.stripe.currencies import charge_limits, to_stripe
-from payments.providers.stripe.error_codes import Meaning, meaning_of
+from payments.providers.stripe.error_codes import Meaning
 from payments.providers.stripe.errors import (
     in_our_words,
+    meaning_of_error,
     payment_in,
     unknown,
 )
@@ -217,12 +218,10 @@ def _asking(operation: str, deadline: Deadline, payment_id: str = "") -> Iterato
 def _in_our_terms(call: Call, payment_id: str) -> Iterator[None]:
     try:
         yield
-    except stripe.InvalidRequestError as error:
-        if payment_id and meaning_of(error.code, error.param) is Meaning.WRONG_STATE:
+    except stripe.StripeError as error:
+        if payment_id and meaning_of_error(error) is Meaning.WRONG_STATE:
             payment = payment_in(error) or _retrieve_payment(payment_id, call.deadline)
             raise UnexpectedState(payment) from None
-        raise in_our_words(error, call) from None
-    except stripe.StripeError as error:
         # Not chained: the library's text may repeat the whole answer, client secret included.
         raise in_our_words(error, call) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
