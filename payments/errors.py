@@ -123,3 +123,10 @@ class UnknownPaymentMethod(PaymentError):
 
     def __init__(self, payment_method: str) -> None:
         super().__init__(f"no payment provider accepts {payment_method!r}")
+
+
+class CurrencyNotCharged(PaymentError):
+    """A provider of this installation does not charge in a currency."""
+
+    def __init__(self, provider: str, currency: str) -> None:
+        super().__init__(f"{provider} does not charge in {currency!r}")
