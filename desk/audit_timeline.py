@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, assert_never
 
-from money.amounts import format_amount
 from desk.models import ActionKind, ActionOutcome
 from desk.order_detail import OrderDetail
 from desk.order_list import customer_of
 from desk.step_names import staff_name
+from money.amounts import format_amount
 from orders.order_events import (
     Attempt,
     AttemptEnded,

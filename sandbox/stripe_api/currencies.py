@@ -9,24 +9,33 @@ from typing import Final
 
 from sandbox.stripe_api.errors import ApiError, invalid
 
-_TWO_DECIMALS: Final = frozenset(
-    (
-        "usd aed afn all amd aoa ars aud awg azn bam bbd bdt bgn bmd bnd bob brl bsd bwp byn bzd "
-        "cad cdf chf cny cop crc cve czk dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gtq gyd "
-        "hkd hnl htg huf idr ils inr isk jmd kes kgs khr kyd kzt lak lbp lkr lrd lsl mad mdl mkd "
-        "mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd pab pen pgk php pkr pln qar "
-        "ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah "
-        "ugx uyu uzs wst xcd yer zar zmw"
-    ).split()
+_WITH_TWO_DECIMALS: Final = (
+    "usd aed afn all amd aoa ars aud awg azn bam bbd bdt bgn bmd bnd bob brl bsd bwp byn bzd "
+    "cad cdf chf cny cop crc cve czk dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gtq gyd "
+    "hkd hnl htg huf idr ils inr isk jmd kes kgs khr kyd kzt lak lbp lkr lrd lsl mad mdl mkd "
+    "mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd pab pen pgk php pkr pln qar "
+    "ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah "
+    "ugx uyu uzs wst xcd yer zar zmw"
 )
-_ZERO_DECIMALS: Final = frozenset(
-    "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()
+_WITHOUT_DECIMALS: Final = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf"
+_WITH_THREE_DECIMALS: Final = "bhd jod kwd omr tnd"
+_NOT_AT_AMEX: Final = (
+    "afn aoa ars bob brl clp cop crc cve djf fkp gnf gtq hnl lak mur nio pab pen pyg shp srd "
+    "std uyu xof xpf"
 )
-_THREE_DECIMALS: Final = frozenset("bhd jod kwd omr tnd".split())
-CURRENCIES: Final = _TWO_DECIMALS | _ZERO_DECIMALS | _THREE_DECIMALS
+
+DECIMALS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(_WITHOUT_DECIMALS.split(), 0),
+    **dict.fromkeys(_WITH_TWO_DECIMALS.split(), 2),
+    **dict.fromkeys(_WITH_THREE_DECIMALS.split(), 3),
+}
+"""The decimals of an amount, of each currency that Stripe charges in."""
+
+NOT_AT_AMEX: Final = frozenset(_NOT_AT_AMEX.split())
+"""The currencies in which American Express cards cannot be charged."""
 
 _MULTIPLES: Final[Mapping[str, int]] = {
-    "isk": 100, "ugx": 100, **dict.fromkeys(sorted(_THREE_DECIMALS), 10),
+    "isk": 100, "ugx": 100, **dict.fromkeys(_WITH_THREE_DECIMALS.split(), 10),
 }  # fmt: skip
 """What the amount must be a multiple of."""
 
@@ -42,21 +51,12 @@ _MAX_DIGITS: Final[Mapping[str, int]] = {"cop": 10, "idr": 12, "inr": 9}
 _USUAL_MAX_DIGITS: Final = 8
 
 
-NOT_AT_AMEX: Final = frozenset(
-    (
-        "afn aoa ars bob brl clp cop crc cve djf fkp gnf gtq hnl lak mur nio pab pen pyg shp srd "
-        "std uyu xof xpf"
-    ).split()
-)
-"""The currencies in which American Express cards cannot be charged."""
-
-
 def check_currency(currency: str) -> None:
     """Raise ApiError for a currency that Stripe does not charge in."""
-    if currency not in CURRENCIES:
+    if currency not in DECIMALS:
         raise invalid(
             f"Invalid currency: {currency}. Stripe currently supports these currencies: "
-            f"{', '.join(sorted(CURRENCIES))}",
+            f"{', '.join(sorted(DECIMALS))}",
             param="currency",
         )
 
@@ -74,10 +74,16 @@ def check_amount(amount: int, currency: str) -> None:
         raise _out_of_bounds(
             f"Amount must be no more than {_shown(most, currency)}", "amount_too_large"
         )
+    check_multiple(amount, currency, param="amount")
+
+
+def check_multiple(amount: int, currency: str, *, param: str) -> None:
+    """Raise ApiError for an amount with decimals that must be zero, and are not."""
+    multiple = _MULTIPLES.get(currency, 1)
     if amount % multiple:
         raise invalid(
             f"Invalid amount: amounts in {currency} must be evenly divisible by {multiple}.",
-            param="amount",
+            param=param,
         )
 
 
@@ -86,5 +92,5 @@ def _out_of_bounds(message: str, code: str) -> ApiError:
 
 
 def _shown(amount: int, currency: str) -> str:
-    decimals = 0 if currency in _ZERO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
+    decimals = DECIMALS[currency]
     return f"{amount / 10**decimals:,.{decimals}f} {currency}"

@@ -12,7 +12,7 @@ from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.cards import TEST_CARDS
 from sandbox.stripe_api.confirmation import Terms, confirm
-from sandbox.stripe_api.currencies import check_amount, check_currency
+from sandbox.stripe_api.currencies import check_amount, check_currency, check_multiple
 from sandbox.stripe_api.errors import invalid, missing, no_such, refused, unexpected_state
 from sandbox.stripe_api.form_params import Parameters
 from sandbox.stripe_api.identifiers import new_id
@@ -119,6 +119,7 @@ def capture(account: Account, call: Call) -> Outcome:
             payment_intent_shape(intent),
         )
     amount = intent.amount_capturable if asked is None else asked
+    check_multiple(amount, intent.currency, param="amount_to_capture")
     if amount > intent.amount_capturable:
         raise refused(
             "The requested capture amount is greater than the authorized amount.",

@@ -15,7 +15,6 @@ from django.db import OperationalError
 from psycopg.errors import LockNotAvailable
 
 from access.os_user import user_of_this_shell
-from money.amounts import format_amount
 from desk.action_forms import ACTION_TEXTS, ReasonForm
 from desk.actions import SINGLE_ORDER_ACTIONS, ActionRequest, perform
 from desk.audit_timeline import Entry, audit_timeline
@@ -25,6 +24,7 @@ from desk.order_list import customer_of
 from desk.order_search import named
 from desk.order_state import order_state
 from desk.run_diagram import next_step_sentence
+from money.amounts import format_amount
 from orders.models import Order
 from sagas.identifiers import new_id
 
