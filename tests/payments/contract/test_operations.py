@@ -18,6 +18,7 @@ from payments.errors import (
     RefundRejected,
     RequestRejected,
     UnexpectedState,
+    UnknownPayment,
 )
 from payments.providers.protocol import (
     PaymentProvider,
@@ -426,8 +427,28 @@ def refund(by: Contractor, payment_id: str, amount_minor: int) -> Any:
 
 
 def test_an_unknown_payment_is_an_error(contractor: Contractor) -> None:
-    with pytest.raises(RequestRejected):
+    with pytest.raises(UnknownPayment):
         contractor.retrieve("pi_never_created")
+
+
+def test_limits_are_kept(contractor: Contractor) -> None:
+    limits = contractor.provider.charge_limits("eur")
+    assert limits is not None
+
+    def create(amount_minor: int) -> ProviderPayment:
+        params = {**contractor.params(), "amount": amount_minor}
+        return contractor.provider.create_payment(params, **contractor.asking())
+
+    for refused in (limits.minimum_minor - 1, limits.maximum_minor + 1):
+        with pytest.raises(RequestRejected) as rejected:
+            create(refused)
+        assert rejected.value.detail
+    assert create(limits.minimum_minor).amount_minor == limits.minimum_minor
+    assert create(limits.maximum_minor).amount_minor == limits.maximum_minor
+
+
+def test_no_provider_charges_in_an_unknown_currency(contractor: Contractor) -> None:
+    assert contractor.provider.charge_limits("xyz") is None
 
 
 @pytest.mark.parametrize("operation", READS)
