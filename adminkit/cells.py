@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from adminkit.money import money
+from money.amounts import format_amount
 
 _LONGEST_TEXT: Final = 80
 
@@ -47,7 +47,7 @@ def state(value: str, hint: str = "", word: str = "") -> SafeString:
 
 
 def amount(minor: int, currency: str) -> SafeString:
-    return format_html('<span class="amount">{}</span>', money(minor, currency))
+    return format_html('<span class="amount">{}</span>', format_amount(minor, currency))
 
 
 def timestamp(at: datetime | None) -> SafeString | None:

@@ -13,6 +13,7 @@ LAYERS: Final = (
     ("events",),
     ("sagas", "outbound"),
     ("adminkit",),
+    ("money",),
 )
 """From the top to the bottom: a package imports only from layers below its own."""
 

@@ -1,6 +1,5 @@
 """Every setting, read once from the environment, and loud when it is missing or makes no sense."""
 
-import re
 from pathlib import Path
 
 import django_stubs_ext
@@ -27,6 +26,7 @@ from config.throttle_settings import (
     waiters_per_process,
 )
 from config.web_settings import *  # noqa: F403
+from money.currencies import EXPONENTS
 
 # Lets Django's classes carry their type parameters at run time too.
 django_stubs_ext.monkeypatch()
@@ -122,9 +122,18 @@ _provider_sections = [read_provider_settings(package, globals()) for package in 
 # --- The storefront API --------------------------------------------------------------------------
 
 _api = Section("Storefront API")
-CURRENCY = _api.text("CURRENCY", "Of all prices: a code of three lower-case letters.", "eur")
-if not re.fullmatch(r"[a-z]{3}", CURRENCY):
-    raise ImproperlyConfigured("CURRENCY is a code of three lower-case letters")
+CURRENCY = _api.text(
+    "CURRENCY",
+    "Of all prices: a code of ISO 4217 in lower case, in which every payment provider charges. Do "
+    "not change it while there are products or open orders: prices are stored without it.",
+    "eur",
+)
+if CURRENCY not in EXPONENTS:
+    raise ImproperlyConfigured(
+        f"CURRENCY: {CURRENCY!r} is no currency of ISO 4217 in lower case, such as eur"
+    )
+# Says why a price cannot be charged. A setting, because inventory does not know payments.
+PRICE_PROBLEM = "payments.services.price_problem"
 
 STREAMS_PER_PROCESS = streams_per_process(_api)
 STREAMS_PER_CUSTOMER = streams_per_customer(_api)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, assert_never
 
-from adminkit.money import money
 from desk.models import ActionKind, ActionOutcome
 from desk.order_detail import OrderDetail
 from desk.order_list import customer_of
 from desk.step_names import staff_name
+from money.amounts import format_amount
 from orders.order_events import (
     Attempt,
     AttemptEnded,
@@ -46,10 +46,11 @@ _OUTCOMES: Final = {
 }
 
 _WHO_CORRECTS: Final = {
-    "AccessDenied": "The provider refuses our key: an operator must correct it.",
-    "RequestRejected": "The provider does not accept our request: a developer must correct it.",
+    "AccessDenied": "The provider refuses our key or our account: an operator must correct it.",
+    "UnknownPayment": "The provider does not have this payment. Is the key another account's?",
+    "payment_rejected": "The provider does not accept our request: a developer must correct it.",
 }
-"""For errors that no retry corrects, by name."""
+"""For errors that no retry corrects, by their code or the name of their class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _attempt(row: JournalRow) -> Attempt:
 def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -> Entry:
     match event:
         case Placed(at):
-            total = money(detail.order.total_minor, detail.order.currency)
+            total = format_amount(detail.order.total_minor, detail.order.currency)
             return Entry(at, "order", "placed", total, who=customer_of(detail.order))
         case Moved(at, source, target, cause, actor):
             return Entry(at, "order", target, f"{source} → {target}: {cause}", who=actor)
@@ -141,7 +142,7 @@ def _call(at: datetime, attempt: Attempt, payments: Sequence[PaymentDetail]) -> 
     data: list[tuple[str, object]] = []
     if isinstance(work, Remote) and payments:
         payment = payments[-1]
-        amount = money(payment.amount_minor, payment.currency)
+        amount = format_amount(payment.amount_minor, payment.currency)
         sentence = work.describe.asks.format(amount=amount, method=payment.payment_method)
         keys = [(f"key of {name}", payment.keys[name]) for name in work.operations]
         again: list[tuple[str, object]] = [("keys", "the same as before")]

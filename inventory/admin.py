@@ -28,7 +28,9 @@ from inventory.models import (
     StockMovement,
     Warehouse,
 )
+from inventory.prices import check_price
 from inventory.stock_forms import AdjustForm, ReceiveForm, stock_form_view
+from money.amounts import example_price
 
 _MOVED: Final = {
     MovementKind.RECEIPT: "received",
@@ -97,6 +99,15 @@ class StockLevelInline(ReadOnlyMixin, TabularInline[StockLevel, Product]):
         return may_adjust(request)
 
 
+class ProductForm(forms.ModelForm[Product]):
+    """A product as staff enter it."""
+
+    def clean_price_minor(self) -> int:
+        price_minor: int = self.cleaned_data["price_minor"]
+        check_price(price_minor)
+        return price_minor
+
+
 class ForSale(ChoiceFilter):
     title = "state"
     parameter_name = "withdrawn"
@@ -108,6 +119,7 @@ class ForSale(ChoiceFilter):
 
 @admin.register(Product)
 class ProductAdmin(PagedAdmin[Product]):
+    form = ProductForm
     list_display = ("named", "name", "price", "available", "for_sale")
     list_filter = (ForSale,)
     searches = (search_catalogue(),)
@@ -133,7 +145,7 @@ class ProductAdmin(PagedAdmin[Product]):
     def get_form(self, *args: Any, **kwargs: Any) -> type[forms.ModelForm[Product]]:
         labels = {"sku": "SKU", "price_minor": "Price", "is_withdrawn": "Withdrawn"}
         said = {
-            "price_minor": f"In minor units of {settings.CURRENCY.upper()}: 1250 for 12.50.",
+            "price_minor": f"In minor units: {example_price(settings.CURRENCY)}.",
             "is_withdrawn": "Can no longer be bought. It stays, for the orders that name it.",
         }
         return super().get_form(*args, **kwargs, labels=labels, help_texts=said)

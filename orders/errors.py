@@ -27,8 +27,26 @@ class UnknownProducts(OrderError):
         self.skus = skus
 
 
+class UnchargeablePrices(OrderError):
+    """The payment provider cannot charge the prices of these SKUs. Staff have to correct them."""
+
+    def __init__(self, skus: list[str]) -> None:
+        super().__init__(f"cannot be charged: {', '.join(skus)}")
+        self.skus = skus
+
+
+class TotalBelowMinimum(OrderError):
+    """A cart costs less than the payment provider charges in one payment."""
+
+    def __init__(self, total_minor: int, minimum_minor: int, currency: str) -> None:
+        super().__init__(f"{total_minor} is less than {minimum_minor} {currency}")
+        self.total_minor = total_minor
+        self.minimum_minor = minimum_minor
+        self.currency = currency
+
+
 class TotalTooLarge(OrderError):
-    """A cart costs more than the bank takes in one payment."""
+    """A cart costs more than the payment provider charges in one payment."""
 
     def __init__(self, total_minor: int, largest_minor: int) -> None:
         super().__init__(f"{total_minor} is more than {largest_minor}")

@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from psycopg.errors import UniqueViolation
 
 import inventory.services
+import payments.services
 import sagas.services
 from events.services import outbox
 from orders.errors import (
@@ -19,7 +20,9 @@ from orders.errors import (
     PriceChanged,
     ReferenceTaken,
     TooManyOpenOrders,
+    TotalBelowMinimum,
     TotalTooLarge,
+    UnchargeablePrices,
     UnknownProducts,
 )
 from orders.events import ORDER_PLACED
@@ -27,13 +30,11 @@ from orders.metrics import count_after_commit
 from orders.models import REFERENCE_ONCE, Cause, Order, OrderLine
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import TRANSITIONS, OrderStatus
+from payments.services import ChargeLimits
 from sagas.bulk_sql import Insert
 from sagas.correlation import current_correlation_id
 from sagas.definition import Rejection
 from sagas.services import CompensationRequest
-
-MAX_TOTAL_MINOR: Final = 99_999_999
-"""The largest amount of one payment, in minor units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,12 @@ class PlacedOrder:
     lines: list[OrderLine]
 
 
-def price_cart(quantities: Mapping[str, int]) -> PricedCart:
-    """Return what a cart costs, in one statement. Raises UnknownProducts and TotalTooLarge."""
+def price_cart(quantities: Mapping[str, int], payment_method: str | None = None) -> PricedCart:
+    """Return what a cart costs, in one statement.
+
+    Raises UnknownProducts, and what the provider of the payment method cannot charge (any provider,
+    without a method) as UnchargeablePrices, TotalBelowMinimum and TotalTooLarge.
+    """
     products = inventory.services.products_for_sale(quantities)
     unknown = sorted(quantities.keys() - products.keys())
     if unknown:
@@ -107,16 +112,25 @@ def price_cart(quantities: Mapping[str, int]) -> PricedCart:
     ]
     priced_at = max(product.read_at for product in products.values())
     cart = PricedCart(lines, settings.CURRENCY, priced_at)
-    if cart.total_minor > MAX_TOTAL_MINOR:
-        raise TotalTooLarge(cart.total_minor, MAX_TOTAL_MINOR)
+    _check_chargeable(cart, payments.services.charge_limits(cart.currency, payment_method))
     return cart
+
+
+def _check_chargeable(cart: PricedCart, limits: ChargeLimits) -> None:
+    unchargeable = [line.sku for line in cart.lines if line.unit_price_minor % limits.step_minor]
+    if unchargeable:
+        raise UnchargeablePrices(unchargeable)
+    if cart.total_minor < limits.minimum_minor:
+        raise TotalBelowMinimum(cart.total_minor, limits.minimum_minor, cart.currency)
+    if cart.total_minor > limits.maximum_minor:
+        raise TotalTooLarge(cart.total_minor, limits.maximum_minor)
 
 
 def quote_cart(quantities: Mapping[str, int]) -> Quote:
     """Return a cart's price and availability. Reserves nothing, stores nothing.
 
     Two statements read them at two moments, and either may change before an order is placed.
-    Raises UnknownProducts and TotalTooLarge.
+    Raises as ``price_cart``.
     """
     return Quote(price_cart(quantities), inventory.services.max_orderable(quantities))
 
@@ -151,9 +165,9 @@ def place_order(
     One transaction, no call to anyone: when it commits the order will end confirmed or
     cancelled, whatever dies afterwards; when it does not, nothing has happened. Its run and events
     carry the correlation id of the request. A ``reference`` is good for one order of a customer,
-    for ever. Raises UnknownProducts, TotalTooLarge, PriceChanged and ReferenceTaken.
+    at any time. Raises as ``price_cart``, and PriceChanged and ReferenceTaken.
     """
-    cart = price_cart(quantities)
+    cart = price_cart(quantities, payment_method)
     if not expected.is_met_by(cart):
         raise PriceChanged(cart.total_minor, cart.currency, cart.prices)
     order = Order(

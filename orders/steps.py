@@ -25,6 +25,7 @@ from payments.errors import (
     PaymentDeclined,
     ProviderBusy,
     RefundPending,
+    RequestRejected,
 )
 from payments.services import Charge
 from sagas.definition import (
@@ -57,6 +58,19 @@ DECLINED_PAYMENT: Final = {
     PaymentDeclined.code: RejectionText(DECLINED, by_detail=DECLINE_MESSAGES),
 }
 """The decline code of the provider is the rejection's detail."""
+
+REJECTED_PAYMENT: Final = {
+    RequestRejected.code: RejectionText(
+        "This order cannot be paid. You have not been charged.",
+        staff="The payment provider can never accept this payment ({detail}): a developer must look.",
+        by_detail={
+            "amount_too_small": "The total is too small to be charged. You have not been charged.",
+            "amount_too_large": "The total is too large to be charged. You have not been charged.",
+        },
+        until_compensated="This order cannot be paid.",
+    ),
+}
+"""The provider's code is the rejection's detail."""
 
 CLOSE_ASKS: Final = "Cancel the payment of {amount}; if it was taken, refund it."
 CLOSE_OPERATIONS: Final = ("cancel", "refund")
@@ -127,8 +141,8 @@ def record_closing(orders: Batch) -> None:
     operations=("create", "confirm"),
     prepare=prepare_payment,
     record=record_authorization,
-    rejected_by=(PaymentDeclined,),
-    rejections=DECLINED_PAYMENT,
+    rejected_by=(PaymentDeclined, RequestRejected),
+    rejections=DECLINED_PAYMENT | REJECTED_PAYMENT,
     transient=NOT_ACTED,
     unknown=(OutcomeUnknown,),
     retry=WHILE_THE_CUSTOMER_WAITS,

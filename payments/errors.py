@@ -44,11 +44,30 @@ class UnexpectedState(PaymentError):
 
 
 class RequestRejected(PaymentError):
-    """The provider does not accept the request as it stands: a bug of ours, never the customer's."""
+    """The provider does not accept the request as it stands, and never will. Nothing was done.
+
+    ``detail`` is the provider's code, such as ``amount_too_small``; empty if it gave none.
+    """
+
+    code = "payment_rejected"
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class AccessDenied(PaymentError):
-    """The provider does not accept our credentials. Orders wait until an operator mends that."""
+    """The provider does not accept our credentials, or our account lacks what the request needs.
+
+    Nothing was done. Orders wait until an operator corrects that.
+    """
+
+
+class UnknownPayment(PaymentError):
+    """The provider does not have this payment. Its money may be in another account.
+
+    That is so after the key was replaced by another account's: an operator has to look.
+    """
 
 
 class CallInsideTransaction(PaymentError):
@@ -104,3 +123,10 @@ class UnknownPaymentMethod(PaymentError):
 
     def __init__(self, payment_method: str) -> None:
         super().__init__(f"no payment provider accepts {payment_method!r}")
+
+
+class CurrencyNotCharged(PaymentError):
+    """A provider of this installation does not charge in a currency."""
+
+    def __init__(self, provider: str, currency: str) -> None:
+        super().__init__(f"{provider} does not charge in {currency!r}")

@@ -239,6 +239,7 @@ def _create_refund(
     return _provider(payment).create_refund(
         payment_id,
         amount_minor=refund.amount_minor,
+        currency=payment.currency,
         metadata={"refund_id": str(refund.pk), **payment.metadata},
         key=key,
         api_version=payment.api_version,
@@ -286,6 +287,7 @@ def _capture(payment: Payment, payment_id: str, deadline: Deadline, key: str) ->
     return _provider(payment).capture_payment(
         payment_id,
         amount_minor=payment.amount_minor,
+        currency=payment.currency,
         key=key,
         api_version=payment.api_version,
         deadline=deadline,

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from outbound.deadline import Deadline
-from payments.errors import RequestRejected
+from payments.errors import UnknownPayment
 from payments.models import Payment
 from payments.payment_operations import LOOKING_BACK
 from payments.providers.protocol import (
@@ -141,7 +141,7 @@ def read_again(keys: Iterable[PaymentKey]) -> ProviderReading:
         try:
             refunds = provider.list_refunds(payment_id, deadline=deadline)
             payment = provider.retrieve_payment(payment_id, deadline=deadline)
-        except RequestRejected:
+        except UnknownPayment:
             continue
         balances += _balances(name, [payment], refunds)
     return ProviderReading(balances=balances, read_at=read_at)

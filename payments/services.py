@@ -9,10 +9,12 @@ from django.db.models.functions import Now
 
 from events.event_types import Event, EventType
 from events.services import outbox
+from money.amounts import format_amount
+from payments.errors import CurrencyNotCharged
 from payments.events import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUNDED, PAYMENT_VOIDED
 from payments.models import Payment
 from payments.payment_operations import authorize, capture, close
-from payments.providers.protocol import PaymentRequest
+from payments.providers.protocol import ChargeLimits, PaymentRequest
 from payments.providers.registry import name_of_provider_for, provider_named, providers
 from payments.states import SOURCES, PaymentStatus
 from sagas.bulk_sql import Insert, Update, select, write
@@ -21,13 +23,17 @@ from sagas.identifiers import new_id
 
 __all__ = [
     "Charge",
+    "ChargeLimits",
     "authorize",
     "begin_closing",
     "capture",
+    "charge_limits",
+    "check_currency",
     "close",
     "is_payment_method",
     "payment_method_hint",
     "prepare_payments",
+    "price_problem",
     "record_authorizations",
     "record_captures",
     "record_closings",
@@ -53,6 +59,48 @@ def is_payment_method(reference: str) -> bool:
 def payment_method_hint() -> str:
     """Return which references are accepted, for a developer of a storefront."""
     return "; ".join(provider.payment_method_hint for provider in providers().values())
+
+
+def charge_limits(currency: str, payment_method: str | None = None) -> ChargeLimits:
+    """Return which amounts can be charged with a payment method.
+
+    Without one, the widest limits of all providers. Raises UnknownPaymentMethod, and
+    CurrencyNotCharged.
+    """
+    names = [name_of_provider_for(payment_method)] if payment_method else list(providers())
+    found = [limits for name in names if (limits := provider_named(name).charge_limits(currency))]
+    if not found:
+        raise CurrencyNotCharged(", ".join(names), currency)
+    return ChargeLimits(
+        minimum_minor=min(limits.minimum_minor for limits in found),
+        maximum_minor=max(limits.maximum_minor for limits in found),
+        step_minor=min(limits.step_minor for limits in found),
+    )
+
+
+def check_currency(currency: str) -> None:
+    """Raise CurrencyNotCharged unless every provider of this installation charges in a currency."""
+    for name, provider in providers().items():
+        if provider.charge_limits(currency) is None:
+            raise CurrencyNotCharged(name, currency)
+
+
+def price_problem(price_minor: int, currency: str) -> str:
+    """Return why some provider cannot charge a price, as a sentence for staff; empty if all can.
+
+    A price may be below the minimum: that is a matter of the whole cart.
+    """
+    for provider in providers().values():
+        limits = provider.charge_limits(currency)
+        if limits is None:
+            return f"{provider.label} does not charge in {currency.upper()}."
+        if price_minor % limits.step_minor:
+            step = format_amount(limits.step_minor, currency)
+            return f"{provider.label} charges only multiples of {step} ({limits.step_minor} here)."
+        if price_minor > limits.maximum_minor:
+            most = format_amount(limits.maximum_minor, currency)
+            return f"{provider.label} charges at most {most}."
+    return ""
 
 
 def prepare_payments(charges: Iterable[Charge]) -> Insert:

@@ -2,7 +2,7 @@
 
 from django import template
 
-from adminkit.money import money
+from money.amounts import format_amount
 
 register = template.Library()
-register.filter("money", money)
+register.filter("money", format_amount)

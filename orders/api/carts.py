@@ -1,13 +1,19 @@
 """The cart: what quotes price and orders buy."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
+from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import FieldError, Problem
 from orders.api.http.request_schemas import RequestSchema, invalid_request
 from orders.api.http.text_format import TextFormat
-from orders.errors import TotalTooLarge, UnknownProducts
+from orders.errors import (
+    TotalBelowMinimum,
+    TotalTooLarge,
+    UnchargeablePrices,
+    UnknownProducts,
+)
 
 MAX_CART_LINES: Final = 100
 MAX_LINE_QUANTITY: Final = 9_999
@@ -38,16 +44,37 @@ class Cart(RequestSchema):
         return totals
 
 
-def invalid_cart(cart: Cart, error: UnknownProducts | TotalTooLarge) -> Problem:
-    """Return a problem that points to the lines that cannot be bought."""
-    if isinstance(error, TotalTooLarge):
-        return invalid_request(str(error), [FieldError("/items", "costs too much")])
+CartError = UnknownProducts | UnchargeablePrices | TotalBelowMinimum | TotalTooLarge
+CART_ERRORS: Final = get_args(CartError)
+"""Why a cart can neither be quoted nor ordered."""
+
+
+def cart_problem(cart: Cart, error: CartError) -> Problem:
+    """Return a problem that points to what cannot be bought."""
+    match error:
+        case TotalBelowMinimum():
+            return Problem(
+                ProblemType.TOTAL_BELOW_MINIMUM,
+                "The cart costs less than the smallest amount that can be charged.",
+                [FieldError("/items", "costs too little")],
+                extensions={
+                    "total_minor": error.total_minor,
+                    "minimum_minor": error.minimum_minor,
+                    "currency": error.currency,
+                },
+            )
+        case TotalTooLarge():
+            return invalid_request(str(error), [FieldError("/items", "costs too much")])
+        case UnchargeablePrices():
+            text, told = "has a price that cannot be charged", "The shop has to correct a price."
+        case UnknownProducts():
+            text, told = "is not for sale", "The cart has products that are not for sale."
     errors = [
-        FieldError(f"/items/{position}/sku", f"{line.sku} is not for sale")
+        FieldError(f"/items/{position}/sku", f"{line.sku} {text}")
         for position, line in enumerate(cart.items)
         if line.sku in error.skus
     ]
-    return invalid_request("The cart has products that are not for sale.", errors)
+    return invalid_request(told, errors)
 
 
 EXAMPLE_CART: Final = {

@@ -35,6 +35,17 @@ class RefundStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ChargeLimits:
+    """Which amounts a provider charges in one currency, in minor units."""
+
+    minimum_minor: int
+    """The smallest amount of one payment. The provider may still want more for an account."""
+    maximum_minor: int
+    step_minor: int
+    """Every amount is a multiple of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentRequest:
     """What a provider is going to be asked for. The amount is in minor units."""
 
@@ -102,11 +113,14 @@ class PaymentProvider(Protocol):
     ======== =======================================================================================
     done      The operation returns. Its effect is final at the provider.
     rejected  PaymentDeclined (no, and no again), RefundRejected, and UnexpectedState, which carries
-              the payment as it stands. RequestRejected and AccessDenied are faults of ours.
-              Nothing was done.
+              the payment as it stands. RequestRejected is a bug of ours and can never succeed;
+              AccessDenied and UnknownPayment wait for an operator. Nothing was done.
     transient ProviderBusy, DeadlinePassed. Nothing was done; the same call may succeed later.
     unknown   OutcomeUnknown. The effect may exist.
     ======== =======================================================================================
+
+    **Amounts** are in the minor units of ISO 4217, in every argument and result. A provider that
+    counts in other units converts them, in both directions.
 
     Each operation raises CallInsideTransaction, and sends nothing, while this thread has a database
     transaction open. Threads share one provider.
@@ -133,11 +147,17 @@ class PaymentProvider(Protocol):
     def payment_method_hint(self) -> str:
         """What ``accepts`` takes, for a developer of a storefront: "an id such as …"."""
 
+    def charge_limits(self, currency: str) -> ChargeLimits | None:
+        """Return which amounts it charges in a currency; None if it does not charge in it.
+
+        The currency is a code of ISO 4217 in lower case.
+        """
+
     def payment_params(self, request: PaymentRequest) -> dict[str, Any]:
         """Return what ``create_payment`` is called with: JSON, stored before the first call.
 
-        Its members ``amount``, ``currency``, ``payment_method`` and ``metadata`` repeat the request;
-        other members are the provider's own.
+        Its members ``amount`` (in minor units), ``currency``, ``payment_method`` and ``metadata``
+        repeat the request; other members are the provider's own.
         """
 
     def recognizes(self, provider_id: str) -> bool:
@@ -157,7 +177,8 @@ class PaymentProvider(Protocol):
     ) -> ProviderPayment:
         """Create a payment that takes no money yet, whatever happens to the answer.
 
-        Raises PaymentDeclined if the payment method cannot be used. A provider without a
+        Raises PaymentDeclined if the payment method cannot be used, and RequestRejected for an
+        amount that the provider does not charge. A provider without a
         confirmation, such as one for bank transfers, returns PROCESSING at once.
         """
 
@@ -176,13 +197,14 @@ class PaymentProvider(Protocol):
         payment_id: str,
         *,
         amount_minor: int,
+        currency: str,
         key: str,
         api_version: str,
         deadline: Deadline,
     ) -> ProviderPayment:
         """Take ``amount_minor`` of what is held, and release the rest.
 
-        Raises UnexpectedState unless the payment is AUTHORIZED.
+        ``currency`` is the payment's. Raises UnexpectedState unless the payment is AUTHORIZED.
         """
 
     def cancel_payment(
@@ -199,21 +221,22 @@ class PaymentProvider(Protocol):
         payment_id: str,
         *,
         amount_minor: int,
+        currency: str,
         metadata: Mapping[str, str],
         key: str,
         api_version: str,
         deadline: Deadline,
     ) -> ProviderRefund:
-        """Send back ``amount_minor`` of what was captured.
+        """Send back ``amount_minor`` of what was captured. ``currency`` is the payment's.
 
-        It may be PENDING for days, and FAILED after that. Raises RefundRejected if the provider
+        The refund may be PENDING for days, and FAILED after that. Raises RefundRejected if the provider
         will not, in particular for more than was captured and not yet refunded.
         """
 
     # -- calls that read -------------------------------------------------------------------------
 
     def retrieve_payment(self, payment_id: str, *, deadline: Deadline) -> ProviderPayment:
-        """Return the payment as it stands now. Raises RequestRejected for an unknown id."""
+        """Return the payment as it stands now. Raises UnknownPayment for an unknown id."""
 
     def list_payments(
         self, *, created_from: datetime, deadline: Deadline

@@ -39,6 +39,11 @@ NEEDS_CUSTOMER: Final = Decline(
     "authentication_required",
     "Your card was declined. This transaction requires authentication.",
 )
+CURRENCY_NOT_SUPPORTED: Final = Decline(
+    "card_declined",
+    "currency_not_supported",
+    "The card does not support the specified currency.",
+)
 ACTION_REFUSED: Final = Decline(
     "authentication_required",
     "authentication_not_handled",

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.cards import (
     ACTION_REFUSED,
+    CURRENCY_NOT_SUPPORTED,
     GENERIC_DECLINE,
     NEEDS_CUSTOMER,
     TEST_CARDS,
     Decline,
 )
 from sandbox.stripe_api.charges import attempt
+from sandbox.stripe_api.currencies import NOT_AT_AMEX
 from sandbox.stripe_api.errors import invalid, unexpected_state
 from sandbox.stripe_api.form_params import Parameters
 from sandbox.stripe_api.operations import Call, Outcome
@@ -62,6 +64,8 @@ def confirm(
     card = TEST_CARDS[token]
     if call.is_declined:
         card = replace(card, decline=GENERIC_DECLINE, asks_customer=False)
+    if card.brand == "amex" and intent.currency in NOT_AT_AMEX:
+        card = replace(card, decline=CURRENCY_NOT_SUPPORTED)
     if card.asks_customer and not terms.off_session:
         if terms.error_on_requires_action:
             return _declined(intent, ACTION_REFUSED, token, charge=None, now=now)

@@ -1,8 +1,8 @@
 """/v1/payment_intents: create, update, confirm, capture, cancel, retrieve, list.
 
-Liberties: amounts below Stripe's minimum (50 cents) are accepted; the account has cards as its only
-payment method, so that a confirmation never needs a ``return_url``; a test payment method keeps its
-own name instead of getting an id. ``payment_method_types`` is refused, as Stripe does since its
+Liberties: the account settles in every currency that has a minimum, so no amount is converted; it
+has cards as its only payment method, so that a confirmation never needs a ``return_url``; a test
+payment method keeps its own name instead of getting an id. ``payment_method_types`` is refused, as Stripe does since its
 version 2026-09-30.endive.
 """
 
@@ -12,6 +12,7 @@ from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.cards import TEST_CARDS
 from sandbox.stripe_api.confirmation import Terms, confirm
+from sandbox.stripe_api.currencies import check_amount, check_currency, check_multiple
 from sandbox.stripe_api.errors import invalid, missing, no_such, refused, unexpected_state
 from sandbox.stripe_api.form_params import Parameters
 from sandbox.stripe_api.identifiers import new_id
@@ -20,8 +21,6 @@ from sandbox.stripe_api.pages import Range, page
 from sandbox.stripe_api.records import Charge, IntentStatus, PaymentIntent
 from sandbox.stripe_api.serializers import charge_shape, list_shape, payment_intent_shape
 
-MAX_AMOUNT = 99_999_999
-CURRENCY_LENGTH = 3
 CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
 CANCELLATION_REASONS = ("abandoned", "duplicate", "fraudulent", "requested_by_customer")
 EXPANDABLE = frozenset({"latest_charge"})
@@ -30,6 +29,7 @@ EXPANDABLE = frozenset({"latest_charge"})
 def create(account: Account, call: Call) -> Outcome:
     given = call.parameters
     amount, currency = _amount(given), _currency(given)
+    check_amount(amount, currency)
     confirmed_at_once = bool(given.flag("confirm"))
     terms = Terms.read(given, confirm=confirmed_at_once)
     payment_method = _payment_method(given)
@@ -105,7 +105,7 @@ def capture(account: Account, call: Call) -> Outcome:
     """Take what is held, or less: the rest is released at once, and there is no second capture."""
     intent = _target(account, call)
     given = call.parameters
-    asked = given.integer("amount_to_capture", at_least=1, at_most=MAX_AMOUNT)
+    asked = given.integer("amount_to_capture", at_least=1)
     metadata = given.metadata(onto=intent.metadata)
     expand = expansions(given, allowed=EXPANDABLE)
     if given.flag("final_capture") is False:
@@ -119,6 +119,7 @@ def capture(account: Account, call: Call) -> Outcome:
             payment_intent_shape(intent),
         )
     amount = intent.amount_capturable if asked is None else asked
+    check_multiple(amount, intent.currency, param="amount_to_capture")
     if amount > intent.amount_capturable:
         raise refused(
             "The requested capture amount is greater than the authorized amount.",
@@ -218,17 +219,12 @@ def _amount(given: Parameters) -> int:
     amount = given.integer("amount", at_least=1)
     if amount is None:
         raise missing("amount")
-    if amount > MAX_AMOUNT:
-        raise invalid(
-            f"Amount must be no more than {MAX_AMOUNT}.", param="amount", code="amount_too_large"
-        )
     return amount
 
 
 def _currency(given: Parameters) -> str:
     currency = given.required_text("currency").lower()
-    if len(currency) != CURRENCY_LENGTH or not (currency.isascii() and currency.isalpha()):
-        raise invalid(f"Invalid currency: {currency}.", param="currency")
+    check_currency(currency)
     return currency
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.cards import TEST_CARDS, Refunds
+from sandbox.stripe_api.currencies import check_multiple
 from sandbox.stripe_api.errors import ApiError, invalid, no_such, refused
 from sandbox.stripe_api.form_params import Parameters
 from sandbox.stripe_api.identifiers import new_id
@@ -36,6 +37,7 @@ def create(account: Account, call: Call) -> Outcome:
     expand = expansions(given, allowed=EXPANDABLE)
     given.reject_unknown()
     amount = _refundable(charge, asked)
+    check_multiple(amount, charge.currency, param="amount")
     behaviour = TEST_CARDS[charge.payment_method].refunds
     at_once = behaviour is Refunds.AT_ONCE
     refund = Refund(

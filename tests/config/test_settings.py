@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from celery.backends.base import DisabledBackend
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
@@ -29,6 +30,23 @@ def test_what_cannot_be_guessed_has_to_be_given(monkeypatch: pytest.MonkeyPatch,
 
     with pytest.raises(ImproperlyConfigured, match=name):
         read_settings()
+
+
+@pytest.mark.parametrize("code", ["xyz", "EUR", "", "euro", "clf", "bgn"])
+def test_the_currency_is_one_of_iso_4217(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    monkeypatch.setenv("CURRENCY", code)
+
+    with pytest.raises(ImproperlyConfigured, match=f"CURRENCY: '{code}' is no currency"):
+        read_settings()
+
+
+def test_the_currency_is_one_that_every_provider_charges(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(settings, "CURRENCY", "iqd")
+
+    with pytest.raises(ImproperlyConfigured, match="CURRENCY: stripe does not charge in 'iqd'"):
+        apps.get_app_config("payments").ready()
 
 
 @pytest.mark.parametrize("name", ["STRIPE_CALLS_PER_SECOND", "STRIPE_FALLBACK_CALLS_PER_SECOND"])

@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
+from pytest_django import Settings
 
 from inventory.models import StockEntry, StockLevel, Warehouse
 from tests.support.shelf import Shelf
@@ -116,6 +117,55 @@ def test_a_product_keeps_its_sku(desk: Client, level: StockLevel) -> None:
 
     product.refresh_from_db()
     assert (product.sku, product.name, product.price_minor) == ("MUG", "Cup", 700)
+
+
+@pytest.mark.parametrize(
+    ("currency", "price_minor", "error"),
+    [
+        ("bhd", 1205, "Stripe charges only multiples of 0.010 BHD (10 here)."),
+        ("mga", 1250, "Stripe charges only multiples of 1.00 MGA (100 here)."),
+        ("isk", 1_000_000, "Stripe charges at most 999,999 ISK."),
+    ],
+)
+def test_a_price_that_cannot_be_charged_is_not_entered(
+    desk: Client,
+    level: StockLevel,
+    settings: Settings,
+    *,
+    currency: str,
+    price_minor: int,
+    error: str,
+) -> None:
+    settings.CURRENCY = currency
+    page = f"/admin/inventory/product/{level.product.pk}/change/"
+    inline = {"stock_levels-TOTAL_FORMS": 0, "stock_levels-INITIAL_FORMS": 0}
+
+    refused = desk.post(page, {"name": "Mug", "price_minor": price_minor, **inline})
+
+    assert refused.status_code == 200
+    assert refused.context["adminform"].form.errors == {"price_minor": [error]}
+    level.product.refresh_from_db()
+    assert level.product.price_minor == 1000
+    assert desk.post(page, {"name": "Mug", "price_minor": 1200, **inline}).status_code == 302
+    level.product.refresh_from_db()
+    assert level.product.price_minor == 1200
+
+
+@pytest.mark.parametrize(
+    ("currency", "text"),
+    [
+        ("eur", "In minor units: 125000 for 1,250.00 EUR."),
+        ("jpy", "In minor units: 1250 for 1,250 JPY."),
+    ],
+)
+def test_the_price_field_shows_an_example_in_the_shops_currency(
+    desk: Client, level: StockLevel, settings: Settings, currency: str, text: str
+) -> None:
+    settings.CURRENCY = currency
+
+    page = desk.get(f"/admin/inventory/product/{level.product.pk}/change/").content.decode()
+
+    assert text in page
 
 
 def put_into(warehouse: Warehouse, level: StockLevel, *, existing: int = 1) -> dict[str, object]:

@@ -5,7 +5,8 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from inventory.demo_catalogue import ARTICLES
 from inventory.models import Product, StockLevel, StockMovement, Warehouse
@@ -89,6 +90,16 @@ def test_a_refill_brings_back_what_has_sunk_below_half_and_is_a_movement() -> No
     assert StockMovement.objects.filter(note="demo catalogue: refilled").count() == 2
     assert_shelves_are_right()
     assert [each["came_in"] for each in load_catalogue(refill=True)] == [0] * len(ARTICLES)
+
+
+def test_prices_that_cannot_be_charged_are_not_loaded(settings: Settings) -> None:
+    settings.CURRENCY = "mga"
+
+    with pytest.raises(CommandError, match=r"^MUG-BLUE: Stripe charges only multiples of 1.00 MGA"):
+        load_catalogue()
+
+    assert not Product.objects.exists()
+    assert not Warehouse.objects.exists()
 
 
 def load_catalogue(*, refill: bool = False) -> list[dict[str, Any]]:

@@ -5,13 +5,16 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
+from pytest_django import Settings
 
 from events.models import OutboxEvent
 from inventory.models import Reservation, ReservationStatus
+from orders.cancellation_messages import words
 from orders.models import Order
 from orders.services import cancel_order, place_order
 from orders.states import OrderStatus
 from payments.models import Payment
+from payments.services import ChargeLimits
 from payments.states import PaymentStatus
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
@@ -87,6 +90,74 @@ def test_an_order_whose_hold_is_broken_is_turned_back_and_its_money_let_go(
     assert Payment.objects.get().status == PaymentStatus.VOIDED
     assert "order.confirmed" not in OutboxEvent.objects.values_list("name", flat=True)
     assert list(placed.transitions.values_list("target", flat=True)) == ["cancelling", "cancelled"]
+
+
+@pytest.fixture
+def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accept every total, as where the account's own minimum is above the published one."""
+    monkeypatch.setattr(
+        "payments.services.charge_limits", lambda *_: ChargeLimits(1, 99_999_999_999, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("price_minor", "code", "sentence"),
+    [
+        (49, "amount_too_small", "The total is too small to be charged. You have not been charged."),
+        (100_000_000, "amount_too_large",
+         "The total is too large to be charged. You have not been charged."),
+    ],
+)  # fmt: skip
+def test_an_order_that_the_provider_can_never_charge_is_cancelled_with_the_reason(
+    unlimited: None,
+    customer: User,
+    shelf: Shelf,
+    bank: SandboxServer,
+    messages: MessageQueue,
+    *,
+    price_minor: int,
+    code: str,
+    sentence: str,
+) -> None:
+    shelf.put("PIN", 5, price_minor=price_minor)
+    order = place_order(new_id(), customer, {"PIN": 1}, "pm_card_visa").order
+
+    messages.deliver_all()
+
+    order.refresh_from_db()
+    assert (order.status, order.reason, order.reason_detail) == (
+        OrderStatus.CANCELLED, "payment_rejected", code
+    )  # fmt: skip
+    assert words(order) == sentence
+    assert shelf.level("PIN") == (5, 0)
+    assert Payment.objects.get().status == PaymentStatus.VOIDED
+    assert SagaRun.objects.get().status == RunStatus.COMPENSATED
+    assert [
+        each for each in bank.ledger()["payment_intents"] if each["amount"] == price_minor
+    ] == []
+
+
+def test_an_order_waits_for_an_operator_while_the_key_is_wrong(
+    customer: User,
+    shelf: Shelf,
+    bank: SandboxServer,
+    messages: MessageQueue,
+    settings: Settings,
+) -> None:
+    shelf.put("MUG", 5)
+    right_key, settings.STRIPE_API_KEY = settings.STRIPE_API_KEY, "wrong"
+    order = place_order(new_id(), customer, {"MUG": 1}, "pm_card_visa").order
+
+    messages.deliver_all()
+    order.refresh_from_db()
+    waiting = (order.status, shelf.level("MUG"))
+    settings.STRIPE_API_KEY = right_key
+    SagaRun.objects.update(not_before=None)
+    sweep_from_then_on(messages)
+
+    order.refresh_from_db()
+    assert waiting == (OrderStatus.PLACED, (5, 1))
+    assert order.status == OrderStatus.CONFIRMED
 
 
 def sweep_from_then_on(messages: MessageQueue) -> None:

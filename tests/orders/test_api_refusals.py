@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from pytest_django import Settings
 
 from inventory.models import Product
 from orders.models import Order
@@ -13,6 +14,7 @@ from tests.support.in_memory_broker import MessageQueue
 from tests.support.shelf import Shelf
 from tests.support.storefront_client import ORDERS, Storefront, cart, everything
 
+QUOTES = "/api/v1/quotes"
 MUG = {"sku": "MUG", "quantity": 1}
 CARD = "pm_card_visa"
 GOOD = cart(("MUG", 1))
@@ -251,6 +253,72 @@ def test_a_cart_that_costs_more_than_the_bank_takes_is_refused(
     assert answer.pointers == ["/items"]
     assert_untouched(before, messages)
     assert_key_is_usable(storefront)
+
+
+@pytest.mark.parametrize(("currency", "minimum_minor"), [("eur", 50), ("jpy", 50), ("huf", 17_500)])
+def test_a_cart_below_the_providers_minimum_is_refused_with_the_minimum(
+    storefront: Storefront,
+    shelf: Shelf,
+    messages: MessageQueue,
+    settings: Settings,
+    *,
+    currency: str,
+    minimum_minor: int,
+) -> None:
+    settings.CURRENCY = currency
+    shelf.put("PIN", 5, price_minor=minimum_minor - 1)
+    Product.objects.filter(sku="MUG").update(price_minor=minimum_minor)
+    before = everything()
+
+    answers = [
+        storefront.order(cart(("PIN", 1)), key="the-same"),
+        storefront.send("POST", QUOTES, {"items": cart(("PIN", 1))["items"]}),
+    ]
+
+    for answer in answers:
+        assert answer.is_problem(422, "total-below-minimum")
+        assert answer.pointers == ["/items"]
+        assert answer.body["minimum_minor"] == minimum_minor
+        assert answer.body["total_minor"] == minimum_minor - 1
+        assert answer.body["currency"] == currency
+    assert_untouched(before, messages)
+    assert_key_is_usable(storefront)
+
+
+def test_a_price_that_cannot_be_charged_is_refused(
+    storefront: Storefront, shelf: Shelf, messages: MessageQueue, settings: Settings
+) -> None:
+    settings.CURRENCY = "bhd"
+    shelf.put("PIN", 5, price_minor=1205)
+    before = everything()
+
+    answers = [
+        storefront.order(cart(("MUG", 1), ("PIN", 2)), key="the-same"),
+        storefront.send("POST", QUOTES, {"items": cart(("MUG", 1), ("PIN", 2))["items"]}),
+    ]
+
+    for answer in answers:
+        assert answer.is_problem(422, "invalid-request")
+        assert answer.pointers == ["/items/1/sku"]
+    assert_untouched(before, messages)
+    assert_key_is_usable(storefront)
+
+
+@pytest.mark.parametrize(
+    ("currency", "largest"), [("isk", 999_999), ("mga", 9_999_999_900), ("idr", 999_999_999_999)]
+)
+def test_the_largest_total_is_the_currencys(
+    storefront: Storefront, shelf: Shelf, settings: Settings, currency: str, largest: int
+) -> None:
+    settings.CURRENCY = currency
+    shelf.put("YACHT", 5, price_minor=largest)
+
+    accepted = storefront.order(cart(("YACHT", 1)))
+    refused = storefront.order(cart(("YACHT", 2)))
+
+    assert (accepted.status, accepted.body["total_minor"]) == (202, largest)
+    assert refused.is_problem(422, "invalid-request")
+    assert refused.pointers == ["/items"]
 
 
 def test_a_cart_that_costs_just_what_the_bank_takes_is_accepted(

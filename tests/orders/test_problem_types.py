@@ -59,6 +59,7 @@ def test_slugs_and_statuses_are_an_interface_and_stay() -> None:
         "body-too-large": 413,
         "unsupported-media-type": 415,
         "invalid-request": 422,
+        "total-below-minimum": 422,
         "idempotency-key-reused": 422,
         "too-many-requests": 429,
         "too-many-customer-streams": 429,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adminkit.money import money
+from money.amounts import format_amount
 from payments.admin_queries import KEYS
 from sagas import registry
 from sagas.definition import Compensate, Remote, Step, Work
@@ -10,7 +10,7 @@ from sagas.definition import Compensate, Remote, Step, Work
 STEPS = [step for saga in registry.all_sagas() for step in saga.steps]
 WORKS = [pytest.param(work, id=name) for step in STEPS for name, work in step.works]
 
-FIELDS = {"amount": money(1000, "eur"), "method": "pm_card_visa"}
+FIELDS = {"amount": format_amount(1000, "eur"), "method": "pm_card_visa"}
 """What the desk fills in."""
 
 

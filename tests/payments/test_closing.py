@@ -325,7 +325,7 @@ def test_only_what_was_taken_is_given_back(bank: SandboxServer) -> None:
     payment = authorized()
     assert payment.provider_payment_id is not None
     StripeProvider().capture_payment(
-        payment.provider_payment_id, amount_minor=PRICE - 200, **asking()
+        payment.provider_payment_id, amount_minor=PRICE - 200, currency="eur", **asking()
     )
     shut(payment)
 
@@ -361,5 +361,9 @@ def refund_at_the_desk(payment: Payment, amount_minor: int) -> None:
     """What a person does in the bank's own dashboard."""
     assert payment.provider_payment_id is not None
     StripeProvider().create_refund(
-        payment.provider_payment_id, amount_minor=amount_minor, metadata={}, **asking()
+        payment.provider_payment_id,
+        amount_minor=amount_minor,
+        currency="eur",
+        metadata={},
+        **asking(),
     )

@@ -235,6 +235,7 @@ def test_a_charge_that_cannot_be_refunded_is_told_from_a_bug(canned: CannedBank,
         provider.create_refund(
             "pi_1",
             amount_minor=1200,
+            currency="eur",
             metadata={},
             key="key-1",
             api_version=API_VERSION,
@@ -271,7 +272,12 @@ def test_a_state_that_the_error_does_not_show_is_looked_up(canned: CannedBank, c
 
     with pytest.raises(UnexpectedState) as unexpected:
         provider.capture_payment(
-            "pi_1", amount_minor=1200, key="key-1", api_version=API_VERSION, deadline=soon()
+            "pi_1",
+            amount_minor=1200,
+            currency="eur",
+            key="key-1",
+            api_version=API_VERSION,
+            deadline=soon(),
         )
 
     assert unexpected.value.payment.status is ProviderPaymentStatus.CANCELLED

@@ -423,7 +423,9 @@ def test_a_capture_of_another_sum_surfaces(bank: SandboxServer) -> None:
 def test_what_was_taken_at_the_banks_own_desk_counts_as_captured(bank: SandboxServer) -> None:
     payment = authorized()
     assert payment.provider_payment_id is not None
-    StripeProvider().capture_payment(payment.provider_payment_id, amount_minor=PRICE, **asking())
+    StripeProvider().capture_payment(
+        payment.provider_payment_id, amount_minor=PRICE, currency="eur", **asking()
+    )
 
     assert authorize(payment, ASKED_AGAIN)["status"] == "captured"
     assert capture(payment)["captured_minor"] == PRICE

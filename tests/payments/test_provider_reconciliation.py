@@ -45,7 +45,7 @@ def taken(
 ) -> ProviderPayment:
     """An intent of ours whose money was captured."""
     intent = held(settings, order_id, payment_method)
-    return provider.capture_payment(intent.id, amount_minor=1200, **asking())
+    return provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
 
 
 def test_what_was_held_taken_and_returned_is_read(bank: SandboxServer, settings: Settings) -> None:
@@ -110,7 +110,7 @@ def test_what_is_taken_and_given_back_during_a_reading_is_never_more_back_than_t
     intent = held(settings, "a")
 
     def take_and_give_back() -> None:
-        provider.capture_payment(intent.id, amount_minor=1200, **asking())
+        provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
         refunded(intent)
 
     reading = read_while(take_and_give_back, bank, before, read_providers)
@@ -129,7 +129,7 @@ def test_nor_is_it_where_a_few_are_read_again(
     intent = held(settings, "a")
 
     def take_and_give_back() -> None:
-        provider.capture_payment(intent.id, amount_minor=1200, **asking())
+        provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
         refunded(intent)
 
     reading = read_while(

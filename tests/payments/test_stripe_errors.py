@@ -17,6 +17,7 @@ from payments.errors import (
     RefundRejected,
     RequestRejected,
     UnexpectedState,
+    UnknownPayment,
 )
 from payments.providers.protocol import ProviderPayment, ProviderPaymentStatus
 from payments.providers.stripe.provider import API_VERSION
@@ -79,13 +80,17 @@ WRONG_STATES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPayme
     (
         "capture an unconfirmed one",
         created,
-        lambda intent: provider.capture_payment(intent.id, amount_minor=1200, **asking()),
+        lambda intent: provider.capture_payment(
+            intent.id, amount_minor=1200, currency="eur", **asking()
+        ),
         ProviderPaymentStatus.CREATED,
     ),
     (
         "capture twice",
         captured,
-        lambda intent: provider.capture_payment(intent.id, amount_minor=1200, **asking()),
+        lambda intent: provider.capture_payment(
+            intent.id, amount_minor=1200, currency="eur", **asking()
+        ),
         ProviderPaymentStatus.CAPTURED,
     ),
     (
@@ -232,16 +237,34 @@ def test_other_parameters_under_a_key_are_rejected(bank: SandboxServer) -> None:
     "call",
     [
         lambda: provider.create_payment({**params(), "colour": "blue"}, **asking()),
-        lambda: provider.retrieve_payment("pi_never_seen", deadline=within()),
-        lambda: provider.capture_payment(authorized().id, amount_minor=1201, **asking()),
+        lambda: provider.capture_payment(
+            authorized().id, amount_minor=1201, currency="eur", **asking()
+        ),
     ],
-    ids=["unknown parameter", "unknown intent", "more than was set aside"],
+    ids=["unknown parameter", "more than was set aside"],
 )
 def test_a_request_that_makes_no_sense_is_rejected(
     bank: SandboxServer, call: Callable[[], object]
 ) -> None:
     with pytest.raises(RequestRejected):
         call()
+
+
+def test_an_intent_that_the_account_does_not_have_is_told(bank: SandboxServer) -> None:
+    with pytest.raises(UnknownPayment):
+        provider.retrieve_payment("pi_never_seen", deadline=within())
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "detail"), [(49, "amount_too_small"), (100_000_000, "amount_too_large")]
+)
+def test_an_amount_out_of_bounds_is_rejected(
+    bank: SandboxServer, amount_minor: int, detail: str
+) -> None:
+    with pytest.raises(RequestRejected) as rejected:
+        provider.create_payment(params(amount_minor=amount_minor), **asking())
+
+    assert rejected.value.detail == detail
 
 
 def test_a_key_that_the_bank_does_not_know_is_told(bank: SandboxServer, settings: Settings) -> None:

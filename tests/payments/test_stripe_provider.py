@@ -45,7 +45,7 @@ def test_a_confirmed_intent_holds_the_money_and_takes_none(bank: SandboxServer) 
 
 
 def test_a_capture_takes_what_it_says_and_releases_the_rest(bank: SandboxServer) -> None:
-    intent = provider.capture_payment(authorized().id, amount_minor=700, **asking())
+    intent = provider.capture_payment(authorized().id, amount_minor=700, currency="eur", **asking())
 
     assert intent.status is ProviderPaymentStatus.CAPTURED
     assert (intent.held_minor, intent.captured_minor) == (0, 700)
@@ -136,14 +136,16 @@ def test_the_refunds_of_all_intents_are_listed_since_a_moment(bank: SandboxServe
 OPERATIONS: dict[str, Callable[[], object]] = {
     "create_payment": lambda: provider.create_payment(params(), **asking()),
     "confirm_payment": lambda: provider.confirm_payment("pi_1", **asking()),
-    "capture_payment": lambda: provider.capture_payment("pi_1", amount_minor=1, **asking()),
+    "capture_payment": lambda: provider.capture_payment(
+        "pi_1", amount_minor=1, currency="eur", **asking()
+    ),
     "cancel_payment": lambda: provider.cancel_payment("pi_1", **asking()),
     "retrieve_payment": lambda: provider.retrieve_payment("pi_1", deadline=within()),
     "list_payments": lambda: list(
         provider.list_payments(created_from=datetime.now(UTC), deadline=within())
     ),
     "create_refund": lambda: provider.create_refund(
-        "pi_1", amount_minor=1, metadata={}, **asking()
+        "pi_1", amount_minor=1, currency="eur", metadata={}, **asking()
     ),
     "list_refunds": lambda: provider.list_refunds("pi_1", deadline=within()),
     "list_refunds_since": lambda: list(

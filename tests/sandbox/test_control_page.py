@@ -164,7 +164,7 @@ def test_its_books_are_those_of_the_ledger(own_server: SandboxServer, own_api: R
     own_api.captured(amount=4004)
     own_api.post(
         "payment_intents",
-        {"amount": 9, "currency": "usd", "payment_method": "pm_card_chargeDeclined"}
+        {"amount": 900, "currency": "usd", "payment_method": "pm_card_chargeDeclined"}
         | {"confirm": True},
     )
     browser = Browser(own_server.url)

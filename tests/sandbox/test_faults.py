@@ -290,7 +290,7 @@ def test_a_rule_strikes_what_it_matches(
 
 def test_a_rule_matches_what_is_about_to_be_created(api: RawApi, server: SandboxServer) -> None:
     server.add_fault("payment_intents.create", "rate_limit", match={"metadata.order_id": "66"})
-    intent = {"amount": 1, "currency": "usd"}
+    intent = {"amount": 100, "currency": "usd"}
 
     struck = api.post("payment_intents", intent | {"metadata": {"order_id": "66"}})
     spared = api.post("payment_intents", intent | {"metadata": {"order_id": "67"}})
@@ -330,7 +330,9 @@ def test_reading_can_fail_too(
 def test_a_rule_strikes_no_more_often_than_it_says(api: RawApi, server: SandboxServer) -> None:
     rule = server.add_fault("payment_intents.create", "rate_limit", times=2)
 
-    statuses = [api.post("payment_intents", {"amount": 1, "currency": "usd"}).status for _ in "abc"]
+    statuses = [
+        api.post("payment_intents", {"amount": 100, "currency": "usd"}).status for _ in "abc"
+    ]
 
     assert statuses == [429, 429, 200]
     assert server.hits(rule) == 2

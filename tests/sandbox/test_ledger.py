@@ -116,7 +116,7 @@ def test_a_torn_last_line_takes_its_whole_call_and_nothing_else(
     kept = own_api.authorized(metadata={"order_id": "kept"})
     torn = own_api.post(
         "payment_intents",
-        {"amount": 9, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
+        {"amount": 900, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
         key="k-torn",
     )
     own_server.kill()
@@ -130,7 +130,7 @@ def test_a_torn_last_line_takes_its_whole_call_and_nothing_else(
     assert own_api.get(f"payment_intents/{torn.id}").status == 404
     again = own_api.post(
         "payment_intents",
-        {"amount": 9, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
+        {"amount": 900, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
         key="k-torn",
     )
     assert again.status == 200
@@ -168,7 +168,7 @@ def test_a_ledger_has_one_owner(own_server: SandboxServer, own_api: RawApi) -> N
 def test_every_line_is_one_whole_call(own_server: SandboxServer, own_api: RawApi) -> None:
     own_api.post(
         "payment_intents",
-        {"amount": 9, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
+        {"amount": 900, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
         key="k-line",
     )
 

@@ -59,7 +59,7 @@ def test_a_new_intent_holds_nothing(client: stripe.StripeClient, server: Sandbox
 
 
 def test_an_intent_without_a_method_asks_for_one(client: stripe.StripeClient) -> None:
-    intent = client.v1.payment_intents.create({"amount": 5, "currency": "JPY"})
+    intent = client.v1.payment_intents.create({"amount": 50, "currency": "JPY"})
 
     assert intent.status == "requires_payment_method"
     assert intent.currency == "jpy"

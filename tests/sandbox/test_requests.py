@@ -102,7 +102,18 @@ REFUSED: list[tuple[str, dict[str, Any], str | None, str]] = [
     ("a fraction", INTENT | {"amount": "9.99"}, "parameter_invalid_integer", "amount"),
     ("no number", INTENT | {"amount": "ten"}, "parameter_invalid_integer", "amount"),
     ("too much", INTENT | {"amount": 100_000_000}, "amount_too_large", "amount"),
+    ("too little", INTENT | {"amount": 49}, "amount_too_small", "amount"),
+    ("too few yen", INTENT | {"amount": 49, "currency": "jpy"}, "amount_too_small", "amount"),
+    (
+        "too little in forints",
+        INTENT | {"amount": 17_499, "currency": "huf"},
+        "amount_too_small",
+        "amount",
+    ),
+    ("a thousandth", INTENT | {"amount": 5124, "currency": "kwd"}, None, "amount"),
+    ("a fraction of a krona", INTENT | {"amount": 550, "currency": "isk"}, None, "amount"),
     ("a word for a currency", INTENT | {"currency": "dollars"}, None, "currency"),
+    ("an unknown currency", INTENT | {"currency": "xyz"}, None, "currency"),
     ("an empty value", INTENT | {"description": ""}, "parameter_invalid_empty", "description"),
     ("an unknown parameter", INTENT | {"colour": "red"}, "parameter_unknown", "colour"),
     (
@@ -159,6 +170,59 @@ def test_the_largest_amount_and_metadata_are_taken(api: RawApi) -> None:
 
     assert answer.status == 200
     assert (answer.body["amount"], answer.body["metadata"]) == (99_999_999, metadata)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [(50, "usd"), (50, "jpy"), (17_500, "huf"), (5120, "kwd"), (500, "isk"), (5, "mga"),
+     (999_999_999_999, "idr")],
+)  # fmt: skip
+def test_what_stripe_charges_in_a_currency_is_taken(
+    api: RawApi, amount: int, currency: str
+) -> None:
+    answer = api.post("payment_intents", {"amount": amount, "currency": currency})
+
+    assert (answer.status, answer.body["amount"], answer.body["currency"]) == (
+        200,
+        amount,
+        currency,
+    )
+
+
+def test_the_bounds_are_told(api: RawApi) -> None:
+    small = api.post("payment_intents", {"amount": 49, "currency": "usd"})
+    large = api.post("payment_intents", {"amount": 100_000_000, "currency": "jpy"})
+
+    assert small.error["message"] == "Amount must be at least 0.50 usd"
+    assert large.error["message"] == "Amount must be no more than 99,999,999 jpy"
+
+
+@pytest.mark.parametrize(
+    ("path", "param"),
+    [("payment_intents/{}/capture", "amount_to_capture"), ("refunds", "amount")],
+)
+def test_a_thousandth_is_neither_captured_nor_refunded(api: RawApi, path: str, param: str) -> None:
+    takes = "manual" if "capture" in path else "automatic"
+    intent = api.new_intent(confirm=True, amount=5000, currency="kwd", capture_method=takes)
+    whole = {"payment_intent": intent} if path == "refunds" else {}
+
+    refusal = api.post(path.format(intent), whole | {param: 1234})
+
+    assert (refusal.status, refusal.error["param"]) == (400, param)
+    assert api.post(path.format(intent), whole | {param: 1230}).status == 200
+
+
+def test_an_american_express_card_is_declined_in_some_currencies(api: RawApi) -> None:
+    def pays(card: str, currency: str) -> Any:
+        return api.post("payment_intents", {
+            "amount": 1000, "currency": currency, "payment_method": card, "confirm": True
+        })  # fmt: skip
+
+    declined = pays("pm_card_amex", "brl")
+
+    assert (declined.status, declined.error["code"]) == (402, "card_declined")
+    assert declined.error["decline_code"] == "currency_not_supported"
+    assert [pays("pm_card_amex", "usd").status, pays("pm_card_visa", "brl").status] == [200, 200]
 
 
 def test_metadata_keeps_every_letter(api: RawApi) -> None:

@@ -41,12 +41,16 @@ def authorized(payment_method: str = "pm_card_visa") -> ProviderPayment:
 
 def captured(payment_method: str = "pm_card_visa") -> ProviderPayment:
     payment = authorized(payment_method)
-    return provider.capture_payment(payment.id, amount_minor=1200, **asking())
+    return provider.capture_payment(payment.id, amount_minor=1200, currency="eur", **asking())
 
 
 def refunded(payment: ProviderPayment, amount_minor: int = 1200) -> ProviderRefund:
     return provider.create_refund(
-        payment.id, amount_minor=amount_minor, metadata={"refund_id": "7"}, **asking()
+        payment.id,
+        amount_minor=amount_minor,
+        currency="eur",
+        metadata={"refund_id": "7"},
+        **asking(),
     )
 
 

@@ -15,7 +15,6 @@ from django.db import OperationalError
 from psycopg.errors import LockNotAvailable
 
 from access.os_user import user_of_this_shell
-from adminkit.money import money
 from desk.action_forms import ACTION_TEXTS, ReasonForm
 from desk.actions import SINGLE_ORDER_ACTIONS, ActionRequest, perform
 from desk.audit_timeline import Entry, audit_timeline
@@ -25,6 +24,7 @@ from desk.order_list import customer_of
 from desk.order_search import named
 from desk.order_state import order_state
 from desk.run_diagram import next_step_sentence
+from money.amounts import format_amount
 from orders.models import Order
 from sagas.identifiers import new_id
 
@@ -142,7 +142,7 @@ def _as_json(detail: OrderDetail) -> dict[str, object]:
 def _text(detail: OrderDetail) -> Iterator[str]:
     order, state = detail.order, detail.state
     reference = f", reference {order.reference}" if order.reference else ""
-    total = money(order.total_minor, order.currency)
+    total = format_amount(order.total_minor, order.currency)
     yield f"order {order.pk}: {total}, for {customer_of(order)}{reference}"
     yield from (f"run   {run.id}: {run.saga}, {run.status}" for run in state.runs)
     yield f"state: {state.summary()}"

@@ -4,11 +4,13 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from inventory.demo_catalogue import ARTICLES, Article
 from inventory.models import Product, StockLevel, Warehouse
+from inventory.prices import check_price
 from inventory.services import receive
 
 
@@ -27,6 +29,8 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, *_: Any, refill: bool, **__: Any) -> None:
+        for article in ARTICLES:
+            _check(article)
         warehouse, _created = Warehouse.objects.get_or_create(
             code="main", defaults={"name": "Main warehouse"}
         )
@@ -42,6 +46,14 @@ class Command(BaseCommand):
             receive(level, article.stock, "demo catalogue")
         came_in = _refill(article, product) if refill else 0
         self.stdout.write(json.dumps({"sku": article.sku, "new": is_new, "came_in": came_in}))
+
+
+def _check(article: Article) -> None:
+    """Raise CommandError for a price that the shop's payment providers cannot charge."""
+    try:
+        check_price(article.price_minor)
+    except ValidationError as error:
+        raise CommandError(f"{article.sku}: {' '.join(error.messages)}") from None
 
 
 def _refill(article: Article, product: Product) -> int:

@@ -183,6 +183,15 @@ class ProblemType(Enum):
             " parameter (`parameter`) or a header (`header`)."
         ),
     )
+    TOTAL_BELOW_MINIMUM = (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Total below minimum",
+        (
+            "The cart costs less (`total_minor`) than the payment provider charges in one payment:"
+            " `minimum_minor`, in minor units of `currency`. Nothing was ordered or charged."
+        ),
+        "Have the customer add something to the cart, until it costs `minimum_minor`.",
+    )
     IDEMPOTENCY_KEY_REUSED = (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Idempotency key reused",

@@ -70,6 +70,7 @@ PLACE_ORDER: Final = Operation(
         ProblemType.REFERENCE_ALREADY_USED,
         ProblemType.TOO_MANY_OPEN_ORDERS,
         ProblemType.PRICE_CHANGED,
+        ProblemType.TOTAL_BELOW_MINIMUM,
     ),
     is_idempotent=True,
     can_wait=True,

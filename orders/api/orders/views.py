@@ -16,7 +16,7 @@ from access.errors import ScopeMissing
 from access.permissions import Scopes
 from access.rates import Rate
 from access.throttling import Rates
-from orders.api.carts import invalid_cart
+from orders.api.carts import CART_ERRORS, cart_problem
 from orders.api.http.auth_context import (
     actor_name,
     caller,
@@ -52,8 +52,6 @@ from orders.errors import (
     PriceChanged,
     ReferenceTaken,
     TooManyOpenOrders,
-    TotalTooLarge,
-    UnknownProducts,
 )
 from orders.services import (
     PlacedOrder,
@@ -107,8 +105,8 @@ class OrdersView(APIView):
             raise Problem(ProblemType.TOO_MANY_OPEN_ORDERS, str(error)) from None
         except AccountBlocked as error:
             raise invalid_request(str(error), [FieldError("/customer", "is blocked")]) from None
-        except (UnknownProducts, TotalTooLarge) as error:
-            raise invalid_cart(body, error) from None
+        except CART_ERRORS as error:
+            raise cart_problem(body, error) from None
         except PriceChanged as error:
             raise _price_changed(body, error) from None
         except ReferenceTaken as error:

@@ -11,11 +11,11 @@ from access.credentials import Scope
 from access.permissions import Scopes
 from access.rates import Rate
 from access.throttling import Rates
-from orders.api.carts import EXAMPLE_CART, Cart, invalid_cart
+from orders.api.carts import CART_ERRORS, EXAMPLE_CART, Cart, cart_problem
 from orders.api.http.documentation.operation import Operation, SuccessResponse, documented
+from orders.api.http.problem_types import ProblemType
 from orders.api.http.request_schemas import parse_body
 from orders.api.quotes.schemas import EXAMPLE_QUOTE, Quote
-from orders.errors import TotalTooLarge, UnknownProducts
 from orders.services import quote_cart
 
 _CREATE_QUOTE: Final = Operation(
@@ -36,6 +36,7 @@ _CREATE_QUOTE: Final = Operation(
     ),
     body=Cart,
     body_examples={"Two mugs and a T-shirt": EXAMPLE_CART},
+    problems=(ProblemType.TOTAL_BELOW_MINIMUM,),
 )
 
 
@@ -49,6 +50,6 @@ class QuotesView(APIView):
         cart = parse_body(Cart, request)
         try:
             quote = quote_cart(cart.quantities())
-        except (UnknownProducts, TotalTooLarge) as error:
-            raise invalid_cart(cart, error) from None
+        except CART_ERRORS as error:
+            raise cart_problem(cart, error) from None
         return Response(Quote.of(quote).as_json())

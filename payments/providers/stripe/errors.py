@@ -1,7 +1,8 @@
-"""What Stripe's errors mean: one table from the library's errors and codes to ours."""
+"""What Stripe's errors mean: by their status here, and by their code in ``error_codes``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import Final
 
 import stripe
 
@@ -14,66 +15,61 @@ from payments.errors import (
     ProviderBusy,
     RefundRejected,
     RequestRejected,
+    UnknownPayment,
 )
 from payments.providers.protocol import ProviderPayment
 from payments.providers.stripe.decline_codes import decline_code_of
+from payments.providers.stripe.error_codes import Meaning, meaning_of_code
 from payments.providers.stripe.objects import read_payment
 
-WRONG_STATE = frozenset(
-    {
-        "payment_intent_unexpected_state",
-        "charge_already_captured",
-        "charge_expired_for_capture",
-        "capture_charge_authorization_expired",
-    }
-)
-_METHOD_UNUSABLE = frozenset(
-    {
-        "payment_intent_incompatible_payment_method",
-        "payment_method_currency_mismatch",
-        "payment_method_invalid_parameter",
-        "payment_method_unactivated",
-        "payment_method_unexpected_state",
-        "payment_method_unsupported_type",
-    }
-)
-_REFUND_IMPOSSIBLE = frozenset(
-    {
-        "charge_already_refunded",
-        "charge_disputed",
-        "charge_not_refundable",
-        "refund_disputed_payment",
-    }
-)
+_NAMES_A_PAYMENT: Final = ("intent", "payment_intent", "id")
+"""How Stripe calls the parameter of a PaymentIntent that it does not have."""
 
 
 def in_our_words(error: stripe.StripeError, call: Call) -> Exception:
-    """The one table from the library's errors to ours; what is not in it stays itself."""
-    text = _describe(error, call)
+    """Return our error for one of the library's; one without a meaning stays itself.
+
+    WRONG_STATE is the caller's to handle, where it knows which payment to look at.
+    """
+    meaning = meaning_of_error(error)
+    return error if meaning is None else _ERRORS[meaning](error, call)
+
+
+def meaning_of_error(error: stripe.StripeError) -> Meaning | None:
+    """Return what an error means. Its status decides, so no code turns a 5xx into an answer."""
     match error:
         case stripe.CardError():
-            return PaymentDeclined(decline_code_of(error.error), payment=payment_in(error))
+            return Meaning.DECLINED
         case stripe.RateLimitError() | stripe.APIError(http_status=HTTPStatus.CONFLICT):
-            return ProviderBusy(text)
+            return Meaning.BUSY
         case stripe.APIError() | stripe.APIConnectionError():
-            return unknown(text, call)
+            return Meaning.UNKNOWN
         case stripe.AuthenticationError() | stripe.PermissionError():
-            return AccessDenied(text)
-        case stripe.IdempotencyError():
-            return RequestRejected(text)
-    return error
+            return Meaning.CONFIGURATION
+        case stripe.InvalidRequestError():
+            return meaning_of_code(error.code, error.param)
+    return Meaning.BUG if isinstance(error, stripe.IdempotencyError) else None
 
 
-def rejection(error: stripe.InvalidRequestError, call: Call) -> PaymentError:
-    """Return the error of a request that Stripe did not accept: not always a fault of ours."""
-    code = error.code or ""
-    if code in _REFUND_IMPOSSIBLE:
-        return RefundRejected(code)
-    if code in _METHOD_UNUSABLE:
-        return PaymentDeclined(code, payment=payment_in(error))
-    if code == "resource_missing" and error.param == "payment_method":
+def _declined(error: stripe.StripeError, _: Call) -> PaymentError:
+    return PaymentDeclined(decline_code_of(error.error), payment=payment_in(error))
+
+
+def _missing(error: stripe.StripeError, call: Call) -> PaymentError:
+    param = getattr(error, "param", None)
+    if param == "payment_method":
         return PaymentDeclined("unknown_payment_method")
-    return RequestRejected(_describe(error, call))
+    if param in _NAMES_A_PAYMENT:
+        return UnknownPayment(_describe(error, call))
+    return _rejected(error, call)
+
+
+def _rejected(error: stripe.StripeError, call: Call) -> PaymentError:
+    return RequestRejected(_describe(error, call), _code(error))
+
+
+def _code(error: stripe.StripeError) -> str:
+    return getattr(error.error, "code", None) or ""
 
 
 def _describe(error: stripe.StripeError, call: Call) -> str:
@@ -98,3 +94,16 @@ def _answer_headers(call: Call) -> Mapping[str, str]:
 def payment_in(error: stripe.StripeError) -> ProviderPayment | None:
     found = getattr(error.error, "payment_intent", None)
     return read_payment(found) if found else None
+
+
+_ERRORS: Final[Mapping[Meaning, Callable[[stripe.StripeError, Call], PaymentError]]] = {
+    Meaning.DECLINED: _declined,
+    Meaning.CUSTOMER_INPUT: _declined,
+    Meaning.WRONG_STATE: _rejected,
+    Meaning.REFUND_IMPOSSIBLE: lambda error, _: RefundRejected(_code(error)),
+    Meaning.BUSY: lambda error, call: ProviderBusy(_describe(error, call)),
+    Meaning.UNKNOWN: lambda error, call: unknown(_describe(error, call), call),
+    Meaning.CONFIGURATION: lambda error, call: AccessDenied(_describe(error, call)),
+    Meaning.BUG: _rejected,
+    Meaning.MISSING: _missing,
+}

@@ -11,6 +11,7 @@ from payments.providers.protocol import (
     ProviderRefund,
     RefundStatus,
 )
+from payments.providers.stripe.currencies import from_stripe
 from payments.providers.stripe.decline_codes import decline_code_of
 
 PAYMENT_STATUSES: Final = {
@@ -38,9 +39,9 @@ def read_payment(found: stripe.PaymentIntent) -> ProviderPayment:
     return ProviderPayment(
         id=found.id,
         status=PAYMENT_STATUSES[found.status],
-        amount_minor=found.amount,
-        held_minor=found.amount_capturable,
-        captured_minor=found.amount_received,
+        amount_minor=from_stripe(found.amount, found.currency),
+        held_minor=from_stripe(found.amount_capturable, found.currency),
+        captured_minor=from_stripe(found.amount_received, found.currency),
         currency=found.currency,
         decline_code=decline_code_of(declined) if declined else "",
         metadata=found.metadata.to_dict(),
@@ -54,7 +55,7 @@ def read_refund(found: stripe.Refund) -> ProviderRefund:
         id=found.id,
         payment_id=cast(str, found.payment_intent),
         status=REFUND_STATUSES[str(found.status)],
-        amount_minor=found.amount,
+        amount_minor=from_stripe(found.amount, found.currency),
         currency=found.currency,
         metadata=found.metadata.to_dict() if found.metadata else {},
         failure_reason=getattr(found, "failure_reason", None) or "",

@@ -26,18 +26,21 @@ from payments.errors import (
     RefundRejected,
     RequestRejected,
     UnexpectedState,
+    UnknownPayment,
 )
 from payments.providers.protocol import (
+    ChargeLimits,
     PaymentProvider,
     PaymentRequest,
     ProviderPayment,
     ProviderRefund,
 )
+from payments.providers.stripe.currencies import charge_limits, to_stripe
+from payments.providers.stripe.error_codes import Meaning
 from payments.providers.stripe.errors import (
-    WRONG_STATE,
     in_our_words,
+    meaning_of_error,
     payment_in,
-    rejection,
     unknown,
 )
 from payments.providers.stripe.objects import read_payment, read_refund
@@ -82,6 +85,9 @@ class StripeProvider:
         mode = "test/" if "_test_" in stripe_settings.STRIPE_API_KEY else ""
         return f"https://dashboard.stripe.com/{mode}payments/{provider_id}"
 
+    def charge_limits(self, currency: str) -> ChargeLimits | None:
+        return charge_limits(currency)
+
     def payment_params(self, request: PaymentRequest) -> dict[str, Any]:
         """Return the parameters of a PaymentIntent: cards only, held first and captured later."""
         return {
@@ -96,10 +102,11 @@ class StripeProvider:
     def create_payment(
         self, params: Mapping[str, Any], *, key: str, api_version: str, deadline: Deadline
     ) -> ProviderPayment:
+        sent = {**params, "amount": to_stripe(params["amount"], params["currency"])}
         with _asking("create_payment", deadline):
             return read_payment(
                 _client().v1.payment_intents.create(
-                    cast(PaymentIntentCreateParams, params), _once(key, api_version)
+                    cast(PaymentIntentCreateParams, sent), _once(key, api_version)
                 )
             )
 
@@ -118,12 +125,20 @@ class StripeProvider:
             )
 
     def capture_payment(
-        self, payment_id: str, *, amount_minor: int, key: str, api_version: str, deadline: Deadline
+        self,
+        payment_id: str,
+        *,
+        amount_minor: int,
+        currency: str,
+        key: str,
+        api_version: str,
+        deadline: Deadline,
     ) -> ProviderPayment:
+        amount = to_stripe(amount_minor, currency)
         with _asking("capture_payment", deadline, payment_id):
             return read_payment(
                 _client().v1.payment_intents.capture(
-                    payment_id, {"amount_to_capture": amount_minor}, _once(key, api_version)
+                    payment_id, {"amount_to_capture": amount}, _once(key, api_version)
                 )
             )
 
@@ -151,17 +166,19 @@ class StripeProvider:
         payment_id: str,
         *,
         amount_minor: int,
+        currency: str,
         metadata: Mapping[str, str],
         key: str,
         api_version: str,
         deadline: Deadline,
     ) -> ProviderRefund:
+        amount = to_stripe(amount_minor, currency)
         with _asking("create_refund", deadline, payment_id):
             return read_refund(
                 _client().v1.refunds.create(
                     {
                         "payment_intent": payment_id,
-                        "amount": amount_minor,
+                        "amount": amount,
                         "metadata": dict(metadata),
                     },
                     _once(key, api_version),
@@ -201,12 +218,10 @@ def _asking(operation: str, deadline: Deadline, payment_id: str = "") -> Iterato
 def _in_our_terms(call: Call, payment_id: str) -> Iterator[None]:
     try:
         yield
-    except stripe.InvalidRequestError as error:
-        if error.code in WRONG_STATE and payment_id:
+    except stripe.StripeError as error:
+        if payment_id and meaning_of_error(error) is Meaning.WRONG_STATE:
             payment = payment_in(error) or _retrieve_payment(payment_id, call.deadline)
             raise UnexpectedState(payment) from None
-        raise rejection(error, call) from None
-    except stripe.StripeError as error:
         # Not chained: the library's text may repeat the whole answer, client secret included.
         raise in_our_words(error, call) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -267,6 +282,7 @@ _service: Final = OutsideService(
         OutcomeUnknown: "unknown",
         AccessDenied: "denied",
         RequestRejected: "rejected",
+        UnknownPayment: "rejected",
         DeadlinePassed: "not_asked",
         CallInsideTransaction: "not_asked",
     },

@@ -64,7 +64,9 @@ class Contractor:
 
     def captured(self, method: str = "") -> ProviderPayment:
         payment_id = self.authorized(method).id
-        return self.provider.capture_payment(payment_id, amount_minor=AMOUNT, **self.asking())
+        return self.provider.capture_payment(
+            payment_id, amount_minor=AMOUNT, currency="eur", **self.asking()
+        )
 
     def retrieve(self, payment_id: str) -> ProviderPayment:
         return self.provider.retrieve_payment(payment_id, deadline=within())
@@ -124,7 +126,7 @@ CHANGES: Final[Mapping[str, tuple[str, Operation]]] = {
     "capture_payment": (
         "authorized",
         lambda by, payment_id, key: by.provider.capture_payment(
-            payment_id, amount_minor=AMOUNT, **by.asking(key)
+            payment_id, amount_minor=AMOUNT, currency="eur", **by.asking(key)
         ),
     ),
     "cancel_payment": (
@@ -134,7 +136,11 @@ CHANGES: Final[Mapping[str, tuple[str, Operation]]] = {
     "create_refund": (
         "captured",
         lambda by, payment_id, key: by.provider.create_refund(
-            payment_id, amount_minor=AMOUNT, metadata={"refund_id": key}, **by.asking(key)
+            payment_id,
+            amount_minor=AMOUNT,
+            currency="eur",
+            metadata={"refund_id": key},
+            **by.asking(key),
         ),
     ),
 }

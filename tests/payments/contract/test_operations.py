@@ -18,6 +18,7 @@ from payments.errors import (
     RefundRejected,
     RequestRejected,
     UnexpectedState,
+    UnknownPayment,
 )
 from payments.providers.protocol import (
     PaymentProvider,
@@ -93,7 +94,9 @@ def test_only_references_of_its_own_form_are_accepted(contractor: Contractor) ->
 def test_its_own_ids_are_recognized(contractor: Contractor) -> None:
     provider = contractor.provider
     payment = contractor.captured()
-    refund = provider.create_refund(payment.id, amount_minor=1, metadata={}, **contractor.asking())
+    refund = provider.create_refund(
+        payment.id, amount_minor=1, currency="eur", metadata={}, **contractor.asking()
+    )
 
     assert provider.recognizes(payment.id)
     assert provider.recognizes(refund.id)
@@ -125,7 +128,7 @@ def test_a_capture_takes_its_amount_and_releases_the_rest(contractor: Contractor
     payment_id = contractor.authorized().id
 
     payment = contractor.provider.capture_payment(
-        payment_id, amount_minor=700, **contractor.asking()
+        payment_id, amount_minor=700, currency="eur", **contractor.asking()
     )
 
     assert payment.status is ProviderPaymentStatus.CAPTURED
@@ -138,7 +141,7 @@ def test_more_than_is_held_is_not_captured(contractor: Contractor) -> None:
 
     with pytest.raises(RequestRejected):
         contractor.provider.capture_payment(
-            payment.id, amount_minor=AMOUNT + 1, **contractor.asking()
+            payment.id, amount_minor=AMOUNT + 1, currency="eur", **contractor.asking()
         )
 
     assert contractor.retrieve(payment.id) == payment
@@ -210,12 +213,12 @@ def test_a_payment_in_another_status_is_left_and_shown(
 def test_no_more_is_refunded_than_was_captured(contractor: Contractor) -> None:
     payment_id = contractor.captured().id
     refund = contractor.provider.create_refund(
-        payment_id, amount_minor=AMOUNT, metadata={}, **contractor.asking()
+        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **contractor.asking()
     )
 
     with pytest.raises(RefundRejected):
         contractor.provider.create_refund(
-            payment_id, amount_minor=1, metadata={}, **contractor.asking()
+            payment_id, amount_minor=1, currency="eur", metadata={}, **contractor.asking()
         )
 
     assert (refund.status, refund.amount_minor) == (RefundStatus.SUCCEEDED, AMOUNT)
@@ -230,7 +233,7 @@ def test_no_more_is_refunded_than_was_captured(contractor: Contractor) -> None:
 def test_a_refund_may_end_later(contractor: Contractor, card: str, end: RefundStatus) -> None:
     payment_id = contractor.captured(getattr(contractor, card)).id
     contractor.provider.create_refund(
-        payment_id, amount_minor=AMOUNT, metadata={}, **contractor.asking()
+        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **contractor.asking()
     )
 
     contractor.advance(3600)
@@ -338,10 +341,10 @@ def test_nothing_is_read_inside_a_transaction(
 def test_one_key_is_for_one_request(contractor: Contractor) -> None:
     payment_id, key = contractor.captured().id, uuid4().hex
     refund: dict[str, Any] = {"metadata": {}, **contractor.asking(key)}
-    contractor.provider.create_refund(payment_id, amount_minor=500, **refund)
+    contractor.provider.create_refund(payment_id, amount_minor=500, currency="eur", **refund)
 
     with pytest.raises(RequestRejected):
-        contractor.provider.create_refund(payment_id, amount_minor=600, **refund)
+        contractor.provider.create_refund(payment_id, amount_minor=600, currency="eur", **refund)
 
     assert refunded_minor(contractor, payment_id) == 500
 
@@ -352,9 +355,13 @@ def late(by: Contractor, operation: str, payment_id: str) -> None:
         case "create_payment":
             by.provider.create_payment(by.params(), **arguments)
         case "capture_payment":
-            by.provider.capture_payment(payment_id, amount_minor=AMOUNT, **arguments)
+            by.provider.capture_payment(
+                payment_id, amount_minor=AMOUNT, currency="eur", **arguments
+            )
         case "create_refund":
-            by.provider.create_refund(payment_id, amount_minor=AMOUNT, metadata={}, **arguments)
+            by.provider.create_refund(
+                payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **arguments
+            )
         case _:
             getattr(by.provider, operation)(payment_id, **arguments)
 
@@ -415,13 +422,33 @@ def test_a_lost_refund_is_found_by_its_metadata(contractor: Contractor) -> None:
 def refund(by: Contractor, payment_id: str, amount_minor: int) -> Any:
     metadata = {"refund_id": str(amount_minor)}
     return by.provider.create_refund(
-        payment_id, amount_minor=amount_minor, metadata=metadata, **by.asking()
+        payment_id, amount_minor=amount_minor, currency="eur", metadata=metadata, **by.asking()
     )
 
 
 def test_an_unknown_payment_is_an_error(contractor: Contractor) -> None:
-    with pytest.raises(RequestRejected):
+    with pytest.raises(UnknownPayment):
         contractor.retrieve("pi_never_created")
+
+
+def test_limits_are_kept(contractor: Contractor) -> None:
+    limits = contractor.provider.charge_limits("eur")
+    assert limits is not None
+
+    def create(amount_minor: int) -> ProviderPayment:
+        params = {**contractor.params(), "amount": amount_minor}
+        return contractor.provider.create_payment(params, **contractor.asking())
+
+    for refused in (limits.minimum_minor - 1, limits.maximum_minor + 1):
+        with pytest.raises(RequestRejected) as rejected:
+            create(refused)
+        assert rejected.value.detail
+    assert create(limits.minimum_minor).amount_minor == limits.minimum_minor
+    assert create(limits.maximum_minor).amount_minor == limits.maximum_minor
+
+
+def test_no_provider_charges_in_an_unknown_currency(contractor: Contractor) -> None:
+    assert contractor.provider.charge_limits("xyz") is None
 
 
 @pytest.mark.parametrize("operation", READS)

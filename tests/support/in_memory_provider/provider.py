@@ -19,8 +19,10 @@ from payments.errors import (
     RefundRejected,
     RequestRejected,
     UnexpectedState,
+    UnknownPayment,
 )
 from payments.providers.protocol import (
+    ChargeLimits,
     PaymentProvider,
     PaymentRequest,
     ProviderPayment,
@@ -37,6 +39,9 @@ SLOW_REFUND_CARD: Final = "memory_card_slow_refund"
 FAILING_REFUND_CARD: Final = "memory_card_failing_refund"
 DEBIT: Final = "memory_debit"
 """Cannot be held: confirming it takes the money."""
+
+CURRENCIES: Final = ("eur", "usd")
+LIMITS: Final = ChargeLimits(minimum_minor=50, maximum_minor=99_999_999, step_minor=1)
 
 REFUND_SECONDS: Final = 600
 """How long a slow refund is pending."""
@@ -115,6 +120,9 @@ class InMemoryProvider:
     def dashboard_url(self, provider_id: str) -> str | None:
         return f"https://memory.example/{provider_id}"
 
+    def charge_limits(self, currency: str) -> ChargeLimits | None:
+        return LIMITS if currency in CURRENCIES else None
+
     def payment_params(self, request: PaymentRequest) -> dict[str, Any]:
         return {
             "amount": request.amount_minor,
@@ -129,6 +137,8 @@ class InMemoryProvider:
         self, params: Mapping[str, Any], *, key: str, api_version: str, deadline: Deadline
     ) -> ProviderPayment:
         def create() -> ProviderPayment:
+            if not LIMITS.minimum_minor <= params["amount"] <= LIMITS.maximum_minor:
+                raise RequestRejected("create_payment: amount", "amount_not_charged")
             payment = ProviderPayment(
                 id=f"mp_{len(self.books.payments) + 1}",
                 status=ProviderPaymentStatus.CREATED,
@@ -169,7 +179,14 @@ class InMemoryProvider:
         return self._change("confirm_payment", key, (payment_id, api_version), deadline, confirm)
 
     def capture_payment(
-        self, payment_id: str, *, amount_minor: int, key: str, api_version: str, deadline: Deadline
+        self,
+        payment_id: str,
+        *,
+        amount_minor: int,
+        currency: str,
+        key: str,
+        api_version: str,
+        deadline: Deadline,
     ) -> ProviderPayment:
         def capture() -> ProviderPayment:
             payment = self._in(payment_id, ProviderPaymentStatus.AUTHORIZED)
@@ -182,7 +199,7 @@ class InMemoryProvider:
                 captured_minor=amount_minor,
             )
 
-        request = (payment_id, amount_minor, api_version)
+        request = (payment_id, amount_minor, currency, api_version)
         return self._change("capture_payment", key, request, deadline, capture)
 
     def cancel_payment(
@@ -204,6 +221,7 @@ class InMemoryProvider:
         payment_id: str,
         *,
         amount_minor: int,
+        currency: str,
         metadata: Mapping[str, str],
         key: str,
         api_version: str,
@@ -227,7 +245,7 @@ class InMemoryProvider:
             self.books.refunds[refund.id] = refund
             return refund
 
-        request = (payment_id, amount_minor, repr(sorted(metadata.items())), api_version)
+        request = (payment_id, amount_minor, currency, repr(sorted(metadata.items())), api_version)
         return self._change("create_refund", key, request, deadline, create)
 
     # -- calls that read -------------------------------------------------------------------------
@@ -325,7 +343,7 @@ class InMemoryProvider:
 
     def _known(self, payment_id: str) -> Payment:
         if payment_id not in self.books.payments:
-            raise RequestRejected(f"no payment {payment_id}")
+            raise UnknownPayment(f"no payment {payment_id}")
         return self.books.payments[payment_id]
 
     def _in(self, payment_id: str, *statuses: ProviderPaymentStatus) -> Payment:

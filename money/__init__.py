@@ -1,0 +1,1 @@
+"""Currencies and amounts as people read them. Every other package may import this one."""

@@ -1,0 +1,182 @@
+"""Amounts in Stripe's units: by its published rules, and as its sandbox takes them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from pytest_django import Settings
+
+from money.currencies import EXPONENTS
+from payments.errors import RequestRejected
+from payments.providers.protocol import ChargeLimits, PaymentRequest
+from payments.providers.stripe.currencies import CURRENCIES, charge_limits, from_stripe, to_stripe
+from payments.providers.stripe.provider import PROVIDER
+from sandbox.stripe_api import currencies as sandbox
+from sandbox.stripe_api.errors import ApiError
+from sandbox.stripe_process import SandboxServer
+from tests.support.canned_provider import CannedBank, intent_answer
+from tests.support.provider_calls import asking, within
+
+# As https://docs.stripe.com/currencies publishes them.
+ZERO_DECIMAL = set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())  # noqa: SIM905 - as published
+WHOLE_WITH_TWO_DECIMALS = {"isk", "ugx"}
+THREE_DECIMAL = {"bhd", "jod", "kwd", "omr", "tnd"}
+MINIMUMS = {
+    "aed": "2.00", "ars": "0.50", "aud": "0.50", "brl": "0.50", "cad": "0.50", "chf": "0.50",
+    "cop": "0.50", "czk": "15.00", "dkk": "2.50", "eur": "0.50", "gbp": "0.30", "hkd": "4.00",
+    "huf": "175.00", "idr": "0.50", "ils": "0.50", "inr": "0.50", "jpy": "50", "krw": "50",
+    "mxn": "10.00", "myr": "2.00", "nok": "3.00", "nzd": "0.50", "php": "0.50", "pln": "2.00",
+    "ron": "2.00", "rub": "0.50", "sek": "3.00", "sgd": "0.50", "thb": "10.00", "usd": "0.50",
+    "zar": "0.50",
+}  # fmt: skip
+WITHDRAWN_FROM_ISO_4217 = {"bgn", "std"}
+
+EUR = {"amount_minor": 1200, "amount": 1200, "limits": ChargeLimits(50, 99_999_999, 1)}
+KNOWN: dict[str, dict[str, Any]] = {
+    "eur": EUR,
+    "usd": EUR,
+    "jpy": {"amount_minor": 1200, "amount": 1200, "limits": ChargeLimits(50, 99_999_999, 1)},
+    "krw": {"amount_minor": 1200, "amount": 1200, "limits": ChargeLimits(50, 99_999_999, 1)},
+    "isk": {"amount_minor": 1200, "amount": 120_000, "limits": ChargeLimits(1, 999_999, 1)},
+    "ugx": {"amount_minor": 1200, "amount": 120_000, "limits": ChargeLimits(1, 999_999, 1)},
+    "mga": {"amount_minor": 1200, "amount": 12, "limits": ChargeLimits(100, 9_999_999_900, 100)},
+    "bhd": {"amount_minor": 1200, "amount": 1200, "limits": ChargeLimits(10, 99_999_990, 10)},
+    "idr": {"amount_minor": 1200, "amount": 1200, "limits": ChargeLimits(50, 999_999_999_999, 1)},
+}
+
+
+def test_the_table_follows_the_published_rules() -> None:
+    decimals = {code: (row.decimals, row.step) for code, row in CURRENCIES.items()}
+
+    assert {code for code, row in decimals.items() if row == (0, 1)} == ZERO_DECIMAL
+    assert {code for code, row in decimals.items() if row == (2, 100)} == WHOLE_WITH_TWO_DECIMALS
+    assert {code for code, row in decimals.items() if row == (3, 10)} == THREE_DECIMAL
+    special = ZERO_DECIMAL | WHOLE_WITH_TWO_DECIMALS | THREE_DECIMAL
+    assert {decimals[code] for code in CURRENCIES.keys() - special} == {(2, 1)}
+    assert {code: row.minimum for code, row in CURRENCIES.items() if row.minimum} == {
+        code: int(text.replace(".", "")) for code, text in MINIMUMS.items()
+    }
+
+
+def test_stripe_counts_like_iso_4217_but_for_three_currencies() -> None:
+    differing = {
+        code: (row.decimals, EXPONENTS[code])
+        for code, row in CURRENCIES.items()
+        if row.decimals != EXPONENTS[code]
+    }
+
+    assert differing == {"isk": (2, 0), "ugx": (2, 0), "mga": (0, 2)}
+
+
+def test_it_has_the_currencies_of_the_sandbox_that_iso_4217_still_has() -> None:
+    assert CURRENCIES.keys() == sandbox.DECIMALS.keys() - WITHDRAWN_FROM_ISO_4217
+
+
+@pytest.mark.parametrize("currency", KNOWN)
+def test_limits_and_conversions_are_exact(currency: str) -> None:
+    known = KNOWN[currency]
+
+    assert charge_limits(currency) == known["limits"]
+    assert to_stripe(known["amount_minor"], currency) == known["amount"]
+    assert from_stripe(known["amount"], currency) == known["amount_minor"]
+
+
+@pytest.mark.parametrize("currency", ["xyz", "", "bgn", "clf", "xau"])
+def test_stripe_does_not_charge_in_other_currencies(currency: str) -> None:
+    assert charge_limits(currency) is None
+    with pytest.raises(RequestRejected):
+        to_stripe(1200, currency)
+
+
+@pytest.mark.parametrize(("amount_minor", "currency"), [(1201, "bhd"), (1250, "mga"), (1, "mga")])
+def test_an_amount_is_never_rounded(amount_minor: int, currency: str) -> None:
+    with pytest.raises(RequestRejected):
+        to_stripe(amount_minor, currency)
+
+
+def test_a_fraction_that_another_system_charged_does_not_disappear() -> None:
+    assert [from_stripe(amount, "isk") for amount in (0, 1, 100, 101)] == [0, 1, 1, 2]
+    assert from_stripe(1234, "bgn") == 1234
+
+
+def accepts(amount: int, currency: str) -> bool:
+    try:
+        sandbox.check_amount(amount, currency)
+    except ApiError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("currency", CURRENCIES)
+def test_the_limits_are_those_of_the_sandbox(currency: str) -> None:
+    limits = charge_limits(currency)
+    assert limits is not None
+    step = to_stripe(limits.step_minor, currency)
+    least, most = (
+        to_stripe(bound, currency) for bound in (limits.minimum_minor, limits.maximum_minor)
+    )
+
+    assert [accepts(amount, currency) for amount in (least, least + step, most - step, most)] == [
+        True
+    ] * 4
+    assert [accepts(amount, currency) for amount in (least - step, most + step)] == [False] * 2
+    assert step == 1 or not accepts(least + 1, currency)
+
+
+def params(amount_minor: int, currency: str) -> dict[str, Any]:
+    return PROVIDER.payment_params(
+        PaymentRequest(amount_minor, currency, "pm_card_visa", {"order_id": "42"})
+    )
+
+
+@pytest.fixture
+def canned(settings: Settings) -> Iterator[CannedBank]:
+    settings.STRIPE_CALLS_PER_SECOND = 0
+    settings.STRIPE_API_KEY = "sk_test_secret"
+    with CannedBank() as canned:
+        settings.STRIPE_API_BASE = canned.url
+        yield canned
+
+
+@pytest.mark.parametrize("currency", KNOWN)
+def test_stripe_is_asked_in_its_own_units(canned: CannedBank, currency: str) -> None:
+    known = KNOWN[currency]
+    of_currency = {"amount_minor": known["amount_minor"], "currency": currency}
+    stored = params(known["amount_minor"], currency)
+    canned.answer = intent_answer(currency=currency, amount=known["amount"])
+
+    PROVIDER.create_payment(stored, **asking())
+    PROVIDER.capture_payment("pi_1", **of_currency, **asking())
+
+    create, capture = (parse_qs(request.body) for request in canned.requests)
+    assert stored["amount"] == known["amount_minor"]
+    assert create["amount"] == [str(known["amount"])]
+    assert capture["amount_to_capture"] == [str(known["amount"])]
+
+
+@pytest.mark.parametrize("currency", KNOWN)
+def test_a_payment_goes_there_and_back_in_minor_units(bank: SandboxServer, currency: str) -> None:
+    amount_minor = KNOWN[currency]["amount_minor"]
+    of_currency = {"amount_minor": amount_minor, "currency": currency}
+
+    payment = PROVIDER.create_payment(params(amount_minor, currency), **asking())
+    held = PROVIDER.confirm_payment(payment.id, **asking())
+    taken = PROVIDER.capture_payment(payment.id, **of_currency, **asking())
+    refund = PROVIDER.create_refund(payment.id, **of_currency, metadata={}, **asking())
+
+    assert (payment.amount_minor, held.held_minor) == (amount_minor, amount_minor)
+    assert (taken.amount_minor, taken.held_minor, taken.captured_minor) == (
+        amount_minor, 0, amount_minor
+    )  # fmt: skip
+    assert (refund.amount_minor, refund.currency) == (amount_minor, currency)
+    listed = PROVIDER.list_payments(
+        created_from=datetime(2000, 1, 1, tzinfo=UTC), deadline=within()
+    )
+    assert [each for each in listed if each.id == payment.id] == [taken]
+    since = PROVIDER.list_refunds_since(datetime(2000, 1, 1, tzinfo=UTC), deadline=within())
+    assert [each for each in since if each.id == refund.id] == [refund]
+    assert PROVIDER.list_refunds(payment.id, deadline=within()) == [refund]
+    [booked] = [each for each in bank.ledger()["payment_intents"] if each["id"] == payment.id]
+    assert booked["amount"] == KNOWN[currency]["amount"]

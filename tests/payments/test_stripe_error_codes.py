@@ -1,0 +1,137 @@
+"""Stripe's error codes: each is in the table, and each meaning becomes one error of ours."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+import stripe  # noqa: TID251 -- its own list of codes
+from pytest_django import Settings
+
+from payments.errors import (
+    AccessDenied,
+    OutcomeUnknown,
+    PaymentDeclined,
+    PaymentError,
+    ProviderBusy,
+    RefundRejected,
+    RequestRejected,
+    UnexpectedState,
+    UnknownPayment,
+)
+from payments.providers.stripe.error_codes import _BY_MEANING, MEANINGS, Meaning, meaning_of_code
+from tests.support.canned_provider import Answer, CannedBank, error_answer, intent_answer
+from tests.support.provider_calls import asking, params, provider
+
+ERRORS: dict[Meaning, type[PaymentError]] = {
+    Meaning.DECLINED: PaymentDeclined,
+    Meaning.CUSTOMER_INPUT: PaymentDeclined,
+    Meaning.WRONG_STATE: UnexpectedState,
+    Meaning.REFUND_IMPOSSIBLE: RefundRejected,
+    Meaning.BUSY: ProviderBusy,
+    Meaning.UNKNOWN: OutcomeUnknown,
+    Meaning.CONFIGURATION: AccessDenied,
+    Meaning.BUG: RequestRejected,
+    Meaning.MISSING: RequestRejected,
+}
+
+
+@pytest.fixture(scope="module")
+def canned() -> Iterator[CannedBank]:
+    with CannedBank() as canned:
+        yield canned
+
+
+@pytest.fixture(autouse=True)
+def canned_is_stripe(canned: CannedBank, settings: Settings) -> None:
+    settings.STRIPE_CALLS_PER_SECOND = 0
+    settings.STRIPE_API_KEY = "sk_test_secret"
+    settings.STRIPE_API_BASE = canned.url
+    canned.first_answers = []
+
+
+def literals(annotation: Any) -> set[str]:
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return {value for part in get_args(annotation) for value in literals(part)}
+
+
+def test_the_table_has_exactly_the_codes_of_the_library() -> None:
+    annotation = stripe.PaymentIntent.LastPaymentError.__annotations__["code"]
+    codes = literals(annotation)
+
+    assert len(codes) > 200
+    assert set(MEANINGS) == codes
+
+
+def test_no_code_has_two_meanings() -> None:
+    assert sum(len(codes.split()) for codes in _BY_MEANING.values()) == len(MEANINGS)
+
+
+def test_what_is_not_in_the_table_is_unknown_unless_it_names_a_parameter() -> None:
+    assert meaning_of_code("a_code_of_next_year", "amount") is Meaning.UNKNOWN
+    assert meaning_of_code(None, "amount") is Meaning.BUG
+    assert meaning_of_code(None, None) is Meaning.UNKNOWN
+
+
+def confirm(canned: CannedBank, answer: Answer) -> PaymentError:
+    canned.first_answers = [answer]
+    canned.answer = intent_answer(status="canceled")
+    with pytest.raises(PaymentError) as raised:
+        provider.confirm_payment("pi_1", **asking())
+    return raised.value
+
+
+def test_every_code_becomes_the_error_of_its_meaning(canned: CannedBank) -> None:
+    found = {
+        code: type(confirm(canned, error_answer(400, type="invalid_request_error", code=code)))
+        for code in MEANINGS
+    }
+
+    assert found == {code: ERRORS[meaning] for code, meaning in MEANINGS.items()}
+
+
+@pytest.mark.parametrize("code", ["card_declined", "amount_too_small", "resource_missing"])
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_server_error_is_unknown_whatever_its_code(
+    canned: CannedBank, status: int, code: str
+) -> None:
+    assert type(confirm(canned, error_answer(status, code=code))) is OutcomeUnknown
+
+
+@pytest.mark.parametrize(
+    ("code", "detail"),
+    [("amount_too_small", "amount_too_small"), ("parameter_unknown", "parameter_unknown")],
+)
+def test_a_rejection_says_the_code(canned: CannedBank, code: str, detail: str) -> None:
+    rejection = confirm(canned, error_answer(400, type="invalid_request_error", code=code))
+
+    assert isinstance(rejection, RequestRejected)
+    assert (rejection.code, rejection.detail) == ("payment_rejected", detail)
+
+
+@pytest.mark.parametrize("param", ["intent", "payment_intent", "id"])
+def test_a_payment_that_the_account_does_not_have_is_no_rejection(
+    canned: CannedBank, param: str
+) -> None:
+    answer = error_answer(404, type="invalid_request_error", code="resource_missing", param=param)
+
+    assert type(confirm(canned, answer)) is UnknownPayment
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "currency", "detail"),
+    [(1205, "bhd", "amount_not_charged"), (1250, "mga", "amount_not_charged"),
+     (1200, "xyz", "currency_not_charged")],
+)  # fmt: skip
+def test_an_amount_that_stripe_has_no_units_for_is_not_sent(
+    canned: CannedBank, amount_minor: int, currency: str, detail: str
+) -> None:
+    asked_before = len(canned.requests)
+
+    with pytest.raises(RequestRejected) as rejected:
+        provider.create_payment(
+            {**params(), "amount": amount_minor, "currency": currency}, **asking()
+        )
+
+    assert rejected.value.detail == detail
+    assert len(canned.requests) == asked_before
