@@ -133,7 +133,7 @@ def test_an_order_that_the_provider_can_never_charge_is_cancelled_with_the_reaso
     assert Payment.objects.get().status == PaymentStatus.VOIDED
     assert SagaRun.objects.get().status == RunStatus.COMPENSATED
     assert [
-        each for each in bank.ledger()["payment_intents"] if each["amount"] == price_minor
+        intent for intent in bank.ledger()["payment_intents"] if intent["amount"] == price_minor
     ] == []
 
 

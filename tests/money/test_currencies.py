@@ -7,11 +7,11 @@ from money.amounts import example_price, format_amount
 from money.currencies import EXPONENTS
 
 NOT_PAID_IN = {"bov", "che", "chw", "clf", "cou", "mxv", "usn", "uyi", "uyw"}
-"""Units of account and funds: nobody pays in them."""
+"""Units of account and funds, which are no means of payment."""
 
 
 def test_the_table_is_that_of_iso_4217() -> None:
-    exponents = {each.code.lower(): each.exponent for each in Currency}
+    exponents = {currency.code.lower(): currency.exponent for currency in Currency}
 
     assert {
         code: exponent

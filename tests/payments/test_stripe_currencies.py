@@ -174,9 +174,9 @@ def test_a_payment_goes_there_and_back_in_minor_units(bank: SandboxServer, curre
     listed = PROVIDER.list_payments(
         created_from=datetime(2000, 1, 1, tzinfo=UTC), deadline=within()
     )
-    assert [each for each in listed if each.id == payment.id] == [taken]
+    assert [found for found in listed if found.id == payment.id] == [taken]
     since = PROVIDER.list_refunds_since(datetime(2000, 1, 1, tzinfo=UTC), deadline=within())
-    assert [each for each in since if each.id == refund.id] == [refund]
+    assert [found for found in since if found.id == refund.id] == [refund]
     assert PROVIDER.list_refunds(payment.id, deadline=within()) == [refund]
-    [booked] = [each for each in bank.ledger()["payment_intents"] if each["id"] == payment.id]
+    [booked] = [intent for intent in bank.ledger()["payment_intents"] if intent["id"] == payment.id]
     assert booked["amount"] == KNOWN[currency]["amount"]
