@@ -6,8 +6,9 @@ from django.core.wsgi import get_wsgi_application
 
 from config.charsets import only_utf8
 from config.garbage import settle_in
+from config.header_limits import refuse_long_headers
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = only_utf8(get_wsgi_application())
+application = refuse_long_headers(only_utf8(get_wsgi_application()))
 settle_in()
