@@ -28,14 +28,15 @@ LOOK_AGAIN_SECONDS: Final = 1.0
 """After the database has not answered."""
 
 # RFC 7240, section 2: preferences between commas, each with a value and, after semicolons,
-# parameters of its own. A value is a token or a quoted string.
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - of a grammar
+# parameters of its own. A value is a token or a quoted string. The client chooses the text: no
+# repetition gives anything back (``++``, ``*+``), so the cost is linear in its length.
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # noqa: S105 - of a grammar
 _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _ELEMENT: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+')
 _PREFERENCE: Final = re.compile(
-    rf"[ \t]*({_TOKEN})[ \t]*(?:=[ \t]*({_TOKEN}|{_QUOTED}))?[ \t]*(?:;.*)?", re.DOTALL
+    rf"[ \t]*+({_TOKEN})[ \t]*+(?:=[ \t]*+({_TOKEN}|{_QUOTED}))?[ \t]*+(?:;.*)?", re.DOTALL
 )
-_SECONDS: Final = re.compile(r'"?0*([0-9]{1,6})[0-9]*"?')
+_SECONDS: Final = re.compile(r'"?0*+([0-9]{0,6}+)[0-9]*+"?')
 
 
 def seconds_to_wait(request: Request) -> int:
@@ -47,7 +48,7 @@ def seconds_to_wait(request: Request) -> int:
         found = _PREFERENCE.fullmatch(element)
         if found and found[1].lower() == "wait":
             seconds = _SECONDS.fullmatch(found[2] or "")
-            return min(int(seconds[1]), LONGEST_SECONDS) if seconds else 0
+            return min(int(seconds[1] or 0), LONGEST_SECONDS) if seconds else 0
     return 0
 
 
