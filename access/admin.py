@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from access.grants import Scope
 from access.models import LONGEST_TOKEN_DAYS, ApiToken
-from lists.admin import Listed
+from lists.admin import Listed, is_superuser
 from lists.cells import code, moment, state
 from lists.search import exactly, through
 
@@ -87,6 +87,10 @@ class ApiTokenAdmin(Listed[ApiToken]):
         self.message_user(
             request, f"Copy it now, it is not shown again: {secret}", messages.WARNING
         )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only superusers issue tokens: a token acts as its user, or as the shop."""
+        return is_superuser(request)
 
     def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
         """What is revoked stays as it is."""

@@ -30,6 +30,27 @@ class ReadOnly:
         return False
 
 
+def is_superuser(request: HttpRequest) -> bool:
+    """Return whether a superuser asks: only superusers give others access, or change it."""
+    return bool(request.user.is_superuser)
+
+
+class WrittenBySuperusers:
+    """For rows that give access: other staff could give themselves more than they have.
+
+    The permission to change such rows lets other staff see them.
+    """
+
+    def has_add_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        return is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        return is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        return is_superuser(request)
+
+
 class Listed(ModelAdmin[M]):
     """A list that stays quick however many rows there are: a page of them, newest first.
 
