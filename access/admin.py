@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from access.credentials import Scope
 from access.models import MAX_TOKEN_DAYS, ApiToken
-from adminkit.admin import PagedAdmin
+from adminkit.admin import PagedAdmin, is_superuser
 from adminkit.cells import code, state, timestamp
 from adminkit.search import search_exact, search_related
 
@@ -87,6 +87,10 @@ class ApiTokenAdmin(PagedAdmin[ApiToken]):
         self.message_user(
             request, f"Copy it now, it is not shown again: {secret}", messages.WARNING
         )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only superusers issue tokens: a token acts as its user, or as the shop."""
+        return is_superuser(request)
 
     def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
         """A revoked token is read-only."""

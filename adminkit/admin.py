@@ -30,6 +30,27 @@ class ReadOnlyMixin:
         return False
 
 
+def is_superuser(request: HttpRequest) -> bool:
+    """Return whether the user is a superuser: only superusers give or change access."""
+    return bool(request.user.is_superuser)
+
+
+class WrittenBySuperusers:
+    """For rows that give access: other staff could give themselves more than they have.
+
+    The permission to change such rows lets other staff see them.
+    """
+
+    def has_add_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        return is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        return is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        return is_superuser(request)
+
+
 class PagedAdmin(ModelAdmin[M]):
     """A list that stays fast on a table of any size: pages of rows, newest first.
 

@@ -23,7 +23,7 @@ from django.db.utils import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from structlog.contextvars import get_contextvars
 
-from monitoring.redaction import redact, redacted
+from monitoring.redaction import LONGEST_TEXT, redact, redacted, shortened
 
 log = logging.getLogger("uncaught")
 
@@ -38,6 +38,14 @@ OURS: Final = frozenset(
     }
 )
 """Fields with our own ids and names only; redacting them would waste time."""
+
+LONGEST_NAME: Final = 200
+"""Of ours none is longer: a longer one came from a client, or with a message."""
+
+LONGEST_PART: Final = 2_000
+"""Characters that are kept of each part of a traceback: of one frame, or of the error's own text."""
+
+_LEFT_OUT: Final = "[earlier frames left out]\n"
 
 _NO_FIELDS: Final = frozenset(
     {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName"}
@@ -117,7 +125,7 @@ def _line(record: logging.LogRecord) -> dict[str, Any]:
     }
     for name, value in fields.items():
         if (plain := _plain(value)) is not None:
-            line[name] = plain if name in OURS else redacted(name, plain)
+            line[name] = plain if _is_ours(name, plain) else redacted(name, plain)
     if record.exc_info and record.exc_info[1] is not None:
         error = record.exc_info[1]
         ends_something = record.levelno >= logging.CRITICAL  # keep its traceback
@@ -125,8 +133,25 @@ def _line(record: logging.LogRecord) -> dict[str, Any]:
             line["event"] = _first_line(line["event"])  # beat adds its stack
             line["error"] = f"{type(error).__name__}: {_first_line(redact(str(error)))}"
         else:
-            line["exception"] = redact("".join(traceback.format_exception(error)))
+            line["exception"] = redact(_traceback(error))
     return line
+
+
+def _is_ours(name: str, value: object) -> bool:
+    return name in OURS and not (isinstance(value, str) and len(value) > LONGEST_NAME)
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the last frames and errors that fit into LONGEST_TEXT: they say most."""
+    kept: list[str] = []
+    room = LONGEST_TEXT - len(_LEFT_OUT)
+    for part in reversed(traceback.format_exception(error)):
+        kept.append(f"{shortened(part.rstrip(), LONGEST_PART)}\n")
+        room -= len(kept[-1])
+        if room < 0:
+            kept[-1] = _LEFT_OUT
+            break
+    return "".join(reversed(kept))
 
 
 def _first_line(text: str) -> str:

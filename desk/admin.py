@@ -7,10 +7,12 @@ from typing import Any, Final
 from axes.models import AccessAttempt
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.forms import ModelChoiceField
+from django.forms import ModelChoiceField, ModelForm
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django_celery_beat.models import (
@@ -24,7 +26,7 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from adminkit.admin import PagedAdmin, RecordAdmin
+from adminkit.admin import PagedAdmin, RecordAdmin, WrittenBySuperusers, is_superuser
 from adminkit.cells import excerpt, state, timestamp
 from adminkit.filters import ChoiceFilter
 from adminkit.search import search_exact, search_related
@@ -39,6 +41,17 @@ _UNITS: Final = (
     ("minute", timedelta(minutes=1)),
     ("second", timedelta(seconds=1)),
 )
+
+_SHOWN_TO_STAFF: Final[Any] = (
+    (None, {"fields": ("username",)}),
+    ("Personal info", {"fields": ("first_name", "last_name", "email")}),
+    (
+        "Permissions",
+        {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
+    ),
+    ("Important dates", {"fields": ("last_login", "date_joined")}),
+)
+_CHANGED_BY_STAFF: Final = frozenset({"first_name", "last_name", "email"})
 
 # The schedule knows intervals alone: beat does not catch up on a missed time of day.
 admin.site.unregister(
@@ -93,7 +106,14 @@ class InRole(ChoiceFilter):
 
 
 @admin.register(User)
-class AccountAdmin(UserAdmin[User], PagedAdmin[User]):
+class AccountAdmin(WrittenBySuperusers, UserAdmin[User], PagedAdmin[User]):
+    """Superusers do everything; other staff with ``auth.change_user`` do what a help desk needs.
+
+    They change names and e-mail addresses of users who are not superusers, and deactivate them.
+    They do not activate a user again, and do not change a user name: the shop's server names its
+    customers by it.
+    """
+
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -114,7 +134,46 @@ class AccountAdmin(UserAdmin[User], PagedAdmin[User]):
         return super().get_queryset(request).annotate(has_app=Exists(apps))
 
     def has_superuser_permission(self, request: HttpRequest) -> bool:
-        return isinstance(request.user, User) and request.user.is_superuser
+        return is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        if is_superuser(request):
+            return True
+        may_change = UserAdmin.has_change_permission(self, request, obj)
+        return may_change and not (obj and obj.is_superuser)
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        return super().get_fieldsets(request, obj) if is_superuser(request) else _SHOWN_TO_STAFF
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        if is_superuser(request):
+            return super().get_readonly_fields(request, obj)
+        changed_by_staff = _CHANGED_BY_STAFF | ({"is_active"} if obj and obj.is_active else set())
+        return [each for each in flatten_fieldsets(_SHOWN_TO_STAFF) if each not in changed_by_staff]
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: User | None = None,
+        change: bool = False,  # noqa: FBT001, FBT002 - Django's signature
+        **kwargs: Any,
+    ) -> Any:
+        if not is_superuser(request):
+            kwargs["form"] = ModelForm  # without a password
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        """Write what staff changed, and nothing of what a superuser changes at the same moment."""
+        if is_superuser(request):
+            super().save_model(request, obj, form, change)
+        else:
+            obj.save(update_fields=form.changed_data)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002 - Django's signature
+        """Only superusers set a password; staff change their own with the old one."""
+        if not is_superuser(request):
+            raise PermissionDenied
+        return super().user_change_password(request, id, form_url)
 
     @admin.action(description="Reset second factor", permissions=["superuser"])
     def reset_second_factor(self, request: HttpRequest, people: QuerySet[User]) -> None:
@@ -146,7 +205,7 @@ class AccountAdmin(UserAdmin[User], PagedAdmin[User]):
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin, PagedAdmin[Group]):
+class RoleAdmin(WrittenBySuperusers, GroupAdmin, PagedAdmin[Group]):
     list_title = "roles"
     list_display = ("name",)
     empty_text = (

@@ -5,8 +5,9 @@ what comes with a library's message, a traceback, or a mistake.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +18,14 @@ REDACTED: Final = "[redacted]"
 SHORTEST_SECRET: Final = 6
 """Shorter values of ours would take ordinary words out of every line."""
 
+LONGEST_TEXT: Final = 10_000
+"""Characters of one text that are kept: a traceback fits, and a client cannot buy more of our time."""
+
+MOST_VALUES: Final = 2_000
+"""Values that are kept of lists and mappings, all levels together: an event of Sentry's fits."""
+
+LEFT_OUT: Final = "[left out]"
+
 _SECRET_NAMES: Final = re.compile(
     r"passw(?:or)?d|secret|token|api_?key|authorization|cookie|credential|dsn"
     r"|e_?mail|user_?name|first_name|last_name|^actor$|^payment_method$|^idempotency_key$",
@@ -25,60 +34,131 @@ _SECRET_NAMES: Final = re.compile(
 """Fields whose value is left out whatever it is."""
 
 _CARD_NUMBER: Final = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
+_DIGITS_AROUND_A_BLANK: Final = re.compile(r"(?<=\d) \d")
+_DIGITS_AT_THE_END: Final = re.compile(r"(?<![\d -])[\d -]*+\Z")
 
-
-def _shape(pattern: str, kept: str = "") -> tuple[re.Pattern[str], str]:
-    return re.compile(pattern), f"{kept}{REDACTED}"
-
-
-_SHAPES: Final = (
-    # A password in an address: postgres://, redis://, amqp://, https://.
-    (re.compile(r"(\w://[^\s:/@]*):[^\s@]*@"), rf"\1:{REDACTED}@"),
-    _shape(r"(?i)(\b(?:bearer|basic|token)\s+)[\w.~+/=-]{8,}", r"\1"),
-    # password=..., "secret": "...", api_key: ...
-    _shape(
-        r"(?i)(\b[\w-]*(?:passw(?:or)?d|secret|token|api[_-]?key|authorization|cookie|sessionid)"
-        r"[\"']?\s*[=:]\s*[\"']?)(?!\[)[^\s\"',;&})\]]+",
-        r"\1",
-    ),
-    # Stripe: keys, client secrets, and what stands for a card or a person.
-    _shape(r"\b(?:sk|rk|pk|whsec)_\w{8,}"),
-    _shape(r"(\b(?:pi|seti)_[0-9A-Za-z]+_)secret_\w+", r"\1"),
-    _shape(r"\b(?:pm|card|src|tok|cus|ba)_[0-9A-Za-z]\w*"),
-    _shape(r"[\w.+-]+@[\w-]+\.[\w.-]*\w"),
-    # Tokens of ours, and whatever else is long and looks drawn by lot.
-    _shape(r"\bholdfast_[0-9A-Za-z]{16,}"),
-    _shape(r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[0-9A-Za-z]{40,}\b"),
-    _shape(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"),
-    # What Django has signed.
-    _shape(r"[\w.=+/-]+:[\w-]{6}:[\w-]{27,64}"),
-    # PostgreSQL repeats the values that a constraint refused.
-    _shape(r"(Key \([^)]*\)=\()[^\n]*?(?=\) (?:already|is|conflicts)|\)\.|$)", r"\1"),
-    _shape(r"(Failing row contains )\([^\n]*", r"\1"),
-    _shape(r"(invalid input syntax for type [\w ]+: )\"[^\n]*\"", r"\1"),
+# A client may choose the text, so the cost of each shape is linear in its length. A shape therefore
+# consumes a long run of characters even where no secret follows: that match has no group ``secret``
+# and stays in the text. Without this the search would start again at each character of the run.
+_SHAPES: Final = tuple(
+    re.compile(shape)
+    for shape in (
+        # A password in an address: postgres://, redis://, amqp://, https://.
+        r"\w://[^\s:/@]*+:(?:(?P<secret>[^\s@]*+)@|[^\s@]*+)",
+        r"(?i)\b(?:bearer|basic|token)\s++(?P<secret>[\w.~+/=-]{8,}+)",
+        # password=..., "secret": "...", api_key: ...
+        (
+            r"(?i)(?:passw(?:or)?d|secret|token|api[_-]?key|authorization|cookie|sessionid)"
+            r"[\"']?+\s*+[=:]\s*+[\"']?+(?!\[)(?P<secret>[^\s\"',;&})\]]++)"
+        ),
+        # Stripe: keys, client secrets, and what stands for a card or a person.
+        r"\b(?P<secret>(?:sk|rk|pk|whsec)_\w{8,}+)",
+        r"\b(?:pi|seti)_[0-9A-Za-z]++_(?P<secret>secret_\w++)",
+        r"\b(?P<secret>(?:pm|card|src|tok|cus|ba)_[0-9A-Za-z]\w*+)",
+        r"(?P<secret>[\w.+-]++@[\w-]++\.[\w.-]*\w)|[\w.+-]++",
+        # Tokens of ours, and other text that is long and looks random.
+        r"\b(?P<secret>holdfast_[0-9A-Za-z]{16,}+)",
+        r"\b(?=[A-Za-z]*+\d)(?=\d*+[A-Za-z])(?P<secret>[0-9A-Za-z]{40,}+)\b",
+        r"\b(?:(?P<secret>eyJ[\w-]++\.[\w-]++\.[\w-]++)|eyJ[\w-]++)",
+        # What Django has signed.
+        r"(?P<secret>[\w.=+/-]++:[\w-]{6}:[\w-]{27,64}+)|[\w.=+/-]++",
+        # PostgreSQL repeats the values that a constraint refused.
+        (
+            r"Key \([^)]*+"
+            r"(?:\)=\((?P<secret>[^\n]*?)(?=\) (?:already|is|conflicts)|\)\.|\n|\Z))?"
+        ),
+        r"Failing row contains (?P<secret>\([^\n]*+)",
+        r"invalid input syntax for type [\w ]++(?:: (?P<secret>\"[^\n]*+))?",
+    )
 )
 
 
 def redact(text: str) -> str:
-    """Return ``text`` without anything that has the shape of a secret or of personal data."""
-    if found := _known_secrets():
-        text = found.sub(REDACTED, text)
-    for shape, replacement in _SHAPES:
-        text = shape.sub(replacement, text)
+    """Return ``text`` without anything that has the shape of a secret or of personal data.
+
+    Of a text longer than LONGEST_TEXT only the beginning is kept, so that a client cannot make a
+    process spend more than some milliseconds on it.
+    """
+    text = shortened(text)
+    if known := _known_secrets_pattern():
+        text = known.sub(REDACTED, text)
+    for shape in _SHAPES:
+        text = shape.sub(_without_secret, text)
     return _CARD_NUMBER.sub(_without_card, text)
 
 
+def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Return ``text``, or its beginning where it has more than ``longest`` characters.
+
+    It is cut between two words, and never inside a secret: ``redact`` could not recognise half of
+    one. A text that is one long word loses all of it.
+    """
+    if len(text) <= longest:
+        return text
+    end = _end_of_whole_words(text, longest)
+    return f"{text[:end]} [{len(text) - end:,} characters cut]"
+
+
 def redacted(name: str, value: Any) -> Any:
-    """Return what may be told of a field: texts redacted, also inside of lists and mappings."""
+    """Return the part of a field that may be told: texts redacted, also inside lists and mappings.
+
+    Of more than MOST_VALUES values the last ones are LEFT_OUT.
+    """
+    return _redacted(name, value, iter(range(MOST_VALUES)))
+
+
+def _redacted(name: str, value: Any, room: Iterator[int]) -> Any:
+    if next(room, None) is None:
+        return LEFT_OUT
     if value is not None and not isinstance(value, bool) and _SECRET_NAMES.search(name):
         return REDACTED
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):
-        return {redact(str(key)): redacted(str(key), each) for key, each in value.items()}
+        items = islice(value.items(), MOST_VALUES)
+        return {redact(str(key)): _redacted(str(key), item, room) for key, item in items}
     if isinstance(value, list | tuple | set | frozenset):
-        return [redacted("", each) for each in value]
+        return [_redacted("", item, room) for item in islice(value, MOST_VALUES)]
     return value
+
+
+def _end_of_whole_words(text: str, end: int) -> int:
+    """Return where to cut ``text`` before ``end``: at a blank that stands in no secret.
+
+    Two kinds of secrets have blanks inside: cards' numbers, and what we know by its value.
+    """
+    while end > 0:
+        end = _blank_before(text, end)
+        if _DIGITS_AROUND_A_BLANK.match(text, end):
+            digits = _DIGITS_AT_THE_END.search(text, 0, end)
+            end = digits.start() if digits else 0
+        elif begins := _begins_of_known_secrets(text, end):
+            end = min(begins)
+        else:
+            break
+    return end
+
+
+def _blank_before(text: str, end: int) -> int:
+    """Return where the blanks before the last word of ``text[:end]`` begin; 0 without any."""
+    words = text[:end].rsplit(maxsplit=1)
+    return len(words[0]) if len(words) > 1 else 0
+
+
+def _begins_of_known_secrets(text: str, cut: int) -> list[int]:
+    """Return where those secrets of this process begin that a cut at ``cut`` would divide."""
+    begins = [
+        text.find(secret, max(0, cut - len(secret) + 1), cut + len(secret) - 1)
+        for secret in _known_secrets()
+    ]
+    return [begin for begin in begins if begin >= 0]
+
+
+def _without_secret(found: re.Match[str]) -> str:
+    if found["secret"] is None:
+        return found.group()
+    begin, end = found.span("secret")
+    return f"{found.string[found.start() : begin]}{REDACTED}{found.string[end : found.end()]}"
 
 
 def _without_card(found: re.Match[str]) -> str:
@@ -93,12 +173,17 @@ def _has_luhn_sum(digits: list[int]) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _known_secrets() -> re.Pattern[str] | None:
-    """Find the secrets of this very process, wherever they turn up."""
-    long_enough = {each for each in _secrets() if len(each) >= SHORTEST_SECRET}
-    if not long_enough:
-        return None
-    return re.compile("|".join(map(re.escape, sorted(long_enough, key=len, reverse=True))))
+def _known_secrets_pattern() -> re.Pattern[str] | None:
+    """Return what finds the secrets of this process, wherever they stand."""
+    known = _known_secrets()
+    return re.compile("|".join(map(re.escape, known))) if known else None
+
+
+@lru_cache(maxsize=1)
+def _known_secrets() -> list[str]:
+    """Return the secrets that are long enough to be searched for, the longest first."""
+    long_enough = (secret for secret in _secrets() if len(secret) >= SHORTEST_SECRET)
+    return sorted(long_enough, key=len, reverse=True)
 
 
 def _secret_settings() -> set[str]:

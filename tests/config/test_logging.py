@@ -10,12 +10,15 @@ from uuid import UUID
 import psycopg
 import pytest
 from celery.beat import SchedulingError
+from celery.worker.consumer.consumer import UNKNOWN_TASK_ERROR
 from django.db import OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from structlog.contextvars import bound_contextvars
 
-from config.logging import LineFormatter, logging_config
+from config.logging import LONGEST_NAME, LONGEST_PART, LineFormatter, logging_config
+from monitoring.redaction import LONGEST_TEXT
 from sagas.log_context import log_context
+from tests.support.cpu_time import cpu_seconds
 
 RUN, ORDER = UUID(int=1), UUID(int=2)
 
@@ -154,6 +157,61 @@ def test_what_must_not_be_told_is_not_wherever_it_stands() -> None:
     assert card not in line
     assert json.loads(line)["password"] == "[redacted]"
     assert json.loads(line)["deep"] == {"list": ["[redacted]"]}
+
+
+def test_an_unknown_task_with_a_huge_name_makes_a_short_line() -> None:
+    name = "1-" * 25_000
+    made = record(UNKNOWN_TASK_ERROR, KeyError(name), "[[], {}, {}]", {"task": name}, {}, task=name)
+    made.exc_info = (KeyError, KeyError(name), None)
+
+    assert cpu_seconds(lambda: LineFormatter().format(made)) < 0.5
+    line = told(made)
+
+    cut = len(made.getMessage()) - len("Received unregistered task of type")
+    assert line["event"] == f"Received unregistered task of type [{cut:,} characters cut]"
+    assert line["exception"] == "KeyError: [50,003 characters cut]\n"
+    assert line["task"] == " [50,000 characters cut]"
+
+
+def test_what_is_ours_is_redacted_where_it_is_too_long_to_be_ours() -> None:
+    long = f"{'a' * LONGEST_NAME} alice@shop.example"
+
+    assert told(record("x", task=long))["task"] == f"{'a' * LONGEST_NAME} [redacted]"
+    assert told(record("x", task="a" * LONGEST_NAME))["task"] == "a" * LONGEST_NAME
+
+
+def test_a_long_traceback_keeps_its_end() -> None:
+    def fail(depth: int) -> None:
+        if depth:
+            again(depth - 1)
+        raise ValueError("2 is not 3")
+
+    def again(depth: int) -> None:
+        fail(depth)
+
+    made = record("broken")
+    with pytest.raises(ValueError, match="2 is not 3") as caught:
+        fail(100)
+    made.exc_info = (caught.type, caught.value, caught.tb)
+
+    frames = told(made)["exception"]
+
+    assert frames.startswith("[earlier frames left out]\n  File ")
+    assert frames.endswith('in fail\n    raise ValueError("2 is not 3")\nValueError: 2 is not 3\n')
+    assert 9_000 < len(frames) <= LONGEST_TEXT
+
+
+def test_the_frames_of_an_error_with_a_long_text_stay() -> None:
+    made = record("broken")
+    with pytest.raises(ValueError, match="word") as caught:
+        raise ValueError("word " * 10_000)
+    made.exc_info = (caught.type, caught.value, caught.tb)
+
+    frames = told(made)["exception"]
+
+    assert frames.startswith("Traceback (most recent call last):\n  File ")
+    assert frames.endswith("word word [48,015 characters cut]\n")
+    assert len(frames) < LONGEST_PART + 1_000
 
 
 def test_people_read_columns() -> None:

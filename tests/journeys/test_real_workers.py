@@ -28,6 +28,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 IN_STOCK = 100
 BURST = 10 * SLOTS
 """More than slots can have in hand and reserve, though a message may name two or three of them."""
+MOST_CPU_SECONDS = 5.0
+"""What a refused message may cost, with all that the worker does meanwhile."""
+UNREGISTERED = "Received unregistered task"
 PRICE = 1000
 KEPT = Account(charges=1, held_minor=0, kept_minor=PRICE)
 UNDONE = Account(charges=1, held_minor=0, kept_minor=0)
@@ -252,3 +255,16 @@ def is_well(queue: str) -> bool:
     except CommandError:
         return False
     return True
+
+
+def test_a_message_with_a_huge_name_costs_a_worker_no_more_than_its_bytes(
+    installation: Installation,
+) -> None:
+    worker = installation.worker
+    refused = worker.said(UNREGISTERED)
+    before = worker.cpu_seconds()
+
+    installation.send_task("1-" * 7_500, "sweeps")
+
+    worker.wait_for_line(UNREGISTERED, times=refused + 1)
+    assert worker.cpu_seconds() - before < MOST_CPU_SECONDS

@@ -2,41 +2,42 @@
 
 import pytest
 from django.conf import settings
+from pytest_django import Settings
 
-from monitoring.redaction import REDACTED, redact, redacted
+from monitoring import redaction
+from monitoring.redaction import LONGEST_TEXT, REDACTED, redact, redacted, shortened
+
+SECRETS = [
+    ("hunter2", "cannot connect to redis://:hunter2@cache:6379/0"),
+    ("hunter2", "postgres://shop:hunter2@db.internal/holdfast refused"),
+    ("hun:ter/2", "amqp://shop:hun:ter/2@rabbit//"),
+    ("hunter2", 'connection failed: password="hunter2" host=db'),
+    ("hunter2", "{'password': 'hunter2'}"),
+    ("hunter2", "DB_PASSWORD=hunter2"),
+    ("abcdefgh.ijk", "Authorization: Bearer abcdefgh.ijk"),
+    ("dXNlcjpwYXNz", "authorization=Basic dXNlcjpwYXNz"),
+    ("sk_live_51Habcdefgh", "Invalid API Key provided: sk_live_51Habcdefgh"),
+    ("rk_test_51Habcdefgh", "key rk_test_51Habcdefgh."),
+    ("whsec_abcdefgh12", "whsec_abcdefgh12"),
+    ("secret_Zz9", "pi_3Nabc_secret_Zz9"),
+    ("pm_1NabcDEF", "No such payment_method: 'pm_1NabcDEF'"),
+    ("pm_card_visa", "pm_card_visa declined"),
+    ("cus_Nabc123", "customer cus_Nabc123"),
+    ("alice.smith+x@mail.shop.example", "mail to <alice.smith+x@mail.shop.example>"),
+    ("4242424242424242", "card 4242424242424242"),
+    ("4242 4242 4242 4242", "card 4242 4242 4242 4242."),
+    ("3782-822463-10005", "amex 3782-822463-10005"),
+    ("holdfast_0123456789abcdef0", "token holdfast_0123456789abcdef0"),
+    ("a1b2" * 16, f"digest {'a1b2' * 16}"),
+    ("eyJhbGciOi.eyJzdWIi.c2lnbmF0", "jwt eyJhbGciOi.eyJzdWIi.c2lnbmF0"),
+    ("abc:1tGk2d:" + "Z" * 43, f"/orders/x?link=abc:1tGk2d:{'Z' * 43}"),
+    ("alice", "DETAIL:  Key (username)=(alice) already exists."),
+    ("alice", 'DETAIL:  Failing row contains (7, alice, "x").'),
+    ("alice", 'invalid input syntax for type uuid: "alice"'),
+]
 
 
-@pytest.mark.parametrize(
-    ("secret", "text"),
-    [
-        ("hunter2", "cannot connect to redis://:hunter2@cache:6379/0"),
-        ("hunter2", "postgres://shop:hunter2@db.internal/holdfast refused"),
-        ("hun:ter/2", "amqp://shop:hun:ter/2@rabbit//"),
-        ("hunter2", 'connection failed: password="hunter2" host=db'),
-        ("hunter2", "{'password': 'hunter2'}"),
-        ("hunter2", "DB_PASSWORD=hunter2"),
-        ("abcdefgh.ijk", "Authorization: Bearer abcdefgh.ijk"),
-        ("dXNlcjpwYXNz", "authorization=Basic dXNlcjpwYXNz"),
-        ("sk_live_51Habcdefgh", "Invalid API Key provided: sk_live_51Habcdefgh"),
-        ("rk_test_51Habcdefgh", "key rk_test_51Habcdefgh."),
-        ("whsec_abcdefgh12", "whsec_abcdefgh12"),
-        ("secret_Zz9", "pi_3Nabc_secret_Zz9"),
-        ("pm_1NabcDEF", "No such payment_method: 'pm_1NabcDEF'"),
-        ("pm_card_visa", "pm_card_visa declined"),
-        ("cus_Nabc123", "customer cus_Nabc123"),
-        ("alice.smith+x@mail.shop.example", "mail to <alice.smith+x@mail.shop.example>"),
-        ("4242424242424242", "card 4242424242424242"),
-        ("4242 4242 4242 4242", "card 4242 4242 4242 4242."),
-        ("3782-822463-10005", "amex 3782-822463-10005"),
-        ("holdfast_0123456789abcdef0", "token holdfast_0123456789abcdef0"),
-        ("a1b2" * 16, f"digest {'a1b2' * 16}"),
-        ("eyJhbGciOi.eyJzdWIi.c2lnbmF0", "jwt eyJhbGciOi.eyJzdWIi.c2lnbmF0"),
-        ("abc:1tGk2d:" + "Z" * 43, f"/orders/x?link=abc:1tGk2d:{'Z' * 43}"),
-        ("alice", "DETAIL:  Key (username)=(alice) already exists."),
-        ("alice", 'DETAIL:  Failing row contains (7, alice, "x").'),
-        ("alice", 'invalid input syntax for type uuid: "alice"'),
-    ],
-)
+@pytest.mark.parametrize(("secret", "text"), SECRETS)
 def test_what_looks_like_a_secret_is_taken_out(secret: str, text: str) -> None:
     said = redact(text)
 
@@ -82,3 +83,49 @@ def test_the_processes_own_secrets_are_known(monkeypatch: pytest.MonkeyPatch) ->
 
     assert settings.SECRET_KEY not in redact(f"<{settings.SECRET_KEY}>")
     assert not password or password not in redact(f"<{password}>")
+
+
+def test_a_long_text_keeps_its_beginning_and_says_how_much_is_gone() -> None:
+    text = "Received unregistered task of type " + "1-" * 25_000
+
+    assert redact(text) == "Received unregistered task of type [50,001 characters cut]"
+    assert redact("word " * 2_000) == "word " * 2_000
+    assert redact("word " * 2_001) == "word " * 1_998 + "word [11 characters cut]"
+    assert LONGEST_TEXT == 10_000
+
+
+@pytest.mark.parametrize("text", ["x" * 20_000, "4242 " * 5_000, " " * 20_000])
+def test_a_text_that_can_be_cut_nowhere_loses_all_of_it(text: str) -> None:
+    assert redact(text) == f" [{len(text):,} characters cut]"
+
+
+@pytest.mark.parametrize(("secret", "text"), SECRETS)
+def test_no_cut_shows_a_part_of_a_secret(secret: str, text: str) -> None:
+    before = "word " * 20
+    whole = redact(f"{before}{text} and more")
+    for at in range(len(text) + 1):
+        cut = redact(shortened(f"{before}{text} and more", len(before) + at))
+
+        said, _, _ = cut.rpartition(" [")
+        assert secret[:4] not in said
+        assert whole.startswith(said)
+
+
+def test_no_cut_divides_a_secret_of_our_own_that_has_blanks(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SECRET_KEY = "correct horse battery staple"
+    monkeypatch.setattr(redaction, "_known_secrets", redaction._known_secrets.__wrapped__)
+    text = f"the key is {settings.SECRET_KEY} today"
+
+    cuts = {shortened(text, longest).rpartition(" [")[0] for longest in range(16, len(text))}
+
+    assert cuts == {"the key", "the key is", f"the key is {settings.SECRET_KEY}"}
+
+
+def test_of_many_values_the_last_ones_are_left_out() -> None:
+    many = redacted("n", {"first": ["a"] * 1_000, "second": ["b"] * 5_000})
+
+    assert many["first"] == ["a"] * 1_000
+    assert many["second"][:997] == ["b"] * 997
+    assert set(many["second"][997:]) == {redaction.LEFT_OUT}
