@@ -98,7 +98,7 @@ class InRole(ChoiceFilter):
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
         return [
-            (each, each) for each in Group.objects.order_by("name").values_list("name", flat=True)
+            (name, name) for name in Group.objects.order_by("name").values_list("name", flat=True)
         ]
 
     def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
@@ -149,7 +149,9 @@ class AccountAdmin(WrittenBySuperusers, UserAdmin[User], PagedAdmin[User]):
         if is_superuser(request):
             return super().get_readonly_fields(request, obj)
         changed_by_staff = _CHANGED_BY_STAFF | ({"is_active"} if obj and obj.is_active else set())
-        return [each for each in flatten_fieldsets(_SHOWN_TO_STAFF) if each not in changed_by_staff]
+        return [
+            field for field in flatten_fieldsets(_SHOWN_TO_STAFF) if field not in changed_by_staff
+        ]
 
     def get_form(
         self,

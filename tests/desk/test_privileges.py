@@ -313,7 +313,7 @@ def test_staff_write_only_the_columns_that_they_changed(pauls: Client, bob: User
     with CaptureQueriesContext(connection) as queries:
         pauls.post(page(bob), changed)
 
-    writes = [each["sql"] for each in queries if each["sql"].startswith('UPDATE "auth_user"')]
+    writes = [query["sql"] for query in queries if query["sql"].startswith('UPDATE "auth_user"')]
     assert len(writes) == 1
     assert writes[0].startswith('UPDATE "auth_user" SET "email" = ')
     assert writes[0].count('" = ') == 2  # the other one is the key
