@@ -29,7 +29,7 @@ class State(Enum):
 
     RUNNING = auto()
     PAUSED = auto()  # by the scenario, before a point
-    HANGING = auto()  # by a fault, until it is told to go on
+    HANGING = auto()  # by a fault, until the test releases it
     ENDED = auto()
     KILLED = auto()
     STUCK = auto()

@@ -15,7 +15,7 @@ from payments.errors import (
     RefundRejected,
     RequestRejected,
 )
-from payments.providers.protocol import ProviderPayment
+from payments.provider_types import ProviderPayment
 from payments.providers.stripe.decline_codes import decline_code_of
 from payments.providers.stripe.objects import read_payment
 

@@ -27,12 +27,8 @@ from payments.errors import (
     RequestRejected,
     UnexpectedState,
 )
-from payments.providers.protocol import (
-    PaymentProvider,
-    PaymentRequest,
-    ProviderPayment,
-    ProviderRefund,
-)
+from payments.provider_types import PaymentRequest, ProviderPayment, ProviderRefund
+from payments.providers.protocol import PaymentProvider
 from payments.providers.stripe.errors import (
     WRONG_STATE,
     in_our_words,

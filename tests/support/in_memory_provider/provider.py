@@ -20,14 +20,14 @@ from payments.errors import (
     RequestRejected,
     UnexpectedState,
 )
-from payments.providers.protocol import (
-    PaymentProvider,
+from payments.provider_types import (
     PaymentRequest,
     ProviderPayment,
     ProviderPaymentStatus,
     ProviderRefund,
     RefundStatus,
 )
+from payments.providers.protocol import PaymentProvider
 
 T = TypeVar("T")
 
