@@ -1,6 +1,6 @@
 """What can go wrong with money: one class for each situation that callers tell apart."""
 
-from payments.providers.protocol import ProviderPayment
+from payments.provider_types import ProviderPayment
 
 
 class PaymentError(Exception):

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from payments.providers.protocol import RefundStatus
+from payments.provider_types import RefundStatus
 from payments.states import PaymentStatus
 from sagas.identifiers import new_id
 

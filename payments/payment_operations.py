@@ -32,13 +32,13 @@ from payments.errors import (
     UnexpectedState,
 )
 from payments.models import Payment, Refund
-from payments.providers.protocol import (
-    PaymentProvider,
+from payments.provider_types import (
     ProviderPayment,
     ProviderPaymentStatus,
     ProviderRefund,
     RefundStatus,
 )
+from payments.providers.protocol import PaymentProvider
 from payments.providers.registry import provider_named
 from payments.states import PaymentStatus
 from sagas.bulk_sql import Update, select, write

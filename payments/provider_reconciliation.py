@@ -15,13 +15,8 @@ from outbound.deadline import Deadline
 from payments.errors import UnknownPayment
 from payments.models import Payment
 from payments.payment_operations import LOOKING_BACK
-from payments.providers.protocol import (
-    PaymentKey,
-    PaymentProvider,
-    ProviderPayment,
-    ProviderRefund,
-    RefundStatus,
-)
+from payments.provider_types import PaymentKey, ProviderPayment, ProviderRefund, RefundStatus
+from payments.providers.protocol import PaymentProvider
 from payments.providers.registry import provider_named, providers
 
 T = TypeVar("T", ProviderPayment, ProviderRefund)

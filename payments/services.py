@@ -14,7 +14,7 @@ from payments.errors import CurrencyNotCharged
 from payments.events import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUNDED, PAYMENT_VOIDED
 from payments.models import Payment
 from payments.payment_operations import authorize, capture, close
-from payments.providers.protocol import ChargeLimits, PaymentRequest
+from payments.provider_types import ChargeLimits, PaymentRequest
 from payments.providers.registry import name_of_provider_for, provider_named, providers
 from payments.states import SOURCES, PaymentStatus
 from sagas.bulk_sql import Insert, Update, select, write

@@ -1,99 +1,19 @@
-"""What a payment provider is: its objects in our words, and what each operation promises.
+"""What a payment provider is, and what each of its operations promises.
 
 Read this before you write a provider. ``tests/payments/contract/`` checks the promises.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from outbound.deadline import Deadline
-
-
-class ProviderPaymentStatus(StrEnum):
-    """Where a payment stands at its provider."""
-
-    CREATED = "created"  # takes no money before it is confirmed
-    DECLINED = "declined"  # the last confirmation failed; another one could still succeed
-    REQUIRES_ACTION = "requires_action"  # the issuer asks the customer to authenticate
-    PROCESSING = "processing"  # confirmed; the result comes later
-    AUTHORIZED = "authorized"  # the money is held for us
-    CAPTURED = "captured"  # final: the money is taken; only a refund returns it
-    CANCELLED = "cancelled"  # final: nothing is held, and no confirmation can succeed any more
-
-
-class RefundStatus(StrEnum):
-    """Where a refund stands at its provider."""
-
-    PENDING = "pending"  # accepted; the money is on its way back
-    REQUIRES_ACTION = "requires_action"  # the customer has to do something to receive it
-    SUCCEEDED = "succeeded"  # the money is back
-    FAILED = "failed"  # final: the money did not go back
-    CANCELLED = "cancelled"  # final: withdrawn before the money went back
-
-
-@dataclass(frozen=True, slots=True)
-class ChargeLimits:
-    """Which amounts a provider charges in one currency, in minor units."""
-
-    minimum_minor: int
-    """The smallest amount of one payment. The provider may still want more for an account."""
-    maximum_minor: int
-    step_minor: int
-    """Every amount is a multiple of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentRequest:
-    """What a provider is going to be asked for. The amount is in minor units."""
-
-    amount_minor: int
-    currency: str
-    payment_method: str
-    """The reference that the storefront sent, never card data."""
-    metadata: Mapping[str, str]
-    """Marks the payment as ours. The provider returns it with the payment."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderPayment:
-    """A payment as its provider describes it at one moment. Amounts are in minor units."""
-
-    id: str
-    status: ProviderPaymentStatus
-    amount_minor: int
-    held_minor: int
-    captured_minor: int
-    """What was taken, also if some of it was refunded since."""
-    currency: str
-    decline_code: str
-    """Why the last confirmation failed, in the provider's code; empty if none failed."""
-    metadata: Mapping[str, str]
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderRefund:
-    """A refund as its provider describes it at one moment. Amounts are in minor units."""
-
-    id: str
-    payment_id: str
-    """The provider's id of the payment that it returns."""
-    status: RefundStatus
-    amount_minor: int
-    currency: str
-    metadata: Mapping[str, str]
-    failure_reason: str
-    created_at: datetime
-
-
-class PaymentKey(NamedTuple):
-    """Names one payment among all providers."""
-
-    provider: str
-    provider_payment_id: str
+from payments.provider_types import (
+    ChargeLimits,
+    PaymentRequest,
+    ProviderPayment,
+    ProviderRefund,
+)
 
 
 class PaymentProvider(Protocol):
@@ -122,7 +42,7 @@ class PaymentProvider(Protocol):
     **Amounts** are in the minor units of ISO 4217, in every argument and result. A provider that
     counts in other units converts them, in both directions.
 
-    Each operation raises CallInsideTransaction, and sends nothing, while this thread has a database
+    Each operation raises CallInsideTransaction, and makes no call, while this thread has a database
     transaction open. Threads share one provider.
     """
 

@@ -10,7 +10,7 @@ from outbound.deadline import Deadline
 from payments import payment_operations
 from payments.errors import OutcomeUnknown, PaymentDeclined
 from payments.models import Payment
-from payments.providers.protocol import ProviderPaymentStatus
+from payments.provider_types import ProviderPaymentStatus
 from payments.providers.stripe.provider import StripeProvider
 from payments.states import PaymentStatus
 from proof.seeded_bugs.patching import change_call, replace

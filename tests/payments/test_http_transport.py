@@ -26,7 +26,7 @@ from payments.errors import (
     RequestRejected,
     UnexpectedState,
 )
-from payments.providers.protocol import PaymentRequest, ProviderPaymentStatus
+from payments.provider_types import PaymentRequest, ProviderPaymentStatus
 from payments.providers.stripe.provider import API_VERSION, StripeProvider
 from tests.support.canned_provider import Answer, CannedBank, error_answer, intent_answer
 

@@ -15,7 +15,7 @@ from payments.provider_reconciliation import (
     read_providers,
     read_recent,
 )
-from payments.providers.protocol import PaymentKey, ProviderPayment
+from payments.provider_types import PaymentKey, ProviderPayment
 from payments.providers.stripe import provider as stripe_provider
 from sandbox.stripe_process import SandboxServer
 from tests.support.interrupted_reads import read_while

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from money.currencies import EXPONENTS
 from payments.errors import RequestRejected
-from payments.providers.protocol import ChargeLimits, PaymentRequest
+from payments.provider_types import ChargeLimits, PaymentRequest
 from payments.providers.stripe.currencies import CURRENCIES, charge_limits, from_stripe, to_stripe
 from payments.providers.stripe.provider import PROVIDER
 from sandbox.stripe_api import currencies as sandbox

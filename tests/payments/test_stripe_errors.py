@@ -19,7 +19,7 @@ from payments.errors import (
     UnexpectedState,
     UnknownPayment,
 )
-from payments.providers.protocol import ProviderPayment, ProviderPaymentStatus
+from payments.provider_types import ProviderPayment, ProviderPaymentStatus
 from payments.providers.stripe.provider import API_VERSION
 from sandbox.stripe_process import SandboxServer
 from tests.support.provider_calls import (

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from payments.errors import CallInsideTransaction, ProviderBusy
-from payments.providers.protocol import ProviderPaymentStatus, RefundStatus
+from payments.provider_types import ProviderPaymentStatus, RefundStatus
 from sandbox.stripe_process import SandboxServer
 from tests.support.provider_calls import (
     asking,

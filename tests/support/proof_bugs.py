@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from outbound.deadline import Deadline
 from payments.models import Payment
-from payments.providers.protocol import ProviderPayment
+from payments.provider_types import ProviderPayment
 from payments.providers.stripe.provider import PROVIDER
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from outbound.deadline import Deadline
-from payments.providers.protocol import PaymentRequest, ProviderPayment, ProviderRefund
+from payments.provider_types import PaymentRequest, ProviderPayment, ProviderRefund
 from payments.providers.stripe.provider import API_VERSION, PROVIDER
 from sandbox.stripe_process import SandboxServer
 

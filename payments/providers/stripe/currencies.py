@@ -10,7 +10,7 @@ from typing import Final
 
 from money.currencies import EXPONENTS
 from payments.errors import RequestRejected
-from payments.providers.protocol import ChargeLimits
+from payments.provider_types import ChargeLimits
 
 MAX_DIGITS: Final = 8
 """The digits of the largest amount that every card takes, in most currencies."""

@@ -17,7 +17,7 @@ from payments.errors import (
     RequestRejected,
     UnknownPayment,
 )
-from payments.providers.protocol import ProviderPayment
+from payments.provider_types import ProviderPayment
 from payments.providers.stripe.decline_codes import decline_code_of
 from payments.providers.stripe.error_codes import Meaning, meaning_of_code
 from payments.providers.stripe.objects import read_payment

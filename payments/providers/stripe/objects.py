@@ -1,11 +1,11 @@
-"""Stripe's objects as the types of ``payments.providers.protocol``."""
+"""Stripe's objects as the types of ``payments.provider_types``."""
 
 from datetime import UTC, datetime
 from typing import Final, cast
 
 import stripe
 
-from payments.providers.protocol import (
+from payments.provider_types import (
     ProviderPayment,
     ProviderPaymentStatus,
     ProviderRefund,

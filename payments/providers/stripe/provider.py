@@ -28,13 +28,8 @@ from payments.errors import (
     UnexpectedState,
     UnknownPayment,
 )
-from payments.providers.protocol import (
-    ChargeLimits,
-    PaymentProvider,
-    PaymentRequest,
-    ProviderPayment,
-    ProviderRefund,
-)
+from payments.provider_types import ChargeLimits, PaymentRequest, ProviderPayment, ProviderRefund
+from payments.providers.protocol import PaymentProvider
 from payments.providers.stripe.currencies import charge_limits, to_stripe
 from payments.providers.stripe.error_codes import Meaning
 from payments.providers.stripe.errors import (

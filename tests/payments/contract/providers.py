@@ -7,7 +7,8 @@ from typing import Any, Final
 from uuid import uuid4
 
 from outbound.deadline import Deadline
-from payments.providers.protocol import PaymentProvider, PaymentRequest, ProviderPayment
+from payments.provider_types import PaymentRequest, ProviderPayment
+from payments.providers.protocol import PaymentProvider
 from payments.providers.stripe import provider as stripe_provider
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_provider import provider as in_memory

@@ -10,7 +10,7 @@ from payments import services
 from payments.errors import AmountMismatch, OutcomeUnknown, PaymentClosed, UnexpectedState
 from payments.models import Payment, Refund
 from payments.provider_reconciliation import ProviderBalance, read_again, read_providers
-from payments.providers.protocol import PaymentKey
+from payments.provider_types import PaymentKey
 from payments.services import Charge
 from sagas.bulk_sql import write
 from sagas.identifiers import new_id

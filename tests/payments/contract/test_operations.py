@@ -20,13 +20,13 @@ from payments.errors import (
     UnexpectedState,
     UnknownPayment,
 )
-from payments.providers.protocol import (
-    PaymentProvider,
+from payments.provider_types import (
     PaymentRequest,
     ProviderPayment,
     ProviderPaymentStatus,
     RefundStatus,
 )
+from payments.providers.protocol import PaymentProvider
 from tests.payments.contract.providers import AMOUNT, CHANGES, Contractor, prepared, within
 
 MONEY = {

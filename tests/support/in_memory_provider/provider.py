@@ -21,15 +21,15 @@ from payments.errors import (
     UnexpectedState,
     UnknownPayment,
 )
-from payments.providers.protocol import (
+from payments.provider_types import (
     ChargeLimits,
-    PaymentProvider,
     PaymentRequest,
     ProviderPayment,
     ProviderPaymentStatus,
     ProviderRefund,
     RefundStatus,
 )
+from payments.providers.protocol import PaymentProvider
 
 T = TypeVar("T")
 
