@@ -66,15 +66,15 @@ def cart_problem(cart: Cart, error: CartError) -> Problem:
         case TotalTooLarge():
             return invalid_request(str(error), [FieldError("/items", "costs too much")])
         case UnchargeablePrices():
-            text, told = "has a price that cannot be charged", "The shop has to correct a price."
+            text, detail = "has a price that cannot be charged", "The shop has to correct a price."
         case UnknownProducts():
-            text, told = "is not for sale", "The cart has products that are not for sale."
+            text, detail = "is not for sale", "The cart has products that are not for sale."
     errors = [
         FieldError(f"/items/{position}/sku", f"{line.sku} {text}")
         for position, line in enumerate(cart.items)
         if line.sku in error.skus
     ]
-    return invalid_request(told, errors)
+    return invalid_request(detail, errors)
 
 
 EXAMPLE_CART: Final = {
