@@ -54,7 +54,7 @@ _WHO_CORRECTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TimelineEntry:
     """One line of the timeline: when, of which kind, what happened, and the data that belong to it."""
 
     at: datetime
@@ -66,7 +66,7 @@ class Entry:
     data: Sequence[tuple[str, object]] = ()
 
 
-def audit_timeline(detail: OrderDetail) -> list[Entry]:
+def audit_timeline(detail: OrderDetail) -> list[TimelineEntry]:
     """Return all of it, oldest first."""
     entries = [
         *_order_entries(detail),
@@ -76,7 +76,7 @@ def audit_timeline(detail: OrderDetail) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def _order_entries(detail: OrderDetail) -> Iterator[Entry]:
+def _order_entries(detail: OrderDetail) -> Iterator[TimelineEntry]:
     """Render the events that customers read, too."""
     retries = {
         row.id: _retry(run, position)
@@ -117,26 +117,26 @@ def _attempt(row: JournalRow) -> Attempt:
     )
 
 
-def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -> Entry:
+def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -> TimelineEntry:
     match event:
         case Placed(at):
             total = format_amount(detail.order.total_minor, detail.order.currency)
-            return Entry(at, "order", "placed", total, who=customer_of(detail.order))
+            return TimelineEntry(at, "order", "placed", total, who=customer_of(detail.order))
         case Moved(at, source, target, cause, actor):
-            return Entry(at, "order", target, f"{source} → {target}: {cause}", who=actor)
+            return TimelineEntry(at, "order", target, f"{source} → {target}: {cause}", who=actor)
         case CancelRequested(at, reason, reason_detail, actor):
             why = " ".join(filter(None, (reason, reason_detail)))
-            return Entry(at, "request", "cancellation requested", why, who=actor)
+            return TimelineEntry(at, "request", "cancellation requested", why, who=actor)
         case CallStarted(at, attempt):
             return _call(at, attempt, detail.payments)
         case AttemptEnded(at, attempt):
             return _end(at, attempt, retries.get(attempt.row_id, ""), detail.payments)
         case Published(at, name):
-            return Entry(at, "event", name)
+            return TimelineEntry(at, "event", name)
     assert_never(event)
 
 
-def _call(at: datetime, attempt: Attempt, payments: Sequence[PaymentDetail]) -> Entry:
+def _call(at: datetime, attempt: Attempt, payments: Sequence[PaymentDetail]) -> TimelineEntry:
     work = attempt.work
     sentence = ""
     data: list[tuple[str, object]] = []
@@ -152,10 +152,12 @@ def _call(at: datetime, attempt: Attempt, payments: Sequence[PaymentDetail]) -> 
         ]
     what = f"{staff_name(attempt.name)}: asked, attempt {attempt.number}"
     chips = [(label, value) for label, value in data if value]
-    return Entry(at, f"to {_system(attempt)}", what, sentence, data=chips)
+    return TimelineEntry(at, f"to {_system(attempt)}", what, sentence, data=chips)
 
 
-def _end(at: datetime, attempt: Attempt, retry: str, payments: Sequence[PaymentDetail]) -> Entry:
+def _end(
+    at: datetime, attempt: Attempt, retry: str, payments: Sequence[PaymentDetail]
+) -> TimelineEntry:
     outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)
     number = f", attempt {attempt.number}" if attempt.number > 1 else ""
     local_kind = "compensation" if attempt.is_compensating else "step"
@@ -164,7 +166,7 @@ def _end(at: datetime, attempt: Attempt, retry: str, payments: Sequence[PaymentD
     if attempt.outcome == "done" and isinstance(work, Remote) and "refund" in work.operations:
         data += _refund_ids(payments)
     said = (_WHO_CORRECTS.get(attempt.error), _rejected(attempt), attempt.error, attempt.detail)
-    return Entry(
+    return TimelineEntry(
         at,
         f"from {_system(attempt)}" if attempt.is_call else local_kind,
         f"{staff_name(attempt.name)}: {outcome}{number}",
@@ -219,12 +221,12 @@ def _refund_ids(payments: Sequence[PaymentDetail]) -> list[tuple[str, object]]:
     ]
 
 
-def _people(detail: OrderDetail) -> Iterator[Entry]:
+def _people(detail: OrderDetail) -> Iterator[TimelineEntry]:
     for action in detail.actions:
         is_note = action.kind == ActionKind.NOTE
         was_done = action.outcome == ActionOutcome.DONE
         kind = ActionKind(action.kind).label
-        yield Entry(
+        yield TimelineEntry(
             action.at,
             "note" if is_note else "person",
             "note" if is_note else f"{kind}: {action.outcome}",
@@ -235,14 +237,16 @@ def _people(detail: OrderDetail) -> Iterator[Entry]:
         )
 
 
-def _breaks(detail: OrderDetail) -> Iterator[Entry]:
+def _breaks(detail: OrderDetail) -> Iterator[TimelineEntry]:
     for found in detail.state.breaks:
         what = f"{found.code} found broken"
-        yield Entry(found.first_seen, "break", what, found.detail, tone="bad")
+        yield TimelineEntry(found.first_seen, "break", what, found.detail, tone="bad")
         if found.order_paused_at is not None:
-            yield Entry(found.order_paused_at, "break", f"paused by {found.code}", tone="bad")
+            yield TimelineEntry(
+                found.order_paused_at, "break", f"paused by {found.code}", tone="bad"
+            )
         if found.resolved_at is not None:
-            yield Entry(
+            yield TimelineEntry(
                 found.resolved_at,
                 "break",
                 f"{found.code} resolved",

@@ -101,7 +101,7 @@ def counts(bulk: BulkAction) -> dict[str, int]:
 
 @transaction.atomic
 def _lease_next() -> BulkAction | None:
-    free = Q(carried_until__isnull=True) | Q(carried_until__lte=Now())
+    free = Q(leased_until__isnull=True) | Q(leased_until__lte=Now())
     bulk = (
         BulkAction.objects.select_for_update(skip_locked=True)
         .filter(free, ended_at__isnull=True)

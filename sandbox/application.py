@@ -1,4 +1,4 @@
-"""What the application is told about the world: the environment of every process that we start."""
+"""The environment of every process of the all-in-one run."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ FLOWER_USER: Final = "demo"
 def settings_for(
     directory: RunDirectory, ports: Mapping[str, int], caller: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return what a program needs to run the project's own commands on this run's data."""
+    """Return the settings with which the project's commands work on this run's data."""
     given = given_addresses(caller)
     secrets = directory.secrets()
     settings = {
@@ -31,7 +31,7 @@ def settings_for(
         "SECRET_KEY": secrets.secret_key,
         "INSTALLATION_ID": secrets.installation_id,
         "DEBUG": "0",
-        # Loopback has no TLS, and a newcomer no second factor at hand.
+        # Loopback has no TLS, and a new developer has no second factor set up.
         "HTTPS": "0",
         "PROXIES": "0",
         "DESK_REQUIRES_MFA": caller.get("DESK_REQUIRES_MFA", "0"),
@@ -41,7 +41,7 @@ def settings_for(
         "PROMETHEUS_MULTIPROC_DIR": str(directory.relative / "metrics"),
         "METRICS_ADDRESS": LOOPBACK,
         "METRICS_PORT": str(ports["metrics"]),
-        # One customer is driven as hard as it goes.
+        # One customer places orders as fast as possible.
         "THROTTLING": caller.get("THROTTLING", "0"),
         "MOST_OPEN_ORDERS": caller.get("MOST_OPEN_ORDERS", "0"),
         **given,
@@ -65,7 +65,7 @@ def settings_for(
 def process_environment(
     directory: RunDirectory, ports: Mapping[str, int], caller: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment in which supervisord and all that it keeps running live."""
+    """Return the environment of supervisord and its programs."""
     inherited = dict(caller) if is_external(caller) else without_addresses(caller)
     return {
         **inherited,

@@ -27,7 +27,7 @@ UP_AND_RUNNING: Final = "Up. Ctrl-C stops everything; the data stays in var/up."
 
 
 def demo(caller: Mapping[str, str], tell: Callable[[str], None]) -> int:
-    """Show the drive, say where to look, and stay up. Returns 1 if not all went as it must."""
+    """Show the scenarios, print the addresses, and stay up. Returns 1 if a check failed."""
     console = terminal()
     with UP.held(), running(UP, caller, tell=tell, refills=True) as system:
         drive = Drive(system, console)
@@ -46,7 +46,7 @@ def demo(caller: Mapping[str, str], tell: Callable[[str], None]) -> int:
 
 
 class Afterwards:
-    """What goes on when the show is over."""
+    """What runs after the scenarios: a trickle of orders, and one order to repair."""
 
     def __init__(
         self, system: System, drive: Drive, console: Console, tell: Callable[[str], None]
@@ -79,7 +79,7 @@ class Afterwards:
 
     @contextmanager
     def _shown(self) -> Iterator[Callable[[], None]]:
-        """Give what is to be called all the while, so that people are kept informed."""
+        """Yield a function that keeps the status line up to date; call it repeatedly."""
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             with Live(get_renderable=self._line, console=self._console, transient=True):
                 yield self._look
@@ -107,7 +107,7 @@ class Afterwards:
 
 
 def in_words(standing: Standing) -> str:
-    """Say in a line how the trickle goes."""
+    """Describe the trickle in one line."""
     if standing.trouble:
         return f"The next order waits: {standing.trouble}"
     if standing.is_quiet:

@@ -15,7 +15,7 @@ from sandbox.process_lifetime import die_with_owner
 
 
 def create_staff(name: str, password: str, *, role: str = "", is_superuser: bool = False) -> None:
-    """Make somebody who may enter the desk, or give the one that exists the run's password."""
+    """Create a staff account, or set the password of an existing one."""
     staff, _ = get_user_model().objects.get_or_create(username=name)
     staff.is_staff, staff.is_superuser = True, is_superuser
     staff.set_password(password)
@@ -43,7 +43,7 @@ def main() -> None:
     create_staff(ADMIN, wishes["admin_password"], is_superuser=True)
     create_staff(OPERATOR, wishes["operator_password"], role=OPERATORS)
     tokens = {
-        # The others are for visitors, who may log out with them.
+        # Visitors get the other tokens, and may log out with them.
         "own_token": create_token(CUSTOMER, "orders:read", "orders:write", name="sandbox itself"),
         "customer_token": create_token(CUSTOMER, "orders:read", "orders:write"),
         "shop_token": create_token(SHOP, "orders:read", "orders:write", "shop"),

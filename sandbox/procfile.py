@@ -1,4 +1,4 @@
-"""The production processes, as the Procfile names them; run as a program it becomes one of them."""
+"""The processes of the Procfile. As a program it becomes one of them."""
 
 import os
 import shlex
@@ -22,7 +22,7 @@ def processes(text: str) -> dict[str, str]:
 
 
 def declared() -> dict[str, str]:
-    """Return the processes that run all the time."""
+    """Return the long-running processes, all but ``release``."""
     found = processes((ROOT / "Procfile").read_text())
     del found[RELEASE]
     return found
@@ -51,10 +51,10 @@ def main() -> None:
     """Run ``python -m sandbox.procfile NAME``: become that process, in the project's folder."""
     command = declared()[sys.argv[1]]
     os.chdir(ROOT)
-    # PostgreSQL then says in its log and in pg_stat_activity whose statement it was.
+    # PostgreSQL shows this name in its log and in pg_stat_activity.
     os.environ["PGAPPNAME"] = sys.argv[1]
-    # Losing a process at any moment is what this system is built for; waiting for one that waits
-    # for a broker which is ending too is not.
+    # The system survives the loss of a process at any moment, so SIGKILL is safe. A softer signal
+    # might wait for a broker that is ending too.
     die_with_owner(signal.SIGKILL)
     words = arguments(command, os.environ)
     os.execv(words[0], words)  # noqa: S606 - the supervisor must hold this pid

@@ -1,4 +1,4 @@
-"""What the all-in-one run consists of: the embedded servers, and the Procfile's processes."""
+"""The programs of the all-in-one run: embedded servers and the Procfile's processes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -30,15 +30,15 @@ APPLICATION_STOP_SECONDS: Final = 20
 
 
 class Layout(NamedTuple):
-    """How a run differs from `make up`'s: what else it runs, and what it runs otherwise."""
+    """How a run differs from `make up`: further ports, and changed or additional programs."""
 
     ports: tuple[str, ...] = ()
-    """Names of further ports; like all others they are free ones, known to ``arrange``."""
+    """Names of further free ports; ``arrange`` gets their numbers."""
 
     arrange: Callable[[list[Program], Mapping[str, int], Mapping[str, str]], list[Program]] = (
         lambda programs, _ports, _settings: programs
     )
-    """Makes of `make up`'s programs, all ports and the application's settings what is to run."""
+    """Takes `make up`'s programs, all ports and the settings; returns the programs to run."""
 
 
 ORDINARY: Final = Layout()
@@ -112,7 +112,7 @@ def _application(name: str, group: str, ports: Mapping[str, int]) -> Program:
 
 
 def in_words(name: str) -> str:
-    """Return what people call a program: workers by their queue, servers by what they are."""
+    """Return a program's name for people: workers by their queue, servers by their product."""
     if service := service_of(name):
         return f"{service} (sandbox)"
     worker, is_worker, queue = name.partition("worker-")

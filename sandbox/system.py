@@ -1,4 +1,4 @@
-"""The all-in-one run as one object: ports chosen, started in order, published, stopped in order."""
+"""The all-in-one run: chooses ports, starts everything in order, publishes up.json, stops it."""
 
 import json
 import signal
@@ -40,7 +40,7 @@ from sandbox.supervision import Status, Supervisor
 
 START_SECONDS: Final = 180
 ATTEMPTS: Final = 5
-HOPELESS: Final = 3  # ends of a program that was never ready: it will not get better
+HOPELESS: Final = 3  # exits of a program that was never ready
 
 Readiness = Callable[[Status], bool]
 
@@ -48,14 +48,14 @@ _PORTS: Final = (POSTGRES, VALKEY, STRIPE, WEB, DESK, "flower", "metrics", "supe
 
 
 class StartFailed(Exception):
-    """Something did not get ready; the message ends with what it said last."""
+    """A program did not get ready; the message ends with its last log lines."""
 
     def __init__(self, what: str, said: str) -> None:
-        super().__init__(f"{what} did not start. Its last words:\n{said[-3000:]}")
+        super().__init__(f"{what} did not start. Its last log lines:\n{said[-3000:]}")
 
 
 class SupervisorGone(Exception):
-    """Supervisord ended without being asked to, and everything with it."""
+    """Supervisord ended unexpectedly, and all programs with it."""
 
     def __init__(self) -> None:
         super().__init__("supervisord has ended by itself, and everything with it")
@@ -71,7 +71,7 @@ def running(
     layout: Layout = ORDINARY,
     refills: bool = False,
 ) -> Iterator["System"]:
-    """Start everything, and on the way out stop it: no process is left, whatever happens inside.
+    """Start everything, and stop it on exit: no process is left, whatever happens inside.
 
     ``left_out`` names processes of the Procfile that this run does without; ``layout`` says what
     it runs besides, or otherwise. With ``refills``, shelves that orders have emptied are filled
@@ -87,7 +87,7 @@ def running(
 
 
 class System:
-    """Everything that `make up` starts: embedded servers, the application, their supervisor."""
+    """The programs that `make up` starts: embedded servers, the application, their supervisor."""
 
     supervisor: Supervisor
     own_token: str
@@ -135,7 +135,7 @@ class System:
         return None if STRIPE in self.external else self.settings["STRIPE_API_BASE"]
 
     def start(self) -> None:
-        """Start everything on free ports; whenever somebody was quicker, choose other ports."""
+        """Start everything on free ports; if another program takes one, choose other ports."""
         self.directory.prepare()
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -150,26 +150,26 @@ class System:
                 return
 
     def stop(self) -> None:
-        """Stop everything in order. Safe at any moment of the start, and deaf to more signals."""
+        """Stop everything in order. Safe at any moment of the start; ignores further signals."""
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, signal.SIG_IGN)
         self.directory.published.unlink(missing_ok=True)
         self._stop_programs()
 
     def pids(self) -> dict[str, int]:
-        """Return the process of each program that has one right now."""
+        """Return the pid of each program that is running."""
         statuses = self.supervisor.statuses()
         return {name: status.pid for name, status in statuses.items() if status.pid}
 
     def publish(self) -> None:
-        """Keep ``up.json`` true: programs get new processes whenever they are restarted."""
+        """Keep ``up.json`` up to date: a restarted program has a new pid."""
         pids = self.pids()
         if (pids and pids != self._pids) or not self.directory.published.exists():
             self._pids = pids
             write_privately(self.directory.published, self._facts(pids))
 
     def stay(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Keep the published facts fresh until a signal asks for the end."""
+        """Keep ``up.json`` up to date until a signal ends the run."""
         pause = threading.Event()
         try:
             while not self.supervisor.has_ended():
@@ -247,7 +247,7 @@ class System:
         return self.directory.service_folder / f"{service}-port"
 
     def _await(self, programs: Mapping[str, Readiness]) -> None:
-        """Wait for all of them, and tell of each as it gets ready."""
+        """Wait for all programs, and report each as it gets ready."""
         began = time.monotonic()
         waiting = dict(programs)
         ends: dict[str, set[int]] = {name: set() for name in programs}
@@ -277,7 +277,7 @@ class System:
             raise StartFailed(name, self._log(name))
 
     def _refuse_taken(self, name: str) -> None:
-        """Raise PortTaken if a program that is not running has its port served nevertheless."""
+        """Raise PortTaken if another program listens on the port of one that is not running."""
         if name in self._ports and self._ports[name].is_served():
             raise PortTaken(self._ports[name].number)
 
@@ -375,5 +375,5 @@ def _is_ok(url: str, headers: Mapping[str, str] | None = None) -> bool:
 
 
 def _stays(status: Status) -> bool:
-    """Tell whether a program that serves nothing has come to stay."""
+    """Return whether a program without a port has been running for a second."""
     return status.settled

@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from celery.beat import SchedulingError
-from celery.worker.consumer.consumer import UNKNOWN_TASK_ERROR
+from celery.worker.consumer import consumer
 from django.db import OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from structlog.contextvars import bound_contextvars
@@ -161,7 +161,7 @@ def test_what_must_not_be_told_is_not_wherever_it_stands() -> None:
 
 def test_an_unknown_task_with_a_huge_name_makes_a_short_line() -> None:
     name = "1-" * 25_000
-    made = record(UNKNOWN_TASK_ERROR, KeyError(name), "[[], {}, {}]", {"task": name}, {}, task=name)
+    made = record(consumer.UNKNOWN_TASK_ERROR, KeyError(name), "[[], {}, {}]", {"task": name}, {}, task=name)
     made.exc_info = (KeyError, KeyError(name), None)
 
     assert cpu_seconds(lambda: LineFormatter().format(made)) < 0.5

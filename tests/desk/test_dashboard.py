@@ -84,7 +84,7 @@ def test_the_page_and_its_newer_figures_say_the_same(desk: Client, shop: dict[st
         f"/admin/orders/order/{shop['flagged']}/change/",
         "8 tries &lt;b&gt;",
         "authorize_payment",
-        "no worker was heard of",
+        "no worker has reported",
         "Confirmed per minute",
     ):
         assert told in page
@@ -103,8 +103,8 @@ def test_what_a_person_holds_is_not_said_to_be_in_doubt_for_sure(
 
     assert "is_paused=yes" not in none
     assert (
-        "1 held or paused</a>: by a person, or because the money is in doubt. No step further"
-        " until somebody releases them."
+        "1 paused</a>: by staff, or because the money is in doubt. They start no further step until"
+        " they are resumed."
     ) in page
     assert "held by grace: Waiting for a call." in page
 

@@ -157,7 +157,7 @@ def test_a_cancel_asked_for_again_changes_nothing_more(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ((), "--reason: say why; it is kept with your name"),
+        ((), "--reason is required; it is kept with your name"),
         (("--reason", ""), "--reason: This field is required."),
         (("--reason", "  "), "--reason: This field is required."),
         (
@@ -167,13 +167,13 @@ def test_a_cancel_asked_for_again_changes_nothing_more(
     ],
 )
 def test_nothing_is_done_without_a_reason(
-    waiting: UUID, messages: MessageQueue, given: tuple[str, ...], told: str
+    waiting: UUID, messages: MessageQueue, given: tuple[str, ...], message: str
 ) -> None:
     before = everything()
 
     error = refused("retry", waiting, *given)
 
-    assert (str(error), error.returncode) == (told, 2)
+    assert (str(error), error.returncode) == (message, 2)
     assert rows_changed_since(before) == set()
     assert messages.waiting == []
 

@@ -139,7 +139,7 @@ def test_a_wrong_code_sets_nothing_up(grace: User) -> None:
 
     answer = client.post(ENROL, {"code": wrong_code(TOTPDevice.objects.get())})
 
-    assert "That code is not right" in answer.content.decode()
+    assert "That code is wrong" in answer.content.decode()
     assert not TOTPDevice.objects.get().confirmed
     assert StaticDevice.objects.count() == 0
     assert client.get("/admin/").status_code == 302
@@ -167,7 +167,7 @@ def test_a_code_counts_once(grace: User, app: TOTPDevice) -> None:
     answer = second.post(SECOND_FACTOR, {"code": code})
 
     assert first.get("/admin/").status_code == 200
-    assert "That code is not right" in answer.content.decode()
+    assert "That code is wrong" in answer.content.decode()
     assert second.get("/admin/").status_code == 302
 
 

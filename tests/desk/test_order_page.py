@@ -149,9 +149,7 @@ def test_what_is_held_says_who_releases_it(desk: Client, waiting: UUID) -> None:
 
     page = page_of(desk, waiting)
 
-    assert sentence(page) == (
-        "Nothing goes forward until a person releases it. It can still be cancelled."
-    )
+    assert sentence(page) == ("No step starts until staff resume it. It can still be cancelled.")
     assert ("current", "stock reservation", "held") in boxes(page)
     assert "paused: M6: 0 held of 2500" in page
 

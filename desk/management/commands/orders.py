@@ -17,7 +17,7 @@ from psycopg.errors import LockNotAvailable
 from access.os_user import user_of_this_shell
 from desk.action_forms import ACTION_TEXTS, ReasonForm
 from desk.actions import SINGLE_ORDER_ACTIONS, ActionRequest, perform
-from desk.audit_timeline import Entry, audit_timeline
+from desk.audit_timeline import TimelineEntry, audit_timeline
 from desk.models import ActionKind, ActionOutcome, OperatorAction
 from desk.order_detail import OrderDetail, order_detail
 from desk.order_list import customer_of
@@ -154,7 +154,7 @@ def _text(detail: OrderDetail) -> Iterator[str]:
     yield from map(_line, audit_timeline(detail))
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: TimelineEntry) -> str:
     data = "; ".join(f"{label} {value}" for label, value in entry.data)
     who = f"by {entry.who}" if entry.who else ""
     said = " · ".join(filter(None, (entry.what, entry.detail, who, data)))
