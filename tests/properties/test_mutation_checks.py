@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_an_order_that_keeps_part_of_what_it_cannot_have_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hold = services._hold
+    hold = services._reserve_order
 
     def hold_and_keep(
         order_id: UUID, lines: Sequence[StockRequest], shelves: Mapping[str, Sequence[StockLevel]]
@@ -35,7 +35,7 @@ def test_an_order_that_keeps_part_of_what_it_cannot_have_is_found(
                 break
         return held, lines[-1].sku if served < len(lines) else lacking
 
-    monkeypatch.setattr(services, "_hold", hold_and_keep)
+    monkeypatch.setattr(services, "_reserve_order", hold_and_keep)
 
     assert examples_until_it_fails(Shelves, steps=25)
 

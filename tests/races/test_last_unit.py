@@ -95,8 +95,8 @@ def test_carts_in_opposite_order_deadlock_if_each_line_locks_by_itself(
 
 def meet_at_the_shelf(monkeypatch: pytest.MonkeyPatch, *, kept_apart: bool) -> None:
     """Two who have seen what is there wait for each other before they take it."""
-    hold = meeting_first(inventory.services._hold, 2, kept_apart=kept_apart)
-    monkeypatch.setattr(inventory.services, "_hold", hold)
+    hold = meeting_first(inventory.services._reserve_order, 2, kept_apart=kept_apart)
+    monkeypatch.setattr(inventory.services, "_reserve_order", hold)
 
 
 def buy_at_once(shop: Shop, carts: Iterable[dict[str, int]]) -> list[Exception | None]:
