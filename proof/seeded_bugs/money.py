@@ -15,6 +15,7 @@ from payments.providers.stripe.provider import StripeProvider
 from payments.states import PaymentStatus
 from proof.seeded_bugs.patching import change_call, replace
 from sagas.definition import Attempt, Output
+from sagas.descriptions import RejectionText
 
 
 def fresh_key_for_each_attempt() -> None:
@@ -42,7 +43,15 @@ def cancelled_without_the_provider() -> None:
 
 def timeout_taken_for_failure() -> None:
     """A charge that got no answer counts as declined."""
-    change_call(authorize_payment, unknown=(), rejected_by=(PaymentDeclined, OutcomeUnknown))
+    change_call(
+        authorize_payment,
+        unknown=(),
+        rejected_by=(PaymentDeclined, OutcomeUnknown),
+        rejections={
+            code: RejectionText("You have not been charged.")
+            for code in (PaymentDeclined.code, OutcomeUnknown.__name__)
+        },
+    )
 
 
 def provider_payment_id_stored_after_confirming() -> None:
