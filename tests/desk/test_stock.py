@@ -81,11 +81,11 @@ def test_the_same_form_twice_is_one_change(desk: Client, level: StockLevel) -> N
     ],
 )
 def test_what_makes_no_sense_is_refused_in_words(
-    desk: Client, level: StockLevel, what: str, sent: dict[str, str], told: str
+    desk: Client, level: StockLevel, what: str, sent: dict[str, str], message: str
 ) -> None:
     answer = desk.post(address(level, what), sent)
 
-    assert told in answer.content.decode()
+    assert message in answer.content.decode()
     assert on_hand(level) == 10
     assert StockEntry.objects.count() == 0
 
