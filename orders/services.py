@@ -31,9 +31,9 @@ from orders.models import REFERENCE_ONCE, Cause, Order, OrderLine
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import TRANSITIONS, OrderStatus
 from payments.services import ChargeLimits
+from sagas.batch import Rejection
 from sagas.bulk_sql import Insert
 from sagas.correlation import current_correlation_id
-from sagas.definition import Rejection
 from sagas.services import CompensationRequest
 
 

@@ -28,16 +28,10 @@ from payments.errors import (
     RequestRejected,
 )
 from payments.services import Charge
-from sagas.definition import (
-    Attempt,
-    Batch,
-    Compensate,
-    Output,
-    RetryPolicy,
-    local_step,
-    remote_step,
-)
+from sagas.batch import Batch, Output
+from sagas.definition import Attempt, Compensate, local_step, remote_step
 from sagas.descriptions import RejectionText, StepText
+from sagas.retry_policy import RetryPolicy
 
 CHECKOUT_QUEUE: Final = "checkout"
 SETTLEMENT_QUEUE: Final = "settlement"

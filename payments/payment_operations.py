@@ -41,8 +41,9 @@ from payments.provider_types import (
 from payments.providers.protocol import PaymentProvider
 from payments.providers.registry import provider_named
 from payments.states import PaymentStatus
+from sagas.batch import Output
 from sagas.bulk_sql import Update, select, write
-from sagas.definition import Attempt, Output
+from sagas.definition import Attempt
 from sagas.errors import LeaseLost
 
 T = TypeVar("T")

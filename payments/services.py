@@ -17,8 +17,8 @@ from payments.payment_operations import authorize, capture, close
 from payments.provider_types import ChargeLimits, PaymentRequest
 from payments.providers.registry import name_of_provider_for, provider_named, providers
 from payments.states import SOURCES, PaymentStatus
+from sagas.batch import Output
 from sagas.bulk_sql import Insert, Update, select, write
-from sagas.definition import Output
 from sagas.identifiers import new_id
 
 __all__ = [

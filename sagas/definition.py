@@ -7,106 +7,24 @@ journals it, so it takes effect exactly once. **Remote** work calls another syst
 """
 
 import json
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, Protocol, TypedDict, TypeVar, Unpack
+from typing import Final, Protocol, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
-from sagas.bulk_sql import Change
+from sagas.batch import Batch, Output
 from sagas.descriptions import RejectionText, StepText, rejection_problem, text_problem
 from sagas.errors import DefinitionError, UnknownStep
+from sagas.retry_policy import RetryPolicy
 
 T = TypeVar("T")
-Output = dict[str, Any]
-"""What a call returns, as JSON. The journal keeps it, and ``record`` receives it."""
 
 CALL_DEADLINE: Final = timedelta(seconds=8)
 """For one remote call with all its requests. Its lease is a little longer."""
 
 MAX_CODE_LENGTH: Final = 64
 """Of a rejection code, as the column of the run's reason has it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a run compensates: a stable code for programs, and details for the journal."""
-
-    code: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Exponential back-off with equal jitter: half of the delay is fixed, half is random.
-
-    See Brooker, *Exponential Backoff And Jitter* (AWS, 2015). Unlike full jitter, equal jitter never
-    retries at once. ``attempts`` is the limit of all tries; None is no limit.
-    """
-
-    first: timedelta = timedelta(seconds=1)
-    longest: timedelta = timedelta(seconds=60)
-    attempts: int | None = None
-
-    def delay(self, tries: int) -> timedelta:
-        """Return how long to wait after ``tries`` tries (1 or more)."""
-        factor = 2 ** min(tries - 1, 62)
-        # Compared as a ratio: the product may be more than a timedelta holds.
-        whole = self.longest if factor > self.longest / self.first else self.first * factor
-        return whole / 2 + whole / 2 * random.random()  # noqa: S311 - jitter is not a secret
-
-    def is_spent(self, tries: int) -> bool:
-        """Return whether ``tries`` tries reach the limit."""
-        return self.attempts is not None and tries >= self.attempts
-
-
-@dataclass(frozen=True, slots=True)
-class RunView:
-    """One run as a local step, a hook, ``prepare`` or ``record`` sees it."""
-
-    run_id: UUID
-    subject_id: UUID
-    correlation_id: UUID
-    reason: Rejection | None = None  # why the run compensates, once it does
-    actor: str = ""  # who requested the compensation; empty when a step rejected
-    result: Output = field(default_factory=dict)  # of the step's call; for ``record``
-
-
-class Batch:
-    """The runs that a local step acts on together, in one transaction.
-
-    The step writes set-based statements for all of them, and rejects those that it cannot serve. It
-    must not write anything for a run that it rejects.
-    """
-
-    def __init__(self, runs: Sequence[RunView], changes: list[Change]) -> None:
-        self.runs = {run.subject_id: run for run in runs}
-        self.rejections: dict[UUID, Rejection] = {}
-        self._changes = changes
-
-    @property
-    def subject_ids(self) -> list[UUID]:
-        """The subjects, in the order in which their rows must be locked."""
-        return sorted(self.runs)
-
-    @property
-    def correlation_ids(self) -> dict[UUID, UUID]:
-        """The correlation id for the events about each subject."""
-        return {subject: run.correlation_id for subject, run in self.runs.items()}
-
-    @property
-    def results(self) -> dict[UUID, Output]:
-        """What the call returned for each subject; for ``record``."""
-        return {subject: run.result for subject, run in self.runs.items()}
-
-    def write(self, *changes: Change) -> None:
-        """Add rows to the statement that journals the step; nothing can read them before."""
-        self._changes += changes
-
-    def reject(self, subject_id: UUID, code: str, detail: str = "") -> None:
-        """Reject one subject, so that its run compensates. The step must declare ``code``."""
-        self.rejections[subject_id] = Rejection(code, detail)
 
 
 class Attempt(Protocol):

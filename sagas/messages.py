@@ -1,10 +1,12 @@
 """What a worker and a phase hand to each other: work items and results, and the next action."""
 
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sagas.definition import Output, Remote, Step
+from sagas.batch import Output
+from sagas.definition import Remote, Step
+from sagas.errors import DefinitionError
 from sagas.models import Direction, Outcome, StepAttempt
 
 
@@ -63,6 +65,27 @@ class CallResult:
     output: Output = field(default_factory=dict)
     error: str = ""
     detail: str = ""
+
+    def as_declared(self) -> "CallResult":
+        """Return self, or a failed result for a rejection with a code that the step does not declare."""
+        if self.outcome != Outcome.REJECTED or self.error in self.claim.work.rejections:
+            return self
+        return replace(
+            self,
+            outcome=Outcome.FAILED,
+            error=DefinitionError.__name__,
+            detail=f"{self.claim.step.name} does not declare {self.error}: {self.detail}",
+        )
+
+    def settle(self, at: datetime) -> StepAttempt:
+        """Copy the result into the claim's attempt, which the caller writes, and return that."""
+        record = self.claim.record
+        record.outcome = self.outcome
+        record.output = self.output
+        record.error = self.error
+        record.detail = self.detail
+        record.ended_at = at
+        return record
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,38 +5,27 @@ events, and the claim on the next remote step.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
 
 from sagas import journal
+from sagas.batch import Batch, Rejection
 from sagas.bulk_sql import Change, select
-from sagas.definition import (
-    Batch,
-    Link,
-    Local,
-    Proceed,
-    Rejection,
-    Remote,
-    RetryPolicy,
-    Saga,
-    Step,
-)
+from sagas.definition import Link, Local, Proceed, Remote, Saga, Step
 from sagas.dispatch import dispatch
 from sagas.errors import DefinitionError
-from sagas.messages import CallResult, Claim, Continue, NextAction, RetryAfter, Stop, WorkItem
-from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepAttempt
+from sagas.messages import CallResult, Claim, NextAction, Stop, WorkItem
+from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
+from sagas.retry_policy import RetryPolicy
 from sagas.run_context import RunContext
+from sagas.schedule import has_left, next_action, wake_at
 from sagas.telemetry import report
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
 """What a lease has beyond its call's deadline, for the settling transaction. If waiting for locks
 takes longer, the fence still keeps the late worker from writing."""
-
-HINT_LEAD: Final = timedelta(seconds=2)
-"""How long before the sweep a retry's own message arrives, so that the sweep does not double it."""
 
 ATTENTION_AFTER: Final = 8
 """Attempts at one step after which the run is flagged: one or two minutes of back-off."""
@@ -176,10 +165,12 @@ class Phase:
             for context in answered:
                 if context.result is None or context.result.claim.step is not step:
                     continue
-                result = as_declared(context.result)
+                result = context.result.as_declared()
                 context.run.leased_until = None
                 context.has_changed = True
-                record = self._settled_record(context, result)
+                context.output = result.output
+                record = result.settle(self.now)
+                self.settled.append(record)
                 if result.outcome == Outcome.DONE:
                     done.append(context)
                 elif result.outcome == Outcome.REJECTED:
@@ -192,17 +183,6 @@ class Phase:
                 else:
                     self._start_compensating(context, Rejection(step.unanswered_code, result.error))
             self._record(done, step)
-
-    def _settled_record(self, context: RunContext, result: CallResult) -> StepAttempt:
-        context.output = result.output
-        record = result.claim.record
-        record.outcome = result.outcome
-        record.output = result.output
-        record.error = result.error
-        record.detail = result.detail
-        record.ended_at = self.now
-        self.settled.append(record)
-        return record
 
     def _record(self, contexts: list[RunContext], step: Step) -> None:
         """Move runs past ``step``, and let it record their calls' outputs."""
@@ -260,7 +240,7 @@ class Phase:
         for context in self.contexts:
             run = context.run
             is_requested = context.is_ours and run.compensation_requested_at is not None
-            if is_requested and not self._has_left(context):
+            if is_requested and not has_left(context, self.link):
                 self._start_compensating(context, Rejection(run.reason, run.reason_detail))
 
     def _start_compensating(self, context: RunContext, rejection: Rejection) -> None:
@@ -272,10 +252,6 @@ class Phase:
         if run.compensation_requested_at is None:  # else the request came first, and is the reason
             run.reason, run.reason_detail = rejection.code, rejection.detail
         self.began_compensating.append(context)
-
-    def _has_left(self, context: RunContext) -> bool:
-        """Return whether the run compensates, so that this forward link has nothing left to do."""
-        return context.run.status == RunStatus.COMPENSATING and not self.link.is_compensating
 
     # -- acting and claiming -----------------------------------------------------------------
 
@@ -294,7 +270,7 @@ class Phase:
         self.working_on = None
 
     def _is_due(self, context: RunContext, step: Step) -> bool:
-        if not context.is_ours or context.claim is not None or self._has_left(context):
+        if not context.is_ours or context.claim is not None or has_left(context, self.link):
             return False
         if self.link.is_compensating:
             last = context.pending.get(step)
@@ -401,7 +377,7 @@ class Phase:
         """End the runs that have nothing left to do, and set when the others wake."""
         compensated = []
         for context in self.contexts:
-            if not context.is_ours or context.claim or self._has_left(context):
+            if not context.is_ours or context.claim or has_left(context, self.link):
                 continue
             if self.link.is_compensating and not context.pending:
                 self._end(context, RunStatus.COMPENSATED)
@@ -414,7 +390,7 @@ class Phase:
             self.saga.on_compensated(self._batch(compensated))
         for context in self.contexts:
             if context.has_changed and context.run.is_live:
-                context.run.wake_at = self._wake_at(context)
+                context.run.wake_at = wake_at(context, self.link, self.now)
         for context in self.began_compensating:
             dispatch(context.run)
 
@@ -424,47 +400,10 @@ class Phase:
         context.run.wake_at = None
         context.run.ended_at = self.now
 
-    def _wake_at(self, context: RunContext) -> datetime:
-        run = context.run
-        if context.claim is not None and run.leased_until is not None:
-            return run.leased_until
-        not_before = self._next_try(context)
-        return not_before + HINT_LEAD if not_before else self.now + HANDOVER
-
-    def _next_try(self, context: RunContext) -> datetime | None:
-        """Return when the run's back-off ends; None without one."""
-        if not self.link.is_compensating:
-            return context.run.not_before
-        ends = [last.not_before for last in context.pending.values() if last and last.not_before]
-        return min(ends) if ends and len(ends) == len(context.pending) else None
-
     def _hand_out(self, work_item: WorkItem) -> NextAction:
         """Return one work item's next action; a duplicate in the same group gets Stop."""
         for context in self.contexts:
             if context.run.pk == work_item.run_id and context.result is work_item.result:
                 self.contexts.remove(context)
-                return self._next_action(context)
+                return next_action(context, self.link, self.now)
         return Stop()
-
-    def _next_action(self, context: RunContext) -> NextAction:
-        if context.claim is not None:
-            return context.claim
-        if not context.has_changed or not context.run.is_live or self._has_left(context):
-            return Stop()
-        if (not_before := self._next_try(context)) is not None:
-            return RetryAfter(max(not_before - self.now, timedelta()))
-        if context.step is not None and context.step not in self.link.steps:
-            return Continue()
-        return Stop()
-
-
-def as_declared(result: CallResult) -> CallResult:
-    """Return ``result``, or a failed one for a rejection with a code that the step does not declare."""
-    if result.outcome != Outcome.REJECTED or result.error in result.claim.work.rejections:
-        return result
-    return replace(
-        result,
-        outcome=Outcome.FAILED,
-        error=DefinitionError.__name__,
-        detail=f"{result.claim.step.name} does not declare {result.error}: {result.detail}",
-    )

@@ -1,16 +1,13 @@
 """The sagas that this installation knows, by name and version; filled when the apps are ready."""
 
 from collections.abc import Iterator
+from functools import cache
 
-from sagas.definition import Remote, Saga, Work
+from sagas.definition import Remote, Saga, Step, Work
 from sagas.descriptions import RejectionText
 from sagas.errors import DefinitionError, UnknownSaga
 
 _sagas: dict[tuple[str, int], Saga] = {}
-_works: dict[str, Work] = {}
-"""Each action and compensation of all sagas, by its name; of several versions, the last one."""
-_rejection_texts: dict[str, RejectionText] = {}
-"""Likewise, by the code of the rejection."""
 
 
 def register(saga: Saga) -> Saga:
@@ -18,14 +15,14 @@ def register(saga: Saga) -> Saga:
     known = _sagas.setdefault((saga.name, saga.version), saga)
     if known is not saga:
         raise DefinitionError(f"{saga.name} version {saga.version} is registered twice")
-    _index()
+    _forget_index()
     return saga
 
 
 def unregister(saga: Saga) -> None:
     """Forget ``saga``; its runs can no longer move."""
     _sagas.pop((saga.name, saga.version), None)
-    _index()
+    _forget_index()
 
 
 def get(name: str, version: int) -> Saga:
@@ -48,7 +45,7 @@ def all_sagas() -> Iterator[Saga]:
 
 def find_work(name: str) -> Work | None:
     """Return the action or compensation of this name; None when no registered saga has it."""
-    return _works.get(name)
+    return _works().get(name)
 
 
 def system_called(name: str) -> str:
@@ -59,18 +56,32 @@ def system_called(name: str) -> str:
 
 def systems() -> list[str]:
     """Return the systems that the registered sagas call, by name."""
-    return sorted({work.system for work in _works.values() if isinstance(work, Remote)})
+    return sorted({work.system for work in _works().values() if isinstance(work, Remote)})
 
 
 def find_rejection_text(code: str) -> RejectionText | None:
     """Return the texts for a run's reason; None when no step of a registered saga declares it."""
-    return _rejection_texts.get(code)
+    return _rejection_texts().get(code)
 
 
-def _index() -> None:
-    _works.clear()
-    _rejection_texts.clear()
+def _steps() -> Iterator[Step]:
+    """The steps of all sagas; of several versions, the last one comes last."""
     for saga in sorted(_sagas.values(), key=lambda saga: saga.version):
-        for step in saga.steps:
-            _works.update(step.works)
-            _rejection_texts.update(step.rejection_texts)
+        yield from saga.steps
+
+
+@cache
+def _works() -> dict[str, Work]:
+    """Each action and compensation by its name."""
+    return {name: work for step in _steps() for name, work in step.works}
+
+
+@cache
+def _rejection_texts() -> dict[str, RejectionText]:
+    """The texts of each rejection by its code."""
+    return {code: text for step in _steps() for code, text in step.rejection_texts.items()}
+
+
+def _forget_index() -> None:
+    _works.cache_clear()
+    _rejection_texts.cache_clear()

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from sagas.definition import Output, Rejection, RunView, Step
+from sagas.batch import Output, Rejection, RunView
+from sagas.definition import Step
 from sagas.messages import CallResult, Claim
 from sagas.models import SagaRun, StepAttempt
 

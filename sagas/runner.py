@@ -30,8 +30,9 @@ from django.db import (
     transaction,
 )
 
+from sagas.batch import Output
 from sagas.bulk_sql import select
-from sagas.definition import Attempt, Link, Output, Saga
+from sagas.definition import Attempt, Link, Saga
 from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit
 from sagas.log_context import log_context

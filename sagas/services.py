@@ -9,8 +9,9 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from sagas import registry
+from sagas.batch import Rejection
 from sagas.bulk_sql import Change, Insert, write
-from sagas.definition import Rejection, Saga
+from sagas.definition import Saga
 from sagas.dispatch import dispatch
 from sagas.models import HANDOVER, LIVE, Direction, RunStatus, SagaRun, StepAttempt
 

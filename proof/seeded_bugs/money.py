@@ -14,7 +14,8 @@ from payments.provider_types import ProviderPaymentStatus
 from payments.providers.stripe.provider import StripeProvider
 from payments.states import PaymentStatus
 from proof.seeded_bugs.patching import change_call, replace
-from sagas.definition import Attempt, Output
+from sagas.batch import Output
+from sagas.definition import Attempt
 from sagas.descriptions import RejectionText
 
 

@@ -12,7 +12,8 @@ from outbound.deadline import Deadline
 from payments import payment_operations
 from payments.models import Payment
 from payments.states import PaymentStatus
-from sagas.definition import Attempt, Output
+from sagas.batch import Output
+from sagas.definition import Attempt
 from tests.properties.test_orders import orders_machine
 from tests.properties.test_shelves import Shelves
 from tests.support.mutation_checks import examples_until_it_fails

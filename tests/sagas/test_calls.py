@@ -2,10 +2,12 @@
 
 import pytest
 
-from sagas.definition import Rejection, RetryPolicy
+from sagas.batch import Rejection
 from sagas.messages import RetryAfter, Stop
 from sagas.models import RunStatus, SagaRun
-from sagas.phase import ATTENTION_AFTER, HINT_LEAD
+from sagas.phase import ATTENTION_AFTER
+from sagas.retry_policy import RetryPolicy
+from sagas.schedule import HINT_LEAD
 from sagas.services import CompensationRequest, request_compensation, retry_now
 from tests.support.fake_sagas import (
     FOR_EVER,

@@ -3,10 +3,12 @@
 import pytest
 from structlog.contextvars import get_contextvars
 
-from sagas.definition import Attempt, Output, Rejection
+from sagas.batch import Output, Rejection
+from sagas.definition import Attempt
 from sagas.messages import RetryAfter, Stop
 from sagas.models import Direction, RunStatus, SagaRun
-from sagas.phase import ATTENTION_AFTER, HINT_LEAD
+from sagas.phase import ATTENTION_AFTER
+from sagas.schedule import HINT_LEAD
 from sagas.services import request_compensation, retry_now
 from tests.support.fake_sagas import (
     HOUR,

@@ -6,17 +6,15 @@ from typing import Unpack
 import pytest
 
 from sagas import registry
+from sagas.batch import Batch, Output
 from sagas.definition import (
     Attempt,
-    Batch,
     Compensate,
     Local,
-    Output,
     Proceed,
     Rejections,
     Remote,
     RemoteOptions,
-    RetryPolicy,
     Saga,
     Step,
     local_step,
@@ -24,6 +22,7 @@ from sagas.definition import (
 )
 from sagas.descriptions import RejectionText, StepText
 from sagas.errors import DefinitionError, UnknownSaga, UnknownStep
+from sagas.retry_policy import RetryPolicy
 from tests.support.fake_sagas import FOR_EVER, REFUSALS, THREE_TRIES, Refused, Toys
 
 Steps = Callable[[Toys], list[Step]]

@@ -6,7 +6,8 @@ from concurrent.futures import Future
 import pytest
 from django.db import connection
 
-from sagas.definition import Batch, Saga, local_step
+from sagas.batch import Batch
+from sagas.definition import Saga, local_step
 from sagas.descriptions import StepText
 from sagas.group_commit import GroupCommit
 from sagas.messages import NextAction, Stop

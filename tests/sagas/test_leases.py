@@ -8,7 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from events.models import OutboxEvent
-from sagas.definition import Attempt, Output, Rejection
+from sagas.batch import Output, Rejection
+from sagas.definition import Attempt
 from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit
 from sagas.messages import CallResult, Claim, Stop, WorkItem

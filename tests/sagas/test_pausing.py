@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 
 from orders.saga import SAGAS
-from sagas.definition import Attempt, Output, Rejection
+from sagas.batch import Output, Rejection
+from sagas.definition import Attempt
 from sagas.figures import FlaggedCounts, count_flagged
 from sagas.history import flagged_runs, paused_runs
 from sagas.messages import Stop

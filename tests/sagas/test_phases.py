@@ -6,7 +6,8 @@ import pytest
 from django.db import IntegrityError
 from django.utils import timezone
 
-from sagas.definition import CALL_DEADLINE, Attempt, Output
+from sagas.batch import Output
+from sagas.definition import CALL_DEADLINE, Attempt
 from sagas.history import attempts_for
 from sagas.messages import CallResult, Claim, Continue, Stop, WorkItem
 from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepAttempt

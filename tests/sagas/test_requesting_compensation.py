@@ -2,7 +2,8 @@
 
 import pytest
 
-from sagas.definition import Attempt, Output, Rejection
+from sagas.batch import Output, Rejection
+from sagas.definition import Attempt
 from sagas.messages import Stop
 from sagas.models import HANDOVER, Outcome, RunStatus, SagaRun
 from sagas.services import CompensationRequest, request_compensation

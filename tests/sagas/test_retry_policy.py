@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sagas.definition import RetryPolicy
+from sagas.retry_policy import RetryPolicy
 
 A_MILLISECOND = timedelta(milliseconds=1)
 # Halving and multiplying a timedelta rounds to whole microseconds.

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sagas.definition import Proceed, Rejection, Saga
+from sagas.batch import Rejection
+from sagas.definition import Proceed, Saga
 from sagas.models import RunStatus
 from sagas.services import request_compensation
 from tests.support.fake_sagas import (

@@ -14,11 +14,13 @@ from structlog.contextvars import clear_contextvars
 from config.celery import app
 from config.logging import LineFormatter
 from sagas import registry, tasks
-from sagas.definition import Attempt, Output, RetryPolicy, Saga
+from sagas.batch import Output
+from sagas.definition import Attempt, Saga
 from sagas.messages import NextAction
 from sagas.models import RunStatus, SagaRun
-from sagas.phase import HINT_LEAD
+from sagas.retry_policy import RetryPolicy
 from sagas.runner import Runner
+from sagas.schedule import HINT_LEAD
 from tests.support.celery_queues import Broker
 from tests.support.fake_sagas import Bug, Busy, Toys, journal, start, start_many
 from tests.support.in_memory_broker import MessageQueue

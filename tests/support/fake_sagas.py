@@ -12,13 +12,11 @@ from events.event_types import EventType
 from events.models import OutboxEvent
 from events.services import record
 from sagas import registry, services
+from sagas.batch import Batch, Output
 from sagas.definition import (
     Attempt,
-    Batch,
     Compensate,
     LocalAct,
-    Output,
-    RetryPolicy,
     Saga,
     Step,
     WhenSpent,
@@ -28,6 +26,7 @@ from sagas.definition import (
 from sagas.descriptions import RejectionText, StepText
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
+from sagas.retry_policy import RetryPolicy
 
 HOUR: Final = timedelta(hours=1)
 

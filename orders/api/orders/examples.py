@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from orders.api.carts import EXAMPLE_CART
 from orders.api.http import sse
+from orders.api.orders.response_schemas import Order as OrderResponse
 from orders.api.orders.response_schemas import (
-    Order,
     OrderLine,
     OrderLinks,
     PaymentSummary,
@@ -45,7 +45,7 @@ def _order(
     is_cancel_requested = cancel_requested_after is not None
     allowed = remaining_transitions(status, is_cancel_requested=is_cancel_requested)
     can_cancel = OrderStatus.CANCELLING in allowed and not is_cancel_requested
-    return Order(
+    return OrderResponse(
         id=_ID,
         status=status,
         version=version,

@@ -1,8 +1,8 @@
 """Orders, their timelines and their events in responses."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ from orders.customer_timeline import Kind, TimelineEvent
 from orders.states import TRANSITIONS, OrderStatus
 from payments.history import PaymentRecord, payment_record
 from payments.states import PaymentStatus as StoredPaymentStatus
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 PaymentStatus = Literal["not_started", "pending", "authorized", "captured", "voided", "refunded"]
 
@@ -217,12 +220,15 @@ class Order(ResponseSchema):
             allowed_transitions=allowed,
             can_cancel=can_cancel,
             links=OrderLinks.below(path, can_cancel=can_cancel),
-            items=None if lines is None else [OrderLine.of(line) for line in lines],
-            timeline=None if timeline is None else [TimelineEntry.of(event) for event in timeline],
-            payments=None
-            if payments is None
-            else [Payment.of_record(payment) for payment in payments],
+            items=_each(OrderLine.of, lines),
+            timeline=_each(TimelineEntry.of, timeline),
+            payments=_each(Payment.of_record, payments),
         )
+
+
+def _each(convert: Callable[[T], R], rows: Iterable[T] | None) -> list[R] | None:
+    """Return every row converted; None for None."""
+    return None if rows is None else [convert(row) for row in rows]
 
 
 def remaining_transitions(status: OrderStatus, *, is_cancel_requested: bool) -> list[OrderStatus]:

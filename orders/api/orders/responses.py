@@ -71,10 +71,8 @@ def order_response(
         headers["Idempotency-Replayed"] = "true"
     if response.status == HTTPStatus.ACCEPTED:
         headers["Retry-After"] = "1"
-    if response.body:
-        data = json.loads(response.body.replace(_PATH, path))
-    else:
-        data = represent(order.as_placed(), path).as_json()
+    saved = response.body.replace(_PATH, path) if response.body else None
+    data = json.loads(saved) if saved else represent(order.as_placed(), path).as_json()
     return Response(data, status=response.status, headers=headers)
 
 

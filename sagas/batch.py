@@ -1,0 +1,67 @@
+"""The runs that a local step acts on together, and how it rejects some of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sagas.bulk_sql import Change
+
+Output = dict[str, Any]
+"""What a call returns, as JSON. The journal keeps it, and ``record`` receives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a run compensates: a stable code for programs, and details for the journal."""
+
+    code: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run as a local step, a hook, ``prepare`` or ``record`` sees it."""
+
+    run_id: UUID
+    subject_id: UUID
+    correlation_id: UUID
+    reason: Rejection | None = None  # why the run compensates, once it does
+    actor: str = ""  # who requested the compensation; empty when a step rejected
+    result: Output = field(default_factory=dict)  # of the step's call; for ``record``
+
+
+class Batch:
+    """The runs that a local step acts on together, in one transaction.
+
+    The step writes set-based statements for all of them, and rejects those that it cannot serve. It
+    must not write anything for a run that it rejects.
+    """
+
+    def __init__(self, runs: Sequence[RunView], changes: list[Change]) -> None:
+        self.runs = {run.subject_id: run for run in runs}
+        self.rejections: dict[UUID, Rejection] = {}
+        self._changes = changes
+
+    @property
+    def subject_ids(self) -> list[UUID]:
+        """The subjects, in the order in which their rows must be locked."""
+        return sorted(self.runs)
+
+    @property
+    def correlation_ids(self) -> dict[UUID, UUID]:
+        """The correlation id for the events about each subject."""
+        return {subject: run.correlation_id for subject, run in self.runs.items()}
+
+    @property
+    def results(self) -> dict[UUID, Output]:
+        """What the call returned for each subject; for ``record``."""
+        return {subject: run.result for subject, run in self.runs.items()}
+
+    def write(self, *changes: Change) -> None:
+        """Add rows to the statement that journals the step; nothing can read them before."""
+        self._changes += changes
+
+    def reject(self, subject_id: UUID, code: str, detail: str = "") -> None:
+        """Reject one subject, so that its run compensates. The step must declare ``code``."""
+        self.rejections[subject_id] = Rejection(code, detail)

@@ -1,0 +1,29 @@
+"""How long to wait before the next try, and how many tries there are."""
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential back-off with equal jitter: half of the delay is fixed, half is random.
+
+    See Brooker, *Exponential Backoff And Jitter* (AWS, 2015). Unlike full jitter, equal jitter never
+    retries at once. ``attempts`` is the limit of all tries; None is no limit.
+    """
+
+    first: timedelta = timedelta(seconds=1)
+    longest: timedelta = timedelta(seconds=60)
+    attempts: int | None = None
+
+    def delay(self, tries: int) -> timedelta:
+        """Return how long to wait after ``tries`` tries (1 or more)."""
+        factor = 2 ** min(tries - 1, 62)
+        # Compared as a ratio: the product may be more than a timedelta holds.
+        whole = self.longest if factor > self.longest / self.first else self.first * factor
+        return whole / 2 + whole / 2 * random.random()  # noqa: S311 - jitter is not a secret
+
+    def is_spent(self, tries: int) -> bool:
+        """Return whether ``tries`` tries reach the limit."""
+        return self.attempts is not None and tries >= self.attempts

@@ -1,0 +1,47 @@
+"""What follows for a run after a phase: when it wakes, and what its worker does next."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sagas.definition import Link
+from sagas.messages import Continue, NextAction, RetryAfter, Stop
+from sagas.models import HANDOVER, RunStatus
+from sagas.run_context import RunContext
+
+HINT_LEAD: Final = timedelta(seconds=2)
+"""How long before the sweep a retry's own message arrives, so that the sweep does not double it."""
+
+
+def has_left(context: RunContext, link: Link) -> bool:
+    """Return whether the run compensates, so that this forward link has nothing left to do."""
+    return context.run.status == RunStatus.COMPENSATING and not link.is_compensating
+
+
+def wake_at(context: RunContext, link: Link, now: datetime) -> datetime:
+    """Return when the sweep looks at the run if no worker has: after its lease or its back-off."""
+    run = context.run
+    if context.claim is not None and run.leased_until is not None:
+        return run.leased_until
+    not_before = _next_try(context, link)
+    return not_before + HINT_LEAD if not_before else now + HANDOVER
+
+
+def next_action(context: RunContext, link: Link, now: datetime) -> NextAction:
+    """Return what the worker that came for the run does next."""
+    if context.claim is not None:
+        return context.claim
+    if not context.has_changed or not context.run.is_live or has_left(context, link):
+        return Stop()
+    if (not_before := _next_try(context, link)) is not None:
+        return RetryAfter(max(not_before - now, timedelta()))
+    if context.step is not None and context.step not in link.steps:
+        return Continue()
+    return Stop()
+
+
+def _next_try(context: RunContext, link: Link) -> datetime | None:
+    """Return when the run's back-off ends; None without one."""
+    if not link.is_compensating:
+        return context.run.not_before
+    ends = [last.not_before for last in context.pending.values() if last and last.not_before]
+    return min(ends) if ends and len(ends) == len(context.pending) else None
