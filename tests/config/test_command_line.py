@@ -100,7 +100,7 @@ def test_while_the_database_is_away_each_command_says_so_in_a_line() -> None:
         # For check_invariants 1 means that something was found.
         assert status == (2 if call[0] == "check_invariants" else 1), said
         assert out == "", said
-        assert error.startswith(("Database: ", "CommandError: Nobody knows: ")), said
+        assert error.startswith(("Database: ", "CommandError: Not checked: ")), said
         assert "Connection refused" in error.splitlines()[0], said
         assert "Traceback" not in error, said
         assert PASSWORD not in error, said

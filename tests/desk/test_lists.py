@@ -137,7 +137,7 @@ def test_a_payment_tells_its_amount_as_money_and_what_stripe_calls_it(
 def test_a_movement_tells_what_happened_and_who_did_it(desk: Client, confirmed: UUID) -> None:
     page = shown(desk, MOVEMENTS)
 
-    assert badge("receipt", "came in") in page
+    assert badge("receipt", "received") in page
     assert badge("reserve", "reserved") in page
     assert "+5" in page
     assert "the order&#x27;s run" in page

@@ -124,7 +124,7 @@ def test_an_error_that_is_no_answer_is_tried_without_end(desk: Client, waiting: 
         "Tries payment authorization as soon as a worker takes it, attempt 3;"
         " the last error is no answer, so it is tried until it is corrected or cancelled."
     )
-    assert "The provider refuses our key: an operator must correct it." in page
+    assert "The provider refuses our key or our account: an operator must correct it." in page
 
 
 def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
@@ -150,7 +150,7 @@ def test_what_is_held_says_who_releases_it(desk: Client, waiting: UUID) -> None:
     page = page_of(desk, waiting)
 
     assert sentence(page) == ("No step starts until staff resume it. It can still be cancelled.")
-    assert ("current", "stock reservation", "held") in boxes(page)
+    assert ("current", "stock reservation", "paused") in boxes(page)
     assert "paused: M6: 0 held of 2500" in page
 
 

@@ -77,7 +77,7 @@ def test_the_same_form_twice_is_one_change(desk: Client, level: StockLevel) -> N
         ("adjust", form("many"), "Enter a whole number."),
         ("adjust", form(10**30), "less than or equal to 1000000"),
         ("receive", form(-1), "greater than or equal to 1"),
-        ("receive", {"quantity": "1", "reason": "x"}, "Open this form again"),
+        ("receive", {"quantity": "1", "reason": "x"}, "This form is incomplete"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_words(

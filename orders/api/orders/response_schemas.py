@@ -198,11 +198,9 @@ class Order(ResponseSchema):
         Payment, time of the last change and cancellation request are included if the order was
         read ``with_progress``; a newly placed order has none of them.
         """
-        is_cancel_requested = order.cancel_requested_at is not None
-        allowed = remaining_transitions(
-            OrderStatus(order.status), is_cancel_requested=is_cancel_requested
-        )
-        can_cancel = may_cancel and OrderStatus.CANCELLING in allowed and not is_cancel_requested
+        is_requested = order.cancel_requested_at is not None
+        allowed = remaining_transitions(OrderStatus(order.status), is_cancel_requested=is_requested)
+        can_cancel = may_cancel and OrderStatus.CANCELLING in allowed and not is_requested
         return cls(
             id=str(order.pk),
             customer=customer,
