@@ -124,7 +124,7 @@ def test_an_error_that_is_no_answer_is_tried_without_end(desk: Client, waiting: 
         "Tries payment authorization as soon as a worker takes it, attempt 3;"
         " the last error is no answer, so it is tried until it is corrected or cancelled."
     )
-    assert "The provider refuses our key: an operator must correct it." in page
+    assert "The provider refuses our key or our account: an operator must correct it." in page
 
 
 def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
@@ -140,7 +140,7 @@ def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
 
     page = page_of(desk, waiting)
 
-    assert sentence(page).startswith("A worker is in payment authorization now (attempt 2 of 8);")
+    assert sentence(page).startswith("A worker is in payment authorization now (attempt 2 of 8).")
     assert ("current", "payment authorization", "attempt 2 of 8, now") in boxes(page)
 
 
@@ -344,6 +344,6 @@ def test_a_step_says_which_system_it_calls(desk: Client, waiting: UUID) -> None:
     )
     calls = [(name, system) for name, _, system in re.findall(name + note + system, page)]
     assert calls == [
-        ("payment authorization", "calls stripe"),
-        ("payment capture", "calls stripe"),
+        ("payment authorization", "calls payment provider"),
+        ("payment capture", "calls payment provider"),
     ]
