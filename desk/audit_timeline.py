@@ -8,7 +8,7 @@ from typing import Any, Final, assert_never
 from desk.models import ActionKind, ActionOutcome
 from desk.order_detail import OrderDetail
 from desk.order_list import customer_of
-from desk.step_names import staff_name
+from desk.step_names import staff_name, system_name
 from money.amounts import format_amount
 from orders.order_events import (
     Attempt,
@@ -177,7 +177,7 @@ def _end(
 
 
 def _system(attempt: Attempt) -> str:
-    return attempt.system or "an unknown system"
+    return system_name(attempt.system) or "an unknown system"
 
 
 def _rejected(attempt: Attempt) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from desk.audit_timeline import clock
 from desk.order_state import OrderState
-from desk.step_names import staff_name
+from desk.step_names import staff_name, system_name
 from orders.states import OrderStatus
 from sagas import registry
 from sagas.definition import Proceed, Remote
@@ -163,7 +163,7 @@ def _step_node(step: PlannedStep, run: RunDetail) -> StepNode:
         staff_name(step.name),
         _STYLES[step.stage],
         _note(step, run),
-        registry.system_called(step.name),
+        system_name(registry.system_called(step.name)),
     )
 
 

@@ -6,8 +6,10 @@ from typing import Final
 from django import template
 
 from adminkit.cells import short_id
+from desk.step_names import system_name
 
 register = template.Library()
+register.filter(system_name)
 register.filter(short_id)
 
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))

@@ -294,7 +294,12 @@ def test_show_tells_programs_the_same(confirmed: UUID) -> None:
     )
     assert shown["runs"] == [str(run_of(confirmed).pk)]
     assert shown["timeline"][0]["what"] == "placed"
-    assert {each["kind"] for each in shown["timeline"]} >= {"order", "step", "to stripe", "event"}
+    assert {each["kind"] for each in shown["timeline"]} >= {
+        "order",
+        "step",
+        "to payment provider",
+        "event",
+    }
 
 
 def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(

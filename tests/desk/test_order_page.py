@@ -140,7 +140,7 @@ def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
 
     page = page_of(desk, waiting)
 
-    assert sentence(page).startswith("A worker is in payment authorization now (attempt 2 of 8);")
+    assert sentence(page).startswith("A worker is in payment authorization now (attempt 2 of 8).")
     assert ("current", "payment authorization", "attempt 2 of 8, now") in boxes(page)
 
 
@@ -344,6 +344,6 @@ def test_a_step_says_which_system_it_calls(desk: Client, waiting: UUID) -> None:
     )
     calls = [(name, system) for name, _, system in re.findall(name + note + system, page)]
     assert calls == [
-        ("payment authorization", "calls stripe"),
-        ("payment capture", "calls stripe"),
+        ("payment authorization", "calls payment provider"),
+        ("payment capture", "calls payment provider"),
     ]
