@@ -149,7 +149,7 @@ def test_a_cancel_asked_for_again_changes_nothing_more(
 
     error = refused("cancel", waiting, "--reason", "Fraud.")
 
-    assert "It is being cancelled already." in str(error)
+    assert "The order is being cancelled already." in str(error)
     assert run_of(waiting).compensation_requested_at == before.compensation_requested_at
     assert len(messages.waiting) == 1
 
@@ -189,7 +189,7 @@ def test_on_a_terminal_the_reason_is_asked_for_after_saying_what_will_be_done(
         f"Cancel and refund: order {waiting} of alice",
         "state: placed, at reserve_stock, flagged",
     ]
-    assert "This cannot be taken back." in " ".join(lines)
+    assert "This cannot be reversed." in " ".join(lines)
     assert OperatorAction.objects.get().reason == "She called."
 
 
@@ -331,7 +331,7 @@ def test_an_audit_row_is_of_an_account_or_of_a_shell_and_never_of_nobody(
             )
 
     for who in ({}, {"operator": grace, "shell_user": "shell:alice"}):
-        with pytest.raises(IntegrityError, match="desk_action_is_somebodys"):
+        with pytest.raises(IntegrityError, match="desk_action_has_one_actor"):
             write(**who)
 
     assert rows() == []
