@@ -23,18 +23,18 @@ from outbound.errors import (
     ServiceBusy,
 )
 from outbound.service import OutsideService, current_call
-from tests.support.canned_provider import Answer, CannedBank
+from tests.support.canned_provider import Answer, CannedServer
 
 
 @pytest.fixture
-def server() -> Iterator[CannedBank]:
-    with CannedBank() as server:
+def server() -> Iterator[CannedServer]:
+    with CannedServer() as server:
         server.answer = Answer('{"verdict": "accept"}')
         yield server
 
 
 @pytest.fixture
-def fraud(server: CannedBank) -> OutsideService:
+def fraud(server: CannedServer) -> OutsideService:
     return OutsideService(
         "fraud", base_url=lambda: f"{server.url}/v1/", headers=lambda: {"Authorization": "Bearer k"}
     )
@@ -54,7 +54,7 @@ def counted(outcome: str) -> float:
 
 
 def test_a_question_is_posted_as_json_under_its_key(
-    server: CannedBank, fraud: OutsideService
+    server: CannedServer, fraud: OutsideService
 ) -> None:
     assert ask(fraud) == {"verdict": "accept"}
 
@@ -66,7 +66,7 @@ def test_a_question_is_posted_as_json_under_its_key(
     assert request.headers["Authorization"] == "Bearer k"
 
 
-def test_reading_sends_neither_key_nor_body(server: CannedBank, fraud: OutsideService) -> None:
+def test_reading_sends_neither_key_nor_body(server: CannedServer, fraud: OutsideService) -> None:
     assert fraud.get("read", "/scores/42", deadline=soon()) == {"verdict": "accept"}
 
     [request] = server.requests
@@ -74,7 +74,7 @@ def test_reading_sends_neither_key_nor_body(server: CannedBank, fraud: OutsideSe
     assert "Idempotency-Key" not in request.headers
 
 
-def test_nothing_is_posted_without_a_key(server: CannedBank, fraud: OutsideService) -> None:
+def test_nothing_is_posted_without_a_key(server: CannedServer, fraud: OutsideService) -> None:
     with pytest.raises(ValueError, match="stored key"):
         fraud.post("score", "/scores", {}, key="", deadline=soon())
 
@@ -101,7 +101,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize(("answer", "expected", "outcome"), ANSWERS.values(), ids=ANSWERS.keys())
 def test_each_answer_has_its_error_and_its_outcome(
-    server: CannedBank,
+    server: CannedServer,
     fraud: OutsideService,
     answer: Answer,
     expected: type[OutboundError],
@@ -119,7 +119,7 @@ def test_each_answer_has_its_error_and_its_outcome(
     assert len(server.requests) == 1
 
 
-def test_a_rejection_carries_the_services_code(server: CannedBank, fraud: OutsideService) -> None:
+def test_a_rejection_carries_the_services_code(server: CannedServer, fraud: OutsideService) -> None:
     server.answer = Answer('{"code": "unknown_order"}', 422)
 
     with pytest.raises(RequestRejected) as rejected:
@@ -129,7 +129,7 @@ def test_a_rejection_carries_the_services_code(server: CannedBank, fraud: Outsid
 
 
 def test_a_rejection_without_a_code_carries_its_status(
-    server: CannedBank, fraud: OutsideService
+    server: CannedServer, fraud: OutsideService
 ) -> None:
     server.answer = Answer('{"code": 7}', 400)
 
@@ -149,7 +149,7 @@ def test_a_server_that_hangs_up_gives_no_answer(fraud: OutsideService) -> None:
     assert counted("unknown") == before + 1
 
 
-def test_a_service_names_the_outcomes_of_its_own_errors(server: CannedBank) -> None:
+def test_a_service_names_the_outcomes_of_its_own_errors(server: CannedServer) -> None:
     server.answer = Answer('{"code": "fraud"}', 422)
     fraud = OutsideService(
         "fraud", base_url=lambda: server.url, outcomes={RequestRejected: "refused"}
@@ -163,7 +163,9 @@ def test_a_service_names_the_outcomes_of_its_own_errors(server: CannedBank) -> N
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_call_inside_a_transaction_is_refused(server: CannedBank, fraud: OutsideService) -> None:
+def test_a_call_inside_a_transaction_is_refused(
+    server: CannedServer, fraud: OutsideService
+) -> None:
     before = counted("not_asked")
 
     with transaction.atomic(), pytest.raises(CallInsideTransaction):
@@ -174,7 +176,7 @@ def test_a_call_inside_a_transaction_is_refused(server: CannedBank, fraud: Outsi
     assert ask(fraud) == {"verdict": "accept"}
 
 
-def test_a_passed_deadline_sends_nothing(server: CannedBank, fraud: OutsideService) -> None:
+def test_a_passed_deadline_sends_nothing(server: CannedServer, fraud: OutsideService) -> None:
     before = counted("not_asked")
 
     with pytest.raises(DeadlinePassed):
@@ -184,7 +186,7 @@ def test_a_passed_deadline_sends_nothing(server: CannedBank, fraud: OutsideServi
     assert counted("not_asked") == before + 1
 
 
-def test_nothing_is_sent_outside_of_a_call(server: CannedBank, fraud: OutsideService) -> None:
+def test_nothing_is_sent_outside_of_a_call(server: CannedServer, fraud: OutsideService) -> None:
     ask(fraud)
 
     with pytest.raises(LookupError):
@@ -195,7 +197,7 @@ def test_nothing_is_sent_outside_of_a_call(server: CannedBank, fraud: OutsideSer
     assert len(server.requests) == 1
 
 
-def test_threads_share_the_connections(server: CannedBank, fraud: OutsideService) -> None:
+def test_threads_share_the_connections(server: CannedServer, fraud: OutsideService) -> None:
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: ask(fraud), range(100)))
 
@@ -221,7 +223,7 @@ if child:
 """
 
 
-def test_a_forked_process_opens_a_connection_of_its_own(server: CannedBank) -> None:
+def test_a_forked_process_opens_a_connection_of_its_own(server: CannedServer) -> None:
     subprocess.run([sys.executable, "-c", FORKS, server.url], check=True)
 
     assert len(server.requests) == 3

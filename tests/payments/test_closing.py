@@ -54,13 +54,13 @@ def ended_as(payment: Payment, status: str, decline_code: str = "") -> list[dict
 
 
 def status_of(bank: SandboxServer, payment: Payment) -> str:
-    """How its one intent stands at the bank."""
+    """How its one intent stands at the provider."""
     [intent] = intents_for(bank.ledger(), payment.order_id)
     return str(intent["status"])
 
 
 def refunds_of(bank: SandboxServer, payment: Payment) -> list[tuple[str, int]]:
-    """Every refund that the bank made: its status and its sum."""
+    """Every refund that the provider made: its status and its sum."""
     return [
         (each["status"], each["amount"])
         for each in bank.ledger()["refunds"]
@@ -68,7 +68,7 @@ def refunds_of(bank: SandboxServer, payment: Payment) -> list[tuple[str, int]]:
     ]
 
 
-def test_an_order_that_was_never_paid_for_needs_no_bank(bank: SandboxServer) -> None:
+def test_an_order_that_was_never_paid_for_needs_no_provider(bank: SandboxServer) -> None:
     before = mark(bank)
     order_id = new_id()
 
@@ -76,7 +76,7 @@ def test_an_order_that_was_never_paid_for_needs_no_bank(bank: SandboxServer) -> 
     assert calls_since(bank, before) == []
 
 
-def test_a_payment_that_the_bank_never_heard_of_needs_none_either(bank: SandboxServer) -> None:
+def test_a_payment_that_the_provider_never_heard_of_needs_none_either(bank: SandboxServer) -> None:
     payment = shut(prepared_payment())
     before = mark(bank)
 
@@ -208,7 +208,7 @@ def test_what_became_of_a_refund_is_found_out_by_the_next_attempt(
 
 @pytest.mark.parametrize("fault", BUSY)
 @pytest.mark.parametrize("operation", ["payment_intents.cancel", "refunds.create", "refunds.list"])
-def test_a_busy_bank_is_asked_again(bank: SandboxServer, operation: str, fault: str) -> None:
+def test_a_busy_provider_is_asked_again(bank: SandboxServer, operation: str, fault: str) -> None:
     payment = shut(captured())
     bank.add_fault(operation, fault, times=1)
 
@@ -220,7 +220,7 @@ def test_a_busy_bank_is_asked_again(bank: SandboxServer, operation: str, fault: 
     assert account_of(bank, payment.order_id) == LET_GO
 
 
-def test_a_cancel_whose_error_the_bank_repeats_is_asked_under_the_next_key(
+def test_a_cancel_whose_error_the_provider_repeats_is_asked_under_the_next_key(
     bank: SandboxServer,
 ) -> None:
     payment = shut(authorized())
@@ -267,7 +267,7 @@ def test_a_refund_that_came_back_is_for_a_person_to_look_at(bank: SandboxServer)
     assert refunds_of(bank, payment) == [("failed", PRICE)]
 
 
-def test_what_somebody_has_refunded_at_the_banks_own_desk_is_not_refunded_twice(
+def test_what_somebody_has_refunded_at_the_providers_dashboard_is_not_refunded_twice(
     bank: SandboxServer,
 ) -> None:
     payment = shut(captured())
@@ -278,7 +278,7 @@ def test_what_somebody_has_refunded_at_the_banks_own_desk_is_not_refunded_twice(
     assert account_of(bank, payment.order_id) == LET_GO
 
 
-def test_a_refund_at_the_banks_own_desk_that_is_under_way_is_not_doubled(
+def test_a_refund_at_the_providers_dashboard_that_is_under_way_is_not_doubled(
     bank: SandboxServer,
 ) -> None:
     payment = shut(captured("pm_card_pendingRefund"))
@@ -334,7 +334,7 @@ def test_only_what_was_taken_is_given_back(bank: SandboxServer) -> None:
     assert account_of(bank, payment.order_id) == LET_GO
 
 
-def test_a_refund_is_written_down_before_the_bank_hears_of_it(bank: SandboxServer) -> None:
+def test_a_refund_is_written_down_before_the_provider_hears_of_it(bank: SandboxServer) -> None:
     payment = shut(captured())
     bank.add_fault("refunds.create", "error_before", times=1)
 
@@ -358,7 +358,7 @@ def test_no_payment_has_two_refunds(bank: SandboxServer) -> None:
 
 
 def refund_at_the_desk(payment: Payment, amount_minor: int) -> None:
-    """What a person does in the bank's own dashboard."""
+    """What a person does in the provider's own dashboard."""
     assert payment.provider_payment_id is not None
     StripeProvider().create_refund(
         payment.provider_payment_id,

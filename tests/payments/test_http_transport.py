@@ -1,4 +1,4 @@
-"""How the provider speaks HTTP, and what it makes of answers that no bank should give."""
+"""How the provider speaks HTTP, and what it makes of answers that no provider should give."""
 
 import logging
 import ssl
@@ -28,7 +28,7 @@ from payments.errors import (
 )
 from payments.provider_types import PaymentRequest, ProviderPaymentStatus
 from payments.providers.stripe.provider import API_VERSION, StripeProvider
-from tests.support.canned_provider import Answer, CannedBank, error_answer, intent_answer
+from tests.support.canned_provider import Answer, CannedServer, error_answer, payment_answer
 
 provider = StripeProvider()
 
@@ -43,10 +43,10 @@ PARAMS = provider.payment_params(
 
 
 @pytest.fixture
-def canned(settings: Settings) -> Iterator[CannedBank]:
+def canned(settings: Settings) -> Iterator[CannedServer]:
     settings.STRIPE_CALLS_PER_SECOND = 0
     settings.STRIPE_API_KEY = "sk_test_secret"
-    with CannedBank() as canned:
+    with CannedServer() as canned:
         settings.STRIPE_API_BASE = canned.url
         yield canned
 
@@ -59,7 +59,7 @@ def create(api_version: str = API_VERSION) -> None:
     provider.create_payment(PARAMS, key="key-1", api_version=api_version, deadline=soon())
 
 
-def test_many_calls_go_over_one_connection(canned: CannedBank) -> None:
+def test_many_calls_go_over_one_connection(canned: CannedServer) -> None:
     for _ in range(20):
         provider.retrieve_payment("pi_1", deadline=soon())
 
@@ -67,7 +67,7 @@ def test_many_calls_go_over_one_connection(canned: CannedBank) -> None:
     assert canned.connections == 1
 
 
-def test_threads_share_the_connections(canned: CannedBank) -> None:
+def test_threads_share_the_connections(canned: CannedServer) -> None:
     with ThreadPoolExecutor(8) as threads:
         answers = list(
             threads.map(lambda _: provider.retrieve_payment("pi_1", deadline=soon()), range(200))
@@ -78,7 +78,9 @@ def test_threads_share_the_connections(canned: CannedBank) -> None:
     assert canned.connections <= 8
 
 
-def test_a_post_carries_the_callers_key_and_version_and_no_telemetry(canned: CannedBank) -> None:
+def test_a_post_carries_the_callers_key_and_version_and_no_telemetry(
+    canned: CannedServer,
+) -> None:
     provider.retrieve_payment("pi_1", deadline=soon())
     create(api_version="2025-01-27.acacia")
 
@@ -89,7 +91,7 @@ def test_a_post_carries_the_callers_key_and_version_and_no_telemetry(canned: Can
     assert not [name for name in headers if "telemetry" in name.lower()]
 
 
-def test_a_get_asks_under_the_version_of_the_library(canned: CannedBank) -> None:
+def test_a_get_asks_under_the_version_of_the_library(canned: CannedServer) -> None:
     provider.retrieve_payment("pi_1", deadline=soon())
 
     assert canned.requests[0].headers["Stripe-Version"] == API_VERSION
@@ -98,7 +100,7 @@ def test_a_get_asks_under_the_version_of_the_library(canned: CannedBank) -> None
 
 @pytest.mark.parametrize(("key", "api_version"), [("", API_VERSION), ("key-1", "")])
 def test_nothing_is_sent_without_a_stored_key_and_version(
-    canned: CannedBank, key: str, api_version: str
+    canned: CannedServer, key: str, api_version: str
 ) -> None:
     with pytest.raises(ValueError, match="stored key and API version"):
         provider.create_payment(PARAMS, key=key, api_version=api_version, deadline=soon())
@@ -106,7 +108,7 @@ def test_nothing_is_sent_without_a_stored_key_and_version(
     assert canned.requests == []
 
 
-def test_the_parameters_are_sent_as_stored(canned: CannedBank) -> None:
+def test_the_parameters_are_sent_as_stored(canned: CannedServer) -> None:
     create()
 
     assert parse_qs(canned.requests[0].body) == {
@@ -120,7 +122,7 @@ def test_the_parameters_are_sent_as_stored(canned: CannedBank) -> None:
 
 
 def test_proxies_of_the_environment_are_not_used(
-    canned: CannedBank, monkeypatch: pytest.MonkeyPatch
+    canned: CannedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -130,8 +132,8 @@ def test_proxies_of_the_environment_are_not_used(
     assert len(canned.requests) == 1
 
 
-def test_the_key_follows_no_redirect(canned: CannedBank) -> None:
-    with CannedBank() as stranger:
+def test_the_key_follows_no_redirect(canned: CannedServer) -> None:
+    with CannedServer() as stranger:
         canned.answer = Answer("", 307, {"Location": f"{stranger.url}/v1/payment_intents"})
 
         with pytest.raises(OutcomeUnknown):
@@ -141,7 +143,7 @@ def test_the_key_follows_no_redirect(canned: CannedBank) -> None:
     assert len(canned.requests) == 1
 
 
-def test_a_passed_deadline_sends_nothing(canned: CannedBank) -> None:
+def test_a_passed_deadline_sends_nothing(canned: CannedServer) -> None:
     with pytest.raises(DeadlinePassed):
         provider.retrieve_payment("pi_1", deadline=Deadline.after(timedelta(0)))
 
@@ -162,18 +164,18 @@ UNREADABLE = {
     "a page with 404": Answer("<html>not here</html>", 404),
     "a page with 502": Answer("<html>bad provider</html>", 502),
     "nothing": Answer(""),
-    "half an object": Answer(intent_answer().body[:60]),
+    "half an object": Answer(payment_answer().body[:60]),
     "no text": Answer(b"\xff\xfe{}"),
     "not an object": Answer("[]"),
     "an error of another shape": Answer('{"error": "upstream is away"}', 503),
     "another object": Answer('{"object": "balance", "available": []}'),
-    "a status of tomorrow": intent_answer(status="requires_patience"),
+    "a status of tomorrow": payment_answer(status="requires_patience"),
 }
 
 
 @pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
-    canned: CannedBank, answer: Answer
+    canned: CannedServer, answer: Answer
 ) -> None:
     canned.answer = answer
 
@@ -185,7 +187,7 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
 
 
 @pytest.mark.parametrize("body", ["<html>oops</html>", '{"error": {"type": "api_error"}}'])
-def test_a_saved_server_error_is_told_from_a_new_one(canned: CannedBank, body: str) -> None:
+def test_a_saved_server_error_is_told_from_a_new_one(canned: CannedServer, body: str) -> None:
     canned.answer = Answer(body, 500, {"Idempotent-Replayed": "true"})
 
     with pytest.raises(OutcomeUnknown) as unknown:
@@ -208,7 +210,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("code", "param", "expected"), REFUSALS)
 def test_a_method_that_cannot_be_used_is_a_refusal(
-    canned: CannedBank, code: str, param: str, expected: str
+    canned: CannedServer, code: str, param: str, expected: str
 ) -> None:
     canned.answer = error_answer(400, type="invalid_request_error", code=code, param=param)
 
@@ -218,7 +220,7 @@ def test_a_method_that_cannot_be_used_is_a_refusal(
     assert refused.value.decline_code == expected
 
 
-def test_another_missing_resource_is_our_fault(canned: CannedBank) -> None:
+def test_another_missing_resource_is_our_fault(canned: CannedServer) -> None:
     canned.answer = error_answer(
         404, type="invalid_request_error", code="resource_missing", param="customer"
     )
@@ -228,7 +230,9 @@ def test_another_missing_resource_is_our_fault(canned: CannedBank) -> None:
 
 
 @pytest.mark.parametrize("code", ["charge_already_refunded", "charge_disputed"])
-def test_a_charge_that_cannot_be_refunded_is_told_from_a_bug(canned: CannedBank, code: str) -> None:
+def test_a_charge_that_cannot_be_refunded_is_told_from_a_bug(
+    canned: CannedServer, code: str
+) -> None:
     canned.answer = error_answer(400, type="invalid_request_error", code=code)
 
     with pytest.raises(RefundRejected) as refused:
@@ -246,7 +250,7 @@ def test_a_charge_that_cannot_be_refunded_is_told_from_a_bug(canned: CannedBank,
 
 
 @pytest.mark.parametrize("code", ["authentication_required", "card_declined"])
-def test_an_unanswered_challenge_has_one_name(canned: CannedBank, code: str) -> None:
+def test_an_unanswered_challenge_has_one_name(canned: CannedServer, code: str) -> None:
     canned.answer = error_answer(
         402, type="card_error", code=code, decline_code="authentication_not_handled"
     )
@@ -258,7 +262,7 @@ def test_an_unanswered_challenge_has_one_name(canned: CannedBank, code: str) -> 
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_key_without_access_is_told(canned: CannedBank, status: int) -> None:
+def test_a_key_without_access_is_told(canned: CannedServer, status: int) -> None:
     canned.answer = error_answer(status, type="invalid_request_error")
 
     with pytest.raises(AccessDenied):
@@ -266,9 +270,9 @@ def test_a_key_without_access_is_told(canned: CannedBank, status: int) -> None:
 
 
 @pytest.mark.parametrize("code", ["charge_already_captured", "charge_expired_for_capture"])
-def test_a_state_that_the_error_does_not_show_is_looked_up(canned: CannedBank, code: str) -> None:
+def test_a_state_that_the_error_does_not_show_is_looked_up(canned: CannedServer, code: str) -> None:
     canned.first_answers = [error_answer(400, type="invalid_request_error", code=code)]
-    canned.answer = intent_answer(status="canceled")
+    canned.answer = payment_answer(status="canceled")
 
     with pytest.raises(UnexpectedState) as unexpected:
         provider.capture_payment(
@@ -299,7 +303,7 @@ TELLING = {
 
 @pytest.mark.parametrize("answer", TELLING.values(), ids=TELLING.keys())
 def test_errors_and_logs_repeat_neither_what_we_sent_nor_what_we_got(
-    canned: CannedBank, answer: Answer, caplog: pytest.LogCaptureFixture
+    canned: CannedServer, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     canned.answer = answer
 
@@ -311,7 +315,7 @@ def test_errors_and_logs_repeat_neither_what_we_sent_nor_what_we_got(
     assert "pm_card_visa" not in told
 
 
-def test_an_error_says_what_helps_to_find_it_at_the_bank(canned: CannedBank) -> None:
+def test_an_error_says_what_helps_to_find_it_at_the_provider(canned: CannedServer) -> None:
     canned.answer = error_answer(
         400, {"Request-Id": "req_7"}, type="invalid_request_error", code="parameter_unknown"
     )
@@ -342,7 +346,7 @@ if child:
 """
 
 
-def test_a_forked_process_opens_a_connection_of_its_own(canned: CannedBank) -> None:
+def test_a_forked_process_opens_a_connection_of_its_own(canned: CannedServer) -> None:
     subprocess.run([sys.executable, "-c", FORKS, canned.url], check=True)
 
     assert len(canned.requests) == 3

@@ -47,14 +47,14 @@ def capture(payment: Payment, number: int = 1) -> dict[str, object]:
 
 
 def statuses(bank: SandboxServer, payment: Payment) -> list[str]:
-    """How each of the order's intents stands at the bank."""
+    """How each of the order's intents stands at the provider."""
     return [each["status"] for each in intents_for(bank.ledger(), payment.order_id)]
 
 
 # -- authorizing ---------------------------------------------------------------------------------
 
 
-def test_the_bank_holds_what_the_order_costs(bank: SandboxServer) -> None:
+def test_the_provider_holds_what_the_order_costs(bank: SandboxServer) -> None:
     payment = prepared_payment()
     before = mark(bank)
 
@@ -149,7 +149,7 @@ def test_what_became_of_an_authorization_is_found_out_by_the_next_attempt(
 
 @pytest.mark.parametrize("fault", BUSY)
 @pytest.mark.parametrize("operation", ["create", "confirm", "retrieve"])
-def test_a_bank_that_is_busy_is_asked_again(
+def test_a_provider_that_is_busy_is_asked_again(
     bank: SandboxServer, operation: str, fault: str
 ) -> None:
     payment = prepared_payment()
@@ -166,7 +166,7 @@ def test_a_bank_that_is_busy_is_asked_again(
     assert account_of(bank, payment.order_id) == HELD
 
 
-def test_a_create_whose_error_the_bank_repeats_is_looked_for(bank: SandboxServer) -> None:
+def test_a_create_whose_error_the_provider_repeats_is_looked_for(bank: SandboxServer) -> None:
     payment = prepared_payment()
     bank.add_fault("payment_intents.create", "error_after", times=1)
     before = mark(bank)
@@ -208,7 +208,7 @@ def test_a_create_that_is_not_found_is_made_again_under_the_next_key(bank: Sandb
     assert account_of(bank, payment.order_id) == HELD
 
 
-def test_a_confirmation_whose_error_the_bank_repeats_is_asked_under_the_next_key(
+def test_a_confirmation_whose_error_the_provider_repeats_is_asked_under_the_next_key(
     bank: SandboxServer,
 ) -> None:
     payment = prepared_payment()
@@ -310,7 +310,7 @@ def test_another_sum_than_was_asked_for_is_nothing_to_go_on_with(
         authorize(payment)
 
 
-def test_without_time_the_bank_is_not_asked(bank: SandboxServer) -> None:
+def test_without_time_the_provider_is_not_asked(bank: SandboxServer) -> None:
     payment = prepared_payment()
     before = mark(bank)
 
@@ -351,7 +351,7 @@ def test_what_became_of_a_capture_is_found_out_by_the_next_attempt(
 
 
 @pytest.mark.parametrize("fault", BUSY)
-def test_a_capture_at_a_busy_bank_is_asked_again(bank: SandboxServer, fault: str) -> None:
+def test_a_capture_at_a_busy_provider_is_asked_again(bank: SandboxServer, fault: str) -> None:
     payment = authorized()
     bank.add_fault("payment_intents.capture", fault, times=1)
 
@@ -362,7 +362,7 @@ def test_a_capture_at_a_busy_bank_is_asked_again(bank: SandboxServer, fault: str
     assert account_of(bank, payment.order_id) == TAKEN
 
 
-def test_a_capture_whose_error_the_bank_repeats_is_asked_under_the_next_key(
+def test_a_capture_whose_error_the_provider_repeats_is_asked_under_the_next_key(
     bank: SandboxServer,
 ) -> None:
     payment = authorized()
@@ -420,7 +420,7 @@ def test_a_capture_of_another_sum_surfaces(bank: SandboxServer) -> None:
         capture(payment)
 
 
-def test_what_was_taken_at_the_banks_own_desk_counts_as_captured(bank: SandboxServer) -> None:
+def test_what_was_taken_at_the_providers_dashboard_counts_as_captured(bank: SandboxServer) -> None:
     payment = authorized()
     assert payment.provider_payment_id is not None
     StripeProvider().capture_payment(

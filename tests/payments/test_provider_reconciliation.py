@@ -1,4 +1,4 @@
-"""Reading the bank's books: what is ours, page by page, and from when on it is complete."""
+"""Reading the provider's books: what is ours, page by page, and from when on it is complete."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -231,7 +231,9 @@ def test_a_few_intents_are_read_again_one_by_one(bank: SandboxServer, settings: 
     ]
 
 
-def test_a_bank_that_does_not_answer_is_an_error(bank: SandboxServer, settings: Settings) -> None:
+def test_a_provider_that_does_not_answer_is_an_error(
+    bank: SandboxServer, settings: Settings
+) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
 
     with pytest.raises(OutcomeUnknown):

@@ -1,4 +1,4 @@
-"""What is written down of a payment: before the bank hears of it, and when it has answered."""
+"""What is written down of a payment: before the provider hears of it, and when it has answered."""
 
 from uuid import UUID
 
@@ -50,7 +50,7 @@ def test_a_payment_comes_to_each_state_from_these_and_no_others() -> None:
     }
 
 
-def test_what_the_bank_will_be_asked_for_is_written_down_first() -> None:
+def test_what_the_provider_will_be_asked_for_is_written_down_first() -> None:
     payment = prepared_payment("pm_card_amex", 4200)
 
     assert (payment.status, payment.amount_minor, payment.currency) == (

@@ -1,4 +1,4 @@
-"""The table of errors, row by row: what the provider says of each way in which a bank can fail."""
+"""The table of errors, row by row: what the provider says of each way in which a provider can fail."""
 
 import threading
 import time
@@ -45,7 +45,7 @@ from tests.support.provider_calls import (
         ("pm_card_authenticationRequired", "authentication_required"),
     ],
 )
-def test_a_declined_card_is_refused_with_the_banks_reason(
+def test_a_declined_card_is_refused_with_the_provider_reason(
     bank: SandboxServer, payment_method: str, decline_code: str
 ) -> None:
     intent = created(payment_method)
@@ -267,14 +267,16 @@ def test_an_amount_out_of_bounds_is_rejected(
     assert rejected.value.detail == detail
 
 
-def test_a_key_that_the_bank_does_not_know_is_told(bank: SandboxServer, settings: Settings) -> None:
+def test_a_key_that_the_provider_does_not_know_is_told(
+    bank: SandboxServer, settings: Settings
+) -> None:
     settings.STRIPE_API_KEY = ""
 
     with pytest.raises(AccessDenied):
         created()
 
 
-def test_a_bank_that_is_not_there_leaves_the_outcome_unknown(
+def test_a_provider_that_is_not_there_leaves_the_outcome_unknown(
     bank: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
@@ -283,7 +285,7 @@ def test_a_bank_that_is_not_there_leaves_the_outcome_unknown(
         created()
 
 
-def test_a_bank_that_comes_back_is_reached_again(bank: SandboxServer) -> None:
+def test_a_provider_that_comes_back_is_reached_again(bank: SandboxServer) -> None:
     intent = authorized()
     bank.kill()
     with pytest.raises(OutcomeUnknown):

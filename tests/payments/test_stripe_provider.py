@@ -1,4 +1,4 @@
-"""What each operation of the provider does at the bank, and what keeps it from being asked."""
+"""What each operation of the provider does at the provider, and what keeps it from being asked."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -183,7 +183,7 @@ def test_no_operation_runs_with_a_session_in_a_transaction(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_bank_is_asked_again_once_the_transaction_is_over(bank: SandboxServer) -> None:
+def test_the_provider_is_asked_again_once_the_transaction_is_over(bank: SandboxServer) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 

@@ -1,4 +1,4 @@
-"""A bank for the answers that no bank should give: it says whatever the test tells it to."""
+"""A provider for the answers that no provider should give: it says whatever the test tells it to."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ class Request:
     body: str
 
 
-def intent_answer(**fields: Any) -> Answer:
+def payment_answer(**fields: Any) -> Answer:
     """What Stripe says of an unconfirmed intent, as far as we read it."""
     intent = {
         "id": "pi_1",
@@ -44,7 +44,7 @@ def error_answer(status: int, headers: dict[str, str] | None = None, **fields: A
     return Answer(json.dumps({"error": fields}), status, headers or {})
 
 
-class CannedBank(ThreadingHTTPServer):
+class CannedServer(ThreadingHTTPServer):
     """Gives ``first_answers`` in turn and then ``answer`` for ever; remembers what it was asked."""
 
     daemon_threads = True
@@ -52,7 +52,7 @@ class CannedBank(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.first_answers: list[Answer] = []
-        self.answer = intent_answer()
+        self.answer = payment_answer()
         self.requests: list[Request] = []
         self.connections = 0
         self._thread = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
@@ -76,7 +76,7 @@ class CannedBank(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: CannedBank
+    server: CannedServer
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 

@@ -1,4 +1,4 @@
-"""Reading the bank's books while something happens there."""
+"""Reading the provider's books while something happens there."""
 
 from collections.abc import Callable
 

@@ -35,7 +35,7 @@ BUSY = ("rate_limit", "lock_timeout", "conflict")
 
 IN_NO_HURRY = timedelta(seconds=20)
 BRIEFLY = timedelta(seconds=1.5)
-"""How long a call may take that the bank is told not to answer."""
+"""How long a call may take that the provider is told not to answer."""
 
 
 def budget_for(fault: str) -> timedelta:
@@ -59,7 +59,7 @@ class Try:
 
 
 def prepared_payment(payment_method: str = "pm_card_visa", amount_minor: int = PRICE) -> Payment:
-    """A payment that is written down, and that the bank has not heard of."""
+    """A payment that is written down, and that the provider has not heard of."""
     order_id = new_id()
     with transaction.atomic():
         write(
@@ -79,7 +79,7 @@ def prepared_payment(payment_method: str = "pm_card_visa", amount_minor: int = P
 
 
 def authorized(payment_method: str = "pm_card_visa") -> Payment:
-    """A payment whose money the bank holds, and that we know of."""
+    """A payment whose money the provider holds, and that we know of."""
     payment = prepared_payment(payment_method)
     services.authorize(payment.order_id, Try(payment.order_id))
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""For every invariant, ways to break it and nothing else: by SQL, or in what the bank says."""
+"""For every invariant, ways to break it and nothing else: by SQL, or in what the provider says."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -149,7 +149,7 @@ MONEY: Final = (
         also=(("M7", "confirmed"), ("O1", "confirmed")),
     ),
     Planting(
-        "not refunded at the bank", at_provider("refunded", refunded_minor=0), "M2", "refunded"
+        "not refunded at the provider", at_provider("refunded", refunded_minor=0), "M2", "refunded"
     ),
     Planting("partly refunded", at_provider("refunded", refunded_minor=4499), "M2", "refunded"),
     Planting("held for a cancelled order", at_provider("declined", held_minor=1), "M2", "declined"),
@@ -207,12 +207,20 @@ MONEY: Final = (
         "refunded",
     ),
     Planting(
-        "refunded twice at the bank", at_provider("refunded", refunded_minor=9000), "M5", "refunded"
+        "refunded twice at the provider",
+        at_provider("refunded", refunded_minor=9000),
+        "M5",
+        "refunded",
     ),
     Planting(
-        "a cent less at the bank", at_provider("confirmed", captured_minor=4499), "M6", "confirmed"
+        "a cent less at the provider",
+        at_provider("confirmed", captured_minor=4499),
+        "M6",
+        "confirmed",
     ),
-    Planting("unknown to the bank", lambda b: b.remove_at_provider("confirmed"), "M6", "confirmed"),
+    Planting(
+        "unknown to the provider", lambda b: b.remove_at_provider("confirmed"), "M6", "confirmed"
+    ),
     Planting(
         "the same id at another provider",
         sql(payment_of("confirmed", "provider = 'elsewhere'")),
@@ -221,7 +229,7 @@ MONEY: Final = (
         also=(("M7", "confirmed"),),
     ),
     Planting("another currency", at_provider("confirmed", currency="usd"), "M6", "confirmed"),
-    Planting("let go by the bank", at_provider("capturing", held_minor=0), "M6", "capturing"),
+    Planting("let go by the provider", at_provider("capturing", held_minor=0), "M6", "capturing"),
     Planting(
         "captured, and only held",
         at_provider("confirmed", captured_minor=0, held_minor=4500),
@@ -532,7 +540,7 @@ JOURNAL: Final = (
         "confirmed",
     ),
     Planting(
-        "the bank was asked for something else",
+        "the provider was asked for something else",
         sql(payment_of("confirmed", "params = jsonb_set(params, '{amount}', '9999')")),
         "J3",
         "confirmed",
