@@ -16,7 +16,7 @@ from payments.providers.stripe.provider import PROVIDER
 from sandbox.stripe_api import currencies as sandbox
 from sandbox.stripe_api.errors import ApiError
 from sandbox.stripe_process import SandboxServer
-from tests.support.canned_provider import CannedBank, intent_answer
+from tests.support.canned_provider import CannedServer, payment_answer
 from tests.support.provider_calls import asking, within
 
 # As https://docs.stripe.com/currencies publishes them.
@@ -132,20 +132,20 @@ def params(amount_minor: int, currency: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def canned(settings: Settings) -> Iterator[CannedBank]:
+def canned(settings: Settings) -> Iterator[CannedServer]:
     settings.STRIPE_CALLS_PER_SECOND = 0
     settings.STRIPE_API_KEY = "sk_test_secret"
-    with CannedBank() as canned:
+    with CannedServer() as canned:
         settings.STRIPE_API_BASE = canned.url
         yield canned
 
 
 @pytest.mark.parametrize("currency", KNOWN)
-def test_stripe_is_asked_in_its_own_units(canned: CannedBank, currency: str) -> None:
+def test_stripe_is_asked_in_its_own_units(canned: CannedServer, currency: str) -> None:
     known = KNOWN[currency]
     of_currency = {"amount_minor": known["amount_minor"], "currency": currency}
     stored = params(known["amount_minor"], currency)
-    canned.answer = intent_answer(currency=currency, amount=known["amount"])
+    canned.answer = payment_answer(currency=currency, amount=known["amount"])
 
     PROVIDER.create_payment(stored, **asking())
     PROVIDER.capture_payment("pi_1", **of_currency, **asking())

@@ -19,7 +19,7 @@ from payments.errors import (
     UnknownPayment,
 )
 from payments.providers.stripe.error_codes import _BY_MEANING, MEANINGS, Meaning, meaning_of_code
-from tests.support.canned_provider import Answer, CannedBank, error_answer, intent_answer
+from tests.support.canned_provider import Answer, CannedServer, error_answer, payment_answer
 from tests.support.provider_calls import asking, params, provider
 
 ERRORS: dict[Meaning, type[PaymentError]] = {
@@ -36,13 +36,13 @@ ERRORS: dict[Meaning, type[PaymentError]] = {
 
 
 @pytest.fixture(scope="module")
-def canned() -> Iterator[CannedBank]:
-    with CannedBank() as canned:
+def canned() -> Iterator[CannedServer]:
+    with CannedServer() as canned:
         yield canned
 
 
 @pytest.fixture(autouse=True)
-def canned_is_stripe(canned: CannedBank, settings: Settings) -> None:
+def canned_is_stripe(canned: CannedServer, settings: Settings) -> None:
     settings.STRIPE_CALLS_PER_SECOND = 0
     settings.STRIPE_API_KEY = "sk_test_secret"
     settings.STRIPE_API_BASE = canned.url
@@ -73,15 +73,15 @@ def test_what_is_not_in_the_table_is_unknown_unless_it_names_a_parameter() -> No
     assert meaning_of_code(None, None) is Meaning.UNKNOWN
 
 
-def confirm(canned: CannedBank, answer: Answer) -> PaymentError:
+def confirm(canned: CannedServer, answer: Answer) -> PaymentError:
     canned.first_answers = [answer]
-    canned.answer = intent_answer(status="canceled")
+    canned.answer = payment_answer(status="canceled")
     with pytest.raises(PaymentError) as raised:
         provider.confirm_payment("pi_1", **asking())
     return raised.value
 
 
-def test_every_code_becomes_the_error_of_its_meaning(canned: CannedBank) -> None:
+def test_every_code_becomes_the_error_of_its_meaning(canned: CannedServer) -> None:
     found = {
         code: type(confirm(canned, error_answer(400, type="invalid_request_error", code=code)))
         for code in MEANINGS
@@ -93,7 +93,7 @@ def test_every_code_becomes_the_error_of_its_meaning(canned: CannedBank) -> None
 @pytest.mark.parametrize("code", ["card_declined", "amount_too_small", "resource_missing"])
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_server_error_is_unknown_whatever_its_code(
-    canned: CannedBank, status: int, code: str
+    canned: CannedServer, status: int, code: str
 ) -> None:
     assert type(confirm(canned, error_answer(status, code=code))) is OutcomeUnknown
 
@@ -102,7 +102,7 @@ def test_a_server_error_is_unknown_whatever_its_code(
     ("code", "detail"),
     [("amount_too_small", "amount_too_small"), ("parameter_unknown", "parameter_unknown")],
 )
-def test_a_rejection_says_the_code(canned: CannedBank, code: str, detail: str) -> None:
+def test_a_rejection_says_the_code(canned: CannedServer, code: str, detail: str) -> None:
     rejection = confirm(canned, error_answer(400, type="invalid_request_error", code=code))
 
     assert isinstance(rejection, RequestRejected)
@@ -111,7 +111,7 @@ def test_a_rejection_says_the_code(canned: CannedBank, code: str, detail: str) -
 
 @pytest.mark.parametrize("param", ["intent", "payment_intent", "id"])
 def test_a_payment_that_the_account_does_not_have_is_no_rejection(
-    canned: CannedBank, param: str
+    canned: CannedServer, param: str
 ) -> None:
     answer = error_answer(404, type="invalid_request_error", code="resource_missing", param=param)
 
@@ -124,7 +124,7 @@ def test_a_payment_that_the_account_does_not_have_is_no_rejection(
      (1200, "xyz", "currency_not_charged")],
 )  # fmt: skip
 def test_an_amount_that_stripe_has_no_units_for_is_not_sent(
-    canned: CannedBank, amount_minor: int, currency: str, detail: str
+    canned: CannedServer, amount_minor: int, currency: str, detail: str
 ) -> None:
     asked_before = len(canned.requests)
 
