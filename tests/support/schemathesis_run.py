@@ -21,6 +21,9 @@ KEY: Final = "Idempotency-Key"
 LOGGING_OUT: Final = "/api/v1/token"
 _GOOD_KEY: Final = re.compile(r"[!#-+\x2d-~]{1,255}")
 _GOOD_SKU: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_GOOD_METHOD: Final = re.compile(r"[!-~]{1,255}")
+_PROVIDERS_METHOD: Final = re.compile(r"pm_[A-Za-z0-9_]{1,252}")
+"""Of what the document allows, the form that the installed provider accepts."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def _remove_socket_options(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def hook_for_requests(skus: Sequence[str]) -> Callable[[Any, Any, dict[str, Any]], None]:
-    """Return a hook that sets what no schema has: SKUs for sale, and a key per request."""
+    """Return a hook that sets what no schema has: SKUs, payment methods, and a key per request."""
 
     def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         written = _for_sale(_as_written(case.body), skus)
@@ -163,7 +166,12 @@ def _for_sale(body: Any, skus: Sequence[str]) -> Any:
         case list():
             return [_for_sale(item, skus) for item in body]
         case dict():
-            return {name: _for_sale(value, skus) for name, value in body.items()}
+            written = {name: _for_sale(value, skus) for name, value in body.items()}
+            method = written.get("payment_method")
+            if isinstance(method, str) and _GOOD_METHOD.fullmatch(method):
+                known = _PROVIDERS_METHOD.fullmatch(method)
+                written["payment_method"] = method if known else f"pm_{len(method)}"
+            return written
         case _:
             return body
 
