@@ -31,6 +31,7 @@ WORKER = (
     *("--loglevel", "INFO"),  # it says when it is ready
 )
 READY = " ready."
+CONNECTED = "Connected to redis"
 WEB = (
     *("-m", "gunicorn", "config.wsgi", "--threads", str(SLOTS)),
     "--bind",
@@ -72,11 +73,14 @@ class Program:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def wait_for_line(self, words: str, *, times: int = 1) -> None:
         """Return once it has written ``words`` so many times in all its lives, this one included."""
 
         def has_said() -> bool:
-            assert self._process.poll() is None, self.log.read_text(errors="replace")
+            assert not self.has_ended(), self.log.read_text(errors="replace")
             return self.said(words) >= times
 
         wait_until(has_said)
@@ -145,8 +149,17 @@ class Installation:
         self.worker.wait_for_line(READY, times=starts + 1)
 
     def replace_broker(self) -> None:
+        """Start a broker where one has been killed, and wait until the worker is connected.
+
+        Kombu's Redis transport can end a worker that loses its broker while it holds messages. The
+        worker is then started again, as a supervisor does.
+        """
+        connections = self.worker.said(CONNECTED)
         self.broker.start()
         wait_until(self._broker_answers)
+        wait_until(lambda: self.worker.has_ended() or self.worker.said(CONNECTED) > connections)
+        if self.worker.has_ended():
+            self.replace_worker()
 
     def send_pulse(self, queue: str) -> None:
         """Do what beat does every 15 seconds. Raises kombu's OperationalError without a broker."""
