@@ -17,7 +17,7 @@ from invariants.break_store import count_open_breaks
 from invariants.catalogue import GHOST_CHARGES, INVARIANTS
 from monitoring.heartbeats import queues
 from monitoring.system_health import system_health
-from sagas.figures import count_flagged, last_sweeps, live_runs
+from sagas.queries.counts import count_flagged, last_sweeps, live_runs
 from sagas.sweep import Sweeper
 
 log = logging.getLogger(__name__)

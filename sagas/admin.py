@@ -13,8 +13,8 @@ from adminkit.cells import code, order_link, state, timestamp
 from adminkit.filters import ChoiceFilter, NewestRowsFilter
 from adminkit.search import search_ids
 from sagas import registry
-from sagas.history import step_names
 from sagas.models import LIVE, RunStatus, SagaRun, StepAttempt
+from sagas.queries.subjects import step_names
 
 
 class StepAttemptInline(ReadOnlyMixin, TabularInline[StepAttempt, SagaRun]):

@@ -148,7 +148,7 @@ def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
     assert found(desk, "?step=-") == [waiting]
     assert found(desk, "?attempts=8") == [waiting]
     assert found(desk, "?attempts=1") == []
-    assert "undoing reserve_stock, attempt 9" in desk.get(ORDERS).content.decode()
+    assert "compensating reserve_stock, attempt 9" in desk.get(ORDERS).content.decode()
 
 
 def test_what_is_frozen_is_found(desk: Client, confirmed: UUID, waiting: UUID) -> None:

@@ -9,10 +9,10 @@ from django.db import connection
 from orders.saga import SAGAS
 from sagas.batch import Output, Rejection
 from sagas.definition import Attempt
-from sagas.figures import FlaggedCounts, count_flagged
-from sagas.history import flagged_runs, paused_runs
 from sagas.messages import Stop
 from sagas.models import HANDOVER, RunStatus, SagaRun
+from sagas.queries.counts import FlaggedCounts, count_flagged
+from sagas.queries.subjects import flagged_runs, paused_runs
 from sagas.services import CompensationRequest, hold, pause, request_compensation, resume, retry_now
 from sagas.sweep import LONGEST_DELAY, sweep
 from tests.support.database import database_time

@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from sagas.batch import Output
 from sagas.definition import CALL_DEADLINE, Attempt
-from sagas.history import attempts_for
 from sagas.messages import CallResult, Claim, Continue, Stop, WorkItem
 from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.phase import LEASE_MARGIN, Phase
+from sagas.queries.attempts import attempts_for
 from tests.support.fake_sagas import (
     Refused,
     Toys,

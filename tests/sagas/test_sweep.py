@@ -8,8 +8,8 @@ from django.core.checks import Error, run_checks
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from sagas.figures import last_sweeps
 from sagas.models import RunStatus, SagaRun
+from sagas.queries.counts import last_sweeps
 from sagas.sweep import ATTENTION_AFTER, Sweeper, sweep
 from tests.support.database import database_time
 from tests.support.fake_sagas import Refused, Toys, everything, start, start_many

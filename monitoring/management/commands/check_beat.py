@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from sagas.cli_types import seconds
-from sagas.figures import last_sweeps
+from sagas.queries.counts import last_sweeps
 from sagas.sweep import Sweeper
 
 
