@@ -73,7 +73,7 @@ class NeedsAttention(ChoiceFilter):
 
 
 class IsPaused(ChoiceFilter):
-    title = "held or paused"
+    title = "paused"
     parameter_name = "is_paused"
     options = (("yes", "Yes"),)
 
@@ -153,7 +153,7 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
             return None
         return format_html(
             '<span class="flag">{}</span> <span class="flag-reason" title="{}">{}</span>',
-            "held" if run.paused_at else "look",
+            "paused" if run.paused_at else "check",
             run.attention_reason,
             run.attention_reason,
         )

@@ -23,6 +23,7 @@ RUN_FIELDS: Final = (
     "needs_attention",
     "attention_reason",
     "paused_at",
+    "pause_reason",
     "ended_at",
 )
 SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from sagas.identifiers import new_id
+from sagas.pause_reasons import PauseReason
 
 HANDOVER: Final = timedelta(seconds=5)
 """How long a queued message may take before the sweep sends another."""
@@ -79,10 +80,10 @@ class SagaRun(models.Model):
     # A flag for people, not a state: the run is still retried, cancelled and undone as before.
     needs_attention = models.BooleanField(default=False)
     attention_reason = models.TextField(blank=True)
-    # Since when its money is in doubt, or a person holds it: it goes no step further before a
-    # person resumes it. What is being asked is settled as ever. Empty again as soon as the run is
-    # asked to turn back, does so, or ends.
+    # A paused run starts no further step until a person resumes it; a call in flight is settled.
+    # Empty again once the run is requested to compensate, compensates, or ends.
     paused_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.CharField(max_length=32, blank=True, choices=PauseReason)
     created_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -100,6 +101,11 @@ class SagaRun(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(status__in=RunStatus.values), name="sagas_run_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(paused_at__isnull=True, pause_reason="")
+                | Q(paused_at__isnull=False, pause_reason__in=PauseReason.values),
+                name="sagas_paused_run_has_a_reason",
             ),
             # Starting twice returns the run that exists. Read by whoever tells a subject's story.
             models.UniqueConstraint(

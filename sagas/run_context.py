@@ -33,6 +33,7 @@ class RunContext:
         """
         if step is None:
             self.run.paused_at = None
+            self.run.pause_reason = ""
         self.step = step
         self.run.step = step.name if step else ""
         self.run.attempts = 0

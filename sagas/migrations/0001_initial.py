@@ -81,6 +81,14 @@ class Migration(migrations.Migration):
                 ("attention_reason", models.TextField(blank=True)),
                 ("paused_at", models.DateTimeField(blank=True, null=True)),
                 (
+                    "pause_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[("staff", "Staff"), ("money_in_doubt", "Money In Doubt")],
+                        max_length=32,
+                    ),
+                ),
+                (
                     "created_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
                 ),
@@ -128,6 +136,17 @@ class Migration(migrations.Migration):
                             ("status__in", ["running", "compensating", "completed", "compensated"])
                         ),
                         name="sagas_run_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("pause_reason", ""), ("paused_at__isnull", True)),
+                            models.Q(
+                                ("pause_reason__in", ["staff", "money_in_doubt"]),
+                                ("paused_at__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="sagas_paused_run_has_a_reason",
                     ),
                     models.UniqueConstraint(
                         fields=("subject_id", "saga"), name="sagas_one_run_per_subject_and_saga"

@@ -102,6 +102,7 @@ class RunDetail:
     needs_attention: bool
     attention_reason: str
     paused_at: datetime | None
+    pause_reason: str
     attempts: Sequence[AttemptView]
     steps: Sequence[PlannedStep]
     compensations: Sequence[PlannedStep]
@@ -153,6 +154,7 @@ def _detail(run: Any) -> RunDetail:
         needs_attention=run.needs_attention,
         attention_reason=run.attention_reason,
         paused_at=run.paused_at,
+        pause_reason=run.pause_reason,
         attempts=attempts,
         steps=list(_planned_steps(run, saga, attempts)) if saga else [],
         compensations=list(_planned_compensations(run, saga, rows, attempts)) if saga else [],

@@ -16,7 +16,8 @@ from invariants.models import ReconciliationBreak
 from monitoring.heartbeats import record
 from orders.states import OrderStatus
 from sagas.models import SagaRun
-from sagas.services import hold
+from sagas.pause_reasons import PauseReason
+from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.shelf import Shelf
@@ -97,7 +98,7 @@ def test_what_a_person_holds_is_not_said_to_be_in_doubt_for_sure(
     desk: Client, shop: dict[str, UUID]
 ) -> None:
     none = desk.get("/admin/figures/").content.decode()
-    hold(shop["flagged"], "Waiting for a call.", "grace")
+    pause(shop["flagged"], PauseReason.STAFF, "Waiting for a call.", "grace")
 
     page = desk.get("/admin/figures/").content.decode()
 
@@ -106,7 +107,7 @@ def test_what_a_person_holds_is_not_said_to_be_in_doubt_for_sure(
         "1 paused</a>: by staff, or because the money is in doubt. They start no further step until"
         " they are resumed."
     ) in page
-    assert "held by grace: Waiting for a call." in page
+    assert "paused by grace: Waiting for a call." in page
 
 
 def test_a_silent_queue_is_told_from_one_that_is_served(desk: Client) -> None:

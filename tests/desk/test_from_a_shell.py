@@ -20,6 +20,7 @@ from desk.models import ActionKind, OperatorAction
 from orders.models import Order, OrderTransition
 from orders.services import cancel_order
 from payments.models import Payment
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from tests.support.desk_actions import page_of, rows_changed_since, run_of
 from tests.support.in_memory_broker import MessageQueue
@@ -100,12 +101,12 @@ def test_what_is_held_is_released_also_where_an_invariant_froze_it(
     waiting: UUID, messages: MessageQueue
 ) -> None:
     orders("pause", waiting, "--reason", "Bob looks.")
-    held = run_of(waiting).attention_reason
+    paused = run_of(waiting).attention_reason
     orders("resume", waiting, "--reason", "Bob has looked.")
-    assert pause(waiting, "M6: 0 held of 2500")
+    assert pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
     orders("resume", waiting, "--reason", "The bank's books agree.")
 
-    assert held == "held by shell:alice: Bob looks."
+    assert paused == "paused by shell:alice: Bob looks."
     assert run_of(waiting).paused_at is None
     assert [each[1:] for each in rows()] == [
         ("pause", "done"),

@@ -16,6 +16,7 @@ from orders.models import Order, OrderTransition
 from orders.services import cancel_order
 from payments.models import Payment
 from sagas.models import SagaRun, StepAttempt
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
 from tests.support.desk_actions import ORDERS, found, run_of
@@ -152,12 +153,12 @@ def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
 
 
 def test_what_is_frozen_is_found(desk: Client, confirmed: UUID, waiting: UUID) -> None:
-    pause(waiting, "M6: 0 held of 2500")
+    pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
 
     assert found(desk, "?is_paused=yes") == [waiting]
     assert found(desk, "?is_paused=no") == [confirmed]
     assert found(desk, "?needs_attention=no") == [confirmed]
-    assert "paused: M6: 0 held of 2500" in desk.get(ORDERS).content.decode()
+    assert "paused by M6: 0 held of 2500" in desk.get(ORDERS).content.decode()
 
 
 def test_orders_are_found_by_how_long_they_are_in_their_state(

@@ -15,6 +15,7 @@ from orders.models import Order
 from orders.services import cancel_order
 from payments.models import Payment
 from sagas.models import SagaRun, StepAttempt
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
 from tests.support.desk_actions import ORDERS, act, page_of, run_of, staff
@@ -145,13 +146,13 @@ def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
 
 
 def test_what_is_held_says_who_releases_it(desk: Client, waiting: UUID) -> None:
-    pause(waiting, "M6: 0 held of 2500")
+    pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
 
     page = page_of(desk, waiting)
 
     assert sentence(page) == ("No step starts until staff resume it. It can still be cancelled.")
     assert ("current", "stock reservation", "paused") in boxes(page)
-    assert "paused: M6: 0 held of 2500" in page
+    assert "paused by M6: 0 held of 2500" in page
 
 
 def test_a_cancel_that_was_asked_for_shows_what_will_be_undone(

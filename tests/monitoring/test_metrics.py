@@ -24,6 +24,7 @@ from monitoring.database_metrics import DatabaseMetrics
 from monitoring.heartbeats import record
 from monitoring.metric_files import _HOST, fold_ended
 from sagas.models import SagaRun
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sagas.sweep import sweep
 from sandbox.ports import LOOPBACK, ReservedPort
@@ -166,7 +167,7 @@ def test_the_database_says_what_is_under_way(
     )
     SagaRun.objects.filter(subject_id=new.order_id).update(created_at=F("created_at") - minute)
     assert (gauges("oldest_unfinished_seconds") or 0) >= 60 * 60
-    pause(old.order_id, "for a test")
+    pause(old.order_id, PauseReason.STAFF, "for a test", "grace")
 
     assert gauges("runs_live", saga="checkout", status="running", step="capture_payment") == 1
     assert gauges("runs_live", saga="checkout", status="running", step="reserve_stock") == 1

@@ -19,6 +19,7 @@ from django.db import connection
 
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from tests.support.fake_sagas import Bug, Refused, Toys, start, start_many
 from tests.support.in_memory_broker import MessageQueue
@@ -65,13 +66,13 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
 
 def test_show_tells_what_is_paused(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
-    pause(run.subject_id, "M6: 0 held of 4500")
+    pause(run.subject_id, PauseReason.MONEY_IN_DOUBT, "0 held of 4500", "M6")
 
     live, of_one = sagas("show"), sagas("show", str(run.subject_id))
 
     assert live == of_one
-    assert re.fullmatch(r"  FROZEN since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", live[2])
-    assert live[3] == "  NEEDS ATTENTION: paused: M6: 0 held of 4500"
+    assert re.fullmatch(r"  PAUSED since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", live[2])
+    assert live[3] == "  NEEDS ATTENTION: paused by M6: 0 held of 4500"
 
 
 def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(

@@ -31,7 +31,7 @@ WIDTH: Final = 100
 class Command(BaseCommand):
     help = (
         "Look at the runs of sagas, and queue those that nobody carries. What is done to one order"
-        " (retry, cancel, hold, release) is done by the command orders, and is kept with a reason."
+        " (retry, cancel, pause, resume) is done by the command orders, which records a reason."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -149,6 +149,7 @@ def _run_json(run: SagaRun) -> dict[str, object]:
         "needs_attention": run.needs_attention,
         "attention_reason": run.attention_reason,
         "paused_at": run.paused_at,
+        "pause_reason": run.pause_reason,
         "created_at": run.created_at,
         "ended_at": run.ended_at,
     }
@@ -173,7 +174,7 @@ def _run_lines(run: SagaRun) -> Iterator[str]:
     wakes = f", wakes {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else ""
     yield f"  {run.saga} version {run.version}: {run.status}{step}{wakes}"
     if run.paused_at:
-        yield f"  FROZEN since {run.paused_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"  PAUSED since {run.paused_at:%Y-%m-%d %H:%M:%S} UTC"
     if run.needs_attention:
         yield _wrapped(f"  NEEDS ATTENTION: {run.attention_reason}")
 
