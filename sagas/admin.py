@@ -22,7 +22,7 @@ class StepAttemptInline(ReadOnlyMixin, TabularInline[StepAttempt, SagaRun]):
     verbose_name_plural = "attempts, oldest first"
     ordering = ("id",)
     fields = (
-        *("began", "step", "direction", "attempt", "result", "error", "detail"),
+        *("began", "step", "direction", "number", "result", "error", "detail"),
         *("gave", "fence", "ended", "waits"),
     )
     readonly_fields = fields
@@ -114,7 +114,7 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
         "version",
         "stands",
         "doing",
-        "tries",
+        "retry_count",
         "attention_reason",
         *("started", "wakes", "ended"),
         *("reason", "reason_detail", "actor", "correlation_id"),
@@ -137,7 +137,7 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
     def doing(self, run: SagaRun) -> str | None:
         if not run.step:
             return None
-        return f"{run.step}, attempt {run.attempts}" if run.attempts else run.step
+        return f"{run.step}, attempt {run.attempt_count}" if run.attempt_count else run.step
 
     @admin.display(description="wakes (UTC)")
     def wakes(self, run: SagaRun) -> SafeString | None:

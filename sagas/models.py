@@ -61,10 +61,10 @@ class SagaRun(models.Model):
     # The first unfinished step of a running saga; empty on the way back and at the end.
     step = models.CharField(max_length=64, blank=True)
     # Attempts at that step so far.
-    attempts = models.PositiveIntegerField(default=0)
+    attempt_count = models.PositiveIntegerField(default=0)
     # Those that count against the step's patience: not the failed ones, and none from before an
     # operator said "retry now".
-    tries = models.PositiveIntegerField(default=0)
+    retry_count = models.PositiveIntegerField(default=0)
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
     # A back-off: nobody tries before this.
@@ -149,10 +149,10 @@ class StepAttempt(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     # No index of its own: the unique constraint below begins with it.
-    run = models.ForeignKey(SagaRun, models.PROTECT, related_name="records", db_index=False)
+    run = models.ForeignKey(SagaRun, models.PROTECT, related_name="attempts", db_index=False)
     step = models.CharField(max_length=64)
     direction = models.CharField(max_length=16, choices=Direction)
-    attempt = models.PositiveIntegerField()
+    number = models.PositiveIntegerField()
     fence = models.PositiveBigIntegerField()
     outcome = models.CharField(max_length=16, choices=Outcome)
     output = models.JSONField(default=dict)
@@ -169,11 +169,11 @@ class StepAttempt(models.Model):
         indexes: ClassVar = [
             # Read by whoever looks at what was done lately. Rows lie in the order of their time, so
             # a few bytes for each megabyte of them are enough.
-            BrinIndex(fields=["started_at"], autosummarize=True, name="sagas_record_lately"),
+            BrinIndex(fields=["started_at"], autosummarize=True, name="sagas_attempt_lately"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["run", "step", "direction", "fence"], name="sagas_one_record_per_claim"
+                fields=["run", "step", "direction", "fence"], name="sagas_one_attempt_per_claim"
             ),
             models.UniqueConstraint(
                 fields=["run", "step", "direction"],
@@ -181,18 +181,18 @@ class StepAttempt(models.Model):
                 name="sagas_step_done_once",
             ),
             models.CheckConstraint(
-                condition=Q(outcome__in=Outcome.values), name="sagas_record_outcome_known"
+                condition=Q(outcome__in=Outcome.values), name="sagas_attempt_outcome_known"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.step} {self.direction} #{self.attempt}: {self.outcome}"
+        return f"{self.step} {self.direction} #{self.number}: {self.outcome}"
 
 
 class LastSweep(models.Model):
     """When one of those who sweep last did; written by ``sagas.sweep`` with each sweep."""
 
-    sweeper = models.CharField(primary_key=True, max_length=16)
+    source = models.CharField(primary_key=True, max_length=16)
     at = models.DateTimeField()
     queued = models.PositiveIntegerField()
 
@@ -201,4 +201,4 @@ class LastSweep(models.Model):
         verbose_name_plural = "last sweeps"
 
     def __str__(self) -> str:
-        return f"{self.sweeper} at {self.at}"
+        return f"{self.source} at {self.at}"

@@ -54,29 +54,29 @@ class Runner:
         self._phases = GroupCommit[WorkItem, NextAction](self._together, self._alone)
         self._checkpoints = GroupCommit[Checkpoint, object](write_together, write_alone)
 
-    def carry_all(self, run_ids: Sequence[UUID]) -> list[NextAction]:
-        """Carry several runs at the same time, and return the next action for each, in their order.
+    def advance_all(self, run_ids: Sequence[UUID]) -> list[NextAction]:
+        """Advance several runs at the same time, and return the next action for each, in their order.
 
-        A single run is carried in the caller's thread, several in the threads of the process. An
+        A single run is advanced in the caller's thread, several in the threads of the process. An
         error ends its own run only: it is logged, and the next action is Stop. If every run fails,
         the first error is raised. Raises RuntimeError when called in one of those threads.
         """
         if len(run_ids) == 1:
-            return [self.carry(run_ids[0])]
-        carried = [self._threads.submit(self._carry_in_thread, run_id) for run_id in run_ids]
-        errors = [future.exception() for future in carried]
+            return [self.advance(run_ids[0])]
+        futures = [self._threads.submit(self._advance_in_thread, run_id) for run_id in run_ids]
+        errors = [future.exception() for future in futures]
         if all(errors) and errors[0] is not None:
             raise errors[0]
         for run_id, error in zip(run_ids, errors, strict=True):
             if error:
-                log.error("carry.failed", exc_info=error, extra={"run_id": str(run_id)})
-        return [Stop() if future.exception() else future.result() for future in carried]
+                log.error("advance.failed", exc_info=error, extra={"run_id": str(run_id)})
+        return [Stop() if future.exception() else future.result() for future in futures]
 
-    def _carry_in_thread(self, run_id: UUID) -> NextAction:
+    def _advance_in_thread(self, run_id: UUID) -> NextAction:
         close_old_connections()  # one that a restart has cut would fail this run
-        return self.carry(run_id)
+        return self.advance(run_id)
 
-    def carry(self, run_id: UUID) -> NextAction:
+    def advance(self, run_id: UUID) -> NextAction:
         """Take a run as far as it goes on this link.
 
         Safe to call at any time, any number of times, from any number of workers: whoever does
@@ -100,9 +100,9 @@ class Runner:
 
     def _alone(self, work_item: WorkItem) -> NextAction:
         with log_context(**work_item.names, saga=self.saga.name):
-            return self._carry_out(work_item)
+            return self._perform_one(work_item)
 
-    def _carry_out(self, work_item: WorkItem) -> NextAction:
+    def _perform_one(self, work_item: WorkItem) -> NextAction:
         """Carry out one run's phase; if it raises, save the answer first and then the error."""
         connection.close_if_unusable_or_obsolete()
         phase = Phase(self.saga, self.link, [work_item])

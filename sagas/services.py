@@ -104,7 +104,7 @@ def retry_now(run_id: UUID) -> bool:
     if run is None:
         return False
     SagaRun.objects.filter(pk=run.pk).update(
-        tries=0,
+        retry_count=0,
         not_before=None,
         redispatch_count=0,
         needs_attention=run.paused_at is not None,

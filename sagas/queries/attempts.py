@@ -12,7 +12,7 @@ from django.db.models.functions import RowNumber
 
 from sagas import registry
 from sagas.definition import Remote, Saga, Work
-from sagas.journal import work_attempted
+from sagas.journal import name_and_work
 from sagas.models import Direction, Outcome, StepAttempt
 
 
@@ -85,7 +85,7 @@ def last_attempts(
 
 def attempt_view(attempt: StepAttempt, saga: Saga | None) -> AttemptView:
     """Return the view of a row whose run is of ``saga``; None if this code does not have it."""
-    name, work = work_attempted(saga, attempt.step, attempt.direction)
+    name, work = name_and_work(saga, attempt.step, attempt.direction)
     return AttemptView(
         id=attempt.pk,
         run_id=attempt.run_id,
@@ -93,7 +93,7 @@ def attempt_view(attempt: StepAttempt, saga: Saga | None) -> AttemptView:
         work=work or registry.find_work(name),
         step=attempt.step,
         direction=attempt.direction,
-        number=attempt.attempt,
+        number=attempt.number,
         fence=attempt.fence,
         outcome=attempt.outcome,
         error=attempt.error,

@@ -14,7 +14,7 @@ from django.db.models.functions import Now, TruncMinute
 from sagas import registry
 from sagas.dispatch import remaining_links
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.journal import work_attempted
+from sagas.journal import name_and_work
 from sagas.models import LIVE, Direction, LastSweep, Outcome, SagaRun, StepAttempt
 from sagas.queries.subjects import flagged_runs, paused_runs
 
@@ -93,7 +93,7 @@ def outcomes_within(window: timedelta) -> list[OutcomeCount]:
         .order_by("step", "direction", "outcome")
     )
     return [
-        OutcomeCount(_name_attempted(step, direction), *counted)
+        OutcomeCount(_attempted_name(step, direction), *counted)
         for step, direction, *counted in rows
     ]
 
@@ -129,8 +129,8 @@ def _queue(row: Mapping[str, Any]) -> str:
     return links[0].queue if links else ""
 
 
-def _name_attempted(step: str, direction: str) -> str:
+def _attempted_name(step: str, direction: str) -> str:
     """Return the name of the step, or of its compensation, in the first saga that has the step."""
     sagas = (saga for saga in registry.all_sagas() if step in {known.name for known in saga.steps})
-    name, _ = work_attempted(next(sagas, None), step, direction)
+    name, _ = name_and_work(next(sagas, None), step, direction)
     return name

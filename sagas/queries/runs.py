@@ -48,7 +48,7 @@ class PlannedStep:
     @property
     def retry_limit(self) -> int | None:
         """The number of attempts after which its retries are spent; None without a limit."""
-        return self.work.retry.attempts if isinstance(self.work, Remote) else None
+        return self.work.retry.max_attempts if isinstance(self.work, Remote) else None
 
     @property
     def proceeds_when_spent(self) -> bool:
@@ -120,14 +120,14 @@ class RunDetail:
 
 def runs_of(subject_id: UUID) -> list[RunDetail]:
     """Return every run of a subject with its attempts and its plan, oldest first, in two queries."""
-    attempts = Prefetch("records", StepAttempt.objects.order_by("pk"))
+    attempts = Prefetch("attempts", StepAttempt.objects.order_by("pk"))
     runs = SagaRun.objects.filter(subject_id=subject_id).annotate(read_at=Now())
     return [_detail(run) for run in runs.order_by("created_at").prefetch_related(attempts)]
 
 
 def _detail(run: Any) -> RunDetail:
     saga = _definition(run)
-    rows = list(run.records.all())
+    rows = list(run.attempts.all())
     attempts = [attempt_view(row, saga) for row in rows]
     return RunDetail(
         id=run.pk,
@@ -197,7 +197,7 @@ def _planned_steps(
             step.action,
             stage,
             own,
-            retry_count=run.tries if is_current else 0,
+            retry_count=run.retry_count if is_current else 0,
             not_before=run.not_before if is_current else None,
         )
 

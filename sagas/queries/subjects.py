@@ -152,7 +152,7 @@ def _with_last_attempt(runs: QuerySet[SagaRun]) -> QuerySet[Any]:
         last_step=Subquery(last.values("step")[:1]),
         last_error=Subquery(last.values("error")[:1]),
         current_attempt_count=Case(
-            When(status=RunStatus.RUNNING, then=F("attempts")),
-            default=Coalesce(Subquery(last.values("attempt")[:1]), 0),
+            When(status=RunStatus.RUNNING, then=F("attempt_count")),
+            default=Coalesce(Subquery(last.values("number")[:1]), 0),
         ),
     )

@@ -59,7 +59,7 @@ def test_retry_now_forgets_the_back_off_and_queues_the_run(
 
     run = run_of(waiting)
     assert told(answer) == ["Retry now: The back-off is cleared, and the run is queued."]
-    assert (run.needs_attention, run.tries, run.not_before) == (False, 0, None)
+    assert (run.needs_attention, run.retry_count, run.not_before) == (False, 0, None)
     assert [each.run_id for each in messages.waiting] == [run.pk]
     row = OperatorAction.objects.get()
     assert (row.actor, row.kind, row.outcome, row.reason, row.order_id) == (

@@ -52,7 +52,7 @@ def shop(storefront: Storefront, bank: SandboxServer, messages: MessageQueue) ->
     messages.deliver_all()
     flagged = storefront.order(cart(("TEE", 1))).order_id
     runs = SagaRun.objects.filter(subject_id=flagged)
-    runs.update(needs_attention=True, attention_reason="8 tries <b>")
+    runs.update(needs_attention=True, attention_reason="8 attempts <b>")
     return {"confirmed": confirmed, "cancelled": cancelled, "flagged": flagged}
 
 
@@ -83,7 +83,7 @@ def test_the_page_and_its_newer_figures_say_the_same(desk: Client, shop: dict[st
 
     for told in (
         f"/admin/orders/order/{shop['flagged']}/change/",
-        "8 tries &lt;b&gt;",
+        "8 attempts &lt;b&gt;",
         "authorize_payment",
         "no worker has reported",
         "Confirmed per minute",

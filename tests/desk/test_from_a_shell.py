@@ -71,7 +71,7 @@ def test_a_retry_from_a_shell_does_and_keeps_what_one_at_the_desk_does(
         f"order {waiting}, by shell:alice",
         "state: placed, at reserve_stock",
     ]
-    assert (run.needs_attention, run.tries, run.not_before) == (False, 0, None)
+    assert (run.needs_attention, run.retry_count, run.not_before) == (False, 0, None)
     assert [each.run_id for each in messages.waiting] == [run.pk]
     row = OperatorAction.objects.get()
     assert (row.operator, row.actor, row.kind, row.outcome) == (
@@ -279,7 +279,7 @@ def test_show_tells_the_story_within_a_hundred_columns(
     assert lines[0] == f"order {waiting}: 25.00 EUR, for alice"
     assert lines[1] == f"run   {run_of(waiting).pk}: checkout, running"
     assert "state: placed, at reserve_stock, flagged" in lines
-    assert "needs attention: 8 tries" in lines
+    assert "needs attention: 8 attempts" in lines
     assert "next: Tries stock reservation as soon as a worker takes it" in said
     assert said.count("word") == 100
     assert "by shell:alice" in said

@@ -119,7 +119,7 @@ def test_a_run_tells_where_it_stands(desk: Client, confirmed: UUID, waiting: UUI
     assert badge("running") in page
     assert "reserve_stock" in page
     assert '<span class="flag">look</span>' in page
-    assert "8 tries" in page
+    assert "8 attempts" in page
 
 
 def test_a_payment_tells_its_amount_as_money_and_what_stripe_calls_it(

@@ -123,9 +123,9 @@ def test_what_names_nothing_finds_nothing_and_says_what_can_be_searched(
 )
 def test_the_list_can_be_narrowed(desk: Client, confirmed: UUID, waiting: UUID, query: str) -> None:
     run = run_of(waiting)
-    SagaRun.objects.filter(pk=run.pk).update(attempts=3)
+    SagaRun.objects.filter(pk=run.pk).update(attempt_count=3)
     StepAttempt.objects.create(
-        run=run, step="reserve_stock", direction="forward", attempt=3, fence=3,
+        run=run, step="reserve_stock", direction="forward", number=3, fence=3,
         outcome="transient", error="ProviderBusy",
     )  # fmt: skip
 
@@ -141,7 +141,7 @@ def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
         run=run,
         step="reserve_stock",
         direction="compensating",
-        attempt=9,
+        number=9,
         fence=9,
         outcome="unknown",
     )
@@ -259,7 +259,7 @@ def test_a_row_tells_where_its_order_stands(desk: Client, confirmed: UUID, waiti
         '<span class="state state-confirmed">confirmed</span>',
         "alice",
         "25.00 EUR",
-        "8 tries",
+        "8 attempts",
         "reserve_stock",
     ):
         assert each in page

@@ -81,7 +81,9 @@ def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> No
 def test_what_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> None:
     until = timezone.now() + timedelta(hours=1)
     run = SagaRun.objects.filter(subject_id=waiting)
-    run.update(step="authorize_payment", attempts=3, tries=3, not_before=until, wake_at=until)
+    run.update(
+        step="authorize_payment", attempt_count=3, retry_count=3, not_before=until, wake_at=until
+    )
 
     page = page_of(desk, waiting)
 
@@ -96,7 +98,7 @@ def test_what_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> 
 
 
 def test_the_last_attempt_says_that_it_is_the_last(desk: Client, waiting: UUID) -> None:
-    SagaRun.objects.filter(subject_id=waiting).update(step="authorize_payment", tries=7)
+    SagaRun.objects.filter(subject_id=waiting).update(step="authorize_payment", retry_count=7)
 
     assert sentence(page_of(desk, waiting)) == (
         "Tries payment authorization as soon as a worker takes it, attempt 8 of 8;"
@@ -106,13 +108,15 @@ def test_the_last_attempt_says_that_it_is_the_last(desk: Client, waiting: UUID) 
 
 def test_an_error_that_is_no_answer_is_tried_without_end(desk: Client, waiting: UUID) -> None:
     run = run_of(waiting)
-    SagaRun.objects.filter(pk=run.pk).update(step="authorize_payment", attempts=2, tries=0)
+    SagaRun.objects.filter(pk=run.pk).update(
+        step="authorize_payment", attempt_count=2, retry_count=0
+    )
     for fence in (1, 2):
         StepAttempt.objects.create(
             run=run,
             step="authorize_payment",
             direction="forward",
-            attempt=fence,
+            number=fence,
             fence=1000 + fence,
             outcome="failed",
             error="AccessDenied",
@@ -132,10 +136,10 @@ def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
     until = timezone.now() + timedelta(hours=1)
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(
-        step="authorize_payment", attempts=2, tries=2, leased_until=until
+        step="authorize_payment", attempt_count=2, retry_count=2, leased_until=until
     )
     StepAttempt.objects.create(
-        run=run, step="authorize_payment", direction="forward", attempt=2, fence=2,
+        run=run, step="authorize_payment", direction="forward", number=2, fence=2,
         outcome="started",
     )  # fmt: skip
 
@@ -200,7 +204,7 @@ def test_an_undo_that_waits_says_when_it_is_tried_again(desk: Client, waiting: U
         ("compensating", "unknown", until),
     ):
         StepAttempt.objects.create(
-            run=run, step="authorize_payment", direction=direction, attempt=2, fence=2,
+            run=run, step="authorize_payment", direction=direction, number=2, fence=2,
             outcome=outcome, error="ProviderBusy", not_before=not_before, ended_at=timezone.now(),
         )  # fmt: skip
 
@@ -269,7 +273,7 @@ def test_the_page_costs_fewer_than_fifteen_statements_however_long_its_story(
         page_of(desk, confirmed)
     StepAttempt.objects.bulk_create(
         StepAttempt(
-            run=run, step="capture_payment", direction="forward", attempt=number, fence=number,
+            run=run, step="capture_payment", direction="forward", number=number, fence=number,
             outcome="transient", error="ProviderBusy", ended_at=timezone.now(),
         )
         for number in range(100, 300)
@@ -326,7 +330,7 @@ def test_steps_that_this_code_does_not_know_keep_their_own_names(
 ) -> None:
     run = run_of(waiting)
     StepAttempt.objects.create(
-        run=run, step="gift_wrap", direction="forward", attempt=1, fence=1,
+        run=run, step="gift_wrap", direction="forward", number=1, fence=1,
         outcome="rejected", error="no_paper", detail="blue", ended_at=timezone.now(),
     )  # fmt: skip
 

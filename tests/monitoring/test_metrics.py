@@ -184,7 +184,7 @@ def test_the_database_says_what_is_under_way(
 
 def test_signs_of_life_are_told_as_times(gauges: Gauges) -> None:
     assert gauges("queue_last_pulse_timestamp_seconds", queue="checkout") == 0
-    assert gauges("last_sweep_timestamp_seconds", sweeper="beat") == 0
+    assert gauges("last_sweep_timestamp_seconds", source="beat") == 0
     record("checkout", "checkout@one", timezone.now() - timedelta(seconds=7))
 
     at = gauges("queue_last_pulse_timestamp_seconds", queue="checkout")

@@ -49,7 +49,7 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
     messages.deliver(messages.take())
     messages.drop_all()
     SagaRun.objects.filter(pk=flagged.pk).update(
-        needs_attention=True, attention_reason="pack: 8 tries"
+        needs_attention=True, attention_reason="pack: 8 attempts"
     )
 
     lines = sagas("show")
@@ -60,7 +60,7 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
     assert re.fullmatch(rf"  parcel version 1: compensating, {wakes}", lines[1])
     assert lines[2] == f"run {flagged.pk}  of {flagged.subject_id}"
     assert re.fullmatch(rf"  parcel version 1: running at pack, 0 attempts, {wakes}", lines[3])
-    assert lines[4] == "  NEEDS ATTENTION: pack: 8 tries"
+    assert lines[4] == "  NEEDS ATTENTION: pack: 8 attempts"
     assert str(ended.pk) not in "".join(lines)
 
 
@@ -223,7 +223,7 @@ def test_watch_sweeps_until_it_is_stopped(
 
     assert watch.returncode == 0
     lines = [json.loads(line) for line in said.splitlines()]
-    assert [(each["event"], each["runs"], each["sweeper"]) for each in lines] == [
+    assert [(each["event"], each["runs"], each["source"]) for each in lines] == [
         ("sweep.queued", 1, "watch"),
         ("sweep.queued", 1, "watch"),
     ]

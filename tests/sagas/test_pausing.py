@@ -151,11 +151,11 @@ def test_a_request_to_compensate_keeps_a_flag_that_no_pause_raised(
     toys: Toys, messages: MessageQueue
 ) -> None:
     run = start(toys.parcel())
-    SagaRun.objects.update(needs_attention=True, attention_reason="pack: 8 tries")
+    SagaRun.objects.update(needs_attention=True, attention_reason="pack: 8 attempts")
 
     request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
 
-    assert flag(run) == (True, "pack: 8 tries")
+    assert flag(run) == (True, "pack: 8 attempts")
 
 
 def test_a_run_that_was_requested_to_compensate_cannot_be_paused(

@@ -98,7 +98,7 @@ def test_two_links_in_one_process_open_no_more_connections_than_the_pool_has_thr
     runners = [Runner(saga, saga.links[0], pool()) for saga in sagas]
 
     carried = [
-        in_thread(runner.carry_all, [run.pk for run in runs[runner.saga.name]])
+        in_thread(runner.advance_all, [run.pk for run in runs[runner.saga.name]])
         for runner in runners
     ]
     for future in carried:

@@ -21,7 +21,7 @@ from sagas.models import LIVE, SagaRun
 from sagas.queries.attempts import AttemptView, attempts_for
 from sagas.queries.counts import count_live
 from sagas.queries.subjects import subject_of
-from sagas.sweep import Sweeper, sweep
+from sagas.sweep import SweepSource, sweep
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Command(BaseCommand):
         while not stop.is_set():
             close_old_connections()
             try:
-                sweep(Sweeper.WATCH)
+                sweep(SweepSource.WATCH)
             except DatabaseError as error:
                 log.error("sweep.failed", extra={"error": str(error)})  # noqa: TRY400 - it goes on
             stop.wait(every)
@@ -143,8 +143,8 @@ def _run_json(run: SagaRun) -> dict[str, object]:
         "version": run.version,
         "status": run.status,
         "step": run.step,
-        "attempts": run.attempts,
-        "tries": run.tries,
+        "attempt_count": run.attempt_count,
+        "retry_count": run.retry_count,
         "wake_at": run.wake_at,
         "needs_attention": run.needs_attention,
         "attention_reason": run.attention_reason,
@@ -169,7 +169,7 @@ def _attempt_json(attempt: AttemptView) -> dict[str, object]:
 
 def _run_lines(run: SagaRun) -> Iterator[str]:
     yield f"run {run.pk}  of {run.subject_id}"
-    tried = "1 attempt" if run.attempts == 1 else f"{run.attempts} attempts"
+    tried = "1 attempt" if run.attempt_count == 1 else f"{run.attempt_count} attempts"
     step = f" at {run.step}, {tried}" if run.step and run.is_live else ""
     wakes = f", wakes {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else ""
     yield f"  {run.saga} version {run.version}: {run.status}{step}{wakes}"
