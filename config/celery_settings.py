@@ -102,10 +102,11 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # How soon beat sees a changed schedule.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 3
 
-SAGAS_RUNS_AT_ONCE = SECTION.number(
-    "SAGAS_RUNS_AT_ONCE",
-    "Runs that a process carries at once for messages that name several; each holds a thread, and "
-    "a database connection, through its calls to the bank.",
-    96,
+SAGAS_RUN_THREADS = SECTION.number(
+    "SAGAS_RUN_THREADS",
+    "Threads of a worker process that carry the runs of messages that name several, for all its "
+    "queues together. Each keeps a database connection. A message that names one run is carried in "
+    "the thread of its task.",
+    48,
     at_least=1,
 )

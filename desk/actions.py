@@ -12,6 +12,7 @@ from access.os_user import ShellUser
 from desk.models import ActionKind, ActionOutcome, OperatorAction
 from desk.order_state import OrderState, blocked_reason, order_state, required_permission
 from desk.permissions import Operator
+from sagas.pause_reasons import PauseReason
 
 SINGLE_ORDER_ACTIONS: Final = (
     ActionKind.RETRY,
@@ -108,7 +109,7 @@ def _act(action: ActionRequest, state: OrderState) -> str:
                 )
             return "The money goes back to the customer, and the stock to the shelf."
         case ActionKind.PAUSE:
-            sagas.services.hold(action.order_id, action.reason, actor)
+            sagas.services.pause(action.order_id, PauseReason.STAFF, action.reason, actor)
             return (
                 "The order starts no further step until it is resumed. It can still be cancelled."
             )

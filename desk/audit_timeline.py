@@ -11,7 +11,6 @@ from desk.order_list import customer_of
 from desk.step_names import staff_name, system_name
 from money.amounts import format_amount
 from orders.order_events import (
-    Attempt,
     AttemptEnded,
     CallStarted,
     CancelRequested,
@@ -23,7 +22,8 @@ from orders.order_events import (
 )
 from payments.admin_queries import PaymentDetail
 from sagas.definition import Remote
-from sagas.plans import JournalRow, RunDetail
+from sagas.queries.attempts import AttemptView
+from sagas.queries.runs import RunDetail
 
 _TONES: Final = {
     "done": "good",
@@ -79,9 +79,9 @@ def audit_timeline(detail: OrderDetail) -> list[TimelineEntry]:
 def _order_entries(detail: OrderDetail) -> Iterator[TimelineEntry]:
     """Render the events that customers read, too."""
     retries = {
-        row.id: _retry(run, position)
+        attempt.id: _retry(run, position)
         for run in detail.state.runs
-        for position, row in enumerate(run.journal)
+        for position, attempt in enumerate(run.attempts)
     }
     for event in _events(detail):
         yield _entry(event, detail, retries)
@@ -97,23 +97,8 @@ def _events(detail: OrderDetail) -> list[OrderEvent]:
             for run in runs
             if run.compensation_requested_at is not None
         ],
-        attempts=[_attempt(row) for run in runs for row in run.journal],
+        attempts=[attempt for run in runs for attempt in run.attempts],
         published=[Published(at, name) for name, at in detail.events],
-    )
-
-
-def _attempt(row: JournalRow) -> Attempt:
-    return Attempt(
-        name=row.name,
-        number=row.attempt,
-        outcome=row.outcome,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        error=row.error,
-        detail=row.detail,
-        output=row.output,
-        is_compensating=row.direction == "compensating",
-        row_id=row.id,
     )
 
 
@@ -130,13 +115,13 @@ def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -
         case CallStarted(at, attempt):
             return _call(at, attempt, detail.payments)
         case AttemptEnded(at, attempt):
-            return _end(at, attempt, retries.get(attempt.row_id, ""), detail.payments)
+            return _end(at, attempt, retries.get(attempt.id, ""), detail.payments)
         case Published(at, name):
             return TimelineEntry(at, "event", name)
     assert_never(event)
 
 
-def _call(at: datetime, attempt: Attempt, payments: Sequence[PaymentDetail]) -> TimelineEntry:
+def _call(at: datetime, attempt: AttemptView, payments: Sequence[PaymentDetail]) -> TimelineEntry:
     work = attempt.work
     sentence = ""
     data: list[tuple[str, object]] = []
@@ -156,7 +141,7 @@ def _call(at: datetime, attempt: Attempt, payments: Sequence[PaymentDetail]) -> 
 
 
 def _end(
-    at: datetime, attempt: Attempt, retry: str, payments: Sequence[PaymentDetail]
+    at: datetime, attempt: AttemptView, retry: str, payments: Sequence[PaymentDetail]
 ) -> TimelineEntry:
     outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)
     number = f", attempt {attempt.number}" if attempt.number > 1 else ""
@@ -176,11 +161,11 @@ def _end(
     )
 
 
-def _system(attempt: Attempt) -> str:
+def _system(attempt: AttemptView) -> str:
     return system_name(attempt.system) or "an unknown system"
 
 
-def _rejected(attempt: Attempt) -> str:
+def _rejected(attempt: AttemptView) -> str:
     """Return the step's sentence for staff about a rejection; empty where it has none."""
     if attempt.outcome != "rejected" or attempt.work is None:
         return ""
@@ -190,14 +175,13 @@ def _rejected(attempt: Attempt) -> str:
 
 def _retry(run: RunDetail, position: int) -> str:
     """Return when an attempt that did not succeed was, or will be, tried again."""
-    row = run.journal[position]
-    if row.outcome in ("done", "rejected", "proceeded"):
+    attempt = run.attempts[position]
+    if attempt.is_done or attempt.outcome == "rejected":
         return ""
-    same = (row.step, row.direction)
-    for later in run.journal[position + 1 :]:
-        if (later.step, later.direction) == same:
+    for later in run.attempts[position + 1 :]:
+        if (later.step, later.direction) == (attempt.step, attempt.direction):
             return f"· tried again at {clock(later.started_at)}"
-    next_try = row.not_before or (run.not_before if row.direction == "forward" else None)
+    next_try = attempt.not_before or (None if attempt.is_compensating else run.not_before)
     if run.is_live and next_try is not None:
         return f"· next try at {clock(next_try)}"
     return ""

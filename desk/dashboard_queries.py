@@ -17,14 +17,14 @@ from monitoring.system_health import SystemHealth, system_health
 from orders.models import Order
 from orders.states import OrderStatus
 from orders.steps import confirm_order
-from sagas.figures import (
+from sagas.queries.counts import (
     count_flagged,
     done_each_minute,
     last_sweeps,
     oldest_live,
     outcomes_within,
 )
-from sagas.history import flagged_runs
+from sagas.queries.subjects import flagged_runs
 
 LATELY: Final = timedelta(hours=1)
 FAILURES: Final = ("rejected", "proceeded", "transient", "unknown", "lost", "failed")
@@ -136,9 +136,9 @@ def _estimated() -> dict[str, int]:
 
 def _step_failures() -> list[StepFailures]:
     found: dict[str, dict[str, int]] = {}
-    for each in outcomes_within(LATELY):
-        if each.outcome in FAILURES:
-            found.setdefault(each.name, {})[each.outcome] = each.attempts
+    for count in outcomes_within(LATELY):
+        if count.outcome in FAILURES:
+            found.setdefault(count.name, {})[count.outcome] = count.attempts
     step_failures = [StepFailures(name, outcomes) for name, outcomes in found.items()]
     return sorted(step_failures, key=lambda each: -each.times)
 

@@ -114,8 +114,8 @@ class OrderAdmin(RecordAdmin[Order]):
         run = newest_run_of(order)
         if run is None or not run.is_live:
             return None
-        step = f"undoing {run.step}" if run.is_going_back else run.step
-        return f"{step}, attempt {run.attempts}" if run.attempts else step
+        step = f"compensating {run.step}" if run.is_compensating else run.step
+        return f"{step}, attempt {run.attempt_count}" if run.attempt_count else step
 
     @admin.display(description="in this state for")
     def in_state(self, order: Order) -> SafeString:

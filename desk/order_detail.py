@@ -17,7 +17,7 @@ from invariants.break_store import breaks_about
 from inventory.history import LineStock, stock_of
 from orders.models import Order, OrderLine, OrderTransition
 from payments.admin_queries import PaymentDetail, payment_details
-from sagas.plans import runs_of
+from sagas.queries.runs import runs_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from django.utils.dateparse import parse_datetime
 from adminkit.filters import ChoiceFilter
 from orders.models import Order, OrderTransition
 from orders.states import OrderStatus
-from sagas import history
 from sagas.identifiers import first_id_at
+from sagas.queries import subjects
 
 COMPENSATING: Final = "-"
 
@@ -62,13 +62,13 @@ class HasRun(ChoiceFilter):
 class NeedsAttention(HasRun):
     title = "needs attention"
     parameter_name = "needs_attention"
-    runs = staticmethod(history.flagged_runs)
+    runs = staticmethod(subjects.flagged_runs)
 
 
 class IsPaused(HasRun):
     title = "paused"
     parameter_name = "is_paused"
-    runs = staticmethod(history.paused_runs)
+    runs = staticmethod(subjects.paused_runs)
 
 
 class CurrentStep(ChoiceFilter):
@@ -76,12 +76,12 @@ class CurrentStep(ChoiceFilter):
     parameter_name = "step"
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
-        steps = [(step, step) for step in history.step_names()]
+        steps = [(step, step) for step in subjects.step_names()]
         return [*steps, (COMPENSATING, "compensating")]
 
     def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         step = "" if chosen == COMPENSATING else chosen
-        return orders.filter(pk__in=history.subjects_at(step))
+        return orders.filter(pk__in=subjects.subjects_at(step))
 
 
 class LastError(ChoiceFilter):
@@ -89,7 +89,7 @@ class LastError(ChoiceFilter):
     parameter_name = "error"
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
-        found = history.errors_now()
+        found = subjects.current_errors()
         chosen = self.used_parameters.get(self.parameter_name)
         if (
             isinstance(chosen, str) and chosen not in found
@@ -98,7 +98,7 @@ class LastError(ChoiceFilter):
         return [(each, each) for each in found]
 
     def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
-        return orders.filter(pk__in=history.subjects_with_error(chosen))
+        return orders.filter(pk__in=subjects.subjects_with_error(chosen))
 
 
 class Attempts(ChoiceFilter):
@@ -108,7 +108,7 @@ class Attempts(ChoiceFilter):
 
     def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         _, at_least, at_most = _ATTEMPTS[chosen]
-        return orders.filter(pk__in=history.subjects_after(at_least, at_most))
+        return orders.filter(pk__in=subjects.subjects_after(at_least, at_most))
 
 
 class InItsStateFor(ChoiceFilter):

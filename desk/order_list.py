@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from adminkit.paging import UncountedChangeList
 from orders.models import Order, OrderTransition
-from sagas.history import NewestRun, newest_runs
+from sagas.queries.subjects import RunSummary, newest_runs
 
 
 class OrderList(UncountedChangeList):
@@ -32,9 +32,9 @@ def attach_newest_runs(orders: Sequence[Order]) -> None:
         vars(order)["in_state_since"] = moved.get(order.pk, order.created_at)
 
 
-def newest_run_of(order: Order) -> NewestRun | None:
+def newest_run_of(order: Order) -> RunSummary | None:
     """Return the order's newest run. Needs ``attach_newest_runs`` first."""
-    found: NewestRun | None = vars(order)["newest_run"]
+    found: RunSummary | None = vars(order)["newest_run"]
     return found
 
 

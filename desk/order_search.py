@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from adminkit.search import Search, search_ids, search_rows
 from orders.models import Order, OrderLine
 from payments.admin_queries import orders_with_provider_id, provider_ids_hint
-from sagas.history import subject_of
+from sagas.queries.subjects import subject_of
 
 
 def search_hint() -> str:

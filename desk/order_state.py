@@ -10,7 +10,7 @@ from invariants.break_store import breaks_about
 from invariants.models import ReconciliationBreak
 from orders.models import Order
 from orders.states import OrderStatus
-from sagas.plans import RunDetail, runs_of
+from sagas.queries.runs import RunDetail, Stage, runs_of
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _pause_blocked(state: OrderState) -> str:
         if state.order.status == OrderStatus.CONFIRMED:
             return "There is nothing to pause: every step is done. The order can be cancelled."
         return f"There is nothing to pause: the order is {state.order.status}."
-    if live.is_going_back or live.compensating_only or live.compensation_requested_at:
+    if live.is_compensating or live.compensating_only or live.compensation_requested_at:
         return (
             "The order is being compensated, or is about to be, and that is never paused."
             " Retry now speeds it up."
@@ -143,12 +143,12 @@ def _resume_blocked(state: OrderState, operator: Operator) -> str:
 
 
 def _position(run: RunDetail) -> str:
-    back = next((node for node in run.back if node.stage == "current"), None)
-    if run.is_going_back:
-        return f"undoing: {back.name}" if back else "undoing"
-    now = next((node for node in run.forward if node.stage == "current"), None)
+    back = next((step for step in run.compensations if step.stage == Stage.CURRENT), None)
+    if run.is_compensating:
+        return f"compensating: {back.name}" if back else "compensating"
+    now = next((step for step in run.steps if step.stage == Stage.CURRENT), None)
     requested = ", cancel requested" if run.compensation_requested_at else ""
-    return f"at {run.step}{_attempts(now.attempts) if now else ''}{requested}"
+    return f"at {run.step}{_attempts(len(now.attempts)) if now else ''}{requested}"
 
 
 def _attempts(made: int) -> str:

@@ -7,9 +7,7 @@ from desk.audit_timeline import clock
 from desk.order_state import OrderState
 from desk.step_names import staff_name, system_name
 from orders.states import OrderStatus
-from sagas import registry
-from sagas.definition import Proceed, Remote
-from sagas.plans import PlannedStep, RunDetail, Stage
+from sagas.queries.runs import PlannedStep, RunDetail, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,8 @@ _STYLES = {
     Stage.DONE: "done",
     Stage.CURRENT: "current",
     Stage.TO_COME: "to-come",
-    Stage.STOPPED: "stopped",
-    Stage.NEVER: "never",
+    Stage.COMPENSATED_FROM: "stopped",
+    Stage.NOT_REACHED: "never",
 }
 
 
@@ -46,8 +44,8 @@ def run_diagram(run: RunDetail) -> RunDiagram:
     """Return the plan of a run as rows of nodes."""
     return RunDiagram(
         run,
-        [_step_node(step, run) for step in run.forward],
-        [_step_node(step, run) for step in run.back],
+        [_step_node(step, run) for step in run.steps],
+        [_step_node(step, run) for step in run.compensations],
     )
 
 
@@ -61,7 +59,7 @@ def next_step_sentence(state: OrderState) -> str:
             f"Nothing: this code does not know {run.saga} version {run.version} at {run.step},"
             " and leaves it for another version."
         )
-    if run.is_going_back:
+    if run.is_compensating:
         return _compensating(run)
     if run.compensation_requested_at is not None:
         return _about_to_compensate(run)
@@ -80,7 +78,7 @@ def _ended(state: OrderState) -> str:
 
 
 def _going_forward(run: RunDetail) -> str:
-    step = _current(run.forward)
+    step = _current(run.steps)
     if step is None:
         return "The run ends: every step is done."
     attempt = _attempt(step)
@@ -96,7 +94,7 @@ def _going_forward(run: RunDetail) -> str:
 
 
 def _compensating(run: RunDetail) -> str:
-    pending = [step for step in run.back if step.stage != Stage.DONE]
+    pending = [step for step in run.compensations if step.stage != Stage.DONE]
     if not pending:
         return "The run ends: everything is compensated."
     ends = [step.not_before for step in pending if step.not_before and step.not_before > run.now]
@@ -106,15 +104,15 @@ def _compensating(run: RunDetail) -> str:
         f", then {_names(pending[1:])}" if len(pending) > 1 else ", and the order is then cancelled"
     )
     if run.is_leased and run.leased_until:
-        return f"A worker is in {name} now (attempt {first.attempts}){rest}."
+        return f"A worker is in {name} now (attempt {len(first.attempts)}){rest}."
     if len(ends) == len(pending):
-        attempt = f"attempt {first.attempts + 1}"
+        attempt = f"attempt {len(first.attempts) + 1}"
         return f"Tries {name} again at {clock(min(ends))}, {attempt}{rest}; never given up."
     return f"Compensates with {name} as soon as a worker takes it{rest}."
 
 
 def _about_to_compensate(run: RunDetail) -> str:
-    compensations = _names(run.back) or "nothing, since nothing was done"
+    compensations = _names(run.compensations) or "nothing, since nothing was done"
     if run.is_leased:
         return f"The call in flight is settled first; then it compensates: {compensations}."
     return f"Compensates before its next step: {compensations}."
@@ -128,26 +126,24 @@ def _paused(run: RunDetail) -> str:
 def _afterwards(step: PlannedStep) -> str:
     if step.has_failed:
         return "; the last error is no answer, so it is tried until it is corrected or cancelled"
-    if step.most_tries is None:
+    if step.retry_limit is None:
         return "; until it is done"
     then = _when_spent(step)
-    if step.tries + 1 >= step.most_tries:
+    if step.retry_count + 1 >= step.retry_limit:
         return f"; without an answer it {then}"
-    return f"; after {step.most_tries} without an answer it {then}"
+    return f"; after {step.retry_limit} without an answer it {then}"
 
 
 def _when_spent(step: PlannedStep) -> str:
-    work = registry.find_work(step.name)
-    proceeds = isinstance(work, Remote) and isinstance(work.when_spent, Proceed)
-    return "goes on without one" if proceeds else "compensates"
+    return "goes on without one" if step.proceeds_when_spent else "compensates"
 
 
 def _attempt(step: PlannedStep) -> str:
     """Return the number of the attempt in flight, or else of the next, and the limit."""
-    tries = step.tries if step.is_being_tried else step.tries + 1
-    if step.most_tries is None or step.has_failed:
-        return f"attempt {step.attempts if step.is_being_tried else step.attempts + 1}"
-    return f"attempt {tries} of {step.most_tries}"
+    is_counted = step.retry_limit is not None and not step.has_failed
+    before = step.retry_count if is_counted else len(step.attempts)
+    number = before if step.is_in_flight else before + 1
+    return f"attempt {number} of {step.retry_limit}" if is_counted else f"attempt {number}"
 
 
 def _current(steps: Sequence[PlannedStep]) -> PlannedStep | None:
@@ -163,17 +159,18 @@ def _step_node(step: PlannedStep, run: RunDetail) -> StepNode:
         staff_name(step.name),
         _STYLES[step.stage],
         _note(step, run),
-        system_name(registry.system_called(step.name)),
+        system_name(step.system),
     )
 
 
 def _note(step: PlannedStep, run: RunDetail) -> str:
     match step.stage:
         case Stage.DONE:
-            return f"done, {step.attempts} attempts" if step.attempts > 1 else "done"
-        case Stage.STOPPED:
+            made = len(step.attempts)
+            return f"done, {made} attempts" if made > 1 else "done"
+        case Stage.COMPENSATED_FROM:
             return f"stopped: {step.error}" if step.error else "stopped"
-        case Stage.NEVER:
+        case Stage.NOT_REACHED:
             return "not reached"
         case Stage.TO_COME if not step.not_before:
             return "to come"
@@ -183,7 +180,7 @@ def _note(step: PlannedStep, run: RunDetail) -> str:
 def _note_on_current(step: PlannedStep, run: RunDetail) -> str:
     if run.is_paused:
         return "paused"
-    if step.is_being_tried:
+    if step.is_in_flight:
         return f"{_attempt(step)}, now"
     if step.not_before is not None and step.not_before > run.now:
         return f"{_attempt(step)} at {clock(step.not_before)}"

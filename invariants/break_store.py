@@ -21,6 +21,7 @@ from payments.provider_reconciliation import (
     read_again,
 )
 from sagas.errors import UnknownSaga
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 
 log = logging.getLogger(__name__)
@@ -214,7 +215,7 @@ def _pause_under_lock(
     """Lock the run by pausing it, check once more, and undo the pause if nothing is found."""
     scope = Scope(orders=frozenset({order_id}))
     with transaction.atomic():
-        if not pause(order_id, f"{each.code}: {each.detail}"):
+        if not pause(order_id, PauseReason.MONEY_IN_DOUBT, each.detail, actor=each.code):
             return False
         examination = Examination(reading, scope, report.grace, Progress.ON_TIME)
         if not examination.findings(BY_CODE[each.code]):

@@ -7,17 +7,19 @@ from orders.saga import SAGAS
 from sagas.definition import Remote
 
 PATIENT: Final = [
-    (saga.name, saga.version, step.name, step.action.retry.attempts)
+    (saga.name, saga.version, step.name, step.action.retry.max_attempts)
     for saga in SAGAS
     for step in saga.steps
-    if isinstance(step.action, Remote) and step.action.retry.attempts is not None
+    if isinstance(step.action, Remote) and step.action.retry.max_attempts is not None
 ]
-"""Steps whose tries are counted, with how many there may be."""
+"""The steps whose retries are limited, each with its limit."""
 
 PATIENCE: Final = {
     name: list(column)
     for name, column in zip(
-        ("saga_names", "versions", "step_names", "tries"), zip(*PATIENT, strict=True), strict=True
+        ("saga_names", "versions", "step_names", "max_attempts"),
+        zip(*PATIENT, strict=True),
+        strict=True,
     )
 }
 
@@ -55,7 +57,7 @@ JOURNAL: Final = (
         Kind.JOURNAL,
         "An attempt was written down before its answer, and has an end if and only if it has one.",
         """
-        SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ' #', s.attempt, ' ', s.outcome,
+        SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ' #', s.number, ' ', s.outcome,
             ', ', s.started_at::timestamp(3), ' to ', s.ended_at::timestamp(3))
         FROM sagas_stepattempt s JOIN sagas_sagarun r ON r.id = s.run_id
         WHERE (%(every_order)s OR r.subject_id = ANY(%(orders)s))
@@ -82,12 +84,12 @@ JOURNAL: Final = (
         Kind.JOURNAL,
         "No step is tried more often than its definition allows.",
         """
-        SELECT r.subject_id::text, concat(r.step, ': ', r.tries, ' tries of ', allowed.tries)
+        SELECT r.subject_id::text, concat(r.step, ': ', r.retry_count, ' attempts of ', allowed.max_attempts)
         FROM sagas_sagarun r
         JOIN unnest(%(saga_names)s::text[], %(versions)s::int[], %(step_names)s::text[],
-                    %(tries)s::int[]) AS allowed(saga, version, step, tries)
+                    %(max_attempts)s::int[]) AS allowed(saga, version, step, max_attempts)
           ON (r.saga, r.version, r.step) = (allowed.saga, allowed.version, allowed.step)
-        WHERE r.status = 'running' AND r.tries > allowed.tries
+        WHERE r.status = 'running' AND r.retry_count > allowed.max_attempts
           AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
         """,
         parameters=PATIENCE,
@@ -98,11 +100,11 @@ JOURNAL: Final = (
         "The journal is append-only: the attempts at a step are numbered without a gap.",
         """
         SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ': ', count(*),
-                                          ' attempts, the last is #', max(s.attempt))
+                                          ' attempts, the last is #', max(s.number))
         FROM sagas_sagarun r JOIN sagas_stepattempt s ON s.run_id = r.id
         WHERE %(every_order)s OR r.subject_id = ANY(%(orders)s)
         GROUP BY r.id, s.step, s.direction
-        HAVING max(s.attempt) <> count(*) OR min(s.attempt) <> 1
+        HAVING max(s.number) <> count(*) OR min(s.number) <> 1
         """,
     ),
     Invariant(

@@ -17,8 +17,8 @@ from invariants.break_store import count_open_breaks
 from invariants.catalogue import GHOST_CHARGES, INVARIANTS
 from monitoring.heartbeats import queues
 from monitoring.system_health import system_health
-from sagas.figures import count_flagged, last_sweeps, live_runs
-from sagas.sweep import Sweeper
+from sagas.queries.counts import count_flagged, last_sweeps, live_runs
+from sagas.sweep import SweepSource
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +97,10 @@ def _longest_since(moments: Iterable[datetime | None]) -> float:
 
 def _sweeps() -> Iterator[Metric]:
     swept = last_sweeps()
-    family = _family("last_sweep_timestamp_seconds", "When it swept last; 0: never.", "sweeper")
-    for sweeper in (Sweeper.BEAT, Sweeper.WATCH):
-        at = swept[sweeper].at.timestamp() if sweeper in swept else 0
-        family.add_metric([sweeper], at)
+    family = _family("last_sweep_timestamp_seconds", "When it swept last; 0: never.", "source")
+    for source in (SweepSource.BEAT, SweepSource.WATCH):
+        at = swept[source].at.timestamp() if source in swept else 0
+        family.add_metric([source], at)
     yield family
 
 

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from monitoring.models import WorkerHeartbeat
-from sagas.figures import live_runs
+from sagas.queries.counts import live_runs
 
 EVERY: Final = timedelta(seconds=15)
 

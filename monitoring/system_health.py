@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sagas import registry
-from sagas.figures import Outcomes, outcomes_within
+from sagas.queries.counts import OutcomeCount, outcomes_within
 
 LATELY: Final = timedelta(minutes=5)
 
@@ -38,16 +38,16 @@ class SystemHealth:
 
 def system_health() -> list[SystemHealth]:
     """Return how each system that a registered saga calls has answered lately, by name."""
-    counted: dict[str, list[Outcomes]] = {system: [] for system in registry.systems()}
-    for outcomes in outcomes_within(LATELY):
-        if system := registry.system_called(outcomes.name):
-            counted[system].append(outcomes)
-    return [_health(system, outcomes) for system, outcomes in counted.items()]
+    counted: dict[str, list[OutcomeCount]] = {system: [] for system in registry.systems()}
+    for count in outcomes_within(LATELY):
+        if system := registry.system_called(count.name):
+            counted[system].append(count)
+    return [_health(system, counts) for system, counts in counted.items()]
 
 
-def _health(system: str, counted: list[Outcomes]) -> SystemHealth:
+def _health(system: str, counts: list[OutcomeCount]) -> SystemHealth:
     attempts: dict[str, int] = {}
-    for outcomes in counted:
-        attempts[outcomes.outcome] = attempts.get(outcomes.outcome, 0) + outcomes.attempts
-    answers = [outcomes.last_at for outcomes in counted if outcomes.outcome in ANSWERED]
+    for count in counts:
+        attempts[count.outcome] = attempts.get(count.outcome, 0) + count.attempts
+    answers = [count.last_at for count in counts if count.outcome in ANSWERED]
     return SystemHealth(system, attempts, max(answers, default=None))

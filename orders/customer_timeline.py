@@ -12,7 +12,6 @@ from uuid import UUID
 
 from orders.models import Order
 from orders.order_events import (
-    Attempt,
     AttemptEnded,
     CallStarted,
     CancelRequested,
@@ -22,6 +21,7 @@ from orders.order_events import (
     Published,
     recent_events,
 )
+from sagas.queries.attempts import AttemptView
 
 MOST_ATTEMPTS: Final = 100
 """Shown of one order, the last ones. Its other events are few."""
@@ -96,7 +96,7 @@ def _rendered(events: Sequence[OrderEvent]) -> Iterator[TimelineEvent]:
                     yield TimelineEvent(at, *_HAPPENED[code])
 
 
-def _step(at: datetime, attempt: Attempt, outcome: str) -> TimelineEvent:
+def _step(at: datetime, attempt: AttemptView, outcome: str) -> TimelineEvent:
     name = attempt.work.describe.customer if attempt.work else _UNKNOWN_STEP
     code = f"{attempt.name}.{outcome}"
     return TimelineEvent(at, "step", code, f"{name}: {_OUTCOMES[outcome]}", attempt.number)

@@ -19,8 +19,8 @@ from orders.errors import IllegalTransition
 from orders.states import SETTLED, TRANSITIONS, OrderStatus
 from payments.history import latest_payment
 from sagas.bulk_sql import Insert, Update, select, write
-from sagas.history import cancel_requested_at
 from sagas.identifiers import new_id
+from sagas.queries.subjects import cancel_requested_at
 
 REFERENCE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
 """What a storefront may call an order."""

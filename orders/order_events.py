@@ -4,16 +4,14 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from events.services import events_about
 from orders.models import Order, OrderTransition, moves_of
-from sagas import registry
-from sagas.definition import Remote, Work
-from sagas.history import AttemptSummary, compensation_requests, last_attempts
+from sagas.queries.attempts import AttemptView, last_attempts
+from sagas.queries.subjects import compensation_requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +43,11 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt at a step or a compensation, as the journal has it, under its own name."""
-
-    name: str
-    number: int
-    outcome: str
-    started_at: datetime
-    ended_at: datetime | None
-    error: str = ""
-    detail: str = ""
-    output: Mapping[str, Any] = field(default_factory=dict)
-    is_compensating: bool = False
-    row_id: int = 0
-    """Of its row in the journal; 0 if the reader has no use for it."""
-
-    @property
-    def work(self) -> Work | None:
-        """Its definition; None if this code does not have it (any more)."""
-        return registry.find_work(self.name)
-
-    @property
-    def system(self) -> str:
-        """The system that it called; empty for a local one and for one that this code lacks."""
-        return self.work.system if isinstance(self.work, Remote) else ""
-
-    @property
-    def is_call(self) -> bool:
-        """Whether it called a system; for an unknown step, whether it took time."""
-        if self.work is None:
-            return self.ended_at != self.started_at
-        return isinstance(self.work, Remote)
-
-
-@dataclass(frozen=True, slots=True)
 class CallStarted:
     """An attempt called another system."""
 
     at: datetime
-    attempt: Attempt
+    attempt: AttemptView
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +55,7 @@ class AttemptEnded:
     """An attempt at a step or a compensation ended."""
 
     at: datetime
-    attempt: Attempt
+    attempt: AttemptView
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +85,7 @@ def recent_events(orders: Sequence[Order], max_attempts: int) -> Mapping[UUID, l
                 CancelRequested(request.at, request.reason, actor=request.actor)
                 for request in requests.get(order.pk, ())
             ],
-            attempts=map(_attempt, attempts.get(order.pk, ())),
+            attempts=attempts.get(order.pk, ()),
             published=[
                 Published(event.recorded_at, event.name) for event in published.get(order.pk, ())
             ],
@@ -135,7 +99,7 @@ def merged(
     *,
     moves: Iterable[OrderTransition],
     requests: Iterable[CancelRequested],
-    attempts: Iterable[Attempt],
+    attempts: Iterable[AttemptView],
     published: Iterable[Published],
 ) -> list[OrderEvent]:
     """Return the timeline of one order, oldest first, from what was read about it."""
@@ -149,18 +113,8 @@ def merged(
     return sorted(events, key=lambda event: event.at)
 
 
-def _attempted(attempt: Attempt) -> Iterator[OrderEvent]:
+def _attempted(attempt: AttemptView) -> Iterator[OrderEvent]:
     if attempt.is_call:
         yield CallStarted(attempt.started_at, attempt)
     if attempt.ended_at is not None:
         yield AttemptEnded(attempt.ended_at, attempt)
-
-
-def _attempt(summary: AttemptSummary) -> Attempt:
-    return Attempt(
-        name=summary.name,
-        number=summary.number,
-        outcome=summary.outcome,
-        started_at=summary.started_at,
-        ended_at=summary.ended_at,
-    )

@@ -9,7 +9,7 @@ is committed first, then the call is made without an open transaction, then the 
 step                   kind    compensation               the run compensates if
 =====================  ======  =========================  ========================================
 ``reserve_stock``      local   ``release_stock``          an item is out of stock
-``authorize_payment``  remote  ``void_authorization``     the card is declined; 8 tries, no answer
+``authorize_payment``  remote  ``void_authorization``     the card is declined; 8 attempts, no answer
 ``confirm_order``      local   ``withdraw_confirmation``  its stock is no longer held in full
 ``capture_payment``    remote  ``refund_payment``         the authorization has expired
 =====================  ======  =========================  ========================================
@@ -29,7 +29,7 @@ waits for its back-off. The next attempt first finds out what happened:
   provider has acted, that is the result. If not, confirm it again under the same key.
 * The create call got no answer: repeat it under its key. An unconfirmed payment takes no money.
 
-After 8 tries the run compensates. The payment is cancelled at the provider before the order is
+After 8 attempts the run compensates. The payment is cancelled at the provider before the order is
 *cancelled*. The code is in ``payments/payment_operations.py``.
 
 **A worker dies during a call.** Its lease runs out after ten seconds; a call itself has eight. The

@@ -41,7 +41,7 @@ NOT_ACTED: Final = (ProviderBusy, DeadlinePassed)
 """The payment provider did nothing yet: try again."""
 
 WHILE_THE_CUSTOMER_WAITS: Final = RetryPolicy(
-    first=timedelta(milliseconds=500), longest=timedelta(seconds=20), attempts=8
+    first=timedelta(milliseconds=500), longest=timedelta(seconds=20), max_attempts=8
 )
 """About half a minute where errors come at once, two minutes where every call times out."""
 

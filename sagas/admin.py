@@ -13,8 +13,8 @@ from adminkit.cells import code, order_link, state, timestamp
 from adminkit.filters import ChoiceFilter, NewestRowsFilter
 from adminkit.search import search_ids
 from sagas import registry
-from sagas.history import step_names
 from sagas.models import LIVE, RunStatus, SagaRun, StepAttempt
+from sagas.queries.subjects import step_names
 
 
 class StepAttemptInline(ReadOnlyMixin, TabularInline[StepAttempt, SagaRun]):
@@ -22,7 +22,7 @@ class StepAttemptInline(ReadOnlyMixin, TabularInline[StepAttempt, SagaRun]):
     verbose_name_plural = "attempts, oldest first"
     ordering = ("id",)
     fields = (
-        *("began", "step", "direction", "attempt", "result", "error", "detail"),
+        *("began", "step", "direction", "number", "result", "error", "detail"),
         *("gave", "fence", "ended", "waits"),
     )
     readonly_fields = fields
@@ -73,7 +73,7 @@ class NeedsAttention(ChoiceFilter):
 
 
 class IsPaused(ChoiceFilter):
-    title = "held or paused"
+    title = "paused"
     parameter_name = "is_paused"
     options = (("yes", "Yes"),)
 
@@ -114,7 +114,7 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
         "version",
         "stands",
         "doing",
-        "tries",
+        "retry_count",
         "attention_reason",
         *("started", "wakes", "ended"),
         *("reason", "reason_detail", "actor", "correlation_id"),
@@ -137,7 +137,7 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
     def doing(self, run: SagaRun) -> str | None:
         if not run.step:
             return None
-        return f"{run.step}, attempt {run.attempts}" if run.attempts else run.step
+        return f"{run.step}, attempt {run.attempt_count}" if run.attempt_count else run.step
 
     @admin.display(description="wakes (UTC)")
     def wakes(self, run: SagaRun) -> SafeString | None:
@@ -153,7 +153,7 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
             return None
         return format_html(
             '<span class="flag">{}</span> <span class="flag-reason" title="{}">{}</span>',
-            "held" if run.paused_at else "look",
+            "paused" if run.paused_at else "check",
             run.attention_reason,
             run.attention_reason,
         )

@@ -270,7 +270,7 @@ class Saga:
                 raise DefinitionError(
                     f"{step.compensation_name}: a compensation cannot be rejected"
                 )
-            if step.compensating_action.retry.attempts is not None:
+            if step.compensating_action.retry.max_attempts is not None:
                 raise DefinitionError(
                     f"{step.compensation_name}: a compensation must retry without limit"
                 )
@@ -334,7 +334,7 @@ class Saga:
 
 
 def _may_give_up(work: Remote) -> bool:
-    return work.retry.attempts is not None and not isinstance(work.when_spent, Proceed)
+    return work.retry.max_attempts is not None and not isinstance(work.when_spent, Proceed)
 
 
 def _check_description(name: str, work: Work) -> None:
@@ -362,7 +362,7 @@ def _check_call(name: str, work: Remote) -> None:
         code = getattr(error, "code", None)
         if isinstance(code, str) and code not in work.rejections:
             raise DefinitionError(f"{name} does not declare {code}, the code of {error.__name__}")
-    is_limited = work.retry.attempts is not None
+    is_limited = work.retry.max_attempts is not None
     if is_limited != (work.when_spent is not None):
         raise DefinitionError(f"{name} needs a limit of retries and when_spent, or neither")
     match work.when_spent:

@@ -58,7 +58,7 @@ class GroupCommit(Generic[Item, Result]):
             group = self._waiting[: self._limit]
             del self._waiting[: self._limit]
         try:
-            self._carry_out(group)
+            self._execute(group)
         except BaseException as error:
             for ticket in group:
                 ticket.error = error
@@ -76,7 +76,7 @@ class GroupCommit(Generic[Item, Result]):
             else:
                 self._busy = False
 
-    def _carry_out(self, group: list[_Ticket[Item, Result]]) -> None:
+    def _execute(self, group: list[_Ticket[Item, Result]]) -> None:
         if len(group) > 1:
             try:
                 results = self._together([each.item for each in group])

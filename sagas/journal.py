@@ -11,8 +11,8 @@ from sagas.models import Direction, Outcome, SagaRun, StepAttempt
 RUN_FIELDS: Final = (
     "status",
     "step",
-    "attempts",
-    "tries",
+    "attempt_count",
+    "retry_count",
     "fence",
     "leased_until",
     "not_before",
@@ -23,6 +23,7 @@ RUN_FIELDS: Final = (
     "needs_attention",
     "attention_reason",
     "paused_at",
+    "pause_reason",
     "ended_at",
 )
 SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
@@ -31,7 +32,7 @@ ONE_CLAIM: Final = ("run", "fence")
 """The key of an attempt: each claim raises its run's fence."""
 
 
-def keep(
+def write_phase(
     *,
     started: Sequence[StepAttempt],
     settled: Sequence[StepAttempt],
@@ -60,7 +61,7 @@ def note_stale_result(result: CallResult) -> None:
     )
 
 
-def work_attempted(saga: Saga | None, step: str, direction: str) -> tuple[str, Work | None]:
+def name_and_work(saga: Saga | None, step: str, direction: str) -> tuple[str, Work | None]:
     """Return the name and the work that attempts with this step and direction are about.
 
     For a step that ``saga`` does not have (any more), returns a name made of the step's, and None.
@@ -75,21 +76,21 @@ def work_attempted(saga: Saga | None, step: str, direction: str) -> tuple[str, W
 
 
 def pending_compensations(
-    saga: Saga, records: Sequence[StepAttempt]
+    saga: Saga, attempts: Sequence[StepAttempt]
 ) -> dict[Step, StepAttempt | None]:
     """Return the steps of one run that must still be compensated, last step first.
 
-    Each comes with the latest attempt at its compensation; None without one. ``records`` are all
+    Each comes with the latest attempt at its compensation; None without one. ``attempts`` are all
     rows of the run, oldest first.
     """
     pending: dict[Step, StepAttempt | None] = {}
     for step in reversed(saga.steps):
         if step.compensating_action is None:
             continue
-        attempts = [record for record in records if record.step == step.name]
-        forward = [each for each in attempts if each.direction == Direction.FORWARD]
-        compensations = [each for each in attempts if each.direction == Direction.COMPENSATING]
-        if any(each.outcome == Outcome.DONE for each in compensations):
+        own = [attempt for attempt in attempts if attempt.step == step.name]
+        forward = [attempt for attempt in own if attempt.direction == Direction.FORWARD]
+        compensations = [attempt for attempt in own if attempt.direction == Direction.COMPENSATING]
+        if any(attempt.outcome == Outcome.DONE for attempt in compensations):
             continue
         if _may_have_effect(step, forward):
             pending[step] = compensations[-1] if compensations else None

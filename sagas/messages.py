@@ -21,12 +21,12 @@ class Claim:
     work: Remote
     fence: int
     number: int
-    record: StepAttempt
+    attempt: StepAttempt
 
     @property
     def names(self) -> dict[str, object]:
         """The fields of its log lines; see ``sagas.log_context``."""
-        is_compensating = self.record.direction == Direction.COMPENSATING
+        is_compensating = self.attempt.direction == Direction.COMPENSATING
         return {
             "run_id": self.run_id,
             "subject_id": self.subject_id,
@@ -79,13 +79,13 @@ class CallResult:
 
     def settle(self, at: datetime) -> StepAttempt:
         """Copy the result into the claim's attempt, which the caller writes, and return that."""
-        record = self.claim.record
-        record.outcome = self.outcome
-        record.output = self.output
-        record.error = self.error
-        record.detail = self.detail
-        record.ended_at = at
-        return record
+        attempt = self.claim.attempt
+        attempt.outcome = self.outcome
+        attempt.output = self.output
+        attempt.error = self.error
+        attempt.detail = self.detail
+        attempt.ended_at = at
+        return attempt
 
 
 @dataclass(frozen=True, slots=True)

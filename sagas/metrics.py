@@ -27,5 +27,5 @@ MESSAGES: Final = Counter(
 REDISPATCHED: Final = Counter(
     "holdfast_sweep_redispatches",
     "Runs that a sweep queued again.",
-    ["sweeper"],
+    ["source"],
 )

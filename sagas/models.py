@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from sagas.identifiers import new_id
+from sagas.pause_reasons import PauseReason
 
 HANDOVER: Final = timedelta(seconds=5)
 """How long a queued message may take before the sweep sends another."""
@@ -60,10 +61,10 @@ class SagaRun(models.Model):
     # The first unfinished step of a running saga; empty on the way back and at the end.
     step = models.CharField(max_length=64, blank=True)
     # Attempts at that step so far.
-    attempts = models.PositiveIntegerField(default=0)
+    attempt_count = models.PositiveIntegerField(default=0)
     # Those that count against the step's patience: not the failed ones, and none from before an
     # operator said "retry now".
-    tries = models.PositiveIntegerField(default=0)
+    retry_count = models.PositiveIntegerField(default=0)
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
     # A back-off: nobody tries before this.
@@ -79,10 +80,10 @@ class SagaRun(models.Model):
     # A flag for people, not a state: the run is still retried, cancelled and undone as before.
     needs_attention = models.BooleanField(default=False)
     attention_reason = models.TextField(blank=True)
-    # Since when its money is in doubt, or a person holds it: it goes no step further before a
-    # person resumes it. What is being asked is settled as ever. Empty again as soon as the run is
-    # asked to turn back, does so, or ends.
+    # A paused run starts no further step until a person resumes it; a call in flight is settled.
+    # Empty again once the run is requested to compensate, compensates, or ends.
     paused_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.CharField(max_length=32, blank=True, choices=PauseReason)
     created_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -100,6 +101,11 @@ class SagaRun(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(status__in=RunStatus.values), name="sagas_run_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(paused_at__isnull=True, pause_reason="")
+                | Q(paused_at__isnull=False, pause_reason__in=PauseReason.values),
+                name="sagas_paused_run_has_a_reason",
             ),
             # Starting twice returns the run that exists. Read by whoever tells a subject's story.
             models.UniqueConstraint(
@@ -143,10 +149,10 @@ class StepAttempt(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     # No index of its own: the unique constraint below begins with it.
-    run = models.ForeignKey(SagaRun, models.PROTECT, related_name="records", db_index=False)
+    run = models.ForeignKey(SagaRun, models.PROTECT, related_name="attempts", db_index=False)
     step = models.CharField(max_length=64)
     direction = models.CharField(max_length=16, choices=Direction)
-    attempt = models.PositiveIntegerField()
+    number = models.PositiveIntegerField()
     fence = models.PositiveBigIntegerField()
     outcome = models.CharField(max_length=16, choices=Outcome)
     output = models.JSONField(default=dict)
@@ -163,11 +169,11 @@ class StepAttempt(models.Model):
         indexes: ClassVar = [
             # Read by whoever looks at what was done lately. Rows lie in the order of their time, so
             # a few bytes for each megabyte of them are enough.
-            BrinIndex(fields=["started_at"], autosummarize=True, name="sagas_record_lately"),
+            BrinIndex(fields=["started_at"], autosummarize=True, name="sagas_attempt_lately"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["run", "step", "direction", "fence"], name="sagas_one_record_per_claim"
+                fields=["run", "step", "direction", "fence"], name="sagas_one_attempt_per_claim"
             ),
             models.UniqueConstraint(
                 fields=["run", "step", "direction"],
@@ -175,18 +181,18 @@ class StepAttempt(models.Model):
                 name="sagas_step_done_once",
             ),
             models.CheckConstraint(
-                condition=Q(outcome__in=Outcome.values), name="sagas_record_outcome_known"
+                condition=Q(outcome__in=Outcome.values), name="sagas_attempt_outcome_known"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.step} {self.direction} #{self.attempt}: {self.outcome}"
+        return f"{self.step} {self.direction} #{self.number}: {self.outcome}"
 
 
 class LastSweep(models.Model):
     """When one of those who sweep last did; written by ``sagas.sweep`` with each sweep."""
 
-    sweeper = models.CharField(primary_key=True, max_length=16)
+    source = models.CharField(primary_key=True, max_length=16)
     at = models.DateTimeField()
     queued = models.PositiveIntegerField()
 
@@ -195,4 +201,4 @@ class LastSweep(models.Model):
         verbose_name_plural = "last sweeps"
 
     def __str__(self) -> str:
-        return f"{self.sweeper} at {self.at}"
+        return f"{self.source} at {self.at}"

@@ -75,7 +75,7 @@ class Phase:
                 for step in self.link.steps:
                     self._work(step)
             self._end_and_schedule()
-            journal.keep(
+            journal.write_phase(
                 started=self.started,
                 settled=self.settled,
                 runs=[context.run for context in self.contexts if context.has_changed],
@@ -134,26 +134,26 @@ class Phase:
         }
         if not lost:
             return
-        for record in StepAttempt.objects.filter(run__in=list(lost), outcome=Outcome.STARTED):
-            record.outcome, record.ended_at = Outcome.LOST, self.now
-            self.settled.append(record)
-            step, context = self.saga.step(record.step), lost[record.run_id]
+        for attempt in StepAttempt.objects.filter(run__in=list(lost), outcome=Outcome.STARTED):
+            attempt.outcome, attempt.ended_at = Outcome.LOST, self.now
+            self.settled.append(attempt)
+            step, context = self.saga.step(attempt.step), lost[attempt.run_id]
             if self.link.is_compensating:
-                context.pending[step] = record
+                context.pending[step] = attempt
             work = self.link.work(step)
-            if record.attempt > 1 and isinstance(work, Remote):
-                self._back_off(context, step, record, work.retry)
+            if attempt.number > 1 and isinstance(work, Remote):
+                self._back_off(context, step, attempt, work.retry)
         for context in lost.values():
             context.run.leased_until = None
             context.has_changed = True
 
     def _load_pending_compensations(self) -> None:
         ours = {context.run.pk: context for context in self.contexts if context.is_ours}
-        records: dict[object, list[StepAttempt]] = {pk: [] for pk in ours}
-        for record in StepAttempt.objects.filter(run__in=list(ours)).order_by("pk"):
-            records[record.run_id].append(record)
+        attempts: dict[object, list[StepAttempt]] = {pk: [] for pk in ours}
+        for attempt in StepAttempt.objects.filter(run__in=list(ours)).order_by("pk"):
+            attempts[attempt.run_id].append(attempt)
         for pk, context in ours.items():
-            context.pending = journal.pending_compensations(self.saga, records[pk])
+            context.pending = journal.pending_compensations(self.saga, attempts[pk])
 
     # -- settling ----------------------------------------------------------------------------
 
@@ -169,16 +169,16 @@ class Phase:
                 context.run.leased_until = None
                 context.has_changed = True
                 context.output = result.output
-                record = result.settle(self.now)
-                self.settled.append(record)
+                attempt = result.settle(self.now)
+                self.settled.append(attempt)
                 if result.outcome == Outcome.DONE:
                     done.append(context)
                 elif result.outcome == Outcome.REJECTED:
                     self._start_compensating(context, Rejection(result.error, result.detail))
                 elif not self._is_spent(context, result):
-                    self._retry(context, result, record)
+                    self._retry(context, result, attempt)
                 elif isinstance(when_spent := result.claim.work.when_spent, Proceed):
-                    self._proceed(context, record, when_spent)
+                    self._proceed(context, attempt, when_spent)
                     done.append(context)
                 else:
                     self._start_compensating(context, Rejection(step.unanswered_code, result.error))
@@ -194,13 +194,13 @@ class Phase:
 
     def _is_spent(self, context: RunContext, result: CallResult) -> bool:
         """Return whether this was the last try. A failed attempt does not count as one."""
-        is_spent = result.claim.work.retry.is_spent(context.run.tries)
+        is_spent = result.claim.work.retry.is_spent(context.run.retry_count)
         return is_spent and result.outcome != Outcome.FAILED and not self.link.is_compensating
 
-    def _proceed(self, context: RunContext, record: StepAttempt, when_spent: Proceed) -> None:
+    def _proceed(self, context: RunContext, attempt: StepAttempt, when_spent: Proceed) -> None:
         """Take the declared output for the step's own, and journal the attempt as proceeded."""
-        record.outcome = Outcome.PROCEEDED
-        record.output = context.output = when_spent.output
+        attempt.outcome = Outcome.PROCEEDED
+        attempt.output = context.output = when_spent.output
 
     def _done(self, context: RunContext, step: Step) -> None:
         if self.link.is_compensating:
@@ -211,25 +211,25 @@ class Phase:
         else:
             context.go_to(self.saga.after(step))
 
-    def _retry(self, context: RunContext, result: CallResult, record: StepAttempt) -> None:
+    def _retry(self, context: RunContext, result: CallResult, attempt: StepAttempt) -> None:
         if result.outcome == Outcome.FAILED:
             context.forgive_try()
-        self._back_off(context, result.claim.step, record, result.claim.work.retry)
+        self._back_off(context, result.claim.step, attempt, result.claim.work.retry)
 
     def _back_off(
-        self, context: RunContext, step: Step, record: StepAttempt, retry: RetryPolicy
+        self, context: RunContext, step: Step, attempt: StepAttempt, retry: RetryPolicy
     ) -> None:
         context.has_changed = True
-        not_before = self.now + retry.delay(record.attempt)
+        not_before = self.now + retry.delay(attempt.number)
         if self.link.is_compensating:
-            record.not_before = not_before
-            context.pending[step] = record
+            attempt.not_before = not_before
+            context.pending[step] = attempt
         else:
             context.run.not_before = not_before
-        if record.attempt >= ATTENTION_AFTER or retry.is_spent(record.attempt):
+        if attempt.number >= ATTENTION_AFTER or retry.is_spent(attempt.number):
             context.flag(
-                f"{self.link.name_of(step)}: {record.attempt} tries,"
-                f" last {record.outcome} {record.error}"
+                f"{self.link.name_of(step)}: {attempt.number} attempts,"
+                f" last {attempt.outcome} {attempt.error}"
             )
 
     # -- compensating ------------------------------------------------------------------------
@@ -291,13 +291,13 @@ class Phase:
                 raise DefinitionError(f"{step.name} does not declare {rejection.code}")
         for context in group:
             rejected = batch.rejections.get(context.run.subject_id)
-            record = self._new_record(context, step, Outcome.DONE)
-            record.ended_at = self.now
+            attempt = self._new_attempt(context, step, Outcome.DONE)
+            attempt.ended_at = self.now
             if rejected is None:
                 self._done(context, step)
             else:
-                record.outcome = Outcome.REJECTED
-                record.error, record.detail = rejected.code, rejected.detail
+                attempt.outcome = Outcome.REJECTED
+                attempt.error, attempt.detail = rejected.code, rejected.detail
                 self._start_compensating(context, rejected)
 
     def _claim(self, group: list[RunContext], step: Step, work: Remote) -> None:
@@ -308,7 +308,7 @@ class Phase:
         for context in group:
             run = context.run
             run.leased_until = self.now + work.deadline + LEASE_MARGIN
-            record = self._new_record(context, step, Outcome.STARTED)
+            attempt = self._new_attempt(context, step, Outcome.STARTED)
             context.claim = Claim(
                 run.pk,
                 run.subject_id,
@@ -316,14 +316,14 @@ class Phase:
                 step,
                 work,
                 run.fence,
-                record.attempt,
-                record,
+                attempt.number,
+                attempt,
             )
             context.has_changed = True
 
     def _was_lost_too_often(self, context: RunContext, work: Remote) -> bool:
         """Return whether attempts that were lost have spent the step's retries."""
-        return not self.link.is_compensating and work.retry.is_spent(context.run.tries)
+        return not self.link.is_compensating and work.retry.is_spent(context.run.retry_count)
 
     def _give_up(self, contexts: list[RunContext], step: Step, work: Remote) -> None:
         """Do what the step declares for spent retries, where the last attempts were lost."""
@@ -332,44 +332,44 @@ class Phase:
                 self._start_compensating(context, Rejection(step.unanswered_code, Outcome.LOST))
             return
         for context in contexts:
-            record = self._new_record(context, step, Outcome.PROCEEDED)
-            record.error, record.ended_at = Outcome.LOST, self.now
-            self._proceed(context, record, work.when_spent)
+            attempt = self._new_attempt(context, step, Outcome.PROCEEDED)
+            attempt.error, attempt.ended_at = Outcome.LOST, self.now
+            self._proceed(context, attempt, work.when_spent)
         self._record(contexts, step)
 
     def _journal_failure(self, group: list[RunContext], step: Step, error: Exception) -> None:
         work = self.link.work(step)
         retry = work.retry if isinstance(work, Remote) else LOCAL_RETRY
         for context in group:
-            record = self._new_record(context, step, Outcome.FAILED)
-            record.error, record.detail = type(error).__name__, str(error)
-            record.ended_at = self.now
+            attempt = self._new_attempt(context, step, Outcome.FAILED)
+            attempt.error, attempt.detail = type(error).__name__, str(error)
+            attempt.ended_at = self.now
             context.forgive_try()
-            self._back_off(context, step, record, retry)
+            self._back_off(context, step, attempt, retry)
 
     def _batch(self, contexts: Sequence[RunContext]) -> Batch:
         return Batch([context.view() for context in contexts], self.extra_changes)
 
-    def _new_record(self, context: RunContext, step: Step, outcome: Outcome) -> StepAttempt:
+    def _new_attempt(self, context: RunContext, step: Step, outcome: Outcome) -> StepAttempt:
         context.run.fence += 1
         if self.link.is_compensating:
             last = context.pending.get(step)
-            attempt = last.attempt + 1 if last else 1
+            number = last.number + 1 if last else 1
         else:
-            context.run.tries += 1
-            context.run.attempts += 1
-            attempt = context.run.attempts
-        record = StepAttempt(
+            context.run.retry_count += 1
+            context.run.attempt_count += 1
+            number = context.run.attempt_count
+        attempt = StepAttempt(
             run=context.run,
             step=step.name,
             direction=self.direction,
-            attempt=attempt,
+            number=number,
             fence=context.run.fence,
             outcome=outcome,
             started_at=self.now,
         )
-        self.started.append(record)
-        return record
+        self.started.append(attempt)
+        return attempt
 
     # -- closing -----------------------------------------------------------------------------
 

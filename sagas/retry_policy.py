@@ -15,15 +15,15 @@ class RetryPolicy:
 
     first: timedelta = timedelta(seconds=1)
     longest: timedelta = timedelta(seconds=60)
-    attempts: int | None = None
+    max_attempts: int | None = None
 
-    def delay(self, tries: int) -> timedelta:
+    def delay(self, attempts: int) -> timedelta:
         """Return how long to wait after ``tries`` tries (1 or more)."""
-        factor = 2 ** min(tries - 1, 62)
+        factor = 2 ** min(attempts - 1, 62)
         # Compared as a ratio: the product may be more than a timedelta holds.
         whole = self.longest if factor > self.longest / self.first else self.first * factor
         return whole / 2 + whole / 2 * random.random()  # noqa: S311 - jitter is not a secret
 
-    def is_spent(self, tries: int) -> bool:
+    def is_spent(self, attempts: int) -> bool:
         """Return whether ``tries`` tries reach the limit."""
-        return self.attempts is not None and tries >= self.attempts
+        return self.max_attempts is not None and attempts >= self.max_attempts

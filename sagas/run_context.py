@@ -33,10 +33,11 @@ class RunContext:
         """
         if step is None:
             self.run.paused_at = None
+            self.run.pause_reason = ""
         self.step = step
         self.run.step = step.name if step else ""
-        self.run.attempts = 0
-        self.run.tries = 0
+        self.run.attempt_count = 0
+        self.run.retry_count = 0
         self.run.not_before = None
         self.made_progress()
 
@@ -49,7 +50,7 @@ class RunContext:
 
     def forgive_try(self) -> None:
         """Do not count the last attempt against the retry limit: it failed with an undeclared error."""
-        self.run.tries = max(self.run.tries - 1, 0)
+        self.run.retry_count = max(self.run.retry_count - 1, 0)
 
     def flag(self, reason: str) -> None:
         self.run.needs_attention = True

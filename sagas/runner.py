@@ -11,16 +11,12 @@ sweep has another worker find out what became of it.
 """
 
 import logging
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar, cast
 from uuid import UUID
 
-from django.conf import settings
 from django.db import (
     DatabaseError,
     DataError,
@@ -39,52 +35,48 @@ from sagas.log_context import log_context
 from sagas.messages import CallResult, Claim, NextAction, Stop, WorkItem
 from sagas.models import Outcome, SagaRun
 from sagas.phase import Phase
+from sagas.run_threads import RunThreads, run_threads
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class Runner:
-    """Carries the runs of one saga extra_changes one link; made once in each process."""
+    """Carries the runs of one saga along one link. Each process has one for each link.
 
-    def __init__(self, saga: Saga, link: Link) -> None:
+    Thread-safe. All runners of a process share its ``threads``.
+    """
+
+    def __init__(self, saga: Saga, link: Link, threads: RunThreads = run_threads) -> None:
         self.saga = saga
         self.link = link
+        self._threads = threads
         self._phases = GroupCommit[WorkItem, NextAction](self._together, self._alone)
         self._checkpoints = GroupCommit[Checkpoint, object](write_together, write_alone)
-        self._take_threads()
-        # Threads are not inherited.
-        os.register_at_fork(after_in_child=self._take_threads)
 
-    def carry_all(self, run_ids: Sequence[UUID]) -> list[NextAction]:
-        """Carry runs at the same time, each as ``carry`` does, and settle each as its call returns.
+    def advance_all(self, run_ids: Sequence[UUID]) -> list[NextAction]:
+        """Advance several runs at the same time, and return the next action for each, in their order.
 
-        What one of them raises ends that one only, and is logged; if all raise, so does this.
+        A single run is advanced in the caller's thread, several in the threads of the process. An
+        error ends its own run only: it is logged, and the next action is Stop. If every run fails,
+        the first error is raised. Raises RuntimeError when called in one of those threads.
         """
         if len(run_ids) == 1:
-            return [self.carry(run_ids[0])]
-        carried = [
-            # Lines name the message's task there, too.
-            self._threads.submit(copy_context().run, self._carry_in_thread, each)
-            for each in run_ids
-        ]
-        errors = [error for each in carried if (error := each.exception())]
-        if len(errors) == len(carried):
+            return [self.advance(run_ids[0])]
+        futures = [self._threads.submit(self._advance_in_thread, run_id) for run_id in run_ids]
+        errors = [future.exception() for future in futures]
+        if all(errors) and errors[0] is not None:
             raise errors[0]
-        for run_id, each in zip(run_ids, carried, strict=True):
-            if error := each.exception():
-                log.error("carry.failed", exc_info=error, extra={"run_id": str(run_id)})
-        return [Stop() if each.exception() else each.result() for each in carried]
+        for run_id, error in zip(run_ids, errors, strict=True):
+            if error:
+                log.error("advance.failed", exc_info=error, extra={"run_id": str(run_id)})
+        return [Stop() if future.exception() else future.result() for future in futures]
 
-    def _carry_in_thread(self, run_id: UUID) -> NextAction:
+    def _advance_in_thread(self, run_id: UUID) -> NextAction:
         close_old_connections()  # one that a restart has cut would fail this run
-        return self.carry(run_id)
+        return self.advance(run_id)
 
-    def _take_threads(self) -> None:
-        """Have threads to carry runs in; none begins before there is one for it."""
-        self._threads = ThreadPoolExecutor(settings.SAGAS_RUNS_AT_ONCE)
-
-    def carry(self, run_id: UUID) -> NextAction:
+    def advance(self, run_id: UUID) -> NextAction:
         """Take a run as far as it goes on this link.
 
         Safe to call at any time, any number of times, from any number of workers: whoever does
@@ -108,9 +100,9 @@ class Runner:
 
     def _alone(self, work_item: WorkItem) -> NextAction:
         with log_context(**work_item.names, saga=self.saga.name):
-            return self._carry_out(work_item)
+            return self._perform_one(work_item)
 
-    def _carry_out(self, work_item: WorkItem) -> NextAction:
+    def _perform_one(self, work_item: WorkItem) -> NextAction:
         """Carry out one run's phase; if it raises, save the answer first and then the error."""
         connection.close_if_unusable_or_obsolete()
         phase = Phase(self.saga, self.link, [work_item])

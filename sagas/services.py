@@ -14,10 +14,21 @@ from sagas.bulk_sql import Change, Insert, write
 from sagas.definition import Saga
 from sagas.dispatch import dispatch
 from sagas.models import HANDOVER, LIVE, Direction, RunStatus, SagaRun, StepAttempt
+from sagas.pause_reasons import PauseReason
 
 log = logging.getLogger(__name__)
 
-_NOT_PAUSED: Final = {"paused_at": None, "needs_attention": False, "attention_reason": ""}
+_NOT_PAUSED: Final = {
+    "paused_at": None,
+    "pause_reason": "",
+    "needs_attention": False,
+    "attention_reason": "",
+}
+
+_LOG_LEVELS: Final = {
+    PauseReason.STAFF: logging.WARNING,
+    PauseReason.MONEY_IN_DOUBT: logging.ERROR,
+}
 
 
 class CompensationRequest(Enum):
@@ -93,7 +104,7 @@ def retry_now(run_id: UUID) -> bool:
     if run is None:
         return False
     SagaRun.objects.filter(pk=run.pk).update(
-        tries=0,
+        retry_count=0,
         not_before=None,
         redispatch_count=0,
         needs_attention=run.paused_at is not None,
@@ -117,49 +128,38 @@ def lock_run(subject_id: UUID) -> None:
 
 
 @transaction.atomic
-def hold(subject_id: UUID, reason: str, actor: str) -> bool:
-    """Freeze the live run of a subject because a person wants it so; True if it is paused now.
+def pause(subject_id: UUID, reason: PauseReason, detail: str, actor: str) -> bool:
+    """Let the live run of a subject start no further step; return whether it is paused now.
 
-    As ``pause``, with the name of who holds it. The reason is for people, and is not logged.
+    Returns False if no run is live, if it compensates or was requested to, or if its saga only
+    compensates. A call in flight is still settled; if that ends the run or makes it compensate, the
+    run is no longer paused. Pausing a paused run changes nothing, and keeps the first reason.
+
+    ``detail`` and ``actor`` (a username, or the code of an invariant) are for people, and are not
+    logged. The run's row stays locked until the caller's transaction ends, so callers may check
+    once more under this lock and roll back to undo the pause.
     """
     run = _pausable(subject_id)
     if run is None:
         return False
     if run.paused_at is None:
         SagaRun.objects.filter(pk=run.pk).update(
-            paused_at=Now(), needs_attention=True, attention_reason=f"held by {actor}: {reason}"
+            paused_at=Now(),
+            pause_reason=reason,
+            needs_attention=True,
+            attention_reason=f"paused by {actor}: {detail}",
         )
-        log.warning("run.held", extra={"subject_id": str(subject_id)})
-    return True
-
-
-@transaction.atomic
-def pause(subject_id: UUID, reason: str) -> bool:
-    """Let the live run of a subject take no further step forward; True if it is paused now.
-
-    False where nothing goes forward: no run is live, it is on its way back or was asked to turn
-    back, or its saga only gives back. What a worker has claimed already is still settled, and may
-    yet turn the run back or end it: then it is paused no longer. Again changes nothing. The run's
-    row stays locked until the caller's transaction ends, so a caller that looks once more under
-    this lock, and finds no reason, rolls back and has paused nothing.
-    """
-    run = _pausable(subject_id)
-    if run is None:
-        return False
-    if run.paused_at is None:
-        SagaRun.objects.filter(pk=run.pk).update(
-            paused_at=Now(), needs_attention=True, attention_reason=f"paused: {reason}"
-        )
-        log.error("run.paused", extra={"subject_id": str(subject_id), "reason": reason})
+        extra = {"subject_id": str(subject_id), "reason": str(reason)}
+        log.log(_LOG_LEVELS[reason], "run.paused", extra=extra)
     return True
 
 
 @transaction.atomic
 def resume(subject_id: UUID) -> bool:
-    """Let a subject's paused run go on, and queue it; True if one was paused.
+    """Let a subject's paused run go on, and queue it; return whether one was paused.
 
-    For a person who has looked: nothing paused goes on by itself. An attempt that is under
-    way keeps its lease.
+    For a person who has checked it: no paused run goes on by itself. A call in flight keeps its
+    lease.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         subject_id=subject_id, status=RunStatus.RUNNING, paused_at__isnull=False
@@ -167,13 +167,14 @@ def resume(subject_id: UUID) -> bool:
     if run is None:
         return False
     SagaRun.objects.filter(pk=run.pk).update(redispatch_count=0, wake_at=_soon(run), **_NOT_PAUSED)
-    log.warning("run.resumed", extra={"subject_id": str(subject_id)})
+    extra = {"subject_id": str(subject_id), "reason": run.pause_reason}
+    log.warning("run.resumed", extra=extra)
     dispatch(run)
     return True
 
 
 def _pausable(subject_id: UUID) -> SagaRun | None:
-    """Lock the live run of a subject, if it goes forward and takes something."""
+    """Lock and return the live run of a subject if it can be paused; None if it cannot."""
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         subject_id=subject_id, status=RunStatus.RUNNING, compensation_requested_at__isnull=True
     ).first()  # fmt: skip

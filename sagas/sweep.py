@@ -33,20 +33,20 @@ MOST_COUNTED = 1000
 """Where counting re-dispatches ends: a run that nobody can carry is swept for ever."""
 
 
-class Sweeper(StrEnum):
+class SweepSource(StrEnum):
     """Who sweeps."""
 
     BEAT = "beat"
     WATCH = "watch"
-    BY_HAND = "by hand"
+    COMMAND = "command"
 
 
-def sweep(sweeper: Sweeper = Sweeper.BY_HAND, *, limit: int = 500) -> int:
+def sweep(source: SweepSource = SweepSource.COMMAND, *, limit: int = 500) -> int:
     """Queue up to ``limit`` overdue runs, and return how many.
 
     The re-dispatch is counted in a commit of its own before the message leaves, so a run that
     kills its workers is not handed out faster and faster. Any number of sweeps may run at once:
-    each skips the rows that another one holds. That ``sweeper`` has looked commits with it.
+    each skips the rows that another one holds. That ``source`` has looked commits with it.
     """
     with transaction.atomic():
         runs = list(
@@ -64,27 +64,27 @@ def sweep(sweeper: Sweeper = Sweeper.BY_HAND, *, limit: int = 500) -> int:
             try:
                 dispatch(run)
             except (UnknownSaga, UnknownStep) as error:
-                _flag(run, f"this code cannot carry it: {error}")
+                _flag(run, f"this code cannot advance it: {error}")
         write(Update(runs, ["redispatch_count", "wake_at", "needs_attention", "attention_reason"]))
-        _note(sweeper, len(runs))
-    REDISPATCHED.labels(sweeper).inc(len(runs))
+        _note(source, len(runs))
+    REDISPATCHED.labels(source).inc(len(runs))
     if runs:
         told = [str(each.correlation_id) for each in runs[:MOST_NAMED]]
         log.info(
             "sweep.queued",
-            extra={"runs": len(runs), "sweeper": str(sweeper), "correlation_ids": told},
+            extra={"runs": len(runs), "source": str(source), "correlation_ids": told},
         )
     return len(runs)
 
 
-def _note(sweeper: Sweeper, queued: int) -> None:
+def _note(source: SweepSource, queued: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO sagas_lastsweep (sweeper, at, queued) VALUES (%s, clock_timestamp(), %s)
-            ON CONFLICT (sweeper) DO UPDATE SET at = excluded.at, queued = excluded.queued
+            INSERT INTO sagas_lastsweep (source, at, queued) VALUES (%s, clock_timestamp(), %s)
+            ON CONFLICT (source) DO UPDATE SET at = excluded.at, queued = excluded.queued
             """,
-            [sweeper, queued],
+            [source, queued],
         )
 
 

@@ -14,7 +14,7 @@ from sagas import registry
 from sagas.definition import Link, Saga
 from sagas.messages import Continue, RetryAfter
 from sagas.runner import Runner
-from sagas.sweep import Sweeper, sweep
+from sagas.sweep import SweepSource, sweep
 
 if TYPE_CHECKING:
     from celery import Task
@@ -34,13 +34,13 @@ def _declare(saga: Saga, link: Link) -> None:
     runner = Runner(saga, link)
 
     @shared_task(name=link.name, bind=True, max_retries=None, throws=OUT_OF_REACH)
-    def carry(self: "Task[[list[str]], None]", run_ids: list[str]) -> None:
+    def advance(self: "Task[[list[str]], None]", run_ids: list[str]) -> None:
         if len(run_ids) == 1:  # what is said of an error that ends this task names it, too
             bind_contextvars(run_id=run_ids[0])
         try:
-            next_actions = runner.carry_all([UUID(each) for each in run_ids])
+            next_actions = runner.advance_all([UUID(each) for each in run_ids])
         except OUT_OF_REACH:
-            log.warning("carry.interrupted", exc_info=True)
+            log.warning("advance.interrupted", exc_info=True)
             raise
         for run_id, next_action in zip(run_ids, next_actions, strict=True):
             if isinstance(next_action, RetryAfter) and next_action.after <= LONGEST_COUNTDOWN:
@@ -62,4 +62,4 @@ for _saga in registry.all_sagas():
 @shared_task(name="sagas.sweep", ignore_result=True)
 def sweep_runs() -> None:
     """Queue every live run whose time to wake has passed."""
-    sweep(Sweeper.BEAT)
+    sweep(SweepSource.BEAT)

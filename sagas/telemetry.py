@@ -25,32 +25,32 @@ def report(
 ) -> None:
     """Count and tell what became of the attempts, and which of the runs have ended just now."""
     runs = {context.run.pk: context.run for context in contexts}
-    for record in started:
-        if record.attempt > 1:
-            RETRIES.labels(saga.name, link.name_of(saga.step(record.step))).inc()
-    for record in (*started, *settled):
-        if record.outcome == Outcome.STARTED:
+    for attempt in started:
+        if attempt.number > 1:
+            RETRIES.labels(saga.name, link.name_of(saga.step(attempt.step))).inc()
+    for attempt in (*started, *settled):
+        if attempt.outcome == Outcome.STARTED:
             continue
-        name = link.name_of(saga.step(record.step))
-        ATTEMPTS.labels(saga.name, name, record.outcome).inc()
-        if record.outcome != Outcome.DONE:
-            _tell_attempt(runs[record.run_id], name, record)
+        name = link.name_of(saga.step(attempt.step))
+        ATTEMPTS.labels(saga.name, name, attempt.outcome).inc()
+        if attempt.outcome != Outcome.DONE:
+            _tell_attempt(runs[attempt.run_id], name, attempt)
     for context in contexts:
         if context.has_changed and not context.run.is_live:
             RUNS_ENDED.labels(saga.name, context.run.status).inc()
             _tell_end(context.run)
 
 
-def _tell_attempt(run: SagaRun, name: str, record: StepAttempt) -> None:
+def _tell_attempt(run: SagaRun, name: str, attempt: StepAttempt) -> None:
     """The details of an error stay in the journal: a bank's words are not for every eye."""
     log.info(
         "attempt.ended",
         extra={
             **_names(run),
             "step": name,
-            "attempt": record.attempt,
-            "outcome": str(record.outcome),
-            "error": record.error,
+            "attempt": attempt.number,
+            "outcome": str(attempt.outcome),
+            "error": attempt.error,
         },
     )
 

@@ -71,7 +71,7 @@ class Afterwards:
   An order for you to repair:
     {desk_url(self._system, self._to_repair.id)}
     The bank refuses our key when it is to be paid. It is tried again and again, and flagged
-    after eight tries, within a minute. Switch the fault off at the bank, then retry it at the
+    after eight attempts, within a minute. Switch the fault off at the bank, then retry it at the
     desk.""")
         self._tell(f"\n{UP_AND_RUNNING}")
         with self._trickle.running(), self._shown() as show:

@@ -33,7 +33,7 @@ SELECT id, 'receipt', on_hand, 'chaos' FROM level
 """
 _UNFINISHED: Final = """
     SELECT least(%(healed)s, extract(epoch FROM now() - created_at))::float,
-           concat_ws(' ', saga, 'of', subject_id, status, step, 'tries', tries,
+           concat_ws(' ', saga, 'of', subject_id, status, step, 'retry_count', retry_count,
                      'redispatch_count', redispatch_count, 'wakes', wake_at, nullif(attention_reason, ''))
     FROM sagas_sagarun WHERE status IN ('running', 'compensating')
     UNION ALL

@@ -31,7 +31,7 @@ def settled_without_the_fence() -> None:
     ) -> RunContext:
         for result in filter(None, replies):
             object.__setattr__(result.claim, "fence", run.fence)
-            result.claim.record.fence = run.fence
+            result.claim.attempt.fence = run.fence
             run.leased_until = run.leased_until or self.now
         return stand(self, run, replies)
 
@@ -41,20 +41,20 @@ def settled_without_the_fence() -> None:
 
 def journalled_after_the_call() -> None:
     """An attempt is written down with its answer, not before the call: a dead worker leaves none."""
-    keep = journal.keep
+    write_phase = journal.write_phase
 
     def keep_what_was_answered(
         *, started: Sequence[StepAttempt], settled: Sequence[StepAttempt], **rest: Any
     ) -> None:
         answered = [each for each in started if each.outcome != Outcome.STARTED]
-        keep(started=[*answered, *settled], settled=[], **rest)
+        write_phase(started=[*answered, *settled], settled=[], **rest)
 
-    replace(journal, "keep", keep_what_was_answered)
+    replace(journal, "write_phase", keep_what_was_answered)
 
 
 def compensated_from_memory() -> None:
     """What is to be undone is kept in the memory of the worker that did it."""
-    new_record, pending_compensations = Phase._new_record, journal.pending_compensations
+    new_attempt, pending_compensations = Phase._new_attempt, journal.pending_compensations
     done_here: set[tuple[UUID, str]] = set()
 
     def make_and_remember(
@@ -62,14 +62,14 @@ def compensated_from_memory() -> None:
     ) -> StepAttempt:
         if self.direction == Direction.FORWARD:
             done_here.add((context.run.pk, step.name))
-        return new_record(self, context, step, outcome)
+        return new_attempt(self, context, step, outcome)
 
-    def remember(saga: Saga, records: Sequence[StepAttempt]) -> dict[Step, StepAttempt | None]:
-        run_id = records[0].run_id if records else None
-        owed = pending_compensations(saga, records)
+    def remember(saga: Saga, attempts: Sequence[StepAttempt]) -> dict[Step, StepAttempt | None]:
+        run_id = attempts[0].run_id if attempts else None
+        owed = pending_compensations(saga, attempts)
         return {step: last for step, last in owed.items() if (run_id, step.name) in done_here}
 
-    replace(Phase, "_new_record", make_and_remember)
+    replace(Phase, "_new_attempt", make_and_remember)
     replace(journal, "pending_compensations", remember)
 
 

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="LastSweep",
             fields=[
-                ("sweeper", models.CharField(max_length=16, primary_key=True, serialize=False)),
+                ("source", models.CharField(max_length=16, primary_key=True, serialize=False)),
                 ("at", models.DateTimeField()),
                 ("queued", models.PositiveIntegerField()),
             ],
@@ -55,8 +55,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("step", models.CharField(blank=True, max_length=64)),
-                ("attempts", models.PositiveIntegerField(default=0)),
-                ("tries", models.PositiveIntegerField(default=0)),
+                ("attempt_count", models.PositiveIntegerField(default=0)),
+                ("retry_count", models.PositiveIntegerField(default=0)),
                 ("fence", models.PositiveBigIntegerField(default=0)),
                 ("leased_until", models.DateTimeField(blank=True, null=True)),
                 ("not_before", models.DateTimeField(blank=True, null=True)),
@@ -80,6 +80,14 @@ class Migration(migrations.Migration):
                 ("needs_attention", models.BooleanField(default=False)),
                 ("attention_reason", models.TextField(blank=True)),
                 ("paused_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "pause_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[("staff", "Staff"), ("money_in_doubt", "Money In Doubt")],
+                        max_length=32,
+                    ),
+                ),
                 (
                     "created_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
@@ -129,6 +137,17 @@ class Migration(migrations.Migration):
                         ),
                         name="sagas_run_status_known",
                     ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("pause_reason", ""), ("paused_at__isnull", True)),
+                            models.Q(
+                                ("pause_reason__in", ["staff", "money_in_doubt"]),
+                                ("paused_at__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="sagas_paused_run_has_a_reason",
+                    ),
                     models.UniqueConstraint(
                         fields=("subject_id", "saga"), name="sagas_one_run_per_subject_and_saga"
                     ),
@@ -152,7 +171,7 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
-                ("attempt", models.PositiveIntegerField()),
+                ("number", models.PositiveIntegerField()),
                 ("fence", models.PositiveBigIntegerField()),
                 (
                     "outcome",
@@ -184,7 +203,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         db_index=False,
                         on_delete=django.db.models.deletion.PROTECT,
-                        related_name="records",
+                        related_name="attempts",
                         to="sagas.sagarun",
                     ),
                 ),
@@ -194,13 +213,13 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "attempts",
                 "indexes": [
                     django.contrib.postgres.indexes.BrinIndex(
-                        autosummarize=True, fields=["started_at"], name="sagas_record_lately"
+                        autosummarize=True, fields=["started_at"], name="sagas_attempt_lately"
                     )
                 ],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("run", "step", "direction", "fence"),
-                        name="sagas_one_record_per_claim",
+                        name="sagas_one_attempt_per_claim",
                     ),
                     models.UniqueConstraint(
                         condition=models.Q(("outcome", "done")),
@@ -223,7 +242,7 @@ class Migration(migrations.Migration):
                                 ],
                             )
                         ),
-                        name="sagas_record_outcome_known",
+                        name="sagas_attempt_outcome_known",
                     ),
                 ],
             },

@@ -20,7 +20,7 @@ LOOK_EVERY_SECONDS: Final = 10
 class OrderToRepair:
     """Its card meets a bank that refuses our key: no step declares that, so it is for a person.
 
-    It is retried all the while and, after eight tries, flagged. Switch the fault off at the bank,
+    It is retried all the while and, after eight attempts, flagged. Switch the fault off at the bank,
     retry it at the desk, and it is confirmed.
     """
 

@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from access.links import GuestLink, new_link, read_link
 from access.models import ApiToken
 from orders.models import IdempotencyRecord, Order
-from sagas.history import compensation_requests
+from sagas.queries.subjects import compensation_requests
 from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, everything
 
 GUEST = "/api/v1/guest/orders"

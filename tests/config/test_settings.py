@@ -68,9 +68,9 @@ def test_an_address_that_makes_no_sense_is_not_repeated(monkeypatch: pytest.Monk
 
 
 def test_some_run_has_to_be_carried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SAGAS_RUNS_AT_ONCE", "0")
+    monkeypatch.setenv("SAGAS_RUN_THREADS", "0")
 
-    with pytest.raises(ImproperlyConfigured, match="SAGAS_RUNS_AT_ONCE"):
+    with pytest.raises(ImproperlyConfigured, match="SAGAS_RUN_THREADS"):
         read_settings()
 
 

@@ -57,7 +57,7 @@ def waiting(storefront: Storefront, confirmed: UUID, messages: MessageQueue) -> 
     order_id = storefront.order(cart(("TEE", 1))).order_id
     messages.drop_all()
     runs = SagaRun.objects.filter(subject_id=order_id)
-    assert runs.update(needs_attention=True, attention_reason="8 tries", tries=8) == 1
+    assert runs.update(needs_attention=True, attention_reason="8 attempts", retry_count=8) == 1
     return order_id
 
 

@@ -17,6 +17,7 @@ from invariants.models import ReconciliationBreak
 from orders.models import Order, OrderTransition
 from orders.services import cancel_order
 from sagas.models import SagaRun
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from tests.support.desk_actions import (
     act,
@@ -39,7 +40,7 @@ KINDS = ("retry", "cancel", "pause", "resume", "note")
 def freeze_by_invariant(order_id: UUID) -> None:
     """As a check does: both in one transaction."""
     with transaction.atomic():
-        assert pause(order_id, "M6: 0 held of 2500")
+        assert pause(order_id, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
         now = SagaRun.objects.get(subject_id=order_id).paused_at
         assert now is not None
         ReconciliationBreak.objects.create(
@@ -58,7 +59,7 @@ def test_retry_now_forgets_the_back_off_and_queues_the_run(
 
     run = run_of(waiting)
     assert told(answer) == ["Retry now: The back-off is cleared, and the run is queued."]
-    assert (run.needs_attention, run.tries, run.not_before) == (False, 0, None)
+    assert (run.needs_attention, run.retry_count, run.not_before) == (False, 0, None)
     assert [each.run_id for each in messages.waiting] == [run.pk]
     row = OperatorAction.objects.get()
     assert (row.actor, row.kind, row.outcome, row.reason, row.order_id) == (
@@ -121,10 +122,10 @@ def test_a_hold_says_who_and_why_and_is_released(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
     act(desk, waiting, "pause", "Waiting for a call.")
-    held = run_of(waiting)
-    assert held.paused_at is not None
-    assert held.attention_reason == "held by grace: Waiting for a call."
-    assert "held by grace: Waiting for a call." in page_of(desk, waiting)
+    paused = run_of(waiting)
+    assert paused.paused_at is not None
+    assert paused.attention_reason == "paused by grace: Waiting for a call."
+    assert "paused by grace: Waiting for a call." in page_of(desk, waiting)
 
     act(desk, waiting, "resume", "She called.")
 
@@ -211,7 +212,7 @@ def test_what_is_cancelled_stays_so(
     assert messages.waiting == []
 
 
-def test_what_gives_back_is_not_held(desk: Client, confirmed: UUID) -> None:
+def test_a_compensating_order_cannot_be_paused(desk: Client, confirmed: UUID) -> None:
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
 
     answer = act(desk, confirmed, "pause")
@@ -220,7 +221,7 @@ def test_what_gives_back_is_not_held(desk: Client, confirmed: UUID) -> None:
     assert not SagaRun.objects.filter(paused_at__isnull=False).exists()
 
 
-def test_what_was_asked_to_turn_back_is_not_held(
+def test_an_order_that_was_requested_to_compensate_cannot_be_paused(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
     act(desk, waiting, "cancel")
@@ -255,7 +256,7 @@ def test_a_held_order_that_is_cancelled_is_held_no_longer(
     assert told(retried) == ["Retry now: The back-off is cleared, and the run is queued."]
     assert Order.objects.get(pk=waiting).status == "cancelled"
     assert 'role="alert"' not in page
-    assert "held by grace" not in page
+    assert "paused by grace" not in page
     assert 'id="act-resume"' not in page
 
 
@@ -295,7 +296,7 @@ def test_buttons_are_what_the_person_may_and_the_order_allows(
 def test_whoever_may_only_look_does_nothing(
     content_types: None, waiting: UUID, messages: MessageQueue, kind: str
 ) -> None:
-    pause(waiting, "M6: 0 held of 2500")
+    pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
     reader = staff("paul")
     before = everything()
 

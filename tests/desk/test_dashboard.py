@@ -16,7 +16,8 @@ from invariants.models import ReconciliationBreak
 from monitoring.heartbeats import record
 from orders.states import OrderStatus
 from sagas.models import SagaRun
-from sagas.services import hold
+from sagas.pause_reasons import PauseReason
+from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.shelf import Shelf
@@ -51,7 +52,7 @@ def shop(storefront: Storefront, bank: SandboxServer, messages: MessageQueue) ->
     messages.deliver_all()
     flagged = storefront.order(cart(("TEE", 1))).order_id
     runs = SagaRun.objects.filter(subject_id=flagged)
-    runs.update(needs_attention=True, attention_reason="8 tries <b>")
+    runs.update(needs_attention=True, attention_reason="8 attempts <b>")
     return {"confirmed": confirmed, "cancelled": cancelled, "flagged": flagged}
 
 
@@ -82,7 +83,7 @@ def test_the_page_and_its_newer_figures_say_the_same(desk: Client, shop: dict[st
 
     for told in (
         f"/admin/orders/order/{shop['flagged']}/change/",
-        "8 tries &lt;b&gt;",
+        "8 attempts &lt;b&gt;",
         "authorize_payment",
         "no worker has reported",
         "Confirmed per minute",
@@ -97,7 +98,7 @@ def test_what_a_person_holds_is_not_said_to_be_in_doubt_for_sure(
     desk: Client, shop: dict[str, UUID]
 ) -> None:
     none = desk.get("/admin/figures/").content.decode()
-    hold(shop["flagged"], "Waiting for a call.", "grace")
+    pause(shop["flagged"], PauseReason.STAFF, "Waiting for a call.", "grace")
 
     page = desk.get("/admin/figures/").content.decode()
 
@@ -106,7 +107,7 @@ def test_what_a_person_holds_is_not_said_to_be_in_doubt_for_sure(
         "1 paused</a>: by staff, or because the money is in doubt. They start no further step until"
         " they are resumed."
     ) in page
-    assert "held by grace: Waiting for a call." in page
+    assert "paused by grace: Waiting for a call." in page
 
 
 def test_a_silent_queue_is_told_from_one_that_is_served(desk: Client) -> None:

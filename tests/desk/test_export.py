@@ -46,7 +46,7 @@ def test_the_export_has_what_the_list_shows(desk: Client, confirmed: UUID, waiti
         "total (minor units)": "2500",
         "currency": "eur",
         "why cancelled": "",
-        "needs attention": "8 tries",
+        "needs attention": "8 attempts",
     }
 
 
@@ -104,7 +104,7 @@ def test_no_cell_calculates(desk: Client, waiting: UUID, text: str) -> None:
     assert cell[1:] in (text, text.replace("|", "\\|"))
 
 
-@pytest.mark.parametrize("text", ["", "alice", "8 tries", "a=b", "-5", "1,000", "müller+co"])
+@pytest.mark.parametrize("text", ["", "alice", "8 attempts", "a=b", "-5", "1,000", "müller+co"])
 def test_what_begins_no_formula_is_left_alone(text: str) -> None:
     assert escape_formula(text) == text
 

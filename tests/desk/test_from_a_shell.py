@@ -20,6 +20,7 @@ from desk.models import ActionKind, OperatorAction
 from orders.models import Order, OrderTransition
 from orders.services import cancel_order
 from payments.models import Payment
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from tests.support.desk_actions import page_of, rows_changed_since, run_of
 from tests.support.in_memory_broker import MessageQueue
@@ -70,7 +71,7 @@ def test_a_retry_from_a_shell_does_and_keeps_what_one_at_the_desk_does(
         f"order {waiting}, by shell:alice",
         "state: placed, at reserve_stock",
     ]
-    assert (run.needs_attention, run.tries, run.not_before) == (False, 0, None)
+    assert (run.needs_attention, run.retry_count, run.not_before) == (False, 0, None)
     assert [each.run_id for each in messages.waiting] == [run.pk]
     row = OperatorAction.objects.get()
     assert (row.operator, row.actor, row.kind, row.outcome) == (
@@ -100,12 +101,12 @@ def test_what_is_held_is_released_also_where_an_invariant_froze_it(
     waiting: UUID, messages: MessageQueue
 ) -> None:
     orders("pause", waiting, "--reason", "Bob looks.")
-    held = run_of(waiting).attention_reason
+    paused = run_of(waiting).attention_reason
     orders("resume", waiting, "--reason", "Bob has looked.")
-    assert pause(waiting, "M6: 0 held of 2500")
+    assert pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
     orders("resume", waiting, "--reason", "The bank's books agree.")
 
-    assert held == "held by shell:alice: Bob looks."
+    assert paused == "paused by shell:alice: Bob looks."
     assert run_of(waiting).paused_at is None
     assert [each[1:] for each in rows()] == [
         ("pause", "done"),
@@ -278,7 +279,7 @@ def test_show_tells_the_story_within_a_hundred_columns(
     assert lines[0] == f"order {waiting}: 25.00 EUR, for alice"
     assert lines[1] == f"run   {run_of(waiting).pk}: checkout, running"
     assert "state: placed, at reserve_stock, flagged" in lines
-    assert "needs attention: 8 tries" in lines
+    assert "needs attention: 8 attempts" in lines
     assert "next: Tries stock reservation as soon as a worker takes it" in said
     assert said.count("word") == 100
     assert "by shell:alice" in said

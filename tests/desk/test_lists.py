@@ -26,6 +26,7 @@ from orders.services import cancel_order
 from payments.models import Payment
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from tests.support.desk_actions import ORDERS, act, run_of
 from tests.support.in_memory_broker import MessageQueue
@@ -61,7 +62,7 @@ def shown(desk: Client, address: str) -> str:
 
 
 def test_a_run_that_has_ended_waits_for_nobody(desk: Client, waiting: UUID) -> None:
-    pause(waiting, "M6: 0 held of 2500")
+    pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
     filters_of_marks = [f"{RUNS}?{each}=yes" for each in ("is_paused", "needs_attention")]
     before = [[each.subject_id for each in found(desk, one)] for one in filters_of_marks]
 
@@ -118,7 +119,7 @@ def test_a_run_tells_where_it_stands(desk: Client, confirmed: UUID, waiting: UUI
     assert badge("running") in page
     assert "reserve_stock" in page
     assert '<span class="flag">look</span>' in page
-    assert "8 tries" in page
+    assert "8 attempts" in page
 
 
 def test_a_payment_tells_its_amount_as_money_and_what_stripe_calls_it(

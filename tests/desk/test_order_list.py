@@ -16,6 +16,7 @@ from orders.models import Order, OrderTransition
 from orders.services import cancel_order
 from payments.models import Payment
 from sagas.models import SagaRun, StepAttempt
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
 from tests.support.desk_actions import ORDERS, found, run_of
@@ -122,9 +123,9 @@ def test_what_names_nothing_finds_nothing_and_says_what_can_be_searched(
 )
 def test_the_list_can_be_narrowed(desk: Client, confirmed: UUID, waiting: UUID, query: str) -> None:
     run = run_of(waiting)
-    SagaRun.objects.filter(pk=run.pk).update(attempts=3)
+    SagaRun.objects.filter(pk=run.pk).update(attempt_count=3)
     StepAttempt.objects.create(
-        run=run, step="reserve_stock", direction="forward", attempt=3, fence=3,
+        run=run, step="reserve_stock", direction="forward", number=3, fence=3,
         outcome="transient", error="ProviderBusy",
     )  # fmt: skip
 
@@ -140,7 +141,7 @@ def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
         run=run,
         step="reserve_stock",
         direction="compensating",
-        attempt=9,
+        number=9,
         fence=9,
         outcome="unknown",
     )
@@ -148,16 +149,16 @@ def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
     assert found(desk, "?step=-") == [waiting]
     assert found(desk, "?attempts=8") == [waiting]
     assert found(desk, "?attempts=1") == []
-    assert "undoing reserve_stock, attempt 9" in desk.get(ORDERS).content.decode()
+    assert "compensating reserve_stock, attempt 9" in desk.get(ORDERS).content.decode()
 
 
 def test_what_is_frozen_is_found(desk: Client, confirmed: UUID, waiting: UUID) -> None:
-    pause(waiting, "M6: 0 held of 2500")
+    pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
 
     assert found(desk, "?is_paused=yes") == [waiting]
     assert found(desk, "?is_paused=no") == [confirmed]
     assert found(desk, "?needs_attention=no") == [confirmed]
-    assert "paused: M6: 0 held of 2500" in desk.get(ORDERS).content.decode()
+    assert "paused by M6: 0 held of 2500" in desk.get(ORDERS).content.decode()
 
 
 def test_orders_are_found_by_how_long_they_are_in_their_state(
@@ -258,7 +259,7 @@ def test_a_row_tells_where_its_order_stands(desk: Client, confirmed: UUID, waiti
         '<span class="state state-confirmed">confirmed</span>',
         "alice",
         "25.00 EUR",
-        "8 tries",
+        "8 attempts",
         "reserve_stock",
     ):
         assert each in page

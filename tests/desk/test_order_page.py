@@ -15,6 +15,7 @@ from orders.models import Order
 from orders.services import cancel_order
 from payments.models import Payment
 from sagas.models import SagaRun, StepAttempt
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
 from tests.support.desk_actions import ORDERS, act, page_of, run_of, staff
@@ -80,7 +81,9 @@ def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> No
 def test_what_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> None:
     until = timezone.now() + timedelta(hours=1)
     run = SagaRun.objects.filter(subject_id=waiting)
-    run.update(step="authorize_payment", attempts=3, tries=3, not_before=until, wake_at=until)
+    run.update(
+        step="authorize_payment", attempt_count=3, retry_count=3, not_before=until, wake_at=until
+    )
 
     page = page_of(desk, waiting)
 
@@ -95,7 +98,7 @@ def test_what_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> 
 
 
 def test_the_last_attempt_says_that_it_is_the_last(desk: Client, waiting: UUID) -> None:
-    SagaRun.objects.filter(subject_id=waiting).update(step="authorize_payment", tries=7)
+    SagaRun.objects.filter(subject_id=waiting).update(step="authorize_payment", retry_count=7)
 
     assert sentence(page_of(desk, waiting)) == (
         "Tries payment authorization as soon as a worker takes it, attempt 8 of 8;"
@@ -105,13 +108,15 @@ def test_the_last_attempt_says_that_it_is_the_last(desk: Client, waiting: UUID) 
 
 def test_an_error_that_is_no_answer_is_tried_without_end(desk: Client, waiting: UUID) -> None:
     run = run_of(waiting)
-    SagaRun.objects.filter(pk=run.pk).update(step="authorize_payment", attempts=2, tries=0)
+    SagaRun.objects.filter(pk=run.pk).update(
+        step="authorize_payment", attempt_count=2, retry_count=0
+    )
     for fence in (1, 2):
         StepAttempt.objects.create(
             run=run,
             step="authorize_payment",
             direction="forward",
-            attempt=fence,
+            number=fence,
             fence=1000 + fence,
             outcome="failed",
             error="AccessDenied",
@@ -131,10 +136,10 @@ def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
     until = timezone.now() + timedelta(hours=1)
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(
-        step="authorize_payment", attempts=2, tries=2, leased_until=until
+        step="authorize_payment", attempt_count=2, retry_count=2, leased_until=until
     )
     StepAttempt.objects.create(
-        run=run, step="authorize_payment", direction="forward", attempt=2, fence=2,
+        run=run, step="authorize_payment", direction="forward", number=2, fence=2,
         outcome="started",
     )  # fmt: skip
 
@@ -145,13 +150,13 @@ def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
 
 
 def test_what_is_held_says_who_releases_it(desk: Client, waiting: UUID) -> None:
-    pause(waiting, "M6: 0 held of 2500")
+    pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
 
     page = page_of(desk, waiting)
 
     assert sentence(page) == ("No step starts until staff resume it. It can still be cancelled.")
     assert ("current", "stock reservation", "paused") in boxes(page)
-    assert "paused: M6: 0 held of 2500" in page
+    assert "paused by M6: 0 held of 2500" in page
 
 
 def test_a_cancel_that_was_asked_for_shows_what_will_be_undone(
@@ -199,7 +204,7 @@ def test_an_undo_that_waits_says_when_it_is_tried_again(desk: Client, waiting: U
         ("compensating", "unknown", until),
     ):
         StepAttempt.objects.create(
-            run=run, step="authorize_payment", direction=direction, attempt=2, fence=2,
+            run=run, step="authorize_payment", direction=direction, number=2, fence=2,
             outcome=outcome, error="ProviderBusy", not_before=not_before, ended_at=timezone.now(),
         )  # fmt: skip
 
@@ -268,7 +273,7 @@ def test_the_page_costs_fewer_than_fifteen_statements_however_long_its_story(
         page_of(desk, confirmed)
     StepAttempt.objects.bulk_create(
         StepAttempt(
-            run=run, step="capture_payment", direction="forward", attempt=number, fence=number,
+            run=run, step="capture_payment", direction="forward", number=number, fence=number,
             outcome="transient", error="ProviderBusy", ended_at=timezone.now(),
         )
         for number in range(100, 300)
@@ -325,7 +330,7 @@ def test_steps_that_this_code_does_not_know_keep_their_own_names(
 ) -> None:
     run = run_of(waiting)
     StepAttempt.objects.create(
-        run=run, step="gift_wrap", direction="forward", attempt=1, fence=1,
+        run=run, step="gift_wrap", direction="forward", number=1, fence=1,
         outcome="rejected", error="no_paper", detail="blue", ended_at=timezone.now(),
     )  # fmt: skip
 

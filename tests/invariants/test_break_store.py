@@ -231,9 +231,9 @@ def test_money_in_doubt_twice_pauses_the_order(
 
     run.refresh_from_db()
     assert (twice.paused, the_break().order_paused_at is not None) == (1, True)
-    assert (run.step, run.attempts) == ("capture_payment", 0)
+    assert (run.step, run.attempt_count) == ("capture_payment", 0)
     assert run.needs_attention
-    assert run.attention_reason.startswith("paused: M6: authorized 4500 eur with us; at stripe")
+    assert run.attention_reason.startswith("paused by M6: authorized 4500 eur with us; at stripe")
     assert calls_since(bank, seen) == []
 
 

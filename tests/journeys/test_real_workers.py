@@ -147,7 +147,7 @@ def test_a_slow_bank_is_waited_for(alice: Customer, bank: SandboxServer) -> None
 
     wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
-    assert set(StepAttempt.objects.values_list("attempt", "outcome")) == {(1, Outcome.DONE)}
+    assert set(StepAttempt.objects.values_list("number", "outcome")) == {(1, Outcome.DONE)}
     assert_books_balance(bank)
 
 

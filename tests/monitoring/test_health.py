@@ -21,7 +21,7 @@ from monitoring import readiness
 from monitoring.heartbeats import SILENT_AFTER, record
 from monitoring.models import WorkerHeartbeat
 from sagas.models import LastSweep
-from sagas.sweep import Sweeper, sweep
+from sagas.sweep import SweepSource, sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -196,18 +196,18 @@ def test_beat_is_well_while_it_sweeps() -> None:
     is_true = Since()
     with pytest.raises(CommandError, match="beat has never swept"):
         check("check_beat")
-    sweep(Sweeper.WATCH)
+    sweep(SweepSource.WATCH)
     with pytest.raises(CommandError, match="beat has never swept"):
         check("check_beat")
-    sweep(Sweeper.BEAT)
+    sweep(SweepSource.BEAT)
 
     assert is_true(check("check_beat"), "beat swept {} s ago")
-    assert is_true(check("check_beat", "--sweeper", "watch"), "watch swept {} s ago")
+    assert is_true(check("check_beat", "--source", "watch"), "watch swept {} s ago")
 
 
 def test_beat_is_ill_when_it_has_not_swept_for_half_a_minute() -> None:
     is_true = Since(30)
-    sweep(Sweeper.BEAT)
+    sweep(SweepSource.BEAT)
     LastSweep.objects.update(at=F("at") - timedelta(seconds=30))
 
     with pytest.raises(CommandError) as told:

@@ -24,6 +24,7 @@ from monitoring.database_metrics import DatabaseMetrics
 from monitoring.heartbeats import record
 from monitoring.metric_files import _HOST, fold_ended
 from sagas.models import SagaRun
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sagas.sweep import sweep
 from sandbox.ports import LOOPBACK, ReservedPort
@@ -166,7 +167,7 @@ def test_the_database_says_what_is_under_way(
     )
     SagaRun.objects.filter(subject_id=new.order_id).update(created_at=F("created_at") - minute)
     assert (gauges("oldest_unfinished_seconds") or 0) >= 60 * 60
-    pause(old.order_id, "for a test")
+    pause(old.order_id, PauseReason.STAFF, "for a test", "grace")
 
     assert gauges("runs_live", saga="checkout", status="running", step="capture_payment") == 1
     assert gauges("runs_live", saga="checkout", status="running", step="reserve_stock") == 1
@@ -183,7 +184,7 @@ def test_the_database_says_what_is_under_way(
 
 def test_signs_of_life_are_told_as_times(gauges: Gauges) -> None:
     assert gauges("queue_last_pulse_timestamp_seconds", queue="checkout") == 0
-    assert gauges("last_sweep_timestamp_seconds", sweeper="beat") == 0
+    assert gauges("last_sweep_timestamp_seconds", source="beat") == 0
     record("checkout", "checkout@one", timezone.now() - timedelta(seconds=7))
 
     at = gauges("queue_last_pulse_timestamp_seconds", queue="checkout")

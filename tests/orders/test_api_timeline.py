@@ -169,7 +169,7 @@ def tried(order_id: UUID, times: int, **settled: Any) -> None:
         StepAttempt(
             run=run,
             direction=Direction.FORWARD,
-            attempt=number,
+            number=number,
             fence=number,
             ended_at="2031-01-01T00:00Z",
             **{"step": "authorize_payment", "outcome": Outcome.UNKNOWN, **settled},

@@ -50,7 +50,7 @@ def test_each_code_has_sentences_that_can_be_formatted(step: Step) -> None:
                 assert sentence.endswith("."), code
                 assert "{" not in sentence, code
         assert registry.find_rejection_text(code) == text
-    if isinstance(step.action, Remote) and step.action.retry.attempts is not None:
+    if isinstance(step.action, Remote) and step.action.retry.max_attempts is not None:
         is_compensating = isinstance(step.action.when_spent, Compensate)
         assert (step.unanswered_code in step.rejection_texts) == is_compensating
 

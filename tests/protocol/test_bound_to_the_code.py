@@ -75,7 +75,7 @@ def as_modelled(step: Step) -> tables.Step:
         compensation=step.compensation_name,
         compensation_is_remote=step.compensating_action is not None
         and is_remote(step.compensating_action),
-        is_patient=isinstance(action, Local) or action.retry.attempts is None,
+        is_patient=isinstance(action, Local) or action.retry.max_attempts is None,
         may_be_rejected=isinstance(action, Remote) and bool(action.rejected_by),
     )
 

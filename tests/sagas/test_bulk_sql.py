@@ -21,17 +21,17 @@ def test_every_row_gets_its_own_values(toys: Toys, messages: MessageQueue) -> No
     SagaRun.objects.update(leased_until="2026-11-20T12:00Z", actor="nobody")
     for number, run in enumerate(SagaRun.objects.order_by("pk")):
         runs[number] = run
-        run.tries = number
+        run.retry_count = number
         run.reason = f"reason '{number}' \\ \" {{}}"
         run.actor = "not written"
         run.needs_attention = number == 1
         run.leased_until = None if number == 2 else run.wake_at
 
-    written = write(Update(runs, ["tries", "reason", "needs_attention", "leased_until"]))
+    written = write(Update(runs, ["retry_count", "reason", "needs_attention", "leased_until"]))
 
     assert written == 3
     stored = SagaRun.objects.order_by("pk")
-    assert [(each.tries, each.reason, each.needs_attention) for each in stored] == [
+    assert [(each.retry_count, each.reason, each.needs_attention) for each in stored] == [
         (0, "reason '0' \\ \" {}", False),
         (1, "reason '1' \\ \" {}", True),
         (2, "reason '2' \\ \" {}", False),
@@ -48,7 +48,7 @@ def test_every_row_gets_its_own_values(toys: Toys, messages: MessageQueue) -> No
 def test_json_is_kept_as_it_is(toys: Toys, messages: MessageQueue, value: object) -> None:
     run = start(toys.saga(toys.local("pack"), toys.local("file")))
     messages.deliver_all()
-    first, second = run.records.order_by("pk")
+    first, second = run.attempts.order_by("pk")
     first.output, second.output = value, {"other": 1}
 
     assert write(Update([first, second], ["output"])) == 2
@@ -59,26 +59,26 @@ def test_json_is_kept_as_it_is(toys: Toys, messages: MessageQueue, value: object
 def test_rows_that_are_gone_are_not_counted(toys: Toys, messages: MessageQueue) -> None:
     kept, gone = start_many(toys.parcel(), 2)
     SagaRun.objects.filter(pk=gone.pk).delete()
-    kept.tries = gone.tries = 5
+    kept.retry_count = gone.retry_count = 5
 
-    assert write(Update([kept, gone], ["tries"])) == 1
+    assert write(Update([kept, gone], ["retry_count"])) == 1
 
-    assert list(SagaRun.objects.values_list("tries", flat=True)) == [5]
+    assert list(SagaRun.objects.values_list("retry_count", flat=True)) == [5]
 
 
 def test_other_rows_stay_as_they_are(toys: Toys, messages: MessageQueue) -> None:
     changed, untouched = start_many(toys.parcel(), 2)
-    changed.tries = 5
+    changed.retry_count = 5
 
-    write(Update([changed], ["tries"]))
+    write(Update([changed], ["retry_count"]))
 
     untouched.refresh_from_db()
-    assert (untouched.tries, untouched.status) == (0, RunStatus.RUNNING)
+    assert (untouched.retry_count, untouched.status) == (0, RunStatus.RUNNING)
 
 
 def test_nothing_asks_the_database_nothing(toys: Toys) -> None:
     with CaptureQueriesContext(connection) as queries:
-        assert write(Update([], ["tries"])) == 0
+        assert write(Update([], ["retry_count"])) == 0
 
     assert len(queries) == 0
 
@@ -95,8 +95,8 @@ def test_the_text_of_the_statement_does_not_depend_on_the_number_of_rows(
         return execute(sql, *rest)
 
     with connection.execute_wrapper(keep):
-        write(Update(runs[:1], ["tries", "reason"]))
-        write(Update(runs, ["tries", "reason"]))
+        write(Update(runs[:1], ["retry_count", "reason"]))
+        write(Update(runs, ["retry_count", "reason"]))
 
     assert len(sent) == 2
     assert sent[0] == sent[1]
@@ -104,27 +104,27 @@ def test_the_text_of_the_statement_does_not_depend_on_the_number_of_rows(
 
 def test_several_changes_are_one_statement(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.saga(toys.local("pack"), toys.local("file")))
-    run.tries = 7
+    run.retry_count = 7
     records = [attempt(run, fence) for fence in (1, 2)]
 
     with CaptureQueriesContext(connection) as queries:
-        written = write(Insert(records), Update([], ["outcome"]), Update([run], ["tries"]))
+        written = write(Insert(records), Update([], ["outcome"]), Update([run], ["retry_count"]))
 
     assert (len(queries), written) == (1, 1)
     assert journal(run, "fence", "outcome", "output") == [(1, "done", {}), (2, "done", {})]
     run.refresh_from_db()
-    assert run.tries == 7
+    assert run.retry_count == 7
 
 
 def test_one_change_that_cannot_be_leaves_none(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.saga(toys.local("pack")))
-    run.tries = 7
+    run.retry_count = 7
 
     with pytest.raises(IntegrityError):
-        write(Update([run], ["tries"]), Insert([attempt(run, 1), attempt(run, 1)]))
+        write(Update([run], ["retry_count"]), Insert([attempt(run, 1), attempt(run, 1)]))
 
     run.refresh_from_db()
-    assert run.tries == 0
+    assert run.retry_count == 0
     assert journal(run, "fence") == []
 
 
@@ -133,7 +133,7 @@ def test_what_the_database_gives_a_row_is_left_to_it(toys: Toys, messages: Messa
 
     write(Insert([attempt(run, 1), attempt(run, 2)]))
 
-    first, second = run.records.order_by("pk")
+    first, second = run.attempts.order_by("pk")
     assert first.pk < second.pk
     assert first.started_at == second.started_at
 
@@ -183,7 +183,7 @@ def attempt(run: SagaRun, fence: int) -> StepAttempt:
         run=run,
         step=f"step {fence}",
         direction=Direction.FORWARD,
-        attempt=1,
+        number=1,
         fence=fence,
         outcome=Outcome.DONE,
     )

@@ -48,13 +48,13 @@ def test_a_call_without_an_answer_is_journalled_and_made_again(
 
     assert (run.status, run.step, run.leased_until) == (RunStatus.RUNNING, "send", None)
     assert not run.needs_attention
-    assert journal(run, "step", "attempt", "outcome", "error", "detail")[1:] == [("send", 1, *came)]
+    assert journal(run, "step", "number", "outcome", "error", "detail")[1:] == [("send", 1, *came)]
     assert events(run) == ["pack", "intend send"]
 
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
-    assert journal(run, "step", "attempt", "outcome")[1:] == [
+    assert journal(run, "step", "number", "outcome")[1:] == [
         ("send", 1, came[0]),
         ("send", 2, "done"),
         ("file", 1, "done"),
@@ -105,7 +105,7 @@ def test_a_run_that_backs_off_says_when_to_come_back_and_wakes_a_little_later(
     messages.deliver_all()
 
     run.refresh_from_db()
-    asked_at = run.records.get(step="send").ended_at
+    asked_at = run.attempts.get(step="send").ended_at
     assert asked_at is not None
     assert run.not_before is not None
     assert HOUR / 2 <= run.not_before - asked_at <= HOUR
@@ -179,7 +179,7 @@ def test_a_call_that_stays_without_an_answer_is_flagged_and_still_made(
     wake_run(run, messages)
 
     assert run.needs_attention
-    assert run.attention_reason == "send: 8 tries, last unknown Silence"
+    assert run.attention_reason == "send: 8 attempts, last unknown Silence"
     assert run.status == RunStatus.RUNNING
 
     wake_run(run, messages)
@@ -206,7 +206,7 @@ def test_a_bug_is_flagged_when_patience_is_spent_and_never_taken_for_an_answer(
     run = flagged_for_a_bug(toys, messages)
 
     assert run.needs_attention
-    assert run.attention_reason == "send: 3 tries, last failed Bug"
+    assert run.attention_reason == "send: 3 attempts, last failed Bug"
     assert (run.status, run.step) == (RunStatus.RUNNING, "send")
 
     wake_run(run, messages)
@@ -236,7 +236,7 @@ def test_retry_now_clears_the_flag_and_the_back_off_and_queues_the_run(
     run.refresh_from_db()
 
     assert (run.needs_attention, run.attention_reason) == (False, "")
-    assert (run.tries, run.not_before, run.redispatch_count) == (0, None, 0)
+    assert (run.retry_count, run.not_before, run.redispatch_count) == (0, None, 0)
     assert len(messages.waiting) == 1
 
     messages.deliver_all()

@@ -19,6 +19,7 @@ from django.db import connection
 
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
+from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from tests.support.fake_sagas import Bug, Refused, Toys, start, start_many
 from tests.support.in_memory_broker import MessageQueue
@@ -48,7 +49,7 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
     messages.deliver(messages.take())
     messages.drop_all()
     SagaRun.objects.filter(pk=flagged.pk).update(
-        needs_attention=True, attention_reason="pack: 8 tries"
+        needs_attention=True, attention_reason="pack: 8 attempts"
     )
 
     lines = sagas("show")
@@ -59,19 +60,19 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
     assert re.fullmatch(rf"  parcel version 1: compensating, {wakes}", lines[1])
     assert lines[2] == f"run {flagged.pk}  of {flagged.subject_id}"
     assert re.fullmatch(rf"  parcel version 1: running at pack, 0 attempts, {wakes}", lines[3])
-    assert lines[4] == "  NEEDS ATTENTION: pack: 8 tries"
+    assert lines[4] == "  NEEDS ATTENTION: pack: 8 attempts"
     assert str(ended.pk) not in "".join(lines)
 
 
 def test_show_tells_what_is_paused(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
-    pause(run.subject_id, "M6: 0 held of 4500")
+    pause(run.subject_id, PauseReason.MONEY_IN_DOUBT, "0 held of 4500", "M6")
 
     live, of_one = sagas("show"), sagas("show", str(run.subject_id))
 
     assert live == of_one
-    assert re.fullmatch(r"  FROZEN since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", live[2])
-    assert live[3] == "  NEEDS ATTENTION: paused: M6: 0 held of 4500"
+    assert re.fullmatch(r"  PAUSED since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", live[2])
+    assert live[3] == "  NEEDS ATTENTION: paused by M6: 0 held of 4500"
 
 
 def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(
@@ -222,7 +223,7 @@ def test_watch_sweeps_until_it_is_stopped(
 
     assert watch.returncode == 0
     lines = [json.loads(line) for line in said.splitlines()]
-    assert [(each["event"], each["runs"], each["sweeper"]) for each in lines] == [
+    assert [(each["event"], each["runs"], each["source"]) for each in lines] == [
         ("sweep.queued", 1, "watch"),
         ("sweep.queued", 1, "watch"),
     ]

@@ -41,7 +41,7 @@ def test_what_was_done_is_undone_in_reverse(toys: Toys, messages: MessageQueue) 
     assert run.status == RunStatus.COMPENSATED
     assert (run.step, run.wake_at, run.leased_until) == ("", None, None)
     assert run.ended_at is not None
-    assert journal(run, "step", "direction", "attempt", "fence", "outcome") == [
+    assert journal(run, "step", "direction", "number", "fence", "outcome") == [
         ("pack", "forward", 1, 1, "done"),
         ("send", "forward", 1, 2, "done"),
         ("file", "forward", 1, 3, "rejected"),
@@ -175,7 +175,7 @@ def two_undos_backing_off(toys: Toys, messages: MessageQueue) -> SagaRun:
 
 def test_each_undo_has_a_back_off_of_its_own(toys: Toys, messages: MessageQueue) -> None:
     run = two_undos_backing_off(toys, messages)
-    undos = run.records.filter(direction=Direction.COMPENSATING)
+    undos = run.attempts.filter(direction=Direction.COMPENSATING)
 
     for each in undos:
         assert each.ended_at is not None
@@ -195,7 +195,7 @@ def test_each_undo_has_a_back_off_of_its_own(toys: Toys, messages: MessageQueue)
 def test_a_run_wakes_for_the_first_of_its_undos(toys: Toys, messages: MessageQueue) -> None:
     run = two_undos_backing_off(toys, messages)
 
-    waits = run.records.filter(direction=Direction.COMPENSATING).values_list(
+    waits = run.attempts.filter(direction=Direction.COMPENSATING).values_list(
         "not_before", flat=True
     )
     assert len(waits) == 2
@@ -261,11 +261,11 @@ def test_an_undo_that_stays_unfinished_is_flagged_and_still_tried(
     wake_run(run, messages)
 
     assert run.needs_attention
-    assert run.attention_reason == "undo send: 8 tries, last failed Bug"
+    assert run.attention_reason == "undo send: 8 attempts, last failed Bug"
     assert run.status == RunStatus.COMPENSATING
 
     wake_run(run, messages)
-    assert run.attention_reason == "undo send: 9 tries, last unknown Silence"
+    assert run.attention_reason == "undo send: 9 attempts, last unknown Silence"
     wake_run(run, messages)
 
     assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
@@ -301,7 +301,7 @@ def test_a_local_undo_that_raises_leaves_nothing_and_is_tried_again(
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
-    assert journal(run, "step", "direction", "attempt", "outcome", "error")[2:] == [
+    assert journal(run, "step", "direction", "number", "outcome", "error")[2:] == [
         ("pack", "compensating", 1, "failed", "Bug"),
         ("pack", "compensating", 2, "done", ""),
     ]

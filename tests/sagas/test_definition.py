@@ -84,7 +84,7 @@ IMPOSSIBLE: dict[str, tuple[Steps, str]] = {
         "take_back: a compensation cannot be rejected",
     ),
     "a compensation that gives up": (
-        lambda toys: [undone_by(toys.local("pack"), retry=RetryPolicy(attempts=100))],
+        lambda toys: [undone_by(toys.local("pack"), retry=RetryPolicy(max_attempts=100))],
         "take_back: a compensation must retry without limit",
     ),
     "a rejection of what cannot be compensated": (

@@ -35,7 +35,7 @@ def test_a_local_step_that_raises_leaves_only_its_failure_and_is_tried_again(
     assert events(run) == []
     assert (run.status, run.step, run.needs_attention) == (RunStatus.RUNNING, "pack", False)
     assert run.not_before is not None
-    assert journal(run, "step", "attempt", "outcome", "error", "detail") == [
+    assert journal(run, "step", "number", "outcome", "error", "detail") == [
         ("pack", 1, "failed", "Bug", "no tape")
     ]
     assert messages.came_back != []
@@ -43,7 +43,7 @@ def test_a_local_step_that_raises_leaves_only_its_failure_and_is_tried_again(
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
-    assert journal(run, "step", "attempt", "outcome") == [
+    assert journal(run, "step", "number", "outcome") == [
         ("pack", 1, "failed"),
         ("pack", 2, "done"),
         ("send", 1, "done"),
@@ -64,7 +64,7 @@ def test_a_local_step_that_keeps_raising_is_flagged_and_still_tried(
         assert not run.needs_attention
     wake_run(run, messages)
     assert run.needs_attention
-    assert run.attention_reason == "pack: 8 tries, last failed Bug"
+    assert run.attention_reason == "pack: 8 attempts, last failed Bug"
     wake_run(run, messages)
 
     assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
@@ -112,7 +112,7 @@ def test_a_step_that_raises_behind_a_call_does_not_cost_the_answer(
     run.refresh_from_db()
 
     assert (run.status, run.step) == (RunStatus.RUNNING, "file")
-    assert journal(run, "step", "attempt", "outcome", "output") == [
+    assert journal(run, "step", "number", "outcome", "output") == [
         ("pack", 1, "done", {}),
         ("send", 1, "done", {"number": "RR 123"}),
         ("file", 1, "failed", {}),
@@ -170,7 +170,7 @@ def test_what_the_database_does_not_take_is_a_failure_of_the_step(
 
     assert events(run) == []
     assert (run.status, run.step) == (RunStatus.RUNNING, "pack")
-    assert journal(run, "step", "attempt", "outcome", "error", "detail") == [
+    assert journal(run, "step", "number", "outcome", "error", "detail") == [
         ("pack", 1, "failed", type(error).__name__, str(error))
     ]
 
@@ -206,7 +206,7 @@ def test_an_intention_that_raises_is_a_failed_attempt_without_a_call(
 
     assert toys.calls == []
     assert events(run) == ["pack"]
-    assert journal(run, "step", "attempt", "outcome", "detail")[1:] == [
+    assert journal(run, "step", "number", "outcome", "detail")[1:] == [
         ("send", 1, "failed", "no stamps")
     ]
 
@@ -269,7 +269,7 @@ def test_an_undo_that_raises_behind_another_does_not_cost_its_answer(
     run.refresh_from_db()
 
     assert run.status == RunStatus.COMPENSATING
-    assert journal(run, "step", "attempt", "outcome", "output")[2:] == [
+    assert journal(run, "step", "number", "outcome", "output")[2:] == [
         ("send", 1, "done", {"returned": True}),
         ("pack", 1, "failed", {}),
     ]
@@ -293,7 +293,7 @@ def test_an_undo_that_was_not_reached_does_not_wait_for_the_back_off_of_another(
         messages.deliver_all()
 
     run.refresh_from_db()
-    backing_off = run.records.get(step="send", direction="compensating")
+    backing_off = run.attempts.get(step="send", direction="compensating")
     assert backing_off.outcome == "transient"
     assert backing_off.ended_at is not None
     assert run.wake_at == backing_off.ended_at + HANDOVER

@@ -164,18 +164,18 @@ class Gate:
         self.saga: Saga = toys.saga(pack)
 
 
-def carry_and_hang_up(runner: Runner, run: SagaRun) -> NextAction:
+def advance_and_disconnect(runner: Runner, run: SagaRun) -> NextAction:
     try:
-        return runner.carry(run.pk)
+        return runner.advance(run.pk)
     finally:
         connection.close()
 
 
-def carry_all_at_once(gate: Gate, runner: Runner, runs: list[SagaRun]) -> list[NextAction]:
+def advance_together(gate: Gate, runner: Runner, runs: list[SagaRun]) -> list[NextAction]:
     """Have the first run's transaction stay open until all the others wait."""
-    carried = [in_thread(carry_and_hang_up, runner, runs[0])]
+    carried = [in_thread(advance_and_disconnect, runner, runs[0])]
     assert gate.entered.wait(PATIENCE_SECONDS)
-    carried += [in_thread(carry_and_hang_up, runner, each) for each in runs[1:]]
+    carried += [in_thread(advance_and_disconnect, runner, each) for each in runs[1:]]
     wait_until(lambda: len(runner._phases._waiting) == len(runs) - 1)
     gate.opened.set()
     return [each.result(PATIENCE_SECONDS) for each in carried]
@@ -199,7 +199,7 @@ def test_runs_that_wait_share_a_transaction(
     runner = Runner(gate.saga, gate.saga.links[0])
     runner._phases = GroupCommit(runner._together, runner._alone, limit)
 
-    next_actions = carry_all_at_once(gate, runner, runs)
+    next_actions = advance_together(gate, runner, runs)
 
     assert next_actions == [Stop()] * MANY
     assert SagaRun.objects.filter(status=RunStatus.COMPLETED).count() == MANY
@@ -213,7 +213,7 @@ def test_a_run_that_raises_spoils_nobody_elses(toys: Toys, messages: MessageQueu
     runs = start_many(gate.saga, 5)
     gate.disliked = runs[2].subject_id
 
-    carry_all_at_once(gate, Runner(gate.saga, gate.saga.links[0]), runs)
+    advance_together(gate, Runner(gate.saga, gate.saga.links[0]), runs)
 
     assert [journal(each, "outcome", "detail") for each in runs] == [
         [("done", "")],
@@ -231,7 +231,7 @@ def test_messages_for_one_run_that_wait_together_carry_it_once(
     gate = Gate(toys)
     first, doubled = start_many(gate.saga, 2)
 
-    next_actions = carry_all_at_once(
+    next_actions = advance_together(
         gate, Runner(gate.saga, gate.saga.links[0]), [first, doubled, doubled, first]
     )
 

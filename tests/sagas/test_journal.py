@@ -8,7 +8,7 @@ from tests.support.fake_sagas import Toys
 
 
 def row(step: str, direction: Direction, outcome: Outcome) -> StepAttempt:
-    return StepAttempt(step=step, direction=direction, outcome=outcome, attempt=1)
+    return StepAttempt(step=step, direction=direction, outcome=outcome, number=1)
 
 
 FORWARD, BACK = Direction.FORWARD, Direction.COMPENSATING

@@ -82,13 +82,13 @@ def test_a_dead_workers_attempt_is_lost_when_its_lease_has_run_out(
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
-    assert journal(run, "step", "attempt", "fence", "outcome") == [
+    assert journal(run, "step", "number", "fence", "outcome") == [
         ("pack", 1, 1, "done"),
         ("send", 1, 2, "lost"),
         ("send", 2, 3, "done"),
         ("file", 1, 4, "done"),
     ]
-    lost = run.records.get(outcome="lost")
+    lost = run.attempts.get(outcome="lost")
     assert lost.ended_at is not None
     assert toys.calls == [("send", 1), ("send", 2)]
 
@@ -129,7 +129,7 @@ def test_a_worker_that_is_slower_than_its_lease_still_settles_if_nobody_came(
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
-    assert run.records.get(step="send").output == {"number": "RR 123"}
+    assert run.attempts.get(step="send").output == {"number": "RR 123"}
 
 
 def test_a_worker_that_comes_back_after_anothers_claim_leaves_only_a_note(
@@ -149,7 +149,7 @@ def test_a_worker_that_comes_back_after_anothers_claim_leaves_only_a_note(
 
     assert next_action == Stop()
     assert after_the_other == [without_output_and_detail(run)]
-    assert journal(run, "step", "attempt", "outcome", "output", "detail")[1:3] == [
+    assert journal(run, "step", "number", "outcome", "output", "detail")[1:3] == [
         ("send", 1, "lost", {"number": "late"}, "answered too late: done"),
         ("send", 2, "done", {"number": "in time"}, ""),
     ]
@@ -222,7 +222,7 @@ def test_a_refusal_that_comes_too_late_turns_nothing_back(
 
     run.refresh_from_db()
     assert (run.status, run.step, run.reason) == (RunStatus.RUNNING, "insure", "")
-    assert journal(run, "step", "attempt", "outcome", "detail")[0] == (
+    assert journal(run, "step", "number", "outcome", "detail")[0] == (
         "send",
         1,
         "lost",
@@ -247,7 +247,7 @@ def test_an_answer_after_the_run_was_taken_back_is_only_noted(
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATED
     assert "record send" not in events(run)
-    assert run.records.get(step="send", direction="forward").output == {"number": "late"}
+    assert run.attempts.get(step="send", direction="forward").output == {"number": "late"}
 
 
 @pytest.mark.parametrize("settle_only", [True, False], ids=["alone", "with what follows"])

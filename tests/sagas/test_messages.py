@@ -71,8 +71,8 @@ def test_a_run_ends_the_same_however_its_messages_come(
 
     disturbed.refresh_from_db()
     assert disturbed.status == ends
-    assert journal(disturbed, "step", "direction", "attempt", "fence", "outcome") == journal(
-        plain, "step", "direction", "attempt", "fence", "outcome"
+    assert journal(disturbed, "step", "direction", "number", "fence", "outcome") == journal(
+        plain, "step", "direction", "number", "fence", "outcome"
     )
     assert events(disturbed) == events(plain)
 

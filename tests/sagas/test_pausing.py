@@ -1,17 +1,21 @@
-"""A paused run goes no step further, and gives back whatever it is asked to."""
+"""A paused run starts no further step, and can still be compensated."""
 
-from datetime import datetime, timedelta
+import logging
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+from django.db import IntegrityError
 
 from orders.saga import SAGAS
 from sagas.batch import Output, Rejection
 from sagas.definition import Attempt
-from sagas.figures import FlaggedCounts, count_flagged
-from sagas.history import flagged_runs, paused_runs
 from sagas.messages import Stop
 from sagas.models import HANDOVER, RunStatus, SagaRun
-from sagas.services import CompensationRequest, hold, pause, request_compensation, resume, retry_now
+from sagas.pause_reasons import PauseReason
+from sagas.queries.counts import FlaggedCounts, count_flagged
+from sagas.queries.subjects import flagged_runs, paused_runs
+from sagas.services import CompensationRequest, pause, request_compensation, resume, retry_now
 from sagas.sweep import LONGEST_DELAY, sweep
 from tests.support.database import database_time
 from tests.support.fake_sagas import (
@@ -32,18 +36,24 @@ from tests.support.run_clock import let_time_pass, wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-REASON = "M6: 0 held of 4500"
-FLAG = (True, f"paused: {REASON}")
+pause_for_money = partial(
+    pause, reason=PauseReason.MONEY_IN_DOUBT, detail="0 held of 4500", actor="M6"
+)
+pause_for_staff = partial(
+    pause, reason=PauseReason.STAFF, detail="Waiting for a call.", actor="grace"
+)
+FLAG = (True, "paused by M6: 0 held of 4500")
 
 
-def freeze_it(run: SagaRun) -> bool:
-    paused = pause(run.subject_id, REASON)
+def pause_run(run: SagaRun) -> bool:
+    """Pause a run because its money is in doubt, and read it again."""
+    is_paused = pause_for_money(run.subject_id)
     run.refresh_from_db()
-    return paused
+    return is_paused
 
 
-def woken(run: SagaRun) -> datetime:
-    """When the run is looked at again if nobody does anything about it."""
+def wakes_at(run: SagaRun) -> datetime:
+    """Return when the sweep looks at the run."""
     run.refresh_from_db()
     assert run.wake_at is not None
     return run.wake_at
@@ -54,19 +64,17 @@ def flag(run: SagaRun) -> tuple[bool, str]:
     return run.needs_attention, run.attention_reason
 
 
-def marks(run: SagaRun) -> tuple[datetime | None, bool, str]:
-    """What keeps a run from going on, and what is said of it."""
+def is_marked(run: SagaRun) -> bool:
+    """Return whether anything is left of a pause."""
     run.refresh_from_db()
-    return run.paused_at, run.needs_attention, run.attention_reason
+    marks = (run.paused_at, run.pause_reason, run.needs_attention, run.attention_reason)
+    return marks != (None, "", False, "")
 
 
-NO_MARKS = (None, False, "")
-
-
-def test_a_frozen_run_takes_no_local_step(toys: Toys, messages: MessageQueue) -> None:
+def test_a_paused_run_takes_no_local_step(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
 
-    assert freeze_it(run)
+    assert pause_run(run)
     before = everything(run)
     next_action = messages.deliver(messages.take())
 
@@ -76,11 +84,11 @@ def test_a_frozen_run_takes_no_local_step(toys: Toys, messages: MessageQueue) ->
     assert flag(run) == FLAG
 
 
-def test_a_frozen_run_claims_no_remote_step(toys: Toys, messages: MessageQueue) -> None:
+def test_a_paused_run_claims_no_remote_step(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.saga(toys.local("pack"), toys.remote("send", queue="settlement")))
     messages.deliver(messages.take())
 
-    freeze_it(run)
+    pause_run(run)
     before = everything(run)
     messages.deliver_all()
 
@@ -89,16 +97,16 @@ def test_a_frozen_run_claims_no_remote_step(toys: Toys, messages: MessageQueue) 
     assert run.step == "send"
 
 
-def test_an_answer_that_is_on_its_way_is_settled_and_nothing_follows(
+def test_a_call_in_flight_is_settled_and_no_step_follows(
     toys: Toys, messages: MessageQueue
 ) -> None:
     run = start(toys.parcel())
 
-    def answer_paused(attempt: Attempt) -> Output:
-        freeze_it(run)
+    def answer_while_paused(attempt: Attempt) -> Output:
+        pause_run(run)
         return {"number": "RR 123"}
 
-    toys.answers("send", answer_paused)
+    toys.answers("send", answer_while_paused)
     messages.deliver_all()
     wake_run(run, messages)
 
@@ -108,15 +116,13 @@ def test_an_answer_that_is_on_its_way_is_settled_and_nothing_follows(
     assert flag(run) == FLAG
 
 
-def test_what_a_lost_worker_asked_for_is_not_asked_again(
-    toys: Toys, messages: MessageQueue
-) -> None:
+def test_the_call_of_a_lost_worker_is_not_repeated(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
     toys.answers("send", die)
     with pytest.raises(WorkerLost):
         messages.deliver_all()
 
-    freeze_it(run)
+    pause_run(run)
     wake_run(run, messages)
     wake_run(run, messages)
 
@@ -124,108 +130,106 @@ def test_what_a_lost_worker_asked_for_is_not_asked_again(
     assert toys.calls == [("send", 1)]
 
 
-def test_a_frozen_run_is_undone_when_it_is_asked_to_turn_back(
-    toys: Toys, messages: MessageQueue
-) -> None:
+def test_a_paused_run_compensates_when_it_is_requested(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
     toys.answers("send", Silence())
     messages.deliver_all()
 
-    freeze_it(run)
-    became = request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
-    asked = marks(run)
+    pause_run(run)
+    result = request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
+    was_marked = is_marked(run)
     messages.deliver_all()
 
-    assert became is CompensationRequest.REQUESTED
-    assert asked == NO_MARKS
+    assert result is CompensationRequest.REQUESTED
+    assert not was_marked
     assert toys.calls == [("send", 1), ("undo send", 1)]
-    assert marks(run) == NO_MARKS
+    assert not is_marked(run)
     assert run.status == RunStatus.COMPENSATED
 
 
-def test_the_wish_to_turn_back_leaves_a_flag_that_no_freeze_raised(
+def test_a_request_to_compensate_keeps_a_flag_that_no_pause_raised(
     toys: Toys, messages: MessageQueue
 ) -> None:
     run = start(toys.parcel())
-    SagaRun.objects.update(needs_attention=True, attention_reason="pack: 8 tries")
+    SagaRun.objects.update(needs_attention=True, attention_reason="pack: 8 attempts")
 
     request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
 
-    assert flag(run) == (True, "pack: 8 tries")
+    assert flag(run) == (True, "pack: 8 attempts")
 
 
-def test_what_was_asked_to_turn_back_cannot_be_frozen_nor_held(
+def test_a_run_that_was_requested_to_compensate_cannot_be_paused(
     toys: Toys, messages: MessageQueue
 ) -> None:
     run = start(toys.parcel())
     request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
     before = everything(run)
 
-    assert not freeze_it(run)
-    assert not hold(run.subject_id, "Waiting for a call.", "grace")
+    assert not pause_for_money(run.subject_id)
+    assert not pause_for_staff(run.subject_id)
 
     assert everything(run) == before
     messages.deliver_all()
-    assert marks(run) == NO_MARKS
+    assert not is_marked(run)
     assert run.status == RunStatus.COMPENSATED
 
 
-def test_a_refusal_turns_a_frozen_run_back(toys: Toys, messages: MessageQueue) -> None:
+def test_a_rejection_makes_a_paused_run_compensate(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
 
-    def refuse_paused(attempt: Attempt) -> Output:
-        freeze_it(run)
+    def reject_while_paused(attempt: Attempt) -> Output:
+        pause_run(run)
         raise Refused("no_such_street")
 
-    toys.answers("send", refuse_paused)
+    toys.answers("send", reject_while_paused)
     messages.deliver_all()
 
-    assert marks(run) == NO_MARKS
+    assert not is_marked(run)
     assert (run.status, run.reason) == (RunStatus.COMPENSATED, "no_such_street")
     assert "file" not in events(run)
 
 
-def test_no_answer_at_all_turns_a_held_run_back(toys: Toys, messages: MessageQueue) -> None:
+def test_spent_retries_make_a_paused_run_compensate(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
 
-    def stay_silent_held(attempt: Attempt) -> Output:
-        assert hold(run.subject_id, "Waiting for a call.", "grace")
+    def stay_silent_while_paused(attempt: Attempt) -> Output:
+        assert pause_for_staff(run.subject_id)
         raise Silence
 
-    toys.answers("send", Silence(), Silence(), stay_silent_held)
+    toys.answers("send", Silence(), Silence(), stay_silent_while_paused)
     toys.answers("undo send", Silence())
     messages.deliver_all()
     wake_run(run, messages)
     wake_run(run, messages)
-    turned = marks(run)
+    was_marked = is_marked(run)
     wake_run(run, messages)
 
-    assert turned == NO_MARKS
-    assert marks(run) == NO_MARKS
+    assert not was_marked
+    assert not is_marked(run)
     assert (run.status, run.reason) == (RunStatus.COMPENSATED, "send_unanswered")
 
 
-def test_the_last_answer_ends_a_held_run(toys: Toys, messages: MessageQueue) -> None:
+def test_the_result_of_the_last_step_ends_a_paused_run(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.saga(toys.remote("send")))
 
-    def answer_held(attempt: Attempt) -> Output:
-        assert hold(run.subject_id, "Waiting for a call.", "grace")
+    def answer_while_paused(attempt: Attempt) -> Output:
+        assert pause_for_staff(run.subject_id)
         return {}
 
-    toys.answers("send", answer_held)
+    toys.answers("send", answer_while_paused)
     messages.deliver_all()
 
-    assert marks(run) == NO_MARKS
+    assert not is_marked(run)
     assert run.status == RunStatus.COMPLETED
 
 
-def test_the_way_back_cannot_be_paused(toys: Toys, messages: MessageQueue) -> None:
+def test_a_compensating_run_cannot_be_paused(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
     toys.answers("send", Refused("no_such_street"))
     messages.deliver(messages.take())
     before = everything(run)
 
-    assert not freeze_it(run)
+    assert not pause_run(run)
 
     assert everything(run) == before
     messages.deliver_all()
@@ -233,12 +237,14 @@ def test_the_way_back_cannot_be_paused(toys: Toys, messages: MessageQueue) -> No
     assert run.status == RunStatus.COMPENSATED
 
 
-def test_a_saga_that_only_gives_back_cannot_be_paused(toys: Toys, messages: MessageQueue) -> None:
+def test_a_run_of_a_compensating_only_saga_cannot_be_paused(
+    toys: Toys, messages: MessageQueue
+) -> None:
     send = toys.remote("send", is_undoable=False, rejected_by=(), retry=FOR_EVER)
     run = start(toys.saga(send, compensating_only=True))
     before = everything(run)
 
-    assert not freeze_it(run)
+    assert not pause_run(run)
 
     assert everything(run) == before
     messages.deliver_all()
@@ -246,30 +252,91 @@ def test_a_saga_that_only_gives_back_cannot_be_paused(toys: Toys, messages: Mess
     assert run.status == RunStatus.COMPLETED
 
 
-def test_what_has_ended_or_never_was_cannot_be_paused(toys: Toys, messages: MessageQueue) -> None:
+def test_a_run_that_has_ended_or_does_not_exist_cannot_be_paused(
+    toys: Toys, messages: MessageQueue
+) -> None:
     run = start(toys.parcel())
     messages.deliver_all()
     before = everything(run)
 
-    assert not freeze_it(run)
-    assert not pause(run.pk, REASON)
+    assert not pause_run(run)
+    assert not pause_for_money(run.pk)
 
     assert everything(run) == before
 
 
-def test_freezing_again_keeps_the_first_reason(toys: Toys, messages: MessageQueue) -> None:
+@pytest.mark.parametrize(
+    ("pause_with", "reason", "text", "level"),
+    [
+        (pause_for_money, "money_in_doubt", "paused by M6: 0 held of 4500", logging.ERROR),
+        (pause_for_staff, "staff", "paused by grace: Waiting for a call.", logging.WARNING),
+    ],
+    ids=["money in doubt", "staff"],
+)
+def test_a_pause_keeps_its_reason_and_logs_the_code_but_not_the_text(
+    toys: Toys,
+    messages: MessageQueue,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    pause_with: "partial[bool]",
+    reason: str,
+    text: str,
+    level: int,
+) -> None:
     run = start(toys.parcel())
-    freeze_it(run)
+    caplog.set_level(logging.INFO, "sagas.services")
+
+    assert pause_with(run.subject_id)
+    run.refresh_from_db()
+    kept = (run.pause_reason, run.attention_reason)
+    assert resume(run.subject_id)
+
+    assert kept == (reason, text)
+    logged = [
+        (line.levelno, line.getMessage(), vars(line)["subject_id"], vars(line)["reason"])
+        for line in caplog.records
+    ]
+    assert logged == [
+        (level, "run.paused", str(run.subject_id), reason),
+        (logging.WARNING, "run.resumed", str(run.subject_id), reason),
+    ]
+    assert "0 held" not in str([vars(line) for line in caplog.records])
+    assert "a call" not in str([vars(line) for line in caplog.records])
+
+
+def test_pausing_again_keeps_the_first_reason(toys: Toys, messages: MessageQueue) -> None:
+    run = start(toys.parcel())
+    pause_run(run)
     before = everything(run)
 
-    assert pause(run.subject_id, "M1: another one")
+    assert pause_for_staff(run.subject_id)
 
     assert everything(run) == before
 
 
-def test_the_sweep_looks_at_a_frozen_run_less_and_less(toys: Toys, messages: MessageQueue) -> None:
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"paused_at": None, "pause_reason": "staff"},
+        {"paused_at": datetime(2026, 1, 1, tzinfo=UTC), "pause_reason": ""},
+        {"paused_at": datetime(2026, 1, 1, tzinfo=UTC), "pause_reason": "other"},
+    ],
+    ids=["a reason without a pause", "a pause without a reason", "an unknown reason"],
+)
+def test_the_database_refuses_a_pause_without_a_known_reason(
+    toys: Toys, messages: MessageQueue, marks: dict[str, object]
+) -> None:
     run = start(toys.parcel())
-    freeze_it(run)
+
+    with pytest.raises(IntegrityError, match="sagas_paused_run_has_a_reason"):
+        SagaRun.objects.filter(pk=run.pk).update(**marks)
+
+
+def test_the_sweep_looks_at_a_paused_run_at_growing_intervals(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    pause_run(run)
 
     for seconds in [5, 10, 20, 40, *[LONGEST_DELAY.total_seconds()] * 8]:
         let_time_pass(run)
@@ -277,14 +344,14 @@ def test_the_sweep_looks_at_a_frozen_run_less_and_less(toys: Toys, messages: Mes
         sweep()
         after = database_time()
         messages.deliver_all()
-        assert before <= woken(run) - timedelta(seconds=seconds) <= after
+        assert before <= wakes_at(run) - timedelta(seconds=seconds) <= after
 
     assert flag(run) == FLAG
 
 
-def test_retrying_does_not_thaw(toys: Toys, messages: MessageQueue) -> None:
+def test_retry_now_does_not_resume(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
-    freeze_it(run)
+    pause_run(run)
 
     assert retry_now(run.pk)
     messages.deliver_all()
@@ -294,37 +361,53 @@ def test_retrying_does_not_thaw(toys: Toys, messages: MessageQueue) -> None:
     assert events(run) == []
 
 
-def test_a_thawed_run_goes_on_to_its_end(toys: Toys, messages: MessageQueue) -> None:
+def test_a_resumed_run_goes_on_to_its_end(toys: Toys, messages: MessageQueue) -> None:
     run = start(toys.parcel())
     messages.drop_all()
-    freeze_it(run)
+    pause_run(run)
 
     before = database_time()
     assert resume(run.subject_id)
     after = database_time()
-    wakes_at = woken(run)
+    wakes = wakes_at(run)
     messages.deliver_all()
 
-    assert before <= wakes_at - HANDOVER <= after
-    assert flag(run) == (False, "")
-    assert (run.status, run.paused_at) == (RunStatus.COMPLETED, None)
+    assert before <= wakes - HANDOVER <= after
+    assert not is_marked(run)
+    assert run.status == RunStatus.COMPLETED
 
 
-def test_what_turned_back_while_it_was_frozen_is_not_there_to_be_thawed(
+def test_a_run_that_compensated_while_paused_cannot_be_resumed(
     toys: Toys, messages: MessageQueue
 ) -> None:
     run = start(toys.parcel())
-    freeze_it(run)
+    pause_run(run)
     request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
 
-    asked = resume(run.subject_id)
+    while_requested = resume(run.subject_id)
     messages.deliver_all()
     before = everything(run)
-    ended = resume(run.subject_id)
+    once_ended = resume(run.subject_id)
 
-    assert (asked, ended) == (False, False)
+    assert (while_requested, once_ended) == (False, False)
     assert everything(run) == before
     assert messages.waiting == []
+
+
+def test_resuming_a_run_that_is_not_paused_changes_nothing(
+    toys: Toys, messages: MessageQueue
+) -> None:
+    run = start(toys.parcel())
+    before = everything(run)
+
+    assert not resume(run.subject_id)
+
+    assert everything(run) == before
+    assert len(messages.waiting) == 1
+
+
+def test_only_the_cancellation_is_compensating_only() -> None:
+    assert [saga.name for saga in SAGAS if saga.compensating_only] == ["cancellation"]
 
 
 def test_a_pause_left_on_a_run_that_goes_nowhere_is_not_counted(
@@ -332,7 +415,7 @@ def test_a_pause_left_on_a_run_that_goes_nowhere_is_not_counted(
 ) -> None:
     ended, compensating, paused = start_many(toys.parcel(), 3)
     for run in (ended, compensating, paused):
-        freeze_it(run)
+        pause_run(run)
     SagaRun.objects.filter(pk=ended.pk).update(
         status=RunStatus.COMPENSATED, step="", wake_at=None, ended_at=database_time()
     )
@@ -343,17 +426,3 @@ def test_a_pause_left_on_a_run_that_goes_nowhere_is_not_counted(
 
     assert counted == FlaggedCounts(flagged=2, paused=1)
     assert listed == ({compensating, paused}, {paused})
-
-
-def test_thawing_what_is_not_frozen_changes_nothing(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    before = everything(run)
-
-    assert not resume(run.subject_id)
-
-    assert everything(run) == before
-    assert len(messages.waiting) == 1
-
-
-def test_only_what_gives_back_says_so() -> None:
-    assert [each.name for each in SAGAS if each.compensating_only] == ["cancellation"]

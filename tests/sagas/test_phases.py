@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from sagas.batch import Output
 from sagas.definition import CALL_DEADLINE, Attempt
-from sagas.history import attempts_for
 from sagas.messages import CallResult, Claim, Continue, Stop, WorkItem
 from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.phase import LEASE_MARGIN, Phase
+from sagas.queries.attempts import attempts_for
 from tests.support.fake_sagas import (
     Refused,
     Toys,
@@ -34,7 +34,7 @@ def test_a_run_passes_its_steps_in_order_and_completes(toys: Toys, messages: Mes
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
-    assert journal(run, "step", "direction", "attempt", "fence", "outcome", "error") == [
+    assert journal(run, "step", "direction", "number", "fence", "outcome", "error") == [
         ("pack", "forward", 1, 1, "done", ""),
         ("send", "forward", 1, 2, "done", ""),
         ("file", "forward", 1, 3, "done", ""),
@@ -53,7 +53,7 @@ def test_a_run_that_has_ended_waits_for_nothing(toys: Toys, messages: MessageQue
     assert run.ended_at is not None
     assert not run.is_live
     assert not run.needs_attention
-    assert not run.records.filter(ended_at=None).exists()
+    assert not run.attempts.filter(ended_at=None).exists()
 
 
 def test_a_run_that_has_ended_does_not_move_again(toys: Toys, messages: MessageQueue) -> None:
@@ -90,7 +90,7 @@ def test_a_call_finds_its_attempt_committed_and_the_run_leased(
     messages.deliver_all()
 
     (held,) = seen
-    started_at = run.records.get(step="send").started_at
+    started_at = run.attempts.get(step="send").started_at
     assert held.step == "send"
     assert held.leased_until == started_at + CALL_DEADLINE + LEASE_MARGIN
     assert held.wake_at == held.leased_until
@@ -121,7 +121,7 @@ def test_an_answer_is_journalled_and_handed_to_its_record(
     messages.deliver_all()
 
     answer = {"number": "RR 123", "stamps": [90, 10], "insured": None}
-    assert run.records.get(step="send").output == answer
+    assert run.attempts.get(step="send").output == answer
     assert event(run, "record send")["answer"] == answer
 
 
@@ -146,7 +146,7 @@ def test_a_run_between_two_links_wakes_if_its_message_is_lost(
     messages.deliver(messages.take())
 
     run.refresh_from_db()
-    assert run.wake_at == run.records.get().started_at + HANDOVER
+    assert run.wake_at == run.attempts.get().started_at + HANDOVER
 
 
 def test_attempts_are_shown_under_the_name_of_what_was_tried(
@@ -217,7 +217,7 @@ def test_a_batch_gets_the_journal_that_its_runs_would_get_one_by_one(
 
     assert len(results) == 19
     assert toys.batches["pack"] == [20, *[1] * 20]
-    whole = ("step", "direction", "attempt", "fence", "outcome", "error", "detail", "output")
+    whole = ("step", "direction", "number", "fence", "outcome", "error", "detail", "output")
     assert [journal(each, *whole) for each in together] == [
         journal(each, *whole) for each in one_by_one
     ]
@@ -283,7 +283,7 @@ def test_a_run_wakes_exactly_while_it_is_live(
 
 def plant(run: SagaRun, step: str, fence: int, outcome: str) -> StepAttempt:
     return StepAttempt.objects.create(
-        run=run, step=step, direction=Direction.FORWARD, attempt=1, fence=fence, outcome=outcome
+        run=run, step=step, direction=Direction.FORWARD, number=1, fence=fence, outcome=outcome
     )
 
 

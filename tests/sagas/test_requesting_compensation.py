@@ -135,7 +135,7 @@ def test_a_refusal_that_meets_a_wish_leaves_the_wish_as_the_reason(
         NO_LONGER_WANTED.code,
         "alice",
     )
-    refused = run.records.get(outcome=Outcome.REJECTED)
+    refused = run.attempts.get(outcome=Outcome.REJECTED)
     assert (refused.step, refused.error) == ("send", "no_such_street")
     assert events(run).count("turn back") == 1
 
@@ -191,7 +191,7 @@ def test_a_wish_is_kept_when_the_transaction_that_would_act_on_it_fails(
     run.refresh_from_db()
 
     assert (run.status, run.leased_until) == (RunStatus.RUNNING, None)
-    assert run.records.get(step="send").outcome == "done"
+    assert run.attempts.get(step="send").outcome == "done"
     assert events(run) == ["pack", "intend send", "record send"]
 
     wake_run(run, messages)

@@ -1,4 +1,4 @@
-"""How long to wait after how many tries, and when patience is spent."""
+"""How long to wait after how many attempts, and when patience is spent."""
 
 from datetime import timedelta
 
@@ -17,24 +17,24 @@ A_ROUNDING = timedelta(microseconds=1)
 @given(
     first=st.timedeltas(A_MILLISECOND, timedelta(hours=1)),
     longest=st.timedeltas(A_MILLISECOND, timedelta(days=1)),
-    tries=st.integers(min_value=1, max_value=10**6),
+    attempts=st.integers(min_value=1, max_value=10**6),
 )
 def test_a_delay_is_between_half_and_the_whole_and_never_above_the_longest(
-    first: timedelta, longest: timedelta, tries: int
+    first: timedelta, longest: timedelta, attempts: int
 ) -> None:
-    whole = min(first * 2 ** min(tries - 1, 27), longest)  # 27 doublings of 1 ms exceed a day
+    whole = min(first * 2 ** min(attempts - 1, 27), longest)  # 27 doublings of 1 ms exceed a day
 
-    delay = RetryPolicy(first=first, longest=longest).delay(tries)
+    delay = RetryPolicy(first=first, longest=longest).delay(attempts)
 
     assert whole / 2 - A_ROUNDING <= delay <= whole + A_ROUNDING
     assert delay <= longest
 
 
-@pytest.mark.parametrize("tries", [31, 64, 1025, 10**6])
-def test_no_number_of_tries_overflows(tries: int) -> None:
+@pytest.mark.parametrize("attempts", [31, 64, 1025, 10**6])
+def test_no_number_of_tries_overflows(attempts: int) -> None:
     policy = RetryPolicy(first=timedelta(hours=1), longest=timedelta(days=1))
 
-    assert timedelta(hours=12) <= policy.delay(tries) <= timedelta(days=1)
+    assert timedelta(hours=12) <= policy.delay(attempts) <= timedelta(days=1)
 
 
 def test_a_delay_is_partly_chance() -> None:
@@ -47,7 +47,7 @@ def test_a_delay_is_partly_chance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "tries", "is_spent"),
+    ("max_attempts", "attempts", "is_spent"),
     [
         (3, 1, False),
         (3, 2, False),
@@ -60,6 +60,6 @@ def test_a_delay_is_partly_chance() -> None:
     ],
 )
 def test_patience_is_spent_with_the_last_attempt(
-    attempts: int | None, tries: int, *, is_spent: bool
+    max_attempts: int | None, attempts: int, *, is_spent: bool
 ) -> None:
-    assert RetryPolicy(attempts=attempts).is_spent(tries) is is_spent
+    assert RetryPolicy(max_attempts=max_attempts).is_spent(attempts) is is_spent

@@ -54,7 +54,7 @@ def test_a_run_goes_on_with_the_declared_output(
 
     run.refresh_from_db()
     assert (run.status, run.reason, run.needs_attention) == (RunStatus.COMPLETED, "", False)
-    assert journal(run, "step", "attempt", "outcome", "error", "output")[3:] == [
+    assert journal(run, "step", "number", "outcome", "error", "output")[3:] == [
         ("score", 3, "proceeded", error, FALLBACK),
         ("file", 1, "done", "", {}),
     ]
@@ -121,7 +121,7 @@ def test_workers_that_are_lost_spend_the_retries_too(
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
-    assert journal(run, "step", "attempt", "outcome", "error", "output")[1:] == [
+    assert journal(run, "step", "number", "outcome", "error", "output")[1:] == [
         *[("score", number, "lost", "", {}) for number in (1, 2, 3)],
         ("score", 4, "proceeded", "lost", FALLBACK),
         ("file", 1, "done", "", {}),

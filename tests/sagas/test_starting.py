@@ -25,7 +25,7 @@ def test_a_started_run_stands_at_its_first_step_and_wakes_if_nobody_comes(
     assert stored.pk == run.pk
     assert (stored.saga, stored.version, stored.step) == ("parcel", 1, "pack")
     assert (stored.subject_id, stored.correlation_id) == (subject_id, correlation_id)
-    assert (stored.status, stored.fence, stored.tries) == (RunStatus.RUNNING, 0, 0)
+    assert (stored.status, stored.fence, stored.retry_count) == (RunStatus.RUNNING, 0, 0)
     assert stored.wake_at == stored.created_at + HANDOVER
     assert messages.waiting == [Message(run.pk, saga.links)]
 

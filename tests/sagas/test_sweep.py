@@ -8,9 +8,9 @@ from django.core.checks import Error, run_checks
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from sagas.figures import last_sweeps
 from sagas.models import RunStatus, SagaRun
-from sagas.sweep import ATTENTION_AFTER, Sweeper, sweep
+from sagas.queries.counts import last_sweeps
+from sagas.sweep import ATTENTION_AFTER, SweepSource, sweep
 from tests.support.database import database_time
 from tests.support.fake_sagas import Refused, Toys, everything, start, start_many
 from tests.support.in_memory_broker import MessageQueue
@@ -220,7 +220,7 @@ def test_a_run_that_this_code_does_not_know_is_flagged_and_does_not_stop_the_oth
     assert queued == 3
     assert {each.run_id for each in messages.waiting} == {before.pk, behind.pk}
     assert unknown.needs_attention
-    assert unknown.attention_reason == f"this code cannot carry it: {why}"
+    assert unknown.attention_reason == f"this code cannot advance it: {why}"
     assert unknown.redispatch_count == 1
     assert unknown.wake_at is not None
     assert not SagaRun.objects.filter(wake_at__lte=Now()).exists()
@@ -295,9 +295,9 @@ def test_who_swept_when_and_how_much_is_known(toys: Toys, messages: MessageQueue
     assert last_sweeps() == {}
     overdue(start_many(toys.parcel(), 1), messages)
 
-    sweep(Sweeper.WATCH)
-    sweep(Sweeper.BEAT)
-    sweep(Sweeper.BEAT)
+    sweep(SweepSource.WATCH)
+    sweep(SweepSource.BEAT)
+    sweep(SweepSource.BEAT)
 
     found = last_sweeps()
     assert {name: each.queued for name, each in found.items()} == {"watch": 1, "beat": 0}

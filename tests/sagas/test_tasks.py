@@ -50,15 +50,15 @@ def parcel(toys: Toys) -> Iterator[Saga]:
 @pytest.fixture(autouse=True)
 def threads_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Close the database connections that a worker's threads would keep for the next run."""
-    carry = Runner._carry_in_thread
+    advance = Runner._advance_in_thread
 
-    def carry_and_hang_up(self: Runner, run_id: UUID) -> NextAction:
+    def advance_and_disconnect(self: Runner, run_id: UUID) -> NextAction:
         try:
-            return carry(self, run_id)
+            return advance(self, run_id)
         finally:
             connections.close_all()
 
-    monkeypatch.setattr(Runner, "_carry_in_thread", carry_and_hang_up)
+    monkeypatch.setattr(Runner, "_advance_in_thread", advance_and_disconnect)
 
 
 def receive(task_name: str, *runs: SagaRun) -> object:
@@ -89,7 +89,7 @@ def lines_of_a_task_that(
     def fail(*_: object) -> NextAction:
         raise raises
 
-    monkeypatch.setattr(Runner, "carry", fail)
+    monkeypatch.setattr(Runner, "advance", fail)
     caplog.handler.setFormatter(LineFormatter())
     caplog.set_level("WARNING", "celery.app.trace")  # as the settings have it
 
@@ -103,7 +103,7 @@ def test_a_database_that_is_away_is_a_warning_that_names_the_run(
     parcel: Saga, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert lines_of_a_task_that(OperationalError("gone"), monkeypatch, caplog) == [
-        {"level": "warning", "event": "carry.interrupted", "run_id": str(RUN_ID)}
+        {"level": "warning", "event": "advance.interrupted", "run_id": str(RUN_ID)}
     ]
 
 
@@ -205,14 +205,14 @@ def test_one_run_that_raises_spoils_nobody_elses(
     parcel: Saga, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad, worse = start_many(parcel, 3)
-    carry = Runner.carry
+    advance = Runner.advance
 
-    def carry_or_raise(self: Runner, run_id: UUID) -> NextAction:
+    def advance_or_raise(self: Runner, run_id: UUID) -> NextAction:
         if run_id != good.pk:
             raise OperationalError
-        return carry(self, run_id)
+        return advance(self, run_id)
 
-    monkeypatch.setattr(Runner, "carry", carry_or_raise)
+    monkeypatch.setattr(Runner, "advance", advance_or_raise)
 
     assert receive("parcel.v1.pack", good, bad, worse) == ["the rest"]
     with pytest.raises(OperationalError):

@@ -30,7 +30,7 @@ from sagas.retry_policy import RetryPolicy
 
 HOUR: Final = timedelta(hours=1)
 
-THREE_TRIES: Final = RetryPolicy(first=HOUR, longest=HOUR, attempts=3)
+THREE_TRIES: Final = RetryPolicy(first=HOUR, longest=HOUR, max_attempts=3)
 FOR_EVER: Final = RetryPolicy(first=HOUR, longest=HOUR)
 """Nothing is due again within a test unless the test lets time pass."""
 
@@ -249,11 +249,11 @@ def event(run: SagaRun, name: str) -> dict[str, object]:
 
 def journal(run: SagaRun, *fields: str) -> Sequence[tuple[object, ...]]:
     """The run's rows in the order in which they began: these fields, or what was tried and came."""
-    wanted = fields or ("step", "direction", "attempt", "outcome")
-    return list(run.records.order_by("pk").values_list(*wanted))
+    wanted = fields or ("step", "direction", "number", "outcome")
+    return list(run.attempts.order_by("pk").values_list(*wanted))
 
 
 def everything(run: SagaRun) -> tuple[object, ...]:
     """All that is stored about a run, to be compared before and after."""
     row = SagaRun.objects.filter(pk=run.pk).values().get()
-    return row, list(run.records.order_by("pk").values()), events(run)
+    return row, list(run.attempts.order_by("pk").values()), events(run)

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from sagas.models import SagaRun, StepAttempt
 from tests.support.waits import wait_until
 
-REASON = "authorize_payment: 8 tries"
+REASON = "authorize_payment: 8 attempts"
 
 
 def flag_once_tried(order_id: UUID) -> None:

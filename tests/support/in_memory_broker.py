@@ -34,7 +34,7 @@ class MessageQueue:
     def deliver(self, message: Message) -> NextAction:
         """Deliver one message; if its link continues, the rest of its chain waits as a new message."""
         link, rest = message.links[0], message.links[1:]
-        next_action = self._runner(link).carry(message.run_id)
+        next_action = self._runner(link).advance(message.run_id)
         if isinstance(next_action, Continue) and rest:
             self.waiting.append(Message(message.run_id, rest))
         if isinstance(next_action, RetryAfter):

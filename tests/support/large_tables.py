@@ -17,9 +17,9 @@ _TABLES: Final = {
     " payment_method, reason, reason_detail) SELECT {order}, u.id, 'confirmed', 1, 'eur', 1000, 'pm', '',"
     " '' FROM generate_series(1, {rows}) n JOIN auth_user u ON u.username = 'customer' || n",
     "sagas_sagarun": "INSERT INTO sagas_sagarun (id, saga, version, subject_id, correlation_id, status,"
-    " step, attempts, tries, fence, wake_at, redispatch_count, reason, reason_detail, actor,"
-    " needs_attention, attention_reason, ended_at) SELECT {run}, 'checkout', 1, {order}, {order},"
-    " 'completed', '', 0, 0, 1, NULL, 0, '', '', '', false, '', now() FROM generate_series(1, {rows}) n",
+    " step, attempt_count, retry_count, fence, wake_at, redispatch_count, reason, reason_detail, actor,"
+    " needs_attention, attention_reason, pause_reason, ended_at) SELECT {run}, 'checkout', 1, {order}, {order},"
+    " 'completed', '', 0, 0, 1, NULL, 0, '', '', '', false, '', '', now() FROM generate_series(1, {rows}) n",
     "payments_payment": "INSERT INTO payments_payment (id, order_id, correlation_id, status,"
     " amount_minor, currency, params, provider, api_version, provider_payment_id, key_generation, replayed_error_count,"
     " decline_code) SELECT {payment}, {order}, {order}, 'captured', 1000, 'eur', '{{}}', 'stripe', 'v', 'pi_' || n,"

@@ -518,7 +518,7 @@ JOURNAL: Final = (
         "a step done twice",
         sql(
             "DROP INDEX sagas_step_done_once",
-            "INSERT INTO sagas_stepattempt (run_id, step, direction, attempt, fence, outcome, output,"
+            "INSERT INTO sagas_stepattempt (run_id, step, direction, number, fence, outcome, output,"
             " error, detail, started_at, ended_at)"
             " SELECT s.run_id, s.step, s.direction, 2, 99, s.outcome, s.output, '', '',"
             " s.started_at, s.ended_at FROM sagas_stepattempt s JOIN sagas_sagarun r"
@@ -545,10 +545,10 @@ JOURNAL: Final = (
         "J3",
         "confirmed",
     ),
-    Planting("tried for too long", sql(run_of("doubtful", "tries = 9")), "J4", "doubtful"),
+    Planting("tried for too long", sql(run_of("doubtful", "retry_count = 9")), "J4", "doubtful"),
     Planting(
         "an attempt torn out",
-        sql(record_of("doubtful", "attempt = 2", "s.step = 'authorize_payment'")),
+        sql(record_of("doubtful", "number = 2", "s.step = 'authorize_payment'")),
         "J5",
         "doubtful",
     ),

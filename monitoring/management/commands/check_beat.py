@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from sagas.cli_types import seconds
-from sagas.figures import last_sweeps
-from sagas.sweep import Sweeper
+from sagas.queries.counts import last_sweeps
+from sagas.sweep import SweepSource
 
 
 class Command(BaseCommand):
@@ -20,20 +20,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--sweeper",
-            choices=[Sweeper.BEAT.value, Sweeper.WATCH.value],
-            default=Sweeper.BEAT.value,
+            "--source",
+            choices=[SweepSource.BEAT.value, SweepSource.WATCH.value],
+            default=SweepSource.BEAT.value,
             help="whose sweep (default %(default)s)",
         )
         parser.add_argument(
             "--seconds", type=seconds(), default=30.0, help="what is lately (default %(default)s)"
         )
 
-    def handle(self, *_: Any, sweeper: str, **options: Any) -> None:
-        swept = last_sweeps().get(Sweeper(sweeper))
+    def handle(self, *_: Any, source: str, **options: Any) -> None:
+        swept = last_sweeps().get(SweepSource(source))
         if swept is None:
-            raise CommandError(f"{sweeper} has never swept")
+            raise CommandError(f"{source} has never swept")
         ago = (timezone.now() - swept.at).total_seconds()
         if ago >= options["seconds"]:
-            raise CommandError(f"{sweeper} swept {ago:.0f} s ago")
-        self.stdout.write(f"{sweeper} swept {ago:.0f} s ago")
+            raise CommandError(f"{source} swept {ago:.0f} s ago")
+        self.stdout.write(f"{source} swept {ago:.0f} s ago")

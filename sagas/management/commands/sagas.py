@@ -7,7 +7,6 @@ import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from textwrap import fill
 from typing import Any, Final
 from uuid import UUID
@@ -18,9 +17,11 @@ from django.db import DatabaseError, close_old_connections
 
 from sagas.cli_types import seconds
 from sagas.dispatch import publisher
-from sagas.history import AttemptSummary, attempts_for, count_live, subject_of
 from sagas.models import LIVE, SagaRun
-from sagas.sweep import Sweeper, sweep
+from sagas.queries.attempts import AttemptView, attempts_for
+from sagas.queries.counts import count_live
+from sagas.queries.subjects import subject_of
+from sagas.sweep import SweepSource, sweep
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ WIDTH: Final = 100
 class Command(BaseCommand):
     help = (
         "Look at the runs of sagas, and queue those that nobody carries. What is done to one order"
-        " (retry, cancel, hold, release) is done by the command orders, and is kept with a reason."
+        " (retry, cancel, pause, resume) is done by the command orders, which records a reason."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -78,22 +79,25 @@ class Command(BaseCommand):
                 self._rest(options["seconds"])
 
     def _show(self, named: str | None, *, as_json: bool) -> None:
-        attempts: Sequence[AttemptSummary] = ()
+        attempts: Sequence[AttemptView] = ()
         if named is None:
             runs = list(SagaRun.objects.filter(status__in=LIVE).order_by("created_at"))
         else:
             runs = _runs_named(named)
             attempts = attempts_for(runs[0].subject_id)
         if as_json:
-            found = {"runs": list(map(_as_json, runs)), "attempts": list(map(asdict, attempts))}
-            self.stdout.write(json.dumps(found, indent=2, cls=DjangoJSONEncoder))
+            shown = {
+                "runs": [_run_json(run) for run in runs],
+                "attempts": [_attempt_json(attempt) for attempt in attempts],
+            }
+            self.stdout.write(json.dumps(shown, indent=2, cls=DjangoJSONEncoder))
         else:
             if not runs:
                 self.stdout.write("No run is under way.")
-            for each in runs:
-                self.stdout.write("\n".join(_in_words(each)))
-            for made in attempts:
-                self.stdout.write(_attempt(made))
+            for run in runs:
+                self.stdout.write("\n".join(_run_lines(run)))
+            for attempt in attempts:
+                self.stdout.write(_attempt_text(attempt))
 
     def _rest(self, patience: float) -> None:
         until = time.monotonic() + patience
@@ -111,7 +115,7 @@ class Command(BaseCommand):
         while not stop.is_set():
             close_old_connections()
             try:
-                sweep(Sweeper.WATCH)
+                sweep(SweepSource.WATCH)
             except DatabaseError as error:
                 log.error("sweep.failed", extra={"error": str(error)})  # noqa: TRY400 - it goes on
             stop.wait(every)
@@ -131,7 +135,7 @@ def _runs_named(named: str) -> list[SagaRun]:
     return list(runs)
 
 
-def _as_json(run: SagaRun) -> dict[str, object]:
+def _run_json(run: SagaRun) -> dict[str, object]:
     return {
         "id": run.pk,
         "subject_id": run.subject_id,
@@ -139,32 +143,46 @@ def _as_json(run: SagaRun) -> dict[str, object]:
         "version": run.version,
         "status": run.status,
         "step": run.step,
-        "attempts": run.attempts,
-        "tries": run.tries,
+        "attempt_count": run.attempt_count,
+        "retry_count": run.retry_count,
         "wake_at": run.wake_at,
         "needs_attention": run.needs_attention,
         "attention_reason": run.attention_reason,
         "paused_at": run.paused_at,
+        "pause_reason": run.pause_reason,
         "created_at": run.created_at,
         "ended_at": run.ended_at,
     }
 
 
-def _in_words(run: SagaRun) -> Iterator[str]:
+def _attempt_json(attempt: AttemptView) -> dict[str, object]:
+    return {
+        "name": attempt.name,
+        "number": attempt.number,
+        "outcome": attempt.outcome,
+        "error": attempt.error,
+        "detail": attempt.detail,
+        "started_at": attempt.started_at,
+        "ended_at": attempt.ended_at,
+    }
+
+
+def _run_lines(run: SagaRun) -> Iterator[str]:
     yield f"run {run.pk}  of {run.subject_id}"
-    tried = "1 attempt" if run.attempts == 1 else f"{run.attempts} attempts"
+    tried = "1 attempt" if run.attempt_count == 1 else f"{run.attempt_count} attempts"
     step = f" at {run.step}, {tried}" if run.step and run.is_live else ""
     wakes = f", wakes {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else ""
     yield f"  {run.saga} version {run.version}: {run.status}{step}{wakes}"
     if run.paused_at:
-        yield f"  FROZEN since {run.paused_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"  PAUSED since {run.paused_at:%Y-%m-%d %H:%M:%S} UTC"
     if run.needs_attention:
         yield _wrapped(f"  NEEDS ATTENTION: {run.attention_reason}")
 
 
-def _attempt(made: AttemptSummary) -> str:
-    said = f"{made.name} #{made.number}  {made.outcome}  {made.error} {made.detail}".rstrip()
-    return _wrapped(f"{made.started_at:%Y-%m-%d %H:%M:%S.%f}  {said}")
+def _attempt_text(attempt: AttemptView) -> str:
+    outcome = f"{attempt.outcome}  {attempt.error} {attempt.detail}".rstrip()
+    text = f"{attempt.name} #{attempt.number}  {outcome}"
+    return _wrapped(f"{attempt.started_at:%Y-%m-%d %H:%M:%S.%f}  {text}")
 
 
 def _wrapped(text: str) -> str:

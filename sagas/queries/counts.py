@@ -1,6 +1,6 @@
-"""What may be counted of the journal: what is under way, what waits, what came of it lately.
+"""What can be counted of the journal: live runs, flagged and paused ones, recent outcomes.
 
-Each is one statement over an index, whatever the history weighs.
+Each is one statement over an index, independent of the journal's size.
 """
 
 from collections.abc import Mapping
@@ -12,50 +12,49 @@ from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import Now, TruncMinute
 
 from sagas import registry
-from sagas.definition import Remote
 from sagas.dispatch import remaining_links
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.journal import work_attempted
-from sagas.models import LIVE, Direction, LastSweep, Outcome, RunStatus, SagaRun, StepAttempt
+from sagas.journal import name_and_work
+from sagas.models import LIVE, Direction, LastSweep, Outcome, SagaRun, StepAttempt
+from sagas.queries.subjects import flagged_runs, paused_runs
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRuns:
-    """The runs of one saga that have not ended and stand at the same step."""
+    """The runs of one saga that have not ended and are at the same step."""
 
     saga: str
     version: int
     status: str  # running, compensating
-    step: str  # empty on the way back
+    step: str  # empty while they compensate
     runs: int
-    waiting: int  # of these: due, and carried by nobody
-    overdue: int  # of these: the sweep should have seen them by now
-    oldest_at: datetime | None  # when the oldest was started, of those that are not paused
+    waiting: int  # of these: due, and no worker holds them
+    overdue: int  # of these: the sweep should have queued them by now
+    oldest_at: datetime | None  # when the oldest that is not paused was started
     overdue_since: datetime | None  # the earliest time to wake that has passed
-    queue: str  # whose worker is to carry them next; empty if this code cannot carry them
+    queue: str  # of their next link; empty if this code does not have it
 
 
 @dataclass(frozen=True, slots=True)
 class FlaggedCounts:
-    """How many runs wait for a person."""
+    """How many live runs need a person."""
 
     flagged: int
     paused: int
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class OutcomeCount:
     """How many attempts at one step, or its compensation, ended in one way."""
 
     name: str  # of the step, or of its compensation
-    is_remote: bool  # it asked the bank
     outcome: str
     attempts: int
-    last_at: datetime  # when the latest of them began
+    last_at: datetime  # when the latest of them started
 
 
 def live_runs() -> list[LiveRuns]:
-    """Count the runs that have not ended, by saga, direction and step."""
+    """Count the runs that have not ended, by saga, version, status and step."""
     is_unleased = Q(leased_until__isnull=True) | Q(leased_until__lte=Now())
     is_due = Q(not_before__isnull=True) | Q(not_before__lte=Now())
     is_moving = Q(paused_at__isnull=True)
@@ -75,15 +74,18 @@ def live_runs() -> list[LiveRuns]:
     return [LiveRuns(**row, queue=_queue(row)) for row in rows]
 
 
+def count_live() -> int:
+    """Return how many runs have not ended."""
+    return SagaRun.objects.filter(status__in=LIVE).count()
+
+
 def count_flagged() -> FlaggedCounts:
-    """Count the live runs that wait for a person."""
-    flagged = SagaRun.objects.filter(status__in=LIVE, needs_attention=True)
-    paused = SagaRun.objects.filter(status=RunStatus.RUNNING, paused_at__isnull=False)
-    return FlaggedCounts(flagged=flagged.count(), paused=paused.count())
+    """Count the live runs that need a person, in two statements."""
+    return FlaggedCounts(flagged=flagged_runs().count(), paused=paused_runs().count())
 
 
-def outcomes_within(window: timedelta) -> list[Outcomes]:
-    """Count what came of the attempts that began within ``window``, by step and outcome."""
+def outcomes_within(window: timedelta) -> list[OutcomeCount]:
+    """Count the attempts that started within ``window``, by step, direction and outcome."""
     rows = (
         StepAttempt.objects.filter(started_at__gte=Now() - window)
         .values_list("step", "direction", "outcome")
@@ -91,12 +93,13 @@ def outcomes_within(window: timedelta) -> list[Outcomes]:
         .order_by("step", "direction", "outcome")
     )
     return [
-        Outcomes(*_what_was_tried(step, direction), *counted) for step, direction, *counted in rows
+        OutcomeCount(_attempted_name(step, direction), *counted)
+        for step, direction, *counted in rows
     ]
 
 
 def done_each_minute(step: str, window: timedelta) -> dict[datetime, int]:
-    """Count how often ``step`` was done within ``window``, by the minute; those without are left out."""
+    """Count how often ``step`` was done within ``window``, by minute; a minute without any is absent."""
     done = StepAttempt.objects.filter(
         started_at__gte=Now() - window,
         step=step,
@@ -108,12 +111,12 @@ def done_each_minute(step: str, window: timedelta) -> dict[datetime, int]:
 
 
 def oldest_live() -> SagaRun | None:
-    """Return the run that has been under way for longest."""
+    """Return the live run that was started first; None without one."""
     return SagaRun.objects.filter(status__in=LIVE).order_by("created_at").first()
 
 
 def last_sweeps() -> dict[str, LastSweep]:
-    """Return the latest sweep of each of those who sweep: beat, watch, by hand."""
+    """Return the latest sweep of each sweeper: beat, watch, by hand."""
     return LastSweep.objects.in_bulk()
 
 
@@ -126,8 +129,8 @@ def _queue(row: Mapping[str, Any]) -> str:
     return links[0].queue if links else ""
 
 
-def _what_was_tried(step: str, direction: str) -> tuple[str, bool]:
-    """Return the name of what was tried, and whether it is a call."""
-    having = (each for each in registry.all_sagas() if step in {one.name for one in each.steps})
-    name, work = work_attempted(next(having, None), step, direction)
-    return name, isinstance(work, Remote)
+def _attempted_name(step: str, direction: str) -> str:
+    """Return the name of the step, or of its compensation, in the first saga that has the step."""
+    sagas = (saga for saga in registry.all_sagas() if step in {known.name for known in saga.steps})
+    name, _ = name_and_work(next(sagas, None), step, direction)
+    return name
