@@ -41,7 +41,8 @@ class RunThreads:
         """
         if getattr(_this_thread, "carries_runs", False):
             raise RuntimeError("a thread that carries a run must not wait for another one")
-        return self._pool.submit(copy_context().run, work, *args, **kwargs)
+        context = copy_context()
+        return self._pool.submit(lambda: context.run(work, *args, **kwargs))
 
 
 def _mark_this_thread() -> None:

@@ -122,7 +122,7 @@ def deliver_twice_at_once(shop: Shop, order: Order) -> None:
     while shop.messages.waiting:
         message = shop.messages.take()
         assert at_once(*[partial(carry, message)] * 2) == [None, None]
-        assert not SagaRun.objects.filter(subject_id=order.pk, tries__gt=1).exists()
+        assert not SagaRun.objects.filter(subject_id=order.pk, retry_count__gt=1).exists()
 
 
 def reserve_together(

@@ -144,7 +144,7 @@ class Toys:
             transient=(Busy,),
             unknown=(Silence,),
             retry=retry,
-            when_spent=when_spent if retry.attempts is not None else None,
+            when_spent=when_spent if retry.max_attempts is not None else None,
         )(self._call(name))
         if is_undoable:
             step.remote_compensation(
