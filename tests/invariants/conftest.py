@@ -23,9 +23,9 @@ def shop(
     own_installation: None,
     customer: User,
     shelf: Shelf,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     messages: MessageQueue,
 ) -> Shop:
     shelf.put("MUG", IN_STOCK)
     shelf.put("TEE", IN_STOCK, price_minor=2500)
-    return Shop(customer, bank, messages)
+    return Shop(customer, sandbox_stripe, messages)

@@ -218,7 +218,7 @@ def test_two_recorders_at_once_write_one_break(miscounted: Order) -> None:
 
 
 def test_money_in_doubt_twice_pauses_the_order(
-    shop: Shop, bank: SandboxServer, capturing: Order
+    shop: Shop, sandbox_stripe: SandboxServer, capturing: Order
 ) -> None:
     cancel_at_the_provider(capturing)
 
@@ -226,7 +226,7 @@ def test_money_in_doubt_twice_pauses_the_order(
     run = SagaRun.objects.get()
     assert (once.paused, run.paused_at) == (0, None)
     twice = check_and_record()
-    seen = mark(bank)
+    seen = mark(sandbox_stripe)
     shop.messages.deliver_all()
 
     run.refresh_from_db()
@@ -234,11 +234,11 @@ def test_money_in_doubt_twice_pauses_the_order(
     assert (run.step, run.attempt_count) == ("capture_payment", 0)
     assert run.needs_attention
     assert run.attention_reason.startswith("paused by M6: authorized 4500 eur with us; at stripe")
-    assert calls_since(bank, seen) == []
+    assert calls_since(sandbox_stripe, seen) == []
 
 
 def test_a_frozen_order_can_still_be_cancelled(
-    shop: Shop, bank: SandboxServer, capturing: Order
+    shop: Shop, sandbox_stripe: SandboxServer, capturing: Order
 ) -> None:
     cancel_at_the_provider(capturing)
     check_and_record()
@@ -249,12 +249,12 @@ def test_a_frozen_order_can_still_be_cancelled(
 
     capturing.refresh_from_db()
     assert capturing.status == OrderStatus.CANCELLED
-    assert_books_balance(bank)
+    assert_books_balance(sandbox_stripe)
     assert check_and_record() == Recorded(opened=0, seen_again=0, resolved=1, paused=0)
 
 
 def test_what_a_person_has_thawed_is_not_frozen_again(
-    shop: Shop, bank: SandboxServer, capturing: Order
+    shop: Shop, sandbox_stripe: SandboxServer, capturing: Order
 ) -> None:
     cancel_at_the_provider(capturing)
     check_and_record()
@@ -280,7 +280,7 @@ def test_what_is_well_when_it_is_read_again_is_not_paused(capturing: Order) -> N
 
 
 def test_what_cannot_be_read_again_is_not_paused(
-    bank: SandboxServer, capturing: Order, monkeypatch: pytest.MonkeyPatch
+    sandbox_stripe: SandboxServer, capturing: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cancel_at_the_provider(capturing)
     check_and_record()
@@ -326,7 +326,9 @@ def test_a_finding_about_something_else_freezes_nothing(shop: Shop) -> None:
     assert SagaRun.objects.get().paused_at is None
 
 
-def test_a_cancellation_is_never_paused(shop: Shop, bank: SandboxServer, confirmed: Order) -> None:
+def test_a_cancellation_is_never_paused(
+    shop: Shop, sandbox_stripe: SandboxServer, confirmed: Order
+) -> None:
     shop.cancel(confirmed)
     execute("UPDATE payments_payment SET amount_minor = 4400")
 

@@ -101,7 +101,7 @@ def test_what_happens_while_the_provider_is_read_is_no_finding(
         shop.cancel(order)
         shop.messages.deliver_all()
 
-    reading = read_while(confirm_and_cancel, shop.bank, before, read_providers)
+    reading = read_while(confirm_and_cancel, shop.sandbox_stripe, before, read_providers)
     report = check(reading=reading, grace=NONE, progress=Progress.SOMETIME)
 
     assert report.findings == []

@@ -121,7 +121,7 @@ def test_a_text_of_the_provider_is_shown_as_it_is(
 
 
 def test_a_provider_that_does_not_answer_ends_with_2(
-    confirmed: Order, bank: SandboxServer, settings: Settings
+    confirmed: Order, sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
 

@@ -24,7 +24,7 @@ GIVEN_UP_AFTER = 60.0
 
 
 @pytest.fixture(autouse=True)
-def _bank(bank: SandboxServer) -> None:
+def _sandbox_stripe(sandbox_stripe: SandboxServer) -> None:
     """All orders of these tests are paid at the sandbox."""
 
 
@@ -45,15 +45,15 @@ def test_before_checkout_has_begun_nothing_was_ever_held(
 
 
 def test_while_the_bank_is_asked_the_money_is_let_go(
-    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
-    rule = bank.add_fault("payment_intents.confirm", "hold", times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
     with ThreadPoolExecutor(1) as worker:
         delivery = worker.submit(deliver_first, messages)
-        wait_until_held(bank, rule)
+        wait_until_held(sandbox_stripe, rule)
         answer = storefront.cancel(order_id)
-        bank.release(rule)
+        sandbox_stripe.release(rule)
         delivery.result()
     messages.deliver_all()
 
@@ -61,11 +61,11 @@ def test_while_the_bank_is_asked_the_money_is_let_go(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
-    assert account_of(bank, order_id) == LET_GO
+    assert account_of(sandbox_stripe, order_id) == LET_GO
 
 
 def test_after_confirmation_and_before_capture_the_money_is_let_go(
-    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver(messages.take())
@@ -77,11 +77,11 @@ def test_after_confirmation_and_before_capture_the_money_is_let_go(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
-    assert account_of(bank, order_id) == LET_GO
+    assert account_of(sandbox_stripe, order_id) == LET_GO
 
 
 def test_after_capture_the_money_is_given_back(
-    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -96,7 +96,7 @@ def test_after_capture_the_money_is_given_back(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
-    assert account_of(bank, order_id) == LET_GO
+    assert account_of(sandbox_stripe, order_id) == LET_GO
 
 
 def test_an_accepted_cancel_is_seen_wherever_the_order_is_shown(storefront: Storefront) -> None:
@@ -226,9 +226,9 @@ def deliver_first(messages: MessageQueue) -> None:
         connections.close_all()
 
 
-def wait_until_held(bank: SandboxServer, rule: int) -> None:
+def wait_until_held(sandbox_stripe: SandboxServer, rule: int) -> None:
     deadline = time.monotonic() + GIVEN_UP_AFTER
     pause = threading.Event()
-    while not bank.held(rule):
+    while not sandbox_stripe.held(rule):
         assert time.monotonic() < deadline
         pause.wait(0.01)

@@ -68,7 +68,7 @@ def test_whatever_is_not_what_if_match_names_is_a_problem(storefront: Storefront
 
 
 def test_an_order_has_another_tag_whenever_it_looks_different(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     path = f"{ORDERS}/{storefront.order(MUG).order_id}"
     seen = [storefront.get(path)]
@@ -86,7 +86,7 @@ def test_an_order_has_another_tag_whenever_it_looks_different(
 
 
 def test_products_have_another_tag_when_one_of_them_is_held(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     before = storefront.get(PRODUCTS).headers["ETag"]
     storefront.order(MUG)

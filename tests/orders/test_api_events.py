@@ -45,7 +45,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("long_waits")
 def test_an_order_is_followed_from_placed_to_confirmed(
-    storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, path: str, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     stream = storefront.open_stream(path)
     with delivering(messages):
@@ -69,7 +69,7 @@ def test_an_order_is_followed_from_placed_to_confirmed(
 
 @pytest.mark.usefixtures("long_waits")
 def test_every_move_is_told_however_fast_they_come(
-    storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, path: str, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     Order.objects.update(payment_method="pm_card_chargeDeclinedInsufficientFunds")
     stream = storefront.open_stream(path)
@@ -143,7 +143,7 @@ def test_who_comes_back_after_a_cancel_is_told_what_was_missed(
 
 @pytest.mark.usefixtures("hasty")
 def test_a_confirmed_order_that_is_to_be_cancelled_is_not_at_its_end(
-    storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, path: str, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     messages.deliver(messages.take())  # its capture waits
     storefront.cancel(Order.objects.get().pk)

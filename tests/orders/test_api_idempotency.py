@@ -37,7 +37,7 @@ def test_the_same_request_again_is_the_same_order(
 
 
 def test_a_replay_is_the_first_answer_however_far_the_order_is(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     first = storefront.order({**MUG, "reference": "cart-7"}, key="once")
     messages.deliver_all()
@@ -56,7 +56,7 @@ def test_a_replay_is_the_first_answer_however_far_the_order_is(
 
 
 def test_whoever_did_not_wait_is_told_the_same_again_though_he_would_wait_now(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     first = storefront.order(MUG, key="once")
     messages.deliver_all()
@@ -259,7 +259,7 @@ def test_a_request_that_could_not_be_carried_out_leaves_its_key_free(
 
 
 def test_a_cancellation_repeated_is_the_same_cancellation(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -274,7 +274,7 @@ def test_a_cancellation_repeated_is_the_same_cancellation(
 
 
 def test_a_cancellation_repeated_is_answered_as_it_was_though_it_is_over_now(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()

@@ -254,7 +254,7 @@ def test_a_cursor_is_good_for_what_it_was_given_out_for_alone(
 
 
 def test_what_is_asked_for_is_shown_along(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -277,7 +277,7 @@ def test_what_is_asked_for_is_shown_along(
 )
 def test_a_list_takes_as_many_statements_for_many_orders_as_for_one(
     storefront: Storefront,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     messages: MessageQueue,
     expand: str,
     statements: int,

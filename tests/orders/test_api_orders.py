@@ -99,7 +99,7 @@ def test_a_hundred_lines_are_accepted(storefront: Storefront, shelf: Shelf) -> N
 
 
 def test_more_than_is_on_the_shelf_is_accepted_and_then_cancelled(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(cart(("MUG", 6))).order_id
     messages.deliver_all()
@@ -118,7 +118,7 @@ def test_what_was_ordered_keeps_its_name_and_price(storefront: Storefront) -> No
 
 
 def test_an_order_can_be_followed_from_placed_to_confirmed(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     placed = storefront.order(cart(("MUG", 1)))
     path = placed.headers["Location"]
@@ -167,7 +167,7 @@ def test_what_is_nobodys_and_what_is_somebody_elses_look_the_same(
 
 
 def test_the_products_are_those_for_sale_with_what_is_left_of_them(
-    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     shelf.put("FAX", 5)
     Product.objects.filter(sku="FAX").update(is_withdrawn=True)

@@ -20,7 +20,7 @@ MUG = cart(("MUG", 1))
 
 
 def test_the_timeline_tells_what_happened_oldest_first(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -50,7 +50,7 @@ def test_the_timeline_tells_what_happened_oldest_first(
 
 
 def test_each_entry_has_a_sentence_and_a_step_its_attempt(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -145,7 +145,7 @@ def test_a_local_step_that_took_time_is_no_call(
 
 
 def test_many_timelines_take_as_many_statements_as_one(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     for _ in range(3):
         storefront.order(MUG)

@@ -75,7 +75,10 @@ def test_a_place_to_wait_is_free_again_when_the_one_who_had_it_was_told(
 
 
 def test_what_has_settled_needs_no_place_to_wait(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue, settings: Settings
+    storefront: Storefront,
+    sandbox_stripe: SandboxServer,
+    messages: MessageQueue,
+    settings: Settings,
 ) -> None:
     settings.WAITERS_PER_PROCESS = 0
     storefront.order(MUG, key="once")

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
 @pytest.mark.usefixtures("long_waits")
 def test_who_waits_is_told_that_the_order_is_confirmed(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     with delivering(messages):
         answer = storefront.order(MUG, Prefer="wait=60")
@@ -43,7 +43,7 @@ def test_who_waits_is_told_that_the_order_is_confirmed(
 
 @pytest.mark.usefixtures("long_waits")
 def test_who_waits_is_told_that_the_order_is_cancelled_and_why(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     with delivering(messages):
         answer = storefront.order(
@@ -67,7 +67,7 @@ def test_patience_ends_before_the_order_has_settled(
 
 @pytest.mark.usefixtures("long_waits")
 def test_what_was_waited_for_is_told_again(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     with delivering(messages):
         first = storefront.order(MUG, key="once", Prefer="wait=60")
@@ -152,7 +152,10 @@ def test_fifty_of_whom_few_have_a_place_to_wait_leave_the_answer_to_those(
 
 
 def test_fifty_who_wait_at_once_are_told_the_same(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue, settings: Settings
+    storefront: Storefront,
+    sandbox_stripe: SandboxServer,
+    messages: MessageQueue,
+    settings: Settings,
 ) -> None:
     settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = TWINS
     with delivering(messages):
@@ -164,7 +167,7 @@ def test_fifty_who_wait_at_once_are_told_the_same(
 
 
 def test_an_answer_that_nobody_got_is_made_anew(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     first = storefront.order(MUG, key="once")
     crashed_before_it_was_answered()
@@ -227,7 +230,7 @@ def test_nobody_waits_longer_than_ten_seconds(
 
 @pytest.mark.usefixtures("long_waits")
 def test_a_cancellation_is_waited_for_to_its_end(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()

@@ -33,7 +33,7 @@ SECRET = ("lost_card", "stolen_card", "fraudulent")
 @pytest.mark.parametrize(("payment_method", "sentence"), DECLINES.items(), ids=DECLINES.keys())
 def test_a_refused_payment_is_explained_without_telling_tales(
     storefront: Storefront,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     messages: MessageQueue,
     payment_method: str,
     sentence: str,

@@ -48,7 +48,9 @@ def taken(
     return provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
 
 
-def test_what_was_held_taken_and_returned_is_read(bank: SandboxServer, settings: Settings) -> None:
+def test_what_was_held_taken_and_returned_is_read(
+    sandbox_stripe: SandboxServer, settings: Settings
+) -> None:
     kept, returned = taken(settings, "a"), taken(settings, "b")
     refunded(returned, 700)
     refunded(returned, 500)
@@ -64,10 +66,10 @@ def test_what_was_held_taken_and_returned_is_read(bank: SandboxServer, settings:
 
 
 def test_a_refund_that_has_not_arrived_has_returned_nothing(
-    bank: SandboxServer, settings: Settings
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     refunded(taken(settings, "a", "pm_card_refundFail"))
-    bank.advance(3600)
+    sandbox_stripe.advance(3600)
 
     (account,) = read_providers().balances
 
@@ -75,7 +77,7 @@ def test_a_refund_that_has_not_arrived_has_returned_nothing(
 
 
 def test_what_others_have_on_the_account_is_passed_over(
-    bank: SandboxServer, settings: Settings
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     taken(settings, "theirs")
     settings.INSTALLATION_ID = uuid4().hex
@@ -85,17 +87,17 @@ def test_what_others_have_on_the_account_is_passed_over(
 
 
 def test_one_listing_of_intents_and_one_of_refunds_is_asked_for(
-    bank: SandboxServer, settings: Settings
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
-    bank.advance(7200)
+    sandbox_stripe.advance(7200)
     for order_id in "abc":
         refunded(taken(settings, order_id))
-    seen = mark(bank)
+    seen = mark(sandbox_stripe)
 
     reading = read_recent(HOUR + timedelta(days=1))
 
     assert len(reading.balances) == 3
-    assert [operation for operation, _ in calls_since(bank, seen)] == [
+    assert [operation for operation, _ in calls_since(sandbox_stripe, seen)] == [
         "refunds.list",
         "payment_intents.list",
     ]
@@ -105,7 +107,7 @@ def test_one_listing_of_intents_and_one_of_refunds_is_asked_for(
     ("before", "refunded_minor"), [("refunds.list", 1200), ("payment_intents.list", 0)]
 )
 def test_what_is_taken_and_given_back_during_a_reading_is_never_more_back_than_taken(
-    bank: SandboxServer, settings: Settings, before: str, refunded_minor: int
+    sandbox_stripe: SandboxServer, settings: Settings, before: str, refunded_minor: int
 ) -> None:
     intent = held(settings, "a")
 
@@ -113,7 +115,7 @@ def test_what_is_taken_and_given_back_during_a_reading_is_never_more_back_than_t
         provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
         refunded(intent)
 
-    reading = read_while(take_and_give_back, bank, before, read_providers)
+    reading = read_while(take_and_give_back, sandbox_stripe, before, read_providers)
 
     assert reading.balances == [
         ProviderBalance("stripe", intent.id, "a", "captured", "eur", 0, 1200, refunded_minor)
@@ -124,7 +126,7 @@ def test_what_is_taken_and_given_back_during_a_reading_is_never_more_back_than_t
     ("before", "refunded_minor"), [("refunds.list", 1200), ("payment_intents.retrieve", 0)]
 )
 def test_nor_is_it_where_a_few_are_read_again(
-    bank: SandboxServer, settings: Settings, before: str, refunded_minor: int
+    sandbox_stripe: SandboxServer, settings: Settings, before: str, refunded_minor: int
 ) -> None:
     intent = held(settings, "a")
 
@@ -133,7 +135,10 @@ def test_nor_is_it_where_a_few_are_read_again(
         refunded(intent)
 
     reading = read_while(
-        take_and_give_back, bank, before, lambda: read_again([PaymentKey("stripe", intent.id)])
+        take_and_give_back,
+        sandbox_stripe,
+        before,
+        lambda: read_again([PaymentKey("stripe", intent.id)]),
     )
 
     assert reading.balances == [
@@ -143,12 +148,12 @@ def test_nor_is_it_where_a_few_are_read_again(
 
 @pytest.mark.parametrize("before", ["refunds.list", "payment_intents.list"])
 def test_what_was_given_back_before_a_reading_is_in_it_whatever_happens_meanwhile(
-    bank: SandboxServer, settings: Settings, before: str
+    sandbox_stripe: SandboxServer, settings: Settings, before: str
 ) -> None:
     intent, other = taken(settings, "a"), taken(settings, "b")
     refunded(intent)
 
-    reading = read_while(lambda: refunded(other), bank, before, read_providers)
+    reading = read_while(lambda: refunded(other), sandbox_stripe, before, read_providers)
 
     returned = {each.provider_payment_id: each.refunded_minor for each in reading.balances}
     assert returned[intent.id] == 1200
@@ -156,14 +161,14 @@ def test_what_was_given_back_before_a_reading_is_in_it_whatever_happens_meanwhil
 
 @pytest.mark.parametrize("before", ["refunds.list", "payment_intents.list"])
 def test_an_intent_that_is_created_during_a_reading_hides_no_other(
-    bank: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, before: str
+    sandbox_stripe: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     monkeypatch.setattr(stripe_provider, "PAGE", 1)
     older, newer = taken(settings, "a"), taken(settings, "b")
     refunded(older)
     refunded(newer)
 
-    reading = read_while(lambda: taken(settings, "c"), bank, before, read_providers)
+    reading = read_while(lambda: taken(settings, "c"), sandbox_stripe, before, read_providers)
 
     assert {"a": 1200, "b": 1200}.items() <= {
         each.order_id: each.refunded_minor for each in reading.balances
@@ -171,10 +176,10 @@ def test_an_intent_that_is_created_during_a_reading_hides_no_other(
 
 
 def test_what_is_older_than_the_window_is_left_out_and_that_is_said(
-    bank: SandboxServer, settings: Settings
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     taken(settings, "old")
-    bank.advance(7200)
+    sandbox_stripe.advance(7200)
 
     reading = read_recent(HOUR)
     whole = read_providers(within=timedelta(days=3))
@@ -184,11 +189,11 @@ def test_what_is_older_than_the_window_is_left_out_and_that_is_said(
 
 
 def test_a_reading_that_was_cut_short_says_from_when_on_it_is_complete(
-    bank: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    sandbox_stripe: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intents = []
     for order_id in "abcd":
-        bank.advance(60)
+        sandbox_stripe.advance(60)
         intents.append(taken(settings, order_id))
     monkeypatch.setattr(provider_reconciliation, "MOST_OF_RECENT", 3)
 
@@ -200,15 +205,15 @@ def test_a_reading_that_was_cut_short_says_from_when_on_it_is_complete(
 
 
 def test_refunds_that_were_cut_short_cut_the_intents_too(
-    bank: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    sandbox_stripe: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intents = []
     for order_id in "ab":
-        bank.advance(60)
+        sandbox_stripe.advance(60)
         intents.append(taken(settings, order_id))
-    bank.advance(60)
+    sandbox_stripe.advance(60)
     refunds = [refunded(intents[0], amount_minor=10) for _ in range(5)]
-    bank.advance(60)
+    sandbox_stripe.advance(60)
     newest = taken(settings, "c")
     monkeypatch.setattr(provider_reconciliation, "MOST_OF_RECENT", 5)
 
@@ -219,7 +224,9 @@ def test_refunds_that_were_cut_short_cut_the_intents_too(
     assert reading.complete_since == (refunds[0].created_at + timedelta(seconds=1) + LOOKING_BACK)
 
 
-def test_a_few_intents_are_read_again_one_by_one(bank: SandboxServer, settings: Settings) -> None:
+def test_a_few_intents_are_read_again_one_by_one(
+    sandbox_stripe: SandboxServer, settings: Settings
+) -> None:
     returned = taken(settings, "a")
     taken(settings, "b")
     refunded(returned, 700)
@@ -232,7 +239,7 @@ def test_a_few_intents_are_read_again_one_by_one(bank: SandboxServer, settings: 
 
 
 def test_a_provider_that_does_not_answer_is_an_error(
-    bank: SandboxServer, settings: Settings
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
 

@@ -157,7 +157,9 @@ def test_stripe_is_asked_in_its_own_units(canned: CannedServer, currency: str) -
 
 
 @pytest.mark.parametrize("currency", KNOWN)
-def test_a_payment_goes_there_and_back_in_minor_units(bank: SandboxServer, currency: str) -> None:
+def test_a_payment_goes_there_and_back_in_minor_units(
+    sandbox_stripe: SandboxServer, currency: str
+) -> None:
     amount_minor = KNOWN[currency]["amount_minor"]
     of_currency = {"amount_minor": amount_minor, "currency": currency}
 
@@ -178,5 +180,9 @@ def test_a_payment_goes_there_and_back_in_minor_units(bank: SandboxServer, curre
     since = PROVIDER.list_refunds_since(datetime(2000, 1, 1, tzinfo=UTC), deadline=within())
     assert [found for found in since if found.id == refund.id] == [refund]
     assert PROVIDER.list_refunds(payment.id, deadline=within()) == [refund]
-    [booked] = [intent for intent in bank.ledger()["payment_intents"] if intent["id"] == payment.id]
+    [booked] = [
+        intent
+        for intent in sandbox_stripe.ledger()["payment_intents"]
+        if intent["id"] == payment.id
+    ]
     assert booked["amount"] == KNOWN[currency]["amount"]

@@ -46,7 +46,7 @@ from tests.support.provider_calls import (
     ],
 )
 def test_a_declined_card_is_refused_with_the_provider_reason(
-    bank: SandboxServer, payment_method: str, decline_code: str
+    sandbox_stripe: SandboxServer, payment_method: str, decline_code: str
 ) -> None:
     intent = created(payment_method)
 
@@ -60,7 +60,7 @@ def test_a_declined_card_is_refused_with_the_provider_reason(
     assert refused.value.payment.held_minor == 0
 
 
-def test_an_unknown_payment_method_is_refused(bank: SandboxServer) -> None:
+def test_an_unknown_payment_method_is_refused(sandbox_stripe: SandboxServer) -> None:
     with pytest.raises(PaymentDeclined) as refused:
         created("pm_never_seen")
 
@@ -108,23 +108,25 @@ WRONG_STATES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPayme
     ids=[row[0] for row in WRONG_STATES],
 )
 def test_an_intent_in_another_state_is_told(
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     prepare: Callable[[], ProviderPayment],
     call: Call,
     status: ProviderPaymentStatus,
 ) -> None:
     intent = prepare()
-    seen = mark(bank)
+    seen = mark(sandbox_stripe)
 
     with pytest.raises(UnexpectedState) as unexpected:
         call(intent)
 
     assert unexpected.value.payment.status is status
-    assert [code for _, code in calls_since(bank, seen)] == [400]  # the error itself has told
+    assert [code for _, code in calls_since(sandbox_stripe, seen)] == [
+        400
+    ]  # the error itself has told
     assert unexpected.value.payment == provider.retrieve_payment(intent.id, deadline=within())
 
 
-def test_a_refund_of_what_was_refunded_is_told_from_a_bug(bank: SandboxServer) -> None:
+def test_a_refund_of_what_was_refunded_is_told_from_a_bug(sandbox_stripe: SandboxServer) -> None:
     intent = captured()
     refunded(intent)
 
@@ -149,29 +151,29 @@ FAULTS: list[tuple[str, type[PaymentError], int | None, ProviderPaymentStatus]] 
 
 @pytest.mark.parametrize(("fault", "expected", "status", "left_as"), FAULTS)
 def test_a_fault_is_never_taken_for_an_answer_and_never_repeated(
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     fault: str,
     expected: type[PaymentError],
     status: int | None,
     left_as: ProviderPaymentStatus,
 ) -> None:
     intent = created()
-    rule = bank.add_fault("payment_intents.confirm", fault)
-    seen = mark(bank)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", fault)
+    seen = mark(sandbox_stripe)
 
     with pytest.raises(PaymentError) as raised:
         provider.confirm_payment(intent.id, **asking())
 
     assert type(raised.value) is expected
-    assert bank.hits(rule) == 1
-    assert calls_since(bank, seen) == [("payment_intents.confirm", status)]
+    assert sandbox_stripe.hits(rule) == 1
+    assert calls_since(sandbox_stripe, seen) == [("payment_intents.confirm", status)]
     assert provider.retrieve_payment(intent.id, deadline=within()).status is left_as
 
 
 @pytest.mark.parametrize("fault", ["timeout_before", "timeout_after"])
-def test_silence_ends_with_the_deadline(bank: SandboxServer, fault: str) -> None:
+def test_silence_ends_with_the_deadline(sandbox_stripe: SandboxServer, fault: str) -> None:
     intent = created()
-    bank.add_fault("payment_intents.confirm", fault)
+    sandbox_stripe.add_fault("payment_intents.confirm", fault)
     deadline = within(1.5)
 
     with pytest.raises(OutcomeUnknown) as unknown:
@@ -183,9 +185,9 @@ def test_silence_ends_with_the_deadline(bank: SandboxServer, fault: str) -> None
     assert time.monotonic() >= deadline.monotonic_seconds
 
 
-def test_a_saved_server_error_is_repeated_and_known_as_such(bank: SandboxServer) -> None:
+def test_a_saved_server_error_is_repeated_and_known_as_such(sandbox_stripe: SandboxServer) -> None:
     intent, key = created(), uuid4().hex
-    rule = bank.add_fault("payment_intents.confirm", "error_after", times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", "error_after", times=1)
     with pytest.raises(OutcomeUnknown) as first:
         provider.confirm_payment(intent.id, **asking(key))
 
@@ -193,10 +195,10 @@ def test_a_saved_server_error_is_repeated_and_known_as_such(bank: SandboxServer)
         provider.confirm_payment(intent.id, **asking(key))
 
     assert (first.value.replayed, second.value.replayed) == (False, True)
-    assert bank.hits(rule) == 1
+    assert sandbox_stripe.hits(rule) == 1
 
 
-def test_the_same_key_gets_the_same_answer(bank: SandboxServer) -> None:
+def test_the_same_key_gets_the_same_answer(sandbox_stripe: SandboxServer) -> None:
     key = uuid4().hex
 
     first = provider.create_payment(params(), **asking(key))
@@ -205,19 +207,19 @@ def test_the_same_key_gets_the_same_answer(bank: SandboxServer) -> None:
     assert second == first
 
 
-def test_a_key_whose_first_call_is_still_running_is_busy(bank: SandboxServer) -> None:
+def test_a_key_whose_first_call_is_still_running_is_busy(sandbox_stripe: SandboxServer) -> None:
     intent, key = created(), uuid4().hex
-    rule = bank.add_fault("payment_intents.confirm", "hold", times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
     first = threading.Thread(target=lambda: provider.confirm_payment(intent.id, **asking(key)))
     first.start()
     gives_up_at = time.monotonic() + 60
-    while not bank.held(rule):
+    while not sandbox_stripe.held(rule):
         assert time.monotonic() < gives_up_at
 
     with pytest.raises(ProviderBusy):
         provider.confirm_payment(intent.id, **asking(key))
 
-    bank.release(rule)
+    sandbox_stripe.release(rule)
     first.join()
     assert (
         provider.retrieve_payment(intent.id, deadline=within()).status
@@ -225,7 +227,7 @@ def test_a_key_whose_first_call_is_still_running_is_busy(bank: SandboxServer) ->
     )
 
 
-def test_other_parameters_under_a_key_are_rejected(bank: SandboxServer) -> None:
+def test_other_parameters_under_a_key_are_rejected(sandbox_stripe: SandboxServer) -> None:
     key = uuid4().hex
     provider.create_payment(params(amount_minor=1200), **asking(key))
 
@@ -244,13 +246,13 @@ def test_other_parameters_under_a_key_are_rejected(bank: SandboxServer) -> None:
     ids=["unknown parameter", "more than was set aside"],
 )
 def test_a_request_that_makes_no_sense_is_rejected(
-    bank: SandboxServer, call: Callable[[], object]
+    sandbox_stripe: SandboxServer, call: Callable[[], object]
 ) -> None:
     with pytest.raises(RequestRejected):
         call()
 
 
-def test_an_intent_that_the_account_does_not_have_is_told(bank: SandboxServer) -> None:
+def test_an_intent_that_the_account_does_not_have_is_told(sandbox_stripe: SandboxServer) -> None:
     with pytest.raises(UnknownPayment):
         provider.retrieve_payment("pi_never_seen", deadline=within())
 
@@ -259,7 +261,7 @@ def test_an_intent_that_the_account_does_not_have_is_told(bank: SandboxServer) -
     ("amount_minor", "detail"), [(49, "amount_too_small"), (100_000_000, "amount_too_large")]
 )
 def test_an_amount_out_of_bounds_is_rejected(
-    bank: SandboxServer, amount_minor: int, detail: str
+    sandbox_stripe: SandboxServer, amount_minor: int, detail: str
 ) -> None:
     with pytest.raises(RequestRejected) as rejected:
         provider.create_payment(params(amount_minor=amount_minor), **asking())
@@ -268,7 +270,7 @@ def test_an_amount_out_of_bounds_is_rejected(
 
 
 def test_a_key_that_the_provider_does_not_know_is_told(
-    bank: SandboxServer, settings: Settings
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_KEY = ""
 
@@ -277,7 +279,7 @@ def test_a_key_that_the_provider_does_not_know_is_told(
 
 
 def test_a_provider_that_is_not_there_leaves_the_outcome_unknown(
-    bank: SandboxServer, settings: Settings
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
 
@@ -285,12 +287,12 @@ def test_a_provider_that_is_not_there_leaves_the_outcome_unknown(
         created()
 
 
-def test_a_provider_that_comes_back_is_reached_again(bank: SandboxServer) -> None:
+def test_a_provider_that_comes_back_is_reached_again(sandbox_stripe: SandboxServer) -> None:
     intent = authorized()
-    bank.kill()
+    sandbox_stripe.kill()
     with pytest.raises(OutcomeUnknown):
         provider.retrieve_payment(intent.id, deadline=within())
 
-    bank.start()
+    sandbox_stripe.start()
 
     assert provider.retrieve_payment(intent.id, deadline=within()) == intent

@@ -51,5 +51,5 @@ def findings_at_rest(shop: Shop) -> list[Finding]:
         if not SagaRun.objects.filter(status__in=LIVE).exists():
             break
         shop.recover()
-    bank = reading_of(shop.bank.ledger())
-    return check(reading=bank, grace=timedelta(), progress=Progress.AT_REST).findings
+    reading = reading_of(shop.sandbox_stripe.ledger())
+    return check(reading=reading, grace=timedelta(), progress=Progress.AT_REST).findings

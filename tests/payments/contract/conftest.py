@@ -10,10 +10,10 @@ from tests.support.in_memory_provider.provider import PROVIDER
 
 @pytest.fixture(params=["stripe", "in_memory_provider"])
 def contractor(
-    request: pytest.FixtureRequest, bank: SandboxServer, settings: Settings
+    request: pytest.FixtureRequest, sandbox_stripe: SandboxServer, settings: Settings
 ) -> Contractor:
     """A provider under contract, the only one of the installation."""
     PROVIDER.start_over()
-    chosen = stripe(bank) if request.param == "stripe" else memory()
+    chosen = stripe(sandbox_stripe) if request.param == "stripe" else memory()
     settings.PAYMENT_PROVIDERS = [chosen.package]
     return chosen

@@ -200,9 +200,9 @@ def test_a_payment_is_read_for_reconciliation(contractor: Contractor) -> None:
     assert read_again([key, PaymentKey(contractor.name, "pi_unknown")]).balances == [balance]
 
 
-def test_every_provider_is_read(bank: SandboxServer, settings: Settings) -> None:
+def test_every_provider_is_read(sandbox_stripe: SandboxServer, settings: Settings) -> None:
     PROVIDER.start_over()
-    both = [stripe(bank), memory()]
+    both = [stripe(sandbox_stripe), memory()]
     settings.PAYMENT_PROVIDERS = [contractor.package for contractor in both]
     payments = [payment_by(contractor.card) for contractor in both]
     for payment in payments:
