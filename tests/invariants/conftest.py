@@ -1,4 +1,4 @@
-"""A shop whose books are checked."""
+"""A shop whose invariants are checked."""
 
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from tests.support.shop import IN_STOCK, Shop
 
 @pytest.fixture
 def own_installation(settings: Settings) -> None:
-    """The sandbox outlives the database: what earlier tests left there is another installation's."""
+    """A new installation id: the sandbox outlives the database and still has payments of earlier tests."""
     settings.INSTALLATION_ID = uuid4().hex
 
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from invariants.checking import Progress, check
+from invariants.checking import Strictness, check
 from inventory.models import StockLevel
 from inventory.services import receive
 from orders.models import Order
@@ -283,7 +283,7 @@ class Orders(RuleBasedStateMachine):
             if model.seen is OrderStatus.CONFIRMED:
                 account = books[str(model.order_id)]
                 assert (account.held_minor, account.kept_minor) == (0, model.total_minor)
-        report = check(reading=reading_of(ledger), grace=timedelta(), progress=Progress.AT_REST)
+        report = check(reading=reading_of(ledger), grace=timedelta(), strictness=Strictness.AT_REST)
         assert report.findings == []
 
 
