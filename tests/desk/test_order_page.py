@@ -59,7 +59,7 @@ def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> No
         "10.00 EUR",
         "stock reservation: done",
         "payment authorization: asked, attempt 1",
-        "Set 10.00 EUR aside on pm_card_visa.",
+        "Authorize 10.00 EUR on pm_card_visa.",
         "payment capture: done",
         "payment.captured",
         "placed → confirmed: paid",

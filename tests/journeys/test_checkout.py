@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from events.models import OutboxEvent
 from inventory.models import Reservation, ReservationStatus
-from orders.cancellation_messages import words
+from orders.cancellation_messages import cancellation_message
 from orders.models import Order
 from orders.services import cancel_order, place_order
 from orders.states import OrderStatus
@@ -130,7 +130,7 @@ def test_an_order_that_the_provider_can_never_charge_is_cancelled_with_the_reaso
     assert (order.status, order.reason, order.reason_detail) == (
         OrderStatus.CANCELLED, "payment_rejected", code
     )  # fmt: skip
-    assert words(order) == sentence
+    assert cancellation_message(order) == sentence
     assert shelf.level("PIN") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
     assert SagaRun.objects.get().status == RunStatus.COMPENSATED

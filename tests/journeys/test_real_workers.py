@@ -80,7 +80,7 @@ def test_a_paid_order_is_confirmed_while_its_customer_waits(
         ("pm_card_chargeDeclinedInsufficientFunds", "Your card has insufficient funds."),
         ("pm_card_chargeDeclinedExpiredCard", "Your card has expired."),
         ("pm_card_authenticationRequired", "Your bank asks you to authenticate the payment."),
-        ("pm_card_of_nobody", "This payment method is not known to the bank."),
+        ("pm_card_unknown", "This payment method does not exist."),
     ],
 )
 def test_a_refused_payment_cancels_the_order(

@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from orders.customer_timeline import MOST_ATTEMPTS, customer_timelines
+from orders.customer_timeline import MAX_ATTEMPTS, customer_timelines
 from orders.models import Order
 from orders.services import cancel_order
 from sagas.models import Direction, Outcome, SagaRun, StepAttempt
@@ -65,7 +65,7 @@ def test_each_entry_has_a_sentence_and_a_step_its_attempt(
         "message": "You placed this order.",
         "attempt": None,
     }
-    assert (reserved["message"], reserved["attempt"]) == ("Holding your items: done.", 1)
+    assert (reserved["message"], reserved["attempt"]) == ("Reserving your items: done.", 1)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_an_error_said_stays_inside(
     entry = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"][-1]
 
     assert (entry["kind"], entry["code"]) == ("step", f"authorize_payment.{outcome}")
-    assert entry["message"].startswith("Asking your bank to set the money aside: ")
+    assert entry["message"].startswith("Asking your bank to reserve the money: ")
     assert [each for each in ("CardStolen", "pick up", "Ada") if each in str(entry)] == []
 
 
@@ -106,13 +106,13 @@ def test_of_very_many_attempts_the_last_hundred_are_told(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
-    tried(order_id, 2 * MOST_ATTEMPTS)
+    tried(order_id, 2 * MAX_ATTEMPTS)
 
     entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
 
     numbers = [entry["attempt"] for entry in entries if entry["kind"] == "step"]
     assert told(entries, "order") == ["placed"]
-    assert sorted(set(numbers)) == list(range(MOST_ATTEMPTS + 1, 2 * MOST_ATTEMPTS + 1))
+    assert sorted(set(numbers)) == list(range(MAX_ATTEMPTS + 1, 2 * MAX_ATTEMPTS + 1))
 
 
 @pytest.mark.parametrize("took_time", [True, False], ids=["call", "local"])
@@ -128,7 +128,7 @@ def test_a_step_of_another_version_has_a_general_name(
     entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
 
     assert [(e["code"], e["message"]) for e in entries if e["kind"] == "step"] == [
-        *([("gift_wrap.started", "A further step: begun.")] if took_time else []),
+        *([("gift_wrap.started", "A further step: started.")] if took_time else []),
         ("gift_wrap.done", "A further step: done."),
     ]
 

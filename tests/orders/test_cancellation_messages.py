@@ -2,7 +2,7 @@
 
 import pytest
 
-from orders.cancellation_messages import words
+from orders.cancellation_messages import cancellation_message
 from orders.models import Order
 from orders.states import OrderStatus
 from sandbox.stripe_api.cards import TEST_CARDS
@@ -25,7 +25,7 @@ DECLINES = {
         "Your card has reached its limit of balance or credit."
     ),
     "pm_card_authenticationRequired": "Your bank asks you to authenticate the payment.",
-    "pm_card_of_nobody": "This payment method is not known to the bank.",
+    "pm_card_unknown": "This payment method does not exist.",
 }
 SECRET = ("lost_card", "stolen_card", "fraudulent")
 
@@ -73,7 +73,7 @@ def test_every_card_that_declines_is_in_the_table_above() -> None:
     ],
 )
 def test_every_kind_of_cancellation_has_its_sentence(code: str, detail: str, sentence: str) -> None:
-    assert words(Order(reason=code, reason_detail=detail)) == sentence
+    assert cancellation_message(Order(reason=code, reason_detail=detail)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_every_kind_of_cancellation_has_its_sentence(code: str, detail: str, sen
     [
         (
             OrderStatus.CANCELLING,
-            "Your bank did not answer. Whatever it set aside is being released.",
+            "The payment service did not answer. Any reserved money is being released.",
         ),
-        (OrderStatus.CANCELLED, "Your bank did not answer. You have not been charged."),
+        (OrderStatus.CANCELLED, "The payment service did not answer. You have not been charged."),
     ],
 )
 def test_nobody_is_told_that_they_were_not_charged_before_that_is_known(
@@ -93,4 +93,4 @@ def test_nobody_is_told_that_they_were_not_charged_before_that_is_known(
         status=status, reason="authorize_payment_unanswered", reason_detail="OutcomeUnknown"
     )
 
-    assert words(order) == sentence
+    assert cancellation_message(order) == sentence

@@ -48,7 +48,7 @@ def test_there_is_an_end_to_what_is_forgotten_at_once(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks, "BATCH", 1)
-    monkeypatch.setattr(tasks, "MOST_BATCHES", 2)
+    monkeypatch.setattr(tasks, "MAX_BATCHES", 2)
     for number in range(3):
         storefront.order(MUG, key=f"old-{number}")
     let_age("old", KEPT + A_MINUTE)

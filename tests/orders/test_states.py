@@ -110,7 +110,7 @@ def test_why_an_order_is_cancelled_is_kept_with_it_and_stays(customer: User) -> 
     order_id = order_at(customer, OrderStatus.CONFIRMED)
 
     move(Cause("out_of_stock", "MUG"), OrderStatus.CANCELLING, order_id)
-    move(Cause("undone", "all"), OrderStatus.CANCELLED, order_id)
+    move(Cause("compensated", "all"), OrderStatus.CANCELLED, order_id)
 
     order = Order.objects.get()
     assert (order.reason, order.reason_detail) == ("out_of_stock", "MUG")
@@ -214,7 +214,7 @@ def test_a_cancel_that_waits_until_the_order_is_cancelled_changes_nothing(custom
 
     with ThreadPoolExecutor(1) as thread, transaction.atomic():
         move(Cause("cancelled_by_customer"), OrderStatus.CANCELLING, order_id)
-        move(Cause("undone"), OrderStatus.CANCELLED, order_id)
+        move(Cause("compensated"), OrderStatus.CANCELLED, order_id)
         cancelled = thread.submit(cancel)
         wait_until_blocking()
     cancelled.result()

@@ -39,7 +39,7 @@ def brief_silence(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a share: what is taken at once shows the limit itself."""
-    monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(0))
+    monkeypatch.setattr(rate_limit, "MAX_WAIT", timedelta(0))
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_accounts_do_not_share_a_limit(impatient: None) -> None:
 def test_who_finds_the_limit_used_up_waits_for_a_share(
     monkeypatch: pytest.MonkeyPatch, account: str
 ) -> None:
-    monkeypatch.setattr(rate_limit, "PATIENCE", SOON)
+    monkeypatch.setattr(rate_limit, "MAX_WAIT", SOON)
 
     taken, windows = takes([limit(account, django_settings.REDIS_URL, per_second=1)], attempts=3)
 
@@ -117,7 +117,7 @@ def test_who_finds_the_limit_used_up_waits_for_a_share(
 def test_waiting_for_a_share_ends_with_the_patience(
     monkeypatch: pytest.MonkeyPatch, account: str
 ) -> None:
-    monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(seconds=0.1))
+    monkeypatch.setattr(rate_limit, "MAX_WAIT", timedelta(seconds=0.1))
     closed = limit(account, django_settings.REDIS_URL, per_second=0)
 
     with pytest.raises(RateLimited):
@@ -127,7 +127,7 @@ def test_waiting_for_a_share_ends_with_the_patience(
 def test_waiting_for_a_share_ends_with_the_deadline(
     monkeypatch: pytest.MonkeyPatch, account: str
 ) -> None:
-    monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(hours=1))
+    monkeypatch.setattr(rate_limit, "MAX_WAIT", timedelta(hours=1))
     closed = limit(account, django_settings.REDIS_URL, per_second=0)
 
     with pytest.raises(RateLimited):
@@ -173,7 +173,7 @@ def test_a_redis_that_does_not_answer_is_left_alone_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(rate_limit, "REDIS_REST", timedelta(hours=1))
+    monkeypatch.setattr(rate_limit, "REDIS_RETRY_DELAY", timedelta(hours=1))
     alone = limit(account, silent_redis.url, fallback_per_second=3)
 
     taken, windows = takes([alone], attempts=20)
@@ -189,7 +189,7 @@ def test_a_redis_that_does_not_answer_is_left_alone_for_a_while(
 def test_a_redis_that_answers_again_is_shared_again(
     impatient: None, account: str, own_valkey: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "REDIS_REST", timedelta(seconds=0.1))
+    monkeypatch.setattr(rate_limit, "REDIS_RETRY_DELAY", timedelta(seconds=0.1))
     mine = limit(account, url_of(own_valkey), per_second=1000, fallback_per_second=1)
     os.kill(own_valkey.pid, signal.SIGSTOP)
     try:

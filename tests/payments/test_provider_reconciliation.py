@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from payments import provider_reconciliation
 from payments.errors import OutcomeUnknown
-from payments.payment_operations import LOOKING_BACK
+from payments.payment_operations import CLOCK_TOLERANCE
 from payments.provider_reconciliation import (
     ProviderBalance,
     read_again,
@@ -184,8 +184,8 @@ def test_what_is_older_than_the_window_is_left_out_and_that_is_said(
     reading = read_recent(HOUR)
     whole = read_providers(within=timedelta(days=3))
 
-    assert whole.complete_since == whole.read_at - timedelta(days=3) + LOOKING_BACK
-    assert reading.complete_since == reading.read_at - HOUR + LOOKING_BACK
+    assert whole.complete_since == whole.read_at - timedelta(days=3) + CLOCK_TOLERANCE
+    assert reading.complete_since == reading.read_at - HOUR + CLOCK_TOLERANCE
 
 
 def test_a_reading_that_was_cut_short_says_from_when_on_it_is_complete(
@@ -195,13 +195,13 @@ def test_a_reading_that_was_cut_short_says_from_when_on_it_is_complete(
     for order_id in "abcd":
         sandbox_stripe.advance(60)
         intents.append(taken(settings, order_id))
-    monkeypatch.setattr(provider_reconciliation, "MOST_OF_RECENT", 3)
+    monkeypatch.setattr(provider_reconciliation, "MAX_RECENT_OBJECTS", 3)
 
     reading = read_recent(timedelta(days=1))
 
     # The third newest may have had neighbours in its second.
     assert [each.provider_payment_id for each in reading.balances] == [intents[3].id, intents[2].id]
-    assert reading.complete_since == intents[1].created_at + timedelta(seconds=1) + LOOKING_BACK
+    assert reading.complete_since == intents[1].created_at + timedelta(seconds=1) + CLOCK_TOLERANCE
 
 
 def test_refunds_that_were_cut_short_cut_the_intents_too(
@@ -215,13 +215,15 @@ def test_refunds_that_were_cut_short_cut_the_intents_too(
     refunds = [refunded(intents[0], amount_minor=10) for _ in range(5)]
     sandbox_stripe.advance(60)
     newest = taken(settings, "c")
-    monkeypatch.setattr(provider_reconciliation, "MOST_OF_RECENT", 5)
+    monkeypatch.setattr(provider_reconciliation, "MAX_RECENT_OBJECTS", 5)
 
     reading = read_recent(timedelta(days=1))
 
     # A refund is never older than its intent: whose refunds may be missing is left out.
     assert [each.provider_payment_id for each in reading.balances] == [newest.id]
-    assert reading.complete_since == (refunds[0].created_at + timedelta(seconds=1) + LOOKING_BACK)
+    assert reading.complete_since == (
+        refunds[0].created_at + timedelta(seconds=1) + CLOCK_TOLERANCE
+    )
 
 
 def test_a_few_intents_are_read_again_one_by_one(
