@@ -1,4 +1,4 @@
-"""Authorizing and capturing at the sandbox: one charge, whatever is lost on the way."""
+"""Authorizing and capturing at the sandbox: one charge, whichever calls and answers are lost."""
 
 import pytest
 import urllib3
@@ -47,14 +47,14 @@ def capture(payment: Payment, number: int = 1) -> dict[str, object]:
 
 
 def statuses(sandbox_stripe: SandboxServer, payment: Payment) -> list[str]:
-    """How each of the order's intents stands at the provider."""
-    return [each["status"] for each in intents_for(sandbox_stripe.ledger(), payment.order_id)]
+    """Return the status of each PaymentIntent of the order at the provider."""
+    return [intent["status"] for intent in intents_for(sandbox_stripe.ledger(), payment.order_id)]
 
 
 # -- authorizing ---------------------------------------------------------------------------------
 
 
-def test_the_provider_holds_what_the_order_costs(sandbox_stripe: SandboxServer) -> None:
+def test_authorizing_holds_the_orders_total(sandbox_stripe: SandboxServer) -> None:
     payment = prepared_payment()
     before = mark(sandbox_stripe)
 
@@ -88,7 +88,7 @@ def test_the_provider_holds_what_the_order_costs(sandbox_stripe: SandboxServer) 
         ("pm_card_authenticationRequired", "authentication_required"),
     ],
 )
-def test_a_card_that_is_declined_is_refused_now_and_later(
+def test_a_declined_card_is_declined_at_every_attempt(
     sandbox_stripe: SandboxServer, payment_method: str, code: str
 ) -> None:
     payment = prepared_payment(payment_method)
@@ -107,10 +107,10 @@ def test_a_card_that_is_declined_is_refused_now_and_later(
     assert account_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
 
 
-def test_a_payment_method_that_nobody_knows_is_refused_before_there_is_an_intent(
+def test_an_unknown_payment_method_is_declined_without_a_payment_intent(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = prepared_payment("pm_card_of_nobody")
+    payment = prepared_payment("pm_card_unknown")
 
     with pytest.raises(PaymentDeclined, match="unknown_payment_method"):
         authorize(payment)
@@ -120,7 +120,7 @@ def test_a_payment_method_that_nobody_knows_is_refused_before_there_is_an_intent
     assert statuses(sandbox_stripe, payment) == []
 
 
-def test_authorizing_again_only_looks(sandbox_stripe: SandboxServer) -> None:
+def test_authorizing_again_only_reads_the_payment(sandbox_stripe: SandboxServer) -> None:
     payment = prepared_payment()
     first = authorize(payment)
     before = mark(sandbox_stripe)
@@ -134,7 +134,7 @@ def test_authorizing_again_only_looks(sandbox_stripe: SandboxServer) -> None:
 
 @pytest.mark.parametrize("fault", UNKNOWN)
 @pytest.mark.parametrize("operation", ["create", "confirm"])
-def test_what_became_of_an_authorization_is_found_out_by_the_next_attempt(
+def test_the_next_attempt_finds_out_what_a_lost_authorization_did(
     sandbox_stripe: SandboxServer, operation: str, fault: str
 ) -> None:
     payment = prepared_payment()
@@ -152,7 +152,7 @@ def test_what_became_of_an_authorization_is_found_out_by_the_next_attempt(
 
 @pytest.mark.parametrize("fault", BUSY)
 @pytest.mark.parametrize("operation", ["create", "confirm", "retrieve"])
-def test_a_provider_that_is_busy_is_asked_again(
+def test_authorizing_is_retried_while_the_provider_is_busy(
     sandbox_stripe: SandboxServer, operation: str, fault: str
 ) -> None:
     payment = prepared_payment()
@@ -169,7 +169,7 @@ def test_a_provider_that_is_busy_is_asked_again(
     assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
-def test_a_create_whose_error_the_provider_repeats_is_looked_for(
+def test_a_create_with_a_replayed_error_is_searched_for(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
@@ -195,7 +195,7 @@ def test_a_create_whose_error_the_provider_repeats_is_looked_for(
     assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
-def test_a_create_that_is_not_found_is_made_again_under_the_next_key(
+def test_a_create_that_is_not_found_is_repeated_under_the_next_key(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
@@ -204,7 +204,7 @@ def test_a_create_that_is_not_found_is_made_again_under_the_next_key(
         with pytest.raises(OutcomeUnknown):
             authorize(payment, number)
     [lost] = intents_for(sandbox_stripe.ledger(), payment.order_id)
-    disown(sandbox_stripe, lost["id"])
+    remove_our_metadata(sandbox_stripe, lost["id"])
 
     authorize(payment, 4)
 
@@ -215,7 +215,7 @@ def test_a_create_that_is_not_found_is_made_again_under_the_next_key(
     assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
-def test_a_confirmation_whose_error_the_provider_repeats_is_asked_under_the_next_key(
+def test_a_confirmation_with_a_replayed_error_is_repeated_under_the_next_key(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
@@ -234,7 +234,7 @@ def test_a_confirmation_whose_error_the_provider_repeats_is_asked_under_the_next
     assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
-def test_a_confirmation_that_was_carried_out_and_answered_with_an_error_is_not_repeated(
+def test_a_confirmation_that_took_effect_despite_an_error_is_not_repeated(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
@@ -249,7 +249,7 @@ def test_a_confirmation_that_was_carried_out_and_answered_with_an_error_is_not_r
     assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
-def test_a_closed_payment_is_not_asked_for(sandbox_stripe: SandboxServer) -> None:
+def test_authorizing_a_closed_payment_calls_no_provider(sandbox_stripe: SandboxServer) -> None:
     payment = shut(prepared_payment())
     before = mark(sandbox_stripe)
 
@@ -259,7 +259,7 @@ def test_a_closed_payment_is_not_asked_for(sandbox_stripe: SandboxServer) -> Non
     assert calls_since(sandbox_stripe, before) == []
 
 
-def test_a_payment_that_is_closed_while_it_is_created_is_never_confirmed(
+def test_a_payment_closed_during_its_create_is_never_confirmed(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
@@ -273,7 +273,7 @@ def test_a_payment_that_is_closed_while_it_is_created_is_never_confirmed(
     assert account_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
 
 
-def test_who_wakes_after_the_payment_was_closed_cancels_what_it_created(
+def test_a_late_worker_cancels_the_payment_that_it_created_after_closing(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
@@ -290,7 +290,7 @@ def test_who_wakes_after_the_payment_was_closed_cancels_what_it_created(
     assert statuses(sandbox_stripe, payment) == ["canceled"]
 
 
-def test_who_wakes_while_another_goes_on_leaves_the_intent_alone(
+def test_a_late_worker_leaves_a_payment_alone_that_another_worker_uses(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
@@ -309,7 +309,7 @@ def test_who_wakes_while_another_goes_on_leaves_the_intent_alone(
 @pytest.mark.parametrize(
     "changes", [{"amount_minor": PRICE + 1}, {"amount_minor": PRICE - 1}, {"currency": "usd"}]
 )
-def test_another_sum_than_was_asked_for_is_nothing_to_go_on_with(
+def test_authorizing_a_different_amount_is_an_error(
     sandbox_stripe: SandboxServer, changes: dict[str, object]
 ) -> None:
     payment = prepared_payment()
@@ -319,7 +319,7 @@ def test_another_sum_than_was_asked_for_is_nothing_to_go_on_with(
         authorize(payment)
 
 
-def test_without_time_the_provider_is_not_asked(sandbox_stripe: SandboxServer) -> None:
+def test_no_call_is_made_after_the_deadline(sandbox_stripe: SandboxServer) -> None:
     payment = prepared_payment()
     before = mark(sandbox_stripe)
 
@@ -332,7 +332,7 @@ def test_without_time_the_provider_is_not_asked(sandbox_stripe: SandboxServer) -
 # -- capturing -----------------------------------------------------------------------------------
 
 
-def test_a_capture_takes_what_is_held(sandbox_stripe: SandboxServer) -> None:
+def test_a_capture_takes_the_held_amount(sandbox_stripe: SandboxServer) -> None:
     payment = authorized()
     before = mark(sandbox_stripe)
 
@@ -344,7 +344,7 @@ def test_a_capture_takes_what_is_held(sandbox_stripe: SandboxServer) -> None:
 
 
 @pytest.mark.parametrize("fault", [*UNKNOWN, "error_after"])
-def test_what_became_of_a_capture_is_found_out_by_the_next_attempt(
+def test_the_next_attempt_finds_out_what_a_lost_capture_did(
     sandbox_stripe: SandboxServer, fault: str
 ) -> None:
     payment = authorized()
@@ -360,7 +360,7 @@ def test_what_became_of_a_capture_is_found_out_by_the_next_attempt(
 
 
 @pytest.mark.parametrize("fault", BUSY)
-def test_a_capture_at_a_busy_provider_is_asked_again(
+def test_a_capture_is_retried_while_the_provider_is_busy(
     sandbox_stripe: SandboxServer, fault: str
 ) -> None:
     payment = authorized()
@@ -373,7 +373,7 @@ def test_a_capture_at_a_busy_provider_is_asked_again(
     assert account_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
-def test_a_capture_whose_error_the_provider_repeats_is_asked_under_the_next_key(
+def test_a_capture_with_a_replayed_error_is_repeated_under_the_next_key(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = authorized()
@@ -401,7 +401,7 @@ def test_capturing_again_takes_nothing_more(sandbox_stripe: SandboxServer) -> No
 
 
 @pytest.mark.parametrize("number", [1, ASKED_AGAIN])
-def test_an_authorization_that_has_lapsed_cannot_be_captured(
+def test_an_expired_authorization_cannot_be_captured(
     sandbox_stripe: SandboxServer, number: int
 ) -> None:
     payment = authorized()
@@ -415,7 +415,9 @@ def test_an_authorization_that_has_lapsed_cannot_be_captured(
     )
 
 
-def test_what_was_never_authorized_cannot_be_captured(sandbox_stripe: SandboxServer) -> None:
+def test_a_payment_without_an_authorization_cannot_be_captured(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = prepared_payment()
     before = mark(sandbox_stripe)
 
@@ -425,7 +427,7 @@ def test_what_was_never_authorized_cannot_be_captured(sandbox_stripe: SandboxSer
     assert calls_since(sandbox_stripe, before) == []
 
 
-def test_a_capture_of_another_sum_surfaces(sandbox_stripe: SandboxServer) -> None:
+def test_capturing_a_different_amount_is_an_error(sandbox_stripe: SandboxServer) -> None:
     payment = authorized()
     Payment.objects.update(currency="usd")
 
@@ -433,7 +435,7 @@ def test_a_capture_of_another_sum_surfaces(sandbox_stripe: SandboxServer) -> Non
         capture(payment)
 
 
-def test_what_was_taken_at_the_providers_dashboard_counts_as_captured(
+def test_a_capture_from_the_dashboard_counts_as_captured(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = authorized()
@@ -447,18 +449,18 @@ def test_what_was_taken_at_the_providers_dashboard_counts_as_captured(
     assert account_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
-def disown(sandbox_stripe: SandboxServer, intent_id: str) -> None:
-    """Take our mark off an intent, so that looking for it is in vain."""
-    answer = urllib3.request(
+def remove_our_metadata(sandbox_stripe: SandboxServer, intent_id: str) -> None:
+    """Remove our metadata from a PaymentIntent, so that the search does not find it."""
+    response = urllib3.request(
         "POST",
         f"{sandbox_stripe.url}/v1/payment_intents/{intent_id}",
         headers={"Authorization": "Bearer sk_test_sandbox"},
         body="metadata[payment_id]=",
     )
-    assert answer.status == 200
+    assert response.status == 200
 
 
-def test_a_worker_that_read_an_older_key_does_not_set_it_back(
+def test_a_worker_with_an_older_key_does_not_set_the_key_back(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()

@@ -1,4 +1,4 @@
-"""The table of errors, row by row: what the provider says of each way in which a provider can fail."""
+"""The errors of the Stripe provider for each way in which Stripe can fail."""
 
 import threading
 import time
@@ -45,7 +45,7 @@ from tests.support.provider_calls import (
         ("pm_card_authenticationRequired", "authentication_required"),
     ],
 )
-def test_a_declined_card_is_refused_with_the_provider_reason(
+def test_a_declined_card_raises_its_decline_code(
     sandbox_stripe: SandboxServer, payment_method: str, decline_code: str
 ) -> None:
     intent = created(payment_method)
@@ -60,7 +60,7 @@ def test_a_declined_card_is_refused_with_the_provider_reason(
     assert refused.value.payment.held_minor == 0
 
 
-def test_an_unknown_payment_method_is_refused(sandbox_stripe: SandboxServer) -> None:
+def test_an_unknown_payment_method_is_declined(sandbox_stripe: SandboxServer) -> None:
     with pytest.raises(PaymentDeclined) as refused:
         created("pm_never_seen")
 
@@ -107,7 +107,7 @@ WRONG_STATES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPayme
     [row[1:] for row in WRONG_STATES],
     ids=[row[0] for row in WRONG_STATES],
 )
-def test_an_intent_in_another_state_is_told(
+def test_a_wrong_status_raises_unexpected_state_with_the_payment(
     sandbox_stripe: SandboxServer,
     prepare: Callable[[], ProviderPayment],
     call: Call,
@@ -122,11 +122,11 @@ def test_an_intent_in_another_state_is_told(
     assert unexpected.value.payment.status is status
     assert [code for _, code in calls_since(sandbox_stripe, seen)] == [
         400
-    ]  # the error itself has told
+    ]  # the error contains the payment, so no second call was needed
     assert unexpected.value.payment == provider.retrieve_payment(intent.id, deadline=within())
 
 
-def test_a_refund_of_what_was_refunded_is_told_from_a_bug(sandbox_stripe: SandboxServer) -> None:
+def test_a_second_refund_is_rejected(sandbox_stripe: SandboxServer) -> None:
     intent = captured()
     refunded(intent)
 
@@ -150,7 +150,7 @@ FAULTS: list[tuple[str, type[PaymentError], int | None, ProviderPaymentStatus]] 
 
 
 @pytest.mark.parametrize(("fault", "expected", "status", "left_as"), FAULTS)
-def test_a_fault_is_never_taken_for_an_answer_and_never_repeated(
+def test_a_fault_raises_its_error_and_is_not_repeated(
     sandbox_stripe: SandboxServer,
     fault: str,
     expected: type[PaymentError],
@@ -185,7 +185,7 @@ def test_silence_ends_with_the_deadline(sandbox_stripe: SandboxServer, fault: st
     assert time.monotonic() >= deadline.monotonic_seconds
 
 
-def test_a_saved_server_error_is_repeated_and_known_as_such(sandbox_stripe: SandboxServer) -> None:
+def test_a_replayed_server_error_is_marked_as_replayed(sandbox_stripe: SandboxServer) -> None:
     intent, key = created(), uuid4().hex
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "error_after", times=1)
     with pytest.raises(OutcomeUnknown) as first:
@@ -198,7 +198,7 @@ def test_a_saved_server_error_is_repeated_and_known_as_such(sandbox_stripe: Sand
     assert sandbox_stripe.hits(rule) == 1
 
 
-def test_the_same_key_gets_the_same_answer(sandbox_stripe: SandboxServer) -> None:
+def test_the_same_key_returns_the_same_payment(sandbox_stripe: SandboxServer) -> None:
     key = uuid4().hex
 
     first = provider.create_payment(params(), **asking(key))
@@ -207,7 +207,7 @@ def test_the_same_key_gets_the_same_answer(sandbox_stripe: SandboxServer) -> Non
     assert second == first
 
 
-def test_a_key_whose_first_call_is_still_running_is_busy(sandbox_stripe: SandboxServer) -> None:
+def test_a_key_in_use_raises_provider_busy(sandbox_stripe: SandboxServer) -> None:
     intent, key = created(), uuid4().hex
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
     first = threading.Thread(target=lambda: provider.confirm_payment(intent.id, **asking(key)))
@@ -243,16 +243,16 @@ def test_other_parameters_under_a_key_are_rejected(sandbox_stripe: SandboxServer
             authorized().id, amount_minor=1201, currency="eur", **asking()
         ),
     ],
-    ids=["unknown parameter", "more than was set aside"],
+    ids=["unknown parameter", "more than is held"],
 )
-def test_a_request_that_makes_no_sense_is_rejected(
+def test_an_invalid_request_is_rejected(
     sandbox_stripe: SandboxServer, call: Callable[[], object]
 ) -> None:
     with pytest.raises(RequestRejected):
         call()
 
 
-def test_an_intent_that_the_account_does_not_have_is_told(sandbox_stripe: SandboxServer) -> None:
+def test_a_payment_unknown_to_stripe_raises_unknown_payment(sandbox_stripe: SandboxServer) -> None:
     with pytest.raises(UnknownPayment):
         provider.retrieve_payment("pi_never_seen", deadline=within())
 
@@ -269,7 +269,7 @@ def test_an_amount_out_of_bounds_is_rejected(
     assert rejected.value.detail == detail
 
 
-def test_a_key_that_the_provider_does_not_know_is_told(
+def test_an_invalid_api_key_raises_access_denied(
     sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_KEY = ""
@@ -278,7 +278,7 @@ def test_a_key_that_the_provider_does_not_know_is_told(
         created()
 
 
-def test_a_provider_that_is_not_there_leaves_the_outcome_unknown(
+def test_an_unreachable_provider_leaves_the_outcome_unknown(
     sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
@@ -287,7 +287,7 @@ def test_a_provider_that_is_not_there_leaves_the_outcome_unknown(
         created()
 
 
-def test_a_provider_that_comes_back_is_reached_again(sandbox_stripe: SandboxServer) -> None:
+def test_a_restarted_provider_is_reached_again(sandbox_stripe: SandboxServer) -> None:
     intent = authorized()
     sandbox_stripe.kill()
     with pytest.raises(OutcomeUnknown):
