@@ -42,7 +42,9 @@ def shop(
 
 
 @pytest.mark.timeout(0)  # EXAMPLES decides how long it takes
-@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of what schemathesis sends
+@pytest.mark.filterwarnings(
+    "ignore:Generating overly large repr"
+)  # schemathesis sends large values
 @pytest.mark.parametrize("caller", CALLERS)
 def test_responses_are_as_documented_and_the_invariants_hold(
     caller: str, shop: Shop, monkeypatch: pytest.MonkeyPatch
