@@ -247,7 +247,7 @@ class ManualEntry:
 
 @transaction.atomic
 def receive(level: StockLevel, quantity: int, note: str, entry: ManualEntry | None = None) -> None:
-    """Add received goods to a stock level, in a transaction of its own.
+    """Add received goods to a stock level, with their movement, in one transaction.
 
     Repeating an entry with the same token adds nothing; a call without an entry adds each time.
     Concurrent calls for one level wait for each other.
@@ -259,7 +259,7 @@ def receive(level: StockLevel, quantity: int, note: str, entry: ManualEntry | No
 def adjust(level: StockLevel, change: int, entry: ManualEntry) -> None:
     """Change ``on_hand`` by ``change``, after staff counted the goods.
 
-    Runs in a transaction of its own. Repeating an entry with the same token changes nothing.
+    One transaction writes level and movement. Repeating an entry with the same token changes nothing.
     Concurrent calls for one level wait for each other. Raises BelowReserved, with nothing changed,
     when less would be left than orders have reserved.
     """
