@@ -18,7 +18,7 @@ from orders.order_events import (
     OrderEvent,
     Placed,
     Published,
-    merged,
+    merge_events,
 )
 from payments.admin_queries import PaymentDetail
 from sagas.definition import Remote
@@ -89,7 +89,7 @@ def _order_entries(detail: OrderDetail) -> Iterator[TimelineEntry]:
 
 def _events(detail: OrderDetail) -> list[OrderEvent]:
     runs = detail.state.runs
-    return merged(
+    return merge_events(
         detail.order,
         moves=detail.moves,
         requests=[

@@ -20,7 +20,7 @@ from desk.audit_timeline import audit_timeline
 from desk.order_detail import OrderDetail, order_detail
 from desk.order_state import blocked_reason
 from desk.run_diagram import next_step_sentence, run_diagram
-from orders.cancellation_messages import words
+from orders.cancellation_messages import cancellation_message
 from orders.models import Order
 
 
@@ -59,7 +59,7 @@ def _context(detail: OrderDetail, operator: User) -> dict[str, Any]:
     flagged = [run for run in state.runs if run.needs_attention]
     return {
         "order": detail.order,
-        "reason_in_words": words(detail.order),
+        "reason_in_words": cancellation_message(detail.order),
         "is_live": state.live is not None,
         "flagged": flagged,
         "paused": state.paused,

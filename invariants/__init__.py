@@ -1,1 +1,1 @@
-"""What must always be true of our books and stock, and of the payment providers beside them."""
+"""What must always be true of orders, money and stock, in our database and at the payment providers."""

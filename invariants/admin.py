@@ -1,4 +1,4 @@
-"""Breaks at the desk: to be read, and to be resolved with a note; nothing is ever deleted."""
+"""The admin pages of breaks: staff read them and resolve them with a note. None is deleted."""
 
 from typing import Any
 
@@ -13,21 +13,23 @@ from adminkit.admin import PagedAdmin
 from adminkit.cells import code, excerpt, order_link, state, timestamp
 from adminkit.filters import NEWEST_ROWS, ChoiceFilter, NewestRowsFilter, newest_rows_filter
 from adminkit.search import id_matches, search_exact, search_related
-from invariants.break_store import BY_CODE, order_named, resolve
+from invariants.break_store import INVARIANTS_BY_CODE, order_id_of, resolve
 from invariants.invariant import Kind
 from invariants.models import ReconciliationBreak
 from orders.models import Order
 
 
-def orders_like(term: str) -> QuerySet[Order, Any] | None:
-    of_it = id_matches("pk", term)
-    return None if of_it is None else Order.objects.filter(of_it).values_list("pk", flat=True)
+def orders_matching(term: str) -> QuerySet[Order, Any] | None:
+    condition = id_matches("pk", term)
+    return (
+        None if condition is None else Order.objects.filter(condition).values_list("pk", flat=True)
+    )
 
 
 class ResolutionForm(forms.ModelForm[ReconciliationBreak]):
     resolution = forms.CharField(
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="What it was, and what was done. The break is closed; seen again, it is a new one.",
+        help_text="What was wrong, and what was done. This closes the break. If a check finds it again, a new one opens.",
     )
 
     class Meta:
@@ -36,7 +38,7 @@ class ResolutionForm(forms.ModelForm[ReconciliationBreak]):
 
 
 class IsOpen(ChoiceFilter):
-    """The open ones are in an index, which keeps each of them once."""
+    """Open breaks have a partial index; see the model."""
 
     title = "state"
     parameter_name = "state"
@@ -49,23 +51,25 @@ class IsOpen(ChoiceFilter):
 class OfInvariant(NewestRowsFilter):
     title = f"invariant, among the newest {NEWEST_ROWS:,}"
     parameter_name = column = "code"
-    options = tuple((each, each) for each in sorted(BY_CODE))
+    options = tuple(
+        (invariant_code, invariant_code) for invariant_code in sorted(INVARIANTS_BY_CODE)
+    )
 
 
 @admin.register(ReconciliationBreak)
 class ReconciliationBreakAdmin(PagedAdmin[ReconciliationBreak]):
     form = ResolutionForm
-    list_display = ("first", "stands", "code", "order", "found", "last", "times_seen")
+    list_display = ("first", "status", "code", "order", "found", "last", "times_seen")
     list_filter = (
         IsOpen,
-        newest_rows_filter("kind", "kind", [(each, each) for each in Kind.values]),
+        newest_rows_filter("kind", "kind", [(kind, kind) for kind in Kind.values]),
         OfInvariant,
     )
-    searches = (search_exact("subject"), search_related("subject", orders_like))
-    search_help_text = "An order's id or how it begins, or what else the break is about, whole"
-    empty_text = "Each minute a check asks what must always be true of orders, payments and stock. Nothing was ever found broken."
+    searches = (search_exact("subject"), search_related("subject", orders_matching))
+    search_help_text = "An order's id or its beginning, or the whole of another subject"
+    empty_text = "Each minute a check tests what must always be true of orders, payments and stock. It has never found a break."
     readonly_fields = (
-        *("stands", "code", "sentence", "kind", "order", "detail"),
+        *("status", "code", "sentence", "kind", "order", "detail"),
         *("first", "last", "times_seen", "paused", "resolved", "resolved_by"),
     )
     fields = (*readonly_fields, "resolution")
@@ -79,42 +83,48 @@ class ReconciliationBreakAdmin(PagedAdmin[ReconciliationBreak]):
     def has_change_permission(
         self, request: HttpRequest, obj: ReconciliationBreak | None = None
     ) -> bool:
-        """What is resolved stays as it was resolved."""
+        """A resolved break is read-only."""
         return super().has_change_permission(request, obj) and (obj is None or obj.is_open)
 
     def save_model(self, request: HttpRequest, obj: ReconciliationBreak, *_: Any) -> None:
         resolve(obj.pk, obj.resolution, request.user.get_username())
 
     @admin.display(description="what is always true")
-    def sentence(self, each: ReconciliationBreak) -> str:
-        return BY_CODE[each.code].sentence if each.code in BY_CODE else ""
+    def sentence(self, found_break: ReconciliationBreak) -> str:
+        return (
+            INVARIANTS_BY_CODE[found_break.code].sentence
+            if found_break.code in INVARIANTS_BY_CODE
+            else ""
+        )
 
     @admin.display(description="about")
-    def order(self, each: ReconciliationBreak) -> SafeString:
-        """The subject, with a way to its order."""
-        is_order = order_named(each.subject) is not None
-        return (order_link(each.subject) if is_order else code(each.subject)) or SafeString()
+    def order(self, found_break: ReconciliationBreak) -> SafeString:
+        """The subject, with a link if it is an order."""
+        is_order = order_id_of(found_break.subject) is not None
+        return (
+            order_link(found_break.subject) if is_order else code(found_break.subject)
+        ) or SafeString()
 
     @admin.display(description="state")
-    def stands(self, each: ReconciliationBreak) -> SafeString:
-        return state("open" if each.is_open else "resolved")
+    def status(self, found_break: ReconciliationBreak) -> SafeString:
+        return state("open" if found_break.is_open else "resolved")
 
     @admin.display(description="what was found")
-    def found(self, each: ReconciliationBreak) -> SafeString:
-        return excerpt(each.detail)
+    def found(self, found_break: ReconciliationBreak) -> SafeString:
+        return excerpt(found_break.detail)
 
     @admin.display(description="first seen (UTC)")
-    def first(self, each: ReconciliationBreak) -> SafeString | None:
-        return timestamp(each.first_seen)
+    def first(self, found_break: ReconciliationBreak) -> SafeString | None:
+        return timestamp(found_break.first_seen)
 
     @admin.display(description="last seen (UTC)")
-    def last(self, each: ReconciliationBreak) -> SafeString | None:
-        return timestamp(each.last_seen)
+    def last(self, found_break: ReconciliationBreak) -> SafeString | None:
+        return timestamp(found_break.last_seen)
 
     @admin.display(description="paused the order (UTC)")
-    def paused(self, each: ReconciliationBreak) -> SafeString | None:
-        return timestamp(each.order_paused_at)
+    def paused(self, found_break: ReconciliationBreak) -> SafeString | None:
+        return timestamp(found_break.order_paused_at)
 
     @admin.display(description="resolved (UTC)")
-    def resolved(self, each: ReconciliationBreak) -> SafeString | None:
-        return timestamp(each.resolved_at)
+    def resolved(self, found_break: ReconciliationBreak) -> SafeString | None:
+        return timestamp(found_break.resolved_at)

@@ -10,7 +10,7 @@ from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
 from invariants.catalogue import INVARIANTS
-from invariants.checking import Examination, Progress, Report, Scope
+from invariants.checking import CheckReport, Examination, OrderScope, Strictness
 from invariants.invariant import Kind
 from invariants.models import ReconciliationBreak
 from orders.models import Order
@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 NO_LONGER_FOUND: Final = "no longer found"
 
 SEEN_BEFORE_PAUSING: Final = 2
-"""How many checks must find it: what was only under way is gone in the second."""
+"""How many checks must find a break before it pauses its order: work under way is done by the second."""
 
-BY_CODE: Final = {invariant.code: invariant for invariant in INVARIANTS}
+INVARIANTS_BY_CODE: Final = {invariant.code: invariant for invariant in INVARIANTS}
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """What a report changed in the breaks."""
+class BreakChanges:
+    """How many breaks a report changed, and how many orders it paused."""
 
     opened: int
     seen_again: int
@@ -49,49 +49,54 @@ def open_breaks() -> QuerySet[ReconciliationBreak]:
 
 
 def count_open_breaks() -> dict[str, int]:
-    """Count the open breaks by the code of their invariant; those without any are left out."""
+    """Return the number of open breaks by invariant code. A code without open breaks is left out."""
     counted = open_breaks().values("code").annotate(breaks=Count("pk")).order_by("code")
     return dict(counted.values_list("code", "breaks"))
 
 
 def orders_with_breaks() -> frozenset[UUID]:
-    """Name the orders that have an open break: they are looked at until it is resolved."""
+    """Return the orders with an open break. Every check covers them until the break is resolved."""
     subjects = open_breaks().values_list("subject", flat=True).distinct()
-    return frozenset(each for each in map(order_named, subjects) if each is not None)
+    return frozenset(order_id for order_id in map(order_id_of, subjects) if order_id is not None)
 
 
 def breaks_about(order_id: UUID) -> list[ReconciliationBreak]:
-    """Return what was ever found about an order, oldest first."""
+    """Return every break about an order, open or resolved, oldest first."""
     return list(ReconciliationBreak.objects.filter(subject=str(order_id)).order_by("first_seen"))
 
 
-def order_named(subject: str) -> UUID | None:
-    """Return the order that a subject is; None where it is something else."""
+def order_id_of(subject: str) -> UUID | None:
+    """Return the order id that a subject holds; None if it is about something else."""
     try:
         return UUID(subject)
     except ValueError:
         return None
 
 
-def record(report: Report) -> Recorded:
-    """Write down what a check found and what it no longer finds, and pause orders in doubt.
+def record(report: CheckReport) -> BreakChanges:
+    """Store a check's findings as breaks, resolve breaks that are gone, and pause orders in doubt.
 
-    Any number of recorders may run at once: a break is one row while it is open, and a report
-    resolves nothing that was seen after it was made. A break about money pauses its order when it
-    was seen in two checks, and is still there when it is read again under the lock of the order's
-    run, with a new reading of the provider if that was compared. It does so once: an order that
-    staff have resumed is not paused again.
+    May run concurrently: an open break is one row, and a report resolves no break that was seen
+    after the report was made. Recording a report again counts its findings again. A crash leaves
+    the breaks stored or not, all together; the next check pauses the orders.
+
+    A break about money pauses its order after two checks have found it. Before that it is checked
+    once more under the lock of the order's run, with a new reading of the provider if the
+    invariant needs one. A break pauses its order once: after staff resume it, it runs on.
+
+    An order that cannot be paused now, for example because the provider does not answer, is
+    logged and left to the next check.
     """
     with transaction.atomic():
         seen_again = _write(report)
         resolved = _resolve_gone(report)
-    paused = sum(_pause(each, report) for each in _in_doubt(report))
-    recorded = Recorded(len(report.findings) - seen_again, seen_again, resolved, paused)
+    paused = sum(_pause(doubt, report) for doubt in _breaks_to_pause(report))
+    recorded = BreakChanges(len(report.findings) - seen_again, seen_again, resolved, paused)
     if report.findings or resolved:
         log.error(
             "invariants.broken",
             extra={
-                "findings": [f"{each.code} {each.subject}" for each in report.findings],
+                "findings": [f"{finding.code} {finding.subject}" for finding in report.findings],
                 "opened": recorded.opened,
                 "resolved": resolved,
                 "paused": paused,
@@ -101,14 +106,14 @@ def record(report: Report) -> Recorded:
 
 
 def resolve(break_id: int, note: str, actor: str) -> bool:
-    """Close an open break with what a person has to say about it; True if it was open."""
+    """Close an open break with a staff member's note. Returns False, with no change, if it was not open."""
     closing = open_breaks().filter(pk=break_id)
     return closing.update(resolved_at=Now(), resolution=note, resolved_by=actor) == 1
 
 
-def _write(report: Report) -> int:
-    """Open a break for each finding, or note that it was seen again; return how many were."""
-    findings = sorted(report.findings, key=lambda each: (each.code, each.subject))
+def _write(report: CheckReport) -> int:
+    """Open a break for each finding, or count it as seen again; return how many were seen again."""
+    findings = sorted(report.findings, key=lambda finding: (finding.code, finding.subject))
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -125,22 +130,22 @@ def _write(report: Report) -> int:
             """,
             {
                 "at": report.taken_at,
-                "codes": [each.code for each in findings],
-                "kinds": [each.kind for each in findings],
-                "subjects": [each.subject for each in findings],
-                "details": [each.detail for each in findings],
+                "codes": [finding.code for finding in findings],
+                "kinds": [finding.kind for finding in findings],
+                "subjects": [finding.subject for finding in findings],
+                "details": [finding.detail for finding in findings],
             },
         )
         return sum(times > 1 for (times,) in cursor.fetchall())
 
 
-def _resolve_gone(report: Report) -> int:
-    """Resolve what this check would have found if it were still there; return how many."""
-    found = {(each.code, each.subject) for each in report.findings}
-    asked = open_breaks().filter(code__in=report.checked)
-    missing = [each for each in asked if (each.code, each.subject) not in found]
+def _resolve_gone(report: CheckReport) -> int:
+    """Resolve the breaks that this check would have found and did not; return how many."""
+    found = {(finding.code, finding.subject) for finding in report.findings}
+    candidates = open_breaks().filter(code__in=report.checked_codes)
+    missing = [old for old in candidates if (old.code, old.subject) not in found]
     fully_read = _orders_read_in_full(report.reading, missing)
-    gone = [each.pk for each in missing if _was_looked_at(each, report, fully_read)]
+    gone = [old.pk for old in missing if _was_covered(old, report, fully_read)]
     return (
         open_breaks()
         .filter(pk__in=gone, last_seen__lt=report.taken_at)
@@ -148,12 +153,16 @@ def _resolve_gone(report: Report) -> int:
     )
 
 
-def _was_looked_at(
-    each: ReconciliationBreak, report: Report, fully_read: frozenset[UUID] | None
+def _was_covered(
+    old: ReconciliationBreak, report: CheckReport, fully_read: frozenset[UUID] | None
 ) -> bool:
-    invariant = BY_CODE[each.code]
-    order = order_named(each.subject)
-    if invariant.is_about_orders and report.looked_at is not None and order not in report.looked_at:
+    invariant = INVARIANTS_BY_CODE[old.code]
+    order = order_id_of(old.subject)
+    if (
+        invariant.is_about_orders
+        and report.checked_orders is not None
+        and order not in report.checked_orders
+    ):
         return False
     return not invariant.asks_provider or fully_read is None or order in fully_read
 
@@ -161,7 +170,7 @@ def _was_looked_at(
 def _orders_read_in_full(
     reading: ProviderReading | None, breaks: list[ReconciliationBreak]
 ) -> frozenset[UUID] | None:
-    """Return the orders of which a reading has every payment; None is all of them.
+    """Return the orders whose payments the reading has in full; None for all orders.
 
     A payment is younger than its order.
     """
@@ -169,38 +178,38 @@ def _orders_read_in_full(
         return frozenset()
     if reading.complete_since is None:
         return None
-    named = [order for found in breaks if (order := order_named(found.subject)) is not None]
-    young = Order.objects.filter(pk__in=named, created_at__gte=reading.complete_since)
+    order_ids = [order for old in breaks if (order := order_id_of(old.subject)) is not None]
+    young = Order.objects.filter(pk__in=order_ids, created_at__gte=reading.complete_since)
     return frozenset(young.values_list("pk", flat=True))
 
 
-def _in_doubt(report: Report) -> list[ReconciliationBreak]:
-    """Find the breaks of a report for which an order is to be paused."""
-    found = {(each.code, each.subject) for each in report.findings}
+def _breaks_to_pause(report: CheckReport) -> list[ReconciliationBreak]:
+    """Return the breaks of a report that should pause their orders."""
+    found = {(finding.code, finding.subject) for finding in report.findings}
     repeated = open_breaks().filter(
         kind=Kind.MONEY, times_seen__gte=SEEN_BEFORE_PAUSING, order_paused_at__isnull=True
     )
-    return [each for each in repeated if (each.code, each.subject) in found]
+    return [again for again in repeated if (again.code, again.subject) in found]
 
 
-def _pause(each: ReconciliationBreak, report: Report) -> bool:
-    """Pause the order of a break if it is still broken; return whether it is paused now."""
-    order_id = order_named(each.subject)
+def _pause(doubt: ReconciliationBreak, report: CheckReport) -> bool:
+    """Pause the order of a break if a new check still finds it; return whether it was paused."""
+    order_id = order_id_of(doubt.subject)
     if order_id is None:
         return False
     try:
-        asks_provider = BY_CODE[each.code].asks_provider
+        asks_provider = INVARIANTS_BY_CODE[doubt.code].asks_provider
         reading = _read_again(order_id, report) if asks_provider else None
-        return _pause_under_lock(each, order_id, reading, report)
+        return _pause_under_lock(doubt, order_id, reading, report)
     except (PaymentError, DatabaseError, UnknownSaga) as error:
         # The next check finds it again.
         log.warning(
-            "pausing.failed", extra={"subject": each.subject, "error": type(error).__name__}
+            "pausing.failed", extra={"subject": doubt.subject, "error": type(error).__name__}
         )
         return False
 
 
-def _read_again(order_id: UUID, report: Report) -> ProviderReading | None:
+def _read_again(order_id: UUID, report: CheckReport) -> ProviderReading | None:
     if report.reading is None:
         return None
     listed = {
@@ -210,16 +219,16 @@ def _read_again(order_id: UUID, report: Report) -> ProviderReading | None:
 
 
 def _pause_under_lock(
-    each: ReconciliationBreak, order_id: UUID, reading: ProviderReading | None, report: Report
+    doubt: ReconciliationBreak, order_id: UUID, reading: ProviderReading | None, report: CheckReport
 ) -> bool:
-    """Lock the run by pausing it, check once more, and undo the pause if nothing is found."""
-    scope = Scope(orders=frozenset({order_id}))
+    """Lock the run by pausing it, check again, and roll the pause back if nothing is found."""
+    scope = OrderScope(orders=frozenset({order_id}))
     with transaction.atomic():
-        if not pause(order_id, PauseReason.MONEY_IN_DOUBT, each.detail, actor=each.code):
+        if not pause(order_id, PauseReason.MONEY_IN_DOUBT, doubt.detail, actor=doubt.code):
             return False
-        examination = Examination(reading, scope, report.grace, Progress.ON_TIME)
-        if not examination.findings(BY_CODE[each.code]):
+        examination = Examination(reading, scope, report.grace, Strictness.ON_TIME)
+        if not examination.findings(INVARIANTS_BY_CODE[doubt.code]):
             transaction.set_rollback(True)
             return False
-        open_breaks().filter(pk=each.pk).update(order_paused_at=Now())
+        open_breaks().filter(pk=doubt.pk).update(order_paused_at=Now())
     return True

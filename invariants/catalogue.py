@@ -1,4 +1,4 @@
-"""Every invariant there is. One more is one more entry in the file of its kind."""
+"""All invariants. Add a new one to the file of its kind."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from invariants.states import STATES
 from invariants.stock import STOCK
 
 GHOST_CHARGES: Final = frozenset({"M2", "M7", "M11"})
-"""Broken, these mean money that is held or taken, or still could be, of an order that must not have
-any, or that no payment of ours accounts for."""
+"""A break of one of these may be a ghost charge: money that is held or taken, or still can be.
+Its order must not have any money, or no payment of ours accounts for it."""
 
 INVARIANTS: Final[tuple[Invariant, ...]] = (*MONEY, *STOCK, *STATES, *JOURNAL, *OUTBOX)

@@ -1,4 +1,4 @@
-"""Checks the invariants in one snapshot. Reads only."""
+"""Checks the invariants in one read-only snapshot of the database."""
 
 import time
 from collections import defaultdict
@@ -16,49 +16,49 @@ from invariants.invariant import Invariant
 from payments.provider_reconciliation import ProviderReading
 
 GRACE: Final = timedelta(seconds=120)
-"""How long our books must have settled something before a provider is compared with it."""
+"""A payment is compared with its provider once our database settled it this long ago."""
 
 MOST_FINDINGS: Final = 1000
-"""Of one invariant in one check: a longer list would not help."""
+"""The most rows that one check reads for one invariant."""
 
 STATEMENT_TIMEOUT: Final = "120s"
 SORT_MEMORY: Final = "128MB"
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Progress(Enum):
-    """How a check judges what takes time."""
+class Strictness(Enum):
+    """How a check treats work that is still under way."""
 
-    ON_TIME = auto()  # it may be under way for as long as its invariant allows
-    AT_REST = auto()  # everything has ended: what is under way is a finding
-    SOMETIME = auto()  # lateness is no finding: only what must never be is one
+    ON_TIME = auto()  # work may be under way for as long as its invariant allows
+    AT_REST = auto()  # all work has ended: what is still under way is a finding
+    SAFETY_ONLY = auto()  # lateness is no finding: only what must never happen is one
 
 
 class LeftOut(StrEnum):
     """Why an invariant was not checked, or not in full."""
 
     PROVIDER = "not checked: the payment providers were not compared"
-    PROVIDER_SIDE = "checked in our own books only: the payment providers were not compared"
+    PROVIDER_SIDE = "checked in our own database only: the payment providers were not compared"
     HISTORY = "not checked: it adds up all of history, which only a full check does"
-    LATENESS = "checked only for what must never be: lateness is no finding here"
+    LATENESS = "checked only for what must never happen: lateness is no finding here"
     REST = f"{MOST_FINDINGS} rows or more break it, and the list ends there"
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """Which orders a check looks at: all of them if neither field is set."""
+class OrderScope:
+    """Which orders a check covers: all of them if neither field is set."""
 
     changed_within: timedelta | None = None
-    """Orders that have not ended, and those placed, worked on or moved within that time."""
+    """Orders that have not ended, or that were placed, worked on or moved within this time."""
     orders: frozenset[UUID] = frozenset()
-    """These orders, in any case."""
+    """Orders to check in any case."""
 
     @property
     def is_everything(self) -> bool:
         return self.changed_within is None and not self.orders
 
 
-EVERYTHING: Final = Scope()
+ALL_ORDERS: Final = OrderScope()
 RECENT: Final = timedelta(hours=1)
 
 
@@ -73,19 +73,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a check looked at, and what it found."""
+class CheckReport:
+    """What a check covered, and what it found."""
 
     taken_at: datetime
     orders: dict[str, int]
     payments: dict[str, int]
     reading: ProviderReading | None
-    checked: tuple[str, ...]
-    """The codes that were checked in full, as far as our own books are concerned."""
+    checked_codes: tuple[str, ...]
+    """The codes that were checked in full, as far as our own database is concerned."""
     left_out: dict[str, LeftOut]
     """The codes that were not checked, or not in full."""
-    looked_at: frozenset[UUID] | None
-    """The orders; None is all of them."""
+    checked_orders: frozenset[UUID] | None
+    """The orders that were checked; None for all."""
     findings: list[Finding]
     grace: timedelta
     seconds: float
@@ -94,37 +94,37 @@ class Report:
 def check(
     *,
     reading: ProviderReading | None = None,
-    scope: Scope = EVERYTHING,
+    scope: OrderScope = ALL_ORDERS,
     grace: timedelta = GRACE,
-    progress: Progress = Progress.ON_TIME,
-) -> Report:
-    """Return everything that breaks an invariant, in one snapshot. Changes nothing, locks nothing.
+    strictness: Strictness = Strictness.ON_TIME,
+) -> CheckReport:
+    """Return every violation of an invariant in one snapshot. Changes nothing and locks nothing.
 
-    At the end of a test, with nothing under way any more::
+    At the end of a test, when no work is under way any more::
 
-        report = check(reading=read_providers(), grace=timedelta(), progress=Progress.AT_REST)
+        report = check(reading=read_providers(), grace=timedelta(), strictness=Strictness.AT_REST)
         assert report.findings == []
 
-    In the middle of one, use ``progress=Progress.SOMETIME``: safety must hold in every snapshot.
-    ``reading`` is what ``payments.provider_reconciliation.read_providers`` read before; without it
-    the providers are not compared. If a provider outlives our rows, each new database needs another
-    INSTALLATION_ID. Do not call it inside a transaction.
+    In the middle of a test, use ``strictness=Strictness.SAFETY_ONLY``: safety must hold in every
+    snapshot. ``reading`` comes from ``payments.provider_reconciliation.read_providers``, called
+    before; without it the providers are not compared. A provider may outlive our rows: then each
+    new database needs another INSTALLATION_ID. Raises RuntimeError inside a transaction.
     """
     began = time.monotonic()
     with transaction.atomic(durable=True):
         _begin_snapshot()
-        examination = Examination(reading, scope, grace, progress)
+        examination = Examination(reading, scope, grace, strictness)
         findings = [
             finding for invariant in INVARIANTS for finding in examination.findings(invariant)
         ]
-        return Report(
+        return CheckReport(
             taken_at=examination.now,
             orders=examination.count("orders_order", "id"),
             payments=examination.count("payments_payment", "order_id"),
             reading=reading,
-            checked=tuple(examination.answered),
+            checked_codes=tuple(examination.fully_checked),
             left_out=examination.left_out,
-            looked_at=None if scope.is_everything else frozenset(examination.orders),
+            checked_orders=None if scope.is_everything else frozenset(examination.orders),
             findings=findings,
             grace=grace,
             seconds=time.monotonic() - began,
@@ -137,29 +137,29 @@ def _begin_snapshot() -> None:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
         cursor.execute(f"SET LOCAL work_mem = '{SORT_MEMORY}'")
-        # Planned for the scope at hand: all orders, or a few.
+        # Plan each query for its scope: all orders, or a few.
         cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-        # What moved lately is in memory. A check must not take the cores that orders need.
+        # Recent rows are in memory. A check must not take the cores that orders need.
         cursor.execute("SET LOCAL random_page_cost = 1.1")
         cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
 
 
 class Examination:
-    """The queries of one check, all in the caller's transaction."""
+    """Runs the queries of one check, all in the caller's transaction."""
 
     def __init__(
         self,
         reading: ProviderReading | None,
-        scope: Scope,
+        scope: OrderScope,
         grace: timedelta,
-        progress: Progress,
+        strictness: Strictness,
     ) -> None:
         self.now: datetime = _rows("SELECT now()")[0][0]
         self.reading = reading
         self.scope = scope
-        self.progress = progress
+        self.strictness = strictness
         self.orders = _orders(scope, self.now)
-        self.answered: list[str] = []
+        self.fully_checked: list[str] = []
         self.left_out: dict[str, LeftOut] = {}
         self._parameters: dict[str, object] = {
             "every_order": scope.is_everything,
@@ -170,7 +170,10 @@ class Examination:
         }
 
     def findings(self, invariant: Invariant) -> list[Finding]:
-        """Return everything that breaks ``invariant``, the subjects in order."""
+        """Return the violations of ``invariant``, ordered by subject.
+
+        Notes in ``left_out`` what of the invariant could not be checked.
+        """
         omission = self._omission(invariant)
         if omission is not None:
             self.left_out[invariant.code] = omission
@@ -186,13 +189,13 @@ class Examination:
         if len(rows) == MOST_FINDINGS:
             self.left_out[invariant.code] = LeftOut.REST
         elif omission is not LeftOut.LATENESS:
-            self.answered.append(invariant.code)
+            self.fully_checked.append(invariant.code)
         details: dict[str, list[str]] = defaultdict(list)
         for subject, detail in rows:
             details[subject].append(detail)
         return [
-            Finding(invariant.code, invariant.kind.value, subject, "; ".join(sorted(said)))
-            for subject, said in sorted(details.items())
+            Finding(invariant.code, invariant.kind.value, subject, "; ".join(sorted(texts)))
+            for subject, texts in sorted(details.items())
         ]
 
     def count(self, table: str, order_column: str) -> dict[str, int]:
@@ -207,25 +210,27 @@ class Examination:
         )
 
     def _omission(self, invariant: Invariant) -> LeftOut | None:
-        """Return what of ``invariant`` this check leaves out."""
+        """Return which part of ``invariant`` this check leaves out; None for no part."""
         if self.reading is None and invariant.asks_provider:
             return LeftOut.PROVIDER if invariant.needs_provider else LeftOut.PROVIDER_SIDE
         if invariant.sums_history and not self.scope.is_everything:
             return LeftOut.HISTORY
-        if invariant.by and self.progress is Progress.SOMETIME:
+        if invariant.time_limit and self.strictness is Strictness.SAFETY_ONLY:
             return LeftOut.LATENESS
         return None
 
     def _overdue_since(self, invariant: Invariant) -> datetime:
-        if self.progress is Progress.SOMETIME and invariant.by:
+        if self.strictness is Strictness.SAFETY_ONLY and invariant.time_limit:
             return LONG_AGO
-        return self.now if self.progress is Progress.AT_REST else self.now - invariant.by
+        return (
+            self.now if self.strictness is Strictness.AT_REST else self.now - invariant.time_limit
+        )
 
 
-def _orders(scope: Scope, now: datetime) -> list[UUID]:
+def _orders(scope: OrderScope, now: datetime) -> list[UUID]:
     """Return the orders of a scope that is not everything.
 
-    Recent ones are read from three tables, so that an order without a journal is found too.
+    Recent orders come from several tables, so that an order without a journal is found too.
     """
     if scope.changed_within is None:
         return list(scope.orders)

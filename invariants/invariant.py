@@ -22,40 +22,39 @@ AT_ONCE: Final = timedelta()
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """One promise, under a code that never changes its meaning.
+    """One invariant. Its code never changes its meaning.
 
-    ``sql`` selects two texts, a subject and a detail, for everything that breaks it. The subject is
-    the order's id if the finding is about one order. The query reads rows and uses none of the
-    code that wrote them, so that it shares none of its bugs. It may use:
+    ``sql`` selects two texts, a subject and a detail, for each violation. The subject is the
+    order's id if the violation is about one order. The query reads rows and uses none of the code
+    that wrote them, so that it shares none of its bugs. It may use:
 
     ``%(every_order)s OR x = ANY(%(orders)s)``
-        Limits the query to the orders of the check, if that does not cover all.
+        Limits the query to the orders of the check, unless it covers all orders.
     ``provider_payment a``
         The payments that were read at the providers (``invariants.provider_relation``); empty if
-        they were not read. Only what our books settled before ``%(settled_before)s`` may be
-        compared with them.
+        they were not read. Compare only what our database settled before ``%(settled_before)s``.
     ``%(overdue_since)s``
-        What began before it has taken longer than ``by``.
+        What began before this moment has exceeded ``time_limit``.
     """
 
     code: str
     kind: Kind
     sentence: str
     sql: str
-    by: timedelta = AT_ONCE
+    time_limit: timedelta = AT_ONCE
     """How long it may take to become true."""
     is_enforced: bool = False
-    """A constraint enforces it too: a finding means that the database was changed by hand."""
+    """Whether a constraint enforces it too: then a finding means that the database was changed by hand."""
     needs_provider: bool = False
-    """Says nothing if the providers were not read."""
+    """Whether it can only be checked when the providers were read."""
     sums_history: bool = False
-    """Adds up all of history: only a full check asks it."""
+    """Whether it adds up all of history: only a full check includes it."""
     parameters: Mapping[str, object] = field(default_factory=dict)
-    """What the query needs from tables in our code."""
+    """Parameters of the query that come from tables in our code."""
 
     @property
     def asks_provider(self) -> bool:
-        """Whether anything is compared with the providers."""
+        """Whether the query reads the providers' payments."""
         return " provider_payment a" in self.sql
 
     @property

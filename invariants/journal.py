@@ -1,4 +1,4 @@
-"""Invariants about what was written down: attempts, keys, and what clients sent."""
+"""Invariants about the journal of attempts and about idempotency keys."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from invariants.invariant import Invariant, Kind
 from orders.saga import SAGAS
 from sagas.definition import Remote
 
-PATIENT: Final = [
+LIMITED_STEPS: Final = [
     (saga.name, saga.version, step.name, step.action.retry.max_attempts)
     for saga in SAGAS
     for step in saga.steps
@@ -14,11 +14,11 @@ PATIENT: Final = [
 ]
 """The steps whose retries are limited, each with its limit."""
 
-PATIENCE: Final = {
+ATTEMPT_LIMITS: Final = {
     name: list(column)
     for name, column in zip(
         ("saga_names", "versions", "step_names", "max_attempts"),
-        zip(*PATIENT, strict=True),
+        zip(*LIMITED_STEPS, strict=True),
         strict=True,
     )
 }
@@ -55,7 +55,7 @@ JOURNAL: Final = (
     Invariant(
         "J2",
         Kind.JOURNAL,
-        "An attempt was written down before its answer, and has an end if and only if it has one.",
+        "An attempt is journalled before its result, and has an end time exactly when it has a result.",
         """
         SELECT r.subject_id::text, concat(s.direction, ' ', s.step, ' #', s.number, ' ', s.outcome,
             ', ', s.started_at::timestamp(3), ' to ', s.ended_at::timestamp(3))
@@ -67,7 +67,7 @@ JOURNAL: Final = (
     Invariant(
         "J3",
         Kind.JOURNAL,
-        "What a provider is sent under a payment's key is what the payment says, at every attempt.",
+        "What a provider is sent for a payment agrees with the payment, at every attempt.",
         """
         SELECT p.order_id::text, concat('payment ', p.id, ' of ', p.amount_minor, ' ', p.currency,
                                         ', with the parameters: ', p.params)
@@ -92,7 +92,7 @@ JOURNAL: Final = (
         WHERE r.status = 'running' AND r.retry_count > allowed.max_attempts
           AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
         """,
-        parameters=PATIENCE,
+        parameters=ATTEMPT_LIMITS,
     ),
     Invariant(
         "J5",
@@ -110,7 +110,7 @@ JOURNAL: Final = (
     Invariant(
         "J6",
         Kind.JOURNAL,
-        "A client's key leads to an order of that client, or the client acts for the shop.",
+        "A client's key leads to an order of that client, unless the client acts for the shop.",
         """
         SELECT i.order_id::text, concat('the key ', i.key, ' is of customer ', i.customer_id,
                                         ', the order of ', o.customer_id)

@@ -11,8 +11,8 @@ from invariants.invariant import Kind
 class ReconciliationBreak(models.Model):
     """One invariant broken in one place, from when it was first seen to how it was resolved.
 
-    Written by ``invariants.break_store`` alone. Rows are never deleted: what breaks again after it was
-    resolved is a new one.
+    Only ``invariants.break_store`` writes it. Rows are never deleted: an invariant that breaks again
+    after a break was resolved gets a new row.
     """
 
     code = models.CharField(max_length=8)

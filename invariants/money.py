@@ -1,16 +1,16 @@
 """Invariants about money.
 
-The provider's side is a reading that was made before the snapshot of our own tables. So comparing
-the two is exact without a lock: what our books had settled before the reading began, and still have
-so in the snapshot, was so while the provider was read.
+The provider is read before the snapshot of our own tables is taken. So comparing the two is exact
+without a lock. What our database had settled before the reading, and still has in the snapshot, was
+true during the reading.
 
-Of one payment, the refunds are read before what was captured (see ``ProviderReading``). That order
-alone is sound for M5. It is sound for the others too, although the provider goes on meanwhile:
+The refunds of a payment are read before its captured amount (see ``ProviderReading``). M5 needs that
+order. It is safe for the other invariants too, although money may move during the reading:
 
 M2, M6, M11
-    What they compare had settled before the reading began, so we move none of it during the
-    reading. Others may move it. For M2, an unknown order's money existed when the provider was
-    read. A refund that staff make in the provider's dashboard meanwhile is in the next reading.
+    They compare only what had settled before the reading, which we do not move during the reading.
+    Others may move it. For M2, an unknown order's money existed when the provider was read. A
+    refund that staff make in the provider's dashboard meanwhile is in the next reading.
 M7
     For an order that is placed or confirmed in the snapshot, we had refunded nothing before.
 """
@@ -54,7 +54,7 @@ MONEY: Final = (
     Invariant(
         "M3",
         Kind.MONEY,
-        "An order has one open payment at most, and money in one at most.",
+        "An order has at most one open payment, and money in at most one payment.",
         """
         SELECT p.order_id::text, concat(
             count(*) FILTER (WHERE p.closed_at IS NULL), ' open, ',
@@ -70,7 +70,7 @@ MONEY: Final = (
     Invariant(
         "M4",
         Kind.MONEY,
-        "What is charged is the order's total, and that is the sum of its lines, in one currency.",
+        "A payment's amount is the order's total, which is the sum of its lines, in one currency.",
         """
         SELECT o.id::text, concat('total ', o.total_minor, ', lines ', l.sum_minor)
         FROM orders_order o LEFT JOIN (
@@ -107,7 +107,7 @@ MONEY: Final = (
     Invariant(
         "M6",
         Kind.MONEY,
-        "What a payment holds or captured by our books, the provider holds or captured, to the cent.",
+        "What a payment holds or captured in our database, the provider holds or captured, to the cent.",
         """
         SELECT p.order_id::text, concat(p.status, ' ', p.amount_minor, ' ', p.currency,
             ' with us; at ', p.provider, ' ', coalesce(a.status, 'unknown'), ', ', a.held_minor, ' held, ',
@@ -126,7 +126,7 @@ MONEY: Final = (
     Invariant(
         "M7",
         Kind.MONEY,
-        "Every payment is of an order that exists, and all money at the provider is of one payment.",
+        "Every payment belongs to an existing order, and all money at the provider to one payment.",
         """
         SELECT p.order_id::text, concat(p.status, ' payment of an unknown order, ', p.provider_payment_id)
         FROM payments_payment p LEFT JOIN orders_order o ON o.id = p.order_id
@@ -144,19 +144,19 @@ MONEY: Final = (
     Invariant(
         "M8",
         Kind.STATE,
-        "What the provider did for a payment does not stay unknown for long.",
+        "A payment's result at the provider does not stay unknown for long.",
         """
         SELECT p.order_id::text, concat('intended since ', p.created_at::timestamp(0))
         FROM payments_payment p
         WHERE p.status = 'intended' AND p.created_at < %(overdue_since)s
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
         """,
-        by=timedelta(minutes=15),
+        time_limit=timedelta(minutes=15),
     ),
     Invariant(
         "M11",
         Kind.MONEY,
-        "The payments of a cancelled order are closed, voided or refunded, and can charge no more.",
+        "The payments of a cancelled order are closed, voided or refunded, and cannot charge any more.",
         """
         SELECT o.id::text, concat('payment ', p.status,
                                   CASE WHEN p.closed_at IS NULL THEN ' and not closed' END)
@@ -200,7 +200,7 @@ MONEY: Final = (
     Invariant(
         "M13",
         Kind.MONEY,
-        "No refund has failed without the money having been returned another way.",
+        "If a refund failed, the money was returned another way.",
         """
         SELECT p.order_id::text, concat('refund ', f.provider_refund_id, ' ', f.status)
         FROM payments_refund f JOIN payments_payment p ON p.id = f.payment_id

@@ -1,4 +1,4 @@
-"""The providers' payments as a relation beside our own tables, for as long as one query runs."""
+"""The providers' payments as a relation that a query can join with our own tables."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -20,7 +20,7 @@ RELATION: Final = """
 
 
 def columns(balances: Sequence[ProviderBalance]) -> dict[str, object]:
-    """Return the parameters of RELATION. A subject is the order's id, or else the payment's."""
+    """Return the parameters of RELATION. A subject is the order's id; without one, the payment's."""
     return {
         "provider_names": [balance.provider for balance in balances],
         "provider_payment_ids": [balance.provider_payment_id for balance in balances],

@@ -1,4 +1,4 @@
-"""Invariants about where orders and their runs stand, and about nobody being left there."""
+"""Invariants about the states of orders and runs: they agree, and none waits without an end."""
 
 from datetime import timedelta
 from typing import Final
@@ -16,7 +16,7 @@ STATES: Final = (
     Invariant(
         "T1",
         Kind.STATE,
-        "An order is where its last move took it.",
+        "An order has the status that its last move led to.",
         """
         SELECT o.id::text, concat(o.status, ', last move to ', coalesce(t.target, 'none'))
         FROM orders_order o LEFT JOIN (
@@ -30,7 +30,7 @@ STATES: Final = (
     Invariant(
         "T2",
         Kind.STATE,
-        "The moves of an order are numbered without a gap, each from where the one before led.",
+        "An order's moves are numbered without a gap, and each starts where the one before ended.",
         """
         SELECT t.order_id::text, concat('move ', t.sequence, ' from ', t.source, ' after ', t.led_to)
         FROM (
@@ -46,7 +46,7 @@ STATES: Final = (
     Invariant(
         "T3",
         Kind.STATE,
-        "Every move is one that the table of transitions has.",
+        "Every move is in the table of transitions.",
         """
         SELECT t.order_id::text, concat(t.source, ' to ', t.target)
         FROM orders_ordertransition t
@@ -72,7 +72,7 @@ STATES: Final = (
     Invariant(
         "T5",
         Kind.STATE,
-        "No order comes back from its end.",
+        "No order leaves a final status.",
         """
         SELECT t.order_id::text, concat(t.source, ' to ', t.target)
         FROM orders_ordertransition t
@@ -83,7 +83,7 @@ STATES: Final = (
     Invariant(
         "T6",
         Kind.STATE,
-        "Every order ends: half an hour after its last move nothing is under way for it any more.",
+        "Every order ends: half an hour after its last move, no work is under way for it.",
         """
         SELECT o.id::text, concat(o.status, ' since ', since.at::timestamp(0),
                                   ', run ', coalesce(r.status || ' at ' || r.step, 'missing'))
@@ -96,12 +96,12 @@ STATES: Final = (
         WHERE (o.status IN ('placed', 'cancelling') OR r.id IS NOT NULL)
           AND (%(every_order)s OR o.id = ANY(%(orders)s)) AND since.at < %(overdue_since)s
         """,
-        by=timedelta(minutes=30),
+        time_limit=timedelta(minutes=30),
     ),
     Invariant(
         "T7",
         Kind.STATE,
-        "Nothing sleeps for ever: an order that has not ended has a run that will wake.",
+        "No order waits without an end: one that has not ended has a run that will wake.",
         """
         SELECT o.id::text, concat(o.status, ', run ', coalesce(r.status, 'missing'), ', wakes ',
                                   coalesce(r.wake_at::timestamp(0)::text, 'never'))
@@ -116,7 +116,7 @@ STATES: Final = (
     Invariant(
         "T8",
         Kind.STATE,
-        "Whoever asked for an order to be cancelled is heard, within two minutes.",
+        "A requested cancellation begins within two minutes.",
         """
         SELECT r.subject_id::text, concat('asked at ', r.compensation_requested_at::timestamp(0),
                                           ', run ', r.status, ' ', r.step)
@@ -126,24 +126,24 @@ STATES: Final = (
           AND (r.status = 'completed'
                OR r.status = 'running' AND r.compensation_requested_at < %(overdue_since)s)
         """,
-        by=timedelta(minutes=2),
+        time_limit=timedelta(minutes=2),
     ),
     Invariant(
         "T9",
         Kind.STATE,
-        "A run whose worker was lost is taken over within a minute of its lease.",
+        "A run whose worker was lost is taken over within a minute of the end of its lease.",
         """
         SELECT r.subject_id::text, concat('leased until ', r.leased_until::timestamp(0), ', ', r.step)
         FROM sagas_sagarun r
         WHERE r.status IN ('running', 'compensating') AND r.leased_until < %(overdue_since)s
           AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
         """,
-        by=timedelta(minutes=1),
+        time_limit=timedelta(minutes=1),
     ),
     Invariant(
         "T10",
         Kind.STATE,
-        "No lost order: what was accepted exists, and had a checkout.",
+        "No lost order: every accepted order exists, and had a checkout.",
         """
         SELECT i.order_id::text, 'accepted, and there is no such order'
         FROM orders_idempotencyrecord i LEFT JOIN orders_order o ON o.id = i.order_id
@@ -159,9 +159,9 @@ STATES: Final = (
     Invariant(
         "T11",
         Kind.STATE,
-        "A run that was undone has undone every step that may have left something behind.",
+        "A compensated run has compensated every step that may have had an effect.",
         """
-        SELECT r.subject_id::text, s.step || ' was not undone'
+        SELECT r.subject_id::text, s.step || ' was not compensated'
         FROM sagas_sagarun r JOIN sagas_stepattempt s ON s.run_id = r.id
         WHERE r.status = 'compensated' AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
           AND s.direction = 'forward' AND s.outcome IN ('done', 'proceeded', 'started', 'unknown', 'lost')
@@ -173,7 +173,7 @@ STATES: Final = (
     Invariant(
         "T12",
         Kind.STATE,
-        "An order stands where its runs have brought it.",
+        "An order's status agrees with the status of its runs.",
         """
         SELECT o.id::text, concat(o.status, ', checkout ', c.status, ', cancellation ',
                                   coalesce(x.status, 'none'))
@@ -192,13 +192,13 @@ STATES: Final = (
     Invariant(
         "R4",
         Kind.STATE,
-        "The sweep looks: no run is overdue by more than a minute.",
+        "The sweep works: no run is overdue by more than a minute.",
         """
         SELECT r.subject_id::text, concat('was to wake at ', r.wake_at::timestamp(0), ', ', r.step)
         FROM sagas_sagarun r
         WHERE r.status IN ('running', 'compensating') AND r.wake_at < %(overdue_since)s
           AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
         """,
-        by=timedelta(minutes=1),
+        time_limit=timedelta(minutes=1),
     ),
 )

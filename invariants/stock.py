@@ -1,4 +1,4 @@
-"""Invariants about stock. Levels, movements, reservations and order lines are four witnesses."""
+"""Invariants about stock. They compare levels, movements, reservations and order lines."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ STOCK: Final = (
     Invariant(
         "S1",
         Kind.STOCK,
-        "No more is reserved than is on hand, and neither is below nothing.",
+        "No more is reserved than is on hand, and neither is negative.",
         """
         SELECT s.sku || '@' || w.code, concat(l.reserved, ' reserved of ', l.on_hand)
         FROM inventory_stocklevel l
@@ -21,7 +21,7 @@ STOCK: Final = (
     Invariant(
         "S2",
         Kind.STOCK,
-        "What a level says is reserved, its movements and its reservations say too.",
+        "A level's reserved quantity equals the sums of its movements and of its reservations.",
         """
         SELECT s.sku || '@' || w.code, concat('level ', l.reserved, ', movements ',
             coalesce(m.moved, 0), ', reservations ', coalesce(r.held, 0))
@@ -42,7 +42,7 @@ STOCK: Final = (
     Invariant(
         "S3",
         Kind.STOCK,
-        "What is on hand is what came in, and what people found when they counted.",
+        "The quantity on hand equals the goods received plus the adjustments of staff.",
         """
         SELECT s.sku || '@' || w.code, concat(l.on_hand, ' on hand of ', coalesce(m.received, 0))
         FROM inventory_stocklevel l
@@ -58,7 +58,7 @@ STOCK: Final = (
     Invariant(
         "S4",
         Kind.STOCK,
-        "An order line takes its stock once, and gives all of it back once at most.",
+        "An order line reserves its stock once, and releases all of it at most once.",
         """
         SELECT coalesce(max(l.order_id::text), 'line ' || m.line_id), concat(
             count(*) FILTER (WHERE m.kind = 'reserve'), ' reserved, ',
@@ -92,7 +92,7 @@ STOCK: Final = (
     Invariant(
         "S6",
         Kind.STOCK,
-        "A cancelled order holds nothing.",
+        "A cancelled order has no reserved stock.",
         """
         SELECT o.id::text, concat(r.status, ' reservation of ', r.quantity)
         FROM inventory_reservation r JOIN orders_order o ON o.id = r.order_id
@@ -103,7 +103,7 @@ STOCK: Final = (
     Invariant(
         "S7",
         Kind.STOCK,
-        "Whatever is held is held for somebody: for a confirmed order, or under a run that is live.",
+        "All reserved stock belongs to a confirmed order, or to an order with a live run.",
         """
         SELECT r.order_id::text, concat(r.quantity, ' ', r.status, ', order ',
                                         coalesce(o.status, 'unknown'))
@@ -117,7 +117,7 @@ STOCK: Final = (
     Invariant(
         "S8",
         Kind.STOCK,
-        "No more of a product is sold, over all of history, than ever came in.",
+        "Over all of history, no more of a product is sold than was received.",
         """
         SELECT sold.sku, concat(sold.quantity, ' sold of ', coalesce(had.quantity, 0))
         FROM (

@@ -1,4 +1,7 @@
-"""Checking from beat: lately moved orders each minute, everything each day, never two at once."""
+"""Celery tasks that check the invariants: recent orders each minute, all orders each day.
+
+At most one check runs at a time.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -10,7 +13,7 @@ from celery import shared_task
 from django.db import connection
 
 from invariants.break_store import orders_with_breaks, record
-from invariants.checking import EVERYTHING, RECENT, Scope, check
+from invariants.checking import ALL_ORDERS, RECENT, OrderScope, check
 from payments.errors import PaymentError
 from payments.provider_reconciliation import ProviderReading, read_providers, read_recent
 
@@ -19,22 +22,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DAYS_AT_THE_PROVIDER: Final = timedelta(days=3)
-"""How much of the providers' history the daily check reads: two days more than it needs, for
-checks that failed. Only ``manage.py check_invariants --full`` reads all of it."""
+DAILY_PROVIDER_WINDOW: Final = timedelta(days=3)
+"""How much of the providers' history the daily check reads. It needs one day; two more cover days on
+which the check failed. Only ``manage.py check_invariants --full`` reads all of it."""
 
-LOCK: Final = 0x484F4C44
-"""The key of the advisory lock under which one check runs."""
+LOCK_KEY: Final = 0x484F4C44
+"""The key of the advisory lock that each check takes."""
 
-PATIENCE: Final = timedelta(seconds=30)
+RETRY_DELAY: Final = timedelta(seconds=30)
 
 
 @shared_task(name="invariants.check")
 def check_recent() -> None:
-    """Check and record what has not ended or moved lately, unless a check is running."""
-    with alone() as is_alone:
-        if is_alone:
-            scope = Scope(changed_within=RECENT, orders=orders_with_breaks())
+    """Check the orders that have not ended or moved in the last hour, and record the findings.
+
+    Does nothing while another check runs. Safe to repeat: see ``record``.
+    """
+    with check_lock() as is_locked:
+        if is_locked:
+            scope = OrderScope(changed_within=RECENT, orders=orders_with_breaks())
             _check(scope, lambda: read_recent(RECENT))
 
 
@@ -46,33 +52,34 @@ def check_recent() -> None:
     time_limit=1800,
 )
 def check_everything(self: "Task[[], None]") -> None:
-    """Check and record everything; while another check runs, come back a little later."""
-    with alone() as is_alone:
-        if is_alone:
-            _check(EVERYTHING, lambda: read_providers(within=DAYS_AT_THE_PROVIDER))
+    """Check all orders, and record the findings. While another check runs, retry later."""
+    with check_lock() as is_locked:
+        if is_locked:
+            _check(ALL_ORDERS, lambda: read_providers(within=DAILY_PROVIDER_WINDOW))
             return
-    raise self.retry(countdown=PATIENCE.total_seconds())
+    raise self.retry(countdown=RETRY_DELAY.total_seconds())
 
 
 @contextmanager
-def alone() -> Iterator[bool]:
-    """Take the lock of the checks, or say that another one has it; PostgreSQL frees a dead one's.
+def check_lock() -> Iterator[bool]:
+    """Try to take the lock of the checks; yield whether it was taken.
 
-    So checks take one slot of the queue at most, and the sweep always finds another.
+    So checks use at most one slot of the queue, and the sweep always finds another. PostgreSQL frees
+    the lock of a process that died.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        is_alone = bool(cursor.fetchone()[0])
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_KEY])
+        is_locked = bool(cursor.fetchone()[0])
     try:
-        yield is_alone
+        yield is_locked
     finally:
-        if is_alone:
+        if is_locked:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_KEY])
 
 
-def _check(scope: Scope, read: Callable[[], ProviderReading]) -> None:
-    """Check and record. A provider that does not answer is not compared, which is no finding."""
+def _check(scope: OrderScope, read: Callable[[], ProviderReading]) -> None:
+    """Check, and record the findings. A provider that does not answer is left out, which is no finding."""
     reading = None
     problem = ""
     try:

@@ -71,9 +71,9 @@ class OtherWarehousesFormSet(BaseInlineFormSet[StockLevel, Product, forms.ModelF
     def add_fields(self, form: forms.ModelForm[StockLevel], index: int | None) -> None:
         super().add_fields(form, index)
         if index is None or index >= self.initial_form_count():
-            there = StockLevel.objects.filter(product=self.instance.pk).values("warehouse")
+            present = StockLevel.objects.filter(product=self.instance.pk).values("warehouse")
             choice: Any = form.fields["warehouse"]
-            choice.queryset = Warehouse.objects.exclude(pk__in=there)
+            choice.queryset = Warehouse.objects.exclude(pk__in=present)
 
     def get_unique_error_message(self, unique_check: Sequence[str]) -> str:  # noqa: ARG002 - Django's signature
         return "Each warehouse can be named once."
@@ -144,11 +144,11 @@ class ProductAdmin(PagedAdmin[Product]):
 
     def get_form(self, *args: Any, **kwargs: Any) -> type[forms.ModelForm[Product]]:
         labels = {"sku": "SKU", "price_minor": "Price", "is_withdrawn": "Withdrawn"}
-        said = {
+        help_texts = {
             "price_minor": f"In minor units: {example_price(settings.CURRENCY)}.",
-            "is_withdrawn": "Can no longer be bought. It stays, for the orders that name it.",
+            "is_withdrawn": "A withdrawn product can no longer be bought. Orders that contain it keep it.",
         }
-        return super().get_form(*args, **kwargs, labels=labels, help_texts=said)
+        return super().get_form(*args, **kwargs, labels=labels, help_texts=help_texts)
 
     @admin.display(description="SKU")
     def named(self, product: Product) -> str:
@@ -242,7 +242,7 @@ class WarehouseAdmin(PagedAdmin[Warehouse]):
 
 @admin.register(Reservation)
 class ReservationAdmin(RecordAdmin[Reservation]):
-    list_display = ("made", "order", "product", "warehouse", "quantity", "stands")
+    list_display = ("made", "order", "product", "warehouse", "quantity", "status_cell")
     list_select_related = ("stock_level__product", "stock_level__warehouse")
     list_filter = (
         newest_rows_filter(
@@ -250,9 +250,9 @@ class ReservationAdmin(RecordAdmin[Reservation]):
         ),
     )
     searches = (search_ids("order_id"), search_related("stock_level_id", levels_of))
-    search_help_text = "An order's id or how it begins, or a SKU"
+    search_help_text = "An order's id or its beginning, or a SKU"
     empty_text = "The stock reserved by order lines. No order was placed yet."
-    fields = ("order", "product", "warehouse", "quantity", "stands", "made")
+    fields = ("order", "product", "warehouse", "quantity", "status_cell", "made")
     readonly_fields = fields
 
     @admin.display(description="made (UTC)")
@@ -272,7 +272,7 @@ class ReservationAdmin(RecordAdmin[Reservation]):
         return reservation.stock_level.warehouse.code
 
     @admin.display(description="state")
-    def stands(self, reservation: Reservation) -> SafeString:
+    def status_cell(self, reservation: Reservation) -> SafeString:
         return state(reservation.status)
 
 
@@ -282,7 +282,7 @@ class StockMovementAdmin(RecordAdmin[StockMovement]):
     list_select_related = ("stock_level__product", "stock_level__warehouse", "entry")
     list_filter = (newest_rows_filter("kind", "what happened", list(_MOVED.items())),)
     searches = (search_related("line_id", lines_of), search_related("stock_level_id", levels_of))
-    search_help_text = "An order's id or how it begins, or a SKU"
+    search_help_text = "An order's id or its beginning, or a SKU"
     empty_text = (
         "Every change of stock: received, reserved, released, counted. There is no movement yet."
     )

@@ -1,4 +1,4 @@
-"""What a newcomer's shop sells: enough of most things, and a few with nearly empty shelves."""
+"""The products of a demo shop: plenty of most, and a few that are nearly sold out."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """One product, and how much of it comes in. The price is in minor units."""
+    """One product, and the quantity that a new shop receives. The price is in minor units."""
 
     sku: str
     name: str

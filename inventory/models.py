@@ -1,4 +1,4 @@
-"""Products, stock levels, reservations and the movements that the levels are the sum of."""
+"""Products, warehouses, stock levels, reservations, and the movements that levels are the sum of."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -10,14 +10,14 @@ from django.db.models.functions import Now
 
 
 class Product(models.Model):
-    """Something a shop sells. Prices are in minor units of the installation's currency."""
+    """A product that the shop sells. Prices are in minor units of the installation's currency."""
 
     sku = models.CharField(
         max_length=64, unique=True, validators=[RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     )
     name = models.CharField(max_length=200)
     price_minor = models.PositiveBigIntegerField()
-    # A withdrawn product stays, for the orders that name it, and can no longer be bought.
+    # A withdrawn product can no longer be bought. It is kept because orders contain it.
     is_withdrawn = models.BooleanField(default=False)
 
     # The database clock when the row was read; set by queries that ask for it.

@@ -1,4 +1,4 @@
-"""Which prices the shop can ask. Payments decides: the setting PRICE_PROBLEM names its function."""
+"""Checks prices. The setting PRICE_PROBLEM names the function in payments that decides."""
 
 from collections.abc import Callable
 from typing import cast

@@ -110,10 +110,12 @@ def reserve(
 ) -> dict[UUID, str]:
     """Reserve the stock of whole orders. Returns the orders that are short, each with a missing SKU.
 
-    An order is reserved whole or not at all. ``available`` never falls below zero. Runs in the
-    caller's transaction. It locks the stock rows once, by primary key, so that concurrent
-    reservations queue and never deadlock. Reserving an order twice violates a constraint; the
-    saga's journal prevents it.
+    An order is reserved whole or not at all, and ``available`` never falls below zero. Runs in the
+    caller's transaction, so a crash leaves nothing reserved.
+
+    Concurrent reservations wait for each other and never deadlock: the stock rows are locked once,
+    ordered by primary key. Reserving an order twice raises IntegrityError; the saga's journal
+    prevents it.
     """
     skus = {line.sku for lines in requests.values() for line in lines}
     levels: dict[str, list[StockLevel]] = defaultdict(list)
@@ -168,7 +170,8 @@ def confirm(line_counts: Mapping[UUID, int]) -> set[UUID]:
     """Confirm the reservations of orders. Returns the orders whose reservations are not complete.
 
     ``line_counts`` maps an order to its number of lines. An order that does not have exactly that
-    many held reservations is left unchanged. Runs in the caller's transaction.
+    many held reservations is left unchanged, so repeating a confirmation reports its orders as
+    incomplete. Runs in the caller's transaction, in which the orders are locked.
     """
     with connection.cursor() as cursor:
         cursor.execute(_CONFIRM, [list(line_counts), list(line_counts.values())])
@@ -180,7 +183,8 @@ def release(correlation_ids: Mapping[UUID, UUID]) -> None:
     """Release all reservations of these orders: their stock is available again.
 
     Each reservation is released once. Releasing again, or an order without reservations, changes
-    nothing. Runs in the caller's transaction.
+    nothing. Concurrent releases wait for each other. Runs in the caller's transaction, so a crash
+    releases nothing.
     """
     reservations = list(
         Reservation.objects.select_for_update(of=("self",), no_key=True)
@@ -234,7 +238,7 @@ def _subtract_reserved(reservations: Sequence[Reservation]) -> Update:
 
 @dataclass(frozen=True, slots=True)
 class ManualEntry:
-    """Who changes a stock level by hand, and why. A token stands for one change, however often sent."""
+    """Who changes a stock level by hand, and why. Each token changes stock once, however often it is sent."""
 
     token: UUID
     actor: str
@@ -243,7 +247,11 @@ class ManualEntry:
 
 @transaction.atomic
 def receive(level: StockLevel, quantity: int, note: str, entry: ManualEntry | None = None) -> None:
-    """Add received goods to a stock level. An entry whose token was used before adds nothing."""
+    """Add received goods to a stock level, with their movement, in one transaction.
+
+    Repeating an entry with the same token adds nothing; a call without an entry adds each time.
+    Concurrent calls for one level wait for each other.
+    """
     _move(level, MovementKind.RECEIPT, quantity, note, entry)
 
 
@@ -251,8 +259,9 @@ def receive(level: StockLevel, quantity: int, note: str, entry: ManualEntry | No
 def adjust(level: StockLevel, change: int, entry: ManualEntry) -> None:
     """Change ``on_hand`` by ``change``, after staff counted the goods.
 
-    An entry whose token was used before changes nothing. Raises BelowReserved, with nothing
-    changed, when less would be left than orders have reserved.
+    One transaction writes level and movement. Repeating an entry with the same token changes nothing.
+    Concurrent calls for one level wait for each other. Raises BelowReserved, with nothing changed,
+    when less would be left than orders have reserved.
     """
     _move(level, MovementKind.ADJUST, change, entry.reason, entry)
 

@@ -1,1 +1,1 @@
-"""Orders: their states, their sagas and the storefront API. It conducts the other apps."""
+"""Orders: their states, their sagas and the storefront API. This app calls the other apps."""

@@ -10,14 +10,17 @@ _REQUESTED: Final = {
     "cancelled_by_customer": "You cancelled this order.",
     "cancelled_by_staff": "The shop cancelled this order.",
 }
-"""For the reasons of people. Those of steps have their sentences in the step's declaration."""
+"""Messages for cancellations by people. A step declares the messages of its own rejections."""
 
 _UNKNOWN_REASON: Final = "This order could not be completed."
-"""For a reason of another version of the code."""
+"""For a reason code that this version of the code does not have."""
 
 
-def words(order: Order) -> str:
-    """Return the sentence; empty for an order that is not being cancelled."""
+def cancellation_message(order: Order) -> str:
+    """Return why the order is cancelled or being cancelled; otherwise an empty text.
+
+    While compensations are pending, the message does not promise that nothing was charged.
+    """
     if not order.reason:
         return ""
     if order.reason in _REQUESTED:

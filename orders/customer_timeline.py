@@ -1,7 +1,7 @@
 """One order's timeline for its customer: stable codes, and a sentence for each.
 
-Staff are not named. What an issuer or an error said is left out: the holder of a stolen card would
-learn from it.
+It does not name staff. It leaves out what an issuer or an error said, because the holder of a stolen
+card could learn from it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ from orders.order_events import (
 )
 from sagas.queries.attempts import AttemptView
 
-MOST_ATTEMPTS: Final = 100
-"""Shown of one order, the last ones. Its other events are few."""
+MAX_ATTEMPTS: Final = 100
+"""A timeline shows this many of an order's last attempts. Its other events are few."""
 
 Kind = Literal["order", "step", "payment", "stock"]
 
@@ -40,42 +40,46 @@ class TimelineEvent:
     attempt: int | None = None  # the number of a step's attempt
 
 
-_HAPPENED: Final[Mapping[str, tuple[Kind, str, str]]] = {
+_EVENT_TEXTS: Final[Mapping[str, tuple[Kind, str, str]]] = {
     "confirmed": ("order", "confirmed", "Your order is confirmed."),
-    "cancelling": ("order", "cancelling", "What was done for your order is being undone."),
-    "cancelled": ("order", "cancelled", "Your order is cancelled: nothing of it is held or taken."),
+    "cancelling": ("order", "cancelling", "Your order is being cancelled."),
+    "cancelled": (
+        "order",
+        "cancelled",
+        "Your order is cancelled. No items are reserved, and no money is held or taken.",
+    ),
     "order.confirmation_withdrawn": (
         "order",
         "confirmation_withdrawn",
-        "The confirmation no longer holds.",
+        "The confirmation was withdrawn.",
     ),
-    "payment.authorized": ("payment", "authorized", "Your bank has set the money aside."),
-    "payment.captured": ("payment", "captured", "The money has been taken."),
-    "payment.voided": ("payment", "voided", "Your bank no longer sets any money aside."),
-    "payment.refunded": ("payment", "refunded", "The money has gone back to you."),
-    "stock.reserved": ("stock", "reserved", "Your items are held for you."),
-    "stock.released": ("stock", "released", "Your items are back on the shelf."),
+    "payment.authorized": ("payment", "authorized", "Your bank has reserved the money."),
+    "payment.captured": ("payment", "captured", "The payment has been taken."),
+    "payment.voided": ("payment", "voided", "Your bank has released the money."),
+    "payment.refunded": ("payment", "refunded", "The money has been returned to you."),
+    "stock.reserved": ("stock", "reserved", "Your items are reserved."),
+    "stock.released": ("stock", "released", "Your items are no longer reserved."),
 }
 
 _OUTCOMES: Final = {
-    "started": "begun.",
+    "started": "started.",
     "done": "done.",
     "rejected": "refused.",
     "proceeded": "no answer; your order goes on without it.",
-    "transient": "not possible yet; it will be tried again.",
-    "unknown": "no clear answer; it will be found out.",
-    "lost": "interrupted; it will be taken up again.",
-    "failed": "held up; it will be tried again.",
+    "transient": "not possible yet; we will try again.",
+    "unknown": "no clear answer; we are finding out what happened.",
+    "lost": "interrupted; we will try again.",
+    "failed": "delayed; we will try again.",
 }
 
 
 _UNKNOWN_STEP: Final = "A further step"
-"""A step of another version of the code."""
+"""For a step that this version of the code does not have."""
 
 
 def customer_timelines(orders: Sequence[Order]) -> Mapping[UUID, list[TimelineEvent]]:
     """Return the timeline of each order, oldest first, in four statements for all of them."""
-    events = recent_events(orders, MOST_ATTEMPTS)
+    events = recent_events(orders, MAX_ATTEMPTS)
     return {order_id: list(_rendered(events[order_id])) for order_id in events}
 
 
@@ -85,15 +89,17 @@ def _rendered(events: Sequence[OrderEvent]) -> Iterator[TimelineEvent]:
             case Placed(at):
                 yield TimelineEvent(at, "order", "placed", "You placed this order.")
             case CancelRequested(at, reason):
-                yield TimelineEvent(at, "order", "cancellation_requested", _who_asked(reason))
+                yield TimelineEvent(
+                    at, "order", "cancellation_requested", _cancel_request_text(reason)
+                )
             case CallStarted(at, attempt):
                 yield _step(at, attempt, "started")
             case AttemptEnded(at, attempt):
                 yield _step(at, attempt, attempt.outcome)
             case Moved(at, target=code) | Published(at, name=code):
-                # The events that an order published of itself repeat its moves.
-                if code in _HAPPENED:
-                    yield TimelineEvent(at, *_HAPPENED[code])
+                # An event such as order.confirmed repeats a move, and has no text here.
+                if code in _EVENT_TEXTS:
+                    yield TimelineEvent(at, *_EVENT_TEXTS[code])
 
 
 def _step(at: datetime, attempt: AttemptView, outcome: str) -> TimelineEvent:
@@ -102,6 +108,6 @@ def _step(at: datetime, attempt: AttemptView, outcome: str) -> TimelineEvent:
     return TimelineEvent(at, "step", code, f"{name}: {_OUTCOMES[outcome]}", attempt.number)
 
 
-def _who_asked(reason: str) -> str:
+def _cancel_request_text(reason: str) -> str:
     who = "You" if reason == "cancelled_by_customer" else "The shop"
     return f"{who} asked to cancel this order."

@@ -1,4 +1,4 @@
-"""What can go wrong with an order, as its callers tell it apart."""
+"""The errors of orders: one class for each situation that callers handle differently."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -7,11 +7,11 @@ from orders.states import OrderStatus
 
 
 class OrderError(Exception):
-    """Anything that this app raises on purpose."""
+    """Base class of the errors that this app raises on purpose."""
 
 
 class IllegalTransition(OrderError):
-    """An order was to move to a state that cannot be reached from where it is."""
+    """An order cannot move from its status to the requested one."""
 
     def __init__(self, order_id: UUID, source: OrderStatus, target: OrderStatus) -> None:
         super().__init__(f"order {order_id} cannot go from {source} to {target}")
@@ -55,7 +55,7 @@ class TotalTooLarge(OrderError):
 
 
 class ReferenceTaken(OrderError):
-    """The customer has an order of this reference, under another idempotency key."""
+    """The customer already has an order with this reference, placed with another idempotency key."""
 
     def __init__(self, customer_id: int | None, reference: str) -> None:
         super().__init__(f"customer {customer_id} has an order {reference}")
@@ -64,7 +64,7 @@ class ReferenceTaken(OrderError):
 
 
 class PriceChanged(OrderError):
-    """A cart does not cost what the customer was told; ``prices`` says what each SKU costs."""
+    """A cart does not cost what the customer expects. ``prices`` has the price of each SKU in minor units."""
 
     def __init__(self, total_minor: int, currency: str, prices: Mapping[str, int]) -> None:
         super().__init__(f"the cart costs {total_minor} {currency}")
@@ -74,10 +74,11 @@ class PriceChanged(OrderError):
 
 
 class TooManyOpenOrders(OrderError):
-    """A customer has as many unfinished orders as one may have."""
+    """The customer has reached the limit of unfinished orders."""
 
     def __init__(self, most: int) -> None:
         super().__init__(
-            f"{most} of your orders have not ended yet, which is the most there may be."
+            f"You have {most} unfinished orders, which is the limit."
+            " Wait until one of them ends, or cancel one."
         )
         self.most = most

@@ -1,4 +1,4 @@
-"""What becomes true of orders."""
+"""The events of orders, with their fields."""
 
 from events.event_types import EventType
 

@@ -1,4 +1,4 @@
-"""What is counted of orders, in each process: only what has committed."""
+"""The metrics of orders, per process. They count committed changes only."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,16 +11,16 @@ from prometheus_client import Counter, Histogram
 from orders.models import Order
 from orders.states import OrderStatus
 
-ORDERS: Final = Counter("holdfast_orders", "Orders that came to be in a state.", ["status"])
+ORDERS: Final = Counter("holdfast_orders", "Orders that reached a status.", ["status"])
 SECONDS_TO_CONFIRM: Final = Histogram(
     "holdfast_order_seconds_to_confirm",
-    "From an order being placed to it being confirmed.",
+    "Seconds from placing an order to its confirmation.",
     buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300),
 )
 
 
 def count_after_commit(orders: Sequence[Order], status: OrderStatus) -> None:
-    """Count these orders in their new state once this transaction has committed."""
+    """Count these orders under their new status when this transaction commits."""
     if orders:
         transaction.on_commit(partial(_count, orders, status), robust=True)
 

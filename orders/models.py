@@ -1,4 +1,4 @@
-"""Orders, their lines, and the log of every move between their states."""
+"""Orders, their lines, the log of their moves between states, and idempotency keys."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,13 +23,13 @@ from sagas.identifiers import new_id
 from sagas.queries.subjects import cancel_requested_at
 
 REFERENCE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
-"""What a storefront may call an order."""
+"""The pattern of a storefront's own name for an order."""
 REFERENCE_ONCE: Final = "orders_reference_once_per_customer"
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an order moved: a stable code, its detail, and who asked (nobody when the saga did)."""
+    """Why an order moved: a stable code, its detail, and who asked (empty for the saga)."""
 
     code: str
     detail: str = ""
@@ -37,9 +37,9 @@ class Cause:
 
 
 class OrderCursor(NamedTuple):
-    """How far an order is: of two, the greater is the later.
+    """How far an order has come: the greater of two cursors is the later one.
 
-    That somebody asked to cancel it is no move, and comes before the move that follows from it.
+    A cancellation request is no move, and comes before the move that it causes.
     """
 
     version: int
@@ -48,24 +48,24 @@ class OrderCursor(NamedTuple):
 
 class OrderQuerySet(models.QuerySet["Order"]):
     def visible_to(self, user: User, grant: Grant) -> "OrderQuerySet":
-        """Keep what this caller may know of: the only way from a request to orders."""
+        """Keep the orders that this caller may see. Every request reads orders through this."""
         if grant.order_id is not None:
             return self.filter(pk=grant.order_id)
         return self.all() if grant.is_shop else self.filter(customer=user)
 
     def with_progress(self) -> Self:
-        """Read each order with its last move, its payment and the wish to cancel it, in one go."""
+        """Read each order with its last move, latest payment and cancellation request, in one query."""
         moves = OrderTransition.objects.filter(order=OuterRef("pk")).order_by("-sequence")
-        return self.with_wish_to_cancel().annotate(
+        return self.with_cancel_request().annotate(
             moved_at=Subquery(moves.values("at")[:1]), latest_payment=latest_payment("pk")
         )
 
-    def with_wish_to_cancel(self) -> Self:
-        """Read with each order when it was accepted that it be cancelled, which its runs know."""
+    def with_cancel_request(self) -> Self:
+        """Read with each order when its cancellation was requested, from its runs."""
         return self.annotate(cancel_requested_at=cancel_requested_at("pk"))
 
     def locked(self, order_ids: Iterable[UUID]) -> list["Order"]:
-        """Lock orders until the transaction ends, in one order; each knows its ``line_count``."""
+        """Lock orders until the transaction ends, ordered by id, and read their ``line_count``."""
         return select(
             Order,
             "WHERE id = ANY(%s) ORDER BY id",
@@ -83,11 +83,11 @@ class OrderQuerySet(models.QuerySet["Order"]):
     ) -> list["Order"]:
         """Move orders to ``target`` and log each move, in the transaction that locked them.
 
-        The only writer of ``Order.status``. An order that has the status already is a repetition,
-        and stays as it is; those that moved are returned. Raises IllegalTransition, with nothing
-        written, when one of the orders cannot get there.
+        Returns the orders that moved. An order that already has the status is a repetition and
+        stays unchanged. This is the only writer of ``Order.status``. Raises IllegalTransition, with
+        nothing written, if one of the orders cannot move to ``target``.
         """
-        orders = [each for each in locked if each.status != target]
+        orders = [order for order in locked if order.status != target]
         moves = []
         for order in orders:
             source, cause = OrderStatus(order.status), causes[order.pk]
@@ -115,26 +115,26 @@ class Order(models.Model):
     """What a customer ordered, at the prices of that moment. Amounts are in minor units."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    # Nobody, where a guest bought: then the shop's server and the order's links lead to it.
+    # Empty for a guest: then only the shop's server and the order's links give access.
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", null=True, blank=True
     )
     status = models.CharField(max_length=16, choices=OrderStatus, default=OrderStatus.PLACED)
-    # Counts the moves, so that the log can be seen to be whole.
+    # The number of moves: shows whether the log of moves is complete.
     version = models.PositiveIntegerField(default=0)
     currency = models.CharField(max_length=3)
     total_minor = models.PositiveBigIntegerField()
     payment_method = models.CharField(max_length=255)
     # The storefront's own name for the order, if it has one.
     reference = models.CharField(max_length=64, null=True, blank=True, editable=False)  # noqa: DJ001 - all empty ones differ
-    # Why it was cancelled: a code for programs (see orders.cancellation_messages for the words) and its detail.
+    # Why it was cancelled: a code and its detail. orders.cancellation_messages has the message.
     reason = models.CharField(max_length=64, blank=True)
     reason_detail = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
-    # How many lines it has, where a query asks for it.
+    # The number of lines; set by queries that ask for it.
     line_count: int
-    # Where it was read with its progress: see ``payments.history`` for what the last has.
+    # Set by ``with_progress``. ``payments.history.payment_record`` reads the last one.
     moved_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     latest_payment: Mapping[str, Any] | None = None
@@ -148,9 +148,9 @@ class Order(models.Model):
                 condition=Q(status__in=OrderStatus.values), name="orders_status_known"
             ),
             models.CheckConstraint(condition=Q(total_minor__gt=0), name="orders_total_is_positive"),
-            # By the reference first: the shop's server looks for it whoever the customer is.
-            # For ever, also when the idempotency key has long been forgotten. Guests are one
-            # customer here: their orders are named by the shop's server.
+            # Never expires, unlike an idempotency key. The reference comes first because the shop's
+            # server searches by it alone. All guests count as one customer: the shop's server
+            # names their orders.
             models.UniqueConstraint(
                 fields=["reference", "customer"],
                 condition=Q(reference__isnull=False),
@@ -163,13 +163,13 @@ class Order(models.Model):
             models.Index(fields=["-created_at", "-id"], name="orders_newest_first"),
             # Read by a customer's own list.
             models.Index(fields=["customer", "-created_at"], name="orders_by_customer"),
-            # Read when one more is placed: those of a customer that have not ended.
+            # Read when a customer places an order: their unfinished orders.
             models.Index(
                 fields=["customer"],
                 condition=Q(customer__isnull=False, status__in=["placed", "cancelling"]),
                 name="orders_open_by_customer",
             ),
-            # Read by the desk: the newest first, by status.
+            # Read by the desk: orders of one status, newest first.
             models.Index(fields=["status", "-created_at"], name="orders_by_status"),
         ]
 
@@ -177,18 +177,18 @@ class Order(models.Model):
         return str(self.pk)
 
     @property
-    def reached(self) -> OrderCursor:
+    def cursor(self) -> OrderCursor:
         return OrderCursor(self.version, self.cancel_requested_at is not None)
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is where it is to stay: not if it is confirmed, and to be cancelled."""
+        """Whether the status is final for now: not for a confirmed order with a cancellation request."""
         if self.status == OrderStatus.CONFIRMED:
             return self.cancel_requested_at is None
         return self.status in SETTLED
 
     def as_placed(self) -> "Order":
-        """Return the order as it was when it was accepted, before anything became of it."""
+        """Return the order as it was when it was accepted."""
         return Order(
             pk=self.pk,
             customer_id=self.customer_id,
@@ -201,7 +201,7 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    """One product of an order. What it is called and costs is copied: the catalogue may change."""
+    """One product of an order. Name and price are copied, because the catalogue may change."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     # No index of its own: the unique constraint below begins with it.
@@ -220,7 +220,7 @@ class OrderLine(models.Model):
             models.CheckConstraint(condition=Q(quantity__gt=0), name="orders_quantity_is_positive"),
         ]
         indexes: ClassVar = [
-            # Read by whoever searches for the orders of a product.
+            # Read by staff who search for the orders of a product.
             models.Index(fields=["sku"], name="orders_lines_by_sku"),
         ]
 
@@ -234,7 +234,7 @@ def orders_by_id(order_ids: Sequence[UUID]) -> list[Order]:
 
 
 def lines_of(order_ids: Sequence[UUID]) -> list[OrderLine]:
-    """Read the lines of orders, each order's in their sequence."""
+    """Read the lines of orders, by order and position."""
     return select(OrderLine, "WHERE order_id = ANY(%s) ORDER BY order_id, position", [order_ids])
 
 
@@ -259,8 +259,8 @@ class OrderTransition(models.Model):
             models.UniqueConstraint(fields=["order", "sequence"], name="orders_moves_in_sequence"),
         ]
         indexes: ClassVar = [
-            # Read by whoever looks at what moved lately. Rows lie in the order of their time, so a
-            # few bytes for each megabyte of them are enough.
+            # Read by checks of recent moves. Rows are stored in order of time, so a BRIN index needs
+            # only a few bytes per megabyte of rows.
             BrinIndex(fields=["at"], autosummarize=True, name="orders_moved_lately"),
         ]
 
@@ -269,10 +269,10 @@ class OrderTransition(models.Model):
 
 
 def moves_of(order_ids: Sequence[UUID]) -> Mapping[UUID, list[OrderTransition]]:
-    """Read the moves of orders, each order's in their sequence."""
+    """Return the moves of each order, in sequence."""
     found: defaultdict[UUID, list[OrderTransition]] = defaultdict(list)
-    for each in OrderTransition.objects.filter(order__in=order_ids).order_by("sequence"):
-        found[each.order_id].append(each)
+    for move in OrderTransition.objects.filter(order__in=order_ids).order_by("sequence"):
+        found[move.order_id].append(move)
     return found
 
 
@@ -288,7 +288,7 @@ class IdempotencyRecord(models.Model):
     fingerprint = models.BinaryField(max_length=32)
     # The order that the request placed or cancelled.
     order = models.ForeignKey(Order, models.CASCADE, related_name="+", db_index=False)
-    # The response to repetitions, once it is decided. Without a body it shows the order as placed.
+    # The response to repetitions, once it is decided. Without a body, it shows the order as placed.
     response_status = models.PositiveSmallIntegerField(null=True)
     response_body = models.TextField(blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now())

@@ -1,4 +1,4 @@
-"""The events of orders: one timeline, from their moves, their runs' journal, and what was published.
+"""The timeline of an order: its moves, the attempts of its runs, and the published events.
 
 ``orders.customer_timeline`` renders it for customers, ``desk.audit_timeline`` for staff.
 """
@@ -72,13 +72,13 @@ OrderEvent = Placed | CancelRequested | Moved | CallStarted | AttemptEnded | Pub
 def recent_events(orders: Sequence[Order], max_attempts: int) -> Mapping[UUID, list[OrderEvent]]:
     """Return the events of each order, oldest first, in four statements for all of them.
 
-    Of the attempts only the last ``max_attempts`` of each order are among them.
+    They include only the last ``max_attempts`` attempts of each order.
     """
     ids = [order.pk for order in orders]
     moves, requests, published = moves_of(ids), compensation_requests(ids), events_about(ids)
     attempts = last_attempts(ids, max_attempts)
     return {
-        order.pk: merged(
+        order.pk: merge_events(
             order,
             moves=moves.get(order.pk, ()),
             requests=[
@@ -94,7 +94,7 @@ def recent_events(orders: Sequence[Order], max_attempts: int) -> Mapping[UUID, l
     }
 
 
-def merged(
+def merge_events(
     order: Order,
     *,
     moves: Iterable[OrderTransition],
@@ -102,18 +102,18 @@ def merged(
     attempts: Iterable[AttemptView],
     published: Iterable[Published],
 ) -> list[OrderEvent]:
-    """Return the timeline of one order, oldest first, from what was read about it."""
+    """Return the timeline of one order, oldest first, from its rows."""
     events: list[OrderEvent] = [
         Placed(order.created_at),
         *requests,
         *(Moved(move.at, move.source, move.target, move.cause, move.actor) for move in moves),
-        *(event for attempt in attempts for event in _attempted(attempt)),
+        *(event for attempt in attempts for event in _events_of_attempt(attempt)),
         *published,
     ]
     return sorted(events, key=lambda event: event.at)
 
 
-def _attempted(attempt: AttemptView) -> Iterator[OrderEvent]:
+def _events_of_attempt(attempt: AttemptView) -> Iterator[OrderEvent]:
     if attempt.is_call:
         yield CallStarted(attempt.started_at, attempt)
     if attempt.ended_at is not None:

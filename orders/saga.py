@@ -47,8 +47,8 @@ still be cancelled.
 row, it pauses the run until a person resumes it. A call in flight is settled, and the order can
 still be cancelled: compensations are never paused.
 
-CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only give back, cannot be
-rejected, and are retried until they are done.
+CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only return money and stock,
+cannot be rejected, and are retried until they are done.
 """
 
 from orders.steps import (

@@ -1,4 +1,4 @@
-"""What the world may ask of orders: place one, cancel one."""
+"""The interface of orders for views and commands: price a cart, place an order, cancel it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -39,7 +39,7 @@ from sagas.services import CompensationRequest
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    """One line of a cart at its current price."""
+    """One line of a cart at its current price, in minor units."""
 
     sku: str
     name: str
@@ -67,7 +67,7 @@ class PricedCart:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A priced cart, and the largest quantity of each SKU that one order could have."""
+    """A priced cart, and the largest quantity of each SKU that one order could get."""
 
     cart: PricedCart
     max_orderable: Mapping[str, int]
@@ -75,7 +75,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class PriceExpectation:
-    """The total and currency that a customer saw; None for what the storefront did not send."""
+    """The total in minor units and the currency that a customer saw; None for a value not sent."""
 
     total_minor: int | None = None
     currency: str | None = None
@@ -90,17 +90,17 @@ NO_EXPECTATION: Final = PriceExpectation()
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrder:
-    """An order as it was accepted."""
+    """An accepted order and its lines."""
 
     order: Order
     lines: list[OrderLine]
 
 
 def price_cart(quantities: Mapping[str, int], payment_method: str | None = None) -> PricedCart:
-    """Return what a cart costs, in one statement.
+    """Return the current prices of a cart, in minor units. One statement; stores nothing.
 
-    Raises UnknownProducts, and what the provider of the payment method cannot charge (any provider,
-    without a method) as UnchargeablePrices, TotalBelowMinimum and TotalTooLarge.
+    Raises UnknownProducts. Raises UnchargeablePrices, TotalBelowMinimum or TotalTooLarge if the
+    provider of the payment method cannot charge the cart; without a method, if no provider can.
     """
     products = inventory.services.products_for_sale(quantities)
     unknown = sorted(quantities.keys() - products.keys())
@@ -127,10 +127,10 @@ def _check_chargeable(cart: PricedCart, limits: ChargeLimits) -> None:
 
 
 def quote_cart(quantities: Mapping[str, int]) -> Quote:
-    """Return a cart's price and availability. Reserves nothing, stores nothing.
+    """Return a cart's price and availability. Reserves nothing and stores nothing.
 
-    Two statements read them at two moments, and either may change before an order is placed.
-    Raises as ``price_cart``.
+    Price and availability are read in two statements, and may change before an order is placed.
+    Raises what ``price_cart`` raises.
     """
     return Quote(price_cart(quantities), inventory.services.max_orderable(quantities))
 
@@ -138,8 +138,9 @@ def quote_cart(quantities: Mapping[str, int]) -> Quote:
 def enforce_open_order_limit(customer: User) -> None:
     """Raise TooManyOpenOrders when the customer has reached MOST_OPEN_ORDERS unfinished orders.
 
-    Keeps one customer from reserving all the stock. Concurrent calls for one customer run one after
-    the other: each waits until the transaction of the one before has ended.
+    The limit keeps one customer from reserving all the stock. Call it in the transaction that
+    places the order: concurrent calls for one customer run one after the other, each waiting for
+    the end of the earlier transaction.
     """
     if not settings.MOST_OPEN_ORDERS:
         return
@@ -160,12 +161,16 @@ def place_order(
     reference: str | None = None,
     expected: PriceExpectation = NO_EXPECTATION,
 ) -> PlacedOrder:
-    """Accept an order, of a customer or a guest, at our prices, and start its checkout.
+    """Accept an order of a customer or a guest (None) at current prices, and start its checkout.
 
-    One transaction, no call to anyone: when it commits the order will end confirmed or
-    cancelled, whatever dies afterwards; when it does not, nothing has happened. Its run and events
-    carry the correlation id of the request. A ``reference`` is good for one order of a customer,
-    at any time. Raises as ``price_cart``, and PriceChanged and ReferenceTaken.
+    One transaction without outside calls. After its commit, the order ends confirmed or cancelled,
+    whichever process crashes. Without the commit, nothing has happened.
+
+    Repeating with the same ``order_id`` raises IntegrityError; the API's idempotency key keeps
+    repetitions away. A customer can use a ``reference`` for one order only, for all time: of
+    concurrent calls one succeeds. The run and the events carry the request's correlation id.
+
+    Raises what ``price_cart`` raises, PriceChanged if ``expected`` is not met, and ReferenceTaken.
     """
     cart = price_cart(quantities, payment_method)
     if not expected.is_met_by(cart):
@@ -177,7 +182,7 @@ def place_order(
         total_minor=cart.total_minor,
         payment_method=payment_method,
         reference=reference,
-        # Without asking for it: the answer shows it.
+        # Set here, not by the database, because the response shows it.
         created_at=cart.priced_at,
     )
     lines = [
@@ -187,47 +192,49 @@ def place_order(
     try:
         _start_checkout(order, lines)
     except IntegrityError as error:
-        if reference is None or not _is_about(REFERENCE_ONCE, error):
+        if reference is None or not _violates(REFERENCE_ONCE, error):
             raise
         raise ReferenceTaken(order.customer_id, reference) from None
     return PlacedOrder(order, lines)
 
 
 def _start_checkout(order: Order, lines: list[OrderLine]) -> None:
-    """Write an order down together with its run and what the world is told of it."""
+    """Store an order, its lines, its run and its event together."""
     correlation_id = current_correlation_id()
-    placed = _placed(order, lines, correlation_id)
+    placed = _placed_event(order, lines, correlation_id)
     sagas.services.start(CHECKOUT, order.pk, correlation_id, Insert([order]), Insert(lines), placed)
 
 
-def _is_about(constraint: str, error: IntegrityError) -> bool:
+def _violates(constraint: str, error: IntegrityError) -> bool:
     cause = error.__cause__
     return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == constraint
 
 
-def _placed(order: Order, lines: Iterable[OrderLine], correlation_id: UUID) -> Insert:
-    """Count a new order once it has committed, and return what tells the world of it."""
+def _placed_event(order: Order, lines: Iterable[OrderLine], correlation_id: UUID) -> Insert:
+    """Return the insert of ``order.placed``, and count the order when it commits."""
     count_after_commit([order], OrderStatus.PLACED)
-    bought = [{"sku": each.sku, "quantity": each.quantity} for each in lines]
+    bought = [{"sku": line.sku, "quantity": line.quantity} for line in lines]
     payload = {"total_minor": order.total_minor, "currency": order.currency, "lines": bought}
     return outbox([ORDER_PLACED.of(order.pk, correlation_id, payload)])
 
 
 @transaction.atomic(savepoint=False)
 def cancel_order(order_id: UUID, *, reason: str, actor: str) -> None:
-    """See to it that an order ends cancelled, with its money back and its stock on the shelf.
+    """Have an order end cancelled, with its money returned and its stock released.
 
-    During checkout the run is asked to turn back, which it does before its next step; after
-    checkout a cancellation run starts. Asking again, or for an order that is being cancelled or
-    is cancelled, changes nothing. Raises IllegalTransition where the saga is past the point where
-    all of it can be undone. Locks the run, then the order, as everything does.
+    During checkout the run compensates before its next step. After checkout a cancellation run
+    starts. After the commit the order ends cancelled, whichever process crashes.
+
+    Repeating changes nothing; neither does cancelling an order that is cancelled or being
+    cancelled. Concurrent calls wait for each other: the run is locked first, then the order.
+    Raises IllegalTransition if the run is past the point where it can be compensated, until it ends.
     """
-    asked = sagas.services.request_compensation(order_id, Rejection(reason), actor)
-    if asked in (CompensationRequest.REQUESTED, CompensationRequest.UNDERWAY):
+    requested = sagas.services.request_compensation(order_id, Rejection(reason), actor)
+    if requested in (CompensationRequest.REQUESTED, CompensationRequest.UNDERWAY):
         return
     order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
     if (
-        asked is CompensationRequest.TOO_LATE
+        requested is CompensationRequest.TOO_LATE
         and OrderStatus.CANCELLING in TRANSITIONS[OrderStatus(order.status)]
     ):
         raise IllegalTransition(order_id, OrderStatus(order.status), OrderStatus.CANCELLING)

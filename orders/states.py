@@ -7,10 +7,10 @@ from django.db.models import TextChoices
 
 
 class OrderStatus(TextChoices):
-    PLACED = "placed"  # accepted from the customer; its saga is at work
-    CONFIRMED = "confirmed"  # its stock is held and its money is set aside or taken
-    CANCELLING = "cancelling"  # whatever was done for it is being undone
-    CANCELLED = "cancelled"  # final: nothing held, nothing taken
+    PLACED = "placed"  # accepted; its checkout is running
+    CONFIRMED = "confirmed"  # its stock is reserved, and its money is authorized or captured
+    CANCELLING = "cancelling"  # its steps are being compensated
+    CANCELLED = "cancelled"  # final: no stock is reserved, no money is held or taken
 
 
 TRANSITIONS: Final[Mapping[OrderStatus, frozenset[OrderStatus]]] = {
@@ -21,4 +21,4 @@ TRANSITIONS: Final[Mapping[OrderStatus, frozenset[OrderStatus]]] = {
 }
 
 SETTLED: Final = (OrderStatus.CONFIRMED, OrderStatus.CANCELLED)
-"""Where a customer who waits has the answer."""
+"""The states in which a customer who waits gets the result."""

@@ -1,8 +1,8 @@
 """The steps that sagas of orders are made of, each with its compensation right below it.
 
-Each declaration says all that the engine, staff and customers need to know of the step. A local
-step changes our database for a batch of orders. A remote one calls the payment provider for one order, between
-the transaction that claims the step and the one that records the result.
+Each declaration has all that the engine, staff and customers need to know of the step. A local step
+changes our database for a batch of orders. A remote step calls the payment provider for one order,
+between the transaction that claims the step and the one that records the result.
 """
 
 from collections import defaultdict
@@ -38,12 +38,12 @@ SETTLEMENT_QUEUE: Final = "settlement"
 
 PAYMENT_PROVIDER: Final = "payment_provider"
 NOT_ACTED: Final = (ProviderBusy, DeadlinePassed)
-"""The payment provider did nothing yet: try again."""
+"""The payment provider has not acted: try again."""
 
 WHILE_THE_CUSTOMER_WAITS: Final = RetryPolicy(
     first=timedelta(milliseconds=500), longest=timedelta(seconds=20), max_attempts=8
 )
-"""About half a minute where errors come at once, two minutes where every call times out."""
+"""About half a minute if calls fail at once, and two minutes if every call times out."""
 
 UNTIL_IT_IS_DONE: Final = RetryPolicy(first=timedelta(seconds=1), longest=timedelta(minutes=5))
 """For captures and compensations, which must succeed. The run is flagged after some attempts."""
@@ -72,11 +72,11 @@ CLOSE_OPERATIONS: Final = ("cancel", "refund")
 
 @local_step(
     queue=CHECKOUT_QUEUE,
-    describe=StepText(staff="stock reservation", customer="Holding your items"),
+    describe=StepText(staff="stock reservation", customer="Reserving your items"),
     rejections={"out_of_stock": RejectionText("Not enough of {detail} is left.")},
 )
 def reserve_stock(orders: Batch) -> None:
-    """Hold every line of each order. Rejects an order if one line is out of stock."""
+    """Reserve every line of each order. Rejects an order if one line is out of stock."""
     requests: dict[UUID, list[StockRequest]] = defaultdict(list)
     for line in lines_of(orders.subject_ids):
         requests[line.order_id].append(StockRequest(line.pk, line.sku, line.quantity))
@@ -86,15 +86,15 @@ def reserve_stock(orders: Batch) -> None:
 
 
 @reserve_stock.compensation(
-    describe=StepText(staff="stock release", customer="Putting your items back on the shelf"),
+    describe=StepText(staff="stock release", customer="Releasing your items"),
 )
 def release_stock(orders: Batch) -> None:
-    """Put what each order holds back on the shelf."""
+    """Release the reserved stock of each order."""
     inventory.services.release(orders.correlation_ids)
 
 
 def prepare_payment(orders: Batch) -> None:
-    """Write down the payments before the provider is asked for them."""
+    """Store the payments before the provider is called."""
     orders.write(
         payments.services.prepare_payments(
             Charge(
@@ -129,8 +129,8 @@ def record_closing(orders: Batch) -> None:
     system=PAYMENT_PROVIDER,
     describe=StepText(
         staff="payment authorization",
-        customer="Asking your bank to set the money aside",
-        asks="Set {amount} aside on {method}.",
+        customer="Asking your bank to reserve the money",
+        asks="Authorize {amount} on {method}.",
     ),
     operations=("create", "confirm"),
     prepare=prepare_payment,
@@ -142,15 +142,15 @@ def record_closing(orders: Batch) -> None:
     retry=WHILE_THE_CUSTOMER_WAITS,
     when_spent=Compensate(
         RejectionText(
-            "Your bank did not answer. You have not been charged.",
-            until_compensated="Your bank did not answer. Whatever it set aside is being released.",
+            "The payment service did not answer. You have not been charged.",
+            until_compensated="The payment service did not answer. Any reserved money is being released.",
         )
     ),
 )
 def authorize_payment(attempt: Attempt) -> Output:
-    """Have the customer's money set aside, without taking it yet.
+    """Have the customer's money held, without taking it yet.
 
-    After a timeout the next attempt first retrieves what became of this one.
+    After a time-out the next attempt first finds out what happened.
     """
     return payments.services.authorize(attempt.subject_id, attempt)
 
@@ -159,7 +159,7 @@ def authorize_payment(attempt: Attempt) -> Output:
     system=PAYMENT_PROVIDER,
     describe=StepText(
         staff="authorization void",
-        customer="Asking your bank to let the money go",
+        customer="Asking your bank to release the money",
         asks=CLOSE_ASKS,
     ),
     operations=CLOSE_OPERATIONS,
@@ -181,7 +181,7 @@ def void_authorization(attempt: Attempt) -> Output:
     queue=CHECKOUT_QUEUE,
     describe=StepText(staff="order confirmation", customer="Confirming your order"),
     rejections={
-        "stock_lost": RejectionText("What was held for this order is no longer available."),
+        "stock_lost": RejectionText("Some items of this order are no longer available."),
     },
 )
 def confirm_order(orders: Batch) -> None:
@@ -212,7 +212,7 @@ def confirm_order(orders: Batch) -> None:
     describe=StepText(staff="confirmation withdrawal", customer="Withdrawing the confirmation"),
 )
 def withdraw_confirmation(orders: Batch) -> None:
-    """Publish that the confirmation no longer holds."""
+    """Publish that the confirmation was withdrawn."""
     record(
         ORDER_CONFIRMATION_WITHDRAWN.of(
             run.subject_id,
@@ -224,14 +224,16 @@ def withdraw_confirmation(orders: Batch) -> None:
 
 
 def record_capture(orders: Batch) -> None:
-    """Record that the money has been taken."""
+    """Record that the payments are captured."""
     payments.services.record_captures(orders.subject_ids)
 
 
 @remote_step(
     queue=SETTLEMENT_QUEUE,
     system=PAYMENT_PROVIDER,
-    describe=StepText(staff="payment capture", customer="Taking the money", asks="Take {amount}."),
+    describe=StepText(
+        staff="payment capture", customer="Taking the payment", asks="Take {amount}."
+    ),
     operations=("capture",),
     record=record_capture,
     rejected_by=(PaymentDeclined,),
@@ -241,13 +243,13 @@ def record_capture(orders: Batch) -> None:
     retry=UNTIL_IT_IS_DONE,
 )
 def capture_payment(attempt: Attempt) -> Output:
-    """Take the money that was set aside. Rejected only if the authorization has ended."""
+    """Take the money that is held. Rejected only if the authorization has ended."""
     return payments.services.capture(attempt.subject_id, attempt)
 
 
 @capture_payment.remote_compensation(
     system=PAYMENT_PROVIDER,
-    describe=StepText(staff="payment refund", customer="Giving the money back", asks=CLOSE_ASKS),
+    describe=StepText(staff="payment refund", customer="Returning the money", asks=CLOSE_ASKS),
     operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
@@ -263,7 +265,7 @@ def refund_payment(attempt: Attempt) -> Output:
 @remote_step(
     queue=SETTLEMENT_QUEUE,
     system=PAYMENT_PROVIDER,
-    describe=StepText(staff="payment return", customer="Giving the money back", asks=CLOSE_ASKS),
+    describe=StepText(staff="payment return", customer="Returning the money", asks=CLOSE_ASKS),
     operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
@@ -278,10 +280,10 @@ def return_payment(attempt: Attempt) -> Output:
 
 @local_step(
     queue=SETTLEMENT_QUEUE,
-    describe=StepText(staff="restocking", customer="Putting your items back on the shelf"),
+    describe=StepText(staff="restocking", customer="Releasing your items"),
 )
 def restock(orders: Batch) -> None:
-    """Put the stock of cancelled orders back on the shelf."""
+    """Release the stock of orders that are being cancelled."""
     inventory.services.release(orders.correlation_ids)
 
 
@@ -290,12 +292,12 @@ def restock(orders: Batch) -> None:
     describe=StepText(staff="end of the cancellation", customer="Finishing the cancellation"),
 )
 def finish_cancelling(orders: Batch) -> None:
-    """Move the orders to cancelled, now that nothing of them is held or taken."""
+    """Move the orders to cancelled, now that stock and money are returned."""
     mark_cancelled(orders)
 
 
 def begin_cancelling(orders: Batch) -> None:
-    """Show customers, as soon as it is known, that their orders are being cancelled, and why."""
+    """Move the orders to cancelling, with their reason, before the first compensation."""
     causes = {
         run.subject_id: Cause(run.reason.code, run.reason.detail, run.actor)
         for run in orders.runs.values()
@@ -305,8 +307,8 @@ def begin_cancelling(orders: Batch) -> None:
 
 
 def mark_cancelled(orders: Batch) -> None:
-    """Move the orders to cancelled: nothing is held, nothing is taken."""
-    causes = dict.fromkeys(orders.subject_ids, Cause("undone"))
+    """Move the orders to cancelled, now that every compensation is done."""
+    causes = dict.fromkeys(orders.subject_ids, Cause("compensated"))
     cancelled = Order.objects.transition(causes, OrderStatus.CANCELLED)
     count_after_commit(cancelled, OrderStatus.CANCELLED)
     record(

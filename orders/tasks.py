@@ -1,15 +1,15 @@
-"""What beat asks of orders."""
+"""The periodic Celery task of orders: it deletes expired idempotency keys."""
 
 from typing import Final
 
 from celery import shared_task
 from django.db import connection, transaction
 
-KEPT: Final = "72 hours"
-"""How long a client's idempotency key is known."""
+KEY_LIFETIME: Final = "72 hours"
+"""How long a repeated idempotency key gets the first response."""
 
-BATCH: Final = 500
-MOST_BATCHES: Final = 200
+BATCH_SIZE: Final = 500
+MAX_BATCHES: Final = 200
 
 _FORGET: Final = """
     DELETE FROM orders_idempotencyrecord WHERE id IN (
@@ -22,12 +22,13 @@ _FORGET: Final = """
 
 @shared_task(name="orders.forget_idempotency_keys")
 def forget_idempotency_keys() -> None:
-    """Forget keys of more than 72 hours, in batches that hold nobody up; what is left waits.
+    """Delete keys older than 72 hours, in short transactions; the next run deletes the rest.
 
-    Safe to run twice at once. An order's own reference is known for ever.
+    Safe to repeat and to run concurrently; a crash loses at most the current batch's work. An
+    order's ``reference`` never expires.
     """
-    for _ in range(MOST_BATCHES):
+    for _ in range(MAX_BATCHES):
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_FORGET, [KEPT, BATCH])
-            if cursor.rowcount < BATCH:
+            cursor.execute(_FORGET, [KEY_LIFETIME, BATCH_SIZE])
+            if cursor.rowcount < BATCH_SIZE:
                 return

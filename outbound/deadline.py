@@ -1,4 +1,4 @@
-"""How long one step may spend on its calls to outside services, all of them together."""
+"""The time limit of one step for all its calls to outside services together."""
 
 import time
 from dataclasses import dataclass

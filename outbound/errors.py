@@ -1,4 +1,4 @@
-"""How a call to an outside service can fail, by what it leaves behind at the service."""
+"""How a call to an outside service can fail: each class says whether the service may have acted."""
 
 from collections.abc import Mapping
 from typing import Any

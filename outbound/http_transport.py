@@ -11,7 +11,7 @@ from outbound.deadline import Deadline
 from outbound.errors import NoAnswer
 
 CONNECT_TIMEOUT = timedelta(seconds=2)
-"""A service that cannot be reached is given up early; the rest of the deadline is for its answer."""
+"""The time to connect. An unreachable service fails early; the rest of the deadline is for the answer."""
 
 CONNECTIONS_KEPT = 100
 """At least the threads of one worker process, so that each finds an open connection."""
@@ -46,8 +46,8 @@ class HttpTransport:
     ) -> Response:
         """Send one request, once, and wait for its whole answer.
 
-        Raises DeadlinePassed when no time is left to send it, and NoAnswer. Only the service's
-        silence counts against the deadline: a body that arrives in drips can outlast it.
+        Raises DeadlinePassed when no time is left to send it, and NoAnswer. Only silence of the service
+        counts against the deadline: a body that arrives slowly can outlast it.
         """
         timeout = urllib3.Timeout(
             connect=CONNECT_TIMEOUT.total_seconds(), total=deadline.remaining()
@@ -58,6 +58,6 @@ class HttpTransport:
             )
             text = answer.data.decode()
         except (urllib3.exceptions.HTTPError, UnicodeDecodeError) as error:
-            # By its type alone: the text of such errors repeats addresses and contents.
+            # Only the type: the texts of such errors repeat addresses and contents.
             raise NoAnswer(type(error).__name__) from None
         return Response(answer.status, answer.headers, text)

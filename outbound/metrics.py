@@ -17,15 +17,15 @@ CALLS: Final = Counter(
 )
 SECONDS: Final = Histogram(
     "holdfast_outbound_call_seconds",
-    "How long calls to outside services took, the wait for our own rate limit included.",
+    "Duration of calls to outside services, including the wait for our own rate limit.",
     ["service", "operation"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8),
 )
 
-ANSWERS: Final = frozenset({"ok", "refused", "unexpected_state"})
-"""Outcomes of a service that works; the span of any other is marked as an error."""
+HEALTHY_OUTCOMES: Final = frozenset({"ok", "refused", "unexpected_state"})
+"""Outcomes of a service that works. The span of a call with another outcome is marked as an error."""
 
-_tracer = trace.get_tracer("holdfast.outbound")  # makes nothing unless traces are switched on
+_tracer = trace.get_tracer("holdfast.outbound")  # does nothing unless traces are switched on
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def counted(
             CALLS.labels(service, operation, outcome).inc()
             SECONDS.labels(service, operation).observe(time.perf_counter() - began)
             span.set_attribute("holdfast.outcome", outcome)
-            if outcome not in ANSWERS:
+            if outcome not in HEALTHY_OUTCOMES:
                 span.set_status(trace.StatusCode.ERROR)
 
 

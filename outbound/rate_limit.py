@@ -18,14 +18,14 @@ from outbound.errors import RateLimited
 
 log = logging.getLogger(__name__)
 
-PATIENCE = timedelta(seconds=0.5)
-"""A call that finds the limit used up waits this long at most: its thread is worth more than that,
-and the step has a back-off of its own."""
+MAX_WAIT = timedelta(seconds=0.5)
+"""A call that finds the limit used up waits at most this long. A longer wait would block a thread, and
+the step has a back-off of its own."""
 
 REDIS_TIMEOUT = timedelta(seconds=0.2)
 """A Redis slower than this counts as down: it must not use up the time of the call."""
 
-REDIS_REST = timedelta(seconds=5)
+REDIS_RETRY_DELAY = timedelta(seconds=5)
 """After a Redis error, Redis is not asked for this long, so that few calls pay its timeout."""
 
 
@@ -40,14 +40,14 @@ class CallRate:
     """By each process, while Redis cannot count for all of them."""
 
     account: str = field(default="", repr=False)
-    """What the service counts by, such as an API key. Only its hash reaches Redis."""
+    """What the service counts calls by, such as an API key. Only its hash reaches Redis."""
 
 
 class RateLimit:
     """At most ``per_second`` calls in any second, by all who share ``redis_url`` and ``account``.
 
-    Counting trusts the clocks of the hosts to agree within a fraction of a second. Without Redis
-    each process keeps to ``fallback_per_second`` by itself: calls never stop, and never flood.
+    The clocks of the hosts must agree within a fraction of a second. Without Redis each process
+    limits itself to ``fallback_per_second``, so calls neither stop nor flood the service.
     """
 
     def __init__(
@@ -57,28 +57,28 @@ class RateLimit:
         self._together = RateLimitItemPerSecond(per_second)
         self._alone = RateLimitItemPerSecond(min(per_second, fallback_per_second))
         self._shared = MovingWindowRateLimiter(
-            RedisStorage(redis_url, connection_pool=_impatient_pool(redis_url), key_prefix="rate")
+            RedisStorage(redis_url, connection_pool=_redis_pool(redis_url), key_prefix="rate")
         )
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._own_lock = threading.Lock()  # the memory storage lets a few more through without it
-        self._redis_rests_until = 0.0
+        self._redis_retry_at = 0.0
 
     def acquire(self, deadline: Deadline) -> None:
-        """Take one call's share, waiting for it up to PATIENCE. Raises RateLimited."""
-        gives_up_at = time.monotonic() + min(PATIENCE.total_seconds(), deadline.remaining())
+        """Take one call's share, waiting for it up to MAX_WAIT. Raises RateLimited."""
+        gives_up_at = time.monotonic() + min(MAX_WAIT.total_seconds(), deadline.remaining())
         while not self._take():
             if time.monotonic() >= gives_up_at:
                 raise RateLimited("our own limit on calls is used up")
-            # A bounded wait for a scarce good, not a pause between attempts. The jitter keeps
+            # A bounded wait for the limit, not a pause between attempts. The jitter keeps
             # waiting threads from asking Redis all at once.
             threading.Event().wait(random.uniform(0.01, 0.05))  # noqa: S311 -- spreads load only
 
     def _take(self) -> bool:
-        if time.monotonic() >= self._redis_rests_until:
+        if time.monotonic() >= self._redis_retry_at:
             try:
                 return self._shared.hit(self._together, self._account)
             except RedisError as error:
-                self._redis_rests_until = time.monotonic() + REDIS_REST.total_seconds()
+                self._redis_retry_at = time.monotonic() + REDIS_RETRY_DELAY.total_seconds()
                 log.warning(
                     "rate_limit.redis_unavailable",
                     extra={"error": type(error).__name__, "calls_per_second": self._alone.amount},
@@ -88,7 +88,7 @@ class RateLimit:
 
 
 def make_rate_limit(service: str, rate: CallRate, redis_url: str) -> RateLimit:
-    """Return the limit that all processes share that call ``service`` with the same account."""
+    """Return the limit shared by all processes that call ``service`` with the same account."""
     account = hashlib.sha256(rate.account.encode()).hexdigest()[:16]
     return RateLimit(
         account=f"{service}-{account}",
@@ -98,11 +98,11 @@ def make_rate_limit(service: str, rate: CallRate, redis_url: str) -> RateLimit:
     )
 
 
-def _impatient_pool(redis_url: str) -> ConnectionPool:
+def _redis_pool(redis_url: str) -> ConnectionPool:
     seconds = REDIS_TIMEOUT.total_seconds()
     return ConnectionPool.from_url(
         redis_url,
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
-        max_connections=1000,  # a thread that finds none would take Redis for dead
+        max_connections=1000,  # a thread without a connection would count Redis as down
     )

@@ -1,7 +1,7 @@
 """An outside service: the one way by which this application calls it.
 
-A module of ours makes one ``OutsideService`` and asks through it. Every call is then refused
-inside a transaction, bounded by its deadline and the rate limit, counted, and traced.
+A module makes one ``OutsideService`` and calls the service through it. Each call is refused inside a
+transaction, limited by its deadline and the rate limit, counted, and traced.
 """
 
 import json
@@ -113,30 +113,30 @@ class OutsideService:
 
     def get(self, operation: str, path: str, *, deadline: Deadline) -> dict[str, Any]:
         """Read a JSON object. Raises what ``post`` raises."""
-        return self._ask(operation, "GET", path, deadline=deadline)
+        return self._request(operation, "GET", path, deadline=deadline)
 
     def post(
         self,
         operation: str,
         path: str,
-        question: Mapping[str, Any],
+        content: Mapping[str, Any],
         *,
         key: str,
         deadline: Deadline,
     ) -> dict[str, Any]:
         """Send a JSON object under an idempotency key, and return the JSON object of the answer.
 
-        Store ``key`` before the first call and repeat it, with the same question, on each retry.
+        Store ``key`` before the first call and repeat it, with the same content, on each retry.
         Raises one of NOT_ACTED, NoAnswer (the service may have acted), AccessDenied,
-        RequestRejected, or CallInsideTransaction. A crash in the middle is a NoAnswer, too.
+        RequestRejected, or CallInsideTransaction. Treat a crash during the call as NoAnswer.
         """
         if not key:
             raise ValueError("a call that changes something needs its stored key")
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        body = json.dumps(question)
-        return self._ask(operation, "POST", path, headers=headers, body=body, deadline=deadline)
+        body = json.dumps(content)
+        return self._request(operation, "POST", path, headers=headers, body=body, deadline=deadline)
 
-    def _ask(
+    def _request(
         self,
         operation: str,
         method: str,
@@ -160,22 +160,22 @@ def current_call() -> Call:
 def _read(response: Response, what: str) -> dict[str, Any]:
     """Return the answer of a 2xx; raise the error that fits any other status."""
     status = response.status
-    told = f"{what}: {status}"
+    text = f"{what}: {status}"
     if status in _BUSY:
-        raise ServiceBusy(told)
+        raise ServiceBusy(text)
     if status in _DENIED:
-        raise AccessDenied(told)
+        raise AccessDenied(text)
     try:
         answer = json.loads(response.text or "{}")
     except ValueError:
         answer = None
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         details = answer if isinstance(answer, dict) else {}
-        raise RequestRejected(told, status=status, answer=details)
+        raise RequestRejected(text, status=status, answer=details)
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        raise NoAnswer(told)
+        raise NoAnswer(text)
     if not isinstance(answer, dict):
-        raise NoAnswer(f"{told}, unreadable")
+        raise NoAnswer(f"{text}, unreadable")
     return answer
 
 
@@ -187,5 +187,5 @@ def _reset_all() -> None:
         service.reset()
 
 
-# A child must not write to its parent's connections, nor inherit a lock that one of its threads held.
+# A child must not use its parent's connections, nor inherit a lock that a thread of the parent held.
 os.register_at_fork(after_in_child=_reset_all)

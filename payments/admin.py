@@ -23,7 +23,7 @@ from payments.models import Payment, Refund
 from payments.states import PaymentStatus
 
 
-def payments_refunded_as(provider_refund_id: str) -> QuerySet[Refund, Any] | None:
+def payments_with_refund(provider_refund_id: str) -> QuerySet[Refund, Any] | None:
     found = Refund.objects.filter(provider_refund_id=provider_refund_id)
     return found.values_list("payment", flat=True) if is_provider_id(provider_refund_id) else None
 
@@ -31,7 +31,7 @@ def payments_refunded_as(provider_refund_id: str) -> QuerySet[Refund, Any] | Non
 class RefundInline(ReadOnlyMixin, TabularInline[Refund, Payment]):
     model = Refund
     verbose_name_plural = "refund"
-    fields = ("asked", "how_much", "stands", "at_provider")
+    fields = ("asked", "how_much", "status_cell", "at_provider")
     readonly_fields = fields
     extra = 0
 
@@ -44,7 +44,7 @@ class RefundInline(ReadOnlyMixin, TabularInline[Refund, Payment]):
         return amount(refund.amount_minor, refund.currency)
 
     @admin.display(description="state")
-    def stands(self, refund: Refund) -> SafeString:
+    def status_cell(self, refund: Refund) -> SafeString:
         return state(refund.status or "asked")
 
     @admin.display(description="refund at the provider")
@@ -54,19 +54,21 @@ class RefundInline(ReadOnlyMixin, TabularInline[Refund, Payment]):
 
 @admin.register(Payment)
 class PaymentAdmin(RecordAdmin[Payment]):
-    list_display = ("made", "order", "stands", "how_much", "provider_id")
+    list_display = ("made", "order", "status_cell", "how_much", "provider_id")
     list_filter = (
-        newest_rows_filter("status", "state", [(each, each) for each in PaymentStatus.values]),
+        newest_rows_filter(
+            "status", "state", [(status, status) for status in PaymentStatus.values]
+        ),
     )
     searches = (
         search_ids("pk", "order_id"),
         search_exact("provider_payment_id"),
-        search_related("pk", payments_refunded_as),
+        search_related("pk", payments_with_refund),
     )
     empty_text = "A payment is stored before its provider is called. No order has needed one yet."
     fields = (
         "order",
-        "stands",
+        "status_cell",
         "how_much",
         "provider_name",
         "provider_id",
@@ -78,12 +80,12 @@ class PaymentAdmin(RecordAdmin[Payment]):
 
     @property
     def search_help_text(self) -> str:  # type: ignore[override]  # the text depends on a setting
-        return f"An order's or a payment's id or how it begins, or {provider_ids_hint()}"
+        return f"An order's or a payment's id or its beginning, or {provider_ids_hint()}"
 
     def get_inlines(self, request: HttpRequest, obj: Payment | None) -> Any:  # noqa: ARG002 - Django's signature
         return (RefundInline,) if obj and obj.refunds.exists() else ()
 
-    @admin.display(description="written down (UTC)")
+    @admin.display(description="stored (UTC)")
     def made(self, payment: Payment) -> SafeString | None:
         return timestamp(payment.created_at)
 
@@ -104,7 +106,7 @@ class PaymentAdmin(RecordAdmin[Payment]):
         return order_link(payment.order_id)
 
     @admin.display(description="state")
-    def stands(self, payment: Payment) -> SafeString:
+    def status_cell(self, payment: Payment) -> SafeString:
         return state(payment.status, payment.decline_code)
 
     @admin.display(description="amount")

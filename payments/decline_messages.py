@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 DECLINED: Final = "Your card was declined."
-"""For every code that is not below. What issuers say about lost, stolen or suspicious cards is
-among them: the holder of a stolen card must not learn it, as providers advise."""
+"""For every other code. These include lost, stolen and suspicious cards: providers advise not to tell
+the holder of a stolen card."""
 
 DECLINE_MESSAGES: Final[Mapping[str, str]] = {
     "insufficient_funds": "Your card has insufficient funds.",
@@ -17,6 +17,6 @@ DECLINE_MESSAGES: Final[Mapping[str, str]] = {
     "authentication_required": "Your bank asks you to authenticate the payment.",
     "currency_not_supported": "Your card cannot be charged in this currency.",
     "payment_method_currency_mismatch": "Your payment method cannot be charged in this currency.",
-    "unknown_payment_method": "This payment method is not known to the bank.",
+    "unknown_payment_method": "This payment method does not exist.",
     "authorization_expired": "Your bank's authorization of the payment has expired.",
 }

@@ -1,14 +1,14 @@
-"""What can go wrong with money: one class for each situation that callers tell apart."""
+"""The errors of payments: one class for each situation that callers handle differently."""
 
 from payments.provider_types import ProviderPayment
 
 
 class PaymentError(Exception):
-    """Anything that this app raises on purpose."""
+    """Base class of the errors that this app raises on purpose."""
 
 
 class PaymentDeclined(PaymentError):
-    """The provider or the issuer said no, and will say no again. Nothing was held or taken."""
+    """The provider or the issuer refuses the payment for good. Nothing was held or taken."""
 
     code = "payment_declined"
 
@@ -20,14 +20,14 @@ class PaymentDeclined(PaymentError):
 
 
 class ProviderBusy(PaymentError):
-    """Not done yet: too many calls, an equal request in flight, or the provider is still at it."""
+    """Not done yet: too many calls, an equal request in flight, or a payment still in progress."""
 
 
 class OutcomeUnknown(PaymentError):
     """The request may have taken effect: lost on the way, timed out, or answered with a 5xx.
 
-    ``replayed`` says that the provider repeated an error it had saved under the key: the same key
-    will never bring another answer.
+    ``replayed`` is true if the provider repeated an error that it had saved under the key. Then the
+    same key will never bring another answer.
     """
 
     def __init__(self, message: str, *, replayed: bool = False) -> None:
@@ -36,7 +36,7 @@ class OutcomeUnknown(PaymentError):
 
 
 class UnexpectedState(PaymentError):
-    """The payment is not in a status that allows the operation; ``payment`` is as it stands."""
+    """The payment's status does not allow the operation. ``payment`` is its current state."""
 
     def __init__(self, payment: ProviderPayment) -> None:
         super().__init__(f"{payment.id} is {payment.status}")
@@ -44,7 +44,7 @@ class UnexpectedState(PaymentError):
 
 
 class RequestRejected(PaymentError):
-    """The provider does not accept the request as it stands, and never will. Nothing was done.
+    """The provider does not accept the request, and never will. Nothing was done.
 
     ``detail`` is the provider's code, such as ``amount_too_small``; empty if it gave none.
     """
@@ -66,7 +66,7 @@ class AccessDenied(PaymentError):
 class UnknownPayment(PaymentError):
     """The provider does not have this payment. Its money may be in another account.
 
-    That is so after the key was replaced by another account's: an operator has to look.
+    This happens when the API key was replaced by another account's. An operator has to look.
     """
 
 
@@ -86,7 +86,7 @@ class PaymentClosed(PaymentDeclined):
 
 
 class AmountMismatch(PaymentError):
-    """The provider holds or took another sum than we asked for. Staff have to look."""
+    """The provider holds or took a different amount than requested. Staff have to look."""
 
     def __init__(self, payment: ProviderPayment, *, expected_minor: int, currency: str) -> None:
         super().__init__(

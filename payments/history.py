@@ -1,4 +1,4 @@
-"""What other apps may read of payments: where an order's money is, without calling a provider."""
+"""The payments of orders for other apps, from our database only."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

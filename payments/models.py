@@ -29,11 +29,11 @@ class Payment(models.Model):
     provider = models.CharField(max_length=64)
     params = models.JSONField()
     api_version = models.CharField(max_length=32)
-    # The provider's id for it. Stored once, and never for a payment that is closed.
+    # The provider's id of this payment. Stored once, and never after the payment was closed.
     provider_payment_id = models.CharField(  # noqa: DJ001 - unique where it is known
         max_length=255, null=True, blank=True
     )
-    # Raised only after the provider repeated a saved error and nothing was found to have moved.
+    # Increased only after the provider repeated a saved error, and no effect was found.
     key_generation = models.PositiveSmallIntegerField(default=1)
     replayed_error_count = models.PositiveSmallIntegerField(default=0)
     # Once set, this payment is never confirmed any more.
@@ -43,7 +43,7 @@ class Payment(models.Model):
     authorized_at = models.DateTimeField(null=True, blank=True)
     captured_at = models.DateTimeField(null=True, blank=True)
 
-    # The database's clock, where a query asks for it.
+    # The database's clock; set by queries that ask for it.
     db_now: datetime
 
     class Meta:

@@ -1,12 +1,12 @@
 """The money protocol: authorize, capture and close one order's payment, at any provider.
 
-Each may be called again at any time, by any worker, after any crash or time-out:
+Any worker may repeat each operation at any time, after any crash or time-out:
 
 * The payment is created unconfirmed and the provider's id is stored before it is confirmed. So a
   lost create takes no money, and every later call names *that id*.
-* What an earlier attempt left unknown is looked up first, never guessed.
+* If an earlier attempt's outcome is unknown, it is looked up first, never guessed.
 * Closing cancels the payment at the provider. No confirmation can succeed after that, however late
-  a sleeping worker sends it. If the money has moved already, it is refunded.
+  a delayed worker sends it. If the money was already taken, it is refunded.
 
 ``payments.providers.protocol`` says what a provider must promise for this to hold.
 """
@@ -49,17 +49,22 @@ from sagas.errors import LeaseLost
 T = TypeVar("T")
 
 REPLAYED_ERRORS_BEFORE_LOOKING: Final = 2
-"""So many repeats of a saved error (three equal results) before we look and take the next key."""
+"""After this many repeats of a saved error (three equal results), we look, and take the next key."""
 
-LOOKING_BACK: Final = timedelta(minutes=5)
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far the provider's clock may be behind ours when it dates a payment."""
 
 
 def authorize(order_id: UUID, attempt: Attempt) -> Output:
     """Have the order's money held, or taken where it cannot be held, and return the payment.
 
-    Raises PaymentDeclined; ProviderBusy and OutcomeUnknown if the attempt must be repeated;
-    AmountMismatch if the provider holds another sum than it was asked for.
+    Repeating never holds the money twice: the payment has one id and one key at its provider.
+    Concurrent calls are safe, too; a worker that has lost its lease raises LeaseLost. Amounts are
+    in minor units.
+
+    Raises PaymentDeclined or RequestRejected if the payment fails for good. Raises PaymentClosed if it
+    was closed meanwhile, and AmountMismatch if the provider holds a different amount. Raises
+    ProviderBusy, DeadlinePassed or OutcomeUnknown if the attempt must be repeated.
     """
     deadline = Deadline.after(attempt.budget)
     payment = _newest(order_id)
@@ -72,7 +77,7 @@ def authorize(order_id: UUID, attempt: Attempt) -> Output:
         _take_next_key_if_stuck(payment)
     if found.status == ProviderPaymentStatus.CREATED:
         found = _call_or_look(payment, "confirm", partial(_confirm, payment, found.id, deadline))
-    _judge_authorization(payment, found)
+    _check_authorization(payment, found)
     return {
         "provider_payment_id": found.id,
         "status": found.status,
@@ -95,7 +100,7 @@ def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> ProviderP
                 payment.params, key=key, api_version=payment.api_version, deadline=deadline
             ),
         )
-    if not _keep_provider_payment_id(payment, attempt, found.id):
+    if not _checkpoint_provider_payment_id(payment, attempt, found.id):
         # Closed during the call, and no other worker knows this id: cancel it here. The attempt's
         # time is spent by now, so the cancel gets a deadline of its own.
         own_deadline = Deadline.after(attempt.budget)
@@ -106,17 +111,19 @@ def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> ProviderP
 
 def _find_created(payment: Payment, deadline: Deadline) -> ProviderPayment | None:
     listed = _provider(payment).list_payments(
-        created_from=payment.created_at - LOOKING_BACK, deadline=deadline
+        created_from=payment.created_at - CLOCK_TOLERANCE, deadline=deadline
     )
     own_id = str(payment.pk)
     return next((found for found in listed if found.metadata.get("payment_id") == own_id), None)
 
 
-def _keep_provider_payment_id(payment: Payment, attempt: Attempt, provider_payment_id: str) -> bool:
-    """Store the id; return False if the payment has been closed since the call began.
+def _checkpoint_provider_payment_id(
+    payment: Payment, attempt: Attempt, provider_payment_id: str
+) -> bool:
+    """Store the id; return False if the payment was closed since the call began.
 
-    Raises LeaseLost while another worker goes on with the payment: the same key gives it the same
-    provider payment, which must then be left alone.
+    Raises LeaseLost if another worker continues with the payment. The same key gives that worker the
+    same provider payment, so this one must leave it alone.
     """
     try:
         return attempt.checkpoint(partial(_store_provider_payment_id, payment, provider_payment_id))
@@ -137,7 +144,7 @@ def _newest(order_id: UUID) -> Payment:
     return payment
 
 
-def _judge_authorization(payment: Payment, found: ProviderPayment) -> None:
+def _check_authorization(payment: Payment, found: ProviderPayment) -> None:
     """Raise unless the provider holds, or has taken, exactly what the order costs."""
     match found.status:
         case ProviderPaymentStatus.AUTHORIZED | ProviderPaymentStatus.CAPTURED:
@@ -153,9 +160,10 @@ def _judge_authorization(payment: Payment, found: ProviderPayment) -> None:
 
 
 def capture(order_id: UUID, attempt: Attempt) -> Output:
-    """Take the money that is held, and return how much.
+    """Take the money that is held, and return the captured amount in minor units.
 
-    Raises PaymentDeclined if the authorization has lapsed, otherwise as ``authorize``.
+    Repeating takes nothing more: a later attempt first reads the payment. Raises PaymentDeclined if
+    the authorization has lapsed; otherwise what ``authorize`` raises.
     """
     deadline = Deadline.after(attempt.budget)
     payment = _newest(order_id)
@@ -175,10 +183,15 @@ def capture(order_id: UUID, attempt: Attempt) -> Output:
 
 
 def close(order_id: UUID, attempt: Attempt) -> Output:
-    """Make sure that none of the order's money is held or taken any more, for good.
+    """Cancel or refund every payment of an order, and return how each payment ended.
 
-    Call it once ``closed_at`` is set on the order's payments. Returns how each payment ended.
-    Raises RefundPending until the money is back, RefundFailed if the provider could not return it.
+    Call it after ``closed_at`` was set and committed on the payments. Then no worker can charge
+    the customer any more, however late it wakes. Repeating moves nothing more: the provider cancels
+    a payment once, and our refund is found again by its id.
+
+    Raises ProviderBusy, DeadlinePassed or OutcomeUnknown if the attempt must be repeated. Raises
+    RefundPending until the refund has arrived. Raises RefundRejected or RefundFailed if the provider
+    does not return the money.
     """
     deadline = Deadline.after(attempt.budget)
     ended = [
@@ -210,10 +223,10 @@ def _close(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
 def _refund(
     payment: Payment, captured: ProviderPayment, attempt: Attempt, deadline: Deadline
 ) -> None:
-    """Return everything that was taken, and return only once it has arrived.
+    """Refund all that was taken. Raises RefundPending until the refund has arrived.
 
-    Our refund's id is in the metadata of the provider's, so one whose answer got lost is found
-    again. A refund that staff made in the provider's dashboard counts too.
+    The provider's refund carries our refund's id in its metadata, so it is found again after a lost
+    answer. Refunds that staff made in the provider's dashboard count too.
     """
     known = _provider(payment).list_refunds(captured.id, deadline=deadline)
     missing = captured.captured_minor - _sum_returned(known)
@@ -304,7 +317,7 @@ def _cancel(payment: Payment, payment_id: str, deadline: Deadline, key: str) -> 
 def _call_or_look(
     payment: Payment, operation: str, call: Callable[[str], ProviderPayment]
 ) -> ProviderPayment:
-    """Make a call; if the payment's status does not allow it, return the payment as it stands."""
+    """Make a call; if the payment's status does not allow it, return the payment as it is."""
     try:
         return _call(payment, operation, call)
     except UnexpectedState as error:
@@ -317,24 +330,26 @@ def _call(payment: Payment, operation: str, call: Callable[[str], T]) -> T:
         return call(payment.idempotency_key(operation))
     except OutcomeUnknown as error:
         if error.replayed:
-            _move_on(payment, replayed_error_count=F("replayed_error_count") + 1)
+            _update_unless_newer_key(payment, replayed_error_count=F("replayed_error_count") + 1)
         raise
 
 
 def _take_next_key_if_stuck(payment: Payment) -> None:
     """Stop repeating a key under which the provider has saved an error, and take the next one.
 
-    Never blindly: the caller has looked for what the earlier key may have done, or repeats an
-    operation that the provider payment's own status lets happen only once.
+    The caller has looked for an effect of the earlier key, or repeats an operation that the provider
+    payment's own status allows only once.
     """
     if payment.replayed_error_count < REPLAYED_ERRORS_BEFORE_LOOKING:
         return
-    _move_on(payment, key_generation=F("key_generation") + 1, replayed_error_count=0)
+    _update_unless_newer_key(
+        payment, key_generation=F("key_generation") + 1, replayed_error_count=0
+    )
     payment.refresh_from_db(fields=["key_generation", "replayed_error_count"])
 
 
-def _move_on(payment: Payment, **changes: object) -> None:
-    """Change the payment's row, unless another worker has moved it on to a later key meanwhile."""
+def _update_unless_newer_key(payment: Payment, **changes: object) -> None:
+    """Change the payment's row, unless another worker has taken a later key meanwhile."""
     with transaction.atomic():
         own = Payment.objects.filter(pk=payment.pk, key_generation=payment.key_generation)
         own.update(**changes)

@@ -1,4 +1,4 @@
-"""What the providers hold and took of our customers' money. Reads only, and changes nothing."""
+"""Reads from the providers what they hold and took of our customers' money. Changes nothing."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,28 +14,28 @@ from django.db import connection
 from outbound.deadline import Deadline
 from payments.errors import UnknownPayment
 from payments.models import Payment
-from payments.payment_operations import LOOKING_BACK
+from payments.payment_operations import CLOCK_TOLERANCE
 from payments.provider_types import PaymentKey, ProviderPayment, ProviderRefund, RefundStatus
 from payments.providers.protocol import PaymentProvider
 from payments.providers.registry import provider_named, providers
 
 T = TypeVar("T", ProviderPayment, ProviderRefund)
 
-THE_BEGINNING: Final = datetime(2011, 1, 1, tzinfo=UTC)
+BEFORE_ALL_PAYMENTS: Final = datetime(2011, 1, 1, tzinfo=UTC)
 """Older than every payment at a provider."""
 
-LISTING_TAKES_AT_MOST: Final = timedelta(minutes=10)
-MOST_OF_RECENT: Final = 10_000
-"""Per provider. That is 100 pages of 100, which cover an hour of 10,000 orders, and the last quarter
-of an hour of 40,000."""
+LISTING_BUDGET: Final = timedelta(minutes=10)
+MAX_RECENT_OBJECTS: Final = 10_000
+"""The most payments, and the most refunds, that ``read_recent`` reads from each provider. That is 100
+pages of 100: an hour with 10,000 orders, or the last 15 minutes of an hour with 40,000."""
 
-A_SECOND: Final = timedelta(seconds=1)
-"""How exactly a provider tells times."""
+LISTING_PRECISION: Final = timedelta(seconds=1)
+"""The precision of times in a provider's lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderBalance:
-    """One payment by the provider's books. Amounts are in minor units."""
+    """One payment as its provider has it. Amounts are in minor units."""
 
     provider: str
     provider_payment_id: str
@@ -48,7 +48,7 @@ class ProviderBalance:
 
     @property
     def net_minor(self) -> int:
-        """How much of the customer's money we have, or is held for us."""
+        """How much of the customer's money is held for us or was taken and not refunded."""
         return self.held_minor + self.captured_minor - self.refunded_minor
 
     @property
@@ -58,14 +58,14 @@ class ProviderBalance:
 
 @dataclass(frozen=True, slots=True)
 class ProviderReading:
-    """What the providers had: nothing in it is older than ``read_at``, on our database's clock.
+    """The balances of payments at the providers, all read after ``read_at`` on our database's clock.
 
-    A balance is not of one moment: its refunds were read before its payment. Captured money only
-    grows, so ``refunded_minor`` is never too much for ``captured_minor``. It may be too little if
-    money went back during the reading. That money was still with us after ``read_at``, so it
-    contradicts nothing that our books had settled by then.
+    A balance is not from one moment: its refunds were read before its payment. Captured amounts only
+    grow, so ``refunded_minor`` never exceeds ``captured_minor``. It is too small if money was
+    refunded during the reading. That money was still with us after ``read_at``, so it contradicts
+    nothing that our database had settled by then.
 
-    Payments that we stored before ``complete_since`` may be missing in it; with None none is.
+    Payments that we stored before ``complete_since`` may be missing. If it is None, none is missing.
     """
 
     balances: list[ProviderBalance]
@@ -74,26 +74,27 @@ class ProviderReading:
 
 
 def read_providers(*, within: timedelta | None = None) -> ProviderReading:
-    """Read every payment that carries our installation id, or those created ``within`` that time.
+    """Read every payment with our installation id, or only those created ``within`` that time.
 
-    Payments of other systems on the same account are left out. Each provider is asked for one
-    listing of refunds and one of payments, page by page. Raises PaymentError if one fails.
+    Leaves out payments of other systems on the same account. Reads one list of refunds and one of
+    payments per provider, page by page. May be repeated at any time. Raises PaymentError if a call
+    fails.
     """
     return _read(within, at_most=None)
 
 
 def read_recent(within: timedelta) -> ProviderReading:
-    """Read the same, but at most the newest MOST_OF_RECENT payments and refunds of each provider.
+    """Read as ``read_providers`` does, but at most the newest MAX_RECENT_OBJECTS payments and refunds of each provider.
 
-    The reading's ``complete_since`` says from when on it is complete.
+    The reading is complete from its ``complete_since`` on.
     """
-    return _read(within, at_most=MOST_OF_RECENT)
+    return _read(within, at_most=MAX_RECENT_OBJECTS)
 
 
 def _read(within: timedelta | None, *, at_most: int | None) -> ProviderReading:
     read_at = database_now()
-    deadline = Deadline.after(LISTING_TAKES_AT_MOST)
-    since = read_at - within if within else THE_BEGINNING
+    deadline = Deadline.after(LISTING_BUDGET)
+    since = read_at - within if within else BEFORE_ALL_PAYMENTS
     balances: list[ProviderBalance] = []
     complete_from = since
     for name, provider in providers().items():
@@ -104,7 +105,9 @@ def _read(within: timedelta | None, *, at_most: int | None) -> ProviderReading:
         balances=balances,
         read_at=read_at,
         # Our clock, on which payments are dated, may be ahead of the provider's.
-        complete_since=None if complete_from == THE_BEGINNING else complete_from + LOOKING_BACK,
+        complete_since=None
+        if complete_from == BEFORE_ALL_PAYMENTS
+        else complete_from + CLOCK_TOLERANCE,
     )
 
 
@@ -124,12 +127,12 @@ def _read_provider(
 
 
 def read_again(keys: Iterable[PaymentKey]) -> ProviderReading:
-    """Read a few payments one by one, refunds first; leave out those that the provider lacks.
+    """Read single payments, refunds first. Leaves out payments that the provider does not know.
 
     Raises PaymentError if a provider does not answer.
     """
     read_at = database_now()
-    deadline = Deadline.after(LISTING_TAKES_AT_MOST)
+    deadline = Deadline.after(LISTING_BUDGET)
     balances: list[ProviderBalance] = []
     for name, payment_id in keys:
         provider = provider_named(name)
@@ -150,12 +153,12 @@ def provider_payments_of(order_id: UUID) -> set[PaymentKey]:
 
 
 def _newest(found: Iterator[T], at_most: int | None, begin: datetime) -> tuple[list[T], datetime]:
-    """Take the newest ``at_most``, and return from which moment on none is missing."""
+    """Return the newest ``at_most`` objects, and the moment from which on none is missing."""
     taken = list(found if at_most is None else islice(found, at_most))
     if at_most is None or len(taken) < at_most:
         return taken, begin
-    # More of the oldest one's second may have been left out.
-    return taken, max(begin, taken[-1].created_at + A_SECOND)
+    # More objects of the oldest one's second may have been left out.
+    return taken, max(begin, taken[-1].created_at + LISTING_PRECISION)
 
 
 def _balances(
@@ -182,7 +185,7 @@ def _balances(
 
 
 def database_now() -> datetime:
-    """Return the time on the clock by which our rows are dated."""
+    """Return the database's time, which dates our rows."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
         now: datetime = cursor.fetchone()[0]

@@ -1,4 +1,4 @@
-"""Payments and refunds as every provider describes them, in words that no provider owns."""
+"""Payments and refunds at a provider, in types that are the same for every provider."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class ProviderPaymentStatus(StrEnum):
-    """Where a payment stands at its provider."""
+    """The status of a payment at its provider."""
 
     CREATED = "created"  # takes no money before it is confirmed
     DECLINED = "declined"  # the last confirmation failed; another one could still succeed
@@ -20,7 +20,7 @@ class ProviderPaymentStatus(StrEnum):
 
 
 class RefundStatus(StrEnum):
-    """Where a refund stands at its provider."""
+    """The status of a refund at its provider."""
 
     PENDING = "pending"  # accepted; the money is on its way back
     REQUIRES_ACTION = "requires_action"  # the customer has to do something to receive it
@@ -34,7 +34,7 @@ class ChargeLimits:
     """Which amounts a provider charges in one currency, in minor units."""
 
     minimum_minor: int
-    """The smallest amount of one payment. The provider may still want more for an account."""
+    """The smallest amount of one payment. For some accounts, the provider demands more."""
     maximum_minor: int
     step_minor: int
     """Every amount is a multiple of it."""
@@ -42,7 +42,7 @@ class ChargeLimits:
 
 @dataclass(frozen=True, slots=True)
 class PaymentRequest:
-    """What a provider is going to be asked for. The amount is in minor units."""
+    """The payment that a provider will be asked for. The amount is in minor units."""
 
     amount_minor: int
     currency: str
@@ -61,7 +61,7 @@ class ProviderPayment:
     amount_minor: int
     held_minor: int
     captured_minor: int
-    """What was taken, also if some of it was refunded since."""
+    """The amount taken, including what was refunded since."""
     currency: str
     decline_code: str
     """Why the last confirmation failed, in the provider's code; empty if none failed."""

@@ -1,4 +1,4 @@
-"""What other apps may ask of payments. Calls to providers are in ``payments.payment_operations``."""
+"""The interface of payments for other apps. ``payments.payment_operations`` calls the providers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What an order costs, and the reference of its payment method (never card data)."""
+    """What an order costs in minor units, and the reference of its payment method (never card data)."""
 
     order_id: UUID
     correlation_id: UUID
@@ -57,15 +57,15 @@ def is_payment_method(reference: str) -> bool:
 
 
 def payment_method_hint() -> str:
-    """Return which references are accepted, for a developer of a storefront."""
+    """Return which references are accepted, as a text for the developer of a storefront."""
     return "; ".join(provider.payment_method_hint for provider in providers().values())
 
 
 def charge_limits(currency: str, payment_method: str | None = None) -> ChargeLimits:
-    """Return which amounts can be charged with a payment method.
+    """Return which amounts can be charged with a payment method, in minor units.
 
-    Without one, the widest limits of all providers. Raises UnknownPaymentMethod, and
-    CurrencyNotCharged.
+    Without a method, returns the widest limits of all providers. Makes no call. Raises
+    UnknownPaymentMethod and CurrencyNotCharged.
     """
     names = [name_of_provider_for(payment_method)] if payment_method else list(providers())
     found = [limits for name in names if (limits := provider_named(name).charge_limits(currency))]
@@ -88,7 +88,7 @@ def check_currency(currency: str) -> None:
 def price_problem(price_minor: int, currency: str) -> str:
     """Return why some provider cannot charge a price, as a sentence for staff; empty if all can.
 
-    A price may be below the minimum: that is a matter of the whole cart.
+    A price may be below the minimum, because the minimum applies to the whole cart.
     """
     for provider in providers().values():
         limits = provider.charge_limits(currency)
@@ -106,8 +106,8 @@ def price_problem(price_minor: int, currency: str) -> str:
 def prepare_payments(charges: Iterable[Charge]) -> Insert:
     """Return the rows of the payments, to be stored before their providers are called.
 
-    An order that has an open payment keeps it: repeating changes nothing. Raises
-    UnknownPaymentMethod.
+    Repeating changes nothing: an order that has an open payment keeps it. Of concurrent inserts for
+    one order, one takes effect. Raises UnknownPaymentMethod.
     """
     return Insert([_payment(charge) for charge in charges], "ON CONFLICT DO NOTHING")
 
@@ -139,7 +139,11 @@ def _payment(charge: Charge) -> Payment:
 
 
 def record_authorizations(order_ids: Sequence[UUID]) -> None:
-    """Record that the money of these orders' open payments is held."""
+    """Record that these orders' open payments are authorized, with an event for each.
+
+    Runs in the caller's transaction, once per payment. Raises RuntimeError for a payment that is
+    not INTENDED.
+    """
     payments = _open_payments(order_ids)
     for payment in payments:
         _move(payment, PaymentStatus.AUTHORIZED)
@@ -149,7 +153,11 @@ def record_authorizations(order_ids: Sequence[UUID]) -> None:
 
 
 def record_captures(order_ids: Sequence[UUID]) -> None:
-    """Record that the money of these orders' open payments is taken."""
+    """Record that these orders' open payments are captured, with an event for each.
+
+    Runs in the caller's transaction, once per payment. Raises RuntimeError for a payment that is
+    not AUTHORIZED.
+    """
     payments = _open_payments(order_ids)
     for payment in payments:
         _move(payment, PaymentStatus.CAPTURED)
@@ -159,13 +167,22 @@ def record_captures(order_ids: Sequence[UUID]) -> None:
 
 
 def begin_closing(order_ids: Sequence[UUID]) -> None:
-    """Close the payments: from this commit on no provider's id is stored, and none confirmed."""
+    """Close the orders' payments. Repeating changes nothing.
+
+    After the commit no provider id is stored for them, and none of them is confirmed.
+    """
     Payment.objects.filter(order_id__in=order_ids, closed_at__isnull=True).update(closed_at=Now())
 
 
-def record_closings(answers: Mapping[UUID, Output]) -> None:
-    """Record how the orders' payments ended, as ``close`` returned."""
-    ends = {UUID(end["payment_id"]): end for a in answers.values() for end in a["payments"]}
+def record_closings(results: Mapping[UUID, Output]) -> None:
+    """Record how the orders' payments ended, from the results of ``close``, with an event for each.
+
+    Runs in the caller's transaction. Repeating changes nothing. Raises RuntimeError for a payment
+    whose status does not lead to that end.
+    """
+    ends = {
+        UUID(end["payment_id"]): end for result in results.values() for end in result["payments"]
+    }
     events = {PaymentStatus.VOIDED: PAYMENT_VOIDED, PaymentStatus.REFUNDED: PAYMENT_REFUNDED}
     found = select(Payment, "WHERE id = ANY(%s) ORDER BY id", [list(ends)], lock=True)
     payments = [payment for payment in found if payment.status != ends[payment.pk]["status"]]

@@ -25,4 +25,4 @@ SOURCES: Final[Mapping[PaymentStatus, tuple[PaymentStatus, ...]]] = {
         PaymentStatus.CAPTURED,
     ),
 }
-"""From which states each state may be reached. ``payments.services`` refuses every other move."""
+"""The states from which each state can be reached. ``payments.services`` refuses every other move."""

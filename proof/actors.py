@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from kombu.message import Message
 
 from config.celery import app
-from invariants.checking import Progress, check
+from invariants.checking import Strictness, check
 from payments.provider_reconciliation import read_providers
 from proof.boundaries import ELAPSED
 from proof.fault_injector import FaultInjector
@@ -91,7 +91,7 @@ def sweep(*, then: Sequence[str] = ()) -> ProcessWork:
 
 def audit(injector: FaultInjector) -> None:
     """Check every invariant after the run's end, and report each violation."""
-    report = check(reading=read_providers(), grace=timedelta(), progress=Progress.AT_REST)
+    report = check(reading=read_providers(), grace=timedelta(), strictness=Strictness.AT_REST)
     for finding in report.findings:
         injector.report("invariant", finding.code, f"{finding.subject}: {finding.detail}")
 

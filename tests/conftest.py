@@ -69,13 +69,13 @@ def _sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandb
 
 @pytest.fixture(scope="module")
 def sandbox(_sandbox_process: SandboxServer) -> SandboxServer:
-    """The Stripe sandbox of this session, with empty books for each module; use ``bank``."""
+    """The Stripe sandbox of this session, with empty books for each module; use ``sandbox_stripe``."""
     _sandbox_process.start_over()
     return _sandbox_process
 
 
 @pytest.fixture
-def bank(sandbox: SandboxServer, settings: Settings) -> Iterator[SandboxServer]:
+def sandbox_stripe(sandbox: SandboxServer, settings: Settings) -> Iterator[SandboxServer]:
     """The sandbox, without faults before and after the test, and without a limit on calls."""
     settings.STRIPE_API_BASE = sandbox.url
     settings.STRIPE_API_KEY = "sk_test_sandbox"

@@ -64,7 +64,10 @@ def cart_problem(cart: Cart, error: CartError) -> Problem:
                 },
             )
         case TotalTooLarge():
-            return invalid_request(str(error), [FieldError("/items", "costs too much")])
+            return invalid_request(
+                "The cart costs more than the largest amount that can be charged.",
+                [FieldError("/items", "costs too much")],
+            )
         case UnchargeablePrices():
             text, detail = "has a price that cannot be charged", "The shop has to correct a price."
         case UnknownProducts():

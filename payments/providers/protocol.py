@@ -22,18 +22,18 @@ class PaymentProvider(Protocol):
     **Repetition.** An operation with a ``key`` acts at most once for that key: asked again with the
     same parameters and ``api_version``, it returns its first result. That must hold for a day at
     least. A provider that saved an *error* under a key repeats it with
-    ``OutcomeUnknown(replayed=True)``; the caller then looks, and takes the next key.
+    ``OutcomeUnknown(replayed=True)``; the caller then reads the payment, and takes the next key.
 
     **Time-out and crash.** Every call ends before its ``deadline``. A call without a whole, readable
-    answer raises OutcomeUnknown, and so does a crash in effect: the caller repeats the call with
-    the same key, or retrieves the payment. A provider never repeats a call by itself.
+    answer raises OutcomeUnknown; a crash has the same effect. The caller repeats the call with the
+    same key, or retrieves the payment. A provider never repeats a call by itself.
 
     **Four ways to end**, as exceptions of ``payments.errors``:
 
     ======== =======================================================================================
     done      The operation returns. Its effect is final at the provider.
-    rejected  PaymentDeclined (no, and no again), RefundRejected, and UnexpectedState, which carries
-              the payment as it stands. RequestRejected is a bug of ours and can never succeed;
+    rejected  PaymentDeclined (for good), RefundRejected, and UnexpectedState, which carries
+              the payment's current state. RequestRejected is a bug of ours and can never succeed;
               AccessDenied and UnknownPayment wait for an operator. Nothing was done.
     transient ProviderBusy, DeadlinePassed. Nothing was done; the same call may succeed later.
     unknown   OutcomeUnknown. The effect may exist.
@@ -52,10 +52,10 @@ class PaymentProvider(Protocol):
 
     @property
     def api_version(self) -> str:
-        """The version of the provider's API that new payments are made under, 32 letters at most.
+        """The version of the provider's API that new payments are made under, at most 32 characters.
 
-        It is stored with each payment and passed back, so that a repetition after a deploy is
-        word for word the first request.
+        It is stored with each payment and passed back, so that a repetition after a deploy equals the
+        first request exactly.
         """
 
     # -- answered without a call -----------------------------------------------------------------
@@ -65,7 +65,7 @@ class PaymentProvider(Protocol):
 
     @property
     def payment_method_hint(self) -> str:
-        """What ``accepts`` takes, for a developer of a storefront: "an id such as …"."""
+        """What ``accepts`` takes, for the developer of a storefront: "an id such as …"."""
 
     def charge_limits(self, currency: str) -> ChargeLimits | None:
         """Return which amounts it charges in a currency; None if it does not charge in it.
@@ -156,7 +156,7 @@ class PaymentProvider(Protocol):
     # -- calls that read -------------------------------------------------------------------------
 
     def retrieve_payment(self, payment_id: str, *, deadline: Deadline) -> ProviderPayment:
-        """Return the payment as it stands now. Raises UnknownPayment for an unknown id."""
+        """Return the payment's current state. Raises UnknownPayment for an unknown id."""
 
     def list_payments(
         self, *, created_from: datetime, deadline: Deadline

@@ -74,7 +74,7 @@ def provider_payment_id_stored_after_confirming() -> None:
         )
         return output
 
-    replace(payment_operations, "_keep_provider_payment_id", keep_nothing)
+    replace(payment_operations, "_checkpoint_provider_payment_id", keep_nothing)
     replace(payments.services, "authorize", authorize_then_store)
 
 

@@ -40,7 +40,7 @@ def test_the_shops_server_is_told_whose_an_order_is_and_its_customer_is_not(
 
 @pytest.mark.parametrize("placing", [(FOR_ALICE, "alice"), (MUG, None)])
 @pytest.mark.parametrize("prefer", ["", "wait=10"])
-@pytest.mark.usefixtures("disconnected_threads", "bank", "storefront")
+@pytest.mark.usefixtures("disconnected_threads", "sandbox_stripe", "storefront")
 def test_the_shops_server_is_told_when_it_places_an_order_and_again_when_it_repeats(
     shop_server: Storefront,
     messages: MessageQueue,

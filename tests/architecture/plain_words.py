@@ -43,7 +43,7 @@ IDIOMS = {
     "lest": "(?i:lest)",
     "Let": "Let(?= )",
 }
-"""What is looked for in prose, as whole words. A space stands for any white space."""
+"""The patterns to find in prose, as whole words. A space matches any white space."""
 
 _ROLES = "the role: customer, staff, caller, operator, developer"
 INSTEAD = {
@@ -95,7 +95,7 @@ class JustifiedException(NamedTuple):
 
 
 Counts = Counter[tuple[str, str]]
-"""How many uses there are, by path and idiom."""
+"""The number of uses by path and idiom."""
 
 
 def uses_in(path: str, text: str) -> list[Use]:
@@ -121,7 +121,7 @@ def counts_of(uses: Sequence[Use]) -> Counts:
 
 
 def differences(uses: Sequence[Use], baseline: Counts) -> Iterator[str]:
-    """Say what to do about each number that is not the baseline's."""
+    """Yield what to do about each number that differs from the baseline."""
     counts = counts_of(uses)
     for path, idiom in sorted(counts.keys() | baseline.keys()):
         found, allowed = counts[path, idiom], baseline[path, idiom]
@@ -135,7 +135,7 @@ def differences(uses: Sequence[Use], baseline: Counts) -> Iterator[str]:
 
 
 def increases(counts: Counts, baseline: Counts, present: Set[str]) -> Iterator[str]:
-    """Say where the numbers grew. A new file may have as many uses as removed files had.
+    """Yield the numbers that grew. A new file may have as many uses as removed files had.
 
     So a file can be moved, but a file that stays never gains a use.
     """

@@ -1,4 +1,4 @@
-"""Who may import whom, as pyproject.toml has it; and that each contract notices when it is broken."""
+"""The import contracts of pyproject.toml are kept, and each of them finds a violation."""
 
 import re
 import shutil
@@ -26,11 +26,11 @@ VIOLATIONS = {
     "pure": ("orders/errors.py", "import rest_framework"),
     "outside-view": ("sandbox/ports.py", "import events.event_types"),
 }
-"""For each contract the smallest thing that it forbids."""
+"""For each contract, the smallest violation."""
 
 
 def test_the_contracts_know_every_package() -> None:
-    """A new package stands in config/application.py, and then in these lists."""
+    """A new package is added to config/application.py, and then to these lists."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     contracts = {contract["id"]: contract for contract in settings["contracts"]}
     layers = [" | ".join(layer) for layer in LAYERS]
@@ -41,7 +41,7 @@ def test_the_contracts_know_every_package() -> None:
     assert sorted(contracts["outside-view"]["forbidden_modules"]) == sorted(PACKAGES)
 
 
-def test_every_package_is_in_the_list() -> None:
+def test_every_package_is_listed() -> None:
     found = {file.parent.name for file in ROOT.glob("*/__init__.py") if file.parent.name != "tests"}
 
     assert found == {*PACKAGES, *TOOLS}
@@ -53,9 +53,9 @@ def test_every_import_contract_is_kept() -> None:
     assert set(verdicts.values()) == {"KEPT"}, report
 
 
-def test_every_import_contract_notices_what_it_forbids(tmp_path: Path) -> None:
+def test_every_import_contract_finds_its_violation(tmp_path: Path) -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    names = {each["name"] for each in contracts["contracts"]}
+    names = {contract["name"] for contract in contracts["contracts"]}
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for package in contracts["root_packages"]:
         shutil.copytree(ROOT / package, tmp_path / package)
@@ -65,12 +65,12 @@ def test_every_import_contract_notices_what_it_forbids(tmp_path: Path) -> None:
 
     verdicts, report = lint_imports(tmp_path)
 
-    assert {each["id"] for each in contracts["contracts"]} == VIOLATIONS.keys()
+    assert {contract["id"] for contract in contracts["contracts"]} == VIOLATIONS.keys()
     assert verdicts == dict.fromkeys(names, "BROKEN"), report
 
 
 def lint_imports(folder: Path) -> tuple[dict[str, str], str]:
-    """Each contract's verdict, by its name, and the whole report."""
+    """Return each contract's verdict by name, and the whole report."""
     program = "from importlinter.cli import lint_imports_command as lint; lint()"
     finished = subprocess.run(
         [sys.executable, "-c", program, "--no-cache", "--no-logo"],

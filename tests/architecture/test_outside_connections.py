@@ -21,12 +21,12 @@ def test_a_connection_to_another_machine_is_refused(address: str) -> None:
         client.connect(("2001:db8::1", 443))
 
 
-def test_a_name_of_another_machine_is_not_looked_up() -> None:
+def test_the_name_of_another_machine_is_not_looked_up() -> None:
     with pytest.raises(OutsideConnection, match=r"looked up api\.stripe\.com"):
         urllib3.request("GET", "https://api.stripe.com/", retries=False)
 
 
-def test_this_machine_is_reached() -> None:
+def test_this_machine_can_be_reached() -> None:
     with socket.socket() as server, socket.socket() as client:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -48,5 +48,5 @@ def test_this_machine_is_reached() -> None:
         ("127.0.0.1.example", False),
     ],
 )
-def test_only_the_loopback_interface_is_here(host: str | None, expected: bool) -> None:  # noqa: FBT001
+def test_only_loopback_addresses_are_local(host: str | None, expected: bool) -> None:  # noqa: FBT001
     assert is_here(host) is expected

@@ -132,7 +132,7 @@ def test_a_use_names_its_file_and_line() -> None:
 
 
 @pytest.mark.parametrize("text", NEAR_MISSES)
-def test_what_only_looks_like_an_idiom_is_passed_over(text: str) -> None:
+def test_text_that_only_resembles_an_idiom_is_not_reported(text: str) -> None:
     assert idioms("a.md", text) == []
     assert idioms("a.py", f'"""{text}"""') == []
     assert idioms("a.py", f"# {text}") == []
@@ -162,7 +162,7 @@ def test_a_loop_over_each_is_found(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", NO_LOOPS)
-def test_other_loops_and_the_words_in_prose_are_passed_over(source: str) -> None:
+def test_other_loops_and_prose_are_not_reported(source: str) -> None:
     assert idioms("a.py", source) == []
 
 
@@ -206,7 +206,7 @@ def test_only_sentences_of_docstrings_and_documents_are_counted(path: str, text:
     assert idioms(path, text) == []
 
 
-def test_strings_and_comments_are_those_of_pythons_own_tokenizer() -> None:
+def test_strings_and_comments_agree_with_pythons_tokenizer() -> None:
     sources = ["\n".join(source.lines) + "\n" for source in python_files("sagas", "lists")]
     sources.append('x = f"a\'#{b}" + r\'\\d"#\'  # it\'s\ny = """a"b\n#\\\\""" ""  # "c"\n')
 
@@ -269,7 +269,7 @@ def test_a_new_use_fails_with_its_place_and_a_better_word(repository: Repository
     assert "other.py" not in said
 
 
-def test_another_idiom_does_not_make_up_for_a_removed_one(repository: Repository) -> None:
+def test_a_removed_idiom_does_not_allow_another_one(repository: Repository) -> None:
     repository.write("old.py", "# nobody\n# lest\n")
 
     status, said = repository.run("check")
@@ -304,7 +304,7 @@ def test_a_removed_use_fails_until_it_is_recorded(repository: Repository) -> Non
         ("new.py", "# nobody\n"),
     ],
 )
-def test_nothing_larger_is_recorded(name: str, text: str, repository: Repository) -> None:
+def test_a_larger_number_is_not_recorded(name: str, text: str, repository: Repository) -> None:
     repository.write(name, text)
     before = repository.baseline
 
@@ -315,14 +315,14 @@ def test_nothing_larger_is_recorded(name: str, text: str, repository: Repository
     assert repository.baseline == before
 
 
-def test_an_old_file_gains_nothing_though_the_total_shrinks(repository: Repository) -> None:
+def test_an_old_file_may_not_gain_a_use_when_the_total_shrinks(repository: Repository) -> None:
     repository.write("old.py", "# clean\n")
     repository.write("other.py", "# somebody, nobody\n")
 
     assert repository.run("record")[0] == 1
 
 
-def test_a_new_file_gains_nothing_from_an_old_one_that_stays(repository: Repository) -> None:
+def test_a_new_file_gains_no_use_from_an_old_file_that_stays(repository: Repository) -> None:
     repository.write("old.py", "# nobody\n")
     repository.write("new.py", "# nobody\n")
 

@@ -1,4 +1,4 @@
-"""What the code queues, and what production runs: the two must fit together."""
+"""The processes of the Procfile must fit the queues, tasks and time limits of the code."""
 
 import re
 
@@ -22,7 +22,7 @@ WORKER = re.compile(r"^worker-\S+: celery -A config worker -Q (\S+)", re.MULTILI
 
 @pytest.fixture
 def served_queues() -> list[str]:
-    """Every queue that some worker of the Procfile takes from."""
+    """Every queue that a worker of the Procfile serves."""
     return [
         queue
         for queues in WORKER.findall((ROOT / "Procfile").read_text())
@@ -36,13 +36,13 @@ def known_tasks() -> set[str]:
     return set(app.tasks)
 
 
-def test_every_queue_has_exactly_one_kind_of_worker(served_queues: list[str]) -> None:
+def test_every_queue_is_served_by_one_kind_of_worker(served_queues: list[str]) -> None:
     declared = [queue.name for queue in settings.CELERY_TASK_QUEUES]
 
     assert sorted(served_queues) == sorted(declared)
 
 
-def test_every_step_and_every_undo_has_a_queue_with_a_worker(served_queues: list[str]) -> None:
+def test_every_step_and_compensation_has_a_queue_with_a_worker(served_queues: list[str]) -> None:
     needed = {
         link.queue
         for saga in registry.all_sagas()
@@ -53,8 +53,8 @@ def test_every_step_and_every_undo_has_a_queue_with_a_worker(served_queues: list
     assert needed <= set(served_queues)
 
 
-def test_web_outlasts_its_longest_request_and_not_the_supervisors_patience() -> None:
-    """A web worker whose master was killed keeps the port for as long as it may finish."""
+def test_web_waits_for_its_longest_request_and_stops_before_the_supervisor_kills_it() -> None:
+    """After its master is killed, a web worker keeps the port until its graceful time-out."""
     found = GRACE.search((ROOT / "Procfile").read_text())
 
     assert found is not None
@@ -63,19 +63,19 @@ def test_web_outlasts_its_longest_request_and_not_the_supervisors_patience() -> 
     )
 
 
-def test_web_keeps_nobody_waiting_for_longer_than_clients_are_patient() -> None:
-    """Behind a queue without an end, each answer would come after its client has left."""
+def test_web_bounds_its_queue_of_connections() -> None:
+    """In an unbounded queue, clients would have left before their response."""
     command = next(
         line for line in (ROOT / "Procfile").read_text().splitlines() if line.startswith("web:")
     )
     limits = [int(number) for number in QUEUED.findall(command)]
 
-    assert len(limits) == len(("connections that were accepted", "those that were not yet"))
+    assert len(limits) == len(("accepted connections", "waiting connections"))
     assert sum(limits) <= 256
 
 
-def test_a_third_of_webs_threads_is_kept_from_those_who_wait() -> None:
-    """However slow the bank is, orders are taken."""
+def test_waiting_requests_leave_a_third_of_webs_threads_free() -> None:
+    """Orders are accepted however slow the payment provider is."""
     found = THREADS.search((ROOT / "Procfile").read_text())
     most = settings.STREAMS_PER_PROCESS + settings.WAITERS_PER_PROCESS
 
@@ -83,7 +83,7 @@ def test_a_third_of_webs_threads_is_kept_from_those_who_wait() -> None:
     assert most <= int(found.group(1)) * 2 / 3
 
 
-def test_what_names_no_queue_goes_to_one_that_exists(served_queues: list[str]) -> None:
+def test_the_default_queue_has_a_worker(served_queues: list[str]) -> None:
     assert settings.CELERY_TASK_DEFAULT_QUEUE in served_queues
 
 

@@ -1,4 +1,4 @@
-"""What the repository's files may not say, and that its documents point to something."""
+"""No file names a path of one machine, and every link of a document leads to a file."""
 
 import re
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from tests.support.source_files import ROOT, all_files
 OF_ONE_MACHINE = re.compile(
     r"/(?:work|root|Users|home(?!/me/))/|pypi\.org|pythonhosted\.org|--(?:extra-)?index-url"
 )
-"""Somebody's folders, and where somebody's packages come from."""
+"""Home folders and package registries."""
 
 LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)")
 ELSEWHERE = re.compile(r"[a-z]+:|//|#")
 
 
-def test_no_file_speaks_of_one_machine() -> None:
+def test_no_file_names_a_path_or_registry_of_one_machine() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number} {line.strip()}"
         for path in all_files()
@@ -38,13 +38,13 @@ def test_every_relative_link_of_a_document_leads_to_a_file() -> None:
     assert broken == []
 
 
-def test_links_are_told_from_addresses() -> None:
+def test_only_relative_links_are_checked() -> None:
     text = "[a](docs/a.md), [b](https://example.com/b), ![c](c.png), [d](#part), [e](../e.md#part)"
 
     assert list(relative_links(text)) == ["docs/a.md", "c.png", "../e.md#part"]
 
 
-def test_a_link_leads_to_a_file_or_folder_from_the_documents_own_folder(tmp_path: Path) -> None:
+def test_a_link_is_relative_to_its_document(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.md").touch()
 

@@ -1,4 +1,4 @@
-"""Rules about the source that neither the linter nor the import contracts can see."""
+"""Rules about the source that neither the linter nor the import contracts can check."""
 
 import ast
 import re
@@ -26,8 +26,8 @@ def test_only_the_transition_function_writes_the_status_of_an_order() -> None:
     assert writers == {("orders/models.py", "transition_locked")}
 
 
-def test_no_sql_of_ours_writes_orders() -> None:
-    # What the invariants ask is asked in a transaction that cannot write.
+def test_no_sql_text_names_the_table_of_orders() -> None:
+    # The queries of the invariants run in a read-only transaction.
     statements = [
         (source.name, text)
         for source in python_files(*APPLICATION)
@@ -40,24 +40,24 @@ def test_no_sql_of_ours_writes_orders() -> None:
 
 
 def test_only_dispatch_puts_a_task_on_a_queue() -> None:
-    # Sagas are queued by dispatch alone. What staff ask for in bulk is no saga: the desk has one
-    # place of its own, whose message says no more than "look".
+    # Only dispatch queues sagas. A bulk action of staff is no saga: the desk queues it in one place,
+    # and its message carries no data.
     assert files_that_call("apply_async", "send_task") == {
         "sagas/dispatch.py",
         "desk/bulk_queue.py",
     }
-    # Not Celery's: how long a RetryPolicy waits.
+    # This delay is RetryPolicy's, not Celery's.
     assert files_that_call("delay") == {"sagas/phase.py"}
 
 
-def test_only_dispatch_waits_for_a_commit() -> None:
-    # And what counts: only what is true.
+def test_only_dispatch_and_metrics_act_after_a_commit() -> None:
+    # Metrics count committed changes only.
     allowed = {"sagas/dispatch.py", "desk/bulk_queue.py", "orders/metrics.py"}
     assert files_that_call("on_commit") == allowed
 
 
-def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
-    ways_out = (
+def test_network_libraries_are_imported_in_known_places_only() -> None:
+    network_libraries = (
         "urllib3",
         "urllib.request",
         "requests",
@@ -66,16 +66,16 @@ def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
         "smtplib",
         "socket",
     )
-    ways_to_the_broker = ("kombu", "redis", "celery.app")
+    broker_libraries = ("kombu", "redis", "celery.app")
     allowed = {
         ("outbound/http_transport.py", "urllib3"),
-        ("access/rate_limits.py", "redis"),  # counts requests, and goes without
-        ("outbound/rate_limit.py", "redis"),  # counts calls: nothing of an order hangs on it
+        ("access/rate_limits.py", "redis"),  # counts requests, and works without Redis
+        ("outbound/rate_limit.py", "redis"),  # counts calls: no order depends on it
         ("config/celery_settings.py", "kombu"),  # the names of the queues
         ("sagas/dispatch.py", "kombu.exceptions"),
-        ("sagas/tasks.py", "kombu.exceptions"),  # what Celery need not report
-        ("config/logging.py", "kombu.exceptions"),  # what has no traceback
-        ("monitoring/readiness.py", "kombu"),  # asks whether the broker is there
+        ("sagas/tasks.py", "kombu.exceptions"),  # errors that Celery need not report
+        ("config/logging.py", "kombu.exceptions"),  # errors without a traceback
+        ("monitoring/readiness.py", "kombu"),  # checks the broker
         ("monitoring/readiness.py", "kombu.exceptions"),
     }
 
@@ -83,13 +83,13 @@ def test_the_outside_world_is_met_where_the_proof_wraps_it() -> None:
         (source.name, module)
         for source in python_files(*APPLICATION)
         for module in source.imported_modules()
-        if is_part_of(module, (*ways_out, *ways_to_the_broker))
+        if is_part_of(module, (*network_libraries, *broker_libraries))
     }
 
     assert found == allowed
 
 
-def test_nobody_connects_to_postgresql_past_django() -> None:
+def test_only_django_connects_to_postgresql() -> None:
     drivers = {
         (source.name, module)
         for source in python_files(*APPLICATION)
@@ -107,20 +107,20 @@ def test_only_the_engine_writes_the_journal() -> None:
         for source in python_files(*APPLICATION)
         if not source.name.startswith("sagas/") and journal & set(names_in(source))
     ]
-    inside = files_that_write_rows("sagas") - {"sagas/bulk_sql.py"}  # the statements, for any rows
+    inside = files_that_write_rows("sagas") - {"sagas/bulk_sql.py"}  # writes the rows of any table
 
     assert outside == []
     assert inside == {"sagas/journal.py", "sagas/services.py", "sagas/sweep.py"}
 
 
-def test_stock_is_written_by_its_services_and_a_new_shop_s_shelves_by_the_demo_catalogue() -> None:
+def test_only_services_and_the_demo_catalogue_write_stock() -> None:
     assert files_that_write_rows("inventory") == {
         "inventory/services.py",
         "inventory/management/commands/load_catalogue.py",
     }
 
 
-def test_payments_are_written_by_their_services_and_by_the_calls() -> None:
+def test_only_services_and_operations_write_payments() -> None:
     inside = files_that_write_rows("payments") - {
         "payments/providers/stripe/provider.py"
     }  # its "create" is a call
@@ -131,9 +131,9 @@ def test_payments_are_written_by_their_services_and_by_the_calls() -> None:
 NAMES_STRIPE = {
     "config/settings.py",  # the default of PAYMENT_PROVIDERS
     "orders/api/orders/examples.py",  # a payment method, as an example in the API's documentation
-    "monitoring/redaction.py",  # what Stripe's secrets look like, also where it is not installed
+    "monitoring/redaction.py",  # the form of Stripe's secrets, also for installations without Stripe
 }
-"""The reviewed list. It only shrinks: what is Stripe's belongs to its provider."""
+"""The reviewed list, which only shrinks: code for Stripe belongs into its provider."""
 
 
 def test_only_its_provider_knows_stripe() -> None:
@@ -159,12 +159,12 @@ def test_rows_are_locked_in_known_places_only() -> None:
         source.name
         for source in python_files(*APPLICATION)
         for name, call in source.calls()
-        if name == "select_for_update" or "lock" in {each.arg for each in call.keywords}
+        if name == "select_for_update" or "lock" in {keyword.arg for keyword in call.keywords}
     }
 
     assert locking == {
         "desk/bulk.py",
-        "desk/second_factor.py",  # rows that no order knows: a code is taken once
+        "desk/second_factor.py",  # rows without a relation to orders: a code is used once
         "inventory/services.py",
         "orders/models.py",
         "orders/services.py",
@@ -187,7 +187,7 @@ def test_every_function_fits_on_a_screen() -> None:
     assert too_long == []
 
 
-def test_every_file_can_be_read_in_one_sitting() -> None:
+def test_no_file_is_too_long() -> None:
     too_long = [
         f"{source.name} has {len(source.lines)} lines"
         for source in python_files(*APPLICATION, "benchmarks", "sandbox")
@@ -211,7 +211,7 @@ def test_every_file_can_be_read_in_one_sitting() -> None:
         "setattr(order, 'status', target)",
     ],
 )
-def test_every_way_to_write_a_status_is_seen(statement: str) -> None:
+def test_every_way_to_write_a_status_is_found(statement: str) -> None:
     assert any(writes_status(node) for node in ast.walk(ast.parse(statement)))
 
 
@@ -225,12 +225,12 @@ def test_every_way_to_write_a_status_is_seen(statement: str) -> None:
         "order.version = 2",
     ],
 )
-def test_reading_a_status_is_not_taken_for_writing_it(statement: str) -> None:
+def test_reading_a_status_is_not_a_write(statement: str) -> None:
     assert not any(writes_status(node) for node in ast.walk(ast.parse(statement)))
 
 
 def writes_status(node: ast.AST) -> bool:
-    """Whether this very node gives some object but ``self`` a status."""
+    """Return whether this node itself sets the status of an object other than ``self``."""
     match node:
         case ast.Attribute(value=owner, attr="status", ctx=ast.Store()):
             return not (isinstance(owner, ast.Name) and owner.id == "self")
@@ -239,7 +239,7 @@ def writes_status(node: ast.AST) -> bool:
                 return False
             is_named = any(keyword.arg == "status" for keyword in node.keywords)
             return is_named or any(
-                isinstance(each, ast.Constant) and each.value == "status" for each in ast.walk(node)
+                isinstance(part, ast.Constant) and part.value == "status" for part in ast.walk(node)
             )
     return False
 
@@ -249,7 +249,7 @@ def lines_of(node: ast.stmt | ast.expr) -> int:
 
 
 def lines_of_data(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """A table that a function ends with is read line by line, not all at once."""
+    """Return the lines of a table that the function returns: they do not count as code."""
     match function.body[-1]:
         case ast.Return(value=ast.Dict() | ast.List() as table):
             return lines_of(table)
@@ -275,7 +275,7 @@ def files_that_write_rows(app: str) -> set[str]:
 
 
 def is_part_of(module: str, packages: Sequence[str]) -> bool:
-    return any(module == each or module.startswith(f"{each}.") for each in packages)
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
 def names_in(source: SourceFile) -> Iterator[str]:

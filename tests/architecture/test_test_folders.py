@@ -44,7 +44,7 @@ def test_an_import_of_support_or_of_the_same_folder_is_allowed(file: str, module
     assert not crosses_folders(file, module)
 
 
-def test_every_file_that_runs_first_is_there() -> None:
+def test_every_file_that_runs_first_exists() -> None:
     assert [file for file in LONGEST_FILES if not (ROOT / file).is_file()] == []
 
 

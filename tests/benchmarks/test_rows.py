@@ -67,7 +67,7 @@ def test_fates_tell_confirmed_and_completed_from_what_is_still_under_way(
     shelf: Shelf,
     session: psycopg.Connection,
     customer: User,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     messages: MessageQueue,
 ) -> None:
     stock(session, ["MUG"])
@@ -102,7 +102,7 @@ def test_the_watcher_returns_when_the_order_has_ended_and_not_before(
     shelf: Shelf,
     database_url: str,
     customer: User,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     messages: MessageQueue,
 ) -> None:
     shelf.put("MUG", 5)

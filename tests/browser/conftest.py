@@ -65,7 +65,9 @@ def visitor(chromium: Browser, installation: Installation, grace: User) -> Itera
 
 
 @pytest.fixture
-def alice(installation: Installation, grace: User, shelf: Shelf, bank: SandboxServer) -> Customer:
+def alice(
+    installation: Installation, grace: User, shelf: Shelf, sandbox_stripe: SandboxServer
+) -> Customer:
     shelf.put("MUG", 100)
     customer = User.objects.create(username="alice")
     return Customer(installation.url, str(ApiToken.objects.issue(customer)[1]))

@@ -28,11 +28,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def shop(alice: Customer, bank: SandboxServer) -> dict[str, UUID]:
+def shop(alice: Customer, sandbox_stripe: SandboxServer) -> dict[str, UUID]:
     """Orders in each state, a break, pulses: what a desk looks like on a working day."""
     confirmed = alice.wait_for_end(alice.place()["id"])
     cancelled = alice.wait_for_end(alice.place("pm_card_chargeDeclined")["id"])
-    bank.add_fault("payment_intents.confirm", "error_before")
+    sandbox_stripe.add_fault("payment_intents.confirm", "error_before")
     flag_once_tried(UUID(alice.place()["id"]))
     now = timezone.now()
     for queue in ("checkout", "settlement", "compensation", "sweeps"):

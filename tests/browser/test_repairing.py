@@ -15,12 +15,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def flagged(alice: Customer, bank: SandboxServer) -> UUID:
+def flagged(alice: Customer, sandbox_stripe: SandboxServer) -> UUID:
     """An order whose bank refused our key, and which nothing but a person moves for ten minutes."""
-    bank.add_fault("payment_intents.confirm", "refuse_key")
+    sandbox_stripe.add_fault("payment_intents.confirm", "refuse_key")
     order_id = UUID(alice.place()["id"])
     flag_once_tried(order_id)
-    bank.clear_faults()
+    sandbox_stripe.clear_faults()
     return order_id
 
 

@@ -20,10 +20,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def shop(customer: User, shelf: Shelf, bank: SandboxServer, messages: MessageQueue) -> Shop:
+def shop(
+    customer: User, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
+) -> Shop:
     shelf.put("MUG", IN_STOCK)
     shelf.put("TEE", IN_STOCK)
-    return Shop(customer, bank, messages)
+    return Shop(customer, sandbox_stripe, messages)
 
 
 @pytest.fixture

@@ -22,7 +22,9 @@ def workers(
 
 
 @pytest.fixture
-def shop(customer: User, shelf: Shelf, bank: SandboxServer, messages: MessageQueue) -> Shop:
+def shop(
+    customer: User, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
+) -> Shop:
     shelf.put("MUG", IN_STOCK)
     shelf.put("TEE", IN_STOCK, price_minor=2500)
-    return Shop(customer, bank, messages)
+    return Shop(customer, sandbox_stripe, messages)

@@ -28,12 +28,12 @@ def test_an_attempt_is_left_alone_while_its_lease_runs(shop: Shop, workers: Dyin
     order = shop.place()
     message = shop.take_only()
     kill_after_confirming(workers, message, shop)
-    before = snapshot(shop.bank)
+    before = snapshot(shop.sandbox_stripe)
 
     shop.messages.deliver(message)
 
     assert sweep() == 0
-    assert snapshot(shop.bank) == before
+    assert snapshot(shop.sandbox_stripe) == before
     order.refresh_from_db()
     assert order.status == OrderStatus.PLACED
     assert lost_attempts() == []
@@ -60,22 +60,22 @@ def test_an_order_that_kills_every_worker_is_turned_back_and_undone(
         OrderStatus.CANCELLED,
         "authorize_payment_unanswered",
     )
-    assert account_of(shop.bank, order.pk) == UNDONE
-    assert_books_balance(shop.bank)
+    assert account_of(shop.sandbox_stripe, order.pk) == UNDONE
+    assert_books_balance(shop.sandbox_stripe)
     assert lost_attempts() == [AUTHORIZE] * ATTEMPTS
 
 
 def kill_after_confirming(workers: DyingWorkers, message: Message, shop: Shop) -> None:
     """Kill a worker in the middle of a call: the bank has done what it was asked."""
-    rule = shop.bank.add_fault("payment_intents.confirm", "hold_after", times=1)
+    rule = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold_after", times=1)
     pid = workers.begin(message)
-    wait_until(lambda: shop.bank.held(rule) == 1)
+    wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
 
     os.kill(pid, signal.SIGKILL)
     workers.wait_for_death()
-    ended = len(shop.bank.calls())
-    shop.bank.release(rule)
-    wait_until(lambda: len(shop.bank.calls()) > ended)
+    ended = len(shop.sandbox_stripe.calls())
+    shop.sandbox_stripe.release(rule)
+    wait_until(lambda: len(shop.sandbox_stripe.calls()) > ended)
 
 
 def kill_before_looking(workers: DyingWorkers, message: Message) -> None:

@@ -45,7 +45,9 @@ def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefro
 
 
 @pytest.fixture
-def confirmed(storefront: Storefront, bank: SandboxServer, messages: MessageQueue) -> UUID:
+def confirmed(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
+) -> UUID:
     order_id = storefront.order(cart(("MUG", 1))).order_id
     messages.deliver_all()
     return order_id

@@ -44,7 +44,9 @@ def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefro
 
 
 @pytest.fixture
-def shop(storefront: Storefront, bank: SandboxServer, messages: MessageQueue) -> dict[str, UUID]:
+def shop(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
+) -> dict[str, UUID]:
     """One order confirmed, one cancelled, and one that waits for a person."""
     confirmed = storefront.order(cart(("MUG", 1))).order_id
     declined = cart(("MUG", 1), payment_method="pm_card_visa_chargeDeclined")

@@ -280,7 +280,9 @@ def test_what_a_row_tells_cannot_be_markup(desk: Client, waiting: UUID) -> None:
     assert "&lt;script&gt;alert(1)" in page
 
 
-def test_every_way_to_narrow_has_an_index(desk: Client, bank: SandboxServer, waiting: UUID) -> None:
+def test_every_way_to_narrow_has_an_index(
+    desk: Client, sandbox_stripe: SandboxServer, waiting: UUID
+) -> None:
     """With sequential scans forbidden, PostgreSQL says at once where it has nothing else."""
     Order.objects.filter(pk=waiting).update(reference="Z-1001")
     now = timezone.now()

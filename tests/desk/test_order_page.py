@@ -24,9 +24,11 @@ from tests.support.storefront_client import Storefront, cart, everything
 
 
 @pytest.fixture
-def undecided(storefront: Storefront, bank: SandboxServer, messages: MessageQueue) -> UUID:
+def undecided(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
+) -> UUID:
     """An order whose first attempt at the bank had no clear answer."""
-    bank.add_fault("payment_intents.confirm", "error_before", times=1)
+    sandbox_stripe.add_fault("payment_intents.confirm", "error_before", times=1)
     order_id = storefront.order(cart(("MUG", 2))).order_id
     messages.deliver_all()
     return order_id
@@ -57,7 +59,7 @@ def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> No
         "10.00 EUR",
         "stock reservation: done",
         "payment authorization: asked, attempt 1",
-        "Set 10.00 EUR aside on pm_card_visa.",
+        "Authorize 10.00 EUR on pm_card_visa.",
         "payment capture: done",
         "payment.captured",
         "placed → confirmed: paid",
@@ -174,7 +176,7 @@ def test_a_cancel_that_was_asked_for_shows_what_will_be_undone(
 
 
 def test_the_way_back_is_drawn(
-    desk: Client, storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    desk: Client, storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     body = cart(("MUG", 1), payment_method="pm_card_visa_chargeDeclinedStolenCard")
     order_id = storefront.order(body).order_id

@@ -1,4 +1,4 @@
-"""Facts are recorded with what makes them true, or not at all."""
+"""Events are recorded in the transaction of the change that they report."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SHIPPED = EventType("parcel.shipped", 2, frozenset({"number"}))
 
 
-def a_fact() -> Event:
+def make_event() -> Event:
     return SHIPPED.of(uuid4(), uuid4(), {"number": "RR 123"})
 
 
-def test_a_fact_is_recorded_as_it_is() -> None:
-    event = a_fact()
+def test_an_event_is_recorded_with_its_fields() -> None:
+    event = make_event()
 
     with transaction.atomic():
         record([event])
@@ -31,25 +31,25 @@ def test_a_fact_is_recorded_as_it_is() -> None:
     assert row.relayed_at is None
 
 
-def test_a_fact_goes_with_the_transaction_that_did_not_make_it_true() -> None:
+def test_a_rollback_removes_the_event() -> None:
     with transaction.atomic():
-        record([a_fact()])
+        record([make_event()])
         transaction.set_rollback(True)
 
     assert not OutboxEvent.objects.exists()
 
 
 @pytest.mark.parametrize("write", [record, outbox])
-def test_outside_a_transaction_nothing_can_be_recorded(
+def test_recording_needs_a_transaction(
     write: Callable[[list[Event]], object],
 ) -> None:
     with pytest.raises(NotInTransaction):
-        write([a_fact()])
+        write([make_event()])
 
     assert not OutboxEvent.objects.exists()
 
 
 @pytest.mark.parametrize("payload", [{}, {"number": "RR 123", "weight": 2}, {"weight": 2}])
-def test_a_fact_carries_what_its_type_declares_and_nothing_else(payload: dict[str, object]) -> None:
+def test_an_event_must_have_the_fields_of_its_type(payload: dict[str, object]) -> None:
     with pytest.raises(EventError, match=r"parcel\.shipped carries"):
         SHIPPED.of(uuid4(), uuid4(), payload)

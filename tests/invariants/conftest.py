@@ -1,4 +1,4 @@
-"""A shop whose books are checked."""
+"""A shop whose invariants are checked."""
 
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from tests.support.shop import IN_STOCK, Shop
 
 @pytest.fixture
 def own_installation(settings: Settings) -> None:
-    """The sandbox outlives the database: what earlier tests left there is another installation's."""
+    """A new installation id: the sandbox outlives the database and still has payments of earlier tests."""
     settings.INSTALLATION_ID = uuid4().hex
 
 
@@ -23,9 +23,9 @@ def shop(
     own_installation: None,
     customer: User,
     shelf: Shelf,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     messages: MessageQueue,
 ) -> Shop:
     shelf.put("MUG", IN_STOCK)
     shelf.put("TEE", IN_STOCK, price_minor=2500)
-    return Shop(customer, bank, messages)
+    return Shop(customer, sandbox_stripe, messages)

@@ -1,4 +1,4 @@
-"""The check: one snapshot of everything, that reads only and finds nothing where nothing is wrong."""
+"""The check: it reads one snapshot, changes nothing, and finds nothing in a correct database."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,7 +10,7 @@ from django.db.utils import InternalError
 
 from invariants import checking
 from invariants.catalogue import INVARIANTS
-from invariants.checking import LeftOut, Progress, Report, Scope, check
+from invariants.checking import CheckReport, LeftOut, OrderScope, Strictness, check
 from invariants.invariant import Invariant
 from orders.models import Order
 from orders.states import OrderStatus
@@ -23,20 +23,22 @@ from tests.support.storefront_client import everything
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NONE = timedelta()
-LATELY = Scope(changed_within=timedelta(hours=1))
+NO_GRACE = timedelta()
+LAST_HOUR = OrderScope(changed_within=timedelta(hours=1))
 
 
-def check_now(progress: Progress = Progress.SOMETIME, scope: Scope = checking.EVERYTHING) -> Report:
-    """Check with the provider and without any grace, as is sound at every moment."""
-    return check(reading=read_providers(), grace=NONE, progress=progress, scope=scope)
+def check_with_reading(
+    strictness: Strictness = Strictness.SAFETY_ONLY, scope: OrderScope = checking.ALL_ORDERS
+) -> CheckReport:
+    """Compare with the provider without any grace: a check may do that at every moment."""
+    return check(reading=read_providers(), grace=NO_GRACE, strictness=strictness, scope=scope)
 
 
-def test_a_clean_database_has_no_findings_at_any_moment_of_an_orders_life(shop: Shop) -> None:
+def test_a_clean_database_has_no_findings_at_any_moment_of_an_order(shop: Shop) -> None:
     seen = set()
 
     def look() -> None:
-        assert check_now().findings == []
+        assert check_with_reading().findings == []
         seen.add(Order.objects.earliest("pk").status)
 
     confirmed = shop.place()
@@ -51,25 +53,25 @@ def test_a_clean_database_has_no_findings_at_any_moment_of_an_orders_life(shop: 
         shop.deliver_next()
     shop.messages.deliver_all()
 
-    report = check_now(Progress.AT_REST)
+    report = check_with_reading(Strictness.AT_REST)
 
     assert seen == set(OrderStatus)
     assert report.findings == []
-    assert set(report.checked) == {each.code for each in INVARIANTS}
+    assert set(report.checked_codes) == {invariant.code for invariant in INVARIANTS}
     assert report.orders == {"cancelled": 3}
     assert report.payments == {"refunded": 1, "voided": 1}
     assert report.reading is not None
     assert len(report.reading.balances) == 2
 
 
-def test_what_moves_after_the_provider_was_read_is_no_finding(shop: Shop) -> None:
+def test_changes_after_the_provider_was_read_are_no_finding(shop: Shop) -> None:
     readings = []
 
     def look() -> None:
-        """Compare with the provider of this moment, and with every older reading."""
+        """Compare with a new reading of the provider, and with every older reading."""
         readings.append(read_providers())
-        for each in readings:
-            report = check(reading=each, grace=NONE, progress=Progress.SOMETIME)
+        for reading in readings:
+            report = check(reading=reading, grace=NO_GRACE, strictness=Strictness.SAFETY_ONLY)
             assert report.findings == []
 
     kept, returned = shop.place(), shop.place()
@@ -89,7 +91,7 @@ def test_what_moves_after_the_provider_was_read_is_no_finding(shop: Shop) -> Non
 
 @pytest.mark.parametrize("before", ["refunds.list", "payment_intents.list"])
 @pytest.mark.parametrize("done", range(3))
-def test_what_happens_while_the_provider_is_read_is_no_finding(
+def test_changes_while_the_provider_is_read_are_no_finding(
     shop: Shop, before: str, done: int
 ) -> None:
     order = shop.place()
@@ -101,20 +103,20 @@ def test_what_happens_while_the_provider_is_read_is_no_finding(
         shop.cancel(order)
         shop.messages.deliver_all()
 
-    reading = read_while(confirm_and_cancel, shop.bank, before, read_providers)
-    report = check(reading=reading, grace=NONE, progress=Progress.SOMETIME)
+    reading = read_while(confirm_and_cancel, shop.sandbox_stripe, before, read_providers)
+    report = check(reading=reading, grace=NO_GRACE, strictness=Strictness.SAFETY_ONLY)
 
     assert report.findings == []
     assert report.payments == {"refunded": 1}
 
 
-def test_what_is_under_way_is_a_finding_only_at_rest(shop: Shop) -> None:
+def test_an_unfinished_order_is_a_finding_only_at_rest(shop: Shop) -> None:
     order = shop.place()
 
-    assert check_now(Progress.ON_TIME).findings == []
-    at_rest = check_now(Progress.AT_REST).findings
+    assert check_with_reading(Strictness.ON_TIME).findings == []
+    at_rest = check_with_reading(Strictness.AT_REST).findings
 
-    assert [(each.code, each.subject) for each in at_rest] == [("T6", str(order.pk))]
+    assert [(finding.code, finding.subject) for finding in at_rest] == [("T6", str(order.pk))]
 
 
 def test_checking_changes_nothing(shop: Shop) -> None:
@@ -123,12 +125,12 @@ def test_checking_changes_nothing(shop: Shop) -> None:
     shop.place()
     before = everything()
 
-    check_now(Progress.AT_REST)
+    check_with_reading(Strictness.AT_REST)
 
     assert everything() == before
 
 
-def test_the_check_could_not_write_if_it_wanted_to(
+def test_the_check_runs_in_a_read_only_transaction(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(*_: object) -> None:
@@ -138,22 +140,22 @@ def test_the_check_could_not_write_if_it_wanted_to(
     monkeypatch.setattr(checking.Examination, "count", write)
 
     with pytest.raises(InternalError, match="read-only transaction"):
-        check_now()
+        check_with_reading()
 
 
-def test_the_check_has_one_snapshot(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_reads_one_snapshot(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.place()
     count = checking.Examination.count
 
     def count_late(self: checking.Examination, table: str, column: str) -> dict[str, int]:
-        """Count after somebody else has committed another order."""
+        """Count after another connection has committed another order."""
         with ThreadPoolExecutor(1) as other:
             other.submit(place_elsewhere, shop).result()
         return count(self, table, column)
 
     monkeypatch.setattr(checking.Examination, "count", count_late)
 
-    assert check_now().orders == {"placed": 1}
+    assert check_with_reading().orders == {"placed": 1}
     assert Order.objects.count() == 3
 
 
@@ -168,64 +170,66 @@ def test_the_check_is_not_made_inside_a_transaction(shop: Shop) -> None:
         check()
 
 
-def test_a_scope_of_what_has_moved_leaves_out_what_has_not(shop: Shop) -> None:
+def test_a_scope_by_time_leaves_out_old_orders(shop: Shop) -> None:
     old, lately, under_way = shop.place(), shop.place(), None
     shop.messages.deliver_all()
     backdate(old.pk)
     under_way = shop.place(mugs=1)
     backdate(under_way.pk)
 
-    recent = check_now(scope=LATELY)
-    asked = check_now(scope=Scope(changed_within=timedelta(hours=1), orders=frozenset({old.pk})))
+    recent = check_with_reading(scope=LAST_HOUR)
+    asked = check_with_reading(
+        scope=OrderScope(changed_within=timedelta(hours=1), orders=frozenset({old.pk}))
+    )
 
-    assert recent.looked_at == frozenset({lately.pk, under_way.pk})
+    assert recent.checked_orders == frozenset({lately.pk, under_way.pk})
     assert recent.orders == {"confirmed": 1, "placed": 1}
-    assert asked.looked_at == frozenset({old.pk, lately.pk, under_way.pk})
+    assert asked.checked_orders == frozenset({old.pk, lately.pk, under_way.pk})
 
 
-def test_an_order_that_was_cancelled_before_its_first_step_has_moved(shop: Shop) -> None:
+def test_a_scope_by_time_includes_an_order_cancelled_before_its_first_step(shop: Shop) -> None:
     order = shop.place()
     shop.cancel(order)
     shop.messages.deliver_all()
 
-    report = check_now(scope=LATELY)
+    report = check_with_reading(scope=LAST_HOUR)
 
     assert report.orders == {"cancelled": 1}
-    assert report.looked_at == frozenset({order.pk})
+    assert report.checked_orders == frozenset({order.pk})
 
 
 @pytest.mark.parametrize("witness", DATES)
-def test_what_happened_lately_needs_one_witness(shop: Shop, witness: str) -> None:
+def test_any_one_recent_date_puts_an_order_into_the_scope(shop: Shop, witness: str) -> None:
     order, other = shop.place(mugs=1), shop.place(mugs=1)
     shop.messages.deliver_all()
     backdate(other.pk)
     backdate(order.pk, but=witness)
 
-    assert check_now(scope=LATELY).looked_at == frozenset({order.pk})
+    assert check_with_reading(scope=LAST_HOUR).checked_orders == frozenset({order.pk})
 
 
-def test_an_order_whose_runs_were_lost_does_not_escape_with_them(shop: Shop) -> None:
+def test_an_order_whose_runs_were_deleted_is_still_checked(shop: Shop) -> None:
     order = shop.place()
     shop.messages.deliver_all()
     tamper("DELETE FROM sagas_stepattempt", "DELETE FROM sagas_sagarun")
 
-    findings = check_now(scope=LATELY).findings
+    findings = check_with_reading(scope=LAST_HOUR).findings
 
-    assert [(each.code, each.subject) for each in findings] == [("T10", str(order.pk))]
+    assert [(finding.code, finding.subject) for finding in findings] == [("T10", str(order.pk))]
 
 
 def tamper(*statements: str) -> None:
-    """Do what nothing of ours would, as a superuser whom no trigger stops."""
+    """Change rows as no code of ours does: as a superuser, with triggers switched off."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         for statement in statements:
             cursor.execute(statement)
 
 
-def test_without_a_reading_nothing_is_said_of_the_provider(shop: Shop) -> None:
+def test_a_check_without_a_reading_leaves_out_the_provider(shop: Shop) -> None:
     report = check()
 
-    assert {each.code for each in INVARIANTS} - set(report.checked) == {"M2", "M6"}
+    assert {invariant.code for invariant in INVARIANTS} - set(report.checked_codes) == {"M2", "M6"}
     assert report.left_out == {
         **dict.fromkeys(("M2", "M6"), LeftOut.PROVIDER),
         **dict.fromkeys(("M5", "M7", "M11"), LeftOut.PROVIDER_SIDE),
@@ -233,42 +237,51 @@ def test_without_a_reading_nothing_is_said_of_the_provider(shop: Shop) -> None:
     assert report.reading is None
 
 
-def test_sums_of_all_history_are_left_to_the_full_check(shop: Shop) -> None:
-    report = check_now(Progress.ON_TIME, Scope(changed_within=timedelta(hours=1)))
+def test_only_the_full_check_sums_all_history(shop: Shop) -> None:
+    report = check_with_reading(Strictness.ON_TIME, OrderScope(changed_within=timedelta(hours=1)))
 
-    assert {each.code for each in INVARIANTS} - set(report.checked) == {"S2", "S3", "S8"}
+    assert {invariant.code for invariant in INVARIANTS} - set(report.checked_codes) == {
+        "S2",
+        "S3",
+        "S8",
+    }
     assert report.left_out == dict.fromkeys(("S2", "S3", "S8"), LeftOut.HISTORY)
 
 
-def test_lateness_that_was_not_asked_for_has_no_answer(shop: Shop) -> None:
-    report = check_now(Progress.SOMETIME)
+def test_a_safety_check_leaves_out_lateness(shop: Shop) -> None:
+    report = check_with_reading(Strictness.SAFETY_ONLY)
 
-    late = {each.code for each in INVARIANTS if each.by}
+    late = {invariant.code for invariant in INVARIANTS if invariant.time_limit}
     assert late == {"M8", "T6", "T8", "T9", "R4"}
-    assert late.isdisjoint(report.checked)
+    assert late.isdisjoint(report.checked_codes)
     assert report.left_out == dict.fromkeys(late, LeftOut.LATENESS)
 
 
-def test_a_check_of_everything_leaves_nothing_out(shop: Shop) -> None:
-    assert check_now(Progress.ON_TIME).left_out == {}
+def test_a_full_check_leaves_nothing_out(shop: Shop) -> None:
+    assert check_with_reading(Strictness.ON_TIME).left_out == {}
 
 
-def test_the_documentation_has_every_invariant_as_it_is() -> None:
+def test_the_documentation_lists_every_invariant() -> None:
     documented = (Path(ROOT) / "docs" / "invariants.md").read_text()
 
-    for each in INVARIANTS:
-        row = f"| **{each.code}** | {each.sentence} | {by_when(each)} | {how(each)} |"
+    for invariant in INVARIANTS:
+        row = (
+            f"| **{invariant.code}** | {invariant.sentence} | {time_limit(invariant)} |"
+            f" {how(invariant)} |"
+        )
         assert row in documented.splitlines()
 
 
-def by_when(invariant: Invariant) -> str:
-    return f"{invariant.by // timedelta(minutes=1)} min" if invariant.by else "at once"
+def time_limit(invariant: Invariant) -> str:
+    return (
+        f"{invariant.time_limit // timedelta(minutes=1)} min" if invariant.time_limit else "at once"
+    )
 
 
 def how(invariant: Invariant) -> str:
-    """Whom it asks, whether a constraint says so too, and whether only the full check asks it."""
-    asked = ["provider only"] if invariant.needs_provider else ["ours"]
+    """What it compares, whether a constraint enforces it too, and whether only the full check has it."""
+    compared = ["provider only"] if invariant.needs_provider else ["ours"]
     if invariant.asks_provider and not invariant.needs_provider:
-        asked.append("provider")
-    asked += ["E"] * invariant.is_enforced + ["full"] * invariant.sums_history
-    return ", ".join(asked)
+        compared.append("provider")
+    compared += ["E"] * invariant.is_enforced + ["full"] * invariant.sums_history
+    return ", ".join(compared)

@@ -1,4 +1,4 @@
-"""``manage.py check_invariants``: what it says, and with which status it ends."""
+"""``manage.py check_invariants``: its output and its exit status."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def check_invariants(*arguments: str) -> tuple[int, str]:
-    """The exit status, and what was printed."""
+    """Return the exit status and the output."""
     printed = StringIO()
     try:
         call_command("check_invariants", *arguments, stdout=printed)
@@ -52,40 +52,40 @@ def miscounted(confirmed: Order) -> Order:
     return confirmed
 
 
-def test_a_clean_system_ends_with_0_and_says_what_was_compared(confirmed: Order) -> None:
-    status, said = as_json("--full", "--at-rest", "--grace", "0")
+def test_a_clean_system_exits_with_0_and_reports_what_was_compared(confirmed: Order) -> None:
+    status, output = as_json("--full", "--at-rest", "--grace", "0")
 
     assert status == 0
-    assert said["findings"] == []
-    assert said["orders"] == {"confirmed": 1}
-    assert said["payments"] == {"captured": 1}
-    assert said["provider"] == {
+    assert output["findings"] == []
+    assert output["orders"] == {"confirmed": 1}
+    assert output["payments"] == {"captured": 1}
+    assert output["provider"] == {
         "compared": True,
         "problem": "",
         "complete_since": None,
         "payments": 1,
         "net_minor": 4500,
     }
-    assert said["everything"] is True
-    assert said["invariants"]["checked"] == said["invariants"]["of"]
-    assert said["invariants"]["left_out"] == {}
+    assert output["everything"] is True
+    assert output["invariants"]["checked"] == output["invariants"]["of"]
+    assert output["invariants"]["left_out"] == {}
 
 
-def test_people_get_the_same_as_a_table(confirmed: Order) -> None:
-    status, said = check_invariants("--full")
+def test_the_default_output_is_a_table(confirmed: Order) -> None:
+    status, output = check_invariants("--full")
 
     assert status == 0
-    assert said.startswith("┏━")
-    assert "1: 1 confirmed" in said
-    assert "1 payments, 4500 held or captured" in said
-    assert "0 findings: no ghost charge, no lost order, no oversold stock" in said
+    assert output.startswith("┏━")
+    assert "1: 1 confirmed" in output
+    assert "1 payments, 4500 held or captured" in output
+    assert "0 findings: no ghost charge, no lost order, no oversold stock" in output
 
 
-def test_a_finding_ends_with_1_and_names_code_subject_and_details(miscounted: Order) -> None:
-    status, said = as_json()
+def test_a_finding_exits_with_1_and_names_code_subject_and_detail(miscounted: Order) -> None:
+    status, output = as_json()
 
     assert status == 1
-    assert said["findings"] == [
+    assert output["findings"] == [
         {
             "code": "T4",
             "kind": "state",
@@ -95,18 +95,18 @@ def test_a_finding_ends_with_1_and_names_code_subject_and_details(miscounted: Or
     ]
 
 
-def test_a_table_tells_what_is_broken_in_a_sentence(miscounted: Order) -> None:
-    status, said = check_invariants()
+def test_the_table_shows_the_sentence_of_a_broken_invariant(miscounted: Order) -> None:
+    status, output = check_invariants()
 
     assert status == 1
-    assert str(miscounted.pk) in said
-    assert "version 7, moves 1" in said
-    assert "T4: An order's version counts its moves." in said
-    assert "no ghost charge" not in said
+    assert str(miscounted.pk) in output
+    assert "version 7, moves 1" in output
+    assert "T4: An order's version counts its moves." in output
+    assert "no ghost charge" not in output
 
 
-@pytest.mark.parametrize("order_id", ["[/nobody]", "[red]nobody", ":warning:"])
-def test_a_text_of_the_provider_is_shown_as_it_is(
+@pytest.mark.parametrize("order_id", ["[/x]", "[red]x", ":warning:"])
+def test_a_providers_text_is_shown_without_markup(
     confirmed: Order, tmp_path: Path, order_id: str
 ) -> None:
     (balance,) = map(asdict, read_providers().balances)
@@ -114,30 +114,30 @@ def test_a_text_of_the_provider_is_shown_as_it_is(
     stranger = {**balance, "provider_payment_id": "pi_stranger", "order_id": order_id}
     statement.write_text(json.dumps([balance, stranger]))
 
-    status, said = check_invariants("--full", "--statement", str(statement))
+    status, output = check_invariants("--full", "--statement", str(statement))
 
     assert status == 1
-    assert order_id in said
+    assert order_id in output
 
 
-def test_a_provider_that_does_not_answer_ends_with_2(
-    confirmed: Order, bank: SandboxServer, settings: Settings
+def test_a_silent_provider_exits_with_2(
+    confirmed: Order, sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
 
-    status, said = as_json()
+    status, output = as_json()
     table = check_invariants("--full")
 
     assert status == 2
-    assert (said["provider"]["compared"], said["provider"]["payments"]) == (False, None)
-    assert said["provider"]["problem"].startswith("OutcomeUnknown: ")
+    assert (output["provider"]["compared"], output["provider"]["payments"]) == (False, None)
+    assert output["provider"]["problem"].startswith("OutcomeUnknown: ")
     assert table[0] == 2
     assert "NOT COMPARED: OutcomeUnknown" in table[1]
     assert "a payment provider did not answer" in table[1]
     assert "no ghost charge" not in table[1]
 
 
-def test_findings_without_the_provider_still_end_with_1(
+def test_a_finding_exits_with_1_even_if_the_provider_is_silent(
     miscounted: Order, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
@@ -145,26 +145,26 @@ def test_findings_without_the_provider_still_end_with_1(
     assert as_json()[0] == 1
 
 
-def test_the_provider_can_be_left_out_and_that_is_said(
+def test_the_output_says_that_the_provider_was_left_out(
     confirmed: Order, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
 
-    status, said = check_invariants("--no-provider")
+    status, output = check_invariants("--no-provider")
 
     assert status == 0
-    assert "NOT COMPARED: left out" in said
-    assert "the payment providers were not compared" in said
-    assert "no ghost charge" not in said
+    assert "NOT COMPARED: left out" in output
+    assert "the payment providers were not compared" in output
+    assert "no ghost charge" not in output
 
 
-def test_what_was_left_out_is_named_with_why(confirmed: Order) -> None:
-    status, said = check_invariants("--no-provider", "--safety")
+def test_the_output_names_what_was_left_out_and_why(confirmed: Order) -> None:
+    status, output = check_invariants("--no-provider", "--safety")
     json_status, told = as_json("--no-provider", "--safety")
 
     codes = {
         "M2, M6: not checked: the payment providers were not compared": ["M2", "M6"],
-        "M5, M7, M11: checked in our own books only: the payment providers were not compared": [
+        "M5, M7, M11: checked in our own database only: the payment providers were not compared": [
             "M5",
             "M7",
             "M11",
@@ -174,7 +174,7 @@ def test_what_was_left_out_is_named_with_why(confirmed: Order) -> None:
             "S3",
             "S8",
         ],
-        "M8, T6, T8, T9, R4: checked only for what must never be: lateness is no finding here": [
+        "M8, T6, T8, T9, R4: checked only for what must never happen: lateness is no finding here": [
             "M8",
             "T6",
             "T8",
@@ -183,26 +183,26 @@ def test_what_was_left_out_is_named_with_why(confirmed: Order) -> None:
         ],
     }
     assert (status, json_status) == (0, 0)
-    assert set(codes) <= set(said.splitlines())
+    assert set(codes) <= set(output.splitlines())
     assert told["invariants"]["left_out"] == {
         code: line.partition(": ")[2] for line, named in codes.items() for code in named
     }
 
 
-def test_a_short_check_claims_no_more_than_it_has_looked_at(confirmed: Order) -> None:
-    status, said = check_invariants()
+def test_a_short_check_reports_its_scope(confirmed: Order) -> None:
+    status, output = check_invariants()
     _, told = as_json()
 
     assert status == 0
-    assert "1: 1 confirmed; those that have not ended, or moved in the last hour" in said
-    assert "1 payments, 4500 held or captured (minor units); complete since 20" in said
-    assert "0 findings in what was looked at; " in said
-    assert "no ghost charge" not in said
+    assert "1: 1 confirmed; only orders that have not ended, or moved in the last hour" in output
+    assert "1 payments, 4500 held or captured (minor units); complete since 20" in output
+    assert "0 findings in these orders; " in output
+    assert "no ghost charge" not in output
     assert told["everything"] is False
     assert told["provider"]["complete_since"] is not None
 
 
-def test_a_check_of_safety_resolves_no_lateness(shop: Shop) -> None:
+def test_a_safety_check_does_not_resolve_a_lateness_break(shop: Shop) -> None:
     shop.place()
     with connection.cursor() as cursor:
         cursor.execute("UPDATE orders_ordertransition SET at = at - interval '1 day'")
@@ -215,13 +215,15 @@ def test_a_check_of_safety_resolves_no_lateness(shop: Shop) -> None:
     assert (late.code, late.resolved_at) == ("T6", None)
 
 
-@pytest.mark.parametrize("said", ["", "{", "{}", "[1]", '[{"provider_payment_id": "pi_1"}]', None])
-def test_a_statement_that_is_none_is_a_mistake_of_whoever_asks(
-    db: None, tmp_path: Path, said: str | None
+@pytest.mark.parametrize(
+    "content", ["", "{", "{}", "[1]", '[{"provider_payment_id": "pi_1"}]', None]
+)
+def test_an_invalid_statement_is_a_usage_error(
+    db: None, tmp_path: Path, content: str | None
 ) -> None:
     statement = tmp_path / "statement.json"
-    if said is not None:
-        statement.write_text(said)
+    if content is not None:
+        statement.write_text(content)
 
     with pytest.raises(CommandError, match="--statement: ") as raised:
         check_invariants("--statement", str(statement))
@@ -230,12 +232,12 @@ def test_a_statement_that_is_none_is_a_mistake_of_whoever_asks(
 
 
 @pytest.mark.parametrize("seconds", ["nan", "soon", "1e300", "-1"])
-def test_a_grace_that_is_no_time_is_a_mistake_of_whoever_asks(seconds: str) -> None:
+def test_an_invalid_grace_is_a_usage_error(seconds: str) -> None:
     with pytest.raises(CommandError, match="is no time in seconds"):
         check_invariants("--grace", seconds)
 
 
-def test_a_statement_stands_for_the_provider(
+def test_a_statement_replaces_reading_the_provider(
     confirmed: Order, settings: Settings, tmp_path: Path
 ) -> None:
     (balance,) = map(asdict, read_providers().balances)
@@ -249,10 +251,12 @@ def test_a_statement_stands_for_the_provider(
 
     assert agreed[0] == 0
     assert differed[0] == 1
-    assert [each["code"] for each in differed[1]["findings"]] == ["M6"]
+    assert [finding["code"] for finding in differed[1]["findings"]] == ["M6"]
 
 
-def test_a_provider_need_not_show_what_it_was_just_sent(confirmed: Order, tmp_path: Path) -> None:
+def test_a_payment_settled_within_the_grace_is_not_compared(
+    confirmed: Order, tmp_path: Path
+) -> None:
     statement = tmp_path / "empty.json"
     statement.write_text("[]")
 
@@ -260,41 +264,41 @@ def test_a_provider_need_not_show_what_it_was_just_sent(confirmed: Order, tmp_pa
     assert as_json("--grace", "0", "--statement", str(statement))[0] == 1
 
 
-def test_only_what_has_moved_lately_is_looked_at_unless_asked_in_full(confirmed: Order) -> None:
+def test_old_orders_are_checked_only_with_full(confirmed: Order) -> None:
     backdate(confirmed.pk)
 
     assert as_json()[1]["orders"] == {}
     assert as_json("--full")[1]["orders"] == {"confirmed": 1}
 
 
-def test_what_is_under_way_is_a_finding_at_rest(shop: Shop) -> None:
+def test_an_unfinished_order_is_a_finding_with_at_rest(shop: Shop) -> None:
     shop.place()
 
     assert as_json()[0] == 0
-    status, said = as_json("--at-rest")
+    status, output = as_json("--at-rest")
 
     assert status == 1
-    assert [each["code"] for each in said["findings"]] == ["T6"]
+    assert [finding["code"] for finding in output["findings"]] == ["T6"]
 
 
-def test_lateness_is_a_finding_and_none_where_safety_alone_is_asked_for(shop: Shop) -> None:
+def test_lateness_is_a_finding_except_with_safety(shop: Shop) -> None:
     shop.place()
     with connection.cursor() as cursor:
         cursor.execute("UPDATE orders_ordertransition SET at = at - interval '1 day'")
         cursor.execute("UPDATE orders_order SET created_at = created_at - interval '1 day'")
 
-    status, said = as_json()
-    safe, said_of_safety = as_json("--safety")
+    status, output = as_json()
+    safe, safety_output = as_json("--safety")
 
-    assert (status, [each["code"] for each in said["findings"]]) == (1, ["T6"])
-    assert (safe, said_of_safety["findings"]) == (0, [])
+    assert (status, [finding["code"] for finding in output["findings"]]) == (1, ["T6"])
+    assert (safe, safety_output["findings"]) == (0, [])
 
 
-def test_what_is_unsafe_is_a_finding_however_late_things_are(miscounted: Order) -> None:
+def test_an_unsafe_state_is_a_finding_with_safety(miscounted: Order) -> None:
     assert check_invariants("--safety")[0] == 1
 
 
-def test_nothing_is_written_unless_it_is_asked_for(miscounted: Order) -> None:
+def test_nothing_is_written_without_record(miscounted: Order) -> None:
     before = everything()
 
     check_invariants("--full")
@@ -302,17 +306,17 @@ def test_nothing_is_written_unless_it_is_asked_for(miscounted: Order) -> None:
     assert everything() == before
 
 
-def test_what_is_found_can_be_recorded(miscounted: Order) -> None:
+def test_record_stores_findings_as_breaks(miscounted: Order) -> None:
     assert check_invariants("--record")[0] == 1
 
     assert ReconciliationBreak.objects.get().subject == str(miscounted.pk)
 
 
-def test_what_a_statement_says_is_not_recorded(miscounted: Order, tmp_path: Path) -> None:
+def test_record_cannot_be_combined_with_a_statement(miscounted: Order, tmp_path: Path) -> None:
     statement = tmp_path / "empty.json"
     statement.write_text("[]")
 
-    with pytest.raises(CommandError, match="findings by a statement are not recorded"):
+    with pytest.raises(CommandError, match="cannot be used with --statement"):
         check_invariants("--record", "--statement", str(statement))
 
     assert not ReconciliationBreak.objects.exists()

@@ -1,4 +1,4 @@
-"""Every invariant finds what breaks it, and names nothing else."""
+"""Every invariant finds its planted violations, and nothing else."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,7 +9,7 @@ from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
 from invariants.catalogue import INVARIANTS
-from invariants.checking import EVERYTHING, RECENT, Examination, Progress, Scope
+from invariants.checking import ALL_ORDERS, RECENT, Examination, OrderScope, Strictness
 from sagas import dispatch
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
@@ -18,14 +18,14 @@ from tests.support.violations import PLANTINGS, Planting
 
 pytestmark = pytest.mark.django_db  # each test's planting is rolled back
 
-LATELY = Scope(changed_within=RECENT)
+LAST_HOUR = OrderScope(changed_within=RECENT)
 
 
 @pytest.fixture(scope="module")
 def history(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker, sandbox: SandboxServer
 ) -> Iterator[Books]:
-    """The same books for all tests, committed."""
+    """The same committed history for all tests."""
     sandbox_settings = override_settings(
         STRIPE_API_BASE=sandbox.url, STRIPE_API_KEY="sk_test_sandbox", STRIPE_CALLS_PER_SECOND=0
     )
@@ -41,12 +41,12 @@ def books(history: Books) -> Books:
     return Books(history.orders, history.reading)
 
 
-def found(books: Books, scope: Scope) -> set[tuple[str, str]]:
-    examination = Examination(books.reading, scope, timedelta(), Progress.ON_TIME)
+def found(books: Books, scope: OrderScope) -> set[tuple[str, str]]:
+    examination = Examination(books.reading, scope, timedelta(), Strictness.ON_TIME)
     return {
-        (each.code, each.subject)
+        (finding.code, finding.subject)
         for invariant in INVARIANTS
-        for each in examination.findings(invariant)
+        for finding in examination.findings(invariant)
     }
 
 
@@ -54,31 +54,35 @@ def subject(books: Books, name: str) -> str:
     return books[name] if name in books.orders else name
 
 
-@pytest.mark.parametrize("scope", [EVERYTHING, LATELY], ids=["full", "lately"])
-def test_books_that_are_right_have_no_findings(books: Books, scope: Scope) -> None:
+@pytest.mark.parametrize("scope", [ALL_ORDERS, LAST_HOUR], ids=["full", "lately"])
+def test_a_correct_history_has_no_findings(books: Books, scope: OrderScope) -> None:
     assert found(books, scope) == set()
 
 
-@pytest.mark.parametrize("planting", PLANTINGS, ids=lambda each: f"{each.code}: {each.name}")
-def test_what_is_planted_is_found_and_nothing_else(books: Books, planting: Planting) -> None:
+@pytest.mark.parametrize(
+    "planting", PLANTINGS, ids=lambda planting: f"{planting.code}: {planting.name}"
+)
+def test_each_planted_violation_is_found_and_nothing_else(books: Books, planting: Planting) -> None:
     expected = {
         (code, subject(books, name))
         for code, name in ((planting.code, planting.subject), *planting.also)
     }
-    sums = {each.code for each in INVARIANTS if each.sums_history}
+    sums = {invariant.code for invariant in INVARIANTS if invariant.sums_history}
 
     planting.plant(books)
 
-    assert found(books, EVERYTHING) == expected
+    assert found(books, ALL_ORDERS) == expected
     if planting.is_seen_lately:
-        assert found(books, LATELY) == {each for each in expected if each[0] not in sums}
+        assert found(books, LAST_HOUR) == {
+            (code, subject) for code, subject in expected if code not in sums
+        }
     else:
-        assert found(books, LATELY) == set()
+        assert found(books, LAST_HOUR) == set()
 
 
-def test_every_invariant_has_a_planting() -> None:
-    assert {each.code for each in PLANTINGS} == {each.code for each in INVARIANTS}
+def test_every_invariant_has_a_planted_violation() -> None:
+    assert {planting.code for planting in PLANTINGS} == {invariant.code for invariant in INVARIANTS}
 
 
-def test_no_two_invariants_have_one_code() -> None:
-    assert len({each.code for each in INVARIANTS}) == len(INVARIANTS)
+def test_invariant_codes_are_unique() -> None:
+    assert len({invariant.code for invariant in INVARIANTS}) == len(INVARIANTS)

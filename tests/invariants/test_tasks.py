@@ -1,4 +1,4 @@
-"""The checks that beat asks for: one at a time, recording, and honest about a silent provider."""
+"""The tasks of beat: one check at a time, findings are recorded, a silent provider is no finding."""
 
 import logging
 import threading
@@ -32,13 +32,13 @@ def miscounted(shop: Shop) -> Order:
 
 
 @contextmanager
-def a_check_running_elsewhere() -> Iterator[None]:
+def another_check_running() -> Iterator[None]:
     """Hold the lock of the checks on another connection."""
     taken, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with tasks.alone() as is_alone:
-            assert is_alone
+        with tasks.check_lock() as is_locked:
+            assert is_locked
             taken.set()
             done.wait(60)
         connection.close()
@@ -52,14 +52,14 @@ def a_check_running_elsewhere() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("task", [tasks.check_recent, tasks.check_everything])
-def test_what_is_found_is_recorded(miscounted: Order, task: object) -> None:
+def test_both_tasks_record_their_findings(miscounted: Order, task: object) -> None:
     task()  # type: ignore[operator]  # a task is called like its function
 
     found = ReconciliationBreak.objects.get()
     assert (found.code, found.subject) == ("T4", str(miscounted.pk))
 
 
-def test_the_short_check_leaves_out_what_has_not_moved(miscounted: Order) -> None:
+def test_the_short_check_leaves_out_old_orders(miscounted: Order) -> None:
     backdate(miscounted.pk)
 
     tasks.check_recent()
@@ -70,36 +70,36 @@ def test_the_short_check_leaves_out_what_has_not_moved(miscounted: Order) -> Non
     assert ReconciliationBreak.objects.get().times_seen == 2
 
 
-def test_a_short_check_gives_way_to_another_check(miscounted: Order) -> None:
-    with a_check_running_elsewhere():
+def test_a_short_check_does_nothing_while_another_check_runs(miscounted: Order) -> None:
+    with another_check_running():
         tasks.check_recent()
 
     assert not ReconciliationBreak.objects.exists()
 
 
-def test_a_full_check_comes_back_when_another_one_has_ended(miscounted: Order) -> None:
-    with a_check_running_elsewhere(), pytest.raises(Retry) as later:
+def test_a_full_check_is_retried_while_another_check_runs(miscounted: Order) -> None:
+    with another_check_running(), pytest.raises(Retry) as later:
         app.tasks["invariants.check_everything"].apply(throw=True)
 
     assert later.value.when == 30
     assert not ReconciliationBreak.objects.exists()
 
 
-def test_the_lock_is_let_go_of_when_a_check_fails(
+def test_a_failed_check_releases_the_lock(
     miscounted: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: object) -> None:
-        raise RuntimeError("out of ink")
+        raise RuntimeError("cannot record")
 
     monkeypatch.setattr(tasks, "record", fail)
-    with pytest.raises(RuntimeError, match="out of ink"):
+    with pytest.raises(RuntimeError, match="cannot record"):
         tasks.check_recent()
 
-    with a_check_running_elsewhere():
+    with another_check_running():
         pass
 
 
-def test_a_provider_that_does_not_answer_is_not_compared_and_no_finding(
+def test_a_silent_provider_is_not_compared_and_is_no_finding(
     miscounted: Order, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
@@ -107,20 +107,20 @@ def test_a_provider_that_does_not_answer_is_not_compared_and_no_finding(
 
     tasks.check_recent()
 
-    assert [each.code for each in ReconciliationBreak.objects.all()] == ["T4"]
-    said = {each.message: vars(each) for each in caplog.records}
-    assert said["provider.not_compared"]["problem"].startswith("OutcomeUnknown: ")
+    assert [found.code for found in ReconciliationBreak.objects.all()] == ["T4"]
+    logged = {record.message: vars(record) for record in caplog.records}
+    assert logged["provider.not_compared"]["problem"].startswith("OutcomeUnknown: ")
     assert (
-        said["invariants.checked"]["provider_payments"],
-        said["invariants.checked"]["findings"],
+        logged["invariants.checked"]["provider_payments"],
+        logged["invariants.checked"]["findings"],
     ) == (
         None,
         1,
     )
 
 
-def test_beat_asks_for_both_checks_on_the_queue_of_the_sweeps() -> None:
-    every = {each.task: each.every for each in SCHEDULE}
+def test_beat_schedules_both_checks_on_the_sweeps_queue() -> None:
+    every = {entry.task: entry.every for entry in SCHEDULE}
 
     assert every["invariants.check"] == timedelta(minutes=1)
     assert every["invariants.check_everything"] == timedelta(days=1)

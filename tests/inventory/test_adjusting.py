@@ -1,4 +1,4 @@
-"""Stock changes by hand: with a reason, once for each form, and never below what orders hold."""
+"""Manual stock changes: with a reason, once per token, and never below the reserved quantity."""
 
 import threading
 from uuid import uuid4
@@ -21,53 +21,53 @@ def level(shelf: Shelf) -> StockLevel:
     """Ten mugs, of which four are reserved."""
     level = shelf.put("MUG", 10)
     order_id = new_id()
-    demand = services.StockRequest(line_id=new_id(), sku="MUG", quantity=4)
+    request = services.StockRequest(line_id=new_id(), sku="MUG", quantity=4)
     with transaction.atomic():
-        assert services.reserve({order_id: [demand]}, {order_id: new_id()}) == {}
+        assert services.reserve({order_id: [request]}, {order_id: new_id()}) == {}
     return level
 
 
-def entered(reason: str = "counted") -> ManualEntry:
+def make_entry(reason: str = "counted") -> ManualEntry:
     return ManualEntry(uuid4(), "grace", reason)
 
 
-def counts(level: StockLevel) -> tuple[int, int]:
+def quantities(level: StockLevel) -> tuple[int, int]:
     level.refresh_from_db()
     return level.on_hand, level.reserved
 
 
 @pytest.mark.parametrize(("change", "left"), [(5, 15), (-1, 9), (-6, 4)])
-def test_a_level_becomes_what_was_counted(level: StockLevel, change: int, left: int) -> None:
-    services.adjust(level, change, entered("dropped one"))
+def test_adjusting_changes_the_quantity_on_hand(level: StockLevel, change: int, left: int) -> None:
+    services.adjust(level, change, make_entry("dropped one"))
 
-    assert counts(level) == (left, 4)
+    assert quantities(level) == (left, 4)
     movement = StockMovement.objects.get(kind=MovementKind.ADJUST)
     assert (movement.quantity, movement.note, movement.line_id) == (change, "dropped one", None)
     assert (movement.entry.actor, movement.entry.reason) == ("grace", "dropped one")
 
 
-def test_what_orders_hold_is_not_taken_away(level: StockLevel) -> None:
+def test_reserved_stock_cannot_be_adjusted_away(level: StockLevel) -> None:
     with pytest.raises(BelowReserved, match="10 are on hand and 4 of them are reserved"):
-        services.adjust(level, -7, entered())
+        services.adjust(level, -7, make_entry())
 
-    assert counts(level) == (10, 4)
+    assert quantities(level) == (10, 4)
     assert not StockMovement.objects.filter(kind=MovementKind.ADJUST).exists()
     assert StockEntry.objects.count() == 0
 
 
-def test_the_same_form_counts_once(level: StockLevel) -> None:
-    form = entered()
+def test_the_same_token_changes_stock_once(level: StockLevel) -> None:
+    form = make_entry()
 
     services.adjust(level, -1, form)
     services.adjust(level, -1, form)
     services.receive(level, 3, "a box", form)
 
-    assert counts(level) == (9, 4)
+    assert quantities(level) == (9, 4)
     assert StockEntry.objects.count() == 1
 
 
-def test_a_double_click_counts_once(level: StockLevel) -> None:
-    form = entered()
+def test_concurrent_uses_of_a_token_change_stock_once(level: StockLevel) -> None:
+    form = make_entry()
     together = threading.Barrier(4)
     failed = []
 
@@ -75,23 +75,23 @@ def test_a_double_click_counts_once(level: StockLevel) -> None:
         together.wait()
         try:
             services.adjust(level, -1, form)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the test is to see it
+        except Exception as error:  # noqa: BLE001 - the test must see any error
             failed.append(error)
         finally:
             connection.close()
 
     clicks = [threading.Thread(target=click) for _ in range(4)]
-    for each in clicks:
-        each.start()
-    for each in clicks:
-        each.join()
+    for thread in clicks:
+        thread.start()
+    for thread in clicks:
+        thread.join()
 
     assert failed == []
-    assert counts(level) == (9, 4)
+    assert quantities(level) == (9, 4)
 
 
-def test_goods_that_a_person_received_have_their_name(level: StockLevel) -> None:
-    services.receive(level, 3, "a box", entered("a box"))
+def test_received_goods_record_the_staff_member(level: StockLevel) -> None:
+    services.receive(level, 3, "a box", make_entry("a box"))
 
-    assert counts(level) == (13, 4)
+    assert quantities(level) == (13, 4)
     assert StockEntry.objects.get().movement.kind == MovementKind.RECEIPT

@@ -1,4 +1,4 @@
-"""Confirming turns exactly what an order holds into stock that waits for shipping, or nothing."""
+"""Confirming: all reservations of an order are confirmed, or none."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ from tests.support.inventory_helpers import (
 pytestmark = pytest.mark.django_db
 
 
-def test_what_is_held_is_confirmed_and_stays_reserved() -> None:
+def test_confirmed_stock_stays_reserved() -> None:
     put("MUG", 5)
     put("TEE", 5)
     order, other = basket(("MUG", 2), ("TEE", 1)), basket(("MUG", 1))
@@ -66,7 +66,9 @@ def hold_and_lose_one_line(order: Basket) -> None:
 @pytest.mark.parametrize(
     "happen", [never_hold, hold_and_release, hold_and_confirm, hold_and_lose_one_line]
 )
-def test_what_is_not_held_whole_is_not_confirmed(happen: Callable[[Basket], None]) -> None:
+def test_an_order_that_is_not_fully_reserved_is_not_confirmed(
+    happen: Callable[[Basket], None],
+) -> None:
     put("MUG", 5)
     put("TEE", 5)
     order, whole = basket(("MUG", 2), ("TEE", 1)), basket(("MUG", 1))

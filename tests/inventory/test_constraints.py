@@ -1,4 +1,4 @@
-"""What the database itself keeps, whatever code forgets."""
+"""The constraints of the database, which hold even if the code has a bug."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -95,7 +95,9 @@ def receive_for_a_line() -> None:
         (receive_for_a_line, "inventory_movement_has_its_line"),
     ],
 )
-def test_the_database_refuses_to(violate: Callable[[], None], constraint: str) -> None:
+def test_the_database_enforces_the_stock_constraints(
+    violate: Callable[[], None], constraint: str
+) -> None:
     put("MUG", 5)
     reserve(basket(("MUG", 2)))
 

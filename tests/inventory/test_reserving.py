@@ -1,4 +1,4 @@
-"""Holding stock for orders: whole or not at all, and never more than there is."""
+"""Reserving stock for orders: whole orders only, and never more than is available."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -26,7 +26,7 @@ from tests.support.inventory_helpers import (
 pytestmark = pytest.mark.django_db
 
 
-def test_an_order_is_held_line_by_line() -> None:
+def test_every_line_of_an_order_is_reserved() -> None:
     put("MUG", 5)
     put("TEE", 3)
     order = basket(("MUG", 2), ("TEE", 3))
@@ -44,7 +44,7 @@ def test_an_order_is_held_line_by_line() -> None:
     assert_shelves_are_right()
 
 
-def test_a_held_order_is_told_of_as_one_fact() -> None:
+def test_a_reservation_publishes_one_event() -> None:
     put("MUG", 5)
     order = basket(("MUG", 2))
 
@@ -59,9 +59,9 @@ def test_a_held_order_is_told_of_as_one_fact() -> None:
 @pytest.mark.parametrize(
     "lines",
     [(("MUG", 6),), (("TEE", 1), ("MUG", 6)), (("MUG", 5), ("TEE", 4)), (("CUP", 1),)],
-    ids=["too many", "the second line", "the last line", "nowhere to be had"],
+    ids=["too many", "the second line", "the last line", "an unknown product"],
 )
-def test_an_order_that_cannot_be_served_whole_holds_nothing(
+def test_an_order_that_is_short_reserves_nothing(
     lines: tuple[tuple[str, int], ...],
 ) -> None:
     put("MUG", 5)
@@ -77,7 +77,7 @@ def test_an_order_that_cannot_be_served_whole_holds_nothing(
     assert not OutboxEvent.objects.exists()
 
 
-def test_who_is_turned_away_is_told_what_lacks() -> None:
+def test_an_order_that_is_short_names_the_missing_sku() -> None:
     put("MUG", 5)
     put("TEE", 3)
     order = basket(("MUG", 1), ("TEE", 4))
@@ -87,14 +87,14 @@ def test_who_is_turned_away_is_told_what_lacks() -> None:
     assert short == {order.order_id: "TEE"}
 
 
-def test_the_last_piece_can_be_held() -> None:
+def test_the_last_piece_can_be_reserved() -> None:
     put("MUG", 5)
 
     assert reserve(basket(("MUG", 5))) == []
     assert levels() == {"MUG@main": (5, 5)}
 
 
-def test_of_several_orders_in_one_call_each_is_served_while_stock_lasts() -> None:
+def test_orders_in_one_call_are_served_in_turn_while_stock_lasts() -> None:
     put("MUG", 5)
     put("TEE", 5)
     first, second, third, fourth = (
@@ -108,7 +108,7 @@ def test_of_several_orders_in_one_call_each_is_served_while_stock_lasts() -> Non
 
     assert short == [second, fourth]
     assert levels() == {"MUG@main": (5, 5), "TEE@main": (5, 0)}
-    assert [statuses(each) for each in (first, second, third, fourth)] == [
+    assert [statuses(order) for order in (first, second, third, fourth)] == [
         ["held"],
         [],
         ["held"],
@@ -121,7 +121,7 @@ def test_of_several_orders_in_one_call_each_is_served_while_stock_lasts() -> Non
     assert_shelves_are_right()
 
 
-def test_a_line_is_served_by_one_warehouse_the_first_that_has_all_of_it() -> None:
+def test_a_line_is_reserved_in_the_first_warehouse_that_has_all_of_it() -> None:
     put("MUG", 2, warehouse="near")
     put("MUG", 4, warehouse="far")
 
@@ -133,7 +133,7 @@ def test_a_line_is_served_by_one_warehouse_the_first_that_has_all_of_it() -> Non
     assert_shelves_are_right()
 
 
-def test_two_warehouses_do_not_share_a_line() -> None:
+def test_a_line_is_never_split_between_warehouses() -> None:
     put("MUG", 2, warehouse="near")
     put("MUG", 2, warehouse="far")
     order = basket(("MUG", 3))
@@ -142,7 +142,7 @@ def test_two_warehouses_do_not_share_a_line() -> None:
     assert levels() == {"MUG@near": (2, 0), "MUG@far": (2, 0)}
 
 
-def test_two_lines_may_come_from_two_warehouses_and_go_back_there() -> None:
+def test_lines_can_come_from_different_warehouses() -> None:
     put("MUG", 2, warehouse="near")
     put("TEE", 2, warehouse="far")
     order = basket(("MUG", 2), ("TEE", 1))
@@ -156,7 +156,7 @@ def test_two_lines_may_come_from_two_warehouses_and_go_back_there() -> None:
     assert_shelves_are_right()
 
 
-def test_holding_an_order_twice_is_stopped_by_the_database() -> None:
+def test_the_database_refuses_to_reserve_an_order_twice() -> None:
     put("MUG", 5)
     order = basket(("MUG", 1))
     reserve(order)
@@ -169,7 +169,7 @@ def test_holding_an_order_twice_is_stopped_by_the_database() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_stock_is_not_held_outside_a_transaction() -> None:
+def test_reserving_needs_a_transaction() -> None:
     put("MUG", 5)
     order = basket(("MUG", 1))
 
@@ -179,7 +179,7 @@ def test_stock_is_not_held_outside_a_transaction() -> None:
     assert levels() == {"MUG@main": (5, 0)}
 
 
-def test_a_release_puts_everything_back() -> None:
+def test_a_release_makes_all_stock_available_again() -> None:
     put("MUG", 5)
     put("TEE", 3)
     order, other = basket(("MUG", 2), ("TEE", 3)), basket(("MUG", 1))
@@ -212,7 +212,7 @@ def test_releasing_again_changes_nothing() -> None:
     assert OutboxEvent.objects.filter(name="stock.released").count() == 1
 
 
-def test_releasing_what_was_never_held_changes_nothing() -> None:
+def test_releasing_an_order_without_reservations_changes_nothing() -> None:
     put("MUG", 5)
     reserve(basket(("MUG", 2)))
 
@@ -222,7 +222,7 @@ def test_releasing_what_was_never_held_changes_nothing() -> None:
     assert not OutboxEvent.objects.filter(name="stock.released").exists()
 
 
-def test_what_is_confirmed_can_still_be_put_back() -> None:
+def test_confirmed_stock_can_be_released() -> None:
     put("MUG", 5)
     order = basket(("MUG", 2))
     reserve(order)
@@ -249,7 +249,7 @@ def test_several_orders_are_released_together() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_releases_waits_for_whoever_changes_the_same_shelf() -> None:
+def test_a_release_waits_for_another_change_of_the_same_stock_level() -> None:
     put("MUG", 9)
     first, second = basket(("MUG", 2)), basket(("MUG", 3))
     reserve(first, second)
@@ -270,7 +270,7 @@ def test_who_releases_waits_for_whoever_changes_the_same_shelf() -> None:
     assert_shelves_are_right()
 
 
-def test_goods_that_come_in_can_be_sold() -> None:
+def test_received_goods_can_be_reserved() -> None:
     level = put("MUG", 1)
     order = basket(("MUG", 2))
     assert reserve(order) == [order]
@@ -288,11 +288,11 @@ def test_goods_that_come_in_can_be_sold() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_orders_that_race_in_opposite_directions_neither_oversell_nor_deadlock() -> None:
+def test_concurrent_orders_in_opposite_order_neither_oversell_nor_deadlock() -> None:
     put("MUG", 7)
     put("TEE", 7)
-    there, back = (("MUG", 1), ("TEE", 1)), (("TEE", 1), ("MUG", 1))
-    orders = [basket(*(there if number % 2 else back)) for number in range(12)]
+    forwards, backwards = (("MUG", 1), ("TEE", 1)), (("TEE", 1), ("MUG", 1))
+    orders = [basket(*(forwards if number % 2 else backwards)) for number in range(12)]
     barrier = Barrier(len(orders))
 
     def race(order: Basket) -> bool:

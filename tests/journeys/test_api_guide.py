@@ -40,7 +40,7 @@ def installation(sandbox: SandboxServer, customer: User, tmp_path: Any) -> Itera
 
 @pytest.mark.destructive
 def test_every_example_of_the_guide_answers_as_it_says(
-    installation: Installation, bank: SandboxServer, customer: User
+    installation: Installation, sandbox_stripe: SandboxServer, customer: User
 ) -> None:
     call_command("load_catalogue")
     shop = User.objects.create(username="shop")

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from events.models import OutboxEvent
 from inventory.models import Reservation, ReservationStatus
-from orders.cancellation_messages import words
+from orders.cancellation_messages import cancellation_message
 from orders.models import Order
 from orders.services import cancel_order, place_order
 from orders.states import OrderStatus
@@ -27,14 +27,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def placed(customer: User, shelf: Shelf, bank: SandboxServer, messages: MessageQueue) -> Order:
+def placed(
+    customer: User, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
+) -> Order:
     shelf.put("MUG", 5)
     shelf.put("TEE", 5, price_minor=2500)
     return place_order(new_id(), customer, {"MUG": 2, "TEE": 1}, "pm_card_visa").order
 
 
 def test_a_paid_order_is_confirmed_and_then_captured(
-    placed: Order, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+    placed: Order, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     messages.deliver(messages.take())
     placed.refresh_from_db()
@@ -58,7 +60,7 @@ def test_a_paid_order_is_confirmed_and_then_captured(
 
 
 def test_a_cancel_after_completion_refunds_and_restocks(
-    placed: Order, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+    placed: Order, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     messages.deliver_all()
 
@@ -73,13 +75,13 @@ def test_a_cancel_after_completion_refunds_and_restocks(
 
 
 def test_an_order_whose_hold_is_broken_is_turned_back_and_its_money_let_go(
-    placed: Order, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+    placed: Order, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
-    rule = bank.add_fault("payment_intents.confirm", "timeout_before", times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", "timeout_before", times=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sagas.runner.ActiveAttempt.budget", timedelta(seconds=2))
         messages.deliver(messages.take())
-    assert bank.hits(rule) == 1
+    assert sandbox_stripe.hits(rule) == 1
     Reservation.objects.filter(quantity=2).update(status=ReservationStatus.RELEASED)
 
     SagaRun.objects.update(not_before=None)
@@ -112,7 +114,7 @@ def test_an_order_that_the_provider_can_never_charge_is_cancelled_with_the_reaso
     unlimited: None,
     customer: User,
     shelf: Shelf,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     messages: MessageQueue,
     *,
     price_minor: int,
@@ -128,19 +130,21 @@ def test_an_order_that_the_provider_can_never_charge_is_cancelled_with_the_reaso
     assert (order.status, order.reason, order.reason_detail) == (
         OrderStatus.CANCELLED, "payment_rejected", code
     )  # fmt: skip
-    assert words(order) == sentence
+    assert cancellation_message(order) == sentence
     assert shelf.level("PIN") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
     assert SagaRun.objects.get().status == RunStatus.COMPENSATED
     assert [
-        intent for intent in bank.ledger()["payment_intents"] if intent["amount"] == price_minor
+        intent
+        for intent in sandbox_stripe.ledger()["payment_intents"]
+        if intent["amount"] == price_minor
     ] == []
 
 
 def test_an_order_waits_for_an_operator_while_the_key_is_wrong(
     customer: User,
     shelf: Shelf,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     messages: MessageQueue,
     settings: Settings,
 ) -> None:

@@ -30,11 +30,11 @@ GRACE = ("--graceful-timeout", "60")
 class Web(Program):
     """One web process, with one stream at once."""
 
-    def __init__(self, folder: Path, bank: SandboxServer) -> None:
+    def __init__(self, folder: Path, sandbox_stripe: SandboxServer) -> None:
         self._reserved = ReservedPort()
         self.port = self._reserved.number
         environment = {
-            **environment_for(bank),
+            **environment_for(sandbox_stripe),
             "REDIS_URL": "redis://127.0.0.1:1/0",
             "THROTTLING": "0",
             "STREAMS_PER_PROCESS": "1",

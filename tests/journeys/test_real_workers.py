@@ -50,17 +50,17 @@ def installation(
 
 @pytest.fixture
 def alice(
-    installation: Installation, customer: User, shelf: Shelf, bank: SandboxServer
+    installation: Installation, customer: User, shelf: Shelf, sandbox_stripe: SandboxServer
 ) -> Iterator[Customer]:
     """A customer of the running installation; all orders have ended when her test has."""
     shelf.put("MUG", IN_STOCK, PRICE)
     yield Customer(installation.url, str(ApiToken.objects.issue(customer)[1]))
-    bank.clear_faults()
+    sandbox_stripe.clear_faults()
     wait_until(no_run_is_live)
 
 
 def test_a_paid_order_is_confirmed_while_its_customer_waits(
-    alice: Customer, bank: SandboxServer
+    alice: Customer, sandbox_stripe: SandboxServer
 ) -> None:
     order = alice.place(wait=10)
     while order["status"] == "placed":  # on a machine too busy for ten seconds, the next one
@@ -68,8 +68,8 @@ def test_a_paid_order_is_confirmed_while_its_customer_waits(
 
     assert (order["status"], order["reason"]) == ("confirmed", "")
     wait_until(no_run_is_live)
-    assert account_of(bank, UUID(order["id"])) == KEPT
-    assert_books_balance(bank)
+    assert account_of(sandbox_stripe, UUID(order["id"])) == KEPT
+    assert_books_balance(sandbox_stripe)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_a_paid_order_is_confirmed_while_its_customer_waits(
         ("pm_card_chargeDeclinedInsufficientFunds", "Your card has insufficient funds."),
         ("pm_card_chargeDeclinedExpiredCard", "Your card has expired."),
         ("pm_card_authenticationRequired", "Your bank asks you to authenticate the payment."),
-        ("pm_card_of_nobody", "This payment method is not known to the bank."),
+        ("pm_card_unknown", "This payment method does not exist."),
     ],
 )
 def test_a_refused_payment_cancels_the_order(
-    alice: Customer, bank: SandboxServer, shelf: Shelf, payment_method: str, reason: str
+    alice: Customer, sandbox_stripe: SandboxServer, shelf: Shelf, payment_method: str, reason: str
 ) -> None:
     placed = alice.place(payment_method)
 
@@ -92,41 +92,43 @@ def test_a_refused_payment_cancels_the_order(
 
     assert (order["status"], order["reason_code"]) == ("cancelled", "payment_declined")
     assert order["reason"] == reason
-    assert account_of(bank, UUID(order["id"])).charges == 0
+    assert account_of(sandbox_stripe, UUID(order["id"])).charges == 0
     assert shelf.level("MUG") == (IN_STOCK, 0)
-    assert_books_balance(bank)
+    assert_books_balance(sandbox_stripe)
 
 
 def test_an_order_for_more_than_there_is_never_reaches_the_bank(
-    alice: Customer, bank: SandboxServer
+    alice: Customer, sandbox_stripe: SandboxServer
 ) -> None:
-    calls = len(bank.calls())
+    calls = len(sandbox_stripe.calls())
     placed = alice.place(mugs=IN_STOCK + 1)
 
     order = alice.wait_for_end(placed["id"])
 
     assert (order["status"], order["reason"]) == ("cancelled", "Not enough of MUG is left.")
-    assert len(bank.calls()) == calls
-    assert_books_balance(bank)
+    assert len(sandbox_stripe.calls()) == calls
+    assert_books_balance(sandbox_stripe)
 
 
 def test_an_order_is_cancelled_while_its_card_is_being_charged(
-    alice: Customer, bank: SandboxServer
+    alice: Customer, sandbox_stripe: SandboxServer
 ) -> None:
-    rule = bank.add_fault("payment_intents.confirm", "hold", times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
     placed = alice.place()
-    wait_until(lambda: bank.held(rule) == 1)
+    wait_until(lambda: sandbox_stripe.held(rule) == 1)
 
     alice.cancel(placed["id"])
-    bank.release(rule)
+    sandbox_stripe.release(rule)
     order = alice.wait_for_end(placed["id"])
 
     assert (order["status"], order["reason_code"]) == ("cancelled", "cancelled_by_customer")
-    assert account_of(bank, UUID(order["id"])).kept_minor == 0
-    assert_books_balance(bank)
+    assert account_of(sandbox_stripe, UUID(order["id"])).kept_minor == 0
+    assert_books_balance(sandbox_stripe)
 
 
-def test_an_order_is_cancelled_after_it_was_paid(alice: Customer, bank: SandboxServer) -> None:
+def test_an_order_is_cancelled_after_it_was_paid(
+    alice: Customer, sandbox_stripe: SandboxServer
+) -> None:
     placed = alice.place()
     wait_until(no_run_is_live)
 
@@ -134,13 +136,13 @@ def test_an_order_is_cancelled_after_it_was_paid(alice: Customer, bank: SandboxS
     order = alice.wait_for_end(placed["id"], among=("cancelled",))
 
     assert order["reason_code"] == "cancelled_by_customer"
-    assert account_of(bank, UUID(order["id"])) == UNDONE
-    assert_books_balance(bank)
+    assert account_of(sandbox_stripe, UUID(order["id"])) == UNDONE
+    assert_books_balance(sandbox_stripe)
 
 
 @pytest.mark.destructive
-def test_a_slow_bank_is_waited_for(alice: Customer, bank: SandboxServer) -> None:
-    bank.add_fault("payment_intents.confirm", "latency", latency_ms=1500)
+def test_a_slow_bank_is_waited_for(alice: Customer, sandbox_stripe: SandboxServer) -> None:
+    sandbox_stripe.add_fault("payment_intents.confirm", "latency", latency_ms=1500)
 
     placed = alice.place()
     order = alice.wait_for_end(placed["id"])
@@ -148,15 +150,15 @@ def test_a_slow_bank_is_waited_for(alice: Customer, bank: SandboxServer) -> None
     wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
     assert set(StepAttempt.objects.values_list("number", "outcome")) == {(1, Outcome.DONE)}
-    assert_books_balance(bank)
+    assert_books_balance(sandbox_stripe)
 
 
 @pytest.mark.destructive
 def test_what_the_bank_did_without_answering_is_found_out(
-    alice: Customer, bank: SandboxServer
+    alice: Customer, sandbox_stripe: SandboxServer
 ) -> None:
-    bank.add_fault("payment_intents.confirm", "timeout_after", times=1)
-    bank.add_fault("payment_intents.capture", "timeout_after", times=1)
+    sandbox_stripe.add_fault("payment_intents.confirm", "timeout_after", times=1)
+    sandbox_stripe.add_fault("payment_intents.capture", "timeout_after", times=1)
     placed = [alice.place(), alice.place()]
 
     orders = [alice.wait_for_end(each["id"]) for each in placed]
@@ -165,51 +167,51 @@ def test_what_the_bank_did_without_answering_is_found_out(
     assert [each["status"] for each in orders] == ["confirmed", "confirmed"]
     unknown = StepAttempt.objects.filter(outcome=Outcome.UNKNOWN).order_by("step")
     assert list(unknown.values_list("step", flat=True)) == ["authorize_payment", "capture_payment"]
-    assert [account_of(bank, UUID(each["id"])) for each in orders] == [KEPT, KEPT]
-    assert_books_balance(bank)
+    assert [account_of(sandbox_stripe, UUID(each["id"])) for each in orders] == [KEPT, KEPT]
+    assert_books_balance(sandbox_stripe)
 
 
 @pytest.mark.destructive
 def test_an_order_survives_the_death_of_its_worker_in_the_middle_of_the_charge(
-    alice: Customer, bank: SandboxServer, installation: Installation
+    alice: Customer, sandbox_stripe: SandboxServer, installation: Installation
 ) -> None:
-    rule = bank.add_fault("payment_intents.confirm", "hold_after", times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold_after", times=1)
     placed = alice.place()
-    wait_until(lambda: bank.held(rule) == 1)
+    wait_until(lambda: sandbox_stripe.held(rule) == 1)
 
     installation.worker.kill()
-    bank.release(rule)
+    sandbox_stripe.release(rule)
     installation.replace_worker()
     order = alice.wait_for_end(placed["id"])
 
     wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
-    assert account_of(bank, UUID(order["id"])) == KEPT
+    assert account_of(sandbox_stripe, UUID(order["id"])) == KEPT
     assert StepAttempt.objects.get(outcome=Outcome.LOST).step == "authorize_payment"
-    assert_books_balance(bank)
+    assert_books_balance(sandbox_stripe)
 
 
 @pytest.mark.destructive
 def test_a_burst_of_orders_survives_the_loss_of_every_message(
-    alice: Customer, bank: SandboxServer, installation: Installation
+    alice: Customer, sandbox_stripe: SandboxServer, installation: Installation
 ) -> None:
-    rule = bank.add_fault("payment_intents.confirm", "hold")
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold")
     placed = [alice.place() for _ in range(BURST)]
-    wait_until(lambda: bank.held(rule) >= SLOTS and installation.messages_waiting() > 0)
+    wait_until(lambda: sandbox_stripe.held(rule) >= SLOTS and installation.messages_waiting() > 0)
 
     with installation.redis as broker:
         broker.flushall()
-    bank.clear_faults()
+    sandbox_stripe.clear_faults()
     orders = [alice.wait_for_end(each["id"]) for each in placed]
 
     wait_until(no_run_is_live)
     assert [each["status"] for each in orders] == ["confirmed"] * BURST
-    assert_books_balance(bank)
+    assert_books_balance(sandbox_stripe)
 
 
 @pytest.mark.destructive
 def test_an_order_is_accepted_without_a_broker_and_ends_once_there_is_one(
-    alice: Customer, bank: SandboxServer, installation: Installation
+    alice: Customer, sandbox_stripe: SandboxServer, installation: Installation
 ) -> None:
     installation.broker.kill()
 
@@ -221,8 +223,8 @@ def test_an_order_is_accepted_without_a_broker_and_ends_once_there_is_one(
 
     wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
-    assert account_of(bank, UUID(order["id"])) == KEPT
-    assert_books_balance(bank)
+    assert account_of(sandbox_stripe, UUID(order["id"])) == KEPT
+    assert_books_balance(sandbox_stripe)
 
 
 @pytest.mark.destructive

@@ -1,4 +1,4 @@
-"""The table of currencies is that of ISO 4217, and amounts read as people write them."""
+"""The table of currencies agrees with ISO 4217, and amounts are formatted for people."""
 
 import pytest
 from iso4217 import Currency
@@ -7,10 +7,10 @@ from money.amounts import example_price, format_amount
 from money.currencies import EXPONENTS
 
 NOT_PAID_IN = {"bov", "che", "chw", "clf", "cou", "mxv", "usn", "uyi", "uyw"}
-"""Units of account and funds, which are no means of payment."""
+"""Units of account and funds, which cannot be used for payments."""
 
 
-def test_the_table_is_that_of_iso_4217() -> None:
+def test_the_table_agrees_with_iso_4217() -> None:
     exponents = {currency.code.lower(): currency.exponent for currency in Currency}
 
     assert {

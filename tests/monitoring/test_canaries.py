@@ -153,18 +153,18 @@ def alice(installation: Installation, canaries: Canaries, shelf: Shelf) -> Custo
 def test_no_canary_comes_out_anywhere(  # noqa: PLR0917 - fixtures
     installation: Installation,
     alice: Customer,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     canaries: Canaries,
     sink: Sink,
     tmp_path: Path,
 ) -> None:
     listener = Listener(str(installation.redis_url))
 
-    told = order_and_cancel(alice, bank, canaries, installation)
+    told = order_and_cancel(alice, sandbox_stripe, canaries, installation)
     told += knock_at_every_door(installation, canaries)
     told += break_web_and_workers(alice, installation)
     broken = json.loads(told[-1])["correlation_id"]
-    starts = start_with_wrong_passwords(bank, canaries, tmp_path)
+    starts = start_with_wrong_passwords(sandbox_stripe, canaries, tmp_path)
     wait_until(lambda: has_errors_of_web_and_worker(sink, broken))
     wait_until(lambda: len(sink.bodies("/v1/traces")) > 2)
     listener.close()
@@ -215,13 +215,13 @@ def has_errors_of_web_and_worker(sink: Sink, correlation_id: str) -> bool:
 
 
 def order_and_cancel(
-    alice: Customer, bank: SandboxServer, canaries: Canaries, installation: Installation
+    alice: Customer, sandbox_stripe: SandboxServer, canaries: Canaries, installation: Installation
 ) -> list[bytes]:
     """Orders that are paid, refused and cancelled, and some at a bank that answers with errors."""
     paid = alice.wait_for_end(alice.place()["id"])
     alice.wait_for_end(alice.place("pm_card_chargeDeclined")["id"])
     alice.wait_for_end(alice.place(canaries.payment_method)["id"])
-    bank.add_fault("payment_intents.confirm", "error_before", times=1)
+    sandbox_stripe.add_fault("payment_intents.confirm", "error_before", times=1)
     alice.wait_for_end(alice.place()["id"])
     alice.cancel(paid["id"])
     alice.wait_for_end(paid["id"], among=("cancelled",))
@@ -318,9 +318,11 @@ class hidden:  # noqa: N801 - reads as a statement
             cursor.execute(f"ALTER TABLE {source} RENAME TO {target}")
 
 
-def start_with_wrong_passwords(bank: SandboxServer, canaries: Canaries, folder: Path) -> bytes:
+def start_with_wrong_passwords(
+    sandbox_stripe: SandboxServer, canaries: Canaries, folder: Path
+) -> bytes:
     """Return what programs say that cannot reach the database or the broker."""
-    environment = environment_for(bank)
+    environment = environment_for(sandbox_stripe)
     database = urlsplit(environment["DATABASE_URL"])
     address = f"{database.hostname}:{database.port}"
     wrong = f"{database.username}:{canaries.database_password}"
@@ -362,7 +364,7 @@ def is_json(log: bytes) -> bool:
     return all("event" in json.loads(line) for line in whole.splitlines() if line.strip())
 
 
-def test_what_is_switched_off_is_not_even_imported(bank: SandboxServer) -> None:
+def test_what_is_switched_off_is_not_even_imported(sandbox_stripe: SandboxServer) -> None:
     program = (
         # Redis' client imports OpenTelemetry's meters by itself, and leaves them idle.
         "import sys, django; django.setup(); import config.wsgi, sagas.tasks; "
@@ -371,7 +373,7 @@ def test_what_is_switched_off_is_not_even_imported(bank: SandboxServer) -> None:
     finished = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env=environment_for(bank),
+        env=environment_for(sandbox_stripe),
         capture_output=True,
         text=True,
         check=True,

@@ -114,7 +114,7 @@ def test_a_clock_that_is_behind_makes_no_negative_lag() -> None:
 
 
 def test_what_waits_is_counted_where_it_waits(
-    storefront: Storefront, bank: object, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: object, messages: MessageQueue
 ) -> None:
     storefront.order(cart(("MUG", 1)))
     storefront.order(cart(("MUG", 1)))

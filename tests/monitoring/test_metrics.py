@@ -56,7 +56,7 @@ class Gauges:
 
 
 def test_an_order_is_counted_once_on_each_of_its_ways(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     names = {
         ("holdfast_orders_total", "placed"): 2,
@@ -120,7 +120,7 @@ def test_what_is_rolled_back_is_not_counted(storefront: Storefront) -> None:
 
 
 def test_an_answer_that_got_lost_is_counted_and_so_is_asking_again(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     lost = {"service": "stripe", "operation": "create_payment", "outcome": "unknown"}
     retried = {"saga": "checkout", "step": "authorize_payment"}
@@ -128,7 +128,7 @@ def test_an_answer_that_got_lost_is_counted_and_so_is_asking_again(
         counted("holdfast_outbound_calls_total", **lost),
         counted("holdfast_step_retries_total", **retried),
     )
-    bank.add_fault("payment_intents.create", "error_before", times=1)
+    sandbox_stripe.add_fault("payment_intents.create", "error_before", times=1)
     storefront.order(cart(("MUG", 1)))
     messages.deliver(messages.take())
 
@@ -155,7 +155,7 @@ def test_no_method_of_a_clients_own_makes_a_series(storefront: Storefront) -> No
 
 
 def test_the_database_says_what_is_under_way(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue, gauges: Gauges
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue, gauges: Gauges
 ) -> None:
     assert gauges("database_up") == 1
     assert gauges("oldest_unfinished_seconds") == 0
@@ -256,8 +256,11 @@ print("counted", flush=True); sys.stdin.read()
 
 
 @pytest.fixture
-def environment(bank: SandboxServer, tmp_path: Path) -> dict[str, str]:
-    return {**environment_for(bank), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
+def environment(sandbox_stripe: SandboxServer, tmp_path: Path) -> dict[str, str]:
+    return {
+        **environment_for(sandbox_stripe),
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+    }
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_one_id_joins_a_request_its_run_and_its_facts(storefront: Storefront) ->
 
 
 def test_a_cancel_has_an_id_of_its_own_and_hands_it_on(
-    storefront: Storefront, bank: object, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: object, messages: MessageQueue
 ) -> None:
     placed = storefront.order(cart(("MUG", 1)))
     messages.deliver_all()

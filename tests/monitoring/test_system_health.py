@@ -22,7 +22,7 @@ def test_a_bank_that_nobody_asked_is_neither_well_nor_ill() -> None:
 
 
 def test_yes_and_no_are_answers(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     storefront.order(cart(("MUG", 1)))
     storefront.order(cart(("MUG", 1), payment_method="pm_card_chargeDeclined"))
@@ -40,9 +40,9 @@ def test_yes_and_no_are_answers(
 
 
 def test_a_bank_that_breaks_is_seen(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
-    bank.add_fault("payment_intents.create", "error_before", times=1)
+    sandbox_stripe.add_fault("payment_intents.create", "error_before", times=1)
     storefront.order(cart(("MUG", 1)))
     messages.deliver(messages.take())
 
@@ -53,7 +53,7 @@ def test_a_bank_that_breaks_is_seen(
 
 
 def test_what_is_long_ago_says_nothing_of_now(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     storefront.order(cart(("MUG", 1)))
     messages.deliver_all()

@@ -49,7 +49,7 @@ WAY_TO_THE_BANK = (
 
 @contextmanager
 def installed(
-    bank: SandboxServer, folder: Path, receiver: str, worker: tuple[str, ...] = WORKER
+    sandbox_stripe: SandboxServer, folder: Path, receiver: str, worker: tuple[str, ...] = WORKER
 ) -> Iterator[Installation]:
     """An installation that reports to whoever listens at an address."""
     wishes = {
@@ -57,7 +57,7 @@ def installed(
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{receiver}",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
-    running = Installation(bank, folder, wishes, worker)
+    running = Installation(sandbox_stripe, folder, wishes, worker)
     try:
         running.wait_until_ready()
         yield running
@@ -123,7 +123,7 @@ def place(installation: Installation, token: str, headers: Mapping[str, str]) ->
 
 @pytest.mark.destructive
 def test_one_trace_leads_from_a_request_through_its_messages_to_the_bank(
-    bank: SandboxServer, tmp_path: Path, sink: Sink, token: str
+    sandbox_stripe: SandboxServer, tmp_path: Path, sink: Sink, token: str
 ) -> None:
     trace, canary = secrets.token_bytes(16), secrets.token_hex(8)
     traced = {
@@ -132,7 +132,7 @@ def test_one_trace_leads_from_a_request_through_its_messages_to_the_bank(
         "User-Agent": canary,
     }
 
-    with installed(bank, tmp_path, sink.address, FORKING_WORKER) as installation:
+    with installed(sandbox_stripe, tmp_path, sink.address, FORKING_WORKER) as installation:
         installation.watch.kill()  # a sweep that comes too early carries the order in its own trace
         urllib3.request("GET", f"{installation.url}/api/v1/orders?token={canary}")
         order_id, correlation_id = place(installation, token, traced)
@@ -160,9 +160,9 @@ def test_one_trace_leads_from_a_request_through_its_messages_to_the_bank(
 
 @pytest.mark.destructive
 def test_receivers_that_hang_cost_no_order_anything(
-    bank: SandboxServer, tmp_path: Path, silence: str, token: str
+    sandbox_stripe: SandboxServer, tmp_path: Path, silence: str, token: str
 ) -> None:
-    with installed(bank, tmp_path, silence) as installation:
+    with installed(sandbox_stripe, tmp_path, silence) as installation:
         alice = Customer(installation.url, token)
 
         orders = [alice.place()["id"] for _ in range(3)]
@@ -231,11 +231,14 @@ os._exit(0)  # without waiting for whoever takes spans
 """
 
 
-def test_what_is_published_after_a_failure_is_no_part_of_it(bank: SandboxServer) -> None:
+def test_what_is_published_after_a_failure_is_no_part_of_it(sandbox_stripe: SandboxServer) -> None:
     finished = subprocess.run(
         [sys.executable, "-c", PUBLISH_TWICE],
         cwd=ROOT,
-        env={**environment_for(bank), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"},
+        env={
+            **environment_for(sandbox_stripe),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+        },
         capture_output=True,
         text=True,
         check=True,

@@ -30,21 +30,21 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_the_committed_document_is_what_the_code_says(tmp_path: Path) -> None:
-    made = tmp_path / "openapi.yaml"
+def test_the_committed_document_agrees_with_the_code(tmp_path: Path) -> None:
+    generated = tmp_path / "openapi.yaml"
 
-    call_command("spectacular", validate=True, fail_on_warn=True, file=str(made))
+    call_command("spectacular", validate=True, fail_on_warn=True, file=str(generated))
 
-    assert COMMITTED.read_text() == made.read_text(), f"run: {REGENERATE}"
+    assert COMMITTED.read_text() == generated.read_text(), f"run: {REGENERATE}"
 
 
-def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
-    assert [str(each) for each in OpenAPIV31SpecValidator(document).iter_errors()] == []
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
 
 @pytest.mark.parametrize("name", list(operations(yaml.safe_load(COMMITTED.read_text()))))
-def test_every_operation_is_explained_and_every_body_has_an_example(
+def test_every_operation_has_a_description_and_every_body_an_example(
     document: dict[str, Any], name: str
 ) -> None:
     operation = operations(document)[name]
@@ -56,7 +56,7 @@ def test_every_operation_is_explained_and_every_body_has_an_example(
 
 
 @pytest.mark.parametrize("name", list(operations(yaml.safe_load(COMMITTED.read_text()))))
-def test_every_example_is_what_the_document_says(document: dict[str, Any], name: str) -> None:
+def test_every_example_matches_its_schema(document: dict[str, Any], name: str) -> None:
     for title, content in bodies(operations(document)[name]):
         schema = {**content["schema"], "components": document["components"]}
         for example in content["examples"].values():
@@ -65,7 +65,7 @@ def test_every_example_is_what_the_document_says(document: dict[str, Any], name:
 
 
 def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return each request and response body, with its place."""
+    """Yield each request and response body, with its status and media type."""
     for status, answer in {
         "request": operation.get("requestBody", {}),
         **operation["responses"],

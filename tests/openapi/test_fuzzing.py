@@ -33,14 +33,18 @@ UNDER_WAY = {OrderStatus.PLACED, OrderStatus.CANCELLING}
 
 
 @pytest.fixture
-def shop(bank: SandboxServer, messages: MessageQueue, customer: User, shelf: Shelf) -> Shop:
-    bank.start_over()  # the invariants compare its whole ledger with the database
+def shop(
+    sandbox_stripe: SandboxServer, messages: MessageQueue, customer: User, shelf: Shelf
+) -> Shop:
+    sandbox_stripe.start_over()  # the invariants compare its whole ledger with the database
     fill(shelf)
-    return Shop(customer, bank, messages)
+    return Shop(customer, sandbox_stripe, messages)
 
 
 @pytest.mark.timeout(0)  # EXAMPLES decides how long it takes
-@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of what schemathesis sends
+@pytest.mark.filterwarnings(
+    "ignore:Generating overly large repr"
+)  # schemathesis sends large values
 @pytest.mark.parametrize("caller", CALLERS)
 def test_responses_are_as_documented_and_the_invariants_hold(
     caller: str, shop: Shop, monkeypatch: pytest.MonkeyPatch

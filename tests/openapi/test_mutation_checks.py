@@ -25,35 +25,35 @@ def plan(customer: User, shelf: Shelf) -> Plan:
     return Plan(ApiToken.objects.issue(customer)[1], FEW, ["MUG"], {}, only=PRODUCTS)
 
 
-def answers_undocumented(view: ProductsView, request: Request) -> Response:
+def returns_an_undocumented_status(view: ProductsView, request: Request) -> Response:
     return Response({"results": []}, status=202)
 
 
-def answers_another_body(view: ProductsView, request: Request) -> Response:
+def returns_an_incomplete_body(view: ProductsView, request: Request) -> Response:
     return Response({"results": [{"sku": "MUG"}]})
 
 
-def answers_a_number_as_text(view: ProductsView, request: Request) -> Response:
+def returns_a_number_as_text(view: ProductsView, request: Request) -> Response:
     found = {"sku": "MUG", "name": "Mug", "price_minor": "12", "currency": "eur", "available": 1}
     return Response({"results": [found]})
 
 
-def breaks(view: ProductsView, request: Request) -> Response:
+def raises_an_error(view: ProductsView, request: Request) -> Response:
     raise ArithmeticError
 
 
-def answers_as_a_page(view: ProductsView, request: Request) -> Response:
+def returns_a_page(view: ProductsView, request: Request) -> Response:
     return Response({"results": []}, content_type="text/html")
 
 
 @pytest.mark.parametrize(
     ("get", "check"),
     [
-        (answers_undocumented, "status_code_conformance"),
-        (answers_another_body, "response_schema_conformance"),
-        (answers_a_number_as_text, "response_schema_conformance"),
-        (breaks, "not_a_server_error"),
-        (answers_as_a_page, "content_type_conformance"),
+        (returns_an_undocumented_status, "status_code_conformance"),
+        (returns_an_incomplete_body, "response_schema_conformance"),
+        (returns_a_number_as_text, "response_schema_conformance"),
+        (raises_an_error, "not_a_server_error"),
+        (returns_a_page, "content_type_conformance"),
     ],
 )
 def test_a_difference_from_the_document_is_found(

@@ -1,4 +1,4 @@
-"""Swagger UI and the document: public, and without other servers."""
+"""Swagger UI and the document are public, and load nothing from other servers."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def status_of(address: str) -> int:
         return served.status_code
 
 
-def test_the_manual_loads_nothing_from_elsewhere_and_has_nothing_inline() -> None:
+def test_swagger_ui_has_no_foreign_or_inline_scripts() -> None:
     answer = Client().get("/api/docs/")
 
     page = answer.content.decode()

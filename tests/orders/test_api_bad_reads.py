@@ -1,4 +1,4 @@
-"""Malformed reads: refused with a problem that reveals nothing."""
+"""Malformed reads are refused with a problem that reveals no internals."""
 
 from uuid import uuid4
 
@@ -10,7 +10,7 @@ from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, ev
 
 MUG = cart(("MUG", 1))
 SUFFIXES = ("", "/timeline", "/events")
-INSIDE = ("Traceback", "psycopg", "orders_order", "django", "SELECT", "/tmp")  # noqa: S108 - looked for
+INTERNALS = ("Traceback", "psycopg", "orders_order", "django", "SELECT", "/tmp")  # noqa: S108 - looked for
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -40,14 +40,14 @@ INSIDE = ("Traceback", "psycopg", "orders_order", "django", "SELECT", "/tmp")  #
         "9" * 5000,
     ],
 )
-def test_an_id_that_is_none_leads_nowhere(storefront: Storefront, name: str, suffix: str) -> None:
+def test_an_invalid_order_id_returns_404(storefront: Storefront, name: str, suffix: str) -> None:
     order_id = str(storefront.order(MUG).order_id)
-    asked = name.format(order_id=order_id, upper=order_id.upper(), bare=order_id.replace("-", ""))
+    address = name.format(order_id=order_id, upper=order_id.upper(), bare=order_id.replace("-", ""))
 
-    answer = storefront.get(f"{ORDERS}/{asked}{suffix}")
+    answer = storefront.get(f"{ORDERS}/{address}{suffix}")
 
     assert answer.is_problem(404, "not-found")
-    assert [word for word in INSIDE if word in str(answer.body)] == []
+    assert [word for word in INTERNALS if word in str(answer.body)] == []
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_an_id_that_is_none_leads_nowhere(storefront: Storefront, name: str, suf
         ("Content-Type", "multipart/form-data", {200}),
     ],
 )
-def test_headers_that_make_no_sense_do_no_harm(
+def test_malformed_headers_change_nothing(
     storefront: Storefront, header: str, value: str, statuses: set[int]
 ) -> None:
     paths = [ORDERS, f"{ORDERS}/{storefront.order(MUG).order_id}", "/api/v1/products"]
@@ -83,7 +83,7 @@ def test_headers_that_make_no_sense_do_no_harm(
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "POST"])
-def test_what_can_be_read_cannot_be_written(storefront: Storefront, method: str) -> None:
+def test_paths_for_reading_refuse_other_methods(storefront: Storefront, method: str) -> None:
     order_id = storefront.order(MUG).order_id
     before = everything()
 
@@ -96,7 +96,7 @@ def test_what_can_be_read_cannot_be_written(storefront: Storefront, method: str)
     assert everything() == before
 
 
-def test_a_list_is_not_longer_for_who_asks_with_a_body(storefront: Storefront) -> None:
+def test_a_body_does_not_change_the_list(storefront: Storefront) -> None:
     storefront.order(MUG)
 
     answer = storefront.send("GET", ORDERS, {"page_size": 10**9, "customer": 1})
@@ -104,16 +104,16 @@ def test_a_list_is_not_longer_for_who_asks_with_a_body(storefront: Storefront) -
     assert (answer.status, len(answer.body["results"])) == (200, 1)
 
 
-def test_what_placing_an_order_shows_needs_no_further_statement(storefront: Storefront) -> None:
-    storefront.order(MUG)  # connections and caches are warm then
+def test_placing_an_order_takes_four_statements(storefront: Storefront) -> None:
+    storefront.order(MUG)  # warms connections and caches
 
     with CaptureQueriesContext(connection) as captured:
         answer = storefront.order(MUG, key=uuid4().hex)
 
     control = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
-    sent = [each["sql"] for each in captured if not each["sql"].startswith(control)]
+    sent = [query["sql"] for query in captured if not query["sql"].startswith(control)]
     assert answer.body["created_at"] == answer.body["updated_at"]
-    assert len(sent) == len(("who asks", "the key", "the prices", "all that is written"))
+    assert len(sent) == len(("the token", "the key", "the prices", "all writes"))
 
 
 @pytest.mark.parametrize(
@@ -124,16 +124,16 @@ def test_what_placing_an_order_shows_needs_no_further_statement(storefront: Stor
         ("page_size=1_0", "Write a whole number in digits"),
     ],
 )
-def test_what_a_parameter_may_be_is_said_in_words(
+def test_a_wrong_parameter_gets_an_explanation(
     storefront: Storefront, query: str, detail: str
 ) -> None:
     answer = storefront.get(f"{ORDERS}?{query}")
 
     assert answer.is_problem(400, "invalid-query")
-    assert [each["detail"] for each in answer.body["errors"]] == [detail]
+    assert [error["detail"] for error in answer.body["errors"]] == [detail]
 
 
-def test_a_number_of_any_length_is_too_large_and_no_more(storefront: Storefront) -> None:
+def test_a_very_long_number_is_an_invalid_query(storefront: Storefront) -> None:
     answer = storefront.get(f"{ORDERS}?page_size={'9' * 8000}")
 
     assert answer.is_problem(400, "invalid-query")

@@ -1,4 +1,4 @@
-"""Body lengths, charsets and headers: none causes a 500."""
+"""No body length, charset or header causes a 500."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -24,37 +24,39 @@ class Untouchable(BytesIO):
         raise AssertionError("the body was read")
 
 
-def test_a_body_that_is_too_long_is_refused_before_it_is_read() -> None:
+def test_a_body_that_is_too_long_is_refused_without_reading_it() -> None:
     request = RequestFactory().generic("POST", ORDERS, content_type=JSON)
     request.META |= {"CONTENT_LENGTH": "10485760", "wsgi.input": Untouchable()}
 
-    answer = through_the_gate(request)
+    answer = refused_by_middleware(request)
 
     assert answer.is_problem(413, "body-too-large")
 
 
-def test_of_a_body_in_chunks_no_more_is_read_than_the_limit() -> None:
+def test_a_chunked_body_is_read_up_to_the_limit() -> None:
     sent = BytesIO(b"x" * 10_000_000)
     request = RequestFactory().generic("POST", ORDERS, content_type=JSON)
     request.META |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": sent}
 
-    answer = through_the_gate(request)
+    answer = refused_by_middleware(request)
 
     assert answer.is_problem(413, "body-too-large")
     assert sent.tell() == 64 * 1024 + 1
 
 
-def test_a_body_in_chunks_is_put_together() -> None:
+def test_a_chunked_body_is_joined() -> None:
     request = RequestFactory().generic("POST", ORDERS, content_type=JSON)
     request.META |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": BytesIO(b"[1]")}
 
-    answer = Answer(BodyLimitMiddleware(lambda each: HttpResponse(each.body))(request))
+    answer = Answer(BodyLimitMiddleware(lambda seen: HttpResponse(seen.body))(request))
 
     assert answer.raw == b"[1]"
     assert request.META["CONTENT_LENGTH"] == "3"
 
 
-def test_one_byte_too_many_is_too_many(storefront: Storefront, messages: MessageQueue) -> None:
+def test_one_byte_above_the_limit_is_refused(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
     before = everything()
 
     answer = storefront.order(b" " * (64 * 1024 + 1))
@@ -63,7 +65,7 @@ def test_one_byte_too_many_is_too_many(storefront: Storefront, messages: Message
     assert_untouched(before, messages)
 
 
-def test_a_body_for_the_desk_may_be_longer(storefront: Storefront) -> None:
+def test_the_limit_applies_to_the_api_only(storefront: Storefront) -> None:
     answer = storefront.send("POST", "/no-such-page", b"x" * 70_000)
 
     assert answer.is_problem(404, "not-found")
@@ -103,7 +105,9 @@ def test_a_body_of_another_type_is_refused(
 @pytest.mark.parametrize(
     "content_type", [JSON, "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"]
 )
-def test_json_is_taken_by_all_of_its_names(storefront: Storefront, content_type: str) -> None:
+def test_every_spelling_of_the_json_content_type_is_accepted(
+    storefront: Storefront, content_type: str
+) -> None:
     headers = {"Idempotency-Key": "once"}
 
     answer = storefront.send("POST", ORDERS, GOOD, headers, content_type=content_type)
@@ -134,7 +138,7 @@ ODD_HEADERS: Mapping[str, Mapping[str, str]] = {
 
 
 @pytest.mark.parametrize("headers", ODD_HEADERS.values(), ids=ODD_HEADERS.keys())
-def test_a_key_that_is_none_is_refused(
+def test_an_invalid_idempotency_key_is_refused(
     storefront: Storefront, messages: MessageQueue, headers: Mapping[str, str]
 ) -> None:
     before = everything()
@@ -146,7 +150,7 @@ def test_a_key_that_is_none_is_refused(
     assert_untouched(before, messages)
 
 
-def test_more_than_one_key_is_told_from_one_that_is_none(storefront: Storefront) -> None:
+def test_several_idempotency_keys_have_their_own_error(storefront: Storefront) -> None:
     """Servers join headers of the same name with a comma."""
     answer = storefront.send("POST", ORDERS, GOOD, {"Idempotency-Key": "one,two"})
 
@@ -159,7 +163,7 @@ HARMLESS_HEADERS: Mapping[str, Mapping[str, str]] = {
     "an unknown preference": {"Prefer": "respond-async; wait=x, handling=strict"},
     "a negative wait": {"Prefer": "wait=-1"},
     "a malformed cookie": {"Cookie": "sessionid=\xff; ;=;"},
-    "another's address": {"X-Forwarded-For": "' OR 1=1 --", "X-Forwarded-Host": "evil.example"},
+    "a forwarded address": {"X-Forwarded-For": "' OR 1=1 --", "X-Forwarded-Host": "evil.example"},
     "another page": {"Referer": "javascript:alert(1)", "Origin": "null"},
     "a language of 5,000 characters": {"Accept-Language": "x" * 5_000},
     "a template": {"User-Agent": "{{7*7}}${7*7}\r\n<script>"},
@@ -169,7 +173,7 @@ HARMLESS_HEADERS: Mapping[str, Mapping[str, str]] = {
 
 
 @pytest.mark.parametrize("headers", HARMLESS_HEADERS.values(), ids=HARMLESS_HEADERS.keys())
-def test_what_no_endpoint_reads_changes_nothing(
+def test_headers_that_no_endpoint_reads_change_nothing(
     storefront: Storefront, headers: Mapping[str, str]
 ) -> None:
     answer = storefront.order(GOOD, **headers)
@@ -179,7 +183,7 @@ def test_what_no_endpoint_reads_changes_nothing(
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "x", ";", "/", ",", "\xff"])
-def test_what_cannot_be_had_is_said_to_whoever_accepts_nothing_else(
+def test_a_media_type_that_is_not_available_returns_406(
     storefront: Storefront, messages: MessageQueue, accept: str
 ) -> None:
     before = everything()
@@ -191,11 +195,13 @@ def test_what_cannot_be_had_is_said_to_whoever_accepts_nothing_else(
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/*", "application/json; q=0.1, text/html"])
-def test_whoever_accepts_json_among_others_gets_it(storefront: Storefront, accept: str) -> None:
+def test_json_is_returned_if_it_is_among_the_accepted_types(
+    storefront: Storefront, accept: str
+) -> None:
     assert storefront.order(GOOD, Accept=accept).status == 202
 
 
-def test_answers_of_the_api_are_for_nobodys_cache(storefront: Storefront) -> None:
+def test_responses_are_not_stored_in_shared_caches(storefront: Storefront) -> None:
     answers = [
         storefront.order(GOOD),
         storefront.get("/api/v1/products"),
@@ -206,16 +212,16 @@ def test_answers_of_the_api_are_for_nobodys_cache(storefront: Storefront) -> Non
 
     for answer in answers:
         # A response with an ETag may be cached by the client, which must revalidate it.
-        kept = "private, no-cache" if "ETag" in answer.headers else "no-store"
-        assert answer.headers["Cache-Control"] == kept
+        expected = "private, no-cache" if "ETag" in answer.headers else "no-store"
+        assert answer.headers["Cache-Control"] == expected
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def through_the_gate(request: object) -> Answer:
-    """Return the response to a request that the middleware refuses."""
+def refused_by_middleware(request: object) -> Answer:
+    """Return the response of the middleware, which must not pass the request on."""
 
     def never(_: object) -> None:
-        raise AssertionError("the request was let in")
+        raise AssertionError("the request was passed on")
 
     return Answer(BodyLimitMiddleware(never)(request))  # type: ignore[arg-type]
 

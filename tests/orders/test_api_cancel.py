@@ -1,4 +1,4 @@
-"""Cancelling through the API, in every status: the money and the stock go back."""
+"""Cancelling through the API in every status: money and stock are returned."""
 
 import threading
 import time
@@ -19,16 +19,16 @@ from tests.support.shelf import Shelf
 from tests.support.storefront_client import ORDERS, Storefront, cart, everything
 
 MUG = cart(("MUG", 2))
-LET_GO = Account(charges=1, held_minor=0, kept_minor=0)
-GIVEN_UP_AFTER = 60.0
+NOTHING_KEPT = Account(charges=1, held_minor=0, kept_minor=0)
+MAX_WAIT_SECONDS = 60.0
 
 
 @pytest.fixture(autouse=True)
-def _bank(bank: SandboxServer) -> None:
+def _sandbox_stripe(sandbox_stripe: SandboxServer) -> None:
     """All orders of these tests are paid at the sandbox."""
 
 
-def test_before_checkout_has_begun_nothing_was_ever_held(
+def test_cancelling_before_checkout_begins_reserves_nothing(
     storefront: Storefront, shelf: Shelf, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
@@ -44,16 +44,16 @@ def test_before_checkout_has_begun_nothing_was_ever_held(
     assert not Payment.objects.exists()
 
 
-def test_while_the_bank_is_asked_the_money_is_let_go(
-    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+def test_cancelling_during_a_confirm_call_voids_the_payment(
+    storefront: Storefront, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
-    rule = bank.add_fault("payment_intents.confirm", "hold", times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
     with ThreadPoolExecutor(1) as worker:
         delivery = worker.submit(deliver_first, messages)
-        wait_until_held(bank, rule)
+        wait_until_held(sandbox_stripe, rule)
         answer = storefront.cancel(order_id)
-        bank.release(rule)
+        sandbox_stripe.release(rule)
         delivery.result()
     messages.deliver_all()
 
@@ -61,11 +61,11 @@ def test_while_the_bank_is_asked_the_money_is_let_go(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
-    assert account_of(bank, order_id) == LET_GO
+    assert account_of(sandbox_stripe, order_id) == NOTHING_KEPT
 
 
-def test_after_confirmation_and_before_capture_the_money_is_let_go(
-    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+def test_cancelling_before_the_capture_voids_the_payment(
+    storefront: Storefront, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver(messages.take())
@@ -77,11 +77,11 @@ def test_after_confirmation_and_before_capture_the_money_is_let_go(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
-    assert account_of(bank, order_id) == LET_GO
+    assert account_of(sandbox_stripe, order_id) == NOTHING_KEPT
 
 
-def test_after_capture_the_money_is_given_back(
-    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+def test_cancelling_after_the_capture_refunds_the_payment(
+    storefront: Storefront, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -96,24 +96,24 @@ def test_after_capture_the_money_is_given_back(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
-    assert account_of(bank, order_id) == LET_GO
+    assert account_of(sandbox_stripe, order_id) == NOTHING_KEPT
 
 
-def test_an_accepted_cancel_is_seen_wherever_the_order_is_shown(storefront: Storefront) -> None:
-    """No status has changed yet, as during a call to the provider."""
+def test_every_view_of_the_order_shows_an_accepted_cancellation(storefront: Storefront) -> None:
+    """The status has not changed yet, for example during a call to the provider."""
     order_id = storefront.order(MUG).order_id
     before = storefront.get(f"{ORDERS}/{order_id}"), storefront.get(ORDERS)
 
     accepted = storefront.cancel(order_id)
 
     after = storefront.get(f"{ORDERS}/{order_id}"), storefront.get(ORDERS)
-    asked_at = SagaRun.objects.values_list("compensation_requested_at", flat=True).get()
-    assert asked_at is not None
+    requested_at = SagaRun.objects.values_list("compensation_requested_at", flat=True).get()
+    assert requested_at is not None
     for shown in (accepted.body, after[0].body, after[1].body["results"][0]):
-        assert shown["cancel_requested_at"] == asked_at.isoformat().replace("+00:00", "Z")
+        assert shown["cancel_requested_at"] == requested_at.isoformat().replace("+00:00", "Z")
         assert (shown["status"], shown["version"], shown["reason_code"]) == ("placed", 0, "")
         assert (shown["can_cancel"], shown["links"]["cancel"]) == (False, None)
-        assert shown["allowed_transitions"] == ["cancelling"]  # it is not confirmed any more
+        assert shown["allowed_transitions"] == ["cancelling"]  # it can no longer be confirmed
         assert shown["updated_at"] == before[0].body["updated_at"]
     assert before[0].body["cancel_requested_at"] is None
     assert before[1].body["results"][0]["cancel_requested_at"] is None
@@ -121,14 +121,14 @@ def test_an_accepted_cancel_is_seen_wherever_the_order_is_shown(storefront: Stor
         assert earlier.headers["ETag"] != later.headers["ETag"]
 
 
-def test_of_an_order_that_was_never_asked_back_no_cancel_is_shown(
+def test_an_order_without_a_cancellation_request_shows_none(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     refused = storefront.order(cart(("MUG", 1), payment_method="pm_card_visa_chargeDeclined"))
     confirmed = storefront.order(MUG)
     messages.deliver_all()
 
-    shown = [storefront.get(f"{ORDERS}/{e.order_id}").body for e in (refused, confirmed)]
+    shown = [storefront.get(f"{ORDERS}/{order.order_id}").body for order in (refused, confirmed)]
 
     assert [order["status"] for order in shown] == ["cancelled", "confirmed"]
     assert [order["cancel_requested_at"] for order in shown] == [None, None]
@@ -142,33 +142,33 @@ def test_cancelling_again_under_another_key_changes_nothing(
     storefront.cancel(order_id)
     during = storefront.cancel(order_id)
     messages.deliver_all()
-    before = business(everything())
+    before = without_keys(everything())
 
     after = storefront.cancel(order_id)
 
     assert (during.status, during.body["status"], during.is_replayed) == (202, "cancelling", False)
     assert (after.status, after.body["status"], after.is_replayed) == (200, "cancelled", False)
-    assert business(everything()) == before
+    assert without_keys(everything()) == before
     assert messages.waiting == []
     assert_cancelled(storefront)
 
 
-def test_a_refused_order_stays_refused_when_it_is_cancelled(
+def test_cancelling_a_declined_order_keeps_its_reason(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     body = cart(("MUG", 1), payment_method="pm_card_visa_chargeDeclined")
     order_id = storefront.order(body).order_id
     messages.deliver_all()
-    before = business(everything())
+    before = without_keys(everything())
 
     answer = storefront.cancel(order_id)
 
     assert answer.body["reason_code"] == "payment_declined"
-    assert business(everything()) == before
+    assert without_keys(everything()) == before
     assert messages.waiting == []
 
 
-def test_nobody_cancels_somebody_elses_order(
+def test_a_customer_cannot_cancel_the_order_of_another(
     storefront: Storefront, stranger: Storefront, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
@@ -182,7 +182,9 @@ def test_nobody_cancels_somebody_elses_order(
     assert Order.objects.get().status == "confirmed"
 
 
-def test_who_cancelled_is_in_the_log(storefront: Storefront, messages: MessageQueue) -> None:
+def test_the_log_of_moves_names_the_customer_who_cancelled(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
 
@@ -192,9 +194,7 @@ def test_who_cancelled_is_in_the_log(storefront: Storefront, messages: MessageQu
     assert (move.cause, move.actor) == ("cancelled_by_customer", "alice")
 
 
-def test_a_customer_with_the_longest_name_can_cancel_too(
-    shelf: Shelf, messages: MessageQueue
-) -> None:
+def test_a_customer_with_the_longest_name_can_cancel(shelf: Shelf, messages: MessageQueue) -> None:
     shelf.put("MUG", 5)
     customer = Storefront(User.objects.create(username="n" * 150))
     order_id = customer.order(MUG).order_id
@@ -206,7 +206,7 @@ def test_a_customer_with_the_longest_name_can_cancel_too(
 
 
 def assert_cancelled(storefront: Storefront) -> None:
-    """The only order is cancelled for this reason, and has no live run."""
+    """Assert that the only order is cancelled by its customer and has no live run."""
     order = Order.objects.get()
     shown = storefront.get(f"{ORDERS}/{order.pk}").body
     assert (shown["status"], shown["reason_code"]) == ("cancelled", "cancelled_by_customer")
@@ -214,8 +214,8 @@ def assert_cancelled(storefront: Storefront) -> None:
     assert not SagaRun.objects.filter(wake_at__isnull=False).exists()
 
 
-def business(tables: dict[str, list[object]]) -> dict[str, list[object]]:
-    """All rows except idempotency keys, which each request writes."""
+def without_keys(tables: dict[str, list[object]]) -> dict[str, list[object]]:
+    """Return all rows except idempotency keys, which every request writes."""
     return {name: rows for name, rows in tables.items() if name != "orders.IdempotencyRecord"}
 
 
@@ -226,9 +226,9 @@ def deliver_first(messages: MessageQueue) -> None:
         connections.close_all()
 
 
-def wait_until_held(bank: SandboxServer, rule: int) -> None:
-    deadline = time.monotonic() + GIVEN_UP_AFTER
+def wait_until_held(sandbox_stripe: SandboxServer, rule: int) -> None:
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
     pause = threading.Event()
-    while not bank.held(rule):
+    while not sandbox_stripe.held(rule):
         assert time.monotonic() < deadline
         pause.wait(0.01)

@@ -27,9 +27,9 @@ def path(request: pytest.FixtureRequest, storefront: Storefront) -> str:
     return paths[str(request.param)]
 
 
-def test_what_is_known_is_not_sent_again(storefront: Storefront, path: str) -> None:
+def test_an_unchanged_resource_returns_304(storefront: Storefront, path: str) -> None:
     first = storefront.get(path)
-    again = get_unless(storefront, path, first.headers["ETag"])
+    again = get_if_none_match(storefront, path, first.headers["ETag"])
 
     assert first.headers["ETag"].startswith('"')
     assert first.headers["Cache-Control"] == "private, no-cache"
@@ -51,15 +51,13 @@ def test_what_is_known_is_not_sent_again(storefront: Storefront, path: str) -> N
         ("\x00é", 200),
     ],
 )
-def test_if_none_match_is_read_as_http_says(
-    storefront: Storefront, header: str, status: int
-) -> None:
+def test_if_none_match_follows_http(storefront: Storefront, header: str, status: int) -> None:
     etag = storefront.get(PRODUCTS).headers["ETag"]
 
-    assert get_unless(storefront, PRODUCTS, header.format(etag=etag)).status == status
+    assert get_if_none_match(storefront, PRODUCTS, header.format(etag=etag)).status == status
 
 
-def test_whatever_is_not_what_if_match_names_is_a_problem(storefront: Storefront) -> None:
+def test_a_different_if_match_returns_412(storefront: Storefront) -> None:
     etag = storefront.get(PRODUCTS).headers["ETag"]
 
     assert storefront.send("GET", PRODUCTS, headers={"If-Match": etag}).status == 200
@@ -67,8 +65,8 @@ def test_whatever_is_not_what_if_match_names_is_a_problem(storefront: Storefront
     assert refused.is_problem(412, "precondition-failed")
 
 
-def test_an_order_has_another_tag_whenever_it_looks_different(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_the_etag_of_an_order_changes_with_its_content(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     path = f"{ORDERS}/{storefront.order(MUG).order_id}"
     seen = [storefront.get(path)]
@@ -76,26 +74,26 @@ def test_an_order_has_another_tag_whenever_it_looks_different(
         messages.deliver(messages.take())
         seen.append(storefront.get(path))
 
-    told = [(each.body["status"], each.body["payment"]["status"]) for each in seen]
-    assert told == [
+    statuses = [(answer.body["status"], answer.body["payment"]["status"]) for answer in seen]
+    assert statuses == [
         ("placed", "not_started"),
         ("confirmed", "authorized"),
-        ("confirmed", "captured"),  # which moved no order
+        ("confirmed", "captured"),  # without a move of the order
     ]
-    assert len({each.headers["ETag"] for each in seen}) == len(seen)
+    assert len({answer.headers["ETag"] for answer in seen}) == len(seen)
 
 
-def test_products_have_another_tag_when_one_of_them_is_held(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_the_etag_of_products_changes_with_a_reservation(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     before = storefront.get(PRODUCTS).headers["ETag"]
     storefront.order(MUG)
     messages.deliver_all()
 
-    assert get_unless(storefront, PRODUCTS, before).status == 200
+    assert get_if_none_match(storefront, PRODUCTS, before).status == 200
 
 
-def test_only_the_head_is_sent_to_who_asks_for_it(storefront: Storefront, path: str) -> None:
+def test_head_returns_headers_without_a_body(storefront: Storefront, path: str) -> None:
     whole = storefront.get(path)
     head = storefront.send("HEAD", path)
     known = storefront.send("HEAD", path, headers={"If-None-Match": whole.headers["ETag"]})
@@ -107,9 +105,7 @@ def test_only_the_head_is_sent_to_who_asks_for_it(storefront: Storefront, path: 
 
 @pytest.mark.parametrize("suffix", ["", "/timeline"])
 @pytest.mark.parametrize("query", ["fields=id", "expand=everything", "pretty", "callback=alert"])
-def test_a_parameter_that_nobody_knows_is_named(
-    storefront: Storefront, suffix: str, query: str
-) -> None:
+def test_an_unknown_parameter_is_named(storefront: Storefront, suffix: str, query: str) -> None:
     path = f"{ORDERS}/{storefront.order(MUG).order_id}{suffix}"
 
     answer = storefront.get(f"{path}?{query}")
@@ -118,7 +114,7 @@ def test_a_parameter_that_nobody_knows_is_named(
     assert answer.parameters == [query.partition("=")[0]]
 
 
-def test_a_shelf_of_many_is_shown_by_two_statements(storefront: Storefront, shelf: Shelf) -> None:
+def test_listing_products_takes_two_statements(storefront: Storefront, shelf: Shelf) -> None:
     for number in range(20):
         shelf.put(f"BOOK-{number}", 1)
 
@@ -126,9 +122,9 @@ def test_a_shelf_of_many_is_shown_by_two_statements(storefront: Storefront, shel
         answer = storefront.get(PRODUCTS)
 
     assert len(answer.body["results"]) == 22
-    assert len(captured) == len(("who asks", "the catalogue"))
+    assert len(captured) == len(("the token", "the catalogue"))
     assert not Order.objects.exists()
 
 
-def get_unless(storefront: Storefront, path: str, etag: str) -> Answer:
+def get_if_none_match(storefront: Storefront, path: str, etag: str) -> Answer:
     return storefront.send("GET", path, headers={"If-None-Match": etag})

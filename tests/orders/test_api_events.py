@@ -1,4 +1,4 @@
-"""One order's progress as server-sent events."""
+"""The server-sent events of one order."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def path(storefront: Storefront) -> str:
 
 
 @pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream whose clock advances by one second per reading."""
     clock = SimpleNamespace(monotonic=partial(next, count()))
     monkeypatch.setattr("orders.api.orders.event_stream.time", clock)
@@ -44,8 +44,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("long_waits")
-def test_an_order_is_followed_from_placed_to_confirmed(
-    storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
+def test_a_stream_follows_an_order_from_placed_to_confirmed(
+    storefront: Storefront, path: str, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     stream = storefront.open_stream(path)
     with delivering(messages):
@@ -55,7 +55,7 @@ def test_an_order_is_followed_from_placed_to_confirmed(
     assert stream.headers["Content-Type"] == "text/event-stream"
     assert stream.headers["Cache-Control"] == "no-store"
     assert blocks[0] == {"retry": "1000"}
-    assert happened(blocks) == [("0", "placed"), ("1", "confirmed"), (None, "end")]
+    assert events_of(blocks) == [("0", "placed"), ("1", "confirmed"), (None, "end")]
     assert json.loads(blocks[1]["data"]) == {
         "order_id": str(order.pk),
         "status": "placed",
@@ -68,8 +68,8 @@ def test_an_order_is_followed_from_placed_to_confirmed(
 
 
 @pytest.mark.usefixtures("long_waits")
-def test_every_move_is_told_however_fast_they_come(
-    storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
+def test_a_stream_sends_every_move_even_if_they_are_fast(
+    storefront: Storefront, path: str, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     Order.objects.update(payment_method="pm_card_chargeDeclinedInsufficientFunds")
     stream = storefront.open_stream(path)
@@ -77,19 +77,19 @@ def test_every_move_is_told_however_fast_they_come(
         blocks = list(read(stream))
 
     *_, cancelled, _end = blocks
-    assert happened(blocks) == [
+    assert events_of(blocks) == [
         ("0", "placed"),
         ("1", "cancelling"),
         ("2", "cancelled"),
         (None, "end"),
     ]
-    told = json.loads(cancelled["data"])
-    assert told["reason"] == "Your card has insufficient funds."
-    assert told["at"] == in_json(Order.objects.get().transitions.get(target="cancelled").at)
-    assert told["cancel_requested_at"] is None
+    data = json.loads(cancelled["data"])
+    assert data["reason"] == "Your card has insufficient funds."
+    assert data["at"] == in_json(Order.objects.get().transitions.get(target="cancelled").at)
+    assert data["cancel_requested_at"] is None
 
 
-def test_a_cancel_is_told_as_soon_as_it_is_accepted(
+def test_a_stream_sends_a_cancellation_request_as_soon_as_it_is_accepted(
     storefront: Storefront, path: str, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orders.api.orders.event_stream.MAX_STREAM_SECONDS", 60)
@@ -97,11 +97,11 @@ def test_a_cancel_is_told_as_soon_as_it_is_accepted(
     _retry, placed = next_blocks(stream, 2)
 
     accepted = storefront.cancel(Order.objects.get().pk)
-    [asked] = next_blocks(stream, 1)  # while its run has turned nowhere yet
+    [requested] = next_blocks(stream, 1)  # before its run compensates
     messages.deliver_all()
-    blocks = [placed, asked, *read(stream)]
+    blocks = [placed, requested, *read(stream)]
 
-    assert happened(blocks) == [
+    assert events_of(blocks) == [
         ("0", "placed"),
         ("0c", "cancel_requested"),
         ("1c", "cancelling"),
@@ -109,12 +109,17 @@ def test_a_cancel_is_told_as_soon_as_it_is_accepted(
         (None, "end"),
     ]
     assert {block["event"] for block in blocks} <= documented_events()
-    told = [json.loads(block["data"]) for block in blocks if "id" in block]
-    asked_at = accepted.body["cancel_requested_at"]
-    assert [entry["cancel_requested_at"] for entry in told] == [None, asked_at, asked_at, asked_at]
-    assert [entry["status"] for entry in told] == ["placed", "placed", "cancelling", "cancelled"]
-    assert [entry["version"] for entry in told] == [0, 0, 1, 2]
-    assert told[1]["at"] == asked_at
+    data = [json.loads(block["data"]) for block in blocks if "id" in block]
+    requested_at = accepted.body["cancel_requested_at"]
+    assert [entry["cancel_requested_at"] for entry in data] == [
+        None,
+        requested_at,
+        requested_at,
+        requested_at,
+    ]
+    assert [entry["status"] for entry in data] == ["placed", "placed", "cancelling", "cancelled"]
+    assert [entry["version"] for entry in data] == [0, 0, 1, 2]
+    assert data[1]["at"] == requested_at
 
 
 @pytest.mark.parametrize(
@@ -127,7 +132,7 @@ def test_a_cancel_is_told_as_soon_as_it_is_accepted(
         ("3c", ["2c"]),
     ],
 )
-def test_who_comes_back_after_a_cancel_is_told_what_was_missed(
+def test_a_reconnecting_client_gets_missed_events_of_a_cancellation(
     storefront: Storefront, path: str, messages: MessageQueue, seen: str, missed: list[str]
 ) -> None:
     storefront.cancel(Order.objects.get().pk)
@@ -141,9 +146,9 @@ def test_who_comes_back_after_a_cancel_is_told_what_was_missed(
     assert after.status == 204
 
 
-@pytest.mark.usefixtures("hasty")
-def test_a_confirmed_order_that_is_to_be_cancelled_is_not_at_its_end(
-    storefront: Storefront, path: str, bank: SandboxServer, messages: MessageQueue
+@pytest.mark.usefixtures("fast_clock")
+def test_a_confirmed_order_with_a_cancellation_request_has_not_ended(
+    storefront: Storefront, path: str, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     messages.deliver(messages.take())  # its capture waits
     storefront.cancel(Order.objects.get().pk)
@@ -152,29 +157,29 @@ def test_a_confirmed_order_that_is_to_be_cancelled_is_not_at_its_end(
     messages.deliver_all()
     afterwards = list(read(storefront.open_stream(path, **{"Last-Event-ID": "1c"})))
 
-    assert happened(meanwhile) == [("1c", "cancel_requested")]
-    assert happened(afterwards) == [("2c", "cancelling"), ("3c", "cancelled"), (None, "end")]
+    assert events_of(meanwhile) == [("1c", "cancel_requested")]
+    assert events_of(afterwards) == [("2c", "cancelling"), ("3c", "cancelled"), (None, "end")]
 
 
-def test_an_order_that_got_there_is_told_at_once(storefront: Storefront, path: str) -> None:
+def test_a_settled_order_is_sent_at_once(storefront: Storefront, path: str) -> None:
     confirm()
 
     blocks = list(read(storefront.open_stream(path)))
 
-    assert happened(blocks) == [("1", "confirmed"), (None, "end")]
+    assert events_of(blocks) == [("1", "confirmed"), (None, "end")]
 
 
-def test_who_comes_back_is_told_what_was_missed(storefront: Storefront, path: str) -> None:
+def test_a_reconnecting_client_gets_missed_events(storefront: Storefront, path: str) -> None:
     with transaction.atomic():
         move(OrderStatus.CANCELLING)
         move(OrderStatus.CANCELLED)
 
     blocks = list(read(storefront.open_stream(path, **{"Last-Event-ID": "0"})))
 
-    assert happened(blocks) == [("1", "cancelling"), ("2", "cancelled"), (None, "end")]
+    assert events_of(blocks) == [("1", "cancelling"), ("2", "cancelled"), (None, "end")]
 
 
-def test_who_has_seen_the_end_need_not_come_back(storefront: Storefront, path: str) -> None:
+def test_a_client_that_has_seen_the_end_gets_204(storefront: Storefront, path: str) -> None:
     confirm()
 
     answer = storefront.send("GET", path, headers={**STREAM, "Last-Event-ID": "1"})
@@ -185,36 +190,32 @@ def test_who_has_seen_the_end_need_not_come_back(storefront: Storefront, path: s
 @pytest.mark.parametrize(
     "given", ["2", "1c", "c", "1d", "-1", "1.0", "one", "\u0661", "9" * 400, " ", "0; DROP"]
 )
-def test_an_id_that_was_never_given_out_counts_as_none(
-    storefront: Storefront, path: str, given: str
-) -> None:
+def test_an_unknown_last_event_id_is_ignored(storefront: Storefront, path: str, given: str) -> None:
     confirm()
 
     blocks = list(read(storefront.open_stream(path, **{"Last-Event-ID": given})))
 
-    assert happened(blocks) == [("1", "confirmed"), (None, "end")]
+    assert events_of(blocks) == [("1", "confirmed"), (None, "end")]
 
 
-@pytest.mark.usefixtures("hasty")
-def test_while_nothing_happens_something_is_written_and_in_the_end_no_more(
-    storefront: Storefront, path: str
-) -> None:
+@pytest.mark.usefixtures("fast_clock")
+def test_an_idle_stream_sends_comments_and_then_ends(storefront: Storefront, path: str) -> None:
     blocks = list(read(storefront.open_stream(path)))
 
-    assert happened(blocks) == [("0", "placed")]
+    assert events_of(blocks) == [("0", "placed")]
     assert blocks.count({"": "nothing new"}) == MAX_STREAM_SECONDS - 1
 
 
-@pytest.mark.usefixtures("hasty")
-def test_who_comes_back_and_has_missed_nothing_is_told_nothing_twice(
+@pytest.mark.usefixtures("fast_clock")
+def test_a_reconnecting_client_that_missed_nothing_gets_no_event(
     storefront: Storefront, path: str
 ) -> None:
     blocks = list(read(storefront.open_stream(path, **{"Last-Event-ID": "0"})))
 
-    assert happened(blocks) == []
+    assert events_of(blocks) == []
 
 
-def test_a_guest_watches_by_a_link_without_any_header(
+def test_a_guest_link_opens_a_stream_without_headers(
     storefront: Storefront, stranger: Storefront, path: str
 ) -> None:
     confirm()
@@ -223,10 +224,10 @@ def test_a_guest_watches_by_a_link_without_any_header(
 
     blocks = list(read(stranger.open_stream(address, Authorization="")))
 
-    assert happened(blocks) == [("1", "confirmed"), (None, "end")]
+    assert events_of(blocks) == [("1", "confirmed"), (None, "end")]
 
 
-def test_streams_are_bounded_and_nothing_else_is(
+def test_the_limit_per_process_applies_to_streams_only(
     storefront: Storefront, path: str, settings: Settings
 ) -> None:
     settings.STREAMS_PER_PROCESS = 2
@@ -239,16 +240,16 @@ def test_streams_are_bounded_and_nothing_else_is(
     never_read.close()
     again = [storefront.open_stream(path) for _ in range(2)]
     refused_again = storefront.send("GET", path, headers=STREAM)
-    for each in again:
-        each.close()
+    for stream in again:
+        stream.close()
 
-    for each_refused in (refused, refused_again):
-        assert each_refused.is_problem(503, "too-many-streams")
-        assert int(each_refused.headers["Retry-After"]) == 10
+    for refusal in (refused, refused_again):
+        assert refusal.is_problem(503, "too-many-streams")
+        assert int(refusal.headers["Retry-After"]) == 10
     assert others == [202, 200]
 
 
-def test_one_customer_has_a_share_of_the_streams_and_no_more(
+def test_each_customer_has_a_limit_of_streams(
     storefront: Storefront, stranger: Storefront, path: str, settings: Settings
 ) -> None:
     settings.STREAMS_PER_CUSTOMER = 2
@@ -262,50 +263,52 @@ def test_one_customer_has_a_share_of_the_streams_and_no_more(
     by_link = f"/api/v1/guest/orders/{link.token()}/events"
 
     mine = [storefront.open_stream(path), storefront.open_stream(by_link)]
-    refused = [storefront.send("GET", each, headers=STREAM) for each in (path, by_link)]
+    refused = [storefront.send("GET", address, headers=STREAM) for address in (path, by_link)]
     others = stranger.open_stream(theirs)
     mine.pop().close()
     again = storefront.open_stream(path)
-    for each in (*mine, others, again):
-        each.close()
+    for stream in (*mine, others, again):
+        stream.close()
 
-    for each_refused in refused:
-        assert each_refused.is_problem(429, "too-many-customer-streams")
-        assert int(each_refused.headers["Retry-After"]) == 10
+    for refusal in refused:
+        assert refusal.is_problem(429, "too-many-customer-streams")
+        assert int(refusal.headers["Retry-After"]) == 10
     assert streams._running == {}
 
 
-def test_whose_the_order_is_has_the_share_also_where_the_shops_server_asks(
+def test_the_limit_counts_for_the_customer_of_the_order(
     storefront: Storefront, stranger: Storefront, customer: User, settings: Settings
 ) -> None:
     settings.STREAMS_PER_CUSTOMER = 1
     shop = Storefront(customer, scopes=[*Scope])
     guests = [shop.order(MUG).order_id for _ in range(2)]
-    theirs = [each.order(MUG).order_id for each in (stranger, stranger)]
+    theirs = [customer.order(MUG).order_id for customer in (stranger, stranger)]
     link = new_link(guests[0], shop.customer, days=1, may_cancel=False).token()
 
-    open_ones = [shop.open_stream(f"{ORDERS}/{each}/events") for each in (*guests, theirs[0])]
+    open_ones = [
+        shop.open_stream(f"{ORDERS}/{order_id}/events") for order_id in (*guests, theirs[0])
+    ]
     refused = [
         shop.send("GET", f"{ORDERS}/{theirs[1]}/events", headers=STREAM),
         stranger.send("GET", f"{ORDERS}/{theirs[0]}/events", headers=STREAM),
         shop.send("GET", f"/api/v1/guest/orders/{link}/events", headers=STREAM),
     ]
-    for each in open_ones:
-        each.close()
+    for stream in open_ones:
+        stream.close()
 
     assert [refusal.is_problem(429, "too-many-customer-streams") for refusal in refused] == [
         True
     ] * 3
 
 
-def test_no_stream_is_open_after_one_was_asked_for_by_its_head(
+def test_a_head_request_opens_no_stream(
     storefront: Storefront, path: str, settings: Settings
 ) -> None:
     settings.STREAMS_PER_PROCESS = 1
 
     heads = [storefront.send("HEAD", path, headers=STREAM) for _ in range(3)]
 
-    assert [(each.status, each.headers["Content-Type"]) for each in heads] == [
+    assert [(head.status, head.headers["Content-Type"]) for head in heads] == [
         (200, "text/event-stream")
     ] * 3
 
@@ -320,7 +323,7 @@ def test_no_stream_is_open_after_one_was_asked_for_by_its_head(
         ("text/html", 406),
     ],
 )
-def test_a_stream_is_for_who_accepts_one(
+def test_a_stream_needs_an_accepted_media_type(
     storefront: Storefront, path: str, accept: str, status: int
 ) -> None:
     answer = storefront.send("HEAD", path, headers={"Accept": accept})
@@ -328,7 +331,7 @@ def test_a_stream_is_for_who_accepts_one(
     assert answer.status == status
 
 
-def test_a_problem_with_a_stream_is_told_as_any_other(
+def test_errors_of_streams_are_problems(
     storefront: Storefront, stranger: Storefront, path: str
 ) -> None:
     refused: dict[str, Answer] = {
@@ -341,7 +344,7 @@ def test_a_problem_with_a_stream_is_told_as_any_other(
 
     statuses = {"not-acceptable": 406, "not-found": 404, "invalid-query": 400}
     statuses |= {"not-authenticated": 401, "method-not-allowed": 405}
-    assert [s for s, each in refused.items() if not each.is_problem(statuses[s], s)] == []
+    assert [s for s, answer in refused.items() if not answer.is_problem(statuses[s], s)] == []
 
 
 STREAM = {"Accept": "text/event-stream"}
@@ -366,8 +369,8 @@ def read(stream: StreamingHttpResponse) -> Iterator[dict[str, str]]:
 
 def next_blocks(stream: StreamingHttpResponse, count: int) -> list[dict[str, str]]:
     """Return the next blocks of a stream that are not comments."""
-    chunks = (fields_of(each.decode().removesuffix("\n\n")) for each in iter(stream))
-    return list(islice((each for each in chunks if "" not in each), count))
+    chunks = (fields_of(chunk.decode().removesuffix("\n\n")) for chunk in iter(stream))
+    return list(islice((block for block in chunks if "" not in block), count))
 
 
 def fields_of(block: str) -> dict[str, str]:
@@ -380,7 +383,7 @@ def documented_events() -> set[str]:
     return set(event["properties"]["event"]["enum"])
 
 
-def happened(blocks: list[dict[str, str]]) -> list[tuple[str | None, str]]:
+def events_of(blocks: list[dict[str, str]]) -> list[tuple[str | None, str]]:
     return [(block.get("id"), block["event"]) for block in blocks if "event" in block]
 
 

@@ -20,7 +20,7 @@ from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, ev
 MUG = cart(("MUG", 1))
 
 
-def test_the_same_request_again_is_the_same_order(
+def test_a_repeated_request_returns_the_same_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     first = storefront.order(MUG, key="once")
@@ -36,8 +36,8 @@ def test_the_same_request_again_is_the_same_order(
     assert len(messages.waiting) == 1
 
 
-def test_a_replay_is_the_first_answer_however_far_the_order_is(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_a_repetition_returns_the_first_response_after_later_changes(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     first = storefront.order({**MUG, "reference": "cart-7"}, key="once")
     messages.deliver_all()
@@ -55,8 +55,8 @@ def test_a_replay_is_the_first_answer_however_far_the_order_is(
         assert again.headers["Retry-After"] == "1"
 
 
-def test_whoever_did_not_wait_is_told_the_same_again_though_he_would_wait_now(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_a_repetition_with_a_wait_returns_the_first_response(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     first = storefront.order(MUG, key="once")
     messages.deliver_all()
@@ -67,26 +67,28 @@ def test_whoever_did_not_wait_is_told_the_same_again_though_he_would_wait_now(
     assert "Preference-Applied" not in again.headers
 
 
-def test_an_answer_is_decided_by_whoever_is_answered_first(storefront: Storefront) -> None:
+def test_the_first_saved_response_counts(storefront: Storefront) -> None:
     storefront.order(MUG, key="once")
     crashed_before_it_was_answered()
-    purpose = IdempotentRequest(storefront.customer.pk, "once", b"")
+    idempotent_request = IdempotentRequest(storefront.customer.pk, "once", b"")
 
-    first = save_response(purpose, SavedResponse(201, "first"))
-    second = save_response(purpose, SavedResponse(202, "second"))
+    first = save_response(idempotent_request, SavedResponse(201, "first"))
+    second = save_response(idempotent_request, SavedResponse(202, "second"))
 
     assert first == second == SavedResponse(201, "first")
 
 
-def test_a_key_that_is_forgotten_meanwhile_keeps_nobody_from_his_answer(
+def test_a_response_is_returned_even_if_its_key_has_expired(
     storefront: Storefront,
 ) -> None:
-    purpose = IdempotentRequest(storefront.customer.pk, "forgotten", b"")
+    idempotent_request = IdempotentRequest(storefront.customer.pk, "forgotten", b"")
 
-    assert save_response(purpose, SavedResponse(201, "mine")) == SavedResponse(201, "mine")
+    assert save_response(idempotent_request, SavedResponse(201, "mine")) == SavedResponse(
+        201, "mine"
+    )
 
 
-def test_a_field_that_is_added_leaves_older_fingerprints_as_they_are(
+def test_fields_without_a_value_do_not_change_the_fingerprint(
     storefront: Storefront,
 ) -> None:
     storefront.order(MUG, key="once")
@@ -95,12 +97,12 @@ def test_a_field_that_is_added_leaves_older_fingerprints_as_they_are(
 
     assert (again.status, again.is_replayed) == (202, True)
     line = {"sku": "MUG", "quantity": 1}
-    asked = ["POST", ORDERS, {"items": [line], "payment_method": "pm_card_visa"}]
-    told = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
-    assert bytes(IdempotencyRecord.objects.get().fingerprint) == told
+    content = ["POST", ORDERS, {"items": [line], "payment_method": "pm_card_visa"}]
+    expected = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
+    assert bytes(IdempotencyRecord.objects.get().fingerprint) == expected
 
 
-def test_a_replay_does_not_ask_whether_all_is_still_for_sale(storefront: Storefront) -> None:
+def test_a_repetition_does_not_check_the_catalogue_again(storefront: Storefront) -> None:
     first = storefront.order(MUG, key="once")
     Product.objects.update(is_withdrawn=True)
 
@@ -109,7 +111,7 @@ def test_a_replay_does_not_ask_whether_all_is_still_for_sale(storefront: Storefr
     assert (again.status, again.is_replayed, again.body) == (202, True, first.body)
 
 
-def test_a_body_that_means_the_same_is_the_same_request(storefront: Storefront) -> None:
+def test_an_equivalent_body_is_the_same_request(storefront: Storefront) -> None:
     first = storefront.order(
         b'{"payment_method": "pm_card_visa", "items": [{"quantity": 1, "sku": "MUG"}]}', key="once"
     )
@@ -129,7 +131,7 @@ def test_a_key_in_quotes_is_the_same_key(storefront: Storefront) -> None:
     assert (again.is_replayed, again.order_id) == (True, first.order_id)
 
 
-def test_the_longest_key_is_kept_whole(storefront: Storefront) -> None:
+def test_the_longest_key_is_stored_in_full(storefront: Storefront) -> None:
     key = "k" * 255
 
     assert storefront.order(MUG, key=key).status == 202
@@ -142,7 +144,7 @@ def test_the_longest_key_is_kept_whole(storefront: Storefront) -> None:
     [cart(("MUG", 2)), cart(("TEE", 1)), cart(("MUG", 1), payment_method="pm_card_amex")],
     ids=["more", "something else", "another card"],
 )
-def test_a_key_is_not_for_another_request(
+def test_a_key_cannot_be_used_for_another_request(
     storefront: Storefront, messages: MessageQueue, other: object
 ) -> None:
     storefront.order(MUG, key="once")
@@ -156,7 +158,7 @@ def test_a_key_is_not_for_another_request(
     assert messages.waiting == []
 
 
-def test_a_key_of_an_order_is_not_for_its_cancellation(
+def test_the_key_of_an_order_cannot_be_used_for_its_cancellation(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG, key="once").order_id
@@ -170,7 +172,7 @@ def test_a_key_of_an_order_is_not_for_its_cancellation(
     assert messages.waiting == []
 
 
-def test_a_key_of_one_cancellation_is_not_for_that_of_another_order(
+def test_the_key_of_a_cancellation_cannot_be_used_for_another_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     first, second = (storefront.order(MUG).order_id for _ in range(2))
@@ -198,7 +200,7 @@ def test_a_key_belongs_to_its_customer(storefront: Storefront, stranger: Storefr
     }
 
 
-def test_fifty_equal_requests_at_once_are_one_order(
+def test_fifty_concurrent_equal_requests_place_one_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     answers = at_once(storefront, MUG, key="once")
@@ -212,7 +214,7 @@ def test_fifty_equal_requests_at_once_are_one_order(
     assert len(messages.waiting) == 1
 
 
-def test_while_the_first_request_is_in_flight_its_twin_is_told_to_come_back(
+def test_a_repetition_during_the_first_request_returns_409(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     first = storefront.order(MUG, key="first")
@@ -220,17 +222,17 @@ def test_while_the_first_request_is_in_flight_its_twin_is_told_to_come_back(
     before = everything()
 
     with held_key(storefront, first, "once"):
-        twin = storefront.order(MUG, key="once")
+        repetition = storefront.order(MUG, key="once")
 
-    assert twin.is_problem(409, "idempotency-key-in-flight")
-    assert twin.headers["Retry-After"] == "1"
+    assert repetition.is_problem(409, "idempotency-key-in-flight")
+    assert repetition.headers["Retry-After"] == "1"
     assert everything() == before
     assert messages.waiting == []
     afterwards = storefront.order(MUG, key="once")
     assert (afterwards.status, afterwards.is_replayed) == (202, False)
 
 
-def test_another_key_does_not_wait_for_the_one_in_flight(storefront: Storefront) -> None:
+def test_a_request_with_another_key_does_not_wait(storefront: Storefront) -> None:
     first = storefront.order(MUG, key="first")
 
     with held_key(storefront, first, "once"):
@@ -239,7 +241,7 @@ def test_another_key_does_not_wait_for_the_one_in_flight(storefront: Storefront)
     assert (other.status, other.is_replayed) == (202, False)
 
 
-def test_a_request_that_could_not_be_carried_out_leaves_its_key_free(
+def test_a_failed_request_leaves_its_key_unused(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     with connection.cursor() as cursor:
@@ -258,8 +260,8 @@ def test_a_request_that_could_not_be_carried_out_leaves_its_key_free(
     assert (again.status, again.is_replayed) == (202, False)
 
 
-def test_a_cancellation_repeated_is_the_same_cancellation(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_a_repeated_cancellation_returns_the_first_response(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -273,8 +275,8 @@ def test_a_cancellation_repeated_is_the_same_cancellation(
     assert everything() == after_first
 
 
-def test_a_cancellation_repeated_is_answered_as_it_was_though_it_is_over_now(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_a_repeated_cancellation_returns_the_first_response_after_its_end(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()

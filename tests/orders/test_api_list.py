@@ -22,34 +22,39 @@ MUG = cart(("MUG", 1))
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-def test_orders_are_listed_newest_first_and_lean(storefront: Storefront) -> None:
+def test_orders_are_listed_newest_first_without_items(storefront: Storefront) -> None:
     first, second = (storefront.order(MUG) for _ in range(2))
 
     answer = storefront.get(ORDERS)
 
-    lean = [{k: v for k, v in each.body.items() if k != "items"} for each in (second, first)]
+    without_items = [
+        {name: value for name, value in placed.body.items() if name != "items"}
+        for placed in (second, first)
+    ]
     assert answer.status == 200
-    assert answer.body == {"results": lean, "next": None, "previous": None}
+    assert answer.body == {"results": without_items, "next": None, "previous": None}
     assert "Link" not in answer.headers
 
 
-def test_a_stranger_sees_none_of_them(storefront: Storefront, stranger: Storefront) -> None:
+def test_a_customer_sees_no_orders_of_others(storefront: Storefront, stranger: Storefront) -> None:
     storefront.order(MUG)
 
     assert stranger.get(ORDERS).body["results"] == []
 
 
-def test_the_shop_sees_everybodys(storefront: Storefront, stranger: Storefront) -> None:
+def test_the_shops_server_sees_all_orders(storefront: Storefront, stranger: Storefront) -> None:
     alices = storefront.order(MUG).body["id"]
     shop = Storefront(stranger.customer, scopes=(Scope.READ, Scope.SHOP))
 
     assert ids(shop.get(ORDERS)) == [alices]
 
 
-def test_pages_lead_to_every_order_once_and_back(customer: User, storefront: Storefront) -> None:
-    # Three at each moment: pages end between orders of the same one.
+def test_next_and_previous_reach_every_order_once(customer: User, storefront: Storefront) -> None:
+    # Three orders per second: pages end between orders of the same second.
     placed = [make(customer, NOON + timedelta(seconds=n // 3)) for n in range(10)]
-    newest_first = [str(e.pk) for e in sorted(placed, key=lambda e: (e.created_at, e.pk))][::-1]
+    newest_first = [
+        str(order.pk) for order in sorted(placed, key=lambda order: (order.created_at, order.pk))
+    ][::-1]
 
     pages = [storefront.get(f"{ORDERS}?page_size=4")]
     while pages[-1].body["next"]:
@@ -59,12 +64,12 @@ def test_pages_lead_to_every_order_once_and_back(customer: User, storefront: Sto
         back.append(storefront.get(back[-1].body["previous"]))
 
     assert [ids(page) for page in pages] == [newest_first[:4], newest_first[4:8], newest_first[8:]]
-    assert [ids(each) for each in back] == [ids(each) for each in reversed(pages)]
+    assert [ids(page) for page in back] == [ids(page) for page in reversed(pages)]
     assert pages[0].body["previous"] is None
     assert pages[0].body["next"].startswith(f"http://testserver{ORDERS}?")
 
 
-def test_what_comes_in_meanwhile_shifts_no_page(customer: User, storefront: Storefront) -> None:
+def test_new_orders_do_not_shift_pages(customer: User, storefront: Storefront) -> None:
     placed = [make(customer, NOON + timedelta(seconds=n)) for n in range(4)]
     first = storefront.get(f"{ORDERS}?page_size=2")
     make(customer, NOON + timedelta(hours=1))
@@ -74,7 +79,7 @@ def test_what_comes_in_meanwhile_shifts_no_page(customer: User, storefront: Stor
     assert ids(second) == [str(placed[1].pk), str(placed[0].pk)]
 
 
-def test_links_are_in_the_header_too(customer: User, storefront: Storefront) -> None:
+def test_the_link_header_has_the_neighbouring_pages(customer: User, storefront: Storefront) -> None:
     for n in range(3):
         make(customer, NOON + timedelta(seconds=n))
     first = storefront.get(f"{ORDERS}?page_size=1")
@@ -86,9 +91,7 @@ def test_links_are_in_the_header_too(customer: User, storefront: Storefront) -> 
     )
 
 
-def test_a_page_keeps_its_filters_and_what_is_shown_along(
-    customer: User, storefront: Storefront
-) -> None:
+def test_the_next_page_keeps_filters_and_expansions(customer: User, storefront: Storefront) -> None:
     kept = [make(customer, NOON + timedelta(seconds=n)) for n in range(2)]
     make(customer, NOON + timedelta(seconds=5), OrderStatus.CANCELLED)
 
@@ -118,7 +121,7 @@ def test_a_page_keeps_its_filters_and_what_is_shown_along(
         ("reference=A-17&status=placed", []),
     ],
 )
-def test_filters_keep_what_they_say(
+def test_filters_select_the_right_orders(
     customer: User, storefront: Storefront, query: str, expected: list[str]
 ) -> None:
     for n, status in enumerate(("placed", "confirmed", "cancelled")):
@@ -127,7 +130,7 @@ def test_filters_keep_what_they_say(
 
     answer = storefront.get(f"{ORDERS}?{query}")
 
-    assert [each["status"] for each in answer.body["results"]] == expected
+    assert [order["status"] for order in answer.body["results"]] == expected
 
 
 @pytest.mark.parametrize(
@@ -187,7 +190,7 @@ def test_filters_keep_what_they_say(
         ("'%20OR%201=1--=1", "' OR 1"),
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused_by_the_name_of_its_parameter(
+def test_an_invalid_parameter_is_refused_by_name(
     storefront: Storefront, query: str, parameter: str
 ) -> None:
     answer = storefront.get(f"{ORDERS}?{query}")
@@ -203,12 +206,10 @@ def test_a_query_that_makes_no_sense_is_refused_by_the_name_of_its_parameter(
         "2026-11-20T12:00:00+01:00",  # the plus is a space
     ],
 )
-def test_a_moment_that_is_none_is_told_how_one_is_written(
-    storefront: Storefront, moment: str
-) -> None:
+def test_an_invalid_time_gets_an_explanation(storefront: Storefront, moment: str) -> None:
     answer = storefront.get(f"{ORDERS}?created_after={moment}")
 
-    assert [each["detail"] for each in answer.body["errors"]] == [
+    assert [error["detail"] for error in answer.body["errors"]] == [
         "Write a time with its zone, as 2026-11-21T08:00:00Z; + in a URL is written %2B"
     ]
 
@@ -219,13 +220,13 @@ def test_every_wrong_parameter_is_named(storefront: Storefront) -> None:
     assert sorted(answer.parameters) == ["expand", "page_size", "status"]
 
 
-def test_very_many_parameters_are_a_problem_too(storefront: Storefront) -> None:
+def test_too_many_parameters_return_400(storefront: Storefront) -> None:
     query = "&".join(f"p{n}=1" for n in range(2000))
 
     assert storefront.get(f"{ORDERS}?{query}").status == 400
 
 
-def test_a_cursor_is_good_for_what_it_was_given_out_for_alone(
+def test_a_cursor_is_valid_only_for_its_caller_and_filters(
     customer: User, storefront: Storefront, stranger: Storefront
 ) -> None:
     for n in range(3):
@@ -249,12 +250,14 @@ def test_a_cursor_is_good_for_what_it_was_given_out_for_alone(
     }
 
     assert storefront.get(f"{ORDERS}?cursor={cursor}&page_size=2").status == 200
-    assert [w for w, each in refused.items() if not each.is_problem(400, "invalid-query")] == []
-    assert [each.parameters for each in refused.values()] == [["cursor"]] * len(refused)
+    assert [
+        case for case, answer in refused.items() if not answer.is_problem(400, "invalid-query")
+    ] == []
+    assert [answer.parameters for answer in refused.values()] == [["cursor"]] * len(refused)
 
 
-def test_what_is_asked_for_is_shown_along(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_expansions_are_included(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -275,9 +278,9 @@ def test_what_is_asked_for_is_shown_along(
     ("expand", "statements"),
     [("", 2), ("?expand=items", 3), ("?expand=items,timeline,payments", 8)],
 )
-def test_a_list_takes_as_many_statements_for_many_orders_as_for_one(
+def test_the_number_of_statements_is_independent_of_the_number_of_orders(
     storefront: Storefront,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     messages: MessageQueue,
     expand: str,
     statements: int,
@@ -294,19 +297,19 @@ def test_a_list_takes_as_many_statements_for_many_orders_as_for_one(
     assert taken == [statements, statements]
 
 
-def test_the_detail_takes_three_statements(storefront: Storefront) -> None:
+def test_reading_one_order_takes_three_statements(storefront: Storefront) -> None:
     order_id = storefront.order(MUG).order_id
 
     with CaptureQueriesContext(connection) as captured:
         storefront.get(f"{ORDERS}/{order_id}")
 
-    assert len(captured) == len(("who asks", "the order", "its items"))
+    assert len(captured) == len(("the token", "the order", "its items"))
 
 
-def test_among_ten_thousand_orders_a_page_reads_little_more_than_it_shows(
+def test_a_page_reads_few_rows_among_ten_thousand_orders(
     customer: User, storefront: Storefront, stranger: Storefront
 ) -> None:
-    # Every tenth is a stranger's, and every hundredth cancelled.
+    # Every tenth order is a stranger's, and every hundredth is cancelled.
     mallory = stranger.customer
     Order.objects.bulk_create(
         order(
@@ -319,24 +322,24 @@ def test_among_ten_thousand_orders_a_page_reads_little_more_than_it_shows(
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE orders_order")
-    alices, everybodys = Order.objects.filter(customer=customer), Order.objects.all()
+    alices, all_orders = Order.objects.filter(customer=customer), Order.objects.all()
     deep = Order.objects.order_by("created_at")[5_000]
 
-    named = everybodys.filter(reference="A-5000")
+    named = all_orders.filter(reference="A-5000")
     lists: dict[str, tuple[OrderQuerySet, Position | None]] = {
-        "the one of a name": (named, None),
+        "by reference": (named, None),
         "alice's": (alices, None),
-        "alice's, deep down": (alices, Position.beside(deep)),
-        "alice's, upwards": (alices, Position.beside(deep, is_towards_newer=True)),
-        "the shop's": (everybodys, None),
-        "the shop's, deep down": (everybodys, Position.beside(deep)),
-        "the shop's, of one customer": (everybodys.filter(customer__in=[mallory.pk]), None),
-        "the shop's, cancelled": (everybodys.filter(status="cancelled"), None),
-        "the shop's, of a day": (everybodys.filter(created_at__lt=NOON + timedelta(hours=1)), None),
+        "alice's, a late page": (alices, Position.beside(deep)),
+        "alice's, towards newer": (alices, Position.beside(deep, is_towards_newer=True)),
+        "the shop's": (all_orders, None),
+        "the shop's, a late page": (all_orders, Position.beside(deep)),
+        "the shop's, of one customer": (all_orders.filter(customer__in=[mallory.pk]), None),
+        "the shop's, cancelled": (all_orders.filter(status="cancelled"), None),
+        "the shop's, of a day": (all_orders.filter(created_at__lt=NOON + timedelta(hours=1)), None),
     }
-    plans = {name: plan_of(*asked) for name, asked in lists.items()}
+    plans = {name: plan_of(*arguments) for name, arguments in lists.items()}
 
-    assert {name for name, plan in plans.items() if "Seq Scan" in ways(plan)} == set()
+    assert {name for name, plan in plans.items() if "Seq Scan" in scan_types(plan)} == set()
     assert {name: read for name, plan in plans.items() if (read := rows_read(plan)) > 60} == {}
 
 
@@ -351,16 +354,16 @@ def plan_of(orders: OrderQuerySet, start: Position | None) -> list[dict[str, Any
 
 
 def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    return [plan, *(below for each in plan.get("Plans", []) for below in nodes(each))]
+    return [plan, *(below for child in plan.get("Plans", []) for below in nodes(child))]
 
 
-def ways(plan: list[dict[str, Any]]) -> set[str]:
-    return {each["Node Type"] for each in plan if each.get("Relation Name") == "orders_order"}
+def scan_types(plan: list[dict[str, Any]]) -> set[str]:
+    return {node["Node Type"] for node in plan if node.get("Relation Name") == "orders_order"}
 
 
 def rows_read(plan: list[dict[str, Any]]) -> int:
-    orders = [each for each in plan if each.get("Relation Name") == "orders_order"]
-    return sum(int(e["Actual Rows"]) + e.get("Rows Removed by Filter", 0) for e in orders)
+    orders = [node for node in plan if node.get("Relation Name") == "orders_order"]
+    return sum(int(node["Actual Rows"]) + node.get("Rows Removed by Filter", 0) for node in orders)
 
 
 def order(customer: User, at: datetime, status: OrderStatus, reference: str | None = None) -> Order:
@@ -383,7 +386,7 @@ def make(customer: User, at: datetime, status: OrderStatus = OrderStatus.PLACED)
 
 
 def ids(answer: Any) -> list[str]:
-    return [each["id"] for each in answer.body["results"]]
+    return [order["id"] for order in answer.body["results"]]
 
 
 def cursor_of(url: str) -> str:

@@ -14,7 +14,7 @@ from tests.support.shelf import Shelf
 from tests.support.storefront_client import ORDERS, PROBLEM, Storefront, cart, everything
 
 
-def test_an_accepted_order_is_shown_as_it_was_placed(
+def test_placing_an_order_returns_it_as_placed(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     answer = storefront.order(cart(("TEE", 2), ("MUG", 1)))
@@ -61,7 +61,7 @@ def test_an_accepted_order_is_shown_as_it_was_placed(
     assert [message.run_id for message in messages.waiting] == [SagaRun.objects.get().pk]
 
 
-def test_an_accepted_order_brings_its_run_its_key_and_its_fact_with_it(
+def test_placing_an_order_stores_its_run_key_and_event(
     storefront: Storefront,
 ) -> None:
     answer = storefront.order(cart(("MUG", 1)), key="for-mother")
@@ -82,7 +82,7 @@ def test_an_accepted_order_brings_its_run_its_key_and_its_fact_with_it(
 def test_a_sku_named_twice_is_one_line(storefront: Storefront) -> None:
     answer = storefront.order(cart(("MUG", 1), ("TEE", 1), ("MUG", 2)))
 
-    assert [(each["sku"], each["quantity"]) for each in answer.body["items"]] == [
+    assert [(item["sku"], item["quantity"]) for item in answer.body["items"]] == [
         ("MUG", 3),
         ("TEE", 1),
     ]
@@ -98,8 +98,8 @@ def test_a_hundred_lines_are_accepted(storefront: Storefront, shelf: Shelf) -> N
     assert (answer.status, len(answer.body["items"])) == (202, 100)
 
 
-def test_more_than_is_on_the_shelf_is_accepted_and_then_cancelled(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_an_order_above_the_available_stock_is_accepted_and_then_cancelled(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(cart(("MUG", 6))).order_id
     messages.deliver_all()
@@ -110,15 +110,15 @@ def test_more_than_is_on_the_shelf_is_accepted_and_then_cancelled(
     assert shown["reason"] == "Not enough of MUG is left."
 
 
-def test_what_was_ordered_keeps_its_name_and_price(storefront: Storefront) -> None:
+def test_an_order_keeps_its_names_and_prices(storefront: Storefront) -> None:
     placed = storefront.order(cart(("MUG", 1)))
     Product.objects.filter(sku="MUG").update(name="Cup", price_minor=9999, is_withdrawn=True)
 
     assert storefront.get(f"{ORDERS}/{placed.order_id}").body == placed.body
 
 
-def test_an_order_can_be_followed_from_placed_to_confirmed(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_reading_an_order_shows_its_progress(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     placed = storefront.order(cart(("MUG", 1)))
     path = placed.headers["Location"]
@@ -145,7 +145,7 @@ def test_an_order_can_be_followed_from_placed_to_confirmed(
     }
 
 
-def test_what_is_nobodys_and_what_is_somebody_elses_look_the_same(
+def test_an_unknown_order_and_the_order_of_another_return_the_same_404(
     storefront: Storefront, stranger: Storefront, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(cart(("MUG", 1))).order_id
@@ -153,8 +153,8 @@ def test_what_is_nobodys_and_what_is_somebody_elses_look_the_same(
     before = everything()
 
     answers = [
-        stranger.send(method, f"{ORDERS}/{each}{suffix}", headers={"Idempotency-Key": "k"})
-        for each in (order_id, uuid4(), "no-uuid", str(order_id).upper(), f"{order_id}'", "1")
+        stranger.send(method, f"{ORDERS}/{name}{suffix}", headers={"Idempotency-Key": "k"})
+        for name in (order_id, uuid4(), "no-uuid", str(order_id).upper(), f"{order_id}'", "1")
         for method, suffix in (("GET", ""), ("GET", "/timeline"), ("POST", "/cancel"))
     ]
 
@@ -166,8 +166,8 @@ def test_what_is_nobodys_and_what_is_somebody_elses_look_the_same(
     assert messages.waiting == []
 
 
-def test_the_products_are_those_for_sale_with_what_is_left_of_them(
-    storefront: Storefront, shelf: Shelf, bank: SandboxServer, messages: MessageQueue
+def test_products_show_their_available_quantity(
+    storefront: Storefront, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     shelf.put("FAX", 5)
     Product.objects.filter(sku="FAX").update(is_withdrawn=True)
@@ -194,11 +194,11 @@ def test_a_product_is_shown_with_its_price(storefront: Storefront) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/", f"{ORDERS}/", "/api/v2/orders", "/favicon.ico"])
-def test_a_page_that_is_not_there_is_a_problem_too(storefront: Storefront, path: str) -> None:
+def test_an_unknown_path_returns_404(storefront: Storefront, path: str) -> None:
     assert storefront.get(path).is_problem(404, "not-found")
 
 
 def available(storefront: Storefront) -> dict[str, int]:
     """Return the listed products by SKU."""
     found = storefront.get("/api/v1/products").body["results"]
-    return {each["sku"]: each["available"] for each in found}
+    return {product["sku"]: product["available"] for product in found}

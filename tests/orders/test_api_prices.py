@@ -23,7 +23,7 @@ QUOTES = "/api/v1/quotes"
         {"expected_total_minor": None, "expected_currency": None},
     ],
 )
-def test_an_order_that_costs_what_was_expected_is_placed(
+def test_an_order_at_the_expected_price_is_placed(
     storefront: Storefront, expected: dict[str, Any]
 ) -> None:
     answer = storefront.order({**CART, **expected})
@@ -42,7 +42,7 @@ def test_an_order_that_costs_what_was_expected_is_placed(
         {"expected_currency": "usd"},
     ],
 )
-def test_an_order_that_costs_anything_else_is_not(
+def test_an_order_at_another_price_is_refused(
     storefront: Storefront, messages: MessageQueue, expected: dict[str, Any]
 ) -> None:
     before = everything()
@@ -61,10 +61,10 @@ def test_an_order_that_costs_anything_else_is_not(
     assert storefront.order(CART, key="once").status == 202
 
 
-def test_a_price_that_rises_between_quote_and_order_charges_nobody(
+def test_a_price_change_between_quote_and_order_is_refused(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    quoted = ask(storefront, ("MUG", 1)).body["total_minor"]
+    quoted = request_quote(storefront, ("MUG", 1)).body["total_minor"]
     Product.objects.filter(sku="MUG").update(price_minor=1001)
 
     answer = storefront.order({**cart(("MUG", 1)), "expected_total_minor": quoted})
@@ -92,7 +92,7 @@ def test_a_price_that_rises_between_quote_and_order_charges_nobody(
         ("expected_currency", 978),
     ],
 )
-def test_an_expectation_that_is_none_is_refused(
+def test_an_invalid_expectation_is_refused(
     storefront: Storefront, messages: MessageQueue, field: str, value: object
 ) -> None:
     before = everything()
@@ -104,12 +104,12 @@ def test_an_expectation_that_is_none_is_refused(
     assert everything() == before
 
 
-def test_a_quote_says_what_a_cart_costs_and_holds_nothing(
+def test_a_quote_returns_prices_and_reserves_nothing(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     before = everything()
 
-    answer = ask(storefront, ("MUG", 1), ("TEE", 1), ("MUG", 1))
+    answer = request_quote(storefront, ("MUG", 1), ("TEE", 1), ("MUG", 1))
 
     assert answer.status == 200
     assert answer.body.pop("quoted_at").endswith("Z")
@@ -126,8 +126,8 @@ def test_a_quote_says_what_a_cart_costs_and_holds_nothing(
     assert messages.waiting == []
 
 
-def test_a_quote_costs_what_the_order_does(storefront: Storefront) -> None:
-    quote = ask(storefront, ("MUG", 2), ("TEE", 1)).body
+def test_an_order_costs_what_its_quote_says(storefront: Storefront) -> None:
+    quote = request_quote(storefront, ("MUG", 2), ("TEE", 1)).body
 
     order = storefront.order(
         {
@@ -140,8 +140,8 @@ def test_a_quote_costs_what_the_order_does(storefront: Storefront) -> None:
     assert (order.status, order.body["total_minor"]) == (202, quote["total_minor"])
 
 
-def test_what_lacks_is_said_of_its_line(storefront: Storefront) -> None:
-    answer = ask(storefront, ("MUG", 6), ("TEE", 5))
+def test_a_quote_shows_which_line_is_short(storefront: Storefront) -> None:
+    answer = request_quote(storefront, ("MUG", 6), ("TEE", 5))
 
     assert answer.body["items"] == [
         quoted("MUG", 6, 1000, available=False, most=5),
@@ -150,23 +150,25 @@ def test_what_lacks_is_said_of_its_line(storefront: Storefront) -> None:
     assert answer.body["available"] is False
 
 
-def test_what_others_hold_is_not_to_be_had(storefront: Storefront, messages: MessageQueue) -> None:
+def test_stock_reserved_by_others_is_not_available(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
     storefront.order(cart(("MUG", 3)))
     messages.deliver(messages.take())
 
-    answer = ask(storefront, ("MUG", 3))
+    answer = request_quote(storefront, ("MUG", 3))
 
     assert answer.body["items"] == [quoted("MUG", 3, 1000, available=False, most=2)]
 
 
-def test_a_line_is_served_from_one_warehouse_and_a_quote_promises_no_more(
+def test_a_quote_counts_one_warehouse_only(
     storefront: Storefront, shelf: Shelf, messages: MessageQueue
 ) -> None:
     second = Warehouse.objects.create(code="second", name="Second")
     mugs = Product.objects.get(sku="MUG")
     receive(StockLevel.objects.create(product=mugs, warehouse=second), 4, "for a test")
 
-    fits, too_many = ask(storefront, ("MUG", 5)), ask(storefront, ("MUG", 6))
+    fits, too_many = request_quote(storefront, ("MUG", 5)), request_quote(storefront, ("MUG", 6))
     order = storefront.order(cart(("MUG", 6)))
     messages.deliver_all()
 
@@ -175,10 +177,10 @@ def test_a_line_is_served_from_one_warehouse_and_a_quote_promises_no_more(
     assert storefront.get(order.headers["Location"]).body["reason_code"] == "out_of_stock"
 
 
-def test_what_was_never_on_a_shelf_is_not_to_be_had(storefront: Storefront) -> None:
+def test_a_product_without_stock_is_not_available(storefront: Storefront) -> None:
     Product.objects.create(sku="NEW", name="New", price_minor=100)
 
-    answer = ask(storefront, ("NEW", 1))
+    answer = request_quote(storefront, ("NEW", 1))
 
     assert answer.body["items"] == [quoted("NEW", 1, 100, available=False, most=0)]
 
@@ -194,7 +196,7 @@ def test_what_was_never_on_a_shelf_is_not_to_be_had(storefront: Storefront) -> N
         ({}, ["/items"]),
     ],
 )
-def test_what_cannot_be_ordered_is_not_quoted(
+def test_a_cart_that_cannot_be_ordered_is_not_quoted(
     storefront: Storefront, shelf: Shelf, body: object, pointers: list[str]
 ) -> None:
     shelf.put("YACHT", 5, price_minor=50_000_000)
@@ -205,7 +207,7 @@ def test_what_cannot_be_ordered_is_not_quoted(
     assert answer.pointers == pointers
 
 
-def test_a_quote_needs_no_key_and_reads_none(storefront: Storefront) -> None:
+def test_a_quote_ignores_the_idempotency_key(storefront: Storefront) -> None:
     body = {"items": [{"sku": "MUG", "quantity": 1}]}
     storefront.order(cart(("MUG", 1)), key="once")
 
@@ -214,7 +216,7 @@ def test_a_quote_needs_no_key_and_reads_none(storefront: Storefront) -> None:
     assert (answer.status, answer.is_replayed) == (200, False)
 
 
-def ask(storefront: Storefront, *items: tuple[str, int]) -> Answer:
+def request_quote(storefront: Storefront, *items: tuple[str, int]) -> Answer:
     return storefront.send("POST", QUOTES, {"items": cart(*items)["items"]})
 
 

@@ -15,7 +15,7 @@ PRODUCTS = "/api/v1/products"
 
 
 def skus(answer: Answer) -> list[str]:
-    return [each["sku"] for each in answer.body["results"]]
+    return [product["sku"] for product in answer.body["results"]]
 
 
 def pages_from(storefront: Storefront, path: str) -> list[Answer]:
@@ -25,7 +25,7 @@ def pages_from(storefront: Storefront, path: str) -> list[Answer]:
     return pages
 
 
-def test_pages_lead_to_every_product_once_by_sku(storefront: Storefront, shelf: Shelf) -> None:
+def test_pages_reach_every_product_once_by_sku(storefront: Storefront, shelf: Shelf) -> None:
     for sku in ("PEN", "BAG", "a.b", "A-1", "A_1"):
         shelf.put(sku, 7)
 
@@ -37,23 +37,21 @@ def test_pages_lead_to_every_product_once_by_sku(storefront: Storefront, shelf: 
     assert everything == list(Product.objects.order_by("sku").values_list("sku", flat=True))
 
 
-def test_a_full_page_that_is_the_last_leads_nowhere(storefront: Storefront) -> None:
+def test_a_full_last_page_has_no_next_page(storefront: Storefront) -> None:
     answer = storefront.get(f"{PRODUCTS}?page_size=2")
 
     assert (skus(answer), answer.body["next"]) == (["MUG", "TEE"], None)
     assert "Link" not in answer.headers
 
 
-def test_the_header_leads_to_the_next_page_too(storefront: Storefront) -> None:
+def test_the_link_header_has_the_next_page(storefront: Storefront) -> None:
     first = storefront.get(f"{PRODUCTS}?page_size=1")
 
     assert first.headers["Link"] == f'<{first.body["next"]}>; rel="next"'
     assert first.body["next"].startswith(f"http://testserver{PRODUCTS}?page_size=1&cursor=")
 
 
-def test_a_page_has_a_hundred_unless_it_is_told_otherwise(
-    storefront: Storefront, shelf: Shelf
-) -> None:
+def test_a_page_has_a_hundred_products_by_default(storefront: Storefront, shelf: Shelf) -> None:
     for number in range(100):
         shelf.put(f"BOOK-{number}", 1)
 
@@ -62,7 +60,7 @@ def test_a_page_has_a_hundred_unless_it_is_told_otherwise(
     assert [len(skus(page)) for page in pages] == [100, 2]
 
 
-def test_what_is_put_on_the_shelf_or_withdrawn_meanwhile_shifts_no_page(
+def test_new_and_withdrawn_products_do_not_shift_pages(
     storefront: Storefront, shelf: Shelf
 ) -> None:
     shelf.put("PEN", 1)
@@ -84,7 +82,7 @@ def test_what_is_put_on_the_shelf_or_withdrawn_meanwhile_shifts_no_page(
         ("cursor=a&cursor=b", "cursor"),
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused_by_the_name_of_its_parameter(
+def test_an_invalid_parameter_is_refused_by_name(
     storefront: Storefront, query: str, parameter: str
 ) -> None:
     answer = storefront.get(f"{PRODUCTS}?{query}")
@@ -93,7 +91,7 @@ def test_a_query_that_makes_no_sense_is_refused_by_the_name_of_its_parameter(
     assert answer.parameters == [parameter]
 
 
-def test_a_cursor_of_orders_is_none_of_products(storefront: Storefront) -> None:
+def test_a_cursor_of_orders_is_refused_for_products(storefront: Storefront) -> None:
     for _ in range(2):
         storefront.order(cart(("MUG", 1)))
     following = storefront.get(f"{ORDERS}?page_size=1").body["next"]
@@ -104,25 +102,23 @@ def test_a_cursor_of_orders_is_none_of_products(storefront: Storefront) -> None:
     assert answer.parameters == ["cursor"]
 
 
-def test_a_page_reads_one_product_more_than_it_shows_and_counts_nothing(
-    storefront: Storefront, shelf: Shelf
-) -> None:
+def test_a_page_reads_one_product_more_than_it_shows(storefront: Storefront, shelf: Shelf) -> None:
     for number in range(50):
         shelf.put(f"BOOK-{number:02}", 1)
 
     with CaptureQueriesContext(connection) as captured:
         storefront.get(f"{PRODUCTS}?page_size=5")
     with connection.cursor() as cursor:
-        cursor.execute("SET enable_sort = off")  # which is cheaper where there are only fifty
+        cursor.execute("SET enable_sort = off")  # sorting is cheaper for only fifty rows
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {captured[-1]['sql']}")
         [[[found]]] = cursor.fetchall()
         cursor.execute("RESET enable_sort")
 
-    assert len(captured) == len(("who asks", "the page"))
-    assert not any(re.search(r"count\(", each["sql"], re.IGNORECASE) for each in captured)
+    assert len(captured) == len(("the token", "the page"))
+    assert not any(re.search(r"count\(", query["sql"], re.IGNORECASE) for query in captured)
     assert products_read(found["Plan"]) == 6
 
 
 def products_read(plan: dict[str, Any]) -> int:
     own = plan["Actual Rows"] if plan.get("Relation Name") == "inventory_product" else 0
-    return int(own) + sum(products_read(each) for each in plan.get("Plans", []))
+    return int(own) + sum(products_read(child) for child in plan.get("Plans", []))

@@ -20,7 +20,7 @@ def shop_server(transactional_db: None) -> Storefront:
     return Storefront(User.objects.create(username="web-shop"), scopes=list(Scope))
 
 
-def test_an_order_has_the_reference_that_it_was_given(storefront: Storefront) -> None:
+def test_an_order_shows_its_reference(storefront: Storefront) -> None:
     placed = storefront.order(MUG)
     nameless = storefront.order(cart(("MUG", 1)))
 
@@ -29,7 +29,7 @@ def test_an_order_has_the_reference_that_it_was_given(storefront: Storefront) ->
     assert nameless.body["reference"] is None
 
 
-def test_a_reference_under_another_key_leads_to_the_order_that_has_it(
+def test_a_used_reference_returns_409_with_its_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     first = storefront.order(MUG)
@@ -46,7 +46,7 @@ def test_a_reference_under_another_key_leads_to_the_order_that_has_it(
     assert messages.waiting == []
 
 
-def test_a_reference_is_used_up_also_by_an_order_that_was_cancelled_and_a_forgotten_key(
+def test_a_reference_stays_used_after_cancellation_and_key_expiry(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     body = {**MUG, "payment_method": "pm_card_visa_chargeDeclined"}
@@ -62,7 +62,7 @@ def test_a_reference_is_used_up_also_by_an_order_that_was_cancelled_and_a_forgot
     assert again.body["order_id"] == first.body["id"]
 
 
-def test_the_same_key_is_still_a_repetition(storefront: Storefront) -> None:
+def test_the_same_key_and_reference_is_a_repetition(storefront: Storefront) -> None:
     first = storefront.order(MUG, key="once")
 
     again = storefront.order(MUG, key="once")
@@ -70,13 +70,13 @@ def test_the_same_key_is_still_a_repetition(storefront: Storefront) -> None:
     assert (again.status, again.raw, again.is_replayed) == (202, first.raw, True)
 
 
-def test_a_request_that_was_refused_has_not_used_up_its_reference(storefront: Storefront) -> None:
+def test_a_refused_request_leaves_its_reference_unused(storefront: Storefront) -> None:
     storefront.order({**cart(("NO-SUCH", 1)), "reference": "cart-7"})
 
     assert storefront.order(MUG).status == 202
 
 
-def test_a_reference_is_the_customers_and_tells_nothing_of_others(
+def test_references_are_separate_for_each_customer(
     storefront: Storefront, stranger: Storefront
 ) -> None:
     mine = storefront.order(MUG)
@@ -89,9 +89,7 @@ def test_a_reference_is_the_customers_and_tells_nothing_of_others(
     assert str(mine.order_id) not in again.raw.decode()
 
 
-def test_guests_orders_share_the_names_that_the_shops_server_gives(
-    shop_server: Storefront, storefront: Storefront
-) -> None:
+def test_all_guests_share_the_references(shop_server: Storefront, storefront: Storefront) -> None:
     storefront.order(MUG)
     guests = shop_server.order(MUG)
 
@@ -104,7 +102,7 @@ def test_guests_orders_share_the_names_that_the_shops_server_gives(
     assert for_alice.body["order_id"] != guests.body["id"]
 
 
-def test_fifty_requests_of_one_reference_are_one_order(
+def test_fifty_concurrent_requests_with_one_reference_place_one_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     answers = sent_at_once(lambda: storefront.order(MUG, key=uuid4().hex))
@@ -135,7 +133,7 @@ def test_fifty_requests_of_one_reference_are_one_order(
         [],
     ],
 )
-def test_a_reference_has_an_alphabet(
+def test_an_invalid_reference_is_refused(
     storefront: Storefront, messages: MessageQueue, reference: object
 ) -> None:
     before = everything()
@@ -148,7 +146,7 @@ def test_a_reference_has_an_alphabet(
 
 
 @pytest.mark.parametrize("reference", ["7", "x" * 64, "2026-11-21:cart_7.a", "CART-7"])
-def test_what_is_of_the_alphabet_is_kept_whole(storefront: Storefront, reference: str) -> None:
+def test_a_valid_reference_is_stored_unchanged(storefront: Storefront, reference: str) -> None:
     storefront.order({**MUG, "reference": reference})
 
     assert Order.objects.get().reference == reference

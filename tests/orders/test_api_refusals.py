@@ -140,13 +140,13 @@ MALFORMED: dict[str, bytes] = {
 
 @pytest.fixture(autouse=True)
 def withdrawn(shelf: Shelf) -> None:
-    """A product with stock that is not for sale any more."""
+    """A product with stock that is no longer for sale."""
     shelf.put("FAX", 5)
     Product.objects.filter(sku="FAX").update(is_withdrawn=True)
 
 
 @pytest.mark.parametrize(("body", "pointers"), WRONG_FIELDS.values(), ids=WRONG_FIELDS.keys())
-def test_a_wrong_field_is_pointed_at_and_nothing_happens(
+def test_a_wrong_field_is_named_and_nothing_is_written(
     storefront: Storefront, messages: MessageQueue, body: object, pointers: list[str]
 ) -> None:
     before = everything()
@@ -160,7 +160,7 @@ def test_a_wrong_field_is_pointed_at_and_nothing_happens(
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
-def test_a_body_that_does_not_mean_one_thing_is_refused(
+def test_a_malformed_body_is_refused(
     storefront: Storefront, messages: MessageQueue, body: bytes
 ) -> None:
     before = everything()
@@ -184,7 +184,7 @@ def test_a_body_that_does_not_mean_one_thing_is_refused(
         ("objects in objects, 10,000 deep", "Lists and objects are nested too deeply to be read."),
     ],
 )
-def test_a_body_that_is_refused_is_told_which_limit_it_met(
+def test_a_malformed_body_gets_an_explanation(
     storefront: Storefront, case: str, detail: str
 ) -> None:
     assert storefront.order(MALFORMED[case]).body["detail"] == detail
@@ -193,7 +193,7 @@ def test_a_body_that_is_refused_is_told_which_limit_it_met(
 @pytest.mark.parametrize(
     ("lines", "detail"), [(0, "At least 1 is required here"), (101, "At most 100 are allowed here")]
 )
-def test_a_cart_of_too_few_or_too_many_lines_is_told_so_in_our_words(
+def test_a_cart_with_too_few_or_too_many_lines_gets_an_explanation(
     storefront: Storefront, lines: int, detail: str
 ) -> None:
     answer = storefront.order({"items": [MUG] * lines, "payment_method": CARD})
@@ -201,13 +201,11 @@ def test_a_cart_of_too_few_or_too_many_lines_is_told_so_in_our_words(
     assert answer.body["errors"] == [{"pointer": "/items", "detail": detail}]
 
 
-def test_a_body_of_exactly_64_kilobytes_is_taken(storefront: Storefront) -> None:
+def test_a_body_of_exactly_64_kilobytes_is_accepted(storefront: Storefront) -> None:
     assert storefront.order(GOOD_TEXT.encode().ljust(64 * 1024)).status == 202
 
 
-def test_a_number_that_no_float_holds_is_none_for_us(
-    storefront: Storefront, messages: MessageQueue
-) -> None:
+def test_a_number_beyond_floats_is_refused(storefront: Storefront, messages: MessageQueue) -> None:
     before = everything()
 
     answer = storefront.order(GOOD_TEXT.replace("1", "1e400").encode())
@@ -217,7 +215,7 @@ def test_a_number_that_no_float_holds_is_none_for_us(
     assert_untouched(before, messages)
 
 
-def test_an_answer_names_no_more_than_fifty_wrong_fields(
+def test_a_response_names_at_most_fifty_wrong_fields(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     before = everything()
@@ -229,9 +227,7 @@ def test_an_answer_names_no_more_than_fifty_wrong_fields(
     assert_untouched(before, messages)
 
 
-def test_an_answer_in_another_type_is_not_to_be_had(
-    storefront: Storefront, messages: MessageQueue
-) -> None:
+def test_another_response_type_returns_406(storefront: Storefront, messages: MessageQueue) -> None:
     before = everything()
 
     answer = storefront.order(GOOD, key="the-same", Accept="text/html")
@@ -241,7 +237,7 @@ def test_an_answer_in_another_type_is_not_to_be_had(
     assert_key_is_usable(storefront)
 
 
-def test_a_cart_that_costs_more_than_the_bank_takes_is_refused(
+def test_a_cart_above_the_providers_maximum_is_refused(
     storefront: Storefront, shelf: Shelf, messages: MessageQueue
 ) -> None:
     shelf.put("YACHT", 5, price_minor=50_000_000)
@@ -307,7 +303,7 @@ def test_a_price_that_cannot_be_charged_is_refused(
 @pytest.mark.parametrize(
     ("currency", "largest"), [("isk", 999_999), ("mga", 9_999_999_900), ("idr", 999_999_999_999)]
 )
-def test_the_largest_total_is_the_currencys(
+def test_the_largest_total_depends_on_the_currency(
     storefront: Storefront, shelf: Shelf, settings: Settings, currency: str, largest: int
 ) -> None:
     settings.CURRENCY = currency
@@ -321,9 +317,7 @@ def test_the_largest_total_is_the_currencys(
     assert refused.pointers == ["/items"]
 
 
-def test_a_cart_that_costs_just_what_the_bank_takes_is_accepted(
-    storefront: Storefront, shelf: Shelf
-) -> None:
+def test_a_cart_at_the_providers_maximum_is_accepted(storefront: Storefront, shelf: Shelf) -> None:
     shelf.put("YACHT", 5, price_minor=99_999_999)
 
     answer = storefront.order(cart(("YACHT", 1)))
@@ -345,12 +339,12 @@ def test_a_cart_that_costs_just_what_the_bank_takes_is_accepted(
     ],
     ids=["none", "blank", "empty quotes", "256", "Latin-1", "UTF-8", "a space", "a control"],
 )
-def test_an_order_needs_a_key_that_can_be_kept(
+def test_an_order_needs_a_valid_idempotency_key(
     storefront: Storefront, messages: MessageQueue, key: str, slug: str
 ) -> None:
     before = everything()
 
-    sent = key.encode().decode("latin-1")  # as a web server hands bytes over
+    sent = key.encode().decode("latin-1")  # as a web server decodes headers
     answer = storefront.send("POST", ORDERS, GOOD, {"Idempotency-Key": sent})
 
     assert answer.is_problem(400, slug), answer.body
@@ -372,7 +366,7 @@ def test_orders_are_only_placed_and_listed(
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_an_order_is_not_edited(
+def test_an_order_cannot_be_edited(
     storefront: Storefront, messages: MessageQueue, method: str
 ) -> None:
     order_id = storefront.order(GOOD).order_id
@@ -386,7 +380,7 @@ def test_an_order_is_not_edited(
 
 
 @pytest.mark.parametrize("body", [{"reason": "fraud"}, [1], "now"], ids=["field", "list", "text"])
-def test_a_cancel_says_nothing(
+def test_a_cancellation_has_no_fields(
     storefront: Storefront, messages: MessageQueue, body: object
 ) -> None:
     order_id = storefront.order(GOOD).order_id
@@ -400,7 +394,9 @@ def test_a_cancel_says_nothing(
     assert_untouched(before, messages)
 
 
-def test_a_cancel_needs_a_key(storefront: Storefront, messages: MessageQueue) -> None:
+def test_a_cancellation_needs_an_idempotency_key(
+    storefront: Storefront, messages: MessageQueue
+) -> None:
     order_id = storefront.order(GOOD).order_id
     messages.drop_all()
     before = everything()
@@ -434,7 +430,7 @@ ENDPOINTS = (
 
 
 @pytest.mark.parametrize("authorization", AUTHORIZATIONS.values(), ids=AUTHORIZATIONS.keys())
-def test_whoever_has_no_token_gets_nowhere(
+def test_a_request_without_a_valid_token_returns_401(
     storefront: Storefront, messages: MessageQueue, authorization: str
 ) -> None:
     before = everything()
@@ -448,15 +444,13 @@ def test_whoever_has_no_token_gets_nowhere(
     assert_untouched(before, messages)
 
 
-def test_a_token_in_another_scheme_is_none(storefront: Storefront) -> None:
+def test_a_token_in_another_scheme_is_refused(storefront: Storefront) -> None:
     answer = storefront.order(GOOD, Authorization=f"Token {storefront.token}")
 
     assert answer.is_problem(401, "not-authenticated")
 
 
-def test_a_customer_who_was_shut_out_gets_nowhere(
-    storefront: Storefront, messages: MessageQueue
-) -> None:
+def test_a_deactivated_customer_is_refused(storefront: Storefront, messages: MessageQueue) -> None:
     User.objects.update(is_active=False)
     before = everything()
 
@@ -472,7 +466,7 @@ def assert_untouched(before: dict[str, list[Any]], messages: MessageQueue) -> No
 
 
 def assert_key_is_usable(storefront: Storefront) -> None:
-    """A refused request has not used up its key: the corrected request is executed."""
+    """Assert that a refused request has not used its key: the corrected request is executed."""
     answer = storefront.order(GOOD, key="the-same")
 
     assert (answer.status, answer.is_replayed) == (202, False)
@@ -480,7 +474,7 @@ def assert_key_is_usable(storefront: Storefront) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "pointer", "words"),
+    ("change", "pointer", "text"),
     [
         ({"payment_method": "visa"}, "/payment_method", "such as pm_card_visa"),
         ({"expected_currency": "EUR"}, "/expected_currency", "three lower-case letters"),
@@ -490,12 +484,12 @@ def assert_key_is_usable(storefront: Storefront) -> None:
         ({"totl": 1}, "/totl", "This field is not known here"),
     ],
 )
-def test_what_is_expected_of_a_field_is_said(
-    storefront: Storefront, change: dict[str, object], pointer: str, words: str
+def test_a_wrong_field_gets_an_explanation(
+    storefront: Storefront, change: dict[str, object], pointer: str, text: str
 ) -> None:
     refused = storefront.order({**cart(("MUG", 1)), **change})
 
     assert refused.is_problem(422, "invalid-request")
     [error] = refused.body["errors"]
     assert error["pointer"] == pointer
-    assert words in error["detail"]
+    assert text in error["detail"]

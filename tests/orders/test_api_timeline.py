@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from orders.customer_timeline import MOST_ATTEMPTS, customer_timelines
+from orders.customer_timeline import MAX_ATTEMPTS, customer_timelines
 from orders.models import Order
 from orders.services import cancel_order
 from sagas.models import Direction, Outcome, SagaRun, StepAttempt
@@ -19,8 +19,8 @@ from tests.support.storefront_client import ORDERS, Storefront, cart
 MUG = cart(("MUG", 1))
 
 
-def test_the_timeline_tells_what_happened_oldest_first(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_the_timeline_lists_events_oldest_first(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -32,8 +32,8 @@ def test_the_timeline_tells_what_happened_oldest_first(
     entries = answer.body["entries"]
     assert answer.status == 200
     assert [entry["at"] for entry in entries] == sorted(entry["at"] for entry in entries)
-    assert told(entries, "order") == ["placed", "confirmed", "cancelling", "cancelled"]
-    assert told(entries, "step") == [
+    assert codes_of(entries, "order") == ["placed", "confirmed", "cancelling", "cancelled"]
+    assert codes_of(entries, "step") == [
         "reserve_stock.done",
         "authorize_payment.started",
         "authorize_payment.done",
@@ -45,12 +45,12 @@ def test_the_timeline_tells_what_happened_oldest_first(
         "restock.done",
         "finish_cancelling.done",
     ]
-    assert told(entries, "payment") == ["authorized", "captured", "refunded"]
-    assert told(entries, "stock") == ["reserved", "released"]
+    assert codes_of(entries, "payment") == ["authorized", "captured", "refunded"]
+    assert codes_of(entries, "stock") == ["reserved", "released"]
 
 
-def test_each_entry_has_a_sentence_and_a_step_its_attempt(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_each_entry_has_a_message_and_a_step_its_attempt(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -65,18 +65,18 @@ def test_each_entry_has_a_sentence_and_a_step_its_attempt(
         "message": "You placed this order.",
         "attempt": None,
     }
-    assert (reserved["message"], reserved["attempt"]) == ("Holding your items: done.", 1)
+    assert (reserved["message"], reserved["attempt"]) == ("Reserving your items: done.", 1)
 
 
 @pytest.mark.parametrize(
-    ("reason", "actor", "words"),
+    ("reason", "actor", "message"),
     [
         ("cancelled_by_customer", "alice", "You asked to cancel this order."),
         ("found_a_scratch", "grace.hopper", "The shop asked to cancel this order."),
     ],
 )
-def test_who_asked_for_a_cancellation_is_told_without_a_name(
-    storefront: Storefront, messages: MessageQueue, reason: str, actor: str, words: str
+def test_a_cancellation_request_shows_who_asked_without_a_name(
+    storefront: Storefront, messages: MessageQueue, reason: str, actor: str, message: str
 ) -> None:
     order_id = storefront.order(MUG).order_id
     cancel_order(order_id, reason=reason, actor=actor)
@@ -84,51 +84,51 @@ def test_who_asked_for_a_cancellation_is_told_without_a_name(
 
     entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
 
-    assert [e["message"] for e in entries if e["code"] == "cancellation_requested"] == [words]
-    assert [each for each in (actor, reason) if each in str(entries)] == []
+    assert [e["message"] for e in entries if e["code"] == "cancellation_requested"] == [message]
+    assert [text for text in (actor, reason) if text in str(entries)] == []
 
 
-@pytest.mark.parametrize("outcome", [each for each in Outcome if each != Outcome.STARTED])
-def test_what_an_error_said_stays_inside(
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome != Outcome.STARTED])
+def test_the_timeline_contains_no_error_texts(
     storefront: Storefront, messages: MessageQueue, outcome: Outcome
 ) -> None:
     order_id = storefront.order(MUG).order_id
-    tried(order_id, 1, outcome=outcome, error="CardStolen", detail="pick up card of Ada")
+    add_attempts(order_id, 1, outcome=outcome, error="CardStolen", detail="pick up card of Ada")
 
     entry = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"][-1]
 
     assert (entry["kind"], entry["code"]) == ("step", f"authorize_payment.{outcome}")
-    assert entry["message"].startswith("Asking your bank to set the money aside: ")
-    assert [each for each in ("CardStolen", "pick up", "Ada") if each in str(entry)] == []
+    assert entry["message"].startswith("Asking your bank to reserve the money: ")
+    assert [text for text in ("CardStolen", "pick up", "Ada") if text in str(entry)] == []
 
 
-def test_of_very_many_attempts_the_last_hundred_are_told(
+def test_the_timeline_shows_the_last_hundred_attempts(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
-    tried(order_id, 2 * MOST_ATTEMPTS)
+    add_attempts(order_id, 2 * MAX_ATTEMPTS)
 
     entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
 
     numbers = [entry["attempt"] for entry in entries if entry["kind"] == "step"]
-    assert told(entries, "order") == ["placed"]
-    assert sorted(set(numbers)) == list(range(MOST_ATTEMPTS + 1, 2 * MOST_ATTEMPTS + 1))
+    assert codes_of(entries, "order") == ["placed"]
+    assert sorted(set(numbers)) == list(range(MAX_ATTEMPTS + 1, 2 * MAX_ATTEMPTS + 1))
 
 
 @pytest.mark.parametrize("took_time", [True, False], ids=["call", "local"])
 def test_a_step_of_another_version_has_a_general_name(
     storefront: Storefront, messages: MessageQueue, *, took_time: bool
 ) -> None:
-    """What this code does not know is taken for a call if it took time."""
+    """An unknown step counts as a call if it took time."""
     order_id = storefront.order(MUG).order_id
-    tried(order_id, 1, step="gift_wrap", outcome=Outcome.DONE)
+    add_attempts(order_id, 1, step="gift_wrap", outcome=Outcome.DONE)
     if not took_time:
         StepAttempt.objects.update(started_at=F("ended_at"))
 
     entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
 
     assert [(e["code"], e["message"]) for e in entries if e["kind"] == "step"] == [
-        *([("gift_wrap.started", "A further step: begun.")] if took_time else []),
+        *([("gift_wrap.started", "A further step: started.")] if took_time else []),
         ("gift_wrap.done", "A further step: done."),
     ]
 
@@ -137,15 +137,15 @@ def test_a_local_step_that_took_time_is_no_call(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
-    tried(order_id, 1, step="reserve_stock", outcome=Outcome.DONE)
+    add_attempts(order_id, 1, step="reserve_stock", outcome=Outcome.DONE)
 
     entries = storefront.get(f"{ORDERS}/{order_id}/timeline").body["entries"]
 
-    assert told(entries, "step") == ["reserve_stock.done"]
+    assert codes_of(entries, "step") == ["reserve_stock.done"]
 
 
-def test_many_timelines_take_as_many_statements_as_one(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_reading_many_timelines_takes_four_statements(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     for _ in range(3):
         storefront.order(MUG)
@@ -162,8 +162,8 @@ def test_many_timelines_take_as_many_statements_as_one(
     assert three[orders[0].pk] == one[orders[0].pk]
 
 
-def tried(order_id: UUID, times: int, **settled: Any) -> None:
-    """Write failed attempts of the payment step into the journal."""
+def add_attempts(order_id: UUID, times: int, **fields: Any) -> None:
+    """Add attempts of the payment step to the journal."""
     run = SagaRun.objects.get(subject_id=order_id)
     StepAttempt.objects.bulk_create(
         StepAttempt(
@@ -172,11 +172,11 @@ def tried(order_id: UUID, times: int, **settled: Any) -> None:
             number=number,
             fence=number,
             ended_at="2031-01-01T00:00Z",
-            **{"step": "authorize_payment", "outcome": Outcome.UNKNOWN, **settled},
+            **{"step": "authorize_payment", "outcome": Outcome.UNKNOWN, **fields},
         )
         for number in range(1, times + 1)
     )
 
 
-def told(entries: list[dict[str, Any]], kind: str) -> list[str]:
+def codes_of(entries: list[dict[str, Any]], kind: str) -> list[str]:
     return [entry["code"] for entry in entries if entry["kind"] == kind]

@@ -14,7 +14,7 @@ from tests.support.storefront_client import Answer, Storefront, cart
 MUG = cart(("MUG", 1))
 
 
-def test_a_bug_of_ours_is_a_problem_that_tells_nothing_of_it(
+def test_a_bug_returns_500_without_its_text(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def break_down(**_: object) -> None:
@@ -30,8 +30,8 @@ def test_a_bug_of_ours_is_a_problem_that_tells_nothing_of_it(
         storefront.get("/api/v1/products")
 
 
-def test_without_the_database_everybody_is_told_to_come_back(storefront: Storefront) -> None:
-    cut_off_from_the_database()
+def test_a_lost_database_connection_returns_503(storefront: Storefront) -> None:
+    close_connection_from_outside()
 
     answer = storefront.get("/api/v1/products")
     connection.close()
@@ -41,7 +41,7 @@ def test_without_the_database_everybody_is_told_to_come_back(storefront: Storefr
     assert storefront.get("/api/v1/products").status == 200
 
 
-def test_a_cancel_that_has_to_wait_for_its_run_does_not_blame_its_key(
+def test_a_cancellation_that_cannot_lock_its_run_returns_503(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
@@ -49,7 +49,7 @@ def test_a_cancel_that_has_to_wait_for_its_run_does_not_blame_its_key(
     with closing(connection.copy()) as another, another.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SELECT 1 FROM sagas_sagarun WHERE subject_id = %s FOR UPDATE", [order_id])
-        with impatient_for_locks():
+        with short_lock_timeout():
             answer = storefront.cancel(order_id, key="fresh")
 
     assert answer.is_problem(503, "temporarily-unavailable")
@@ -57,8 +57,8 @@ def test_a_cancel_that_has_to_wait_for_its_run_does_not_blame_its_key(
     assert (afterwards.status, afterwards.is_replayed) == (202, False)
 
 
-def test_a_process_says_that_it_lives_without_asking_anybody(transactional_db: None) -> None:
-    cut_off_from_the_database()
+def test_liveness_needs_no_database(transactional_db: None) -> None:
+    close_connection_from_outside()
 
     response = Client().get("/health/live")
     connection.close()
@@ -67,7 +67,7 @@ def test_a_process_says_that_it_lives_without_asking_anybody(transactional_db: N
 
 
 @contextmanager
-def impatient_for_locks() -> Iterator[None]:
+def short_lock_timeout() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '200ms'")
     yield
@@ -75,7 +75,7 @@ def impatient_for_locks() -> Iterator[None]:
         cursor.execute("RESET lock_timeout")
 
 
-def cut_off_from_the_database() -> None:
+def close_connection_from_outside() -> None:
     """Close the connection as a restart of PostgreSQL does."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")

@@ -1,4 +1,4 @@
-"""The limits on waiting requests: beyond them the response comes at once."""
+"""The limits on waiting requests: beyond them, a request is answered at once."""
 
 import threading
 from uuid import UUID
@@ -23,7 +23,7 @@ LONG = {"Prefer": "wait=10"}
 pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
 
-def test_whoever_comes_when_as_many_wait_as_may_is_answered_at_once(
+def test_a_request_beyond_the_process_limit_is_answered_at_once(
     storefront: Storefront, messages: MessageQueue, settings: Settings
 ) -> None:
     settings.WAITERS_PER_PROCESS = 1
@@ -45,7 +45,7 @@ def test_whoever_comes_when_as_many_wait_as_may_is_answered_at_once(
     assert is_still_waiting
 
 
-def test_one_customer_has_a_share_of_the_places_to_wait(
+def test_each_customer_has_a_limit_of_waiting_requests(
     storefront: Storefront, stranger: Storefront, messages: MessageQueue, settings: Settings
 ) -> None:
     settings.WAITERS_PER_CUSTOMER = 1
@@ -64,7 +64,7 @@ def test_one_customer_has_a_share_of_the_places_to_wait(
     assert another.headers["Preference-Applied"] == "wait=1"
 
 
-def test_a_place_to_wait_is_free_again_when_the_one_who_had_it_was_told(
+def test_the_limit_is_released_after_a_wait(
     storefront: Storefront, messages: MessageQueue, settings: Settings
 ) -> None:
     settings.WAITERS_PER_PROCESS = 1
@@ -74,8 +74,11 @@ def test_a_place_to_wait_is_free_again_when_the_one_who_had_it_was_told(
     assert [answer.headers["Preference-Applied"] for answer in answers] == ["wait=1"] * 2
 
 
-def test_what_has_settled_needs_no_place_to_wait(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue, settings: Settings
+def test_a_settled_order_does_not_use_the_limit(
+    storefront: Storefront,
+    sandbox_stripe: SandboxServer,
+    messages: MessageQueue,
+    settings: Settings,
 ) -> None:
     settings.WAITERS_PER_PROCESS = 0
     storefront.order(MUG, key="once")
@@ -87,7 +90,7 @@ def test_what_has_settled_needs_no_place_to_wait(
     assert (answer.status, answer.headers["Preference-Applied"]) == (201, "wait=10")
 
 
-def test_a_place_to_wait_is_given_back_when_waiting_fails(
+def test_the_limit_is_released_when_waiting_fails(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.WAITERS_PER_PROCESS = 1

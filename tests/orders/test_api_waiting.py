@@ -30,8 +30,8 @@ pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
 
 @pytest.mark.usefixtures("long_waits")
-def test_who_waits_is_told_that_the_order_is_confirmed(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_a_waiting_request_returns_the_confirmed_order(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     with delivering(messages):
         answer = storefront.order(MUG, Prefer="wait=60")
@@ -42,8 +42,8 @@ def test_who_waits_is_told_that_the_order_is_confirmed(
 
 
 @pytest.mark.usefixtures("long_waits")
-def test_who_waits_is_told_that_the_order_is_cancelled_and_why(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_a_waiting_request_returns_the_cancelled_order_and_its_reason(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     with delivering(messages):
         answer = storefront.order(
@@ -55,7 +55,7 @@ def test_who_waits_is_told_that_the_order_is_cancelled_and_why(
     assert answer.body["reason"] == "Your card has insufficient funds."
 
 
-def test_patience_ends_before_the_order_has_settled(
+def test_a_wait_that_ends_before_the_order_settles_returns_202(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     answer = storefront.order(MUG, Prefer="wait=1")
@@ -66,8 +66,8 @@ def test_patience_ends_before_the_order_has_settled(
 
 
 @pytest.mark.usefixtures("long_waits")
-def test_what_was_waited_for_is_told_again(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_a_repetition_returns_the_response_of_the_wait(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     with delivering(messages):
         first = storefront.order(MUG, key="once", Prefer="wait=60")
@@ -81,7 +81,7 @@ def test_what_was_waited_for_is_told_again(
 
 
 @pytest.mark.usefixtures("long_waits")
-def test_who_does_not_wait_decides_nothing_for_the_one_who_does(storefront: Storefront) -> None:
+def test_a_repetition_without_a_wait_does_not_decide_the_response(storefront: Storefront) -> None:
     with ThreadPoolExecutor(1) as client:
         first = client.submit(order_and_wait, storefront)
         wait_until(lambda: len(order_watcher._watches) == 1)
@@ -99,11 +99,11 @@ def test_who_does_not_wait_decides_nothing_for_the_one_who_does(storefront: Stor
 
 
 @pytest.mark.usefixtures("long_waits")
-@pytest.mark.parametrize("places", [1, 2], ids=["no place to wait", "a wait that ended"])
-def test_who_waited_in_vain_decides_nothing_for_the_one_who_still_waits(
-    storefront: Storefront, settings: Settings, places: int
+@pytest.mark.parametrize("limit", [1, 2], ids=["limit reached", "wait ended"])
+def test_a_repetition_whose_wait_ends_does_not_decide_the_response(
+    storefront: Storefront, settings: Settings, limit: int
 ) -> None:
-    settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = places
+    settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = limit
     with ThreadPoolExecutor(1) as client:
         first = client.submit(order_and_wait, storefront)
         wait_until(lambda: len(order_watcher._watches) == 1)
@@ -119,14 +119,16 @@ def test_who_waited_in_vain_decides_nothing_for_the_one_who_still_waits(
     assert Order.objects.count() == 1
 
 
-def test_who_waited_in_vain_is_told_what_the_first_was_told_meanwhile(
+def test_a_repetition_returns_a_response_saved_during_its_wait(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = storefront.order(MUG, key="once")
     crashed_before_it_was_answered()
-    told = SavedResponse(202, '{"id": "first"}')
-    purpose = IdempotentRequest(storefront.customer.pk, "once", b"")
-    monkeypatch.setattr(OrderWatcher, "wait_for_status", lambda *_: save_response(purpose, told))
+    saved = SavedResponse(202, '{"id": "first"}')
+    idempotent_request = IdempotentRequest(storefront.customer.pk, "once", b"")
+    monkeypatch.setattr(
+        OrderWatcher, "wait_for_status", lambda *_: save_response(idempotent_request, saved)
+    )
 
     again = storefront.order(MUG, key="once", Prefer="wait=2")
 
@@ -134,7 +136,7 @@ def test_who_waited_in_vain_is_told_what_the_first_was_told_meanwhile(
     assert (again.status, again.body, again.is_replayed) == (202, {"id": "first"}, True)
 
 
-def test_fifty_of_whom_few_have_a_place_to_wait_leave_the_answer_to_those(
+def test_fifty_repetitions_beyond_the_limit_do_not_decide_the_response(
     storefront: Storefront, messages: MessageQueue, settings: Settings
 ) -> None:
     settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = 0
@@ -151,8 +153,11 @@ def test_fifty_of_whom_few_have_a_place_to_wait_leave_the_answer_to_those(
     assert Order.objects.count() == 1
 
 
-def test_fifty_who_wait_at_once_are_told_the_same(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue, settings: Settings
+def test_fifty_concurrent_waits_return_the_same_response(
+    storefront: Storefront,
+    sandbox_stripe: SandboxServer,
+    messages: MessageQueue,
+    settings: Settings,
 ) -> None:
     settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = TWINS
     with delivering(messages):
@@ -163,8 +168,8 @@ def test_fifty_who_wait_at_once_are_told_the_same(
     assert Order.objects.get().status == "confirmed"
 
 
-def test_an_answer_that_nobody_got_is_made_anew(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_a_response_that_was_never_sent_is_decided_again(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     first = storefront.order(MUG, key="once")
     crashed_before_it_was_answered()
@@ -185,10 +190,10 @@ def test_an_answer_that_nobody_got_is_made_anew(
         *('foo="wait=5', "wait 5", "wait=5 6", "=5, ;wait=5", "wait=\u0661"),
     ],
 )
-def test_who_does_not_ask_to_wait_does_not(
+def test_a_request_without_a_valid_preference_does_not_wait(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch, prefer: str
 ) -> None:
-    waits = recorded_waits(monkeypatch)
+    waits = record_waits(monkeypatch)
 
     answer = storefront.order(MUG, Prefer=prefer)
 
@@ -215,10 +220,10 @@ def test_who_does_not_ask_to_wait_does_not(
         ("wait=" + "9" * 5000, MAX_WAIT_SECONDS),
     ],
 )
-def test_nobody_waits_longer_than_ten_seconds(
+def test_a_wait_is_at_most_ten_seconds(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch, prefer: str, seconds: int
 ) -> None:
-    waits = recorded_waits(monkeypatch)
+    waits = record_waits(monkeypatch)
 
     storefront.order(MUG, Prefer=prefer)
 
@@ -226,8 +231,8 @@ def test_nobody_waits_longer_than_ten_seconds(
 
 
 @pytest.mark.usefixtures("long_waits")
-def test_a_cancellation_is_waited_for_to_its_end(
-    storefront: Storefront, bank: SandboxServer, messages: MessageQueue
+def test_a_cancellation_can_wait_for_its_end(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
@@ -239,7 +244,7 @@ def test_a_cancellation_is_waited_for_to_its_end(
     assert "Retry-After" not in answer.headers
 
 
-def test_one_watcher_wakes_each_of_many_at_its_own_order(storefront: Storefront) -> None:
+def test_the_watcher_wakes_each_request_for_its_own_order(storefront: Storefront) -> None:
     watcher = OrderWatcher()
     ids = [storefront.order(MUG).order_id for _ in range(3)]
     woken: list[UUID] = []
@@ -259,7 +264,7 @@ def test_one_watcher_wakes_each_of_many_at_its_own_order(storefront: Storefront)
         assert woken == ids[:number]
 
 
-def test_what_waiting_costs_the_database_does_not_grow_with_those_who_wait(
+def test_the_number_of_statements_is_independent_of_the_number_of_waiting_requests(
     storefront: Storefront,
     statements_by_thread: Counter[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -267,7 +272,7 @@ def test_what_waiting_costs_the_database_does_not_grow_with_those_who_wait(
     watcher = OrderWatcher()
     ids = [storefront.order(MUG).order_id for _ in range(5)]
     statements_by_thread.clear()
-    looks = counted_looks(watcher, monkeypatch)
+    polls = count_watches_per_poll(watcher, monkeypatch)
 
     waiting = [
         threading.Thread(
@@ -277,21 +282,19 @@ def test_what_waiting_costs_the_database_does_not_grow_with_those_who_wait(
     ]
     for thread in waiting:
         thread.start()
-    wait_until(lambda: len(looks) >= 20 and looks[-1] == 50)
+    wait_until(lambda: len(polls) >= 20 and polls[-1] == 50)
     for order_id in ids:
         with transaction.atomic():
             Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
     for thread in waiting:
         thread.join()
 
-    # One statement a look, for however many; the last look may still be at it.
-    assert statements_by_thread["order-watcher"] in (len(looks) - 1, len(looks))
+    # One statement per poll; the last poll may still be running.
+    assert statements_by_thread["order-watcher"] in (len(polls) - 1, len(polls))
     assert statements_by_thread["client"] == 0
 
 
-def test_a_look_is_one_statement_for_whomever_it_is(
-    storefront: Storefront, django_assert_num_queries: Any
-) -> None:
+def test_a_poll_is_one_statement(storefront: Storefront, django_assert_num_queries: Any) -> None:
     ids = [storefront.order(MUG).order_id for _ in range(3)]
     awaited = {
         threading.Event(): OrderWatch(
@@ -305,11 +308,11 @@ def test_a_look_is_one_statement_for_whomever_it_is(
     with django_assert_num_queries(1):
         OrderWatcher()._poll(awaited)
 
-    woken = {each.order_id for reached, each in awaited.items() if reached.is_set()}
+    woken = {watch.order_id for reached, watch in awaited.items() if reached.is_set()}
     assert woken == {ids[0]}
 
 
-def test_who_waits_holds_no_transaction(
+def test_a_waiting_request_has_no_open_transaction(
     storefront: Storefront, statements_by_thread: Counter[str]
 ) -> None:
     watcher = OrderWatcher()
@@ -327,17 +330,17 @@ def test_who_waits_holds_no_transaction(
     assert states <= {"idle", "active"}
 
 
-def test_the_watcher_outlives_a_database_that_does_not_answer(
+def test_the_watcher_continues_after_database_errors(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watcher = OrderWatcher()
     order_id = storefront.order(MUG).order_id
-    look, failures = watcher._poll, [OperationalError("gone"), InterfaceError("closed")]
+    poll, failures = watcher._poll, [OperationalError("gone"), InterfaceError("closed")]
 
     def fail_first(awaited: dict[threading.Event, OrderWatch]) -> None:
         if failures:
             raise failures.pop()
-        look(awaited)
+        poll(awaited)
 
     monkeypatch.setattr(watcher, "_poll", fail_first)
     monkeypatch.setattr("orders.api.http.order_watcher.DATABASE_RETRY_SECONDS", 0.01)
@@ -348,7 +351,7 @@ def test_the_watcher_outlives_a_database_that_does_not_answer(
     assert failures == []
 
 
-def test_an_answer_is_not_kept_waiting_by_the_slower_pace_of_streams(
+def test_a_waiting_request_is_not_delayed_by_the_slower_polling_of_streams(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orders.api.http.order_watcher.STREAM_POLL_SECONDS", 60)
@@ -381,29 +384,29 @@ def statements_by_thread(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-def counted_looks(watcher: OrderWatcher, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def count_watches_per_poll(watcher: OrderWatcher, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return the number of watches of each poll."""
-    looks: list[int] = []
-    look = watcher._poll
+    polls: list[int] = []
+    poll = watcher._poll
 
     def count(awaited: dict[threading.Event, OrderWatch]) -> None:
-        looks.append(len(awaited))
-        look(awaited)
+        polls.append(len(awaited))
+        poll(awaited)
 
     monkeypatch.setattr(watcher, "_poll", count)
-    return looks
+    return polls
 
 
 def states_of_others(cursor: CursorWrapper) -> list[str]:
     cursor.execute(
         "SELECT state FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        " AND state IS NOT NULL AND state <> 'starting'"  # who is still logging in
+        " AND state IS NOT NULL AND state <> 'starting'"  # sessions that are still logging in
     )
     return [state for (state,) in cursor.fetchall()]
 
 
-def recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def record_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Record the seconds of each wait, and do not wait."""
     waits: list[float] = []
     monkeypatch.setattr(

@@ -1,8 +1,8 @@
-"""Why an order was cancelled, as its customer reads it: helpful, and discreet."""
+"""The customer's message about a cancellation: helpful, without secrets of issuers."""
 
 import pytest
 
-from orders.cancellation_messages import words
+from orders.cancellation_messages import cancellation_message
 from orders.models import Order
 from orders.states import OrderStatus
 from sandbox.stripe_api.cards import TEST_CARDS
@@ -25,18 +25,18 @@ DECLINES = {
         "Your card has reached its limit of balance or credit."
     ),
     "pm_card_authenticationRequired": "Your bank asks you to authenticate the payment.",
-    "pm_card_of_nobody": "This payment method is not known to the bank.",
+    "pm_card_unknown": "This payment method does not exist.",
 }
 SECRET = ("lost_card", "stolen_card", "fraudulent")
 
 
-@pytest.mark.parametrize(("payment_method", "sentence"), DECLINES.items(), ids=DECLINES.keys())
-def test_a_refused_payment_is_explained_without_telling_tales(
+@pytest.mark.parametrize(("payment_method", "message"), DECLINES.items(), ids=DECLINES.keys())
+def test_a_declined_payment_is_explained_without_secrets(
     storefront: Storefront,
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     messages: MessageQueue,
     payment_method: str,
-    sentence: str,
+    message: str,
 ) -> None:
     order_id = storefront.order(cart(("MUG", 1), payment_method=payment_method)).order_id
     messages.deliver_all()
@@ -44,12 +44,12 @@ def test_a_refused_payment_is_explained_without_telling_tales(
     shown = storefront.get(f"{ORDERS}/{order_id}").body
     timeline = storefront.get(f"{ORDERS}/{order_id}/timeline").body
 
-    assert (shown["status"], shown["reason"]) == ("cancelled", sentence)
+    assert (shown["status"], shown["reason"]) == ("cancelled", message)
     assert shown["reason_code"] == "payment_declined"
     assert [code for code in SECRET if code in f"{shown} {timeline}"] == []
 
 
-def test_every_card_that_declines_is_in_the_table_above() -> None:
+def test_every_declining_test_card_is_in_the_table() -> None:
     declining = {card.decline for card in TEST_CARDS.values() if card.decline}
 
     assert declining == {TEST_CARDS[name].decline for name in DECLINES if name in TEST_CARDS} - {
@@ -58,12 +58,12 @@ def test_every_card_that_declines_is_in_the_table_above() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "detail", "sentence"),
+    ("code", "detail", "message"),
     [
         ("out_of_stock", "MUG", "Not enough of MUG is left."),
         ("cancelled_by_customer", "", "You cancelled this order."),
         ("capture_payment_unanswered", "lost", "This order could not be completed."),
-        ("payment_declined", "a_code_of_tomorrow", DECLINED),
+        ("payment_declined", "an_unknown_code", DECLINED),
         (
             "payment_declined",
             "authorization_expired",
@@ -72,25 +72,25 @@ def test_every_card_that_declines_is_in_the_table_above() -> None:
         ("", "", ""),
     ],
 )
-def test_every_kind_of_cancellation_has_its_sentence(code: str, detail: str, sentence: str) -> None:
-    assert words(Order(reason=code, reason_detail=detail)) == sentence
+def test_every_kind_of_cancellation_has_a_message(code: str, detail: str, message: str) -> None:
+    assert cancellation_message(Order(reason=code, reason_detail=detail)) == message
 
 
 @pytest.mark.parametrize(
-    ("status", "sentence"),
+    ("status", "message"),
     [
         (
             OrderStatus.CANCELLING,
-            "Your bank did not answer. Whatever it set aside is being released.",
+            "The payment service did not answer. Any reserved money is being released.",
         ),
-        (OrderStatus.CANCELLED, "Your bank did not answer. You have not been charged."),
+        (OrderStatus.CANCELLED, "The payment service did not answer. You have not been charged."),
     ],
 )
-def test_nobody_is_told_that_they_were_not_charged_before_that_is_known(
-    status: OrderStatus, sentence: str
+def test_the_message_promises_no_charge_only_after_compensation(
+    status: OrderStatus, message: str
 ) -> None:
     order = Order(
         status=status, reason="authorize_payment_unanswered", reason_detail="OutcomeUnknown"
     )
 
-    assert words(order) == sentence
+    assert cancellation_message(order) == message

@@ -45,7 +45,7 @@ RAISED: dict[str, tuple[Callable[[], Exception], int, str]] = {
 
 
 @pytest.mark.parametrize("case", RAISED.values(), ids=RAISED.keys())
-def test_what_a_view_raises_is_told_without_its_words(
+def test_an_error_in_a_view_is_a_problem_without_its_text(
     storefront: Storefront,
     client: Client,
     monkeypatch: pytest.MonkeyPatch,
@@ -64,7 +64,7 @@ def test_what_a_view_raises_is_told_without_its_words(
 
 @pytest.mark.parametrize("case", RAISED.values(), ids=RAISED.keys())
 @pytest.mark.parametrize("path", [PRODUCTS, "/no-such-page"])
-def test_what_a_middleware_raises_is_told_without_its_words(
+def test_an_error_in_middleware_is_a_problem_without_its_text(
     client: Client,
     monkeypatch: pytest.MonkeyPatch,
     path: str,
@@ -79,7 +79,9 @@ def test_what_a_middleware_raises_is_told_without_its_words(
     assert_nothing_leaks(response)
 
 
-def test_a_browser_gets_a_page_of_the_same(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_browser_gets_the_problem_as_a_page(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(body_limits, "check_body", raiser(lambda: RuntimeError(SECRET)))
 
     response = client.get("/admin/", headers=BROWSER)
@@ -92,7 +94,7 @@ def test_a_browser_gets_a_page_of_the_same(client: Client, monkeypatch: pytest.M
     assert_nothing_leaks(response)
 
 
-def test_what_is_raised_is_in_our_log(
+def test_an_error_is_logged_with_its_traceback(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(body_limits, "check_body", raiser(lambda: OperationalError(SECRET)))
@@ -118,7 +120,7 @@ def test_what_is_raised_is_in_our_log(
         ("DELETE", "/api/v1/" + "x" * 5_000),
     ],
 )
-def test_what_is_not_there_is_a_problem_also_to_a_browser_in_the_api(
+def test_an_unknown_api_path_is_a_problem_for_browsers_too(
     client: Client, method: str, path: str
 ) -> None:
     response = client.generic(method, path, headers=BROWSER)
@@ -126,7 +128,7 @@ def test_what_is_not_there_is_a_problem_also_to_a_browser_in_the_api(
     assert Answer(response).is_problem(404, "not-found")
 
 
-def test_a_page_that_is_not_there_is_a_page_to_a_browser_and_a_problem_to_a_program(
+def test_an_unknown_path_is_a_page_for_browsers_and_a_problem_for_programs(
     client: Client,
 ) -> None:
     page = client.get("/no-such-page", headers=BROWSER)
@@ -138,14 +140,14 @@ def test_a_page_that_is_not_there_is_a_page_to_a_browser_and_a_problem_to_a_prog
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost:80@evil", "a b", "", "[::1", "\xff"])
-def test_an_unknown_host_is_told_so_and_not_repeated(client: Client, host: str) -> None:
+def test_an_unknown_host_is_refused_and_not_repeated(client: Client, host: str) -> None:
     response = client.get(PRODUCTS, headers={"Host": host or " "})
 
     assert Answer(response).is_problem(400, "unknown-host")
     assert not host.strip() or host not in response.content.decode()
 
 
-def test_a_form_from_elsewhere_is_refused_and_the_api_has_none() -> None:
+def test_a_form_without_a_csrf_token_is_refused_and_the_api_needs_none() -> None:
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
 
     form = client.post("/admin/login/", headers=BROWSER)
@@ -157,7 +159,7 @@ def test_a_form_from_elsewhere_is_refused_and_the_api_has_none() -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
-def test_a_page_of_problems_is_only_read(method: str) -> None:
+def test_problem_pages_are_read_only(method: str) -> None:
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
 
     answer = Answer(client.generic(method, "/problems/not-found"))
@@ -167,14 +169,14 @@ def test_a_page_of_problems_is_only_read(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "BREW", "PROPFIND"])
-def test_a_method_that_nobody_knows_is_not_allowed(storefront: Storefront, method: str) -> None:
+def test_an_unknown_method_returns_405(storefront: Storefront, method: str) -> None:
     answer = storefront.send(method, ORDERS)
 
     assert answer.is_problem(405, "method-not-allowed")
     assert "POST" in answer.headers["Allow"]
 
 
-def test_head_and_options_are_answered(storefront: Storefront) -> None:
+def test_head_and_options_have_no_body(storefront: Storefront) -> None:
     head = storefront.send("HEAD", PRODUCTS)
     options = storefront.send("OPTIONS", PRODUCTS)
 
@@ -183,13 +185,13 @@ def test_head_and_options_are_answered(storefront: Storefront) -> None:
     assert options.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
-def test_a_problem_names_the_request_as_its_header_does(storefront: Storefront) -> None:
+def test_a_problem_has_the_correlation_id_of_its_header(storefront: Storefront) -> None:
     answer = storefront.get(f"{ORDERS}/no-such")
 
     assert answer.body["correlation_id"] == answer.headers["X-Correlation-ID"]
 
 
-def test_a_cancel_that_comes_too_late_says_what_the_order_can_still_become(
+def test_a_cancellation_that_is_too_late_lists_the_allowed_transitions(
     storefront: Storefront, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id = storefront.order(cart(("MUG", 1))).order_id
@@ -211,7 +213,7 @@ def test_a_cancel_that_comes_too_late_says_what_the_order_can_still_become(
     assert storefront.cancel(order_id, key="once").status == 202
 
 
-def test_without_the_database_a_problem_is_still_answered(client: Client) -> None:
+def test_a_lost_database_connection_during_authentication_returns_503(client: Client) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         ours = cursor.fetchone()
@@ -234,8 +236,8 @@ def raiser(error: Callable[[], Exception]) -> Callable[..., Any]:
 
 
 def assert_nothing_leaks(response: HttpResponse | Any) -> None:
-    """Neither body nor headers contain the exception's text or a code location."""
-    told = response.content.decode() + json.dumps(dict(response.headers))
+    """Assert that neither body nor headers contain the exception's text or a code location."""
+    content = response.content.decode() + json.dumps(dict(response.headers))
     for word in ("hunter2", "db.internal", "5432", "SELECT", "/srv", "Traceback", "Error(", ".py"):
-        assert word not in told
+        assert word not in content
     assert response.headers["Content-Type"].split(";")[0] in (PROBLEM, "text/html")

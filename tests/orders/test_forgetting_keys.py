@@ -13,63 +13,63 @@ from orders.tasks import forget_idempotency_keys
 from tests.support.storefront_client import Storefront, cart
 
 MUG = cart(("MUG", 1))
-KEPT = timedelta(hours=72)
+KEY_LIFETIME = timedelta(hours=72)
 A_MINUTE = timedelta(minutes=1)
 
 
-def test_a_key_is_known_for_72_hours_and_no_longer(storefront: Storefront) -> None:
+def test_a_key_expires_after_72_hours(storefront: Storefront) -> None:
     storefront.order(MUG, key="old")
     storefront.order(MUG, key="young")
-    let_age("old", KEPT + A_MINUTE)
-    let_age("young", KEPT - A_MINUTE)
+    make_older("old", KEY_LIFETIME + A_MINUTE)
+    make_older("young", KEY_LIFETIME - A_MINUTE)
 
     forget_idempotency_keys()
 
-    assert [each.key for each in IdempotencyRecord.objects.all()] == ["young"]
+    assert [record.key for record in IdempotencyRecord.objects.all()] == ["young"]
     assert Order.objects.count() == 2
     assert storefront.order(MUG, key="young").is_replayed
     assert not storefront.order(MUG, key="old").is_replayed
 
 
-def test_keys_are_forgotten_in_batches_until_none_is_left(
+def test_expired_keys_are_deleted_in_batches(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "BATCH", 2)
+    monkeypatch.setattr(tasks, "BATCH_SIZE", 2)
     for number in range(5):
         storefront.order(MUG, key=f"old-{number}")
-    let_age("old", KEPT + A_MINUTE)
+    make_older("old", KEY_LIFETIME + A_MINUTE)
 
     forget_idempotency_keys()
 
     assert not IdempotencyRecord.objects.exists()
 
 
-def test_there_is_an_end_to_what_is_forgotten_at_once(
+def test_one_run_deletes_a_limited_number_of_batches(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "BATCH", 1)
-    monkeypatch.setattr(tasks, "MOST_BATCHES", 2)
+    monkeypatch.setattr(tasks, "BATCH_SIZE", 1)
+    monkeypatch.setattr(tasks, "MAX_BATCHES", 2)
     for number in range(3):
         storefront.order(MUG, key=f"old-{number}")
-    let_age("old", KEPT + A_MINUTE)
+    make_older("old", KEY_LIFETIME + A_MINUTE)
 
     forget_idempotency_keys()
 
     assert IdempotencyRecord.objects.count() == 1
 
 
-def test_a_key_that_somebody_holds_keeps_nobody_waiting(storefront: Storefront) -> None:
+def test_a_locked_key_is_skipped(storefront: Storefront) -> None:
     storefront.order(MUG, key="old-held")
     storefront.order(MUG, key="old-free")
-    let_age("old", KEPT + A_MINUTE)
+    make_older("old", KEY_LIFETIME + A_MINUTE)
 
     with closing(connection.copy()) as another, another.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SELECT FROM orders_idempotencyrecord WHERE key = 'old-held' FOR UPDATE")
         forget_idempotency_keys()
 
-    assert [each.key for each in IdempotencyRecord.objects.all()] == ["old-held"]
+    assert [record.key for record in IdempotencyRecord.objects.all()] == ["old-held"]
 
 
-def let_age(prefix: str, age: timedelta) -> None:
+def make_older(prefix: str, age: timedelta) -> None:
     IdempotencyRecord.objects.filter(key__startswith=prefix).update(created_at=Now() - age)

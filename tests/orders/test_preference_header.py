@@ -1,4 +1,4 @@
-"""``Prefer: wait=N`` as clients write it, and what reading it costs."""
+"""Parsing ``Prefer: wait=N``: the forms that clients send, and the time it takes."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +9,7 @@ from orders.api.http.prefer_header import MAX_WAIT_SECONDS, seconds_to_wait
 from tests.support.cpu_time import is_linear
 
 
-def wanted(header: str) -> int:
+def parsed_seconds(header: str) -> int:
     request: Any = SimpleNamespace(headers={"Prefer": header})
     return seconds_to_wait(request)
 
@@ -39,8 +39,8 @@ def wanted(header: str) -> int:
         ("await=4, wait=3", 3),
     ],
 )
-def test_a_wish_to_wait_is_read(header: str, seconds: int) -> None:
-    assert wanted(header) == seconds
+def test_the_wait_preference_is_parsed(header: str, seconds: int) -> None:
+    assert parsed_seconds(header) == seconds
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,7 @@ def test_a_wish_to_wait_is_read(header: str, seconds: int) -> None:
         (" ", "a=", "x"),
     ],
 )
-def test_reading_it_costs_no_more_than_its_length(before: str, pump: str, after: str) -> None:
-    assert is_linear(wanted, lambda size: before + pump * (size // len(pump)) + after, 2_000)
+def test_parsing_takes_linear_time(before: str, pump: str, after: str) -> None:
+    assert is_linear(
+        parsed_seconds, lambda size: before + pump * (size // len(pump)) + after, 2_000
+    )

@@ -15,15 +15,15 @@ USE = re.compile(r"\bProblemType\.([A-Z_]+)")
 pytestmark = pytest.mark.django_db
 
 
-def test_the_documentation_is_made_of_the_table() -> None:
-    said = StringIO()
+def test_the_documentation_agrees_with_the_table() -> None:
+    output = StringIO()
 
-    call_command("describe_problems", stdout=said)
+    call_command("describe_problems", stdout=output)
 
-    assert (ROOT / "docs" / "problems.md").read_text() == said.getvalue()
+    assert (ROOT / "docs" / "problems.md").read_text() == output.getvalue()
 
 
-def test_every_problem_of_the_table_is_one_that_somebody_answers_with() -> None:
+def test_every_problem_type_is_used() -> None:
     used = {
         name
         for source in python_files(*APPLICATION)
@@ -34,7 +34,7 @@ def test_every_problem_of_the_table_is_one_that_somebody_answers_with() -> None:
     assert used == {problem_type.name for problem_type in ProblemType}
 
 
-def test_slugs_and_statuses_are_an_interface_and_stay() -> None:
+def test_slugs_and_statuses_do_not_change() -> None:
     assert {problem_type.slug: problem_type.status.value for problem_type in ProblemType} == {
         "malformed-request": 400,
         "unknown-host": 400,
@@ -70,7 +70,7 @@ def test_slugs_and_statuses_are_an_interface_and_stay() -> None:
 
 
 @pytest.mark.parametrize("problem_type", ProblemType)
-def test_a_type_leads_to_its_page(problem_type: ProblemType) -> None:
+def test_each_problem_type_has_a_page(problem_type: ProblemType) -> None:
     answer = Client().get(problem_type.uri)
 
     page = answer.content.decode()
@@ -81,7 +81,7 @@ def test_a_type_leads_to_its_page(problem_type: ProblemType) -> None:
     assert "<script" not in page
 
 
-def test_all_problems_are_listed_each_with_its_page() -> None:
+def test_the_list_links_to_every_problem() -> None:
     page = Client().get("/problems/").content.decode()
 
     assert [
@@ -91,5 +91,5 @@ def test_all_problems_are_listed_each_with_its_page() -> None:
     ] == []
 
 
-def test_a_problem_that_nobody_has_is_not_found() -> None:
+def test_an_unknown_problem_type_returns_404() -> None:
     assert Client().get("/problems/no-such-thing").status_code == 404

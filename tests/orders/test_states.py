@@ -1,4 +1,4 @@
-"""An order's moves: all that are allowed, none that is not, each of them logged."""
+"""An order's moves: allowed moves are made and logged, all others are refused."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +17,13 @@ from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from tests.support.database import wait_until_blocking
 
-WAY_TO = {
+MOVES_TO = {
     OrderStatus.PLACED: (),
     OrderStatus.CONFIRMED: (OrderStatus.CONFIRMED,),
     OrderStatus.CANCELLING: (OrderStatus.CANCELLING,),
     OrderStatus.CANCELLED: (OrderStatus.CANCELLING, OrderStatus.CANCELLED),
 }
-"""How an order gets to each status by moves that are allowed."""
+"""The allowed moves that lead to each status."""
 
 PAIRS = list(product(OrderStatus, OrderStatus))
 ALLOWED = [(source, target) for source, target in PAIRS if target in TRANSITIONS[source]]
@@ -35,7 +35,7 @@ def order_at(customer: User, status: OrderStatus) -> UUID:
     order = Order.objects.create(
         customer=customer, currency="eur", total_minor=1000, payment_method="pm_card_visa"
     )
-    for target in WAY_TO[status]:
+    for target in MOVES_TO[status]:
         move(Cause("on_its_way"), target, order.pk)
     return order.pk
 
@@ -46,12 +46,12 @@ def move(cause: Cause, target: OrderStatus, *order_ids: UUID) -> list[Order]:
 
 
 def state_of(order_id: UUID) -> tuple[object, ...]:
-    """The order's own row and its whole log."""
+    """Return the order's row and its log of moves."""
     order = Order.objects.filter(pk=order_id).values_list()[0]
     return (order, *OrderTransition.objects.filter(order=order_id).values_list())
 
 
-def test_the_moves_are_these_and_no_others() -> None:
+def test_the_table_of_allowed_moves() -> None:
     assert ALLOWED == [
         ("placed", "confirmed"),
         ("placed", "cancelling"),
@@ -66,18 +66,18 @@ def test_an_allowed_move_is_made_and_logged(
     customer: User, source: OrderStatus, target: OrderStatus
 ) -> None:
     order_id = order_at(customer, source)
-    before = len(WAY_TO[source])
+    before = len(MOVES_TO[source])
 
     moved = move(Cause("a_code", "a detail", "bob"), target, order_id)
 
     order = Order.objects.get()
     last = order.transitions.last()
-    assert [each.pk for each in moved] == [order_id]
+    assert [order.pk for order in moved] == [order_id]
     assert (order.status, order.version) == (target, before + 1)
     assert last is not None
     assert (last.source, last.target) == (source, target)
     assert (last.sequence, last.cause, last.actor) == (before + 1, "a_code", "bob")
-    assert [each.sequence for each in order.transitions.all()] == list(range(1, before + 2))
+    assert [log.sequence for log in order.transitions.all()] == list(range(1, before + 2))
 
 
 @pytest.mark.parametrize(("source", "target"), FORBIDDEN)
@@ -94,7 +94,7 @@ def test_any_other_move_is_refused_and_nothing_is_written(
 
 
 @pytest.mark.parametrize(("source", "target"), SAME)
-def test_a_move_to_where_the_order_is_changes_nothing(
+def test_a_move_to_the_current_status_changes_nothing(
     customer: User, source: OrderStatus, target: OrderStatus
 ) -> None:
     order_id = order_at(customer, source)
@@ -106,17 +106,17 @@ def test_a_move_to_where_the_order_is_changes_nothing(
     assert state_of(order_id) == before
 
 
-def test_why_an_order_is_cancelled_is_kept_with_it_and_stays(customer: User) -> None:
+def test_the_reason_of_a_cancellation_is_stored_and_kept(customer: User) -> None:
     order_id = order_at(customer, OrderStatus.CONFIRMED)
 
     move(Cause("out_of_stock", "MUG"), OrderStatus.CANCELLING, order_id)
-    move(Cause("undone", "all"), OrderStatus.CANCELLED, order_id)
+    move(Cause("compensated", "all"), OrderStatus.CANCELLED, order_id)
 
     order = Order.objects.get()
     assert (order.reason, order.reason_detail) == ("out_of_stock", "MUG")
 
 
-def test_why_an_order_is_confirmed_is_no_reason_of_its_cancellation(customer: User) -> None:
+def test_a_confirmation_sets_no_reason(customer: User) -> None:
     order_id = order_at(customer, OrderStatus.PLACED)
 
     move(Cause("paid"), OrderStatus.CONFIRMED, order_id)
@@ -124,7 +124,7 @@ def test_why_an_order_is_confirmed_is_no_reason_of_its_cancellation(customer: Us
     assert Order.objects.get().reason == ""
 
 
-def test_several_orders_move_together_each_for_its_own_cause(customer: User) -> None:
+def test_several_orders_move_together_each_with_its_own_cause(customer: User) -> None:
     first, second = (order_at(customer, OrderStatus.PLACED) for _ in range(2))
     already = order_at(customer, OrderStatus.CANCELLING)
     untouched = order_at(customer, OrderStatus.PLACED)
@@ -136,7 +136,7 @@ def test_several_orders_move_together_each_for_its_own_cause(customer: User) -> 
             OrderStatus.CANCELLING,
         )
 
-    assert {(each.pk, each.reason) for each in moved} == {(first, "one"), (second, "two")}
+    assert {(order.pk, order.reason) for order in moved} == {(first, "one"), (second, "two")}
     assert dict(Order.objects.filter(pk__in=(first, second)).values_list("pk", "reason")) == {
         first: "one",
         second: "two",
@@ -144,20 +144,20 @@ def test_several_orders_move_together_each_for_its_own_cause(customer: User) -> 
     assert (state_of(already), state_of(untouched)) == before
 
 
-def test_one_order_that_cannot_move_holds_all_the_others_back(customer: User) -> None:
+def test_one_order_that_cannot_move_stops_all(customer: User) -> None:
     ids = [
         order_at(customer, status)
         for status in (OrderStatus.PLACED, OrderStatus.CANCELLED, OrderStatus.CONFIRMED)
     ]
-    before = [state_of(each) for each in ids]
+    before = [state_of(order_id) for order_id in ids]
 
     with pytest.raises(IllegalTransition):
         move(Cause("a_code"), OrderStatus.CANCELLING, *ids)
 
-    assert [state_of(each) for each in ids] == before
+    assert [state_of(order_id) for order_id in ids] == before
 
 
-def test_an_order_that_is_not_there_does_not_move(customer: User) -> None:
+def test_an_unknown_order_does_not_move(customer: User) -> None:
     assert move(Cause("a_code"), OrderStatus.CONFIRMED, new_id()) == []
     assert not OrderTransition.objects.exists()
 
@@ -170,7 +170,7 @@ def test_an_order_that_is_not_there_does_not_move(customer: User) -> None:
         (OrderStatus.CONFIRMED, OrderStatus.CONFIRMED),
     ],
 )
-def test_of_two_moves_at_once_the_second_sees_what_the_first_did(
+def test_the_second_of_two_concurrent_moves_sees_the_first(
     customer: User, first: OrderStatus, second: OrderStatus
 ) -> None:
     order_id = order_at(customer, OrderStatus.PLACED)
@@ -203,7 +203,7 @@ def test_of_two_moves_at_once_the_second_sees_what_the_first_did(
         assert moves == [(1, first, "first")]
 
 
-def test_a_cancel_that_waits_until_the_order_is_cancelled_changes_nothing(customer: User) -> None:
+def test_a_cancellation_that_waited_for_another_changes_nothing(customer: User) -> None:
     order_id = order_at(customer, OrderStatus.CONFIRMED)
 
     def cancel() -> None:
@@ -214,7 +214,7 @@ def test_a_cancel_that_waits_until_the_order_is_cancelled_changes_nothing(custom
 
     with ThreadPoolExecutor(1) as thread, transaction.atomic():
         move(Cause("cancelled_by_customer"), OrderStatus.CANCELLING, order_id)
-        move(Cause("undone"), OrderStatus.CANCELLED, order_id)
+        move(Cause("compensated"), OrderStatus.CANCELLED, order_id)
         cancelled = thread.submit(cancel)
         wait_until_blocking()
     cancelled.result()
@@ -235,7 +235,7 @@ def test_a_cancel_that_waits_until_the_order_is_cancelled_changes_nothing(custom
         ({"total_minor": 0}, "orders_total_is_positive"),
     ],
 )
-def test_the_database_keeps_what_the_code_might_forget(
+def test_the_database_enforces_the_order_constraints(
     customer: User, changes: dict[str, object], constraint: str
 ) -> None:
     order_at(customer, OrderStatus.PLACED)
@@ -244,7 +244,7 @@ def test_the_database_keeps_what_the_code_might_forget(
         Order.objects.update(**changes)
 
 
-def test_no_move_is_logged_twice_under_one_number(customer: User) -> None:
+def test_the_database_refuses_a_second_move_with_the_same_number(customer: User) -> None:
     order_id = order_at(customer, OrderStatus.CONFIRMED)
 
     with pytest.raises(IntegrityError, match="orders_moves_in_sequence"):

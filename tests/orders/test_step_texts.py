@@ -1,4 +1,4 @@
-"""What every step of the installation says of itself: to staff, to customers, of its rejections."""
+"""The texts of every step: for staff, for customers, and for its rejections."""
 
 import pytest
 
@@ -11,23 +11,23 @@ STEPS = [step for saga in registry.all_sagas() for step in saga.steps]
 WORKS = [pytest.param(work, id=name) for step in STEPS for name, work in step.works]
 
 FIELDS = {"amount": format_amount(1000, "eur"), "method": "pm_card_visa"}
-"""What the desk fills in."""
+"""The fields that the desk fills in."""
 
 
 @pytest.mark.parametrize("work", WORKS)
-def test_a_step_and_its_compensation_have_a_name_for_staff_and_one_for_customers(
+def test_each_step_and_compensation_has_names_for_staff_and_customers(
     work: Work,
 ) -> None:
     text = work.describe
 
     assert text.staff[0].islower()
     assert text.customer[0].isupper()
-    assert [each for each in (text.staff, text.customer) if each != each.strip(" .:")] == []
+    assert [name for name in (text.staff, text.customer) if name != name.strip(" .:")] == []
     assert "_" not in text.staff + text.customer
 
 
 @pytest.mark.parametrize("work", WORKS)
-def test_a_call_names_its_system_and_says_what_it_asks(work: Work) -> None:
+def test_each_call_has_a_system_and_a_description(work: Work) -> None:
     if not isinstance(work, Remote):
         assert work.describe.asks == ""
         return
@@ -42,7 +42,7 @@ def test_a_call_names_its_system_and_says_what_it_asks(work: Work) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=repr)
-def test_each_code_has_sentences_that_can_be_formatted(step: Step) -> None:
+def test_each_rejection_code_has_messages_that_can_be_formatted(step: Step) -> None:
     for code, text in step.rejection_texts.items():
         for detail in (*text.by_detail, "MUG"):
             for is_compensated in (True, False):
@@ -59,13 +59,13 @@ def test_every_step_is_found_by_the_name_of_its_attempts() -> None:
     for step in STEPS:
         for name, work in step.works:
             assert registry.find_work(name) is work
-    assert registry.find_work("burn") is None
-    assert registry.system_called("burn") == registry.system_called("reserve_stock") == ""
+    assert registry.find_work("unknown_step") is None
+    assert registry.system_called("unknown_step") == registry.system_called("reserve_stock") == ""
     assert registry.system_called("void_authorization") == "payment_provider"
-    assert registry.find_rejection_text("burnt") is None
+    assert registry.find_rejection_text("unknown_code") is None
 
 
-def test_the_steps_above_are_all_of_them() -> None:
+def test_the_list_of_all_steps() -> None:
     assert {step.name for step in STEPS} == {
         "reserve_stock",
         "authorize_payment",

@@ -27,19 +27,19 @@ SOON = timedelta(seconds=30)
 
 @pytest.fixture(autouse=True)
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Redis that answers may take its time; those that do not are told apart by their fixtures."""
+    """A long time-out for a Redis that answers: the machine may be busy."""
     monkeypatch.setattr(rate_limit, "REDIS_TIMEOUT", SOON)
 
 
 @pytest.fixture
-def brief_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_redis_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "REDIS_TIMEOUT", timedelta(seconds=0.2))
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for a share: what is taken at once shows the limit itself."""
-    monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(0))
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls do not wait, so the number of successful calls shows the limit itself."""
+    monkeypatch.setattr(rate_limit, "MAX_WAIT", timedelta(0))
 
 
 @pytest.fixture
@@ -49,14 +49,14 @@ def account() -> str:
 
 @pytest.fixture
 def own_valkey(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """A server that the test may stop and suspend without its neighbours noticing."""
+    """A server of its own, which the test may stop and suspend."""
     server = start_valkey(tmp_path)
     yield server
     server.stop()
 
 
 @pytest.fixture
-def silent_redis(brief_silence: None) -> Iterator[SilentRedis]:
+def silent_redis(short_redis_timeout: None) -> Iterator[SilentRedis]:
     redis = SilentRedis()
     yield redis
     redis.close()
@@ -78,7 +78,7 @@ def url_of(server: EmbeddedServer) -> str:
 
 
 def takes(limits: list[RateLimit], attempts: int) -> tuple[int, int]:
-    """How many of the attempts got a share, and in how many windows of a second at most."""
+    """Return how many attempts succeeded, and in how many windows of one second at most."""
     started, taken = time.monotonic(), 0
     for attempt in range(attempts):
         with suppress(RateLimited):
@@ -87,7 +87,7 @@ def takes(limits: list[RateLimit], attempts: int) -> tuple[int, int]:
     return taken, int(time.monotonic() - started) + 1
 
 
-def test_two_processes_share_one_limit(impatient: None, account: str) -> None:
+def test_two_processes_share_one_limit(no_waiting: None, account: str) -> None:
     limits = [limit(account, django_settings.REDIS_URL, per_second=10) for _ in range(2)]
 
     taken, windows = takes(limits, attempts=40)
@@ -95,7 +95,7 @@ def test_two_processes_share_one_limit(impatient: None, account: str) -> None:
     assert 10 <= taken <= 10 * windows
 
 
-def test_accounts_do_not_share_a_limit(impatient: None) -> None:
+def test_accounts_do_not_share_a_limit(no_waiting: None) -> None:
     limits = [limit(uuid4().hex, django_settings.REDIS_URL, per_second=10) for _ in range(2)]
 
     taken, _ = takes(limits, attempts=20)
@@ -103,10 +103,10 @@ def test_accounts_do_not_share_a_limit(impatient: None) -> None:
     assert taken == 20
 
 
-def test_who_finds_the_limit_used_up_waits_for_a_share(
+def test_a_call_waits_while_the_limit_is_used_up(
     monkeypatch: pytest.MonkeyPatch, account: str
 ) -> None:
-    monkeypatch.setattr(rate_limit, "PATIENCE", SOON)
+    monkeypatch.setattr(rate_limit, "MAX_WAIT", SOON)
 
     taken, windows = takes([limit(account, django_settings.REDIS_URL, per_second=1)], attempts=3)
 
@@ -114,27 +114,23 @@ def test_who_finds_the_limit_used_up_waits_for_a_share(
     assert windows >= 3
 
 
-def test_waiting_for_a_share_ends_with_the_patience(
-    monkeypatch: pytest.MonkeyPatch, account: str
-) -> None:
-    monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(seconds=0.1))
+def test_waiting_ends_after_the_maximum_wait(monkeypatch: pytest.MonkeyPatch, account: str) -> None:
+    monkeypatch.setattr(rate_limit, "MAX_WAIT", timedelta(seconds=0.1))
     closed = limit(account, django_settings.REDIS_URL, per_second=0)
 
     with pytest.raises(RateLimited):
         closed.acquire(Deadline.after(timedelta(hours=1)))
 
 
-def test_waiting_for_a_share_ends_with_the_deadline(
-    monkeypatch: pytest.MonkeyPatch, account: str
-) -> None:
-    monkeypatch.setattr(rate_limit, "PATIENCE", timedelta(hours=1))
+def test_waiting_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch, account: str) -> None:
+    monkeypatch.setattr(rate_limit, "MAX_WAIT", timedelta(hours=1))
     closed = limit(account, django_settings.REDIS_URL, per_second=0)
 
     with pytest.raises(RateLimited):
         closed.acquire(Deadline.after(timedelta(seconds=0.1)))
 
 
-def test_a_passed_deadline_takes_no_share(impatient: None, account: str) -> None:
+def test_a_passed_deadline_uses_none_of_the_limit(no_waiting: None, account: str) -> None:
     only_one = limit(account, django_settings.REDIS_URL, per_second=1)
 
     with pytest.raises(DeadlinePassed):
@@ -143,8 +139,8 @@ def test_a_passed_deadline_takes_no_share(impatient: None, account: str) -> None
     only_one.acquire(Deadline.after(SOON))
 
 
-def test_without_redis_a_process_keeps_to_a_small_rate_of_its_own(
-    impatient: None, account: str, own_valkey: EmbeddedServer
+def test_without_redis_each_process_uses_its_fallback_rate(
+    no_waiting: None, account: str, own_valkey: EmbeddedServer
 ) -> None:
     alone = limit(account, url_of(own_valkey), fallback_per_second=3)
     alone.acquire(Deadline.after(SOON))
@@ -155,8 +151,8 @@ def test_without_redis_a_process_keeps_to_a_small_rate_of_its_own(
     assert 3 <= taken <= 3 * windows
 
 
-def test_the_rate_without_redis_is_never_above_the_one_with_it(
-    impatient: None, account: str, own_valkey: EmbeddedServer
+def test_the_fallback_rate_is_never_above_the_shared_rate(
+    no_waiting: None, account: str, own_valkey: EmbeddedServer
 ) -> None:
     alone = limit(account, url_of(own_valkey), per_second=2, fallback_per_second=50)
     own_valkey.stop()
@@ -166,30 +162,30 @@ def test_the_rate_without_redis_is_never_above_the_one_with_it(
     assert 2 <= taken <= 2 * windows
 
 
-def test_a_redis_that_does_not_answer_is_left_alone_for_a_while(
-    impatient: None,
+def test_a_silent_redis_is_not_asked_again_for_a_while(
+    no_waiting: None,
     account: str,
     silent_redis: SilentRedis,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(rate_limit, "REDIS_REST", timedelta(hours=1))
+    monkeypatch.setattr(rate_limit, "REDIS_RETRY_DELAY", timedelta(hours=1))
     alone = limit(account, silent_redis.url, fallback_per_second=3)
 
     taken, windows = takes([alone], attempts=20)
 
     assert 3 <= taken <= 3 * windows
     assert silent_redis.connections == 1
-    assert [each.levelname for each in caplog.records if each.name == rate_limit.__name__] == [
-        "WARNING"
-    ]
+    assert [
+        record.levelname for record in caplog.records if record.name == rate_limit.__name__
+    ] == ["WARNING"]
 
 
-@pytest.mark.usefixtures("brief_silence")
-def test_a_redis_that_answers_again_is_shared_again(
-    impatient: None, account: str, own_valkey: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("short_redis_timeout")
+def test_a_redis_that_answers_again_is_used_again(
+    no_waiting: None, account: str, own_valkey: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "REDIS_REST", timedelta(seconds=0.1))
+    monkeypatch.setattr(rate_limit, "REDIS_RETRY_DELAY", timedelta(seconds=0.1))
     mine = limit(account, url_of(own_valkey), per_second=1000, fallback_per_second=1)
     os.kill(own_valkey.pid, signal.SIGSTOP)
     try:
@@ -199,7 +195,7 @@ def test_a_redis_that_answers_again_is_shared_again(
     assert 1 <= taken <= windows
 
     gives_up_at = time.monotonic() + SOON.total_seconds()
-    while takes([mine], attempts=10)[0] < 10:  # more than it has by itself
+    while takes([mine], attempts=10)[0] < 10:  # more than the fallback rate allows
         assert time.monotonic() < gives_up_at
 
 
@@ -208,7 +204,9 @@ def service(account: str, per_second: int) -> OutsideService:
     return OutsideService("stripe", rate=lambda: rate)
 
 
-def test_no_limit_does_not_use_redis(settings: Settings, silent_redis: SilentRedis) -> None:
+def test_a_service_without_a_limit_does_not_use_redis(
+    settings: Settings, silent_redis: SilentRedis
+) -> None:
     settings.REDIS_URL = silent_redis.url
     unlimited = service("sk_test_1", per_second=0)
 
@@ -219,7 +217,7 @@ def test_no_limit_does_not_use_redis(settings: Settings, silent_redis: SilentRed
     assert silent_redis.connections == 0
 
 
-def test_a_service_keeps_its_limit_without_showing_its_key(impatient: None) -> None:
+def test_redis_never_sees_the_api_key(no_waiting: None) -> None:
     key = f"sk_test_{uuid4().hex}"
     redis = Redis.from_url(django_settings.REDIS_URL, decode_responses=True)
     redis.flushdb()
@@ -232,7 +230,7 @@ def test_a_service_keeps_its_limit_without_showing_its_key(impatient: None) -> N
     assert key not in names[0]
 
 
-def test_services_with_the_same_key_do_not_share_a_limit(impatient: None, account: str) -> None:
+def test_services_with_the_same_key_do_not_share_a_limit(no_waiting: None, account: str) -> None:
     rate = CallRate(per_second=1, fallback_per_second=5, account=account)
     redis = Redis.from_url(django_settings.REDIS_URL, decode_responses=True)
     redis.flushdb()

@@ -53,7 +53,7 @@ def counted(outcome: str) -> float:
     return REGISTRY.get_sample_value("holdfast_outbound_calls_total", labels) or 0
 
 
-def test_a_question_is_posted_as_json_under_its_key(
+def test_a_post_sends_json_and_its_idempotency_key(
     server: CannedServer, fraud: OutsideService
 ) -> None:
     assert ask(fraud) == {"verdict": "accept"}
@@ -66,7 +66,7 @@ def test_a_question_is_posted_as_json_under_its_key(
     assert request.headers["Authorization"] == "Bearer k"
 
 
-def test_reading_sends_neither_key_nor_body(server: CannedServer, fraud: OutsideService) -> None:
+def test_a_get_sends_neither_key_nor_body(server: CannedServer, fraud: OutsideService) -> None:
     assert fraud.get("read", "/scores/42", deadline=soon()) == {"verdict": "accept"}
 
     [request] = server.requests
@@ -83,15 +83,15 @@ def test_nothing_is_posted_without_a_key(server: CannedServer, fraud: OutsideSer
 
 ANSWERS = {
     "timed out": (Answer("", 408), ServiceBusy, "busy"),
-    "a twin is in flight": (Answer("{}", 409), ServiceBusy, "busy"),
-    "asked too fast": (Answer("{}", 429), ServiceBusy, "busy"),
-    "no key": (Answer("{}", 401), AccessDenied, "denied"),
-    "no right": (Answer("<html>", 403), AccessDenied, "denied"),
+    "an equal request is in flight": (Answer("{}", 409), ServiceBusy, "busy"),
+    "too many requests": (Answer("{}", 429), ServiceBusy, "busy"),
+    "no credentials": (Answer("{}", 401), AccessDenied, "denied"),
+    "no permission": (Answer("<html>", 403), AccessDenied, "denied"),
     "rejected": (Answer('{"code": "unknown_order"}', 422), RequestRejected, "rejected"),
     "not found, as a page": (Answer("<html>", 404), RequestRejected, "rejected"),
     "broken": (Answer("{}", 500), NoAnswer, "unknown"),
-    "away": (Answer("<html>", 503), NoAnswer, "unknown"),
-    "elsewhere": (Answer("", 307, {"Location": "http://127.0.0.1:9/"}), NoAnswer, "unknown"),
+    "unavailable": (Answer("<html>", 503), NoAnswer, "unknown"),
+    "a redirect": (Answer("", 307, {"Location": "http://127.0.0.1:9/"}), NoAnswer, "unknown"),
     "a page": (Answer("<html>"), NoAnswer, "unknown"),
     "half an object": (Answer('{"verdict": '), NoAnswer, "unknown"),
     "not an object": (Answer("[]"), NoAnswer, "unknown"),
@@ -100,7 +100,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("answer", "expected", "outcome"), ANSWERS.values(), ids=ANSWERS.keys())
-def test_each_answer_has_its_error_and_its_outcome(
+def test_each_answer_raises_its_error_and_counts_its_outcome(
     server: CannedServer,
     fraud: OutsideService,
     answer: Answer,
@@ -139,7 +139,7 @@ def test_a_rejection_without_a_code_carries_its_status(
     assert rejected.value.code == "400"
 
 
-def test_a_server_that_hangs_up_gives_no_answer(fraud: OutsideService) -> None:
+def test_an_unreachable_server_raises_no_answer(fraud: OutsideService) -> None:
     nowhere = OutsideService("fraud", base_url=lambda: "http://127.0.0.1:9")
     before = counted("unknown")
 
@@ -149,7 +149,7 @@ def test_a_server_that_hangs_up_gives_no_answer(fraud: OutsideService) -> None:
     assert counted("unknown") == before + 1
 
 
-def test_a_service_names_the_outcomes_of_its_own_errors(server: CannedServer) -> None:
+def test_a_service_can_name_the_outcomes_of_its_errors(server: CannedServer) -> None:
     server.answer = Answer('{"code": "fraud"}', 422)
     fraud = OutsideService(
         "fraud", base_url=lambda: server.url, outcomes={RequestRejected: "refused"}

@@ -1,4 +1,4 @@
-"""Closing a payment: whatever it was at, the customer ends with all of the money, once."""
+"""Closing a payment: from every status, the customer gets all of the money back, once."""
 
 from collections.abc import Callable
 
@@ -35,14 +35,14 @@ from tests.support.provider_calls import asking, calls_since, mark
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LET_GO = Account(charges=1, held_minor=0, kept_minor=0)
-"""The card was charged or held once, and nothing of it is left with us."""
+NOTHING_KEPT = Account(charges=1, held_minor=0, kept_minor=0)
+"""The card was charged or held once, and none of the money is left with us."""
 
 UNTIL_REFUNDS_SETTLE = 601
 
 
 def close(payment: Payment, number: int = 1) -> list[dict[str, object]]:
-    """Close it, and return how each payment of the order ended."""
+    """Close the payments of an order, and return how each ended."""
     ended: list[dict[str, object]] = services.close(
         payment.order_id, Try(payment.order_id, number)
     )["payments"]
@@ -53,40 +53,42 @@ def ended_as(payment: Payment, status: str, decline_code: str = "") -> list[dict
     return [{"payment_id": str(payment.pk), "status": status, "decline_code": decline_code}]
 
 
-def status_of(bank: SandboxServer, payment: Payment) -> str:
-    """How its one intent stands at the provider."""
-    [intent] = intents_for(bank.ledger(), payment.order_id)
+def status_of(sandbox_stripe: SandboxServer, payment: Payment) -> str:
+    """Return the status of the payment's only PaymentIntent at the provider."""
+    [intent] = intents_for(sandbox_stripe.ledger(), payment.order_id)
     return str(intent["status"])
 
 
-def refunds_of(bank: SandboxServer, payment: Payment) -> list[tuple[str, int]]:
-    """Every refund that the provider made: its status and its sum."""
+def refunds_of(sandbox_stripe: SandboxServer, payment: Payment) -> list[tuple[str, int]]:
+    """Return the status and the amount of each refund that the provider made."""
     return [
-        (each["status"], each["amount"])
-        for each in bank.ledger()["refunds"]
-        if each["payment_intent"] == payment.provider_payment_id
+        (refund["status"], refund["amount"])
+        for refund in sandbox_stripe.ledger()["refunds"]
+        if refund["payment_intent"] == payment.provider_payment_id
     ]
 
 
-def test_an_order_that_was_never_paid_for_needs_no_provider(bank: SandboxServer) -> None:
-    before = mark(bank)
+def test_closing_an_order_without_payments_calls_no_provider(sandbox_stripe: SandboxServer) -> None:
+    before = mark(sandbox_stripe)
     order_id = new_id()
 
     assert services.close(order_id, Try(order_id)) == {"payments": []}
-    assert calls_since(bank, before) == []
+    assert calls_since(sandbox_stripe, before) == []
 
 
-def test_a_payment_that_the_provider_never_heard_of_needs_none_either(bank: SandboxServer) -> None:
+def test_closing_a_payment_without_a_provider_id_calls_no_provider(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = shut(prepared_payment())
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     assert close(payment) == ended_as(payment, "voided")
-    assert calls_since(bank, before) == []
-    assert account_of(bank, payment.order_id) == NOTHING_MOVED
+    assert calls_since(sandbox_stripe, before) == []
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
 
 
-def test_a_declined_payment_is_cancelled_so_that_nobody_can_pay_it_later(
-    bank: SandboxServer,
+def test_closing_cancels_a_declined_payment(
+    sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment("pm_card_visa_chargeDeclinedInsufficientFunds")
     with pytest.raises(PaymentDeclined):
@@ -94,27 +96,27 @@ def test_a_declined_payment_is_cancelled_so_that_nobody_can_pay_it_later(
     shut(payment)
 
     assert close(payment) == ended_as(payment, "voided", "insufficient_funds")
-    assert status_of(bank, payment) == "canceled"
-    assert account_of(bank, payment.order_id) == NOTHING_MOVED
+    assert status_of(sandbox_stripe, payment) == "canceled"
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
 
 
-def test_what_is_held_is_let_go(bank: SandboxServer) -> None:
+def test_closing_releases_held_money(sandbox_stripe: SandboxServer) -> None:
     payment = shut(authorized())
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     assert close(payment) == ended_as(payment, "voided")
-    assert calls_since(bank, before) == [("payment_intents.cancel", 200)]
-    assert status_of(bank, payment) == "canceled"
-    assert account_of(bank, payment.order_id) == LET_GO
+    assert calls_since(sandbox_stripe, before) == [("payment_intents.cancel", 200)]
+    assert status_of(sandbox_stripe, payment) == "canceled"
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
-def test_what_was_taken_is_given_back(bank: SandboxServer) -> None:
+def test_closing_refunds_captured_money(sandbox_stripe: SandboxServer) -> None:
     payment = shut(captured())
 
     assert close(payment) == ended_as(payment, "refunded")
-    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
-    assert account_of(bank, payment.order_id) == LET_GO
-    ours, theirs = Refund.objects.get(), bank.ledger()["refunds"][-1]
+    assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    ours, theirs = Refund.objects.get(), sandbox_stripe.ledger()["refunds"][-1]
     assert (ours.payment_id, ours.amount_minor, ours.currency) == (payment.pk, PRICE, "eur")
     assert (ours.status, ours.provider_refund_id) == ("succeeded", theirs["id"])
     assert theirs["metadata"] == {
@@ -125,17 +127,17 @@ def test_what_was_taken_is_given_back(bank: SandboxServer) -> None:
     }
 
 
-def test_an_authorization_that_has_lapsed_is_let_go_already(bank: SandboxServer) -> None:
+def test_closing_accepts_an_expired_authorization(sandbox_stripe: SandboxServer) -> None:
     payment = shut(authorized())
-    bank.advance(8 * 24 * 3600)
+    sandbox_stripe.advance(8 * 24 * 3600)
 
     assert close(payment) == ended_as(payment, "voided")
-    assert account_of(bank, payment.order_id) == LET_GO
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
 @pytest.mark.parametrize(("make", "refunds"), [(authorized, 0), (captured, 1)])
-def test_closing_again_moves_nothing_more(
-    bank: SandboxServer, make: Callable[[], Payment], refunds: int
+def test_closing_again_moves_no_money(
+    sandbox_stripe: SandboxServer, make: Callable[[], Payment], refunds: int
 ) -> None:
     payment = shut(make())
     first = close(payment)
@@ -143,21 +145,23 @@ def test_closing_again_moves_nothing_more(
     again = close(payment, ASKED_AGAIN)
 
     assert again == first
-    assert len(refunds_of(bank, payment)) == refunds
-    assert account_of(bank, payment.order_id) == LET_GO
+    assert len(refunds_of(sandbox_stripe, payment)) == refunds
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
-def test_a_payment_that_is_known_to_be_closed_is_not_asked_about(bank: SandboxServer) -> None:
+def test_closing_a_finished_payment_calls_no_provider(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = shut(captured())
     close(payment)
     Payment.objects.update(status="refunded")
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     assert close(payment) == [{"payment_id": str(payment.pk), "status": "refunded"}]
-    assert calls_since(bank, before) == []
+    assert calls_since(sandbox_stripe, before) == []
 
 
-def test_every_payment_of_an_order_is_closed(bank: SandboxServer) -> None:
+def test_every_payment_of_an_order_is_closed(sandbox_stripe: SandboxServer) -> None:
     first = shut(authorized())
     second = captured()
     Payment.objects.filter(pk=second.pk).update(order_id=first.order_id)
@@ -165,67 +169,69 @@ def test_every_payment_of_an_order_is_closed(bank: SandboxServer) -> None:
 
     ended = close(first)
 
-    assert sorted(ended, key=lambda each: str(each["status"])) == [
+    assert sorted(ended, key=lambda end: str(end["status"])) == [
         *ended_as(second, "refunded"),
         *ended_as(first, "voided"),
     ]
-    assert account_of(bank, first.order_id) == LET_GO
-    assert account_of(bank, second.order_id) == LET_GO
+    assert account_of(sandbox_stripe, first.order_id) == NOTHING_KEPT
+    assert account_of(sandbox_stripe, second.order_id) == NOTHING_KEPT
 
 
 @pytest.mark.parametrize("fault", UNKNOWN)
-def test_what_became_of_a_cancel_is_found_out_by_the_next_attempt(
-    bank: SandboxServer, fault: str
+def test_the_next_attempt_finds_out_what_a_lost_cancel_did(
+    sandbox_stripe: SandboxServer, fault: str
 ) -> None:
     payment = shut(authorized())
-    rule = bank.add_fault("payment_intents.cancel", fault, times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.cancel", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
         services.close(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
 
     assert close(payment, ASKED_AGAIN) == ended_as(payment, "voided")
-    assert bank.hits(rule) == 1
-    assert status_of(bank, payment) == "canceled"
-    assert account_of(bank, payment.order_id) == LET_GO
+    assert sandbox_stripe.hits(rule) == 1
+    assert status_of(sandbox_stripe, payment) == "canceled"
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
 @pytest.mark.parametrize("fault", [*UNKNOWN, "error_after"])
-def test_what_became_of_a_refund_is_found_out_by_the_next_attempt(
-    bank: SandboxServer, fault: str
+def test_the_next_attempt_finds_out_what_a_lost_refund_did(
+    sandbox_stripe: SandboxServer, fault: str
 ) -> None:
     payment = shut(captured())
-    rule = bank.add_fault("refunds.create", fault, times=1)
+    rule = sandbox_stripe.add_fault("refunds.create", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
         services.close(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
 
     assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
-    assert bank.hits(rule) == 1
-    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
+    assert sandbox_stripe.hits(rule) == 1
+    assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
     assert Refund.objects.get().status == "succeeded"
-    assert account_of(bank, payment.order_id) == LET_GO
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
 @pytest.mark.parametrize("fault", BUSY)
 @pytest.mark.parametrize("operation", ["payment_intents.cancel", "refunds.create", "refunds.list"])
-def test_a_busy_provider_is_asked_again(bank: SandboxServer, operation: str, fault: str) -> None:
+def test_closing_is_retried_while_the_provider_is_busy(
+    sandbox_stripe: SandboxServer, operation: str, fault: str
+) -> None:
     payment = shut(captured())
-    bank.add_fault(operation, fault, times=1)
+    sandbox_stripe.add_fault(operation, fault, times=1)
 
     with pytest.raises(ProviderBusy):
         close(payment)
 
     assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
-    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
-    assert account_of(bank, payment.order_id) == LET_GO
+    assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
-def test_a_cancel_whose_error_the_provider_repeats_is_asked_under_the_next_key(
-    bank: SandboxServer,
+def test_a_cancel_with_a_replayed_error_is_repeated_under_the_next_key(
+    sandbox_stripe: SandboxServer,
 ) -> None:
     payment = shut(authorized())
-    bank.add_fault("payment_intents.cancel", "error_after", times=1)
-    before = mark(bank)
+    sandbox_stripe.add_fault("payment_intents.cancel", "error_after", times=1)
+    before = mark(sandbox_stripe)
 
     for number in (1, 2, 3):
         with pytest.raises(OutcomeUnknown) as error:
@@ -233,95 +239,100 @@ def test_a_cancel_whose_error_the_provider_repeats_is_asked_under_the_next_key(
         assert error.value.replayed == (number > 1)
 
     assert close(payment, 4) == ended_as(payment, "voided")
-    keys = [call["key"] for call in bank.calls(before)]
+    keys = [call["key"] for call in sandbox_stripe.calls(before)]
     assert keys == [f"{payment.pk}-cancel-{generation}" for generation in (1, 1, 1, 2)]
-    assert account_of(bank, payment.order_id) == LET_GO
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
-def test_a_refund_that_is_under_way_is_waited_for(bank: SandboxServer) -> None:
+def test_closing_waits_for_a_pending_refund(sandbox_stripe: SandboxServer) -> None:
     payment = shut(captured("pm_card_pendingRefund"))
 
     for number in (1, 2):
         with pytest.raises(RefundPending):
             close(payment, number)
         assert Refund.objects.get().status == "pending"
-    bank.advance(UNTIL_REFUNDS_SETTLE)
+    sandbox_stripe.advance(UNTIL_REFUNDS_SETTLE)
 
     assert close(payment, 3) == ended_as(payment, "refunded")
     assert Refund.objects.get().status == "succeeded"
-    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
+    assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
 
 
-def test_a_refund_that_came_back_is_for_a_person_to_look_at(bank: SandboxServer) -> None:
+def test_a_failed_refund_is_left_to_staff(sandbox_stripe: SandboxServer) -> None:
     payment = shut(captured("pm_card_refundFail"))
-    bank.add_fault("refunds.create", "reset_after", times=1)
+    sandbox_stripe.add_fault("refunds.create", "reset_after", times=1)
     with pytest.raises(OutcomeUnknown):
         close(payment)
-    bank.advance(UNTIL_REFUNDS_SETTLE)
+    sandbox_stripe.advance(UNTIL_REFUNDS_SETTLE)
 
     for number in (2, 3):
         with pytest.raises(RefundFailed, match="expired_or_canceled_card"):
             close(payment, number)
 
     assert Refund.objects.get().status == "failed"
-    assert refunds_of(bank, payment) == [("failed", PRICE)]
+    assert refunds_of(sandbox_stripe, payment) == [("failed", PRICE)]
 
 
-def test_what_somebody_has_refunded_at_the_providers_dashboard_is_not_refunded_twice(
-    bank: SandboxServer,
+def test_a_refund_from_the_dashboard_is_not_repeated(
+    sandbox_stripe: SandboxServer,
 ) -> None:
     payment = shut(captured())
-    refund_at_the_desk(payment, PRICE)
+    refund_from_the_dashboard(payment, PRICE)
 
     assert close(payment) == ended_as(payment, "refunded")
-    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
-    assert account_of(bank, payment.order_id) == LET_GO
+    assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
-def test_a_refund_at_the_providers_dashboard_that_is_under_way_is_not_doubled(
-    bank: SandboxServer,
+def test_a_pending_refund_from_the_dashboard_is_not_repeated(
+    sandbox_stripe: SandboxServer,
 ) -> None:
     payment = shut(captured("pm_card_pendingRefund"))
-    refund_at_the_desk(payment, PRICE)
+    refund_from_the_dashboard(payment, PRICE)
 
     with pytest.raises(RefundRejected):
         close(payment)
-    bank.advance(UNTIL_REFUNDS_SETTLE)
+    sandbox_stripe.advance(UNTIL_REFUNDS_SETTLE)
 
     assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
-    assert refunds_of(bank, payment) == [("succeeded", PRICE)]
+    assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
 
 
-def test_of_what_somebody_has_refunded_a_part_the_rest_is_given_back(bank: SandboxServer) -> None:
+def test_after_a_partial_refund_from_the_dashboard_only_the_rest_is_refunded(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = shut(captured())
-    refund_at_the_desk(payment, 300)
+    refund_from_the_dashboard(payment, 300)
 
     assert close(payment) == ended_as(payment, "refunded")
 
-    assert sorted(refunds_of(bank, payment)) == [("succeeded", 300), ("succeeded", PRICE - 300)]
-    assert account_of(bank, payment.order_id) == LET_GO
+    assert sorted(refunds_of(sandbox_stripe, payment)) == [
+        ("succeeded", 300),
+        ("succeeded", PRICE - 300),
+    ]
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
     assert Refund.objects.get().amount_minor == PRICE - 300
 
 
-def test_a_refund_that_came_back_and_was_made_good_at_the_desk_is_settled(
-    bank: SandboxServer,
+def test_a_refund_from_the_dashboard_settles_a_failed_refund(
+    sandbox_stripe: SandboxServer,
 ) -> None:
     payment = shut(captured("pm_card_refundFail"))
-    bank.add_fault("refunds.create", "reset_after", times=1)
+    sandbox_stripe.add_fault("refunds.create", "reset_after", times=1)
     with pytest.raises(OutcomeUnknown):
         close(payment)
-    bank.advance(UNTIL_REFUNDS_SETTLE)
+    sandbox_stripe.advance(UNTIL_REFUNDS_SETTLE)
     with pytest.raises(RefundFailed):
         close(payment, 2)
 
-    refund_at_the_desk(payment, PRICE)
+    refund_from_the_dashboard(payment, PRICE)
 
     assert close(payment, 3) == ended_as(payment, "refunded")
-    assert sorted(refunds_of(bank, payment)) == [("failed", PRICE), ("succeeded", PRICE)]
+    assert sorted(refunds_of(sandbox_stripe, payment)) == [("failed", PRICE), ("succeeded", PRICE)]
     assert Refund.objects.get().status == "failed"
 
 
-def test_only_what_was_taken_is_given_back(bank: SandboxServer) -> None:
+def test_only_the_captured_amount_is_refunded(sandbox_stripe: SandboxServer) -> None:
     payment = authorized()
     assert payment.provider_payment_id is not None
     StripeProvider().capture_payment(
@@ -330,23 +341,25 @@ def test_only_what_was_taken_is_given_back(bank: SandboxServer) -> None:
     shut(payment)
 
     assert close(payment) == ended_as(payment, "refunded")
-    assert refunds_of(bank, payment) == [("succeeded", PRICE - 200)]
-    assert account_of(bank, payment.order_id) == LET_GO
+    assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE - 200)]
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
-def test_a_refund_is_written_down_before_the_provider_hears_of_it(bank: SandboxServer) -> None:
+def test_a_refund_is_stored_before_the_provider_is_called(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = shut(captured())
-    bank.add_fault("refunds.create", "error_before", times=1)
+    sandbox_stripe.add_fault("refunds.create", "error_before", times=1)
 
     with pytest.raises(OutcomeUnknown):
         close(payment)
 
     refund = Refund.objects.get()
     assert (refund.amount_minor, refund.status, refund.provider_refund_id) == (PRICE, "", "")
-    assert refunds_of(bank, payment) == []
+    assert refunds_of(sandbox_stripe, payment) == []
 
 
-def test_no_payment_has_two_refunds(bank: SandboxServer) -> None:
+def test_the_database_allows_one_refund_per_payment(sandbox_stripe: SandboxServer) -> None:
     payment = shut(captured())
     close(payment)
 
@@ -357,8 +370,8 @@ def test_no_payment_has_two_refunds(bank: SandboxServer) -> None:
         Refund.objects.create(payment=payment, amount_minor=1, currency="eur")
 
 
-def refund_at_the_desk(payment: Payment, amount_minor: int) -> None:
-    """What a person does in the provider's own dashboard."""
+def refund_from_the_dashboard(payment: Payment, amount_minor: int) -> None:
+    """Refund as staff do in the provider's dashboard."""
     assert payment.provider_payment_id is not None
     StripeProvider().create_refund(
         payment.provider_payment_id,

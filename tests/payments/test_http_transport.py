@@ -1,4 +1,4 @@
-"""How the provider speaks HTTP, and what it makes of answers that no provider should give."""
+"""The HTTP requests of the Stripe provider, and its errors for unreadable answers."""
 
 import logging
 import ssl
@@ -91,7 +91,7 @@ def test_a_post_carries_the_callers_key_and_version_and_no_telemetry(
     assert not [name for name in headers if "telemetry" in name.lower()]
 
 
-def test_a_get_asks_under_the_version_of_the_library(canned: CannedServer) -> None:
+def test_a_get_uses_the_api_version_of_the_library(canned: CannedServer) -> None:
     provider.retrieve_payment("pi_1", deadline=soon())
 
     assert canned.requests[0].headers["Stripe-Version"] == API_VERSION
@@ -132,7 +132,7 @@ def test_proxies_of_the_environment_are_not_used(
     assert len(canned.requests) == 1
 
 
-def test_the_key_follows_no_redirect(canned: CannedServer) -> None:
+def test_redirects_are_not_followed(canned: CannedServer) -> None:
     with CannedServer() as stranger:
         canned.answer = Answer("", 307, {"Location": f"{stranger.url}/v1/payment_intents"})
 
@@ -169,12 +169,12 @@ UNREADABLE = {
     "not an object": Answer("[]"),
     "an error of another shape": Answer('{"error": "upstream is away"}', 503),
     "another object": Answer('{"object": "balance", "available": []}'),
-    "a status of tomorrow": payment_answer(status="requires_patience"),
+    "an unknown status": payment_answer(status="requires_something_new"),
 }
 
 
 @pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
+def test_an_unreadable_answer_leaves_the_outcome_unknown(
     canned: CannedServer, answer: Answer
 ) -> None:
     canned.answer = answer
@@ -187,7 +187,7 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
 
 
 @pytest.mark.parametrize("body", ["<html>oops</html>", '{"error": {"type": "api_error"}}'])
-def test_a_saved_server_error_is_told_from_a_new_one(canned: CannedServer, body: str) -> None:
+def test_a_replayed_server_error_is_recognized(canned: CannedServer, body: str) -> None:
     canned.answer = Answer(body, 500, {"Idempotent-Replayed": "true"})
 
     with pytest.raises(OutcomeUnknown) as unknown:
@@ -209,7 +209,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("code", "param", "expected"), REFUSALS)
-def test_a_method_that_cannot_be_used_is_a_refusal(
+def test_an_unusable_payment_method_is_declined(
     canned: CannedServer, code: str, param: str, expected: str
 ) -> None:
     canned.answer = error_answer(400, type="invalid_request_error", code=code, param=param)
@@ -220,7 +220,7 @@ def test_a_method_that_cannot_be_used_is_a_refusal(
     assert refused.value.decline_code == expected
 
 
-def test_another_missing_resource_is_our_fault(canned: CannedServer) -> None:
+def test_another_missing_resource_is_a_rejected_request(canned: CannedServer) -> None:
     canned.answer = error_answer(
         404, type="invalid_request_error", code="resource_missing", param="customer"
     )
@@ -230,7 +230,7 @@ def test_another_missing_resource_is_our_fault(canned: CannedServer) -> None:
 
 
 @pytest.mark.parametrize("code", ["charge_already_refunded", "charge_disputed"])
-def test_a_charge_that_cannot_be_refunded_is_told_from_a_bug(
+def test_a_charge_that_cannot_be_refunded_raises_refund_rejected(
     canned: CannedServer, code: str
 ) -> None:
     canned.answer = error_answer(400, type="invalid_request_error", code=code)
@@ -250,7 +250,9 @@ def test_a_charge_that_cannot_be_refunded_is_told_from_a_bug(
 
 
 @pytest.mark.parametrize("code", ["authentication_required", "card_declined"])
-def test_an_unanswered_challenge_has_one_name(canned: CannedServer, code: str) -> None:
+def test_an_authentication_that_was_not_handled_has_one_decline_code(
+    canned: CannedServer, code: str
+) -> None:
     canned.answer = error_answer(
         402, type="card_error", code=code, decline_code="authentication_not_handled"
     )
@@ -262,7 +264,7 @@ def test_an_unanswered_challenge_has_one_name(canned: CannedServer, code: str) -
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_key_without_access_is_told(canned: CannedServer, status: int) -> None:
+def test_a_key_without_access_raises_access_denied(canned: CannedServer, status: int) -> None:
     canned.answer = error_answer(status, type="invalid_request_error")
 
     with pytest.raises(AccessDenied):
@@ -270,7 +272,9 @@ def test_a_key_without_access_is_told(canned: CannedServer, status: int) -> None
 
 
 @pytest.mark.parametrize("code", ["charge_already_captured", "charge_expired_for_capture"])
-def test_a_state_that_the_error_does_not_show_is_looked_up(canned: CannedServer, code: str) -> None:
+def test_a_payment_that_the_error_does_not_include_is_retrieved(
+    canned: CannedServer, code: str
+) -> None:
     canned.first_answers = [error_answer(400, type="invalid_request_error", code=code)]
     canned.answer = payment_answer(status="canceled")
 
@@ -285,14 +289,14 @@ def test_a_state_that_the_error_does_not_show_is_looked_up(canned: CannedServer,
         )
 
     assert unexpected.value.payment.status is ProviderPaymentStatus.CANCELLED
-    assert [(asked.method, asked.path) for asked in canned.requests] == [
+    assert [(request.method, request.path) for request in canned.requests] == [
         ("POST", "/v1/payment_intents/pi_1/capture"),
         ("GET", "/v1/payment_intents/pi_1"),
     ]
 
 
 SECRET = "pi_1_secret_x"
-TELLING = {
+WITH_SECRETS = {
     "a rejection": error_answer(400, type="invalid_request_error", message=SECRET),
     "a decline": error_answer(402, type="card_error", code="card_declined", message=SECRET),
     "a server error": error_answer(500, type="api_error", message=SECRET),
@@ -301,8 +305,8 @@ TELLING = {
 }
 
 
-@pytest.mark.parametrize("answer", TELLING.values(), ids=TELLING.keys())
-def test_errors_and_logs_repeat_neither_what_we_sent_nor_what_we_got(
+@pytest.mark.parametrize("answer", WITH_SECRETS.values(), ids=WITH_SECRETS.keys())
+def test_errors_and_logs_contain_neither_request_nor_answer(
     canned: CannedServer, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     canned.answer = answer
@@ -310,12 +314,12 @@ def test_errors_and_logs_repeat_neither_what_we_sent_nor_what_we_got(
     with caplog.at_level(logging.DEBUG), pytest.raises(PaymentError) as raised:
         create()
 
-    told = "".join(traceback.format_exception(raised.value)) + caplog.text
-    assert SECRET not in told
-    assert "pm_card_visa" not in told
+    text = "".join(traceback.format_exception(raised.value)) + caplog.text
+    assert SECRET not in text
+    assert "pm_card_visa" not in text
 
 
-def test_an_error_says_what_helps_to_find_it_at_the_provider(canned: CannedServer) -> None:
+def test_an_error_has_the_providers_request_id(canned: CannedServer) -> None:
     canned.answer = error_answer(
         400, {"Request-Id": "req_7"}, type="invalid_request_error", code="parameter_unknown"
     )

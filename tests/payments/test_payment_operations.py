@@ -1,4 +1,4 @@
-"""Authorizing and capturing at the sandbox: one charge, whatever is lost on the way."""
+"""Authorizing and capturing at the sandbox: one charge, whichever calls and answers are lost."""
 
 import pytest
 import urllib3
@@ -46,22 +46,22 @@ def capture(payment: Payment, number: int = 1) -> dict[str, object]:
     return services.capture(payment.order_id, Try(payment.order_id, number))
 
 
-def statuses(bank: SandboxServer, payment: Payment) -> list[str]:
-    """How each of the order's intents stands at the provider."""
-    return [each["status"] for each in intents_for(bank.ledger(), payment.order_id)]
+def statuses(sandbox_stripe: SandboxServer, payment: Payment) -> list[str]:
+    """Return the status of each PaymentIntent of the order at the provider."""
+    return [intent["status"] for intent in intents_for(sandbox_stripe.ledger(), payment.order_id)]
 
 
 # -- authorizing ---------------------------------------------------------------------------------
 
 
-def test_the_provider_holds_what_the_order_costs(bank: SandboxServer) -> None:
+def test_authorizing_holds_the_orders_total(sandbox_stripe: SandboxServer) -> None:
     payment = prepared_payment()
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     output = authorize(payment)
 
     payment.refresh_from_db()
-    [intent] = intents_for(bank.ledger(), payment.order_id)
+    [intent] = intents_for(sandbox_stripe.ledger(), payment.order_id)
     assert output == {
         "provider_payment_id": intent["id"],
         "status": "authorized",
@@ -73,8 +73,8 @@ def test_the_provider_holds_what_the_order_costs(bank: SandboxServer) -> None:
         "order_id": str(payment.order_id),
         "payment_id": str(payment.pk),
     }
-    assert account_of(bank, payment.order_id) == HELD
-    assert calls_since(bank, before) == [
+    assert account_of(sandbox_stripe, payment.order_id) == HELD
+    assert calls_since(sandbox_stripe, before) == [
         ("payment_intents.create", 200),
         ("payment_intents.confirm", 200),
     ]
@@ -88,8 +88,8 @@ def test_the_provider_holds_what_the_order_costs(bank: SandboxServer) -> None:
         ("pm_card_authenticationRequired", "authentication_required"),
     ],
 )
-def test_a_card_that_is_declined_is_refused_now_and_later(
-    bank: SandboxServer, payment_method: str, code: str
+def test_a_declined_card_is_declined_at_every_attempt(
+    sandbox_stripe: SandboxServer, payment_method: str, code: str
 ) -> None:
     payment = prepared_payment(payment_method)
 
@@ -100,76 +100,81 @@ def test_a_card_that_is_declined_is_refused_now_and_later(
 
     payment.refresh_from_db()
     assert (first.value.decline_code, second.value.decline_code) == (code, code)
-    assert payment.provider_payment_id == intents_for(bank.ledger(), payment.order_id)[0]["id"]
-    assert account_of(bank, payment.order_id) == NOTHING_MOVED
+    assert (
+        payment.provider_payment_id
+        == intents_for(sandbox_stripe.ledger(), payment.order_id)[0]["id"]
+    )
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
 
 
-def test_a_payment_method_that_nobody_knows_is_refused_before_there_is_an_intent(
-    bank: SandboxServer,
+def test_an_unknown_payment_method_is_declined_without_a_payment_intent(
+    sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = prepared_payment("pm_card_of_nobody")
+    payment = prepared_payment("pm_card_unknown")
 
     with pytest.raises(PaymentDeclined, match="unknown_payment_method"):
         authorize(payment)
 
     payment.refresh_from_db()
     assert payment.provider_payment_id is None
-    assert statuses(bank, payment) == []
+    assert statuses(sandbox_stripe, payment) == []
 
 
-def test_authorizing_again_only_looks(bank: SandboxServer) -> None:
+def test_authorizing_again_only_reads_the_payment(sandbox_stripe: SandboxServer) -> None:
     payment = prepared_payment()
     first = authorize(payment)
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     second = authorize(payment, ASKED_AGAIN)
 
     assert second == first
-    assert calls_since(bank, before) == [("payment_intents.retrieve", 200)]
-    assert account_of(bank, payment.order_id) == HELD
+    assert calls_since(sandbox_stripe, before) == [("payment_intents.retrieve", 200)]
+    assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
 @pytest.mark.parametrize("fault", UNKNOWN)
 @pytest.mark.parametrize("operation", ["create", "confirm"])
-def test_what_became_of_an_authorization_is_found_out_by_the_next_attempt(
-    bank: SandboxServer, operation: str, fault: str
+def test_the_next_attempt_finds_out_what_a_lost_authorization_did(
+    sandbox_stripe: SandboxServer, operation: str, fault: str
 ) -> None:
     payment = prepared_payment()
-    rule = bank.add_fault(f"payment_intents.{operation}", fault, times=1)
+    rule = sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
         services.authorize(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
     output = authorize(payment, ASKED_AGAIN)
 
-    assert bank.hits(rule) == 1
+    assert sandbox_stripe.hits(rule) == 1
     assert output["status"] == "authorized"
-    assert statuses(bank, payment) == ["requires_capture"]
-    assert account_of(bank, payment.order_id) == HELD
+    assert statuses(sandbox_stripe, payment) == ["requires_capture"]
+    assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
 @pytest.mark.parametrize("fault", BUSY)
 @pytest.mark.parametrize("operation", ["create", "confirm", "retrieve"])
-def test_a_provider_that_is_busy_is_asked_again(
-    bank: SandboxServer, operation: str, fault: str
+def test_authorizing_is_retried_while_the_provider_is_busy(
+    sandbox_stripe: SandboxServer, operation: str, fault: str
 ) -> None:
     payment = prepared_payment()
     if operation == "retrieve":
         authorize(payment)
-    rule = bank.add_fault(f"payment_intents.{operation}", fault, times=1)
+    rule = sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
 
     with pytest.raises(ProviderBusy):
         authorize(payment)
     authorize(payment, ASKED_AGAIN)
 
-    assert bank.hits(rule) == 1
-    assert statuses(bank, payment) == ["requires_capture"]
-    assert account_of(bank, payment.order_id) == HELD
+    assert sandbox_stripe.hits(rule) == 1
+    assert statuses(sandbox_stripe, payment) == ["requires_capture"]
+    assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
-def test_a_create_whose_error_the_provider_repeats_is_looked_for(bank: SandboxServer) -> None:
+def test_a_create_with_a_replayed_error_is_searched_for(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = prepared_payment()
-    bank.add_fault("payment_intents.create", "error_after", times=1)
-    before = mark(bank)
+    sandbox_stripe.add_fault("payment_intents.create", "error_after", times=1)
+    before = mark(sandbox_stripe)
 
     for number in (1, 2, 3):
         with pytest.raises(OutcomeUnknown) as error:
@@ -178,82 +183,84 @@ def test_a_create_whose_error_the_provider_repeats_is_looked_for(bank: SandboxSe
     authorize(payment, 4)
 
     payment.refresh_from_db()
-    assert calls_since(bank, before) == [
+    assert calls_since(sandbox_stripe, before) == [
         ("payment_intents.create", 500),
         ("payment_intents.create", 500),
         ("payment_intents.create", 500),
         ("payment_intents.list", 200),
         ("payment_intents.confirm", 200),
     ]
-    assert statuses(bank, payment) == ["requires_capture"]
+    assert statuses(sandbox_stripe, payment) == ["requires_capture"]
     assert payment.key_generation == 1
-    assert account_of(bank, payment.order_id) == HELD
+    assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
-def test_a_create_that_is_not_found_is_made_again_under_the_next_key(bank: SandboxServer) -> None:
+def test_a_create_that_is_not_found_is_repeated_under_the_next_key(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = prepared_payment()
-    bank.add_fault("payment_intents.create", "error_after", times=1)
+    sandbox_stripe.add_fault("payment_intents.create", "error_after", times=1)
     for number in (1, 2, 3):
         with pytest.raises(OutcomeUnknown):
             authorize(payment, number)
-    [lost] = intents_for(bank.ledger(), payment.order_id)
-    disown(bank, lost["id"])
+    [lost] = intents_for(sandbox_stripe.ledger(), payment.order_id)
+    remove_our_metadata(sandbox_stripe, lost["id"])
 
     authorize(payment, 4)
 
     payment.refresh_from_db()
     assert (payment.key_generation, payment.replayed_error_count) == (2, 0)
     assert payment.provider_payment_id != lost["id"]
-    assert statuses(bank, payment) == ["requires_confirmation", "requires_capture"]
-    assert account_of(bank, payment.order_id) == HELD
+    assert statuses(sandbox_stripe, payment) == ["requires_confirmation", "requires_capture"]
+    assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
-def test_a_confirmation_whose_error_the_provider_repeats_is_asked_under_the_next_key(
-    bank: SandboxServer,
+def test_a_confirmation_with_a_replayed_error_is_repeated_under_the_next_key(
+    sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
-    bank.add_fault("payment_intents.confirm", "error_before", times=1)
+    sandbox_stripe.add_fault("payment_intents.confirm", "error_before", times=1)
     with pytest.raises(OutcomeUnknown):
         authorize(payment)
     Payment.objects.update(replayed_error_count=2)
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     authorize(payment, 4)
 
-    keys = [call["key"] for call in bank.calls(before)]
+    keys = [call["key"] for call in sandbox_stripe.calls(before)]
     payment.refresh_from_db()
     assert keys == [None, f"{payment.pk}-confirm-2"]
     assert (payment.key_generation, payment.replayed_error_count) == (2, 0)
-    assert account_of(bank, payment.order_id) == HELD
+    assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
-def test_a_confirmation_that_was_carried_out_and_answered_with_an_error_is_not_repeated(
-    bank: SandboxServer,
+def test_a_confirmation_that_took_effect_despite_an_error_is_not_repeated(
+    sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
-    bank.add_fault("payment_intents.confirm", "error_after", times=1)
+    sandbox_stripe.add_fault("payment_intents.confirm", "error_after", times=1)
     with pytest.raises(OutcomeUnknown):
         authorize(payment)
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     authorize(payment, ASKED_AGAIN)
 
-    assert calls_since(bank, before) == [("payment_intents.retrieve", 200)]
-    assert account_of(bank, payment.order_id) == HELD
+    assert calls_since(sandbox_stripe, before) == [("payment_intents.retrieve", 200)]
+    assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
-def test_a_closed_payment_is_not_asked_for(bank: SandboxServer) -> None:
+def test_authorizing_a_closed_payment_calls_no_provider(sandbox_stripe: SandboxServer) -> None:
     payment = shut(prepared_payment())
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     with pytest.raises(PaymentClosed):
         authorize(payment)
 
-    assert calls_since(bank, before) == []
+    assert calls_since(sandbox_stripe, before) == []
 
 
-def test_a_payment_that_is_closed_while_it_is_created_is_never_confirmed(
-    bank: SandboxServer,
+def test_a_payment_closed_during_its_create_is_never_confirmed(
+    sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
 
@@ -262,12 +269,12 @@ def test_a_payment_that_is_closed_while_it_is_created_is_never_confirmed(
 
     payment.refresh_from_db()
     assert payment.provider_payment_id is None
-    assert statuses(bank, payment) == ["canceled"]
-    assert account_of(bank, payment.order_id) == NOTHING_MOVED
+    assert statuses(sandbox_stripe, payment) == ["canceled"]
+    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
 
 
-def test_who_wakes_after_the_payment_was_closed_cancels_what_it_created(
-    bank: SandboxServer,
+def test_a_late_worker_cancels_the_payment_that_it_created_after_closing(
+    sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
 
@@ -280,10 +287,12 @@ def test_who_wakes_after_the_payment_was_closed_cancels_what_it_created(
 
     payment.refresh_from_db()
     assert payment.provider_payment_id is None
-    assert statuses(bank, payment) == ["canceled"]
+    assert statuses(sandbox_stripe, payment) == ["canceled"]
 
 
-def test_who_wakes_while_another_goes_on_leaves_the_intent_alone(bank: SandboxServer) -> None:
+def test_a_late_worker_leaves_a_payment_alone_that_another_worker_uses(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = prepared_payment()
 
     def be_overtaken() -> None:
@@ -293,15 +302,15 @@ def test_who_wakes_while_another_goes_on_leaves_the_intent_alone(bank: SandboxSe
     with pytest.raises(LeaseLost):
         services.authorize(payment.order_id, Try(payment.order_id, meanwhile=be_overtaken))
 
-    assert statuses(bank, payment) == ["requires_capture"]
-    assert account_of(bank, payment.order_id) == HELD
+    assert statuses(sandbox_stripe, payment) == ["requires_capture"]
+    assert account_of(sandbox_stripe, payment.order_id) == HELD
 
 
 @pytest.mark.parametrize(
     "changes", [{"amount_minor": PRICE + 1}, {"amount_minor": PRICE - 1}, {"currency": "usd"}]
 )
-def test_another_sum_than_was_asked_for_is_nothing_to_go_on_with(
-    bank: SandboxServer, changes: dict[str, object]
+def test_authorizing_a_different_amount_is_an_error(
+    sandbox_stripe: SandboxServer, changes: dict[str, object]
 ) -> None:
     payment = prepared_payment()
     Payment.objects.update(**changes)
@@ -310,73 +319,75 @@ def test_another_sum_than_was_asked_for_is_nothing_to_go_on_with(
         authorize(payment)
 
 
-def test_without_time_the_provider_is_not_asked(bank: SandboxServer) -> None:
+def test_no_call_is_made_after_the_deadline(sandbox_stripe: SandboxServer) -> None:
     payment = prepared_payment()
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     with pytest.raises(DeadlinePassed):
         services.authorize(payment.order_id, Try(payment.order_id, budget=-BRIEFLY))
 
-    assert calls_since(bank, before) == []
+    assert calls_since(sandbox_stripe, before) == []
 
 
 # -- capturing -----------------------------------------------------------------------------------
 
 
-def test_a_capture_takes_what_is_held(bank: SandboxServer) -> None:
+def test_a_capture_takes_the_held_amount(sandbox_stripe: SandboxServer) -> None:
     payment = authorized()
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     output = capture(payment)
 
     assert output == {"provider_payment_id": payment.provider_payment_id, "captured_minor": PRICE}
-    assert calls_since(bank, before) == [("payment_intents.capture", 200)]
-    assert account_of(bank, payment.order_id) == TAKEN
+    assert calls_since(sandbox_stripe, before) == [("payment_intents.capture", 200)]
+    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
 @pytest.mark.parametrize("fault", [*UNKNOWN, "error_after"])
-def test_what_became_of_a_capture_is_found_out_by_the_next_attempt(
-    bank: SandboxServer, fault: str
+def test_the_next_attempt_finds_out_what_a_lost_capture_did(
+    sandbox_stripe: SandboxServer, fault: str
 ) -> None:
     payment = authorized()
-    rule = bank.add_fault("payment_intents.capture", fault, times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.capture", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
         services.capture(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
     output = capture(payment, ASKED_AGAIN)
 
-    assert bank.hits(rule) == 1
+    assert sandbox_stripe.hits(rule) == 1
     assert output["captured_minor"] == PRICE
-    assert account_of(bank, payment.order_id) == TAKEN
+    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
 @pytest.mark.parametrize("fault", BUSY)
-def test_a_capture_at_a_busy_provider_is_asked_again(bank: SandboxServer, fault: str) -> None:
+def test_a_capture_is_retried_while_the_provider_is_busy(
+    sandbox_stripe: SandboxServer, fault: str
+) -> None:
     payment = authorized()
-    bank.add_fault("payment_intents.capture", fault, times=1)
+    sandbox_stripe.add_fault("payment_intents.capture", fault, times=1)
 
     with pytest.raises(ProviderBusy):
         capture(payment)
     capture(payment, ASKED_AGAIN)
 
-    assert account_of(bank, payment.order_id) == TAKEN
+    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
-def test_a_capture_whose_error_the_provider_repeats_is_asked_under_the_next_key(
-    bank: SandboxServer,
+def test_a_capture_with_a_replayed_error_is_repeated_under_the_next_key(
+    sandbox_stripe: SandboxServer,
 ) -> None:
     payment = authorized()
     Payment.objects.update(replayed_error_count=2)
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     capture(payment, 4)
 
-    keys = [call["key"] for call in bank.calls(before)]
+    keys = [call["key"] for call in sandbox_stripe.calls(before)]
     assert keys == [None, f"{payment.pk}-capture-2"]
-    assert account_of(bank, payment.order_id) == TAKEN
+    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
-def test_capturing_again_takes_nothing_more(bank: SandboxServer) -> None:
+def test_capturing_again_takes_nothing_more(sandbox_stripe: SandboxServer) -> None:
     payment = captured()
 
     first, second = capture(payment), capture(payment, ASKED_AGAIN)
@@ -386,33 +397,37 @@ def test_capturing_again_takes_nothing_more(bank: SandboxServer) -> None:
         == second
         == {"provider_payment_id": payment.provider_payment_id, "captured_minor": PRICE}
     )
-    assert account_of(bank, payment.order_id) == TAKEN
+    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
 @pytest.mark.parametrize("number", [1, ASKED_AGAIN])
-def test_an_authorization_that_has_lapsed_cannot_be_captured(
-    bank: SandboxServer, number: int
+def test_an_expired_authorization_cannot_be_captured(
+    sandbox_stripe: SandboxServer, number: int
 ) -> None:
     payment = authorized()
-    bank.advance(8 * 24 * 3600)
+    sandbox_stripe.advance(8 * 24 * 3600)
 
     with pytest.raises(PaymentDeclined, match="authorization_expired"):
         capture(payment, number)
 
-    assert account_of(bank, payment.order_id) == Account(charges=1, held_minor=0, kept_minor=0)
+    assert account_of(sandbox_stripe, payment.order_id) == Account(
+        charges=1, held_minor=0, kept_minor=0
+    )
 
 
-def test_what_was_never_authorized_cannot_be_captured(bank: SandboxServer) -> None:
+def test_a_payment_without_an_authorization_cannot_be_captured(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = prepared_payment()
-    before = mark(bank)
+    before = mark(sandbox_stripe)
 
     with pytest.raises(PaymentDeclined, match="never_authorized"):
         capture(payment)
 
-    assert calls_since(bank, before) == []
+    assert calls_since(sandbox_stripe, before) == []
 
 
-def test_a_capture_of_another_sum_surfaces(bank: SandboxServer) -> None:
+def test_capturing_a_different_amount_is_an_error(sandbox_stripe: SandboxServer) -> None:
     payment = authorized()
     Payment.objects.update(currency="usd")
 
@@ -420,7 +435,9 @@ def test_a_capture_of_another_sum_surfaces(bank: SandboxServer) -> None:
         capture(payment)
 
 
-def test_what_was_taken_at_the_providers_dashboard_counts_as_captured(bank: SandboxServer) -> None:
+def test_a_capture_from_the_dashboard_counts_as_captured(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = authorized()
     assert payment.provider_payment_id is not None
     StripeProvider().capture_payment(
@@ -429,21 +446,23 @@ def test_what_was_taken_at_the_providers_dashboard_counts_as_captured(bank: Sand
 
     assert authorize(payment, ASKED_AGAIN)["status"] == "captured"
     assert capture(payment)["captured_minor"] == PRICE
-    assert account_of(bank, payment.order_id) == TAKEN
+    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
-def disown(bank: SandboxServer, intent_id: str) -> None:
-    """Take our mark off an intent, so that looking for it is in vain."""
-    answer = urllib3.request(
+def remove_our_metadata(sandbox_stripe: SandboxServer, intent_id: str) -> None:
+    """Remove our metadata from a PaymentIntent, so that the search does not find it."""
+    response = urllib3.request(
         "POST",
-        f"{bank.url}/v1/payment_intents/{intent_id}",
+        f"{sandbox_stripe.url}/v1/payment_intents/{intent_id}",
         headers={"Authorization": "Bearer sk_test_sandbox"},
         body="metadata[payment_id]=",
     )
-    assert answer.status == 200
+    assert response.status == 200
 
 
-def test_a_worker_that_read_an_older_key_does_not_set_it_back(bank: SandboxServer) -> None:
+def test_a_worker_with_an_older_key_does_not_set_the_key_back(
+    sandbox_stripe: SandboxServer,
+) -> None:
     payment = prepared_payment()
     Payment.objects.update(replayed_error_count=2)
     asleep = Payment.objects.get()

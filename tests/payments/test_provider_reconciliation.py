@@ -1,4 +1,4 @@
-"""Reading the provider's books: what is ours, page by page, and from when on it is complete."""
+"""Reading our payments from the provider: which are ours, page by page, and from when it is complete."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from payments import provider_reconciliation
 from payments.errors import OutcomeUnknown
-from payments.payment_operations import LOOKING_BACK
+from payments.payment_operations import CLOCK_TOLERANCE
 from payments.provider_reconciliation import (
     ProviderBalance,
     read_again,
@@ -34,7 +34,7 @@ def own_installation(settings: Settings) -> None:
 def held(
     settings: Settings, order_id: str, payment_method: str = "pm_card_visa"
 ) -> ProviderPayment:
-    """An intent of ours whose money was set aside."""
+    """Make a payment of ours whose money is held."""
     metadata = {"installation_id": settings.INSTALLATION_ID, "order_id": order_id}
     payment = provider.create_payment(params(payment_method, metadata=metadata), **asking())
     return provider.confirm_payment(payment.id, **asking())
@@ -43,12 +43,14 @@ def held(
 def taken(
     settings: Settings, order_id: str, payment_method: str = "pm_card_visa"
 ) -> ProviderPayment:
-    """An intent of ours whose money was captured."""
+    """Make a payment of ours whose money is captured."""
     intent = held(settings, order_id, payment_method)
     return provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
 
 
-def test_what_was_held_taken_and_returned_is_read(bank: SandboxServer, settings: Settings) -> None:
+def test_held_captured_and_refunded_amounts_are_read(
+    sandbox_stripe: SandboxServer, settings: Settings
+) -> None:
     kept, returned = taken(settings, "a"), taken(settings, "b")
     refunded(returned, 700)
     refunded(returned, 500)
@@ -60,42 +62,40 @@ def test_what_was_held_taken_and_returned_is_read(bank: SandboxServer, settings:
         ProviderBalance("stripe", returned.id, "b", "captured", "eur", 0, 1200, 1200),
         ProviderBalance("stripe", kept.id, "a", "captured", "eur", 0, 1200, 0),
     ]
-    assert [each.net_minor for each in reading.balances] == [0, 1200]
+    assert [balance.net_minor for balance in reading.balances] == [0, 1200]
 
 
-def test_a_refund_that_has_not_arrived_has_returned_nothing(
-    bank: SandboxServer, settings: Settings
-) -> None:
+def test_a_failed_refund_does_not_count(sandbox_stripe: SandboxServer, settings: Settings) -> None:
     refunded(taken(settings, "a", "pm_card_refundFail"))
-    bank.advance(3600)
+    sandbox_stripe.advance(3600)
 
     (account,) = read_providers().balances
 
     assert (account.refunded_minor, account.net_minor) == (0, 1200)
 
 
-def test_what_others_have_on_the_account_is_passed_over(
-    bank: SandboxServer, settings: Settings
+def test_payments_of_other_installations_are_left_out(
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     taken(settings, "theirs")
     settings.INSTALLATION_ID = uuid4().hex
     ours = taken(settings, "ours")
 
-    assert [each.provider_payment_id for each in read_providers().balances] == [ours.id]
+    assert [balance.provider_payment_id for balance in read_providers().balances] == [ours.id]
 
 
-def test_one_listing_of_intents_and_one_of_refunds_is_asked_for(
-    bank: SandboxServer, settings: Settings
+def test_one_list_of_payments_and_one_of_refunds_is_read(
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
-    bank.advance(7200)
+    sandbox_stripe.advance(7200)
     for order_id in "abc":
         refunded(taken(settings, order_id))
-    seen = mark(bank)
+    seen = mark(sandbox_stripe)
 
     reading = read_recent(HOUR + timedelta(days=1))
 
     assert len(reading.balances) == 3
-    assert [operation for operation, _ in calls_since(bank, seen)] == [
+    assert [operation for operation, _ in calls_since(sandbox_stripe, seen)] == [
         "refunds.list",
         "payment_intents.list",
     ]
@@ -104,16 +104,16 @@ def test_one_listing_of_intents_and_one_of_refunds_is_asked_for(
 @pytest.mark.parametrize(
     ("before", "refunded_minor"), [("refunds.list", 1200), ("payment_intents.list", 0)]
 )
-def test_what_is_taken_and_given_back_during_a_reading_is_never_more_back_than_taken(
-    bank: SandboxServer, settings: Settings, before: str, refunded_minor: int
+def test_a_capture_and_refund_during_a_reading_never_show_more_refunded_than_captured(
+    sandbox_stripe: SandboxServer, settings: Settings, before: str, refunded_minor: int
 ) -> None:
     intent = held(settings, "a")
 
-    def take_and_give_back() -> None:
+    def capture_and_refund() -> None:
         provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
         refunded(intent)
 
-    reading = read_while(take_and_give_back, bank, before, read_providers)
+    reading = read_while(capture_and_refund, sandbox_stripe, before, read_providers)
 
     assert reading.balances == [
         ProviderBalance("stripe", intent.id, "a", "captured", "eur", 0, 1200, refunded_minor)
@@ -123,17 +123,20 @@ def test_what_is_taken_and_given_back_during_a_reading_is_never_more_back_than_t
 @pytest.mark.parametrize(
     ("before", "refunded_minor"), [("refunds.list", 1200), ("payment_intents.retrieve", 0)]
 )
-def test_nor_is_it_where_a_few_are_read_again(
-    bank: SandboxServer, settings: Settings, before: str, refunded_minor: int
+def test_reading_single_payments_never_shows_more_refunded_than_captured(
+    sandbox_stripe: SandboxServer, settings: Settings, before: str, refunded_minor: int
 ) -> None:
     intent = held(settings, "a")
 
-    def take_and_give_back() -> None:
+    def capture_and_refund() -> None:
         provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
         refunded(intent)
 
     reading = read_while(
-        take_and_give_back, bank, before, lambda: read_again([PaymentKey("stripe", intent.id)])
+        capture_and_refund,
+        sandbox_stripe,
+        before,
+        lambda: read_again([PaymentKey("stripe", intent.id)]),
     )
 
     assert reading.balances == [
@@ -142,84 +145,91 @@ def test_nor_is_it_where_a_few_are_read_again(
 
 
 @pytest.mark.parametrize("before", ["refunds.list", "payment_intents.list"])
-def test_what_was_given_back_before_a_reading_is_in_it_whatever_happens_meanwhile(
-    bank: SandboxServer, settings: Settings, before: str
+def test_earlier_refunds_are_read_despite_changes_during_the_reading(
+    sandbox_stripe: SandboxServer, settings: Settings, before: str
 ) -> None:
     intent, other = taken(settings, "a"), taken(settings, "b")
     refunded(intent)
 
-    reading = read_while(lambda: refunded(other), bank, before, read_providers)
+    reading = read_while(lambda: refunded(other), sandbox_stripe, before, read_providers)
 
-    returned = {each.provider_payment_id: each.refunded_minor for each in reading.balances}
+    returned = {balance.provider_payment_id: balance.refunded_minor for balance in reading.balances}
     assert returned[intent.id] == 1200
 
 
 @pytest.mark.parametrize("before", ["refunds.list", "payment_intents.list"])
-def test_an_intent_that_is_created_during_a_reading_hides_no_other(
-    bank: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, before: str
+def test_a_payment_created_during_a_reading_hides_no_other(
+    sandbox_stripe: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     monkeypatch.setattr(stripe_provider, "PAGE", 1)
     older, newer = taken(settings, "a"), taken(settings, "b")
     refunded(older)
     refunded(newer)
 
-    reading = read_while(lambda: taken(settings, "c"), bank, before, read_providers)
+    reading = read_while(lambda: taken(settings, "c"), sandbox_stripe, before, read_providers)
 
     assert {"a": 1200, "b": 1200}.items() <= {
-        each.order_id: each.refunded_minor for each in reading.balances
+        balance.order_id: balance.refunded_minor for balance in reading.balances
     }.items()
 
 
-def test_what_is_older_than_the_window_is_left_out_and_that_is_said(
-    bank: SandboxServer, settings: Settings
+def test_a_reading_of_a_window_says_from_when_it_is_complete(
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     taken(settings, "old")
-    bank.advance(7200)
+    sandbox_stripe.advance(7200)
 
     reading = read_recent(HOUR)
     whole = read_providers(within=timedelta(days=3))
 
-    assert whole.complete_since == whole.read_at - timedelta(days=3) + LOOKING_BACK
-    assert reading.complete_since == reading.read_at - HOUR + LOOKING_BACK
+    assert whole.complete_since == whole.read_at - timedelta(days=3) + CLOCK_TOLERANCE
+    assert reading.complete_since == reading.read_at - HOUR + CLOCK_TOLERANCE
 
 
-def test_a_reading_that_was_cut_short_says_from_when_on_it_is_complete(
-    bank: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_limited_reading_says_from_when_it_is_complete(
+    sandbox_stripe: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intents = []
     for order_id in "abcd":
-        bank.advance(60)
+        sandbox_stripe.advance(60)
         intents.append(taken(settings, order_id))
-    monkeypatch.setattr(provider_reconciliation, "MOST_OF_RECENT", 3)
+    monkeypatch.setattr(provider_reconciliation, "MAX_RECENT_OBJECTS", 3)
 
     reading = read_recent(timedelta(days=1))
 
-    # The third newest may have had neighbours in its second.
-    assert [each.provider_payment_id for each in reading.balances] == [intents[3].id, intents[2].id]
-    assert reading.complete_since == intents[1].created_at + timedelta(seconds=1) + LOOKING_BACK
+    # Other payments may have been made in the same second as the third newest.
+    assert [balance.provider_payment_id for balance in reading.balances] == [
+        intents[3].id,
+        intents[2].id,
+    ]
+    assert reading.complete_since == intents[1].created_at + timedelta(seconds=1) + CLOCK_TOLERANCE
 
 
-def test_refunds_that_were_cut_short_cut_the_intents_too(
-    bank: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_limit_on_refunds_limits_the_payments_too(
+    sandbox_stripe: SandboxServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intents = []
     for order_id in "ab":
-        bank.advance(60)
+        sandbox_stripe.advance(60)
         intents.append(taken(settings, order_id))
-    bank.advance(60)
+    sandbox_stripe.advance(60)
     refunds = [refunded(intents[0], amount_minor=10) for _ in range(5)]
-    bank.advance(60)
+    sandbox_stripe.advance(60)
     newest = taken(settings, "c")
-    monkeypatch.setattr(provider_reconciliation, "MOST_OF_RECENT", 5)
+    monkeypatch.setattr(provider_reconciliation, "MAX_RECENT_OBJECTS", 5)
 
     reading = read_recent(timedelta(days=1))
 
-    # A refund is never older than its intent: whose refunds may be missing is left out.
-    assert [each.provider_payment_id for each in reading.balances] == [newest.id]
-    assert reading.complete_since == (refunds[0].created_at + timedelta(seconds=1) + LOOKING_BACK)
+    # A refund is never older than its payment: payments whose refunds may be missing are left out.
+    assert [balance.provider_payment_id for balance in reading.balances] == [newest.id]
+    assert reading.complete_since == (
+        refunds[0].created_at + timedelta(seconds=1) + CLOCK_TOLERANCE
+    )
 
 
-def test_a_few_intents_are_read_again_one_by_one(bank: SandboxServer, settings: Settings) -> None:
+def test_single_payments_can_be_read_again(
+    sandbox_stripe: SandboxServer, settings: Settings
+) -> None:
     returned = taken(settings, "a")
     taken(settings, "b")
     refunded(returned, 700)
@@ -231,8 +241,8 @@ def test_a_few_intents_are_read_again_one_by_one(bank: SandboxServer, settings: 
     ]
 
 
-def test_a_provider_that_does_not_answer_is_an_error(
-    bank: SandboxServer, settings: Settings
+def test_a_reading_without_an_answer_is_an_error(
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
 

@@ -1,4 +1,4 @@
-"""Which provider a payment belongs to, by the setting and by its payment method."""
+"""The registry: the setting and the payment method choose a payment's provider."""
 
 import pytest
 from django.db import transaction
@@ -22,7 +22,7 @@ def both(settings: Settings) -> None:
     settings.PAYMENT_PROVIDERS = [STRIPE, MEMORY]
 
 
-def test_the_setting_names_the_providers_in_their_order(settings: Settings, both: None) -> None:
+def test_providers_are_in_the_order_of_the_setting(settings: Settings, both: None) -> None:
     assert list(providers()) == ["stripe", "in_memory_provider"]
 
     settings.PAYMENT_PROVIDERS = [MEMORY]
@@ -38,7 +38,7 @@ def test_a_payment_goes_to_the_first_provider_that_accepts_its_method(both: None
         name_of_provider_for("cheque")
 
 
-def test_a_storefront_learns_which_methods_are_accepted(settings: Settings, both: None) -> None:
+def test_the_hint_describes_the_accepted_payment_methods(settings: Settings, both: None) -> None:
     assert services.is_payment_method(CARD)
     assert services.payment_method_hint() == (
         "the id of a payment method of Stripe's, such as pm_card_visa; a name such as memory_card"
@@ -50,7 +50,7 @@ def test_a_storefront_learns_which_methods_are_accepted(settings: Settings, both
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_payments_of_a_provider_that_was_taken_out_are_shown_and_left_alone(
+def test_payments_of_a_removed_provider_are_shown_and_not_changed(
     settings: Settings, both: None
 ) -> None:
     PROVIDER.start_over()
@@ -68,7 +68,7 @@ def test_the_payments_of_a_provider_that_was_taken_out_are_shown_and_left_alone(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_order_is_found_and_linked_by_its_provider_s_id(both: None) -> None:
+def test_an_order_is_found_by_its_provider_payment_id(both: None) -> None:
     PROVIDER.start_over()
     charge = services.Charge(new_id(), new_id(), 1200, "eur", CARD)
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""What is written down of a payment: before the provider hears of it, and when it has answered."""
+"""What is stored of a payment before the provider is called, and after its answer."""
 
 from uuid import UUID
 
@@ -31,7 +31,7 @@ def payment_at(status: PaymentStatus, payment_id: str = "pi_1") -> Payment:
 
 
 def closing(payment: Payment, status: str, decline_code: str = "") -> dict[UUID, dict[str, object]]:
-    """What ``close`` answers about one payment."""
+    """Return the result of ``close`` for one payment."""
     ended = {"payment_id": str(payment.pk), "status": status, "decline_code": decline_code}
     return {payment.order_id: {"payments": [ended]}}
 
@@ -41,7 +41,7 @@ def events() -> list[tuple[str, UUID, UUID, object]]:
     return list(found.values_list("name", "key", "correlation_id", "payload"))
 
 
-def test_a_payment_comes_to_each_state_from_these_and_no_others() -> None:
+def test_the_table_of_moves_between_payment_states() -> None:
     assert SOURCES == {
         "authorized": ("intended",),
         "captured": ("authorized",),
@@ -50,7 +50,7 @@ def test_a_payment_comes_to_each_state_from_these_and_no_others() -> None:
     }
 
 
-def test_what_the_provider_will_be_asked_for_is_written_down_first() -> None:
+def test_the_parameters_are_stored_before_the_provider_is_called() -> None:
     payment = prepared_payment("pm_card_amex", 4200)
 
     assert (payment.status, payment.amount_minor, payment.currency) == (
@@ -75,7 +75,7 @@ def test_what_the_provider_will_be_asked_for_is_written_down_first() -> None:
     assert events() == []
 
 
-def test_writing_it_down_again_keeps_the_first() -> None:
+def test_preparing_again_keeps_the_first_payment() -> None:
     payment = prepared_payment()
 
     write(services.prepare_payments([charge(payment.order_id, amount_minor=1)]))
@@ -84,7 +84,7 @@ def test_writing_it_down_again_keeps_the_first() -> None:
     assert Payment.objects.get().amount_minor == PRICE
 
 
-def test_an_order_may_be_paid_for_anew_once_its_payment_is_closed() -> None:
+def test_an_order_gets_a_second_payment_after_the_first_is_closed() -> None:
     first = prepared_payment()
     services.begin_closing([first.order_id])
 
@@ -93,7 +93,7 @@ def test_an_order_may_be_paid_for_anew_once_its_payment_is_closed() -> None:
     assert Payment.objects.filter(order_id=first.order_id).count() == 2
 
 
-def test_every_attempt_at_an_operation_has_the_same_key() -> None:
+def test_every_attempt_at_an_operation_uses_the_same_key() -> None:
     payment = prepared_payment()
 
     keys = {payment.idempotency_key(name) for name in ("create", "confirm", "create")}
@@ -103,12 +103,12 @@ def test_every_attempt_at_an_operation_has_the_same_key() -> None:
     assert payment.idempotency_key("create") == f"{payment.pk}-create-2"
 
 
-def test_an_authorization_is_recorded_and_told() -> None:
+def test_recording_an_authorization_publishes_an_event() -> None:
     payment = payment_at(PaymentStatus.INTENDED)
 
     services.record_authorizations([payment.order_id])
 
-    told = {
+    payload = {
         "payment_id": str(payment.pk),
         "provider": "stripe",
         "provider_payment_id": "pi_1",
@@ -119,10 +119,10 @@ def test_an_authorization_is_recorded_and_told() -> None:
     assert payment.status == "authorized"
     assert payment.authorized_at is not None
     assert payment.captured_at is None
-    assert events() == [("payment.authorized", payment.order_id, payment.correlation_id, told)]
+    assert events() == [("payment.authorized", payment.order_id, payment.correlation_id, payload)]
 
 
-def test_a_capture_is_recorded_and_told() -> None:
+def test_recording_a_capture_publishes_an_event() -> None:
     payment = payment_at(PaymentStatus.AUTHORIZED)
 
     services.record_captures([payment.order_id])
@@ -133,7 +133,7 @@ def test_a_capture_is_recorded_and_told() -> None:
     assert [name for name, *_ in events()] == ["payment.captured"]
 
 
-def test_the_payments_of_several_orders_are_recorded_together() -> None:
+def test_payments_of_several_orders_are_recorded_together() -> None:
     first, second = (payment_at(PaymentStatus.INTENDED, f"pi_{number}") for number in (1, 2))
     other = payment_at(PaymentStatus.INTENDED, "pi_3")
 
@@ -152,7 +152,9 @@ def test_the_payments_of_several_orders_are_recorded_together() -> None:
         if source not in SOURCES[target]
     ],
 )
-def test_what_does_not_follow_is_not_recorded(source: PaymentStatus, target: PaymentStatus) -> None:
+def test_a_move_that_is_not_allowed_is_refused(
+    source: PaymentStatus, target: PaymentStatus
+) -> None:
     payment = payment_at(source)
 
     with pytest.raises(RuntimeError, match=f"cannot become {target}"):
@@ -162,7 +164,7 @@ def test_what_does_not_follow_is_not_recorded(source: PaymentStatus, target: Pay
     assert events() == []
 
 
-def test_one_payment_that_cannot_move_is_seen_among_several() -> None:
+def test_one_payment_that_cannot_move_stops_all() -> None:
     first = payment_at(PaymentStatus.INTENDED, "pi_1")
     second = payment_at(PaymentStatus.CAPTURED, "pi_2")
 
@@ -173,7 +175,7 @@ def test_one_payment_that_cannot_move_is_seen_among_several() -> None:
     assert events() == []
 
 
-def test_the_door_is_shut_once() -> None:
+def test_closing_again_keeps_the_first_time() -> None:
     payment = payment_at(PaymentStatus.INTENDED)
     services.begin_closing([payment.order_id])
     shut_at = Payment.objects.get().closed_at
@@ -192,9 +194,7 @@ def test_the_door_is_shut_once() -> None:
         for source in SOURCES[target]
     ],
 )
-def test_how_a_payment_ended_is_recorded_and_told(
-    source: PaymentStatus, target: PaymentStatus
-) -> None:
+def test_recording_an_end_publishes_an_event(source: PaymentStatus, target: PaymentStatus) -> None:
     payment = payment_at(source)
     services.begin_closing([payment.order_id])
 
@@ -215,7 +215,7 @@ def test_how_a_payment_ended_is_recorded_and_told(
     assert payload == expected
 
 
-def test_why_a_payment_was_declined_is_kept_and_told() -> None:
+def test_the_decline_code_is_stored_and_published() -> None:
     payment = payment_at(PaymentStatus.INTENDED)
 
     services.record_closings(closing(payment, "voided", "insufficient_funds"))
@@ -226,7 +226,7 @@ def test_why_a_payment_was_declined_is_kept_and_told() -> None:
     assert payload["decline_code"] == "insufficient_funds"
 
 
-def test_an_end_that_is_recorded_already_is_not_told_again() -> None:
+def test_recording_an_end_again_publishes_nothing() -> None:
     payment = payment_at(PaymentStatus.CAPTURED)
     services.record_closings(closing(payment, "refunded"))
 
@@ -235,7 +235,7 @@ def test_an_end_that_is_recorded_already_is_not_told_again() -> None:
     assert [name for name, *_ in events()] == ["payment.refunded"]
 
 
-def test_payments_that_ended_differently_are_recorded_together() -> None:
+def test_payments_with_different_ends_are_recorded_together() -> None:
     declined, held, taken = (
         payment_at(PaymentStatus.INTENDED, "pi_1"),
         payment_at(PaymentStatus.AUTHORIZED, "pi_2"),
@@ -276,7 +276,7 @@ def test_payments_that_ended_differently_are_recorded_together() -> None:
         if source not in SOURCES[target] and source != target
     ],
 )
-def test_no_payment_ends_otherwise_than_it_may(
+def test_an_end_that_is_not_allowed_is_refused(
     source: PaymentStatus, target: PaymentStatus
 ) -> None:
     payment = payment_at(source)
@@ -297,7 +297,7 @@ def test_no_payment_ends_otherwise_than_it_may(
         ({"order_id": new_id()}, "payments_one_open_payment_per_order"),
     ],
 )
-def test_the_database_keeps_what_the_code_might_forget(
+def test_the_database_enforces_the_payment_constraints(
     changes: dict[str, object], constraint: str
 ) -> None:
     prepared_payment()

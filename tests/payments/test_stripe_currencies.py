@@ -1,4 +1,4 @@
-"""Amounts in Stripe's units: by its published rules, and as its sandbox takes them."""
+"""Amounts in Stripe's units agree with Stripe's published rules and with the sandbox."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ KNOWN: dict[str, dict[str, Any]] = {
 }
 
 
-def test_the_table_follows_the_published_rules() -> None:
+def test_the_currency_table_follows_the_published_rules() -> None:
     decimals = {code: (row.decimals, row.step) for code, row in CURRENCIES.items()}
 
     assert {code for code, row in decimals.items() if row == (0, 1)} == ZERO_DECIMAL
@@ -60,7 +60,7 @@ def test_the_table_follows_the_published_rules() -> None:
     }
 
 
-def test_stripe_counts_like_iso_4217_but_for_three_currencies() -> None:
+def test_stripes_decimals_differ_from_iso_4217_in_three_currencies() -> None:
     differing = {
         code: (row.decimals, EXPONENTS[code])
         for code, row in CURRENCIES.items()
@@ -70,7 +70,7 @@ def test_stripe_counts_like_iso_4217_but_for_three_currencies() -> None:
     assert differing == {"isk": (2, 0), "ugx": (2, 0), "mga": (0, 2)}
 
 
-def test_it_has_the_currencies_of_the_sandbox_that_iso_4217_still_has() -> None:
+def test_the_table_has_the_sandboxs_currencies_except_withdrawn_ones() -> None:
     assert CURRENCIES.keys() == sandbox.DECIMALS.keys() - WITHDRAWN_FROM_ISO_4217
 
 
@@ -96,7 +96,7 @@ def test_an_amount_is_never_rounded(amount_minor: int, currency: str) -> None:
         to_stripe(amount_minor, currency)
 
 
-def test_a_fraction_that_another_system_charged_does_not_disappear() -> None:
+def test_a_fraction_charged_by_another_system_is_rounded_up() -> None:
     assert [from_stripe(amount, "isk") for amount in (0, 1, 100, 101)] == [0, 1, 1, 2]
     assert from_stripe(1234, "bgn") == 1234
 
@@ -110,7 +110,7 @@ def accepts(amount: int, currency: str) -> bool:
 
 
 @pytest.mark.parametrize("currency", CURRENCIES)
-def test_the_limits_are_those_of_the_sandbox(currency: str) -> None:
+def test_the_limits_agree_with_the_sandbox(currency: str) -> None:
     limits = charge_limits(currency)
     assert limits is not None
     step = to_stripe(limits.step_minor, currency)
@@ -141,7 +141,7 @@ def canned(settings: Settings) -> Iterator[CannedServer]:
 
 
 @pytest.mark.parametrize("currency", KNOWN)
-def test_stripe_is_asked_in_its_own_units(canned: CannedServer, currency: str) -> None:
+def test_amounts_are_sent_in_stripes_units(canned: CannedServer, currency: str) -> None:
     known = KNOWN[currency]
     of_currency = {"amount_minor": known["amount_minor"], "currency": currency}
     stored = params(known["amount_minor"], currency)
@@ -157,7 +157,9 @@ def test_stripe_is_asked_in_its_own_units(canned: CannedServer, currency: str) -
 
 
 @pytest.mark.parametrize("currency", KNOWN)
-def test_a_payment_goes_there_and_back_in_minor_units(bank: SandboxServer, currency: str) -> None:
+def test_a_payment_is_sent_and_read_back_in_minor_units(
+    sandbox_stripe: SandboxServer, currency: str
+) -> None:
     amount_minor = KNOWN[currency]["amount_minor"]
     of_currency = {"amount_minor": amount_minor, "currency": currency}
 
@@ -178,5 +180,9 @@ def test_a_payment_goes_there_and_back_in_minor_units(bank: SandboxServer, curre
     since = PROVIDER.list_refunds_since(datetime(2000, 1, 1, tzinfo=UTC), deadline=within())
     assert [found for found in since if found.id == refund.id] == [refund]
     assert PROVIDER.list_refunds(payment.id, deadline=within()) == [refund]
-    [booked] = [intent for intent in bank.ledger()["payment_intents"] if intent["id"] == payment.id]
+    [booked] = [
+        intent
+        for intent in sandbox_stripe.ledger()["payment_intents"]
+        if intent["id"] == payment.id
+    ]
     assert booked["amount"] == KNOWN[currency]["amount"]

@@ -1,4 +1,4 @@
-"""Stripe's error codes: each is in the table, and each meaning becomes one error of ours."""
+"""Stripe's error codes: each is in the table, and each meaning raises one error of ours."""
 
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
@@ -63,11 +63,11 @@ def test_the_table_has_exactly_the_codes_of_the_library() -> None:
     assert set(MEANINGS) == codes
 
 
-def test_no_code_has_two_meanings() -> None:
+def test_each_code_has_one_meaning() -> None:
     assert sum(len(codes.split()) for codes in _BY_MEANING.values()) == len(MEANINGS)
 
 
-def test_what_is_not_in_the_table_is_unknown_unless_it_names_a_parameter() -> None:
+def test_a_code_outside_the_table_is_unknown() -> None:
     assert meaning_of_code("a_code_of_next_year", "amount") is Meaning.UNKNOWN
     assert meaning_of_code(None, "amount") is Meaning.BUG
     assert meaning_of_code(None, None) is Meaning.UNKNOWN
@@ -81,7 +81,7 @@ def confirm(canned: CannedServer, answer: Answer) -> PaymentError:
     return raised.value
 
 
-def test_every_code_becomes_the_error_of_its_meaning(canned: CannedServer) -> None:
+def test_every_code_raises_the_error_of_its_meaning(canned: CannedServer) -> None:
     found = {
         code: type(confirm(canned, error_answer(400, type="invalid_request_error", code=code)))
         for code in MEANINGS
@@ -102,7 +102,9 @@ def test_a_server_error_is_unknown_whatever_its_code(
     ("code", "detail"),
     [("amount_too_small", "amount_too_small"), ("parameter_unknown", "parameter_unknown")],
 )
-def test_a_rejection_says_the_code(canned: CannedServer, code: str, detail: str) -> None:
+def test_a_rejection_has_stripes_code_as_its_detail(
+    canned: CannedServer, code: str, detail: str
+) -> None:
     rejection = confirm(canned, error_answer(400, type="invalid_request_error", code=code))
 
     assert isinstance(rejection, RequestRejected)
@@ -110,9 +112,7 @@ def test_a_rejection_says_the_code(canned: CannedServer, code: str, detail: str)
 
 
 @pytest.mark.parametrize("param", ["intent", "payment_intent", "id"])
-def test_a_payment_that_the_account_does_not_have_is_no_rejection(
-    canned: CannedServer, param: str
-) -> None:
+def test_a_missing_payment_raises_unknown_payment(canned: CannedServer, param: str) -> None:
     answer = error_answer(404, type="invalid_request_error", code="resource_missing", param=param)
 
     assert type(confirm(canned, answer)) is UnknownPayment
@@ -123,7 +123,7 @@ def test_a_payment_that_the_account_does_not_have_is_no_rejection(
     [(1205, "bhd", "amount_not_charged"), (1250, "mga", "amount_not_charged"),
      (1200, "xyz", "currency_not_charged")],
 )  # fmt: skip
-def test_an_amount_that_stripe_has_no_units_for_is_not_sent(
+def test_an_amount_that_stripe_cannot_represent_is_not_sent(
     canned: CannedServer, amount_minor: int, currency: str, detail: str
 ) -> None:
     asked_before = len(canned.requests)

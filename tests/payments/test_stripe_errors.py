@@ -1,4 +1,4 @@
-"""The table of errors, row by row: what the provider says of each way in which a provider can fail."""
+"""The errors of the Stripe provider for each way in which Stripe can fail."""
 
 import threading
 import time
@@ -45,8 +45,8 @@ from tests.support.provider_calls import (
         ("pm_card_authenticationRequired", "authentication_required"),
     ],
 )
-def test_a_declined_card_is_refused_with_the_provider_reason(
-    bank: SandboxServer, payment_method: str, decline_code: str
+def test_a_declined_card_raises_its_decline_code(
+    sandbox_stripe: SandboxServer, payment_method: str, decline_code: str
 ) -> None:
     intent = created(payment_method)
 
@@ -60,7 +60,7 @@ def test_a_declined_card_is_refused_with_the_provider_reason(
     assert refused.value.payment.held_minor == 0
 
 
-def test_an_unknown_payment_method_is_refused(bank: SandboxServer) -> None:
+def test_an_unknown_payment_method_is_declined(sandbox_stripe: SandboxServer) -> None:
     with pytest.raises(PaymentDeclined) as refused:
         created("pm_never_seen")
 
@@ -107,24 +107,26 @@ WRONG_STATES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPayme
     [row[1:] for row in WRONG_STATES],
     ids=[row[0] for row in WRONG_STATES],
 )
-def test_an_intent_in_another_state_is_told(
-    bank: SandboxServer,
+def test_a_wrong_status_raises_unexpected_state_with_the_payment(
+    sandbox_stripe: SandboxServer,
     prepare: Callable[[], ProviderPayment],
     call: Call,
     status: ProviderPaymentStatus,
 ) -> None:
     intent = prepare()
-    seen = mark(bank)
+    seen = mark(sandbox_stripe)
 
     with pytest.raises(UnexpectedState) as unexpected:
         call(intent)
 
     assert unexpected.value.payment.status is status
-    assert [code for _, code in calls_since(bank, seen)] == [400]  # the error itself has told
+    assert [code for _, code in calls_since(sandbox_stripe, seen)] == [
+        400
+    ]  # the error contains the payment, so no second call was needed
     assert unexpected.value.payment == provider.retrieve_payment(intent.id, deadline=within())
 
 
-def test_a_refund_of_what_was_refunded_is_told_from_a_bug(bank: SandboxServer) -> None:
+def test_a_second_refund_is_rejected(sandbox_stripe: SandboxServer) -> None:
     intent = captured()
     refunded(intent)
 
@@ -148,30 +150,30 @@ FAULTS: list[tuple[str, type[PaymentError], int | None, ProviderPaymentStatus]] 
 
 
 @pytest.mark.parametrize(("fault", "expected", "status", "left_as"), FAULTS)
-def test_a_fault_is_never_taken_for_an_answer_and_never_repeated(
-    bank: SandboxServer,
+def test_a_fault_raises_its_error_and_is_not_repeated(
+    sandbox_stripe: SandboxServer,
     fault: str,
     expected: type[PaymentError],
     status: int | None,
     left_as: ProviderPaymentStatus,
 ) -> None:
     intent = created()
-    rule = bank.add_fault("payment_intents.confirm", fault)
-    seen = mark(bank)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", fault)
+    seen = mark(sandbox_stripe)
 
     with pytest.raises(PaymentError) as raised:
         provider.confirm_payment(intent.id, **asking())
 
     assert type(raised.value) is expected
-    assert bank.hits(rule) == 1
-    assert calls_since(bank, seen) == [("payment_intents.confirm", status)]
+    assert sandbox_stripe.hits(rule) == 1
+    assert calls_since(sandbox_stripe, seen) == [("payment_intents.confirm", status)]
     assert provider.retrieve_payment(intent.id, deadline=within()).status is left_as
 
 
 @pytest.mark.parametrize("fault", ["timeout_before", "timeout_after"])
-def test_silence_ends_with_the_deadline(bank: SandboxServer, fault: str) -> None:
+def test_silence_ends_with_the_deadline(sandbox_stripe: SandboxServer, fault: str) -> None:
     intent = created()
-    bank.add_fault("payment_intents.confirm", fault)
+    sandbox_stripe.add_fault("payment_intents.confirm", fault)
     deadline = within(1.5)
 
     with pytest.raises(OutcomeUnknown) as unknown:
@@ -183,9 +185,9 @@ def test_silence_ends_with_the_deadline(bank: SandboxServer, fault: str) -> None
     assert time.monotonic() >= deadline.monotonic_seconds
 
 
-def test_a_saved_server_error_is_repeated_and_known_as_such(bank: SandboxServer) -> None:
+def test_a_replayed_server_error_is_marked_as_replayed(sandbox_stripe: SandboxServer) -> None:
     intent, key = created(), uuid4().hex
-    rule = bank.add_fault("payment_intents.confirm", "error_after", times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", "error_after", times=1)
     with pytest.raises(OutcomeUnknown) as first:
         provider.confirm_payment(intent.id, **asking(key))
 
@@ -193,10 +195,10 @@ def test_a_saved_server_error_is_repeated_and_known_as_such(bank: SandboxServer)
         provider.confirm_payment(intent.id, **asking(key))
 
     assert (first.value.replayed, second.value.replayed) == (False, True)
-    assert bank.hits(rule) == 1
+    assert sandbox_stripe.hits(rule) == 1
 
 
-def test_the_same_key_gets_the_same_answer(bank: SandboxServer) -> None:
+def test_the_same_key_returns_the_same_payment(sandbox_stripe: SandboxServer) -> None:
     key = uuid4().hex
 
     first = provider.create_payment(params(), **asking(key))
@@ -205,19 +207,19 @@ def test_the_same_key_gets_the_same_answer(bank: SandboxServer) -> None:
     assert second == first
 
 
-def test_a_key_whose_first_call_is_still_running_is_busy(bank: SandboxServer) -> None:
+def test_a_key_in_use_raises_provider_busy(sandbox_stripe: SandboxServer) -> None:
     intent, key = created(), uuid4().hex
-    rule = bank.add_fault("payment_intents.confirm", "hold", times=1)
+    rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
     first = threading.Thread(target=lambda: provider.confirm_payment(intent.id, **asking(key)))
     first.start()
     gives_up_at = time.monotonic() + 60
-    while not bank.held(rule):
+    while not sandbox_stripe.held(rule):
         assert time.monotonic() < gives_up_at
 
     with pytest.raises(ProviderBusy):
         provider.confirm_payment(intent.id, **asking(key))
 
-    bank.release(rule)
+    sandbox_stripe.release(rule)
     first.join()
     assert (
         provider.retrieve_payment(intent.id, deadline=within()).status
@@ -225,7 +227,7 @@ def test_a_key_whose_first_call_is_still_running_is_busy(bank: SandboxServer) ->
     )
 
 
-def test_other_parameters_under_a_key_are_rejected(bank: SandboxServer) -> None:
+def test_other_parameters_under_a_key_are_rejected(sandbox_stripe: SandboxServer) -> None:
     key = uuid4().hex
     provider.create_payment(params(amount_minor=1200), **asking(key))
 
@@ -241,16 +243,16 @@ def test_other_parameters_under_a_key_are_rejected(bank: SandboxServer) -> None:
             authorized().id, amount_minor=1201, currency="eur", **asking()
         ),
     ],
-    ids=["unknown parameter", "more than was set aside"],
+    ids=["unknown parameter", "more than is held"],
 )
-def test_a_request_that_makes_no_sense_is_rejected(
-    bank: SandboxServer, call: Callable[[], object]
+def test_an_invalid_request_is_rejected(
+    sandbox_stripe: SandboxServer, call: Callable[[], object]
 ) -> None:
     with pytest.raises(RequestRejected):
         call()
 
 
-def test_an_intent_that_the_account_does_not_have_is_told(bank: SandboxServer) -> None:
+def test_a_payment_unknown_to_stripe_raises_unknown_payment(sandbox_stripe: SandboxServer) -> None:
     with pytest.raises(UnknownPayment):
         provider.retrieve_payment("pi_never_seen", deadline=within())
 
@@ -259,7 +261,7 @@ def test_an_intent_that_the_account_does_not_have_is_told(bank: SandboxServer) -
     ("amount_minor", "detail"), [(49, "amount_too_small"), (100_000_000, "amount_too_large")]
 )
 def test_an_amount_out_of_bounds_is_rejected(
-    bank: SandboxServer, amount_minor: int, detail: str
+    sandbox_stripe: SandboxServer, amount_minor: int, detail: str
 ) -> None:
     with pytest.raises(RequestRejected) as rejected:
         provider.create_payment(params(amount_minor=amount_minor), **asking())
@@ -267,8 +269,8 @@ def test_an_amount_out_of_bounds_is_rejected(
     assert rejected.value.detail == detail
 
 
-def test_a_key_that_the_provider_does_not_know_is_told(
-    bank: SandboxServer, settings: Settings
+def test_an_invalid_api_key_raises_access_denied(
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_KEY = ""
 
@@ -276,8 +278,8 @@ def test_a_key_that_the_provider_does_not_know_is_told(
         created()
 
 
-def test_a_provider_that_is_not_there_leaves_the_outcome_unknown(
-    bank: SandboxServer, settings: Settings
+def test_an_unreachable_provider_leaves_the_outcome_unknown(
+    sandbox_stripe: SandboxServer, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
 
@@ -285,12 +287,12 @@ def test_a_provider_that_is_not_there_leaves_the_outcome_unknown(
         created()
 
 
-def test_a_provider_that_comes_back_is_reached_again(bank: SandboxServer) -> None:
+def test_a_restarted_provider_is_reached_again(sandbox_stripe: SandboxServer) -> None:
     intent = authorized()
-    bank.kill()
+    sandbox_stripe.kill()
     with pytest.raises(OutcomeUnknown):
         provider.retrieve_payment(intent.id, deadline=within())
 
-    bank.start()
+    sandbox_stripe.start()
 
     assert provider.retrieve_payment(intent.id, deadline=within()) == intent

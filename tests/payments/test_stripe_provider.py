@@ -1,4 +1,4 @@
-"""What each operation of the provider does at the provider, and what keeps it from being asked."""
+"""What each operation does at Stripe, and when it is not sent."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ from tests.support.provider_calls import (
 )
 
 
-def test_a_new_intent_holds_nothing(bank: SandboxServer) -> None:
+def test_a_new_payment_holds_no_money(sandbox_stripe: SandboxServer) -> None:
     intent = created()
 
     assert intent.status is ProviderPaymentStatus.CREATED
@@ -34,37 +34,37 @@ def test_a_new_intent_holds_nothing(bank: SandboxServer) -> None:
     assert (intent.held_minor, intent.captured_minor) == (0, 0)
     assert intent.metadata == {"order_id": "42"}
     assert intent.decline_code == ""
-    assert abs(intent.created_at.timestamp() - bank.ledger()["now"]) < 60
+    assert abs(intent.created_at.timestamp() - sandbox_stripe.ledger()["now"]) < 60
 
 
-def test_a_confirmed_intent_holds_the_money_and_takes_none(bank: SandboxServer) -> None:
+def test_a_confirmed_payment_holds_the_money_and_takes_none(sandbox_stripe: SandboxServer) -> None:
     intent = authorized()
 
     assert intent.status is ProviderPaymentStatus.AUTHORIZED
     assert (intent.held_minor, intent.captured_minor) == (1200, 0)
 
 
-def test_a_capture_takes_what_it_says_and_releases_the_rest(bank: SandboxServer) -> None:
+def test_a_partial_capture_releases_the_rest(sandbox_stripe: SandboxServer) -> None:
     intent = provider.capture_payment(authorized().id, amount_minor=700, currency="eur", **asking())
 
     assert intent.status is ProviderPaymentStatus.CAPTURED
     assert (intent.held_minor, intent.captured_minor) == (0, 700)
 
 
-def test_a_cancelled_intent_holds_nothing_any_more(bank: SandboxServer) -> None:
+def test_a_cancelled_payment_holds_no_money(sandbox_stripe: SandboxServer) -> None:
     intent = provider.cancel_payment(authorized().id, **asking())
 
     assert intent.status is ProviderPaymentStatus.CANCELLED
     assert (intent.held_minor, intent.captured_minor) == (0, 0)
 
 
-def test_an_intent_is_retrieved_as_it_is_now(bank: SandboxServer) -> None:
+def test_a_payment_is_retrieved_in_its_current_state(sandbox_stripe: SandboxServer) -> None:
     intent = authorized()
 
     assert provider.retrieve_payment(intent.id, deadline=within()) == intent
 
 
-def test_a_refund_is_described_and_found_again(bank: SandboxServer) -> None:
+def test_a_refund_is_returned_and_listed(sandbox_stripe: SandboxServer) -> None:
     intent = captured()
 
     refund = refunded(intent, amount_minor=500)
@@ -75,10 +75,10 @@ def test_a_refund_is_described_and_found_again(bank: SandboxServer) -> None:
     assert provider.list_refunds(intent.id, deadline=within()) == [refund]
 
 
-def test_a_refund_that_fails_later_says_so(bank: SandboxServer) -> None:
+def test_a_refund_that_fails_later_has_a_failure_reason(sandbox_stripe: SandboxServer) -> None:
     intent = captured("pm_card_refundFail")
     refund = refunded(intent)
-    bank.advance(3600)
+    sandbox_stripe.advance(3600)
 
     (failed,) = provider.list_refunds(intent.id, deadline=within())
 
@@ -87,17 +87,17 @@ def test_a_refund_that_fails_later_says_so(bank: SandboxServer) -> None:
     assert failed.failure_reason != ""
 
 
-def test_an_intent_without_refunds_has_none(bank: SandboxServer) -> None:
+def test_a_payment_without_refunds_lists_none(sandbox_stripe: SandboxServer) -> None:
     assert provider.list_refunds(captured().id, deadline=within()) == []
 
 
-def test_all_pages_of_intents_are_listed_since_a_moment(bank: SandboxServer) -> None:
-    bank.advance(100)
+def test_all_pages_of_payments_since_a_time_are_listed(sandbox_stripe: SandboxServer) -> None:
+    sandbox_stripe.advance(100)
     before = created()
-    bank.advance(100)
+    sandbox_stripe.advance(100)
     with ThreadPoolExecutor(8) as threads:
         since = list(threads.map(lambda _: created(), range(250)))
-    seen = mark(bank)
+    seen = mark(sandbox_stripe)
 
     listed = list(
         provider.list_payments(
@@ -106,31 +106,33 @@ def test_all_pages_of_intents_are_listed_since_a_moment(bank: SandboxServer) -> 
     )
 
     assert len(listed) == 250
-    assert {each.id for each in listed} == {each.id for each in since}
-    assert calls_since(bank, seen) == [("payment_intents.list", 200)] * 3
+    assert {payment.id for payment in listed} == {payment.id for payment in since}
+    assert calls_since(sandbox_stripe, seen) == [("payment_intents.list", 200)] * 3
 
 
-def test_intents_are_listed_from_the_very_second(bank: SandboxServer) -> None:
-    bank.advance(100)
+def test_payments_are_listed_from_the_given_second_on(sandbox_stripe: SandboxServer) -> None:
+    sandbox_stripe.advance(100)
     first, second = created(), created()
 
     listed = provider.list_payments(created_from=first.created_at, deadline=within())
 
-    assert {each.id for each in listed} == {first.id, second.id}
+    assert {payment.id for payment in listed} == {first.id, second.id}
 
 
-def test_the_refunds_of_all_intents_are_listed_since_a_moment(bank: SandboxServer) -> None:
-    bank.advance(100)
+def test_refunds_of_all_payments_since_a_time_are_listed(
+    sandbox_stripe: SandboxServer,
+) -> None:
+    sandbox_stripe.advance(100)
     older = refunded(captured(), amount_minor=1)
-    bank.advance(100)
+    sandbox_stripe.advance(100)
     first, second = refunded(captured(), amount_minor=2), refunded(captured(), amount_minor=3)
-    seen = mark(bank)
+    seen = mark(sandbox_stripe)
 
     listed = list(provider.list_refunds_since(first.created_at, deadline=within()))
 
     assert listed == [second, first]
     assert older not in listed
-    assert calls_since(bank, seen) == [("refunds.list", 200)]
+    assert calls_since(sandbox_stripe, seen) == [("refunds.list", 200)]
 
 
 OPERATIONS: dict[str, Callable[[], object]] = {
@@ -156,21 +158,23 @@ OPERATIONS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_no_operation_runs_inside_a_transaction(bank: SandboxServer, operation: str) -> None:
-    seen = mark(bank)
+def test_no_operation_runs_inside_a_transaction(
+    sandbox_stripe: SandboxServer, operation: str
+) -> None:
+    seen = mark(sandbox_stripe)
 
     with transaction.atomic(), pytest.raises(CallInsideTransaction, match=operation):
         OPERATIONS[operation]()
 
-    assert calls_since(bank, seen) == []
+    assert calls_since(sandbox_stripe, seen) == []
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_no_operation_runs_with_a_session_in_a_transaction(
-    bank: SandboxServer, operation: str
+def test_no_operation_runs_with_an_open_database_session_transaction(
+    sandbox_stripe: SandboxServer, operation: str
 ) -> None:
-    seen = mark(bank)
+    seen = mark(sandbox_stripe)
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
 
@@ -179,11 +183,13 @@ def test_no_operation_runs_with_a_session_in_a_transaction(
 
     with connection.cursor() as cursor:
         cursor.execute("ROLLBACK")
-    assert calls_since(bank, seen) == []
+    assert calls_since(sandbox_stripe, seen) == []
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_provider_is_asked_again_once_the_transaction_is_over(bank: SandboxServer) -> None:
+def test_calls_work_again_after_the_transaction_ends(
+    sandbox_stripe: SandboxServer,
+) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
@@ -197,7 +203,7 @@ def test_the_provider_is_asked_again_once_the_transaction_is_over(bank: SandboxS
         ("rk_live_key", "https://dashboard.stripe.com/payments/pi_1"),
     ],
 )
-def test_a_payment_has_a_page_in_the_dashboard_of_its_mode(
+def test_the_dashboard_url_depends_on_the_api_keys_mode(
     settings: Settings, key: str, url: str
 ) -> None:
     settings.STRIPE_API_KEY, settings.STRIPE_API_BASE = key, ""
@@ -210,17 +216,19 @@ def test_a_payment_has_a_page_in_the_dashboard_of_its_mode(
     assert provider.dashboard_url("pi_1") is None
 
 
-def ask_often() -> None:
+def create_many() -> None:
     for _ in range(1000):
         created()
 
 
-def test_the_shared_rate_is_asked_before_each_call(bank: SandboxServer, settings: Settings) -> None:
+def test_the_rate_limit_applies_to_each_call(
+    sandbox_stripe: SandboxServer, settings: Settings
+) -> None:
     settings.STRIPE_API_KEY = f"sk_test_{uuid4().hex}"
     settings.STRIPE_CALLS_PER_SECOND = 1
-    seen = mark(bank)
+    seen = mark(sandbox_stripe)
 
     with pytest.raises(ProviderBusy, match="our own limit"):
-        ask_often()
+        create_many()
 
-    assert 1 <= len(bank.calls(seen)) < 1000
+    assert 1 <= len(sandbox_stripe.calls(seen)) < 1000

@@ -27,10 +27,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 @pytest.fixture
 def harness(
-    transactional_db: None, bank: SandboxServer, monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, sandbox_stripe: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[WorkerHarness]:
     """A shop in which nothing happens by itself."""
     wrap_boundaries(monkeypatch)
-    harness = WorkerHarness(bank, monkeypatch)
+    harness = WorkerHarness(sandbox_stripe, monkeypatch)
     yield harness
     harness.close()

@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from invariants.checking import Progress, check
+from invariants.checking import Strictness, check
 from inventory.models import StockLevel
 from inventory.services import receive
 from orders.models import Order
@@ -197,9 +197,9 @@ class Orders(RuleBasedStateMachine):
     @rule(operation=operations, fault=faults, times=st.sampled_from([0, 1, 1, 2, 3, 9]))
     def break_or_mend_the_bank(self, operation: str, fault: str, times: int) -> None:
         if times:
-            self.harness.bank.add_fault(operation, fault, times=times)
+            self.harness.sandbox_stripe.add_fault(operation, fault, times=times)
         else:
-            self.harness.bank.clear_faults()
+            self.harness.sandbox_stripe.clear_faults()
 
     @rule(sku=st.sampled_from(sorted(PRICES)), quantity=st.integers(1, 3))
     def restock(self, sku: str, quantity: int) -> None:
@@ -217,7 +217,7 @@ class Orders(RuleBasedStateMachine):
     def look(self) -> None:
         """Compare our rows, the bank's ledger and what the customer was told."""
         orders = list(Order.objects.all())
-        books = books_of(self.harness.bank.ledger())
+        books = books_of(self.harness.sandbox_stripe.ledger())
         safety_checks.assert_money_is_safe(orders, books)
         safety_checks.assert_asked_once(books, self.harness.passed)
         safety_checks.assert_stock_is_safe(orders)
@@ -268,22 +268,22 @@ class Orders(RuleBasedStateMachine):
         """Another sweep, and every message that there ever was once more."""
         messages = [*self.harness.delivered, *self.harness.broker.waiting]
         self.harness.broker.waiting.clear()
-        before = our_rows(), self.harness.bank.ledger()["payment_intents"]
+        before = our_rows(), self.harness.sandbox_stripe.ledger()["payment_intents"]
         assert self.harness.sweep() == 0
         for message in messages:
             self.harness.deliver(message)
         assert self.harness.broker.waiting == []
-        assert (our_rows(), self.harness.bank.ledger()["payment_intents"]) == before
+        assert (our_rows(), self.harness.sandbox_stripe.ledger()["payment_intents"]) == before
 
     def assert_all_has_ended_well(self) -> None:
-        ledger = self.harness.bank.ledger()
+        ledger = self.harness.sandbox_stripe.ledger()
         books = books_of(ledger)
         for model in self.models:
             assert model.may_end_at(model.seen), (model, model.seen)
             if model.seen is OrderStatus.CONFIRMED:
                 account = books[str(model.order_id)]
                 assert (account.held_minor, account.kept_minor) == (0, model.total_minor)
-        report = check(reading=reading_of(ledger), grace=timedelta(), progress=Progress.AT_REST)
+        report = check(reading=reading_of(ledger), grace=timedelta(), strictness=Strictness.AT_REST)
         assert report.findings == []
 
 

@@ -40,8 +40,8 @@ def test_a_cancel_in_the_middle_of_a_call_is_kept(shop: Shop, operation: str, fa
 
     order.refresh_from_db()
     assert (order.status, order.reason) == (OrderStatus.CANCELLED, "cancelled_by_customer")
-    assert account_of(shop.bank, order.pk).kept_minor == 0
-    assert_books_balance(shop.bank)
+    assert account_of(shop.sandbox_stripe, order.pk).kept_minor == 0
+    assert_books_balance(shop.sandbox_stripe)
 
 
 @pytest.mark.parametrize(("operation", "fault"), ASKED_AND_ANSWERED)
@@ -68,7 +68,7 @@ def test_a_cancel_between_two_messages_is_kept(shop: Shop, messages_delivered: i
 
     order.refresh_from_db()
     assert (order.status, order.reason) == (OrderStatus.CANCELLED, "cancelled_by_customer")
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_a_cancel_decided_while_the_last_answer_is_settled_is_kept(
@@ -80,7 +80,7 @@ def test_a_cancel_decided_while_the_last_answer_is_settled_is_kept(
 
     order.refresh_from_db()
     assert (order.status, order.reason) == (OrderStatus.CANCELLED, "cancelled_by_customer")
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_a_cancel_decided_on_a_run_that_is_not_locked_comes_to_nothing(
@@ -107,16 +107,16 @@ def test_whichever_comes_first_an_order_and_its_cancel_end_at_nothing(shop: Shop
         assert outcomes == [None, None]
 
     assert Order.objects.filter(status=OrderStatus.CANCELLED).count() == ROUNDS
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def cancel_during(shop: Shop, order: Order, operation: str, fault: str) -> None:
     """Cancel while the bank holds a call, and carry on to the end."""
-    rule = shop.bank.add_fault(f"payment_intents.{operation}", fault, times=1)
+    rule = shop.sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
     with meanwhile(partial(carry, shop.take_only())):
-        wait_until(lambda: shop.bank.held(rule) == 1)
+        wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
         shop.cancel(order)
-        shop.bank.release(rule)
+        shop.sandbox_stripe.release(rule)
     shop.messages.deliver_all()
 
 
@@ -144,10 +144,10 @@ def cancel_while_settling(
         has_settled.set()
 
     monkeypatch.setattr(Saga, "can_compensate_at", wait_and_decide)
-    rule = shop.bank.add_fault("payment_intents.capture", "hold_after", times=1)
+    rule = shop.sandbox_stripe.add_fault("payment_intents.capture", "hold_after", times=1)
     with meanwhile(carry_capture):
-        wait_until(lambda: shop.bank.held(rule) == 1)
+        wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
         with meanwhile(partial(shop.cancel, order)):
             wait_until(has_read.is_set)
-            shop.bank.release(rule)
+            shop.sandbox_stripe.release(rule)
     shop.messages.deliver_all()

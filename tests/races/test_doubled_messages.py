@@ -31,13 +31,13 @@ def test_messages_that_come_twice_at_once_have_one_effect(shop: Shop) -> None:
         shop.messages.drop_all()
         deliver_twice_at_once(shop, order)
         assert journal(order) == [(step, Outcome.DONE) for step in STEPS]
-        assert account_of(shop.bank, order.pk) == Account(1, 0, order.total_minor)
+        assert account_of(shop.sandbox_stripe, order.pk) == Account(1, 0, order.total_minor)
 
         shop.cancel(order)
         deliver_twice_at_once(shop, order)
 
     assert Order.objects.filter(status=OrderStatus.CANCELLED).count() == ROUNDS
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_two_workers_cannot_take_up_one_run_together(
@@ -50,7 +50,7 @@ def test_two_workers_cannot_take_up_one_run_together(
     assert outcomes == [None, None]
     assert collisions(caplog) == []
     assert journal(order) == [(step, Outcome.DONE) for step in STEPS]
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_two_workers_collide_on_a_run_that_is_not_locked(
@@ -67,17 +67,17 @@ def test_two_workers_collide_on_a_run_that_is_not_locked(
 def test_a_message_that_comes_again_during_the_call_changes_nothing(shop: Shop) -> None:
     order = shop.place()
     message = shop.take_only()
-    rule = shop.bank.add_fault("payment_intents.confirm", "hold", times=1)
+    rule = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
 
     with meanwhile(partial(carry, message)):
-        wait_until(lambda: shop.bank.held(rule) == 1)
-        before = snapshot(shop.bank)
+        wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
+        before = snapshot(shop.sandbox_stripe)
         carry(message)
-        assert snapshot(shop.bank) == before
-        shop.bank.release(rule)
+        assert snapshot(shop.sandbox_stripe) == before
+        shop.sandbox_stripe.release(rule)
 
     assert journal(order) == [(step, Outcome.DONE) for step in STEPS]
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_a_message_that_comes_again_takes_a_run_over_that_has_no_lease(
@@ -86,12 +86,12 @@ def test_a_message_that_comes_again_takes_a_run_over_that_has_no_lease(
     without_leases(monkeypatch)
     order = shop.place()
     message = shop.take_only()
-    rule = shop.bank.add_fault("payment_intents.confirm", "hold", times=1)
+    rule = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
 
     with meanwhile(partial(carry, message)):
-        wait_until(lambda: shop.bank.held(rule) == 1)
+        wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
         carry(message)
-        shop.bank.release(rule)
+        shop.sandbox_stripe.release(rule)
 
     assert Counter(step for step, _ in journal(order))["authorize_payment"] == 2
 

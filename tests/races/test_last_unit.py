@@ -39,7 +39,7 @@ def test_of_twenty_buyers_of_the_last_unit_exactly_one_gets_it(
     assert outcomes == [None] * 20
     assert ends() == {("confirmed", ""): 1, ("cancelled", "out_of_stock"): 19}
     assert shelf.level("LAMP") == (1, 1)
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_the_last_unit_is_sold_twice_without_the_lock_on_its_row(
@@ -65,7 +65,7 @@ def test_of_twelve_buyers_of_seven_pairs_seven_are_served_whatever_their_order(
     assert outcomes == [None] * 12
     assert ends() == {("confirmed", ""): 7, ("cancelled", "out_of_stock"): 5}
     assert shelf.level("LAMP") == shelf.level("CLOCK") == (7, 7)
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_carts_in_opposite_order_deadlock_if_each_line_locks_by_itself(

@@ -33,7 +33,7 @@ def test_twenty_requests_with_one_key_place_one_order(shop: Shop, token: str) ->
     order = Order.objects.get()
     assert answers == [str(order.pk)] * CLIENTS
     assert SagaRun.objects.count() == IdempotencyRecord.objects.count() == 1
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_twenty_requests_place_twenty_orders_if_their_key_is_not_kept(

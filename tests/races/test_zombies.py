@@ -49,9 +49,9 @@ def test_a_zombie_cannot_charge_for_an_order_that_was_cancelled_meanwhile(
     order.refresh_from_db()
     assert order.status == OrderStatus.CANCELLED
     assert order.transitions.filter(target=OrderStatus.CANCELLED).count() == 1
-    (intent,) = intents_for(shop.bank.ledger(), order.pk)
+    (intent,) = intents_for(shop.sandbox_stripe.ledger(), order.pk)
     assert intent["status"] == end
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_a_zombie_charges_for_a_cancelled_order_without_fence_and_closed_door(
@@ -68,7 +68,7 @@ def test_a_zombie_charges_for_a_cancelled_order_without_fence_and_closed_door(
 
     order.refresh_from_db()
     assert order.status == OrderStatus.CANCELLED
-    assert account_of(shop.bank, order.pk) == Account(1, held_minor=4500, kept_minor=0)
+    assert account_of(shop.sandbox_stripe, order.pk) == Account(1, held_minor=4500, kept_minor=0)
 
 
 @pytest.mark.parametrize(
@@ -85,17 +85,17 @@ def test_a_zombie_adds_nothing_to_an_order_that_another_worker_took_over(
     shop: Shop, operation: str, fault: str, attempts: list[Outcome]
 ) -> None:
     order = shop.place()
-    rule = shop.bank.add_fault(f"payment_intents.{operation}", fault, times=1)
+    rule = shop.sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
 
     with meanwhile(partial(carry, shop.take_only())):
-        wait_until(lambda: shop.bank.held(rule) == 1)
+        wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
         shop.recover()
-        shop.bank.release(rule)
+        shop.sandbox_stripe.release(rule)
     shop.recover()
 
     assert attempts_to_authorize() == attempts
-    assert account_of(shop.bank, order.pk) == Account(1, held_minor=0, kept_minor=4500)
-    assert_books_balance(shop.bank)
+    assert account_of(shop.sandbox_stripe, order.pk) == Account(1, held_minor=0, kept_minor=4500)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_what_a_zombie_heard_is_noted_and_not_acted_upon(shop: Shop) -> None:
@@ -107,7 +107,7 @@ def test_what_a_zombie_heard_is_noted_and_not_acted_upon(shop: Shop) -> None:
     lost = StepAttempt.objects.get(outcome=Outcome.LOST)
     assert lost.detail == "answered too late: done"
     assert lost.output["provider_payment_id"] == Payment.objects.get().provider_payment_id
-    assert_books_balance(shop.bank)
+    assert_books_balance(shop.sandbox_stripe)
 
 
 def test_what_a_zombie_heard_is_acted_upon_without_fences(
@@ -127,29 +127,29 @@ def cancel_while_the_worker_sleeps(
     """Cancel an order to its end while a worker sleeps in a call; our rows before it wakes."""
     if operation == "capture":
         shop.deliver_next()
-    rule = shop.bank.add_fault(f"payment_intents.{operation}", fault, times=1)
+    rule = shop.sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
     with meanwhile(partial(carry, shop.take_only())):
-        wait_until(lambda: shop.bank.held(rule) == 1)
+        wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
         shop.cancel(order)
         shop.recover()
         before = our_rows()
-        shop.bank.release(rule)
+        shop.sandbox_stripe.release(rule)
     return before
 
 
 def answer_while_another_worker_asks(shop: Shop) -> None:
     """A confirms and sleeps; B takes over and asks the bank what happened; A wakes first."""
-    confirm = shop.bank.add_fault("payment_intents.confirm", "hold_after", times=1)
+    confirm = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold_after", times=1)
     with meanwhile(partial(carry, shop.take_only())) as sleeper:
-        wait_until(lambda: shop.bank.held(confirm) == 1)
-        look = shop.bank.add_fault("payment_intents.retrieve", "hold", times=1)
+        wait_until(lambda: shop.sandbox_stripe.held(confirm) == 1)
+        look = shop.sandbox_stripe.add_fault("payment_intents.retrieve", "hold", times=1)
         shop.let_time_pass()
         sweep()
         with meanwhile(partial(carry, shop.take_only())):
-            wait_until(lambda: shop.bank.held(look) == 1)
-            shop.bank.release(confirm)
+            wait_until(lambda: shop.sandbox_stripe.held(look) == 1)
+            shop.sandbox_stripe.release(confirm)
             wait_until(sleeper.done)
-            shop.bank.release(look)
+            shop.sandbox_stripe.release(look)
 
 
 def without_late_answers(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:

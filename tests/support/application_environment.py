@@ -9,7 +9,7 @@ from sandbox.process_lifetime import owned_environment
 from sandbox.stripe_process import SandboxServer
 
 
-def environment_for(bank: SandboxServer) -> dict[str, str]:
+def environment_for(sandbox_stripe: SandboxServer) -> dict[str, str]:
     """The environment of a process that works on the *test* database and ends with this one."""
     name = str(connection.settings_dict["NAME"])
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}")
@@ -17,7 +17,7 @@ def environment_for(bank: SandboxServer) -> dict[str, str]:
         **owned_environment(os.environ),
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DATABASE_URL": database.geturl(),
-        "STRIPE_API_BASE": bank.url,
+        "STRIPE_API_BASE": sandbox_stripe.url,
         "STRIPE_API_KEY": "sk_test_sandbox",
         "STRIPE_CALLS_PER_SECOND": "0",
         "PYTHONUNBUFFERED": "1",

@@ -15,14 +15,14 @@ from tests.support.in_memory_broker import Message
 class DyingWorkers:
     """Gives each message to a new worker process, which is killed in the middle of it."""
 
-    def __init__(self, bank: SandboxServer, log: Path) -> None:
+    def __init__(self, sandbox_stripe: SandboxServer, log: Path) -> None:
         self._log = log
         program = [sys.executable, "-m", "tests.support.crashing_worker"]
         with log.open("ab") as errors:
             self._forker = subprocess.Popen(
                 [sys.executable, "-m", "sandbox.process_lifetime", signal.SIGKILL.name, *program],
                 cwd=ROOT,
-                env=environment_for(bank),
+                env=environment_for(sandbox_stripe),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -12,7 +12,7 @@ from tests.support.waits import wait_until
 
 def read_while(
     meanwhile: Callable[[], object],
-    bank: SandboxServer,
+    sandbox_stripe: SandboxServer,
     before: str,
     read: Callable[[], ProviderReading],
 ) -> ProviderReading:
@@ -24,11 +24,11 @@ def read_while(
         finally:
             connection.close()
 
-    rule = bank.add_fault(before, "hold", times=1)
+    rule = sandbox_stripe.add_fault(before, "hold", times=1)
     try:
         reading = in_thread(read_and_disconnect)
-        wait_until(lambda: bank.held(rule) == 1)
+        wait_until(lambda: sandbox_stripe.held(rule) == 1)
         meanwhile()
     finally:
-        bank.clear_faults()
+        sandbox_stripe.clear_faults()
     return reading.result()

@@ -44,9 +44,9 @@ def intents_for(ledger: dict[str, Any], order_id: UUID) -> list[dict[str, Any]]:
     ]
 
 
-def account_of(bank: SandboxServer, order_id: UUID) -> Account:
+def account_of(sandbox_stripe: SandboxServer, order_id: UUID) -> Account:
     """Add up the sandbox's ledger for one order."""
-    ledger = bank.ledger()
+    ledger = sandbox_stripe.ledger()
     intents = intents_for(ledger, order_id)
     ids = {each["id"] for each in intents}
     returned = sum(
@@ -71,12 +71,12 @@ def no_run_is_live() -> bool:
     return not SagaRun.objects.filter(status__in=LIVE).exists()
 
 
-def assert_books_balance(bank: SandboxServer) -> None:
+def assert_books_balance(sandbox_stripe: SandboxServer) -> None:
     """Check all orders against the provider's ledger and the stock. No run may be live."""
     assert no_run_is_live()
     orders = list(Order.objects.all())
     for order in orders:
-        _assert_money_is_right(bank, order)
+        _assert_money_is_right(sandbox_stripe, order)
         _assert_told_once(order)
     _assert_stock_is_conserved(orders)
 
@@ -90,29 +90,31 @@ def our_rows() -> dict[str, list[dict[str, Any]]]:
     return {each.__name__: list(each._default_manager.order_by("pk").values()) for each in tables}
 
 
-def snapshot(bank: SandboxServer) -> dict[str, list[dict[str, Any]]]:
+def snapshot(sandbox_stripe: SandboxServer) -> dict[str, list[dict[str, Any]]]:
     """Return everything that processing an order can change, ours and the provider's."""
-    ledger = bank.ledger()
+    ledger = sandbox_stripe.ledger()
     kinds = ("payment_intents", "charges", "refunds")
     return {**our_rows(), **{kind: ledger[kind] for kind in kinds}}
 
 
-def _assert_money_is_right(bank: SandboxServer, order: Order) -> None:
-    account = account_of(bank, order.pk)
-    states = _states_at_bank_and_with_us(bank, order)
+def _assert_money_is_right(sandbox_stripe: SandboxServer, order: Order) -> None:
+    account = account_of(sandbox_stripe, order.pk)
+    states = _states_at_bank_and_with_us(sandbox_stripe, order)
     if order.status == OrderStatus.CONFIRMED:
         assert account == Account(charges=1, held_minor=0, kept_minor=order.total_minor)
         assert states == [CAPTURED]
-        assert len(intents_for(bank.ledger(), order.pk)) == 1
+        assert len(intents_for(sandbox_stripe.ledger(), order.pk)) == 1
         return
     assert order.status == OrderStatus.CANCELLED
     assert account.charges <= 1
     assert (account.held_minor, account.kept_minor) == (0, 0)
     assert all(each in UNDONE for each in states), states
-    assert _refunds_with_us(order) == _refunds_at_bank(bank, order)
+    assert _refunds_with_us(order) == _refunds_at_bank(sandbox_stripe, order)
 
 
-def _states_at_bank_and_with_us(bank: SandboxServer, order: Order) -> list[tuple[str, str]]:
+def _states_at_bank_and_with_us(
+    sandbox_stripe: SandboxServer, order: Order
+) -> list[tuple[str, str]]:
     """Pair the provider's state of each intent with the payment's status.
 
     An intent whose id was lost on its way to us was never confirmed: it has not charged, and cannot.
@@ -121,7 +123,7 @@ def _states_at_bank_and_with_us(bank: SandboxServer, order: Order) -> list[tuple
         Payment.objects.filter(order_id=order.pk).values_list("provider_payment_id", "status")
     )
     pairs = []
-    for intent in intents_for(bank.ledger(), order.pk):
+    for intent in intents_for(sandbox_stripe.ledger(), order.pk):
         if intent["id"] in ours:
             pairs.append((intent["status"], ours[intent["id"]]))
         else:
@@ -135,8 +137,8 @@ def _refunds_with_us(order: Order) -> list[tuple[str, str]]:
     return list(refunds.values_list("provider_refund_id", "status"))
 
 
-def _refunds_at_bank(bank: SandboxServer, order: Order) -> list[tuple[str, str]]:
-    ledger = bank.ledger()
+def _refunds_at_bank(sandbox_stripe: SandboxServer, order: Order) -> list[tuple[str, str]]:
+    ledger = sandbox_stripe.ledger()
     ids = {each["id"] for each in intents_for(ledger, order.pk)}
     return [
         (each["id"], each["status"]) for each in ledger["refunds"] if each["payment_intent"] in ids

@@ -73,11 +73,11 @@ class Books:
         self.reading = replace(self.reading, balances=list(balances))
 
 
-def keep_books(bank: SandboxServer, messages: MessageQueue) -> Books:
+def keep_books(sandbox_stripe: SandboxServer, messages: MessageQueue) -> Books:
     """Place orders of every kind, each of two mugs and a T-shirt for 4500."""
     _put_on_the_shelf("MUG", 1000)
     _put_on_the_shelf("TEE", 2500)
-    shop = Shop(User.objects.create(username="alice"), bank, messages)
+    shop = Shop(User.objects.create(username="alice"), sandbox_stripe, messages)
     User.objects.create(username="mallory")
 
     confirmed, refunded = shop.place(), shop.place()
@@ -86,9 +86,9 @@ def keep_books(bank: SandboxServer, messages: MessageQueue) -> Books:
     shop.cancel(refunded)
     messages.deliver_all()
     doubtful = shop.place()
-    bank.add_fault("payment_intents.confirm", "error_after")
+    sandbox_stripe.add_fault("payment_intents.confirm", "error_after")
     messages.deliver_all()
-    bank.clear_faults()
+    sandbox_stripe.clear_faults()
     capturing = shop.place()
     shop.deliver_next()
     messages.drop_all()

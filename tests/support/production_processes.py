@@ -105,7 +105,7 @@ class Installation:
 
     def __init__(
         self,
-        bank: SandboxServer,
+        sandbox_stripe: SandboxServer,
         folder: Path,
         wishes: Mapping[str, str] | None = None,
         worker: Sequence[str] = WORKER,
@@ -113,7 +113,7 @@ class Installation:
         self._broker_port, self._web_port = ReservedPort(), ReservedPort()
         self.url = f"http://{LOOPBACK}:{self._web_port.number}"
         environment = {
-            **environment_for(bank),
+            **environment_for(sandbox_stripe),
             "REDIS_URL": valkey.redis_url(self._broker_port.number),
             "REDIS_KEY_PREFIX": KEY_PREFIX,
             **(wishes or {}),

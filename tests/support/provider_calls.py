@@ -54,11 +54,11 @@ def refunded(payment: ProviderPayment, amount_minor: int = 1200) -> ProviderRefu
     )
 
 
-def mark(bank: SandboxServer) -> int:
+def mark(sandbox_stripe: SandboxServer) -> int:
     """The number of the latest call, to look later at those that came after it."""
-    return max((call["n"] for call in bank.calls()), default=0)
+    return max((call["n"] for call in sandbox_stripe.calls()), default=0)
 
 
-def calls_since(bank: SandboxServer, mark: int) -> list[tuple[str, int | None]]:
+def calls_since(sandbox_stripe: SandboxServer, mark: int) -> list[tuple[str, int | None]]:
     """Each call's operation and the status it was answered with; None where there was silence."""
-    return [(call["operation"], call["status"]) for call in bank.calls(mark)]
+    return [(call["operation"], call["status"]) for call in sandbox_stripe.calls(mark)]

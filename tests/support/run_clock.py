@@ -27,7 +27,7 @@ def advance(
     duration: timedelta,
     *,
     runs: QuerySet[SagaRun] | None = None,
-    bank: SandboxServer | None = None,
+    sandbox_stripe: SandboxServer | None = None,
 ) -> None:
     """Bring every lease, back-off and time to wake nearer, of all runs by default.
 
@@ -42,8 +42,8 @@ def advance(
         not_before=F("not_before") - duration,
         wake_at=F("wake_at") - duration,
     )
-    if bank is not None:
-        bank.advance(int(duration.total_seconds()))
+    if sandbox_stripe is not None:
+        sandbox_stripe.advance(int(duration.total_seconds()))
 
 
 def let_time_pass(run: SagaRun) -> None:

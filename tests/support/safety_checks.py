@@ -31,16 +31,16 @@ GONE: Final = {"canceled", "succeeded"}
 KEYS_ARE_KEPT: Final = timedelta(hours=24)
 
 
-def assert_money_is_safe(orders: list[Order], bank: Mapping[str, OrderAtBank]) -> None:
+def assert_money_is_safe(orders: list[Order], provider: Mapping[str, OrderAtBank]) -> None:
     """By the provider's books: at most one charge, and no money of an order that is cancelled."""
     stored = dict(
         Payment.objects.exclude(provider_payment_id=None).values_list(
             "provider_payment_id", "status"
         )
     )
-    assert set(bank) <= {str(order.pk) for order in orders}
+    assert set(provider) <= {str(order.pk) for order in orders}
     for order in orders:
-        books = bank.get(str(order.pk), OrderAtBank())
+        books = provider.get(str(order.pk), OrderAtBank())
         moved = books.held_minor + books.kept_minor
         assert books.charges <= 1, (order.pk, books)
         assert min(books.held_minor, books.kept_minor) >= 0
@@ -57,9 +57,9 @@ def assert_money_is_safe(orders: list[Order], bank: Mapping[str, OrderAtBank]) -
             assert payment_id in stored or state in ("requires_confirmation", "canceled")
 
 
-def assert_asked_once(bank: Mapping[str, OrderAtBank], passed: timedelta) -> None:
+def assert_asked_once(provider: Mapping[str, OrderAtBank], passed: timedelta) -> None:
     """All attempts ask for one intent while the provider remembers the idempotency key."""
-    for order_id, books in bank.items():
+    for order_id, books in provider.items():
         assert len(books.intents) <= 1 + passed // KEYS_ARE_KEPT, (order_id, books)
 
 

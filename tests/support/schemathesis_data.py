@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from access.links import new_link
-from invariants.checking import Finding, Progress, check
+from invariants.checking import Finding, Strictness, check
 from orders.models import Order
 from sagas.models import LIVE, SagaRun
 from tests.support.provider_ledger import reading_of
@@ -51,5 +51,5 @@ def findings_at_rest(shop: Shop) -> list[Finding]:
         if not SagaRun.objects.filter(status__in=LIVE).exists():
             break
         shop.recover()
-    bank = reading_of(shop.bank.ledger())
-    return check(reading=bank, grace=timedelta(), progress=Progress.AT_REST).findings
+    reading = reading_of(shop.sandbox_stripe.ledger())
+    return check(reading=reading, grace=timedelta(), strictness=Strictness.AT_REST).findings

@@ -23,7 +23,7 @@ class Shop:
     """Places, cancels and recovers orders of one customer; its messages wait in memory."""
 
     customer: User
-    bank: SandboxServer
+    sandbox_stripe: SandboxServer
     messages: MessageQueue
 
     def place(self, payment_method: str = "pm_card_visa", *, mugs: int = 2) -> Order:

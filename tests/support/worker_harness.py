@@ -26,8 +26,8 @@ LONGEST_BACKOFF: Final = timedelta(minutes=10)
 class WorkerHarness:
     """Everything that one history of orders needs; ``open`` starts the next one."""
 
-    def __init__(self, bank: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.bank = bank
+    def __init__(self, sandbox_stripe: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sandbox_stripe = sandbox_stripe
         self.broker = FakeBroker()
         self.workers: list[Worker] = []
         self.sleepers: list[Worker] = []
@@ -38,7 +38,7 @@ class WorkerHarness:
         """Start from empty tables, with these quantities in stock."""
         self.dismiss_all()  # workers that still sleep after a history that failed
         empty_all_tables()
-        self.bank.start_over()
+        self.sandbox_stripe.start_over()
         self.broker.collect()
         self.broker.waiting.clear()
         self.passed = timedelta()
@@ -79,7 +79,7 @@ class WorkerHarness:
 
     def pass_time(self, duration: timedelta) -> None:
         """Advance the clocks of all runs and of the provider."""
-        advance(duration, bank=self.bank)
+        advance(duration, sandbox_stripe=self.sandbox_stripe)
         self.passed += duration
 
     def recover(self) -> int:
@@ -92,7 +92,7 @@ class WorkerHarness:
 
     def heal(self) -> None:
         """Remove the provider's faults and wake all sleeping workers."""
-        self.bank.clear_faults()
+        self.sandbox_stripe.clear_faults()
         for worker in list(self.sleepers):
             self.wake(worker)
 
@@ -104,6 +104,6 @@ class WorkerHarness:
             workers.clear()
 
     def close(self) -> None:
-        self.bank.clear_faults()
+        self.sandbox_stripe.clear_faults()
         self.dismiss_all()
         self.broker.close()

@@ -1,4 +1,4 @@
-"""Checks the invariants. Exit status 1 on a finding, 2 if the check could not be made."""
+"""``manage.py check_invariants``: exit status 1 on a finding, 2 if the check could not be made."""
 
 import json
 import sys
@@ -18,7 +18,16 @@ from rich.table import Column, Table
 
 from invariants.break_store import orders_with_breaks, record
 from invariants.catalogue import INVARIANTS
-from invariants.checking import EVERYTHING, GRACE, RECENT, LeftOut, Progress, Report, Scope, check
+from invariants.checking import (
+    ALL_ORDERS,
+    GRACE,
+    RECENT,
+    CheckReport,
+    LeftOut,
+    OrderScope,
+    Strictness,
+    check,
+)
 from payments.errors import PaymentError
 from payments.provider_reconciliation import (
     ProviderBalance,
@@ -33,15 +42,15 @@ FOUND: Final = 1
 NOT_CHECKED: Final = 2
 USAGE: Final = 2
 WITHOUT_TERMINAL: Final = 160
-"""Columns of a table that goes into a file."""
+"""The width in columns of a table that goes to a file."""
 
 
 class Command(BaseCommand):
     help = (
         "Checks what must always be true of money, stock, states, journal and outbox, and compares"
-        " our payments with the payment providers, both ways. Without --record it only reads. With"
+        " our payments with the payment providers, in both directions. Without --record it only reads. With"
         " --record it writes breaks and may pause orders. Covers the orders that have not ended or"
-        " moved in the last hour, or with --full all orders, and names what it left out. Exit"
+        " moved in the last hour; with --full, all orders. Names what it left out. Exit"
         " status: 0 no finding, 1 findings, 2 a provider or the database did not answer."
     )
 
@@ -51,34 +60,34 @@ class Command(BaseCommand):
             action="store_true",
             help="check all orders, and read all of the providers' history",
         )
-        haste = parser.add_mutually_exclusive_group()
-        haste.add_argument(
+        strictness = parser.add_mutually_exclusive_group()
+        strictness.add_argument(
             "--at-rest",
-            dest="progress",
+            dest="strictness",
             action="store_const",
-            const=Progress.AT_REST,
-            help="nothing is under way any more: an order that has not ended is a finding",
+            const=Strictness.AT_REST,
+            help="for a system without work under way: an order that has not ended is a finding",
         )
-        haste.add_argument(
+        strictness.add_argument(
             "--safety",
-            dest="progress",
+            dest="strictness",
             action="store_const",
-            const=Progress.SOMETIME,
-            help="lateness is no finding, as in an outage: only what must never be is one",
+            const=Strictness.SAFETY_ONLY,
+            help="for an outage: lateness is no finding, only what must never happen",
         )
-        parser.set_defaults(progress=Progress.ON_TIME)
+        parser.set_defaults(strictness=Strictness.ON_TIME)
         parser.add_argument(
             "--grace",
             type=seconds(),
             default=GRACE.total_seconds(),
             metavar="SECONDS",
-            help="how long ago we must have settled a payment to compare it (default %(default)s)",
+            help="compare a payment once our database settled it this long ago (default %(default)s)",
         )
-        parser.add_argument("--json", action="store_true", help="for programs")
+        parser.add_argument("--json", action="store_true", help="print JSON for programs")
         parser.add_argument(
             "--record",
             action="store_true",
-            help="write findings as breaks, and pause orders whose money is in doubt",
+            help="store findings as breaks, and pause orders whose money is in doubt",
         )
         self._add_provider_arguments(parser)
 
@@ -96,78 +105,78 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         if options["record"] and options["statement"] is not None:
             raise CommandError(
-                "--record needs a reading of the providers: findings by a statement are not recorded",
+                "--record reads the providers itself: it cannot be used with --statement",
                 returncode=USAGE,
             )
         try:
             self._check(options)
         except (DatabaseError, InterfaceError) as error:
-            # Not 1, which says that something was found.
+            # Not 1: that means a finding.
             raise CommandError(f"Not checked: {error}", returncode=NOT_CHECKED) from error
 
     def _check(self, options: dict[str, Any]) -> None:
-        silence = ""
+        provider_error = ""
         reading = None
         try:
             reading = _read(options)
         except PaymentError as error:
-            silence = f"{type(error).__name__}: {error}"
+            provider_error = f"{type(error).__name__}: {error}"
         report = check(
             reading=reading,
-            scope=EVERYTHING if options["full"] else _lately(),
+            scope=ALL_ORDERS if options["full"] else _recent_scope(),
             grace=timedelta(seconds=options["grace"]),
-            progress=options["progress"],
+            strictness=options["strictness"],
         )
         if options["record"]:
             record(report)
         if options["json"]:
-            self.stdout.write(json.dumps(_as_json(report, silence), indent=2))
+            self.stdout.write(json.dumps(_as_json(report, provider_error), indent=2))
         else:
-            self._show(report, silence)
+            self._show(report, provider_error)
         if report.findings:
             sys.exit(FOUND)
-        if silence:
+        if provider_error:
             sys.exit(NOT_CHECKED)
 
-    def _show(self, report: Report, silence: str) -> None:
+    def _show(self, report: CheckReport, provider_error: str) -> None:
         is_terminal = self.stdout.isatty()
-        # Not straight to the standard output: rich ends the process if the reader is gone.
-        said = StringIO()
+        # Not straight to the standard output: rich ends the process if the pipe's reader is gone.
+        printed = StringIO()
         console = Console(
-            file=said,
+            file=printed,
             force_terminal=is_terminal,
             width=None if is_terminal else WITHOUT_TERMINAL,
-            # Subjects may be texts of a provider's.
+            # A subject may be a provider's text, so rich must not interpret it.
             markup=False,
             emoji=False,
         )
-        _print(console, report, silence)
-        self.stdout.write(said.getvalue(), ending="")
+        _print(console, report, provider_error)
+        self.stdout.write(printed.getvalue(), ending="")
 
 
-def _print(console: Console, report: Report, silence: str) -> None:
+def _print(console: Console, report: CheckReport, provider_error: str) -> None:
     summary = Table("what", "checked")
     summary.add_row("orders", f"{_in_words(report.orders)}{_scope_in_words(report)}")
     summary.add_row("payments", _in_words(report.payments))
-    summary.add_row("providers", _provider_in_words(report.reading, silence))
+    summary.add_row("providers", _provider_in_words(report.reading, provider_error))
     console.print(summary)
     if report.findings:
-        # Ids are there to be copied: whole, on one line.
+        # Ids are for copying: whole, on one line.
         subject = Column("subject", no_wrap=True)
         table = Table("invariant", "kind", subject, Column("detail", overflow="fold"))
-        for each in report.findings:
-            table.add_row(each.code, each.kind, each.subject, each.detail)
+        for finding in report.findings:
+            table.add_row(finding.code, finding.kind, finding.subject, finding.detail)
         console.print(table)
-        sentences = {each.code: each.sentence for each in INVARIANTS}
-        for code in sorted({each.code for each in report.findings}):
+        sentences = {invariant.code: invariant.sentence for invariant in INVARIANTS}
+        for code in sorted({finding.code for finding in report.findings}):
             console.print(f"{code}: {sentences[code]}", soft_wrap=True)
     for codes, why in _left_out(report):
         console.print(f"{codes}: {why}", soft_wrap=True)
-    console.print(_verdict(report, silence), soft_wrap=True)
+    console.print(_conclusion(report, provider_error), soft_wrap=True)
 
 
-def _lately() -> Scope:
-    return Scope(changed_within=RECENT, orders=orders_with_breaks())
+def _recent_scope() -> OrderScope:
+    return OrderScope(changed_within=RECENT, orders=orders_with_breaks())
 
 
 def _read(options: dict[str, Any]) -> ProviderReading | None:
@@ -175,76 +184,80 @@ def _read(options: dict[str, Any]) -> ProviderReading | None:
     if options["no_provider"]:
         return None
     if options["statement"] is not None:
-        return ProviderReading(_stated(options["statement"]), read_at=database_now())
+        return ProviderReading(_read_statement(options["statement"]), read_at=database_now())
     return read_providers() if options["full"] else read_recent(RECENT)
 
 
-def _stated(file: str) -> list[ProviderBalance]:
+def _read_statement(file: str) -> list[ProviderBalance]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
         return TypeAdapter(list[ProviderBalance]).validate_json(text)
-    except (OSError, ValueError) as error:  # pydantic's are ValueErrors
+    except (OSError, ValueError) as error:  # pydantic's errors are ValueErrors
         raise CommandError(f"--statement: {error}", returncode=USAGE) from error
 
 
-def _as_json(report: Report, silence: str) -> dict[str, object]:
+def _as_json(report: CheckReport, provider_error: str) -> dict[str, object]:
     reading = report.reading
     since = reading.complete_since if reading else None
     return {
-        "everything": report.looked_at is None,
+        "everything": report.checked_orders is None,
         "orders": report.orders,
         "payments": report.payments,
         "provider": {
             "compared": reading is not None,
-            "problem": silence,
+            "problem": provider_error,
             "complete_since": since.isoformat() if since else None,
             "payments": len(reading.balances) if reading else None,
             "net_minor": _net_minor(reading) if reading else None,
         },
         "invariants": {
-            "checked": len(report.checked),
+            "checked": len(report.checked_codes),
             "of": len(INVARIANTS),
             "left_out": report.left_out,
         },
-        "findings": [asdict(each) for each in report.findings],
+        "findings": [asdict(finding) for finding in report.findings],
         "seconds": round(report.seconds, 3),
     }
 
 
-def _provider_in_words(reading: ProviderReading | None, silence: str) -> str:
+def _provider_in_words(reading: ProviderReading | None, provider_error: str) -> str:
     if reading is None:
-        return f"NOT COMPARED: {silence or 'left out'}"
+        return f"NOT COMPARED: {provider_error or 'left out'}"
     since = reading.complete_since
     scope = f"; complete since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
     count = len(reading.balances)
     return f"{count} payments, {_net_minor(reading)} held or captured (minor units){scope}"
 
 
-def _scope_in_words(report: Report) -> str:
+def _scope_in_words(report: CheckReport) -> str:
     return (
-        "" if report.looked_at is None else "; those that have not ended, or moved in the last hour"
+        ""
+        if report.checked_orders is None
+        else "; only orders that have not ended, or moved in the last hour"
     )
 
 
-def _left_out(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield the codes that were not checked, or not in full, grouped by their reason."""
+def _left_out(report: CheckReport) -> Iterator[tuple[str, str]]:
+    """Yield the codes that were not checked, or not in full, by reason."""
     for why in LeftOut:
         codes = [code for code, reason in report.left_out.items() if reason is why]
         if codes:
             yield ", ".join(codes), why
 
 
-def _verdict(report: Report, silence: str) -> str:
-    asked = f"{len(report.checked)} of {len(INVARIANTS)} invariants, {report.seconds:.2f} s"
+def _conclusion(report: CheckReport, provider_error: str) -> str:
+    checked = f"{len(report.checked_codes)} of {len(INVARIANTS)} invariants, {report.seconds:.2f} s"
     if report.findings:
-        return f"{len(report.findings)} findings; {asked}."
-    if silence:
-        return f"Nothing found in our own books, but a payment provider did not answer; {asked}."
+        return f"{len(report.findings)} findings; {checked}."
+    if provider_error:
+        return (
+            f"Nothing found in our own database, but a payment provider did not answer; {checked}."
+        )
     if report.reading is None:
-        return f"Nothing found in our own books; the payment providers were not compared; {asked}."
-    if report.looked_at is not None:
-        return f"0 findings in what was looked at; {asked}. All of it: --full."
-    return f"0 findings: no ghost charge, no lost order, no oversold stock; {asked}."
+        return f"Nothing found in our own database; the payment providers were not compared; {checked}."
+    if report.checked_orders is not None:
+        return f"0 findings in these orders; {checked}. Use --full to check all orders."
+    return f"0 findings: no ghost charge, no lost order, no oversold stock; {checked}."
 
 
 def _net_minor(reading: ProviderReading) -> int:
@@ -252,6 +265,6 @@ def _net_minor(reading: ProviderReading) -> int:
 
 
 def _in_words(counts: dict[str, int]) -> str:
-    """Return every status with its count, and their sum."""
+    """Return the sum, then each status with its count."""
     listed = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     return f"{sum(counts.values())}: {listed}" if counts else "none"

@@ -1,4 +1,4 @@
-"""Fill an empty shop with the demo catalogue."""
+"""``manage.py load_catalogue``: fills a shop with the demo catalogue."""
 
 import json
 from argparse import ArgumentParser
@@ -16,15 +16,15 @@ from inventory.services import receive
 
 class Command(BaseCommand):
     help = (
-        "Load the demo catalogue, for a shop to try out. Products that are there keep their names,"
-        " prices and stock (see --refill); no order is touched."
+        "Load the demo catalogue, to try out a shop. Existing products keep their names, prices and"
+        " stock (see --refill). Orders are not changed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--refill",
             action="store_true",
-            help="have more come in of what has fallen below half of the catalogue's stock",
+            help="receive more of each product that has fallen to half of its demo stock",
         )
 
     @transaction.atomic
@@ -57,10 +57,10 @@ def _check(article: Article) -> None:
 
 
 def _refill(article: Article, product: Product) -> int:
-    """Have come in what lacks of the catalogue's stock, where half of it or more has gone."""
+    """Receive what is missing from the demo stock, if half of it or more is gone; return how much."""
     level = StockLevel.objects.filter(product=product).order_by("pk").first()
     if level is None or level.available * 2 > article.stock:
         return 0
-    lacking = article.stock - level.available
-    receive(level, lacking, "demo catalogue: refilled")
-    return lacking
+    missing = article.stock - level.available
+    receive(level, missing, "demo catalogue: refilled")
+    return missing

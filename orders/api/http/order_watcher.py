@@ -92,11 +92,11 @@ class OrderWatcher:
 
     def _poll(self, watches: dict[threading.Event, OrderWatch]) -> None:
         order_ids = {watch.order_id for watch in watches.values()}
-        found = Order.objects.with_wish_to_cancel().filter(pk__in=order_ids)
+        found = Order.objects.with_cancel_request().filter(pk__in=order_ids)
         orders = {order.pk: order for order in found.only("status", "version")}
         for is_met, watch in watches.items():
             order = orders.get(watch.order_id)
-            if order and watch.is_met(order.status, order.reached):
+            if order and watch.is_met(order.status, order.cursor):
                 is_met.set()
 
 

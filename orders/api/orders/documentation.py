@@ -45,7 +45,7 @@ PLACE_ORDER: Final = Operation(
     TAG,
     "Place an order",
     "Each accepted order ends: confirmed, with its stock reserved and its payment authorized, or "
-    "cancelled with everything undone. A declined card and missing stock are not errors of the "
+    "cancelled with nothing reserved or charged. A declined card and missing stock are not errors of the "
     "request, but reasons of a cancelled order. With `Prefer: wait=5` the response is 201 if the "
     "order settles in that time; otherwise it is 202, and the order continues.",
     (
@@ -164,7 +164,7 @@ CANCEL_ORDER: Final = Operation(
     (
         SuccessResponse(
             HTTPStatus.OK,
-            "The order is cancelled, and everything is undone.",
+            "The order is cancelled: no stock is reserved, and no money is held or taken.",
             Order,
             {"Cancelled": examples.CANCELLED},
             headers=(LOCATION,),

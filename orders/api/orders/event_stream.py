@@ -53,7 +53,7 @@ class EventsView(APIView):
         parse_query(QueryParams, request)
         order = own_order(request, order_id)
         seen = _last_seen(request, order)
-        if seen == order.reached and order.has_ended:
+        if seen == order.cursor and order.has_ended:
             return Response(status=HTTPStatus.NO_CONTENT)  # tells a browser not to reconnect
         if request.method == "HEAD":
             return HttpResponse(headers=sse.HEADERS, content_type=sse.MEDIA_TYPE)
@@ -70,7 +70,7 @@ def _last_seen(request: Request, order: Order) -> OrderCursor | None:
     if event_id is None:
         return None
     seen = OrderCursor(int(event_id[1]), is_cancel_requested=bool(event_id[2]))
-    return seen if seen <= order.reached else None
+    return seen if seen <= order.cursor else None
 
 
 _LIMIT_PROBLEMS: Final = {
@@ -116,7 +116,7 @@ class Stream:
             yield from self._initial_events()
             while not self._order.has_ended and (left := ends_at - time.monotonic()) > 0:
                 timeout = min(left, HEARTBEAT_SECONDS)
-                if order_watcher.wait_for_change(self._order.pk, self._order.reached, timeout):
+                if order_watcher.wait_for_change(self._order.pk, self._order.cursor, timeout):
                     yield from self._new_events()
                 else:
                     yield sse.comment("nothing new")
@@ -130,12 +130,12 @@ class Stream:
         order = self._order
         if self._seen is None:
             since = order.moved_at or order.created_at
-            yield _event(order, order.status, order.status, order.reached, since)
-        elif self._seen < order.reached:
+            yield _event(order, order.status, order.status, order.cursor, since)
+        elif self._seen < order.cursor:
             yield from _events_after(self._seen, order)
 
     def _new_events(self) -> Iterator[str]:
-        seen = self._order.reached
+        seen = self._order.cursor
         close_old_connections()
         self._order = Order.objects.with_progress().get(pk=self._order.pk)
         yield from _events_after(seen, self._order)
@@ -156,7 +156,7 @@ def _events_after(seen: OrderCursor, order: Order) -> Iterator[str]:
         if cursor > seen:
             yield _event(order, move.target, move.target, cursor, move.at)
     if requested_at is not None and not (is_requested or seen.is_cancel_requested):
-        yield _event(order, CANCEL_REQUESTED, order.status, order.reached, requested_at)
+        yield _event(order, CANCEL_REQUESTED, order.status, order.cursor, requested_at)
 
 
 def _event(order: Order, name: str, status: str, cursor: OrderCursor, at: datetime) -> str:

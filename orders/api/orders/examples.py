@@ -146,7 +146,7 @@ TIMELINE: Final = Timeline(
     entries=[
         TimelineEntry(at=_PLACED_AT, kind="order", code="placed", message="You placed this order."),
         TimelineEntry(
-            at=_after(0.1), kind="stock", code="reserved", message="Your items are held for you."
+            at=_after(0.1), kind="stock", code="reserved", message="Your items are reserved."
         ),
         TimelineEntry(
             at=_after(0.4), kind="order", code="confirmed", message="Your order is confirmed."

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orders import models
 from orders.api.http.response_schemas import Currency, MinorUnits, ResponseSchema
-from orders.cancellation_messages import words
+from orders.cancellation_messages import cancellation_message
 from orders.customer_timeline import Kind, TimelineEvent
 from orders.states import TRANSITIONS, OrderStatus
 from payments.history import PaymentRecord, payment_record
@@ -209,7 +209,7 @@ class Order(ResponseSchema):
             version=order.version,
             total_minor=order.total_minor,
             currency=order.currency,
-            reason=words(order),
+            reason=cancellation_message(order),
             reason_code=order.reason,
             created_at=order.created_at,
             updated_at=order.moved_at or order.created_at,
@@ -268,6 +268,6 @@ class StreamEvent(ResponseSchema):
             version=cursor.version,
             at=at,
             cancel_requested_at=order.cancel_requested_at if cursor.is_cancel_requested else None,
-            reason=words(order) if has_reason else "",
+            reason=cancellation_message(order) if has_reason else "",
             reason_code=order.reason if has_reason else "",
         )

@@ -1,7 +1,7 @@
 """What Stripe charges in each currency. Come here to convert amounts between Stripe's units and ours.
 
 The rules are those of https://docs.stripe.com/currencies. A rule about decimals is never changed
-for a currency that was charged: a repeated request must be word for word the first one.
+for a currency that was charged: a repeated request must equal the first one exactly.
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ class StripeCurrency:
     minimum: int = 0
     """The published minimum of an account that settles in this currency; 0 for none.
 
-    An account that settles in another one has that one's, converted at the day's rate: Stripe alone
-    can tell then, and rejects the payment with ``amount_too_small``.
+    An account that settles in another currency has that currency's minimum, converted at the day's
+    rate. Only Stripe knows it then, and rejects a smaller payment with ``amount_too_small``.
     """
     digits: int = MAX_DIGITS
 
@@ -42,7 +42,7 @@ _TWO_DECIMALS: Final = (
 )
 _ZERO_DECIMALS: Final = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf "
 _TWO_DECIMALS_ALWAYS_ZERO: Final = "isk ugx "
-"""Were two-decimal currencies once: Stripe still takes two decimals, and only whole units."""
+"""Former two-decimal currencies: Stripe still takes two decimals, and only whole units."""
 _THREE_DECIMALS_LAST_ONE_ZERO: Final = "bhd jod kwd omr tnd "
 
 _MINIMUMS: Final[Mapping[str, int]] = {
@@ -102,8 +102,8 @@ def to_stripe(amount_minor: int, currency: str) -> int:
 def from_stripe(amount: int, currency: str) -> int:
     """Return an amount of Stripe's in minor units.
 
-    A fraction of a minor unit counts as one, so that no money disappears; we never charge one. An
-    amount in a currency that we never charge stays as it is: another system's payment.
+    A fraction of a minor unit is rounded up, so that no money disappears; we never charge fractions.
+    An amount in a currency that we never charge is returned unchanged: it is another system's.
     """
     numerator, denominator = _factor(currency)
     return -(-amount * denominator // numerator)

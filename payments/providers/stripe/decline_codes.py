@@ -6,5 +6,5 @@ def decline_code_of(stated: object) -> str:
     code = getattr(stated, "code", None)
     decline_code = getattr(stated, "decline_code", None)
     if {code, decline_code} & {"authentication_required", "authentication_not_handled"}:
-        return "authentication_required"  # one situation, told from two sides
+        return "authentication_required"  # one situation under two codes
     return decline_code or code or "card_declined"

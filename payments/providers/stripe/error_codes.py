@@ -1,7 +1,7 @@
-"""What each of Stripe's error codes means for a payment, of those that come with a 400 or 404.
+"""What Stripe's error codes mean for a payment when they come with a 400 or 404.
 
-Other statuses speak for themselves, whatever the code: see ``errors``. A code that is not here, for
-example a new one, means UNKNOWN.
+For other statuses the status decides, whatever the code: see ``errors``. A code that is not in this
+table, such as a new one, means UNKNOWN.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from typing import Final
 
 
 class Meaning(Enum):
-    """What has happened, and so what to do."""
+    """What an error means, and so what to do."""
 
-    DECLINED = auto()  # the payment method, its issuer or its network says no
+    DECLINED = auto()  # the payment method, its issuer or its network refuses
     CUSTOMER_INPUT = auto()  # the customer has to correct something, or to pay in another way
-    WRONG_STATE = auto()  # the payment is further than we thought: look at it
+    WRONG_STATE = auto()  # the payment has another status than we expected: read it
     REFUND_IMPOSSIBLE = auto()  # this payment cannot be refunded (again)
     BUSY = auto()  # nothing was done; the same request may succeed later
-    UNKNOWN = auto()  # may have taken effect, or makes no sense for our requests: look, then repeat
+    UNKNOWN = auto()  # may have taken effect, or does not fit our requests: look, then repeat
     CONFIGURATION = auto()  # our key or our account: an operator can correct it
     BUG = auto()  # a request that can never succeed
     MISSING = auto()  # Stripe does not have the object that the error's ``param`` names

@@ -23,13 +23,13 @@ from payments.providers.stripe.error_codes import Meaning, meaning_of_code
 from payments.providers.stripe.objects import read_payment
 
 _NAMES_A_PAYMENT: Final = ("intent", "payment_intent", "id")
-"""How Stripe calls the parameter of a PaymentIntent that it does not have."""
+"""The names of the parameter that holds a PaymentIntent's id."""
 
 
-def in_our_words(error: stripe.StripeError, call: Call) -> Exception:
-    """Return our error for one of the library's; one without a meaning stays itself.
+def translated_error(error: stripe.StripeError, call: Call) -> Exception:
+    """Return our error for an error of Stripe's library; an error without a meaning is returned as it is.
 
-    WRONG_STATE is the caller's to handle, where it knows which payment to look at.
+    The caller handles WRONG_STATE itself if it knows which payment to read.
     """
     meaning = meaning_of_error(error)
     return error if meaning is None else _ERRORS[meaning](error, call)
@@ -52,7 +52,7 @@ def meaning_of_error(error: stripe.StripeError) -> Meaning | None:
 
 
 def _declined(error: stripe.StripeError, _: Call) -> PaymentError:
-    return PaymentDeclined(decline_code_of(error.error), payment=payment_in(error))
+    return PaymentDeclined(decline_code_of(error.error), payment=payment_of_error(error))
 
 
 def _missing(error: stripe.StripeError, call: Call) -> PaymentError:
@@ -82,7 +82,7 @@ def _describe(error: stripe.StripeError, call: Call) -> str:
     return f"{call.operation}: {said}, request {request}"
 
 
-def unknown(text: str, call: Call) -> OutcomeUnknown:
+def outcome_unknown(text: str, call: Call) -> OutcomeUnknown:
     replayed = _answer_headers(call).get("Idempotent-Replayed") == "true"
     return OutcomeUnknown(text, replayed=replayed)
 
@@ -91,7 +91,7 @@ def _answer_headers(call: Call) -> Mapping[str, str]:
     return call.response.headers if call.response is not None else {}
 
 
-def payment_in(error: stripe.StripeError) -> ProviderPayment | None:
+def payment_of_error(error: stripe.StripeError) -> ProviderPayment | None:
     found = getattr(error.error, "payment_intent", None)
     return read_payment(found) if found else None
 
@@ -102,7 +102,7 @@ _ERRORS: Final[Mapping[Meaning, Callable[[stripe.StripeError, Call], PaymentErro
     Meaning.WRONG_STATE: _rejected,
     Meaning.REFUND_IMPOSSIBLE: lambda error, _: RefundRejected(_code(error)),
     Meaning.BUSY: lambda error, call: ProviderBusy(_describe(error, call)),
-    Meaning.UNKNOWN: lambda error, call: unknown(_describe(error, call), call),
+    Meaning.UNKNOWN: lambda error, call: outcome_unknown(_describe(error, call), call),
     Meaning.CONFIGURATION: lambda error, call: AccessDenied(_describe(error, call)),
     Meaning.BUG: _rejected,
     Meaning.MISSING: _missing,

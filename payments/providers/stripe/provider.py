@@ -33,16 +33,16 @@ from payments.providers.protocol import PaymentProvider
 from payments.providers.stripe.currencies import charge_limits, to_stripe
 from payments.providers.stripe.error_codes import Meaning
 from payments.providers.stripe.errors import (
-    in_our_words,
     meaning_of_error,
-    payment_in,
-    unknown,
+    outcome_unknown,
+    payment_of_error,
+    translated_error,
 )
 from payments.providers.stripe.objects import read_payment, read_refund
 from payments.providers.stripe.settings import stripe_settings
 
 API_VERSION: Final = stripe.api_version
-"""The version that this release of the library speaks. Stored payments repeat their own."""
+"""The API version of this release of the library. Stored payments repeat their own version."""
 
 PAGE = 100
 """The most objects that Stripe returns in one page."""
@@ -98,10 +98,10 @@ class StripeProvider:
         self, params: Mapping[str, Any], *, key: str, api_version: str, deadline: Deadline
     ) -> ProviderPayment:
         sent = {**params, "amount": to_stripe(params["amount"], params["currency"])}
-        with _asking("create_payment", deadline):
+        with _stripe_call("create_payment", deadline):
             return read_payment(
                 _client().v1.payment_intents.create(
-                    cast(PaymentIntentCreateParams, sent), _once(key, api_version)
+                    cast(PaymentIntentCreateParams, sent), _request_options(key, api_version)
                 )
             )
 
@@ -112,10 +112,12 @@ class StripeProvider:
 
         The decline's code is ``authentication_required``.
         """
-        with _asking("confirm_payment", deadline, payment_id):
+        with _stripe_call("confirm_payment", deadline, payment_id):
             return read_payment(
                 _client().v1.payment_intents.confirm(
-                    payment_id, {"error_on_requires_action": True}, _once(key, api_version)
+                    payment_id,
+                    {"error_on_requires_action": True},
+                    _request_options(key, api_version),
                 )
             )
 
@@ -130,19 +132,21 @@ class StripeProvider:
         deadline: Deadline,
     ) -> ProviderPayment:
         amount = to_stripe(amount_minor, currency)
-        with _asking("capture_payment", deadline, payment_id):
+        with _stripe_call("capture_payment", deadline, payment_id):
             return read_payment(
                 _client().v1.payment_intents.capture(
-                    payment_id, {"amount_to_capture": amount}, _once(key, api_version)
+                    payment_id, {"amount_to_capture": amount}, _request_options(key, api_version)
                 )
             )
 
     def cancel_payment(
         self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
     ) -> ProviderPayment:
-        with _asking("cancel_payment", deadline, payment_id):
+        with _stripe_call("cancel_payment", deadline, payment_id):
             return read_payment(
-                _client().v1.payment_intents.cancel(payment_id, None, _once(key, api_version))
+                _client().v1.payment_intents.cancel(
+                    payment_id, None, _request_options(key, api_version)
+                )
             )
 
     def retrieve_payment(self, payment_id: str, *, deadline: Deadline) -> ProviderPayment:
@@ -168,7 +172,7 @@ class StripeProvider:
         deadline: Deadline,
     ) -> ProviderRefund:
         amount = to_stripe(amount_minor, currency)
-        with _asking("create_refund", deadline, payment_id):
+        with _stripe_call("create_refund", deadline, payment_id):
             return read_refund(
                 _client().v1.refunds.create(
                     {
@@ -176,7 +180,7 @@ class StripeProvider:
                         "amount": amount,
                         "metadata": dict(metadata),
                     },
-                    _once(key, api_version),
+                    _request_options(key, api_version),
                 )
             )
 
@@ -196,10 +200,10 @@ class StripeProvider:
 
 
 @contextmanager
-def _asking(operation: str, deadline: Deadline, payment_id: str = "") -> Iterator[None]:
-    """Make one request, and raise its errors as those of payments."""
+def _stripe_call(operation: str, deadline: Deadline, payment_id: str = "") -> Iterator[None]:
+    """Make one call to Stripe, and raise its errors as errors of ``payments.errors``."""
     try:
-        with _service.call(operation, deadline) as call, _in_our_terms(call, payment_id):
+        with _service.call(operation, deadline) as call, _translate_errors(call, payment_id):
             yield
     except outbound_errors.CallInsideTransaction as error:
         raise CallInsideTransaction(str(error)) from None
@@ -210,31 +214,31 @@ def _asking(operation: str, deadline: Deadline, payment_id: str = "") -> Iterato
 
 
 @contextmanager
-def _in_our_terms(call: Call, payment_id: str) -> Iterator[None]:
+def _translate_errors(call: Call, payment_id: str) -> Iterator[None]:
     try:
         yield
     except stripe.StripeError as error:
         if payment_id and meaning_of_error(error) is Meaning.WRONG_STATE:
-            payment = payment_in(error) or _retrieve_payment(payment_id, call.deadline)
+            payment = payment_of_error(error) or _retrieve_payment(payment_id, call.deadline)
             raise UnexpectedState(payment) from None
         # Not chained: the library's text may repeat the whole answer, client secret included.
-        raise in_our_words(error, call) from None
+        raise translated_error(error, call) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if call.response is None:
             raise
-        # The answer has a shape that neither the library nor we know: a proxy sent it, for example.
-        raise unknown("unreadable answer", call) from error
+        # The answer has an unknown form. For example, a proxy sent it.
+        raise outcome_unknown("unreadable answer", call) from error
 
 
-def _once(key: str, api_version: str) -> stripe.RequestOptions:
+def _request_options(key: str, api_version: str) -> stripe.RequestOptions:
     if not key or not api_version:
-        # The library would make up a key, and another one at the next attempt.
+        # The library would invent a key, and a different one at the next attempt.
         raise ValueError("a call that changes something needs its stored key and API version")
     return {"idempotency_key": key, "stripe_version": api_version}
 
 
 def _retrieve_payment(payment_id: str, deadline: Deadline) -> ProviderPayment:
-    with _asking("retrieve_payment", deadline):
+    with _stripe_call("retrieve_payment", deadline):
         return read_payment(_client().v1.payment_intents.retrieve(payment_id))
 
 
@@ -251,7 +255,7 @@ def _pages(
 ) -> Iterator[Read]:
     params = {"limit": PAGE, **filters}
     while True:
-        with _asking(operation, deadline):
+        with _stripe_call(operation, deadline):
             page = list_page(params)
             rows = [read(found) for found in page.data]
             more = page.has_more
@@ -285,7 +289,7 @@ _service: Final = OutsideService(
 
 
 class _Transport(stripe.HTTPClient):
-    """Has Stripe's library send through ``outbound``."""
+    """Makes Stripe's library send its requests through ``outbound``."""
 
     name = "urllib3"
 

@@ -22,7 +22,7 @@ stripe_settings = cast(StripeSettings, settings)
 
 
 def read(variables: Variables) -> dict[str, Any]:
-    """Read each variable once, with its explanation."""
+    """Read each variable once, with its explanation for ``docs/configuration.md``."""
     return {
         "STRIPE_API_KEY": variables.text("STRIPE_API_KEY", "Stripe's secret key.", is_secret=True),
         "STRIPE_API_BASE": variables.address(

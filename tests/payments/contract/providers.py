@@ -1,4 +1,4 @@
-"""The providers under contract, each with its payment methods and its ways to fail."""
+"""The providers under test, each with its payment methods and faults."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ STRIPE_FAULTS: Final = {"busy": "rate_limit"}
 
 
 @dataclass(frozen=True)
-class Contractor:
-    """One provider, and what the contract needs to know to try it."""
+class ProviderUnderTest:
+    """One provider, and what the contract tests need to use it."""
 
     name: str
     package: str
@@ -41,11 +41,11 @@ class Contractor:
     slow_refund_card: str
     failing_refund_card: str
     fail_next: Callable[[str, str], object]
-    """Have the next call of an operation fail: ``reset_before``, ``reset_after``, ``error_after``
+    """Makes the next call of an operation fail: ``reset_before``, ``reset_after``, ``error_after``
     (an error is saved under the key, after the effect) or ``busy``."""
     advance: Callable[[int], object]
     calls: Callable[[], int]
-    """How many calls have reached the provider."""
+    """Returns how many calls have reached the provider."""
 
     def params(self, method: str = "", order_id: str = "") -> dict[str, Any]:
         metadata = {"order_id": order_id} if order_id else {}
@@ -77,12 +77,12 @@ def within(seconds: float = 30) -> Deadline:
     return Deadline.after(timedelta(seconds=seconds))
 
 
-def stripe(sandbox: SandboxServer) -> Contractor:
+def stripe(sandbox: SandboxServer) -> ProviderUnderTest:
     def fail_next(operation: str, fault: str) -> None:
         name = STRIPE_OPERATIONS[operation]
         sandbox.add_fault(name, STRIPE_FAULTS.get(fault, fault), times=1)
 
-    return Contractor(
+    return ProviderUnderTest(
         name="stripe",
         package="payments.providers.stripe",
         provider=stripe_provider.PROVIDER,
@@ -96,9 +96,9 @@ def stripe(sandbox: SandboxServer) -> Contractor:
     )
 
 
-def memory() -> Contractor:
+def memory() -> ProviderUnderTest:
     provider = in_memory.PROVIDER
-    return Contractor(
+    return ProviderUnderTest(
         name="in_memory_provider",
         package="tests.support.in_memory_provider",
         provider=provider,
@@ -112,7 +112,7 @@ def memory() -> Contractor:
     )
 
 
-Operation = Callable[[Contractor, str, str], Any]
+Operation = Callable[[ProviderUnderTest, str, str], Any]
 """Makes one call for a payment, under a key."""
 
 CHANGES: Final[Mapping[str, tuple[str, Operation]]] = {
@@ -145,10 +145,10 @@ CHANGES: Final[Mapping[str, tuple[str, Operation]]] = {
         ),
     ),
 }
-"""Every operation that changes something, with what a payment must be for it."""
+"""Every operation that changes something, and the state that its payment must have before."""
 
 
-def prepared(by: Contractor, operation: str) -> tuple[str, Callable[[str], Any]]:
+def prepared(by: ProviderUnderTest, operation: str) -> tuple[str, Callable[[str], Any]]:
     """Return a payment that is ready for an operation, and the operation by its key."""
     needed, call = CHANGES[operation]
     payment_id = getattr(by, needed)().id if needed else ""

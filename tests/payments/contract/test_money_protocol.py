@@ -1,4 +1,4 @@
-"""Authorize, capture and close at every provider: one charge, or all of the money back."""
+"""Authorize, capture and close with every provider: one charge, or all of the money returned."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from payments.services import Charge
 from sagas.bulk_sql import write
 from sagas.identifiers import new_id
 from sandbox.stripe_process import SandboxServer
-from tests.payments.contract.providers import AMOUNT, Contractor, memory, stripe, within
+from tests.payments.contract.providers import AMOUNT, ProviderUnderTest, memory, stripe, within
 from tests.support.in_memory_provider.provider import DEBIT, PROVIDER
 from tests.support.payment_attempts import ASKED_AGAIN, Try, shut
 
@@ -48,7 +48,7 @@ def close(payment: Payment, number: int = 1) -> str:
 
 
 def balances() -> list[tuple[str, int, int, int]]:
-    """What the provider has of our installation: status, held, captured, refunded."""
+    """Return each payment of our installation at the provider: status, held, captured, refunded."""
     return [
         (balance.status, balance.held_minor, balance.captured_minor, balance.refunded_minor)
         for balance in read_providers().balances
@@ -61,15 +61,15 @@ RETURNED = ("captured", 0, AMOUNT, AMOUNT)
 CANCELLED = ("cancelled", 0, 0, 0)
 
 
-def test_an_order_is_held_and_captured_once(contractor: Contractor) -> None:
-    payment = payment_by(contractor.card)
+def test_a_payment_is_held_and_captured_once(tested: ProviderUnderTest) -> None:
+    payment = payment_by(tested.card)
 
     held = authorize(payment)
     after_authorizing = balances()
     taken = capture(payment)
 
     payment.refresh_from_db()
-    assert payment.provider == contractor.name
+    assert payment.provider == tested.name
     assert held == {
         "provider_payment_id": payment.provider_payment_id,
         "status": "authorized",
@@ -85,11 +85,11 @@ def test_an_order_is_held_and_captured_once(contractor: Contractor) -> None:
 
 @pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
 @pytest.mark.parametrize("operation", ["create_payment", "confirm_payment", "capture_payment"])
-def test_a_lost_answer_is_found_out_by_the_next_attempt(
-    contractor: Contractor, operation: str, fault: str
+def test_the_next_attempt_finds_out_what_a_lost_call_did(
+    tested: ProviderUnderTest, operation: str, fault: str
 ) -> None:
-    payment = payment_by(contractor.card)
-    contractor.fail_next(operation, fault)
+    payment = payment_by(tested.card)
+    tested.fail_next(operation, fault)
 
     def pay(number: int) -> None:
         authorize(payment, number)
@@ -102,9 +102,9 @@ def test_a_lost_answer_is_found_out_by_the_next_attempt(
     assert balances() == [TAKEN]
 
 
-def test_a_saved_error_of_a_create_is_looked_for(contractor: Contractor) -> None:
-    payment = payment_by(contractor.card)
-    contractor.fail_next("create_payment", "error_after")
+def test_a_create_with_a_saved_error_is_searched_for(tested: ProviderUnderTest) -> None:
+    payment = payment_by(tested.card)
+    tested.fail_next("create_payment", "error_after")
     for number in (1, 2, 3):
         with pytest.raises(OutcomeUnknown):
             authorize(payment, number)
@@ -115,9 +115,9 @@ def test_a_saved_error_of_a_create_is_looked_for(contractor: Contractor) -> None
 
 
 def test_a_payment_closed_before_its_id_was_stored_is_never_confirmed(
-    contractor: Contractor,
+    tested: ProviderUnderTest,
 ) -> None:
-    payment = payment_by(contractor.card)
+    payment = payment_by(tested.card)
 
     with pytest.raises(PaymentClosed):
         authorize(payment, meanwhile=lambda: shut(payment))
@@ -127,9 +127,9 @@ def test_a_payment_closed_before_its_id_was_stored_is_never_confirmed(
     assert balances() == [CANCELLED]
 
 
-def test_a_late_confirmation_fails_at_the_fence(contractor: Contractor) -> None:
-    payment = payment_by(contractor.card)
-    contractor.fail_next("confirm_payment", "reset_before")
+def test_a_late_confirmation_fails_after_closing(tested: ProviderUnderTest) -> None:
+    payment = payment_by(tested.card)
+    tested.fail_next("confirm_payment", "reset_before")
     with pytest.raises(OutcomeUnknown):
         authorize(payment)
     payment.refresh_from_db()
@@ -137,7 +137,7 @@ def test_a_late_confirmation_fails_at_the_fence(contractor: Contractor) -> None:
 
     assert payment.provider_payment_id is not None
     with pytest.raises(UnexpectedState):
-        contractor.provider.confirm_payment(
+        tested.provider.confirm_payment(
             payment.provider_payment_id,
             key=payment.idempotency_key("confirm"),
             api_version=payment.api_version,
@@ -147,12 +147,12 @@ def test_a_late_confirmation_fails_at_the_fence(contractor: Contractor) -> None:
 
 
 @pytest.mark.parametrize("fault", ["reset_before", "reset_after", "error_after"])
-def test_a_lost_refund_is_found_again(contractor: Contractor, fault: str) -> None:
-    payment = payment_by(contractor.card)
+def test_a_lost_refund_is_found_again(tested: ProviderUnderTest, fault: str) -> None:
+    payment = payment_by(tested.card)
     authorize(payment)
     capture(payment)
     shut(payment)
-    contractor.fail_next("create_refund", fault)
+    tested.fail_next("create_refund", fault)
 
     with pytest.raises(OutcomeUnknown):
         close(payment)
@@ -164,11 +164,11 @@ def test_a_lost_refund_is_found_again(contractor: Contractor, fault: str) -> Non
 
 
 @pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
-def test_a_lost_cancel_is_found_out(contractor: Contractor, fault: str) -> None:
-    payment = payment_by(contractor.card)
+def test_a_lost_cancel_is_found_again(tested: ProviderUnderTest, fault: str) -> None:
+    payment = payment_by(tested.card)
     authorize(payment)
     shut(payment)
-    contractor.fail_next("cancel_payment", fault)
+    tested.fail_next("cancel_payment", fault)
 
     with pytest.raises(OutcomeUnknown):
         close(payment)
@@ -177,34 +177,36 @@ def test_a_lost_cancel_is_found_out(contractor: Contractor, fault: str) -> None:
     assert balances() == [CANCELLED]
 
 
-def test_another_amount_than_the_order_s_is_no_authorization(contractor: Contractor) -> None:
-    payment = payment_by(contractor.card)
+def test_a_different_amount_is_no_authorization(tested: ProviderUnderTest) -> None:
+    payment = payment_by(tested.card)
     Payment.objects.update(amount_minor=AMOUNT + 1)
 
     with pytest.raises(AmountMismatch, match=f"{AMOUNT} held and 0 captured, eur"):
         authorize(payment)
 
 
-def test_a_payment_is_read_for_reconciliation(contractor: Contractor) -> None:
-    payment = payment_by(contractor.card)
+def test_a_payment_is_read_for_reconciliation(tested: ProviderUnderTest) -> None:
+    payment = payment_by(tested.card)
     authorize(payment)
     payment.refresh_from_db()
-    contractor.created(order_id="of another installation")
+    tested.created(order_id="of another installation")
 
     (balance,) = read_providers().balances
 
-    key = PaymentKey(contractor.name, str(payment.provider_payment_id))
+    key = PaymentKey(tested.name, str(payment.provider_payment_id))
     assert balance == ProviderBalance(
         *key, str(payment.order_id), "authorized", "eur", AMOUNT, 0, 0
     )
-    assert read_again([key, PaymentKey(contractor.name, "pi_unknown")]).balances == [balance]
+    assert read_again([key, PaymentKey(tested.name, "pi_unknown")]).balances == [balance]
 
 
-def test_every_provider_is_read(bank: SandboxServer, settings: Settings) -> None:
+def test_reconciliation_reads_every_provider(
+    sandbox_stripe: SandboxServer, settings: Settings
+) -> None:
     PROVIDER.start_over()
-    both = [stripe(bank), memory()]
-    settings.PAYMENT_PROVIDERS = [contractor.package for contractor in both]
-    payments = [payment_by(contractor.card) for contractor in both]
+    both = [stripe(sandbox_stripe), memory()]
+    settings.PAYMENT_PROVIDERS = [tested.package for tested in both]
+    payments = [payment_by(tested.card) for tested in both]
     for payment in payments:
         authorize(payment)
 

@@ -27,7 +27,7 @@ from payments.provider_types import (
     RefundStatus,
 )
 from payments.providers.protocol import PaymentProvider
-from tests.payments.contract.providers import AMOUNT, CHANGES, Contractor, prepared, within
+from tests.payments.contract.providers import AMOUNT, CHANGES, ProviderUnderTest, prepared, within
 
 MONEY = {
     ProviderPaymentStatus.CREATED: (0, 0),
@@ -45,7 +45,7 @@ AFTER = {
     "cancel_payment": ProviderPaymentStatus.CANCELLED,
     "create_refund": ProviderPaymentStatus.CAPTURED,
 }
-"""In which status each operation leaves a payment."""
+"""The status of a payment after each operation."""
 
 
 READS: dict[str, Callable[[PaymentProvider, ProviderPayment], object]] = {
@@ -60,12 +60,12 @@ READS: dict[str, Callable[[PaymentProvider, ProviderPayment], object]] = {
 }
 
 
-def stands_as(payment: ProviderPayment, status: ProviderPaymentStatus) -> bool:
+def has_status(payment: ProviderPayment, status: ProviderPaymentStatus) -> bool:
     money = (payment.held_minor, payment.captured_minor)
     return (payment.status, money) == (status, MONEY[status])
 
 
-def refunded_minor(by: Contractor, payment_id: str) -> int:
+def refunded_minor(by: ProviderUnderTest, payment_id: str) -> int:
     refunds = by.provider.list_refunds(payment_id, deadline=within())
     return sum(refund.amount_minor for refund in refunds if refund.status is RefundStatus.SUCCEEDED)
 
@@ -73,29 +73,29 @@ def refunded_minor(by: Contractor, payment_id: str) -> int:
 # -- without a call ------------------------------------------------------------------------------
 
 
-def test_the_stored_parameters_repeat_the_request(contractor: Contractor) -> None:
+def test_the_stored_parameters_repeat_the_request(tested: ProviderUnderTest) -> None:
     metadata = {"order_id": "42"}
-    request = PaymentRequest(AMOUNT, "eur", contractor.card, metadata)
+    request = PaymentRequest(AMOUNT, "eur", tested.card, metadata)
 
-    params = contractor.provider.payment_params(request)
+    params = tested.provider.payment_params(request)
 
     assert (params["amount"], params["currency"]) == (AMOUNT, "eur")
-    assert (params["payment_method"], params["metadata"]) == (contractor.card, metadata)
+    assert (params["payment_method"], params["metadata"]) == (tested.card, metadata)
 
 
-def test_only_references_of_its_own_form_are_accepted(contractor: Contractor) -> None:
-    provider = contractor.provider
+def test_a_provider_accepts_only_its_own_payment_methods(tested: ProviderUnderTest) -> None:
+    provider = tested.provider
 
-    assert provider.accepts(contractor.card)
-    for other in ("", "card", "4242424242424242", f" {contractor.card}", f"x{contractor.card}"):
+    assert provider.accepts(tested.card)
+    for other in ("", "card", "4242424242424242", f" {tested.card}", f"x{tested.card}"):
         assert not provider.accepts(other)
 
 
-def test_its_own_ids_are_recognized(contractor: Contractor) -> None:
-    provider = contractor.provider
-    payment = contractor.captured()
+def test_a_provider_recognizes_its_own_ids(tested: ProviderUnderTest) -> None:
+    provider = tested.provider
+    payment = tested.captured()
     refund = provider.create_refund(
-        payment.id, amount_minor=1, currency="eur", metadata={}, **contractor.asking()
+        payment.id, amount_minor=1, currency="eur", metadata={}, **tested.asking()
     )
 
     assert provider.recognizes(payment.id)
@@ -108,83 +108,83 @@ def test_its_own_ids_are_recognized(contractor: Contractor) -> None:
 # -- effects -------------------------------------------------------------------------------------
 
 
-def test_a_created_payment_takes_no_money(contractor: Contractor) -> None:
-    payment = contractor.created(order_id="42")
+def test_a_created_payment_takes_no_money(tested: ProviderUnderTest) -> None:
+    payment = tested.created(order_id="42")
 
-    assert stands_as(payment, ProviderPaymentStatus.CREATED)
+    assert has_status(payment, ProviderPaymentStatus.CREATED)
     assert (payment.amount_minor, payment.currency) == (AMOUNT, "eur")
     assert (payment.metadata, payment.decline_code) == ({"order_id": "42"}, "")
-    assert contractor.retrieve(payment.id) == payment
+    assert tested.retrieve(payment.id) == payment
 
 
-def test_a_confirmed_payment_is_held(contractor: Contractor) -> None:
-    payment = contractor.authorized()
+def test_a_confirmed_payment_is_authorized(tested: ProviderUnderTest) -> None:
+    payment = tested.authorized()
 
-    assert stands_as(payment, ProviderPaymentStatus.AUTHORIZED)
-    assert contractor.retrieve(payment.id) == payment
+    assert has_status(payment, ProviderPaymentStatus.AUTHORIZED)
+    assert tested.retrieve(payment.id) == payment
 
 
-def test_a_capture_takes_its_amount_and_releases_the_rest(contractor: Contractor) -> None:
-    payment_id = contractor.authorized().id
+def test_a_capture_of_a_part_releases_the_rest(tested: ProviderUnderTest) -> None:
+    payment_id = tested.authorized().id
 
-    payment = contractor.provider.capture_payment(
-        payment_id, amount_minor=700, currency="eur", **contractor.asking()
+    payment = tested.provider.capture_payment(
+        payment_id, amount_minor=700, currency="eur", **tested.asking()
     )
 
     assert payment.status is ProviderPaymentStatus.CAPTURED
     assert (payment.held_minor, payment.captured_minor) == (0, 700)
-    assert contractor.retrieve(payment_id) == payment
+    assert tested.retrieve(payment_id) == payment
 
 
-def test_more_than_is_held_is_not_captured(contractor: Contractor) -> None:
-    payment = contractor.authorized()
+def test_a_capture_above_the_held_amount_is_rejected(tested: ProviderUnderTest) -> None:
+    payment = tested.authorized()
 
     with pytest.raises(RequestRejected):
-        contractor.provider.capture_payment(
-            payment.id, amount_minor=AMOUNT + 1, currency="eur", **contractor.asking()
+        tested.provider.capture_payment(
+            payment.id, amount_minor=AMOUNT + 1, currency="eur", **tested.asking()
         )
 
-    assert contractor.retrieve(payment.id) == payment
+    assert tested.retrieve(payment.id) == payment
 
 
-def test_a_declined_payment_holds_nothing(contractor: Contractor) -> None:
-    payment_id, key = contractor.created(contractor.declined_card).id, uuid4().hex
+def test_a_declined_payment_holds_nothing(tested: ProviderUnderTest) -> None:
+    payment_id, key = tested.created(tested.declined_card).id, uuid4().hex
 
     for _ in range(2):
         with pytest.raises(PaymentDeclined) as declined:
-            contractor.provider.confirm_payment(payment_id, **contractor.asking(key))
+            tested.provider.confirm_payment(payment_id, **tested.asking(key))
         assert declined.value.decline_code != ""
         assert declined.value.payment is not None
-        assert stands_as(declined.value.payment, ProviderPaymentStatus.DECLINED)
+        assert has_status(declined.value.payment, ProviderPaymentStatus.DECLINED)
 
-    found = contractor.retrieve(payment_id)
-    assert stands_as(found, ProviderPaymentStatus.DECLINED)
+    found = tested.retrieve(payment_id)
+    assert has_status(found, ProviderPaymentStatus.DECLINED)
     assert found.decline_code == declined.value.decline_code
 
 
 @pytest.mark.parametrize("make", ["created", "authorized"])
-def test_a_cancelled_payment_can_never_be_confirmed(contractor: Contractor, make: str) -> None:
-    payment_id = getattr(contractor, make)().id
+def test_a_cancelled_payment_can_never_be_confirmed(tested: ProviderUnderTest, make: str) -> None:
+    payment_id = getattr(tested, make)().id
 
-    payment = contractor.provider.cancel_payment(payment_id, **contractor.asking())
+    payment = tested.provider.cancel_payment(payment_id, **tested.asking())
 
-    assert stands_as(payment, ProviderPaymentStatus.CANCELLED)
+    assert has_status(payment, ProviderPaymentStatus.CANCELLED)
     with pytest.raises(UnexpectedState) as late:
-        contractor.provider.confirm_payment(payment_id, **contractor.asking())
-    assert stands_as(late.value.payment, ProviderPaymentStatus.CANCELLED)
-    assert contractor.retrieve(payment_id) == payment
+        tested.provider.confirm_payment(payment_id, **tested.asking())
+    assert has_status(late.value.payment, ProviderPaymentStatus.CANCELLED)
+    assert tested.retrieve(payment_id) == payment
 
 
-def test_a_declined_payment_can_be_cancelled_for_good(contractor: Contractor) -> None:
-    payment_id = contractor.created(contractor.declined_card).id
+def test_a_declined_payment_can_be_cancelled_for_good(tested: ProviderUnderTest) -> None:
+    payment_id = tested.created(tested.declined_card).id
     with pytest.raises(PaymentDeclined):
-        contractor.provider.confirm_payment(payment_id, **contractor.asking())
+        tested.provider.confirm_payment(payment_id, **tested.asking())
 
-    contractor.provider.cancel_payment(payment_id, **contractor.asking())
+    tested.provider.cancel_payment(payment_id, **tested.asking())
 
     with pytest.raises(UnexpectedState):
-        contractor.provider.confirm_payment(payment_id, **contractor.asking())
-    assert stands_as(contractor.retrieve(payment_id), ProviderPaymentStatus.CANCELLED)
+        tested.provider.confirm_payment(payment_id, **tested.asking())
+    assert has_status(tested.retrieve(payment_id), ProviderPaymentStatus.CANCELLED)
 
 
 @pytest.mark.parametrize(
@@ -197,48 +197,48 @@ def test_a_declined_payment_can_be_cancelled_for_good(contractor: Contractor) ->
         ("captured", "cancel_payment"),
     ],
 )
-def test_a_payment_in_another_status_is_left_and_shown(
-    contractor: Contractor, make: str, operation: str
+def test_a_payment_with_a_wrong_status_is_unchanged_and_returned(
+    tested: ProviderUnderTest, make: str, operation: str
 ) -> None:
-    payment: ProviderPayment = getattr(contractor, make)()
+    payment: ProviderPayment = getattr(tested, make)()
     _, call = CHANGES[operation]
 
     with pytest.raises(UnexpectedState) as unexpected:
-        call(contractor, payment.id, uuid4().hex)
+        call(tested, payment.id, uuid4().hex)
 
     assert unexpected.value.payment == payment
-    assert contractor.retrieve(payment.id) == payment
+    assert tested.retrieve(payment.id) == payment
 
 
-def test_no_more_is_refunded_than_was_captured(contractor: Contractor) -> None:
-    payment_id = contractor.captured().id
-    refund = contractor.provider.create_refund(
-        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **contractor.asking()
+def test_a_refund_above_the_captured_amount_is_rejected(tested: ProviderUnderTest) -> None:
+    payment_id = tested.captured().id
+    refund = tested.provider.create_refund(
+        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **tested.asking()
     )
 
     with pytest.raises(RefundRejected):
-        contractor.provider.create_refund(
-            payment_id, amount_minor=1, currency="eur", metadata={}, **contractor.asking()
+        tested.provider.create_refund(
+            payment_id, amount_minor=1, currency="eur", metadata={}, **tested.asking()
         )
 
     assert (refund.status, refund.amount_minor) == (RefundStatus.SUCCEEDED, AMOUNT)
-    assert contractor.provider.list_refunds(payment_id, deadline=within()) == [refund]
-    assert contractor.retrieve(payment_id).captured_minor == AMOUNT
+    assert tested.provider.list_refunds(payment_id, deadline=within()) == [refund]
+    assert tested.retrieve(payment_id).captured_minor == AMOUNT
 
 
 @pytest.mark.parametrize(
     ("card", "end"),
     [("slow_refund_card", RefundStatus.SUCCEEDED), ("failing_refund_card", RefundStatus.FAILED)],
 )
-def test_a_refund_may_end_later(contractor: Contractor, card: str, end: RefundStatus) -> None:
-    payment_id = contractor.captured(getattr(contractor, card)).id
-    contractor.provider.create_refund(
-        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **contractor.asking()
+def test_a_refund_may_end_later(tested: ProviderUnderTest, card: str, end: RefundStatus) -> None:
+    payment_id = tested.captured(getattr(tested, card)).id
+    tested.provider.create_refund(
+        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **tested.asking()
     )
 
-    contractor.advance(3600)
+    tested.advance(3600)
 
-    (refund,) = contractor.provider.list_refunds(payment_id, deadline=within())
+    (refund,) = tested.provider.list_refunds(payment_id, deadline=within())
     assert refund.status is end
     assert (refund.failure_reason != "") == (end is RefundStatus.FAILED)
 
@@ -247,23 +247,23 @@ def test_a_refund_may_end_later(contractor: Contractor, card: str, end: RefundSt
 
 
 @pytest.mark.parametrize("operation", CHANGES)
-def test_an_operation_acts_once_for_one_key(contractor: Contractor, operation: str) -> None:
-    payment_id, call = prepared(contractor, operation)
+def test_an_operation_acts_once_for_one_key(tested: ProviderUnderTest, operation: str) -> None:
+    payment_id, call = prepared(tested, operation)
     key = uuid4().hex
 
     first, second = call(key), call(key)
 
     assert second == first
-    assert_done_once(contractor, operation, payment_id or first.id)
+    assert_done_once(tested, operation, payment_id or first.id)
 
 
 @pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
 @pytest.mark.parametrize("operation", CHANGES)
-def test_a_lost_answer_is_unknown_and_its_repetition_acts_once(
-    contractor: Contractor, operation: str, fault: str
+def test_a_lost_answer_is_unknown_and_the_repetition_acts_once(
+    tested: ProviderUnderTest, operation: str, fault: str
 ) -> None:
-    payment_id, call = prepared(contractor, operation)
-    contractor.fail_next(operation, fault)
+    payment_id, call = prepared(tested, operation)
+    tested.fail_next(operation, fault)
     key = uuid4().hex
 
     with pytest.raises(OutcomeUnknown) as lost:
@@ -271,13 +271,13 @@ def test_a_lost_answer_is_unknown_and_its_repetition_acts_once(
     result = call(key)
 
     assert lost.value.replayed is False
-    assert_done_once(contractor, operation, payment_id or result.id)
+    assert_done_once(tested, operation, payment_id or result.id)
 
 
 @pytest.mark.parametrize("operation", CHANGES)
-def test_a_saved_error_is_repeated_and_said_to_be(contractor: Contractor, operation: str) -> None:
-    payment_id, call = prepared(contractor, operation)
-    contractor.fail_next(operation, "error_after")
+def test_a_saved_error_is_marked_as_replayed(tested: ProviderUnderTest, operation: str) -> None:
+    payment_id, call = prepared(tested, operation)
+    tested.fail_next(operation, "error_after")
     key = uuid4().hex
 
     replayed = []
@@ -288,68 +288,68 @@ def test_a_saved_error_is_repeated_and_said_to_be(contractor: Contractor, operat
 
     assert replayed == [False, True, True]
     if payment_id:
-        assert_done_once(contractor, operation, payment_id)
+        assert_done_once(tested, operation, payment_id)
 
 
 @pytest.mark.parametrize("operation", CHANGES)
-def test_a_busy_provider_has_done_nothing_and_may_be_asked_again(
-    contractor: Contractor, operation: str
+def test_a_busy_provider_has_done_nothing_and_can_be_called_again(
+    tested: ProviderUnderTest, operation: str
 ) -> None:
-    payment_id, call = prepared(contractor, operation)
-    before = contractor.retrieve(payment_id) if payment_id else None
-    contractor.fail_next(operation, "busy")
+    payment_id, call = prepared(tested, operation)
+    before = tested.retrieve(payment_id) if payment_id else None
+    tested.fail_next(operation, "busy")
     key = uuid4().hex
 
     with pytest.raises(ProviderBusy):
         call(key)
     if before:
-        assert contractor.retrieve(payment_id) == before
-        assert refunded_minor(contractor, payment_id) == 0
+        assert tested.retrieve(payment_id) == before
+        assert refunded_minor(tested, payment_id) == 0
     result = call(key)
 
-    assert_done_once(contractor, operation, payment_id or result.id)
+    assert_done_once(tested, operation, payment_id or result.id)
 
 
 @pytest.mark.parametrize("operation", CHANGES)
 def test_an_operation_is_not_started_inside_a_transaction_or_after_its_deadline(
-    contractor: Contractor, operation: str, transactional_db: None
+    tested: ProviderUnderTest, operation: str, transactional_db: None
 ) -> None:
-    payment_id, call = prepared(contractor, operation)
-    before = contractor.calls()
+    payment_id, call = prepared(tested, operation)
+    before = tested.calls()
 
     with transaction.atomic(), pytest.raises(CallInsideTransaction):
         call(uuid4().hex)
     with pytest.raises(DeadlinePassed):
-        late(contractor, operation, payment_id)
+        late(tested, operation, payment_id)
 
-    assert contractor.calls() == before
+    assert tested.calls() == before
 
 
 @pytest.mark.parametrize("operation", READS)
 def test_nothing_is_read_inside_a_transaction(
-    contractor: Contractor, operation: str, transactional_db: None
+    tested: ProviderUnderTest, operation: str, transactional_db: None
 ) -> None:
-    payment = contractor.created()
-    before = contractor.calls()
+    payment = tested.created()
+    before = tested.calls()
 
     with transaction.atomic(), pytest.raises(CallInsideTransaction):
-        READS[operation](contractor.provider, payment)
+        READS[operation](tested.provider, payment)
 
-    assert contractor.calls() == before
+    assert tested.calls() == before
 
 
-def test_one_key_is_for_one_request(contractor: Contractor) -> None:
-    payment_id, key = contractor.captured().id, uuid4().hex
-    refund: dict[str, Any] = {"metadata": {}, **contractor.asking(key)}
-    contractor.provider.create_refund(payment_id, amount_minor=500, currency="eur", **refund)
+def test_a_key_with_other_parameters_is_rejected(tested: ProviderUnderTest) -> None:
+    payment_id, key = tested.captured().id, uuid4().hex
+    refund: dict[str, Any] = {"metadata": {}, **tested.asking(key)}
+    tested.provider.create_refund(payment_id, amount_minor=500, currency="eur", **refund)
 
     with pytest.raises(RequestRejected):
-        contractor.provider.create_refund(payment_id, amount_minor=600, currency="eur", **refund)
+        tested.provider.create_refund(payment_id, amount_minor=600, currency="eur", **refund)
 
-    assert refunded_minor(contractor, payment_id) == 500
+    assert refunded_minor(tested, payment_id) == 500
 
 
-def late(by: Contractor, operation: str, payment_id: str) -> None:
+def late(by: ProviderUnderTest, operation: str, payment_id: str) -> None:
     arguments = {**by.asking(), "deadline": within(0)}
     match operation:
         case "create_payment":
@@ -366,9 +366,9 @@ def late(by: Contractor, operation: str, payment_id: str) -> None:
             getattr(by.provider, operation)(payment_id, **arguments)
 
 
-def assert_done_once(by: Contractor, operation: str, payment_id: str) -> None:
+def assert_done_once(by: ProviderUnderTest, operation: str, payment_id: str) -> None:
     payment = by.retrieve(payment_id)
-    assert stands_as(payment, AFTER[operation])
+    assert has_status(payment, AFTER[operation])
     refunds = by.provider.list_refunds(payment_id, deadline=within())
     expected = [AMOUNT] if operation == "create_refund" else []
     assert [refund.amount_minor for refund in refunds] == expected
@@ -380,64 +380,64 @@ def assert_done_once(by: Contractor, operation: str, payment_id: str) -> None:
 # -- listings for reconciliation -----------------------------------------------------------------
 
 
-def test_payments_are_listed_since_a_moment_newest_first(contractor: Contractor) -> None:
-    contractor.advance(100)
-    contractor.created()
-    contractor.advance(100)
-    first, second = contractor.created(), contractor.authorized()
+def test_payments_are_listed_since_a_moment_newest_first(tested: ProviderUnderTest) -> None:
+    tested.advance(100)
+    tested.created()
+    tested.advance(100)
+    first, second = tested.created(), tested.authorized()
 
-    listed = contractor.provider.list_payments(
+    listed = tested.provider.list_payments(
         created_from=first.created_at + timedelta(microseconds=999_999), deadline=within()
     )
 
     assert list(listed) == [second, first]
 
 
-def test_refunds_are_listed_by_payment_and_since_a_moment(contractor: Contractor) -> None:
-    provider = contractor.provider
-    contractor.advance(100)
-    payment = contractor.captured()
-    older = refund(contractor, payment.id, 100)
-    contractor.advance(100)
-    first, second = refund(contractor, payment.id, 200), refund(contractor, payment.id, 300)
+def test_refunds_are_listed_by_payment_and_since_a_moment(tested: ProviderUnderTest) -> None:
+    provider = tested.provider
+    tested.advance(100)
+    payment = tested.captured()
+    older = refund(tested, payment.id, 100)
+    tested.advance(100)
+    first, second = refund(tested, payment.id, 200), refund(tested, payment.id, 300)
 
     assert provider.list_refunds(payment.id, deadline=within()) == [second, first, older]
     since = provider.list_refunds_since(first.created_at, deadline=within())
     assert list(since) == [second, first]
-    assert provider.list_refunds(contractor.captured().id, deadline=within()) == []
+    assert provider.list_refunds(tested.captured().id, deadline=within()) == []
 
 
-def test_a_lost_refund_is_found_by_its_metadata(contractor: Contractor) -> None:
-    payment_id = contractor.captured().id
-    contractor.fail_next("create_refund", "reset_after")
+def test_a_lost_refund_is_found_by_its_metadata(tested: ProviderUnderTest) -> None:
+    payment_id = tested.captured().id
+    tested.fail_next("create_refund", "reset_after")
     with pytest.raises(OutcomeUnknown):
-        refund(contractor, payment_id, 500)
+        refund(tested, payment_id, 500)
 
-    (found,) = contractor.provider.list_refunds(payment_id, deadline=within())
+    (found,) = tested.provider.list_refunds(payment_id, deadline=within())
 
     assert (found.payment_id, found.amount_minor, found.currency) == (payment_id, 500, "eur")
     assert found.metadata == {"refund_id": "500"}
 
 
-def refund(by: Contractor, payment_id: str, amount_minor: int) -> Any:
+def refund(by: ProviderUnderTest, payment_id: str, amount_minor: int) -> Any:
     metadata = {"refund_id": str(amount_minor)}
     return by.provider.create_refund(
         payment_id, amount_minor=amount_minor, currency="eur", metadata=metadata, **by.asking()
     )
 
 
-def test_an_unknown_payment_is_an_error(contractor: Contractor) -> None:
+def test_an_unknown_payment_is_an_error(tested: ProviderUnderTest) -> None:
     with pytest.raises(UnknownPayment):
-        contractor.retrieve("pi_never_created")
+        tested.retrieve("pi_never_created")
 
 
-def test_limits_are_kept(contractor: Contractor) -> None:
-    limits = contractor.provider.charge_limits("eur")
+def test_amounts_outside_the_limits_are_rejected(tested: ProviderUnderTest) -> None:
+    limits = tested.provider.charge_limits("eur")
     assert limits is not None
 
     def create(amount_minor: int) -> ProviderPayment:
-        params = {**contractor.params(), "amount": amount_minor}
-        return contractor.provider.create_payment(params, **contractor.asking())
+        params = {**tested.params(), "amount": amount_minor}
+        return tested.provider.create_payment(params, **tested.asking())
 
     for refused in (limits.minimum_minor - 1, limits.maximum_minor + 1):
         with pytest.raises(RequestRejected) as rejected:
@@ -447,19 +447,19 @@ def test_limits_are_kept(contractor: Contractor) -> None:
     assert create(limits.maximum_minor).amount_minor == limits.maximum_minor
 
 
-def test_no_provider_charges_in_an_unknown_currency(contractor: Contractor) -> None:
-    assert contractor.provider.charge_limits("xyz") is None
+def test_no_provider_charges_in_an_unknown_currency(tested: ProviderUnderTest) -> None:
+    assert tested.provider.charge_limits("xyz") is None
 
 
 @pytest.mark.parametrize("operation", READS)
-def test_a_read_without_an_answer_is_an_error(contractor: Contractor, operation: str) -> None:
-    payment = contractor.created()
-    contractor.fail_next(operation, "reset_before")
+def test_a_read_without_an_answer_is_an_error(tested: ProviderUnderTest, operation: str) -> None:
+    payment = tested.created()
+    tested.fail_next(operation, "reset_before")
 
     with pytest.raises(OutcomeUnknown):
-        READS[operation](contractor.provider, payment)
+        READS[operation](tested.provider, payment)
 
 
-def test_every_error_is_one_of_payments(contractor: Contractor) -> None:
+def test_errors_are_payment_errors(tested: ProviderUnderTest) -> None:
     with pytest.raises(PaymentError):
-        contractor.provider.confirm_payment("pi_never_created", **contractor.asking())
+        tested.provider.confirm_payment("pi_never_created", **tested.asking())
