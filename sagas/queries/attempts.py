@@ -47,10 +47,8 @@ class AttemptView:
 
     @property
     def is_call(self) -> bool:
-        """Whether it called a system; for an unknown step, whether it took time."""
-        if self.work is None:
-            return self.ended_at != self.started_at
-        return isinstance(self.work, Remote)
+        """Whether it called a system. A step that this code lacks is known to only in flight."""
+        return isinstance(self.work, Remote) or self.is_in_flight
 
     @property
     def is_compensating(self) -> bool:
