@@ -1,4 +1,4 @@
-"""What every test may ask for: a broker in memory, a bank, a customer, a shelf."""
+"""The fixtures of all tests: a broker in memory, the sandbox, a customer, stock, a shop, a storefront."""
 
 from collections.abc import Iterator
 
@@ -9,30 +9,35 @@ from django.db import connection
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker, Settings
 
+from access.credentials import Scope
 from sagas import dispatch
+from sandbox.outside_service.process import OutsideServiceProcess
+from sandbox.outside_service.services import setting_of
 from sandbox.stripe_process import SandboxServer
 from tests.support.database import empty_all_tables, end_other_sessions
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
+from tests.support.outside_services import OutsideServices, StartOutsideService
+from tests.support.shop import Shelf, Shop
+from tests.support.storefront_client import Storefront
 
-PATIENT = {
+LONG_TIMEOUTS = {
     "connect_timeout": 60,
     "options": "-c statement_timeout=60s -c lock_timeout=60s -c idle_in_transaction_session_timeout=60s",
 }
 
 
 CHEAP_HASHES = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
-"""The least that Argon2 takes; a hash names its costs, so production can verify it as well."""
+"""The lowest costs that Argon2 takes. A hash names its costs, so that production can verify it."""
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Prepare the test database, which is empty after each test: without permissions, too.
+    """Prepare the test database. It is empty after each test: permissions are missing, too.
 
     Statements and locks may take longer than in production: a test may have fifty threads on a
     busy machine.
     """
-    connection.settings_dict["OPTIONS"] = {**connection.settings_dict["OPTIONS"], **PATIENT}
+    connection.settings_dict["OPTIONS"] = {**connection.settings_dict["OPTIONS"], **LONG_TIMEOUTS}
     with django_db_blocker.unblock():
         connection.close()
     with pytest.MonkeyPatch.context() as patches:
@@ -46,7 +51,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def disconnected_threads(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[None]:
-    """For threads that outlive their tests: the connections that they keep may not."""
+    """Close, after the module, the connections of threads that outlive their tests."""
     yield
     with django_db_blocker.unblock():
         end_other_sessions()
@@ -54,7 +59,7 @@ def disconnected_threads(
 
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch) -> MessageQueue:
-    """Every message of a saga comes here, and moves only when the test delivers it."""
+    """The queue that gets every message of a saga. A test delivers the messages itself."""
     queue = MessageQueue()
     monkeypatch.setattr(dispatch.publisher, "hand_over", queue.hand_over)
     return queue
@@ -69,7 +74,7 @@ def _sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandb
 
 @pytest.fixture(scope="module")
 def sandbox(_sandbox_process: SandboxServer) -> SandboxServer:
-    """The Stripe sandbox of this session, with empty books for each module; use ``sandbox_stripe``."""
+    """The Stripe sandbox of this session. A module starts with an empty ledger; use ``sandbox_stripe``."""
     _sandbox_process.start_over()
     return _sandbox_process
 
@@ -84,11 +89,68 @@ def sandbox_stripe(sandbox: SandboxServer, settings: Settings) -> Iterator[Sandb
     sandbox.clear_faults()
 
 
+@pytest.fixture(scope="session")
+def _outside_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideServices]:
+    services = OutsideServices(tmp_path_factory.mktemp("outside-services"))
+    yield services
+    services.stop()
+
+
+@pytest.fixture
+def outside_service(_outside_services: OutsideServices, settings: Settings) -> StartOutsideService:
+    """Start a service that is not Stripe: ``fraud = outside_service("fraud")`` sets FRAUD_URL.
+
+    It answers by its rules in ``sandbox/outside_service/services.py``, and by those that the test
+    adds. ``fraud.add_fault`` makes it fail; ``fraud.acts`` and ``fraud.calls`` return what it did.
+    """
+
+    def start(name: str) -> OutsideServiceProcess:
+        service = _outside_services.start(name)
+        setattr(settings, setting_of(name), service.url)
+        return service
+
+    return start
+
+
 @pytest.fixture
 def customer(transactional_db: None) -> User:
+    """Alice."""
     return User.objects.create(username="alice")
 
 
 @pytest.fixture
 def shelf(transactional_db: None) -> Shelf:
+    """The stock of the main warehouse: empty."""
     return Shelf()
+
+
+@pytest.fixture
+def mugs_and_tees(shelf: Shelf) -> None:
+    """Five mugs at 10.00 and five T-shirts at 25.00."""
+    shelf.put_mugs_and_tees()
+
+
+@pytest.fixture
+def shop(
+    customer: User, mugs_and_tees: None, sandbox_stripe: SandboxServer, messages: MessageQueue
+) -> Shop:
+    """A shop that takes orders without the API. Its orders wait until the test delivers messages."""
+    return Shop(customer, sandbox_stripe, messages)
+
+
+@pytest.fixture
+def storefront(customer: User, mugs_and_tees: None, messages: MessageQueue) -> Storefront:
+    """Alice's client of the API. Her orders wait until the test delivers their messages."""
+    return Storefront(customer)
+
+
+@pytest.fixture
+def stranger(transactional_db: None) -> Storefront:
+    """Mallory's client of the API."""
+    return Storefront(User.objects.create(username="mallory"))
+
+
+@pytest.fixture
+def shop_server(transactional_db: None) -> Storefront:
+    """The API client of the shop's own server, with the scope ``shop``."""
+    return Storefront(User.objects.create(username="web-shop"), scopes=list(Scope))

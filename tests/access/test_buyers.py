@@ -8,9 +8,10 @@ from django.test import Client
 
 from invariants.checking import check
 from orders.models import IdempotencyRecord, Order
+from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.racing_threads import at_once
-from tests.support.storefront_client import ORDERS, Storefront, cart, everything
+from tests.support.storefront_client import ORDERS, Storefront, cart
+from tests.support.threads import run_at_once
 
 CLIENTS = 12
 
@@ -60,7 +61,7 @@ def test_many_first_orders_at_once_are_of_one_customer(
         sent = Client().post(ORDERS, body, content_type="application/json", headers=headers)
         return int(sent.status_code)
 
-    answers = at_once(*(partial(order, number) for number in range(CLIENTS)))
+    answers = run_at_once(*(partial(order, number) for number in range(CLIENTS)))
 
     assert answers == [202] * CLIENTS
     assert User.objects.get(username="new-customer").orders.count() == CLIENTS
@@ -92,26 +93,26 @@ def test_without_a_customer_the_shops_server_orders_for_a_guest(
 
 @pytest.mark.parametrize("name", ["mallory", "alice"], ids=["another", "themselves"])
 def test_a_customer_orders_for_nobody_by_name(storefront: Storefront, name: str) -> None:
-    before = everything()
+    before = all_rows()
 
     refused = storefront.order(for_customer(name))
 
     assert refused.is_problem(403, "scope-missing")
     assert "shop" in refused.body["detail"]
-    assert everything() == before
+    assert all_rows() == before
 
 
 def test_nobody_orders_for_a_blocked_customer(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     User.objects.filter(username="alice").update(is_active=False)
-    before = everything()
+    before = all_rows()
 
     refused = shop_server.order(for_customer("alice"))
 
     assert refused.is_problem(422, "invalid-request")
     assert refused.pointers == ["/customer"]
-    assert everything() == before
+    assert all_rows() == before
 
 
 @pytest.mark.parametrize(
@@ -120,13 +121,13 @@ def test_nobody_orders_for_a_blocked_customer(
 def test_a_name_that_no_customer_can_have_is_refused(
     storefront: Storefront, shop_server: Storefront, name: object
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     refused = shop_server.order(for_customer(name))
 
     assert refused.is_problem(422, "invalid-request")
     assert refused.pointers == ["/customer"]
-    assert everything() == before
+    assert all_rows() == before
 
 
 def test_keys_of_the_shops_server_lead_to_orders_of_others_and_nobody_is_alarmed(

@@ -8,21 +8,20 @@ from django.test.utils import CaptureQueriesContext
 
 from access.links import new_link
 from orders.models import Order
-from tests.support.background_worker import delivering
-from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
+from tests.support.in_memory_broker import MessageQueue, delivering_in_background
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
 MUG = cart(("MUG", 1))
 FOR_ALICE = {**MUG, "customer": "alice"}
 
-Ask = Callable[[Storefront, str], Answer]
+Ask = Callable[[Storefront, str], ApiResponse]
 ASKS: dict[str, Ask] = {
     "read": lambda by, path: by.get(path),
     "cancelled": lambda by, path: by.send("POST", f"{path}/cancel", b"", {"Idempotency-Key": "k"}),
 }
 
 
-def listed(answer: Answer) -> list[object]:
+def listed(answer: ApiResponse) -> list[object]:
     return [each["customer"] for each in answer.body["results"]]
 
 
@@ -48,7 +47,7 @@ def test_the_shops_server_is_told_when_it_places_an_order_and_again_when_it_repe
     prefer: str,
 ) -> None:
     body, customer = placing
-    with delivering(messages):
+    with delivering_in_background(messages):
         placed, again = (shop_server.order(body, "once", Prefer=prefer) for _ in range(2))
 
     assert (placed.body["customer"], again.is_replayed) == (customer, True)

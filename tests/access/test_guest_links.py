@@ -14,7 +14,8 @@ from access.links import GuestLink, new_link, read_link
 from access.models import ApiToken
 from orders.models import IdempotencyRecord, Order
 from sagas.queries.subjects import compensation_requests
-from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, everything
+from tests.support.database import all_rows
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
 GUEST = "/api/v1/guest/orders"
 
@@ -31,16 +32,16 @@ def link(order: Order, shop_server: Storefront) -> GuestLink:
     return new_link(order.pk, shop_server.customer, days=1, may_cancel=True)
 
 
-def ask_for_link(caller: Storefront, order: Order, body: object = b"") -> Answer:
+def ask_for_link(caller: Storefront, order: Order, body: object = b"") -> ApiResponse:
     return caller.send("POST", f"{ORDERS}/{order.pk}/links", body)
 
 
-def by_link(caller: Storefront, token: str, part: str = "") -> Answer:
+def by_link(caller: Storefront, token: str, part: str = "") -> ApiResponse:
     """Send a request with a link and without a token."""
     return caller.send("GET", f"{GUEST}/{token}{part}", headers={"Authorization": ""})
 
 
-def cancel_by_link(caller: Storefront, token: str, key: str | None = None) -> Answer:
+def cancel_by_link(caller: Storefront, token: str, key: str | None = None) -> ApiResponse:
     headers = {"Authorization": "", "Idempotency-Key": key or uuid4().hex}
     return caller.send("POST", f"{GUEST}/{token}/cancel", headers=headers)
 
@@ -148,7 +149,7 @@ def test_a_link_that_has_expired_tells_its_holder_so_and_nothing_else(
 def test_what_is_no_link_is_answered_like_an_order_that_never_was(
     shop_server: Storefront, link: GuestLink
 ) -> None:
-    token, before = link.token(), everything()
+    token, before = link.token(), all_rows()
     says, signature = token.split(":")
     forged = [
         token[:-1],
@@ -173,8 +174,8 @@ def test_what_is_no_link_is_answered_like_an_order_that_never_was(
     answers += [cancel_by_link(shop_server, token) for token in forged]
 
     assert expected.is_problem(404, "not-found")
-    assert [answer.told for answer in answers] == [expected.told] * len(answers)
-    assert everything() == before
+    assert [answer.comparable for answer in answers] == [expected.comparable] * len(answers)
+    assert all_rows() == before
 
 
 def test_a_link_opens_no_other_order_and_no_other_door(
@@ -227,7 +228,7 @@ def test_revoking_ends_all_links_of_one_order_and_new_ones_are_good(
 
     assert revoked.status == 204
     nothing = shop_server.get(f"{ORDERS}/{uuid4()}")
-    assert by_link(shop_server, link.token()).told == nothing.told
+    assert by_link(shop_server, link.token()).comparable == nothing.comparable
     assert by_link(shop_server, fresh).status == 200
     assert by_link(storefront, elsewhere).status == 200
 
@@ -262,7 +263,7 @@ def test_a_token_says_what_was_signed(link: GuestLink) -> None:
     assert read_link(link.token()) == link
 
 
-def lifetime(made: Answer) -> float:
+def lifetime(made: ApiResponse) -> float:
     """Return the days until a link expires."""
     left = datetime.fromisoformat(made.body["expires_at"]) - datetime.now(UTC)
     return left / timedelta(days=1)

@@ -6,13 +6,13 @@ from django.contrib.auth.models import User
 from access.credentials import Scope
 from access.links import new_link
 from access.models import ApiToken
-from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
 TOKEN = "/api/v1/token"
 MUG = cart(("MUG", 1))
 
 
-def log_out(storefront: Storefront) -> Answer:
+def log_out(storefront: Storefront) -> ApiResponse:
     return storefront.send("DELETE", TOKEN)
 
 

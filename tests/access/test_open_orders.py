@@ -8,8 +8,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from orders.models import IdempotencyRecord, Order
-from tests.support.racing_threads import at_once
 from tests.support.storefront_client import ORDERS, Storefront, cart
+from tests.support.threads import run_at_once
 
 MOST = 3
 
@@ -47,7 +47,7 @@ def test_the_limit_is_kept_by_many_requests_at_once(storefront: Storefront) -> N
         sent = Client().post(ORDERS, body, content_type="application/json", headers=headers)
         return int(sent.status_code)
 
-    answers = at_once(*(partial(order, uuid4().hex) for _ in range(4 * MOST)))
+    answers = run_at_once(*(partial(order, uuid4().hex) for _ in range(4 * MOST)))
 
     assert sorted(answers, key=str) == [202] * MOST + [409] * (3 * MOST)
     assert Order.objects.count() == MOST

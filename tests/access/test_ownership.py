@@ -23,7 +23,7 @@ def test_a_stranger_reads_the_same_as_of_an_order_that_never_was(
 
     assert others.is_problem(404, "not-found")
     assert nobodys.is_problem(404, "not-found")
-    assert others.told == nobodys.told
+    assert others.comparable == nobodys.comparable
 
 
 def test_a_stranger_cancels_nothing_and_is_told_nothing(
@@ -33,7 +33,7 @@ def test_a_stranger_cancels_nothing_and_is_told_nothing(
     nobodys = stranger.cancel(new_id())
 
     assert others.status == 404
-    assert others.told == nobodys.told
+    assert others.comparable == nobodys.comparable
     assert Order.objects.get().status == OrderStatus.PLACED
 
 

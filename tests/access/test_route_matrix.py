@@ -17,8 +17,7 @@ from access.credentials import Scope
 from access.links import new_link
 from access.models import ApiToken
 from sagas.identifiers import new_id
-from tests.support.in_memory_broker import MessageQueue
-from tests.support.route_table import (
+from tests.support.access_table import (
     API,
     BODIES,
     CALLERS,
@@ -26,8 +25,9 @@ from tests.support.route_table import (
     DESK_PUBLIC,
     PUBLIC,
 )
+from tests.support.in_memory_broker import MessageQueue
 from tests.support.routes import Route, all_routes, key_of_some_row
-from tests.support.shelf import Shelf
+from tests.support.shop import Shelf
 from tests.support.storefront_client import cart
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

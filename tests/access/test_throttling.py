@@ -18,7 +18,7 @@ from access.rate_limits import Counter
 from access.rates import Rate
 from orders.models import Order
 from tests.support.silent_redis import SilentRedis
-from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
 PRODUCTS = "/api/v1/products"
 TWO = RateLimitItemPerMinute(2)
@@ -229,7 +229,7 @@ def test_strangers_are_told_apart_by_what_our_own_proxies_saw(
     assert subscriber(request) == expected
 
 
-def guess(storefront: Storefront) -> Answer:
+def guess(storefront: Storefront) -> ApiResponse:
     return storefront.send(
         "GET", PRODUCTS, headers={"Authorization": f"Bearer holdfast_{uuid4().hex}"}
     )

@@ -1,7 +1,10 @@
 """Test folders share helpers through tests/support, and through nothing else."""
 
+import re
+
 import pytest
 
+from tests import support
 from tests.support.longest_files import LONGEST_FILES
 from tests.support.source_files import ROOT, python_files
 
@@ -13,7 +16,7 @@ def test_no_test_folder_imports_from_another() -> None:
         for module in source.imported_modules()
     ]
 
-    assert ("tests/conftest.py", "tests.support.shelf") in imports
+    assert ("tests/conftest.py", "tests.support.shop") in imports
     assert [found for found in imports if crosses_folders(*found)] == []
 
 
@@ -35,8 +38,8 @@ def test_an_import_across_folders_is_found(file: str, module: str) -> None:
     [
         ("tests/desk/test_crawl.py", "tests.support.shop"),
         ("tests/desk/test_crawl.py", "tests.desk.test_roles"),
-        ("tests/support/shop.py", "tests.support.shelf"),
-        ("tests/conftest.py", "tests.support.shelf"),
+        ("tests/support/shop.py", "tests.support.clock"),
+        ("tests/conftest.py", "tests.support.shop"),
         ("tests/desk/test_crawl.py", "desk.roles"),
     ],
 )
@@ -46,6 +49,12 @@ def test_an_import_of_support_or_of_the_same_folder_is_allowed(file: str, module
 
 def test_every_file_that_runs_first_exists() -> None:
     assert [file for file in LONGEST_FILES if not (ROOT / file).is_file()] == []
+
+
+def test_the_table_of_helpers_names_every_module() -> None:
+    modules = {path.stem for path in (ROOT / "tests/support").iterdir() if path.stem[0] != "_"}
+
+    assert set(re.findall(r"``(\w+)``", support.__doc__ or "")) >= modules
 
 
 def crosses_folders(file: str, module: str) -> bool:

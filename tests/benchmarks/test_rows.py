@@ -17,7 +17,7 @@ from orders.services import place_order
 from sagas.identifiers import new_id
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
+from tests.support.shop import Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,11 +10,11 @@ from playwright.sync_api import Browser, sync_playwright
 
 from access.models import ApiToken
 from sandbox.stripe_process import SandboxServer
-from tests.support.api_customer import Customer
 from tests.support.browser_session import PATIENCE_MS, Visitor
+from tests.support.http_storefront import HttpStorefront
 from tests.support.production_processes import Installation
-from tests.support.shelf import Shelf
-from tests.support.staff_login import app_of, superuser
+from tests.support.shop import Shelf
+from tests.support.staff_login import new_authenticator, superuser
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +58,16 @@ def grace(chromium: Browser, transactional_db: None) -> User:
 @pytest.fixture
 def visitor(chromium: Browser, installation: Installation, grace: User) -> Iterator[Visitor]:
     """Grace with a browser, logged out; at the end its console has to be clean."""
-    visitor = Visitor(chromium, installation.url, grace, app_of(grace))
+    visitor = Visitor(chromium, installation.url, grace, new_authenticator(grace))
     yield visitor
-    visitor.leave()
-    assert visitor.complaints == []
+    visitor.close()
+    assert visitor.reported_errors == []
 
 
 @pytest.fixture
 def alice(
     installation: Installation, grace: User, shelf: Shelf, sandbox_stripe: SandboxServer
-) -> Customer:
+) -> HttpStorefront:
     shelf.put("MUG", 100)
     customer = User.objects.create(username="alice")
-    return Customer(installation.url, str(ApiToken.objects.issue(customer)[1]))
+    return HttpStorefront(installation.url, str(ApiToken.objects.issue(customer)[1]))

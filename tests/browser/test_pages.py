@@ -20,15 +20,15 @@ from monitoring.heartbeats import record
 from payments.models import Payment
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
-from tests.support.api_customer import Customer
 from tests.support.browser_session import NARROW, WIDE, Visitor
 from tests.support.flagged_orders import flag_once_tried
+from tests.support.http_storefront import HttpStorefront
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def shop(alice: Customer, sandbox_stripe: SandboxServer) -> dict[str, UUID]:
+def shop(alice: HttpStorefront, sandbox_stripe: SandboxServer) -> dict[str, UUID]:
     """Orders in each state, a break, pulses: what a desk looks like on a working day."""
     confirmed = alice.wait_for_end(alice.place()["id"])
     cancelled = alice.wait_for_end(alice.place("pm_card_chargeDeclined")["id"])
@@ -109,7 +109,7 @@ def test_every_page_is_clean_readable_and_fits(visitor: Visitor, shop: dict[str,
         assert page.locator("h1, h2").count() > 0, path
         for dark in (False, True):
             for width in (WIDE, NARROW):
-                visitor.look(dark=dark, width=width)
+                visitor.set_appearance(dark=dark, width=width)
                 look = f"{name}-{'dark' if dark else 'light'}-{width['width']}"
                 if wide := visitor.overflowing():
                     faults[f"{look} too wide"] = wide
@@ -120,16 +120,16 @@ def test_every_page_is_clean_readable_and_fits(visitor: Visitor, shop: dict[str,
             faults[f"{name} unlabelled"] = unlabelled
 
     assert faults == {}
-    assert visitor.complaints == []
+    assert visitor.reported_errors == []
 
 
 def test_the_door_is_clean_and_fits(visitor: Visitor) -> None:
     page = visitor.go("/admin/login/")
     for width in (WIDE, NARROW):
-        visitor.look(dark=False, width=width)
+        visitor.set_appearance(dark=False, width=width)
         assert visitor.overflowing() == []
         photograph(page, f"login-light-{width['width']}")
-    visitor.show_password()
+    visitor.enter_password()
     photograph(page, "second-factor-light-1440")
 
     assert visitor.unlabelled() == []
@@ -149,4 +149,4 @@ def test_the_manual_of_the_api_breaks_no_policy(visitor: Visitor) -> None:
     page = visitor.go("/api/docs/")
 
     page.get_by_text("/api/v1/orders").first.wait_for()
-    assert visitor.complaints == []
+    assert visitor.reported_errors == []

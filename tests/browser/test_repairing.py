@@ -7,15 +7,15 @@ import pytest
 from desk.models import OperatorAction
 from orders.models import Order
 from sandbox.stripe_process import SandboxServer
-from tests.support.api_customer import Customer
 from tests.support.browser_session import Visitor
 from tests.support.flagged_orders import REASON, flag_once_tried
+from tests.support.http_storefront import HttpStorefront
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def flagged(alice: Customer, sandbox_stripe: SandboxServer) -> UUID:
+def flagged(alice: HttpStorefront, sandbox_stripe: SandboxServer) -> UUID:
     """An order whose bank refused our key, and which nothing but a person moves for ten minutes."""
     sandbox_stripe.add_fault("payment_intents.confirm", "refuse_key")
     order_id = UUID(alice.place()["id"])

@@ -60,7 +60,7 @@ class Books:
             "order-2": "gone",
         }
         self.shelves = {"MUG": Shelf(10, 4), "PEN": Shelf(10, 2)}
-        self.bank = {
+        self.sandbox_stripe = {
             "pi_1": BankIntent("sold", 0, 500, 1),
             "pi_2": BankIntent("back", 0, 0, 1),
             "pi_3": BankIntent("gone", 0, 500, 1),
@@ -69,7 +69,7 @@ class Books:
     def evidence(self) -> Evidence:
         database = Database(self.orders, self.keys, self.shelves)
         stock = {"MUG": 10, "PEN": 10}
-        return Evidence(self.errands, self.told, Ledgers(database, self.bank), stock)
+        return Evidence(self.errands, self.told, Ledgers(database, self.sandbox_stripe), stock)
 
     def outcome(self, **changes: Any) -> Outcome:
         outcome = Outcome(self.evidence(), [], 5.0, [], {"invariant_checks": 12})
@@ -80,7 +80,7 @@ class Books:
         return self
 
     def charge(self, intent: str, **changes: Any) -> "Books":
-        self.bank[intent] = self.bank[intent]._replace(**changes)
+        self.sandbox_stripe[intent] = self.sandbox_stripe[intent]._replace(**changes)
         return self
 
     def tell(self, errand: int, **changes: Any) -> "Books":
@@ -197,11 +197,11 @@ SPOILT: dict[str, tuple[Callable[[Books], object], set[tuple[str, str]]]] = {
         {("wrong sum", "gone")},
     ),
     "charged twice": (
-        lambda books: books.bank.update({"pi_4": BankIntent("gone", 0, 0, 1)}),
+        lambda books: books.sandbox_stripe.update({"pi_4": BankIntent("gone", 0, 0, 1)}),
         {("charged twice", "gone")},
     ),
     "money without an order": (
-        lambda books: books.bank.update({"pi_4": BankIntent("stranger", 0, 500, 1)}),
+        lambda books: books.sandbox_stripe.update({"pi_4": BankIntent("stranger", 0, 500, 1)}),
         {("money without an order", "stranger")},
     ),
     # The customer and the bank: our database agrees with the bank, and both are wrong

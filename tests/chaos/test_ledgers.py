@@ -4,28 +4,15 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models.functions import Now
 
 from orders.models import Order
 from proof.chaos import ledgers
 from proof.chaos.ledgers import longest_run, put_on_shelves, read_database, unfinished
-from sandbox.stripe_process import SandboxServer
-from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
-from tests.support.shop import IN_STOCK, Shop
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def shop(
-    customer: User, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
-) -> Shop:
-    shelf.put("MUG", IN_STOCK)
-    shelf.put("TEE", IN_STOCK)
-    return Shop(customer, sandbox_stripe, messages)
 
 
 @pytest.fixture

@@ -3,28 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from django.contrib.auth.models import User
 
 from sandbox.stripe_process import SandboxServer
-from tests.support.dying_workers import DyingWorkers
-from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
-from tests.support.shop import IN_STOCK, Shop
+from tests.support.worker_processes import WorkerProcesses
 
 
 @pytest.fixture(scope="module")
 def workers(
     django_db_setup: None, sandbox: SandboxServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[DyingWorkers]:
-    pool = DyingWorkers(sandbox, tmp_path_factory.mktemp("workers") / "log")
+) -> Iterator[WorkerProcesses]:
+    pool = WorkerProcesses(sandbox, tmp_path_factory.mktemp("workers") / "log")
     yield pool
     pool.stop()
-
-
-@pytest.fixture
-def shop(
-    customer: User, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
-) -> Shop:
-    shelf.put("MUG", IN_STOCK)
-    shelf.put("TEE", IN_STOCK, price_minor=2500)
-    return Shop(customer, sandbox_stripe, messages)

@@ -11,20 +11,23 @@ import pytest
 from orders.states import OrderStatus
 from sagas.models import Outcome, StepAttempt
 from sagas.sweep import sweep
-from tests.support.dying_workers import DyingWorkers
 from tests.support.in_memory_broker import Message
-from tests.support.ledger_checks import Account, account_of, assert_books_balance, snapshot
+from tests.support.ledger_checks import assert_ledgers_agree, snapshot
+from tests.support.provider_ledger import OrderMoney, money_of
 from tests.support.shop import Shop
 from tests.support.waits import wait_until
+from tests.support.worker_processes import WorkerProcesses
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.destructive]
 
-UNDONE = Account(charges=1, held_minor=0, kept_minor=0)
+UNDONE = OrderMoney(charges=1, held_minor=0, kept_minor=0)
 AUTHORIZE = "authorize_payment"
 ATTEMPTS = 8
 
 
-def test_an_attempt_is_left_alone_while_its_lease_runs(shop: Shop, workers: DyingWorkers) -> None:
+def test_an_attempt_is_left_alone_while_its_lease_runs(
+    shop: Shop, workers: WorkerProcesses
+) -> None:
     order = shop.place()
     message = shop.take_only()
     kill_after_confirming(workers, message, shop)
@@ -40,7 +43,7 @@ def test_an_attempt_is_left_alone_while_its_lease_runs(shop: Shop, workers: Dyin
 
 
 def test_an_order_that_kills_every_worker_is_turned_back_and_undone(
-    shop: Shop, workers: DyingWorkers
+    shop: Shop, workers: WorkerProcesses
 ) -> None:
     order = shop.place()
     message = shop.take_only()
@@ -60,12 +63,12 @@ def test_an_order_that_kills_every_worker_is_turned_back_and_undone(
         OrderStatus.CANCELLED,
         "authorize_payment_unanswered",
     )
-    assert account_of(shop.sandbox_stripe, order.pk) == UNDONE
-    assert_books_balance(shop.sandbox_stripe)
+    assert money_of(shop.sandbox_stripe, order.pk) == UNDONE
+    assert_ledgers_agree(shop.sandbox_stripe)
     assert lost_attempts() == [AUTHORIZE] * ATTEMPTS
 
 
-def kill_after_confirming(workers: DyingWorkers, message: Message, shop: Shop) -> None:
+def kill_after_confirming(workers: WorkerProcesses, message: Message, shop: Shop) -> None:
     """Kill a worker in the middle of a call: the bank has done what it was asked."""
     rule = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold_after", times=1)
     pid = workers.begin(message)
@@ -78,7 +81,7 @@ def kill_after_confirming(workers: DyingWorkers, message: Message, shop: Shop) -
     wait_until(lambda: len(shop.sandbox_stripe.calls()) > ended)
 
 
-def kill_before_looking(workers: DyingWorkers, message: Message) -> None:
+def kill_before_looking(workers: WorkerProcesses, message: Message) -> None:
     """Kill the worker that was to find out what became of the attempt before."""
     workers.begin(message, "retrieve_payment")
     workers.wait_for_death()

@@ -9,10 +9,9 @@ from django.test import Client
 from pytest_django import Settings
 
 from desk import bulk_queue
-from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
+from tests.support.flagged_orders import flag
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
 from tests.support.storefront_client import Storefront, cart
 
 
@@ -37,14 +36,6 @@ def desk(grace: User) -> Client:
 
 
 @pytest.fixture
-def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefront:
-    """Alice's; nothing that she starts moves before its messages are delivered."""
-    shelf.put("MUG", 5)
-    shelf.put("TEE", 5, price_minor=2500)
-    return Storefront(customer)
-
-
-@pytest.fixture
 def confirmed(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> UUID:
@@ -58,8 +49,7 @@ def waiting(storefront: Storefront, confirmed: UUID, messages: MessageQueue) -> 
     """An order that is not confirmed yet, and whose run waits for a person; no message is under way."""
     order_id = storefront.order(cart(("TEE", 1))).order_id
     messages.drop_all()
-    runs = SagaRun.objects.filter(subject_id=order_id)
-    assert runs.update(needs_attention=True, attention_reason="8 attempts", retry_count=8) == 1
+    flag(order_id)
     return order_id
 
 

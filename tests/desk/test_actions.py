@@ -19,20 +19,21 @@ from orders.services import cancel_order
 from sagas.models import SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
+from tests.support.database import all_rows
 from tests.support.desk_actions import (
-    act,
-    actions,
-    address,
+    action_url,
+    audit_rows,
+    changed_tables,
+    messages_of,
     page_of,
-    rows_changed_since,
     run_of,
-    staff,
+    staff_client,
+    submit_action,
     token_of,
-    told,
 )
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.racing_threads import at_once, meeting_first
-from tests.support.storefront_client import Storefront, everything
+from tests.support.storefront_client import Storefront
+from tests.support.threads import meet_before, run_at_once
 
 KINDS = ("retry", "cancel", "pause", "resume", "note")
 
@@ -55,10 +56,10 @@ def test_retry_now_forgets_the_back_off_and_queues_the_run(
     later = timezone.now() + timedelta(hours=1)
     SagaRun.objects.filter(subject_id=waiting).update(not_before=later, wake_at=later)
 
-    answer = act(desk, waiting, "retry", "The bank is back.")
+    answer = submit_action(desk, waiting, "retry", "The bank is back.")
 
     run = run_of(waiting)
-    assert told(answer) == ["Retry now: The back-off is cleared, and the run is queued."]
+    assert messages_of(answer) == ["Retry now: The back-off is cleared, and the run is queued."]
     assert (run.needs_attention, run.retry_count, run.not_before) == (False, 0, None)
     assert [each.run_id for each in messages.waiting] == [run.pk]
     row = OperatorAction.objects.get()
@@ -78,22 +79,22 @@ def test_retry_now_forgets_the_back_off_and_queues_the_run(
 def test_a_cancel_on_the_way_turns_the_run_back(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
-    act(desk, waiting, "cancel", "Fraud, says Bob.")
+    submit_action(desk, waiting, "cancel", "Fraud, says Bob.")
     messages.deliver_all()
 
     order = Order.objects.get(pk=waiting)
     assert (order.status, order.reason) == ("cancelled", "cancelled_by_staff")
     assert OrderTransition.objects.get(order=waiting, target="cancelling").actor == "grace"
-    assert actions() == [("grace", "cancel", "done")]
+    assert audit_rows() == [("grace", "cancel", "done")]
 
 
 def test_a_cancel_of_a_confirmed_order_gives_the_money_back(
     desk: Client, confirmed: UUID, messages: MessageQueue
 ) -> None:
-    answer = act(desk, confirmed, "cancel")
+    answer = submit_action(desk, confirmed, "cancel")
     messages.deliver_all()
 
-    assert told(answer) == [
+    assert messages_of(answer) == [
         "Cancel and refund: The money goes back to the customer, and the stock to the shelf."
     ]
     assert Order.objects.get(pk=confirmed).status == "cancelled"
@@ -103,9 +104,9 @@ def test_a_cancel_of_a_confirmed_order_gives_the_money_back(
 def test_the_customer_reads_nothing_of_the_staff(
     desk: Client, storefront: Storefront, waiting: UUID, messages: MessageQueue
 ) -> None:
-    act(desk, waiting, "note", "Looks like a stolen card.")
-    act(desk, waiting, "pause", "Waiting for Bob.")
-    act(desk, waiting, "cancel", "Fraud, says Bob.")
+    submit_action(desk, waiting, "note", "Looks like a stolen card.")
+    submit_action(desk, waiting, "pause", "Waiting for Bob.")
+    submit_action(desk, waiting, "cancel", "Fraud, says Bob.")
     messages.deliver_all()
 
     seen = [
@@ -121,49 +122,51 @@ def test_the_customer_reads_nothing_of_the_staff(
 def test_a_hold_says_who_and_why_and_is_released(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
-    act(desk, waiting, "pause", "Waiting for a call.")
+    submit_action(desk, waiting, "pause", "Waiting for a call.")
     paused = run_of(waiting)
     assert paused.paused_at is not None
     assert paused.attention_reason == "paused by grace: Waiting for a call."
     assert "paused by grace: Waiting for a call." in page_of(desk, waiting)
 
-    act(desk, waiting, "resume", "She called.")
+    submit_action(desk, waiting, "resume", "She called.")
 
     run = run_of(waiting)
     assert (run.paused_at, run.needs_attention) == (None, False)
     assert [each.run_id for each in messages.waiting] == [run.pk]
-    assert [each[1:] for each in actions()] == [("pause", "done"), ("resume", "done")]
+    assert [each[1:] for each in audit_rows()] == [("pause", "done"), ("resume", "done")]
 
 
 def test_what_an_invariant_froze_takes_somebody_from_finance(
     content_types: None, waiting: UUID
 ) -> None:
     freeze_by_invariant(waiting)
-    operator = staff("olga", ["desk.pause_order"])
-    finance = staff("frank", ["desk.resume_unresolved_order"])
+    operator = staff_client("olga", ["desk.pause_order"])
+    finance = staff_client("frank", ["desk.resume_unresolved_order"])
 
-    refused = act(operator, waiting, "resume")
+    refused = submit_action(operator, waiting, "resume")
     was_paused = run_of(waiting).paused_at
-    act(finance, waiting, "resume", "The bank's books agree.")
+    submit_action(finance, waiting, "resume", "The bank's books agree.")
 
-    assert told(refused)[0] == (
+    assert messages_of(refused)[0] == (
         "Resume was refused: An invariant paused the order (M6): its money is in doubt. A member of"
         " finance has to check and resume it. It can be cancelled."
     )
     assert was_paused is not None
     assert run_of(waiting).paused_at is None
-    assert actions() == [("olga", "resume", "refused"), ("frank", "resume", "done")]
+    assert audit_rows() == [("olga", "resume", "refused"), ("frank", "resume", "done")]
     assert 'id="act-resume"' not in page_of(operator, waiting)
 
 
 def test_finance_alone_may_not_release_what_a_person_holds(
     desk: Client, content_types: None, waiting: UUID
 ) -> None:
-    act(desk, waiting, "pause")
+    submit_action(desk, waiting, "pause")
 
-    answer = act(staff("frank", ["desk.resume_unresolved_order"]), waiting, "resume")
+    answer = submit_action(
+        staff_client("frank", ["desk.resume_unresolved_order"]), waiting, "resume"
+    )
 
-    assert told(answer) == ["Resume was refused: frank may not resume orders."]
+    assert messages_of(answer) == ["Resume was refused: frank may not resume orders."]
     assert run_of(waiting).paused_at is not None
 
 
@@ -171,11 +174,11 @@ def test_a_break_from_before_does_not_bind_what_a_person_holds_now(
     content_types: None, waiting: UUID
 ) -> None:
     freeze_by_invariant(waiting)
-    act(staff("frank", ["desk.resume_unresolved_order"]), waiting, "resume")
-    olga = staff("olga", ["desk.pause_order"])
+    submit_action(staff_client("frank", ["desk.resume_unresolved_order"]), waiting, "resume")
+    olga = staff_client("olga", ["desk.pause_order"])
 
-    act(olga, waiting, "pause")
-    act(olga, waiting, "resume")
+    submit_action(olga, waiting, "pause")
+    submit_action(olga, waiting, "resume")
 
     assert run_of(waiting).paused_at is None
 
@@ -184,16 +187,16 @@ def test_a_break_from_before_does_not_bind_what_a_person_holds_now(
 def test_what_has_ended_well_refuses_and_says_what_could_be_done(
     desk: Client, confirmed: UUID, messages: MessageQueue, kind: str
 ) -> None:
-    before = everything()
+    before = all_rows()
 
-    answer = act(desk, confirmed, kind)
+    answer = submit_action(desk, confirmed, kind)
 
-    (words,) = told(answer)
+    (words,) = messages_of(answer)
     assert "was refused: " in words
     assert "cancelled" in words or kind == "resume"
-    assert rows_changed_since(before) <= {"desk.OperatorAction", "sessions.Session"}
+    assert changed_tables(before) <= {"desk.OperatorAction", "sessions.Session"}
     assert messages.waiting == []
-    assert actions() == [("grace", kind, "refused")]
+    assert audit_rows() == [("grace", kind, "refused")]
     assert OperatorAction.objects.get().before == OperatorAction.objects.get().after == "confirmed"
 
 
@@ -203,40 +206,40 @@ def test_what_is_cancelled_stays_so(
 ) -> None:
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
     messages.deliver_all()
-    before = everything()
+    before = all_rows()
 
-    answer = act(desk, confirmed, kind)
+    answer = submit_action(desk, confirmed, kind)
 
-    assert "was refused: " in told(answer)[0]
-    assert rows_changed_since(before) <= {"desk.OperatorAction", "sessions.Session"}
+    assert "was refused: " in messages_of(answer)[0]
+    assert changed_tables(before) <= {"desk.OperatorAction", "sessions.Session"}
     assert messages.waiting == []
 
 
 def test_a_compensating_order_cannot_be_paused(desk: Client, confirmed: UUID) -> None:
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
 
-    answer = act(desk, confirmed, "pause")
+    answer = submit_action(desk, confirmed, "pause")
 
-    assert "that is never paused" in told(answer)[0]
+    assert "that is never paused" in messages_of(answer)[0]
     assert not SagaRun.objects.filter(paused_at__isnull=False).exists()
 
 
 def test_an_order_that_was_requested_to_compensate_cannot_be_paused(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
-    act(desk, waiting, "cancel")
+    submit_action(desk, waiting, "cancel")
 
     page = page_of(desk, waiting)
-    answer = act(desk, waiting, "pause")
+    answer = submit_action(desk, waiting, "pause")
     messages.deliver_all()
 
     assert 'id="act-pause"' not in page
-    (words,) = told(answer)
+    (words,) = messages_of(answer)
     assert words == (
         "Pause was refused: The order is being compensated, or is about to be, and that is never paused."
         " Retry now speeds it up."
     )
-    assert [each[1:] for each in actions()] == [("cancel", "done"), ("pause", "refused")]
+    assert [each[1:] for each in audit_rows()] == [("cancel", "done"), ("pause", "refused")]
     run = run_of(waiting)
     assert (run.status, run.paused_at, run.needs_attention) == ("compensated", None, False)
 
@@ -244,16 +247,16 @@ def test_an_order_that_was_requested_to_compensate_cannot_be_paused(
 def test_a_held_order_that_is_cancelled_is_held_no_longer(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
-    act(desk, waiting, "pause", "Waiting for a call.")
-    act(desk, waiting, "cancel", "She does not want it.")
+    submit_action(desk, waiting, "pause", "Waiting for a call.")
+    submit_action(desk, waiting, "cancel", "She does not want it.")
 
-    released = act(desk, waiting, "resume")
-    retried = act(desk, waiting, "retry")
+    released = submit_action(desk, waiting, "resume")
+    retried = submit_action(desk, waiting, "retry")
     messages.deliver_all()
     page = page_of(desk, waiting)
 
-    assert "Resume was refused: The order is not paused." in told(released)[0]
-    assert told(retried) == ["Retry now: The back-off is cleared, and the run is queued."]
+    assert "Resume was refused: The order is not paused." in messages_of(released)[0]
+    assert messages_of(retried) == ["Retry now: The back-off is cleared, and the run is queued."]
     assert Order.objects.get(pk=waiting).status == "cancelled"
     assert 'role="alert"' not in page
     assert "paused by grace" not in page
@@ -261,27 +264,30 @@ def test_a_held_order_that_is_cancelled_is_held_no_longer(
 
 
 def test_what_is_held_is_not_retried(desk: Client, waiting: UUID, messages: MessageQueue) -> None:
-    act(desk, waiting, "pause")
+    submit_action(desk, waiting, "pause")
 
-    answer = act(desk, waiting, "retry")
+    answer = submit_action(desk, waiting, "retry")
 
-    assert "Resume it, and it goes on at once." in told(answer)[0]
+    assert "Resume it, and it goes on at once." in messages_of(answer)[0]
     assert messages.waiting == []
 
 
 def test_a_cancel_is_not_asked_for_twice(desk: Client, waiting: UUID) -> None:
-    act(desk, waiting, "cancel")
+    submit_action(desk, waiting, "cancel")
 
-    answer = act(desk, waiting, "cancel")
+    answer = submit_action(desk, waiting, "cancel")
 
-    assert "The order is being cancelled already." in told(answer)[0]
-    assert [each[2] for each in actions()] == ["done", "refused"]
+    assert "The order is being cancelled already." in messages_of(answer)[0]
+    assert [each[2] for each in audit_rows()] == ["done", "refused"]
 
 
 def test_buttons_are_what_the_person_may_and_the_order_allows(
     content_types: None, confirmed: UUID, waiting: UUID
 ) -> None:
-    reader, operator = staff("paul"), staff("olga", ["desk.retry_order", "desk.cancel_order"])
+    reader, operator = (
+        staff_client("paul"),
+        staff_client("olga", ["desk.retry_order", "desk.cancel_order"]),
+    )
 
     def buttons(client: Client, order_id: UUID) -> list[str]:
         page = page_of(client, order_id)
@@ -297,29 +303,29 @@ def test_whoever_may_only_look_does_nothing(
     content_types: None, waiting: UUID, messages: MessageQueue, kind: str
 ) -> None:
     pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
-    reader = staff("paul")
-    before = everything()
+    reader = staff_client("paul")
+    before = all_rows()
 
-    shown = reader.get(address(waiting, kind))
-    done = reader.post(address(waiting, kind), {"reason": "x", "token": uuid4()})
+    shown = reader.get(action_url(waiting, kind))
+    done = reader.post(action_url(waiting, kind), {"reason": "x", "token": uuid4()})
 
     assert (shown.status_code, done.status_code) == (403, 403)
-    assert rows_changed_since(before) <= {"sessions.Session"}
+    assert changed_tables(before) <= {"sessions.Session"}
     assert messages.waiting == []
 
 
 def test_whoever_may_act_but_not_look_does_nothing(desk: Client, waiting: UUID) -> None:
-    client = staff("eve", ["desk.cancel_order"])
+    client = staff_client("eve", ["desk.cancel_order"])
     User.objects.get(username="eve").user_permissions.remove(
         User.objects.get(username="eve").user_permissions.get(codename="view_order")
     )
 
     assert (
-        client.post(address(waiting, "cancel"), {"reason": "x", "token": uuid4()}).status_code
+        client.post(action_url(waiting, "cancel"), {"reason": "x", "token": uuid4()}).status_code
         == 403
     )
     assert client.get(f"/admin/orders/order/{waiting}/now/").status_code == 403
-    assert actions() == []
+    assert audit_rows() == []
 
 
 @pytest.mark.parametrize(
@@ -337,38 +343,38 @@ def test_whoever_may_act_but_not_look_does_nothing(desk: Client, waiting: UUID) 
 def test_a_form_that_is_not_whole_does_nothing(
     desk: Client, waiting: UUID, messages: MessageQueue, sent: dict[str, str]
 ) -> None:
-    answer = desk.post(address(waiting, "cancel"), sent)
+    answer = desk.post(action_url(waiting, "cancel"), sent)
 
     assert answer.status_code == 400
-    assert actions() == []
+    assert audit_rows() == []
     assert run_of(waiting).compensation_requested_at is None
 
 
 @pytest.mark.parametrize("kind", ["delete", "export", "RETRY", "."])
 def test_what_is_no_act_is_not_found(desk: Client, waiting: UUID, kind: str) -> None:
-    assert desk.get(address(waiting, kind)).status_code == 404
-    assert desk.get(address(uuid4(), "retry")).status_code == 404
+    assert desk.get(action_url(waiting, kind)).status_code == 404
+    assert desk.get(action_url(uuid4(), "retry")).status_code == 404
 
 
 def test_a_form_without_its_secret_does_nothing(grace: User, waiting: UUID) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(grace)
 
-    answer = client.post(address(waiting, "cancel"), {"reason": "x", "token": uuid4()})
+    answer = client.post(action_url(waiting, "cancel"), {"reason": "x", "token": uuid4()})
 
     assert answer.status_code == 403
-    assert actions() == []
+    assert audit_rows() == []
 
 
 def test_a_double_click_does_it_once_and_tells_both(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
-    token = token_of(desk, address(waiting, "cancel"))
+    token = token_of(desk, action_url(waiting, "cancel"))
 
-    first, second = (act(desk, waiting, "cancel", token=token) for _ in range(2))
+    first, second = (submit_action(desk, waiting, "cancel", token=token) for _ in range(2))
 
-    assert told(first) == told(second)
-    assert actions() == [("grace", "cancel", "done")]
+    assert messages_of(first) == messages_of(second)
+    assert audit_rows() == [("grace", "cancel", "done")]
 
 
 def test_two_clicks_at_one_moment_do_it_once_and_tell_both(
@@ -378,18 +384,20 @@ def test_two_clicks_at_one_moment_do_it_once_and_tell_both(
     for each in clients:
         each.force_login(grace)
     # Both have seen that the form was not used before, and go on at one moment.
-    execute = meeting_first(desk_actions.execute, 2, kept_apart=False)
+    execute = meet_before(desk_actions.execute, 2, kept_apart=False)
     monkeypatch.setattr(desk_actions, "execute", execute)
     token = uuid4()
 
-    answers = at_once(*(partial(act, each, waiting, "cancel", "Twice.", token) for each in clients))
+    answers = run_at_once(
+        *(partial(submit_action, each, waiting, "cancel", "Twice.", token) for each in clients)
+    )
 
-    assert [told(each) for each in answers] == [  # type: ignore[arg-type]  # no exceptions
+    assert [messages_of(each) for each in answers] == [  # type: ignore[arg-type]  # no exceptions
         [
             "Cancel and refund: The run compensates before its next step: everything that was done is undone."
         ]
     ] * 2
-    assert actions() == [("grace", "cancel", "done")]
+    assert audit_rows() == [("grace", "cancel", "done")]
     assert len(messages.waiting) == 1
 
 
@@ -397,16 +405,16 @@ def test_a_token_is_good_for_one_act_of_one_person_on_one_order(
     desk: Client, confirmed: UUID, waiting: UUID
 ) -> None:
     token = uuid4()
-    act(desk, waiting, "note", "Mine.", token)
+    submit_action(desk, waiting, "note", "Mine.", token)
 
-    other_act = desk.post(address(waiting, "cancel"), {"reason": "x", "token": token})
-    other_order = desk.post(address(confirmed, "note"), {"reason": "x", "token": token})
-    other_person = staff("olga", ["desk.note_order"]).post(
-        address(waiting, "note"), {"reason": "x", "token": token}
+    other_act = desk.post(action_url(waiting, "cancel"), {"reason": "x", "token": token})
+    other_order = desk.post(action_url(confirmed, "note"), {"reason": "x", "token": token})
+    other_person = staff_client("olga", ["desk.note_order"]).post(
+        action_url(waiting, "note"), {"reason": "x", "token": token}
     )
 
     assert [each.status_code for each in (other_act, other_order, other_person)] == [409, 409, 409]
-    assert actions() == [("grace", "note", "done")]
+    assert audit_rows() == [("grace", "note", "done")]
 
 
 def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(
@@ -419,13 +427,13 @@ def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(
             with other.cursor() as theirs:
                 theirs.execute("BEGIN")
                 theirs.execute("SELECT 1 FROM sagas_sagarun FOR UPDATE")
-                answer = desk.post(address(waiting, "cancel"), {"reason": "x", "token": uuid4()})
+                answer = desk.post(action_url(waiting, "cancel"), {"reason": "x", "token": uuid4()})
         finally:
             other.close()
 
     assert answer.status_code == 409
     assert "Nothing was changed; try again." in answer.content.decode()
-    assert actions() == []
+    assert audit_rows() == []
     assert messages.waiting == []
 
 
@@ -439,14 +447,14 @@ def test_an_order_is_judged_while_nobody_else_can_move_it(
         return order_state(order_id)
 
     monkeypatch.setattr(desk_actions, "order_state", read)
-    act(desk, waiting, "note")
+    submit_action(desk, waiting, "note")
 
     assert locked == [True, True]
     assert is_locked(waiting) is False
 
 
 def test_audit_rows_are_never_changed(desk: Client, waiting: UUID) -> None:
-    act(desk, waiting, "note")
+    submit_action(desk, waiting, "note")
     rows = OperatorAction.objects.all()
 
     with pytest.raises(DatabaseError, match="never changed"):
@@ -458,7 +466,7 @@ def test_audit_rows_are_never_changed(desk: Client, waiting: UUID) -> None:
 
 
 def test_what_people_did_has_a_list_of_its_own(desk: Client, waiting: UUID) -> None:
-    act(desk, waiting, "note", "<i>Seen.</i>")
+    submit_action(desk, waiting, "note", "<i>Seen.</i>")
 
     page = desk.get("/admin/desk/operatoraction/").content.decode()
 

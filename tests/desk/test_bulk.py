@@ -20,10 +20,11 @@ from desk.models import ActionKind, BulkAction, BulkItem, OperatorAction
 from orders.models import Order, OrderTransition
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
-from tests.support.desk_actions import ORDERS, actions, found, staff, told
+from tests.support.database import all_rows
+from tests.support.desk_actions import ORDERS, audit_rows, listed_orders, messages_of, staff_client
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.racing_threads import at_once, meeting_first
-from tests.support.storefront_client import Storefront, cart, everything
+from tests.support.storefront_client import Storefront, cart
+from tests.support.threads import meet_before, run_at_once
 
 BULKS = "/admin/desk/bulkaction/"
 
@@ -80,13 +81,13 @@ def test_all_that_a_filter_shows_are_acted_on_in_the_background(
     assert answer.headers["Location"] == f"{BULKS}{made.pk}/change/"
     assert (made.count, made.selection, made.reason) == (3, "status: placed", "Bank outage.")
     assert posted == ["look"]
-    assert actions() == []
+    assert audit_rows() == []
 
     assert carry_all() is False
     messages.deliver_all()
 
     assert outcomes(made) == ["done"] * 3
-    assert actions() == [("grace", "cancel", "done")] * 3
+    assert audit_rows() == [("grace", "cancel", "done")] * 3
     assert {each.status for each in Order.objects.filter(pk__in=three)} == {"cancelled"}
     assert Order.objects.get(pk=confirmed).status == "confirmed"
     made.refresh_from_db()
@@ -114,12 +115,12 @@ def test_the_ticked_orders_alone_are_acted_on(
 
 
 def test_asking_does_nothing_yet(desk: Client, three: list[UUID], posted: list[str]) -> None:
-    before = everything()
+    before = all_rows()
 
     desk.get(f"{ORDERS}in-bulk/cancel/?status__exact=placed")
     desk.post(ORDERS, {"action": "cancel", "_selected_action": [str(each) for each in three]})
 
-    after = everything()
+    after = all_rows()
     assert {each for each in before if before[each] != after[each]} <= {"sessions.Session"}
     assert posted == []
 
@@ -158,7 +159,7 @@ def test_two_clicks_at_one_moment_begin_one(
         create_bulk_action, ActionKind.NOTE, grace, three, reason="x", selection="all", token=token
     )
 
-    first, second = at_once(click, click)
+    first, second = run_at_once(click, click)
 
     assert isinstance(first, BulkAction)
     assert first == second
@@ -224,7 +225,7 @@ def test_whoever_comes_after_a_crash_does_the_rest_and_nothing_twice(
     assert after_the_crash == ["done", "waiting", "waiting"]
     assert while_it_is_leased == (False, after_the_crash)
     assert outcomes(made) == ["done"] * 3
-    assert actions() == [("grace", "pause", "done")] * 3
+    assert audit_rows() == [("grace", "pause", "done")] * 3
     assert SagaRun.objects.filter(paused_at__isnull=False).count() == 3
 
 
@@ -233,7 +234,7 @@ def test_two_workers_do_each_order_once(
 ) -> None:
     made = bulk_of(grace, three)
     taken: list[UUID] = []
-    together = meeting_first(really_execute, 2, kept_apart=False)
+    together = meet_before(really_execute, 2, kept_apart=False)
 
     def execute(asked: ActionRequest) -> OperatorAction:
         taken.append(asked.order_id)
@@ -245,7 +246,7 @@ def test_two_workers_do_each_order_once(
         while bulk._process_next(made):
             pass
 
-    at_once(carry_regardless, carry_regardless)
+    run_at_once(carry_regardless, carry_regardless)
 
     assert sorted(taken) == sorted(three)
     assert outcomes(made) == ["done"] * 3
@@ -263,12 +264,12 @@ def test_of_two_operators_who_begin_the_same_one_has_each_order_done(
         while bulk._process_next(made):
             pass
 
-    at_once(partial(carry, bulks[0]), partial(carry, bulks[1]))
+    run_at_once(partial(carry, bulks[0]), partial(carry, bulks[1]))
     messages.deliver_all()
 
     by_order = [sorted(each) for each in zip(*map(outcomes, bulks), strict=True)]
     assert by_order == [["done", "refused"]] * 3
-    assert sorted(outcome for _, _, outcome in actions()) == ["done"] * 3 + ["refused"] * 3
+    assert sorted(outcome for _, _, outcome in audit_rows()) == ["done"] * 3 + ["refused"] * 3
     moves = OrderTransition.objects.filter(order__in=three, target="cancelling")
     assert moves.count() == (3 if kind == ActionKind.CANCEL else 0)
 
@@ -302,8 +303,8 @@ def test_a_stop_leaves_the_rest_as_it_is(desk: Client, grace: User, three: list[
     again = desk.post(f"{BULKS}{made.pk}/stop/", follow=True)
     carry_all()
 
-    assert told(stopped) == ["Stopped. Finished orders stay as they are now."]
-    assert told(again) == ["It has ended, or was stopped before."]
+    assert messages_of(stopped) == ["Stopped. Finished orders stay as they are now."]
+    assert messages_of(again) == ["It has ended, or was stopped before."]
     assert outcomes(made) == ["done", "waiting", "waiting"]
     progress = desk.get(f"{BULKS}{made.pk}/progress/").json()
     assert (progress["state"], progress["has_ended"]) == ("stopped by grace", True)
@@ -354,7 +355,7 @@ def test_acting_in_bulk_takes_both_permissions(
         ("olga", ["desk.cancel_order"]),
         ("eve", ["desk.act_in_bulk"]),
     ):
-        client = staff(name, permissions)
+        client = staff_client(name, permissions)
         sent = {"reason": "x", "token": uuid4(), "counted": 9}
 
         assert client.get(path).status_code == 403
@@ -362,10 +363,10 @@ def test_acting_in_bulk_takes_both_permissions(
         assert client.post(f"{BULKS}{made.pk}/stop/").status_code == 403
         client.post(ORDERS, {"action": "cancel", "_selected_action": [str(three[0])]})
     assert BulkAction.objects.count() == 1
-    assert staff("bob").get(f"{BULKS}{made.pk}/progress/").status_code == 403
-    assert staff("ann").get(f"{BULKS}{made.pk}/change/").status_code == 403
+    assert staff_client("bob").get(f"{BULKS}{made.pk}/progress/").status_code == 403
+    assert staff_client("ann").get(f"{BULKS}{made.pk}/change/").status_code == 403
 
-    both = staff("olaf", ["desk.cancel_order", "desk.act_in_bulk"])
+    both = staff_client("olaf", ["desk.cancel_order", "desk.act_in_bulk"])
     assert both.get(path).status_code == 200
 
 
@@ -420,4 +421,4 @@ def test_the_list_offers_what_may_be_done_to_all_of_it(desk: Client, three: list
     page = desk.get(f"{ORDERS}?status__exact=placed").content.decode()
 
     assert f"{ORDERS}in-bulk/retry/?status__exact=placed" in page
-    assert found(desk, "?status__exact=placed") == three
+    assert listed_orders(desk, "?status__exact=placed") == three

@@ -30,9 +30,9 @@ from orders.models import Order, OrderLine
 from payments.models import Payment
 from sagas.identifiers import new_id
 from sagas.models import SagaRun, StepAttempt
-from tests.support.desk_actions import act
+from tests.support.database import all_rows
+from tests.support.desk_actions import submit_action
 from tests.support.routes import all_routes, key_of_some_row
-from tests.support.storefront_client import everything
 
 MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 LINK = re.compile(r'(?:href|data-address)="(/admin/[^"#]*|\?[^"#]*)"')
@@ -48,7 +48,7 @@ def written(
         create_permissions(each, verbosity=0)
     synchronise()
     of_goods()
-    act(desk, waiting, "note", f"note {MARKUP}")
+    submit_action(desk, waiting, "note", f"note {MARKUP}")
     create_bulk_action(
         *(ActionKind.RETRY, grace, [confirmed, waiting]),
         reason=f"bulk {MARKUP}", selection=f"search: chosen {MARKUP}", token=new_id(),
@@ -147,7 +147,7 @@ def test_every_page_is_only_read_by_everybody_and_never_fails(
     written: list[str], waiting: UUID
 ) -> None:
     clients, paths = people(), addresses(waiting)
-    before = everything()
+    before = all_rows()
 
     failed = {
         (who, path): answer.status_code
@@ -157,14 +157,14 @@ def test_every_page_is_only_read_by_everybody_and_never_fails(
     }
 
     assert failed == {}
-    assert everything() == before
+    assert all_rows() == before
     assert len(paths) > 90
 
 
 def test_whatever_leads_on_can_be_followed_and_shows_markup_as_text(
     written: list[str], desk: Client
 ) -> None:
-    before = everything()
+    before = all_rows()
     unseen, seen, pages, lost = ["/admin/"], set(), {}, {}
 
     while unseen:
@@ -186,5 +186,5 @@ def test_whatever_leads_on_can_be_followed_and_shows_markup_as_text(
     ] == []
     shown = "".join(pages.values())
     assert [each for each in written if f"{each} &quot;&gt;&lt;script&gt;" not in shown] == []
-    assert everything() == before
+    assert all_rows() == before
     assert len(pages) > 100, len(pages)

@@ -15,12 +15,12 @@ from desk.dashboard_queries import StepFailures, dashboard_data
 from invariants.models import ReconciliationBreak
 from monitoring.heartbeats import record
 from orders.states import OrderStatus
-from sagas.models import SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
+from tests.support.flagged_orders import flag
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
+from tests.support.shop import Shelf
 from tests.support.staff_login import superuser
 from tests.support.storefront_client import Storefront, cart
 
@@ -53,8 +53,7 @@ def shop(
     cancelled = storefront.order(declined).order_id
     messages.deliver_all()
     flagged = storefront.order(cart(("TEE", 1))).order_id
-    runs = SagaRun.objects.filter(subject_id=flagged)
-    runs.update(needs_attention=True, attention_reason="8 attempts <b>")
+    flag(flagged, "8 attempts <b>")
     return {"confirmed": confirmed, "cancelled": cancelled, "flagged": flagged}
 
 

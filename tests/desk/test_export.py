@@ -15,7 +15,7 @@ from desk.export import escape_formula
 from desk.models import OperatorAction
 from orders.models import Order
 from sagas.models import SagaRun
-from tests.support.desk_actions import ORDERS, actions, staff
+from tests.support.desk_actions import ORDERS, audit_rows, staff_client
 from tests.support.storefront_client import Storefront, cart
 
 EXPORT = f"{ORDERS}export/"
@@ -53,17 +53,17 @@ def test_the_export_has_what_the_list_shows(desk: Client, confirmed: UUID, waiti
 def test_who_took_what_away_is_written_down(desk: Client, confirmed: UUID) -> None:
     rows(desk, "?status__exact=placed&q=alice")
 
-    assert actions() == [("grace", "export", "done")]
+    assert audit_rows() == [("grace", "export", "done")]
     assert OperatorAction.objects.get().reason == "search: alice; status: placed"
 
 
 def test_an_export_takes_a_permission_and_a_post(content_types: None, confirmed: UUID) -> None:
-    reader, exporter = staff("paul"), staff("olga", ["desk.export_orders"])
+    reader, exporter = staff_client("paul"), staff_client("olga", ["desk.export_orders"])
 
     assert reader.post(EXPORT).status_code == 403
     assert exporter.get(f"{EXPORT}?q=alice").headers["Location"] == f"{ORDERS}?q=alice"
     assert exporter.post(f"{EXPORT}?customer__password__startswith=a").status_code == 400
-    assert actions() == []
+    assert audit_rows() == []
     assert len(rows(exporter)) == 1
     assert "Export as CSV" not in reader.get(ORDERS).content.decode()
     assert "Export as CSV" in exporter.get(ORDERS).content.decode()

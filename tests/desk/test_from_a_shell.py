@@ -22,9 +22,10 @@ from orders.services import cancel_order
 from payments.models import Payment
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
-from tests.support.desk_actions import page_of, rows_changed_since, run_of
+from tests.support.database import all_rows
+from tests.support.desk_actions import changed_tables, page_of, run_of
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import Storefront, everything
+from tests.support.storefront_client import Storefront
 
 UNKNOWN = "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11"
 
@@ -129,7 +130,7 @@ def test_a_note_is_in_the_story_at_the_desk(desk: Client, waiting: UUID) -> None
 def test_what_may_not_be_is_refused_in_the_desks_words_and_kept(
     confirmed: UUID, messages: MessageQueue, kind: str
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     error = refused(kind, confirmed, "--reason", "Why not.")
 
@@ -138,7 +139,7 @@ def test_what_may_not_be_is_refused_in_the_desks_words_and_kept(
     assert error.returncode == 1
     assert rows() == [("shell:alice", kind, "refused")]
     assert row.before == row.after == "confirmed"
-    assert rows_changed_since(before) == {"desk.OperatorAction"}
+    assert changed_tables(before) == {"desk.OperatorAction"}
     assert messages.waiting == []
 
 
@@ -170,12 +171,12 @@ def test_a_cancel_asked_for_again_changes_nothing_more(
 def test_nothing_is_done_without_a_reason(
     waiting: UUID, messages: MessageQueue, given: tuple[str, ...], message: str
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     error = refused("retry", waiting, *given)
 
     assert (str(error), error.returncode) == (message, 2)
-    assert rows_changed_since(before) == set()
+    assert changed_tables(before) == set()
     assert messages.waiting == []
 
 

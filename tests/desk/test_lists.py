@@ -28,7 +28,7 @@ from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
-from tests.support.desk_actions import ORDERS, act, run_of
+from tests.support.desk_actions import ORDERS, run_of, submit_action
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.large_tables import id_of, write_many_rows
 
@@ -92,7 +92,7 @@ def write_break(subject: str) -> None:
 def test_each_list_leads_from_its_rows_to_their_order(
     desk: Client, confirmed: UUID, posted: list[str]
 ) -> None:
-    act(desk, confirmed, "note")
+    submit_action(desk, confirmed, "note")
     write_break(str(confirmed))
 
     astray = [
@@ -183,7 +183,7 @@ def searches(confirmed: UUID) -> dict[str, dict[str, int]]:
 def test_rows_are_found_by_what_people_have_in_their_hands(
     desk: Client, confirmed: UUID, messages: MessageQueue
 ) -> None:
-    act(desk, confirmed, "note")
+    submit_action(desk, confirmed, "note")
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
     messages.deliver_all()
     for subject in (str(confirmed), "MUG@main"):
@@ -328,7 +328,7 @@ def test_a_page_costs_few_statements_and_few_rows_however_many_there_are(
     create_bulk_action(
         ActionKind.NOTE, grace, [confirmed], reason="r", selection="one", token=new_id()
     )
-    act(desk, confirmed, "note")
+    submit_action(desk, confirmed, "note")
     few = {path: len(statements(desk, path)) for path, *_ in lists()}
     write_many_rows()
     monkeypatch.setattr(filters, "NEWEST_ROWS", 100)

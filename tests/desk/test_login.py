@@ -19,11 +19,11 @@ from tests.support.staff_login import (
     LOGIN,
     PASSWORD,
     SECOND_FACTOR,
-    app_of,
     code_of,
-    come_in,
     desk_paths,
-    show_password,
+    log_in,
+    new_authenticator,
+    post_password,
     superuser,
     wrong_code,
 )
@@ -45,12 +45,12 @@ def grace() -> User:
 
 @pytest.fixture
 def app(grace: User) -> TOTPDevice:
-    return app_of(grace)
+    return new_authenticator(grace)
 
 
 def test_no_page_opens_before_the_second_factor(grace: User, app: TOTPDevice) -> None:
     half_in = Client()
-    show_password(half_in, grace)
+    post_password(half_in, grace)
     paths = [path for path in desk_paths() if path not in IN_BETWEEN]
 
     answers = {
@@ -74,7 +74,7 @@ def test_no_page_opens_before_the_second_factor(grace: User, app: TOTPDevice) ->
 
 def test_every_page_opens_behind_both_locks(grace: User, app: TOTPDevice) -> None:
     client = Client()
-    come_in(client, grace, app)
+    log_in(client, grace, app)
 
     assert client.get("/admin/").status_code == 200
     assert client.get("/admin/orders/order/").status_code == 200
@@ -83,7 +83,7 @@ def test_every_page_opens_behind_both_locks(grace: User, app: TOTPDevice) -> Non
 def test_a_password_alone_leads_to_the_second_lock(grace: User, app: TOTPDevice) -> None:
     client = Client()
 
-    show_password(client, grace)
+    post_password(client, grace)
     page = client.get("/admin/orders/order/", follow=True)
 
     assert page.request["PATH_INFO"] == SECOND_FACTOR
@@ -108,7 +108,7 @@ def test_the_login_that_was_not_on_the_way_anywhere_leads_to_the_start_page(
 
 def test_the_way_on_leads_nowhere_else(grace: User, app: TOTPDevice) -> None:
     client = Client()
-    show_password(client, grace)
+    post_password(client, grace)
 
     answer = client.post(SECOND_FACTOR, {"code": code_of(app), "next": "https://evil.example/"})
 
@@ -117,7 +117,7 @@ def test_the_way_on_leads_nowhere_else(grace: User, app: TOTPDevice) -> None:
 
 def test_whoever_has_no_app_yet_sets_one_up(grace: User) -> None:
     client = Client()
-    show_password(client, grace)
+    post_password(client, grace)
 
     page = client.get("/admin/", follow=True)
     app = TOTPDevice.objects.get()
@@ -134,7 +134,7 @@ def test_whoever_has_no_app_yet_sets_one_up(grace: User) -> None:
 
 def test_a_wrong_code_sets_nothing_up(grace: User) -> None:
     client = Client()
-    show_password(client, grace)
+    post_password(client, grace)
     client.get(ENROL)
 
     answer = client.post(ENROL, {"code": wrong_code(TOTPDevice.objects.get())})
@@ -147,8 +147,8 @@ def test_a_wrong_code_sets_nothing_up(grace: User) -> None:
 
 def test_a_password_alone_replaces_no_app(grace: User, app: TOTPDevice) -> None:
     client = Client()
-    show_password(client, grace)
-    own = app_of(grace, confirmed=False)
+    post_password(client, grace)
+    own = new_authenticator(grace, confirmed=False)
 
     seen = client.get(ENROL)
     posted = client.post(ENROL, {"code": code_of(own)})
@@ -161,7 +161,7 @@ def test_a_code_counts_once(grace: User, app: TOTPDevice) -> None:
     code = code_of(app)
     first, second = Client(), Client()
     for each in (first, second):
-        show_password(each, grace)
+        post_password(each, grace)
 
     first.post(SECOND_FACTOR, {"code": code})
     answer = second.post(SECOND_FACTOR, {"code": code})
@@ -176,7 +176,7 @@ def test_a_recovery_code_counts_once(grace: User, app: TOTPDevice) -> None:
     StaticToken.objects.create(device=recovery, token="abcdefgh")
     first, second = Client(), Client()
     for each in (first, second):
-        show_password(each, grace)
+        post_password(each, grace)
 
     first.post(SECOND_FACTOR, {"code": "ABCD-EFGH"})
     second.post(SECOND_FACTOR, {"code": "abcdefgh"})
@@ -189,7 +189,7 @@ def test_a_recovery_code_counts_once(grace: User, app: TOTPDevice) -> None:
 def test_wrong_codes_slow_down(grace: User, app: TOTPDevice) -> None:
     client = Client()
     with travel("2026-11-20T08:00:00Z", tick=False):  # a wrong code shuts for a second
-        show_password(client, grace)
+        post_password(client, grace)
 
         client.post(SECOND_FACTOR, {"code": wrong_code(app)})
         client.post(SECOND_FACTOR, {"code": code_of(app)})
@@ -199,7 +199,7 @@ def test_wrong_codes_slow_down(grace: User, app: TOTPDevice) -> None:
 
 def test_five_wrong_codes_lock_the_name_out_from_there(grace: User, app: TOTPDevice) -> None:
     client = Client()
-    show_password(client, grace)
+    post_password(client, grace)
     for _ in range(5):
         client.post(SECOND_FACTOR, {"code": wrong_code(app)})
         TOTPDevice.objects.update(throttling_failure_count=0)
@@ -214,23 +214,23 @@ def test_five_wrong_codes_lock_the_name_out_from_there(grace: User, app: TOTPDev
 def test_a_right_password_forgives_no_wrong_codes(grace: User, app: TOTPDevice) -> None:
     for _ in range(5):
         client = Client()
-        show_password(client, grace)
+        post_password(client, grace)
         client.post(SECOND_FACTOR, {"code": wrong_code(app)})
         TOTPDevice.objects.update(throttling_failure_count=0)
 
-    assert show_password(Client(), grace).status_code == 429
+    assert post_password(Client(), grace).status_code == 429
 
 
 def test_five_wrong_passwords_lock_the_name_out_from_there_for_a_while(
     grace: User, app: TOTPDevice
 ) -> None:
     for _ in range(5):
-        show_password(Client(), grace, "wrong")
+        post_password(Client(), grace, "wrong")
 
-    from_there = show_password(Client(REMOTE_ADDR="127.0.0.1"), grace)
-    from_elsewhere = show_password(Client(REMOTE_ADDR="192.0.2.7"), grace)
+    from_there = post_password(Client(REMOTE_ADDR="127.0.0.1"), grace)
+    from_elsewhere = post_password(Client(REMOTE_ADDR="192.0.2.7"), grace)
     with travel(AccessAttempt.objects.latest("attempt_time").attempt_time + timedelta(minutes=16)):
-        later = show_password(Client(), grace)
+        later = post_password(Client(), grace)
 
     assert [from_there.status_code, from_elsewhere.status_code, later.status_code] == [
         429,
@@ -246,10 +246,10 @@ def test_what_a_client_says_of_its_address_unlocks_nothing(
     settings.PROXIES = proxies
     for number in range(5):
         sent = {"X-Forwarded-For": f"203.0.113.{number}, 198.51.100.9"}
-        show_password(Client(), grace, "wrong", **sent)
+        post_password(Client(), grace, "wrong", **sent)
 
     sent = {"X-Forwarded-For": "203.0.113.77, 198.51.100.9"}
-    answer = show_password(Client(), grace, **sent)
+    answer = post_password(Client(), grace, **sent)
 
     assert answer.status_code == expected
 
@@ -257,7 +257,7 @@ def test_what_a_client_says_of_its_address_unlocks_nothing(
 def test_what_is_no_address_is_refused_as_any_other(grace: User, settings: Settings) -> None:
     settings.PROXIES = 1
 
-    show_password(Client(), grace, "wrong", **{"X-Forwarded-For": "'; DROP TABLE"})
+    post_password(Client(), grace, "wrong", **{"X-Forwarded-For": "'; DROP TABLE"})
 
     assert AccessAttempt.objects.get().ip_address == "127.0.0.1"
 
@@ -266,7 +266,7 @@ def test_a_session_gets_a_new_key_at_each_lock(grace: User, app: TOTPDevice) -> 
     client = Client()
     client.get(LOGIN)
     keys = []
-    show_password(client, grace)
+    post_password(client, grace)
     keys.append(client.session.session_key)
     client.post(SECOND_FACTOR, {"code": code_of(app)})
     keys.append(client.session.session_key)
@@ -284,7 +284,7 @@ def test_a_session_ends_when_idle_and_after_half_a_day(
 ) -> None:
     client = Client()
     with travel("2026-11-20T08:00:00Z", tick=False) as clock:
-        come_in(client, grace, app)
+        log_in(client, grace, app)
         for minutes in steps:
             clock.shift(timedelta(minutes=minutes))
             answer = client.get("/admin/")
@@ -294,9 +294,9 @@ def test_a_session_ends_when_idle_and_after_half_a_day(
 
 def test_all_other_sessions_end_with_the_password(grace: User, app: TOTPDevice) -> None:
     here, elsewhere = Client(), Client()
-    come_in(here, grace, app)
+    log_in(here, grace, app)
     TOTPDevice.objects.update(last_t=-1)
-    come_in(elsewhere, grace, app)
+    log_in(elsewhere, grace, app)
     new = "another horse, another battery"
 
     here.post(
@@ -312,7 +312,7 @@ def test_a_reset_factor_sends_its_owner_back_to_the_second_lock(
     grace: User, app: TOTPDevice
 ) -> None:
     client = Client()
-    come_in(client, grace, app)
+    log_in(client, grace, app)
 
     reset_factors(grace, by=superuser("ada"))
 
@@ -328,7 +328,7 @@ def test_a_reset_factor_sends_its_owner_back_to_the_second_lock(
 
 def test_leaving_is_possible_between_the_locks(grace: User, app: TOTPDevice) -> None:
     client = Client()
-    show_password(client, grace)
+    post_password(client, grace)
 
     client.post("/admin/logout/")
 
@@ -339,7 +339,7 @@ def test_without_the_demand_a_password_is_enough(grace: User, settings: Settings
     settings.DESK_REQUIRES_MFA = False
     client = Client()
 
-    show_password(client, grace)
+    post_password(client, grace)
 
     assert client.get("/admin/").status_code == 200
 

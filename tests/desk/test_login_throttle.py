@@ -14,7 +14,13 @@ from pytest_django import Settings
 from time_machine import travel
 
 from desk.login_throttle import MAX_PER_ADDRESS, MAX_PER_USERNAME, TRUST_SECONDS
-from tests.support.staff_login import SECOND_FACTOR, app_of, come_in, show_password, superuser
+from tests.support.staff_login import (
+    SECOND_FACTOR,
+    log_in,
+    new_authenticator,
+    post_password,
+    superuser,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +41,7 @@ def grace() -> User:
 
 @pytest.fixture
 def app(grace: User) -> TOTPDevice:
-    return app_of(grace)
+    return new_authenticator(grace)
 
 
 def guessed(times: int, name: str, address: str) -> None:
@@ -56,12 +62,12 @@ def test_an_address_that_guesses_many_names_is_shut_out_for_a_while(grace: User)
     for number in range(MAX_PER_ADDRESS - 1):
         guessed(1, f"name{number}", HERE)
 
-    before = show_password(at(HERE), grace).status_code
-    show_password(at(HERE), User(username="nobody"), "wrong")
-    after = show_password(at(HERE), grace).status_code
-    from_elsewhere = show_password(at(ELSEWHERE), grace).status_code
+    before = post_password(at(HERE), grace).status_code
+    post_password(at(HERE), User(username="nobody"), "wrong")
+    after = post_password(at(HERE), grace).status_code
+    from_elsewhere = post_password(at(ELSEWHERE), grace).status_code
     with travel(AccessAttempt.objects.latest("attempt_time").attempt_time + timedelta(minutes=16)):
-        later = show_password(at(HERE), grace).status_code
+        later = post_password(at(HERE), grace).status_code
 
     assert (before, after, from_elsewhere, later) == (IN, SHUT_OUT, IN, IN)
 
@@ -70,10 +76,10 @@ def test_a_name_that_is_guessed_at_from_many_addresses_is_shut_for_a_while(grace
     for number in range(MAX_PER_USERNAME - 1):
         guessed(1, "grace", f"203.0.113.{number}")
 
-    before = show_password(at(HERE), grace).status_code
-    show_password(at(ELSEWHERE), grace, "wrong")
-    after = show_password(at(HERE), grace).status_code
-    another = show_password(at(HERE), superuser("ada")).status_code
+    before = post_password(at(HERE), grace).status_code
+    post_password(at(ELSEWHERE), grace, "wrong")
+    after = post_password(at(HERE), grace).status_code
+    another = post_password(at(HERE), superuser("ada")).status_code
 
     assert (before, after, another) == (IN, SHUT_OUT, IN)
 
@@ -82,33 +88,33 @@ def test_nobody_is_kept_out_of_a_browser_in_which_they_came_in_before(
     grace: User, app: TOTPDevice
 ) -> None:
     known = at(HERE)
-    come_in(known, grace, app)
+    log_in(known, grace, app)
     known.post("/admin/logout/")
     guessed(MAX_PER_ADDRESS, "nobody", HERE)
     guessed(MAX_PER_USERNAME, "grace", ELSEWHERE)
 
-    from_the_known = show_password(known, grace).status_code
-    from_another = show_password(at(HERE), grace).status_code
+    from_the_known = post_password(known, grace).status_code
+    from_another = post_password(at(HERE), grace).status_code
     borrowed = at(HERE)
     borrowed.cookies["desk-known"] = known.cookies["desk-known"].value
-    as_another = show_password(borrowed, superuser("ada")).status_code
+    as_another = post_password(borrowed, superuser("ada")).status_code
 
     assert (from_the_known, from_another, as_another) == (IN, SHUT_OUT, SHUT_OUT)
 
 
 def test_a_known_browser_guesses_five_times_as_any_other(grace: User, app: TOTPDevice) -> None:
     known = at(HERE)
-    come_in(known, grace, app)
+    log_in(known, grace, app)
     known.post("/admin/logout/")
     guessed(5, "grace", HERE)
 
-    assert show_password(known, grace).status_code == SHUT_OUT
+    assert post_password(known, grace).status_code == SHUT_OUT
 
 
 def test_a_password_alone_makes_no_browser_known(grace: User, app: TOTPDevice) -> None:
     client = Client()
 
-    show_password(client, grace)
+    post_password(client, grace)
 
     assert "desk-known" not in client.cookies
 
@@ -119,12 +125,12 @@ def test_a_cookie_that_is_not_ours_makes_no_browser_known(grace: User) -> None:
         client = at(HERE)
         client.cookies["desk-known"] = value
 
-        assert show_password(client, grace).status_code == SHUT_OUT, value
+        assert post_password(client, grace).status_code == SHUT_OUT, value
 
 
 def test_a_browser_is_forgotten_after_three_months(grace: User, app: TOTPDevice) -> None:
     known = at(HERE)
-    come_in(known, grace, app)
+    log_in(known, grace, app)
     known.post("/admin/logout/")
     sent = known.cookies["desk-known"].value
 
@@ -133,13 +139,13 @@ def test_a_browser_is_forgotten_after_three_months(grace: User, app: TOTPDevice)
         later = at(HERE)
         later.cookies["desk-known"] = sent
 
-        assert show_password(later, grace).status_code == SHUT_OUT
+        assert post_password(later, grace).status_code == SHUT_OUT
 
 
 def test_the_cookie_of_a_known_browser_is_for_the_desk_alone(grace: User, app: TOTPDevice) -> None:
     client = Client()
 
-    come_in(client, grace, app)
+    log_in(client, grace, app)
 
     cookie = client.cookies["desk-known"]
     assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/admin/", True, "Strict")
@@ -147,10 +153,10 @@ def test_the_cookie_of_a_known_browser_is_for_the_desk_alone(grace: User, app: T
 
 def test_whoever_has_one_address_of_ipv6_has_the_network(grace: User) -> None:
     for last in range(5):
-        show_password(at(f"2001:db8:1:2::{last}"), grace, "wrong")
+        post_password(at(f"2001:db8:1:2::{last}"), grace, "wrong")
 
-    assert show_password(at("2001:db8:1:2:ffff::9"), grace).status_code == SHUT_OUT
-    assert show_password(at("2001:db8:1:3::9"), grace).status_code == IN
+    assert post_password(at("2001:db8:1:2:ffff::9"), grace).status_code == SHUT_OUT
+    assert post_password(at("2001:db8:1:3::9"), grace).status_code == IN
 
 
 def test_wrong_recovery_codes_slow_down_too(grace: User, app: TOTPDevice) -> None:
@@ -158,7 +164,7 @@ def test_wrong_recovery_codes_slow_down_too(grace: User, app: TOTPDevice) -> Non
     StaticToken.objects.create(device=recovery, token="abcdefgh")
     client = Client()
     with travel("2026-11-20T08:00:00Z", tick=False):  # a wrong code shuts for a second
-        show_password(client, grace)
+        post_password(client, grace)
 
         client.post(SECOND_FACTOR, {"code": "zzzzzzzz"})
         client.post(SECOND_FACTOR, {"code": "abcdefgh"})

@@ -15,9 +15,9 @@ from desk.models import OperatorAction
 from invariants.models import ReconciliationBreak
 from inventory.models import Product, StockLevel, Warehouse
 from sagas.models import SagaRun
-from tests.support.desk_actions import act
-from tests.support.staff_login import app_of
-from tests.support.storefront_client import everything
+from tests.support.database import all_rows
+from tests.support.desk_actions import submit_action
+from tests.support.staff_login import new_authenticator
 
 WRITTEN_HERE: set[type[Model]] = {
     User,
@@ -49,9 +49,9 @@ def sent(row: Model) -> dict[str, str]:
 def test_what_has_another_writer_cannot_be_edited(
     desk: Client, confirmed: UUID, waiting: UUID
 ) -> None:
-    act(desk, waiting, "note", "Called her.")
+    submit_action(desk, waiting, "note", "Called her.")
     found = [(model, row) for model, row in rows() if row is not None]
-    before = everything()
+    before = all_rows()
 
     answers = {}
     for model, row in found:
@@ -59,14 +59,14 @@ def test_what_has_another_writer_cannot_be_edited(
         for path in ("", "add/", f"{row.pk}/change/", f"{row.pk}/delete/"):
             answers[base + path] = desk.post(base + path, sent(row)).status_code
 
-    assert everything() == before
+    assert all_rows() == before
     assert {SagaRun, StockLevel, OperatorAction} <= {model for model, _ in found}
     assert 500 not in answers.values()
 
 
 def test_a_superuser_resets_a_second_factor(desk: Client, grace: User) -> None:
     paul = User.objects.create_user("paul", is_staff=True)
-    app_of(paul)
+    new_authenticator(paul)
 
     desk.post(ACT_ONLY, {"action": "reset_second_factor", "_selected_action": [paul.pk]})
 
@@ -75,7 +75,7 @@ def test_a_superuser_resets_a_second_factor(desk: Client, grace: User) -> None:
 
 def test_nobody_else_resets_one(grace: User) -> None:
     paul = User.objects.create_user("paul", is_staff=True)
-    app_of(grace)
+    new_authenticator(grace)
     client = Client()
     client.force_login(paul)
 

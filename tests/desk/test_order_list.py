@@ -19,7 +19,7 @@ from sagas.models import SagaRun, StepAttempt
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
-from tests.support.desk_actions import ORDERS, found, run_of
+from tests.support.desk_actions import ORDERS, listed_orders, run_of
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.storefront_client import Storefront, cart
 
@@ -27,16 +27,16 @@ from tests.support.storefront_client import Storefront, cart
 def test_the_list_has_every_order_newest_first(
     desk: Client, confirmed: UUID, waiting: UUID
 ) -> None:
-    assert found(desk) == [waiting, confirmed]
+    assert listed_orders(desk) == [waiting, confirmed]
 
 
 def test_an_order_is_found_by_its_id(desk: Client, confirmed: UUID, waiting: UUID) -> None:
-    assert found(desk, f"?q={waiting}") == [waiting]
-    assert found(desk, f"?q={waiting.hex.upper()}") == [waiting]
-    assert found(desk, f"?q=%20{str(waiting)[:18]}%20") == [waiting]
-    assert found(desk, f"?q={waiting.hex[:11]}ffff") == []
-    assert found(desk, f"?q={str(waiting)[:13]}") == [waiting]
-    assert found(desk, f"?q={waiting.hex[:8]}")[0] == waiting
+    assert listed_orders(desk, f"?q={waiting}") == [waiting]
+    assert listed_orders(desk, f"?q={waiting.hex.upper()}") == [waiting]
+    assert listed_orders(desk, f"?q=%20{str(waiting)[:18]}%20") == [waiting]
+    assert listed_orders(desk, f"?q={waiting.hex[:11]}ffff") == []
+    assert listed_orders(desk, f"?q={str(waiting)[:13]}") == [waiting]
+    assert listed_orders(desk, f"?q={waiting.hex[:8]}")[0] == waiting
 
 
 def test_what_the_list_shows_of_an_id_finds_that_order_among_those_of_its_millisecond(
@@ -51,22 +51,22 @@ def test_what_the_list_shows_of_an_id_finds_that_order_among_those_of_its_millis
 
     assert shown == f"{str(twin)[:13]}…{str(twin)[-6:]}"
     assert f">{shown}<" in page
-    assert found(desk, f"?q={shown}") == [twin]
-    assert found(desk, f"?q=%20{shown.upper().replace('…', '...')}") == [twin]
-    assert found(desk, f"?q={shown[:-4]}") == []
-    assert {*found(desk, f"?q={shown[:14]}")} == {waiting, twin}
-    assert found(desk, f"?q={shown[:13]}…{'f' * 13}") == []
+    assert listed_orders(desk, f"?q={shown}") == [twin]
+    assert listed_orders(desk, f"?q=%20{shown.upper().replace('…', '...')}") == [twin]
+    assert listed_orders(desk, f"?q={shown[:-4]}") == []
+    assert {*listed_orders(desk, f"?q={shown[:14]}")} == {waiting, twin}
+    assert listed_orders(desk, f"?q={shown[:13]}…{'f' * 13}") == []
 
 
 def test_seven_characters_of_an_id_are_too_few(desk: Client, waiting: UUID) -> None:
-    assert found(desk, f"?q={waiting.hex[:7]}") == []
+    assert listed_orders(desk, f"?q={waiting.hex[:7]}") == []
 
 
 def test_orders_are_found_by_their_customer(desk: Client, confirmed: UUID, waiting: UUID) -> None:
-    assert found(desk, "?q=alice") == [waiting, confirmed]
-    assert found(desk, "?q=ali") == [waiting, confirmed]
-    assert found(desk, "?q=lice") == []
-    assert found(desk, "?q=mallory") == []
+    assert listed_orders(desk, "?q=alice") == [waiting, confirmed]
+    assert listed_orders(desk, "?q=ali") == [waiting, confirmed]
+    assert listed_orders(desk, "?q=lice") == []
+    assert listed_orders(desk, "?q=mallory") == []
 
 
 def test_an_order_is_found_by_the_shops_reference(
@@ -74,15 +74,15 @@ def test_an_order_is_found_by_the_shops_reference(
 ) -> None:
     Order.objects.filter(pk=waiting).update(reference="Z-1001")
 
-    assert found(desk, "?q=Z-1001") == [waiting]
-    assert found(desk, "?q=Z-100") == []
+    assert listed_orders(desk, "?q=Z-1001") == [waiting]
+    assert listed_orders(desk, "?q=Z-100") == []
     assert "Z-1001" in desk.get(ORDERS).content.decode()
 
 
 def test_orders_are_found_by_a_sku(desk: Client, confirmed: UUID, waiting: UUID) -> None:
-    assert found(desk, "?q=TEE") == [waiting]
-    assert found(desk, "?q=tee") == [waiting]
-    assert found(desk, "?q=TE") == []
+    assert listed_orders(desk, "?q=TEE") == [waiting]
+    assert listed_orders(desk, "?q=tee") == [waiting]
+    assert listed_orders(desk, "?q=TE") == []
 
 
 def test_an_order_is_found_by_what_stripe_calls_it(
@@ -93,10 +93,10 @@ def test_an_order_is_found_by_what_stripe_calls_it(
     messages.deliver_all()
     refund_id = Payment.objects.get(order_id=confirmed).refunds.get().provider_refund_id
 
-    assert found(desk, f"?q={payment_id}") == [confirmed]
-    assert found(desk, f"?q={refund_id}") == [confirmed]
-    assert found(desk, "?q=pi_unknown") == []
-    assert found(desk, "?q=re_") == []
+    assert listed_orders(desk, f"?q={payment_id}") == [confirmed]
+    assert listed_orders(desk, f"?q={refund_id}") == [confirmed]
+    assert listed_orders(desk, "?q=pi_unknown") == []
+    assert listed_orders(desk, "?q=re_") == []
 
 
 @pytest.mark.parametrize("term", ["%25", "a%0ab", "x" * 300, "'%20OR%201=1", "%F0%9F%A6%86", "__"])
@@ -129,7 +129,7 @@ def test_the_list_can_be_narrowed(desk: Client, confirmed: UUID, waiting: UUID, 
         outcome="transient", error="ProviderBusy",
     )  # fmt: skip
 
-    assert found(desk, query) == [waiting]
+    assert listed_orders(desk, query) == [waiting]
 
 
 def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
@@ -146,18 +146,18 @@ def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
         outcome="unknown",
     )
 
-    assert found(desk, "?step=-") == [waiting]
-    assert found(desk, "?attempts=8") == [waiting]
-    assert found(desk, "?attempts=1") == []
+    assert listed_orders(desk, "?step=-") == [waiting]
+    assert listed_orders(desk, "?attempts=8") == [waiting]
+    assert listed_orders(desk, "?attempts=1") == []
     assert "compensating reserve_stock, attempt 9" in desk.get(ORDERS).content.decode()
 
 
 def test_what_is_frozen_is_found(desk: Client, confirmed: UUID, waiting: UUID) -> None:
     pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
 
-    assert found(desk, "?is_paused=yes") == [waiting]
-    assert found(desk, "?is_paused=no") == [confirmed]
-    assert found(desk, "?needs_attention=no") == [confirmed]
+    assert listed_orders(desk, "?is_paused=yes") == [waiting]
+    assert listed_orders(desk, "?is_paused=no") == [confirmed]
+    assert listed_orders(desk, "?needs_attention=no") == [confirmed]
     assert "paused by M6: 0 held of 2500" in desk.get(ORDERS).content.decode()
 
 
@@ -168,9 +168,9 @@ def test_orders_are_found_by_how_long_they_are_in_their_state(
     longer.update(created_at=F("created_at") - timedelta(days=2))
     OrderTransition.objects.update(at=F("at") - timedelta(minutes=30))
 
-    assert found(desk, "?age=15m") == [confirmed]
-    assert found(desk, "?age=1h") == []
-    assert found(desk, "?age=1m") == [confirmed]
+    assert listed_orders(desk, "?age=15m") == [confirmed]
+    assert listed_orders(desk, "?age=1h") == []
+    assert listed_orders(desk, "?age=1m") == [confirmed]
 
 
 def test_orders_are_found_by_when_they_were_placed(
@@ -179,13 +179,13 @@ def test_orders_are_found_by_when_they_were_placed(
     moment = Order.objects.get(pk=waiting).created_at
     before, after = moment - timedelta(days=1), moment + timedelta(days=1)
 
-    assert found(desk, f"?placed_from={before:%Y-%m-%dT%H:%M}") == [waiting, confirmed]
-    assert found(desk, f"?placed_from={after:%Y-%m-%dT%H:%M}") == []
-    assert found(desk, f"?placed_to={before:%Y-%m-%dT%H:%M}") == []
-    assert found(desk, f"?placed_to={after:%Y-%m-%dT%H:%M}") == [waiting, confirmed]
-    assert found(desk, f"?placed_from={moment:%Y-%m-%dT%H:%M:%S.%f}") == [waiting]
-    assert found(desk, "?placed_from=yesterday") == []
-    assert found(desk, "?placed_from=2026-13-45T99:99") == []
+    assert listed_orders(desk, f"?placed_from={before:%Y-%m-%dT%H:%M}") == [waiting, confirmed]
+    assert listed_orders(desk, f"?placed_from={after:%Y-%m-%dT%H:%M}") == []
+    assert listed_orders(desk, f"?placed_to={before:%Y-%m-%dT%H:%M}") == []
+    assert listed_orders(desk, f"?placed_to={after:%Y-%m-%dT%H:%M}") == [waiting, confirmed]
+    assert listed_orders(desk, f"?placed_from={moment:%Y-%m-%dT%H:%M:%S.%f}") == [waiting]
+    assert listed_orders(desk, "?placed_from=yesterday") == []
+    assert listed_orders(desk, "?placed_from=2026-13-45T99:99") == []
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,8 @@ def test_orders_are_found_by_when_they_were_placed(
 def test_a_filter_that_is_made_up_shows_nothing_else(
     desk: Client, confirmed: UUID, query: str
 ) -> None:
-    assert confirmed not in found(desk, query) or query == "?error=Nobody"
-    assert found(desk, query) == []
+    assert confirmed not in listed_orders(desk, query) or query == "?error=Nobody"
+    assert listed_orders(desk, query) == []
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ from sagas.models import SagaRun, StepAttempt
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
-from tests.support.desk_actions import ORDERS, act, page_of, run_of, staff
+from tests.support.database import all_rows
+from tests.support.desk_actions import ORDERS, page_of, run_of, staff_client, submit_action
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import Storefront, cart, everything
+from tests.support.storefront_client import Storefront, cart
 
 
 @pytest.fixture
@@ -255,7 +256,7 @@ def test_breaks_are_part_of_the_story(desk: Client, confirmed: UUID) -> None:
 def test_what_people_did_is_part_of_the_story_and_markup_is_not(
     desk: Client, confirmed: UUID
 ) -> None:
-    act(desk, confirmed, "note", "<script>alert(1)</script>")
+    submit_action(desk, confirmed, "note", "<script>alert(1)</script>")
     Order.objects.get().transitions.update(actor="<b>grace</b>")
 
     page = page_of(desk, confirmed)
@@ -268,7 +269,7 @@ def test_what_people_did_is_part_of_the_story_and_markup_is_not(
 def test_the_page_costs_fewer_than_fifteen_statements_however_long_its_story(
     confirmed: UUID, content_types: None, settings: object
 ) -> None:
-    desk = staff("paul", ["desk.note_order", "desk.cancel_order"])
+    desk = staff_client("paul", ["desk.note_order", "desk.cancel_order"])
     run = run_of(confirmed)
     page_of(desk, confirmed)
     with CaptureQueriesContext(connection) as short:
@@ -290,14 +291,14 @@ def test_the_page_costs_fewer_than_fifteen_statements_however_long_its_story(
 
 
 def test_reading_changes_nothing(desk: Client, waiting: UUID) -> None:
-    before = everything()
+    before = all_rows()
 
     page_of(desk, waiting)
     desk.get(f"{ORDERS}{waiting}/now/")
     for kind in ("retry", "cancel", "pause", "resume", "note"):
         desk.get(f"{ORDERS}{waiting}/act/{kind}/")
 
-    after = everything()
+    after = all_rows()
     changed = {each for each in before if before[each] != after[each]}
     assert changed <= {"sessions.Session"}
 

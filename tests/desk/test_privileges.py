@@ -19,7 +19,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from access.credentials import Scope
 from access.models import ApiToken
-from tests.support.staff_login import app_of
+from tests.support.staff_login import new_authenticator
 
 USERS = "/admin/auth/user/"
 GROUPS = "/admin/auth/group/"
@@ -51,7 +51,7 @@ def known_permissions(content_types: None) -> None:
 @pytest.fixture
 def boss(grace: User) -> Group:
     """A role with all permissions; grace, a superuser, has a second factor."""
-    app_of(grace)
+    new_authenticator(grace)
     group = Group.objects.create(name="boss")
     group.permissions.set(Permission.objects.all())
     return group

@@ -12,9 +12,10 @@ from desk.models import ActionKind
 from orders.models import Order
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
-from tests.support.desk_actions import act
+from tests.support.database import all_rows
+from tests.support.desk_actions import submit_action
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import Storefront, everything
+from tests.support.storefront_client import Storefront
 
 ORDERS = "/admin/orders/order/"
 RUNS = "/admin/sagas/sagarun/"
@@ -63,7 +64,7 @@ def test_a_run_has_its_journal(desk: Client, confirmed: UUID) -> None:
 def test_nothing_can_be_edited(
     desk: Client, confirmed: UUID, messages: MessageQueue, name: str
 ) -> None:
-    act(desk, confirmed, "note")
+    submit_action(desk, confirmed, "note")
     create_bulk_action(
         ActionKind.NOTE,
         User.objects.get(username="grace"),
@@ -74,7 +75,7 @@ def test_nothing_can_be_edited(
     )
     listed = desk.get(f"/admin/{name}/")
     row = listed.context["cl"].result_list[0]
-    before = everything()
+    before = all_rows()
 
     added = desk.post(f"/admin/{name}/add/", {"status": "cancelled"})
     changed = desk.post(f"/admin/{name}/{row.pk}/change/", {"status": "cancelled"})
@@ -86,7 +87,7 @@ def test_nothing_can_be_edited(
 
     assert listed.status_code == 200
     assert [each.status_code for each in (added, changed, deleted)] == [403, 403, 403]
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
 
 

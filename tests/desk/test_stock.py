@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from inventory.models import StockEntry, StockLevel, Warehouse
-from tests.support.shelf import Shelf
+from tests.support.shop import Shelf
 from tests.support.staff_login import superuser
 
 pytestmark = pytest.mark.django_db(transaction=True)

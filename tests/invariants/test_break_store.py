@@ -21,10 +21,10 @@ from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from sagas.services import resume
 from sandbox.stripe_process import SandboxServer
-from tests.support.ledger_checks import assert_books_balance
-from tests.support.provider_calls import asking, calls_since, mark, provider
-from tests.support.run_clock import backdate
+from tests.support.clock import backdate
+from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.shop import Shop
+from tests.support.stripe_calls import call_options, calls_since, last_call_number, provider
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,7 +73,7 @@ def cancel_at_the_provider(order: Order) -> None:
     """Cancel a payment as staff can in the provider's dashboard, without our knowledge."""
     balances = read_providers().balances
     (balance,) = (found for found in balances if found.order_id == str(order.pk))
-    provider.cancel_payment(balance.provider_payment_id, **asking())
+    provider.cancel_payment(balance.provider_payment_id, **call_options())
 
 
 def test_a_finding_becomes_a_break(miscounted: Order) -> None:
@@ -230,7 +230,7 @@ def test_a_money_break_seen_twice_pauses_the_order(
     run = SagaRun.objects.get()
     assert (once.paused, run.paused_at) == (0, None)
     twice = check_and_record()
-    seen = mark(sandbox_stripe)
+    seen = last_call_number(sandbox_stripe)
     shop.messages.deliver_all()
 
     run.refresh_from_db()
@@ -253,7 +253,7 @@ def test_a_paused_order_can_still_be_cancelled(
 
     capturing.refresh_from_db()
     assert capturing.status == OrderStatus.CANCELLED
-    assert_books_balance(sandbox_stripe)
+    assert_ledgers_agree(sandbox_stripe)
     assert check_and_record() == BreakChanges(opened=0, seen_again=0, resolved=1, paused=0)
 
 

@@ -16,10 +16,10 @@ from orders.models import Order
 from orders.states import OrderStatus
 from payments.provider_reconciliation import read_providers
 from sandbox.procfile import ROOT
+from tests.support.clock import DATES, backdate
+from tests.support.database import all_rows
 from tests.support.interrupted_reads import read_while
-from tests.support.run_clock import DATES, backdate
 from tests.support.shop import Shop
-from tests.support.storefront_client import everything
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -123,11 +123,11 @@ def test_checking_changes_nothing(shop: Shop) -> None:
     shop.place()
     shop.messages.deliver_all()
     shop.place()
-    before = everything()
+    before = all_rows()
 
     check_with_reading(Strictness.AT_REST)
 
-    assert everything() == before
+    assert all_rows() == before
 
 
 def test_the_check_runs_in_a_read_only_transaction(

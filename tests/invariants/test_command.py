@@ -16,9 +16,9 @@ from invariants.models import ReconciliationBreak
 from orders.models import Order
 from payments.provider_reconciliation import read_providers
 from sandbox.stripe_process import SandboxServer
-from tests.support.run_clock import backdate
+from tests.support.clock import A_DAY, backdate
+from tests.support.database import all_rows
 from tests.support.shop import Shop
-from tests.support.storefront_client import everything
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -203,10 +203,7 @@ def test_a_short_check_reports_its_scope(confirmed: Order) -> None:
 
 
 def test_a_safety_check_does_not_resolve_a_lateness_break(shop: Shop) -> None:
-    shop.place()
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE orders_ordertransition SET at = at - interval '1 day'")
-        cursor.execute("UPDATE orders_order SET created_at = created_at - interval '1 day'")
+    backdate(shop.place().pk, by=A_DAY, but="worked on")
     check_invariants("--record")
 
     check_invariants("--record", "--safety")
@@ -282,10 +279,7 @@ def test_an_unfinished_order_is_a_finding_with_at_rest(shop: Shop) -> None:
 
 
 def test_lateness_is_a_finding_except_with_safety(shop: Shop) -> None:
-    shop.place()
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE orders_ordertransition SET at = at - interval '1 day'")
-        cursor.execute("UPDATE orders_order SET created_at = created_at - interval '1 day'")
+    backdate(shop.place().pk, by=A_DAY, but="worked on")
 
     status, output = as_json()
     safe, safety_output = as_json("--safety")
@@ -299,11 +293,11 @@ def test_an_unsafe_state_is_a_finding_with_safety(miscounted: Order) -> None:
 
 
 def test_nothing_is_written_without_record(miscounted: Order) -> None:
-    before = everything()
+    before = all_rows()
 
     check_invariants("--full")
 
-    assert everything() == before
+    assert all_rows() == before
 
 
 def test_record_stores_findings_as_breaks(miscounted: Order) -> None:

@@ -13,36 +13,37 @@ from invariants.checking import ALL_ORDERS, RECENT, Examination, OrderScope, Str
 from sagas import dispatch
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.order_history import Books, keep_books
-from tests.support.violations import PLANTINGS, Planting
+from tests.support.order_history import OrderHistory, place_sample_orders
+from tests.support.violations.catalogue import VIOLATIONS
+from tests.support.violations.statements import Violation
 
-pytestmark = pytest.mark.django_db  # each test's planting is rolled back
+pytestmark = pytest.mark.django_db  # each test's violation is rolled back
 
 LAST_HOUR = OrderScope(changed_within=RECENT)
 
 
 @pytest.fixture(scope="module")
-def history(
+def committed_history(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker, sandbox: SandboxServer
-) -> Iterator[Books]:
-    """The same committed history for all tests."""
+) -> Iterator[OrderHistory]:
+    """The same orders for all tests, committed."""
     sandbox_settings = override_settings(
         STRIPE_API_BASE=sandbox.url, STRIPE_API_KEY="sk_test_sandbox", STRIPE_CALLS_PER_SECOND=0
     )
     messages = MessageQueue()
     with django_db_blocker.unblock(), sandbox_settings, pytest.MonkeyPatch.context() as patch:
         patch.setattr(dispatch.publisher, "hand_over", messages.hand_over)
-        yield keep_books(sandbox, messages)
+        yield place_sample_orders(sandbox, messages)
         call_command("flush", interactive=False, verbosity=0, inhibit_post_migrate=True)
 
 
 @pytest.fixture
-def books(history: Books) -> Books:
-    return Books(history.orders, history.reading)
+def history(committed_history: OrderHistory) -> OrderHistory:
+    return OrderHistory(committed_history.orders, committed_history.reading)
 
 
-def found(books: Books, scope: OrderScope) -> set[tuple[str, str]]:
-    examination = Examination(books.reading, scope, timedelta(), Strictness.ON_TIME)
+def found(history: OrderHistory, scope: OrderScope) -> set[tuple[str, str]]:
+    examination = Examination(history.reading, scope, timedelta(), Strictness.ON_TIME)
     return {
         (finding.code, finding.subject)
         for invariant in INVARIANTS
@@ -50,38 +51,42 @@ def found(books: Books, scope: OrderScope) -> set[tuple[str, str]]:
     }
 
 
-def subject(books: Books, name: str) -> str:
-    return books[name] if name in books.orders else name
+def subject(history: OrderHistory, name: str) -> str:
+    return history[name] if name in history.orders else name
 
 
 @pytest.mark.parametrize("scope", [ALL_ORDERS, LAST_HOUR], ids=["full", "lately"])
-def test_a_correct_history_has_no_findings(books: Books, scope: OrderScope) -> None:
-    assert found(books, scope) == set()
+def test_a_correct_history_has_no_findings(history: OrderHistory, scope: OrderScope) -> None:
+    assert found(history, scope) == set()
 
 
 @pytest.mark.parametrize(
-    "planting", PLANTINGS, ids=lambda planting: f"{planting.code}: {planting.name}"
+    "violation", VIOLATIONS, ids=lambda violation: f"{violation.code}: {violation.name}"
 )
-def test_each_planted_violation_is_found_and_nothing_else(books: Books, planting: Planting) -> None:
+def test_each_planted_violation_is_found_and_nothing_else(
+    history: OrderHistory, violation: Violation
+) -> None:
     expected = {
-        (code, subject(books, name))
-        for code, name in ((planting.code, planting.subject), *planting.also)
+        (code, subject(history, name))
+        for code, name in ((violation.code, violation.subject), *violation.also)
     }
     sums = {invariant.code for invariant in INVARIANTS if invariant.sums_history}
 
-    planting.plant(books)
+    violation.apply(history)
 
-    assert found(books, ALL_ORDERS) == expected
-    if planting.is_seen_lately:
-        assert found(books, LAST_HOUR) == {
+    assert found(history, ALL_ORDERS) == expected
+    if violation.is_recent:
+        assert found(history, LAST_HOUR) == {
             (code, subject) for code, subject in expected if code not in sums
         }
     else:
-        assert found(books, LAST_HOUR) == set()
+        assert found(history, LAST_HOUR) == set()
 
 
 def test_every_invariant_has_a_planted_violation() -> None:
-    assert {planting.code for planting in PLANTINGS} == {invariant.code for invariant in INVARIANTS}
+    assert {violation.code for violation in VIOLATIONS} == {
+        invariant.code for invariant in INVARIANTS
+    }
 
 
 def test_invariant_codes_are_unique() -> None:

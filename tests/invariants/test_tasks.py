@@ -16,7 +16,7 @@ from config.celery import app
 from invariants import tasks
 from invariants.models import ReconciliationBreak
 from orders.models import Order
-from tests.support.run_clock import backdate
+from tests.support.clock import backdate
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from inventory.errors import BelowReserved
 from inventory.models import MovementKind, StockEntry, StockLevel, StockMovement
 from inventory.services import ManualEntry
 from sagas.identifiers import new_id
-from tests.support.shelf import Shelf
+from tests.support.shop import Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,30 +11,30 @@ from pytest_django import Settings
 from inventory.demo_catalogue import ARTICLES
 from inventory.models import Product, StockLevel, StockMovement, Warehouse
 from inventory.services import ProductForSale, catalogue, products_for_sale
-from tests.support.inventory_helpers import assert_shelves_are_right, basket, levels, put, reserve
+from tests.support.inventory_helpers import add_stock, assert_stock_adds_up, basket, levels, reserve
 
 pytestmark = pytest.mark.django_db
 
 
 def test_the_catalogue_lists_products_by_sku_with_available_quantities() -> None:
-    put("TEE", 3)
-    put("MUG", 5, warehouse="near")
-    put("MUG", 2, warehouse="far")
-    put("FAX", 9)
+    add_stock("TEE", 3)
+    add_stock("MUG", 5, warehouse="near")
+    add_stock("MUG", 2, warehouse="far")
+    add_stock("FAX", 9)
     Product.objects.filter(sku="FAX").update(is_withdrawn=True)
     Product.objects.create(sku="CUP", name="Cup", price_minor=700)
     reserve(basket(("MUG", 4)))
 
     assert catalogue() == [
         ProductForSale("CUP", "Cup", 700, "eur", 0),
-        ProductForSale("MUG", "MUG", 100, "eur", 3),
-        ProductForSale("TEE", "TEE", 100, "eur", 3),
+        ProductForSale("MUG", "Mug", 100, "eur", 3),
+        ProductForSale("TEE", "Tee", 100, "eur", 3),
     ]
 
 
 def test_withdrawn_products_are_not_for_sale() -> None:
-    put("MUG", 5)
-    put("FAX", 9)
+    add_stock("MUG", 5)
+    add_stock("FAX", 9)
     Product.objects.filter(sku="FAX").update(is_withdrawn=True)
 
     assert products_for_sale(["MUG", "FAX", "CUP"]) == {"MUG": Product.objects.get(sku="MUG")}
@@ -48,7 +48,7 @@ def test_loading_fills_an_empty_shop() -> None:
     assert list(Product.objects.order_by("pk").values_list("sku", "name", "price_minor")) == [
         (article.sku, article.name, article.price_minor) for article in ARTICLES
     ]
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 def test_loading_again_changes_no_existing_product() -> None:
@@ -70,7 +70,7 @@ def test_loading_again_changes_no_existing_product() -> None:
 
 
 def test_an_existing_product_gets_no_stock() -> None:
-    put("MUG-BLUE", 1)
+    add_stock("MUG-BLUE", 1)
 
     load_catalogue()
 
@@ -88,7 +88,7 @@ def test_a_refill_receives_products_below_half_of_their_stock() -> None:
     assert levels()["MUG-RED@main"] == (1501, 501)
     assert levels()["MUG-BLUE@main"] == (1000, 499)
     assert StockMovement.objects.filter(note="demo catalogue: refilled").count() == 2
-    assert_shelves_are_right()
+    assert_stock_adds_up()
     assert [line["came_in"] for line in load_catalogue(refill=True)] == [0] * len(ARTICLES)
 
 

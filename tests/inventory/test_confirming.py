@@ -7,11 +7,11 @@ import pytest
 from inventory.models import Reservation
 from tests.support.inventory_helpers import (
     Basket,
-    assert_shelves_are_right,
+    add_stock,
+    assert_stock_adds_up,
     basket,
     confirm,
     levels,
-    put,
     release,
     reserve,
     statuses,
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.django_db
 
 
 def test_confirmed_stock_stays_reserved() -> None:
-    put("MUG", 5)
-    put("TEE", 5)
+    add_stock("MUG", 5)
+    add_stock("TEE", 5)
     order, other = basket(("MUG", 2), ("TEE", 1)), basket(("MUG", 1))
     reserve(order, other)
 
@@ -31,11 +31,11 @@ def test_confirmed_stock_stays_reserved() -> None:
     assert statuses(order) == ["confirmed", "confirmed"]
     assert statuses(other) == ["held"]
     assert levels() == {"MUG@main": (5, 3), "TEE@main": (5, 1)}
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 def test_several_orders_are_confirmed_together() -> None:
-    put("MUG", 5)
+    add_stock("MUG", 5)
     first, second = basket(("MUG", 1)), basket(("MUG", 2))
     reserve(first, second)
 
@@ -69,8 +69,8 @@ def hold_and_lose_one_line(order: Basket) -> None:
 def test_an_order_that_is_not_fully_reserved_is_not_confirmed(
     happen: Callable[[Basket], None],
 ) -> None:
-    put("MUG", 5)
-    put("TEE", 5)
+    add_stock("MUG", 5)
+    add_stock("TEE", 5)
     order, whole = basket(("MUG", 2), ("TEE", 1)), basket(("MUG", 1))
     reserve(whole)
     happen(order)

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from inventory.models import Product, Reservation, StockLevel, StockMovement
-from tests.support.inventory_helpers import basket, put, reserve
+from tests.support.inventory_helpers import add_stock, basket, reserve
 
 pytestmark = pytest.mark.django_db
 
@@ -98,7 +98,7 @@ def receive_for_a_line() -> None:
 def test_the_database_enforces_the_stock_constraints(
     violate: Callable[[], None], constraint: str
 ) -> None:
-    put("MUG", 5)
+    add_stock("MUG", 5)
     reserve(basket(("MUG", 2)))
 
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
@@ -106,7 +106,7 @@ def test_the_database_enforces_the_stock_constraints(
 
 
 def test_a_product_with_stock_cannot_be_deleted() -> None:
-    put("MUG", 5)
+    add_stock("MUG", 5)
 
     with pytest.raises(ProtectedError):
         Product.objects.all().delete()

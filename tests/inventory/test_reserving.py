@@ -13,11 +13,11 @@ from inventory.models import Reservation, StockMovement
 from tests.support.database import wait_until_blocking
 from tests.support.inventory_helpers import (
     Basket,
-    assert_shelves_are_right,
+    add_stock,
+    assert_stock_adds_up,
     basket,
     confirm,
     levels,
-    put,
     release,
     reserve,
     statuses,
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.django_db
 
 
 def test_every_line_of_an_order_is_reserved() -> None:
-    put("MUG", 5)
-    put("TEE", 3)
+    add_stock("MUG", 5)
+    add_stock("TEE", 3)
     order = basket(("MUG", 2), ("TEE", 3))
 
     short = reserve(order)
@@ -41,11 +41,11 @@ def test_every_line_of_an_order_is_reserved() -> None:
         .order_by("pk")
         .values_list("line_id", "quantity")
     ) == [(line.line_id, line.quantity) for line in order.lines]
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 def test_a_reservation_publishes_one_event() -> None:
-    put("MUG", 5)
+    add_stock("MUG", 5)
     order = basket(("MUG", 2))
 
     reserve(order)
@@ -64,8 +64,8 @@ def test_a_reservation_publishes_one_event() -> None:
 def test_an_order_that_is_short_reserves_nothing(
     lines: tuple[tuple[str, int], ...],
 ) -> None:
-    put("MUG", 5)
-    put("TEE", 3)
+    add_stock("MUG", 5)
+    add_stock("TEE", 3)
 
     order = basket(*lines)
     short = reserve(order)
@@ -78,8 +78,8 @@ def test_an_order_that_is_short_reserves_nothing(
 
 
 def test_an_order_that_is_short_names_the_missing_sku() -> None:
-    put("MUG", 5)
-    put("TEE", 3)
+    add_stock("MUG", 5)
+    add_stock("TEE", 3)
     order = basket(("MUG", 1), ("TEE", 4))
 
     short = services.reserve({order.order_id: order.lines}, {order.order_id: order.correlation_id})
@@ -88,15 +88,15 @@ def test_an_order_that_is_short_names_the_missing_sku() -> None:
 
 
 def test_the_last_piece_can_be_reserved() -> None:
-    put("MUG", 5)
+    add_stock("MUG", 5)
 
     assert reserve(basket(("MUG", 5))) == []
     assert levels() == {"MUG@main": (5, 5)}
 
 
 def test_orders_in_one_call_are_served_in_turn_while_stock_lasts() -> None:
-    put("MUG", 5)
-    put("TEE", 5)
+    add_stock("MUG", 5)
+    add_stock("TEE", 5)
     first, second, third, fourth = (
         basket(("MUG", 3)),
         basket(("TEE", 2), ("MUG", 3)),
@@ -118,24 +118,24 @@ def test_orders_in_one_call_are_served_in_turn_while_stock_lasts() -> None:
         first.order_id,
         third.order_id,
     }
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 def test_a_line_is_reserved_in_the_first_warehouse_that_has_all_of_it() -> None:
-    put("MUG", 2, warehouse="near")
-    put("MUG", 4, warehouse="far")
+    add_stock("MUG", 2, warehouse="near")
+    add_stock("MUG", 4, warehouse="far")
 
     reserve(basket(("MUG", 1)))
     reserve(basket(("MUG", 2)))
     reserve(basket(("MUG", 1)))
 
     assert levels() == {"MUG@near": (2, 2), "MUG@far": (4, 2)}
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 def test_a_line_is_never_split_between_warehouses() -> None:
-    put("MUG", 2, warehouse="near")
-    put("MUG", 2, warehouse="far")
+    add_stock("MUG", 2, warehouse="near")
+    add_stock("MUG", 2, warehouse="far")
     order = basket(("MUG", 3))
 
     assert reserve(order) == [order]
@@ -143,8 +143,8 @@ def test_a_line_is_never_split_between_warehouses() -> None:
 
 
 def test_lines_can_come_from_different_warehouses() -> None:
-    put("MUG", 2, warehouse="near")
-    put("TEE", 2, warehouse="far")
+    add_stock("MUG", 2, warehouse="near")
+    add_stock("TEE", 2, warehouse="far")
     order = basket(("MUG", 2), ("TEE", 1))
 
     reserve(order)
@@ -153,11 +153,11 @@ def test_lines_can_come_from_different_warehouses() -> None:
 
     assert held == {"MUG@near": (2, 2), "TEE@far": (2, 1)}
     assert levels() == {"MUG@near": (2, 0), "TEE@far": (2, 0)}
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 def test_the_database_refuses_to_reserve_an_order_twice() -> None:
-    put("MUG", 5)
+    add_stock("MUG", 5)
     order = basket(("MUG", 1))
     reserve(order)
 
@@ -165,12 +165,12 @@ def test_the_database_refuses_to_reserve_an_order_twice() -> None:
         reserve(order)
 
     assert levels() == {"MUG@main": (5, 1)}
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_reserving_needs_a_transaction() -> None:
-    put("MUG", 5)
+    add_stock("MUG", 5)
     order = basket(("MUG", 1))
 
     with pytest.raises(TransactionManagementError):
@@ -180,8 +180,8 @@ def test_reserving_needs_a_transaction() -> None:
 
 
 def test_a_release_makes_all_stock_available_again() -> None:
-    put("MUG", 5)
-    put("TEE", 3)
+    add_stock("MUG", 5)
+    add_stock("TEE", 3)
     order, other = basket(("MUG", 2), ("TEE", 3)), basket(("MUG", 1))
     reserve(order, other)
 
@@ -195,11 +195,11 @@ def test_a_release_makes_all_stock_available_again() -> None:
     assert event.payload == {
         "lines": [{"sku": "MUG", "quantity": 2}, {"sku": "TEE", "quantity": 3}]
     }
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 def test_releasing_again_changes_nothing() -> None:
-    put("MUG", 5)
+    add_stock("MUG", 5)
     order = basket(("MUG", 2))
     reserve(order)
     release(order)
@@ -213,7 +213,7 @@ def test_releasing_again_changes_nothing() -> None:
 
 
 def test_releasing_an_order_without_reservations_changes_nothing() -> None:
-    put("MUG", 5)
+    add_stock("MUG", 5)
     reserve(basket(("MUG", 2)))
 
     release(basket(("MUG", 2)))
@@ -223,7 +223,7 @@ def test_releasing_an_order_without_reservations_changes_nothing() -> None:
 
 
 def test_confirmed_stock_can_be_released() -> None:
-    put("MUG", 5)
+    add_stock("MUG", 5)
     order = basket(("MUG", 2))
     reserve(order)
     confirm(order)
@@ -232,11 +232,11 @@ def test_confirmed_stock_can_be_released() -> None:
 
     assert statuses(order) == ["released"]
     assert levels() == {"MUG@main": (5, 0)}
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 def test_several_orders_are_released_together() -> None:
-    put("MUG", 9)
+    add_stock("MUG", 9)
     first, second, third = (basket(("MUG", number)) for number in (1, 2, 3))
     reserve(first, second, third)
     confirm(second)
@@ -245,12 +245,12 @@ def test_several_orders_are_released_together() -> None:
 
     assert levels() == {"MUG@main": (9, 3)}
     assert OutboxEvent.objects.filter(name="stock.released").count() == 2
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_release_waits_for_another_change_of_the_same_stock_level() -> None:
-    put("MUG", 9)
+    add_stock("MUG", 9)
     first, second = basket(("MUG", 2)), basket(("MUG", 3))
     reserve(first, second)
 
@@ -267,11 +267,11 @@ def test_a_release_waits_for_another_change_of_the_same_stock_level() -> None:
     released.result()
 
     assert levels() == {"MUG@main": (9, 0)}
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 def test_received_goods_can_be_reserved() -> None:
-    level = put("MUG", 1)
+    level = add_stock("MUG", 1)
     order = basket(("MUG", 2))
     assert reserve(order) == [order]
 
@@ -284,13 +284,13 @@ def test_received_goods_can_be_reserved() -> None:
         (1, "for a test"),
         (1, "a second one"),
     ]
-    assert_shelves_are_right()
+    assert_stock_adds_up()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_orders_in_opposite_order_neither_oversell_nor_deadlock() -> None:
-    put("MUG", 7)
-    put("TEE", 7)
+    add_stock("MUG", 7)
+    add_stock("TEE", 7)
     forwards, backwards = (("MUG", 1), ("TEE", 1)), (("TEE", 1), ("MUG", 1))
     orders = [basket(*(forwards if number % 2 else backwards)) for number in range(12)]
     barrier = Barrier(len(orders))
@@ -307,4 +307,4 @@ def test_concurrent_orders_in_opposite_order_neither_oversell_nor_deadlock() -> 
 
     assert served.count(True) == 7
     assert levels() == {"MUG@main": (7, 7), "TEE@main": (7, 7)}
-    assert_shelves_are_right()
+    assert_stock_adds_up()

@@ -21,7 +21,7 @@ from sagas.models import RunStatus, SagaRun
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
+from tests.support.shop import Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from orders.models import Cause, Order
@@ -16,9 +15,7 @@ from orders.states import OrderStatus
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.stripe_process import SandboxServer
 from tests.support.application_environment import environment_for
-from tests.support.in_memory_broker import MessageQueue
 from tests.support.production_processes import OWNED, WEB, Program
-from tests.support.shelf import Shelf
 from tests.support.storefront_client import ORDERS, Storefront, cart
 from tests.support.waits import wait_until
 
@@ -65,12 +62,6 @@ def web(transactional_db: None, sandbox: SandboxServer, tmp_path: Path) -> Itera
     finally:
         running.end()
         disconnect_others()
-
-
-@pytest.fixture
-def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefront:
-    shelf.put("MUG", 5)
-    return Storefront(customer)
 
 
 @pytest.fixture

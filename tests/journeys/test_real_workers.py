@@ -17,10 +17,11 @@ from orders.models import Order
 from orders.states import OrderStatus
 from sagas.models import Outcome, StepAttempt
 from sandbox.stripe_process import SandboxServer
-from tests.support.api_customer import Customer
-from tests.support.ledger_checks import Account, account_of, assert_books_balance, no_run_is_live
+from tests.support.http_storefront import HttpStorefront
+from tests.support.ledger_checks import assert_ledgers_agree, no_run_is_live
 from tests.support.production_processes import SLOTS, Installation
-from tests.support.shelf import Shelf
+from tests.support.provider_ledger import OrderMoney, money_of
+from tests.support.shop import Shelf
 from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,8 +33,8 @@ MOST_CPU_SECONDS = 5.0
 """What a refused message may cost, with all that the worker does meanwhile."""
 UNREGISTERED = "Received unregistered task"
 PRICE = 1000
-KEPT = Account(charges=1, held_minor=0, kept_minor=PRICE)
-UNDONE = Account(charges=1, held_minor=0, kept_minor=0)
+KEPT = OrderMoney(charges=1, held_minor=0, kept_minor=PRICE)
+UNDONE = OrderMoney(charges=1, held_minor=0, kept_minor=0)
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +52,16 @@ def installation(
 @pytest.fixture
 def alice(
     installation: Installation, customer: User, shelf: Shelf, sandbox_stripe: SandboxServer
-) -> Iterator[Customer]:
+) -> Iterator[HttpStorefront]:
     """A customer of the running installation; all orders have ended when her test has."""
     shelf.put("MUG", IN_STOCK, PRICE)
-    yield Customer(installation.url, str(ApiToken.objects.issue(customer)[1]))
+    yield HttpStorefront(installation.url, str(ApiToken.objects.issue(customer)[1]))
     sandbox_stripe.clear_faults()
     wait_until(no_run_is_live)
 
 
 def test_a_paid_order_is_confirmed_while_its_customer_waits(
-    alice: Customer, sandbox_stripe: SandboxServer
+    alice: HttpStorefront, sandbox_stripe: SandboxServer
 ) -> None:
     order = alice.place(wait=10)
     while order["status"] == "placed":  # on a machine too busy for ten seconds, the next one
@@ -68,8 +69,8 @@ def test_a_paid_order_is_confirmed_while_its_customer_waits(
 
     assert (order["status"], order["reason"]) == ("confirmed", "")
     wait_until(no_run_is_live)
-    assert account_of(sandbox_stripe, UUID(order["id"])) == KEPT
-    assert_books_balance(sandbox_stripe)
+    assert money_of(sandbox_stripe, UUID(order["id"])) == KEPT
+    assert_ledgers_agree(sandbox_stripe)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,11 @@ def test_a_paid_order_is_confirmed_while_its_customer_waits(
     ],
 )
 def test_a_refused_payment_cancels_the_order(
-    alice: Customer, sandbox_stripe: SandboxServer, shelf: Shelf, payment_method: str, reason: str
+    alice: HttpStorefront,
+    sandbox_stripe: SandboxServer,
+    shelf: Shelf,
+    payment_method: str,
+    reason: str,
 ) -> None:
     placed = alice.place(payment_method)
 
@@ -92,13 +97,13 @@ def test_a_refused_payment_cancels_the_order(
 
     assert (order["status"], order["reason_code"]) == ("cancelled", "payment_declined")
     assert order["reason"] == reason
-    assert account_of(sandbox_stripe, UUID(order["id"])).charges == 0
+    assert money_of(sandbox_stripe, UUID(order["id"])).charges == 0
     assert shelf.level("MUG") == (IN_STOCK, 0)
-    assert_books_balance(sandbox_stripe)
+    assert_ledgers_agree(sandbox_stripe)
 
 
 def test_an_order_for_more_than_there_is_never_reaches_the_bank(
-    alice: Customer, sandbox_stripe: SandboxServer
+    alice: HttpStorefront, sandbox_stripe: SandboxServer
 ) -> None:
     calls = len(sandbox_stripe.calls())
     placed = alice.place(mugs=IN_STOCK + 1)
@@ -107,11 +112,11 @@ def test_an_order_for_more_than_there_is_never_reaches_the_bank(
 
     assert (order["status"], order["reason"]) == ("cancelled", "Not enough of MUG is left.")
     assert len(sandbox_stripe.calls()) == calls
-    assert_books_balance(sandbox_stripe)
+    assert_ledgers_agree(sandbox_stripe)
 
 
 def test_an_order_is_cancelled_while_its_card_is_being_charged(
-    alice: Customer, sandbox_stripe: SandboxServer
+    alice: HttpStorefront, sandbox_stripe: SandboxServer
 ) -> None:
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
     placed = alice.place()
@@ -122,12 +127,12 @@ def test_an_order_is_cancelled_while_its_card_is_being_charged(
     order = alice.wait_for_end(placed["id"])
 
     assert (order["status"], order["reason_code"]) == ("cancelled", "cancelled_by_customer")
-    assert account_of(sandbox_stripe, UUID(order["id"])).kept_minor == 0
-    assert_books_balance(sandbox_stripe)
+    assert money_of(sandbox_stripe, UUID(order["id"])).kept_minor == 0
+    assert_ledgers_agree(sandbox_stripe)
 
 
 def test_an_order_is_cancelled_after_it_was_paid(
-    alice: Customer, sandbox_stripe: SandboxServer
+    alice: HttpStorefront, sandbox_stripe: SandboxServer
 ) -> None:
     placed = alice.place()
     wait_until(no_run_is_live)
@@ -136,12 +141,12 @@ def test_an_order_is_cancelled_after_it_was_paid(
     order = alice.wait_for_end(placed["id"], among=("cancelled",))
 
     assert order["reason_code"] == "cancelled_by_customer"
-    assert account_of(sandbox_stripe, UUID(order["id"])) == UNDONE
-    assert_books_balance(sandbox_stripe)
+    assert money_of(sandbox_stripe, UUID(order["id"])) == UNDONE
+    assert_ledgers_agree(sandbox_stripe)
 
 
 @pytest.mark.destructive
-def test_a_slow_bank_is_waited_for(alice: Customer, sandbox_stripe: SandboxServer) -> None:
+def test_a_slow_bank_is_waited_for(alice: HttpStorefront, sandbox_stripe: SandboxServer) -> None:
     sandbox_stripe.add_fault("payment_intents.confirm", "latency", latency_ms=1500)
 
     placed = alice.place()
@@ -150,12 +155,12 @@ def test_a_slow_bank_is_waited_for(alice: Customer, sandbox_stripe: SandboxServe
     wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
     assert set(StepAttempt.objects.values_list("number", "outcome")) == {(1, Outcome.DONE)}
-    assert_books_balance(sandbox_stripe)
+    assert_ledgers_agree(sandbox_stripe)
 
 
 @pytest.mark.destructive
 def test_what_the_bank_did_without_answering_is_found_out(
-    alice: Customer, sandbox_stripe: SandboxServer
+    alice: HttpStorefront, sandbox_stripe: SandboxServer
 ) -> None:
     sandbox_stripe.add_fault("payment_intents.confirm", "timeout_after", times=1)
     sandbox_stripe.add_fault("payment_intents.capture", "timeout_after", times=1)
@@ -167,13 +172,13 @@ def test_what_the_bank_did_without_answering_is_found_out(
     assert [each["status"] for each in orders] == ["confirmed", "confirmed"]
     unknown = StepAttempt.objects.filter(outcome=Outcome.UNKNOWN).order_by("step")
     assert list(unknown.values_list("step", flat=True)) == ["authorize_payment", "capture_payment"]
-    assert [account_of(sandbox_stripe, UUID(each["id"])) for each in orders] == [KEPT, KEPT]
-    assert_books_balance(sandbox_stripe)
+    assert [money_of(sandbox_stripe, UUID(each["id"])) for each in orders] == [KEPT, KEPT]
+    assert_ledgers_agree(sandbox_stripe)
 
 
 @pytest.mark.destructive
 def test_an_order_survives_the_death_of_its_worker_in_the_middle_of_the_charge(
-    alice: Customer, sandbox_stripe: SandboxServer, installation: Installation
+    alice: HttpStorefront, sandbox_stripe: SandboxServer, installation: Installation
 ) -> None:
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold_after", times=1)
     placed = alice.place()
@@ -186,14 +191,14 @@ def test_an_order_survives_the_death_of_its_worker_in_the_middle_of_the_charge(
 
     wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
-    assert account_of(sandbox_stripe, UUID(order["id"])) == KEPT
+    assert money_of(sandbox_stripe, UUID(order["id"])) == KEPT
     assert StepAttempt.objects.get(outcome=Outcome.LOST).step == "authorize_payment"
-    assert_books_balance(sandbox_stripe)
+    assert_ledgers_agree(sandbox_stripe)
 
 
 @pytest.mark.destructive
 def test_a_burst_of_orders_survives_the_loss_of_every_message(
-    alice: Customer, sandbox_stripe: SandboxServer, installation: Installation
+    alice: HttpStorefront, sandbox_stripe: SandboxServer, installation: Installation
 ) -> None:
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold")
     placed = [alice.place() for _ in range(BURST)]
@@ -206,12 +211,12 @@ def test_a_burst_of_orders_survives_the_loss_of_every_message(
 
     wait_until(no_run_is_live)
     assert [each["status"] for each in orders] == ["confirmed"] * BURST
-    assert_books_balance(sandbox_stripe)
+    assert_ledgers_agree(sandbox_stripe)
 
 
 @pytest.mark.destructive
 def test_an_order_is_accepted_without_a_broker_and_ends_once_there_is_one(
-    alice: Customer, sandbox_stripe: SandboxServer, installation: Installation
+    alice: HttpStorefront, sandbox_stripe: SandboxServer, installation: Installation
 ) -> None:
     installation.broker.kill()
 
@@ -223,26 +228,26 @@ def test_an_order_is_accepted_without_a_broker_and_ends_once_there_is_one(
 
     wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
-    assert account_of(sandbox_stripe, UUID(order["id"])) == KEPT
-    assert_books_balance(sandbox_stripe)
+    assert money_of(sandbox_stripe, UUID(order["id"])) == KEPT
+    assert_ledgers_agree(sandbox_stripe)
 
 
 @pytest.mark.destructive
 def test_a_worker_that_lost_its_broker_is_ill_until_messages_come_through_again(
     installation: Installation, transactional_db: None
 ) -> None:
-    installation.send_pulse("checkout")
+    installation.send_heartbeat("checkout")
     wait_until(lambda: is_well("checkout"))
     WorkerHeartbeat.objects.update(taken_at=Now() - SILENT_AFTER)  # all that was before
 
     installation.broker.kill()
     with pytest.raises(kombu.exceptions.OperationalError):
-        installation.send_pulse("checkout")
+        installation.send_heartbeat("checkout")
     was_well = is_well("checkout")
     installation.replace_broker()
 
     def a_pulse_comes_through() -> bool:
-        installation.send_pulse("checkout")  # again and again, as beat does: one may be lost
+        installation.send_heartbeat("checkout")  # again and again, as beat does: one may be lost
         return is_well("checkout")
 
     wait_until(a_pulse_comes_through)
@@ -263,7 +268,7 @@ def test_a_message_with_a_huge_name_costs_a_worker_no_more_than_its_bytes(
     installation: Installation,
 ) -> None:
     worker = installation.worker
-    refused = worker.said(UNREGISTERED)
+    refused = worker.logged(UNREGISTERED)
     before = worker.cpu_seconds()
 
     installation.send_task("1-" * 7_500, "sweeps")

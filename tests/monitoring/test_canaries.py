@@ -25,12 +25,12 @@ from prometheus_client.registry import CollectorRegistry
 from access.models import ApiToken
 from monitoring.metrics_endpoint import registry_for
 from sandbox.stripe_process import SandboxServer
-from tests.support.api_customer import Customer
 from tests.support.application_environment import environment_for
-from tests.support.http_sink import Sink
+from tests.support.canned_http import CannedResponse, CannedServer
+from tests.support.http_storefront import HttpStorefront
 from tests.support.ledger_checks import no_run_is_live
 from tests.support.production_processes import OWNED, WORKER, Installation, Program
-from tests.support.shelf import Shelf
+from tests.support.shop import Shelf
 from tests.support.source_files import ROOT
 from tests.support.waits import wait_until
 
@@ -109,15 +109,19 @@ def canaries() -> Canaries:
 
 
 @pytest.fixture
-def sink() -> Iterator[Sink]:
-    opened = Sink()
-    yield opened
-    opened.close()
+def sink() -> Iterator[CannedServer]:
+    with CannedServer() as server:
+        server.answer = CannedResponse("{}")
+        yield server
 
 
 @pytest.fixture
 def installation(
-    sandbox: SandboxServer, tmp_path: Path, sink: Sink, canaries: Canaries, transactional_db: None
+    sandbox: SandboxServer,
+    tmp_path: Path,
+    sink: CannedServer,
+    canaries: Canaries,
+    transactional_db: None,
 ) -> Iterator[Installation]:
     running = Installation(
         sandbox,
@@ -140,22 +144,22 @@ def installation(
 
 
 @pytest.fixture
-def alice(installation: Installation, canaries: Canaries, shelf: Shelf) -> Customer:
+def alice(installation: Installation, canaries: Canaries, shelf: Shelf) -> HttpStorefront:
     shelf.put("MUG", 50)
     user = User.objects.create_user(
         canaries.user_name, canaries.mail, canaries.password, first_name=canaries.first_name
     )
     canaries.token = str(ApiToken.objects.issue(user)[1])
-    return Customer(installation.url, canaries.token)
+    return HttpStorefront(installation.url, canaries.token)
 
 
 @pytest.mark.destructive
 def test_no_canary_comes_out_anywhere(  # noqa: PLR0917 - fixtures
     installation: Installation,
-    alice: Customer,
+    alice: HttpStorefront,
     sandbox_stripe: SandboxServer,
     canaries: Canaries,
-    sink: Sink,
+    sink: CannedServer,
     tmp_path: Path,
 ) -> None:
     listener = Listener(str(installation.redis_url))
@@ -201,7 +205,7 @@ def test_no_canary_comes_out_anywhere(  # noqa: PLR0917 - fixtures
     assert b'"trace_id"' in sinks["log of web"]
 
 
-def has_errors_of_web_and_worker(sink: Sink, correlation_id: str) -> bool:
+def has_errors_of_web_and_worker(sink: CannedServer, correlation_id: str) -> bool:
     """Whether Sentry was told of both, each with the names under which the log has it."""
     events = [
         json.loads(line)
@@ -215,7 +219,10 @@ def has_errors_of_web_and_worker(sink: Sink, correlation_id: str) -> bool:
 
 
 def order_and_cancel(
-    alice: Customer, sandbox_stripe: SandboxServer, canaries: Canaries, installation: Installation
+    alice: HttpStorefront,
+    sandbox_stripe: SandboxServer,
+    canaries: Canaries,
+    installation: Installation,
 ) -> list[bytes]:
     """Orders that are paid, refused and cancelled, and some at a bank that answers with errors."""
     paid = alice.wait_for_end(alice.place()["id"])
@@ -284,7 +291,7 @@ def fail_to_log_in(installation: Installation, canaries: Canaries) -> None:
         )
 
 
-def break_web_and_workers(alice: Customer, installation: Installation) -> list[bytes]:
+def break_web_and_workers(alice: HttpStorefront, installation: Installation) -> list[bytes]:
     """Errors that nobody declared, with tracebacks, in a web process and in a worker."""
     with hidden("inventory_reservation"):
         placed = alice.place()

@@ -23,11 +23,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from access.models import ApiToken
 from config import tracing
 from sandbox.stripe_process import SandboxServer
-from tests.support.api_customer import Customer
 from tests.support.application_environment import environment_for
-from tests.support.http_sink import Sink
+from tests.support.canned_http import CannedResponse, CannedServer
+from tests.support.http_storefront import HttpStorefront
 from tests.support.production_processes import WORKER, Installation
-from tests.support.shelf import Shelf
+from tests.support.shop import Shelf
 from tests.support.source_files import ROOT
 from tests.support.waits import wait_until
 
@@ -66,10 +66,10 @@ def installed(
 
 
 @pytest.fixture
-def sink() -> Iterator[Sink]:
-    opened = Sink()
-    yield opened
-    opened.close()
+def sink() -> Iterator[CannedServer]:
+    with CannedServer() as server:
+        server.answer = CannedResponse("{}")
+        yield server
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def token(customer: User, shelf: Shelf) -> str:
     return str(ApiToken.objects.issue(customer)[1])
 
 
-def spans_at(sink: Sink) -> list[Span]:
+def spans_at(sink: CannedServer) -> list[Span]:
     return [
         span
         for body in sink.bodies("/v1/traces")
@@ -123,7 +123,7 @@ def place(installation: Installation, token: str, headers: Mapping[str, str]) ->
 
 @pytest.mark.destructive
 def test_one_trace_leads_from_a_request_through_its_messages_to_the_bank(
-    sandbox_stripe: SandboxServer, tmp_path: Path, sink: Sink, token: str
+    sandbox_stripe: SandboxServer, tmp_path: Path, sink: CannedServer, token: str
 ) -> None:
     trace, canary = secrets.token_bytes(16), secrets.token_hex(8)
     traced = {
@@ -155,7 +155,7 @@ def test_one_trace_leads_from_a_request_through_its_messages_to_the_bank(
         ("holdfast.outcome", "ok"),
     }
     for secret in (canary, token):
-        assert not any(secret.encode() in body for _, body in sink.posted)
+        assert not any(secret.encode() in body for body in sink.bodies("/"))
 
 
 @pytest.mark.destructive
@@ -163,7 +163,7 @@ def test_receivers_that_hang_cost_no_order_anything(
     sandbox_stripe: SandboxServer, tmp_path: Path, silence: str, token: str
 ) -> None:
     with installed(sandbox_stripe, tmp_path, silence) as installation:
-        alice = Customer(installation.url, token)
+        alice = HttpStorefront(installation.url, token)
 
         orders = [alice.place()["id"] for _ in range(3)]
 

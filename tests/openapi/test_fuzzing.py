@@ -10,12 +10,10 @@ from access.models import ApiToken
 from orders.models import Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
-from tests.support.background_worker import delivering
-from tests.support.in_memory_broker import MessageQueue
+from tests.support.in_memory_broker import MessageQueue, delivering_in_background
 from tests.support.schemathesis_data import IN_STOCK, existing_values, fill, findings_at_rest
 from tests.support.schemathesis_run import Plan, explore
-from tests.support.shelf import Shelf
-from tests.support.shop import Shop
+from tests.support.shop import Shelf, Shop
 
 pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
@@ -53,7 +51,7 @@ def test_responses_are_as_documented_and_the_invariants_hold(
     token = ApiToken.objects.issue(shop.customer, scopes=scopes)[1]
     plan = Plan(token, examples, list(IN_STOCK), existing_values(shop), SEED)
 
-    with delivering(shop.messages):
+    with delivering_in_background(shop.messages):
         found = explore(plan, monkeypatch)
 
     assert found.findings == {}

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from access.models import ApiToken
 from orders.api.products.views import ProductsView
 from tests.support.schemathesis_run import Plan, explore
-from tests.support.shelf import Shelf
+from tests.support.shop import Shelf
 
 pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
@@ -76,7 +76,7 @@ def test_a_difference_from_the_document_is_found(
     assert {
         finding.split(": ")[:2] == [f"GET {PRODUCTS}", check] for finding in found.findings
     } == {True}
-    assert found.answers.total() > FEW
+    assert found.responses.total() > FEW
 
 
 def test_an_endpoint_without_authentication_is_found(
@@ -94,4 +94,4 @@ def test_the_real_endpoint_has_no_findings(plan: Plan, monkeypatch: pytest.Monke
     found = explore(plan, monkeypatch)
 
     assert found.findings == {}
-    assert found.answers[f"GET {PRODUCTS}", 200] >= FEW
+    assert found.responses[f"GET {PRODUCTS}", 200] >= FEW

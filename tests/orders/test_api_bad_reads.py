@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, everything
+from tests.support.database import all_rows
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
 MUG = cart(("MUG", 1))
 SUFFIXES = ("", "/timeline", "/events")
@@ -74,26 +75,26 @@ def test_malformed_headers_change_nothing(
     storefront: Storefront, header: str, value: str, statuses: set[int]
 ) -> None:
     paths = [ORDERS, f"{ORDERS}/{storefront.order(MUG).order_id}", "/api/v1/products"]
-    before = everything()
+    before = all_rows()
 
     answers = [storefront.send("GET", path, headers={header: value}) for path in paths]
 
     assert {answer.status for answer in answers} <= statuses
-    assert everything() == before
+    assert all_rows() == before
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "POST"])
 def test_paths_for_reading_refuse_other_methods(storefront: Storefront, method: str) -> None:
     order_id = storefront.order(MUG).order_id
-    before = everything()
+    before = all_rows()
 
-    answers: list[Answer] = [
+    answers: list[ApiResponse] = [
         storefront.send(method, f"{ORDERS}/{order_id}{suffix}", {"status": "confirmed"})
         for suffix in SUFFIXES
     ]
 
     assert [answer.is_problem(405, "method-not-allowed") for answer in answers] == [True] * 3
-    assert everything() == before
+    assert all_rows() == before
 
 
 def test_a_body_does_not_change_the_list(storefront: Storefront) -> None:

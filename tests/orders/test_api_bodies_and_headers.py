@@ -10,8 +10,9 @@ from django.test import RequestFactory
 
 from orders.api.http.body_limits import BodyLimitMiddleware
 from orders.models import Order
+from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, everything
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
 GOOD = cart(("MUG", 1))
 JSON = "application/json"
@@ -48,7 +49,7 @@ def test_a_chunked_body_is_joined() -> None:
     request = RequestFactory().generic("POST", ORDERS, content_type=JSON)
     request.META |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": BytesIO(b"[1]")}
 
-    answer = Answer(BodyLimitMiddleware(lambda seen: HttpResponse(seen.body))(request))
+    answer = ApiResponse(BodyLimitMiddleware(lambda seen: HttpResponse(seen.body))(request))
 
     assert answer.raw == b"[1]"
     assert request.META["CONTENT_LENGTH"] == "3"
@@ -57,7 +58,7 @@ def test_a_chunked_body_is_joined() -> None:
 def test_one_byte_above_the_limit_is_refused(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order(b" " * (64 * 1024 + 1))
 
@@ -91,7 +92,7 @@ def test_the_limit_applies_to_the_api_only(storefront: Storefront) -> None:
 def test_a_body_of_another_type_is_refused(
     storefront: Storefront, messages: MessageQueue, content_type: str
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.send(
         "POST", ORDERS, GOOD, {"Idempotency-Key": "once"}, content_type=content_type
@@ -119,7 +120,7 @@ def test_every_spelling_of_the_json_content_type_is_accepted(
 def test_a_compressed_body_is_refused(
     storefront: Storefront, messages: MessageQueue, encoding: str
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order(GOOD, **{"Content-Encoding": encoding or " "})
 
@@ -141,7 +142,7 @@ ODD_HEADERS: Mapping[str, Mapping[str, str]] = {
 def test_an_invalid_idempotency_key_is_refused(
     storefront: Storefront, messages: MessageQueue, headers: Mapping[str, str]
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.send("POST", ORDERS, GOOD, headers)
 
@@ -186,7 +187,7 @@ def test_headers_that_no_endpoint_reads_change_nothing(
 def test_a_media_type_that_is_not_available_returns_406(
     storefront: Storefront, messages: MessageQueue, accept: str
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order(GOOD, Accept=accept)
 
@@ -217,15 +218,15 @@ def test_responses_are_not_stored_in_shared_caches(storefront: Storefront) -> No
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def refused_by_middleware(request: object) -> Answer:
+def refused_by_middleware(request: object) -> ApiResponse:
     """Return the response of the middleware, which must not pass the request on."""
 
     def never(_: object) -> None:
         raise AssertionError("the request was passed on")
 
-    return Answer(BodyLimitMiddleware(never)(request))  # type: ignore[arg-type]
+    return ApiResponse(BodyLimitMiddleware(never)(request))  # type: ignore[arg-type]
 
 
 def assert_untouched(before: object, messages: MessageQueue) -> None:
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []

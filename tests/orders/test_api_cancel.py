@@ -13,13 +13,14 @@ from payments.models import Payment
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
+from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.ledger_checks import Account, account_of
-from tests.support.shelf import Shelf
-from tests.support.storefront_client import ORDERS, Storefront, cart, everything
+from tests.support.provider_ledger import OrderMoney, money_of
+from tests.support.shop import Shelf
+from tests.support.storefront_client import ORDERS, Storefront, cart
 
 MUG = cart(("MUG", 2))
-NOTHING_KEPT = Account(charges=1, held_minor=0, kept_minor=0)
+NOTHING_KEPT = OrderMoney(charges=1, held_minor=0, kept_minor=0)
 MAX_WAIT_SECONDS = 60.0
 
 
@@ -61,7 +62,7 @@ def test_cancelling_during_a_confirm_call_voids_the_payment(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
-    assert account_of(sandbox_stripe, order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, order_id) == NOTHING_KEPT
 
 
 def test_cancelling_before_the_capture_voids_the_payment(
@@ -77,7 +78,7 @@ def test_cancelling_before_the_capture_voids_the_payment(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
-    assert account_of(sandbox_stripe, order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, order_id) == NOTHING_KEPT
 
 
 def test_cancelling_after_the_capture_refunds_the_payment(
@@ -96,7 +97,7 @@ def test_cancelling_after_the_capture_refunds_the_payment(
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
-    assert account_of(sandbox_stripe, order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, order_id) == NOTHING_KEPT
 
 
 def test_every_view_of_the_order_shows_an_accepted_cancellation(storefront: Storefront) -> None:
@@ -142,13 +143,13 @@ def test_cancelling_again_under_another_key_changes_nothing(
     storefront.cancel(order_id)
     during = storefront.cancel(order_id)
     messages.deliver_all()
-    before = without_keys(everything())
+    before = without_keys(all_rows())
 
     after = storefront.cancel(order_id)
 
     assert (during.status, during.body["status"], during.is_replayed) == (202, "cancelling", False)
     assert (after.status, after.body["status"], after.is_replayed) == (200, "cancelled", False)
-    assert without_keys(everything()) == before
+    assert without_keys(all_rows()) == before
     assert messages.waiting == []
     assert_cancelled(storefront)
 
@@ -159,12 +160,12 @@ def test_cancelling_a_declined_order_keeps_its_reason(
     body = cart(("MUG", 1), payment_method="pm_card_visa_chargeDeclined")
     order_id = storefront.order(body).order_id
     messages.deliver_all()
-    before = without_keys(everything())
+    before = without_keys(all_rows())
 
     answer = storefront.cancel(order_id)
 
     assert answer.body["reason_code"] == "payment_declined"
-    assert without_keys(everything()) == before
+    assert without_keys(all_rows()) == before
     assert messages.waiting == []
 
 
@@ -172,12 +173,12 @@ def test_a_customer_cannot_cancel_the_order_of_another(
     storefront: Storefront, stranger: Storefront, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id
-    before = everything()
+    before = all_rows()
 
     answer = stranger.cancel(order_id)
 
     assert answer.is_problem(404, "not-found")
-    assert everything() == before
+    assert all_rows() == before
     messages.deliver_all()
     assert Order.objects.get().status == "confirmed"
 

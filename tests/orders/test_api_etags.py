@@ -7,8 +7,8 @@ from django.test.utils import CaptureQueriesContext
 from orders.models import Order
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
-from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
+from tests.support.shop import Shelf
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
 MUG = cart(("MUG", 1))
 PRODUCTS = "/api/v1/products"
@@ -126,5 +126,5 @@ def test_listing_products_takes_two_statements(storefront: Storefront, shelf: Sh
     assert not Order.objects.exists()
 
 
-def get_if_none_match(storefront: Storefront, path: str, etag: str) -> Answer:
+def get_if_none_match(storefront: Storefront, path: str, etag: str) -> ApiResponse:
     return storefront.send("GET", path, headers={"If-None-Match": etag})

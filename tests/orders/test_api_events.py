@@ -20,9 +20,8 @@ from orders.api.orders.event_stream import MAX_STREAM_SECONDS, streams
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
-from tests.support.background_worker import delivering
-from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
+from tests.support.in_memory_broker import MessageQueue, delivering_in_background
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
 MUG = cart(("MUG", 1))
 
@@ -48,7 +47,7 @@ def test_a_stream_follows_an_order_from_placed_to_confirmed(
     storefront: Storefront, path: str, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     stream = storefront.open_stream(path)
-    with delivering(messages):
+    with delivering_in_background(messages):
         blocks = list(read(stream))
 
     order = Order.objects.get()
@@ -73,7 +72,7 @@ def test_a_stream_sends_every_move_even_if_they_are_fast(
 ) -> None:
     Order.objects.update(payment_method="pm_card_chargeDeclinedInsufficientFunds")
     stream = storefront.open_stream(path)
-    with delivering(messages):
+    with delivering_in_background(messages):
         blocks = list(read(stream))
 
     *_, cancelled, _end = blocks
@@ -334,7 +333,7 @@ def test_a_stream_needs_an_accepted_media_type(
 def test_errors_of_streams_are_problems(
     storefront: Storefront, stranger: Storefront, path: str
 ) -> None:
-    refused: dict[str, Answer] = {
+    refused: dict[str, ApiResponse] = {
         "not-acceptable": storefront.send("GET", path, headers={"Accept": "application/json"}),
         "not-found": stranger.send("GET", path, headers=STREAM),
         "invalid-query": storefront.send("GET", f"{path}?since=0", headers=STREAM),

@@ -13,9 +13,10 @@ from orders.api.http.idempotency import IdempotentRequest, SavedResponse, save_r
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
-from tests.support.concurrent_requests import TWINS, at_once, crashed_before_it_was_answered
+from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import ORDERS, Answer, Storefront, cart, everything
+from tests.support.repeated_requests import CLIENTS, lose_saved_responses, order_at_once
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
 MUG = cart(("MUG", 1))
 
@@ -24,7 +25,7 @@ def test_a_repeated_request_returns_the_same_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     first = storefront.order(MUG, key="once")
-    after_first = everything()
+    after_first = all_rows()
 
     second = storefront.order(MUG, key="once")
 
@@ -32,7 +33,7 @@ def test_a_repeated_request_returns_the_same_order(
     assert (first.is_replayed, second.is_replayed) == (False, True)
     assert second.body == first.body
     assert second.headers["Location"] == first.headers["Location"]
-    assert everything() == after_first
+    assert all_rows() == after_first
     assert len(messages.waiting) == 1
 
 
@@ -69,7 +70,7 @@ def test_a_repetition_with_a_wait_returns_the_first_response(
 
 def test_the_first_saved_response_counts(storefront: Storefront) -> None:
     storefront.order(MUG, key="once")
-    crashed_before_it_was_answered()
+    lose_saved_responses()
     idempotent_request = IdempotentRequest(storefront.customer.pk, "once", b"")
 
     first = save_response(idempotent_request, SavedResponse(201, "first"))
@@ -149,12 +150,12 @@ def test_a_key_cannot_be_used_for_another_request(
 ) -> None:
     storefront.order(MUG, key="once")
     messages.drop_all()
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order(other, key="once")
 
     assert answer.is_problem(422, "idempotency-key-reused")
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
 
 
@@ -163,12 +164,12 @@ def test_the_key_of_an_order_cannot_be_used_for_its_cancellation(
 ) -> None:
     order_id = storefront.order(MUG, key="once").order_id
     messages.drop_all()
-    before = everything()
+    before = all_rows()
 
     answer = storefront.cancel(order_id, key="once")
 
     assert answer.is_problem(422, "idempotency-key-reused")
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
 
 
@@ -178,12 +179,12 @@ def test_the_key_of_a_cancellation_cannot_be_used_for_another_order(
     first, second = (storefront.order(MUG).order_id for _ in range(2))
     storefront.cancel(first, key="once")
     messages.drop_all()
-    before = everything()
+    before = all_rows()
 
     answer = storefront.cancel(second, key="once")
 
     assert answer.is_problem(422, "idempotency-key-reused")
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
 
 
@@ -203,13 +204,13 @@ def test_a_key_belongs_to_its_customer(storefront: Storefront, stranger: Storefr
 def test_fifty_concurrent_equal_requests_place_one_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    answers = at_once(storefront, MUG, key="once")
+    answers = order_at_once(storefront, MUG, key="once")
 
     order = Order.objects.get()
     assert {answer.order_id for answer in answers} == {order.pk}
     assert {answer.raw for answer in answers} == {answers[0].raw}
-    assert [answer.status for answer in answers] == [202] * TWINS
-    assert sorted(answer.is_replayed for answer in answers) == [False] + [True] * (TWINS - 1)
+    assert [answer.status for answer in answers] == [202] * CLIENTS
+    assert sorted(answer.is_replayed for answer in answers) == [False] + [True] * (CLIENTS - 1)
     assert SagaRun.objects.get().subject_id == order.pk
     assert len(messages.waiting) == 1
 
@@ -219,14 +220,14 @@ def test_a_repetition_during_the_first_request_returns_409(
 ) -> None:
     first = storefront.order(MUG, key="first")
     messages.drop_all()
-    before = everything()
+    before = all_rows()
 
     with held_key(storefront, first, "once"):
         repetition = storefront.order(MUG, key="once")
 
     assert repetition.is_problem(409, "idempotency-key-in-flight")
     assert repetition.headers["Retry-After"] == "1"
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
     afterwards = storefront.order(MUG, key="once")
     assert (afterwards.status, afterwards.is_replayed) == (202, False)
@@ -266,13 +267,13 @@ def test_a_repeated_cancellation_returns_the_first_response(
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
     first = storefront.cancel(order_id, key="once")
-    after_first = everything()
+    after_first = all_rows()
 
     again = storefront.cancel(order_id, key="once")
 
     assert (first.is_replayed, again.is_replayed) == (False, True)
     assert (again.status, again.raw) == (first.status, first.raw)
-    assert everything() == after_first
+    assert all_rows() == after_first
 
 
 def test_a_repeated_cancellation_returns_the_first_response_after_its_end(
@@ -291,7 +292,7 @@ def test_a_repeated_cancellation_returns_the_first_response_after_its_end(
 
 
 @contextmanager
-def held_key(storefront: Storefront, order: Answer, key: str) -> Iterator[None]:
+def held_key(storefront: Storefront, order: ApiResponse, key: str) -> Iterator[None]:
     """Hold a transaction that has stored the key, and roll it back at the end."""
     other = connection.copy()
     other.set_autocommit(False)

@@ -9,9 +9,10 @@ from inventory.models import Product
 from orders.models import IdempotencyRecord, Order, OrderTransition
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
+from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
-from tests.support.storefront_client import ORDERS, PROBLEM, Storefront, cart, everything
+from tests.support.shop import Shelf
+from tests.support.storefront_client import ORDERS, PROBLEM, Storefront, cart
 
 
 def test_placing_an_order_returns_it_as_placed(
@@ -150,7 +151,7 @@ def test_an_unknown_order_and_the_order_of_another_return_the_same_404(
 ) -> None:
     order_id = storefront.order(cart(("MUG", 1))).order_id
     messages.drop_all()
-    before = everything()
+    before = all_rows()
 
     answers = [
         stranger.send(method, f"{ORDERS}/{name}{suffix}", headers={"Idempotency-Key": "k"})
@@ -160,9 +161,9 @@ def test_an_unknown_order_and_the_order_of_another_return_the_same_404(
 
     assert [answer.status for answer in answers] == [404] * 18
     assert {answer.headers["Content-Type"] for answer in answers} == {PROBLEM}
-    assert [answer.told for answer in answers] == [answers[0].told] * 18
+    assert [answer.comparable for answer in answers] == [answers[0].comparable] * 18
     assert answers[0].is_problem(404, "not-found")
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
 
 

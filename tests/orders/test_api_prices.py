@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from inventory.models import Product, StockLevel, Warehouse
-from inventory.services import receive
+from inventory.models import Product
+from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
-from tests.support.storefront_client import Answer, Storefront, cart, everything
+from tests.support.shop import Shelf
+from tests.support.storefront_client import ApiResponse, Storefront, cart
 
 CART = cart(("MUG", 2), ("TEE", 1))
 QUOTES = "/api/v1/quotes"
@@ -45,7 +45,7 @@ def test_an_order_at_the_expected_price_is_placed(
 def test_an_order_at_another_price_is_refused(
     storefront: Storefront, messages: MessageQueue, expected: dict[str, Any]
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order({**CART, **expected}, key="once")
 
@@ -56,7 +56,7 @@ def test_an_order_at_another_price_is_refused(
         {"sku": "MUG", "quantity": 2, "unit_price_minor": 1000},
         {"sku": "TEE", "quantity": 1, "unit_price_minor": 2500},
     ]
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
     assert storefront.order(CART, key="once").status == 202
 
@@ -95,19 +95,19 @@ def test_a_price_change_between_quote_and_order_is_refused(
 def test_an_invalid_expectation_is_refused(
     storefront: Storefront, messages: MessageQueue, field: str, value: object
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order({**CART, field: value})
 
     assert answer.is_problem(422, "invalid-request")
     assert answer.pointers == [f"/{field}"]
-    assert everything() == before
+    assert all_rows() == before
 
 
 def test_a_quote_returns_prices_and_reserves_nothing(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = request_quote(storefront, ("MUG", 1), ("TEE", 1), ("MUG", 1))
 
@@ -122,7 +122,7 @@ def test_a_quote_returns_prices_and_reserves_nothing(
         "currency": "eur",
         "available": True,
     }
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
 
 
@@ -164,9 +164,7 @@ def test_stock_reserved_by_others_is_not_available(
 def test_a_quote_counts_one_warehouse_only(
     storefront: Storefront, shelf: Shelf, messages: MessageQueue
 ) -> None:
-    second = Warehouse.objects.create(code="second", name="Second")
-    mugs = Product.objects.get(sku="MUG")
-    receive(StockLevel.objects.create(product=mugs, warehouse=second), 4, "for a test")
+    Shelf("second").put("MUG", 4)
 
     fits, too_many = request_quote(storefront, ("MUG", 5)), request_quote(storefront, ("MUG", 6))
     order = storefront.order(cart(("MUG", 6)))
@@ -216,7 +214,7 @@ def test_a_quote_ignores_the_idempotency_key(storefront: Storefront) -> None:
     assert (answer.status, answer.is_replayed) == (200, False)
 
 
-def request_quote(storefront: Storefront, *items: tuple[str, int]) -> Answer:
+def request_quote(storefront: Storefront, *items: tuple[str, int]) -> ApiResponse:
     return storefront.send("POST", QUOTES, {"items": cart(*items)["items"]})
 
 

@@ -8,17 +8,17 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from inventory.models import Product
-from tests.support.shelf import Shelf
-from tests.support.storefront_client import ORDERS, Answer, Storefront, cart
+from tests.support.shop import Shelf
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
 PRODUCTS = "/api/v1/products"
 
 
-def skus(answer: Answer) -> list[str]:
+def skus(answer: ApiResponse) -> list[str]:
     return [product["sku"] for product in answer.body["results"]]
 
 
-def pages_from(storefront: Storefront, path: str) -> list[Answer]:
+def pages_from(storefront: Storefront, path: str) -> list[ApiResponse]:
     pages = [storefront.get(path)]
     while pages[-1].body["next"]:
         pages.append(storefront.get(pages[-1].body["next"]))

@@ -4,20 +4,14 @@ import re
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import User
 
-from access.credentials import Scope
 from orders.models import IdempotencyRecord, Order
-from tests.support.concurrent_requests import TWINS, sent_at_once
+from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import ORDERS, Storefront, cart, everything
+from tests.support.repeated_requests import CLIENTS, send_at_once
+from tests.support.storefront_client import ORDERS, Storefront, cart
 
 MUG = {**cart(("MUG", 1)), "reference": "cart-7"}
-
-
-@pytest.fixture
-def shop_server(transactional_db: None) -> Storefront:
-    return Storefront(User.objects.create(username="web-shop"), scopes=list(Scope))
 
 
 def test_an_order_shows_its_reference(storefront: Storefront) -> None:
@@ -34,7 +28,7 @@ def test_a_used_reference_returns_409_with_its_order(
 ) -> None:
     first = storefront.order(MUG)
     messages.drop_all()
-    before = everything()
+    before = all_rows()
 
     again = storefront.order(MUG, key="another")
 
@@ -42,7 +36,7 @@ def test_a_used_reference_returns_409_with_its_order(
     assert again.body["order_id"] == first.body["id"]
     assert again.headers["Location"] == f"{ORDERS}/{first.order_id}"
     assert again.pointers == ["/reference"]
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
 
 
@@ -105,10 +99,10 @@ def test_all_guests_share_the_references(shop_server: Storefront, storefront: St
 def test_fifty_concurrent_requests_with_one_reference_place_one_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    answers = sent_at_once(lambda: storefront.order(MUG, key=uuid4().hex))
+    answers = send_at_once(lambda: storefront.order(MUG, key=uuid4().hex))
 
     order = Order.objects.get()
-    assert sorted(answer.status for answer in answers) == [202] + [409] * (TWINS - 1)
+    assert sorted(answer.status for answer in answers) == [202] + [409] * (CLIENTS - 1)
     assert {answer.body.get("order_id", str(order.pk)) for answer in answers} == {str(order.pk)}
     assert IdempotencyRecord.objects.count() == 1
     assert len(messages.waiting) == 1
@@ -136,13 +130,13 @@ def test_fifty_concurrent_requests_with_one_reference_place_one_order(
 def test_an_invalid_reference_is_refused(
     storefront: Storefront, messages: MessageQueue, reference: object
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order({**MUG, "reference": reference})
 
     assert answer.is_problem(422, "invalid-request")
     assert answer.pointers == ["/reference"]
-    assert everything() == before
+    assert all_rows() == before
 
 
 @pytest.mark.parametrize("reference", ["7", "x" * 64, "2026-11-21:cart_7.a", "CART-7"])

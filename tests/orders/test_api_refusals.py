@@ -10,9 +10,10 @@ from pytest_django import Settings
 
 from inventory.models import Product
 from orders.models import Order
+from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.shelf import Shelf
-from tests.support.storefront_client import ORDERS, Storefront, cart, everything
+from tests.support.shop import Shelf
+from tests.support.storefront_client import ORDERS, Storefront, cart
 
 QUOTES = "/api/v1/quotes"
 MUG = {"sku": "MUG", "quantity": 1}
@@ -149,7 +150,7 @@ def withdrawn(shelf: Shelf) -> None:
 def test_a_wrong_field_is_named_and_nothing_is_written(
     storefront: Storefront, messages: MessageQueue, body: object, pointers: list[str]
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order(body, key="the-same")
 
@@ -163,7 +164,7 @@ def test_a_wrong_field_is_named_and_nothing_is_written(
 def test_a_malformed_body_is_refused(
     storefront: Storefront, messages: MessageQueue, body: bytes
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order(body, key="the-same")
 
@@ -206,7 +207,7 @@ def test_a_body_of_exactly_64_kilobytes_is_accepted(storefront: Storefront) -> N
 
 
 def test_a_number_beyond_floats_is_refused(storefront: Storefront, messages: MessageQueue) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order(GOOD_TEXT.replace("1", "1e400").encode())
 
@@ -218,7 +219,7 @@ def test_a_number_beyond_floats_is_refused(storefront: Storefront, messages: Mes
 def test_a_response_names_at_most_fifty_wrong_fields(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order({**GOOD, **{f"f{number}": 1 for number in range(5000)}})
 
@@ -228,7 +229,7 @@ def test_a_response_names_at_most_fifty_wrong_fields(
 
 
 def test_another_response_type_returns_406(storefront: Storefront, messages: MessageQueue) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order(GOOD, key="the-same", Accept="text/html")
 
@@ -241,7 +242,7 @@ def test_a_cart_above_the_providers_maximum_is_refused(
     storefront: Storefront, shelf: Shelf, messages: MessageQueue
 ) -> None:
     shelf.put("YACHT", 5, price_minor=50_000_000)
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order(cart(("MUG", 1), ("YACHT", 2)), key="the-same")
 
@@ -264,7 +265,7 @@ def test_a_cart_below_the_providers_minimum_is_refused_with_the_minimum(
     settings.CURRENCY = currency
     shelf.put("PIN", 5, price_minor=minimum_minor - 1)
     Product.objects.filter(sku="MUG").update(price_minor=minimum_minor)
-    before = everything()
+    before = all_rows()
 
     answers = [
         storefront.order(cart(("PIN", 1)), key="the-same"),
@@ -286,7 +287,7 @@ def test_a_price_that_cannot_be_charged_is_refused(
 ) -> None:
     settings.CURRENCY = "bhd"
     shelf.put("PIN", 5, price_minor=1205)
-    before = everything()
+    before = all_rows()
 
     answers = [
         storefront.order(cart(("MUG", 1), ("PIN", 2)), key="the-same"),
@@ -342,7 +343,7 @@ def test_a_cart_at_the_providers_maximum_is_accepted(storefront: Storefront, she
 def test_an_order_needs_a_valid_idempotency_key(
     storefront: Storefront, messages: MessageQueue, key: str, slug: str
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     sent = key.encode().decode("latin-1")  # as a web server decodes headers
     answer = storefront.send("POST", ORDERS, GOOD, {"Idempotency-Key": sent})
@@ -355,7 +356,7 @@ def test_an_order_needs_a_valid_idempotency_key(
 def test_orders_are_only_placed_and_listed(
     storefront: Storefront, messages: MessageQueue, method: str
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     answer = storefront.send(method, ORDERS, GOOD, {"Idempotency-Key": "the-same"})
 
@@ -371,7 +372,7 @@ def test_an_order_cannot_be_edited(
 ) -> None:
     order_id = storefront.order(GOOD).order_id
     messages.drop_all()
-    before = everything()
+    before = all_rows()
 
     answer = storefront.send(method, f"{ORDERS}/{order_id}", {"status": "confirmed"})
 
@@ -385,7 +386,7 @@ def test_a_cancellation_has_no_fields(
 ) -> None:
     order_id = storefront.order(GOOD).order_id
     messages.drop_all()
-    before = everything()
+    before = all_rows()
 
     headers = {"Idempotency-Key": "the-same"}
     answer = storefront.send("POST", f"{ORDERS}/{order_id}/cancel", body, headers)
@@ -399,7 +400,7 @@ def test_a_cancellation_needs_an_idempotency_key(
 ) -> None:
     order_id = storefront.order(GOOD).order_id
     messages.drop_all()
-    before = everything()
+    before = all_rows()
 
     answer = storefront.send("POST", f"{ORDERS}/{order_id}/cancel")
 
@@ -433,7 +434,7 @@ ENDPOINTS = (
 def test_a_request_without_a_valid_token_returns_401(
     storefront: Storefront, messages: MessageQueue, authorization: str
 ) -> None:
-    before = everything()
+    before = all_rows()
 
     headers = {"Idempotency-Key": "the-same", "Authorization": authorization}
     answers = [storefront.send(method, path, GOOD, headers) for method, path in ENDPOINTS]
@@ -452,7 +453,7 @@ def test_a_token_in_another_scheme_is_refused(storefront: Storefront) -> None:
 
 def test_a_deactivated_customer_is_refused(storefront: Storefront, messages: MessageQueue) -> None:
     User.objects.update(is_active=False)
-    before = everything()
+    before = all_rows()
 
     answer = storefront.order(GOOD)
 
@@ -461,7 +462,7 @@ def test_a_deactivated_customer_is_refused(storefront: Storefront, messages: Mes
 
 
 def assert_untouched(before: dict[str, list[Any]], messages: MessageQueue) -> None:
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
 
 

@@ -9,7 +9,7 @@ from django.test import Client
 
 import inventory.services
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import Answer, Storefront, cart
+from tests.support.storefront_client import ApiResponse, Storefront, cart
 
 MUG = cart(("MUG", 1))
 
@@ -24,7 +24,7 @@ def test_a_bug_returns_500_without_its_text(
     authorization = {"Authorization": f"Bearer {storefront.token}"}
     response = Client(raise_request_exception=False).get("/api/v1/products", headers=authorization)
 
-    assert Answer(response).is_problem(500, "internal-error")
+    assert ApiResponse(response).is_problem(500, "internal-error")
     assert b"secret" not in response.content
     with pytest.raises(RuntimeError, match="the secret is 42"):
         storefront.get("/api/v1/products")

@@ -12,8 +12,8 @@ from orders.api.http.prefer_header import MAX_WAIT_SECONDS
 from orders.models import Cause, Order
 from orders.states import OrderStatus
 from sandbox.stripe_process import SandboxServer
-from tests.support.concurrent_requests import crashed_before_it_was_answered
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.repeated_requests import lose_saved_responses
 from tests.support.storefront_client import ORDERS, Storefront, cart
 from tests.support.waits import wait_until
 
@@ -82,7 +82,7 @@ def test_a_settled_order_does_not_use_the_limit(
 ) -> None:
     settings.WAITERS_PER_PROCESS = 0
     storefront.order(MUG, key="once")
-    crashed_before_it_was_answered()
+    lose_saved_responses()
     messages.deliver_all()
 
     answer = storefront.order(MUG, key="once", **LONG)

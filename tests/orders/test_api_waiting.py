@@ -17,10 +17,9 @@ from orders.api.http.prefer_header import MAX_WAIT_SECONDS
 from orders.models import Cause, Order, OrderCursor
 from orders.states import SETTLED, OrderStatus
 from sandbox.stripe_process import SandboxServer
-from tests.support.background_worker import delivering
-from tests.support.concurrent_requests import TWINS, at_once, crashed_before_it_was_answered
-from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import Answer, Storefront, cart
+from tests.support.in_memory_broker import MessageQueue, delivering_in_background
+from tests.support.repeated_requests import CLIENTS, lose_saved_responses, order_at_once
+from tests.support.storefront_client import ApiResponse, Storefront, cart
 from tests.support.waits import wait_until
 
 MUG = cart(("MUG", 1))
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("disconnected_threads")
 def test_a_waiting_request_returns_the_confirmed_order(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
-    with delivering(messages):
+    with delivering_in_background(messages):
         answer = storefront.order(MUG, Prefer="wait=60")
 
     assert (answer.status, answer.body["status"]) == (201, "confirmed")
@@ -45,7 +44,7 @@ def test_a_waiting_request_returns_the_confirmed_order(
 def test_a_waiting_request_returns_the_cancelled_order_and_its_reason(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
-    with delivering(messages):
+    with delivering_in_background(messages):
         answer = storefront.order(
             cart(("MUG", 1), payment_method="pm_card_chargeDeclinedInsufficientFunds"),
             Prefer="wait=60",
@@ -69,7 +68,7 @@ def test_a_wait_that_ends_before_the_order_settles_returns_202(
 def test_a_repetition_returns_the_response_of_the_wait(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
-    with delivering(messages):
+    with delivering_in_background(messages):
         first = storefront.order(MUG, key="once", Prefer="wait=60")
         storefront.cancel(first.order_id, Prefer="wait=60")
 
@@ -123,7 +122,7 @@ def test_a_repetition_returns_a_response_saved_during_its_wait(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = storefront.order(MUG, key="once")
-    crashed_before_it_was_answered()
+    lose_saved_responses()
     saved = SavedResponse(202, '{"id": "first"}')
     idempotent_request = IdempotentRequest(storefront.customer.pk, "once", b"")
     monkeypatch.setattr(
@@ -141,9 +140,9 @@ def test_fifty_repetitions_beyond_the_limit_do_not_decide_the_response(
 ) -> None:
     settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = 0
     first = storefront.order(MUG, key="once")
-    crashed_before_it_was_answered()
+    lose_saved_responses()
 
-    answers = at_once(storefront, MUG, key="once", Prefer="wait=10")
+    answers = order_at_once(storefront, MUG, key="once", Prefer="wait=10")
     confirm(first.order_id)
     afterwards = storefront.order(MUG, key="once", Prefer="wait=10")
 
@@ -159,12 +158,12 @@ def test_fifty_concurrent_waits_return_the_same_response(
     messages: MessageQueue,
     settings: Settings,
 ) -> None:
-    settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = TWINS
-    with delivering(messages):
-        answers = at_once(storefront, MUG, key="once", Prefer="wait=60")
+    settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = CLIENTS
+    with delivering_in_background(messages):
+        answers = order_at_once(storefront, MUG, key="once", Prefer="wait=60")
 
     assert {(answer.status, answer.raw) for answer in answers} == {(201, answers[0].raw)}
-    assert sum(answer.is_replayed for answer in answers) == TWINS - 1
+    assert sum(answer.is_replayed for answer in answers) == CLIENTS - 1
     assert Order.objects.get().status == "confirmed"
 
 
@@ -172,7 +171,7 @@ def test_a_response_that_was_never_sent_is_decided_again(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     first = storefront.order(MUG, key="once")
-    crashed_before_it_was_answered()
+    lose_saved_responses()
     messages.deliver_all()
 
     again = storefront.order(MUG, key="once", Prefer="wait=10")
@@ -237,7 +236,7 @@ def test_a_cancellation_can_wait_for_its_end(
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
 
-    with delivering(messages):
+    with delivering_in_background(messages):
         answer = storefront.cancel(order_id, Prefer="wait=60")
 
     assert answer.body["status"] == "cancelled"
@@ -420,7 +419,7 @@ def confirm(order_id: UUID) -> None:
         Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
 
 
-def order_and_wait(storefront: Storefront) -> Answer:
+def order_and_wait(storefront: Storefront) -> ApiResponse:
     """Place an order in a thread, and close the thread's connection."""
     try:
         return storefront.order(MUG, key="once", Prefer="wait=60")

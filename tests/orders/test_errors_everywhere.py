@@ -15,8 +15,9 @@ from django.test import Client
 import inventory.services
 from orders.api.http import body_limits
 from sagas.definition import Saga
+from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.storefront_client import ORDERS, PROBLEM, Answer, Storefront, cart, everything
+from tests.support.storefront_client import ORDERS, PROBLEM, ApiResponse, Storefront, cart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,7 +57,7 @@ def test_an_error_in_a_view_is_a_problem_without_its_text(
 
     response = client.get(PRODUCTS, headers=authorized(storefront))
 
-    answer = Answer(response)
+    answer = ApiResponse(response)
     assert answer.is_problem(status, slug)
     assert_nothing_leaks(response)
     assert answer.headers["Cache-Control"] == "no-store"
@@ -75,7 +76,7 @@ def test_an_error_in_middleware_is_a_problem_without_its_text(
 
     response = client.get(path)
 
-    assert Answer(response).is_problem(status, slug)
+    assert ApiResponse(response).is_problem(status, slug)
     assert_nothing_leaks(response)
 
 
@@ -125,7 +126,7 @@ def test_an_unknown_api_path_is_a_problem_for_browsers_too(
 ) -> None:
     response = client.generic(method, path, headers=BROWSER)
 
-    assert Answer(response).is_problem(404, "not-found")
+    assert ApiResponse(response).is_problem(404, "not-found")
 
 
 def test_an_unknown_path_is_a_page_for_browsers_and_a_problem_for_programs(
@@ -136,14 +137,14 @@ def test_an_unknown_path_is_a_page_for_browsers_and_a_problem_for_programs(
 
     assert (page.status_code, page["Content-Type"]) == (404, "text/html; charset=utf-8")
     assert "<h1>Not found</h1>" in page.content.decode()
-    assert Answer(problem).is_problem(404, "not-found")
+    assert ApiResponse(problem).is_problem(404, "not-found")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost:80@evil", "a b", "", "[::1", "\xff"])
 def test_an_unknown_host_is_refused_and_not_repeated(client: Client, host: str) -> None:
     response = client.get(PRODUCTS, headers={"Host": host or " "})
 
-    assert Answer(response).is_problem(400, "unknown-host")
+    assert ApiResponse(response).is_problem(400, "unknown-host")
     assert not host.strip() or host not in response.content.decode()
 
 
@@ -155,14 +156,14 @@ def test_a_form_without_a_csrf_token_is_refused_and_the_api_needs_none() -> None
 
     assert form.status_code == 403
     assert "<h1>Form expired</h1>" in form.content.decode()
-    assert Answer(call).is_problem(401, "not-authenticated")
+    assert ApiResponse(call).is_problem(401, "not-authenticated")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
 def test_problem_pages_are_read_only(method: str) -> None:
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
 
-    answer = Answer(client.generic(method, "/problems/not-found"))
+    answer = ApiResponse(client.generic(method, "/problems/not-found"))
 
     assert answer.is_problem(405, "method-not-allowed")
     assert answer.headers["Allow"] == "GET, HEAD"
@@ -196,7 +197,7 @@ def test_a_cancellation_that_is_too_late_lists_the_allowed_transitions(
 ) -> None:
     order_id = storefront.order(cart(("MUG", 1))).order_id
     messages.drop_all()
-    before = everything()
+    before = all_rows()
     monkeypatch.setattr(Saga, "can_compensate_at", lambda *_: False)
 
     answer = storefront.cancel(order_id, key="once")
@@ -207,7 +208,7 @@ def test_a_cancellation_that_is_too_late_lists_the_allowed_transitions(
         ["confirmed"],
     )
     assert answer.headers["Retry-After"] == "1"
-    assert everything() == before
+    assert all_rows() == before
     assert messages.waiting == []
     monkeypatch.undo()
     assert storefront.cancel(order_id, key="once").status == 202
@@ -223,7 +224,7 @@ def test_a_lost_database_connection_during_authentication_returns_503(client: Cl
     response = client.get(PRODUCTS, headers={"Authorization": "Bearer " + "0" * 64})
     connection.close()
 
-    answer = Answer(response)
+    answer = ApiResponse(response)
     assert answer.is_problem(503, "temporarily-unavailable")
     assert answer.headers["Retry-After"] == "2"
 

@@ -23,13 +23,13 @@ from outbound.errors import (
     ServiceBusy,
 )
 from outbound.service import OutsideService, current_call
-from tests.support.canned_provider import Answer, CannedServer
+from tests.support.canned_http import CannedResponse, CannedServer
 
 
 @pytest.fixture
 def server() -> Iterator[CannedServer]:
     with CannedServer() as server:
-        server.answer = Answer('{"verdict": "accept"}')
+        server.answer = CannedResponse('{"verdict": "accept"}')
         yield server
 
 
@@ -82,20 +82,24 @@ def test_nothing_is_posted_without_a_key(server: CannedServer, fraud: OutsideSer
 
 
 ANSWERS = {
-    "timed out": (Answer("", 408), ServiceBusy, "busy"),
-    "an equal request is in flight": (Answer("{}", 409), ServiceBusy, "busy"),
-    "too many requests": (Answer("{}", 429), ServiceBusy, "busy"),
-    "no credentials": (Answer("{}", 401), AccessDenied, "denied"),
-    "no permission": (Answer("<html>", 403), AccessDenied, "denied"),
-    "rejected": (Answer('{"code": "unknown_order"}', 422), RequestRejected, "rejected"),
-    "not found, as a page": (Answer("<html>", 404), RequestRejected, "rejected"),
-    "broken": (Answer("{}", 500), NoAnswer, "unknown"),
-    "unavailable": (Answer("<html>", 503), NoAnswer, "unknown"),
-    "a redirect": (Answer("", 307, {"Location": "http://127.0.0.1:9/"}), NoAnswer, "unknown"),
-    "a page": (Answer("<html>"), NoAnswer, "unknown"),
-    "half an object": (Answer('{"verdict": '), NoAnswer, "unknown"),
-    "not an object": (Answer("[]"), NoAnswer, "unknown"),
-    "no text": (Answer(b"\xff\xfe"), NoAnswer, "unknown"),
+    "timed out": (CannedResponse("", 408), ServiceBusy, "busy"),
+    "an equal request is in flight": (CannedResponse("{}", 409), ServiceBusy, "busy"),
+    "too many requests": (CannedResponse("{}", 429), ServiceBusy, "busy"),
+    "no credentials": (CannedResponse("{}", 401), AccessDenied, "denied"),
+    "no permission": (CannedResponse("<html>", 403), AccessDenied, "denied"),
+    "rejected": (CannedResponse('{"code": "unknown_order"}', 422), RequestRejected, "rejected"),
+    "not found, as a page": (CannedResponse("<html>", 404), RequestRejected, "rejected"),
+    "broken": (CannedResponse("{}", 500), NoAnswer, "unknown"),
+    "unavailable": (CannedResponse("<html>", 503), NoAnswer, "unknown"),
+    "a redirect": (
+        CannedResponse("", 307, {"Location": "http://127.0.0.1:9/"}),
+        NoAnswer,
+        "unknown",
+    ),
+    "a page": (CannedResponse("<html>"), NoAnswer, "unknown"),
+    "half an object": (CannedResponse('{"verdict": '), NoAnswer, "unknown"),
+    "not an object": (CannedResponse("[]"), NoAnswer, "unknown"),
+    "no text": (CannedResponse(b"\xff\xfe"), NoAnswer, "unknown"),
 }
 
 
@@ -103,7 +107,7 @@ ANSWERS = {
 def test_each_answer_raises_its_error_and_counts_its_outcome(
     server: CannedServer,
     fraud: OutsideService,
-    answer: Answer,
+    answer: CannedResponse,
     expected: type[OutboundError],
     outcome: str,
 ) -> None:
@@ -120,7 +124,7 @@ def test_each_answer_raises_its_error_and_counts_its_outcome(
 
 
 def test_a_rejection_carries_the_services_code(server: CannedServer, fraud: OutsideService) -> None:
-    server.answer = Answer('{"code": "unknown_order"}', 422)
+    server.answer = CannedResponse('{"code": "unknown_order"}', 422)
 
     with pytest.raises(RequestRejected) as rejected:
         ask(fraud)
@@ -131,7 +135,7 @@ def test_a_rejection_carries_the_services_code(server: CannedServer, fraud: Outs
 def test_a_rejection_without_a_code_carries_its_status(
     server: CannedServer, fraud: OutsideService
 ) -> None:
-    server.answer = Answer('{"code": 7}', 400)
+    server.answer = CannedResponse('{"code": 7}', 400)
 
     with pytest.raises(RequestRejected) as rejected:
         ask(fraud)
@@ -150,7 +154,7 @@ def test_an_unreachable_server_raises_no_answer(fraud: OutsideService) -> None:
 
 
 def test_a_service_can_name_the_outcomes_of_its_errors(server: CannedServer) -> None:
-    server.answer = Answer('{"code": "fraud"}', 422)
+    server.answer = CannedResponse('{"code": "fraud"}', 422)
     fraud = OutsideService(
         "fraud", base_url=lambda: server.url, outcomes={RequestRejected: "refused"}
     )

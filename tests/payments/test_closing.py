@@ -18,24 +18,24 @@ from payments.models import Payment, Refund
 from payments.providers.stripe.provider import StripeProvider
 from sagas.identifiers import new_id
 from sandbox.stripe_process import SandboxServer
-from tests.support.ledger_checks import NOTHING_MOVED, Account, account_of, intents_for
 from tests.support.payment_attempts import (
-    ASKED_AGAIN,
-    BUSY,
+    BUSY_FAULTS,
     PRICE,
-    UNKNOWN,
-    Try,
+    REPEATED_ATTEMPT,
+    UNANSWERED_FAULTS,
+    FakeAttempt,
     authorized,
+    begin_closing,
     budget_for,
     captured,
     prepared_payment,
-    shut,
 )
-from tests.support.provider_calls import asking, calls_since, mark
+from tests.support.provider_ledger import NOTHING_MOVED, OrderMoney, intents_for, money_of
+from tests.support.stripe_calls import call_options, calls_since, last_call_number
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOTHING_KEPT = Account(charges=1, held_minor=0, kept_minor=0)
+NOTHING_KEPT = OrderMoney(charges=1, held_minor=0, kept_minor=0)
 """The card was charged or held once, and none of the money is left with us."""
 
 UNTIL_REFUNDS_SETTLE = 601
@@ -44,7 +44,7 @@ UNTIL_REFUNDS_SETTLE = 601
 def close(payment: Payment, number: int = 1) -> list[dict[str, object]]:
     """Close the payments of an order, and return how each ended."""
     ended: list[dict[str, object]] = services.close(
-        payment.order_id, Try(payment.order_id, number)
+        payment.order_id, FakeAttempt(payment.order_id, number)
     )["payments"]
     return ended
 
@@ -69,22 +69,22 @@ def refunds_of(sandbox_stripe: SandboxServer, payment: Payment) -> list[tuple[st
 
 
 def test_closing_an_order_without_payments_calls_no_provider(sandbox_stripe: SandboxServer) -> None:
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
     order_id = new_id()
 
-    assert services.close(order_id, Try(order_id)) == {"payments": []}
+    assert services.close(order_id, FakeAttempt(order_id)) == {"payments": []}
     assert calls_since(sandbox_stripe, before) == []
 
 
 def test_closing_a_payment_without_a_provider_id_calls_no_provider(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = shut(prepared_payment())
-    before = mark(sandbox_stripe)
+    payment = begin_closing(prepared_payment())
+    before = last_call_number(sandbox_stripe)
 
     assert close(payment) == ended_as(payment, "voided")
     assert calls_since(sandbox_stripe, before) == []
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
 
 
 def test_closing_cancels_a_declined_payment(
@@ -92,30 +92,30 @@ def test_closing_cancels_a_declined_payment(
 ) -> None:
     payment = prepared_payment("pm_card_visa_chargeDeclinedInsufficientFunds")
     with pytest.raises(PaymentDeclined):
-        services.authorize(payment.order_id, Try(payment.order_id))
-    shut(payment)
+        services.authorize(payment.order_id, FakeAttempt(payment.order_id))
+    begin_closing(payment)
 
     assert close(payment) == ended_as(payment, "voided", "insufficient_funds")
     assert status_of(sandbox_stripe, payment) == "canceled"
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
 
 
 def test_closing_releases_held_money(sandbox_stripe: SandboxServer) -> None:
-    payment = shut(authorized())
-    before = mark(sandbox_stripe)
+    payment = begin_closing(authorized())
+    before = last_call_number(sandbox_stripe)
 
     assert close(payment) == ended_as(payment, "voided")
     assert calls_since(sandbox_stripe, before) == [("payment_intents.cancel", 200)]
     assert status_of(sandbox_stripe, payment) == "canceled"
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
 def test_closing_refunds_captured_money(sandbox_stripe: SandboxServer) -> None:
-    payment = shut(captured())
+    payment = begin_closing(captured())
 
     assert close(payment) == ended_as(payment, "refunded")
     assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
     ours, theirs = Refund.objects.get(), sandbox_stripe.ledger()["refunds"][-1]
     assert (ours.payment_id, ours.amount_minor, ours.currency) == (payment.pk, PRICE, "eur")
     assert (ours.status, ours.provider_refund_id) == ("succeeded", theirs["id"])
@@ -128,44 +128,44 @@ def test_closing_refunds_captured_money(sandbox_stripe: SandboxServer) -> None:
 
 
 def test_closing_accepts_an_expired_authorization(sandbox_stripe: SandboxServer) -> None:
-    payment = shut(authorized())
+    payment = begin_closing(authorized())
     sandbox_stripe.advance(8 * 24 * 3600)
 
     assert close(payment) == ended_as(payment, "voided")
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
 @pytest.mark.parametrize(("make", "refunds"), [(authorized, 0), (captured, 1)])
 def test_closing_again_moves_no_money(
     sandbox_stripe: SandboxServer, make: Callable[[], Payment], refunds: int
 ) -> None:
-    payment = shut(make())
+    payment = begin_closing(make())
     first = close(payment)
 
-    again = close(payment, ASKED_AGAIN)
+    again = close(payment, REPEATED_ATTEMPT)
 
     assert again == first
     assert len(refunds_of(sandbox_stripe, payment)) == refunds
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
 def test_closing_a_finished_payment_calls_no_provider(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = shut(captured())
+    payment = begin_closing(captured())
     close(payment)
     Payment.objects.update(status="refunded")
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
     assert close(payment) == [{"payment_id": str(payment.pk), "status": "refunded"}]
     assert calls_since(sandbox_stripe, before) == []
 
 
 def test_every_payment_of_an_order_is_closed(sandbox_stripe: SandboxServer) -> None:
-    first = shut(authorized())
+    first = begin_closing(authorized())
     second = captured()
     Payment.objects.filter(pk=second.pk).update(order_id=first.order_id)
-    shut(first)
+    begin_closing(first)
 
     ended = close(first)
 
@@ -173,65 +173,65 @@ def test_every_payment_of_an_order_is_closed(sandbox_stripe: SandboxServer) -> N
         *ended_as(second, "refunded"),
         *ended_as(first, "voided"),
     ]
-    assert account_of(sandbox_stripe, first.order_id) == NOTHING_KEPT
-    assert account_of(sandbox_stripe, second.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, first.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, second.order_id) == NOTHING_KEPT
 
 
-@pytest.mark.parametrize("fault", UNKNOWN)
+@pytest.mark.parametrize("fault", UNANSWERED_FAULTS)
 def test_the_next_attempt_finds_out_what_a_lost_cancel_did(
     sandbox_stripe: SandboxServer, fault: str
 ) -> None:
-    payment = shut(authorized())
+    payment = begin_closing(authorized())
     rule = sandbox_stripe.add_fault("payment_intents.cancel", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.close(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
+        services.close(payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault)))
 
-    assert close(payment, ASKED_AGAIN) == ended_as(payment, "voided")
+    assert close(payment, REPEATED_ATTEMPT) == ended_as(payment, "voided")
     assert sandbox_stripe.hits(rule) == 1
     assert status_of(sandbox_stripe, payment) == "canceled"
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
-@pytest.mark.parametrize("fault", [*UNKNOWN, "error_after"])
+@pytest.mark.parametrize("fault", [*UNANSWERED_FAULTS, "error_after"])
 def test_the_next_attempt_finds_out_what_a_lost_refund_did(
     sandbox_stripe: SandboxServer, fault: str
 ) -> None:
-    payment = shut(captured())
+    payment = begin_closing(captured())
     rule = sandbox_stripe.add_fault("refunds.create", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.close(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
+        services.close(payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault)))
 
-    assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
+    assert close(payment, REPEATED_ATTEMPT) == ended_as(payment, "refunded")
     assert sandbox_stripe.hits(rule) == 1
     assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
     assert Refund.objects.get().status == "succeeded"
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
-@pytest.mark.parametrize("fault", BUSY)
+@pytest.mark.parametrize("fault", BUSY_FAULTS)
 @pytest.mark.parametrize("operation", ["payment_intents.cancel", "refunds.create", "refunds.list"])
 def test_closing_is_retried_while_the_provider_is_busy(
     sandbox_stripe: SandboxServer, operation: str, fault: str
 ) -> None:
-    payment = shut(captured())
+    payment = begin_closing(captured())
     sandbox_stripe.add_fault(operation, fault, times=1)
 
     with pytest.raises(ProviderBusy):
         close(payment)
 
-    assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
+    assert close(payment, REPEATED_ATTEMPT) == ended_as(payment, "refunded")
     assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
 def test_a_cancel_with_a_replayed_error_is_repeated_under_the_next_key(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = shut(authorized())
+    payment = begin_closing(authorized())
     sandbox_stripe.add_fault("payment_intents.cancel", "error_after", times=1)
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
     for number in (1, 2, 3):
         with pytest.raises(OutcomeUnknown) as error:
@@ -241,11 +241,11 @@ def test_a_cancel_with_a_replayed_error_is_repeated_under_the_next_key(
     assert close(payment, 4) == ended_as(payment, "voided")
     keys = [call["key"] for call in sandbox_stripe.calls(before)]
     assert keys == [f"{payment.pk}-cancel-{generation}" for generation in (1, 1, 1, 2)]
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
 def test_closing_waits_for_a_pending_refund(sandbox_stripe: SandboxServer) -> None:
-    payment = shut(captured("pm_card_pendingRefund"))
+    payment = begin_closing(captured("pm_card_pendingRefund"))
 
     for number in (1, 2):
         with pytest.raises(RefundPending):
@@ -259,7 +259,7 @@ def test_closing_waits_for_a_pending_refund(sandbox_stripe: SandboxServer) -> No
 
 
 def test_a_failed_refund_is_left_to_staff(sandbox_stripe: SandboxServer) -> None:
-    payment = shut(captured("pm_card_refundFail"))
+    payment = begin_closing(captured("pm_card_refundFail"))
     sandbox_stripe.add_fault("refunds.create", "reset_after", times=1)
     with pytest.raises(OutcomeUnknown):
         close(payment)
@@ -276,32 +276,32 @@ def test_a_failed_refund_is_left_to_staff(sandbox_stripe: SandboxServer) -> None
 def test_a_refund_from_the_dashboard_is_not_repeated(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = shut(captured())
+    payment = begin_closing(captured())
     refund_from_the_dashboard(payment, PRICE)
 
     assert close(payment) == ended_as(payment, "refunded")
     assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
 def test_a_pending_refund_from_the_dashboard_is_not_repeated(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = shut(captured("pm_card_pendingRefund"))
+    payment = begin_closing(captured("pm_card_pendingRefund"))
     refund_from_the_dashboard(payment, PRICE)
 
     with pytest.raises(RefundRejected):
         close(payment)
     sandbox_stripe.advance(UNTIL_REFUNDS_SETTLE)
 
-    assert close(payment, ASKED_AGAIN) == ended_as(payment, "refunded")
+    assert close(payment, REPEATED_ATTEMPT) == ended_as(payment, "refunded")
     assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
 
 
 def test_after_a_partial_refund_from_the_dashboard_only_the_rest_is_refunded(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = shut(captured())
+    payment = begin_closing(captured())
     refund_from_the_dashboard(payment, 300)
 
     assert close(payment) == ended_as(payment, "refunded")
@@ -310,14 +310,14 @@ def test_after_a_partial_refund_from_the_dashboard_only_the_rest_is_refunded(
         ("succeeded", 300),
         ("succeeded", PRICE - 300),
     ]
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
     assert Refund.objects.get().amount_minor == PRICE - 300
 
 
 def test_a_refund_from_the_dashboard_settles_a_failed_refund(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = shut(captured("pm_card_refundFail"))
+    payment = begin_closing(captured("pm_card_refundFail"))
     sandbox_stripe.add_fault("refunds.create", "reset_after", times=1)
     with pytest.raises(OutcomeUnknown):
         close(payment)
@@ -336,19 +336,19 @@ def test_only_the_captured_amount_is_refunded(sandbox_stripe: SandboxServer) -> 
     payment = authorized()
     assert payment.provider_payment_id is not None
     StripeProvider().capture_payment(
-        payment.provider_payment_id, amount_minor=PRICE - 200, currency="eur", **asking()
+        payment.provider_payment_id, amount_minor=PRICE - 200, currency="eur", **call_options()
     )
-    shut(payment)
+    begin_closing(payment)
 
     assert close(payment) == ended_as(payment, "refunded")
     assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE - 200)]
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_KEPT
 
 
 def test_a_refund_is_stored_before_the_provider_is_called(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = shut(captured())
+    payment = begin_closing(captured())
     sandbox_stripe.add_fault("refunds.create", "error_before", times=1)
 
     with pytest.raises(OutcomeUnknown):
@@ -360,7 +360,7 @@ def test_a_refund_is_stored_before_the_provider_is_called(
 
 
 def test_the_database_allows_one_refund_per_payment(sandbox_stripe: SandboxServer) -> None:
-    payment = shut(captured())
+    payment = begin_closing(captured())
     close(payment)
 
     with (
@@ -378,5 +378,5 @@ def refund_from_the_dashboard(payment: Payment, amount_minor: int) -> None:
         amount_minor=amount_minor,
         currency="eur",
         metadata={},
-        **asking(),
+        **call_options(),
     )

@@ -28,7 +28,7 @@ from payments.errors import (
 )
 from payments.provider_types import PaymentRequest, ProviderPaymentStatus
 from payments.providers.stripe.provider import API_VERSION, StripeProvider
-from tests.support.canned_provider import Answer, CannedServer, error_answer, payment_answer
+from tests.support.canned_http import CannedResponse, CannedServer, error_response, payment_response
 
 provider = StripeProvider()
 
@@ -134,7 +134,7 @@ def test_proxies_of_the_environment_are_not_used(
 
 def test_redirects_are_not_followed(canned: CannedServer) -> None:
     with CannedServer() as stranger:
-        canned.answer = Answer("", 307, {"Location": f"{stranger.url}/v1/payment_intents"})
+        canned.answer = CannedResponse("", 307, {"Location": f"{stranger.url}/v1/payment_intents"})
 
         with pytest.raises(OutcomeUnknown):
             create()
@@ -160,22 +160,22 @@ def test_certificates_and_host_names_are_checked() -> None:
 
 
 UNREADABLE = {
-    "a page": Answer("<html>maintenance</html>"),
-    "a page with 404": Answer("<html>not here</html>", 404),
-    "a page with 502": Answer("<html>bad provider</html>", 502),
-    "nothing": Answer(""),
-    "half an object": Answer(payment_answer().body[:60]),
-    "no text": Answer(b"\xff\xfe{}"),
-    "not an object": Answer("[]"),
-    "an error of another shape": Answer('{"error": "upstream is away"}', 503),
-    "another object": Answer('{"object": "balance", "available": []}'),
-    "an unknown status": payment_answer(status="requires_something_new"),
+    "a page": CannedResponse("<html>maintenance</html>"),
+    "a page with 404": CannedResponse("<html>not here</html>", 404),
+    "a page with 502": CannedResponse("<html>bad provider</html>", 502),
+    "nothing": CannedResponse(""),
+    "half an object": CannedResponse(payment_response().body[:60]),
+    "no text": CannedResponse(b"\xff\xfe{}"),
+    "not an object": CannedResponse("[]"),
+    "an error of another shape": CannedResponse('{"error": "upstream is away"}', 503),
+    "another object": CannedResponse('{"object": "balance", "available": []}'),
+    "an unknown status": payment_response(status="requires_something_new"),
 }
 
 
 @pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_an_unreadable_answer_leaves_the_outcome_unknown(
-    canned: CannedServer, answer: Answer
+    canned: CannedServer, answer: CannedResponse
 ) -> None:
     canned.answer = answer
 
@@ -188,7 +188,7 @@ def test_an_unreadable_answer_leaves_the_outcome_unknown(
 
 @pytest.mark.parametrize("body", ["<html>oops</html>", '{"error": {"type": "api_error"}}'])
 def test_a_replayed_server_error_is_recognized(canned: CannedServer, body: str) -> None:
-    canned.answer = Answer(body, 500, {"Idempotent-Replayed": "true"})
+    canned.answer = CannedResponse(body, 500, {"Idempotent-Replayed": "true"})
 
     with pytest.raises(OutcomeUnknown) as unknown:
         create()
@@ -212,7 +212,7 @@ REFUSALS = [
 def test_an_unusable_payment_method_is_declined(
     canned: CannedServer, code: str, param: str, expected: str
 ) -> None:
-    canned.answer = error_answer(400, type="invalid_request_error", code=code, param=param)
+    canned.answer = error_response(400, type="invalid_request_error", code=code, param=param)
 
     with pytest.raises(PaymentDeclined) as refused:
         create()
@@ -221,7 +221,7 @@ def test_an_unusable_payment_method_is_declined(
 
 
 def test_another_missing_resource_is_a_rejected_request(canned: CannedServer) -> None:
-    canned.answer = error_answer(
+    canned.answer = error_response(
         404, type="invalid_request_error", code="resource_missing", param="customer"
     )
 
@@ -233,7 +233,7 @@ def test_another_missing_resource_is_a_rejected_request(canned: CannedServer) ->
 def test_a_charge_that_cannot_be_refunded_raises_refund_rejected(
     canned: CannedServer, code: str
 ) -> None:
-    canned.answer = error_answer(400, type="invalid_request_error", code=code)
+    canned.answer = error_response(400, type="invalid_request_error", code=code)
 
     with pytest.raises(RefundRejected) as refused:
         provider.create_refund(
@@ -253,7 +253,7 @@ def test_a_charge_that_cannot_be_refunded_raises_refund_rejected(
 def test_an_authentication_that_was_not_handled_has_one_decline_code(
     canned: CannedServer, code: str
 ) -> None:
-    canned.answer = error_answer(
+    canned.answer = error_response(
         402, type="card_error", code=code, decline_code="authentication_not_handled"
     )
 
@@ -265,7 +265,7 @@ def test_an_authentication_that_was_not_handled_has_one_decline_code(
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_key_without_access_raises_access_denied(canned: CannedServer, status: int) -> None:
-    canned.answer = error_answer(status, type="invalid_request_error")
+    canned.answer = error_response(status, type="invalid_request_error")
 
     with pytest.raises(AccessDenied):
         create()
@@ -275,8 +275,8 @@ def test_a_key_without_access_raises_access_denied(canned: CannedServer, status:
 def test_a_payment_that_the_error_does_not_include_is_retrieved(
     canned: CannedServer, code: str
 ) -> None:
-    canned.first_answers = [error_answer(400, type="invalid_request_error", code=code)]
-    canned.answer = payment_answer(status="canceled")
+    canned.first_answers = [error_response(400, type="invalid_request_error", code=code)]
+    canned.answer = payment_response(status="canceled")
 
     with pytest.raises(UnexpectedState) as unexpected:
         provider.capture_payment(
@@ -297,17 +297,19 @@ def test_a_payment_that_the_error_does_not_include_is_retrieved(
 
 SECRET = "pi_1_secret_x"
 WITH_SECRETS = {
-    "a rejection": error_answer(400, type="invalid_request_error", message=SECRET),
-    "a decline": error_answer(402, type="card_error", code="card_declined", message=SECRET),
-    "a server error": error_answer(500, type="api_error", message=SECRET),
-    "a torn answer": Answer(f'{{"client_secret": "{SECRET}", '),
-    "an answer of another shape": Answer(f'{{"object": "payment_intent", "id": "{SECRET}"}}'),
+    "a rejection": error_response(400, type="invalid_request_error", message=SECRET),
+    "a decline": error_response(402, type="card_error", code="card_declined", message=SECRET),
+    "a server error": error_response(500, type="api_error", message=SECRET),
+    "a torn answer": CannedResponse(f'{{"client_secret": "{SECRET}", '),
+    "an answer of another shape": CannedResponse(
+        f'{{"object": "payment_intent", "id": "{SECRET}"}}'
+    ),
 }
 
 
 @pytest.mark.parametrize("answer", WITH_SECRETS.values(), ids=WITH_SECRETS.keys())
 def test_errors_and_logs_contain_neither_request_nor_answer(
-    canned: CannedServer, answer: Answer, caplog: pytest.LogCaptureFixture
+    canned: CannedServer, answer: CannedResponse, caplog: pytest.LogCaptureFixture
 ) -> None:
     canned.answer = answer
 
@@ -320,7 +322,7 @@ def test_errors_and_logs_contain_neither_request_nor_answer(
 
 
 def test_an_error_has_the_providers_request_id(canned: CannedServer) -> None:
-    canned.answer = error_answer(
+    canned.answer = error_response(
         400, {"Request-Id": "req_7"}, type="invalid_request_error", code="parameter_unknown"
     )
 

@@ -16,34 +16,34 @@ from payments.models import Payment
 from payments.providers.stripe.provider import StripeProvider
 from sagas.errors import LeaseLost
 from sandbox.stripe_process import SandboxServer
-from tests.support.ledger_checks import NOTHING_MOVED, Account, account_of, intents_for
 from tests.support.payment_attempts import (
-    ASKED_AGAIN,
-    BRIEFLY,
-    BUSY,
+    BUSY_FAULTS,
     PRICE,
-    UNKNOWN,
-    Try,
+    REPEATED_ATTEMPT,
+    SHORT_BUDGET,
+    UNANSWERED_FAULTS,
+    FakeAttempt,
     authorized,
+    begin_closing,
     budget_for,
     captured,
     prepared_payment,
-    shut,
 )
-from tests.support.provider_calls import asking, calls_since, mark
+from tests.support.provider_ledger import NOTHING_MOVED, OrderMoney, intents_for, money_of
+from tests.support.stripe_calls import call_options, calls_since, last_call_number
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-HELD = Account(charges=1, held_minor=PRICE, kept_minor=0)
-TAKEN = Account(charges=1, held_minor=0, kept_minor=PRICE)
+HELD = OrderMoney(charges=1, held_minor=PRICE, kept_minor=0)
+TAKEN = OrderMoney(charges=1, held_minor=0, kept_minor=PRICE)
 
 
 def authorize(payment: Payment, number: int = 1) -> dict[str, object]:
-    return services.authorize(payment.order_id, Try(payment.order_id, number))
+    return services.authorize(payment.order_id, FakeAttempt(payment.order_id, number))
 
 
 def capture(payment: Payment, number: int = 1) -> dict[str, object]:
-    return services.capture(payment.order_id, Try(payment.order_id, number))
+    return services.capture(payment.order_id, FakeAttempt(payment.order_id, number))
 
 
 def statuses(sandbox_stripe: SandboxServer, payment: Payment) -> list[str]:
@@ -56,7 +56,7 @@ def statuses(sandbox_stripe: SandboxServer, payment: Payment) -> list[str]:
 
 def test_authorizing_holds_the_orders_total(sandbox_stripe: SandboxServer) -> None:
     payment = prepared_payment()
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
     output = authorize(payment)
 
@@ -73,7 +73,7 @@ def test_authorizing_holds_the_orders_total(sandbox_stripe: SandboxServer) -> No
         "order_id": str(payment.order_id),
         "payment_id": str(payment.pk),
     }
-    assert account_of(sandbox_stripe, payment.order_id) == HELD
+    assert money_of(sandbox_stripe, payment.order_id) == HELD
     assert calls_since(sandbox_stripe, before) == [
         ("payment_intents.create", 200),
         ("payment_intents.confirm", 200),
@@ -96,7 +96,7 @@ def test_a_declined_card_is_declined_at_every_attempt(
     with pytest.raises(PaymentDeclined) as first:
         authorize(payment)
     with pytest.raises(PaymentDeclined) as second:
-        authorize(payment, ASKED_AGAIN)
+        authorize(payment, REPEATED_ATTEMPT)
 
     payment.refresh_from_db()
     assert (first.value.decline_code, second.value.decline_code) == (code, code)
@@ -104,7 +104,7 @@ def test_a_declined_card_is_declined_at_every_attempt(
         payment.provider_payment_id
         == intents_for(sandbox_stripe.ledger(), payment.order_id)[0]["id"]
     )
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
 
 
 def test_an_unknown_payment_method_is_declined_without_a_payment_intent(
@@ -123,16 +123,16 @@ def test_an_unknown_payment_method_is_declined_without_a_payment_intent(
 def test_authorizing_again_only_reads_the_payment(sandbox_stripe: SandboxServer) -> None:
     payment = prepared_payment()
     first = authorize(payment)
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
-    second = authorize(payment, ASKED_AGAIN)
+    second = authorize(payment, REPEATED_ATTEMPT)
 
     assert second == first
     assert calls_since(sandbox_stripe, before) == [("payment_intents.retrieve", 200)]
-    assert account_of(sandbox_stripe, payment.order_id) == HELD
+    assert money_of(sandbox_stripe, payment.order_id) == HELD
 
 
-@pytest.mark.parametrize("fault", UNKNOWN)
+@pytest.mark.parametrize("fault", UNANSWERED_FAULTS)
 @pytest.mark.parametrize("operation", ["create", "confirm"])
 def test_the_next_attempt_finds_out_what_a_lost_authorization_did(
     sandbox_stripe: SandboxServer, operation: str, fault: str
@@ -141,16 +141,18 @@ def test_the_next_attempt_finds_out_what_a_lost_authorization_did(
     rule = sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.authorize(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
-    output = authorize(payment, ASKED_AGAIN)
+        services.authorize(
+            payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault))
+        )
+    output = authorize(payment, REPEATED_ATTEMPT)
 
     assert sandbox_stripe.hits(rule) == 1
     assert output["status"] == "authorized"
     assert statuses(sandbox_stripe, payment) == ["requires_capture"]
-    assert account_of(sandbox_stripe, payment.order_id) == HELD
+    assert money_of(sandbox_stripe, payment.order_id) == HELD
 
 
-@pytest.mark.parametrize("fault", BUSY)
+@pytest.mark.parametrize("fault", BUSY_FAULTS)
 @pytest.mark.parametrize("operation", ["create", "confirm", "retrieve"])
 def test_authorizing_is_retried_while_the_provider_is_busy(
     sandbox_stripe: SandboxServer, operation: str, fault: str
@@ -162,11 +164,11 @@ def test_authorizing_is_retried_while_the_provider_is_busy(
 
     with pytest.raises(ProviderBusy):
         authorize(payment)
-    authorize(payment, ASKED_AGAIN)
+    authorize(payment, REPEATED_ATTEMPT)
 
     assert sandbox_stripe.hits(rule) == 1
     assert statuses(sandbox_stripe, payment) == ["requires_capture"]
-    assert account_of(sandbox_stripe, payment.order_id) == HELD
+    assert money_of(sandbox_stripe, payment.order_id) == HELD
 
 
 def test_a_create_with_a_replayed_error_is_searched_for(
@@ -174,7 +176,7 @@ def test_a_create_with_a_replayed_error_is_searched_for(
 ) -> None:
     payment = prepared_payment()
     sandbox_stripe.add_fault("payment_intents.create", "error_after", times=1)
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
     for number in (1, 2, 3):
         with pytest.raises(OutcomeUnknown) as error:
@@ -192,7 +194,7 @@ def test_a_create_with_a_replayed_error_is_searched_for(
     ]
     assert statuses(sandbox_stripe, payment) == ["requires_capture"]
     assert payment.key_generation == 1
-    assert account_of(sandbox_stripe, payment.order_id) == HELD
+    assert money_of(sandbox_stripe, payment.order_id) == HELD
 
 
 def test_a_create_that_is_not_found_is_repeated_under_the_next_key(
@@ -212,7 +214,7 @@ def test_a_create_that_is_not_found_is_repeated_under_the_next_key(
     assert (payment.key_generation, payment.replayed_error_count) == (2, 0)
     assert payment.provider_payment_id != lost["id"]
     assert statuses(sandbox_stripe, payment) == ["requires_confirmation", "requires_capture"]
-    assert account_of(sandbox_stripe, payment.order_id) == HELD
+    assert money_of(sandbox_stripe, payment.order_id) == HELD
 
 
 def test_a_confirmation_with_a_replayed_error_is_repeated_under_the_next_key(
@@ -223,7 +225,7 @@ def test_a_confirmation_with_a_replayed_error_is_repeated_under_the_next_key(
     with pytest.raises(OutcomeUnknown):
         authorize(payment)
     Payment.objects.update(replayed_error_count=2)
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
     authorize(payment, 4)
 
@@ -231,7 +233,7 @@ def test_a_confirmation_with_a_replayed_error_is_repeated_under_the_next_key(
     payment.refresh_from_db()
     assert keys == [None, f"{payment.pk}-confirm-2"]
     assert (payment.key_generation, payment.replayed_error_count) == (2, 0)
-    assert account_of(sandbox_stripe, payment.order_id) == HELD
+    assert money_of(sandbox_stripe, payment.order_id) == HELD
 
 
 def test_a_confirmation_that_took_effect_despite_an_error_is_not_repeated(
@@ -241,17 +243,17 @@ def test_a_confirmation_that_took_effect_despite_an_error_is_not_repeated(
     sandbox_stripe.add_fault("payment_intents.confirm", "error_after", times=1)
     with pytest.raises(OutcomeUnknown):
         authorize(payment)
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
-    authorize(payment, ASKED_AGAIN)
+    authorize(payment, REPEATED_ATTEMPT)
 
     assert calls_since(sandbox_stripe, before) == [("payment_intents.retrieve", 200)]
-    assert account_of(sandbox_stripe, payment.order_id) == HELD
+    assert money_of(sandbox_stripe, payment.order_id) == HELD
 
 
 def test_authorizing_a_closed_payment_calls_no_provider(sandbox_stripe: SandboxServer) -> None:
-    payment = shut(prepared_payment())
-    before = mark(sandbox_stripe)
+    payment = begin_closing(prepared_payment())
+    before = last_call_number(sandbox_stripe)
 
     with pytest.raises(PaymentClosed):
         authorize(payment)
@@ -265,12 +267,15 @@ def test_a_payment_closed_during_its_create_is_never_confirmed(
     payment = prepared_payment()
 
     with pytest.raises(PaymentClosed):
-        services.authorize(payment.order_id, Try(payment.order_id, meanwhile=lambda: shut(payment)))
+        services.authorize(
+            payment.order_id,
+            FakeAttempt(payment.order_id, meanwhile=lambda: begin_closing(payment)),
+        )
 
     payment.refresh_from_db()
     assert payment.provider_payment_id is None
     assert statuses(sandbox_stripe, payment) == ["canceled"]
-    assert account_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
+    assert money_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
 
 
 def test_a_late_worker_cancels_the_payment_that_it_created_after_closing(
@@ -279,11 +284,13 @@ def test_a_late_worker_cancels_the_payment_that_it_created_after_closing(
     payment = prepared_payment()
 
     def sleep_too_long() -> None:
-        shut(payment)
+        begin_closing(payment)
         raise LeaseLost(payment.order_id, 1)
 
     with pytest.raises(PaymentClosed):
-        services.authorize(payment.order_id, Try(payment.order_id, meanwhile=sleep_too_long))
+        services.authorize(
+            payment.order_id, FakeAttempt(payment.order_id, meanwhile=sleep_too_long)
+        )
 
     payment.refresh_from_db()
     assert payment.provider_payment_id is None
@@ -296,14 +303,14 @@ def test_a_late_worker_leaves_a_payment_alone_that_another_worker_uses(
     payment = prepared_payment()
 
     def be_overtaken() -> None:
-        authorize(payment, ASKED_AGAIN)
+        authorize(payment, REPEATED_ATTEMPT)
         raise LeaseLost(payment.order_id, 1)
 
     with pytest.raises(LeaseLost):
-        services.authorize(payment.order_id, Try(payment.order_id, meanwhile=be_overtaken))
+        services.authorize(payment.order_id, FakeAttempt(payment.order_id, meanwhile=be_overtaken))
 
     assert statuses(sandbox_stripe, payment) == ["requires_capture"]
-    assert account_of(sandbox_stripe, payment.order_id) == HELD
+    assert money_of(sandbox_stripe, payment.order_id) == HELD
 
 
 @pytest.mark.parametrize(
@@ -321,10 +328,10 @@ def test_authorizing_a_different_amount_is_an_error(
 
 def test_no_call_is_made_after_the_deadline(sandbox_stripe: SandboxServer) -> None:
     payment = prepared_payment()
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
     with pytest.raises(DeadlinePassed):
-        services.authorize(payment.order_id, Try(payment.order_id, budget=-BRIEFLY))
+        services.authorize(payment.order_id, FakeAttempt(payment.order_id, budget=-SHORT_BUDGET))
 
     assert calls_since(sandbox_stripe, before) == []
 
@@ -334,16 +341,16 @@ def test_no_call_is_made_after_the_deadline(sandbox_stripe: SandboxServer) -> No
 
 def test_a_capture_takes_the_held_amount(sandbox_stripe: SandboxServer) -> None:
     payment = authorized()
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
     output = capture(payment)
 
     assert output == {"provider_payment_id": payment.provider_payment_id, "captured_minor": PRICE}
     assert calls_since(sandbox_stripe, before) == [("payment_intents.capture", 200)]
-    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
+    assert money_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
-@pytest.mark.parametrize("fault", [*UNKNOWN, "error_after"])
+@pytest.mark.parametrize("fault", [*UNANSWERED_FAULTS, "error_after"])
 def test_the_next_attempt_finds_out_what_a_lost_capture_did(
     sandbox_stripe: SandboxServer, fault: str
 ) -> None:
@@ -351,15 +358,15 @@ def test_the_next_attempt_finds_out_what_a_lost_capture_did(
     rule = sandbox_stripe.add_fault("payment_intents.capture", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.capture(payment.order_id, Try(payment.order_id, budget=budget_for(fault)))
-    output = capture(payment, ASKED_AGAIN)
+        services.capture(payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault)))
+    output = capture(payment, REPEATED_ATTEMPT)
 
     assert sandbox_stripe.hits(rule) == 1
     assert output["captured_minor"] == PRICE
-    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
+    assert money_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
-@pytest.mark.parametrize("fault", BUSY)
+@pytest.mark.parametrize("fault", BUSY_FAULTS)
 def test_a_capture_is_retried_while_the_provider_is_busy(
     sandbox_stripe: SandboxServer, fault: str
 ) -> None:
@@ -368,9 +375,9 @@ def test_a_capture_is_retried_while_the_provider_is_busy(
 
     with pytest.raises(ProviderBusy):
         capture(payment)
-    capture(payment, ASKED_AGAIN)
+    capture(payment, REPEATED_ATTEMPT)
 
-    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
+    assert money_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
 def test_a_capture_with_a_replayed_error_is_repeated_under_the_next_key(
@@ -378,29 +385,29 @@ def test_a_capture_with_a_replayed_error_is_repeated_under_the_next_key(
 ) -> None:
     payment = authorized()
     Payment.objects.update(replayed_error_count=2)
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
     capture(payment, 4)
 
     keys = [call["key"] for call in sandbox_stripe.calls(before)]
     assert keys == [None, f"{payment.pk}-capture-2"]
-    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
+    assert money_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
 def test_capturing_again_takes_nothing_more(sandbox_stripe: SandboxServer) -> None:
     payment = captured()
 
-    first, second = capture(payment), capture(payment, ASKED_AGAIN)
+    first, second = capture(payment), capture(payment, REPEATED_ATTEMPT)
 
     assert (
         first
         == second
         == {"provider_payment_id": payment.provider_payment_id, "captured_minor": PRICE}
     )
-    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
+    assert money_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
-@pytest.mark.parametrize("number", [1, ASKED_AGAIN])
+@pytest.mark.parametrize("number", [1, REPEATED_ATTEMPT])
 def test_an_expired_authorization_cannot_be_captured(
     sandbox_stripe: SandboxServer, number: int
 ) -> None:
@@ -410,7 +417,7 @@ def test_an_expired_authorization_cannot_be_captured(
     with pytest.raises(PaymentDeclined, match="authorization_expired"):
         capture(payment, number)
 
-    assert account_of(sandbox_stripe, payment.order_id) == Account(
+    assert money_of(sandbox_stripe, payment.order_id) == OrderMoney(
         charges=1, held_minor=0, kept_minor=0
     )
 
@@ -419,7 +426,7 @@ def test_a_payment_without_an_authorization_cannot_be_captured(
     sandbox_stripe: SandboxServer,
 ) -> None:
     payment = prepared_payment()
-    before = mark(sandbox_stripe)
+    before = last_call_number(sandbox_stripe)
 
     with pytest.raises(PaymentDeclined, match="never_authorized"):
         capture(payment)
@@ -441,12 +448,12 @@ def test_a_capture_from_the_dashboard_counts_as_captured(
     payment = authorized()
     assert payment.provider_payment_id is not None
     StripeProvider().capture_payment(
-        payment.provider_payment_id, amount_minor=PRICE, currency="eur", **asking()
+        payment.provider_payment_id, amount_minor=PRICE, currency="eur", **call_options()
     )
 
-    assert authorize(payment, ASKED_AGAIN)["status"] == "captured"
+    assert authorize(payment, REPEATED_ATTEMPT)["status"] == "captured"
     assert capture(payment)["captured_minor"] == PRICE
-    assert account_of(sandbox_stripe, payment.order_id) == TAKEN
+    assert money_of(sandbox_stripe, payment.order_id) == TAKEN
 
 
 def remove_our_metadata(sandbox_stripe: SandboxServer, intent_id: str) -> None:

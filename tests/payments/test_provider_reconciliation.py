@@ -19,7 +19,14 @@ from payments.provider_types import PaymentKey, ProviderPayment
 from payments.providers.stripe import provider as stripe_provider
 from sandbox.stripe_process import SandboxServer
 from tests.support.interrupted_reads import read_while
-from tests.support.provider_calls import asking, calls_since, mark, params, provider, refunded
+from tests.support.stripe_calls import (
+    call_options,
+    calls_since,
+    last_call_number,
+    params,
+    provider,
+    refunded,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,8 +43,8 @@ def held(
 ) -> ProviderPayment:
     """Make a payment of ours whose money is held."""
     metadata = {"installation_id": settings.INSTALLATION_ID, "order_id": order_id}
-    payment = provider.create_payment(params(payment_method, metadata=metadata), **asking())
-    return provider.confirm_payment(payment.id, **asking())
+    payment = provider.create_payment(params(payment_method, metadata=metadata), **call_options())
+    return provider.confirm_payment(payment.id, **call_options())
 
 
 def taken(
@@ -45,7 +52,7 @@ def taken(
 ) -> ProviderPayment:
     """Make a payment of ours whose money is captured."""
     intent = held(settings, order_id, payment_method)
-    return provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
+    return provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **call_options())
 
 
 def test_held_captured_and_refunded_amounts_are_read(
@@ -90,7 +97,7 @@ def test_one_list_of_payments_and_one_of_refunds_is_read(
     sandbox_stripe.advance(7200)
     for order_id in "abc":
         refunded(taken(settings, order_id))
-    seen = mark(sandbox_stripe)
+    seen = last_call_number(sandbox_stripe)
 
     reading = read_recent(HOUR + timedelta(days=1))
 
@@ -110,7 +117,7 @@ def test_a_capture_and_refund_during_a_reading_never_show_more_refunded_than_cap
     intent = held(settings, "a")
 
     def capture_and_refund() -> None:
-        provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
+        provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **call_options())
         refunded(intent)
 
     reading = read_while(capture_and_refund, sandbox_stripe, before, read_providers)
@@ -129,7 +136,7 @@ def test_reading_single_payments_never_shows_more_refunded_than_captured(
     intent = held(settings, "a")
 
     def capture_and_refund() -> None:
-        provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **asking())
+        provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **call_options())
         refunded(intent)
 
     reading = read_while(

@@ -12,7 +12,7 @@ from payments.providers.registry import name_of_provider_for, provider_named, pr
 from sagas.bulk_sql import write
 from sagas.identifiers import new_id
 from tests.support.in_memory_provider.provider import CARD, PROVIDER
-from tests.support.payment_attempts import Try
+from tests.support.payment_attempts import FakeAttempt
 
 STRIPE, MEMORY = "payments.providers.stripe", "tests.support.in_memory_provider"
 
@@ -60,11 +60,11 @@ def test_payments_of_a_removed_provider_are_shown_and_not_changed(
     settings.PAYMENT_PROVIDERS = [STRIPE]
 
     with pytest.raises(UnknownProvider, match="PAYMENT_PROVIDERS has no 'in_memory_provider'"):
-        services.authorize(charge.order_id, Try(charge.order_id))
+        services.authorize(charge.order_id, FakeAttempt(charge.order_id))
 
     (shown,) = payment_details(charge.order_id)
     assert (shown.provider, shown.dashboard_url) == ("in_memory_provider", None)
-    assert PROVIDER.books.calls == []
+    assert PROVIDER.state.calls == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -73,7 +73,7 @@ def test_an_order_is_found_by_its_provider_payment_id(both: None) -> None:
     charge = services.Charge(new_id(), new_id(), 1200, "eur", CARD)
     with transaction.atomic():
         write(services.prepare_payments([charge]))
-    services.authorize(charge.order_id, Try(charge.order_id))
+    services.authorize(charge.order_id, FakeAttempt(charge.order_id))
 
     (shown,) = payment_details(charge.order_id)
     payment = Payment.objects.get()

@@ -16,8 +16,8 @@ from payments.providers.stripe.provider import PROVIDER
 from sandbox.stripe_api import currencies as sandbox
 from sandbox.stripe_api.errors import ApiError
 from sandbox.stripe_process import SandboxServer
-from tests.support.canned_provider import CannedServer, payment_answer
-from tests.support.provider_calls import asking, within
+from tests.support.canned_http import CannedServer, payment_response
+from tests.support.stripe_calls import call_options, deadline_in
 
 # As https://docs.stripe.com/currencies publishes them.
 ZERO_DECIMAL = set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())  # noqa: SIM905 - as published
@@ -145,10 +145,10 @@ def test_amounts_are_sent_in_stripes_units(canned: CannedServer, currency: str) 
     known = KNOWN[currency]
     of_currency = {"amount_minor": known["amount_minor"], "currency": currency}
     stored = params(known["amount_minor"], currency)
-    canned.answer = payment_answer(currency=currency, amount=known["amount"])
+    canned.answer = payment_response(currency=currency, amount=known["amount"])
 
-    PROVIDER.create_payment(stored, **asking())
-    PROVIDER.capture_payment("pi_1", **of_currency, **asking())
+    PROVIDER.create_payment(stored, **call_options())
+    PROVIDER.capture_payment("pi_1", **of_currency, **call_options())
 
     create, capture = (parse_qs(request.body) for request in canned.requests)
     assert stored["amount"] == known["amount_minor"]
@@ -163,10 +163,10 @@ def test_a_payment_is_sent_and_read_back_in_minor_units(
     amount_minor = KNOWN[currency]["amount_minor"]
     of_currency = {"amount_minor": amount_minor, "currency": currency}
 
-    payment = PROVIDER.create_payment(params(amount_minor, currency), **asking())
-    held = PROVIDER.confirm_payment(payment.id, **asking())
-    taken = PROVIDER.capture_payment(payment.id, **of_currency, **asking())
-    refund = PROVIDER.create_refund(payment.id, **of_currency, metadata={}, **asking())
+    payment = PROVIDER.create_payment(params(amount_minor, currency), **call_options())
+    held = PROVIDER.confirm_payment(payment.id, **call_options())
+    taken = PROVIDER.capture_payment(payment.id, **of_currency, **call_options())
+    refund = PROVIDER.create_refund(payment.id, **of_currency, metadata={}, **call_options())
 
     assert (payment.amount_minor, held.held_minor) == (amount_minor, amount_minor)
     assert (taken.amount_minor, taken.held_minor, taken.captured_minor) == (
@@ -174,12 +174,12 @@ def test_a_payment_is_sent_and_read_back_in_minor_units(
     )  # fmt: skip
     assert (refund.amount_minor, refund.currency) == (amount_minor, currency)
     listed = PROVIDER.list_payments(
-        created_from=datetime(2000, 1, 1, tzinfo=UTC), deadline=within()
+        created_from=datetime(2000, 1, 1, tzinfo=UTC), deadline=deadline_in()
     )
     assert [found for found in listed if found.id == payment.id] == [taken]
-    since = PROVIDER.list_refunds_since(datetime(2000, 1, 1, tzinfo=UTC), deadline=within())
+    since = PROVIDER.list_refunds_since(datetime(2000, 1, 1, tzinfo=UTC), deadline=deadline_in())
     assert [found for found in since if found.id == refund.id] == [refund]
-    assert PROVIDER.list_refunds(payment.id, deadline=within()) == [refund]
+    assert PROVIDER.list_refunds(payment.id, deadline=deadline_in()) == [refund]
     [booked] = [
         intent
         for intent in sandbox_stripe.ledger()["payment_intents"]

@@ -19,8 +19,8 @@ from payments.errors import (
     UnknownPayment,
 )
 from payments.providers.stripe.error_codes import _BY_MEANING, MEANINGS, Meaning, meaning_of_code
-from tests.support.canned_provider import Answer, CannedServer, error_answer, payment_answer
-from tests.support.provider_calls import asking, params, provider
+from tests.support.canned_http import CannedResponse, CannedServer, error_response, payment_response
+from tests.support.stripe_calls import call_options, params, provider
 
 ERRORS: dict[Meaning, type[PaymentError]] = {
     Meaning.DECLINED: PaymentDeclined,
@@ -73,17 +73,17 @@ def test_a_code_outside_the_table_is_unknown() -> None:
     assert meaning_of_code(None, None) is Meaning.UNKNOWN
 
 
-def confirm(canned: CannedServer, answer: Answer) -> PaymentError:
+def confirm(canned: CannedServer, answer: CannedResponse) -> PaymentError:
     canned.first_answers = [answer]
-    canned.answer = payment_answer(status="canceled")
+    canned.answer = payment_response(status="canceled")
     with pytest.raises(PaymentError) as raised:
-        provider.confirm_payment("pi_1", **asking())
+        provider.confirm_payment("pi_1", **call_options())
     return raised.value
 
 
 def test_every_code_raises_the_error_of_its_meaning(canned: CannedServer) -> None:
     found = {
-        code: type(confirm(canned, error_answer(400, type="invalid_request_error", code=code)))
+        code: type(confirm(canned, error_response(400, type="invalid_request_error", code=code)))
         for code in MEANINGS
     }
 
@@ -95,7 +95,7 @@ def test_every_code_raises_the_error_of_its_meaning(canned: CannedServer) -> Non
 def test_a_server_error_is_unknown_whatever_its_code(
     canned: CannedServer, status: int, code: str
 ) -> None:
-    assert type(confirm(canned, error_answer(status, code=code))) is OutcomeUnknown
+    assert type(confirm(canned, error_response(status, code=code))) is OutcomeUnknown
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_server_error_is_unknown_whatever_its_code(
 def test_a_rejection_has_stripes_code_as_its_detail(
     canned: CannedServer, code: str, detail: str
 ) -> None:
-    rejection = confirm(canned, error_answer(400, type="invalid_request_error", code=code))
+    rejection = confirm(canned, error_response(400, type="invalid_request_error", code=code))
 
     assert isinstance(rejection, RequestRejected)
     assert (rejection.code, rejection.detail) == ("payment_rejected", detail)
@@ -113,7 +113,7 @@ def test_a_rejection_has_stripes_code_as_its_detail(
 
 @pytest.mark.parametrize("param", ["intent", "payment_intent", "id"])
 def test_a_missing_payment_raises_unknown_payment(canned: CannedServer, param: str) -> None:
-    answer = error_answer(404, type="invalid_request_error", code="resource_missing", param=param)
+    answer = error_response(404, type="invalid_request_error", code="resource_missing", param=param)
 
     assert type(confirm(canned, answer)) is UnknownPayment
 
@@ -130,7 +130,7 @@ def test_an_amount_that_stripe_cannot_represent_is_not_sent(
 
     with pytest.raises(RequestRejected) as rejected:
         provider.create_payment(
-            {**params(), "amount": amount_minor, "currency": currency}, **asking()
+            {**params(), "amount": amount_minor, "currency": currency}, **call_options()
         )
 
     assert rejected.value.detail == detail

@@ -22,17 +22,17 @@ from payments.errors import (
 from payments.provider_types import ProviderPayment, ProviderPaymentStatus
 from payments.providers.stripe.provider import API_VERSION
 from sandbox.stripe_process import SandboxServer
-from tests.support.provider_calls import (
-    asking,
+from tests.support.stripe_calls import (
     authorized,
+    call_options,
     calls_since,
     captured,
     created,
-    mark,
+    deadline_in,
+    last_call_number,
     params,
     provider,
     refunded,
-    within,
 )
 
 
@@ -51,10 +51,10 @@ def test_a_declined_card_raises_its_decline_code(
     intent = created(payment_method)
 
     with pytest.raises(PaymentDeclined) as refused:
-        provider.confirm_payment(intent.id, **asking())
+        provider.confirm_payment(intent.id, **call_options())
 
     assert refused.value.decline_code == decline_code
-    assert refused.value.payment == provider.retrieve_payment(intent.id, deadline=within())
+    assert refused.value.payment == provider.retrieve_payment(intent.id, deadline=deadline_in())
     assert refused.value.payment.status is ProviderPaymentStatus.DECLINED
     assert refused.value.payment.decline_code == decline_code
     assert refused.value.payment.held_minor == 0
@@ -73,15 +73,15 @@ Call = Callable[[ProviderPayment], object]
 WRONG_STATES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPaymentStatus]] = [
     (
         "confirm a cancelled one",
-        lambda: provider.cancel_payment(created().id, **asking()),
-        lambda intent: provider.confirm_payment(intent.id, **asking()),
+        lambda: provider.cancel_payment(created().id, **call_options()),
+        lambda intent: provider.confirm_payment(intent.id, **call_options()),
         ProviderPaymentStatus.CANCELLED,
     ),
     (
         "capture an unconfirmed one",
         created,
         lambda intent: provider.capture_payment(
-            intent.id, amount_minor=1200, currency="eur", **asking()
+            intent.id, amount_minor=1200, currency="eur", **call_options()
         ),
         ProviderPaymentStatus.CREATED,
     ),
@@ -89,14 +89,14 @@ WRONG_STATES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPayme
         "capture twice",
         captured,
         lambda intent: provider.capture_payment(
-            intent.id, amount_minor=1200, currency="eur", **asking()
+            intent.id, amount_minor=1200, currency="eur", **call_options()
         ),
         ProviderPaymentStatus.CAPTURED,
     ),
     (
         "cancel a captured one",
         captured,
-        lambda intent: provider.cancel_payment(intent.id, **asking()),
+        lambda intent: provider.cancel_payment(intent.id, **call_options()),
         ProviderPaymentStatus.CAPTURED,
     ),
 ]
@@ -114,7 +114,7 @@ def test_a_wrong_status_raises_unexpected_state_with_the_payment(
     status: ProviderPaymentStatus,
 ) -> None:
     intent = prepare()
-    seen = mark(sandbox_stripe)
+    seen = last_call_number(sandbox_stripe)
 
     with pytest.raises(UnexpectedState) as unexpected:
         call(intent)
@@ -123,7 +123,7 @@ def test_a_wrong_status_raises_unexpected_state_with_the_payment(
     assert [code for _, code in calls_since(sandbox_stripe, seen)] == [
         400
     ]  # the error contains the payment, so no second call was needed
-    assert unexpected.value.payment == provider.retrieve_payment(intent.id, deadline=within())
+    assert unexpected.value.payment == provider.retrieve_payment(intent.id, deadline=deadline_in())
 
 
 def test_a_second_refund_is_rejected(sandbox_stripe: SandboxServer) -> None:
@@ -134,7 +134,7 @@ def test_a_second_refund_is_rejected(sandbox_stripe: SandboxServer) -> None:
         refunded(intent)
 
     assert refused.value.code == "charge_already_refunded"
-    assert len(provider.list_refunds(intent.id, deadline=within())) == 1
+    assert len(provider.list_refunds(intent.id, deadline=deadline_in())) == 1
 
 
 FAULTS: list[tuple[str, type[PaymentError], int | None, ProviderPaymentStatus]] = [
@@ -159,22 +159,22 @@ def test_a_fault_raises_its_error_and_is_not_repeated(
 ) -> None:
     intent = created()
     rule = sandbox_stripe.add_fault("payment_intents.confirm", fault)
-    seen = mark(sandbox_stripe)
+    seen = last_call_number(sandbox_stripe)
 
     with pytest.raises(PaymentError) as raised:
-        provider.confirm_payment(intent.id, **asking())
+        provider.confirm_payment(intent.id, **call_options())
 
     assert type(raised.value) is expected
     assert sandbox_stripe.hits(rule) == 1
     assert calls_since(sandbox_stripe, seen) == [("payment_intents.confirm", status)]
-    assert provider.retrieve_payment(intent.id, deadline=within()).status is left_as
+    assert provider.retrieve_payment(intent.id, deadline=deadline_in()).status is left_as
 
 
 @pytest.mark.parametrize("fault", ["timeout_before", "timeout_after"])
 def test_silence_ends_with_the_deadline(sandbox_stripe: SandboxServer, fault: str) -> None:
     intent = created()
     sandbox_stripe.add_fault("payment_intents.confirm", fault)
-    deadline = within(1.5)
+    deadline = deadline_in(1.5)
 
     with pytest.raises(OutcomeUnknown) as unknown:
         provider.confirm_payment(
@@ -189,10 +189,10 @@ def test_a_replayed_server_error_is_marked_as_replayed(sandbox_stripe: SandboxSe
     intent, key = created(), uuid4().hex
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "error_after", times=1)
     with pytest.raises(OutcomeUnknown) as first:
-        provider.confirm_payment(intent.id, **asking(key))
+        provider.confirm_payment(intent.id, **call_options(key))
 
     with pytest.raises(OutcomeUnknown) as second:
-        provider.confirm_payment(intent.id, **asking(key))
+        provider.confirm_payment(intent.id, **call_options(key))
 
     assert (first.value.replayed, second.value.replayed) == (False, True)
     assert sandbox_stripe.hits(rule) == 1
@@ -201,8 +201,8 @@ def test_a_replayed_server_error_is_marked_as_replayed(sandbox_stripe: SandboxSe
 def test_the_same_key_returns_the_same_payment(sandbox_stripe: SandboxServer) -> None:
     key = uuid4().hex
 
-    first = provider.create_payment(params(), **asking(key))
-    second = provider.create_payment(params(), **asking(key))
+    first = provider.create_payment(params(), **call_options(key))
+    second = provider.create_payment(params(), **call_options(key))
 
     assert second == first
 
@@ -210,37 +210,39 @@ def test_the_same_key_returns_the_same_payment(sandbox_stripe: SandboxServer) ->
 def test_a_key_in_use_raises_provider_busy(sandbox_stripe: SandboxServer) -> None:
     intent, key = created(), uuid4().hex
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
-    first = threading.Thread(target=lambda: provider.confirm_payment(intent.id, **asking(key)))
+    first = threading.Thread(
+        target=lambda: provider.confirm_payment(intent.id, **call_options(key))
+    )
     first.start()
     gives_up_at = time.monotonic() + 60
     while not sandbox_stripe.held(rule):
         assert time.monotonic() < gives_up_at
 
     with pytest.raises(ProviderBusy):
-        provider.confirm_payment(intent.id, **asking(key))
+        provider.confirm_payment(intent.id, **call_options(key))
 
     sandbox_stripe.release(rule)
     first.join()
     assert (
-        provider.retrieve_payment(intent.id, deadline=within()).status
+        provider.retrieve_payment(intent.id, deadline=deadline_in()).status
         is ProviderPaymentStatus.AUTHORIZED
     )
 
 
 def test_other_parameters_under_a_key_are_rejected(sandbox_stripe: SandboxServer) -> None:
     key = uuid4().hex
-    provider.create_payment(params(amount_minor=1200), **asking(key))
+    provider.create_payment(params(amount_minor=1200), **call_options(key))
 
     with pytest.raises(RequestRejected, match="idempotency_error"):
-        provider.create_payment(params(amount_minor=1300), **asking(key))
+        provider.create_payment(params(amount_minor=1300), **call_options(key))
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: provider.create_payment({**params(), "colour": "blue"}, **asking()),
+        lambda: provider.create_payment({**params(), "colour": "blue"}, **call_options()),
         lambda: provider.capture_payment(
-            authorized().id, amount_minor=1201, currency="eur", **asking()
+            authorized().id, amount_minor=1201, currency="eur", **call_options()
         ),
     ],
     ids=["unknown parameter", "more than is held"],
@@ -254,7 +256,7 @@ def test_an_invalid_request_is_rejected(
 
 def test_a_payment_unknown_to_stripe_raises_unknown_payment(sandbox_stripe: SandboxServer) -> None:
     with pytest.raises(UnknownPayment):
-        provider.retrieve_payment("pi_never_seen", deadline=within())
+        provider.retrieve_payment("pi_never_seen", deadline=deadline_in())
 
 
 @pytest.mark.parametrize(
@@ -264,7 +266,7 @@ def test_an_amount_out_of_bounds_is_rejected(
     sandbox_stripe: SandboxServer, amount_minor: int, detail: str
 ) -> None:
     with pytest.raises(RequestRejected) as rejected:
-        provider.create_payment(params(amount_minor=amount_minor), **asking())
+        provider.create_payment(params(amount_minor=amount_minor), **call_options())
 
     assert rejected.value.detail == detail
 
@@ -291,8 +293,8 @@ def test_a_restarted_provider_is_reached_again(sandbox_stripe: SandboxServer) ->
     intent = authorized()
     sandbox_stripe.kill()
     with pytest.raises(OutcomeUnknown):
-        provider.retrieve_payment(intent.id, deadline=within())
+        provider.retrieve_payment(intent.id, deadline=deadline_in())
 
     sandbox_stripe.start()
 
-    assert provider.retrieve_payment(intent.id, deadline=within()) == intent
+    assert provider.retrieve_payment(intent.id, deadline=deadline_in()) == intent

@@ -12,17 +12,17 @@ from pytest_django import Settings
 from payments.errors import CallInsideTransaction, ProviderBusy
 from payments.provider_types import ProviderPaymentStatus, RefundStatus
 from sandbox.stripe_process import SandboxServer
-from tests.support.provider_calls import (
-    asking,
+from tests.support.stripe_calls import (
     authorized,
+    call_options,
     calls_since,
     captured,
     created,
-    mark,
+    deadline_in,
+    last_call_number,
     params,
     provider,
     refunded,
-    within,
 )
 
 
@@ -45,14 +45,16 @@ def test_a_confirmed_payment_holds_the_money_and_takes_none(sandbox_stripe: Sand
 
 
 def test_a_partial_capture_releases_the_rest(sandbox_stripe: SandboxServer) -> None:
-    intent = provider.capture_payment(authorized().id, amount_minor=700, currency="eur", **asking())
+    intent = provider.capture_payment(
+        authorized().id, amount_minor=700, currency="eur", **call_options()
+    )
 
     assert intent.status is ProviderPaymentStatus.CAPTURED
     assert (intent.held_minor, intent.captured_minor) == (0, 700)
 
 
 def test_a_cancelled_payment_holds_no_money(sandbox_stripe: SandboxServer) -> None:
-    intent = provider.cancel_payment(authorized().id, **asking())
+    intent = provider.cancel_payment(authorized().id, **call_options())
 
     assert intent.status is ProviderPaymentStatus.CANCELLED
     assert (intent.held_minor, intent.captured_minor) == (0, 0)
@@ -61,7 +63,7 @@ def test_a_cancelled_payment_holds_no_money(sandbox_stripe: SandboxServer) -> No
 def test_a_payment_is_retrieved_in_its_current_state(sandbox_stripe: SandboxServer) -> None:
     intent = authorized()
 
-    assert provider.retrieve_payment(intent.id, deadline=within()) == intent
+    assert provider.retrieve_payment(intent.id, deadline=deadline_in()) == intent
 
 
 def test_a_refund_is_returned_and_listed(sandbox_stripe: SandboxServer) -> None:
@@ -72,7 +74,7 @@ def test_a_refund_is_returned_and_listed(sandbox_stripe: SandboxServer) -> None:
     assert refund.status is RefundStatus.SUCCEEDED
     assert (refund.payment_id, refund.amount_minor, refund.currency) == (intent.id, 500, "eur")
     assert (refund.metadata, refund.failure_reason) == ({"refund_id": "7"}, "")
-    assert provider.list_refunds(intent.id, deadline=within()) == [refund]
+    assert provider.list_refunds(intent.id, deadline=deadline_in()) == [refund]
 
 
 def test_a_refund_that_fails_later_has_a_failure_reason(sandbox_stripe: SandboxServer) -> None:
@@ -80,7 +82,7 @@ def test_a_refund_that_fails_later_has_a_failure_reason(sandbox_stripe: SandboxS
     refund = refunded(intent)
     sandbox_stripe.advance(3600)
 
-    (failed,) = provider.list_refunds(intent.id, deadline=within())
+    (failed,) = provider.list_refunds(intent.id, deadline=deadline_in())
 
     assert failed.id == refund.id
     assert failed.status is RefundStatus.FAILED
@@ -88,7 +90,7 @@ def test_a_refund_that_fails_later_has_a_failure_reason(sandbox_stripe: SandboxS
 
 
 def test_a_payment_without_refunds_lists_none(sandbox_stripe: SandboxServer) -> None:
-    assert provider.list_refunds(captured().id, deadline=within()) == []
+    assert provider.list_refunds(captured().id, deadline=deadline_in()) == []
 
 
 def test_all_pages_of_payments_since_a_time_are_listed(sandbox_stripe: SandboxServer) -> None:
@@ -97,11 +99,11 @@ def test_all_pages_of_payments_since_a_time_are_listed(sandbox_stripe: SandboxSe
     sandbox_stripe.advance(100)
     with ThreadPoolExecutor(8) as threads:
         since = list(threads.map(lambda _: created(), range(250)))
-    seen = mark(sandbox_stripe)
+    seen = last_call_number(sandbox_stripe)
 
     listed = list(
         provider.list_payments(
-            created_from=before.created_at + timedelta(seconds=1), deadline=within()
+            created_from=before.created_at + timedelta(seconds=1), deadline=deadline_in()
         )
     )
 
@@ -114,7 +116,7 @@ def test_payments_are_listed_from_the_given_second_on(sandbox_stripe: SandboxSer
     sandbox_stripe.advance(100)
     first, second = created(), created()
 
-    listed = provider.list_payments(created_from=first.created_at, deadline=within())
+    listed = provider.list_payments(created_from=first.created_at, deadline=deadline_in())
 
     assert {payment.id for payment in listed} == {first.id, second.id}
 
@@ -126,9 +128,9 @@ def test_refunds_of_all_payments_since_a_time_are_listed(
     older = refunded(captured(), amount_minor=1)
     sandbox_stripe.advance(100)
     first, second = refunded(captured(), amount_minor=2), refunded(captured(), amount_minor=3)
-    seen = mark(sandbox_stripe)
+    seen = last_call_number(sandbox_stripe)
 
-    listed = list(provider.list_refunds_since(first.created_at, deadline=within()))
+    listed = list(provider.list_refunds_since(first.created_at, deadline=deadline_in()))
 
     assert listed == [second, first]
     assert older not in listed
@@ -136,22 +138,22 @@ def test_refunds_of_all_payments_since_a_time_are_listed(
 
 
 OPERATIONS: dict[str, Callable[[], object]] = {
-    "create_payment": lambda: provider.create_payment(params(), **asking()),
-    "confirm_payment": lambda: provider.confirm_payment("pi_1", **asking()),
+    "create_payment": lambda: provider.create_payment(params(), **call_options()),
+    "confirm_payment": lambda: provider.confirm_payment("pi_1", **call_options()),
     "capture_payment": lambda: provider.capture_payment(
-        "pi_1", amount_minor=1, currency="eur", **asking()
+        "pi_1", amount_minor=1, currency="eur", **call_options()
     ),
-    "cancel_payment": lambda: provider.cancel_payment("pi_1", **asking()),
-    "retrieve_payment": lambda: provider.retrieve_payment("pi_1", deadline=within()),
+    "cancel_payment": lambda: provider.cancel_payment("pi_1", **call_options()),
+    "retrieve_payment": lambda: provider.retrieve_payment("pi_1", deadline=deadline_in()),
     "list_payments": lambda: list(
-        provider.list_payments(created_from=datetime.now(UTC), deadline=within())
+        provider.list_payments(created_from=datetime.now(UTC), deadline=deadline_in())
     ),
     "create_refund": lambda: provider.create_refund(
-        "pi_1", amount_minor=1, currency="eur", metadata={}, **asking()
+        "pi_1", amount_minor=1, currency="eur", metadata={}, **call_options()
     ),
-    "list_refunds": lambda: provider.list_refunds("pi_1", deadline=within()),
+    "list_refunds": lambda: provider.list_refunds("pi_1", deadline=deadline_in()),
     "list_refunds_since": lambda: list(
-        provider.list_refunds_since(datetime.now(UTC), deadline=within())
+        provider.list_refunds_since(datetime.now(UTC), deadline=deadline_in())
     ),
 }
 
@@ -161,7 +163,7 @@ OPERATIONS: dict[str, Callable[[], object]] = {
 def test_no_operation_runs_inside_a_transaction(
     sandbox_stripe: SandboxServer, operation: str
 ) -> None:
-    seen = mark(sandbox_stripe)
+    seen = last_call_number(sandbox_stripe)
 
     with transaction.atomic(), pytest.raises(CallInsideTransaction, match=operation):
         OPERATIONS[operation]()
@@ -174,7 +176,7 @@ def test_no_operation_runs_inside_a_transaction(
 def test_no_operation_runs_with_an_open_database_session_transaction(
     sandbox_stripe: SandboxServer, operation: str
 ) -> None:
-    seen = mark(sandbox_stripe)
+    seen = last_call_number(sandbox_stripe)
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
 
@@ -226,7 +228,7 @@ def test_the_rate_limit_applies_to_each_call(
 ) -> None:
     settings.STRIPE_API_KEY = f"sk_test_{uuid4().hex}"
     settings.STRIPE_CALLS_PER_SECOND = 1
-    seen = mark(sandbox_stripe)
+    seen = last_call_number(sandbox_stripe)
 
     with pytest.raises(ProviderBusy, match="our own limit"):
         create_many()

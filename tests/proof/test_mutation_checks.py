@@ -8,7 +8,7 @@ from tests.support.proof_command import LONGEST_SECONDS, prove
 
 pytestmark = [pytest.mark.destructive, pytest.mark.timeout(LONGEST_SECONDS)]
 
-BUG = "tests.support.proof_bugs:ask_anew_after_a_doubt"
+BUG = "tests.support.proof_bugs:pay_again_after_an_unknown_outcome"
 
 
 def test_a_second_charge_after_a_doubt_is_found_and_can_be_played_again(tmp_path: Path) -> None:

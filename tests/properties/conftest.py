@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from sandbox.stripe_process import SandboxServer
-from tests.support.interruptible_workers import wrap_boundaries
 from tests.support.worker_harness import WorkerHarness
+from tests.support.worker_threads import wrap_boundaries
 
 # The machine may be busy, and a step may do real work: no example is too slow. The phase that
 # explains a failure traces every line that runs, and would take longer than finding it.

@@ -23,12 +23,13 @@ from sagas.models import LIVE, SagaRun, StepAttempt
 from sagas.services import retry_now
 from tests.support import safety_checks
 from tests.support.example_counts import effort
-from tests.support.interruptible_workers import Fault, Moment, Outcome, State
 from tests.support.ledger_checks import our_rows
 from tests.support.order_model import BAD_CARDS, GOOD_CARDS, OrderModel
-from tests.support.provider_ledger import books_of, reading_of
+from tests.support.provider_ledger import money_by_order, reading_of
+from tests.support.shop import PRICES_MINOR
 from tests.support.storefront_client import cart
-from tests.support.worker_harness import PRICES, WorkerHarness
+from tests.support.worker_harness import WorkerHarness
+from tests.support.worker_threads import Fault, Moment, Outcome, State
 
 ROUNDS: Final = 50
 """In which everything must have come to rest, once nothing is broken any more."""
@@ -97,7 +98,7 @@ class Orders(RuleBasedStateMachine):
         body, key = cart(*quantities.items(), payment_method=card), uuid4().hex
         answer = self.harness.storefront.order(body, key)
         assert answer.status == 202
-        total = sum(PRICES[sku] * count for sku, count in quantities.items())
+        total = sum(PRICES_MINOR[sku] * count for sku, count in quantities.items())
         self.models.append(OrderModel(answer.order_id, key, body, total))
         self.harness.broker.collect()
 
@@ -201,7 +202,7 @@ class Orders(RuleBasedStateMachine):
         else:
             self.harness.sandbox_stripe.clear_faults()
 
-    @rule(sku=st.sampled_from(sorted(PRICES)), quantity=st.integers(1, 3))
+    @rule(sku=st.sampled_from(sorted(PRICES_MINOR)), quantity=st.integers(1, 3))
     def restock(self, sku: str, quantity: int) -> None:
         receive(StockLevel.objects.get(product__sku=sku), quantity, "more of it")
 
@@ -217,12 +218,12 @@ class Orders(RuleBasedStateMachine):
     def look(self) -> None:
         """Compare our rows, the bank's ledger and what the customer was told."""
         orders = list(Order.objects.all())
-        books = books_of(self.harness.sandbox_stripe.ledger())
+        books = money_by_order(self.harness.sandbox_stripe.ledger())
         safety_checks.assert_money_is_safe(orders, books)
-        safety_checks.assert_asked_once(books, self.harness.passed)
+        safety_checks.assert_one_intent_per_key(books, self.harness.passed)
         safety_checks.assert_stock_is_safe(orders)
         safety_checks.assert_runs_are_safe(orders)
-        safety_checks.assert_moves_are_safe(orders)
+        safety_checks.assert_transitions_are_safe(orders)
         self.assert_orders_are_where_they_may_be(orders)
         levels = StockLevel.objects.values_list("product__sku", "on_hand", "reserved")
         self.available = {sku: on_hand - reserved for sku, on_hand, reserved in levels}
@@ -277,7 +278,7 @@ class Orders(RuleBasedStateMachine):
 
     def assert_all_has_ended_well(self) -> None:
         ledger = self.harness.sandbox_stripe.ledger()
-        books = books_of(ledger)
+        books = money_by_order(ledger)
         for model in self.models:
             assert model.may_end_at(model.seen), (model, model.seen)
             if model.seen is OrderStatus.CONFIRMED:

@@ -23,8 +23,8 @@ from inventory.errors import BelowReserved
 from inventory.models import Reservation, StockLevel, StockMovement
 from tests.support.database import empty_all_tables
 from tests.support.example_counts import effort
-from tests.support.inventory_helpers import Basket, basket, put
-from tests.support.stock_model import ReservedTwice, Shelf, ShelfModel
+from tests.support.inventory_helpers import Basket, add_stock, basket
+from tests.support.stock_model import ModelLevel, ReservedTwice, StockModel
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Shelves(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         empty_all_tables()
-        self.model = ShelfModel()
+        self.model = StockModel()
         self.levels: list[StockLevel] = []
         self.baskets: list[Basket] = []
 
@@ -65,19 +65,19 @@ class Shelves(RuleBasedStateMachine):
     def put_up(self, sku: str, warehouse: str, quantity: int) -> None:
         if (sku, warehouse) in {(each.product.sku, each.warehouse.code) for each in self.levels}:
             return
-        self.levels.append(put(sku, quantity, warehouse=warehouse))
-        self.model.shelves.append(Shelf(sku, quantity))
+        self.levels.append(add_stock(sku, quantity, warehouse=warehouse))
+        self.model.levels.append(ModelLevel(sku, quantity))
 
     @rule(place=st.integers(0, 5), quantity=quantities)
     def receive(self, place: int, quantity: int) -> None:
         place %= len(self.levels)
         services.receive(self.levels[place], quantity, "more of it")
-        self.model.shelves[place].on_hand += quantity
+        self.model.levels[place].on_hand += quantity
 
     @rule(place=st.integers(0, 5), change=st.integers(-3, 3).filter(bool))
     def adjust(self, place: int, change: int) -> None:
         place %= len(self.levels)
-        shelf = self.model.shelves[place]
+        shelf = self.model.levels[place]
         entered = services.ManualEntry(uuid4(), "grace", "counted")
         if shelf.on_hand + change < shelf.reserved:
             with pytest.raises(BelowReserved):
@@ -155,7 +155,7 @@ class Shelves(RuleBasedStateMachine):
     def every_shelf_is_as_the_model_has_it(self) -> None:
         found = StockLevel.objects.order_by("pk").values_list("product__sku", "on_hand", "reserved")
         assert list(found) == [
-            (each.sku, each.on_hand, each.reserved) for each in self.model.shelves
+            (each.sku, each.on_hand, each.reserved) for each in self.model.levels
         ]
 
     @invariant()
@@ -165,9 +165,9 @@ class Shelves(RuleBasedStateMachine):
             "order_id", "line_id", "stock_level_id", "quantity", "status"
         )
         holds = {
-            (order_id, line_id, each.shelf, each.quantity, each.status)
+            (order_id, line_id, hold.level, hold.quantity, hold.status)
             for order_id, lines in self.model.holds.items()
-            for line_id, each in lines.items()
+            for line_id, hold in lines.items()
         }
         assert {(order, line, places[level], *rest) for order, line, level, *rest in found} == holds
 

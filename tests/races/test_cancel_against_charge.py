@@ -9,16 +9,17 @@ from orders.models import Order
 from orders.states import OrderStatus
 from sagas.definition import Saga, Step
 from sagas.models import SagaRun
-from tests.support.ledger_checks import account_of, assert_books_balance
-from tests.support.racing_threads import (
+from tests.support.in_memory_broker import deliver_as_separate_worker
+from tests.support.ledger_checks import assert_ledgers_agree
+from tests.support.provider_ledger import money_of
+from tests.support.removed_guards import without_compensation_requests, without_row_locks
+from tests.support.shop import Shop
+from tests.support.threads import (
     KEPT_APART_SECONDS,
     LEFT_TO_MEET_SECONDS,
-    at_once,
-    carry,
-    meanwhile,
+    in_background,
+    run_at_once,
 )
-from tests.support.removed_guards import without_row_locks, without_wishes
-from tests.support.shop import Shop
 from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,15 +41,15 @@ def test_a_cancel_in_the_middle_of_a_call_is_kept(shop: Shop, operation: str, fa
 
     order.refresh_from_db()
     assert (order.status, order.reason) == (OrderStatus.CANCELLED, "cancelled_by_customer")
-    assert account_of(shop.sandbox_stripe, order.pk).kept_minor == 0
-    assert_books_balance(shop.sandbox_stripe)
+    assert money_of(shop.sandbox_stripe, order.pk).kept_minor == 0
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 @pytest.mark.parametrize(("operation", "fault"), ASKED_AND_ANSWERED)
 def test_a_cancel_in_the_middle_of_a_call_is_lost_on_workers_that_do_not_look(
     shop: Shop, operation: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_wishes(monkeypatch)
+    without_compensation_requests(monkeypatch)
     order = shop.place()
 
     cancel_during(shop, order, operation, fault)
@@ -68,7 +69,7 @@ def test_a_cancel_between_two_messages_is_kept(shop: Shop, messages_delivered: i
 
     order.refresh_from_db()
     assert (order.status, order.reason) == (OrderStatus.CANCELLED, "cancelled_by_customer")
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_a_cancel_decided_while_the_last_answer_is_settled_is_kept(
@@ -80,7 +81,7 @@ def test_a_cancel_decided_while_the_last_answer_is_settled_is_kept(
 
     order.refresh_from_db()
     assert (order.status, order.reason) == (OrderStatus.CANCELLED, "cancelled_by_customer")
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_a_cancel_decided_on_a_run_that_is_not_locked_comes_to_nothing(
@@ -101,19 +102,21 @@ def test_whichever_comes_first_an_order_and_its_cancel_end_at_nothing(shop: Shop
         order = shop.place()
         message = shop.messages.take()
 
-        outcomes = at_once(partial(carry, message), partial(shop.cancel, order))
+        outcomes = run_at_once(
+            partial(deliver_as_separate_worker, message), partial(shop.cancel, order)
+        )
         shop.messages.deliver_all()
 
         assert outcomes == [None, None]
 
     assert Order.objects.filter(status=OrderStatus.CANCELLED).count() == ROUNDS
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def cancel_during(shop: Shop, order: Order, operation: str, fault: str) -> None:
     """Cancel while the bank holds a call, and carry on to the end."""
     rule = shop.sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
-    with meanwhile(partial(carry, shop.take_only())):
+    with in_background(partial(deliver_as_separate_worker, shop.take_only())):
         wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
         shop.cancel(order)
         shop.sandbox_stripe.release(rule)
@@ -140,14 +143,14 @@ def cancel_while_settling(
         return can_compensate_at(saga, step)
 
     def carry_capture() -> None:
-        carry(capture)
+        deliver_as_separate_worker(capture)
         has_settled.set()
 
     monkeypatch.setattr(Saga, "can_compensate_at", wait_and_decide)
     rule = shop.sandbox_stripe.add_fault("payment_intents.capture", "hold_after", times=1)
-    with meanwhile(carry_capture):
+    with in_background(carry_capture):
         wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
-        with meanwhile(partial(shop.cancel, order)):
+        with in_background(partial(shop.cancel, order)):
             wait_until(has_read.is_set)
             shop.sandbox_stripe.release(rule)
     shop.messages.deliver_all()

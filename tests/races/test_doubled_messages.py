@@ -12,10 +12,12 @@ from orders.states import OrderStatus
 from sagas.dispatch import dispatch
 from sagas.models import Outcome, SagaRun, StepAttempt
 from sagas.sweep import sweep
-from tests.support.ledger_checks import Account, account_of, assert_books_balance, snapshot
-from tests.support.racing_threads import at_once, carry, meanwhile, meeting_first
+from tests.support.in_memory_broker import deliver_as_separate_worker
+from tests.support.ledger_checks import assert_ledgers_agree, snapshot
+from tests.support.provider_ledger import OrderMoney, money_of
 from tests.support.removed_guards import without_leases, without_row_locks
 from tests.support.shop import Shop
+from tests.support.threads import in_background, meet_before, run_at_once
 from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,13 +33,13 @@ def test_messages_that_come_twice_at_once_have_one_effect(shop: Shop) -> None:
         shop.messages.drop_all()
         deliver_twice_at_once(shop, order)
         assert journal(order) == [(step, Outcome.DONE) for step in STEPS]
-        assert account_of(shop.sandbox_stripe, order.pk) == Account(1, 0, order.total_minor)
+        assert money_of(shop.sandbox_stripe, order.pk) == OrderMoney(1, 0, order.total_minor)
 
         shop.cancel(order)
         deliver_twice_at_once(shop, order)
 
     assert Order.objects.filter(status=OrderStatus.CANCELLED).count() == ROUNDS
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_two_workers_cannot_take_up_one_run_together(
@@ -50,7 +52,7 @@ def test_two_workers_cannot_take_up_one_run_together(
     assert outcomes == [None, None]
     assert collisions(caplog) == []
     assert journal(order) == [(step, Outcome.DONE) for step in STEPS]
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_two_workers_collide_on_a_run_that_is_not_locked(
@@ -69,15 +71,15 @@ def test_a_message_that_comes_again_during_the_call_changes_nothing(shop: Shop) 
     message = shop.take_only()
     rule = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
 
-    with meanwhile(partial(carry, message)):
+    with in_background(partial(deliver_as_separate_worker, message)):
         wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
         before = snapshot(shop.sandbox_stripe)
-        carry(message)
+        deliver_as_separate_worker(message)
         assert snapshot(shop.sandbox_stripe) == before
         shop.sandbox_stripe.release(rule)
 
     assert journal(order) == [(step, Outcome.DONE) for step in STEPS]
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_a_message_that_comes_again_takes_a_run_over_that_has_no_lease(
@@ -88,9 +90,9 @@ def test_a_message_that_comes_again_takes_a_run_over_that_has_no_lease(
     message = shop.take_only()
     rule = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
 
-    with meanwhile(partial(carry, message)):
+    with in_background(partial(deliver_as_separate_worker, message)):
         wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
-        carry(message)
+        deliver_as_separate_worker(message)
         shop.sandbox_stripe.release(rule)
 
     assert Counter(step for step, _ in journal(order))["authorize_payment"] == 2
@@ -121,7 +123,7 @@ def deliver_twice_at_once(shop: Shop, order: Order) -> None:
     sweep()
     while shop.messages.waiting:
         message = shop.messages.take()
-        assert at_once(*[partial(carry, message)] * 2) == [None, None]
+        assert run_at_once(*[partial(deliver_as_separate_worker, message)] * 2) == [None, None]
         assert not SagaRun.objects.filter(subject_id=order.pk, retry_count__gt=1).exists()
 
 
@@ -129,9 +131,9 @@ def reserve_together(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, *, kept_apart: bool
 ) -> list[Exception | None]:
     """Give one message to two workers, who wait for each other before they reserve."""
-    reserve = meeting_first(inventory.services.reserve, 2, kept_apart=kept_apart)
+    reserve = meet_before(inventory.services.reserve, 2, kept_apart=kept_apart)
     monkeypatch.setattr(inventory.services, "reserve", reserve)
-    return at_once(*[partial(carry, shop.take_only())] * 2)
+    return run_at_once(*[partial(deliver_as_separate_worker, shop.take_only())] * 2)
 
 
 def collisions(caplog: pytest.LogCaptureFixture) -> list[type[BaseException] | None]:
@@ -148,10 +150,10 @@ def sweep_twice_at_once(
         shop.place()
     shop.messages.drop_all()
     shop.let_time_pass()
-    queue = meeting_first(dispatch, 2, kept_apart=kept_apart)
+    queue = meet_before(dispatch, 2, kept_apart=kept_apart)
     monkeypatch.setattr("sagas.sweep.dispatch", queue)
 
-    at_once(sweep, sweep)
+    run_at_once(sweep, sweep)
 
     return Counter(each.run_id for each in shop.messages.waiting)
 

@@ -16,11 +16,11 @@ from orders.models import Order
 from orders.services import place_order
 from orders.states import OrderStatus
 from sagas.identifiers import new_id
-from tests.support.ledger_checks import assert_books_balance
-from tests.support.racing_threads import at_once, carry, meeting_first
+from tests.support.in_memory_broker import deliver_as_separate_worker
+from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.removed_guards import without_row_locks
-from tests.support.shelf import Shelf
-from tests.support.shop import Shop
+from tests.support.shop import Shelf, Shop
+from tests.support.threads import meet_before, run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,7 +39,7 @@ def test_of_twenty_buyers_of_the_last_unit_exactly_one_gets_it(
     assert outcomes == [None] * 20
     assert ends() == {("confirmed", ""): 1, ("cancelled", "out_of_stock"): 19}
     assert shelf.level("LAMP") == (1, 1)
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_the_last_unit_is_sold_twice_without_the_lock_on_its_row(
@@ -65,7 +65,7 @@ def test_of_twelve_buyers_of_seven_pairs_seven_are_served_whatever_their_order(
     assert outcomes == [None] * 12
     assert ends() == {("confirmed", ""): 7, ("cancelled", "out_of_stock"): 5}
     assert shelf.level("LAMP") == shelf.level("CLOCK") == (7, 7)
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_carts_in_opposite_order_deadlock_if_each_line_locks_by_itself(
@@ -74,7 +74,7 @@ def test_carts_in_opposite_order_deadlock_if_each_line_locks_by_itself(
     shelf.put("LAMP", 7)
     shelf.put("CLOCK", 7)
     reserve = inventory.services.reserve
-    second_line = meeting_first(reserve, 2, kept_apart=False)
+    second_line = meet_before(reserve, 2, kept_apart=False)
 
     def reserve_by_line(
         requests: Mapping[UUID, Sequence[StockRequest]], correlation_ids: Mapping[UUID, UUID]
@@ -95,7 +95,7 @@ def test_carts_in_opposite_order_deadlock_if_each_line_locks_by_itself(
 
 def meet_at_the_shelf(monkeypatch: pytest.MonkeyPatch, *, kept_apart: bool) -> None:
     """Two who have seen what is there wait for each other before they take it."""
-    hold = meeting_first(inventory.services._reserve_order, 2, kept_apart=kept_apart)
+    hold = meet_before(inventory.services._reserve_order, 2, kept_apart=kept_apart)
     monkeypatch.setattr(inventory.services, "_reserve_order", hold)
 
 
@@ -105,7 +105,7 @@ def buy_at_once(shop: Shop, carts: Iterable[dict[str, int]]) -> list[Exception |
         place_order(new_id(), shop.customer, cart, "pm_card_visa")
     messages = list(shop.messages.waiting)
     shop.messages.drop_all()
-    outcomes = at_once(*(partial(carry, each) for each in messages))
+    outcomes = run_at_once(*(partial(deliver_as_separate_worker, each) for each in messages))
     shop.messages.deliver_all()
     return outcomes
 

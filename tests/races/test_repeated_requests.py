@@ -12,9 +12,9 @@ from access.models import ApiToken
 from orders.api.http import idempotency
 from orders.models import IdempotencyRecord, Order
 from sagas.models import SagaRun
-from tests.support.ledger_checks import assert_books_balance
-from tests.support.racing_threads import at_once
+from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.shop import Shop
+from tests.support.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,7 +33,7 @@ def test_twenty_requests_with_one_key_place_one_order(shop: Shop, token: str) ->
     order = Order.objects.get()
     assert answers == [str(order.pk)] * CLIENTS
     assert SagaRun.objects.count() == IdempotencyRecord.objects.count() == 1
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_twenty_requests_place_twenty_orders_if_their_key_is_not_kept(
@@ -48,7 +48,7 @@ def test_twenty_requests_place_twenty_orders_if_their_key_is_not_kept(
 
 def order_at_once(token: str, *, key: str) -> list[str | Exception]:
     """Send one request from many clients, and return the order's id from each answer."""
-    return at_once(*[partial(place, token, key)] * CLIENTS)
+    return run_at_once(*[partial(place, token, key)] * CLIENTS)
 
 
 def place(token: str, key: str) -> str:

@@ -12,16 +12,12 @@ from payments.models import Payment
 from sagas.models import Direction, Outcome, StepAttempt
 from sagas.runner import ActiveAttempt
 from sagas.sweep import sweep
-from tests.support.ledger_checks import (
-    Account,
-    account_of,
-    assert_books_balance,
-    intents_for,
-    our_rows,
-)
-from tests.support.racing_threads import carry, meanwhile
+from tests.support.in_memory_broker import deliver_as_separate_worker
+from tests.support.ledger_checks import assert_ledgers_agree, our_rows
+from tests.support.provider_ledger import OrderMoney, intents_for, money_of
 from tests.support.removed_guards import without_fences
 from tests.support.shop import Shop
+from tests.support.threads import in_background
 from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,7 +47,7 @@ def test_a_zombie_cannot_charge_for_an_order_that_was_cancelled_meanwhile(
     assert order.transitions.filter(target=OrderStatus.CANCELLED).count() == 1
     (intent,) = intents_for(shop.sandbox_stripe.ledger(), order.pk)
     assert intent["status"] == end
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_a_zombie_charges_for_a_cancelled_order_without_fence_and_closed_door(
@@ -68,7 +64,7 @@ def test_a_zombie_charges_for_a_cancelled_order_without_fence_and_closed_door(
 
     order.refresh_from_db()
     assert order.status == OrderStatus.CANCELLED
-    assert account_of(shop.sandbox_stripe, order.pk) == Account(1, held_minor=4500, kept_minor=0)
+    assert money_of(shop.sandbox_stripe, order.pk) == OrderMoney(1, held_minor=4500, kept_minor=0)
 
 
 @pytest.mark.parametrize(
@@ -87,15 +83,15 @@ def test_a_zombie_adds_nothing_to_an_order_that_another_worker_took_over(
     order = shop.place()
     rule = shop.sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
 
-    with meanwhile(partial(carry, shop.take_only())):
+    with in_background(partial(deliver_as_separate_worker, shop.take_only())):
         wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
         shop.recover()
         shop.sandbox_stripe.release(rule)
     shop.recover()
 
     assert attempts_to_authorize() == attempts
-    assert account_of(shop.sandbox_stripe, order.pk) == Account(1, held_minor=0, kept_minor=4500)
-    assert_books_balance(shop.sandbox_stripe)
+    assert money_of(shop.sandbox_stripe, order.pk) == OrderMoney(1, held_minor=0, kept_minor=4500)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_what_a_zombie_heard_is_noted_and_not_acted_upon(shop: Shop) -> None:
@@ -107,7 +103,7 @@ def test_what_a_zombie_heard_is_noted_and_not_acted_upon(shop: Shop) -> None:
     lost = StepAttempt.objects.get(outcome=Outcome.LOST)
     assert lost.detail == "answered too late: done"
     assert lost.output["provider_payment_id"] == Payment.objects.get().provider_payment_id
-    assert_books_balance(shop.sandbox_stripe)
+    assert_ledgers_agree(shop.sandbox_stripe)
 
 
 def test_what_a_zombie_heard_is_acted_upon_without_fences(
@@ -128,7 +124,7 @@ def cancel_while_the_worker_sleeps(
     if operation == "capture":
         shop.deliver_next()
     rule = shop.sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
-    with meanwhile(partial(carry, shop.take_only())):
+    with in_background(partial(deliver_as_separate_worker, shop.take_only())):
         wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
         shop.cancel(order)
         shop.recover()
@@ -140,12 +136,12 @@ def cancel_while_the_worker_sleeps(
 def answer_while_another_worker_asks(shop: Shop) -> None:
     """A confirms and sleeps; B takes over and asks the bank what happened; A wakes first."""
     confirm = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold_after", times=1)
-    with meanwhile(partial(carry, shop.take_only())) as sleeper:
+    with in_background(partial(deliver_as_separate_worker, shop.take_only())) as sleeper:
         wait_until(lambda: shop.sandbox_stripe.held(confirm) == 1)
         look = shop.sandbox_stripe.add_fault("payment_intents.retrieve", "hold", times=1)
         shop.let_time_pass()
         sweep()
-        with meanwhile(partial(carry, shop.take_only())):
+        with in_background(partial(deliver_as_separate_worker, shop.take_only())):
             wait_until(lambda: shop.sandbox_stripe.held(look) == 1)
             shop.sandbox_stripe.release(confirm)
             wait_until(sleeper.done)

@@ -1,24 +1,25 @@
-"""What the engine's tests share: toys that are put away afterwards, and a broker to look at."""
+"""What the engine's tests share: sagas that are unregistered afterwards, and Celery's queues."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.celery_queues import Broker
-from tests.support.fake_sagas import Toys
+from tests.support.celery_queues import CeleryQueues
+from tests.support.fake_sagas import FakeSagas
 
 
 @pytest.fixture
-def toys() -> Iterator[Toys]:
-    toys = Toys()
-    yield toys
-    toys.forget()
+def fakes() -> Iterator[FakeSagas]:
+    fakes = FakeSagas()
+    yield fakes
+    fakes.unregister_all()
 
 
 @pytest.fixture
-def broker() -> Iterator[Broker]:
-    broker = Broker()
-    broker.clear()
-    yield broker
-    broker.clear()
-    broker.close()
+def broker() -> Iterator[CeleryQueues]:
+    """The session's broker, with empty queues before and after the test."""
+    queues = CeleryQueues()
+    queues.clear()
+    yield queues
+    queues.clear()
+    queues.close()

@@ -10,14 +10,14 @@ from django.test.utils import CaptureQueriesContext
 from sagas.bulk_sql import Insert, Update, select, write
 from sagas.identifiers import new_id
 from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
-from tests.support.fake_sagas import Toys, journal, start, start_many
+from tests.support.fake_sagas import FakeSagas, journal, start, start_many
 from tests.support.in_memory_broker import MessageQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_every_row_gets_its_own_values(toys: Toys, messages: MessageQueue) -> None:
-    runs = start_many(toys.parcel(), 3)
+def test_every_row_gets_its_own_values(fakes: FakeSagas, messages: MessageQueue) -> None:
+    runs = start_many(fakes.parcel(), 3)
     SagaRun.objects.update(leased_until="2026-11-20T12:00Z", actor="nobody")
     for number, run in enumerate(SagaRun.objects.order_by("pk")):
         runs[number] = run
@@ -45,8 +45,8 @@ def test_every_row_gets_its_own_values(toys: Toys, messages: MessageQueue) -> No
     [{}, {"a": [1, 2.5, None, True]}, {"text": "é \" \\ '"}, [], "text", 7],
     ids=str,
 )
-def test_json_is_kept_as_it_is(toys: Toys, messages: MessageQueue, value: object) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.local("file")))
+def test_json_is_kept_as_it_is(fakes: FakeSagas, messages: MessageQueue, value: object) -> None:
+    run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))
     messages.deliver_all()
     first, second = run.attempts.order_by("pk")
     first.output, second.output = value, {"other": 1}
@@ -56,8 +56,8 @@ def test_json_is_kept_as_it_is(toys: Toys, messages: MessageQueue, value: object
     assert journal(run, "output") == [(value,), ({"other": 1},)]
 
 
-def test_rows_that_are_gone_are_not_counted(toys: Toys, messages: MessageQueue) -> None:
-    kept, gone = start_many(toys.parcel(), 2)
+def test_rows_that_are_gone_are_not_counted(fakes: FakeSagas, messages: MessageQueue) -> None:
+    kept, gone = start_many(fakes.parcel(), 2)
     SagaRun.objects.filter(pk=gone.pk).delete()
     kept.retry_count = gone.retry_count = 5
 
@@ -66,8 +66,8 @@ def test_rows_that_are_gone_are_not_counted(toys: Toys, messages: MessageQueue) 
     assert list(SagaRun.objects.values_list("retry_count", flat=True)) == [5]
 
 
-def test_other_rows_stay_as_they_are(toys: Toys, messages: MessageQueue) -> None:
-    changed, untouched = start_many(toys.parcel(), 2)
+def test_other_rows_stay_as_they_are(fakes: FakeSagas, messages: MessageQueue) -> None:
+    changed, untouched = start_many(fakes.parcel(), 2)
     changed.retry_count = 5
 
     write(Update([changed], ["retry_count"]))
@@ -76,7 +76,7 @@ def test_other_rows_stay_as_they_are(toys: Toys, messages: MessageQueue) -> None
     assert (untouched.retry_count, untouched.status) == (0, RunStatus.RUNNING)
 
 
-def test_nothing_asks_the_database_nothing(toys: Toys) -> None:
+def test_nothing_asks_the_database_nothing(fakes: FakeSagas) -> None:
     with CaptureQueriesContext(connection) as queries:
         assert write(Update([], ["retry_count"])) == 0
 
@@ -84,9 +84,9 @@ def test_nothing_asks_the_database_nothing(toys: Toys) -> None:
 
 
 def test_the_text_of_the_statement_does_not_depend_on_the_number_of_rows(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    runs = start_many(toys.parcel(), 20)
+    runs = start_many(fakes.parcel(), 20)
     sent: list[str] = []
 
     def keep(execute: object, sql: str, *rest: object) -> object:
@@ -102,8 +102,8 @@ def test_the_text_of_the_statement_does_not_depend_on_the_number_of_rows(
     assert sent[0] == sent[1]
 
 
-def test_several_changes_are_one_statement(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.local("file")))
+def test_several_changes_are_one_statement(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))
     run.retry_count = 7
     records = [attempt(run, fence) for fence in (1, 2)]
 
@@ -116,8 +116,8 @@ def test_several_changes_are_one_statement(toys: Toys, messages: MessageQueue) -
     assert run.retry_count == 7
 
 
-def test_one_change_that_cannot_be_leaves_none(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack")))
+def test_one_change_that_cannot_be_leaves_none(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.local("pack")))
     run.retry_count = 7
 
     with pytest.raises(IntegrityError):
@@ -128,8 +128,10 @@ def test_one_change_that_cannot_be_leaves_none(toys: Toys, messages: MessageQueu
     assert journal(run, "fence") == []
 
 
-def test_what_the_database_gives_a_row_is_left_to_it(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack")))
+def test_what_the_database_gives_a_row_is_left_to_it(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.saga(fakes.local("pack")))
 
     write(Insert([attempt(run, 1), attempt(run, 2)]))
 
@@ -138,8 +140,8 @@ def test_what_the_database_gives_a_row_is_left_to_it(toys: Toys, messages: Messa
     assert first.started_at == second.started_at
 
 
-def test_rows_that_are_there_may_be_kept(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack")))
+def test_rows_that_are_there_may_be_kept(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.local("pack")))
     again = SagaRun(saga=run.saga, version=1, subject_id=run.subject_id, correlation_id=new_id())
 
     written = write(Insert([again], "ON CONFLICT (saga, subject_id) DO NOTHING"))
@@ -148,8 +150,8 @@ def test_rows_that_are_there_may_be_kept(toys: Toys, messages: MessageQueue) -> 
     assert list(SagaRun.objects.values_list("pk", flat=True)) == [run.pk]
 
 
-def test_rows_are_read_as_the_orm_would(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack")))
+def test_rows_are_read_as_the_orm_would(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.local("pack")))
     record = attempt(run, 1)
     record.output = {"a": [1, None, "é"]}
     write(Insert([record]))
@@ -163,8 +165,8 @@ def test_rows_are_read_as_the_orm_would(toys: Toys, messages: MessageQueue) -> N
     assert StepAttempt.objects.count() == 1
 
 
-def test_rows_are_locked_in_a_transaction_only(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack")))
+def test_rows_are_locked_in_a_transaction_only(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.local("pack")))
 
     with pytest.raises(TransactionManagementError):
         select(SagaRun, "WHERE id = %s", [run.pk], lock=True)

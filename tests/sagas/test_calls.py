@@ -9,23 +9,23 @@ from sagas.phase import ATTENTION_AFTER
 from sagas.retry_policy import RetryPolicy
 from sagas.schedule import HINT_LEAD
 from sagas.services import CompensationRequest, request_compensation, retry_now
+from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
-    FOR_EVER,
     HOUR,
-    Answer,
+    UNLIMITED_TRIES,
     Bug,
     Busy,
-    Refused,
+    CallBehaviour,
+    FakeSagas,
+    Rejected,
     Silence,
-    Toys,
     event,
     events,
-    everything,
     journal,
     start,
+    stored_rows,
 )
 from tests.support.in_memory_broker import Message, MessageQueue
-from tests.support.run_clock import wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,10 +38,10 @@ NOT_ANSWERED = {
 
 @pytest.mark.parametrize(("answer", "came"), NOT_ANSWERED.values(), ids=NOT_ANSWERED)
 def test_a_call_without_an_answer_is_journalled_and_made_again(
-    toys: Toys, messages: MessageQueue, answer: Answer, came: tuple[str, ...]
+    fakes: FakeSagas, messages: MessageQueue, answer: CallBehaviour, came: tuple[str, ...]
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", answer)
+    run = start(fakes.parcel())
+    fakes.answers("send", answer)
 
     messages.deliver_all()
     run.refresh_from_db()
@@ -49,7 +49,7 @@ def test_a_call_without_an_answer_is_journalled_and_made_again(
     assert (run.status, run.step, run.leased_until) == (RunStatus.RUNNING, "send", None)
     assert not run.needs_attention
     assert journal(run, "step", "number", "outcome", "error", "detail")[1:] == [("send", 1, *came)]
-    assert events(run) == ["pack", "intend send"]
+    assert events(run) == ["pack", "prepare send"]
 
     wake_run(run, messages)
 
@@ -59,48 +59,48 @@ def test_a_call_without_an_answer_is_journalled_and_made_again(
         ("send", 2, "done"),
         ("file", 1, "done"),
     ]
-    assert toys.calls == [("send", 1), ("send", 2)]
+    assert fakes.calls == [("send", 1), ("send", 2)]
 
 
 def test_a_refused_call_turns_the_run_back_for_its_reason(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Refused("no_such_street", "Elm Street"))
+    run = start(fakes.parcel())
+    fakes.answers("send", Rejected("no_such_street", "Elm Street"))
 
     messages.deliver(messages.take())
 
     run.refresh_from_db()
     assert (run.status, run.step) == (RunStatus.COMPENSATING, "")
     assert (run.reason, run.reason_detail, run.actor) == ("no_such_street", "Elm Street", "")
-    assert event(run, "turn back")["reason"] == "no_such_street"
+    assert event(run, "compensating")["reason"] == "no_such_street"
     assert journal(run, "step", "outcome", "error", "detail")[1:] == [
         ("send", "rejected", "no_such_street", "Elm Street")
     ]
-    assert toys.calls == [("send", 1)]
+    assert fakes.calls == [("send", 1)]
 
 
 def test_a_message_before_the_back_off_is_over_changes_nothing(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     run = start(saga)
-    toys.answers("send", Busy())
+    fakes.answers("send", Busy())
     messages.deliver_all()
-    before = everything(run)
+    before = stored_rows(run)
 
     next_action = messages.deliver(Message(run.pk, saga.links))
 
     assert next_action == Stop()
-    assert everything(run) == before
-    assert toys.calls == [("send", 1)]
+    assert stored_rows(run) == before
+    assert fakes.calls == [("send", 1)]
 
 
 def test_a_run_that_backs_off_says_when_to_come_back_and_wakes_a_little_later(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Busy())
+    run = start(fakes.parcel())
+    fakes.answers("send", Busy())
 
     messages.deliver_all()
 
@@ -113,10 +113,10 @@ def test_a_run_that_backs_off_says_when_to_come_back_and_wakes_a_little_later(
     assert messages.came_back == [RetryAfter(run.not_before - asked_at)]
 
 
-def test_a_back_off_grows_with_the_tries(toys: Toys, messages: MessageQueue) -> None:
+def test_a_back_off_grows_with_the_tries(fakes: FakeSagas, messages: MessageQueue) -> None:
     growing = RetryPolicy(first=HOUR, longest=16 * HOUR)
-    run = start(toys.saga(toys.remote("send", retry=growing)))
-    toys.answers("send", *[Busy()] * 6)
+    run = start(fakes.saga(fakes.remote("send", retry=growing)))
+    fakes.answers("send", *[Busy()] * 6)
 
     messages.deliver_all()
     for _ in range(5):
@@ -133,10 +133,10 @@ def test_a_back_off_grows_with_the_tries(toys: Toys, messages: MessageQueue) -> 
     ("answer", "error"), [(Busy(), "Busy"), (Silence(), "Silence")], ids=["busy", "silent"]
 )
 def test_a_call_that_is_never_answered_turns_the_run_back(
-    toys: Toys, messages: MessageQueue, answer: Answer, error: str
+    fakes: FakeSagas, messages: MessageQueue, answer: CallBehaviour, error: str
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", answer, answer, answer)
+    run = start(fakes.parcel())
+    fakes.answers("send", answer, answer, answer)
 
     messages.deliver_all()
     wake_run(run, messages)
@@ -146,31 +146,31 @@ def test_a_call_that_is_never_answered_turns_the_run_back(
     assert run.status == RunStatus.COMPENSATED
     assert (run.reason, run.reason_detail) == ("send_unanswered", error)
     assert not run.needs_attention
-    assert toys.calls == [("send", 1), ("send", 2), ("send", 3), ("undo send", 1)]
+    assert fakes.calls == [("send", 1), ("send", 2), ("send", 3), ("compensate send", 1)]
     assert "file" not in events(run)
 
 
-def test_tries_are_counted_anew_at_each_step(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.remote("send"), toys.remote("insure")))
-    toys.answers("send", Busy(), Busy())
-    toys.answers("insure", Busy(), Busy())
+def test_tries_are_counted_anew_at_each_step(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.remote("send"), fakes.remote("insure")))
+    fakes.answers("send", Busy(), Busy())
+    fakes.answers("insure", Busy(), Busy())
 
     messages.deliver_all()
     for _ in range(4):
         wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
-    assert toys.calls == [(step, number) for step in ("send", "insure") for number in (1, 2, 3)]
+    assert fakes.calls == [(step, number) for step in ("send", "insure") for number in (1, 2, 3)]
 
 
 # -- flags
 
 
 def test_a_call_that_stays_without_an_answer_is_flagged_and_still_made(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.remote("send", retry=FOR_EVER)))
-    toys.answers("send", *[Silence()] * (ATTENTION_AFTER + 1))
+    run = start(fakes.saga(fakes.remote("send", retry=UNLIMITED_TRIES)))
+    fakes.answers("send", *[Silence()] * (ATTENTION_AFTER + 1))
 
     messages.deliver_all()
     for _ in range(ATTENTION_AFTER - 2):
@@ -187,12 +187,12 @@ def test_a_call_that_stays_without_an_answer_is_flagged_and_still_made(
 
     assert run.status == RunStatus.COMPLETED
     assert (run.needs_attention, run.attention_reason) == (False, "")
-    assert len(toys.calls) == ATTENTION_AFTER + 2
+    assert len(fakes.calls) == ATTENTION_AFTER + 2
 
 
-def flagged_for_a_bug(toys: Toys, messages: MessageQueue) -> SagaRun:
-    run = start(toys.parcel())
-    toys.answers("send", *[Bug("a typing error")] * 3)
+def flagged_for_a_bug(fakes: FakeSagas, messages: MessageQueue) -> SagaRun:
+    run = start(fakes.parcel())
+    fakes.answers("send", *[Bug("a typing error")] * 3)
     messages.deliver_all()
     wake_run(run, messages)
     assert not run.needs_attention
@@ -201,9 +201,9 @@ def flagged_for_a_bug(toys: Toys, messages: MessageQueue) -> SagaRun:
 
 
 def test_a_bug_is_flagged_when_patience_is_spent_and_never_taken_for_an_answer(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = flagged_for_a_bug(toys, messages)
+    run = flagged_for_a_bug(fakes, messages)
 
     assert run.needs_attention
     assert run.attention_reason == "send: 3 attempts, last failed Bug"
@@ -212,11 +212,11 @@ def test_a_bug_is_flagged_when_patience_is_spent_and_never_taken_for_an_answer(
     wake_run(run, messages)
 
     assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
-    assert toys.calls[-1] == ("send", 4)
+    assert fakes.calls[-1] == ("send", 4)
 
 
-def test_a_flagged_run_can_still_be_cancelled(toys: Toys, messages: MessageQueue) -> None:
-    run = flagged_for_a_bug(toys, messages)
+def test_a_flagged_run_can_still_be_cancelled(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = flagged_for_a_bug(fakes, messages)
 
     wish = request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
     messages.deliver_all()
@@ -224,13 +224,13 @@ def test_a_flagged_run_can_still_be_cancelled(toys: Toys, messages: MessageQueue
     run.refresh_from_db()
     assert wish is CompensationRequest.REQUESTED
     assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
-    assert toys.calls[-1] == ("undo send", 1)
+    assert fakes.calls[-1] == ("compensate send", 1)
 
 
 def test_retry_now_clears_the_flag_and_the_back_off_and_queues_the_run(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = flagged_for_a_bug(toys, messages)
+    run = flagged_for_a_bug(fakes, messages)
 
     assert retry_now(run.pk)
     run.refresh_from_db()
@@ -244,27 +244,27 @@ def test_retry_now_clears_the_flag_and_the_back_off_and_queues_the_run(
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
     # Numbered on: who makes the call must know that an earlier one may have taken effect.
-    assert toys.calls[-1] == ("send", 4)
+    assert fakes.calls[-1] == ("send", 4)
 
 
 def test_retry_now_of_a_run_that_is_not_live_does_nothing(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     messages.deliver_all()
-    before = everything(run)
+    before = stored_rows(run)
 
     assert not retry_now(run.pk)
     assert not retry_now(run.subject_id)
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
     assert messages.waiting == []
 
 
 def test_retry_now_leaves_an_attempt_that_is_under_way_alone(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     def retry(_: object) -> dict[str, object]:
         assert retry_now(run.pk)
@@ -274,9 +274,9 @@ def test_retry_now_leaves_an_attempt_that_is_under_way_alone(
         assert messages.deliver(messages.take()) == Stop()
         return {}
 
-    toys.answers("send", retry)
+    fakes.answers("send", retry)
     messages.deliver_all()
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
-    assert toys.calls == [("send", 1)]
+    assert fakes.calls == [("send", 1)]

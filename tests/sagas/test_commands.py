@@ -21,9 +21,9 @@ from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
-from tests.support.fake_sagas import Bug, Refused, Toys, start, start_many
+from tests.support.clock import let_time_pass
+from tests.support.fake_sagas import Bug, FakeSagas, Rejected, start, start_many
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.run_clock import let_time_pass
 from tests.support.waits import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,13 +39,13 @@ def sagas(*arguments: str) -> list[str]:
 
 
 def test_show_lists_what_is_live_oldest_first_with_its_flag(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     ended = start(saga)
     messages.deliver_all()
     back, flagged = start_many(saga, 2)
-    toys.answers("send", Refused("no"))
+    fakes.answers("send", Rejected("no"))
     messages.deliver(messages.take())
     messages.drop_all()
     SagaRun.objects.filter(pk=flagged.pk).update(
@@ -64,8 +64,8 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
     assert str(ended.pk) not in "".join(lines)
 
 
-def test_show_tells_what_is_paused(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_show_tells_what_is_paused(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
     pause(run.subject_id, PauseReason.MONEY_IN_DOUBT, "0 held of 4500", "M6")
 
     live, of_one = sagas("show"), sagas("show", str(run.subject_id))
@@ -76,10 +76,10 @@ def test_show_tells_what_is_paused(toys: Toys, messages: MessageQueue) -> None:
 
 
 def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run, _ = start_many(toys.parcel(), 2)
-    toys.answers("send", Refused("no_such_street", "Elm Street"))
+    run, _ = start_many(fakes.parcel(), 2)
+    fakes.answers("send", Rejected("no_such_street", "Elm Street"))
     messages.deliver_all()
 
     of_subject, of_run = sagas("show", str(run.subject_id)), sagas("show", str(run.pk))
@@ -92,13 +92,13 @@ def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(
     assert [each and each[1] for each in tried] == [
         "pack #1  done",
         "send #1  rejected  no_such_street Elm Street",
-        "undo send #1  done",
-        "undo pack #1  done",
+        "compensate send #1  done",
+        "compensate pack #1  done",
     ]
 
 
-def test_show_says_when_nothing_is_under_way(toys: Toys, messages: MessageQueue) -> None:
-    start(toys.parcel())
+def test_show_says_when_nothing_is_under_way(fakes: FakeSagas, messages: MessageQueue) -> None:
+    start(fakes.parcel())
     messages.deliver_all()
 
     assert sagas("show") == ["No run is under way."]
@@ -112,10 +112,10 @@ def test_a_pace_that_would_never_rest_is_a_mistake_of_whoever_asks(every: str) -
 
 
 def test_show_fits_a_narrow_terminal_however_much_there_is_to_say(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Refused("no_such_street", "Elm Street " * 40))
+    run = start(fakes.parcel())
+    fakes.answers("send", Rejected("no_such_street", "Elm Street " * 40))
     messages.deliver_all()
 
     lines = sagas("show", str(run.pk))
@@ -124,9 +124,9 @@ def test_show_fits_a_narrow_terminal_however_much_there_is_to_say(
     assert " ".join(lines).count("Elm") == 40
 
 
-def test_show_tells_programs_the_same(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Bug())
+def test_show_tells_programs_the_same(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
+    fakes.answers("send", Bug())
     messages.deliver(messages.take())
 
     (live,) = json.loads("".join(sagas("show", "--json")))["runs"]
@@ -145,7 +145,7 @@ def test_show_tells_programs_the_same(toys: Toys, messages: MessageQueue) -> Non
     ]
 
 
-def test_show_of_what_never_was_says_so(toys: Toys) -> None:
+def test_show_of_what_never_was_says_so(fakes: FakeSagas) -> None:
     unknown = str(new_id())
 
     with pytest.raises(CommandError, match=f"{unknown} is neither a run nor has it one") as never:
@@ -156,8 +156,8 @@ def test_show_of_what_never_was_says_so(toys: Toys) -> None:
     assert (never.value.returncode, no_id.value.returncode) == (1, 1)
 
 
-def test_sweep_queues_what_is_due_once(toys: Toys, messages: MessageQueue) -> None:
-    runs = start_many(toys.parcel(), 3)
+def test_sweep_queues_what_is_due_once(fakes: FakeSagas, messages: MessageQueue) -> None:
+    runs = start_many(fakes.parcel(), 3)
     messages.drop_all()
     for each in runs[:2]:
         let_time_pass(each)
@@ -212,9 +212,9 @@ def execute(statement: str) -> None:
 
 
 def test_watch_sweeps_until_it_is_stopped(
-    toys: Toys, messages: MessageQueue, watch: subprocess.Popen[str]
+    fakes: FakeSagas, messages: MessageQueue, watch: subprocess.Popen[str]
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     be_swept(run)
     be_swept(run)
@@ -238,8 +238,10 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_whoever_interrupts_a_command_is_told_nothing(toys: Toys, messages: MessageQueue) -> None:
-    start(toys.parcel())
+def test_whoever_interrupts_a_command_is_told_nothing(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    start(fakes.parcel())
 
     with process_of("rest", "--seconds", "600") as resting:
         wait_until(lambda: is_connected("rest"))
@@ -257,9 +259,9 @@ def is_connected(name: str) -> bool:
 
 @pytest.mark.destructive
 def test_watch_survives_a_database_that_fails_and_one_that_hangs_up(
-    toys: Toys, messages: MessageQueue, watch: subprocess.Popen[str]
+    fakes: FakeSagas, messages: MessageQueue, watch: subprocess.Popen[str]
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     be_swept(run)
 
     execute("ALTER TABLE sagas_sagarun RENAME TO hidden")

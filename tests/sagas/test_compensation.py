@@ -10,30 +10,30 @@ from sagas.models import Direction, RunStatus, SagaRun
 from sagas.phase import ATTENTION_AFTER
 from sagas.schedule import HINT_LEAD
 from sagas.services import request_compensation, retry_now
+from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
     HOUR,
     Bug,
     Busy,
-    Refused,
+    FakeSagas,
+    Rejected,
     Silence,
-    Toys,
     WorkerLost,
-    die,
     event,
     events,
-    everything,
     journal,
+    lose_worker,
     start,
+    stored_rows,
 )
 from tests.support.in_memory_broker import Message, MessageQueue
-from tests.support.run_clock import wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_what_was_done_is_undone_in_reverse(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.remote("send"), toys.local("file")))
-    toys.refuses("file", run.subject_id)
+def test_what_was_done_is_undone_in_reverse(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.local("pack"), fakes.remote("send"), fakes.local("file")))
+    fakes.rejects("file", run.subject_id)
 
     messages.deliver_all()
 
@@ -50,69 +50,71 @@ def test_what_was_done_is_undone_in_reverse(toys: Toys, messages: MessageQueue) 
     ]
     assert events(run) == [
         "pack",
-        "intend send",
+        "prepare send",
         "record send",
-        "turn back",
-        "intend undo send",
-        "record undo send",
-        "undo pack",
+        "compensating",
+        "prepare compensate send",
+        "record compensate send",
+        "compensate pack",
         "compensated",
     ]
 
 
-def test_a_refused_call_is_undone_too(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.remote("send")))
-    toys.answers("send", Refused("no"))
+def test_a_refused_call_is_undone_too(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.remote("send")))
+    fakes.answers("send", Rejected("no"))
 
     messages.deliver_all()
 
-    assert toys.calls == [("send", 1), ("undo send", 1)]
+    assert fakes.calls == [("send", 1), ("compensate send", 1)]
     assert journal(run) == [("send", "forward", 1, "rejected"), ("send", "compensating", 1, "done")]
 
 
-def test_lines_name_an_undo_by_its_own_name(toys: Toys, messages: MessageQueue) -> None:
+def test_lines_name_an_undo_by_its_own_name(fakes: FakeSagas, messages: MessageQueue) -> None:
     named: list[object] = []
 
     def answer(_: Attempt) -> Output:
         named.append(get_contextvars()["step"])
         return {}
 
-    run = start(toys.saga(toys.remote("send"), toys.local("file")))
-    toys.answers("send", answer)
-    toys.answers("undo send", answer)
-    toys.refuses("file", run.subject_id)
+    run = start(fakes.saga(fakes.remote("send"), fakes.local("file")))
+    fakes.answers("send", answer)
+    fakes.answers("compensate send", answer)
+    fakes.rejects("file", run.subject_id)
 
     messages.deliver_all()
 
-    assert named == ["send", "undo send"]
+    assert named == ["send", "compensate send"]
 
 
-def test_a_refused_local_step_is_not_undone(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack")))
-    toys.refuses("pack", run.subject_id)
+def test_a_refused_local_step_is_not_undone(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.local("pack")))
+    fakes.rejects("pack", run.subject_id)
 
     messages.deliver_all()
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATED
     assert journal(run) == [("pack", "forward", 1, "rejected")]
-    assert events(run) == ["turn back", "compensated"]
+    assert events(run) == ["compensating", "compensated"]
 
 
-def test_a_step_that_was_never_reached_is_not_undone(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.remote("send"), toys.local("file")))
-    toys.refuses("pack", run.subject_id)
+def test_a_step_that_was_never_reached_is_not_undone(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.saga(fakes.local("pack"), fakes.remote("send"), fakes.local("file")))
+    fakes.rejects("pack", run.subject_id)
 
     messages.deliver_all()
 
-    assert toys.calls == []
-    assert events(run) == ["turn back", "compensated"]
+    assert fakes.calls == []
+    assert events(run) == ["compensating", "compensated"]
 
 
-def test_a_call_whose_worker_was_lost_is_undone(toys: Toys, messages: MessageQueue) -> None:
-    saga = toys.saga(toys.remote("send"))
+def test_a_call_whose_worker_was_lost_is_undone(fakes: FakeSagas, messages: MessageQueue) -> None:
+    saga = fakes.saga(fakes.remote("send"))
     run = start(saga)
-    toys.answers("send", die)
+    fakes.answers("send", lose_worker)
     with pytest.raises(WorkerLost):
         messages.deliver_all()
     request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
@@ -121,29 +123,29 @@ def test_a_call_whose_worker_was_lost_is_undone(toys: Toys, messages: MessageQue
 
     assert run.status == RunStatus.COMPENSATED
     assert journal(run) == [("send", "forward", 1, "lost"), ("send", "compensating", 1, "done")]
-    assert toys.calls == [("send", 1), ("undo send", 1)]
+    assert fakes.calls == [("send", 1), ("compensate send", 1)]
 
 
 def test_the_reason_and_the_one_who_asked_are_known_on_the_way_back(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.local("file", queue="settlement")))
+    run = start(fakes.saga(fakes.local("pack"), fakes.local("file", queue="settlement")))
     messages.deliver(messages.take())
 
     request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
     messages.deliver_all()
 
-    for name in ("turn back", "undo pack", "compensated"):
+    for name in ("compensating", "compensate pack", "compensated"):
         assert event(run, name)["reason"] == "no_longer_wanted"
         assert event(run, name)["actor"] == "alice"
 
 
 def test_an_unfinished_undo_lets_the_next_go_on_and_is_not_dropped(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.remote("send"), toys.remote("insure")))
-    toys.answers("insure", Refused("no"))
-    toys.answers("undo insure", Busy("later"))
+    run = start(fakes.saga(fakes.local("pack"), fakes.remote("send"), fakes.remote("insure")))
+    fakes.answers("insure", Rejected("no"))
+    fakes.answers("compensate insure", Busy("later"))
 
     messages.deliver_all()
     run.refresh_from_db()
@@ -160,21 +162,25 @@ def test_an_unfinished_undo_lets_the_next_go_on_and_is_not_dropped(
 
     assert run.status == RunStatus.COMPENSATED
     assert journal(run)[6:] == [("insure", "compensating", 2, "done")]
-    assert toys.calls[2:] == [("undo insure", 1), ("undo send", 1), ("undo insure", 2)]
+    assert fakes.calls[2:] == [
+        ("compensate insure", 1),
+        ("compensate send", 1),
+        ("compensate insure", 2),
+    ]
 
 
-def two_undos_backing_off(toys: Toys, messages: MessageQueue) -> SagaRun:
-    run = start(toys.saga(toys.remote("send"), toys.remote("insure")))
-    toys.answers("insure", Refused("no"))
-    toys.answers("undo insure", Busy())
-    toys.answers("undo send", Silence())
+def two_undos_backing_off(fakes: FakeSagas, messages: MessageQueue) -> SagaRun:
+    run = start(fakes.saga(fakes.remote("send"), fakes.remote("insure")))
+    fakes.answers("insure", Rejected("no"))
+    fakes.answers("compensate insure", Busy())
+    fakes.answers("compensate send", Silence())
     messages.deliver_all()
     run.refresh_from_db()
     return run
 
 
-def test_each_undo_has_a_back_off_of_its_own(toys: Toys, messages: MessageQueue) -> None:
-    run = two_undos_backing_off(toys, messages)
+def test_each_undo_has_a_back_off_of_its_own(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = two_undos_backing_off(fakes, messages)
     undos = run.attempts.filter(direction=Direction.COMPENSATING)
 
     for each in undos:
@@ -185,15 +191,15 @@ def test_each_undo_has_a_back_off_of_its_own(toys: Toys, messages: MessageQueue)
 
     undos.filter(step="send").update(not_before=None)
     SagaRun.objects.filter(pk=run.pk).update(leased_until=None)
-    messages.deliver(way_back_of(toys, run))
+    messages.deliver(way_back_of(fakes, run))
 
-    assert toys.calls[-1] == ("undo send", 2)
+    assert fakes.calls[-1] == ("compensate send", 2)
     assert journal(run)[-1] == ("send", "compensating", 2, "done")
-    assert ("undo insure", 2) not in toys.calls
+    assert ("compensate insure", 2) not in fakes.calls
 
 
-def test_a_run_wakes_for_the_first_of_its_undos(toys: Toys, messages: MessageQueue) -> None:
-    run = two_undos_backing_off(toys, messages)
+def test_a_run_wakes_for_the_first_of_its_undos(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = two_undos_backing_off(fakes, messages)
 
     waits = run.attempts.filter(direction=Direction.COMPENSATING).values_list(
         "not_before", flat=True
@@ -205,54 +211,58 @@ def test_a_run_wakes_for_the_first_of_its_undos(toys: Toys, messages: MessageQue
 
 
 def test_a_message_while_every_undo_backs_off_changes_nothing(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = two_undos_backing_off(toys, messages)
-    before = everything(run)
+    run = two_undos_backing_off(fakes, messages)
+    before = stored_rows(run)
 
-    next_action = messages.deliver(way_back_of(toys, run))
+    next_action = messages.deliver(way_back_of(fakes, run))
 
     assert next_action == Stop()
-    assert everything(run) == before
+    assert stored_rows(run) == before
 
 
-def test_retry_now_forgets_the_back_off_of_every_undo(toys: Toys, messages: MessageQueue) -> None:
-    run = two_undos_backing_off(toys, messages)
+def test_retry_now_forgets_the_back_off_of_every_undo(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = two_undos_backing_off(fakes, messages)
 
     assert retry_now(run.pk)
     messages.deliver_all()
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATED
-    assert toys.calls[-2:] == [("undo insure", 2), ("undo send", 2)]
+    assert fakes.calls[-2:] == [("compensate insure", 2), ("compensate send", 2)]
 
 
-def way_back_of(toys: Toys, run: SagaRun) -> Message:
-    return Message(run.pk, (toys.last_saga.compensation_link,))
+def way_back_of(fakes: FakeSagas, run: SagaRun) -> Message:
+    return Message(run.pk, (fakes.last_saga.compensation_link,))
 
 
-def test_an_undo_that_is_done_is_never_repeated(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.remote("send"), toys.remote("insure")))
-    toys.answers("insure", Refused("no"))
-    toys.answers("undo insure", Busy(), Silence(), Busy())
+def test_an_undo_that_is_done_is_never_repeated(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.local("pack"), fakes.remote("send"), fakes.remote("insure")))
+    fakes.answers("insure", Rejected("no"))
+    fakes.answers("compensate insure", Busy(), Silence(), Busy())
 
     messages.deliver_all()
     for _ in range(3):
         wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
-    assert toys.calls.count(("undo send", 1)) == 1
-    assert ("undo send", 2) not in toys.calls
-    assert events(run).count("undo pack") == 1
+    assert fakes.calls.count(("compensate send", 1)) == 1
+    assert ("compensate send", 2) not in fakes.calls
+    assert events(run).count("compensate pack") == 1
     assert events(run).count("compensated") == 1
 
 
 def test_an_undo_that_stays_unfinished_is_flagged_and_still_tried(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.remote("send")))
-    toys.answers("send", Refused("no"))
-    toys.answers("undo send", *[Busy()] * (ATTENTION_AFTER - 1), Bug("typing error"), Silence())
+    run = start(fakes.saga(fakes.remote("send")))
+    fakes.answers("send", Rejected("no"))
+    fakes.answers(
+        "compensate send", *[Busy()] * (ATTENTION_AFTER - 1), Bug("typing error"), Silence()
+    )
 
     messages.deliver_all()
     for _ in range(ATTENTION_AFTER - 2):
@@ -261,22 +271,24 @@ def test_an_undo_that_stays_unfinished_is_flagged_and_still_tried(
     wake_run(run, messages)
 
     assert run.needs_attention
-    assert run.attention_reason == "undo send: 8 attempts, last failed Bug"
+    assert run.attention_reason == "compensate send: 8 attempts, last failed Bug"
     assert run.status == RunStatus.COMPENSATING
 
     wake_run(run, messages)
-    assert run.attention_reason == "undo send: 9 attempts, last unknown Silence"
+    assert run.attention_reason == "compensate send: 9 attempts, last unknown Silence"
     wake_run(run, messages)
 
     assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
-    assert toys.calls[-1] == ("undo send", ATTENTION_AFTER + 2)
+    assert fakes.calls[-1] == ("compensate send", ATTENTION_AFTER + 2)
 
 
-def test_an_undo_whose_worker_was_lost_is_tried_again(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.remote("send")))
+def test_an_undo_whose_worker_was_lost_is_tried_again(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.saga(fakes.remote("send")))
 
-    toys.answers("send", Refused("no"))
-    toys.answers("undo send", die)
+    fakes.answers("send", Rejected("no"))
+    fakes.answers("compensate send", lose_worker)
     with pytest.raises(WorkerLost):
         messages.deliver_all()
 
@@ -290,14 +302,14 @@ def test_an_undo_whose_worker_was_lost_is_tried_again(toys: Toys, messages: Mess
 
 
 def test_a_local_undo_that_raises_leaves_nothing_and_is_tried_again(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.local("file")))
-    toys.refuses("file", run.subject_id)
-    toys.raises("undo pack", Bug("glued"))
+    run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))
+    fakes.rejects("file", run.subject_id)
+    fakes.raises("compensate pack", Bug("glued"))
 
     messages.deliver_all()
-    assert events(run) == ["pack", "turn back"]
+    assert events(run) == ["pack", "compensating"]
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
@@ -305,37 +317,39 @@ def test_a_local_undo_that_raises_leaves_nothing_and_is_tried_again(
         ("pack", "compensating", 1, "failed", "Bug"),
         ("pack", "compensating", 2, "done", ""),
     ]
-    assert events(run) == ["pack", "turn back", "undo pack", "compensated"]
+    assert events(run) == ["pack", "compensating", "compensate pack", "compensated"]
 
 
-def test_an_undo_that_refuses_is_a_bug_and_not_a_turn(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.local("file")))
-    toys.refuses("file", run.subject_id)
-    toys.refuses("undo pack", run.subject_id)
+def test_an_undo_that_refuses_is_a_bug_and_not_a_turn(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))
+    fakes.rejects("file", run.subject_id)
+    fakes.rejects("compensate pack", run.subject_id)
 
     messages.deliver_all()
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATING
-    assert run.reason == "file_refused"
+    assert run.reason == "file_rejected"
     assert journal(run, "step", "direction", "outcome", "error", "detail")[2:] == [
         (
             "pack",
             "compensating",
             "failed",
             "DefinitionError",
-            "undo pack: a compensation cannot be rejected",
+            "compensate pack: a compensation cannot be rejected",
         )
     ]
-    assert events(run).count("turn back") == 1
+    assert events(run).count("compensating") == 1
     assert messages.waiting == []
 
 
 def test_a_local_step_that_refuses_where_not_all_can_be_undone_is_a_bug(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.local("file", is_undoable=False)))
-    toys.refuses("file", run.subject_id)
+    run = start(fakes.saga(fakes.local("pack"), fakes.local("file", is_compensable=False)))
+    fakes.rejects("file", run.subject_id)
 
     messages.deliver_all()
 
@@ -345,16 +359,16 @@ def test_a_local_step_that_refuses_where_not_all_can_be_undone_is_a_bug(
 
 
 def test_a_hook_that_raises_when_a_run_turns_back_leaves_the_turn_for_later(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.local("file")))
-    toys.refuses("file", run.subject_id)
-    toys.raises("turn back", Bug("no ink"))
-    before = everything(run)
+    run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))
+    fakes.rejects("file", run.subject_id)
+    fakes.raises("compensating", Bug("no ink"))
+    before = stored_rows(run)
 
     with pytest.raises(Bug, match="no ink"):
         messages.deliver_all()
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
     wake_run(run, messages)
     assert run.status == RunStatus.COMPENSATED

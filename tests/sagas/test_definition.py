@@ -23,9 +23,9 @@ from sagas.definition import (
 from sagas.descriptions import RejectionText, StepText
 from sagas.errors import DefinitionError, UnknownSaga, UnknownStep
 from sagas.retry_policy import RetryPolicy
-from tests.support.fake_sagas import FOR_EVER, REFUSALS, THREE_TRIES, Refused, Toys
+from tests.support.fake_sagas import REJECTIONS, THREE_TRIES, UNLIMITED_TRIES, FakeSagas, Rejected
 
-Steps = Callable[[Toys], list[Step]]
+Steps = Callable[[FakeSagas], list[Step]]
 
 CALLED = StepText("sending", "Sending", asks="Send {amount} now.")
 
@@ -76,35 +76,45 @@ class AlsoDeclined(Declined):
 IMPOSSIBLE: dict[str, tuple[Steps, str]] = {
     "no steps": (lambda _: [], "parcel: steps need names of their own, one at least"),
     "two steps of one name": (
-        lambda toys: [toys.local("pack"), toys.local("pack")],
+        lambda fakes: [fakes.local("pack"), fakes.local("pack")],
         "parcel: steps need names of their own, one at least",
     ),
     "a compensation that may be rejected": (
-        lambda toys: [undone_by(toys.local("pack"), rejected_by=(Refused,), rejections=REFUSALS)],
+        lambda fakes: [
+            undone_by(fakes.local("pack"), rejected_by=(Rejected,), rejections=REJECTIONS)
+        ],
         "take_back: a compensation cannot be rejected",
     ),
     "a compensation that gives up": (
-        lambda toys: [undone_by(toys.local("pack"), retry=RetryPolicy(max_attempts=100))],
+        lambda fakes: [undone_by(fakes.local("pack"), retry=RetryPolicy(max_attempts=100))],
         "take_back: a compensation must retry without limit",
     ),
     "a rejection of what cannot be compensated": (
-        lambda toys: [toys.remote("send", is_undoable=False, retry=FOR_EVER)],
+        lambda fakes: [fakes.remote("send", is_compensable=False, retry=UNLIMITED_TRIES)],
         "send may reject, but not all can be compensated",
     ),
     "giving up on what cannot be compensated": (
-        lambda toys: [toys.remote("send", is_undoable=False, rejected_by=(), retry=THREE_TRIES)],
+        lambda fakes: [
+            fakes.remote("send", is_compensable=False, rejected_by=(), retry=THREE_TRIES)
+        ],
         "send cannot compensate: retry without limit, or proceed",
     ),
     "a rejection behind what cannot be compensated": (
-        lambda toys: [toys.local("pack", is_undoable=False), toys.remote("send", retry=FOR_EVER)],
+        lambda fakes: [
+            fakes.local("pack", is_compensable=False),
+            fakes.remote("send", retry=UNLIMITED_TRIES),
+        ],
         "send may reject, but not all can be compensated",
     ),
     "a local rejection behind what cannot be compensated": (
-        lambda toys: [toys.local("pack", is_undoable=False), toys.local("file")],
+        lambda fakes: [fakes.local("pack", is_compensable=False), fakes.local("file")],
         "file may reject, but not all can be compensated",
     ),
     "giving up behind what cannot be compensated": (
-        lambda toys: [toys.local("pack", is_undoable=False), toys.remote("send", rejected_by=())],
+        lambda fakes: [
+            fakes.local("pack", is_compensable=False),
+            fakes.remote("send", rejected_by=()),
+        ],
         "send cannot compensate: retry without limit, or proceed",
     ),
 }
@@ -183,27 +193,27 @@ SAY_TOO_LITTLE: dict[str, tuple[Step, str]] = {
 }
 
 POSSIBLE: dict[str, Steps] = {
-    "all can be undone": lambda toys: [toys.local("pack"), toys.remote("send")],
-    "the last step cannot be undone": lambda toys: [
-        toys.remote("send"),
-        toys.local("file", is_undoable=False),
+    "all can be undone": lambda fakes: [fakes.local("pack"), fakes.remote("send")],
+    "the last step cannot be undone": lambda fakes: [
+        fakes.remote("send"),
+        fakes.local("file", is_compensable=False),
     ],
-    "nothing can be undone, and nothing is refused or given up": lambda toys: [
-        toys.local("pack", is_undoable=False),
-        toys.remote("send", is_undoable=False, rejected_by=(), retry=FOR_EVER),
+    "nothing can be undone, and nothing is refused or given up": lambda fakes: [
+        fakes.local("pack", is_compensable=False),
+        fakes.remote("send", is_compensable=False, rejected_by=(), retry=UNLIMITED_TRIES),
     ],
-    "nothing can be undone, and the run proceeds without an answer": lambda toys: [
-        toys.remote("send", is_undoable=False, rejected_by=(), when_spent=Proceed({"sent": 0})),
+    "nothing can be undone, and the run proceeds without an answer": lambda fakes: [
+        fakes.remote("send", is_compensable=False, rejected_by=(), when_spent=Proceed({"sent": 0})),
     ],
 }
 
 
 @pytest.mark.parametrize(("steps", "why"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_what_could_not_be_undone_or_finished_does_not_import(
-    toys: Toys, steps: Steps, why: str
+    fakes: FakeSagas, steps: Steps, why: str
 ) -> None:
     with pytest.raises(DefinitionError) as refused:
-        Saga("parcel", 1, tuple(steps(toys)), compensation_queue="compensation")
+        Saga("parcel", 1, tuple(steps(fakes)), compensation_queue="compensation")
 
     assert str(refused.value) == why
 
@@ -224,7 +234,7 @@ def test_a_compensation_describes_itself_too() -> None:
         Saga("parcel", 1, (step,), compensation_queue="compensation")
 
 
-def test_two_steps_say_the_same_of_one_code(toys: Toys) -> None:
+def test_two_steps_say_the_same_of_one_code(fakes: FakeSagas) -> None:
     def steps(sentence: str) -> tuple[Step, ...]:
         weigh = remote(rejected_by=(Declined,), rejections={"declined": RejectionText(sentence)})
         return local(rejections={"declined": RejectionText("No.")}), weigh
@@ -235,16 +245,16 @@ def test_two_steps_say_the_same_of_one_code(toys: Toys) -> None:
 
 
 @pytest.mark.parametrize("steps", POSSIBLE.values(), ids=POSSIBLE)
-def test_what_can_be_undone_or_finished_imports(toys: Toys, steps: Steps) -> None:
-    saga = Saga("parcel", 1, tuple(steps(toys)), compensation_queue="compensation")
+def test_what_can_be_undone_or_finished_imports(fakes: FakeSagas, steps: Steps) -> None:
+    saga = Saga("parcel", 1, tuple(steps(fakes)), compensation_queue="compensation")
 
     assert saga.steps
 
 
-def test_a_run_can_turn_back_up_to_the_first_step_without_an_undo(toys: Toys) -> None:
-    pack, send = toys.local("pack"), toys.remote("send")
-    file = toys.local("file", is_undoable=False)
-    thank = toys.local("thank", may_reject=False)
+def test_a_run_can_turn_back_up_to_the_first_step_without_an_undo(fakes: FakeSagas) -> None:
+    pack, send = fakes.local("pack"), fakes.remote("send")
+    file = fakes.local("file", is_compensable=False)
+    thank = fakes.local("thank", may_reject=False)
 
     saga = Saga("parcel", 1, (pack, send, file, thank), compensation_queue="compensation")
 
@@ -281,24 +291,24 @@ def test_a_step_is_named_like_its_function_and_undone_by_the_one_below_it() -> N
     assert send.compensating_action == Remote(recall, CALLED, "parcels", transient=(OSError,))
 
 
-def test_a_step_without_a_compensation_has_none(toys: Toys) -> None:
-    step = toys.local("pack", is_undoable=False)
+def test_a_step_without_a_compensation_has_none(fakes: FakeSagas) -> None:
+    step = fakes.local("pack", is_compensable=False)
 
     assert (step.compensating_action, step.compensation_name) == (None, "")
 
 
-def four_steps_on_two_queues(toys: Toys) -> Saga:
-    return toys.saga(
-        toys.local("pack", queue="checkout"),
-        toys.remote("send", queue="checkout"),
-        toys.local("file", queue="settlement"),
-        toys.local("thank", queue="checkout"),
+def four_steps_on_two_queues(fakes: FakeSagas) -> Saga:
+    return fakes.saga(
+        fakes.local("pack", queue="checkout"),
+        fakes.remote("send", queue="checkout"),
+        fakes.local("file", queue="settlement"),
+        fakes.local("thank", queue="checkout"),
         version=3,
     )
 
 
-def test_steps_in_a_row_on_one_queue_are_one_link(toys: Toys) -> None:
-    saga = four_steps_on_two_queues(toys)
+def test_steps_in_a_row_on_one_queue_are_one_link(fakes: FakeSagas) -> None:
+    saga = four_steps_on_two_queues(fakes)
 
     assert [(each.name, each.queue, each.steps) for each in saga.links] == [
         ("parcel.v3.pack-send", "checkout", saga.steps[:2]),
@@ -308,8 +318,8 @@ def test_steps_in_a_row_on_one_queue_are_one_link(toys: Toys) -> None:
     assert not any(each.is_compensating for each in saga.links)
 
 
-def test_the_way_back_is_one_link_in_reverse(toys: Toys) -> None:
-    saga = four_steps_on_two_queues(toys)
+def test_the_way_back_is_one_link_in_reverse(fakes: FakeSagas) -> None:
+    saga = four_steps_on_two_queues(fakes)
 
     assert saga.compensation_link.name == "parcel.v3.compensate"
     assert saga.compensation_link.queue == "compensation"
@@ -322,23 +332,23 @@ def test_the_way_back_is_one_link_in_reverse(toys: Toys) -> None:
     [("pack", 3), ("send", 3), ("file", 2), ("thank", 1)],
 )
 def test_what_remains_begins_with_the_link_of_the_step(
-    toys: Toys, stands_at: str, remaining: int
+    fakes: FakeSagas, stands_at: str, remaining: int
 ) -> None:
-    saga = four_steps_on_two_queues(toys)
+    saga = four_steps_on_two_queues(fakes)
 
     assert saga.links_from(stands_at) == saga.links[-remaining:]
 
 
-def test_a_link_does_the_action_forward_and_the_undo_on_the_way_back(toys: Toys) -> None:
-    saga = toys.saga(toys.local("pack"))
+def test_a_link_does_the_action_forward_and_the_undo_on_the_way_back(fakes: FakeSagas) -> None:
+    saga = fakes.saga(fakes.local("pack"))
     (pack,) = saga.steps
 
     assert saga.links[0].work(pack) is pack.action
     assert saga.compensation_link.work(pack) is pack.compensating_action
 
 
-def test_steps_are_found_by_name_and_by_what_comes_before_them(toys: Toys) -> None:
-    saga = toys.parcel()
+def test_steps_are_found_by_name_and_by_what_comes_before_them(fakes: FakeSagas) -> None:
+    saga = fakes.parcel()
     pack, send, file = saga.steps
 
     assert [saga.step(each) for each in ("pack", "send", "file")] == [pack, send, file]
@@ -347,19 +357,19 @@ def test_steps_are_found_by_name_and_by_what_comes_before_them(toys: Toys) -> No
         saga.step("burn")
 
 
-def test_a_name_and_version_belong_to_one_definition(toys: Toys) -> None:
-    saga = toys.parcel()
+def test_a_name_and_version_belong_to_one_definition(fakes: FakeSagas) -> None:
+    saga = fakes.parcel()
 
     assert registry.register(saga) is saga
     with pytest.raises(DefinitionError, match="parcel version 1 is registered twice"):
-        toys.parcel()
+        fakes.parcel()
 
     assert registry.get("parcel", 1) is saga
 
 
-def test_versions_of_one_saga_are_known_side_by_side(toys: Toys) -> None:
-    first = toys.saga(toys.local("pack"), version=1)
-    second = toys.saga(toys.local("pack"), version=2)
+def test_versions_of_one_saga_are_known_side_by_side(fakes: FakeSagas) -> None:
+    first = fakes.saga(fakes.local("pack"), version=1)
+    second = fakes.saga(fakes.local("pack"), version=2)
 
     assert registry.get("parcel", 1) is first
     assert registry.get("parcel", 2) is second

@@ -18,10 +18,10 @@ from sagas import dispatch
 from sagas.dispatch import Publisher, remaining_links
 from sagas.models import RunStatus, SagaRun
 from sagas.sweep import sweep
-from tests.support.celery_queues import Broker
-from tests.support.fake_sagas import Toys, start, start_many
+from tests.support.celery_queues import CeleryQueues
+from tests.support.clock import let_time_pass
+from tests.support.fake_sagas import FakeSagas, start, start_many
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.run_clock import let_time_pass
 from tests.support.waits import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,9 +56,9 @@ def closed_port() -> int:
 
 
 def test_nothing_is_published_before_the_commit(
-    toys: Toys, broker: Broker, publisher: Publisher
+    fakes: FakeSagas, broker: CeleryQueues, publisher: Publisher
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
 
     with transaction.atomic():
         start(saga)
@@ -70,9 +70,9 @@ def test_nothing_is_published_before_the_commit(
 
 
 def test_nothing_is_published_after_a_rollback(
-    toys: Toys, broker: Broker, publisher: Publisher
+    fakes: FakeSagas, broker: CeleryQueues, publisher: Publisher
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
 
     with transaction.atomic():
         start(saga)
@@ -83,9 +83,9 @@ def test_nothing_is_published_after_a_rollback(
 
 
 def test_a_message_is_a_chain_of_the_links_and_carries_nothing_but_ids(
-    toys: Toys, broker: Broker, publisher: Publisher
+    fakes: FakeSagas, broker: CeleryQueues, publisher: Publisher
 ) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.remote("send", queue="settlement")))
+    run = start(fakes.saga(fakes.local("pack"), fakes.remote("send", queue="settlement")))
     publisher.flush(PATIENCE_SECONDS)
 
     (message,) = broker.messages("checkout")
@@ -104,10 +104,10 @@ def test_a_message_is_a_chain_of_the_links_and_carries_nothing_but_ids(
 
 
 def test_runs_that_come_together_share_a_message_of_bounded_size(
-    toys: Toys, broker: Broker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    fakes: FakeSagas, broker: CeleryQueues, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatch, "MOST_RUNS_IN_A_MESSAGE", 2)
-    saga, other = toys.parcel(), toys.saga(toys.local("pack"), name="other")
+    saga, other = fakes.parcel(), fakes.saga(fakes.local("pack"), name="other")
 
     with transaction.atomic():
         runs = [*start_many(saga, 3), start(other)]
@@ -118,9 +118,9 @@ def test_runs_that_come_together_share_a_message_of_bounded_size(
     assert {each for ids in sent for each in ids} == {str(each.pk) for each in runs}
 
 
-def test_what_remains_begins_where_the_run_stands(toys: Toys, messages: MessageQueue) -> None:
-    saga = toys.saga(
-        toys.local("pack"), toys.remote("send", queue="settlement"), toys.local("file")
+def test_what_remains_begins_where_the_run_stands(fakes: FakeSagas, messages: MessageQueue) -> None:
+    saga = fakes.saga(
+        fakes.local("pack"), fakes.remote("send", queue="settlement"), fakes.local("file")
     )
     run = start(saga)
 
@@ -138,7 +138,7 @@ def test_what_remains_begins_where_the_run_stands(toys: Toys, messages: MessageQ
 
 
 def test_a_broker_that_is_down_costs_the_caller_nothing(
-    toys: Toys,
+    fakes: FakeSagas,
     publisher: Publisher,
     closed_port: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -146,7 +146,7 @@ def test_a_broker_that_is_down_costs_the_caller_nothing(
 ) -> None:
     move_the_broker(closed_port, monkeypatch)
 
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     assert SagaRun.objects.get().pk == run.pk
     assert caplog.records == []
     publisher.flush(seconds=120)
@@ -156,11 +156,11 @@ def test_a_broker_that_is_down_costs_the_caller_nothing(
 
 
 def test_a_broker_that_does_not_answer_is_not_waited_for(
-    toys: Toys, publisher: Publisher, silent_port: int, monkeypatch: pytest.MonkeyPatch
+    fakes: FakeSagas, publisher: Publisher, silent_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     move_the_broker(silent_port, monkeypatch)
 
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     assert publisher._messages.unfinished_tasks == 1
     assert SagaRun.objects.get().pk == run.pk
@@ -176,10 +176,10 @@ def no_broker(*_: object) -> None:
 
 
 def test_after_a_failure_the_broker_is_left_alone_and_then_tried_again(
-    toys: Toys, broker: Broker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    fakes: FakeSagas, broker: CeleryQueues, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatch, "BROKER_PAUSE_SECONDS", 3600.0)
-    saga = toys.parcel()
+    saga = fakes.parcel()
     with monkeypatch.context() as while_it_is_down:
         while_it_is_down.setattr(dispatch, "publish", no_broker)
         start(saga)
@@ -196,11 +196,11 @@ def test_after_a_failure_the_broker_is_left_alone_and_then_tried_again(
 
 
 def test_what_was_dropped_is_found_by_the_sweep(
-    toys: Toys, broker: Broker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    fakes: FakeSagas, broker: CeleryQueues, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as while_it_is_down:
         while_it_is_down.setattr(dispatch, "publish", no_broker)
-        run = start(toys.parcel())
+        run = start(fakes.parcel())
         publisher.flush(PATIENCE_SECONDS)
     publisher._paused_until = 0.0
     let_time_pass(run)
@@ -212,11 +212,11 @@ def test_what_was_dropped_is_found_by_the_sweep(
 
 
 def test_a_full_queue_drops_the_message_and_not_the_caller(
-    toys: Toys, publisher: Publisher, caplog: pytest.LogCaptureFixture
+    fakes: FakeSagas, publisher: Publisher, caplog: pytest.LogCaptureFixture
 ) -> None:
     publisher._thread = threading.current_thread()  # nobody takes anything out
     publisher._messages = queue.Queue(maxsize=1)
-    saga = toys.parcel()
+    saga = fakes.parcel()
 
     kept, dropped = start(saga), start(saga)
 
@@ -227,9 +227,9 @@ def test_a_full_queue_drops_the_message_and_not_the_caller(
     assert SagaRun.objects.filter(pk__in=[kept.pk, dropped.pk]).count() == 2
 
 
-def test_waiting_for_the_publisher_has_an_end(toys: Toys, publisher: Publisher) -> None:
+def test_waiting_for_the_publisher_has_an_end(fakes: FakeSagas, publisher: Publisher) -> None:
     publisher._thread = threading.current_thread()
-    start(toys.parcel())
+    start(fakes.parcel())
 
     publisher.flush(seconds=0.01)
 
@@ -237,8 +237,8 @@ def test_waiting_for_the_publisher_has_an_end(toys: Toys, publisher: Publisher) 
 
 
 def test_an_error_that_nobody_expects_does_not_end_the_publisher(
-    toys: Toys,
-    broker: Broker,
+    fakes: FakeSagas,
+    broker: CeleryQueues,
     publisher: Publisher,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -246,7 +246,7 @@ def test_an_error_that_nobody_expects_does_not_end_the_publisher(
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    saga = toys.parcel()
+    saga = fakes.parcel()
     with monkeypatch.context() as once:
         once.setattr(dispatch, "publish", fail)
         start(saga)

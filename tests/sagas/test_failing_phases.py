@@ -6,28 +6,28 @@ from django.db import DatabaseError, DataError, IntegrityError
 from sagas.messages import RetryAfter, WorkItem
 from sagas.models import HANDOVER, RunStatus
 from sagas.phase import ATTENTION_AFTER, Phase
+from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
     Bug,
     Busy,
-    Refused,
-    Toys,
+    FakeSagas,
+    Rejected,
     events,
-    everything,
     journal,
     start,
     start_many,
+    stored_rows,
 )
 from tests.support.in_memory_broker import Message, MessageQueue
-from tests.support.run_clock import wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_local_step_that_raises_leaves_only_its_failure_and_is_tried_again(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.raises("pack", Bug("no tape"))
+    run = start(fakes.parcel())
+    fakes.raises("pack", Bug("no tape"))
 
     messages.deliver_all()
     run.refresh_from_db()
@@ -49,14 +49,14 @@ def test_a_local_step_that_raises_leaves_only_its_failure_and_is_tried_again(
         ("send", 1, "done"),
         ("file", 1, "done"),
     ]
-    assert events(run) == ["pack", "intend send", "record send", "file"]
+    assert events(run) == ["pack", "prepare send", "record send", "file"]
 
 
 def test_a_local_step_that_keeps_raising_is_flagged_and_still_tried(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.raises("pack", *[Bug("no tape")] * ATTENTION_AFTER)
+    run = start(fakes.parcel())
+    fakes.raises("pack", *[Bug("no tape")] * ATTENTION_AFTER)
 
     messages.deliver_all()
     for _ in range(ATTENTION_AFTER - 2):
@@ -71,10 +71,10 @@ def test_a_local_step_that_keeps_raising_is_flagged_and_still_tried(
 
 
 def test_a_local_step_that_raises_behind_another_undoes_that_one_too(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.local("file")))
-    toys.raises("file", Bug())
+    run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))
+    fakes.raises("file", Bug())
 
     messages.deliver_all()
 
@@ -85,11 +85,11 @@ def test_a_local_step_that_raises_behind_another_undoes_that_one_too(
 
 
 def test_one_run_that_raises_in_a_group_does_not_keep_the_others(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.saga(toys.local("pack"))
+    saga = fakes.saga(fakes.local("pack"))
     runs = start_many(saga, 3)
-    toys.raises("pack", Bug("together"))
+    fakes.raises("pack", Bug("together"))
 
     with pytest.raises(Bug):
         Phase(saga, saga.links[0], [WorkItem(each.pk) for each in runs]).perform()
@@ -102,11 +102,11 @@ def test_one_run_that_raises_in_a_group_does_not_keep_the_others(
 
 
 def test_a_step_that_raises_behind_a_call_does_not_cost_the_answer(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", {"number": "RR 123"})
-    toys.raises("file", Bug("no folder"))
+    run = start(fakes.parcel())
+    fakes.answers("send", {"number": "RR 123"})
+    fakes.raises("file", Bug("no folder"))
 
     messages.deliver_all()
     run.refresh_from_db()
@@ -117,20 +117,20 @@ def test_a_step_that_raises_behind_a_call_does_not_cost_the_answer(
         ("send", 1, "done", {"number": "RR 123"}),
         ("file", 1, "failed", {}),
     ]
-    assert events(run) == ["pack", "intend send", "record send"]
+    assert events(run) == ["pack", "prepare send", "record send"]
 
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
-    assert events(run) == ["pack", "intend send", "record send", "file"]
-    assert toys.calls == [("send", 1)]
+    assert events(run) == ["pack", "prepare send", "record send", "file"]
+    assert fakes.calls == [("send", 1)]
 
 
 def test_a_database_error_behind_a_call_does_not_cost_the_answer(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.raises("file", DatabaseError("deadlock detected"))
+    run = start(fakes.parcel())
+    fakes.raises("file", DatabaseError("deadlock detected"))
 
     with pytest.raises(DatabaseError, match="deadlock detected"):
         messages.deliver_all()
@@ -142,28 +142,28 @@ def test_a_database_error_behind_a_call_does_not_cost_the_answer(
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
-    assert toys.calls == [("send", 1)]
+    assert fakes.calls == [("send", 1)]
 
 
 def test_a_database_error_before_any_call_leaves_nothing(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    before = everything(run)
-    toys.raises("pack", DatabaseError("the connection is closed"))
+    run = start(fakes.parcel())
+    before = stored_rows(run)
+    fakes.raises("pack", DatabaseError("the connection is closed"))
 
     with pytest.raises(DatabaseError):
         messages.deliver_all()
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
 
 
 @pytest.mark.parametrize("error", [IntegrityError("twice"), DataError("out of range")])
 def test_what_the_database_does_not_take_is_a_failure_of_the_step(
-    toys: Toys, messages: MessageQueue, error: DatabaseError
+    fakes: FakeSagas, messages: MessageQueue, error: DatabaseError
 ) -> None:
-    run = start(toys.parcel())
-    toys.raises("pack", error)
+    run = start(fakes.parcel())
+    fakes.raises("pack", error)
 
     messages.deliver_all()
     run.refresh_from_db()
@@ -180,11 +180,11 @@ def test_what_the_database_does_not_take_is_a_failure_of_the_step(
 
 
 def test_an_answer_that_the_database_does_not_take_is_a_failed_attempt_that_keeps_it(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", {"number": "RR 123"})
-    toys.raises("record send", *[IntegrityError("twice")] * 2)
+    run = start(fakes.parcel())
+    fakes.answers("send", {"number": "RR 123"})
+    fakes.raises("record send", *[IntegrityError("twice")] * 2)
 
     with pytest.raises(IntegrityError):
         messages.deliver_all()
@@ -197,14 +197,14 @@ def test_an_answer_that_the_database_does_not_take_is_a_failed_attempt_that_keep
 
 
 def test_an_intention_that_raises_is_a_failed_attempt_without_a_call(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.raises("intend send", Bug("no stamps"))
+    run = start(fakes.parcel())
+    fakes.raises("prepare send", Bug("no stamps"))
 
     messages.deliver_all()
 
-    assert toys.calls == []
+    assert fakes.calls == []
     assert events(run) == ["pack"]
     assert journal(run, "step", "number", "outcome", "detail")[1:] == [
         ("send", 1, "failed", "no stamps")
@@ -213,15 +213,15 @@ def test_an_intention_that_raises_is_a_failed_attempt_without_a_call(
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
-    assert toys.calls == [("send", 2)]
+    assert fakes.calls == [("send", 2)]
 
 
 def test_an_answer_that_cannot_be_recorded_is_a_failed_attempt_that_keeps_it(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", {"number": "RR 123"})
-    toys.raises("record send", Bug("first"), Bug("second"))
+    run = start(fakes.parcel())
+    fakes.answers("send", {"number": "RR 123"})
+    fakes.raises("record send", Bug("first"), Bug("second"))
 
     with pytest.raises(Bug, match="first"):
         messages.deliver_all()
@@ -229,7 +229,7 @@ def test_an_answer_that_cannot_be_recorded_is_a_failed_attempt_that_keeps_it(
 
     assert (run.status, run.step, run.leased_until) == (RunStatus.RUNNING, "send", None)
     assert run.not_before is not None
-    assert events(run) == ["pack", "intend send"]
+    assert events(run) == ["pack", "prepare send"]
     assert journal(run, "step", "outcome", "error", "detail", "output")[1:] == [
         ("send", "failed", "Bug", "second", {"number": "RR 123"})
     ]
@@ -237,14 +237,14 @@ def test_an_answer_that_cannot_be_recorded_is_a_failed_attempt_that_keeps_it(
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
-    assert toys.calls == [("send", 1), ("send", 2)]
+    assert fakes.calls == [("send", 1), ("send", 2)]
 
 
 def test_an_answer_that_can_be_recorded_the_second_time_is_not_asked_for_again(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.raises("record send", Bug("once"))
+    run = start(fakes.parcel())
+    fakes.raises("record send", Bug("once"))
 
     with pytest.raises(Bug, match="once"):
         messages.deliver_all()
@@ -253,17 +253,17 @@ def test_an_answer_that_can_be_recorded_the_second_time_is_not_asked_for_again(
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
-    assert toys.calls == [("send", 1)]
+    assert fakes.calls == [("send", 1)]
     assert events(run).count("record send") == 1
 
 
 def test_an_undo_that_raises_behind_another_does_not_cost_its_answer(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Refused("no"))
-    toys.answers("undo send", {"returned": True})
-    toys.raises("undo pack", Bug("glued"))
+    run = start(fakes.parcel())
+    fakes.answers("send", Rejected("no"))
+    fakes.answers("compensate send", {"returned": True})
+    fakes.raises("compensate pack", Bug("glued"))
 
     messages.deliver_all()
     run.refresh_from_db()
@@ -277,17 +277,17 @@ def test_an_undo_that_raises_behind_another_does_not_cost_its_answer(
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPENSATED
-    assert toys.calls == [("send", 1), ("undo send", 1)]
-    assert events(run).count("undo pack") == 1
+    assert fakes.calls == [("send", 1), ("compensate send", 1)]
+    assert events(run).count("compensate pack") == 1
 
 
 def test_an_undo_that_was_not_reached_does_not_wait_for_the_back_off_of_another(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Refused("no"))
-    toys.answers("undo send", Busy())
-    toys.raises("undo pack", DatabaseError("deadlock detected"))
+    run = start(fakes.parcel())
+    fakes.answers("send", Rejected("no"))
+    fakes.answers("compensate send", Busy())
+    fakes.raises("compensate pack", DatabaseError("deadlock detected"))
 
     with pytest.raises(DatabaseError):
         messages.deliver_all()
@@ -299,10 +299,12 @@ def test_an_undo_that_was_not_reached_does_not_wait_for_the_back_off_of_another(
     assert run.wake_at == backing_off.ended_at + HANDOVER
 
 
-def test_the_message_of_a_failed_run_is_to_come_back(toys: Toys, messages: MessageQueue) -> None:
-    saga = toys.saga(toys.local("pack"))
+def test_the_message_of_a_failed_run_is_to_come_back(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    saga = fakes.saga(fakes.local("pack"))
     run = start(saga)
-    toys.raises("pack", Bug())
+    fakes.raises("pack", Bug())
 
     next_action = messages.deliver(Message(run.pk, saga.links))
 

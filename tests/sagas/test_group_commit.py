@@ -13,9 +13,9 @@ from sagas.group_commit import GroupCommit
 from sagas.messages import NextAction, Stop
 from sagas.models import RunStatus, SagaRun
 from sagas.runner import Runner
-from tests.support.fake_sagas import Bug, Toys, journal, start_many
+from tests.support.fake_sagas import Bug, FakeSagas, journal, start_many
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.threads import in_thread
+from tests.support.threads import start_thread
 from tests.support.waits import PATIENCE_SECONDS, wait_until
 
 MANY = 8
@@ -62,7 +62,7 @@ def submit_behind_the_first(
     rounds.gates[1] = threading.Event()
     submitted = []
     for item in items:
-        submitted.append(in_thread(group.submit, item))
+        submitted.append(start_thread(group.submit, item))
         wait_until(lambda: len(rounds.carried) + len(group._waiting) == len(submitted))
     return submitted
 
@@ -149,7 +149,7 @@ def test_a_bad_item_alone_does_not_close_the_door(rounds: Rounds) -> None:
 class Gate:
     """A saga whose only step holds its first batch until told, and can be told whom to dislike."""
 
-    def __init__(self, toys: Toys) -> None:
+    def __init__(self, fakes: FakeSagas) -> None:
         self.entered, self.opened = threading.Event(), threading.Event()
         self.disliked: object = None
 
@@ -161,7 +161,7 @@ class Gate:
             if self.disliked in batch.runs:
                 raise Bug("not this one")
 
-        self.saga: Saga = toys.saga(pack)
+        self.saga: Saga = fakes.saga(pack)
 
 
 def advance_and_disconnect(runner: Runner, run: SagaRun) -> NextAction:
@@ -173,9 +173,9 @@ def advance_and_disconnect(runner: Runner, run: SagaRun) -> NextAction:
 
 def advance_together(gate: Gate, runner: Runner, runs: list[SagaRun]) -> list[NextAction]:
     """Have the first run's transaction stay open until all the others wait."""
-    carried = [in_thread(advance_and_disconnect, runner, runs[0])]
+    carried = [start_thread(advance_and_disconnect, runner, runs[0])]
     assert gate.entered.wait(PATIENCE_SECONDS)
-    carried += [in_thread(advance_and_disconnect, runner, each) for each in runs[1:]]
+    carried += [start_thread(advance_and_disconnect, runner, each) for each in runs[1:]]
     wait_until(lambda: len(runner._phases._waiting) == len(runs) - 1)
     gate.opened.set()
     return [each.result(PATIENCE_SECONDS) for each in carried]
@@ -192,9 +192,9 @@ def transactions_behind_the_journal() -> int:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("limit", "transactions"), [(50, 2), (1, MANY)], ids=["shared", "control"])
 def test_runs_that_wait_share_a_transaction(
-    toys: Toys, messages: MessageQueue, limit: int, transactions: int
+    fakes: FakeSagas, messages: MessageQueue, limit: int, transactions: int
 ) -> None:
-    gate = Gate(toys)
+    gate = Gate(fakes)
     runs = start_many(gate.saga, MANY)
     runner = Runner(gate.saga, gate.saga.links[0])
     runner._phases = GroupCommit(runner._together, runner._alone, limit)
@@ -208,8 +208,8 @@ def test_runs_that_wait_share_a_transaction(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_run_that_raises_spoils_nobody_elses(toys: Toys, messages: MessageQueue) -> None:
-    gate = Gate(toys)
+def test_a_run_that_raises_spoils_nobody_elses(fakes: FakeSagas, messages: MessageQueue) -> None:
+    gate = Gate(fakes)
     runs = start_many(gate.saga, 5)
     gate.disliked = runs[2].subject_id
 
@@ -226,9 +226,9 @@ def test_a_run_that_raises_spoils_nobody_elses(toys: Toys, messages: MessageQueu
 
 @pytest.mark.django_db(transaction=True)
 def test_messages_for_one_run_that_wait_together_carry_it_once(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    gate = Gate(toys)
+    gate = Gate(fakes)
     first, doubled = start_many(gate.saga, 2)
 
     next_actions = advance_together(

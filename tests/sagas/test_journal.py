@@ -4,7 +4,7 @@ import pytest
 
 from sagas.journal import pending_compensations
 from sagas.models import Direction, Outcome, StepAttempt
-from tests.support.fake_sagas import Toys
+from tests.support.fake_sagas import FakeSagas
 
 
 def row(step: str, direction: Direction, outcome: Outcome) -> StepAttempt:
@@ -36,15 +36,17 @@ FORWARD, BACK = Direction.FORWARD, Direction.COMPENSATING
     ],
 )
 def test_owed_is_what_may_have_left_something_behind(
-    toys: Toys, rows: list[StepAttempt], pending: list[str]
+    fakes: FakeSagas, rows: list[StepAttempt], pending: list[str]
 ) -> None:
-    saga = toys.saga(toys.local("pack"), toys.remote("send"), toys.local("burn", is_undoable=False))
+    saga = fakes.saga(
+        fakes.local("pack"), fakes.remote("send"), fakes.local("burn", is_compensable=False)
+    )
 
     assert [each.name for each in pending_compensations(saga, rows)] == pending
 
 
-def test_owed_comes_with_the_latest_attempt_at_its_undo(toys: Toys) -> None:
-    saga = toys.saga(toys.remote("send"))
+def test_owed_comes_with_the_latest_attempt_at_its_undo(fakes: FakeSagas) -> None:
+    saga = fakes.saga(fakes.remote("send"))
     done = row("send", FORWARD, Outcome.DONE)
     first, second = row("send", BACK, Outcome.LOST), row("send", BACK, Outcome.TRANSIENT)
 

@@ -18,63 +18,65 @@ from sagas.phase import Phase
 from sagas.runner import ActiveAttempt, Checkpoint, write_alone, write_together
 from sagas.services import request_compensation
 from sagas.sweep import sweep
+from tests.support.clock import let_time_pass, wake_run
 from tests.support.fake_sagas import (
-    Refused,
+    FakeSagas,
+    Rejected,
     Silence,
-    Toys,
     WorkerLost,
-    die,
     events,
-    everything,
     journal,
+    lose_worker,
     start,
     start_many,
+    stored_rows,
 )
 from tests.support.in_memory_broker import Message, MessageQueue
-from tests.support.run_clock import let_time_pass, wake_run
 from tests.support.waits import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_lease_in_force_makes_a_second_message_return_at_once(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     run = start(saga)
 
     def come_again(attempt: Attempt) -> Output:
-        before = everything(run)
+        before = stored_rows(run)
         assert messages.deliver(Message(run.pk, saga.links)) == Stop()
-        assert everything(run) == before
+        assert stored_rows(run) == before
         return {}
 
-    toys.answers("send", come_again)
+    fakes.answers("send", come_again)
     messages.deliver_all()
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
-    assert toys.calls == [("send", 1)]
+    assert fakes.calls == [("send", 1)]
 
 
-def test_a_lease_in_force_is_not_due_for_the_sweep(toys: Toys, messages: MessageQueue) -> None:
+def test_a_lease_in_force_is_not_due_for_the_sweep(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     def look(attempt: Attempt) -> Output:
         assert sweep() == 0
         return {}
 
-    start(toys.parcel())
-    toys.answers("send", look)
+    start(fakes.parcel())
+    fakes.answers("send", look)
     messages.deliver_all()
 
-    assert toys.calls == [("send", 1)]
+    assert fakes.calls == [("send", 1)]
 
 
 def test_a_dead_workers_attempt_is_lost_when_its_lease_has_run_out(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     run = start(saga)
-    toys.answers("send", die)
+    fakes.answers("send", lose_worker)
     with pytest.raises(WorkerLost):
         messages.deliver_all()
     assert messages.deliver(Message(run.pk, saga.links)) == Stop()
@@ -90,21 +92,21 @@ def test_a_dead_workers_attempt_is_lost_when_its_lease_has_run_out(
     ]
     lost = run.attempts.get(outcome="lost")
     assert lost.ended_at is not None
-    assert toys.calls == [("send", 1), ("send", 2)]
+    assert fakes.calls == [("send", 1), ("send", 2)]
 
 
 def test_a_step_that_kills_its_workers_turns_back_when_patience_is_spent(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", die, die, die)
+    run = start(fakes.parcel())
+    fakes.answers("send", lose_worker, lose_worker, lose_worker)
 
     with pytest.raises(WorkerLost):
         messages.deliver_all()
     with pytest.raises(WorkerLost):
         wake_run(run, messages)  # the first loss is made good at once
     wake_run(run, messages)  # the second one waits for its back-off
-    assert toys.calls == [("send", 1), ("send", 2)]
+    assert fakes.calls == [("send", 1), ("send", 2)]
     with pytest.raises(WorkerLost):
         wake_run(run, messages)
     wake_run(run, messages)
@@ -112,19 +114,19 @@ def test_a_step_that_kills_its_workers_turns_back_when_patience_is_spent(
 
     assert run.status == RunStatus.COMPENSATED
     assert (run.reason, run.reason_detail) == ("send_unanswered", "lost")
-    assert toys.calls == [("send", 1), ("send", 2), ("send", 3), ("undo send", 1)]
+    assert fakes.calls == [("send", 1), ("send", 2), ("send", 3), ("compensate send", 1)]
 
 
 def test_a_worker_that_is_slower_than_its_lease_still_settles_if_nobody_came(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     def be_slow(attempt: Attempt) -> Output:
         let_time_pass(run)
         return {"number": "RR 123"}
 
-    toys.answers("send", be_slow)
+    fakes.answers("send", be_slow)
     messages.deliver_all()
 
     run.refresh_from_db()
@@ -133,9 +135,9 @@ def test_a_worker_that_is_slower_than_its_lease_still_settles_if_nobody_came(
 
 
 def test_a_worker_that_comes_back_after_anothers_claim_leaves_only_a_note(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     after_the_other: list[tuple[object, ...]] = []
 
     def sleep_past_the_lease(attempt: Attempt) -> Output:
@@ -144,7 +146,7 @@ def test_a_worker_that_comes_back_after_anothers_claim_leaves_only_a_note(
         after_the_other.append(without_output_and_detail(run))
         return {"number": "late"}
 
-    toys.answers("send", sleep_past_the_lease, {"number": "in time"})
+    fakes.answers("send", sleep_past_the_lease, {"number": "in time"})
     next_action = messages.deliver(messages.take())
 
     assert next_action == Stop()
@@ -158,16 +160,16 @@ def test_a_worker_that_comes_back_after_anothers_claim_leaves_only_a_note(
 
 
 def without_output_and_detail(run: SagaRun) -> tuple[object, ...]:
-    row, records, written = everything(run)
+    row, records, written = stored_rows(run)
     assert isinstance(records, list)
     kept = [{k: v for k, v in each.items() if k not in {"output", "detail"}} for each in records]
     return row, kept, written
 
 
 def test_a_worker_that_comes_back_while_another_asks_changes_nothing_for_it(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     run = start(saga)
     second_asks, second_may_answer = threading.Event(), threading.Event()
     second: list[Future[None]] = []
@@ -176,14 +178,14 @@ def test_a_worker_that_comes_back_while_another_asks_changes_nothing_for_it(
         let_time_pass(run)
         second.append(pool.submit(deliver_in_thread, messages, Message(run.pk, saga.links)))
         assert second_asks.wait(PATIENCE_SECONDS)
-        raise Refused("too late to say no")
+        raise Rejected("too late to say no")
 
     def answer_when_told(attempt: Attempt) -> Output:
         second_asks.set()
         assert second_may_answer.wait(PATIENCE_SECONDS)
         return {}
 
-    toys.answers("send", be_overtaken, answer_when_told)
+    fakes.answers("send", be_overtaken, answer_when_told)
     with ThreadPoolExecutor(1) as pool:
         next_action = messages.deliver(messages.take())
         held = SagaRun.objects.get()
@@ -206,18 +208,18 @@ def deliver_in_thread(messages: MessageQueue, message: Message) -> None:
 
 
 def test_a_refusal_that_comes_too_late_turns_nothing_back(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.remote("send"), toys.remote("insure")))
+    run = start(fakes.saga(fakes.remote("send"), fakes.remote("insure")))
 
     def refuse_late(attempt: Attempt) -> Output:
         let_time_pass(run)
         sweep()
         messages.deliver_all()
-        raise Refused("no_such_street", "Elm Street")
+        raise Rejected("no_such_street", "Elm Street")
 
-    toys.answers("send", refuse_late, {})
-    toys.answers("insure", Silence())
+    fakes.answers("send", refuse_late, {})
+    fakes.answers("insure", Silence())
     messages.deliver(messages.take())
 
     run.refresh_from_db()
@@ -231,9 +233,9 @@ def test_a_refusal_that_comes_too_late_turns_nothing_back(
 
 
 def test_an_answer_after_the_run_was_taken_back_is_only_noted(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     def answer_after_the_undo(attempt: Attempt) -> Output:
         request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
@@ -241,7 +243,7 @@ def test_an_answer_after_the_run_was_taken_back_is_only_noted(
         assert run.status == RunStatus.COMPENSATED
         return {"number": "late"}
 
-    toys.answers("send", answer_after_the_undo)
+    fakes.answers("send", answer_after_the_undo)
     messages.deliver(messages.take())
 
     run.refresh_from_db()
@@ -252,20 +254,20 @@ def test_an_answer_after_the_run_was_taken_back_is_only_noted(
 
 @pytest.mark.parametrize("settle_only", [True, False], ids=["alone", "with what follows"])
 def test_an_answer_that_is_settled_already_is_not_settled_again(
-    toys: Toys, messages: MessageQueue, *, settle_only: bool
+    fakes: FakeSagas, messages: MessageQueue, *, settle_only: bool
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     run = start(saga)
     (claim,) = Phase(saga, saga.links[0], [WorkItem(run.pk)]).perform()
     assert isinstance(claim, Claim)
     answer = WorkItem(run.pk, CallResult(claim, Outcome.DONE, {"number": "RR 123"}))
     Phase(saga, saga.links[0], [answer], settle_only=settle_only).perform()
-    before = everything(run)
+    before = stored_rows(run)
 
     next_actions = Phase(saga, saga.links[0], [answer]).perform()
 
     assert next_actions == [Stop()]
-    assert everything(run) == before
+    assert stored_rows(run) == before
 
 
 # -- checkpoints
@@ -281,22 +283,24 @@ def write_fact(attempt: Attempt) -> OutboxEvent:
     )
 
 
-def test_a_checkpoint_writes_while_the_attempt_is_held(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_a_checkpoint_writes_while_the_attempt_is_held(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.parcel())
 
     def stamp(attempt: Attempt) -> Output:
         written = attempt.checkpoint(lambda: write_fact(attempt))
         assert not connection.in_atomic_block
         return {"stamp": str(written.pk)}
 
-    toys.answers("send", stamp)
+    fakes.answers("send", stamp)
     messages.deliver_all()
 
-    assert events(run) == ["pack", "intend send", "stamp", "record send", "file"]
+    assert events(run) == ["pack", "prepare send", "stamp", "record send", "file"]
 
 
-def test_a_checkpoint_is_one_transaction(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_a_checkpoint_is_one_transaction(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
 
     def stamp_and_fail(attempt: Attempt) -> Output:
         def write() -> None:
@@ -306,7 +310,7 @@ def test_a_checkpoint_is_one_transaction(toys: Toys, messages: MessageQueue) -> 
         attempt.checkpoint(write)
         return {}
 
-    toys.answers("send", stamp_and_fail)
+    fakes.answers("send", stamp_and_fail)
     messages.deliver_all()
 
     assert "stamp" not in events(run)
@@ -314,31 +318,31 @@ def test_a_checkpoint_is_one_transaction(toys: Toys, messages: MessageQueue) -> 
 
 
 def test_a_checkpoint_after_a_takeover_writes_nothing_and_ends_the_worker(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     after_the_other: list[tuple[object, ...]] = []
 
     def stamp_late(attempt: Attempt) -> Output:
         wake_run(run, messages)
-        after_the_other.append(everything(run))
+        after_the_other.append(stored_rows(run))
         with pytest.raises(LeaseLost):
             attempt.checkpoint(lambda: write_fact(attempt))
         attempt.checkpoint(lambda: write_fact(attempt))
         raise AssertionError
 
-    toys.answers("send", stamp_late)
+    fakes.answers("send", stamp_late)
     next_action = messages.deliver(messages.take())
 
     assert next_action == Stop()
-    assert after_the_other == [everything(run)]
+    assert after_the_other == [stored_rows(run)]
     assert "stamp" not in events(run)
 
 
 def test_a_checkpoint_while_another_worker_asks_writes_nothing(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     run = start(saga)
 
     def be_overtaken(first: Attempt) -> Output:
@@ -347,24 +351,24 @@ def test_a_checkpoint_while_another_worker_asks_writes_nothing(
                 first.checkpoint(lambda: write_fact(first))
             return {}
 
-        toys.answers("send", while_the_second_asks)
+        fakes.answers("send", while_the_second_asks)
         let_time_pass(run)
         messages.deliver(Message(run.pk, saga.links))
         return {}
 
-    toys.answers("send", be_overtaken)
+    fakes.answers("send", be_overtaken)
     messages.deliver(messages.take())
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
-    assert toys.calls == [("send", 1), ("send", 2)]
+    assert fakes.calls == [("send", 1), ("send", 2)]
     assert "stamp" not in events(run)
 
 
 def test_a_checkpoint_that_shares_a_transaction_with_its_successors_writes_nothing(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     run = start(saga)
     shared = GroupCommit[Checkpoint, object](write_together, write_alone)
 
@@ -377,21 +381,21 @@ def test_a_checkpoint_that_shares_a_transaction_with_its_successors_writes_nothi
             shared.submit(both[1])
             return {}
 
-        toys.answers("send", while_the_second_asks)
+        fakes.answers("send", while_the_second_asks)
         let_time_pass(run)
         messages.deliver(Message(run.pk, saga.links))
         return {}
 
-    toys.answers("send", be_overtaken)
+    fakes.answers("send", be_overtaken)
     messages.deliver(messages.take())
 
     assert events(run).count("stamp") == 1
 
 
 def test_checkpoints_of_several_runs_share_a_transaction(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    first_run, second_run = start_many(toys.parcel(), 2)
+    first_run, second_run = start_many(fakes.parcel(), 2)
 
     def while_both_ask(first: Attempt) -> Output:
         def write_both(second: Attempt) -> Output:
@@ -400,11 +404,11 @@ def test_checkpoints_of_several_runs_share_a_transaction(
             assert [each["sql"] for each in queries].count("COMMIT") == 1
             return {}
 
-        toys.answers("send", write_both)
+        fakes.answers("send", write_both)
         messages.deliver(messages.take())
         return {}
 
-    toys.answers("send", while_both_ask)
+    fakes.answers("send", while_both_ask)
     messages.deliver_all()
 
     assert [events(each).count("stamp") for each in (first_run, second_run)] == [1, 1]
@@ -416,9 +420,9 @@ def checkpoint(attempt: Attempt) -> Checkpoint:
 
 
 def test_a_checkpoint_is_refused_after_the_attempt_was_given_up_without_a_new_claim(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.remote("send"), toys.local("file")))
+    run = start(fakes.saga(fakes.remote("send"), fakes.local("file")))
 
     def stamp_late(attempt: Attempt) -> Output:
         request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
@@ -429,7 +433,7 @@ def test_a_checkpoint_is_refused_after_the_attempt_was_given_up_without_a_new_cl
         attempt.checkpoint(lambda: write_fact(attempt))
         raise AssertionError
 
-    toys.answers("send", stamp_late)
+    fakes.answers("send", stamp_late)
     next_action = messages.deliver(messages.take())
 
     assert next_action == Stop()

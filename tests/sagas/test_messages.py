@@ -6,40 +6,48 @@ import pytest
 
 from sagas.messages import Continue, Stop
 from sagas.models import RunStatus, SagaRun
-from tests.support.fake_sagas import Answer, Refused, Toys, events, everything, journal, start
+from tests.support.fake_sagas import (
+    CallBehaviour,
+    FakeSagas,
+    Rejected,
+    events,
+    journal,
+    start,
+    stored_rows,
+)
 from tests.support.in_memory_broker import Message, MessageQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def three_links(toys: Toys) -> SagaRun:
-    saga = toys.saga(
-        toys.local("pack", queue="checkout"),
-        toys.remote("send", queue="settlement"),
-        toys.local("file", queue="sweeps"),
+def three_links(fakes: FakeSagas) -> SagaRun:
+    saga = fakes.saga(
+        fakes.local("pack", queue="checkout"),
+        fakes.remote("send", queue="settlement"),
+        fakes.local("file", queue="sweeps"),
     )
     return start(saga)
 
 
-STORIES: dict[str, Answer] = {"completed": {}, "compensated": Refused("no")}
+STORIES: dict[str, CallBehaviour] = {"completed": {}, "compensated": Rejected("no")}
 
 
 def delivered_twice(run: SagaRun, messages: MessageQueue) -> None:
     while messages.waiting:
         message = messages.take()
         messages.deliver(message)
-        before = everything(run)
+        before = stored_rows(run)
         assert messages.deliver(message) == Stop()
-        assert everything(run) == before
+        assert stored_rows(run) == before
 
 
 def the_tail_first(run: SagaRun, messages: MessageQueue) -> None:
     (whole,) = messages.waiting
-    before = everything(run)
+    before = stored_rows(run)
     for start_at in (2, 1):
         tail = Message(run.pk, whole.links[start_at:])
         assert messages.deliver(tail) == Stop()
-    assert everything(run) == before
+    assert stored_rows(run) == before
     messages.deliver_all()
 
 
@@ -56,16 +64,16 @@ def the_head_again_at_every_turn(run: SagaRun, messages: MessageQueue) -> None:
 )
 @pytest.mark.parametrize(("ends", "answer"), STORIES.items(), ids=STORIES)
 def test_a_run_ends_the_same_however_its_messages_come(
-    toys: Toys,
+    fakes: FakeSagas,
     messages: MessageQueue,
     ends: str,
-    answer: Answer,
+    answer: CallBehaviour,
     delivery: Callable[[SagaRun, MessageQueue], None],
 ) -> None:
-    plain = three_links(toys)
-    toys.answers("send", answer, answer)
+    plain = three_links(fakes)
+    fakes.answers("send", answer, answer)
     messages.deliver_all()
-    disturbed = start(toys.last_saga)
+    disturbed = start(fakes.last_saga)
 
     delivery(disturbed, messages)
 
@@ -78,43 +86,45 @@ def test_a_run_ends_the_same_however_its_messages_come(
 
 
 def test_a_late_message_of_the_way_forward_does_not_move_a_run_that_has_turned(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = three_links(toys)
-    toys.answers("send", Refused("no"))
+    run = three_links(fakes)
+    fakes.answers("send", Rejected("no"))
     messages.deliver(messages.take())
     messages.deliver(messages.take())
-    before = everything(run)
+    before = stored_rows(run)
 
-    next_actions = [messages.deliver(Message(run.pk, (each,))) for each in toys.last_saga.links]
+    next_actions = [messages.deliver(Message(run.pk, (each,))) for each in fakes.last_saga.links]
 
     assert next_actions == [Stop(), Stop(), Stop()]
-    assert everything(run) == before
+    assert stored_rows(run) == before
 
 
-def test_a_message_of_the_way_back_does_not_turn_a_run(toys: Toys, messages: MessageQueue) -> None:
-    run = three_links(toys)
+def test_a_message_of_the_way_back_does_not_turn_a_run(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = three_links(fakes)
     messages.deliver(messages.take())
-    before = everything(run)
+    before = stored_rows(run)
 
-    assert messages.deliver(Message(run.pk, (toys.last_saga.compensation_link,))) == Stop()
+    assert messages.deliver(Message(run.pk, (fakes.last_saga.compensation_link,))) == Stop()
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
 
 
 def test_a_message_for_a_run_that_does_not_exist_does_nothing(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = three_links(toys)
-    nobody = Message(run.subject_id, toys.last_saga.links)
+    run = three_links(fakes)
+    nobody = Message(run.subject_id, fakes.last_saga.links)
 
     assert messages.deliver(nobody) == Stop()
 
     assert journal(run) == []
 
 
-def test_each_link_lets_the_next_go_on(toys: Toys, messages: MessageQueue) -> None:
-    run = three_links(toys)
+def test_each_link_lets_the_next_go_on(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = three_links(fakes)
 
     next_actions = [messages.deliver(messages.take()) for _ in range(3)]
 

@@ -17,22 +17,21 @@ from sagas.queries.counts import FlaggedCounts, count_flagged
 from sagas.queries.subjects import flagged_runs, paused_runs
 from sagas.services import CompensationRequest, pause, request_compensation, resume, retry_now
 from sagas.sweep import LONGEST_DELAY, sweep
-from tests.support.database import database_time
+from tests.support.clock import database_time, let_time_pass, wake_run
 from tests.support.fake_sagas import (
-    FOR_EVER,
-    Refused,
+    UNLIMITED_TRIES,
+    FakeSagas,
+    Rejected,
     Silence,
-    Toys,
     WorkerLost,
-    die,
     events,
-    everything,
     journal,
+    lose_worker,
     start,
     start_many,
+    stored_rows,
 )
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.run_clock import let_time_pass, wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -71,54 +70,56 @@ def is_marked(run: SagaRun) -> bool:
     return marks != (None, "", False, "")
 
 
-def test_a_paused_run_takes_no_local_step(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_a_paused_run_takes_no_local_step(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
 
     assert pause_run(run)
-    before = everything(run)
+    before = stored_rows(run)
     next_action = messages.deliver(messages.take())
 
     assert next_action == Stop()
-    assert everything(run) == before
+    assert stored_rows(run) == before
     assert (run.status, run.step) == (RunStatus.RUNNING, "pack")
     assert flag(run) == FLAG
 
 
-def test_a_paused_run_claims_no_remote_step(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.remote("send", queue="settlement")))
+def test_a_paused_run_claims_no_remote_step(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.saga(fakes.local("pack"), fakes.remote("send", queue="settlement")))
     messages.deliver(messages.take())
 
     pause_run(run)
-    before = everything(run)
+    before = stored_rows(run)
     messages.deliver_all()
 
-    assert everything(run) == before
-    assert toys.calls == []
+    assert stored_rows(run) == before
+    assert fakes.calls == []
     assert run.step == "send"
 
 
 def test_a_call_in_flight_is_settled_and_no_step_follows(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     def answer_while_paused(attempt: Attempt) -> Output:
         pause_run(run)
         return {"number": "RR 123"}
 
-    toys.answers("send", answer_while_paused)
+    fakes.answers("send", answer_while_paused)
     messages.deliver_all()
     wake_run(run, messages)
 
     assert journal(run) == [("pack", "forward", 1, "done"), ("send", "forward", 1, "done")]
-    assert events(run) == ["pack", "intend send", "record send"]
+    assert events(run) == ["pack", "prepare send", "record send"]
     assert (run.status, run.step, run.leased_until) == (RunStatus.RUNNING, "file", None)
     assert flag(run) == FLAG
 
 
-def test_the_call_of_a_lost_worker_is_not_repeated(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", die)
+def test_the_call_of_a_lost_worker_is_not_repeated(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.parcel())
+    fakes.answers("send", lose_worker)
     with pytest.raises(WorkerLost):
         messages.deliver_all()
 
@@ -127,12 +128,14 @@ def test_the_call_of_a_lost_worker_is_not_repeated(toys: Toys, messages: Message
     wake_run(run, messages)
 
     assert journal(run)[1:] == [("send", "forward", 1, "lost")]
-    assert toys.calls == [("send", 1)]
+    assert fakes.calls == [("send", 1)]
 
 
-def test_a_paused_run_compensates_when_it_is_requested(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Silence())
+def test_a_paused_run_compensates_when_it_is_requested(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.parcel())
+    fakes.answers("send", Silence())
     messages.deliver_all()
 
     pause_run(run)
@@ -142,15 +145,15 @@ def test_a_paused_run_compensates_when_it_is_requested(toys: Toys, messages: Mes
 
     assert result is CompensationRequest.REQUESTED
     assert not was_marked
-    assert toys.calls == [("send", 1), ("undo send", 1)]
+    assert fakes.calls == [("send", 1), ("compensate send", 1)]
     assert not is_marked(run)
     assert run.status == RunStatus.COMPENSATED
 
 
 def test_a_request_to_compensate_keeps_a_flag_that_no_pause_raised(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     SagaRun.objects.update(needs_attention=True, attention_reason="pack: 8 attempts")
 
     request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
@@ -159,29 +162,31 @@ def test_a_request_to_compensate_keeps_a_flag_that_no_pause_raised(
 
 
 def test_a_run_that_was_requested_to_compensate_cannot_be_paused(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
-    before = everything(run)
+    before = stored_rows(run)
 
     assert not pause_for_money(run.subject_id)
     assert not pause_for_staff(run.subject_id)
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
     messages.deliver_all()
     assert not is_marked(run)
     assert run.status == RunStatus.COMPENSATED
 
 
-def test_a_rejection_makes_a_paused_run_compensate(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_a_rejection_makes_a_paused_run_compensate(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.parcel())
 
     def reject_while_paused(attempt: Attempt) -> Output:
         pause_run(run)
-        raise Refused("no_such_street")
+        raise Rejected("no_such_street")
 
-    toys.answers("send", reject_while_paused)
+    fakes.answers("send", reject_while_paused)
     messages.deliver_all()
 
     assert not is_marked(run)
@@ -189,15 +194,17 @@ def test_a_rejection_makes_a_paused_run_compensate(toys: Toys, messages: Message
     assert "file" not in events(run)
 
 
-def test_spent_retries_make_a_paused_run_compensate(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_spent_retries_make_a_paused_run_compensate(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.parcel())
 
     def stay_silent_while_paused(attempt: Attempt) -> Output:
         assert pause_for_staff(run.subject_id)
         raise Silence
 
-    toys.answers("send", Silence(), Silence(), stay_silent_while_paused)
-    toys.answers("undo send", Silence())
+    fakes.answers("send", Silence(), Silence(), stay_silent_while_paused)
+    fakes.answers("compensate send", Silence())
     messages.deliver_all()
     wake_run(run, messages)
     wake_run(run, messages)
@@ -209,60 +216,62 @@ def test_spent_retries_make_a_paused_run_compensate(toys: Toys, messages: Messag
     assert (run.status, run.reason) == (RunStatus.COMPENSATED, "send_unanswered")
 
 
-def test_the_result_of_the_last_step_ends_a_paused_run(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.remote("send")))
+def test_the_result_of_the_last_step_ends_a_paused_run(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.saga(fakes.remote("send")))
 
     def answer_while_paused(attempt: Attempt) -> Output:
         assert pause_for_staff(run.subject_id)
         return {}
 
-    toys.answers("send", answer_while_paused)
+    fakes.answers("send", answer_while_paused)
     messages.deliver_all()
 
     assert not is_marked(run)
     assert run.status == RunStatus.COMPLETED
 
 
-def test_a_compensating_run_cannot_be_paused(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Refused("no_such_street"))
+def test_a_compensating_run_cannot_be_paused(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
+    fakes.answers("send", Rejected("no_such_street"))
     messages.deliver(messages.take())
-    before = everything(run)
+    before = stored_rows(run)
 
     assert not pause_run(run)
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
     messages.deliver_all()
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATED
 
 
 def test_a_run_of_a_compensating_only_saga_cannot_be_paused(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    send = toys.remote("send", is_undoable=False, rejected_by=(), retry=FOR_EVER)
-    run = start(toys.saga(send, compensating_only=True))
-    before = everything(run)
+    send = fakes.remote("send", is_compensable=False, rejected_by=(), retry=UNLIMITED_TRIES)
+    run = start(fakes.saga(send, compensating_only=True))
+    before = stored_rows(run)
 
     assert not pause_run(run)
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
     messages.deliver_all()
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
 
 
 def test_a_run_that_has_ended_or_does_not_exist_cannot_be_paused(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     messages.deliver_all()
-    before = everything(run)
+    before = stored_rows(run)
 
     assert not pause_run(run)
     assert not pause_for_money(run.pk)
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
 
 
 @pytest.mark.parametrize(
@@ -274,7 +283,7 @@ def test_a_run_that_has_ended_or_does_not_exist_cannot_be_paused(
     ids=["money in doubt", "staff"],
 )
 def test_a_pause_keeps_its_reason_and_logs_the_code_but_not_the_text(
-    toys: Toys,
+    fakes: FakeSagas,
     messages: MessageQueue,
     caplog: pytest.LogCaptureFixture,
     *,
@@ -283,7 +292,7 @@ def test_a_pause_keeps_its_reason_and_logs_the_code_but_not_the_text(
     text: str,
     level: int,
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     caplog.set_level(logging.INFO, "sagas.services")
 
     assert pause_with(run.subject_id)
@@ -304,14 +313,14 @@ def test_a_pause_keeps_its_reason_and_logs_the_code_but_not_the_text(
     assert "a call" not in str([vars(line) for line in caplog.records])
 
 
-def test_pausing_again_keeps_the_first_reason(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_pausing_again_keeps_the_first_reason(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
     pause_run(run)
-    before = everything(run)
+    before = stored_rows(run)
 
     assert pause_for_staff(run.subject_id)
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
 
 
 @pytest.mark.parametrize(
@@ -324,18 +333,18 @@ def test_pausing_again_keeps_the_first_reason(toys: Toys, messages: MessageQueue
     ids=["a reason without a pause", "a pause without a reason", "an unknown reason"],
 )
 def test_the_database_refuses_a_pause_without_a_known_reason(
-    toys: Toys, messages: MessageQueue, marks: dict[str, object]
+    fakes: FakeSagas, messages: MessageQueue, marks: dict[str, object]
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     with pytest.raises(IntegrityError, match="sagas_paused_run_has_a_reason"):
         SagaRun.objects.filter(pk=run.pk).update(**marks)
 
 
 def test_the_sweep_looks_at_a_paused_run_at_growing_intervals(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     pause_run(run)
 
     for seconds in [5, 10, 20, 40, *[LONGEST_DELAY.total_seconds()] * 8]:
@@ -349,8 +358,8 @@ def test_the_sweep_looks_at_a_paused_run_at_growing_intervals(
     assert flag(run) == FLAG
 
 
-def test_retry_now_does_not_resume(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_retry_now_does_not_resume(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
     pause_run(run)
 
     assert retry_now(run.pk)
@@ -361,8 +370,8 @@ def test_retry_now_does_not_resume(toys: Toys, messages: MessageQueue) -> None:
     assert events(run) == []
 
 
-def test_a_resumed_run_goes_on_to_its_end(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_a_resumed_run_goes_on_to_its_end(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
     messages.drop_all()
     pause_run(run)
 
@@ -378,31 +387,31 @@ def test_a_resumed_run_goes_on_to_its_end(toys: Toys, messages: MessageQueue) ->
 
 
 def test_a_run_that_compensated_while_paused_cannot_be_resumed(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     pause_run(run)
     request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
 
     while_requested = resume(run.subject_id)
     messages.deliver_all()
-    before = everything(run)
+    before = stored_rows(run)
     once_ended = resume(run.subject_id)
 
     assert (while_requested, once_ended) == (False, False)
-    assert everything(run) == before
+    assert stored_rows(run) == before
     assert messages.waiting == []
 
 
 def test_resuming_a_run_that_is_not_paused_changes_nothing(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    before = everything(run)
+    run = start(fakes.parcel())
+    before = stored_rows(run)
 
     assert not resume(run.subject_id)
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
     assert len(messages.waiting) == 1
 
 
@@ -411,9 +420,9 @@ def test_only_the_cancellation_is_compensating_only() -> None:
 
 
 def test_a_pause_left_on_a_run_that_goes_nowhere_is_not_counted(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    ended, compensating, paused = start_many(toys.parcel(), 3)
+    ended, compensating, paused = start_many(fakes.parcel(), 3)
     for run in (ended, compensating, paused):
         pause_run(run)
     SagaRun.objects.filter(pk=ended.pk).update(

@@ -13,22 +13,24 @@ from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepA
 from sagas.phase import LEASE_MARGIN, Phase
 from sagas.queries.attempts import attempts_for
 from tests.support.fake_sagas import (
-    Refused,
-    Toys,
+    FakeSagas,
+    Rejected,
     event,
     events,
-    everything,
     journal,
     start,
     start_many,
+    stored_rows,
 )
 from tests.support.in_memory_broker import Message, MessageQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_run_passes_its_steps_in_order_and_completes(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_a_run_passes_its_steps_in_order_and_completes(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.parcel())
 
     messages.deliver_all()
 
@@ -39,12 +41,12 @@ def test_a_run_passes_its_steps_in_order_and_completes(toys: Toys, messages: Mes
         ("send", "forward", 1, 2, "done", ""),
         ("file", "forward", 1, 3, "done", ""),
     ]
-    assert events(run) == ["pack", "intend send", "record send", "file"]
-    assert toys.calls == [("send", 1)]
+    assert events(run) == ["pack", "prepare send", "record send", "file"]
+    assert fakes.calls == [("send", 1)]
 
 
-def test_a_run_that_has_ended_waits_for_nothing(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_a_run_that_has_ended_waits_for_nothing(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
 
     messages.deliver_all()
 
@@ -56,25 +58,25 @@ def test_a_run_that_has_ended_waits_for_nothing(toys: Toys, messages: MessageQue
     assert not run.attempts.filter(ended_at=None).exists()
 
 
-def test_a_run_that_has_ended_does_not_move_again(toys: Toys, messages: MessageQueue) -> None:
-    saga = toys.parcel()
+def test_a_run_that_has_ended_does_not_move_again(fakes: FakeSagas, messages: MessageQueue) -> None:
+    saga = fakes.parcel()
     run = start(saga)
     messages.deliver_all()
-    before = everything(run)
+    before = stored_rows(run)
 
     next_actions = [
         messages.deliver(Message(run.pk, (each,))) for each in (*saga.links, saga.compensation_link)
     ]
 
     assert next_actions == [Stop(), Stop()]
-    assert everything(run) == before
-    assert toys.calls == [("send", 1)]
+    assert stored_rows(run) == before
+    assert fakes.calls == [("send", 1)]
 
 
 def test_a_call_finds_its_attempt_committed_and_the_run_leased(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     seen: list[SagaRun] = []
 
     def look(attempt: Attempt) -> Output:
@@ -82,11 +84,11 @@ def test_a_call_finds_its_attempt_committed_and_the_run_leased(
             ("pack", "forward", 1, "done"),
             ("send", "forward", 1, "started"),
         ]
-        assert events(run) == ["pack", "intend send"]
+        assert events(run) == ["pack", "prepare send"]
         seen.append(SagaRun.objects.get())
         return {}
 
-    toys.answers("send", look)
+    fakes.answers("send", look)
     messages.deliver_all()
 
     (held,) = seen
@@ -97,26 +99,26 @@ def test_a_call_finds_its_attempt_committed_and_the_run_leased(
 
 
 def test_a_call_knows_its_subject_its_number_and_its_budget(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     known: list[tuple[object, ...]] = []
 
     def look(attempt: Attempt) -> Output:
         known.append((attempt.subject_id, attempt.number, attempt.budget))
         return {}
 
-    toys.answers("send", look)
+    fakes.answers("send", look)
     messages.deliver_all()
 
     assert known == [(run.subject_id, 1, CALL_DEADLINE)]
 
 
 def test_an_answer_is_journalled_and_handed_to_its_record(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", {"number": "RR 123", "stamps": [90, 10], "insured": None})
+    run = start(fakes.parcel())
+    fakes.answers("send", {"number": "RR 123", "stamps": [90, 10], "insured": None})
 
     messages.deliver_all()
 
@@ -125,8 +127,8 @@ def test_an_answer_is_journalled_and_handed_to_its_record(
     assert event(run, "record send")["answer"] == answer
 
 
-def test_a_link_ends_where_the_queue_changes(toys: Toys, messages: MessageQueue) -> None:
-    saga = toys.saga(toys.local("pack"), toys.remote("send", queue="settlement"))
+def test_a_link_ends_where_the_queue_changes(fakes: FakeSagas, messages: MessageQueue) -> None:
+    saga = fakes.saga(fakes.local("pack"), fakes.remote("send", queue="settlement"))
     run = start(saga)
 
     next_action = messages.deliver(messages.take())
@@ -134,14 +136,14 @@ def test_a_link_ends_where_the_queue_changes(toys: Toys, messages: MessageQueue)
     run.refresh_from_db()
     assert next_action == Continue()
     assert (run.status, run.step) == (RunStatus.RUNNING, "send")
-    assert toys.calls == []
+    assert fakes.calls == []
     assert messages.waiting == [Message(run.pk, saga.links[1:])]
 
 
 def test_a_run_between_two_links_wakes_if_its_message_is_lost(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.remote("send", queue="settlement")))
+    run = start(fakes.saga(fakes.local("pack"), fakes.remote("send", queue="settlement")))
 
     messages.deliver(messages.take())
 
@@ -150,10 +152,10 @@ def test_a_run_between_two_links_wakes_if_its_message_is_lost(
 
 
 def test_attempts_are_shown_under_the_name_of_what_was_tried(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Refused("no_such_street", "Elm Street"))
+    run = start(fakes.parcel())
+    fakes.answers("send", Rejected("no_such_street", "Elm Street"))
 
     messages.deliver_all()
 
@@ -163,8 +165,8 @@ def test_attempts_are_shown_under_the_name_of_what_was_tried(
     ] == [
         ("pack", 1, "done", "", ""),
         ("send", 1, "rejected", "no_such_street", "Elm Street"),
-        ("undo send", 1, "done", "", ""),
-        ("undo pack", 1, "done", "", ""),
+        ("compensate send", 1, "done", "", ""),
+        ("compensate pack", 1, "done", "", ""),
     ]
 
 
@@ -176,36 +178,36 @@ def work_items(runs: list[SagaRun]) -> list[WorkItem]:
 
 
 def test_a_refused_run_turns_back_and_the_others_of_its_batch_go_on(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.saga(toys.local("pack"), toys.local("file", queue="settlement"))
+    saga = fakes.saga(fakes.local("pack"), fakes.local("file", queue="settlement"))
     first, refused, last = runs = start_many(saga, 3)
-    toys.refuses("pack", refused.subject_id)
+    fakes.rejects("pack", refused.subject_id)
 
     next_actions = Phase(saga, saga.links[0], work_items(runs)).perform()
 
-    assert toys.batches["pack"] == [3]
+    assert fakes.batches["pack"] == [3]
     assert next_actions == [Continue(), Stop(), Continue()]
     for each in runs:
         each.refresh_from_db()
     assert [(each.status, each.step, each.reason, each.reason_detail) for each in runs] == [
         (RunStatus.RUNNING, "file", "", ""),
-        (RunStatus.COMPENSATING, "", "pack_refused", "it does not fit"),
+        (RunStatus.COMPENSATING, "", "pack_rejected", "it does not fit"),
         (RunStatus.RUNNING, "file", "", ""),
     ]
     assert events(first) == events(last) == ["pack"]
-    assert events(refused) == ["turn back"]
+    assert events(refused) == ["compensating"]
     assert journal(refused) == [("pack", "forward", 1, "rejected")]
 
 
 def test_a_batch_gets_the_journal_that_its_runs_would_get_one_by_one(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     together, one_by_one = start_many(saga, 20), start_many(saga, 20)
     for runs in (together, one_by_one):
-        toys.refuses("pack", runs[3].subject_id)
-        toys.refuses("file", runs[7].subject_id)
+        fakes.rejects("pack", runs[3].subject_id)
+        fakes.rejects("file", runs[7].subject_id)
     messages.drop_all()
 
     claims = Phase(saga, saga.links[0], work_items(together)).perform()
@@ -216,7 +218,7 @@ def test_a_batch_gets_the_journal_that_its_runs_would_get_one_by_one(
     messages.deliver_all()
 
     assert len(results) == 19
-    assert toys.batches["pack"] == [20, *[1] * 20]
+    assert fakes.batches["pack"] == [20, *[1] * 20]
     whole = ("step", "direction", "number", "fence", "outcome", "error", "detail", "output")
     assert [journal(each, *whole) for each in together] == [
         journal(each, *whole) for each in one_by_one
@@ -229,9 +231,9 @@ def done(claim: Claim) -> CallResult:
 
 
 def test_of_two_messages_for_one_run_in_one_group_only_one_claims(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     run = start(saga)
 
     claim, nothing = Phase(saga, saga.links[0], work_items([run, run])).perform()
@@ -242,9 +244,9 @@ def test_of_two_messages_for_one_run_in_one_group_only_one_claims(
 
 
 def test_a_message_in_the_group_of_the_answer_has_nothing_to_do(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.saga(toys.remote("send"), toys.remote("insure"))
+    saga = fakes.saga(fakes.remote("send"), fakes.remote("insure"))
     run = start(saga)
     (claim,) = Phase(saga, saga.links[0], work_items([run])).perform()
     assert isinstance(claim, Claim)
@@ -272,9 +274,9 @@ def test_a_message_in_the_group_of_the_answer_has_nothing_to_do(
     ],
 )
 def test_a_run_wakes_exactly_while_it_is_live(
-    toys: Toys, messages: MessageQueue, status: str, constraint: str, *, wakes: bool
+    fakes: FakeSagas, messages: MessageQueue, status: str, constraint: str, *, wakes: bool
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     wake_at = timezone.now() + timedelta(minutes=1) if wakes else None
 
     with pytest.raises(IntegrityError, match=constraint):
@@ -296,9 +298,9 @@ def plant(run: SagaRun, step: str, fence: int, outcome: str) -> StepAttempt:
     ],
 )
 def test_the_journal_takes_no_second_row_of_a_claim_no_second_success_and_no_unknown_outcome(
-    toys: Toys, messages: MessageQueue, fence: int, outcome: str, constraint: str
+    fakes: FakeSagas, messages: MessageQueue, fence: int, outcome: str, constraint: str
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     plant(run, "pack", 1, Outcome.DONE)
 
     with pytest.raises(IntegrityError, match=constraint):

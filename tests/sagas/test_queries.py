@@ -10,9 +10,9 @@ from sagas.models import SagaRun
 from sagas.queries.attempts import attempts_for, last_attempts
 from sagas.queries.runs import PlannedStep, RunDetail, runs_of
 from sagas.services import request_compensation
-from tests.support.fake_sagas import Busy, Refused, Toys, start
+from tests.support.clock import wake_run
+from tests.support.fake_sagas import Busy, FakeSagas, Rejected, start
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.run_clock import wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,9 +27,9 @@ def stages(steps: Sequence[PlannedStep]) -> list[tuple[str, str]]:
     return [(step.name, step.stage.value) for step in steps]
 
 
-def test_a_plan_says_how_far_the_run_is(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Busy())
+def test_a_plan_says_how_far_the_run_is(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
+    fakes.answers("send", Busy())
 
     messages.deliver_all()
 
@@ -42,9 +42,11 @@ def test_a_plan_says_how_far_the_run_is(toys: Toys, messages: MessageQueue) -> N
     assert send.not_before == plan.not_before
 
 
-def test_a_plan_says_from_which_step_a_run_compensated(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Refused("no"))
+def test_a_plan_says_from_which_step_a_run_compensated(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.parcel())
+    fakes.answers("send", Rejected("no"))
 
     messages.deliver_all()
 
@@ -54,18 +56,18 @@ def test_a_plan_says_from_which_step_a_run_compensated(toys: Toys, messages: Mes
         ("send", "compensated from here"),
         ("file", "not reached"),
     ]
-    assert stages(plan.compensations) == [("undo send", "done"), ("undo pack", "done")]
+    assert stages(plan.compensations) == [("compensate send", "done"), ("compensate pack", "done")]
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True], ids=["completed", "compensated"])
 def test_a_step_that_the_run_proceeded_past_is_done(
-    toys: Toys, messages: MessageQueue, *, is_cancelled: bool
+    fakes: FakeSagas, messages: MessageQueue, *, is_cancelled: bool
 ) -> None:
-    score = toys.remote("score", when_spent=Proceed({"score": 50}))
-    saga = toys.saga(toys.local("pack"), score, toys.local("file"), toys.remote("send"))
+    score = fakes.remote("score", when_spent=Proceed({"score": 50}))
+    saga = fakes.saga(fakes.local("pack"), score, fakes.local("file"), fakes.remote("send"))
     run = start(saga)
-    toys.answers("score", Busy(), Busy(), Busy())
-    toys.answers("send", Busy())
+    fakes.answers("score", Busy(), Busy(), Busy())
+    fakes.answers("send", Busy())
     messages.deliver_all()
     wake_run(run, messages)
     wake_run(run, messages)
@@ -87,11 +89,11 @@ def test_a_step_that_the_run_proceeded_past_is_done(
 
 
 def test_a_run_without_a_definition_has_attempts_and_no_plan(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     messages.deliver_all()
-    toys.forget()
+    fakes.forget()
 
     found = read(run)
 
@@ -105,9 +107,9 @@ def test_a_run_without_a_definition_has_attempts_and_no_plan(
 
 
 def test_an_attempt_has_its_work_and_the_system_that_it_called(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     run = start(saga)
     messages.deliver_all()
 
@@ -124,8 +126,10 @@ def test_an_attempt_has_its_work_and_the_system_that_it_called(
     assert read(run).attempts == found
 
 
-def test_the_last_attempts_of_each_subject_are_read(toys: Toys, messages: MessageQueue) -> None:
-    saga = toys.parcel()
+def test_the_last_attempts_of_each_subject_are_read(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    saga = fakes.parcel()
     first, second = start(saga), start(saga)
     messages.deliver_all()
 

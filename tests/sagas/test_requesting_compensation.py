@@ -7,23 +7,23 @@ from sagas.definition import Attempt
 from sagas.messages import Stop
 from sagas.models import HANDOVER, Outcome, RunStatus, SagaRun
 from sagas.services import CompensationRequest, request_compensation
+from tests.support.clock import let_time_pass, wake_run
 from tests.support.fake_sagas import (
-    FOR_EVER,
-    Answer,
+    UNLIMITED_TRIES,
     Bug,
     Busy,
-    Refused,
+    CallBehaviour,
+    FakeSagas,
+    Rejected,
     Silence,
-    Toys,
     WorkerLost,
     event,
     events,
-    everything,
     journal,
     start,
+    stored_rows,
 )
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.run_clock import let_time_pass, wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,8 +49,8 @@ class AskedDuringTheCall:
         return self.answer
 
 
-def test_a_run_turns_back_before_its_first_step(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_a_run_turns_back_before_its_first_step(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
 
     became = ask(run)
     messages.deliver_all()
@@ -63,15 +63,15 @@ def test_a_run_turns_back_before_its_first_step(toys: Toys, messages: MessageQue
         "changed my mind",
         "alice",
     )
-    assert events(run) == ["turn back", "compensated"]
+    assert events(run) == ["compensating", "compensated"]
     assert journal(run) == []
-    assert toys.calls == []
+    assert fakes.calls == []
 
 
 def test_a_wish_alone_is_written_down_and_the_run_queued(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.saga(toys.local("pack"), toys.local("file", queue="settlement"))
+    saga = fakes.saga(fakes.local("pack"), fakes.local("file", queue="settlement"))
     run = start(saga)
     messages.deliver(messages.take())
     messages.drop_all()
@@ -92,11 +92,11 @@ def test_a_wish_alone_is_written_down_and_the_run_queued(
     ids=["done", "busy", "silent", "a bug"],
 )
 def test_a_run_asked_during_a_call_turns_back_as_soon_as_the_call_is_over(
-    toys: Toys, messages: MessageQueue, answer: Output | Exception, came: str
+    fakes: FakeSagas, messages: MessageQueue, answer: Output | Exception, came: str
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     asked = AskedDuringTheCall(run, answer)
-    toys.answers("send", asked)
+    fakes.answers("send", asked)
 
     messages.deliver_all()
 
@@ -113,23 +113,23 @@ def test_a_run_asked_during_a_call_turns_back_as_soon_as_the_call_is_over(
         ("send", "compensating", 1, "done"),
         ("pack", "compensating", 1, "done"),
     ]
-    assert toys.calls == [("send", 1), ("undo send", 1)]
+    assert fakes.calls == [("send", 1), ("compensate send", 1)]
     assert ("record send" in events(run)) is (came == "done")
     assert "file" not in events(run)
 
 
 def test_a_refusal_that_meets_a_wish_leaves_the_wish_as_the_reason(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", AskedDuringTheCall(run, Refused("no_such_street")))
+    run = start(fakes.parcel())
+    fakes.answers("send", AskedDuringTheCall(run, Rejected("no_such_street")))
 
     messages.deliver(messages.take())
     sent = [each.links for each in messages.waiting]
     messages.deliver_all()
 
     run.refresh_from_db()
-    assert sent == [toys.last_saga.links, (toys.last_saga.compensation_link,)]
+    assert sent == [fakes.last_saga.links, (fakes.last_saga.compensation_link,)]
     assert (run.status, run.reason, run.actor) == (
         RunStatus.COMPENSATED,
         NO_LONGER_WANTED.code,
@@ -137,13 +137,13 @@ def test_a_refusal_that_meets_a_wish_leaves_the_wish_as_the_reason(
     )
     refused = run.attempts.get(outcome=Outcome.REJECTED)
     assert (refused.step, refused.error) == ("send", "no_such_street")
-    assert events(run).count("turn back") == 1
+    assert events(run).count("compensating") == 1
 
 
 def test_a_run_asked_during_a_call_leaves_it_to_its_holder(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     def ask_and_deliver(attempt: Attempt) -> Output:
         ask(run)
@@ -151,12 +151,12 @@ def test_a_run_asked_during_a_call_leaves_it_to_its_holder(
         assert held.leased_until is not None
         assert held.wake_at is not None
         assert held.wake_at > held.leased_until
-        before = everything(run)
+        before = stored_rows(run)
         assert messages.deliver(messages.take()) == Stop()
-        assert everything(run) == before
+        assert stored_rows(run) == before
         return {}
 
-    toys.answers("send", ask_and_deliver)
+    fakes.answers("send", ask_and_deliver)
     messages.deliver_all()
 
     run.refresh_from_db()
@@ -164,11 +164,11 @@ def test_a_run_asked_during_a_call_leaves_it_to_its_holder(
 
 
 def test_a_run_asked_during_the_last_call_turns_back_instead_of_completing(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.remote("send")))
+    run = start(fakes.saga(fakes.local("pack"), fakes.remote("send")))
     asked = AskedDuringTheCall(run, {"number": "RR 123"})
-    toys.answers("send", asked)
+    fakes.answers("send", asked)
 
     messages.deliver_all()
 
@@ -176,15 +176,15 @@ def test_a_run_asked_during_the_last_call_turns_back_instead_of_completing(
     assert asked.became is CompensationRequest.REQUESTED
     assert run.status == RunStatus.COMPENSATED
     assert event(run, "record send")["answer"] == {"number": "RR 123"}
-    assert toys.calls == [("send", 1), ("undo send", 1)]
+    assert fakes.calls == [("send", 1), ("compensate send", 1)]
 
 
 def test_a_wish_is_kept_when_the_transaction_that_would_act_on_it_fails(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.remote("send")))
-    toys.answers("send", AskedDuringTheCall(run, {"number": "RR 123"}))
-    toys.raises("turn back", Bug("no ink"))
+    run = start(fakes.saga(fakes.local("pack"), fakes.remote("send")))
+    fakes.answers("send", AskedDuringTheCall(run, {"number": "RR 123"}))
+    fakes.raises("compensating", Bug("no ink"))
 
     with pytest.raises(Bug, match="no ink"):
         messages.deliver_all()
@@ -192,22 +192,24 @@ def test_a_wish_is_kept_when_the_transaction_that_would_act_on_it_fails(
 
     assert (run.status, run.leased_until) == (RunStatus.RUNNING, None)
     assert run.attempts.get(step="send").outcome == "done"
-    assert events(run) == ["pack", "intend send", "record send"]
+    assert events(run) == ["pack", "prepare send", "record send"]
 
     wake_run(run, messages)
 
     assert (run.status, run.reason) == (RunStatus.COMPENSATED, "no_longer_wanted")
-    assert toys.calls == [("send", 1), ("undo send", 1)]
+    assert fakes.calls == [("send", 1), ("compensate send", 1)]
 
 
 def test_a_run_asked_during_the_last_call_that_can_be_undone_goes_no_further(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(
-        toys.saga(toys.local("pack"), toys.remote("send"), toys.local("file", is_undoable=False))
+        fakes.saga(
+            fakes.local("pack"), fakes.remote("send"), fakes.local("file", is_compensable=False)
+        )
     )
     asked = AskedDuringTheCall(run, {})
-    toys.answers("send", asked)
+    fakes.answers("send", asked)
 
     messages.deliver_all()
 
@@ -218,10 +220,10 @@ def test_a_run_asked_during_the_last_call_that_can_be_undone_goes_no_further(
 
 
 def test_a_run_asked_during_its_back_off_turns_back_at_once(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Silence())
+    run = start(fakes.parcel())
+    fakes.answers("send", Silence())
     messages.deliver_all()
 
     became = ask(run)
@@ -231,23 +233,23 @@ def test_a_run_asked_during_its_back_off_turns_back_at_once(
     run.refresh_from_db()
     assert became is CompensationRequest.REQUESTED
     assert run.status == RunStatus.COMPENSATED
-    assert toys.calls == [("send", 1), ("undo send", 1)]
+    assert fakes.calls == [("send", 1), ("compensate send", 1)]
 
 
 def test_a_run_whose_worker_was_lost_turns_back_when_its_lease_has_run_out(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     def ask_and_die(attempt: Attempt) -> Output:
         ask(run)
         raise WorkerLost
 
-    toys.answers("send", ask_and_die)
+    fakes.answers("send", ask_and_die)
     with pytest.raises(WorkerLost):
         messages.deliver_all()
     messages.deliver_all()
-    assert toys.calls == [("send", 1)]
+    assert fakes.calls == [("send", 1)]
 
     wake_run(run, messages)
 
@@ -261,77 +263,77 @@ def test_a_run_whose_worker_was_lost_turns_back_when_its_lease_has_run_out(
 
 @pytest.mark.parametrize("answer", [Silence(), {}], ids=["context there", "context behind it"])
 def test_a_run_past_undoing_does_not_turn_back(
-    toys: Toys, messages: MessageQueue, answer: Answer
+    fakes: FakeSagas, messages: MessageQueue, answer: CallBehaviour
 ) -> None:
     run = start(
-        toys.saga(
-            toys.local("pack"),
-            toys.remote("burn", is_undoable=False, rejected_by=(), retry=FOR_EVER),
-            toys.remote("send", queue="settlement", rejected_by=(), retry=FOR_EVER),
+        fakes.saga(
+            fakes.local("pack"),
+            fakes.remote("burn", is_compensable=False, rejected_by=(), retry=UNLIMITED_TRIES),
+            fakes.remote("send", queue="settlement", rejected_by=(), retry=UNLIMITED_TRIES),
         )
     )
-    toys.answers("burn", answer)
+    fakes.answers("burn", answer)
     messages.deliver(messages.take())
-    before = everything(run)
+    before = stored_rows(run)
 
     became = ask(run)
 
     assert became is CompensationRequest.TOO_LATE
-    assert everything(run) == before
+    assert stored_rows(run) == before
     wake_run(run, messages)
     assert run.status == RunStatus.COMPLETED
-    assert "turn back" not in events(run)
+    assert "compensating" not in events(run)
 
 
-def test_the_first_wish_counts(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
+def test_the_first_wish_counts(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
     ask(run)
-    before = everything(run)
+    before = stored_rows(run)
     sent = list(messages.waiting)
 
     again = request_compensation(run.subject_id, Rejection("too_slow"), "bob")
 
     assert again is CompensationRequest.UNDERWAY
-    assert everything(run) == before
+    assert stored_rows(run) == before
     assert messages.waiting == sent
     messages.deliver_all()
     run.refresh_from_db()
     assert (run.reason, run.actor) == ("no_longer_wanted", "alice")
 
 
-def test_a_wish_on_the_way_back_changes_nothing(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Refused("no_such_street"))
+def test_a_wish_on_the_way_back_changes_nothing(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
+    fakes.answers("send", Rejected("no_such_street"))
     messages.deliver(messages.take())
-    before = everything(run)
+    before = stored_rows(run)
 
     became = ask(run)
 
     assert became is CompensationRequest.UNDERWAY
-    assert everything(run) == before
+    assert stored_rows(run) == before
 
 
-@pytest.mark.parametrize("answer", [{}, Refused("no")], ids=["completed", "compensated"])
+@pytest.mark.parametrize("answer", [{}, Rejected("no")], ids=["completed", "compensated"])
 def test_a_run_that_has_ended_does_not_turn_back(
-    toys: Toys, messages: MessageQueue, answer: Answer
+    fakes: FakeSagas, messages: MessageQueue, answer: CallBehaviour
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", answer)
+    run = start(fakes.parcel())
+    fakes.answers("send", answer)
     messages.deliver_all()
-    before = everything(run)
+    before = stored_rows(run)
 
     became = ask(run)
 
     assert became is CompensationRequest.ENDED
-    assert everything(run) == before
+    assert stored_rows(run) == before
     assert messages.waiting == []
 
 
 def test_a_wish_whose_message_is_lost_is_found_by_the_sweep(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Busy())
+    run = start(fakes.parcel())
+    fakes.answers("send", Busy())
     messages.deliver_all()
     ask(run)
     messages.drop_all()

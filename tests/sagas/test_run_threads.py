@@ -15,9 +15,9 @@ from sagas.models import RunStatus, SagaRun
 from sagas.run_threads import RunThreads, run_threads
 from sagas.runner import Runner
 from tests.support.database import end_other_sessions
-from tests.support.fake_sagas import Toys, start_many
+from tests.support.fake_sagas import FakeSagas, start_many
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.threads import in_thread
+from tests.support.threads import start_thread
 from tests.support.waits import PATIENCE_SECONDS
 
 SIZE = 4
@@ -83,22 +83,22 @@ def a_pool_for_each() -> Callable[[], RunThreads]:
     ids=["one pool", "control: a pool for each runner"],
 )
 def test_two_links_in_one_process_open_no_more_connections_than_the_pool_has_threads(
-    toys: Toys,
+    fakes: FakeSagas,
     messages: MessageQueue,
     before: int,
     pools: Callable[[], Callable[[], RunThreads]],
     connections: int,
 ) -> None:
-    sagas = [toys.saga(toys.remote(name), name=name) for name in ("capture", "refund")]
+    sagas = [fakes.saga(fakes.remote(name), name=name) for name in ("capture", "refund")]
     runs = {saga.name: start_many(saga, RUNS_EACH) for saga in sagas}
     calls = CallsInFlight(awaited=connections)
     for saga in sagas:
-        toys.answers(saga.name, *[calls] * RUNS_EACH)
+        fakes.answers(saga.name, *[calls] * RUNS_EACH)
     pool = pools()
     runners = [Runner(saga, saga.links[0], pool()) for saga in sagas]
 
     carried = [
-        in_thread(runner.advance_all, [run.pk for run in runs[runner.saga.name]])
+        start_thread(runner.advance_all, [run.pk for run in runs[runner.saga.name]])
         for runner in runners
     ]
     for future in carried:

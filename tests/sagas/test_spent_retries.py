@@ -6,22 +6,22 @@ from sagas.batch import Rejection
 from sagas.definition import Proceed, Saga
 from sagas.models import RunStatus
 from sagas.services import request_compensation
+from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
-    Answer,
     Bug,
     Busy,
-    Refused,
+    CallBehaviour,
+    FakeSagas,
+    Rejected,
     Silence,
-    Toys,
     WorkerLost,
-    die,
     event,
     events,
     journal,
+    lose_worker,
     start,
 )
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.run_clock import wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,10 +29,10 @@ FALLBACK = {"score": 50}
 
 
 @pytest.fixture
-def saga(toys: Toys) -> Saga:
+def saga(fakes: FakeSagas) -> Saga:
     """Pack, score, file: the score is not worth the order, so the run goes on without it."""
-    score = toys.remote("score", when_spent=Proceed(FALLBACK))
-    return toys.saga(toys.local("pack"), score, toys.local("file"))
+    score = fakes.remote("score", when_spent=Proceed(FALLBACK))
+    return fakes.saga(fakes.local("pack"), score, fakes.local("file"))
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,15 @@ def saga(toys: Toys) -> Saga:
     ids=["busy", "silent"],
 )
 def test_a_run_goes_on_with_the_declared_output(
-    toys: Toys, saga: Saga, messages: MessageQueue, answer: Answer, ended: tuple[str, str]
+    fakes: FakeSagas,
+    saga: Saga,
+    messages: MessageQueue,
+    answer: CallBehaviour,
+    ended: tuple[str, str],
 ) -> None:
     outcome, error = ended
     run = start(saga)
-    toys.answers("score", answer, answer, answer)
+    fakes.answers("score", answer, answer, answer)
 
     messages.deliver_all()
     wake_run(run, messages)
@@ -58,14 +62,16 @@ def test_a_run_goes_on_with_the_declared_output(
         ("score", 3, "proceeded", error, FALLBACK),
         ("file", 1, "done", "", {}),
     ]
-    assert toys.calls == [("score", 1), ("score", 2), ("score", 3)]
+    assert fakes.calls == [("score", 1), ("score", 2), ("score", 3)]
     assert event(run, "record score")["answer"] == FALLBACK
-    assert "turn back" not in events(run)
+    assert "compensating" not in events(run)
 
 
-def test_an_answer_within_the_limit_counts(toys: Toys, saga: Saga, messages: MessageQueue) -> None:
+def test_an_answer_within_the_limit_counts(
+    fakes: FakeSagas, saga: Saga, messages: MessageQueue
+) -> None:
     run = start(saga)
-    toys.answers("score", Silence(), Silence(), {"score": 7})
+    fakes.answers("score", Silence(), Silence(), {"score": 7})
 
     messages.deliver_all()
     wake_run(run, messages)
@@ -75,9 +81,11 @@ def test_an_answer_within_the_limit_counts(toys: Toys, saga: Saga, messages: Mes
     assert event(run, "record score")["answer"] == {"score": 7}
 
 
-def test_a_rejection_still_compensates(toys: Toys, saga: Saga, messages: MessageQueue) -> None:
+def test_a_rejection_still_compensates(
+    fakes: FakeSagas, saga: Saga, messages: MessageQueue
+) -> None:
     run = start(saga)
-    toys.answers("score", Silence(), Silence(), Refused("no"))
+    fakes.answers("score", Silence(), Silence(), Rejected("no"))
 
     messages.deliver_all()
     wake_run(run, messages)
@@ -88,9 +96,11 @@ def test_a_rejection_still_compensates(toys: Toys, saga: Saga, messages: Message
     assert FALLBACK not in [output for (output,) in journal(run, "output")]
 
 
-def test_a_failure_is_no_reason_to_go_on(toys: Toys, saga: Saga, messages: MessageQueue) -> None:
+def test_a_failure_is_no_reason_to_go_on(
+    fakes: FakeSagas, saga: Saga, messages: MessageQueue
+) -> None:
     run = start(saga)
-    toys.answers("score", Silence(), Silence(), Bug(), Bug())
+    fakes.answers("score", Silence(), Silence(), Bug(), Bug())
 
     messages.deliver_all()
     for _ in range(3):
@@ -105,10 +115,10 @@ def test_a_failure_is_no_reason_to_go_on(toys: Toys, saga: Saga, messages: Messa
 
 
 def test_workers_that_are_lost_spend_the_retries_too(
-    toys: Toys, saga: Saga, messages: MessageQueue
+    fakes: FakeSagas, saga: Saga, messages: MessageQueue
 ) -> None:
     run = start(saga)
-    toys.answers("score", die, die, die)
+    fakes.answers("score", lose_worker, lose_worker, lose_worker)
     with pytest.raises(WorkerLost):
         messages.deliver_all()
     with pytest.raises(WorkerLost):
@@ -126,29 +136,29 @@ def test_workers_that_are_lost_spend_the_retries_too(
         ("score", 4, "proceeded", "lost", FALLBACK),
         ("file", 1, "done", "", {}),
     ]
-    assert len(toys.calls) == 3
+    assert len(fakes.calls) == 3
     assert event(run, "record score")["answer"] == FALLBACK
 
 
 def test_what_went_on_without_an_answer_is_compensated(
-    toys: Toys, saga: Saga, messages: MessageQueue
+    fakes: FakeSagas, saga: Saga, messages: MessageQueue
 ) -> None:
     run = start(saga)
-    toys.answers("score", *[Silence()] * 3)
-    toys.refuses("file", run.subject_id)
+    fakes.answers("score", *[Silence()] * 3)
+    fakes.rejects("file", run.subject_id)
 
     messages.deliver_all()
     wake_run(run, messages)
     wake_run(run, messages)
 
     run.refresh_from_db()
-    assert (run.status, run.reason) == (RunStatus.COMPENSATED, "file_refused")
+    assert (run.status, run.reason) == (RunStatus.COMPENSATED, "file_rejected")
     assert ("score", "compensating", 1, "done") in journal(run)
-    assert ("undo score", 1) in toys.calls
+    assert ("compensate score", 1) in fakes.calls
 
 
 def test_a_requested_compensation_comes_before_going_on(
-    toys: Toys, saga: Saga, messages: MessageQueue
+    fakes: FakeSagas, saga: Saga, messages: MessageQueue
 ) -> None:
     run = start(saga)
 
@@ -156,7 +166,7 @@ def test_a_requested_compensation_comes_before_going_on(
         request_compensation(run.subject_id, Rejection("changed_mind"), "alice")
         raise Silence
 
-    toys.answers("score", Silence(), Silence(), asked_meanwhile)
+    fakes.answers("score", Silence(), Silence(), asked_meanwhile)
     messages.deliver_all()
     wake_run(run, messages)
     wake_run(run, messages)
@@ -168,10 +178,10 @@ def test_a_requested_compensation_comes_before_going_on(
 
 @pytest.mark.parametrize("code", ["no_such_code", ""])
 def test_a_call_that_rejects_with_an_undeclared_code_has_failed(
-    toys: Toys, messages: MessageQueue, code: str
+    fakes: FakeSagas, messages: MessageQueue, code: str
 ) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Refused(code, "Elm Street"))
+    run = start(fakes.parcel())
+    fakes.answers("send", Rejected(code, "Elm Street"))
 
     messages.deliver_all()
 
@@ -186,16 +196,16 @@ def test_a_call_that_rejects_with_an_undeclared_code_has_failed(
 
 
 def test_a_local_step_that_rejects_with_an_undeclared_code_has_failed_and_written_nothing(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.saga(toys.local("pack", may_reject=False)))
-    toys.refuses("pack", run.subject_id)
+    run = start(fakes.saga(fakes.local("pack", may_reject=False)))
+    fakes.rejects("pack", run.subject_id)
 
     messages.deliver_all()
 
     run.refresh_from_db()
     assert (run.status, run.step, run.reason) == (RunStatus.RUNNING, "pack", "")
     assert journal(run, "step", "outcome", "error", "detail") == [
-        ("pack", "failed", "DefinitionError", "pack does not declare pack_refused")
+        ("pack", "failed", "DefinitionError", "pack does not declare pack_rejected")
     ]
     assert events(run) == []

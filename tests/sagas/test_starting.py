@@ -6,17 +6,17 @@ from django.db import IntegrityError, transaction
 from sagas import services
 from sagas.identifiers import new_id
 from sagas.models import HANDOVER, RunStatus, SagaRun
-from tests.support.fake_sagas import Answer, Refused, Toys, events, everything, start
+from tests.support.clock import wake_run
+from tests.support.fake_sagas import CallBehaviour, FakeSagas, Rejected, events, start, stored_rows
 from tests.support.in_memory_broker import Message, MessageQueue
-from tests.support.run_clock import wake_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_started_run_stands_at_its_first_step_and_wakes_if_nobody_comes(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     subject_id, correlation_id = new_id(), new_id()
 
     run = services.start(saga, subject_id, correlation_id)
@@ -30,39 +30,41 @@ def test_a_started_run_stands_at_its_first_step_and_wakes_if_nobody_comes(
     assert messages.waiting == [Message(run.pk, saga.links)]
 
 
-def test_starting_twice_returns_the_run_that_exists(toys: Toys, messages: MessageQueue) -> None:
-    saga = toys.parcel()
+def test_starting_twice_returns_the_run_that_exists(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    saga = fakes.parcel()
     run = start(saga)
-    before = everything(run)
+    before = stored_rows(run)
 
     again = services.start(saga, run.subject_id, new_id())
 
     assert again.pk == run.pk
     assert SagaRun.objects.count() == 1
-    assert everything(run) == before
+    assert stored_rows(run) == before
     assert len(messages.waiting) == 1
 
 
-@pytest.mark.parametrize("answer", [{}, Refused("no")], ids=["completed", "compensated"])
+@pytest.mark.parametrize("answer", [{}, Rejected("no")], ids=["completed", "compensated"])
 def test_a_run_that_has_ended_is_not_started_again(
-    toys: Toys, messages: MessageQueue, answer: Answer
+    fakes: FakeSagas, messages: MessageQueue, answer: CallBehaviour
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
     run = start(saga)
-    toys.answers("send", answer)
+    fakes.answers("send", answer)
     messages.deliver_all()
-    before = everything(run)
+    before = stored_rows(run)
 
     again = services.start(saga, run.subject_id, new_id())
 
     assert again.pk == run.pk
-    assert everything(run) == before
+    assert stored_rows(run) == before
     assert messages.waiting == []
 
 
-def test_a_subject_has_one_live_run(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    other = toys.saga(toys.local("return"), name="return")
+def test_a_subject_has_one_live_run(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
+    other = fakes.saga(fakes.local("return"), name="return")
 
     with pytest.raises(IntegrityError, match="sagas_one_live_run"):
         services.start(other, run.subject_id, new_id())
@@ -72,10 +74,10 @@ def test_a_subject_has_one_live_run(toys: Toys, messages: MessageQueue) -> None:
 
 
 def test_another_saga_of_the_subject_starts_when_the_first_has_ended(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
-    other = toys.saga(toys.local("return"), name="return")
+    run = start(fakes.parcel())
+    other = fakes.saga(fakes.local("return"), name="return")
     messages.deliver_all()
 
     second = services.start(other, run.subject_id, new_id())
@@ -87,8 +89,10 @@ def test_another_saga_of_the_subject_starts_when_the_first_has_ended(
     assert events(run)[-1] == "return"
 
 
-def test_a_run_whose_start_is_rolled_back_never_was(toys: Toys, messages: MessageQueue) -> None:
-    saga = toys.parcel()
+def test_a_run_whose_start_is_rolled_back_never_was(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    saga = fakes.parcel()
 
     with transaction.atomic():
         start(saga)
@@ -99,9 +103,9 @@ def test_a_run_whose_start_is_rolled_back_never_was(toys: Toys, messages: Messag
 
 
 def test_a_run_is_queued_when_its_start_has_committed_and_not_before(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = toys.parcel()
+    saga = fakes.parcel()
 
     with transaction.atomic():
         run = start(saga)
@@ -111,9 +115,9 @@ def test_a_run_is_queued_when_its_start_has_committed_and_not_before(
 
 
 def test_a_run_whose_very_first_message_is_lost_is_found(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     messages.drop_all()
 
     wake_run(run, messages)
@@ -122,12 +126,12 @@ def test_a_run_whose_very_first_message_is_lost_is_found(
 
 
 def test_a_run_keeps_the_version_that_it_was_started_with(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    old = toys.saga(toys.local("pack"), toys.local("file", queue="settlement"), version=1)
+    old = fakes.saga(fakes.local("pack"), fakes.local("file", queue="settlement"), version=1)
     old_run = start(old)
     messages.deliver(messages.take())
-    new = toys.saga(toys.local("wrap"), toys.local("scan", queue="settlement"), version=2)
+    new = fakes.saga(fakes.local("wrap"), fakes.local("scan", queue="settlement"), version=2)
     new_run = start(new)
 
     wake_run(old_run, messages)
@@ -141,29 +145,29 @@ def test_a_run_keeps_the_version_that_it_was_started_with(
 
 
 def test_a_run_is_not_moved_by_the_messages_of_another_version(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    old = toys.saga(toys.local("pack"), version=1)
-    new = toys.saga(toys.local("pack"), version=2)
+    old = fakes.saga(fakes.local("pack"), version=1)
+    new = fakes.saga(fakes.local("pack"), version=2)
     run = start(old)
-    before = everything(run)
+    before = stored_rows(run)
 
     messages.deliver(Message(run.pk, new.links))
 
-    assert everything(run) == before
+    assert stored_rows(run) == before
 
 
 def test_a_run_of_the_old_version_is_undone_by_the_old_steps(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    old = toys.saga(toys.local("pack"), toys.remote("send"), version=1)
+    old = fakes.saga(fakes.local("pack"), fakes.remote("send"), version=1)
     run = start(old)
-    toys.saga(toys.local("wrap"), toys.remote("send"), version=2)
-    toys.answers("send", Refused("no"))
+    fakes.saga(fakes.local("wrap"), fakes.remote("send"), version=2)
+    fakes.answers("send", Rejected("no"))
 
     messages.deliver_all()
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATED
-    assert events(run)[-2:] == ["undo pack", "compensated"]
-    assert "undo wrap" not in events(run)
+    assert events(run)[-2:] == ["compensate pack", "compensated"]
+    assert "compensate wrap" not in events(run)

@@ -11,10 +11,9 @@ from django.db.models.functions import Now
 from sagas.models import RunStatus, SagaRun
 from sagas.queries.counts import last_sweeps
 from sagas.sweep import ATTENTION_AFTER, SweepSource, sweep
-from tests.support.database import database_time
-from tests.support.fake_sagas import Refused, Toys, everything, start, start_many
+from tests.support.clock import database_time, let_time_pass, wake_run
+from tests.support.fake_sagas import FakeSagas, Rejected, start, start_many, stored_rows
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.run_clock import let_time_pass, wake_run
 from tests.support.waits import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,32 +32,32 @@ def wakes_in(run: SagaRun, since: datetime) -> timedelta:
     return run.wake_at - since
 
 
-def test_only_what_is_due_is_queued(toys: Toys, messages: MessageQueue) -> None:
-    saga = toys.parcel()
+def test_only_what_is_due_is_queued(fakes: FakeSagas, messages: MessageQueue) -> None:
+    saga = fakes.parcel()
     lost, fresh, ended = start_many(saga, 3)
     for _ in range(3):
         message = messages.take()
         if message.run_id == ended.pk:
             messages.deliver(message)
     let_time_pass(lost)
-    untouched = [everything(fresh), everything(ended)]
+    untouched = [stored_rows(fresh), stored_rows(ended)]
 
     queued = sweep()
 
     assert queued == 1
     assert [each.run_id for each in messages.waiting] == [lost.pk]
-    assert [everything(fresh), everything(ended)] == untouched
+    assert [stored_rows(fresh), stored_rows(ended)] == untouched
 
 
 def test_the_line_about_a_sweep_names_whose_runs_it_found(
-    toys: Toys,
+    fakes: FakeSagas,
     messages: MessageQueue,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sagas.sweep.MOST_NAMED", 2)
     caplog.set_level("INFO", "sagas.sweep")
-    runs = start_many(toys.parcel(), 3)
+    runs = start_many(fakes.parcel(), 3)
     for age in range(3):  # the first is overdue for the longest
         overdue(runs[: 3 - age], messages)
 
@@ -69,10 +68,10 @@ def test_the_line_about_a_sweep_names_whose_runs_it_found(
     assert vars(line)["correlation_ids"] == [str(each.correlation_id) for each in runs[:2]]
 
 
-def test_a_run_is_queued_for_what_remains_of_it(toys: Toys, messages: MessageQueue) -> None:
-    saga = toys.saga(toys.local("pack"), toys.remote("send", queue="settlement"))
+def test_a_run_is_queued_for_what_remains_of_it(fakes: FakeSagas, messages: MessageQueue) -> None:
+    saga = fakes.saga(fakes.local("pack"), fakes.remote("send", queue="settlement"))
     forward, back = start_many(saga, 2)
-    toys.refuses("pack", back.subject_id)
+    fakes.rejects("pack", back.subject_id)
     for _ in range(2):
         messages.deliver(messages.take())
     overdue([forward, back], messages)
@@ -86,9 +85,9 @@ def test_a_run_is_queued_for_what_remains_of_it(toys: Toys, messages: MessageQue
 
 
 def test_the_delay_to_the_next_look_doubles_up_to_a_minute(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     delays = []
     for number in range(1, 8):
@@ -105,8 +104,10 @@ def test_the_delay_to_the_next_look_doubles_up_to_a_minute(
     assert delays == [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (6, 60), (7, 60)]
 
 
-def test_progress_forgives_what_the_sweep_has_counted(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.saga(toys.local("pack"), toys.local("file", queue="settlement")))
+def test_progress_forgives_what_the_sweep_has_counted(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.saga(fakes.local("pack"), fakes.local("file", queue="settlement")))
     overdue([run], messages)
     sweep()
 
@@ -117,9 +118,9 @@ def test_progress_forgives_what_the_sweep_has_counted(toys: Toys, messages: Mess
 
 
 def test_a_run_that_does_not_move_is_flagged_and_still_queued(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
 
     for _ in range(ATTENTION_AFTER - 1):
         overdue([run], messages)
@@ -137,9 +138,9 @@ def test_a_run_that_does_not_move_is_flagged_and_still_queued(
 
 
 def test_the_longest_overdue_come_first_when_there_are_more_than_the_limit(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    runs = start_many(toys.parcel(), 5)
+    runs = start_many(fakes.parcel(), 5)
     overdue(runs, messages)
 
     queued = [sweep(limit=2) for _ in range(4)]
@@ -149,9 +150,9 @@ def test_the_longest_overdue_come_first_when_there_are_more_than_the_limit(
 
 
 def test_the_count_is_committed_before_the_message_leaves(
-    toys: Toys, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
+    fakes: FakeSagas, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = start(toys.parcel())
+    run = start(fakes.parcel())
     overdue([run], messages)
     seen: list[int] = []
 
@@ -165,8 +166,8 @@ def test_the_count_is_committed_before_the_message_leaves(
     assert seen == [1]
 
 
-def test_a_sweep_skips_what_another_one_holds(toys: Toys, messages: MessageQueue) -> None:
-    first, second = runs = start_many(toys.parcel(), 2)
+def test_a_sweep_skips_what_another_one_holds(fakes: FakeSagas, messages: MessageQueue) -> None:
+    first, second = runs = start_many(fakes.parcel(), 2)
     overdue(runs, messages)
 
     with transaction.atomic():
@@ -187,8 +188,8 @@ def sweep_and_hang_up() -> int:
         connection.close()
 
 
-def test_two_sweeps_at_once_queue_each_run_once(toys: Toys, messages: MessageQueue) -> None:
-    runs = start_many(toys.parcel(), 30)
+def test_two_sweeps_at_once_queue_each_run_once(fakes: FakeSagas, messages: MessageQueue) -> None:
+    runs = start_many(fakes.parcel(), 30)
     overdue(runs, messages)
 
     with ThreadPoolExecutor(4) as pool:
@@ -208,9 +209,9 @@ def test_two_sweeps_at_once_queue_each_run_once(toys: Toys, messages: MessageQue
     ids=["saga", "version", "step"],
 )
 def test_a_run_that_this_code_does_not_know_is_flagged_and_does_not_stop_the_others(
-    toys: Toys, messages: MessageQueue, changes: dict[str, object], why: str
+    fakes: FakeSagas, messages: MessageQueue, changes: dict[str, object], why: str
 ) -> None:
-    before, unknown, behind = runs = start_many(toys.parcel(), 3)
+    before, unknown, behind = runs = start_many(fakes.parcel(), 3)
     SagaRun.objects.filter(pk=unknown.pk).update(**changes)
     overdue(runs, messages)
 
@@ -230,9 +231,9 @@ def test_a_run_that_this_code_does_not_know_is_flagged_and_does_not_stop_the_oth
 
 
 def test_a_run_that_was_swept_for_months_does_not_stop_the_sweep(
-    toys: Toys, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    old, new = runs = start_many(toys.parcel(), 2)
+    old, new = runs = start_many(fakes.parcel(), 2)
     SagaRun.objects.filter(pk=old.pk).update(redispatch_count=32_767)
     overdue(runs, messages)
 
@@ -250,9 +251,9 @@ def findings() -> list[str]:
     return [each.msg for each in found]
 
 
-def test_live_runs_that_this_code_knows_are_fine(toys: Toys, messages: MessageQueue) -> None:
-    _, back = start_many(toys.parcel(), 2)
-    toys.refuses("pack", back.subject_id)
+def test_live_runs_that_this_code_knows_are_fine(fakes: FakeSagas, messages: MessageQueue) -> None:
+    _, back = start_many(fakes.parcel(), 2)
+    fakes.rejects("pack", back.subject_id)
     messages.deliver(messages.take())
     messages.deliver(messages.take())
 
@@ -273,17 +274,17 @@ def test_live_runs_that_this_code_knows_are_fine(toys: Toys, messages: MessageQu
     ids=["saga", "version", "step", "way back"],
 )
 def test_live_runs_that_this_code_does_not_know_are_found(
-    toys: Toys, messages: MessageQueue, changes: dict[str, object], finding: str
+    fakes: FakeSagas, messages: MessageQueue, changes: dict[str, object], finding: str
 ) -> None:
-    runs = start_many(toys.parcel(), 3)
+    runs = start_many(fakes.parcel(), 3)
     SagaRun.objects.filter(pk__in=[each.pk for each in runs[:2]]).update(**changes)
 
     assert findings() == [f"{finding}, and this code does not know it"]
 
 
-def test_runs_that_have_ended_need_no_definition(toys: Toys, messages: MessageQueue) -> None:
-    run = start(toys.parcel())
-    toys.answers("send", Refused("no"))
+def test_runs_that_have_ended_need_no_definition(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = start(fakes.parcel())
+    fakes.answers("send", Rejected("no"))
     messages.deliver_all()
 
     SagaRun.objects.filter(pk=run.pk).update(version=9)
@@ -291,9 +292,9 @@ def test_runs_that_have_ended_need_no_definition(toys: Toys, messages: MessageQu
     assert findings() == []
 
 
-def test_who_swept_when_and_how_much_is_known(toys: Toys, messages: MessageQueue) -> None:
+def test_who_swept_when_and_how_much_is_known(fakes: FakeSagas, messages: MessageQueue) -> None:
     assert last_sweeps() == {}
-    overdue(start_many(toys.parcel(), 1), messages)
+    overdue(start_many(fakes.parcel(), 1), messages)
 
     sweep(SweepSource.WATCH)
     sweep(SweepSource.BEAT)

@@ -21,10 +21,10 @@ from sagas.models import RunStatus, SagaRun
 from sagas.retry_policy import RetryPolicy
 from sagas.runner import Runner
 from sagas.schedule import HINT_LEAD
-from tests.support.celery_queues import Broker
-from tests.support.fake_sagas import Bug, Busy, Toys, journal, start, start_many
+from tests.support.celery_queues import CeleryQueues
+from tests.support.clock import let_time_pass
+from tests.support.fake_sagas import Bug, Busy, FakeSagas, journal, start, start_many
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.run_clock import let_time_pass
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,12 +32,12 @@ RUN_ID = UUID(int=7)
 
 
 @pytest.fixture
-def parcel(toys: Toys) -> Iterator[Saga]:
+def parcel(fakes: FakeSagas) -> Iterator[Saga]:
     """A saga with tasks of its own, as those have that were registered when Celery started."""
-    saga = toys.saga(
-        toys.local("pack"),
-        toys.remote("send", queue="settlement"),
-        toys.local("file", queue="compensation"),
+    saga = fakes.saga(
+        fakes.local("pack"),
+        fakes.remote("send", queue="settlement"),
+        fakes.local("file", queue="compensation"),
     )
     links = (*saga.links, saga.compensation_link)
     for link in links:
@@ -146,11 +146,11 @@ def test_a_task_with_nothing_to_do_ends_its_chain(parcel: Saga, messages: Messag
 
 
 def test_a_task_whose_run_backs_off_for_long_leaves_it_to_the_sweep(
-    parcel: Saga, toys: Toys, messages: MessageQueue, broker: Broker
+    parcel: Saga, fakes: FakeSagas, messages: MessageQueue, broker: CeleryQueues
 ) -> None:
     run = start(parcel)
     receive("parcel.v1.pack", run)
-    toys.answers("send", Busy())
+    fakes.answers("send", Busy())
 
     assert receive("parcel.v1.send", run) is None
 
@@ -162,14 +162,14 @@ def test_a_task_whose_run_backs_off_for_long_leaves_it_to_the_sweep(
 
 def test_a_task_whose_run_backs_off_comes_back_within_a_minute(
     parcel: Saga,
-    toys: Toys,
+    fakes: FakeSagas,
     messages: MessageQueue,
-    broker: Broker,
+    broker: CeleryQueues,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = start(parcel)
     receive("parcel.v1.pack", run)
-    toys.answers("send", Busy())
+    fakes.answers("send", Busy())
     monkeypatch.setattr(RetryPolicy, "delay", lambda *_: timedelta(seconds=40))
 
     assert receive("parcel.v1.send", run) is None
@@ -183,9 +183,9 @@ def test_a_task_whose_run_backs_off_comes_back_within_a_minute(
 
 def test_each_of_several_runs_goes_its_own_way(
     parcel: Saga,
-    toys: Toys,
+    fakes: FakeSagas,
     messages: MessageQueue,
-    broker: Broker,
+    broker: CeleryQueues,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(RetryPolicy, "delay", lambda *_: timedelta(seconds=40))
@@ -193,7 +193,7 @@ def test_each_of_several_runs_goes_its_own_way(
     receive("parcel.v1.pack", done, busy)
     SagaRun.objects.filter(pk=absent.pk).delete()
     answer = partial(answer_all_but, busy)
-    toys.answers("send", answer, answer)
+    fakes.answers("send", answer, answer)
 
     assert receive("parcel.v1.send", done, busy, elsewhere, absent) == ["the rest"]
 

@@ -8,7 +8,7 @@ import pytest
 from urllib3.exceptions import HTTPError
 
 from sandbox.stripe_process import SandboxServer
-from tests.support.stripe_http import Answer, RawApi
+from tests.support.stripe_http import RawApi, StripeResponse
 from tests.support.waits import wait_until
 
 INTENT = {"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa"}
@@ -21,7 +21,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def replayed(answer: Answer) -> bool:
+def replayed(answer: StripeResponse) -> bool:
     return answer.headers.get("Idempotent-Replayed") == "true"
 
 

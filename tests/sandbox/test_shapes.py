@@ -5,84 +5,84 @@ from typing import Any
 
 import pytest
 
-from tests.support.stripe_http import Answer, RawApi
+from tests.support.stripe_http import RawApi, StripeResponse
 from tests.support.stripe_types import problems_in
 
 
-def confirmed(api: RawApi, payment_method: str, **parameters: Any) -> Answer:
+def confirmed(api: RawApi, payment_method: str, **parameters: Any) -> StripeResponse:
     intent = {"amount": 500, "currency": "eur", "payment_method": payment_method, "confirm": True}
     return api.post("payment_intents", intent | parameters)
 
 
-def a_new_intent(api: RawApi) -> Answer:
+def a_new_intent(api: RawApi) -> StripeResponse:
     return api.post("payment_intents", {"amount": 500, "currency": "eur", "customer": "cus_1"})
 
 
-def an_authorized_intent(api: RawApi) -> Answer:
+def an_authorized_intent(api: RawApi) -> StripeResponse:
     return confirmed(api, "pm_card_amex", capture_method="manual", expand=["latest_charge"])
 
 
-def a_captured_intent(api: RawApi) -> Answer:
+def a_captured_intent(api: RawApi) -> StripeResponse:
     return confirmed(api, "pm_card_mastercard", metadata={"order": "1"}, expand=["latest_charge"])
 
 
-def an_intent_that_waits_for_its_customer(api: RawApi) -> Answer:
+def an_intent_that_waits_for_its_customer(api: RawApi) -> StripeResponse:
     return confirmed(api, "pm_card_authenticationRequired")
 
 
-def an_intent_that_redirects_its_customer(api: RawApi) -> Answer:
+def an_intent_that_redirects_its_customer(api: RawApi) -> StripeResponse:
     return confirmed(api, "pm_card_authenticationRequired", return_url="https://shop.example/back")
 
 
-def a_declined_intent(api: RawApi) -> Answer:
+def a_declined_intent(api: RawApi) -> StripeResponse:
     intent = confirmed(api, "pm_card_chargeDeclined").error["payment_intent"]["id"]
     return api.get(f"payment_intents/{intent}", {"expand": ["latest_charge"]})
 
 
-def a_canceled_intent(api: RawApi) -> Answer:
+def a_canceled_intent(api: RawApi) -> StripeResponse:
     return api.post(
         f"payment_intents/{api.authorized()}/cancel", {"cancellation_reason": "duplicate"}
     )
 
 
-def a_charge(api: RawApi) -> Answer:
+def a_charge(api: RawApi) -> StripeResponse:
     intent = api.get(f"payment_intents/{api.authorized()}").body
     return api.get(f"charges/{intent['latest_charge']}", {"expand": ["payment_intent"]})
 
 
-def a_refund(api: RawApi) -> Answer:
+def a_refund(api: RawApi) -> StripeResponse:
     refund = {"payment_intent": api.captured(), "expand": ["charge", "payment_intent"]}
     return api.post("refunds", refund | {"reason": "duplicate", "metadata": {"why": "test"}})
 
 
-def a_pending_refund(api: RawApi) -> Answer:
+def a_pending_refund(api: RawApi) -> StripeResponse:
     intent = api.captured(payment_method="pm_card_pendingRefund")
     return api.post("refunds", {"payment_intent": intent})
 
 
-def a_list_of_intents(api: RawApi) -> Answer:
+def a_list_of_intents(api: RawApi) -> StripeResponse:
     api.authorized()
     return api.get("payment_intents", {"limit": 3, "expand": ["data.latest_charge"]})
 
 
-def a_list_of_refunds(api: RawApi) -> Answer:
+def a_list_of_refunds(api: RawApi) -> StripeResponse:
     refund = a_refund(api).body
     return api.get("refunds", {"charge": refund["charge"]["id"], "expand": ["data.charge"]})
 
 
-def a_decline(api: RawApi) -> Answer:
+def a_decline(api: RawApi) -> StripeResponse:
     return confirmed(api, "pm_card_visa_chargeDeclinedInsufficientFunds")
 
 
-def a_state_error(api: RawApi) -> Answer:
+def a_state_error(api: RawApi) -> StripeResponse:
     return api.post(f"payment_intents/{api.captured()}/cancel")
 
 
-def a_parameter_error(api: RawApi) -> Answer:
+def a_parameter_error(api: RawApi) -> StripeResponse:
     return api.post("payment_intents", {"amount": 500, "currency": "eur", "colour": "red"})
 
 
-ANSWERS: list[tuple[Callable[[RawApi], Answer], int, str]] = [
+ANSWERS: list[tuple[Callable[[RawApi], StripeResponse], int, str]] = [
     (a_new_intent, 200, "payment_intent"),
     (an_authorized_intent, 200, "payment_intent"),
     (a_captured_intent, 200, "payment_intent"),
@@ -105,7 +105,7 @@ ANSWERS: list[tuple[Callable[[RawApi], Answer], int, str]] = [
     ("answer_of", "status", "kind"), ANSWERS, ids=[each[0].__name__ for each in ANSWERS]
 )
 def test_an_answer_is_what_the_library_expects(
-    api: RawApi, answer_of: Callable[[RawApi], Answer], status: int, kind: str
+    api: RawApi, answer_of: Callable[[RawApi], StripeResponse], status: int, kind: str
 ) -> None:
     answer = answer_of(api)
 
@@ -118,7 +118,7 @@ SPOILED: list[tuple[str, dict[str, Any], str]] = [
     ("a field too many", {"colour": "red"}, "payment_intent.colour: unknown"),
     ("a wrong type", {"amount": "500"}, "payment_intent.amount: '500' is not of type"),
     ("a boolean for a number", {"amount": True}, "payment_intent.amount: True is not of type"),
-    ("an unlisted status", {"status": "done"}, "payment_intent.status: 'done' is none of"),
+    ("an unlisted status", {"status": "done"}, "payment_intent.status: 'done' is not one of"),
     ("null where none may be", {"metadata": None}, "payment_intent.metadata"),
     ("a wrong nested type", {"amount_details": {"tip": {"amount": "1"}}}, "amount_details.tip"),
     ("a link to something else", {"latest_charge": 7}, "payment_intent.latest_charge"),

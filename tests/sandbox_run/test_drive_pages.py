@@ -7,7 +7,7 @@ from pytest_django.live_server_helper import LiveServer
 from access.models import ApiToken
 from sandbox.drive.deadlines import Patience
 from sandbox.drive.shop import Product, Shop
-from tests.support.shelf import Shelf
+from tests.support.shop import Shelf
 
 
 @pytest.mark.usefixtures("disconnected_threads")

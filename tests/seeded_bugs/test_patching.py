@@ -73,7 +73,7 @@ def test_an_unknown_bug_is_refused_and_the_program_not_run() -> None:
     assert "fresh_key_for_each_attempt" in said.stderr
 
 
-PROGRAM = ("-m", "tests.support.two_keys", "--loud")
+PROGRAM = ("-m", "tests.support.idempotency_key_program", "--loud")
 
 
 def run(module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,4 @@
-"""How other processes of the application find this test's database, broker and bank."""
+"""The environment of other processes that work on this test's database and sandbox."""
 
 import os
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from sandbox.stripe_process import SandboxServer
 
 
 def environment_for(sandbox_stripe: SandboxServer) -> dict[str, str]:
-    """The environment of a process that works on the *test* database and ends with this one."""
+    """Return the environment of a process that uses the *test* database and ends with this one."""
     name = str(connection.settings_dict["NAME"])
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}")
     return {

@@ -1,4 +1,4 @@
-"""Runs commands as manage.py does, one after the other in one process, and tells what came of each."""
+"""A program that runs several commands of manage.py in one process, and prints their results."""
 
 import json
 import sys
@@ -8,8 +8,8 @@ from io import StringIO
 from config.command_line import run
 
 
-def tried(arguments: list[str]) -> tuple[int, str, str]:
-    """The exit status, and what was said on standard output and on standard error."""
+def run_command(arguments: list[str]) -> tuple[int, str, str]:
+    """Run one command. Returns its exit status, standard output and standard error."""
     with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as error:
         try:
             status = run(["manage.py", *arguments])
@@ -19,4 +19,4 @@ def tried(arguments: list[str]) -> tuple[int, str, str]:
 
 
 if __name__ == "__main__":
-    json.dump([tried(each) for each in json.load(sys.stdin)], sys.stdout)
+    json.dump([run_command(arguments) for arguments in json.load(sys.stdin)], sys.stdout)

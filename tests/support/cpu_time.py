@@ -1,4 +1,4 @@
-"""What a call costs: seconds of this thread's processor, whatever else the machine does meanwhile."""
+"""The cost of a call in processor seconds of this thread, which a busy machine does not change."""
 
 import time
 from collections.abc import Callable
@@ -14,9 +14,10 @@ def cpu_seconds(call: Callable[[], object]) -> float:
 
 
 def is_linear(cost_of: Callable[[str], object], text: Callable[[int], str], size: int) -> bool:
-    """Whether four times the text costs about four times as much; its square would cost sixteen.
+    """Return whether four times the text costs less than ten times as much.
 
-    The best of some attempts counts, because other processes disturb the caches.
+    A quadratic cost would grow sixteenfold. The best of some attempts counts, because other
+    processes disturb the caches.
     """
     short, long = text(size), text(4 * size)
     for _ in range(ATTEMPTS):

@@ -1,9 +1,10 @@
-"""Act on the test database beside Django: empty it, watch its locks, end sessions, read its clock."""
+"""The test database beside Django's models: empty it, compare it, watch its locks, end sessions."""
 
-from datetime import datetime
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
+from django.apps import apps
+from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 
 from tests.support.waits import wait_until
@@ -28,7 +29,7 @@ _OTHER_SESSIONS: Final = """
 def empty_all_tables() -> None:
     """Delete every row of every table that a model has, and wait for other writers first.
 
-    Does what Django's ``flush`` does. ``TRUNCATE`` makes new files for all 45 tables and their
+    Replaces Django's ``flush``. ``TRUNCATE`` makes new files for all 45 tables and their
     indexes: it takes fifty times as long as deleting the few rows that a test writes.
     """
     with transaction.atomic(), connection.cursor() as cursor:
@@ -70,10 +71,10 @@ def end_other_sessions() -> None:
     connection.close()
 
 
-def database_time() -> datetime:
-    """Return the time by the clock that all of our rows are dated with."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
-    assert isinstance(now, datetime)
-    return now
+def all_rows() -> dict[str, list[Any]]:
+    """Return all rows of all tables except sessions, to compare that nothing was written."""
+    return {
+        model._meta.label: list(model._default_manager.order_by("pk").values_list())
+        for model in apps.get_models()
+        if model is not Session
+    }

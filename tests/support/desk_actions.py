@@ -1,4 +1,4 @@
-"""What tests do at the desk: lists read, forms filled in, staff who may do some things and not others."""
+"""What tests do at the desk: read lists and pages, send the forms of actions, log in as staff."""
 
 import re
 from collections.abc import Iterable
@@ -12,49 +12,49 @@ from django.test import Client
 
 from desk.models import OperatorAction
 from sagas.models import SagaRun
-from tests.support.storefront_client import everything
+from tests.support.database import all_rows
 
 ORDERS = "/admin/orders/order/"
 
 
-def found(desk: Client, query: str = "") -> list[UUID]:
-    """The orders on the list's page, from the top."""
+def listed_orders(desk: Client, query: str = "") -> list[UUID]:
+    """Return the orders on a page of the order list, from the top."""
     response = desk.get(f"{ORDERS}{query}")
     assert response.status_code == 200
     return [order.pk for order in response.context["cl"].result_list]
 
 
 def page_of(desk: Client, order_id: UUID) -> str:
-    """One order's page, without the blanks that markup has."""
+    """Return one order's page with all white space collapsed."""
     response = desk.get(f"{ORDERS}{order_id}/change/")
     assert response.status_code == 200
     return re.sub(r"\s+", " ", response.content.decode())
 
 
-def address(order_id: UUID, kind: str) -> str:
+def action_url(order_id: UUID, kind: str) -> str:
     return f"{ORDERS}{order_id}/act/{kind}/"
 
 
 def token_of(desk: Client, path: str) -> str:
-    """The token of the form that the desk shows."""
+    """Return the token of the form at ``path``, under which it is sent once."""
     return str(desk.get(path).context["form"].initial["token"])
 
 
-def act(
+def submit_action(
     desk: Client, order_id: UUID, kind: str, reason: str = "She called.", token: object = None
 ) -> Any:
-    """Send the form of an act, and follow to what it leads to."""
-    sent = {"reason": reason, "token": str(token or uuid4())}
-    return desk.post(address(order_id, kind), sent, follow=True)
+    """Send the form of an action, and return the page that follows."""
+    form = {"reason": reason, "token": str(token or uuid4())}
+    return desk.post(action_url(order_id, kind), form, follow=True)
 
 
-def told(answer: HttpResponseBase) -> list[str]:
-    """The messages of a page."""
-    return [str(each) for each in answer.context["messages"]]  # type: ignore[attr-defined]  # of the test client
+def messages_of(page: HttpResponseBase) -> list[str]:
+    """Return the messages that a page shows."""
+    return [str(message) for message in page.context["messages"]]  # type: ignore[attr-defined]  # of the test client
 
 
-def actions() -> list[tuple[str, str, str]]:
-    """Every audit row: who, what, and what came of it."""
+def audit_rows() -> list[tuple[str, str, str]]:
+    """Return operator, kind and outcome of every recorded action, oldest first."""
     rows = OperatorAction.objects.order_by("pk")
     return list(rows.values_list("operator__username", "kind", "outcome"))
 
@@ -63,17 +63,17 @@ def run_of(order_id: UUID) -> SagaRun:
     return SagaRun.objects.get(subject_id=order_id, saga="checkout")
 
 
-def rows_changed_since(before: dict[str, list[Any]]) -> set[str]:
-    """The tables that are not as they were."""
-    after = everything()
-    return {each for each in before if before[each] != after[each]}
+def changed_tables(before: dict[str, list[Any]]) -> set[str]:
+    """Return the tables whose rows are not those of ``all_rows`` before."""
+    after = all_rows()
+    return {table for table in before if before[table] != after[table]}
 
 
-def staff(name: str, permissions: Iterable[str] = ()) -> Client:
-    """Somebody at the desk who may look at orders, and do what is named."""
+def staff_client(name: str, permissions: Iterable[str] = ()) -> Client:
+    """Return a client logged in as staff who may view orders and have these permissions."""
     user = User.objects.create_user(name, is_staff=True)
-    for each in ("orders.view_order", *permissions):
-        app, codename = each.split(".")
+    for permission in ("orders.view_order", *permissions):
+        app, codename = permission.split(".")
         user.user_permissions.add(_permission(app, codename))
     client = Client()
     client.force_login(user)

@@ -1,7 +1,7 @@
-"""Pytest plugin: PostgreSQL and Valkey of the session's own, there before Django reads its settings.
+"""Pytest plugin: starts PostgreSQL and Valkey for the session before Django reads its settings.
 
-One PostgreSQL serves the whole session, with a test database for each xdist worker. Valkey is one
-per process, so that a test may flush or kill its broker without its neighbours noticing.
+One PostgreSQL serves the session, with a test database for each xdist worker. Each process has a
+Valkey of its own, so that a test may flush or kill its broker.
 """
 
 import os
@@ -63,13 +63,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _forget_addresses() -> None:
-    """Leave only what EXTERNAL=1 asks for, and give the settings what they cannot do without."""
+    """Remove all addresses but those that EXTERNAL=1 gives, and set what the settings require."""
     environment = {
         **placeholders(),
         **without_addresses(os.environ),
         **given_addresses(os.environ),
     }
-    for server in ("DATABASE_URL", "REDIS_URL"):  # started, unless they are given
+    for server in ("DATABASE_URL", "REDIS_URL"):  # started here unless they are given
         if server not in given_addresses(os.environ):
             del environment[server]
     environment["SECRET_KEY"] = secrets.token_hex(32)
@@ -77,7 +77,7 @@ def _forget_addresses() -> None:
     environment["SERVE"] = "both"
     environment["DEBUG"] = "0"
     environment["HTTPS"] = "0"
-    environment["DESK_REQUIRES_MFA"] = "0"  # the tests of the desk's door demand it
+    environment["DESK_REQUIRES_MFA"] = "0"  # the tests of the login set it
     environment["THROTTLING"] = environment["MOST_OPEN_ORDERS"] = "0"
     environment["ALLOWED_HOSTS"] = "127.0.0.1,localhost,testserver"
     os.environ.clear()

@@ -1,4 +1,4 @@
-"""Toy sagas: what they do can be seen in the database, and their far side answers as it is told."""
+"""Sagas for tests of the engine: each act records an event, each call gives the result a test sets."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -31,20 +31,20 @@ from sagas.retry_policy import RetryPolicy
 HOUR: Final = timedelta(hours=1)
 
 THREE_TRIES: Final = RetryPolicy(first=HOUR, longest=HOUR, max_attempts=3)
-FOR_EVER: Final = RetryPolicy(first=HOUR, longest=HOUR)
-"""Nothing is due again within a test unless the test lets time pass."""
+UNLIMITED_TRIES: Final = RetryPolicy(first=HOUR, longest=HOUR)
+"""A retry is due within a test only when the test moves the clock."""
 
 NO_ANSWER: Final = Compensate(RejectionText("No answer."))
-REFUSALS: Final = {
+REJECTIONS: Final = {
     code: RejectionText("There is no {detail}.")
     for code in ("no_such_street", "no", "too late to say no")
 }
 
-Answer = Output | Exception | Callable[[Attempt], Output]
+CallBehaviour = Output | Exception | Callable[[Attempt], Output]
 
 
-class Refused(Exception):
-    """The far side says no."""
+class Rejected(Exception):
+    """The outside system rejects the call."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code)
@@ -53,54 +53,57 @@ class Refused(Exception):
 
 
 class Busy(Exception):
-    """The far side did nothing."""
+    """The outside system did nothing."""
 
 
 class Silence(Exception):
-    """Nobody knows what the far side did."""
+    """The outside system may or may not have acted."""
 
 
 class Bug(Exception):
-    """What no step declares."""
+    """An error that no step declares."""
 
 
 class WorkerLost(BaseException):
-    """Ends a worker in the middle of a call, as nothing that the engine handles would."""
+    """Ends a worker in the middle of a call. Not an Exception, so that the engine does not handle it."""
 
 
-def die(attempt: Attempt) -> Output:
-    """What a far side does to a worker that is killed while it asks."""
+def lose_worker(attempt: Attempt) -> Output:
+    """End the worker in the middle of its call; a behaviour for ``FakeSagas.answers``."""
     raise WorkerLost
 
 
-class Toys:
-    """Makes steps and sagas, and is what they act on.
+class FakeSagas:
+    """Makes steps and sagas, and stands in for the outside system that they call.
 
-    Everything a step writes is a event about its subject, named like the step, its undo, or its
-    hook: ``pack``, ``undo pack``, ``intend send``, ``record send``. A call answers ``{}`` unless
-    told otherwise, and is refused, busy or silent by raising.
+    Every local act records an event about its subject. The event has the name of the act: ``pack``,
+    ``prepare send``, ``record send``, ``compensate pack``, ``compensating``, ``compensated``. A
+    call returns ``{}`` unless ``answers`` sets another behaviour.
     """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
+        """Each call with the number of its attempt."""
         self.batches: dict[str, list[int]] = defaultdict(list)
-        self._answers: dict[str, deque[Answer]] = defaultdict(deque)
-        self._troubles: dict[str, deque[Exception]] = defaultdict(deque)
-        self._refusals: dict[str, set[UUID]] = defaultdict(set)
+        """For each act, how many runs each of its batches had."""
+        self._behaviours: dict[str, deque[CallBehaviour]] = defaultdict(deque)
+        self._errors: dict[str, deque[Exception]] = defaultdict(deque)
+        self._rejected: dict[str, set[UUID]] = defaultdict(set)
         self._registered: list[Saga] = []
 
-    # -- what is to happen
+    # -- what a test sets
 
-    def answers(self, call: str, *answers: Answer) -> None:
-        """Tell the far side what to answer next; a function is called in the middle of the call."""
-        self._answers[call].extend(answers)
+    def answers(self, call: str, *answers: CallBehaviour) -> None:
+        """Set what the next calls do: return an output, raise an exception, or run a function."""
+        self._behaviours[call].extend(answers)
 
     def raises(self, act: str, *errors: Exception) -> None:
-        """Have ``act`` raise, each time after it has written."""
-        self._troubles[act].extend(errors)
+        """Set the errors of the next batches of ``act``; each batch records its events first."""
+        self._errors[act].extend(errors)
 
-    def refuses(self, act: str, subject_id: UUID) -> None:
-        self._refusals[act].add(subject_id)
+    def rejects(self, act: str, subject_id: UUID) -> None:
+        """Make ``act`` reject the run of this subject."""
+        self._rejected[act].add(subject_id)
 
     # -- steps and sagas
 
@@ -109,18 +112,18 @@ class Toys:
         name: str,
         *,
         queue: str = "checkout",
-        is_undoable: bool = True,
+        is_compensable: bool = True,
         may_reject: bool = True,
     ) -> Step:
-        rejections = {f"{name}_refused": RejectionText(f"No {name}.")}
+        rejections = {f"{name}_rejected": RejectionText(f"No {name}.")}
         step = local_step(
             queue=queue,
             describe=StepText(f"{name} for staff", f"{name} for customers"),
-            rejections=rejections if is_undoable and may_reject else {},
+            rejections=rejections if is_compensable and may_reject else {},
         )(self._act(name))
-        if is_undoable:
-            undo = StepText(f"undo {name} for staff", f"undo {name} for customers")
-            step.compensation(describe=undo)(self._act(f"undo {name}"))
+        if is_compensable:
+            text = StepText(f"compensate {name} for staff", f"compensate {name} for customers")
+            step.compensation(describe=text)(self._act(f"compensate {name}"))
         return step
 
     def remote(
@@ -128,8 +131,8 @@ class Toys:
         name: str,
         *,
         queue: str = "checkout",
-        is_undoable: bool = True,
-        rejected_by: tuple[type[Exception], ...] = (Refused,),
+        is_compensable: bool = True,
+        rejected_by: tuple[type[Exception], ...] = (Rejected,),
         retry: RetryPolicy = THREE_TRIES,
         when_spent: WhenSpent = NO_ANSWER,
     ) -> Step:
@@ -137,37 +140,39 @@ class Toys:
             queue=queue,
             system="parcels",
             describe=StepText(f"{name} for staff", f"{name} for customers", f"Please {name}."),
-            prepare=self._act(f"intend {name}"),
+            prepare=self._act(f"prepare {name}"),
             record=self._act(f"record {name}"),
             rejected_by=rejected_by,
-            rejections=REFUSALS if rejected_by else {},
+            rejections=REJECTIONS if rejected_by else {},
             transient=(Busy,),
             unknown=(Silence,),
             retry=retry,
             when_spent=when_spent if retry.max_attempts is not None else None,
         )(self._call(name))
-        if is_undoable:
+        if is_compensable:
             step.remote_compensation(
                 system="parcels",
-                describe=StepText(f"undo {name}", f"Undoing {name}", f"Please undo {name}."),
-                prepare=self._act(f"intend undo {name}"),
-                record=self._act(f"record undo {name}"),
+                describe=StepText(
+                    f"compensate {name}", f"Compensating {name}", f"Compensate {name}."
+                ),
+                prepare=self._act(f"prepare compensate {name}"),
+                record=self._act(f"record compensate {name}"),
                 transient=(Busy,),
                 unknown=(Silence,),
-                retry=FOR_EVER,
-            )(self._call(f"undo {name}"))
+                retry=UNLIMITED_TRIES,
+            )(self._call(f"compensate {name}"))
         return step
 
     def saga(
         self, *steps: Step, name: str = "parcel", version: int = 1, compensating_only: bool = False
     ) -> Saga:
-        """Make and register a saga; it is forgotten when the test ends."""
+        """Create and register a saga. The fixture unregisters it when the test ends."""
         saga = Saga(
             name,
             version,
             steps,
             compensation_queue="compensation",
-            on_compensating=self._act("turn back"),
+            on_compensating=self._act("compensating"),
             on_compensated=self._act("compensated"),
             compensating_only=compensating_only,
         )
@@ -175,41 +180,41 @@ class Toys:
         return saga
 
     def parcel(self) -> Saga:
-        """Pack, send, file: a local step, a remote one and a local one, all on one queue."""
+        """Create a saga of three steps on one queue: pack (local), send (remote), file (local)."""
         return self.saga(self.local("pack"), self.remote("send"), self.local("file"))
 
     @property
     def last_saga(self) -> Saga:
         return self._registered[-1]
 
-    def forget(self) -> None:
+    def unregister_all(self) -> None:
         for saga in self._registered:
             registry.unregister(saga)
 
     def _act(self, name: str) -> LocalAct:
-        fact_type = EventType(name, 1, frozenset({"reason", "actor", "answer"}))
+        event_type = EventType(name, 1, frozenset({"reason", "actor", "answer"}))
 
         def act(batch: Batch) -> None:
             self.batches[name].append(len(batch.runs))
-            welcome = [
-                each for each in batch.runs.values() if each.subject_id not in self._refusals[name]
+            accepted = [
+                run for run in batch.runs.values() if run.subject_id not in self._rejected[name]
             ]
             record(
-                fact_type.of(
-                    each.subject_id,
-                    each.correlation_id,
+                event_type.of(
+                    run.subject_id,
+                    run.correlation_id,
                     {
-                        "reason": each.reason.code if each.reason else "",
-                        "actor": each.actor,
-                        "answer": each.result,
+                        "reason": run.reason.code if run.reason else "",
+                        "actor": run.actor,
+                        "answer": run.result,
                     },
                 )
-                for each in welcome
+                for run in accepted
             )
-            for subject_id in self._refusals[name] & batch.runs.keys():
-                batch.reject(subject_id, f"{name}_refused", "it does not fit")
-            if self._troubles[name]:
-                raise self._troubles[name].popleft()
+            for subject_id in self._rejected[name] & batch.runs.keys():
+                batch.reject(subject_id, f"{name}_rejected", "it does not fit")
+            if self._errors[name]:
+                raise self._errors[name].popleft()
 
         act.__name__ = name
         return act
@@ -218,10 +223,10 @@ class Toys:
         def call(attempt: Attempt) -> Output:
             assert not connection.in_atomic_block
             self.calls.append((name, attempt.number))
-            answer = self._answers[name].popleft() if self._answers[name] else {}
-            if isinstance(answer, Exception):
-                raise answer
-            return answer(attempt) if callable(answer) else answer
+            behaviour = self._behaviours[name].popleft() if self._behaviours[name] else {}
+            if isinstance(behaviour, Exception):
+                raise behaviour
+            return behaviour(attempt) if callable(behaviour) else behaviour
 
         call.__name__ = name
         return call
@@ -236,24 +241,24 @@ def start_many(saga: Saga, count: int) -> list[SagaRun]:
 
 
 def events(run: SagaRun) -> list[str]:
-    """The names of what was written about the run's subject, oldest first."""
+    """Return the names of the events about the run's subject, oldest first."""
     events = OutboxEvent.objects.filter(key=run.subject_id).order_by("id")
     return list(events.values_list("name", flat=True))
 
 
 def event(run: SagaRun, name: str) -> dict[str, object]:
-    """What the only event of that name says."""
-    said: dict[str, object] = OutboxEvent.objects.get(key=run.subject_id, name=name).payload
-    return said
+    """Return the payload of the only event with that name."""
+    payload: dict[str, object] = OutboxEvent.objects.get(key=run.subject_id, name=name).payload
+    return payload
 
 
 def journal(run: SagaRun, *fields: str) -> Sequence[tuple[object, ...]]:
-    """The run's rows in the order in which they began: these fields, or what was tried and came."""
-    wanted = fields or ("step", "direction", "number", "outcome")
-    return list(run.attempts.order_by("pk").values_list(*wanted))
+    """Return fields of the run's attempts, oldest first: by default what was tried, and its outcome."""
+    chosen = fields or ("step", "direction", "number", "outcome")
+    return list(run.attempts.order_by("pk").values_list(*chosen))
 
 
-def everything(run: SagaRun) -> tuple[object, ...]:
-    """All that is stored about a run, to be compared before and after."""
+def stored_rows(run: SagaRun) -> tuple[object, ...]:
+    """Return all that is stored about a run, to compare it before and after."""
     row = SagaRun.objects.filter(pk=run.pk).values().get()
     return row, list(run.attempts.order_by("pk").values()), events(run)

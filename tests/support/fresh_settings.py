@@ -1,4 +1,4 @@
-"""The settings as a new process would read them from the environment of this moment."""
+"""The settings as a new process would read them from the current environment."""
 
 import runpy
 import sys
@@ -9,7 +9,7 @@ from tests.support.source_files import ROOT
 
 
 def read_settings() -> dict[str, Any]:
-    """Run config/settings.py and the modules it is made of again; this process keeps its own."""
+    """Run config/settings.py and its modules again. Returns the result; this process keeps its own."""
     modules = {
         name: module
         for name, module in sys.modules.items()

@@ -1,5 +1,12 @@
-"""A broker in memory: the test chooses which message is delivered when, or never."""
+"""A broker in memory: a test chooses which message is delivered when, or never.
 
+The fixture ``messages`` is the queue that all sagas publish to. Take ``drained_broker`` when the
+messages must be those of the real broker.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -7,6 +14,9 @@ from sagas import registry
 from sagas.definition import Link
 from sagas.messages import Continue, NextAction, RetryAfter
 from sagas.runner import Runner
+from tests.support.threads import start_thread
+
+POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -18,21 +28,24 @@ class Message:
 
 
 class MessageQueue:
-    """Keeps what is dispatched; ``deliver`` runs it as a worker would."""
+    """Keeps what is published; ``deliver`` runs it as a worker would."""
 
     def __init__(self) -> None:
         self.waiting: list[Message] = []
         self.came_back: list[RetryAfter] = []
+        """The retries that deliveries asked for."""
         self._runners: dict[str, Runner] = {}
 
     def hand_over(self, run_id: UUID, links: tuple[Link, ...]) -> None:
+        """Keep a message. Stands in for the publisher's method."""
         self.waiting.append(Message(run_id, links))
 
     def take(self) -> Message:
+        """Remove and return the oldest message. Raises IndexError when no message waits."""
         return self.waiting.pop(0)
 
     def deliver(self, message: Message) -> NextAction:
-        """Deliver one message; if its link continues, the rest of its chain waits as a new message."""
+        """Deliver one message. If its link continues, the rest of its chain waits as a new message."""
         link, rest = message.links[0], message.links[1:]
         next_action = self._runner(link).advance(message.run_id)
         if isinstance(next_action, Continue) and rest:
@@ -55,7 +68,36 @@ class MessageQueue:
             saga = next(
                 saga
                 for saga in registry.all_sagas()
-                if link.name in {each.name for each in (*saga.links, saga.compensation_link)}
+                if link.name in {own.name for own in (*saga.links, saga.compensation_link)}
             )
             self._runners[link.name] = Runner(saga, link)
         return self._runners[link.name]
+
+
+def deliver_as_separate_worker(message: Message) -> None:
+    """Deliver a message, and the rest of its chain, with runners of its own."""
+    worker = MessageQueue()
+    worker.waiting.append(message)
+    worker.deliver_all()
+
+
+@contextmanager
+def delivering_in_background(messages: MessageQueue) -> Iterator[None]:
+    """Deliver messages as they come, in a thread beside the block.
+
+    For tests that are busy waiting for a response. Raises at the block's end what a delivery raised.
+    """
+    stop = threading.Event()
+
+    def deliver_until_stopped() -> None:
+        while not stop.wait(POLL_SECONDS):
+            messages.deliver_all()
+
+    worker = start_thread(deliver_until_stopped)
+    try:
+        yield
+    finally:
+        stop.set()
+        error = worker.exception()
+    if error:
+        raise error

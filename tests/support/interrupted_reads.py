@@ -1,12 +1,10 @@
-"""Reading the provider's books while something happens there."""
+"""Read a provider's payments while something happens at the provider."""
 
 from collections.abc import Callable
 
-from django.db import connection
-
 from payments.provider_reconciliation import ProviderReading
 from sandbox.stripe_process import SandboxServer
-from tests.support.threads import in_thread
+from tests.support.threads import start_thread
 from tests.support.waits import wait_until
 
 
@@ -16,17 +14,13 @@ def read_while(
     before: str,
     read: Callable[[], ProviderReading],
 ) -> ProviderReading:
-    """Have ``meanwhile`` happen after the reading has begun, and before its call of one operation."""
+    """Call ``meanwhile`` when the reading reaches its call of the operation ``before``.
 
-    def read_and_disconnect() -> ProviderReading:
-        try:
-            return read()
-        finally:
-            connection.close()
-
+    Returns what ``read`` returns, which continues afterwards.
+    """
     rule = sandbox_stripe.add_fault(before, "hold", times=1)
     try:
-        reading = in_thread(read_and_disconnect)
+        reading = start_thread(read)
         wait_until(lambda: sandbox_stripe.held(rule) == 1)
         meanwhile()
     finally:

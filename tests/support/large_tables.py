@@ -1,4 +1,4 @@
-"""Tables as they are after a good year: 12,000 rows each, written in one statement."""
+"""Fills tables with 12,000 rows each, as after a year, by one statement per table."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from django.db import connection
 
 ROWS: Final = 12_000
 
-# Each id is made of its row's number, and all of them are spread like those that are drawn.
+# Each id is the hash of its row's number: ids are spread as random ones are.
 _ID: Final = "md5('{}' || n)::uuid"
 
 _TABLES: Final = {
@@ -66,8 +66,8 @@ _TABLES: Final = {
 
 
 def write_many_rows() -> None:
-    """Fill every table that a list at the desk shows and that grows."""
-    ids = {each: _ID.format(each) for each in ("run", "order", "payment", "line")}
+    """Fill every growing table that a list at the desk shows."""
+    ids = {kind: _ID.format(kind) for kind in ("run", "order", "payment", "line")}
     with connection.cursor() as cursor:
         for table, statement in _TABLES.items():
             cursor.execute(statement.format(rows=ROWS, **ids))
@@ -75,7 +75,7 @@ def write_many_rows() -> None:
 
 
 def id_of(kind: str, number: int = 77) -> str:
-    """The id that one of the rows has."""
+    """Return the id of the row with this number."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT (md5('{kind}' || %s))::uuid::text", [number])
         return str(cursor.fetchone()[0])

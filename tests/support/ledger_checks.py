@@ -2,9 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Model
 
@@ -16,54 +14,10 @@ from payments.models import Payment, Refund
 from payments.states import PaymentStatus
 from sagas.models import LIVE, SagaRun, StepAttempt
 from sandbox.stripe_process import SandboxServer
+from tests.support.provider_ledger import OrderMoney, intents_for, money_of
 
 CAPTURED = ("succeeded", PaymentStatus.CAPTURED)
-UNDONE = (("canceled", PaymentStatus.VOIDED), ("succeeded", PaymentStatus.REFUNDED))
-
-
-@dataclass(frozen=True)
-class Account:
-    """What the provider did for one order. Amounts are in minor units."""
-
-    charges: int
-    """How often the issuer accepted a charge."""
-    held_minor: int
-    kept_minor: int
-    """Captured, and not refunded."""
-
-
-NOTHING_MOVED = Account(charges=0, held_minor=0, kept_minor=0)
-
-
-def intents_for(ledger: dict[str, Any], order_id: UUID) -> list[dict[str, Any]]:
-    """Return the provider's PaymentIntents whose metadata names the order."""
-    return [
-        each
-        for each in ledger["payment_intents"]
-        if each["metadata"].get("order_id") == str(order_id)
-    ]
-
-
-def account_of(sandbox_stripe: SandboxServer, order_id: UUID) -> Account:
-    """Add up the sandbox's ledger for one order."""
-    ledger = sandbox_stripe.ledger()
-    intents = intents_for(ledger, order_id)
-    ids = {each["id"] for each in intents}
-    returned = sum(
-        each["amount"]
-        for each in ledger["refunds"]
-        if each["payment_intent"] in ids and each["status"] == "succeeded"
-    )
-    accepted = [
-        each
-        for each in ledger["charges"]
-        if each["payment_intent"] in ids and each["status"] == "succeeded"
-    ]
-    return Account(
-        charges=len(accepted),
-        held_minor=sum(each["amount_capturable"] for each in intents),
-        kept_minor=sum(each["amount_received"] for each in intents) - returned,
-    )
+CLOSED = (("canceled", PaymentStatus.VOIDED), ("succeeded", PaymentStatus.REFUNDED))
 
 
 def no_run_is_live() -> bool:
@@ -71,13 +25,13 @@ def no_run_is_live() -> bool:
     return not SagaRun.objects.filter(status__in=LIVE).exists()
 
 
-def assert_books_balance(sandbox_stripe: SandboxServer) -> None:
-    """Check all orders against the provider's ledger and the stock. No run may be live."""
+def assert_ledgers_agree(sandbox_stripe: SandboxServer) -> None:
+    """Check all orders against the provider's ledger, the events and the stock. No run may be live."""
     assert no_run_is_live()
     orders = list(Order.objects.all())
     for order in orders:
         _assert_money_is_right(sandbox_stripe, order)
-        _assert_told_once(order)
+        _assert_events_are_recorded_once(order)
     _assert_stock_is_conserved(orders)
 
 
@@ -87,7 +41,9 @@ def our_rows() -> dict[str, list[dict[str, Any]]]:
         *(Order, OrderTransition, SagaRun, StepAttempt, Payment, Refund),
         *(Reservation, StockLevel, StockMovement, OutboxEvent),
     )
-    return {each.__name__: list(each._default_manager.order_by("pk").values()) for each in tables}
+    return {
+        model.__name__: list(model._default_manager.order_by("pk").values()) for model in tables
+    }
 
 
 def snapshot(sandbox_stripe: SandboxServer) -> dict[str, list[dict[str, Any]]]:
@@ -98,26 +54,26 @@ def snapshot(sandbox_stripe: SandboxServer) -> dict[str, list[dict[str, Any]]]:
 
 
 def _assert_money_is_right(sandbox_stripe: SandboxServer, order: Order) -> None:
-    account = account_of(sandbox_stripe, order.pk)
-    states = _states_at_bank_and_with_us(sandbox_stripe, order)
+    money = money_of(sandbox_stripe, order.pk)
+    states = _intent_and_payment_states(sandbox_stripe, order)
     if order.status == OrderStatus.CONFIRMED:
-        assert account == Account(charges=1, held_minor=0, kept_minor=order.total_minor)
+        assert money == OrderMoney(charges=1, held_minor=0, kept_minor=order.total_minor)
         assert states == [CAPTURED]
         assert len(intents_for(sandbox_stripe.ledger(), order.pk)) == 1
         return
     assert order.status == OrderStatus.CANCELLED
-    assert account.charges <= 1
-    assert (account.held_minor, account.kept_minor) == (0, 0)
-    assert all(each in UNDONE for each in states), states
-    assert _refunds_with_us(order) == _refunds_at_bank(sandbox_stripe, order)
+    assert money.charges <= 1
+    assert (money.held_minor, money.kept_minor) == (0, 0)
+    assert all(state in CLOSED for state in states), states
+    assert _our_refunds(order) == _refunds_at_provider(sandbox_stripe, order)
 
 
-def _states_at_bank_and_with_us(
+def _intent_and_payment_states(
     sandbox_stripe: SandboxServer, order: Order
 ) -> list[tuple[str, str]]:
     """Pair the provider's state of each intent with the payment's status.
 
-    An intent whose id was lost on its way to us was never confirmed: it has not charged, and cannot.
+    An intent whose id was lost on its way to us was never confirmed: it cannot charge.
     """
     ours = dict(
         Payment.objects.filter(order_id=order.pk).values_list("provider_payment_id", "status")
@@ -132,38 +88,43 @@ def _states_at_bank_and_with_us(
     return pairs
 
 
-def _refunds_with_us(order: Order) -> list[tuple[str, str]]:
+def _our_refunds(order: Order) -> list[tuple[str, str]]:
     refunds = Refund.objects.filter(payment__order_id=order.pk).order_by("pk")
     return list(refunds.values_list("provider_refund_id", "status"))
 
 
-def _refunds_at_bank(sandbox_stripe: SandboxServer, order: Order) -> list[tuple[str, str]]:
+def _refunds_at_provider(sandbox_stripe: SandboxServer, order: Order) -> list[tuple[str, str]]:
     ledger = sandbox_stripe.ledger()
-    ids = {each["id"] for each in intents_for(ledger, order.pk)}
+    intents = {intent["id"] for intent in intents_for(ledger, order.pk)}
     return [
-        (each["id"], each["status"]) for each in ledger["refunds"] if each["payment_intent"] in ids
+        (refund["id"], refund["status"])
+        for refund in ledger["refunds"]
+        if refund["payment_intent"] in intents
     ]
 
 
-def _assert_told_once(order: Order) -> None:
+def _assert_events_are_recorded_once(order: Order) -> None:
     events = Counter(OutboxEvent.objects.filter(key=order.pk).values_list("name", flat=True))
     assert set(events.values()) == {1}, events
-    ends = {OrderStatus.CONFIRMED: "payment.captured", OrderStatus.CANCELLED: "order.cancelled"}
-    assert ends[OrderStatus(order.status)] in events
+    last_events = {
+        OrderStatus.CONFIRMED: "payment.captured",
+        OrderStatus.CANCELLED: "order.cancelled",
+    }
+    assert last_events[OrderStatus(order.status)] in events
 
 
 def _assert_stock_is_conserved(orders: list[Order]) -> None:
-    confirmed = [each.pk for each in orders if each.status == OrderStatus.CONFIRMED]
+    confirmed = [order.pk for order in orders if order.status == OrderStatus.CONFIRMED]
     for level in StockLevel.objects.select_related("product"):
         moved = dict.fromkeys(MovementKind, 0)
         for movement in StockMovement.objects.filter(stock_level=level):
             moved[MovementKind(movement.kind)] += movement.quantity
         sold = OrderLine.objects.filter(order__in=confirmed, sku=level.product.sku)
-        waiting = Reservation.objects.filter(
+        reserved = Reservation.objects.filter(
             stock_level=level, status=ReservationStatus.CONFIRMED, order_id__in=confirmed
         )
 
         assert level.on_hand == moved[MovementKind.RECEIPT]
         assert level.reserved == moved[MovementKind.RESERVE] - moved[MovementKind.RELEASE]
-        assert level.reserved == sum(each.quantity for each in sold)
-        assert level.reserved == sum(each.quantity for each in waiting)
+        assert level.reserved == sum(line.quantity for line in sold)
+        assert level.reserved == sum(reservation.quantity for reservation in reserved)

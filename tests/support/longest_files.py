@@ -1,4 +1,4 @@
-"""Pytest plugin: the files that take longest come first, so that no worker is left alone at the end.
+"""Pytest plugin: runs the slowest files first, so that all workers end at about the same time.
 
 ``make test`` gives whole files to its workers, in the order in which they were collected.
 """

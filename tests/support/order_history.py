@@ -1,4 +1,4 @@
-"""Books with a history, to plant violations on: orders confirmed, cancelled and under way."""
+"""Orders that are confirmed, cancelled and under way, for ``violations`` to change."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,31 +10,29 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models.functions import Now
 
-from inventory.models import Product, StockLevel, Warehouse
-from inventory.services import receive
 from payments.provider_reconciliation import ProviderBalance, ProviderReading, read_providers
 from sagas.identifiers import new_id
 from sagas.models import LIVE, SagaRun
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
-from tests.support.shop import Shop
+from tests.support.shop import Shelf, Shop
 
 IN_STOCK = 20
 
 
 @dataclass
-class Books:
-    """Orders by name, and what the provider had when it was read."""
+class OrderHistory:
+    """Orders by name, and the reading of the provider at that time."""
 
     orders: dict[str, UUID]
     reading: ProviderReading
 
     def __getitem__(self, name: str) -> str:
-        """The subject of findings about an order."""
+        """Return the subject of findings about an order."""
         return str(self.orders[name])
 
     def execute(self, *statements: str) -> None:
-        """Change our rows as no code of ours would, as a superuser whom no trigger stops.
+        """Change our rows by SQL, with triggers and foreign keys off.
 
         A statement may name ``%(confirmed)s`` and the other orders, and ``%(unknown)s``.
         """
@@ -44,18 +42,18 @@ class Books:
                 cursor.execute(statement, self.orders if "%(" in statement else None)
 
     def change_at_provider(self, order: str, **changes: Any) -> None:
-        """Change what the reading says of an order's payment."""
-        wanted = self[order]
+        """Change the payment of an order in the reading."""
+        order_id = self[order]
         self._set(
-            replace(each, **changes) if each.order_id == wanted else each
-            for each in self.reading.balances
+            replace(balance, **changes) if balance.order_id == order_id else balance
+            for balance in self.reading.balances
         )
 
     def add_at_provider(self, order: str, **changes: Any) -> None:
-        """Add a payment to the reading, with 4500 of an order's money."""
+        """Add a captured payment of 45.00 for an order to the reading."""
         balance = ProviderBalance(
             provider="stripe",
-            provider_payment_id="pi_planted",
+            provider_payment_id="pi_added",
             order_id=self[order],
             status="captured",
             currency="eur",
@@ -66,17 +64,17 @@ class Books:
         self._set([*self.reading.balances, replace(balance, **changes)])
 
     def remove_at_provider(self, order: str) -> None:
-        wanted = self[order]
-        self._set(each for each in self.reading.balances if each.order_id != wanted)
+        """Remove the payment of an order from the reading."""
+        order_id = self[order]
+        self._set(balance for balance in self.reading.balances if balance.order_id != order_id)
 
     def _set(self, balances: Iterable[ProviderBalance]) -> None:
         self.reading = replace(self.reading, balances=list(balances))
 
 
-def keep_books(sandbox_stripe: SandboxServer, messages: MessageQueue) -> Books:
-    """Place orders of every kind, each of two mugs and a T-shirt for 4500."""
-    _put_on_the_shelf("MUG", 1000)
-    _put_on_the_shelf("TEE", 2500)
+def place_sample_orders(sandbox_stripe: SandboxServer, messages: MessageQueue) -> OrderHistory:
+    """Place one order of every kind, each of two mugs and a T-shirt for 45.00."""
+    Shelf().put_mugs_and_tees(IN_STOCK)
     shop = Shop(User.objects.create(username="alice"), sandbox_stripe, messages)
     User.objects.create(username="mallory")
 
@@ -106,11 +104,4 @@ def keep_books(sandbox_stripe: SandboxServer, messages: MessageQueue) -> Books:
         "waiting": waiting.pk,
         "unknown": new_id(),
     }
-    return Books(orders, read_providers())
-
-
-def _put_on_the_shelf(sku: str, price_minor: int) -> None:
-    warehouse, _ = Warehouse.objects.get_or_create(code="main", defaults={"name": "Main"})
-    product = Product.objects.create(sku=sku, name=sku.title(), price_minor=price_minor)
-    level = StockLevel.objects.create(product=product, warehouse=warehouse)
-    receive(level, IN_STOCK, "for a test")
+    return OrderHistory(orders, read_providers())

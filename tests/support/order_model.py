@@ -1,4 +1,7 @@
-"""What a customer has seen of an order, and which statuses it may therefore still reach."""
+"""The model of an order for property tests: what its customer saw, and which statuses may follow.
+
+It shares no code with ``orders`` but the table of transitions.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +17,7 @@ BAD_CARDS: Final = {
     "pm_card_authenticationRequired": "authentication_required",
     "pm_card_nobody_has": "unknown_payment_method",
 }
-PATIENCE: Final = 8
+MAX_CHARGE_ATTEMPTS: Final = 8
 """Attempts at the charge after which an order is compensated."""
 
 
@@ -28,7 +31,7 @@ class OrderModel:
     total_minor: int
     seen: OrderStatus = OrderStatus.PLACED
     is_cancelled: bool = False
-    """Its customer asked to cancel it, and the API accepted."""
+    """Whether the API accepted its customer's request to cancel it."""
     permitted: set[OrderStatus] = field(default_factory=lambda: set(OrderStatus))
 
     @property
@@ -48,12 +51,13 @@ class OrderModel:
             self.permitted.discard(OrderStatus.CONFIRMED)
 
     def see(self, status: OrderStatus) -> None:
-        """Note the order's status, which must be a permitted one."""
+        """Record the status that the customer sees. Fails when it is not a permitted one."""
         self.forget_impossible()
         assert status in self.permitted, f"{self.order_id}: {self.seen} -> {status}"
         self.seen = status
 
     def may_end_at(self, status: OrderStatus) -> bool:
+        """Return whether the order may stay at this status once nothing is under way."""
         if self.is_cancelled:
             return status is OrderStatus.CANCELLED
         return status in (OrderStatus.CONFIRMED, OrderStatus.CANCELLED)
@@ -71,7 +75,7 @@ class OrderModel:
             case "payment_declined":
                 return BAD_CARDS.get(self.card) == detail
             case "authorize_payment_unanswered":
-                return tries >= PATIENCE
+                return tries >= MAX_CHARGE_ATTEMPTS
             case "out_of_stock":
                 return available[detail] < self.quantities[detail]
         return False
@@ -79,6 +83,6 @@ class OrderModel:
 
 def _reachable(source: OrderStatus) -> set[OrderStatus]:
     found = {source}
-    while more := {each for status in found for each in TRANSITIONS[status]} - found:
+    while more := {target for status in found for target in TRANSITIONS[status]} - found:
         found |= more
     return found

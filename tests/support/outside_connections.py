@@ -1,7 +1,7 @@
-"""No test reaches anything outside this machine, whatever a setting or its default says.
+"""Stops tests from reaching anything outside this machine.
 
-The environment that tests start from holds no address (``sandbox.environment``); this stops what
-would still be reached: a default in the code, a library's own address, a name in DNS.
+The environment of tests holds no address (``sandbox.environment``). This module refuses the rest: a
+default in the code, a library's own address, a name in DNS.
 """
 
 import ipaddress
@@ -15,9 +15,9 @@ class OutsideConnection(AssertionError):
 
 
 def refuse_outside_connections() -> Callable[[], None]:
-    """Have sockets of this process connect, and look up names, on this machine only.
+    """Limit connections and name look-ups of this process to this machine.
 
-    Returns the function that undoes it.
+    They raise OutsideConnection otherwise. Returns the function that restores them.
     """
     connect, connect_ex, look_up = (
         socket.socket.connect,
@@ -38,15 +38,15 @@ def refuse_outside_connections() -> Callable[[], None]:
             raise OutsideConnection(f"a test looked up {host}")
         return look_up(host, *args, **options)
 
-    def undo() -> None:
+    def restore() -> None:
         _replace(connect, connect_ex, look_up)
 
     _replace(connect_here, connect_ex_here, look_up_here)
-    return undo
+    return restore
 
 
 def _replace(connect: Any, connect_ex: Any, look_up: Any) -> None:
-    socket.socket.connect = connect  # type: ignore[method-assign]  # undone at the end of the session
+    socket.socket.connect = connect  # type: ignore[method-assign]  # restored at the end of the session
     socket.socket.connect_ex = connect_ex  # type: ignore[method-assign]
     socket.getaddrinfo = look_up
 
@@ -57,7 +57,7 @@ def _refuse(family: int, address: Any) -> None:
 
 
 def is_here(host: Any) -> bool:
-    """Tell whether a host is this machine's loopback interface, by its name or its address."""
+    """Return whether a host, a name or an address, is this machine's loopback interface."""
     if host in {None, "", "localhost", socket.gethostname()}:
         return True
     name = host.decode() if isinstance(host, bytes) else str(host)

@@ -1,4 +1,4 @@
-"""One order's payment, and attempts at its calls as the engine would make them."""
+"""One order's payment, and attempts at its calls as the engine makes them; no order is needed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from sagas.identifiers import new_id
 T = TypeVar("T")
 
 PRICE = 1200
-ASKED_AGAIN = 2
-"""The number of an attempt that an earlier one has come before."""
+REPEATED_ATTEMPT = 2
+"""The number of an attempt after the first."""
 
-UNKNOWN = (
+UNANSWERED_FAULTS = (
     "timeout_before",
     "timeout_after",
     "reset_before",
@@ -28,28 +28,28 @@ UNKNOWN = (
     "truncated_body",
     "error_before",
 )
-"""What leaves us without an answer; half of them when all is done, half when nothing is."""
+"""Faults that leave us without a response: some after the provider acted, some before."""
 
-BUSY = ("rate_limit", "lock_timeout", "conflict")
-"""What tells us that nothing was done."""
+BUSY_FAULTS = ("rate_limit", "lock_timeout", "conflict")
+"""Faults after which we know that nothing was done."""
 
-IN_NO_HURRY = timedelta(seconds=20)
-BRIEFLY = timedelta(seconds=1.5)
-"""How long a call may take that the provider is told not to answer."""
+LONG_BUDGET = timedelta(seconds=20)
+SHORT_BUDGET = timedelta(seconds=1.5)
+"""The budget of a call that gets no response."""
 
 
 def budget_for(fault: str) -> timedelta:
-    """Only silence is waited for to its end, so only there is haste worth its risk."""
-    return BRIEFLY if fault.startswith("timeout") else IN_NO_HURRY
+    """Return a short budget for time-outs only: a call waits for its whole budget only there."""
+    return SHORT_BUDGET if fault.startswith("timeout") else LONG_BUDGET
 
 
 @dataclass
-class Try:
-    """One attempt; ``meanwhile`` is what others do between the call and its checkpoint."""
+class FakeAttempt:
+    """One attempt. ``meanwhile`` happens between its call and its checkpoint."""
 
     subject_id: UUID
     number: int = 1
-    budget: timedelta = IN_NO_HURRY
+    budget: timedelta = LONG_BUDGET
     meanwhile: Callable[[], object] = lambda: None
 
     def checkpoint(self, write: Callable[[], T]) -> T:
@@ -59,7 +59,7 @@ class Try:
 
 
 def prepared_payment(payment_method: str = "pm_card_visa", amount_minor: int = PRICE) -> Payment:
-    """A payment that is written down, and that the provider has not heard of."""
+    """Return a payment that is stored, and unknown to the provider."""
     order_id = new_id()
     with transaction.atomic():
         write(
@@ -79,9 +79,9 @@ def prepared_payment(payment_method: str = "pm_card_visa", amount_minor: int = P
 
 
 def authorized(payment_method: str = "pm_card_visa") -> Payment:
-    """A payment whose money the provider holds, and that we know of."""
+    """Return a payment that is authorized, at the provider and in our row."""
     payment = prepared_payment(payment_method)
-    services.authorize(payment.order_id, Try(payment.order_id))
+    services.authorize(payment.order_id, FakeAttempt(payment.order_id))
     with transaction.atomic():
         services.record_authorizations([payment.order_id])
     payment.refresh_from_db()
@@ -89,17 +89,17 @@ def authorized(payment_method: str = "pm_card_visa") -> Payment:
 
 
 def captured(payment_method: str = "pm_card_visa") -> Payment:
-    """A payment whose money is ours."""
+    """Return a payment that is captured, at the provider and in our row."""
     payment = authorized(payment_method)
-    services.capture(payment.order_id, Try(payment.order_id))
+    services.capture(payment.order_id, FakeAttempt(payment.order_id))
     with transaction.atomic():
         services.record_captures([payment.order_id])
     payment.refresh_from_db()
     return payment
 
 
-def shut(payment: Payment) -> Payment:
-    """Have the order's door closed, as whoever closes a payment does first."""
+def begin_closing(payment: Payment) -> Payment:
+    """Allow no further charge of the order: the first step of closing a payment."""
     services.begin_closing([payment.order_id])
     payment.refresh_from_db()
     return payment

@@ -1,4 +1,4 @@
-"""The application as it runs in production: web, workers and sweeps as processes, with a broker."""
+"""The application as in production: web, a worker and the sweep as processes, with a broker."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ OWNED = ("-m", "sandbox.process_lifetime", signal.SIGKILL.name, sys.executable)
 WORKER = (
     *("-m", "celery", "-A", "config", "worker", "-Q", "checkout,settlement,compensation,sweeps"),
     *("--pool", "threads", "--concurrency", str(SLOTS), "--without-gossip", "--without-mingle"),
-    *("--loglevel", "INFO"),  # it says when it is ready
+    *("--loglevel", "INFO"),  # it logs when it is ready
 )
 READY = " ready."
 CONNECTED = "Connected to redis"
@@ -40,7 +40,7 @@ WATCH = ("manage.py", "sagas", "watch", "--every", "0.5")
 
 
 class Program:
-    """One process, which ends with this one at the latest. Its log stays through restarts."""
+    """One process, which ends with this one at the latest. Its log is kept through restarts."""
 
     def __init__(self, log: Path, environment: Mapping[str, str], *command: str) -> None:
         self.log = log
@@ -61,12 +61,12 @@ class Program:
             )
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """End it at once, as a power cut does."""
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """End it as an operator would."""
+        """Ask it to end, as an operator does; kill it after a minute."""
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
@@ -77,37 +77,38 @@ class Program:
         return self._process.poll() is not None
 
     def wait_for_line(self, words: str, *, times: int = 1) -> None:
-        """Return once it has written ``words`` so many times in all its lives, this one included."""
+        """Return when its log has ``words`` so many times, earlier starts included. Fails if it ends."""
 
-        def has_said() -> bool:
+        def is_logged() -> bool:
             assert not self.has_ended(), self.log.read_text(errors="replace")
-            return self.said(words) >= times
+            return self.logged(words) >= times
 
-        wait_until(has_said)
+        wait_until(is_logged)
 
-    def said(self, words: str) -> int:
+    def logged(self, words: str) -> int:
+        """Return how often its log has ``words``."""
         return self.log.read_text(errors="replace").count(words)
 
     def cpu_seconds(self) -> float:
-        """Return what it and its children have cost in this life, in user and in system mode."""
+        """Return the processor time of it and its children since this start, user and system."""
         pid = self._process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         ticks = 0
         for process in (pid, *children):
-            # After the name, which may have blanks: proc(5), fields 14 and 15.
+            # proc(5), fields 14 and 15, counted after the name, which may have blanks.
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Installation:
-    """Everything but the database and the bank, both of which are the test's own."""
+    """One installation. It uses the test's database and sandbox, and a broker of its own."""
 
     def __init__(
         self,
         sandbox_stripe: SandboxServer,
         folder: Path,
-        wishes: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
         worker: Sequence[str] = WORKER,
     ) -> None:
         self._broker_port, self._web_port = ReservedPort(), ReservedPort()
@@ -116,7 +117,7 @@ class Installation:
             **environment_for(sandbox_stripe),
             "REDIS_URL": valkey.redis_url(self._broker_port.number),
             "REDIS_KEY_PREFIX": KEY_PREFIX,
-            **(wishes or {}),
+            **(variables or {}),
         }
         self.broker = Program(
             folder / "broker.log",
@@ -134,7 +135,7 @@ class Installation:
 
     @property
     def redis(self) -> redis.Redis:
-        """A connection to the broker; one for each use, since it is killed at times."""
+        """A new connection to the broker, which tests kill at times."""
         return redis.Redis.from_url(self.redis_url)
 
     def wait_until_ready(self) -> None:
@@ -143,26 +144,26 @@ class Installation:
         self.worker.wait_for_line(READY)
 
     def replace_worker(self) -> None:
-        """Start a worker where one has been killed, and wait until it takes messages."""
-        starts = self.worker.said(READY)
+        """Start the worker again after it was killed, and wait until it takes messages."""
+        starts = self.worker.logged(READY)
         self.worker.start()
         self.worker.wait_for_line(READY, times=starts + 1)
 
     def replace_broker(self) -> None:
-        """Start a broker where one has been killed, and wait until the worker is connected.
+        """Start the broker again, empty, and wait until the worker is connected.
 
         Kombu's Redis transport can end a worker that loses its broker while it holds messages. The
         worker is then started again, as a supervisor does.
         """
-        connections = self.worker.said(CONNECTED)
+        connections = self.worker.logged(CONNECTED)
         self.broker.start()
         wait_until(self._broker_answers)
-        wait_until(lambda: self.worker.has_ended() or self.worker.said(CONNECTED) > connections)
+        wait_until(lambda: self.worker.has_ended() or self.worker.logged(CONNECTED) > connections)
         if self.worker.has_ended():
             self.replace_worker()
 
-    def send_pulse(self, queue: str) -> None:
-        """Do what beat does every 15 seconds. Raises kombu's OperationalError without a broker."""
+    def send_heartbeat(self, queue: str) -> None:
+        """Send what beat sends every 15 seconds. Raises kombu's OperationalError without a broker."""
         self.send_task(HEARTBEAT, queue)
 
     def send_task(self, name: str, queue: str) -> None:
@@ -190,7 +191,7 @@ class Installation:
 
     def _web_answers(self) -> bool:
         try:
-            answer = urllib3.request("GET", f"{self.url}/health/live", retries=False, timeout=20)
+            response = urllib3.request("GET", f"{self.url}/health/live", retries=False, timeout=20)
         except urllib3.exceptions.HTTPError:
             return False
-        return answer.status == 200
+        return response.status == 200

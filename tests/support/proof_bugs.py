@@ -1,4 +1,4 @@
-"""A way to break the code that the proof has to notice."""
+"""A bug that the proof must find."""
 
 from uuid import uuid4
 
@@ -8,8 +8,8 @@ from payments.provider_types import ProviderPayment
 from payments.providers.stripe.provider import PROVIDER
 
 
-def ask_anew_after_a_doubt() -> None:
-    """Instead of looking what became of the attempt before, pay once more under a fresh key."""
+def pay_again_after_an_unknown_outcome() -> None:
+    """Pay again under a new key, instead of reading the outcome of the attempt before."""
 
     def create_another(payment_id: str, *, deadline: Deadline) -> ProviderPayment:
         payment = Payment.objects.get(provider_payment_id=payment_id)
@@ -18,8 +18,8 @@ def ask_anew_after_a_doubt() -> None:
             payment.params, key=key, api_version=version, deadline=deadline
         )
 
-    def fresh_key(self: Payment, operation: str) -> str:
+    def new_key(self: Payment, operation: str) -> str:
         return f"{self.pk}-{operation}-{uuid4()}"
 
     PROVIDER.retrieve_payment = create_another  # type: ignore[method-assign]
-    Payment.idempotency_key = fresh_key  # type: ignore[method-assign]
+    Payment.idempotency_key = new_key  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The proof as a command, as a person runs it."""
+"""Runs the proof as ``make prove`` does: as a command."""
 
 import json
 import os
@@ -9,11 +9,11 @@ from typing import Any
 
 from sandbox.procfile import ROOT
 
-LONGEST_SECONDS = 1200
+MAX_SECONDS = 1200
 
 
 def prove(report: Path, *options: str) -> tuple[int, dict[str, Any], str]:
-    """Run it with one prover: the tests beside it need the other core. Exit status, report, output."""
+    """Run it with one prover: other tests need the other core. Returns exit status, report, output."""
     command = [sys.executable, "-m", "proof", "run", "--provers", "1", "--report", str(report)]
     finished = subprocess.run(
         [*command, *options],
@@ -23,7 +23,7 @@ def prove(report: Path, *options: str) -> tuple[int, dict[str, Any], str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=LONGEST_SECONDS,
+        timeout=MAX_SECONDS,
     )
     assert report.exists(), finished.stdout + finished.stderr
     return finished.returncode, json.loads(report.read_text()), finished.stdout

@@ -1,4 +1,4 @@
-"""Divides a file into prose and code, for the check of plain words in `tests.architecture`."""
+"""Splits a file into prose and code, for the check of plain words in `tests.architecture`."""
 
 import re
 from typing import NamedTuple
@@ -20,11 +20,11 @@ _WORD = re.compile(r"\S*\w\S*")
 
 
 class Parts(NamedTuple):
-    """Three readings of one file. Each has all line ends; a bar stands for what is left out.
+    """Three readings of one file. Each has all line ends; a bar replaces what is left out.
 
     Prose in Python: comments, docstrings, and strings of three words or more. Sentences in
     Python: those of docstrings. A document is prose and sentences as a whole. Any other file is
-    read as prose and as code. Examples in backticks count as one word of prose.
+    both prose and code. Examples in backticks count as one word of prose.
     """
 
     prose: str
@@ -33,7 +33,7 @@ class Parts(NamedTuple):
 
 
 def parts_of(path: str, text: str) -> Parts:
-    """Read one file. The end of its name says what kind it is."""
+    """Split one file, by the kind that the end of its name tells."""
     if path.endswith((".py", ".pyi")):
         parts = _python_parts(text)
     elif path.endswith(".md"):

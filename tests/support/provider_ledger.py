@@ -1,65 +1,87 @@
-"""The bank's own ledger, read as what it is about: which order's money is where."""
+"""The sandbox's own ledger of Stripe, added up by order: which order's money is where.
+
+Read from the sandbox and not through our provider, so that a test can compare the two.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 from payments.provider_reconciliation import ProviderBalance, ProviderReading, database_now
 from sandbox.reconciliation import STATUSES
+from sandbox.stripe_process import SandboxServer
 
 
 @dataclass
-class OrderAtBank:
-    """What the bank did for one order. Amounts are in minor units."""
+class OrderMoney:
+    """What the provider did for one order. Amounts are in minor units."""
 
     charges: int = 0
-    """How often the card's bank said yes."""
+    """How often the issuer accepted a charge."""
     held_minor: int = 0
     kept_minor: int = 0
-    """Taken, and not given back."""
-    intents: dict[str, str] = field(default_factory=dict)
+    """Captured, and not refunded."""
+    intents: dict[str, str] = field(default_factory=dict, compare=False)
     """The state of each intent, by its id."""
 
 
-def books_of(ledger: Mapping[str, Any]) -> dict[str, OrderAtBank]:
-    """Add the ledger up, by the order that the metadata of each intent names."""
-    books: dict[str, OrderAtBank] = defaultdict(OrderAtBank)
-    orders = {}
+NOTHING_MOVED: Final = OrderMoney()
+
+
+def money_of(sandbox_stripe: SandboxServer, order_id: UUID) -> OrderMoney:
+    """Return what the provider did for one order."""
+    return money_by_order(sandbox_stripe.ledger()).get(str(order_id), NOTHING_MOVED)
+
+
+def money_by_order(ledger: Mapping[str, Any]) -> dict[str, OrderMoney]:
+    """Add the ledger up by the order that the metadata of each intent names; empty for none."""
+    by_order: dict[str, OrderMoney] = defaultdict(OrderMoney)
+    by_intent = {}
     for intent in ledger["payment_intents"]:
-        orders[intent["id"]] = books[intent["metadata"]["order_id"]]
-        orders[intent["id"]].intents[intent["id"]] = intent["status"]
-        orders[intent["id"]].held_minor += intent["amount_capturable"]
-        orders[intent["id"]].kept_minor += intent["amount_received"]
+        money = by_intent[intent["id"]] = by_order[intent["metadata"].get("order_id", "")]
+        money.intents[intent["id"]] = intent["status"]
+        money.held_minor += intent["amount_capturable"]
+        money.kept_minor += intent["amount_received"]
     for charge in ledger["charges"]:
-        orders[charge["payment_intent"]].charges += charge["status"] == "succeeded"
-    for payment_id, minor in _returned(ledger).items():
-        orders[payment_id].kept_minor -= minor
-    return books
+        by_intent[charge["payment_intent"]].charges += charge["status"] == "succeeded"
+    for intent_id, minor in _refunded(ledger).items():
+        by_intent[intent_id].kept_minor -= minor
+    return by_order
+
+
+def intents_for(ledger: Mapping[str, Any], order_id: UUID) -> list[dict[str, Any]]:
+    """Return the PaymentIntents whose metadata names the order."""
+    return [
+        intent
+        for intent in ledger["payment_intents"]
+        if intent["metadata"].get("order_id") == str(order_id)
+    ]
 
 
 def reading_of(ledger: Mapping[str, Any]) -> ProviderReading:
-    """Return the same ledger as a reading, without reading it through our provider."""
-    returned = _returned(ledger)
+    """Return the ledger in the form in which ``payments`` reads a provider."""
+    refunded = _refunded(ledger)
     balances = [
         ProviderBalance(
             provider="stripe",
-            provider_payment_id=each["id"],
-            order_id=each["metadata"]["order_id"],
-            status=STATUSES[each["status"]],
-            currency=each["currency"],
-            held_minor=each["amount_capturable"],
-            captured_minor=each["amount_received"],
-            refunded_minor=returned[each["id"]],
+            provider_payment_id=intent["id"],
+            order_id=intent["metadata"]["order_id"],
+            status=STATUSES[intent["status"]],
+            currency=intent["currency"],
+            held_minor=intent["amount_capturable"],
+            captured_minor=intent["amount_received"],
+            refunded_minor=refunded[intent["id"]],
         )
-        for each in ledger["payment_intents"]
+        for intent in ledger["payment_intents"]
     ]
     return ProviderReading(balances, read_at=database_now())
 
 
-def _returned(ledger: Mapping[str, Any]) -> dict[str, int]:
-    returned: dict[str, int] = defaultdict(int)
+def _refunded(ledger: Mapping[str, Any]) -> dict[str, int]:
+    refunded: dict[str, int] = defaultdict(int)
     for refund in ledger["refunds"]:
         if refund["status"] == "succeeded":
-            returned[refund["payment_intent"]] += refund["amount"]
-    return returned
+            refunded[refund["payment_intent"]] += refund["amount"]
+    return refunded

@@ -1,4 +1,4 @@
-"""Guards taken away, one at a time, so that each race can be seen to be lost without its own."""
+"""Removes one guard of the engine, so that a test can show that its race is lost without it."""
 
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ M = TypeVar("M", bound=models.Model)
 
 
 def without_row_locks(monkeypatch: pytest.MonkeyPatch, model: type[M]) -> None:
-    """Rows of ``model`` are read as if they were locked, and are not."""
+    """Read rows of ``model`` without the lock that the code asks for."""
     objects = model._default_manager
 
     def read(*_: Any, **__: Any) -> models.QuerySet[M]:
@@ -37,38 +37,42 @@ def without_row_locks(monkeypatch: pytest.MonkeyPatch, model: type[M]) -> None:
 
 
 def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes for a run finds no lease on it."""
-    stand = Phase._context
+    """Make each worker see every run without a lease."""
+    original = Phase._context
 
-    def stand_on_unleased(
-        phase: Phase, run: SagaRun, replies: list[CallResult | None]
+    def context_without_lease(
+        phase: Phase, run: SagaRun, results: list[CallResult | None]
     ) -> RunContext:
         run.leased_until = None
-        return stand(phase, run, replies)
+        return original(phase, run, results)
 
-    monkeypatch.setattr(Phase, "_context", stand_on_unleased)
+    monkeypatch.setattr(Phase, "_context", context_without_lease)
 
 
 def without_fences(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every answer passes for that of the run's present holder."""
-    stand = Phase._context
+    """Make each worker accept the result of any attempt as that of the current one."""
+    original = Phase._context
 
-    def stand_as_holder(phase: Phase, run: SagaRun, replies: list[CallResult | None]) -> RunContext:
+    def context_of_holder(
+        phase: Phase, run: SagaRun, results: list[CallResult | None]
+    ) -> RunContext:
         believed = [
             result and replace(result, claim=replace(result.claim, fence=run.fence))
-            for result in replies
+            for result in results
         ]
-        return stand(phase, run, believed)
+        return original(phase, run, believed)
 
-    monkeypatch.setattr(Phase, "_context", stand_as_holder)
+    monkeypatch.setattr(Phase, "_context", context_of_holder)
 
 
-def without_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers do not see that a run was asked to turn back."""
-    stand = Phase._context
+def without_compensation_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each worker overlook compensation requests."""
+    original = Phase._context
 
-    def stand_unasked(phase: Phase, run: SagaRun, replies: list[CallResult | None]) -> RunContext:
+    def context_without_request(
+        phase: Phase, run: SagaRun, results: list[CallResult | None]
+    ) -> RunContext:
         run.compensation_requested_at = None
-        return stand(phase, run, replies)
+        return original(phase, run, results)
 
-    monkeypatch.setattr(Phase, "_context", stand_unasked)
+    monkeypatch.setattr(Phase, "_context", context_without_request)

@@ -12,8 +12,10 @@ PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)")
 
 @dataclass(frozen=True)
 class Route:
+    """One route of the application."""
+
     name: str
-    """With its namespace; the pattern for a route without a name."""
+    """With its namespace. A route without a name has its pattern here."""
     pattern: str
 
     @property
@@ -27,7 +29,7 @@ class Route:
 
 
 def key_of_some_row(route: Route) -> object:
-    """Return the key of a row of the page's model, if there is one."""
+    """Return the key of any row of the desk page's model; None when there is no row or model."""
     _, app, model, *_ = [*route.pattern.split("/"), "", ""]
     if app not in apps.app_configs or model not in apps.all_models[app]:
         return None

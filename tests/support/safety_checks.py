@@ -1,4 +1,7 @@
-"""What must be true of every order at every moment, by our rows and by the provider's books."""
+"""What must be true of every order at every moment, by our rows and by the provider's ledger.
+
+What must be true once every order has ended is in ``ledger_checks``.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -14,9 +17,9 @@ from orders.models import Order, OrderTransition
 from orders.states import TRANSITIONS, OrderStatus
 from payments.models import Payment
 from sagas.models import LIVE, Outcome, SagaRun, StepAttempt
-from tests.support.provider_ledger import OrderAtBank
+from tests.support.provider_ledger import OrderMoney
 
-HOLDS: Final[Mapping[str, tuple[set[str], ...]]] = {
+RESERVATIONS: Final[Mapping[str, tuple[set[str], ...]]] = {
     OrderStatus.PLACED: (set(), {"held"}),
     OrderStatus.CONFIRMED: ({"confirmed"},),
     OrderStatus.CANCELLING: (set(), {"held"}, {"confirmed"}, {"released"}),
@@ -24,47 +27,46 @@ HOLDS: Final[Mapping[str, tuple[set[str], ...]]] = {
 }
 """The statuses that an order's reservations may have: all lines have the same one."""
 
-GONE: Final = {"canceled", "succeeded"}
+CLOSED: Final = {"canceled", "succeeded"}
 """States of an intent that can no longer charge a customer."""
 
+KEY_LIFETIME: Final = timedelta(hours=24)
 
-KEYS_ARE_KEPT: Final = timedelta(hours=24)
 
-
-def assert_money_is_safe(orders: list[Order], provider: Mapping[str, OrderAtBank]) -> None:
-    """By the provider's books: at most one charge, and no money of an order that is cancelled."""
+def assert_money_is_safe(orders: list[Order], ledger: Mapping[str, OrderMoney]) -> None:
+    """Check the provider's ledger: at most one charge, and no money of a cancelled order."""
     stored = dict(
         Payment.objects.exclude(provider_payment_id=None).values_list(
             "provider_payment_id", "status"
         )
     )
-    assert set(provider) <= {str(order.pk) for order in orders}
+    assert set(ledger) <= {str(order.pk) for order in orders}
     for order in orders:
-        books = provider.get(str(order.pk), OrderAtBank())
-        moved = books.held_minor + books.kept_minor
-        assert books.charges <= 1, (order.pk, books)
-        assert min(books.held_minor, books.kept_minor) >= 0
-        assert moved <= order.total_minor, (order.pk, books)
+        money = ledger.get(str(order.pk), OrderMoney())
+        moved = money.held_minor + money.kept_minor
+        assert money.charges <= 1, (order.pk, money)
+        assert min(money.held_minor, money.kept_minor) >= 0
+        assert moved <= order.total_minor, (order.pk, money)
         if order.status == OrderStatus.PLACED:
-            assert books.kept_minor == 0, (order.pk, books)
+            assert money.kept_minor == 0, (order.pk, money)
         if order.status == OrderStatus.CONFIRMED:
-            assert moved == order.total_minor, (order.pk, books)
+            assert moved == order.total_minor, (order.pk, money)
         if order.status == OrderStatus.CANCELLED:
-            assert moved == 0, (order.pk, books)
-            assert {state for pk, state in books.intents.items() if pk in stored} <= GONE
-        for payment_id, state in books.intents.items():
-            # An intent that we do not know of was never confirmed, and never will be.
+            assert moved == 0, (order.pk, money)
+            assert {state for pk, state in money.intents.items() if pk in stored} <= CLOSED
+        for payment_id, state in money.intents.items():
+            # An intent whose id we do not have was never confirmed, and cannot be.
             assert payment_id in stored or state in ("requires_confirmation", "canceled")
 
 
-def assert_asked_once(provider: Mapping[str, OrderAtBank], passed: timedelta) -> None:
-    """All attempts ask for one intent while the provider remembers the idempotency key."""
-    for order_id, books in provider.items():
-        assert len(books.intents) <= 1 + passed // KEYS_ARE_KEPT, (order_id, books)
+def assert_one_intent_per_key(ledger: Mapping[str, OrderMoney], passed: timedelta) -> None:
+    """Check that all attempts ask for one intent while the provider keeps the idempotency key."""
+    for order_id, money in ledger.items():
+        assert len(money.intents) <= 1 + passed // KEY_LIFETIME, (order_id, money)
 
 
 def assert_stock_is_safe(orders: list[Order]) -> None:
-    """Every stock level is the sum of its movements; an order holds all of its lines or none."""
+    """Check each stock level against its movements; an order reserves all of its lines or none."""
     sums: Counter[tuple[int, str]] = Counter()
     for level, kind, total in (
         StockMovement.objects.values_list("stock_level", "kind")
@@ -86,14 +88,14 @@ def assert_stock_is_safe(orders: list[Order]) -> None:
     wanted = dict(Order.objects.values_list("pk").annotate(Count("lines")))
     for order in orders:
         found = lines[order.pk]
-        assert set(found) in HOLDS[order.status], (order.pk, order.status, found)
+        assert set(found) in RESERVATIONS[order.status], (order.pk, order.status, found)
         assert sum(found.values()) in (0, wanted[order.pk])
 
 
 def assert_runs_are_safe(orders: list[Order]) -> None:
-    """Every order that has not ended has a live run, which knows when to wake up."""
+    """Check that every order that has not ended has a live run with a time to wake up."""
     live = {run.subject_id: run for run in SagaRun.objects.filter(status__in=LIVE)}
-    asked = Counter(
+    started = Counter(
         StepAttempt.objects.filter(outcome=Outcome.STARTED).values_list("run_id", flat=True)
     )
     for order in orders:
@@ -103,16 +105,16 @@ def assert_runs_are_safe(orders: list[Order]) -> None:
             assert order.pk in live, (order.pk, order.status)
     for run in live.values():
         assert run.wake_at is not None
-        assert asked.pop(run.pk, 0) == (run.leased_until is not None)
-    assert not asked
+        assert started.pop(run.pk, 0) == (run.leased_until is not None)
+    assert not started
     failed = StepAttempt.objects.filter(outcome=Outcome.FAILED).values_list(
         "step", "error", "detail"
     )
     assert list(failed) == []
 
 
-def assert_moves_are_safe(orders: list[Order]) -> None:
-    """Every transition of an order is allowed and recorded; every event is recorded once."""
+def assert_transitions_are_safe(orders: list[Order]) -> None:
+    """Check that every transition is allowed and recorded, and every event recorded once."""
     moves: dict[UUID, list[OrderTransition]] = defaultdict(list)
     for move in OrderTransition.objects.order_by("sequence"):
         moves[move.order_id].append(move)
@@ -123,10 +125,10 @@ def assert_moves_are_safe(orders: list[Order]) -> None:
             assert move.target in TRANSITIONS[at]
             at = OrderStatus(move.target)
         assert (order.status, order.version) == (at, len(moves[order.pk]))
-    told = Counter(OutboxEvent.objects.values_list("key", "name"))
-    assert set(told.values()) <= {1}, told
+    recorded = Counter(OutboxEvent.objects.values_list("key", "name"))
+    assert set(recorded.values()) <= {1}, recorded
     for order in orders:
         has_ended = order.status == OrderStatus.CANCELLED
         was_confirmed = any(move.target == OrderStatus.CONFIRMED for move in moves[order.pk])
-        assert told[order.pk, "order.cancelled"] == has_ended
-        assert told[order.pk, "order.confirmed"] == was_confirmed
+        assert recorded[order.pk, "order.cancelled"] == has_ended
+        assert recorded[order.pk, "order.confirmed"] == was_confirmed

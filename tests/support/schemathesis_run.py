@@ -22,8 +22,8 @@ LOGGING_OUT: Final = "/api/v1/token"
 _GOOD_KEY: Final = re.compile(r"[!#-+\x2d-~]{1,255}")
 _GOOD_SKU: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _GOOD_METHOD: Final = re.compile(r"[!-~]{1,255}")
-_PROVIDERS_METHOD: Final = re.compile(r"pm_[A-Za-z0-9_]{1,252}")
-"""Of what the document allows, the form that the installed provider accepts."""
+_STRIPE_METHOD: Final = re.compile(r"pm_[A-Za-z0-9_]{1,252}")
+"""The form that the installed provider accepts; the document allows more."""
 
 
 @dataclass(frozen=True)
@@ -65,26 +65,27 @@ class Plan:
 class Exploration:
     """The requests sent, by result."""
 
-    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    responses: Counter[tuple[str, int]] = field(default_factory=Counter)
     """Counts by operation and status."""
     findings: dict[str, str] = field(default_factory=dict)
     """The first failure of each kind, with the command that repeats it."""
 
-    def take(self, event: events.EngineEvent) -> None:
+    def add(self, event: events.EngineEvent) -> None:
+        """Add what one event of schemathesis tells. Raises its fatal errors."""
         match event:
             case events.ScenarioFinished(recorder=recorder):
                 for case_id, interaction in recorder.interactions.items():
                     if interaction.response is not None:
                         operation = recorder.cases[case_id].value.operation.label
-                        self.answers[operation, interaction.response.status_code] += 1
-                self.findings |= {**dict(_findings(recorder)), **self.findings}
+                        self.responses[operation, interaction.response.status_code] += 1
+                self.findings |= {**dict(_failures(recorder)), **self.findings}
             case events.NonFatalError(label=label, info=info):
                 self.findings[f"{label}: {info.title}"] = info.traceback
             case events.FatalError(exception=exception):
                 raise exception
 
 
-def _findings(recorder: Any) -> Iterator[tuple[str, str]]:
+def _failures(recorder: Any) -> Iterator[tuple[str, str]]:
     for case_id, checks in recorder.checks.items():
         operation = recorder.cases[case_id].value.operation.label
         for check in checks:
@@ -117,18 +118,18 @@ def explore(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Exploration:
     _remove_socket_options(monkeypatch)
     before_call = hook_for_requests(plan.skus)
     GLOBAL_HOOK_DISPATCHER.register_hook_with_name(before_call, "before_call")
-    found = Exploration()
+    exploration = Exploration()
     application = Served()
     try:
         schema = schemathesis.openapi.from_wsgi("/api/schema", application, config=plan.config())
         # DELETE token would revoke the token of the run.
         chosen = schema.include(path=plan.only) if plan.only else schema.exclude(path=LOGGING_OUT)
         for event in engine.from_schema(chosen).execute():
-            found.take(event)
+            exploration.add(event)
     finally:
         GLOBAL_HOOK_DISPATCHER.unregister(before_call)
         application.close()
-    return found
+    return exploration
 
 
 def _remove_socket_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +170,7 @@ def _for_sale(body: Any, skus: Sequence[str]) -> Any:
             written = {name: _for_sale(value, skus) for name, value in body.items()}
             method = written.get("payment_method")
             if isinstance(method, str) and _GOOD_METHOD.fullmatch(method):
-                known = _PROVIDERS_METHOD.fullmatch(method)
+                known = _STRIPE_METHOD.fullmatch(method)
                 written["payment_method"] = method if known else f"pm_{len(method)}"
             return written
         case _:

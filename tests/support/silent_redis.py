@@ -1,16 +1,16 @@
-"""A Redis that hangs: the worst way in which one can be down."""
+"""A Redis that accepts connections and never answers: the worst way in which one can be down."""
 
 import socket
 from contextlib import suppress
 
 
 class SilentRedis:
-    """Lets everybody connect, counts them and never says a word."""
+    """Accepts and counts connections, and sends nothing."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0)
-        self._taken: list[socket.socket] = []
+        self._accepted: list[socket.socket] = []
 
     @property
     def url(self) -> str:
@@ -18,12 +18,12 @@ class SilentRedis:
 
     @property
     def connections(self) -> int:
-        """How many have connected so far: the system lets them in, whoever comes to take them."""
+        """How many connections were opened so far; the kernel accepts them before we do."""
         with suppress(BlockingIOError):
             while True:
-                self._taken.append(self._listener.accept()[0])
-        return len(self._taken)
+                self._accepted.append(self._listener.accept()[0])
+        return len(self._accepted)
 
     def close(self) -> None:
-        for each in (self._listener, *self._taken):
-            each.close()
+        for connection in (self._listener, *self._accepted):
+            connection.close()

@@ -1,4 +1,4 @@
-"""The repository's own files, as these tests read them."""
+"""The repository's own files, for tests that read source code."""
 
 import ast
 from collections.abc import Iterator
@@ -39,6 +39,7 @@ class SourceFile:
                 yield node
 
     def imported_modules(self) -> Iterator[str]:
+        """Return the modules of all imports, also of those inside functions."""
         for node in ast.walk(self.tree):
             match node:
                 case ast.Import(names=names):
@@ -47,7 +48,7 @@ class SourceFile:
                     yield module
 
     def calls(self) -> Iterator[tuple[str, ast.Call]]:
-        """Every call, with the last part of what is called."""
+        """Return every call, with the last part of the called name: ``b`` for ``a.b()``."""
         for node in ast.walk(self.tree):
             match node:
                 case ast.Call(func=ast.Attribute(attr=name)) | ast.Call(func=ast.Name(id=name)):
@@ -55,7 +56,7 @@ class SourceFile:
 
 
 def python_files(*packages: str) -> list[SourceFile]:
-    """Return the packages' files, without the migrations that Django generates."""
+    """Return the packages' files without migrations."""
     found = (path for package in packages for path in (ROOT / package).rglob("*.py"))
     return [_source_file(path) for path in sorted(found) if "migrations" not in path.parts]
 
@@ -67,7 +68,7 @@ def _source_file(path: Path) -> SourceFile:
 
 
 def all_files(root: Path = ROOT) -> list[Path]:
-    """Everything that belongs to the repository: nothing installed, generated or cached."""
+    """Return all files of the repository, except installed, generated and cached ones."""
     return sorted(_files_below(root))
 
 

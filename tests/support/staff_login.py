@@ -1,5 +1,6 @@
-"""Staff at the desk's door, with and without what it asks for."""
+"""Staff who log in at the desk: with a password and a code, or without."""
 
+import re
 from binascii import unhexlify
 from collections.abc import Iterator
 
@@ -18,57 +19,61 @@ ENROL = "/admin/second-factor/enrol/"
 
 
 def superuser(name: str = "grace") -> User:
-    ContentType.objects.clear_cache()  # it outlives the rows, which are flushed after each test
+    ContentType.objects.clear_cache()  # the cache outlives the rows, which each test deletes
     return User.objects.create_superuser(name, password=PASSWORD)
 
 
-def app_of(user: User, *, confirmed: bool = True) -> TOTPDevice:
+def new_authenticator(user: User, *, confirmed: bool = True) -> TOTPDevice:
+    """Create the user's authenticator app. An unconfirmed one cannot log in."""
     return TOTPDevice.objects.create(user=user, name="app", confirmed=confirmed)
 
 
 def code_of(app: TOTPDevice, *, periods_later: int = 0) -> str:
+    """Return the code that the app shows now, or so many periods of 30 s later."""
     return f"{totp(unhexlify(app.key), drift=periods_later):06d}"
 
 
 def wrong_code(app: TOTPDevice) -> str:
-    right = {code_of(app, periods_later=each) for each in range(-2, 3)}
+    """Return a code that the app shows at no time near now."""
+    right = {code_of(app, periods_later=later) for later in range(-2, 3)}
     return next(code for code in ("000000", "111111", "222222", "3", "4", "5") if code not in right)
 
 
-def show_password(
+def post_password(
     client: Client, user: User, password: str = PASSWORD, **headers: str
 ) -> HttpResponseBase:
+    """Send name and password. Returns the response, a redirect when they are accepted."""
     return client.post(
         LOGIN, {"username": user.username, "password": password}, headers=headers or None
     )
 
 
-def come_in(client: Client, user: User, app: TOTPDevice) -> None:
-    assert show_password(client, user).status_code == 302
-    answer = client.post(SECOND_FACTOR, {"code": code_of(app)})
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+def log_in(client: Client, user: User, app: TOTPDevice) -> None:
+    """Log in with password and code."""
+    assert post_password(client, user).status_code == 302
+    response = client.post(SECOND_FACTOR, {"code": code_of(app)})
+    assert (response.status_code, response.headers["Location"]) == (302, "/admin/")
 
 
 def desk_paths() -> list[str]:
-    """Every address below /admin/, with something in the place of each argument."""
-    resolver = next(each for each in get_resolver().url_patterns if str(each.pattern) == "admin/")
+    """Return every path below /admin/, with an example in the place of each argument."""
+    patterns = get_resolver().url_patterns
+    resolver = next(pattern for pattern in patterns if str(pattern.pattern) == "admin/")
     assert isinstance(resolver, URLResolver)
     return sorted({f"/admin/{path}" for path in _paths(resolver)})
 
 
 def _paths(resolver: URLResolver) -> Iterator[str]:
-    for each in resolver.url_patterns:
-        if isinstance(each, URLResolver):
-            yield from (f"{_filled(each)}{path}" for path in _paths(each))
-        elif isinstance(each, URLPattern):
-            yield _filled(each)
+    for pattern in resolver.url_patterns:
+        if isinstance(pattern, URLResolver):
+            yield from (f"{_filled(pattern)}{path}" for path in _paths(pattern))
+        elif isinstance(pattern, URLPattern):
+            yield _filled(pattern)
 
 
-def _filled(each: URLPattern | URLResolver) -> str:
-    """What the pattern would match; patterns that cannot be filled are a test's failure."""
-    import re
-
-    route = str(each.pattern)
-    if route.startswith("^"):  # Django's own: an app's page, and what nobody serves
+def _filled(pattern: URLPattern | URLResolver) -> str:
+    """Return a path that the pattern matches."""
+    route = str(pattern.pattern)
+    if route.startswith("^"):  # Django's own patterns: an app's page, and unknown pages
         return {"^(?P<app_label>": "orders/"}.get(route[:15], "no-such-page")
     return re.sub(r"<(?:\w+:)?(\w+)>", "1", route)

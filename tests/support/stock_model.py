@@ -1,4 +1,4 @@
-"""What the shelves are to do, in plain Python: the first one that has all of a line serves it."""
+"""The model of stock for property tests, in plain Python: the first level with enough serves a line."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -9,12 +9,12 @@ from inventory.services import StockRequest
 
 
 class ReservedTwice(Exception):
-    """A line that was held before was about to be held again."""
+    """An order reserved again while it still holds its lines."""
 
 
 @dataclass
-class Shelf:
-    """How much of one product one warehouse has."""
+class ModelLevel:
+    """The stock of one product in one warehouse."""
 
     sku: str
     on_hand: int = 0
@@ -23,26 +23,27 @@ class Shelf:
 
 @dataclass
 class Hold:
-    """What one line got, from where, and what became of it."""
+    """A line's reservation: from which level, how much, and its status."""
 
-    shelf: int
+    level: int
+    """The number of the level in the model."""
     quantity: int
     status: str = "held"
 
 
 @dataclass
-class ShelfModel:
-    """The shelves in the order in which they were put up, and who holds what of them."""
+class StockModel:
+    """All levels, oldest first, and what each order holds of them."""
 
-    shelves: list[Shelf] = field(default_factory=list)
+    levels: list[ModelLevel] = field(default_factory=list)
     holds: dict[UUID, dict[UUID, Hold]] = field(default_factory=dict)
     events: list[tuple[str, UUID, list[tuple[str, int]]]] = field(default_factory=list)
 
-    def copy(self) -> "ShelfModel":
+    def copy(self) -> "StockModel":
         return deepcopy(self)
 
     def reserve(self, requests: Mapping[UUID, Sequence[StockRequest]]) -> dict[UUID, str]:
-        """Serve each order whole or not at all; who went without, and for lack of what."""
+        """Serve each order whole or not at all. Returns the others, each with the SKU that lacks."""
         short = {}
         for order_id, lines in requests.items():
             taken: dict[UUID, Hold] = {}
@@ -51,11 +52,11 @@ class ShelfModel:
                 if place is None:
                     short[order_id] = line.sku
                     break
-                self.shelves[place].reserved += line.quantity
+                self.levels[place].reserved += line.quantity
                 taken[line.line_id] = Hold(place, line.quantity)
             if order_id in short:
                 for hold in taken.values():
-                    self.shelves[hold.shelf].reserved -= hold.quantity
+                    self.levels[hold.level].reserved -= hold.quantity
             elif order_id in self.holds:
                 raise ReservedTwice(order_id)
             else:
@@ -65,32 +66,32 @@ class ShelfModel:
         return short
 
     def _first_with(self, line: StockRequest) -> int | None:
-        for place, shelf in enumerate(self.shelves):
-            if shelf.sku == line.sku and shelf.on_hand - shelf.reserved >= line.quantity:
+        for place, level in enumerate(self.levels):
+            if level.sku == line.sku and level.on_hand - level.reserved >= line.quantity:
                 return place
         return None
 
     def confirm(self, line_counts: Mapping[UUID, int]) -> set[UUID]:
-        """Confirm each order that holds exactly as many lines as it has; who does not."""
-        broken = set()
+        """Confirm each order that holds exactly as many lines as it has. Returns the others."""
+        incomplete = set()
         for order_id, count in line_counts.items():
-            held = [each for each in self._holds_of(order_id) if each.status == "held"]
+            held = [hold for hold in self._holds_of(order_id) if hold.status == "held"]
             if len(held) != count:
-                broken.add(order_id)
+                incomplete.add(order_id)
                 continue
             for hold in held:
                 hold.status = "confirmed"
-        return broken
+        return incomplete
 
     def release(self, order_ids: Sequence[UUID]) -> None:
-        """Put back whatever these orders hold, once."""
+        """Release what these orders still hold."""
         for order_id in order_ids:
-            held = [each for each in self._holds_of(order_id) if each.status != "released"]
+            held = [hold for hold in self._holds_of(order_id) if hold.status != "released"]
             for hold in held:
-                self.shelves[hold.shelf].reserved -= hold.quantity
+                self.levels[hold.level].reserved -= hold.quantity
                 hold.status = "released"
             if held:
-                what = [(self.shelves[each.shelf].sku, each.quantity) for each in held]
+                what = [(self.levels[hold.level].sku, hold.quantity) for hold in held]
                 self.events.append(("stock.released", order_id, what))
 
     def _holds_of(self, order_id: UUID) -> list[Hold]:

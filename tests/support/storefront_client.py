@@ -1,13 +1,15 @@
-"""A storefront of one customer: a real token, and requests through all middleware."""
+"""The API as one customer uses it: a real token, and requests through all middleware.
+
+Requests stay in this process. For a running server, see ``http_storefront``; for orders without the
+API, see ``shop``.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.apps import apps
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.test import Client
 
@@ -18,7 +20,7 @@ ORDERS = "/api/v1/orders"
 PROBLEM = "application/problem+json"
 
 
-class Answer:
+class ApiResponse:
     """A response of the API."""
 
     def __init__(self, response: HttpResponseBase) -> None:
@@ -36,7 +38,7 @@ class Answer:
         return self.headers.get("Idempotency-Replayed") == "true"
 
     def is_problem(self, status: int, slug: str) -> bool:
-        """Return whether it is this problem, in the form of RFC 9457."""
+        """Return whether the response is this problem, in the form of RFC 9457."""
         return (self.status, self.headers["Content-Type"], self.body["type"]) == (
             status,
             PROBLEM,
@@ -44,19 +46,19 @@ class Answer:
         ) and self.body["status"] == status
 
     @property
-    def told(self) -> tuple[int, dict[str, Any]]:
-        """Status and body without the correlation id, which differs for each request."""
+    def comparable(self) -> tuple[int, dict[str, Any]]:
+        """The status, and the body without the correlation id, which differs for each request."""
         body = {name: value for name, value in self.body.items() if name != "correlation_id"}
         return self.status, body
 
     @property
     def parameters(self) -> list[str]:
-        """The query parameters that ``errors`` names."""
+        """The query parameters that the problem's ``errors`` name."""
         return [error["parameter"] for error in self.body.get("errors", [])]
 
     @property
     def pointers(self) -> list[str]:
-        """The fields that ``errors`` points to."""
+        """The fields that the problem's ``errors`` point to."""
         return [error["pointer"] for error in self.body.get("errors", [])]
 
 
@@ -78,11 +80,11 @@ class Storefront:
         body: object = b"",
         headers: Mapping[str, str] | None = None,
         content_type: str = "application/json",
-    ) -> Answer:
-        """Send one request. A header with an empty value is left out."""
+    ) -> ApiResponse:
+        """Send one request. A header with an empty value is not sent."""
         given = {"Authorization": f"Bearer {self.token}", **(headers or {})}
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return Answer(
+        return ApiResponse(
             self._client.generic(
                 method,
                 path,
@@ -92,7 +94,7 @@ class Storefront:
             )
         )
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> ApiResponse:
         return self.send("GET", path)
 
     def open_stream(self, path: str, **headers: str) -> StreamingHttpResponse:
@@ -103,11 +105,12 @@ class Storefront:
         assert isinstance(response, StreamingHttpResponse)
         return response
 
-    def order(self, body: object, key: str | None = None, **headers: str) -> Answer:
+    def order(self, body: object, key: str | None = None, **headers: str) -> ApiResponse:
+        """Place an order; ``cart`` makes its body."""
         keyed = {"Idempotency-Key": key or uuid4().hex, **headers}
         return self.send("POST", ORDERS, body, keyed)
 
-    def cancel(self, order_id: object, key: str | None = None, **headers: str) -> Answer:
+    def cancel(self, order_id: object, key: str | None = None, **headers: str) -> ApiResponse:
         keyed = {"Idempotency-Key": key or uuid4().hex, **headers}
         return self.send("POST", f"{ORDERS}/{order_id}/cancel", b"", keyed)
 
@@ -117,13 +120,4 @@ def cart(*items: tuple[str, int], payment_method: str = "pm_card_visa") -> dict[
     return {
         "items": [{"sku": sku, "quantity": quantity} for sku, quantity in items],
         "payment_method": payment_method,
-    }
-
-
-def everything() -> dict[str, list[Any]]:
-    """Return all rows of all tables except sessions, to compare that nothing was written."""
-    return {
-        model._meta.label: list(model._default_manager.order_by("pk").values_list())
-        for model in apps.get_models()
-        if model is not Session
     }

@@ -1,4 +1,7 @@
-"""The sandbox as plain HTTP sees it. Every answer is compared with the library's types."""
+"""Requests to the sandbox's Stripe in plain HTTP, for tests of the sandbox itself.
+
+Every response is compared with the types of the official library.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,7 +15,9 @@ from tests.support.stripe_types import problems_in
 TEST_KEY = "sk_test_sandbox"
 
 
-class Answer(NamedTuple):
+class StripeResponse(NamedTuple):
+    """One response, with shortcuts to the parts that tests compare."""
+
     status: int
     headers: Mapping[str, str]
     text: str
@@ -37,6 +42,8 @@ class Answer(NamedTuple):
 
 
 class RawApi:
+    """Sends requests as the official library does: forms, a key, nested parameters."""
+
     def __init__(self, url: str) -> None:
         self._url = url
         self._http = urllib3.PoolManager(maxsize=32, retries=False, timeout=60)
@@ -51,34 +58,38 @@ class RawApi:
         *,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> StripeResponse:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         keyed = {} if key is None else {"Idempotency-Key": key}
         body = urlencode(list(_flat(parameters or {})))
         return self.send("POST", path, {**form, **keyed, **(headers or {})}, body)
 
-    def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+    def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> StripeResponse:
         query = urlencode(list(_flat(parameters or {})))
         return self.send("GET", f"{path}?{query}" if query else path, {})
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: str = "") -> Answer:
-        allowed = {"Authorization": f"Bearer {TEST_KEY}"} | dict(headers)
-        response = self._http.request(method, f"{self._url}/v1/{path}", headers=allowed, body=body)
-        answer = Answer(response.status, response.headers, response.data.decode())
-        assert problems_in(answer.body) == []
-        return answer
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str], body: str = ""
+    ) -> StripeResponse:
+        all_headers = {"Authorization": f"Bearer {TEST_KEY}"} | dict(headers)
+        response = self._http.request(
+            method, f"{self._url}/v1/{path}", headers=all_headers, body=body
+        )
+        received = StripeResponse(response.status, response.headers, response.data.decode())
+        assert problems_in(received.body) == []
+        return received
 
     def new_intent(self, **parameters: Any) -> str:
-        """Create an intent for 10 dollars, authorized by hand, and return its id."""
+        """Create an intent for 10 dollars that is captured separately. Returns its id."""
         defaults = {
             "amount": 1000,
             "currency": "usd",
             "capture_method": "manual",
             "payment_method": "pm_card_visa",
         }
-        answer = self.post("payment_intents", defaults | parameters)
-        assert answer.status == 200, answer.text
-        return answer.id
+        response = self.post("payment_intents", defaults | parameters)
+        assert response.status == 200, response.text
+        return response.id
 
     def authorized(self, **parameters: Any) -> str:
         return self.new_intent(confirm=True, **parameters)
@@ -93,6 +104,6 @@ def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
         if isinstance(value, Mapping):
             yield from _flat(value, path)
         elif isinstance(value, list):
-            yield from _flat({str(at): each for at, each in enumerate(value)}, path)
+            yield from _flat({str(index): item for index, item in enumerate(value)}, path)
         else:
             yield path, str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Compares JSON with the type annotations inside the official library, field by field."""
+"""Compares JSON with the type annotations of the official library, field by field."""
 
 import types
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ RESOURCES: dict[str, type[StripeObject]] = {
 
 
 class _LibraryNames(dict[str, Any]):
-    """Where the library's forward references lead; it loads most of its names when asked."""
+    """Resolves the library's forward references; the library loads most names on demand."""
 
     def __missing__(self, name: str) -> Any:
-        if name == "CardResource":  # its own name for what it calls Card outside
+        if name == "CardResource":  # the library's internal name for stripe.Card
             return stripe.Card
         if name == "StripeObject":
             return StripeObject
@@ -33,29 +33,29 @@ class _LibraryNames(dict[str, Any]):
             raise KeyError(name) from None
 
 
-def problems_in(answer: dict[str, Any]) -> list[str]:
-    """What in a whole answer of the API is not as the library's types have it."""
-    if "error" in answer:
-        return [*_error_problems(answer["error"])]
-    if answer.get("object") == "list":
-        return [*_list_problems(answer)]
-    return [*_object_problems(answer, RESOURCES[answer["object"]], answer["object"])]
+def problems_in(response: dict[str, Any]) -> list[str]:
+    """Return every difference between a response of the API and the library's types."""
+    if "error" in response:
+        return [*_error_problems(response["error"])]
+    if response.get("object") == "list":
+        return [*_list_problems(response)]
+    return [*_object_problems(response, RESOURCES[response["object"]], response["object"])]
 
 
 def _error_problems(error: dict[str, Any]) -> Iterator[str]:
     yield from _object_problems(error, stripe.ErrorObject, "error")
-    # The library lists the types and codes only where an intent repeats its last error.
+    # The library lists types and codes only for the last error of an intent.
     known = _fields(stripe.PaymentIntent.LastPaymentError)
     for name in ("type", "code"):
         yield from _problems(error.get(name), known[name], f"error.{name}")
 
 
-def _list_problems(answer: dict[str, Any]) -> Iterator[str]:
-    if answer.keys() != {"object", "data", "has_more", "url"}:
-        yield f"list: {sorted(answer)}"
-    yield from _problems(answer["has_more"], bool, "list.has_more")
-    yield from _problems(answer["url"], str, "list.url")
-    for item in answer["data"]:
+def _list_problems(page: dict[str, Any]) -> Iterator[str]:
+    if page.keys() != {"object", "data", "has_more", "url"}:
+        yield f"list: {sorted(page)}"
+    yield from _problems(page["has_more"], bool, "list.has_more")
+    yield from _problems(page["url"], str, "list.url")
+    for item in page["data"]:
         yield from _object_problems(item, RESOURCES[item["object"]], "list.data")
 
 
@@ -63,7 +63,7 @@ def _object_problems(value: Any, expected: type[StripeObject], path: str) -> Ite
     if not isinstance(value, dict):
         yield f"{path}: {value!r} is not an object"
         return
-    fields = _fields(expected)  # type: ignore[arg-type] # a class can be hashed, this one too
+    fields = _fields(expected)  # type: ignore[arg-type] # a class is hashable
     for name in value.keys() - fields.keys():
         yield f"{path}.{name}: unknown to {expected.__qualname__}"
     for name, hint in fields.items():
@@ -79,7 +79,7 @@ def _problems(value: Any, hint: Any, path: str) -> Iterator[str]:
         yield from _union_problems(value, arguments, path)
     elif origin is Literal:
         if value not in arguments:
-            yield f"{path}: {value!r} is none of {arguments}"
+            yield f"{path}: {value!r} is not one of {arguments}"
     elif origin is list:
         yield from _container_problems(value, list, arguments[0], path)
     elif origin is UntypedStripeObject:
@@ -94,18 +94,18 @@ def _container_problems(value: Any, container: type[Any], item: Any, path: str) 
     if not isinstance(value, container):
         yield f"{path}: {value!r} is not of type {container}"
         return
-    for each in value.values() if isinstance(value, dict) else value:
-        yield from _problems(each, item, f"{path}[]")
+    for member in value.values() if isinstance(value, dict) else value:
+        yield from _problems(member, item, f"{path}[]")
 
 
 def _union_problems(value: Any, arguments: tuple[Any, ...], path: str) -> Iterator[str]:
     if value is None and types.NoneType in arguments:
         return
-    alternatives = [each for each in arguments if each is not types.NoneType]
-    if any(get_origin(each) is Literal for each in alternatives):
-        # The library adds plain ``str`` for values of the future; today's are the listed ones.
-        alternatives = [each for each in alternatives if each is not str]
-    found = [[*_problems(value, each, path)] for each in alternatives]
+    alternatives = [hint for hint in arguments if hint is not types.NoneType]
+    if any(get_origin(hint) is Literal for hint in alternatives):
+        # The library adds plain ``str`` for future values; only the listed ones exist today.
+        alternatives = [hint for hint in alternatives if hint is not str]
+    found = [[*_problems(value, hint, path)] for hint in alternatives]
     yield from min(found, key=len)
 
 

@@ -1,4 +1,7 @@
-"""Wait for other threads, processes and sessions, without guessing how long they take."""
+"""Wait for other threads, processes and sessions, without a fixed pause.
+
+To move the time of orders and runs instead of waiting, see ``clock``.
+"""
 
 import threading
 import time
@@ -15,7 +18,7 @@ _LONGEST_PAUSE: Final = 0.05
 def wait_until(
     condition: Callable[[], object], what: str = "the condition", seconds: float = PATIENCE_SECONDS
 ) -> None:
-    """Return when ``condition`` is true. Raises AssertionError that names ``what`` when it stays false."""
+    """Return when ``condition`` is true. Raises an AssertionError that names ``what`` otherwise."""
     deadline = time.monotonic() + seconds
     pause = _FIRST_PAUSE
     while not condition():

@@ -1,4 +1,4 @@
-"""A shop whose messages, workers, provider and time move only when a test moves them."""
+"""A shop for property tests: its messages, workers, provider and time move only when a test moves them."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -8,30 +8,28 @@ import pytest
 from django.contrib.auth.models import User
 from kombu.message import Message
 
-from inventory.models import Product, StockLevel, Warehouse
-from inventory.services import receive
 from sagas import dispatch
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
+from tests.support.clock import advance
 from tests.support.database import empty_all_tables
-from tests.support.fake_broker import FakeBroker
-from tests.support.interruptible_workers import Fault, State, Worker
-from tests.support.run_clock import advance
+from tests.support.drained_broker import DrainedBroker
+from tests.support.shop import PRICES_MINOR, Shelf
 from tests.support.storefront_client import Storefront
+from tests.support.worker_threads import Fault, State, Worker
 
-PRICES: Final = {"MUG": 1000, "TEE": 2500}
 LONGEST_BACKOFF: Final = timedelta(minutes=10)
 
 
 class WorkerHarness:
-    """Everything that one history of orders needs; ``open`` starts the next one."""
+    """Everything that one history of orders needs. ``open`` starts the next history."""
 
     def __init__(self, sandbox_stripe: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sandbox_stripe = sandbox_stripe
-        self.broker = FakeBroker()
+        self.broker = DrainedBroker()
         self.workers: list[Worker] = []
         self.sleepers: list[Worker] = []
-        self._hired: list[Worker] = []
+        self._all_workers: list[Worker] = []
         monkeypatch.setattr(dispatch.publisher, "hand_over", self.broker.hand_over)
 
     def open(self, stock: Sequence[int]) -> None:
@@ -44,16 +42,14 @@ class WorkerHarness:
         self.passed = timedelta()
         self.delivered: list[Message] = []
         self.storefront = Storefront(User.objects.create(username="alice"))
-        warehouse = Warehouse.objects.create(code="main", name="Main")
-        for (sku, price), quantity in zip(PRICES.items(), stock, strict=True):
-            product = Product.objects.create(sku=sku, name=sku, price_minor=price)
-            level = StockLevel.objects.create(product=product, warehouse=warehouse)
-            receive(level, quantity, "for a test")
+        shelf = Shelf()
+        for (sku, price_minor), quantity in zip(PRICES_MINOR.items(), stock, strict=True):
+            shelf.put(sku, quantity, price_minor)
 
     def deliver(self, message: Message, fault: Fault | None = None) -> State:
         """Give a message to an idle worker; a worker that sleeps or dies is replaced."""
         self.delivered.append(message)
-        worker = self.workers.pop() if self.workers else self._hire()
+        worker = self.workers.pop() if self.workers else self._new_worker()
         state = worker.carry_out(message, fault)
         if state is State.IDLE:
             self.workers.append(worker)
@@ -62,17 +58,19 @@ class WorkerHarness:
         self.broker.collect()
         return state
 
-    def _hire(self) -> Worker:
-        self._hired.append(Worker())
-        return self._hired[-1]
+    def _new_worker(self) -> Worker:
+        self._all_workers.append(Worker())
+        return self._all_workers[-1]
 
     def wake(self, worker: Worker) -> None:
+        """Wake a sleeping worker, which finishes its message."""
         self.sleepers.remove(worker)
         worker.wake()
         self.workers.append(worker)
         self.broker.collect()
 
     def sweep(self) -> int:
+        """Send messages for all runs that are due. Returns how many runs were found."""
         found = sweep()
         self.broker.collect()
         return found
@@ -97,10 +95,10 @@ class WorkerHarness:
             self.wake(worker)
 
     def dismiss_all(self) -> None:
-        """End every worker's thread and connection, in whatever state it is."""
-        for worker in self._hired:
+        """End every worker's thread and connection, whatever its state."""
+        for worker in self._all_workers:
             worker.dismiss()
-        for workers in (self._hired, self.workers, self.sleepers):
+        for workers in (self._all_workers, self.workers, self.sleepers):
             workers.clear()
 
     def close(self) -> None:

@@ -108,7 +108,7 @@ def memory() -> ProviderUnderTest:
         failing_refund_card=in_memory.FAILING_REFUND_CARD,
         fail_next=provider.fail_next,
         advance=provider.advance,
-        calls=lambda: len(provider.books.calls),
+        calls=lambda: len(provider.state.calls),
     )
 
 

@@ -17,7 +17,7 @@ from sagas.identifiers import new_id
 from sandbox.stripe_process import SandboxServer
 from tests.payments.contract.providers import AMOUNT, ProviderUnderTest, memory, stripe, within
 from tests.support.in_memory_provider.provider import DEBIT, PROVIDER
-from tests.support.payment_attempts import ASKED_AGAIN, Try, shut
+from tests.support.payment_attempts import REPEATED_ATTEMPT, FakeAttempt, begin_closing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,15 +35,15 @@ def payment_by(method: str) -> Payment:
 
 
 def authorize(payment: Payment, number: int = 1, **attempt: Any) -> dict[str, Any]:
-    return services.authorize(payment.order_id, Try(payment.order_id, number, **attempt))
+    return services.authorize(payment.order_id, FakeAttempt(payment.order_id, number, **attempt))
 
 
 def capture(payment: Payment, number: int = 1) -> dict[str, Any]:
-    return services.capture(payment.order_id, Try(payment.order_id, number))
+    return services.capture(payment.order_id, FakeAttempt(payment.order_id, number))
 
 
 def close(payment: Payment, number: int = 1) -> str:
-    (ended,) = services.close(payment.order_id, Try(payment.order_id, number))["payments"]
+    (ended,) = services.close(payment.order_id, FakeAttempt(payment.order_id, number))["payments"]
     return str(ended["status"])
 
 
@@ -97,7 +97,7 @@ def test_the_next_attempt_finds_out_what_a_lost_call_did(
 
     with pytest.raises(OutcomeUnknown):
         pay(1)
-    pay(ASKED_AGAIN)
+    pay(REPEATED_ATTEMPT)
 
     assert balances() == [TAKEN]
 
@@ -120,7 +120,7 @@ def test_a_payment_closed_before_its_id_was_stored_is_never_confirmed(
     payment = payment_by(tested.card)
 
     with pytest.raises(PaymentClosed):
-        authorize(payment, meanwhile=lambda: shut(payment))
+        authorize(payment, meanwhile=lambda: begin_closing(payment))
 
     payment.refresh_from_db()
     assert payment.provider_payment_id is None
@@ -133,7 +133,7 @@ def test_a_late_confirmation_fails_after_closing(tested: ProviderUnderTest) -> N
     with pytest.raises(OutcomeUnknown):
         authorize(payment)
     payment.refresh_from_db()
-    assert close(shut(payment)) == "voided"
+    assert close(begin_closing(payment)) == "voided"
 
     assert payment.provider_payment_id is not None
     with pytest.raises(UnexpectedState):
@@ -151,13 +151,13 @@ def test_a_lost_refund_is_found_again(tested: ProviderUnderTest, fault: str) -> 
     payment = payment_by(tested.card)
     authorize(payment)
     capture(payment)
-    shut(payment)
+    begin_closing(payment)
     tested.fail_next("create_refund", fault)
 
     with pytest.raises(OutcomeUnknown):
         close(payment)
 
-    assert close(payment, ASKED_AGAIN) == "refunded"
+    assert close(payment, REPEATED_ATTEMPT) == "refunded"
     assert balances() == [RETURNED]
     refund = Refund.objects.get()
     assert (refund.amount_minor, refund.status) == (AMOUNT, "succeeded")
@@ -167,13 +167,13 @@ def test_a_lost_refund_is_found_again(tested: ProviderUnderTest, fault: str) -> 
 def test_a_lost_cancel_is_found_again(tested: ProviderUnderTest, fault: str) -> None:
     payment = payment_by(tested.card)
     authorize(payment)
-    shut(payment)
+    begin_closing(payment)
     tested.fail_next("cancel_payment", fault)
 
     with pytest.raises(OutcomeUnknown):
         close(payment)
 
-    assert close(payment, ASKED_AGAIN) == "voided"
+    assert close(payment, REPEATED_ATTEMPT) == "voided"
     assert balances() == [CANCELLED]
 
 
@@ -228,6 +228,6 @@ def test_money_that_cannot_be_held_is_taken_at_once_and_refunded_on_closing(
     assert authorize(payment)["status"] == "captured"
     assert capture(payment)["captured_minor"] == AMOUNT
     assert balances() == [TAKEN]
-    assert close(shut(payment)) == "refunded"
+    assert close(begin_closing(payment)) == "refunded"
     assert balances() == [RETURNED]
-    assert PROVIDER.books.confirmations.total() == 1
+    assert PROVIDER.state.confirmations.total() == 1

@@ -1,1 +1,1 @@
-"""A payment provider in memory, for tests; its whole implementation is in ``provider``."""
+"""A payment provider in memory, for tests. Its whole implementation is in ``provider``."""

@@ -1,4 +1,7 @@
-"""A payment provider in memory: it keeps every promise of the protocol, and fails on demand."""
+"""A payment provider in memory: it keeps every promise of the protocol, and fails on demand.
+
+For tests that hold for any provider. Stripe's own behaviour is the sandbox's (fixture ``sandbox_stripe``).
+"""
 
 import threading
 from collections import Counter
@@ -38,7 +41,7 @@ DECLINED_CARD: Final = "memory_card_declined"
 SLOW_REFUND_CARD: Final = "memory_card_slow_refund"
 FAILING_REFUND_CARD: Final = "memory_card_failing_refund"
 DEBIT: Final = "memory_debit"
-"""Cannot be held: confirming it takes the money."""
+"""Cannot be authorized: confirming it captures the money at once."""
 
 CURRENCIES: Final = ("eur", "usd")
 LIMITS: Final = ChargeLimits(minimum_minor=50, maximum_minor=99_999_999, step_minor=1)
@@ -49,7 +52,7 @@ REFUND_SECONDS: Final = 600
 
 @dataclass
 class Payment:
-    """One payment in the books."""
+    """One payment, with the method that it is paid by."""
 
     shown: ProviderPayment
     method: str
@@ -57,14 +60,14 @@ class Payment:
 
 @dataclass
 class Saved:
-    """What a key was used for, and the outcome that every repetition gets."""
+    """The request that used a key, and the outcome that every repetition gets."""
 
     request: tuple[Any, ...]
     outcome: object
 
 
 @dataclass
-class Books:
+class ProviderState:
     """Everything that the provider remembers."""
 
     seconds: int = 0
@@ -78,7 +81,7 @@ class Books:
 
 
 class InMemoryProvider:
-    """Threads share it. A fault of ``fail_next`` strikes one call of its operation.
+    """Threads share one provider. A fault of ``fail_next`` strikes one call of its operation.
 
     ``reset_before`` and ``reset_after`` lose the answer, with nothing and with everything done;
     ``error_after`` saves an error under the key after the effect; ``busy`` does nothing.
@@ -97,15 +100,16 @@ class InMemoryProvider:
 
     def start_over(self) -> None:
         """Forget everything."""
-        self.books = Books()
+        self.state = ProviderState()
 
     def fail_next(self, operation: str, fault: str) -> None:
-        self.books.faults.append((operation, fault))
+        """Set the fault of the next call of an operation."""
+        self.state.faults.append((operation, fault))
 
     def advance(self, seconds: int) -> None:
         """Move the clock forward, and settle the refunds that are due."""
-        self.books.seconds += seconds
-        for refund in self.books.refunds.values():
+        self.state.seconds += seconds
+        for refund in self.state.refunds.values():
             if self._now() - refund.created_at >= timedelta(seconds=REFUND_SECONDS):
                 self._settle(refund)
 
@@ -140,7 +144,7 @@ class InMemoryProvider:
             if not LIMITS.minimum_minor <= params["amount"] <= LIMITS.maximum_minor:
                 raise RequestRejected("create_payment: amount", "amount_not_charged")
             payment = ProviderPayment(
-                id=f"mp_{len(self.books.payments) + 1}",
+                id=f"mp_{len(self.state.payments) + 1}",
                 status=ProviderPaymentStatus.CREATED,
                 amount_minor=params["amount"],
                 held_minor=0,
@@ -150,7 +154,7 @@ class InMemoryProvider:
                 metadata=params["metadata"],
                 created_at=self._now(),
             )
-            self.books.payments[payment.id] = Payment(payment, params["payment_method"])
+            self.state.payments[payment.id] = Payment(payment, params["payment_method"])
             return payment
 
         request = (repr(sorted(params.items())), api_version)
@@ -168,7 +172,7 @@ class InMemoryProvider:
                     payment, status=ProviderPaymentStatus.DECLINED, decline_code="no_funds"
                 )
                 raise PaymentDeclined("no_funds", payment=declined)
-            self.books.confirmations[payment_id] += 1
+            self.state.confirmations[payment_id] += 1
             amount = payment.shown.amount_minor
             if payment.method == DEBIT:
                 return self._set(
@@ -233,7 +237,7 @@ class InMemoryProvider:
                 raise RefundRejected("already_refunded")
             is_slow = payment.method in (SLOW_REFUND_CARD, FAILING_REFUND_CARD)
             refund = ProviderRefund(
-                id=f"mr_{len(self.books.refunds) + 1}",
+                id=f"mr_{len(self.state.refunds) + 1}",
                 payment_id=payment_id,
                 status=RefundStatus.PENDING if is_slow else RefundStatus.SUCCEEDED,
                 amount_minor=amount_minor,
@@ -242,7 +246,7 @@ class InMemoryProvider:
                 failure_reason="",
                 created_at=self._now(),
             )
-            self.books.refunds[refund.id] = refund
+            self.state.refunds[refund.id] = refund
             return refund
 
         request = (payment_id, amount_minor, currency, repr(sorted(metadata.items())), api_version)
@@ -257,7 +261,7 @@ class InMemoryProvider:
         self, *, created_from: datetime, deadline: Deadline
     ) -> Iterator[ProviderPayment]:
         def listed() -> list[ProviderPayment]:
-            shown = [payment.shown for payment in self.books.payments.values()]
+            shown = [payment.shown for payment in self.state.payments.values()]
             return [payment for payment in reversed(shown) if payment.created_at >= since]
 
         since = created_from.replace(microsecond=0)
@@ -266,7 +270,7 @@ class InMemoryProvider:
     def list_refunds(self, payment_id: str, *, deadline: Deadline) -> list[ProviderRefund]:
         def listed() -> list[ProviderRefund]:
             self._known(payment_id)
-            refunds = reversed(self.books.refunds.values())
+            refunds = reversed(self.state.refunds.values())
             return [refund for refund in refunds if refund.payment_id == payment_id]
 
         return self._read("list_refunds", deadline, listed)
@@ -275,7 +279,7 @@ class InMemoryProvider:
         self, created_from: datetime, *, deadline: Deadline
     ) -> Iterator[ProviderRefund]:
         def listed() -> list[ProviderRefund]:
-            refunds = reversed(self.books.refunds.values())
+            refunds = reversed(self.state.refunds.values())
             return [refund for refund in refunds if refund.created_at >= since]
 
         since = created_from.replace(microsecond=0)
@@ -296,11 +300,11 @@ class InMemoryProvider:
         if fault == "reset_before":
             raise OutcomeUnknown(f"{operation}: no answer")
         with self._lock:
-            saved = self.books.saved.get(key)
+            saved = self.state.saved.get(key)
             is_repeated = saved is not None
             if saved is None:
                 saved = Saved((operation, *request), _outcome(act))
-                self.books.saved[key] = saved
+                self.state.saved[key] = saved
                 if fault == "error_after":
                     saved.outcome = OutcomeUnknown(f"{operation}: error")
             elif saved.request != (operation, *request):
@@ -313,14 +317,17 @@ class InMemoryProvider:
             raise saved.outcome
         return saved.outcome  # type: ignore[return-value]  # saved for this very operation
 
-    def _read(self, operation: str, deadline: Deadline, look: Callable[[], T]) -> T:
+    def _read(self, operation: str, deadline: Deadline, read: Callable[[], T]) -> T:
         if self._begin(operation, deadline):
             raise OutcomeUnknown(f"{operation}: no answer")
         with self._lock:
-            return look()
+            return read()
 
     def _begin(self, operation: str, deadline: Deadline) -> str:
-        """Refuse a call that may not be made, and return the fault that strikes this one."""
+        """Record a call, and return the fault that strikes it; empty for none.
+
+        Raises CallInsideTransaction, DeadlinePassed, and ProviderBusy for the fault ``busy``.
+        """
         if is_transaction_open():
             raise CallInsideTransaction(operation)
         try:
@@ -328,23 +335,23 @@ class InMemoryProvider:
         except outbound_errors.DeadlinePassed as error:
             raise DeadlinePassed(operation) from error
         with self._lock:
-            self.books.calls.append(operation)
-            faults = (fault for fault in self.books.faults if fault[0] == operation)
+            self.state.calls.append(operation)
+            faults = (fault for fault in self.state.faults if fault[0] == operation)
             fault = next(faults, None)
             if fault is None:
                 return ""
-            self.books.faults.remove(fault)
+            self.state.faults.remove(fault)
         if fault[1] == "busy":
             raise ProviderBusy(f"{operation}: busy")
         return fault[1]
 
     def _now(self) -> datetime:
-        return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=self.books.seconds)
+        return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=self.state.seconds)
 
     def _known(self, payment_id: str) -> Payment:
-        if payment_id not in self.books.payments:
+        if payment_id not in self.state.payments:
             raise UnknownPayment(f"no payment {payment_id}")
-        return self.books.payments[payment_id]
+        return self.state.payments[payment_id]
 
     def _in(self, payment_id: str, *statuses: ProviderPaymentStatus) -> Payment:
         payment = self._known(payment_id)
@@ -358,16 +365,16 @@ class InMemoryProvider:
 
     def _settle(self, refund: ProviderRefund) -> None:
         if refund.status == RefundStatus.PENDING:
-            fails = self.books.payments[refund.payment_id].method == FAILING_REFUND_CARD
+            fails = self.state.payments[refund.payment_id].method == FAILING_REFUND_CARD
             status = RefundStatus.FAILED if fails else RefundStatus.SUCCEEDED
             reason = "account_closed" if fails else ""
-            self.books.refunds[refund.id] = replace(refund, status=status, failure_reason=reason)
+            self.state.refunds[refund.id] = replace(refund, status=status, failure_reason=reason)
 
     def _refunded_minor(self, payment_id: str) -> int:
-        """Return what is on its way back or back."""
+        """Return the sum of the refunds that are pending or have succeeded."""
         return sum(
             refund.amount_minor
-            for refund in self.books.refunds.values()
+            for refund in self.state.refunds.values()
             if refund.payment_id == payment_id and refund.status != RefundStatus.FAILED
         )
 

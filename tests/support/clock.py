@@ -1,6 +1,6 @@
-"""The one clock of the tests: it moves the time of runs and orders instead of waiting for it."""
+"""The one clock of the tests: it moves the time of runs and orders, so that no test waits for it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -13,14 +13,24 @@ from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
 
 A_DAY: Final = timedelta(days=1)
+TWO_HOURS: Final = timedelta(hours=2)
 
 DATES: Final = {
-    "placed": "UPDATE orders_order SET created_at = created_at - interval '2 h' WHERE id = %s",
-    "moved": "UPDATE orders_ordertransition SET at = at - interval '2 h' WHERE order_id = %s",
-    "worked on": "UPDATE sagas_stepattempt SET started_at = started_at - interval '2 h'"
-    " WHERE run_id IN (SELECT id FROM sagas_sagarun WHERE subject_id = %s)",
+    "placed": "UPDATE orders_order SET created_at = created_at - %(by)s::interval WHERE id = %(order)s",
+    "moved": "UPDATE orders_ordertransition SET at = at - %(by)s::interval WHERE order_id = %(order)s",
+    "worked on": "UPDATE sagas_stepattempt SET started_at = started_at - %(by)s::interval"
+    " WHERE run_id IN (SELECT id FROM sagas_sagarun WHERE subject_id = %(order)s)",
 }
 """How to date back each record of when something last happened to an order."""
+
+
+def database_time() -> datetime:
+    """Return the time by the clock that all of our rows are dated with."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    assert isinstance(now, datetime)
+    return now
 
 
 def advance(
@@ -59,9 +69,9 @@ def wake_run(run: SagaRun, messages: MessageQueue) -> None:
     run.refresh_from_db()
 
 
-def backdate(order_id: UUID, *, but: str = "") -> None:
-    """Date what happened to an order back by two hours, except the record named ``but``."""
+def backdate(order_id: UUID, *, by: timedelta = TWO_HOURS, but: str = "") -> None:
+    """Move what happened to an order into the past, except the record of DATES named ``but``."""
     with connection.cursor() as cursor:
         for record, statement in DATES.items():
             if record != but:
-                cursor.execute(statement, [order_id])
+                cursor.execute(statement, {"by": str(by), "order": order_id})

@@ -1,4 +1,8 @@
-"""Takes every message off the real broker at once, so that a test chooses when it is delivered."""
+"""Takes every message off the real broker at once, so that a test chooses when it is delivered.
+
+The messages are Celery's own: a worker of ``worker_threads`` runs them. Where that does not matter,
+take ``in_memory_broker``, which needs no broker and is faster.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +16,8 @@ from sagas.definition import Link
 from sagas.dispatch import publish
 
 
-class FakeBroker:
-    """Holds the waiting messages, oldest first."""
+class DrainedBroker:
+    """Keeps the waiting messages, oldest first."""
 
     def __init__(self) -> None:
         self.waiting: list[Message] = []
@@ -36,7 +40,7 @@ class FakeBroker:
                 self.waiting.append(message)
 
     def take(self, number: int) -> Message:
-        """Take the message with this number, modulo how many wait."""
+        """Remove and return the message with this number, modulo how many wait."""
         return self.waiting.pop(number % len(self.waiting))
 
     def close(self) -> None:

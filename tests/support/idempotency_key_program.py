@@ -1,4 +1,4 @@
-"""A program: prints how many idempotency keys two attempts at one call have, and its arguments."""
+"""A program that prints how many idempotency keys two attempts at one call use, and its arguments."""
 
 import sys
 

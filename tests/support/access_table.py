@@ -65,7 +65,7 @@ BODIES: Final[Mapping[str, Any]] = {
 """A valid body for each route that needs one."""
 
 PUBLIC: Final = {"schema", "manual", "problems", "problem"}
-"""Public pages without data of orders."""
+"""Public pages, which have no data of orders."""
 
 DESK_PUBLIC: Final = {"admin:login", "admin:logout", "admin:jsi18n"}
 """The desk's pages before login."""
@@ -78,4 +78,4 @@ DESK_FOR_STAFF: Final = {
     "admin:second_factor",
     "admin:enrol",
 }
-"""The desk's pages for staff without permissions: no data of orders, and no actions."""
+"""The desk's pages for staff without permissions, which have no data of orders and no actions."""

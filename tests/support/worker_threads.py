@@ -1,8 +1,8 @@
-"""Workers that a test can pause, kill, or cut off from the provider's answer.
+"""Workers as threads that a test can pause, kill, or cut off from the provider's response.
 
-Each worker is a thread with its own database connection. It works only while the test waits for it,
-so that all events have one order. A killed worker loses its connection: its code reaches neither
-the database nor the provider while the stack unwinds.
+Each worker has its own database connection. It works only while the test waits for it, so that all
+events have one order. A killed worker loses its connection: its code reaches neither the database
+nor the provider while the stack unwinds. Workers as processes are in ``worker_processes``.
 """
 
 import queue
@@ -32,8 +32,8 @@ class Moment(Enum):
 
     BEFORE_COMMIT = auto()
     AFTER_COMMIT = auto()
-    BEFORE_CALL = auto()  # the request to the provider is written, and nothing of it sent
-    AFTER_CALL = auto()  # the provider has answered, and nothing of it has been read
+    BEFORE_CALL = auto()  # the request is composed, and no byte of it is sent
+    AFTER_CALL = auto()  # the service has answered, and the worker has not read the answer
 
 
 class Outcome(Enum):
@@ -41,7 +41,7 @@ class Outcome(Enum):
 
     DIES = auto()
     SLEEPS = auto()  # until it is woken; never in a transaction
-    LOSES_ANSWER = auto()  # the connection to the provider breaks
+    LOSES_ANSWER = auto()  # the connection to the service breaks
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class WorkerDied(BaseException):
 
 
 class State(Enum):
+    """What a worker is doing while the test continues."""
+
     IDLE = auto()
     ASLEEP = auto()
     DEAD = auto()
@@ -71,15 +73,15 @@ class Worker:
         self.error: BaseException | None = None
         self._fault: Fault | None = None
         self._passed = 0
-        self._orders: queue.Queue[Callable[[], object] | None] = queue.Queue()
-        self._reports: queue.Queue[State] = queue.Queue()
+        self._tasks: queue.Queue[Callable[[], object] | None] = queue.Queue()
+        self._states: queue.Queue[State] = queue.Queue()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def carry_out(self, message: Message, fault: Fault | None = None) -> State:
-        """Run the message's task as Celery does; return when it is done, asleep or dead."""
+        """Run the message's task as Celery does. Returns when the worker is idle, asleep or dead."""
         self._fault, self._passed = fault, 0
-        return self._have_done(Request(
+        return self._run(Request(
             message,
             app=app,
             task=app.tasks[message.headers["task"]],
@@ -90,39 +92,39 @@ class Worker:
 
     def wake(self) -> State:
         """Continue from where the worker fell asleep."""
-        return self._have_done(lambda: None)
+        return self._run(lambda: None)
 
     def dismiss(self) -> None:
         """Wake the worker if it sleeps, let it finish, and end its thread."""
         if self.state is State.ASLEEP:
-            self._orders.put(lambda: None)
-        self._orders.put(None)
+            self._tasks.put(lambda: None)
+        self._tasks.put(None)
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive()
 
-    def _have_done(self, act: Callable[[], object]) -> State:
-        self._orders.put(act)
-        self.state = self._reports.get(timeout=PATIENCE_SECONDS)
+    def _run(self, task: Callable[[], object]) -> State:
+        self._tasks.put(task)
+        self.state = self._states.get(timeout=PATIENCE_SECONDS)
         if self.error is not None and self.state is not State.DEAD:
             raise self.error
         return self.state
 
     def _work(self) -> None:
         _at_work.worker = self
-        while (act := self._orders.get()) is not None:
+        while (task := self._tasks.get()) is not None:
             try:
-                act()
+                task()
             except WorkerDied:
                 self.state = State.DEAD
             except BaseException as error:  # noqa: BLE001 - raised where the test waits
                 self.error = error
             if self.state is State.DEAD:
                 break
-            self._reports.put(State.IDLE)
+            self._states.put(State.IDLE)
         connections.close_all()
-        self._reports.put(State.DEAD)
+        self._states.put(State.DEAD)
 
-    def pass_by(self, moment: Moment) -> None:
+    def reach(self, moment: Moment) -> None:
         """Apply the fault when it is due. Called by the worker's thread at each moment."""
         if self.state is State.DEAD:
             raise WorkerDied
@@ -135,8 +137,8 @@ class Worker:
             case Outcome.DIES:
                 self._die()
             case Outcome.SLEEPS:
-                self._reports.put(State.ASLEEP)
-                self._orders.get()
+                self._states.put(State.ASLEEP)
+                self._tasks.get()
             case Outcome.LOSES_ANSWER:
                 raise NoAnswer("the connection broke")
 
@@ -144,7 +146,7 @@ class Worker:
         self.state = State.DEAD
         session = connections["default"].connection
         if session is not None:
-            session.rollback()  # waits for the server, so that its locks are gone
+            session.rollback()  # waits for the server, so that its locks are released
             session.close()
         raise WorkerDied
 
@@ -158,36 +160,36 @@ _at_work = _AtWork()
 
 @task_failure.connect
 def _keep_error(exception: BaseException | None = None, **_: Any) -> None:
-    """Keep what a task raises for the test; Celery would only log it."""
+    """Keep the error of a task for the test; Celery would only log it."""
     if _at_work.worker is not None:
         _at_work.worker.error = exception
 
 
 def wrap_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Call ``pass_by`` at every commit, connection and call of a worker; other threads are unaffected."""
+    """Make workers ``reach`` a moment at each commit and call. Other threads are unaffected."""
     database: Any = postgresql.DatabaseWrapper
     commit, connect, send = database._commit, database.get_new_connection, OutsideService.send
 
-    def pass_by(moment: Moment) -> None:
+    def reach(moment: Moment) -> None:
         if _at_work.worker is not None:
-            _at_work.worker.pass_by(moment)
+            _at_work.worker.reach(moment)
 
-    def commit_and_pass(self: Any) -> None:
-        pass_by(Moment.BEFORE_COMMIT)
+    def commit_between_moments(self: Any) -> None:
+        reach(Moment.BEFORE_COMMIT)
         commit(self)
-        pass_by(Moment.AFTER_COMMIT)
+        reach(Moment.AFTER_COMMIT)
 
     def connect_unless_dead(self: Any, parameters: Any) -> Any:
         if _at_work.worker is not None and _at_work.worker.state is State.DEAD:
             raise WorkerDied
         return connect(self, parameters)
 
-    def send_and_pass(self: OutsideService, *request: Any) -> Any:
-        pass_by(Moment.BEFORE_CALL)
-        answer = send(self, *request)
-        pass_by(Moment.AFTER_CALL)
-        return answer
+    def send_between_moments(self: OutsideService, *request: Any) -> Any:
+        reach(Moment.BEFORE_CALL)
+        response = send(self, *request)
+        reach(Moment.AFTER_CALL)
+        return response
 
-    monkeypatch.setattr(database, "_commit", commit_and_pass)
+    monkeypatch.setattr(database, "_commit", commit_between_moments)
     monkeypatch.setattr(database, "get_new_connection", connect_unless_dead)
-    monkeypatch.setattr(OutsideService, "send", send_and_pass)
+    monkeypatch.setattr(OutsideService, "send", send_between_moments)

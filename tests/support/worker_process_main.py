@@ -1,8 +1,8 @@
-"""A worker that kills itself before a call, as a power cut would: SIGKILL, nothing cleaned up.
+"""The program of ``worker_processes``: workers that kill themselves before a call.
 
-Run as a program it waits for orders on its standard input, one JSON object a line, and forks a
-worker for each: a process of its own that delivers one message. It prints the worker's process id,
-and how it ended once it has.
+They die by SIGKILL, as in a power cut: nothing is cleaned up. The program reads tasks from standard
+input, one JSON object a line, and forks one worker for each. The worker delivers one message. The
+program prints the worker's process id and later its exit code.
 """
 
 import json
@@ -23,7 +23,7 @@ def die() -> None:
 
 
 def die_before_sending(operation: str) -> None:
-    """Die with the request to the bank written, and not a byte of it sent."""
+    """Die at the provider's ``operation``, when its request is composed and no byte of it is sent."""
     from outbound.http_transport import Response
     from outbound.service import OutsideService, current_call
 
@@ -40,6 +40,7 @@ def die_before_sending(operation: str) -> None:
 
 
 def deliver(run_id: str, link_name: str) -> None:
+    """Run one link of a run, as a worker does with a message."""
     from sagas import registry
     from tests.support.in_memory_broker import Message, MessageQueue
 
@@ -53,7 +54,7 @@ def deliver(run_id: str, link_name: str) -> None:
 
 
 def fork(work: Callable[[], None]) -> int:
-    """Return the process id of a child that does ``work`` and, if it survives it, ends well."""
+    """Fork a child that does ``work`` and then exits with 0. Returns the child's process id."""
     pid = os.fork()
     if pid == 0:
         die_with_owner(signal.SIGKILL)
@@ -65,16 +66,16 @@ def fork(work: Callable[[], None]) -> int:
 def main() -> None:
     django.setup()
     for line in sys.stdin:
-        order: dict[str, Any] = json.loads(line)
+        task: dict[str, Any] = json.loads(line)
 
-        def work(order: dict[str, Any] = order) -> None:
-            die_before_sending(order["fatal_call"])
-            deliver(order["run_id"], order["link"])
+        def work(task: dict[str, Any] = task) -> None:
+            die_before_sending(task["fatal_call"])
+            deliver(task["run_id"], task["link"])
 
         pid = fork(work)
-        print(pid, flush=True)  # noqa: T201 - the answer
+        print(pid, flush=True)  # noqa: T201 - read by worker_processes
         _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - read by worker_processes
 
 
 if __name__ == "__main__":

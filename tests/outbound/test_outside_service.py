@@ -1,0 +1,99 @@
+"""Calls from ``OutsideService`` to a running service of the sandbox: faults, retries, its book."""
+
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+
+from outbound.deadline import Deadline
+from outbound.errors import (
+    NOT_ACTED,
+    AccessDenied,
+    NoAnswer,
+    OutboundError,
+    RequestRejected,
+    ServiceBusy,
+)
+from outbound.service import OutsideService
+from sandbox.outside_service.process import OutsideServiceProcess
+from tests.support.outside_services import StartOutsideService
+
+ORDER = {"order_id": "42", "total_minor": 4500}
+CLIENT = OutsideService("fraud", base_url=lambda: settings.FRAUD_URL)
+
+
+@pytest.fixture
+def fraud(outside_service: StartOutsideService) -> OutsideServiceProcess:
+    service = outside_service("fraud")
+    service.add_rule(operation="score", path="/scores", answer={"verdict": "accept"})
+    return service
+
+
+def score(key: str = "score-42", seconds: float = 30) -> dict[str, object]:
+    deadline = Deadline.after(timedelta(seconds=seconds))
+    return CLIENT.post("score", "/scores", ORDER, key=key, deadline=deadline)
+
+
+def test_the_service_acts_once_for_a_key_and_repeats_its_answer(
+    fraud: OutsideServiceProcess,
+) -> None:
+    assert score() == score() == {"verdict": "accept"}
+
+    [act] = fraud.acts()
+    assert (act["operation"], act["key"], act["question"]) == ("score", "score-42", ORDER)
+    assert [call["replayed"] for call in fraud.calls()] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "acts"),
+    [
+        ("rate_limit", ServiceBusy, 0),
+        ("lock_timeout", ServiceBusy, 0),
+        ("conflict", ServiceBusy, 0),
+        ("refuse_key", AccessDenied, 0),
+        ("decline", RequestRejected, 0),
+        ("error_before", NoAnswer, 0),
+        ("reset_before", NoAnswer, 0),
+        ("reset_after", NoAnswer, 1),
+        ("truncated_body", NoAnswer, 1),
+    ],
+)
+def test_a_repeated_call_after_a_fault_has_one_effect(
+    fraud: OutsideServiceProcess, fault: str, error: type[OutboundError], acts: int
+) -> None:
+    fraud.add_fault("score", fault, times=1)
+
+    with pytest.raises(OutboundError) as raised:
+        score()
+
+    assert type(raised.value) is error
+    assert isinstance(raised.value, NOT_ACTED) is (error is ServiceBusy)
+    assert len(fraud.acts()) == acts
+    assert score() == {"verdict": "accept"}
+    assert len(fraud.acts()) == 1
+
+
+@pytest.mark.parametrize(("fault", "acts"), [("timeout_before", 0), ("timeout_after", 1)])
+def test_a_service_that_is_silent_until_the_deadline_gives_no_answer(
+    fraud: OutsideServiceProcess, fault: str, acts: int
+) -> None:
+    fraud.add_fault("score", fault, times=1)
+
+    with pytest.raises(NoAnswer):
+        score(seconds=0.5)
+
+    assert len(fraud.acts()) == acts
+
+
+def test_each_test_gets_the_service_without_earlier_acts_rules_and_faults(
+    fraud: OutsideServiceProcess, outside_service: StartOutsideService
+) -> None:
+    score()
+    fraud.add_fault("score", "error_before")
+
+    again = outside_service("fraud")
+
+    assert again is fraud
+    assert fraud.url == settings.FRAUD_URL
+    assert (fraud.acts(), fraud.calls()) == ([], [])
+    assert score() == {"status": "ok"}
