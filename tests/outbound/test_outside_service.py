@@ -19,7 +19,13 @@ from sandbox.outside_service.process import OutsideServiceProcess
 from tests.support.outside_services import StartOutsideService
 
 ORDER = {"order_id": "42", "total_minor": 4500}
-CLIENT = OutsideService("fraud", base_url=lambda: settings.FRAUD_URL)
+
+
+def fraud_url() -> str:
+    return str(getattr(settings, "FRAUD_URL"))  # noqa: B009 - only the fixture sets it
+
+
+CLIENT = OutsideService("fraud", base_url=fraud_url)
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from proof.points import Kind, Mode
-from tests.support.proof_command import LONGEST_SECONDS, prove
+from tests.support.proof_command import MAX_SECONDS, prove
 
-pytestmark = [pytest.mark.destructive, pytest.mark.timeout(LONGEST_SECONDS)]
+pytestmark = [pytest.mark.destructive, pytest.mark.timeout(MAX_SECONDS)]
 
 FAULTS = 50
 """Enough for every kind of fault point in every mode; `make prove` strikes all points."""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.proof_command import LONGEST_SECONDS, prove
+from tests.support.proof_command import MAX_SECONDS, prove
 
-pytestmark = [pytest.mark.destructive, pytest.mark.timeout(LONGEST_SECONDS)]
+pytestmark = [pytest.mark.destructive, pytest.mark.timeout(MAX_SECONDS)]
 
 BUG = "tests.support.proof_bugs:pay_again_after_an_unknown_outcome"
 
