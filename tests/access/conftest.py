@@ -1,4 +1,4 @@
-"""Callers of each kind, and a stock of mugs."""
+"""A storefront with more stock, for tests that place many orders."""
 
 import pytest
 from django.contrib.auth.models import User

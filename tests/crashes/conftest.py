@@ -1,4 +1,4 @@
-"""Workers to kill, and the shop that they work for."""
+"""Worker processes that a test kills."""
 
 from collections.abc import Iterator
 

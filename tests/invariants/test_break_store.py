@@ -1,7 +1,6 @@
 """Breaks: stored once, seen again, resolved; a break about money pauses its order."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -25,6 +24,7 @@ from tests.support.clock import backdate
 from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.shop import Shop
 from tests.support.stripe_calls import call_options, calls_since, last_call_number, provider
+from tests.support.threads import start_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -207,15 +207,8 @@ def test_a_late_report_does_not_resolve_a_break_seen_after_it(
 def test_concurrent_recorders_write_one_break(miscounted: Order) -> None:
     report = check_with_provider()
 
-    def record_elsewhere() -> BreakChanges:
-        try:
-            return record(report)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as recorders:
-        futures = [recorders.submit(record_elsewhere) for _ in range(8)]
-        results = [future.result() for future in futures]
+    futures = [start_thread(record, report) for _ in range(8)]
+    results = [future.result() for future in futures]
 
     assert sum(changes.opened for changes in results) == 1
     assert only_break().times_seen == 8

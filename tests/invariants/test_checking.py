@@ -1,6 +1,5 @@
 """The check: it reads one snapshot, changes nothing, and finds nothing in a correct database."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tests.support.clock import DATES, backdate
 from tests.support.database import all_rows
 from tests.support.interrupted_reads import read_while
 from tests.support.shop import Shop
+from tests.support.threads import start_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -149,20 +149,13 @@ def test_the_check_reads_one_snapshot(shop: Shop, monkeypatch: pytest.MonkeyPatc
 
     def count_late(self: checking.Examination, table: str, column: str) -> dict[str, int]:
         """Count after another connection has committed another order."""
-        with ThreadPoolExecutor(1) as other:
-            other.submit(place_elsewhere, shop).result()
+        start_thread(shop.place, mugs=1).result()
         return count(self, table, column)
 
     monkeypatch.setattr(checking.Examination, "count", count_late)
 
     assert check_with_reading().orders == {"placed": 1}
     assert Order.objects.count() == 3
-
-
-def place_elsewhere(shop: Shop) -> None:
-    """Place an order on a connection of this thread's own."""
-    shop.place(mugs=1)
-    connection.close()
 
 
 def test_the_check_is_not_made_inside_a_transaction(shop: Shop) -> None:

@@ -1,10 +1,10 @@
 """Manual stock changes: with a reason, once per token, and never below the reserved quantity."""
 
-import threading
+from functools import partial
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from inventory import services
 from inventory.errors import BelowReserved
@@ -12,6 +12,7 @@ from inventory.models import MovementKind, StockEntry, StockLevel, StockMovement
 from inventory.services import ManualEntry
 from sagas.identifiers import new_id
 from tests.support.shop import Shelf
+from tests.support.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,25 +69,10 @@ def test_the_same_token_changes_stock_once(level: StockLevel) -> None:
 
 def test_concurrent_uses_of_a_token_change_stock_once(level: StockLevel) -> None:
     form = make_entry()
-    together = threading.Barrier(4)
-    failed = []
 
-    def click() -> None:
-        together.wait()
-        try:
-            services.adjust(level, -1, form)
-        except Exception as error:  # noqa: BLE001 - the test must see any error
-            failed.append(error)
-        finally:
-            connection.close()
+    results = run_at_once(*[partial(services.adjust, level, -1, form)] * 4)
 
-    clicks = [threading.Thread(target=click) for _ in range(4)]
-    for thread in clicks:
-        thread.start()
-    for thread in clicks:
-        thread.join()
-
-    assert failed == []
+    assert results == [None] * 4
     assert quantities(level) == (9, 4)
 
 

@@ -1,10 +1,9 @@
 """Reserving stock for orders: whole orders only, and never more than is available."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from functools import partial
 
 import pytest
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, transaction
 from django.db.transaction import TransactionManagementError
 
 from events.models import OutboxEvent
@@ -12,7 +11,6 @@ from inventory import services
 from inventory.models import Reservation, StockMovement
 from tests.support.database import wait_until_blocking
 from tests.support.inventory_helpers import (
-    Basket,
     add_stock,
     assert_stock_adds_up,
     basket,
@@ -22,6 +20,7 @@ from tests.support.inventory_helpers import (
     reserve,
     statuses,
 )
+from tests.support.threads import run_at_once, start_thread
 
 pytestmark = pytest.mark.django_db
 
@@ -254,15 +253,9 @@ def test_a_release_waits_for_another_change_of_the_same_stock_level() -> None:
     first, second = basket(("MUG", 2)), basket(("MUG", 3))
     reserve(first, second)
 
-    def release_the_second() -> None:
-        try:
-            release(second)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as thread, transaction.atomic():
+    with transaction.atomic():
         release(first)
-        released = thread.submit(release_the_second)
+        released = start_thread(release, second)
         wait_until_blocking()
     released.result()
 
@@ -293,18 +286,10 @@ def test_concurrent_orders_in_opposite_order_neither_oversell_nor_deadlock() -> 
     add_stock("TEE", 7)
     forwards, backwards = (("MUG", 1), ("TEE", 1)), (("TEE", 1), ("MUG", 1))
     orders = [basket(*(forwards if number % 2 else backwards)) for number in range(12)]
-    barrier = Barrier(len(orders))
 
-    def race(order: Basket) -> bool:
-        try:
-            barrier.wait()
-            return reserve(order) == []
-        finally:
-            connections.close_all()
+    unserved = run_at_once(*(partial(reserve, order) for order in orders))
 
-    with ThreadPoolExecutor(len(orders)) as threads:
-        served = list(threads.map(race, orders))
-
-    assert served.count(True) == 7
+    assert unserved.count([]) == 7
+    assert all(result in ([], [order]) for order, result in zip(orders, unserved, strict=True))
     assert levels() == {"MUG@main": (7, 7), "TEE@main": (7, 7)}
     assert_stock_adds_up()

@@ -1,4 +1,4 @@
-"""Storefronts of two customers, and a stock of mugs and T-shirts."""
+"""Longer limits of waits and streams, for busy machines."""
 
 import pytest
 

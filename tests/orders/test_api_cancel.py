@@ -1,12 +1,7 @@
 """Cancelling through the API in every status: money and stock are returned."""
 
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
 
 from orders.models import Order, OrderTransition
 from payments.models import Payment
@@ -18,10 +13,11 @@ from tests.support.in_memory_broker import MessageQueue
 from tests.support.provider_ledger import OrderMoney, money_of
 from tests.support.shop import Shelf
 from tests.support.storefront_client import ORDERS, Storefront, cart
+from tests.support.threads import in_background
+from tests.support.waits import wait_until
 
 MUG = cart(("MUG", 2))
 NOTHING_KEPT = OrderMoney(charges=1, held_minor=0, kept_minor=0)
-MAX_WAIT_SECONDS = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -50,12 +46,10 @@ def test_cancelling_during_a_confirm_call_voids_the_payment(
 ) -> None:
     order_id = storefront.order(MUG).order_id
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
-    with ThreadPoolExecutor(1) as worker:
-        delivery = worker.submit(deliver_first, messages)
-        wait_until_held(sandbox_stripe, rule)
+    with in_background(lambda: messages.deliver(messages.take())):
+        wait_until(lambda: sandbox_stripe.held(rule) == 1)
         answer = storefront.cancel(order_id)
         sandbox_stripe.release(rule)
-        delivery.result()
     messages.deliver_all()
 
     assert (answer.status, answer.body["status"]) == (202, "placed")
@@ -218,18 +212,3 @@ def assert_cancelled(storefront: Storefront) -> None:
 def without_keys(tables: dict[str, list[object]]) -> dict[str, list[object]]:
     """Return all rows except idempotency keys, which every request writes."""
     return {name: rows for name, rows in tables.items() if name != "orders.IdempotencyRecord"}
-
-
-def deliver_first(messages: MessageQueue) -> None:
-    try:
-        messages.deliver(messages.take())
-    finally:
-        connections.close_all()
-
-
-def wait_until_held(sandbox_stripe: SandboxServer, rule: int) -> None:
-    deadline = time.monotonic() + MAX_WAIT_SECONDS
-    pause = threading.Event()
-    while not sandbox_stripe.held(rule):
-        assert time.monotonic() < deadline
-        pause.wait(0.01)

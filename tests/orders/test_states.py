@@ -1,13 +1,11 @@
 """An order's moves: allowed moves are made and logged, all others are refused."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, transaction
 
 from orders.errors import IllegalTransition
 from orders.models import Cause, Order, OrderTransition
@@ -16,6 +14,7 @@ from orders.states import SETTLED, TRANSITIONS, OrderStatus
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from tests.support.database import wait_until_blocking
+from tests.support.threads import start_thread
 
 MOVES_TO = {
     OrderStatus.PLACED: (),
@@ -174,48 +173,32 @@ def test_the_second_of_two_concurrent_moves_sees_the_first(
     customer: User, first: OrderStatus, second: OrderStatus
 ) -> None:
     order_id = order_at(customer, OrderStatus.PLACED)
-    outcomes: list[object] = []
-
-    def move_second() -> None:
-        try:
-            outcomes.append(len(move(Cause("second"), second, order_id)))
-        except IllegalTransition as error:
-            outcomes.append(str(error))
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=move_second)
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("first")}, first)
-        thread.start()
+        moved = start_thread(move, Cause("second"), second, order_id)
         wait_until_blocking()
-    thread.join()
+    error = moved.exception()
 
     moves = list(OrderTransition.objects.values_list("sequence", "target", "cause"))
     if second in TRANSITIONS[first]:
-        assert outcomes == [1]
+        assert len(moved.result()) == 1
         assert moves == [(1, first, "first"), (2, second, "second")]
     elif second == first:
-        assert outcomes == [0]
+        assert len(moved.result()) == 0
         assert moves == [(1, first, "first")]
     else:
-        assert outcomes == [f"order {order_id} cannot go from {first} to {second}"]
+        assert isinstance(error, IllegalTransition)
+        assert str(error) == f"order {order_id} cannot go from {first} to {second}"
         assert moves == [(1, first, "first")]
 
 
 def test_a_cancellation_that_waited_for_another_changes_nothing(customer: User) -> None:
     order_id = order_at(customer, OrderStatus.CONFIRMED)
 
-    def cancel() -> None:
-        try:
-            cancel_order(order_id, reason="cancelled_by_staff", actor="grace")
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as thread, transaction.atomic():
+    with transaction.atomic():
         move(Cause("cancelled_by_customer"), OrderStatus.CANCELLING, order_id)
         move(Cause("compensated"), OrderStatus.CANCELLED, order_id)
-        cancelled = thread.submit(cancel)
+        cancelled = start_thread(cancel_order, order_id, reason="cancelled_by_staff", actor="grace")
         wait_until_blocking()
     cancelled.result()
 
