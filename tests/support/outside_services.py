@@ -17,7 +17,7 @@ class OutsideServices:
         self._services: dict[str, OutsideServiceProcess] = {}
 
     def start(self, name: str) -> OutsideServiceProcess:
-        """Return the running service, with an empty book, its own rules and no faults."""
+        """Return the running service, without acts, faults and added rules."""
         if name not in self._services:
             self._services[name] = OutsideServiceProcess(name, self._folder)
         self._services[name].start_over()
