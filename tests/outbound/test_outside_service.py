@@ -100,6 +100,6 @@ def test_each_test_gets_the_service_without_earlier_acts_rules_and_faults(
     again = outside_service("fraud")
 
     assert again is fraud
-    assert fraud.url == settings.FRAUD_URL
+    assert fraud_url() == fraud.url
     assert (fraud.acts(), fraud.calls()) == ([], [])
     assert score() == {"status": "ok"}
