@@ -28,6 +28,8 @@ READS: Final = frozenset({"GET", "HEAD"})
 
 @dataclass(frozen=True)
 class ServiceResponse:
+    """The response to one question, before a fault can change its delivery."""
+
     status: int
     body: str
     replayed: bool = False

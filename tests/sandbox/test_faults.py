@@ -44,7 +44,7 @@ ERRORS_WITHOUT_EFFECT = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "answer"), ERRORS_WITHOUT_EFFECT)
+@pytest.mark.parametrize(("fault", "response"), ERRORS_WITHOUT_EFFECT)
 def test_a_fault_before_the_effect_only_returns_its_error(
     api: RawApi, server: SandboxServer, fault: str, response: tuple[int, str, str | None]
 ) -> None:
