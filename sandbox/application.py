@@ -23,10 +23,7 @@ FLOWER_USER: Final = "demo"
 def settings_for(
     directory: RunDirectory, ports: Mapping[str, int], caller: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the settings with which the application's commands work on this run's data.
-
-    Addresses of the caller are used only with EXTERNAL=1.
-    """
+    """Return the application's settings. The caller's addresses are used only with EXTERNAL=1."""
     given = given_addresses(caller)
     secrets = directory.secrets()
     settings = {

@@ -69,11 +69,9 @@ def page(
         return bisect_left(ids, record.serial, key=serial)
 
     low = 0 if page_request.since is None else bisect_left(ids, page_request.since, key=created)
-    high = (
-        len(ids)
-        if page_request.until is None
-        else bisect_right(ids, page_request.until, key=created)
-    )
+    high = len(ids)
+    if page_request.until is not None:
+        high = bisect_right(ids, page_request.until, key=created)
     if page_request.starting_after is not None:
         high = min(high, position(page_request.starting_after, "starting_after"))
     backwards = page_request.ending_before is not None

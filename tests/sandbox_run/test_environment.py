@@ -111,7 +111,7 @@ def test_commands_share_the_processes_metrics_folder_and_port(
 def test_a_folder_is_used_by_one_run_at_a_time(directory: RunDirectory) -> None:
     same = RunDirectory(directory.name, published="var/never.json")
 
-    with directory.locked(), pytest.raises(AlreadyRunning, match="is in use"), same.held():
+    with directory.locked(), pytest.raises(AlreadyRunning, match="is in use"), same.locked():
         pass
 
     with same.locked():
