@@ -13,7 +13,7 @@ ENV PATH=/opt/packages/bin:$PATH \
 WORKDIR /srv/holdfast
 COPY . .
 USER holdfast
-# A soft stop: workers finish their tasks, web and desk their requests.
+# On SIGTERM workers finish their tasks, web and desk their requests.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["deploy/process"]
 CMD ["web"]

@@ -1,12 +1,12 @@
 # Two commands show everything: `make demo` and `make test`. The rest is for working on it.
-# Nothing but Python 3.11 and make is needed; everything goes into .venv and var.
+# It needs only Python 3.11 and make; all files are written to .venv and var.
 
 PYTHON ?= python3
-# The recipes start programs by their modules: a console script cannot be run from every folder.
+# The recipes start modules, because console scripts do not work in folders with spaces.
 VENV := .venv/bin/python
-# Ties what is started to this very make, so that it cannot be left behind.
+# The started program ends with this make, so that no process is left behind.
 OWNED := HOLDFAST_OWNER=$$PPID exec
-# The type checker reads the settings, and connects to nothing.
+# The type checker reads the settings. It connects to nothing.
 READABLE_SETTINGS = env $$($(VENV) -m sandbox.environment)
 
 .DEFAULT_GOAL := help
@@ -15,60 +15,60 @@ READABLE_SETTINGS = env $$($(VENV) -m sandbox.environment)
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/installed ## Start everything, drive orders through it, leave it running
+demo: .venv/installed ## Start everything, drive orders through it, break things, stay up
 	@$(OWNED) $(VENV) -m sandbox demo
 
-smoke: .venv/installed ## The same on fresh data: ends by itself, status 0 if all went as it must
+smoke: .venv/installed ## Drive orders through a fresh system, then stop; status 0 if all is as expected
 	@$(OWNED) $(VENV) -m sandbox smoke
 
-up: .venv/installed ## Start everything until Ctrl-C; data stays in var/up. WITH=fraud,warehouse:8123 adds services
+up: .venv/installed ## Start everything until Ctrl-C, data in var/up: WITH=fraud,warehouse:8123 adds services
 	@$(OWNED) $(VENV) -m sandbox up
 
-check: .venv/installed ## Compare the running system's books with the bank's
+check: .venv/installed ## Compare the running system's orders, payments and stock with Stripe's ledger
 	@$(VENV) -m sandbox check
 
-manage: .venv/installed ## Run a command of the application on the running system: ARGS="sagas show"
+manage: .venv/installed ## Run a manage.py command on the running system: ARGS="sagas show"
 	@$(VENV) -m sandbox manage $(ARGS)
 
-bench: .venv/installed ## Measure it: CLIENTS=48 or RATE=20, SECONDS=20, LATENCY_MS=0, COMPARE=old.json
+bench: .venv/installed ## Measure orders per second and latency: CLIENTS=48 or RATE=20, SECONDS=20, LATENCY_MS=0, COMPARE=old.json
 	@$(OWNED) $(VENV) -m benchmarks
 
-prove: .venv/installed ## Strike every moment of every scenario in every way: ONLY="paid/*" for some of it
+prove: .venv/installed ## Inject a fault at every point of every scenario: ONLY="paid/*" selects some
 	@$(OWNED) $(VENV) -m proof run --only "$(ONLY)" --report var/prove.json
 	@$(if $(ONLY),true,$(OWNED) $(VENV) -m proof bugs)
 	@$(if $(ONLY),true,$(VENV) -m pytest -q -m prove)
 	@$(if $(ONLY),true,$(OWNED) $(VENV) -m proof.protocol --deep --no-traces)
 
-prove-lock: .venv/installed ## Take the fault points of today for reviewed, and show what that changes
+prove-lock: .venv/installed ## Accept the present fault points as reviewed, and show the changes
 	@$(OWNED) $(VENV) -m proof lock
 
-chaos: .venv/installed ## Kill, pause and cut everything under load: MINUTES=3 SEED=1 RATE=5 BUG=name
+chaos: .venv/installed ## Kill, pause and disconnect everything under load: MINUTES=3 SEED=1 RATE=5 BUG=name
 	@$(OWNED) $(VENV) -m proof.chaos --minutes $(or $(MINUTES),3) --seed $(or $(SEED),1) \
 		$(if $(RATE),--rate $(RATE)) $(if $(BUG),--bug $(BUG))
 
-test: lint ## Run all checks and tests, without those that only `make prove` runs
+test: lint ## Run the linters and all tests, except those that only `make prove` runs
 	@$(VENV) -m pytest -m "not prove" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 screenshots: .venv/installed ## Write a picture of each page of the desk to var/screenshots
 	@mkdir -p var/screenshots
 	@SCREENSHOTS=$(CURDIR)/var/screenshots REQUIRE_BROWSER=1 $(VENV) -m pytest -q tests/browser/test_pages.py
 
-properties: .venv/installed ## Try thousands of random histories of orders; SEED=1 chooses them
+properties: .venv/installed ## Try thousands of random order histories: SEED=1 repeats a run
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
 	HYPOTHESIS_PROFILE=thorough $(VENV) -m pytest tests/properties --timeout 0 --hypothesis-seed $$seed
 
-fuzz: .venv/installed ## Send the API whatever its document allows and forbids: EXAMPLES=1000 SEED=1
+fuzz: .venv/installed ## Send the API generated valid and invalid requests: EXAMPLES=1000 SEED=1
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
 	EXAMPLES=$(or $(EXAMPLES),1000) SEED=$$seed $(VENV) -m pytest tests/openapi/test_fuzzing.py
 
-lint: .venv/installed ## Run the linters, the type checker, the import contracts, the check of plain words
+lint: .venv/installed ## Run the linters, the type checker, the import contracts and the check of plain words
 	@$(VENV) -m ruff check --quiet .
 	@$(VENV) -m ruff format --check --quiet .
 	@$(READABLE_SETTINGS) $(VENV) -m mypy --no-error-summary .
 	@said=$$($(VENV) .venv/bin/lint-imports --no-logo) || { echo "$$said"; exit 1; }
 	@$(VENV) -m tests.architecture.plain_words check
 
-words: .venv/installed ## Record that fewer banned phrases are left: lowers the numbers, raises none
+words: .venv/installed ## Record that fewer banned phrases are left: lowers numbers, never raises one
 	@$(VENV) -m tests.architecture.plain_words record
 
 format: .venv/installed ## Format the code
@@ -83,9 +83,9 @@ refuse-live-keys:
 	@$(PYTHON) -m sandbox.live_keys
 
 .venv/installed: requirements.txt requirements-dev.txt | refuse-live-keys
-	@echo "Installing the requirements into .venv; this is done once."
+	@echo "Installing the requirements into .venv. This happens only once."
 	@$(PYTHON) -m venv .venv
 	@$(VENV) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@# So that plain `pytest` finds the plugin that brings its servers.
+	@# So that plain `pytest` finds the plugin that starts its servers.
 	@echo ../../../.. >"$$(echo .venv/lib/python3*/site-packages)/this-project.pth"
 	@touch $@

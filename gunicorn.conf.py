@@ -13,7 +13,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from config.logging import configure
 
 control_socket_disable = True
-"""Unused, and its one path in the user's home would be shared by all processes of that user."""
+"""The socket is unused, and all processes of a user would share its path."""
 
 
 class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - untyped; the name of a setting
@@ -27,7 +27,7 @@ class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - untyped; the n
             logger.propagate = True
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log a closed slow client as one line: it is no error."""
+        """Log the disconnection of a slow client as one line, because it is not an error."""
         if isinstance(sys.exception(), BlockingIOError):
             self.info("client.too_slow")
         else:
@@ -35,32 +35,32 @@ class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - untyped; the n
 
 
 class worker_class(ThreadWorker):  # type: ignore[misc]  # noqa: N801 - untyped; the name of a setting
-    """Gunicorn's worker with threads, in which the accepting thread never waits for a client."""
+    """Gunicorn's threaded worker. Its accepting thread never waits for a client."""
 
     def handle(self, conn: TConn) -> object:
         """Serve a request, and close a finished connection in the same thread.
 
-        Closing waits up to two seconds for the client. Gunicorn would wait in the thread that
-        accepts connections: a few clients that do not close would block all others, until the
-        arbiter kills the worker as dead.
+        Closing waits up to two seconds for the client. Gunicorn does that in the thread that accepts
+        connections: a few clients that do not close would block all others, until the arbiter kills
+        the worker as dead.
         """
-        goes_on: object = super().handle(conn)
-        if goes_on is False:
+        keeps_open: object = super().handle(conn)
+        if keeps_open is False:
             conn.close(graceful=True)
             conn.close = _closed_already
-        return goes_on
+        return keeps_open
 
 
 def _closed_already(*, graceful: bool = False) -> None:
-    """Replace the close that gunicorn calls next."""
+    """Replaces the ``close`` that gunicorn calls next."""
 
 
 def when_ready(server: Any) -> None:
-    """Limit how long a silent client can hold a thread in the middle of a request or response.
+    """Limit how long a silent client can occupy a thread in the middle of a request or response.
 
-    Gunicorn's threads wait without limit. On Linux a connection inherits the time-outs of the
-    socket that accepted it; a read or write beyond them fails (``socket(7)``), and the connection
-    is closed. Between requests a connection holds no thread, and stays open.
+    Gunicorn's threads wait without limit. On Linux a connection inherits the time-outs of the socket
+    that accepted it (``socket(7)``): a longer read or write fails, and the connection is closed.
+    Between requests a connection occupies no thread, and stays open.
     """
     limit = struct.pack("@ll", settings.CLIENT_TIMEOUT_SECONDS, 0)  # struct timeval
     for listener in server.LISTENERS:

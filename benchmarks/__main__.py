@@ -54,7 +54,7 @@ def bench(plan: Plan, caller: Mapping[str, str]) -> int:
 
 def _measure(plan: Plan, assortment: Assortment, caller: Mapping[str, str]) -> Result:
     left_out = frozenset() if plan.flower else frozenset({"flower"})
-    with RUN.held():
+    with RUN.locked():
         RUN.clear()
         with running(RUN, caller, tell=tell, left_out=left_out) as system:
             return uvloop.run(Bench(system, plan, assortment, tell).run())

@@ -1,1 +1,1 @@
-"""What stands in for the outside world on a laptop: PostgreSQL, Valkey, Stripe, the supervised run."""
+"""Replaces the outside world on one machine: PostgreSQL, Valkey, Stripe, other services, a supervisor."""

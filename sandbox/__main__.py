@@ -13,8 +13,8 @@ from typing import Any, Final
 from sandbox.addresses import addresses
 from sandbox.demo import UP_AND_RUNNING
 from sandbox.demo import demo as show
-from sandbox.drive.acts import for_a_test
 from sandbox.drive.report import terminal
+from sandbox.drive.scenario_groups import smoke_groups
 from sandbox.drive.scenario_runner import Drive
 from sandbox.environment import without_addresses
 from sandbox.launcher import INTERRUPTED, become_launcher
@@ -31,28 +31,28 @@ def tell(line: str) -> None:
 
 
 def up(caller: Mapping[str, str]) -> int:
-    """Run everything, on the data of the last time, until Ctrl-C."""
-    with UP.held(), running(UP, caller, tell=tell) as system:
+    """Run everything until Ctrl-C, on the data of the previous run."""
+    with UP.locked(), running(UP, caller, tell=tell) as system:
         tell(f"{addresses(system)}\n\n{UP_AND_RUNNING}")
         system.stay()
     return 0
 
 
 def demo(caller: Mapping[str, str]) -> int:
-    """Run everything, drive real orders through it, show what happens, and stay up."""
+    """Run everything, drive orders through it, show what happens, and stay up until Ctrl-C."""
     return show(caller, tell)
 
 
 def smoke(caller: Mapping[str, str]) -> int:
-    """Drive real orders through a fresh system, and end with 0 only if all went as it must."""
+    """Drive orders through a fresh system. Exits with 0 only if every outcome is as expected."""
     file = ROOT / "var" / "smoke.json"
     began = time.monotonic()
-    with SMOKE.held():
+    with SMOKE.locked():
         file.unlink(missing_ok=True)
         SMOKE.clear()
         with running(SMOKE, caller, tell=tell) as system:
             started = time.monotonic()
-            report = Drive(system, terminal()).run(for_a_test, with_everyday_customers=False)
+            report = Drive(system, terminal()).run(smoke_groups, with_background_customers=False)
             driven = time.monotonic()
             tell("Stopping.")
     ended = time.monotonic()
@@ -64,18 +64,18 @@ def smoke(caller: Mapping[str, str]) -> int:
     }
     rounded = {name: round(value, 1) for name, value in seconds.items()}
     file.write_text(json.dumps(report.as_json(rounded), indent=2) + "\n")
-    verdict = "All as expected" if report.ok else "NOT as expected"
-    tell(f"{verdict} after {rounded['total']} s. Details: var/smoke.json")
+    summary = "All as expected" if report.ok else "NOT as expected"
+    tell(f"{summary} after {rounded['total']} s. Details: var/smoke.json")
     return int(not report.ok)
 
 
 def check(caller: Mapping[str, str]) -> int:
-    """Compare orders, payments and stock of the running system with the bank's own ledger."""
-    facts = published()
-    ledger = facts["sandbox"]["ledger"]
-    environment = environment_of(facts, caller)
-    with UP.quiet():
-        tell(f"Letting the orders that are under way come to rest, for {REST_SECONDS} s at most.")
+    """Compare the running system's orders, payments and stock with Stripe's ledger."""
+    run = published()
+    ledger = run["sandbox"]["ledger"]
+    environment = environment_of(run, caller)
+    with UP.ordering_paused():
+        tell(f"Waiting up to {REST_SECONDS} s for the orders that are under way.")
         checked = check_invariants(
             environment, ledger and Path(ledger), capture=False, must_rest=False
         )
@@ -83,30 +83,30 @@ def check(caller: Mapping[str, str]) -> int:
 
 
 def manage(caller: Mapping[str, str], arguments: Sequence[str]) -> int:
-    """Run one of the application's own commands (manage.py ...) on the running system."""
+    """Run a command of the application (manage.py ...) on the running system."""
     command = [sys.executable, "manage.py", *arguments]
     environment = environment_of(published(), caller)
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 class NothingIsUp(Exception):
-    """A command needs the system that ``make up`` starts."""
+    """The command needs a running system, and none is running."""
 
     def __init__(self) -> None:
-        super().__init__("Nothing is up. Start it first: make up")
+        super().__init__("The system is not running. Start it first: make up")
 
 
 def published() -> dict[str, Any]:
-    """Return what the running system says of itself in var/up.json."""
+    """Return the content of var/up.json: the running system's addresses and logins. Raises NothingIsUp."""
     if not UP.published.exists():
         raise NothingIsUp
-    facts: dict[str, Any] = json.loads(UP.published.read_text())
-    return facts
+    run: dict[str, Any] = json.loads(UP.published.read_text())
+    return run
 
 
-def environment_of(facts: Mapping[str, Any], caller: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which the application's commands work on the running system."""
-    return {**without_addresses(caller), **facts["env"]}
+def environment_of(run: Mapping[str, Any], caller: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with which the application's commands work on the running system."""
+    return {**without_addresses(caller), **run["env"]}
 
 
 COMMANDS: Final[dict[str, Callable[[Mapping[str, str]], int]]] = {
@@ -125,12 +125,12 @@ def main() -> int:
         commands.add_parser(name, help=function.__doc__)
     managing = commands.add_parser("manage", help=manage.__doc__)
     managing.add_argument("arguments", nargs=argparse.REMAINDER)
-    given = parser.parse_args()
+    options = parser.parse_args()
     become_launcher()
     try:
-        if given.command == "manage":
-            return manage(os.environ, given.arguments)
-        return COMMANDS[given.command](os.environ)
+        if options.command == "manage":
+            return manage(os.environ, options.arguments)
+        return COMMANDS[options.command](os.environ)
     except (
         AlreadyRunning,
         NothingIsUp,

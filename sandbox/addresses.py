@@ -7,14 +7,14 @@ from sandbox.system import System
 
 
 def addresses(system: System) -> str:
-    """Return every address and login. No line is broken, so that each can be copied."""
+    """Return every address and login, each unbroken on one line, so that it can be copied."""
     facts: dict[str, Any] = json.loads(system.directory.published.read_text())
     admin, operator, flower = facts["admin"], facts["operator"], facts["flower"]
-    bank = facts["sandbox"]["control_url"] or "somewhere else"
-    factor = "asked for" if facts["env"]["DESK_REQUIRES_MFA"] == "1" else "not asked for here"
+    stripe = facts["sandbox"]["control_url"] or "not the sandbox"
+    factor = "required" if facts["env"]["DESK_REQUIRES_MFA"] == "1" else "not required here"
     services = "".join(
-        f"\n  {name + ' (sandbox)':<16} {service['url']}   the application's {service['setting']}; what"
-        f" it did: {service['url']}/_sandbox/ledger"
+        f"\n  {name + ' (sandbox)':<16} {service['url']}   the application's {service['setting']}; its"
+        f" ledger: {service['url']}/_sandbox/ledger"
         for name, service in facts["outside_services"].items()
     )
     return f"""
@@ -25,7 +25,7 @@ def addresses(system: System) -> str:
   API              {facts["api_docs_url"]}
   Flower           {flower["url"]}   {flower["username"]} / {flower["password"]}
   Metrics          {facts["metrics"]["url"]}
-  Bank (sandbox)   {bank}   let it go wrong{services}
+  Stripe (sandbox) {stripe}   its payments, and faults to switch on{services}
   For programs     var/up.json
 
   For the README's examples:

@@ -14,7 +14,7 @@ from sandbox.supervision import path_with_python
 
 ADMIN: Final = "demo-admin"
 OPERATOR: Final = "demo-operator"
-OPERATORS: Final = "operator"  # the role, as the application names it
+OPERATORS: Final = "operator"  # the application's name of the role
 CUSTOMER: Final = "demo-customer"
 SHOP: Final = "demo-shop"
 FLOWER_USER: Final = "demo"
@@ -23,7 +23,7 @@ FLOWER_USER: Final = "demo"
 def settings_for(
     directory: RunDirectory, ports: Mapping[str, int], caller: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the settings with which the project's commands work on this run's data."""
+    """Return the application's settings. The caller's addresses are used only with EXTERNAL=1."""
     given = given_addresses(caller)
     secrets = directory.secrets()
     settings = {
@@ -54,7 +54,7 @@ def settings_for(
     if "STRIPE_API_KEY" not in given:
         settings["STRIPE_API_KEY"] = secrets.stripe_key
         settings["STRIPE_API_BASE"] = f"http://{LOOPBACK}:{ports[STRIPE]}"
-        # This bank is ours alone, and sets no limit.
+        # Only this run uses the sandbox, which has no rate limit.
         settings["STRIPE_CALLS_PER_SECOND"] = caller.get("STRIPE_CALLS_PER_SECOND", "0")
     for name, port in ports.items():
         if (service := service_of(name)) and setting_of(service) not in given:
@@ -71,7 +71,7 @@ def process_environment(
         **inherited,
         **settings_for(directory, ports, caller),
         "PATH": path_with_python(os.environ),
-        "PYTHONUNBUFFERED": "1",  # a log line is there when its process is killed
+        "PYTHONUNBUFFERED": "1",  # else a killed process would lose log lines
         "SERVE": "storefront",  # the Procfile's desk sets its own
         "FLOWER_ADDRESS": LOOPBACK,
         "FLOWER_PORT": str(ports["flower"]),

@@ -1,4 +1,4 @@
-"""`make demo`: the drive as a show, then a slow trickle of orders until Ctrl-C."""
+"""`make demo`: shows the scenarios, then places a trickle of orders until Ctrl-C."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,37 +10,37 @@ from rich.live import Live
 from rich.text import Text
 
 from sandbox.addresses import addresses, desk_url
-from sandbox.drive.acts import for_spectators
-from sandbox.drive.deadlines import Patience
+from sandbox.drive.deadlines import StopSignal
 from sandbox.drive.repair import OrderToRepair
 from sandbox.drive.report import terminal
+from sandbox.drive.scenario_groups import demo_groups
 from sandbox.drive.scenario_runner import Drive
 from sandbox.drive.scenarios import KILLED, REFUNDED
 from sandbox.drive.shop import Shop
-from sandbox.drive.trickle import EVERY_SECONDS, Standing, Trickle
+from sandbox.drive.trickle import EVERY_SECONDS, Trickle, TrickleStatus
 from sandbox.management import manage
 from sandbox.run_directory import UP
 from sandbox.system import System, running
 
-LINE_EVERY_SECONDS: Final = 60  # where the status line cannot be redrawn
+LINE_EVERY_SECONDS: Final = 60  # if the output is not a terminal
 UP_AND_RUNNING: Final = "Up. Ctrl-C stops everything; the data stays in var/up."
 
 
 def demo(caller: Mapping[str, str], tell: Callable[[str], None]) -> int:
     """Show the scenarios, print the addresses, and stay up. Returns 1 if a check failed."""
     console = terminal()
-    with UP.held(), running(UP, caller, tell=tell, refills=True) as system:
+    with UP.locked(), running(UP, caller, tell=tell, refills=True) as system:
         drive = Drive(system, console)
-        report = drive.run(for_spectators, with_everyday_customers=True)
+        report = drive.run(demo_groups, with_background_customers=True)
         if not report.ok:
             tell("\nNOT as expected: see the tables above, and the logs in var/up/log.")
         tell(addresses(system))
-        for words, scenario in (
-            ("An order whose worker was killed with SIGKILL while it was charged:", KILLED),
+        for text, scenario in (
+            ("An order whose worker was killed with SIGKILL during the charge:", KILLED),
             ("An order that was cancelled and refunded:", REFUNDED),
         ):
             for order_id in drive.orders_of(scenario)[:1]:
-                tell(f"\n  {words}\n    {desk_url(system, order_id)}")
+                tell(f"\n  {text}\n    {desk_url(system, order_id)}")
         Afterwards(system, drive, console, tell).stay()
     return int(not report.ok)
 
@@ -54,50 +54,54 @@ class Afterwards:
         self._system = system
         self._console = console
         self._tell = tell
-        patience = Patience()
-        shop = Shop(system.base_url, system.own_token, patience)
+        stop_signal = StopSignal()
+        shop = Shop(system.base_url, system.own_token, stop_signal)
         self._tell_at = time.monotonic() + LINE_EVERY_SECONDS
         self._to_repair: OrderToRepair | None = None
-        if drive.bank is not None:
-            self._to_repair = OrderToRepair(shop, drive.bank, system.environment)
+        if drive.stripe is not None:
+            self._to_repair = OrderToRepair(shop, drive.stripe, system.environment)
         self._trickle = Trickle(
-            shop, drive.bank, patience, is_quiet=system.directory.is_quiet, refill=self._refill
+            shop,
+            drive.stripe,
+            stop_signal,
+            is_paused=system.directory.is_ordering_paused,
+            refill=self._refill,
         )
 
     def stay(self) -> None:
-        """Keep everything up until a signal asks for the end."""
+        """Keep everything running until a signal ends it."""
         if self._to_repair is not None:
             self._tell(f"""
   An order for you to repair:
     {desk_url(self._system, self._to_repair.id)}
-    The bank refuses our key when it is to be paid. It is tried again and again, and flagged
-    after eight attempts, within a minute. Switch the fault off at the bank, then retry it at the
-    desk.""")
+    Stripe refuses the API key when the order is charged. The order is retried, and flagged after
+    eight attempts, within a minute. Switch the fault off on the page of Stripe's sandbox, then retry
+    the order at the desk.""")
         self._tell(f"\n{UP_AND_RUNNING}")
         with self._trickle.running(), self._shown() as show:
             self._system.stay(meanwhile=show)
 
     @contextmanager
     def _shown(self) -> Iterator[Callable[[], None]]:
-        """Yield a function that keeps the status line up to date; call it repeatedly."""
+        """Yield a function that updates the status line; call it repeatedly."""
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             with Live(get_renderable=self._line, console=self._console, transient=True):
-                yield self._look
+                yield self._poll
         else:
-            yield self._look_and_tell
+            yield self._poll_and_tell
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         if self._to_repair is not None:
-            self._to_repair.look()
+            self._to_repair.poll()
 
-    def _look_and_tell(self) -> None:
-        self._look()
+    def _poll_and_tell(self) -> None:
+        self._poll()
         if time.monotonic() > self._tell_at:
             self._tell_at = time.monotonic() + LINE_EVERY_SECONDS
             self._tell(str(self._line()))
 
     def _line(self) -> Text:
-        lines = [in_words(self._trickle.standing())]
+        lines = [status_line(self._trickle.status())]
         if self._to_repair is not None:
             lines.append(self._to_repair.in_words())
         return Text("\n".join(lines), style="bright_black")
@@ -106,14 +110,14 @@ class Afterwards:
         manage(self._system.environment, "load_catalogue", "--refill")
 
 
-def in_words(standing: Standing) -> str:
+def status_line(status: TrickleStatus) -> str:
     """Describe the trickle in one line."""
-    if standing.trouble:
-        return f"The next order waits: {standing.trouble}"
-    if standing.is_quiet:
-        return "No orders for a while: the books are being checked."
-    ended = ", ".join(f"{number} {status}" for status, number in sorted(standing.ended.items()))
+    if status.problem:
+        return f"The next order waits: {status.problem}"
+    if status.is_paused:
+        return "No new orders: `make check` is comparing orders, payments and stock."
+    ended = ", ".join(f"{number} {end}" for end, number in sorted(status.ended.items()))
     return (
-        f"An order every {EVERY_SECONDS:.0f} s: {standing.placed} placed, {ended or '0 ended'}, "
-        f"{standing.under_way} under way. Last: {standing.last or '-'}."
+        f"An order every {EVERY_SECONDS:.0f} s: {status.placed} placed, {ended or '0 ended'}, "
+        f"{status.under_way} under way. Last: {status.last or '-'}."
     )

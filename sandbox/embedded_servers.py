@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey for a program's own use, on free ports, gone with it at the latest."""
+"""PostgreSQL and Valkey for one program, on free ports. They end with the program at the latest."""
 
 import os
 import signal
@@ -21,16 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class StartFailed(Exception):
-    """A server ended, or kept silent, before it was ready; the message is its log."""
+    """A server ended, or took too long, before it was ready; the message is its log."""
 
 
 class EmbeddedServer:
-    """One server in the foreground of this process, on a free port, stopped with it at the latest."""
+    """One server as a child of this process, on a free port. It ends with this process at the latest."""
 
     def __init__(
         self, module: str, *arguments: str, log: Path, is_ready: Callable[[int, int], bool]
     ) -> None:
-        """Start ``python -m module``; ``is_ready`` is asked with the port and the process id."""
+        """Start ``python -m module``, and wait until ``is_ready(port, pid)``. Raises StartFailed."""
         self.log = log
         for _ in range(ATTEMPTS):
             self._port = ReservedPort()
@@ -49,8 +49,10 @@ class EmbeddedServer:
         return self._process.pid
 
     def stop(self) -> None:
-        """Ask it to end, insist after a while, and wait until it is gone."""
-        self._process.send_signal(signal.SIGINT)  # PostgreSQL takes SIGTERM as "when all have left"
+        """Stop the server, by force after STOP_SECONDS, and wait until it has ended."""
+        self._process.send_signal(
+            signal.SIGINT
+        )  # with SIGTERM PostgreSQL would wait for its clients
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -68,7 +70,7 @@ class EmbeddedServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches pytest alone, which then stops us in order
+                start_new_session=True,  # Ctrl-C reaches only pytest, which then stops the servers
             )
 
     def _wait_until(self, is_ready: Callable[[int, int], bool]) -> bool:

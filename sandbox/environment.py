@@ -1,4 +1,4 @@
-"""Which variables of the caller's environment reach what we start, and which are replaced."""
+"""Which variables of the caller's environment the started programs get, and which are replaced."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,49 +6,49 @@ from typing import Final
 from sandbox.outside_service.services import SERVICES, setting_of
 
 ADDRESS_ENDINGS: Final = ("_URL", "_DSN", "_ENDPOINT", "_API_BASE")
-"""How the names of all settings end that say where orders, messages or money go.
+"""The endings of all settings that hold an address.
 
-A shell that happens to have them set must not be enough to point a test or a drill at a real
-database, broker or service. The settings demand these endings, and a test compares the two lists.
+A variable that a shell happens to have must not point a test or a drill at a real database, broker
+or service. The settings enforce these endings, and a test compares the two lists.
 """
 
 STRIPE_KEY: Final = "STRIPE_API_KEY"
-"""Says whose money moves, so it is treated as an address."""
+"""Decides whose money moves, so it is treated like an address."""
 
 NOWHERE: Final = "http://127.0.0.1:9"
-"""Nothing listens here: a stray call goes nowhere."""
+"""Nothing listens here, so a call by mistake fails."""
 
-# Other ways to the broker, and what libpq, Celery, Flower and gunicorn read behind our settings' back.
-_SIDE_DOORS = ("PG", "BROKER_", "CELERY_", "FLOWER_", "GUNICORN_", "DJANGO_")
+# Variables that libpq, Celery, Flower, gunicorn and Django read without the application's settings.
+_READ_BY_LIBRARIES = ("PG", "BROKER_", "CELERY_", "FLOWER_", "GUNICORN_", "DJANGO_")
 
 
 def is_external(environment: Mapping[str, str]) -> bool:
-    """Tell whether the caller asked, by EXTERNAL=1, for the addresses in the environment."""
+    """Return whether the caller wants the addresses of the environment to be used: EXTERNAL=1."""
     return environment.get("EXTERNAL") == "1"
 
 
 def given_addresses(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the addresses to use instead of the embedded servers': empty unless EXTERNAL=1."""
+    """Return the addresses to use instead of the embedded servers; empty unless EXTERNAL=1."""
     if not is_external(environment):
         return {}
     return {
         name: value
         for name, value in environment.items()
-        if value and _is_address(name) and not name.startswith(_SIDE_DOORS)
+        if value and _is_address(name) and not name.startswith(_READ_BY_LIBRARIES)
     }
 
 
 def without_addresses(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment less everything that says where to connect to."""
+    """Return the environment without every variable that holds an address."""
     return {
         name: value
         for name, value in environment.items()
-        if not _is_address(name) and not name.startswith(_SIDE_DOORS)
+        if not _is_address(name) and not name.startswith(_READ_BY_LIBRARIES)
     }
 
 
 def placeholders() -> dict[str, str]:
-    """Return values that let the settings be read by a program that connects to nothing."""
+    """Return the required settings for a program that reads the settings and connects to nothing."""
     return {
         "SECRET_KEY": "x",
         "INSTALLATION_ID": "x",

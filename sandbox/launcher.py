@@ -1,4 +1,4 @@
-"""What every program does first that starts the all-in-one run and must leave nothing behind."""
+"""What a program does first if it starts the all-in-one run. It must leave no process behind."""
 
 import os
 import signal
@@ -13,13 +13,16 @@ UNUSABLE: Final = 2
 
 
 def become_launcher() -> None:
-    """Have every way to ask for the end raise KeyboardInterrupt, also the end of who started us.
+    """Make SIGTERM, SIGHUP and SIGINT raise KeyboardInterrupt. So does the end of the parent process.
 
-    Ends the process with status 2 where a run cannot or must not be started.
+    Exits with status 2 if a live-mode key is set, or if the system is not Linux.
     """
     refuse_live_keys(os.environ)
     if sys.platform != "linux":
-        print("The all-in-one run needs Linux: it ties processes to their owners.", file=sys.stderr)
+        print(
+            "The all-in-one run needs Linux: it ends processes together with their parents.",
+            file=sys.stderr,
+        )
         raise SystemExit(UNUSABLE)
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.default_int_handler)

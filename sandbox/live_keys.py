@@ -11,17 +11,17 @@ STATUS = 2
 
 
 def live_keys(environment: Mapping[str, str]) -> list[str]:
-    """Return the names of the variables that hold one. The values stay where they are."""
+    """Return the names of the variables that hold a live-mode key; never their values."""
     return sorted(name for name, value in environment.items() if _LIVE_KEY.search(value.strip()))
 
 
 def refuse_live_keys(environment: Mapping[str, str]) -> None:
-    """End the process with status 2 if there is one: nothing here may ever move real money."""
+    """Exit with status 2 if a live-mode key is set: this project's commands never move real money."""
     names = live_keys(environment)
     if names:
         print(
             f"Refused: {', '.join(names)} holds a live-mode Stripe key. "
-            "Nothing that this project's commands do may touch real money: unset it, "
+            "This project's commands must never move real money: unset it, "
             "or use a test-mode key (sk_test_...).",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""The application's own commands, run beside the system and tied to whoever runs them."""
+"""Runs the application's commands on a running system. They end with the program that runs them."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from sandbox.procfile import ROOT
 
 
 def manage(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run ``manage.py ...`` and return what it said. It ends with the thread that called."""
+    """Run ``manage.py ...``, and return its output. It is killed if the calling thread ends."""
     tied = [sys.executable, "-m", "sandbox.process_lifetime", "SIGKILL"]
     return subprocess.run(
         [*tied, sys.executable, "manage.py", *arguments],

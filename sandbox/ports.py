@@ -1,4 +1,4 @@
-"""Free TCP ports on the loopback interface, kept free until their servers take them."""
+"""Free TCP ports on the loopback interface, reserved until their servers use them."""
 
 import socket
 
@@ -14,12 +14,11 @@ class PortTaken(Exception):
 
 
 class ReservedPort:
-    """A port that the kernel hands to nobody else while this object is open.
+    """A port that the kernel does not choose for other programs while this object is open.
 
-    The socket is bound and never listens: a server that sets SO_REUSEADDR, as all of ours do, can
-    still take the port, also a second time after a restart. A program that insists on this very
-    number can take it too, so a start can fail, and whoever starts a server must be ready to
-    choose again.
+    The socket is bound and never listens. So a server that sets SO_REUSEADDR can use the port, also
+    after a restart. All servers here set it. Another program that asks for this number can use it
+    too, so a start can fail; the caller then chooses another port.
     """
 
     def __init__(self, number: int = 0) -> None:
@@ -33,7 +32,7 @@ class ReservedPort:
         self.number: int = self._socket.getsockname()[1]
 
     def is_served(self) -> bool:
-        """Tell whether somebody accepts connections on the port."""
+        """Return whether a program accepts connections on the port."""
         with socket.socket() as client:
             return client.connect_ex((LOOPBACK, self.number)) == 0
 

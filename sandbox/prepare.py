@@ -1,4 +1,4 @@
-"""Fills an empty database for the all-in-one run; run again, it changes nothing that is there."""
+"""Fills an empty database for the all-in-one run. Run again, it keeps what is there."""
 
 import io
 import json
@@ -24,26 +24,26 @@ def create_staff(name: str, password: str, *, role: str = "", is_superuser: bool
 
 
 def create_token(username: str, *scopes: str, name: str = "sandbox") -> str:
-    """Return a fresh token for an account, which is made if it is new."""
+    """Return a new token for an account. Creates the account if it does not exist."""
     printed = io.StringIO()
-    wanted = (f"--username={username}", *(f"--scope={each}" for each in scopes))
-    call_command("create_token", *wanted, "--create-account", f"--name={name}", stdout=printed)
+    options = (f"--username={username}", *(f"--scope={scope}" for scope in scopes))
+    call_command("create_token", *options, "--create-account", f"--name={name}", stdout=printed)
     return str(json.loads(printed.getvalue())["token"])
 
 
 def main() -> None:
-    """Run ``python -m sandbox.prepare``: all steps in one process, since each costs a start."""
+    """Run ``python -m sandbox.prepare``: all steps in one process, because each start takes seconds."""
     die_with_owner(signal.SIGKILL)
-    wishes = json.load(sys.stdin)
+    options = json.load(sys.stdin)
     django.setup()
     for command in ("migrate", "synchronise_schedule", "synchronise_roles", "load_catalogue"):
         call_command(command, stdout=sys.stderr)
-    if wishes["refill"]:
+    if options["refill"]:
         call_command("load_catalogue", refill=True, stdout=sys.stderr)
-    create_staff(ADMIN, wishes["admin_password"], is_superuser=True)
-    create_staff(OPERATOR, wishes["operator_password"], role=OPERATORS)
+    create_staff(ADMIN, options["admin_password"], is_superuser=True)
+    create_staff(OPERATOR, options["operator_password"], role=OPERATORS)
     tokens = {
-        # Visitors get the other tokens, and may log out with them.
+        # The demo keeps this token for itself: people can revoke the others.
         "own_token": create_token(CUSTOMER, "orders:read", "orders:write", name="sandbox itself"),
         "customer_token": create_token(CUSTOMER, "orders:read", "orders:write"),
         "shop_token": create_token(SHOP, "orders:read", "orders:write", "shop"),

@@ -1,4 +1,4 @@
-"""Ties the life of a process to that of the one that started it, so that nothing outlives its owner."""
+"""Ends a process when the process that started it (its owner) ends, however it ends."""
 
 import ctypes
 import os
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-# Whoever starts one of ours puts its own process id here. The parent's id alone cannot tell an
-# owner that has died already from one that lives.
+# The owner puts its process id here. The id of the parent is not enough: it changes when the owner
+# has died before the child looks.
 OWNER = "HOLDFAST_OWNER"
 
 _PR_SET_PDEATHSIG = 1
@@ -16,15 +16,15 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def owned_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for a child that is to end with this process."""
+    """Return the environment for a child that must end with this process."""
     return {**environment, OWNER: str(os.getpid())}
 
 
 def die_with_owner(signum: signal.Signals) -> None:
-    """Have the kernel send ``signum`` when the owner ends, however it ends.
+    """Make the kernel send ``signum`` to this process when the owner ends.
 
-    The kernel remembers this over ``exec`` and forgets it when the user changes: call it after
-    the last change of user. An owner that has ended before the call is noticed too.
+    The kernel keeps this over ``exec`` and drops it when the user changes: call it after the last
+    change of user. Exits if the owner has ended already.
     """
     owner = os.environ.get(OWNER)
     ask_kernel_for_death_signal(signum)
@@ -40,14 +40,14 @@ def ask_kernel_for_death_signal(signum: signal.Signals) -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends, instead of the system's init."""
+    """Become the parent of every descendant whose parent ends; otherwise init would."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def kill_children() -> None:
-    """Kill and reap this process's children, and the orphans that it adopts, until none is left."""
+    """Kill and reap this process's children and adopted orphans until none is left."""
     listing = Path("/proc/thread-self/children")
     while children := listing.read_text().split():
         for pid in map(int, children):
@@ -56,10 +56,10 @@ def kill_children() -> None:
 
 
 def main() -> None:
-    """Run ``python -m sandbox.process_lifetime SIGNAL COMMAND...``: become the command, tied to the owner."""
+    """Run ``python -m sandbox.process_lifetime SIGNAL COMMAND...``: become a command that ends with its owner."""
     signum, *command = sys.argv[1:]
     die_with_owner(signal.Signals[signum])
-    os.execvp(command[0], command)  # noqa: S606 - a shell would come between us and the owner
+    os.execvp(command[0], command)  # noqa: S606 - a shell would be a process between this one and the owner
 
 
 if __name__ == "__main__":

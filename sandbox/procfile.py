@@ -1,4 +1,4 @@
-"""The processes of the Procfile. As a program it becomes one of them."""
+"""The processes of the Procfile. Run as a program, it becomes one of them."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ ENV = "/usr/bin/env"
 
 
 def processes(text: str) -> dict[str, str]:
-    """Return each process's command line by its name."""
+    """Parse a Procfile: return the command line of each process by its name."""
     lines = (line.partition(":") for line in text.splitlines() if line.strip())
     return {name.strip(): command.strip() for name, _, command in lines}
 
@@ -29,10 +29,10 @@ def declared() -> dict[str, str]:
 
 
 def arguments(command: str, environment: Mapping[str, str]) -> list[str]:
-    """Return a command line as a shell reads it, run by this very Python.
+    """Split a command line as a shell does, and make it run with the present Python interpreter.
 
-    Console scripts are run as modules: their first line cannot hold the path of an interpreter in
-    a folder with spaces or a long name. ``env NAME=value`` at the start stays in front.
+    Console scripts run as modules: their first line cannot hold an interpreter's path that is long or
+    has spaces. ``env NAME=value`` at the start stays in front.
     """
     words = [string.Template(word).substitute(environment) for word in shlex.split(command)]
     if words[0] == "env":
@@ -53,11 +53,11 @@ def main() -> None:
     os.chdir(ROOT)
     # PostgreSQL shows this name in its log and in pg_stat_activity.
     os.environ["PGAPPNAME"] = sys.argv[1]
-    # The system survives the loss of a process at any moment, so SIGKILL is safe. A softer signal
-    # might wait for a broker that is ending too.
+    # The system survives the loss of a process at any moment, so SIGKILL is safe. With SIGTERM a
+    # worker might wait for a broker that is ending too.
     die_with_owner(signal.SIGKILL)
     words = arguments(command, os.environ)
-    os.execv(words[0], words)  # noqa: S606 - the supervisor must hold this pid
+    os.execv(words[0], words)  # noqa: S606 - the supervisor knows this pid
 
 
 if __name__ == "__main__":

@@ -23,22 +23,22 @@ DESK: Final = "desk"
 
 REPLACED_BY: Final = {"DATABASE_URL": POSTGRES, "REDIS_URL": VALKEY, "STRIPE_API_KEY": STRIPE}
 
-_IN_WORDS: Final = {POSTGRES: "PostgreSQL", VALKEY: "Valkey", STRIPE: "bank"}
+_NAMES: Final = {POSTGRES: "PostgreSQL", VALKEY: "Valkey", STRIPE: "Stripe"}
 
 APPLICATION_STOP_SECONDS: Final = 20
-"""More than web, desk and workers take to finish their work."""
+"""Longer than web, desk and workers take to finish their work."""
 
 
 class Layout(NamedTuple):
-    """How a run differs from `make up`: further ports, and changed or additional programs."""
+    """How a run differs from `make up`: more ports, and changed or additional programs."""
 
     ports: tuple[str, ...] = ()
-    """Names of further free ports; ``arrange`` gets their numbers."""
+    """Names of additional ports; ``arrange`` gets their numbers."""
 
     arrange: Callable[[list[Program], Mapping[str, int], Mapping[str, str]], list[Program]] = (
         lambda programs, _ports, _settings: programs
     )
-    """Takes `make up`'s programs, all ports and the settings; returns the programs to run."""
+    """Gets the programs of `make up`, all ports and the settings; returns the programs to run."""
 
 
 ORDINARY: Final = Layout()
@@ -52,9 +52,9 @@ def programs(
     left_out: frozenset[str] = frozenset(),
     services: Sequence[str] = (),
 ) -> list[Program]:
-    """Return all programs but the servers in ``external``, which are somewhere else.
+    """Return all programs of a run, without the servers in ``external``, which run elsewhere.
 
-    ``left_out`` names processes of the Procfile that this run does without; ``services`` are the
+    ``left_out`` are processes of the Procfile that this run does not start. ``services`` are the
     outside services that it starts besides Stripe's sandbox.
     """
     servers = [program for program in _servers(directory, ports) if program.name not in external]
@@ -80,7 +80,7 @@ def _servers(directory: RunDirectory, ports: dict[str, int]) -> list[Program]:
             POSTGRES,
             POSTGRES,
             f"python -m sandbox.postgres --data {folder}/postgres --port {ports[POSTGRES]}",
-            stop_signal="INT",  # TERM would wait until every client has left
+            stop_signal="INT",  # with TERM it would wait for its clients
         ),
         Program(VALKEY, VALKEY, f"python -m sandbox.valkey --port {ports[VALKEY]}"),
         Program(STRIPE, STRIPE, stripe),
@@ -111,9 +111,9 @@ def _application(name: str, group: str, ports: Mapping[str, int]) -> Program:
     )
 
 
-def in_words(name: str) -> str:
-    """Return a program's name for people: workers by their queue, servers by their product."""
+def display_name(name: str) -> str:
+    """Return the name that people see: a worker has its queue's name, a server its product's."""
     if service := service_of(name):
         return f"{service} (sandbox)"
     worker, is_worker, queue = name.partition("worker-")
-    return f"{queue} worker" if is_worker else _IN_WORDS.get(worker, worker)
+    return f"{queue} worker" if is_worker else _NAMES.get(worker, worker)

@@ -1,4 +1,4 @@
-"""The bank's statement, from the sandbox's own ledger file and from nothing else."""
+"""Checks the application against the Stripe sandbox's ledger file."""
 
 import json
 import subprocess
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sandbox.procfile import ROOT
+from sandbox.stripe_api.currencies import to_minor_units
 
 REST_SECONDS: Final = 60
 
@@ -22,17 +23,17 @@ STATUSES: Final = {
     "succeeded": "captured",
     "canceled": "cancelled",
 }
-"""Stripe's status of an intent as the application calls it."""
+"""The application's payment status for each status of Stripe's PaymentIntents."""
 
 
 def check_invariants(
     environment: Mapping[str, str], ledger: Path | None, *, capture: bool, must_rest: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Have the application check its books against the statement; without a ledger, the bank.
+    """Run the application's check_invariants against the ledger; without a ledger, against Stripe.
 
-    Orders that are under way first get a minute to come to rest, so that the books and the
-    statement are of the same moment. One that is under way still is a finding, unless the system
-    need not rest: then it is one only if it is late.
+    First it waits up to REST_SECONDS until no order is under way, because a moving order differs
+    between database and ledger. With ``must_rest`` an order that is still under way is reported;
+    otherwise only if it is late.
     """
     manage = partial(
         subprocess.run,
@@ -48,16 +49,19 @@ def check_invariants(
         command += ["--at-rest", "--grace", "0"]
     if ledger is None:
         return manage(command, stdin=subprocess.DEVNULL)
-    own = json.dumps(statement(ledger, environment["INSTALLATION_ID"]))
-    return manage([*command, "--statement", "-"], input=own)
+    entries = json.dumps(statement(ledger, environment["INSTALLATION_ID"]))
+    return manage([*command, "--statement", "-"], input=entries)
 
 
 def statement(ledger: Path, installation_id: str) -> list[dict[str, Any]]:
-    """Return what is held, captured and refunded for each intent that carries ``installation_id``."""
+    """Return the amounts of each PaymentIntent whose metadata names ``installation_id``.
+
+    Amounts are in minor units, as check_invariants expects them, not in Stripe's units.
+    """
     newest: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     with ledger.open() as lines:
         for line in lines:
-            if line.endswith("\n"):  # else torn by a crash, and never answered
+            if line.endswith("\n"):  # else a crash cut it off, and its call got no response
                 for kind, version in json.loads(line).get("changes", ()):
                     newest[kind][version["id"]] = version
     refunded: dict[str, int] = defaultdict(int)
@@ -71,9 +75,9 @@ def statement(ledger: Path, installation_id: str) -> list[dict[str, Any]]:
             "order_id": intent["metadata"].get("order_id", ""),
             "status": STATUSES[intent["status"]],
             "currency": intent["currency"],
-            "held_minor": intent["amount_capturable"],
-            "captured_minor": intent["amount_received"],
-            "refunded_minor": refunded[intent["id"]],
+            "held_minor": to_minor_units(intent["amount_capturable"], intent["currency"]),
+            "captured_minor": to_minor_units(intent["amount_received"], intent["currency"]),
+            "refunded_minor": to_minor_units(refunded[intent["id"]], intent["currency"]),
         }
         for intent in newest["payment_intent"].values()
         if intent["metadata"].get("installation_id") == installation_id

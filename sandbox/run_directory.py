@@ -1,4 +1,4 @@
-"""The folder of one all-in-one run: where its data, logs and secrets live, and who may use it."""
+"""The folder of one all-in-one run: its data, logs, secrets and locks."""
 
 import fcntl
 import json
@@ -18,16 +18,16 @@ PREDECESSOR_SECONDS: Final = 60
 
 
 class AlreadyRunning(Exception):
-    """Another launcher of this clone holds the folder."""
+    """Another run of this clone uses the folder."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"var/{name} is in use: a run of this clone is up already, or still ending"
+            f"var/{name} is in use: another run of this clone is up, or is still stopping"
         )
 
 
 class Secrets(NamedTuple):
-    """Made up once per folder, and kept as long as the data that they belong to."""
+    """Created once per folder, and kept as long as its data."""
 
     secret_key: str
     installation_id: str
@@ -38,7 +38,7 @@ class Secrets(NamedTuple):
 
 
 class RunDirectory:
-    """``var/<name>``. Paths that programs are told are relative to the project's folder."""
+    """``var/<name>``. The paths in the programs' command lines are relative to the project's folder."""
 
     def __init__(self, name: str, *, published: str) -> None:
         self.name = name
@@ -51,11 +51,14 @@ class RunDirectory:
         self.ledger = self.path / "stripe" / "ledger.jsonl"
         self.stripe_port_file = self.path / "stripe" / "port"
         self.service_folder = self.stripe_port_file.parent
-        self._quiet = self.path / "quiet.lock"
+        self._pause_lock = self.path / "pause.lock"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep every other launcher out. The kernel lets go when this process ends, however."""
+    def locked(self) -> Iterator[None]:
+        """Lock the folder until the block ends. Raises AlreadyRunning.
+
+        The kernel releases the lock when this process ends, however it ends.
+        """
         lock = self.path.with_name(f"{self.path.name}.lock")
         lock.parent.mkdir(parents=True, exist_ok=True)
         with lock.open("w") as file:
@@ -67,7 +70,7 @@ class RunDirectory:
             yield
 
     def _wait_for_predecessor(self) -> None:
-        """Wait while the supervisor of a launcher that was killed is still stopping its programs."""
+        """Wait while the supervisor of a killed run is still stopping its programs."""
         deadline = time.monotonic() + PREDECESSOR_SECONDS
         pause = threading.Event()
         while self._is_supervised():
@@ -92,7 +95,7 @@ class RunDirectory:
             folder.mkdir(parents=True, exist_ok=True)
 
     def secrets(self) -> Secrets:
-        """Return the folder's secrets; those that it does not have yet are made up first."""
+        """Return the folder's secrets. Creates and stores those that are missing."""
         file = self.path / "secrets.json"
         known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
         if not known.keys() >= set(Secrets._fields):
@@ -109,15 +112,15 @@ class RunDirectory:
         return Secrets(**{name: known[name] for name in Secrets._fields})
 
     @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Keep the demo from ordering meanwhile. The kernel lets go when this process ends."""
-        with self._quiet.open("w") as file:
+    def ordering_paused(self) -> Iterator[None]:
+        """Keep the demo from placing orders until the block, or this process, ends."""
+        with self._pause_lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def is_quiet(self) -> bool:
-        """Tell whether somebody wants nothing to be ordered."""
-        with self._quiet.open("w") as file:
+    def is_ordering_paused(self) -> bool:
+        """Return whether a process is inside ``ordering_paused``."""
+        with self._pause_lock.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -130,7 +133,7 @@ SMOKE: Final = RunDirectory("smoke", published="var/smoke/up.json")
 
 
 def write_privately(file: Path, content: object) -> None:
-    """Replace a JSON file at once, readable by its owner only."""
+    """Replace a JSON file atomically, with mode 0600."""
     fresh = file.with_name(f"{file.name}.new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:

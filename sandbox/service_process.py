@@ -1,4 +1,4 @@
-"""A service of the sandbox as a process of its own: started, controlled, killed and restarted."""
+"""Runs a service of the sandbox as a process: starts, controls, kills and restarts it."""
 
 import os
 import signal
@@ -23,14 +23,14 @@ STOP_SECONDS = 30.0
 
 
 class ServiceFailed(Exception):
-    """It did not start, did not end as it must, or refused what it was told; says what it said."""
+    """The service did not start, ended with a wrong status, or rejected a control request."""
 
 
 class ServiceProcess(ABC):
-    """One process that serves HTTP on the loopback interface. ``url`` outlasts restarts.
+    """One process that serves HTTP on the loopback interface. ``url`` stays the same over restarts.
 
-    Start it from the main thread: the process ends with the thread that started it.
-    Fault rules, held calls and the call log live in the process: a restart clears them.
+    Create it in the main thread: the process ends with the thread that started it.
+    Fault rules, held calls and the call log are lost with the process.
     """
 
     def __init__(self, name: str, directory: Path, *, seed: int = 0) -> None:
@@ -52,12 +52,12 @@ class ServiceProcess(ABC):
         return self._running().pid
 
     def connect(self) -> socket.socket:
-        """A bare connection, for what no HTTP client would send or show."""
+        """Return a TCP connection, for requests that no HTTP client would send."""
         return socket.create_connection((LOOPBACK, self._port.number), timeout=10)
 
     @abstractmethod
     def program(self) -> list[str]:
-        """Return the module to run and the options that only this service has."""
+        """Return the module to run, and the options of this kind of service."""
 
     @abstractmethod
     def records(self) -> list[str]:
@@ -84,21 +84,21 @@ class ServiceProcess(ABC):
         self._wait_until_it_listens()
 
     def stop(self) -> None:
-        """Stop it as an operator would; it must end by itself, and well."""
+        """Stop it with SIGTERM. Raises ServiceFailed if it does not exit with 0."""
         self._end(signal.SIGTERM, expected=0)
         self._port.close()
 
     def kill(self) -> None:
-        """Stop it as a power cut would."""
+        """Kill it with SIGKILL."""
         self._end(signal.SIGKILL, expected=-signal.SIGKILL)
 
     def restart(self) -> None:
-        """Start again on the same port, after ``kill`` or from running."""
+        """Start it again on the same port; stop it first if it is running."""
         self._end(signal.SIGTERM, expected=0)
         self.start()
 
     def add_fault(self, operation: str, fault: str, **rule: Any) -> int:
-        """Put a rule on the menu and return its id; ``rule`` is match, rate, times, latency_ms."""
+        """Add a fault rule, and return its id; ``rule`` is match, rate, times, latency_ms, note."""
         described = {"operation": operation, "fault": fault, **rule}
         return int(self.control("POST", "faults", described)["id"])
 
@@ -106,28 +106,28 @@ class ServiceProcess(ABC):
         self.control("DELETE", "faults")
 
     def release(self, rule: int) -> int:
-        """Let go of the calls that a rule holds, and return how many they were."""
+        """Let the calls continue that a rule holds, and return their number."""
         return int(self.control("POST", "release", {"rule": rule})["released"])
 
     def held(self, rule: int) -> int:
-        """How many calls a rule holds now."""
-        return self._rule(rule, "held")
+        """Return how many calls a rule holds now."""
+        return self._count(rule, "held")
 
     def hits(self, rule: int) -> int:
-        """How many calls a rule has struck so far."""
-        return self._rule(rule, "hits")
+        """Return how many calls a rule has hit so far."""
+        return self._count(rule, "hits")
 
     def ledger(self) -> dict[str, Any]:
         """Return all that the service has recorded, oldest first, and its time as ``now``."""
         return self.control("GET", "ledger")
 
     def calls(self, since: int = 0) -> list[dict[str, Any]]:
-        """The calls after number ``since``, oldest first."""
+        """Return the calls after number ``since``, oldest first."""
         calls: list[dict[str, Any]] = self.control("GET", f"calls?since={since}")["calls"]
         return calls
 
     def start_over(self) -> None:
-        """Forget everything: every object, key, fault and call, and the time that has passed."""
+        """Forget every object, key, fault and call, and reset the clock."""
         self.control("DELETE", "ledger")
 
     def advance(self, seconds: int) -> None:
@@ -138,14 +138,14 @@ class ServiceProcess(ABC):
 
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         response = self._http.request(method, f"{self.url}/_sandbox/{path}", json=body)
-        answer: dict[str, Any] = response.json()
+        content: dict[str, Any] = response.json()
         if response.status != HTTPStatus.OK:
-            raise ServiceFailed(answer)
-        return answer
+            raise ServiceFailed(content)
+        return content
 
-    def _rule(self, rule: int, count: str) -> int:
+    def _count(self, rule_id: int, name: str) -> int:
         rules = self.control("GET", "faults")["rules"]
-        return int(next(each[count] for each in rules if each["id"] == rule))
+        return int(next(rule[name] for rule in rules if rule["id"] == rule_id))
 
     def _wait_until_it_listens(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -155,11 +155,11 @@ class ServiceProcess(ABC):
                 raise ServiceFailed(self._log_path.read_text())
             pause.wait(0.01)
 
-    def _end(self, how: signal.Signals, *, expected: int) -> None:
+    def _end(self, signum: signal.Signals, *, expected: int) -> None:
         if self._process is None:
             return
         self._http.clear()
-        self._process.send_signal(how)
+        self._process.send_signal(signum)
         status = self._process.wait(STOP_SECONDS)
         self._process = None
         if status != expected:
@@ -167,5 +167,5 @@ class ServiceProcess(ABC):
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._process is None:
-            raise ServiceFailed("it was stopped")
+            raise ServiceFailed("the process was stopped")
         return self._process

@@ -1,4 +1,4 @@
-"""A Stripe sandbox of a program's own."""
+"""The Stripe sandbox as a process of its own, for tests and the proof."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ KINDS: Final = ("payment_intents", "charges", "refunds")
 
 
 class SandboxServer(ServiceProcess):
-    """One Stripe sandbox over one ledger. What it answered is in the ledger, and survives ``kill``."""
+    """One Stripe sandbox with one ledger. Every effect that it responded to survives ``kill``."""
 
     def __init__(self, directory: Path, *, seed: int = 0) -> None:
         self.ledger_path = directory / "stripe-ledger.jsonl"

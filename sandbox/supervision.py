@@ -1,4 +1,4 @@
-"""One supervisord: its configuration, its start, what it knows of its programs, its end."""
+"""Runs one supervisord: configuration, start, status of its programs, stop."""
 
 import os
 import secrets
@@ -20,7 +20,7 @@ from sandbox.procfile import ROOT
 from sandbox.run_directory import RunDirectory
 
 STOP_SECONDS: Final = 60  # all programs in their order; each has its own, shorter, limit
-CALL_SECONDS: Final = 20  # it answers at once, unless the machine is busy
+CALL_SECONDS: Final = 20  # it responds at once unless the machine is busy
 
 _PROGRAM = """
 [program:{name}]
@@ -56,22 +56,22 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 
 class Program(NamedTuple):
-    """A command that is kept running. Groups stop one after the other, the last one first."""
+    """A command that supervisord keeps running. Groups stop one after the other, the last one first."""
 
     name: str
     group: str
-    command: str  # no paths in it: they could hold what supervisord takes for syntax
+    command: str  # without absolute paths: supervisord would interpret some characters in them
     stop_signal: str = "TERM"
     stop_seconds: int = 15
-    waits_for_start: bool = False  # until `start_group`: what it needs must be there first
-    environment: Mapping[str, str] = MappingProxyType({})  # beside what all programs share
+    waits_for_start: bool = False  # for `start_group`, because it needs other programs
+    environment: Mapping[str, str] = MappingProxyType({})  # in addition to the shared one
 
 
 class Status(NamedTuple):
-    """What supervisord says of one program at this moment."""
+    """The state of one program at this moment, from supervisord."""
 
-    running: bool  # it has a process, whether it stays or not
-    settled: bool  # it has had that process for a second
+    running: bool  # it has a process
+    settled: bool  # its process has run for a second
     pid: int
     ended_at: int  # 0: it has not ended since supervisord started
 
@@ -84,9 +84,9 @@ class _Transport(xmlrpc.client.Transport):
 
 
 class Supervisor:
-    """Keeps the programs of one run directory alive, in a session of its own.
+    """Keeps the programs of one run directory running, in a session of its own.
 
-    Ends in order when it is told to, and when the process that made it dies.
+    Stops them in order after ``stop``, and when the process that created it dies.
     """
 
     def __init__(
@@ -116,15 +116,15 @@ class Supervisor:
         return self._process.poll() is not None
 
     def statuses(self) -> dict[str, Status]:
-        """Return what is known of each program: nothing while supervisord is starting or ending."""
+        """Return the status of each program; empty while supervisord starts or stops."""
         with self._lock:
             try:
-                answer = self._server.supervisor.getAllProcessInfo()
+                response = self._server.supervisor.getAllProcessInfo()
             except (OSError, HTTPException, xmlrpc.client.Error, ExpatError):
-                # A signal may have come between request and answer, or death in mid-answer.
+                # A signal interrupted the call, or supervisord died during its response.
                 self._transport.close()
                 return {}
-        rows = cast("list[dict[str, object]]", answer)
+        rows = cast("list[dict[str, object]]", response)
         return {
             str(row["name"]): Status(
                 running=row["statename"] in ("STARTING", "RUNNING"),
@@ -140,14 +140,14 @@ class Supervisor:
             self._server.supervisor.startProcessGroup(name, False)  # noqa: FBT003 - XML-RPC has no names
 
     def stop(self) -> None:
-        """Have everything stopped in order; after a while, by force."""
+        """Stop all programs in order; after STOP_SECONDS by force."""
         self._process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         pause = threading.Event()
         while not self.has_ended() and time.monotonic() < deadline:
-            self.statuses()  # left alone, it notices only once a second that a program has ended
+            self.statuses()  # without calls it notices ended programs only once a second
             pause.wait(0.05)
-        self._process.kill()  # late or gone; its programs follow, each is tied to its life
+        self._process.kill()  # its programs end with it
         self._process.wait()
         self._transport.close()
 
@@ -170,14 +170,14 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches the launcher alone
+                start_new_session=True,  # Ctrl-C reaches only the launcher
             )
 
 
 def configuration(
     directory: RunDirectory, programs: Sequence[Program], *, port: int, password: str
 ) -> str:
-    """Return supervisord.conf. Every path in it is relative, so that none needs escaping."""
+    """Return the text of supervisord.conf. Its paths are relative, so that they need no escaping."""
     logs = directory.relative / "log"
     parts = [
         _DAEMON.format(
@@ -187,7 +187,7 @@ def configuration(
     parts += [
         _PROGRAM.format(
             name=program.name,
-            command=_literally(program.command),
+            command=_escaped(program.command),
             environment=_environment(program.environment),
             autostart=str(not program.waits_for_start).lower(),
             stop_signal=program.stop_signal,
@@ -204,14 +204,14 @@ def configuration(
 
 
 def _environment(variables: Mapping[str, str]) -> str:
-    return ",".join(f'{name}="{_literally(value)}"' for name, value in variables.items())
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in variables.items())
 
 
-def _literally(text: str) -> str:
-    """Keep supervisord from taking a percent sign for an expansion of its own."""
+def _escaped(text: str) -> str:
+    """Escape percent signs, which supervisord would expand."""
     return text.replace("%", "%%")
 
 
 def path_with_python(environment: Mapping[str, str]) -> str:
-    """Return a PATH on which `python` is this very Python."""
+    """Return a PATH on which `python` is the present interpreter."""
     return os.pathsep.join([os.path.dirname(sys.executable), environment.get("PATH", os.defpath)])  # noqa: PTH120 - PATH is made of strings

@@ -1,4 +1,4 @@
-"""The all-in-one run: chooses ports, starts everything in order, publishes up.json, stops it."""
+"""The all-in-one run: chooses ports, starts all programs in order, writes up.json, stops them."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ import urllib3
 from sandbox import postgres, valkey
 from sandbox.application import ADMIN, FLOWER_USER, OPERATOR, process_environment, settings_for
 from sandbox.environment import given_addresses
-from sandbox.outside_service.services import program_of, setting_of, wanted
+from sandbox.outside_service.services import program_of, requested_services, setting_of
 from sandbox.ports import LOOPBACK, PortTaken, ReservedPort
 from sandbox.process_lifetime import adopt_orphans, kill_children, owned_environment
 from sandbox.procfile import ROOT, declared
@@ -32,7 +32,7 @@ from sandbox.programs import (
     WEB,
     WORKERS,
     Layout,
-    in_words,
+    display_name,
     programs,
 )
 from sandbox.run_directory import RunDirectory, write_privately
@@ -40,7 +40,7 @@ from sandbox.supervision import Status, Supervisor
 
 START_SECONDS: Final = 180
 ATTEMPTS: Final = 5
-HOPELESS: Final = 3  # exits of a program that was never ready
+MAX_EXITS: Final = 3  # of a program that was never ready
 
 Readiness = Callable[[Status], bool]
 
@@ -48,17 +48,17 @@ _PORTS: Final = (POSTGRES, VALKEY, STRIPE, WEB, DESK, "flower", "metrics", "supe
 
 
 class StartFailed(Exception):
-    """A program did not get ready; the message ends with its last log lines."""
+    """A program did not become ready; the message ends with its last log lines."""
 
-    def __init__(self, what: str, said: str) -> None:
-        super().__init__(f"{what} did not start. Its last log lines:\n{said[-3000:]}")
+    def __init__(self, program: str, log: str) -> None:
+        super().__init__(f"{program} did not start. Its last log lines:\n{log[-3000:]}")
 
 
 class SupervisorGone(Exception):
     """Supervisord ended unexpectedly, and all programs with it."""
 
     def __init__(self) -> None:
-        super().__init__("supervisord has ended by itself, and everything with it")
+        super().__init__("supervisord has ended by itself, and all programs with it")
 
 
 @contextmanager
@@ -71,11 +71,10 @@ def running(
     layout: Layout = ORDINARY,
     refills: bool = False,
 ) -> Iterator["System"]:
-    """Start everything, and stop it on exit: no process is left, whatever happens inside.
+    """Start all programs, and stop them when the block ends: no process is left.
 
-    ``left_out`` names processes of the Procfile that this run does without; ``layout`` says what
-    it runs besides, or otherwise. With ``refills``, shelves that orders have emptied are filled
-    up again.
+    ``left_out`` are processes of the Procfile that this run does not start. ``layout`` adds or
+    changes programs. With ``refills``, products that have sold out get new stock.
     """
     adopt_orphans()
     system = System(directory, caller, tell, left_out, layout, refills=refills)
@@ -112,9 +111,9 @@ class System:
         self._left_out = left_out
         self._layout = layout
         self._refills = refills
-        self._services = wanted(caller.get("WITH", ""))
+        self._services = requested_services(caller.get("WITH", ""))
         self._ports: dict[str, ReservedPort] = {}
-        self._undo = ExitStack()
+        self._cleanup = ExitStack()
         self._pids: dict[str, int] = {}
 
     @property
@@ -131,7 +130,7 @@ class System:
 
     @property
     def stripe_url(self) -> str | None:
-        """Return where the sandbox bank is, if the bank is ours."""
+        """Return the address of the Stripe sandbox; None if the run does not start it."""
         return None if STRIPE in self.external else self.settings["STRIPE_API_BASE"]
 
     def start(self) -> None:
@@ -150,7 +149,7 @@ class System:
                 return
 
     def stop(self) -> None:
-        """Stop everything in order. Safe at any moment of the start; ignores further signals."""
+        """Stop all programs in order. Safe at any moment of the start. Ignores further signals."""
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, signal.SIG_IGN)
         self.directory.published.unlink(missing_ok=True)
@@ -162,14 +161,17 @@ class System:
         return {name: status.pid for name, status in statuses.items() if status.pid}
 
     def publish(self) -> None:
-        """Keep ``up.json`` up to date: a restarted program has a new pid."""
+        """Write ``up.json`` if a pid has changed: a restarted program has a new one."""
         pids = self.pids()
         if (pids and pids != self._pids) or not self.directory.published.exists():
             self._pids = pids
-            write_privately(self.directory.published, self._facts(pids))
+            write_privately(self.directory.published, self._published(pids))
 
     def stay(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Keep ``up.json`` up to date until a signal ends the run."""
+        """Keep ``up.json`` up to date, and call ``meanwhile`` often, until a signal ends the run.
+
+        Raises SupervisorGone.
+        """
         pause = threading.Event()
         try:
             while not self.supervisor.has_ended():
@@ -186,7 +188,7 @@ class System:
         fixed = {WEB: int(self._caller.get("PORT", "0")), **services}
         for name in (*_PORTS, *services, *self._layout.ports):
             self._ports[name] = port = ReservedPort(fixed.get(name, 0))
-            self._undo.callback(port.close)
+            self._cleanup.callback(port.close)
         self.settings = settings_for(self.directory, self.ports, self._caller)
         self.environment = process_environment(self.directory, self.ports, self._caller)
 
@@ -210,23 +212,27 @@ class System:
             port=self.ports["supervisor"],
             environment=self.environment,
         )
-        self._undo.callback(self.supervisor.stop)
+        self._cleanup.callback(self.supervisor.stop)
         servers = self._servers().items()
         self._await({name: ready for name, ready in servers if name not in self.external})
         began = time.monotonic()
         self._prepare()
-        self._tick("database and catalogue", began)
+        self._report_ready("database and catalogue", began)
         self.supervisor.start_group(WORKERS)
         self.supervisor.start_group(FRONT)
         serving: dict[str, Readiness] = {
-            WEB: lambda _: self._web_answers(),
-            DESK: lambda _: self._desk_answers(),
+            WEB: lambda _: self._is_web_ready(),
+            DESK: lambda _: self._is_desk_ready(),
         }
         self._await(
-            {name: serving.get(name, _stays) for name in declared() if name not in self._left_out}
+            {
+                name: serving.get(name, _has_settled)
+                for name in declared()
+                if name not in self._left_out
+            }
         )
 
-    def _tick(self, what: str, began: float) -> None:
+    def _report_ready(self, what: str, began: float) -> None:
         self._tell(f"  \N{CHECK MARK} {what:<24} {time.monotonic() - began:4.1f} s")
 
     def _servers(self) -> dict[str, Readiness]:
@@ -247,7 +253,10 @@ class System:
         return self.directory.service_folder / f"{service}-port"
 
     def _await(self, programs: Mapping[str, Readiness]) -> None:
-        """Wait for all programs, and report each as it gets ready."""
+        """Wait until all programs are ready, and print each as it becomes ready.
+
+        Raises PortTaken, or StartFailed.
+        """
         began = time.monotonic()
         waiting = dict(programs)
         ends: dict[str, set[int]] = {name: set() for name in programs}
@@ -258,26 +267,26 @@ class System:
                 status = statuses.get(name)
                 if status and status.running and is_ready(status):
                     del waiting[name]
-                    self._tick(in_words(name), began)
+                    self._report_ready(display_name(name), began)
                 elif status and status.ended_at:
                     ends[name].add(status.ended_at)
-                    self._give_up_where_hopeless(name, status, len(ends[name]))
+                    self._raise_if_failed(name, status, len(ends[name]))
             if self.supervisor.has_ended():
-                self._refuse_taken("supervisor")
+                self._raise_if_port_taken("supervisor")
                 raise StartFailed("supervisord", self._log("supervisord"))
             if waiting:
                 pause.wait(0.05)
         for name in waiting:
             raise StartFailed(name, self._log(name))
 
-    def _give_up_where_hopeless(self, name: str, status: Status, ends: int) -> None:
+    def _raise_if_failed(self, name: str, status: Status, ends: int) -> None:
         if not status.running:
-            self._refuse_taken(name)
-        if ends >= HOPELESS:
+            self._raise_if_port_taken(name)
+        if ends >= MAX_EXITS:
             raise StartFailed(name, self._log(name))
 
-    def _refuse_taken(self, name: str) -> None:
-        """Raise PortTaken if another program listens on the port of one that is not running."""
+    def _raise_if_port_taken(self, name: str) -> None:
+        """Raise PortTaken if another program listens on the port of a program that does not run."""
         if name in self._ports and self._ports[name].is_served():
             raise PortTaken(self._ports[name].number)
 
@@ -287,7 +296,7 @@ class System:
 
     def _prepare(self) -> None:
         secrets = self.directory.secrets()
-        wishes = {
+        options = {
             "admin_password": secrets.admin_password,
             "operator_password": secrets.operator_password,
             "refill": self._refills,
@@ -296,7 +305,7 @@ class System:
             [sys.executable, "-m", "sandbox.prepare"],
             cwd=ROOT,
             env=owned_environment(self.environment),
-            input=json.dumps(wishes),
+            input=json.dumps(options),
             capture_output=True,
             text=True,
             check=False,
@@ -308,15 +317,15 @@ class System:
         self.own_token = tokens["own_token"]
         self.customer_token, self.shop_token = tokens["customer_token"], tokens["shop_token"]
 
-    def _web_answers(self) -> bool:
-        """Return whether the web process on our port is ours: no other knows this token."""
+    def _is_web_ready(self) -> bool:
+        """Return whether this run's web serves the port: another run's would not accept the token."""
         token = {"Authorization": f"Bearer {self.own_token}"}
         return _is_ok(f"{self.base_url}/api/v1/products", token)
 
-    def _desk_answers(self) -> bool:
+    def _is_desk_ready(self) -> bool:
         return _is_ok(f"{self.desk_url}/admin/login/")
 
-    def _facts(self, pids: dict[str, int]) -> dict[str, object]:
+    def _published(self, pids: dict[str, int]) -> dict[str, object]:
         secrets = self.directory.secrets()
         ours = STRIPE not in self.external
         return {
@@ -362,18 +371,18 @@ class System:
         }
 
     def _stop_programs(self) -> None:
-        self._undo.close()
+        self._cleanup.close()
         kill_children()
 
 
 def _is_ok(url: str, headers: Mapping[str, str] | None = None) -> bool:
     try:
-        answer = urllib3.request("GET", url, headers=headers, timeout=5, retries=False)
+        response = urllib3.request("GET", url, headers=headers, timeout=5, retries=False)
     except urllib3.exceptions.HTTPError:
         return False
-    return answer.status == 200  # noqa: PLR2004
+    return response.status == 200  # noqa: PLR2004
 
 
-def _stays(status: Status) -> bool:
-    """Return whether a program without a port has been running for a second."""
+def _has_settled(status: Status) -> bool:
+    """Return whether a program without a port has run for a second."""
     return status.settled

@@ -1,4 +1,4 @@
-"""Finds an account for a server that refuses to run as root, and becomes it."""
+"""Chooses an account for a server that refuses to run as root, and changes this process to it."""
 
 import ctypes
 import enum
@@ -25,11 +25,11 @@ class NoAccount(Exception):
 
 
 class Account(enum.Enum):
-    """Under whose name a server runs."""
+    """The account that runs a server."""
 
-    OURSELVES = "ourselves"  # we are not root, so nothing has to change
+    OURSELVES = "ourselves"  # not root, so nothing has to change
     NOBODY = "nobody"  # the system's account without rights
-    NAMESPACE = "namespace"  # still our own user outside, somebody else in its own eyes
+    NAMESPACE = "namespace"  # root outside the namespace, another user inside
 
     @property
     def owner(self) -> int:
@@ -37,7 +37,7 @@ class Account(enum.Enum):
         return _nobody().pw_uid if self is Account.NOBODY else os.geteuid()
 
     def become(self) -> None:
-        """Change this process for good. Raises OSError where the system forbids it."""
+        """Change this process to the account; there is no way back. Raises OSError if forbidden."""
         if self is Account.NOBODY:
             nobody = _nobody()
             os.setgroups([])
@@ -48,7 +48,10 @@ class Account(enum.Enum):
 
 
 def account_for(*, executable: Path, folder: Path) -> Account:
-    """Choose an account that can run ``executable`` on a directory inside ``folder``."""
+    """Return an account that can run ``executable`` on a directory inside ``folder``.
+
+    Raises NoAccount.
+    """
     if os.geteuid() != 0:
         return Account.OURSELVES
     for account in (Account.NOBODY, Account.NAMESPACE):
@@ -58,7 +61,7 @@ def account_for(*, executable: Path, folder: Path) -> Account:
 
 
 def _can(account: Account, executable: Path, folder: Path) -> bool:
-    # Asking the kernel, in a process that may be spoilt, also covers ACLs, mounts and seccomp.
+    # A child process tries it out: that also covers ACLs, mounts and seccomp.
     child = os.fork()
     if child == 0:
         try:

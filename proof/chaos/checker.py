@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from proof.chaos.history import Conversation
 from proof.chaos.ledgers import Database, Ledgers, Order
 from proof.chaos.plan import Errand, Manner
-from sandbox.drive.provider_ledger import BankIntent
+from sandbox.drive.provider_ledger import LedgerPayment
 
 CONFIRMED: Final = "confirmed"
 CANCELLED: Final = "cancelled"
@@ -152,11 +152,11 @@ def _orders_of_nobody(errands: Sequence[Errand], database: Database) -> Iterator
             yield Finding("order of nobody", order_id, f"keys: {keys}")
 
 
-def _database_with_bank(database: Database, bank: Mapping[str, BankIntent]) -> Iterator[Finding]:
+def _database_with_bank(database: Database, bank: Mapping[str, LedgerPayment]) -> Iterator[Finding]:
     held, taken, charges = Counter[str](), Counter[str](), Counter[str]()
     for intent in bank.values():
         held[intent.order_id] += intent.held_minor
-        taken[intent.order_id] += intent.taken_minor
+        taken[intent.order_id] += intent.captured_minor
         charges[intent.order_id] += intent.charges
     for order_id in held.keys() - database.orders.keys():
         if held[order_id] or taken[order_id]:
@@ -175,7 +175,7 @@ def _customers_with_bank(evidence: Evidence) -> Iterator[Finding]:
     """Compare what was said to be the end with the money, whatever our database thinks."""
     net = Counter[str]()
     for intent in evidence.ledgers.bank.values():
-        net[intent.order_id] += intent.held_minor + intent.taken_minor
+        net[intent.order_id] += intent.held_minor + intent.captured_minor
     for errand in evidence.errands:
         told = evidence.told[errand.number]
         if not told.ends:

@@ -12,7 +12,7 @@ import urllib3
 
 from proof.chaos.history import History, Outcome, Request, Told
 from proof.chaos.plan import Errand, Manner
-from sandbox.drive.deadlines import CalledOff, Patience
+from sandbox.drive.deadlines import Stopped, StopSignal
 from sandbox.drive.shop import ENDED
 
 ANSWER_SECONDS: Final = 15
@@ -45,7 +45,7 @@ class Customers:
         self._history = history
         self._seed = seed
         self._patience_seconds = patience_seconds
-        self._patience = Patience()
+        self._patience = StopSignal()
         self._doors_closed = threading.Event()
         self._visits: list[threading.Thread] = []
         self.latest_start = 0.0
@@ -68,7 +68,7 @@ class Customers:
         deadline = time.monotonic() + seconds
         for visit in self._visits:
             visit.join(max(0.0, deadline - time.monotonic()))
-        self._patience.call_off()
+        self._patience.stop()
         for visit in self._visits:
             visit.join(2 * ANSWER_SECONDS)
 
@@ -78,13 +78,13 @@ class Customers:
             if told is None:
                 return
             if errand.cancels_after is not None and errand.manner != Manner.ABANDON:
-                for _ in self._patience.tries(errand.cancels_after, pause=0.1, longest=0.5):
+                for _ in self._patience.attempts(errand.cancels_after, pause=0.1, longest=0.5):
                     pass
                 self._cancel(errand, told.id)
                 self._follow(errand, told.id, frozenset({"cancelled"}))
             else:
                 self._follow(errand, told.id, ENDED)
-        except CalledOff:
+        except Stopped:
             return
 
     def _place(self, errand: Errand) -> Told | None:
@@ -108,14 +108,14 @@ class Customers:
     def _follow(self, errand: Errand, order_id: str, ends: frozenset[str]) -> None:
         """Look, ever less often, until the order has ended."""
         look = Ask(Request.LOOK, f"orders/{order_id}")
-        for _ in self._patience.tries(self._patience_seconds, pause=0.5, longest=4):
+        for _ in self._patience.attempts(self._patience_seconds, pause=0.5, longest=4):
             outcome, told = self._ask(errand, look)
             if outcome == Outcome.REFUSED or (told is not None and told.status in ends):
                 return
 
     def _persist(self, errand: Errand, ask: Ask) -> Told | None:
         """Repeat under the same key until it is known what became of it."""
-        for _ in self._patience.tries(self._patience_seconds, pause=0.3, longest=8):
+        for _ in self._patience.attempts(self._patience_seconds, pause=0.3, longest=8):
             outcome, told = self._ask(errand, ask)
             if outcome != Outcome.UNKNOWN:
                 return told

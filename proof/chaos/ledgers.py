@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from sandbox.drive.provider_ledger import BankIntent
+from sandbox.drive.provider_ledger import LedgerPayment
 
 _ORDERS: Final = "SELECT id::text, status, reason, total_minor FROM orders_order"
 _LINES: Final = "SELECT order_id::text, sku, quantity FROM orders_orderline"
@@ -75,7 +75,7 @@ class Ledgers(NamedTuple):
     """What was true, according to those who had to write it down."""
 
     database: Database
-    bank: Mapping[str, BankIntent]
+    bank: Mapping[str, LedgerPayment]
 
 
 def read_database(connection: psycopg.Connection[Any]) -> Database:

@@ -21,8 +21,8 @@ from proof.chaos.ledgers import Ledgers
 from proof.chaos.nemesis import Nemesis
 from proof.chaos.plan import BANK_FAULTS, BANK_LATENCY_MS, Plan
 from proof.chaos.watch import Watch
-from sandbox.drive.deadlines import Patience
-from sandbox.drive.provider_faults import Bank
+from sandbox.drive.deadlines import StopSignal
+from sandbox.drive.provider_faults import ProviderSandbox
 from sandbox.procfile import ROOT
 from sandbox.reconciliation import check_invariants
 from sandbox.run_directory import RunDirectory
@@ -67,7 +67,7 @@ class Trial:
         if system.stripe_url is None:
             raise ValueError("chaos needs a bank of its own")
         self._bank_controls = f"{system.stripe_url}/_sandbox"
-        self._bank = Bank(system.stripe_url, system.directory.ledger, Patience())
+        self._bank = ProviderSandbox(system.stripe_url, system.directory.ledger, StopSignal())
 
     def run(self) -> Outcome:
         with self._database() as connection:
@@ -138,7 +138,7 @@ class Trial:
     def _await_programs(self) -> list[str]:
         """Wait until the supervisor has everything running again; say what is not."""
         down = ["supervisord does not answer"]
-        for _ in Patience().tries(PROGRAMS_SECONDS, pause=0.1, longest=0.5):
+        for _ in StopSignal().attempts(PROGRAMS_SECONDS, pause=0.1, longest=0.5):
             if self._system.supervisor.has_ended():
                 raise SupervisorGone
             statuses = self._system.supervisor.statuses()
@@ -150,7 +150,7 @@ class Trial:
     def _await_rest(self, healed: float) -> list[str]:
         """Wait until no run is under way; say what still is after its time is up."""
         left: list[ledgers.Unfinished] = []
-        for _ in Patience().tries(LONGEST_REST_SECONDS, pause=0.2, longest=0.5):
+        for _ in StopSignal().attempts(LONGEST_REST_SECONDS, pause=0.2, longest=0.5):
             since = time.monotonic() - healed
             try:
                 with self._database() as connection:
@@ -165,7 +165,7 @@ class Trial:
         told = conversations(read(self._folder / CUSTOMERS), len(self._plan.errands))
         with self._database() as connection:
             database = ledgers.read_database(connection)
-        both = Ledgers(database, self._bank.book())
+        both = Ledgers(database, self._bank.payments())
         return Evidence(self._plan.errands, told, both, self._plan.stock)
 
     def _broken(self) -> list[tuple[str, str]]:
@@ -202,7 +202,7 @@ class Trial:
 
 def try_it(plan: Plan, folder: Path, *, bug: str | None, tell: Callable[[str], None]) -> Outcome:
     """Run a plan on a fresh system; its traces stay in ``folder``, its logs in var/chaos/system."""
-    with RUN.held():
+    with RUN.locked():
         RUN.clear()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -1,1 +1,1 @@
-"""The drive: real orders through the public API, with everything going wrong, and the proof after."""
+"""The drive: real orders through the public API while faults are injected, and the checks after it."""

@@ -1,34 +1,38 @@
-"""Waiting that has an end, and ends at once when the drive is called off."""
+"""Waiting that ends at a deadline, and at once when the drive is stopped."""
 
 import threading
 import time
 from collections.abc import Iterator
 
 
-class CalledOff(Exception):
-    """Somebody stopped the drive; there is nothing left to wait for."""
+class Stopped(Exception):
+    """The drive was stopped while something waited."""
 
 
-class Patience:
+class StopSignal:
     """Shared by everything that waits in one drive. Safe to use from many threads."""
 
     def __init__(self) -> None:
-        self._called_off = threading.Event()
+        self._stopped = threading.Event()
 
-    def call_off(self) -> None:
-        self._called_off.set()
+    def stop(self) -> None:
+        """Make every wait, present and future, raise Stopped."""
+        self._stopped.set()
 
-    def pause(self, seconds: float) -> None:
-        """Wait for a while. Raises CalledOff."""
-        if self._called_off.wait(seconds):
-            raise CalledOff
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raises Stopped."""
+        if self._stopped.wait(seconds):
+            raise Stopped
 
-    def tries(self, seconds: float, *, pause: float, longest: float) -> Iterator[None]:
-        """Yield at once and then ever more slowly, until the time is up. Raises CalledOff."""
+    def attempts(self, seconds: float, *, pause: float, longest: float) -> Iterator[None]:
+        """Yield at once, then again after pauses that grow to ``longest``, until the time is up.
+
+        Raises Stopped.
+        """
         deadline = time.monotonic() + seconds
         while True:
             yield
             if time.monotonic() > deadline:
                 return
-            self.pause(pause)
+            self.sleep(pause)
             pause = min(pause * 1.5, longest)

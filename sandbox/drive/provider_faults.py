@@ -1,4 +1,4 @@
-"""The sandbox bank from outside: faults through its controls, the truth from its ledger file."""
+"""The Stripe sandbox as the drive uses it: adds faults, and reads its payments from the ledger file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,33 +7,38 @@ from typing import Any, Final, NamedTuple
 
 import urllib3
 
-from sandbox.drive.deadlines import Patience
-from sandbox.drive.provider_ledger import BankBook, BankIntent
+from sandbox.drive.deadlines import StopSignal
+from sandbox.drive.provider_ledger import LedgerPayment, LedgerReader
 
-REACH_SECONDS: Final = 180
+HIT_SECONDS: Final = 180
 
 
-class Fault(NamedTuple):
-    """What is to go wrong when a card is confirmed; ``times`` None is every time."""
+class FaultSpec(NamedTuple):
+    """How the confirmation of a card fails; ``times`` None means every time."""
 
     kind: str
     latency_ms: int = 0
     times: int | None = None
 
 
-class NeverReached(Exception):
-    """No call came to the bank that a rule waited for."""
+class FaultNotReached(Exception):
+    """Too few calls met a fault before the time was up."""
 
 
-class Rule:
-    """A fault that is on the bank's menu now, for one card."""
+class ActiveFault:
+    """A fault that is in force at the sandbox, for one card."""
 
     def __init__(
-        self, controls: str, payment_method: str, fault: Fault, patience: Patience, note: str
+        self,
+        controls: str,
+        payment_method: str,
+        fault: FaultSpec,
+        stop_signal: StopSignal,
+        note: str,
     ) -> None:
-        self._patience = patience
+        self._stop_signal = stop_signal
         self._controls = controls
-        described = {
+        rule = {
             "operation": "payment_intents.confirm",
             "match": {"payment_method": payment_method},
             "fault": fault.kind,
@@ -41,21 +46,24 @@ class Rule:
             "times": fault.times,
             "note": note,
         }
-        self._id = int(_control("POST", f"{controls}/faults", described)["id"])
+        self._id = int(_control("POST", f"{controls}/faults", rule)["id"])
 
-    def wait_until_struck(self, calls: int) -> None:
-        """Return once so many calls have met the fault: they are under way in a worker now."""
-        for _ in self._patience.tries(REACH_SECONDS, pause=0.05, longest=0.1):
+    def wait_for_hits(self, calls: int) -> None:
+        """Return once this many calls have met the fault: a worker waits for their responses now.
+
+        Raises FaultNotReached after HIT_SECONDS.
+        """
+        for _ in self._stop_signal.attempts(HIT_SECONDS, pause=0.05, longest=0.1):
             if self._hits() >= calls:
                 return
-        raise NeverReached
+        raise FaultNotReached
 
     def release(self) -> None:
-        """Let go of the calls that it holds."""
+        """Let the calls continue that the fault holds."""
         _control("POST", f"{self._controls}/release", {"rule": self._id})
 
     def remove(self) -> None:
-        """Take the fault off the menu."""
+        """End the fault."""
         _control("DELETE", f"{self._controls}/faults/{self._id}")
 
     def _hits(self) -> int:
@@ -63,35 +71,35 @@ class Rule:
         return next(int(rule["hits"]) for rule in rules if rule["id"] == self._id)
 
 
-class Bank:
-    """The sandbox that belongs to a run."""
+class ProviderSandbox:
+    """The Stripe sandbox that belongs to a run."""
 
-    def __init__(self, url: str, ledger: Path, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, url: str, ledger: Path, stop_signal: StopSignal) -> None:
+        self._stop_signal = stop_signal
         self._controls = f"{url}/_sandbox"
-        self._book = BankBook(ledger)
+        self._ledger = LedgerReader(ledger)
 
     @contextmanager
-    def failing(self, payment_method: str, fault: Fault) -> Iterator[Rule]:
-        """Have every confirmation of a card meet the fault for a while."""
-        rule = self.fail(payment_method, fault, "the drive")
+    def failing(self, payment_method: str, fault: FaultSpec) -> Iterator[ActiveFault]:
+        """Make every confirmation of a card meet the fault until the block ends."""
+        active = self.add_fault(payment_method, fault, "the drive")
         try:
-            yield rule
+            yield active
         finally:
-            rule.remove()
+            active.remove()
 
-    def fail(self, payment_method: str, fault: Fault, note: str) -> Rule:
-        """Have confirmations of a card meet the fault from now on; the note is for people."""
-        return Rule(self._controls, payment_method, fault, self._patience, note)
+    def add_fault(self, payment_method: str, fault: FaultSpec, note: str) -> ActiveFault:
+        """Make confirmations of a card meet the fault from now on; the page shows the note."""
+        return ActiveFault(self._controls, payment_method, fault, self._stop_signal, note)
 
-    def book(self) -> dict[str, BankIntent]:
-        """Return every PaymentIntent as the ledger file has it: the process itself is not asked."""
-        return self._book.read()
+    def payments(self) -> dict[str, LedgerPayment]:
+        """Return every payment by its PaymentIntent's id, read from the ledger file."""
+        return self._ledger.read()
 
 
 def _control(method: str, url: str, body: object = None) -> dict[str, Any]:
-    answer = urllib3.request(method, url, json=body, timeout=10, retries=False)
-    content: dict[str, Any] = answer.json()
-    if answer.status != 200:  # noqa: PLR2004
+    response = urllib3.request(method, url, json=body, timeout=10, retries=False)
+    content: dict[str, Any] = response.json()
+    if response.status != 200:  # noqa: PLR2004
         raise ValueError(f"{method} {url}: {content}")
     return content

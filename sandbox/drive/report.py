@@ -1,4 +1,4 @@
-"""What came of the drive, as tables for people: how its orders ended, and what the books say."""
+"""The results of a drive as tables: how its orders ended, and what the checks found."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,35 +13,35 @@ from sandbox.drive.checks import Check
 WIDTH_WITHOUT_TERMINAL: Final = 120
 
 
-class Result(NamedTuple):
+class ScenarioResult(NamedTuple):
     """How a scenario ended."""
 
     name: str
     orders: int
     expected: dict[str, int]
     got: dict[str, int]
-    problem: str  # what kept it from ending, if anything did
+    problem: str  # why the scenario did not end; empty if it did
 
     @property
     def ok(self) -> bool:
         return not self.problem and self.got == self.expected
 
     def in_words(self) -> str:
-        """Say how the orders ended and, if that is wrong, how they should have."""
+        """Return how the orders ended and, if that is wrong, the expected outcomes."""
         if self.ok:
             return counted(self.got)
         return f"{self.problem or counted(self.got)}; expected: {counted(self.expected)}"
 
 
-class Report(NamedTuple):
-    """Everything that came of a drive; what `var/smoke.json` holds."""
+class DriveReport(NamedTuple):
+    """All results of a drive; `var/smoke.json` has them."""
 
-    results: Sequence[Result]
+    results: Sequence[ScenarioResult]
     checks: Sequence[Check]
 
     @property
     def ok(self) -> bool:
-        return all(each.ok for each in self.results) and all(each.ok for each in self.checks)
+        return all(result.ok for result in self.results) and all(check.ok for check in self.checks)
 
     def as_json(self, seconds: Mapping[str, float]) -> dict[str, object]:
         return {
@@ -62,38 +62,38 @@ class Report(NamedTuple):
         }
 
 
-def show_results(results: Sequence[Result], console: Console) -> None:
+def show_results(results: Sequence[ScenarioResult], console: Console) -> None:
     table = Table("scenario", "orders", "ended", "", title="How the orders ended")
     for result in results:
         ended = escape(result.in_words())
-        table.add_row(result.name, str(result.orders), ended, verdict(ok=result.ok))
+        table.add_row(result.name, str(result.orders), ended, status_label(ok=result.ok))
     console.print(table)
 
 
-def show_story(title: str, entries: Sequence[Mapping[str, Any]], console: Console) -> None:
-    story = Table("at (UTC)", "what", "detail", title=title)
+def show_timeline(title: str, entries: Sequence[Mapping[str, Any]], console: Console) -> None:
+    timeline = Table("at (UTC)", "event", "detail", title=title)
     for entry in entries:
         at = datetime.fromisoformat(entry["at"]).strftime("%H:%M:%S.%f")[:-3]
-        story.add_row(at, entry["code"], escape(str(entry.get("message") or "")))
-    console.print(story)
+        timeline.add_row(at, entry["code"], escape(str(entry.get("message") or "")))
+    console.print(timeline)
 
 
 def show_checks(checks: Sequence[Check], console: Console) -> None:
-    proof = Table("check", "", "detail", title="What the books say")
+    table = Table("check", "", "detail", title="Orders, payments and stock compared")
     for check in checks:
-        proof.add_row(check.name, verdict(ok=check.ok), escape(check.detail))
-    console.print(proof)
+        table.add_row(check.name, status_label(ok=check.ok), escape(check.detail))
+    console.print(table)
 
 
 def terminal() -> Console:
-    """Return a console that keeps tables whole where the output is no terminal."""
+    """Return a console. If the output is not a terminal, tables are 120 columns wide."""
     console = Console(highlight=False)
     if console.is_terminal:
         return console
     return Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
 
 
-def verdict(*, ok: bool) -> str:
+def status_label(*, ok: bool) -> str:
     return "[green]ok[/]" if ok else "[bold red]WRONG[/]"
 
 

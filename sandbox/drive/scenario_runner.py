@@ -1,4 +1,4 @@
-"""Plays the scenarios on a running system, and gathers the proof that nothing went missing."""
+"""Runs the scenarios on a running system, and checks that no order, charge or stock is lost."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 import redis
 from rich.console import Console
 
-from sandbox.drive.acts import Act
-from sandbox.drive.board import Board
+from sandbox.drive.background_customers import NAME as BACKGROUND
+from sandbox.drive.background_customers import BackgroundCustomers
 from sandbox.drive.checks import (
     Check,
     charged_once,
@@ -23,135 +23,154 @@ from sandbox.drive.checks import (
     queues_idle,
     stock_conserved,
 )
-from sandbox.drive.deadlines import CalledOff, Patience
-from sandbox.drive.everyday import NAME as EVERYDAY
-from sandbox.drive.everyday import EverydayCustomers
-from sandbox.drive.placing import Stage
-from sandbox.drive.processes import Processes
-from sandbox.drive.provider_faults import Bank, Rule
-from sandbox.drive.provider_ledger import BankIntent
-from sandbox.drive.report import Report, Result, show_checks, show_results, show_story
+from sandbox.drive.deadlines import Stopped, StopSignal
+from sandbox.drive.order_placement import ScenarioContext
+from sandbox.drive.order_tracker import OrderTracker
+from sandbox.drive.process_watcher import ProcessWatcher
+from sandbox.drive.provider_faults import ActiveFault, ProviderSandbox
+from sandbox.drive.provider_ledger import LedgerPayment
+from sandbox.drive.report import (
+    DriveReport,
+    ScenarioResult,
+    show_checks,
+    show_results,
+    show_timeline,
+)
+from sandbox.drive.scenario_groups import ScenarioGroup
 from sandbox.drive.scenarios import KILLED, Scenario
-from sandbox.drive.shop import Order, Product, Shop
+from sandbox.drive.shop import Shop, ShopOrder, ShopProduct
 from sandbox.drive.view import View
-from sandbox.programs import in_words
+from sandbox.programs import display_name
 from sandbox.reconciliation import check_invariants
 from sandbox.system import System
 
-KEY_PREFIX: Final = "holdfast:"  # of the application's keys at the broker, by its own default
+KEY_PREFIX: Final = "holdfast:"  # the default of the application's setting REDIS_KEY_PREFIX
 
-Programme = Callable[[Mapping[str, Product]], Sequence[Act]]
+ChooseGroups = Callable[[Mapping[str, ShopProduct]], Sequence[ScenarioGroup]]
 
 
-class Before(NamedTuple):
-    """What was there when the drive began, and is not of its making."""
+class Baseline(NamedTuple):
+    """The state before the drive, which the checks leave out."""
 
-    shelves: Mapping[str, Product]
-    intents: frozenset[str]  # at the bank
-    unfinished: frozenset[str]  # orders of last time that were still under way
-    disputed: frozenset[str]  # SKUs that those may take, or give back, at any moment
+    products: Mapping[str, ShopProduct]
+    payments: frozenset[str]  # ids of PaymentIntents
+    unfinished: frozenset[str]  # ids of orders of an earlier run that are still under way
+    unsettled_skus: frozenset[str]  # whose stock those orders can still change
 
 
 class Drive:
-    """One play of all acts. Remembers every order that the shop accepted, and its scenario."""
+    """One run of all groups. ``accepted`` maps each accepted order to its scenario."""
 
     def __init__(self, system: System, console: Console) -> None:
         self.accepted: dict[str, str] = {}
-        self.ended: dict[str, Order] = {}
+        self.ended: dict[str, ShopOrder] = {}
         self._system = system
         self._console = console
-        self._patience = patience = Patience()
-        self._board = Board()
-        self._shop = Shop(system.base_url, system.own_token, patience, seen=self._board.seen)
-        self._processes = Processes(system.supervisor, self._board)
+        self._stop_signal = stop_signal = StopSignal()
+        self._tracker = OrderTracker()
+        self._shop = Shop(
+            system.base_url, system.own_token, stop_signal, on_order=self._tracker.record
+        )
+        self._processes = ProcessWatcher(system.supervisor, self._tracker)
         url, ledger = system.stripe_url, system.directory.ledger
-        self.bank = None if url is None else Bank(url, ledger, patience)
+        self.stripe = None if url is None else ProviderSandbox(url, ledger, stop_signal)
 
-    def run(self, programme: Programme, *, with_everyday_customers: bool) -> Report:
-        """Play, check and show. On a system that is not all ours nothing is harmed."""
-        before = self._before()
-        shelves = before.shelves
-        acts = self._playable(programme(shelves))
-        at_bank = None if self.bank is None else self._at_bank
-        view = View(acts, self._board, self._processes, at_bank, self._console)
-        everyday = EverydayCustomers(self._stage(EVERYDAY, None), shelves)
-        results: list[Result] = []
-        with view.shown(), self._processes.watched(), ExitStack() as customers:
+    def run(self, choose_groups: ChooseGroups, *, with_background_customers: bool) -> DriveReport:
+        """Run the scenarios, print the results, check, and return the report.
+
+        With EXTERNAL=1 the scenarios that kill or break something are left out.
+        """
+        baseline = self._take_baseline()
+        groups = self._allowed_groups(choose_groups(baseline.products))
+        at_stripe = None if self.stripe is None else self._at_stripe
+        view = View(groups, self._tracker, self._processes, at_stripe, self._console)
+        background = BackgroundCustomers(self._context(BACKGROUND, None), baseline.products)
+        results: list[ScenarioResult] = []
+        with view.shown(), self._processes.watching(), ExitStack() as customers:
             try:
-                if with_everyday_customers:
-                    customers.enter_context(everyday.coming())
-                for act in acts:
-                    results += self._play_act(act, view)
+                if with_background_customers:
+                    customers.enter_context(background.ordering())
+                for group in groups:
+                    results += self._run_group(group, view)
                 customers.close()
             except KeyboardInterrupt:
-                self._patience.call_off()
+                self._stop_signal.stop()
                 raise
-        if with_everyday_customers:
-            result, orders = everyday.result()
+        if with_background_customers:
+            result, orders = background.result()
             results.append(result)
             self.ended |= {order.id: order for order in orders}
         show_results(results, self._console)
-        self._show_story()
-        report = Report(results, self._checks(before))
+        self._show_killed_order()
+        report = DriveReport(results, self._checks(baseline))
         show_checks(report.checks, self._console)
         return report
 
     def orders_of(self, scenario: str) -> list[str]:
-        """Return the ids of the orders that came of a scenario."""
+        """Return the ids of a scenario's orders."""
         return [order_id for order_id, name in self.accepted.items() if name == scenario]
 
-    def _playable(self, acts: Sequence[Act]) -> Sequence[Act]:
+    def _allowed_groups(self, groups: Sequence[ScenarioGroup]) -> Sequence[ScenarioGroup]:
         if not self._system.external:
-            return acts
-        left_out = [each.name for act in acts for each in act.scenarios if each.is_invasive]
+            return groups
+        left_out = [
+            scenario.name
+            for group in groups
+            for scenario in group.scenarios
+            if scenario.is_invasive
+        ]
         self._console.print(
-            "EXTERNAL=1: nothing is flushed, killed or made to fail here. "
+            "EXTERNAL=1: nothing is flushed, killed or made to fail. "
             f"Left out: {', '.join(left_out)}."
         )
         kept = [
-            act._replace(scenarios=tuple(each for each in act.scenarios if not each.is_invasive))
-            for act in acts
+            group._replace(
+                scenarios=tuple(
+                    scenario for scenario in group.scenarios if not scenario.is_invasive
+                )
+            )
+            for group in groups
         ]
-        return [act for act in kept if act.scenarios]
+        return [group for group in kept if group.scenarios]
 
-    def _play_act(self, act: Act, view: View) -> list[Result]:
-        self._board.next_act()
-        self._processes.next_act()
-        view.begin(act)
-        ends_at = time.monotonic() + act.at_least_seconds
-        with ThreadPoolExecutor(len(act.scenarios)) as stages:
+    def _run_group(self, group: ScenarioGroup, view: View) -> list[ScenarioResult]:
+        self._tracker.start_group()
+        self._processes.start_group()
+        view.begin(group)
+        ends_at = time.monotonic() + group.at_least_seconds
+        with ThreadPoolExecutor(len(group.scenarios)) as threads:
 
-            def play(scenario: Scenario) -> Result:
-                result = self._play(scenario)
+            def run(scenario: Scenario) -> ScenarioResult:
+                result = self._run_scenario(scenario)
                 view.finished(result)
                 return result
 
             try:
-                results = list(stages.map(play, act.scenarios))
+                results = list(threads.map(run, group.scenarios))
             except KeyboardInterrupt:
-                self._patience.call_off()  # before the stages are waited for
+                self._stop_signal.stop()  # else the pool would wait for its threads
                 raise
         view.end()
         threading.Event().wait(max(0.0, ends_at - time.monotonic()))
         return results
 
-    def _play(self, scenario: Scenario) -> Result:
-        orders: list[Order] = []
+    def _run_scenario(self, scenario: Scenario) -> ScenarioResult:
+        orders: list[ShopOrder] = []
         problem = ""
-        with ExitStack() as scene:
+        with ExitStack() as faults:
             try:
-                rule = None
-                if scenario.fault is not None and self.bank is not None:
+                fault = None
+                if scenario.fault is not None and self.stripe is not None:
                     card = scenario.carts[0].payment_method
-                    rule = scene.enter_context(self.bank.failing(card, scenario.fault))
-                stage = self._stage(scenario.name, rule)
-                orders = scenario.place(stage, scenario.carts)
-            except CalledOff:
+                    fault = faults.enter_context(self.stripe.failing(card, scenario.fault))
+                context = self._context(scenario.name, fault)
+                orders = scenario.place(context, scenario.carts)
+            except Stopped:
                 raise
-            except Exception as error:  # noqa: BLE001 - one scenario's trouble is its result
+            except Exception as error:  # noqa: BLE001 - the error is the scenario's result
                 problem = f"{type(error).__name__}: {error}"
         self.ended |= {order.id: order for order in orders}
-        return Result(
+        return ScenarioResult(
             name=scenario.name,
             orders=len(scenario.carts),
             expected={outcome: count for outcome, count in scenario.expected.items() if count},
@@ -159,89 +178,95 @@ class Drive:
             problem=problem,
         )
 
-    def _stage(self, name: str, rule: Rule | None) -> Stage:
-        def accepted(order: Order) -> None:
+    def _context(self, name: str, fault: ActiveFault | None) -> ScenarioContext:
+        def on_accepted(order: ShopOrder) -> None:
             self.accepted[order.id] = name
-            self._board.accepted(order)
+            self._tracker.record_accepted(order)
 
-        return Stage(
+        return ScenarioContext(
             shop=self._shop,
-            fault=rule,
+            fault=fault,
             kill=self._kill,
             flush_broker=self._flush_broker,
-            accepted=accepted,
+            on_accepted=on_accepted,
         )
 
     def _kill(self, programs: Sequence[str]) -> None:
         pids = self._system.pids()
         for name in programs:
             os.kill(pids[name], signal.SIGKILL)
-        killed = ", ".join(f"{in_words(name)} (process {pids[name]})" for name in programs)
-        self._board.struck(f"Killed with SIGKILL: {killed}")
+        killed = ", ".join(f"{display_name(name)} (process {pids[name]})" for name in programs)
+        self._tracker.record_disruption(f"Killed with SIGKILL: {killed}")
 
     def _flush_broker(self) -> None:
         with redis.Redis.from_url(self._system.settings["REDIS_URL"]) as broker:
             broker.flushall()
-        self._board.struck("The broker is flushed: every message is gone")
+        self._tracker.record_disruption("The broker is flushed: every message is gone")
 
-    def _book(self) -> dict[str, BankIntent]:
-        return {} if self.bank is None else self.bank.book()
+    def _ledger_payments(self) -> dict[str, LedgerPayment]:
+        return {} if self.stripe is None else self.stripe.payments()
 
-    def _at_bank(self, order_ids: Collection[str]) -> int:
-        """Return what the bank holds or has taken for these orders."""
-        book = self._book().values()
-        return sum(each.with_us_minor for each in book if each.order_id in order_ids)
-
-    def _before(self) -> Before:
-        unfinished = self._shop.unfinished()
-        return Before(
-            shelves=self._shop.products(),
-            intents=frozenset(self._book()),
-            unfinished=frozenset(order.id for order in unfinished),
-            disputed=frozenset(sku for order in unfinished for sku in order.sold),
+    def _at_stripe(self, order_ids: Collection[str]) -> int:
+        """Return how much Stripe holds or has captured for these orders, in minor units."""
+        return sum(
+            payment.held_or_captured_minor
+            for payment in self._ledger_payments().values()
+            if payment.order_id in order_ids
         )
 
-    def _checks(self, before: Before) -> list[Check]:
+    def _take_baseline(self) -> Baseline:
+        unfinished = self._shop.unfinished()
+        return Baseline(
+            products=self._shop.products(),
+            payments=frozenset(self._ledger_payments()),
+            unfinished=frozenset(order.id for order in unfinished),
+            unsettled_skus=frozenset(sku for order in unfinished for sku in order.quantities),
+        )
+
+    def _checks(self, baseline: Baseline) -> list[Check]:
         checks = [no_lost_orders(list(self.accepted), self.ended)]
-        if self.bank is not None:
-            book = {
-                intent_id: entry
-                for intent_id, entry in self._book().items()
-                if intent_id not in before.intents and entry.order_id not in before.unfinished
+        if self.stripe is not None:
+            payments = {
+                intent_id: payment
+                for intent_id, payment in self._ledger_payments().items()
+                if intent_id not in baseline.payments
+                and payment.order_id not in baseline.unfinished
             }
-            checks += [no_ghost_charges(book, self.ended), charged_once(book, self.ended)]
+            checks += [no_ghost_charges(payments, self.ended), charged_once(payments, self.ended)]
         return [
             *checks,
-            self._stock_conserved(before),
+            self._stock_conserved(baseline),
             queues_idle(
                 self._system.settings["REDIS_URL"],
                 self._system.environment.get("REDIS_KEY_PREFIX", KEY_PREFIX),
-                self._patience,
+                self._stop_signal,
             ),
             self._invariants_hold(),
         ]
 
-    def _stock_conserved(self, before: Before) -> Check:
-        comparable = before.shelves.keys() - before.disputed
-        shelves = {sku: before.shelves[sku] for sku in comparable}
-        check = stock_conserved(shelves, self._shop.products(), self.ended)
-        if not before.disputed:
+    def _stock_conserved(self, baseline: Baseline) -> Check:
+        comparable = baseline.products.keys() - baseline.unsettled_skus
+        before = {sku: baseline.products[sku] for sku in comparable}
+        check = stock_conserved(before, self._shop.products(), self.ended)
+        if not baseline.unsettled_skus:
             return check
-        left_out = ", ".join(sorted(before.disputed))
-        detail = f"{check.detail}; left out, as orders of last time were under way: {left_out}"
+        left_out = ", ".join(sorted(baseline.unsettled_skus))
+        detail = f"{check.detail}; left out because earlier orders were under way: {left_out}"
         return check._replace(detail=detail)
 
     def _invariants_hold(self) -> Check:
-        """Ask the application's own check, which sees both its database and the bank's list."""
-        ledger = None if self.bank is None else self._system.directory.ledger
+        """Run the application's check_invariants, which compares its database with Stripe's ledger."""
+        ledger = None if self.stripe is None else self._system.directory.ledger
         finished = check_invariants(self._system.environment, ledger, capture=True)
-        said = (finished.stdout + finished.stderr).strip()
+        output = (finished.stdout + finished.stderr).strip()
         if finished.returncode == 0:
-            return Check("check_invariants", ok=True, detail=said.splitlines()[-1] if said else "")
-        return Check("check_invariants", ok=False, detail=said[-2000:])
+            return Check(
+                "check_invariants", ok=True, detail=output.splitlines()[-1] if output else ""
+            )
+        return Check("check_invariants", ok=False, detail=output[-2000:])
 
-    def _show_story(self) -> None:
-        """Show the timeline of the order whose worker was killed under it."""
+    def _show_killed_order(self) -> None:
+        """Print the timeline of the order whose worker was killed."""
         for order_id in self.orders_of(KILLED):
             title = f"The order whose worker was killed: {order_id}"
-            show_story(title, self._shop.timeline(order_id), self._console)
+            show_timeline(title, self._shop.timeline(order_id), self._console)

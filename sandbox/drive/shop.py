@@ -1,4 +1,4 @@
-"""The storefront's public API, as a patient customer uses it."""
+"""The storefront's public API, as a patient customer uses it: requests are repeated until they succeed."""
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -7,24 +7,24 @@ from typing import Any, Final, NamedTuple
 
 import urllib3
 
-from sandbox.drive.deadlines import Patience
+from sandbox.drive.deadlines import StopSignal
 
 ORDER_SECONDS: Final = 180
 ENDED: Final = frozenset({"confirmed", "cancelled"})
 CANCELLED: Final = frozenset({"cancelled"})
 
-# The same request can be sent again under its key without ordering twice: after no answer at all,
-# an overload, or while its twin is still being answered.
-_ASK_AGAIN: Final = frozenset({409, 429, 500, 502, 503, 504})
+# The request is repeated under its idempotency key, so it does not order twice: after no response,
+# an overload, or while the first request is still running.
+_RETRY_STATUSES: Final = frozenset({409, 429, 500, 502, 503, 504})
 _ACCEPTED: Final = frozenset({200, 201, 202})
 
 
 class ShopRefused(Exception):
-    """The API's answer was no, or none came in time."""
+    """The API rejected the request, or did not respond in time."""
 
 
 class NotEnded(Exception):
-    """An order was still on its way when the time was up."""
+    """An order was still under way when the time was up."""
 
     def __init__(self, order_id: str, status: str) -> None:
         super().__init__(f"order {order_id} is still {status} after {ORDER_SECONDS} s")
@@ -35,120 +35,123 @@ class Cart(NamedTuple):
     payment_method: str
 
 
-class Product(NamedTuple):
+class ShopProduct(NamedTuple):
     price_minor: int
     available: int
 
 
-class Order(NamedTuple):
+class ShopOrder(NamedTuple):
     id: str
     status: str
     reason: str
     total_minor: int
-    sold: Mapping[str, int]  # quantity by SKU
-    reason_words: str = ""
-    is_taken: bool = False  # its money has been taken, and nothing of it given back
-    took: float = 0.0  # seconds from when it was accepted to its last move, by the shop's clock
+    currency: str
+    quantities: Mapping[str, int]  # by SKU
+    reason_text: str = ""
+    is_captured: bool = False  # captured, and nothing refunded
+    seconds: float = 0.0  # from its acceptance to its last change, by the shop's clock
 
     @property
     def outcome(self) -> str:
-        """Return how it stands, with the reason if there is one."""
+        """Return the status, with the reason if there is one."""
         return f"{self.status}: {self.reason}" if self.reason else self.status
 
 
 class Shop:
-    """One customer. Safe to use from many threads. ``seen`` is told of every order looked at."""
+    """One customer. Safe to use from many threads. Calls ``on_order`` with every order that it reads."""
 
     def __init__(
         self,
         base_url: str,
         token: str,
-        patience: Patience,
+        stop_signal: StopSignal,
         *,
-        seen: Callable[[Order], None] = lambda _: None,
+        on_order: Callable[[ShopOrder], None] = lambda _: None,
     ) -> None:
-        self._patience = patience
-        self._seen = seen
+        self._stop_signal = stop_signal
+        self._on_order = on_order
         self._api = f"{base_url}/api/v1"
         self._headers = {"Authorization": f"Bearer {token}"}
         self._http = urllib3.PoolManager(maxsize=64, block=True, retries=False)
 
-    def products(self) -> dict[str, Product]:
+    def products(self) -> dict[str, ShopProduct]:
         return {
-            row["sku"]: Product(row["price_minor"], row["available"])
+            row["sku"]: ShopProduct(row["price_minor"], row["available"])
             for row in self._listed("products")
         }
 
-    def place(self, cart: Cart, *, key: str) -> Order:
-        """Order a cart, once per key however often it is asked."""
+    def place(self, cart: Cart, *, key: str) -> ShopOrder:
+        """Order a cart. Repeated calls with one key return the same order."""
         body = {
             "items": [{"sku": sku, "quantity": quantity} for sku, quantity in cart.items],
             "payment_method": cart.payment_method,
         }
-        return _order(self._ask("POST", "orders", key=key, body=body))
+        return _order(self._request("POST", "orders", key=key, body=body))
 
     def cancel(self, order_id: str) -> None:
-        self._ask("POST", f"orders/{order_id}/cancel", key=new_key(), body={})
+        self._request("POST", f"orders/{order_id}/cancel", key=new_key(), body={})
 
-    def look(self, order_id: str) -> Order:
-        order = _order(self._ask("GET", f"orders/{order_id}"))
-        self._seen(order)
+    def get_order(self, order_id: str) -> ShopOrder:
+        order = _order(self._request("GET", f"orders/{order_id}"))
+        self._on_order(order)
         return order
 
-    def unfinished(self) -> list[Order]:
+    def unfinished(self) -> list[ShopOrder]:
         """Return this customer's orders that are still under way."""
         unfinished = "orders?status=placed,cancelling&expand=items&page_size=100"
         return [_order(row) for row in self._listed(unfinished)]
 
     def _listed(self, page: str) -> Iterator[dict[str, Any]]:
-        """Read a list to its end, page by page."""
+        """Yield every item of a list, page by page."""
         path, following = page.partition("?")[0], page
         while following:
-            listed = self._ask("GET", following)
+            listed = self._request("GET", following)
             yield from listed["results"]
             following = listed["next"] and f"{path}?{listed['next'].partition('?')[2]}"
 
     def timeline(self, order_id: str) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = self._ask("GET", f"orders/{order_id}/timeline")["entries"]
+        entries: list[dict[str, Any]] = self._request("GET", f"orders/{order_id}/timeline")[
+            "entries"
+        ]
         return entries
 
-    def wait_for_end(self, order_id: str, among: frozenset[str] = ENDED) -> Order:
-        """Look, ever less often, until the order has one of the statuses. Raises NotEnded."""
+    def wait_for_end(self, order_id: str, among: frozenset[str] = ENDED) -> ShopOrder:
+        """Poll until the order has one of the statuses. Raises NotEnded."""
         return self._wait_until(order_id, lambda order: order.status in among)
 
-    def wait_until_taken(self, order_id: str) -> Order:
-        """Look until the order's money has been taken, not only set aside. Raises NotEnded."""
-        return self._wait_until(order_id, lambda order: order.is_taken)
+    def wait_until_captured(self, order_id: str) -> ShopOrder:
+        """Poll until the order's payment is captured. Raises NotEnded."""
+        return self._wait_until(order_id, lambda order: order.is_captured)
 
-    def _wait_until(self, order_id: str, is_there: Callable[[Order], bool]) -> Order:
+    def _wait_until(self, order_id: str, is_reached: Callable[[ShopOrder], bool]) -> ShopOrder:
         status = "unknown"
-        for _ in self._patience.tries(ORDER_SECONDS, pause=0.2, longest=1):
-            order = self.look(order_id)
+        for _ in self._stop_signal.attempts(ORDER_SECONDS, pause=0.2, longest=1):
+            order = self.get_order(order_id)
             status = order.status
-            if is_there(order):
+            if is_reached(order):
                 return order
         raise NotEnded(order_id, status)
 
-    def _ask(
+    def _request(
         self, method: str, path: str, *, key: str | None = None, body: object = None
     ) -> dict[str, Any]:
         headers = self._headers if key is None else {**self._headers, "Idempotency-Key": key}
-        refusal = "no answer"
-        for _ in self._patience.tries(ORDER_SECONDS, pause=0.2, longest=1):
+        problem = "no response"
+        for _ in self._stop_signal.attempts(ORDER_SECONDS, pause=0.2, longest=1):
             try:
-                answer = self._http.request(
+                response = self._http.request(
                     method, f"{self._api}/{path}", headers=headers, json=body, timeout=30
                 )
             except urllib3.exceptions.HTTPError as error:
-                refusal = str(error)
+                problem = str(error)
                 continue
-            if answer.status in _ACCEPTED:
-                content: dict[str, Any] = answer.json()
+            if response.status in _ACCEPTED:
+                content: dict[str, Any] = response.json()
                 return content
-            refusal = f"{answer.status} {answer.data.decode()[:300]}"
-            if answer.status not in _ASK_AGAIN:
+            problem = f"{response.status} {response.data.decode()[:300]}"
+            if response.status not in _RETRY_STATUSES:
                 break
-        raise ShopRefused(f"{method} {path}: {refusal}")
+        raise ShopRefused(f"{method} {path}: {problem}")
 
 
 def _moment(text: str) -> datetime:
@@ -159,14 +162,15 @@ def new_key() -> str:
     return str(uuid.uuid4())
 
 
-def _order(row: Mapping[str, Any]) -> Order:
-    return Order(
+def _order(row: Mapping[str, Any]) -> ShopOrder:
+    return ShopOrder(
         id=row["id"],
         status=row["status"],
         reason=row["reason_code"],
         total_minor=row["total_minor"],
-        sold={item["sku"]: item["quantity"] for item in row["items"]},
-        reason_words=row["reason"],
-        is_taken=row["payment"]["status"] == "captured",
-        took=(_moment(row["updated_at"]) - _moment(row["created_at"])).total_seconds(),
+        currency=row["currency"],
+        quantities={item["sku"]: item["quantity"] for item in row["items"]},
+        reason_text=row["reason"],
+        is_captured=row["payment"]["status"] == "captured",
+        seconds=(_moment(row["updated_at"]) - _moment(row["created_at"])).total_seconds(),
     )

@@ -1,4 +1,4 @@
-"""A slow trickle of orders for as long as the demo stays up, so that there is life to look at."""
+"""A slow trickle of orders while the demo stays up, so that there is something to look at."""
 
 import itertools
 import threading
@@ -7,160 +7,160 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from sandbox.drive.board import short
-from sandbox.drive.deadlines import CalledOff, Patience
-from sandbox.drive.provider_faults import Bank, Fault, Rule
+from sandbox.drive.deadlines import Stopped, StopSignal
+from sandbox.drive.order_tracker import short
+from sandbox.drive.provider_faults import ActiveFault, FaultSpec, ProviderSandbox
 from sandbox.drive.scenarios import (
     DECLINING_CARDS,
     ENOUGH,
     SCARCE,
-    everyday_carts,
     skus_with_enough,
+    small_carts,
 )
-from sandbox.drive.shop import ENDED, Cart, Order, Product, Shop, new_key
+from sandbox.drive.shop import ENDED, Cart, Shop, ShopOrder, ShopProduct, new_key
 
 EVERY_SECONDS: Final = 4.0
-LOOK_SECONDS: Final = 1.0
-MOST_UNDER_WAY: Final = 30
-END_SECONDS: Final = 2
-STOCKTAKING: Final = 15  # orders from one to the next
+POLL_SECONDS: Final = 1.0
+MAX_UNDER_WAY: Final = 30
+END_SECONDS: Final = 2  # how long the end of the demo waits for the thread
+ORDERS_PER_STOCK_CHECK: Final = 15
 
 
 class Visit(NamedTuple):
     """What one customer of the trickle does."""
 
     cart: Cart
-    fault: Fault | None = None  # what the bank does wrong for the card, once
-    changes_mind: bool = False  # and cancels when the money has been taken
+    fault: FaultSpec | None = None  # for the card, once
+    changes_mind: bool = False  # cancels after the capture
 
 
-class Standing(NamedTuple):
-    """How the trickle goes, for the status line."""
+class TrickleStatus(NamedTuple):
+    """The state of the trickle, for the status line."""
 
     placed: int
     ended: Mapping[str, int]
     under_way: int
     last: str
-    trouble: str
-    is_quiet: bool
+    problem: str
+    is_paused: bool
 
 
 class Trickle:
-    """One customer after the other, in a thread of its own; whatever happens, it goes on.
+    """One customer after the other, in a thread of its own. Errors do not end it.
 
-    ``is_quiet`` tells whether nothing may be ordered now; ``refill`` has goods come in.
+    ``is_paused`` returns whether nothing may be ordered now. ``refill`` adds stock.
     """
 
     def __init__(
         self,
         shop: Shop,
-        bank: Bank | None,
-        patience: Patience,
+        stripe: ProviderSandbox | None,
+        stop_signal: StopSignal,
         *,
-        is_quiet: Callable[[], bool],
+        is_paused: Callable[[], bool],
         refill: Callable[[], None],
     ) -> None:
         self._shop = shop
-        self._bank = bank
-        self._patience = patience
+        self._stripe = stripe
+        self._stop_signal = stop_signal
         self._refill = refill
-        self._asks_for_quiet = is_quiet
-        self._is_quiet = False
+        self._must_pause = is_paused
+        self._is_paused = False
         products = shop.products()
-        self._sold = skus_with_enough(products)
+        self._skus = skus_with_enough(products)
         self._visits = visits(products)
         self._under_way: dict[str, Visit] = {}
         self._cancelled: set[str] = set()
         self._ended: Counter[str] = Counter()
         self._placed = 0
-        self._rule: Rule | None = None
+        self._fault: ActiveFault | None = None
         self._last = ""
-        self._trouble = ""
+        self._problem = ""
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        # A daemon: a request that nobody answers must not keep the end waiting.
+        # A daemon: a request without a response must not delay the end.
         thread = threading.Thread(target=self._run, name="trickle", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            self._patience.call_off()
+            self._stop_signal.stop()
             thread.join(END_SECONDS)
 
-    def standing(self) -> Standing:
-        return Standing(
+    def status(self) -> TrickleStatus:
+        return TrickleStatus(
             placed=self._placed,
             ended=dict(self._ended),
             under_way=len(self._under_way),
             last=self._last,
-            trouble=self._trouble,
-            is_quiet=self._is_quiet,
+            problem=self._problem,
+            is_paused=self._is_paused,
         )
 
     def _run(self) -> None:
-        looks_per_visit = round(EVERY_SECONDS / LOOK_SECONDS)
+        polls_per_visit = round(EVERY_SECONDS / POLL_SECONDS)
         try:
-            for look in itertools.count():
-                self._take_a_turn(is_time=look % looks_per_visit == 0)
-                self._patience.pause(LOOK_SECONDS)
-        except CalledOff:
+            for poll in itertools.count():
+                self._step(is_time=poll % polls_per_visit == 0)
+                self._stop_signal.sleep(POLL_SECONDS)
+        except Stopped:
             pass
 
-    def _take_a_turn(self, *, is_time: bool) -> None:
-        """Look after everybody, and let the next one in. A trouble is shown, and gone with the next."""
+    def _step(self, *, is_time: bool) -> None:
+        """Update all orders, and place one if ``is_time``. The status shows an error until the next step."""
         try:
             for order_id, visit in list(self._under_way.items()):
-                self._look_after(order_id, visit)
-            self._is_quiet = self._asks_for_quiet()
-            if is_time and not self._is_quiet and len(self._under_way) < MOST_UNDER_WAY:
-                self._let_in(next(self._visits))
-        except CalledOff:
+                self._follow(order_id, visit)
+            self._is_paused = self._must_pause()
+            if is_time and not self._is_paused and len(self._under_way) < MAX_UNDER_WAY:
+                self._start_visit(next(self._visits))
+        except Stopped:
             raise
-        except Exception as error:  # noqa: BLE001 - nobody watches a demo to see it give up
-            self._trouble = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        except Exception as error:  # noqa: BLE001 - the demo continues after any error
+            self._problem = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         else:
-            self._trouble = ""
+            self._problem = ""
 
-    def _let_in(self, visit: Visit) -> None:
-        if self._bank is not None and visit.fault is not None:
-            if self._rule is not None:
-                self._rule.remove()
+    def _start_visit(self, visit: Visit) -> None:
+        if self._stripe is not None and visit.fault is not None:
+            if self._fault is not None:
+                self._fault.remove()
             note = "the trickle, once"
-            self._rule = self._bank.fail(visit.cart.payment_method, visit.fault, note)
+            self._fault = self._stripe.add_fault(visit.cart.payment_method, visit.fault, note)
         order = self._shop.place(visit.cart, key=new_key())
         self._placed += 1
         self._under_way[order.id] = visit
         self._last = f"order {short(order.id)} placed"
-        if self._placed % STOCKTAKING == 0:
-            self._take_stock()
+        if self._placed % ORDERS_PER_STOCK_CHECK == 0:
+            self._refill_if_low()
 
-    def _take_stock(self) -> None:
+    def _refill_if_low(self) -> None:
         products = self._shop.products()
-        if min(products[sku].available for sku in self._sold) < ENOUGH:
+        if min(products[sku].available for sku in self._skus) < ENOUGH:
             self._refill()
 
-    def _look_after(self, order_id: str, visit: Visit) -> None:
-        order = self._shop.look(order_id)
+    def _follow(self, order_id: str, visit: Visit) -> None:
+        order = self._shop.get_order(order_id)
         if visit.changes_mind and order.status == "confirmed":
-            if order.is_taken and order_id not in self._cancelled:
+            if order.is_captured and order_id not in self._cancelled:
                 self._shop.cancel(order_id)
                 self._cancelled.add(order_id)
         elif order.status in ENDED:
-            self._see_off(order)
+            self._record_end(order)
 
-    def _see_off(self, order: Order) -> None:
+    def _record_end(self, order: ShopOrder) -> None:
         del self._under_way[order.id]
         self._cancelled.discard(order.id)
         self._ended[order.status] += 1
         self._last = f"order {short(order.id)} {order.status}"
 
 
-def visits(products: Mapping[str, Product]) -> Iterator[Visit]:
-    """Yield a mix of fates for ever: most are paid, and of the others some come every minute."""
-    carts = everyday_carts(products)
+def visits(products: Mapping[str, ShopProduct]) -> Iterator[Visit]:
+    """Yield customers without end: most pay, and each minute some are declined, slow or cancel."""
+    carts = small_carts(products)
     declining = itertools.cycle(DECLINING_CARDS)
-    slow, silent = Fault("latency", 6000, times=1), Fault("timeout_after", times=1)
+    slow, silent = FaultSpec("latency", 6000, times=1), FaultSpec("timeout_after", times=1)
     while True:
         yield Visit(next(carts))
         yield Visit(next(carts))

@@ -1,4 +1,4 @@
-"""The drive while it runs: redrawn in a terminal, and as lines where nobody can redraw."""
+"""Shows the drive while it runs: redrawn in a terminal, printed as lines where it cannot be redrawn."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,11 +11,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from sandbox.drive.acts import Act
-from sandbox.drive.board import Board, Event, Glance
-from sandbox.drive.processes import Processes, Seen
-from sandbox.drive.report import Result, verdict
-from sandbox.programs import in_words
+from sandbox.drive.order_tracker import FeedEvent, OrderTracker, Snapshot
+from sandbox.drive.process_watcher import ProcessState, ProcessWatcher
+from sandbox.drive.report import ScenarioResult, status_label
+from sandbox.drive.scenario_groups import ScenarioGroup
+from sandbox.programs import display_name
+from sandbox.stripe_api.currencies import show_minor_units
 
 COLUMNS: Final = {
     "placed": "blue",
@@ -32,141 +33,145 @@ MOST_FEED_LINES: Final = 13
 
 
 class View:
-    """``at_bank`` says what the bank holds or has taken for some orders; None without a bank."""
+    """Shows groups of scenarios.
+
+    ``at_stripe`` returns how much Stripe holds or has captured for some orders, in minor units;
+    None if Stripe's sandbox is not part of the run.
+    """
 
     def __init__(
         self,
-        acts: Sequence[Act],
-        board: Board,
-        processes: Processes,
-        at_bank: Callable[[frozenset[str]], int] | None,
+        groups: Sequence[ScenarioGroup],
+        tracker: OrderTracker,
+        processes: ProcessWatcher,
+        at_stripe: Callable[[frozenset[str]], int] | None,
         console: Console,
     ) -> None:
-        self._acts = acts
-        self._board = board
+        self._groups = groups
+        self._tracker = tracker
         self._processes = processes
-        self._at_bank = at_bank
+        self._at_stripe = at_stripe
         self._console = console
-        self._act = acts[0]
-        self._results: list[Result] = []
+        self._group = groups[0]
+        self._results: list[ScenarioResult] = []
         self._is_live = console.is_terminal and not console.is_dumb_terminal
         if not self._is_live:
-            board.tell = self._say
+            tracker.on_event = self._print_event
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Redraw until the block ends; nothing of it is left then."""
+        """Redraw until the block ends; then remove it from the screen."""
         if not self._is_live:
             yield
             return
         with Live(
-            get_renderable=self._drawn,
+            get_renderable=self._render,
             console=self._console,
             refresh_per_second=REDRAWN_PER_SECOND,
             transient=True,
         ):
             yield
 
-    def begin(self, act: Act) -> None:
-        self._act, self._results = act, []
+    def begin(self, group: ScenarioGroup) -> None:
+        self._group, self._results = group, []
         if not self._is_live:
-            self._console.print(f"\n{self._position()}. {act.title}")
-            if act.words:
-                self._console.print(f"   {act.words}")
+            self._console.print(f"\n{self._position()}. {group.title}")
+            if group.text:
+                self._console.print(f"   {group.text}")
 
     def end(self) -> None:
-        """Say how those who were under way got over the blows of the act."""
-        if not self._is_live and (aftermath := self._board.glance().aftermath):
-            self._console.print(f"   {aftermath}", markup=False)
+        """Print how the orders that were under way recovered, if something was killed or flushed."""
+        if not self._is_live and (recovery := self._tracker.snapshot().recovery):
+            self._console.print(f"   {recovery}", markup=False)
 
-    def finished(self, result: Result) -> None:
+    def finished(self, result: ScenarioResult) -> None:
         self._results.append(result)
         if not self._is_live:
             self._console.print(f"   {_ended(result)}")
 
-    def _say(self, event: Event) -> None:
+    def _print_event(self, event: FeedEvent) -> None:
         if event.is_notable:
             self._console.print(f"   {_clock(event.at)} {event.text}", markup=False)
 
     def _position(self) -> int:
-        return self._acts.index(self._act) + 1
+        return self._groups.index(self._group) + 1
 
-    def _drawn(self) -> RenderableType:
-        glance = self._board.glance()
+    def _render(self) -> RenderableType:
+        snapshot = self._tracker.snapshot()
         room = self._console.height - LINES_BESIDE_THE_FEED
         lines = min(max(room, FEWEST_FEED_LINES), MOST_FEED_LINES)
         return Group(
-            self._scene(glance),
-            _bars(glance, self._console.width),
-            self._figures(glance),
-            _dots(self._processes.glance(), self._console.width),
-            _feed(list(self._board.events)[-lines:], lines),
+            self._panel(snapshot),
+            _bars(snapshot, self._console.width),
+            self._figures(snapshot),
+            _dots(self._processes.states(), self._console.width),
+            _feed(list(self._tracker.events)[-lines:], lines),
         )
 
-    def _scene(self, glance: Glance) -> Panel:
-        words = [self._act.words] if self._act.words else []
-        words += [f"[yellow]{escape(glance.aftermath)}[/]"] if glance.aftermath else []
-        words += [_ended(result) for result in self._results[-2:]]
+    def _panel(self, snapshot: Snapshot) -> Panel:
+        lines = [self._group.text] if self._group.text else []
+        lines += [f"[yellow]{escape(snapshot.recovery)}[/]"] if snapshot.recovery else []
+        lines += [_ended(result) for result in self._results[-2:]]
         return Panel(
-            "\n".join(words) or " ",
-            title=f"[bold]{self._act.title}[/]",
+            "\n".join(lines) or " ",
+            title=f"[bold]{self._group.title}[/]",
             title_align="left",
-            subtitle=f"{self._position()} of {len(self._acts)}, {_clock(glance.elapsed)}",
+            subtitle=f"{self._position()} of {len(self._groups)}, {_clock(snapshot.elapsed)}",
             subtitle_align="right",
             height=6,
         )
 
-    def _figures(self, glance: Glance) -> Table:
+    def _figures(self, snapshot: Snapshot) -> Table:
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
-            f" [b]{glance.accepted}[/] orders, [b]{glance.per_second:.1f}[/] per second",
-            f"accepted to confirmed: median [b]{_seconds(glance.p50)}[/], 95% [b]{_seconds(glance.p95)}[/]",
+            f" [b]{snapshot.accepted}[/] orders, [b]{snapshot.per_second:.1f}[/] per second",
+            f"accepted to confirmed: median [b]{_seconds(snapshot.p50)}[/], 95% [b]{_seconds(snapshot.p95)}[/]",
         )
-        if self._at_bank is not None:
-            at_bank = self._at_bank(glance.order_ids)
+        if self._at_stripe is not None:
+            at_stripe = self._at_stripe(snapshot.order_ids)
             grid.add_row(
-                f" [b]{_euros(at_bank)}[/] at the bank",
-                f"[b]{_euros(glance.confirmed_minor)}[/] owed for confirmed orders",
+                f" [b]{_amount(at_stripe, snapshot.currency)}[/] at Stripe",
+                f"[b]{_amount(snapshot.confirmed_minor, snapshot.currency)}[/] owed for confirmed orders",
             )
         return grid
 
 
-def _ended(result: Result) -> str:
-    return f"{verdict(ok=result.ok)} {result.name}: {escape(result.in_words())}"
+def _ended(result: ScenarioResult) -> str:
+    return f"{status_label(ok=result.ok)} {result.name}: {escape(result.in_words())}"
 
 
-def _bars(glance: Glance, width: int) -> Table:
+def _bars(snapshot: Snapshot, width: int) -> Table:
     grid = Table.grid(padding=(0, 1))
     longest = max(int(width * BAR_SHARE), 10)
-    full = max(max(glance.counts.values(), default=0), longest)
+    full = max(max(snapshot.counts.values(), default=0), longest)
     for name, color in COLUMNS.items():
-        number = glance.counts.get(name, 0)
+        number = snapshot.counts.get(name, 0)
         bar = "█" * (-(-number * longest // full))
         grid.add_row(f" {name:<10}", Text(bar, style=color), str(number))
     return grid
 
 
-def _dots(seen: Mapping[str, Seen], width: int) -> Text:
+def _dots(states: Mapping[str, ProcessState], width: int) -> Text:
     lines = [Text(" ")]
-    for name, each in seen.items():
-        dot = _dot(name, each)
+    for name, state in states.items():
+        dot = _dot(name, state)
         if lines[-1].cell_len + dot.cell_len > width:
             lines.append(Text(" "))
         lines[-1].append_text(dot).append("  ")
     return Text("\n").join(lines)
 
 
-def _dot(name: str, seen: Seen) -> Text:
-    label = in_words(name).removesuffix(" worker")
-    if not seen.pid:
+def _dot(name: str, state: ProcessState) -> Text:
+    label = display_name(name).removesuffix(" worker")
+    if not state.pid:
         return Text(f"✗ {label} gone", style="bold red")
-    if seen.before:
-        replaced = f"● {label} {seen.before}→{seen.pid}"
+    if state.previous_pid:
+        replaced = f"● {label} {state.previous_pid}→{state.pid}"
         return Text(replaced, style="bold yellow")
     return Text(f"● {label}", style="green")
 
 
-def _feed(events: Sequence[Event], lines: int) -> Panel:
+def _feed(events: Sequence[FeedEvent], lines: int) -> Panel:
     text = Text(overflow="ellipsis", no_wrap=True)
     for event in events:
         style = "bold" if event.is_notable else "bright_black"
@@ -182,5 +187,5 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} s"
 
 
-def _euros(minor: int) -> str:
-    return f"{minor / 100:,.2f}"
+def _amount(minor: int, currency: str) -> str:
+    return f"{show_minor_units(minor, currency)} {currency.upper()}" if currency else "0"

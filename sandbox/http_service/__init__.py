@@ -1,1 +1,1 @@
-"""What every HTTP service of the sandbox consists of: server, faults, keys, call log, controls."""
+"""The parts of every HTTP service of the sandbox: server, faults, idempotency keys, call log, controls."""

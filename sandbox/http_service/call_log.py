@@ -1,4 +1,4 @@
-"""The latest calls to the API, for tests and demonstrations to look at. Kept in memory only."""
+"""The latest calls to a service, for tests and for the control page. In memory only."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Final
 
 from sandbox.http_service.faults import Fault
 
-KEPT: Final = 10_000
+MAX_CALLS: Final = 10_000
 
 
 @dataclass
 class LoggedCall:
-    """``status`` is what was answered; None where nothing was."""
+    """One call. ``status`` is None if no response was sent."""
 
     key: str | None
     operation: str = ""
@@ -22,10 +22,10 @@ class LoggedCall:
 
 
 class CallLog:
-    """Calls are numbered from 1 in the order of their ends."""
+    """The latest MAX_CALLS calls, numbered from 1 in the order in which they ended."""
 
     def __init__(self) -> None:
-        self._calls: deque[tuple[int, LoggedCall]] = deque(maxlen=KEPT)
+        self._calls: deque[tuple[int, LoggedCall]] = deque(maxlen=MAX_CALLS)
         self.last = 0
 
     def clear(self) -> None:
@@ -37,7 +37,7 @@ class CallLog:
         self._calls.append((self.last, call))
 
     def since(self, number: int) -> list[dict[str, object]]:
-        """The calls after ``number``, oldest first."""
+        """Return the calls after ``number``, oldest first."""
         return [
             {
                 "n": n,

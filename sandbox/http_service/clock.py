@@ -1,12 +1,12 @@
-"""The sandbox's own time: it ages keys, refunds and authorizations, and can be moved forward."""
+"""A service's clock, which tests can move forward: keys, refunds and authorizations depend on it."""
 
 import time
 
 
 class Clock:
-    """Unix seconds that never go back, not even when the machine's clock does or after a restart.
+    """Unix seconds that never decrease, even if the machine's clock does, or after a restart.
 
-    Listings rely on that: the order of creation is the order of ``created``.
+    Lists rely on it: objects in order of creation are also in order of ``created``.
     """
 
     def __init__(self) -> None:
@@ -21,6 +21,6 @@ class Clock:
         self.advanced_by += seconds
 
     def resume(self, *, latest: int, advanced_by: int) -> None:
-        """Go on from where a ledger ends."""
+        """Continue from the time at which a ledger ends."""
         self.advanced_by = advanced_by
         self._latest = max(self._latest, latest)

@@ -1,4 +1,4 @@
-"""/_sandbox: faults, latency, clock and call log of a service; for tests and demonstrations."""
+"""The URLs under /_sandbox: faults, latency, clock and call log of a service."""
 
 import json
 from abc import ABC, abstractmethod
@@ -16,14 +16,14 @@ PREFIX = "/_sandbox/"
 Action = Callable[[Request], JsonObject]
 
 
-class ControlRefused(ValueError):
-    """The control request cannot be carried out."""
+class ControlRejected(ValueError):
+    """The control request is invalid, or cannot be carried out now."""
 
 
 class Control(ABC):
-    """Takes and returns JSON. Needs no key: only programs of this machine can reach it.
+    """Accepts and returns JSON. Needs no API key: only programs on this machine can reach it.
 
-    A service adds actions of its own with ``own_actions``.
+    Subclasses add actions with ``own_actions``.
     """
 
     def __init__(self, faults: FaultMenu, calls: CallLog) -> None:
@@ -43,12 +43,12 @@ class Control(ABC):
         }
 
     def own_actions(self) -> Mapping[tuple[str, str], Action]:
-        """Return what else this service lets its caller do, by method and name."""
+        """Return the additional actions of this service, by HTTP method and name."""
         return {}
 
     @abstractmethod
     def advance_clock(self, seconds: int) -> int:
-        """Move the service's clock forward, and return its time."""
+        """Move the service's clock forward, and return its new time."""
 
     @abstractmethod
     def ledger(self) -> JsonObject:
@@ -56,7 +56,7 @@ class Control(ABC):
 
     @abstractmethod
     def start_over(self) -> None:
-        """Forget everything that the service has recorded. Raises ControlRefused."""
+        """Delete everything that the service has recorded. Raises ControlRejected."""
 
     async def respond(self, request: Request) -> Response:
         action, _, rule_id = request.path.removeprefix(PREFIX).partition("/")
@@ -67,7 +67,7 @@ class Control(ABC):
                 return _json(HTTPStatus.NOT_FOUND, {"error": f"no such control: {action}"})
             else:
                 body = self._actions[request.method, action](request)
-        except (ControlRefused, RuleInvalid) as error:
+        except (ControlRejected, RuleInvalid) as error:
             return _json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
         return _json(HTTPStatus.OK, body)
 
@@ -84,13 +84,13 @@ class Control(ABC):
 
     def _remove_fault(self, rule_id: str) -> JsonObject:
         if not rule_id.isdecimal() or not self._faults.remove(int(rule_id)):
-            raise ControlRefused(f"no such rule: {rule_id}")
+            raise ControlRejected(f"no such rule: {rule_id}")
         return {"removed": int(rule_id)}
 
     def _release(self, request: Request) -> JsonObject:
         rule = self._faults.get(_integer(request, "rule"))
         if rule is None:
-            raise ControlRefused("no such rule")
+            raise ControlRejected("no such rule")
         released = rule.held
         rule.release()
         return {"released": released}
@@ -112,25 +112,25 @@ class Control(ABC):
     def _calls_since(self, request: Request) -> JsonObject:
         number = parse_qs(request.query.decode()).get("since", ["0"])[0]
         if not number.isdecimal():
-            raise ControlRefused("since is not a number")
+            raise ControlRejected("since is not a number")
         return {"calls": self._calls.since(int(number)), "last": self._calls.last}
 
 
 def json_body(request: Request) -> Mapping[str, object]:
-    """Return the JSON object of a request; an empty body is an empty one. Raises ControlRefused."""
+    """Return the JSON object in a request; an empty one if there is no body. Raises ControlRejected."""
     try:
         body = json.loads(request.body or b"{}")
     except ValueError as error:
-        raise ControlRefused("the body is not JSON") from error
+        raise ControlRejected("the body is not JSON") from error
     if not isinstance(body, dict):
-        raise ControlRefused("the body is not an object")
+        raise ControlRejected("the body is not an object")
     return body
 
 
 def _integer(request: Request, name: str) -> int:
     value = json_body(request).get(name)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ControlRefused(f"{name} is not a whole number")
+        raise ControlRejected(f"{name} is not a whole number")
     return value
 
 

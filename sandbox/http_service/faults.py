@@ -1,4 +1,4 @@
-"""The fault menu: rules that make matching calls fail as networks and services fail."""
+"""Fault rules: they make matching calls fail in the ways in which networks and services fail."""
 
 import asyncio
 import random
@@ -13,23 +13,23 @@ from sandbox.http_service.json_values import JsonObject
 
 
 class Fault(StrEnum):
-    """How a call fails. "Before" means that nothing was done, "after" that it all was."""
+    """How a call fails. "Before" and "after" say whether it fails before or after its effect."""
 
-    LATENCY = "latency"  # the real answer, late
+    LATENCY = "latency"  # the real response, late
     ERROR_BEFORE = "error_before"  # 500, not saved under the key
     ERROR_AFTER = "error_after"  # 500, saved under the key
-    TIMEOUT_BEFORE = "timeout_before"  # no answer
+    TIMEOUT_BEFORE = "timeout_before"  # no response
     TIMEOUT_AFTER = "timeout_after"
-    RATE_LIMIT = "rate_limit"  # 429, nothing done
-    LOCK_TIMEOUT = "lock_timeout"  # 429 of another kind, nothing done
-    CONFLICT = "conflict"  # 409, as if a twin were in flight; nothing done
-    REFUSE_KEY = "refuse_key"  # 401, as if the API key had been revoked; nothing done
-    DECLINE = "decline"  # understood and refused: at Stripe, a decline of any card
-    TRUNCATED_BODY = "truncated_body"  # done, but only half of the answer arrives
+    RATE_LIMIT = "rate_limit"  # 429, no effect
+    LOCK_TIMEOUT = "lock_timeout"  # 429 with another code, no effect
+    CONFLICT = "conflict"  # 409, as if a request with the same key were running; no effect
+    REFUSE_KEY = "refuse_key"  # 401, as if the API key were revoked; no effect
+    DECLINE = "decline"  # a business rejection: at Stripe, any card is declined
+    TRUNCATED_BODY = "truncated_body"  # with its effect, but only half of the response arrives
     RESET_BEFORE = "reset_before"  # the connection is reset
     RESET_AFTER = "reset_after"
-    HOLD = "hold"  # stopped before anything is done, until released; its key stays in use
-    HOLD_AFTER = "hold_after"  # done, but the answer waits to be released
+    HOLD = "hold"  # waits before its effect until it is released; its key stays in use
+    HOLD_AFTER = "hold_after"  # with its effect, but the response waits until it is released
 
 
 DELIVERIES: Final[Mapping[Fault | None, Delivery]] = {
@@ -39,19 +39,22 @@ DELIVERIES: Final[Mapping[Fault | None, Delivery]] = {
     Fault.RESET_AFTER: Delivery.RESET,
     Fault.TRUNCATED_BODY: Delivery.HALF,
 }
-"""How an answer leaves under a fault; whole under any other."""
+"""How a response is delivered under these faults; whole under every other."""
 
 NEVER_ARRIVED: Final = frozenset({Fault.TIMEOUT_BEFORE, Fault.RESET_BEFORE})
-"""The service does nothing, and writes no answer."""
+"""Under these faults the service does nothing and sends no response."""
 
 
 class RuleInvalid(ValueError):
-    """A rule that could never work."""
+    """A rule that cannot work."""
 
 
 @dataclass
-class Rule:
-    """``times`` is how often it may still strike; None is without limit. ``note`` is for people."""
+class FaultRule:
+    """One fault for matching calls.
+
+    ``times`` is how many more calls it hits; None means no limit. ``note`` is shown to people.
+    """
 
     id: int
     operation: str
@@ -65,11 +68,11 @@ class Rule:
     note: str = ""
     gate: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
-    def applies_to(self, operation: str, facts: Mapping[str, object]) -> bool:
+    def applies_to(self, operation: str, fields: Mapping[str, object]) -> bool:
         return (
             self.times != 0
             and fnmatchcase(operation, self.operation)
-            and all(str(facts.get(name)) == str(value) for name, value in self.match.items())
+            and all(str(fields.get(name)) == str(value) for name, value in self.match.items())
         )
 
     async def hold(self) -> None:
@@ -81,12 +84,12 @@ class Rule:
             self.held -= 1
 
     def release(self) -> None:
-        """Let everything go that is held now; what comes later is held again."""
+        """Let all held calls continue. Later calls are held again."""
         self.gate.set()
         self.gate = asyncio.Event()
 
     def retire(self) -> None:
-        """Let everything go, also what is still on its way to being held."""
+        """Let all held calls continue, and hold no later call."""
         self.gate.set()
 
     def description(self) -> JsonObject:
@@ -105,43 +108,43 @@ class Rule:
 
 
 class FaultMenu:
-    """The rules in force, in the order in which they are tried. They are not kept: a restart clears them."""
+    """The rules in force, in the order in which they are tried. A restart loses them."""
 
     def __init__(self, seed: int) -> None:
-        self._dice = random.Random(seed)  # noqa: S311 - chance that can be repeated
-        self._rules: dict[int, Rule] = {}
+        self._random = random.Random(seed)  # noqa: S311 - a seeded generator is wanted
+        self._rules: dict[int, FaultRule] = {}
         self._last_id = 0
         self.latency_ms = 0
-        """Added to every answer, whether or not a rule strikes."""
+        """Delays every response, whether or not a rule applies."""
 
-    def add(self, described: Mapping[str, object], *, before_all: bool = False) -> Rule:
-        """Put a rule behind the others, or before them. Raises ``RuleInvalid``."""
+    def add(self, fields: Mapping[str, object], *, first: bool = False) -> FaultRule:
+        """Add a rule after all others, or before them with ``first``. Raises ``RuleInvalid``."""
         allowed = {"operation", "fault", "match", "latency_ms", "rate", "times", "note"}
-        if unknown := sorted(described.keys() - allowed):
+        if unknown := sorted(fields.keys() - allowed):
             raise RuleInvalid(f"unknown fields: {', '.join(unknown)}")
-        match = described.get("match", {})
+        match = fields.get("match", {})
         if not isinstance(match, dict):
             raise RuleInvalid("match is not an object")
-        times = described.get("times")
-        rule = Rule(
+        times = fields.get("times")
+        rule = FaultRule(
             id=self._last_id + 1,
-            operation=str(described.get("operation", "*")),
-            fault=_fault(described.get("fault")),
+            operation=str(fields.get("operation", "*")),
+            fault=_fault(fields.get("fault")),
             match=match,
-            latency_ms=_number(described, "latency_ms", 0, most=600_000),
-            rate=_number(described, "rate", 1.0, most=1),
-            times=None if times is None else _number(described, "times", 0, most=10**9),
-            note=str(described.get("note", "")),
+            latency_ms=_number(fields, "latency_ms", 0, most=600_000),
+            rate=_number(fields, "rate", 1.0, most=1),
+            times=None if times is None else _number(fields, "times", 0, most=10**9),
+            note=str(fields.get("note", "")),
         )
         self._last_id = rule.id
         added = {rule.id: rule}
-        self._rules = added | self._rules if before_all else self._rules | added
+        self._rules = added | self._rules if first else self._rules | added
         return rule
 
-    def draw(self, operation: str, facts: Mapping[str, object]) -> Rule | None:
-        """The first rule that applies and whose die falls, counted as a hit."""
+    def choose(self, operation: str, fields: Mapping[str, object]) -> FaultRule | None:
+        """Return the first rule that applies, by chance if its rate is below 1, and count the hit."""
         for rule in self._rules.values():
-            if rule.applies_to(operation, facts) and self._dice.random() < rule.rate:
+            if rule.applies_to(operation, fields) and self._random.random() < rule.rate:
                 rule.hits += 1
                 if rule.times is not None:
                     rule.times -= 1
@@ -152,14 +155,14 @@ class FaultMenu:
     def is_empty(self) -> bool:
         return not self._rules
 
-    def __iter__(self) -> Iterator[Rule]:
+    def __iter__(self) -> Iterator[FaultRule]:
         return iter(self._rules.values())
 
-    def get(self, rule_id: int) -> Rule | None:
+    def get(self, rule_id: int) -> FaultRule | None:
         return self._rules.get(rule_id)
 
     def remove(self, rule_id: int) -> bool:
-        """Take a rule off the menu, and let go of what it holds."""
+        """Remove a rule, and let its held calls continue. Returns False if there is no such rule."""
         rule = self._rules.pop(rule_id, None)
         if rule is not None:
             rule.retire()
@@ -180,8 +183,8 @@ def _fault(name: object) -> Fault:
 N = TypeVar("N", int, float)
 
 
-def _number(described: Mapping[str, object], name: str, default: N, *, most: int) -> N:
-    value = described.get(name, default)
+def _number(fields: Mapping[str, object], name: str, default: N, *, most: int) -> N:
+    value = fields.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise RuleInvalid(f"{name} is not a number from 0 to {most}")
     return type(default)(value)

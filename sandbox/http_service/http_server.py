@@ -1,4 +1,4 @@
-"""HTTP on a loopback socket: whole requests in, whole answers out, or torn ones when asked."""
+"""An HTTP server on the loopback interface that can also truncate, drop and reset responses."""
 
 import asyncio
 import os
@@ -14,18 +14,18 @@ from typing import cast
 import httptools
 
 MAX_REQUEST_BYTES = 512 * 1024
-LINGER_SECONDS = 2.0  # for whoever is refused to read why
+LINGER_SECONDS = 2.0  # so that a rejected client can read the response
 SILENCE_SECONDS = 30.0
-"""How long an unanswered connection is kept open, unless its client hangs up before."""
+"""How long a connection without a response stays open, unless its client closes it first."""
 
 
 class Delivery(Enum):
-    """What becomes of an answer on its way out."""
+    """How a response is delivered."""
 
     WHOLE = auto()
     HALF = auto()  # all headers, half of the body, then the connection closes
-    NONE = auto()  # silence
-    RESET = auto()  # a TCP reset instead of an answer
+    NONE = auto()  # nothing is sent
+    RESET = auto()  # a TCP reset instead of a response
 
 
 @dataclass(frozen=True)
@@ -50,23 +50,23 @@ Responder = Callable[[Request], Awaitable[Response]]
 
 
 class Connection(asyncio.Protocol):
-    """One client: answers its requests one after the other, in the order they came.
+    """One client connection. Responds to its requests one after the other, in their order.
 
-    A client that hangs up does not stop the request it has sent, as with any real server.
+    A request is carried out even if its client disconnects, as at a real server.
     """
 
     def __init__(self, respond: Responder, connections: "set[Connection]") -> None:
         self._respond = respond
         self._connections = connections
         self._parser = httptools.HttpRequestParser(self)
-        self._is_refused = False
+        self._is_rejected = False
         self._received = 0
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A cast, since uvloop does not derive its transports from asyncio's.
+        # A cast, because uvloop's transports are not subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
 
@@ -80,16 +80,16 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_refused:
+        if self._is_rejected:
             return
         self._received += len(data)
         if self._received > MAX_REQUEST_BYTES:
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            self._reject(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._refuse(HTTPStatus.BAD_REQUEST)
+            self._reject(HTTPStatus.BAD_REQUEST)
 
     def on_message_begin(self) -> None:
         self._url = b""
@@ -117,23 +117,23 @@ class Connection(asyncio.Protocol):
         self._received = 0
         self._waiting.append((request, self._parser.should_keep_alive()))
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._answer_waiting())
+            self._task = asyncio.get_running_loop().create_task(self._process_waiting())
 
-    async def _answer_waiting(self) -> None:
+    async def _process_waiting(self) -> None:
         try:
             while self._waiting:
                 request, keep_alive = self._waiting.popleft()
                 response = await self._respond(request)
                 await self._deliver(response, keep_alive=keep_alive)
         except Exception:
-            # A bug of the sandbox must not look like slowness: the client learns at once.
+            # After a bug of the sandbox the client must not wait for a time-out.
             self._transport.abort()
             raise
         finally:
             self._task = None
 
     async def _deliver(self, response: Response, *, keep_alive: bool) -> None:
-        if self._transport.is_closing() or self._is_refused:
+        if self._transport.is_closing() or self._is_rejected:
             return
         match response.delivery:
             case Delivery.WHOLE:
@@ -152,10 +152,10 @@ class Connection(asyncio.Protocol):
         if not keep_alive:
             self._transport.close()
 
-    def _refuse(self, status: HTTPStatus) -> None:
-        self._is_refused = True
+    def _reject(self, status: HTTPStatus) -> None:
+        self._is_rejected = True
         self._transport.write(_head(Response(status), keep_alive=False))
-        # Closed with something unread, the connection would be reset, and the answer with it.
+        # Closing it with unread bytes would reset the connection, and lose the response.
         self._transport.write_eof()
         asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
 
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(respond: Responder, *, port: int) -> tuple[asyncio.Server, set[Connection]]:
-    """Listen on the loopback interface only."""
+    """Listen on the loopback interface. Returns the server, and the set of its open connections."""
     connections: set[Connection] = set()
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(respond, connections), "127.0.0.1", port

@@ -1,4 +1,4 @@
-"""Idempotency keys: a key's first answer is repeated for a day, as Stripe's API v1 does it."""
+"""Idempotency keys: the first response under a key is repeated for a day, as in Stripe's API v1."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import Final
 
 from sandbox.http_service.json_values import encode
 
-KEPT_FOR: Final = int(timedelta(hours=24).total_seconds())
+KEPT_SECONDS: Final = int(timedelta(hours=24).total_seconds())
 MAX_KEY_LENGTH: Final = 255
 
 
@@ -22,7 +22,7 @@ class KeyInUse(Exception):
 
 
 class KeyReused(Exception):
-    """The key belongs to another request. ``path`` is that request's if the paths differ."""
+    """The key belongs to another request. ``path`` is its path if the two paths differ."""
 
     def __init__(self, path: str = "") -> None:
         super().__init__(path)
@@ -30,7 +30,7 @@ class KeyReused(Exception):
 
 
 @dataclass(frozen=True)
-class SavedAnswer:
+class SavedResponse:
     key: str
     at: int
     path: str
@@ -41,17 +41,19 @@ class SavedAnswer:
 
 
 def fingerprint_of(pairs: Iterable[tuple[str, str]]) -> str:
-    """The same for the same parameters in any order."""
+    """Return a hash of the parameters that does not depend on their order."""
     return hashlib.sha256(encode(sorted(pairs)).encode()).hexdigest()
 
 
 class IdempotencyKeys:
+    """The responses saved under keys, and the keys of running requests. Use from one event loop."""
+
     def __init__(self) -> None:
-        self._saved: dict[str, SavedAnswer] = {}
+        self._saved: dict[str, SavedResponse] = {}
         self._in_use: set[str] = set()
 
-    def find(self, key: str, *, path: str, fingerprint: str, now: int) -> SavedAnswer | None:
-        """Return the saved answer of the same request; None if there is none.
+    def find(self, key: str, *, path: str, fingerprint: str, now: int) -> SavedResponse | None:
+        """Return the saved response of the same request; None if there is none.
 
         Raises KeyInUse, KeyReused or KeyTooLong.
         """
@@ -69,7 +71,7 @@ class IdempotencyKeys:
 
     @contextmanager
     def in_use(self, key: str | None) -> Iterator[None]:
-        """Keep other requests with ``key`` out until this one has an answer."""
+        """Mark ``key`` as in use until the block ends: ``find`` then raises KeyInUse."""
         if key is None:
             yield
             return
@@ -79,13 +81,13 @@ class IdempotencyKeys:
         finally:
             self._in_use.remove(key)
 
-    def save(self, answer: SavedAnswer) -> None:
-        self._saved[answer.key] = answer
+    def save(self, response: SavedResponse) -> None:
+        self._saved[response.key] = response
 
     def _prune(self, now: int) -> None:
-        """Forget what is a day old; answers were saved in the order of their times."""
+        """Forget responses that are a day old. They are stored in the order of their times."""
         while self._saved:
             oldest = next(iter(self._saved.values()))
-            if oldest.at > now - KEPT_FOR:
+            if oldest.at > now - KEPT_SECONDS:
                 return
             del self._saved[oldest.key]

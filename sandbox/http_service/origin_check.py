@@ -1,26 +1,27 @@
-"""Who may use the controls: this machine's own programs and pages, and no page from elsewhere.
+"""Protects the controls from web pages of other sites, which a browser on this machine may show.
 
-A browser on this machine runs pages of strangers, and reaches the loopback interface for them. A
-page can send a form anywhere, so ``Origin`` is compared; and its own name may be made to lead here
-(DNS rebinding), so ``Host`` must be one that only this machine has.
+Such a page can send a form to the loopback interface, so ``Origin`` is checked. Its host name can
+resolve to 127.0.0.1 (DNS rebinding), so ``Host`` must be a name of this machine.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-OUR_NAMES: Final = frozenset({"127.0.0.1", "localhost"})
-OF_OUR_PAGES: Final = frozenset({"same-origin", "none"})  # "none": typed in by a person
+ALLOWED_HOSTS: Final = frozenset({"127.0.0.1", "localhost"})
+ALLOWED_FETCH_SITES: Final = frozenset(
+    {"same-origin", "none"}
+)  # "none": the user typed the address
 
 
-def refusal(method: str, headers: Mapping[str, str]) -> str:
-    """Say why a request is refused; nothing if it is not."""
+def rejection_reason(method: str, headers: Mapping[str, str]) -> str:
+    """Return why a request is rejected; an empty text if it is allowed."""
     host = headers.get("host", "")
-    if host.rpartition(":")[0] not in OUR_NAMES and host not in OUR_NAMES:
-        return "this host is not ours"
+    if host.rpartition(":")[0] not in ALLOWED_HOSTS and host not in ALLOWED_HOSTS:
+        return "this host name is not allowed"
     if method in {"GET", "HEAD"}:
         return ""
     if headers.get("origin", f"http://{host}") != f"http://{host}":
-        return "sent by a page from elsewhere"
-    if headers.get("sec-fetch-site", "same-origin") not in OF_OUR_PAGES:
-        return "sent by a page from elsewhere"
+        return "sent by a page of another site"
+    if headers.get("sec-fetch-site", "same-origin") not in ALLOWED_FETCH_SITES:
+        return "sent by a page of another site"
     return ""

@@ -1,4 +1,4 @@
-"""Serving one of the sandbox's services until a signal asks it to stop."""
+"""Runs one of the sandbox's services until SIGTERM or SIGINT."""
 
 import argparse
 import asyncio
@@ -12,18 +12,22 @@ import uvloop
 from sandbox.http_service.control import PREFIX, Control
 from sandbox.http_service.http_server import Request, Responder, Response, serve
 from sandbox.http_service.json_values import encode
-from sandbox.http_service.origin_check import refusal
+from sandbox.http_service.origin_check import rejection_reason
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that every service has."""
-    parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
-    parser.add_argument("--port-file", type=Path, help="where to write the port once it listens")
-    parser.add_argument("--seed", type=int, default=0, help="for faults that strike by chance")
+    parser.add_argument("--port", type=int, default=0, help="0 chooses a free one")
+    parser.add_argument(
+        "--port-file", type=Path, help="file that gets the port when the service listens"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the faults that hit calls by chance"
+    )
 
 
 def run(respond: Responder, options: argparse.Namespace, *, name: str) -> None:
-    """Serve on a loopback port, say where, and return after SIGTERM or SIGINT."""
+    """Serve on a loopback port, print the address, and return after SIGTERM or SIGINT."""
     uvloop.run(_serve_until_stopped(respond, options, name))
 
 
@@ -34,18 +38,21 @@ def with_control(
     page: Responder | None = None,
     is_page: Callable[[str], bool] = lambda _: False,
 ) -> Responder:
-    """Send control requests to ``control``, those of pages to ``page``, and others to ``api``."""
+    """Return a responder: it sends control requests to ``control``, pages to ``page``, the rest to ``api``.
+
+    Control requests and pages are protected by ``origin_check``.
+    """
 
     async def respond(request: Request) -> Response:
         shows_page = page is not None and is_page(request.path)
         if not shows_page and not request.path.startswith(PREFIX):
             return await api(request)
-        if reason := refusal(request.method, request.headers):
+        if reason := rejection_reason(request.method, request.headers):
             return Response(HTTPStatus.FORBIDDEN, encode({"error": reason}).encode())
-        answer: Awaitable[Response] = (
+        response: Awaitable[Response] = (
             page(request) if page is not None and shows_page else control.respond(request)
         )
-        return await answer
+        return await response
 
     return respond
 
@@ -57,7 +64,7 @@ async def _serve_until_stopped(respond: Responder, options: argparse.Namespace, 
     server, connections = await serve(respond, port=options.port)
     port = server.sockets[0].getsockname()[1]
     if options.port_file is not None:
-        _write_whole(options.port_file, f"{port}\n")
+        _write_atomically(options.port_file, f"{port}\n")
     print(f"{name} on http://127.0.0.1:{port}", flush=True)
     await stopped.wait()
     server.close()
@@ -65,8 +72,8 @@ async def _serve_until_stopped(respond: Responder, options: argparse.Namespace, 
         connection.close()
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file at once: a reader sees all of it or nothing."""
+def _write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or nothing."""
     draft = path.with_name(f"{path.name}.draft")
     draft.write_text(text)
     draft.replace(path)

@@ -1,1 +1,1 @@
-"""A stand-in for any outside service that takes JSON questions and gives JSON answers."""
+"""A sandbox for any outside service with a JSON API: it answers by rules, and logs what it did."""

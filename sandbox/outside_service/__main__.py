@@ -1,4 +1,4 @@
-"""``python -m sandbox.outside_service NAME``: serve it on this machine until asked to stop."""
+"""``python -m sandbox.outside_service NAME``: run the service on this machine until a signal."""
 
 import argparse
 import json
@@ -16,15 +16,15 @@ from sandbox.outside_service.services import SERVICES
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox.outside_service", description=__doc__)
     add_options(parser)
-    parser.add_argument("name", help="its rules are those of services.py, if it has any there")
+    parser.add_argument("name", help="of the service; services.py may have rules for it")
     parser.add_argument("--rules", default="[]", help="further rules as JSON, tried first")
     options = parser.parse_args()
     try:
-        given = [parse(rule) for rule in json.loads(options.rules)]
+        further = [parse(rule) for rule in json.loads(options.rules)]
     except (ValueError, RuleInvalid) as error:
         print(f"--rules: {error}", file=sys.stderr)
         return 2
-    rules = AnswerRules([*given, *SERVICES.get(options.name, ())])
+    rules = AnswerRules([*further, *SERVICES.get(options.name, ())])
     faults, calls = FaultMenu(options.seed), CallLog()
     api = Api(rules, faults, calls)
     respond = with_control(api.respond, ServiceControl(api, faults, calls))

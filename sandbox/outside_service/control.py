@@ -1,4 +1,4 @@
-"""/_sandbox: the shared controls, with the table of answers and the book of this service."""
+"""The controls of an outside service under /_sandbox, with its answer rules and its log of acts."""
 
 from collections.abc import Mapping
 
@@ -27,7 +27,7 @@ class ServiceControl(Control):
         return self._api.clock.now()
 
     def ledger(self) -> JsonObject:
-        return {"now": self._api.clock.now(), "acts": self._api.book.entries()}
+        return {"now": self._api.clock.now(), "acts": self._api.act_log.entries()}
 
     def start_over(self) -> None:
         self._api.start_over()

@@ -1,4 +1,4 @@
-"""An outside service of a program's own, answering by its rules."""
+"""An outside service as a process of its own, for tests and the proof."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from sandbox.service_process import ServiceProcess
 
 
 class OutsideServiceProcess(ServiceProcess):
-    """One service by its name. Its book and its keys live in the process: a restart clears them."""
+    """One service. Its log of acts and its keys are lost with the process."""
 
     def __init__(
         self, name: str, directory: Path, *, rules: Sequence[AnswerRule] = (), seed: int = 0
@@ -22,11 +22,11 @@ class OutsideServiceProcess(ServiceProcess):
         return ["sandbox.outside_service", self.name, "--rules", json.dumps(self._rules)]
 
     def add_rule(self, **rule: Any) -> None:
-        """Put a rule above all others; its members are those of AnswerRule."""
+        """Add a rule before all others; the arguments are the fields of AnswerRule."""
         self.control("POST", "rules", rule)
 
     def acts(self) -> Sequence[Mapping[str, Any]]:
-        """Return what the service has done, oldest first: one entry for each effect."""
+        """Return what the service did, oldest first: one entry per effect."""
         acts: list[Mapping[str, Any]] = self.ledger()["acts"]
         return acts
 

@@ -1,4 +1,4 @@
-"""Which question gets which answer: a small table, tried from the top."""
+"""The rules that decide which question gets which answer. They are tried in order."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,10 +13,10 @@ METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "*"})
 
 @dataclass(frozen=True)
 class AnswerRule:
-    """One line of the table: questions that fit get this answer.
+    """Questions that fit the rule get its answer.
 
-    ``operation`` is the name under which fault rules, call log and book know them. ``path`` may
-    hold ``*``. ``match`` names members of the question and the values they must have.
+    ``operation`` names them in fault rules, call log and log of acts. ``path`` may contain ``*``.
+    ``match`` has the values that members of the question must have.
     """
 
     operation: str
@@ -38,24 +38,24 @@ class AnswerRule:
 
 
 ANYTHING: Final = AnswerRule("ask", method="*", answer={"status": "ok"})
-"""The table of a service that has none of its own: it accepts every question."""
+"""The rule of a service without rules: it accepts every question."""
 
 
 class AnswerRules:
-    """The table in force. The first line that fits answers."""
+    """The rules in force. The first one that fits answers."""
 
     def __init__(self, rules: Iterable[AnswerRule]) -> None:
         self._initial = list(rules) or [ANYTHING]
         self._rules = list(self._initial)
 
-    def add(self, described: Mapping[str, Any]) -> AnswerRule:
-        """Put a line above all others. Raises RuleInvalid."""
-        rule = parse(described)
+    def add(self, fields: Mapping[str, Any]) -> AnswerRule:
+        """Add a rule before all others. Raises RuleInvalid."""
+        rule = parse(fields)
         self._rules.insert(0, rule)
         return rule
 
     def reset(self) -> None:
-        """Go back to the lines of the start."""
+        """Remove all rules that were added."""
         self._rules = list(self._initial)
 
     def find(self, method: str, path: str, question: Mapping[str, Any]) -> AnswerRule | None:
@@ -65,15 +65,15 @@ class AnswerRules:
         return iter(self._rules)
 
 
-def parse(described: Mapping[str, Any]) -> AnswerRule:
-    """Read a line from JSON. Raises RuleInvalid for one that could never work."""
-    if described.get("method", "POST") not in METHODS:
-        raise RuleInvalid(f"unknown method: {described['method']}")
-    if not all(isinstance(described.get(name, {}), dict) for name in ("match", "answer")):
+def parse(fields: Mapping[str, Any]) -> AnswerRule:
+    """Read a rule from JSON. Raises RuleInvalid if it cannot work."""
+    if fields.get("method", "POST") not in METHODS:
+        raise RuleInvalid(f"unknown method: {fields['method']}")
+    if not all(isinstance(fields.get(name, {}), dict) for name in ("match", "answer")):
         raise RuleInvalid("match and answer are objects")
-    if described.get("status", HTTPStatus.OK) not in list(HTTPStatus):
-        raise RuleInvalid(f"not a status: {described['status']}")
+    if fields.get("status", HTTPStatus.OK) not in list(HTTPStatus):
+        raise RuleInvalid(f"not a status: {fields['status']}")
     try:
-        return AnswerRule(**described)
+        return AnswerRule(**fields)
     except TypeError as error:
         raise RuleInvalid(f"not a rule: {error}") from None

@@ -1,7 +1,7 @@
-"""The outside services, besides Stripe, that this application calls, and how they answer here.
+"""The outside services, besides Stripe, that the application calls, and their rules in the sandbox.
 
-`make up`, `make demo`, the proof and the tests start each of them. A service named ``fraud`` is
-found by the application through the setting ``FRAUD_URL``.
+`make up`, `make demo`, the proof and the tests start each of them. The application gets the address
+of a service named ``fraud`` from the setting ``FRAUD_URL``.
 """
 
 import re
@@ -19,17 +19,17 @@ def setting_of(service: str) -> str:
 
 
 class ServiceUnknown(ValueError):
-    """The list of services to start cannot be read."""
+    """The variable WITH is not a list of services."""
 
 
 _WANTED: Final = re.compile(r"(?P<name>[a-z][a-z0-9-]*)(?::(?P<port>[0-9]{1,5}))?")
 
 
-def wanted(listed: str) -> dict[str, int]:
+def requested_services(listed: str) -> dict[str, int]:
     """Return the services to start, each with its port; 0 lets the kernel choose one.
 
-    ``listed`` is what `make up WITH=fraud,warehouse:8123` names beside those in SERVICES.
-    Raises ServiceUnknown.
+    ``listed`` is the value of WITH in `make up WITH=fraud,warehouse:8123`. All of SERVICES are
+    included. Raises ServiceUnknown.
     """
     found = dict.fromkeys(SERVICES, 0)
     for text in filter(None, listed.split(",")):
@@ -46,6 +46,6 @@ def program_of(service: str) -> str:
 
 
 def service_of(program: str) -> str | None:
-    """Return the service that a program of the supervisor is; None if it is none."""
+    """Return the service that a program of the supervisor runs; None for other programs."""
     prefix, is_service, name = program.partition("outside-")
     return name if is_service and not prefix else None

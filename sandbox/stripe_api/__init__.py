@@ -1,1 +1,1 @@
-"""A durable stand-in for Stripe's API on this machine: the ground truth of who was charged."""
+"""A sandbox of Stripe's API with a durable ledger, which says what was charged."""

@@ -10,8 +10,8 @@ from sandbox.stripe_api.records import Charge, PaymentIntent, Record, Refund
 R = TypeVar("R", PaymentIntent, Charge, Refund)
 
 
-class Shelf(Generic[R]):
-    """The newest version of each object of one kind, in the order of their creation."""
+class RecordTable(Generic[R]):
+    """The newest version of each object of one kind, in order of creation."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -36,12 +36,12 @@ class Shelf(Generic[R]):
 
 
 class Account:
-    """Operations read it and return new records; whoever wrote those down applies them here."""
+    """Operations read it and return new records. ``apply`` takes them once they are in the ledger."""
 
     def __init__(self) -> None:
-        self.intents = Shelf[PaymentIntent]()
-        self.charges = Shelf[Charge]()
-        self.refunds = Shelf[Refund]()
+        self.intents = RecordTable[PaymentIntent]()
+        self.charges = RecordTable[Charge]()
+        self.refunds = RecordTable[Refund]()
         self.refunds_of: defaultdict[str, list[str]] = defaultdict(list)
         """Refund ids by the id of their charge, oldest first."""
         self._due: list[tuple[int, str]] = []
@@ -66,7 +66,7 @@ class Account:
                     heapq.heappush(self._due, (record.settles_at, record.id))
 
     def pop_due(self, now: int) -> str | None:
-        """Take the id of a charge or refund for which a moment has come; None if there is none."""
+        """Remove and return the id of a charge or refund that is due; None if none is."""
         if self._due and self._due[0][0] <= now:
             return heapq.heappop(self._due)[1]
         return None

@@ -1,4 +1,4 @@
-"""The account as a bank clerk would look at it: sums, and the newest payments."""
+"""A summary of the account for the control page: sums, and the newest payments."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -6,87 +6,93 @@ from itertools import islice
 from typing import Final
 
 from sandbox.stripe_api.account import Account
+from sandbox.stripe_api.currencies import DECIMALS
 from sandbox.stripe_api.records import IntentStatus, PaymentIntent, RefundStatus
 
 
 @dataclass(frozen=True)
-class Money:
-    """What happened to the money of one payment, or of all in one currency. Minor units."""
+class MoneyTotals:
+    """The amounts of one payment, or of all payments in one currency, in Stripe's units."""
 
     currency: str
     held: int = 0
-    taken: int = 0
-    returned: int = 0
+    captured: int = 0
+    refunded: int = 0
 
-    def __add__(self, other: "Money") -> "Money":
-        return Money(
+    def __add__(self, other: "MoneyTotals") -> "MoneyTotals":
+        return MoneyTotals(
             self.currency,
             self.held + other.held,
-            self.taken + other.taken,
-            self.returned + other.returned,
+            self.captured + other.captured,
+            self.refunded + other.refunded,
         )
 
 
 @dataclass(frozen=True)
-class Row:
-    """One payment as the page shows it."""
+class PaymentRow:
+    """One payment, as the page shows it."""
 
     intent: PaymentIntent
     created: str
     order_id: str
-    money: Money
-    in_words: str
+    money: MoneyTotals
+    status: str
 
 
 @dataclass(frozen=True)
-class Books:
+class AccountSummary:
+    """What the control page shows of the account."""
+
     payments: int
-    sums: list[Money]
-    newest: list[Row]
+    sums: list[MoneyTotals]
+    newest: list[PaymentRow]
 
     @classmethod
-    def read(cls, account: Account, *, newest: int) -> "Books":
-        """Add everything up, and describe the ``newest`` payments, newest first."""
-        sums: dict[str, Money] = {}
+    def read(cls, account: Account, *, newest: int) -> "AccountSummary":
+        """Return the sums by currency, and the ``newest`` payments, newest first."""
+        sums: dict[str, MoneyTotals] = {}
         for intent in account.intents:
-            sums[intent.currency] = sums.get(intent.currency, Money(intent.currency)) + _of(
-                account, intent
-            )
+            sums[intent.currency] = sums.get(
+                intent.currency, MoneyTotals(intent.currency)
+            ) + _totals(account, intent)
         last = islice(reversed(account.intents.ids), newest)
         rows = [_row(account, account.intents[intent_id]) for intent_id in last]
-        return cls(len(account.intents), [sums[each] for each in sorted(sums)], rows)
+        return cls(len(account.intents), [sums[currency] for currency in sorted(sums)], rows)
 
 
-def amount(minor: int, currency: str) -> str:
-    """Write a sum as people do; the sandbox's currencies all have two decimals."""
-    return f"{minor / 100:,.2f} {currency.upper()}"
+def amount(units: int, currency: str) -> str:
+    """Return an amount in Stripe's units as people read it: ``1,234.50 EUR``."""
+    decimals = DECIMALS[currency]
+    return f"{units / 10**decimals:,.{decimals}f} {currency.upper()}"
 
 
-def _of(account: Account, intent: PaymentIntent) -> Money:
+def _totals(account: Account, intent: PaymentIntent) -> MoneyTotals:
     charge = intent.latest_charge or ""
-    refunds = (account.refunds[each] for each in account.refunds_of.get(charge, ()))
-    returned = sum(each.amount for each in refunds if each.status != RefundStatus.FAILED)
-    return Money(intent.currency, intent.amount_capturable, intent.amount_received, returned)
+    refunds = (account.refunds[refund_id] for refund_id in account.refunds_of.get(charge, ()))
+    refunded = sum(refund.amount for refund in refunds if refund.status != RefundStatus.FAILED)
+    return MoneyTotals(intent.currency, intent.amount_capturable, intent.amount_received, refunded)
 
 
-def _row(account: Account, intent: PaymentIntent) -> Row:
-    money = _of(account, intent)
+def _row(account: Account, intent: PaymentIntent) -> PaymentRow:
+    money = _totals(account, intent)
     created = datetime.fromtimestamp(intent.created, UTC).strftime("%H:%M:%S")
-    return Row(intent, created, intent.metadata.get("order_id", ""), money, _status(intent, money))
+    return PaymentRow(
+        intent, created, intent.metadata.get("order_id", ""), money, _status(intent, money)
+    )
 
 
-_WORDS: Final = {
-    IntentStatus.REQUIRES_CONFIRMATION: "not asked for yet",
+_STATUS_TEXTS: Final = {
+    IntentStatus.REQUIRES_CONFIRMATION: "not confirmed",
     IntentStatus.REQUIRES_ACTION: "waits for the customer",
     IntentStatus.REQUIRES_CAPTURE: "held",
-    IntentStatus.CANCELED: "voided",
-    IntentStatus.SUCCEEDED: "taken",
+    IntentStatus.CANCELED: "cancelled",
+    IntentStatus.SUCCEEDED: "captured",
 }
 
 
-def _status(intent: PaymentIntent, money: Money) -> str:
-    if money.returned:
-        return "returned" if money.returned == money.taken else "returned in part"
+def _status(intent: PaymentIntent, money: MoneyTotals) -> str:
+    if money.refunded:
+        return "refunded" if money.refunded == money.captured else "refunded in part"
     if intent.status == IntentStatus.REQUIRES_PAYMENT_METHOD:
         return "declined" if intent.last_payment_error else "without a card"
-    return _WORDS[IntentStatus(intent.status)]
+    return _STATUS_TEXTS[IntentStatus(intent.status)]

@@ -1,4 +1,4 @@
-"""The life of one call to the API: who asks, which key, which fault, the effect, the answer."""
+"""Handles one API call: authentication, idempotency key, fault, effect, response."""
 
 import asyncio
 import binascii
@@ -8,99 +8,103 @@ from dataclasses import dataclass
 from typing import Final
 
 from sandbox.http_service.call_log import CallLog, LoggedCall
-from sandbox.http_service.faults import DELIVERIES, NEVER_ARRIVED, Fault, FaultMenu, Rule
+from sandbox.http_service.faults import DELIVERIES, NEVER_ARRIVED, Fault, FaultMenu, FaultRule
 from sandbox.http_service.http_server import Delivery, Request, Response
 from sandbox.http_service.idempotency import fingerprint_of
 from sandbox.http_service.json_values import encode
-from sandbox.stripe_api.bank import Answer, Bank, Claim
+from sandbox.stripe_api.account_store import AccountStore, ApiResponse, KeyedRequest
 from sandbox.stripe_api.errors import ApiError, unauthorized
-from sandbox.stripe_api.fault_answers import refusal
+from sandbox.stripe_api.fault_errors import fault_error
 from sandbox.stripe_api.form_params import Nested, Parameters, nest, parse_pairs
 from sandbox.stripe_api.operations import Call
-from sandbox.stripe_api.routes import Route, facts_about, find_route
+from sandbox.stripe_api.routes import Route, find_route, matchable_fields
 
 API_VERSION: Final = "2026-10-28.endive"
-"""Echoed to clients that name none; the objects are those of this version for everybody."""
+"""Returned to clients that name no version. All objects have the format of this version."""
 
-NO_ANSWER: Final = Answer(status=0, body="", object_id="")
+NO_RESPONSE: Final = ApiResponse(status=0, body="", object_id="")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request that the API understands, before anything was done about it."""
+class ParsedRequest:
+    """A valid request that has not been carried out."""
 
     route: Route
     target: str
-    given: Nested
-    claim: Claim | None
+    params: Nested
+    keyed: KeyedRequest | None
 
 
 class Api:
-    def __init__(self, bank: Bank, faults: FaultMenu, calls: CallLog) -> None:
-        self._bank = bank
+    """Stripe's API. Each request takes effect at most once per idempotency key."""
+
+    def __init__(self, store: AccountStore, faults: FaultMenu, calls: CallLog) -> None:
+        self._store = store
         self._faults = faults
         self._calls = calls
         self._run = secrets.token_hex(5)
 
     async def respond(self, request: Request) -> Response:
-        """Answer one request. Whatever its answer tells is on disk before it leaves."""
+        """Respond to one request. Its effect is on disk before the response is sent."""
         log = LoggedCall(key=request.headers.get("idempotency-key"))
-        rule: Rule | None = None
+        rule: FaultRule | None = None
         try:
-            asked = _read(request)
-            log.operation, log.object_id = asked.route.name, asked.target
-            self._bank.pass_time()
-            saved = None if asked.claim is None else self._bank.find_saved(asked.claim)
-            rule = self._draw(asked)
-            answer = await self._answer(asked, saved, rule)
+            parsed = _read(request)
+            log.operation, log.object_id = parsed.route.name, parsed.target
+            self._store.process_due_changes()
+            saved = None if parsed.keyed is None else self._store.find_saved(parsed.keyed)
+            rule = self._choose_rule(parsed)
+            result = await self._carry_out(parsed, saved, rule)
         except ApiError as error:
-            answer = Answer(error.status, encode(error.body()), log.object_id)
-        await self._bank.ledger.durable()
+            result = ApiResponse(error.status, encode(error.body()), log.object_id)
+        await self._store.ledger.durable()
         if rule is not None:
             log.fault = rule.fault
         if rule is not None and rule.fault is Fault.HOLD_AFTER:
             await rule.hold()
         if latency_ms := self._faults.latency_ms + (rule.latency_ms if rule else 0):
             await asyncio.sleep(latency_ms / 1000)
-        return self._response(request, answer, log)
+        return self._response(request, result, log)
 
-    def _draw(self, asked: Asked) -> Rule | None:
+    def _choose_rule(self, parsed: ParsedRequest) -> FaultRule | None:
         if self._faults.is_empty:
             return None
-        facts = facts_about(self._bank.account, asked.target, asked.given)
-        return self._faults.draw(asked.route.name, facts)
+        fields = matchable_fields(self._store.account, parsed.target, parsed.params)
+        return self._faults.choose(parsed.route.name, fields)
 
-    async def _answer(self, asked: Asked, saved: Answer | None, rule: Rule | None) -> Answer:
-        """Do what was asked, once: a saved answer is repeated, and a fault may come before."""
-        claim = asked.claim
+    async def _carry_out(
+        self, parsed: ParsedRequest, saved: ApiResponse | None, rule: FaultRule | None
+    ) -> ApiResponse:
+        """Carry the request out, unless its response is saved already or a fault prevents it."""
+        keyed = parsed.keyed
         if rule is not None and rule.fault in NEVER_ARRIVED:
-            return NO_ANSWER
-        if rule is not None and (error := refusal(rule.fault, claim.key if claim else "")):
+            return NO_RESPONSE
+        if rule is not None and (error := fault_error(rule.fault, keyed.key if keyed else "")):
             raise error
-        with self._bank.keys.in_use(None if claim is None else claim.key):
+        with self._store.keys.in_use(None if keyed is None else keyed.key):
             if rule is not None and rule.fault is Fault.HOLD:
                 await rule.hold()
             if saved is not None:
                 return saved
-            now = self._bank.pass_time()
-            return self._bank.execute(
-                asked.route.operation,
+            now = self._store.process_due_changes()
+            return self._store.execute(
+                parsed.route.operation,
                 Call(
-                    Parameters(asked.given),
+                    Parameters(parsed.params),
                     now,
-                    asked.target,
+                    parsed.target,
                     is_declined=rule is not None and rule.fault is Fault.DECLINE,
                 ),
-                claim,
-                answer_error=rule is not None and rule.fault is Fault.ERROR_AFTER,
+                keyed,
+                fails_after=rule is not None and rule.fault is Fault.ERROR_AFTER,
             )
 
-    def _response(self, request: Request, answer: Answer, log: LoggedCall) -> Response:
+    def _response(self, request: Request, result: ApiResponse, log: LoggedCall) -> Response:
         delivery = DELIVERIES.get(log.fault, Delivery.WHOLE)
         if delivery in {Delivery.WHOLE, Delivery.HALF}:
-            log.status = answer.status
-        log.object_id = answer.object_id or log.object_id
-        log.replayed = answer.replayed
+            log.status = result.status
+        log.object_id = result.object_id or log.object_id
+        log.replayed = result.replayed
         self._calls.append(log)
         headers = {
             "Request-Id": f"req_{self._run}{self._calls.last:06}",
@@ -108,21 +112,21 @@ class Api:
         }
         if log.key:
             headers["Idempotency-Key"] = log.key
-        if answer.replayed:
+        if result.replayed:
             headers["Idempotent-Replayed"] = "true"
-        return Response(answer.status, answer.body.encode(), headers, delivery)
+        return Response(result.status, result.body.encode(), headers, delivery)
 
 
-def _read(request: Request) -> Asked:
-    """Raises ``ApiError`` for a caller, a URL or a form that the API does not accept."""
+def _read(request: Request) -> ParsedRequest:
+    """Parse a request. Raises ``ApiError`` for invalid credentials, URLs and forms."""
     _authenticate(request.headers.get("authorization", ""))
     route, target = find_route(request.method, request.path)
     posted = request.method == "POST"
     pairs = parse_pairs(request.body if posted else request.query)
-    claim = None
+    keyed = None
     if posted and (key := request.headers.get("idempotency-key")):
-        claim = Claim(key, request.path, fingerprint_of(pairs))
-    return Asked(route, target, nest(pairs), claim)
+        keyed = KeyedRequest(key, request.path, fingerprint_of(pairs))
+    return ParsedRequest(route, target, nest(pairs), keyed)
 
 
 def _authenticate(authorization: str) -> None:

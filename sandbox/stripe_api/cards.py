@@ -1,4 +1,4 @@
-"""Stripe's test payment methods, and what each of them does when it is charged or refunded."""
+"""Stripe's test payment methods, and how each behaves when it is charged or refunded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,12 +6,12 @@ from enum import Enum, auto
 from typing import Final
 
 
-class Refunds(Enum):
-    """What becomes of a refund to the card."""
+class RefundBehaviour(Enum):
+    """How a refund to the card ends."""
 
-    AT_ONCE = auto()  # succeeded, and stays so
-    LATER = auto()  # pending at first, succeeded after a while
-    BOUNCE = auto()  # succeeded at first, failed after a while
+    AT_ONCE = auto()  # succeeded at once
+    LATER = auto()  # first pending, later succeeded
+    BOUNCE = auto()  # first succeeded, later failed
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Card:
     funding: str = "credit"
     country: str = "US"
     decline: Decline | None = None
-    asks_customer: bool = False
-    """Every confirmation wants 3D Secure; without the customer it goes no further."""
-    refunds: Refunds = Refunds.AT_ONCE
+    needs_authentication: bool = False
+    """Every confirmation asks for 3D Secure, which needs the customer."""
+    refunds: RefundBehaviour = RefundBehaviour.AT_ONCE
 
 
 GENERIC_DECLINE: Final = Decline("card_declined", "generic_decline", "Your card was declined.")
@@ -72,7 +72,7 @@ _VELOCITY: Final = _declined(
     "Your card was declined for making repeated attempts too frequently or exceeding its "
     "amount limit.",
 )
-# Stripe's testing page gives no decline code for these three: their error code says it all.
+# Stripe's testing page gives no decline code for these three, only an error code.
 _EXPIRED: Final = _declined("0069", "expired_card", None, "Your card has expired.")
 _WRONG_CVC: Final = _declined(
     "0127", "incorrect_cvc", None, "Your card's security code is incorrect."
@@ -84,7 +84,7 @@ _PROCESSING: Final = _declined(
     "An error occurred while processing your card. Try again in a little bit.",
 )
 
-# Some have two spellings: the older one without the brand still works at Stripe, and so here.
+# Some have two spellings: the older one without the brand still works at Stripe, and here.
 TEST_CARDS: Final[Mapping[str, Card]] = {
     "pm_card_visa": _VISA,
     "pm_card_visa_debit": replace(_VISA, last4="5556", funding="debit"),
@@ -101,11 +101,13 @@ TEST_CARDS: Final[Mapping[str, Card]] = {
     "pm_card_fr": replace(_VISA, last4="0003", country="FR"),
     "pm_card_gb": replace(_VISA, last4="0000", country="GB"),
     "pm_card_bypassPending": replace(_VISA, last4="0077"),
-    "pm_card_pendingRefund": replace(_VISA, last4="7726", refunds=Refunds.LATER),
-    "pm_card_refundFail": replace(_VISA, last4="5126", refunds=Refunds.BOUNCE),
-    "pm_card_authenticationRequired": replace(_VISA, last4="3184", asks_customer=True),
-    "pm_card_authenticationRequiredOnSetup": replace(_VISA, last4="3155", asks_customer=True),
-    "pm_card_threeDSecure2Required": replace(_VISA, last4="3220", asks_customer=True),
+    "pm_card_pendingRefund": replace(_VISA, last4="7726", refunds=RefundBehaviour.LATER),
+    "pm_card_refundFail": replace(_VISA, last4="5126", refunds=RefundBehaviour.BOUNCE),
+    "pm_card_authenticationRequired": replace(_VISA, last4="3184", needs_authentication=True),
+    "pm_card_authenticationRequiredOnSetup": replace(
+        _VISA, last4="3155", needs_authentication=True
+    ),
+    "pm_card_threeDSecure2Required": replace(_VISA, last4="3220", needs_authentication=True),
     "pm_card_chargeCustomerFail": replace(_GENERIC, last4="0341"),
     "pm_card_chargeDeclined": _GENERIC,
     "pm_card_visa_chargeDeclined": _GENERIC,

@@ -1,4 +1,4 @@
-"""Charges: one for each confirmation that reached a card, made here and read at /v1/charges."""
+"""Charges: one for each confirmation that reached a card. /v1/charges returns them."""
 
 from datetime import timedelta
 from typing import Final
@@ -7,30 +7,30 @@ from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.cards import Decline
 from sandbox.stripe_api.errors import no_such
 from sandbox.stripe_api.identifiers import new_id
-from sandbox.stripe_api.operations import Call, Outcome, expansions
+from sandbox.stripe_api.operations import Call, OperationResult, expansions
 from sandbox.stripe_api.records import Charge, PaymentIntent
-from sandbox.stripe_api.serializers import charge_shape, payment_intent_shape
+from sandbox.stripe_api.serializers import serialize_charge, serialize_payment_intent
 
-AUTHORIZATION_HOLDS: Final = int(timedelta(days=7).total_seconds())
-"""How long a card authorization can be captured; afterwards the money is released by itself."""
+AUTHORIZATION_SECONDS: Final = int(timedelta(days=7).total_seconds())
+"""How long an authorization can be captured. Then it is released automatically."""
 
 
-def retrieve(account: Account, call: Call) -> Outcome:
+def retrieve(account: Account, call: Call) -> OperationResult:
     expand = expansions(call.parameters, allowed=frozenset({"payment_intent"}))
     call.parameters.reject_unknown()
     charge = account.charges.get(call.target)
     if charge is None:
         raise no_such("charge", call.target, param="id")
-    shape = charge_shape(charge)
+    body = serialize_charge(charge)
     if expand:
-        shape["payment_intent"] = payment_intent_shape(account.intents[charge.payment_intent])
-    return Outcome(shape, charge.id)
+        body["payment_intent"] = serialize_payment_intent(account.intents[charge.payment_intent])
+    return OperationResult(body, charge.id)
 
 
 def attempt(
     intent: PaymentIntent, payment_method: str, decline: Decline | None, *, serial: int, now: int
 ) -> Charge:
-    """Charge or authorize the card for the whole amount of ``intent``."""
+    """Return the charge of a confirmation: authorized, captured, or failed with ``decline``."""
     approved = decline is None
     manual = intent.capture_method == "manual"
     return Charge(
@@ -47,7 +47,7 @@ def attempt(
         metadata=intent.metadata,
         captured=approved and not manual,
         amount_captured=intent.amount if approved and not manual else 0,
-        capture_before=now + AUTHORIZATION_HOLDS if approved and manual else None,
+        capture_before=now + AUTHORIZATION_SECONDS if approved and manual else None,
         failure_code=decline.code if decline else None,
         failure_message=decline.message if decline else None,
         decline_code=decline.decline_code if decline else None,

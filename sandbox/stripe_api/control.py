@@ -1,35 +1,35 @@
-"""/_sandbox: the shared controls, with the ledger and the clock of the Stripe sandbox."""
+"""The controls of the Stripe sandbox under /_sandbox, with its ledger and its clock."""
 
 from sandbox.http_service.call_log import CallLog
-from sandbox.http_service.control import Control, ControlRefused
+from sandbox.http_service.control import Control, ControlRejected
 from sandbox.http_service.faults import FaultMenu
 from sandbox.http_service.http_server import Request, Response
 from sandbox.http_service.json_values import JsonObject
-from sandbox.stripe_api.bank import Bank
+from sandbox.stripe_api.account_store import AccountStore
 
 
 class StripeControl(Control):
-    """Control requests see only what is on disk, and what they change is on disk when they end."""
+    """Every control request reads and returns only durable data, and its changes are durable, too."""
 
-    def __init__(self, bank: Bank, faults: FaultMenu, calls: CallLog) -> None:
+    def __init__(self, store: AccountStore, faults: FaultMenu, calls: CallLog) -> None:
         super().__init__(faults, calls)
-        self._bank = bank
+        self._store = store
 
     async def respond(self, request: Request) -> Response:
-        self._bank.pass_time()
-        await self._bank.ledger.durable()
+        self._store.process_due_changes()
+        await self._store.ledger.durable()
         response = await super().respond(request)
-        await self._bank.ledger.durable()
+        await self._store.ledger.durable()
         return response
 
     def advance_clock(self, seconds: int) -> int:
-        self._bank.advance_clock(seconds)
-        return self._bank.clock.now()
+        self._store.advance_clock(seconds)
+        return self._store.clock.now()
 
     def ledger(self) -> JsonObject:
-        account, ledger = self._bank.account, self._bank.ledger
+        account, ledger = self._store.account, self._store.ledger
         return {
-            "now": self._bank.clock.now(),
+            "now": self._store.clock.now(),
             "payment_intents": [vars(intent) for intent in account.intents],
             "charges": [vars(charge) for charge in account.charges],
             "refunds": [vars(refund) for refund in account.refunds],
@@ -38,6 +38,6 @@ class StripeControl(Control):
         }
 
     def start_over(self) -> None:
-        if not self._bank.ledger.is_durable:
-            raise ControlRefused("a call is on its way to the disk")
-        self._bank.start_over()
+        if not self._store.ledger.is_durable:
+            raise ControlRejected("a call is being written to disk")
+        self._store.start_over()

@@ -1,4 +1,4 @@
-"""The controls as a page for people: what the bank does wrong now, a menu of that, and its books."""
+"""The control page of the Stripe sandbox: active faults, faults to add, payments, latest calls."""
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -11,8 +11,8 @@ from tornado import template
 from sandbox.http_service.call_log import CallLog
 from sandbox.http_service.faults import Fault, FaultMenu
 from sandbox.http_service.http_server import Request, Response
-from sandbox.stripe_api.account_summary import Books
-from sandbox.stripe_api.bank import Bank
+from sandbox.stripe_api.account_store import AccountStore
+from sandbox.stripe_api.account_summary import AccountSummary
 
 PAGE: Final = "/control"
 FOLDER: Final = Path(__file__).parent / "page"
@@ -28,54 +28,56 @@ HEADERS: Final = {
 }
 
 
-class Trouble(NamedTuple):
-    """One way to go wrong that the page offers; ``rule`` is what goes on the fault menu."""
+class FaultPreset(NamedTuple):
+    """A fault that the page offers; ``rule`` has the fields of its fault rule."""
 
     title: str
     effect: str
     rule: Mapping[str, object]
 
 
-def _trouble(
+def _preset(
     title: str, effect: str, fault: Fault, *, operation: str = "*", latency_ms: int = 0
-) -> Trouble:
+) -> FaultPreset:
     rule = {"operation": operation, "fault": fault, "latency_ms": latency_ms, "note": title}
-    return Trouble(title, effect, rule)
+    return FaultPreset(title, effect, rule)
 
 
 _CHARGE: Final = "payment_intents.confirm"
-TROUBLES: Final = {
-    "slow": _trouble(
+FAULT_PRESETS: Final = {
+    "slow": _preset(
         "Slow",
-        "Every answer is right, and takes three seconds longer.",
+        "Every response is correct, and three seconds late.",
         Fault.LATENCY,
         latency_ms=3000,
     ),
-    "charged-silent": _trouble(
+    "charged-silent": _preset(
         "Charges, then silence",
-        "The card is charged, and the shop is never told.",
+        "The card is charged, and no response is sent.",
         Fault.TIMEOUT_AFTER,
         operation=_CHARGE,
     ),
-    "charged-error": _trouble(
+    "charged-error": _preset(
         "Charges, then error 500",
-        "The card is charged, and the answer is an error.",
+        "The card is charged, and the response is an error.",
         Fault.ERROR_AFTER,
         operation=_CHARGE,
     ),
-    "silent": _trouble("Silence", "Nothing is done, nothing answered.", Fault.TIMEOUT_BEFORE),
-    "down": _trouble("Error 500", "Nothing is done, everything fails.", Fault.ERROR_BEFORE),
-    "declines": _trouble("Declines", "Every card is declined.", Fault.DECLINE, operation=_CHARGE),
-    "refuses-key": _trouble(
+    "silent": _preset("Silence", "Nothing is done, and no response is sent.", Fault.TIMEOUT_BEFORE),
+    "down": _preset(
+        "Error 500", "Nothing is done, and every response is an error.", Fault.ERROR_BEFORE
+    ),
+    "declines": _preset("Declines", "Every card is declined.", Fault.DECLINE, operation=_CHARGE),
+    "refuses-key": _preset(
         "Refuses the key",
-        "The shop's API key counts as revoked (401). Orders wait, and are flagged for the desk.",
+        "The shop's API key is rejected as revoked (401). Orders wait, and are flagged for the staff.",
         Fault.REFUSE_KEY,
     ),
 }
 
-HOW_OFTEN: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
+FREQUENCIES: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "once": ("next call", {"times": 1}),
-    "half": ("half of them", {"rate": 0.5}),
+    "half": ("half of the calls", {"rate": 0.5}),
     "always": ("every call", {}),
 }
 
@@ -83,10 +85,10 @@ _STATIC: Final = {"control.css": "text/css", "control.js": "text/javascript"}
 
 
 class ControlPage:
-    """Plain forms: it works without the script, which only redraws what has changed."""
+    """A page with plain forms. It works without its script, which only redraws the live part."""
 
-    def __init__(self, bank: Bank, faults: FaultMenu, calls: CallLog) -> None:
-        self._bank = bank
+    def __init__(self, store: AccountStore, faults: FaultMenu, calls: CallLog) -> None:
+        self._store = store
         self._faults = faults
         self._calls = calls
         self._templates = template.Loader(str(FOLDER))
@@ -101,7 +103,7 @@ class ControlPage:
         return path in {"/", PAGE} or path.startswith(f"{PAGE}/")
 
     async def respond(self, request: Request) -> Response:
-        """Show the page or a part of it; a form that was sent leads back to the page."""
+        """Return the page, its live part or a static file. A submitted form redirects to the page."""
         name = request.path.removeprefix(PAGE).strip("/")
         if request.method == "POST":
             return self._act(name, request)
@@ -112,8 +114,8 @@ class ControlPage:
             return Response(HTTPStatus.OK, content, HEADERS, content_type=_STATIC[name])
         if name not in {"", "now"}:
             return _text(HTTPStatus.NOT_FOUND, "There is no such page here.")
-        self._bank.pass_time()
-        await self._bank.ledger.durable()
+        self._store.process_due_changes()
+        await self._store.ledger.durable()
         return self._rendered("now.html" if name else "control.html")
 
     def _act(self, action: str, request: Request) -> Response:
@@ -121,30 +123,32 @@ class ControlPage:
             fields = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
             self._actions[action](fields)
         except (KeyError, ValueError):
-            return _text(HTTPStatus.BAD_REQUEST, "The sandbox knows no such thing to do.")
+            return _text(
+                HTTPStatus.BAD_REQUEST, "There is no such action, or a field is missing or wrong."
+            )
         return Response(HTTPStatus.SEE_OTHER, b"", {**HEADERS, "Location": PAGE})
 
     def _add(self, fields: Mapping[str, str]) -> None:
-        """Put a trouble before all others; the same one, asked for before, gives way to it."""
-        trouble = TROUBLES[fields["trouble"]]
-        _, rule = HOW_OFTEN[fields["often"]]
-        for each in [each for each in self._faults if each.note == trouble.title]:
-            self._faults.remove(each.id)
-        self._faults.add({**trouble.rule, **rule}, before_all=True)
+        """Add a preset before all other rules. Replaces the rule of the same preset."""
+        preset = FAULT_PRESETS[fields["preset"]]
+        _, frequency = FREQUENCIES[fields["frequency"]]
+        for old in [rule for rule in self._faults if rule.note == preset.title]:
+            self._faults.remove(old.id)
+        self._faults.add({**preset.rule, **frequency}, first=True)
 
     def _remove(self, fields: Mapping[str, str]) -> None:
-        self._faults.remove(int(fields["rule"]))  # gone already is as good
+        self._faults.remove(int(fields["rule"]))  # no error if it is gone already
 
     def _rendered(self, name: str) -> Response:
         page = self._templates.load(name).generate(
-            troubles=TROUBLES,
-            how_often=HOW_OFTEN,
+            presets=FAULT_PRESETS,
+            frequencies=FREQUENCIES,
             rules=list(self._faults),
-            in_words=_in_words,
-            books=Books.read(self._bank.account, newest=SHOWN),
+            describe_match=_describe_match,
+            summary=AccountSummary.read(self._store.account, newest=SHOWN),
             calls=self._latest_calls(),
             calls_in_all=self._calls.last,
-            ledger_entries=self._bank.ledger.appended,
+            ledger_entries=self._store.ledger.appended,
         )
         return Response(HTTPStatus.OK, page, HEADERS, content_type="text/html; charset=utf-8")
 
@@ -152,9 +156,9 @@ class ControlPage:
         return self._calls.since(self._calls.last - SHOWN)[::-1]
 
 
-def _in_words(matches: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} is {value}" for name, value in matches.items()) or "all"
+def _describe_match(match: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} is {value}" for name, value in match.items()) or "all"
 
 
-def _text(status: HTTPStatus, words: str) -> Response:
-    return Response(status, words.encode(), HEADERS, content_type="text/plain; charset=utf-8")
+def _text(status: HTTPStatus, text: str) -> Response:
+    return Response(status, text.encode(), HEADERS, content_type="text/plain; charset=utf-8")

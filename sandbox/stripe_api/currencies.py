@@ -1,7 +1,7 @@
-"""What Stripe charges in each currency, as it publishes it. Amounts are in Stripe's units.
+"""Stripe's published rules for amounts in each currency, and the conversion from its units.
 
-https://docs.stripe.com/currencies has the rules. The application has its own table; they are
-compared in ``tests/payments/test_stripe_currencies.py``.
+The rules are those of https://docs.stripe.com/currencies. The application has a table of its own;
+``tests/payments/test_stripe_currencies.py`` compares the two.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,10 @@ DECIMALS: Final[Mapping[str, int]] = {
     **dict.fromkeys(_WITH_TWO_DECIMALS.split(), 2),
     **dict.fromkeys(_WITH_THREE_DECIMALS.split(), 3),
 }
-"""The decimals of an amount, of each currency that Stripe charges in."""
+"""The decimals of an amount in Stripe's units, for each currency that Stripe charges in."""
+
+MINOR_UNIT_DECIMALS: Final[Mapping[str, int]] = {**DECIMALS, "isk": 0, "ugx": 0, "mga": 2}
+"""The decimals of an amount in minor units, by ISO 4217: three currencies differ from Stripe."""
 
 NOT_AT_AMEX: Final = frozenset(_NOT_AT_AMEX.split())
 """The currencies in which American Express cards cannot be charged."""
@@ -37,7 +40,7 @@ NOT_AT_AMEX: Final = frozenset(_NOT_AT_AMEX.split())
 _MULTIPLES: Final[Mapping[str, int]] = {
     "isk": 100, "ugx": 100, **dict.fromkeys(_WITH_THREE_DECIMALS.split(), 10),
 }  # fmt: skip
-"""What the amount must be a multiple of."""
+"""Amounts must be multiples of these."""
 
 _MINIMUMS: Final[Mapping[str, int]] = {
     "usd": 50, "aed": 200, "ars": 50, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50,
@@ -45,7 +48,7 @@ _MINIMUMS: Final[Mapping[str, int]] = {
     "ils": 50, "inr": 50, "jpy": 50, "krw": 50, "mxn": 1000, "myr": 200, "nok": 300, "nzd": 50,
     "php": 50, "pln": 200, "ron": 200, "rub": 50, "sek": 300, "sgd": 50, "thb": 1000, "zar": 50,
 }  # fmt: skip
-"""Of an account that settles in the currency. Stripe has no minimum of the others' own."""
+"""For an account that settles in the currency. For other currencies Stripe publishes no minimum."""
 
 _MAX_DIGITS: Final[Mapping[str, int]] = {"cop": 10, "idr": 12, "inr": 9}
 _USUAL_MAX_DIGITS: Final = 8
@@ -78,13 +81,25 @@ def check_amount(amount: int, currency: str) -> None:
 
 
 def check_multiple(amount: int, currency: str, *, param: str) -> None:
-    """Raise ApiError for an amount with decimals that must be zero, and are not."""
+    """Raise ApiError for an amount that is not a multiple of the currency's step."""
     multiple = _MULTIPLES.get(currency, 1)
     if amount % multiple:
         raise invalid(
             f"Invalid amount: amounts in {currency} must be evenly divisible by {multiple}.",
             param=param,
         )
+
+
+def to_minor_units(amount: int, currency: str) -> int:
+    """Return an amount of Stripe's in minor units. A fraction of a minor unit counts as one."""
+    stripe_units, minor_units = 10 ** DECIMALS[currency], 10 ** MINOR_UNIT_DECIMALS[currency]
+    return int(-(-amount * minor_units // stripe_units))
+
+
+def show_minor_units(amount_minor: int, currency: str) -> str:
+    """Return an amount in minor units as people read it, without the currency: ``1,234.50``."""
+    decimals = MINOR_UNIT_DECIMALS[currency]
+    return f"{amount_minor / 10**decimals:,.{decimals}f}"
 
 
 def _out_of_bounds(message: str, code: str) -> ApiError:

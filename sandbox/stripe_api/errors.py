@@ -1,13 +1,13 @@
-"""Stripe's error answers: their HTTP status, their fields, and whether a key remembers them."""
+"""Stripe's error responses: HTTP status, fields, and whether they are saved under the key."""
 
 from sandbox.http_service.json_values import JsonObject
 
 
 class ApiError(Exception):
-    """An answer that is not a success.
+    """An error response.
 
-    ``saved`` tells the two halves of Stripe's promise apart: what is found wrong before the
-    operation begins is not saved under its idempotency key, what the operation itself answers is.
+    ``saved`` is whether it is saved under the idempotency key. As at Stripe, errors that are found
+    before the operation begins are not saved; errors of the operation itself are.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ def invalid(message: str, *, param: str, code: str | None = None) -> ApiError:
 
 
 def unexpected_state(message: str, payment_intent: JsonObject) -> ApiError:
-    """The PaymentIntent is not in a status that allows the operation."""
+    """The PaymentIntent's status does not allow the operation."""
     return ApiError(
         400,
         message,
@@ -77,8 +77,8 @@ def unexpected_state(message: str, payment_intent: JsonObject) -> ApiError:
     )
 
 
-def refused(message: str, *, code: str | None = None, param: str | None = None) -> ApiError:
-    """The operation was understood, began, and says no."""
+def rejected(message: str, *, code: str | None = None, param: str | None = None) -> ApiError:
+    """The operation began, and rejects the request."""
     return ApiError(400, message, code=code, param=param, saved=True)
 
 

@@ -1,4 +1,4 @@
-"""Parameters as Stripe takes them: form-encoded, nested by brackets, refused when unknown."""
+"""Request parameters as Stripe accepts them: form-encoded, nested by brackets, none unknown."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -27,7 +27,10 @@ def parse_pairs(encoded: bytes) -> list[tuple[str, str]]:
 
 
 def nest(pairs: list[tuple[str, str]]) -> Nested:
-    """``a[b]=1`` becomes ``{"a": {"b": "1"}}``; ``a[]=1`` and ``a[0]=1`` become the same list."""
+    """Return the parameters as nested dicts: ``a[b]=1`` becomes ``{"a": {"b": "1"}}``.
+
+    ``a[]=1`` and ``a[0]=1`` both become ``{"a": {"0": "1"}}``.
+    """
     root: Nested = {}
     for name, value in pairs:
         parts = _NAME.fullmatch(name)
@@ -45,7 +48,7 @@ def nest(pairs: list[tuple[str, str]]) -> Nested:
 
 
 class Parameters:
-    """Reads what an operation knows; ``reject_unknown`` refuses whatever it has not read."""
+    """Typed access to the parameters. ``reject_unknown`` rejects those that were not read."""
 
     def __init__(self, values: Nested) -> None:
         self._values = values
@@ -117,16 +120,16 @@ class Parameters:
         return Parameters(value)
 
     def time_bounds(self, name: str) -> tuple[int | None, int | None]:
-        """Inclusive bounds from ``name=t`` or ``name[gt|gte|lt|lte]=t``."""
+        """Return inclusive bounds, from ``name=t`` or ``name[gt|gte|lt|lte]=t``."""
         if isinstance(self._values.get(name), str):
             exact = self.integer(name)
             return exact, exact
-        given = self.nested(name)
-        if given is None:
+        params = self.nested(name)
+        if params is None:
             return None, None
-        after, since = given.integer("gt"), given.integer("gte")
-        before, until = given.integer("lt"), given.integer("lte")
-        given.reject_unknown(within=name)
+        after, since = params.integer("gt"), params.integer("gte")
+        before, until = params.integer("lt"), params.integer("lte")
+        params.reject_unknown(within=name)
         if after is not None:
             since = max(after + 1, since or 0)
         if before is not None:
@@ -134,7 +137,7 @@ class Parameters:
         return since, until
 
     def metadata(self, *, onto: Mapping[str, str]) -> dict[str, str]:
-        """``onto`` with what was given: an empty value removes its key, ``metadata=`` all."""
+        """Return ``onto`` with the given metadata. An empty value removes its key, ``metadata=`` all."""
         if self._values.get("metadata") == "":
             self._unread.discard("metadata")
             return {}

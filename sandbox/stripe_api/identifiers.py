@@ -1,4 +1,4 @@
-"""Ids and secrets in Stripe's form; random, so that a new ledger never repeats an old one's."""
+"""Ids and secrets in Stripe's format. They are random, so that a new ledger repeats no old id."""
 
 import secrets
 

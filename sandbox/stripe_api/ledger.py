@@ -1,8 +1,7 @@
-"""The append-only file behind the sandbox: what stands in it has happened, and nothing else has.
+"""The append-only file with everything that the sandbox has done.
 
-One line for each call that changed something, holding every new version of an object together with
-the answer saved under the idempotency key: a line torn by a crash takes a whole call with it, one
-that was never answered.
+Each call that changes something is one line: the new versions of all objects, and the response saved
+under the idempotency key. A line that a crash cuts off is a whole call, which got no response.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.http_service.idempotency import SavedAnswer
+from sandbox.http_service.idempotency import SavedResponse
 from sandbox.http_service.json_values import JsonObject, encode
 from sandbox.stripe_api.records import Charge, PaymentIntent, Record, Refund
 
@@ -33,20 +32,20 @@ class LedgerInUse(Exception):
 
 
 class LedgerDamaged(Exception):
-    """A line before the last one cannot be read: something other than a crash has been at it."""
+    """A line before the last one cannot be read. A crash cannot cause that."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     at: int
     changes: list[Record]
-    saved: SavedAnswer | None = None
+    saved: SavedResponse | None = None
     advanced_by: int | None = None
-    """The clock's new offset, when that is what changed."""
+    """The clock's new offset, if it changed."""
 
 
 class Ledger:
-    """Opens ``path`` for itself alone. Use from one event loop only."""
+    """Opens and locks ``path``; raises LedgerInUse. Use from one event loop only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -65,8 +64,11 @@ class Ledger:
         self.appended = 0
         self.syncs = 0
 
-    def replay(self) -> Iterator[Entry]:
-        """Read every entry, oldest first; at the end, cut off a last line that a crash left torn."""
+    def replay(self) -> Iterator[LedgerEntry]:
+        """Yield every entry, oldest first. Then remove a last line that a crash left incomplete.
+
+        Raises LedgerDamaged.
+        """
         whole = 0
         with self._path.open("rb") as file:
             for line in file:
@@ -83,29 +85,29 @@ class Ledger:
         os.ftruncate(self._file, whole)
 
     def empty(self) -> None:
-        """Begin a new history; only while everything is on disk."""
+        """Delete all entries. Call it only while everything is on disk."""
         os.ftruncate(self._file, 0)
 
-    def append(self, entry: Entry) -> None:
-        """Put ``entry`` in line for the disk. It counts once ``durable`` has returned."""
+    def append(self, entry: LedgerEntry) -> None:
+        """Queue ``entry`` for the disk. It is durable once ``durable`` has returned."""
         self._waiting.append(_encoded(entry))
         self.appended += 1
 
     @property
     def is_durable(self) -> bool:
-        """Whether everything appended so far is on disk."""
+        """Return whether everything appended so far is on disk."""
         return self._on_disk == self.appended
 
     async def durable(self) -> None:
-        """Return when everything appended so far is on disk. Callers at one time share a sync."""
-        wanted = self.appended
-        while self._on_disk < wanted:
+        """Wait until everything appended so far is on disk. Concurrent callers share one sync."""
+        appended = self.appended
+        while self._on_disk < appended:
             if self._flush is None:
                 self._flush = asyncio.create_task(self._write_waiting())
             await asyncio.shield(self._flush)
 
     def close(self) -> None:
-        """Write what is still in line, and let go of the file."""
+        """Write the queued entries, and close the file."""
         self._disk.shutdown()
         self._write("".join(self._waiting).encode())
         os.close(self._file)
@@ -124,19 +126,19 @@ class Ledger:
                 batch = batch[os.write(self._file, batch) :]
             os.fdatasync(self._file)
         except OSError as error:
-            # After a failed sync nobody knows what is on disk: answer nothing more, to anyone.
+            # After a failed sync it is unknown what is on disk, so no call may get a response.
             print(f"ledger {self._path}: {error}", file=sys.stderr, flush=True)
             os._exit(CANNOT_WRITE)
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make a new file's name as lasting as its content."""
+    """Make the name of a new file durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
 
 
-def _encoded(entry: Entry) -> str:
+def _encoded(entry: LedgerEntry) -> str:
     line: JsonObject = {"at": entry.at}
     if entry.changes:
         line["changes"] = [[KIND_OF[type(record)], vars(record)] for record in entry.changes]
@@ -147,11 +149,11 @@ def _encoded(entry: Entry) -> str:
     return encode(line) + "\n"
 
 
-def _decoded(line: bytes) -> Entry:
+def _decoded(line: bytes) -> LedgerEntry:
     row = json.loads(line)
-    return Entry(
+    return LedgerEntry(
         at=row["at"],
         changes=[KINDS[kind](**fields) for kind, fields in row.get("changes", ())],
-        saved=SavedAnswer(**row["saved"]) if "saved" in row else None,
+        saved=SavedResponse(**row["saved"]) if "saved" in row else None,
         advanced_by=row.get("advanced_by"),
     )

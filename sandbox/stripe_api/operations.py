@@ -1,4 +1,4 @@
-"""What an operation is given and what it gives back: pure functions from an account to an answer."""
+"""The types of an operation: a pure function from account and call to response and changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from sandbox.stripe_api.records import Record
 
 @dataclass(frozen=True)
 class Call:
-    """One request to an operation. ``target`` is the id in its URL, if it has one.
+    """One request to an operation.
 
-    ``is_declined`` has every card say no, also one that would say yes.
+    ``target`` is the id in its URL, if it has one. ``is_declined`` makes every card decline.
     """
 
     parameters: Parameters
@@ -24,8 +24,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The answer, and the versions of objects that become true when it is written down."""
+class OperationResult:
+    """The response, and the new versions of objects to write to the ledger."""
 
     body: JsonObject
     object_id: str = ""
@@ -33,15 +33,15 @@ class Outcome:
     status: int = 200
 
 
-Operation = Callable[[Account, Call], Outcome]
+Operation = Callable[[Account, Call], OperationResult]
 
 
 def expansions(parameters: Parameters, *, allowed: frozenset[str], prefix: str = "") -> set[str]:
-    """The links to replace by their objects, without the prefix that lists put before them."""
-    wanted = set()
+    """Return the links to replace by their objects, without the prefix that lists use."""
+    links = set()
     for path in parameters.texts("expand"):
         name = path.removeprefix(prefix)
         if not path.startswith(prefix) or name not in allowed:
             raise invalid(f"This property cannot be expanded ({path}).", param="expand")
-        wanted.add(name)
-    return wanted
+        links.add(name)
+    return links

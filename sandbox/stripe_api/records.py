@@ -1,4 +1,4 @@
-"""What the sandbox remembers: one immutable version of each object, as the ledger keeps it."""
+"""The sandbox's objects: immutable versions, as the ledger stores them."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,22 +8,22 @@ from sandbox.http_service.json_values import JsonObject
 
 class IntentStatus(StrEnum):
     REQUIRES_PAYMENT_METHOD = "requires_payment_method"  # new without a method, or declined
-    REQUIRES_CONFIRMATION = "requires_confirmation"  # has a method, and has not been confirmed
+    REQUIRES_CONFIRMATION = "requires_confirmation"  # has a method, not confirmed
     REQUIRES_ACTION = "requires_action"  # the customer has to authenticate
     REQUIRES_CAPTURE = "requires_capture"  # authorized: the money is held
     CANCELED = "canceled"  # final
-    SUCCEEDED = "succeeded"  # final: the money was taken
+    SUCCEEDED = "succeeded"  # final: the money is captured
 
 
 class RefundStatus(StrEnum):
-    PENDING = "pending"  # on its way; will succeed
-    SUCCEEDED = "succeeded"  # the money went back, as far as is known now
-    FAILED = "failed"  # final: it did not
+    PENDING = "pending"  # will succeed later
+    SUCCEEDED = "succeeded"  # can still become failed
+    FAILED = "failed"  # final: no money was refunded
 
 
 @dataclass(frozen=True)
 class PaymentIntent:
-    """Amounts are in minor units, times in unix seconds. ``serial`` is the order of creation."""
+    """Amounts are in Stripe's units, times in unix seconds. ``serial`` is the order of creation."""
 
     id: str
     serial: int
@@ -54,7 +54,7 @@ class PaymentIntent:
 
 @dataclass(frozen=True)
 class Charge:
-    """One attempt to charge a card, declined ones too."""
+    """One attempt to charge a card, also a declined one."""
 
     id: str
     serial: int
@@ -90,7 +90,7 @@ class Refund:
     reason: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     settles_at: int | None = None
-    """When it will succeed or fail; None when nothing more will happen."""
+    """When it will succeed or fail; None if its status is final."""
     failure_reason: str | None = None
 
 

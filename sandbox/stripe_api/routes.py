@@ -1,4 +1,4 @@
-"""The URLs of the API, and the operation behind each."""
+"""The URLs of the API, and the operation of each."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sandbox.stripe_api.operations import Operation
 
 @dataclass(frozen=True)
 class Route:
-    """``name`` is what fault rules and the call log know the operation by."""
+    """One operation. ``name`` is its name in fault rules and in the call log."""
 
     name: str
     operation: Operation
@@ -43,7 +43,7 @@ _PATH = re.compile(r"/v1/(?P<resource>[a-z_]+)(?:/(?P<id>[A-Za-z0-9_]+)(?P<actio
 
 
 def find_route(method: str, path: str) -> tuple[Route, str]:
-    """The route, and the id in the path (empty if there is none). Raises ``ApiError``."""
+    """Return the route, and the id in the path (empty without one). Raises ``ApiError``."""
     parts = _PATH.fullmatch(path)
     if parts is None:
         raise unknown_url(method, path)
@@ -54,23 +54,23 @@ def find_route(method: str, path: str) -> tuple[Route, str]:
     return route, parts["id"] or ""
 
 
-def facts_about(account: Account, target: str, given: Nested) -> dict[str, object]:
-    """What fault rules can match: the objects that a call is about, overlaid by its parameters.
+def matchable_fields(account: Account, target: str, params: Nested) -> dict[str, object]:
+    """Return what fault rules can match: the fields of the call's objects, then its parameters.
 
-    A refund is also known by the payment that it gives back.
+    A call about a refund has the fields of its payment, too.
     """
     refund = account.refunds.get(target)
-    intent_id = refund.payment_intent if refund else given.get("payment_intent", target)
-    charge = account.charges.get(str(given.get("charge", target)))
+    intent_id = refund.payment_intent if refund else params.get("payment_intent", target)
+    charge = account.charges.get(str(params.get("charge", target)))
     intent = account.intents.get(charge.payment_intent if charge else str(intent_id))
-    facts: dict[str, object] = {}
+    fields: dict[str, object] = {}
     for record in (intent, charge, refund):
         if record is not None:
             known = {name: value for name, value in vars(record).items() if value is not None}
-            facts |= known | _flat("metadata", record.metadata)
-    for name, value in given.items():
-        facts |= {name: value} if isinstance(value, str) else _flat(name, value)
-    return facts
+            fields |= known | _flat("metadata", record.metadata)
+    for name, value in params.items():
+        fields |= {name: value} if isinstance(value, str) else _flat(name, value)
+    return fields
 
 
 def _flat(name: str, values: "dict[str, str] | Nested") -> dict[str, object]:

@@ -1,7 +1,6 @@
-"""Stripe's JSON for each object: every field that a card payment has, and null where we have none.
+"""Stripe's JSON for each object, with every field that a card payment has.
 
-There are no balance transactions, customers, reviews or transfers behind these objects, so the
-links to those are null.
+The sandbox has no balance transactions, customers, reviews or transfers: links to them are null.
 """
 
 from collections.abc import Iterable
@@ -72,7 +71,7 @@ UNUSED_BY_CHARGES: JsonObject = dict.fromkeys(
 )
 
 
-def payment_intent_shape(intent: PaymentIntent) -> JsonObject:
+def serialize_payment_intent(intent: PaymentIntent) -> JsonObject:
     return {
         "id": intent.id,
         "object": "payment_intent",
@@ -108,7 +107,7 @@ def payment_intent_shape(intent: PaymentIntent) -> JsonObject:
     }
 
 
-def charge_shape(charge: Charge) -> JsonObject:
+def serialize_charge(charge: Charge) -> JsonObject:
     return {
         "id": charge.id,
         "object": "charge",
@@ -139,8 +138,8 @@ def charge_shape(charge: Charge) -> JsonObject:
     }
 
 
-def refund_shape(refund: Refund) -> JsonObject:
-    shape: JsonObject = {
+def serialize_refund(refund: Refund) -> JsonObject:
+    body: JsonObject = {
         "id": refund.id,
         "object": "refund",
         "amount": refund.amount,
@@ -168,14 +167,14 @@ def refund_shape(refund: Refund) -> JsonObject:
         "transfer_reversal": None,
     }
     if refund.failure_reason is not None:
-        shape["failure_reason"] = refund.failure_reason
+        body["failure_reason"] = refund.failure_reason
     if refund.status == RefundStatus.PENDING:
-        shape["pending_reason"] = "processing"
-    return shape
+        body["pending_reason"] = "processing"
+    return body
 
 
-def payment_method_shape(token: str, *, created: int) -> JsonObject:
-    """A test payment method under its own name; Stripe would give it an id of its own."""
+def serialize_payment_method(token: str, *, created: int) -> JsonObject:
+    """Return a test payment method with its name as its id; Stripe would create an id."""
     card = TEST_CARDS[token]
     return {
         "id": token,
@@ -206,25 +205,25 @@ def payment_method_shape(token: str, *, created: int) -> JsonObject:
     }
 
 
-def card_error_shape(
+def serialize_card_error(
     decline: Decline, token: str, *, charge: Charge | None, now: int
 ) -> JsonObject:
-    """Why a confirmation failed: an intent's ``last_payment_error``, and most of a 402's body."""
-    shape: JsonObject = {
+    """Return why a confirmation failed: ``last_payment_error``, and most of the body of a 402."""
+    body: JsonObject = {
         "code": decline.code,
         "doc_url": doc_url(decline.code),
         "message": decline.message,
-        "payment_method": payment_method_shape(token, created=now),
+        "payment_method": serialize_payment_method(token, created=now),
         "type": "card_error",
     }
     if decline.decline_code is not None:
-        shape["decline_code"] = decline.decline_code
+        body["decline_code"] = decline.decline_code
     if charge is not None:
-        shape["charge"] = charge.id
-    return shape
+        body["charge"] = charge.id
+    return body
 
 
-def list_shape(url: str, data: Iterable[JsonObject], *, has_more: bool) -> JsonObject:
+def serialize_list(url: str, data: Iterable[JsonObject], *, has_more: bool) -> JsonObject:
     return {"object": "list", "data": list(data), "has_more": has_more, "url": url}
 
 
@@ -245,7 +244,7 @@ def _outcome(charge: Charge) -> JsonObject:
 
 def _charged_card(charge: Charge) -> JsonObject:
     card = TEST_CARDS[charge.payment_method]
-    shape: JsonObject = {
+    body: JsonObject = {
         "amount_authorized": None if charge.failure_code else charge.amount,
         "authorization_code": None,
         "brand": card.brand,
@@ -272,5 +271,5 @@ def _charged_card(charge: Charge) -> JsonObject:
         "wallet": None,
     }
     if charge.capture_before is not None:
-        shape["capture_before"] = charge.capture_before
-    return shape
+        body["capture_before"] = charge.capture_before
+    return body

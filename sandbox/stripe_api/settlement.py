@@ -1,4 +1,4 @@
-"""What happens by itself as the sandbox's clock moves: refunds settle, authorizations lapse."""
+"""Changes that depend on the clock only: refunds settle, authorizations lapse."""
 
 from dataclasses import replace
 
@@ -7,8 +7,8 @@ from sandbox.stripe_api.payment_intents import canceled_version
 from sandbox.stripe_api.records import IntentStatus, Record, Refund, RefundStatus
 
 
-def due_changes(account: Account, now: int) -> list[Record]:
-    """Apply to ``account`` whatever has become due by ``now``, and return it to be written down."""
+def apply_due_changes(account: Account, now: int) -> list[Record]:
+    """Apply every change that is due by ``now`` to ``account``, and return them for the ledger."""
     changes: list[Record] = []
     while (object_id := account.pop_due(now)) is not None:
         refund = account.refunds.get(object_id)

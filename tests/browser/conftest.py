@@ -1,4 +1,4 @@
-"""Debian's chromium in front of the application as it runs in production."""
+"""Debian's chromium, with the application as it runs in production."""
 
 import os
 import shutil
@@ -19,16 +19,16 @@ from tests.support.staff_login import new_authenticator, superuser
 
 @pytest.fixture(scope="module")
 def chromium(django_db_setup: None) -> Iterator[Browser]:
-    """A browser; where none is installed the tests are left out, unless one is required."""
+    """A browser. Without one the tests are skipped, or fail with REQUIRE_BROWSER=1."""
     path = shutil.which("chromium")
     if path is None:
         if os.environ.get("REQUIRE_BROWSER") == "1":
             pytest.fail("REQUIRE_BROWSER=1, and there is no chromium on the path")
         pytest.skip("there is no chromium on the path: apt-get install chromium")
     with pytest.MonkeyPatch.context() as environment, sync_playwright() as playwright:
-        # Playwright runs an event loop in this thread; nothing of ours runs in it.
+        # Playwright runs an event loop in this thread. The application does not use it.
         environment.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        # Its sandbox needs rights that a container seldom gives.
+        # Chromium's sandbox needs privileges that most containers do not have.
         browser = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox"], timeout=PATIENCE_MS
         )
@@ -57,7 +57,7 @@ def grace(chromium: Browser, transactional_db: None) -> User:
 
 @pytest.fixture
 def visitor(chromium: Browser, installation: Installation, grace: User) -> Iterator[Visitor]:
-    """Grace with a browser, logged out; at the end its console has to be clean."""
+    """Grace with a browser, logged out. At the end the browser's console must have no errors."""
     visitor = Visitor(chromium, installation.url, grace, new_authenticator(grace))
     yield visitor
     visitor.close()

@@ -1,6 +1,6 @@
-"""Every page of the desk in a real browser: nothing that the policy refuses, readable, and fits.
+"""Every page of the desk in a real browser: no policy violations, readable, within the screen.
 
-With SCREENSHOTS=folder each page is also written down as a person sees it (``make screenshots``).
+With SCREENSHOTS=folder a picture of each page is stored, too (``make screenshots``).
 """
 
 import os
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def shop(alice: HttpStorefront, sandbox_stripe: SandboxServer) -> dict[str, UUID]:
-    """Orders in each state, a break, pulses: what a desk looks like on a working day."""
+    """Orders in each state, a reconciliation break, heartbeats: the desk on a working day."""
     confirmed = alice.wait_for_end(alice.place()["id"])
     cancelled = alice.wait_for_end(alice.place("pm_card_chargeDeclined")["id"])
     sandbox_stripe.add_fault("payment_intents.confirm", "error_before")
@@ -53,11 +53,11 @@ def shop(alice: HttpStorefront, sandbox_stripe: SandboxServer) -> dict[str, UUID
 
 
 def addresses(shop: dict[str, UUID]) -> dict[str, str]:
-    """Each kind of page by the name of its picture."""
+    """Return the path of each kind of page by the name of its picture."""
     level, payment = StockLevel.objects.get(), Payment.objects.earliest("created_at")
     run = SagaRun.objects.get(subject_id=shop["confirmed"])
     return {
-        "start": "/admin/",
+        "dashboard": "/admin/",
         "orders": "/admin/orders/order/",
         "orders-flagged": "/admin/orders/order/?needs_attention=yes",
         "order-confirmed": f"/admin/orders/order/{shop['confirmed']}/change/",
@@ -69,8 +69,8 @@ def addresses(shop: dict[str, UUID]) -> dict[str, str]:
         "break": f"/admin/invariants/reconciliationbreak/{ReconciliationBreak.objects.get().pk}/change/",
         "payments": "/admin/payments/payment/",
         "payment": f"/admin/payments/payment/{payment.pk}/change/",
-        "facts": "/admin/events/outboxevent/",
-        "fact": f"/admin/events/outboxevent/{OutboxEvent.objects.latest('pk').pk}/change/",
+        "events": "/admin/events/outboxevent/",
+        "event": f"/admin/events/outboxevent/{OutboxEvent.objects.latest('pk').pk}/change/",
         "products": "/admin/inventory/product/",
         "product": f"/admin/inventory/product/{Product.objects.get().pk}/change/",
         "product-add": "/admin/inventory/product/add/",
@@ -100,7 +100,9 @@ def photograph(page: Page, name: str) -> None:
         page.screenshot(path=path, full_page=True, animations="disabled")
 
 
-def test_every_page_is_clean_readable_and_fits(visitor: Visitor, shop: dict[str, UUID]) -> None:
+def test_every_page_is_clean_readable_and_fits_the_screen(
+    visitor: Visitor, shop: dict[str, UUID]
+) -> None:
     visitor.log_in()
     faults: dict[str, object] = {}
 
@@ -123,7 +125,7 @@ def test_every_page_is_clean_readable_and_fits(visitor: Visitor, shop: dict[str,
     assert visitor.reported_errors == []
 
 
-def test_the_door_is_clean_and_fits(visitor: Visitor) -> None:
+def test_the_login_pages_are_clean_and_fit_the_screen(visitor: Visitor) -> None:
     page = visitor.go("/admin/login/")
     for width in (WIDE, NARROW):
         visitor.set_appearance(dark=False, width=width)
@@ -135,7 +137,7 @@ def test_the_door_is_clean_and_fits(visitor: Visitor) -> None:
     assert visitor.unlabelled() == []
 
 
-def test_the_start_page_refreshes_by_itself(visitor: Visitor, shop: dict[str, UUID]) -> None:
+def test_the_dashboard_refreshes_by_itself(visitor: Visitor, shop: dict[str, UUID]) -> None:
     page = visitor.log_in()
     cards = page.locator(".desk-card", has_text="open breaks").locator(".desk-figure")
     assert cards.text_content() == "1"
@@ -145,7 +147,7 @@ def test_the_start_page_refreshes_by_itself(visitor: Visitor, shop: dict[str, UU
     cards.filter(has_text="0").wait_for()
 
 
-def test_the_manual_of_the_api_breaks_no_policy(visitor: Visitor) -> None:
+def test_the_manual_of_the_api_violates_no_policy(visitor: Visitor) -> None:
     page = visitor.go("/api/docs/")
 
     page.get_by_text("/api/v1/orders").first.wait_for()

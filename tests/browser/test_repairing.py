@@ -1,4 +1,4 @@
-"""In a real browser, with real workers: log in, find a flagged order, read it, retry it, see it end."""
+"""In a real browser, with real workers: find a flagged order, read it, retry it, see it end."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def flagged(alice: HttpStorefront, sandbox_stripe: SandboxServer) -> UUID:
-    """An order whose bank refused our key, and which nothing but a person moves for ten minutes."""
+    """An order that was flagged because Stripe refused the API key; its next retry is minutes away."""
     sandbox_stripe.add_fault("payment_intents.confirm", "refuse_key")
     order_id = UUID(alice.place()["id"])
     flag_once_tried(order_id)
@@ -24,7 +24,9 @@ def flagged(alice: HttpStorefront, sandbox_stripe: SandboxServer) -> UUID:
     return order_id
 
 
-def test_an_order_is_found_read_retried_and_seen_to_end(visitor: Visitor, flagged: UUID) -> None:
+def test_staff_find_a_flagged_order_retry_it_and_see_it_confirmed(
+    visitor: Visitor, flagged: UUID
+) -> None:
     page = visitor.log_in()
 
     page.locator("#nav-sidebar-apps a", has_text="Needs attention").click()
@@ -32,7 +34,7 @@ def test_an_order_is_found_read_retried_and_seen_to_end(visitor: Visitor, flagge
     page.get_by_text(REASON).first.wait_for()
     page.get_by_role("heading", name="Timeline").wait_for()
     page.locator("#act-retry").click()
-    page.get_by_role("textbox").last.fill("The key is good again.")
+    page.get_by_role("textbox").last.fill("The API key is valid again.")
     page.locator("form.reason button[type=submit]").click()
 
     page.locator(".order .state-confirmed").first.wait_for()

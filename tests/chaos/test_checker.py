@@ -12,7 +12,7 @@ from proof.chaos.ledgers import Database, Ledgers, Order, Shelf
 from proof.chaos.plan import Errand, Manner, Plan
 from proof.chaos.report import Verdict, judge, promises
 from proof.chaos.run import Outcome
-from sandbox.drive.provider_ledger import BankIntent
+from sandbox.drive.provider_ledger import LedgerPayment
 from sandbox.drive.shop import Cart
 
 SOLD, BACK, ABANDONED, REFUSED = range(4)
@@ -61,9 +61,9 @@ class Books:
         }
         self.shelves = {"MUG": Shelf(10, 4), "PEN": Shelf(10, 2)}
         self.sandbox_stripe = {
-            "pi_1": BankIntent("sold", 0, 500, 1),
-            "pi_2": BankIntent("back", 0, 0, 1),
-            "pi_3": BankIntent("gone", 0, 500, 1),
+            "pi_1": LedgerPayment("sold", 0, 500, 1),
+            "pi_2": LedgerPayment("back", 0, 0, 1),
+            "pi_3": LedgerPayment("gone", 0, 500, 1),
         }
 
     def evidence(self) -> Evidence:
@@ -138,7 +138,7 @@ SPOILT: dict[str, tuple[Callable[[Books], object], set[tuple[str, str]]]] = {
     "cancelled in vain": (
         lambda books: (
             books.move("back", status="confirmed", reason=""),
-            books.charge("pi_2", taken_minor=500),
+            books.charge("pi_2", captured_minor=500),
             books.tell(BACK, ends=[told("back", "confirmed")]),
             books.shelves.update({"MUG": Shelf(10, 6), "PEN": Shelf(10, 3)}),
         ),
@@ -168,7 +168,7 @@ SPOILT: dict[str, tuple[Callable[[Books], object], set[tuple[str, str]]]] = {
     "an order without an end": (
         lambda books: (
             books.move("gone", status="cancelling"),
-            books.charge("pi_3", taken_minor=0),
+            books.charge("pi_3", captured_minor=0),
             books.shelves.update({"MUG": Shelf(10, 2), "PEN": Shelf(10, 1)}),
         ),
         {("no end", "gone")},
@@ -176,7 +176,7 @@ SPOILT: dict[str, tuple[Callable[[Books], object], set[tuple[str, str]]]] = {
     # Our database and the bank
     "a ghost charge": (
         lambda books: (
-            books.charge("pi_2", taken_minor=500),
+            books.charge("pi_2", captured_minor=500),
             books.tell(BACK, ends=[told("back", "confirmed")]),
         ),
         {("ghost charge", "back")},
@@ -189,19 +189,19 @@ SPOILT: dict[str, tuple[Callable[[Books], object], set[tuple[str, str]]]] = {
         {("ghost charge", "back")},
     ),
     "a confirmed order without money": (
-        lambda books: books.charge("pi_3", taken_minor=0),
+        lambda books: books.charge("pi_3", captured_minor=0),
         {("wrong sum", "gone")},
     ),
     "money that was never captured": (
-        lambda books: books.charge("pi_3", taken_minor=0, held_minor=500),
+        lambda books: books.charge("pi_3", captured_minor=0, held_minor=500),
         {("wrong sum", "gone")},
     ),
     "charged twice": (
-        lambda books: books.sandbox_stripe.update({"pi_4": BankIntent("gone", 0, 0, 1)}),
+        lambda books: books.sandbox_stripe.update({"pi_4": LedgerPayment("gone", 0, 0, 1)}),
         {("charged twice", "gone")},
     ),
     "money without an order": (
-        lambda books: books.sandbox_stripe.update({"pi_4": BankIntent("stranger", 0, 500, 1)}),
+        lambda books: books.sandbox_stripe.update({"pi_4": LedgerPayment("stranger", 0, 500, 1)}),
         {("money without an order", "stranger")},
     ),
     # The customer and the bank: our database agrees with the bank, and both are wrong
@@ -214,7 +214,7 @@ SPOILT: dict[str, tuple[Callable[[Books], object], set[tuple[str, str]]]] = {
     ),
     "told confirmed, and charged otherwise": (
         lambda books: (
-            books.charge("pi_1", taken_minor=600),
+            books.charge("pi_1", captured_minor=600),
             books.move("sold", total_minor=600),
             books.tell(SOLD, placed={"sold": told("sold", total=600)}),
         ),
@@ -297,7 +297,7 @@ def test_what_did_not_end_and_what_the_application_found_are_findings() -> None:
 def test_a_run_with_too_few_confirmed_orders_is_invalid_and_not_passed() -> None:
     books = Books()
     books.move("gone", status="cancelled", reason="authorize_payment_unanswered")
-    books.charge("pi_3", taken_minor=0)
+    books.charge("pi_3", captured_minor=0)
     books.shelves.update({"MUG": Shelf(10, 2), "PEN": Shelf(10, 1)})
 
     report = judge(PLAN, books.outcome())

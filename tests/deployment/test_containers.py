@@ -1,4 +1,4 @@
-"""The image and the compose file: the Procfile's processes, and nothing that production lacks."""
+"""The image and the compose file: the Procfile's processes, their variables, ports and files."""
 
 import os
 import subprocess
@@ -38,28 +38,30 @@ def process(*words: str, environment: Mapping[str, str]) -> "subprocess.Complete
 
 def test_every_process_of_the_procfile_has_a_service(services: dict[str, dict[str, Any]]) -> None:
     assert services.keys() - NOT_OURS == {*declared(), RELEASE}
-    assert {name: each["command"] for name, each in services.items() if name not in NOT_OURS} == {
-        name: [name] for name in (*declared(), RELEASE)
-    }
+    assert {
+        name: service["command"] for name, service in services.items() if name not in NOT_OURS
+    } == {name: [name] for name in (*declared(), RELEASE)}
 
 
-def test_every_service_is_told_what_has_no_default(services: dict[str, dict[str, Any]]) -> None:
+def test_every_service_has_the_variables_without_a_default(
+    services: dict[str, dict[str, Any]],
+) -> None:
     required = {
-        each.name
+        variable.name
         for section in settings.CONFIGURATION
-        for each in section.variables
-        if each.is_required
+        for variable in section.variables
+        if variable.is_required
     }
 
     assert {
-        name: sorted(required - each["environment"].keys())
-        for name, each in services.items()
+        name: sorted(required - service["environment"].keys())
+        for name, service in services.items()
         if name not in NOT_OURS
     } == {name: [] for name in (*declared(), RELEASE)}
 
 
-def test_nothing_listens_where_others_could_reach_it(services: dict[str, dict[str, Any]]) -> None:
-    ports = [port for each in services.values() for port in each.get("ports", ())]
+def test_every_port_is_published_on_loopback_only(services: dict[str, dict[str, Any]]) -> None:
+    ports = [port for service in services.values() for port in service.get("ports", ())]
 
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
@@ -68,25 +70,25 @@ def test_the_image_has_the_whole_application_and_nothing_else() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     names = {path.relative_to(ROOT).parts[0] for path in all_files()}
 
-    taken = {name for name in names if not any(fnmatchcase(name, line) for line in ignored)}
+    copied = {name for name in names if not any(fnmatchcase(name, line) for line in ignored)}
 
-    assert taken == {
+    assert copied == {
         *PACKAGES,
         *("Procfile", "deploy", "gunicorn.conf.py", "manage.py", "requirements.txt"),
     }
 
 
-def test_no_secret_and_no_data_of_this_machine_gets_into_the_image() -> None:
+def test_the_image_has_no_secrets_and_no_local_data() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
 
     for name in (".env", ".git", ".venv", "var"):
         assert any(fnmatchcase(name, line) for line in ignored), name
 
 
-def test_a_process_becomes_what_the_procfile_says(tmp_path: Any) -> None:
-    said = tmp_path / "said"
+def test_a_process_runs_the_procfiles_command_without_a_shell(tmp_path: Any) -> None:
+    output = tmp_path / "output"
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho "$$ $*" >> "{said}"\n')
+    python.write_text(f'#!/bin/sh\necho "$$ $*" >> "{output}"\n')
     python.chmod(0o755)
 
     ran = subprocess.Popen(
@@ -94,10 +96,12 @@ def test_a_process_becomes_what_the_procfile_says(tmp_path: Any) -> None:
     )
 
     assert ran.wait(60) == 0
-    assert said.read_text() == f"{ran.pid} manage.py sagas watch\n"  # with no shell in between
+    assert (
+        output.read_text() == f"{ran.pid} manage.py sagas watch\n"
+    )  # the same pid: no shell in between
 
 
-def test_what_runs_before_the_others_runs_to_its_end(tmp_path: Any) -> None:
+def test_release_runs_all_of_its_commands(tmp_path: Any) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho $*\n")
     python.chmod(0o755)
@@ -111,7 +115,7 @@ def test_what_runs_before_the_others_runs_to_its_end(tmp_path: Any) -> None:
     ]
 
 
-def test_a_process_that_is_not_there_is_named() -> None:
+def test_an_unknown_process_is_named_in_the_error() -> None:
     ran = process("wokrer", environment={})
 
     assert (ran.returncode, ran.stdout) == (64, "")

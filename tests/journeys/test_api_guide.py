@@ -1,4 +1,4 @@
-"""docs/api.md: every example in it is run, in order, and answers as is said there."""
+"""docs/api.md: every example is run, in order, and its response is the one in the guide."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.support.waits import PATIENCE_SECONDS
 pytestmark = pytest.mark.django_db(transaction=True)
 
 EXAMPLE = re.compile(
-    r"^```sh\n(?P<asked>.*?)^```$(?:\s+^```\n(?P<answered>.*?)^```$)?", re.MULTILINE | re.DOTALL
+    r"^```sh\n(?P<command>.*?)^```$(?:\s+^```\n(?P<response>.*?)^```$)?", re.MULTILINE | re.DOTALL
 )
 END = "--- end of an example ---"
 ANYTHING = "…"
@@ -39,7 +39,7 @@ def installation(sandbox: SandboxServer, customer: User, tmp_path: Any) -> Itera
 
 
 @pytest.mark.destructive
-def test_every_example_of_the_guide_answers_as_it_says(
+def test_every_example_of_the_guide_gets_the_response_shown(
     installation: Installation, sandbox_stripe: SandboxServer, customer: User
 ) -> None:
     call_command("load_catalogue")
@@ -51,17 +51,17 @@ def test_every_example_of_the_guide_answers_as_it_says(
         "SHOP_TOKEN": ApiToken.objects.issue(shop, scopes=list(Scope))[1],
     }
 
-    answers = run([each["asked"] for each in examples], variables)
+    responses = run([example["command"] for example in examples], variables)
 
     assert len(examples) > 10
-    for example, answer in zip(examples, answers, strict=True):
-        if example["answered"] is not None:
-            assert_is_as_said(answer, example["answered"], example["asked"])
+    for example, response in zip(examples, responses, strict=True):
+        if example["response"] is not None:
+            assert_matches_guide(response, example["response"], example["command"])
 
 
 def run(commands: list[str], variables: dict[str, str]) -> list[str]:
-    """Run all in one shell, as a reader would; return what each wrote."""
-    script = "".join(f"{each}\necho; echo '{END}'\n" for each in commands)
+    """Run all commands in one shell, as a reader would; return the output of each."""
+    script = "".join(f"{command}\necho; echo '{END}'\n" for command in commands)
     done = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", script],
         env={"PATH": os.environ["PATH"], **variables},
@@ -74,39 +74,39 @@ def run(commands: list[str], variables: dict[str, str]) -> list[str]:
     return done.stdout.replace("\r", "").split(END)[:-1]
 
 
-def assert_is_as_said(answer: str, said: str, asked: str) -> None:
-    if not said.startswith("HTTP/"):
-        assert answer.split() == said.split(), asked
+def assert_matches_guide(response: str, shown: str, command: str) -> None:
+    if not shown.startswith("HTTP/"):
+        assert response.split() == shown.split(), command
         return
-    status, headers, body = parts_of(answer)
-    said_status, said_headers, said_body = parts_of(said)
-    assert status.startswith(said_status), (asked, answer)
-    for name, value in said_headers.items():
-        assert matches(headers.get(name), value), (asked, name, headers)
-    assert is_within(said_body, body), (asked, body)
+    status, headers, body = parts_of(response)
+    shown_status, shown_headers, shown_body = parts_of(shown)
+    assert status.startswith(shown_status), (command, response)
+    for name, value in shown_headers.items():
+        assert matches(headers.get(name), value), (command, name, headers)
+    assert is_within(shown_body, body), (command, body)
 
 
-def parts_of(answer: str) -> tuple[str, dict[str, str], Any]:
-    """Take an answer apart: the line of its status, its headers, and its JSON."""
-    status, *lines = answer.strip().splitlines()
+def parts_of(response: str) -> tuple[str, dict[str, str], Any]:
+    """Return a response's status line, headers and JSON."""
+    status, *lines = response.strip().splitlines()
     head = list(takewhile(lambda line: line and not line.startswith("{"), lines))
     headers = dict(line.split(": ", 1) for line in head)
     return status, headers, json.loads("\n".join(lines[len(head) :]) or "null")
 
 
-def is_within(said: Any, found: Any) -> bool:
-    """Whether everything that is said is found; what is not said may be anything."""
-    match said, found:
+def is_within(shown: Any, found: Any) -> bool:
+    """Return whether ``found`` has everything that is shown; other members may have any value."""
+    match shown, found:
         case dict(), dict():
-            return all(name in found and is_within(said[name], found[name]) for name in said)
+            return all(name in found and is_within(shown[name], found[name]) for name in shown)
         case list(), list():
-            return len(said) == len(found) and all(map(is_within, said, found))
+            return len(shown) == len(found) and all(map(is_within, shown, found))
         case str(), str():
-            return matches(found, said)
+            return matches(found, shown)
         case _:
-            return bool(said in (ANYTHING, found))
+            return bool(shown in (ANYTHING, found))
 
 
-def matches(found: str | None, said: str) -> bool:
-    pattern = ".*".join(map(re.escape, said.split(ANYTHING)))
+def matches(found: str | None, shown: str) -> bool:
+    pattern = ".*".join(map(re.escape, shown.split(ANYTHING)))
     return found is not None and re.fullmatch(pattern, found) is not None

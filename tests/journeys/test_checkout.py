@@ -1,4 +1,4 @@
-"""An order's way from placed to confirmed or cancelled, message by message, at a real bank."""
+"""An order from placed to confirmed or cancelled, message by message, with the Stripe sandbox."""
 
 from datetime import timedelta
 
@@ -74,7 +74,7 @@ def test_a_cancel_after_completion_refunds_and_restocks(
     assert shelf.level("TEE") == (5, 0)
 
 
-def test_an_order_whose_hold_is_broken_is_turned_back_and_its_money_let_go(
+def test_an_order_whose_reservation_is_lost_is_cancelled_and_its_payment_voided(
     placed: Order, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "timeout_before", times=1)
@@ -85,7 +85,7 @@ def test_an_order_whose_hold_is_broken_is_turned_back_and_its_money_let_go(
     Reservation.objects.filter(quantity=2).update(status=ReservationStatus.RELEASED)
 
     SagaRun.objects.update(not_before=None)
-    sweep_from_then_on(messages)
+    sweep_and_deliver_all(messages)
 
     placed.refresh_from_db()
     assert (placed.status, placed.reason) == (OrderStatus.CANCELLED, "stock_lost")
@@ -96,7 +96,7 @@ def test_an_order_whose_hold_is_broken_is_turned_back_and_its_money_let_go(
 
 @pytest.fixture
 def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accept every total, as where the account's own minimum is above the published one."""
+    """Accept every total, as if the account's own minimum were above the published one."""
     monkeypatch.setattr(
         "payments.services.charge_limits", lambda *_: ChargeLimits(1, 99_999_999_999, 1)
     )
@@ -141,7 +141,7 @@ def test_an_order_that_the_provider_can_never_charge_is_cancelled_with_the_reaso
     ] == []
 
 
-def test_an_order_waits_for_an_operator_while_the_key_is_wrong(
+def test_an_order_waits_while_the_api_key_is_wrong_and_then_continues(
     customer: User,
     shelf: Shelf,
     sandbox_stripe: SandboxServer,
@@ -157,14 +157,14 @@ def test_an_order_waits_for_an_operator_while_the_key_is_wrong(
     waiting = (order.status, shelf.level("MUG"))
     settings.STRIPE_API_KEY = right_key
     SagaRun.objects.update(not_before=None)
-    sweep_from_then_on(messages)
+    sweep_and_deliver_all(messages)
 
     order.refresh_from_db()
     assert waiting == (OrderStatus.PLACED, (5, 1))
     assert order.status == OrderStatus.CONFIRMED
 
 
-def sweep_from_then_on(messages: MessageQueue) -> None:
+def sweep_and_deliver_all(messages: MessageQueue) -> None:
     SagaRun.objects.update(wake_at=Now())
     sweep()
     messages.deliver_all()

@@ -1,4 +1,4 @@
-"""Streams of events from a real web process: how they reach a client, and what they cannot hold up."""
+"""Event streams from a real web process: delivery, limits, and the end of the process."""
 
 import http.client
 import json
@@ -25,7 +25,7 @@ GRACE = ("--graceful-timeout", "60")
 
 
 class Web(Program):
-    """One web process, with one stream at once."""
+    """One web process that allows one stream at a time."""
 
     def __init__(self, folder: Path, sandbox_stripe: SandboxServer) -> None:
         self._reserved = ReservedPort()
@@ -39,7 +39,7 @@ class Web(Program):
         address = f"{LOOPBACK}:{self.port}"
         super().__init__(folder / "web.log", environment, *OWNED, *WEB, address, *GRACE)
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             url = f"http://{LOOPBACK}:{self.port}/health/live"
             return urllib3.request("GET", url, retries=False).status == HTTPStatus.OK
@@ -47,7 +47,7 @@ class Web(Program):
             return False
 
     def end(self) -> int:
-        """Ask it to stop; return with what it exited."""
+        """Stop it, and return its exit status."""
         self.stop()
         self._reserved.close()
         return int(self._process.returncode)
@@ -57,7 +57,7 @@ class Web(Program):
 def web(transactional_db: None, sandbox: SandboxServer, tmp_path: Path) -> Iterator[Web]:
     running = Web(tmp_path, sandbox)
     try:
-        wait_until(running.answers)
+        wait_until(running.is_ready)
         yield running
     finally:
         running.end()
@@ -69,7 +69,7 @@ def order(storefront: Storefront) -> Order:
     return Order.objects.get(pk=storefront.order(cart(("MUG", 1))).order_id)
 
 
-def test_a_move_reaches_who_watches_when_it_happens(
+def test_a_transition_is_sent_when_it_happens(
     web: Web, storefront: Storefront, order: Order
 ) -> None:
     stream = open_stream(web, storefront, order)
@@ -78,25 +78,25 @@ def test_a_move_reaches_who_watches_when_it_happens(
         Order.objects.transition({order.pk: Cause("paid")}, OrderStatus.CONFIRMED)
 
     assert next_event(stream) == ("confirmed", 1)
-    assert stream.read().endswith(b"event: end\ndata: {}\n\n")  # and the connection is done
+    assert stream.read().endswith(b"event: end\ndata: {}\n\n")  # and the connection is closed
 
 
-def test_who_leaves_without_a_word_makes_room_for_the_next(
+def test_a_client_that_disconnects_frees_its_stream(
     web: Web, storefront: Storefront, order: Order
 ) -> None:
     leaving = open_stream(web, storefront, order)
     next_event(leaving)
-    refused = open_stream(web, storefront, order)
+    rejected = open_stream(web, storefront, order)
     others = [get(web, storefront, path).status for path in (ORDERS, "/api/v1/products")]
     leaving.close()
 
-    assert refused.status == HTTPStatus.SERVICE_UNAVAILABLE
-    assert json.loads(refused.read())["type"] == "/problems/too-many-streams"
+    assert rejected.status == HTTPStatus.SERVICE_UNAVAILABLE
+    assert json.loads(rejected.read())["type"] == "/problems/too-many-streams"
     assert others == [HTTPStatus.OK, HTTPStatus.OK]
     wait_until(lambda: open_stream(web, storefront, order).status == HTTPStatus.OK)
 
 
-def test_a_process_that_is_to_stop_waits_for_a_stream_to_end_and_no_longer(
+def test_a_stopping_process_ends_its_streams_and_exits(
     web: Web, storefront: Storefront, order: Order
 ) -> None:
     stream = open_stream(web, storefront, order)
@@ -104,7 +104,7 @@ def test_a_process_that_is_to_stop_waits_for_a_stream_to_end_and_no_longer(
 
     exited = web.end()
 
-    # Ended as streams end, not cut off: whatever is torn raises here.
+    # A stream that is cut off would raise here.
     assert stream.read().endswith(b": nothing new\n\n")
     assert exited == 0
     assert "WORKER TIMEOUT" not in web.log.read_text()
@@ -116,7 +116,7 @@ def open_stream(web: Web, storefront: Storefront, order: Order) -> http.client.H
 
 def get(web: Web, storefront: Storefront, path: str) -> http.client.HTTPResponse:
     client = http.client.HTTPConnection(LOOPBACK, web.port, timeout=60)
-    # With "close" nothing but the answer itself refers to the socket.
+    # With "close" only the response refers to the socket.
     headers = {"Authorization": f"Bearer {storefront.token}", "Connection": "close"}
     client.request("GET", path, headers=headers)
     return client.getresponse()

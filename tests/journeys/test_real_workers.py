@@ -1,4 +1,4 @@
-"""Orders over HTTP, carried by real Celery workers through a real broker, with parts that die."""
+"""Orders over HTTP with real Celery workers and a real broker, some of which are killed."""
 
 from collections.abc import Iterator
 from io import StringIO
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 IN_STOCK = 100
 BURST = 10 * SLOTS
-"""More than slots can have in hand and reserve, though a message may name two or three of them."""
+"""More orders than the worker's slots can run and prefetch, even with three orders in a message."""
 MOST_CPU_SECONDS = 5.0
-"""What a refused message may cost, with all that the worker does meanwhile."""
+"""What a rejected message may cost, including everything that the worker does meanwhile."""
 UNREGISTERED = "Received unregistered task"
 PRICE = 1000
-KEPT = OrderMoney(charges=1, held_minor=0, kept_minor=PRICE)
-UNDONE = OrderMoney(charges=1, held_minor=0, kept_minor=0)
+CHARGED = OrderMoney(charges=1, held_minor=0, kept_minor=PRICE)
+REFUNDED = OrderMoney(charges=1, held_minor=0, kept_minor=0)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def installation(
 def alice(
     installation: Installation, customer: User, shelf: Shelf, sandbox_stripe: SandboxServer
 ) -> Iterator[HttpStorefront]:
-    """A customer of the running installation; all orders have ended when her test has."""
+    """A customer of the running installation. Waits at the end of the test until all orders have ended."""
     shelf.put("MUG", IN_STOCK, PRICE)
     yield HttpStorefront(installation.url, str(ApiToken.objects.issue(customer)[1]))
     sandbox_stripe.clear_faults()
@@ -64,12 +64,12 @@ def test_a_paid_order_is_confirmed_while_its_customer_waits(
     alice: HttpStorefront, sandbox_stripe: SandboxServer
 ) -> None:
     order = alice.place(wait=10)
-    while order["status"] == "placed":  # on a machine too busy for ten seconds, the next one
+    while order["status"] == "placed":  # a busy machine can take longer than ten seconds
         order = alice.place(wait=10)
 
     assert (order["status"], order["reason"]) == ("confirmed", "")
     wait_until(no_run_is_live)
-    assert money_of(sandbox_stripe, UUID(order["id"])) == KEPT
+    assert money_of(sandbox_stripe, UUID(order["id"])) == CHARGED
     assert_ledgers_agree(sandbox_stripe)
 
 
@@ -84,7 +84,7 @@ def test_a_paid_order_is_confirmed_while_its_customer_waits(
         ("pm_card_unknown", "This payment method does not exist."),
     ],
 )
-def test_a_refused_payment_cancels_the_order(
+def test_a_declined_payment_cancels_the_order(
     alice: HttpStorefront,
     sandbox_stripe: SandboxServer,
     shelf: Shelf,
@@ -102,7 +102,7 @@ def test_a_refused_payment_cancels_the_order(
     assert_ledgers_agree(sandbox_stripe)
 
 
-def test_an_order_for_more_than_there_is_never_reaches_the_bank(
+def test_an_order_beyond_the_stock_never_reaches_the_provider(
     alice: HttpStorefront, sandbox_stripe: SandboxServer
 ) -> None:
     calls = len(sandbox_stripe.calls())
@@ -141,12 +141,14 @@ def test_an_order_is_cancelled_after_it_was_paid(
     order = alice.wait_for_end(placed["id"], among=("cancelled",))
 
     assert order["reason_code"] == "cancelled_by_customer"
-    assert money_of(sandbox_stripe, UUID(order["id"])) == UNDONE
+    assert money_of(sandbox_stripe, UUID(order["id"])) == REFUNDED
     assert_ledgers_agree(sandbox_stripe)
 
 
 @pytest.mark.destructive
-def test_a_slow_bank_is_waited_for(alice: HttpStorefront, sandbox_stripe: SandboxServer) -> None:
+def test_a_slow_provider_is_waited_for(
+    alice: HttpStorefront, sandbox_stripe: SandboxServer
+) -> None:
     sandbox_stripe.add_fault("payment_intents.confirm", "latency", latency_ms=1500)
 
     placed = alice.place()
@@ -159,25 +161,25 @@ def test_a_slow_bank_is_waited_for(alice: HttpStorefront, sandbox_stripe: Sandbo
 
 
 @pytest.mark.destructive
-def test_what_the_bank_did_without_answering_is_found_out(
+def test_the_effect_of_a_lost_response_is_looked_up(
     alice: HttpStorefront, sandbox_stripe: SandboxServer
 ) -> None:
     sandbox_stripe.add_fault("payment_intents.confirm", "timeout_after", times=1)
     sandbox_stripe.add_fault("payment_intents.capture", "timeout_after", times=1)
     placed = [alice.place(), alice.place()]
 
-    orders = [alice.wait_for_end(each["id"]) for each in placed]
+    orders = [alice.wait_for_end(order["id"]) for order in placed]
 
     wait_until(no_run_is_live)
-    assert [each["status"] for each in orders] == ["confirmed", "confirmed"]
+    assert [order["status"] for order in orders] == ["confirmed", "confirmed"]
     unknown = StepAttempt.objects.filter(outcome=Outcome.UNKNOWN).order_by("step")
     assert list(unknown.values_list("step", flat=True)) == ["authorize_payment", "capture_payment"]
-    assert [money_of(sandbox_stripe, UUID(each["id"])) for each in orders] == [KEPT, KEPT]
+    assert [money_of(sandbox_stripe, UUID(order["id"])) for order in orders] == [CHARGED, CHARGED]
     assert_ledgers_agree(sandbox_stripe)
 
 
 @pytest.mark.destructive
-def test_an_order_survives_the_death_of_its_worker_in_the_middle_of_the_charge(
+def test_an_order_survives_a_kill_of_its_worker_during_the_charge(
     alice: HttpStorefront, sandbox_stripe: SandboxServer, installation: Installation
 ) -> None:
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold_after", times=1)
@@ -191,7 +193,7 @@ def test_an_order_survives_the_death_of_its_worker_in_the_middle_of_the_charge(
 
     wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
-    assert money_of(sandbox_stripe, UUID(order["id"])) == KEPT
+    assert money_of(sandbox_stripe, UUID(order["id"])) == CHARGED
     assert StepAttempt.objects.get(outcome=Outcome.LOST).step == "authorize_payment"
     assert_ledgers_agree(sandbox_stripe)
 
@@ -207,10 +209,10 @@ def test_a_burst_of_orders_survives_the_loss_of_every_message(
     with installation.redis as broker:
         broker.flushall()
     sandbox_stripe.clear_faults()
-    orders = [alice.wait_for_end(each["id"]) for each in placed]
+    orders = [alice.wait_for_end(order["id"]) for order in placed]
 
     wait_until(no_run_is_live)
-    assert [each["status"] for each in orders] == ["confirmed"] * BURST
+    assert [order["status"] for order in orders] == ["confirmed"] * BURST
     assert_ledgers_agree(sandbox_stripe)
 
 
@@ -222,41 +224,41 @@ def test_an_order_is_accepted_without_a_broker_and_ends_once_there_is_one(
 
     placed = alice.place()
     assert Order.objects.get().status == OrderStatus.PLACED
-    installation.web.wait_for_line("broker.unreachable")  # and its message is lost
+    installation.web.wait_for_line("broker.unreachable")  # its message is lost
     installation.replace_broker()
     order = alice.wait_for_end(placed["id"])
 
     wait_until(no_run_is_live)
     assert order["status"] == "confirmed"
-    assert money_of(sandbox_stripe, UUID(order["id"])) == KEPT
+    assert money_of(sandbox_stripe, UUID(order["id"])) == CHARGED
     assert_ledgers_agree(sandbox_stripe)
 
 
 @pytest.mark.destructive
-def test_a_worker_that_lost_its_broker_is_ill_until_messages_come_through_again(
+def test_a_worker_without_its_broker_is_unhealthy_until_messages_arrive_again(
     installation: Installation, transactional_db: None
 ) -> None:
     installation.send_heartbeat("checkout")
-    wait_until(lambda: is_well("checkout"))
-    WorkerHeartbeat.objects.update(taken_at=Now() - SILENT_AFTER)  # all that was before
+    wait_until(lambda: is_healthy("checkout"))
+    WorkerHeartbeat.objects.update(taken_at=Now() - SILENT_AFTER)  # forget the earlier heartbeats
 
     installation.broker.kill()
     with pytest.raises(kombu.exceptions.OperationalError):
         installation.send_heartbeat("checkout")
-    was_well = is_well("checkout")
+    was_healthy = is_healthy("checkout")
     installation.replace_broker()
 
-    def a_pulse_comes_through() -> bool:
-        installation.send_heartbeat("checkout")  # again and again, as beat does: one may be lost
-        return is_well("checkout")
+    def is_healthy_after_a_message() -> bool:
+        installation.send_heartbeat("checkout")  # repeated, as beat does, because one may be lost
+        return is_healthy("checkout")
 
-    wait_until(a_pulse_comes_through)
-    assert not was_well
-    assert not is_well("sweeps")
+    wait_until(is_healthy_after_a_message)
+    assert not was_healthy
+    assert not is_healthy("sweeps")
 
 
-def is_well(queue: str) -> bool:
-    """What a container's health check finds."""
+def is_healthy(queue: str) -> bool:
+    """Return the result of a container's health check."""
     try:
         call_command("check_worker", queue=queue, stdout=StringIO())
     except CommandError:
@@ -264,14 +266,14 @@ def is_well(queue: str) -> bool:
     return True
 
 
-def test_a_message_with_a_huge_name_costs_a_worker_no_more_than_its_bytes(
+def test_a_message_with_a_huge_task_name_costs_little_cpu_time(
     installation: Installation,
 ) -> None:
     worker = installation.worker
-    refused = worker.logged(UNREGISTERED)
+    rejected = worker.logged(UNREGISTERED)
     before = worker.cpu_seconds()
 
     installation.send_task("1-" * 7_500, "sweeps")
 
-    worker.wait_for_line(UNREGISTERED, times=refused + 1)
+    worker.wait_for_line(UNREGISTERED, times=rejected + 1)
     assert worker.cpu_seconds() - before < MOST_CPU_SECONDS

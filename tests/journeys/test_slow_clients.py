@@ -1,4 +1,4 @@
-"""Clients that stop in the middle, before the server of production: none holds a thread for long."""
+"""Clients that stop in the middle of a request: the production server frees their threads soon."""
 
 import http.client
 import runpy
@@ -36,7 +36,7 @@ ORDER = b"POST /api/v1/orders HTTP/1.1\r\n" + HOST + b"Content-Type: application
 def port(
     transactional_db: None, disconnected_threads: None, sandbox: SandboxServer, tmp_path: Path
 ) -> Iterator[int]:
-    """Where a web process answers that has four threads and little patience."""
+    """The port of a web process with four threads and a client time-out of one second."""
     reserved = ReservedPort()
     environment = {
         **environment_for(sandbox),
@@ -56,7 +56,7 @@ def port(
         reserved.close()
 
 
-def test_who_stops_in_the_middle_of_a_request_is_let_go_and_others_are_served(
+def test_a_client_that_stops_in_a_request_is_disconnected_and_others_are_served(
     port: int, customer: User
 ) -> None:
     _, token = ApiToken.objects.issue(customer, scopes=[Scope.READ, Scope.WRITE])
@@ -68,36 +68,36 @@ def test_who_stops_in_the_middle_of_a_request_is_let_go_and_others_are_served(
         "body": ORDER + keyed + b"Content-Length: 9\r\n\r\n{",
     }
     with ExitStack() as stack:
-        # As many as there are threads.
+        # One for each thread.
         slow = {name: stack.enter_context(connected(port)) for name in halves}
         for name, half in halves.items():
             slow[name].sendall(half)
 
         good = http.client.HTTPConnection(LOOPBACK, port, timeout=GIVEN_UP_AFTER)
         served = is_served(stack.enter_context(closing(good)))
-        answers = {name: everything_on(each) for name, each in slow.items()}
+        responses = {name: read_to_end(client) for name, client in slow.items()}
 
     assert served
-    assert answers["line"] == answers["headers"] == b""
+    assert responses["line"] == responses["headers"] == b""
     for name in ("chunks", "body"):
-        assert answers[name].startswith(b"HTTP/1.1 408 "), name
-        assert b"/problems/request-timeout" in answers[name]
+        assert responses[name].startswith(b"HTTP/1.1 408 "), name
+        assert b"/problems/request-timeout" in responses[name]
 
 
-def test_a_connection_between_two_requests_is_kept_however_long_its_client_is_silent(
+def test_an_idle_connection_between_two_requests_is_kept(
     port: int,
 ) -> None:
     client = http.client.HTTPConnection(LOOPBACK, port, timeout=GIVEN_UP_AFTER)
     first = is_served(client)
-    client.auto_open = 0  # it is this connection, or none
-    heard_of_the_end, _, _ = select.select([client.sock], [], [], 1.5)
+    client.auto_open = 0  # so that it does not reconnect
+    readable, _, _ = select.select([client.sock], [], [], 1.5)
     second = is_served(client)
     client.close()
 
-    assert (first, heard_of_the_end, second) == (True, [], True)
+    assert (first, readable, second) == (True, [], True)
 
 
-def test_a_connection_is_read_and_written_with_as_much_patience_as_is_set(
+def test_reads_and_writes_time_out_after_the_configured_seconds(
     settings: Settings,
 ) -> None:
     settings.CLIENT_TIMEOUT_SECONDS = 7
@@ -113,8 +113,8 @@ def test_a_connection_is_read_and_written_with_as_much_patience_as_is_set(
 
 
 def test_a_connection_is_closed_by_the_thread_that_served_it() -> None:
-    """The thread that accepts connections, which is told next, need not wait for the client."""
-    worker = gunicorn_conf()["worker_class"](0, 0, [], None, 30, Config(), Silent())
+    """So the thread that accepts connections does not wait for the client to close."""
+    worker = gunicorn_conf()["worker_class"](0, 0, [], None, 30, Config(), NullLogger())
     worker.wsgi = hello
     with socket.create_server((LOOPBACK, 0)) as listener:
         client = connected(listener.getsockname()[1])
@@ -126,7 +126,7 @@ def test_a_connection_is_closed_by_the_thread_that_served_it() -> None:
         goes_on = worker.handle(connection)
 
     with client:
-        assert everything_on(client).endswith(b"hello")
+        assert read_to_end(client).endswith(b"hello")
     assert goes_on is False
     assert accepted.fileno() == -1
     connection.close(graceful=True)
@@ -142,8 +142,8 @@ def hello(_environ: object, start_response: Any) -> list[bytes]:
     return [b"hello"]
 
 
-class Silent:
-    """A logger of gunicorn's that says nothing; its own is set up for a whole server."""
+class NullLogger:
+    """Replaces gunicorn's logger, which needs a whole server."""
 
     def __getattr__(self, _name: str) -> Any:
         return lambda *_args, **_kwargs: None
@@ -155,12 +155,12 @@ def connected(port: int) -> socket.socket:
 
 def is_served(client: http.client.HTTPConnection) -> bool:
     client.request("GET", "/health/live")
-    with client.getresponse() as answer:
-        answer.read()
-        return answer.status == HTTPStatus.OK
+    with client.getresponse() as response:
+        response.read()
+        return response.status == HTTPStatus.OK
 
 
-def everything_on(connection: socket.socket) -> bytes:
+def read_to_end(connection: socket.socket) -> bytes:
     """Read until the other side closes."""
     found = b""
     while piece := connection.recv(65_536):

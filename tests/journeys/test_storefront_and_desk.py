@@ -1,4 +1,4 @@
-"""The storefront and the desk as two real processes: what each answers, and that neither delays the other."""
+"""The storefront and the desk as two real processes: their routes, and that neither delays the other."""
 
 import http.client
 import json
@@ -23,14 +23,14 @@ UNFINISHED = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Ha"
 STOREFRONT_HOST, DESK_HOST = "shop.test", "desk.test"
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     status: int
     headers: http.client.HTTPMessage
     body: bytes
 
 
 class Server:
-    """One web process, with few threads and much patience for clients."""
+    """One web process, with two threads and a long client time-out."""
 
     def __init__(self, folder: Path, serve: str) -> None:
         self._port = ReservedPort()
@@ -51,13 +51,15 @@ class Server:
     def wait_until_ready(self) -> None:
         wait_until(self._port.is_served)
 
-    def request(self, path: str, method: str = "GET", host: str = "", **headers: str) -> Answer:
+    def request(
+        self, path: str, method: str = "GET", host: str = "", **headers: str
+    ) -> HttpResponse:
         with closing(
             http.client.HTTPConnection(LOOPBACK, self._port.number, timeout=SECONDS)
         ) as client:
             client.request(method, path, headers={"Host": host or self.host, **headers})
             response = client.getresponse()
-            return Answer(response.status, response.headers, response.read())
+            return HttpResponse(response.status, response.headers, response.read())
 
     def connect(self) -> socket.socket:
         return socket.create_connection((LOOPBACK, self._port.number), timeout=SECONDS)
@@ -90,10 +92,10 @@ def desk(servers: dict[str, Server]) -> Server:
     return servers["desk"]
 
 
-def assert_not_found(answer: Answer) -> None:
-    assert answer.status == 404
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert json.loads(answer.body)["title"] == "Not found"
+def assert_not_found(response: HttpResponse) -> None:
+    assert response.status == 404
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert json.loads(response.body)["title"] == "Not found"
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/admin/orders/order/"])
@@ -123,14 +125,14 @@ def test_the_storefront_neither_sets_nor_reads_cookies(
 ) -> None:
     cookies = {"Cookie": "session=unknown; csrf=unknown; desk-known=unknown"}
 
-    answer = storefront.request(path, method, **cookies)
+    response = storefront.request(path, method, **cookies)
 
-    assert answer.status == status
-    assert answer.headers.get_all("Set-Cookie") is None
-    assert "Cookie" not in answer.headers.get("Vary", "")
+    assert response.status == status
+    assert response.headers.get_all("Set-Cookie") is None
+    assert "Cookie" not in response.headers.get("Vary", "")
 
 
-def test_the_desk_protects_its_forms(desk: Server) -> None:
+def test_the_desk_protects_its_forms_against_csrf(desk: Server) -> None:
     form = desk.request("/admin/login/")
     unprotected = desk.request("/admin/login/", "POST")
 
@@ -140,7 +142,7 @@ def test_the_desk_protects_its_forms(desk: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ["storefront", "desk"])
-def test_each_says_that_it_lives_and_explains_problems(
+def test_both_serve_the_health_check_and_the_problem_pages(
     servers: dict[str, Server], name: str
 ) -> None:
     live, problems = servers[name].request("/health/live"), servers[name].request("/problems/")
@@ -149,7 +151,7 @@ def test_each_says_that_it_lives_and_explains_problems(
     assert problems.status == 200
 
 
-def test_each_has_host_names_of_its_own(storefront: Server, desk: Server) -> None:
+def test_each_accepts_only_its_own_host_names(storefront: Server, desk: Server) -> None:
     swapped = [
         storefront.request("/problems/", host=DESK_HOST).status,
         desk.request("/problems/", host=STOREFRONT_HOST).status,
@@ -159,7 +161,7 @@ def test_each_has_host_names_of_its_own(storefront: Server, desk: Server) -> Non
 
 
 @pytest.mark.parametrize(("busy", "other"), [("desk", "storefront"), ("storefront", "desk")])
-def test_one_that_is_overloaded_does_not_delay_the_other(
+def test_an_overloaded_process_does_not_delay_the_other(
     servers: dict[str, Server], busy: str, other: str
 ) -> None:
     with ExitStack() as stack:
@@ -178,7 +180,7 @@ def test_one_that_is_overloaded_does_not_delay_the_other(
 
 
 @pytest.mark.parametrize(("down", "other"), [("desk", "storefront"), ("storefront", "desk")])
-def test_one_that_is_down_does_not_take_the_other_with_it(
+def test_a_stopped_process_does_not_stop_the_other(
     servers: dict[str, Server], down: str, other: str
 ) -> None:
     servers[down].program.stop()

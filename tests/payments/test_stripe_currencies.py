@@ -74,6 +74,16 @@ def test_the_table_has_the_sandboxs_currencies_except_withdrawn_ones() -> None:
     assert CURRENCIES.keys() == sandbox.DECIMALS.keys() - WITHDRAWN_FROM_ISO_4217
 
 
+@pytest.mark.parametrize("currency", CURRENCIES)
+def test_the_sandbox_converts_amounts_as_the_application_does(currency: str) -> None:
+    amounts = (0, 1, 99, 100, 12_340)
+
+    assert sandbox.MINOR_UNIT_DECIMALS[currency] == EXPONENTS[currency]
+    assert [sandbox.to_minor_units(amount, currency) for amount in amounts] == [
+        from_stripe(amount, currency) for amount in amounts
+    ]
+
+
 @pytest.mark.parametrize("currency", KNOWN)
 def test_limits_and_conversions_are_exact(currency: str) -> None:
     known = KNOWN[currency]

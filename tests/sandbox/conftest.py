@@ -1,4 +1,4 @@
-"""One sandbox for the tests that only talk to it, and one of its own for each that does more."""
+"""A shared sandbox for tests that only send requests, and a private one for tests that kill it."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxS
 
 @pytest.fixture
 def server(shared_server: SandboxServer) -> Iterator[SandboxServer]:
-    """The shared sandbox, free of faults. Do not kill it, nor move its clock."""
+    """The shared sandbox, without faults. Tests must not kill it or move its clock."""
     yield shared_server
     shared_server.clear_faults()
     shared_server.set_latency(0)
@@ -26,7 +26,7 @@ def server(shared_server: SandboxServer) -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    """A sandbox that the test may kill, restart and age."""
+    """A sandbox that the test may kill and restart, and whose clock it may move."""
     server = SandboxServer(tmp_path_factory.mktemp("stripe"))
     yield server
     server.stop()
@@ -48,7 +48,7 @@ def own_api(own_server: SandboxServer) -> Iterator[RawApi]:
 
 @pytest.fixture
 def client(server: SandboxServer) -> Iterator[stripe.StripeClient]:
-    """The official library, asking once only: its retries would hide what is under test."""
+    """The official library without retries, which would hide what is under test."""
     http = stripe.RequestsClient(timeout=60)
     yield stripe.StripeClient(
         TEST_KEY, base_addresses={"api": server.url}, http_client=http, max_network_retries=0

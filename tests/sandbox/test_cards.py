@@ -1,4 +1,4 @@
-"""The test payment methods: which pay, which decline and with what words."""
+"""The test payment methods: which ones pay, which ones decline, and with which codes."""
 
 import pytest
 import stripe  # noqa: TID251 - the contract under test
@@ -46,7 +46,7 @@ def paid_with(client: stripe.StripeClient, payment_method: str) -> stripe.Paymen
 
 
 @pytest.mark.parametrize(("payment_method", "code", "decline_code"), DECLINES)
-def test_a_declining_card_takes_nothing_and_says_why(
+def test_a_declining_card_is_not_charged_and_returns_its_decline_code(
     client: stripe.StripeClient, payment_method: str, code: str, decline_code: str | None
 ) -> None:
     with pytest.raises(stripe.CardError) as decline:
@@ -70,7 +70,9 @@ def test_a_declining_card_takes_nothing_and_says_why(
 
 
 @pytest.mark.parametrize(("payment_method", "brand"), BRANDS)
-def test_a_good_card_pays(client: stripe.StripeClient, payment_method: str, brand: str) -> None:
+def test_a_good_card_is_charged(
+    client: stripe.StripeClient, payment_method: str, brand: str
+) -> None:
     intent = paid_with(client, payment_method)
 
     assert (intent.status, intent.amount_received) == ("succeeded", 1000)
@@ -83,22 +85,22 @@ def test_a_good_card_pays(client: stripe.StripeClient, payment_method: str, bran
     assert charge.outcome.type == "authorized"
 
 
-def test_every_declining_card_is_known_by_its_words() -> None:
-    declining = {card.decline for card in TEST_CARDS.values() if card.decline is not None}
+def test_every_decline_of_the_table_is_tested() -> None:
+    declines = {card.decline for card in TEST_CARDS.values() if card.decline is not None}
 
-    assert {(each.code, each.decline_code) for each in declining} == {
+    assert {(decline.code, decline.decline_code) for decline in declines} == {
         (code, decline_code) for _, code, decline_code in DECLINES
     }
 
 
-def test_an_unknown_payment_method_is_refused_before_anything_exists(
+def test_an_unknown_payment_method_is_rejected_and_no_intent_is_created(
     client: stripe.StripeClient, server: SandboxServer
 ) -> None:
     before = len(server.ledger()["payment_intents"])
 
-    with pytest.raises(stripe.InvalidRequestError) as refusal:
+    with pytest.raises(stripe.InvalidRequestError) as rejection:
         paid_with(client, "pm_card_unheard_of")
 
-    assert (refusal.value.http_status, refusal.value.code) == (400, "resource_missing")
-    assert refusal.value.param == "payment_method"
+    assert (rejection.value.http_status, rejection.value.code) == (400, "resource_missing")
+    assert rejection.value.param == "payment_method"
     assert len(server.ledger()["payment_intents"]) == before

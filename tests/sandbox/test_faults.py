@@ -1,4 +1,4 @@
-"""The fault menu: each fault does what it says, to whom it says, and to nobody else."""
+"""Fault rules: each fault has its documented effect, on the calls that it matches and no others."""
 
 import time
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ def status_of(api: RawApi, intent: str) -> str:
     return str(api.get(f"payment_intents/{intent}").body["status"])
 
 
-def confirm_once(server: SandboxServer, intent: str, *, patience_seconds: float) -> None:
-    patience = urllib3.Timeout(connect=60, read=patience_seconds)
-    with urllib3.PoolManager(retries=False, timeout=patience) as http:
+def confirm_once(server: SandboxServer, intent: str, *, read_seconds: float) -> None:
+    timeout = urllib3.Timeout(connect=60, read=read_seconds)
+    with urllib3.PoolManager(retries=False, timeout=timeout) as http:
         http.request(
             "POST",
             f"{server.url}/v1/payment_intents/{intent}/confirm",
@@ -35,7 +35,7 @@ def confirm_once(server: SandboxServer, intent: str, *, patience_seconds: float)
         )
 
 
-ANSWERED_UNDONE = [
+ERRORS_WITHOUT_EFFECT = [
     ("error_before", (500, "api_error", None)),
     ("rate_limit", (429, "invalid_request_error", "rate_limit")),
     ("lock_timeout", (429, "invalid_request_error", "lock_timeout")),
@@ -44,16 +44,16 @@ ANSWERED_UNDONE = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "answer"), ANSWERED_UNDONE)
-def test_a_fault_before_leaves_nothing_behind_but_its_answer(
-    api: RawApi, server: SandboxServer, fault: str, answer: tuple[int, str, str | None]
+@pytest.mark.parametrize(("fault", "response"), ERRORS_WITHOUT_EFFECT)
+def test_a_fault_before_the_effect_only_returns_its_error(
+    api: RawApi, server: SandboxServer, fault: str, response: tuple[int, str, str | None]
 ) -> None:
     intent = api.new_intent()
     server.add_fault("payment_intents.confirm", fault, times=1)
 
-    refusal = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
+    rejection = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
 
-    assert (refusal.status, refusal.error["type"], refusal.error.get("code")) == answer
+    assert (rejection.status, rejection.error["type"], rejection.error.get("code")) == response
     assert status_of(api, intent) == "requires_confirmation"
     again = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
     assert (again.status, again.body["status"]) == (200, "requires_capture")
@@ -61,7 +61,9 @@ def test_a_fault_before_leaves_nothing_behind_but_its_answer(
 
 
 @pytest.mark.parametrize("card", ["pm_card_visa", "pm_card_authenticationRequired"])
-def test_a_decline_is_one_whatever_the_card(api: RawApi, server: SandboxServer, card: str) -> None:
+def test_the_decline_fault_declines_every_card(
+    api: RawApi, server: SandboxServer, card: str
+) -> None:
     intent = api.new_intent(payment_method=card)
     server.add_fault("payment_intents.confirm", "decline", times=1)
 
@@ -71,12 +73,16 @@ def test_a_decline_is_one_whatever_the_card(api: RawApi, server: SandboxServer, 
     assert declined.error["decline_code"] == "generic_decline"
     assert status_of(api, intent) == "requires_payment_method"
     charges = server.ledger()["charges"]
-    assert [each["status"] for each in charges if each["payment_intent"] == intent] == ["failed"]
+    assert [charge["status"] for charge in charges if charge["payment_intent"] == intent] == [
+        "failed"
+    ]
     again = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
     assert (again.status, again.headers["Idempotent-Replayed"]) == (402, "true")
 
 
-def test_an_error_after_has_done_it_and_is_saved(api: RawApi, server: SandboxServer) -> None:
+def test_an_error_after_the_effect_is_saved_under_the_key(
+    api: RawApi, server: SandboxServer
+) -> None:
     intent = api.new_intent()
     server.add_fault("payment_intents.confirm", "error_after", times=1)
 
@@ -89,7 +95,9 @@ def test_an_error_after_has_done_it_and_is_saved(api: RawApi, server: SandboxSer
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
-def test_an_error_after_hides_a_decline_too(api: RawApi, server: SandboxServer) -> None:
+def test_an_error_after_the_effect_replaces_a_decline_too(
+    api: RawApi, server: SandboxServer
+) -> None:
     intent = api.new_intent(payment_method="pm_card_chargeDeclined")
     server.add_fault("payment_intents.confirm", "error_after", times=1)
 
@@ -110,24 +118,24 @@ def test_an_error_after_hides_a_decline_too(api: RawApi, server: SandboxServer) 
         ("truncated_body", HTTPError, "requires_capture"),
     ],
 )
-def test_an_answer_that_never_arrives_tells_nothing_of_what_was_done(
+def test_a_lost_response_does_not_say_whether_the_effect_happened(
     api: RawApi, server: SandboxServer, fault: str, error: type[Exception], status: str
 ) -> None:
     intent = api.new_intent()
     server.add_fault("payment_intents.confirm", fault, times=1)
 
     with pytest.raises(error):
-        confirm_once(server, intent, patience_seconds=0.3 if error is ReadTimeoutError else 60)
+        confirm_once(server, intent, read_seconds=0.3 if error is ReadTimeoutError else 60)
 
     wait_until(lambda: status_of(api, intent) == status)
     again = api.post(f"payment_intents/{intent}/confirm", key=f"k-{intent}")
     assert (again.status, again.body["status"]) == (200, "requires_capture")
     assert ("Idempotent-Replayed" in again.headers) == (status == "requires_capture")
     charges = server.ledger()["charges"]
-    assert len([each for each in charges if each["payment_intent"] == intent]) == 1
+    assert len([charge for charge in charges if charge["payment_intent"] == intent]) == 1
 
 
-def test_a_reset_is_a_reset_and_not_a_goodbye(server: SandboxServer) -> None:
+def test_a_reset_is_a_tcp_reset_and_not_an_orderly_close(server: SandboxServer) -> None:
     server.add_fault("payment_intents.list", "reset_before", times=1)
     request = f"GET /v1/payment_intents HTTP/1.1\r\nAuthorization: Bearer {TEST_KEY}\r\n\r\n"
 
@@ -137,49 +145,53 @@ def test_a_reset_is_a_reset_and_not_a_goodbye(server: SandboxServer) -> None:
             connection.recv(1)
 
 
-def test_a_truncated_body_begins_well(server: SandboxServer, api: RawApi) -> None:
+def test_a_truncated_body_has_correct_headers_and_its_first_half(
+    server: SandboxServer, api: RawApi
+) -> None:
     intent = api.new_intent()
     server.add_fault("payment_intents.retrieve", "truncated_body", times=1)
 
     with urllib3.PoolManager(retries=False) as http:
-        torn = http.request(
+        truncated = http.request(
             "GET",
             f"{server.url}/v1/payment_intents/{intent}",
             headers={"Authorization": f"Bearer {TEST_KEY}"},
             preload_content=False,
         )
-        length = int(torn.headers["Content-Length"])
-        beginning = torn.read(length // 2)
+        length = int(truncated.headers["Content-Length"])
+        beginning = truncated.read(length // 2)
         with pytest.raises(ProtocolError):
-            torn.read(length)
+            truncated.read(length)
 
-    assert torn.status == 200
+    assert truncated.status == 200
     assert beginning.startswith(f'{{"id":"{intent}"'.encode())
     assert len(beginning) == length // 2
 
 
-def test_latency_delays_the_answer_and_nothing_else(api: RawApi, server: SandboxServer) -> None:
+def test_latency_only_delays_the_response(api: RawApi, server: SandboxServer) -> None:
     intent = api.new_intent()
     server.add_fault("payment_intents.confirm", "latency", times=1, latency_ms=300)
     start = time.monotonic()
 
-    answer = api.post(f"payment_intents/{intent}/confirm")
+    response = api.post(f"payment_intents/{intent}/confirm")
 
     assert time.monotonic() - start >= 0.3
-    assert (answer.status, answer.body["status"]) == (200, "requires_capture")
+    assert (response.status, response.body["status"]) == (200, "requires_capture")
 
 
-def test_a_general_latency_strikes_without_a_rule(api: RawApi, server: SandboxServer) -> None:
+def test_the_general_latency_delays_calls_without_a_rule(
+    api: RawApi, server: SandboxServer
+) -> None:
     server.set_latency(300)
     start = time.monotonic()
 
-    answer = api.get("payment_intents/pi_unknown")
+    response = api.get("payment_intents/pi_unknown")
 
     assert time.monotonic() - start >= 0.3
-    assert answer.status == 404
+    assert response.status == 404
 
 
-def test_a_held_call_has_done_nothing_until_it_is_released(
+def test_a_held_call_has_no_effect_until_it_is_released(
     api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
 ) -> None:
     intent = api.new_intent()
@@ -195,7 +207,7 @@ def test_a_held_call_has_done_nothing_until_it_is_released(
     assert server.held(rule) == 0
 
 
-def test_a_call_held_after_its_effect_has_done_everything_but_answer(
+def test_a_call_held_after_its_effect_only_lacks_its_response(
     api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
 ) -> None:
     intent = api.new_intent()
@@ -211,13 +223,13 @@ def test_a_call_held_after_its_effect_has_done_everything_but_answer(
     assert held.result().text == meanwhile.text
 
 
-def test_a_caller_who_hangs_up_does_not_take_back_a_held_call(
+def test_a_held_call_is_carried_out_though_its_caller_disconnected(
     api: RawApi, server: SandboxServer
 ) -> None:
     intent = api.new_intent()
     rule = server.add_fault("payment_intents.confirm", "hold", times=1)
     with pytest.raises(ReadTimeoutError):
-        confirm_once(server, intent, patience_seconds=0.3)
+        confirm_once(server, intent, read_seconds=0.3)
     assert (server.held(rule), status_of(api, intent)) == (1, "requires_confirmation")
 
     server.release(rule)
@@ -225,7 +237,7 @@ def test_a_caller_who_hangs_up_does_not_take_back_a_held_call(
     wait_until(lambda: status_of(api, intent) == "requires_capture")
 
 
-def test_a_held_confirmation_meets_the_cancel_that_overtook_it(
+def test_a_held_confirmation_fails_after_a_cancel_that_overtook_it(
     api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
 ) -> None:
     intent = api.new_intent()
@@ -241,7 +253,7 @@ def test_a_held_confirmation_meets_the_cancel_that_overtook_it(
     assert status_of(api, intent) == "canceled"
 
 
-def test_removing_a_rule_lets_go_of_what_it_holds(
+def test_removing_a_rule_releases_its_held_calls(
     api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
 ) -> None:
     intent = api.new_intent()
@@ -265,7 +277,7 @@ MATCHES: list[tuple[str, str, dict[str, Any], bool]] = [
     ("another amount", "*", {"amount": 1001}, False),
     ("the metadata", "*", {"metadata.order_id": "42"}, True),
     ("other metadata", "*", {"metadata.order_id": "43"}, False),
-    ("metadata it has not", "*", {"metadata.parcel": "42"}, False),
+    ("metadata that it does not have", "*", {"metadata.parcel": "42"}, False),
     ("the card in the request", "*", {"payment_method": "pm_card_amex"}, True),
     ("the card before the request", "*", {"payment_method": "pm_card_visa"}, False),
     ("all of it", "*", {"amount": "1000", "metadata.order_id": "42"}, True),
@@ -274,38 +286,38 @@ MATCHES: list[tuple[str, str, dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(
-    ("operation", "match", "strikes"), [each[1:] for each in MATCHES], ids=[e[0] for e in MATCHES]
+    ("operation", "match", "hits"),
+    [case[1:] for case in MATCHES],
+    ids=[case[0] for case in MATCHES],
 )
-def test_a_rule_strikes_what_it_matches(
-    api: RawApi, server: SandboxServer, operation: str, match: dict[str, Any], *, strikes: bool
+def test_a_rule_hits_the_calls_that_it_matches(
+    api: RawApi, server: SandboxServer, operation: str, match: dict[str, Any], *, hits: bool
 ) -> None:
     intent = api.new_intent(metadata={"order_id": "42"})
     rule = server.add_fault(operation, "rate_limit", match=match)
 
-    answer = api.post(f"payment_intents/{intent}/confirm", {"payment_method": "pm_card_amex"})
+    response = api.post(f"payment_intents/{intent}/confirm", {"payment_method": "pm_card_amex"})
 
-    assert answer.status == (429 if strikes else 200)
-    assert server.hits(rule) == (1 if strikes else 0)
+    assert response.status == (429 if hits else 200)
+    assert server.hits(rule) == (1 if hits else 0)
 
 
-def test_a_rule_matches_what_is_about_to_be_created(api: RawApi, server: SandboxServer) -> None:
+def test_a_rule_matches_the_parameters_of_a_new_object(api: RawApi, server: SandboxServer) -> None:
     server.add_fault("payment_intents.create", "rate_limit", match={"metadata.order_id": "66"})
     intent = {"amount": 100, "currency": "usd"}
 
-    struck = api.post("payment_intents", intent | {"metadata": {"order_id": "66"}})
-    spared = api.post("payment_intents", intent | {"metadata": {"order_id": "67"}})
+    hit = api.post("payment_intents", intent | {"metadata": {"order_id": "66"}})
+    missed = api.post("payment_intents", intent | {"metadata": {"order_id": "67"}})
 
-    assert (struck.status, spared.status) == (429, 200)
+    assert (hit.status, missed.status) == (429, 200)
 
 
-def test_a_refund_is_known_by_the_payment_that_it_gives_back(
-    api: RawApi, server: SandboxServer
-) -> None:
-    struck, spared = api.captured(metadata={"order_id": "70"}), api.captured()
+def test_a_refund_matches_the_fields_of_its_payment(api: RawApi, server: SandboxServer) -> None:
+    hit, missed = api.captured(metadata={"order_id": "70"}), api.captured()
     server.add_fault("refunds.create", "rate_limit", match={"metadata.order_id": "70"})
 
-    assert api.post("refunds", {"payment_intent": struck}).status == 429
-    assert api.post("refunds", {"payment_intent": spared}).status == 200
+    assert api.post("refunds", {"payment_intent": hit}).status == 429
+    assert api.post("refunds", {"payment_intent": missed}).status == 200
 
 
 @pytest.mark.parametrize(
@@ -316,7 +328,7 @@ def test_a_refund_is_known_by_the_payment_that_it_gives_back(
         ("refunds.list", "refunds"),
     ],
 )
-def test_reading_can_fail_too(
+def test_faults_hit_reads_too(
     api: RawApi, server: SandboxServer, operation: str, path: str
 ) -> None:
     intent = api.new_intent()
@@ -327,7 +339,7 @@ def test_reading_can_fail_too(
     assert statuses == [500, 200]
 
 
-def test_a_rule_strikes_no_more_often_than_it_says(api: RawApi, server: SandboxServer) -> None:
+def test_a_rule_hits_at_most_as_often_as_its_times(api: RawApi, server: SandboxServer) -> None:
     rule = server.add_fault("payment_intents.create", "rate_limit", times=2)
 
     statuses = [
@@ -338,10 +350,10 @@ def test_a_rule_strikes_no_more_often_than_it_says(api: RawApi, server: SandboxS
     assert server.hits(rule) == 2
 
 
-def test_chance_falls_the_same_way_for_the_same_seed(
+def test_the_same_seed_hits_the_same_calls(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    def struck(seed: int) -> list[int]:
+    def statuses_with(seed: int) -> list[int]:
         server = SandboxServer(tmp_path_factory.mktemp("seeded"), seed=seed)
         api = RawApi(server.url)
         rule = server.add_fault("payment_intents.list", "rate_limit", rate=0.5)
@@ -351,13 +363,13 @@ def test_chance_falls_the_same_way_for_the_same_seed(
         server.stop()
         return statuses
 
-    first, second, other = struck(1), struck(1), struck(2)
+    first, second, other = statuses_with(1), statuses_with(1), statuses_with(2)
 
     assert first == second
     assert first != other
 
 
-def test_the_call_log_tells_what_became_of_each_call(api: RawApi, server: SandboxServer) -> None:
+def test_the_call_log_has_the_result_of_each_call(api: RawApi, server: SandboxServer) -> None:
     start = server.calls()[-1]["n"] if server.calls() else 0
     intent = api.new_intent()
     server.add_fault("payment_intents.confirm", "reset_after", times=1)
@@ -393,7 +405,7 @@ def test_the_call_log_tells_what_became_of_each_call(api: RawApi, server: Sandbo
         ("latency", {}),
     ],
 )
-def test_a_control_that_makes_no_sense_is_refused(
+def test_an_invalid_control_request_is_rejected(
     server: SandboxServer, path: str, body: dict[str, Any]
 ) -> None:
     with pytest.raises(ServiceFailed, match="error"):

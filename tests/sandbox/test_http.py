@@ -1,13 +1,13 @@
-"""The HTTP beneath the API: what no decent client sends, and what any may."""
+"""HTTP below the API: invalid requests, limits, pipelining, requests in pieces."""
 
 from sandbox.stripe_process import SandboxServer
 from tests.support.stripe_http import TEST_KEY, RawApi
 
-ASK = f"GET /v1/payment_intents/pi_%s HTTP/1.1\r\nAuthorization: Bearer {TEST_KEY}\r\n\r\n"
+REQUEST = f"GET /v1/payment_intents/pi_%s HTTP/1.1\r\nAuthorization: Bearer {TEST_KEY}\r\n\r\n"
 
 
-def everything_said_to(server: SandboxServer, *pieces: bytes) -> bytes:
-    """What the sandbox answers until it hangs up."""
+def send_pieces(server: SandboxServer, *pieces: bytes) -> bytes:
+    """Send the pieces, and return everything that the sandbox responds until it disconnects."""
     with server.connect() as connection:
         for piece in pieces:
             connection.sendall(piece)
@@ -15,36 +15,38 @@ def everything_said_to(server: SandboxServer, *pieces: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_what_is_not_http_is_refused(server: SandboxServer, api: RawApi) -> None:
-    answer = everything_said_to(server, b"HELLO\r\n\r\n")
+def test_invalid_http_is_rejected(server: SandboxServer, api: RawApi) -> None:
+    response = send_pieces(server, b"HELLO\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert response.startswith(b"HTTP/1.1 400 ")
     assert api.get("payment_intents").status == 200
 
 
-def test_a_body_has_a_limit(server: SandboxServer, api: RawApi) -> None:
+def test_a_body_above_the_limit_is_rejected(server: SandboxServer, api: RawApi) -> None:
     head = b"POST /v1/payment_intents HTTP/1.1\r\nContent-Length: 600000\r\n\r\n"
 
-    answer = everything_said_to(server, head, b"a" * 524_288)
+    response = send_pieces(server, head, b"a" * 524_288)
 
-    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert response.startswith(b"HTTP/1.1 413 ")
     assert api.get("payment_intents").status == 200
 
 
-def test_requests_sent_at_once_are_answered_in_their_order(server: SandboxServer) -> None:
-    last = (ASK % "c").replace("HTTP/1.1\r\n", "HTTP/1.1\r\nConnection: close\r\n")
+def test_pipelined_requests_get_their_responses_in_order(server: SandboxServer) -> None:
+    last = (REQUEST % "c").replace("HTTP/1.1\r\n", "HTTP/1.1\r\nConnection: close\r\n")
 
-    answers = everything_said_to(server, ((ASK % "a") + (ASK % "b") + last).encode())
+    responses = send_pieces(server, ((REQUEST % "a") + (REQUEST % "b") + last).encode())
 
-    assert answers.count(b"HTTP/1.1 404 ") == 3
-    positions = [answers.index(f"'pi_{name}'".encode()) for name in "abc"]
+    assert responses.count(b"HTTP/1.1 404 ") == 3
+    positions = [responses.index(f"'pi_{name}'".encode()) for name in "abc"]
     assert positions == sorted(positions)
 
 
-def test_a_request_may_come_in_pieces(server: SandboxServer) -> None:
-    request = (ASK % "slow").replace("HTTP/1.1\r\n", "HTTP/1.1\r\nConnection: close\r\n").encode()
+def test_a_request_can_arrive_in_pieces(server: SandboxServer) -> None:
+    request = (
+        (REQUEST % "slow").replace("HTTP/1.1\r\n", "HTTP/1.1\r\nConnection: close\r\n").encode()
+    )
 
-    answer = everything_said_to(server, request[:10], request[10:40], request[40:])
+    response = send_pieces(server, request[:10], request[10:40], request[40:])
 
-    assert answer.startswith(b"HTTP/1.1 404 ")
-    assert b"'pi_slow'" in answer
+    assert response.startswith(b"HTTP/1.1 404 ")
+    assert b"'pi_slow'" in response

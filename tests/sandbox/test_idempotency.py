@@ -1,4 +1,4 @@
-"""Idempotency keys: the first answer is the answer, for a day, through crashes and races."""
+"""Idempotency keys: the first response is repeated for a day, also after crashes and in races."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def replayed(answer: StripeResponse) -> bool:
-    return answer.headers.get("Idempotent-Replayed") == "true"
+def replayed(response: StripeResponse) -> bool:
+    return response.headers.get("Idempotent-Replayed") == "true"
 
 
 def intents(server: SandboxServer) -> int:
     return len(server.ledger()["payment_intents"])
 
 
-def test_the_same_request_gets_the_same_answer(api: RawApi, server: SandboxServer) -> None:
+def test_a_repeated_request_gets_the_same_response(api: RawApi, server: SandboxServer) -> None:
     first = api.post("payment_intents", INTENT, key="k-same")
     before = intents(server)
 
@@ -40,7 +40,7 @@ def test_the_same_request_gets_the_same_answer(api: RawApi, server: SandboxServe
     assert intents(server) == before
 
 
-def test_an_answer_is_repeated_as_it_was_given(api: RawApi) -> None:
+def test_a_response_is_repeated_even_if_the_object_has_changed(api: RawApi) -> None:
     intent = api.new_intent()
     confirmed = api.post(f"payment_intents/{intent}/confirm", key="k-old")
     api.post(f"payment_intents/{intent}/cancel")
@@ -62,7 +62,7 @@ def test_the_order_of_parameters_does_not_matter(api: RawApi) -> None:
     assert second.id == first.id
 
 
-def test_other_parameters_under_a_used_key_are_refused(api: RawApi, server: SandboxServer) -> None:
+def test_other_parameters_under_a_used_key_are_rejected(api: RawApi, server: SandboxServer) -> None:
     first = api.post("payment_intents", INTENT, key="k-other")
     before = intents(server)
 
@@ -74,19 +74,17 @@ def test_other_parameters_under_a_used_key_are_refused(api: RawApi, server: Sand
     assert api.post("payment_intents", INTENT, key="k-other").id == first.id
 
 
-def test_another_endpoint_under_a_used_key_is_refused(api: RawApi) -> None:
+def test_another_endpoint_under_a_used_key_is_rejected(api: RawApi) -> None:
     first, other = api.new_intent(), api.new_intent()
     api.post(f"payment_intents/{first}/confirm", key="k-path")
 
-    refusal = api.post(f"payment_intents/{other}/confirm", key="k-path")
+    rejection = api.post(f"payment_intents/{other}/confirm", key="k-path")
 
-    assert (refusal.status, refusal.error["type"]) == (400, "idempotency_error")
+    assert (rejection.status, rejection.error["type"]) == (400, "idempotency_error")
     assert api.get(f"payment_intents/{other}").body["status"] == "requires_confirmation"
 
 
-def test_a_decline_is_repeated_without_asking_the_card_again(
-    api: RawApi, server: SandboxServer
-) -> None:
+def test_a_decline_is_repeated_without_a_second_charge(api: RawApi, server: SandboxServer) -> None:
     parameters = INTENT | {"payment_method": "pm_card_chargeDeclined", "confirm": True}
     first = api.post("payment_intents", parameters, key="k-decline")
     charges = len(server.ledger()["charges"])
@@ -99,15 +97,15 @@ def test_a_decline_is_repeated_without_asking_the_card_again(
     assert len(server.ledger()["charges"]) == charges
 
 
-def test_what_an_operation_refuses_stays_refused_under_its_key(api: RawApi) -> None:
+def test_an_error_of_the_operation_is_saved_under_the_key(api: RawApi) -> None:
     intent = api.new_intent()
-    refusal = api.post(f"payment_intents/{intent}/capture", key="k-early")
+    rejection = api.post(f"payment_intents/{intent}/capture", key="k-early")
     api.post(f"payment_intents/{intent}/confirm")
 
     again = api.post(f"payment_intents/{intent}/capture", key="k-early")
     fresh = api.post(f"payment_intents/{intent}/capture", key="k-later")
 
-    assert (refusal.status, again.status, fresh.status) == (400, 400, 200)
+    assert (rejection.status, again.status, fresh.status) == (400, 400, 200)
     assert replayed(again)
 
 
@@ -116,19 +114,19 @@ def test_what_an_operation_refuses_stays_refused_under_its_key(api: RawApi) -> N
     [{"amount": 0}, {"colour": "red"}, {"payment_method": "pm_card_unheard_of"}],
     ids=["invalid", "unknown parameter", "unknown payment method"],
 )
-def test_a_request_that_is_not_understood_does_not_use_up_its_key(
+def test_an_invalid_request_does_not_use_its_key(
     api: RawApi, wrong: dict[str, object], request: pytest.FixtureRequest
 ) -> None:
     key = request.node.name
 
-    refusal = api.post("payment_intents", INTENT | wrong, key=key)
+    rejection = api.post("payment_intents", INTENT | wrong, key=key)
     corrected = api.post("payment_intents", INTENT, key=key)
 
-    assert (refusal.status, corrected.status) == (400, 200)
+    assert (rejection.status, corrected.status) == (400, 200)
     assert not replayed(corrected)
 
 
-def test_reading_uses_up_no_key(api: RawApi) -> None:
+def test_reading_does_not_use_a_key(api: RawApi) -> None:
     intent = api.new_intent()
     read = api.send("GET", f"payment_intents/{intent}", {"Idempotency-Key": "k-read"})
 
@@ -143,37 +141,37 @@ def test_a_key_has_at_most_255_characters(api: RawApi, length: int, status: int)
     assert api.post("payment_intents", INTENT, key="k" * length).status == status
 
 
-def test_a_request_whose_twin_is_running_is_turned_away(
+def test_a_request_is_rejected_while_another_with_its_key_runs(
     api: RawApi, server: SandboxServer, pool: ThreadPoolExecutor
 ) -> None:
     rule = server.add_fault("payment_intents.create", "hold", times=1)
     first = pool.submit(api.post, "payment_intents", INTENT, key="k-running")
     wait_until(lambda: server.held(rule) == 1)
 
-    twin = api.post("payment_intents", INTENT, key="k-running")
+    second = api.post("payment_intents", INTENT, key="k-running")
     server.release(rule)
 
-    assert (twin.status, twin.error["code"]) == (409, "idempotency_key_in_use")
+    assert (second.status, second.error["code"]) == (409, "idempotency_key_in_use")
     assert first.result().status == 200
     late = api.post("payment_intents", INTENT, key="k-running")
     assert (late.status, late.id, replayed(late)) == (200, first.result().id, True)
 
 
-def test_a_hundred_twins_at_once_create_one_intent(
+def test_a_hundred_concurrent_requests_with_one_key_create_one_intent(
     own_api: RawApi, own_server: SandboxServer, pool: ThreadPoolExecutor
 ) -> None:
-    answers = list(
+    responses = list(
         pool.map(lambda _: own_api.post("payment_intents", INTENT, key="k-race"), range(100))
     )
 
-    created = [answer for answer in answers if answer.status == 200]
-    assert {answer.status for answer in answers} <= {200, 409}
-    assert len({answer.id for answer in created}) == 1
+    created = [response for response in responses if response.status == 200]
+    assert {response.status for response in responses} <= {200, 409}
+    assert len({response.id for response in created}) == 1
     assert Counter(map(replayed, created))[False] == 1
     assert intents(own_server) == 1
 
 
-def test_a_key_is_new_again_after_a_day(own_api: RawApi, own_server: SandboxServer) -> None:
+def test_a_key_can_be_used_again_after_a_day(own_api: RawApi, own_server: SandboxServer) -> None:
     first = own_api.post("payment_intents", INTENT, key="k-day")
     own_server.advance(DAY - 60)
     within = own_api.post("payment_intents", INTENT, key="k-day")
@@ -201,7 +199,7 @@ def test_keys_and_their_age_survive_a_crash(own_api: RawApi, own_server: Sandbox
     assert after.id != first.id
 
 
-def test_a_caller_who_died_before_the_answer_finds_it_under_the_key(
+def test_a_caller_that_lost_the_response_gets_it_under_the_key(
     api: RawApi, server: SandboxServer
 ) -> None:
     intent = api.new_intent()
@@ -209,7 +207,7 @@ def test_a_caller_who_died_before_the_answer_finds_it_under_the_key(
     with pytest.raises(HTTPError):
         api.post(f"payment_intents/{intent}/confirm", key="k-died")
 
-    answer = api.post(f"payment_intents/{intent}/confirm", key="k-died")
+    response = api.post(f"payment_intents/{intent}/confirm", key="k-died")
 
-    assert (answer.status, answer.body["status"]) == (200, "requires_capture")
-    assert replayed(answer)
+    assert (response.status, response.body["status"]) == (200, "requires_capture")
+    assert replayed(response)

@@ -1,4 +1,4 @@
-"""What was answered has happened: through kill -9, torn lines, two owners and many callers."""
+"""Effects with a response are durable: after kill -9, with cut-off lines and many callers."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def objects(server: SandboxServer) -> dict[str, Any]:
     return {kind: ledger[kind] for kind in ("payment_intents", "charges", "refunds")}
 
 
-def run_over(ledger: Path) -> "subprocess.CompletedProcess[str]":
+def start_with(ledger: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "sandbox.stripe_api", "--ledger", str(ledger)]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
@@ -53,9 +53,7 @@ def test_everything_survives_a_kill_between_calls(
     assert own_api.get("payment_intents").text == listed
 
 
-def test_a_sandbox_that_starts_over_knows_nothing_of_before(
-    own_server: SandboxServer, own_api: RawApi
-) -> None:
+def test_starting_over_deletes_everything(own_server: SandboxServer, own_api: RawApi) -> None:
     fresh = objects(own_server)
     own_api.post("refunds", {"payment_intent": own_api.captured(), "amount": 5})
     some_intent = {"amount": 1000, "currency": "usd"}
@@ -77,40 +75,40 @@ def test_a_sandbox_that_starts_over_knows_nothing_of_before(
     assert len(objects(own_server)["payment_intents"]) == 1
 
 
-def test_no_answered_effect_is_lost_when_killed_under_load(
+def test_no_effect_with_a_response_is_lost_by_a_kill_under_load(
     own_server: SandboxServer, own_api: RawApi, pool: ThreadPoolExecutor
 ) -> None:
     enough = threading.Semaphore(0)
 
     def work(worker: int) -> dict[str, str]:
-        """Create and confirm until the sandbox is gone; what was answered, by id."""
-        seen: dict[str, str] = {}
+        """Create and confirm intents until the sandbox is dead; return the statuses received, by id."""
+        received: dict[str, str] = {}
         try:
             while True:
                 intent = own_api.new_intent(metadata={"worker": str(worker)})
-                seen[intent] = "requires_confirmation"
+                received[intent] = "requires_confirmation"
                 enough.release()
-                answer = own_api.post(f"payment_intents/{intent}/confirm")
-                seen[intent] = answer.body["status"]
+                response = own_api.post(f"payment_intents/{intent}/confirm")
+                received[intent] = response.body["status"]
         except HTTPError:
-            return seen
+            return received
 
     workers = [pool.submit(work, number) for number in range(8)]
     for _ in range(200):
         enough.acquire(timeout=60)
     own_server.kill()
-    answered = {intent: status for each in workers for intent, status in each.result().items()}
+    answered = {intent: status for worker in workers for intent, status in worker.result().items()}
     own_server.restart()
 
     assert len(answered) >= 200
-    kept = {each["id"]: each["status"] for each in own_server.ledger()["payment_intents"]}
+    kept = {intent["id"]: intent["status"] for intent in own_server.ledger()["payment_intents"]}
     assert answered.keys() <= kept.keys()
     confirmed = [intent for intent, status in answered.items() if status == "requires_capture"]
     assert [kept[intent] for intent in confirmed] == ["requires_capture"] * len(confirmed)
     assert len(kept) - len(answered) <= 8
 
 
-def test_a_torn_last_line_takes_its_whole_call_and_nothing_else(
+def test_a_cut_off_last_line_loses_its_whole_call_and_no_other(
     own_server: SandboxServer, own_api: RawApi
 ) -> None:
     kept = own_api.authorized(metadata={"order_id": "kept"})
@@ -125,7 +123,7 @@ def test_a_torn_last_line_takes_its_whole_call_and_nothing_else(
 
     own_server.restart()
 
-    assert [each["id"] for each in own_server.ledger()["payment_intents"]] == [kept]
+    assert [intent["id"] for intent in own_server.ledger()["payment_intents"]] == [kept]
     assert len(own_server.ledger()["charges"]) == 1
     assert own_api.get(f"payment_intents/{torn.id}").status == 404
     again = own_api.post(
@@ -137,10 +135,10 @@ def test_a_torn_last_line_takes_its_whole_call_and_nothing_else(
     assert "Idempotent-Replayed" not in again.headers
     own_server.kill()
     own_server.restart()
-    assert [each["id"] for each in own_server.ledger()["payment_intents"]] == [kept, again.id]
+    assert [intent["id"] for intent in own_server.ledger()["payment_intents"]] == [kept, again.id]
 
 
-def test_a_ledger_damaged_in_the_middle_is_not_served(
+def test_a_ledger_damaged_in_the_middle_is_rejected(
     own_server: SandboxServer, own_api: RawApi
 ) -> None:
     for _ in range(3):
@@ -150,22 +148,24 @@ def test_a_ledger_damaged_in_the_middle_is_not_served(
     own_server.ledger_path.write_bytes(lines[0] + b'{"at":\n' + lines[2])
     damaged = own_server.ledger_path.read_bytes()
 
-    refused = run_over(own_server.ledger_path)
+    rejected = start_with(own_server.ledger_path)
 
-    assert refused.returncode == 1
-    assert "LedgerDamaged" in refused.stderr
+    assert rejected.returncode == 1
+    assert "LedgerDamaged" in rejected.stderr
     assert own_server.ledger_path.read_bytes() == damaged
 
 
-def test_a_ledger_has_one_owner(own_server: SandboxServer, own_api: RawApi) -> None:
-    refused = run_over(own_server.ledger_path)
+def test_a_ledger_can_be_opened_by_one_sandbox_only(
+    own_server: SandboxServer, own_api: RawApi
+) -> None:
+    rejected = start_with(own_server.ledger_path)
 
-    assert refused.returncode == 1
-    assert "LedgerInUse" in refused.stderr
+    assert rejected.returncode == 1
+    assert "LedgerInUse" in rejected.stderr
     assert own_api.get("payment_intents").status == 200
 
 
-def test_every_line_is_one_whole_call(own_server: SandboxServer, own_api: RawApi) -> None:
+def test_each_line_is_one_whole_call(own_server: SandboxServer, own_api: RawApi) -> None:
     own_api.post(
         "payment_intents",
         {"amount": 900, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True},
@@ -189,7 +189,7 @@ def test_reading_writes_nothing(own_server: SandboxServer, own_api: RawApi) -> N
     assert own_server.ledger_path.stat().st_size == size
 
 
-def test_callers_at_one_time_share_a_sync(
+def test_concurrent_callers_share_a_sync(
     own_server: SandboxServer, own_api: RawApi, pool: ThreadPoolExecutor
 ) -> None:
     rule = own_server.add_fault("payment_intents.create", "hold")
@@ -199,13 +199,13 @@ def test_callers_at_one_time_share_a_sync(
 
     own_server.release(rule)
 
-    assert len({each.result() for each in waiting}) == 16
+    assert len({created.result() for created in waiting}) == 16
     after = own_server.ledger()
     assert after["entries"] - before["entries"] == 16
     assert after["syncs"] - before["syncs"] <= 2
 
 
-def test_it_stops_when_asked_even_with_calls_in_hand(
+def test_it_stops_on_sigterm_even_with_held_calls(
     own_server: SandboxServer, own_api: RawApi, pool: ThreadPoolExecutor
 ) -> None:
     intent = own_api.new_intent()
@@ -219,7 +219,7 @@ def test_it_stops_when_asked_even_with_calls_in_hand(
     assert own_api.get(f"payment_intents/{intent}").body["status"] == "requires_confirmation"
 
 
-def test_time_does_not_go_back_though_the_machine_s_clock_did(
+def test_time_never_decreases_even_if_the_machines_clock_does(
     own_server: SandboxServer, own_api: RawApi
 ) -> None:
     own_api.new_intent()
@@ -233,7 +233,7 @@ def test_time_does_not_go_back_though_the_machine_s_clock_did(
     assert own_api.get(f"payment_intents/{own_api.new_intent()}").body["created"] >= later
 
 
-# A disk that fails cannot be had without a failing disk: the call to it is replaced.
+# Replaces the system call, because a test has no failing disk.
 FAILING_DISK = """
 import errno, os, runpy, sys
 def fdatasync(descriptor):
@@ -243,7 +243,7 @@ runpy.run_module("sandbox.stripe_api", run_name="__main__", alter_sys=True)
 """
 
 
-def test_a_disk_that_fails_ends_the_sandbox_without_an_answer(tmp_path: Path) -> None:
+def test_a_failing_disk_ends_the_sandbox_without_a_response(tmp_path: Path) -> None:
     port_file = tmp_path / "port"
     options = ["--ledger", str(tmp_path / "ledger"), "--port-file", str(port_file)]
     process = subprocess.Popen(

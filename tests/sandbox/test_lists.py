@@ -1,4 +1,4 @@
-"""Lists: newest first, page by page, within a window of time."""
+"""Lists: newest first, page by page, limited by time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.stripe_http import TEST_KEY, RawApi
 
 @pytest.fixture
 def five(own_server: SandboxServer, own_api: RawApi) -> list[str]:
-    """Five intents, newest first, a minute apart."""
+    """Create five intents, a minute apart; return their ids, newest first."""
     intents = []
     for _ in range(5):
         own_server.advance(60)
@@ -33,7 +33,7 @@ def test_pages_follow_each_other_without_gap_or_overlap(own_api: RawApi, five: l
     last = own_api.get("payment_intents", {"limit": 2, "starting_after": five[3]})
 
     assert [first.ids, second.ids, last.ids] == [five[:2], five[2:4], five[4:]]
-    assert [each.body["has_more"] for each in (first, second, last)] == [True, True, False]
+    assert [page.body["has_more"] for page in (first, second, last)] == [True, True, False]
 
 
 def test_pages_can_be_read_backwards(own_api: RawApi, five: list[str]) -> None:
@@ -55,7 +55,7 @@ def test_an_intent_created_between_two_pages_moves_neither(
     assert second.ids == five[2:4]
 
 
-def test_the_library_walks_through_all_pages(own_server: SandboxServer, five: list[str]) -> None:
+def test_the_official_library_reads_all_pages(own_server: SandboxServer, five: list[str]) -> None:
     client = stripe.StripeClient(TEST_KEY, base_addresses={"api": own_server.url})
 
     listed = client.v1.payment_intents.list({"limit": 2}).auto_paging_iter()
@@ -75,9 +75,9 @@ WINDOWS: list[tuple[str, Callable[[int], Any], slice]] = [
 
 
 @pytest.mark.parametrize(
-    ("window", "expected"), [each[1:] for each in WINDOWS], ids=[each[0] for each in WINDOWS]
+    ("window", "expected"), [case[1:] for case in WINDOWS], ids=[case[0] for case in WINDOWS]
 )
-def test_a_window_of_time_cuts_the_list(
+def test_a_list_can_be_limited_by_time(
     own_api: RawApi, five: list[str], window: Callable[[int], Any], expected: slice
 ) -> None:
     middle = own_api.get(f"payment_intents/{five[2]}").body["created"]
@@ -87,7 +87,7 @@ def test_a_window_of_time_cuts_the_list(
     assert listed.ids == five[expected]
 
 
-def test_a_window_and_a_cursor_cut_together(own_api: RawApi, five: list[str]) -> None:
+def test_time_and_cursor_limit_a_list_together(own_api: RawApi, five: list[str]) -> None:
     second, fourth = (own_api.get(f"payment_intents/{five[at]}").body["created"] for at in (1, 3))
 
     since = {"created": {"gte": fourth}, "starting_after": five[0]}
@@ -109,7 +109,7 @@ def test_intents_are_listed_by_customer(own_api: RawApi) -> None:
     assert (listed.ids, listed.body["has_more"]) == ([mine], False)
 
 
-def test_refunds_are_listed_by_what_they_give_back(api: RawApi) -> None:
+def test_refunds_are_listed_by_payment_and_by_charge(api: RawApi) -> None:
     intent, other = api.captured(), api.captured()
     refunds = [
         api.post("refunds", {"payment_intent": intent, "amount": amount}).id for amount in (1, 2, 3)
@@ -136,9 +136,9 @@ def test_refunds_are_listed_by_what_they_give_back(api: RawApi) -> None:
     ],
     ids=["no items", "too many items", "not a number", "unknown cursor", "two cursors", "window"],
 )
-def test_a_list_refuses_what_it_cannot_mean(
+def test_invalid_list_parameters_are_rejected(
     api: RawApi, parameters: dict[str, Any], code: str
 ) -> None:
-    refusal = api.get("payment_intents", parameters)
+    rejection = api.get("payment_intents", parameters)
 
-    assert (refusal.status, refusal.error["code"]) == (400, code)
+    assert (rejection.status, rejection.error["code"]) == (400, code)

@@ -1,4 +1,4 @@
-"""The sandbox's outside service: answers by its table, once per key, and writes down what it did."""
+"""The sandbox's outside service: it answers by rules, acts once per key, and logs what it did."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ import urllib3
 
 from sandbox.outside_service.process import OutsideServiceProcess
 from sandbox.outside_service.rules import AnswerRule
-from sandbox.outside_service.services import ServiceUnknown, setting_of, wanted
+from sandbox.outside_service.services import ServiceUnknown, requested_services, setting_of
 from sandbox.service_process import ServiceFailed
 from tests.support.waits import wait_until
 
@@ -42,7 +42,7 @@ def ask(
     path: str = "/scores",
     method: str = "POST",
 ) -> tuple[int, Any, bool]:
-    """Return the status, the answer, and whether it repeats an earlier one."""
+    """Return the status, the answer, and whether it repeats a saved response."""
     response = urllib3.request(
         method,
         f"{fraud.url}{path}",
@@ -54,14 +54,14 @@ def ask(
     return response.status, response.json(), "Idempotent-Replayed" in response.headers
 
 
-def test_the_first_line_that_fits_answers(fraud: OutsideServiceProcess) -> None:
+def test_the_first_rule_that_fits_answers(fraud: OutsideServiceProcess) -> None:
     assert ask(fraud, {"country": "kp"}) == (200, {"verdict": "refuse"}, False)
     assert ask(fraud, {"country": "de"}) == (200, {"verdict": "accept"}, False)
     assert ask(fraud, {}, path="/rejected") == (422, {"code": "unknown_order"}, False)
     assert ask(fraud, {}, path="/nowhere") == (404, {"code": "no_rule_fits"}, False)
 
 
-def test_a_line_can_be_put_above_the_others_until_the_service_starts_over(
+def test_an_added_rule_is_tried_first_until_the_service_starts_over(
     fraud: OutsideServiceProcess,
 ) -> None:
     fraud.add_rule(operation="score", path="/scores", answer={"verdict": "wait"})
@@ -76,16 +76,14 @@ def test_a_line_can_be_put_above_the_others_until_the_service_starts_over(
     [{}, {"operation": "x", "color": 1}, {"operation": "x", "status": 9},
      {"operation": "x", "answer": []}, {"operation": "x", "method": "BREW"}],
 )  # fmt: skip
-def test_a_line_that_cannot_work_is_refused(
-    fraud: OutsideServiceProcess, rule: dict[str, Any]
-) -> None:
+def test_an_invalid_rule_is_rejected(fraud: OutsideServiceProcess, rule: dict[str, Any]) -> None:
     with pytest.raises(ServiceFailed):
         fraud.add_rule(**rule)
 
     assert len(fraud.control("GET", "rules")["rules"]) == len(RULES)
 
 
-def test_a_question_that_is_repeated_under_its_key_is_acted_on_once(
+def test_a_question_repeated_under_its_key_is_acted_on_once(
     fraud: OutsideServiceProcess,
 ) -> None:
     assert ask(fraud, {"order": "1"}, key="key-1") == (200, {"verdict": "accept"}, False)
@@ -113,7 +111,7 @@ def test_a_key_is_forgotten_after_a_day(fraud: OutsideServiceProcess) -> None:
     assert len(fraud.acts()) == 2
 
 
-def test_reading_is_no_act_and_needs_no_key(fraud: OutsideServiceProcess) -> None:
+def test_reading_is_not_logged_as_an_act(fraud: OutsideServiceProcess) -> None:
     assert ask(fraud, path="/scores/1", method="GET")[:2] == (200, {"verdict": "accept"})
 
     assert fraud.acts() == []
@@ -131,7 +129,7 @@ BEFORE = {
 
 
 @pytest.mark.parametrize(("fault", "expected"), BEFORE.items(), ids=BEFORE.keys())
-def test_a_fault_that_refuses_does_nothing_and_saves_nothing(
+def test_a_fault_before_the_act_does_nothing_and_saves_nothing(
     fraud: OutsideServiceProcess, fault: str, expected: tuple[int, str]
 ) -> None:
     fraud.add_fault("score", fault, times=1)
@@ -144,7 +142,7 @@ def test_a_fault_that_refuses_does_nothing_and_saves_nothing(
 @pytest.mark.parametrize(
     ("fault", "acts"), [("reset_before", 0), ("reset_after", 1), ("truncated_body", 1)]
 )
-def test_a_torn_connection_leaves_the_outcome_open(
+def test_a_broken_connection_does_not_say_whether_the_service_acted(
     fraud: OutsideServiceProcess, fault: str, acts: int
 ) -> None:
     fraud.add_fault("score", fault, times=1)
@@ -165,7 +163,7 @@ def test_an_error_after_the_act_is_saved_under_the_key(fraud: OutsideServiceProc
     assert len(fraud.acts()) == 1
 
 
-def test_a_fault_strikes_only_the_questions_that_it_names(fraud: OutsideServiceProcess) -> None:
+def test_a_fault_hits_only_the_questions_that_it_matches(fraud: OutsideServiceProcess) -> None:
     fraud.add_fault("score", "error_before", match={"order": "1"})
 
     assert ask(fraud, {"order": "2"})[0] == 200
@@ -192,7 +190,7 @@ def test_only_json_objects_are_questions(fraud: OutsideServiceProcess, body: byt
     assert fraud.acts() == []
 
 
-def test_a_service_without_a_table_accepts_everything(
+def test_a_service_without_rules_accepts_everything(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     warehouse = OutsideServiceProcess("warehouse", tmp_path_factory.mktemp("warehouse"))
@@ -203,10 +201,10 @@ def test_a_service_without_a_table_accepts_everything(
         warehouse.stop()
 
 
-def test_services_are_named_with_or_without_a_port() -> None:
-    assert wanted("") == {}
-    assert wanted("fraud,gift-cards:8123") == {"fraud": 0, "gift-cards": 8123}
+def test_services_can_be_named_with_and_without_a_port() -> None:
+    assert requested_services("") == {}
+    assert requested_services("fraud,gift-cards:8123") == {"fraud": 0, "gift-cards": 8123}
     assert setting_of("gift-cards") == "GIFT_CARDS_URL"
     for text in ("Fraud", "fraud:x", "fraud;ls", "a b", ":8"):
         with pytest.raises(ServiceUnknown):
-            wanted(text)
+            requested_services(text)

@@ -1,4 +1,4 @@
-"""What can be done with a payment intent, and when; seen through the official library."""
+"""Which operations a PaymentIntent allows in which status, through the official library."""
 
 from collections.abc import Callable
 
@@ -44,7 +44,9 @@ def declined(client: stripe.StripeClient) -> stripe.PaymentIntent:
 
 
 def charges_of(server: SandboxServer, intent: stripe.PaymentIntent) -> list[dict[str, object]]:
-    return [each for each in server.ledger()["charges"] if each["payment_intent"] == intent.id]
+    return [
+        charge for charge in server.ledger()["charges"] if charge["payment_intent"] == intent.id
+    ]
 
 
 def test_a_new_intent_holds_nothing(client: stripe.StripeClient, server: SandboxServer) -> None:
@@ -58,17 +60,17 @@ def test_a_new_intent_holds_nothing(client: stripe.StripeClient, server: Sandbox
     assert charges_of(server, intent) == []
 
 
-def test_an_intent_without_a_method_asks_for_one(client: stripe.StripeClient) -> None:
+def test_an_intent_without_a_payment_method_requires_one(client: stripe.StripeClient) -> None:
     intent = client.v1.payment_intents.create({"amount": 50, "currency": "JPY"})
 
     assert intent.status == "requires_payment_method"
     assert intent.currency == "jpy"
-    with pytest.raises(stripe.InvalidRequestError) as refusal:
+    with pytest.raises(stripe.InvalidRequestError) as rejection:
         client.v1.payment_intents.confirm(intent.id)
-    assert refusal.value.code == "payment_intent_unexpected_state"
+    assert rejection.value.code == "payment_intent_unexpected_state"
 
 
-def test_confirming_by_hand_holds_the_money(client: stripe.StripeClient) -> None:
+def test_manual_capture_only_authorizes_at_confirmation(client: stripe.StripeClient) -> None:
     intent = client.v1.payment_intents.confirm(new(client).id, {"expand": ["latest_charge"]})
 
     assert intent.status == "requires_capture"
@@ -83,7 +85,7 @@ def test_confirming_by_hand_holds_the_money(client: stripe.StripeClient) -> None
 
 
 @pytest.mark.parametrize("capture_method", ["automatic", "automatic_async"])
-def test_confirming_automatically_takes_the_money(
+def test_automatic_capture_captures_at_confirmation(
     client: stripe.StripeClient, capture_method: str
 ) -> None:
     intent = client.v1.payment_intents.confirm(new(client, capture_method).id)
@@ -95,7 +97,7 @@ def test_confirming_automatically_takes_the_money(
     assert charge.payment_intent == intent.id
 
 
-def test_an_intent_can_be_confirmed_as_it_is_created(
+def test_an_intent_can_be_confirmed_at_creation(
     client: stripe.StripeClient, server: SandboxServer
 ) -> None:
     intent = client.v1.payment_intents.create(
@@ -106,7 +108,7 @@ def test_an_intent_can_be_confirmed_as_it_is_created(
     assert len(charges_of(server, intent)) == 1
 
 
-def test_a_capture_takes_everything_that_is_held(client: stripe.StripeClient) -> None:
+def test_a_capture_captures_the_whole_authorization(client: stripe.StripeClient) -> None:
     intent = captured(client)
 
     assert intent.status == "succeeded"
@@ -124,29 +126,29 @@ def test_a_smaller_capture_releases_the_rest(client: stripe.StripeClient) -> Non
     assert (charge.amount, charge.amount_captured, charge.captured) == (1000, 700, True)
 
 
-def test_a_capture_takes_no_more_than_is_held(client: stripe.StripeClient) -> None:
+def test_a_capture_above_the_authorization_is_rejected(client: stripe.StripeClient) -> None:
     held = authorized(client)
 
-    with pytest.raises(stripe.InvalidRequestError) as refusal:
+    with pytest.raises(stripe.InvalidRequestError) as rejection:
         client.v1.payment_intents.capture(held.id, {"amount_to_capture": 1001})
 
-    assert refusal.value.code == "amount_too_large"
+    assert rejection.value.code == "amount_too_large"
     assert client.v1.payment_intents.retrieve(held.id).status == "requires_capture"
 
 
-def test_there_is_no_multicapture(client: stripe.StripeClient) -> None:
+def test_multicapture_is_rejected(client: stripe.StripeClient) -> None:
     held = authorized(client)
 
-    with pytest.raises(stripe.InvalidRequestError) as refusal:
+    with pytest.raises(stripe.InvalidRequestError) as rejection:
         client.v1.payment_intents.capture(
             held.id, {"amount_to_capture": 100, "final_capture": False}
         )
 
-    assert refusal.value.param == "final_capture"
+    assert rejection.value.param == "final_capture"
     assert client.v1.payment_intents.retrieve(held.id).amount_capturable == 1000
 
 
-def test_canceling_lets_go_of_what_is_held(client: stripe.StripeClient) -> None:
+def test_a_cancel_releases_the_authorization(client: stripe.StripeClient) -> None:
     held = authorized(client)
 
     intent = client.v1.payment_intents.cancel(held.id, {"cancellation_reason": "abandoned"})
@@ -158,7 +160,7 @@ def test_canceling_lets_go_of_what_is_held(client: stripe.StripeClient) -> None:
 
 
 @pytest.mark.parametrize("start", [new, authorized, declined])
-def test_what_has_taken_no_money_can_be_canceled(
+def test_an_uncaptured_intent_can_be_canceled(
     client: stripe.StripeClient, start: Callable[[stripe.StripeClient], stripe.PaymentIntent]
 ) -> None:
     assert client.v1.payment_intents.cancel(start(client).id).status == "canceled"
@@ -181,7 +183,7 @@ REFUSED: list[tuple[Callable[[stripe.StripeClient], stripe.PaymentIntent], str]]
 @pytest.mark.parametrize(
     ("start", "verb"), REFUSED, ids=[f"{verb}-{start.__name__}" for start, verb in REFUSED]
 )
-def test_an_intent_refuses_what_its_status_does_not_allow(
+def test_an_intent_rejects_operations_that_its_status_does_not_allow(
     client: stripe.StripeClient,
     server: SandboxServer,
     start: Callable[[stripe.StripeClient], stripe.PaymentIntent],
@@ -190,12 +192,12 @@ def test_an_intent_refuses_what_its_status_does_not_allow(
     before = start(client)
     charges = charges_of(server, before)
 
-    with pytest.raises(stripe.InvalidRequestError) as refusal:
+    with pytest.raises(stripe.InvalidRequestError) as rejection:
         getattr(client.v1.payment_intents, verb)(before.id)
 
-    error = refusal.value.error
-    assert refusal.value.http_status == 400
-    assert refusal.value.code == "payment_intent_unexpected_state"
+    error = rejection.value.error
+    assert rejection.value.http_status == 400
+    assert rejection.value.code == "payment_intent_unexpected_state"
     assert error is not None
     assert error.payment_intent is not None
     assert (error.payment_intent.id, error.payment_intent.status) == (before.id, before.status)
@@ -216,10 +218,10 @@ def test_another_card_can_pay_after_a_decline(
 
     assert (paid.status, paid.payment_method) == ("requires_capture", "pm_card_amex")
     assert paid.last_payment_error is None
-    assert [each["status"] for each in charges_of(server, paid)] == ["failed", "succeeded"]
+    assert [charge["status"] for charge in charges_of(server, paid)] == ["failed", "succeeded"]
 
 
-def test_a_customer_who_must_act_is_not_charged(
+def test_a_customer_who_must_authenticate_is_not_charged(
     client: stripe.StripeClient, server: SandboxServer
 ) -> None:
     intent = client.v1.payment_intents.confirm(
@@ -233,7 +235,7 @@ def test_a_customer_who_must_act_is_not_charged(
     assert client.v1.payment_intents.cancel(intent.id).status == "canceled"
 
 
-def test_an_error_instead_of_an_action_leaves_the_card_alone(
+def test_error_on_requires_action_declines_without_a_charge(
     client: stripe.StripeClient, server: SandboxServer
 ) -> None:
     intent = new(client)
@@ -252,7 +254,7 @@ def test_an_error_instead_of_an_action_leaves_the_card_alone(
     assert charges_of(server, intent) == []
 
 
-def test_an_absent_customer_is_declined_by_the_bank(client: stripe.StripeClient) -> None:
+def test_an_absent_customer_is_declined_by_the_issuer(client: stripe.StripeClient) -> None:
     intent = new(client)
 
     with pytest.raises(stripe.CardError) as decline:
@@ -279,10 +281,10 @@ def test_an_update_changes_the_description_and_merges_metadata(client: stripe.St
 
 
 def test_an_unknown_intent_is_not_found(client: stripe.StripeClient) -> None:
-    with pytest.raises(stripe.InvalidRequestError) as refusal:
+    with pytest.raises(stripe.InvalidRequestError) as rejection:
         client.v1.payment_intents.retrieve("pi_unknown")
 
-    assert (refusal.value.http_status, refusal.value.code) == (404, "resource_missing")
+    assert (rejection.value.http_status, rejection.value.code) == (404, "resource_missing")
 
 
 def test_an_authorization_lapses_after_a_week(own_server: SandboxServer, own_api: RawApi) -> None:

@@ -1,4 +1,4 @@
-"""Refunds: never more than was captured, and not always what they seemed at first."""
+"""Refunds: never more than was captured; some settle or fail later."""
 
 import pytest
 import stripe  # noqa: TID251 - the contract under test
@@ -15,7 +15,7 @@ def captured(client: stripe.StripeClient, amount: int = 1000) -> stripe.PaymentI
     )
 
 
-def test_a_refund_gives_everything_back(client: stripe.StripeClient) -> None:
+def test_a_refund_without_an_amount_refunds_everything(client: stripe.StripeClient) -> None:
     intent = captured(client)
 
     refund = client.v1.refunds.create(
@@ -45,7 +45,7 @@ def test_a_charge_can_be_refunded_by_its_own_id(client: stripe.StripeClient) -> 
     assert (refund.payment_intent, refund.amount) == (intent.id, 1)
 
 
-def test_parts_add_up_to_what_was_captured_and_no_further(client: stripe.StripeClient) -> None:
+def test_partial_refunds_cannot_exceed_the_capture(client: stripe.StripeClient) -> None:
     intent = captured(client)
     client.v1.refunds.create({"payment_intent": intent.id, "amount": 600})
 
@@ -59,11 +59,11 @@ def test_parts_add_up_to_what_was_captured_and_no_further(client: stripe.StripeC
     assert "greater than unrefunded amount" in str(too_much.value)
     assert rest.amount == 400
     assert nothing_left.value.code == "charge_already_refunded"
-    amounts = [each.amount for each in client.v1.refunds.list({"payment_intent": intent.id})]
+    amounts = [refund.amount for refund in client.v1.refunds.list({"payment_intent": intent.id})]
     assert amounts == [400, 600]
 
 
-def test_what_was_not_captured_cannot_be_refunded(api: RawApi) -> None:
+def test_only_the_captured_amount_can_be_refunded(api: RawApi) -> None:
     intent = api.authorized()
     assert api.post(f"payment_intents/{intent}/capture", {"amount_to_capture": 700}).status == 200
 
@@ -74,13 +74,13 @@ def test_what_was_not_captured_cannot_be_refunded(api: RawApi) -> None:
 
 
 @pytest.mark.parametrize("confirm", [False, True], ids=["unconfirmed", "only authorized"])
-def test_without_a_captured_charge_there_is_nothing_to_refund(api: RawApi, confirm: bool) -> None:  # noqa: FBT001 - a case of the test
+def test_an_uncaptured_charge_cannot_be_refunded(api: RawApi, confirm: bool) -> None:  # noqa: FBT001 - a case of the test
     intent = api.new_intent(confirm=confirm)
 
-    refusal = api.post("refunds", {"payment_intent": intent})
+    rejection = api.post("refunds", {"payment_intent": intent})
 
-    assert refusal.status == 400
-    assert "does not have a successful charge" in refusal.error["message"]
+    assert rejection.status == 400
+    assert "does not have a successful charge" in rejection.error["message"]
     assert api.get("refunds", {"payment_intent": intent}).body["data"] == []
 
 
@@ -96,9 +96,9 @@ def test_without_a_captured_charge_there_is_nothing_to_refund(api: RawApi, confi
 def test_a_refund_needs_a_payment_that_exists(
     api: RawApi, parameters: dict[str, str], code: str
 ) -> None:
-    refusal = api.post("refunds", parameters)
+    rejection = api.post("refunds", parameters)
 
-    assert (refusal.status, refusal.error["code"]) == (400, code)
+    assert (rejection.status, rejection.error["code"]) == (400, code)
 
 
 def test_metadata_of_a_refund_can_be_changed(client: stripe.StripeClient) -> None:
@@ -110,12 +110,10 @@ def test_metadata_of_a_refund_can_be_changed(client: stripe.StripeClient) -> Non
     assert updated.metadata.to_dict() == {"seen": "yes"}
     assert updated.status == "succeeded"
     listed = client.v1.refunds.list({"payment_intent": str(refund.payment_intent)})
-    assert [each.id for each in listed] == [refund.id]
+    assert [found.id for found in listed] == [refund.id]
 
 
-def test_a_refund_that_takes_time_succeeds_later(
-    own_server: SandboxServer, own_api: RawApi
-) -> None:
+def test_a_pending_refund_succeeds_later(own_server: SandboxServer, own_api: RawApi) -> None:
     intent = own_api.captured(payment_method="pm_card_pendingRefund")
     refund = own_api.post("refunds", {"payment_intent": intent}).body
     assert (refund["status"], refund["pending_reason"]) == ("pending", "processing")
@@ -129,9 +127,7 @@ def test_a_refund_that_takes_time_succeeds_later(
     assert own_api.get(f"charges/{refund['charge']}").body["amount_refunded"] == 1000
 
 
-def test_a_refund_can_fail_after_it_had_succeeded(
-    own_server: SandboxServer, own_api: RawApi
-) -> None:
+def test_a_refund_can_fail_after_it_succeeded(own_server: SandboxServer, own_api: RawApi) -> None:
     intent = own_api.captured(payment_method="pm_card_refundFail")
     refund = own_api.post("refunds", {"payment_intent": intent}).body
     assert refund["status"] == "succeeded"
@@ -146,7 +142,7 @@ def test_a_refund_can_fail_after_it_had_succeeded(
     assert own_api.post("refunds", {"payment_intent": intent}).body["amount"] == 1000
 
 
-def test_what_a_refund_becomes_outlives_the_process(
+def test_a_refund_fails_later_even_after_a_restart(
     own_server: SandboxServer, own_api: RawApi
 ) -> None:
     intent = own_api.captured(payment_method="pm_card_refundFail")

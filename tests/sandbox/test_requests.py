@@ -1,4 +1,4 @@
-"""Who may ask, and which parameters and headers are taken."""
+"""Authentication, and which parameters and headers are accepted."""
 
 from base64 import b64encode
 from typing import Any
@@ -26,12 +26,12 @@ def count(api: RawApi) -> int:
         "Bearer something",
     ],
 )
-def test_only_a_test_key_opens_the_door(api: RawApi, authorization: str) -> None:
+def test_requests_without_a_test_key_are_rejected(api: RawApi, authorization: str) -> None:
     headers = {"Authorization": authorization}
 
-    refusal = api.post("payment_intents", INTENT | {"customer": "cus_counted"}, headers=headers)
+    rejection = api.post("payment_intents", INTENT | {"customer": "cus_counted"}, headers=headers)
 
-    assert (refusal.status, refusal.error["type"]) == (401, "invalid_request_error")
+    assert (rejection.status, rejection.error["type"]) == (401, "invalid_request_error")
     assert count(api) == 0
 
 
@@ -43,14 +43,14 @@ def test_only_a_test_key_opens_the_door(api: RawApi, authorization: str) -> None
         "Basic " + b64encode(b"sk_live_secret:").decode(),
     ],
 )
-def test_a_live_key_is_refused_as_such(api: RawApi, authorization: str) -> None:
+def test_a_live_key_is_rejected_and_not_repeated(api: RawApi, authorization: str) -> None:
     headers = {"Authorization": authorization}
 
-    refusal = api.post("payment_intents", INTENT | {"customer": "cus_counted"}, headers=headers)
+    rejection = api.post("payment_intents", INTENT | {"customer": "cus_counted"}, headers=headers)
 
-    assert refusal.status == 401
-    assert "live-mode" in refusal.error["message"]
-    assert "secret" not in refusal.text
+    assert rejection.status == 401
+    assert "live-mode" in rejection.error["message"]
+    assert "secret" not in rejection.text
     assert count(api) == 0
 
 
@@ -58,13 +58,15 @@ def test_a_live_key_is_refused_as_such(api: RawApi, authorization: str) -> None:
     "authorization",
     [f"Bearer {TEST_KEY}", "Bearer rk_test_x", "Basic " + b64encode(b"sk_test_x:").decode()],
 )
-def test_a_test_key_is_taken_as_bearer_and_as_user_name(api: RawApi, authorization: str) -> None:
-    answer = api.post("payment_intents", INTENT, headers={"Authorization": authorization})
+def test_a_test_key_is_accepted_as_bearer_token_and_as_user_name(
+    api: RawApi, authorization: str
+) -> None:
+    response = api.post("payment_intents", INTENT, headers={"Authorization": authorization})
 
-    assert answer.status == 200
+    assert response.status == 200
 
 
-def test_an_answer_carries_its_id_and_echoes_version_and_key(api: RawApi) -> None:
+def test_a_response_has_an_id_and_repeats_version_and_key(api: RawApi) -> None:
     first = api.post("payment_intents", INTENT, key="k-echo", headers={"Stripe-Version": "2099-1"})
     second = api.get("payment_intents/pi_unknown")
 
@@ -88,13 +90,13 @@ def test_an_answer_carries_its_id_and_echoes_version_and_key(api: RawApi) -> Non
     ],
 )
 def test_an_unknown_url_is_not_found(api: RawApi, method: str, path: str) -> None:
-    refusal = api.send(method, path, {})
+    rejection = api.send(method, path, {})
 
-    assert refusal.status == 404
-    assert f"({method}: /v1/{path})" in refusal.error["message"]
+    assert rejection.status == 404
+    assert f"({method}: /v1/{path})" in rejection.error["message"]
 
 
-REFUSED: list[tuple[str, dict[str, Any], str | None, str]] = [
+REJECTED: list[tuple[str, dict[str, Any], str | None, str]] = [
     ("no amount", {"currency": "usd"}, "parameter_missing", "amount"),
     ("no currency", {"amount": 5}, "parameter_missing", "currency"),
     ("nothing to pay", INTENT | {"amount": 0}, "parameter_invalid_integer", "amount"),
@@ -148,28 +150,28 @@ REFUSED: list[tuple[str, dict[str, Any], str | None, str]] = [
 
 @pytest.mark.parametrize(
     ("parameters", "code", "param"),
-    [each[1:] for each in REFUSED],
-    ids=[each[0] for each in REFUSED],
+    [case[1:] for case in REJECTED],
+    ids=[case[0] for case in REJECTED],
 )
-def test_a_parameter_is_refused_by_name(
+def test_an_invalid_parameter_is_rejected_by_name(
     api: RawApi, parameters: dict[str, Any], code: str | None, param: str
 ) -> None:
-    refusal = api.post("payment_intents", parameters | {"customer": "cus_counted"})
+    rejection = api.post("payment_intents", parameters | {"customer": "cus_counted"})
 
-    assert (refusal.status, refusal.error["type"]) == (400, "invalid_request_error")
-    assert (refusal.error.get("code"), refusal.error["param"]) == (code, param)
+    assert (rejection.status, rejection.error["type"]) == (400, "invalid_request_error")
+    assert (rejection.error.get("code"), rejection.error["param"]) == (code, param)
     assert count(api) == 0
 
 
-def test_the_largest_amount_and_metadata_are_taken(api: RawApi) -> None:
+def test_the_largest_amount_and_metadata_are_accepted(api: RawApi) -> None:
     metadata = {f"{n}".rjust(40, "k"): "v" * 500 for n in range(50)}
 
-    answer = api.post(
+    response = api.post(
         "payment_intents", {"amount": 99_999_999, "currency": "usd", "metadata": metadata}
     )
 
-    assert answer.status == 200
-    assert (answer.body["amount"], answer.body["metadata"]) == (99_999_999, metadata)
+    assert response.status == 200
+    assert (response.body["amount"], response.body["metadata"]) == (99_999_999, metadata)
 
 
 @pytest.mark.parametrize(
@@ -177,19 +179,17 @@ def test_the_largest_amount_and_metadata_are_taken(api: RawApi) -> None:
     [(50, "usd"), (50, "jpy"), (17_500, "huf"), (5120, "kwd"), (500, "isk"), (5, "mga"),
      (999_999_999_999, "idr")],
 )  # fmt: skip
-def test_what_stripe_charges_in_a_currency_is_taken(
-    api: RawApi, amount: int, currency: str
-) -> None:
-    answer = api.post("payment_intents", {"amount": amount, "currency": currency})
+def test_amounts_that_stripe_charges_are_accepted(api: RawApi, amount: int, currency: str) -> None:
+    response = api.post("payment_intents", {"amount": amount, "currency": currency})
 
-    assert (answer.status, answer.body["amount"], answer.body["currency"]) == (
+    assert (response.status, response.body["amount"], response.body["currency"]) == (
         200,
         amount,
         currency,
     )
 
 
-def test_the_bounds_are_told(api: RawApi) -> None:
+def test_the_error_names_the_bound(api: RawApi) -> None:
     small = api.post("payment_intents", {"amount": 49, "currency": "usd"})
     large = api.post("payment_intents", {"amount": 100_000_000, "currency": "jpy"})
 
@@ -201,14 +201,16 @@ def test_the_bounds_are_told(api: RawApi) -> None:
     ("path", "param"),
     [("payment_intents/{}/capture", "amount_to_capture"), ("refunds", "amount")],
 )
-def test_a_thousandth_is_neither_captured_nor_refunded(api: RawApi, path: str, param: str) -> None:
+def test_amounts_off_the_step_are_neither_captured_nor_refunded(
+    api: RawApi, path: str, param: str
+) -> None:
     takes = "manual" if "capture" in path else "automatic"
     intent = api.new_intent(confirm=True, amount=5000, currency="kwd", capture_method=takes)
     whole = {"payment_intent": intent} if path == "refunds" else {}
 
-    refusal = api.post(path.format(intent), whole | {param: 1234})
+    rejection = api.post(path.format(intent), whole | {param: 1234})
 
-    assert (refusal.status, refusal.error["param"]) == (400, param)
+    assert (rejection.status, rejection.error["param"]) == (400, param)
     assert api.post(path.format(intent), whole | {param: 1230}).status == 200
 
 
@@ -225,12 +227,12 @@ def test_an_american_express_card_is_declined_in_some_currencies(api: RawApi) ->
     assert [pays("pm_card_amex", "usd").status, pays("pm_card_visa", "brl").status] == [200, 200]
 
 
-def test_metadata_keeps_every_letter(api: RawApi) -> None:
+def test_metadata_keeps_every_character(api: RawApi) -> None:
     metadata = {"näme & co": "5 € = 100 % [ok]"}
 
-    answer = api.post("payment_intents", INTENT | {"metadata": metadata})
+    response = api.post("payment_intents", INTENT | {"metadata": metadata})
 
-    assert api.get(f"payment_intents/{answer.id}").body["metadata"] == metadata
+    assert api.get(f"payment_intents/{response.id}").body["metadata"] == metadata
 
 
 def test_an_empty_value_deletes_one_key_and_an_empty_hash_all(api: RawApi) -> None:
@@ -254,7 +256,7 @@ def test_an_empty_value_deletes_one_key_and_an_empty_hash_all(api: RawApi) -> No
     ],
     ids=["open bracket", "text and hash", "not UTF-8", "too many fields", "JSON"],
 )
-def test_a_form_that_is_none_is_refused(api: RawApi, body: str, status: int) -> None:
-    refusal = api.send("POST", "payment_intents", {}, body)
+def test_an_invalid_form_is_rejected(api: RawApi, body: str, status: int) -> None:
+    rejection = api.send("POST", "payment_intents", {}, body)
 
-    assert (refusal.status, refusal.error["type"]) == (status, "invalid_request_error")
+    assert (rejection.status, rejection.error["type"]) == (status, "invalid_request_error")

@@ -1,4 +1,4 @@
-"""`make demo` as a whole, with one act of its show: it stays alive, can be repaired, and is kept."""
+"""`make demo` as a whole, with one group of scenarios: trickle, order to repair, stop and restart."""
 
 import json
 import shutil
@@ -18,28 +18,28 @@ from tests.sandbox_run.test_supervised_run import LEFT_OUT
 from tests.support.processes import processes_of
 from tests.support.waits import PATIENCE_SECONDS, wait_until
 
-ONE_ACT = """
+ONE_GROUP = """
 import os, sys
 import sandbox.demo
-from sandbox.drive import acts
+from sandbox.drive import scenario_groups
 from sandbox.launcher import become_launcher
 
-def short_show(products):
-    act = acts.for_spectators(products)[0]
-    return [act._replace(at_least_seconds=0.0, scenarios=act.scenarios[1:])]
+def short_demo(products):
+    group = scenario_groups.demo_groups(products)[0]
+    return [group._replace(at_least_seconds=0.0, scenarios=group.scenarios[1:])]
 
-sandbox.demo.for_spectators = short_show
+sandbox.demo.demo_groups = short_demo
 become_launcher()
 sys.exit(sandbox.demo.demo(os.environ, lambda line: print(line, flush=True)))
 """
 
-UP_SECONDS = 400  # a start, an act, and its checks, on a machine that is busy with others
+UP_SECONDS = 400  # the start, one group and the checks, on a busy machine
 
 pytestmark = [pytest.mark.destructive, pytest.mark.timeout(900)]
 
 
 class Demo:
-    """A copy of the project in which the demo is started, looked at and ended."""
+    """A copy of the project in which the demo runs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,40 +49,40 @@ class Demo:
     def start(self) -> None:
         with self.log.open("wb") as log:
             self.launcher = subprocess.Popen(
-                [sys.executable, "-c", ONE_ACT], cwd=self.folder, stdout=log, stderr=log
+                [sys.executable, "-c", ONE_GROUP], cwd=self.folder, stdout=log, stderr=log
             )
         wait_until(
             lambda: self.is_up() or self.launcher.poll() is not None, "the demo is up", UP_SECONDS
         )
-        assert self.is_up(), self.said
+        assert self.is_up(), self.output
 
     def is_up(self) -> bool:
-        return "Ctrl-C stops everything" in self.said
+        return "Ctrl-C stops everything" in self.output
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text()
 
     @property
-    def facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads((self.folder / "var" / "up.json").read_text())
-        return facts
+    def published(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / "var" / "up.json").read_text())
+        return content
 
     def orders(self) -> dict[str, str]:
-        """All orders, by id, with their status."""
-        facts = self.facts
+        """Return the status of every order by its id."""
+        published = self.published
         found: dict[str, str] = {}
-        headers = {"Authorization": f"Bearer {facts['shop_token']}"}
+        headers = {"Authorization": f"Bearer {published['shop_token']}"}
         page = "/api/v1/orders?page_size=100"
         while page:
-            url = urljoin(facts["base_url"], page)
+            url = urljoin(published["base_url"], page)
             listed = urllib3.request("GET", url, headers=headers).json()
             found |= {row["id"]: row["status"] for row in listed["results"]}
             page = listed["next"]
         return found
 
     def order_to_repair(self) -> str:
-        _, _, after = self.said.partition("An order for you to repair:")
+        _, _, after = self.output.partition("An order for you to repair:")
         return after.split()[0].rstrip("/").rpartition("/")[2]
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -111,27 +111,27 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         demo.launcher.wait(PATIENCE_SECONDS)
 
 
-def test_it_says_what_came_of_the_show_and_where_to_look(demo: Demo) -> None:
-    facts = demo.facts
+def test_it_prints_results_addresses_and_logins(demo: Demo) -> None:
+    published = demo.published
 
-    assert "\x1b" not in demo.said
-    assert "WRONG" not in demo.said
-    assert "customers all the while" in demo.said
+    assert "\x1b" not in demo.output
+    assert "WRONG" not in demo.output
+    assert "background customers" in demo.output
     for address in (
-        facts["admin"]["url"],
-        facts["api_docs_url"],
-        facts["flower"]["url"],
-        facts["sandbox"]["control_url"],
-        f"SHOP_TOKEN={facts['shop_token']}",
-        f"TOKEN={facts['customer_token']}",
-        f"{facts['operator']['username']} / {facts['operator']['password']}",
+        published["admin"]["url"],
+        published["api_docs_url"],
+        published["flower"]["url"],
+        published["sandbox"]["control_url"],
+        f"SHOP_TOKEN={published['shop_token']}",
+        f"TOKEN={published['customer_token']}",
+        f"{published['operator']['username']} / {published['operator']['password']}",
     ):
-        assert address in demo.said
-    assert urllib3.request("GET", facts["sandbox"]["control_url"]).status == 200
-    assert urllib3.request("GET", facts["api_docs_url"]).status == 200
+        assert address in demo.output
+    assert urllib3.request("GET", published["sandbox"]["control_url"]).status == 200
+    assert urllib3.request("GET", published["api_docs_url"]).status == 200
 
 
-def test_orders_go_on_trickling_in(demo: Demo) -> None:
+def test_the_trickle_continues(demo: Demo) -> None:
     before = demo.orders().keys()
 
     wait_until(lambda: demo.orders().keys() - before, "one more order")
@@ -139,25 +139,25 @@ def test_orders_go_on_trickling_in(demo: Demo) -> None:
     assert before <= demo.orders().keys()
 
 
-def test_the_order_that_is_left_is_repaired_as_the_demo_says(demo: Demo) -> None:
+def test_the_order_to_repair_is_repaired_as_the_demo_describes(demo: Demo) -> None:
     order = demo.order_to_repair()
-    url = demo.facts["sandbox"]["url"]
+    url = demo.published["sandbox"]["url"]
     rules = urllib3.request("GET", f"{url}/_sandbox/faults").json()["rules"]
-    rule = next(each for each in rules if each["note"] == "the order to repair")
-    wait_until(lambda: rule_hits(url, rule["id"]) > 0, "the bank refuses the key")
+    rule = next(rule for rule in rules if rule["note"] == "the order to repair")
+    wait_until(lambda: rule_hits(url, rule["id"]) > 0, "Stripe refuses the key")
     assert demo.orders()[order] == "placed"
 
-    # Once the key is mended the order may go on by itself, and nothing would be left to retry.
-    done = demo.manage("orders", "retry", order, "--reason", "The key is being mended.")
+    # Retried first: without the fault the order could continue by itself.
+    done = demo.manage("orders", "retry", order, "--reason", "The key is being replaced.")
     urllib3.request("POST", f"{url}/control/remove", body=f"rule={rule['id']}")
 
     assert done.returncode == 0, done.stderr
-    wait_until(lambda: demo.orders()[order] == "confirmed", "the order goes on")
+    wait_until(lambda: demo.orders()[order] == "confirmed", "the order continues")
 
 
-def test_a_visitor_who_logs_out_does_not_end_it(demo: Demo) -> None:
-    facts = demo.facts
-    url, headers = facts["base_url"], {"Authorization": f"Bearer {facts['customer_token']}"}
+def test_revoking_the_printed_token_does_not_stop_the_trickle(demo: Demo) -> None:
+    published = demo.published
+    url, headers = published["base_url"], {"Authorization": f"Bearer {published['customer_token']}"}
 
     revoked = urllib3.request("DELETE", f"{url}/api/v1/token", headers=headers)
 
@@ -168,10 +168,10 @@ def test_a_visitor_who_logs_out_does_not_end_it(demo: Demo) -> None:
 
 def rule_hits(url: str, rule: int) -> int:
     rules = urllib3.request("GET", f"{url}/_sandbox/faults").json()["rules"]
-    return next(int(each["hits"]) for each in rules if each["id"] == rule)
+    return next(int(found["hits"]) for found in rules if found["id"] == rule)
 
 
-def test_a_kill_of_the_launcher_leaves_nothing_and_the_next_demo_has_its_orders(
+def test_a_killed_demo_leaves_no_process_and_the_next_one_keeps_its_orders(
     demo: Demo,
 ) -> None:
     before = demo.orders()
@@ -184,10 +184,10 @@ def test_a_kill_of_the_launcher_leaves_nothing_and_the_next_demo_has_its_orders(
     after = demo.orders()
     assert before.keys() <= after.keys()
     assert len(after) > len(before)
-    assert "WRONG" not in demo.said
+    assert "WRONG" not in demo.output
 
 
-def test_closing_the_terminal_leaves_nothing(demo: Demo) -> None:
+def test_closing_the_terminal_leaves_no_process(demo: Demo) -> None:
     demo.launcher.send_signal(signal.SIGHUP)
 
     assert demo.launcher.wait(PATIENCE_SECONDS) == 0

@@ -1,4 +1,4 @@
-"""PostgreSQL of our own: under every account, behind a password, and not to be mistaken."""
+"""The embedded PostgreSQL: accounts, password, readiness."""
 
 import os
 import pwd
@@ -34,7 +34,7 @@ with_namespaces = pytest.mark.skipif(
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every user may enter, unlike those of ``tmp_path``."""
+    """A folder that every user may enter, unlike ``tmp_path``."""
     with tempfile.TemporaryDirectory(prefix="holdfast test ") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -43,7 +43,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def programs() -> Iterator[Path]:
-    """PostgreSQL's programs, copied to where every user may enter: the project may be elsewhere."""
+    """PostgreSQL's programs in a folder that every user may enter; the project's may be closed."""
     with tempfile.TemporaryDirectory(prefix="holdfast-programs-") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -106,7 +106,7 @@ def ask(folder: Path, server: EmbeddedServer, query: str) -> object:
     return row[0]
 
 
-def test_it_runs_under_the_very_process_id_that_was_started(folder: Path) -> None:
+def test_the_server_keeps_the_process_id_that_was_started(folder: Path) -> None:
     with serving(folder) as server:
         first_line = (folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]
 
@@ -116,7 +116,7 @@ def test_it_runs_under_the_very_process_id_that_was_started(folder: Path) -> Non
         assert ask(folder, server, "SHOW unix_socket_directories") == ""
 
 
-def test_nobody_gets_in_without_the_password(folder: Path) -> None:
+def test_a_wrong_password_is_rejected(folder: Path) -> None:
     with serving(folder) as server:
         secret = postgres.password_file(folder / "postgres")
         url = postgres.database_url(folder / "postgres", server.port)
@@ -128,7 +128,7 @@ def test_nobody_gets_in_without_the_password(folder: Path) -> None:
 
 
 @as_root
-def test_as_root_it_runs_as_nobody_where_nobody_can_enter(folder: Path, programs: Path) -> None:
+def test_as_root_it_runs_as_nobody_in_an_open_folder(folder: Path, programs: Path) -> None:
     with running(folder / "postgres", programs) as server:
         assert owner_of(server.pid) == NOBODY
         assert (folder / "postgres").stat().st_uid == NOBODY
@@ -136,7 +136,7 @@ def test_as_root_it_runs_as_nobody_where_nobody_can_enter(folder: Path, programs
 
 @as_root
 @with_namespaces
-def test_as_root_it_runs_in_a_user_namespace_where_nobody_cannot_enter(folder: Path) -> None:
+def test_as_root_it_runs_in_a_user_namespace_in_a_closed_folder(folder: Path) -> None:
     folder.chmod(0o700)
 
     with serving(folder) as server:
@@ -147,7 +147,7 @@ def test_as_root_it_runs_in_a_user_namespace_where_nobody_cannot_enter(folder: P
 
 @as_root
 @with_namespaces
-def test_data_outlives_a_change_of_account(folder: Path) -> None:
+def test_data_survives_a_change_of_account(folder: Path) -> None:
     with serving(folder) as server:
         ask(folder, server, "SELECT lo_create(77)")
     folder.chmod(0o700)
@@ -158,7 +158,7 @@ def test_data_outlives_a_change_of_account(folder: Path) -> None:
 
 
 @as_root
-def test_an_ordinary_user_runs_it_as_itself(folder: Path, programs: Path) -> None:
+def test_an_ordinary_user_runs_it_under_its_own_account(folder: Path, programs: Path) -> None:
     os.chown(folder, NOBODY, -1)
     data = folder / "postgres"
     with running(data, programs, user=str(NOBODY)) as server:
@@ -168,7 +168,7 @@ def test_an_ordinary_user_runs_it_as_itself(folder: Path, programs: Path) -> Non
         assert server.wait(PATIENCE_SECONDS) == 0
 
 
-def test_an_initialisation_that_was_cut_short_is_begun_again(folder: Path) -> None:
+def test_an_interrupted_initialisation_starts_again(folder: Path) -> None:
     half_done = folder / "postgres.new"
     half_done.mkdir()
     (half_done / "PG_VERSION").write_text("18\n")
@@ -178,7 +178,7 @@ def test_an_initialisation_that_was_cut_short_is_begun_again(folder: Path) -> No
         assert not half_done.exists()
 
 
-def test_another_server_on_the_port_is_not_taken_for_ours(folder: Path) -> None:
+def test_another_server_on_the_port_does_not_count_as_ready(folder: Path) -> None:
     mine = folder / "mine"
     mine.mkdir(mode=0o711)
     with serving(folder) as other:
@@ -194,7 +194,7 @@ def test_another_server_on_the_port_is_not_taken_for_ours(folder: Path) -> None:
         assert postgres.is_ready(folder / "postgres", other.pid)
 
 
-def test_data_whose_password_is_gone_is_not_touched(folder: Path) -> None:
+def test_data_without_its_password_is_left_alone(folder: Path) -> None:
     with serving(folder):
         pass
     postgres.password_file(folder / "postgres").unlink()

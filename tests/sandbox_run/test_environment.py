@@ -1,4 +1,4 @@
-"""What a shell happens to have set never decides where orders, messages or money go."""
+"""Addresses of the caller's shell are used only with EXTERNAL=1."""
 
 import shutil
 from collections.abc import Iterator
@@ -51,11 +51,11 @@ def test_addresses_in_the_environment_are_ignored(directory: RunDirectory) -> No
     assert environment["STRIPE_CALLS_PER_SECOND"] == "20"
 
 
-def test_no_address_is_left_of_an_environment() -> None:
+def test_without_addresses_removes_every_address() -> None:
     assert without_addresses(SHELL) == {"PATH": "/usr/bin", "STRIPE_CALLS_PER_SECOND": "20"}
 
 
-def test_an_outside_service_of_the_run_is_found_by_its_setting(directory: RunDirectory) -> None:
+def test_the_setting_of_an_outside_service_has_its_address(directory: RunDirectory) -> None:
     ports = {**PORTS, program_of("fraud"): 1007}
     given = {"EXTERNAL": "1", "FRAUD_URL": "https://fraud.example"}
 
@@ -63,7 +63,7 @@ def test_an_outside_service_of_the_run_is_found_by_its_setting(directory: RunDir
     assert settings_for(directory, ports, given)["FRAUD_URL"] == "https://fraud.example"
 
 
-def test_external_asks_for_them(directory: RunDirectory) -> None:
+def test_external_uses_the_addresses_of_the_environment(directory: RunDirectory) -> None:
     settings = settings_for(directory, PORTS, {**SHELL, "EXTERNAL": "1"})
 
     assert settings["DATABASE_URL"] == "postgres://prod"
@@ -73,13 +73,13 @@ def test_external_asks_for_them(directory: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("external", ["", "0", "yes", "true"])
-def test_nothing_but_one_means_external(external: str, directory: RunDirectory) -> None:
+def test_only_1_means_external(external: str, directory: RunDirectory) -> None:
     settings = settings_for(directory, PORTS, {**SHELL, "EXTERNAL": external})
 
     assert [value for value in settings.values() if "prod" in value] == []
 
 
-def test_what_is_not_given_stays_embedded(directory: RunDirectory) -> None:
+def test_servers_without_a_given_address_stay_embedded(directory: RunDirectory) -> None:
     given = {"EXTERNAL": "1", "REDIS_URL": "redis://given"}
 
     settings = settings_for(directory, PORTS, given)
@@ -89,7 +89,7 @@ def test_what_is_not_given_stays_embedded(directory: RunDirectory) -> None:
     assert settings["STRIPE_API_BASE"] == "http://127.0.0.1:1003"
 
 
-def test_secrets_are_kept_with_the_data_and_to_ourselves(directory: RunDirectory) -> None:
+def test_secrets_are_kept_with_the_data_and_private(directory: RunDirectory) -> None:
     first = settings_for(directory, PORTS, {})
 
     again = settings_for(directory, PORTS, {})
@@ -98,21 +98,21 @@ def test_secrets_are_kept_with_the_data_and_to_ourselves(directory: RunDirectory
     assert (directory.path / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_command_counts_where_the_processes_do_and_knows_who_serves_it(
+def test_commands_share_the_processes_metrics_folder_and_port(
     directory: RunDirectory,
 ) -> None:
     settings = settings_for(directory, PORTS, {})
 
     assert settings["PROMETHEUS_MULTIPROC_DIR"] == f"{directory.relative}/metrics"
-    # So that a second server is refused: two would fold the same files.
+    # A second metrics server must fail to start: both would merge the same files.
     assert settings["METRICS_PORT"] == "1006"
 
 
-def test_a_folder_is_held_by_one_launcher_at_a_time(directory: RunDirectory) -> None:
+def test_a_folder_is_used_by_one_run_at_a_time(directory: RunDirectory) -> None:
     same = RunDirectory(directory.name, published="var/never.json")
 
-    with directory.held(), pytest.raises(AlreadyRunning, match="is in use"), same.held():
+    with directory.locked(), pytest.raises(AlreadyRunning, match="is in use"), same.locked():
         pass
 
-    with same.held():
+    with same.locked():
         pass

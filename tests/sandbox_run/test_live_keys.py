@@ -1,4 +1,4 @@
-"""With a live-mode Stripe key in the environment nothing happens at all."""
+"""With a live-mode Stripe key in the environment every command refuses to run."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ TARGETS = (
 
 @pytest.fixture
 def bare_clone(tmp_path: Path) -> Path:
-    """Only what refuses, so that a target that does not refuse finds nothing to harm."""
+    """A copy with only the files that a refusal needs, so that no other target can do harm."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "sandbox").mkdir()
     for name in ("__init__.py", "live_keys.py"):
@@ -30,7 +30,7 @@ def bare_clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_target_is_tested_here() -> None:
+def test_every_make_target_is_tested() -> None:
     makefile = (ROOT / "Makefile").read_text()
 
     described = {
@@ -42,7 +42,7 @@ def test_every_target_is_tested_here() -> None:
 
 @pytest.mark.parametrize("external", ["0", "1"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_make_refuses(target: str, external: str, bare_clone: Path) -> None:
+def test_every_make_target_refuses(target: str, external: str, bare_clone: Path) -> None:
     before = {path for path in bare_clone.rglob("*") if "__pycache__" not in path.parts}
 
     made = subprocess.run(
@@ -61,7 +61,7 @@ def test_make_refuses(target: str, external: str, bare_clone: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["up", "demo", "smoke", "check"])
-def test_the_commands_refuse_without_make_too(command: str) -> None:
+def test_the_commands_refuse_without_make(command: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "sandbox", command],
         cwd=ROOT,
@@ -76,7 +76,7 @@ def test_the_commands_refuse_without_make_too(command: str) -> None:
     assert ran.stderr.startswith("Refused: STRIPE_API_KEY")
 
 
-def test_pytest_refuses_too() -> None:
+def test_pytest_refuses() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "tests/sandbox_run/test_ports.py"],
         cwd=ROOT,
@@ -93,12 +93,12 @@ def test_pytest_refuses_too() -> None:
 @pytest.mark.parametrize(
     "value", ["sk_live_1", " sk_live_1", "rk_live_1", "pk_live_1", "url?key=sk_live_1"]
 )
-def test_live_keys_are_found_wherever_they_are(value: str) -> None:
+def test_live_keys_are_found_in_every_variable(value: str) -> None:
     assert live_keys({"INNOCENT": "1", "ANY_NAME": value}) == ["ANY_NAME"]
 
 
 @pytest.mark.parametrize(
     "value", ["sk_test_1", "", "/srv/task_live_view/1", "/home/me/sk_lived_here"]
 )
-def test_other_values_are_left_alone(value: str) -> None:
+def test_other_values_are_no_live_keys(value: str) -> None:
     assert live_keys({"STRIPE_API_KEY": value}) == []

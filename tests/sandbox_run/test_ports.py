@@ -1,4 +1,4 @@
-"""Free ports that stay free until their servers take them."""
+"""Reserved ports: only the servers that set SO_REUSEADDR can use them."""
 
 import socket
 
@@ -26,7 +26,7 @@ def test_a_server_can_take_a_reserved_port_again_and_again() -> None:
     port.close()
 
 
-def test_a_port_that_somebody_listens_on_cannot_be_reserved() -> None:
+def test_a_port_with_a_listener_cannot_be_reserved() -> None:
     with listening_on(0) as other:
         number = other.getsockname()[1]
 
@@ -34,7 +34,7 @@ def test_a_port_that_somebody_listens_on_cannot_be_reserved() -> None:
             ReservedPort(number)
 
 
-def test_a_reserved_port_is_given_to_nobody_who_asks_for_any() -> None:
+def test_a_reserved_port_cannot_be_bound_by_another_program() -> None:
     port = ReservedPort()
 
     with socket.socket() as stranger, pytest.raises(OSError, match="Address already in use"):

@@ -1,4 +1,4 @@
-"""Nothing outlives its owner, however the owner ends."""
+"""Processes end with their owner, also when it is killed."""
 
 import signal
 import subprocess
@@ -39,11 +39,11 @@ def test_servers_end_when_their_owner_is_killed(tmp_path: Path) -> None:
     wait_until(lambda: not any(map(is_alive, servers)), "the servers end")
     owner.stdin.close()
     owner.stdout.close()
-    # A fast shutdown, not a crash: PostgreSQL has cleaned up behind itself.
+    # PostgreSQL removes the file in a shutdown, and leaves it in a crash.
     assert not (tmp_path / "postgres" / "postmaster.pid").exists()
 
 
-def test_a_command_whose_owner_has_gone_already_does_not_start() -> None:
+def test_a_command_whose_owner_has_ended_does_not_start() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
 

@@ -20,7 +20,7 @@ def test_the_supervised_run_has_exactly_the_processes_of_the_procfile() -> None:
     )
 
 
-def test_each_is_started_by_its_name_alone() -> None:
+def test_each_process_is_started_by_its_name() -> None:
     started = {
         program.name: program.command for program in programs(UP, PORTS, external=frozenset())
     }
@@ -30,13 +30,13 @@ def test_each_is_started_by_its_name_alone() -> None:
     }
 
 
-def test_web_and_desk_listen_on_ports_of_their_own_and_on_loopback_alone() -> None:
-    told = {
+def test_web_and_desk_listen_on_their_own_ports_on_loopback() -> None:
+    environments = {
         program.name: dict(program.environment)
         for program in programs(UP, PORTS, external=frozenset())
     }
 
-    assert {name: environment for name, environment in told.items() if environment} == {
+    assert {name: environment for name, environment in environments.items() if environment} == {
         WEB: {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:4"},
         DESK: {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:5"},
     }
@@ -50,19 +50,19 @@ def test_external_servers_are_not_started() -> None:
     assert names == {VALKEY, *declared()}
 
 
-def test_what_is_left_out_is_not_started() -> None:
+def test_left_out_processes_are_not_started() -> None:
     started = programs(UP, PORTS, external=frozenset(), left_out=frozenset({"flower"}))
 
     assert {program.name for program in started} == SERVERS | declared().keys() - {"flower"}
 
 
-def test_a_layout_without_wishes_is_what_make_up_runs() -> None:
+def test_the_default_layout_is_what_make_up_runs() -> None:
     ordinary = programs(UP, PORTS, external=frozenset())
 
     assert Layout().arrange(ordinary, PORTS, {}) == ordinary
 
 
-def test_what_brings_work_stops_before_what_does_it_and_servers_last() -> None:
+def test_web_stops_before_the_workers_and_servers_stop_last() -> None:
     groups = dict.fromkeys(program.group for program in programs(UP, PORTS, external=frozenset()))
 
     assert list(groups) == ["postgres", "valkey", "stripe", "workers", "front"]
@@ -80,13 +80,13 @@ def test_what_brings_work_stops_before_what_does_it_and_servers_last() -> None:
         ("flower --basic-auth=$AUTH", ["-m", "flower", "--basic-auth=a b;c%d"]),
     ],
 )
-def test_commands_run_by_this_very_python(command: str, expected: list[str]) -> None:
+def test_commands_run_with_the_present_interpreter(command: str, expected: list[str]) -> None:
     words = arguments(command, {"PORT": "80", "AUTH": "a b;c%d"})
 
     assert words == [sys.executable, *expected]
 
 
-def test_a_variable_for_one_process_stays_in_front_of_its_command() -> None:
+def test_env_stays_in_front_of_a_command() -> None:
     words = arguments("env SERVE=desk LANG=C gunicorn config.wsgi", {})
 
     assert words == [ENV, "SERVE=desk", "LANG=C", sys.executable, "-m", "gunicorn", "config.wsgi"]

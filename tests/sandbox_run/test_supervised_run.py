@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.destructive, pytest.mark.timeout(600)]
 
 
 class Clone:
-    """A copy of the project that can be started, looked at and stopped."""
+    """A copy of the project that can be started and stopped."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class Clone:
         self.launcher: subprocess.Popen[bytes]
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def up_json(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(self.published.read_text())
         return content
 
@@ -104,66 +104,68 @@ def system(clone: Path) -> Iterator[Clone]:
         system.end()
 
 
-def test_its_addresses_are_published_to_its_owner_only(system: Clone) -> None:
-    facts = system.facts
+def test_up_json_has_its_addresses_and_is_private(system: Clone) -> None:
+    up_json = system.up_json
 
-    headers = {"Authorization": f"Bearer {facts['customer_token']}"}
-    products = urllib3.request("GET", f"{facts['base_url']}/api/v1/products", headers=headers)
+    headers = {"Authorization": f"Bearer {up_json['customer_token']}"}
+    products = urllib3.request("GET", f"{up_json['base_url']}/api/v1/products", headers=headers)
 
     assert products.status == 200
     assert system.published.stat().st_mode & 0o777 == 0o600
-    assert facts["env"]["DATABASE_URL"] == facts["database_url"]
-    with psycopg.connect(facts["database_url"]) as connection:
+    assert up_json["env"]["DATABASE_URL"] == up_json["database_url"]
+    with psycopg.connect(up_json["database_url"]) as connection:
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
-    with redis.Redis.from_url(facts["redis_url"]) as broker:
+    with redis.Redis.from_url(up_json["redis_url"]) as broker:
         assert broker.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-    ledger = urllib3.request("GET", f"{facts['sandbox']['url']}/_sandbox/ledger").json()
+    ledger = urllib3.request("GET", f"{up_json['sandbox']['url']}/_sandbox/ledger").json()
     assert ledger["payment_intents"] == []
-    assert Path(facts["sandbox"]["ledger"]).exists()
+    assert Path(up_json["sandbox"]["ledger"]).exists()
 
 
-def test_an_outside_service_that_was_asked_for_is_up_and_shown(system: Clone) -> None:
-    service = system.facts["outside_services"]["fraud"]
+def test_an_outside_service_of_with_is_started_and_printed(system: Clone) -> None:
+    service = system.up_json["outside_services"]["fraud"]
 
-    answer = urllib3.request("POST", f"{service['url']}/scores", json={"order": "1"})
+    response = urllib3.request("POST", f"{service['url']}/scores", json={"order": "1"})
     [act] = urllib3.request("GET", f"{service['url']}/_sandbox/ledger").json()["acts"]
 
-    assert (answer.status, act["question"]) == (200, {"order": "1"})
+    assert (response.status, act["question"]) == (200, {"order": "1"})
     assert service["setting"] == "FRAUD_URL"
-    assert system.facts["env"]["FRAUD_URL"] == service["url"]
+    assert system.up_json["env"]["FRAUD_URL"] == service["url"]
     assert f"{service['url']}   the application's FRAUD_URL" in system.log.read_text()
 
 
 def test_every_process_of_the_procfile_runs(system: Clone) -> None:
-    pids = system.facts["pids"]
+    pids = system.up_json["pids"]
 
     assert pids.keys() == {"postgres", "valkey", "stripe", "outside-fraud", *declared()}
     assert all(is_alive(pid) for pid in pids.values())
-    assert is_alive(system.facts["supervisor"])
+    assert is_alive(system.up_json["supervisor"])
 
 
-def test_a_killed_worker_is_back_and_published(system: Clone) -> None:
-    killed = system.facts["pids"]["worker-sweeps"]
+def test_a_killed_worker_is_restarted_and_published(system: Clone) -> None:
+    killed = system.up_json["pids"]["worker-sweeps"]
 
     os.kill(killed, signal.SIGKILL)
 
-    wait_until(lambda: system.facts["pids"].get("worker-sweeps", killed) != killed, "a new worker")
-    assert is_alive(system.facts["pids"]["worker-sweeps"])
+    wait_until(
+        lambda: system.up_json["pids"].get("worker-sweeps", killed) != killed, "a new worker"
+    )
+    assert is_alive(system.up_json["pids"]["worker-sweeps"])
 
 
-def test_a_second_one_is_refused_and_the_first_stays(system: Clone) -> None:
-    facts = system.facts
+def test_a_second_run_is_refused_and_the_first_one_continues(system: Clone) -> None:
+    up_json = system.up_json
 
     second = system.run("up")
 
     assert second.returncode == 1
     assert second.stderr.startswith("var/up is in use")
-    assert system.facts == facts
+    assert system.up_json == up_json
     assert is_alive(system.launcher.pid)
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_an_error(system: Clone) -> None:
-    taken = system.facts["base_url"].rpartition(":")[2]
+def test_a_requested_port_that_is_taken_is_an_error(system: Clone) -> None:
+    taken = system.up_json["base_url"].rpartition(":")[2]
 
     second = system.run("smoke", PORT=taken)
 
@@ -173,7 +175,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(system: Clone) -> No
 
 
 def test_ctrl_c_stops_everything(system: Clone) -> None:
-    database_url = system.facts["database_url"]
+    database_url = system.up_json["database_url"]
 
     system.end()
 
@@ -184,7 +186,7 @@ def test_ctrl_c_stops_everything(system: Clone) -> None:
         psycopg.connect(database_url)
 
 
-def test_nothing_is_left_when_the_launcher_is_killed(clone: Path) -> None:
+def test_no_process_is_left_when_the_launcher_is_killed(clone: Path) -> None:
     system = Clone(clone)
     system.start()
     assert len(system.processes()) > len(declared())
@@ -195,51 +197,51 @@ def test_nothing_is_left_when_the_launcher_is_killed(clone: Path) -> None:
     wait_until(lambda: system.processes() == {}, "everything ends")
 
 
-def test_nothing_is_left_when_supervisord_is_killed(clone: Path) -> None:
+def test_no_process_is_left_when_supervisord_is_killed(clone: Path) -> None:
     system = Clone(clone)
     system.start()
 
-    os.kill(system.facts["supervisor"], signal.SIGKILL)
+    os.kill(system.up_json["supervisor"], signal.SIGKILL)
 
     assert system.launcher.wait(PATIENCE_SECONDS) == 1
     assert system.processes() == {}
     assert not system.published.exists()
-    assert system.log.read_text().endswith("ended by itself, and everything with it\n")
+    assert system.log.read_text().endswith("ended by itself, and all programs with it\n")
 
 
-START_BESIDE_A_STRANGER = """
+START_WITH_A_TAKEN_PORT = """
 import os, socket
 import sandbox.system
 from sandbox.run_directory import UP
 
-strangers = []
+others = []
 
 class LateSupervisor(sandbox.system.Supervisor):
     def __init__(self, directory, programs, **options):
-        if not strangers:  # somebody is quicker, once
+        if not others:  # another program takes the port first, once
             port = int(programs[0].command.rpartition(" ")[2])
-            strangers.append(socket.socket())
-            strangers[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            strangers[0].bind(("127.0.0.1", port))
-            strangers[0].listen()
+            others.append(socket.socket())
+            others[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            others[0].bind(("127.0.0.1", port))
+            others[0].listen()
         super().__init__(directory, programs, **options)
 
 class ServersOnly(sandbox.system.System):
     def _prepare(self):
-        taken = strangers[0].getsockname()[1]
+        taken = others[0].getsockname()[1]
         print("fooled" if f":{taken}/" in self.settings["DATABASE_URL"] else "up")
         raise SystemExit
 
 sandbox.system.Supervisor = LateSupervisor
 sandbox.system.System = ServersOnly
-with UP.held(), sandbox.system.running(UP, os.environ, tell=lambda line: None):
+with UP.locked(), sandbox.system.running(UP, os.environ, tell=lambda line: None):
     pass
 """
 
 
-def test_a_port_that_somebody_takes_meanwhile_is_chosen_again(clone: Path) -> None:
+def test_another_port_is_chosen_if_one_is_taken_during_the_start(clone: Path) -> None:
     started = subprocess.run(
-        [sys.executable, "-c", START_BESIDE_A_STRANGER],
+        [sys.executable, "-c", START_WITH_A_TAKEN_PORT],
         cwd=clone,
         capture_output=True,
         text=True,

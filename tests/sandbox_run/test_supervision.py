@@ -1,4 +1,4 @@
-"""Supervisord keeps everything running, stops it in order, and takes nothing with it but its own."""
+"""Supervisord restarts programs, stops them in order, and leaves none behind."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def directory() -> Iterator[RunDirectory]:
 
 @pytest.fixture
 def supervisor(directory: RunDirectory) -> Iterator[Supervisor]:
-    """Three servers, each in a group of its own, so that each waits for the one after it to stop."""
+    """Three servers in three groups: each stops after the one that started after it."""
     ports = {name: ReservedPort() for name in (*NAMES, "supervisor")}
     programs = [
         Program(name, f"group-{name}", f"python -m sandbox.valkey --port {ports[name].number}")
@@ -63,19 +63,19 @@ def supervisor(directory: RunDirectory) -> Iterator[Supervisor]:
 
 
 def pids_of(supervisor: Supervisor) -> dict[str, int]:
-    """The process of each program; supervisord may be too busy to answer at first."""
+    """Return each program's pid. Waits, because supervisord may be too busy to respond."""
     found: dict[str, Status] = {}
 
-    def has_answered() -> bool:
+    def has_responded() -> bool:
         found.update(supervisor.statuses())
         return bool(found)
 
-    wait_until(has_answered, "supervisord's answer")
+    wait_until(has_responded, "supervisord's response")
     return {name: status.pid for name, status in found.items()}
 
 
-def test_what_is_killed_comes_back(supervisor: Supervisor, directory: RunDirectory) -> None:
-    # What dies within its first second counts as a failed start, which is tried again anyhow.
+def test_a_killed_program_is_restarted(supervisor: Supervisor, directory: RunDirectory) -> None:
+    # A program that ends within its first second counts as a failed start; that is not tested here.
     log = directory.logs / "supervisord.log"
     wait_until(lambda: "second entered RUNNING" in log.read_text(), "the server counts as started")
     before = pids_of(supervisor)
@@ -88,18 +88,18 @@ def test_what_is_killed_comes_back(supervisor: Supervisor, directory: RunDirecto
     assert [after[name] for name in ("first", "third")] == [before["first"], before["third"]]
 
 
-def test_a_program_has_variables_of_its_own_beside_the_shared_ones(directory: RunDirectory) -> None:
+def test_a_program_gets_its_own_variables_and_the_shared_ones(directory: RunDirectory) -> None:
     odd = {"ODD": "50% of a, b = c", "PLAIN": "d"}
     programs = [
-        Program("told", "first", "env", environment=odd),
-        Program("untold", "second", "env"),
+        Program("with-own", "first", "env", environment=odd),
+        Program("without", "second", "env"),
     ]
     port = ReservedPort()
     environment = {**os.environ, "SHARED": "by all"}
 
     supervisor = Supervisor(directory, programs, port=port.number, environment=environment)
     try:
-        logs = {name: directory.logs / f"{name}.log" for name in ("told", "untold")}
+        logs = {name: directory.logs / f"{name}.log" for name in ("with-own", "without")}
         wait_until(
             lambda: all(
                 log.exists() and "SHARED=by all" in log.read_text() for log in logs.values()
@@ -110,14 +110,12 @@ def test_a_program_has_variables_of_its_own_beside_the_shared_ones(directory: Ru
         supervisor.stop()
         port.close()
 
-    told, untold = (set(log.read_text().splitlines()) for log in logs.values())
-    assert {f"{name}={value}" for name, value in odd.items()} <= told
-    assert not any(line.startswith(("ODD=", "PLAIN=")) for line in untold)
+    with_own, without = (set(log.read_text().splitlines()) for log in logs.values())
+    assert {f"{name}={value}" for name, value in odd.items()} <= with_own
+    assert not any(line.startswith(("ODD=", "PLAIN=")) for line in without)
 
 
-def test_everything_stops_in_the_opposite_order(
-    supervisor: Supervisor, directory: RunDirectory
-) -> None:
+def test_programs_stop_in_reverse_order(supervisor: Supervisor, directory: RunDirectory) -> None:
     pids = pids_of(supervisor).values()
 
     supervisor.stop()
@@ -127,7 +125,7 @@ def test_everything_stops_in_the_opposite_order(
     assert not any(map(is_alive, pids))
 
 
-def test_an_answer_that_breaks_off_tells_nothing(
+def test_a_truncated_response_counts_as_no_status(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def break_off(self: Transport, response: HTTPResponse) -> object:
@@ -143,7 +141,7 @@ def test_an_answer_that_breaks_off_tells_nothing(
     assert set(pids_of(supervisor)) == set(NAMES)
 
 
-def test_nothing_is_left_when_supervisord_is_killed(supervisor: Supervisor) -> None:
+def test_no_program_is_left_when_supervisord_is_killed(supervisor: Supervisor) -> None:
     pids = pids_of(supervisor).values()
 
     os.kill(supervisor.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The trickle goes on whatever happens, orders nothing when it must not, and keeps its shelves full."""
+"""The trickle continues after errors, orders nothing while paused, and refills low stock."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,52 +6,52 @@ from uuid import uuid4
 
 import pytest
 
-from sandbox.demo import in_words
-from sandbox.drive.deadlines import Patience
-from sandbox.drive.shop import Cart, Order, Product, Shop, ShopRefused
-from sandbox.drive.trickle import MOST_UNDER_WAY, STOCKTAKING, Trickle, Visit
+from sandbox.demo import status_line
+from sandbox.drive.deadlines import StopSignal
+from sandbox.drive.shop import Cart, Shop, ShopOrder, ShopProduct, ShopRefused
+from sandbox.drive.trickle import MAX_UNDER_WAY, ORDERS_PER_STOCK_CHECK, Trickle, Visit
 from sandbox.run_directory import RunDirectory
 
 CART = Cart((("MUG", 1),), "pm_card_visa")
 
 
-class Counter(Shop):
-    """A shop whose orders stand as the test says; real ones are in the tests of whole runs."""
+class FakeShop(Shop):
+    """A shop in which the test sets the status of each order."""
 
     def __init__(self) -> None:
         self.stock = 1000
-        self.is_closed = False
-        self.standing: dict[str, Order] = {}
+        self.is_down = False
+        self.orders: dict[str, ShopOrder] = {}
         self.cancelled: list[str] = []
 
-    def products(self) -> dict[str, Product]:
-        return {"MUG": Product(500, self.stock), "LAMP-LAST": Product(900, 0)}
+    def products(self) -> dict[str, ShopProduct]:
+        return {"MUG": ShopProduct(500, self.stock), "LAMP-LAST": ShopProduct(900, 0)}
 
-    def place(self, cart: Cart, *, key: str) -> Order:
-        if self.is_closed:
-            raise ShopRefused("no\nanswer")
-        order = Order(f"order-{len(self.standing)}", "placed", "", 500, {})
-        self.standing[order.id] = order
+    def place(self, cart: Cart, *, key: str) -> ShopOrder:
+        if self.is_down:
+            raise ShopRefused("no\nresponse")
+        order = ShopOrder(f"order-{len(self.orders)}", "placed", "", 500, "eur", {})
+        self.orders[order.id] = order
         return order
 
-    def look(self, order_id: str) -> Order:
-        if self.is_closed:
-            raise ShopRefused("no\nanswer")
-        return self.standing[order_id]
+    def get_order(self, order_id: str) -> ShopOrder:
+        if self.is_down:
+            raise ShopRefused("no\nresponse")
+        return self.orders[order_id]
 
     def cancel(self, order_id: str) -> None:
         self.cancelled.append(order_id)
 
-    def let(self, order_id: str, status: str, *, is_taken: bool = False) -> None:
-        was = self.standing[order_id]
-        self.standing[order_id] = was._replace(status=status, is_taken=is_taken)
+    def set_status(self, order_id: str, status: str, *, is_captured: bool = False) -> None:
+        was = self.orders[order_id]
+        self.orders[order_id] = was._replace(status=status, is_captured=is_captured)
 
 
-class Quiet:
-    """Whether somebody wants quiet, and how often the shelves were filled."""
+class FakeSystem:
+    """Whether orders are paused, and how often stock was refilled."""
 
     def __init__(self) -> None:
-        self.is_wanted = False
+        self.is_paused = False
         self.refills = 0
 
     def refill(self) -> None:
@@ -59,106 +59,108 @@ class Quiet:
 
 
 @pytest.fixture
-def shop() -> Counter:
-    return Counter()
+def shop() -> FakeShop:
+    return FakeShop()
 
 
 @pytest.fixture
-def quiet() -> Quiet:
-    return Quiet()
+def fake_system() -> FakeSystem:
+    return FakeSystem()
 
 
 @pytest.fixture
-def trickle(shop: Counter, quiet: Quiet) -> Trickle:
-    trickle = Trickle(shop, None, Patience(), is_quiet=lambda: quiet.is_wanted, refill=quiet.refill)
+def trickle(shop: FakeShop, fake_system: FakeSystem) -> Trickle:
+    trickle = Trickle(
+        shop, None, StopSignal(), is_paused=lambda: fake_system.is_paused, refill=fake_system.refill
+    )
     trickle._visits = iter(lambda: Visit(CART), None)
     return trickle
 
 
-def turns(trickle: Trickle, number: int) -> None:
+def run_steps(trickle: Trickle, number: int) -> None:
     for _ in range(number):
-        trickle._take_a_turn(is_time=True)
+        trickle._step(is_time=True)
 
 
-def test_orders_are_followed_to_their_end(trickle: Trickle, shop: Counter) -> None:
-    turns(trickle, 3)
-    shop.let("order-0", "confirmed")
-    shop.let("order-1", "cancelled")
+def test_orders_are_followed_to_their_end(trickle: Trickle, shop: FakeShop) -> None:
+    run_steps(trickle, 3)
+    shop.set_status("order-0", "confirmed")
+    shop.set_status("order-1", "cancelled")
 
-    trickle._take_a_turn(is_time=False)
+    trickle._step(is_time=False)
 
-    standing = trickle.standing()
-    assert (standing.placed, standing.under_way) == (3, 1)
-    assert standing.ended == {"confirmed": 1, "cancelled": 1}
-    assert in_words(standing).startswith(
+    status = trickle.status()
+    assert (status.placed, status.under_way) == (3, 1)
+    assert status.ended == {"confirmed": 1, "cancelled": 1}
+    assert status_line(status).startswith(
         "An order every 4 s: 3 placed, 1 cancelled, 1 confirmed, 1 under way."
     )
 
 
-def test_nothing_is_ordered_while_quiet_is_wanted(
-    trickle: Trickle, shop: Counter, quiet: Quiet
+def test_nothing_is_ordered_while_paused(
+    trickle: Trickle, shop: FakeShop, fake_system: FakeSystem
 ) -> None:
-    quiet.is_wanted = True
-    turns(trickle, 5)
-    assert shop.standing == {}
-    assert in_words(trickle.standing()) == ("No orders for a while: the books are being checked.")
+    fake_system.is_paused = True
+    run_steps(trickle, 5)
+    assert shop.orders == {}
+    assert status_line(trickle.status()) == (
+        "No new orders: `make check` is comparing orders, payments and stock."
+    )
 
-    quiet.is_wanted = False
-    turns(trickle, 1)
+    fake_system.is_paused = False
+    run_steps(trickle, 1)
 
-    assert len(shop.standing) == 1
-
-
-def test_a_shop_without_an_answer_is_shown_and_the_next_order_may_go_well(
-    trickle: Trickle, shop: Counter
-) -> None:
-    turns(trickle, 1)
-    shop.is_closed = True
-    turns(trickle, 2)
-    assert in_words(trickle.standing()) == "The next order waits: ShopRefused: no"
-
-    shop.is_closed = False
-    turns(trickle, 1)
-
-    assert len(shop.standing) == 2
-    assert trickle.standing().trouble == ""
+    assert len(shop.orders) == 1
 
 
-def test_where_nothing_moves_orders_do_not_pile_up(trickle: Trickle, shop: Counter) -> None:
-    turns(trickle, MOST_UNDER_WAY + 10)
+def test_an_error_is_shown_until_the_next_order_succeeds(trickle: Trickle, shop: FakeShop) -> None:
+    run_steps(trickle, 1)
+    shop.is_down = True
+    run_steps(trickle, 2)
+    assert status_line(trickle.status()) == "The next order waits: ShopRefused: no"
 
-    assert len(shop.standing) == MOST_UNDER_WAY
+    shop.is_down = False
+    run_steps(trickle, 1)
+
+    assert len(shop.orders) == 2
+    assert trickle.status().problem == ""
 
 
-def test_who_changes_their_mind_cancels_once_and_only_what_was_taken(
-    trickle: Trickle, shop: Counter
+def test_at_most_max_under_way_orders_are_under_way(trickle: Trickle, shop: FakeShop) -> None:
+    run_steps(trickle, MAX_UNDER_WAY + 10)
+
+    assert len(shop.orders) == MAX_UNDER_WAY
+
+
+def test_a_customer_who_changes_their_mind_cancels_once_and_after_the_capture(
+    trickle: Trickle, shop: FakeShop
 ) -> None:
     trickle._visits = iter([Visit(CART, changes_mind=True)])
-    turns(trickle, 1)
-    shop.let("order-0", "confirmed")
-    trickle._take_a_turn(is_time=False)
+    run_steps(trickle, 1)
+    shop.set_status("order-0", "confirmed")
+    trickle._step(is_time=False)
     assert shop.cancelled == []
 
-    shop.let("order-0", "confirmed", is_taken=True)
+    shop.set_status("order-0", "confirmed", is_captured=True)
     for _ in range(3):
-        trickle._take_a_turn(is_time=False)
+        trickle._step(is_time=False)
     assert shop.cancelled == ["order-0"]
-    assert trickle.standing().under_way == 1
-    shop.let("order-0", "cancelled")
-    trickle._take_a_turn(is_time=False)
+    assert trickle.status().under_way == 1
+    shop.set_status("order-0", "cancelled")
+    trickle._step(is_time=False)
 
-    assert trickle.standing().ended == {"cancelled": 1}
+    assert trickle.status().ended == {"cancelled": 1}
 
 
 @pytest.mark.parametrize(("left", "refills"), [(100, 0), (99, 1)])
-def test_shelves_that_get_low_are_filled_up(
-    trickle: Trickle, shop: Counter, quiet: Quiet, left: int, refills: int
+def test_low_stock_is_refilled(
+    trickle: Trickle, shop: FakeShop, fake_system: FakeSystem, left: int, refills: int
 ) -> None:
     shop.stock = left
 
-    turns(trickle, STOCKTAKING)
+    run_steps(trickle, ORDERS_PER_STOCK_CHECK)
 
-    assert quiet.refills == refills
+    assert fake_system.refills == refills
 
 
 @pytest.fixture
@@ -170,9 +172,9 @@ def directory() -> Iterator[RunDirectory]:
     shutil.rmtree(directory.path)
 
 
-def test_quiet_is_kept_for_as_long_as_somebody_holds_it(directory: RunDirectory) -> None:
-    assert not directory.is_quiet()
-    with directory.quiet():
-        assert directory.is_quiet()
-        assert directory.is_quiet()
-    assert not directory.is_quiet()
+def test_ordering_is_paused_until_the_block_ends(directory: RunDirectory) -> None:
+    assert not directory.is_ordering_paused()
+    with directory.ordering_paused():
+        assert directory.is_ordering_paused()
+        assert directory.is_ordering_paused()
+    assert not directory.is_ordering_paused()

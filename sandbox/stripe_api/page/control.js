@@ -1,13 +1,13 @@
-// Redraws the live part every two seconds, but not under the hands of somebody who uses it.
+// Redraws the live part every two seconds, except while one of its buttons has the focus.
 const now = document.getElementById("now");
 
 async function redraw() {
   if (document.hidden || now.contains(document.activeElement)) return;
   try {
-    const answer = await fetch("/control/now");
-    if (answer.ok) now.innerHTML = await answer.text();
+    const response = await fetch("/control/now");
+    if (response.ok) now.innerHTML = await response.text();
   } catch {
-    // The bank is down for a moment: the next turn will find it back.
+    // The sandbox is restarting: the next call tries again.
   }
 }
 

@@ -1,4 +1,4 @@
-"""What Stripe answers under a fault that answers without doing anything."""
+"""Stripe's error responses for the faults that respond without any effect."""
 
 from sandbox.http_service.faults import Fault
 from sandbox.stripe_api.errors import (
@@ -11,8 +11,8 @@ from sandbox.stripe_api.errors import (
 )
 
 
-def refusal(fault: Fault, key: str) -> ApiError | None:
-    """Return the error that a fault answers with; None for a fault that lets the call go on."""
+def fault_error(fault: Fault, key: str) -> ApiError | None:
+    """Return the error response for a fault; None if the fault lets the call take effect."""
     match fault:
         case Fault.ERROR_BEFORE:
             return server_error()

@@ -1,4 +1,4 @@
-"""Objects have the shapes that the official library's types describe."""
+"""Every object has the fields and types that the official library declares."""
 
 from collections.abc import Callable
 from typing import Any
@@ -82,7 +82,7 @@ def a_parameter_error(api: RawApi) -> StripeResponse:
     return api.post("payment_intents", {"amount": 500, "currency": "eur", "colour": "red"})
 
 
-ANSWERS: list[tuple[Callable[[RawApi], StripeResponse], int, str]] = [
+RESPONSES: list[tuple[Callable[[RawApi], StripeResponse], int, str]] = [
     (a_new_intent, 200, "payment_intent"),
     (an_authorized_intent, 200, "payment_intent"),
     (a_captured_intent, 200, "payment_intent"),
@@ -102,19 +102,21 @@ ANSWERS: list[tuple[Callable[[RawApi], StripeResponse], int, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("answer_of", "status", "kind"), ANSWERS, ids=[each[0].__name__ for each in ANSWERS]
+    ("response_of", "status", "kind"),
+    RESPONSES,
+    ids=[response_of.__name__ for response_of, *_ in RESPONSES],
 )
-def test_an_answer_is_what_the_library_expects(
-    api: RawApi, answer_of: Callable[[RawApi], StripeResponse], status: int, kind: str
+def test_a_response_has_the_declared_fields_and_types(
+    api: RawApi, response_of: Callable[[RawApi], StripeResponse], status: int, kind: str
 ) -> None:
-    answer = answer_of(api)
+    response = response_of(api)
 
-    assert answer.status == status
-    assert answer.body.get("object", "error") == kind
-    assert problems_in(answer.body) == []
+    assert response.status == status
+    assert response.body.get("object", "error") == kind
+    assert problems_in(response.body) == []
 
 
-SPOILED: list[tuple[str, dict[str, Any], str]] = [
+WRONG_FIELDS: list[tuple[str, dict[str, Any], str]] = [
     ("a field too many", {"colour": "red"}, "payment_intent.colour: unknown"),
     ("a wrong type", {"amount": "500"}, "payment_intent.amount: '500' is not of type"),
     ("a boolean for a number", {"amount": True}, "payment_intent.amount: True is not of type"),
@@ -127,19 +129,23 @@ SPOILED: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("spoiled", "problem"), [each[1:] for each in SPOILED], ids=[each[0] for each in SPOILED]
+    ("changed", "problem"),
+    [case[1:] for case in WRONG_FIELDS],
+    ids=[case[0] for case in WRONG_FIELDS],
 )
-def test_the_comparison_notices(api: RawApi, spoiled: dict[str, Any], problem: str) -> None:
+def test_the_comparison_finds_a_wrong_field(
+    api: RawApi, changed: dict[str, Any], problem: str
+) -> None:
     intent = an_authorized_intent(api).body
 
-    problems = problems_in(intent | spoiled)
+    problems = problems_in(intent | changed)
 
     assert len(problems) == 1
     assert problem in problems[0]
 
 
 @pytest.mark.parametrize("field", ["amount", "status", "metadata", "payment_method_types"])
-def test_the_comparison_misses_a_field(api: RawApi, field: str) -> None:
+def test_the_comparison_finds_a_missing_field(api: RawApi, field: str) -> None:
     intent = a_new_intent(api).body
     del intent[field]
 

@@ -1,4 +1,4 @@
-"""What the service has done: one entry for each question that it acted on. Kept in memory only."""
+"""The log of what the service did: one entry per effect. In memory only."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Act:
-    """One effect. A question that is repeated under its key has no second one."""
+    """One effect. A question that is repeated under its key has no second effect."""
 
     at: int
     operation: str
@@ -18,7 +18,7 @@ class Act:
     answer: Mapping[str, Any]
 
 
-class Book:
+class ActLog:
     def __init__(self) -> None:
         self._acts: list[Act] = []
 
