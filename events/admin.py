@@ -35,12 +35,12 @@ class Name(NewestRowsFilter):
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(RecordAdmin[OutboxEvent]):
-    list_display = ("recorded", "event", "order", "says")
+    list_display = ("recorded", "event", "order", "payload_excerpt")
     list_filter = (Name,)
     searches = (search_ids("pk", "key"),)
     search_help_text = "An order's id or its beginning"
     empty_text = "Events of orders, such as order.placed. No order was placed yet."
-    fields = ("order", "event", "recorded", "all_of_it", "correlation_id")
+    fields = ("order", "event", "recorded", "payload_json", "correlation_id")
     readonly_fields = fields
 
     @admin.display(description="recorded (UTC)")
@@ -56,9 +56,9 @@ class OutboxEventAdmin(RecordAdmin[OutboxEvent]):
         return order_link(event.key)
 
     @admin.display(description="payload")
-    def says(self, event: OutboxEvent) -> SafeString:
+    def payload_excerpt(self, event: OutboxEvent) -> SafeString:
         return excerpt(in_words(event.payload))
 
     @admin.display(description="payload")
-    def all_of_it(self, event: OutboxEvent) -> SafeString:
+    def payload_json(self, event: OutboxEvent) -> SafeString:
         return format_html("<pre>{}</pre>", json.dumps(event.payload, indent=2))

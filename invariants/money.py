@@ -93,13 +93,13 @@ MONEY: Final = (
         Kind.MONEY,
         "No more is refunded than was captured.",
         """
-        SELECT p.order_id::text, concat(sum(f.amount_minor), ' back of ', p.amount_minor)
+        SELECT p.order_id::text, concat(sum(f.amount_minor), ' refunded of ', p.amount_minor)
         FROM payments_refund f JOIN payments_payment p ON p.id = f.payment_id
         WHERE f.status NOT IN ('failed', 'cancelled')
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
         GROUP BY p.id HAVING sum(f.amount_minor) > p.amount_minor
         UNION ALL
-        SELECT a.subject, concat(a.refunded_minor, ' back of ', a.captured_minor, ' at ', a.provider, ' in ',
+        SELECT a.subject, concat(a.refunded_minor, ' refunded of ', a.captured_minor, ' at ', a.provider, ' in ',
                                  a.provider_payment_id)
         FROM provider_payment a WHERE a.refunded_minor > a.captured_minor
         """,

@@ -120,7 +120,7 @@ class ForSale(ChoiceFilter):
 @admin.register(Product)
 class ProductAdmin(PagedAdmin[Product]):
     form = ProductForm
-    list_display = ("named", "name", "price", "available", "for_sale")
+    list_display = ("sku_cell", "name", "price", "available", "for_sale")
     list_filter = (ForSale,)
     searches = (search_catalogue(),)
     search_help_text = "A SKU or its beginning, or part of a name"
@@ -151,7 +151,7 @@ class ProductAdmin(PagedAdmin[Product]):
         return super().get_form(*args, **kwargs, labels=labels, help_texts=help_texts)
 
     @admin.display(description="SKU")
-    def named(self, product: Product) -> str:
+    def sku_cell(self, product: Product) -> str:
         return product.sku
 
     @admin.display(description="price")
@@ -242,7 +242,7 @@ class WarehouseAdmin(PagedAdmin[Warehouse]):
 
 @admin.register(Reservation)
 class ReservationAdmin(RecordAdmin[Reservation]):
-    list_display = ("made", "order", "product", "warehouse", "quantity", "status_cell")
+    list_display = ("created", "order", "product", "warehouse", "quantity", "status_cell")
     list_select_related = ("stock_level__product", "stock_level__warehouse")
     list_filter = (
         newest_rows_filter(
@@ -252,11 +252,11 @@ class ReservationAdmin(RecordAdmin[Reservation]):
     searches = (search_ids("order_id"), search_related("stock_level_id", levels_of))
     search_help_text = "An order's id or its beginning, or a SKU"
     empty_text = "The stock reserved by order lines. No order was placed yet."
-    fields = ("order", "product", "warehouse", "quantity", "status_cell", "made")
+    fields = ("order", "product", "warehouse", "quantity", "status_cell", "created")
     readonly_fields = fields
 
     @admin.display(description="made (UTC)")
-    def made(self, reservation: Reservation) -> SafeString | None:
+    def created(self, reservation: Reservation) -> SafeString | None:
         return timestamp(reservation.created_at)
 
     @admin.display(description="order")
@@ -278,7 +278,16 @@ class ReservationAdmin(RecordAdmin[Reservation]):
 
 @admin.register(StockMovement)
 class StockMovementAdmin(RecordAdmin[StockMovement]):
-    list_display = ("when", "product", "warehouse", "moved", "change", "order", "by", "why")
+    list_display = (
+        "when",
+        "product",
+        "warehouse",
+        "kind_cell",
+        "change",
+        "order",
+        "by",
+        "note_excerpt",
+    )
     list_select_related = ("stock_level__product", "stock_level__warehouse", "entry")
     list_filter = (newest_rows_filter("kind", "what happened", list(_MOVED.items())),)
     searches = (search_related("line_id", lines_of), search_related("stock_level_id", levels_of))
@@ -286,7 +295,7 @@ class StockMovementAdmin(RecordAdmin[StockMovement]):
     empty_text = (
         "Every change of stock: received, reserved, released, counted. There is no movement yet."
     )
-    fields = ("when", "product", "warehouse", "moved", "change", "order", "by", "note")
+    fields = ("when", "product", "warehouse", "kind_cell", "change", "order", "by", "note")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StockMovement]:
@@ -307,7 +316,7 @@ class StockMovementAdmin(RecordAdmin[StockMovement]):
         return movement.stock_level.warehouse.code
 
     @admin.display(description="what happened")
-    def moved(self, movement: StockMovement) -> SafeString:
+    def kind_cell(self, movement: StockMovement) -> SafeString:
         return state(movement.kind, word=_MOVED[MovementKind(movement.kind)])
 
     @admin.display(description="quantity")
@@ -325,5 +334,5 @@ class StockMovementAdmin(RecordAdmin[StockMovement]):
         return entry.actor if entry else "the order's run" if movement.line_id else None
 
     @admin.display(description="note")
-    def why(self, movement: StockMovement) -> SafeString | None:
+    def note_excerpt(self, movement: StockMovement) -> SafeString | None:
         return excerpt(movement.note) if movement.note else None

@@ -167,8 +167,8 @@ def place_order(
     whichever process crashes. Without the commit, nothing has happened.
 
     Repeating with the same ``order_id`` raises IntegrityError; the API's idempotency key keeps
-    repetitions away. A customer can use a ``reference`` for one order only, for all time: of
-    concurrent calls one succeeds. The run and the events carry the request's correlation id.
+    repetitions away. A customer can use a ``reference`` for one order only, without a time
+    limit: of concurrent calls one succeeds. The run and the events carry the request's correlation id.
 
     Raises what ``price_cart`` raises, PriceChanged if ``expected`` is not met, and ReferenceTaken.
     """
@@ -189,20 +189,20 @@ def place_order(
         OrderLine(order=order, position=position, **asdict(line))
         for position, line in enumerate(cart.lines, start=1)
     ]
-    try:
-        _start_checkout(order, lines)
-    except IntegrityError as error:
-        if reference is None or not _violates(REFERENCE_ONCE, error):
-            raise
-        raise ReferenceTaken(order.customer_id, reference) from None
+    _start_checkout(order, lines)
     return PlacedOrder(order, lines)
 
 
 def _start_checkout(order: Order, lines: list[OrderLine]) -> None:
-    """Store an order, its lines, its run and its event together."""
+    """Store an order, its lines, its run and its event together. Raises ReferenceTaken."""
     correlation_id = current_correlation_id()
-    placed = _placed_event(order, lines, correlation_id)
-    sagas.services.start(CHECKOUT, order.pk, correlation_id, Insert([order]), Insert(lines), placed)
+    changes = Insert([order]), Insert(lines), _placed_event(order, lines, correlation_id)
+    try:
+        sagas.services.start(CHECKOUT, order.pk, correlation_id, *changes)
+    except IntegrityError as error:
+        if order.reference is None or not _violates(REFERENCE_ONCE, error):
+            raise
+        raise ReferenceTaken(order.customer_id, order.reference) from None
 
 
 def _violates(constraint: str, error: IntegrityError) -> bool:

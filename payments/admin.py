@@ -31,16 +31,16 @@ def payments_with_refund(provider_refund_id: str) -> QuerySet[Refund, Any] | Non
 class RefundInline(ReadOnlyMixin, TabularInline[Refund, Payment]):
     model = Refund
     verbose_name_plural = "refund"
-    fields = ("asked", "how_much", "status_cell", "at_provider")
+    fields = ("requested", "amount_cell", "status_cell", "at_provider")
     readonly_fields = fields
     extra = 0
 
     @admin.display(description="asked for (UTC)")
-    def asked(self, refund: Refund) -> SafeString | None:
+    def requested(self, refund: Refund) -> SafeString | None:
         return timestamp(refund.created_at)
 
     @admin.display(description="amount")
-    def how_much(self, refund: Refund) -> SafeString:
+    def amount_cell(self, refund: Refund) -> SafeString:
         return amount(refund.amount_minor, refund.currency)
 
     @admin.display(description="state")
@@ -54,7 +54,7 @@ class RefundInline(ReadOnlyMixin, TabularInline[Refund, Payment]):
 
 @admin.register(Payment)
 class PaymentAdmin(RecordAdmin[Payment]):
-    list_display = ("made", "order", "status_cell", "how_much", "provider_id")
+    list_display = ("stored", "order", "status_cell", "amount_cell", "provider_id")
     list_filter = (
         newest_rows_filter(
             "status", "state", [(status, status) for status in PaymentStatus.values]
@@ -69,12 +69,12 @@ class PaymentAdmin(RecordAdmin[Payment]):
     fields = (
         "order",
         "status_cell",
-        "how_much",
+        "amount_cell",
         "provider_name",
         "provider_id",
         "method",
-        *("made", "set_aside", "taken", "closed"),
-        "ours",
+        *("stored", "authorized", "captured", "closed"),
+        "payment_id",
     )
     readonly_fields = fields
 
@@ -86,15 +86,15 @@ class PaymentAdmin(RecordAdmin[Payment]):
         return (RefundInline,) if obj and obj.refunds.exists() else ()
 
     @admin.display(description="stored (UTC)")
-    def made(self, payment: Payment) -> SafeString | None:
+    def stored(self, payment: Payment) -> SafeString | None:
         return timestamp(payment.created_at)
 
     @admin.display(description="authorized (UTC)")
-    def set_aside(self, payment: Payment) -> SafeString | None:
+    def authorized(self, payment: Payment) -> SafeString | None:
         return timestamp(payment.authorized_at)
 
     @admin.display(description="captured (UTC)")
-    def taken(self, payment: Payment) -> SafeString | None:
+    def captured(self, payment: Payment) -> SafeString | None:
         return timestamp(payment.captured_at)
 
     @admin.display(description="closed (UTC)")
@@ -110,7 +110,7 @@ class PaymentAdmin(RecordAdmin[Payment]):
         return state(payment.status, payment.decline_code)
 
     @admin.display(description="amount")
-    def how_much(self, payment: Payment) -> SafeString:
+    def amount_cell(self, payment: Payment) -> SafeString:
         return amount(payment.amount_minor, payment.currency)
 
     @admin.display(description="provider")
@@ -124,7 +124,7 @@ class PaymentAdmin(RecordAdmin[Payment]):
         return format_html('<a class="desk-link" href="{}">{}</a>', url, shown) if url else shown
 
     @admin.display(description="our payment")
-    def ours(self, payment: Payment) -> SafeString | None:
+    def payment_id(self, payment: Payment) -> SafeString | None:
         return code(str(payment.pk))
 
     @admin.display(description="payment method")

@@ -160,7 +160,7 @@ def test_the_output_says_that_the_provider_was_left_out(
 
 def test_the_output_names_what_was_left_out_and_why(confirmed: Order) -> None:
     status, output = check_invariants("--no-provider", "--safety")
-    json_status, told = as_json("--no-provider", "--safety")
+    json_status, report = as_json("--no-provider", "--safety")
 
     codes = {
         "M2, M6: not checked: the payment providers were not compared": ["M2", "M6"],
@@ -184,22 +184,22 @@ def test_the_output_names_what_was_left_out_and_why(confirmed: Order) -> None:
     }
     assert (status, json_status) == (0, 0)
     assert set(codes) <= set(output.splitlines())
-    assert told["invariants"]["left_out"] == {
+    assert report["invariants"]["left_out"] == {
         code: line.partition(": ")[2] for line, named in codes.items() for code in named
     }
 
 
 def test_a_short_check_reports_its_scope(confirmed: Order) -> None:
     status, output = check_invariants()
-    _, told = as_json()
+    _, report = as_json()
 
     assert status == 0
     assert "1: 1 confirmed; only orders that have not ended, or moved in the last hour" in output
     assert "1 payments, 4500 held or captured (minor units); complete since 20" in output
     assert "0 findings in these orders; " in output
     assert "no ghost charge" not in output
-    assert told["everything"] is False
-    assert told["provider"]["complete_since"] is not None
+    assert report["everything"] is False
+    assert report["provider"]["complete_since"] is not None
 
 
 def test_a_safety_check_does_not_resolve_a_lateness_break(shop: Shop) -> None:
