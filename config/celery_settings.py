@@ -7,10 +7,12 @@ from kombu import Queue
 from config.env import Section
 
 SECTION = Section("Celery and Redis")
-REDIS_URL = SECTION.address("REDIS_URL", "Broker, and counter of rate limits.", is_secret=True)
+REDIS_URL = SECTION.address(
+    "REDIS_URL", "The broker, and the counters of rate limits.", is_secret=True
+)
 BROKER_URL = SECTION.address(
     "BROKER_URL",
-    "The broker, where it is not that Redis: for RabbitMQ amqp://user:password@host/vhost.",
+    "Another broker than that Redis, such as RabbitMQ: amqp://user:password@host/vhost.",
     "",
     is_secret=True,
 )

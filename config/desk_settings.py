@@ -9,7 +9,7 @@ from config.web_settings import HTTPS
 SECTION = Section("Operations desk")
 DESK_REQUIRES_MFA = SECTION.flag(
     "DESK_REQUIRES_MFA",
-    "Staff show a second factor before they see anything. 0 on a laptop.",
+    "Staff log in with a second factor. 0 on a laptop.",
     default=True,
 )
 STOREFRONT_URL = SECTION.address(

@@ -109,13 +109,14 @@ DATABASES["default"] |= {
 _payments = Section("Payments")
 PAYMENT_PROVIDERS = _payments.words(
     "PAYMENT_PROVIDERS",
-    "The packages of the payment providers. Each order goes to the first that accepts its payment "
-    "method. One that has payments must stay.",
+    "The packages of the payment providers. An order goes to the first that accepts its payment "
+    "method. A provider that has payments must stay in the list.",
     ["payments.providers.stripe"],
 )
 INSTALLATION_ID = _payments.text(
     "INSTALLATION_ID",
-    "Marks what is ours at the provider: reconciliation touches nothing else. Never change it.",
+    "Marks this installation's payments at the provider. Others on the same account are ignored. "
+    "Never change it.",
 )
 INSTALLED_APPS += PAYMENT_PROVIDERS
 _provider_sections = [read_provider_settings(package, globals()) for package in PAYMENT_PROVIDERS]
@@ -125,8 +126,8 @@ _provider_sections = [read_provider_settings(package, globals()) for package in 
 _api = Section("Storefront API")
 CURRENCY = _api.text(
     "CURRENCY",
-    "Of all prices: a code of ISO 4217 in lower case, in which every payment provider charges. Do "
-    "not change it while there are products or open orders: prices are stored without it.",
+    "The currency of all prices: a code of ISO 4217 in lower case that every payment provider "
+    "accepts. Do not change it while there are products or open orders: prices are stored without it.",
     "eur",
 )
 if CURRENCY not in EXPONENTS:
@@ -140,7 +141,7 @@ STREAMS_PER_PROCESS = streams_per_process(_api)
 STREAMS_PER_CUSTOMER = streams_per_customer(_api)
 WAITERS_PER_PROCESS = waiters_per_process(_api)
 WAITERS_PER_CUSTOMER = waiters_per_customer(_api)
-THROTTLING = _api.flag("THROTTLING", "Whether callers are held to the rates below.", default=True)
+THROTTLING = _api.flag("THROTTLING", "Whether the rates below are enforced.", default=True)
 THROTTLING_RATES = rates_of_callers(_api)
 MOST_OPEN_ORDERS = most_open_orders(_api)
 

@@ -11,13 +11,15 @@ SECTION = Section("Web")
 SERVE = serving.what_to_serve(
     SECTION.text(
         "SERVE",
-        "What a web process answers: `storefront` (the API), `desk`, or `both` in one process. The "
-        "Procfile's `desk` sets it. `manage.py` takes `both` where it is not set.",
+        "What a web process serves: `storefront` (the API), `desk`, or `both`. The Procfile sets it for "
+        "`desk`. Without it `manage.py` takes `both`.",
         Serve.STOREFRONT.value,
     )
 )
 DEBUG = SECTION.flag(
-    "DEBUG", "Shows errors with their code. Never where others can reach it.", default=False
+    "DEBUG",
+    "Shows errors with their source code. Never set it where others have access.",
+    default=False,
 )
 SECRET_KEY = SECTION.text("SECRET_KEY", "Signs sessions and guests' links.", is_secret=True)
 SECRET_KEY_FALLBACKS = SECTION.words(
@@ -25,13 +27,13 @@ SECRET_KEY_FALLBACKS = SECTION.words(
 )
 _storefront_hosts = SECTION.words(
     "ALLOWED_HOSTS",
-    "The host names under which the storefront is reached; the desk too, without `DESK_HOSTS`.",
+    "Host names of the storefront. Without `DESK_HOSTS` they are the desk's too.",
     ["localhost", "127.0.0.1"],
 )
 _desk_hosts = SECTION.words(
     "DESK_HOSTS",
-    "The host names under which the desk is reached. A process that serves both answers either "
-    "under all names: a host name hides nothing.",
+    "Host names of the desk. A process that serves both answers under all names, so host names "
+    "do not hide the desk.",
     [],
 )
 ALLOWED_HOSTS = serving.allowed_hosts(SERVE, _storefront_hosts, _desk_hosts)
@@ -49,16 +51,15 @@ HTTPS = SECTION.flag(
 )
 PROXIES = SECTION.number(
     "PROXIES",
-    "How many proxies stand in front. The last one adds to X-Forwarded-For, and all of them drop "
-    "an X-Forwarded-Proto that came from outside. With 0, both headers are ignored.",
+    "How many proxies are in front. The last one adds to X-Forwarded-For. All of them drop an "
+    "X-Forwarded-Proto that a client sent. With 0, both headers are ignored.",
     1,
 )
 CLIENT_TIMEOUT_SECONDS = SECTION.number(
     "CLIENT_TIMEOUT_SECONDS",
-    "How long a client may be silent in the middle of a request, or leave an answer unread, before "
-    "its connection is closed; closing takes up to two seconds more. Until then the client holds a "
-    "thread, so as many silent clients as threads keep all others waiting that long. Less than the "
-    "12 seconds that web and desk have to stop.",
+    "How long a client may send nothing in the middle of a request, or not read its answer. Then "
+    "its connection is closed, within two seconds. Until then it holds a thread. Keep this below "
+    "the 12 seconds in which web and desk stop.",
     10,
     at_least=1,
 )

@@ -67,7 +67,7 @@ JOURNAL: Final = (
     Invariant(
         "J3",
         Kind.JOURNAL,
-        "What a provider is sent for a payment agrees with the payment, at every attempt.",
+        "The stored parameters of a payment's create call agree with the payment.",
         """
         SELECT p.order_id::text, concat('payment ', p.id, ' of ', p.amount_minor, ' ', p.currency,
                                         ', with the parameters: ', p.params)
@@ -82,7 +82,7 @@ JOURNAL: Final = (
     Invariant(
         "J4",
         Kind.JOURNAL,
-        "No step is tried more often than its definition allows.",
+        "A run has no more tries at its current step than the step's definition allows.",
         """
         SELECT r.subject_id::text, concat(r.step, ': ', r.retry_count, ' attempts of ', allowed.max_attempts)
         FROM sagas_sagarun r

@@ -156,7 +156,7 @@ MONEY: Final = (
     Invariant(
         "M11",
         Kind.MONEY,
-        "The payments of a cancelled order are closed, voided or refunded, and cannot charge any more.",
+        "Every payment of a cancelled order is voided or refunded, is closed, and cannot charge any more.",
         """
         SELECT o.id::text, concat('payment ', p.status,
                                   CASE WHEN p.closed_at IS NULL THEN ' and not closed' END)

@@ -8,7 +8,8 @@ from orders.api.http.problem_types import ProblemType
 
 HEAD = """# Problems: the errors of the API
 
-Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems (`application/problem+json`):
+For developers of a storefront: all errors of the API, and what to do about each. They are
+[RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems (`application/problem+json`):
 
 ```json
 {"type": "/problems/invalid-request", "title": "Invalid request", "status": 422,
@@ -17,13 +18,14 @@ Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems (`applica
  "correlation_id": "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11"}
 ```
 
-* `type` is stable and meant for programs. It is the path of a page of the shop with the same text as here.
+* `type` is stable and meant for programs. It is also the path of a page with the same text as here.
 * `errors` names what is wrong: a place in the body (`pointer`, RFC 6901), a query parameter (`parameter`) or a header
   (`header`). It has at most 50 entries.
 * `correlation_id` is in the shop's logs, and in the header `X-Correlation-ID` of every response.
 * A request with a 4xx response has changed nothing, and has not used up its `Idempotency-Key`.
 * A browser that opens a page outside `/api/` gets the error as a page.
-* A declined card and missing stock are not errors of the request: the order is accepted, then cancelled with a `reason`.
+* A declined card and missing stock are not errors of the request. The order is accepted, then cancelled with a
+  `reason`.
 
 This page is generated: `manage.py describe_problems > docs/problems.md`.
 

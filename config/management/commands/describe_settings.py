@@ -9,8 +9,8 @@ from config.env import Section, Variable
 
 HEAD = """# Configuration
 
-The application is configured by its environment, and starts only with values that make sense. This page is made
-of the code that reads them: `manage.py describe_settings > docs/configuration.md`.
+For operators: all environment variables. The application starts only with valid values. This page is generated from
+the code that reads them: `manage.py describe_settings > docs/configuration.md`.
 """
 
 

@@ -15,9 +15,9 @@ class ProblemType(Enum):
         HTTPStatus.BAD_REQUEST,
         "Malformed request",
         (
-            "The request cannot be read. The body is not JSON in UTF-8, contains NaN or half of a"
-            " surrogate pair, repeats a key in an object, has a whole number of more than 4,300"
-            " digits, or nests lists and objects hundreds deep."
+            "The body is not JSON in UTF-8. Or it contains NaN or half of a surrogate pair, or repeats"
+            " a key in an object. Or it has a whole number of more than 4,300 digits, or nests lists"
+            " and objects hundreds deep."
         ),
         "Send JSON as a common JSON library writes it.",
     )
@@ -40,7 +40,7 @@ class ProblemType(Enum):
         HTTPStatus.BAD_REQUEST,
         "Idempotency key invalid",
         (
-            "There is more than one `Idempotency-Key`, or it is longer than 255 characters, or it"
+            "There is more than one `Idempotency-Key`, or it is longer than 255 characters. Or it"
             " contains a comma, a quote, a space or a character outside of ASCII."
         ),
         "Send one key, such as a UUID.",
@@ -175,7 +175,7 @@ class ProblemType(Enum):
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Invalid request",
         (
-            "A value is missing, unknown or out of range; or a SKU is not for sale; or the total is"
+            "A value is missing, unknown or out of range. Or a SKU is not for sale. Or the total is"
             " more than the payment provider accepts in one payment."
         ),
         (

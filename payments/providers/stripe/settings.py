@@ -26,17 +26,17 @@ def read(variables: Variables) -> dict[str, Any]:
     return {
         "STRIPE_API_KEY": variables.text("STRIPE_API_KEY", "Stripe's secret key.", is_secret=True),
         "STRIPE_API_BASE": variables.address(
-            "STRIPE_API_BASE", "Another address; empty for Stripe's own.", ""
+            "STRIPE_API_BASE", "Another address than Stripe's own, such as a sandbox.", ""
         ),
         "STRIPE_CALLS_PER_SECOND": variables.number(
             "STRIPE_CALLS_PER_SECOND",
-            "By all processes together. Stripe allows 100 in live mode and 25 in a sandbox of its "
-            "own; 0 asks for no limit of ours.",
+            "Limit for all processes together; 0 for none. Stripe itself allows 100 in live mode and "
+            "25 in Stripe's own sandboxes.",
             80,
         ),
         "STRIPE_FALLBACK_CALLS_PER_SECOND": variables.number(
             "STRIPE_FALLBACK_CALLS_PER_SECOND",
-            "By each process, while Redis cannot count for all of them.",
+            "Limit for each process while Redis is unreachable.",
             5,
             at_least=1,
         ),
