@@ -1,1 +1,1 @@
-"""Chaos with real processes: load, a nemesis, and three ledgers that must agree in the end."""
+"""Chaos with real processes: load, a nemesis that breaks them, and three ledgers that must agree."""

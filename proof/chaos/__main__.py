@@ -7,7 +7,7 @@ from typing import Final
 
 from proof.chaos.plan import make_plan
 from proof.chaos.report import judge, save, show
-from proof.chaos.run import NotDurable, folder_of, try_it
+from proof.chaos.run import NotDurable, folder_of, run_plan
 from sandbox.drive.report import terminal
 from sandbox.environment import is_external
 from sandbox.launcher import INTERRUPTED, UNUSABLE, become_launcher
@@ -23,11 +23,11 @@ def tell(line: str) -> None:
 
 
 def chaos(*, minutes: float, seed: int, rate: float, bug: str | None) -> int:
-    """Run once; 0 if everything agrees, 1 with a finding, 3 if too little was confirmed."""
+    """Run once. Returns 0 if all ledgers agree, 1 with a finding, 3 if too few were confirmed."""
     plan = make_plan(seed=seed, minutes=minutes, rate=rate)
     folder = folder_of(seed, bug)
-    outcome = try_it(plan, folder, bug=bug, tell=tell)
-    report = judge(plan, outcome)
+    result = run_plan(plan, folder, bug=bug, tell=tell)
+    report = judge(plan, result)
     save(report, folder)
     show(report, terminal())
     tell(f"Verdict: {report.verdict.name}. Details: {folder.relative_to(folder.parents[2])}")
@@ -44,7 +44,7 @@ def main() -> int:
     given = parser.parse_args()
     become_launcher()
     if is_external(os.environ):
-        print("EXTERNAL=1: only what a chaos run starts itself is struck.", file=sys.stderr)
+        print("EXTERNAL=1: a chaos run breaks only what it starts itself.", file=sys.stderr)
         return UNUSABLE
     try:
         return chaos(minutes=given.minutes, seed=given.seed, rate=given.rate, bug=given.bug)

@@ -1,25 +1,25 @@
-"""Three ledgers against one another: the customers' log, our database, the bank's file.
+"""Compares three ledgers: the customers' log, our database, and the sandbox's ledger file.
 
-Nothing here asks the application what it thinks; each ledger was written by somebody else.
+Each was written by a different party. The checker does not use the application's code.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from proof.chaos.history import Conversation
-from proof.chaos.ledgers import Database, Ledgers, Order
-from proof.chaos.plan import Errand, Manner
+from proof.chaos.ledgers import Database, Ledgers, StoredOrder
+from proof.chaos.plan import SubmitStyle, Visit
+from proof.chaos.request_log import CustomerResponses
 from sandbox.drive.provider_ledger import LedgerPayment
 
 CONFIRMED: Final = "confirmed"
 CANCELLED: Final = "cancelled"
-LEAST_CONFIRMED: Final = 0.60
-"""Of the orders that nothing but chaos kept from being confirmed. With less, nothing was proved."""
+MIN_CONFIRMED_SHARE: Final = 0.60
+"""The share of confirmable orders that must be confirmed; with less, a run proves nothing."""
 
 
 class Finding(NamedTuple):
-    """One disagreement."""
+    """One disagreement between ledgers."""
 
     kind: str
     subject: str
@@ -34,127 +34,137 @@ class Confirmable(NamedTuple):
 
     @property
     def is_enough(self) -> bool:
-        return self.orders > 0 and self.confirmed >= LEAST_CONFIRMED * self.orders
+        return self.orders > 0 and self.confirmed >= MIN_CONFIRMED_SHARE * self.orders
 
 
 class Evidence(NamedTuple):
-    """All that the checker looks at."""
+    """Everything that the checker compares."""
 
-    errands: Sequence[Errand]
-    told: Mapping[int, Conversation]
+    visits: Sequence[Visit]
+    responses: Mapping[int, CustomerResponses]  # by visit number
     ledgers: Ledgers
-    stock: Mapping[str, int]  # of each product at the start
+    initial_stock: Mapping[str, int]  # by SKU
 
 
 def findings(evidence: Evidence) -> list[Finding]:
-    """Return every disagreement between any two of the three."""
-    database, bank = evidence.ledgers
+    """Return every disagreement between any two of the three ledgers."""
+    database, provider = evidence.ledgers
     found: list[Finding] = []
-    for errand in evidence.errands:
-        told = evidence.told[errand.number]
-        found += _customer_with_database(errand, told, database)
-        found += _customer_with_itself(errand, told)
-    found += _orders_of_nobody(evidence.errands, database)
-    found += _database_with_bank(database, bank)
-    found += _customers_with_bank(evidence)
-    found += _shelves(evidence.stock, database)
+    for visit in evidence.visits:
+        responses = evidence.responses[visit.number]
+        found += _customer_against_database(visit, responses, database)
+        found += _contradictory_responses(visit, responses)
+    found += _orders_without_customer(evidence.visits, database)
+    found += _database_against_provider(database, provider)
+    found += _customers_against_provider(evidence)
+    found += _stock(evidence.initial_stock, database)
     return found
 
 
 def confirmable(evidence: Evidence) -> Confirmable:
-    """Count the orders that their customer wanted, whose card was good, and that were in stock."""
+    """Count the orders that could be confirmed: good card, in stock, and not cancelled."""
     wanted = [
         order
-        for errand in evidence.errands
-        if errand.is_payable and not evidence.told[errand.number].asked_to_cancel
-        if (order := _order_of(errand, evidence.ledgers.database)) is not None
-        if not (order.reason == "out_of_stock" and errand.wants_scarce)
+        for visit in evidence.visits
+        if visit.is_payable and not evidence.responses[visit.number].asked_to_cancel
+        if (order := _order_of(visit, evidence.ledgers.database)) is not None
+        if not (order.reason == "out_of_stock" and visit.wants_scarce)
     ]
     return Confirmable(len(wanted), sum(order.status == CONFIRMED for order in wanted))
 
 
-def _order_of(errand: Errand, database: Database) -> Order | None:
-    return database.orders.get(database.keys.get(errand.key, ""))
+def _order_of(visit: Visit, database: Database) -> StoredOrder | None:
+    return database.orders.get(database.keys.get(visit.key, ""))
 
 
-def _customer_with_itself(errand: Errand, told: Conversation) -> Iterator[Finding]:
-    """What was said to one customer must fit together."""
-    if len(told.placed) > 1:
-        yield Finding("one key, several orders", errand.key, ", ".join(told.placed))
-    if told.placed and told.was_refused:
-        yield Finding("accepted and refused", errand.key, ", ".join(told.placed))
-    if errand.is_valid and told.was_refused:
-        yield Finding("refused without a reason", errand.key, "")
-    if not told.is_resolved and errand.manner != Manner.ABANDON:
-        yield Finding("no answer", errand.key, f"asked {told.unknowns} times")
-    for what in told.unexpected:
-        yield Finding("own order refused", errand.key, what)
+def _contradictory_responses(visit: Visit, responses: CustomerResponses) -> Iterator[Finding]:
+    """The responses to one customer must be consistent."""
+    if len(responses.placed) > 1:
+        yield Finding("one key, several orders", visit.key, ", ".join(responses.placed))
+    if responses.placed and responses.was_rejected:
+        yield Finding("accepted and rejected", visit.key, ", ".join(responses.placed))
+    if visit.is_valid and responses.was_rejected:
+        yield Finding("rejected without a reason", visit.key, "")
+    if not responses.is_resolved and visit.style != SubmitStyle.ABANDON:
+        yield Finding("no response", visit.key, f"{responses.unknowns} requests")
+    for rejection in responses.unexpected:
+        yield Finding("own order rejected", visit.key, rejection)
 
 
-def _customer_with_database(
-    errand: Errand, told: Conversation, database: Database
+def _customer_against_database(
+    visit: Visit, responses: CustomerResponses, database: Database
 ) -> Iterator[Finding]:
-    kept = database.keys.get(errand.key)
-    for order_id in told.placed:
+    stored_id = database.keys.get(visit.key)
+    for order_id in responses.placed:
         if order_id not in database.orders:
-            yield Finding("lost order", order_id, f"{errand.key} was told that it is accepted")
-        elif kept != order_id:
-            yield Finding("key of another order", order_id, f"{errand.key} stands for {kept}")
-    if told.was_refused and kept is not None and not told.placed:
-        yield Finding("refused, and ordered", errand.key, kept)
-    order = _order_of(errand, database)
+            yield Finding("lost order", order_id, f"accepted for {visit.key}")
+        elif stored_id != order_id:
+            detail = f"{visit.key} has order {stored_id}"
+            yield Finding("key belongs to another order", order_id, detail)
+    if responses.was_rejected and stored_id is not None and not responses.placed:
+        yield Finding("rejected, but ordered", visit.key, stored_id)
+    order = _order_of(visit, database)
     if order is None:
         return
-    if order.items != frozenset(errand.cart.items):
-        yield Finding("another cart", str(kept), f"{sorted(order.items)} for {errand.cart.items}")
-    for each in told.placed.values():
-        if each.total_minor != order.total_minor:
-            yield Finding("another total", each.id, f"{each.total_minor}, now {order.total_minor}")
-    yield from _end(errand, told, str(kept), order)
+    if order.items != frozenset(visit.cart.items):
+        detail = f"{sorted(order.items)} for {visit.cart.items}"
+        yield Finding("different cart", str(stored_id), detail)
+    for response in responses.placed.values():
+        if response.total_minor != order.total_minor:
+            detail = f"{response.total_minor}, now {order.total_minor}"
+            yield Finding("different total", response.id, detail)
+    yield from _end(visit, responses, str(stored_id), order)
 
 
-def _end(errand: Errand, told: Conversation, order_id: str, order: Order) -> Iterator[Finding]:
-    """How an order ended must be what its customer was told, and something that can happen."""
+def _end(
+    visit: Visit, responses: CustomerResponses, order_id: str, order: StoredOrder
+) -> Iterator[Finding]:
+    """The final status must be possible, and be the one in the customer's responses."""
     if order.status not in (CONFIRMED, CANCELLED):
-        yield Finding("no end", order_id, order.status)
+        yield Finding("no final status", order_id, order.status)
         return
-    if told.cancel_was_acked and order.status != CANCELLED:
-        yield Finding("cancelled in vain", order_id, order.status)
-    for end in told.ends:
-        may_change = end.status == CONFIRMED and told.asked_to_cancel
+    if responses.cancel_was_acked and order.status != CANCELLED:
+        yield Finding("accepted cancellation without effect", order_id, order.status)
+    for end in responses.ends:
+        may_change = end.status == CONFIRMED and responses.asked_to_cancel
         if end.status != order.status and not may_change:
-            yield Finding("end that changed", order_id, f"told {end.status}, is {order.status}")
-    if order.status == CONFIRMED and not errand.is_payable:
-        yield Finding("confirmed without money", order_id, errand.cart.payment_method)
-    if order.status == CANCELLED and order.reason not in _reasons(errand, told):
+            detail = f"reported {end.status}, is {order.status}"
+            yield Finding("final status changed", order_id, detail)
+    if order.status == CONFIRMED and not visit.is_payable:
+        yield Finding("confirmed without money", order_id, visit.cart.payment_method)
+    if order.status == CANCELLED and order.reason not in _reasons(visit, responses):
         yield Finding("cancelled without a reason", order_id, order.reason or "(none)")
 
 
-def _reasons(errand: Errand, told: Conversation) -> set[str]:
-    """Why this order may have been cancelled, as far as its customer can know."""
+def _reasons(visit: Visit, responses: CustomerResponses) -> set[str]:
+    """Return the reasons for which this order may be cancelled, as its customer knows them."""
     reasons = {"authorize_payment_unanswered"}
-    if not errand.is_payable:
+    if not visit.is_payable:
         reasons.add("payment_declined")
-    if errand.wants_scarce:
+    if visit.wants_scarce:
         reasons.add("out_of_stock")
-    if told.asked_to_cancel:
+    if responses.asked_to_cancel:
         reasons.add("cancelled_by_customer")
     return reasons
 
 
-def _orders_of_nobody(errands: Sequence[Errand], database: Database) -> Iterator[Finding]:
+def _orders_without_customer(visits: Sequence[Visit], database: Database) -> Iterator[Finding]:
+    """Every order belongs to exactly one customer's key."""
     by_order = defaultdict(list)
-    for errand in errands:
-        if order_id := database.keys.get(errand.key):
-            by_order[order_id].append(errand.key)
+    for visit in visits:
+        if order_id := database.keys.get(visit.key):
+            by_order[order_id].append(visit.key)
     for order_id in database.orders:
         if len(keys := by_order[order_id]) != 1:
-            yield Finding("order of nobody", order_id, f"keys: {keys}")
+            yield Finding("order without a customer", order_id, f"keys: {keys}")
 
 
-def _database_with_bank(database: Database, bank: Mapping[str, LedgerPayment]) -> Iterator[Finding]:
+def _database_against_provider(
+    database: Database, provider: Mapping[str, LedgerPayment]
+) -> Iterator[Finding]:
+    """The sandbox charged each confirmed order its total, once, and holds no other money."""
     held, taken, charges = Counter[str](), Counter[str](), Counter[str]()
-    for intent in bank.values():
+    for intent in provider.values():
         held[intent.order_id] += intent.held_minor
         taken[intent.order_id] += intent.captured_minor
         charges[intent.order_id] += intent.charges
@@ -162,45 +172,46 @@ def _database_with_bank(database: Database, bank: Mapping[str, LedgerPayment]) -
         if held[order_id] or taken[order_id]:
             yield Finding("money without an order", order_id or "(none)", str(taken[order_id]))
     for order_id, order in database.orders.items():
-        owed = order.total_minor if order.status == CONFIRMED else 0
-        if (taken[order_id], held[order_id]) != (owed, 0):
-            kind = "ghost charge" if not owed else "wrong sum"
-            detail = f"{order.status}: {taken[order_id]} taken, {held[order_id]} held, {owed} owed"
+        due = order.total_minor if order.status == CONFIRMED else 0
+        if (taken[order_id], held[order_id]) != (due, 0):
+            kind = "ghost charge" if not due else "wrong amount"
+            detail = f"{order.status}: {taken[order_id]} taken, {held[order_id]} held, {due} due"
             yield Finding(kind, order_id, detail)
         if charges[order_id] > 1:
             yield Finding("charged twice", order_id, f"{charges[order_id]} charges")
 
 
-def _customers_with_bank(evidence: Evidence) -> Iterator[Finding]:
-    """Compare what was said to be the end with the money, whatever our database thinks."""
+def _customers_against_provider(evidence: Evidence) -> Iterator[Finding]:
+    """Compare the final statuses in responses with the money, without our database."""
     net = Counter[str]()
-    for intent in evidence.ledgers.bank.values():
+    for intent in evidence.ledgers.provider.values():
         net[intent.order_id] += intent.held_minor + intent.captured_minor
-    for errand in evidence.errands:
-        told = evidence.told[errand.number]
-        if not told.ends:
+    for visit in evidence.visits:
+        responses = evidence.responses[visit.number]
+        if not responses.ends:
             continue
-        last = told.ends[-1]
+        last = responses.ends[-1]
         if last.status == CANCELLED and net[last.id]:
-            yield Finding("told cancelled, and charged", last.id, str(net[last.id]))
-        is_final = last.status == CONFIRMED and not told.asked_to_cancel
+            yield Finding("reported cancelled, but charged", last.id, str(net[last.id]))
+        is_final = last.status == CONFIRMED and not responses.asked_to_cancel
         if is_final and net[last.id] != last.total_minor:
             yield Finding(
-                "told confirmed, and charged otherwise",
+                "reported confirmed, but charged another sum",
                 last.id,
                 f"{net[last.id]} of {last.total_minor}",
             )
 
 
-def _shelves(stock: Mapping[str, int], database: Database) -> Iterator[Finding]:
+def _stock(initial_stock: Mapping[str, int], database: Database) -> Iterator[Finding]:
+    """The stock on hand is unchanged, and exactly the items of confirmed orders are reserved."""
     sold = Counter[str]()
     for order in database.orders.values():
         if order.status == CONFIRMED:
             sold.update(dict(order.items))
-    for sku, received in stock.items():
-        shelf = database.shelves[sku]
-        if (shelf.on_hand, shelf.reserved) != (received, sold[sku]):
-            detail = f"{shelf}; {received} received, {sold[sku]} sold"
+    for sku, received in initial_stock.items():
+        stock = database.stock[sku]
+        if (stock.on_hand, stock.reserved) != (received, sold[sku]):
+            detail = f"{stock}; {received} received, {sold[sku]} sold"
             yield Finding("stock not conserved", sku, detail)
         if sold[sku] > received:
             yield Finding("oversold", sku, f"{sold[sku]} of {received}")

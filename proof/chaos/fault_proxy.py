@@ -1,8 +1,8 @@
-"""A TCP proxy that makes the connections between two parts fail the way networks do.
+"""A TCP proxy that makes connections fail as networks do.
 
-One process carries several *edges*: from a port of its own to a server's port, each with a
-behaviour that can be changed at any time and then holds for the connections that exist as well.
-What is passed on is never damaged: like TCP it comes late, in pieces, or not at all.
+One process carries several *edges*. Each leads from its own port to a server's port, and has a
+behaviour. A change of behaviour also applies to open connections. The proxy never damages data:
+as with TCP, data comes late, in pieces, or not at all.
 """
 
 import argparse
@@ -24,31 +24,31 @@ import uvloop
 from sandbox.ports import LOOPBACK
 
 CHUNK: Final = 65536
-SLICE: Final = 7  # bytes: less than any header of the protocols that pass here
+SLICE: Final = 7  # bytes: shorter than any header of the protocols that pass
 
 
 class Mode(StrEnum):
-    """What becomes of what is sent."""
+    """How data on an edge is passed on."""
 
-    PASS = "pass"  # it arrives  # noqa: S105 - a mode
+    PASS = "pass"  # at once  # noqa: S105 - a mode
     LATENCY = "latency"  # late, in both directions
-    BLACK_HOLE = "black_hole"  # not before the mode ends: TCP repeats what was lost on the way
-    RESET = "reset"  # never: every connection is reset, and every new one too
-    LOSE_REPLY = "lose_reply"  # the request does, its answer not: a reset comes instead
+    BLACK_HOLE = "black_hole"  # when the mode ends, as TCP repeats lost packets
+    RESET = "reset"  # never: every open and every new connection is reset
+    LOSE_REPLY = "lose_reply"  # the request only: instead of the reply comes a reset
     SLICE = "slice"  # in pieces of a few bytes
 
 
 class Behaviour(NamedTuple):
-    """How an edge behaves now."""
+    """The current behaviour of an edge."""
 
     mode: Mode = Mode.PASS
     latency_ms: int = 0
     rate: float = 1.0
-    """Which share of the answers is lost."""
+    """The share of replies that ``LOSE_REPLY`` loses."""
 
 
 class Edge:
-    """One way from clients to a server."""
+    """One connection path from clients to a server."""
 
     def __init__(self, name: str, upstream: int, seed: str) -> None:
         self.name = name
@@ -58,10 +58,11 @@ class Edge:
         self._open = asyncio.Event()
         self._open.set()
         self._connections: set[Connection] = set()
-        self.struck: Counter[str] = Counter()
+        self.affected: Counter[str] = Counter()
         self.accepted = 0
 
     def behave(self, behaviour: Behaviour) -> None:
+        """Change the behaviour, also of open connections."""
         self._behaviour = behaviour
         if behaviour.mode == Mode.BLACK_HOLE:
             self._open.clear()
@@ -69,7 +70,7 @@ class Edge:
             self._open.set()
         if behaviour.mode == Mode.RESET:
             for connection in list(self._connections):
-                self.struck[Mode.RESET] += 1
+                self.affected[Mode.RESET] += 1
                 connection.reset()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,17 +79,17 @@ class Edge:
         connection = Connection(self, client)
         self._connections.add(connection)
         try:
-            await connection.carry(self._upstream)
+            await connection.pass_data(self._upstream)
         finally:
             self._connections.discard(connection)
 
     async def admits(self) -> bool:
-        """Wait out a black hole; tell whether what came may go on at all."""
+        """Wait until a black hole ends; return False if the connection must be reset."""
         if not self._open.is_set():
-            self.struck[Mode.BLACK_HOLE] += 1
+            self.affected[Mode.BLACK_HOLE] += 1
             await self._open.wait()
         if self._behaviour.mode == Mode.RESET:
-            self.struck[Mode.RESET] += 1
+            self.affected[Mode.RESET] += 1
             return False
         return True
 
@@ -96,10 +97,10 @@ class Edge:
         mode = self._behaviour.mode
         pieces = [data]
         if mode == Mode.LATENCY:
-            self.struck[mode] += 1
+            self.affected[mode] += 1
             await asyncio.sleep(self._behaviour.latency_ms / 1000)
         if mode == Mode.SLICE:
-            self.struck[mode] += 1
+            self.affected[mode] += 1
             pieces = [data[start : start + SLICE] for start in range(0, len(data), SLICE)]
         for piece in pieces:
             writer.write(piece)
@@ -110,7 +111,7 @@ class Edge:
     def loses_this_reply(self) -> bool:
         if self._behaviour.mode != Mode.LOSE_REPLY or self._dice.random() >= self._behaviour.rate:
             return False
-        self.struck[Mode.LOSE_REPLY] += 1
+        self.affected[Mode.LOSE_REPLY] += 1
         return True
 
 
@@ -121,7 +122,7 @@ class Side(NamedTuple):
     writer: asyncio.StreamWriter
 
     def reset(self) -> None:
-        """Close with a TCP reset, throwing away what has not been sent yet."""
+        """Close with a TCP reset, and drop data that has not been sent yet."""
         linger_zero = struct.pack("ii", 1, 0)
         transport = self.writer.transport
         if (own := transport.get_extra_info("socket")) is None or own.fileno() < 0:
@@ -132,14 +133,14 @@ class Side(NamedTuple):
 
 
 class Connection:
-    """A client's connection and the one to the server that carries it on."""
+    """A client's connection, and its continuation to the server."""
 
     def __init__(self, edge: Edge, client: Side) -> None:
         self._edge = edge
         self._sides = [client]
         self._pumps: list[asyncio.Task[None]] = []
 
-    async def carry(self, upstream: int) -> None:
+    async def pass_data(self, upstream: int) -> None:
         """Return once both ends have closed, or the connection was reset."""
         client = self._sides[0]
         try:
@@ -161,7 +162,7 @@ class Connection:
                 side.writer.close()
 
     def reset(self) -> None:
-        """Cut both ends. What was on its way is lost."""
+        """Reset both ends. Data on its way is lost."""
         for pump in self._pumps:
             pump.cancel()
         for side in self._sides:
@@ -179,24 +180,27 @@ class Connection:
 
 
 class Control:
-    """JSON lines on a port of their own: how an edge shall behave; answered with what it did."""
+    """The control port: each JSON line sets an edge's behaviour; the reply has its counters.
+
+    A line with nothing but the edge's name changes nothing.
+    """
 
     def __init__(self, edges: list[Edge]) -> None:
         self._edges = {edge.name: edge for edge in edges}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.CancelledError):  # the proxy's own end
+        with suppress(asyncio.CancelledError):  # the proxy stops
             await self._answer(reader, writer)
         writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
-            wish = json.loads(line)
-            edge = self._edges[wish.pop("edge")]
-            if wish:
-                edge.behave(Behaviour(**{**wish, "mode": Mode(wish["mode"])}))
-            answer = {"edge": edge.name, "accepted": edge.accepted, "struck": dict(edge.struck)}
-            writer.write(json.dumps(answer).encode() + b"\n")
+            command = json.loads(line)
+            edge = self._edges[command.pop("edge")]
+            if command:
+                edge.behave(Behaviour(**{**command, "mode": Mode(command["mode"])}))
+            reply = {"edge": edge.name, "accepted": edge.accepted, "affected": dict(edge.affected)}
+            writer.write(json.dumps(reply).encode() + b"\n")
             await writer.drain()
 
 
@@ -215,8 +219,8 @@ async def run(routes: list[tuple[str, int, int]], control_port: int, seed: str) 
 def main() -> None:
     """Run ``python -m proof.chaos.fault_proxy --control PORT NAME=PORT:UPSTREAM...``."""
     parser = argparse.ArgumentParser(prog="python -m proof.chaos.fault_proxy", description=__doc__)
-    parser.add_argument("--control", type=int, required=True, help="port to be told on")
-    parser.add_argument("--seed", default="0", help="for what strikes by chance")
+    parser.add_argument("--control", type=int, required=True, help="port for commands")
+    parser.add_argument("--seed", default="0", help="seed of lost replies")
     parser.add_argument("routes", nargs="+", type=route, metavar="NAME=PORT:UPSTREAM")
     given = parser.parse_args()
     uvloop.run(run(given.routes, given.control, given.seed))

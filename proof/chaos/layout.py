@@ -1,17 +1,17 @@
-"""How a chaos run is laid out: proxies on every edge, a second beat, a worker that forks."""
+"""The programs of a chaos run: a proxy on every edge, a second beat, and a prefork worker."""
 
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from proof.chaos.plan import PREFORK, SECOND_BEAT
-from proof.chaos.proxies import (
+from proof.chaos.proxy_control import (
     CONTROL,
     EDGES,
     WEB_POSTGRES,
     WEB_VALKEY,
-    WORKERS_BANK,
     WORKERS_POSTGRES,
+    WORKERS_STRIPE,
     WORKERS_VALKEY,
     Edge,
 )
@@ -30,20 +30,19 @@ WEB_EDGES: Final = {"DATABASE_URL": WEB_POSTGRES, "REDIS_URL": WEB_VALKEY}
 WORKER_EDGES: Final = {
     "DATABASE_URL": WORKERS_POSTGRES,
     "REDIS_URL": WORKERS_VALKEY,
-    "STRIPE_API_BASE": WORKERS_BANK,
+    "STRIPE_API_BASE": WORKERS_STRIPE,
 }
 
 
 def chaos_layout(*, seed: int, bug: str | None) -> Layout:
-    """Lay a run out; with ``bug`` web and workers have that seeded bug in them."""
+    """Return the layout of a run; with ``bug``, web and workers run with that seeded bug."""
 
     def arrange(
         programs: list[Program], ports: Mapping[str, int], settings: Mapping[str, str]
     ) -> list[Program]:
         proxy = Program(PROXY, PROXY, _proxy_command(ports, seed))
-        second_beat = next(each for each in programs if each.name == "beat")._replace(
-            name=SECOND_BEAT
-        )
+        beat = next(program for program in programs if program.name == "beat")
+        second_beat = beat._replace(name=SECOND_BEAT)
         prefork = Program(
             PREFORK,
             WORKERS,
@@ -51,8 +50,10 @@ def chaos_layout(*, seed: int, bug: str | None) -> Layout:
             stop_seconds=20,
             waits_for_start=True,
         )
-        everything = [proxy, *programs, prefork, second_beat]
-        return [_through_proxies(_seeded(each, seed, bug), ports, settings) for each in everything]
+        arranged = [proxy, *programs, prefork, second_beat]
+        return [
+            _through_proxy(_seeded(program, seed, bug), ports, settings) for program in arranged
+        ]
 
     return Layout(ports=(CONTROL, *(edge.name for edge in EDGES)), arrange=arrange)
 
@@ -74,17 +75,17 @@ def _seeded(program: Program, seed: int, bug: str | None) -> Program:
     return program._replace(command=f"{OWNED} -m proof.seeded_bugs {bug} -- -m {line}")
 
 
-def _through_proxies(
+def _through_proxy(
     program: Program, ports: Mapping[str, int], settings: Mapping[str, str]
 ) -> Program:
     if program.group not in (WORKERS, FRONT):
         return program
     edges = WEB_EDGES if program.name in (WEB, DESK) else WORKER_EDGES
-    proxied = {name: _by_way_of(edge, settings[name], ports) for name, edge in edges.items()}
+    proxied = {name: _proxied_url(edge, settings[name], ports) for name, edge in edges.items()}
     return program._replace(environment={**program.environment, **proxied})
 
 
-def _by_way_of(edge: Edge, url: str, ports: Mapping[str, int]) -> str:
+def _proxied_url(edge: Edge, url: str, ports: Mapping[str, int]) -> str:
     parts = urlsplit(url)
-    place = parts.netloc.removesuffix(f":{ports[edge.server]}")
-    return parts._replace(netloc=f"{place}:{ports[edge.name]}").geturl()
+    host = parts.netloc.removesuffix(f":{ports[edge.server]}")
+    return parts._replace(netloc=f"{host}:{ports[edge.name]}").geturl()

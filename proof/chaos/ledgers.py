@@ -1,4 +1,7 @@
-"""The two ledgers that the customers' log is compared with: our database, and the bank's file."""
+"""Reads our database and creates the stock of a run.
+
+Together with the sandbox's ledger file, the database is compared with the customers' log.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,7 +14,7 @@ from sandbox.drive.provider_ledger import LedgerPayment
 _ORDERS: Final = "SELECT id::text, status, reason, total_minor FROM orders_order"
 _LINES: Final = "SELECT order_id::text, sku, quantity FROM orders_orderline"
 _KEYS: Final = "SELECT key, order_id::text FROM orders_idempotencyrecord"
-_SHELVES: Final = """
+_STOCK_TOTALS: Final = """
     SELECT sku, sum(on_hand)::bigint, sum(reserved)::bigint
     FROM inventory_product JOIN inventory_stocklevel ON product_id = inventory_product.id
     GROUP BY sku
@@ -47,8 +50,8 @@ _LONGEST: Final = """
 """
 
 
-class Order(NamedTuple):
-    """One order, as our database has it."""
+class StoredOrder(NamedTuple):
+    """One order in our database."""
 
     status: str
     reason: str
@@ -56,26 +59,26 @@ class Order(NamedTuple):
     items: frozenset[tuple[str, int]]
 
 
-class Shelf(NamedTuple):
-    """What one product's levels say."""
+class StockTotals(NamedTuple):
+    """The sums of one product's stock levels."""
 
     on_hand: int
     reserved: int
 
 
 class Database(NamedTuple):
-    """Our own ledger."""
+    """What our database has at the end of a run."""
 
-    orders: Mapping[str, Order]
-    keys: Mapping[str, str]  # a request's key to the order that it was about
-    shelves: Mapping[str, Shelf]
+    orders: Mapping[str, StoredOrder]  # by id
+    keys: Mapping[str, str]  # the order id of each idempotency key
+    stock: Mapping[str, StockTotals]  # by SKU
 
 
 class Ledgers(NamedTuple):
-    """What was true, according to those who had to write it down."""
+    """Our database, and the payment intents of the sandbox's ledger file by their ids."""
 
     database: Database
-    bank: Mapping[str, LedgerPayment]
+    provider: Mapping[str, LedgerPayment]
 
 
 def read_database(connection: psycopg.Connection[Any]) -> Database:
@@ -84,36 +87,36 @@ def read_database(connection: psycopg.Connection[Any]) -> Database:
         items[order_id].add((sku, quantity))
     return Database(
         orders={
-            order_id: Order(status, reason, total_minor, frozenset(items[order_id]))
+            order_id: StoredOrder(status, reason, total_minor, frozenset(items[order_id]))
             for order_id, status, reason, total_minor in connection.execute(_ORDERS)
         },
         keys=dict(connection.execute(_KEYS)),
-        shelves={sku: Shelf(*levels) for sku, *levels in connection.execute(_SHELVES)},
+        stock={sku: StockTotals(*levels) for sku, *levels in connection.execute(_STOCK_TOTALS)},
     )
 
 
-def put_on_shelves(connection: psycopg.Connection[Any], stock: Mapping[str, int]) -> None:
-    """Sell these products, and receive so much of each."""
-    wanted = {"skus": list(stock), "quantities": list(stock.values())}
-    connection.execute(_STOCK, wanted)
+def create_products(connection: psycopg.Connection[Any], stock: Mapping[str, int]) -> None:
+    """Create a product for each SKU of ``stock``, with this quantity on hand."""
+    parameters = {"skus": list(stock), "quantities": list(stock.values())}
+    connection.execute(_STOCK, parameters)
 
 
 class Unfinished(NamedTuple):
-    """A run that is under way, or an order without an end."""
+    """A saga run or an order that has not ended."""
 
-    seconds: float  # that it has had so far with nothing in its way
-    what: str
+    seconds: float  # since it began, or since the healing, whichever is shorter
+    description: str
 
 
 def unfinished(
     connection: psycopg.Connection[Any], *, healed_seconds_ago: float
 ) -> list[Unfinished]:
-    """Return what has not ended, the oldest first."""
+    """Return the runs and orders that have not ended, the oldest first."""
     rows = connection.execute(_UNFINISHED, {"healed": healed_seconds_ago})
     return [Unfinished(*row) for row in rows]
 
 
 def longest_run(connection: psycopg.Connection[Any]) -> float:
-    """Return how many seconds it took the slowest run to end."""
+    """Return how many seconds the slowest saga run took to end; 0 without any."""
     row = connection.execute(_LONGEST).fetchone()
     return round(row[0] or 0.0, 1) if row else 0.0

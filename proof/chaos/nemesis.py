@@ -1,4 +1,4 @@
-"""Carries out a plan's deeds at their times, and writes each of them down."""
+"""Carries out a plan's disruptions at their times, and logs each one."""
 
 import json
 import random
@@ -15,9 +15,9 @@ import psycopg
 import redis
 
 from proof.chaos.fault_proxy import Behaviour
-from proof.chaos.plan import Action, Deed
-from proof.chaos.proxies import CONTROL, EDGES, Proxies
-from proof.chaos.victims import NotThere, children_of, strike
+from proof.chaos.plan import Disruption, DisruptionKind
+from proof.chaos.process_signals import ProcessMissing, children_of, send_signal
+from proof.chaos.proxy_control import CONTROL, EDGES, ProxyControl
 from sandbox.programs import POSTGRES
 from sandbox.system import System
 
@@ -30,7 +30,10 @@ _BACKENDS: Final = """
 
 
 class Nemesis:
-    """For one thread, but for ``stop``. It alone talks to the supervisor while it is at work."""
+    """Carries out disruptions. For one thread, except ``stop``.
+
+    While it works, no other thread may use the supervisor.
+    """
 
     def __init__(self, system: System, seed: int, log: Path, began: float) -> None:
         self._system = system
@@ -38,108 +41,112 @@ class Nemesis:
         self._began = began
         self._dice = random.Random(f"{seed}/victims")  # noqa: S311 - chance that can be repeated
         self._stopped = threading.Event()
-        self._proxies = Proxies(system.ports[CONTROL])
-        self._frozen: dict[str, int] = {}
-        self._deeds: Mapping[Deed, Callable[[Action], int | None]] = {
-            Deed.KILL: self._kill,
-            Deed.KILL_CHILD: self._kill_child,
-            Deed.FREEZE: self._freeze,
-            Deed.KILL_BACKEND: self._kill_backend,
-            Deed.END_BACKEND: self._end_backend,
-            Deed.FLUSH: self._flush,
-            Deed.DISTURB: self._disturb,
+        self._proxy = ProxyControl(system.ports[CONTROL])
+        self._paused: dict[str, int] = {}
+        self._handlers: Mapping[DisruptionKind, Callable[[Disruption], int | None]] = {
+            DisruptionKind.KILL: self._kill,
+            DisruptionKind.KILL_CHILD: self._kill_child,
+            DisruptionKind.PAUSE: self._pause,
+            DisruptionKind.KILL_BACKEND: self._kill_backend,
+            DisruptionKind.END_BACKEND: self._end_backend,
+            DisruptionKind.FLUSH: self._flush,
+            DisruptionKind.NETWORK: self._disturb_network,
         }
         self.done: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
         self.postgres_killed_at: list[float] = []
-        self.struck: dict[str, dict[str, int]] = {}
-        """How often each mode met something that was sent, by edge; known once it is healed."""
+        self.affected: dict[str, dict[str, int]] = {}
+        """How often each mode affected each edge; known after ``heal``."""
 
-    def work(self, actions: tuple[Action, ...]) -> None:
-        """Do everything in order, ends included; return early once stopped."""
-        agenda = [(action.at, number, action, False) for number, action in enumerate(actions)]
+    def work(self, disruptions: tuple[Disruption, ...]) -> None:
+        """Begin and end every disruption at its time. Returns early after ``stop``."""
+        agenda = [
+            (disruption.at, number, disruption, False)
+            for number, disruption in enumerate(disruptions)
+        ]
         heapify(agenda)
         while agenda:
-            at, number, action, is_end = heappop(agenda)
+            at, number, disruption, is_end = heappop(agenda)
             if self._stopped.wait(max(0.0, at - self._now())):
                 return
             if is_end:
-                self._end(action)
+                self._end(disruption)
                 continue
-            self._begin(action)
-            if action.seconds:
-                heappush(agenda, (at + action.seconds, number, action, True))
+            self._begin(disruption)
+            if disruption.seconds:
+                heappush(agenda, (at + disruption.seconds, number, disruption, True))
 
     def stop(self) -> None:
         self._stopped.set()
 
     def heal(self) -> None:
-        """Undo whatever lasts. Call it once, after ``work`` has returned."""
+        """End every lasting disruption. Call it once, after ``work`` has returned."""
         for edge in EDGES:
-            self._proxies.behave(edge.name, Behaviour())
-        for target in list(self._frozen):
-            self._thaw(target)
-        self.struck = {edge.name: dict(self._proxies.struck(edge.name)) for edge in EDGES}
+            self._proxy.behave(edge.name, Behaviour())
+        for target in list(self._paused):
+            self._resume(target)
+        self.affected = {edge.name: dict(self._proxy.affected(edge.name)) for edge in EDGES}
         self._write("heal", "", "done")
-        with self._proxies:
+        with self._proxy:
             self._log.close()
 
-    def _begin(self, action: Action) -> None:
-        label = label_of(action)
+    def _begin(self, disruption: Disruption) -> None:
+        label = label_of(disruption)
         try:
-            pid = self._deeds[action.deed](action)
-        except (NotThere, psycopg.Error, redis.RedisError) as error:
+            pid = self._handlers[disruption.kind](disruption)
+        except (ProcessMissing, psycopg.Error, redis.RedisError) as error:
             self.missed[label] += 1
-            self._write(action.deed, action.target, f"missed: {type(error).__name__}")
+            self._write(disruption.kind, disruption.target, f"missed: {type(error).__name__}")
             return
         self.done[label] += 1
-        facts = {} if action.behaviour is None else action.behaviour._asdict()
-        self._write(action.deed, action.target, "done", pid=pid, seconds=action.seconds, **facts)
+        details = {} if disruption.behaviour is None else disruption.behaviour._asdict()
+        details |= {"pid": pid, "seconds": disruption.seconds}
+        self._write(disruption.kind, disruption.target, "done", **details)
 
-    def _end(self, action: Action) -> None:
-        if action.deed == Deed.DISTURB:
-            self._proxies.behave(action.target, Behaviour())
+    def _end(self, disruption: Disruption) -> None:
+        if disruption.kind == DisruptionKind.NETWORK:
+            self._proxy.behave(disruption.target, Behaviour())
         else:
-            self._thaw(action.target)
-        self._write(f"{action.deed} ends", action.target, "done")
+            self._resume(disruption.target)
+        self._write(f"{disruption.kind} ends", disruption.target, "done")
 
-    def _kill(self, action: Action) -> int:
-        pid = self._pid_of(action.target)
-        strike(pid, signal.SIGKILL, parent=self._system.supervisor.pid)
-        if action.target == POSTGRES:
+    def _kill(self, disruption: Disruption) -> int:
+        pid = self._pid_of(disruption.target)
+        send_signal(pid, signal.SIGKILL, parent=self._system.supervisor.pid)
+        if disruption.target == POSTGRES:
             self.postgres_killed_at.append(self._now())
         return pid
 
-    def _kill_child(self, action: Action) -> int:
-        parent = self._pid_of(action.target)
+    def _kill_child(self, disruption: Disruption) -> int:
+        parent = self._pid_of(disruption.target)
         if not (children := children_of(parent)):
-            raise NotThere
+            raise ProcessMissing
         pid = self._dice.choice(children)
-        strike(pid, signal.SIGKILL, parent=parent)
+        send_signal(pid, signal.SIGKILL, parent=parent)
         return pid
 
-    def _freeze(self, action: Action) -> int:
-        pid = self._pid_of(action.target)
-        strike(pid, signal.SIGSTOP, parent=self._system.supervisor.pid)
-        self._frozen[action.target] = pid
+    def _pause(self, disruption: Disruption) -> int:
+        pid = self._pid_of(disruption.target)
+        send_signal(pid, signal.SIGSTOP, parent=self._system.supervisor.pid)
+        self._paused[disruption.target] = pid
         return pid
 
-    def _thaw(self, target: str) -> None:
-        pid = self._frozen.pop(target, None)
+    def _resume(self, target: str) -> None:
+        pid = self._paused.pop(target, None)
         if pid is not None:
             try:
-                strike(pid, signal.SIGCONT, parent=self._system.supervisor.pid)
-            except NotThere:
-                self._write("thaw", target, "killed meanwhile")
+                send_signal(pid, signal.SIGCONT, parent=self._system.supervisor.pid)
+            except ProcessMissing:
+                self._write("resume", target, "killed meanwhile")
 
-    def _kill_backend(self, _: Action) -> int:
+    def _kill_backend(self, _: Disruption) -> int:
         with self._database() as connection:
             pid = self._some_backend(connection)
-        strike(pid, signal.SIGKILL, parent=self._pid_of(POSTGRES))
+        send_signal(pid, signal.SIGKILL, parent=self._pid_of(POSTGRES))
         self.postgres_killed_at.append(self._now())
         return pid
 
-    def _end_backend(self, _: Action) -> int:
+    def _end_backend(self, _: Disruption) -> int:
         with self._database() as connection:
             pid = self._some_backend(connection)
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
@@ -148,17 +155,17 @@ class Nemesis:
     def _some_backend(self, connection: psycopg.Connection) -> int:
         found = [int(pid) for (pid,) in connection.execute(_BACKENDS)]
         if not found:
-            raise NotThere
+            raise ProcessMissing
         return self._dice.choice(found)
 
-    def _flush(self, _: Action) -> None:
+    def _flush(self, _: Disruption) -> None:
         url = self._system.settings["REDIS_URL"]
         with redis.Redis.from_url(url, socket_timeout=CONNECT_SECONDS) as broker:
             broker.flushall()
 
-    def _disturb(self, action: Action) -> None:
-        if action.behaviour is not None:
-            self._proxies.behave(action.target, action.behaviour)
+    def _disturb_network(self, disruption: Disruption) -> None:
+        if disruption.behaviour is not None:
+            self._proxy.behave(disruption.target, disruption.behaviour)
 
     def _database(self) -> psycopg.Connection:
         url = self._system.settings["DATABASE_URL"]
@@ -167,20 +174,20 @@ class Nemesis:
     def _pid_of(self, program: str) -> int:
         pid = self._system.pids().get(program)
         if pid is None:
-            raise NotThere
+            raise ProcessMissing
         return pid
 
     def _now(self) -> float:
         return time.monotonic() - self._began
 
-    def _write(self, deed: str, target: str, result: str, **facts: Any) -> None:
-        line = {"at": round(self._now(), 3), "deed": deed, "target": target, "result": result}
-        self._log.write(json.dumps({**line, **facts}) + "\n")
+    def _write(self, kind: str, target: str, result: str, **details: Any) -> None:
+        line = {"at": round(self._now(), 3), "kind": kind, "target": target, "result": result}
+        self._log.write(json.dumps({**line, **details}) + "\n")
         self._log.flush()
 
 
-def label_of(action: Action) -> str:
-    """Name what is counted together."""
-    if action.behaviour is not None:
-        return f"{action.target}: {action.behaviour.mode}"
-    return f"{action.deed} {action.target}"
+def label_of(disruption: Disruption) -> str:
+    """Return the label under which a disruption is counted."""
+    if disruption.behaviour is not None:
+        return f"{disruption.target}: {disruption.behaviour.mode}"
+    return f"{disruption.kind} {disruption.target}"

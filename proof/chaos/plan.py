@@ -1,6 +1,6 @@
-"""Everything that a run is going to do, from one seed: what is ordered, and what is struck when.
+"""The plan of a chaos run: every visit and every disruption with its time, from one seed.
 
-The same seed gives the same plan, to the millisecond. What comes of it is up to the machine.
+The same seed gives the same plan, to the millisecond. The result also depends on the machine.
 """
 
 import random
@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from proof.chaos.fault_proxy import Behaviour, Mode
-from proof.chaos.proxies import EDGES, WORKERS_BANK
+from proof.chaos.proxy_control import EDGES, WORKERS_STRIPE
 from sandbox.drive.shop import Cart
 from sandbox.programs import POSTGRES, VALKEY
 
@@ -42,22 +42,22 @@ BURST_SECONDS: Final = 3.0
 BURST_FACTOR: Final = 3
 
 
-class Manner(StrEnum):
+class SubmitStyle(StrEnum):
     """How a customer sends an order."""
 
-    PATIENT = "patient"  # once, and again under its key until there is an answer
-    DOUBLE_CLICK = "double click"  # twice at the same moment, and then as a patient one
-    ABANDON = "abandon"  # once, hanging up before an answer can come
+    PATIENT = "patient"  # repeats the request under its key until a response comes
+    DOUBLE_CLICK = "double click"  # sends two requests at once, then repeats as a patient one
+    ABANDON = "abandon"  # sends one request, and hangs up before a response can come
 
 
-class Errand(NamedTuple):
-    """One customer's visit."""
+class Visit(NamedTuple):
+    """One customer, who places one order and perhaps cancels it."""
 
     number: int
     at: float  # seconds after the start
     cart: Cart
-    manner: Manner
-    waits: int  # seconds of `Prefer: wait`; 0 asks for none
+    style: SubmitStyle
+    waits: int  # seconds of `Prefer: wait`; 0 sends no such header
     cancels_after: float | None  # seconds after the order was accepted
 
     @property
@@ -81,55 +81,55 @@ class Errand(NamedTuple):
         return any(sku in SCARCE for sku, _ in self.cart.items)
 
 
-class Deed(StrEnum):
-    """What the nemesis does to the system."""
+class DisruptionKind(StrEnum):
+    """The kinds of disruption."""
 
     KILL = "kill"  # SIGKILL to a program
     KILL_CHILD = "kill child"  # SIGKILL to one process that a program has forked
-    FREEZE = "freeze"  # SIGSTOP, and SIGCONT after a while
+    PAUSE = "pause"  # SIGSTOP, and SIGCONT after a while
     KILL_BACKEND = "kill backend"  # SIGKILL to one session: PostgreSQL ends them all and recovers
     END_BACKEND = "end backend"  # pg_terminate_backend
     FLUSH = "flush"  # FLUSHALL
-    DISTURB = "disturb"  # the network of one edge
+    NETWORK = "network"  # a mode of the proxy on one edge
 
 
-class Action(NamedTuple):
-    """One deed at one time. ``seconds`` is how long it lasts, where it does not end by itself."""
+class Disruption(NamedTuple):
+    """One disruption at one time. ``seconds`` is how long it lasts; 0 if it ends by itself."""
 
     at: float
-    deed: Deed
+    kind: DisruptionKind
     target: str
     seconds: float = 0.0
     behaviour: Behaviour | None = None
 
 
-class Habit(NamedTuple):
-    """A deed that is repeated, on the average every so many seconds."""
+class Schedule(NamedTuple):
+    """A disruption that is repeated, on average every ``every`` seconds, each time on one target."""
 
     every: float
-    deed: Deed
+    kind: DisruptionKind
     targets: tuple[str, ...]
     shortest: float = 0.0
     longest: float = 0.0
 
 
-HABITS: Final = (
-    Habit(20, Deed.KILL, WORKERS),
-    Habit(40, Deed.KILL, (PREFORK,)),
-    Habit(30, Deed.KILL_CHILD, (PREFORK,)),
-    # It takes some ten seconds to be back, and nobody can order meanwhile.
-    Habit(90, Deed.KILL, ("web",)),
-    Habit(60, Deed.KILL_CHILD, ("web",)),
-    Habit(60, Deed.KILL, ("beat", SECOND_BEAT)),
-    Habit(60, Deed.KILL, ("watch",)),
-    Habit(55, Deed.KILL, (VALKEY,)),
-    Habit(50, Deed.KILL, (POSTGRES,)),
-    Habit(60, Deed.KILL_BACKEND, (POSTGRES,)),
-    Habit(30, Deed.END_BACKEND, (POSTGRES,)),
-    Habit(40, Deed.FLUSH, (VALKEY,)),
-    # Longer than a lease of ten seconds: what goes on then has lost what it held.
-    Habit(45, Deed.FREEZE, WORKERS, shortest=11, longest=15),
-    Habit(7, Deed.DISTURB, tuple(edge.name for edge in EDGES), shortest=1, longest=8),
+SCHEDULES: Final = (
+    Schedule(20, DisruptionKind.KILL, WORKERS),
+    Schedule(40, DisruptionKind.KILL, (PREFORK,)),
+    Schedule(30, DisruptionKind.KILL_CHILD, (PREFORK,)),
+    # Web takes about ten seconds to restart, and customers cannot order meanwhile.
+    Schedule(90, DisruptionKind.KILL, ("web",)),
+    Schedule(60, DisruptionKind.KILL_CHILD, ("web",)),
+    Schedule(60, DisruptionKind.KILL, ("beat", SECOND_BEAT)),
+    Schedule(60, DisruptionKind.KILL, ("watch",)),
+    Schedule(55, DisruptionKind.KILL, (VALKEY,)),
+    Schedule(50, DisruptionKind.KILL, (POSTGRES,)),
+    Schedule(60, DisruptionKind.KILL_BACKEND, (POSTGRES,)),
+    Schedule(30, DisruptionKind.END_BACKEND, (POSTGRES,)),
+    Schedule(40, DisruptionKind.FLUSH, (VALKEY,)),
+    # Longer than a lease of ten seconds: a worker that resumes has lost its runs.
+    Schedule(45, DisruptionKind.PAUSE, WORKERS, shortest=11, longest=15),
+    Schedule(7, DisruptionKind.NETWORK, tuple(edge.name for edge in EDGES), shortest=1, longest=8),
 )
 
 MODES: Final[Mapping[Mode, int]] = {
@@ -139,9 +139,9 @@ MODES: Final[Mapping[Mode, int]] = {
     Mode.LATENCY: 1,
     Mode.SLICE: 1,
 }
-"""How often each mode is chosen: most often what leaves somebody in doubt."""
+"""The weight of each mode. Modes that leave an outcome unknown are the most frequent."""
 
-BANK_FAULTS: Final[Mapping[str, float]] = {
+PROVIDER_FAULTS: Final[Mapping[str, float]] = {
     "latency": 0.03,
     "error_before": 0.02,
     "error_after": 0.02,
@@ -154,52 +154,53 @@ BANK_FAULTS: Final[Mapping[str, float]] = {
     "lock_timeout": 0.01,
     "conflict": 0.01,
 }
-"""Which share of all calls meets which fault of the sandbox's menu: together one in five."""
-BANK_LATENCY_MS: Final = 1500
+"""The share of the provider's calls with each fault of the sandbox; together one call in five."""
+PROVIDER_LATENCY_MS: Final = 1500
 
 
 class Plan(NamedTuple):
-    """One run. ``stock`` is what each shelf has at the start."""
+    """The plan of one run. ``stock`` is the initial quantity of each product, by SKU."""
 
     seed: int
     seconds: float
-    errands: tuple[Errand, ...]
-    actions: tuple[Action, ...]
+    visits: tuple[Visit, ...]
+    disruptions: tuple[Disruption, ...]
     stock: Mapping[str, int]
 
 
 def make_plan(*, seed: int, minutes: float, rate: float) -> Plan:
     """Plan a run with ``rate`` orders a second beside the bursts."""
     seconds = minutes * 60
-    errands = tuple(_errands(_dice(seed, "customers"), seconds, rate))
-    actions = [
-        action
-        for number, habit in enumerate(HABITS)
-        for action in _actions(_dice(seed, f"nemesis {number}"), habit, seconds)
+    visits = tuple(_visits(_dice(seed, "customers"), seconds, rate))
+    disruptions = [
+        disruption
+        for number, schedule in enumerate(SCHEDULES)
+        for disruption in _disruptions(_dice(seed, f"nemesis {number}"), schedule, seconds)
     ]
-    wanted = sum(errand.wants_scarce for errand in errands)
+    wanted = sum(visit.wants_scarce for visit in visits)
     stock = dict.fromkeys(AMPLE, PLENTY) | {
         sku: 1 + wanted * (position + 1) // (8 * len(SCARCE)) for position, sku in enumerate(SCARCE)
     }
-    return Plan(seed, seconds, errands, tuple(sorted(actions, key=lambda each: each.at)), stock)
+    in_order = tuple(sorted(disruptions, key=lambda disruption: disruption.at))
+    return Plan(seed, seconds, visits, in_order, stock)
 
 
 def _dice(seed: int, purpose: str) -> random.Random:
     return random.Random(f"{seed}/{purpose}")  # noqa: S311 - chance that can be repeated
 
 
-def _errands(dice: random.Random, seconds: float, rate: float) -> Iterator[Errand]:
+def _visits(dice: random.Random, seconds: float, rate: float) -> Iterator[Visit]:
     number, at = 0, 0.0
     while True:
         in_burst = at >= BURST_EVERY and at % BURST_EVERY < BURST_SECONDS
         at += dice.expovariate(rate * BURST_FACTOR if in_burst else rate)
         if at >= seconds:
             return
-        yield _errand(dice, number, round(at, 3))
+        yield _visit(dice, number, round(at, 3))
         number += 1
 
 
-def _errand(dice: random.Random, number: int, at: float) -> Errand:
+def _visit(dice: random.Random, number: int, at: float) -> Visit:
     skus = set(dice.choices(AMPLE, [1 / (rank + 2) for rank in range(len(AMPLE))], k=5))
     chosen = sorted(skus)[: dice.randint(1, 5)]
     if dice.random() < SCARCE_SHARE:
@@ -208,34 +209,36 @@ def _errand(dice: random.Random, number: int, at: float) -> Errand:
         chosen[-1] = UNKNOWN_SKU
     items = tuple((sku, 1 if sku in SCARCE else dice.randint(1, 3)) for sku in chosen)
     card = dice.choice(BAD_CARDS if dice.random() < BAD_CARD_SHARE else GOOD_CARDS)
-    manner = dice.choices(
-        tuple(Manner),
+    style = dice.choices(
+        tuple(SubmitStyle),
         (1 - DOUBLE_CLICK_SHARE - ABANDON_SHARE, DOUBLE_CLICK_SHARE, ABANDON_SHARE),
     )[0]
     waits = dice.randint(1, 5) if dice.random() < WAITING_SHARE else 0
     cancels = round(dice.uniform(0, 12), 3) if dice.random() < CANCEL_SHARE else None
-    return Errand(number, at, Cart(items, card), manner, waits, cancels)
+    return Visit(number, at, Cart(items, card), style, waits, cancels)
 
 
-def _actions(dice: random.Random, habit: Habit, seconds: float) -> Iterator[Action]:
-    """Do it at least once, and never beyond the end."""
-    at = dice.uniform(0.1, 0.8) * min(habit.every, seconds)
-    free_at = dict.fromkeys(habit.targets, 0.0)
+def _disruptions(dice: random.Random, schedule: Schedule, seconds: float) -> Iterator[Disruption]:
+    """Yield at least one disruption, and none that lasts beyond the end."""
+    at = dice.uniform(0.1, 0.8) * min(schedule.every, seconds)
+    free_at = dict.fromkeys(schedule.targets, 0.0)
     while at < seconds:
-        lasting = min(dice.uniform(habit.shortest, habit.longest), seconds - at)
-        idle = [target for target in habit.targets if free_at[target] <= at]
+        lasting = min(dice.uniform(schedule.shortest, schedule.longest), seconds - at)
+        idle = [target for target in schedule.targets if free_at[target] <= at]
         if idle:
             target = dice.choice(idle)
-            behaviour = _behaviour(dice, target) if habit.deed == Deed.DISTURB else None
+            behaviour = (
+                _behaviour(dice, target) if schedule.kind == DisruptionKind.NETWORK else None
+            )
             free_at[target] = at + lasting
-            yield Action(round(at, 3), habit.deed, target, round(lasting, 3), behaviour)
-        at += habit.every * dice.uniform(0.6, 1.4)
+            yield Disruption(round(at, 3), schedule.kind, target, round(lasting, 3), behaviour)
+        at += schedule.every * dice.uniform(0.6, 1.4)
 
 
 def _behaviour(dice: random.Random, edge: str) -> Behaviour:
     mode = dice.choices(tuple(MODES), tuple(MODES.values()))[0]
-    to_bank = edge == WORKERS_BANK.name
-    # A bank's call is one round trip; an order takes dozens of them to the database.
-    latency = dice.randint(50, 2000) if to_bank else dice.randint(5, 150)
-    rate = 0.5 if to_bank else dice.uniform(0.02, 0.2)
+    to_stripe = edge == WORKERS_STRIPE.name
+    # A call to Stripe is one round trip; an order takes dozens of round trips to the database.
+    latency = dice.randint(50, 2000) if to_stripe else dice.randint(5, 150)
+    rate = 0.5 if to_stripe else dice.uniform(0.02, 0.2)
     return Behaviour(mode, latency, round(rate, 3))

@@ -1,4 +1,4 @@
-"""One chaos run: start, load and nemesis together, heal, wait for every order's end, compare."""
+"""One chaos run: start the system, run load and nemesis, heal, wait for every order's end."""
 
 import os
 import shutil
@@ -15,12 +15,12 @@ import urllib3
 from proof.chaos import ledgers
 from proof.chaos.checker import Evidence
 from proof.chaos.customers import Customers
-from proof.chaos.history import History, conversations, read
+from proof.chaos.invariant_watch import InvariantWatch
 from proof.chaos.layout import chaos_layout
 from proof.chaos.ledgers import Ledgers
 from proof.chaos.nemesis import Nemesis
-from proof.chaos.plan import BANK_FAULTS, BANK_LATENCY_MS, Plan
-from proof.chaos.watch import Watch
+from proof.chaos.plan import PROVIDER_FAULTS, PROVIDER_LATENCY_MS, Plan
+from proof.chaos.request_log import RequestLog, read_log, responses_by_visit
 from sandbox.drive.deadlines import StopSignal
 from sandbox.drive.provider_faults import ProviderSandbox
 from sandbox.procfile import ROOT
@@ -30,9 +30,9 @@ from sandbox.system import SupervisorGone, System, running
 
 RUN: Final = RunDirectory("chaos/system", published="var/chaos/system/up.json")
 REST_SECONDS: Final = 120
-"""How long after the healing every order must have ended; one that came later, after it came."""
-FAREWELL_SECONDS: Final = 120
-LONGEST_REST_SECONDS: Final = REST_SECONDS + FAREWELL_SECONDS
+"""Every order must end within this time after the healing, or after a later acceptance."""
+FINISH_SECONDS: Final = 120
+LONGEST_REST_SECONDS: Final = REST_SECONDS + FINISH_SECONDS
 PROGRAMS_SECONDS: Final = 60
 CUSTOMERS: Final = "customers.jsonl"
 
@@ -44,18 +44,18 @@ class NotDurable(Exception):
         super().__init__(f"PostgreSQL runs with {setting} off: surviving a kill proves nothing")
 
 
-class Outcome(NamedTuple):
-    """What came of a run, before anything is judged."""
+class ChaosResult(NamedTuple):
+    """Everything that a run collected, before its verdict."""
 
     evidence: Evidence
-    unfinished: list[str]  # what had no end after REST_SECONDS
-    rest_seconds: float  # from the healing to the last end
-    broken: list[tuple[str, str]]  # when the application's own check found what
+    unfinished: list[str]  # runs and orders that had not ended after REST_SECONDS
+    rest_seconds: float  # from the healing to the last order's end
+    broken: list[tuple[str, str]]  # when `check_invariants` found what
     figures: Mapping[str, Any]
 
 
-class Trial:
-    """A plan on a running system."""
+class ChaosRun:
+    """Runs a plan on a running system."""
 
     def __init__(
         self, system: System, plan: Plan, folder: Path, tell: Callable[[str], None]
@@ -65,15 +65,16 @@ class Trial:
         self._folder = folder
         self._tell = tell
         if system.stripe_url is None:
-            raise ValueError("chaos needs a bank of its own")
-        self._bank_controls = f"{system.stripe_url}/_sandbox"
-        self._bank = ProviderSandbox(system.stripe_url, system.directory.ledger, StopSignal())
+            raise ValueError("chaos needs its own Stripe sandbox")
+        self._sandbox_controls = f"{system.stripe_url}/_sandbox"
+        self._provider = ProviderSandbox(system.stripe_url, system.directory.ledger, StopSignal())
 
-    def run(self) -> Outcome:
+    def run(self) -> ChaosResult:
+        """Run the plan, heal the system, wait for every order's end, and collect the ledgers."""
         with self._database() as connection:
-            ledgers.put_on_shelves(connection, self._plan.stock)
+            ledgers.create_products(connection, self._plan.stock)
         self._tell(
-            f"{len(self._plan.errands)} customers and {len(self._plan.actions)} deeds "
+            f"{len(self._plan.visits)} customers and {len(self._plan.disruptions)} disruptions "
             f"in {self._plan.seconds:g} s."
         )
         self._began = time.monotonic()
@@ -82,95 +83,101 @@ class Trial:
         )
         log = self._folder / "watch.jsonl"
         with (
-            Watch(self._system.environment, log, self._began) as self._watch,
-            History(self._folder / CUSTOMERS, self._began) as history,
+            InvariantWatch(self._system.environment, log, self._began) as self._watch,
+            RequestLog(self._folder / CUSTOMERS, self._began) as request_log,
         ):
             customers = Customers(
                 self._system.base_url,
                 self._system.customer_token,
-                history,
+                request_log,
                 seed=self._plan.seed,
-                patience_seconds=self._plan.seconds + REST_SECONDS + FAREWELL_SECONDS,
+                patience_seconds=self._plan.seconds + REST_SECONDS + FINISH_SECONDS,
             )
-            with self._failing_bank():
-                self._rage(customers)
+            with self._failing_provider():
+                self._disrupt(customers)
             healed = time.monotonic()
             self._tell("Healed. Waiting for every order's end.")
             unfinished = self._await_programs() + self._await_rest(healed)
             rested = time.monotonic()
-            customers.finish(FAREWELL_SECONDS)
+            customers.finish(FINISH_SECONDS)
             if not unfinished:
-                unfinished = self._await_rest(healed)  # what was ordered last
+                unfinished = self._await_rest(healed)  # the orders of the last customers
         evidence = self._evidence()
-        return Outcome(
+        return ChaosResult(
             evidence, unfinished, rested - healed, self._broken(), self._figures(evidence)
         )
 
-    def _rage(self, customers: Customers) -> None:
-        """Return when the time is up, the last customer has come, and all deeds are undone."""
-        actions = self._plan.actions
-        raging = threading.Thread(target=self._nemesis.work, args=(actions,), daemon=True)
-        raging.start()
+    def _disrupt(self, customers: Customers) -> None:
+        """Run visits and disruptions for the planned time, then heal the system."""
+        disruptions = self._plan.disruptions
+        disrupting = threading.Thread(target=self._nemesis.work, args=(disruptions,), daemon=True)
+        disrupting.start()
         try:
-            customers.arrive(self._plan.errands, self._began)
-            raging.join(max(0.0, self._began + self._plan.seconds - time.monotonic()))
-        finally:  # also when the run is called off: what is stopped could not be stopped in order
+            customers.start_visits(self._plan.visits, self._began)
+            disrupting.join(max(0.0, self._began + self._plan.seconds - time.monotonic()))
+        finally:  # also when interrupted: a paused process could not stop in order
             self._nemesis.stop()
-            raging.join()
+            disrupting.join()
             self._nemesis.heal()
 
     @contextmanager
-    def _failing_bank(self) -> Iterator[None]:
-        """Let the bank fail meanwhile, and count how often it did."""
-        for fault, rate in conditional(BANK_FAULTS).items():
-            latency = BANK_LATENCY_MS if fault == "latency" else 0
+    def _failing_provider(self) -> Iterator[None]:
+        """Make a share of the sandbox's calls fail inside the block, and count the failures."""
+        for fault, rate in conditional(PROVIDER_FAULTS).items():
+            latency = PROVIDER_LATENCY_MS if fault == "latency" else 0
             self._control("POST", {"fault": fault, "rate": rate, "latency_ms": latency})
         yield
-        self._bank_hits = {rule["fault"]: rule["hits"] for rule in self._control("GET")["rules"]}
+        self._provider_fault_hits = {
+            rule["fault"]: rule["hits"] for rule in self._control("GET")["rules"]
+        }
         self._control("DELETE")
 
     def _control(self, method: str, body: object = None) -> dict[str, Any]:
-        url = f"{self._bank_controls}/faults"
-        answer = urllib3.request(method, url, json=body, timeout=10, retries=False)
-        content: dict[str, Any] = answer.json()
+        url = f"{self._sandbox_controls}/faults"
+        response = urllib3.request(method, url, json=body, timeout=10, retries=False)
+        content: dict[str, Any] = response.json()
         return content
 
     def _await_programs(self) -> list[str]:
-        """Wait until the supervisor has everything running again; say what is not."""
+        """Wait until all programs run again. Returns a sentence for each that does not.
+
+        Raises SupervisorGone.
+        """
         down = ["supervisord does not answer"]
         for _ in StopSignal().attempts(PROGRAMS_SECONDS, pause=0.1, longest=0.5):
             if self._system.supervisor.has_ended():
                 raise SupervisorGone
             statuses = self._system.supervisor.statuses()
-            down = [f"{name} is down" for name, each in statuses.items() if not each.running]
+            down = [f"{name} is down" for name, status in statuses.items() if not status.running]
             if statuses and not down:
                 break
         return down
 
     def _await_rest(self, healed: float) -> list[str]:
-        """Wait until no run is under way; say what still is after its time is up."""
-        left: list[ledgers.Unfinished] = []
+        """Wait until all runs and orders have ended. Returns those that exceed their time."""
+        unfinished: list[ledgers.Unfinished] = []
         for _ in StopSignal().attempts(LONGEST_REST_SECONDS, pause=0.2, longest=0.5):
             since = time.monotonic() - healed
             try:
                 with self._database() as connection:
-                    left = ledgers.unfinished(connection, healed_seconds_ago=since)
+                    unfinished = ledgers.unfinished(connection, healed_seconds_ago=since)
             except psycopg.OperationalError as error:  # it may still be recovering from a kill
-                left = [ledgers.Unfinished(since, str(error))]
-            if not left or left[0].seconds > REST_SECONDS:
+                unfinished = [ledgers.Unfinished(since, str(error))]
+            if not unfinished or unfinished[0].seconds > REST_SECONDS:
                 break
-        return [each.what for each in left]
+        return [run_or_order.description for run_or_order in unfinished]
 
     def _evidence(self) -> Evidence:
-        told = conversations(read(self._folder / CUSTOMERS), len(self._plan.errands))
+        log = read_log(self._folder / CUSTOMERS)
+        responses = responses_by_visit(log, len(self._plan.visits))
         with self._database() as connection:
             database = ledgers.read_database(connection)
-        both = Ledgers(database, self._bank.payments())
-        return Evidence(self._plan.errands, told, both, self._plan.stock)
+        both_ledgers = Ledgers(database, self._provider.payments())
+        return Evidence(self._plan.visits, responses, both_ledgers, self._plan.stock)
 
     def _broken(self) -> list[tuple[str, str]]:
-        """Ask the application's own check too, under way and at the end."""
-        found = [("under way", said) for said in self._watch.findings]
+        """Return what `check_invariants` found during the run, and what it finds now."""
+        found = [("during the run", finding) for finding in self._watch.findings]
         ledger = self._system.directory.ledger
         checked = check_invariants(self._system.environment, ledger, capture=True)
         if checked.returncode:
@@ -183,14 +190,14 @@ class Trial:
         with self._database() as connection:
             longest = ledgers.longest_run(connection)
         return {
-            "deeds": dict(sorted(nemesis.done.items())),
-            "deeds_missed": dict(sorted(nemesis.missed.items())),
-            "messages_struck_by_the_network": nemesis.struck,
-            "bank_faults": dict(sorted(self._bank_hits.items())),
+            "disruptions": dict(sorted(nemesis.done.items())),
+            "disruptions_missed": dict(sorted(nemesis.missed.items())),
+            "messages_disturbed_by_network": nemesis.affected,
+            "provider_faults": dict(sorted(self._provider_fault_hits.items())),
             "postgres_kills": len(nemesis.postgres_killed_at),
-            "acked_before_the_last_of_them": sum(
-                each.acked_at is not None and each.acked_at < last_kill
-                for each in evidence.told.values()
+            "acked_before_last_postgres_kill": sum(
+                responses.acked_at is not None and responses.acked_at < last_kill
+                for responses in evidence.responses.values()
             ),
             **self._watch.figures(),
             "longest_run_seconds": longest,
@@ -200,8 +207,10 @@ class Trial:
         return psycopg.connect(self._system.settings["DATABASE_URL"], connect_timeout=5)
 
 
-def try_it(plan: Plan, folder: Path, *, bug: str | None, tell: Callable[[str], None]) -> Outcome:
-    """Run a plan on a fresh system; its traces stay in ``folder``, its logs in var/chaos/system."""
+def run_plan(
+    plan: Plan, folder: Path, *, bug: str | None, tell: Callable[[str], None]
+) -> ChaosResult:
+    """Run a plan on a fresh system. Leaves traces in ``folder``, and logs in var/chaos/system."""
     with RUN.locked():
         RUN.clear()
         shutil.rmtree(folder, ignore_errors=True)
@@ -210,13 +219,13 @@ def try_it(plan: Plan, folder: Path, *, bug: str | None, tell: Callable[[str], N
         left_out = frozenset({"flower"})
         with running(RUN, os.environ, tell=tell, left_out=left_out, layout=layout) as system:
             refuse_unsynced(system)
-            outcome = Trial(system, plan, folder, tell).run()
+            result = ChaosRun(system, plan, folder, tell).run()
             tell("Stopping.")
-            return outcome
+            return result
 
 
 def refuse_unsynced(system: System) -> None:
-    """Raise NotDurable where a commit could be lost without anybody's fault."""
+    """Raise NotDurable if PostgreSQL may lose commits when it is killed."""
     with psycopg.connect(system.settings["DATABASE_URL"]) as connection:
         for name in ("fsync", "synchronous_commit"):
             row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
@@ -229,7 +238,10 @@ def folder_of(seed: int, bug: str | None) -> Path:
 
 
 def conditional(shares: Mapping[str, float]) -> dict[str, float]:
-    """Turn shares of all calls into each rule's chance when the rules before it did not strike."""
+    """Turn shares of all calls into rates of rules that are tried one after the other.
+
+    A rule's rate is its share of the calls that no earlier rule has failed.
+    """
     left, rates = 1.0, {}
     for name, share in shares.items():
         rates[name] = round(share / left, 4)

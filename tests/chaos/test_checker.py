@@ -1,4 +1,4 @@
-"""A disagreement between any two of the three ledgers is found, and named for what it is."""
+"""The checker finds every disagreement between two of the three ledgers, and names its kind."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,300 +7,341 @@ from typing import Any
 import pytest
 
 from proof.chaos.checker import Confirmable, Evidence, confirmable, findings
-from proof.chaos.history import Conversation, Told
-from proof.chaos.ledgers import Database, Ledgers, Order, Shelf
-from proof.chaos.plan import Errand, Manner, Plan
+from proof.chaos.ledgers import Database, Ledgers, StockTotals, StoredOrder
+from proof.chaos.plan import Plan, SubmitStyle, Visit
 from proof.chaos.report import Verdict, judge, promises
-from proof.chaos.run import Outcome
+from proof.chaos.request_log import CustomerResponses, OrderResponse
+from proof.chaos.run import ChaosResult
 from sandbox.drive.provider_ledger import LedgerPayment
 from sandbox.drive.shop import Cart
 
-SOLD, BACK, ABANDONED, REFUSED = range(4)
+CONFIRMED, CANCELLED, ABANDONED, REJECTED = range(4)
 
 
-class Books:
-    """Three ledgers that agree, to be spoilt: a confirmed order, a cancelled one, one that nobody
-    heard of again, and one that was refused."""
+class SampleLedgers:
+    """Three ledgers that agree, for a test to change.
+
+    They have a confirmed order, a cancelled one, one whose customer hung up before the response,
+    and one that was rejected.
+    """
 
     def __init__(self) -> None:
         cart = Cart((("MUG", 2), ("PEN", 1)), "pm_card_visa")
-        self.errands = [
-            Errand(SOLD, 0, cart, Manner.DOUBLE_CLICK, 0, None),
-            Errand(BACK, 1, cart, Manner.PATIENT, 0, 3.0),
-            Errand(ABANDONED, 2, cart, Manner.ABANDON, 0, None),
-            Errand(REFUSED, 3, Cart((("NEVER-SOLD", 1),), "pm_card_visa"), Manner.PATIENT, 0, None),
+        unknown_product = Cart((("NEVER-SOLD", 1),), "pm_card_visa")
+        self.visits = [
+            Visit(CONFIRMED, 0, cart, SubmitStyle.DOUBLE_CLICK, 0, None),
+            Visit(CANCELLED, 1, cart, SubmitStyle.PATIENT, 0, 3.0),
+            Visit(ABANDONED, 2, cart, SubmitStyle.ABANDON, 0, None),
+            Visit(REJECTED, 3, unknown_product, SubmitStyle.PATIENT, 0, None),
         ]
-        placed = {name: Told(name, "placed", "", 500) for name in ("sold", "back")}
-        self.told = {
-            SOLD: Conversation(
-                placed={"sold": placed["sold"]},
+        placed = {
+            name: OrderResponse(name, "placed", "", 500)
+            for name in ("confirmed-order", "cancelled-order")
+        }
+        self.responses = {
+            CONFIRMED: CustomerResponses(
+                placed={"confirmed-order": placed["confirmed-order"]},
                 acked_at=0.1,
-                ends=[placed["sold"]._replace(status="confirmed")],
+                ends=[placed["confirmed-order"]._replace(status="confirmed")],
             ),
-            BACK: Conversation(
-                placed={"back": placed["back"]},
+            CANCELLED: CustomerResponses(
+                placed={"cancelled-order": placed["cancelled-order"]},
                 acked_at=1.1,
                 asked_to_cancel=True,
                 cancel_was_acked=True,
-                ends=[placed["back"]._replace(status=end) for end in ("confirmed", "cancelled")],
+                ends=[
+                    placed["cancelled-order"]._replace(status=end)
+                    for end in ("confirmed", "cancelled")
+                ],
             ),
-            ABANDONED: Conversation(unknowns=1),
-            REFUSED: Conversation(was_refused=True),
+            ABANDONED: CustomerResponses(unknowns=1),
+            REJECTED: CustomerResponses(was_rejected=True),
         }
         items = frozenset(cart.items)
         self.orders = {
-            "sold": Order("confirmed", "", 500, items),
-            "back": Order("cancelled", "cancelled_by_customer", 500, items),
-            "gone": Order("confirmed", "", 500, items),
+            "confirmed-order": StoredOrder("confirmed", "", 500, items),
+            "cancelled-order": StoredOrder("cancelled", "cancelled_by_customer", 500, items),
+            "abandoned-order": StoredOrder("confirmed", "", 500, items),
         }
         self.keys = {
-            "order-0": "sold",
-            "order-1": "back",
-            "cancel-1": "back",
-            "order-2": "gone",
+            "order-0": "confirmed-order",
+            "order-1": "cancelled-order",
+            "cancel-1": "cancelled-order",
+            "order-2": "abandoned-order",
         }
-        self.shelves = {"MUG": Shelf(10, 4), "PEN": Shelf(10, 2)}
-        self.sandbox_stripe = {
-            "pi_1": LedgerPayment("sold", 0, 500, 1),
-            "pi_2": LedgerPayment("back", 0, 0, 1),
-            "pi_3": LedgerPayment("gone", 0, 500, 1),
+        self.stock = {"MUG": StockTotals(10, 4), "PEN": StockTotals(10, 2)}
+        self.provider = {
+            "pi_1": LedgerPayment("confirmed-order", 0, 500, 1),
+            "pi_2": LedgerPayment("cancelled-order", 0, 0, 1),
+            "pi_3": LedgerPayment("abandoned-order", 0, 500, 1),
         }
 
     def evidence(self) -> Evidence:
-        database = Database(self.orders, self.keys, self.shelves)
-        stock = {"MUG": 10, "PEN": 10}
-        return Evidence(self.errands, self.told, Ledgers(database, self.sandbox_stripe), stock)
+        database = Database(self.orders, self.keys, self.stock)
+        initial_stock = {"MUG": 10, "PEN": 10}
+        ledgers = Ledgers(database, self.provider)
+        return Evidence(self.visits, self.responses, ledgers, initial_stock)
 
-    def outcome(self, **changes: Any) -> Outcome:
-        outcome = Outcome(self.evidence(), [], 5.0, [], {"invariant_checks": 12})
-        return outcome._replace(**changes)
+    def result(self, **changes: Any) -> ChaosResult:
+        result = ChaosResult(self.evidence(), [], 5.0, [], {"invariant_checks": 12})
+        return result._replace(**changes)
 
-    def move(self, order: str, **changes: Any) -> "Books":
+    def set_order(self, order: str, **changes: Any) -> "SampleLedgers":
         self.orders[order] = self.orders[order]._replace(**changes)
         return self
 
-    def charge(self, intent: str, **changes: Any) -> "Books":
-        self.sandbox_stripe[intent] = self.sandbox_stripe[intent]._replace(**changes)
+    def set_intent(self, intent: str, **changes: Any) -> "SampleLedgers":
+        self.provider[intent] = self.provider[intent]._replace(**changes)
         return self
 
-    def tell(self, errand: int, **changes: Any) -> "Books":
-        self.told[errand] = replace(self.told[errand], **changes)
+    def set_responses(self, visit: int, **changes: Any) -> "SampleLedgers":
+        self.responses[visit] = replace(self.responses[visit], **changes)
         return self
 
 
-def told(order: str, status: str = "placed", total: int = 500) -> Told:
-    return Told(order, status, "", total)
+def order_response(order: str, status: str = "placed", total: int = 500) -> OrderResponse:
+    return OrderResponse(order, status, "", total)
 
 
-def lose_the_order(books: Books) -> None:
-    books.tell(SOLD, placed={"lost": told("lost")}, ends=[])
-    books.keys["order-0"] = "sold"
+def lose_the_order(ledgers: SampleLedgers) -> None:
+    ledgers.set_responses(CONFIRMED, placed={"lost-order": order_response("lost-order")}, ends=[])
+    ledgers.keys["order-0"] = "confirmed-order"
 
 
-def sell_another_cart(books: Books) -> None:
-    books.move("sold", items=frozenset({("MUG", 2), ("CUP", 1)}))
-    books.shelves["PEN"] = Shelf(10, 1)
+def sell_another_cart(ledgers: SampleLedgers) -> None:
+    ledgers.set_order("confirmed-order", items=frozenset({("MUG", 2), ("CUP", 1)}))
+    ledgers.stock["PEN"] = StockTotals(10, 1)
 
 
-SPOILT: dict[str, tuple[Callable[[Books], object], set[tuple[str, str]]]] = {
-    # The customer and the customer
+DISAGREEMENTS: dict[str, tuple[Callable[[SampleLedgers], object], set[tuple[str, str]]]] = {
+    # Responses to one customer
     "two orders for one key": (
-        lambda books: books.tell(SOLD, placed={"sold": told("sold"), "gone": told("gone")}),
-        {("one key, several orders", "order-0"), ("key of another order", "gone")},
-    ),
-    "accepted and refused": (
-        lambda books: books.tell(SOLD, was_refused=True),
-        {("accepted and refused", "order-0"), ("refused without a reason", "order-0")},
-    ),
-    "never answered": (
-        lambda books: books.tell(REFUSED, was_refused=False),
-        {("no answer", "order-3")},
-    ),
-    "not found any more": (
-        lambda books: books.tell(SOLD, unexpected=["look: 404"]),
-        {("own order refused", "order-0")},
-    ),
-    # The customer and our database
-    "a lost order": (lose_the_order, {("lost order", "lost")}),
-    "a refused request that ordered": (
-        lambda books: books.keys.update({"order-3": "sold"}),
+        lambda ledgers: ledgers.set_responses(
+            CONFIRMED,
+            placed={
+                "confirmed-order": order_response("confirmed-order"),
+                "abandoned-order": order_response("abandoned-order"),
+            },
+        ),
         {
-            ("refused, and ordered", "order-3"),
-            ("another cart", "sold"),
-            ("order of nobody", "sold"),
+            ("one key, several orders", "order-0"),
+            ("key belongs to another order", "abandoned-order"),
         },
     ),
-    "another cart": (sell_another_cart, {("another cart", "sold")}),
-    "another total": (
-        lambda books: books.tell(SOLD, placed={"sold": told("sold", total=499)}),
-        {("another total", "sold")},
+    "accepted and rejected": (
+        lambda ledgers: ledgers.set_responses(CONFIRMED, was_rejected=True),
+        {("accepted and rejected", "order-0"), ("rejected without a reason", "order-0")},
     ),
-    "cancelled in vain": (
-        lambda books: (
-            books.move("back", status="confirmed", reason=""),
-            books.charge("pi_2", captured_minor=500),
-            books.tell(BACK, ends=[told("back", "confirmed")]),
-            books.shelves.update({"MUG": Shelf(10, 6), "PEN": Shelf(10, 3)}),
+    "no response": (
+        lambda ledgers: ledgers.set_responses(REJECTED, was_rejected=False),
+        {("no response", "order-3")},
+    ),
+    "not found any more": (
+        lambda ledgers: ledgers.set_responses(CONFIRMED, unexpected=["read: 404"]),
+        {("own order rejected", "order-0")},
+    ),
+    # The customer and our database
+    "a lost order": (lose_the_order, {("lost order", "lost-order")}),
+    "a rejected request that ordered": (
+        lambda ledgers: ledgers.keys.update({"order-3": "confirmed-order"}),
+        {
+            ("rejected, but ordered", "order-3"),
+            ("different cart", "confirmed-order"),
+            ("order without a customer", "confirmed-order"),
+        },
+    ),
+    "different cart": (sell_another_cart, {("different cart", "confirmed-order")}),
+    "different total": (
+        lambda ledgers: ledgers.set_responses(
+            CONFIRMED, placed={"confirmed-order": order_response("confirmed-order", total=499)}
         ),
-        {("cancelled in vain", "back")},
+        {("different total", "confirmed-order")},
     ),
-    "an end that changed": (
-        lambda books: books.tell(BACK, asked_to_cancel=False, cancel_was_acked=False),
-        {("end that changed", "back"), ("cancelled without a reason", "back")},
+    "accepted cancellation without effect": (
+        lambda ledgers: (
+            ledgers.set_order("cancelled-order", status="confirmed", reason=""),
+            ledgers.set_intent("pi_2", captured_minor=500),
+            ledgers.set_responses(CANCELLED, ends=[order_response("cancelled-order", "confirmed")]),
+            ledgers.stock.update({"MUG": StockTotals(10, 6), "PEN": StockTotals(10, 3)}),
+        ),
+        {("accepted cancellation without effect", "cancelled-order")},
+    ),
+    "a final status that changed": (
+        lambda ledgers: ledgers.set_responses(
+            CANCELLED, asked_to_cancel=False, cancel_was_acked=False
+        ),
+        {
+            ("final status changed", "cancelled-order"),
+            ("cancelled without a reason", "cancelled-order"),
+        },
     ),
     "cancelled for no reason": (
-        lambda books: books.move("back", reason="out_of_stock"),
-        {("cancelled without a reason", "back")},
+        lambda ledgers: ledgers.set_order("cancelled-order", reason="out_of_stock"),
+        {("cancelled without a reason", "cancelled-order")},
     ),
     "confirmed on a card that declines": (
-        lambda books: books.errands.__setitem__(
-            SOLD,
-            books.errands[SOLD]._replace(
-                cart=books.errands[SOLD].cart._replace(payment_method="pm_card_chargeDeclined")
+        lambda ledgers: ledgers.visits.__setitem__(
+            CONFIRMED,
+            ledgers.visits[CONFIRMED]._replace(
+                cart=ledgers.visits[CONFIRMED].cart._replace(
+                    payment_method="pm_card_chargeDeclined"
+                )
             ),
         ),
-        {("confirmed without money", "sold")},
+        {("confirmed without money", "confirmed-order")},
     ),
-    "an order that nobody asked for": (
-        lambda books: books.keys.pop("order-2"),
-        {("order of nobody", "gone")},
+    "an order without a customer": (
+        lambda ledgers: ledgers.keys.pop("order-2"),
+        {("order without a customer", "abandoned-order")},
     ),
-    "an order without an end": (
-        lambda books: (
-            books.move("gone", status="cancelling"),
-            books.charge("pi_3", captured_minor=0),
-            books.shelves.update({"MUG": Shelf(10, 2), "PEN": Shelf(10, 1)}),
+    "an order without a final status": (
+        lambda ledgers: (
+            ledgers.set_order("abandoned-order", status="cancelling"),
+            ledgers.set_intent("pi_3", captured_minor=0),
+            ledgers.stock.update({"MUG": StockTotals(10, 2), "PEN": StockTotals(10, 1)}),
         ),
-        {("no end", "gone")},
+        {("no final status", "abandoned-order")},
     ),
-    # Our database and the bank
+    # Our database and the provider
     "a ghost charge": (
-        lambda books: (
-            books.charge("pi_2", captured_minor=500),
-            books.tell(BACK, ends=[told("back", "confirmed")]),
+        lambda ledgers: (
+            ledgers.set_intent("pi_2", captured_minor=500),
+            ledgers.set_responses(CANCELLED, ends=[order_response("cancelled-order", "confirmed")]),
         ),
-        {("ghost charge", "back")},
+        {("ghost charge", "cancelled-order")},
     ),
     "money still held for a cancelled order": (
-        lambda books: (
-            books.charge("pi_2", held_minor=500),
-            books.tell(BACK, ends=[told("back", "confirmed")]),
+        lambda ledgers: (
+            ledgers.set_intent("pi_2", held_minor=500),
+            ledgers.set_responses(CANCELLED, ends=[order_response("cancelled-order", "confirmed")]),
         ),
-        {("ghost charge", "back")},
+        {("ghost charge", "cancelled-order")},
     ),
     "a confirmed order without money": (
-        lambda books: books.charge("pi_3", captured_minor=0),
-        {("wrong sum", "gone")},
+        lambda ledgers: ledgers.set_intent("pi_3", captured_minor=0),
+        {("wrong amount", "abandoned-order")},
     ),
     "money that was never captured": (
-        lambda books: books.charge("pi_3", captured_minor=0, held_minor=500),
-        {("wrong sum", "gone")},
+        lambda ledgers: ledgers.set_intent("pi_3", captured_minor=0, held_minor=500),
+        {("wrong amount", "abandoned-order")},
     ),
     "charged twice": (
-        lambda books: books.sandbox_stripe.update({"pi_4": LedgerPayment("gone", 0, 0, 1)}),
-        {("charged twice", "gone")},
+        lambda ledgers: ledgers.provider.update(
+            {"pi_4": LedgerPayment("abandoned-order", 0, 0, 1)}
+        ),
+        {("charged twice", "abandoned-order")},
     ),
     "money without an order": (
-        lambda books: books.sandbox_stripe.update({"pi_4": LedgerPayment("stranger", 0, 500, 1)}),
+        lambda ledgers: ledgers.provider.update({"pi_4": LedgerPayment("stranger", 0, 500, 1)}),
         {("money without an order", "stranger")},
     ),
-    # The customer and the bank: our database agrees with the bank, and both are wrong
-    "told cancelled, and charged": (
-        lambda books: (
-            books.tell(ABANDONED, ends=[told("gone", "cancelled")], asked_to_cancel=True),
-            books.keys.update({"cancel-2": "gone"}),
+    # The customer and the provider: our database agrees with the provider, and both are wrong
+    "reported cancelled, but charged": (
+        lambda ledgers: (
+            ledgers.set_responses(
+                ABANDONED,
+                ends=[order_response("abandoned-order", "cancelled")],
+                asked_to_cancel=True,
+            ),
+            ledgers.keys.update({"cancel-2": "abandoned-order"}),
         ),
-        {("told cancelled, and charged", "gone"), ("end that changed", "gone")},
+        {
+            ("reported cancelled, but charged", "abandoned-order"),
+            ("final status changed", "abandoned-order"),
+        },
     ),
-    "told confirmed, and charged otherwise": (
-        lambda books: (
-            books.charge("pi_1", captured_minor=600),
-            books.move("sold", total_minor=600),
-            books.tell(SOLD, placed={"sold": told("sold", total=600)}),
+    "reported confirmed, but charged another sum": (
+        lambda ledgers: (
+            ledgers.set_intent("pi_1", captured_minor=600),
+            ledgers.set_order("confirmed-order", total_minor=600),
+            ledgers.set_responses(
+                CONFIRMED, placed={"confirmed-order": order_response("confirmed-order", total=600)}
+            ),
         ),
-        {("told confirmed, and charged otherwise", "sold")},
+        {("reported confirmed, but charged another sum", "confirmed-order")},
     ),
-    # Our database and the shelves
-    "stock that did not come back": (
-        lambda books: books.shelves.update({"MUG": Shelf(10, 6)}),
+    # Our database and the stock
+    "stock that was not released": (
+        lambda ledgers: ledgers.stock.update({"MUG": StockTotals(10, 6)}),
         {("stock not conserved", "MUG")},
     ),
     "goods that vanished": (
-        lambda books: books.shelves.update({"PEN": Shelf(9, 2)}),
+        lambda ledgers: ledgers.stock.update({"PEN": StockTotals(9, 2)}),
         {("stock not conserved", "PEN")},
     ),
 }
 
 
 def test_ledgers_that_agree_pass() -> None:
-    books = Books()
+    ledgers = SampleLedgers()
 
-    report = judge(PLAN, books.outcome())
+    report = judge(PLAN, ledgers.result())
 
     assert report.findings == []
     assert report.verdict == Verdict.PASSED
     assert report.confirmable == Confirmable(orders=2, confirmed=2)
 
 
-@pytest.mark.parametrize("spoilt", SPOILT)
-def test_a_disagreement_is_found(spoilt: str) -> None:
-    spoil, expected = SPOILT[spoilt]
-    books = Books()
+@pytest.mark.parametrize("name", DISAGREEMENTS)
+def test_a_disagreement_is_found(name: str) -> None:
+    change, expected = DISAGREEMENTS[name]
+    ledgers = SampleLedgers()
 
-    spoil(books)
+    change(ledgers)
 
-    found = findings(books.evidence())
-    assert {(each.kind, each.subject) for each in found} == expected
-    assert judge(PLAN, books.outcome()).verdict == Verdict.FINDING
-
-
-@pytest.mark.parametrize("spoilt", SPOILT)
-def test_every_finding_breaks_exactly_one_promise(spoilt: str) -> None:
-    books = Books()
-    SPOILT[spoilt][0](books)
-    report = judge(PLAN, books.outcome())
-
-    kept = promises(report)
-
-    assert sum(each["broken"] for each in kept) == len(report.findings) > 0
+    found = findings(ledgers.evidence())
+    assert {(finding.kind, finding.subject) for finding in found} == expected
+    assert judge(PLAN, ledgers.result()).verdict == Verdict.FINDING
 
 
-def test_a_promise_that_was_kept_is_bounded_by_the_rule_of_three() -> None:
-    kept = promises(judge(PLAN, Books().outcome()))
+@pytest.mark.parametrize("name", DISAGREEMENTS)
+def test_every_finding_breaks_exactly_one_promise(name: str) -> None:
+    change, _ = DISAGREEMENTS[name]
+    ledgers = SampleLedgers()
+    change(ledgers)
+    report = judge(PLAN, ledgers.result())
 
-    assert {"promise": "every invariant", "broken": 0, "of": 12, "at_most": 0.25} in kept
-    assert {"promise": "no ghost charge", "broken": 0, "of": 3, "at_most": 1.0} in kept
+    rows = promises(report)
+
+    assert sum(row["broken"] for row in rows) == len(report.findings) > 0
 
 
-def test_selling_more_than_there_was_is_found_even_where_the_levels_agree() -> None:
-    books = Books()
-    evidence = books.evidence()._replace(stock={"MUG": 3, "PEN": 10})
-    books.shelves["MUG"] = Shelf(3, 4)
+def test_the_rate_of_an_unbroken_promise_is_bounded_by_the_rule_of_three() -> None:
+    rows = promises(judge(PLAN, SampleLedgers().result()))
+
+    assert {"promise": "every invariant", "broken": 0, "of": 12, "at_most": 0.25} in rows
+    assert {"promise": "no ghost charge", "broken": 0, "of": 3, "at_most": 1.0} in rows
+
+
+def test_overselling_is_found_even_if_levels_and_orders_agree() -> None:
+    ledgers = SampleLedgers()
+    evidence = ledgers.evidence()._replace(initial_stock={"MUG": 3, "PEN": 10})
+    ledgers.stock["MUG"] = StockTotals(3, 4)
 
     found = findings(evidence)
 
-    assert [(each.kind, each.subject) for each in found] == [("oversold", "MUG")]
+    assert [(finding.kind, finding.subject) for finding in found] == [("oversold", "MUG")]
 
 
-def test_what_did_not_end_and_what_the_application_found_are_findings() -> None:
-    outcome = Books().outcome(unfinished=["checkout of x"], broken=[("at the end", "M1")])
+def test_unfinished_runs_and_broken_invariants_are_findings() -> None:
+    result = SampleLedgers().result(unfinished=["checkout of x"], broken=[("at the end", "M1")])
 
-    report = judge(PLAN, outcome)
+    report = judge(PLAN, result)
 
-    assert [(each.kind, each.detail) for each in report.findings] == [
+    assert [(finding.kind, finding.detail) for finding in report.findings] == [
         ("not ended", "checkout of x"),
         ("invariants broken", "M1"),
     ]
     assert report.verdict == Verdict.FINDING
 
 
-def test_a_run_with_too_few_confirmed_orders_is_invalid_and_not_passed() -> None:
-    books = Books()
-    books.move("gone", status="cancelled", reason="authorize_payment_unanswered")
-    books.charge("pi_3", captured_minor=0)
-    books.shelves.update({"MUG": Shelf(10, 2), "PEN": Shelf(10, 1)})
+def test_a_run_with_too_few_confirmed_orders_is_invalid() -> None:
+    ledgers = SampleLedgers()
+    ledgers.set_order("abandoned-order", status="cancelled", reason="authorize_payment_unanswered")
+    ledgers.set_intent("pi_3", captured_minor=0)
+    ledgers.stock.update({"MUG": StockTotals(10, 2), "PEN": StockTotals(10, 1)})
 
-    report = judge(PLAN, books.outcome())
+    report = judge(PLAN, ledgers.result())
 
     assert report.findings == []
     assert report.confirmable == Confirmable(orders=2, confirmed=1)
@@ -308,12 +349,12 @@ def test_a_run_with_too_few_confirmed_orders_is_invalid_and_not_passed() -> None
 
 
 def test_a_run_without_orders_is_invalid() -> None:
-    assert not confirmable(Books().evidence()._replace(errands=[])).is_enough
+    assert not confirmable(SampleLedgers().evidence()._replace(visits=[])).is_enough
 
 
 @pytest.mark.parametrize(("confirmed", "enough"), [(59, False), (60, True)])
-def test_sixty_of_a_hundred_are_enough(confirmed: int, *, enough: bool) -> None:
+def test_sixty_percent_confirmed_orders_are_enough(confirmed: int, *, enough: bool) -> None:
     assert Confirmable(orders=100, confirmed=confirmed).is_enough == enough
 
 
-PLAN = Plan(seed=1, seconds=60, errands=(), actions=(), stock={})
+PLAN = Plan(seed=1, seconds=60, visits=(), disruptions=(), stock={})

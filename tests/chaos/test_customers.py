@@ -1,4 +1,4 @@
-"""How customers of a chaos run behave, on a shop that answers as it is told to."""
+"""The customers of a chaos run, against a shop whose responses the test chooses."""
 
 import json
 import threading
@@ -11,8 +11,15 @@ from pathlib import Path
 import pytest
 
 from proof.chaos.customers import Customers
-from proof.chaos.history import Conversation, History, Outcome, Request, conversations, read
-from proof.chaos.plan import Errand, Manner
+from proof.chaos.plan import SubmitStyle, Visit
+from proof.chaos.request_log import (
+    CustomerResponses,
+    RequestKind,
+    RequestLog,
+    RequestOutcome,
+    read_log,
+    responses_by_visit,
+)
 from sandbox.drive.shop import Cart
 from tests.support.waits import PATIENCE_SECONDS, wait_until
 
@@ -21,27 +28,27 @@ CART = Cart((("MUG", 2),), "pm_card_visa")
 
 
 class Shop(ThreadingHTTPServer):
-    """Answers each kind of request with the next status of its list, the last one for ever."""
+    """Answers each kind of request with the next status of its list; the last one repeats."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Desk)
-        self.answers: dict[str, list[int]] = {"orders": [202], "cancel": [202], "look": [200]}
-        self.ends = ["confirmed"]
-        self.asked: Counter[str] = Counter()
+        super().__init__(("127.0.0.1", 0), ShopHandler)
+        self.statuses: dict[str, list[int]] = {"orders": [202], "cancel": [202], "read": [200]}
+        self.order_statuses = ["confirmed"]
+        self.requests: Counter[str] = Counter()
         self.keys: list[str | None] = []
         self.carts: list[object] = []
-        self.slowness = threading.Event()
-        self.slowness.set()
+        self.may_respond = threading.Event()
+        self.may_respond.set()
 
-    def next_answer(self, kind: str) -> int:
-        self.asked[kind] += 1
-        listed = self.answers[kind]
-        return listed.pop(0) if len(listed) > 1 else listed[0]
+    def next_status(self, kind: str) -> int:
+        self.requests[kind] += 1
+        statuses = self.statuses[kind]
+        return statuses.pop(0) if len(statuses) > 1 else statuses[0]
 
 
-class Desk(BaseHTTPRequestHandler):
+class ShopHandler(BaseHTTPRequestHandler):
     server: Shop
     protocol_version = "HTTP/1.1"
 
@@ -50,18 +57,18 @@ class Desk(BaseHTTPRequestHandler):
         kind = "cancel" if self.path.endswith("/cancel") else "orders"
         self.server.keys.append(self.headers["Idempotency-Key"])
         self.server.carts.append(body)
-        self.server.slowness.wait(PATIENCE_SECONDS)
-        self._answer(kind, ORDER)
+        self.server.may_respond.wait(PATIENCE_SECONDS)
+        self._respond(kind, ORDER)
 
     def do_GET(self) -> None:
-        ends = self.server.ends
-        status = ends.pop(0) if len(ends) > 1 else ends[0]
-        self._answer("look", {**ORDER, "status": status})
+        statuses = self.server.order_statuses
+        status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+        self._respond("read", {**ORDER, "status": status})
 
-    def _answer(self, kind: str, content: dict[str, object]) -> None:
+    def _respond(self, kind: str, content: dict[str, object]) -> None:
         payload = json.dumps(content).encode()
         try:
-            self.send_response(self.server.next_answer(kind))
+            self.send_response(self.server.next_status(kind))
             self.send_header("Content-Length", str(len(payload)))
             self.end_headers()
             self.wfile.write(payload)
@@ -78,125 +85,129 @@ def shop() -> Iterator[Shop]:
         serving = threading.Thread(target=shop.serve_forever, args=(0.01,))
         serving.start()
         yield shop
-        shop.slowness.set()
+        shop.may_respond.set()
         shop.shutdown()
         serving.join()
 
 
-def visit(shop: Shop, folder: Path, errand: Errand) -> Conversation:
-    """Let one customer come and go, and return what was said."""
+def run_visit(shop: Shop, folder: Path, visit: Visit) -> CustomerResponses:
+    """Run one visit, and return the customer's responses."""
     log = folder / "customers.jsonl"
     began = time.monotonic()
-    with History(log, began) as history:
+    with RequestLog(log, began) as request_log:
         url = f"http://127.0.0.1:{shop.server_address[1]}"
-        customers = Customers(url, "a-token", history, seed=1, patience_seconds=PATIENCE_SECONDS)
-        customers.arrive([errand], began)
+        customers = Customers(
+            url, "a-token", request_log, seed=1, patience_seconds=PATIENCE_SECONDS
+        )
+        customers.start_visits([visit], began)
         customers.finish(PATIENCE_SECONDS)
-    return conversations(read(log), 1)[0]
+    return responses_by_visit(read_log(log), 1)[0]
 
 
-def errand(manner: Manner = Manner.PATIENT, cancels_after: float | None = None) -> Errand:
-    return Errand(0, 0.0, CART, manner, 0, cancels_after)
+def visit(style: SubmitStyle = SubmitStyle.PATIENT, cancels_after: float | None = None) -> Visit:
+    return Visit(0, 0.0, CART, style, 0, cancels_after)
 
 
-def test_a_patient_customer_repeats_under_one_key_until_there_is_an_answer(
+def test_a_patient_customer_repeats_under_one_key_until_accepted(
     shop: Shop, tmp_path: Path
 ) -> None:
-    shop.answers["orders"] = [503, 409, 500, 202]
+    shop.statuses["orders"] = [503, 409, 500, 202]
 
-    told = visit(shop, tmp_path, errand())
+    responses = run_visit(shop, tmp_path, visit())
 
     assert shop.keys == ["order-0"] * 4
     assert (
         shop.carts
         == [{"items": [{"sku": "MUG", "quantity": 2}], "payment_method": "pm_card_visa"}] * 4
     )
-    assert list(told.placed) == ["an-order"]
-    assert told.unknowns == 3
-    assert not told.was_refused
+    assert list(responses.placed) == ["an-order"]
+    assert responses.unknowns == 3
+    assert not responses.was_rejected
 
 
-def test_a_refusal_is_not_repeated(shop: Shop, tmp_path: Path) -> None:
-    shop.answers["orders"] = [422]
+def test_a_rejected_request_is_not_repeated(shop: Shop, tmp_path: Path) -> None:
+    shop.statuses["orders"] = [422]
 
-    told = visit(shop, tmp_path, errand())
+    responses = run_visit(shop, tmp_path, visit())
 
-    assert shop.asked == {"orders": 1}
-    assert told.was_refused
-    assert told.placed == {}
+    assert shop.requests == {"orders": 1}
+    assert responses.was_rejected
+    assert responses.placed == {}
 
 
-def test_a_double_click_is_one_key_twice(shop: Shop, tmp_path: Path) -> None:
-    told = visit(shop, tmp_path, errand(Manner.DOUBLE_CLICK))
+def test_a_double_click_sends_one_key_twice(shop: Shop, tmp_path: Path) -> None:
+    responses = run_visit(shop, tmp_path, visit(SubmitStyle.DOUBLE_CLICK))
 
     assert shop.keys == ["order-0", "order-0"]
-    assert list(told.placed) == ["an-order"]
+    assert list(responses.placed) == ["an-order"]
 
 
-def test_who_abandons_hangs_up_and_does_not_come_back(shop: Shop, tmp_path: Path) -> None:
-    shop.slowness.clear()
+def test_a_customer_who_abandons_hangs_up_and_does_not_repeat(shop: Shop, tmp_path: Path) -> None:
+    shop.may_respond.clear()
 
-    told = visit(shop, tmp_path, errand(Manner.ABANDON))
-    wait_until(lambda: shop.keys, "what was sent is read, also from who has hung up")
+    responses = run_visit(shop, tmp_path, visit(SubmitStyle.ABANDON))
+    wait_until(lambda: shop.keys, "the shop reads the request although the customer hung up")
 
     assert shop.keys == ["order-0"]
-    assert told == Conversation(unknowns=1)
-    assert not told.is_resolved
+    assert responses == CustomerResponses(unknowns=1)
+    assert not responses.is_resolved
 
 
-def test_an_order_is_followed_to_its_end(shop: Shop, tmp_path: Path) -> None:
-    shop.ends = ["placed", "placed", "confirmed"]
+def test_an_order_is_read_until_it_has_ended(shop: Shop, tmp_path: Path) -> None:
+    shop.order_statuses = ["placed", "placed", "confirmed"]
 
-    told = visit(shop, tmp_path, errand())
+    responses = run_visit(shop, tmp_path, visit())
 
-    assert shop.asked == {"orders": 1, "look": 3}
-    assert [end.status for end in told.ends] == ["confirmed"]
+    assert shop.requests == {"orders": 1, "read": 3}
+    assert [end.status for end in responses.ends] == ["confirmed"]
 
 
-def test_a_cancel_has_a_key_of_its_own_and_is_followed_to_the_cancelled_order(
+def test_a_cancellation_has_its_own_key_and_the_order_is_read_until_it_is_cancelled(
     shop: Shop, tmp_path: Path
 ) -> None:
-    shop.answers["cancel"] = [503, 202]
-    shop.ends = ["confirmed", "cancelling", "cancelled"]
+    shop.statuses["cancel"] = [503, 202]
+    shop.order_statuses = ["confirmed", "cancelling", "cancelled"]
 
-    told = visit(shop, tmp_path, errand(cancels_after=0.0))
+    responses = run_visit(shop, tmp_path, visit(cancels_after=0.0))
 
     assert shop.keys == ["order-0", "cancel-0", "cancel-0"]
-    assert told.cancel_was_acked
-    assert [end.status for end in told.ends] == ["confirmed", "cancelled"]
+    assert responses.cancel_was_acked
+    assert [end.status for end in responses.ends] == ["confirmed", "cancelled"]
 
 
-def test_an_own_order_that_is_not_found_any_more_is_remembered(shop: Shop, tmp_path: Path) -> None:
-    shop.answers["look"] = [404]
+def test_a_404_for_ones_own_order_is_an_unexpected_response(shop: Shop, tmp_path: Path) -> None:
+    shop.statuses["read"] = [404]
 
-    told = visit(shop, tmp_path, errand())
+    responses = run_visit(shop, tmp_path, visit())
 
-    assert len(told.unexpected) == 1
-    assert told.unexpected[0].startswith("look: 404")
+    assert len(responses.unexpected) == 1
+    assert responses.unexpected[0].startswith("read: 404")
 
 
-def test_customers_do_not_wait_for_those_before_them(shop: Shop, tmp_path: Path) -> None:
-    shop.slowness.clear()
+def test_customers_do_not_wait_for_earlier_customers(shop: Shop, tmp_path: Path) -> None:
+    shop.may_respond.clear()
     began = time.monotonic()
-    with History(tmp_path / "log", began) as history:
+    with RequestLog(tmp_path / "log", began) as request_log:
         url = f"http://127.0.0.1:{shop.server_address[1]}"
-        customers = Customers(url, "a-token", history, seed=1, patience_seconds=PATIENCE_SECONDS)
-        errands = [errand()._replace(number=number) for number in range(5)]
+        customers = Customers(
+            url, "a-token", request_log, seed=1, patience_seconds=PATIENCE_SECONDS
+        )
+        visits = [visit()._replace(number=number) for number in range(5)]
 
-        customers.arrive(errands, began)
-        wait_until(lambda: len(shop.keys) == len(errands), "all have asked")
+        customers.start_visits(visits, began)
+        wait_until(lambda: len(shop.keys) == len(visits), "all requests have arrived")
 
-        assert sorted(map(str, shop.keys)) == [each.key for each in errands]
-        assert shop.asked == {}  # nobody has been answered yet
-        shop.slowness.set()
+        assert sorted(map(str, shop.keys)) == [visit.key for visit in visits]
+        assert shop.requests == {}  # no request has a response yet
+        shop.may_respond.set()
         customers.finish(PATIENCE_SECONDS)
 
 
-def test_what_is_told_after_the_run_was_called_off_is_not_written(tmp_path: Path) -> None:
+def test_a_response_after_the_end_of_the_run_is_not_logged(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with History(log, 0.0) as history:
-        history.write(1, Request.PLACE, Outcome.UNKNOWN, None, "503")
+    with RequestLog(log, 0.0) as request_log:
+        request_log.write(1, RequestKind.PLACE, RequestOutcome.UNKNOWN, None, "503")
 
-    history.write(2, Request.PLACE, Outcome.UNKNOWN, None, "503")
+    request_log.write(2, RequestKind.PLACE, RequestOutcome.UNKNOWN, None, "503")
 
-    assert [event.errand for event in read(log)] == [1]
+    assert [entry.visit for entry in read_log(log)] == [1]

@@ -1,4 +1,4 @@
-"""Each mode of the fault proxy: what the client sees, and what the server did."""
+"""Each mode of the fault proxy: what the client sees, and what the server does."""
 
 import socket
 import socketserver
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from proof.chaos.fault_proxy import Behaviour, Mode
-from proof.chaos.proxies import Proxies
+from proof.chaos.proxy_control import ProxyControl
 from sandbox.embedded_servers import ROOT
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.process_lifetime import owned_environment
@@ -23,10 +23,10 @@ PATIENCE = 60
 UNANSWERED = 0.3  # seconds of silence that tell a black hole from a slow machine
 
 
-class Clerk(socketserver.StreamRequestHandler):
-    """Writes every line down, and answers it in capitals."""
+class LineHandler(socketserver.StreamRequestHandler):
+    """Records every line, and replies with it in capitals."""
 
-    server: "Office"
+    server: "LineServer"
 
     def handle(self) -> None:
         try:
@@ -38,13 +38,13 @@ class Clerk(socketserver.StreamRequestHandler):
         self.server.ended += 1
 
 
-class Office(socketserver.ThreadingTCPServer):
+class LineServer(socketserver.ThreadingTCPServer):
     """The server behind the proxy."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__((LOOPBACK, 0), Clerk)
+        super().__init__((LOOPBACK, 0), LineHandler)
         self.lines: list[str] = []
         self.resets = 0
         self.ended = 0
@@ -55,31 +55,31 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection((LOOPBACK, port), PATIENCE)
-        self._answers = self.socket.makefile("rb")
+        self._replies = self.socket.makefile("rb")
 
     def send(self, line: str) -> None:
         self.socket.sendall(f"{line}\n".encode())
 
-    def answer(self) -> str:
-        return self._answers.readline().decode().strip()
+    def reply(self) -> str:
+        return self._replies.readline().decode().strip()
 
     def ask(self, line: str) -> str:
         self.send(line)
-        return self.answer()
+        return self.reply()
 
     def close(self) -> None:
-        self._answers.close()
+        self._replies.close()
         self.socket.close()
 
 
-class Rig:
-    """The proxy in a process of its own, with two edges to one server."""
+class ProxyRig:
+    """The proxy in its own process, with two edges to one server."""
 
-    def __init__(self, office: Office) -> None:
-        self.office = office
+    def __init__(self, server: LineServer) -> None:
+        self.server = server
         self._ports = {name: ReservedPort() for name in ("control", EDGE, OTHER)}
         numbers = {name: port.number for name, port in self._ports.items()}
-        upstream = office.server_address[1]
+        upstream = server.server_address[1]
         routes = [f"{name}={numbers[name]}:{upstream}" for name in (EDGE, OTHER)]
         command = ["-m", "proof.chaos.fault_proxy", "--control", str(numbers["control"]), *routes]
         self._process = subprocess.Popen(
@@ -90,7 +90,7 @@ class Rig:
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
-        self.proxies = Proxies(numbers["control"])
+        self.proxy = ProxyControl(numbers["control"])
         self._clients: list[Client] = []
 
     def connect(self, edge: str = EDGE) -> Client:
@@ -99,12 +99,12 @@ class Rig:
         return client
 
     def behave(self, mode: Mode, *, latency_ms: int = 0, rate: float = 1.0) -> None:
-        self.proxies.behave(EDGE, Behaviour(mode, latency_ms, rate))
+        self.proxy.behave(EDGE, Behaviour(mode, latency_ms, rate))
 
     def stop(self) -> None:
         for client in self._clients:
             client.close()
-        with self.proxies:
+        with self.proxy:
             self._process.terminate()
             assert self._process.stdout is not None
             self._process.stdout.close()
@@ -114,61 +114,65 @@ class Rig:
 
 
 @pytest.fixture
-def office() -> Iterator[Office]:
-    with Office() as office:
-        serving = threading.Thread(target=office.serve_forever, args=(0.01,))
+def server() -> Iterator[LineServer]:
+    with LineServer() as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
         serving.start()
-        yield office
-        office.shutdown()
+        yield server
+        server.shutdown()
         serving.join()
 
 
 @pytest.fixture
-def rig(office: Office) -> Iterator[Rig]:
-    rig = Rig(office)
+def rig(server: LineServer) -> Iterator[ProxyRig]:
+    rig = ProxyRig(server)
     yield rig
     rig.stop()
 
 
-def test_what_is_sent_arrives_whole_and_in_order(rig: Rig, office: Office) -> None:
+def test_data_arrives_complete_and_in_order(rig: ProxyRig, server: LineServer) -> None:
     client = rig.connect()
     long = "x" * 200_000
 
-    answers = [client.ask("one"), client.ask(long), client.ask("two")]
+    replies = [client.ask("one"), client.ask(long), client.ask("two")]
 
-    assert answers == ["ONE", long.upper(), "TWO"]
-    assert office.lines == ["one", long, "two"]
-    assert rig.proxies.struck(EDGE) == {}
+    assert replies == ["ONE", long.upper(), "TWO"]
+    assert server.lines == ["one", long, "two"]
+    assert rig.proxy.affected(EDGE) == {}
 
 
-def test_a_client_that_closes_is_closed_at_the_server_too(rig: Rig, office: Office) -> None:
+def test_a_connection_that_the_client_closes_ends_at_the_server_too(
+    rig: ProxyRig, server: LineServer
+) -> None:
     client = rig.connect()
     client.ask("one")
 
     client.close()
 
-    wait_until(lambda: office.ended == 1, "the server sees the end")
-    assert office.resets == 0
+    wait_until(lambda: server.ended == 1, "the server sees the end")
+    assert server.resets == 0
 
 
-def test_latency_comes_in_both_directions_and_ends_with_the_mode(rig: Rig, office: Office) -> None:
+def test_latency_applies_in_both_directions_and_ends_with_the_mode(
+    rig: ProxyRig, server: LineServer
+) -> None:
     client = rig.connect()
     rig.behave(Mode.LATENCY, latency_ms=150)
 
     began = time.monotonic()
-    answer = client.ask("slow")
+    reply = client.ask("slow")
     took = time.monotonic() - began
     rig.behave(Mode.PASS)
 
-    assert answer == "SLOW"
+    assert reply == "SLOW"
     assert took >= 0.3
-    assert rig.proxies.struck(EDGE) == {"latency": 2}
+    assert rig.proxy.affected(EDGE) == {"latency": 2}
     assert client.ask("fast") == "FAST"
-    assert rig.proxies.struck(EDGE) == {"latency": 2}
+    assert rig.proxy.affected(EDGE) == {"latency": 2}
 
 
-def test_a_black_hole_is_silent_and_gives_everything_back_in_the_end(
-    rig: Rig, office: Office
+def test_a_black_hole_is_silent_and_delivers_everything_when_it_ends(
+    rig: ProxyRig, server: LineServer
 ) -> None:
     old = rig.connect()
     old.ask("before")
@@ -177,19 +181,19 @@ def test_a_black_hole_is_silent_and_gives_everything_back_in_the_end(
     old.send("held")
     new = rig.connect()
     new.send("new")
-    is_silent(old)
-    is_silent(new)
-    seen_meanwhile = list(office.lines)
+    assert_silent(old)
+    assert_silent(new)
+    seen_meanwhile = list(server.lines)
     rig.behave(Mode.PASS)
 
     assert seen_meanwhile == ["before"]
-    assert old.answer() == "HELD"
-    assert new.answer() == "NEW"
-    assert sorted(office.lines[1:]) == ["held", "new"]
+    assert old.reply() == "HELD"
+    assert new.reply() == "NEW"
+    assert sorted(server.lines[1:]) == ["held", "new"]
 
 
-def test_a_request_whose_client_left_during_a_black_hole_arrives_all_the_same(
-    rig: Rig, office: Office
+def test_a_request_arrives_although_its_client_left_during_a_black_hole(
+    rig: ProxyRig, server: LineServer
 ) -> None:
     client = rig.connect()
     client.ask("before")
@@ -197,31 +201,31 @@ def test_a_request_whose_client_left_during_a_black_hole_arrives_all_the_same(
     client.send("late")
 
     client.close()
-    seen_meanwhile = list(office.lines)
+    seen_meanwhile = list(server.lines)
     rig.behave(Mode.PASS)
 
     assert seen_meanwhile == ["before"]
-    wait_until(lambda: office.lines == ["before", "late"], "the late request arrives")
+    wait_until(lambda: server.lines == ["before", "late"], "the late request arrives")
 
 
-def test_reset_cuts_connections_that_exist_and_refuses_new_ones(rig: Rig, office: Office) -> None:
+def test_reset_ends_open_connections_and_new_ones(rig: ProxyRig, server: LineServer) -> None:
     old = rig.connect()
     old.ask("before")
 
     rig.behave(Mode.RESET)
 
     with pytest.raises(ConnectionResetError):
-        old.answer()
+        old.reply()
     with pytest.raises(ConnectionResetError):
-        rig.connect().answer()
-    wait_until(lambda: office.resets == 1, "the server sees the reset")
-    assert office.lines == ["before"]
-    assert rig.proxies.struck(EDGE) == {"reset": 2}
+        rig.connect().reply()
+    wait_until(lambda: server.resets == 1, "the server sees the reset")
+    assert server.lines == ["before"]
+    assert rig.proxy.affected(EDGE) == {"reset": 2}
     rig.behave(Mode.PASS)
     assert rig.connect().ask("after") == "AFTER"
 
 
-def test_a_lost_reply_was_done_and_not_answered(rig: Rig, office: Office) -> None:
+def test_a_request_with_a_lost_reply_was_executed(rig: ProxyRig, server: LineServer) -> None:
     client = rig.connect()
     client.ask("before")
     rig.behave(Mode.LOSE_REPLY)
@@ -229,50 +233,50 @@ def test_a_lost_reply_was_done_and_not_answered(rig: Rig, office: Office) -> Non
     client.send("done")
 
     with pytest.raises(ConnectionResetError):
-        client.answer()
-    assert office.lines == ["before", "done"]
-    assert rig.proxies.struck(EDGE) == {"lose_reply": 1}
+        client.reply()
+    assert server.lines == ["before", "done"]
+    assert rig.proxy.affected(EDGE) == {"lose_reply": 1}
 
 
-def test_replies_are_lost_at_the_rate_that_was_asked_for(rig: Rig, office: Office) -> None:
+def test_replies_are_lost_at_the_given_rate(rig: ProxyRig, server: LineServer) -> None:
     client = rig.connect()
 
     rig.behave(Mode.LOSE_REPLY, rate=0)
 
     assert [client.ask(str(number)) for number in range(20)] == [str(n) for n in range(20)]
-    assert rig.proxies.struck(EDGE) == {}
+    assert rig.proxy.affected(EDGE) == {}
 
 
-def test_slices_make_a_whole(rig: Rig, office: Office) -> None:
+def test_slices_arrive_complete(rig: ProxyRig, server: LineServer) -> None:
     client = rig.connect()
     rig.behave(Mode.SLICE)
     text = "abcdefghij" * 50
 
-    answer = client.ask(text)
+    reply = client.ask(text)
 
-    assert answer == text.upper()
-    assert office.lines == [text]
-    assert rig.proxies.struck(EDGE)["slice"] >= 2
+    assert reply == text.upper()
+    assert server.lines == [text]
+    assert rig.proxy.affected(EDGE)["slice"] >= 2
 
 
-def test_edges_behave_each_in_its_own_way(rig: Rig, office: Office) -> None:
+def test_each_edge_has_its_own_behaviour(rig: ProxyRig, server: LineServer) -> None:
     rig.behave(Mode.RESET)
 
-    answer = rig.connect(OTHER).ask("spared")
+    reply = rig.connect(OTHER).ask("spared")
 
-    assert answer == "SPARED"
-    assert (rig.proxies.accepted(EDGE), rig.proxies.accepted(OTHER)) == (0, 1)
-    assert rig.proxies.struck(OTHER) == {}
+    assert reply == "SPARED"
+    assert (rig.proxy.accepted(EDGE), rig.proxy.accepted(OTHER)) == (0, 1)
+    assert rig.proxy.affected(OTHER) == {}
 
 
-def test_a_server_that_is_down_is_a_reset_until_it_is_back(rig: Rig, office: Office) -> None:
-    office.socket.close()
+def test_a_connection_to_a_server_that_is_down_is_reset(rig: ProxyRig, server: LineServer) -> None:
+    server.socket.close()
 
     with pytest.raises(ConnectionResetError):
-        rig.connect().answer()
+        rig.connect().reply()
 
 
-def is_silent(client: Client) -> None:
+def assert_silent(client: Client) -> None:
     client.socket.settimeout(UNANSWERED)
     with pytest.raises(TimeoutError):
         client.socket.recv(1)

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from orders.models import Order
 from proof.chaos import ledgers
-from proof.chaos.ledgers import longest_run, put_on_shelves, read_database, unfinished
+from proof.chaos.ledgers import create_products, longest_run, read_database, unfinished
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def outside(shop: Shop) -> psycopg.Connection[object]:
-    """The database as somebody sees it who does not know Django."""
+    """Return a session on the test's database without Django."""
     connection.ensure_connection()
     settings = connection.get_connection_params()
     return psycopg.connect(
@@ -40,40 +40,40 @@ def test_an_order_is_read_with_its_lines(shop: Shop, outside: psycopg.Connection
     order.refresh_from_db()
     items = frozenset((line.sku, line.quantity) for line in order.lines.all())
     assert database.orders == {
-        str(order.pk): ledgers.Order("confirmed", "", order.total_minor, items)
+        str(order.pk): ledgers.StoredOrder("confirmed", "", order.total_minor, items)
     }
-    assert sum(shelf.reserved for shelf in database.shelves.values()) == sum(
+    assert sum(totals.reserved for totals in database.stock.values()) == sum(
         quantity for _, quantity in items
     )
 
 
-def test_products_are_put_on_shelves_once_received(
-    shop: Shop, outside: psycopg.Connection[object]
-) -> None:
+def test_products_are_created_with_stock(shop: Shop, outside: psycopg.Connection[object]) -> None:
     with outside:
-        put_on_shelves(outside, {"AMPLE-00": 1000, "SCARCE-0": 3})
+        create_products(outside, {"AMPLE-00": 1000, "SCARCE-0": 3})
         database = read_database(outside)
 
-    assert database.shelves["AMPLE-00"] == ledgers.Shelf(on_hand=1000, reserved=0)
-    assert database.shelves["SCARCE-0"] == ledgers.Shelf(on_hand=3, reserved=0)
+    assert database.stock["AMPLE-00"] == ledgers.StockTotals(on_hand=1000, reserved=0)
+    assert database.stock["SCARCE-0"] == ledgers.StockTotals(on_hand=3, reserved=0)
 
 
-def test_what_is_under_way_has_had_the_time_since_it_began_or_since_the_healing(
+def test_an_unfinished_run_counts_from_its_beginning_or_from_the_healing(
     shop: Shop, outside: psycopg.Connection[object]
 ) -> None:
     order = shop.place()
     Order.objects.update(created_at=Now() - timedelta(hours=1))
 
     with outside:
-        seconds = {each.what: each.seconds for each in unfinished(outside, healed_seconds_ago=50)}
+        seconds = {
+            left.description: left.seconds for left in unfinished(outside, healed_seconds_ago=50)
+        }
 
     assert seconds.pop(f"order {order.pk} placed") == 50
-    ((run, had),) = seconds.items()
+    ((run, run_seconds),) = seconds.items()
     assert run.startswith(f"checkout of {order.pk} running reserve_stock")
-    assert 0 <= had < 50
+    assert 0 <= run_seconds < 50
 
 
-def test_what_has_ended_is_not_under_way(shop: Shop, outside: psycopg.Connection[object]) -> None:
+def test_an_ended_run_is_not_unfinished(shop: Shop, outside: psycopg.Connection[object]) -> None:
     shop.place()
     shop.messages.deliver_all()
 

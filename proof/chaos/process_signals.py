@@ -1,26 +1,29 @@
-"""Signals to processes of this run, and to no others."""
+"""Sends signals to processes of this run, and to no others."""
 
 import os
 import signal
 from pathlib import Path
 
 
-class NotThere(Exception):
-    """There is no such process right now: it was killed a moment ago, or has not started yet."""
+class ProcessMissing(Exception):
+    """The process does not exist now: it was killed a moment ago, or has not started yet."""
 
 
-def strike(pid: int, signum: signal.Signals, *, parent: int) -> None:
-    """Send a signal to a child of ``parent``. A number that is somebody else's by now is spared."""
+def send_signal(pid: int, signum: signal.Signals, *, parent: int) -> None:
+    """Send a signal to a child of ``parent``.
+
+    Raises ProcessMissing if ``pid`` does not exist, or belongs to another process by now.
+    """
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
-        raise NotThere from None
+        raise ProcessMissing from None
     try:
-        if pid not in children_of(parent):  # seen while the handle keeps the number from reuse
-            raise NotThere
+        if pid not in children_of(parent):  # the open handle keeps the pid from reuse
+            raise ProcessMissing
         signal.pidfd_send_signal(handle, signum)
     except ProcessLookupError:
-        raise NotThere from None
+        raise ProcessMissing from None
     finally:
         os.close(handle)
 

@@ -1,4 +1,4 @@
-"""Looks at the safety invariants every few seconds while everything fails."""
+"""Checks the safety invariants every few seconds during a chaos run."""
 
 import json
 import subprocess
@@ -19,10 +19,10 @@ CLEAN: Final = 0
 FOUND: Final = 1
 
 
-class Watch:
-    """Runs the application's own check, in a process of its own, on the database directly.
+class InvariantWatch:
+    """Runs `check_invariants` in a process of its own, directly on the database.
 
-    ``with`` it at work; its figures are final behind that.
+    It works inside ``with``; its figures are final after that.
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path, began: float) -> None:
@@ -31,8 +31,8 @@ class Watch:
         self._began = began
         self._stopped = threading.Event()
         self._working = threading.Thread(target=self._work, daemon=True)
-        self._looks = 0
-        self._unable = 0
+        self._checks = 0
+        self._failed = 0
         self.findings: list[str] = []
 
     def __enter__(self) -> Self:
@@ -49,10 +49,10 @@ class Watch:
         self._working.join()
 
     def figures(self) -> dict[str, Any]:
-        """Return how often it looked, and how often the database was away."""
+        """Return how often it checked, and how often the database was unavailable."""
         return {
-            "invariant_checks": self._looks + 1,  # with the one at the end
-            "invariant_checks_without_a_database": self._unable,
+            "invariant_checks": self._checks + 1,  # with the one at the end
+            "invariant_checks_without_a_database": self._failed,
         }
 
     def _work(self) -> None:
@@ -80,9 +80,9 @@ class Watch:
 
     def _note(self, finished: subprocess.CompletedProcess[str]) -> None:
         if finished.returncode == CLEAN:
-            self._looks += 1
-        elif finished.returncode == FOUND and finished.stdout:  # and not a command that failed
-            self._looks += 1
+            self._checks += 1
+        elif finished.returncode == FOUND and finished.stdout:  # a failed command has no output
+            self._checks += 1
             self.findings += map(str, json.loads(finished.stdout)["findings"])
         else:
-            self._unable += 1
+            self._failed += 1
