@@ -1,1 +1,1 @@
-"""What proves the promises: tools of the repository, imported by no application code."""
+"""Tools that test the guarantees by injecting faults. Application code never imports them."""

@@ -1,4 +1,7 @@
-"""``python -m proof``: play every scenario with a fault at every point, in every mode."""
+"""``python -m proof``: play every scenario with a fault at every point, in every mode.
+
+The other commands update the lock of fault points and hunt the seeded bugs.
+"""
 
 import argparse
 import os
@@ -14,7 +17,7 @@ from sandbox.live_keys import refuse_live_keys
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from proof.report import Report
+    from proof.report import ProofReport
 
 PROVERS = 2
 
@@ -42,67 +45,69 @@ def main() -> int:
 
 
 def _lock(provers: Provers, console: "Console") -> int:
-    """Write the points of today into the lock, and print what that changes."""
+    """Write the current points into the lock, and print the differences. Returns 0."""
     from proof import lock  # noqa: PLC0415
     from proof.enumeration import golden_runs, points_of  # noqa: PLC0415
     from proof.scenarios import SCENARIOS  # noqa: PLC0415
 
     found = points_of(golden_runs(provers, [scenario.name for scenario in SCENARIOS]))
-    for each in lock.differences(found):
-        console.print(str(each), soft_wrap=True, markup=False, highlight=False)
+    for difference in lock.differences(found):
+        console.print(str(difference), soft_wrap=True, markup=False, highlight=False)
     lock.write(found)
     console.print(f"{sum(map(len, found.values()))} points in {lock.LOCK_FILE.name}")
     return 0
 
 
 def _hunt(provers: Provers, console: "Console") -> int:
-    """Look for every seeded bug. Returns 0 if each is found."""
+    """Hunt every seeded bug. Returns 0 if all are found, otherwise 1."""
     from proof.bug_hunt import hunt_all  # noqa: PLC0415
 
-    kills = []
-    for kill in hunt_all(provers):
-        kills.append(kill)
-        console.print(f"{kill.bug.name}: {kill}", soft_wrap=True, markup=False, highlight=False)
-    killed = sum(each.job is not None for each in kills)
-    console.print(f"{killed} of {len(kills)} seeded bugs found.")
-    return int(killed < len(kills))
+    results = []
+    for result in hunt_all(provers):
+        results.append(result)
+        console.print(f"{result.bug.name}: {result}", soft_wrap=True, markup=False, highlight=False)
+    found = sum(result.job is not None for result in results)
+    console.print(f"{found} of {len(results)} seeded bugs found.")
+    return int(found < len(results))
 
 
-def _prove(provers: Provers, options: argparse.Namespace, console: "Console") -> "Report":
+def _prove(provers: Provers, options: argparse.Namespace, console: "Console") -> "ProofReport":
     from proof import lock  # noqa: PLC0415
     from proof.enumeration import every_fault, golden_runs, points_of, sample  # noqa: PLC0415
-    from proof.progress import shown  # noqa: PLC0415
-    from proof.report import Report  # noqa: PLC0415
+    from proof.progress import show_progress  # noqa: PLC0415
+    from proof.report import ProofReport  # noqa: PLC0415
     from proof.scenarios import SCENARIOS  # noqa: PLC0415
 
-    names = [s.name for s in SCENARIOS if _may_match(s.name, options.only)]
+    names = [scenario.name for scenario in SCENARIOS if _may_match(scenario.name, options.only)]
     golden = golden_runs(provers, names, bug=options.bug)
-    report = Report(golden)
+    report = ProofReport(golden)
     differences = lock.differences(points_of(golden), names)
-    report.unreviewed = [str(each) for each in differences]
+    report.unreviewed = [str(difference) for difference in differences]
     jobs = every_fault(golden, bug=options.bug)
     if options.only:
-        jobs = [each for each in jobs if _matches(each, options.only)]
+        jobs = [job for job in jobs if _matches(job, options.only)]
     if options.sample:
-        new = {(each.scenario, name) for each in differences for name in each.new}
-        changed = [
-            each for each in jobs if each.fault and (each.scenario, str(each.fault.point)) in new
+        new_points = {
+            (difference.scenario, point) for difference in differences for point in difference.new
+        }
+        at_new_points = [
+            job for job in jobs if job.fault and (job.scenario, str(job.fault.point)) in new_points
         ]
-        jobs = list(dict.fromkeys([*changed, *sample(jobs, options.sample)]))
-    stops_early = bool(options.bug)
-    with shown(console, len(jobs)) as count:
-        for job, result in provers.play([] if stops_early and report.findings else jobs):
+        jobs = list(dict.fromkeys([*at_new_points, *sample(jobs, options.sample)]))
+    stop_at_first = bool(options.bug)
+    with show_progress(console, len(jobs)) as count:
+        for job, result in provers.play([] if stop_at_first and report.findings else jobs):
             report.add(job, result)
             for finding in result.findings:
                 console.print(f"{finding.kind}: {job}", soft_wrap=True, highlight=False)
             count(len(result.findings))
-            if stops_early and report.findings:
+            if stop_at_first and report.findings:
                 break
     return report
 
 
 def _matches(job: Job, pattern: str) -> bool:
-    """Whether the pattern names the job, or what it is a part of."""
+    """Return whether the pattern names the job, its point or its scenario."""
     return fnmatchcase(str(job), pattern) or fnmatchcase(str(job), f"{pattern}/*")
 
 
@@ -116,10 +121,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", default="", help="scenario, scenario/point or scenario/point/mode"
     )
-    parser.add_argument("--sample", type=int, default=0, help="so many faults, and all new points")
-    parser.add_argument("--bug", default="", help="a seeded bug, or module:function")
-    parser.add_argument("--provers", type=int, default=PROVERS, help="processes at work")
-    parser.add_argument("--report", type=Path, help="where to write it as JSON")
+    parser.add_argument(
+        "--sample", type=int, default=0, help="number of faults; new points are added"
+    )
+    parser.add_argument("--bug", default="", help="a seeded bug's name, or module:function")
+    parser.add_argument("--provers", type=int, default=PROVERS, help="number of processes")
+    parser.add_argument("--report", type=Path, help="file for the JSON report")
     return parser.parse_args()
 
 

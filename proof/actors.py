@@ -1,4 +1,4 @@
-"""What the processes of a scenario do: a customer's request, a worker, the sweep, the audit."""
+"""The processes of a scenario: a customer's request, a worker, the sweep, the final audit."""
 
 import json
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ QUEUES = tuple(queue.name for queue in settings.CELERY_TASK_QUEUES)
 _client = Client(raise_request_exception=False, SERVER_NAME="localhost")
 
 
-def get_ready() -> None:
-    """Build once what every process would build for itself."""
+def preload() -> None:
+    """Load middleware, URLs and Celery once in the parent, so that no fork has to."""
     _client.handler.load_middleware()
     reverse("order", args=[UUID(int=0)])
     app.loader.import_default_modules()
@@ -40,7 +40,7 @@ def get_ready() -> None:
 
 
 def request(path: str, body: Any, *, token: str, key: str) -> ProcessWork:
-    """One POST of a customer's, through all of Django and REST framework."""
+    """Return the work of a process that sends one POST through Django's whole request path."""
 
     def send(injector: FaultInjector) -> None:
         response = _client.post(
@@ -49,8 +49,8 @@ def request(path: str, body: Any, *, token: str, key: str) -> ProcessWork:
             content_type="application/json",
             headers={"authorization": f"Bearer {token}", "idempotency-key": key},
         )
-        answer = json.loads(response.content) if response.content else None
-        injector.report("answer", response.status_code, answer)
+        content = json.loads(response.content) if response.content else None
+        injector.report("response", response.status_code, content)
 
     return send
 
@@ -60,9 +60,9 @@ def was_accepted(status: int) -> bool:
 
 
 def worker(queues: Sequence[str] = QUEUES) -> ProcessWork:
-    """Process the messages of ``queues`` until they are empty, as a Celery worker does.
+    """Return the work of a Celery worker that runs until ``queues`` are empty.
 
-    A message with a later eta is kept unacknowledged, and returned to its queue at the end.
+    A message whose eta is in the future stays unacknowledged, and returns to its queue at the end.
     """
 
     def work(injector: FaultInjector) -> None:
@@ -72,25 +72,25 @@ def worker(queues: Sequence[str] = QUEUES) -> ProcessWork:
             while (message := _next(channel, queues)) is not None:
                 injector.task = message.headers["task"]
                 if _is_due(message, injector.elapsed):
-                    _carry_out(message, connection)
+                    _run_task(message, connection)
                 injector.task = "-"
 
     return work
 
 
 def sweep(*, then: Sequence[str] = ()) -> ProcessWork:
-    """Beat's message to sweep, and the worker that takes it; ``then`` names further queues."""
+    """Return work that sends beat's sweep task and runs it; ``then`` names further queues."""
 
-    def look(injector: FaultInjector) -> None:
-        with suppress(OperationalError):  # beat writes it into its log, and goes on
+    def run_sweep(injector: FaultInjector) -> None:
+        with suppress(OperationalError):  # as beat, which logs the error and continues
             app.tasks["sagas.sweep"].apply_async()
         worker(["sweeps", *then])(injector)
 
-    return look
+    return run_sweep
 
 
 def audit(injector: FaultInjector) -> None:
-    """Check every invariant after the run's end, and report each violation."""
+    """Check every invariant after the run has ended, and report each violation."""
     report = check(reading=read_providers(), grace=timedelta(), strictness=Strictness.AT_REST)
     for finding in report.findings:
         injector.report("invariant", finding.code, f"{finding.subject}: {finding.detail}")
@@ -112,8 +112,8 @@ def _is_due(message: Message, elapsed: timedelta) -> bool:
     return datetime.fromisoformat(eta) <= datetime.now(UTC) + passed
 
 
-def _carry_out(message: Message, connection: Connection) -> None:
-    """Run the task as a worker with a pool of one does, acknowledgement and all."""
+def _run_task(message: Message, connection: Connection) -> None:
+    """Run the task as a worker with a solo pool does, with its acknowledgement."""
     Request(
         message,
         app=app,

@@ -1,6 +1,6 @@
-"""Where a process of ours meets the world: wrapped here from outside, once for each process.
+"""Wraps every effect outside the process: commits, hooks, outside services and the broker.
 
-Business code is not touched, so a new step, and a new outside service, has its points at once.
+Application code does not know the wrappers, so a new step or service has its points at once.
 """
 
 import re
@@ -22,7 +22,7 @@ from proof.fault_injector import FaultInjector
 from proof.points import Kind
 from sagas.dispatch import publisher
 
-# What is replaced here is private, and typed for those who only call it.
+# Typed as Any, because the methods that are replaced here are private.
 Database: Any = postgresql.DatabaseWrapper
 Cursor: Any = CursorWrapper
 OutsideService: Any = service.OutsideService
@@ -37,7 +37,7 @@ _WRITTEN = re.compile(
 
 
 def wrap_all(injector: FaultInjector) -> None:
-    """Make every boundary of this process report to ``injector``, until the process ends."""
+    """Send every effect of this process through ``injector``, until the process ends."""
     wrap_database(injector)
     wrap_hooks(injector)
     wrap_outside_services(injector)
@@ -45,7 +45,7 @@ def wrap_all(injector: FaultInjector) -> None:
 
 
 def wrap_database(injector: FaultInjector) -> None:
-    """Commits are named by the tables that their transaction wrote."""
+    """Wrap commits, savepoint releases and writes; a label is the tables that were written."""
     written: dict[Any, set[str]] = {}
     commit = Database._commit
     release_savepoint = Database._savepoint_commit
@@ -56,18 +56,20 @@ def wrap_database(injector: FaultInjector) -> None:
         tables = set(_WRITTEN.findall(str(sql)))
         run = partial(execute, self, sql, *rest, **options)
         if tables and not self.db.in_atomic_block:
-            return injector.around(Kind.WRITE, _label(tables), run, partial(_cut, self.db))
+            error = partial(_close_connection, self.db)
+            return injector.around(Kind.WRITE, _label(tables), run, error)
         written.setdefault(self.db, set()).update(tables)
         return run()
 
     def commit_at_point(self: Any) -> None:
         label = _label(written.pop(self, set()))
-        injector.around(Kind.COMMIT, label, partial(commit, self), partial(_cut, self))
+        error = partial(_close_connection, self)
+        injector.around(Kind.COMMIT, label, partial(commit, self), error)
 
     def release_at_point(self: Any, sid: str) -> None:
         label = _label(written.get(self, set()))
         release = partial(release_savepoint, self, sid)
-        injector.around(Kind.SAVEPOINT, label, release, partial(_cut, self))
+        injector.around(Kind.SAVEPOINT, label, release, partial(_close_connection, self))
 
     def rollback_and_forget(self: Any) -> None:
         written.pop(self, None)
@@ -83,28 +85,28 @@ def _label(tables: set[str]) -> str:
     return "+".join(sorted(tables)) or "nothing"
 
 
-def _cut(database: Any) -> OperationalError:
-    """Lose the connection, as it is lost when a server goes down in the middle of a statement."""
+def _close_connection(database: Any) -> OperationalError:
+    """Close the connection, and return the error of a server that stops during a statement."""
     if database.connection is not None:
         database.connection.close()
     return OperationalError("the connection was lost")
 
 
 def wrap_hooks(injector: FaultInjector) -> None:
-    """Every on-commit hook; what it hands to the publisher's thread has left when it returns.
+    """Wrap every on-commit hook. Messages for the publisher's thread are sent before it returns.
 
-    Hooks of the metrics are left out: only their own process sees what they do.
+    Hooks of the metrics have no point, because their effect stays in their process.
     """
     run_hooks = Database.run_and_clear_commit_hooks
 
     def run_hooks_at_points(self: Any) -> None:
         self.run_on_commit = [
-            (sids, hook if counts(hook) else partial(run_at_point, hook), robust)
+            (sids, hook if is_metrics_hook(hook) else partial(run_at_point, hook), robust)
             for sids, hook, robust in self.run_on_commit
         ]
         run_hooks(self)
 
-    def counts(hook: Callable[[], Any]) -> bool:
+    def is_metrics_hook(hook: Callable[[], Any]) -> bool:
         return str(getattr(hook, "func", hook).__module__).endswith(".metrics")
 
     def run_at_point(hook: Callable[[], Any]) -> None:
@@ -119,20 +121,20 @@ def wrap_hooks(injector: FaultInjector) -> None:
 
 
 ELAPSED = "proof-elapsed"
-"""The header that says how much time of the run had passed when a message was sent."""
+"""Header of a message: how many seconds of the run's time had passed when it was sent."""
 
 
 def publish_pending() -> None:
     """Return once the publisher's thread has nothing to do; it may hang at a point."""
-    publisher.flush(PATIENCE_SECONDS)
+    publisher.flush(FLUSH_SECONDS)
 
 
-PATIENCE_SECONDS = 600.0
+FLUSH_SECONDS = 600.0
 """Longer than any process hangs."""
 
 
 def wrap_outside_services(injector: FaultInjector) -> None:
-    """Each request to an outside service, with the error of a connection that gives no answer."""
+    """Wrap each request to an outside service; its error is a connection without an answer."""
     send = OutsideService.send
 
     def send_at_point(self: Any, *request: Any) -> Any:
@@ -145,22 +147,22 @@ def wrap_outside_services(injector: FaultInjector) -> None:
 
 
 def wrap_broker(injector: FaultInjector) -> None:
-    """Every message that is published, and each acknowledgement."""
+    """Wrap every message that is published, and each acknowledgement."""
     publish, ack, put = Producer.publish, Message.ack, Channel._put
 
     def publish_at_point(self: Any, body: Any, *args: Any, **options: Any) -> Any:
         headers = options.pop("headers", None) or {}
         label = headers.get("task", "message")
-        # A countdown begins at the time of the run, of which the wall clock knows nothing.
+        # The eta of a countdown is wall-clock time; the run's time advances without it.
         dated = {**headers, ELAPSED: injector.elapsed.total_seconds()}
         send = partial(publish, self, body, *args, headers=dated, **options)
         if connection.in_atomic_block:
             injector.report("broken", f"{label} was published within a transaction")
-        return injector.around(Kind.PUBLISH, label, send, _broker_gone)
+        return injector.around(Kind.PUBLISH, label, send, _broker_error)
 
     def ack_at_point(self: Any, *args: Any, **options: Any) -> Any:
         acknowledge = partial(ack, self, *args, **options)
-        return injector.around(Kind.ACK, "message", acknowledge, _broker_gone)
+        return injector.around(Kind.ACK, "message", acknowledge, _broker_error)
 
     def put_and_report(self: Any, queue: str, message: Any, **options: Any) -> None:
         put(self, queue, message, **options)
@@ -171,5 +173,5 @@ def wrap_broker(injector: FaultInjector) -> None:
     Channel._put = put_and_report
 
 
-def _broker_gone() -> Exception:
+def _broker_error() -> Exception:
     return redis.ConnectionError("the broker is gone")

@@ -1,4 +1,4 @@
-"""The hunt: whether the enumeration finds each seeded bug where it must."""
+"""Hunts the seeded bugs: checks that the proof finds each one in its scenario."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -10,14 +10,14 @@ from proof.points import Fault, Mode
 from proof.provers import Provers
 from proof.seeded_bugs.registry import BUGS, Bug
 
-PATIENCE: Final = 8
-"""Rounds until an order must have ended. The sound code takes fewer in these scenarios, and an order
-that never ends is given up soon."""
+MAX_ROUNDS_WITH_BUG: Final = 8
+"""Rounds in which an order must end. Sound code needs fewer in these scenarios; the low limit keeps
+a run short whose order never ends."""
 
 
 @dataclass(frozen=True)
-class Kill:
-    """The first run that found something, and how many it took; or that none did."""
+class HuntResult:
+    """The first run with a finding, and how many runs it took; ``job`` is None if no run had one."""
 
     bug: Bug
     runs: int
@@ -30,28 +30,28 @@ class Kill:
         return f"{', '.join(self.findings)} in {self.job}, run {self.runs}"
 
 
-def hunt_all(provers: Provers) -> Iterator[Kill]:
-    """Hunt every bug, each in its scenario."""
+def hunt_all(provers: Provers) -> Iterator[HuntResult]:
+    """Hunt every bug in its scenario, and yield each result."""
     for bug in BUGS.values():
         yield hunt(provers, bug)
 
 
-def hunt(provers: Provers, bug: Bug) -> Kill:
-    """Play the bug's scenario with it, undisturbed and then struck, until something is found."""
-    undisturbed = Job(bug.scenario, bug=bug.name, most_rounds=PATIENCE)
+def hunt(provers: Provers, bug: Bug) -> HuntResult:
+    """Play the bug's scenario without a fault, then with each fault, until there is a finding."""
+    without_fault = Job(bug.scenario, bug=bug.name, max_rounds=MAX_ROUNDS_WITH_BUG)
     runs = 0
     points = []
-    for job, result in provers.play([undisturbed]):
+    for job, result in provers.play([without_fault]):
         points = result.points
         runs += 1
         if result.findings:
-            return Kill(bug, runs, job, _kinds(result))
+            return HuntResult(bug, runs, job, _kinds(result))
     for fault in _expected_first((Fault(point, mode) for point in points for mode in Mode), bug):
-        for job, result in provers.play([replace(undisturbed, fault=fault)]):
+        for job, result in provers.play([replace(without_fault, fault=fault)]):
             runs += 1
             if result.findings:
-                return Kill(bug, runs, job, _kinds(result))
-    return Kill(bug, runs)
+                return HuntResult(bug, runs, job, _kinds(result))
+    return HuntResult(bug, runs)
 
 
 def _expected_first(faults: Iterable[Fault], bug: Bug) -> list[Fault]:

@@ -1,4 +1,4 @@
-"""Every point of every scenario, struck in every way."""
+"""Lists the jobs of a proof: every point of every scenario in every mode, or a sample."""
 
 import zlib
 from collections import defaultdict
@@ -10,20 +10,19 @@ from proof.points import Fault, Mode, Point
 from proof.provers import Provers
 
 Golden = Mapping[str, Result]
-"""The undisturbed run of each scenario: it says which points there are."""
+"""The run without a fault of each scenario; its points are the scenario's fault points."""
 
 
 def golden_runs(provers: Provers, scenarios: Iterable[str], *, bug: str = "") -> Golden:
-    """Play scenarios with nothing struck, in their order."""
+    """Play scenarios without a fault, and return the results in the order of ``scenarios``."""
     names = list(scenarios)
-    found = {
-        job.scenario: result for job, result in provers.play(Job(each, bug=bug) for each in names)
-    }
+    jobs = [Job(name, bug=bug) for name in names]
+    found = {job.scenario: result for job, result in provers.play(jobs)}
     return {name: found[name] for name in names}
 
 
 def every_fault(golden: Golden, *, bug: str = "") -> list[Job]:
-    """Every point of the golden runs in every mode."""
+    """Return one job for each point of the golden runs in each mode."""
     return [
         Job(name, Fault(point, mode), bug)
         for name, run in golden.items()
@@ -33,22 +32,22 @@ def every_fault(golden: Golden, *, bug: str = "") -> list[Job]:
 
 
 def sample(jobs: Sequence[Job], size: int) -> list[Job]:
-    """Choose about ``size`` jobs, spread over scenarios, kinds of points, and modes.
+    """Choose at most ``size`` jobs, spread over scenarios, kinds of points, and modes.
 
-    Within each of these groups the order hangs on a hash of the names of all points: the choice is
-    the same from run to run, and another one whenever the points change.
+    A hash of all points' names decides the order within each group. So the sample stays the same
+    until the points change.
     """
     seed = str(sorted({str(job) for job in jobs}))
     groups: dict[tuple[object, ...], list[Job]] = defaultdict(list)
     for job in sorted(jobs, key=lambda job: zlib.crc32(f"{seed}{job}".encode())):
         fault = job.fault
         groups[(fault.point.kind, fault.mode) if fault else ()].append(job)
-    turns = zip_longest(*(_by_turns(each) for each in groups.values()))
+    turns = zip_longest(*(_round_robin(group) for group in groups.values()))
     return [job for turn in turns for job in turn if job is not None][:size]
 
 
-def _by_turns(jobs: Iterable[Job]) -> Iterator[Job]:
-    """One job of each scenario, then another one of each."""
+def _round_robin(jobs: Iterable[Job]) -> Iterator[Job]:
+    """Yield one job of each scenario, then the next one of each, and so on."""
     scenarios: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         scenarios[job.scenario].append(job)

@@ -1,4 +1,4 @@
-"""Triggers one fault in a process, at the point and in the way that the run has chosen."""
+"""Triggers one fault in a process, at the point and in the mode that the run has chosen."""
 
 import os
 import signal
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class FaultInjector:
-    """Reports each point that its process passes, and triggers the fault that is set for one.
+    """Reports each point that its process passes, and triggers the run's fault at its point.
 
-    A report leaves through ``pipe`` before the point's effect happens, so that the parent also
-    knows of a process that dies there. ``elapsed`` is how much time of the run has passed so far.
+    It sends the report through ``pipe`` before the point's effect happens, so that the parent
+    learns of a process that dies there. ``elapsed`` is how much time of the run has passed.
     """
 
     def __init__(
@@ -46,7 +46,10 @@ class FaultInjector:
     def around(
         self, kind: Kind, label: str, effect: Callable[[], T], error: Callable[[], Exception]
     ) -> T:
-        """Have ``effect`` happen at the point that is reached here, or trigger its fault."""
+        """Report the point that is reached here; then run ``effect`` or trigger the fault.
+
+        Returns what ``effect`` returns. In an error mode raises ``error()``.
+        """
         key = (self._actor, self.task, kind.value, label)
         self._passed[key] += 1
         point = Point(self._actor, self.task, kind, label, self._passed[key])
@@ -82,7 +85,7 @@ class FaultInjector:
         return result
 
     def _wait_for_parent(self, state: str) -> None:
-        """Report the database session that now stands still, and wait for the parent's message."""
+        """Report the database session that now waits, and wait for the parent's message."""
         session = None
         if connection.connection is not None:
             info = connection.connection.info

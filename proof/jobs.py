@@ -1,26 +1,26 @@
-"""What a prover plays, and what comes back: a job and its result."""
+"""What a prover plays, a job, and what it returns, a result with its findings."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
 from proof.points import Fault, Point
 
-MOST_ROUNDS = 50
-"""Rounds of waiting and working in which every order must have ended."""
+MAX_ROUNDS = 50
+"""Every order must end within this many rounds of waiting and working."""
 
 
 @dataclass(frozen=True)
 class Job:
     """One run: a scenario, with a fault at one point or without any.
 
-    ``bug`` is a seeded bug by its name, or any function as ``module:name``: every process of the
-    run calls it before it begins to work. It breaks the code on purpose; the proof must notice.
+    ``bug`` is the name of a seeded bug, or a function as ``module:name``. Every process of the run
+    calls it before it starts to work. It breaks the code on purpose, and the proof must notice.
     """
 
     scenario: str
     fault: Fault | None = None
     bug: str = ""
-    most_rounds: int = MOST_ROUNDS
+    max_rounds: int = MAX_ROUNDS
 
     def __str__(self) -> str:
         return f"{self.scenario}/{self.fault}" if self.fault else self.scenario
@@ -36,10 +36,9 @@ class Finding:
 
 @dataclass
 class Result:
-    """What one run passed, found and took.
+    """The points and findings of one run, and how long it took to recover from its fault.
 
-    ``recovery`` is by the clocks of leases and back-offs, as in production; the work itself takes
-    none of that time.
+    ``recovery`` is time of leases and back-offs, as in production; the work itself takes no time.
     """
 
     points: list[Point]

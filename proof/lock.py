@@ -1,4 +1,4 @@
-"""The reviewed list of all fault points: no effect enters the code, or leaves it, unseen."""
+"""The lock: the reviewed list of all fault points. A new or vanished point fails `make test`."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +11,8 @@ from proof.points import Point
 LOCK_FILE: Final = Path(__file__).with_name("fault_points.lock.json")
 
 ADVICE: Final = (
-    "Each of these is a moment at which a process can die. If you meant to add or remove it, run"
-    " `make prove-lock` and review what it changes; then `make prove`."
+    "At each of these points a process can die. If you meant to add or remove them, run"
+    " `make prove-lock` and review the difference; then run `make prove`."
 )
 
 
@@ -25,40 +25,45 @@ class Difference:
     vanished: list[str]
 
     def __str__(self) -> str:
-        signs = [f"  + {each}" for each in self.new] + [f"  - {each}" for each in self.vanished]
-        return "\n".join([self.scenario, *signs])
+        new = [f"  + {point}" for point in self.new]
+        vanished = [f"  - {point}" for point in self.vanished]
+        return "\n".join([self.scenario, *new, *vanished])
 
 
 def differences(
     found: Mapping[str, Sequence[Point]], scenarios: Iterable[str] = (), path: Path = LOCK_FILE
 ) -> list[Difference]:
-    """Compare the points that golden runs passed with the reviewed ones, scenario by scenario.
+    """Compare the points of golden runs with the reviewed ones; return the scenarios that differ.
 
-    With ``scenarios`` only these are looked at.
+    ``scenarios`` limits the comparison to these.
     """
     reviewed: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
-    named = _names(found)
+    current = _names(found)
     compared = [
         Difference(
             name,
-            new=[each for each in named.get(name, []) if each not in reviewed.get(name, [])],
-            vanished=[each for each in reviewed.get(name, []) if each not in named.get(name, [])],
+            new=_missing_in(reviewed.get(name, []), current.get(name, [])),
+            vanished=_missing_in(current.get(name, []), reviewed.get(name, [])),
         )
-        for name in scenarios or sorted(reviewed.keys() | named.keys())
+        for name in scenarios or sorted(reviewed.keys() | current.keys())
     ]
-    return [each for each in compared if each.new or each.vanished]
+    return [difference for difference in compared if difference.new or difference.vanished]
+
+
+def _missing_in(known: Sequence[str], points: Sequence[str]) -> list[str]:
+    return [point for point in points if point not in known]
 
 
 def write(found: Mapping[str, Sequence[Point]], path: Path = LOCK_FILE) -> None:
-    """Take the points as they are now for the reviewed ones."""
+    """Write the points into the lock: they count as reviewed from now on."""
     path.write_text(json.dumps(_names(found), indent=1) + "\n")
 
 
 def _names(found: Mapping[str, Sequence[Point]]) -> dict[str, list[str]]:
-    """By actors, in the order in which they began: how they interleave says nothing."""
-    named = {}
-    for name, points in found.items():
-        actors = list(dict.fromkeys(each.actor for each in points))
-        in_order = sorted(points, key=lambda each: actors.index(each.actor))
-        named[name] = [str(each) for each in in_order]
-    return named
+    """Return each scenario's point names, grouped by actor: how actors interleave is chance."""
+    names = {}
+    for scenario, points in found.items():
+        actors = list(dict.fromkeys(point.actor for point in points))
+        in_order = sorted(points, key=lambda point: actors.index(point.actor))
+        names[scenario] = [str(point) for point in in_order]
+    return names

@@ -1,6 +1,6 @@
-"""What must be true after a run, checked without the application's own code.
+"""Checks the state after a run, independent of the application's code.
 
-Reads the tables by SQL, and the records of the outside services themselves.
+Reads our tables by SQL, and the records of the outside services.
 """
 
 import json
@@ -27,10 +27,11 @@ def examine(
     acknowledged: Mapping[str, str],
     outside_acts: Mapping[str, Mapping[str, int]],
 ) -> list[Finding]:
-    """Compare orders, payments, stock, events, the services' records and the clients' answers.
+    """Compare orders, payments, stock, events, the services' records and the clients' responses.
 
-    ``ends`` is how many orders must have ended in which status; ``acknowledged`` has the order id
-    that each customer was given; ``outside_acts`` is how often each service must have acted.
+    ``ends`` maps each final status to the number of orders that must have it. ``acknowledged`` maps
+    each customer to the order id in their response. ``outside_acts`` is how often each outside
+    service must have acted, by operation.
     """
     orders = [
         OrderRow(str(order_id), status, total)
@@ -50,79 +51,79 @@ def examine(
 
 
 def _ends(orders: list[OrderRow], ends: Mapping[str, int]) -> Iterator[Finding]:
-    found = Counter(each.status for each in orders)
+    found = Counter(order.status for order in orders)
     if found != Counter(ends):
-        yield Finding("wrong-end", f"{dict(found)} instead of {dict(ends)}")
+        yield Finding("wrong-status", f"{dict(found)} instead of {dict(ends)}")
 
 
 def _history(orders: list[OrderRow], acknowledged: Mapping[str, str]) -> Iterator[Finding]:
-    """Every order that a client was told of exists, and no other."""
-    existing = {each.id for each in orders}
+    """Every order in a client's response exists, and no other order does."""
+    existing = {order.id for order in orders}
     for order_id in set(acknowledged.values()) - existing:
         yield Finding("lost-order", order_id)
     for order_id in existing - set(acknowledged.values()):
-        yield Finding("order-of-nobody", order_id)
+        yield Finding("order-without-customer", order_id)
     if len(set(acknowledged.values())) != len(acknowledged):
         yield Finding("order-given-twice", str(acknowledged))
 
 
 def _money(orders: list[OrderRow], world: World) -> Iterator[Finding]:
-    """By Stripe's ledger: one charge for an order at most, and its money with us only if confirmed."""
+    """Stripe's ledger has at most one charge per order, and keeps money only of confirmed orders."""
     ledger = world.stripe.ledger()
     intents: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for intent in ledger["payment_intents"]:
         intents[intent["metadata"].get("order_id", "")].append(intent)
-    for order_id in intents.keys() - {each.id for each in orders}:
-        yield Finding("payment-of-no-order", order_id)
+    for order_id in intents.keys() - {order.id for order in orders}:
+        yield Finding("payment-without-order", order_id)
     for order in orders:
-        own = intents[order.id]
-        ids = {each["id"] for each in own}
+        of_order = intents[order.id]
+        ids = {intent["id"] for intent in of_order}
         charges = [
-            each
-            for each in ledger["charges"]
-            if each["payment_intent"] in ids and each["status"] == "succeeded"
+            charge
+            for charge in ledger["charges"]
+            if charge["payment_intent"] in ids and charge["status"] == "succeeded"
         ]
-        returned = sum(
-            each["amount"]
-            for each in ledger["refunds"]
-            if each["payment_intent"] in ids and each["status"] == "succeeded"
+        refunded = sum(
+            refund["amount"]
+            for refund in ledger["refunds"]
+            if refund["payment_intent"] in ids and refund["status"] == "succeeded"
         )
-        kept = sum(each["amount_received"] for each in own) - returned
-        held = sum(each["amount_capturable"] for each in own)
+        kept = sum(intent["amount_received"] for intent in of_order) - refunded
+        held = sum(intent["amount_capturable"] for intent in of_order)
         due = order.total_minor if order.status == "confirmed" else 0
         if len(charges) > 1:
             yield Finding("charged-twice", f"{order.id}: {len(charges)} charges")
         if kept != due:
             kind = "ghost-charge" if kept > due else "confirmed-without-money"
-            yield Finding(kind, f"{order.id} is {order.status}: {kept} kept of {due} due")
+            yield Finding(kind, f"{order.id} is {order.status}: {kept} kept, {due} due")
         if held:
             yield Finding("money-still-held", f"{order.id} is {order.status}: {held}")
-        yield from _payments(order, own, world)
+        yield from _payments(order, of_order, world)
 
 
 PROVIDER_SIDE = {"captured": "succeeded", "voided": "canceled", "refunded": "succeeded"}
-"""The status that an intent must have at Stripe, by the final status of its payment with us."""
+"""The status that an intent must have at Stripe, by the final status of our payment."""
 
 
 def _payments(order: OrderRow, intents: list[dict[str, Any]], world: World) -> Iterator[Finding]:
-    """Our payments agree with Stripe's intents; an intent that we have not stored never charged."""
+    """Our payments agree with Stripe's intents, and an intent that we did not store never charged."""
     query = "SELECT provider_payment_id, status, key_generation FROM payments_payment WHERE order_id = %s"
     rows = world.rows(query, order.id)
     ours = {payment_id: status for payment_id, status, _ in rows}
-    if len(intents) > sum(keys for _, _, keys in rows):  # each key is good for one, for a day
+    if len(intents) > sum(keys for _, _, keys in rows):  # Stripe keeps a key for a day
         yield Finding("needless-intent", f"{order.id}: {len(intents)} intents")
     for intent in intents:
         if intent["id"] not in ours:
             if intent["latest_charge"] is not None:
                 yield Finding("unknown-intent-charged", intent["id"])
         elif intent["status"] != PROVIDER_SIDE.get(ours[intent["id"]]):
-            told = f"{intent['id']} is {intent['status']}, with us {ours[intent['id']]}"
-            yield Finding("payment-disagrees", told)
+            detail = f"{intent['id']} is {intent['status']} at Stripe, {ours[intent['id']]} here"
+            yield Finding("payment-disagrees", detail)
 
 
 def _stock(orders: list[OrderRow], world: World) -> Iterator[Finding]:
-    """What is reserved is what confirmed orders wait for, by the levels and by the movements."""
-    confirmed = [each.id for each in orders if each.status == "confirmed"]
+    """Levels and movements both reserve exactly the items of confirmed orders."""
+    confirmed = [order.id for order in orders if order.status == "confirmed"]
     sold = dict(
         world.rows(
             "SELECT sku, sum(quantity) FROM orders_orderline WHERE order_id = ANY(%s::uuid[]) GROUP BY sku",
@@ -141,13 +142,17 @@ def _stock(orders: list[OrderRow], world: World) -> Iterator[Finding]:
     """
     for sku, on_hand, reserved, received, taken in world.rows(moved):
         if reserved != sold.get(sku, 0) or reserved != taken or on_hand != received:
-            told = f"{sku}: reserved {reserved}, moved {taken}, sold {sold.get(sku, 0)}, on hand {on_hand} of {received}"
-            yield Finding("stock-not-conserved", told)
+            detail = (
+                f"{sku}: reserved {reserved}, moved {taken}, sold {sold.get(sku, 0)},"
+                f" on hand {on_hand} of {received}"
+            )
+            yield Finding("stock-not-conserved", detail)
         if not 0 <= reserved <= on_hand:
             yield Finding("oversold", f"{sku}: {reserved} of {on_hand}")
 
 
 def _journal(world: World) -> Iterator[Finding]:
+    """Every run has ended, and no run needs attention."""
     for run_id, status in world.rows(
         "SELECT id, status FROM sagas_sagarun WHERE status NOT IN ('completed', 'compensated')"
     ):
@@ -159,28 +164,28 @@ def _journal(world: World) -> Iterator[Finding]:
 
 
 def _events(orders: list[OrderRow], world: World) -> Iterator[Finding]:
-    """Every event about an order is told once, and its end is told."""
-    told = Counter(
+    """Every event of an order is recorded once, and each order has the event of its end."""
+    recorded = Counter(
         (str(key), name) for key, name in world.rows("SELECT key, name FROM events_outboxevent")
     )
-    for (key, name), count in told.items():
+    for (key, name), count in recorded.items():
         if count > 1:
-            yield Finding("event-told-twice", f"{name} of {key}: {count} times")
+            yield Finding("event-recorded-twice", f"{name} of {key}: {count} times")
     ends = {"confirmed": "payment.captured", "cancelled": "order.cancelled"}
     for order in orders:
-        if (order.id, ends.get(order.status, "")) not in told:
-            yield Finding("end-not-told", f"{order.id} is {order.status}")
+        if (order.id, ends.get(order.status, "")) not in recorded:
+            yield Finding("end-event-missing", f"{order.id} is {order.status}")
 
 
 def _outside_services(world: World, expected: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]:
-    """Each service acted as often as the scenario says, and on no question twice."""
+    """Each service acted as often as the scenario says, and never twice on the same question."""
     for service in world.outside_services:
         acts = service.acts()
         found = Counter(act["operation"] for act in acts)
-        due = Counter(expected.get(service.name, {}))
-        if found != due:
-            detail = f"{service.name}: {dict(found)} instead of {dict(due)}"
-            yield Finding("service-acted-otherwise", detail)
+        allowed = Counter(expected.get(service.name, {}))
+        if found != allowed:
+            detail = f"{service.name}: {dict(found)} instead of {dict(allowed)}"
+            yield Finding("unexpected-service-acts", detail)
         questions = Counter((act["operation"], json.dumps(act["question"])) for act in acts)
         for (operation, question), count in questions.items():
             if count > 1:

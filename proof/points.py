@@ -1,4 +1,4 @@
-"""Fault points: the moments of a run at which something can break, and the ways in which it can."""
+"""Fault points, the moments at which a process can break, and the modes in which it can."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ class Kind(StrEnum):
 
     COMMIT = "commit"  # of a transaction
     SAVEPOINT = "savepoint"  # its release
-    WRITE = "write"  # outside any transaction, so committed at once: there ought to be none
+    WRITE = "write"  # outside any transaction, so committed at once; always a finding
     HOOK = "on-commit"
     HTTP = "http"  # a request to an outside service
     PUBLISH = "publish"  # a message to the broker
@@ -21,9 +21,9 @@ class Mode(StrEnum):
 
     KILL_BEFORE = "kill-before"
     KILL_AFTER = "kill-after"
-    ERROR_BEFORE = "error-before"  # it did not happen, and the caller sees that something is wrong
-    ERROR_AFTER = "error-after"  # it happened, and the caller sees the same error
-    HANG = "hang"  # it waits until all other processes have brought the order to its end
+    ERROR_BEFORE = "error-before"  # the effect does not happen, and the caller sees an error
+    ERROR_AFTER = "error-after"  # the effect happens, and the caller sees the same error
+    HANG = "hang"  # the process waits until all others have brought the order to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class Point:
     """One moment of a scenario. Its name stays the same while the code around it changes."""
 
     actor: str
-    task: str  # the Celery task that was running; "-" for none
+    task: str  # the Celery task that was running; "-" outside a task
     kind: Kind
     label: str
-    nth: int
+    nth: int  # counts the points that are the same in everything else, from 1
 
     def __str__(self) -> str:
         return f"{self.actor}/{self.task}/{self.kind}/{self.label}/{self.nth}"
@@ -47,7 +47,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One point, and how it breaks in this run."""
+    """One point, and the mode in which it breaks in this run."""
 
     point: Point
     mode: Mode

@@ -1,4 +1,4 @@
-"""Processes of a run: forked from one warm parent, so that a real SIGKILL costs little time."""
+"""Processes of a run, forked from one warm parent, so that a real SIGKILL costs little time."""
 
 import gc
 import os
@@ -21,15 +21,15 @@ from proof.points import Fault, Kind, Point
 from sandbox.process_lifetime import ask_kernel_for_death_signal
 
 DEADLINE_SECONDS = 60.0
-"""Longer than any process of a run takes: one that is silent for longer is stuck."""
+"""Longer than any process of a run takes: a process that is silent for longer is stuck."""
 
 
 class State(Enum):
-    """What a process was last seen at."""
+    """The last known state of a process."""
 
     RUNNING = auto()
     PAUSED = auto()  # by the scenario, before a point
-    HANGING = auto()  # by a fault, until its parent has it go on
+    HANGING = auto()  # by a fault, until the parent resumes it
     ENDED = auto()
     KILLED = auto()
     STUCK = auto()
@@ -38,18 +38,18 @@ class State(Enum):
 
 @dataclass
 class RunLog:
-    """What the processes of a run have reported so far, all together."""
+    """All reports of a run's processes so far."""
 
     passed: Counter[tuple[str, ...]] = field(default_factory=Counter)
     points: list[Point] = field(default_factory=list)
     queued: list[tuple[str, str]] = field(default_factory=list)
-    answers: list[tuple[int, Any]] = field(default_factory=list)
+    responses: list[tuple[int, Any]] = field(default_factory=list)
     fault_triggered: bool = False
     broken: list[str] = field(default_factory=list)
     broken_invariants: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, actor: str, message: tuple[Any, ...]) -> None:
-        """Keep one report of a process."""
+        """Add one report of a process."""
         match message:
             case ("point", point):
                 self.points.append(point)
@@ -58,8 +58,8 @@ class RunLog:
                 self.queued.append((queue, text))
             case ("triggered",):
                 self.fault_triggered = True
-            case ("answer", status, body):
-                self.answers.append((status, body))
+            case ("response", status, body):
+                self.responses.append((status, body))
             case ("broken", trace):
                 self.broken.append(f"{actor}: {trace}")
             case ("invariant", code, detail):
@@ -71,7 +71,7 @@ Preparation = Callable[[], None]
 
 
 class Process:
-    """One storefront, worker or sweep; the run sees only its reports."""
+    """One storefront, worker or sweep process. It starts at once; the run sees only its reports."""
 
     def __init__(
         self,
@@ -97,33 +97,33 @@ class Process:
             injector = FaultInjector(
                 actor, passed, fault, theirs, elapsed=elapsed, pause_before=pause_before
             )
-            _become(work, injector, prepare, log)
+            _run_child(work, injector, prepare, log)
         theirs.close()
 
     def run(self, until: Callable[[], bool] = lambda: False) -> State:
         """Receive reports until the process ends, pauses or hangs, or ``until`` returns true."""
-        waited = 0.0
+        silent_seconds = 0.0
         while self.state is State.RUNNING and not until():
-            if self._pipe.poll(LISTEN_SECONDS):
+            if self._pipe.poll(POLL_SECONDS):
                 self._receive()
-                waited = 0.0
+                silent_seconds = 0.0
                 continue
-            waited += LISTEN_SECONDS
-            if waited > DEADLINE_SECONDS:
+            silent_seconds += POLL_SECONDS
+            if silent_seconds > DEADLINE_SECONDS:
                 os.kill(self._pid, signal.SIGKILL)
                 os.waitpid(self._pid, 0)
                 self.state = State.STUCK
                 self._run_log.broken.append(f"{self.actor} did not end")
         return self.state
 
-    def go_on(self) -> State:
-        """Have a paused or hanging process go on, and receive its reports again."""
+    def resume(self) -> State:
+        """Make a paused or hanging process continue, and receive its reports again."""
         self.state = State.RUNNING
-        self._pipe.send("go on")
+        self._pipe.send("resume")
         return self.run()
 
     def end(self) -> None:
-        """Kill it, wherever it is."""
+        """Kill the process if it is still alive."""
         if self.state in (State.RUNNING, State.PAUSED, State.HANGING):
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
@@ -148,28 +148,28 @@ class Process:
 
     def _reap(self) -> None:
         _, status = os.waitpid(self._pid, 0)
-        ends = {0: State.ENDED, -signal.SIGKILL: State.KILLED}
-        self.state = ends.get(os.waitstatus_to_exitcode(status), State.BROKEN)
+        states = {0: State.ENDED, -signal.SIGKILL: State.KILLED}
+        self.state = states.get(os.waitstatus_to_exitcode(status), State.BROKEN)
 
 
-LISTEN_SECONDS = 0.002
-"""How often ``until`` is checked: no process reports when it becomes true."""
+POLL_SECONDS = 0.002
+"""The interval at which ``until`` is checked: no report comes when it becomes true."""
 
 
 def keep_warm(modules: Iterable[str] = ()) -> None:
-    """Load the modules that a child had to load, so that the next child has them already."""
+    """Load the modules that a child had to load, so that later children have them already."""
     for name in modules:
         import_module(name)
     gc.collect()
     gc.freeze()
 
 
-def _become(
+def _run_child(
     work: ProcessWork, injector: FaultInjector, prepare: Preparation | None, log: int
 ) -> None:
-    """Be the child: do the work, publish what is pending, and end with status 0."""
+    """Run in the child: do the work, publish pending messages, and exit with status 0."""
     status = 1
-    known = set(sys.modules)
+    loaded_before = set(sys.modules)
     try:
         ask_kernel_for_death_signal(signal.SIGKILL)
         os.dup2(log, 2)
@@ -179,10 +179,10 @@ def _become(
         wrap_all(injector)
         work(injector)
         publish_pending()
-        if loaded := sorted(set(sys.modules) - known):
+        if loaded := sorted(set(sys.modules) - loaded_before):
             injector.report("loaded", loaded)
         status = 0
-    except BaseException:  # noqa: BLE001 - reported to the parent, which makes a finding of it
+    except BaseException:  # noqa: BLE001 - the parent turns the report into a finding
         injector.report("broken", traceback.format_exc())
     finally:
         os._exit(status)

@@ -1,4 +1,4 @@
-"""How far a proof is: a bar on a terminal, elsewhere a line every 25 runs or 30 seconds."""
+"""Shows the progress of a proof: a bar on a terminal, elsewhere a line every 25 runs or 30 s."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,32 +14,32 @@ SECONDS_PER_LINE: Final = 30.0
 
 
 class Progress:
-    """Counts runs and findings. ``say`` prints one line; ``now`` gives seconds of any clock."""
+    """Counts runs and findings. ``print_line`` prints one line; ``now`` returns seconds."""
 
     def __init__(
         self,
         total: int,
-        say: Callable[[str], None],
+        print_line: Callable[[str], None],
         *,
         every: int = RUNS_PER_LINE,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total = total
-        self._say = say
+        self._print_line = print_line
         self._every = every
         self._now = now
-        self._began = self._said_at = now()
+        self._began = self._printed_at = now()
         self._done = 0
         self._findings = 0
 
     def add(self, findings: int) -> None:
-        """Count one run."""
+        """Count one run with its number of findings, and print a line when one is due."""
         self._done += 1
         self._findings += findings
-        is_due = self._done % self._every == 0 or self._now() - self._said_at >= SECONDS_PER_LINE
+        is_due = self._done % self._every == 0 or self._now() - self._printed_at >= SECONDS_PER_LINE
         if is_due or self._done == self._total:
-            self._said_at = self._now()
-            self._say(str(self))
+            self._printed_at = self._now()
+            self._print_line(str(self))
 
     def __str__(self) -> str:
         seconds = max(self._now() - self._began, 0.001)
@@ -57,8 +57,8 @@ def _minutes(seconds: float) -> str:
 
 
 @contextmanager
-def shown(console: Console, total: int) -> Iterator[Callable[[int], None]]:
-    """Show progress while the block runs; it calls what it is given with each run's findings."""
+def show_progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
+    """Show progress while the block runs. Yields a function to call with each run's findings."""
     if not console.is_terminal:
         lines = Progress(total, lambda line: console.print(line, soft_wrap=True, highlight=False))
         yield lines.add

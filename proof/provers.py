@@ -1,4 +1,4 @@
-"""Provers: processes that play runs, each in a world of its own, on one PostgreSQL."""
+"""Provers: processes that play runs. Each has its own world; all share one PostgreSQL server."""
 
 import importlib
 import os
@@ -30,13 +30,16 @@ TEMPLATE = "proof_template"
 
 
 class Provers:
-    """A pool of them; made by ``running_provers``."""
+    """A pool of prover processes. ``running_provers`` creates it."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
     def play(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:
-        """Play all jobs, and yield each result as it comes. Closing the iterator cancels the rest."""
+        """Play all jobs, and yield results in the order in which they are ready.
+
+        Closing the iterator cancels the jobs that have not begun.
+        """
         waiting: dict[Future[Result], Job] = {self._pool.submit(_play, job): job for job in jobs}
         try:
             for done in as_completed(waiting):
@@ -48,7 +51,7 @@ class Provers:
 
 @contextmanager
 def running_provers(count: int) -> Iterator[Provers]:
-    """Start PostgreSQL and ``count`` provers; stop them all, whatever happens."""
+    """Start PostgreSQL and ``count`` provers; stop them all when the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="holdfast-proof-"))
     folder.chmod(0o711)  # PostgreSQL may run under another account
     server = None
@@ -57,7 +60,7 @@ def running_provers(count: int) -> Iterator[Provers]:
         url = postgres.database_url(folder / "postgres", server.port)
         with _pool(1, _make_template, url) as maker:
             token = maker.submit(_token).result()
-        with _pool(count, _begin, folder, url, token) as pool:
+        with _pool(count, _start_prover, folder, url, token) as pool:
             try:
                 yield Provers(pool)
             finally:
@@ -81,7 +84,7 @@ def _pool(count: int, begin: Callable[..., None], *arguments: object) -> Process
 
 
 class _Prover:
-    """One prover's world, and what it needs to play in it."""
+    """One prover's world, the customer's token, and the log file of its processes."""
 
     def __init__(self, world: "World", token: str, log: Path) -> None:
         self.world = world
@@ -94,7 +97,7 @@ _template_token: str
 
 
 def environment(**addresses: str) -> dict[str, str]:
-    """What the application is configured by in a run."""
+    """Return the environment variables of a run; ``addresses`` are those of its servers."""
     return {
         **without_addresses(os.environ),
         **placeholders(),
@@ -122,17 +125,17 @@ def _configure(**addresses: str) -> None:
     django.setup()
 
 
-def _end_with(owner: int) -> None:
-    """End this prover when its owner ends, however that happens."""
+def _die_with_parent(owner: int) -> None:
+    """Make the kernel kill this prover when its owner ends for any reason."""
     ask_kernel_for_death_signal(signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner hears it, and ends us in order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner handles it and stops the provers
     if os.getppid() != owner:
         os._exit(1)
 
 
 def _make_template(owner: int, server: str) -> None:
-    """Make the database that every run starts from: a catalogue, and one customer."""
-    _end_with(owner)
+    """Create the database that every run starts from: a catalogue and one customer."""
+    _die_with_parent(owner)
     _configure(DATABASE_URL=urlsplit(server)._replace(path=f"/{TEMPLATE}").geturl())
     import json  # noqa: PLC0415
     from io import StringIO  # noqa: PLC0415
@@ -141,14 +144,14 @@ def _make_template(owner: int, server: str) -> None:
     from django.core.management import call_command  # noqa: PLC0415
     from django.db import connections  # noqa: PLC0415
 
-    global _template_token  # noqa: PLW0603 - asked for by the pool's only job
+    global _template_token  # noqa: PLW0603 - the pool's only job returns it
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {TEMPLATE}")
     call_command("migrate", verbosity=0)
     call_command("load_catalogue", stdout=StringIO())
-    said = StringIO()
-    call_command("create_customer", username="proof", stdout=said)
-    _template_token = json.loads(said.getvalue())["token"]
+    output = StringIO()
+    call_command("create_customer", username="proof", stdout=output)
+    _template_token = json.loads(output.getvalue())["token"]
     connections.close_all()
 
 
@@ -156,9 +159,9 @@ def _token() -> str:
     return _template_token
 
 
-def _begin(owner: int, folders: Path, server: str, token: str) -> None:
-    """Become a prover: start its services and its broker, and load everything that a run needs."""
-    _end_with(owner)
+def _start_prover(owner: int, folders: Path, server: str, token: str) -> None:
+    """Set this process up as a prover: start its services and broker, load what a run needs."""
+    _die_with_parent(owner)
     folder = Path(tempfile.mkdtemp(prefix="prover-", dir=folders))
     stripe, broker = SandboxServer(folder), start_valkey(folder)
     services = [OutsideServiceProcess(service, folder) for service in SERVICES]
@@ -174,8 +177,8 @@ def _begin(owner: int, folders: Path, server: str, token: str) -> None:
     from proof import actors, processes, run  # noqa: F401, PLC0415
     from proof.world import Addresses, World  # noqa: PLC0415
 
-    actors.get_ready()
-    global _prover  # noqa: PLW0603 - one to a process
+    actors.preload()
+    global _prover  # noqa: PLW0603 - one per process
     addresses = Addresses(database, TEMPLATE, valkey.redis_url(broker.port), "proof:")
     world = World(addresses, actors.QUEUES, stripe, services)
     _prover = _Prover(world, token, folder / "log")
@@ -187,7 +190,7 @@ def _play(job: Job) -> Result:
     from proof.scenarios import SCENARIOS  # noqa: PLC0415
 
     scenario = next(scenario for scenario in SCENARIOS if scenario.name == job.scenario)
-    prepare = _named(job.bug) if job.bug else None
+    prepare = _bug_named(job.bug) if job.bug else None
     with _prover.log.open("w+") as log:
         return Run(
             _prover.world,
@@ -196,11 +199,11 @@ def _play(job: Job) -> Result:
             log,
             fault=job.fault,
             prepare=prepare,
-            most_rounds=job.most_rounds,
+            max_rounds=job.max_rounds,
         ).play()
 
 
-def _named(name: str) -> Callable[[], None]:
+def _bug_named(name: str) -> Callable[[], None]:
     from proof.seeded_bugs.registry import BUGS  # noqa: PLC0415
 
     if name in BUGS:

@@ -1,4 +1,4 @@
-"""The report of a proof: how much was tried, how long recovery took, and what was found."""
+"""The report of a proof: the number of runs, the time of recovery, and the findings."""
 
 import json
 import shlex
@@ -18,8 +18,8 @@ from proof.points import Kind, Mode
 
 
 @dataclass
-class Report:
-    """Collects results as they come."""
+class ProofReport:
+    """Collects the results of runs, and shows them as a table or as JSON."""
 
     golden: Golden
     unreviewed: list[str] = field(default_factory=list)
@@ -30,25 +30,25 @@ class Report:
 
     def __post_init__(self) -> None:
         for name, result in self.golden.items():
-            self._find(Job(name), result)
+            self._add_findings(Job(name), result)
 
     def add(self, job: Job, result: Result) -> None:
-        """Count one run with a fault."""
+        """Add the result of one run."""
         if job.fault is not None:
             self.runs[job.scenario, job.fault.mode] += 1
         if result.recovery is not None:
             seconds = result.recovery.total_seconds()
             self.recoveries.setdefault(job.scenario, []).append(seconds)
         self.rounds[job.scenario] = max(self.rounds.get(job.scenario, 0), result.rounds)
-        self._find(job, result)
+        self._add_findings(job, result)
 
-    def _find(self, job: Job, result: Result) -> None:
-        for each in result.findings:
+    def _add_findings(self, job: Job, result: Result) -> None:
+        for finding in result.findings:
             self.findings.append(
                 {
-                    "kind": each.kind,
+                    "kind": finding.kind,
                     "run": str(job),
-                    "detail": each.detail,
+                    "detail": finding.detail,
                     "reproduce": f"make prove ONLY={shlex.quote(str(job))}",
                 }
             )
@@ -58,19 +58,19 @@ class Report:
         return self.runs.total()
 
     def as_json(self) -> dict[str, Any]:
-        """For programs; times are seconds by the clocks of leases and back-offs."""
+        """Return the report for programs; times are seconds of leases and back-offs."""
         return {
-            "points": sum(len(each.points) for each in self.golden.values()),
+            "points": sum(len(run.points) for run in self.golden.values()),
             "golden_runs": len(self.golden),
             "faults": self.faults,
             "unreviewed": self.unreviewed,
             "findings": self.findings,
             "scenarios": {
                 name: {
-                    "points": dict(Counter(each.kind.value for each in result.points)),
+                    "points": dict(Counter(point.kind.value for point in result.points)),
                     "runs": {mode.value: self.runs[name, mode] for mode in Mode},
                     "seconds_to_recover": _summary(self.recoveries.get(name, [])),
-                    "most_rounds": self.rounds.get(name, 0),
+                    "max_rounds": self.rounds.get(name, 0),
                 }
                 for name, result in self.golden.items()
             },
@@ -81,24 +81,25 @@ class Report:
         path.write_text(json.dumps(self.as_json(), indent=2) + "\n")
 
     def show(self, console: Console) -> None:
-        """Print the table, and under it what was found."""
+        """Print the table, then the findings with the command that repeats each run."""
         console.print(self._table())
-        for each in self.findings:
-            console.print(f"[red]{each['kind']}[/]", each["run"], soft_wrap=True, highlight=False)
-            console.print(each["detail"], soft_wrap=True, markup=False, highlight=False)
-            console.print("  reproduce:", each["reproduce"], soft_wrap=True, highlight=False)
-        for scenario in self.unreviewed:
-            console.print("[red]points without a review in[/]", scenario, soft_wrap=True)
+        for finding in self.findings:
+            kind = f"[red]{finding['kind']}[/]"
+            console.print(kind, finding["run"], soft_wrap=True, highlight=False)
+            console.print(finding["detail"], soft_wrap=True, markup=False, highlight=False)
+            console.print("  reproduce:", finding["reproduce"], soft_wrap=True, highlight=False)
+        for difference in self.unreviewed:
+            console.print("[red]points without a review in[/]", difference, soft_wrap=True)
         if self.unreviewed:
             console.print(ADVICE)
-        tried = self.faults + len(self.golden)
+        runs = self.faults + len(self.golden)
         if self.findings:
-            console.print(f"[red]{len(self.findings)} findings in {tried} runs.")
+            console.print(f"[red]{len(self.findings)} findings in {runs} runs.")
         else:
             # The rule of three: with 95 % confidence the true rate is below 3/N.
             console.print(
-                f"[green]Nothing found in {tried} runs[/], {self.faults} of them with a fault"
-                f" (a finding in less than {3 / max(tried, 1):.2%} of runs, at 95 % confidence)."
+                f"[green]Nothing found in {runs} runs[/], {self.faults} of them with a fault"
+                f" (a finding in less than {3 / max(runs, 1):.2%} of runs, at 95 % confidence)."
             )
 
     def _table(self) -> Table:
@@ -112,7 +113,7 @@ class Report:
             caption="Points by kind. Recovery by the clocks of leases, back-offs and sweeps.",
         )
         for name, result in self.golden.items():
-            kinds = Counter(each.kind for each in result.points)
+            kinds = Counter(point.kind for point in result.points)
             summary = _summary(self.recoveries.get(name, []))
             table.add_row(
                 name,
@@ -124,7 +125,7 @@ class Report:
         return table
 
     def _has(self, kind: Kind) -> bool:
-        return any(each.kind is kind for run in self.golden.values() for each in run.points)
+        return any(point.kind is kind for run in self.golden.values() for point in run.points)
 
 
 def _summary(seconds: list[float]) -> dict[str, float]:

@@ -1,24 +1,24 @@
-"""What the proof plays through: the stories of one or two orders, as data."""
+"""The scenarios of the proof as data: what happens to one or two orders, and how it must end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from proof.acts import (
+from proof.scenario_acts import (
     Act,
-    BrokerForgets,
-    Cancel,
-    Place,
-    Release,
+    BrokerLosesMessages,
+    CancelOrder,
+    PlaceOrder,
+    ReleaseHeldCall,
     ResumeSweep,
+    RunSweep,
+    RunWorker,
     ServiceFails,
     ServiceRecovers,
-    StartSweep,
-    StartWork,
-    Sweep,
+    StartPausedSweep,
+    StartSlowWorker,
     TimePasses,
-    Work,
 )
 
 CONFIRMED: Final = {"confirmed": 1}
@@ -29,150 +29,179 @@ CONFIRM, CAPTURE, CANCEL = (f"payment_intents.{name}" for name in ("confirm", "c
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens, in order, and how it must end, whatever fault is injected."""
+    """What happens, in order, and how it must end with any fault."""
 
     name: str
     acts: Sequence[Act]
     ends: Mapping[str, int]
-    """How many orders end in which status."""
+    """The number of orders that must end in each status."""
     outside_acts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """How often each outside service but Stripe acts, by its operations; the rest must not act."""
+    """How often each outside service except Stripe must act, by operation; others must not act."""
 
 
 SCENARIOS: Final = (
-    Scenario("paid", (Place(), Work()), CONFIRMED),
+    Scenario("paid", (PlaceOrder(), RunWorker()), CONFIRMED),
     Scenario(
         "declined",
-        (Place(card="pm_card_visa_chargeDeclined"), Work()),
+        (PlaceOrder(card="pm_card_visa_chargeDeclined"), RunWorker()),
         CANCELLED,
     ),
-    Scenario("out-of-stock", (Place(lamps=6), Work()), CANCELLED),
+    Scenario("out-of-stock", (PlaceOrder(lamps=6), RunWorker()), CANCELLED),
     Scenario(
         "last-unit",
-        (Place("alice", lamps=5), Place("bob", lamps=5), Work()),
+        (PlaceOrder("alice", lamps=5), PlaceOrder("bob", lamps=5), RunWorker()),
         {"confirmed": 1, "cancelled": 1},
     ),
-    Scenario("cancelled-before-the-charge", (Place(), Cancel(), Work()), CANCELLED),
+    Scenario("cancelled-before-the-charge", (PlaceOrder(), CancelOrder(), RunWorker()), CANCELLED),
     Scenario(
         "cancelled-during-the-charge",
-        (Place(), StartWork(held_in=CONFIRM), Cancel(), Release(), Work()),
+        (
+            PlaceOrder(),
+            StartSlowWorker(operation=CONFIRM),
+            CancelOrder(),
+            ReleaseHeldCall(),
+            RunWorker(),
+        ),
         CANCELLED,
     ),
     Scenario(
         "cancelled-after-the-charge",
-        (Place(), Work(queues=("checkout",)), Cancel(), Work()),
+        (PlaceOrder(), RunWorker(queues=("checkout",)), CancelOrder(), RunWorker()),
         CANCELLED,
     ),
     Scenario(
         "cancelled-during-the-capture",
-        (Place(), StartWork(held_in=CAPTURE), Cancel(), Release(), Work()),
+        (
+            PlaceOrder(),
+            StartSlowWorker(operation=CAPTURE),
+            CancelOrder(),
+            ReleaseHeldCall(),
+            RunWorker(),
+        ),
         CANCELLED,
     ),
-    Scenario("cancelled-after-the-capture", (Place(), Work(), Cancel(), Work()), CANCELLED),
+    Scenario(
+        "cancelled-after-the-capture",
+        (PlaceOrder(), RunWorker(), CancelOrder(), RunWorker()),
+        CANCELLED,
+    ),
     Scenario(
         "unknown-resolved-to-paid",
         (
-            Place(),
+            PlaceOrder(),
             ServiceFails(CONFIRM, "reset_after", times=1),
             ServiceFails(CAPTURE, "reset_after", times=1),
-            Work(),
+            RunWorker(),
         ),
         CONFIRMED,
     ),
     Scenario(
         "unknown-resolved-to-not-paid",
         (
-            Place(card="pm_card_visa_chargeDeclined"),
+            PlaceOrder(card="pm_card_visa_chargeDeclined"),
             ServiceFails(CONFIRM, "reset_after", times=1),
             ServiceFails(CANCEL, "reset_after", times=1),
-            Work(),
+            RunWorker(),
         ),
         CANCELLED,
     ),
     Scenario(
         "create-unanswered",
-        (Place(), ServiceFails("payment_intents.create", "reset_after", times=1), Work()),
+        (PlaceOrder(), ServiceFails("payment_intents.create", "reset_after", times=1), RunWorker()),
         CONFIRMED,
     ),
     Scenario(
         "stripe-repeats-a-saved-error",
-        (Place(), ServiceFails("payment_intents.create", "error_after", times=1), Work()),
+        (PlaceOrder(), ServiceFails("payment_intents.create", "error_after", times=1), RunWorker()),
         CONFIRMED,
     ),
     Scenario(
         "refund-unanswered",
-        (Place(), Work(), ServiceFails("refunds.create", "reset_after", times=1), Cancel(), Work()),
+        (
+            PlaceOrder(),
+            RunWorker(),
+            ServiceFails("refunds.create", "reset_after", times=1),
+            CancelOrder(),
+            RunWorker(),
+        ),
         CANCELLED,
     ),
     Scenario(
         "stripe-down-for-an-hour",
         (
-            Place(),
-            Work(queues=("checkout",)),
+            PlaceOrder(),
+            RunWorker(queues=("checkout",)),
             ServiceFails("*", "reset_before"),
-            *(Work(), TimePasses(timedelta(minutes=20))) * 3,
+            *(RunWorker(), TimePasses(timedelta(minutes=20))) * 3,
             ServiceRecovers(),
         ),
         CONFIRMED,
     ),
     Scenario(
-        "stripe-down-for-an-hour-while-undoing",
+        "stripe-down-for-an-hour-while-compensating",
         (
-            Place(),
-            Work(),
+            PlaceOrder(),
+            RunWorker(),
             ServiceFails("*", "reset_before"),
-            Cancel(),
-            *(Work(), TimePasses(timedelta(minutes=20))) * 3,
+            CancelOrder(),
+            *(RunWorker(), TimePasses(timedelta(minutes=20))) * 3,
             ServiceRecovers(),
         ),
         CANCELLED,
     ),
     Scenario(
         "attempt-cap-reached",
-        (Place(), ServiceFails(CONFIRM, "reset_before"), Work()),
+        (PlaceOrder(), ServiceFails(CONFIRM, "reset_before"), RunWorker()),
         CANCELLED,
     ),
     Scenario(
         "broker-flushed",
-        (Place(), BrokerForgets(), Work(), Sweep(), Work(queues=("checkout",)), BrokerForgets()),
+        (
+            PlaceOrder(),
+            BrokerLosesMessages(),
+            RunWorker(),
+            RunSweep(),
+            RunWorker(queues=("checkout",)),
+            BrokerLosesMessages(),
+        ),
         CONFIRMED,
     ),
     Scenario(
         "sweep-races-a-live-worker",
         (
-            Place(),
-            StartWork(held_in=CONFIRM),
+            PlaceOrder(),
+            StartSlowWorker(operation=CONFIRM),
             TimePasses(timedelta(seconds=11)),
-            Sweep(),
-            Work(actor="rival"),
-            Release(),
-            Work(),
+            RunSweep(),
+            RunWorker(actor="rival"),
+            ReleaseHeldCall(),
+            RunWorker(),
         ),
         CONFIRMED,
     ),
     Scenario(
         "zombie-wakes-halfway",
         (
-            Place(),
-            StartWork(held_in=CONFIRM, once_done=True),
+            PlaceOrder(),
+            StartSlowWorker(operation=CONFIRM, acts_first=True),
             TimePasses(timedelta(seconds=11)),
-            Sweep(),
-            Work(queues=("checkout",), actor="rival"),
-            Release(),
-            Work(),
+            RunSweep(),
+            RunWorker(queues=("checkout",), actor="rival"),
+            ReleaseHeldCall(),
+            RunWorker(),
         ),
         CONFIRMED,
     ),
     Scenario(
         "two-sweeps-at-once",
         (
-            Place(),
-            BrokerForgets(),
+            PlaceOrder(),
+            BrokerLosesMessages(),
             TimePasses(timedelta(seconds=6)),
-            StartSweep(),
-            Sweep(actor="second-sweep"),
+            StartPausedSweep(),
+            RunSweep(actor="second-sweep"),
             ResumeSweep(),
-            Work(),
+            RunWorker(),
         ),
         CONFIRMED,
     ),

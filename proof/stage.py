@@ -1,4 +1,4 @@
-"""What the acts of a scenario work with: the world, and the processes that run in it."""
+"""The stage: what the acts of a scenario use, namely the world and its processes."""
 
 import zlib
 from datetime import timedelta
@@ -10,12 +10,12 @@ from proof.points import Fault, Kind
 from proof.processes import Preparation, Process, ProcessWork, RunLog, State
 from proof.world import World
 
-REQUESTS_AT_MOST = 5
-"""How often a client sends a request before the proof reports that it is never accepted."""
+MAX_REQUESTS = 5
+"""A client sends a request this often; then "request-never-accepted" is a finding."""
 
 
 class Stage:
-    """One run in progress: its world, its processes, and the fault that it waits for."""
+    """One run in progress: its world, its processes, and its fault, which may still be due."""
 
     def __init__(
         self,
@@ -27,11 +27,11 @@ class Stage:
         prepare: Preparation | None = None,
     ) -> None:
         self.world = world
-        self.placed: dict[str, str] = {}
-        """The order id that each customer was given."""
-        self.held: Process | None = None
-        """The worker whose call an outside service holds."""
-        self.paused: Process | None = None
+        self.order_ids: dict[str, str] = {}
+        """The order id in each customer's response."""
+        self.slow_worker: Process | None = None
+        """The worker whose call an outside service delays."""
+        self.paused_sweep: Process | None = None
         """The sweep that waits before its commit."""
         self.hanging: list[Process] = []
         self.processes: list[Process] = []
@@ -43,11 +43,11 @@ class Stage:
         self._log = log
         self._prepare = prepare
 
-    def process(
+    def start_process(
         self, actor: str, work: ProcessWork, *, pause_before: Kind | None = None
     ) -> Process:
-        """Start a process; it carries the fault of this run, unless that was triggered already."""
-        started = Process(
+        """Start a process. It triggers the run's fault unless that has happened already."""
+        process = Process(
             actor,
             work,
             self.run_log,
@@ -57,34 +57,37 @@ class Stage:
             prepare=self._prepare,
             log=self._log.fileno(),
         )
-        self.processes.append(started)
-        return started
+        self.processes.append(process)
+        return process
 
     def run_process(
         self, actor: str, work: ProcessWork, *, pause_before: Kind | None = None
     ) -> Process:
-        """Start a process, run it until it ends, pauses or hangs, and handle its fault."""
-        started = self.process(actor, work, pause_before=pause_before)
-        started.run()
-        self.handle_fault()
-        return started
+        """Start a process, run it until it ends, pauses or hangs, and react to its fault."""
+        process = self.start_process(actor, work, pause_before=pause_before)
+        process.run()
+        self.react_to_fault()
+        return process
 
-    def ask(self, path: str, body: Any, *, key: str, actor: str = "storefront") -> Any:
-        """Send a request, again and again with the same key, until it is accepted."""
-        for _ in range(REQUESTS_AT_MOST):
-            self.run_log.answers.clear()
+    def post(self, path: str, body: Any, *, key: str, actor: str = "storefront") -> Any:
+        """Send a request, and repeat it with the same key until it is accepted.
+
+        Returns the content of the response; None, with a finding, if it is never accepted.
+        """
+        for _ in range(MAX_REQUESTS):
+            self.run_log.responses.clear()
             self.run_process(actor, actors.request(path, body, token=self._token, key=key))
-            for status, answer in self.run_log.answers:
+            for status, content in self.run_log.responses:
                 if actors.was_accepted(status):
-                    return answer
-        self.find("request-never-accepted", f"{path}: {self.run_log.answers}")
+                    return content
+        self.add_finding("request-never-accepted", f"{path}: {self.run_log.responses}")
         return None
 
-    def handle_fault(self) -> None:
-        """Do what the servers around a process do once its fault was triggered.
+    def react_to_fault(self) -> None:
+        """Play the reaction of PostgreSQL and Redis once, after the fault was triggered.
 
-        A session that hangs in a transaction is ended. Unacknowledged messages are, from one point
-        to the next, delivered again at once or lost with everything else in the broker.
+        Ends a session that hangs in a transaction. Unacknowledged messages are delivered again at
+        once, or lost with everything else in the broker; the fault's name decides which.
         """
         has_just_happened = self.run_log.fault_triggered and self.triggered_at is None
         if not has_just_happened or self.fault is None:
@@ -94,16 +97,16 @@ class Stage:
             if process.state is State.HANGING:
                 self.hanging.append(process)
                 if process.session is not None:
-                    self.world.cut(process.session)
+                    self.world.end_session(process.session)
         if zlib.crc32(f"{self.fault.point} {self.fault.mode}".encode()) % 2:
-            self.world.give_up_on_unacknowledged()
+            self.world.expire_unacknowledged()
         else:
             self.world.flush_broker()
 
-    def find(self, kind: str, detail: str) -> None:
+    def add_finding(self, kind: str, detail: str) -> None:
         self.findings.append(Finding(kind, detail))
 
     def end(self) -> None:
-        """Kill every process that is left."""
+        """Kill every process that is still alive."""
         for process in self.processes:
             process.end()

@@ -1,4 +1,4 @@
-"""Where a run takes place: a database, outside services and a broker, all empty, and a clock."""
+"""The environment of a run: a database, outside services, a broker, and the run's clock."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -22,19 +22,19 @@ _TIMES: Final = (
     ("sagas_sagarun", "not_before"),
     ("sagas_stepattempt", "not_before"),
 )
-"""Every time that a process waits for."""
+"""Every column with a time that a process waits for."""
 
-_WRITTEN_DOWN: Final = """
+_DUMP_QUERY: Final = """
     SELECT string_agg('SELECT ' || quote_literal(tablename) || ' AS name, t::text AS line FROM ' || quote_ident(tablename) || ' t',
                       ' UNION ALL ')
     FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'sagas_lastsweep'
 """
-"""All tables but the time of the last sweep, which each sweep writes."""
+"""Builds the query of all tables except the time of the last sweep, which each sweep writes."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Of a prover's own servers; ``database`` is remade for every run."""
+    """Addresses of a prover's own servers. Every run recreates ``database`` from ``template``."""
 
     database: str
     template: str
@@ -43,7 +43,7 @@ class Addresses:
 
 
 class World:
-    """What one prover owns. Runs follow each other on it, and each begins with everything empty."""
+    """The servers of one prover. Its runs use them in turn, and each run starts with ``reset``."""
 
     def __init__(
         self,
@@ -66,8 +66,8 @@ class World:
         self._database = self._server
         self._broker = redis.Redis.from_url(addresses.broker)
 
-    def begin_anew(self) -> None:
-        """Clone the template afresh, and empty the services' records and the broker."""
+    def reset(self) -> None:
+        """Clone the template database again; empty the services' records and the broker."""
         if self._database is not self._server:
             self._database.close()
         self._server.execute(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)')
@@ -87,9 +87,9 @@ class World:
         """Query our database directly, without the application's code."""
         return self._database.execute(query, parameters).fetchall()
 
-    def everything(self) -> list[str]:
+    def dump(self) -> list[str]:
         """Return every row of every table, and every record of every service, as texts."""
-        query = str(self.rows(_WRITTEN_DOWN)[0][0])
+        query = str(self.rows(_DUMP_QUERY)[0][0])
         ours = sorted(f"{name} {line}" for name, line in self.rows(query))
         theirs = [
             f"{name} {record}"
@@ -98,8 +98,8 @@ class World:
         ]
         return ours + theirs
 
-    def cut(self, session: int) -> None:
-        """End a session that stands still in a transaction, as PostgreSQL's time limit does."""
+    def end_session(self, session: int) -> None:
+        """End a session that is idle in a transaction, as PostgreSQL's time limit does."""
         self.rows("SELECT pg_terminate_backend(%s, 5000)", session)
 
     # -- the broker ----------------------------------------------------------------------------
@@ -108,40 +108,40 @@ class World:
         self._broker.flushdb()
 
     def has_messages(self) -> bool:
-        """Whether anything waits on a queue."""
+        """Return whether any queue has a message."""
         return any(
             self._broker.llen(f"{self._addresses.key_prefix}{queue}") for queue in self._queues
         )
 
-    def give_up_on_unacknowledged(self) -> None:
-        """Let the visibility timeout pass of every unacknowledged message."""
+    def expire_unacknowledged(self) -> None:
+        """Make every unacknowledged message exceed its visibility timeout."""
         index = f"{self._addresses.key_prefix}unacked_index"
         tags = cast(list[bytes], self._broker.zrange(index, 0, -1))
         for tag in tags:
             self._broker.zadd(index, {tag: 1})
         self._broker.delete(f"{self._addresses.key_prefix}unacked_mutex")
 
-    def queue_again(self, messages: Iterable[tuple[str, str]]) -> None:
-        """Deliver messages a second time, each to the queue that it was on."""
+    def requeue(self, messages: Iterable[tuple[str, str]]) -> None:
+        """Put messages a second time on the queue that they were on."""
         for queue, text in messages:
             self._broker.lpush(f"{self._addresses.key_prefix}{queue}", text)
 
     # -- time ----------------------------------------------------------------------------------
 
     def is_at_rest(self) -> bool:
-        """Whether no run of any saga is under way."""
+        """Return whether no saga run is in progress."""
         return not self.rows("SELECT FROM sagas_sagarun WHERE wake_at IS NOT NULL")
 
     def has_overdue_run(self) -> bool:
         return bool(self.rows("SELECT FROM sagas_sagarun WHERE wake_at <= now()"))
 
     def until_next_wake(self) -> timedelta:
-        """How long until the first run is due to be looked at."""
+        """Return the time until the next saga run is due; zero if none is."""
         [(wait,)] = self.rows("SELECT min(wake_at) - now() FROM sagas_sagarun")
         return max(wait, timedelta()) + A_MOMENT if wait is not None else timedelta()
 
-    def let_pass(self, time: timedelta) -> None:
-        """Bring every lease, back-off and wake-up that much nearer; the services' time passes too."""
+    def advance_time(self, time: timedelta) -> None:
+        """Move every lease, back-off and wake-up earlier by ``time``; advance the services' clocks."""
         for table, column in _TIMES:
             self._database.execute(f"UPDATE {table} SET {column} = {column} - %s", [time])  # noqa: S608 - names of our own
         for service in self.services.values():

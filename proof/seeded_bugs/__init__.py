@@ -1,5 +1,4 @@
-"""Bugs put into the code on purpose, to see that the proofs find them.
+"""Bugs that are put into the code on purpose, to check that the proofs find them.
 
-Nothing of this runs in production, and no code of ours asks whether a bug is on: it is patched into
-a process by whoever wants to watch it fail.
+A proof patches a bug into its own processes. Production code neither runs nor knows the bugs.
 """

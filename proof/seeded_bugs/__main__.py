@@ -1,6 +1,6 @@
 """``python -m proof.seeded_bugs NAME -- -m MODULE …``: run a program of the application with a bug.
 
-Without arguments the bugs are listed.
+Without arguments it lists the bugs.
 """
 
 import os
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case []:
             for name, bug in BUGS.items():
-                print(f"{name}: {bug.sentence}")
+                print(f"{name}: {bug.description}")
         case [name, "--", "-m", module, *rest] if name in BUGS:
             BUGS[name]()
             sys.argv = [module, *rest]

@@ -1,4 +1,4 @@
-"""Bugs in how runs are claimed, settled, undone, queued and found again."""
+"""Bugs in how runs are claimed, settled, compensated, queued and swept."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,92 +19,94 @@ from sagas.phase import Phase
 from sagas.run_context import RunContext
 
 
-def settled_without_the_fence() -> None:
-    """An answer is settled whoever brings it, whatever has become of the run and the payment."""
-    stand = Phase._context
+def result_accepted_without_fence() -> None:
+    """A stale result is accepted although another worker has taken the run over."""
+    context_of = Phase._context
 
-    def move_anyhow(payment: Payment, status: PaymentStatus) -> None:
+    def move_unchecked(payment: Payment, status: PaymentStatus) -> None:
         payment.status = status
 
-    def stand_for_everybody(
-        self: Phase, run: SagaRun, replies: list[CallResult | None]
+    def context_without_fence(
+        self: Phase, run: SagaRun, results: list[CallResult | None]
     ) -> RunContext:
-        for result in filter(None, replies):
+        for result in filter(None, results):
             object.__setattr__(result.claim, "fence", run.fence)
             result.claim.attempt.fence = run.fence
             run.leased_until = run.leased_until or self.now
-        return stand(self, run, replies)
+        return context_of(self, run, results)
 
-    replace(Phase, "_context", stand_for_everybody)
-    replace(payments.services, "_move", move_anyhow)
+    replace(Phase, "_context", context_without_fence)
+    replace(payments.services, "_move", move_unchecked)
 
 
-def journalled_after_the_call() -> None:
-    """An attempt is written down with its answer, not before the call: a dead worker leaves none."""
+def attempt_recorded_after_call() -> None:
+    """An attempt is recorded with its result, not before the call: a killed worker leaves no record."""
     write_phase = journal.write_phase
 
-    def keep_what_was_answered(
+    def keep_ended_attempts(
         *, started: Sequence[StepAttempt], settled: Sequence[StepAttempt], **rest: Any
     ) -> None:
-        answered = [each for each in started if each.outcome != Outcome.STARTED]
-        write_phase(started=[*answered, *settled], settled=[], **rest)
+        ended = [attempt for attempt in started if attempt.outcome != Outcome.STARTED]
+        write_phase(started=[*ended, *settled], settled=[], **rest)
 
-    replace(journal, "write_phase", keep_what_was_answered)
+    replace(journal, "write_phase", keep_ended_attempts)
 
 
-def compensated_from_memory() -> None:
-    """What is to be undone is kept in the memory of the worker that did it."""
+def compensation_kept_in_memory() -> None:
+    """A worker compensates only the steps that it remembers from its own memory."""
     new_attempt, pending_compensations = Phase._new_attempt, journal.pending_compensations
-    done_here: set[tuple[UUID, str]] = set()
+    remembered: set[tuple[UUID, str]] = set()
 
-    def make_and_remember(
+    def record_and_remember(
         self: Phase, context: RunContext, step: Step, outcome: Outcome
     ) -> StepAttempt:
         if self.direction == Direction.FORWARD:
-            done_here.add((context.run.pk, step.name))
+            remembered.add((context.run.pk, step.name))
         return new_attempt(self, context, step, outcome)
 
-    def remember(saga: Saga, attempts: Sequence[StepAttempt]) -> dict[Step, StepAttempt | None]:
+    def only_remembered(
+        saga: Saga, attempts: Sequence[StepAttempt]
+    ) -> dict[Step, StepAttempt | None]:
         run_id = attempts[0].run_id if attempts else None
-        owed = pending_compensations(saga, attempts)
-        return {step: last for step, last in owed.items() if (run_id, step.name) in done_here}
+        pending = pending_compensations(saga, attempts)
+        return {step: last for step, last in pending.items() if (run_id, step.name) in remembered}
 
-    replace(Phase, "_new_attempt", make_and_remember)
-    replace(journal, "pending_compensations", remember)
+    replace(Phase, "_new_attempt", record_and_remember)
+    replace(journal, "pending_compensations", only_remembered)
 
 
-def leased_by_the_workers_clock() -> None:
-    """Leases follow the worker's clock; that of whoever claims an order first is an hour fast."""
-    stand = Phase._context
+def lease_by_worker_clock() -> None:
+    """Leases follow the worker's clock, and the clock of an order's first worker is an hour fast."""
+    context_of = Phase._context
     skew: list[timedelta] = []
 
-    def stand_by_own_clock(
-        self: Phase, run: SagaRun, replies: list[CallResult | None]
+    def context_by_own_clock(
+        self: Phase, run: SagaRun, results: list[CallResult | None]
     ) -> RunContext:
         if not skew:
             skew.append(timedelta(hours=1) if run.fence == 0 else timedelta())
         self.now += skew[0]
-        return stand(self, run, replies)
+        return context_of(self, run, results)
 
-    replace(Phase, "_context", stand_by_own_clock)
+    replace(Phase, "_context", context_by_own_clock)
 
 
-def wish_never_looked_at() -> None:
-    """A cancel that is accepted while the order is under way is not acted on."""
+def cancel_request_ignored() -> None:
+    """A cancellation that is accepted while the order is in progress has no effect."""
 
-    def look_away(_: Phase) -> None:
+    def ignore_request(_: Phase) -> None:
         pass
 
-    replace(Phase, "_compensate_where_requested", look_away)
+    replace(Phase, "_compensate_where_requested", ignore_request)
 
 
-def sweep_passes_compensating_runs_over() -> None:
-    """The sweep looks for runs that go forward only."""
+def sweep_skips_compensating_runs() -> None:
+    """The sweep finds running runs only, and no compensating ones."""
     replace(sweeping, "LIVE", (RunStatus.RUNNING,))
 
 
 def published_before_commit() -> None:
-    """A run is queued within the transaction that may still fail."""
+    """A run is queued inside its transaction, which may still fail."""
 
     def publish_now(run: SagaRun) -> None:
         links = remaining_links(run)

@@ -1,4 +1,4 @@
-"""Bugs in the calls to the payment provider, and in how its answers are read."""
+"""Bugs in the calls to the payment provider, and in how its responses are interpreted."""
 
 from functools import partial
 from typing import Any
@@ -19,8 +19,8 @@ from sagas.definition import Attempt
 from sagas.descriptions import RejectionText
 
 
-def fresh_key_for_each_attempt() -> None:
-    """Every request to the provider has an idempotency key of its own."""
+def new_key_for_each_attempt() -> None:
+    """Every request to the provider has a new idempotency key."""
 
     def new_key(self: Payment, operation: str) -> str:
         return f"{self.pk}-{operation}-{uuid4()}"
@@ -28,22 +28,22 @@ def fresh_key_for_each_attempt() -> None:
     replace(Payment, "idempotency_key", new_key)
 
 
-def cancelled_without_the_provider() -> None:
+def cancelled_without_provider() -> None:
     """An order is cancelled although its payment was not cancelled at the provider."""
     close = payment_operations._close
 
-    def close_only_what_was_taken(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
+    def close_if_captured(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
         if payment.provider_payment_id is not None:
             found = payment_operations._retrieve(payment, payment.provider_payment_id, deadline)
             if found.status == ProviderPaymentStatus.CAPTURED:
                 return close(payment, attempt, deadline)
         return {"payment_id": str(payment.pk), "status": PaymentStatus.VOIDED}
 
-    replace(payment_operations, "_close", close_only_what_was_taken)
+    replace(payment_operations, "_close", close_if_captured)
 
 
-def timeout_taken_for_failure() -> None:
-    """A charge that got no answer counts as declined."""
+def timeout_treated_as_decline() -> None:
+    """A charge without a response counts as declined."""
     change_call(
         authorize_payment,
         unknown=(),
@@ -55,11 +55,11 @@ def timeout_taken_for_failure() -> None:
     )
 
 
-def provider_payment_id_stored_after_confirming() -> None:
-    """The provider's id is stored only once the confirmation has been answered."""
+def payment_id_stored_after_confirming() -> None:
+    """The provider's payment id is stored only after the response to the confirmation."""
     authorize = payment_operations.authorize
 
-    def keep_nothing(_: Payment, __: Attempt, ___: str) -> bool:
+    def store_nothing(_: Payment, __: Attempt, ___: str) -> bool:
         return True
 
     def authorize_then_store(order_id: UUID, attempt: Attempt) -> Output:
@@ -74,20 +74,20 @@ def provider_payment_id_stored_after_confirming() -> None:
         )
         return output
 
-    replace(payment_operations, "_checkpoint_provider_payment_id", keep_nothing)
+    replace(payment_operations, "_checkpoint_provider_payment_id", store_nothing)
     replace(payments.services, "authorize", authorize_then_store)
 
 
-def refund_without_looking() -> None:
-    """A refund is asked for anew, without a look for the one that may exist already."""
+def refund_without_lookup() -> None:
+    """A repeated refund is created again, without looking up the one that may exist."""
     key_of = Payment.idempotency_key
 
     def new_key_for_refunds(self: Payment, operation: str) -> str:
         key = key_of(self, operation)
         return f"{key}-{uuid4()}" if operation == "refund" else key
 
-    def see_none(_: StripeProvider, __: str, **___: Any) -> list[Any]:
+    def find_no_refunds(_: StripeProvider, __: str, **___: Any) -> list[Any]:
         return []
 
     replace(Payment, "idempotency_key", new_key_for_refunds)
-    replace(StripeProvider, "list_refunds", see_none)
+    replace(StripeProvider, "list_refunds", find_no_refunds)

@@ -1,4 +1,4 @@
-"""Replacing a piece of the code, loudly: a bug that no longer finds its place is no bug."""
+"""Replaces a piece of the code, and raises when it is missing: such a bug would break nothing."""
 
 import sys
 from collections.abc import Callable
@@ -9,32 +9,35 @@ from config.application import PACKAGES
 from sagas.definition import Remote, Step
 
 
-class NothingToBreak(Exception):
-    """The code has changed: what a bug would replace is not there."""
+class CodeToBreakMissing(Exception):
+    """The code that a bug replaces does not exist any more."""
 
 
 def replace(owner: Any, name: str, replacement: Any) -> None:
-    """Put ``replacement`` in the place of ``owner.name``. Raises NothingToBreak if there is none."""
+    """Set ``owner.name`` to ``replacement``. Raises CodeToBreakMissing if it does not exist."""
     if name not in vars(owner):
-        raise NothingToBreak(f"{owner.__name__} has no {name}")
+        raise CodeToBreakMissing(f"{owner.__name__} has no {name}")
     setattr(owner, name, replacement)
 
 
 def replace_wherever_imported(function: Callable[..., Any], replacement: Any) -> None:
-    """Replace a function in each module of the application that has it by this name."""
-    holders = [
+    """Replace a function in each application module that defines or imports it under its name.
+
+    Raises CodeToBreakMissing if no module does.
+    """
+    modules = [
         module
         for path, module in list(sys.modules.items())
         if path.partition(".")[0] in PACKAGES and vars(module).get(function.__name__) is function
     ]
-    if not holders:
-        raise NothingToBreak(f"nobody has {function.__name__}")
-    for module in holders:
+    if not modules:
+        raise CodeToBreakMissing(f"no module has {function.__name__}")
+    for module in modules:
         setattr(module, function.__name__, replacement)
 
 
 def change_call(step: Step, **changes: Any) -> None:
-    """Declare the call of a remote step differently."""
+    """Change the declared call of a remote step. Raises CodeToBreakMissing if it calls no service."""
     if not isinstance(step.action, Remote):
-        raise NothingToBreak(f"{step.name} calls nobody")
+        raise CodeToBreakMissing(f"{step.name} calls no service")
     step.action = changed(step.action, **changes)

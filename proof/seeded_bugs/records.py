@@ -1,4 +1,4 @@
-"""Bugs in what has to be written down together: requests with their keys, changes with their events."""
+"""Bugs that commit apart what belongs together: orders and keys, changes and events."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -15,8 +15,8 @@ from proof.seeded_bugs.patching import replace_wherever_imported
 from sagas.bulk_sql import Insert, write
 
 
-def idempotency_key_stored_after_the_order() -> None:
-    """A client's key is stored once its order has been committed."""
+def key_stored_after_order() -> None:
+    """A client's idempotency key is stored only after its order has been committed."""
 
     def act_then_store(
         request: idempotency.IdempotentRequest,
@@ -36,15 +36,15 @@ def idempotency_key_stored_after_the_order() -> None:
     replace_wherever_imported(idempotency.run_idempotent, act_then_store)
 
 
-def facts_recorded_after_commit() -> None:
-    """Facts are written once the change that they tell of has been committed."""
+def events_recorded_after_commit() -> None:
+    """Events are written only after the change that they report has been committed."""
 
-    def note_later(events: Iterable[Event]) -> Insert:
-        now = outbox(events)
-        transaction.on_commit(partial(_write_apart, now))
+    def write_after_commit(events: Iterable[Event]) -> Insert:
+        rows = outbox(events)
+        transaction.on_commit(partial(_write_apart, rows))
         return Insert([])
 
-    replace_wherever_imported(outbox, note_later)
+    replace_wherever_imported(outbox, write_after_commit)
 
 
 def _write_apart(rows: Insert) -> None:

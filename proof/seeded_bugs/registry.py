@@ -1,4 +1,4 @@
-"""The seeded bugs by name, and where each must be found."""
+"""The seeded bugs by name, and the scenario in which each must be found."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -6,35 +6,34 @@ from dataclasses import dataclass
 from typing import Final
 
 from proof.points import Mode
+from proof.seeded_bugs.attempts import (
+    events_recorded_after_commit,
+    key_stored_after_order,
+)
 from proof.seeded_bugs.engine import (
-    compensated_from_memory,
-    journalled_after_the_call,
-    leased_by_the_workers_clock,
+    attempt_recorded_after_call,
+    cancel_request_ignored,
+    compensation_kept_in_memory,
+    lease_by_worker_clock,
     published_before_commit,
-    settled_without_the_fence,
-    sweep_passes_compensating_runs_over,
-    wish_never_looked_at,
+    result_accepted_without_fence,
+    sweep_skips_compensating_runs,
 )
 from proof.seeded_bugs.money import (
-    cancelled_without_the_provider,
-    fresh_key_for_each_attempt,
-    provider_payment_id_stored_after_confirming,
-    refund_without_looking,
-    timeout_taken_for_failure,
+    cancelled_without_provider,
+    new_key_for_each_attempt,
+    payment_id_stored_after_confirming,
+    refund_without_lookup,
+    timeout_treated_as_decline,
 )
-from proof.seeded_bugs.records import (
-    facts_recorded_after_commit,
-    idempotency_key_stored_after_the_order,
-)
-from proof.seeded_bugs.stock import release_not_repeatable, stock_outside_the_transaction
+from proof.seeded_bugs.stock import release_not_repeatable, stock_outside_transaction
 
 
 @dataclass(frozen=True)
 class Bug:
-    """Breaks the process in which it is called; and where that is sure to show.
+    """Breaks the process that calls it, and names the scenario that must have a finding then.
 
-    ``point`` and ``mode`` name the fault of that scenario which brings it to light; without them it
-    shows where nothing is struck.
+    ``point`` and ``mode`` name the fault with which it shows; without them it shows without a fault.
     """
 
     patch: Callable[[], None]
@@ -50,58 +49,56 @@ class Bug:
         return self.patch.__name__
 
     @property
-    def sentence(self) -> str:
-        """What is wrong with the code that has this bug."""
+    def description(self) -> str:
+        """Return what the broken code does wrong, in one sentence."""
         return inspect.getdoc(self.patch) or ""
 
 
 BUGS: Final[Mapping[str, Bug]] = {
-    each.name: each
-    for each in (
-        Bug(fresh_key_for_each_attempt, "create-unanswered"),
-        Bug(timeout_taken_for_failure, "unknown-resolved-to-paid"),
+    bug.name: bug
+    for bug in (
+        Bug(new_key_for_each_attempt, "create-unanswered"),
+        Bug(timeout_treated_as_decline, "unknown-resolved-to-paid"),
         Bug(
-            provider_payment_id_stored_after_confirming,
+            payment_id_stored_after_confirming,
             "cancelled-during-the-charge",
             "*/http/stripe.confirm_payment/*",
             Mode.KILL_AFTER,
         ),
-        Bug(cancelled_without_the_provider, "cancelled-after-the-charge"),
-        Bug(refund_without_looking, "refund-unanswered"),
-        Bug(stock_outside_the_transaction, "paid", "worker/*/commit/*sagas_*", Mode.KILL_BEFORE),
+        Bug(cancelled_without_provider, "cancelled-after-the-charge"),
+        Bug(refund_without_lookup, "refund-unanswered"),
+        Bug(stock_outside_transaction, "paid", "worker/*/commit/*sagas_*", Mode.KILL_BEFORE),
         Bug(
             release_not_repeatable,
             "declined",
             "*/*.compensate/commit/*orders_ordertransition*",
             Mode.KILL_BEFORE,
         ),
-        Bug(settled_without_the_fence, "zombie-wakes-halfway"),
+        Bug(result_accepted_without_fence, "zombie-wakes-halfway"),
         Bug(
-            journalled_after_the_call,
+            attempt_recorded_after_call,
             "cancelled-during-the-charge",
             "*/http/stripe.confirm_payment/*",
             Mode.KILL_AFTER,
         ),
-        Bug(compensated_from_memory, "cancelled-after-the-charge"),
-        Bug(
-            leased_by_the_workers_clock, "paid", "*/http/stripe.confirm_payment/*", Mode.KILL_AFTER
-        ),
-        Bug(wish_never_looked_at, "cancelled-during-the-charge"),
+        Bug(compensation_kept_in_memory, "cancelled-after-the-charge"),
+        Bug(lease_by_worker_clock, "paid", "*/http/stripe.confirm_payment/*", Mode.KILL_AFTER),
+        Bug(cancel_request_ignored, "cancelled-during-the-charge"),
         Bug(published_before_commit, "paid", "storefront/*/commit/*", Mode.KILL_BEFORE),
         Bug(
-            sweep_passes_compensating_runs_over,
+            sweep_skips_compensating_runs,
             "declined",
             "*/publish/*.compensate/*",
             Mode.ERROR_BEFORE,
         ),
         Bug(
-            idempotency_key_stored_after_the_order,
+            key_stored_after_order,
             "paid",
             "storefront/*/commit/orders_idempotencyrecord/*",
             Mode.KILL_BEFORE,
         ),
         Bug(
-            facts_recorded_after_commit,
+            events_recorded_after_commit,
             "paid",
             "*/*.capture_payment/on-commit/*",
             Mode.KILL_BEFORE,

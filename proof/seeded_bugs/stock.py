@@ -1,4 +1,4 @@
-"""Bugs in the moving of stock."""
+"""Bugs in stock reservations."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +14,8 @@ from proof.seeded_bugs.patching import replace
 T = TypeVar("T")
 
 
-def stock_outside_the_transaction() -> None:
-    """Stock is held in a commit of its own, apart from the journal row that says so."""
+def stock_outside_transaction() -> None:
+    """Stock is reserved in a transaction of its own, apart from the step's journal row."""
     reserve = inventory.services.reserve
 
     def reserve_apart(*arguments: Any) -> dict[UUID, str]:
@@ -25,23 +25,23 @@ def stock_outside_the_transaction() -> None:
 
 
 def release_not_repeatable() -> None:
-    """Stock is given back in a commit of its own, and given back again when that is repeated."""
+    """Stock is released in a transaction of its own, and released again when the step is repeated."""
     release = inventory.services.release
 
-    def release_whatever_was_held(correlation_ids: Mapping[UUID, UUID]) -> None:
+    def release_again(correlation_ids: Mapping[UUID, UUID]) -> None:
         Reservation.objects.filter(order_id__in=correlation_ids).update(
             status=ReservationStatus.HELD
         )
         release(correlation_ids)
 
     def release_apart(correlation_ids: Mapping[UUID, UUID]) -> None:
-        _in_own_transaction(lambda: release_whatever_was_held(correlation_ids))
+        _in_own_transaction(lambda: release_again(correlation_ids))
 
     replace(inventory.services, "release", release_apart)
 
 
 def _in_own_transaction(act: Callable[[], T]) -> T:
-    """Commit on a connection of another thread, whatever becomes of this one's transaction."""
+    """Commit on another thread's connection, independent of this thread's transaction."""
 
     def work() -> T:
         try:

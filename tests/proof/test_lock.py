@@ -1,4 +1,4 @@
-"""The reviewed list of fault points notices what is new and what is gone."""
+"""The lock of fault points reports new and vanished points."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ def commit(nth: int, actor: str = "worker") -> Point:
     return Point(actor, "-", Kind.COMMIT, "orders_order", nth)
 
 
-def test_points_that_were_reviewed_make_no_difference(tmp_path: Path) -> None:
+def test_reviewed_points_are_no_difference(tmp_path: Path) -> None:
     lock = tmp_path / "lock.json"
     write({"paid": [commit(1), commit(2)]}, lock)
 
     assert differences({"paid": [commit(2), commit(1)]}, path=lock) == []
 
 
-def test_a_new_point_and_a_vanished_one_are_named(tmp_path: Path) -> None:
+def test_a_new_point_and_a_vanished_point_are_named(tmp_path: Path) -> None:
     lock = tmp_path / "lock.json"
     write({"paid": [commit(1)], "declined": [commit(1)]}, lock)
 
@@ -30,16 +30,16 @@ def test_a_new_point_and_a_vanished_one_are_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_scenario_that_is_gone_is_a_difference(tmp_path: Path) -> None:
+def test_a_vanished_scenario_is_a_difference(tmp_path: Path) -> None:
     lock = tmp_path / "lock.json"
     write({"paid": [commit(1)]}, lock)
 
-    assert [each.scenario for each in differences({}, path=lock)] == ["paid"]
+    assert [difference.scenario for difference in differences({}, path=lock)] == ["paid"]
 
 
 def test_how_actors_interleave_does_not_change_the_file(tmp_path: Path) -> None:
-    one, other = tmp_path / "one.json", tmp_path / "other.json"
-    write({"paid": [commit(1), commit(1, "sweep"), commit(2)]}, one)
-    write({"paid": [commit(1), commit(2), commit(1, "sweep")]}, other)
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    write({"paid": [commit(1), commit(1, "sweep"), commit(2)]}, first)
+    write({"paid": [commit(1), commit(2), commit(1, "sweep")]}, second)
 
-    assert one.read_text() == other.read_text()
+    assert first.read_text() == second.read_text()

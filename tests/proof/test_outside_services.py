@@ -1,4 +1,4 @@
-"""The proof compares the book of each outside service with what the scenario expects."""
+"""The proof compares the acts of each outside service with what the scenario expects."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -35,18 +35,18 @@ def kinds(
         ([], {}, []),
         ([SCORED], {"fraud": {"score": 1}}, []),
         ([SCORED, {**SCORED, "question": {"order": "2"}}], {"fraud": {"score": 2}}, []),
-        ([SCORED], {}, ["service-acted-otherwise"]),
-        ([], {"fraud": {"score": 1}}, ["service-acted-otherwise"]),
-        ([SCORED], {"fraud": {"release": 1}}, ["service-acted-otherwise"]),
+        ([SCORED], {}, ["unexpected-service-acts"]),
+        ([], {"fraud": {"score": 1}}, ["unexpected-service-acts"]),
+        ([SCORED], {"fraud": {"release": 1}}, ["unexpected-service-acts"]),
         ([SCORED, SCORED], {"fraud": {"score": 2}}, ["service-acted-twice"]),
         (
             [SCORED, SCORED],
             {"fraud": {"score": 1}},
-            ["service-acted-otherwise", "service-acted-twice"],
+            ["unexpected-service-acts", "service-acted-twice"],
         ),
     ],
 )
-def test_a_book_that_differs_is_a_finding(
+def test_unexpected_acts_are_a_finding(
     acts: list[Mapping[str, Any]], expected: Mapping[str, Mapping[str, int]], found: list[str]
 ) -> None:
     assert list(kinds(acts, expected)) == found

@@ -1,10 +1,10 @@
-"""A proof without a terminal says how far it is."""
+"""A proof shows its progress, with and without a terminal."""
 
 from io import StringIO
 
 from rich.console import Console
 
-from proof.progress import Progress, shown
+from proof.progress import Progress, show_progress
 
 
 class Clock:
@@ -14,7 +14,7 @@ class Clock:
         return self.seconds
 
 
-def test_a_line_comes_every_some_runs_and_at_the_end() -> None:
+def test_a_line_is_printed_after_a_number_of_runs_and_at_the_end() -> None:
     clock, lines = Clock(), list[str]()
     progress = Progress(7, lines.append, every=3, now=clock)
 
@@ -29,7 +29,7 @@ def test_a_line_comes_every_some_runs_and_at_the_end() -> None:
     ]
 
 
-def test_a_line_comes_every_half_minute_where_runs_are_slow() -> None:
+def test_a_line_is_printed_every_half_minute_when_runs_are_slow() -> None:
     clock, lines = Clock(), list[str]()
     progress = Progress(1000, lines.append, every=100, now=clock)
 
@@ -43,7 +43,7 @@ def test_a_line_comes_every_half_minute_where_runs_are_slow() -> None:
 def test_without_a_terminal_lines_are_printed() -> None:
     output = StringIO()
 
-    with shown(Console(file=output, force_terminal=False), 2) as count:
+    with show_progress(Console(file=output, force_terminal=False), 2) as count:
         count(0)
         count(1)
 
@@ -53,7 +53,7 @@ def test_without_a_terminal_lines_are_printed() -> None:
 def test_a_terminal_shows_the_findings_beside_a_bar() -> None:
     output = StringIO()
 
-    with shown(Console(file=output, force_terminal=True, width=100), 2) as count:
+    with show_progress(Console(file=output, force_terminal=True, width=100), 2) as count:
         count(1)
         count(1)
 

@@ -1,4 +1,4 @@
-"""What `make test` strikes of all that there is."""
+"""The sample of faults that `make test` injects."""
 
 from proof.enumeration import sample
 from proof.jobs import Job
@@ -15,7 +15,7 @@ def jobs(scenarios: int = 3, points: int = 10) -> list[Job]:
     ]
 
 
-def test_a_sample_is_the_same_each_time_and_has_nothing_twice() -> None:
+def test_a_sample_is_the_same_each_time_and_has_no_job_twice() -> None:
     chosen = sample(jobs(), 40)
 
     assert chosen == sample(list(reversed(jobs())), 40)
@@ -25,18 +25,16 @@ def test_a_sample_is_the_same_each_time_and_has_nothing_twice() -> None:
 def test_a_sample_has_every_kind_in_every_mode_of_every_scenario() -> None:
     chosen = sample(jobs(), 3 * 2 * len(Mode))
 
-    found = {
-        (each.scenario, each.fault.point.kind, each.fault.mode) for each in chosen if each.fault
-    }
+    found = {(job.scenario, job.fault.point.kind, job.fault.mode) for job in chosen if job.fault}
     assert len(found) == 3 * 2 * len(Mode)
 
 
-def test_other_points_are_sampled_otherwise() -> None:
-    before = {str(each) for each in sample(jobs(), 40)}
-    after = {str(each) for each in sample(jobs(points=11), 40)}
+def test_a_new_point_changes_the_sample() -> None:
+    before = {str(job) for job in sample(jobs(), 40)}
+    after = {str(job) for job in sample(jobs(points=11), 40)}
 
     assert before != after
 
 
-def test_all_there_is_is_a_sample_too() -> None:
+def test_a_large_sample_has_all_jobs() -> None:
     assert set(sample(jobs(), 10_000)) == set(jobs())

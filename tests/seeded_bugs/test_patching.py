@@ -1,4 +1,4 @@
-"""Each bug finds what it breaks, and only where it is asked for."""
+"""Each seeded bug still finds the code that it breaks, and breaks only the process that asks."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from inventory import services
 from orders.steps import reserve_stock
 from payments.models import Payment
 from proof.seeded_bugs.patching import (
-    NothingToBreak,
+    CodeToBreakMissing,
     change_call,
     replace,
     replace_wherever_imported,
@@ -25,52 +25,52 @@ BROKEN = "2 --loud\n"
 
 
 @pytest.mark.parametrize("name", BUGS)
-def test_a_bug_finds_what_it_breaks(name: str) -> None:
-    assert succeeds_in_a_process_of_its_own(BUGS[name])
+def test_a_bug_finds_the_code_that_it_breaks(name: str) -> None:
+    assert succeeds_in_a_fork(BUGS[name])
 
 
-def test_a_bug_says_what_is_wrong_in_one_sentence() -> None:
-    told = [bug.sentence for bug in BUGS.values()]
+def test_a_bug_is_described_in_one_sentence() -> None:
+    descriptions = [bug.description for bug in BUGS.values()]
 
-    assert len(set(told)) == len(BUGS) >= 12
-    assert all(each.endswith(".") and "\n" not in each for each in told)
+    assert len(set(descriptions)) == len(BUGS) >= 12
+    assert all(text.endswith(".") and "\n" not in text for text in descriptions)
 
 
-def test_a_bug_whose_place_is_gone_says_so() -> None:
-    with pytest.raises(NothingToBreak, match="Payment has no key_of"):
+def test_replacing_a_missing_attribute_is_an_error() -> None:
+    with pytest.raises(CodeToBreakMissing, match="Payment has no key_of"):
         replace(Payment, "key_of", None)
 
 
-def test_a_bug_whose_function_nobody_has_says_so() -> None:
+def test_replacing_a_function_that_no_module_has_is_an_error() -> None:
     def reserve() -> None: ...
 
-    with pytest.raises(NothingToBreak, match="nobody has reserve"):
+    with pytest.raises(CodeToBreakMissing, match="no module has reserve"):
         replace_wherever_imported(reserve, None)
 
     assert callable(services.reserve)
 
 
-def test_a_bug_in_a_call_that_is_made_no_more_says_so() -> None:
-    with pytest.raises(NothingToBreak, match="reserve_stock calls nobody"):
+def test_changing_the_call_of_a_local_step_is_an_error() -> None:
+    with pytest.raises(CodeToBreakMissing, match="reserve_stock calls no service"):
         change_call(reserve_stock, unknown=())
 
 
 def test_a_program_runs_with_a_bug_and_its_own_arguments() -> None:
-    said = run("proof.seeded_bugs", "fresh_key_for_each_attempt", "--", *PROGRAM)
+    finished = run("proof.seeded_bugs", "new_key_for_each_attempt", "--", *PROGRAM)
 
-    assert said.stdout == BROKEN
+    assert finished.stdout == BROKEN
 
 
 def test_a_program_without_a_bug_is_sound() -> None:
     assert run(*PROGRAM[1:]).stdout == SOUND
 
 
-def test_an_unknown_bug_is_refused_and_the_program_not_run() -> None:
-    said = run("proof.seeded_bugs", "no_such_bug", "--", *PROGRAM)
+def test_an_unknown_bug_is_an_error_and_the_program_does_not_run() -> None:
+    finished = run("proof.seeded_bugs", "no_such_bug", "--", *PROGRAM)
 
-    assert said.returncode == 1
-    assert said.stdout == ""
-    assert "fresh_key_for_each_attempt" in said.stderr
+    assert finished.returncode == 1
+    assert finished.stdout == ""
+    assert "new_key_for_each_attempt" in finished.stderr
 
 
 PROGRAM = ("-m", "tests.support.idempotency_key_program", "--loud")
@@ -82,15 +82,15 @@ def run(module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-def succeeds_in_a_process_of_its_own(act: Callable[[], object]) -> bool:
-    """Call ``act`` in a fork, so that what it breaks stays whole here."""
+def succeeds_in_a_fork(break_code: Callable[[], object]) -> bool:
+    """Call ``break_code`` in a fork, so that this process keeps sound code."""
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            act()
+            break_code()
             status = 0
-        except BaseException:  # noqa: BLE001 - the status says it
+        except BaseException:  # noqa: BLE001 - the exit status reports it
             traceback.print_exc()
         finally:
             os._exit(status)
