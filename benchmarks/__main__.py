@@ -9,14 +9,14 @@ from typing import Any, Final
 
 import uvloop
 
-from benchmarks.alone import OrderStuck
-from benchmarks.bench import Bench, Result
+from benchmarks.bench import Bench, BenchResult
 from benchmarks.carts import Assortment, baskets, two_line_carts
 from benchmarks.figures import NothingConfirmed
 from benchmarks.meter import NotDurable, ProgramRestarted
-from benchmarks.plan import Plan, PlanRefused, plan_from
+from benchmarks.plan import InvalidPlan, Plan, plan_from
 from benchmarks.report import as_json, save, show
-from benchmarks.statements import LogTornOff
+from benchmarks.single_order import OrderStuck
+from benchmarks.statements import LogIncomplete
 from sandbox.drive.report import terminal
 from sandbox.environment import is_external
 from sandbox.launcher import INTERRUPTED, UNUSABLE, become_launcher
@@ -27,7 +27,7 @@ from sandbox.system import StartFailed, SupervisorGone, running
 RUN: Final = RunDirectory("bench-run", published="var/bench-run/up.json")
 
 NO_FIGURES: Final = (
-    LogTornOff,
+    LogIncomplete,
     NotDurable,
     NothingConfirmed,
     OrderStuck,
@@ -40,7 +40,7 @@ def tell(line: str) -> None:
 
 
 def bench(plan: Plan, caller: Mapping[str, str]) -> int:
-    """Measure a fresh system; 0 only if every order ended and the books agree."""
+    """Measure a fresh system. Returns 0 if every order ended and the ledgers agree, otherwise 1."""
     assortment = _assortment(plan)
     for remark in assortment.remarks:
         tell(f"{plan.baskets}: {remark}.")
@@ -52,7 +52,7 @@ def bench(plan: Plan, caller: Mapping[str, str]) -> int:
     return int(not result.ok)
 
 
-def _measure(plan: Plan, assortment: Assortment, caller: Mapping[str, str]) -> Result:
+def _measure(plan: Plan, assortment: Assortment, caller: Mapping[str, str]) -> BenchResult:
     left_out = frozenset() if plan.flower else frozenset({"flower"})
     with RUN.locked():
         RUN.clear()
@@ -77,7 +77,7 @@ def _text(file: Path) -> str:
     try:
         return file.read_text()
     except OSError as error:
-        raise PlanRefused(str(error)) from None
+        raise InvalidPlan(str(error)) from None
 
 
 def main() -> int:
@@ -88,7 +88,7 @@ def main() -> int:
         return UNUSABLE
     try:
         return bench(plan_from(os.environ), os.environ)
-    except PlanRefused as error:
+    except InvalidPlan as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     except (AlreadyRunning, PortTaken, StartFailed, SupervisorGone) as error:

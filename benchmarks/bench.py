@@ -1,4 +1,4 @@
-"""One benchmark from the first order to the books: alone, under load, drained, checked."""
+"""Runs one benchmark: single orders, windows under load, draining, and the final checks."""
 
 import asyncio
 import time
@@ -10,17 +10,17 @@ from typing import Any, Final, NamedTuple
 
 import urllib3
 
-from benchmarks.alone import Alone, alone
 from benchmarks.carts import Assortment
-from benchmarks.catalogue import stock
+from benchmarks.catalogue import stock_products
 from benchmarks.figures import Figures, Window, figures
 from benchmarks.load import Load, Placement, closed_loop, open_loop
 from benchmarks.meter import Meter
-from benchmarks.outcomes import Fate, confirmed_between, fates
+from benchmarks.outcomes import OrderOutcome, confirmed_between, order_outcomes
 from benchmarks.plan import Plan
 from benchmarks.sampling import ProfilerFailed, sampled
+from benchmarks.single_order import SingleOrderCosts, measure_single_orders
 from benchmarks.speed import SpeedProbe
-from benchmarks.statements import Statement, StatementLog, counted
+from benchmarks.statements import Statement, StatementLog, count_per_order
 from benchmarks.storefront import Storefront
 from benchmarks.watcher import Watcher
 from sandbox.reconciliation import check_invariants
@@ -33,7 +33,7 @@ _LIVE: Final = "SELECT count(*) FROM sagas_sagarun WHERE status IN ('running', '
 
 
 class Check(NamedTuple):
-    """Something without which the figures are those of a system that does not do its work."""
+    """A condition without which the figures mean nothing: the system did not do its work."""
 
     name: str
     ok: bool
@@ -41,17 +41,17 @@ class Check(NamedTuple):
 
 
 class LoggedSpan(NamedTuple):
-    """What was sent to PostgreSQL from one moment to another, under load."""
+    """The statements that PostgreSQL received between two moments, under load."""
 
     began: float
     ended: float
     sent: list[Statement]
 
 
-class Result(NamedTuple):
-    """All that a benchmark found."""
+class BenchResult(NamedTuple):
+    """Everything that a benchmark measured and checked."""
 
-    alone: Alone
+    alone: SingleOrderCosts
     windows: list[Figures]
     statements: list[tuple[str, str, float]]  # under load: program, text, times per order
     profile: dict[str, Any]
@@ -61,11 +61,12 @@ class Result(NamedTuple):
 
     @property
     def ok(self) -> bool:
+        """Return whether every check passed."""
         return all(check.ok for check in self.checks)
 
 
 class Bench:
-    """Drives a running system as a plan says, and measures it."""
+    """Puts a plan's load on a running system, and measures it."""
 
     def __init__(
         self, system: System, plan: Plan, assortment: Assortment, tell: Callable[[str], None]
@@ -75,32 +76,39 @@ class Bench:
         self._assortment = assortment
         self._tell = tell
 
-    async def run(self) -> Result:
-        """Do all of it. Raises NotDurable, NothingConfirmed, OrderStuck, ProgramRestarted."""
+    async def run(self) -> BenchResult:
+        """Run the whole benchmark.
+
+        Raises NotDurable, NothingConfirmed, OrderStuck, ProgramRestarted, LogIncomplete.
+        """
         async with self._watcher() as watcher, self._meter(watcher) as meter:
             durability = meter.durability()
-            stock(meter.session, self._assortment.skus)
+            stock_products(meter.session, self._assortment.skus)
             self._set_latency()
             load = Load(self._storefront(), self._assortment.bodies(), run=uuid.uuid4().hex)
             log = StatementLog(meter.session, self._system.directory.logs / "postgres.log")
             self._tell("One order after the other, each alone.")
-            by_itself = await alone(load, meter, log)
-            async with self._offered(load, watcher, meter):
+            single_order = await measure_single_orders(load, meter, log)
+            async with self._under_load(load, watcher, meter):
                 windows = [await self._window(number, watcher, meter) for number in self._windows]
                 self._tell("Counting the statements.")
                 logged = await asyncio.to_thread(_logged, log)
                 profile = await self._profile(meter) if self._plan.profile else {}
-            found = fates(meter.session)
-        return Result(
-            alone=by_itself,
+            outcomes = order_outcomes(meter.session)
+        confirmed_while_logged = confirmed_between(logged.began, logged.ended, outcomes)
+        return BenchResult(
+            alone=single_order,
             windows=[
-                {**figures(window, load.placements, found), **_statements_per_order(logged, found)}
+                {
+                    **figures(window, load.placements, outcomes),
+                    **_statements_per_order(logged, outcomes),
+                }
                 for window in windows
             ],
-            statements=counted(logged.sent, confirmed_between(logged.began, logged.ended, found)),
+            statements=count_per_order(logged.sent, confirmed_while_logged),
             profile=profile,
-            failures=failures(load, found),
-            checks=[all_ended(load.placements, found), self._books_agree()],
+            failures=failures(load, outcomes),
+            checks=[all_ended(load.placements, outcomes), self._ledgers_agree()],
             durability=durability,
         )
 
@@ -131,18 +139,18 @@ class Bench:
         return Storefront(host, int(port), self._system.customer_token)
 
     @asynccontextmanager
-    async def _offered(self, load: Load, watcher: Watcher, meter: Meter) -> AsyncIterator[None]:
-        """Offer the load, and at the end wait until every order that came of it has ended."""
+    async def _under_load(self, load: Load, watcher: Watcher, meter: Meter) -> AsyncIterator[None]:
+        """Send orders while the block runs, then wait until every order has ended."""
         if self._plan.rate is None:
-            offered = closed_loop(load, self._plan.clients, watcher.ended)
+            sending = closed_loop(load, self._plan.clients, watcher.wait_until_ended)
         else:
-            offered = open_loop(load, self._plan.rate)
-        loading = asyncio.create_task(offered)
+            sending = open_loop(load, self._plan.rate)
+        loading = asyncio.create_task(sending)
         try:
             yield
             self._tell("Draining.")
             load.stopped.set()
-            with suppress(TimeoutError):  # what has not ended by then is found by the checks
+            with suppress(TimeoutError):  # the checks find orders that have not ended
                 async with asyncio.timeout(DRAIN_SECONDS):
                     await loading
                     while meter.session.execute(_LIVE).fetchone() != (0,):
@@ -165,7 +173,7 @@ class Bench:
         self._tell("Profiling.")
         try:
             return await sampled(meter.pids(), self._system.directory.path / "profile")
-        except ProfilerFailed as error:  # as an ordinary user one may not look into processes
+        except ProfilerFailed as error:  # an ordinary user may lack the right to trace processes
             self._tell(f"No profile: {error}")
             return {}
 
@@ -177,33 +185,36 @@ class Bench:
             timeout=10,
         )
 
-    def _books_agree(self) -> Check:
-        """Ask the application's own check, which sees its database and the bank's ledger."""
+    def _ledgers_agree(self) -> Check:
+        """Run the application's invariants on its database and the sandbox's ledger."""
         finished = check_invariants(
             self._system.environment, self._system.directory.ledger, capture=True
         )
-        said = (finished.stdout + finished.stderr).strip()
+        output = (finished.stdout + finished.stderr).strip()
         if finished.returncode == 0:
-            return Check("books agree", ok=True, detail=said.splitlines()[-1] if said else "")
-        return Check("books agree", ok=False, detail=said[-2000:])
+            detail = output.splitlines()[-1] if output else ""
+            return Check("ledgers agree", ok=True, detail=detail)
+        return Check("ledgers agree", ok=False, detail=output[-2000:])
 
 
-def all_ended(placements: Sequence[Placement], found: Mapping[str, Fate]) -> Check:
-    """Look for orders that were accepted and have no end."""
-    accepted = [each.order_id for each in placements if each.order_id]
-    unended = [
+def all_ended(placements: Sequence[Placement], outcomes: Mapping[str, OrderOutcome]) -> Check:
+    """Check that every accepted order is confirmed or cancelled."""
+    accepted = [placement.order_id for placement in placements if placement.order_id]
+    not_ended = [
         order_id
         for order_id in accepted
-        if order_id not in found or found[order_id].status not in ("confirmed", "cancelled")
+        if order_id not in outcomes or outcomes[order_id].status not in ("confirmed", "cancelled")
     ]
-    detail = f"{len(accepted)} accepted, {len(unended)} of them without an end"
-    return Check("every accepted order ended", not unended, detail)
+    detail = f"{len(accepted)} accepted, {len(not_ended)} of them not ended"
+    return Check("every accepted order ended", not not_ended, detail)
 
 
-def failures(load: Load, found: Mapping[str, Fate]) -> dict[str, int]:
-    """Count, over the whole run, what the customers were refused and why orders were cancelled."""
+def failures(load: Load, outcomes: Mapping[str, OrderOutcome]) -> dict[str, int]:
+    """Count failed requests and cancelled orders of the whole run, by reason."""
     cancelled = Counter(
-        f"cancelled: {fate.reason}" for fate in found.values() if fate.status == "cancelled"
+        f"cancelled: {outcome.reason}"
+        for outcome in outcomes.values()
+        if outcome.status == "cancelled"
     )
     return dict(load.failures() + cancelled)
 
@@ -211,12 +222,13 @@ def failures(load: Load, found: Mapping[str, Fate]) -> dict[str, int]:
 def _logged(log: StatementLog) -> LoggedSpan:
     log.start()
     began = time.time()
-    time.sleep(LOGGED_SECONDS)  # noqa: TID251 - the span that is looked at
+    time.sleep(LOGGED_SECONDS)  # noqa: TID251 - the logged span
     ended = time.time()
-    return LoggedSpan(began, ended, [each for each in log.stop() if each.program != "benchmark"])
+    sent = [statement for statement in log.stop() if statement.program != "benchmark"]
+    return LoggedSpan(began, ended, sent)
 
 
-def _statements_per_order(logged: LoggedSpan, found: Mapping[str, Fate]) -> Figures:
-    orders = confirmed_between(logged.began, logged.ended, found)
-    sent = sum(not each.is_control for each in logged.sent)
+def _statements_per_order(logged: LoggedSpan, outcomes: Mapping[str, OrderOutcome]) -> Figures:
+    orders = confirmed_between(logged.began, logged.ended, outcomes)
+    sent = sum(not statement.is_control for statement in logged.sent)
     return {"SQL statements per order": sent / orders} if orders else {}

@@ -1,4 +1,4 @@
-"""What the customers order: two-line carts, or real baskets from a file, one a line."""
+"""The carts that the load orders: two-line carts, or real baskets from a file, one per line."""
 
 import json
 import random
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import cycle
 from typing import Final, NamedTuple
 
-MAX_LINES: Final = 100  # that the API takes in one order
+MAX_LINES: Final = 100  # that the API accepts in one order
 PRODUCTS: Final = 100
 SKU: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -16,7 +16,7 @@ Cart = dict[str, int]  # quantity by SKU
 
 
 class Assortment(NamedTuple):
-    """Carts to order again and again in their order, and what had to be left out or divided."""
+    """Carts to order in turn, and remarks on what was left out or divided."""
 
     carts: list[Cart]
     remarks: list[str]
@@ -26,22 +26,22 @@ class Assortment(NamedTuple):
         return sorted({sku for cart in self.carts for sku in cart})
 
     def bodies(self) -> Iterator[bytes]:
-        """Yield requests for ever."""
+        """Yield request bodies without end: after the last cart the first one comes again."""
         return cycle([_body(cart) for cart in self.carts])
 
 
 def two_line_carts(carts: int = 2_000, seed: int = 1) -> Assortment:
-    """Make carts of two different products, each as likely as any other."""
+    """Return random carts of two different products; the same seed gives the same carts."""
     dice = random.Random(seed)  # noqa: S311 - chance that can be repeated
     skus = [f"BENCH-{number:03}" for number in range(PRODUCTS)]
     return Assortment([dict.fromkeys(dice.sample(skus, 2), 1) for _ in range(carts)], [])
 
 
 def baskets(lines: Iterable[str]) -> Assortment:
-    """Make a cart of each line of stock codes; one that is named twice is bought twice.
+    """Return one cart for each line of stock codes; a code that stands twice has quantity 2.
 
-    A basket with more lines than the API takes becomes several orders; a code that is none leaves
-    its line out.
+    A basket with more lines than the API accepts becomes several carts. A code that is no valid SKU
+    is left out.
     """
     carts: list[Cart] = []
     codes_left_out = empty = divided = 0
@@ -53,12 +53,12 @@ def baskets(lines: Iterable[str]) -> Assortment:
         empty += not rows
         divided += len(rows) > MAX_LINES
         carts += [dict(rows[at : at + MAX_LINES]) for at in range(0, len(rows), MAX_LINES)]
-    counted = {
+    counts = {
         "lines whose code is no SKU were left out": codes_left_out,
         "baskets without any line were left out": empty,
         f"baskets of more than {MAX_LINES} lines were divided": divided,
     }
-    return Assortment(carts, [f"{number} {what}" for what, number in counted.items() if number])
+    return Assortment(carts, [f"{number} {what}" for what, number in counts.items() if number])
 
 
 def _body(cart: Cart) -> bytes:

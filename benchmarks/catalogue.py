@@ -1,4 +1,4 @@
-"""Puts products on the shelves that never run out."""
+"""Creates the products of the benchmark, with stock that never runs out."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -25,7 +25,7 @@ SELECT id, 'receipt', %(on_hand)s, 'benchmark' FROM level
 """
 
 
-def stock(connection: psycopg.Connection, skus: Sequence[str]) -> None:
-    """Receive plenty of each product. Products that exist stay as they are."""
+def stock_products(connection: psycopg.Connection, skus: Sequence[str]) -> None:
+    """Create each product with its stock. Products that exist stay as they are."""
     connection.execute(_STOCK, {"skus": list(skus), "price": PRICE_MINOR, "on_hand": ON_HAND})
     connection.execute("ANALYZE inventory_product, inventory_stocklevel")

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Final
 
 _TICK_MS: Final = 1000 / os.sysconf("SC_CLK_TCK")
-# Of /proc/<pid>/stat after the name in parentheses: utime, stime, and those of reaped children.
+# Columns of /proc/<pid>/stat after the name in parentheses: utime, stime, those of reaped children.
 _OWN_TICKS: Final = slice(11, 13)
 _ALL_TICKS: Final = slice(11, 15)
-# Of the first line of /proc/stat: all but idle, iowait, and what guests are counted twice.
+# Columns of the first line of /proc/stat, without idle, iowait, and guest time (counted twice).
 _BUSY_COLUMNS: Final = (0, 1, 2, 5, 6)
 
-LOAD: Final = "load generator"
+LOAD_GENERATOR: Final = "load generator"
 GROUPS: Final[Mapping[str, str]] = {
     "beat": "sweeps, beat, watch",
     "watch": "sweeps, beat, watch",
@@ -21,30 +21,29 @@ GROUPS: Final[Mapping[str, str]] = {
     "valkey": "broker",
     "stripe": "sandbox",
 }
-"""By program; one that is not named here is a group of its own."""
+"""The group of each program. A program that is not named here is a group of its own."""
 
 
 def by_group(pids: Mapping[str, int], load_backend: int) -> dict[str, float]:
-    """Return the milliseconds spent so far by each group, descendants included.
+    """Return the CPU milliseconds that each group has spent so far, descendants included.
 
-    ``load_backend`` is the PostgreSQL process that serves the load generator, and counts as it.
-    A child that ends moves its time, all of it, to its parent: the difference of two readings is
-    right all the same.
+    ``load_backend`` is the PostgreSQL process that serves the load generator, and counts with it.
+    The time of a child that ends moves to its parent, so the difference of two readings stays right.
     """
     spent = dict.fromkeys(GROUPS.values(), 0.0)
     for program, pid in pids.items():
         group = GROUPS.get(program, program)
         spent[group] = spent.get(group, 0.0) + sum(map(_all_ms, _tree(pid)))
-    watching = _all_ms(load_backend)
-    spent["PostgreSQL"] -= watching
-    spent[LOAD] = _own_ms(os.getpid()) + watching
+    backend_ms = _all_ms(load_backend)
+    spent["PostgreSQL"] -= backend_ms
+    spent[LOAD_GENERATOR] = _own_ms(os.getpid()) + backend_ms
     return spent
 
 
 def machine_busy_ms() -> float:
-    """Return the milliseconds that all processors of the machine have worked since it started."""
+    """Return the milliseconds that all cores of the machine have been busy since it started."""
     columns = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
-    return sum(int(columns[each]) for each in _BUSY_COLUMNS) * _TICK_MS
+    return sum(int(columns[position]) for position in _BUSY_COLUMNS) * _TICK_MS
 
 
 def _tree(pid: int) -> list[int]:
@@ -72,4 +71,4 @@ def _read(file: Path) -> str:
     try:
         return file.read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return ""  # it has ended meanwhile
+        return ""  # the process has ended meanwhile

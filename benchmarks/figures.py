@@ -1,4 +1,4 @@
-"""From readings and orders to figures: rates, percentiles, costs of one order, at full speed too."""
+"""Computes the figures of a window: rates, percentiles, costs per order, and normalised values."""
 
 import math
 import os
@@ -6,13 +6,13 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from benchmarks.cpu import LOAD
+from benchmarks.cpu import LOAD_GENERATOR
 from benchmarks.load import Placement
 from benchmarks.meter import ProgramRestarted, Reading
-from benchmarks.outcomes import Fate, confirmed_between
+from benchmarks.outcomes import OrderOutcome, confirmed_between
 
 PERCENTILES: Final = (50, 95, 99)
-NOT_THE_SYSTEM: Final = frozenset({LOAD, "sandbox"})
+NOT_THE_SYSTEM: Final = frozenset({LOAD_GENERATOR, "sandbox"})
 
 CONFIRMED_RATE: Final = "orders confirmed per second"
 COMPLETED_RATE: Final = "orders completed per second"
@@ -23,11 +23,11 @@ Figures = dict[str, float]
 
 
 class NothingConfirmed(Exception):
-    """No order was confirmed within a window, so nothing can be said of the cost of one."""
+    """No order was confirmed within a window, so its cost per order is unknown."""
 
 
 class Window(NamedTuple):
-    """What was measured from one moment to another."""
+    """Two readings, and the speed of the machine between them."""
 
     before: Reading
     after: Reading
@@ -37,43 +37,48 @@ class Window(NamedTuple):
     def seconds(self) -> float:
         return self.after.at - self.before.at
 
-    def holds(self, moment: float | None) -> bool:
+    def contains(self, moment: float | None) -> bool:
         return moment is not None and self.before.at <= moment < self.after.at
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest value that ``percent`` of all are not above (nearest rank)."""
+    """Return the smallest value that at least ``percent`` of all values do not exceed.
+
+    This is the nearest rank. Returns NaN without values.
+    """
     if not values:
         return math.nan
     rank = math.ceil(len(values) * percent / 100)
     return sorted(values)[max(rank, 1) - 1]
 
 
-def figures(window: Window, placements: Iterable[Placement], fates: Mapping[str, Fate]) -> Figures:
-    """Work out what a window shows. Raises NothingConfirmed and ProgramRestarted."""
+def figures(
+    window: Window, placements: Iterable[Placement], outcomes: Mapping[str, OrderOutcome]
+) -> Figures:
+    """Return the figures of a window. Raises NothingConfirmed and ProgramRestarted."""
     if window.before.pids != window.after.pids:
         raise ProgramRestarted(f"{window.before.pids} became {window.after.pids}")
-    confirmed = confirmed_between(window.before.at, window.after.at, fates)
-    completed = sum(window.holds(fate.completed_at) for fate in fates.values())
+    confirmed = confirmed_between(window.before.at, window.after.at, outcomes)
+    completed = sum(window.contains(outcome.completed_at) for outcome in outcomes.values())
     if not confirmed:
         raise NothingConfirmed
-    sent = [each for each in placements if window.holds(each.due)]
+    sent = [placement for placement in placements if window.contains(placement.due)]
     return {
         CONFIRMED_RATE: confirmed / window.seconds,
         COMPLETED_RATE: completed / window.seconds,
         "orders confirmed in the window": confirmed,
         "orders sent in the window": len(sent),
-        "orders that failed": sum(not _was_confirmed(each, fates) for each in sent),
-        **_latencies(sent, fates),
+        "orders that failed": sum(not _was_confirmed(placement, outcomes) for placement in sent),
+        **_latencies(sent, outcomes),
         **_costs(window, confirmed),
-        "cores busy with something else": _elsewhere(window),
-        "cores busy": _busy(window),
+        "cores busy with something else": _cores_busy_elsewhere(window),
+        "cores busy": _cores_busy(window),
         "slow": window.slow,
     }
 
 
 def normalised(figures: Figures) -> Figures:
-    """Return what scales with the machine's speed as it would be at full speed."""
+    """Return rates and CPU costs as they would be on the reference machine at full speed."""
     slow = figures["slow"]
     rates = {name: value * slow for name, value in figures.items() if name in RATES}
     costs = {name: value / slow for name, value in figures.items() if name.startswith(CPU)}
@@ -82,29 +87,29 @@ def normalised(figures: Figures) -> Figures:
 
 def medians(windows: Sequence[Figures]) -> Figures:
     """Return each figure's median over the windows."""
-    return {name: statistics.median(each[name] for each in windows) for name in windows[0]}
+    return {name: statistics.median(window[name] for window in windows) for name in windows[0]}
 
 
 def ratios(new: Figures, old: Figures) -> Figures:
-    """Return new / old for each figure that both have and the old one is not nothing."""
+    """Return new / old for each figure that both have, unless the old one is 0."""
     return {name: value / old[name] for name, value in new.items() if old.get(name)}
 
 
-def _was_confirmed(placement: Placement, fates: Mapping[str, Fate]) -> bool:
-    fate = fates.get(placement.order_id)
-    return fate is not None and fate.confirmed_at is not None
+def _was_confirmed(placement: Placement, outcomes: Mapping[str, OrderOutcome]) -> bool:
+    outcome = outcomes.get(placement.order_id)
+    return outcome is not None and outcome.confirmed_at is not None
 
 
-def _latencies(sent: Sequence[Placement], fates: Mapping[str, Fate]) -> Figures:
-    to_202 = [each.answered - each.due for each in sent if each.order_id]
+def _latencies(sent: Sequence[Placement], outcomes: Mapping[str, OrderOutcome]) -> Figures:
+    to_202 = [placement.responded_at - placement.due for placement in sent if placement.order_id]
     to_confirmed = [
-        fate.confirmed_at - each.due
-        for each in sent
-        if (fate := fates.get(each.order_id)) and fate.confirmed_at is not None
+        outcome.confirmed_at - placement.due
+        for placement in sent
+        if (outcome := outcomes.get(placement.order_id)) and outcome.confirmed_at is not None
     ]
     return {
-        f"POST to {what} p{percent} ms": percentile(seconds, percent) * 1000
-        for what, seconds in (("202", to_202), ("confirmed", to_confirmed))
+        f"POST to {end} p{percent} ms": percentile(seconds, percent) * 1000
+        for end, seconds in (("202", to_202), ("confirmed", to_confirmed))
         for percent in PERCENTILES
     }
 
@@ -127,11 +132,11 @@ def _costs(window: Window, confirmed: int) -> Figures:
     }
 
 
-def _busy(window: Window) -> float:
+def _cores_busy(window: Window) -> float:
     busy = window.after.machine_busy_ms - window.before.machine_busy_ms
     return min(busy / 1000 / window.seconds, os.cpu_count() or 1)
 
 
-def _elsewhere(window: Window) -> float:
+def _cores_busy_elsewhere(window: Window) -> float:
     ours = sum(window.after.cpu_ms.values()) - sum(window.before.cpu_ms.values())
-    return max(_busy(window) - ours / 1000 / window.seconds, 0.0)
+    return max(_cores_busy(window) - ours / 1000 / window.seconds, 0.0)

@@ -1,4 +1,4 @@
-"""Reads every counter of the running system at one moment."""
+"""Reads all counters of the running system at one moment."""
 
 import time
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ FROM pg_stat_database WHERE datname = current_database()
 """
 
 
-NO_CALL: Final = 10**12  # a number that the bank will not reach
+AFTER_ALL_CALLS: Final = 10**12  # higher than the number of any call to the sandbox
 
 
 class NotDurable(Exception):
-    """PostgreSQL would lose what it has committed: its figures would be worth nothing."""
+    """PostgreSQL does not sync its commits, so its figures would mean nothing."""
 
 
 class ProgramRestarted(Exception):
@@ -29,7 +29,7 @@ class ProgramRestarted(Exception):
 
 
 class Reading(NamedTuple):
-    """All counters count from some start of their own: only differences say anything."""
+    """All counters at one moment. Each counts from its own start, so only differences mean anything."""
 
     at: float  # the machine's clock, in seconds
     commits: int  # less the load generator's own
@@ -42,7 +42,7 @@ class Reading(NamedTuple):
 
 
 class Meter:
-    """Looks at the database, the broker, the bank and /proc. Used by one thread at a time."""
+    """Reads the database, the broker, the Stripe sandbox and /proc. Not for several threads."""
 
     def __init__(self, system: System, load_backend: int) -> None:
         self._system = system
@@ -53,7 +53,7 @@ class Meter:
         self.broker: redis.Redis = redis.Redis.from_url(system.settings["REDIS_URL"])
 
     def read(self, own_commits: int) -> Reading:
-        """Read everything, the processor times last."""
+        """Return all counters. ``own_commits`` are the load generator's, and are subtracted."""
         row = self.session.execute(_DATABASE).fetchone()
         commits, wal_bytes = row if row is not None else (0, 0)
         pids = self.pids()
@@ -72,26 +72,26 @@ class Meter:
         return self._system.pids()
 
     def stripe_calls(self) -> int:
-        """Return how many calls the bank has had."""
-        return int(self._calls(since=NO_CALL)["last"])
+        """Return how many calls the sandbox has received."""
+        return int(self._calls(since=AFTER_ALL_CALLS)["last"])
 
     def stripe_operations(self, since: int) -> list[str]:
-        """Return what was asked of the bank after its call number ``since``."""
+        """Return the operations of the sandbox's calls after call number ``since``."""
         return [call["operation"] for call in self._calls(since)["calls"]]
 
     def durability(self) -> dict[str, str]:
-        """Return the settings that a commit's safety hangs on. Raises NotDurable if it is off."""
-        found = {name: self._show(name) for name in ("fsync", "synchronous_commit")}
-        if set(found.values()) != {"on"}:
-            raise NotDurable(f"not durable: {found}")
-        return {**found, "server_version": self._show("server_version")}
+        """Return PostgreSQL's version and settings of durability. Raises NotDurable if one is off."""
+        settings = {name: self._setting(name) for name in ("fsync", "synchronous_commit")}
+        if set(settings.values()) != {"on"}:
+            raise NotDurable(f"not durable: {settings}")
+        return {**settings, "server_version": self._setting("server_version")}
 
     def close(self) -> None:
         self.session.close()
         self.broker.close()
 
-    def _show(self, setting: str) -> str:
-        row = self.session.execute("SELECT current_setting(%s)", (setting,)).fetchone()
+    def _setting(self, name: str) -> str:
+        row = self.session.execute("SELECT current_setting(%s)", (name,)).fetchone()
         return str(row[0]) if row else ""
 
     def _pushes(self) -> int:
@@ -100,5 +100,5 @@ class Meter:
 
     def _calls(self, since: int) -> dict[str, Any]:
         url = f"{self._system.stripe_url}/_sandbox/calls?since={since}"
-        answer: dict[str, Any] = urllib3.request("GET", url, timeout=10).json()
-        return answer
+        content: dict[str, Any] = urllib3.request("GET", url, timeout=10).json()
+        return content

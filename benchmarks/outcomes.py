@@ -1,11 +1,11 @@
-"""What became of every order, by the database's own record."""
+"""The outcome of every order, read from the database."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import psycopg
 
-_FATES: Final = """
+_OUTCOMES: Final = """
 SELECT placed.id::text, placed.status, placed.reason,
        extract(epoch FROM confirmed.at)::float8, extract(epoch FROM run.ended_at)::float8
 FROM orders_order AS placed
@@ -15,21 +15,21 @@ LEFT JOIN sagas_sagarun AS run ON run.subject_id = placed.id
 """
 
 
-class Fate(NamedTuple):
-    """How one order stands. Times are of the machine's clock, in seconds; None is not yet."""
+class OrderOutcome(NamedTuple):
+    """The status of one order. Times are by the machine's clock, in seconds; None means not yet."""
 
     status: str
     reason: str
     confirmed_at: float | None
-    completed_at: float | None  # its money captured too
+    completed_at: float | None  # the run has ended: the money is captured too
 
 
-def fates(session: psycopg.Connection) -> dict[str, Fate]:
-    """Return what became of each order that the shop has, by its id."""
-    return {row[0]: Fate(*row[1:]) for row in session.execute(_FATES)}
+def order_outcomes(session: psycopg.Connection) -> dict[str, OrderOutcome]:
+    """Return the outcome of each order by its id."""
+    return {row[0]: OrderOutcome(*row[1:]) for row in session.execute(_OUTCOMES)}
 
 
-def confirmed_between(began: float, ended: float, found: Mapping[str, Fate]) -> int:
-    """Count the orders that were confirmed from one moment to another."""
-    moments = (fate.confirmed_at for fate in found.values())
+def confirmed_between(began: float, ended: float, outcomes: Mapping[str, OrderOutcome]) -> int:
+    """Count the orders that were confirmed between two moments."""
+    moments = (outcome.confirmed_at for outcome in outcomes.values())
     return sum(moment is not None and began <= moment < ended for moment in moments)

@@ -1,4 +1,4 @@
-"""What a benchmark is asked to do: read from the environment, where `make bench NAME=VALUE` puts it."""
+"""The plan of a benchmark, read from the environment, as `make bench NAME=VALUE` sets it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
-class PlanRefused(ValueError):
-    """The environment asks for something that makes no sense; the message says what."""
+class InvalidPlan(ValueError):
+    """The environment has an invalid value; the message names it."""
 
 
 class Plan(BaseModel):
-    """One benchmark. ``rate`` makes it an open loop; without, it is closed."""
+    """One benchmark. With ``rate`` it is an open loop, otherwise a closed one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,8 +20,8 @@ class Plan(BaseModel):
     rate: Annotated[float, Field(gt=0, le=1000)] | None = None  # orders a second
     seconds: Annotated[float, Field(gt=0, le=3600)] = 20  # of each window
     warm_up: Annotated[float, Field(ge=0, le=600)] = 5
-    repeat: Annotated[int, Field(ge=1, le=20)] = 1  # windows; the median counts
-    latency_ms: Annotated[int, Field(ge=0, le=10_000)] = 0  # of the bank
+    repeat: Annotated[int, Field(ge=1, le=20)] = 1  # windows; the report has their medians
+    latency_ms: Annotated[int, Field(ge=0, le=10_000)] = 0  # of each response of the Stripe sandbox
     baskets: Path | None = None
     compare: Path | None = None
     profile: bool = False
@@ -37,12 +37,12 @@ class Plan(BaseModel):
 
     @property
     def load(self) -> str:
-        """Say in a word or two what is offered to the system."""
+        """Return a short name of the load."""
         return f"closed-{self.clients}" if self.rate is None else f"open-{self.rate:g}"
 
 
 def plan_from(environment: Mapping[str, str]) -> Plan:
-    """Read the plan from variables that bear its fields' names. Raises PlanRefused."""
+    """Read the plan from variables named like its fields. Raises InvalidPlan."""
     given = {
         field: value for field in Plan.model_fields if (value := environment.get(field.upper()))
     }
@@ -50,7 +50,7 @@ def plan_from(environment: Mapping[str, str]) -> Plan:
         return Plan.model_validate(given)
     except ValidationError as error:
         wrong = [
-            f"{'_'.join(map(str, each['loc'])).upper()} {each['msg']}".strip()
-            for each in error.errors()
+            f"{'_'.join(map(str, details['loc'])).upper()} {details['msg']}".strip()
+            for details in error.errors()
         ]
-        raise PlanRefused("; ".join(wrong)) from None
+        raise InvalidPlan("; ".join(wrong)) from None

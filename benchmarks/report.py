@@ -1,4 +1,4 @@
-"""Shows a benchmark's result as a table, and keeps it as JSON for the next one to compare with."""
+"""Shows a benchmark's result as tables, and saves it as JSON for later comparisons."""
 
 import json
 import math
@@ -13,19 +13,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.alone import BUDGET, UP_TO_CONFIRMED
-from benchmarks.bench import Result
+from benchmarks.bench import BenchResult
 from benchmarks.figures import medians, normalised, ratios
 from benchmarks.plan import Plan
+from benchmarks.single_order import BUDGET, UP_TO_CONFIRMED
 from benchmarks.statements import shortened
 from sandbox.procfile import ROOT, declared
 
-UNKNOWN: Final = "unknown"  # where there is no git, or this is no clone
+UNKNOWN: Final = "unknown"  # without git, or outside a clone
 FOLDER: Final = ROOT / "var" / "bench"
 
 
-def as_json(plan: Plan, result: Result) -> dict[str, Any]:
-    """Return all that was found, with what it takes to judge it."""
+def as_json(plan: Plan, result: BenchResult) -> dict[str, Any]:
+    """Return the result with everything needed to judge it: plan, commit, machine, settings."""
     figures = medians(result.windows)
     return {
         "title": _title(plan),
@@ -59,7 +59,7 @@ def save(plan: Plan, document: Mapping[str, Any]) -> Path:
 
 
 def show(document: Mapping[str, Any], old: Mapping[str, Any] | None, console: Console) -> None:
-    """Print the table, with a column of ratios if there is something to compare with."""
+    """Print the tables; with an ``old`` document also the ratios to it."""
     console.print(document["title"], highlight=False)
     if old is not None:
         console.print(f"compared with {old['title']}", highlight=False)
@@ -93,19 +93,21 @@ def show(document: Mapping[str, Any], old: Mapping[str, Any] | None, console: Co
 
 
 def _alone(found: Mapping[str, Any], old: Mapping[str, Any] | None) -> Table:
-    """Show what one order takes that has the system to itself, beside what it took."""
+    """Return the table of one order's costs when alone, beside those of the ``old`` document."""
     title = f"Alone: {found['orders']} orders, {found['to_confirmed_ms']:.1f} ms to confirmed"
     before = [] if old is None else [f"{part}, before" for part in old["costs"]]
     table = Table("per order", *found["costs"], "budget", *before, title=title)
     for name in found["costs"][UP_TO_CONFIRMED]:
         counts = [_number(costs[name]) for costs in found["costs"].values()]
-        old_counts = [] if old is None else [_number(each[name]) for each in old["costs"].values()]
+        old_counts = (
+            [] if old is None else [_number(costs[name]) for costs in old["costs"].values()]
+        )
         table.add_row(name, *counts, str(BUDGET.get(name, "")), *old_counts)
     return table
 
 
 def _statements(document: Mapping[str, Any]) -> Table:
-    """Show what is sent to PostgreSQL for an order, alone and under load."""
+    """Return the table of SQL statements per order, alone and under load."""
     table = Table("process", "statement", "alone", "under load", title="Statements per order")
     kinds = (document["alone"]["statements"], document["statements under load"])
     alone, loaded = ({(program, text): n for program, text, n in kind} for kind in kinds)
@@ -119,7 +121,7 @@ def _statements(document: Mapping[str, Any]) -> Table:
 def _profile(program: str, found: Mapping[str, Any]) -> Table:
     table = Table(title=f"{program}: {found['samples']} samples")
     table.add_column("share", justify="right")
-    table.add_column("by whom")
+    table.add_column("group or function")
     for kind in ("groups", "own"):
         for name, share in found[kind].items():
             table.add_row(f"{share:.1%}", escape(name))
@@ -128,7 +130,7 @@ def _profile(program: str, found: Mapping[str, Any]) -> Table:
 
 
 def commit() -> str:
-    """Return the short commit that runs, with a plus if it was changed since."""
+    """Return the short commit id, with a plus if files differ from it."""
 
     def git(*words: str) -> str:
         finished = subprocess.run(
@@ -149,7 +151,7 @@ def commit() -> str:
 
 
 def machine() -> dict[str, object]:
-    """Return what the figures were measured on."""
+    """Return the hardware and software that the figures were measured on."""
     cpus = Path("/proc/cpuinfo").read_text()
     models = [line.partition(": ")[2] for line in cpus.splitlines() if "model name" in line]
     return {
@@ -161,10 +163,10 @@ def machine() -> dict[str, object]:
 
 
 def _title(plan: Plan) -> str:
-    what = "two-line carts" if plan.baskets is None else plan.baskets.name
+    carts = "two-line carts" if plan.baskets is None else plan.baskets.name
     flower = "with Flower" if plan.flower else "without Flower"
     return (
-        f"{plan.load}, bank {plan.latency_ms} ms, {what}, {flower}, {commit()}: "
+        f"{plan.load}, provider {plan.latency_ms} ms, {carts}, {flower}, {commit()}: "
         f"{plan.repeat} x {plan.seconds:g} s"
     )
 

@@ -1,4 +1,4 @@
-"""Where web and worker spend their processor time, sampled by py-spy under load."""
+"""Samples with py-spy where web and workers spend their CPU time under load."""
 
 import asyncio
 import re
@@ -13,8 +13,8 @@ PROGRAMS: Final = ("web", "worker-checkout", "worker-settlement")
 SECONDS: Final = 8
 SHOWN: Final = 25
 
-# A sample belongs to the innermost frame that one of these knows, so that a library is charged
-# with what it does through the standard library.
+# A sample belongs to the innermost frame that matches one of these. So a library is charged with
+# the time that it spends in the standard library.
 GROUPS: Final[Mapping[str, re.Pattern[str]]] = {
     "psycopg": re.compile(r"psycopg"),
     "Django's ORM and connections": re.compile(r"django/db/"),
@@ -30,7 +30,7 @@ GROUPS: Final[Mapping[str, re.Pattern[str]]] = {
 }
 ELSE: Final = "the interpreter and its library"
 
-# A thread is seen in these when it has nothing to do; what its neighbours do shows the work.
+# A thread that has nothing to do is in one of these frames; it is no sample.
 WAITING: Final = re.compile(
     r"(?:wait \(.*/threading|_worker \(.*/futures/thread|select \(.*/selectors|poll \(.*/eventio"
     r"|wait_for_signals \(.*/arbiter)\.py"
@@ -42,13 +42,13 @@ Stacks = Mapping[tuple[str, ...], int]
 
 
 class ProfilerFailed(Exception):
-    """py-spy could not look into a process: it may need more rights than we have."""
+    """py-spy could not trace a process: it may need more rights."""
 
 
 async def sampled(pids: Mapping[str, int], folder: Path) -> dict[str, Any]:
-    """Watch the programs for some seconds, all at once, and say where their time went.
+    """Sample all programs at the same time, and return a summary of each.
 
-    The stacks are left in ``folder``, in the form that flame graphs are made of. Raises
+    Leaves the stacks in ``folder``, in the format that flame graphs are made from. Raises
     ProfilerFailed.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,13 +69,13 @@ async def _record(pid: int, file: Path) -> None:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await process.communicate()
+    _, errors = await process.communicate()
     if process.returncode != 0:
-        raise ProfilerFailed(said.decode().strip()[-500:])
+        raise ProfilerFailed(errors.decode().strip()[-500:])
 
 
 def stacks(lines: Iterable[str]) -> Stacks:
-    """Read `frame;frame;… count`, outermost first, less the stacks of threads that wait."""
+    """Read lines of `frame;frame;… count`, outermost first, without stacks of waiting threads."""
     found: Counter[tuple[str, ...]] = Counter()
     for line in lines:
         frames, _, count = line.rpartition(" ")
@@ -86,7 +86,7 @@ def stacks(lines: Iterable[str]) -> Stacks:
 
 
 def summary(found: Stacks) -> dict[str, Any]:
-    """Return shares of all samples by group, and by function: its own, and with what it calls."""
+    """Return shares of all samples by group and by function, without and with what it calls."""
     total = sum(found.values())
     groups: Counter[str] = Counter()
     own: Counter[str] = Counter()
@@ -107,7 +107,7 @@ def summary(found: Stacks) -> dict[str, Any]:
 
 
 def group(frames: tuple[str, ...]) -> str:
-    """Return whose sample it is."""
+    """Return the group that a sample belongs to."""
     for frame in reversed(frames):
         parts = _FRAME.fullmatch(frame)
         path = parts["file"] if parts else ""

@@ -1,7 +1,7 @@
-"""The SQL that PostgreSQL was sent, from its own log, by program and by text.
+"""Counts SQL statements by program and text, from PostgreSQL's log.
 
-PostgreSQL's counter for this, pg_stat_statements, is an extension that the embedded server does not
-have. Logging every statement slows what it counts: nothing is timed while it is on.
+The embedded server does not have the extension pg_stat_statements. Logging every statement slows
+the system down, so nothing is timed while it is on.
 """
 
 import re
@@ -17,11 +17,11 @@ import psycopg
 
 READ_SECONDS: Final = 20
 SETTLE_SECONDS: Final = 0.3
-"""For every session to hear that logging is on; each listens before its next statement."""
+"""Time in which every session learns that logging is on, before its next statement."""
 
 SHOWN: Final = 120
 
-# What our own `log_line_prefix` makes of a line: time, process, application.
+# A line with our `log_line_prefix`: time, process, application.
 _LINE: Final = re.compile(r"\d{4}-\d\d-\d\d [\d:.]+ \S+ \[(\d+)\] (\S*) \w+:  (.*)")
 _SENT: Final = re.compile(r"(?:statement|execute [^:]*): (.*)", re.DOTALL)
 
@@ -34,13 +34,13 @@ _LISTS: Final = re.compile(r"\(…\)(?:, ?\(…\))+")
 _CONTROL: Final = re.compile(
     r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|START TRANSACTION)\b", re.IGNORECASE
 )
-# A row that is locked is written to as well.
+# Locking a row writes to it too.
 _WRITES: Final = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|FOR (?:KEY )?SHARE)\b", re.IGNORECASE)
 _CHANGES: Final = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM) (?!SET\b|OF\b)(\w+)")
 
 
 class Statement(NamedTuple):
-    """One statement as it was sent; ``session`` is the process that served it."""
+    """One statement; ``session`` is the id of PostgreSQL's process that executed it."""
 
     session: str
     program: str
@@ -52,16 +52,16 @@ class Statement(NamedTuple):
 
     @property
     def is_control(self) -> bool:
-        """Tell whether it only begins or ends a transaction, or a part of one."""
+        """Return whether it only begins or ends a transaction or a savepoint."""
         return _CONTROL.match(self.text) is not None
 
 
-class LogTornOff(Exception):
-    """The log does not hold all that was sent: it was rotated away, or never written."""
+class LogIncomplete(Exception):
+    """The log does not have all statements: it was rotated away, or never written."""
 
 
 class StatementLog:
-    """Switches PostgreSQL's log of statements on for a while, and reads it."""
+    """Switches PostgreSQL's log of statements on and off, and reads it."""
 
     def __init__(self, session: psycopg.Connection, file: Path) -> None:
         self._session = session
@@ -76,7 +76,7 @@ class StatementLog:
         self._session.execute(f"SELECT 'start {self._mark}'".encode())
 
     def stop(self) -> list[Statement]:
-        """Return what was sent since the start, in its order. Raises LogTornOff."""
+        """Return the statements since ``start``, in their order. Raises LogIncomplete."""
         self._session.execute(f"SELECT 'stop {self._mark}'".encode())
         self._session.execute("ALTER SYSTEM RESET ALL")
         self._session.execute("SELECT pg_reload_conf()")
@@ -86,7 +86,7 @@ class StatementLog:
         self._session.execute(f"ALTER SYSTEM SET {setting}".encode())
 
     def _between_marks(self) -> str:
-        """Wait for the log, which comes through a pipe. One rotation may have come between."""
+        """Wait until the log has both marks; it may have been rotated once in between."""
         files = [self._file.with_name(f"{self._file.name}.1"), self._file]
         deadline = time.monotonic() + READ_SECONDS
         while time.monotonic() < deadline:
@@ -96,11 +96,11 @@ class StatementLog:
             if started and stopped:
                 return sent
             Event().wait(0.1)
-        raise LogTornOff
+        raise LogIncomplete
 
 
 def statements(lines: Iterable[str]) -> Iterator[Statement]:
-    """Read statements from the lines of the log. A line that begins with a tab continues one."""
+    """Read statements from lines of the log. A line that begins with a tab continues the last one."""
     entry: tuple[str, str, str] | None = None
     for line in lines:
         begins = _LINE.match(line)
@@ -122,16 +122,16 @@ def _sent(entry: tuple[str, str, str]) -> Iterator[Statement]:
 
 
 def normalised(text: str) -> str:
-    """Return what a statement has in common with those that differ in values only."""
+    """Return the text without values: equal for statements that differ only in values."""
     text = " ".join(text.split()).replace('"', "")
     text = _VALUE.sub("?", _QUOTED.sub("?", text))
     return _LISTS.sub("(…), …", _LIST.sub("(…)", text))
 
 
 def shortened(text: str, width: int = SHOWN) -> str:
-    """Return a normalised statement without its columns, cut to a line.
+    """Return a normalised statement without its columns, at most ``width`` characters.
 
-    One that changes several tables is told by those alone.
+    A statement that changes several tables is shortened to their names.
     """
     if text.startswith("WITH ") and (changes := _CHANGES.findall(text)):
         text = " + ".join(f"{verb} {table}" for verb, table in changes)
@@ -143,7 +143,7 @@ def shortened(text: str, width: int = SHOWN) -> str:
 
 
 def _top_level_from(text: str) -> int:
-    """Return where the FROM begins that is in no parentheses; 0 if there is none."""
+    """Return the position of the FROM that is outside parentheses, or 0."""
     depth = 0
     for part in re.finditer(r"[()]|\bFROM\b", text):
         depth += {"(": 1, ")": -1}.get(part[0], 0)
@@ -152,26 +152,31 @@ def _top_level_from(text: str) -> int:
     return 0
 
 
-def counted(sent: Iterable[Statement], orders: int) -> list[tuple[str, str, float]]:
+def count_per_order(sent: Iterable[Statement], orders: int) -> list[tuple[str, str, float]]:
     """Return program, normalised text and times per order, the most frequent first."""
-    counts = Counter((each.program, normalised(each.text)) for each in sent if not each.is_control)
+    counts = Counter(
+        (statement.program, normalised(statement.text))
+        for statement in sent
+        if not statement.is_control
+    )
     return [(program, text, number / orders) for (program, text), number in counts.most_common()]
 
 
-def commits(sent: Iterable[Statement]) -> int:
-    """Count the commits that wrote or locked something, which are those that wait for the disk."""
-    found = 0
-    wrote: dict[str, bool] = {}  # by session that is in a transaction
-    for each in sent:
-        match each.text.upper().rstrip("; ").split():
+def count_commits(sent: Iterable[Statement]) -> int:
+    """Count the commits that wrote or locked a row; only these wait for the disk."""
+    commits = 0
+    has_written: dict[str, bool] = {}  # for each session that is in a transaction
+    for statement in sent:
+        session = statement.session
+        match statement.text.upper().rstrip("; ").split():
             case ["BEGIN" | "START", *_]:
-                wrote[each.session] = False
+                has_written[session] = False
             case ["COMMIT", *_]:
-                found += wrote.pop(each.session, False)
+                commits += has_written.pop(session, False)
             case ["ROLLBACK"]:
-                wrote.pop(each.session, None)
-            case _ if each.session in wrote:
-                wrote[each.session] |= each.writes
+                has_written.pop(session, None)
+            case _ if session in has_written:
+                has_written[session] |= statement.writes
             case _:
-                found += each.writes
-    return found
+                commits += statement.writes
+    return commits

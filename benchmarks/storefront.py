@@ -1,4 +1,4 @@
-"""A storefront that orders over kept connections, and costs as little as it can."""
+"""An HTTP client for orders with kept-alive connections, as cheap as possible."""
 
 import asyncio
 import json
@@ -6,12 +6,12 @@ from typing import Final, NamedTuple, cast
 
 import httptools
 
-PATIENCE_SECONDS: Final = 30
+RESPONSE_SECONDS: Final = 30
 ACCEPTED: Final = 202
 
 
-class Answer(NamedTuple):
-    """What the API said to an order; ``order_id`` is empty unless it was accepted."""
+class OrderResponse(NamedTuple):
+    """The API's response to an order; ``order_id`` is empty unless it was accepted."""
 
     status: int
     order_id: str
@@ -19,18 +19,18 @@ class Answer(NamedTuple):
 
 
 class ConnectionLost(Exception):
-    """The server closed the connection before it had answered."""
+    """The server closed the connection before it responded."""
 
 
 class _Connection(asyncio.Protocol):
-    """One kept connection; one request at a time."""
+    """One kept-alive connection; it sends one request at a time."""
 
     def __init__(self) -> None:
         self.is_open = False
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A cast, since uvloop does not derive its transports from asyncio's.
+        # A cast, because uvloop does not derive its transports from asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self.is_open = True
 
@@ -52,37 +52,40 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self.is_open = self.is_open and self._parser.should_keep_alive()
-        if not self._answer.done():
+        if not self._response.done():
             status = self._parser.get_status_code()
-            self._answer.set_result(_answer(status, self._location, self._body))
+            self._response.set_result(_response(status, self._location, self._body))
 
-    async def send(self, request: bytes) -> Answer:
-        """Raises ConnectionLost and TimeoutError; the request may have been carried out."""
-        self._answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async def send(self, request: bytes) -> OrderResponse:
+        """Return the response.
+
+        Raises ConnectionLost and TimeoutError; the server may have executed the request all the same.
+        """
+        self._response: asyncio.Future[OrderResponse] = asyncio.get_running_loop().create_future()
         self._location = self._body = b""
         self._transport.write(request)
-        # Cheaper than asyncio.timeout, which would be entered for every request.
-        alarm = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._give_up)
+        # Cheaper per request than asyncio.timeout.
+        alarm = asyncio.get_running_loop().call_later(RESPONSE_SECONDS, self._time_out)
         try:
-            return await self._answer
+            return await self._response
         finally:
             alarm.cancel()
 
     def close(self) -> None:
         self.is_open = False
         self._transport.abort()
-        answer = getattr(self, "_answer", None)
-        if answer is not None and not answer.done():
-            answer.set_exception(ConnectionLost())
+        response = getattr(self, "_response", None)
+        if response is not None and not response.done():
+            response.set_exception(ConnectionLost())
 
-    def _give_up(self) -> None:
-        if not self._answer.done():
-            self._answer.set_exception(TimeoutError())
+    def _time_out(self) -> None:
+        if not self._response.done():
+            self._response.set_exception(TimeoutError())
         self.close()
 
 
 class Storefront:
-    """One customer's orders. Connections are made as needed, and the last one used is used next."""
+    """Sends one customer's orders. It connects as needed, and uses the last used connection first."""
 
     def __init__(self, host: str, port: int, token: str) -> None:
         self._address = (host, port)
@@ -92,8 +95,8 @@ class Storefront:
         )
         self._idle: list[_Connection] = []
 
-    async def order(self, body: bytes, key: str) -> Answer:
-        """Order once under ``key``. A kept connection that the server has closed is replaced.
+    async def order(self, body: bytes, key: str) -> OrderResponse:
+        """Place one order under ``key``; repeat it if a kept connection turns out to be closed.
 
         Raises OSError, ConnectionLost and TimeoutError.
         """
@@ -105,7 +108,7 @@ class Storefront:
                 try:
                     return await self._send(kept, request)
                 except ConnectionLost:
-                    break  # the key makes it safe to ask again
+                    break  # the key makes it safe to repeat the request
         return await self._send(await self._connect(), request)
 
     def close(self) -> None:
@@ -117,18 +120,18 @@ class Storefront:
         _, connection = await loop.create_connection(_Connection, *self._address)
         return connection
 
-    async def _send(self, connection: _Connection, request: bytes) -> Answer:
-        answer = await connection.send(request)
+    async def _send(self, connection: _Connection, request: bytes) -> OrderResponse:
+        response = await connection.send(request)
         if connection.is_open:
             self._idle.append(connection)
-        return answer
+        return response
 
 
-def _answer(status: int, location: bytes, body: bytes) -> Answer:
+def _response(status: int, location: bytes, body: bytes) -> OrderResponse:
     if status == ACCEPTED:
-        return Answer(status, location.decode().rstrip("/").rpartition("/")[2], "")
+        return OrderResponse(status, location.decode().rstrip("/").rpartition("/")[2], "")
     try:
         problem = str(json.loads(body)["type"]).rpartition("/")[2]
     except (ValueError, KeyError, TypeError):
         problem = "no problem details"
-    return Answer(status, "", problem)
+    return OrderResponse(status, "", problem)

@@ -1,4 +1,4 @@
-"""Sees orders end, with one small query for all of them at a time."""
+"""Watches for orders that end, with one query for all outstanding orders."""
 
 import asyncio
 from typing import Final, Self
@@ -14,10 +14,10 @@ WHERE id = ANY(%s::uuid[]) AND status IN ('confirmed', 'cancelled')
 
 
 class Watcher:
-    """Watches what a closed loop has outstanding.
+    """Watches the outstanding orders of a closed loop.
 
-    Its session is its own, so that what the watching costs PostgreSQL can be told apart and
-    charged to the load generator (``backend``, ``queries``).
+    It has its own session, so that its cost in PostgreSQL counts for the load generator
+    (``backend``, ``queries``).
     """
 
     def __init__(self, session: psycopg.AsyncConnection) -> None:
@@ -34,13 +34,13 @@ class Watcher:
             )
         )
 
-    async def ended(self, order_id: str) -> None:
-        """Wait until the order is confirmed or cancelled: noticed within some 20 ms."""
+    async def wait_until_ended(self, order_id: str) -> None:
+        """Return when the order is confirmed or cancelled, at most about 20 ms later."""
         self._outstanding[order_id] = asyncio.get_running_loop().create_future()
         await self._outstanding[order_id]
 
     async def watch(self) -> None:
-        """Look until cancelled."""
+        """Query until this task is cancelled."""
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
             if self._outstanding:

@@ -1,4 +1,4 @@
-"""What is ordered: two lines each, or what a file's baskets say, within what the API takes."""
+"""Carts of two lines, and carts from a file's baskets within the API's limit."""
 
 import json
 from itertools import islice
@@ -14,7 +14,7 @@ def test_two_line_carts_are_the_same_every_time() -> None:
     assert len(first.skus) == 100
 
 
-def test_a_basket_is_a_cart_and_a_code_named_twice_is_bought_twice() -> None:
+def test_a_basket_is_a_cart_and_a_repeated_code_has_quantity_2() -> None:
     found = baskets(["85123A, 71053,85123A\n", "22632\n"])
 
     assert found.carts == [{"85123A": 2, "71053": 1}, {"22632": 1}]
@@ -29,7 +29,7 @@ def test_a_basket_with_too_many_lines_becomes_several_orders() -> None:
     assert found.remarks == ["1 baskets of more than 100 lines were divided"]
 
 
-def test_codes_that_are_none_are_left_out_and_counted() -> None:
+def test_invalid_codes_are_left_out_and_counted() -> None:
     found = baskets(["BANK CHARGES,POST", "BANK CHARGES", "", "-x"])
 
     assert found.carts == [{"POST": 1}]
@@ -39,7 +39,7 @@ def test_codes_that_are_none_are_left_out_and_counted() -> None:
     ]
 
 
-def test_bodies_repeat_the_carts_for_ever() -> None:
+def test_bodies_repeat_the_carts_without_end() -> None:
     bodies = [json.loads(body) for body in islice(baskets(["a", "b,b"]).bodies(), 3)]
 
     assert bodies == [

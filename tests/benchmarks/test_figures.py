@@ -1,4 +1,4 @@
-"""The arithmetic between what was read and what is reported."""
+"""The figures that are computed from readings, orders and outcomes."""
 
 import math
 
@@ -15,7 +15,7 @@ from benchmarks.figures import (
 )
 from benchmarks.load import Placement
 from benchmarks.meter import ProgramRestarted, Reading
-from benchmarks.outcomes import Fate
+from benchmarks.outcomes import OrderOutcome
 
 PIDS = {"web": 7}
 
@@ -45,26 +45,26 @@ def window() -> Window:
 
 
 PLACEMENTS = [
-    Placement(due=999.0, answered=1000.5, order_id="before the window"),
-    Placement(due=1000.0, answered=1000.1, order_id="a"),
-    Placement(due=1001.0, answered=1001.3, order_id="b"),
-    Placement(due=1001.5, answered=1001.6, failure="429 too-many-requests"),
-    Placement(due=1001.9, answered=1002.1, order_id="late"),
-    Placement(due=1002.0, answered=1002.1, order_id="after the window"),
+    Placement(due=999.0, responded_at=1000.5, order_id="before the window"),
+    Placement(due=1000.0, responded_at=1000.1, order_id="a"),
+    Placement(due=1001.0, responded_at=1001.3, order_id="b"),
+    Placement(due=1001.5, responded_at=1001.6, failure="429 too-many-requests"),
+    Placement(due=1001.9, responded_at=1002.1, order_id="late"),
+    Placement(due=1002.0, responded_at=1002.1, order_id="after the window"),
 ]
-FATES = {
-    "before the window": Fate("confirmed", "", 1000.9, 1001.0),
-    "a": Fate("confirmed", "", 1000.5, 1001.9),
-    "b": Fate("cancelled", "card_declined", None, 1001.9),
-    "late": Fate("confirmed", "", 1003.9, 1004.0),
-    "after the window": Fate("confirmed", "", 1002.5, None),
+OUTCOMES = {
+    "before the window": OrderOutcome("confirmed", "", 1000.9, 1001.0),
+    "a": OrderOutcome("confirmed", "", 1000.5, 1001.9),
+    "b": OrderOutcome("cancelled", "card_declined", None, 1001.9),
+    "late": OrderOutcome("confirmed", "", 1003.9, 1004.0),
+    "after the window": OrderOutcome("confirmed", "", 1002.5, None),
 }
 
 
-def test_rates_count_what_happened_in_the_window_and_latencies_what_was_sent_in_it(
+def test_rates_count_orders_confirmed_and_latencies_orders_sent_in_the_window(
     window: Window,
 ) -> None:
-    found = figures(window, PLACEMENTS, FATES)
+    found = figures(window, PLACEMENTS, OUTCOMES)
 
     assert found["orders confirmed in the window"] == 2
     assert found["orders confirmed per second"] == 1.0
@@ -77,10 +77,10 @@ def test_rates_count_what_happened_in_the_window_and_latencies_what_was_sent_in_
     assert found["POST to confirmed p99 ms"] == pytest.approx(2000)
 
 
-def test_costs_are_of_one_order_and_the_system_is_neither_the_load_nor_the_bank(
+def test_costs_are_per_order_and_the_system_excludes_load_generator_and_sandbox(
     window: Window,
 ) -> None:
-    found = figures(window, PLACEMENTS, FATES)
+    found = figures(window, PLACEMENTS, OUTCOMES)
 
     assert found["commits per order"] == 5
     assert found["Celery messages per order"] == 2
@@ -95,10 +95,10 @@ def test_costs_are_of_one_order_and_the_system_is_neither_the_load_nor_the_bank(
     assert found["cores busy with something else"] == pytest.approx(0.25)
 
 
-def test_a_slow_machine_is_taken_out_of_rates_and_costs_and_of_nothing_else(
+def test_only_rates_and_costs_are_normalised_by_the_machines_speed(
     window: Window,
 ) -> None:
-    found = normalised(figures(window, PLACEMENTS, FATES))
+    found = normalised(figures(window, PLACEMENTS, OUTCOMES))
 
     assert found["orders confirmed per second"] == 2.0
     assert found["CPU ms per order, web"] == 2.5
@@ -108,16 +108,16 @@ def test_a_slow_machine_is_taken_out_of_rates_and_costs_and_of_nothing_else(
     }
 
 
-def test_a_window_in_which_nothing_was_confirmed_has_no_figures(window: Window) -> None:
+def test_a_window_without_a_confirmed_order_has_no_figures(window: Window) -> None:
     with pytest.raises(NothingConfirmed):
         figures(window, PLACEMENTS, {})
 
 
-def test_a_window_in_which_a_program_was_restarted_has_no_figures(window: Window) -> None:
+def test_a_window_with_a_restarted_program_has_no_figures(window: Window) -> None:
     restarted = window._replace(after=window.after._replace(pids={"web": 8}))
 
     with pytest.raises(ProgramRestarted):
-        figures(restarted, PLACEMENTS, FATES)
+        figures(restarted, PLACEMENTS, OUTCOMES)
 
 
 @pytest.mark.parametrize(
@@ -131,13 +131,13 @@ def test_a_window_in_which_a_program_was_restarted_has_no_figures(window: Window
         ([5.0, 6.0], 1, 5.0),
     ],
 )
-def test_a_percentile_is_a_value_that_was_seen(
+def test_a_percentile_is_one_of_the_values(
     values: list[float], percent: float, expected: float
 ) -> None:
     assert percentile(values, percent) == expected
 
 
-def test_nothing_has_no_percentile() -> None:
+def test_no_values_have_no_percentile() -> None:
     assert math.isnan(percentile([], 50))
 
 
@@ -145,7 +145,7 @@ def test_medians_are_taken_figure_by_figure() -> None:
     assert medians([{"a": 1, "b": 9}, {"a": 5, "b": 1}, {"a": 2, "b": 2}]) == {"a": 2, "b": 2}
 
 
-def test_ratios_are_new_by_old_where_both_say_something() -> None:
+def test_ratios_are_new_by_old_where_both_have_a_value_and_the_old_is_not_0() -> None:
     new, old = {"a": 3.0, "b": 0.0, "c": 1.0, "d": 1.0}, {"a": 2.0, "b": 4.0, "c": 0.0}
 
     assert ratios(new, old) == {"a": 1.5, "b": 0.0}

@@ -1,4 +1,4 @@
-"""The two ways to offer load, at a shop that answers as it is told."""
+"""The closed and the open loop, against a shop whose responses the test chooses."""
 
 import asyncio
 import threading
@@ -27,7 +27,7 @@ def accepted(number: int) -> bytes:
     ).encode()
 
 
-def refused(status: int, body: str) -> bytes:
+def rejected(status: int, body: str) -> bytes:
     return f"HTTP/1.1 {status} No\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
@@ -36,15 +36,15 @@ HANG_UP = b""
 
 @contextmanager
 def shop(serve: Serve) -> Iterator[Load]:
-    """Give each request to ``serve``, with one thread for each connection."""
+    """Yield a load whose requests ``serve`` answers, with one thread per connection."""
 
     class Connection(StreamRequestHandler):
         def handle(self) -> None:
             while request := self.connection.recv(65536):
-                answer = serve(request)
-                if answer == HANG_UP:
+                response = serve(request)
+                if response == HANG_UP:
                     return
-                self.wfile.write(answer)
+                self.wfile.write(response)
 
     class Server(ThreadingTCPServer):
         daemon_threads = True
@@ -61,56 +61,56 @@ def shop(serve: Serve) -> Iterator[Load]:
             thread.join()
 
 
-async def placed(load: Load, orders: int) -> None:
+async def place_orders(load: Load, orders: int) -> None:
     """Place orders one after the other."""
     for _ in range(orders):
         await load.place(time.time())
     load.storefront.close()
 
 
-def test_a_closed_loop_has_so_many_orders_outstanding_and_never_more() -> None:
+def test_a_closed_loop_never_has_more_orders_outstanding_than_clients() -> None:
     numbers = count()
-    outstanding, seen = set[str](), list[int]()
+    outstanding, counts = set[str](), list[int]()
     all_three = asyncio.Event()
 
-    async def ended(order_id: str) -> None:
+    async def wait_until_ended(order_id: str) -> None:
         outstanding.add(order_id)
-        seen.append(len(outstanding))
+        counts.append(len(outstanding))
         if len(outstanding) == 3:
             all_three.set()
         await asyncio.wait_for(all_three.wait(), PATIENCE_SECONDS)
         await asyncio.sleep(0.002)
         outstanding.remove(order_id)
-        if len(seen) >= 30:
+        if len(counts) >= 30:
             load.stopped.set()
 
-    async def offered() -> None:
-        await closed_loop(load, 3, ended)
+    async def run_loop() -> None:
+        await closed_loop(load, 3, wait_until_ended)
         load.storefront.close()
 
     with shop(lambda _: accepted(next(numbers))) as load:
-        asyncio.run(offered())
+        asyncio.run(run_loop())
 
-    assert max(seen) == 3
+    assert max(counts) == 3
     assert outstanding == set()
-    assert len(load.placements) == len(seen) <= 32
+    assert len(load.placements) == len(counts) <= 32
 
 
-def test_an_open_loop_goes_on_sending_while_nobody_is_answered() -> None:
-    numbers, everybody = count(), threading.Barrier(10)
+def test_an_open_loop_keeps_sending_without_responses() -> None:
+    numbers, all_ten_sent = count(), threading.Barrier(10)
 
     def serve(_: bytes) -> bytes:
-        everybody.wait(PATIENCE_SECONDS)
+        all_ten_sent.wait(PATIENCE_SECONDS)
         return accepted(next(numbers))
 
     with shop(serve) as load:
-        asyncio.run(sent_by_schedule(load, orders=10))
+        asyncio.run(send_by_schedule(load, orders=10))
 
-    due = sorted(each.due for each in load.placements)
+    due = sorted(placement.due for placement in load.placements)
     assert [later - earlier for earlier, later in pairwise(due)] == pytest.approx([1 / RATE] * 9)
     assert load.failures() == {}
-    first = min(load.placements, key=lambda each: each.due)
-    assert first.answered >= due[-1]
+    first = min(load.placements, key=lambda placement: placement.due)
+    assert first.responded_at >= due[-1]
 
 
 def test_an_order_that_is_sent_late_counts_from_when_it_was_due() -> None:
@@ -118,61 +118,61 @@ def test_an_order_that_is_sent_late_counts_from_when_it_was_due() -> None:
     numbers = count()
 
     def late_bodies() -> Iterator[bytes]:
-        threading.Event().wait(stall)  # the load generator itself is held up
+        threading.Event().wait(stall)  # the load generator itself is late
         yield from repeat(BODY)
 
     with shop(lambda _: accepted(next(numbers))) as load:
         load.bodies = late_bodies()
-        asyncio.run(sent_by_schedule(load, orders=10))
+        asyncio.run(send_by_schedule(load, orders=10))
 
-    by_due = sorted(load.placements, key=lambda each: each.due)
-    waits = [each.answered - each.due for each in by_due]
-    assert [each >= stall - number / RATE for number, each in enumerate(waits)] == [True] * 10
+    by_due = sorted(load.placements, key=lambda placement: placement.due)
+    waits = [placement.responded_at - placement.due for placement in by_due]
+    assert [wait >= stall - number / RATE for number, wait in enumerate(waits)] == [True] * 10
     assert by_due[-1].due - by_due[0].due == pytest.approx(9 / RATE)
 
 
-async def sent_by_schedule(load: Load, orders: int) -> None:
+async def send_by_schedule(load: Load, orders: int) -> None:
     bodies = load.bodies
 
-    def so_many() -> Iterator[bytes]:
+    def limited_bodies() -> Iterator[bytes]:
         for number in range(1, orders + 1):
             if number == orders:
                 load.stopped.set()
             yield next(bodies)
 
-    load.bodies = so_many()
+    load.bodies = limited_bodies()
     await open_loop(load, RATE)
     load.storefront.close()
 
 
-def test_what_goes_wrong_is_counted_by_its_kind() -> None:
+def test_failures_are_counted_by_kind() -> None:
     problem = '{"type": "https://example.com/problems/out-of-luck"}'
-    answers = iter(
-        [refused(503, problem), refused(500, "<h1>"), HANG_UP, HANG_UP, refused(503, problem)]
+    responses = iter(
+        [rejected(503, problem), rejected(500, "<h1>"), HANG_UP, HANG_UP, rejected(503, problem)]
     )
 
-    with shop(lambda _: next(answers)) as load:
-        asyncio.run(placed(load, 4))
+    with shop(lambda _: next(responses)) as load:
+        asyncio.run(place_orders(load, 4))
 
     assert load.failures() == {
         "503 out-of-luck": 2,
         "500 no problem details": 1,
         "ConnectionLost": 1,
     }
-    assert [each.order_id for each in load.placements] == ["", "", "", ""]
+    assert [placement.order_id for placement in load.placements] == ["", "", "", ""]
 
 
-def test_a_request_on_a_connection_that_was_closed_is_repeated_under_its_key() -> None:
+def test_a_request_on_a_closed_connection_is_repeated_under_its_key() -> None:
     requests = list[bytes]()
-    answers = iter([accepted(1), HANG_UP, accepted(2)])
+    responses = iter([accepted(1), HANG_UP, accepted(2)])
 
     def serve(request: bytes) -> bytes:
         requests.append(request)
-        return next(answers)
+        return next(responses)
 
     with shop(serve) as load:
-        asyncio.run(placed(load, 2))
+        asyncio.run(place_orders(load, 2))
 
-    assert [each.order_id for each in load.placements] == ["order-1", "order-2"]
-    assert [b"Idempotency-Key: run-0" in each for each in requests] == [True, False, False]
+    assert [placement.order_id for placement in load.placements] == ["order-1", "order-2"]
+    assert [b"Idempotency-Key: run-0" in request for request in requests] == [True, False, False]
     assert requests[1] == requests[2]

@@ -1,20 +1,20 @@
-"""What a benchmark is asked to do is read from the environment, and refused when it makes no sense."""
+"""A benchmark's plan is read from the environment, and invalid values are errors."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks.plan import Plan, PlanRefused, plan_from
+from benchmarks.plan import InvalidPlan, Plan, plan_from
 
 
-def test_nothing_said_is_a_closed_loop_at_a_bank_that_answers_at_once() -> None:
+def test_the_default_is_a_closed_loop_without_provider_latency() -> None:
     plan = plan_from({"PATH": "/bin", "CLIENTS": ""})
 
     assert plan == Plan()
     assert (plan.load, plan.latency_ms, plan.seconds) == ("closed-48", 0, 20)
 
 
-def test_what_is_said_is_taken() -> None:
+def test_values_are_read_from_the_environment() -> None:
     plan = plan_from(
         {"RATE": "20", "SECONDS": "7.5", "LATENCY_MS": "200", "BASKETS": "a b.csv", "PROFILE": "1"}
     )
@@ -35,8 +35,8 @@ def test_what_is_said_is_taken() -> None:
         ({"CLIENTS": "4", "RATE": "20"}, "give one of them"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_its_name(
+def test_an_invalid_value_is_an_error_that_names_it(
     environment: dict[str, str], named: str
 ) -> None:
-    with pytest.raises(PlanRefused, match=named):
+    with pytest.raises(InvalidPlan, match=named):
         plan_from(environment)

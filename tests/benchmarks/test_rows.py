@@ -1,4 +1,4 @@
-"""The benchmark's own SQL, on the application's tables as they are."""
+"""The benchmark's own SQL on the application's tables."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from benchmarks.catalogue import ON_HAND, stock
-from benchmarks.outcomes import confirmed_between, fates
+from benchmarks.catalogue import ON_HAND, stock_products
+from benchmarks.outcomes import confirmed_between, order_outcomes
 from benchmarks.watcher import Watcher
 from inventory.models import MovementKind, StockMovement
 from inventory.services import catalogue
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def database_url() -> str:
-    """Of the test's own database, for sessions that know nothing of Django."""
+    """Return the URL of the test's database, for sessions without Django."""
     with connection.cursor():
         parameters = connection.connection.info
     return psycopg.conninfo.make_conninfo(
@@ -47,10 +47,10 @@ def test_products_are_stocked_once_and_their_movements_add_up(
 ) -> None:
     shelf.put("MUG", 5)
 
-    stock(session, ["MUG", "B-1", "B-2"])
-    stock(session, ["MUG", "B-1"])
+    stock_products(session, ["MUG", "B-1", "B-2"])
+    stock_products(session, ["MUG", "B-1"])
 
-    assert {each.sku: each.available for each in catalogue()} == {
+    assert {product.sku: product.available for product in catalogue()} == {
         "MUG": 5,
         "B-1": ON_HAND,
         "B-2": ON_HAND,
@@ -63,14 +63,14 @@ def test_products_are_stocked_once_and_their_movements_add_up(
     ]
 
 
-def test_fates_tell_confirmed_and_completed_from_what_is_still_under_way(
+def test_outcomes_distinguish_completed_confirmed_and_unfinished_orders(
     shelf: Shelf,
     session: psycopg.Connection,
     customer: User,
     sandbox_stripe: SandboxServer,
     messages: MessageQueue,
 ) -> None:
-    stock(session, ["MUG"])
+    stock_products(session, ["MUG"])
     cards = ["pm_card_visa", "pm_card_visa", "pm_card_visa_chargeDeclined", "pm_card_visa"]
     completed, confirmed, declined, placed = (
         str(place_order(new_id(), customer, {"MUG": 1}, card).order.pk) for card in cards
@@ -83,22 +83,22 @@ def test_fates_tell_confirmed_and_completed_from_what_is_still_under_way(
     for message in begin[1:]:
         messages.deliver(message)
         messages.drop_all()
-    found = fates(session)
+    found = order_outcomes(session)
 
-    assert {order_id: (fate.status, fate.reason) for order_id, fate in found.items()} == {
+    assert {order_id: (outcome.status, outcome.reason) for order_id, outcome in found.items()} == {
         completed: ("confirmed", ""),
         confirmed: ("confirmed", ""),
         declined: ("cancelling", "payment_declined"),
         placed: ("placed", ""),
     }
-    assert [order for order, fate in found.items() if fate.completed_at] == [completed]
-    moments = sorted(fate.confirmed_at for fate in found.values() if fate.confirmed_at)
+    assert [order for order, outcome in found.items() if outcome.completed_at] == [completed]
+    moments = sorted(outcome.confirmed_at for outcome in found.values() if outcome.confirmed_at)
     assert len(moments) == 2
     assert confirmed_between(moments[0], moments[1], found) == 1
     assert confirmed_between(moments[0], moments[1] + 1, found) == 2
 
 
-def test_the_watcher_returns_when_the_order_has_ended_and_not_before(
+def test_the_watcher_waits_until_the_order_has_ended(
     shelf: Shelf,
     database_url: str,
     customer: User,
@@ -110,12 +110,12 @@ def test_the_watcher_returns_when_the_order_has_ended_and_not_before(
 
     def deliver_all() -> None:
         messages.deliver_all()
-        connection.close()  # this thread's own
+        connection.close()  # that of this thread
 
     async def scenario() -> int:
         watcher = await Watcher.connect(database_url)
         watching = asyncio.create_task(watcher.watch())
-        ended = asyncio.create_task(watcher.ended(order_id))
+        ended = asyncio.create_task(watcher.wait_until_ended(order_id))
         while watcher.queries < 2:
             await asyncio.sleep(0.001)
         assert not ended.done()

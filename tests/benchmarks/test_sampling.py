@@ -1,4 +1,4 @@
-"""Whose time a sampled stack is."""
+"""The group of a sampled stack, and the summary of all samples."""
 
 import pytest
 
@@ -26,7 +26,7 @@ THREAD = "run (/usr/lib/python3.11/threading.py)"
         (("execute_from (/x/orders/lib/python3/site-packages/gunicorn/x.py)",), "gunicorn"),
     ],
 )
-def test_a_sample_belongs_to_the_innermost_part_that_is_known(
+def test_a_sample_belongs_to_the_innermost_known_group(
     frames: tuple[str, ...], expected: str
 ) -> None:
     assert group(frames) == expected
@@ -54,7 +54,7 @@ def test_shares_are_of_all_samples_and_recursion_counts_once() -> None:
         "Arbiter.wait_for_signals (/x/site-packages/gunicorn/arbiter.py:1)",
     ],
 )
-def test_a_thread_that_has_nothing_to_do_is_no_sample(waiting: str) -> None:
+def test_a_waiting_thread_is_no_sample(waiting: str) -> None:
     busy = "Connection.wait (/x/site-packages/psycopg/connection.py:479)"
 
     assert stacks([f"{THREAD};{waiting} 7", f"{waiting};{busy} 2"]) == {(waiting, busy): 2}

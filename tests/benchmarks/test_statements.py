@@ -1,4 +1,4 @@
-"""What PostgreSQL's log says of the statements that it was sent."""
+"""SQL statements read from PostgreSQL's log, and counted."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ import psycopg
 import pytest
 
 from benchmarks.statements import (
-    LogTornOff,
+    LogIncomplete,
     Statement,
     StatementLog,
-    commits,
-    counted,
+    count_commits,
+    count_per_order,
     normalised,
     shortened,
     statements,
@@ -58,7 +58,7 @@ def test_statements_are_read_with_their_session_and_program() -> None:
         ("SELECT a WHERE (b = $1 AND c = $2)", "SELECT a WHERE (b = ? AND c = ?)"),
     ],
 )
-def test_statements_that_differ_in_values_only_are_the_same(text: str, expected: str) -> None:
+def test_statements_that_differ_only_in_values_are_equal(text: str, expected: str) -> None:
     assert normalised(text) == expected
 
 
@@ -77,11 +77,11 @@ def test_statements_that_differ_in_values_only_are_the_same(text: str, expected:
         (f"SELECT ? WHERE {'a' * 200}", f"SELECT ? WHERE {'a' * 104}…"),
     ],
 )
-def test_a_statement_is_shown_on_a_line(text: str, expected: str) -> None:
+def test_a_statement_is_shortened_to_one_line(text: str, expected: str) -> None:
     assert shortened(text) == expected
 
 
-def test_statements_are_counted_per_order_and_transaction_control_is_none() -> None:
+def test_statements_are_counted_per_order_without_transaction_control() -> None:
     sent = [
         Statement("1", "web", "BEGIN"),
         Statement("1", "web", "SELECT $1"),
@@ -91,7 +91,10 @@ def test_statements_are_counted_per_order_and_transaction_control_is_none() -> N
         Statement("1", "web", "COMMIT"),
     ]
 
-    assert counted(sent, orders=4) == [("web", "SELECT ?", 0.5), ("worker", "SELECT ?", 0.25)]
+    assert count_per_order(sent, orders=4) == [
+        ("web", "SELECT ?", 0.5),
+        ("worker", "SELECT ?", 0.25),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -108,11 +111,11 @@ def test_statements_are_counted_per_order_and_transaction_control_is_none() -> N
         (["WITH a AS (INSERT INTO b VALUES (1)) SELECT 2"], 1),
     ],
 )
-def test_a_commit_counts_if_it_had_something_to_keep(texts: list[str], expected: int) -> None:
-    assert commits(Statement("1", "web", text) for text in texts) == expected
+def test_a_commit_counts_if_it_wrote_or_locked_a_row(texts: list[str], expected: int) -> None:
+    assert count_commits(Statement("1", "web", text) for text in texts) == expected
 
 
-def test_sessions_are_told_apart() -> None:
+def test_commits_are_counted_per_session() -> None:
     sent = [
         Statement("1", "web", "BEGIN"),
         Statement("2", "web", "BEGIN"),
@@ -121,7 +124,7 @@ def test_sessions_are_told_apart() -> None:
         Statement("1", "web", "COMMIT"),
     ]
 
-    assert commits(sent) == 1
+    assert count_commits(sent) == 1
 
 
 SETTING = "SELECT current_setting"
@@ -147,29 +150,35 @@ def setting(session: psycopg.Connection, name: str) -> str:
     return str(row[0])
 
 
-def test_the_log_has_what_other_sessions_sent_between_start_and_stop(
+def test_the_log_has_the_statements_of_other_sessions_between_start_and_stop(
     server: EmbeddedServer,
 ) -> None:
     with connect(server, "benchmark") as session, connect(server, "web") as other:
         log = StatementLog(session, server.log)
         other.execute("SELECT 'before'")
         log.start()
-        wait_until(lambda: setting(other, "log_statement") == "all", "the other session has heard")
+        wait_until(lambda: setting(other, "log_statement") == "all", "the other session logs")
         other.execute("SELECT %s::int\n + 1", (5,))
         found = log.stop()
         other.execute("SELECT 'after'")
         wait_until(lambda: setting(other, "log_statement") == "none", "nothing is logged")
 
-    of_web = [each for each in found if each.program == "web" and SETTING not in each.text]
-    assert [(each.program, each.text) for each in of_web] == [("web", "SELECT $1::int\n+ 1")]
+    of_web = [
+        statement
+        for statement in found
+        if statement.program == "web" and SETTING not in statement.text
+    ]
+    assert [(statement.program, statement.text) for statement in of_web] == [
+        ("web", "SELECT $1::int\n+ 1")
+    ]
 
 
-def test_a_log_without_the_beginning_is_not_taken_for_a_whole_one(
+def test_a_log_without_its_beginning_is_an_error(
     server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.statements.READ_SECONDS", 0.2)
     with connect(server, "benchmark") as session:
         log = StatementLog(session, tmp_path / "another.log")
         log.start()
-        with pytest.raises(LogTornOff):
+        with pytest.raises(LogIncomplete):
             log.stop()

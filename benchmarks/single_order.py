@@ -1,4 +1,4 @@
-"""What one order takes with the system to itself, set against the budget of the happy path."""
+"""Measures what one order costs when the system has no other order, and compares the budget."""
 
 import asyncio
 import statistics
@@ -14,19 +14,19 @@ import redis
 
 from benchmarks.load import Load
 from benchmarks.meter import Meter
-from benchmarks.outcomes import fates
-from benchmarks.statements import Statement, StatementLog, commits, counted
+from benchmarks.outcomes import order_outcomes
+from benchmarks.statements import Statement, StatementLog, count_commits, count_per_order
 
-UNCOUNTED: Final = 5  # orders; each process opens what it keeps open
+UNCOUNTED: Final = 5  # orders that warm up: each process opens its connections
 COUNTED: Final = 10
 END_SECONDS: Final = 60
 
 UP_TO_CONFIRMED: Final = "up to confirmed"
 CAPTURE: Final = "the capture after it"
 BUDGET: Final = {"commits": 4, "Celery messages": 1, "SQL statements": 20}
-"""Of a two-line card order up to confirmed; see docs/performance.md."""
+"""The budget of a two-line card order up to confirmed; see docs/performance.md."""
 
-# Whose statements and messages belong to which part of an order's way.
+# The processes and the queue of each part of an order's way.
 _PROGRAMS: Final = {
     UP_TO_CONFIRMED: frozenset({"web", "worker-checkout"}),
     CAPTURE: frozenset({"worker-settlement"}),
@@ -39,11 +39,11 @@ SELECT 1 FROM sagas_sagarun WHERE subject_id = %s AND status IN ('completed', 'c
 
 
 class OrderStuck(Exception):
-    """An order that had the system to itself was refused, or did not end."""
+    """An order was rejected or did not end, although the system had no other order."""
 
 
-class Alone(NamedTuple):
-    """Costs of one order by part of its way, and the statements behind them."""
+class SingleOrderCosts(NamedTuple):
+    """The costs of one order by part of its way, and its SQL statements."""
 
     orders: int
     to_confirmed_ms: float  # the median
@@ -52,53 +52,62 @@ class Alone(NamedTuple):
 
     @property
     def over_budget(self) -> list[str]:
+        """Return a sentence for each cost that exceeds its budget."""
         spent = self.costs[UP_TO_CONFIRMED]
         return [
-            f"{name}: {spent[name]:g}, and {most} is the budget"
-            for name, most in BUDGET.items()
-            if spent[name] > most
+            f"{name}: {spent[name]:g}, budget {limit}"
+            for name, limit in BUDGET.items()
+            if spent[name] > limit
         ]
 
 
-async def alone(load: Load, meter: Meter, log: StatementLog) -> Alone:
-    """Place orders one after the other, each when the one before has ended, and count."""
+async def measure_single_orders(load: Load, meter: Meter, log: StatementLog) -> SingleOrderCosts:
+    """Place each order after the previous one has ended, and count what they cost.
+
+    Raises OrderStuck.
+    """
     session = meter.session
     for _ in range(UNCOUNTED):
-        await _order(load, session)
-    with pushes(meter.broker) as pushed:
+        await _place_and_wait(load, session)
+    with counted_pushes(meter.broker) as pushed:
         calls = meter.stripe_calls()
         log.start()
-        placed = [await _order(load, session) for _ in range(COUNTED)]
+        placed = [await _place_and_wait(load, session) for _ in range(COUNTED)]
         sent = log.stop()
         operations = meter.stripe_operations(since=calls)
     captures = sum(operation.endswith(".capture") for operation in operations)
-    bank = {UP_TO_CONFIRMED: len(operations) - captures, CAPTURE: captures}
-    found = fates(session)
-    waits = [confirmed - due for due, order in placed if (confirmed := found[order].confirmed_at)]
-    of_orders = [each for each in sent if each.program in frozenset().union(*_PROGRAMS.values())]
-    return Alone(
+    stripe_calls = {UP_TO_CONFIRMED: len(operations) - captures, CAPTURE: captures}
+    outcomes = order_outcomes(session)
+    waits = [
+        confirmed - due
+        for due, order_id in placed
+        if (confirmed := outcomes[order_id].confirmed_at)
+    ]
+    programs = frozenset().union(*_PROGRAMS.values())
+    of_orders = [statement for statement in sent if statement.program in programs]
+    return SingleOrderCosts(
         orders=COUNTED,
         to_confirmed_ms=statistics.median(waits) * 1000,
-        costs={part: _costs(part, sent, pushed, bank) for part in _PROGRAMS},
-        statements=counted(of_orders, COUNTED),
+        costs={part: _costs(part, sent, pushed, stripe_calls) for part in _PROGRAMS},
+        statements=count_per_order(of_orders, COUNTED),
     )
 
 
 def _costs(
-    part: str, sent: list[Statement], pushed: Counter[str], bank: dict[str, int]
+    part: str, sent: list[Statement], pushed: Counter[str], stripe_calls: dict[str, int]
 ) -> dict[str, float]:
-    ours = [each for each in sent if each.program in _PROGRAMS[part]]
+    of_part = [statement for statement in sent if statement.program in _PROGRAMS[part]]
     return {
-        "commits": commits(ours) / COUNTED,
+        "commits": count_commits(of_part) / COUNTED,
         "Celery messages": pushed[_QUEUES[part]] / COUNTED,
-        "SQL statements": sum(not each.is_control for each in ours) / COUNTED,
-        "transaction control": sum(each.is_control for each in ours) / COUNTED,
-        "Stripe calls": bank[part] / COUNTED,
+        "SQL statements": sum(not statement.is_control for statement in of_part) / COUNTED,
+        "transaction control": sum(statement.is_control for statement in of_part) / COUNTED,
+        "Stripe calls": stripe_calls[part] / COUNTED,
     }
 
 
-async def _order(load: Load, session: psycopg.Connection) -> tuple[float, str]:
-    """Place an order and wait until its run has ended. Return when it was due, and its id.
+async def _place_and_wait(load: Load, session: psycopg.Connection) -> tuple[float, str]:
+    """Place an order and wait until its run has ended. Return the time it was due, and its id.
 
     Raises OrderStuck.
     """
@@ -114,13 +123,13 @@ async def _order(load: Load, session: psycopg.Connection) -> tuple[float, str]:
 
 
 @contextmanager
-def pushes(broker: redis.Redis) -> Iterator[Counter[str]]:
-    """Count what is pushed onto each queue, as the broker itself sees it; complete at the end."""
+def counted_pushes(broker: redis.Redis) -> Iterator[Counter[str]]:
+    """Count the pushes onto each queue, as the broker sees them; complete when the block ends."""
     counts: Counter[str] = Counter()
     ready, end = threading.Event(), "the benchmark has counted"
 
     def listen() -> None:
-        monitoring: Any = redis.Redis.monitor  # which has no types
+        monitoring: Any = redis.Redis.monitor  # has no types
         with monitoring(broker) as monitor:
             ready.set()
             while True:

@@ -1,18 +1,18 @@
-"""Counting what is pushed onto Celery's queues."""
+"""The costs of one order: counted pushes onto Celery's queues, and the budget."""
 
 import os
 
 import redis
 
-from benchmarks.alone import CAPTURE, UP_TO_CONFIRMED, Alone, pushes
+from benchmarks.single_order import CAPTURE, UP_TO_CONFIRMED, SingleOrderCosts, counted_pushes
 
 LIST = "benchmarks-test:checkout"
 
 
-def test_every_push_is_counted_for_its_queue_and_nothing_else() -> None:
+def test_only_pushes_are_counted_and_each_for_its_queue() -> None:
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker:
         broker.lpush(LIST, "before")
-        with pushes(broker) as counts:
+        with counted_pushes(broker) as counts:
             broker.lpush(LIST, '{"body": "LPUSH x"}')
             broker.lpush(LIST, "again")
             broker.rpop(LIST)
@@ -24,16 +24,16 @@ def test_every_push_is_counted_for_its_queue_and_nothing_else() -> None:
     assert counts == {"checkout": 2, "settlement": 1}
 
 
-def test_only_what_comes_up_to_confirmed_has_a_budget() -> None:
+def test_only_the_costs_up_to_confirmed_have_a_budget() -> None:
     frugal: dict[str, float] = {"commits": 4, "Celery messages": 1, "SQL statements": 20}
     wasteful: dict[str, float] = {"commits": 5, "Celery messages": 2, "SQL statements": 21}
 
-    within = Alone(10, 50.0, {UP_TO_CONFIRMED: frugal, CAPTURE: wasteful}, [])
-    beyond = Alone(10, 50.0, {UP_TO_CONFIRMED: wasteful, CAPTURE: frugal}, [])
+    within = SingleOrderCosts(10, 50.0, {UP_TO_CONFIRMED: frugal, CAPTURE: wasteful}, [])
+    beyond = SingleOrderCosts(10, 50.0, {UP_TO_CONFIRMED: wasteful, CAPTURE: frugal}, [])
 
     assert within.over_budget == []
     assert beyond.over_budget == [
-        "commits: 5, and 4 is the budget",
-        "Celery messages: 2, and 1 is the budget",
-        "SQL statements: 21, and 20 is the budget",
+        "commits: 5, budget 4",
+        "Celery messages: 2, budget 1",
+        "SQL statements: 21, budget 20",
     ]
