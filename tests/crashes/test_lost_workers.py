@@ -1,6 +1,6 @@
-"""What a worker leaves behind that is killed in the middle of a call, once and again and again.
+"""Workers that are killed during a call, once or many times in a row.
 
-Which moments there are, and that each of them is survived, is the matter of ``proof/``.
+``proof/`` tests every other moment at which a worker can die.
 """
 
 import os
@@ -20,12 +20,12 @@ from tests.support.worker_processes import WorkerProcesses
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.destructive]
 
-UNDONE = OrderMoney(charges=1, held_minor=0, kept_minor=0)
+COMPENSATED = OrderMoney(charges=1, held_minor=0, kept_minor=0)
 AUTHORIZE = "authorize_payment"
 ATTEMPTS = 8
 
 
-def test_an_attempt_is_left_alone_while_its_lease_runs(
+def test_an_attempt_of_a_killed_worker_stays_until_its_lease_ends(
     shop: Shop, workers: WorkerProcesses
 ) -> None:
     order = shop.place()
@@ -42,7 +42,7 @@ def test_an_attempt_is_left_alone_while_its_lease_runs(
     assert lost_attempts() == []
 
 
-def test_an_order_that_kills_every_worker_is_turned_back_and_undone(
+def test_an_order_that_kills_every_worker_is_compensated(
     shop: Shop, workers: WorkerProcesses
 ) -> None:
     order = shop.place()
@@ -52,7 +52,7 @@ def test_an_order_that_kills_every_worker_is_turned_back_and_undone(
     shop.let_time_pass()
     kill_before_looking(workers, message)
     for _ in range(ATTEMPTS - 2):
-        shop.recover()  # from the second loss on, the next attempt waits for its back-off
+        shop.recover()  # after the second lost attempt, the next one waits for its back-off
         shop.let_time_pass()
         kill_before_looking(workers, message)
     shop.recover()
@@ -63,13 +63,13 @@ def test_an_order_that_kills_every_worker_is_turned_back_and_undone(
         OrderStatus.CANCELLED,
         "authorize_payment_unanswered",
     )
-    assert money_of(shop.sandbox_stripe, order.pk) == UNDONE
+    assert money_of(shop.sandbox_stripe, order.pk) == COMPENSATED
     assert_ledgers_agree(shop.sandbox_stripe)
     assert lost_attempts() == [AUTHORIZE] * ATTEMPTS
 
 
 def kill_after_confirming(workers: WorkerProcesses, message: Message, shop: Shop) -> None:
-    """Kill a worker in the middle of a call: the bank has done what it was asked."""
+    """Kill a worker during the confirmation, after the sandbox has executed it."""
     rule = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold_after", times=1)
     pid = workers.begin(message)
     wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
@@ -82,7 +82,7 @@ def kill_after_confirming(workers: WorkerProcesses, message: Message, shop: Shop
 
 
 def kill_before_looking(workers: WorkerProcesses, message: Message) -> None:
-    """Kill the worker that was to find out what became of the attempt before."""
+    """Kill the worker before it looks up the payment of the lost attempt."""
     workers.begin(message, "retrieve_payment")
     workers.wait_for_death()
 

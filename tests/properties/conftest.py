@@ -1,4 +1,4 @@
-"""How much is tried: a little and always the same in ``make test``, a lot by ``make properties``."""
+"""Hypothesis profiles: few, fixed histories in ``make test``, many random in ``make properties``."""
 
 import os
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ from sandbox.stripe_process import SandboxServer
 from tests.support.worker_harness import WorkerHarness
 from tests.support.worker_threads import wrap_boundaries
 
-# The machine may be busy, and a step may do real work: no example is too slow. The phase that
-# explains a failure traces every line that runs, and would take longer than finding it.
+# The machine may be busy and a step does real work, so no example is too slow. Without the phase
+# "explain": it traces every line that runs, and takes longer than finding the failure.
 PATIENT = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
     phases=set(Phase) - {Phase.explain},
 )
-# What failed before is not tried first: the same commit gives the same run, everywhere.
+# Without a database of earlier failures, the same commit gives the same histories everywhere.
 settings.register_profile("repeatable", PATIENT, derandomize=True, database=None)
-# Chance, from the seed that ``make properties`` prints.
+# Random, from the seed that ``make properties`` prints.
 settings.register_profile("thorough", PATIENT, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
@@ -29,7 +29,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 def harness(
     transactional_db: None, sandbox_stripe: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[WorkerHarness]:
-    """A shop in which nothing happens by itself."""
+    """Yield a shop whose workers and messages move only when the test says so."""
     wrap_boundaries(monkeypatch)
     harness = WorkerHarness(sandbox_stripe, monkeypatch)
     yield harness

@@ -1,4 +1,4 @@
-"""Whole orders: placed, delivered, doubled, dropped, struck, cancelled and swept in any order."""
+"""Random histories of whole orders: requests, messages, crashes, failures and sweeps in any order."""
 
 from datetime import timedelta
 from typing import ClassVar, Final
@@ -32,14 +32,14 @@ from tests.support.worker_harness import WorkerHarness
 from tests.support.worker_threads import Fault, Moment, Outcome, State
 
 ROUNDS: Final = 50
-"""In which everything must have come to rest, once nothing is broken any more."""
+"""Every run must end within this many rounds, once nothing fails any more."""
 
 A_LEASE: Final = timedelta(seconds=11)
 
 numbers = st.integers(0, 5)
 cards = st.sampled_from([*GOOD_CARDS * 8, *BAD_CARDS])
 durations = st.sampled_from(
-    [timedelta(seconds=each) for each in (1, 5, 11, 31, 65, 301, 3600, 26 * 3600)]
+    [timedelta(seconds=seconds) for seconds in (1, 5, 11, 31, 65, 301, 3600, 26 * 3600)]
 )
 at_commits = st.builds(
     Fault,
@@ -53,8 +53,9 @@ at_calls = st.builds(Fault, call_moments, call_numbers, st.sampled_from(Outcome)
 long_sleeps = st.builds(Fault, call_moments, call_numbers, st.just(Outcome.SLEEPS))
 operations = st.sampled_from(
     [
-        *(f"payment_intents.{each}" for each in ("create", "confirm", "capture", "cancel")),
-        *("payment_intents.retrieve", "refunds.create", "refunds.list", "*"),
+        *("payment_intents.create", "payment_intents.confirm", "payment_intents.capture"),
+        *("payment_intents.cancel", "payment_intents.retrieve"),
+        *("refunds.create", "refunds.list", "*"),
     ]
 )
 faults = st.sampled_from(
@@ -65,8 +66,8 @@ faults = st.sampled_from(
 )
 
 
-class Orders(RuleBasedStateMachine):
-    """One history of a shop. Whatever happens, each order is safe at every step, and ends."""
+class OrdersMachine(RuleBasedStateMachine):
+    """One history of a shop. In any history each order is safe at every step, and ends."""
 
     harness: ClassVar[WorkerHarness]
 
@@ -77,13 +78,13 @@ class Orders(RuleBasedStateMachine):
 
     @initialize(
         stock=st.tuples(st.integers(1, 12), st.integers(0, 9)),
-        wishes=st.lists(
+        first_orders=st.lists(
             st.tuples(cards, st.integers(1, 3), st.integers(0, 2)), min_size=3, max_size=3
         ),
     )
-    def open(self, stock: tuple[int, int], wishes: list[tuple[str, int, int]]) -> None:
+    def open(self, stock: tuple[int, int], first_orders: list[tuple[str, int, int]]) -> None:
         self.harness.open(stock)
-        for card, mugs, tees in wishes:
+        for card, mugs, tees in first_orders:
             self.place(card=card, mugs=mugs, tees=tees)
 
     # -- the customer --------------------------------------------------------------------------
@@ -96,80 +97,80 @@ class Orders(RuleBasedStateMachine):
     def place(self, card: str, mugs: int, tees: int) -> None:
         quantities = {sku: count for sku, count in (("MUG", mugs), ("TEE", tees)) if count}
         body, key = cart(*quantities.items(), payment_method=card), uuid4().hex
-        answer = self.harness.storefront.order(body, key)
-        assert answer.status == 202
+        response = self.harness.storefront.order(body, key)
+        assert response.status == 202
         total = sum(PRICES_MINOR[sku] * count for sku, count in quantities.items())
-        self.models.append(OrderModel(answer.order_id, key, body, total))
+        self.models.append(OrderModel(response.order_id, key, body, total))
         self.harness.broker.collect()
 
     @rule(number=numbers, is_other=st.booleans())
     def use_a_key_again(self, *, number: int, is_other: bool) -> None:
         order = self.order(number)
         if is_other:
-            answer = self.harness.storefront.order(cart(("MUG", 77)), order.key)
-            assert answer.is_problem(422, "idempotency-key-reused")
+            response = self.harness.storefront.order(cart(("MUG", 77)), order.key)
+            assert response.is_problem(422, "idempotency-key-reused")
             return
-        answer = self.harness.storefront.order(order.body, order.key)
-        assert (answer.status, answer.order_id) == (202, order.order_id)
-        assert answer.is_replayed
+        response = self.harness.storefront.order(order.body, order.key)
+        assert (response.status, response.order_id) == (202, order.order_id)
+        assert response.is_replayed
 
     @rule(number=numbers)
     def cancel(self, number: int) -> None:
         order = self.order(number)
-        answer = self.harness.storefront.cancel(order.order_id)
-        assert answer.status in (200, 202)
+        response = self.harness.storefront.cancel(order.order_id)
+        assert response.status in (200, 202)
         order.is_cancelled = True
         self.harness.broker.collect()
 
     # -- the messages --------------------------------------------------------------------------
 
-    def some_wait(self) -> bool:
+    def has_messages(self) -> bool:
         return bool(self.harness.broker.waiting)
 
-    @precondition(some_wait)
+    @precondition(has_messages)
     @rule(number=numbers)
     def deliver(self, number: int) -> None:
         self.harness.deliver(self.harness.broker.take(number))
 
-    @precondition(some_wait)
-    @rule(number=numbers, fault=at_commits, comes_back=st.booleans())
-    def deliver_to_one_who_dies_at_a_commit(
-        self, *, number: int, fault: Fault, comes_back: bool
+    @precondition(has_messages)
+    @rule(number=numbers, fault=at_commits, is_redelivered=st.booleans())
+    def deliver_to_worker_that_dies_at_a_commit(
+        self, *, number: int, fault: Fault, is_redelivered: bool
     ) -> None:
-        self.deliver_and_strike(number, fault, comes_back=comes_back)
+        self.deliver_with_fault(number, fault, is_redelivered=is_redelivered)
 
-    @precondition(some_wait)
-    @rule(number=numbers, fault=at_calls, comes_back=st.booleans())
-    def deliver_to_one_who_is_struck_at_a_call(
-        self, *, number: int, fault: Fault, comes_back: bool
+    @precondition(has_messages)
+    @rule(number=numbers, fault=at_calls, is_redelivered=st.booleans())
+    def deliver_to_worker_with_a_fault_at_a_call(
+        self, *, number: int, fault: Fault, is_redelivered: bool
     ) -> None:
-        self.deliver_and_strike(number, fault, comes_back=comes_back)
+        self.deliver_with_fault(number, fault, is_redelivered=is_redelivered)
 
-    @precondition(some_wait)
+    @precondition(has_messages)
     @rule(number=numbers, fault=long_sleeps, others=st.integers(0, 3), wakes=st.booleans())
-    def deliver_to_one_who_oversleeps(
+    def deliver_to_worker_that_sleeps_past_its_lease(
         self, *, number: int, fault: Fault, others: int, wakes: bool
     ) -> None:
-        """The lease runs out, the sweep looks, and others go on with what it finds."""
+        """The lease ends, the sweep queues the run, and other workers take it over."""
         state = self.harness.deliver(self.harness.broker.take(number), fault)
         self.harness.pass_time(A_LEASE)
         self.harness.sweep()
         for _ in range(min(others, len(self.harness.broker.waiting))):
             self.harness.deliver(self.harness.broker.take(-1))
-            self.look()
+            self.assert_safe()
         if wakes and state is State.ASLEEP:
             self.harness.wake(self.harness.sleepers[-1])
 
-    def deliver_and_strike(self, number: int, fault: Fault, *, comes_back: bool) -> None:
+    def deliver_with_fault(self, number: int, fault: Fault, *, is_redelivered: bool) -> None:
         message = self.harness.broker.take(number)
-        if self.harness.deliver(message, fault) is State.DEAD and comes_back:
+        if self.harness.deliver(message, fault) is State.DEAD and is_redelivered:
             self.harness.broker.waiting.append(message)  # it was not acknowledged
 
-    @precondition(some_wait)
-    @rule(mishap=st.sampled_from(["doubled", "lost", "all lost", "late"]), number=numbers)
-    def mishandle(self, mishap: str, number: int) -> None:
+    @precondition(has_messages)
+    @rule(accident=st.sampled_from(["doubled", "lost", "all lost", "late"]), number=numbers)
+    def mishandle(self, accident: str, number: int) -> None:
         message, waiting = self.harness.broker.take(number), self.harness.broker.waiting
-        match mishap:
+        match accident:
             case "doubled":
                 waiting += [message, message]
             case "all lost":
@@ -179,16 +180,16 @@ class Orders(RuleBasedStateMachine):
 
     @precondition(lambda self: self.harness.delivered)
     @rule(number=numbers)
-    def deliver_an_old_one_again(self, number: int) -> None:
-        old = self.harness.delivered
-        self.harness.deliver(old[-1 - number % len(old)])
+    def deliver_an_old_message_again(self, number: int) -> None:
+        delivered = self.harness.delivered
+        self.harness.deliver(delivered[-1 - number % len(delivered)])
 
     @precondition(lambda self: self.harness.sleepers)
     @rule(number=numbers)
     def wake(self, number: int) -> None:
         self.harness.wake(self.harness.sleepers[number % len(self.harness.sleepers)])
 
-    # -- the world -----------------------------------------------------------------------------
+    # -- time, provider, staff -----------------------------------------------------------------
 
     @rule(duration=durations)
     def pass_time_and_sweep(self, duration: timedelta) -> None:
@@ -196,7 +197,7 @@ class Orders(RuleBasedStateMachine):
         self.harness.sweep()
 
     @rule(operation=operations, fault=faults, times=st.sampled_from([0, 1, 1, 2, 3, 9]))
-    def break_or_mend_the_bank(self, operation: str, fault: str, times: int) -> None:
+    def break_or_mend_the_provider(self, operation: str, fault: str, times: int) -> None:
         if times:
             self.harness.sandbox_stripe.add_fault(operation, fault, times=times)
         else:
@@ -215,32 +216,32 @@ class Orders(RuleBasedStateMachine):
     # -- what must be true ---------------------------------------------------------------------
 
     @invariant()
-    def look(self) -> None:
-        """Compare our rows, the bank's ledger and what the customer was told."""
+    def assert_safe(self) -> None:
+        """Compare our rows, the sandbox's ledger and each customer's responses."""
         orders = list(Order.objects.all())
-        books = money_by_order(self.harness.sandbox_stripe.ledger())
-        safety_checks.assert_money_is_safe(orders, books)
-        safety_checks.assert_one_intent_per_key(books, self.harness.passed)
+        money = money_by_order(self.harness.sandbox_stripe.ledger())
+        safety_checks.assert_money_is_safe(orders, money)
+        safety_checks.assert_one_intent_per_key(money, self.harness.passed)
         safety_checks.assert_stock_is_safe(orders)
         safety_checks.assert_runs_are_safe(orders)
         safety_checks.assert_transitions_are_safe(orders)
-        self.assert_orders_are_where_they_may_be(orders)
+        self.assert_order_statuses_are_possible(orders)
         levels = StockLevel.objects.values_list("product__sku", "on_hand", "reserved")
         self.available = {sku: on_hand - reserved for sku, on_hand, reserved in levels}
 
-    def assert_orders_are_where_they_may_be(self, orders: list[Order]) -> None:
-        """All that were accepted are there, and each is where its history lets it be."""
-        found = {each.pk: each for each in orders}
-        assert found.keys() == {each.order_id for each in self.models}
+    def assert_order_statuses_are_possible(self, orders: list[Order]) -> None:
+        """Exactly the accepted orders exist, each in a status that its history permits."""
+        found = {order.pk: order for order in orders}
+        assert found.keys() == {model.order_id for model in self.models}
         for model in self.models:
             order = found[model.order_id]
             assert order.total_minor == model.total_minor
-            is_news = OrderStatus(order.status) is not model.seen
+            has_changed = OrderStatus(order.status) is not model.seen
             model.see(OrderStatus(order.status))
-            if is_news and order.status == OrderStatus.CANCELLING:
-                self.assert_turned_back_for_a_reason(model, order)
+            if has_changed and order.status == OrderStatus.CANCELLING:
+                self.assert_compensated_for_a_reason(model, order)
 
-    def assert_turned_back_for_a_reason(self, model: OrderModel, order: Order) -> None:
+    def assert_compensated_for_a_reason(self, model: OrderModel, order: Order) -> None:
         charges = StepAttempt.objects.filter(
             run__subject_id=order.pk, step="authorize_payment", direction="forward"
         )
@@ -252,21 +253,21 @@ class Orders(RuleBasedStateMachine):
         return self.models[number % len(self.models)]
 
     def teardown(self) -> None:
-        """Nothing is broken any more: everything ends, three ledgers agree, and that is that."""
+        """With all faults gone every run ends, the ledgers agree, and nothing changes any more."""
         if not self.models:
             return
         self.harness.heal()
-        self.look()
+        self.assert_safe()
         for _ in range(ROUNDS):
             if not SagaRun.objects.filter(status__in=LIVE).exists():
                 break
             self.harness.recover()
-            self.look()
-        self.assert_all_has_ended_well()
+            self.assert_safe()
+        self.assert_all_ended_correctly()
         self.assert_nothing_changes_any_more()
 
     def assert_nothing_changes_any_more(self) -> None:
-        """Another sweep, and every message that there ever was once more."""
+        """Sweep again, and deliver every message of the history again: no row may change."""
         messages = [*self.harness.delivered, *self.harness.broker.waiting]
         self.harness.broker.waiting.clear()
         before = our_rows(), self.harness.sandbox_stripe.ledger()["payment_intents"]
@@ -276,22 +277,22 @@ class Orders(RuleBasedStateMachine):
         assert self.harness.broker.waiting == []
         assert (our_rows(), self.harness.sandbox_stripe.ledger()["payment_intents"]) == before
 
-    def assert_all_has_ended_well(self) -> None:
+    def assert_all_ended_correctly(self) -> None:
         ledger = self.harness.sandbox_stripe.ledger()
-        books = money_by_order(ledger)
+        money = money_by_order(ledger)
         for model in self.models:
             assert model.may_end_at(model.seen), (model, model.seen)
             if model.seen is OrderStatus.CONFIRMED:
-                account = books[str(model.order_id)]
-                assert (account.held_minor, account.kept_minor) == (0, model.total_minor)
+                of_order = money[str(model.order_id)]
+                assert (of_order.held_minor, of_order.kept_minor) == (0, model.total_minor)
         report = check(reading=reading_of(ledger), grace=timedelta(), strictness=Strictness.AT_REST)
         assert report.findings == []
 
 
-def orders_machine(harness: WorkerHarness) -> type[Orders]:
-    """The machine of one shop."""
-    return type("OrdersOnHarness", (Orders,), {"harness": harness})
+def orders_machine(harness: WorkerHarness) -> type[OrdersMachine]:
+    """Return the state machine of one shop."""
+    return type("OrdersMachineOnHarness", (OrdersMachine,), {"harness": harness})
 
 
-def test_whatever_happens_every_order_is_safe_and_ends(harness: WorkerHarness) -> None:
+def test_in_any_history_every_order_is_safe_and_ends(harness: WorkerHarness) -> None:
     run_state_machine_as_test(orders_machine(harness), settings=effort(examples=15, steps=30))

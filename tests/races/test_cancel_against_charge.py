@@ -1,4 +1,4 @@
-"""A cancel that was accepted is kept, whatever the bank is doing at that moment."""
+"""An accepted cancellation is kept, at any moment of the calls to the provider."""
 
 import threading
 from functools import partial
@@ -26,15 +26,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ROUNDS = 24
 
-ASKED_AND_ANSWERED = [
+BEFORE_AND_AFTER_EXECUTION = [
     (operation, fault)
     for operation in ("create", "confirm", "capture")
     for fault in ("hold", "hold_after")
 ]
 
 
-@pytest.mark.parametrize(("operation", "fault"), ASKED_AND_ANSWERED)
-def test_a_cancel_in_the_middle_of_a_call_is_kept(shop: Shop, operation: str, fault: str) -> None:
+@pytest.mark.parametrize(("operation", "fault"), BEFORE_AND_AFTER_EXECUTION)
+def test_a_cancellation_during_a_call_is_kept(shop: Shop, operation: str, fault: str) -> None:
     order = shop.place()
 
     cancel_during(shop, order, operation, fault)
@@ -45,8 +45,8 @@ def test_a_cancel_in_the_middle_of_a_call_is_kept(shop: Shop, operation: str, fa
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-@pytest.mark.parametrize(("operation", "fault"), ASKED_AND_ANSWERED)
-def test_a_cancel_in_the_middle_of_a_call_is_lost_on_workers_that_do_not_look(
+@pytest.mark.parametrize(("operation", "fault"), BEFORE_AND_AFTER_EXECUTION)
+def test_a_cancellation_during_a_call_is_lost_if_workers_do_not_check_for_it(
     shop: Shop, operation: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_compensation_requests(monkeypatch)
@@ -59,7 +59,7 @@ def test_a_cancel_in_the_middle_of_a_call_is_lost_on_workers_that_do_not_look(
 
 
 @pytest.mark.parametrize("messages_delivered", [0, 1, 2])
-def test_a_cancel_between_two_messages_is_kept(shop: Shop, messages_delivered: int) -> None:
+def test_a_cancellation_between_two_messages_is_kept(shop: Shop, messages_delivered: int) -> None:
     order = shop.place()
     for _ in range(messages_delivered):
         shop.deliver_next()
@@ -72,7 +72,7 @@ def test_a_cancel_between_two_messages_is_kept(shop: Shop, messages_delivered: i
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_a_cancel_decided_while_the_last_answer_is_settled_is_kept(
+def test_a_cancellation_while_the_last_result_is_recorded_is_kept(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = shop.place()
@@ -84,7 +84,7 @@ def test_a_cancel_decided_while_the_last_answer_is_settled_is_kept(
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_a_cancel_decided_on_a_run_that_is_not_locked_comes_to_nothing(
+def test_a_cancellation_of_a_run_without_its_lock_fails(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_row_locks(monkeypatch, SagaRun)
@@ -97,7 +97,7 @@ def test_a_cancel_decided_on_a_run_that_is_not_locked_comes_to_nothing(
     assert order.status == OrderStatus.CONFIRMED
 
 
-def test_whichever_comes_first_an_order_and_its_cancel_end_at_nothing(shop: Shop) -> None:
+def test_an_order_cancelled_while_its_worker_begins_is_always_cancelled(shop: Shop) -> None:
     for _ in range(ROUNDS):
         order = shop.place()
         message = shop.messages.take()
@@ -114,7 +114,7 @@ def test_whichever_comes_first_an_order_and_its_cancel_end_at_nothing(shop: Shop
 
 
 def cancel_during(shop: Shop, order: Order, operation: str, fault: str) -> None:
-    """Cancel while the bank holds a call, and carry on to the end."""
+    """Cancel while the sandbox delays a call, then deliver all messages."""
     rule = shop.sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
     with in_background(partial(deliver_as_separate_worker, shop.take_only())):
         wait_until(lambda: shop.sandbox_stripe.held(rule) == 1)
@@ -126,9 +126,9 @@ def cancel_during(shop: Shop, order: Order, operation: str, fault: str) -> None:
 def cancel_while_settling(
     shop: Shop, order: Order, monkeypatch: pytest.MonkeyPatch, *, kept_apart: bool
 ) -> None:
-    """Have the canceller, who has just read the run, wait until the capture has been settled.
+    """Make the cancellation, which has just read the run, wait until the capture is recorded.
 
-    Where the lock on the run keeps the two apart, it goes on after a while.
+    If the lock on the run prevents that, the cancellation continues after a while.
     """
     shop.deliver_next()
     capture = shop.take_only()

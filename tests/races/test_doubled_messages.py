@@ -1,4 +1,4 @@
-"""Every message twice at the same moment, and two sweeps at the same moment: once is what happens."""
+"""Each message delivered twice at once, and two sweeps at once, have one effect."""
 
 from collections import Counter
 from functools import partial
@@ -27,7 +27,7 @@ OVERDUE = 30
 STEPS = ["reserve_stock", "authorize_payment", "confirm_order", "capture_payment"]
 
 
-def test_messages_that_come_twice_at_once_have_one_effect(shop: Shop) -> None:
+def test_messages_delivered_twice_at_once_have_one_effect(shop: Shop) -> None:
     for _ in range(ROUNDS):
         order = shop.place("pm_card_visa", mugs=1)
         shop.messages.drop_all()
@@ -42,7 +42,7 @@ def test_messages_that_come_twice_at_once_have_one_effect(shop: Shop) -> None:
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_two_workers_cannot_take_up_one_run_together(
+def test_two_workers_cannot_work_on_one_run_at_once(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     order = shop.place()
@@ -55,7 +55,7 @@ def test_two_workers_cannot_take_up_one_run_together(
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_two_workers_collide_on_a_run_that_is_not_locked(
+def test_two_workers_collide_on_a_run_without_its_lock(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     without_row_locks(monkeypatch, SagaRun)
@@ -66,7 +66,7 @@ def test_two_workers_collide_on_a_run_that_is_not_locked(
     assert collisions(caplog) == [IntegrityError]
 
 
-def test_a_message_that_comes_again_during_the_call_changes_nothing(shop: Shop) -> None:
+def test_a_message_redelivered_during_the_call_changes_nothing(shop: Shop) -> None:
     order = shop.place()
     message = shop.take_only()
     rule = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
@@ -82,7 +82,7 @@ def test_a_message_that_comes_again_during_the_call_changes_nothing(shop: Shop) 
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_a_message_that_comes_again_takes_a_run_over_that_has_no_lease(
+def test_a_redelivered_message_takes_over_a_run_without_a_lease(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_leases(monkeypatch)
@@ -118,7 +118,7 @@ def test_two_sweeps_at_once_queue_runs_twice_without_their_locks(
 
 
 def deliver_twice_at_once(shop: Shop, order: Order) -> None:
-    """Let a sweep queue the order's run, and two workers take each message that comes of it."""
+    """Sweep the order's run, and deliver each of its messages to two workers at once."""
     shop.let_time_pass()
     sweep()
     while shop.messages.waiting:
@@ -130,22 +130,25 @@ def deliver_twice_at_once(shop: Shop, order: Order) -> None:
 def reserve_together(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, *, kept_apart: bool
 ) -> list[Exception | None]:
-    """Give one message to two workers, who wait for each other before they reserve."""
+    """Deliver one message to two workers, which wait for each other before they reserve."""
     reserve = meet_before(inventory.services.reserve, 2, kept_apart=kept_apart)
     monkeypatch.setattr(inventory.services, "reserve", reserve)
     return run_at_once(*[partial(deliver_as_separate_worker, shop.take_only())] * 2)
 
 
 def collisions(caplog: pytest.LogCaptureFixture) -> list[type[BaseException] | None]:
-    """What made a step fail that was being tried."""
-    failed = [each for each in caplog.records if each.message == "phase.failed"]
-    return [each.exc_info[0] for each in failed if each.exc_info]
+    """Return the logged errors that made a step fail."""
+    failed = [record for record in caplog.records if record.message == "phase.failed"]
+    return [record.exc_info[0] for record in failed if record.exc_info]
 
 
 def sweep_twice_at_once(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, *, kept_apart: bool
 ) -> Counter[object]:
-    """Two sweeps, who wait for each other before they queue the first run; how often each was."""
+    """Run two sweeps, which wait for each other before they queue the first run.
+
+    Returns how often each run was queued.
+    """
     for _ in range(OVERDUE):
         shop.place()
     shop.messages.drop_all()
@@ -155,10 +158,10 @@ def sweep_twice_at_once(
 
     run_at_once(sweep, sweep)
 
-    return Counter(each.run_id for each in shop.messages.waiting)
+    return Counter(message.run_id for message in shop.messages.waiting)
 
 
 def journal(order: Order) -> list[tuple[str, str]]:
-    """What was tried on the way forward, and what came of it."""
+    """Return the forward attempts, each as its step and outcome."""
     records = StepAttempt.objects.filter(run__subject_id=order.pk, run__saga="checkout")
     return list(records.filter(direction="forward").order_by("pk").values_list("step", "outcome"))

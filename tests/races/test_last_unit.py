@@ -1,4 +1,4 @@
-"""Many carts reach for the same few things: as many are served as there are things, no more."""
+"""Many orders compete for the same few units: exactly as many are confirmed as there are units."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,11 +28,11 @@ LAMP_THEN_CLOCK = {"LAMP": 1, "CLOCK": 1}
 CLOCK_THEN_LAMP = {"CLOCK": 1, "LAMP": 1}
 
 
-def test_of_twenty_buyers_of_the_last_unit_exactly_one_gets_it(
+def test_one_of_twenty_orders_for_the_last_unit_is_confirmed(
     shop: Shop, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.put("LAMP", 1)
-    meet_at_the_shelf(monkeypatch, kept_apart=True)
+    meet_before_reserving(monkeypatch, kept_apart=True)
 
     outcomes = buy_at_once(shop, [{"LAMP": 1}] * 20)
 
@@ -42,11 +42,11 @@ def test_of_twenty_buyers_of_the_last_unit_exactly_one_gets_it(
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_the_last_unit_is_sold_twice_without_the_lock_on_its_row(
+def test_the_last_unit_is_sold_twice_without_its_row_lock(
     shop: Shop, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.put("LAMP", 1)
-    meet_at_the_shelf(monkeypatch, kept_apart=False)
+    meet_before_reserving(monkeypatch, kept_apart=False)
     without_row_locks(monkeypatch, StockLevel)
 
     buy_at_once(shop, [{"LAMP": 1}] * 2)
@@ -54,7 +54,7 @@ def test_the_last_unit_is_sold_twice_without_the_lock_on_its_row(
     assert ends() == {("confirmed", ""): 2}
 
 
-def test_of_twelve_buyers_of_seven_pairs_seven_are_served_whatever_their_order(
+def test_seven_of_twelve_orders_for_seven_pairs_are_confirmed_in_any_order_of_lines(
     shop: Shop, shelf: Shelf
 ) -> None:
     shelf.put("LAMP", 7)
@@ -68,7 +68,7 @@ def test_of_twelve_buyers_of_seven_pairs_seven_are_served_whatever_their_order(
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_carts_in_opposite_order_deadlock_if_each_line_locks_by_itself(
+def test_orders_with_lines_in_opposite_order_deadlock_if_each_line_locks_by_itself(
     shop: Shop, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.put("LAMP", 7)
@@ -88,30 +88,30 @@ def test_carts_in_opposite_order_deadlock_if_each_line_locks_by_itself(
 
     outcomes = buy_at_once(shop, [LAMP_THEN_CLOCK, CLOCK_THEN_LAMP])
 
-    (error,) = [each for each in outcomes if each is not None]
+    (error,) = [outcome for outcome in outcomes if outcome is not None]
     assert isinstance(error, OperationalError)
     assert isinstance(error.__cause__, DeadlockDetected)
 
 
-def meet_at_the_shelf(monkeypatch: pytest.MonkeyPatch, *, kept_apart: bool) -> None:
-    """Two who have seen what is there wait for each other before they take it."""
-    hold = meet_before(inventory.services._reserve_order, 2, kept_apart=kept_apart)
-    monkeypatch.setattr(inventory.services, "_reserve_order", hold)
+def meet_before_reserving(monkeypatch: pytest.MonkeyPatch, *, kept_apart: bool) -> None:
+    """Make two workers wait for each other after they have read the stock."""
+    reserve_order = meet_before(inventory.services._reserve_order, 2, kept_apart=kept_apart)
+    monkeypatch.setattr(inventory.services, "_reserve_order", reserve_order)
 
 
 def buy_at_once(shop: Shop, carts: Iterable[dict[str, int]]) -> list[Exception | None]:
-    """Place one order for each cart, then let a worker of its own carry each to its end."""
+    """Place one order for each cart, then deliver each to its own worker at once."""
     for cart in carts:
         place_order(new_id(), shop.customer, cart, "pm_card_visa")
     messages = list(shop.messages.waiting)
     shop.messages.drop_all()
-    outcomes = run_at_once(*(partial(deliver_as_separate_worker, each) for each in messages))
+    outcomes = run_at_once(*(partial(deliver_as_separate_worker, message) for message in messages))
     shop.messages.deliver_all()
     return outcomes
 
 
 def ends() -> dict[tuple[str, str], int]:
-    """How many orders ended how."""
+    """Return the number of orders by final status and reason."""
     assert not Order.objects.exclude(
         status__in=(OrderStatus.CONFIRMED, OrderStatus.CANCELLED)
     ).exists()

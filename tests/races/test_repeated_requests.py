@@ -1,4 +1,4 @@
-"""The same request many times at once: one order, and the same answer for everybody."""
+"""The same request sent many times at once places one order, and gets the same response."""
 
 import uuid
 from functools import partial
@@ -27,39 +27,39 @@ def token(customer: User) -> str:
 
 
 def test_twenty_requests_with_one_key_place_one_order(shop: Shop, token: str) -> None:
-    answers = order_at_once(token, key=str(uuid.uuid4()))
+    order_ids = order_at_once(token, key=str(uuid.uuid4()))
     shop.messages.deliver_all()
 
     order = Order.objects.get()
-    assert answers == [str(order.pk)] * CLIENTS
+    assert order_ids == [str(order.pk)] * CLIENTS
     assert SagaRun.objects.count() == IdempotencyRecord.objects.count() == 1
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_twenty_requests_place_twenty_orders_if_their_key_is_not_kept(
+def test_twenty_requests_place_twenty_orders_if_their_key_is_not_stored(
     shop: Shop, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "_store_key", lambda *_: True)
 
-    answers = order_at_once(token, key=str(uuid.uuid4()))
+    order_ids = order_at_once(token, key=str(uuid.uuid4()))
 
-    assert len(set(answers)) == Order.objects.count() == CLIENTS
+    assert len(set(order_ids)) == Order.objects.count() == CLIENTS
 
 
 def order_at_once(token: str, *, key: str) -> list[str | Exception]:
-    """Send one request from many clients, and return the order's id from each answer."""
+    """Send one request from many clients, and return the order id in each response."""
     return run_at_once(*[partial(place, token, key)] * CLIENTS)
 
 
 def place(token: str, key: str) -> str:
-    """Repeat the request as the API asks clients to, while its twin is still being answered."""
+    """Place an order, and repeat the request while another one with its key is in progress."""
     while True:
-        answer = Client().post(
+        response = Client().post(
             "/api/v1/orders",
             {"items": [{"sku": "MUG", "quantity": 1}], "payment_method": "pm_card_visa"},
             content_type="application/json",
             headers={"Authorization": f"Bearer {token}", "Idempotency-Key": key},
         )
-        if answer.status_code != HTTPStatus.CONFLICT:
-            assert answer.status_code == HTTPStatus.ACCEPTED, answer.content
-            return str(answer.json()["id"])
+        if response.status_code != HTTPStatus.CONFLICT:
+            assert response.status_code == HTTPStatus.ACCEPTED, response.content
+            return str(response.json()["id"])

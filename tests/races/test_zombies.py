@@ -1,4 +1,4 @@
-"""A worker that slept past its lease wakes in the middle of its call: the order has moved on."""
+"""Zombies: workers that sleep past their lease during a call, and wake after the order moved on."""
 
 from functools import partial
 from typing import Any
@@ -34,14 +34,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
         ("capture", "hold_after", "succeeded"),  # and refunded
     ],
 )
-def test_a_zombie_cannot_charge_for_an_order_that_was_cancelled_meanwhile(
+def test_a_zombie_cannot_charge_a_cancelled_order(
     shop: Shop, operation: str, fault: str, end: str
 ) -> None:
     order = shop.place()
 
     before = cancel_while_the_worker_sleeps(shop, order, operation, fault)
 
-    assert without_late_answers(our_rows()) == without_late_answers(before)
+    assert without_late_results(our_rows()) == without_late_results(before)
     order.refresh_from_db()
     assert order.status == OrderStatus.CANCELLED
     assert order.transitions.filter(target=OrderStatus.CANCELLED).count() == 1
@@ -50,7 +50,7 @@ def test_a_zombie_cannot_charge_for_an_order_that_was_cancelled_meanwhile(
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_a_zombie_charges_for_a_cancelled_order_without_fence_and_closed_door(
+def test_a_zombie_charges_a_cancelled_order_without_fence_and_closed_payment(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def store(payment: Payment, payment_id: str) -> bool:
@@ -70,14 +70,14 @@ def test_a_zombie_charges_for_a_cancelled_order_without_fence_and_closed_door(
 @pytest.mark.parametrize(
     ("operation", "fault", "attempts"),
     [
-        # The bank says that the first request is still in flight, and is asked once more.
+        # Stripe answers that the first request is still in progress; the attempt is repeated.
         ("create", "hold", [Outcome.LOST, Outcome.TRANSIENT, Outcome.DONE]),
         ("create", "hold_after", [Outcome.LOST, Outcome.DONE]),
         ("confirm", "hold", [Outcome.LOST, Outcome.TRANSIENT, Outcome.DONE]),
         ("confirm", "hold_after", [Outcome.LOST, Outcome.DONE]),
     ],
 )
-def test_a_zombie_adds_nothing_to_an_order_that_another_worker_took_over(
+def test_a_zombie_changes_no_order_that_another_worker_took_over(
     shop: Shop, operation: str, fault: str, attempts: list[Outcome]
 ) -> None:
     order = shop.place()
@@ -94,10 +94,10 @@ def test_a_zombie_adds_nothing_to_an_order_that_another_worker_took_over(
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_what_a_zombie_heard_is_noted_and_not_acted_upon(shop: Shop) -> None:
+def test_a_zombies_result_is_recorded_but_not_used(shop: Shop) -> None:
     shop.place()
 
-    answer_while_another_worker_asks(shop)
+    wake_while_another_worker_looks_up(shop)
 
     assert attempts_to_authorize() == [Outcome.LOST, Outcome.DONE]
     lost = StepAttempt.objects.get(outcome=Outcome.LOST)
@@ -106,13 +106,13 @@ def test_what_a_zombie_heard_is_noted_and_not_acted_upon(shop: Shop) -> None:
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_what_a_zombie_heard_is_acted_upon_without_fences(
+def test_a_zombies_result_is_used_without_fences(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_fences(monkeypatch)
     shop.place()
 
-    answer_while_another_worker_asks(shop)
+    wake_while_another_worker_looks_up(shop)
 
     assert attempts_to_authorize() == [Outcome.DONE, Outcome.STARTED]
 
@@ -120,7 +120,7 @@ def test_what_a_zombie_heard_is_acted_upon_without_fences(
 def cancel_while_the_worker_sleeps(
     shop: Shop, order: Order, operation: str, fault: str
 ) -> dict[str, list[dict[str, Any]]]:
-    """Cancel an order to its end while a worker sleeps in a call; our rows before it wakes."""
+    """Cancel an order while a worker sleeps in a call; return our rows before it wakes."""
     if operation == "capture":
         shop.deliver_next()
     rule = shop.sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
@@ -133,26 +133,26 @@ def cancel_while_the_worker_sleeps(
     return before
 
 
-def answer_while_another_worker_asks(shop: Shop) -> None:
-    """A confirms and sleeps; B takes over and asks the bank what happened; A wakes first."""
+def wake_while_another_worker_looks_up(shop: Shop) -> None:
+    """Worker A confirms and sleeps; worker B takes over and looks the payment up; A wakes first."""
     confirm = shop.sandbox_stripe.add_fault("payment_intents.confirm", "hold_after", times=1)
     with in_background(partial(deliver_as_separate_worker, shop.take_only())) as sleeper:
         wait_until(lambda: shop.sandbox_stripe.held(confirm) == 1)
-        look = shop.sandbox_stripe.add_fault("payment_intents.retrieve", "hold", times=1)
+        lookup = shop.sandbox_stripe.add_fault("payment_intents.retrieve", "hold", times=1)
         shop.let_time_pass()
         sweep()
         with in_background(partial(deliver_as_separate_worker, shop.take_only())):
-            wait_until(lambda: shop.sandbox_stripe.held(look) == 1)
+            wait_until(lambda: shop.sandbox_stripe.held(lookup) == 1)
             shop.sandbox_stripe.release(confirm)
             wait_until(sleeper.done)
-            shop.sandbox_stripe.release(look)
+            shop.sandbox_stripe.release(lookup)
 
 
-def without_late_answers(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """Leave out what may be noted on an attempt that was lost."""
+def without_late_results(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows without the fields that a late result may change on a lost attempt."""
     records = [
-        {name: value for name, value in each.items() if name not in ("output", "detail")}
-        for each in rows["StepAttempt"]
+        {name: value for name, value in attempt.items() if name not in ("output", "detail")}
+        for attempt in rows["StepAttempt"]
     ]
     return {**rows, "StepAttempt": records}
 

@@ -1,4 +1,4 @@
-"""The shelves beside a model of them: whatever is received, reserved, confirmed and released."""
+"""Random histories of stock: receipts, reservations, confirmations and releases against a model."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -37,13 +37,13 @@ quantities = st.integers(1, 4)
 wanted = st.sampled_from(("MUG", "MUG", "MUG", "TEE", "TEE", "CUP", NOWHERE))
 lines = st.lists(st.tuples(wanted, quantities), min_size=1, max_size=3)
 numbers = st.lists(st.integers(0, 7), min_size=1, max_size=4)
-"""Which baskets come together."""
+"""The baskets of one group."""
 commits = st.sampled_from((True, True, True, False))
 """Whether the transaction around a call commits, or its worker dies before that."""
 
 
-class Shelves(RuleBasedStateMachine):
-    """Orders that want things, in groups as workers bring them, also again and too late."""
+class StockMachine(RuleBasedStateMachine):
+    """Orders that reserve, confirm and release stock in groups, also repeatedly and too late."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,97 +53,98 @@ class Shelves(RuleBasedStateMachine):
         self.baskets: list[Basket] = []
 
     @initialize(counts=st.tuples(*[st.integers(0, 5)] * 3), first=lines)
-    def begin_with_something(
-        self, counts: tuple[int, int, int], first: list[tuple[str, int]]
-    ) -> None:
-        self.fill_a_basket(first)
-        places = (("MUG", "north"), ("MUG", "south"), ("TEE", "north"))
-        for (sku, warehouse), quantity in zip(places, counts, strict=True):
-            self.put_up(sku, warehouse, quantity)
+    def begin(self, counts: tuple[int, int, int], first: list[tuple[str, int]]) -> None:
+        self.fill_basket(first)
+        first_levels = (("MUG", "north"), ("MUG", "south"), ("TEE", "north"))
+        for (sku, warehouse), quantity in zip(first_levels, counts, strict=True):
+            self.create_level(sku, warehouse, quantity)
 
     @rule(sku=st.sampled_from(SKUS), warehouse=st.sampled_from(WAREHOUSES), quantity=quantities)
-    def put_up(self, sku: str, warehouse: str, quantity: int) -> None:
-        if (sku, warehouse) in {(each.product.sku, each.warehouse.code) for each in self.levels}:
+    def create_level(self, sku: str, warehouse: str, quantity: int) -> None:
+        if (sku, warehouse) in {(level.product.sku, level.warehouse.code) for level in self.levels}:
             return
         self.levels.append(add_stock(sku, quantity, warehouse=warehouse))
         self.model.levels.append(ModelLevel(sku, quantity))
 
-    @rule(place=st.integers(0, 5), quantity=quantities)
-    def receive(self, place: int, quantity: int) -> None:
-        place %= len(self.levels)
-        services.receive(self.levels[place], quantity, "more of it")
-        self.model.levels[place].on_hand += quantity
+    @rule(position=st.integers(0, 5), quantity=quantities)
+    def receive(self, position: int, quantity: int) -> None:
+        position %= len(self.levels)
+        services.receive(self.levels[position], quantity, "more of it")
+        self.model.levels[position].on_hand += quantity
 
-    @rule(place=st.integers(0, 5), change=st.integers(-3, 3).filter(bool))
-    def adjust(self, place: int, change: int) -> None:
-        place %= len(self.levels)
-        shelf = self.model.levels[place]
+    @rule(position=st.integers(0, 5), change=st.integers(-3, 3).filter(bool))
+    def adjust(self, position: int, change: int) -> None:
+        position %= len(self.levels)
+        level = self.model.levels[position]
         entered = services.ManualEntry(uuid4(), "grace", "counted")
-        if shelf.on_hand + change < shelf.reserved:
+        if level.on_hand + change < level.reserved:
             with pytest.raises(BelowReserved):
-                services.adjust(self.levels[place], change, entered)
+                services.adjust(self.levels[position], change, entered)
             return
-        services.adjust(self.levels[place], change, entered)
-        shelf.on_hand += change
+        services.adjust(self.levels[position], change, entered)
+        level.on_hand += change
 
     @rule(lines=lines)
-    def fill_a_basket(self, lines: list[tuple[str, int]]) -> None:
+    def fill_basket(self, lines: list[tuple[str, int]]) -> None:
         self.baskets.append(basket(*lines))
 
     @rule(numbers=numbers, commits=commits)
     def reserve(self, *, numbers: list[int], commits: bool) -> None:
         group = self.group(numbers)
-        requests = {each.order_id: each.lines for each in group}
-        correlation_ids = {each.order_id: each.correlation_id for each in group}
+        requests = {basket.order_id: basket.lines for basket in group}
+        correlation_ids = {basket.order_id: basket.correlation_id for basket in group}
         after = self.model.copy()
         try:
             expected = after.reserve(requests)
         except ReservedTwice:
             with pytest.raises(IntegrityError, match=ONCE):
-                self.carry_out(lambda: services.reserve(requests, correlation_ids), commits=True)
+                self.in_transaction(
+                    lambda: services.reserve(requests, correlation_ids), commits=True
+                )
             return
 
-        short = self.carry_out(lambda: services.reserve(requests, correlation_ids), commits=commits)
+        missing = self.in_transaction(
+            lambda: services.reserve(requests, correlation_ids), commits=commits
+        )
 
-        assert short in (expected, None)
+        assert missing in (expected, None)
         self.model = after if commits else self.model
 
     @rule(numbers=numbers, miscounted=st.sampled_from((0, 0, 0, 1)), commits=commits)
     def confirm(self, *, numbers: list[int], miscounted: int, commits: bool) -> None:
-        counts = {each.order_id: len(each.lines) + miscounted for each in self.group(numbers)}
+        counts = {basket.order_id: len(basket.lines) + miscounted for basket in self.group(numbers)}
         after = self.model.copy()
         expected = after.confirm(counts)
 
-        broken = self.carry_out(lambda: services.confirm(counts), commits=commits)
+        incomplete = self.in_transaction(lambda: services.confirm(counts), commits=commits)
 
-        assert broken in (expected, None)
+        assert incomplete in (expected, None)
         self.model = after if commits else self.model
 
     @rule(numbers=numbers, commits=commits)
     def release(self, *, numbers: list[int], commits: bool) -> None:
-        correlation_ids = {each.order_id: each.correlation_id for each in self.group(numbers)}
+        correlation_ids = {basket.order_id: basket.correlation_id for basket in self.group(numbers)}
         after = self.model.copy()
         after.release(list(correlation_ids))
 
-        self.carry_out(lambda: services.release(correlation_ids), commits=commits)
+        self.in_transaction(lambda: services.release(correlation_ids), commits=commits)
 
         self.model = after if commits else self.model
 
     def group(self, numbers: list[int]) -> list[Basket]:
-        """Those baskets, none twice, in the order in which they are named."""
-        return [
-            self.baskets[each] for each in dict.fromkeys(n % len(self.baskets) for n in numbers)
-        ]
+        """Return the baskets of these numbers in their order, and none twice."""
+        positions = dict.fromkeys(number % len(self.baskets) for number in numbers)
+        return [self.baskets[position] for position in positions]
 
-    def carry_out(self, act: Callable[[], T], *, commits: bool) -> T | None:
-        """Do it in a transaction; None where its worker dies at the end of it."""
+    def in_transaction(self, call: Callable[[], T], *, commits: bool) -> T | None:
+        """Call in a transaction. Returns None if it rolls back, as when its worker dies."""
         with transaction.atomic():
-            result = act()
+            result = call()
             transaction.set_rollback(not commits)
         return result if commits else None
 
     @invariant()
-    def every_shelf_is_the_sum_of_its_movements(self) -> None:
+    def every_level_is_the_sum_of_its_movements(self) -> None:
         rows = StockMovement.objects.values_list("stock_level", "kind").annotate(Sum("quantity"))
         sums = Counter({(level, kind): total for level, kind, total in rows.order_by()})
         for pk, on_hand, reserved in StockLevel.objects.values_list("pk", "on_hand", "reserved"):
@@ -152,15 +153,15 @@ class Shelves(RuleBasedStateMachine):
             assert 0 <= reserved <= on_hand
 
     @invariant()
-    def every_shelf_is_as_the_model_has_it(self) -> None:
+    def every_level_equals_its_model(self) -> None:
         found = StockLevel.objects.order_by("pk").values_list("product__sku", "on_hand", "reserved")
         assert list(found) == [
-            (each.sku, each.on_hand, each.reserved) for each in self.model.levels
+            (level.sku, level.on_hand, level.reserved) for level in self.model.levels
         ]
 
     @invariant()
-    def every_line_holds_what_the_model_says(self) -> None:
-        places = {each.pk: place for place, each in enumerate(self.levels)}
+    def every_reservation_equals_its_model(self) -> None:
+        positions = {level.pk: position for position, level in enumerate(self.levels)}
         found = Reservation.objects.values_list(
             "order_id", "line_id", "stock_level_id", "quantity", "status"
         )
@@ -169,10 +170,13 @@ class Shelves(RuleBasedStateMachine):
             for order_id, lines in self.model.holds.items()
             for line_id, hold in lines.items()
         }
-        assert {(order, line, places[level], *rest) for order, line, level, *rest in found} == holds
+        assert {
+            (order_id, line_id, positions[level_id], *rest)
+            for order_id, line_id, level_id, *rest in found
+        } == holds
 
     @invariant()
-    def every_line_moves_once_each_way(self) -> None:
+    def every_line_is_reserved_and_released_once(self) -> None:
         moved = Counter(
             StockMovement.objects.filter(line_id__isnull=False).values_list("line_id", "kind")
         )
@@ -184,21 +188,21 @@ class Shelves(RuleBasedStateMachine):
         assert moved == +expected
 
     @invariant()
-    def the_world_is_told_what_happened_and_nothing_else(self) -> None:
+    def every_event_is_recorded_and_no_other(self) -> None:
         found = OutboxEvent.objects.order_by("id").values_list("name", "key", "payload")
-        told = [
-            (name, key, [(each["sku"], each["quantity"]) for each in payload["lines"]])
+        recorded = [
+            (name, key, [(line["sku"], line["quantity"]) for line in payload["lines"]])
             for name, key, payload in found
         ]
-        assert sorted(told) == sorted(self.model.events)
+        assert sorted(recorded) == sorted(self.model.events)
 
     def teardown(self) -> None:
-        """Whoever held anything gives it back: everything is on the shelves again."""
+        """After every order releases its stock, nothing is reserved."""
         self.release(numbers=list(range(len(self.baskets))), commits=True)
-        self.every_shelf_is_the_sum_of_its_movements()
+        self.every_level_is_the_sum_of_its_movements()
         assert set(StockLevel.objects.values_list("reserved", flat=True)) <= {0}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whatever_is_done_to_them_the_shelves_do_as_their_model_does() -> None:
-    run_state_machine_as_test(Shelves, settings=effort(examples=30, steps=25))
+def test_in_any_history_stock_equals_its_model() -> None:
+    run_state_machine_as_test(StockMachine, settings=effort(examples=30, steps=25))
