@@ -1,11 +1,9 @@
-"""API tokens at the desk. Neither the secret nor its digest is shown."""
+"""API tokens at the desk. A token's secret is shown once, its digest never."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.models import User
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -13,7 +11,7 @@ from access.credentials import Scope
 from access.models import MAX_TOKEN_DAYS, ApiToken
 from adminkit.admin import PagedAdmin, is_superuser
 from adminkit.cells import code, state, timestamp
-from adminkit.search import search_exact, search_related
+from adminkit.search import search_exact, search_username
 
 
 class NewToken(forms.ModelForm[ApiToken]):
@@ -37,18 +35,14 @@ class Revocation(forms.ModelForm[ApiToken]):
         fields = ("revoked_reason",)
 
 
-def users_named(name: str) -> QuerySet[User, Any]:
-    return User.objects.filter(username=name).values_list("pk", flat=True)
-
-
 @admin.register(ApiToken)
 class ApiTokenAdmin(PagedAdmin[ApiToken]):
-    """A token is added, shown once, and revoked by saving a reason. Nothing else of it changes."""
+    """A token is added and shown once; saving a reason revokes it. No other change is possible."""
 
-    list_display = ("token", "name", "user", "may", "issued", "stands", "revoked_reason")
+    list_display = ("token", "name", "user", "scope_list", "issued", "status", "revoked_reason")
     list_select_related = ("user",)
-    searches = (search_exact("token_key"), search_related("user_id", users_named))
-    search_help_text = "The beginning of a token, as the list shows it, or its user"
+    searches = (search_exact("token_key"), search_username("user_id"))
+    search_help_text = "The beginning of a token, as the list shows it, or a whole username"
     empty_text = "A storefront sends a token with each request. There is no token yet."
     raw_id_fields = ("user",)
 
@@ -60,7 +54,7 @@ class ApiTokenAdmin(PagedAdmin[ApiToken]):
     def get_readonly_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:  # noqa: ARG002
         if obj is None:
             return ()
-        return ("token", "name", "user", "may", "issued", "stands", "revoked_by")
+        return ("token", "name", "user", "scope_list", "issued", "status", "revoked_by")
 
     def get_form(
         self,
@@ -85,7 +79,7 @@ class ApiTokenAdmin(PagedAdmin[ApiToken]):
         )
         obj.pk, obj.token_key = issued.pk, issued.token_key
         self.message_user(
-            request, f"Copy it now, it is not shown again: {secret}", messages.WARNING
+            request, f"Copy the token now. It is not shown again: {secret}", messages.WARNING
         )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -104,7 +98,7 @@ class ApiTokenAdmin(PagedAdmin[ApiToken]):
         return code(f"{token.token_key}…")
 
     @admin.display(description="scopes")
-    def may(self, token: ApiToken) -> str:
+    def scope_list(self, token: ApiToken) -> str:
         return ", ".join(token.scopes)
 
     @admin.display(description="issued (UTC)")
@@ -112,6 +106,6 @@ class ApiTokenAdmin(PagedAdmin[ApiToken]):
         return timestamp(token.created)
 
     @admin.display(description="state")
-    def stands(self, token: ApiToken) -> SafeString:
+    def status(self, token: ApiToken) -> SafeString:
         word, _, rest = token.status_text.partition(" ")
         return state(word, rest)

@@ -56,7 +56,7 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox h
         if not found:
             raise AuthenticationFailed("Invalid token.")
         user = found[0]
-        scopes: list[str] = getattr(user, "scopes")  # noqa: B009 - of the statement, not of the model
+        scopes: list[str] = getattr(user, "scopes")  # noqa: B009 - a column of the statement
         token_id: UUID = getattr(user, "token_id")  # noqa: B009 - likewise
         return user, Grant(frozenset(map(Scope, scopes)), token_id=token_id)
 

@@ -26,7 +26,7 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def subscriber_address(request: HttpRequest) -> str | None:
-    """Return ``subscriber`` as one address: for a network, its first."""
+    """Return the address of ``subscriber``; of a network, its first address."""
     found = subscriber(request)
     return found.partition("/")[0] or None
 

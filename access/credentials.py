@@ -16,7 +16,7 @@ class Scope(TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The value of ``request.auth``.
+    """What a caller may do: the value of ``request.auth``.
 
     ``Scope.SHOP`` does not add permissions; it extends them from the caller's own orders to all
     orders. A guest link has an ``order_id`` and no token. ``token_id`` names the token that was

@@ -1,4 +1,4 @@
-"""Authorization and rate limit errors; ``default_code`` is the problem's type."""
+"""Errors of authorization and rate limits. ``default_code`` is the type of the problem."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -21,13 +21,15 @@ class ScopeMissing(PermissionDenied):
 
 
 class LinkExpired(APIException):
-    """The link is genuine and has expired."""
+    """The link has a valid signature and has expired."""
 
     status_code = HTTPStatus.GONE
     default_code = "link-expired"
 
     def __init__(self, at: datetime) -> None:
-        super().__init__(f"This link was good until {at:%Y-%m-%d %H:%M} UTC. Ask for a new one.")
+        super().__init__(
+            f"This link expired on {at:%Y-%m-%d %H:%M} UTC. Ask the shop for a new one."
+        )
 
 
 class TooManyRequests(Throttled):

@@ -58,7 +58,7 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
     are never deleted: they document what a token allowed.
     """
 
-    # Pages and logs name a token by this id, never by its digest.
+    # Pages and logs show this id, never the digest.
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, unique=True, editable=False)
     name = models.CharField(max_length=100, blank=True)
@@ -89,8 +89,8 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
             return f"revoked {self.revoked_at:%Y-%m-%d}"
         if self.expiry is None:
             return "good until revoked"
-        is_over = self.expiry <= timezone.now()
-        return f"{'expired' if is_over else 'good until'} {self.expiry:%Y-%m-%d}"
+        has_expired = self.expiry <= timezone.now()
+        return f"{'expired' if has_expired else 'good until'} {self.expiry:%Y-%m-%d}"
 
 
 class LinkGenerationManager(models.Manager["LinkGeneration"]):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ShellUser:
-    """An operator with a shell on the host, and without an account.
+    """An operator with a shell on the host and without an account.
 
-    Has every permission, because a shell can write the rows anyway. The audit row names the user.
+    Has every permission, because a shell can write the database anyway. Audit rows name the user.
     """
 
     name: str
@@ -24,7 +24,7 @@ class ShellUser:
 
 
 def user_of_this_shell() -> ShellUser:
-    """Return the login user, also behind sudo; without a login, as in a container, the process's user."""
+    """Return the user who logged in, also behind sudo; in a container, the user of the process."""
     with suppress(OSError):
         return ShellUser(os.getlogin())
     with suppress(KeyError):

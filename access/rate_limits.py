@@ -43,24 +43,24 @@ class Counter:
         self._lock = threading.Lock()
         self._retry_redis_at = 0.0
 
-    def seconds_to_wait(self, limit: RateLimitItem, who: str, *, alone: RateLimitItem) -> int:
+    def seconds_to_wait(self, limit: RateLimitItem, key: str, *, alone: RateLimitItem) -> int:
         """Count a request. Returns 0, or the seconds to wait when the limit is exceeded.
 
         Without Redis this process enforces the limit ``alone`` by itself.
         """
         if self._may_try_redis():
             try:
-                seconds = _take(self._shared, limit, who)
+                seconds = _take(self._shared, limit, key)
             except RedisError as error:
                 self._mark_redis_down(error)
             else:
                 self._retry_redis_at = 0.0
                 return seconds
         with self._lock:
-            return _take(self._own, alone, who)
+            return _take(self._own, alone, key)
 
     def _may_try_redis(self) -> bool:
-        """Whether Redis is believed to be up, or this request is the one that tries it."""
+        """Return whether Redis was up, or whether it is this request's turn to try it."""
         if not self._retry_redis_at:
             return True
         with self._lock:
@@ -75,10 +75,10 @@ class Counter:
         log.warning("throttling.redis_unavailable", extra={"error": type(error).__name__})
 
 
-def _take(limiter: MovingWindowRateLimiter, limit: RateLimitItem, who: str) -> int:
-    if limiter.hit(limit, who):
+def _take(limiter: MovingWindowRateLimiter, limit: RateLimitItem, key: str) -> int:
+    if limiter.hit(limit, key):
         return 0
-    reset_time, _ = limiter.get_window_stats(limit, who)
+    reset_time, _ = limiter.get_window_stats(limit, key)
     return max(1, math.ceil(reset_time - time.time()))
 
 

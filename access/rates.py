@@ -1,4 +1,4 @@
-"""Rates by name; an environment variable sets each."""
+"""Rates by name. An environment variable sets each of them."""
 
 from enum import StrEnum
 from functools import lru_cache

@@ -19,14 +19,14 @@ from access.rate_limits import counter
 from access.rates import Rate
 
 Rates = Mapping[str, Rate]
-"""The class attribute ``rates`` of a view: the rate of each method that is not counted as usual."""
+"""The class attribute ``rates`` of a view: the rates of methods that do not have the usual rate."""
 
 FAILURES_WITHOUT_REDIS: Final = RateLimitItemPerMinute(5)
-"""Failures per minute that each process allows while Redis is down, so that an outage does not help guessing."""
+"""Failures per minute that each process allows while Redis is down: fewer, to slow down guessing."""
 
 
 class CallerThrottle(BaseThrottle):
-    """Counts by customer, by the shop's account, by a link's order, or by address."""
+    """Counts requests by customer, by the shop's account, by a link's order, or by address."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Return True, or raise TooManyRequests."""
@@ -50,10 +50,10 @@ def count_failure(request: Request) -> None:
     _count(Rate.FAILURES, subscriber(request), alone=FAILURES_WITHOUT_REDIS)
 
 
-def _count(rate: Rate, who: str, *, alone: RateLimitItem | None = None) -> None:
+def _count(rate: Rate, caller: str, *, alone: RateLimitItem | None = None) -> None:
     limit = rate.limit
     if limit is None:
         return
-    wait = counter().seconds_to_wait(limit, f"{rate.value}/{who}", alone=alone or limit)
+    wait = counter().seconds_to_wait(limit, f"{rate.value}/{caller}", alone=alone or limit)
     if wait:
         raise TooManyRequests(rate.value, limit.amount, limit.get_expiry(), wait)

@@ -1,10 +1,11 @@
-"""Searches: what a term in a search box may mean. Each one is answered from an index."""
+"""Searches of admin lists: by id, exact value, related table or username. Each uses an index."""
 
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db.models import Model, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.db.models.lookups import EndsWith
@@ -15,7 +16,7 @@ Search = Callable[[str], Q | None]
 """Returns the condition for the rows that a term names, or None if it can name none."""
 
 _BEGINNING: Final = re.compile(r"[0-9a-f]{8,32}")
-# Nothing longer: a hyphen stands before the last twelve.
+# At most twelve digits: a hyphen precedes the last twelve of an id.
 _END: Final = re.compile(r"[0-9a-f]{0,12}")
 _MAX_LENGTH: Final = 255
 _MAX_RELATED: Final = 1000
@@ -35,13 +36,13 @@ def search_rows(rows: QuerySet[M], term: str, searches: Iterable[Search]) -> Que
 def id_matches(column: str, term: str) -> Q | None:
     """Match ``term`` as an id in ``column``: whole, its beginning, or as ``short_id`` shortens it."""
     digits = term.lower().replace("-", "").replace("...", "…")
-    begins, _, ends = digits.partition("…")
-    if not (_BEGINNING.fullmatch(begins) and _END.fullmatch(ends)):
+    beginning, _, end = digits.partition("…")
+    if not (_BEGINNING.fullmatch(beginning) and _END.fullmatch(end)):
         return None
-    first, last = UUID(begins.ljust(32, "0")), UUID(begins.ljust(32, "f"))
+    first, last = UUID(beginning.ljust(32, "0")), UUID(beginning.ljust(32, "f"))
     found = Q(**{f"{column}__gte": first, f"{column}__lte": last})
-    # As text, so that it may also be the column of a foreign key.
-    return found & Q(EndsWith(Cast(column, TextField()), ends)) if ends else found
+    # Compared as text, so that ``column`` may also be a foreign key.
+    return found & Q(EndsWith(Cast(column, TextField()), end)) if end else found
 
 
 def search_ids(*columns: str) -> Search:
@@ -59,6 +60,13 @@ def search_ids(*columns: str) -> Search:
 def search_exact(column: str) -> Search:
     """Search the whole value of ``column``, which has an index."""
     return lambda term: Q(**{column: term})
+
+
+def search_username(column: str) -> Search:
+    """Search a whole username in ``column``, a foreign key to a user."""
+    return search_related(
+        column, lambda name: User.objects.filter(username=name).values_list("pk", flat=True)
+    )
 
 
 def search_related(column: str, found: Callable[[str], QuerySet[Any, Any] | None]) -> Search:

@@ -1,4 +1,4 @@
-"""The installation: settings, Celery, schedule and URLs. Only this package imports all apps."""
+"""The installation: settings, Celery, schedule and URLs. No other package imports all apps."""
 
 from config.celery import app as celery_app
 

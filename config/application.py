@@ -1,4 +1,4 @@
-"""The application's packages. Every other list of them is made from this one, or compared with it."""
+"""The list of the application's packages. Other lists are derived from it or compared with it."""
 
 from itertools import chain
 from typing import Final
@@ -15,9 +15,9 @@ LAYERS: Final = (
     ("adminkit",),
     ("money",),
 )
-"""From the top to the bottom: a package imports only from layers below its own."""
+"""From top to bottom. A package imports only from layers below its own."""
 
 PACKAGES: Final = tuple(chain.from_iterable(LAYERS))
 
 TOOLS: Final = ("sandbox", "benchmarks", "proof")
-"""What runs, measures and proves the application. No package of the application imports them."""
+"""Packages that run, measure and prove the application. The application imports none of them."""

@@ -15,14 +15,14 @@ from monitoring.tasks import HEARTBEAT
 
 @dataclass(frozen=True, slots=True)
 class ScheduleEntry:
-    """One periodic task. All are intervals: beat does not catch up on a missed time of day."""
+    """One periodic task. Only intervals, because beat does not catch up on a missed time of day."""
 
     name: str
     task: str
     every: timedelta
     why: str
     queue: str = ""  # empty for the default queue
-    # When an unprocessed message expires; after ``every`` if not given.
+    # The time after which an unprocessed message expires; by default ``every``.
     expires_after: timedelta | None = None
 
 
@@ -43,20 +43,20 @@ SCHEDULE: tuple[ScheduleEntry, ...] = (
         name="invariants: check",
         task="invariants.check",
         every=timedelta(minutes=1),
-        why="Checks what moved lately, also at the providers: money in doubt is paused in two minutes.",
+        why="Checks what changed recently, also at the providers. Pauses orders whose money is in doubt.",
     ),
     ScheduleEntry(
         name="invariants: check everything",
         task="invariants.check_everything",
         every=timedelta(days=1),
-        why="Checks all rows: stock levels against their movements, and orders untouched for long.",
+        why="Checks all rows: stock levels against their movements, and old orders.",
     ),
     *(
         ScheduleEntry(
             name=f"monitoring: heartbeat of {queue.name}",
             task=HEARTBEAT,
             every=EVERY,
-            why="Shows at the desk whether this queue has workers, and how long a message waits on it.",
+            why="Shows at the desk whether this queue has workers, and how long messages wait on it.",
             queue=queue.name,
             # A late heartbeat shows how late messages are.
             expires_after=timedelta(minutes=5),

@@ -1,4 +1,4 @@
-"""The Celery app. Its settings, each with its reason, are in ``config.settings``."""
+"""The Celery app. Its settings, with their reasons, are in ``config.celery_settings``."""
 
 import os
 from typing import Any
@@ -24,7 +24,7 @@ def drop_broken_connections(**_: Any) -> None:
     Connections outlive tasks (CELERY_DB_REUSE_MAX). Without this, a connection that a database
     restart has cut would fail every later task of its thread.
     """
-    from django.db import close_old_connections  # noqa: PLC0415 - Django is not set up before
+    from django.db import close_old_connections  # noqa: PLC0415 - Django is not set up at import time
 
     close_old_connections()
 
@@ -42,6 +42,7 @@ def bind_task(task: Any, task_id: str, **_: Any) -> None:
 
 @task_postrun.connect
 def unbind_task(**_: Any) -> None:
+    """Remove these fields again."""
     clear_contextvars()
 
 
@@ -51,7 +52,7 @@ def keep_django_logging(**_: Any) -> None:
 
 
 @celeryd_init.connect
-def log_from_the_start(instance: Any, **_: Any) -> None:
+def log_startup_as_json(instance: Any, **_: Any) -> None:
     """Print no banner, and log as JSON before Celery has set up Django."""
     instance.quiet = True
     configure(settings.LOGGING)

@@ -1,4 +1,4 @@
-"""Settings of Celery and its broker. Messages carry ids of runs, nothing else."""
+"""Settings of Celery and its broker. Messages carry only ids of runs."""
 
 from typing import Any
 
@@ -18,7 +18,9 @@ BROKER_URL = SECTION.address(
 )
 
 REDIS_KEY_PREFIX = SECTION.text(
-    "REDIS_KEY_PREFIX", "Keeps several installations on one Redis apart.", "holdfast:"
+    "REDIS_KEY_PREFIX",
+    "The prefix of all keys, if several installations share one Redis.",
+    "holdfast:",
 )
 CELERY_BROKER_URL = BROKER_URL or REDIS_URL
 # Plain queues on the anonymous exchange. With a topic exchange, a flushed Redis would drop messages
@@ -26,12 +28,13 @@ CELERY_BROKER_URL = BROKER_URL or REDIS_URL
 CELERY_TASK_QUEUES = [
     Queue("checkout"),  # reserve, authorize, confirm: a customer waits for these
     Queue("settlement"),  # capture: no customer waits
-    Queue("compensation"),  # compensations: never behind a rush of orders
-    Queue("sweeps"),  # recovery: never behind other work
+    Queue("compensation"),  # compensations: not delayed by a rush of orders
+    Queue("sweeps"),  # recovery: not delayed by other work
 ]
 CELERY_TASK_DEFAULT_QUEUE = "sweeps"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-# Acknowledged after the work: a dead worker's message is redelivered. The sweep does not need that.
+# Acknowledged after the work, so that a dead worker's message is redelivered. Without it the sweep
+# would find the run a little later.
 CELERY_TASK_ACKS_LATE = True
 # On Redis a rejected message is redelivered without limit: a task that kills its worker would do so
 # a dozen times a second. The sweep retries instead, counted and with back-off.
@@ -41,17 +44,17 @@ CELERY_TASK_ACKS_ON_TIMEOUT = True
 # The journal stores results.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_BACKEND = None
-# Otherwise beat would schedule their daily clean-up all the same.
+# Otherwise beat would schedule a daily clean-up of results.
 CELERY_RESULT_EXPIRES = None
 # Messages carry ids only; JSON cannot run code.
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-# One message for each slot: the others wait on the queue, where every worker can take them.
+# One message for each slot. All other messages wait on the queue, where any worker can take them.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-# Prefork pools only; threads are bounded by the bank's deadline and PostgreSQL's timeouts.
+# For prefork pools only. Threads are bounded by the deadlines of calls and PostgreSQL's timeouts.
 CELERY_TASK_SOFT_TIME_LIMIT = 45
 CELERY_TASK_TIME_LIMIT = 60
-# The sweep finds runs whose publish failed, so there is no reason to wait.
+# A publish gives up soon: the sweep finds the run.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "max_retries": 1,
     "interval_start": 0,
@@ -59,7 +62,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "interval_max": 0.2,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# No limit: a worker that gives up on Redis might not be restarted.
+# No limit: perhaps no supervisor restarts a worker that gives up.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 _ON_REDIS: dict[str, Any] = {
@@ -87,10 +90,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 )
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": 300}
 CELERY_VISIBILITY_TIMEOUT = 300
-# How long running tasks may finish before a stop; less than the supervisor's limit.
+# How long running tasks may go on after SIGTERM; less than the supervisor's limit.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 15
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
-# Threads cannot be cancelled; trying costs a traceback for each. The task goes on, and its redelivered
+# Threads cannot be cancelled; each try would log a traceback. The task goes on, and its redelivered
 # message finds the run leased or done.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 # Events take an eighth of a worker's time. Flower switches them on while it runs.
@@ -106,9 +109,9 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 3
 
 SAGAS_RUN_THREADS = SECTION.number(
     "SAGAS_RUN_THREADS",
-    "Threads of a worker process that carry the runs of messages that name several, for all its "
-    "queues together. Each keeps a database connection. A message that names one run is carried in "
-    "the thread of its task.",
+    "Threads of a worker process for the runs of messages with several ids, for all its queues "
+    "together. Each keeps a database connection. A message with one id is processed in the thread "
+    "of its task.",
     48,
     at_least=1,
 )

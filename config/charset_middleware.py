@@ -16,12 +16,12 @@ def only_utf8(application: WSGIApplication) -> WSGIApplication:
     codec (hex, zip) would cause a 500. The views refuse a body of this type with a 415.
     """
 
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def replace_charset(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not _is_readable(environ.get("CONTENT_TYPE", "")):
             environ["CONTENT_TYPE"] = "application/octet-stream"
         return application(environ, start_response)
 
-    return answer
+    return replace_charset
 
 
 def _is_readable(content_type: str) -> bool:

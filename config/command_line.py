@@ -10,13 +10,13 @@ from django.core.management import execute_from_command_line
 from django.db import DatabaseError, InterfaceError
 
 FAILED: Final = 1
-READER_GONE: Final = 128 + 13
-INTERRUPTED: Final = 128 + 2
+SIGPIPE_STATUS: Final = 128 + 13
+SIGINT_STATUS: Final = 128 + 2
 """The exit statuses of a shell for SIGPIPE and SIGINT."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run ``manage.py ...`` and return its exit status: 0 done, 1 failed or found something, 2 usage.
+    """Run ``manage.py ...`` and return its exit status: 0 done, 1 failed or found something, 2 wrong usage.
 
     Raises all other errors, and with ``--traceback`` every error.
     """
@@ -24,13 +24,13 @@ def run(arguments: Sequence[str]) -> int:
         try:
             execute_from_command_line(list(arguments))
         finally:
-            sys.stdout.flush()  # now: an error while Python exits cannot be caught
+            sys.stdout.flush()  # an error during the exit of Python could not be caught
     except BrokenPipeError:
-        # The reader has gone, as with ``| head -1``. Python must not flush the rest again.
+        # The reader has closed the pipe, as ``| head -1`` does. Python must not flush again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
+        return SIGPIPE_STATUS
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return SIGINT_STATUS
     except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
         if "--traceback" in arguments:
             raise

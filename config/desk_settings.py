@@ -1,4 +1,4 @@
-"""Settings of the desk: who gets in, its sessions and cookies, how it looks."""
+"""Settings of the desk: login, sessions, cookies, appearance."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,19 +14,19 @@ DESK_REQUIRES_MFA = SECTION.flag(
 )
 STOREFRONT_URL = SECTION.address(
     "STOREFRONT_URL",
-    "The storefront's address, such as https://shop.example, for the desk's link to the API's "
-    "documentation. Empty for no link, unless one process serves both.",
+    "The storefront's address, such as https://shop.example. The desk links to the API's "
+    "documentation there. If it is empty, the desk has the link only with SERVE=both.",
     "",
 )
 FLOWER_URL = SECTION.address(
     "FLOWER_URL", "The address of Flower, for the desk's link; empty for none.", ""
 )
 
-# Where a login leads that began at no page.
+# The page after a login without a ``next`` parameter.
 LOGIN_REDIRECT_URL = "admin:index"
 CSRF_FAILURE_VIEW = "orders.api.http.error_pages.csrf_failure"
 
-# Browsers accept __Host- cookies over TLS only, for this host only, and for all its paths.
+# Browsers accept __Host- cookies only over TLS, for this host and all its paths.
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

@@ -1,7 +1,7 @@
-"""The environment variables that configure an installation: each read once, typed, and explained.
+"""Reads the environment variables that configure an installation, with their types.
 
-What is read here is remembered with its explanation, so that ``docs/configuration.md`` is made of
-the code that reads (``manage.py describe_settings``) and cannot say anything else.
+Each variable is stored with its explanation: ``manage.py describe_settings`` generates
+``docs/configuration.md`` from them.
 """
 
 from collections.abc import Callable
@@ -14,22 +14,21 @@ import limits
 from django.core.exceptions import ImproperlyConfigured
 
 REQUIRED: Final = environ.Env.NOTSET
-"""The default of what has none: starting without it is an error that names it."""
-
+"""The default of a required variable. Starting without it raises an error that names it."""
 
 ADDRESS_ENDINGS: Final = ("_URL", "_DSN", "_ENDPOINT", "_API_BASE")
-"""How the name of every variable ends that says where something outside this process is."""
+"""The endings of the names of all variables with addresses of other services."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable, as the reference shows it."""
+    """One environment variable, as the reference lists it."""
 
     section: str
     name: str
     kind: str
     explanation: str
-    default: object  # REQUIRED where there is none
+    default: object  # or REQUIRED
     is_secret: bool
     is_address: bool
 
@@ -39,7 +38,7 @@ class Variable:
 
 
 class Section:
-    """Reads the variables of one part of the reference, in the order in which it shows them."""
+    """One section of the reference. Reads its variables, in the order in which it lists them."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -56,10 +55,11 @@ class Section:
     def address(
         self, name: str, explanation: str, default: Any = REQUIRED, *, is_secret: bool = False
     ) -> str:
-        """Read the URL of something outside this process. An empty default allows an empty value.
+        """Read the URL of another service. With an empty default the value may be empty.
 
         Tests and sandbox clear every variable with one of ADDRESS_ENDINGS, so that a variable of
-        the developer's shell cannot send a test to a real service. Raises ImproperlyConfigured.
+        the developer's shell cannot send a test to a real service. Raises ImproperlyConfigured for
+        any other value.
         """
         found = str(
             self._read(self._env.str, "URL", name, explanation, default, is_secret=is_secret)
@@ -73,21 +73,21 @@ class Section:
         return bool(self._read(self._env.bool, "0 or 1", name, explanation, default))
 
     def words(self, name: str, explanation: str, default: Any = REQUIRED) -> list[str]:
-        kind = "words with commas between them"
+        kind = "words, separated by commas"
         return list(self._read(self._env.list, kind, name, explanation, default))
 
     def number(
         self, name: str, explanation: str, default: Any = REQUIRED, *, at_least: int = 0
     ) -> int:
-        """Read a whole number. Raises ImproperlyConfigured for one below ``at_least``."""
+        """Read a whole number. Raises ImproperlyConfigured for a number below ``at_least``."""
         kind = f"number, at least {at_least}"
         found = int(self._read(self._env.int, kind, name, explanation, default))
         if found < at_least:
-            raise ImproperlyConfigured(f"{name}: at least {at_least}")
+            raise ImproperlyConfigured(f"{name}: must be at least {at_least}")
         return found
 
     def rate(self, name: str, explanation: str, default: str) -> str:
-        """Read a rate such as 10/minute; empty for none. Raises ImproperlyConfigured for others."""
+        """Read a rate such as 10/minute; empty for no limit. Raises ImproperlyConfigured."""
         kind = "rate such as 10/minute; empty for no limit"
         found = str(self._read(self._env.str, kind, name, explanation, default)).strip()
         try:
@@ -98,7 +98,7 @@ class Section:
         return found
 
     def database(self, name: str, explanation: str) -> dict[str, Any]:
-        """Read a URL of a database as Django's settings of one."""
+        """Read the URL of a database; return Django's settings for it."""
         return dict(
             self._read(self._env.db_url, "URL", name, explanation, REQUIRED, is_secret=True)
         )
@@ -116,12 +116,12 @@ class Section:
         is_address = kind == "URL"
         if is_address != name.endswith(ADDRESS_ENDINGS):
             endings = ", ".join(ADDRESS_ENDINGS)
-            raise ValueError(f"{name}: addresses, and only they, end in {endings}")
+            raise ValueError(f"{name}: names of addresses, and no others, end in {endings}")
         variable = Variable(self.title, name, kind, explanation, default, is_secret, is_address)
         self.variables.append(variable)
         try:
             return read(name, default=default)
         except ValueError as error:
-            if is_secret:  # its text may repeat a part of the value
+            if is_secret:  # the error may quote a part of the value
                 raise ImproperlyConfigured(f"{name} cannot be read") from None
             raise ImproperlyConfigured(f"{name} ({kind}): {error}") from None

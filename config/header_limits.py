@@ -1,4 +1,4 @@
-"""How long a header may be as a whole: gunicorn limits each line, and joins lines of one name."""
+"""WSGI middleware that limits the length of a whole header. Gunicorn limits single lines only."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -6,19 +6,19 @@ from typing import Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 LONGEST_HEADER: Final = 8190
-"""Bytes, as gunicorn takes in one line."""
+"""Bytes; the same as gunicorn's limit for one line."""
 
-_TOO_LONG: Final = f"A header may have {LONGEST_HEADER} bytes, all its lines together.\n".encode()
+_TOO_LONG: Final = f"A header may have {LONGEST_HEADER} bytes in all its lines together.\n".encode()
 
 
 def refuse_long_headers(application: WSGIApplication) -> WSGIApplication:
     """Answer 431 to a request with a header of more than LONGEST_HEADER bytes.
 
-    Gunicorn would take a hundred lines of one name, and make one value of them. Before any code of
-    ours runs, Python reads the cookies; before 3.11.10 that costs the square of their length.
+    Gunicorn accepts a hundred lines with one name, and joins them to one value. Django parses the
+    cookies before our code runs; before Python 3.11.10 the cost is quadratic in their length.
     """
 
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def limit_headers(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not _has_long_header(environ):
             return application(environ, start_response)
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -27,7 +27,7 @@ def refuse_long_headers(application: WSGIApplication) -> WSGIApplication:
         start_response(f"{status.value} {status.phrase}", headers)
         return [_TOO_LONG]
 
-    return answer
+    return limit_headers
 
 
 def _has_long_header(environ: WSGIEnvironment) -> bool:

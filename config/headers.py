@@ -6,7 +6,7 @@ from typing import Any, Final
 from csp.constants import NONE, SELF
 from django.http import HttpRequest, HttpResponse
 
-# Nothing from other origins, nothing inline. django-csp sends it. Only the desk's pages have
+# Sent by django-csp. Allows nothing from other origins and nothing inline. Only the desk's pages have
 # exceptions (see desk.site).
 CONTENT_SECURITY_POLICY: Final[dict[str, Any]] = {
     "DIRECTIVES": {

@@ -28,7 +28,7 @@ from monitoring.redaction import LONGEST_TEXT, redact, redacted, shortened
 log = logging.getLogger("uncaught")
 
 PLAIN: Final = (str, int, float, bool, list, tuple, set, frozenset, dict)
-"""Objects of other types are left out, because their text may contain anything."""
+"""The types that are logged. Other objects are left out: their text may contain anything."""
 
 OURS: Final = frozenset(
     {
@@ -37,31 +37,31 @@ OURS: Final = frozenset(
         "correlation_ids",
     }
 )
-"""Fields with our own ids and names only; redacting them would waste time."""
+"""Fields that contain only our own ids and names. They are not redacted, to save time."""
 
 LONGEST_NAME: Final = 200
-"""Of ours none is longer: a longer one came from a client, or with a message."""
+"""Our own names are shorter. A longer one came from a client or a message, and is redacted."""
 
 LONGEST_PART: Final = 2_000
-"""Characters that are kept of each part of a traceback: of one frame, or of the error's own text."""
+"""How many characters of each frame of a traceback, or of the error's text, are kept."""
 
 _LEFT_OUT: Final = "[earlier frames left out]\n"
 
 _NO_FIELDS: Final = frozenset(
     {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName"}
-    # Celery's data of a failed task: its arguments, and fields that the line has already.
+    # Celery's data of a failed task: its arguments, and fields that the line already has.
     | {"data"}
 )
-"""Attributes of a record that are no extra fields of the call."""
+"""Attributes of every log record, which are not extra fields of the call."""
 
 
 def configure(config: dict[str, Any]) -> None:
-    """Apply the settings' LOGGING. As JSON, warnings and uncaught exceptions become log lines too."""
+    """Apply the settings' LOGGING. With JSON, warnings and uncaught exceptions are logged too."""
     logging.config.dictConfig(config)
-    if _is_for_programs(config):
+    if _is_json(config):
         logging.captureWarnings(capture=True)
-        sys.excepthook = _log_end_of_process
-        threading.excepthook = _log_end_of_thread
+        sys.excepthook = _log_uncaught_exception
+        threading.excepthook = _log_uncaught_exception_of_thread
 
 
 def logging_config(*, level: str, kind: str) -> dict[str, Any]:
@@ -79,19 +79,19 @@ def logging_config(*, level: str, kind: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": formatter}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # Errors of clients are in the response and in our own line of the request.
+            # Client errors are in the response and in our own log line of the request.
             "django.request": {"level": "ERROR"},
-            # Repeats the Host header of the client.
+            # Contains the client's Host header.
             "django.security.DisallowedHost": {"level": "CRITICAL"},
-            # Two lines for each message; the journal has more.
+            # Two lines for each message; the journal has the same data.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
-            # Logins without the name: the request's line and the audit rows have them.
+            # Logins: the request's log line and the audit rows have them.
             "axes": {"level": "WARNING"},
-            # One for each expired message: dozens after every stop.
+            # One line for each expired message: dozens after every stop.
             "celery.worker.request": {"level": "WARNING"},
-            # Sentry and OpenTelemetry retry by themselves, and log what they give up.
+            # Sentry and OpenTelemetry retry by themselves, and log when they give up.
             "urllib3.connectionpool": {"level": "ERROR"},
             "opentelemetry.exporter": {"level": "ERROR"},
         },
@@ -128,9 +128,9 @@ def _line(record: logging.LogRecord) -> dict[str, Any]:
             line[name] = plain if _is_ours(name, plain) else redacted(name, plain)
     if record.exc_info and record.exc_info[1] is not None:
         error = record.exc_info[1]
-        ends_something = record.levelno >= logging.CRITICAL  # keep its traceback
-        if _is_out_of_reach(error) and not ends_something:
-            line["event"] = _first_line(line["event"])  # beat adds its stack
+        ends_process = record.levelno >= logging.CRITICAL  # keep the traceback
+        if _is_unreachable(error) and not ends_process:
+            line["event"] = _first_line(line["event"])  # beat appends its stack
             line["error"] = f"{type(error).__name__}: {_first_line(redact(str(error)))}"
         else:
             line["exception"] = redact(_traceback(error))
@@ -142,7 +142,7 @@ def _is_ours(name: str, value: object) -> bool:
 
 
 def _traceback(error: BaseException) -> str:
-    """Return the last frames and errors that fit into LONGEST_TEXT: they say most."""
+    """Return the last frames and errors that fit into LONGEST_TEXT: these are the most useful."""
     kept: list[str] = []
     room = LONGEST_TEXT - len(_LEFT_OUT)
     for part in reversed(traceback.format_exception(error)):
@@ -158,7 +158,7 @@ def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0]
 
 
-def _is_out_of_reach(error: BaseException) -> bool:
+def _is_unreachable(error: BaseException) -> bool:
     """Return whether PostgreSQL or the broker was unreachable, so that a traceback is useless.
 
     Errors of PostgreSQL itself (a timeout, a deadlock) have a code, and keep their traceback; 57P01
@@ -171,7 +171,7 @@ def _is_out_of_reach(error: BaseException) -> bool:
 
 
 def _plain(value: object) -> object:
-    """Return a value as it can be logged; None for an object that may contain anything."""
+    """Return a value in a form that can be logged; None for an object of another type."""
     if value is None or isinstance(value, PLAIN):
         return value
     return str(value) if isinstance(value, UUID | datetime | timedelta) else None
@@ -182,11 +182,11 @@ _COLUMNS: Final = structlog.dev.ConsoleRenderer(
 )
 
 
-def _is_for_programs(config: dict[str, Any]) -> bool:
+def _is_json(config: dict[str, Any]) -> bool:
     return bool(config["handlers"]["stderr"]["formatter"] == "json")
 
 
-def _log_end_of_process(
+def _log_uncaught_exception(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     if issubclass(kind, KeyboardInterrupt):
@@ -195,7 +195,7 @@ def _log_end_of_process(
         log.critical("process.failed", exc_info=(kind, error, trace))
 
 
-def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+def _log_uncaught_exception_of_thread(ended: threading.ExceptHookArgs) -> None:
     if ended.exc_value is not None:
         name = ended.thread.name if ended.thread else ""
         error = (ended.exc_type, ended.exc_value, ended.exc_traceback)

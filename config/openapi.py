@@ -8,7 +8,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "VERSION": "1",
     "DESCRIPTION": (
         "Each accepted order ends: confirmed, with its stock reserved and its payment authorized, "
-        "or cancelled with everything undone.\n\n"
+        "or cancelled with all its effects compensated.\n\n"
         "* Amounts are in minor units (`_minor`, cents) of `currency`; times are in UTC.\n"
         "* Requests that change something can be repeated with their `Idempotency-Key`: they take "
         "effect once.\n"

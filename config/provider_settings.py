@@ -1,4 +1,4 @@
-"""The settings that payment providers declare in their own packages."""
+"""Reads the settings that payment providers declare in their own packages."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ from config.env import Section
 def read_provider_settings(package: str, settings: dict[str, Any]) -> Section:
     """Read the environment variables of a provider into ``settings``; return their section.
 
-    A provider without a module ``settings`` has none. Raises ImproperlyConfigured.
+    The section is empty for a provider without a module ``settings``. Raises ImproperlyConfigured.
     """
     if find_spec(f"{package}.settings") is None:
         return Section(package)

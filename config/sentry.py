@@ -14,7 +14,7 @@ from monitoring.redaction import redacted
 
 
 def start() -> None:
-    """Start to send errors. Forked children have their own sending thread."""
+    """Start to send errors. Each forked process has its own sending thread."""
     sentry_sdk.init(
         dsn=settings.SENTRY_DSN,
         environment=settings.SENTRY_ENVIRONMENT,
@@ -22,13 +22,13 @@ def start() -> None:
         send_default_pii=False,
         include_local_variables=False,
         max_request_body_size="never",
-        max_breadcrumbs=0,  # the log has the lines before, by correlation id
+        max_breadcrumbs=0,  # the log has the earlier lines, by correlation id
         before_send=scrub,
         integrations=[
             DjangoIntegration(middleware_spans=False, signals_spans=False),
-            # Messages carry ids and nothing else.
+            # Adds no headers to messages.
             CeleryIntegration(propagate_traces=False),
-            # Otherwise it prints that it waits, between our log lines.
+            # By default it prints a text between our log lines.
             AtexitIntegration(callback=lambda _pending, _timeout: None),
         ],
     )
@@ -37,10 +37,10 @@ def start() -> None:
 def scrub(event: Event, _: Hint) -> Event | None:
     """Remove request and user, redact the rest, and add our context fields as tags."""
     for name in ("request", "user", "breadcrumbs", "modules"):
-        event.pop(name, None)  # type: ignore[misc]  # a name, one after the other
-    about = {
+        event.pop(name, None)  # type: ignore[misc]  # the key is not a literal
+    tags = {
         {"subject_id": "order_id"}.get(name, name): str(value)
         for name, value in get_contextvars().items()
         if value is not None
     }
-    return cast("Event", {**redacted("event", event), "tags": redacted("tags", about)})
+    return cast("Event", {**redacted("event", event), "tags": redacted("tags", tags)})

@@ -13,7 +13,7 @@ DESK_PATH: Final = "/admin/"
 
 
 class Serve(StrEnum):
-    """What one web process answers; all else is 404."""
+    """The pages that one web process serves; all others are 404."""
 
     STOREFRONT = "storefront"  # /api/
     DESK = "desk"  # /admin/
@@ -32,7 +32,7 @@ SHARED_MIDDLEWARE: Final = [
     "orders.api.http.body_limits.BodyLimitMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-"""In front of both. The storefront has nothing else."""
+"""The middleware of both. The storefront has no other."""
 
 DESK_MIDDLEWARE: Final = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -68,17 +68,17 @@ SILENCED_CHECKS: Final = {
 """Checks that demand the desk's middleware because the desk's apps are installed everywhere."""
 
 
-def what_to_serve(value: str) -> Serve:
+def parse_serve(value: str) -> Serve:
     """Return the value of ``SERVE`` as a member. Raises ImproperlyConfigured for any other."""
     try:
         return Serve(value)
     except ValueError:
         known = ", ".join(Serve)
-        raise ImproperlyConfigured(f"SERVE is one of {known}; it is {value!r}") from None
+        raise ImproperlyConfigured(f"SERVE must be one of {known}; it is {value!r}") from None
 
 
 def allowed_hosts(serve: Serve, storefront: list[str], desk: list[str]) -> list[str]:
-    """Return the host names that the process answers. Without names of its own, the desk has the storefront's."""
+    """Return the host names that the process accepts. The desk's default is the storefront's names."""
     if serve == Serve.STOREFRONT or not desk:
         return storefront
     return desk if serve == Serve.DESK else [*storefront, *desk]

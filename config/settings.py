@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment, and loud when it is missing or makes no sense."""
+"""All settings, read from the environment. A missing or invalid value raises an error at start."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from config import (
     web_settings,
 )
 from config.application import PACKAGES
-from config.celery_settings import *  # noqa: F403 - all that it names are settings
+from config.celery_settings import *  # noqa: F403 - its names are settings
 from config.desk_settings import *  # noqa: F403
 from config.env import Section
 from config.provider_settings import read_provider_settings
 from config.throttle_settings import (
-    most_open_orders,
+    max_open_orders,
     rates_of_callers,
     streams_per_customer,
     streams_per_process,
@@ -28,7 +28,7 @@ from config.throttle_settings import (
 from config.web_settings import *  # noqa: F403
 from money.currencies import EXPONENTS
 
-# Lets Django's classes carry their type parameters at run time too.
+# Allows type parameters of Django's generic classes at run time.
 django_stubs_ext.monkeypatch()
 
 # --- Django --------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "knox",
     "django_celery_beat",
-    # The rest of our own; the two above come before those whose templates they replace.
+    # Our other apps. The two above replace templates of the apps below them.
     *(package for package in reversed(PACKAGES) if package not in {"config", "adminkit"}),
 ]
 
@@ -67,7 +67,7 @@ TIME_ZONE = "UTC"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        # The desk's pages win over those that they replace.
+        # Before the app directories: the desk replaces templates of other apps.
         "DIRS": [Path(__file__).parent.parent / "desk" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
@@ -91,15 +91,15 @@ DATABASES = {
 DATABASES["default"] |= {
     "ENGINE": "config.postgresql",
     "CONN_MAX_AGE": None,
-    # A connection that a database restart has cut is replaced instead of failing its next user.
+    # A connection that a database restart has closed is replaced before its next use.
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
-        # Planning costs PostgreSQL about 1 ms an order; prepared statements are planned once.
+        # Planning takes PostgreSQL about 1 ms per order; prepared statements are planned once.
         "server_side_binding": True,
         "prepare_threshold": 2,
-        # Threads have no time limits of Celery's: the database ends what hangs.
+        # Celery's time limits do not apply to threads: PostgreSQL ends statements that hang.
         "options": "-c statement_timeout=10s -c lock_timeout=3s -c idle_in_transaction_session_timeout=15s",
     },
 }
@@ -132,9 +132,9 @@ CURRENCY = _api.text(
 )
 if CURRENCY not in EXPONENTS:
     raise ImproperlyConfigured(
-        f"CURRENCY: {CURRENCY!r} is no currency of ISO 4217 in lower case, such as eur"
+        f"CURRENCY: {CURRENCY!r} is not a currency code of ISO 4217 in lower case, such as eur"
     )
-# Says why a price cannot be charged. A setting, because inventory does not know payments.
+# Returns why a price cannot be charged. A setting, because inventory must not import payments.
 PRICE_PROBLEM = "payments.services.price_problem"
 
 STREAMS_PER_PROCESS = streams_per_process(_api)
@@ -143,7 +143,7 @@ WAITERS_PER_PROCESS = waiters_per_process(_api)
 WAITERS_PER_CUSTOMER = waiters_per_customer(_api)
 THROTTLING = _api.flag("THROTTLING", "Whether the rates below are enforced.", default=True)
 THROTTLING_RATES = rates_of_callers(_api)
-MOST_OPEN_ORDERS = most_open_orders(_api)
+MAX_OPEN_ORDERS = max_open_orders(_api)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -156,7 +156,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["orders.api.http.json_parser.StrictJSONParser"],
     "EXCEPTION_HANDLER": "orders.api.http.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
-    # There is one format; a query parameter of this name is an unknown one like any other.
+    # There is only one format, so ``format`` is an unknown query parameter.
     "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_METADATA_CLASS": "orders.api.http.options.AllowedMethodsOnly",
     "DEFAULT_SCHEMA_CLASS": "orders.api.http.documentation.inspector.StorefrontInspector",
@@ -167,15 +167,15 @@ SPECTACULAR_SETTINGS = openapi.SETTINGS
 REST_KNOX = {
     "AUTH_HEADER_PREFIX": "Bearer",
     "AUTO_REFRESH": False,
-    # By this a token that was published by mistake is found.
+    # Scanners for published secrets recognise tokens by this prefix.
     "TOKEN_PREFIX": "holdfast_",
 }
 KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 - a model
-# Knox's own migrations make the table of its own tokens, and demand that ours came before them,
-# which nobody who has run them can put right any more.
+# Knox's migrations create a table for tokens of its own, and depend on our token model. Without them
+# neither is needed.
 MIGRATION_MODULES = {"knox": None}
 
-# --- Watching ------------------------------------------------------------------------------------
+# --- Observability ------------------------------------------------------------------------------------
 
 LOGGING_CONFIG = "config.logging.configure"
 LOGGING = observability_settings.LOGGING
@@ -188,7 +188,7 @@ SENTRY_ENVIRONMENT = observability_settings.SENTRY_ENVIRONMENT
 RELEASE = observability_settings.RELEASE
 OTEL_EXPORTER_OTLP_ENDPOINT = observability_settings.OTEL_EXPORTER_OTLP_ENDPOINT
 
-# What docs/configuration.md is made of.
+# The sections of docs/configuration.md.
 CONFIGURATION = [
     web_settings.SECTION,
     _postgresql,

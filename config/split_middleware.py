@@ -1,4 +1,4 @@
-"""Keeps the desk's middleware off the storefront's requests in a process that serves both."""
+"""Skips the desk's middleware for the storefront's requests in a process that serves both."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class SplitMiddleware:
-    """Sends the desk's requests through the middleware below this one, and all others past it.
+    """Passes the desk's requests to the middleware below it, and all others directly to their view.
 
-    It is not installed in a process that serves one of the two.
+    Only installed in a process that serves both.
     """
 
     def __init__(self, get_response: GetResponse) -> None:

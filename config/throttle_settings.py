@@ -4,11 +4,11 @@ from config.env import Section
 
 
 def rates_of_callers(api: Section) -> dict[str, str]:
-    """Read each rate, by its name in the API's problems."""
+    """Read the rates; return them by their names in the API's problems."""
     return {
         "reads": api.rate("THROTTLE_READS", "A customer's or guest's reads.", "120/minute"),
         "orders": api.rate("THROTTLE_ORDERS", "Orders that a customer places.", "10/minute"),
-        "quotes": api.rate("THROTTLE_QUOTES", "Quotes that a customer asks for.", "60/minute"),
+        "quotes": api.rate("THROTTLE_QUOTES", "Quotes that a customer requests.", "60/minute"),
         "changes": api.rate(
             "THROTTLE_CHANGES",
             "Other changes by a customer or guest: cancels, links.",
@@ -29,11 +29,11 @@ def rates_of_callers(api: Section) -> dict[str, str]:
     }
 
 
-def most_open_orders(api: Section) -> int:
+def max_open_orders(api: Section) -> int:
     """Read how many unfinished orders a customer may have."""
     return api.number(
-        "MOST_OPEN_ORDERS",
-        "How many unfinished orders a customer may have, so that no customer holds all the stock; "
+        "MAX_OPEN_ORDERS",
+        "How many unfinished orders a customer may have, so that no customer reserves all the stock; "
         "0 for no limit. The shop's server has no limit.",
         20,
     )
@@ -42,7 +42,7 @@ def most_open_orders(api: Section) -> int:
 def streams_per_process(api: Section) -> int:
     return api.number(
         "STREAMS_PER_PROCESS",
-        "Streams of events that a web process serves at once. Each holds one of its 24 threads.",
+        "Event streams that a web process serves at once. Each holds one of its 24 threads.",
         8,
     )
 

@@ -24,7 +24,7 @@ from structlog.contextvars import get_contextvars
 
 from monitoring.redaction import redact, redacted
 
-_ABOUT: Final = {
+_ATTRIBUTES: Final = {
     "correlation_id": "holdfast.correlation_id",
     "subject_id": "holdfast.order_id",
     "run_id": "holdfast.run_id",
@@ -36,72 +36,72 @@ _LEFT_OUT: Final = (
     *("http.url", "http.target", "http.user_agent", "http.request.header", "http.response.header"),
     *("url.", "user_agent.", "client.", "net.peer", "network.peer"),
 )
-"""Prefixes of attributes that identify callers or contain what they sent."""
+"""Prefixes of attributes that are dropped: they identify callers or contain what they sent."""
 
 _STATEMENT: Final = "db.statement"
 
-_OURS: Final = frozenset(_ABOUT.values())
+_OURS: Final = frozenset(_ATTRIBUTES.values())
 
-GOODBYE_SECONDS: Final = 3.0
-"""How long an ending process tries to export its last spans."""
+SHUTDOWN_SECONDS: Final = 3.0
+"""How long a process tries to export its last spans before it ends."""
 
 
 def start() -> None:
-    """Start to make spans. After a fork the SDK makes the child export its own."""
+    """Start tracing. After a fork the SDK exports the child's spans in the child."""
     resource = Resource({"service.name": "holdfast", "service.version": settings.RELEASE})
     provider = TracerProvider(
         resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
     )
-    provider.add_span_processor(_NameTheOrder())
-    provider.add_span_processor(BatchSpanProcessor(_Redacting(OTLPSpanExporter())))
+    provider.add_span_processor(_AddIds())
+    provider.add_span_processor(BatchSpanProcessor(_RedactingExporter(OTLPSpanExporter())))
     trace.set_tracer_provider(provider)
-    atexit.register(_end_soon, provider)
-    # Baggage would copy what a client sends into our messages.
+    atexit.register(_shut_down, provider)
+    # Baggage would copy text from clients into our messages.
     set_global_textmap(TraceContextTextMapPropagator())
     before_task_publish.connect(_forget_failed_publish, weak=False)
-    DjangoInstrumentor().instrument(response_hook=_name_the_request, excluded_urls="health/")
+    DjangoInstrumentor().instrument(response_hook=_add_correlation_id, excluded_urls="health/")
     CeleryInstrumentor().instrument()
     PsycopgInstrumentor().instrument()
-    _name_the_trace_in_lines()
+    _add_trace_ids_to_log_lines()
 
 
-def _end_soon(provider: TracerProvider) -> None:
-    """Shut down within GOODBYE_SECONDS: with a hanging receiver the SDK takes up to 30 seconds."""
-    ending = threading.Thread(target=provider.shutdown, daemon=True)
-    ending.start()
-    ending.join(GOODBYE_SECONDS)
+def _shut_down(provider: TracerProvider) -> None:
+    """Shut down within SHUTDOWN_SECONDS. If the receiver hangs, the SDK would take up to 30 seconds."""
+    thread = threading.Thread(target=provider.shutdown, daemon=True)
+    thread.start()
+    thread.join(SHUTDOWN_SECONDS)
 
 
 def _forget_failed_publish(**_: Any) -> None:
     """Detach the span of a failed publish before the next one.
 
-    Celery's instrumentation ends that span only after a success. Until then it is the parent of all
-    further spans of its thread; in beat, without end.
+    Celery's instrumentation ends that span only after a success. Without this it stays the parent of
+    all later spans of its thread.
     """
     if getattr(trace.get_current_span(), "kind", None) == trace.SpanKind.PRODUCER:
         context.attach(trace.set_span_in_context(trace.INVALID_SPAN))
 
 
-class _NameTheOrder(SpanProcessor):
-    """Adds the ids of our log lines to each span at its start."""
+class _AddIds(SpanProcessor):
+    """Adds the ids of our log lines to each new span."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - OpenTelemetry's signature
         bound = get_contextvars()
-        for name, attribute in _ABOUT.items():
+        for name, attribute in _ATTRIBUTES.items():
             if (value := bound.get(name)) is not None:
                 span.set_attribute(attribute, str(value))
 
 
-def _name_the_request(span: Span, _: object, response: Mapping[str, str]) -> None:
-    """Add the correlation id, which a request gets after its span has started."""
+def _add_correlation_id(span: Span, _: object, response: Mapping[str, str]) -> None:
+    """Add the correlation id to the request's span. It does not exist when the span starts."""
     if "X-Correlation-ID" in response:
         span.set_attribute("holdfast.correlation_id", response["X-Correlation-ID"])
 
 
-class _Redacting(SpanExporter):
+class _RedactingExporter(SpanExporter):
     """Exports spans redacted, and drops SQL statements without a parent span.
 
-    Those come from regular reads of the database: beat, watch, metrics, waiting requests.
+    These come from regular reads of the database by beat, watch, metrics and waiting requests.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -157,11 +157,11 @@ def _value(name: str, value: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _statement(text: str) -> str:
-    """Redact a statement. Some hundred exist, without values; each takes 0.1 ms, so they are cached."""
+    """Redact a statement. Cached: there are some hundred, without values, and each takes 0.1 ms."""
     return redact(text)
 
 
-def _name_the_trace_in_lines() -> None:
+def _add_trace_ids_to_log_lines() -> None:
     make = logging.getLogRecordFactory()
 
     def make_with_trace(*args: Any, **kwargs: Any) -> logging.LogRecord:

@@ -1,4 +1,4 @@
-"""Settings of a web process: what it serves, under which names, and what it sends to browsers."""
+"""Settings of a web process: pages, host names, TLS, security headers."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from config.serving import Serve
 
 SECTION = Section("Web")
 
-SERVE = serving.what_to_serve(
+SERVE = serving.parse_serve(
     SECTION.text(
         "SERVE",
         "What a web process serves: `storefront` (the API), `desk`, or `both`. The Procfile sets it for "
@@ -21,9 +21,9 @@ DEBUG = SECTION.flag(
     "Shows errors with their source code. Never set it where others have access.",
     default=False,
 )
-SECRET_KEY = SECTION.text("SECRET_KEY", "Signs sessions and guests' links.", is_secret=True)
+SECRET_KEY = SECTION.text("SECRET_KEY", "Signs sessions and guest links.", is_secret=True)
 SECRET_KEY_FALLBACKS = SECTION.words(
-    "SECRET_KEY_FALLBACKS", "Former keys: what they signed is still accepted.", []
+    "SECRET_KEY_FALLBACKS", "Former keys: their signatures are still accepted.", []
 )
 _storefront_hosts = SECTION.words(
     "ALLOWED_HOSTS",

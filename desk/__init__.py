@@ -1,1 +1,1 @@
-"""The operations desk: what staff see, and what they may do."""
+"""The operations desk: the pages on which staff see orders and act on them."""

@@ -1,4 +1,4 @@
-"""The texts and forms of actions: what staff read and fill in before anything is done."""
+"""The texts and forms of actions: what staff read and fill in before an action is executed."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -20,25 +20,24 @@ class ActionText:
     button: str
     explanation: str
     reason_label: str = "Reason"
-    hint: str = "Kept with your name. The customer never sees it."
+    hint: str = "Stored with your name. The customer never sees it."
 
 
 ACTION_TEXTS: Final = {
     ActionKind.RETRY: ActionText(
         "Retry now",
-        "Clears every back-off and the flag, and queues the order at once. A call in progress is not"
-        " interrupted.",
+        "Clears every back-off and the flag, and queues the order at once. A call in progress goes on.",
     ),
     ActionKind.CANCEL: ActionText(
         "Cancel and refund",
-        "Undoes everything that was done: an authorized amount is released, a captured amount is"
-        " refunded, the stock goes back on the shelf. This cannot be reversed.",
+        "Compensates every step that was done: an authorized amount is released, a captured amount is"
+        " refunded, reserved stock is available again. This cannot be reversed.",
     ),
     ActionKind.PAUSE: ActionText(
         "Pause",
         "The order starts no further step until it is resumed. It can still be cancelled.",
     ),
-    ActionKind.RESUME: ActionText("Resume", "The order goes on from its current step."),
+    ActionKind.RESUME: ActionText("Resume", "The order continues at its current step."),
     ActionKind.NOTE: ActionText(
         "Add note",
         "Nothing about the order changes.",
@@ -49,7 +48,7 @@ ACTION_TEXTS: Final = {
 
 
 class ReasonForm(forms.Form):
-    """A reason, and the token by which a form acts once, however often it is sent."""
+    """A reason, and a token: a form that is sent several times acts once."""
 
     reason = forms.CharField(max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
     token = forms.UUIDField(widget=forms.HiddenInput)
@@ -65,13 +64,13 @@ def operator_of(request: HttpRequest) -> User:
     return request.user
 
 
-def may_act(operator: User, kind: ActionKind, state: OrderState) -> bool:
-    """Return whether the operator has the permission, whatever the order's state allows."""
+def has_permission(operator: User, kind: ActionKind, state: OrderState) -> bool:
+    """Return whether the operator has the permission for this action on this order."""
     return operator.has_perm(required_permission(kind, state))
 
 
-def may_for_some_order(operator: User, kind: ActionKind) -> bool:
-    """Return whether the operator may do this to some order."""
+def has_permission_for_some_order(operator: User, kind: ActionKind) -> bool:
+    """Return whether the operator has the permission for this action on any order at all."""
     if kind == ActionKind.RESUME and operator.has_perm(permissions.RESUME_UNRESOLVED):
         return True
     return operator.has_perm(permissions.PERMISSION_OF[kind])

@@ -17,8 +17,8 @@ from desk.action_forms import (
     ACTION_TEXTS,
     ReasonForm,
     empty_form,
-    may_act,
-    may_for_some_order,
+    has_permission,
+    has_permission_for_some_order,
     operator_of,
 )
 from desk.actions import SINGLE_ORDER_ACTIONS, ActionRequest, TokenReused, perform
@@ -30,8 +30,11 @@ from orders.models import Order
 def act(
     model_admin: ModelAdmin[Order], request: HttpRequest, order_id: UUID, kind: str
 ) -> HttpResponse:
-    """Ask for a reason; given one, act and return to the order with the result."""
-    wanted = kind_named(kind)
+    """Show the confirmation page (GET), or act and redirect to the order (POST).
+
+    Raises Http404 for an unknown order or action, and PermissionDenied.
+    """
+    action_kind = kind_named(kind)
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     try:
@@ -39,17 +42,22 @@ def act(
     except Order.DoesNotExist:
         raise Http404 from None
     operator = operator_of(request)
-    if not (may_act(operator, wanted, state) or may_for_some_order(operator, wanted)):
+    if not (
+        has_permission(operator, action_kind, state)
+        or has_permission_for_some_order(operator, action_kind)
+    ):
         raise PermissionDenied
     if request.method != "POST":
-        return _ask(model_admin, request, state, wanted, empty_form())
+        return _confirmation_page(model_admin, request, state, action_kind, empty_form())
     form = ReasonForm(request.POST)
     if not form.is_valid():
-        return _ask(model_admin, request, state, wanted, form, status=HTTPStatus.BAD_REQUEST)
-    action = ActionRequest(
-        wanted, order_id, operator, form.cleaned_data["reason"], form.cleaned_data["token"]
+        return _confirmation_page(
+            model_admin, request, state, action_kind, form, status=HTTPStatus.BAD_REQUEST
+        )
+    confirmed = ActionRequest(
+        action_kind, order_id, operator, form.cleaned_data["reason"], form.cleaned_data["token"]
     )
-    return _perform(model_admin, request, state, action, form)
+    return _perform(model_admin, request, state, confirmed, form)
 
 
 def kind_named(name: str) -> ActionKind:
@@ -68,22 +76,26 @@ def _perform(
     form: ReasonForm,
 ) -> HttpResponse:
     try:
-        done = perform(action)
+        row = perform(action)
     except TokenReused:
         form.add_error(None, "This form was used for another action. Open it again.")
-        return _ask(model_admin, request, state, action.kind, form, status=HTTPStatus.CONFLICT)
+        return _confirmation_page(
+            model_admin, request, state, action.kind, form, status=HTTPStatus.CONFLICT
+        )
     except OperationalError:
-        form.add_error(None, "The order is being worked on. Nothing was changed; try again.")
-        return _ask(model_admin, request, state, action.kind, form, status=HTTPStatus.CONFLICT)
-    was_done = done.outcome == ActionOutcome.DONE
+        form.add_error(None, "A worker has locked the order. Nothing was changed; try again.")
+        return _confirmation_page(
+            model_admin, request, state, action.kind, form, status=HTTPStatus.CONFLICT
+        )
+    was_done = row.outcome == ActionOutcome.DONE
     level = messages.SUCCESS if was_done else messages.WARNING
     label = ACTION_TEXTS[action.kind].button
-    message = f"{label}: {done.message}" if was_done else f"{label} was refused: {done.message}"
+    message = f"{label}: {row.message}" if was_done else f"{label} was refused: {row.message}"
     messages.add_message(request, level, message)
     return HttpResponseRedirect(reverse("admin:orders_order_change", args=[action.order_id]))
 
 
-def _ask(
+def _confirmation_page(
     model_admin: ModelAdmin[Order],
     request: HttpRequest,
     state: OrderState,
@@ -92,18 +104,18 @@ def _ask(
     *,
     status: HTTPStatus = HTTPStatus.OK,
 ) -> HttpResponse:
-    order, words = state.order, ACTION_TEXTS[kind]
+    order, text = state.order, ACTION_TEXTS[kind]
     context: dict[str, Any] = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "original": order,
-        "title": f"{words.button}: order {short_id(order.pk)}",
-        "words": words,
-        "is_final": kind == ActionKind.CANCEL,
+        "title": f"{text.button}: order {short_id(order.pk)}",
+        "text": text,
+        "is_irreversible": kind == ActionKind.CANCEL,
         "order": order,
         "current_state": state.summary(),
         "blocked_reason": blocked_reason(kind, state, operator_of(request)),
         "form": form,
-        "back": reverse("admin:orders_order_change", args=[order.pk]),
+        "back_url": reverse("admin:orders_order_change", args=[order.pk]),
     }
     return TemplateResponse(request, "desk/orders/confirm.html", context, status=status)

@@ -1,4 +1,4 @@
-"""What staff do to one order. Each action and its audit row commit in one transaction."""
+"""Executes staff actions on one order. Each action and its audit row commit in one transaction."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,7 +27,7 @@ CANCELLED_BY_STAFF: Final = "cancelled_by_staff"
 
 
 class TokenReused(Exception):
-    """A form was sent with the token of another action: it was tampered with, or its page is stale."""
+    """A form was sent with the token of another action: the form is stale or was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class ActionRequest:
 def perform(action: ActionRequest) -> OperatorAction:
     """Execute or refuse an action, and return its audit row.
 
-    A repetition, also a concurrent one, returns the row of the first call and does nothing: the
-    token is unique, and the second transaction rolls back. Raises TokenReused, Order.DoesNotExist,
-    and DatabaseError if the order stays locked for too long; then nothing has changed.
+    A repeated or concurrent call with the same token returns the row of the first call and changes
+    nothing. Raises TokenReused, Order.DoesNotExist, and DatabaseError if the order stays locked
+    for too long; then nothing has changed.
     """
     if earlier := _earlier(action):
         return earlier
@@ -104,10 +104,8 @@ def _act(action: ActionRequest, state: OrderState) -> str:
         case ActionKind.CANCEL:
             orders.services.cancel_order(action.order_id, reason=CANCELLED_BY_STAFF, actor=actor)
             if state.live:
-                return (
-                    "The run compensates before its next step: everything that was done is undone."
-                )
-            return "The money goes back to the customer, and the stock to the shelf."
+                return "The run compensates every step that was done, before it starts another one."
+            return "The money is refunded, and the stock is available again."
         case ActionKind.PAUSE:
             sagas.services.pause(action.order_id, PauseReason.STAFF, action.reason, actor)
             return (
@@ -115,9 +113,9 @@ def _act(action: ActionRequest, state: OrderState) -> str:
             )
         case ActionKind.RESUME:
             sagas.services.resume(action.order_id)
-            return "The order goes on from its current step."
+            return "The order continues at its current step."
         case ActionKind.NOTE:
-            return "Noted."
+            return "The note was added."
     raise ValueError(action.kind)
 
 
@@ -126,7 +124,7 @@ def _retry(state: OrderState) -> str:
     assert run is not None  # noqa: S101 - blocked_reason was empty
     sagas.services.retry_now(run.id)
     if run.is_leased:
-        return "A call is in progress. After it the run goes on without waiting."
+        return "A call is in progress. After it the run continues at once."
     return "The back-off is cleared, and the run is queued."
 
 

@@ -29,7 +29,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from adminkit.admin import PagedAdmin, RecordAdmin, WrittenBySuperusers, is_superuser
 from adminkit.cells import excerpt, state, timestamp
 from adminkit.filters import ChoiceFilter
-from adminkit.search import search_exact, search_related
+from adminkit.search import search_exact, search_username
 from desk import audit_admin, order_admin
 from desk.second_factor import reset_factors
 
@@ -53,7 +53,7 @@ _SHOWN_TO_STAFF: Final[Any] = (
 )
 _CHANGED_BY_STAFF: Final = frozenset({"first_name", "last_name", "email"})
 
-# The schedule knows intervals alone: beat does not catch up on a missed time of day.
+# The schedule has intervals only: beat does not catch up on a missed time of day.
 admin.site.unregister(
     [
         User,
@@ -63,15 +63,11 @@ admin.site.unregister(
         CrontabSchedule,
         ClockedSchedule,
         SolarSchedule,
-        # Keys are secret: only desk.second_factor uses these.
+        # They contain secret keys: only desk.second_factor uses them.
         StaticDevice,
         TOTPDevice,
     ]
 )
-
-
-def people_called(name: str) -> QuerySet[User, Any]:
-    return User.objects.filter(username=name).values_list("pk", flat=True)
 
 
 def by_address(term: str) -> Q | None:
@@ -81,9 +77,9 @@ def by_address(term: str) -> Q | None:
         return None
 
 
-class Kind(ChoiceFilter):
-    title = "who"
-    parameter_name = "who"
+class AccountKind(ChoiceFilter):
+    title = "kind"
+    parameter_name = "kind"
     options = (("staff", "staff"), ("superuser", "superusers"), ("customer", "customers"))
 
     def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
@@ -107,25 +103,25 @@ class InRole(ChoiceFilter):
 
 @admin.register(User)
 class AccountAdmin(WrittenBySuperusers, UserAdmin[User], PagedAdmin[User]):
-    """Superusers do everything; other staff with ``auth.change_user`` do what a help desk needs.
+    """Superusers may change everything; other staff with ``auth.change_user`` what a help desk needs.
 
-    They change names and e-mail addresses of users who are not superusers, and deactivate them.
-    They do not activate a user again, and do not change a user name: the shop's server names its
-    customers by it.
+    These change names and e-mail addresses of users who are not superusers, and deactivate them.
+    They cannot activate a user again. They cannot change a username: the shop's server identifies
+    its customers by it.
     """
 
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_title = "staff and customers"
-    list_display = ("username", "email", "kind", "stands", "factor", "came_in")
-    list_filter = (Kind, InRole)
+    list_display = ("username", "email", "kind", "status", "second_factor", "last_login_time")
+    list_filter = (AccountKind, InRole)
     searches = (lambda term: Q(username__startswith=term),)
-    search_help_text = "A name, or how it begins"
+    search_help_text = "A username, or its beginning"
     ordering = ("username",)
     actions = ("reset_second_factor",)
 
-    # Django's would read them all.
+    # Django's own would scan the table.
     get_search_results = PagedAdmin.get_search_results
     lookup_allowed = PagedAdmin.lookup_allowed
 
@@ -165,59 +161,61 @@ class AccountAdmin(WrittenBySuperusers, UserAdmin[User], PagedAdmin[User]):
         return super().get_form(request, obj, change=change, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
-        """Write what staff changed, and nothing of what a superuser changes at the same moment."""
+        """Write only the changed fields, so that a concurrent change by a superuser is kept."""
         if is_superuser(request):
             super().save_model(request, obj, form, change)
         else:
             obj.save(update_fields=form.changed_data)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002 - Django's signature
-        """Only superusers set a password; staff change their own with the old one."""
+        """Set a password: superusers only. Staff change their own on another page, with the old one."""
         if not is_superuser(request):
             raise PermissionDenied
         return super().user_change_password(request, id, form_url)
 
     @admin.action(description="Reset second factor", permissions=["superuser"])
-    def reset_second_factor(self, request: HttpRequest, people: QuerySet[User]) -> None:
-        """For staff who lost phone and recovery codes: they enrol again at their next login."""
+    def reset_second_factor(self, request: HttpRequest, accounts: QuerySet[User]) -> None:
+        """Delete the second factors of staff who lost phone and recovery codes."""
         if isinstance(request.user, User):
-            for account in people:
+            for account in accounts:
                 reset_factors(account, by=request.user)
-            self.message_user(request, f"{len(people)} have to enrol again.", messages.SUCCESS)
+            self.message_user(
+                request,
+                f"{len(accounts)} accounts have to set up a second factor at their next login.",
+                messages.SUCCESS,
+            )
 
-    @admin.display(description="who")
-    def kind(self, person: User) -> str:
-        if person.is_superuser:
+    @admin.display(description="kind")
+    def kind(self, account: User) -> str:
+        if account.is_superuser:
             return "superuser"
-        return "staff" if person.is_staff else "customer"
+        return "staff" if account.is_staff else "customer"
 
     @admin.display(description="state")
-    def stands(self, person: User) -> SafeString:
-        return state("active") if person.is_active else state("switched-off", word="switched off")
+    def status(self, account: User) -> SafeString:
+        return state("active") if account.is_active else state("switched-off", word="switched off")
 
     @admin.display(description="second factor")
-    def factor(self, person: User) -> str | None:
-        if not person.is_staff:
+    def second_factor(self, account: User) -> str | None:
+        if not account.is_staff:
             return None
-        return "set up" if getattr(person, "has_app", False) else "not yet"
+        return "set up" if getattr(account, "has_app", False) else "not yet"
 
     @admin.display(description="last login (UTC)")
-    def came_in(self, person: User) -> SafeString | None:
-        return timestamp(person.last_login)
+    def last_login_time(self, account: User) -> SafeString | None:
+        return timestamp(account.last_login)
 
 
 @admin.register(Group)
 class RoleAdmin(WrittenBySuperusers, GroupAdmin, PagedAdmin[Group]):
     list_title = "roles"
     list_display = ("name",)
-    empty_text = (
-        "What people may do at the desk. Roles that ship are made by manage.py synchronise_roles."
-    )
+    empty_text = "Groups of permissions at the desk. manage.py synchronise_roles creates the roles that ship."
     ordering = ("name",)
 
 
-def in_words(period: IntervalSchedule) -> str:
-    """Say how often, in the largest unit that the period is a multiple of."""
+def period_text(period: IntervalSchedule) -> str:
+    """Return the period in the largest unit that divides it, such as "every 10 minutes"."""
     length = period.schedule.run_every
     for unit, size in _UNITS:
         times, rest = divmod(length, size)
@@ -228,22 +226,20 @@ def in_words(period: IntervalSchedule) -> str:
 
 class PeriodChoice(ModelChoiceField[IntervalSchedule]):
     def label_from_instance(self, period: IntervalSchedule) -> str:
-        return in_words(period)
+        return period_text(period)
 
 
 @admin.register(PeriodicTask)
 class ScheduleAdmin(PagedAdmin[Any]):
-    """Entries can be switched off and given another period. ``config.beat`` defines the entries."""
+    """Operators switch entries off and change their period. ``config.beat`` defines the entries."""
 
     list_title = "schedule"
-    list_display = ("called", "stands", "due", "ran", "said")
+    list_display = ("task_name", "status", "due", "last_run", "purpose")
     list_select_related = ("interval",)
-    empty_text = (
-        "What is done every few seconds or minutes. Beat writes it down when it first starts."
-    )
+    empty_text = "Periodic tasks. manage.py synchronise_schedule adds them."
     ordering = ("name",)
-    fields = ("called", "said", "enabled", "interval", "ran")
-    readonly_fields = ("called", "said", "ran")
+    fields = ("task_name", "purpose", "enabled", "interval", "last_run")
+    readonly_fields = ("task_name", "purpose", "last_run")
 
     def has_add_permission(self, *_: Any, **__: Any) -> bool:
         return False
@@ -252,7 +248,7 @@ class ScheduleAdmin(PagedAdmin[Any]):
         return False
 
     @admin.display(description="state")
-    def stands(self, entry: Any) -> SafeString:
+    def status(self, entry: Any) -> SafeString:
         return state("on") if entry.enabled else state("switched-off", word="switched off")
 
     def formfield_for_foreignkey(self, *args: Any, **kwargs: Any) -> Any:
@@ -264,21 +260,21 @@ class ScheduleAdmin(PagedAdmin[Any]):
             *args, **kwargs, labels=labels, help_texts=dict.fromkeys(labels, "")
         )
 
-    @admin.display(description="what is done")
-    def called(self, entry: Any) -> str:
+    @admin.display(description="task")
+    def task_name(self, entry: Any) -> str:
         return str(entry.name)
 
     @admin.display(description="due")
     def due(self, entry: Any) -> str:
         """The period in words, also of entries made outside the desk, such as a time of day."""
-        return in_words(entry.interval) if entry.interval else str(entry.scheduler)
+        return period_text(entry.interval) if entry.interval else str(entry.scheduler)
 
-    @admin.display(description="what for")
-    def said(self, entry: Any) -> str:
+    @admin.display(description="purpose")
+    def purpose(self, entry: Any) -> str:
         return str(entry.description)
 
     @admin.display(description="last run (UTC)")
-    def ran(self, entry: Any) -> SafeString | None:
+    def last_run(self, entry: Any) -> SafeString | None:
         return timestamp(entry.last_run_at)
 
 
@@ -288,7 +284,7 @@ class PeriodAdmin(PagedAdmin[Any]):
     list_display = ("due",)
     fields = ("every", "period")
     empty_text = (
-        "How often entries of the schedule are due. Beat writes them down when it first starts."
+        "How often entries of the schedule are due. manage.py synchronise_schedule adds them."
     )
     ordering = ("period", "every")
 
@@ -298,18 +294,18 @@ class PeriodAdmin(PagedAdmin[Any]):
 
     @admin.display(description="due")
     def due(self, period: IntervalSchedule) -> str:
-        return in_words(period)
+        return period_text(period)
 
 
 @admin.register(AccessAttempt)
 class LockOutAdmin(RecordAdmin[Any]):
-    """Failed logins of the last 15 minutes. Deleting a row unlocks its name and address."""
+    """Failed logins of the last 15 minutes. Deleting a row unlocks its username and address."""
 
     list_title = "wrong passwords and codes"
     list_display = ("when", "username", "ip_address", "failures_since_start")
     searches = (search_exact("username"), by_address)
-    search_help_text = "A name or an address, whole"
-    empty_text = "Wrong passwords and codes of the last quarter of an hour, by name and address. There were none."
+    search_help_text = "A whole username or address"
+    empty_text = "Wrong passwords and codes of the last 15 minutes, by username and address. There is no entry."
     fields = (*list_display, "user_agent", "path_info")
     readonly_fields = fields
 
@@ -324,26 +320,28 @@ class LockOutAdmin(RecordAdmin[Any]):
 @admin.register(LogEntry)
 class LogEntryAdmin(RecordAdmin[LogEntry]):
     list_title = "what staff changed"
-    list_display = ("when", "who", "of", "object_repr", "what")
+    list_display = ("when", "user_name", "object_type", "object_repr", "changes")
     list_select_related = ("user", "content_type")
-    searches = (search_related("user_id", people_called),)
-    search_help_text = "The name of who did it"
-    empty_text = "Products, stock, people and roles that somebody changed at the desk. Nobody changed any yet."
-    fields = ("when", "who", "of", "object_repr", "what")
+    searches = (search_username("user_id"),)
+    search_help_text = "A whole username"
+    empty_text = (
+        "Changes that staff made to products, stock, accounts and roles. There is no change yet."
+    )
+    fields = ("when", "user_name", "object_type", "object_repr", "changes")
     readonly_fields = fields
 
     @admin.display(description="when (UTC)")
     def when(self, entry: LogEntry) -> SafeString | None:
         return timestamp(entry.action_time)
 
-    @admin.display(description="who")
-    def who(self, entry: LogEntry) -> str:
+    @admin.display(description="user")
+    def user_name(self, entry: LogEntry) -> str:
         return entry.user.get_username()
 
-    @admin.display(description="kind")
-    def of(self, entry: LogEntry) -> str:
+    @admin.display(description="type")
+    def object_type(self, entry: LogEntry) -> str:
         return str(entry.content_type.name) if entry.content_type else ""
 
-    @admin.display(description="what")
-    def what(self, entry: LogEntry) -> SafeString:
+    @admin.display(description="changes")
+    def changes(self, entry: LogEntry) -> SafeString:
         return excerpt(entry.get_change_message())

@@ -1,4 +1,4 @@
-"""Desk as a Django app, and Django's admin as the desk shows it."""
+"""The desk as a Django app, and Django's admin with the desk's site."""
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
@@ -8,7 +8,7 @@ class DeskConfig(AppConfig):
     name = "desk"
 
     def ready(self) -> None:
-        import desk.checks  # noqa: F401, PLC0415 - registers them
+        import desk.checks  # noqa: F401, PLC0415 - registers the checks
 
 
 class DeskAdminConfig(admin_apps.AdminConfig):

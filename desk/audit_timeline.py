@@ -1,4 +1,4 @@
-"""One order's timeline for staff: all events with errors and data, what people did, and breaks."""
+"""One order's timeline for staff: all events with errors and data, staff actions, and breaks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,55 +29,55 @@ _TONES: Final = {
     "done": "good",
     "rejected": "bad",
     "failed": "bad",
-    "proceeded": "wait",
-    "transient": "wait",
-    "unknown": "wait",
-    "lost": "wait",
+    "proceeded": "warn",
+    "transient": "warn",
+    "unknown": "warn",
+    "lost": "warn",
 }
 
 _OUTCOMES: Final = {
     "done": "done",
     "rejected": "rejected",
-    "proceeded": "no answer: the run went on with the declared result",
+    "proceeded": "no answer: the run continued with the declared result",
     "transient": "not done yet",
-    "unknown": "no answer: it may have been carried out",
-    "lost": "its worker was not heard of again",
+    "unknown": "no answer: it may have taken effect",
+    "lost": "its worker stopped without a result",
     "failed": "failed with an error that the step does not declare",
 }
 
-_WHO_CORRECTS: Final = {
-    "AccessDenied": "The provider refuses our key or our account: an operator must correct it.",
-    "UnknownPayment": "The provider does not have this payment. Is the key another account's?",
+_REMEDIES: Final = {
+    "AccessDenied": "The provider refuses our key or our account: an operator must correct the key.",
+    "UnknownPayment": "The provider does not have this payment. Check whether the key belongs to another account.",
     "payment_rejected": "The provider does not accept our request: a developer must correct it.",
 }
-"""For errors that no retry corrects, by their code or the name of their class."""
+"""What staff do about errors that no retry corrects, by error code or name of the class."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One line of the timeline: when, of which kind, what happened, and the data that belong to it."""
+    """One line of the timeline. ``tone`` is good, warn, bad or empty: the colour of the line."""
 
     at: datetime
     kind: str
-    what: str
+    title: str
     detail: str = ""
-    who: str = ""
+    actor: str = ""
     tone: str = ""
     data: Sequence[tuple[str, object]] = ()
 
 
 def audit_timeline(detail: OrderDetail) -> list[TimelineEntry]:
-    """Return all of it, oldest first."""
+    """Return the whole timeline, oldest entry first."""
     entries = [
         *_order_entries(detail),
-        *_people(detail),
+        *_staff_actions(detail),
         *_breaks(detail),
     ]
     return sorted(entries, key=lambda entry: entry.at)
 
 
 def _order_entries(detail: OrderDetail) -> Iterator[TimelineEntry]:
-    """Render the events that customers read, too."""
+    """Return the entries of the events that customers see, too."""
     retries = {
         attempt.id: _retry(run, position)
         for run in detail.state.runs
@@ -91,7 +91,7 @@ def _events(detail: OrderDetail) -> list[OrderEvent]:
     runs = detail.state.runs
     return merge_events(
         detail.order,
-        moves=detail.moves,
+        moves=detail.transitions,
         requests=[
             CancelRequested(run.compensation_requested_at, run.reason, run.reason_detail, run.actor)
             for run in runs
@@ -106,12 +106,12 @@ def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -
     match event:
         case Placed(at):
             total = format_amount(detail.order.total_minor, detail.order.currency)
-            return TimelineEntry(at, "order", "placed", total, who=customer_of(detail.order))
+            return TimelineEntry(at, "order", "placed", total, actor=customer_of(detail.order))
         case Moved(at, source, target, cause, actor):
-            return TimelineEntry(at, "order", target, f"{source} → {target}: {cause}", who=actor)
+            return TimelineEntry(at, "order", target, f"{source} → {target}: {cause}", actor=actor)
         case CancelRequested(at, reason, reason_detail, actor):
-            why = " ".join(filter(None, (reason, reason_detail)))
-            return TimelineEntry(at, "request", "cancellation requested", why, who=actor)
+            reasons = " ".join(filter(None, (reason, reason_detail)))
+            return TimelineEntry(at, "request", "cancellation requested", reasons, actor=actor)
         case CallStarted(at, attempt):
             return _call(at, attempt, detail.payments)
         case AttemptEnded(at, attempt):
@@ -130,14 +130,14 @@ def _call(at: datetime, attempt: AttemptView, payments: Sequence[PaymentDetail])
         amount = format_amount(payment.amount_minor, payment.currency)
         sentence = work.describe.asks.format(amount=amount, method=payment.payment_method)
         keys = [(f"key of {name}", payment.keys[name]) for name in work.operations]
-        again: list[tuple[str, object]] = [("keys", "the same as before")]
+        same_keys: list[tuple[str, object]] = [("keys", "the same as before")]
         data = [
             ("provider payment", payment.provider_payment_id),
-            *(keys if attempt.number == 1 else again),
+            *(keys if attempt.number == 1 else same_keys),
         ]
-    what = f"{staff_name(attempt.name)}: asked, attempt {attempt.number}"
-    chips = [(label, value) for label, value in data if value]
-    return TimelineEntry(at, f"to {_system(attempt)}", what, sentence, data=chips)
+    title = f"{staff_name(attempt.name)}: called, attempt {attempt.number}"
+    known = [(label, value) for label, value in data if value]
+    return TimelineEntry(at, f"to {_system(attempt)}", title, sentence, data=known)
 
 
 def _end(
@@ -146,16 +146,21 @@ def _end(
     outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)
     number = f", attempt {attempt.number}" if attempt.number > 1 else ""
     local_kind = "compensation" if attempt.is_compensating else "step"
-    data = list(_flat(attempt.output))
+    data = list(_flatten(attempt.output))
     work = attempt.work
     if attempt.outcome == "done" and isinstance(work, Remote) and "refund" in work.operations:
         data += _refund_ids(payments)
-    said = (_WHO_CORRECTS.get(attempt.error), _rejected(attempt), attempt.error, attempt.detail)
+    details = (
+        _REMEDIES.get(attempt.error),
+        _rejection_text(attempt),
+        attempt.error,
+        attempt.detail,
+    )
     return TimelineEntry(
         at,
         f"from {_system(attempt)}" if attempt.is_call else local_kind,
         f"{staff_name(attempt.name)}: {outcome}{number}",
-        " ".join(filter(None, (*said, retry))),
+        " ".join(filter(None, (*details, retry))),
         tone=_TONES.get(attempt.outcome, ""),
         data=data,
     )
@@ -165,8 +170,8 @@ def _system(attempt: AttemptView) -> str:
     return system_name(attempt.system) or "an unknown system"
 
 
-def _rejected(attempt: AttemptView) -> str:
-    """Return the step's sentence for staff about a rejection; empty where it has none."""
+def _rejection_text(attempt: AttemptView) -> str:
+    """Return the step's sentence for staff about a rejection; empty if it declares no sentence."""
     if attempt.outcome != "rejected" or attempt.work is None:
         return ""
     text = attempt.work.rejections.get(attempt.error)
@@ -174,25 +179,25 @@ def _rejected(attempt: AttemptView) -> str:
 
 
 def _retry(run: RunDetail, position: int) -> str:
-    """Return when an attempt that did not succeed was, or will be, tried again."""
+    """Return when the step was, or will be, tried again; empty if no retry follows."""
     attempt = run.attempts[position]
     if attempt.is_done or attempt.outcome == "rejected":
         return ""
-    for later in run.attempts[position + 1 :]:
-        if (later.step, later.direction) == (attempt.step, attempt.direction):
-            return f"· tried again at {clock(later.started_at)}"
+    for later_row in run.attempts[position + 1 :]:
+        if (later_row.step, later_row.direction) == (attempt.step, attempt.direction):
+            return f"· tried again at {clock(later_row.started_at)}"
     next_try = attempt.not_before or (None if attempt.is_compensating else run.not_before)
     if run.is_live and next_try is not None:
         return f"· next try at {clock(next_try)}"
     return ""
 
 
-def _flat(output: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Return a call's output as labels and values; the items of a list one after the other."""
+def _flatten(output: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Return a call's output as labels and values; lists are flattened."""
     for label, value in output.items():
         if isinstance(value, list):
             for item in value:
-                yield from _flat(item)
+                yield from _flatten(item)
         elif value != "":
             yield label.replace("_", " "), value
 
@@ -205,37 +210,37 @@ def _refund_ids(payments: Sequence[PaymentDetail]) -> list[tuple[str, object]]:
     ]
 
 
-def _people(detail: OrderDetail) -> Iterator[TimelineEntry]:
+def _staff_actions(detail: OrderDetail) -> Iterator[TimelineEntry]:
     for action in detail.actions:
         is_note = action.kind == ActionKind.NOTE
         was_done = action.outcome == ActionOutcome.DONE
         kind = ActionKind(action.kind).label
         yield TimelineEntry(
             action.at,
-            "note" if is_note else "person",
+            "note" if is_note else "staff",
             "note" if is_note else f"{kind}: {action.outcome}",
             action.reason if was_done else f"{action.reason} · {action.message}",
-            who=action.actor,
+            actor=action.actor,
             tone="" if was_done else "bad",
             data=[] if is_note else [("before", action.before), ("after", action.after)],
         )
 
 
 def _breaks(detail: OrderDetail) -> Iterator[TimelineEntry]:
-    for found in detail.state.breaks:
-        what = f"{found.code} found broken"
-        yield TimelineEntry(found.first_seen, "break", what, found.detail, tone="bad")
-        if found.order_paused_at is not None:
+    for break_ in detail.state.breaks:
+        title = f"{break_.code} is broken"
+        yield TimelineEntry(break_.first_seen, "break", title, break_.detail, tone="bad")
+        if break_.order_paused_at is not None:
             yield TimelineEntry(
-                found.order_paused_at, "break", f"paused by {found.code}", tone="bad"
+                break_.order_paused_at, "break", f"paused by {break_.code}", tone="bad"
             )
-        if found.resolved_at is not None:
+        if break_.resolved_at is not None:
             yield TimelineEntry(
-                found.resolved_at,
+                break_.resolved_at,
                 "break",
-                f"{found.code} resolved",
-                found.resolution,
-                who=found.resolved_by,
+                f"{break_.code} resolved",
+                break_.resolution,
+                actor=break_.resolved_by,
                 tone="good",
             )
 

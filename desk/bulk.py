@@ -1,4 +1,4 @@
-"""Bulk actions: created as rows, then processed one order after the other; a crash loses none."""
+"""Creates bulk actions, and processes their orders one after the other. A crash loses no order."""
 
 import logging
 import time
@@ -22,10 +22,10 @@ MAX_ORDERS: Final = 10_000
 """The most orders of one bulk action."""
 
 SLICE_SECONDS: Final = 2.0
-"""How long one task processes items, so that sweeps on the same queue wait no longer."""
+"""How long one task processes items. Sweeps on the same queue wait no longer than this."""
 
 LEASE: Final = timedelta(seconds=30)
-"""Longer than a slice with its last order can take. After a crash the next worker waits for it."""
+"""Longer than a slice can take with its last order. After a crash the next worker waits this long."""
 
 MAX_FAILURES: Final = 3
 
@@ -78,8 +78,8 @@ def stop(bulk_id: UUID, actor: str) -> bool:
 def process_slice(seconds: float = SLICE_SECONDS) -> bool:
     """Process the bulk action that has waited longest. Returns True if any is unfinished.
 
-    Any number of workers may call it: each leases another bulk action. An item's action and outcome
-    commit together. After a crash another worker continues when the lease has expired.
+    Concurrent calls lease different bulk actions. An item's action and outcome commit together.
+    After a crash another worker continues when the lease has expired.
     """
     bulk = _lease_next()
     if bulk is None:
@@ -114,11 +114,11 @@ def _lease_next() -> BulkAction | None:
 
 
 def _release(bulk: BulkAction) -> None:
-    """Return the lease, and end the bulk action if it is finished or stopped."""
+    """Give up the lease, and end the bulk action if it is finished or stopped."""
     own = BulkAction.objects.filter(pk=bulk.pk)
     own.update(leased_until=Now())
-    waits = bulk.items.filter(outcome=ItemOutcome.WAITING)
-    if not waits.exists():
+    waiting = bulk.items.filter(outcome=ItemOutcome.WAITING)
+    if not waiting.exists():
         own.filter(ended_at__isnull=True).update(ended_at=Now())
     else:
         own.filter(stopped_at__isnull=False, ended_at__isnull=True).update(ended_at=Now())
@@ -132,22 +132,22 @@ def _process_next(bulk: BulkAction) -> bool:
             item = _claim(bulk)
             if item is None:
                 return False
-            done = execute(
+            row = execute(
                 ActionRequest(
                     kind=ActionKind(bulk.kind),
                     order_id=item.order_id,
                     operator=User.objects.get(pk=bulk.operator_id),
                     reason=bulk.reason,
-                    # One audit row for each order of a bulk action, whatever crashes.
+                    # The same token after a crash: one audit row for each order.
                     token=uuid5(bulk.pk, str(item.order_id)),
                 )
             )
-            BulkItem.objects.filter(pk=item.pk).update(outcome=done.outcome, message=done.message)
+            BulkItem.objects.filter(pk=item.pk).update(outcome=row.outcome, message=row.message)
     except Exception as error:
         if item is None:
             raise
         log.exception("bulk.item_failed", extra={"order_id": str(item.order_id)})
-        _note_failure(item, error)
+        _count_failure(item, error)
     return True
 
 
@@ -158,8 +158,8 @@ def _claim(bulk: BulkAction) -> BulkItem | None:
     ).order_by("pk").first()  # fmt: skip
 
 
-def _note_failure(item: BulkItem, error: Exception) -> None:
-    """Count an error. After MAX_FAILURES of them the item has failed."""
+def _count_failure(item: BulkItem, error: Exception) -> None:
+    """Count an error. After MAX_FAILURES errors the item has failed."""
     own = BulkItem.objects.filter(pk=item.pk, outcome=ItemOutcome.WAITING)
     own.update(failures=F("failures") + 1)
     own.filter(failures__gte=MAX_FAILURES).update(

@@ -1,4 +1,4 @@
-"""Queues the task that processes bulk actions. Nothing else of the desk queues a task."""
+"""Queues the task that processes bulk actions. No other code of the desk queues a task."""
 
 from celery import signature
 from django.db import transaction
@@ -7,8 +7,7 @@ from django.db import transaction
 def queue_bulk_actions() -> None:
     """Queue the task when the current transaction commits.
 
-    Without a broker the request takes a moment longer and nothing is lost: beat queues the same task
-    every few seconds.
+    If the broker is unreachable, the task starts later: beat queues it every few seconds.
     """
     transaction.on_commit(publish, robust=True)
 

@@ -7,7 +7,8 @@ from django.core import checks
 
 
 @checks.register(checks.Tags.security, deploy=True)
-def desk_is_locked(**_: Any) -> list[checks.CheckMessage]:
+def second_factor_is_required(**_: Any) -> list[checks.CheckMessage]:
+    """Warn about a desk without second factors, except on a laptop (DEBUG, or without HTTPS)."""
     if settings.DESK_REQUIRES_MFA or settings.DEBUG or not settings.HTTPS:
         return []
     return [
@@ -20,14 +21,14 @@ def desk_is_locked(**_: Any) -> list[checks.CheckMessage]:
 
 
 @checks.register(checks.Tags.security, deploy=True)
-def hosts_are_named(**_: Any) -> list[checks.CheckMessage]:
-    """A wildcard accepts any Host header, so an attacker could choose the host of links and redirects."""
-    wild = [host for host in settings.ALLOWED_HOSTS if host == "*" or host.startswith(".")]
-    if not wild:
+def hosts_have_no_wildcards(**_: Any) -> list[checks.CheckMessage]:
+    """Warn about wildcards in host names: an attacker could choose the host of links and redirects."""
+    wildcards = [host for host in settings.ALLOWED_HOSTS if host == "*" or host.startswith(".")]
+    if not wildcards:
         return []
     return [
         checks.Warning(
-            f"ALLOWED_HOSTS or DESK_HOSTS has wildcards: {', '.join(wild)}.",
+            f"ALLOWED_HOSTS or DESK_HOSTS has wildcards: {', '.join(wildcards)}.",
             hint="Name each host.",
             id="desk.W002",
         )

@@ -1,4 +1,4 @@
-"""The start page, and its figures, which the page refreshes every few seconds."""
+"""The dashboard, and its figures, which the page refreshes every few seconds."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,14 +11,14 @@ from django.template.response import TemplateResponse
 from desk.dashboard_queries import DashboardData, dashboard_data
 from desk.sessions import in_background
 
-HEIGHT: Final = 96
-PITCH: Final = 10
-BAR: Final = 8
+CHART_HEIGHT: Final = 96
+BAR_PITCH: Final = 10
+BAR_WIDTH: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One minute of the chart, in the units of its viewBox."""
+    """One minute of the chart, in units of its viewBox."""
 
     x: int
     y: float
@@ -28,18 +28,20 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
+    """The orders confirmed in each minute of the last hour."""
+
     bars: list[Bar]
     highest: int
     total: int
-    latest: int  # of the last whole minute
+    latest: int  # the orders of the last whole minute
 
-    width: int = 60 * PITCH
-    height: int = HEIGHT
-    bar: int = BAR
+    width: int = 60 * BAR_PITCH
+    height: int = CHART_HEIGHT
+    bar_width: int = BAR_WIDTH
 
 
 def may_see_dashboard(request: HttpRequest) -> bool:
-    """Return whether this member of staff may see orders, and so the figures."""
+    """Return whether the user may see orders, and so the figures."""
     return isinstance(request.user, User) and request.user.has_perm("orders.view_order")
 
 
@@ -50,19 +52,19 @@ def figures() -> dict[str, Any]:
 
 
 @in_background
-def refreshed(request: HttpRequest) -> HttpResponse:
-    """Return newer figures; the start page polls this."""
+def figures_fragment(request: HttpRequest) -> HttpResponse:
+    """Return the current figures as HTML; the dashboard polls this. Raises PermissionDenied."""
     if not may_see_dashboard(request):
         raise PermissionDenied
-    return TemplateResponse(request, "desk/start_figures.html", figures())
+    return TemplateResponse(request, "desk/dashboard_figures.html", figures())
 
 
 def _chart(data: DashboardData) -> Chart:
     counts = [count for _, count in data.confirmed]
     highest = max(counts)
     bars = []
-    for place, (minute, count) in enumerate(data.confirmed):
-        height = HEIGHT * count / highest if highest else 0
+    for position, (minute, count) in enumerate(data.confirmed):
+        height = CHART_HEIGHT * count / highest if highest else 0
         title = f"{minute:%H:%M}: {count} confirmed"
-        bars.append(Bar(place * PITCH, HEIGHT - height, height, title))
+        bars.append(Bar(position * BAR_PITCH, CHART_HEIGHT - height, height, title))
     return Chart(bars=bars, highest=highest, total=sum(counts), latest=counts[-2])

@@ -1,6 +1,6 @@
-"""The data of the start page, from the database alone.
+"""Reads the data of the dashboard from the database.
 
-At most seventeen statements, each answered from an index, however many orders there are.
+At most seventeen statements. Each uses an index, so the cost does not grow with the orders.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ from sagas.queries.counts import (
 )
 from sagas.queries.subjects import flagged_runs
 
-LATELY: Final = timedelta(hours=1)
-FAILURES: Final = ("rejected", "proceeded", "transient", "unknown", "lost", "failed")
-COUNTED: Final = 10_000
-SHOWN: Final = 8
+WINDOW: Final = timedelta(hours=1)
+FAILED_OUTCOMES: Final = ("rejected", "proceeded", "transient", "unknown", "lost", "failed")
+MAX_COUNTED: Final = 10_000
+MAX_FLAGGED_SHOWN: Final = 8
 
 _TABLE: Final = str(Order._meta.db_table)  # noqa: SLF001 - Django's documented API
 # From the last ANALYZE: the table's size, and the share of each value.
@@ -49,32 +49,34 @@ class StatusCount:
 
     status: OrderStatus
     orders: int
-    is_exact: bool  # above COUNTED it is PostgreSQL's estimate
+    is_exact: bool  # False from MAX_COUNTED: PostgreSQL's estimate
 
 
 @dataclass(frozen=True, slots=True)
 class StepFailures:
-    """How often one step or compensation did not succeed in the last hour, by outcome."""
+    """The failed attempts of one step or compensation in the last hour, by outcome."""
 
     step: str
     outcomes: dict[str, int]
 
     @property
-    def times(self) -> int:
+    def total(self) -> int:
         return sum(self.outcomes.values())
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingOrder:
-    """An order whose run is unfinished or flagged."""
+    """An order whose run is unfinished or flagged. ``text`` is its step, or why it is flagged."""
 
     order_id: UUID
     since: datetime
-    what: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class DashboardData:
+    """The figures of the dashboard, read at ``at``."""
+
     at: datetime
     status_counts: list[StatusCount]
     confirmed: list[tuple[datetime, int]]  # each minute of the last hour, the current one last
@@ -90,40 +92,39 @@ class DashboardData:
 
 
 def dashboard_data() -> DashboardData:
-    """Read everything, in several statements, so that figures may differ by what happened meanwhile."""
+    """Read all figures. Each statement has its own snapshot, so figures may differ slightly."""
     now = timezone.now()
     marked, oldest = count_flagged(), oldest_live()
-    flagged = flagged_runs().order_by("created_at")[:SHOWN]
+    flagged = flagged_runs().order_by("created_at")[:MAX_FLAGGED_SHOWN]
     return DashboardData(
         at=now,
         status_counts=status_counts(),
-        confirmed=_every_minute(done_each_minute(confirm_order.name, LATELY), now),
+        confirmed=_every_minute(done_each_minute(confirm_order.name, WINDOW), now),
         step_failures=_step_failures(),
         oldest=WaitingOrder(oldest.subject_id, oldest.created_at, oldest.step) if oldest else None,
         flagged=marked.flagged,
         paused=marked.paused,
         flagged_orders=[
-            WaitingOrder(each.subject_id, each.created_at, each.attention_reason)
-            for each in flagged
+            WaitingOrder(run.subject_id, run.created_at, run.attention_reason) for run in flagged
         ],
         open_breaks=ReconciliationBreak.objects.filter(resolved_at__isnull=True).count(),
         queues=queues(),
-        last_sweep=max((each.at for each in last_sweeps().values()), default=None),
+        last_sweep=max((sweep.at for sweep in last_sweeps().values()), default=None),
         systems=system_health(),
     )
 
 
 def status_counts() -> list[StatusCount]:
-    """Count the orders in each state: exactly up to COUNTED, above by estimate."""
+    """Count the orders in each state: exactly below MAX_COUNTED, then by PostgreSQL's estimate."""
     counted = {
-        status: Order.objects.filter(status=status).order_by()[:COUNTED].count()
+        status: Order.objects.filter(status=status).order_by()[:MAX_COUNTED].count()
         for status in OrderStatus
     }
-    estimated = _estimated() if COUNTED in counted.values() else {}
+    estimated = _estimated() if MAX_COUNTED in counted.values() else {}
     return [
         StatusCount(status, counted[status], is_exact=True)
-        if counted[status] < COUNTED
-        else StatusCount(status, max(COUNTED, estimated.get(status, 0)), is_exact=False)
+        if counted[status] < MAX_COUNTED
+        else StatusCount(status, max(MAX_COUNTED, estimated.get(status, 0)), is_exact=False)
         for status in OrderStatus
     ]
 
@@ -135,15 +136,15 @@ def _estimated() -> dict[str, int]:
 
 
 def _step_failures() -> list[StepFailures]:
-    found: dict[str, dict[str, int]] = {}
-    for count in outcomes_within(LATELY):
-        if count.outcome in FAILURES:
-            found.setdefault(count.name, {})[count.outcome] = count.attempts
-    step_failures = [StepFailures(name, outcomes) for name, outcomes in found.items()]
-    return sorted(step_failures, key=lambda each: -each.times)
+    by_step: dict[str, dict[str, int]] = {}
+    for counted in outcomes_within(WINDOW):
+        if counted.outcome in FAILED_OUTCOMES:
+            by_step.setdefault(counted.name, {})[counted.outcome] = counted.attempts
+    step_failures = [StepFailures(name, outcomes) for name, outcomes in by_step.items()]
+    return sorted(step_failures, key=lambda failures: -failures.total)
 
 
 def _every_minute(counted: dict[datetime, int], now: datetime) -> list[tuple[datetime, int]]:
-    this = now.replace(second=0, microsecond=0)
-    minutes = [this - timedelta(minutes=before) for before in reversed(range(60))]
+    this_minute = now.replace(second=0, microsecond=0)
+    minutes = [this_minute - timedelta(minutes=before) for before in reversed(range(60))]
     return [(minute, counted.get(minute, 0)) for minute in minutes]

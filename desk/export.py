@@ -1,4 +1,4 @@
-"""Orders as CSV, with every cell escaped that a spreadsheet would run as a formula."""
+"""Orders as CSV. Cells that a spreadsheet would run as a formula are escaped."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -25,23 +25,23 @@ HEADINGS: Final = (
     "last error",
     "total (minor units)",
     "currency",
-    "why cancelled",
+    "cancel reason",
     "needs attention",
 )
 
 _FORMULA_SIGNS: Final = frozenset("=+-@|%")
 
 
-class _Line:
-    """The file of a CSV writer: returns each line instead of storing it."""
+class _LineWriter:
+    """A file for a CSV writer that returns each line instead of storing it."""
 
     def write(self, text: str) -> str:
         return text
 
 
-def as_csv(orders: QuerySet[Order]) -> Iterator[str]:
-    """Return the CSV line by line, newest order first, with ROWS_AT_ONCE orders in memory."""
-    writer = csv.writer(_Line())
+def csv_lines(orders: QuerySet[Order]) -> Iterator[str]:
+    """Yield the lines of the CSV, newest order first. Keeps ROWS_AT_ONCE orders in memory."""
+    writer = csv.writer(_LineWriter())
     # Without a byte order mark, Excel does not read UTF-8.
     yield "\ufeff" + writer.writerow(HEADINGS)
     last: UUID | None = None
@@ -57,13 +57,13 @@ def as_csv(orders: QuerySet[Order]) -> Iterator[str]:
 
 
 def escape_formula(text: str) -> str:
-    """Prefix a text with an apostrophe if some spreadsheet would run it as a formula.
+    """Prefix a text with an apostrophe if a spreadsheet would run it as a formula.
 
-    defusedcsv does so by the first character. Spreadsheets also skip blanks, quotes and invisible
-    characters, and read full-width signs as plain ones.
+    defusedcsv looks at the first character only. Spreadsheets also skip blanks, quotes and
+    invisible characters, and treat full-width signs like plain ones.
     """
-    seen = unicodedata.normalize("NFKC", text)
-    first = next((sign for sign in seen if not _is_skipped(sign)), "")
+    normalized = unicodedata.normalize("NFKC", text)
+    first = next((sign for sign in normalized if not _is_skipped(sign)), "")
     is_plain = text.startswith(tuple(_FORMULA_SIGNS))
     if (first in _FORMULA_SIGNS and not is_plain) or text.startswith(("\t", "\r", "\n")):
         return f"'{text}"

@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin
 
 from desk import permissions
 from desk.action_forms import operator_of
-from desk.export import as_csv
+from desk.export import csv_lines
 from desk.models import ActionKind, ActionOutcome, OperatorAction
 from desk.order_list import describe_filters
 from orders.models import Order
@@ -25,27 +25,27 @@ from sagas.identifiers import new_id
 
 
 def export(model_admin: ModelAdmin[Order], request: HttpRequest) -> HttpResponseBase:
-    """Write the audit row, then stream the orders."""
+    """Write the audit row, then stream the orders as CSV. A GET redirects to the list."""
     if request.method != "POST":
-        # Typed by hand, or reached from a login page. The list has a button for it.
-        shown = reverse("admin:orders_order_changelist")
-        return HttpResponseRedirect(f"{shown}?{request.GET.urlencode()}")
+        # Typed by hand, or after a login. The list has a button for the export.
+        orders = reverse("admin:orders_order_changelist")
+        return HttpResponseRedirect(f"{orders}?{request.GET.urlencode()}")
     operator = operator_of(request)
     if not (model_admin.has_view_permission(request) and operator.has_perm(permissions.EXPORT)):
         raise PermissionDenied
     try:
         changelist = model_admin.get_changelist_instance(request)
     except IncorrectLookupParameters:
-        return HttpResponse("No such filter.", status=HTTPStatus.BAD_REQUEST)
+        return HttpResponse("There is no such filter.", status=HTTPStatus.BAD_REQUEST)
     OperatorAction.objects.create(
         token=new_id(),
         operator=operator,
         kind=ActionKind.EXPORT,
         reason=describe_filters(changelist),
         outcome=ActionOutcome.DONE,
-        message="Sent as CSV.",
+        message="The orders were sent as CSV.",
     )
-    response = StreamingHttpResponse(as_csv(changelist.queryset), content_type="text/csv")
+    response = StreamingHttpResponse(csv_lines(changelist.queryset), content_type="text/csv")
     name = f"orders-{timezone.now():%Y%m%dT%H%M%SZ}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

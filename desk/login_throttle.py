@@ -34,7 +34,7 @@ class LoginLimiter(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no ty
         name = get_client_username(request, credentials)
         if _is_trusted(request, name):
             return False
-        address = request.axes_ip_address  # type: ignore[attr-defined]  # axes put it there
+        address = request.axes_ip_address  # type: ignore[attr-defined]  # set by axes
         return (
             _failed_attempts(ip_address=address) >= MAX_PER_ADDRESS
             or _failed_attempts(username=name) >= MAX_PER_USERNAME

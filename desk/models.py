@@ -21,14 +21,14 @@ class ActionKind(models.TextChoices):
 
 class ActionOutcome(models.TextChoices):
     DONE = "done"
-    REFUSED = "refused"  # nothing was changed; ``message`` says why, and what could be done instead
+    REFUSED = "refused"  # nothing was changed; ``message`` says why, and what to do instead
 
 
 class OperatorAction(models.Model):
-    """The audit row of one action by one person, done or refused. A trigger keeps rows unchanged.
+    """The audit row of one staff action, done or refused. A trigger forbids changes.
 
     ``desk.actions`` and ``desk.export_view`` write it in the transaction of the action itself. The
-    token is the form's: a form that is sent twice finds the row of the first time.
+    token is the form's: a form that is sent twice finds the row of the first request.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -78,9 +78,9 @@ class OperatorAction(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by one order's page; ids sort by time.
+            # For one order's page; ids sort by time.
             models.Index(fields=["order", "id"], name="desk_actions_by_order"),
-            # Read by the search for one member of staff.
+            # For the search by member of staff.
             models.Index(fields=["operator", "id"], name="desk_actions_by_operator"),
         ]
         permissions: ClassVar = [
@@ -97,15 +97,15 @@ class OperatorAction(models.Model):
 
     @property
     def actor(self) -> str:
-        """The name of an account, or ``shell:`` and a name of the operating system."""
+        """The username of an account, or ``shell:`` and the name of an operating system user."""
         return self.operator.get_username() if self.operator else self.shell_user
 
 
 class BulkAction(models.Model):
     """One action on many orders, processed in the background, one order after the other.
 
-    Created with its items in one transaction; only ``desk.bulk`` writes it. It ends when no item
-    waits, or when staff stop it.
+    Only ``desk.bulk`` writes it; its items are created in the same transaction. It ends when no
+    item waits, or when staff stop it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -119,9 +119,9 @@ class BulkAction(models.Model):
     selection = models.TextField()
     count = models.PositiveIntegerField()
     created_at = models.DateTimeField(db_default=Now())
-    # Other workers skip it until then. After a crash the next worker takes over.
+    # Other workers skip it until this time. After a crash the next worker takes over.
     leased_until = models.DateTimeField(null=True, blank=True)
-    # No further item is processed from then on; finished items stay.
+    # No item is processed after this time; finished items stay.
     stopped_at = models.DateTimeField(null=True, blank=True)
     stopped_by = models.CharField(max_length=150, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -135,7 +135,7 @@ class BulkAction(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by the task that processes them, every few seconds.
+            # For the task that processes them, every few seconds.
             models.Index(
                 fields=["id"], condition=Q(ended_at__isnull=True), name="desk_bulk_unfinished"
             ),
@@ -150,7 +150,7 @@ class ItemOutcome(models.TextChoices):
     WAITING = "waiting"
     DONE = "done"
     REFUSED = "refused"  # the order's state, or the operator's rights, did not allow it
-    FAILED = "failed"  # it raised MAX_FAILURES times; nothing was changed
+    FAILED = "failed"  # the action raised MAX_FAILURES times; nothing was changed
 
 
 class BulkItem(models.Model):
@@ -173,7 +173,7 @@ class BulkItem(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by the task that processes them, and by the progress page.
+            # For the task that processes them, and for the progress page.
             models.Index(fields=["bulk", "outcome", "id"], name="desk_items_by_outcome"),
         ]
 

@@ -1,4 +1,4 @@
-"""The desk's sidebar: links to the lists that the member of staff may open."""
+"""The desk's sidebar, style sheets and icon, for django-unfold."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,7 +14,7 @@ from django.utils.text import capfirst
 from adminkit.names import title_of_list
 
 API_DOCUMENTATION: Final = "/api/docs/"
-"""On the storefront."""
+"""A path of the storefront."""
 FLAGGED: Final = "needs_attention=yes"
 OPEN_BREAKS: Final = "state=open"
 
@@ -34,52 +34,52 @@ def icon(_: HttpRequest) -> str:
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the sidebar's groups for django-unfold, without empty groups."""
+    """Return the sidebar: links to the lists that the user may open, without empty groups."""
     groups: dict[str, Sequence[MenuItem | None]] = {
-        "": [_link("Start", "home", reverse("admin:index"), request)],
+        "": [_link("Dashboard", "home", reverse("admin:index"), request)],
         "Orders": _orders(request),
-        "Goods": _goods(request),
+        "Products and stock": _stock(request),
         "The desk": _desk(request),
         "Elsewhere": _elsewhere(request),
     }
     return [
-        {"title": title, "separator": bool(title), "items": found}
-        for title, entries in groups.items()
-        if (found := [item for item in entries if item])
+        {"title": title, "separator": bool(title), "items": shown}
+        for title, items in groups.items()
+        if (shown := [item for item in items if item])
     ]
 
 
 def _orders(request: HttpRequest) -> Sequence[MenuItem | None]:
     return [
-        _rows(request, "receipt_long", "orders.order"),
-        _rows(request, "flag", "orders.order", FLAGGED, "Needs attention"),
-        _rows(request, "route", "sagas.sagarun"),
-        _rows(request, "rule", "invariants.reconciliationbreak", OPEN_BREAKS),
-        _rows(request, "gavel", "desk.operatoraction"),
-        _rows(request, "playlist_add_check", "desk.bulkaction"),
-        _rows(request, "credit_card", "payments.payment"),
-        _rows(request, "history", "events.outboxevent"),
+        _list_link(request, "receipt_long", "orders.order"),
+        _list_link(request, "flag", "orders.order", FLAGGED, "Needs attention"),
+        _list_link(request, "route", "sagas.sagarun"),
+        _list_link(request, "rule", "invariants.reconciliationbreak", OPEN_BREAKS),
+        _list_link(request, "gavel", "desk.operatoraction"),
+        _list_link(request, "playlist_add_check", "desk.bulkaction"),
+        _list_link(request, "credit_card", "payments.payment"),
+        _list_link(request, "history", "events.outboxevent"),
     ]
 
 
-def _goods(request: HttpRequest) -> Sequence[MenuItem | None]:
+def _stock(request: HttpRequest) -> Sequence[MenuItem | None]:
     return [
-        _rows(request, "sell", "inventory.product"),
-        _rows(request, "inventory_2", "inventory.stocklevel"),
-        _rows(request, "swap_vert", "inventory.stockmovement"),
-        _rows(request, "bookmark", "inventory.reservation"),
-        _rows(request, "warehouse", "inventory.warehouse"),
+        _list_link(request, "sell", "inventory.product"),
+        _list_link(request, "inventory_2", "inventory.stocklevel"),
+        _list_link(request, "swap_vert", "inventory.stockmovement"),
+        _list_link(request, "bookmark", "inventory.reservation"),
+        _list_link(request, "warehouse", "inventory.warehouse"),
     ]
 
 
 def _desk(request: HttpRequest) -> Sequence[MenuItem | None]:
     return [
-        _rows(request, "group", "auth.user"),
-        _rows(request, "badge", "auth.group"),
-        _rows(request, "key", "access.apitoken"),
-        _rows(request, "schedule", "django_celery_beat.periodictask"),
-        _rows(request, "lock", "axes.accessattempt"),
-        _rows(request, "fact_check", "admin.logentry"),
+        _list_link(request, "group", "auth.user"),
+        _list_link(request, "badge", "auth.group"),
+        _list_link(request, "key", "access.apitoken"),
+        _list_link(request, "schedule", "django_celery_beat.periodictask"),
+        _list_link(request, "lock", "axes.accessattempt"),
+        _list_link(request, "fact_check", "admin.logentry"),
     ]
 
 
@@ -93,24 +93,24 @@ def _elsewhere(request: HttpRequest) -> Sequence[MenuItem | None]:
     return links
 
 
-def _rows(
+def _list_link(
     request: HttpRequest, icon: str, model: str, filters: str = "", title: str = ""
 ) -> MenuItem | None:
-    """Return the link to a list, optionally filtered; None if the user may not see it."""
+    """Return the link to a list, optionally filtered; None if the user may not open it."""
     app, name = model.split(".")
     if not request.user.has_perm(f"{app}.view_{name}"):
         return None
     path = reverse(f"admin:{app}_{name}_changelist")
-    is_shown = request.path.startswith(path)
+    is_active = request.path.startswith(path)
     if FLAGGED in (filters, request.META["QUERY_STRING"]):
         # Two items lead to the list of orders.
-        is_shown = request.path == path and filters == request.META["QUERY_STRING"]
+        is_active = request.path == path and filters == request.META["QUERY_STRING"]
     return {
         "title": title
         or capfirst(title_of_list(admin.site.get_model_admin(apps.get_model(model)))),
         "icon": icon,
         "link": f"{path}?{filters}" if filters else path,
-        "active": is_shown,
+        "active": is_active,
     }
 
 

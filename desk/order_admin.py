@@ -1,4 +1,4 @@
-"""The admin of orders: list, page, actions. Staff edit nothing."""
+"""The admin of orders: list, page and actions. Orders are not editable."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ from adminkit import cells
 from adminkit.admin import RecordAdmin
 from adminkit.cells import amount, short_id
 from desk import action_views, bulk_views, export_view, order_filters, order_page, permissions
-from desk.action_forms import ACTION_TEXTS, may_for_some_order, operator_of
+from desk.action_forms import ACTION_TEXTS, has_permission_for_some_order, operator_of
 from desk.actions import SINGLE_ORDER_ACTIONS
 from desk.models import ActionKind
 from desk.order_list import OrderList, age, customer_of, in_state_since, newest_run_of
@@ -28,12 +28,12 @@ from orders.models import Order
 @admin.register(Order)
 class OrderAdmin(RecordAdmin[Order]):
     change_list_template = "desk/orders/list.html"
-    list_display = ("order", "who", "state", "doing", "in_state", "total", "flag")
+    list_display = ("order", "customer_name", "state", "step", "time_in_state", "total", "flag")
     list_display_links = ("order",)
     list_filter = order_filters.ALL
     list_select_related = ("customer",)
     searches = SEARCHES
-    empty_text = "No order was placed yet."
+    empty_text = "No customer has placed an order yet."
 
     @property
     def search_help_text(self) -> str:  # type: ignore[override]  # the text depends on a setting
@@ -48,8 +48,8 @@ class OrderAdmin(RecordAdmin[Order]):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return the bulk actions that the operator may start on ticked orders."""
         return {
-            kind.value: (partial(bulk_views.ask_about_ticked, kind), kind.value, f"{words.button}…")
-            for kind, words in ACTION_TEXTS.items()
+            kind.value: (partial(bulk_views.confirm_ticked, kind), kind.value, f"{text.button}…")
+            for kind, text in ACTION_TEXTS.items()
             if kind in self._bulk_kinds(request)
         }
 
@@ -57,18 +57,23 @@ class OrderAdmin(RecordAdmin[Order]):
         operator = operator_of(request)
         if not operator.has_perm(permissions.ACT_IN_BULK):
             return []
-        return [kind for kind in SINGLE_ORDER_ACTIONS if may_for_some_order(operator, kind)]
+        return [
+            kind for kind in SINGLE_ORDER_ACTIONS if has_permission_for_some_order(operator, kind)
+        ]
 
     def get_urls(self) -> list[URLPattern]:
-        inside = self.admin_site.admin_view
+        protected = self.admin_site.admin_view
         views: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
             "act": ("<uuid:order_id>/act/<str:kind>/", partial(action_views.act, self)),
-            "now": ("<uuid:order_id>/now/", in_background(partial(order_page.fragment, self))),
-            "in_bulk": ("in-bulk/<str:kind>/", partial(bulk_views.ask, self)),
+            "content": (
+                "<uuid:order_id>/content/",
+                in_background(partial(order_page.content, self)),
+            ),
+            "in_bulk": ("in-bulk/<str:kind>/", partial(bulk_views.confirm, self)),
             "export": ("export/", partial(export_view.export, self)),
         }
         own = [
-            path(route, inside(view), name=f"orders_order_{name}")
+            path(route, protected(view), name=f"orders_order_{name}")
             for name, (route, view) in views.items()
         ]
         return [*own, *super().get_urls()]
@@ -100,7 +105,7 @@ class OrderAdmin(RecordAdmin[Order]):
         )
 
     @admin.display(description="customer")
-    def who(self, order: Order) -> SafeString:
+    def customer_name(self, order: Order) -> SafeString:
         return format_html(
             '{} <span class="hint">{}</span>', customer_of(order), order.reference or ""
         )
@@ -110,15 +115,15 @@ class OrderAdmin(RecordAdmin[Order]):
         return cells.state(order.status)
 
     @admin.display(description="step", empty_value="")
-    def doing(self, order: Order) -> str | None:
+    def step(self, order: Order) -> str | None:
         run = newest_run_of(order)
         if run is None or not run.is_live:
             return None
-        step = f"compensating {run.step}" if run.is_compensating else run.step
+        step = f"compensating: {run.step}" if run.is_compensating else run.step
         return f"{step}, attempt {run.attempt_count}" if run.attempt_count else step
 
     @admin.display(description="in this state for")
-    def in_state(self, order: Order) -> SafeString:
+    def time_in_state(self, order: Order) -> SafeString:
         since = in_state_since(order)
         return format_html(
             '<time datetime="{}" title="since {}">{}</time>',

@@ -1,4 +1,4 @@
-"""Everything that the desk shows of one order, in nine queries whatever its size."""
+"""Reads everything that the desk shows of one order, in nine queries, independent of its size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class OrderDetail:
 
     state: OrderState
     lines: Sequence[Line]
-    moves: Sequence[OrderTransition]
+    transitions: Sequence[OrderTransition]
     events: Sequence[tuple[str, datetime]]
     payments: Sequence[PaymentDetail]
     actions: Sequence[OperatorAction]
@@ -54,7 +54,7 @@ class OrderDetail:
 
 def order_detail(order_id: UUID) -> OrderDetail:
     """Read one order's detail. Raises Order.DoesNotExist."""
-    bought = OrderLine.objects.filter(order=OuterRef("pk")).order_by("position").values(
+    line_rows = OrderLine.objects.filter(order=OuterRef("pk")).order_by("position").values(
         json=JSONObject(
             id="id",
             sku="sku",
@@ -65,13 +65,13 @@ def order_detail(order_id: UUID) -> OrderDetail:
     )  # fmt: skip
     order = (
         Order.objects.select_related("customer")
-        .annotate(bought=ArraySubquery(bought))
+        .annotate(line_rows=ArraySubquery(line_rows))
         .get(pk=order_id)
     )
     return OrderDetail(
         state=OrderState(order, runs_of(order_id), breaks_about(order_id)),
-        lines=_lines(vars(order)["bought"]),
-        moves=list(OrderTransition.objects.filter(order=order_id)),
+        lines=_lines(vars(order)["line_rows"]),
+        transitions=list(OrderTransition.objects.filter(order=order_id)),
         events=[
             (event.name, event.recorded_at) for event in events_about([order_id]).get(order_id, ())
         ],
@@ -82,8 +82,8 @@ def order_detail(order_id: UUID) -> OrderDetail:
     )
 
 
-def _lines(bought: Sequence[dict[str, Any]]) -> list[Line]:
-    stock = stock_of([UUID(line["id"]) for line in bought])
+def _lines(rows: Sequence[dict[str, Any]]) -> list[Line]:
+    stock = stock_of([UUID(line["id"]) for line in rows])
     return [
         Line(
             id=UUID(line["id"]),
@@ -91,7 +91,7 @@ def _lines(bought: Sequence[dict[str, Any]]) -> list[Line]:
             name=line["name"],
             quantity=line["quantity"],
             unit_price_minor=line["unit_price_minor"],
-            stock=[moved for moved in stock if str(moved.line_id) == line["id"]],
+            stock=[entry for entry in stock if str(entry.line_id) == line["id"]],
         )
-        for line in bought
+        for line in rows
     ]

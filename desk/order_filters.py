@@ -1,4 +1,4 @@
-"""The filters of the list of orders. Each is answered from an index."""
+"""The filters of the list of orders. Each uses an index."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -41,14 +41,14 @@ _CLOCKS_DIFFER_BY: Final = timedelta(hours=1)
 class State(ChoiceFilter):
     title = "state"
     parameter_name = "status__exact"
-    options = tuple((each.value, each.label) for each in OrderStatus)
+    options = tuple((status.value, status.label) for status in OrderStatus)
 
     def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         return orders.filter(status=chosen)
 
 
 class HasRun(ChoiceFilter):
-    """Whether an order has one of ``runs``."""
+    """Whether an order has one of the runs that ``runs`` returns."""
 
     options = (("yes", "Yes"), ("no", "No"))
     horizontal = True
@@ -89,13 +89,12 @@ class LastError(ChoiceFilter):
     parameter_name = "error"
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
-        found = subjects.current_errors()
+        errors = subjects.current_errors()
         chosen = self.used_parameters.get(self.parameter_name)
-        if (
-            isinstance(chosen, str) and chosen not in found
-        ):  # its last order may have gone on just now
-            found.append(chosen)
-        return [(each, each) for each in found]
+        # No order may have the chosen error any more: it stays a choice.
+        if isinstance(chosen, str) and chosen not in errors:
+            errors.append(chosen)
+        return [(error, error) for error in errors]
 
     def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         return orders.filter(pk__in=subjects.subjects_with_error(chosen))
@@ -104,17 +103,17 @@ class LastError(ChoiceFilter):
 class Attempts(ChoiceFilter):
     title = "attempts at its step"
     parameter_name = "attempts"
-    options = tuple((key, words) for key, (words, _, _) in _ATTEMPTS.items())
+    options = tuple((key, label) for key, (label, _, _) in _ATTEMPTS.items())
 
     def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         _, at_least, at_most = _ATTEMPTS[chosen]
         return orders.filter(pk__in=subjects.subjects_after(at_least, at_most))
 
 
-class InItsStateFor(ChoiceFilter):
-    title = "in its state for longer than"
+class TimeInState(ChoiceFilter):
+    title = "in this state for longer than"
     parameter_name = "age"
-    options = tuple((key, words) for key, (words, _) in _AGES.items())
+    options = tuple((key, label) for key, (label, _) in _AGES.items())
 
     def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
         since = timezone.now() - _AGES[chosen][1]
@@ -122,7 +121,7 @@ class InItsStateFor(ChoiceFilter):
         return orders.filter(~Exists(moved), _until(since))
 
 
-class Placed(admin.ListFilter):
+class PlacedBetween(admin.ListFilter):
     """Placed between two times in UTC; either may be empty."""
 
     title = "placed"
@@ -140,7 +139,7 @@ class Placed(admin.ListFilter):
         for name in self.names:
             if name in params:
                 self.used_parameters[name] = params.pop(name)[-1]
-        self.others = [
+        self.other_parameters = [
             (name, value)
             for name, values in request.GET.lists()
             for value in values
@@ -159,26 +158,26 @@ class Placed(admin.ListFilter):
 
     def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:  # noqa: ARG002 - Django's signature
         for name in self.names:
-            given = str(self.used_parameters.get(name, ""))
-            if not given:
+            text = str(self.used_parameters.get(name, ""))
+            if not text:
                 continue
-            moment = _moment(given)
+            moment = _moment(text)
             if moment is None:
                 return orders.none()
             orders = orders.filter(_since(moment) if name == "placed_from" else _until(moment))
         return orders
 
 
-def _moment(given: str) -> datetime | None:
+def _moment(text: str) -> datetime | None:
     try:
-        found = parse_datetime(given)
+        found = parse_datetime(text)
     except ValueError:
         return None
     return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 
 
 def _since(moment: datetime) -> Q:
-    """Ids sort by time: their index finds the rows, and the column decides exactly."""
+    """Match rows since a time: the index of ids, which sort by time, finds them; the column decides."""
     return Q(created_at__gte=moment, pk__gte=first_id_at(moment - _CLOCKS_DIFFER_BY))
 
 
@@ -193,12 +192,12 @@ _CHOICES: Final[tuple[type[ChoiceFilter], ...]] = (
     CurrentStep,
     LastError,
     Attempts,
-    InItsStateFor,
+    TimeInState,
 )
 
-ALL: Final = (*_CHOICES, Placed)
+ALL: Final = (*_CHOICES, PlacedBetween)
 
 PARAMETERS: Final = frozenset(
-    {str(choice.parameter_name) for choice in _CHOICES} | set(Placed.names)
+    {str(choice.parameter_name) for choice in _CHOICES} | set(PlacedBetween.names)
 )
 """The query parameters that the list accepts, besides search and page."""

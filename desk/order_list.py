@@ -1,4 +1,4 @@
-"""The list of orders: pages of orders, each with its newest run."""
+"""The list of orders: a page of orders, each with its newest run."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from sagas.queries.subjects import RunSummary, newest_runs
 
 
 class OrderList(UncountedChangeList):
-    """A page of orders with their newest runs, read in two more queries."""
+    """A page of orders with their newest runs: two queries more."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -22,14 +22,16 @@ class OrderList(UncountedChangeList):
 
 
 def attach_newest_runs(orders: Sequence[Order]) -> None:
-    """Read, in two queries, what ``newest_run_of`` and ``in_state_since`` return for these orders."""
+    """Attach the newest run and the time of the last transition to each order, in two queries."""
     ids = [order.pk for order in orders]
     runs = newest_runs(ids)
-    moves = OrderTransition.objects.filter(order__in=ids).values("order").order_by()
-    moved: dict[UUID, datetime] = dict(moves.annotate(last=Max("at")).values_list("order", "last"))
+    transitions = OrderTransition.objects.filter(order__in=ids).values("order").order_by()
+    last_transitions: dict[UUID, datetime] = dict(
+        transitions.annotate(last=Max("at")).values_list("order", "last")
+    )
     for order in orders:
         vars(order)["newest_run"] = runs.get(order.pk)
-        vars(order)["in_state_since"] = moved.get(order.pk, order.created_at)
+        vars(order)["in_state_since"] = last_transitions.get(order.pk, order.created_at)
 
 
 def newest_run_of(order: Order) -> RunSummary | None:

@@ -1,4 +1,4 @@
-"""The page of one order, and its content for the page to refresh while the run is live."""
+"""The page of one order, and its content alone, which the page polls while the run is live."""
 
 from http import HTTPStatus
 from typing import Any
@@ -14,7 +14,7 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from adminkit.cells import short_id
-from desk.action_forms import ACTION_TEXTS, may_act, operator_of
+from desk.action_forms import ACTION_TEXTS, has_permission, operator_of
 from desk.actions import SINGLE_ORDER_ACTIONS
 from desk.audit_timeline import audit_timeline
 from desk.order_detail import OrderDetail, order_detail
@@ -25,7 +25,7 @@ from orders.models import Order
 
 
 def page(model_admin: ModelAdmin[Order], request: HttpRequest, object_id: str) -> HttpResponse:
-    """Show one order. Unknown ids lead back to the list."""
+    """Show one order. Redirects to the list for an unknown id. Raises PermissionDenied."""
     if request.method == "POST" or not model_admin.has_view_permission(request):
         raise PermissionDenied
     try:
@@ -43,15 +43,15 @@ def page(model_admin: ModelAdmin[Order], request: HttpRequest, object_id: str) -
     return TemplateResponse(request, "desk/orders/page.html", context)
 
 
-def fragment(model_admin: ModelAdmin[Order], request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """Return the content of the page alone; the page polls it."""
+def content(model_admin: ModelAdmin[Order], request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """Return the content of the page as HTML. Raises Http404; answers 403 without permission."""
     if not model_admin.has_view_permission(request):
         return HttpResponse(status=HTTPStatus.FORBIDDEN)
     try:
         detail = order_detail(order_id)
     except Order.DoesNotExist:
         raise Http404 from None
-    return render(request, "desk/orders/now.html", _context(detail, operator_of(request)))
+    return render(request, "desk/orders/content.html", _context(detail, operator_of(request)))
 
 
 def _context(detail: OrderDetail, operator: User) -> dict[str, Any]:
@@ -59,15 +59,15 @@ def _context(detail: OrderDetail, operator: User) -> dict[str, Any]:
     flagged = [run for run in state.runs if run.needs_attention]
     return {
         "order": detail.order,
-        "reason_in_words": cancellation_message(detail.order),
+        "reason_for_customer": cancellation_message(detail.order),
         "is_live": state.live is not None,
         "flagged": flagged,
         "paused": state.paused,
         "paused_by": state.paused_by,
         "next_step_sentence": next_step_sentence(state),
-        "drawings": [run_diagram(run) for run in state.runs],
+        "diagrams": [run_diagram(run) for run in state.runs],
         "buttons": _buttons(detail, operator),
-        "entries": audit_timeline(detail),
+        "timeline": audit_timeline(detail),
         "lines": detail.lines,
         "payments": detail.payments,
         "runs": state.runs,
@@ -84,5 +84,5 @@ def _buttons(detail: OrderDetail, operator: User) -> list[dict[str, str]]:
             "url": reverse("admin:orders_order_act", args=[detail.order.pk, kind.value]),
         }
         for kind in SINGLE_ORDER_ACTIONS
-        if may_act(operator, kind, state) and not blocked_reason(kind, state, operator)
+        if has_permission(operator, kind, state) and not blocked_reason(kind, state, operator)
     ]

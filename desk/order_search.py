@@ -1,4 +1,4 @@
-"""Searching orders by id, reference, customer, SKU or provider id."""
+"""Searches orders by id, reference, customer, SKU or provider id."""
 
 from contextlib import suppress
 from typing import Final
@@ -14,9 +14,9 @@ from sagas.queries.subjects import subject_of
 
 
 def search_hint() -> str:
-    """Return what the search field of the orders takes."""
+    """Return the help text of the search field of orders."""
     return (
-        "An order's id or how it begins, the shop's reference, a customer's name or its"
+        "An order's id or its beginning, the shop's reference, a customer's username or its"
         f" beginning, a SKU, or {provider_ids_hint()}"
     )
 
@@ -36,8 +36,8 @@ def _by_customer(term: str) -> Q | None:
 
 
 def _by_reference(term: str) -> Q | None:
-    named = Q(reference=term)
-    return named if Order.objects.filter(named).exists() else None
+    condition = Q(reference=term)
+    return condition if Order.objects.filter(condition).exists() else None
 
 
 def _by_run(term: str) -> Q | None:
@@ -48,10 +48,10 @@ def _by_run(term: str) -> Q | None:
 
 
 def _by_sku(term: str) -> Q | None:
-    spelled = {term, term.upper()}
-    if not OrderLine.objects.filter(sku__in=spelled).exists():
+    skus = {term, term.upper()}
+    if not OrderLine.objects.filter(sku__in=skus).exists():
         return None
-    return Q(Exists(OrderLine.objects.filter(order=OuterRef("pk"), sku__in=spelled)))
+    return Q(Exists(OrderLine.objects.filter(order=OuterRef("pk"), sku__in=skus)))
 
 
 SEARCHES: Final[tuple[Search, ...]] = (
@@ -61,14 +61,14 @@ SEARCHES: Final[tuple[Search, ...]] = (
     _by_reference,
     _by_sku,
 )
-"""All of these apply: a customer whose name equals a SKU is found too."""
+"""A term is tried as each of these: it may be a SKU and a username at once."""
 
 
-def named(term: str) -> QuerySet[Order]:
-    """Return the orders that ``term`` identifies, oldest first: one, unless it is ambiguous.
+def orders_named(term: str) -> QuerySet[Order]:
+    """Return the orders that ``term`` identifies, oldest first. Several if the term is ambiguous.
 
-    It may be an order's id or how it begins, a run's id, the shop's reference (which is unique for
-    each customer only), or a payment provider's id of a payment or a refund.
+    The term is an order's id or its beginning, a run's id, the shop's reference, or a payment
+    provider's id of a payment or a refund. A reference is unique for each customer only.
     """
     orders = Order.objects.select_related("customer").order_by("pk")
     return search_rows(orders, term, (search_ids("pk"), _by_run, _by_provider_id, _by_reference))

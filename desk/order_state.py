@@ -1,4 +1,4 @@
-"""The current state of one order, and which actions it allows."""
+"""The current state of one order, and the actions that it allows."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -36,27 +36,27 @@ class OrderState:
 
     @property
     def paused_by(self) -> list[str]:
-        """The codes of the invariants that paused the run, or found it paused already."""
+        """The codes of the invariants that paused the run, or found it already paused."""
         run = self.paused
         if run is None or run.paused_at is None:
             return []
         since = run.paused_at
         return [
-            found.code
-            for found in self.breaks
-            if found.order_paused_at is not None and found.order_paused_at >= since
+            break_.code
+            for break_ in self.breaks
+            if break_.order_paused_at is not None and break_.order_paused_at >= since
         ]
 
     def summary(self) -> str:
-        """The state in a few words, for an audit row."""
-        words = [str(self.order.status)]
+        """The state in a few words, as audit rows store it."""
+        parts = [str(self.order.status)]
         if self.live:
-            words.append(_position(self.live))
+            parts.append(_position(self.live))
         if self.paused:
-            words.append("paused")
+            parts.append("paused")
         elif self.live and self.live.needs_attention:
-            words.append("flagged")
-        return ", ".join(words)
+            parts.append("flagged")
+        return ", ".join(parts)
 
 
 def order_state(order_id: UUID) -> OrderState:
@@ -66,14 +66,14 @@ def order_state(order_id: UUID) -> OrderState:
 
 
 def required_permission(kind: ActionKind, state: OrderState) -> str:
-    """Return the permission that an action on this order takes."""
+    """Return the permission that an action on this order needs."""
     if kind == ActionKind.RESUME and state.paused_by:
         return permissions.RESUME_UNRESOLVED
     return permissions.PERMISSION_OF[kind]
 
 
 def blocked_reason(kind: ActionKind, state: OrderState, operator: Operator) -> str:
-    """Return why the order's state blocks an action and what to do instead; empty if it does not."""
+    """Return why the order's state blocks an action, and what to do instead; empty if it is allowed."""
     match kind:
         case ActionKind.RETRY:
             return _retry_blocked(state)
@@ -85,7 +85,7 @@ def blocked_reason(kind: ActionKind, state: OrderState, operator: Operator) -> s
             return _resume_blocked(state, operator)
         case ActionKind.NOTE:
             return ""
-    return "This is no action on one order."
+    return "This action does not apply to one order."
 
 
 def _retry_blocked(state: OrderState) -> str:
@@ -97,33 +97,37 @@ def _retry_blocked(state: OrderState) -> str:
             )
         return f"There is nothing to retry: the order has ended as {state.order.status}."
     if live.is_paused:
-        return "The order is paused, so a retry has no effect. Resume it, and it goes on at once."
+        return (
+            "The order is paused, so a retry has no effect. Resume it: it then continues at once."
+        )
     return ""
 
 
 def _cancel_blocked(state: OrderState) -> str:
     live, status = state.live, state.order.status
     if status == OrderStatus.CANCELLED:
-        return "The order is cancelled already: no stock is held, no money is taken."
+        return "The order is already cancelled: no stock is reserved, no money is held."
     if status == OrderStatus.CANCELLING or (live and live.compensation_requested_at):
-        return "The order is being cancelled already. Retry now speeds up the compensation."
+        return "The order is already being cancelled. Retry now speeds up the compensation."
     if live and not live.is_known:
-        return "This version of the code does not know its saga. Deploy one that does."
+        return (
+            "This version of the code does not know the order's saga. Deploy a version that does."
+        )
     return ""
 
 
 def _pause_blocked(state: OrderState) -> str:
     live = state.live
     if state.paused:
-        return f"The order is paused already ({state.paused.attention_reason}). It can be resumed."
+        return f"The order is already paused ({state.paused.attention_reason}). It can be resumed."
     if live is None:
         if state.order.status == OrderStatus.CONFIRMED:
             return "There is nothing to pause: every step is done. The order can be cancelled."
         return f"There is nothing to pause: the order is {state.order.status}."
     if live.is_compensating or live.compensating_only or live.compensation_requested_at:
         return (
-            "The order is being compensated, or is about to be, and that is never paused."
-            " Retry now speeds it up."
+            "The order is being compensated, or is about to be. Compensations are never paused."
+            " Retry now speeds them up."
         )
     return ""
 
@@ -131,13 +135,13 @@ def _pause_blocked(state: OrderState) -> str:
 def _resume_blocked(state: OrderState, operator: Operator) -> str:
     if state.paused is None:
         if state.live:
-            return "The order is not paused. If it waits for its back-off, retry now sends it on at once."
+            return "The order is not paused. If it waits for a back-off, use retry now."
         return "The order is not paused, and no run is in progress."
     if state.paused_by and not operator.has_perm(permissions.RESUME_UNRESOLVED):
         codes = ", ".join(state.paused_by)
         return (
-            f"An invariant paused the order ({codes}): its money is in doubt. A member of finance has"
-            " to check and resume it. It can be cancelled."
+            f"An invariant paused the order ({codes}): its money is in doubt. A member of finance must"
+            " check and resume it. It can also be cancelled."
         )
     return ""
 

@@ -9,18 +9,18 @@ from access.os_user import ShellUser
 from desk.models import ActionKind
 
 Operator: TypeAlias = User | ShellUser
-"""Who acts on orders: an account at the desk, or a user of a shell on one of our hosts."""
+"""An actor on orders: an account at the desk, or a user of a shell on one of our hosts."""
 
 RETRY: Final = "desk.retry_order"
 CANCEL: Final = "desk.cancel_order"
 PAUSE: Final = "desk.pause_order"
-"""To pause an order, and to resume one that staff paused."""
+"""Allows pausing an order, and resuming one that staff paused."""
 RESUME_UNRESOLVED: Final = "desk.resume_unresolved_order"
-"""To resume an order that an invariant paused: its money is in doubt."""
+"""Allows resuming an order that an invariant paused: its money is in doubt."""
 NOTE: Final = "desk.note_order"
 EXPORT: Final = "desk.export_orders"
 ACT_IN_BULK: Final = "desk.act_in_bulk"
-"""To do to many orders what the operator may do to one."""
+"""Allows bulk actions, with the actions that the operator may execute on one order."""
 
 ALL: Final = (RETRY, CANCEL, PAUSE, RESUME_UNRESOLVED, NOTE, EXPORT, ACT_IN_BULK)
 
@@ -32,4 +32,4 @@ PERMISSION_OF: Final[Mapping[ActionKind, str]] = {
     ActionKind.NOTE: NOTE,
     ActionKind.EXPORT: EXPORT,
 }
-"""The permission of each action. Resuming takes RESUME_UNRESOLVED if an invariant paused the order."""
+"""The permission of each action. Resuming needs RESUME_UNRESOLVED if an invariant paused the order."""

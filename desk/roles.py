@@ -38,7 +38,7 @@ class Role:
 
 
 VIEWER: Final = Role("viewer", frozenset(SEE_EVERYTHING))
-"""Sees everything and changes nothing."""
+"""Members see everything and change nothing."""
 
 OPERATOR: Final = Role(
     "operator",
@@ -46,7 +46,7 @@ OPERATOR: Final = Role(
     | {orders.RETRY, orders.CANCEL, orders.PAUSE, orders.NOTE, orders.ACT_IN_BULK}
     | {"inventory.add_product", "inventory.change_product", "inventory.adjust_stocklevel"},
 )
-"""Works on orders, products and stock."""
+"""Members act on orders, products and stock."""
 
 FINANCE: Final = Role(
     "finance",
@@ -54,7 +54,7 @@ FINANCE: Final = Role(
     | {orders.CANCEL, orders.RESUME_UNRESOLVED, orders.NOTE, orders.EXPORT}
     | {"invariants.change_reconciliationbreak"},
 )
-"""Works on money: refunds, orders that an invariant paused, breaks, exports."""
+"""Members handle money: refunds, orders that an invariant paused, breaks, exports."""
 
 ROLES: Final = (VIEWER, OPERATOR, FINANCE)
 
@@ -63,16 +63,16 @@ ROLES: Final = (VIEWER, OPERATOR, FINANCE)
 def synchronise() -> dict[str, frozenset[str]]:
     """Add each role's missing permissions, and return them by role.
 
-    Run again, it changes nothing. Extra permissions of a role stay; removed ones come back, so a
-    shop that wants less makes its own group. Raises Permission.DoesNotExist for a permission that
+    A repeated call changes nothing. Extra permissions of a role stay; removed ones are added again,
+    so a shop that wants fewer creates its own group. Raises Permission.DoesNotExist for a permission that
     no migration created.
     """
     added: dict[str, frozenset[str]] = {}
     for role in ROLES:
         group, _ = Group.objects.get_or_create(name=role.name)
-        held = {f"{app}.{code}" for app, code in group.permissions.values_list(*_NATURAL)}
-        missing = role.permissions - held
-        group.permissions.add(*(_permission(each) for each in sorted(missing)))
+        existing = {f"{app}.{code}" for app, code in group.permissions.values_list(*_NATURAL)}
+        missing = role.permissions - existing
+        group.permissions.add(*(_permission(name) for name in sorted(missing)))
         added[role.name] = missing
     return added
 

@@ -1,4 +1,4 @@
-"""What a run will do next: a diagram of its steps, and one sentence."""
+"""What a run does next: a diagram of its steps, and one sentence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ class StepNode:
 
     name: str
     stage: str
-    """A word for the style sheet: done, current, to-come, stopped, never."""
+    """The suffix of the CSS class: done, current, to-come, stopped or never."""
     note: str
     system: str
-    """The system that it calls; empty for a local one."""
+    """The system that it calls; empty for a local step."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunDiagram:
-    """One run: the row of its steps and, if it compensates, the row of its compensations."""
+    """One run: its steps and, if it compensates, its compensations."""
 
     run: RunDetail
     forward: Sequence[StepNode]
@@ -41,7 +41,7 @@ _STYLES = {
 
 
 def run_diagram(run: RunDetail) -> RunDiagram:
-    """Return the plan of a run as rows of nodes."""
+    """Return the diagram of a run's plan."""
     return RunDiagram(
         run,
         [_step_node(step, run) for step in run.steps],
@@ -50,14 +50,14 @@ def run_diagram(run: RunDetail) -> RunDiagram:
 
 
 def next_step_sentence(state: OrderState) -> str:
-    """Return one sentence on what happens next, and what follows from it."""
+    """Return one sentence that says what happens next."""
     run = state.live
     if run is None:
         return _ended(state)
     if not run.is_known:
         return (
             f"Nothing: this code does not know {run.saga} version {run.version} at {run.step},"
-            " and leaves it for another version."
+            " and leaves the run for another version."
         )
     if run.is_compensating:
         return _compensating(run)
@@ -86,7 +86,7 @@ def _going_forward(run: RunDetail) -> str:
     if run.is_leased and run.leased_until:
         return (
             f"A worker is in {staff_name(step.name)} now ({attempt}). If it does not report by"
-            f" {clock(run.leased_until)}, another worker finds out what happened."
+            f" {clock(run.leased_until)}, another worker takes the run over."
         )
     if step.not_before is not None and step.not_before > run.now:
         return f"Tries {staff_name(step.name)} again at {clock(step.not_before)}, {attempt}{after}."
@@ -107,27 +107,29 @@ def _compensating(run: RunDetail) -> str:
         return f"A worker is in {name} now (attempt {len(first.attempts)}){rest}."
     if len(ends) == len(pending):
         attempt = f"attempt {len(first.attempts) + 1}"
-        return f"Tries {name} again at {clock(min(ends))}, {attempt}{rest}; never given up."
+        return (
+            f"Tries {name} again at {clock(min(ends))}, {attempt}{rest}; retried until it succeeds."
+        )
     return f"Compensates with {name} as soon as a worker takes it{rest}."
 
 
 def _about_to_compensate(run: RunDetail) -> str:
     compensations = _names(run.compensations) or "nothing, since nothing was done"
     if run.is_leased:
-        return f"The call in flight is settled first; then it compensates: {compensations}."
-    return f"Compensates before its next step: {compensations}."
+        return f"The call in progress is settled first; then the run compensates: {compensations}."
+    return f"The run compensates before its next step: {compensations}."
 
 
 def _paused(run: RunDetail) -> str:
-    first = "The call in flight is settled; then no step" if run.is_leased else "No step"
-    return f"{first} starts until staff resume it. It can still be cancelled."
+    first = "The call in progress is settled; then no step" if run.is_leased else "No step"
+    return f"{first} starts until staff resume the order. It can still be cancelled."
 
 
 def _afterwards(step: PlannedStep) -> str:
     if step.has_failed:
-        return "; the last error is no answer, so it is tried until it is corrected or cancelled"
+        return "; the last attempt failed with an error, so it is retried until the error is corrected or the order is cancelled"
     if step.retry_limit is None:
-        return "; until it is done"
+        return "; retried until it is done"
     then = _when_spent(step)
     if step.retry_count + 1 >= step.retry_limit:
         return f"; without an answer it {then}"
@@ -139,7 +141,7 @@ def _when_spent(step: PlannedStep) -> str:
 
 
 def _attempt(step: PlannedStep) -> str:
-    """Return the number of the attempt in flight, or else of the next, and the limit."""
+    """Return the number of the attempt in progress, or else of the next, and the limit."""
     is_counted = step.retry_limit is not None and not step.has_failed
     before = step.retry_count if is_counted else len(step.attempts)
     number = before if step.is_in_flight else before + 1

@@ -23,7 +23,7 @@ from desk import login_throttle, sessions
 
 APP: Final = "Authenticator app"
 RECOVERY_CODES: Final = 10
-REFUSED: Final = "That code is wrong, or has been used. Wait for the next one and try again."
+REFUSED: Final = "The code is wrong or was used before. Wait for the next code and try again."
 
 
 def is_verified(request: HttpRequest) -> bool:
@@ -31,7 +31,10 @@ def is_verified(request: HttpRequest) -> bool:
 
 
 def verify(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Ask for a code, and log staff in with it. Each code works once; wrong codes slow down the next."""
+    """Ask for a code, and log staff in with it.
+
+    Each code works once. After a wrong code the device accepts no code for some seconds.
+    """
     user = _staff(request)
     if is_verified(request):
         return HttpResponseRedirect(_next(request))
@@ -55,9 +58,9 @@ def verify(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
 
 
 def enrol(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Show a key as a QR code. A code made with it makes the app the only second factor.
+    """Show a key as a QR code. A correct code makes this app the only second factor.
 
-    Staff who have an app already must have verified it: a password alone replaces no app.
+    Staff who already have an app must be verified by it: a password alone replaces no app.
     """
     user = _staff(request)
     if _apps(user).exists() and not is_verified(request):
@@ -71,11 +74,11 @@ def enrol(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             return _locked_out(request, user)
         if codes := _confirm(user, device, _code(request)):
             _complete_login(request, user, device)
-            shown = TemplateResponse(
+            response = TemplateResponse(
                 request, "desk/recovery_codes.html", context | {"codes": codes}
             )
-            login_throttle.trust_browser(shown, user)
-            return shown
+            login_throttle.trust_browser(response, user)
+            return response
         error = _refuse(request, user)
     key = b32encode(device.bin_key).decode()
     qr_code = segno.make(device.config_url, error="m").svg_inline(omitsize=True)
@@ -86,7 +89,7 @@ def enrol(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
 
 @transaction.atomic
 def reset_factors(user: User, by: User) -> None:
-    """Delete all second factors of ``user``. Their sessions need a new one at once."""
+    """Delete all second factors of ``user``. Their sessions need a new factor at once."""
     TOTPDevice.objects.filter(user=user).delete()
     StaticDevice.objects.filter(user=user).delete()
     LogEntry.objects.log_actions(by.pk, [user], CHANGE, "Second factor reset", single_object=True)
@@ -94,7 +97,7 @@ def reset_factors(user: User, by: User) -> None:
 
 @transaction.atomic
 def _confirm(user: User, device: TOTPDevice, code: str) -> list[str]:
-    """Make ``device`` the only one and return new recovery codes; an empty list if the code is wrong."""
+    """Make ``device`` the only one and return new recovery codes. Returns [] if the code is wrong."""
     locked = TOTPDevice.objects.select_for_update().get(pk=device.pk)
     if not locked.verify_token(code):
         return []
@@ -112,8 +115,8 @@ def _confirm(user: User, device: TOTPDevice, code: str) -> list[str]:
 def _matching(user: User, code: str) -> TOTPDevice | StaticDevice | None:
     """Return the device that accepts ``code``, which cannot be used again.
 
-    Digits go to the app and anything else to the recovery codes, so that wrong codes of the one do
-    not slow down the other.
+    Digits are tried with the app, other codes as recovery codes. So wrong codes of one kind do not
+    slow down the other.
     """
     kind = TOTPDevice if code.isdecimal() else StaticDevice
     devices = kind.objects.select_for_update().filter(user=user, confirmed=True)
@@ -127,7 +130,7 @@ def _complete_login(request: HttpRequest, user: User, device: TOTPDevice | Stati
 
 
 def _refuse(request: HttpRequest, user: User) -> str:
-    """Count a wrong code like a wrong password."""
+    """Count a wrong code like a wrong password; return the message for staff."""
     user_login_failed.send(__name__, credentials=_credentials(user), request=request)
     return REFUSED
 

@@ -31,7 +31,7 @@ def start(request: HttpRequest) -> None:
 
 
 class SessionLimits:
-    """Logs out a session that is too old or was idle too long, before its request is answered."""
+    """Logs out a session that is too old or was idle too long, before the view runs."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -40,14 +40,14 @@ class SessionLimits:
         return self._get_response(request)
 
     def process_view(self, request: HttpRequest, view: View, *_: Any) -> None:
-        """Log out before the view runs, which then sees an anonymous user."""
+        """Log out if a limit is exceeded; the view then sees an anonymous user."""
         if request.session.is_empty():
             return
         now = int(time.time())
-        began, seen = request.session.get(_BEGAN, now), request.session.get(_SEEN, now)
-        if now - seen >= IDLE_LIMIT or now - began >= ABSOLUTE_LIMIT:
+        began_at, seen_at = request.session.get(_BEGAN, now), request.session.get(_SEEN, now)
+        if now - seen_at >= IDLE_LIMIT or now - began_at >= ABSOLUTE_LIMIT:
             logout(request)
         elif _BEGAN not in request.session or (
-            now - seen >= GRANULARITY and not getattr(view, "in_background", False)
+            now - seen_at >= GRANULARITY and not getattr(view, "in_background", False)
         ):
-            request.session[_BEGAN], request.session[_SEEN] = began, now
+            request.session[_BEGAN], request.session[_SEEN] = began_at, now

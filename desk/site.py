@@ -18,9 +18,9 @@ from unfold.sites import UnfoldAdminSite
 
 from desk import dashboard, login_throttle, second_factor, sessions
 
-# Exceptions that django-unfold needs and our own pages do not: Alpine compiles the expressions in its
-# attributes, and a few elements have their sizes in a style attribute. The hash is that of the one
-# style sheet that unfold writes into a page.
+# Exceptions for django-unfold; our own pages need none. Alpine compiles the expressions in its
+# attributes. A few elements have sizes in a style attribute. The hash is that of the one style sheet
+# that unfold writes into a page.
 DESK_POLICY: Final = {
     "script-src": [UNSAFE_EVAL],
     "style-src-attr": [UNSAFE_INLINE],
@@ -29,16 +29,18 @@ DESK_POLICY: Final = {
 
 
 class DeskSite(UnfoldAdminSite):
+    """The admin site at ``/admin/``."""
+
     enable_nav_sidebar = True
-    index_title = "Start"
-    index_template = "desk/start.html"
+    index_title = "Dashboard"
+    index_template = "desk/dashboard.html"
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Allow staff only, with a second factor if DESK_REQUIRES_MFA."""
         return super().has_permission(request) and not self.lacks_second_factor(request)
 
     def lacks_second_factor(self, request: HttpRequest) -> bool:
-        """Return whether this member of staff still has to show a second factor."""
+        """Return whether the user is staff and has not yet shown a second factor."""
         return (
             bool(settings.DESK_REQUIRES_MFA)
             and super().has_permission(request)
@@ -54,8 +56,8 @@ class DeskSite(UnfoldAdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         if self.lacks_second_factor(request):
-            following = urlencode({"next": request.GET.get("next", "")})
-            return HttpResponseRedirect(f"{reverse('admin:second_factor')}?{following}")
+            parameters = urlencode({"next": request.GET.get("next", "")})
+            return HttpResponseRedirect(f"{reverse('admin:second_factor')}?{parameters}")
         response = super().login(request, extra_context)
         if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
             sessions.start(request)
@@ -70,32 +72,36 @@ class DeskSite(UnfoldAdminSite):
         return super().index(request, {**figures, **(extra_context or {})})
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Add the pages open to staff before their second factor: verify, enrol, log out.
+        """Add the pages that staff reach before their second factor: verify, enrol, log out.
 
         Django's redirect to an object's page on the public site is left out. No object has such a
         page, and the redirect answers 500 to an id that is not a UUID.
         """
-        between: list[URLResolver | URLPattern] = [
-            path("second-factor/", self._between(second_factor.verify), name="second_factor"),
-            path("second-factor/enrol/", self._between(second_factor.enrol), name="enrol"),
+        before_second_factor: list[URLResolver | URLPattern] = [
+            path(
+                "second-factor/", self._after_password(second_factor.verify), name="second_factor"
+            ),
+            path("second-factor/enrol/", self._after_password(second_factor.enrol), name="enrol"),
             path("logout/", self.logout, name="logout"),
         ]
-        refreshed = path("figures/", self.admin_view(dashboard.refreshed), name="figures")
-        djangos = [url for url in super().get_urls() if getattr(url, "name", "") != "view_on_site"]
-        return [*between, refreshed, *djangos]
+        figures = path("figures/", self.admin_view(dashboard.figures_fragment), name="figures")
+        django_urls = [
+            url for url in super().get_urls() if getattr(url, "name", "") != "view_on_site"
+        ]
+        return [*before_second_factor, figures, *django_urls]
 
-    def _between(self, view: Callable[..., HttpResponse]) -> Any:
+    def _after_password(self, view: Callable[..., HttpResponse]) -> Any:
         """Open a view to staff who have shown a password; redirect others to the login."""
 
         @never_cache
         @csp_update(DESK_POLICY)
-        def between(request: HttpRequest) -> HttpResponse:
+        def guarded_view(request: HttpRequest) -> HttpResponse:
             if not UnfoldAdminSite.has_permission(self, request):
                 return HttpResponseRedirect(reverse("admin:login"))
             return view(request, self.each_context(request))
 
-        return between
+        return guarded_view
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Leave out the colours that unfold writes into each page: adminkit.css has them."""
+        """Return the context without the colours that unfold writes into each page (see adminkit.css)."""
         return super().each_context(request) | {"colors": None}

@@ -1,14 +1,14 @@
-"""What staff call a step, a compensation, and the system that it calls."""
+"""The names that staff see for steps, compensations and the systems that they call."""
 
 from sagas import registry
 
 
 def staff_name(name: str) -> str:
-    """Return the name for staff that its declaration gives; ``name`` itself if this code lacks it."""
+    """Return the name for staff that a step declares; ``name`` itself for an unknown step."""
     work = registry.find_work(name)
     return work.describe.staff if work else name
 
 
 def system_name(system: str) -> str:
-    """Return a system's name as staff read it: *payment provider*."""
+    """Return a system's name as staff see it, such as "payment provider"."""
     return system.replace("_", " ")

@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 @shared_task(name="desk.process_bulk_actions", bind=True, max_retries=None, ignore_result=True)
 def process_bulk_actions(self: "Task[[], None]") -> None:
-    """Process bulk actions for two seconds, then queue itself again if some are left."""
+    """Process bulk actions for two seconds, then queue itself again if orders are left."""
     if process_slice():
         self.retry(countdown=0, throw=False)

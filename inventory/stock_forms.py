@@ -93,7 +93,7 @@ def stock_form_view(
     form = form_class(request.POST or None, initial={"token": uuid4()})
     if request.method == "POST" and form.is_valid() and _carry_out(request, form, level):
         return HttpResponseRedirect(back)
-    shown = {"title": form_class.title, "form": form, "level": level, "back": back}
+    shown = {"title": form_class.title, "form": form, "level": level, "back_url": back}
     return TemplateResponse(request, "inventory/enter.html", context | shown)
 
 

@@ -1,7 +1,7 @@
-"""Where load balancers and container runtimes ask after a web process, before anything else does.
+"""Health checks of a web process, for load balancers and container runtimes.
 
-They come by whatever address the process has, so this answers before a request's host, session or
-caller is looked at; and says nothing of versions, hosts or errors.
+The first middleware answers them, before the host name, session or caller are checked: they are
+sent to any address of the process. The bodies contain no versions, hosts or error texts.
 """
 
 from collections.abc import Callable
@@ -11,39 +11,39 @@ from typing import Final
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
-from monitoring.readiness import Finding, broker, database
+from monitoring.readiness import Status, broker, database
 
-Answer = Callable[[HttpRequest], HttpResponseBase]
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 LIVE: Final = "/health/live"
 READY: Final = "/health/ready"
 
 
 class HealthMiddleware:
-    """Answers below ``/health/``, and hands everything else on."""
+    """Answers ``/health/live`` and ``/health/ready``; passes all other requests on."""
 
-    def __init__(self, get_response: Answer) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info == LIVE:
-            return _answer({"status": "live"})
+            return _response({"status": "live"})
         if request.path_info == READY:
             return ready()
         return self._get_response(request)
 
 
 def ready() -> JsonResponse:
-    """Say whether orders can be taken: 503 while the database does not answer or is not migrated.
+    """Return 200 if orders are accepted; 503 while the database does not answer or is not migrated.
 
-    Without the broker they are taken, and carried once it is back: that is degraded, and ready.
+    Without the broker orders are accepted and continue when it is back: 200, with "degraded".
     """
-    found = {"database": database.find(), "broker": broker.find()}
-    if found["database"] != Finding.OK:
-        return _answer({"status": "not ready", **found}, HTTPStatus.SERVICE_UNAVAILABLE)
-    status = "ready" if found["broker"] == Finding.OK else "degraded"
-    return _answer({"status": status, **found})
+    checks = {"database": database.status(), "broker": broker.status()}
+    if checks["database"] != Status.OK:
+        return _response({"status": "not ready", **checks}, HTTPStatus.SERVICE_UNAVAILABLE)
+    status = "ready" if checks["broker"] == Status.OK else "degraded"
+    return _response({"status": status, **checks})
 
 
-def _answer(body: dict[str, str], status: HTTPStatus = HTTPStatus.OK) -> JsonResponse:
+def _response(body: dict[str, str], status: HTTPStatus = HTTPStatus.OK) -> JsonResponse:
     return JsonResponse(body, status=status, headers={"Cache-Control": "no-store"})

@@ -1,7 +1,7 @@
-"""Pulses: what beat sends through every queue, and what is known of the queues from it.
+"""Heartbeats: small tasks that beat sends through every queue, and the health of queues.
 
-A heartbeat that a worker wrote down shows that beat, the broker, the queue, the worker and its
-connection to the database all work, at that moment.
+A stored heartbeat shows that beat, the broker, the queue, the worker and its database connection
+worked at that time.
 """
 
 from collections import defaultdict
@@ -20,15 +20,15 @@ from sagas.queries.counts import live_runs
 EVERY: Final = timedelta(seconds=15)
 
 SILENT_AFTER: Final = 3 * EVERY
-"""A queue that carried no heartbeat for so long stands still: one or two may be late or lost."""
+"""A queue without a heartbeat for this long counts as silent. One or two may be late or lost."""
 
 FORGOTTEN_AFTER: Final = timedelta(days=1)
-"""Workers that are no more are shown for so long."""
+"""Heartbeats of workers that have gone are deleted after this time."""
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSeen:
-    """One worker of a queue. Of several, each takes only some of the heartbeats."""
+class WorkerHealth:
+    """One worker of a queue. If a queue has several, each takes only some of the heartbeats."""
 
     name: str
     silent_for: timedelta
@@ -36,15 +36,17 @@ class WorkerSeen:
 
 @dataclass(frozen=True, slots=True)
 class QueueHealth:
-    """What is known of one queue, from the database alone."""
+    """The state of one queue, from the database alone.
+
+    ``silent_for`` is the time since a worker took a heartbeat from it; None if none is stored.
+    ``lag`` is how long that heartbeat had waited on the queue.
+    """
 
     name: str
-    silent_for: (
-        timedelta | None
-    )  # since a worker last took a heartbeat from it; None: not for a day
-    lag: timedelta | None  # how long that heartbeat had waited on the queue
-    workers: tuple[WorkerSeen, ...]  # the latest heard first
-    waiting: int  # runs that are due, carried by nobody, and next on this queue
+    silent_for: timedelta | None
+    lag: timedelta | None
+    workers: tuple[WorkerHealth, ...]  # the one with the latest heartbeat first
+    waiting: int  # runs that are due, have no worker, and continue on this queue
 
     @property
     def is_served(self) -> bool:
@@ -52,7 +54,7 @@ class QueueHealth:
 
 
 def record(queue: str, worker: str, sent_at: datetime) -> None:
-    """Write a heartbeat down. One that was overtaken by a later one changes nothing."""
+    """Store a heartbeat, unless a later one of this worker and queue is already stored."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -68,8 +70,8 @@ def record(queue: str, worker: str, sent_at: datetime) -> None:
 
 
 def queues() -> list[QueueHealth]:
-    """Return the health of every queue, in the order in which the settings name them."""
-    names = [each.name for each in settings.CELERY_TASK_QUEUES]
+    """Return the health of every queue, in the order of the settings."""
+    names = [queue.name for queue in settings.CELERY_TASK_QUEUES]
     heartbeats = defaultdict(list)
     for heartbeat in WorkerHeartbeat.objects.order_by("-taken_at"):
         heartbeats[heartbeat.queue].append(heartbeat)
@@ -81,7 +83,7 @@ def queues() -> list[QueueHealth]:
 
 
 def silence(queue: str, worker: str = "") -> timedelta | None:
-    """Return how long ago a heartbeat came through a queue, to this worker if one is named; or None."""
+    """Return the time since the last heartbeat of a queue, or of one of its workers; None without one."""
     heartbeats = WorkerHeartbeat.objects.filter(
         queue=queue, **({"worker": worker} if worker else {})
     )
@@ -97,11 +99,14 @@ def _health(
         name=name,
         silent_for=_since(latest.taken_at, now) if latest else None,
         lag=_since(latest.sent_at, latest.taken_at) if latest else None,
-        workers=tuple(WorkerSeen(each.worker, _since(each.taken_at, now)) for each in heartbeats),
+        workers=tuple(
+            WorkerHealth(heartbeat.worker, _since(heartbeat.taken_at, now))
+            for heartbeat in heartbeats
+        ),
         waiting=waiting,
     )
 
 
 def _since(before: datetime, after: datetime) -> timedelta:
-    """Return the time between; the clocks of two hosts may disagree about what came first."""
+    """Return the time between; 0 if the clocks of two hosts disagree on the order."""
     return max(after - before, timedelta())

@@ -1,4 +1,4 @@
-"""What a scrape returns: the counters of all processes of this host, and the database's gauges."""
+"""The metrics that a scrape returns: counters of all processes of this host, and gauges."""
 
 import threading
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from monitoring.database_metrics import DatabaseMetrics
 from monitoring.metric_files import fold_ended
 
 
-def registry_for(folder: Path | None) -> CollectorRegistry:
-    """Return what to serve. Without a folder there are only this process's own counters."""
+def build_registry(folder: Path | None) -> CollectorRegistry:
+    """Return the metrics to serve. Without a folder: the gauges, and this process's own counters."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_CountersOfThisHost(folder) if folder else REGISTRY)
     registry.register(DatabaseMetrics())
@@ -22,14 +22,14 @@ def registry_for(folder: Path | None) -> CollectorRegistry:
 
 
 class _CountersOfThisHost(Collector):
-    """Adds up what the processes have counted, ended ones too."""
+    """Adds up the counters of all processes of this host, including ended ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._folding = threading.Lock()
+        self._lock = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
-        with self._folding:
+        with self._lock:
             fold_ended(self._folder)
             collected = MultiProcessCollector(None, path=str(self._folder)).collect()
         yield from collected

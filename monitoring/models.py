@@ -1,4 +1,4 @@
-"""Signs of life that workers leave in the database."""
+"""The heartbeats that workers store."""
 
 from typing import ClassVar
 
@@ -17,9 +17,9 @@ class WorkerHeartbeat(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            # A row for each worker, however often it answers.
+            # One row for each queue and worker: the latest heartbeat.
             models.UniqueConstraint(
-                fields=["queue", "worker"], name="monitoring_one_pulse_per_worker"
+                fields=["queue", "worker"], name="monitoring_one_heartbeat_per_worker"
             ),
         ]
 

@@ -1,9 +1,9 @@
-"""Whether this process can do its work now, as far as others are needed for it."""
+"""Checks the services that a web process needs: PostgreSQL and the broker."""
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as Late
+from concurrent.futures import TimeoutError as FutureTimeout
 from enum import StrEnum
 from functools import cache
 from typing import Final
@@ -14,46 +14,46 @@ from django.db.migrations.loader import MigrationLoader
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-PATIENCE_SECONDS: Final = 1.0
-"""Who asks waits for no longer. What is slower than this is not there for our customers either."""
+CHECK_TIMEOUT_SECONDS: Final = 1.0
+"""A health check waits no longer. A slower service is as good as down for customers."""
 
 
-class Finding(StrEnum):
-    """What was found of something that we need."""
+class Status(StrEnum):
+    """The result of a check of a service."""
 
     OK = "ok"
     DOWN = "down"
     NOT_MIGRATED = "not migrated"
 
 
-class Look:
-    """Looks in a thread of its own, and at nothing twice at the same time.
+class ServiceCheck:
+    """Checks a service in a thread of its own, which keeps its connection.
 
-    A look that hangs makes nobody else hang: all who ask meanwhile hear DOWN after the patience of
-    one. The thread keeps its connection.
+    Concurrent callers share one check. If it hangs, each caller gets DOWN after
+    CHECK_TIMEOUT_SECONDS.
     """
 
-    def __init__(self, look: Callable[[], Finding]) -> None:
-        self._look = look
-        self._asking = threading.Lock()
+    def __init__(self, check: Callable[[], Status]) -> None:
+        self._check = check
+        self._lock = threading.Lock()
         self._thread: ThreadPoolExecutor | None = None
-        self._under_way: Future[Finding] | None = None
+        self._running: Future[Status] | None = None
 
-    def find(self) -> Finding:
-        with self._asking:
+    def status(self) -> Status:
+        with self._lock:
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")
-            if self._under_way is None or self._under_way.done():
-                self._under_way = self._thread.submit(self._look)
-            under_way = self._under_way
+            if self._running is None or self._running.done():
+                self._running = self._thread.submit(self._check)
+            running = self._running
         try:
-            return under_way.result(PATIENCE_SECONDS)
-        except Late:
-            return Finding.DOWN
+            return running.result(CHECK_TIMEOUT_SECONDS)
+        except FutureTimeout:
+            return Status.DOWN
 
 
-def _look_at_database() -> Finding:
-    """Ask for the newest migrations of this code: it answers, and has the tables that we need."""
+def _check_database() -> Status:
+    """Return OK if the database answers and has all migrations of this code."""
     close_old_connections()
     needed = _newest_migrations()
     try:
@@ -62,33 +62,33 @@ def _look_at_database() -> Finding:
             applied = set(cursor.fetchall())
     except Error as error:
         is_empty = getattr(error.__cause__, "sqlstate", "") == "42P01"  # undefined_table
-        return Finding.NOT_MIGRATED if is_empty else Finding.DOWN
-    return Finding.OK if needed <= applied else Finding.NOT_MIGRATED
+        return Status.NOT_MIGRATED if is_empty else Status.DOWN
+    return Status.OK if needed <= applied else Status.NOT_MIGRATED
 
 
 @cache
 def _newest_migrations() -> frozenset[tuple[str, str]]:
-    """Return the last migration of each app, as the files of this code have them."""
+    """Return the last migration of each app in this code."""
     return frozenset(MigrationLoader(None).graph.leaf_nodes())
 
 
-def _look_at_broker() -> Finding:
+def _check_broker() -> Status:
     options = {
-        "socket_timeout": PATIENCE_SECONDS,
-        "socket_connect_timeout": PATIENCE_SECONDS,
+        "socket_timeout": CHECK_TIMEOUT_SECONDS,
+        "socket_connect_timeout": CHECK_TIMEOUT_SECONDS,
         "max_retries": 0,
     }
     broker = Connection(
-        settings.CELERY_BROKER_URL, connect_timeout=PATIENCE_SECONDS, transport_options=options
+        settings.CELERY_BROKER_URL, connect_timeout=CHECK_TIMEOUT_SECONDS, transport_options=options
     )
     try:
         with broker:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=1)
-            broker.default_channel  # noqa: B018 - asks Redis, which connecting alone does not
+            broker.default_channel  # noqa: B018 - sends a command to Redis; connecting alone sends none
     except (OperationalError, OSError):
-        return Finding.DOWN
-    return Finding.OK
+        return Status.DOWN
+    return Status.OK
 
 
-database: Final = Look(_look_at_database)
-broker: Final = Look(_look_at_broker)
+database: Final = ServiceCheck(_check_database)
+broker: Final = ServiceCheck(_check_broker)

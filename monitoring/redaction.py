@@ -1,7 +1,8 @@
-"""What must be in no line, report or span, taken out by its shape, its name, or because we know it.
+"""Removes secrets and personal data from log lines, error reports and spans.
 
-The first guard is that nobody logs such things: lines carry ids and codes. This is the second, for
-what comes with a library's message, a traceback, or a mistake.
+Values are recognised by their shape, by the name of their field, or as this process's own secrets.
+The first protection is that our code logs ids and codes only. This is the second one, for messages
+of libraries, tracebacks and mistakes.
 """
 
 import re
@@ -16,13 +17,13 @@ from django.conf import settings
 REDACTED: Final = "[redacted]"
 
 SHORTEST_SECRET: Final = 6
-"""Shorter values of ours would take ordinary words out of every line."""
+"""Shorter secrets are not searched for: they would match ordinary words in every line."""
 
 LONGEST_TEXT: Final = 10_000
-"""Characters of one text that are kept: a traceback fits, and a client cannot buy more of our time."""
+"""How many characters of one text are kept. A traceback fits; a client's long text costs no more."""
 
 MOST_VALUES: Final = 2_000
-"""Values that are kept of lists and mappings, all levels together: an event of Sentry's fits."""
+"""How many values of nested lists and mappings are kept. An event of Sentry fits."""
 
 LEFT_OUT: Final = "[left out]"
 
@@ -31,7 +32,7 @@ _SECRET_NAMES: Final = re.compile(
     r"|e_?mail|user_?name|first_name|last_name|^actor$|^payment_method$|^idempotency_key$",
     re.IGNORECASE,
 )
-"""Fields whose value is left out whatever it is."""
+"""Names of fields whose value is always redacted."""
 
 _CARD_NUMBER: Final = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
 _DIGITS_AROUND_A_BLANK: Final = re.compile(r"(?<=\d) \d")
@@ -51,16 +52,16 @@ _SHAPES: Final = tuple(
             r"(?i)(?:passw(?:or)?d|secret|token|api[_-]?key|authorization|cookie|sessionid)"
             r"[\"']?+\s*+[=:]\s*+[\"']?+(?!\[)(?P<secret>[^\s\"',;&})\]]++)"
         ),
-        # Stripe: keys, client secrets, and what stands for a card or a person.
+        # Stripe: keys, client secrets, ids of cards and customers.
         r"\b(?P<secret>(?:sk|rk|pk|whsec)_\w{8,}+)",
         r"\b(?:pi|seti)_[0-9A-Za-z]++_(?P<secret>secret_\w++)",
         r"\b(?P<secret>(?:pm|card|src|tok|cus|ba)_[0-9A-Za-z]\w*+)",
         r"(?P<secret>[\w.+-]++@[\w-]++\.[\w.-]*\w)|[\w.+-]++",
-        # Tokens of ours, and other text that is long and looks random.
+        # Our own tokens, and other long random text.
         r"\b(?P<secret>holdfast_[0-9A-Za-z]{16,}+)",
         r"\b(?=[A-Za-z]*+\d)(?=\d*+[A-Za-z])(?P<secret>[0-9A-Za-z]{40,}+)\b",
         r"\b(?:(?P<secret>eyJ[\w-]++\.[\w-]++\.[\w-]++)|eyJ[\w-]++)",
-        # What Django has signed.
+        # Values signed by Django.
         r"(?P<secret>[\w.=+/-]++:[\w-]{6}:[\w-]{27,64}+)|[\w.=+/-]++",
         # PostgreSQL repeats the values that a constraint refused.
         (
@@ -76,8 +77,7 @@ _SHAPES: Final = tuple(
 def redact(text: str) -> str:
     """Return ``text`` without anything that has the shape of a secret or of personal data.
 
-    Of a text longer than LONGEST_TEXT only the beginning is kept, so that a client cannot make a
-    process spend more than some milliseconds on it.
+    A text longer than LONGEST_TEXT is cut, so that a client's text costs a few milliseconds at most.
     """
     text = shortened(text)
     if known := _known_secrets_pattern():
@@ -88,10 +88,10 @@ def redact(text: str) -> str:
 
 
 def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
-    """Return ``text``, or its beginning where it has more than ``longest`` characters.
+    """Return ``text``, or its beginning if it has more than ``longest`` characters.
 
-    It is cut between two words, and never inside a secret: ``redact`` could not recognise half of
-    one. A text that is one long word loses all of it.
+    It is cut between two words, and never inside a secret: ``redact`` would not recognise a part of
+    one. Of a text that is one long word nothing is kept.
     """
     if len(text) <= longest:
         return text
@@ -100,9 +100,9 @@ def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
 
 
 def redacted(name: str, value: Any) -> Any:
-    """Return the part of a field that may be told: texts redacted, also inside lists and mappings.
+    """Return the value of a field with all texts redacted, also inside lists and mappings.
 
-    Of more than MOST_VALUES values the last ones are LEFT_OUT.
+    Values after the first MOST_VALUES are replaced by LEFT_OUT.
     """
     return _redacted(name, value, iter(range(MOST_VALUES)))
 
@@ -123,9 +123,9 @@ def _redacted(name: str, value: Any, room: Iterator[int]) -> Any:
 
 
 def _end_of_whole_words(text: str, end: int) -> int:
-    """Return where to cut ``text`` before ``end``: at a blank that stands in no secret.
+    """Return where to cut ``text`` before ``end``: at a blank outside of any secret.
 
-    Two kinds of secrets have blanks inside: cards' numbers, and what we know by its value.
+    Two kinds of secrets can contain blanks: card numbers, and this process's own secrets.
     """
     while end > 0:
         end = _blank_before(text, end)
@@ -140,13 +140,13 @@ def _end_of_whole_words(text: str, end: int) -> int:
 
 
 def _blank_before(text: str, end: int) -> int:
-    """Return where the blanks before the last word of ``text[:end]`` begin; 0 without any."""
+    """Return where the blanks before the last word of ``text[:end]`` begin; 0 if it is one word."""
     words = text[:end].rsplit(maxsplit=1)
     return len(words[0]) if len(words) > 1 else 0
 
 
 def _begins_of_known_secrets(text: str, cut: int) -> list[int]:
-    """Return where those secrets of this process begin that a cut at ``cut`` would divide."""
+    """Return the beginnings of this process's secrets that a cut at ``cut`` would divide."""
     begins = [
         text.find(secret, max(0, cut - len(secret) + 1), cut + len(secret) - 1)
         for secret in _known_secrets()
@@ -162,26 +162,26 @@ def _without_secret(found: re.Match[str]) -> str:
 
 
 def _without_card(found: re.Match[str]) -> str:
-    digits = [int(each) for each in found.group() if each.isdigit()]
+    digits = [int(character) for character in found.group() if character.isdigit()]
     return REDACTED if _has_luhn_sum(digits) else found.group()
 
 
 def _has_luhn_sum(digits: list[int]) -> bool:
-    """ISO/IEC 7812-1, annex B: every second digit from the right doubled, its digits added."""
-    doubled = [sum(divmod(each * 2, 10)) for each in digits[-2::-2]]
+    """Return whether the Luhn check digit is correct (ISO/IEC 7812-1, annex B)."""
+    doubled = [sum(divmod(digit * 2, 10)) for digit in digits[-2::-2]]
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
 
 
 @lru_cache(maxsize=1)
 def _known_secrets_pattern() -> re.Pattern[str] | None:
-    """Return what finds the secrets of this process, wherever they stand."""
+    """Return a pattern that finds this process's secrets; None if there is no long one."""
     known = _known_secrets()
     return re.compile("|".join(map(re.escape, known))) if known else None
 
 
 @lru_cache(maxsize=1)
 def _known_secrets() -> list[str]:
-    """Return the secrets that are long enough to be searched for, the longest first."""
+    """Return this process's secrets that are long enough to search for, the longest first."""
     long_enough = (secret for secret in _secrets() if len(secret) >= SHORTEST_SECRET)
     return sorted(long_enough, key=len, reverse=True)
 
@@ -199,7 +199,7 @@ def _secret_settings() -> set[str]:
 
 def _secrets() -> set[str]:
     secrets = {*settings.SECRET_KEY_FALLBACKS, *_secret_settings()}
-    secrets |= {str(each.get("PASSWORD") or "") for each in settings.DATABASES.values()}
+    secrets |= {str(database.get("PASSWORD") or "") for database in settings.DATABASES.values()}
     for url in (settings.REDIS_URL, settings.CELERY_BROKER_URL):
         password = urlsplit(url).password or ""
         secrets |= {password, unquote(password)}

@@ -7,12 +7,12 @@ from prometheus_client import Counter, Histogram
 
 REQUESTS: Final = Counter(
     "holdfast_http_requests",
-    "Requests that were answered.",
+    "Answered requests.",
     ["serves", "route", "method", "status"],
 )
 SECONDS: Final = Histogram(
     "holdfast_http_request_seconds",
-    "How long a request took to be answered, `Prefer: wait` included.",
+    "How long it took to answer a request, `Prefer: wait` included.",
     ["serves", "route", "method"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )

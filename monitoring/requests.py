@@ -1,4 +1,4 @@
-"""What every request gets: an id of its own, and one line in the log when it was answered."""
+"""Gives every request a correlation id, one log line and metrics."""
 
 import logging
 import re
@@ -18,18 +18,18 @@ log = logging.getLogger(__name__)
 
 _REQUEST_ID: Final = re.compile(r"[\x20-\x7e]{1,128}")
 
-Answer = Callable[[HttpRequest], HttpResponseBase]
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 class RequestMiddleware:
-    """The first of all middlewares, so that whatever the others say carries the id.
+    """Stands before other middleware, so that their log lines have the id.
 
-    ``correlation_id`` is ours, a UUIDv7: the order that the request places takes it over. A
-    client's own ``X-Request-ID`` is logged beside it and returned. The line names the route and the
-    caller's primary key; neither path, query, headers nor body, which may hold anything.
+    ``correlation_id`` is a UUIDv7; the order that the request places keeps it. A client's own
+    ``X-Request-ID`` is logged too, and returned. The log line has the route and the caller's primary
+    key. It has no path, query, header or body, because these may contain anything.
     """
 
-    def __init__(self, get_response: Answer) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -39,10 +39,10 @@ class RequestMiddleware:
         bind_contextvars(correlation_id=correlation_id)
         if request_id:
             bind_contextvars(request_id=request_id)
-        began = time.perf_counter()
+        began_at = time.perf_counter()
         try:
             response = self._get_response(request)
-            _tell(request, response, time.perf_counter() - began)
+            _report(request, response, time.perf_counter() - began_at)
         finally:
             clear_contextvars()
         response["X-Correlation-ID"] = correlation_id
@@ -52,11 +52,11 @@ class RequestMiddleware:
 
 
 def _request_id(request: HttpRequest) -> str:
-    given = request.META.get("HTTP_X_REQUEST_ID", "")
-    return given if _REQUEST_ID.fullmatch(given) else ""
+    request_id = request.META.get("HTTP_X_REQUEST_ID", "")
+    return request_id if _REQUEST_ID.fullmatch(request_id) else ""
 
 
-def _tell(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+def _report(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
     route, method = _route(request), request.method or ""
     request_metrics.count(route, method, response.status_code, seconds)
     log.info(
@@ -72,12 +72,12 @@ def _tell(request: HttpRequest, response: HttpResponseBase, seconds: float) -> N
 
 
 def _route(request: HttpRequest) -> str:
-    """Return the name of what answered; what no route matched has none."""
+    """Return the name of the matched route; empty if no route matched."""
     match = request.resolver_match
     return match.view_name if match else ""
 
 
 def _caller_id(request: HttpRequest) -> int | None:
-    """Return the caller's primary key where it is known by now: nobody is looked up for a log."""
+    """Return the caller's primary key if it is known already; logging reads no user."""
     user = getattr(request, "_cached_user", None) or getattr(request, "user", None)
     return None if isinstance(user, LazyObject) else getattr(user, "pk", None)

@@ -1,4 +1,4 @@
-"""How each system that our steps call answers, from the journal: no call, and no counter of a process."""
+"""How each system that our steps call answers, from the journal, without calling it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,10 +7,10 @@ from typing import Final
 from sagas import registry
 from sagas.queries.counts import OutcomeCount, outcomes_within
 
-LATELY: Final = timedelta(minutes=5)
+WINDOW: Final = timedelta(minutes=5)
 
 ANSWERED: Final = ("done", "rejected")
-"""A rejection is an answer: the system works."""
+"""Outcomes with an answer. A rejection is an answer: the system works."""
 
 IN_FLIGHT: Final = "started"
 
@@ -25,21 +25,21 @@ class SystemHealth:
 
     @property
     def attempts(self) -> int:
-        """Those that have ended."""
+        """The number of ended attempts."""
         return sum(count for outcome, count in self.outcomes.items() if outcome != IN_FLIGHT)
 
     @property
     def answered_share(self) -> float | None:
-        """From 0 to 1; None without attempts."""
+        """The share of ended attempts with an answer, from 0 to 1; None without ended attempts."""
         if not self.attempts:
             return None
         return sum(self.outcomes.get(outcome, 0) for outcome in ANSWERED) / self.attempts
 
 
 def system_health() -> list[SystemHealth]:
-    """Return how each system that a registered saga calls has answered lately, by name."""
+    """Return the health of each system that a registered saga calls."""
     counted: dict[str, list[OutcomeCount]] = {system: [] for system in registry.systems()}
-    for count in outcomes_within(LATELY):
+    for count in outcomes_within(WINDOW):
         if system := registry.system_called(count.name):
             counted[system].append(count)
     return [_health(system, counts) for system, counts in counted.items()]

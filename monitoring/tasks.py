@@ -1,4 +1,4 @@
-"""Celery's side of the heartbeats."""
+"""The Celery task of the heartbeats."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -17,16 +17,17 @@ HEARTBEAT: Final = "monitoring.heartbeat"
 
 @before_task_publish.connect(sender=HEARTBEAT)
 def add_sent_at(headers: dict[str, Any], **_: Any) -> None:
+    """Add the time of sending to the message, from which the lag is computed."""
     headers["sent_at"] = timezone.now().isoformat()
 
 
 @shared_task(name=HEARTBEAT, bind=True)
 def heartbeat(self: "Task[[], None]") -> None:
-    """Write down that this worker took a heartbeat from this queue."""
-    sent = self.request.get("sent_at")
-    carried = self.request.delivery_info or {}
+    """Store that this worker took a heartbeat from this queue."""
+    sent_at = self.request.get("sent_at")
+    delivery = self.request.delivery_info or {}
     record(
-        queue=str(carried.get("routing_key", "")),
+        queue=str(delivery.get("routing_key", "")),
         worker=self.request.hostname or "",
-        sent_at=datetime.fromisoformat(sent) if sent else timezone.now(),
+        sent_at=datetime.fromisoformat(sent_at) if sent_at else timezone.now(),
     )

@@ -136,19 +136,19 @@ def quote_cart(quantities: Mapping[str, int]) -> Quote:
 
 
 def enforce_open_order_limit(customer: User) -> None:
-    """Raise TooManyOpenOrders when the customer has reached MOST_OPEN_ORDERS unfinished orders.
+    """Raise TooManyOpenOrders when the customer has reached MAX_OPEN_ORDERS unfinished orders.
 
     The limit keeps one customer from reserving all the stock. Call it in the transaction that
     places the order: concurrent calls for one customer run one after the other, each waiting for
     the end of the earlier transaction.
     """
-    if not settings.MOST_OPEN_ORDERS:
+    if not settings.MAX_OPEN_ORDERS:
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT orders_count_open(%s)", [customer.pk])
         (count,) = cursor.fetchone()
-    if count >= settings.MOST_OPEN_ORDERS:
-        raise TooManyOpenOrders(settings.MOST_OPEN_ORDERS)
+    if count >= settings.MAX_OPEN_ORDERS:
+        raise TooManyOpenOrders(settings.MAX_OPEN_ORDERS)
 
 
 @transaction.atomic(savepoint=False)

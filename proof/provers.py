@@ -107,7 +107,7 @@ def environment(**addresses: str) -> dict[str, str]:
         "STRIPE_API_KEY": "sk_test_sandbox",
         "STRIPE_CALLS_PER_SECOND": "0",
         "THROTTLING": "0",
-        "MOST_OPEN_ORDERS": "0",
+        "MAX_OPEN_ORDERS": "0",
         "DEBUG": "0",
         "HTTPS": "0",
         "LOG_LEVEL": "WARNING",

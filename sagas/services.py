@@ -25,11 +25,6 @@ _NOT_PAUSED: Final = {
     "attention_reason": "",
 }
 
-_LOG_LEVELS: Final = {
-    PauseReason.STAFF: logging.WARNING,
-    PauseReason.MONEY_IN_DOUBT: logging.ERROR,
-}
-
 
 class CompensationRequest(Enum):
     """What became of the wish to turn a subject's run back."""
@@ -150,7 +145,10 @@ def pause(subject_id: UUID, reason: PauseReason, detail: str, actor: str) -> boo
             attention_reason=f"paused by {actor}: {detail}",
         )
         extra = {"subject_id": str(subject_id), "reason": str(reason)}
-        log.log(_LOG_LEVELS[reason], "run.paused", extra=extra)
+        if reason == PauseReason.MONEY_IN_DOUBT:
+            log.error("run.paused", extra=extra)
+        else:
+            log.warning("run.paused", extra=extra)
     return True
 
 

@@ -43,7 +43,7 @@ def settings_for(
         "METRICS_PORT": str(ports["metrics"]),
         # One customer places orders as fast as possible.
         "THROTTLING": caller.get("THROTTLING", "0"),
-        "MOST_OPEN_ORDERS": caller.get("MOST_OPEN_ORDERS", "0"),
+        "MAX_OPEN_ORDERS": caller.get("MAX_OPEN_ORDERS", "0"),
         **given,
     }
     if "DATABASE_URL" not in given:

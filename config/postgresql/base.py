@@ -1,4 +1,4 @@
-"""The connection that Django makes when a database's ENGINE is ``config.postgresql``."""
+"""Django's connection to PostgreSQL for the ENGINE ``config.postgresql``."""
 
 import select
 
@@ -8,15 +8,15 @@ from psycopg.pq import ConnStatus
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
-        """Whether the server has said nothing since it answered last.
+        """Return whether the idle connection is open: the server has sent nothing on it.
 
-        Django asks before a request or a task uses a connection that has waited, and would send a
-        query to find out. PostgreSQL says something on an idle connection only when it ends it
-        (or reloads its configuration, and then a new connection does no harm), and the kernel
-        knows. A network that fails without a word is noticed by the next query, as before.
+        Django checks this before a request or task uses the connection; its own check sends a
+        query. PostgreSQL sends data on an idle connection when it closes the connection, or when it
+        reloads its configuration. In the second case a new connection does no harm. A silent
+        network failure is noticed by the next query, as with Django's check.
         """
         if self.connection is None or self.connection.pgconn.status != ConnStatus.OK:
             return False
-        server = select.poll()
-        server.register(self.connection.pgconn.socket, select.POLLIN)
-        return not server.poll(0)
+        poll = select.poll()
+        poll.register(self.connection.pgconn.socket, select.POLLIN)
+        return not poll.poll(0)

@@ -1,1 +1,1 @@
-"""Which addresses a web process answers, by what it serves. ``/health/`` is in ``monitoring.health``."""
+"""The URLs of a web process, for each value of ``SERVE``. ``monitoring.health`` has ``/health/``."""

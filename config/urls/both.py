@@ -1,4 +1,4 @@
-"""The addresses of a process that serves the storefront API and the desk."""
+"""The URLs of a process that serves the storefront API and the desk."""
 
 from config.urls.desk import DESK
 from config.urls.shared import CLIENT_ERROR, SERVER_ERROR, SHARED

@@ -1,4 +1,4 @@
-"""The addresses of a process that serves the desk."""
+"""The URLs of a process that serves the desk."""
 
 from django.contrib import admin
 from django.urls import path

@@ -1,4 +1,4 @@
-"""What storefront and desk have in common: the pages that explain problems, and errors."""
+"""The URLs of both storefront and desk: pages that explain problems, and error handlers."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The addresses of a process that serves the storefront API."""
+"""The URLs of a process that serves the storefront API."""
 
 from django.urls import include, path
 

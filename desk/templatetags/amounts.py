@@ -1,4 +1,4 @@
-"""Amounts in templates."""
+"""The template filter for amounts of money."""
 
 from django import template
 

@@ -1,4 +1,4 @@
-"""Times and shares as the desk writes them."""
+"""Template filters for durations, shares, ids and names of systems."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,7 +17,7 @@ _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 @register.filter
 def span(time: timedelta | None) -> str:
-    """Write how long in its largest unit, or to a tenth of a second below one."""
+    """Return a duration in its largest unit; below a second with one decimal."""
     if time is None:
         return "not known"
     seconds = time.total_seconds()
@@ -34,5 +34,5 @@ def age(since: datetime, now: datetime) -> str:
 
 @register.filter
 def percent(share: float) -> str:
-    """Write a share; never 100 % of what is less than all."""
+    """Return a share as a percentage, rounded down: 100 % means all."""
     return f"{int(share * 1000) / 10:g} %"

@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("queue", "worker"), name="monitoring_one_pulse_per_worker"
+                        fields=("queue", "worker"), name="monitoring_one_heartbeat_per_worker"
                     )
                 ],
             },

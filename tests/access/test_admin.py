@@ -1,4 +1,4 @@
-"""Tokens at the desk: made and shown once, revoked with a reason, never to be found out."""
+"""Tokens at the desk: shown once when issued, revoked with a reason, never shown again."""
 
 import re
 
@@ -19,32 +19,30 @@ def desk(transactional_db: None, settings: Settings) -> Client:
     settings.DESK_REQUIRES_MFA = False
     ContentType.objects.clear_cache()  # it outlives the rows, which are flushed after each test
     client = Client()
-    boss = User.objects.create_superuser("grace")
-    client.force_login(boss, "django.contrib.auth.backends.ModelBackend")
+    superuser = User.objects.create_superuser("grace")
+    client.force_login(superuser, "django.contrib.auth.backends.ModelBackend")
     return client
 
 
-def test_a_token_is_shown_once_when_it_is_made(storefront: Storefront, desk: Client) -> None:
-    asked = {
+def test_a_token_is_shown_only_when_it_is_issued(storefront: Storefront, desk: Client) -> None:
+    form = {
         "user": storefront.customer.pk,
         "name": "phone",
         "scopes": ["orders:read"],
         "days": 30,
     }
 
-    made = desk.post(f"{TOKENS}add/", asked, follow=True).content.decode()
+    page = desk.post(f"{TOKENS}add/", form, follow=True).content.decode()
     later = desk.get(TOKENS).content.decode()
 
-    (secret,) = set(re.findall(r"holdfast_[0-9a-f]{64}", made))
+    (secret,) = set(re.findall(r"holdfast_[0-9a-f]{64}", page))
     storefront.token = secret
     assert storefront.get("/api/v1/products").status == 200
     assert secret not in later
     assert ApiToken.objects.get(name="phone").scopes == ["orders:read"]
 
 
-def test_a_token_is_revoked_with_a_reason_and_stays_so(
-    storefront: Storefront, desk: Client
-) -> None:
+def test_a_token_is_revoked_once_with_a_reason(storefront: Storefront, desk: Client) -> None:
     token = ApiToken.objects.get()
     page = f"{TOKENS}{token.pk}/change/"
 
@@ -64,8 +62,8 @@ def test_no_page_shows_a_digest(storefront: Storefront, desk: Client) -> None:
     token = ApiToken.objects.get()
 
     shown = [
-        desk.get(each).content.decode()
-        for each in (TOKENS, f"{TOKENS}{token.pk}/change/", f"{TOKENS}{token.pk}/history/")
+        desk.get(path).content.decode()
+        for path in (TOKENS, f"{TOKENS}{token.pk}/change/", f"{TOKENS}{token.pk}/history/")
     ]
 
     assert all(token.token_key in page for page in shown)

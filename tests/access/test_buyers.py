@@ -20,7 +20,7 @@ def for_customer(name: object) -> dict[str, object]:
     return {**cart(("MUG", 1)), "customer": name}
 
 
-def test_the_shops_server_orders_for_a_customer_who_then_sees_it(
+def test_a_customer_sees_an_order_that_the_shops_server_placed_for_them(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     placed = shop_server.order(for_customer("alice"))
@@ -30,7 +30,7 @@ def test_the_shops_server_orders_for_a_customer_who_then_sees_it(
     assert storefront.get(f"{ORDERS}/{placed.order_id}").status == 200
 
 
-def test_a_customer_of_whom_nobody_has_heard_comes_to_be_with_the_order(
+def test_an_unknown_customer_is_created_with_the_order(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     first = shop_server.order(for_customer("crm-77@shop.example"))
@@ -43,16 +43,16 @@ def test_a_customer_of_whom_nobody_has_heard_comes_to_be_with_the_order(
     assert not customer.is_staff
 
 
-def test_no_customer_comes_to_be_with_an_order_that_is_refused(
+def test_a_refused_order_creates_no_customer(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
-    refused = shop_server.order({**cart(("GONE", 1)), "customer": "nobody-yet"})
+    refused = shop_server.order({**cart(("GONE", 1)), "customer": "unknown-customer"})
 
     assert refused.is_problem(422, "invalid-request")
-    assert not User.objects.filter(username="nobody-yet").exists()
+    assert not User.objects.filter(username="unknown-customer").exists()
 
 
-def test_many_first_orders_at_once_are_of_one_customer(
+def test_concurrent_first_orders_create_one_customer(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     def order(number: int) -> int:
@@ -67,7 +67,7 @@ def test_many_first_orders_at_once_are_of_one_customer(
     assert User.objects.get(username="new-customer").orders.count() == CLIENTS
 
 
-def test_a_repeated_request_of_the_shop_is_one_order(
+def test_a_repeated_request_of_the_shops_server_is_one_order(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     first = shop_server.order(for_customer("bob"), key="cart-1")
@@ -92,7 +92,7 @@ def test_without_a_customer_the_shops_server_orders_for_a_guest(
 
 
 @pytest.mark.parametrize("name", ["mallory", "alice"], ids=["another", "themselves"])
-def test_a_customer_orders_for_nobody_by_name(storefront: Storefront, name: str) -> None:
+def test_a_customer_cannot_name_a_customer(storefront: Storefront, name: str) -> None:
     before = all_rows()
 
     refused = storefront.order(for_customer(name))
@@ -102,7 +102,7 @@ def test_a_customer_orders_for_nobody_by_name(storefront: Storefront, name: str)
     assert all_rows() == before
 
 
-def test_nobody_orders_for_a_blocked_customer(
+def test_orders_for_a_blocked_customer_are_refused(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     User.objects.filter(username="alice").update(is_active=False)
@@ -118,7 +118,7 @@ def test_nobody_orders_for_a_blocked_customer(
 @pytest.mark.parametrize(
     "name", ["", " ", "a b", "a" * 151, "\u0430lice", "alice\n", "a/b", "\x00", 7, [], {}, True]
 )
-def test_a_name_that_no_customer_can_have_is_refused(
+def test_an_invalid_customer_name_is_refused(
     storefront: Storefront, shop_server: Storefront, name: object
 ) -> None:
     before = all_rows()
@@ -130,7 +130,7 @@ def test_a_name_that_no_customer_can_have_is_refused(
     assert all_rows() == before
 
 
-def test_keys_of_the_shops_server_lead_to_orders_of_others_and_nobody_is_alarmed(
+def test_orders_of_the_shops_server_break_no_invariant(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     shop_server.order(for_customer("alice"))
@@ -139,4 +139,4 @@ def test_keys_of_the_shops_server_lead_to_orders_of_others_and_nobody_is_alarmed
 
     report = check()
 
-    assert [each.code for each in report.findings] == []
+    assert [finding.code for finding in report.findings] == []

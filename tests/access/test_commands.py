@@ -1,4 +1,4 @@
-"""Tokens from the command line: shown once, listed without what they are, ended with a reason."""
+"""Tokens from the command line: shown once, listed without secrets, revoked with a reason."""
 
 import json
 from io import StringIO
@@ -15,22 +15,22 @@ from tests.support.storefront_client import Storefront
 PRODUCTS = "/api/v1/products"
 
 
-def said(*command: str) -> str:
+def output_of(*command: str) -> str:
     out = StringIO()
     call_command(*command, stdout=out)
     return out.getvalue()
 
 
-def test_a_token_is_made_listed_and_revoked(storefront: Storefront) -> None:
+def test_a_token_is_created_listed_and_revoked(storefront: Storefront) -> None:
     made = json.loads(
-        said("create_token", "--username=alice", "--name=phone", "--scope=orders:read")
+        output_of("create_token", "--username=alice", "--name=phone", "--scope=orders:read")
     )
     storefront.token = made["token"]
     before = storefront.get(PRODUCTS).status
-    listed = said("list_tokens", "--username=alice")
+    listed = output_of("list_tokens", "--username=alice")
 
-    revoked = said("revoke_token", made["id"], "--reason=lost")
-    again = said("revoke_token", made["id"], "--reason=lost again")
+    revoked = output_of("revoke_token", made["id"], "--reason=lost")
+    again = output_of("revoke_token", made["id"], "--reason=lost again")
 
     assert (before, storefront.get(PRODUCTS).status) == (200, 401)
     assert made["id"] in listed
@@ -49,33 +49,33 @@ def test_a_token_is_made_listed_and_revoked(storefront: Storefront) -> None:
     assert token.revoked_by.startswith("shell:")
 
 
-def test_the_shops_server_gets_an_account_only_if_it_is_asked_for(db: None) -> None:
+def test_an_account_is_created_only_with_the_option(db: None) -> None:
     shop = ("create_token", "--username=web-shop", "--scope=shop", "--days=0")
 
     with pytest.raises(CommandError, match="no account web-shop"):
         call_command(*shop)
-    made = json.loads(said(*shop, "--create-account"))
+    made = json.loads(output_of(*shop, "--create-account"))
 
     assert made["expires_at"] is None
     assert made["scopes"] == ["shop"]
     assert not User.objects.get().has_usable_password()
 
 
-def test_a_token_that_never_was_is_not_revoked(db: None) -> None:
+def test_an_unknown_token_is_an_error(db: None) -> None:
     with pytest.raises(CommandError, match="no token"):
         call_command("revoke_token", str(uuid4()), "--reason=none")
 
 
-def test_a_customer_is_made_once_with_a_token_each_time(db: None) -> None:
-    first = json.loads(said("create_customer", "--username=bob"))
-    second = json.loads(said("create_customer", "--username=bob"))
+def test_create_customer_creates_one_account_and_a_token_each_time(db: None) -> None:
+    first = json.loads(output_of("create_customer", "--username=bob"))
+    second = json.loads(output_of("create_customer", "--username=bob"))
 
     assert first["token"] != second["token"]
     assert ApiToken.objects.filter(user=User.objects.get()).count() == 2
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "zoë", "x" * 151, "<script>", "shell:alice"])
-def test_a_new_account_has_a_name_of_some_sense(db: None, name: str) -> None:
+def test_an_invalid_name_of_a_new_account_is_refused(db: None, name: str) -> None:
     for command in (
         ("create_customer",),
         ("create_token", "--create-account", "--scope=orders:read"),
@@ -88,10 +88,10 @@ def test_a_new_account_has_a_name_of_some_sense(db: None, name: str) -> None:
     assert not ApiToken.objects.exists()
 
 
-def test_an_account_that_is_there_keeps_whatever_name_it_has(db: None) -> None:
+def test_an_existing_account_may_have_any_name(db: None) -> None:
     User.objects.create_user("zoë")
 
-    said("create_customer", "--username=zoë")
+    output_of("create_customer", "--username=zoë")
 
     assert ApiToken.objects.get().user.username == "zoë"
 
@@ -99,7 +99,7 @@ def test_an_account_that_is_there_keeps_whatever_name_it_has(db: None) -> None:
 @pytest.mark.parametrize(
     "given", ["--days=-1", "--days=many", "--days=99999999", "--name=" + "x" * 101, "--name=a\0b"]
 )
-def test_a_token_that_could_not_be_is_not_made(db: None, given: str) -> None:
+def test_invalid_arguments_create_no_token(db: None, given: str) -> None:
     User.objects.create_user("alice")
 
     with pytest.raises(CommandError, match=f"argument {given.partition('=')[0]}: "):
@@ -110,7 +110,7 @@ def test_a_token_that_could_not_be_is_not_made(db: None, given: str) -> None:
 
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 256])
 def test_a_token_is_not_revoked_without_a_reason(db: None, reason: str) -> None:
-    made = json.loads(said("create_customer", "--username=alice"))
+    made = json.loads(output_of("create_customer", "--username=alice"))
 
     with pytest.raises(CommandError, match="argument --reason: 1 to 255 characters are taken"):
         call_command("revoke_token", str(ApiToken.objects.get().pk), f"--reason={reason}")
@@ -119,6 +119,6 @@ def test_a_token_is_not_revoked_without_a_reason(db: None, reason: str) -> None:
     assert ApiToken.objects.get().revoked_at is None
 
 
-def test_whose_tokens_are_listed_has_to_be_somebody(db: None) -> None:
-    with pytest.raises(CommandError, match="There is no account nobody"):
-        call_command("list_tokens", "--username=nobody")
+def test_listing_tokens_of_an_unknown_account_is_an_error(db: None) -> None:
+    with pytest.raises(CommandError, match="There is no account unknown"):
+        call_command("list_tokens", "--username=unknown")

@@ -1,4 +1,4 @@
-"""``customer`` in orders: only for the shop's server."""
+"""The field ``customer`` of orders is only for the shop's server."""
 
 from collections.abc import Callable
 
@@ -14,24 +14,24 @@ from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, car
 MUG = cart(("MUG", 1))
 FOR_ALICE = {**MUG, "customer": "alice"}
 
-Ask = Callable[[Storefront, str], ApiResponse]
-ASKS: dict[str, Ask] = {
+Request = Callable[[Storefront, str], ApiResponse]
+REQUESTS: dict[str, Request] = {
     "read": lambda by, path: by.get(path),
     "cancelled": lambda by, path: by.send("POST", f"{path}/cancel", b"", {"Idempotency-Key": "k"}),
 }
 
 
-def listed(answer: ApiResponse) -> list[object]:
-    return [each["customer"] for each in answer.body["results"]]
+def customers_in(answer: ApiResponse) -> list[object]:
+    return [order["customer"] for order in answer.body["results"]]
 
 
-@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS.keys())
-def test_the_shops_server_is_told_whose_an_order_is_and_its_customer_is_not(
-    storefront: Storefront, shop_server: Storefront, ask: Ask
+@pytest.mark.parametrize("send", REQUESTS.values(), ids=REQUESTS.keys())
+def test_only_the_shops_server_gets_the_customer_of_an_order(
+    storefront: Storefront, shop_server: Storefront, send: Request
 ) -> None:
     path = f"{ORDERS}/{storefront.order(MUG).order_id}"
 
-    to_the_shop, to_alice = ask(shop_server, path), ask(storefront, path)
+    to_the_shop, to_alice = send(shop_server, path), send(storefront, path)
 
     assert to_the_shop.body["customer"] == "alice"
     assert "customer" not in to_alice.body
@@ -40,7 +40,7 @@ def test_the_shops_server_is_told_whose_an_order_is_and_its_customer_is_not(
 @pytest.mark.parametrize("placing", [(FOR_ALICE, "alice"), (MUG, None)])
 @pytest.mark.parametrize("prefer", ["", "wait=10"])
 @pytest.mark.usefixtures("disconnected_threads", "sandbox_stripe", "storefront")
-def test_the_shops_server_is_told_when_it_places_an_order_and_again_when_it_repeats(
+def test_the_shops_server_gets_the_customer_when_it_places_and_repeats_an_order(
     shop_server: Storefront,
     messages: MessageQueue,
     placing: tuple[dict[str, object], str | None],
@@ -54,11 +54,11 @@ def test_the_shops_server_is_told_when_it_places_an_order_and_again_when_it_repe
     assert again.raw == placed.raw
 
 
-def test_no_customer_is_told_of_an_order_placed(storefront: Storefront) -> None:
+def test_a_customer_gets_no_customer_field_for_a_placed_order(storefront: Storefront) -> None:
     assert "customer" not in storefront.order(MUG).body
 
 
-def test_a_guest_is_told_no_name_even_if_the_shops_token_comes_along(
+def test_a_guest_link_shows_no_customer_even_with_the_shops_token(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     order_id = storefront.order(MUG).order_id
@@ -73,46 +73,46 @@ def test_a_guest_is_told_no_name_even_if_the_shops_token_comes_along(
 def test_the_shops_server_finds_the_orders_of_one_customer(
     storefront: Storefront, stranger: Storefront, shop_server: Storefront
 ) -> None:
-    for each in (storefront, stranger, storefront):
-        each.order(MUG)
+    for caller in (storefront, stranger, storefront):
+        caller.order(MUG)
     shop_server.order(MUG)
 
-    asked = {
-        query: listed(shop_server.get(f"{ORDERS}?{query}"))
-        for query in ("", "customer=alice", "customer=ALICE", "customer=nobody")
+    found = {
+        query: customers_in(shop_server.get(f"{ORDERS}?{query}"))
+        for query in ("", "customer=alice", "customer=ALICE", "customer=unknown")
     }
 
-    assert asked == {
+    assert found == {
         "": [None, "alice", "mallory", "alice"],
         "customer=alice": ["alice", "alice"],
         "customer=ALICE": [],
-        "customer=nobody": [],
+        "customer=unknown": [],
     }
 
 
-def test_pages_stay_with_the_customer_who_was_asked_for(
+def test_a_cursor_belongs_to_its_customer_filter(
     storefront: Storefront, stranger: Storefront, shop_server: Storefront
 ) -> None:
-    for each in (storefront, stranger, storefront):
-        each.order(MUG)
+    for caller in (storefront, stranger, storefront):
+        caller.order(MUG)
     first = shop_server.get(f"{ORDERS}?customer=alice&page_size=1")
 
     second = shop_server.get(first.body["next"])
     of_another = shop_server.get(first.body["next"].replace("alice", "mallory"))
 
-    assert [*listed(first), *listed(second)] == ["alice", "alice"]
+    assert [*customers_in(first), *customers_in(second)] == ["alice", "alice"]
     assert second.body["next"] is None
     assert of_another.is_problem(400, "invalid-query")
 
 
 @pytest.mark.parametrize("name", ["alice", "mallory"])
-def test_no_customer_may_ask_for_one_by_name(storefront: Storefront, name: str) -> None:
+def test_customers_cannot_filter_by_customer(storefront: Storefront, name: str) -> None:
     storefront.order(MUG)
 
     assert storefront.get(f"{ORDERS}?customer={name}").is_problem(403, "scope-missing")
 
 
-def test_what_a_customer_has_is_not_what_the_shop_would_be_shown(
+def test_customer_and_shop_get_different_etags(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     for path in (f"{ORDERS}/{storefront.order(MUG).order_id}", ORDERS):
@@ -124,7 +124,7 @@ def test_what_a_customer_has_is_not_what_the_shop_would_be_shown(
         assert shop_server.send("GET", path, headers=known).status == 200
 
 
-def test_telling_whose_they_are_takes_no_statement_more(
+def test_the_customer_field_needs_no_extra_statement(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     order_id = storefront.order(MUG).order_id
@@ -139,12 +139,12 @@ def test_telling_whose_they_are_takes_no_statement_more(
         assert statements(shop_server, path) == statements(storefront, path)
 
 
-def test_placing_an_order_for_a_customer_takes_no_statement_to_tell_whose_it_is(
+def test_placing_an_order_for_a_customer_reads_two_accounts(
     storefront: Storefront, shop_server: Storefront
 ) -> None:
     with CaptureQueriesContext(connection) as captured:
         shop_server.order(FOR_ALICE)
 
-    of_accounts = [each["sql"] for each in captured if 'FROM "auth_user"' in each["sql"]]
+    account_queries = [query["sql"] for query in captured if 'FROM "auth_user"' in query["sql"]]
     assert Order.objects.get().customer == storefront.customer
-    assert len(of_accounts) == len(("who asks", "for whom"))
+    assert len(account_queries) == len(("caller", "customer"))

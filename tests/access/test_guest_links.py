@@ -1,4 +1,4 @@
-"""Guest links: a signed link opens one order until it expires, and nothing else."""
+"""Guest links: a signed link gives access to one order until it expires."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,40 +46,38 @@ def cancel_by_link(caller: Storefront, token: str, key: str | None = None) -> Ap
     return caller.send("POST", f"{GUEST}/{token}/cancel", headers=headers)
 
 
-def test_the_shops_server_makes_a_link_by_which_a_guest_follows_the_order(
+def test_a_guest_follows_an_order_by_a_link_of_the_shops_server(
     order: Order, shop_server: Storefront
 ) -> None:
     made = ask_for_link(shop_server, order)
     seen = by_link(shop_server, made.body["token"])
-    story = by_link(shop_server, made.body["token"], "/timeline")
+    timeline = by_link(shop_server, made.body["token"], "/timeline")
 
     assert made.status == 201
     assert made.body["url"] == f"http://testserver{GUEST}/{made.body['token']}"
     assert lifetime(made) == pytest.approx(30, abs=0.01)
     assert (seen.status, seen.body["id"]) == (200, str(order.pk))
-    assert story.status == 200
+    assert timeline.status == 200
     assert seen.body["links"]["timeline"] == f"{GUEST}/{made.body['token']}/timeline"
     assert seen.headers["Cache-Control"] == made.headers["Cache-Control"] == "no-store"
     assert seen.headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_a_customer_makes_links_to_his_own_orders_alone(
-    order: Order, storefront: Storefront
-) -> None:
+def test_a_customer_creates_links_to_own_orders_only(order: Order, storefront: Storefront) -> None:
     own = Order.objects.get(customer=storefront.customer)
 
     assert ask_for_link(storefront, own).status == 201
     assert ask_for_link(storefront, order).is_problem(404, "not-found")
 
 
-def test_who_may_only_read_makes_no_links(order: Order, shop_server: Storefront) -> None:
+def test_a_link_needs_the_write_scope(order: Order, shop_server: Storefront) -> None:
     ApiToken.objects.update(scopes=["orders:read", "shop"])
 
     assert ask_for_link(shop_server, order).is_problem(403, "scope-missing")
 
 
 @pytest.mark.parametrize("days", [0, -1, 91, 1.5, "30", None, True, 10**30])
-def test_a_link_lasts_ninety_days_at_most(
+def test_a_link_is_valid_for_at_most_90_days(
     order: Order, shop_server: Storefront, days: object
 ) -> None:
     refused = ask_for_link(shop_server, order, {"days": days})
@@ -88,25 +86,23 @@ def test_a_link_lasts_ninety_days_at_most(
     assert refused.pointers == ["/days"]
 
 
-def test_a_link_lasts_as_long_as_it_was_asked_to(order: Order, shop_server: Storefront) -> None:
+def test_a_link_is_valid_for_the_requested_days(order: Order, shop_server: Storefront) -> None:
     assert lifetime(ask_for_link(shop_server, order, {"days": 90})) == pytest.approx(90, abs=0.01)
 
 
-def test_a_guest_cancels_once_however_often_it_is_asked(
-    shop_server: Storefront, link: GuestLink
-) -> None:
+def test_a_repeated_cancel_by_link_is_replayed(shop_server: Storefront, link: GuestLink) -> None:
     first = cancel_by_link(shop_server, link.token(), "k")
     again = cancel_by_link(shop_server, link.token(), "k")
 
     assert (first.status, first.is_replayed) == (202, False)
     assert (again.status, again.is_replayed) == (202, True)
     assert first.headers["Location"] == f"{GUEST}/{link.token()}"
-    assert [each.actor for each in compensation_requests([link.order_id])[link.order_id]] == [
-        "guest"
-    ]
+    assert [
+        compensation.actor for compensation in compensation_requests([link.order_id])[link.order_id]
+    ] == ["guest"]
 
 
-def test_a_key_of_a_guest_is_none_of_anybody_elses(
+def test_idempotency_keys_of_guests_are_separate(
     order: Order, shop_server: Storefront, link: GuestLink
 ) -> None:
     other = shop_server.order(cart(("MUG", 1)), "k").order_id
@@ -119,7 +115,7 @@ def test_a_key_of_a_guest_is_none_of_anybody_elses(
     assert IdempotencyRecord.objects.filter(key="k").count() == 1
 
 
-def test_a_link_to_read_does_not_cancel(order: Order, shop_server: Storefront) -> None:
+def test_a_read_only_link_cannot_cancel(order: Order, shop_server: Storefront) -> None:
     token = ask_for_link(shop_server, order, {"may_cancel": False}).body["token"]
 
     refused, seen = cancel_by_link(shop_server, token), by_link(shop_server, token)
@@ -133,32 +129,32 @@ def test_a_link_to_read_does_not_cancel(order: Order, shop_server: Storefront) -
     assert compensation_requests([order.pk]) == {}
 
 
-def test_a_link_that_has_expired_tells_its_holder_so_and_nothing_else(
+def test_an_expired_link_is_gone(
     shop_server: Storefront, link: GuestLink, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    over = replace(link, expires_at=timezone.now() - timedelta(seconds=1)).token()
+    expired = replace(link, expires_at=timezone.now() - timedelta(seconds=1)).token()
 
     with django_assert_num_queries(0):
-        seen, cancelled = by_link(shop_server, over), cancel_by_link(shop_server, over)
+        seen, cancelled = by_link(shop_server, expired), cancel_by_link(shop_server, expired)
 
     assert seen.is_problem(410, "link-expired")
     assert cancelled.is_problem(410, "link-expired")
     assert str(link.order_id) not in str(seen.body)
 
 
-def test_what_is_no_link_is_answered_like_an_order_that_never_was(
+def test_forged_links_are_answered_like_an_unknown_order(
     shop_server: Storefront, link: GuestLink
 ) -> None:
     token, before = link.token(), all_rows()
-    says, signature = token.split(":")
+    content, signature = token.split(":")
     forged = [
         token[:-1],
         token[1:],
-        says,
-        f"{says}:",
+        content,
+        f"{content}:",
         f":{signature}",
-        f"{says}:{signature[::-1]}",
-        f"{says[:-2]}AA:{signature}",
+        f"{content}:{signature[::-1]}",
+        f"{content[:-2]}AA:{signature}",
         token.swapcase(),
         f"{token}:{signature}",
         signing.dumps(str(link.order_id), salt="another purpose"),
@@ -178,7 +174,7 @@ def test_what_is_no_link_is_answered_like_an_order_that_never_was(
     assert all_rows() == before
 
 
-def test_a_link_opens_no_other_order_and_no_other_door(
+def test_a_link_is_no_token(
     shop_server: Storefront, storefront: Storefront, link: GuestLink
 ) -> None:
     token = link.token()
@@ -196,15 +192,13 @@ def test_a_link_opens_no_other_order_and_no_other_door(
     assert [answer.status for answer in answers] == [401] * 4
 
 
-def test_a_link_is_good_for_its_order_even_to_somebody_with_a_token(
-    storefront: Storefront, link: GuestLink
-) -> None:
+def test_a_link_works_for_callers_with_a_token(storefront: Storefront, link: GuestLink) -> None:
     seen = storefront.get(f"{GUEST}/{link.token()}")
 
     assert (seen.status, seen.body["id"]) == (200, str(link.order_id))
 
 
-def test_links_survive_a_new_secret_key_for_as_long_as_the_old_one_is_kept(
+def test_links_stay_valid_while_the_old_secret_key_is_a_fallback(
     shop_server: Storefront, link: GuestLink, settings: Settings
 ) -> None:
     token, former = link.token(), settings.SECRET_KEY
@@ -217,7 +211,7 @@ def test_links_survive_a_new_secret_key_for_as_long_as_the_old_one_is_kept(
     assert (rotated, forgotten) == (200, 404)
 
 
-def test_revoking_ends_all_links_of_one_order_and_new_ones_are_good(
+def test_revoking_ends_all_links_of_an_order_but_not_new_ones(
     order: Order, shop_server: Storefront, storefront: Storefront, link: GuestLink
 ) -> None:
     others = Order.objects.get(customer=storefront.customer)
@@ -227,13 +221,13 @@ def test_revoking_ends_all_links_of_one_order_and_new_ones_are_good(
     fresh = ask_for_link(shop_server, order).body["token"]
 
     assert revoked.status == 204
-    nothing = shop_server.get(f"{ORDERS}/{uuid4()}")
-    assert by_link(shop_server, link.token()).comparable == nothing.comparable
+    unknown = shop_server.get(f"{ORDERS}/{uuid4()}")
+    assert by_link(shop_server, link.token()).comparable == unknown.comparable
     assert by_link(shop_server, fresh).status == 200
     assert by_link(storefront, elsewhere).status == 200
 
 
-def test_nobody_revokes_links_to_others_orders(
+def test_a_customer_cannot_revoke_links_to_orders_of_others(
     order: Order, storefront: Storefront, link: GuestLink
 ) -> None:
     refused = storefront.send("DELETE", f"{ORDERS}/{order.pk}/links")
@@ -242,13 +236,13 @@ def test_nobody_revokes_links_to_others_orders(
     assert by_link(storefront, link.token()).status == 200
 
 
-def test_a_link_ends_with_whoever_made_it(shop_server: Storefront, link: GuestLink) -> None:
+def test_a_link_ends_when_its_issuer_is_blocked(shop_server: Storefront, link: GuestLink) -> None:
     User.objects.filter(pk=shop_server.customer.pk).update(is_active=False)
 
     assert by_link(shop_server, link.token()).is_problem(404, "not-found")
 
 
-def test_a_guest_is_let_in_by_one_statement(
+def test_a_guest_is_authenticated_with_one_statement(
     shop_server: Storefront, link: GuestLink, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(1):
@@ -259,7 +253,7 @@ def test_a_guest_is_let_in_by_one_statement(
     assert cancel_without_key.status == 422
 
 
-def test_a_token_says_what_was_signed(link: GuestLink) -> None:
+def test_a_link_can_be_read_from_its_token(link: GuestLink) -> None:
     assert read_link(link.token()) == link
 
 

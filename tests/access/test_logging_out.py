@@ -20,7 +20,7 @@ def revoked() -> list[ApiToken]:
     return list(ApiToken.objects.exclude(revoked_at=None))
 
 
-def test_the_token_that_asks_is_good_for_nothing_afterwards(storefront: Storefront) -> None:
+def test_the_token_is_invalid_afterwards(storefront: Storefront) -> None:
     answer = log_out(storefront)
 
     assert (answer.status, answer.body) == (204, None)
@@ -28,16 +28,14 @@ def test_the_token_that_asks_is_good_for_nothing_afterwards(storefront: Storefro
     assert storefront.order(MUG).is_problem(401, "not-authenticated")
 
 
-def test_it_is_on_record_who_revoked_it_and_why(storefront: Storefront) -> None:
+def test_actor_and_reason_are_stored(storefront: Storefront) -> None:
     log_out(storefront)
 
     [token] = revoked()
     assert (token.revoked_by, token.revoked_reason) == ("alice", "logged out")
 
 
-def test_the_other_tokens_of_the_account_and_everybody_elses_stay(
-    storefront: Storefront, stranger: Storefront
-) -> None:
+def test_other_tokens_stay_valid(storefront: Storefront, stranger: Storefront) -> None:
     on_the_phone = Storefront(storefront.customer)
 
     log_out(storefront)
@@ -46,7 +44,7 @@ def test_the_other_tokens_of_the_account_and_everybody_elses_stay(
     assert len(revoked()) == 1
 
 
-def test_whoever_asks_again_is_not_let_in_and_changes_nothing(storefront: Storefront) -> None:
+def test_a_repeated_request_is_refused_and_changes_nothing(storefront: Storefront) -> None:
     log_out(storefront)
     before = ApiToken.objects.values_list().get()
 
@@ -57,17 +55,17 @@ def test_whoever_asks_again_is_not_let_in_and_changes_nothing(storefront: Storef
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_any_scope_will_do(customer: User, scope: Scope) -> None:
+def test_any_scope_is_enough(customer: User, scope: Scope) -> None:
     answer = log_out(Storefront(customer, scopes=[scope]))
 
     assert answer.status == 204
 
 
-def test_no_scope_will_do_as_well(customer: User) -> None:
+def test_no_scope_is_needed(customer: User) -> None:
     assert log_out(Storefront(customer, scopes=[])).status == 204
 
 
-def test_a_link_revokes_nothing(storefront: Storefront) -> None:
+def test_a_link_cannot_revoke_tokens(storefront: Storefront) -> None:
     order_id = storefront.order(MUG).order_id
     link = new_link(order_id, storefront.customer, days=1, may_cancel=True).token()
 

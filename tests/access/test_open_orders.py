@@ -11,16 +11,18 @@ from orders.models import IdempotencyRecord, Order
 from tests.support.storefront_client import ORDERS, Storefront, cart
 from tests.support.threads import run_at_once
 
-MOST = 3
+MAX = 3
 
 
 @pytest.fixture(autouse=True)
 def limit(settings: Settings) -> None:
-    settings.MOST_OPEN_ORDERS = MOST
+    settings.MAX_OPEN_ORDERS = MAX
 
 
-def test_one_more_than_allowed_is_refused_until_one_has_ended(storefront: Storefront) -> None:
-    for _ in range(MOST):
+def test_an_order_above_the_limit_is_refused_until_another_has_ended(
+    storefront: Storefront,
+) -> None:
+    for _ in range(MAX):
         storefront.order(cart(("MUG", 1)))
 
     refused = storefront.order(cart(("MUG", 1)), "next")
@@ -29,34 +31,34 @@ def test_one_more_than_allowed_is_refused_until_one_has_ended(storefront: Storef
 
     assert refused.is_problem(409, "too-many-open-orders")
     assert placed.status == 202
-    assert Order.objects.count() == IdempotencyRecord.objects.count() == MOST + 1
+    assert Order.objects.count() == IdempotencyRecord.objects.count() == MAX + 1
 
 
-def test_a_repetition_of_what_was_accepted_is_no_further_order(storefront: Storefront) -> None:
+def test_a_repeated_request_does_not_count(storefront: Storefront) -> None:
     first = storefront.order(cart(("MUG", 1)), "first")
-    for _ in range(MOST - 1):
+    for _ in range(MAX - 1):
         storefront.order(cart(("MUG", 1)))
 
     assert storefront.order(cart(("MUG", 1)), "first").order_id == first.order_id
 
 
-def test_the_limit_is_kept_by_many_requests_at_once(storefront: Storefront) -> None:
+def test_the_limit_holds_for_concurrent_requests(storefront: Storefront) -> None:
     def order(key: str) -> int:
         headers = {"Authorization": f"Bearer {storefront.token}", "Idempotency-Key": key}
         body = cart(("MUG", 1))
         sent = Client().post(ORDERS, body, content_type="application/json", headers=headers)
         return int(sent.status_code)
 
-    answers = run_at_once(*(partial(order, uuid4().hex) for _ in range(4 * MOST)))
+    answers = run_at_once(*(partial(order, uuid4().hex) for _ in range(4 * MAX)))
 
-    assert sorted(answers, key=str) == [202] * MOST + [409] * (3 * MOST)
-    assert Order.objects.count() == MOST
+    assert sorted(answers, key=str) == [202] * MAX + [409] * (3 * MAX)
+    assert Order.objects.count() == MAX
 
 
-def test_the_shops_server_has_no_limit_and_others_have_their_own(
+def test_the_shops_server_has_no_limit_and_each_customer_has_their_own(
     storefront: Storefront, stranger: Storefront, shop_server: Storefront
 ) -> None:
-    for _ in range(MOST):
+    for _ in range(MAX):
         storefront.order(cart(("MUG", 1)))
 
     for_alice = shop_server.order({**cart(("MUG", 1)), "customer": "alice"})

@@ -15,37 +15,37 @@ def order_id(storefront: Storefront) -> str:
 
 
 @pytest.mark.parametrize("part", ["", "/timeline"])
-def test_a_stranger_reads_the_same_as_of_an_order_that_never_was(
+def test_reading_another_customers_order_is_like_reading_an_unknown_one(
     order_id: str, stranger: Storefront, part: str
 ) -> None:
-    others = stranger.get(f"{ORDERS}/{order_id}{part}")
-    nobodys = stranger.get(f"{ORDERS}/{new_id()}{part}")
+    of_another = stranger.get(f"{ORDERS}/{order_id}{part}")
+    unknown = stranger.get(f"{ORDERS}/{new_id()}{part}")
 
-    assert others.is_problem(404, "not-found")
-    assert nobodys.is_problem(404, "not-found")
-    assert others.comparable == nobodys.comparable
+    assert of_another.is_problem(404, "not-found")
+    assert unknown.is_problem(404, "not-found")
+    assert of_another.comparable == unknown.comparable
 
 
-def test_a_stranger_cancels_nothing_and_is_told_nothing(
+def test_cancelling_another_customers_order_is_like_cancelling_an_unknown_one(
     order_id: str, stranger: Storefront
 ) -> None:
-    others = stranger.cancel(order_id)
-    nobodys = stranger.cancel(new_id())
+    of_another = stranger.cancel(order_id)
+    unknown = stranger.cancel(new_id())
 
-    assert others.status == 404
-    assert others.comparable == nobodys.comparable
+    assert of_another.status == 404
+    assert of_another.comparable == unknown.comparable
     assert Order.objects.get().status == OrderStatus.PLACED
 
 
-def test_looking_for_others_takes_the_same_statements_as_looking_for_nothing(
+def test_another_customers_order_needs_the_same_statements_as_an_unknown_one(
     order_id: str, stranger: Storefront, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    for asked in (order_id, new_id()):
+    for requested_id in (order_id, new_id()):
         with django_assert_num_queries(2):  # the token with its user; the order
-            stranger.get(f"{ORDERS}/{asked}")
+            stranger.get(f"{ORDERS}/{requested_id}")
 
 
-def test_the_shops_server_sees_and_cancels_everybodys_orders(
+def test_the_shops_server_reads_and_cancels_all_orders(
     order_id: str, shop_server: Storefront
 ) -> None:
     seen = shop_server.get(f"{ORDERS}/{order_id}")

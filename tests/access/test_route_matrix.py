@@ -1,4 +1,4 @@
-"""Every route, as every caller: the reviewed table has the expected status, and new routes need a row."""
+"""Requests every route as every caller, and compares the status with the table in route_table.py."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -41,7 +41,7 @@ DESK_ROUTES = [route for route in ROUTES if route.is_desk]
 
 
 class World:
-    """Two customers with one order each, and all callers that may ask for the first order."""
+    """Two customers with one order each, and all kinds of callers, who request the first order."""
 
     def __init__(self) -> None:
         self.alice = User.objects.create(username="alice-wonder")
@@ -76,7 +76,7 @@ class World:
         both, now = (Scope.READ, Scope.WRITE), timezone.now()
         if caller in ("guest", "other guest"):
             return self.link_of(caller)
-        makes: dict[str, Callable[[], str]] = {
+        issue: dict[str, Callable[[], str]] = {
             "owner": lambda: self._token(self.alice, *both),
             "stranger": lambda: self._token(self.mallory, *both),
             "reader": lambda: self._token(self.alice, Scope.READ),
@@ -85,7 +85,7 @@ class World:
             "revoked": lambda: self._token(self.alice, *both, revoked_at=now),
             "shop": lambda: self._token(self.server, *Scope),
         }
-        return makes[caller]() if caller in makes else ""
+        return issue[caller]() if caller in issue else ""
 
     def link_of(self, caller: str) -> str:
         order = self.other_order if caller == "other guest" else self.order
@@ -99,10 +99,10 @@ class World:
             "token": self.link_of(caller) if has_link else f"{self.link_of('guest')[:-1]}!",
         }
 
-    def _token(self, user: User, *scopes: Scope, **over: datetime) -> str:
+    def _token(self, user: User, *scopes: Scope, **changes: datetime) -> str:
         token, secret = ApiToken.objects.issue(user, scopes=scopes)
-        if over:
-            ApiToken.objects.filter(pk=token.pk).update(**over)
+        if changes:
+            ApiToken.objects.filter(pk=token.pk).update(**changes)
         return secret
 
     def _order(self, token: str) -> UUID:
@@ -128,7 +128,7 @@ def test_every_route_is_in_the_table_and_every_row_has_a_route() -> None:
 
 
 @pytest.mark.parametrize("route", API_ROUTES, ids=lambda route: route.name)
-def test_the_api_answers_each_caller_as_the_table_says(world: World, route: Route) -> None:
+def test_the_api_has_the_statuses_of_the_table(world: World, route: Route) -> None:
     wrong = []
     for method in METHODS:
         row = API.get((route.name, method))

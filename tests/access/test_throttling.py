@@ -27,9 +27,9 @@ PATIENCE_SECONDS = 60
 
 @pytest.fixture
 def rates(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The rates as the test sets them: none at first, with empty counters.
+    """Return the rates, which tests change: at first there is no limit, and counters are empty.
 
-    Redis may take its time, since the machine may be busy; once it is down it stays so.
+    Redis has a long time-out, because the machine may be busy. It is not retried after a failure.
     """
     monkeypatch.setattr(rate_limits, "REDIS_TIMEOUT", timedelta(seconds=PATIENCE_SECONDS))
     monkeypatch.setattr(rate_limits, "REDIS_RETRY_INTERVAL", timedelta(hours=1))
@@ -48,7 +48,7 @@ def silent_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentRedis]:
     redis.close()
 
 
-def test_who_asks_too_often_is_told_for_how_long_to_wait(
+def test_a_caller_above_the_limit_gets_the_time_to_wait(
     storefront: Storefront, rates: dict[str, str]
 ) -> None:
     rates["reads"] = "2/minute"
@@ -64,9 +64,7 @@ def test_who_asks_too_often_is_told_for_how_long_to_wait(
     assert refused.headers["RateLimit"] == f'"reads";r=0;t={wait}'
 
 
-def test_after_the_wait_that_was_told_the_request_passes(
-    storefront: Storefront, rates: dict[str, str]
-) -> None:
+def test_after_the_wait_a_request_is_allowed(storefront: Storefront, rates: dict[str, str]) -> None:
     rates["reads"] = "1/second"
     gives_up_at = time.monotonic() + PATIENCE_SECONDS
     while (refused := storefront.get(PRODUCTS)).status == 200:
@@ -79,7 +77,7 @@ def test_after_the_wait_that_was_told_the_request_passes(
     assert (refused.status, passed.status) == (429, 200)
 
 
-def test_each_customer_and_each_kind_of_request_has_a_rate_of_its_own(
+def test_requests_are_counted_by_customer_and_kind(
     storefront: Storefront, stranger: Storefront, rates: dict[str, str]
 ) -> None:
     rates |= {"reads": "1/minute", "orders": "1/minute", "changes": "1/minute"}
@@ -88,15 +86,15 @@ def test_each_customer_and_each_kind_of_request_has_a_rate_of_its_own(
     cancelled = storefront.cancel(placed.order_id)
     seen = storefront.get(PRODUCTS)
     one_too_many = storefront.order(cart(("MUG", 1)))
-    elsewhere = stranger.order(cart(("MUG", 1)))
+    of_another = stranger.order(cart(("MUG", 1)))
 
     assert [placed.status, cancelled.status, seen.status] == [202, 202, 200]
     assert one_too_many.is_problem(429, "too-many-requests")
-    assert elsewhere.status == 202
+    assert of_another.status == 202
     assert Order.objects.count() == 2
 
 
-def test_the_shops_server_has_rates_of_its_own(
+def test_the_shops_server_has_its_own_rates(
     storefront: Storefront, shop_server: Storefront, rates: dict[str, str]
 ) -> None:
     rates |= {"reads": "1/minute", "orders": "1/minute"}
@@ -114,16 +112,17 @@ def test_a_guest_is_counted_by_the_order_of_the_link(
 ) -> None:
     first, second = (shop_server.order(cart(("MUG", 1))).order_id for _ in range(2))
     links = [
-        shop_server.send("POST", f"{ORDERS}/{each}/links").body["url"] for each in (first, second)
+        shop_server.send("POST", f"{ORDERS}/{order_id}/links").body["url"]
+        for order_id in (first, second)
     ]
     rates["reads"] = "1/minute"
 
-    seen = [shop_server.get(each).status for each in (*links, *links)]
+    seen = [shop_server.get(link).status for link in (*links, *links)]
 
     assert seen == [200, 200, 429, 429]
 
 
-def test_who_guesses_tokens_is_slowed_down_and_his_neighbours_tokens_go_on(
+def test_invalid_tokens_are_limited_by_address_and_valid_ones_still_work(
     storefront: Storefront, rates: dict[str, str]
 ) -> None:
     rates["failures"] = "2/minute"
@@ -136,7 +135,7 @@ def test_who_guesses_tokens_is_slowed_down_and_his_neighbours_tokens_go_on(
     assert valid.status == 200
 
 
-def test_no_rates_no_counting(
+def test_without_rates_redis_is_not_used(
     storefront: Storefront, rates: dict[str, str], silent_redis: SilentRedis, settings: Settings
 ) -> None:
     settings.REDIS_URL = silent_redis.url
@@ -147,7 +146,7 @@ def test_no_rates_no_counting(
     assert silent_redis.connections == 0
 
 
-def test_a_redis_that_hangs_is_asked_once_and_each_process_counts_alone(
+def test_with_a_hanging_redis_each_process_counts_alone(
     storefront: Storefront,
     rates: dict[str, str],
     silent_redis: SilentRedis,
@@ -168,7 +167,7 @@ def test_a_redis_that_hangs_is_asked_once_and_each_process_counts_alone(
     ]
 
 
-def test_a_redis_that_refuses_costs_nobody_an_answer(
+def test_with_an_unreachable_redis_no_request_fails(
     storefront: Storefront, rates: dict[str, str], settings: Settings
 ) -> None:
     rates["reads"] = "2/minute"
@@ -177,31 +176,33 @@ def test_a_redis_that_refuses_costs_nobody_an_answer(
     assert [storefront.get(PRODUCTS).status for _ in range(3)] == [200, 200, 429]
 
 
-def test_one_request_finds_out_whether_redis_is_back(
+def test_one_request_per_interval_retries_redis(
     rates: dict[str, str], silent_redis: SilentRedis
 ) -> None:
     counter = Counter(silent_redis.url, "")
-    asks(counter)
+    count_one(counter)
     counter._retry_redis_at = time.monotonic()
 
     for _ in range(3):
-        asks(counter)
+        count_one(counter)
 
     assert silent_redis.connections == 2
 
 
-def test_an_allowed_request_costs_one_command(rates: dict[str, str], settings: Settings) -> None:
+def test_an_allowed_request_needs_one_redis_command(
+    rates: dict[str, str], settings: Settings
+) -> None:
     counter = Counter(settings.REDIS_URL, uuid4().hex)
-    asks(counter)  # connects, and loads the script
+    count_one(counter)  # connects, and loads the script
     before = commands(settings.REDIS_URL)
 
-    asks(counter)
+    count_one(counter)
 
     asked = commands(settings.REDIS_URL) - before
-    of_the_script = {"lindex", "lpush", "ltrim", "expire"}
-    of_our_look = {"hello", "client|setinfo", "info"}
+    script_commands = {"lindex", "lpush", "ltrim", "expire"}
+    own_commands = {"hello", "client|setinfo", "info"}
     assert asked["evalsha"] == 1
-    assert asked.keys() == {"evalsha"} | of_the_script | of_our_look
+    assert asked.keys() == {"evalsha"} | script_commands | own_commands
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_an_allowed_request_costs_one_command(rates: dict[str, str], settings: S
         (1, "::ffff:203.0.113.9", "203.0.113.9"),
     ],
 )
-def test_strangers_are_told_apart_by_what_our_own_proxies_saw(
+def test_anonymous_callers_are_identified_by_the_address_that_our_proxies_saw(
     settings: Settings, proxies: int, forwarded: str, expected: str
 ) -> None:
     settings.PROXIES = proxies
@@ -235,8 +236,8 @@ def guess(storefront: Storefront) -> ApiResponse:
     )
 
 
-def asks(counter: Counter) -> int:
-    return counter.seconds_to_wait(TWO, "anybody", alone=TWO)
+def count_one(counter: Counter) -> int:
+    return counter.seconds_to_wait(TWO, "a caller", alone=TWO)
 
 
 def commands(redis_url: str) -> Tally[str]:
@@ -244,4 +245,6 @@ def commands(redis_url: str) -> Tally[str]:
     redis = Redis.from_url(redis_url)
     found = redis.info("commandstats")
     redis.close()
-    return Tally({name.removeprefix("cmdstat_"): each["calls"] for name, each in found.items()})
+    return Tally(
+        {name.removeprefix("cmdstat_"): statistics["calls"] for name, statistics in found.items()}
+    )

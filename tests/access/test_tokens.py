@@ -27,7 +27,7 @@ def test_a_request_reads_its_own_token_only(
     assert answer.status == 200
 
 
-def test_a_token_is_kept_as_a_digest_alone(storefront: Storefront) -> None:
+def test_only_the_digest_of_a_token_is_stored(storefront: Storefront) -> None:
     row = ApiToken.objects.values_list().get()
 
     assert storefront.token.startswith("holdfast_")
@@ -35,11 +35,11 @@ def test_a_token_is_kept_as_a_digest_alone(storefront: Storefront) -> None:
     assert len(storefront.token.removeprefix("holdfast_")) == 64
 
 
-def test_an_expired_token_is_none_and_the_others_go_on(storefront: Storefront) -> None:
+def test_an_expired_token_is_invalid_and_other_tokens_are_not(storefront: Storefront) -> None:
     _, other = ApiToken.objects.issue(storefront.customer)
-    ours = own_token(storefront)
-    ours.expiry = timezone.now() - timedelta(seconds=1)
-    ours.save()
+    token = own_token(storefront)
+    token.expiry = timezone.now() - timedelta(seconds=1)
+    token.save()
 
     expired = storefront.get(PRODUCTS)
     storefront.token = other
@@ -55,21 +55,21 @@ def test_a_token_without_expiry_is_valid(storefront: Storefront) -> None:
     assert storefront.get(PRODUCTS).status == 200
 
 
-def test_a_revoked_token_is_none_and_says_so_to_the_desk_for_ever(storefront: Storefront) -> None:
+def test_a_revoked_token_is_invalid_and_keeps_its_first_reason(storefront: Storefront) -> None:
     _, other = ApiToken.objects.issue(storefront.customer)
-    ours = ApiToken.objects.filter(pk=own_token(storefront).pk)
+    tokens = ApiToken.objects.filter(pk=own_token(storefront).pk)
 
-    revoked = ApiToken.objects.revoke(ours, reason="lost phone", actor="oscar")
-    revoked_again = ApiToken.objects.revoke(ours, reason="again", actor="mallory")
+    revoked = ApiToken.objects.revoke(tokens, reason="lost phone", actor="oscar")
+    revoked_again = ApiToken.objects.revoke(tokens, reason="again", actor="mallory")
 
     assert (revoked, revoked_again) == (1, 0)
     assert storefront.get(PRODUCTS).is_problem(401, "not-authenticated")
-    assert (ours.get().revoked_reason, ours.get().revoked_by) == ("lost phone", "oscar")
+    assert (tokens.get().revoked_reason, tokens.get().revoked_by) == ("lost phone", "oscar")
     storefront.token = other
     assert storefront.get(PRODUCTS).status == 200
 
 
-def test_the_token_of_a_blocked_customer_is_none(storefront: Storefront) -> None:
+def test_the_token_of_a_blocked_customer_is_invalid(storefront: Storefront) -> None:
     User.objects.update(is_active=False)
 
     assert storefront.get(PRODUCTS).is_problem(401, "not-authenticated")
@@ -78,13 +78,13 @@ def test_the_token_of_a_blocked_customer_is_none(storefront: Storefront) -> None
 @pytest.mark.parametrize(
     "token", ["", "a b", "ä", "0" * 5000, "'; --", "holdfast_", "\x00", "holdfast_" + "0" * 64]
 )
-def test_whatever_is_no_token_is_refused_alike(storefront: Storefront, token: str) -> None:
+def test_invalid_tokens_are_refused(storefront: Storefront, token: str) -> None:
     answer = storefront.send("GET", PRODUCTS, headers={"Authorization": f"Bearer {token}"})
 
     assert answer.is_problem(401, "not-authenticated")
 
 
-def test_a_token_that_may_read_may_not_buy(storefront: Storefront) -> None:
+def test_a_token_with_the_read_scope_cannot_place_orders(storefront: Storefront) -> None:
     reader = Storefront(storefront.customer, scopes=[Scope.READ])
 
     refused = reader.order(cart(("MUG", 1)))
@@ -94,7 +94,7 @@ def test_a_token_that_may_read_may_not_buy(storefront: Storefront) -> None:
     assert reader.get(PRODUCTS).status == 200
 
 
-def test_a_token_that_may_buy_may_not_read(storefront: Storefront) -> None:
+def test_a_token_with_the_write_scope_cannot_read(storefront: Storefront) -> None:
     buyer = Storefront(storefront.customer, scopes=[Scope.WRITE])
 
     placed = buyer.order(cart(("MUG", 1)))
@@ -105,7 +105,7 @@ def test_a_token_that_may_buy_may_not_read(storefront: Storefront) -> None:
     assert "orders:read" in refused.body["detail"]
 
 
-def test_a_scope_that_nobody_knows_is_not_stored(customer: User) -> None:
+def test_an_unknown_scope_cannot_be_stored(customer: User) -> None:
     with pytest.raises(IntegrityError, match="access_scopes_known"):
         ApiToken.objects.create(user=customer, digest="d", scopes=["orders:delete"])
 

@@ -35,11 +35,11 @@ def test_staff_find_a_flagged_order_retry_it_and_see_it_confirmed(
     page.get_by_role("heading", name="Timeline").wait_for()
     page.locator("#act-retry").click()
     page.get_by_role("textbox").last.fill("The API key is valid again.")
-    page.locator("form.reason button[type=submit]").click()
+    page.locator("form.reason-form button[type=submit]").click()
 
     page.locator(".order .state-confirmed").first.wait_for()
     assert Order.objects.get(pk=flagged).status == "confirmed"
     acted = OperatorAction.objects.get()
     assert (acted.actor, acted.kind, acted.outcome) == ("grace", "retry", "done")
     visitor.go("/admin/")
-    page.get_by_text("Nothing waits for a person.").wait_for()
+    page.get_by_text("No order needs attention.").wait_for()

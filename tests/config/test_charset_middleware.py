@@ -1,4 +1,4 @@
-"""What a body is said to be written in: UTF-8, or bytes of which nobody makes a 500."""
+"""Charsets other than UTF-8 are hidden from Django, which would answer some of them with a 500."""
 
 from io import BytesIO
 from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -9,7 +9,7 @@ from django.test import RequestFactory
 
 from config.charset_middleware import only_utf8
 
-pytestmark = pytest.mark.django_db  # the handler looks after its connections
+pytestmark = pytest.mark.django_db  # the handler closes connections
 
 QUERY = "/problems/?number=%41&number=%ff"
 
@@ -30,12 +30,12 @@ QUERY = "/problems/?number=%41&number=%ff"
         "; name*=hex''utf-8",
     ],
 )
-def test_a_body_in_another_charset_is_mere_bytes(parameters: str) -> None:
-    environ = sent_as(f"application/json{parameters}")
+def test_another_charset_is_replaced_by_octet_stream(parameters: str) -> None:
+    environ = environ_with(f"application/json{parameters}")
 
-    status = ask(only_utf8(WSGIHandler()), environ)
+    status = send(only_utf8(WSGIHandler()), environ)
 
-    assert status == "200 OK"  # of a page, which reads no body
+    assert status == "200 OK"  # the page does not read the body
     assert environ["CONTENT_TYPE"] == "application/octet-stream"
 
 
@@ -43,27 +43,27 @@ def test_a_body_in_another_charset_is_mere_bytes(parameters: str) -> None:
     "content_type",
     ["", "application/json", "application/json;charset=UTF-8", 'text/x; charset="utf8"; a=b'],
 )
-def test_a_body_in_utf_8_stays_what_it_is(content_type: str) -> None:
-    environ = sent_as(content_type)
+def test_utf_8_is_kept(content_type: str) -> None:
+    environ = environ_with(content_type)
 
-    status = ask(only_utf8(WSGIHandler()), environ)
+    status = send(only_utf8(WSGIHandler()), environ)
 
     assert status == "200 OK"
     assert environ["CONTENT_TYPE"] == content_type
 
 
-def test_django_alone_breaks_over_a_charset_that_is_none_of_text() -> None:
+def test_django_alone_raises_for_a_non_text_charset() -> None:
     with pytest.raises(LookupError, match="hex"):
-        ask(WSGIHandler(), sent_as("application/json; charset=hex"))
+        send(WSGIHandler(), environ_with("application/json; charset=hex"))
 
 
-def sent_as(content_type: str) -> WSGIEnvironment:
+def environ_with(content_type: str) -> WSGIEnvironment:
     environ = RequestFactory().get(QUERY).META
     return {**environ, "CONTENT_TYPE": content_type, "wsgi.input": BytesIO()}
 
 
-def ask(application: WSGIApplication, environ: WSGIEnvironment) -> str:
-    """Send one request, and return the status of the answer."""
+def send(application: WSGIApplication, environ: WSGIEnvironment) -> str:
+    """Send one request, and return the status of the response."""
     statuses: list[str] = []
 
     def start(status: str, headers: object, exc_info: object = None, /) -> object:

@@ -1,6 +1,6 @@
-"""Every command of ours, as somebody meets it who mistypes, or comes while the database is away.
+"""Every command with wrong arguments, and while the database is down.
 
-A new command is found by itself: its parser says what the least is that it takes.
+New commands are found automatically: their parsers give the smallest valid arguments.
 """
 
 import json
@@ -21,15 +21,15 @@ from django.core.management.base import BaseCommand
 from tests.support.source_files import APPLICATION, ROOT
 
 PASSWORD: Final = "hunter2-and-more"
-NOBODY_LISTENS: Final = f"postgres://shop:{PASSWORD}@127.0.0.1:9/holdfast"
+UNREACHABLE_DATABASE: Final = f"postgres://shop:{PASSWORD}@127.0.0.1:9/holdfast"
 
-GO_ON_WITHOUT: Final = {("sagas", "watch"), ("serve_metrics",)}
-"""They wait for the database to come back."""
+WAIT_FOR_DATABASE: Final = {("sagas", "watch"), ("serve_metrics",)}
+"""These commands wait until the database is back."""
 
-NEED_NONE: Final = {("describe_problems",), ("describe_settings",)}
+NEED_NO_DATABASE: Final = {("describe_problems",), ("describe_settings",)}
 
 
-def commands_of_ours() -> dict[str, BaseCommand]:
+def own_commands() -> dict[str, BaseCommand]:
     return {
         name: load_command_class(app, name)
         for name, app in sorted(get_commands().items())
@@ -41,12 +41,12 @@ def parser_of(name: str, command: BaseCommand) -> ArgumentParser:
     return command.create_parser("manage.py", name)
 
 
-def least(parser: ArgumentParser) -> Iterator[list[str]]:
-    """The least that a parser takes, once for each of its subcommands."""
-    own = [word for each in parser._actions if each.required for word in _words(each)]
-    (choices,) = [each.choices for each in parser._actions if isinstance(each, _SubParsersAction)] or [{}]  # fmt: skip
-    for name, below in choices.items():
-        yield from ([*own, name, *rest] for rest in least(below))
+def smallest_arguments(parser: ArgumentParser) -> Iterator[list[str]]:
+    """Yield the smallest valid arguments, once for each subcommand."""
+    own = [word for action in parser._actions if action.required for word in _words(action)]
+    (choices,) = [action.choices for action in parser._actions if isinstance(action, _SubParsersAction)] or [{}]  # fmt: skip
+    for name, subparser in choices.items():
+        yield from ([*own, name, *rest] for rest in smallest_arguments(subparser))
     if not choices:
         yield own
 
@@ -61,22 +61,22 @@ def _words(action: Action) -> Sequence[str]:
 
 CALLS: Final = [
     [name, *arguments]
-    for name, command in commands_of_ours().items()
-    for arguments in least(parser_of(name, command))
+    for name, command in own_commands().items()
+    for arguments in smallest_arguments(parser_of(name, command))
 ]
 
 
-def in_turn(calls: list[list[str]]) -> list[tuple[int, str, str]]:
-    ran = subprocess.run(
+def run_all(calls: list[list[str]]) -> list[tuple[int, str, str]]:
+    process = subprocess.run(
         [sys.executable, "-m", "tests.support.command_runner"],
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": NOBODY_LISTENS},
+        env={**os.environ, "DATABASE_URL": UNREACHABLE_DATABASE},
         input=json.dumps(calls),
         capture_output=True,
         text=True,
         check=True,
     )
-    return [(status, out, error) for status, out, error in json.loads(ran.stdout)]
+    return [(status, out, error) for status, out, error in json.loads(process.stdout)]
 
 
 def test_every_command_is_found() -> None:
@@ -88,50 +88,54 @@ def test_every_command_is_found() -> None:
     assert {"sagas", "orders", "create_token"} <= names
 
 
-def test_while_the_database_is_away_each_command_says_so_in_a_line() -> None:
-    calls = [each for each in CALLS if not GO_ON_WITHOUT & {tuple(each[:1]), tuple(each[:2])}]
-    assert len(calls) == len(CALLS) - len(GO_ON_WITHOUT)
+def test_without_a_database_each_command_fails_with_one_line() -> None:
+    calls = [
+        arguments
+        for arguments in CALLS
+        if not WAIT_FOR_DATABASE & {tuple(arguments[:1]), tuple(arguments[:2])}
+    ]
+    assert len(calls) == len(CALLS) - len(WAIT_FOR_DATABASE)
 
-    for call, (status, out, error) in zip(calls, in_turn(calls), strict=True):
-        said = f"{call}: {status}\n{out}\n{error}"
-        if tuple(call) in NEED_NONE:
-            assert (status, error) == (0, ""), said
+    for call, (status, out, error) in zip(calls, run_all(calls), strict=True):
+        details = f"{call}: {status}\n{out}\n{error}"
+        if tuple(call) in NEED_NO_DATABASE:
+            assert (status, error) == (0, ""), details
             continue
-        # For check_invariants 1 means that something was found.
-        assert status == (2 if call[0] == "check_invariants" else 1), said
-        assert out == "", said
-        assert error.startswith(("Database: ", "CommandError: Not checked: ")), said
-        assert "Connection refused" in error.splitlines()[0], said
-        assert "Traceback" not in error, said
-        assert PASSWORD not in error, said
+        # For check_invariants, 1 means that breaks were found.
+        assert status == (2 if call[0] == "check_invariants" else 1), details
+        assert out == "", details
+        assert error.startswith(("Database: ", "CommandError: Not checked: ")), details
+        assert "Connection refused" in error.splitlines()[0], details
+        assert "Traceback" not in error, details
+        assert PASSWORD not in error, details
 
 
-def test_an_argument_that_there_is_not_is_a_mistake_of_whoever_typed_it() -> None:
-    calls = [[*each, "--no-such-option"] for each in CALLS]
+def test_an_unknown_argument_is_wrong_usage() -> None:
+    calls = [[*arguments, "--no-such-option"] for arguments in CALLS]
 
-    for call, (status, out, error) in zip(calls, in_turn(calls), strict=True):
+    for call, (status, out, error) in zip(calls, run_all(calls), strict=True):
         last = error.splitlines()[-1]
         assert (status, out) == (2, ""), (call, error)
         assert last.endswith("error: unrecognized arguments: --no-such-option"), (call, error)
         assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("name", commands_of_ours())
-def test_every_command_and_argument_says_what_it_is_for(name: str) -> None:
-    command = commands_of_ours()[name]
-    django = {each.dest for each in BaseCommand().create_parser("manage.py", name)._actions}
+@pytest.mark.parametrize("name", own_commands())
+def test_every_command_and_argument_has_a_help_text(name: str) -> None:
+    command = own_commands()[name]
+    django = {action.dest for action in BaseCommand().create_parser("manage.py", name)._actions}
 
     def arguments(parser: ArgumentParser) -> Iterator[tuple[str, str | None]]:
-        for each in parser._actions:
-            if isinstance(each, _SubParsersAction):
-                yield from ((one.dest, one.help) for one in each._choices_actions)
-                for below in each.choices.values():
-                    yield from arguments(below)
-            elif each.dest not in django:
-                yield each.dest, each.help
+        for action in parser._actions:
+            if isinstance(action, _SubParsersAction):
+                yield from ((choice.dest, choice.help) for choice in action._choices_actions)
+                for subparser in action.choices.values():
+                    yield from arguments(subparser)
+            elif action.dest not in django:
+                yield action.dest, action.help
 
     assert len(command.help) > 60
-    assert [dest for dest, told in arguments(parser_of(name, command)) if not told] == []
+    assert [dest for dest, text in arguments(parser_of(name, command)) if not text] == []
 
 
 def manage(*arguments: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
@@ -146,26 +150,26 @@ def manage(*arguments: str, **environment: str | None) -> subprocess.CompletedPr
     )
 
 
-def test_a_variable_that_is_missing_is_named_in_a_line() -> None:
-    ran = manage("list_tokens", SECRET_KEY=None)
+def test_a_missing_variable_is_named_in_one_line() -> None:
+    process = manage("list_tokens", SECRET_KEY=None)
 
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr == "Configuration: Set the SECRET_KEY environment variable\n"
-
-
-def test_with_traceback_nothing_is_left_out() -> None:
-    ran = manage("list_tokens", "--traceback", DATABASE_URL=NOBODY_LISTENS)
-
-    assert ran.returncode == 1
-    assert "Traceback" in ran.stderr
-    assert "OperationalError" in ran.stderr
+    assert (process.returncode, process.stdout) == (1, "")
+    assert process.stderr == "Configuration: Set the SECRET_KEY environment variable\n"
 
 
-def test_a_reader_who_has_gone_ends_a_command_without_a_word() -> None:
+def test_with_the_option_traceback_the_traceback_is_shown() -> None:
+    process = manage("list_tokens", "--traceback", DATABASE_URL=UNREACHABLE_DATABASE)
+
+    assert process.returncode == 1
+    assert "Traceback" in process.stderr
+    assert "OperationalError" in process.stderr
+
+
+def test_a_closed_pipe_ends_a_command_silently() -> None:
     reading, writing = os.pipe()
     os.close(reading)
 
-    ran = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "manage.py", "describe_settings"],
         cwd=ROOT,
         stdout=writing,
@@ -175,11 +179,11 @@ def test_a_reader_who_has_gone_ends_a_command_without_a_word() -> None:
     )
     os.close(writing)
 
-    assert (ran.returncode, ran.stderr) == (128 + 13, "")
+    assert (process.returncode, process.stderr) == (128 + 13, "")
 
 
 def commands_in_runbooks() -> set[tuple[str, str]]:
-    """Each page with each ``manage.py …`` that somebody will paste from it."""
+    """Return each ``manage.py …`` in the README and the runbooks, with its page."""
     pages = [ROOT / "README.md", *(ROOT / "docs" / "runbooks").glob("*.md")]
     return {
         (page.name, written)
@@ -188,8 +192,8 @@ def commands_in_runbooks() -> set[tuple[str, str]]:
     }
 
 
-def test_every_command_of_a_runbook_is_understood_as_it_is_written() -> None:
-    commands, found = commands_of_ours(), commands_in_runbooks()
+def test_commands_in_runbooks_parse() -> None:
+    commands, found = own_commands(), commands_in_runbooks()
 
     for _, written in found:
         name, *words = shlex.split(written)

@@ -1,4 +1,4 @@
-"""The reference of environment variables: what the code reads, and nothing else."""
+"""The reference of environment variables lists exactly what the code reads."""
 
 from io import StringIO
 
@@ -14,21 +14,21 @@ from sandbox.environment import without_addresses
 from tests.support.source_files import APPLICATION, ROOT, python_files
 
 
-def test_the_page_says_what_the_settings_read() -> None:
-    said = StringIO()
+def test_the_reference_is_up_to_date() -> None:
+    output = StringIO()
 
-    call_command("describe_settings", stdout=said)
+    call_command("describe_settings", stdout=output)
 
-    assert (ROOT / "docs" / "configuration.md").read_text() == said.getvalue()
+    assert (ROOT / "docs" / "configuration.md").read_text() == output.getvalue()
 
 
 def test_no_variable_is_read_twice() -> None:
-    names = [each.name for section in settings.CONFIGURATION for each in section.variables]
+    names = [variable.name for section in settings.CONFIGURATION for variable in section.variables]
 
     assert len(names) == len(set(names)) > 0
 
 
-def test_nobody_reads_the_environment_past_the_reference() -> None:
+def test_only_the_reference_reads_the_environment() -> None:
     readers = {
         source.name
         for source in python_files(*APPLICATION)
@@ -39,7 +39,7 @@ def test_nobody_reads_the_environment_past_the_reference() -> None:
     assert readers == {"config/env.py"}
 
 
-def test_every_address_of_a_setting_is_cleared_before_a_test_or_a_run_of_the_sandbox() -> None:
+def test_tests_and_sandbox_clear_every_address() -> None:
     addresses = {
         variable.name: "https://prod"
         for section in settings.CONFIGURATION
@@ -52,10 +52,10 @@ def test_every_address_of_a_setting_is_cleared_before_a_test_or_a_run_of_the_san
     assert config.env.ADDRESS_ENDINGS == sandbox.environment.ADDRESS_ENDINGS
 
 
-def test_an_address_cannot_be_named_or_read_past_the_rule() -> None:
-    with pytest.raises(ValueError, match="FRAUD_HOST: addresses"):
+def test_names_of_addresses_have_the_declared_endings() -> None:
+    with pytest.raises(ValueError, match="FRAUD_HOST: names of addresses"):
         Section("x").address("FRAUD_HOST", "Where the fraud service is.", "")
-    with pytest.raises(ValueError, match="FRAUD_URL: addresses"):
+    with pytest.raises(ValueError, match="FRAUD_URL: names of addresses"):
         Section("x").text("FRAUD_URL", "Where the fraud service is.", "")
 
 

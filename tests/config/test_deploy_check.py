@@ -1,4 +1,4 @@
-"""``manage.py check --deploy`` is content with the production settings, and with no others."""
+"""``manage.py check --deploy`` accepts the production settings, and warns about unsafe ones."""
 
 import os
 import subprocess
@@ -16,13 +16,13 @@ PRODUCTION = {
 LAPTOP = ("DEBUG", "HTTPS", "DESK_REQUIRES_MFA", "PROXIES")
 
 
-def check(**wishes: str) -> subprocess.CompletedProcess[str]:
-    """Run the check as a release would, with what a test wishes to be different."""
+def check(**variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the check with production settings, changed by ``variables``."""
     inherited = {name: value for name, value in os.environ.items() if name not in LAPTOP}
     return subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=ROOT,
-        env={**inherited, **PRODUCTION, **wishes},
+        env={**inherited, **PRODUCTION, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -36,7 +36,7 @@ def test_the_production_settings_raise_no_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "warning"),
+    ("variables", "warning"),
     [
         ({"DESK_REQUIRES_MFA": "0"}, "desk.W001"),
         ({"ALLOWED_HOSTS": "*"}, "desk.W002"),
@@ -46,8 +46,8 @@ def test_the_production_settings_raise_no_warning() -> None:
         ({"DEBUG": "1"}, "security.W018"),
     ],
 )
-def test_what_is_unsafe_is_named(wishes: dict[str, str], warning: str) -> None:
-    found = check(**wishes)
+def test_unsafe_settings_are_named(variables: dict[str, str], warning: str) -> None:
+    found = check(**variables)
 
     assert found.returncode == 1
     assert warning in found.stderr

@@ -1,23 +1,23 @@
-"""How long a header may be, all lines of one name together."""
+"""The limit on the length of a header, in all its lines together."""
 
 from wsgiref.types import WSGIApplication
 
 import pytest
 
 from config.header_limits import LONGEST_HEADER, refuse_long_headers
-from config.wsgi import application as served
+from config.wsgi import application as production_application
 
 
-def ask(application: WSGIApplication, **headers: str) -> tuple[str, dict[str, str], bytes]:
-    """Send one request, and return status, headers and body of the answer."""
-    heads: list[tuple[str, dict[str, str]]] = []
+def send(application: WSGIApplication, **headers: str) -> tuple[str, dict[str, str], bytes]:
+    """Send one request; return status, headers and body of the response."""
+    responses: list[tuple[str, dict[str, str]]] = []
 
     def start(status: str, headers: list[tuple[str, str]], exc_info: object = None, /) -> object:
-        heads.append((status, dict(headers)))
-        return heads.append
+        responses.append((status, dict(headers)))
+        return responses.append
 
     body = b"".join(application({"REQUEST_METHOD": "GET", **headers}, start))  # type: ignore[arg-type]
-    ((status, found),) = heads
+    ((status, found),) = responses
     return status, found, body
 
 
@@ -27,18 +27,18 @@ def hello(_environ: object, start_response: object) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", ["HTTP_COOKIE", "HTTP_ACCEPT", "HTTP_PREFER", "HTTP_X_ANY"])
-def test_a_header_longer_than_a_line_is_refused(name: str) -> None:
+def test_a_header_above_the_limit_is_refused(name: str) -> None:
     limited = refuse_long_headers(hello)
 
-    refused = ask(limited, **{name: "\\a" * (LONGEST_HEADER // 2 + 1)})
+    refused = send(limited, **{name: "\\a" * (LONGEST_HEADER // 2 + 1)})
 
-    text = b"A header may have 8190 bytes, all its lines together.\n"
+    text = b"A header may have 8190 bytes in all its lines together.\n"
     headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(text))}
     assert refused == ("431 Request Header Fields Too Large", headers, text)
-    assert ask(limited, **{name: "a" * LONGEST_HEADER}) == ("200 OK", {}, b"hello")
+    assert send(limited, **{name: "a" * LONGEST_HEADER}) == ("200 OK", {}, b"hello")
 
 
-def test_web_refuses_them_before_it_reads_the_cookies() -> None:
-    status, _, _ = ask(served, HTTP_COOKIE='a="' + "\\a" * 400_000)
+def test_long_cookies_are_refused_before_they_are_parsed() -> None:
+    status, _, _ = send(production_application, HTTP_COOKIE='a="' + "\\a" * 400_000)
 
     assert status == "431 Request Header Fields Too Large"

@@ -1,4 +1,4 @@
-"""What SERVE chooses: routes, middleware and host names."""
+"""SERVE selects routes, middleware and host names."""
 
 from typing import Any
 
@@ -30,16 +30,16 @@ def test_an_unknown_value_is_refused(settings_with: Any, value: str) -> None:
     with pytest.raises(ImproperlyConfigured) as raised:
         settings_with(SERVE=value)
 
-    assert str(raised.value) == f"SERVE is one of storefront, desk, both; it is {value!r}"
+    assert str(raised.value) == f"SERVE must be one of storefront, desk, both; it is {value!r}"
 
 
-def test_without_a_value_the_storefront_alone_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_is_the_storefront(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SERVE", raising=False)
 
     assert read_settings()["SERVE"] == "storefront"
 
 
-def test_nothing_of_the_desk_is_in_the_storefronts_path(settings_with: Any) -> None:
+def test_the_storefront_has_no_middleware_of_the_desk(settings_with: Any) -> None:
     found = settings_with(SERVE="storefront")
 
     assert found["MIDDLEWARE"] == SHARED_MIDDLEWARE
@@ -51,16 +51,16 @@ def test_nothing_of_the_desk_is_in_the_storefronts_path(settings_with: Any) -> N
     ("serve", "storefront", "desk"),
     [("storefront", True, False), ("desk", False, True), ("both", True, True)],
 )
-def test_each_has_its_routes(
+def test_each_value_has_its_routes(
     settings_with: Any, serve: str, *, storefront: bool, desk: bool
 ) -> None:
     routes = settings_with(SERVE=serve)["ROOT_URLCONF"]
 
-    assert (has(routes, STOREFRONT), has(routes, DESK)) == (storefront, desk)
-    assert has(routes, "/problems/")
+    assert (has_route(routes, STOREFRONT), has_route(routes, DESK)) == (storefront, desk)
+    assert has_route(routes, "/problems/")
 
 
-def has(routes: str, path: str) -> bool:
+def has_route(routes: str, path: str) -> bool:
     try:
         resolve(path, routes)
     except Resolver404:
@@ -76,12 +76,12 @@ def has(routes: str, path: str) -> bool:
         ("both", ["shop.example", "desk.example"]),
     ],
 )
-def test_each_has_its_host_names(settings_with: Any, serve: str, hosts: list[str]) -> None:
+def test_each_value_has_its_host_names(settings_with: Any, serve: str, hosts: list[str]) -> None:
     assert settings_with(SERVE=serve, **HOSTS)["ALLOWED_HOSTS"] == hosts
 
 
 @pytest.mark.parametrize("serve", ["storefront", "desk", "both"])
-def test_without_names_of_its_own_the_desk_has_the_storefronts(
+def test_without_desk_hosts_the_desk_has_the_storefronts_names(
     settings_with: Any, serve: str
 ) -> None:
     found = settings_with(SERVE=serve, ALLOWED_HOSTS="shop.example", DESK_HOSTS="")
@@ -90,7 +90,7 @@ def test_without_names_of_its_own_the_desk_has_the_storefronts(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_in_a_process_that_serves_both_the_storefront_has_no_session_and_no_user() -> None:
+def test_with_both_the_storefront_has_no_session_and_no_user() -> None:
     client = Client()
     client.force_login(superuser())
 
@@ -110,7 +110,7 @@ def test_in_a_process_that_serves_both_the_storefront_has_no_session_and_no_user
 
 
 @pytest.mark.django_db
-def test_in_a_process_that_serves_both_the_desk_alone_protects_its_forms() -> None:
+def test_with_both_only_the_desk_checks_csrf_tokens() -> None:
     client = Client(enforce_csrf_checks=True)
 
     assert client.post("/admin/login/").status_code == 403
@@ -118,7 +118,7 @@ def test_in_a_process_that_serves_both_the_desk_alone_protects_its_forms() -> No
     assert client.post("/nowhere").status_code == 404
 
 
-def test_an_error_in_a_view_of_the_storefront_is_still_a_problem(
+def test_an_error_in_a_storefront_view_is_a_problem(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:

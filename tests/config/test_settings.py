@@ -1,4 +1,4 @@
-"""The settings: loud when something is missing, and as the reasons beside them say."""
+"""The settings: missing and invalid values raise errors, and the values match their reasons."""
 
 from contextlib import closing
 from datetime import timedelta
@@ -25,7 +25,7 @@ REQUIRED = ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY", "INSTAL
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_what_cannot_be_guessed_has_to_be_given(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_required_variables_must_be_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(name)
 
     with pytest.raises(ImproperlyConfigured, match=name):
@@ -36,7 +36,7 @@ def test_what_cannot_be_guessed_has_to_be_given(monkeypatch: pytest.MonkeyPatch,
 def test_the_currency_is_one_of_iso_4217(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setenv("CURRENCY", code)
 
-    with pytest.raises(ImproperlyConfigured, match=f"CURRENCY: '{code}' is no currency"):
+    with pytest.raises(ImproperlyConfigured, match=f"CURRENCY: '{code}' is not a currency"):
         read_settings()
 
 
@@ -57,7 +57,9 @@ def test_a_rate_is_a_number(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         read_settings()
 
 
-def test_an_address_that_makes_no_sense_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_secret_address_is_not_repeated_in_the_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://shop:hun/ter2@db:5432/holdfast")
 
     with pytest.raises(ImproperlyConfigured) as caught:
@@ -67,14 +69,14 @@ def test_an_address_that_makes_no_sense_is_not_repeated(monkeypatch: pytest.Monk
     assert caught.value.__suppress_context__
 
 
-def test_some_run_has_to_be_carried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_least_one_run_at_once_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGAS_RUN_THREADS", "0")
 
     with pytest.raises(ImproperlyConfigured, match="SAGAS_RUN_THREADS"):
         read_settings()
 
 
-def test_what_is_not_given_is_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defaults_are_safe(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DEBUG", "ALLOWED_HOSTS", "STRIPE_API_BASE", "STRIPE_CALLS_PER_SECOND"):
         monkeypatch.delenv(name, raising=False)
 
@@ -109,16 +111,16 @@ def test_what_is_not_given_is_safe(monkeypatch: pytest.MonkeyPatch) -> None:
         "enable_utc": True,
     }.items(),
 )
-def test_celery_takes_the_settings_over(name: str, value: object) -> None:
+def test_celery_uses_the_settings(name: str, value: object) -> None:
     assert app.conf[name] == value
 
 
-def test_no_result_is_kept_anywhere() -> None:
+def test_results_are_not_stored() -> None:
     assert isinstance(app.backend, DisabledBackend)
 
 
 @pytest.mark.destructive
-def test_messages_find_their_queues_also_after_redis_was_flushed() -> None:
+def test_messages_reach_their_queues_after_redis_was_flushed() -> None:
     redis = Redis.from_url(settings.REDIS_URL)
     prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
     publish([new_id()], CHECKOUT.links)
@@ -131,7 +133,7 @@ def test_messages_find_their_queues_also_after_redis_was_flushed() -> None:
     redis.close()
 
 
-def test_a_message_at_work_is_not_handed_out_again() -> None:
+def test_a_message_in_work_is_not_redelivered() -> None:
     visible_again = timedelta(
         seconds=settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
     )
@@ -145,7 +147,7 @@ def test_a_message_at_work_is_not_handed_out_again() -> None:
     } == {visible_again.total_seconds()}
 
 
-def test_a_lease_outlives_what_it_covers_and_not_the_task() -> None:
+def test_a_lease_is_longer_than_a_call_and_shorter_than_a_task() -> None:
     calls = [
         work.deadline
         for saga in all_sagas()
@@ -170,7 +172,7 @@ def test_a_lease_outlives_what_it_covers_and_not_the_task() -> None:
         ("default_transaction_isolation", "read committed"),
     ],
 )
-def test_the_database_ends_what_hangs(name: str, value: str) -> None:
+def test_connections_have_timeouts(name: str, value: str) -> None:
     production = connection.copy()
     production.settings_dict["OPTIONS"] = read_settings()["DATABASES"]["default"]["OPTIONS"]
     with closing(production), production.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What every worker process does around its tasks."""
+"""What a worker process does before and after each task."""
 
 from contextlib import closing
 
@@ -13,7 +13,7 @@ from monitoring.tasks import HEARTBEAT
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_a_restart_has_cut_fails_no_task() -> None:
+def test_a_connection_closed_by_a_restart_fails_no_task() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         ours = cursor.fetchone()
@@ -29,7 +29,7 @@ def test_a_connection_that_a_restart_has_cut_fails_no_task() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_is_looked_at_without_asking_the_server() -> None:
+def test_the_health_check_of_a_connection_sends_no_query() -> None:
     connection.ensure_connection()
     with CaptureQueriesContext(connection) as queries:
         assert connection.is_usable()
@@ -40,7 +40,7 @@ def test_a_connection_is_looked_at_without_asking_the_server() -> None:
     assert not connection.is_usable()
 
 
-def test_lines_name_the_task_that_a_thread_works_on_and_no_earlier_one() -> None:
+def test_log_fields_name_the_current_task_only() -> None:
     task = app.tasks[HEARTBEAT]
     task.push_request(hostname="sweeps@here", delivery_info={"routing_key": "sweeps"})
     try:

@@ -1,4 +1,4 @@
-"""A desk with its staff, and orders that stand where people look at them."""
+"""Fixtures of the desk's tests: a logged-in superuser, and orders in the states that staff act on."""
 
 from uuid import UUID
 
@@ -17,13 +17,13 @@ from tests.support.storefront_client import Storefront, cart
 
 @pytest.fixture
 def content_types(transactional_db: None) -> None:
-    """None are known: the cache outlives the rows, which are flushed after each test."""
+    """Clear the cache of content types: it outlives the rows, which are flushed after each test."""
     ContentType.objects.clear_cache()
 
 
 @pytest.fixture
 def grace(content_types: None, settings: Settings) -> User:
-    """Who may do everything."""
+    """A superuser. No second factor is required."""
     settings.DESK_REQUIRES_MFA = False
     return User.objects.create_superuser("grace")
 
@@ -46,7 +46,7 @@ def confirmed(
 
 @pytest.fixture
 def waiting(storefront: Storefront, confirmed: UUID, messages: MessageQueue) -> UUID:
-    """An order that is not confirmed yet, and whose run waits for a person; no message is under way."""
+    """A placed order whose run is flagged; no message for it is in the queue."""
     order_id = storefront.order(cart(("TEE", 1))).order_id
     messages.drop_all()
     flag(order_id)
@@ -55,7 +55,7 @@ def waiting(storefront: Storefront, confirmed: UUID, messages: MessageQueue) -> 
 
 @pytest.fixture
 def posted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the desk puts on a queue comes here."""
+    """Collects an entry for each message that the desk publishes, instead of sending it."""
     found: list[str] = []
     monkeypatch.setattr(bulk_queue, "publish", lambda: found.append("look"))
     return found

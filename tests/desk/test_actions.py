@@ -1,4 +1,4 @@
-"""What may be done to one order: by whom, when, once, and with a row that says so for ever."""
+"""Staff actions on one order: permissions, allowed states, idempotency, and the audit row."""
 
 from datetime import timedelta
 from functools import partial
@@ -38,8 +38,8 @@ from tests.support.threads import meet_before, run_at_once
 KINDS = ("retry", "cancel", "pause", "resume", "note")
 
 
-def freeze_by_invariant(order_id: UUID) -> None:
-    """As a check does: both in one transaction."""
+def pause_by_invariant(order_id: UUID) -> None:
+    """Pause the order and store the break in one transaction, as a check does."""
     with transaction.atomic():
         assert pause(order_id, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
         now = SagaRun.objects.get(subject_id=order_id).paused_at
@@ -50,24 +50,24 @@ def freeze_by_invariant(order_id: UUID) -> None:
         )  # fmt: skip
 
 
-def test_retry_now_forgets_the_back_off_and_queues_the_run(
+def test_retry_now_clears_the_back_off_and_queues_the_run(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
     later = timezone.now() + timedelta(hours=1)
     SagaRun.objects.filter(subject_id=waiting).update(not_before=later, wake_at=later)
 
-    answer = submit_action(desk, waiting, "retry", "The bank is back.")
+    answer = submit_action(desk, waiting, "retry", "The provider is back.")
 
     run = run_of(waiting)
     assert messages_of(answer) == ["Retry now: The back-off is cleared, and the run is queued."]
     assert (run.needs_attention, run.retry_count, run.not_before) == (False, 0, None)
-    assert [each.run_id for each in messages.waiting] == [run.pk]
+    assert [message.run_id for message in messages.waiting] == [run.pk]
     row = OperatorAction.objects.get()
     assert (row.actor, row.kind, row.outcome, row.reason, row.order_id) == (
         "grace",
         "retry",
         "done",
-        "The bank is back.",
+        "The provider is back.",
         waiting,
     )
     assert (row.before, row.after) == (
@@ -76,7 +76,7 @@ def test_retry_now_forgets_the_back_off_and_queues_the_run(
     )
 
 
-def test_a_cancel_on_the_way_turns_the_run_back(
+def test_cancelling_a_placed_order_compensates_its_run(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
     submit_action(desk, waiting, "cancel", "Fraud, says Bob.")
@@ -88,20 +88,20 @@ def test_a_cancel_on_the_way_turns_the_run_back(
     assert audit_rows() == [("grace", "cancel", "done")]
 
 
-def test_a_cancel_of_a_confirmed_order_gives_the_money_back(
+def test_cancelling_a_confirmed_order_refunds_it(
     desk: Client, confirmed: UUID, messages: MessageQueue
 ) -> None:
     answer = submit_action(desk, confirmed, "cancel")
     messages.deliver_all()
 
     assert messages_of(answer) == [
-        "Cancel and refund: The money goes back to the customer, and the stock to the shelf."
+        "Cancel and refund: The money is refunded, and the stock is available again."
     ]
     assert Order.objects.get(pk=confirmed).status == "cancelled"
     assert OperatorAction.objects.get().after.startswith("cancelling")
 
 
-def test_the_customer_reads_nothing_of_the_staff(
+def test_the_customer_sees_no_reason_and_no_name_of_staff(
     desk: Client, storefront: Storefront, waiting: UUID, messages: MessageQueue
 ) -> None:
     submit_action(desk, waiting, "note", "Looks like a stolen card.")
@@ -116,10 +116,10 @@ def test_the_customer_reads_nothing_of_the_staff(
 
     assert seen[0]["status"] == "cancelled"
     assert "The shop cancelled this order." in str(seen)
-    assert not [each for each in ("grace", "Bob", "stolen", "Fraud", "note") if each in str(seen)]
+    assert not [word for word in ("grace", "Bob", "stolen", "Fraud", "note") if word in str(seen)]
 
 
-def test_a_hold_says_who_and_why_and_is_released(
+def test_a_pause_shows_actor_and_reason_until_staff_resume_the_order(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
     submit_action(desk, waiting, "pause", "Waiting for a call.")
@@ -132,24 +132,24 @@ def test_a_hold_says_who_and_why_and_is_released(
 
     run = run_of(waiting)
     assert (run.paused_at, run.needs_attention) == (None, False)
-    assert [each.run_id for each in messages.waiting] == [run.pk]
-    assert [each[1:] for each in audit_rows()] == [("pause", "done"), ("resume", "done")]
+    assert [message.run_id for message in messages.waiting] == [run.pk]
+    assert [row[1:] for row in audit_rows()] == [("pause", "done"), ("resume", "done")]
 
 
-def test_what_an_invariant_froze_takes_somebody_from_finance(
+def test_only_finance_resumes_an_order_that_an_invariant_paused(
     content_types: None, waiting: UUID
 ) -> None:
-    freeze_by_invariant(waiting)
+    pause_by_invariant(waiting)
     operator = staff_client("olga", ["desk.pause_order"])
     finance = staff_client("frank", ["desk.resume_unresolved_order"])
 
     refused = submit_action(operator, waiting, "resume")
     was_paused = run_of(waiting).paused_at
-    submit_action(finance, waiting, "resume", "The bank's books agree.")
+    submit_action(finance, waiting, "resume", "The provider's records agree.")
 
     assert messages_of(refused)[0] == (
         "Resume was refused: An invariant paused the order (M6): its money is in doubt. A member of"
-        " finance has to check and resume it. It can be cancelled."
+        " finance must check and resume it. It can also be cancelled."
     )
     assert was_paused is not None
     assert run_of(waiting).paused_at is None
@@ -157,7 +157,7 @@ def test_what_an_invariant_froze_takes_somebody_from_finance(
     assert 'id="act-resume"' not in page_of(operator, waiting)
 
 
-def test_finance_alone_may_not_release_what_a_person_holds(
+def test_the_permission_of_finance_does_not_resume_an_order_that_staff_paused(
     desk: Client, content_types: None, waiting: UUID
 ) -> None:
     submit_action(desk, waiting, "pause")
@@ -170,10 +170,10 @@ def test_finance_alone_may_not_release_what_a_person_holds(
     assert run_of(waiting).paused_at is not None
 
 
-def test_a_break_from_before_does_not_bind_what_a_person_holds_now(
+def test_an_earlier_break_does_not_keep_an_operator_from_resuming_an_order_that_staff_paused(
     content_types: None, waiting: UUID
 ) -> None:
-    freeze_by_invariant(waiting)
+    pause_by_invariant(waiting)
     submit_action(staff_client("frank", ["desk.resume_unresolved_order"]), waiting, "resume")
     olga = staff_client("olga", ["desk.pause_order"])
 
@@ -184,16 +184,16 @@ def test_a_break_from_before_does_not_bind_what_a_person_holds_now(
 
 
 @pytest.mark.parametrize("kind", ["retry", "pause", "resume"])
-def test_what_has_ended_well_refuses_and_says_what_could_be_done(
+def test_a_confirmed_order_refuses_actions_and_says_what_to_do(
     desk: Client, confirmed: UUID, messages: MessageQueue, kind: str
 ) -> None:
     before = all_rows()
 
     answer = submit_action(desk, confirmed, kind)
 
-    (words,) = messages_of(answer)
-    assert "was refused: " in words
-    assert "cancelled" in words or kind == "resume"
+    (message,) = messages_of(answer)
+    assert "was refused: " in message
+    assert "cancelled" in message or kind == "resume"
     assert changed_tables(before) <= {"desk.OperatorAction", "sessions.Session"}
     assert messages.waiting == []
     assert audit_rows() == [("grace", kind, "refused")]
@@ -201,7 +201,7 @@ def test_what_has_ended_well_refuses_and_says_what_could_be_done(
 
 
 @pytest.mark.parametrize("kind", ["retry", "cancel", "pause", "resume"])
-def test_what_is_cancelled_stays_so(
+def test_a_cancelled_order_refuses_all_actions_but_notes(
     desk: Client, confirmed: UUID, messages: MessageQueue, kind: str
 ) -> None:
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
@@ -220,11 +220,11 @@ def test_a_compensating_order_cannot_be_paused(desk: Client, confirmed: UUID) ->
 
     answer = submit_action(desk, confirmed, "pause")
 
-    assert "that is never paused" in messages_of(answer)[0]
+    assert "Compensations are never paused." in messages_of(answer)[0]
     assert not SagaRun.objects.filter(paused_at__isnull=False).exists()
 
 
-def test_an_order_that_was_requested_to_compensate_cannot_be_paused(
+def test_an_order_with_a_requested_cancellation_cannot_be_paused(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
     submit_action(desk, waiting, "cancel")
@@ -234,28 +234,28 @@ def test_an_order_that_was_requested_to_compensate_cannot_be_paused(
     messages.deliver_all()
 
     assert 'id="act-pause"' not in page
-    (words,) = messages_of(answer)
-    assert words == (
-        "Pause was refused: The order is being compensated, or is about to be, and that is never paused."
-        " Retry now speeds it up."
+    (message,) = messages_of(answer)
+    assert message == (
+        "Pause was refused: The order is being compensated, or is about to be. Compensations are never"
+        " paused. Retry now speeds them up."
     )
-    assert [each[1:] for each in audit_rows()] == [("cancel", "done"), ("pause", "refused")]
+    assert [row[1:] for row in audit_rows()] == [("cancel", "done"), ("pause", "refused")]
     run = run_of(waiting)
     assert (run.status, run.paused_at, run.needs_attention) == ("compensated", None, False)
 
 
-def test_a_held_order_that_is_cancelled_is_held_no_longer(
+def test_cancelling_a_paused_order_ends_the_pause(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
     submit_action(desk, waiting, "pause", "Waiting for a call.")
     submit_action(desk, waiting, "cancel", "She does not want it.")
 
-    released = submit_action(desk, waiting, "resume")
+    resumed = submit_action(desk, waiting, "resume")
     retried = submit_action(desk, waiting, "retry")
     messages.deliver_all()
     page = page_of(desk, waiting)
 
-    assert "Resume was refused: The order is not paused." in messages_of(released)[0]
+    assert "Resume was refused: The order is not paused." in messages_of(resumed)[0]
     assert messages_of(retried) == ["Retry now: The back-off is cleared, and the run is queued."]
     assert Order.objects.get(pk=waiting).status == "cancelled"
     assert 'role="alert"' not in page
@@ -263,25 +263,27 @@ def test_a_held_order_that_is_cancelled_is_held_no_longer(
     assert 'id="act-resume"' not in page
 
 
-def test_what_is_held_is_not_retried(desk: Client, waiting: UUID, messages: MessageQueue) -> None:
+def test_a_paused_order_cannot_be_retried(
+    desk: Client, waiting: UUID, messages: MessageQueue
+) -> None:
     submit_action(desk, waiting, "pause")
 
     answer = submit_action(desk, waiting, "retry")
 
-    assert "Resume it, and it goes on at once." in messages_of(answer)[0]
+    assert "Resume it: it then continues at once." in messages_of(answer)[0]
     assert messages.waiting == []
 
 
-def test_a_cancel_is_not_asked_for_twice(desk: Client, waiting: UUID) -> None:
+def test_a_second_cancel_is_refused(desk: Client, waiting: UUID) -> None:
     submit_action(desk, waiting, "cancel")
 
     answer = submit_action(desk, waiting, "cancel")
 
-    assert "The order is being cancelled already." in messages_of(answer)[0]
-    assert [each[2] for each in audit_rows()] == ["done", "refused"]
+    assert "The order is already being cancelled." in messages_of(answer)[0]
+    assert [row[2] for row in audit_rows()] == ["done", "refused"]
 
 
-def test_buttons_are_what_the_person_may_and_the_order_allows(
+def test_buttons_show_the_actions_that_permissions_and_state_allow(
     content_types: None, confirmed: UUID, waiting: UUID
 ) -> None:
     reader, operator = (
@@ -299,7 +301,7 @@ def test_buttons_are_what_the_person_may_and_the_order_allows(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whoever_may_only_look_does_nothing(
+def test_staff_with_only_the_view_permission_cannot_act(
     content_types: None, waiting: UUID, messages: MessageQueue, kind: str
 ) -> None:
     pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
@@ -314,7 +316,7 @@ def test_whoever_may_only_look_does_nothing(
     assert messages.waiting == []
 
 
-def test_whoever_may_act_but_not_look_does_nothing(desk: Client, waiting: UUID) -> None:
+def test_staff_without_the_view_permission_cannot_act(desk: Client, waiting: UUID) -> None:
     client = staff_client("eve", ["desk.cancel_order"])
     User.objects.get(username="eve").user_permissions.remove(
         User.objects.get(username="eve").user_permissions.get(codename="view_order")
@@ -324,7 +326,7 @@ def test_whoever_may_act_but_not_look_does_nothing(desk: Client, waiting: UUID) 
         client.post(action_url(waiting, "cancel"), {"reason": "x", "token": uuid4()}).status_code
         == 403
     )
-    assert client.get(f"/admin/orders/order/{waiting}/now/").status_code == 403
+    assert client.get(f"/admin/orders/order/{waiting}/content/").status_code == 403
     assert audit_rows() == []
 
 
@@ -340,7 +342,7 @@ def test_whoever_may_act_but_not_look_does_nothing(desk: Client, waiting: UUID) 
         {"reason": "x", "token": "1"},
     ],
 )
-def test_a_form_that_is_not_whole_does_nothing(
+def test_an_incomplete_form_changes_nothing(
     desk: Client, waiting: UUID, messages: MessageQueue, sent: dict[str, str]
 ) -> None:
     answer = desk.post(action_url(waiting, "cancel"), sent)
@@ -351,12 +353,12 @@ def test_a_form_that_is_not_whole_does_nothing(
 
 
 @pytest.mark.parametrize("kind", ["delete", "export", "RETRY", "."])
-def test_what_is_no_act_is_not_found(desk: Client, waiting: UUID, kind: str) -> None:
+def test_unknown_actions_and_orders_are_not_found(desk: Client, waiting: UUID, kind: str) -> None:
     assert desk.get(action_url(waiting, kind)).status_code == 404
     assert desk.get(action_url(uuid4(), "retry")).status_code == 404
 
 
-def test_a_form_without_its_secret_does_nothing(grace: User, waiting: UUID) -> None:
+def test_a_form_without_a_csrf_token_changes_nothing(grace: User, waiting: UUID) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(grace)
 
@@ -366,7 +368,7 @@ def test_a_form_without_its_secret_does_nothing(grace: User, waiting: UUID) -> N
     assert audit_rows() == []
 
 
-def test_a_double_click_does_it_once_and_tells_both(
+def test_a_form_sent_twice_acts_once_and_shows_the_same_message(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
     token = token_of(desk, action_url(waiting, "cancel"))
@@ -377,56 +379,60 @@ def test_a_double_click_does_it_once_and_tells_both(
     assert audit_rows() == [("grace", "cancel", "done")]
 
 
-def test_two_clicks_at_one_moment_do_it_once_and_tell_both(
+def test_a_form_sent_twice_concurrently_acts_once_and_shows_the_same_message(
     grace: User, waiting: UUID, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clients = [Client(), Client()]
-    for each in clients:
-        each.force_login(grace)
-    # Both have seen that the form was not used before, and go on at one moment.
+    for client in clients:
+        client.force_login(grace)
+    # Both requests have found no earlier use of the token when they execute the action.
     execute = meet_before(desk_actions.execute, 2, kept_apart=False)
     monkeypatch.setattr(desk_actions, "execute", execute)
     token = uuid4()
 
     answers = run_at_once(
-        *(partial(submit_action, each, waiting, "cancel", "Twice.", token) for each in clients)
+        *(partial(submit_action, client, waiting, "cancel", "Twice.", token) for client in clients)
     )
 
-    assert [messages_of(each) for each in answers] == [  # type: ignore[arg-type]  # no exceptions
+    assert [messages_of(answer) for answer in answers] == [  # type: ignore[arg-type]  # no exceptions
         [
-            "Cancel and refund: The run compensates before its next step: everything that was done is undone."
+            "Cancel and refund: The run compensates every step that was done, before it starts another one."
         ]
     ] * 2
     assert audit_rows() == [("grace", "cancel", "done")]
     assert len(messages.waiting) == 1
 
 
-def test_a_token_is_good_for_one_act_of_one_person_on_one_order(
+def test_a_token_is_valid_for_one_action_of_one_operator_on_one_order(
     desk: Client, confirmed: UUID, waiting: UUID
 ) -> None:
     token = uuid4()
     submit_action(desk, waiting, "note", "Mine.", token)
 
-    other_act = desk.post(action_url(waiting, "cancel"), {"reason": "x", "token": token})
+    other_action = desk.post(action_url(waiting, "cancel"), {"reason": "x", "token": token})
     other_order = desk.post(action_url(confirmed, "note"), {"reason": "x", "token": token})
-    other_person = staff_client("olga", ["desk.note_order"]).post(
+    other_operator = staff_client("olga", ["desk.note_order"]).post(
         action_url(waiting, "note"), {"reason": "x", "token": token}
     )
 
-    assert [each.status_code for each in (other_act, other_order, other_person)] == [409, 409, 409]
+    assert [answer.status_code for answer in (other_action, other_order, other_operator)] == [
+        409,
+        409,
+        409,
+    ]
     assert audit_rows() == [("grace", "note", "done")]
 
 
-def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(
+def test_an_order_that_stays_locked_is_not_changed(
     desk: Client, waiting: UUID, messages: MessageQueue
 ) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         other = connection.copy()
         try:
             cursor.execute("SET LOCAL lock_timeout = '200ms'")
-            with other.cursor() as theirs:
-                theirs.execute("BEGIN")
-                theirs.execute("SELECT 1 FROM sagas_sagarun FOR UPDATE")
+            with other.cursor() as locker:
+                locker.execute("BEGIN")
+                locker.execute("SELECT 1 FROM sagas_sagarun FOR UPDATE")
                 answer = desk.post(action_url(waiting, "cancel"), {"reason": "x", "token": uuid4()})
         finally:
             other.close()
@@ -437,23 +443,23 @@ def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(
     assert messages.waiting == []
 
 
-def test_an_order_is_judged_while_nobody_else_can_move_it(
+def test_the_state_is_checked_while_the_run_is_locked(
     desk: Client, waiting: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     locked: list[bool] = []
 
-    def read(order_id: UUID) -> OrderState:
+    def read_and_note_lock(order_id: UUID) -> OrderState:
         locked.append(is_locked(order_id))
         return order_state(order_id)
 
-    monkeypatch.setattr(desk_actions, "order_state", read)
+    monkeypatch.setattr(desk_actions, "order_state", read_and_note_lock)
     submit_action(desk, waiting, "note")
 
     assert locked == [True, True]
     assert is_locked(waiting) is False
 
 
-def test_audit_rows_are_never_changed(desk: Client, waiting: UUID) -> None:
+def test_audit_rows_cannot_be_changed_or_deleted(desk: Client, waiting: UUID) -> None:
     submit_action(desk, waiting, "note")
     rows = OperatorAction.objects.all()
 
@@ -465,7 +471,7 @@ def test_audit_rows_are_never_changed(desk: Client, waiting: UUID) -> None:
     assert OperatorAction.objects.get().reason == "She called."
 
 
-def test_what_people_did_has_a_list_of_its_own(desk: Client, waiting: UUID) -> None:
+def test_staff_actions_are_listed(desk: Client, waiting: UUID) -> None:
     submit_action(desk, waiting, "note", "<i>Seen.</i>")
 
     page = desk.get("/admin/desk/operatoraction/").content.decode()
@@ -475,7 +481,7 @@ def test_what_people_did_has_a_list_of_its_own(desk: Client, waiting: UUID) -> N
 
 
 def is_locked(order_id: UUID) -> bool:
-    """Whether somebody else may write the order's run at this moment."""
+    """Return whether another transaction has locked the order's run."""
     other = connection.copy()
     try:
         with other.cursor() as cursor:

@@ -1,5 +1,5 @@
-"""Every page of the desk, as everybody who may come: none fails, none changes anything by being read,
-and none takes what somebody wrote for markup."""
+"""Opens every page of the desk in every role: no page fails, changes data on GET, or renders stored
+text as markup."""
 
 import re
 from collections.abc import Iterable
@@ -35,39 +35,49 @@ from tests.support.desk_actions import submit_action
 from tests.support.routes import all_routes, key_of_some_row
 
 MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
-LINK = re.compile(r'(?:href|data-address)="(/admin/[^"#]*|\?[^"#]*)"')
+LINK = re.compile(r'(?:href|data-url)="(/admin/[^"#]*|\?[^"#]*)"')
 
 
 @pytest.fixture
 def written(
     desk: Client, grace: User, confirmed: UUID, waiting: UUID, posted: list[str]
 ) -> list[str]:
-    """Whatever somebody may write, written as markup; returns how each text begins."""
-    for each in apps.get_app_configs():
-        create_contenttypes(each, verbosity=0)
-        create_permissions(each, verbosity=0)
+    """Store markup in every text that users can write; return the beginning of each text."""
+    for app_config in apps.get_app_configs():
+        create_contenttypes(app_config, verbosity=0)
+        create_permissions(app_config, verbosity=0)
     synchronise()
-    of_goods()
+    write_stock_texts()
     submit_action(desk, waiting, "note", f"note {MARKUP}")
     create_bulk_action(
         *(ActionKind.RETRY, grace, [confirmed, waiting]),
         reason=f"bulk {MARKUP}", selection=f"search: chosen {MARKUP}", token=new_id(),
     )  # fmt: skip
     process_slice()
-    of_orders(confirmed, waiting)
-    of_the_desk(grace)
+    write_order_texts(confirmed, waiting)
+    write_desk_texts(grace)
     return [
-        *("who", "reference", "sku", "line", "reason", "attention", "error", "decline", "break"),
+        *(
+            "customer",
+            "reference",
+            "sku",
+            "line",
+            "reason",
+            "attention",
+            "error",
+            "decline",
+            "break",
+        ),
         *("product", "warehouse", "delivery", "note", "bulk", "chosen"),
         *("token", "role", "guess", "browser", "changed", "schedule"),
     ]
 
 
-def of_orders(confirmed: UUID, waiting: UUID) -> None:
+def write_order_texts(confirmed: UUID, waiting: UUID) -> None:
     User.objects.filter(username="alice").update(
-        username=f"who {MARKUP}", first_name=MARKUP, email=f"{MARKUP}@example.com"
+        username=f"customer {MARKUP}", first_name=MARKUP, email=f"{MARKUP}@example.com"
     )
-    Order.objects.update(reason=f"why {MARKUP}", reason_detail=f"reason {MARKUP}")
+    Order.objects.update(reason=f"code {MARKUP}"[:64], reason_detail=f"reason {MARKUP}")
     Order.objects.filter(pk=waiting).update(reference=f"reference {MARKUP}"[:64])
     OrderLine.objects.update(sku=f"sku {MARKUP}"[:64], name=f"line {MARKUP}")
     SagaRun.objects.filter(subject_id=waiting).update(
@@ -81,7 +91,7 @@ def of_orders(confirmed: UUID, waiting: UUID) -> None:
     )  # fmt: skip
 
 
-def of_goods() -> None:
+def write_stock_texts() -> None:
     level = StockLevel.objects.select_related("product", "warehouse").earliest("pk")
     receive(level, 1, f"delivery {MARKUP}", ManualEntry(new_id(), MARKUP, MARKUP))
     Product.objects.filter(pk=level.product_id).update(name=f"product {MARKUP}")
@@ -89,7 +99,7 @@ def of_goods() -> None:
     level.warehouse.save()
 
 
-def of_the_desk(grace: User) -> None:
+def write_desk_texts(grace: User) -> None:
     ApiToken.objects.update(name=f"token {MARKUP}", revoked_reason=MARKUP)
     Group.objects.create(name=f"role {MARKUP}")
     AccessAttempt.objects.create(
@@ -103,8 +113,8 @@ def of_the_desk(grace: User) -> None:
     )
 
 
-def people() -> dict[str, Client]:
-    """Somebody of each role that ships, nobody, and who may do everything."""
+def clients_by_role() -> dict[str, Client]:
+    """Return an anonymous client, one of each role that ships, and a superuser's."""
     found = {"anonymous": Client()}
     for role in ROLES:
         user = User.objects.create_user(f"{role.name}-1", is_staff=True)
@@ -117,11 +127,11 @@ def people() -> dict[str, Client]:
 
 
 def addresses(order: UUID) -> set[str]:
-    """Every route of the desk, about something that is there."""
+    """Return the path of every route of the desk, with keys of existing rows."""
     ContentType.objects.clear_cache()
     found = set()
     for route in all_routes():
-        # Enrolling makes the key that it shows, and keeps it until it is confirmed.
+        # The enrolment page stores the key that it shows.
         if not route.is_desk or route.name in ("admin:logout", "admin:enrol"):
             continue
         key = key_of_some_row(route) or order
@@ -136,22 +146,22 @@ def links(page: str, address: str) -> Iterable[str]:
         yield unescape(link) if link.startswith("/") else urlsplit(address).path + unescape(link)
 
 
-def kind_of(address: str) -> tuple[str, tuple[str, ...]]:
-    """What an address is the same as: one choice of a filter stands for all of its choices."""
+def page_kind(address: str) -> tuple[str, tuple[str, ...]]:
+    """Return the path and the names of the parameters: one value of a filter represents all."""
     parts = urlsplit(address)
     names = {name for name, _ in parse_qsl(parts.query)} - {"_changelist_filters", "_to_field"}
     return parts.path, tuple(sorted(names))
 
 
-def test_every_page_is_only_read_by_everybody_and_never_fails(
+def test_no_page_fails_or_changes_data_on_get_in_any_role(
     written: list[str], waiting: UUID
 ) -> None:
-    clients, paths = people(), addresses(waiting)
+    clients, paths = clients_by_role(), addresses(waiting)
     before = all_rows()
 
     failed = {
-        (who, path): answer.status_code
-        for who, client in clients.items()
+        (role, path): answer.status_code
+        for role, client in clients.items()
         for path in sorted(paths)
         if (answer := client.get(path)).status_code not in (200, 302, 400, 403, 404, 405)
     }
@@ -161,15 +171,13 @@ def test_every_page_is_only_read_by_everybody_and_never_fails(
     assert len(paths) > 90
 
 
-def test_whatever_leads_on_can_be_followed_and_shows_markup_as_text(
-    written: list[str], desk: Client
-) -> None:
+def test_every_link_works_and_stored_markup_is_escaped(written: list[str], desk: Client) -> None:
     before = all_rows()
     unseen, seen, pages, lost = ["/admin/"], set(), {}, {}
 
     while unseen:
         address = unseen.pop()
-        kind = kind_of(address)
+        kind = page_kind(address)
         if kind in seen or len(kind[1]) > 1 or "/second-factor/" in address:
             continue
         seen.add(kind)
@@ -185,6 +193,6 @@ def test_whatever_leads_on_can_be_followed_and_shows_markup_as_text(
         at for at, page in pages.items() if "<script>alert" in page or "<img src=x" in page
     ] == []
     shown = "".join(pages.values())
-    assert [each for each in written if f"{each} &quot;&gt;&lt;script&gt;" not in shown] == []
+    assert [text for text in written if f"{text} &quot;&gt;&lt;script&gt;" not in shown] == []
     assert all_rows() == before
     assert len(pages) > 100, len(pages)

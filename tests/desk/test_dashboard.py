@@ -1,4 +1,4 @@
-"""The start page: how the installation does, in a bounded number of statements."""
+"""The dashboard: its figures, and the number of its statements."""
 
 from uuid import UUID
 
@@ -47,7 +47,7 @@ def storefront(customer: User, shelf: Shelf, messages: MessageQueue) -> Storefro
 def shop(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> dict[str, UUID]:
-    """One order confirmed, one cancelled, and one that waits for a person."""
+    """One confirmed, one cancelled and one flagged order."""
     confirmed = storefront.order(cart(("MUG", 1))).order_id
     declined = cart(("MUG", 1), payment_method="pm_card_visa_chargeDeclined")
     cancelled = storefront.order(declined).order_id
@@ -57,10 +57,10 @@ def shop(
     return {"confirmed": confirmed, "cancelled": cancelled, "flagged": flagged}
 
 
-def test_it_shows_what_is_there(desk: Client, shop: dict[str, UUID]) -> None:
+def test_the_figures_match_the_orders(desk: Client, shop: dict[str, UUID]) -> None:
     found = dashboard_data()
 
-    assert {each.status: (each.orders, each.is_exact) for each in found.status_counts} == {
+    assert {count.status: (count.orders, count.is_exact) for count in found.status_counts} == {
         OrderStatus.PLACED: (1, True),
         OrderStatus.CONFIRMED: (1, True),
         OrderStatus.CANCELLING: (0, True),
@@ -71,47 +71,46 @@ def test_it_shows_what_is_there(desk: Client, shop: dict[str, UUID]) -> None:
     assert found.step_failures == [StepFailures("authorize_payment", {"rejected": 1})]
     assert found.oldest is not None
     assert found.oldest.order_id == shop["flagged"]
-    assert [each.order_id for each in found.flagged_orders] == [shop["flagged"]]
+    assert [order.order_id for order in found.flagged_orders] == [shop["flagged"]]
     assert (found.flagged, found.paused, found.open_breaks) == (1, 0, 0)
-    assert [(each.system, each.answered_share) for each in found.systems] == [
+    assert [(health.system, health.answered_share) for health in found.systems] == [
         ("payment_provider", 1.0)
     ]
 
 
-def test_the_page_and_its_newer_figures_say_the_same(desk: Client, shop: dict[str, UUID]) -> None:
+def test_the_page_and_the_polled_figures_show_the_same(desk: Client, shop: dict[str, UUID]) -> None:
     page = desk.get("/admin/").content.decode()
-    newer = desk.get("/admin/figures/").content.decode()
+    polled = desk.get("/admin/figures/").content.decode()
 
-    for told in (
+    for text in (
         f"/admin/orders/order/{shop['flagged']}/change/",
         "8 attempts &lt;b&gt;",
         "authorize_payment",
         "no worker has reported",
         "Confirmed per minute",
     ):
-        assert told in page
-        assert told in newer
+        assert text in page
+        assert text in polled
     assert 'data-refresh="/admin/figures/"' in page
-    assert "<html" not in newer
+    assert "<html" not in polled
 
 
-def test_what_a_person_holds_is_not_said_to_be_in_doubt_for_sure(
+def test_paused_orders_are_counted_with_who_may_have_paused_them(
     desk: Client, shop: dict[str, UUID]
 ) -> None:
-    none = desk.get("/admin/figures/").content.decode()
+    before = desk.get("/admin/figures/").content.decode()
     pause(shop["flagged"], PauseReason.STAFF, "Waiting for a call.", "grace")
 
     page = desk.get("/admin/figures/").content.decode()
 
-    assert "is_paused=yes" not in none
+    assert "is_paused=yes" not in before
     assert (
-        "1 paused</a>: by staff, or because the money is in doubt. They start no further step until"
-        " they are resumed."
+        "1 paused</a>, by staff or by an invariant. They start no further step until staff resume them."
     ) in page
     assert "paused by grace: Waiting for a call." in page
 
 
-def test_a_silent_queue_is_told_from_one_that_is_served(desk: Client) -> None:
+def test_silent_and_served_queues_are_distinguished(desk: Client) -> None:
     record("checkout", "checkout@here", timezone.now())
     record("sweeps", "sweeps@here", timezone.now())
     with connection.cursor() as cursor:
@@ -142,27 +141,27 @@ def test_open_breaks_are_counted(desk: Client) -> None:
     assert dashboard_data().open_breaks == 1
 
 
-def test_many_orders_are_estimated(shop: dict[str, UUID], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dashboard_queries, "COUNTED", 1)
+def test_large_counts_are_estimated(shop: dict[str, UUID], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dashboard_queries, "MAX_COUNTED", 1)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE orders_order")
 
-    found = {each.status: (each.orders, each.is_exact) for each in dashboard_data().status_counts}
+    found = {
+        count.status: (count.orders, count.is_exact) for count in dashboard_data().status_counts
+    }
 
     assert found[OrderStatus.PLACED] == (1, False)
     assert found[OrderStatus.CANCELLING] == (0, True)
 
 
-def test_it_costs_so_many_statements_and_no_more(shop: dict[str, UUID]) -> None:
-    with CaptureQueriesContext(
-        connection,
-    ) as asked:
+def test_the_number_of_statements_is_bounded(shop: dict[str, UUID]) -> None:
+    with CaptureQueriesContext(connection) as queries:
         figures()
 
-    assert len(asked) <= STATEMENTS
+    assert len(queries) <= STATEMENTS
 
 
-def test_newer_figures_do_not_keep_a_session_alive(desk: Client) -> None:
+def test_polling_does_not_extend_the_session(desk: Client) -> None:
     desk.get("/admin/")
     session = desk.session
     session["desk.seen"] -= 29 * 60

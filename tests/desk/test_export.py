@@ -1,4 +1,4 @@
-"""Orders as CSV: whole, as narrowed, in bounded memory, and with nothing in it that calculates."""
+"""The CSV export: filtered like the list, in bounded memory, without formulas."""
 
 import csv
 import io
@@ -28,11 +28,13 @@ def rows(client: Client, query: str = "") -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_the_export_has_what_the_list_shows(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+def test_the_export_has_the_orders_that_the_list_shows(
+    desk: Client, confirmed: UUID, waiting: UUID
+) -> None:
     everything, placed = rows(desk), rows(desk, "?status__exact=placed")
 
-    assert [each["order"] for each in everything] == [str(waiting), str(confirmed)]
-    assert [each["order"] for each in placed] == [str(waiting)]
+    assert [row["order"] for row in everything] == [str(waiting), str(confirmed)]
+    assert [row["order"] for row in placed] == [str(waiting)]
     assert {**placed[0], "placed at": "", "in this state since": ""} == {
         "order": str(waiting),
         "placed at": "",
@@ -45,19 +47,19 @@ def test_the_export_has_what_the_list_shows(desk: Client, confirmed: UUID, waiti
         "last error": "",
         "total (minor units)": "2500",
         "currency": "eur",
-        "why cancelled": "",
+        "cancel reason": "",
         "needs attention": "8 attempts",
     }
 
 
-def test_who_took_what_away_is_written_down(desk: Client, confirmed: UUID) -> None:
+def test_an_export_leaves_an_audit_row_with_its_filters(desk: Client, confirmed: UUID) -> None:
     rows(desk, "?status__exact=placed&q=alice")
 
     assert audit_rows() == [("grace", "export", "done")]
     assert OperatorAction.objects.get().reason == "search: alice; status: placed"
 
 
-def test_an_export_takes_a_permission_and_a_post(content_types: None, confirmed: UUID) -> None:
+def test_an_export_needs_a_permission_and_a_post(content_types: None, confirmed: UUID) -> None:
     reader, exporter = staff_client("paul"), staff_client("olga", ["desk.export_orders"])
 
     assert reader.post(EXPORT).status_code == 403
@@ -95,7 +97,7 @@ def test_an_export_takes_a_permission_and_a_post(content_types: None, confirmed:
         "\tcmd",
     ],
 )
-def test_no_cell_calculates(desk: Client, waiting: UUID, text: str) -> None:
+def test_cells_with_formulas_are_escaped(desk: Client, waiting: UUID, text: str) -> None:
     SagaRun.objects.update(needs_attention=True, attention_reason=text)
 
     cell = rows(desk)[0]["needs attention"]
@@ -105,11 +107,11 @@ def test_no_cell_calculates(desk: Client, waiting: UUID, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "alice", "8 attempts", "a=b", "-5", "1,000", "müller+co"])
-def test_what_begins_no_formula_is_left_alone(text: str) -> None:
+def test_other_texts_are_not_changed(text: str) -> None:
     assert escape_formula(text) == text
 
 
-def test_the_export_reads_a_page_at_a_time(
+def test_the_export_reads_the_orders_in_batches(
     desk: Client, storefront: Storefront, waiting: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 2)
@@ -117,15 +119,15 @@ def test_the_export_reads_a_page_at_a_time(
         storefront.order(cart(("TEE", 1)))
 
     with CaptureQueriesContext(connection) as queries:
-        ids = [UUID(each["order"]) for each in rows(desk)]
+        ids = [UUID(row["order"]) for row in rows(desk)]
 
     assert ids == list(Order.objects.order_by("-pk").values_list("pk", flat=True))
     assert len(ids) == len(set(ids)) == 5
-    read = [each["sql"] for each in queries if '"orders_order"."payment_method"' in each["sql"]]
+    read = [query["sql"] for query in queries if '"orders_order"."payment_method"' in query["sql"]]
     assert len(read) == 1 + 3
 
 
-def test_the_customer_of_an_export_is_no_formula(desk: Client, waiting: UUID) -> None:
+def test_the_customers_name_is_escaped_too(desk: Client, waiting: UUID) -> None:
     User.objects.filter(username="alice").update(username="@SUM(1)")
 
     assert rows(desk)[0]["customer"] == "'@SUM(1)"

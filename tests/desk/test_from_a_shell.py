@@ -1,4 +1,4 @@
-"""``manage.py orders``: what the desk does, done from a shell, and kept in the same audit rows."""
+"""``manage.py orders``: the desk's actions from a shell, with the same rules and audit rows."""
 
 import json
 import os
@@ -31,7 +31,7 @@ UNKNOWN = "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11"
 
 
 class Terminal(StringIO):
-    """Somebody who sits there, and has typed this."""
+    """Standard input of a terminal on which this text was typed."""
 
     def isatty(self) -> bool:
         return True
@@ -44,7 +44,7 @@ def alice_at_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def orders(*arguments: object) -> list[str]:
-    """What ``manage.py orders`` prints."""
+    """Run ``manage.py orders`` and return the printed lines."""
     printed = StringIO()
     call_command("orders", *map(str, arguments), stdout=printed)
     return printed.getvalue().splitlines()
@@ -58,13 +58,13 @@ def refused(*arguments: object) -> CommandError:
 
 def rows() -> list[tuple[str, str, str]]:
     found = OperatorAction.objects.select_related("operator").order_by("pk")
-    return [(each.actor, each.kind, each.outcome) for each in found]
+    return [(row.actor, row.kind, row.outcome) for row in found]
 
 
-def test_a_retry_from_a_shell_does_and_keeps_what_one_at_the_desk_does(
+def test_a_retry_from_a_shell_acts_and_audits_like_the_desk(
     waiting: UUID, messages: MessageQueue
 ) -> None:
-    lines = orders("retry", waiting, "--reason", "The bank is back.")
+    lines = orders("retry", waiting, "--reason", "The provider is back.")
 
     run = run_of(waiting)
     assert lines == [
@@ -73,7 +73,7 @@ def test_a_retry_from_a_shell_does_and_keeps_what_one_at_the_desk_does(
         "state: placed, at reserve_stock",
     ]
     assert (run.needs_attention, run.retry_count, run.not_before) == (False, 0, None)
-    assert [each.run_id for each in messages.waiting] == [run.pk]
+    assert [message.run_id for message in messages.waiting] == [run.pk]
     row = OperatorAction.objects.get()
     assert (row.operator, row.actor, row.kind, row.outcome) == (
         None,
@@ -81,14 +81,14 @@ def test_a_retry_from_a_shell_does_and_keeps_what_one_at_the_desk_does(
         "retry",
         "done",
     )
-    assert (row.order_id, row.reason) == (waiting, "The bank is back.")
+    assert (row.order_id, row.reason) == (waiting, "The provider is back.")
     assert (row.before, row.after) == (
         "placed, at reserve_stock, flagged",
         "placed, at reserve_stock",
     )
 
 
-def test_a_cancel_says_who_turned_the_order_back(waiting: UUID, messages: MessageQueue) -> None:
+def test_a_cancel_names_the_user_of_the_shell(waiting: UUID, messages: MessageQueue) -> None:
     orders("cancel", waiting, "--reason", "Fraud.")
     messages.deliver_all()
 
@@ -98,25 +98,25 @@ def test_a_cancel_says_who_turned_the_order_back(waiting: UUID, messages: Messag
     assert rows() == [("shell:alice", "cancel", "done")]
 
 
-def test_what_is_held_is_released_also_where_an_invariant_froze_it(
+def test_a_shell_resumes_orders_that_staff_or_an_invariant_paused(
     waiting: UUID, messages: MessageQueue
 ) -> None:
     orders("pause", waiting, "--reason", "Bob looks.")
-    paused = run_of(waiting).attention_reason
+    reason = run_of(waiting).attention_reason
     orders("resume", waiting, "--reason", "Bob has looked.")
     assert pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
-    orders("resume", waiting, "--reason", "The bank's books agree.")
+    orders("resume", waiting, "--reason", "The provider's records agree.")
 
-    assert paused == "paused by shell:alice: Bob looks."
+    assert reason == "paused by shell:alice: Bob looks."
     assert run_of(waiting).paused_at is None
-    assert [each[1:] for each in rows()] == [
+    assert [row[1:] for row in rows()] == [
         ("pause", "done"),
         ("resume", "done"),
         ("resume", "done"),
     ]
 
 
-def test_a_note_is_in_the_story_at_the_desk(desk: Client, waiting: UUID) -> None:
+def test_a_note_is_in_the_timeline_at_the_desk(desk: Client, waiting: UUID) -> None:
     orders("note", waiting, "--reason", "Called her; no answer.")
 
     page = page_of(desk, waiting)
@@ -127,7 +127,7 @@ def test_a_note_is_in_the_story_at_the_desk(desk: Client, waiting: UUID) -> None
 
 
 @pytest.mark.parametrize("kind", ["retry", "pause", "resume"])
-def test_what_may_not_be_is_refused_in_the_desks_words_and_kept(
+def test_a_refusal_has_the_desks_message_and_an_audit_row(
     confirmed: UUID, messages: MessageQueue, kind: str
 ) -> None:
     before = all_rows()
@@ -143,15 +143,13 @@ def test_what_may_not_be_is_refused_in_the_desks_words_and_kept(
     assert messages.waiting == []
 
 
-def test_a_cancel_asked_for_again_changes_nothing_more(
-    waiting: UUID, messages: MessageQueue
-) -> None:
+def test_a_second_cancel_changes_nothing(waiting: UUID, messages: MessageQueue) -> None:
     orders("cancel", waiting, "--reason", "Fraud.")
     before = run_of(waiting)
 
     error = refused("cancel", waiting, "--reason", "Fraud.")
 
-    assert "The order is being cancelled already." in str(error)
+    assert "The order is already being cancelled." in str(error)
     assert run_of(waiting).compensation_requested_at == before.compensation_requested_at
     assert len(messages.waiting) == 1
 
@@ -159,7 +157,7 @@ def test_a_cancel_asked_for_again_changes_nothing_more(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ((), "--reason is required; it is kept with your name"),
+        ((), "--reason is required; it is stored with your name"),
         (("--reason", ""), "--reason: This field is required."),
         (("--reason", "  "), "--reason: This field is required."),
         (
@@ -168,7 +166,7 @@ def test_a_cancel_asked_for_again_changes_nothing_more(
         ),
     ],
 )
-def test_nothing_is_done_without_a_reason(
+def test_an_action_without_a_valid_reason_is_refused(
     waiting: UUID, messages: MessageQueue, given: tuple[str, ...], message: str
 ) -> None:
     before = all_rows()
@@ -180,7 +178,7 @@ def test_nothing_is_done_without_a_reason(
     assert messages.waiting == []
 
 
-def test_on_a_terminal_the_reason_is_asked_for_after_saying_what_will_be_done(
+def test_on_a_terminal_the_command_explains_the_action_and_asks_for_the_reason(
     waiting: UUID, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal("She called.\n"))
@@ -195,7 +193,7 @@ def test_on_a_terminal_the_reason_is_asked_for_after_saying_what_will_be_done(
     assert OperatorAction.objects.get().reason == "She called."
 
 
-def test_whoever_does_not_answer_has_done_nothing(
+def test_ctrl_d_instead_of_a_reason_changes_nothing(
     waiting: UUID, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal(""))  # Ctrl-D
@@ -206,19 +204,19 @@ def test_whoever_does_not_answer_has_done_nothing(
     assert rows() == []
 
 
-def test_a_connection_that_breaks_is_not_taken_for_an_order_that_is_locked(
+def test_a_broken_connection_is_not_reported_as_a_locked_order(
     waiting: UUID, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks(_asked: object) -> NoReturn:
+    def fail(_action: object) -> NoReturn:
         raise OperationalError("the connection is closed")
 
-    monkeypatch.setattr(command, "perform", breaks)
+    monkeypatch.setattr(command, "perform", fail)
 
     with pytest.raises(OperationalError, match="the connection is closed"):
         orders("retry", waiting, "--reason", "Now.")
 
 
-def test_an_order_is_named_by_what_a_person_has_in_hand(
+def test_orders_are_found_by_every_kind_of_id(
     confirmed: UUID, waiting: UUID, messages: MessageQueue
 ) -> None:
     Order.objects.filter(pk=confirmed).update(reference="cart-17")
@@ -239,17 +237,19 @@ def test_an_order_is_named_by_what_a_person_has_in_hand(
 
 
 @pytest.mark.parametrize("term", ["alice", "TEE", "cart-17", "pi_unknown", "", " ", UNKNOWN])
-def test_what_names_no_order_is_refused(waiting: UUID, messages: MessageQueue, term: str) -> None:
-    """A customer's name or a SKU too, though at this moment only one order may have it."""
+def test_a_term_that_matches_no_order_is_refused(
+    waiting: UUID, messages: MessageQueue, term: str
+) -> None:
+    """Customers' names and SKUs are no ids, even if only one order has them now."""
     error = refused("cancel", term, "--reason", "Fraud.")
 
-    assert str(error).startswith(f"{term!r} names no order. ")
+    assert str(error).startswith(f"{term!r} matches no order. ")
     assert error.returncode == 1
     assert rows() == []
     assert run_of(waiting).compensation_requested_at is None
 
 
-def test_what_names_several_orders_is_refused_and_they_are_told_apart(
+def test_an_ambiguous_term_is_refused_and_the_orders_are_listed(
     storefront: Storefront, confirmed: UUID, waiting: UUID
 ) -> None:
     guest = Order.objects.get(pk=waiting)
@@ -261,32 +261,32 @@ def test_what_names_several_orders_is_refused_and_they_are_told_apart(
     error = refused("cancel", "cart-17", "--reason", "Fraud.")
 
     assert str(error).splitlines() == [
-        "'cart-17' names several orders:",
+        "'cart-17' matches several orders:",
         f"  {confirmed}  alice, confirmed",
         f"  {waiting}  bob, placed",
     ]
     assert rows() == []
 
 
-def test_show_tells_the_story_within_a_hundred_columns(
+def test_show_prints_the_timeline_within_a_hundred_columns(
     storefront: Storefront, waiting: UUID
 ) -> None:
     orders("note", waiting, "--reason", "word " * 100)
 
     lines = orders("show", waiting)
 
-    said = "\n".join(lines)
+    text = "\n".join(lines)
     assert max(map(len, lines)) <= 100
     assert lines[0] == f"order {waiting}: 25.00 EUR, for alice"
     assert lines[1] == f"run   {run_of(waiting).pk}: checkout, running"
     assert "state: placed, at reserve_stock, flagged" in lines
     assert "needs attention: 8 attempts" in lines
-    assert "next: Tries stock reservation as soon as a worker takes it" in said
-    assert said.count("word") == 100
-    assert "by shell:alice" in said
+    assert "next: Tries stock reservation as soon as a worker takes it" in text
+    assert text.count("word") == 100
+    assert "by shell:alice" in text
 
 
-def test_show_tells_programs_the_same(confirmed: UUID) -> None:
+def test_show_prints_json(confirmed: UUID) -> None:
     shown: dict[str, Any] = json.loads("".join(orders("show", confirmed, "--json")))
 
     assert (shown["id"], shown["status"], shown["customer"]) == (
@@ -295,8 +295,8 @@ def test_show_tells_programs_the_same(confirmed: UUID) -> None:
         "alice",
     )
     assert shown["runs"] == [str(run_of(confirmed).pk)]
-    assert shown["timeline"][0]["what"] == "placed"
-    assert {each["kind"] for each in shown["timeline"]} >= {
+    assert shown["timeline"][0]["title"] == "placed"
+    assert {entry["kind"] for entry in shown["timeline"]} >= {
         "order",
         "step",
         "to payment provider",
@@ -304,16 +304,14 @@ def test_show_tells_programs_the_same(confirmed: UUID) -> None:
     }
 
 
-def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(
-    waiting: UUID, messages: MessageQueue
-) -> None:
+def test_an_order_that_stays_locked_is_not_changed(waiting: UUID, messages: MessageQueue) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         other = connection.copy()
         try:
             cursor.execute("SET LOCAL lock_timeout = '200ms'")
-            with other.cursor() as theirs:
-                theirs.execute("BEGIN")
-                theirs.execute("SELECT 1 FROM sagas_sagarun FOR UPDATE")
+            with other.cursor() as locker:
+                locker.execute("BEGIN")
+                locker.execute("SELECT 1 FROM sagas_sagarun FOR UPDATE")
                 error = refused("retry", waiting, "--reason", "Now.")
         finally:
             other.close()
@@ -323,40 +321,38 @@ def test_an_order_that_is_locked_for_too_long_is_left_as_it_is(
     assert messages.waiting == []
 
 
-def test_an_audit_row_is_of_an_account_or_of_a_shell_and_never_of_nobody(
-    grace: User, waiting: UUID
-) -> None:
-    def write(**who: object) -> None:
+def test_an_audit_row_has_exactly_one_actor(grace: User, waiting: UUID) -> None:
+    def write(**actor: object) -> None:
         with transaction.atomic():
             OperatorAction.objects.create(
-                token=uuid4(), kind=ActionKind.NOTE, order_id=waiting, reason="x", **who
+                token=uuid4(), kind=ActionKind.NOTE, order_id=waiting, reason="x", **actor
             )
 
-    for who in ({}, {"operator": grace, "shell_user": "shell:alice"}):
+    for actor in ({}, {"operator": grace, "shell_user": "shell:alice"}):
         with pytest.raises(IntegrityError, match="desk_action_has_one_actor"):
-            write(**who)
+            write(**actor)
 
     assert rows() == []
 
 
-def test_whoever_did_not_log_in_is_known_by_the_user_of_the_process(
+def test_without_a_login_the_shell_user_is_the_user_of_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def nobody() -> NoReturn:
+    def no_login() -> NoReturn:
         raise OSError("no login")
 
-    monkeypatch.setattr(os, "getlogin", nobody)
+    monkeypatch.setattr(os, "getlogin", no_login)
 
     assert user_of_this_shell().name == pwd.getpwuid(os.getuid()).pw_name
 
 
-def test_a_user_whom_the_system_has_no_name_for_is_known_by_the_number(
+def test_a_shell_user_without_a_name_has_its_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def nobody() -> NoReturn:
+    def no_login() -> NoReturn:
         raise OSError("no login")
 
-    monkeypatch.setattr(os, "getlogin", nobody)
+    monkeypatch.setattr(os, "getlogin", no_login)
     monkeypatch.setattr(os, "getuid", lambda: 987_654_321)
 
     assert user_of_this_shell().name == "987654321"

@@ -1,4 +1,4 @@
-"""What browsers are told not to do: strictly everywhere, with exceptions on the desk's pages alone."""
+"""Security headers: strict on every page, with exceptions only on the desk's pages."""
 
 import pytest
 from django.test import Client
@@ -13,22 +13,25 @@ EXCEPTIONS = ("unsafe-eval", "unsafe-inline", "sha256-")
 
 def directives(client: Client, path: str) -> dict[str, str]:
     policy = client.get(path).headers["Content-Security-Policy"]
-    return {name: rest for name, _, rest in (each.partition(" ") for each in policy.split("; "))}
+    return {
+        name: rest
+        for name, _, rest in (directive.partition(" ") for directive in policy.split("; "))
+    }
 
 
 @pytest.mark.parametrize("path", ["/api/v1/orders", "/api/v1/products", "/nowhere"])
-def test_other_answers_allow_nothing_inline_and_no_evaluation(path: str) -> None:
+def test_other_responses_allow_no_inline_code_and_no_eval(path: str) -> None:
     found = directives(Client(), path)
 
     assert found["default-src"] == "'none'"
     assert found["script-src"] == found["style-src"] == "'self'"
     assert found["frame-ancestors"] == found["base-uri"] == found["object-src"] == "'none'"
     assert found["form-action"] == "'self'"
-    assert not [each for each in EXCEPTIONS if each in str(found)]
+    assert not [exception for exception in EXCEPTIONS if exception in str(found)]
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/orders/order/", LOGIN])
-def test_the_desk_runs_no_inline_script(path: str) -> None:
+def test_the_desk_allows_no_inline_script(path: str) -> None:
     client = Client()
     if path != LOGIN:
         client.force_login(superuser())
@@ -40,7 +43,7 @@ def test_the_desk_runs_no_inline_script(path: str) -> None:
     assert found["frame-ancestors"] == "'none'"
 
 
-def test_every_answer_carries_the_other_headers() -> None:
+def test_every_response_has_the_other_headers() -> None:
     headers = Client().get(LOGIN).headers
 
     assert headers["X-Frame-Options"] == "DENY"
@@ -50,7 +53,7 @@ def test_every_answer_carries_the_other_headers() -> None:
     assert "camera=()" in headers["Permissions-Policy"]
 
 
-def test_cookies_are_for_this_host_over_tls_alone_where_there_is_tls(
+def test_with_https_cookies_are_for_this_host_and_tls_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTPS", "1")

@@ -1,4 +1,4 @@
-"""The desk's lists: what each tells and where it leads, and what a page of it costs."""
+"""The desk's lists: their cells, links, searches and filters, and what a page costs."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -34,22 +34,22 @@ from tests.support.large_tables import id_of, write_many_rows
 
 RUNS = "/admin/sagas/sagarun/"
 PAYMENTS = "/admin/payments/payment/"
-FACTS = "/admin/events/outboxevent/"
+EVENTS = "/admin/events/outboxevent/"
 MOVEMENTS = "/admin/inventory/stockmovement/"
 RESERVATIONS = "/admin/inventory/reservation/"
 STOCK = "/admin/inventory/stocklevel/"
 PRODUCTS = "/admin/inventory/product/"
 BREAKS = "/admin/invariants/reconciliationbreak/"
-ACTS = "/admin/desk/operatoraction/"
+ACTIONS = "/admin/desk/operatoraction/"
 BULKS = "/admin/desk/bulkaction/"
-PEOPLE = "/admin/auth/user/"
+USERS = "/admin/auth/user/"
 TOKENS = "/admin/access/apitoken/"
-WRONG_GUESSES = "/admin/axes/accessattempt/"
+FAILED_LOGINS = "/admin/axes/accessattempt/"
 CHANGES = "/admin/admin/logentry/"
 
 
 def found(desk: Client, address: str) -> list[Any]:
-    """The rows of a list's page."""
+    """Return the rows of a list's page."""
     answer = desk.get(address)
     assert answer.status_code == 200, address
     return list(answer.context["cl"].result_list)
@@ -61,17 +61,17 @@ def shown(desk: Client, address: str) -> str:
     return answer.content.decode()
 
 
-def test_a_run_that_has_ended_waits_for_nobody(desk: Client, waiting: UUID) -> None:
+def test_ended_runs_are_neither_paused_nor_flagged(desk: Client, waiting: UUID) -> None:
     pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
-    filters_of_marks = [f"{RUNS}?{each}=yes" for each in ("is_paused", "needs_attention")]
-    before = [[each.subject_id for each in found(desk, one)] for one in filters_of_marks]
+    filtered_lists = [f"{RUNS}?{mark}=yes" for mark in ("is_paused", "needs_attention")]
+    before = [[run.subject_id for run in found(desk, address)] for address in filtered_lists]
 
     SagaRun.objects.filter(subject_id=waiting).update(
         status=RunStatus.COMPENSATED, step="", wake_at=None, ended_at=timezone.now()
     )
 
     assert before == [[waiting], [waiting]]
-    assert [found(desk, one) for one in filters_of_marks] == [[], []]
+    assert [found(desk, address) for address in filtered_lists] == [[], []]
 
 
 def link_to(order_id: object) -> str:
@@ -89,22 +89,20 @@ def write_break(subject: str) -> None:
     )
 
 
-def test_each_list_leads_from_its_rows_to_their_order(
-    desk: Client, confirmed: UUID, posted: list[str]
-) -> None:
+def test_rows_link_to_their_order(desk: Client, confirmed: UUID, posted: list[str]) -> None:
     submit_action(desk, confirmed, "note")
     write_break(str(confirmed))
 
-    astray = [
-        each
-        for each in (RUNS, PAYMENTS, FACTS, MOVEMENTS, RESERVATIONS, BREAKS, ACTS)
-        if link_to(confirmed) not in shown(desk, each)
+    without_link = [
+        path
+        for path in (RUNS, PAYMENTS, EVENTS, MOVEMENTS, RESERVATIONS, BREAKS, ACTIONS)
+        if link_to(confirmed) not in shown(desk, path)
     ]
 
-    assert astray == []
+    assert without_link == []
 
 
-def test_what_is_of_a_product_leads_to_it(desk: Client, confirmed: UUID) -> None:
+def test_rows_link_to_their_product(desk: Client, confirmed: UUID) -> None:
     mug = f'href="/admin/inventory/product/{Product.objects.get(sku="MUG").pk}/change/"'
 
     assert mug in shown(desk, MOVEMENTS)
@@ -112,17 +110,17 @@ def test_what_is_of_a_product_leads_to_it(desk: Client, confirmed: UUID) -> None
     assert mug in shown(desk, f"{STOCK}{found(desk, f'{STOCK}?q=MUG')[0].pk}/change/")
 
 
-def test_a_run_tells_where_it_stands(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+def test_a_run_shows_its_state_and_step(desk: Client, confirmed: UUID, waiting: UUID) -> None:
     page = shown(desk, RUNS)
 
     assert badge("completed") in page
     assert badge("running") in page
     assert "reserve_stock" in page
-    assert '<span class="flag">look</span>' in page
+    assert '<span class="flag">check</span>' in page
     assert "8 attempts" in page
 
 
-def test_a_payment_tells_its_amount_as_money_and_what_stripe_calls_it(
+def test_a_payment_shows_its_amount_and_its_id_at_the_provider(
     desk: Client, confirmed: UUID
 ) -> None:
     payment = Payment.objects.get(order_id=confirmed)
@@ -135,7 +133,7 @@ def test_a_payment_tells_its_amount_as_money_and_what_stripe_calls_it(
     assert f"{payment.created_at:%Y-%m-%d %H:%M:%S}" in page
 
 
-def test_a_movement_tells_what_happened_and_who_did_it(desk: Client, confirmed: UUID) -> None:
+def test_a_movement_shows_its_kind_and_actor(desk: Client, confirmed: UUID) -> None:
     page = shown(desk, MOVEMENTS)
 
     assert badge("receipt", "received") in page
@@ -144,7 +142,7 @@ def test_a_movement_tells_what_happened_and_who_did_it(desk: Client, confirmed: 
     assert "the order&#x27;s run" in page
 
 
-def test_a_product_tells_its_price_and_what_is_left(desk: Client, confirmed: UUID) -> None:
+def test_a_product_shows_its_price_and_available_stock(desk: Client, confirmed: UUID) -> None:
     (mug,) = found(desk, f"{PRODUCTS}?q=MUG")
     page = shown(desk, f"{PRODUCTS}?q=mug")
 
@@ -155,7 +153,7 @@ def test_a_product_tells_its_price_and_what_is_left(desk: Client, confirmed: UUI
 
 
 def searches(confirmed: UUID) -> dict[str, dict[str, int]]:
-    """For each list what finds something in it, and how many rows."""
+    """Return search terms for each list, with the number of rows that each term finds."""
     payment = Payment.objects.get(order_id=confirmed)
     refund = payment.refunds.get().provider_refund_id
     ids = (str(confirmed), str(confirmed)[:18], short_id(confirmed), confirmed.hex.upper())
@@ -169,18 +167,18 @@ def searches(confirmed: UUID) -> dict[str, dict[str, int]]:
             "pi_none": 0,
             "re_": 0,
         },
-        FACTS: dict.fromkeys(ids, 8),
+        EVENTS: dict.fromkeys(ids, 8),
         BREAKS: {**dict.fromkeys(ids[:3], 1), "MUG@main": 1, "MUG": 0},
         RESERVATIONS: {**dict.fromkeys(ids, 1), "MUG": 1, "mug": 1, "MU": 0, "TEE": 0},
         MOVEMENTS: {**dict.fromkeys(ids, 2), "MUG": 3, "TEE": 1, "CUP": 0},
         STOCK: {"MUG": 1, "mu": 1, "Mug": 1, "CUP": 0},
-        ACTS: {**dict.fromkeys(ids, 1), "grace": 1, "mallory": 0},
-        PEOPLE: {"grace": 1, "gra": 1, "race": 0},
+        ACTIONS: {**dict.fromkeys(ids, 1), "grace": 1, "mallory": 0},
+        USERS: {"grace": 1, "gra": 1, "race": 0},
         TOKENS: {"alice": 1, "mallory": 0},
     }
 
 
-def test_rows_are_found_by_what_people_have_in_their_hands(
+def test_rows_are_found_by_ids_skus_and_names(
     desk: Client, confirmed: UUID, messages: MessageQueue
 ) -> None:
     submit_action(desk, confirmed, "note")
@@ -199,17 +197,17 @@ def test_rows_are_found_by_what_people_have_in_their_hands(
 
 
 @pytest.mark.parametrize("term", ["%25", "a%0ab", "x" * 300, "'%20OR%201=1", "%F0%9F%A6%86"])
-def test_a_term_that_names_nothing_finds_nothing_and_the_page_says_what_would(
+def test_an_unknown_term_finds_nothing_and_the_page_says_what_to_search_for(
     desk: Client, confirmed: UUID, term: str
 ) -> None:
-    for path in (RUNS, PAYMENTS, FACTS, MOVEMENTS, ACTS, PEOPLE, WRONG_GUESSES):
+    for path in (RUNS, PAYMENTS, EVENTS, MOVEMENTS, ACTIONS, USERS, FAILED_LOGINS):
         page = shown(desk, f"{path}?q={term}")
 
-        assert "Nothing here is called" in page, path
-        assert "What can be searched for" in page, path
+        assert "No row matches" in page, path
+        assert "You can search for" in page, path
 
 
-def test_lists_are_narrowed(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+def test_lists_are_filtered(desk: Client, confirmed: UUID, waiting: UUID) -> None:
     wanted = {
         f"{RUNS}?status=running": 1,
         f"{RUNS}?status=completed": 1,
@@ -219,7 +217,7 @@ def test_lists_are_narrowed(desk: Client, confirmed: UUID, waiting: UUID) -> Non
         f"{RUNS}?saga=cancellation": 0,
         f"{PAYMENTS}?status=captured": 1,
         f"{PAYMENTS}?status=voided": 0,
-        f"{FACTS}?name=order.placed": 2,
+        f"{EVENTS}?name=order.placed": 2,
         f"{RESERVATIONS}?status=confirmed": 1,
         f"{RESERVATIONS}?status=released": 0,
         f"{MOVEMENTS}?kind=receipt": 2,
@@ -227,8 +225,8 @@ def test_lists_are_narrowed(desk: Client, confirmed: UUID, waiting: UUID) -> Non
         f"{STOCK}?sold_out=yes": 0,
         f"{STOCK}?sold_out=no&warehouse=main": 2,
         f"{PRODUCTS}?withdrawn=yes": 0,
-        f"{PEOPLE}?who=superuser": 1,
-        f"{PEOPLE}?who=customer": 1,
+        f"{USERS}?kind=superuser": 1,
+        f"{USERS}?kind=customer": 1,
         f"{PAYMENTS}?status=made-up": 0,
     }
 
@@ -237,13 +235,13 @@ def test_lists_are_narrowed(desk: Client, confirmed: UUID, waiting: UUID) -> Non
     assert counted == wanted
 
 
-def test_a_filter_without_an_index_looks_through_the_newest_rows_alone(
+def test_a_filter_without_an_index_searches_only_the_newest_rows(
     desk: Client, confirmed: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filters, "NEWEST_ROWS", 1)
     newest = StockMovement.objects.latest("pk").kind
 
-    kept = [each.kind for each in found(desk, f"{MOVEMENTS}?kind={newest}")]
+    kept = [movement.kind for movement in found(desk, f"{MOVEMENTS}?kind={newest}")]
 
     assert newest == "reserve"
     assert kept == ["reserve"]
@@ -259,38 +257,42 @@ def test_a_filter_without_an_index_looks_through_the_newest_rows_alone(
         "refunds__status=succeeded",
     ],
 )
-def test_a_lookup_that_is_no_filter_is_refused(desk: Client, confirmed: UUID, query: str) -> None:
+def test_a_lookup_that_is_not_a_filter_is_refused(
+    desk: Client, confirmed: UUID, query: str
+) -> None:
     assert desk.get(f"{PAYMENTS}?{query}").status_code == 400
 
 
-def test_no_list_is_sorted_otherwise(desk: Client, confirmed: UUID, waiting: UUID) -> None:
-    before = found(desk, FACTS)
+def test_an_order_in_the_address_is_ignored(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+    before = found(desk, EVENTS)
 
     with CaptureQueriesContext(connection) as statements:
-        after = found(desk, f"{FACTS}?o=2")
+        after = found(desk, f"{EVENTS}?o=2")
 
     assert after == before
-    assert not any('ORDER BY "events_outboxevent"."name"' in each["sql"] for each in statements)
+    assert not any('ORDER BY "events_outboxevent"."name"' in query["sql"] for query in statements)
 
 
 def lists() -> Iterator[tuple[str, type[Model], PagedAdmin[Any]]]:
-    """Every list of the desk."""
-    for model, each in admin.site._registry.items():
-        assert isinstance(each, PagedAdmin), f"{model.__name__} counts and sorts as Django does"
-        yield f"/admin/{model._meta.app_label}/{model._meta.model_name}/", model, each
+    """Yield path, model and admin of every list of the desk."""
+    for model, model_admin in admin.site._registry.items():
+        assert isinstance(model_admin, PagedAdmin), (
+            f"{model.__name__} counts and sorts like Django's lists"
+        )
+        yield f"/admin/{model._meta.app_label}/{model._meta.model_name}/", model, model_admin
 
 
-def test_every_list_has_one_name_and_an_empty_one_says_what_would_be_there(desk: Client) -> None:
+def test_every_list_has_one_title_and_an_empty_list_explains_itself(desk: Client) -> None:
     unclear = {}
-    for path, model, each in lists():
+    for path, model, model_admin in lists():
         page = shown(desk, path)
-        name = capfirst(each.list_title or str(model._meta.verbose_name_plural))
+        name = capfirst(model_admin.list_title or str(model._meta.verbose_name_plural))
         titled = f"<title>{name}" in page.replace("\n", "").replace("  ", "") or f"{name} |" in page
-        crumb = f'class="crumb" href="{path}">{name[0]}' in page
+        breadcrumb = f'class="breadcrumb" href="{path}">{name[0]}' in page
         is_empty = not desk.get(path).context["cl"].result_list
-        explained = not is_empty or (each.empty_text and "Nothing here yet" in page)
-        if not (titled and crumb and explained):
-            unclear[path] = (titled, crumb, explained)
+        explained = not is_empty or (model_admin.empty_text and "Nothing here yet" in page)
+        if not (titled and breadcrumb and explained):
+            unclear[path] = (titled, breadcrumb, explained)
 
     assert unclear == {}
 
@@ -299,30 +301,30 @@ TERMS: Mapping[str, tuple[str, ...]] = {
     ORDERS: ("order", "customer12000", "pi_77"),
     RUNS: ("order",),
     PAYMENTS: ("order", "pi_77", "re_77"),
-    FACTS: ("order",),
+    EVENTS: ("order",),
     RESERVATIONS: ("order",),
     MOVEMENTS: ("order", "SKU-77"),
     BREAKS: ("order",),
-    ACTS: ("order", "customer77"),
+    ACTIONS: ("order", "customer77"),
     BULKS: ("run",),
-    PEOPLE: ("customer77",),
+    USERS: ("customer77",),
     TOKENS: ("key77", "customer77"),
-    WRONG_GUESSES: ("guess77",),
+    FAILED_LOGINS: ("guess77",),
     CHANGES: ("customer77",),
 }
 CHOICES: Mapping[str, tuple[str, ...]] = {
     RUNS: ("status=running", "status=compensated", "needs_attention=yes", "saga=cancellation"),
     PAYMENTS: ("status=voided",),
-    FACTS: ("name=order.placed",),
+    EVENTS: ("name=order.placed",),
     RESERVATIONS: ("status=released",),
     MOVEMENTS: ("kind=adjust",),
-    ACTS: ("kind=cancel", "outcome=refused"),
+    ACTIONS: ("kind=cancel", "outcome=refused"),
     BULKS: ("kind=cancel",),
 }
 
 
 @pytest.mark.usefixtures("posted")
-def test_a_page_costs_few_statements_and_few_rows_however_many_there_are(
+def test_the_cost_of_a_page_does_not_grow_with_the_table(
     desk: Client, grace: User, confirmed: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_bulk_action(
@@ -335,16 +337,16 @@ def test_a_page_costs_few_statements_and_few_rows_however_many_there_are(
 
     costly: dict[str, object] = {}
     for path, *_ in lists():
-        terms = [id_of(each) if each in ("order", "run") else each for each in TERMS.get(path, ())]
+        terms = [id_of(term) if term in ("order", "run") else term for term in TERMS.get(path, ())]
         queries = [
             "",
-            *(f"?q={each}" for each in terms),
-            *(f"?{each}" for each in CHOICES.get(path, ())),
+            *(f"?q={term}" for term in terms),
+            *(f"?{choice}" for choice in CHOICES.get(path, ())),
         ]
         for query in queries:
             sent = statements(desk, path + query)
-            counts = [each for each in sent if "COUNT(" in each.upper()]
-            rows = sum(rows_read(each) for each in sent)
+            counts = [statement for statement in sent if "COUNT(" in statement.upper()]
+            rows = sum(rows_read(statement) for statement in sent)
             if counts or rows > 1500 or len(sent) > few[path] + 4:
                 costly[path + query] = (len(sent), few[path], rows, counts)
 
@@ -354,21 +356,21 @@ def test_a_page_costs_few_statements_and_few_rows_however_many_there_are(
 def statements(desk: Client, address: str) -> list[str]:
     with CaptureQueriesContext(connection) as captured:
         assert desk.get(address).status_code == 200, address
-    return [each["sql"] for each in captured if each["sql"].startswith("SELECT")]
+    return [query["sql"] for query in captured if query["sql"].startswith("SELECT")]
 
 
 def rows_read(statement: str) -> int:
-    """How many rows PostgreSQL takes out of tables and indexes to answer."""
+    """Return how many rows PostgreSQL reads from tables and indexes for a statement."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}")
-        (told,) = cursor.fetchone()
-    plan = json.loads(told) if isinstance(told, str) else told
+        (answer,) = cursor.fetchone()
+    plan = json.loads(answer) if isinstance(answer, str) else answer
     return _read(plan[0]["Plan"])
 
 
 def _read(node: Mapping[str, Any]) -> int:
-    inner = sum(_read(each) for each in node.get("Plans", ()))
+    inner = sum(_read(child) for child in node.get("Plans", ()))
     if "Scan" not in node["Node Type"]:
         return inner
-    each_time = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    return inner + int(each_time * node["Actual Loops"])
+    rows_per_loop = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    return inner + int(rows_per_loop * node["Actual Loops"])

@@ -1,4 +1,4 @@
-"""The desk's door: a password, then a code; and no page in between."""
+"""Login at the desk: a password, then a code; no page opens before both."""
 
 from datetime import timedelta
 
@@ -30,11 +30,11 @@ from tests.support.staff_login import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-IN_BETWEEN = {LOGIN, SECOND_FACTOR, ENROL, "/admin/logout/"}
+BEFORE_SECOND_FACTOR = {LOGIN, SECOND_FACTOR, ENROL, "/admin/logout/"}
 
 
 @pytest.fixture(autouse=True)
-def both_locks(settings: Settings) -> None:
+def second_factor_required(settings: Settings) -> None:
     settings.DESK_REQUIRES_MFA = True
 
 
@@ -49,17 +49,19 @@ def app(grace: User) -> TOTPDevice:
 
 
 def test_no_page_opens_before_the_second_factor(grace: User, app: TOTPDevice) -> None:
-    half_in = Client()
-    post_password(half_in, grace)
-    paths = [path for path in desk_paths() if path not in IN_BETWEEN]
+    without_code = Client()
+    post_password(without_code, grace)
+    paths = [path for path in desk_paths() if path not in BEFORE_SECOND_FACTOR]
 
     answers = {
-        (path, verb): getattr(half_in, verb)(path) for path in paths for verb in ("get", "post")
+        (path, verb): getattr(without_code, verb)(path)
+        for path in paths
+        for verb in ("get", "post")
     }
 
     opened = {
-        at: answer.status_code
-        for at, answer in answers.items()
+        key: answer.status_code
+        for key, answer in answers.items()
         if not (
             answer.status_code == 302
             and answer.headers["Location"].startswith((LOGIN, SECOND_FACTOR))
@@ -72,7 +74,7 @@ def test_no_page_opens_before_the_second_factor(grace: User, app: TOTPDevice) ->
     assert len(paths) > 60
 
 
-def test_every_page_opens_behind_both_locks(grace: User, app: TOTPDevice) -> None:
+def test_pages_open_after_both_factors(grace: User, app: TOTPDevice) -> None:
     client = Client()
     log_in(client, grace, app)
 
@@ -80,7 +82,7 @@ def test_every_page_opens_behind_both_locks(grace: User, app: TOTPDevice) -> Non
     assert client.get("/admin/orders/order/").status_code == 200
 
 
-def test_a_password_alone_leads_to_the_second_lock(grace: User, app: TOTPDevice) -> None:
+def test_a_password_alone_leads_to_the_second_factor(grace: User, app: TOTPDevice) -> None:
     client = Client()
 
     post_password(client, grace)
@@ -90,15 +92,15 @@ def test_a_password_alone_leads_to_the_second_lock(grace: User, app: TOTPDevice)
     assert page.context["next"] == "/admin/orders/order/"
 
 
-@pytest.mark.parametrize("demanded", [False, True])
-def test_the_login_that_was_not_on_the_way_anywhere_leads_to_the_start_page(
-    grace: User, app: TOTPDevice, settings: Settings, *, demanded: bool
+@pytest.mark.parametrize("required", [False, True])
+def test_a_login_without_a_next_page_leads_to_the_dashboard(
+    grace: User, app: TOTPDevice, settings: Settings, *, required: bool
 ) -> None:
-    settings.DESK_REQUIRES_MFA = demanded
+    settings.DESK_REQUIRES_MFA = required
     client = Client()
 
     page = client.post(LOGIN, {"username": grace.username, "password": PASSWORD}, follow=True)
-    if demanded:
+    if required:
         assert page.request["PATH_INFO"] == SECOND_FACTOR
         sent = {"code": code_of(app), "next": page.context["next"]}
         page = client.post(SECOND_FACTOR, sent, follow=True)
@@ -106,7 +108,7 @@ def test_the_login_that_was_not_on_the_way_anywhere_leads_to_the_start_page(
     assert (page.status_code, page.request["PATH_INFO"]) == (200, "/admin/")
 
 
-def test_the_way_on_leads_nowhere_else(grace: User, app: TOTPDevice) -> None:
+def test_a_login_does_not_redirect_to_another_host(grace: User, app: TOTPDevice) -> None:
     client = Client()
     post_password(client, grace)
 
@@ -115,7 +117,7 @@ def test_the_way_on_leads_nowhere_else(grace: User, app: TOTPDevice) -> None:
     assert answer.headers["Location"] == "/admin/"
 
 
-def test_whoever_has_no_app_yet_sets_one_up(grace: User) -> None:
+def test_staff_without_an_app_enrol_one(grace: User) -> None:
     client = Client()
     post_password(client, grace)
 
@@ -132,14 +134,14 @@ def test_whoever_has_no_app_yet_sets_one_up(grace: User) -> None:
     assert codes[0] not in client.get(ENROL).content.decode()
 
 
-def test_a_wrong_code_sets_nothing_up(grace: User) -> None:
+def test_a_wrong_code_enrols_no_app(grace: User) -> None:
     client = Client()
     post_password(client, grace)
     client.get(ENROL)
 
     answer = client.post(ENROL, {"code": wrong_code(TOTPDevice.objects.get())})
 
-    assert "That code is wrong" in answer.content.decode()
+    assert "The code is wrong" in answer.content.decode()
     assert not TOTPDevice.objects.get().confirmed
     assert StaticDevice.objects.count() == 0
     assert client.get("/admin/").status_code == 302
@@ -153,30 +155,30 @@ def test_a_password_alone_replaces_no_app(grace: User, app: TOTPDevice) -> None:
     seen = client.get(ENROL)
     posted = client.post(ENROL, {"code": code_of(own)})
 
-    assert [each.headers["Location"] for each in (seen, posted)] == [SECOND_FACTOR] * 2
+    assert [answer.headers["Location"] for answer in (seen, posted)] == [SECOND_FACTOR] * 2
     assert TOTPDevice.objects.get(confirmed=True) == app
 
 
-def test_a_code_counts_once(grace: User, app: TOTPDevice) -> None:
+def test_a_code_works_once(grace: User, app: TOTPDevice) -> None:
     code = code_of(app)
     first, second = Client(), Client()
-    for each in (first, second):
-        post_password(each, grace)
+    for client in (first, second):
+        post_password(client, grace)
 
     first.post(SECOND_FACTOR, {"code": code})
     answer = second.post(SECOND_FACTOR, {"code": code})
 
     assert first.get("/admin/").status_code == 200
-    assert "That code is wrong" in answer.content.decode()
+    assert "The code is wrong" in answer.content.decode()
     assert second.get("/admin/").status_code == 302
 
 
-def test_a_recovery_code_counts_once(grace: User, app: TOTPDevice) -> None:
+def test_a_recovery_code_works_once(grace: User, app: TOTPDevice) -> None:
     recovery = StaticDevice.objects.create(user=grace, name="Recovery codes")
     StaticToken.objects.create(device=recovery, token="abcdefgh")
     first, second = Client(), Client()
-    for each in (first, second):
-        post_password(each, grace)
+    for client in (first, second):
+        post_password(client, grace)
 
     first.post(SECOND_FACTOR, {"code": "ABCD-EFGH"})
     second.post(SECOND_FACTOR, {"code": "abcdefgh"})
@@ -186,9 +188,9 @@ def test_a_recovery_code_counts_once(grace: User, app: TOTPDevice) -> None:
     assert StaticToken.objects.count() == 0
 
 
-def test_wrong_codes_slow_down(grace: User, app: TOTPDevice) -> None:
+def test_a_code_right_after_a_wrong_one_is_refused(grace: User, app: TOTPDevice) -> None:
     client = Client()
-    with travel("2026-11-20T08:00:00Z", tick=False):  # a wrong code shuts for a second
+    with travel("2026-11-20T08:00:00Z", tick=False):  # a wrong code blocks the device for a second
         post_password(client, grace)
 
         client.post(SECOND_FACTOR, {"code": wrong_code(app)})
@@ -197,7 +199,7 @@ def test_wrong_codes_slow_down(grace: User, app: TOTPDevice) -> None:
         assert client.get("/admin/").status_code == 302
 
 
-def test_five_wrong_codes_lock_the_name_out_from_there(grace: User, app: TOTPDevice) -> None:
+def test_five_wrong_codes_lock_the_username_for_the_address(grace: User, app: TOTPDevice) -> None:
     client = Client()
     post_password(client, grace)
     for _ in range(5):
@@ -211,7 +213,9 @@ def test_five_wrong_codes_lock_the_name_out_from_there(grace: User, app: TOTPDev
     assert client.get("/admin/").status_code == 302
 
 
-def test_a_right_password_forgives_no_wrong_codes(grace: User, app: TOTPDevice) -> None:
+def test_a_correct_password_does_not_reset_the_count_of_wrong_codes(
+    grace: User, app: TOTPDevice
+) -> None:
     for _ in range(5):
         client = Client()
         post_password(client, grace)
@@ -221,18 +225,18 @@ def test_a_right_password_forgives_no_wrong_codes(grace: User, app: TOTPDevice) 
     assert post_password(Client(), grace).status_code == 429
 
 
-def test_five_wrong_passwords_lock_the_name_out_from_there_for_a_while(
+def test_five_wrong_passwords_lock_the_username_for_the_address_for_15_minutes(
     grace: User, app: TOTPDevice
 ) -> None:
     for _ in range(5):
         post_password(Client(), grace, "wrong")
 
-    from_there = post_password(Client(REMOTE_ADDR="127.0.0.1"), grace)
-    from_elsewhere = post_password(Client(REMOTE_ADDR="192.0.2.7"), grace)
+    from_same_address = post_password(Client(REMOTE_ADDR="127.0.0.1"), grace)
+    from_other_address = post_password(Client(REMOTE_ADDR="192.0.2.7"), grace)
     with travel(AccessAttempt.objects.latest("attempt_time").attempt_time + timedelta(minutes=16)):
         later = post_password(Client(), grace)
 
-    assert [from_there.status_code, from_elsewhere.status_code, later.status_code] == [
+    assert [from_same_address.status_code, from_other_address.status_code, later.status_code] == [
         429,
         302,
         302,
@@ -240,7 +244,7 @@ def test_five_wrong_passwords_lock_the_name_out_from_there_for_a_while(
 
 
 @pytest.mark.parametrize(("proxies", "expected"), [(0, 429), (1, 429), (2, 302)])
-def test_what_a_client_says_of_its_address_unlocks_nothing(
+def test_a_forged_forwarded_address_does_not_unlock_a_username(
     grace: User, settings: Settings, proxies: int, expected: int
 ) -> None:
     settings.PROXIES = proxies
@@ -254,7 +258,7 @@ def test_what_a_client_says_of_its_address_unlocks_nothing(
     assert answer.status_code == expected
 
 
-def test_what_is_no_address_is_refused_as_any_other(grace: User, settings: Settings) -> None:
+def test_an_invalid_forwarded_address_is_ignored(grace: User, settings: Settings) -> None:
     settings.PROXIES = 1
 
     post_password(Client(), grace, "wrong", **{"X-Forwarded-For": "'; DROP TABLE"})
@@ -262,7 +266,7 @@ def test_what_is_no_address_is_refused_as_any_other(grace: User, settings: Setti
     assert AccessAttempt.objects.get().ip_address == "127.0.0.1"
 
 
-def test_a_session_gets_a_new_key_at_each_lock(grace: User, app: TOTPDevice) -> None:
+def test_a_session_gets_a_new_key_after_each_factor(grace: User, app: TOTPDevice) -> None:
     client = Client()
     client.get(LOGIN)
     keys = []
@@ -272,14 +276,14 @@ def test_a_session_gets_a_new_key_at_each_lock(grace: User, app: TOTPDevice) -> 
     keys.append(client.session.session_key)
 
     assert len(set(keys)) == 2
-    assert [each.session_key for each in Session.objects.all()] == keys[-1:]
+    assert [session.session_key for session in Session.objects.all()] == keys[-1:]
 
 
 @pytest.mark.parametrize(
     ("steps", "status"),
     [([29] * 3, 200), ([31], 302), ([25] * 28, 200), ([25] * 29, 302)],
 )
-def test_a_session_ends_when_idle_and_after_half_a_day(
+def test_a_session_ends_after_30_idle_minutes_and_after_12_hours(
     grace: User, app: TOTPDevice, steps: list[int], status: int
 ) -> None:
     client = Client()
@@ -292,7 +296,7 @@ def test_a_session_ends_when_idle_and_after_half_a_day(
     assert answer.status_code == status
 
 
-def test_all_other_sessions_end_with_the_password(grace: User, app: TOTPDevice) -> None:
+def test_a_password_change_ends_all_other_sessions(grace: User, app: TOTPDevice) -> None:
     here, elsewhere = Client(), Client()
     log_in(here, grace, app)
     TOTPDevice.objects.update(last_t=-1)
@@ -308,9 +312,7 @@ def test_all_other_sessions_end_with_the_password(grace: User, app: TOTPDevice) 
     assert elsewhere.get("/admin/").status_code == 302
 
 
-def test_a_reset_factor_sends_its_owner_back_to_the_second_lock(
-    grace: User, app: TOTPDevice
-) -> None:
+def test_resetting_a_second_factor_requires_a_new_one_at_once(grace: User, app: TOTPDevice) -> None:
     client = Client()
     log_in(client, grace, app)
 
@@ -318,15 +320,15 @@ def test_a_reset_factor_sends_its_owner_back_to_the_second_lock(
 
     assert client.get("/admin/").status_code == 302
     assert TOTPDevice.objects.count() == 0
-    said = LogEntry.objects.get()
-    assert (said.user.username, said.object_id, said.change_message) == (
+    entry = LogEntry.objects.get()
+    assert (entry.user.username, entry.object_id, entry.change_message) == (
         "ada",
         str(grace.pk),
         "Second factor reset",
     )
 
 
-def test_leaving_is_possible_between_the_locks(grace: User, app: TOTPDevice) -> None:
+def test_staff_can_log_out_before_the_second_factor(grace: User, app: TOTPDevice) -> None:
     client = Client()
     post_password(client, grace)
 
@@ -335,7 +337,7 @@ def test_leaving_is_possible_between_the_locks(grace: User, app: TOTPDevice) -> 
     assert client.get(SECOND_FACTOR).headers["Location"] == LOGIN
 
 
-def test_without_the_demand_a_password_is_enough(grace: User, settings: Settings) -> None:
+def test_without_the_setting_a_password_is_enough(grace: User, settings: Settings) -> None:
     settings.DESK_REQUIRES_MFA = False
     client = Client()
 

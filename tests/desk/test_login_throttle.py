@@ -1,4 +1,4 @@
-"""Guessing at the door: many names from one address, one name from many, and who is still let in."""
+"""Limits on failed logins: per address, per username, and for trusted browsers."""
 
 from datetime import timedelta
 
@@ -26,11 +26,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HERE = "192.0.2.1"
 ELSEWHERE = "198.51.100.1"
-IN, SHUT_OUT = 302, 429
+LOGGED_IN, LOCKED_OUT = 302, 429
 
 
 @pytest.fixture(autouse=True)
-def both_locks(settings: Settings) -> None:
+def second_factor_required(settings: Settings) -> None:
     settings.DESK_REQUIRES_MFA = True
 
 
@@ -44,8 +44,8 @@ def app(grace: User) -> TOTPDevice:
     return new_authenticator(grace)
 
 
-def guessed(times: int, name: str, address: str) -> None:
-    """Wrong guesses of a moment ago, as axes writes them down."""
+def add_failures(times: int, name: str, address: str) -> None:
+    """Store failed logins of this moment, as axes does."""
     AccessAttempt.objects.create(
         username=name,
         ip_address=address,
@@ -54,64 +54,64 @@ def guessed(times: int, name: str, address: str) -> None:
     )
 
 
-def at(address: str) -> Client:
+def client_at(address: str) -> Client:
     return Client(REMOTE_ADDR=address)
 
 
-def test_an_address_that_guesses_many_names_is_shut_out_for_a_while(grace: User) -> None:
+def test_an_address_with_many_failures_is_locked_for_15_minutes(grace: User) -> None:
     for number in range(MAX_PER_ADDRESS - 1):
-        guessed(1, f"name{number}", HERE)
+        add_failures(1, f"name{number}", HERE)
 
-    before = post_password(at(HERE), grace).status_code
-    post_password(at(HERE), User(username="nobody"), "wrong")
-    after = post_password(at(HERE), grace).status_code
-    from_elsewhere = post_password(at(ELSEWHERE), grace).status_code
+    before = post_password(client_at(HERE), grace).status_code
+    post_password(client_at(HERE), User(username="unknown"), "wrong")
+    after = post_password(client_at(HERE), grace).status_code
+    from_elsewhere = post_password(client_at(ELSEWHERE), grace).status_code
     with travel(AccessAttempt.objects.latest("attempt_time").attempt_time + timedelta(minutes=16)):
-        later = post_password(at(HERE), grace).status_code
+        later = post_password(client_at(HERE), grace).status_code
 
-    assert (before, after, from_elsewhere, later) == (IN, SHUT_OUT, IN, IN)
+    assert (before, after, from_elsewhere, later) == (LOGGED_IN, LOCKED_OUT, LOGGED_IN, LOGGED_IN)
 
 
-def test_a_name_that_is_guessed_at_from_many_addresses_is_shut_for_a_while(grace: User) -> None:
+def test_a_username_with_failures_from_many_addresses_is_locked(grace: User) -> None:
     for number in range(MAX_PER_USERNAME - 1):
-        guessed(1, "grace", f"203.0.113.{number}")
+        add_failures(1, "grace", f"203.0.113.{number}")
 
-    before = post_password(at(HERE), grace).status_code
-    post_password(at(ELSEWHERE), grace, "wrong")
-    after = post_password(at(HERE), grace).status_code
-    another = post_password(at(HERE), superuser("ada")).status_code
+    before = post_password(client_at(HERE), grace).status_code
+    post_password(client_at(ELSEWHERE), grace, "wrong")
+    after = post_password(client_at(HERE), grace).status_code
+    another = post_password(client_at(HERE), superuser("ada")).status_code
 
-    assert (before, after, another) == (IN, SHUT_OUT, IN)
+    assert (before, after, another) == (LOGGED_IN, LOCKED_OUT, LOGGED_IN)
 
 
-def test_nobody_is_kept_out_of_a_browser_in_which_they_came_in_before(
+def test_a_trusted_browser_is_not_locked_out_by_failures_elsewhere(
     grace: User, app: TOTPDevice
 ) -> None:
-    known = at(HERE)
-    log_in(known, grace, app)
-    known.post("/admin/logout/")
-    guessed(MAX_PER_ADDRESS, "nobody", HERE)
-    guessed(MAX_PER_USERNAME, "grace", ELSEWHERE)
+    trusted = client_at(HERE)
+    log_in(trusted, grace, app)
+    trusted.post("/admin/logout/")
+    add_failures(MAX_PER_ADDRESS, "unknown", HERE)
+    add_failures(MAX_PER_USERNAME, "grace", ELSEWHERE)
 
-    from_the_known = post_password(known, grace).status_code
-    from_another = post_password(at(HERE), grace).status_code
-    borrowed = at(HERE)
-    borrowed.cookies["desk-known"] = known.cookies["desk-known"].value
+    from_trusted = post_password(trusted, grace).status_code
+    from_other = post_password(client_at(HERE), grace).status_code
+    borrowed = client_at(HERE)
+    borrowed.cookies["desk-known"] = trusted.cookies["desk-known"].value
     as_another = post_password(borrowed, superuser("ada")).status_code
 
-    assert (from_the_known, from_another, as_another) == (IN, SHUT_OUT, SHUT_OUT)
+    assert (from_trusted, from_other, as_another) == (LOGGED_IN, LOCKED_OUT, LOCKED_OUT)
 
 
-def test_a_known_browser_guesses_five_times_as_any_other(grace: User, app: TOTPDevice) -> None:
-    known = at(HERE)
-    log_in(known, grace, app)
-    known.post("/admin/logout/")
-    guessed(5, "grace", HERE)
+def test_a_trusted_browser_has_five_attempts_like_any_other(grace: User, app: TOTPDevice) -> None:
+    trusted = client_at(HERE)
+    log_in(trusted, grace, app)
+    trusted.post("/admin/logout/")
+    add_failures(5, "grace", HERE)
 
-    assert post_password(known, grace).status_code == SHUT_OUT
+    assert post_password(trusted, grace).status_code == LOCKED_OUT
 
 
-def test_a_password_alone_makes_no_browser_known(grace: User, app: TOTPDevice) -> None:
+def test_a_password_alone_does_not_make_a_browser_trusted(grace: User, app: TOTPDevice) -> None:
     client = Client()
 
     post_password(client, grace)
@@ -119,30 +119,30 @@ def test_a_password_alone_makes_no_browser_known(grace: User, app: TOTPDevice) -
     assert "desk-known" not in client.cookies
 
 
-def test_a_cookie_that_is_not_ours_makes_no_browser_known(grace: User) -> None:
-    guessed(MAX_PER_USERNAME, "grace", ELSEWHERE)
+def test_a_forged_cookie_does_not_make_a_browser_trusted(grace: User) -> None:
+    add_failures(MAX_PER_USERNAME, "grace", ELSEWHERE)
     for value in ("", "grace", signing.dumps("grace", salt="another")):
-        client = at(HERE)
+        client = client_at(HERE)
         client.cookies["desk-known"] = value
 
-        assert post_password(client, grace).status_code == SHUT_OUT, value
+        assert post_password(client, grace).status_code == LOCKED_OUT, value
 
 
-def test_a_browser_is_forgotten_after_three_months(grace: User, app: TOTPDevice) -> None:
-    known = at(HERE)
-    log_in(known, grace, app)
-    known.post("/admin/logout/")
-    sent = known.cookies["desk-known"].value
+def test_a_browser_is_trusted_for_90_days(grace: User, app: TOTPDevice) -> None:
+    trusted = client_at(HERE)
+    log_in(trusted, grace, app)
+    trusted.post("/admin/logout/")
+    sent = trusted.cookies["desk-known"].value
 
     with travel(timezone.now() + timedelta(seconds=TRUST_SECONDS + 60)):
-        guessed(MAX_PER_USERNAME, "grace", ELSEWHERE)
-        later = at(HERE)
+        add_failures(MAX_PER_USERNAME, "grace", ELSEWHERE)
+        later = client_at(HERE)
         later.cookies["desk-known"] = sent
 
-        assert post_password(later, grace).status_code == SHUT_OUT
+        assert post_password(later, grace).status_code == LOCKED_OUT
 
 
-def test_the_cookie_of_a_known_browser_is_for_the_desk_alone(grace: User, app: TOTPDevice) -> None:
+def test_the_cookie_of_a_trusted_browser_is_for_the_desk_only(grace: User, app: TOTPDevice) -> None:
     client = Client()
 
     log_in(client, grace, app)
@@ -151,19 +151,19 @@ def test_the_cookie_of_a_known_browser_is_for_the_desk_alone(grace: User, app: T
     assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/admin/", True, "Strict")
 
 
-def test_whoever_has_one_address_of_ipv6_has_the_network(grace: User) -> None:
+def test_ipv6_addresses_are_counted_by_network(grace: User) -> None:
     for last in range(5):
-        post_password(at(f"2001:db8:1:2::{last}"), grace, "wrong")
+        post_password(client_at(f"2001:db8:1:2::{last}"), grace, "wrong")
 
-    assert post_password(at("2001:db8:1:2:ffff::9"), grace).status_code == SHUT_OUT
-    assert post_password(at("2001:db8:1:3::9"), grace).status_code == IN
+    assert post_password(client_at("2001:db8:1:2:ffff::9"), grace).status_code == LOCKED_OUT
+    assert post_password(client_at("2001:db8:1:3::9"), grace).status_code == LOGGED_IN
 
 
-def test_wrong_recovery_codes_slow_down_too(grace: User, app: TOTPDevice) -> None:
+def test_a_recovery_code_right_after_a_wrong_one_is_refused(grace: User, app: TOTPDevice) -> None:
     recovery = StaticDevice.objects.create(user=grace, name="Recovery codes")
     StaticToken.objects.create(device=recovery, token="abcdefgh")
     client = Client()
-    with travel("2026-11-20T08:00:00Z", tick=False):  # a wrong code shuts for a second
+    with travel("2026-11-20T08:00:00Z", tick=False):  # a wrong code blocks the device for a second
         post_password(client, grace)
 
         client.post(SECOND_FACTOR, {"code": "zzzzzzzz"})

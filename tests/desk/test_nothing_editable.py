@@ -1,4 +1,4 @@
-"""Whatever has another writer can be posted to in every field, and does not change."""
+"""Rows that other code writes do not change, whatever fields are posted to their pages."""
 
 from typing import Any
 from uuid import UUID
@@ -26,10 +26,10 @@ WRITTEN_HERE: set[type[Model]] = {
     Warehouse,
     PeriodicTask,
     IntervalSchedule,
-    ApiToken,  # that it is revoked, and nothing else: tests/access/test_admin.py
-    ReconciliationBreak,  # its resolution, and nothing else: tests/invariants/test_admin.py
+    ApiToken,  # only its revocation: tests/access/test_admin.py
+    ReconciliationBreak,  # only its resolution: tests/invariants/test_admin.py
 }
-ACT_ONLY = "/admin/auth/user/"
+USERS = "/admin/auth/user/"
 
 
 def rows() -> list[tuple[type[Model], Any]]:
@@ -41,12 +41,12 @@ def rows() -> list[tuple[type[Model], Any]]:
 
 
 def sent(row: Model) -> dict[str, str]:
-    """Another value for each of its fields, and what saving, deleting and acting would ask for."""
+    """Return another value for each field, and the parameters of saving, deleting and acting."""
     fields = {field.name: "7" for field in row._meta.get_fields()}
     return {**fields, "post": "yes", "_save": "Save", "on_hand": "999", "status": "cancelled"}
 
 
-def test_what_has_another_writer_cannot_be_edited(
+def test_rows_that_other_code_writes_cannot_be_edited(
     desk: Client, confirmed: UUID, waiting: UUID
 ) -> None:
     submit_action(desk, waiting, "note", "Called her.")
@@ -68,17 +68,17 @@ def test_a_superuser_resets_a_second_factor(desk: Client, grace: User) -> None:
     paul = User.objects.create_user("paul", is_staff=True)
     new_authenticator(paul)
 
-    desk.post(ACT_ONLY, {"action": "reset_second_factor", "_selected_action": [paul.pk]})
+    desk.post(USERS, {"action": "reset_second_factor", "_selected_action": [paul.pk]})
 
     assert TOTPDevice.objects.count() == 0
 
 
-def test_nobody_else_resets_one(grace: User) -> None:
+def test_staff_without_superuser_rights_reset_no_second_factor(grace: User) -> None:
     paul = User.objects.create_user("paul", is_staff=True)
     new_authenticator(grace)
     client = Client()
     client.force_login(paul)
 
-    client.post(ACT_ONLY, {"action": "reset_second_factor", "_selected_action": [grace.pk]})
+    client.post(USERS, {"action": "reset_second_factor", "_selected_action": [grace.pk]})
 
     assert TOTPDevice.objects.count() == 1

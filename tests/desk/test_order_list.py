@@ -1,4 +1,4 @@
-"""The list of orders: searched, narrowed and paged without counting, and without reading it all."""
+"""The list of orders: search, filters and pages, without counting or scanning the table."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -39,10 +39,10 @@ def test_an_order_is_found_by_its_id(desk: Client, confirmed: UUID, waiting: UUI
     assert listed_orders(desk, f"?q={waiting.hex[:8]}")[0] == waiting
 
 
-def test_what_the_list_shows_of_an_id_finds_that_order_among_those_of_its_millisecond(
+def test_a_shortened_id_finds_its_order_among_orders_of_the_same_millisecond(
     desk: Client, waiting: UUID
 ) -> None:
-    """One process counts within a millisecond: all but the end is as good as the same."""
+    """Ids of one process in one millisecond differ only at their end."""
     twin = UUID(int=waiting.int ^ 1)
     Order.objects.create(pk=twin, currency="eur", total_minor=1, payment_method="pm")
     shown = short_id(twin)
@@ -85,7 +85,7 @@ def test_orders_are_found_by_a_sku(desk: Client, confirmed: UUID, waiting: UUID)
     assert listed_orders(desk, "?q=TE") == []
 
 
-def test_an_order_is_found_by_what_stripe_calls_it(
+def test_an_order_is_found_by_a_providers_id(
     desk: Client, confirmed: UUID, waiting: UUID, messages: MessageQueue
 ) -> None:
     payment_id = Payment.objects.get(order_id=confirmed).provider_payment_id
@@ -100,14 +100,14 @@ def test_an_order_is_found_by_what_stripe_calls_it(
 
 
 @pytest.mark.parametrize("term", ["%25", "a%0ab", "x" * 300, "'%20OR%201=1", "%F0%9F%A6%86", "__"])
-def test_what_names_nothing_finds_nothing_and_says_what_can_be_searched(
+def test_an_unknown_term_finds_nothing_and_the_page_says_what_to_search_for(
     desk: Client, confirmed: UUID, term: str
 ) -> None:
     answer = desk.get(f"{ORDERS}?q={term}")
 
     assert list(answer.context["cl"].result_list) == []
     assert "Nothing found" in answer.content.decode()
-    assert "An order&#x27;s id or how it begins" in answer.content.decode()
+    assert "An order&#x27;s id or its beginning" in answer.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_names_nothing_finds_nothing_and_says_what_can_be_searched(
         "?status__exact=placed&q=alice&attempts=2-3&error=ProviderBusy",
     ],
 )
-def test_the_list_can_be_narrowed(desk: Client, confirmed: UUID, waiting: UUID, query: str) -> None:
+def test_the_list_is_filtered(desk: Client, confirmed: UUID, waiting: UUID, query: str) -> None:
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(attempt_count=3)
     StepAttempt.objects.create(
@@ -132,7 +132,7 @@ def test_the_list_can_be_narrowed(desk: Client, confirmed: UUID, waiting: UUID, 
     assert listed_orders(desk, query) == [waiting]
 
 
-def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
+def test_a_compensating_order_shows_the_attempts_of_its_last_compensation(
     desk: Client, confirmed: UUID, waiting: UUID
 ) -> None:
     run = run_of(waiting)
@@ -149,10 +149,10 @@ def test_what_is_on_its_way_back_has_the_attempts_of_its_last_undo(
     assert listed_orders(desk, "?step=-") == [waiting]
     assert listed_orders(desk, "?attempts=8") == [waiting]
     assert listed_orders(desk, "?attempts=1") == []
-    assert "compensating reserve_stock, attempt 9" in desk.get(ORDERS).content.decode()
+    assert "compensating: reserve_stock, attempt 9" in desk.get(ORDERS).content.decode()
 
 
-def test_what_is_frozen_is_found(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+def test_paused_orders_are_found(desk: Client, confirmed: UUID, waiting: UUID) -> None:
     pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
 
     assert listed_orders(desk, "?is_paused=yes") == [waiting]
@@ -161,11 +161,11 @@ def test_what_is_frozen_is_found(desk: Client, confirmed: UUID, waiting: UUID) -
     assert "paused by M6: 0 held of 2500" in desk.get(ORDERS).content.decode()
 
 
-def test_orders_are_found_by_how_long_they_are_in_their_state(
+def test_orders_are_found_by_their_time_in_the_current_state(
     desk: Client, confirmed: UUID, waiting: UUID
 ) -> None:
-    longer = Order.objects.filter(pk=confirmed)
-    longer.update(created_at=F("created_at") - timedelta(days=2))
+    older = Order.objects.filter(pk=confirmed)
+    older.update(created_at=F("created_at") - timedelta(days=2))
     OrderTransition.objects.update(at=F("at") - timedelta(minutes=30))
 
     assert listed_orders(desk, "?age=15m") == [confirmed]
@@ -173,7 +173,7 @@ def test_orders_are_found_by_how_long_they_are_in_their_state(
     assert listed_orders(desk, "?age=1m") == [confirmed]
 
 
-def test_orders_are_found_by_when_they_were_placed(
+def test_orders_are_found_by_the_time_of_placing(
     desk: Client, confirmed: UUID, waiting: UUID
 ) -> None:
     moment = Order.objects.get(pk=waiting).created_at
@@ -189,12 +189,13 @@ def test_orders_are_found_by_when_they_were_placed(
 
 
 @pytest.mark.parametrize(
-    "query", ["?status__exact=nonsense", "?age=9y", "?attempts=x", "?error=Nobody", "?step=a'b"]
+    "query",
+    ["?status__exact=nonsense", "?age=9y", "?attempts=x", "?error=NoSuchError", "?step=a'b"],
 )
-def test_a_filter_that_is_made_up_shows_nothing_else(
+def test_an_unknown_filter_value_matches_no_order(
     desk: Client, confirmed: UUID, query: str
 ) -> None:
-    assert confirmed not in listed_orders(desk, query) or query == "?error=Nobody"
+    assert confirmed not in listed_orders(desk, query) or query == "?error=NoSuchError"
     assert listed_orders(desk, query) == []
 
 
@@ -206,7 +207,9 @@ def test_a_filter_that_is_made_up_shows_nothing_else(
         "?status__in=placed",
     ],
 )
-def test_a_lookup_that_is_no_filter_is_refused(desk: Client, confirmed: UUID, query: str) -> None:
+def test_a_lookup_that_is_not_a_filter_is_refused(
+    desk: Client, confirmed: UUID, query: str
+) -> None:
     assert desk.get(f"{ORDERS}{query}").status_code == 400
 
 
@@ -217,22 +220,22 @@ def test_a_page_knows_whether_another_one_follows(
 
     first, second = desk.get(ORDERS), desk.get(f"{ORDERS}?p=2")
 
-    assert [each.pk for each in first.context["cl"].result_list] == [waiting]
-    assert [each.pk for each in second.context["cl"].result_list] == [confirmed]
+    assert [order.pk for order in first.context["cl"].result_list] == [waiting]
+    assert [order.pk for order in second.context["cl"].result_list] == [confirmed]
     assert 'rel="next"' in first.content.decode()
     assert 'rel="next"' not in second.content.decode()
     assert 'rel="prev"' in second.content.decode()
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "201", "9" * 30])
-def test_a_page_that_lies_too_deep_is_not_read(desk: Client, confirmed: UUID, number: str) -> None:
+def test_pages_beyond_the_limit_are_refused(desk: Client, confirmed: UUID, number: str) -> None:
     answer = desk.get(f"{ORDERS}?p={number}")
 
     assert (answer.status_code, answer.headers["Location"]) == (302, f"{ORDERS}?e=1")
 
 
 @pytest.mark.parametrize("query", ["", "?q=alice", "?q=TEE", "?status__exact=placed&age=1m"])
-def test_nothing_is_counted_and_more_orders_cost_no_more_statements(
+def test_no_row_is_counted_and_more_orders_need_no_more_statements(
     desk: Client, storefront: Storefront, waiting: UUID, query: str
 ) -> None:
     Order.objects.update(created_at=F("created_at") - timedelta(hours=1))
@@ -245,14 +248,14 @@ def test_nothing_is_counted_and_more_orders_cost_no_more_statements(
         answer = desk.get(f"{ORDERS}{query}")
 
     assert answer.status_code == 200
-    assert [each["sql"] for each in many if "COUNT(" in each["sql"].upper()] == []
+    assert [query["sql"] for query in many if "COUNT(" in query["sql"].upper()] == []
     assert len(few) == len(many)
 
 
-def test_a_row_tells_where_its_order_stands(desk: Client, confirmed: UUID, waiting: UUID) -> None:
+def test_a_row_shows_its_orders_state(desk: Client, confirmed: UUID, waiting: UUID) -> None:
     page = desk.get(ORDERS).content.decode()
 
-    for each in (
+    for text in (
         f">{short_id(waiting)}<",
         f"{ORDERS}{waiting}/change/",
         '<span class="state state-placed">placed</span>',
@@ -262,16 +265,16 @@ def test_a_row_tells_where_its_order_stands(desk: Client, confirmed: UUID, waiti
         "8 attempts",
         "reserve_stock",
     ):
-        assert each in page
+        assert text in page
 
 
-def test_a_guest_has_no_name(desk: Client, confirmed: UUID) -> None:
+def test_orders_of_guests_are_marked(desk: Client, confirmed: UUID) -> None:
     Order.objects.update(customer=None)
 
     assert "guest" in desk.get(ORDERS).content.decode()
 
 
-def test_what_a_row_tells_cannot_be_markup(desk: Client, waiting: UUID) -> None:
+def test_stored_markup_is_escaped(desk: Client, waiting: UUID) -> None:
     SagaRun.objects.update(needs_attention=True, attention_reason='"><script>alert(1)</script>')
 
     page = desk.get(ORDERS).content.decode()
@@ -280,10 +283,10 @@ def test_what_a_row_tells_cannot_be_markup(desk: Client, waiting: UUID) -> None:
     assert "&lt;script&gt;alert(1)" in page
 
 
-def test_every_way_to_narrow_has_an_index(
+def test_every_search_and_filter_uses_an_index(
     desk: Client, sandbox_stripe: SandboxServer, waiting: UUID
 ) -> None:
-    """With sequential scans forbidden, PostgreSQL says at once where it has nothing else."""
+    """With sequential scans switched off, PostgreSQL still plans one where it has no index."""
     Order.objects.filter(pk=waiting).update(reference="Z-1001")
     now = timezone.now()
     for query in (
@@ -306,17 +309,17 @@ def test_every_way_to_narrow_has_an_index(
 
 
 def scanned(desk: Client, path: str) -> set[str]:
-    """The tables of ours that PostgreSQL reads from end to end even when it should not."""
+    """Return our tables that PostgreSQL reads whole although sequential scans are switched off."""
     with CaptureQueriesContext(connection) as queries:
         desk.get(path)
     tables = set()
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")
         try:
-            for each in queries:
-                if not each["sql"].startswith("SELECT"):
+            for query in queries:
+                if not query["sql"].startswith("SELECT"):
                     continue
-                cursor.execute(f"EXPLAIN {each['sql']}")
+                cursor.execute(f"EXPLAIN {query['sql']}")
                 plan = "\n".join(row[0] for row in cursor.fetchall())
                 tables |= {
                     line.split("Seq Scan on ")[1].split()[0]
@@ -325,4 +328,4 @@ def scanned(desk: Client, path: str) -> set[str]:
                 }
         finally:
             cursor.execute("SET enable_seqscan = on")
-    return {each for each in tables if each.split("_")[0] in ("orders", "sagas", "payments")}
+    return {table for table in tables if table.split("_")[0] in ("orders", "sagas", "payments")}

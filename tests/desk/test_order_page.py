@@ -1,4 +1,4 @@
-"""One order on one page: its whole story, what comes next, and that it costs a handful of statements."""
+"""The page of one order: timeline, diagram, next step, and the number of statements."""
 
 import re
 from datetime import timedelta
@@ -25,23 +25,23 @@ from tests.support.storefront_client import Storefront, cart
 
 
 @pytest.fixture
-def undecided(
+def unanswered(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> UUID:
-    """An order whose first attempt at the bank had no clear answer."""
+    """An order whose first payment attempt got no clear answer."""
     sandbox_stripe.add_fault("payment_intents.confirm", "error_before", times=1)
     order_id = storefront.order(cart(("MUG", 2))).order_id
     messages.deliver_all()
     return order_id
 
 
-def boxes(page: str) -> list[tuple[str, str, str]]:
-    """The boxes of the drawing: stage, name and note."""
+def step_nodes(page: str) -> list[tuple[str, str, str]]:
+    """Return stage, name and note of each step in the diagram."""
     found = []
-    for each in page.split('<li class="box box-')[1:]:
-        stage = each.split('"')[0]
-        name = each.split('class="box-name">')[1].split("<")[0]
-        note = each.split('class="box-note">')[1].split("<")[0]
+    for node in page.split('<li class="step-node step-node-')[1:]:
+        stage = node.split('"')[0]
+        name = node.split('class="step-node-name">')[1].split("<")[0]
+        note = node.split('class="step-node-note">')[1].split("<")[0]
         found.append((stage, name, note))
     return found
 
@@ -50,16 +50,16 @@ def sentence(page: str) -> str:
     return page.split('aria-live="polite">')[1].split("<", maxsplit=1)[0]
 
 
-def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> None:
+def test_the_page_of_a_confirmed_order_shows_everything(desk: Client, confirmed: UUID) -> None:
     page = page_of(desk, confirmed)
 
     payment = Payment.objects.get(order_id=confirmed)
-    for told in (
+    for text in (
         "MUG",
         "alice",
         "10.00 EUR",
         "stock reservation: done",
-        "payment authorization: asked, attempt 1",
+        "payment authorization: called, attempt 1",
         "Authorize 10.00 EUR on pm_card_visa.",
         "payment capture: done",
         "payment.captured",
@@ -70,9 +70,9 @@ def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> No
         "1 confirmed in main",
         str(confirmed),
     ):
-        assert told in page
+        assert text in page
     assert sentence(page) == "Nothing: every step is done."
-    assert boxes(page) == [
+    assert step_nodes(page) == [
         ("done", "stock reservation", "done"),
         ("done", "payment authorization", "done"),
         ("done", "order confirmation", "done"),
@@ -81,7 +81,7 @@ def test_a_confirmed_order_tells_everything(desk: Client, confirmed: UUID) -> No
     assert 'data-live="0"' in page
 
 
-def test_what_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> None:
+def test_a_waiting_step_shows_the_time_of_its_next_try(desk: Client, waiting: UUID) -> None:
     until = timezone.now() + timedelta(hours=1)
     run = SagaRun.objects.filter(subject_id=waiting)
     run.update(
@@ -95,12 +95,12 @@ def test_what_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> 
         f"Tries payment authorization again at {clock}, attempt 4 of 8;"
         " after 8 without an answer it compensates."
     )
-    assert ("current", "payment authorization", f"attempt 4 of 8 at {clock}") in boxes(page)
-    assert ("to-come", "payment capture", "to come") in boxes(page)
+    assert ("current", "payment authorization", f"attempt 4 of 8 at {clock}") in step_nodes(page)
+    assert ("to-come", "payment capture", "to come") in step_nodes(page)
     assert 'data-live="1"' in page
 
 
-def test_the_last_attempt_says_that_it_is_the_last(desk: Client, waiting: UUID) -> None:
+def test_the_last_attempt_is_marked(desk: Client, waiting: UUID) -> None:
     SagaRun.objects.filter(subject_id=waiting).update(step="authorize_payment", retry_count=7)
 
     assert sentence(page_of(desk, waiting)) == (
@@ -109,7 +109,7 @@ def test_the_last_attempt_says_that_it_is_the_last(desk: Client, waiting: UUID) 
     )
 
 
-def test_an_error_that_is_no_answer_is_tried_without_end(desk: Client, waiting: UUID) -> None:
+def test_an_undeclared_error_is_retried_without_limit(desk: Client, waiting: UUID) -> None:
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(
         step="authorize_payment", attempt_count=2, retry_count=0
@@ -130,12 +130,13 @@ def test_an_error_that_is_no_answer_is_tried_without_end(desk: Client, waiting: 
 
     assert sentence(page) == (
         "Tries payment authorization as soon as a worker takes it, attempt 3;"
-        " the last error is no answer, so it is tried until it is corrected or cancelled."
+        " the last attempt failed with an error, so it is retried until the error is corrected or the"
+        " order is cancelled."
     )
-    assert "The provider refuses our key or our account: an operator must correct it." in page
+    assert "The provider refuses our key or our account: an operator must correct the key." in page
 
 
-def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
+def test_a_call_in_progress_is_shown(desk: Client, waiting: UUID) -> None:
     until = timezone.now() + timedelta(hours=1)
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(
@@ -149,34 +150,38 @@ def test_who_is_asking_now_is_waited_for(desk: Client, waiting: UUID) -> None:
     page = page_of(desk, waiting)
 
     assert sentence(page).startswith("A worker is in payment authorization now (attempt 2 of 8).")
-    assert ("current", "payment authorization", "attempt 2 of 8, now") in boxes(page)
+    assert ("current", "payment authorization", "attempt 2 of 8, now") in step_nodes(page)
 
 
-def test_what_is_held_says_who_releases_it(desk: Client, waiting: UUID) -> None:
+def test_a_paused_order_says_that_staff_can_resume_it(desk: Client, waiting: UUID) -> None:
     pause(waiting, PauseReason.MONEY_IN_DOUBT, "0 held of 2500", "M6")
 
     page = page_of(desk, waiting)
 
-    assert sentence(page) == ("No step starts until staff resume it. It can still be cancelled.")
-    assert ("current", "stock reservation", "paused") in boxes(page)
+    assert sentence(page) == (
+        "No step starts until staff resume the order. It can still be cancelled."
+    )
+    assert ("current", "stock reservation", "paused") in step_nodes(page)
     assert "paused by M6: 0 held of 2500" in page
 
 
-def test_a_cancel_that_was_asked_for_shows_what_will_be_undone(
-    desk: Client, undecided: UUID
+def test_a_requested_cancellation_shows_the_pending_compensations(
+    desk: Client, unanswered: UUID
 ) -> None:
-    cancel_order(undecided, reason="cancelled_by_customer", actor="alice")
+    cancel_order(unanswered, reason="cancelled_by_customer", actor="alice")
 
-    page = page_of(desk, undecided)
+    page = page_of(desk, unanswered)
 
-    assert sentence(page) == "Compensates before its next step: authorization void, stock release."
+    assert sentence(page) == (
+        "The run compensates before its next step: authorization void, stock release."
+    )
     assert "cancellation requested" in page
-    assert [each for each in boxes(page) if each[1] == "stock release"] == [
+    assert [node for node in step_nodes(page) if node[1] == "stock release"] == [
         ("to-come", "stock release", "to come")
     ]
 
 
-def test_the_way_back_is_drawn(
+def test_the_compensations_are_drawn(
     desk: Client, storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     body = cart(("MUG", 1), payment_method="pm_card_visa_chargeDeclinedStolenCard")
@@ -187,7 +192,7 @@ def test_the_way_back_is_drawn(
 
     assert "payment_declined stolen_card" in page
     assert "Your card was declined." in page
-    assert boxes(page) == [
+    assert step_nodes(page) == [
         ("done", "stock reservation", "done"),
         ("stopped", "payment authorization", "stopped: payment_declined"),
         ("never", "order confirmation", "not reached"),
@@ -198,7 +203,7 @@ def test_the_way_back_is_drawn(
     assert sentence(page) == "Nothing: everything that was done is compensated."
 
 
-def test_an_undo_that_waits_says_when_it_is_tried_again(desk: Client, waiting: UUID) -> None:
+def test_a_waiting_compensation_shows_the_time_of_its_next_try(desk: Client, waiting: UUID) -> None:
     run = run_of(waiting)
     until = timezone.now() + timedelta(hours=1)
     SagaRun.objects.filter(pk=run.pk).update(status="compensating", step="")
@@ -216,12 +221,12 @@ def test_an_undo_that_waits_says_when_it_is_tried_again(desk: Client, waiting: U
     clock = f"{until:%H:%M:%S}"
     assert sentence(page) == (
         f"Tries authorization void again at {clock}, attempt 2,"
-        " and the order is then cancelled; never given up."
+        " and the order is then cancelled; retried until it succeeds."
     )
     assert f"ProviderBusy · next try at {clock}" in page
 
 
-def test_a_refund_is_told_with_its_ids(
+def test_a_refund_is_shown_with_its_ids(
     desk: Client, confirmed: UUID, messages: MessageQueue
 ) -> None:
     cancel_order(confirmed, reason="cancelled_by_customer", actor="alice")
@@ -239,21 +244,21 @@ def test_a_refund_is_told_with_its_ids(
     assert "1 released in main" in page
 
 
-def test_breaks_are_part_of_the_story(desk: Client, confirmed: UUID) -> None:
+def test_breaks_are_in_the_timeline(desk: Client, confirmed: UUID) -> None:
     now = timezone.now()
     ReconciliationBreak.objects.create(
         code="M6", kind="money", subject=str(confirmed), detail="0 held of 1000",
         first_seen=now, last_seen=now, order_paused_at=now, resolved_at=now,
-        resolution="looked at the bank", resolved_by="frank",
+        resolution="checked at the provider", resolved_by="frank",
     )  # fmt: skip
 
     page = page_of(desk, confirmed)
 
-    for told in ("M6 found broken", "0 held of 1000", "paused by M6", "looked at the bank"):
-        assert told in page
+    for text in ("M6 is broken", "0 held of 1000", "paused by M6", "checked at the provider"):
+        assert text in page
 
 
-def test_what_people_did_is_part_of_the_story_and_markup_is_not(
+def test_staff_actions_are_in_the_timeline_with_markup_escaped(
     desk: Client, confirmed: UUID
 ) -> None:
     submit_action(desk, confirmed, "note", "<script>alert(1)</script>")
@@ -266,7 +271,7 @@ def test_what_people_did_is_part_of_the_story_and_markup_is_not(
     assert "<b>grace" not in page
 
 
-def test_the_page_costs_fewer_than_fifteen_statements_however_long_its_story(
+def test_the_number_of_statements_does_not_grow_with_the_timeline(
     confirmed: UUID, content_types: None, settings: object
 ) -> None:
     desk = staff_client("paul", ["desk.note_order", "desk.cancel_order"])
@@ -286,7 +291,7 @@ def test_the_page_costs_fewer_than_fifteen_statements_however_long_its_story(
         page = page_of(desk, confirmed)
 
     assert "payment capture: not done yet, attempt 299" in page
-    assert len(long) < 15, [each["sql"][:200] for each in long]
+    assert len(long) < 15, [query["sql"][:200] for query in long]
     assert len(long) == len(short)
 
 
@@ -294,30 +299,30 @@ def test_reading_changes_nothing(desk: Client, waiting: UUID) -> None:
     before = all_rows()
 
     page_of(desk, waiting)
-    desk.get(f"{ORDERS}{waiting}/now/")
+    desk.get(f"{ORDERS}{waiting}/content/")
     for kind in ("retry", "cancel", "pause", "resume", "note"):
         desk.get(f"{ORDERS}{waiting}/act/{kind}/")
 
     after = all_rows()
-    changed = {each for each in before if before[each] != after[each]}
+    changed = {table for table in before if before[table] != after[table]}
     assert changed <= {"sessions.Session"}
 
 
-def test_the_page_can_be_followed(desk: Client, waiting: UUID) -> None:
-    answer = desk.get(f"{ORDERS}{waiting}/now/")
+def test_the_content_can_be_polled(desk: Client, waiting: UUID) -> None:
+    answer = desk.get(f"{ORDERS}{waiting}/content/")
 
     assert answer.status_code == 200
     assert answer.content.decode().lstrip().startswith('<div class="order" data-live="1">')
 
 
-def test_an_order_that_never_was_leads_back_to_the_list(desk: Client, waiting: UUID) -> None:
+def test_an_unknown_order_redirects_to_the_list(desk: Client, waiting: UUID) -> None:
     for address in ("00000000-0000-0000-0000-000000000000", "nonsense", "1"):
         answer = desk.get(f"{ORDERS}{address}/change/")
         assert (answer.status_code, answer.headers["Location"]) == (302, ORDERS)
-    assert desk.get(f"{ORDERS}00000000-0000-0000-0000-000000000000/now/").status_code == 404
+    assert desk.get(f"{ORDERS}00000000-0000-0000-0000-000000000000/content/").status_code == 404
 
 
-def test_a_run_that_this_code_does_not_know_is_shown_without_a_plan(
+def test_a_run_of_an_unknown_version_is_shown_without_a_diagram(
     desk: Client, waiting: UUID
 ) -> None:
     SagaRun.objects.filter(subject_id=waiting).update(version=99)
@@ -325,12 +330,10 @@ def test_a_run_that_this_code_does_not_know_is_shown_without_a_plan(
     page = page_of(desk, waiting)
 
     assert sentence(page).startswith("Nothing: this code does not know checkout version 99")
-    assert boxes(page) == []
+    assert step_nodes(page) == []
 
 
-def test_steps_that_this_code_does_not_know_keep_their_own_names(
-    desk: Client, waiting: UUID
-) -> None:
+def test_unknown_steps_are_shown_by_their_own_names(desk: Client, waiting: UUID) -> None:
     run = run_of(waiting)
     StepAttempt.objects.create(
         run=run, step="gift_wrap", direction="forward", number=1, fence=1,
@@ -344,11 +347,11 @@ def test_steps_that_this_code_does_not_know_keep_their_own_names(
     assert "an unknown system" not in page  # an ended attempt does not say whether it was a call
 
 
-def test_a_step_says_which_system_it_calls(desk: Client, waiting: UUID) -> None:
+def test_a_step_shows_the_system_that_it_calls(desk: Client, waiting: UUID) -> None:
     page = page_of(desk, waiting)
 
     name, note, system = (
-        rf'<span class="box-{part}">([^<]*)</span>' for part in ("name", "note", "system")
+        rf'<span class="step-node-{part}">([^<]*)</span>' for part in ("name", "note", "system")
     )
     calls = [(name, system) for name, _, system in re.findall(name + note + system, page)]
     assert calls == [

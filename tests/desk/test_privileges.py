@@ -1,4 +1,4 @@
-"""Access at the desk: only superusers give it, whatever other staff may do and whatever they send."""
+"""Only superusers give access at the desk, whatever permissions other staff have and send."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ TOKENS = "/admin/access/apitoken/"
 ABOUT_ACCESS = ("auth", "access", "otp_totp", "otp_static", "contenttypes", "sessions", "admin")
 OLD = "correct horse battery"
 HASH = PBKDF2PasswordHasher().encode(OLD, "salt", iterations=1)
-"""Quicker to make than what production makes, and taken as well."""
+"""Faster to compute than production's hashes, and accepted too."""
 NEW = "a quite different staple"
 NEW_PASSWORD = {"password1": NEW, "password2": NEW, "usable_password": "true"}
 
@@ -36,13 +36,13 @@ Rows = dict[str, list[Any]]
 
 @pytest.fixture
 def content_types(db: None) -> None:
-    """Here all is rolled back, which takes less time than to flush."""
+    """Clear the cache. These tests roll back, which is faster than flushing the tables."""
     ContentType.objects.clear_cache()
 
 
 @pytest.fixture(autouse=True)
 def known_permissions(content_types: None) -> None:
-    """What migrations leave behind, and the flush after each test takes away."""
+    """Create the rows that migrations create; the flush after other tests deletes them."""
     for label in (*ABOUT_ACCESS, "orders"):
         create_contenttypes(apps.get_app_config(label), verbosity=0)
         create_permissions(apps.get_app_config(label), verbosity=0)
@@ -69,13 +69,13 @@ def bob(boss: Group) -> User:
 
 @pytest.fixture
 def carol(bob: User) -> User:
-    """A customer whose account is switched off."""
+    """A customer whose account is deactivated."""
     return User.objects.create(username="carol", password=HASH, is_active=False)
 
 
 @pytest.fixture
 def paul(carol: User) -> User:
-    """Staff with every permission there is about users, groups, tokens and second factors."""
+    """Staff with every permission on users, groups, tokens and second factors."""
     paul = User.objects.create(username="paul", password=HASH, is_staff=True)
     paul.user_permissions.set(Permission.objects.filter(content_type__app_label__in=ABOUT_ACCESS))
     return paul
@@ -95,7 +95,7 @@ def permission(name: str) -> Permission:
 
 
 def everything() -> Rows:
-    """Every row of every table but that of sessions: who is in which group, too."""
+    """Return every row of every table except sessions, with the members of groups."""
     models = apps.get_models(include_auto_created=True)
     return {
         model._meta.label: list(model._default_manager.order_by("pk").values_list())
@@ -109,7 +109,7 @@ def page(user: User) -> str:
 
 
 def escalated(user: User) -> dict[str, Any]:
-    """All that the form of a superuser has, and what would be worth having."""
+    """Return the whole form of a superuser, with values that would give access."""
     return {
         "username": "mallory",
         "password": "pbkdf2_sha256$1$a$b",
@@ -130,14 +130,14 @@ def escalated(user: User) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["paul", "bob", "carol"])
-def test_staff_make_no_user_more_than_they_are(pauls: Client, name: str) -> None:
+def test_staff_give_no_user_more_rights(pauls: Client, name: str) -> None:
     user = User.objects.get(username=name)
     before = everything()
 
     answer = pauls.post(page(user), escalated(user))
 
     assert answer.status_code == 302
-    assert unlogged(everything()) == unlogged(before)
+    assert without_log(everything()) == without_log(before)
 
 
 def test_staff_change_nothing_of_a_superuser(pauls: Client, grace: User) -> None:
@@ -221,7 +221,7 @@ def test_staff_do_nothing_in_bulk(pauls: Client, address: str) -> None:
     assert TOTPDevice.objects.count() == 1
 
 
-def test_staff_meet_no_second_factor_and_no_permission_at_the_desk(
+def test_the_desk_has_no_pages_for_second_factors_permissions_and_sessions(
     pauls: Client, paul: User
 ) -> None:
     device = TOTPDevice.objects.get()
@@ -262,7 +262,7 @@ def test_staff_issue_no_token_and_may_revoke_one(pauls: Client, grace: User, bob
     assert (found.revoked_by, found.revoked_reason) == ("paul", "lost")
 
 
-def test_staff_are_shown_no_form_for_what_they_may_not_do(
+def test_staff_see_no_forms_that_they_may_not_send(
     pauls: Client, grace: User, bob: User, boss: Group
 ) -> None:
     change = pauls.get(page(bob))
@@ -341,7 +341,7 @@ def test_staff_change_their_own_password_with_the_old_one(pauls: Client, paul: U
     assert User.objects.get(pk=paul.pk).check_password(NEW)
 
 
-def test_a_superuser_does_all_of_it(desk: Client, bob: User, boss: Group) -> None:
+def test_a_superuser_may_do_all_of_this(desk: Client, bob: User, boss: Group) -> None:
     made = desk.post(f"{USERS}add/", {"username": "dora", **NEW_PASSWORD})
     dora = User.objects.get(username="dora")
     raised = desk.post(page(dora), {**escalated(dora), "username": "dora", "is_superuser": ""})
@@ -361,6 +361,6 @@ def test_a_superuser_does_all_of_it(desk: Client, bob: User, boss: Group) -> Non
     assert ApiToken.objects.get().user == bob
 
 
-def unlogged(rows: Rows) -> Rows:
-    """All but the record of what was tried: a form that changed nothing is recorded as well."""
+def without_log(rows: Rows) -> Rows:
+    """Return the rows without the change log: it also records forms that changed nothing."""
     return {label: found for label, found in rows.items() if label != LogEntry._meta.label}

@@ -1,4 +1,4 @@
-"""What the sagas, the bank and the desk itself write is to be read there, and by staff alone."""
+"""Rows that sagas, payments and the desk write: staff can read them, and cannot edit them."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ RUNS = "/admin/sagas/sagarun/"
 
 
 @pytest.mark.parametrize("path", [ORDERS, RUNS, f"{ORDERS}1/change/", "/admin/"])
-def test_strangers_are_sent_to_the_login(transactional_db: None, path: str) -> None:
+def test_anonymous_users_are_redirected_to_the_login(transactional_db: None, path: str) -> None:
     response = Client().get(path)
 
     assert (response.status_code, response.headers["Location"]) == (
@@ -31,14 +31,14 @@ def test_strangers_are_sent_to_the_login(transactional_db: None, path: str) -> N
     )
 
 
-def test_customers_are_no_staff(storefront: Storefront) -> None:
+def test_customers_have_no_access_to_the_desk(storefront: Storefront) -> None:
     client = Client()
     client.force_login(storefront.customer)
 
     assert client.get(ORDERS).headers["Location"] == f"/admin/login/?next={ORDERS}"
 
 
-def test_a_run_has_its_journal(desk: Client, confirmed: UUID) -> None:
+def test_the_page_of_a_run_shows_its_journal(desk: Client, confirmed: UUID) -> None:
     run = SagaRun.objects.get()
 
     page = desk.get(f"{RUNS}{run.pk}/change/").content.decode()
@@ -86,14 +86,14 @@ def test_nothing_can_be_edited(
     )
 
     assert listed.status_code == 200
-    assert [each.status_code for each in (added, changed, deleted)] == [403, 403, 403]
+    assert [answer.status_code for answer in (added, changed, deleted)] == [403, 403, 403]
     assert all_rows() == before
     assert messages.waiting == []
 
 
-def test_no_record_has_a_page_outside_the_desk(desk: Client, confirmed: UUID) -> None:
+def test_redirects_to_pages_outside_the_desk_are_not_served(desk: Client, confirmed: UUID) -> None:
     orders = ContentType.objects.get_for_model(Order)
 
-    answers = [desk.get(f"/admin/r/{orders.pk}/{each}/") for each in (confirmed, "1")]
+    answers = [desk.get(f"/admin/r/{orders.pk}/{key}/") for key in (confirmed, "1")]
 
-    assert [each.status_code for each in answers] == [404, 404]
+    assert [answer.status_code for answer in answers] == [404, 404]

@@ -1,4 +1,4 @@
-"""The roles that ship: what each may do, and nothing else."""
+"""The roles that ship have exactly these permissions."""
 
 from io import StringIO
 
@@ -15,8 +15,13 @@ from desk.roles import ROLES, VIEWER
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SEE = {"orders.view_order", "sagas.view_sagarun", "payments.view_payment", "inventory.view_product"}
-BY_NOBODY = {
+VIEW = {
+    "orders.view_order",
+    "sagas.view_sagarun",
+    "payments.view_payment",
+    "inventory.view_product",
+}
+IN_NO_ROLE = {
     "orders.change_order",
     "orders.delete_order",
     "sagas.change_sagarun",
@@ -39,52 +44,55 @@ MATRIX = {
     "inventory.change_product": {"operator"},
     "inventory.add_product": {"operator"},
     "invariants.change_reconciliationbreak": {"finance"},
-    **{each: {"viewer", "operator", "finance"} for each in SEE},
-    **{each: set() for each in BY_NOBODY},
+    **{permission: {"viewer", "operator", "finance"} for permission in VIEW},
+    **{permission: set() for permission in IN_NO_ROLE},
 }
 
 
 @pytest.fixture(autouse=True)
 def known_permissions(transactional_db: None) -> None:
-    """What migrations leave behind, and the flush after each test takes away."""
+    """Create the rows that migrations create; the flush after each test deletes them."""
     ContentType.objects.clear_cache()
-    for each in apps.get_app_configs():
-        create_contenttypes(each, verbosity=0)
-        create_permissions(each, verbosity=0)
+    for app_config in apps.get_app_configs():
+        create_contenttypes(app_config, verbosity=0)
+        create_permissions(app_config, verbosity=0)
 
 
 def synchronise() -> str:
-    said = StringIO()
-    call_command("synchronise_roles", stdout=said)
-    return said.getvalue()
+    output = StringIO()
+    call_command("synchronise_roles", stdout=output)
+    return output.getvalue()
 
 
-def test_each_role_may_do_what_it_is_for_and_nothing_else() -> None:
+def test_each_role_has_exactly_its_permissions() -> None:
     synchronise()
     staff = {}
     for role in ROLES:
         staff[role.name] = User.objects.create_user(role.name, is_staff=True)
         staff[role.name].groups.add(Group.objects.get(name=role.name))
 
-    may = {
-        each: {name for name, person in staff.items() if person.has_perm(each)} for each in MATRIX
+    allowed = {
+        permission: {name for name, user in staff.items() if user.has_perm(permission)}
+        for permission in MATRIX
     }
 
-    assert may == MATRIX
+    assert allowed == MATRIX
     assert set(permissions.ALL) <= MATRIX.keys()
 
 
-def test_a_viewer_only_views() -> None:
-    assert {each.partition(".")[2].partition("_")[0] for each in VIEWER.permissions} == {"view"}
+def test_viewers_have_only_view_permissions() -> None:
+    assert {
+        permission.partition(".")[2].partition("_")[0] for permission in VIEWER.permissions
+    } == {"view"}
 
 
-def test_again_changes_nothing() -> None:
+def test_a_repeated_call_adds_nothing() -> None:
     synchronise()
 
     assert synchronise().splitlines() == [f"{role.name}: 0 permissions added" for role in ROLES]
 
 
-def test_what_a_shop_added_is_kept_and_what_it_took_comes_back() -> None:
+def test_added_permissions_are_kept_and_removed_ones_are_added_again() -> None:
     synchronise()
     viewer = Group.objects.get(name="viewer")
     own = Permission.objects.get(codename="change_warehouse")
@@ -92,5 +100,7 @@ def test_what_a_shop_added_is_kept_and_what_it_took_comes_back() -> None:
 
     synchronise()
 
-    held = set(viewer.permissions.values_list("codename", flat=True))
-    assert held == {each.partition(".")[2] for each in VIEWER.permissions} | {"change_warehouse"}
+    found = set(viewer.permissions.values_list("codename", flat=True))
+    assert found == {permission.partition(".")[2] for permission in VIEWER.permissions} | {
+        "change_warehouse"
+    }

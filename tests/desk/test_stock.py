@@ -1,4 +1,4 @@
-"""Stock at the desk: seen by everybody, changed by two forms, with a permission and a reason."""
+"""Stock at the desk: two forms change it, with a permission and a reason."""
 
 from uuid import uuid4
 
@@ -28,8 +28,8 @@ def desk(level: StockLevel) -> Client:
     return client
 
 
-def address(level: StockLevel, what: str) -> str:
-    return f"/admin/inventory/stocklevel/{level.pk}/{what}/"
+def address(level: StockLevel, action: str) -> str:
+    return f"/admin/inventory/stocklevel/{level.pk}/{action}/"
 
 
 def form(quantity: object, reason: str = "counted") -> dict[str, str]:
@@ -41,14 +41,17 @@ def on_hand(level: StockLevel) -> int:
     return level.on_hand
 
 
-def test_stock_is_adjusted_with_a_reason_and_a_name(desk: Client, level: StockLevel) -> None:
+def test_an_adjustment_is_stored_with_reason_and_name(desk: Client, level: StockLevel) -> None:
     answer = desk.post(address(level, "adjust"), form(-3, "water damage"))
 
     assert (answer.status_code, on_hand(level)) == (302, 7)
     entry = StockEntry.objects.get()
     assert (entry.actor, entry.reason) == ("grace", "water damage")
-    said = LogEntry.objects.get()
-    assert (said.user.username, said.change_message) == ("grace", "Adjust stock: -3. water damage")
+    entry_in_log = LogEntry.objects.get()
+    assert (entry_in_log.user.username, entry_in_log.change_message) == (
+        "grace",
+        "Adjust stock: -3. water damage",
+    )
 
 
 def test_goods_are_received(desk: Client, level: StockLevel) -> None:
@@ -58,7 +61,7 @@ def test_goods_are_received(desk: Client, level: StockLevel) -> None:
     assert "delivery 17" in desk.get("/admin/inventory/stockmovement/").content.decode()
 
 
-def test_the_same_form_twice_is_one_change(desk: Client, level: StockLevel) -> None:
+def test_a_form_sent_twice_changes_stock_once(desk: Client, level: StockLevel) -> None:
     sent = form(-3)
 
     desk.post(address(level, "adjust"), sent)
@@ -69,7 +72,7 @@ def test_the_same_form_twice_is_one_change(desk: Client, level: StockLevel) -> N
 
 
 @pytest.mark.parametrize(
-    ("what", "sent", "message"),
+    ("action", "sent", "message"),
     [
         ("adjust", form(-11), "10 are on hand and 0 of them are reserved"),
         ("adjust", form(0), "Nothing would change."),
@@ -80,35 +83,35 @@ def test_the_same_form_twice_is_one_change(desk: Client, level: StockLevel) -> N
         ("receive", {"quantity": "1", "reason": "x"}, "This form is incomplete"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(
-    desk: Client, level: StockLevel, what: str, sent: dict[str, str], message: str
+def test_invalid_forms_are_refused_with_a_message(
+    desk: Client, level: StockLevel, action: str, sent: dict[str, str], message: str
 ) -> None:
-    answer = desk.post(address(level, what), sent)
+    answer = desk.post(address(level, action), sent)
 
     assert message in answer.content.decode()
     assert on_hand(level) == 10
     assert StockEntry.objects.count() == 0
 
 
-def test_whoever_may_only_look_changes_nothing(level: StockLevel) -> None:
+def test_staff_with_only_the_view_permission_change_no_stock(level: StockLevel) -> None:
     ContentType.objects.clear_cache()
     reader = User.objects.create_user("paul", is_staff=True)
     kind = ContentType.objects.get_for_model(StockLevel)
-    seeing, _ = Permission.objects.get_or_create(
+    view_permission, _ = Permission.objects.get_or_create(
         codename="view_stocklevel", content_type=kind, defaults={"name": "Can view stock level"}
     )
-    reader.user_permissions.add(seeing)
+    reader.user_permissions.add(view_permission)
     client = Client()
     client.force_login(reader)
 
-    answers = [client.post(address(level, what), form(1)) for what in ("adjust", "receive")]
+    answers = [client.post(address(level, action), form(1)) for action in ("adjust", "receive")]
 
-    assert [each.status_code for each in answers] == [403, 403]
+    assert [answer.status_code for answer in answers] == [403, 403]
     assert on_hand(level) == 10
     assert client.get(address(level, "change")).status_code == 200
 
 
-def test_a_product_keeps_its_sku(desk: Client, level: StockLevel) -> None:
+def test_the_sku_of_a_product_cannot_be_changed(desk: Client, level: StockLevel) -> None:
     product = level.product
     page = f"/admin/inventory/product/{product.pk}/change/"
     inline = {"stock_levels-TOTAL_FORMS": 0, "stock_levels-INITIAL_FORMS": 0}
@@ -127,7 +130,7 @@ def test_a_product_keeps_its_sku(desk: Client, level: StockLevel) -> None:
         ("isk", 1_000_000, "Stripe charges at most 999,999 ISK."),
     ],
 )
-def test_a_price_that_cannot_be_charged_is_not_entered(
+def test_a_price_that_cannot_be_charged_is_refused(
     desk: Client,
     level: StockLevel,
     settings: Settings,
@@ -168,8 +171,10 @@ def test_the_price_field_shows_an_example_in_the_shops_currency(
     assert text in page
 
 
-def put_into(warehouse: Warehouse, level: StockLevel, *, existing: int = 1) -> dict[str, object]:
-    """The form of the level's product, with one more warehouse that it is to be kept in."""
+def form_with_warehouse(
+    warehouse: Warehouse, level: StockLevel, *, existing: int = 1
+) -> dict[str, object]:
+    """Return the form of the level's product with one more warehouse."""
     return {
         "name": "Mug",
         "price_minor": 1000,
@@ -183,9 +188,7 @@ def put_into(warehouse: Warehouse, level: StockLevel, *, existing: int = 1) -> d
     }
 
 
-def test_only_warehouses_in_which_a_product_is_not_yet_are_offered(
-    desk: Client, level: StockLevel
-) -> None:
+def test_only_warehouses_without_the_product_are_offered(desk: Client, level: StockLevel) -> None:
     far = Warehouse.objects.create(code="far", name="Far")
     page = f"/admin/inventory/product/{level.product_id}/change/"
 
@@ -193,17 +196,19 @@ def test_only_warehouses_in_which_a_product_is_not_yet_are_offered(
     (fresh,) = desk.get("/admin/inventory/product/add/").context["inline_admin_formsets"]
 
     offered = [
-        list(each.formset.empty_form.fields["warehouse"].queryset.order_by("pk"))
-        for each in (inline, fresh)
+        list(inline_formset.formset.empty_form.fields["warehouse"].queryset.order_by("pk"))
+        for inline_formset in (inline, fresh)
     ]
     assert offered == [[far], [level.warehouse, far]]
 
 
-def test_one_warehouse_named_twice_is_refused_in_words(desk: Client, level: StockLevel) -> None:
+def test_naming_a_warehouse_twice_is_refused_with_a_message(
+    desk: Client, level: StockLevel
+) -> None:
     far = Warehouse.objects.create(code="far", name="Far")
     page = f"/admin/inventory/product/{level.product_id}/change/"
     twice = {
-        **put_into(far, level),
+        **form_with_warehouse(far, level),
         "stock_levels-TOTAL_FORMS": 3,
         "stock_levels-2-product": level.product_id,
         "stock_levels-2-warehouse": far.pk,
@@ -217,12 +222,12 @@ def test_one_warehouse_named_twice_is_refused_in_words(desk: Client, level: Stoc
     assert StockLevel.objects.count() == 1
 
 
-def test_a_product_is_put_into_a_further_warehouse_empty(desk: Client, level: StockLevel) -> None:
+def test_a_product_added_to_a_warehouse_has_no_stock_there(desk: Client, level: StockLevel) -> None:
     far = Warehouse.objects.create(code="far", name="Far")
     page = f"/admin/inventory/product/{level.product_id}/change/"
 
-    again = desk.post(page, put_into(level.warehouse, level))
-    first = desk.post(page, put_into(far, level))
+    again = desk.post(page, form_with_warehouse(level.warehouse, level))
+    first = desk.post(page, form_with_warehouse(far, level))
 
     assert (again.status_code, first.status_code) == (200, 302)
     assert "Select a valid choice." in again.content.decode()

@@ -1,4 +1,4 @@
-"""What Prometheus and Grafana are given: it asks for what exists, and says what it should."""
+"""Alerts, board and documentation name exactly the metrics and labels that exist."""
 
 import json
 import re
@@ -41,15 +41,15 @@ def expressions() -> list[str]:
 
 
 def existing() -> dict[str, set[str]]:
-    """The labels of what this code counts and asks, by the names under which Prometheus finds it."""
+    """Return the labels of each of our metrics, by the name that Prometheus knows."""
     found = {}
     for module in DECLARED:
-        for each in vars(module).values():
-            if hasattr(each, "_type") and hasattr(each, "_name"):
-                name = each._name + {"counter": "_total"}.get(each._type, "")
-                found[name] = set(each._labelnames)
-                if each._type == "histogram":
-                    found[f"{name}_bucket"] = {*each._labelnames, "le"}
+        for value in vars(module).values():
+            if hasattr(value, "_type") and hasattr(value, "_name"):
+                name = value._name + {"counter": "_total"}.get(value._type, "")
+                found[name] = set(value._labelnames)
+                if value._type == "histogram":
+                    found[f"{name}_bucket"] = {*value._labelnames, "le"}
     for family in DatabaseMetrics().collect():
         found[family.name] = set(family._labelnames)  # type: ignore[attr-defined]
     return found
@@ -60,60 +60,64 @@ def names_in(expression: str) -> set[str]:
 
 
 def labels_in(expression: str) -> set[str]:
-    """The labels by which it sums, and those that it selects by."""
+    """Return the labels that an expression groups or selects by."""
     grouped = ",".join(re.findall(r"by \(([^)]*)\)", expression))
     return set(re.findall(r"\w+", grouped)) | set(re.findall(r"(\w+)[!=]=?~?\"", expression))
 
 
-def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
+def test_the_documented_metrics_are_those_that_exist() -> None:
     documented = set(re.findall(r"^\| `(holdfast_\w+)`", page("monitoring.md"), re.MULTILINE))
 
     assert documented == {name for name in existing() if not name.endswith("_bucket")}
 
 
-def test_every_expression_asks_for_metrics_and_labels_that_exist() -> None:
-    exists = existing()
-    asked = [*expressions(), *(rule["expr"] for rule in rules())]
+def test_expressions_use_existing_metrics_and_labels() -> None:
+    known = existing()
+    used = [*expressions(), *(rule["expr"] for rule in rules())]
 
-    assert asked
-    for expression in asked:
+    assert used
+    for expression in used:
         names = names_in(expression)
         assert names, expression
-        assert names <= exists.keys(), expression
-        assert labels_in(expression) <= set().union(*(exists[each] for each in names)), expression
+        assert names <= known.keys(), expression
+        assert labels_in(expression) <= set().union(*(known[name] for name in names)), expression
 
 
-def test_every_alert_leads_to_a_runbook() -> None:
+def test_every_alert_has_a_runbook() -> None:
     assert rules()
     for rule in rules():
         runbook = ROOT / rule["annotations"]["runbook"]
         assert runbook.parent == DOCS / "runbooks"
-        # So that whoever is woken sees to be in the right place.
+        # The runbook names its alert, so that operators see that it is the right page.
         assert rule["alert"] in runbook.read_text()
         assert rule["labels"]["severity"] in {"page", "ticket"}
 
 
-def test_every_alert_that_a_runbook_names_is_one() -> None:
-    runbooks = [each.read_text() for each in (DOCS / "runbooks").glob("*.md")]
+def test_runbooks_name_existing_alerts() -> None:
+    runbooks = [path.read_text() for path in (DOCS / "runbooks").glob("*.md")]
     named = {name for text in runbooks for name in re.findall(r"\bHoldfast[A-Z]\w+", text)}
 
     assert named
     assert named <= {rule["alert"] for rule in rules()}
 
 
-def test_the_board_shows_every_metric_that_there_is() -> None:
-    shown = {name.removesuffix("_bucket") for each in expressions() for name in names_in(each)}
+def test_the_board_shows_every_metric() -> None:
+    shown = {
+        name.removesuffix("_bucket")
+        for expression in expressions()
+        for name in names_in(expression)
+    }
 
     assert shown == {name.removesuffix("_bucket") for name in existing()}
 
 
-def test_no_two_panels_of_the_board_lie_on_each_other() -> None:
+def test_panels_of_the_board_do_not_overlap() -> None:
     cells = [
         (x, y)
         for panel in panels()
-        for place in (panel["gridPos"],)
-        for x in range(place["x"], place["x"] + place["w"])
-        for y in range(place["y"], place["y"] + place["h"])
+        for grid in (panel["gridPos"],)
+        for x in range(grid["x"], grid["x"] + grid["w"])
+        for y in range(grid["y"], grid["y"] + grid["h"])
     ]
 
     assert len(cells) == len(set(cells))
@@ -121,14 +125,14 @@ def test_no_two_panels_of_the_board_lie_on_each_other() -> None:
     assert len({panel["id"] for panel in panels()}) == len(panels())
 
 
-def test_a_legend_names_only_what_its_expression_keeps() -> None:
+def test_legends_use_labels_that_their_expression_keeps() -> None:
     for panel in panels():
         for target in panel.get("targets", ()):
-            told = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
-            assert told <= labels_in(target["expr"]), panel["title"]
+            labels = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+            assert labels <= labels_in(target["expr"]), panel["title"]
 
 
-def test_alerts_fire_when_they_should_and_only_then() -> None:
+def test_alerts_fire_as_the_rule_tests_expect() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("there is no promtool on the path: apt-get install prometheus")

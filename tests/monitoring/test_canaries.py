@@ -1,7 +1,7 @@
-"""Canaries: secrets and personal data, pushed through everything, that must come out nowhere.
+"""Canaries: secrets and personal data that are sent through everything and must appear nowhere.
 
-Real web, workers, watch, broker and bank; then all that they said to anyone is searched: logs,
-messages, Sentry's envelopes, spans, metrics, and what the API told strangers.
+Real web, workers, watch, broker and Stripe of the sandbox. Then the test searches everything that
+they wrote: logs, messages, Sentry's envelopes, spans, metrics, and API responses to strangers.
 """
 
 import json
@@ -23,7 +23,7 @@ from prometheus_client import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
 from access.models import ApiToken
-from monitoring.metrics_endpoint import registry_for
+from monitoring.metrics_endpoint import build_registry
 from sandbox.stripe_process import SandboxServer
 from tests.support.application_environment import environment_for
 from tests.support.canned_http import CannedResponse, CannedServer
@@ -38,19 +38,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def word() -> str:
-    """A value that nothing else has; of no shape by which redaction could know it."""
+    """Return a unique value without a shape that redaction knows."""
     return f"canary{secrets.token_hex(6)}"
 
 
 def card() -> str:
-    """A card's number as a bank would issue it."""
+    """Return a card number with a correct check digit."""
     digits = [4, 2, *(secrets.randbelow(10) for _ in range(13))]
-    doubled = [sum(divmod(each * 2, 10)) for each in digits[::-2]]
+    doubled = [sum(divmod(digit * 2, 10)) for digit in digits[::-2]]
     return "".join(map(str, [*digits, -(sum(digits[-2::-2]) + sum(doubled)) % 10]))
 
 
 class Canaries:
-    """One of each kind."""
+    """One canary of each kind."""
 
     def __init__(self) -> None:
         self.user_name = word()
@@ -75,31 +75,31 @@ class Canaries:
         return vars(self)
 
 
-END = "nothing more to hear"
+STOP_LISTENING = "stop listening"
 
 
-class Listener:
-    """Hears every command that the broker is given, messages included."""
+class BrokerListener:
+    """Records every command that the broker receives, including messages."""
 
     def __init__(self, url: str) -> None:
-        self.heard: list[bytes] = []
+        self.commands: list[bytes] = []
         self._url = url
-        self._listens = threading.Event()
+        self._is_listening = threading.Event()
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
-        self._listens.wait()
+        self._is_listening.wait()
 
     def close(self) -> None:
         with redis.Redis.from_url(self._url) as client:
-            client.get(END)
+            client.get(STOP_LISTENING)
         self._thread.join()
 
     def _listen(self) -> None:
         with redis.Redis.from_url(self._url) as client, client.monitor() as monitor:
-            self._listens.set()
+            self._is_listening.set()
             for command in monitor.listen():
-                self.heard.append(str(command).encode())
-                if END in command["command"]:
+                self.commands.append(str(command).encode())
+                if STOP_LISTENING in command["command"]:
                     return
 
 
@@ -130,7 +130,7 @@ def installation(
             "SECRET_KEY": canaries.secret_key,
             "STRIPE_API_KEY": canaries.stripe_key,
             "SENTRY_DSN": f"http://{canaries.sentry_key}@{sink.address}/1",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{sink.address}",
+            "OTEL_EXPORTER_OTLP_STOP_LISTENINGPOINT": f"http://{sink.address}",
             "OTEL_BSP_SCHEDULE_DELAY": "200",
             "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
             "LOG_LEVEL": "DEBUG",
@@ -154,7 +154,7 @@ def alice(installation: Installation, canaries: Canaries, shelf: Shelf) -> HttpS
 
 
 @pytest.mark.destructive
-def test_no_canary_comes_out_anywhere(  # noqa: PLR0917 - fixtures
+def test_no_canary_appears_in_any_output(  # noqa: PLR0917 - fixtures
     installation: Installation,
     alice: HttpStorefront,
     sandbox_stripe: SandboxServer,
@@ -162,14 +162,14 @@ def test_no_canary_comes_out_anywhere(  # noqa: PLR0917 - fixtures
     sink: CannedServer,
     tmp_path: Path,
 ) -> None:
-    listener = Listener(str(installation.redis_url))
+    listener = BrokerListener(str(installation.redis_url))
 
-    told = order_and_cancel(alice, sandbox_stripe, canaries, installation)
-    told += knock_at_every_door(installation, canaries)
-    told += break_web_and_workers(alice, installation)
-    broken = json.loads(told[-1])["correlation_id"]
+    responses = order_and_cancel(alice, sandbox_stripe, canaries, installation)
+    responses += send_bad_requests(installation, canaries)
+    responses += break_web_and_workers(alice, installation)
+    correlation_id = json.loads(responses[-1])["correlation_id"]
     starts = start_with_wrong_passwords(sandbox_stripe, canaries, tmp_path)
-    wait_until(lambda: has_errors_of_web_and_worker(sink, broken))
+    wait_until(lambda: has_errors_of_web_and_worker(sink, correlation_id))
     wait_until(lambda: len(sink.bodies("/v1/traces")) > 2)
     listener.close()
     sinks = {
@@ -177,14 +177,14 @@ def test_no_canary_comes_out_anywhere(  # noqa: PLR0917 - fixtures
         "log of the worker": installation.worker.log.read_bytes(),
         "log of the watch": installation.watch.log.read_bytes(),
         "logs of starts": starts,
-        "messages": b"\n".join(listener.heard),
+        "messages": b"\n".join(listener.commands),
         "Sentry": b"\n".join(sink.bodies("/api/1/envelope")),
         "spans": b"\n".join(sink.bodies("/v1/traces")),
         "metrics": scraped(tmp_path / "metrics"),
-        "problems": b"\n".join(told),
+        "problems": b"\n".join(responses),
     }
 
-    # Sentry is told its own key, by which it knows us; that is no secret.
+    # Sentry receives its own key, which identifies the project and is no secret.
     sinks["Sentry"] = sinks["Sentry"].replace(canaries.sentry_key.encode(), b"")
     assert {name: found(text, canaries) for name, text in sinks.items()} == {
         name: [] for name in sinks
@@ -206,16 +206,16 @@ def test_no_canary_comes_out_anywhere(  # noqa: PLR0917 - fixtures
 
 
 def has_errors_of_web_and_worker(sink: CannedServer, correlation_id: str) -> bool:
-    """Whether Sentry was told of both, each with the names under which the log has it."""
+    """Return whether Sentry got the errors of web and worker, with the ids that the log has."""
     events = [
         json.loads(line)
         for envelope in sink.bodies("/api/1/envelope")
         for line in envelope.splitlines()
         if b'"exception"' in line
     ]
-    tags = [each["tags"] for each in events]
-    is_of_worker = any({"task", "run_id"} <= each.keys() for each in tags)
-    return is_of_worker and any(each.get("correlation_id") == correlation_id for each in tags)
+    tags = [event["tags"] for event in events]
+    is_of_worker = any({"task", "run_id"} <= tag.keys() for tag in tags)
+    return is_of_worker and any(tag.get("correlation_id") == correlation_id for tag in tags)
 
 
 def order_and_cancel(
@@ -224,7 +224,7 @@ def order_and_cancel(
     canaries: Canaries,
     installation: Installation,
 ) -> list[bytes]:
-    """Orders that are paid, refused and cancelled, and some at a bank that answers with errors."""
+    """Place orders that are paid, declined and cancelled, some while the provider fails."""
     paid = alice.wait_for_end(alice.place()["id"])
     alice.wait_for_end(alice.place("pm_card_chargeDeclined")["id"])
     alice.wait_for_end(alice.place(canaries.payment_method)["id"])
@@ -237,7 +237,7 @@ def order_and_cancel(
         "Authorization": f"Bearer {canaries.token}",
         "Idempotency-Key": canaries.idempotency_key,
         "User-Agent": canaries.header,
-        "baggage": f"who={canaries.header}",
+        "baggage": f"customer={canaries.header}",
     }
     url = f"{installation.url}/api/v1/orders"
     answers = [
@@ -248,17 +248,17 @@ def order_and_cancel(
     return [answer.data for answer in answers]
 
 
-def knock_at_every_door(installation: Installation, canaries: Canaries) -> list[bytes]:
-    """What strangers and clumsy clients send."""
+def send_bad_requests(installation: Installation, canaries: Canaries) -> list[bytes]:
+    """Send requests of strangers and of faulty clients."""
     own = {
         "Authorization": f"Bearer {canaries.token}",
         "Idempotency-Key": str(uuid.uuid4()),
         "X-Forwarded-For": "203.0.113.7",
     }
     orders = f"{installation.url}/api/v1/orders"
-    paying = {"items": [], "payment_method": canaries.card}
-    asked = [
-        urllib3.request("POST", orders, json=paying, headers=own),
+    with_card = {"items": [], "payment_method": canaries.card}
+    answers = [
+        urllib3.request("POST", orders, json=with_card, headers=own),
         urllib3.request("POST", orders, body=f'{{"card": "{canaries.card}"', headers=own),
         urllib3.request("GET", f"{orders}?token={canaries.query}"),
         urllib3.request(
@@ -269,7 +269,7 @@ def knock_at_every_door(installation: Installation, canaries: Canaries) -> list[
         urllib3.request("GET", orders, headers={"Cookie": f"sessionid={canaries.password}"}),
     ]
     fail_to_log_in(installation, canaries)
-    return [answer.data for answer in asked]
+    return [answer.data for answer in answers]
 
 
 def fail_to_log_in(installation: Installation, canaries: Canaries) -> None:
@@ -292,7 +292,7 @@ def fail_to_log_in(installation: Installation, canaries: Canaries) -> None:
 
 
 def break_web_and_workers(alice: HttpStorefront, installation: Installation) -> list[bytes]:
-    """Errors that nobody declared, with tracebacks, in a web process and in a worker."""
+    """Cause undeclared errors, with tracebacks, in a web process and in a worker."""
     with hidden("inventory_reservation"):
         placed = alice.place()
         installation.worker.wait_for_line("raised unexpected")
@@ -308,8 +308,8 @@ def break_web_and_workers(alice: HttpStorefront, installation: Installation) -> 
     return [answer.data]
 
 
-class hidden:  # noqa: N801 - reads as a statement
-    """A table that is not there for a while."""
+class hidden:  # noqa: N801 - a context manager
+    """Hides a table by renaming it."""
 
     def __init__(self, table: str) -> None:
         self._table = table
@@ -328,12 +328,12 @@ class hidden:  # noqa: N801 - reads as a statement
 def start_with_wrong_passwords(
     sandbox_stripe: SandboxServer, canaries: Canaries, folder: Path
 ) -> bytes:
-    """Return what programs say that cannot reach the database or the broker."""
+    """Return the output of programs that cannot reach the database or the broker."""
     environment = environment_for(sandbox_stripe)
     database = urlsplit(environment["DATABASE_URL"])
     address = f"{database.hostname}:{database.port}"
     wrong = f"{database.username}:{canaries.database_password}"
-    said = b""
+    output = b""
     for netloc in (f"{wrong}@{address}", f"{wrong}@127.0.0.1:1", f"{wrong}x/{address}"):
         finished = subprocess.run(
             [sys.executable, "manage.py", "sagas", "sweep"],
@@ -343,7 +343,7 @@ def start_with_wrong_passwords(
             check=False,
         )
         assert finished.returncode != 0
-        said += finished.stdout + finished.stderr
+        output += finished.stdout + finished.stderr
     worker = Program(
         folder / "lost_worker.log",
         {**environment, "REDIS_URL": f"redis://:{canaries.redis_password}@127.0.0.1:1/0"},
@@ -352,28 +352,30 @@ def start_with_wrong_passwords(
     )
     worker.wait_for_line("Cannot connect")
     worker.kill()
-    return said + worker.log.read_bytes()
+    return output + worker.log.read_bytes()
 
 
 def found(text: bytes, canaries: Canaries) -> list[str]:
-    """Name the canaries that are in a text."""
+    """Return the names of the canaries in a text."""
     return [name for name, value in canaries.all().items() if value.encode() in text]
 
 
 def scraped(folder: Path) -> bytes:
-    registry: CollectorRegistry = registry_for(folder)
+    registry: CollectorRegistry = build_registry(folder)
     return generate_latest(registry)
 
 
 def is_json(log: bytes) -> bool:
-    """Whether each line is an object, but for what Celery says past all loggers when it stops."""
-    whole = log[: log.rindex(b"\n")]  # the process may be writing the next one
-    return all("event" in json.loads(line) for line in whole.splitlines() if line.strip())
+    """Return whether each line is a JSON object with an event."""
+    complete = log[: log.rindex(b"\n")]  # the last line may be incomplete
+    return all("event" in json.loads(line) for line in complete.splitlines() if line.strip())
 
 
-def test_what_is_switched_off_is_not_even_imported(sandbox_stripe: SandboxServer) -> None:
+def test_sentry_and_opentelemetry_are_not_imported_without_their_settings(
+    sandbox_stripe: SandboxServer,
+) -> None:
     program = (
-        # Redis' client imports OpenTelemetry's meters by itself, and leaves them idle.
+        # Redis' client imports OpenTelemetry's meters by itself, and does not use them.
         "import sys, django; django.setup(); import config.wsgi, sagas.tasks; "
         "print([m for m in ('sentry_sdk', 'opentelemetry.exporter', 'config.tracing') if m in sys.modules])"
     )

@@ -1,4 +1,4 @@
-"""Health: what is said of this process is true, and says nothing else."""
+"""Health checks of web processes, workers and beat."""
 
 import math
 import re
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and never answers."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -36,39 +36,39 @@ def silent_port() -> Iterator[int]:
 
 
 @pytest.fixture(autouse=True)
-def fresh_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Threads of this test's own, whose connections end with it; patient, on a busy machine."""
-    monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 60.0)
-    looks = {
-        "database": readiness.Look(closing(readiness._look_at_database)),
-        "broker": readiness.Look(readiness._look_at_broker),
+def fresh_checks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Replace the checks: their threads and connections end with the test. With a long time-out."""
+    monkeypatch.setattr(readiness, "CHECK_TIMEOUT_SECONDS", 60.0)
+    checks = {
+        "database": readiness.ServiceCheck(closing_connection(readiness._check_database)),
+        "broker": readiness.ServiceCheck(readiness._check_broker),
     }
-    for name, look in looks.items():
-        monkeypatch.setattr(f"monitoring.health.{name}", look)
+    for name, check in checks.items():
+        monkeypatch.setattr(f"monitoring.health.{name}", check)
     yield
-    for look in looks.values():
-        if look._thread is not None:
-            look._thread.shutdown()
+    for check in checks.values():
+        if check._thread is not None:
+            check._thread.shutdown()
 
 
-def closing(look: Callable[[], readiness.Finding]) -> Callable[[], readiness.Finding]:
-    def close_after() -> readiness.Finding:
+def closing_connection(check: Callable[[], readiness.Status]) -> Callable[[], readiness.Status]:
+    def close_after() -> readiness.Status:
         try:
-            return look()
+            return check()
         finally:
             connection.close()
 
     return close_after
 
 
-def test_a_process_that_answers_is_live_whatever_it_is_called(client: Client) -> None:
+def test_a_process_is_live_under_any_host_name(client: Client) -> None:
     answer = client.get("/health/live", headers={"Host": "10.0.0.7:8000"})
 
     assert (answer.status_code, answer.json()) == (200, {"status": "live"})
     assert answer["Cache-Control"] == "no-store"
 
 
-def test_a_process_with_all_that_it_needs_is_ready(client: Client) -> None:
+def test_a_process_with_database_and_broker_is_ready(client: Client) -> None:
     answer = client.get("/health/ready", headers={"Host": "10.0.0.7:8000"})
 
     assert (answer.status_code, answer.json()) == (
@@ -77,7 +77,9 @@ def test_a_process_with_all_that_it_needs_is_ready(client: Client) -> None:
     )
 
 
-def test_without_a_broker_orders_are_taken(client: Client, settings: Settings) -> None:
+def test_without_a_broker_a_process_is_degraded_and_ready(
+    client: Client, settings: Settings
+) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
 
     answer = client.get("/health/ready")
@@ -88,10 +90,10 @@ def test_without_a_broker_orders_are_taken(client: Client, settings: Settings) -
     )
 
 
-def test_a_broker_that_is_silent_keeps_nobody_waiting(
+def test_a_silent_broker_does_not_delay_the_check(
     client: Client, settings: Settings, silent_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 3.0)
+    monkeypatch.setattr(readiness, "CHECK_TIMEOUT_SECONDS", 3.0)
     settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{silent_port}/0"
 
     answer = client.get("/health/ready")
@@ -99,7 +101,7 @@ def test_a_broker_that_is_silent_keeps_nobody_waiting(
     assert answer.json() == {"status": "degraded", "database": "ok", "broker": "down"}
 
 
-def test_without_its_tables_it_is_not_ready(client: Client) -> None:
+def test_without_its_migrations_a_process_is_not_ready(client: Client) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT app, name, applied FROM django_migrations WHERE app = 'monitoring'")
         rows = cursor.fetchall()
@@ -118,22 +120,24 @@ def test_without_its_tables_it_is_not_ready(client: Client) -> None:
 
 
 @pytest.mark.parametrize("port", ["closed", "silent"])
-def test_without_the_database_it_is_not_ready_and_says_so_in_time(
+def test_without_the_database_a_process_is_not_ready(
     client: Client, monkeypatch: pytest.MonkeyPatch, silent_port: int, port: str
 ) -> None:
-    monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 3.0)
+    monkeypatch.setattr(readiness, "CHECK_TIMEOUT_SECONDS", 3.0)
     options = {**settings.DATABASES["default"]["OPTIONS"], "connect_timeout": 5}
 
-    def look_elsewhere() -> readiness.Finding:
+    def check_other_address() -> readiness.Status:
         connection.close()
         monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
         monkeypatch.setitem(
             connection.settings_dict, "PORT", silent_port if port == "silent" else 1
         )
         monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
-        return readiness._look_at_database()
+        return readiness._check_database()
 
-    monkeypatch.setattr("monitoring.health.database", look := readiness.Look(look_elsewhere))
+    monkeypatch.setattr(
+        "monitoring.health.database", check := readiness.ServiceCheck(check_other_address)
+    )
 
     answer = client.get("/health/ready")
 
@@ -141,76 +145,76 @@ def test_without_the_database_it_is_not_ready_and_says_so_in_time(
         503,
         {"status": "not ready", "database": "down", "broker": "ok"},
     )
-    assert look._thread is not None
-    look._thread.shutdown()
+    assert check._thread is not None
+    check._thread.shutdown()
 
 
-def check(command: str, *arguments: str) -> str:
+def run_check(command: str, *arguments: str) -> str:
     out = StringIO()
     call_command(command, *arguments, stdout=out)
     return out.getvalue().strip()
 
 
-class Since:
-    """What is told in whole seconds since some moment, of which this test has been going on."""
+class SecondsAgo:
+    """Checks texts with a number of whole seconds since the creation of this object, plus ``seconds``."""
 
     def __init__(self, seconds: float = 0) -> None:
         self._began = time.monotonic() - seconds
         self._least = seconds
 
-    def __call__(self, said: str, words: str) -> bool:
-        """Whether ``said`` is these words, with a number for ``{}`` that can be true now."""
-        found = re.fullmatch(words.replace("{}", r"(\d+)"), said)
+    def __call__(self, text: str, template: str) -> bool:
+        """Return whether ``text`` matches the template, with a plausible number for ``{}``."""
+        found = re.fullmatch(template.replace("{}", r"(\d+)"), text)
         most = math.ceil(time.monotonic() - self._began)
         return found is not None and self._least <= int(found[1]) <= most
 
 
-def test_a_worker_is_well_while_pulses_come_through_its_queue() -> None:
+def test_a_worker_is_healthy_while_it_takes_heartbeats() -> None:
     with pytest.raises(CommandError, match="no heartbeat was ever taken from checkout"):
-        check("check_worker", "--queue", "checkout")
-    is_true = Since()
+        run_check("check_worker", "--queue", "checkout")
+    is_plausible = SecondsAgo()
     record("checkout", "checkout@one", timezone.now())
 
-    assert is_true(
-        check("check_worker", "--queue", "checkout"), "a heartbeat from checkout {} s ago"
+    assert is_plausible(
+        run_check("check_worker", "--queue", "checkout"), "last heartbeat from checkout {} s ago"
     )
-    assert check("check_worker", "--queue", "checkout", "--worker", "checkout@one")
+    assert run_check("check_worker", "--queue", "checkout", "--worker", "checkout@one")
     with pytest.raises(CommandError):
-        check("check_worker", "--queue", "checkout", "--worker", "checkout@two")
+        run_check("check_worker", "--queue", "checkout", "--worker", "checkout@two")
     with pytest.raises(CommandError):
-        check("check_worker", "--queue", "settlement")
+        run_check("check_worker", "--queue", "settlement")
 
 
-def test_a_worker_that_fell_silent_is_ill() -> None:
-    is_true = Since(45)
+def test_a_worker_without_recent_heartbeats_is_unhealthy() -> None:
+    is_plausible = SecondsAgo(45)
     record("checkout", "checkout@one", timezone.now())
     WorkerHeartbeat.objects.update(taken_at=F("taken_at") - SILENT_AFTER)
 
-    with pytest.raises(CommandError) as told:
-        check("check_worker", "--queue", "checkout")
+    with pytest.raises(CommandError) as raised:
+        run_check("check_worker", "--queue", "checkout")
 
-    assert is_true(str(told.value), "no heartbeat from checkout for {} s")
+    assert is_plausible(str(raised.value), "no heartbeat from checkout for {} s")
 
 
-def test_beat_is_well_while_it_sweeps() -> None:
-    is_true = Since()
+def test_beat_is_healthy_while_it_sweeps() -> None:
+    is_plausible = SecondsAgo()
     with pytest.raises(CommandError, match="beat has never swept"):
-        check("check_beat")
+        run_check("check_beat")
     sweep(SweepSource.WATCH)
     with pytest.raises(CommandError, match="beat has never swept"):
-        check("check_beat")
+        run_check("check_beat")
     sweep(SweepSource.BEAT)
 
-    assert is_true(check("check_beat"), "beat swept {} s ago")
-    assert is_true(check("check_beat", "--source", "watch"), "watch swept {} s ago")
+    assert is_plausible(run_check("check_beat"), "beat swept {} s ago")
+    assert is_plausible(run_check("check_beat", "--source", "watch"), "watch swept {} s ago")
 
 
-def test_beat_is_ill_when_it_has_not_swept_for_half_a_minute() -> None:
-    is_true = Since(30)
+def test_beat_is_unhealthy_after_30_seconds_without_a_sweep() -> None:
+    is_plausible = SecondsAgo(30)
     sweep(SweepSource.BEAT)
     LastSweep.objects.update(at=F("at") - timedelta(seconds=30))
 
-    with pytest.raises(CommandError) as told:
-        check("check_beat")
+    with pytest.raises(CommandError) as raised:
+        run_check("check_beat")
 
-    assert is_true(str(told.value), "beat swept {} s ago")
+    assert is_plausible(str(raised.value), "beat swept {} s ago")

@@ -1,4 +1,4 @@
-"""Pulses: what is known of a queue is what a worker wrote down, and nothing else."""
+"""Heartbeats: the health of a queue follows from the heartbeats that its workers stored."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,26 +20,26 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def health(name: str) -> QueueHealth:
-    return next(each for each in queues() if each.name == name)
+    return next(queue for queue in queues() if queue.name == name)
 
 
-def grow_old(by: timedelta) -> None:
+def age_heartbeats(by: timedelta) -> None:
     WorkerHeartbeat.objects.update(taken_at=F("taken_at") - by, sent_at=F("sent_at") - by)
 
 
-def test_every_queue_has_a_pulse_of_its_own() -> None:
+def test_beat_sends_a_heartbeat_through_every_queue() -> None:
     sent_through = [entry.queue for entry in SCHEDULE if entry.task == HEARTBEAT]
 
     assert sent_through == [queue.name for queue in settings.CELERY_TASK_QUEUES]
 
 
-def test_a_queue_that_nobody_answered_on_is_not_served() -> None:
+def test_a_queue_without_heartbeats_is_not_served() -> None:
     assert health("checkout") == QueueHealth("checkout", None, None, (), waiting=0)
     assert not health("checkout").is_served
     assert silence("checkout") is None
 
 
-def test_a_pulse_says_who_took_it_and_how_long_it_waited() -> None:
+def test_a_heartbeat_shows_its_worker_and_its_lag() -> None:
     record("checkout", "checkout@one", timezone.now() - timedelta(seconds=20))
 
     found = health("checkout")
@@ -47,13 +47,13 @@ def test_a_pulse_says_who_took_it_and_how_long_it_waited() -> None:
     assert found.is_served
     assert found.lag is not None
     assert timedelta(seconds=20) <= found.lag < timedelta(seconds=80)
-    assert [each.name for each in found.workers] == ["checkout@one"]
+    assert [worker.name for worker in found.workers] == ["checkout@one"]
     assert not health("settlement").is_served
 
 
-def test_a_queue_whose_workers_fell_silent_is_not_served() -> None:
+def test_a_queue_without_recent_heartbeats_is_not_served() -> None:
     record("checkout", "checkout@one", timezone.now())
-    grow_old(SILENT_AFTER)
+    age_heartbeats(SILENT_AFTER)
 
     assert not health("checkout").is_served
     silent_for = silence("checkout")
@@ -61,24 +61,27 @@ def test_a_queue_whose_workers_fell_silent_is_not_served() -> None:
     assert silent_for >= SILENT_AFTER
 
 
-def test_one_worker_of_two_is_told_from_the_other() -> None:
+def test_silence_is_measured_for_each_worker() -> None:
     record("checkout", "checkout@one", timezone.now())
-    grow_old(SILENT_AFTER)
+    age_heartbeats(SILENT_AFTER)
     record("checkout", "checkout@two", timezone.now())
 
-    ones, twos, anybodys = (
+    first, second, any_worker = (
         silence("checkout", name) for name in ("checkout@one", "checkout@two", "")
     )
 
-    assert ones is not None
-    assert twos is not None
-    assert twos < SILENT_AFTER <= ones
-    assert anybodys is not None
-    assert anybodys < SILENT_AFTER
-    assert [each.name for each in health("checkout").workers] == ["checkout@two", "checkout@one"]
+    assert first is not None
+    assert second is not None
+    assert second < SILENT_AFTER <= first
+    assert any_worker is not None
+    assert any_worker < SILENT_AFTER
+    assert [worker.name for worker in health("checkout").workers] == [
+        "checkout@two",
+        "checkout@one",
+    ]
 
 
-def test_a_pulse_that_was_overtaken_changes_nothing() -> None:
+def test_an_older_heartbeat_changes_nothing() -> None:
     now = timezone.now()
     record("checkout", "checkout@one", now)
     before = WorkerHeartbeat.objects.get()
@@ -94,10 +97,10 @@ def test_a_pulse_that_was_overtaken_changes_nothing() -> None:
     }
 
 
-def test_workers_that_are_no_more_are_forgotten_after_a_day() -> None:
+def test_heartbeats_of_gone_workers_are_deleted_after_a_day() -> None:
     record("checkout", "checkout@gone", timezone.now())
     record("settlement", "settlement@gone", timezone.now())
-    grow_old(timedelta(days=1))
+    age_heartbeats(timedelta(days=1))
 
     record("checkout", "checkout@new", timezone.now())
 
@@ -107,27 +110,27 @@ def test_workers_that_are_no_more_are_forgotten_after_a_day() -> None:
     }
 
 
-def test_a_clock_that_is_behind_makes_no_negative_lag() -> None:
+def test_a_clock_that_is_behind_gives_no_negative_lag() -> None:
     record("checkout", "checkout@one", timezone.now() + timedelta(minutes=1))
 
     assert health("checkout").lag == timedelta()
 
 
-def test_what_waits_is_counted_where_it_waits(
+def test_waiting_runs_are_counted_by_their_queue(
     storefront: Storefront, sandbox_stripe: object, messages: MessageQueue
 ) -> None:
     storefront.order(cart(("MUG", 1)))
     storefront.order(cart(("MUG", 1)))
     messages.deliver(messages.take())
 
-    waiting = {each.name: each.waiting for each in queues()}
+    waiting = {queue.name: queue.waiting for queue in queues()}
 
     assert waiting == {"checkout": 1, "settlement": 1, "compensation": 0, "sweeps": 0}
 
 
-def test_the_time_of_sending_travels_with_the_message() -> None:
+def test_the_message_carries_the_time_of_sending() -> None:
     with app.connection_for_write() as broker:
-        queue = next(each for each in settings.CELERY_TASK_QUEUES if each.name == "settlement")
+        queue = next(queue for queue in settings.CELERY_TASK_QUEUES if queue.name == "settlement")
         bound = queue(broker)
         bound.purge()
         app.tasks[HEARTBEAT].apply_async(queue="settlement")
@@ -139,7 +142,7 @@ def test_the_time_of_sending_travels_with_the_message() -> None:
     assert timedelta() <= timezone.now() - sent_at < timedelta(seconds=30)
 
 
-def test_a_worker_writes_down_the_pulse_that_it_takes() -> None:
+def test_the_task_stores_the_heartbeat() -> None:
     at = timezone.now() - timedelta(seconds=3)
     app.tasks[HEARTBEAT].request_stack.push(request(sent_at=at.isoformat()))
     try:

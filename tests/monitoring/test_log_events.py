@@ -12,7 +12,7 @@ LEVELS = {
 
 
 def logged() -> set[tuple[str, str]]:
-    """Each event and its level, as the application's own code says it."""
+    """Return each event that the application logs, with its level."""
     found = set()
     for file in python_files(*APPLICATION):
         for name, call in file.calls():
@@ -27,9 +27,9 @@ def logged() -> set[tuple[str, str]]:
 
 def documented() -> set[tuple[str, str]]:
     page = (ROOT / "docs" / "monitoring.md").read_text()
-    _, _, below = page.partition("| event | level | means |\n")
+    _, _, table = page.partition("| event | level | means |\n")
     found = set()
-    for row in below.partition("\n\n")[0].splitlines()[1:]:
+    for row in table.partition("\n\n")[0].splitlines()[1:]:
         _, first, second, _ = row.split("|", 3)
         events, levels = re.findall(r"`([\w.]+)`", first), second.strip().split(", ")
         if len(levels) == 1:
@@ -39,7 +39,7 @@ def documented() -> set[tuple[str, str]]:
 
 
 def loggers() -> set[str]:
-    """The names by which the application's code knows its loggers."""
+    """Return the names of the variables of loggers in the application."""
     return {
         ast.unparse(target)
         for file in python_files(*APPLICATION)
@@ -49,9 +49,9 @@ def loggers() -> set[str]:
     }
 
 
-def test_every_event_is_documented_with_its_level_and_every_documented_one_is_logged() -> None:
+def test_the_documented_events_are_those_that_are_logged() -> None:
     assert logged() == documented()
 
 
-def test_every_logger_is_called_log_so_that_no_event_is_overlooked() -> None:
+def test_every_logger_is_named_log() -> None:
     assert loggers() == {"log"}

@@ -1,4 +1,4 @@
-"""Metrics: what is counted, what the database is asked, and how processes are added up."""
+"""Metrics: counters, gauges from the database, and sums over processes."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def gauges() -> "Gauges":
 
 
 class Gauges:
-    """What a fresh scrape of the database says."""
+    """Reads a gauge in a fresh scrape of the database."""
 
     def __call__(self, name: str, **labels: str) -> float | None:
         registry = CollectorRegistry()
@@ -55,7 +55,7 @@ class Gauges:
         return registry.get_sample_value(f"holdfast_{name}", labels)
 
 
-def test_an_order_is_counted_once_on_each_of_its_ways(
+def test_orders_attempts_calls_and_requests_are_counted_once(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     names = {
@@ -66,8 +66,10 @@ def test_an_order_is_counted_once_on_each_of_its_ways(
     before = {key: counted(key[0], status=key[1]) for key in names}
     confirmed = counted("holdfast_order_seconds_to_confirm_count")
     refused = {"saga": "checkout", "step": "authorize_payment", "outcome": "rejected"}
-    undone = {"saga": "checkout", "step": "void_authorization", "outcome": "done"}
-    attempts = [counted("holdfast_step_attempts_total", **each) for each in (refused, undone)]
+    compensated = {"saga": "checkout", "step": "void_authorization", "outcome": "done"}
+    attempts = [
+        counted("holdfast_step_attempts_total", **labels) for labels in (refused, compensated)
+    ]
     calls = counted(
         "holdfast_outbound_calls_total", service="stripe", operation="confirm_payment", outcome="ok"
     )
@@ -81,9 +83,9 @@ def test_an_order_is_counted_once_on_each_of_its_ways(
 
     assert {key: counted(key[0], status=key[1]) - was for key, was in before.items()} == names
     assert counted("holdfast_order_seconds_to_confirm_count") == confirmed + 1
-    assert [counted("holdfast_step_attempts_total", **each) for each in (refused, undone)] == [
-        each + 1 for each in attempts
-    ]
+    assert [
+        counted("holdfast_step_attempts_total", **labels) for labels in (refused, compensated)
+    ] == [attempt + 1 for attempt in attempts]
     assert (
         counted(
             "holdfast_outbound_calls_total",
@@ -105,7 +107,7 @@ def test_an_order_is_counted_once_on_each_of_its_ways(
     )
 
 
-def test_what_is_rolled_back_is_not_counted(storefront: Storefront) -> None:
+def test_rolled_back_orders_are_not_counted(storefront: Storefront) -> None:
     before = counted("holdfast_orders_total", status="placed")
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE sagas_sagarun RENAME TO hidden")
@@ -119,7 +121,7 @@ def test_what_is_rolled_back_is_not_counted(storefront: Storefront) -> None:
     assert counted("holdfast_orders_total", status="placed") == before
 
 
-def test_an_answer_that_got_lost_is_counted_and_so_is_asking_again(
+def test_calls_without_an_answer_and_retries_are_counted(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     lost = {"service": "stripe", "operation": "create_payment", "outcome": "unknown"}
@@ -142,7 +144,7 @@ def test_an_answer_that_got_lost_is_counted_and_so_is_asking_again(
     ) == (before[0] + 1, before[1] + 1)
 
 
-def test_no_method_of_a_clients_own_makes_a_series(storefront: Storefront) -> None:
+def test_unknown_methods_create_no_series(storefront: Storefront) -> None:
     storefront._client.generic("BREW", "/nowhere")
 
     labels = {
@@ -154,7 +156,7 @@ def test_no_method_of_a_clients_own_makes_a_series(storefront: Storefront) -> No
     assert "BREW" not in labels
 
 
-def test_the_database_says_what_is_under_way(
+def test_gauges_show_the_unfinished_runs(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue, gauges: Gauges
 ) -> None:
     assert gauges("database_up") == 1
@@ -171,34 +173,34 @@ def test_the_database_says_what_is_under_way(
 
     assert gauges("runs_live", saga="checkout", status="running", step="capture_payment") == 1
     assert gauges("runs_live", saga="checkout", status="running", step="reserve_stock") == 1
-    # A paused one waits for a person, for as long as he likes.
+    # Paused runs are not counted: they wait for staff without a limit.
     assert 60 <= (gauges("oldest_unfinished_seconds") or 0) < 60 * 60
     assert 60 <= (gauges("sweep_lag_seconds") or 0) < 90
     assert gauges("runs_overdue") == 1
     assert (gauges("runs_flagged"), gauges("runs_paused")) == (1, 1)
     assert gauges("queue_waiting_runs", queue="checkout") == 1
-    assert gauges("queue_waiting_runs", queue="settlement") == 0  # paused: it waits for a person
+    assert gauges("queue_waiting_runs", queue="settlement") == 0  # paused: it waits for staff
     assert gauges("system_recent_attempts", system="payment_provider", outcome="done") == 1
     assert (gauges("outbox_unrelayed") or 0) > 0
 
 
-def test_signs_of_life_are_told_as_times(gauges: Gauges) -> None:
-    assert gauges("queue_last_pulse_timestamp_seconds", queue="checkout") == 0
+def test_heartbeats_and_sweeps_are_shown_as_timestamps(gauges: Gauges) -> None:
+    assert gauges("queue_last_heartbeat_timestamp_seconds", queue="checkout") == 0
     assert gauges("last_sweep_timestamp_seconds", source="beat") == 0
     record("checkout", "checkout@one", timezone.now() - timedelta(seconds=7))
 
-    at = gauges("queue_last_pulse_timestamp_seconds", queue="checkout")
+    at = gauges("queue_last_heartbeat_timestamp_seconds", queue="checkout")
 
     assert abs((at or 0) - time.time()) < 30
     assert 7 <= (gauges("queue_lag_seconds", queue="checkout") or 0) < 30
     assert gauges(
-        "worker_last_pulse_timestamp_seconds", queue="checkout", worker="checkout@one"
+        "worker_last_heartbeat_timestamp_seconds", queue="checkout", worker="checkout@one"
     ) == pytest.approx(at, abs=1)
 
 
-def test_a_ghost_charge_is_told_apart_from_other_breaks(gauges: Gauges) -> None:
+def test_ghost_charges_are_counted_separately(gauges: Gauges) -> None:
     now = timezone.now()
-    assert {each.code for each in INVARIANTS} >= GHOST_CHARGES
+    assert {invariant.code for invariant in INVARIANTS} >= GHOST_CHARGES
     assert gauges("ghost_charges_open") == 0
     for code, resolved in (("M2", ""), ("M2", "looked at"), ("S1", "")):
         ReconciliationBreak.objects.create(
@@ -217,7 +219,7 @@ def test_a_ghost_charge_is_told_apart_from_other_breaks(gauges: Gauges) -> None:
     assert gauges("breaks_open", code="M1") == 0
 
 
-def test_without_the_database_a_scrape_says_so(
+def test_without_the_database_only_database_up_is_served(
     gauges: Gauges, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection.close()
@@ -228,23 +230,23 @@ def test_without_the_database_a_scrape_says_so(
     assert gauges("ghost_charges_open") is None
 
 
-def test_gauges_of_ended_processes_go_with_them_and_so_does_what_others_count(
+def test_folding_drops_gauges_and_metrics_of_other_packages(
     tmp_path: Path,
 ) -> None:
-    ended = f"{_HOST}-{2**22}"  # more than a process id may be
+    ended = f"{_HOST}-{2**22}"  # larger than any process id
     (tmp_path / f"gauge_all_{ended}.db").touch()
     counters = MmapedDict(str(tmp_path / f"counter_{ended}.db"))
-    ours, flowers = (
+    ours, flower = (
         mmap_key(name, name, ["worker"], ["checkout@one"], "")
         for name in ("holdfast_messages_total", "flower_events_total")
     )
     counters.write_value(ours, 3, 0)
-    counters.write_value(flowers, 4, 0)
+    counters.write_value(flower, 4, 0)
     counters.close()
 
     assert fold_ended(tmp_path) == 2
     [kept] = tmp_path.iterdir()
-    assert [each[:2] for each in MmapedDict.read_all_values_from_file(str(kept))] == [(ours, 3)]
+    assert [entry[:2] for entry in MmapedDict.read_all_values_from_file(str(kept))] == [(ours, 3)]
 
 
 COUNTS = """
@@ -304,7 +306,7 @@ def scrape(url: str) -> dict[str, float]:
     }
 
 
-def test_processes_are_added_up_and_what_the_dead_have_counted_stays(
+def test_counters_of_all_processes_are_added_including_ended_ones(
     environment: dict[str, str], served: str
 ) -> None:
     folder = Path(environment["PROMETHEUS_MULTIPROC_DIR"])

@@ -1,4 +1,4 @@
-"""Redaction: secrets and personal data go by their shape, by their name, or because they are ours."""
+"""Redaction of secrets and personal data: by shape, by name, and of our own secrets."""
 
 import pytest
 from django.conf import settings
@@ -38,11 +38,11 @@ SECRETS = [
 
 
 @pytest.mark.parametrize(("secret", "text"), SECRETS)
-def test_what_looks_like_a_secret_is_taken_out(secret: str, text: str) -> None:
-    said = redact(text)
+def test_texts_with_the_shape_of_a_secret_are_redacted(secret: str, text: str) -> None:
+    result = redact(text)
 
-    assert secret not in said
-    assert REDACTED in said
+    assert secret not in result
+    assert REDACTED in result
 
 
 @pytest.mark.parametrize(
@@ -61,31 +61,31 @@ def test_what_looks_like_a_secret_is_taken_out(secret: str, text: str) -> None:
         "test_a_paid_order_is_confirmed_while_its_customer_waits_for_it",
     ],
 )
-def test_what_an_operator_needs_stays(text: str) -> None:
+def test_ids_codes_and_messages_are_kept(text: str) -> None:
     assert redact(text) == text
 
 
 @pytest.mark.parametrize(
     "name", ["password", "API_KEY", "email", "username", "actor", "set-cookie"]
 )
-def test_a_field_with_such_a_name_is_never_told(name: str) -> None:
+def test_fields_with_secret_names_are_redacted(name: str) -> None:
     assert redacted(name, "anything") == REDACTED
     assert redacted("outer", {name: 42}) == {name: REDACTED}
 
 
-def test_values_of_other_kinds_stay_what_they_are() -> None:
-    assert [redacted("n", each) for each in (1, 2.5, True, None)] == [1, 2.5, True, None]
+def test_numbers_booleans_and_none_are_kept() -> None:
+    assert [redacted("n", value) for value in (1, 2.5, True, None)] == [1, 2.5, True, None]
     assert redacted("n", ("a", "b@c.example")) == ["a", REDACTED]
 
 
-def test_the_processes_own_secrets_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_processs_own_secrets_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     password = str(settings.DATABASES["default"].get("PASSWORD") or "")
 
     assert settings.SECRET_KEY not in redact(f"<{settings.SECRET_KEY}>")
     assert not password or password not in redact(f"<{password}>")
 
 
-def test_a_long_text_keeps_its_beginning_and_says_how_much_is_gone() -> None:
+def test_a_long_text_is_cut_and_shows_how_much_is_missing() -> None:
     text = "Received unregistered task of type " + "1-" * 25_000
 
     assert redact(text) == "Received unregistered task of type [50,001 characters cut]"
@@ -95,23 +95,23 @@ def test_a_long_text_keeps_its_beginning_and_says_how_much_is_gone() -> None:
 
 
 @pytest.mark.parametrize("text", ["x" * 20_000, "4242 " * 5_000, " " * 20_000])
-def test_a_text_that_can_be_cut_nowhere_loses_all_of_it(text: str) -> None:
+def test_a_long_text_without_a_place_to_cut_is_dropped(text: str) -> None:
     assert redact(text) == f" [{len(text):,} characters cut]"
 
 
 @pytest.mark.parametrize(("secret", "text"), SECRETS)
-def test_no_cut_shows_a_part_of_a_secret(secret: str, text: str) -> None:
+def test_a_cut_never_shows_a_part_of_a_secret(secret: str, text: str) -> None:
     before = "word " * 20
     whole = redact(f"{before}{text} and more")
     for at in range(len(text) + 1):
         cut = redact(shortened(f"{before}{text} and more", len(before) + at))
 
-        said, _, _ = cut.rpartition(" [")
-        assert secret[:4] not in said
-        assert whole.startswith(said)
+        kept, _, _ = cut.rpartition(" [")
+        assert secret[:4] not in kept
+        assert whole.startswith(kept)
 
 
-def test_no_cut_divides_a_secret_of_our_own_that_has_blanks(
+def test_a_cut_never_divides_an_own_secret_with_blanks(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SECRET_KEY = "correct horse battery staple"
@@ -123,7 +123,7 @@ def test_no_cut_divides_a_secret_of_our_own_that_has_blanks(
     assert cuts == {"the key", "the key is", f"the key is {settings.SECRET_KEY}"}
 
 
-def test_of_many_values_the_last_ones_are_left_out() -> None:
+def test_values_beyond_the_maximum_are_left_out() -> None:
     many = redacted("n", {"first": ["a"] * 1_000, "second": ["b"] * 5_000})
 
     assert many["first"] == ["a"] * 1_000

@@ -1,4 +1,4 @@
-"""What every request gets: an id that leads to all that it started, and one line in the log."""
+"""Every request has a correlation id, which its order keeps, and one log line."""
 
 import logging
 from typing import Any
@@ -18,16 +18,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """The lines about requests, with what each of them says."""
-    said = ("method", "route", "status", "user_id")
+    """Return the fields of the log lines about requests."""
+    names = ("method", "route", "status", "user_id")
     return [
-        {name: getattr(record, name) for name in said}
+        {name: getattr(record, name) for name in names}
         for record in caplog.records
         if record.name == "monitoring.requests"
     ]
 
 
-def test_one_id_joins_a_request_its_run_and_its_facts(storefront: Storefront) -> None:
+def test_a_request_its_run_and_its_events_have_one_correlation_id(storefront: Storefront) -> None:
     answer = storefront.order(cart(("MUG", 1)))
 
     correlation_id = UUID(answer.headers["X-Correlation-ID"])
@@ -36,7 +36,7 @@ def test_one_id_joins_a_request_its_run_and_its_facts(storefront: Storefront) ->
     assert OutboxEvent.objects.get().correlation_id == correlation_id
 
 
-def test_a_cancel_has_an_id_of_its_own_and_hands_it_on(
+def test_a_cancellation_run_has_the_correlation_id_of_its_request(
     storefront: Storefront, sandbox_stripe: object, messages: MessageQueue
 ) -> None:
     placed = storefront.order(cart(("MUG", 1)))
@@ -49,7 +49,7 @@ def test_a_cancel_has_an_id_of_its_own_and_hands_it_on(
     assert str(cancellation.correlation_id) == answer.headers["X-Correlation-ID"]
 
 
-def test_a_request_says_who_asked_for_what_and_how_it_went(
+def test_the_log_line_has_method_route_status_and_user(
     storefront: Storefront, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -66,7 +66,7 @@ def test_a_request_says_who_asked_for_what_and_how_it_went(
     assert missed == {"method": "GET", "route": "", "status": 404, "user_id": None}
 
 
-def test_what_a_client_sends_is_in_no_line(
+def test_no_log_line_has_anything_that_a_client_sent(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -76,20 +76,20 @@ def test_what_a_client_sends_is_in_no_line(
     assert "canary" not in str([vars(record) for record in caplog.records])
 
 
-def test_a_clients_own_id_comes_back(client: Client) -> None:
+def test_a_clients_request_id_is_returned(client: Client) -> None:
     answer = client.get("/nowhere", headers={"X-Request-ID": "cart 17"})
 
     assert answer["X-Request-ID"] == "cart 17"
 
 
 @pytest.mark.parametrize("sent", ["", "a\nb", "é", "x" * 129])
-def test_what_is_no_id_does_not_come_back(client: Client, sent: str) -> None:
+def test_an_invalid_request_id_is_not_returned(client: Client, sent: str) -> None:
     answer = client.get("/nowhere", headers={"X-Request-ID": sent})
 
     assert "X-Request-ID" not in answer
 
 
-def test_the_next_request_of_a_thread_knows_nothing_of_the_one_before(client: Client) -> None:
+def test_a_thread_keeps_no_ids_for_its_next_request(client: Client) -> None:
     first = client.get("/nowhere", headers={"X-Request-ID": "mine"})
     second = client.get("/nowhere")
 
@@ -98,5 +98,5 @@ def test_the_next_request_of_a_thread_knows_nothing_of_the_one_before(client: Cl
     assert get_contextvars() == {}
 
 
-def test_outside_of_a_request_each_purpose_has_an_id_of_its_own() -> None:
+def test_outside_of_a_request_each_call_returns_another_correlation_id() -> None:
     assert current_correlation_id() != current_correlation_id()

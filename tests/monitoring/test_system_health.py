@@ -1,11 +1,11 @@
-"""How each system that steps call answers, by the journal."""
+"""The health of the systems that steps call, from the journal."""
 
 from datetime import timedelta
 
 import pytest
 from django.db.models import F
 
-from monitoring.system_health import LATELY, SystemHealth, system_health
+from monitoring.system_health import WINDOW, SystemHealth, system_health
 from sagas.models import SagaRun, StepAttempt
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
@@ -14,14 +14,14 @@ from tests.support.storefront_client import Storefront, cart
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_bank_that_nobody_asked_is_neither_well_nor_ill() -> None:
+def test_a_system_without_calls_has_no_answered_share() -> None:
     [found] = system_health()
 
     assert found == SystemHealth("payment_provider", {}, None)
     assert found.answered_share is None
 
 
-def test_yes_and_no_are_answers(
+def test_done_and_rejected_count_as_answered(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     storefront.order(cart(("MUG", 1)))
@@ -39,7 +39,7 @@ def test_yes_and_no_are_answers(
     )
 
 
-def test_a_bank_that_breaks_is_seen(
+def test_calls_without_an_answer_lower_the_answered_share(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     sandbox_stripe.add_fault("payment_intents.create", "error_before", times=1)
@@ -52,12 +52,12 @@ def test_a_bank_that_breaks_is_seen(
     assert (found.answered_share, found.last_answer_at) == (0, None)
 
 
-def test_what_is_long_ago_says_nothing_of_now(
+def test_attempts_before_the_window_are_not_counted(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     storefront.order(cart(("MUG", 1)))
     messages.deliver_all()
-    StepAttempt.objects.update(started_at=F("started_at") - LATELY)
+    StepAttempt.objects.update(started_at=F("started_at") - WINDOW)
 
     assert system_health() == [SystemHealth("payment_provider", {}, None)]
     assert SagaRun.objects.filter(created_at__lt=F("ended_at") - timedelta(minutes=1)).count() == 0

@@ -1,4 +1,4 @@
-"""Traces of real processes: one for a request and all that came of it, and nobody waits for them."""
+"""Traces of real processes: one trace for a request and its consequences, without delaying orders."""
 
 import contextvars
 import secrets
@@ -34,10 +34,10 @@ from tests.support.waits import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FORKING_WORKER = (*WORKER, "--pool", "prefork", "--concurrency", "2")
-"""Threads do not survive a fork: if its spans arrive, those of our pools of threads do."""
+"""Threads do not survive a fork. If the spans of this pool arrive, so do those of a thread pool."""
 
 FIRST_LINK = "checkout.v1.reserve_stock-authorize_payment-confirm_order"
-WAY_TO_THE_BANK = (
+SPANS_OF_AN_ORDER = (
     "POST api/v1/orders",
     f"apply_async/{FIRST_LINK}",
     f"run/{FIRST_LINK}",
@@ -51,13 +51,13 @@ WAY_TO_THE_BANK = (
 def installed(
     sandbox_stripe: SandboxServer, folder: Path, receiver: str, worker: tuple[str, ...] = WORKER
 ) -> Iterator[Installation]:
-    """An installation that reports to whoever listens at an address."""
-    wishes = {
+    """An installation that sends spans and errors to the address ``receiver``."""
+    variables = {
         "SENTRY_DSN": f"http://{secrets.token_hex(16)}@{receiver}/1",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{receiver}",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
-    running = Installation(sandbox_stripe, folder, wishes, worker)
+    running = Installation(sandbox_stripe, folder, variables, worker)
     try:
         running.wait_until_ready()
         yield running
@@ -73,8 +73,8 @@ def sink() -> Iterator[CannedServer]:
 
 
 @pytest.fixture
-def silence() -> Iterator[str]:
-    """An address that takes connections and never says a word."""
+def silent_address() -> Iterator[str]:
+    """An address that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
@@ -96,11 +96,11 @@ def spans_at(sink: CannedServer) -> list[Span]:
 
 
 def attributes(span: Span) -> dict[str, str]:
-    return {each.key: each.value.string_value for each in span.attributes}
+    return {attribute.key: attribute.value.string_value for attribute in span.attributes}
 
 
 def ancestry(span: Span, spans: Mapping[bytes, Span]) -> tuple[str, ...]:
-    """The names from the first of its trace that we made down to this one."""
+    """Return the names of the span's ancestors that we created, and its own, outermost first."""
     parent = spans.get(span.parent_span_id)
     return (*(ancestry(parent, spans) if parent else ()), span.name)
 
@@ -122,31 +122,31 @@ def place(installation: Installation, token: str, headers: Mapping[str, str]) ->
 
 
 @pytest.mark.destructive
-def test_one_trace_leads_from_a_request_through_its_messages_to_the_bank(
+def test_one_trace_leads_from_a_request_through_its_messages_to_the_provider(
     sandbox_stripe: SandboxServer, tmp_path: Path, sink: CannedServer, token: str
 ) -> None:
     trace, canary = secrets.token_bytes(16), secrets.token_hex(8)
     traced = {
         "traceparent": f"00-{trace.hex()}-{secrets.token_hex(8)}-01",
-        "baggage": f"who={canary}",
+        "baggage": f"customer={canary}",
         "User-Agent": canary,
     }
 
     with installed(sandbox_stripe, tmp_path, sink.address, FORKING_WORKER) as installation:
-        installation.watch.kill()  # a sweep that comes too early carries the order in its own trace
+        installation.watch.kill()  # an early sweep would continue the order in its own trace
         urllib3.request("GET", f"{installation.url}/api/v1/orders?token={canary}")
         order_id, correlation_id = place(installation, token, traced)
         wait_until(
             lambda: (
-                {each.name for each in spans_at(sink) if each.trace_id == trace}
-                >= set(WAY_TO_THE_BANK)
+                {span.name for span in spans_at(sink) if span.trace_id == trace}
+                >= set(SPANS_OF_AN_ORDER)
             )
         )
         installation.web.kill()
 
-    spans = {each.span_id: each for each in spans_at(sink)}
-    [capture] = [each for each in spans.values() if each.name == "stripe/capture_payment"]
-    assert ancestry(capture, spans) == WAY_TO_THE_BANK
+    spans = {span.span_id: span for span in spans_at(sink)}
+    [capture] = [span for span in spans.values() if span.name == "stripe/capture_payment"]
+    assert ancestry(capture, spans) == SPANS_OF_AN_ORDER
     assert attributes(capture).items() >= {
         ("holdfast.correlation_id", correlation_id),
         ("holdfast.order_id", order_id),
@@ -159,54 +159,54 @@ def test_one_trace_leads_from_a_request_through_its_messages_to_the_bank(
 
 
 @pytest.mark.destructive
-def test_receivers_that_hang_cost_no_order_anything(
-    sandbox_stripe: SandboxServer, tmp_path: Path, silence: str, token: str
+def test_receivers_that_hang_delay_no_order(
+    sandbox_stripe: SandboxServer, tmp_path: Path, silent_address: str, token: str
 ) -> None:
-    with installed(sandbox_stripe, tmp_path, silence) as installation:
+    with installed(sandbox_stripe, tmp_path, silent_address) as installation:
         alice = HttpStorefront(installation.url, token)
 
         orders = [alice.place()["id"] for _ in range(3)]
 
-        assert [alice.wait_for_end(each)["status"] for each in orders] == ["confirmed"] * 3
+        assert [alice.wait_for_end(order)["status"] for order in orders] == ["confirmed"] * 3
         for program in (installation.web, installation.worker, installation.watch):
-            program.kill()  # asked to stop, each would try for a while to hand over what it has
+            program.kill()  # a normal stop would wait for the export of spans
 
 
-def test_statements_that_belong_to_nothing_are_not_told() -> None:
-    """Beat, watch and metrics ask the database all the time."""
-    provider, told = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(tracing._Redacting(told)))
+def test_statements_without_a_parent_span_are_not_exported() -> None:
+    """Beat, watch and metrics read the database all the time."""
+    provider, exported = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(tracing._RedactingExporter(exported)))
     tracer, statement = provider.get_tracer("test"), {"db.statement": "SELECT 1"}
 
     tracer.start_span("alone", attributes=statement).end()
     with tracer.start_as_current_span("request"):
         tracer.start_span("of the request", attributes=statement).end()
 
-    assert [each.name for each in told.get_finished_spans()] == ["of the request", "request"]
+    assert [span.name for span in exported.get_finished_spans()] == ["of the request", "request"]
 
 
-class Stuck(SpanProcessor):
-    """Ends only when it is let go."""
+class StuckProcessor(SpanProcessor):
+    """Its shutdown waits until ``release`` is set."""
 
     def __init__(self) -> None:
-        self.let_go, self.ended = threading.Event(), threading.Event()
+        self.release, self.ended = threading.Event(), threading.Event()
 
     def shutdown(self) -> None:
-        self.let_go.wait(60)
+        self.release.wait(60)
         self.ended.set()
 
 
-def test_a_process_ends_though_its_spans_cannot_be_handed_over(
+def test_a_process_ends_although_its_spans_cannot_be_exported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tracing, "GOODBYE_SECONDS", 0.01)
-    provider, stuck = TracerProvider(shutdown_on_exit=False), Stuck()
+    monkeypatch.setattr(tracing, "SHUTDOWN_SECONDS", 0.01)
+    provider, stuck = TracerProvider(shutdown_on_exit=False), StuckProcessor()
     provider.add_span_processor(stuck)
 
-    contextvars.copy_context().run(tracing._end_soon, provider)
+    contextvars.copy_context().run(tracing._shut_down, provider)
 
     assert not stuck.ended.is_set()
-    stuck.let_go.set()
+    stuck.release.set()
     assert stuck.ended.wait(60)
 
 
@@ -227,11 +227,11 @@ for _ in range(2):
     except OperationalError:
         span = trace.get_current_span()
         print(span.name, span.parent, flush=True)
-os._exit(0)  # without waiting for whoever takes spans
+os._exit(0)  # without waiting for the export of spans
 """
 
 
-def test_what_is_published_after_a_failure_is_no_part_of_it(sandbox_stripe: SandboxServer) -> None:
+def test_a_publish_after_a_failed_one_starts_its_own_trace(sandbox_stripe: SandboxServer) -> None:
     finished = subprocess.run(
         [sys.executable, "-c", PUBLISH_TWICE],
         cwd=ROOT,

@@ -32,7 +32,7 @@ class Command(BaseCommand):
             "--name",
             type=text(100, at_least=0),
             default="",
-            help="what it is for; list_tokens shows it",
+            help="the purpose of the token; list_tokens shows it",
         )
         parser.add_argument(
             "--scope",
@@ -51,9 +51,9 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(
-        self, *_: Any, username: str, name: str, scopes: Sequence[str], days: int, **given: Any
+        self, *_: Any, username: str, name: str, scopes: Sequence[str], days: int, **options: Any
     ) -> None:
-        if given["create_account"]:
+        if options["create_account"]:
             user = get_or_create_account(username)
         elif (found := User.objects.filter(username=username).first()) is None:
             raise CommandError(f"There is no account {username}; see --create-account.")

@@ -1,4 +1,4 @@
-"""Print docs/problems.md, generated from the table of problem types."""
+"""Prints docs/problems.md, generated from the table of problem types."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Write the reference of all environment variables from the code that reads them."""
+"""Prints docs/configuration.md, generated from the settings that the code reads."""
 
 from typing import Any
 
@@ -15,28 +15,30 @@ the code that reads them: `manage.py describe_settings > docs/configuration.md`.
 
 
 class Command(BaseCommand):
-    help = "Print docs/configuration.md, made of the settings themselves. Changes nothing."
+    help = "Print docs/configuration.md, generated from the settings. Changes nothing."
     requires_system_checks = ()
 
     def handle(self, *_: Any, **__: Any) -> None:
-        self.stdout.write("\n".join([HEAD, *map(_described, settings.CONFIGURATION)]), ending="")
+        self.stdout.write("\n".join([HEAD, *map(_section, settings.CONFIGURATION)]), ending="")
 
 
-def _described(section: Section) -> str:
-    rows = "".join(f"{_row(each)}\n" for each in section.variables)
-    return f"## {section.title}\n\n| variable | default | takes | what it is for |\n|---|---|---|---|\n{rows}"
+def _section(section: Section) -> str:
+    rows = "".join(f"{_row(variable)}\n" for variable in section.variables)
+    return (
+        f"## {section.title}\n\n| variable | default | takes | purpose |\n|---|---|---|---|\n{rows}"
+    )
 
 
-def _row(each: Variable) -> str:
-    secret = " Secret." if each.is_secret else ""
-    return f"| `{each.name}` | {_default(each)} | {each.kind} | {each.explanation}{secret} |"
+def _row(variable: Variable) -> str:
+    secret = " Secret." if variable.is_secret else ""
+    return f"| `{variable.name}` | {_default(variable)} | {variable.kind} | {variable.explanation}{secret} |"
 
 
-def _default(each: Variable) -> str:
-    if each.is_required:
+def _default(variable: Variable) -> str:
+    if variable.is_required:
         return "**required**"
-    if isinstance(each.default, list):
-        return f"`{','.join(each.default)}`" if each.default else "none"
-    if isinstance(each.default, bool):
-        return f"`{int(each.default)}`"
-    return f"`{each.default}`" if each.default != "" else "none"
+    if isinstance(variable.default, list):
+        return f"`{','.join(variable.default)}`" if variable.default else "none"
+    if isinstance(variable.default, bool):
+        return f"`{int(variable.default)}`"
+    return f"`{variable.default}`" if variable.default != "" else "none"

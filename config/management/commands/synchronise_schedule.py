@@ -1,4 +1,4 @@
-"""Write the reviewed schedule into django-celery-beat's tables."""
+"""Writes the schedule of ``config.beat`` into django-celery-beat's tables."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from config.beat import SCHEDULE, ScheduleEntry
 
-# An entry that beat writes when results are stored (see CELERY_RESULT_EXPIRES).
+# An entry that beat adds when results are stored (see CELERY_RESULT_EXPIRES).
 _CLEANING = "celery.backend_cleanup"
 
 
@@ -25,18 +25,18 @@ class Command(BaseCommand):
         for entry in SCHEDULE:
             created = self._synchronise(entry)
             self.stdout.write(f"{'added' if created else 'kept'}: {entry.name}")
-        ours = Q(description__startswith="Holdfast: ") | Q(name=_CLEANING)
-        gone = PeriodicTask.objects.filter(ours).exclude(
+        own = Q(description__startswith="Holdfast: ") | Q(name=_CLEANING)
+        obsolete = PeriodicTask.objects.filter(own).exclude(
             name__in=[entry.name for entry in SCHEDULE]
         )
-        for task in gone:
+        for task in obsolete:
             self.stdout.write(f"removed: {task.name}")
             task.delete()
 
     def _synchronise(self, entry: ScheduleEntry) -> bool:
         """Create or update an entry. Returns True if it is new."""
         seconds = round(entry.every.total_seconds())
-        # Unprocessed messages expire before the next one, which does the same.
+        # An unprocessed message expires before the next one is sent.
         until = round(entry.expires_after.total_seconds()) if entry.expires_after else seconds - 1
         interval = _interval(seconds)
         task, created = PeriodicTask.objects.get_or_create(

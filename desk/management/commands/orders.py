@@ -1,4 +1,4 @@
-"""Orders from a shell: show one's timeline, or act on it under the desk's rules."""
+"""Shows one order's timeline in a shell, or acts on the order under the desk's rules."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from desk.audit_timeline import TimelineEntry, audit_timeline
 from desk.models import ActionKind, ActionOutcome, OperatorAction
 from desk.order_detail import OrderDetail, order_detail
 from desk.order_list import customer_of
-from desk.order_search import named
+from desk.order_search import orders_named
 from desk.order_state import order_state
 from desk.run_diagram import next_step_sentence
 from money.amounts import format_amount
@@ -32,30 +32,31 @@ WIDTH: Final = 100
 MAX_LISTED: Final = 10
 
 ORDER_HELP: Final = (
-    "an order's id or how it begins (8 characters or more), the id of one of its runs, the shop's"
+    "an order's id or its beginning (8 characters or more), the id of one of its runs, the shop's"
     " reference, or a payment provider's id of a payment or a refund"
 )
 
 
 class Command(BaseCommand):
     help = (
-        "Show one order's timeline, or act on it as the desk does, under the same rules. The audit row"
-        " names you as shell:NAME, by your name in the operating system. Only show changes nothing."
+        "Show one order's timeline, or act on the order under the desk's rules. The audit row names you"
+        " as shell:NAME, with your name in the operating system. Only show changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True)
-        show = commands.add_parser("show", help="the order's timeline, and what comes next")
+        show = commands.add_parser("show", help="show the order's timeline, and what happens next")
         show.add_argument("order", help=ORDER_HELP)
         show.add_argument("--json", action="store_true", help="as JSON")
         for kind in SINGLE_ORDER_ACTIONS:
-            words = ACTION_TEXTS[kind]
+            text = ACTION_TEXTS[kind]
             act = commands.add_parser(
-                kind.value, help=words.button.lower(), description=words.explanation
+                kind.value, help=text.button.lower(), description=text.explanation
             )
             act.add_argument("order", help=ORDER_HELP)
             act.add_argument(
-                "--reason", help="kept with your name; asked for on a terminal if it is not given"
+                "--reason",
+                help="stored with your name; without it the command asks for it on a terminal",
             )
 
     def handle(self, *_: Any, command: str, order: str, **options: Any) -> None:
@@ -66,38 +67,40 @@ class Command(BaseCommand):
             self._act(ActionKind(command), found, options["reason"])
 
     def _act(self, kind: ActionKind, order: Order, reason: str | None) -> None:
-        asked = ActionRequest(
+        action = ActionRequest(
             kind, order.pk, user_of_this_shell(), self._reason(kind, order, reason), new_id()
         )
         try:
-            done = perform(asked)
+            row = perform(action)
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
-                raise  # such as a broken connection: whether it was done is unknown
+                raise  # for example a broken connection: whether the action was done is unknown
             raise CommandError(
-                "The order is locked: it is being worked on. Nothing was changed; try again."
+                "A worker has locked the order. Nothing was changed; try again."
             ) from error
-        self._tell(done)
+        self._report(row)
 
-    def _tell(self, done: OperatorAction) -> None:
-        label = ACTION_TEXTS[ActionKind(done.kind)].button
-        if done.outcome == ActionOutcome.REFUSED:
-            raise CommandError(f"{label} was refused: {done.message}")
-        self.stdout.write(_wrapped(f"{label}: {done.message}"))
-        self.stdout.write(f"order {done.order_id}, by {done.actor}")
-        self.stdout.write(_wrapped(f"state: {done.after}"))
+    def _report(self, row: OperatorAction) -> None:
+        label = ACTION_TEXTS[ActionKind(row.kind)].button
+        if row.outcome == ActionOutcome.REFUSED:
+            raise CommandError(f"{label} was refused: {row.message}")
+        self.stdout.write(_wrapped(f"{label}: {row.message}"))
+        self.stdout.write(f"order {row.order_id}, by {row.actor}")
+        self.stdout.write(_wrapped(f"state: {row.after}"))
 
     def _reason(self, kind: ActionKind, order: Order, given: str | None) -> str:
         """Return a reason that the desk's form accepts; ask for it on a terminal."""
         if given is None:
             if not sys.stdin.isatty():
-                raise CommandError("--reason is required; it is kept with your name", returncode=2)
-            words = ACTION_TEXTS[kind]
-            self.stdout.write(f"{words.button}: order {order.pk} of {customer_of(order)}")
+                raise CommandError(
+                    "--reason is required; it is stored with your name", returncode=2
+                )
+            text = ACTION_TEXTS[kind]
+            self.stdout.write(f"{text.button}: order {order.pk} of {customer_of(order)}")
             self.stdout.write(_wrapped(f"state: {order_state(order.pk).summary()}"))
-            self.stdout.write(_wrapped(words.explanation))
+            self.stdout.write(_wrapped(text.explanation))
             with suppress(EOFError):
-                given = input(f"{words.reason_label}: ")
+                given = input(f"{text.reason_label}: ")
         form = ReasonForm({"reason": given or "", "token": new_id()})
         if not form.is_valid():
             raise CommandError(f"--reason: {form.errors['reason'][0]}", returncode=2)
@@ -111,13 +114,13 @@ class Command(BaseCommand):
 
 
 def _order_named(term: str) -> Order:
-    found = list(named(term)[: MAX_LISTED + 1])
+    found = list(orders_named(term)[: MAX_LISTED + 1])
     if not found:
-        raise CommandError(f"{term!r} names no order. Give {ORDER_HELP}.")
+        raise CommandError(f"{term!r} matches no order. Give {ORDER_HELP}.")
     if len(found) > 1:
         listed = [f"  {order.pk}  {customer_of(order)}, {order.status}" for order in found]
         rest = ["  …"] if len(found) > MAX_LISTED else []
-        lines = [f"{term!r} names several orders:", *listed[:MAX_LISTED], *rest]
+        lines = [f"{term!r} matches several orders:", *listed[:MAX_LISTED], *rest]
         raise CommandError("\n".join(lines))
     return found[0]
 
@@ -156,13 +159,13 @@ def _text(detail: OrderDetail) -> Iterator[str]:
 
 def _line(entry: TimelineEntry) -> str:
     data = "; ".join(f"{label} {value}" for label, value in entry.data)
-    who = f"by {entry.who}" if entry.who else ""
-    said = " · ".join(filter(None, (entry.what, entry.detail, who, data)))
-    return _wrapped(f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.kind}: {said}")
+    actor = f"by {entry.actor}" if entry.actor else ""
+    text = " · ".join(filter(None, (entry.title, entry.detail, actor, data)))
+    return _wrapped(f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.kind}: {text}")
 
 
 def _wrapped(text: str) -> str:
-    """Wrap a text, but no id or key, so that each can be copied."""
+    """Wrap a text to WIDTH, but never inside an id or key."""
     return fill(
         text, WIDTH, subsequent_indent=" " * 4, break_long_words=False, break_on_hyphens=False
     )

@@ -1,4 +1,4 @@
-"""Write the roles that ship into Django's groups."""
+"""Creates the groups of the roles that ship, with their permissions."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from desk.roles import synchronise
 
 class Command(BaseCommand):
     help = (
-        "Bring the groups operator, finance and viewer up to desk/roles.py. Permissions that a shop"
-        " added to them, and who is in them, stay. For each deploy, after migrate."
+        "Create the groups operator, finance and viewer of desk/roles.py, and add their missing"
+        " permissions. Extra permissions and members stay. Run it at each deploy, after migrate."
     )
 
     def handle(self, *_: Any, **__: Any) -> None:

@@ -1,47 +1,47 @@
 "use strict";
 
-// Follows an order while its run is live and somebody looks.
+// Refreshes the page of an order while its run is live and the page is visible.
 (() => {
-    const place = document.getElementById("order-now");
-    const EVERY_MS = 2000;
+    const content = document.getElementById("order-content");
+    const POLL_MS = 2000;
     let timer = null;
     let shown = "";
 
-    const isLive = () => place.querySelector("[data-live]").dataset.live === "1";
+    const isLive = () => content.querySelector("[data-live]").dataset.live === "1";
 
-    const openParts = () =>
-        [...place.querySelectorAll("details[open][id]")].map((each) => each.id);
+    const openDetails = () =>
+        [...content.querySelectorAll("details[open][id]")].map((details) => details.id);
 
     const show = (html) => {
         if (html === shown) return;
-        const open = openParts();
-        const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
-        place.innerHTML = html;
+        const open = openDetails();
+        const focused = content.contains(document.activeElement) ? document.activeElement.id : "";
+        content.innerHTML = html;
         for (const id of open) document.getElementById(id)?.setAttribute("open", "");
         if (focused) document.getElementById(focused)?.focus();
         shown = html;
     };
 
-    const follow = async () => {
+    const poll = async () => {
         timer = null;
         if (document.hidden) return;
         try {
-            const answer = await fetch(place.dataset.address, { redirect: "error" });
-            if (answer.ok) {
-                show(await answer.text());
+            const response = await fetch(content.dataset.url, { redirect: "error" });
+            if (response.ok) {
+                show(await response.text());
                 if (!isLive()) return;
-            } else if (answer.status === 403 || answer.status === 404) {
+            } else if (response.status === 403 || response.status === 404) {
                 return;
             }
         } catch {
-            // Not reached just now: asked again.
+            // The desk did not answer: try again.
         }
-        timer = setTimeout(follow, EVERY_MS);
+        timer = setTimeout(poll, POLL_MS);
     };
 
     if (!isLive()) return;
     document.addEventListener("visibilitychange", () => {
-        if (!document.hidden && timer === null && isLive()) follow();
+        if (!document.hidden && timer === null && isLive()) poll();
     });
-    timer = setTimeout(follow, EVERY_MS);
+    timer = setTimeout(poll, POLL_MS);
 })();

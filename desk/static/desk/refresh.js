@@ -1,4 +1,4 @@
-// Fetches parts of a page again, every few seconds, while the page is looked at.
+// Refreshes parts of a page every few seconds while the page is visible.
 // <div data-refresh="/address/" data-refresh-every="5"> … </div>
 "use strict";
 
@@ -9,43 +9,43 @@ document.addEventListener("DOMContentLoaded", () => {
 });
 
 function keepFresh(part) {
-  const every = Number(part.dataset.refreshEvery) * 1000;
+  const intervalMs = Number(part.dataset.refreshEvery) * 1000;
   const note = document.querySelector("[data-refresh-note]");
-  let lastGood = new Date();
-  let isAsking = false;
+  let refreshedAt = new Date();
+  let isFetching = false;
 
   async function refresh() {
-    if (document.hidden || isAsking) {
+    if (document.hidden || isFetching) {
       return;
     }
-    isAsking = true;
+    isFetching = true;
     try {
-      const answer = await fetch(part.dataset.refresh, { credentials: "same-origin" });
-      if (answer.redirected) {
-        window.location.reload(); // the session has ended: the login says so
+      const response = await fetch(part.dataset.refresh, { credentials: "same-origin" });
+      if (response.redirected) {
+        window.location.reload(); // the session has ended: show the login
         return;
       }
-      if (!answer.ok) {
-        throw new Error(`status ${answer.status}`);
+      if (!response.ok) {
+        throw new Error(`status ${response.status}`);
       }
-      const html = await answer.text();
+      const html = await response.text();
       if (!part.contains(document.activeElement)) {
-        part.innerHTML = html; // whoever is on a link with the keyboard stays on it
+        part.innerHTML = html; // unless a link in it has the keyboard focus
       }
-      lastGood = new Date();
+      refreshedAt = new Date();
       if (note) {
         note.hidden = true;
       }
     } catch {
       if (note) {
-        note.querySelector("[data-refresh-since]").textContent = lastGood.toLocaleTimeString();
+        note.querySelector("[data-refresh-since]").textContent = refreshedAt.toLocaleTimeString();
         note.hidden = false;
       }
     } finally {
-      isAsking = false;
+      isFetching = false;
     }
   }
 
-  window.setInterval(refresh, every);
+  window.setInterval(refresh, intervalMs);
   document.addEventListener("visibilitychange", refresh);
 }

@@ -1,4 +1,4 @@
-"""Whether beat works, or the watch that sweeps without it: for a container's health check."""
+"""Checks that beat, or the watch, has swept recently. For health checks of containers."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,8 +13,8 @@ from sagas.sweep import SweepSource
 
 class Command(BaseCommand):
     help = (
-        "Succeed only if beat's sweep, or the watch's, took place lately: for health checks. Changes"
-        " nothing. Exit status 1 if it did not."
+        "Succeed if beat, or the watch, has swept recently: for health checks. Changes nothing."
+        " Exit status 1 if it has not."
     )
     requires_system_checks = ()
 
@@ -23,17 +23,20 @@ class Command(BaseCommand):
             "--source",
             choices=[SweepSource.BEAT.value, SweepSource.WATCH.value],
             default=SweepSource.BEAT.value,
-            help="whose sweep (default %(default)s)",
+            help="beat or watch (default %(default)s)",
         )
         parser.add_argument(
-            "--seconds", type=seconds(), default=30.0, help="what is lately (default %(default)s)"
+            "--seconds",
+            type=seconds(),
+            default=30.0,
+            help="the longest time since then (default %(default)s)",
         )
 
     def handle(self, *_: Any, source: str, **options: Any) -> None:
-        swept = last_sweeps().get(SweepSource(source))
-        if swept is None:
+        last_sweep = last_sweeps().get(SweepSource(source))
+        if last_sweep is None:
             raise CommandError(f"{source} has never swept")
-        ago = (timezone.now() - swept.at).total_seconds()
+        ago = (timezone.now() - last_sweep.at).total_seconds()
         if ago >= options["seconds"]:
             raise CommandError(f"{source} swept {ago:.0f} s ago")
         self.stdout.write(f"{source} swept {ago:.0f} s ago")

@@ -1,4 +1,4 @@
-"""Whether a worker works: for a container's health check."""
+"""Checks that a worker has taken a heartbeat recently. For health checks of containers."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -13,25 +13,25 @@ from sagas.cli_types import seconds
 
 class Command(BaseCommand):
     help = (
-        "Succeed only if a heartbeat came through a queue lately, so beat, broker, worker and database"
-        " work: for health checks. Changes nothing. Exit status 1 if none came."
+        "Succeed if a worker has taken a heartbeat from the queue recently, so that beat, broker, worker"
+        " and database work: for health checks. Changes nothing. Exit status 1 otherwise."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        queues = [each.name for each in settings.CELERY_TASK_QUEUES]
-        parser.add_argument("--queue", required=True, choices=queues, help="through which")
+        queues = [queue.name for queue in settings.CELERY_TASK_QUEUES]
+        parser.add_argument("--queue", required=True, choices=queues, help="the queue")
         parser.add_argument(
             "--worker",
             default="",
-            help="its name, such as checkout@host; of several on a queue each takes some heartbeats "
-            "only, so give it more --seconds",
+            help="only this worker, such as checkout@host. Several workers share the heartbeats of a "
+            "queue, so allow more --seconds",
         )
         parser.add_argument(
             "--seconds",
             type=seconds(),
             default=SILENT_AFTER.total_seconds(),
-            help="what is lately (default %(default)s)",
+            help="the longest time since then (default %(default)s)",
         )
 
     def handle(self, *_: Any, queue: str, worker: str, **options: Any) -> None:
@@ -40,4 +40,4 @@ class Command(BaseCommand):
             raise CommandError(f"no heartbeat was ever taken from {queue}")
         if silent_for >= timedelta(seconds=options["seconds"]):
             raise CommandError(f"no heartbeat from {queue} for {silent_for.total_seconds():.0f} s")
-        self.stdout.write(f"a heartbeat from {queue} {silent_for.total_seconds():.0f} s ago")
+        self.stdout.write(f"last heartbeat from {queue} {silent_for.total_seconds():.0f} s ago")

@@ -1,4 +1,4 @@
-"""A process of its own that Prometheus scrapes: all counters of this host, and the database's gauges."""
+"""Serves the metrics of this host and of the database to Prometheus."""
 
 import signal
 import threading
@@ -10,14 +10,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from prometheus_client import start_http_server
 
-from monitoring.metrics_endpoint import registry_for
+from monitoring.metrics_endpoint import build_registry
 from sagas.cli_types import whole_number
 
 
 class Command(BaseCommand):
     help = (
-        "Serve the metrics of this host's processes and of the database, for Prometheus, until"
-        " stopped. Only reads; goes on, and says so, while the database is away."
+        "Serve the metrics of this host's processes and of the database to Prometheus, until it is"
+        " stopped. Only reads. While the database is down, holdfast_database_up is 0."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -25,12 +25,12 @@ class Command(BaseCommand):
             "--port",
             type=whole_number(0, 65535),
             default=settings.METRICS_PORT,
-            help="where to listen (default %(default)s, by METRICS_PORT)",
+            help="the port (default %(default)s, from METRICS_PORT)",
         )
         parser.add_argument(
             "--address",
             default=settings.METRICS_ADDRESS,
-            help="where to listen (default %(default)s, by METRICS_ADDRESS)",
+            help="the address to listen on (default %(default)s, from METRICS_ADDRESS)",
         )
 
     def handle(self, *_: Any, port: int, address: str, **__: Any) -> None:
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        registry = registry_for(Path(folder) if folder else None)
+        registry = build_registry(Path(folder) if folder else None)
         try:
             server, thread = start_http_server(port, addr=address, registry=registry)
         except OSError as error:
