@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from proof.points import Mode
-from proof.seeded_bugs.attempts import (
-    events_recorded_after_commit,
-    key_stored_after_order,
-)
 from proof.seeded_bugs.engine import (
     attempt_recorded_after_call,
     cancel_request_ignored,
@@ -25,6 +21,10 @@ from proof.seeded_bugs.money import (
     payment_id_stored_after_confirming,
     refund_without_lookup,
     timeout_treated_as_decline,
+)
+from proof.seeded_bugs.records import (
+    events_recorded_after_commit,
+    key_stored_after_order,
 )
 from proof.seeded_bugs.stock import release_not_repeatable, stock_outside_transaction
 
