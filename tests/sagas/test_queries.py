@@ -93,7 +93,7 @@ def test_a_run_without_a_definition_has_attempts_and_no_plan(
 ) -> None:
     run = start(fakes.parcel())
     messages.deliver_all()
-    fakes.forget()
+    fakes.unregister_all()
 
     found = read(run)
 
