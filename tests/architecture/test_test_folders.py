@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests import support
+import tests.support
 from tests.support.longest_files import LONGEST_FILES
 from tests.support.source_files import ROOT, python_files
 
@@ -54,7 +54,7 @@ def test_every_file_that_runs_first_exists() -> None:
 def test_the_table_of_helpers_names_every_module() -> None:
     modules = {path.stem for path in (ROOT / "tests/support").iterdir() if path.stem[0] != "_"}
 
-    assert set(re.findall(r"``(\w+)``", support.__doc__ or "")) >= modules
+    assert set(re.findall(r"``(\w+)``", tests.support.__doc__ or "")) >= modules
 
 
 def crosses_folders(file: str, module: str) -> bool:
