@@ -1,4 +1,4 @@
-"""The journal at the desk: to be read, not edited. What is done to a run, is done to its order."""
+"""The journal at the desk, read only. Actions on a run are actions on its order; see ``desk``."""
 
 from typing import Any
 
@@ -30,32 +30,32 @@ class StepAttemptInline(ReadOnlyMixin, TabularInline[StepAttempt, SagaRun]):
     hide_title = True
 
     @admin.display(description="began (UTC)")
-    def began(self, made: StepAttempt) -> SafeString | None:
-        return timestamp(made.started_at)
+    def began(self, attempt: StepAttempt) -> SafeString | None:
+        return timestamp(attempt.started_at)
 
     @admin.display(description="outcome")
-    def result(self, made: StepAttempt) -> SafeString:
-        return state(made.outcome)
+    def result(self, attempt: StepAttempt) -> SafeString:
+        return state(attempt.outcome)
 
     @admin.display(description="output")
-    def gave(self, made: StepAttempt) -> SafeString | None:
-        return code(", ".join(f"{name}: {value}" for name, value in made.output.items()))
+    def gave(self, attempt: StepAttempt) -> SafeString | None:
+        return code(", ".join(f"{name}: {value}" for name, value in attempt.output.items()))
 
     @admin.display(description="ended (UTC)")
-    def ended(self, made: StepAttempt) -> SafeString | None:
-        return timestamp(made.ended_at)
+    def ended(self, attempt: StepAttempt) -> SafeString | None:
+        return timestamp(attempt.ended_at)
 
     @admin.display(description="not before (UTC)")
-    def waits(self, made: StepAttempt) -> SafeString | None:
-        return timestamp(made.not_before)
+    def waits(self, attempt: StepAttempt) -> SafeString | None:
+        return timestamp(attempt.not_before)
 
 
 class State(NewestRowsFilter):
-    """Those that live have an index, and are few."""
+    """By status. Live runs are few and have an index."""
 
     title = "state"
     parameter_name = column = "status"
-    options = tuple((each.value, each.value) for each in RunStatus)
+    options = tuple((status.value, status.value) for status in RunStatus)
 
     def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         if chosen in LIVE:
@@ -81,12 +81,12 @@ class IsPaused(ChoiceFilter):
         return rows.filter(status=RunStatus.RUNNING, paused_at__isnull=False)
 
 
-class StandsAt(ChoiceFilter):
-    title = "step it stands at"
+class CurrentStep(ChoiceFilter):
+    title = "current step"
     parameter_name = "step"
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
-        return [(each, each) for each in step_names()]
+        return [(step, step) for step in step_names()]
 
     def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         return rows.filter(step=chosen, status__in=LIVE)
@@ -97,16 +97,20 @@ class OfSaga(NewestRowsFilter):
     parameter_name = column = "saga"
 
     def lookups(self, *_: Any) -> list[tuple[str, str]]:
-        return [(each, each) for each in dict.fromkeys(saga.name for saga in registry.all_sagas())]
+        names = dict.fromkeys(saga.name for saga in registry.all_sagas())
+        return [(name, name) for name in names]
 
 
 @admin.register(SagaRun)
 class SagaRunAdmin(RecordAdmin[SagaRun]):
     list_display = ("started", "order", "saga", "stands", "doing", "wakes", "flag")
-    list_filter = (State, NeedsAttention, IsPaused, StandsAt, OfSaga)
+    list_filter = (State, NeedsAttention, IsPaused, CurrentStep, OfSaga)
     searches = (search_ids("pk", "subject_id"),)
     search_help_text = "An order's or a run's id, or how it begins"
-    empty_text = "Each order has a run that carries it, and one more once it is cancelled. No order was placed yet."
+    empty_text = (
+        "Each order has a run of its checkout, and another one if it is cancelled after that."
+        " No order has been placed yet."
+    )
     inlines = (StepAttemptInline,)
     fields = (
         "order",

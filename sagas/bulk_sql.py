@@ -1,9 +1,9 @@
-"""Statements over sets of rows: several changes in one, and reads by a condition of ours.
+"""Statements over sets of rows: several changes in one statement, and reads with a condition in SQL.
 
-Building a statement costs the ORM more than PostgreSQL needs to run it. These have a text that
-does not depend on the number of rows: it is built once for each shape, and PostgreSQL keeps its
-plan. Rows travel as JSON, one text for each change: psycopg takes twice as long to make an array
-of each column.
+The ORM needs longer to build a statement than PostgreSQL needs to run it. The text of these
+statements does not depend on the number of rows, so it is built once for each shape, and PostgreSQL
+keeps its plan. Rows are sent as JSON, one text for each change: psycopg needs twice as long to make
+an array of each column.
 """
 
 import json
@@ -19,22 +19,22 @@ from django.db.transaction import TransactionManagementError
 M = TypeVar("M", bound=models.Model)
 Field = models.Field[Any, Any]
 
-_PLAIN = models.Value(None)  # no expression: what a column has
+_PLAIN = models.Value(None)  # the column's own value, not an expression
 
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Rows to be added. What the database gives them (ids, defaults) is not read back."""
+    """Rows to insert. Values that the database assigns (ids, defaults) are not read back."""
 
     rows: Sequence[models.Model]
-    on_conflict: str = ""  # SQL, where a row that exists is to be kept
+    on_conflict: str = ""  # SQL, for rows that exist already
 
     def fields(self) -> tuple[Field, ...]:
         first = self.rows[0]
         return tuple(
-            each
-            for each in _fields(type(first)).values()
-            if not _is_left_to_the_database(each, getattr(first, each.attname))
+            field
+            for field in _fields(type(first)).values()
+            if not _is_left_to_the_database(field, getattr(first, field.attname))
         )
 
     def text(self, fields: tuple[Field, ...]) -> str:
@@ -43,16 +43,16 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Values to be written to rows, each of which is found by the fields named in ``by``."""
+    """Values to write to existing rows, which are found by the fields named in ``by``."""
 
     rows: Sequence[models.Model]
     names: Sequence[str]
     by: tuple[str, ...] = ("id",)
-    only_if: str = ""  # SQL, what must be true of a row as it is
+    only_if: str = ""  # SQL, a condition on the row as it is
 
     def fields(self) -> tuple[Field, ...]:
         known = _fields(type(self.rows[0]))
-        return tuple(known[each] for each in (*self.by, *self.names))
+        return tuple(known[name] for name in (*self.by, *self.names))
 
     def text(self, fields: tuple[Field, ...]) -> str:
         return _update(type(self.rows[0]), fields, len(self.by), self.only_if)
@@ -62,19 +62,19 @@ Change = Insert | Update
 
 
 def write(*changes: Change) -> int:
-    """Carry out ``changes`` as one statement; those without rows are passed over.
+    """Execute ``changes`` as one statement, except those without rows.
 
-    Returns how many rows the last of them wrote. They all see the tables as they were before: none
-    may depend on another one, and no row may be in two of them. A text that is too long for its
-    column is cut.
+    Returns how many rows the last one wrote. All see the tables as they were before, so none may
+    depend on another one, and no row may be in two of them. Texts that are too long for their column
+    are cut.
     """
     texts: list[str] = []
     values: list[str] = []
-    for each in changes:
-        if each.rows:
-            fields = each.fields()
-            texts.append(each.text(fields))
-            values.append(_as_json(each.rows, fields))
+    for change in changes:
+        if change.rows:
+            fields = change.fields()
+            texts.append(change.text(fields))
+            values.append(_as_json(change.rows, fields))
     if not texts:
         return 0
     named = ", ".join(f"change{number} AS ({text})" for number, text in enumerate(texts[:-1]))
@@ -86,22 +86,22 @@ def write(*changes: Change) -> int:
 def select(
     model: type[M], condition: str, values: Sequence[Any], *, lock: bool = False, **also: str
 ) -> list[M]:
-    """Read those rows of ``model`` that ``condition`` (all that follows the table's name) says.
+    """Return the rows of ``model`` that match ``condition``, the SQL after the table's name.
 
-    ``lock`` keeps them from being changed by others until the transaction ends. ``also`` has
-    further expressions, each of which becomes an attribute of every row.
+    ``lock`` locks them until the transaction ends; raises TransactionManagementError outside of one.
+    Each expression in ``also`` becomes an attribute of every row.
     """
     if lock and not connection.in_atomic_block:
         raise TransactionManagementError("rows are locked in a transaction")
     fields = _fields(model)
-    names = [each.attname for each in fields.values()]
+    names = [field.attname for field in fields.values()]
     with connection.cursor() as cursor:
         cursor.execute(_select(model, condition, lock, tuple(also.values())), values)
         found = cursor.fetchall()
-    return [_made(model, fields, names, list(row), also) for row in found]
+    return [_instance(model, fields, names, list(row), also) for row in found]
 
 
-def _made(
+def _instance(
     model: type[M],
     fields: dict[str, Field],
     names: list[str],
@@ -118,8 +118,8 @@ def _made(
 
 
 def _as_json(rows: Sequence[models.Model], fields: tuple[Field, ...]) -> str:
-    """Rows as PostgreSQL's ``json_to_recordset`` takes them: ids and moments as their texts."""
-    names = [(str(each.column), each.attname) for each in fields]
+    """Return rows for PostgreSQL's ``json_to_recordset``: ids and times as texts."""
+    names = [(str(field.column), field.attname) for field in fields]
     return json.dumps(
         [{column: getattr(row, name) for column, name in names} for row in rows], default=str
     )
@@ -131,8 +131,8 @@ def _is_left_to_the_database(field: Field, value: object) -> bool:
 
 @lru_cache
 def _fields(model: type[models.Model]) -> dict[str, Field]:
-    """The columns of a model, by the names that both Python and its callers use."""
-    return {each.name: each for each in model._meta.concrete_fields}  # noqa: SLF001 - documented API
+    """Return the columns of a model by the names of their fields."""
+    return {field.name: field for field in model._meta.concrete_fields}  # noqa: SLF001 - documented API
 
 
 @lru_cache
@@ -148,8 +148,8 @@ def _insert(model: type[models.Model], fields: tuple[Field, ...], on_conflict: s
 @lru_cache
 def _update(model: type[models.Model], fields: tuple[Field, ...], keys: int, only_if: str) -> str:
     table = _table(model)
-    changes = ", ".join(f"{_column(each)} = {_value(each)}" for each in fields[keys:])
-    found = " AND ".join(f"{table}.{_column(each)} = {_value(each)}" for each in fields[:keys])
+    changes = ", ".join(f"{_column(field)} = {_value(field)}" for field in fields[keys:])
+    found = " AND ".join(f"{table}.{_column(field)} = {_value(field)}" for field in fields[:keys])
     return (
         f"UPDATE {table} SET {changes} FROM {_new_rows(fields)}"  # noqa: S608
         f" WHERE {found}{f' AND {only_if}' if only_if else ''}"
@@ -164,7 +164,7 @@ def _select(
     also: tuple[str, ...],
 ) -> str:
     table = _table(model)
-    columns = [f"{table}.{_column(each)}" for each in _fields(model).values()]
+    columns = [f"{table}.{_column(field)}" for field in _fields(model).values()]
     locked = f" FOR NO KEY UPDATE OF {table}" if lock else ""
     return f"SELECT {', '.join((*columns, *also))} FROM {table} {condition}{locked}"  # noqa: S608
 
@@ -178,7 +178,7 @@ def _column(field: Field) -> str:
 
 
 def _new_rows(fields: tuple[Field, ...]) -> str:
-    columns = ", ".join(f"{_column(each)} {_json_type(each)}" for each in fields)
+    columns = ", ".join(f"{_column(field)} {_json_type(field)}" for field in fields)
     return f"json_to_recordset(%s::json) AS new({columns})"
 
 
@@ -187,5 +187,5 @@ def _json_type(field: Field) -> str:
 
 
 def _value(field: Field) -> str:
-    """The cast cuts a text to the column's length."""
+    """Return a new value with a cast, which cuts a text to the column's length."""
     return f"new.{_column(field)}::{field.db_type(connection)}"

@@ -1,4 +1,4 @@
-"""System checks: refuse to deploy code that cannot carry the runs that are in flight."""
+"""System checks: refuse to deploy code that does not have the definitions of live runs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def runs_in_flight_have_their_definition(
 ) -> Iterable[CheckMessage]:
     """Report live runs whose saga, version or step is not in this code.
 
-    ``manage.py check --database default`` runs it, and every migration does so first.
+    ``manage.py check --database default`` runs it, and so does every ``migrate`` before it starts.
     """
     for alias in databases or ():
         if SagaRun._meta.db_table not in connections[alias].introspection.table_names():  # noqa: SLF001 - documented API

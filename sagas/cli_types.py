@@ -1,4 +1,4 @@
-"""What commands take besides words: types for argparse, which says what was wrong and ends with 2."""
+"""Argument types of management commands. For a wrong value argparse exits with status 2."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
@@ -8,7 +8,7 @@ A_YEAR_IN_SECONDS: Final = 365 * 86_400.0
 
 
 def seconds(at_least: float = 0.0) -> Callable[[str], float]:
-    """Return what reads a time in seconds: a number, from ``at_least`` to a year."""
+    """Return an argument type for seconds, from ``at_least`` to a year."""
 
     def read(given: str) -> float:
         try:
@@ -16,26 +16,26 @@ def seconds(at_least: float = 0.0) -> Callable[[str], float]:
         except ValueError:
             found = -1.0
         if not at_least <= found <= A_YEAR_IN_SECONDS:  # nor NaN
-            raise ArgumentTypeError(f"{given!r} is no time in seconds, at least {at_least:g}")
+            raise ArgumentTypeError(f"{given!r} is not a number of seconds, at least {at_least:g}")
         return found
 
     return read
 
 
 def text(at_most: int, *, at_least: int = 1) -> Callable[[str], str]:
-    """Return what reads a text of so many characters, blanks at its ends taken away."""
+    """Return an argument type for a text of this length, without blanks at its ends."""
 
     def read(given: str) -> str:
         found = given.strip()
         if not at_least <= len(found) <= at_most or "\0" in found:
-            raise ArgumentTypeError(f"{at_least} to {at_most} characters are taken")
+            raise ArgumentTypeError(f"give {at_least} to {at_most} characters")
         return found
 
     return read
 
 
 def whole_number(at_least: int, at_most: int) -> Callable[[str], int]:
-    """Return what reads a whole number between two others."""
+    """Return an argument type for a whole number in this range."""
 
     def read(given: str) -> int:
         try:
@@ -43,7 +43,7 @@ def whole_number(at_least: int, at_most: int) -> Callable[[str], int]:
         except ValueError:
             found = at_least - 1
         if not at_least <= found <= at_most:
-            raise ArgumentTypeError(f"{given!r} is no number from {at_least} to {at_most}")
+            raise ArgumentTypeError(f"{given!r} is not a number from {at_least} to {at_most}")
         return found
 
     return read

@@ -1,4 +1,4 @@
-"""The id that joins a request, the runs that it started, their events, and every line about them."""
+"""The correlation id: one for a request, the runs that it starts, their events and log lines."""
 
 from uuid import UUID
 
@@ -8,6 +8,6 @@ from sagas.identifiers import new_id
 
 
 def current_correlation_id() -> UUID:
-    """Return the id of what this thread works on; a fresh one where that is nothing in particular."""
+    """Return the correlation id of this thread's log context; a fresh one if it has none."""
     bound = get_contextvars().get("correlation_id")
     return UUID(str(bound)) if bound else new_id()

@@ -1,4 +1,4 @@
-"""A saga as data: its steps, their compensations, and what each step says of itself.
+"""A saga as data: its steps, their compensations, and the description of each step.
 
 A step's work is local or remote. **Local** work changes our database in the transaction that
 journals it, so it takes effect exactly once. **Remote** work calls another system, in three parts:
@@ -24,25 +24,25 @@ CALL_DEADLINE: Final = timedelta(seconds=8)
 """For one remote call with all its requests. Its lease is a little longer."""
 
 MAX_CODE_LENGTH: Final = 64
-"""Of a rejection code, as the column of the run's reason has it."""
+"""Of a rejection code: the length of the column ``SagaRun.reason``."""
 
 
 class Attempt(Protocol):
-    """One try at a remote call, as the step's function sees it."""
+    """One attempt at a remote call, as the step's function sees it."""
 
     @property
     def subject_id(self) -> UUID: ...
 
     @property
     def number(self) -> int:
-        """1 for the first try; more means that an earlier one may have taken effect."""
+        """1 for the first attempt; with a higher number an earlier one may have taken effect."""
 
     @property
     def budget(self) -> timedelta:
         """How long the whole call may take."""
 
     def checkpoint(self, write: Callable[[], T]) -> T:
-        """Run ``write`` in a short transaction that only this attempt's holder can commit.
+        """Run ``write`` in a short transaction that commits only while this attempt has its lease.
 
         Raises LeaseLost, with nothing written, when another worker has taken the run over.
         """
@@ -148,7 +148,7 @@ class Step:
         return f"<step {self.name}>"
 
     def compensation(self, *, describe: StepText) -> Callable[[LocalAct], LocalAct]:
-        """Declare what takes a local step back."""
+        """Declare the local act that compensates this step."""
 
         def declare(act: LocalAct) -> LocalAct:
             self.compensating_action = Local(act, describe)
@@ -160,7 +160,7 @@ class Step:
     def remote_compensation(
         self, *, system: str, describe: StepText, **options: Unpack[RemoteOptions]
     ) -> Callable[[Call], Call]:
-        """Declare the call that takes this step back."""
+        """Declare the call that compensates this step."""
 
         def declare(call: Call) -> Call:
             self.compensating_action = Remote(call, describe, system, **options)
@@ -238,8 +238,8 @@ class Saga:
 
     ``on_compensating`` acts in the transaction in which a run starts to compensate,
     ``on_compensated`` in the transaction of its last compensation. A ``compensating_only`` saga
-    gives back what another one took: it is never paused. Raises DefinitionError for steps that
-    could not be compensated or finished, or that do not describe themselves.
+    compensates what another saga did, and is never paused. Raises DefinitionError for steps that
+    could not be compensated or finished, or that lack a description.
     """
 
     name: str
@@ -253,7 +253,9 @@ class Saga:
     def __post_init__(self) -> None:
         names = [step.name for step in self.steps]
         if not names or len(set(names)) != len(names):
-            raise DefinitionError(f"{self.name}: steps need names of their own, one at least")
+            raise DefinitionError(
+                f"{self.name}: needs at least one step, each with a name of its own"
+            )
         texts: dict[str, RejectionText] = {}
         for step in self.steps:
             self._check_can_end(step)
@@ -261,7 +263,9 @@ class Saga:
                 _check_description(name, work)
             for code, text in step.rejection_texts.items():
                 if texts.setdefault(code, text) != text:
-                    raise DefinitionError(f"{step.name}: an earlier step says otherwise of {code}")
+                    raise DefinitionError(
+                        f"{step.name}: an earlier step has other texts for {code}"
+                    )
 
     def _check_can_end(self, step: Step) -> None:
         """Raise where a run could neither finish nor compensate."""
@@ -338,14 +342,14 @@ def _may_give_up(work: Remote) -> bool:
 
 
 def _check_description(name: str, work: Work) -> None:
-    """Raise DefinitionError where a step or a compensation does not say what it must."""
+    """Raise DefinitionError if the description of a step or a compensation is incomplete."""
     is_remote = isinstance(work, Remote)
     if problem := text_problem(work.describe, is_remote=is_remote):
         raise DefinitionError(f"{name} {problem}")
     for code, text in work.rejections.items():
         if not code or len(code) > MAX_CODE_LENGTH:
             raise DefinitionError(
-                f"{name}: {code!r} is no code of 1 to {MAX_CODE_LENGTH} characters"
+                f"{name}: {code!r} is not a code of 1 to {MAX_CODE_LENGTH} characters"
             )
         if problem := rejection_problem(code, text):
             raise DefinitionError(f"{name} {problem}")

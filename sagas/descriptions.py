@@ -1,4 +1,4 @@
-"""What a step says of itself in words: its names, what it asks, and a sentence for each rejection."""
+"""The texts of a step: its names, what it asks of its system, and a sentence for each rejection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,9 +7,9 @@ from string import Formatter
 
 @dataclass(frozen=True, slots=True)
 class StepText:
-    """What people call a step, or a compensation.
+    """The names of a step, or of a compensation.
 
-    ``staff`` is a noun phrase ("payment capture") and ``customer`` what is going on ("Taking the
+    ``staff`` is a noun phrase ("payment capture"), ``customer`` a phrase in progress ("Taking the
     money"). ``asks`` is a sentence on what a remote step asks of its system; it may name fields
     of the subject, such as ``{amount}``, which the page that shows it fills in.
     """
@@ -21,10 +21,10 @@ class StepText:
 
 @dataclass(frozen=True, slots=True)
 class RejectionText:
-    """What people read about a rejection with one code.
+    """The sentences about a rejection with one code.
 
-    ``customer`` is the sentence for every detail that has none in ``by_detail``, known to this code
-    or not. While compensations are pending the customer reads ``until_compensated``, where given.
+    ``customer`` is the sentence for every detail that is not in ``by_detail``. While compensations
+    are pending the customer reads ``until_compensated`` instead, if it is given.
     Sentences may name ``{detail}``, the rejection's own.
     """
 
@@ -47,8 +47,8 @@ class RejectionText:
 
     @property
     def sentences(self) -> list[str]:
-        """All of them; ``staff`` and ``until_compensated`` only where given."""
-        optional = [each for each in (self.staff, self.until_compensated) if each]
+        """All sentences; ``staff`` and ``until_compensated`` only if they are given."""
+        optional = [text for text in (self.staff, self.until_compensated) if text]
         return [self.customer, *self.by_detail.values(), *optional]
 
 

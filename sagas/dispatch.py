@@ -1,7 +1,7 @@
-"""From the journal to a Celery chain: the only place that puts a saga on a queue.
+"""From the journal to a Celery chain: the only module that queues runs.
 
-A message says "look at these runs" and nothing else. Lost, doubled, late or reordered, it changes
-when something happens, never what: the sweep rebuilds it from the same rows.
+A message says "look at these runs" and nothing else. Lost, doubled, late or reordered messages do
+not change what a run does: the sweep creates them again from the same rows.
 """
 
 import atexit
@@ -29,27 +29,27 @@ from sagas.models import RunStatus, SagaRun
 log = logging.getLogger(__name__)
 
 PACE_SECONDS: Final = 0.02
-"""Between two messages of one process: a busy one sends fewer, and nobody waits for longer."""
+"""The pause between two messages of one process, so that a busy process sends fewer messages."""
 
-MOST_RUNS_IN_A_MESSAGE: Final = 20
-"""More save nothing: by then a message's share in an order's cost is too small to see."""
+MAX_RUNS_IN_A_MESSAGE: Final = 20
+"""More runs in a message save nothing: its share in an order's cost is too small to measure."""
 
 BROKER_PAUSE_SECONDS: Final = 1.0
-"""After a failed publish the broker is left alone for so long; what comes meanwhile is dropped."""
+"""The pause after a failed publish. Runs handed over meanwhile are dropped, for the sweep."""
 
 
 def dispatch(run: SagaRun) -> None:
-    """Queue, once this transaction has committed, one chain for what remains of ``run``.
+    """Queue one chain for the remaining links of ``run``, after this transaction has committed.
 
-    Costs the caller nothing but the hand-over to a thread: a broker that is slow or gone delays
-    the run until the sweep finds it, and never the request that started it.
+    The caller only hands it over to a thread. A slow or unreachable broker delays the run until the
+    sweep finds it; it does not delay the caller.
     """
     links = remaining_links(run)
     transaction.on_commit(partial(publisher.hand_over, run.pk, links), robust=True)
 
 
 def remaining_links(run: SagaRun) -> tuple[Link, ...]:
-    """Return the links that ``run`` still has to pass, in the direction in which it goes."""
+    """Return the links that remain for ``run``, in its direction. Raises UnknownSaga, UnknownStep."""
     saga = registry.get(run.saga, run.version)
     if run.status == RunStatus.COMPENSATING:
         return (saga.compensation_link,)
@@ -59,16 +59,14 @@ def remaining_links(run: SagaRun) -> tuple[Link, ...]:
 
 
 def publish(run_ids: Sequence[UUID], links: tuple[Link, ...]) -> None:
-    """Put one chain on the broker, for all these runs. Raises kombu's OperationalError without one."""
-    named = [str(each) for each in run_ids]
-    tasks = [
-        signature(link.name, args=(named,), immutable=True, queue=link.queue) for link in links
-    ]
+    """Publish one chain for all these runs. Raises kombu's OperationalError without a broker."""
+    ids = [str(run_id) for run_id in run_ids]
+    tasks = [signature(link.name, args=(ids,), immutable=True, queue=link.queue) for link in links]
     chain(*tasks).apply_async(retry=False)
 
 
-class Handed(NamedTuple):
-    """A run that waits to be published, and what its caller worked on: its trace goes on from there."""
+class Handover(NamedTuple):
+    """A run that waits to be published, with its caller's context, in which its trace continues."""
 
     run_id: UUID
     links: tuple[Link, ...]
@@ -76,11 +74,11 @@ class Handed(NamedTuple):
 
 
 class Publisher:
-    """Publishes from a thread of its own, one to a process, behind a breaker.
+    """Publishes from a thread of its own, with a pause after each failure. One for each process.
 
-    A run that comes alone has a message of its own, at once. Those that come within PACE_SECONDS
-    of it share the next one, since a message costs as much as the work that it asks for. It is
-    published in the context of the first.
+    A single run has a message of its own, at once. Runs that are handed over within PACE_SECONDS
+    after it share the next message, because a message costs as much as the work that it causes. It
+    is published in the context of the first of them.
     """
 
     def __init__(self) -> None:
@@ -88,19 +86,19 @@ class Publisher:
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        self._messages: queue.Queue[Handed] = queue.Queue(maxsize=10_000)
+        self._messages: queue.Queue[Handover] = queue.Queue(maxsize=10_000)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._paused_until = 0.0
 
     def hand_over(self, run_id: UUID, links: tuple[Link, ...]) -> None:
-        """Have a chain published soon; returns at once. A full queue drops it, for the sweep."""
+        """Publish a chain soon; returns at once. A full queue drops it, for the sweep to find."""
         if not links:
             return
         if self._thread is None:
             self._start()
         try:
-            self._messages.put_nowait(Handed(run_id, links, copy_context()))
+            self._messages.put_nowait(Handover(run_id, links, copy_context()))
         except queue.Full:
             MESSAGES.labels("dropped").inc()
             log.warning("publisher.full", extra={"run_id": str(run_id)})
@@ -121,10 +119,10 @@ class Publisher:
                 self._thread.start()
 
     def _work(self) -> None:
-        pace = threading.Event()  # never set: a pause that nothing cuts short
+        pace = threading.Event()  # never set: its wait always lasts the whole time
         while True:
             for links, together in self._take().items():
-                run_ids = [each.run_id for each in together]
+                run_ids = [handover.run_id for handover in together]
                 try:
                     together[0].context.run(self._publish, run_ids, links)
                 finally:
@@ -132,14 +130,14 @@ class Publisher:
                         self._messages.task_done()
             pace.wait(PACE_SECONDS)
 
-    def _take(self) -> dict[tuple[Link, ...], list[Handed]]:
-        """Wait for a run, and take those that wait with it, by the way that they have to go."""
+    def _take(self) -> dict[tuple[Link, ...], list[Handover]]:
+        """Wait for a run, and take those that wait with it, grouped by their links."""
         first = self._messages.get()
         waiting = {first.links: [first]}
         with suppress(queue.Empty):
-            for _ in range(MOST_RUNS_IN_A_MESSAGE - 1):
-                handed = self._messages.get_nowait()
-                waiting.setdefault(handed.links, []).append(handed)
+            for _ in range(MAX_RUNS_IN_A_MESSAGE - 1):
+                handover = self._messages.get_nowait()
+                waiting.setdefault(handover.links, []).append(handover)
         return waiting
 
     def _publish(self, run_ids: Sequence[UUID], links: tuple[Link, ...]) -> None:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 
 class SagaError(Exception):
-    """Anything that the engine raises on purpose."""
+    """The base of every error that the engine raises."""
 
 
 class DefinitionError(SagaError):
@@ -30,7 +30,7 @@ class UnknownStep(SagaError):
 
 
 class LeaseLost(SagaError):
-    """Another worker has taken the run over. This one writes nothing."""
+    """Another worker has taken the run over; this one must write nothing."""
 
     def __init__(self, run_id: UUID, fence: int) -> None:
         super().__init__(f"run {run_id} has moved on from fence {fence}")

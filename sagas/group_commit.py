@@ -1,4 +1,4 @@
-"""Runs that wait at the same moment share a transaction; one that comes alone waits for nobody."""
+"""Group commit: runs that wait at the same moment share a transaction; a single one does not wait."""
 
 import threading
 from collections.abc import Callable
@@ -18,11 +18,11 @@ class _Ticket(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Leader and followers among the threads of one process (as in PostgreSQL's own WAL writer).
+    """Leader and followers among the threads of one process, as in PostgreSQL's group commit.
 
-    The first to come carries everything that waits when it begins; whoever comes while it works
-    waits for the next round, which the first of them leads. A group that fails is carried out
-    again one by one, so a bad item spoils nobody else's.
+    The first thread executes everything that waits when it starts. Threads that come meanwhile wait
+    for the next round, which the first of them leads. If a group fails, its items are executed one
+    by one, so an error affects only its own item.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class GroupCommit(Generic[Item, Result]):
         self._busy = False
 
     def submit(self, item: Item) -> Result:
-        """Have ``item`` carried out, and return its result or raise its error."""
+        """Execute ``item``, alone or with others, and return its result or raise its error."""
         ticket = _Ticket[Item, Result](item)
         with self._lock:
             self._waiting.append(ticket)
@@ -79,7 +79,7 @@ class GroupCommit(Generic[Item, Result]):
     def _execute(self, group: list[_Ticket[Item, Result]]) -> None:
         if len(group) > 1:
             try:
-                results = self._together([each.item for each in group])
+                results = self._together([ticket.item for ticket in group])
             except Exception:  # noqa: BLE001 - each item's own error is found below
                 results = None
             if results is not None:

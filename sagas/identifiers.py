@@ -1,4 +1,4 @@
-"""Ids that sort by the time they were made."""
+"""Ids that sort by the time of their creation."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,12 +7,12 @@ import uuid_utils.compat
 
 
 def new_id() -> UUID:
-    """Return a fresh UUIDv7 (RFC 9562): unguessable enough to show, and kind to indexes."""
+    """Return a fresh UUIDv7 (RFC 9562): hard to guess, and stored in order by an index."""
     return uuid_utils.compat.uuid7()
 
 
 def first_id_at(moment: datetime) -> UUID:
-    """Return what no id sorts before that was made at ``moment`` or later, by its maker's clock.
+    """Return the smallest id that can be created at ``moment``, by the creating process's clock.
 
     A UUIDv7 begins with 48 bits of milliseconds since 1970 (RFC 9562, 5.7).
     """

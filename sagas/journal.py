@@ -62,12 +62,12 @@ def note_stale_result(result: CallResult) -> None:
 
 
 def name_and_work(saga: Saga | None, step: str, direction: str) -> tuple[str, Work | None]:
-    """Return the name and the work that attempts with this step and direction are about.
+    """Return the name and the definition of a step's action or, by direction, its compensation.
 
-    For a step that ``saga`` does not have (any more), returns a name made of the step's, and None.
+    For a step that ``saga`` does not have (any more), returns a name made from the step's, and None.
     """
     is_compensating = direction == Direction.COMPENSATING
-    known = next((each for each in saga.steps if each.name == step), None) if saga else None
+    known = next((known for known in saga.steps if known.name == step), None) if saga else None
     if known is None:
         return (f"compensation of {step}" if is_compensating else step), None
     if is_compensating:

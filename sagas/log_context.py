@@ -1,4 +1,4 @@
-"""What every line says of the run that its thread works on; see ``structlog.contextvars``."""
+"""The log fields of the run that a thread works on; see ``structlog.contextvars``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ NAMES: Final = ("run_id", "subject_id", "correlation_id", "saga", "step", "attem
 
 
 @contextmanager
-def log_context(**named: object) -> Iterator[None]:
-    """Have each line name exactly these of NAMES: a thread that works for others names those."""
-    tokens = bind_contextvars(**{name: named.get(name) for name in NAMES})
+def log_context(**fields: object) -> Iterator[None]:
+    """Bind these of NAMES to every log line, and clear the others until the block ends."""
+    tokens = bind_contextvars(**{name: fields.get(name) for name in NAMES})
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What the engine counts, in each process."""
+"""The engine's counters. Each process has its own."""
 
 from typing import Final
 
@@ -6,22 +6,22 @@ from prometheus_client import Counter
 
 ATTEMPTS: Final = Counter(
     "holdfast_step_attempts",
-    "Attempts at steps and their compensations that ended, by how.",
+    "Attempts at steps and their compensations that ended, by outcome.",
     ["saga", "step", "outcome"],
 )
 RETRIES: Final = Counter(
     "holdfast_step_retries",
-    "Calls that were made again, because an earlier attempt had no answer.",
+    "Attempts after the first one.",
     ["saga", "step"],
 )
 RUNS_ENDED: Final = Counter(
     "holdfast_runs_ended",
-    "Runs that came to their end.",
+    "Runs that ended.",
     ["saga", "status"],
 )
 MESSAGES: Final = Counter(
     "holdfast_messages",
-    "Runs handed to the publisher, by what became of their messages; the sweep finds what was dropped.",
+    "Runs handed to the publisher, by outcome of their message; the sweep finds dropped ones.",
     ["outcome"],  # published, dropped
 )
 REDISPATCHED: Final = Counter(

@@ -1,4 +1,4 @@
-"""The journal: what each run has asked for, what came of it, and when it wakes again."""
+"""The journal: every run, its attempts with their outcomes, and when the sweep looks at it next."""
 
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
@@ -16,10 +16,10 @@ HANDOVER: Final = timedelta(seconds=5)
 
 
 class RunStatus(models.TextChoices):
-    RUNNING = "running"  # on its way forward
-    COMPENSATING = "compensating"  # on its way back, and never forward again
+    RUNNING = "running"  # takes its steps, first to last
+    COMPENSATING = "compensating"  # compensates, last step first; never takes a step again
     COMPLETED = "completed"  # final: every step is done
-    COMPENSATED = "compensated"  # final: everything that was done is undone
+    COMPENSATED = "compensated"  # final: everything that was done is compensated
 
 
 LIVE = (RunStatus.RUNNING, RunStatus.COMPENSATING)
@@ -31,25 +31,24 @@ class Direction(models.TextChoices):
 
 
 class Outcome(models.TextChoices):
-    STARTED = "started"  # asked for; the answer is not known yet
-    DONE = "done"  # answered yes
-    REJECTED = "rejected"  # answered no
-    PROCEEDED = "proceeded"  # no answer, patience spent: the run went on with the declared output
-    TRANSIENT = "transient"  # not done yet; to be asked again
-    UNKNOWN = "unknown"  # may have been carried out; to be found out
-    LOST = "lost"  # its worker was not heard of again before the lease ran out
+    STARTED = "started"  # the call is in flight, or its worker has died
+    DONE = "done"
+    REJECTED = "rejected"  # the system said no
+    PROCEEDED = "proceeded"  # no answer and retries spent: the run went on with the declared output
+    TRANSIENT = "transient"  # not done yet; retried
+    UNKNOWN = "unknown"  # it may have taken effect; the next attempt finds out
+    LOST = "lost"  # its worker did not report before the lease ran out
     FAILED = "failed"  # an error that the step does not declare: a bug, or a matter for a person
 
 
 class SagaRun(models.Model):
-    """One saga on its way for one subject.
+    """One execution of a saga for one subject.
 
-    ``sagas.phase`` carries it, through ``sagas.journal``; ``sagas.services`` starts it and writes
-    down what people wish of it; ``sagas.sweep`` counts how often it was queued again. Nothing else
-    writes it.
+    Three modules write it: ``sagas.phase`` advances it through ``sagas.journal``; ``sagas.services``
+    starts it and records people's requests; ``sagas.sweep`` counts how often it was queued again.
 
-    Whoever holds an unexpired lease is the run's only writer; ``fence`` grows with each try, so
-    a worker that slept past its lease finds another number and writes nothing.
+    The worker with an unexpired lease is the run's only writer. Each claim raises ``fence``, so a
+    worker that comes back after its lease finds another number and writes nothing.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -58,18 +57,18 @@ class SagaRun(models.Model):
     subject_id = models.UUIDField()
     correlation_id = models.UUIDField()
     status = models.CharField(max_length=16, choices=RunStatus, default=RunStatus.RUNNING)
-    # The first unfinished step of a running saga; empty on the way back and at the end.
+    # The first unfinished step of a running saga; empty while it compensates and at the end.
     step = models.CharField(max_length=64, blank=True)
     # Attempts at that step so far.
     attempt_count = models.PositiveIntegerField(default=0)
-    # Those that count against the step's patience: not the failed ones, and none from before an
-    # operator said "retry now".
+    # Those that count against the step's retry limit: not the failed ones, and none from before
+    # staff chose "retry now".
     retry_count = models.PositiveIntegerField(default=0)
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
-    # A back-off: nobody tries before this.
+    # The end of a back-off: no attempt starts before it.
     not_before = models.DateTimeField(null=True, blank=True)
-    # When the sweep looks at the run if nobody else has. Never empty while the run lives.
+    # When the sweep looks at the run if no worker has. Never empty while the run is live.
     wake_at = models.DateTimeField(null=True, blank=True, db_default=Now() + HANDOVER)
     # How often the sweep has queued the run since it last made progress.
     redispatch_count = models.PositiveSmallIntegerField(default=0)
@@ -77,7 +76,7 @@ class SagaRun(models.Model):
     reason = models.CharField(max_length=64, blank=True)
     reason_detail = models.TextField(blank=True)
     actor = models.CharField(max_length=150, blank=True)
-    # A flag for people, not a state: the run is still retried, cancelled and undone as before.
+    # A flag for people, not a state: the run is retried, cancelled and compensated as before.
     needs_attention = models.BooleanField(default=False)
     attention_reason = models.TextField(blank=True)
     # A paused run starts no further step until a person resumes it; a call in flight is settled.
@@ -107,7 +106,7 @@ class SagaRun(models.Model):
                 | Q(paused_at__isnull=False, pause_reason__in=PauseReason.values),
                 name="sagas_paused_run_has_a_reason",
             ),
-            # Starting twice returns the run that exists. Read by whoever tells a subject's story.
+            # Starting twice returns the run that exists. Also read by pages about one subject.
             models.UniqueConstraint(
                 fields=["subject_id", "saga"], name="sagas_one_run_per_subject_and_saga"
             ),
@@ -125,7 +124,7 @@ class SagaRun(models.Model):
             models.Index(
                 fields=["created_at"], condition=Q(needs_attention=True), name="sagas_run_attention"
             ),
-            # And those that go no further.
+            # Read by the desk: paused runs.
             models.Index(
                 fields=["paused_at"], condition=Q(paused_at__isnull=False), name="sagas_run_paused"
             ),
@@ -142,9 +141,9 @@ class SagaRun(models.Model):
 class StepAttempt(models.Model):
     """One attempt at one step, or at its compensation. Rows are never deleted.
 
-    Only ``sagas.journal`` writes them, for a phase: a row is inserted when the attempt starts and
-    settled once, by the holder of its fence or, as lost, by whoever takes the run over. A holder
-    that answers after that leaves a note on it. *Retry now* clears the back-off of an undo.
+    Only ``sagas.journal`` writes them, for a phase. A row is inserted when the attempt starts, and
+    settled once: by the worker with its fence or, as lost, by the worker that takes the run over. A
+    result that comes after that is noted in ``detail``. *Retry now* clears a compensation's back-off.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -158,7 +157,7 @@ class StepAttempt(models.Model):
     output = models.JSONField(default=dict)
     error = models.CharField(max_length=128, blank=True)
     detail = models.TextField(blank=True)
-    # On the way back each undo has a back-off of its own.
+    # Each compensation has a back-off of its own.
     not_before = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -167,8 +166,8 @@ class StepAttempt(models.Model):
         verbose_name = "attempt"
         verbose_name_plural = "attempts"
         indexes: ClassVar = [
-            # Read by whoever looks at what was done lately. Rows lie in the order of their time, so
-            # a few bytes for each megabyte of them are enough.
+            # Read by pages and metrics about recent attempts. Rows are stored in the order of their
+            # start, so a few bytes for each megabyte of rows are enough.
             BrinIndex(fields=["started_at"], autosummarize=True, name="sagas_attempt_lately"),
         ]
         constraints: ClassVar = [
@@ -190,7 +189,7 @@ class StepAttempt(models.Model):
 
 
 class LastSweep(models.Model):
-    """When one of those who sweep last did; written by ``sagas.sweep`` with each sweep."""
+    """The last sweep from one source; written by ``sagas.sweep`` with each sweep."""
 
     source = models.CharField(primary_key=True, max_length=16)
     at = models.DateTimeField()

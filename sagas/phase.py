@@ -25,7 +25,7 @@ from sagas.telemetry import report
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
 """What a lease has beyond its call's deadline, for the settling transaction. If waiting for locks
-takes longer, the fence still keeps the late worker from writing."""
+takes longer, the fence still stops this worker from writing."""
 
 ATTENTION_AFTER: Final = 8
 """Attempts at one step after which the run is flagged: one or two minutes of back-off."""
@@ -68,7 +68,7 @@ class Phase:
     def perform(self) -> list[NextAction]:
         """Do all of it or nothing. Returns the next action for each work item, in their order."""
         with transaction.atomic():
-            self._take_up()
+            self._load()
             self._settle()
             if not self.settle_only:
                 self._compensate_where_requested()
@@ -86,9 +86,9 @@ class Phase:
         report(self.saga, self.link, self.contexts, started=self.started, settled=self.settled)
         return [self._hand_out(item) for item in self.work_items]
 
-    # -- taking up ---------------------------------------------------------------------------
+    # -- loading -----------------------------------------------------------------------------
 
-    def _take_up(self) -> None:
+    def _load(self) -> None:
         """Lock the runs, read the database's clock, and decide which runs this worker may write."""
         results: dict[object, list[CallResult | None]] = {}
         for item in self.work_items:
@@ -105,7 +105,7 @@ class Phase:
             self.contexts.append(self._context(run, results[run.pk]))
         if self.link.is_compensating:
             self._load_pending_compensations()
-        self._give_up_lost_attempts()
+        self._settle_lost_attempts()
 
     def _context(self, run: SagaRun, results: list[CallResult | None]) -> RunContext:
         """Decide whether a work item for ``run`` may write it; keep the others' stale results."""
@@ -121,11 +121,11 @@ class Phase:
         context.is_ours = run.status == expected and (context.result is not None or is_free)
         return context
 
-    def _give_up_lost_attempts(self) -> None:
-        """Settle as lost what was claimed by workers whose lease ran out.
+    def _settle_lost_attempts(self) -> None:
+        """Settle as lost the attempts of workers whose lease ran out.
 
-        The first loss is retried at once. A second one may be a step that kills its workers, so it
-        waits for its back-off.
+        The first loss is retried at once. A second one waits for its back-off, because the step may
+        kill its workers.
         """
         lost = {
             context.run.pk: context
@@ -158,8 +158,10 @@ class Phase:
     # -- settling ----------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Write down the results of calls, and what follows from each for its run."""
-        answered = [each for each in self.contexts if each.result is not None and each.is_ours]
+        """Record the results of calls, and decide what follows for each run."""
+        answered = [
+            context for context in self.contexts if context.result is not None and context.is_ours
+        ]
         for step in self.link.steps:
             done = []
             for context in answered:
@@ -193,12 +195,12 @@ class Phase:
             work.record(self._batch(contexts))
 
     def _is_spent(self, context: RunContext, result: CallResult) -> bool:
-        """Return whether this was the last try. A failed attempt does not count as one."""
+        """Return whether the retries are spent. A failed attempt does not count."""
         is_spent = result.claim.work.retry.is_spent(context.run.retry_count)
         return is_spent and result.outcome != Outcome.FAILED and not self.link.is_compensating
 
     def _proceed(self, context: RunContext, attempt: StepAttempt, when_spent: Proceed) -> None:
-        """Take the declared output for the step's own, and journal the attempt as proceeded."""
+        """Use the declared output as the step's result, and journal the attempt as proceeded."""
         attempt.outcome = Outcome.PROCEEDED
         attempt.output = context.output = when_spent.output
 
@@ -213,7 +215,7 @@ class Phase:
 
     def _retry(self, context: RunContext, result: CallResult, attempt: StepAttempt) -> None:
         if result.outcome == Outcome.FAILED:
-            context.forgive_try()
+            context.uncount_attempt()
         self._back_off(context, result.claim.step, attempt, result.claim.work.retry)
 
     def _back_off(
@@ -344,7 +346,7 @@ class Phase:
             attempt = self._new_attempt(context, step, Outcome.FAILED)
             attempt.error, attempt.detail = type(error).__name__, str(error)
             attempt.ended_at = self.now
-            context.forgive_try()
+            context.uncount_attempt()
             self._back_off(context, step, attempt, retry)
 
     def _batch(self, contexts: Sequence[RunContext]) -> Batch:
@@ -374,7 +376,7 @@ class Phase:
     # -- closing -----------------------------------------------------------------------------
 
     def _end_and_schedule(self) -> None:
-        """End the runs that have nothing left to do, and set when the others wake."""
+        """End the runs that have nothing left to do, and set when the sweep looks at the others."""
         compensated = []
         for context in self.contexts:
             if not context.is_ours or context.claim or has_left(context, self.link):

@@ -1,4 +1,4 @@
-"""How long to wait before the next try, and how many tries there are."""
+"""How long to wait before the next attempt, and how many attempts there are."""
 
 import random
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ class RetryPolicy:
     """Exponential back-off with equal jitter: half of the delay is fixed, half is random.
 
     See Brooker, *Exponential Backoff And Jitter* (AWS, 2015). Unlike full jitter, equal jitter never
-    retries at once. ``attempts`` is the limit of all tries; None is no limit.
+    retries at once. ``max_attempts`` counts all attempts, the first included; None is no limit.
     """
 
     first: timedelta = timedelta(seconds=1)
@@ -18,12 +18,12 @@ class RetryPolicy:
     max_attempts: int | None = None
 
     def delay(self, attempts: int) -> timedelta:
-        """Return how long to wait after ``tries`` tries (1 or more)."""
+        """Return how long to wait after this number of attempts (1 or more)."""
         factor = 2 ** min(attempts - 1, 62)
         # Compared as a ratio: the product may be more than a timedelta holds.
         whole = self.longest if factor > self.longest / self.first else self.first * factor
         return whole / 2 + whole / 2 * random.random()  # noqa: S311 - jitter is not a secret
 
     def is_spent(self, attempts: int) -> bool:
-        """Return whether ``tries`` tries reach the limit."""
+        """Return whether this number of attempts reaches the limit."""
         return self.max_attempts is not None and attempts >= self.max_attempts

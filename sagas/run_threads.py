@@ -1,4 +1,4 @@
-"""The threads that carry the runs of a message: one pool for each process, shared by all links.
+"""The threads that advance the runs of a message: one pool for each process, shared by all links.
 
 A thread keeps its database connection, so the size of the pool bounds the connections as well.
 """
@@ -39,14 +39,14 @@ class RunThreads:
 
         Raises RuntimeError in a thread of a pool: it would wait for threads that wait for it.
         """
-        if getattr(_this_thread, "carries_runs", False):
-            raise RuntimeError("a thread that carries a run must not wait for another one")
+        if getattr(_this_thread, "advances_runs", False):
+            raise RuntimeError("a thread that advances a run must not wait for another one")
         context = copy_context()
         return self._pool.submit(lambda: context.run(work, *args, **kwargs))
 
 
 def _mark_this_thread() -> None:
-    _this_thread.carries_runs = True
+    _this_thread.advances_runs = True
 
 
 run_threads: Final = RunThreads(settings.SAGAS_RUN_THREADS)

@@ -1,13 +1,13 @@
-"""Carries runs: claim, call, settle, until nothing is left for this worker.
+"""Advances runs: claim, call, settle, until nothing is left to do on this link.
 
 Each remote step passes through three moments::
 
-    claim    a phase's transaction: the attempt is journalled, the run leased, the fence raised
+    claim    in a phase's transaction: journal the attempt, lease the run, raise the fence
     call     outside any transaction
-    settle   the next phase's transaction: the answer, what follows from it, the next claim
+    settle   in the next phase's transaction: save the result, and claim the next call
 
-A crash between any two of them leaves a started attempt behind. Once its lease has run out the
-sweep has another worker find out what became of it.
+A crash between any two of them leaves a started attempt. Once its lease has run out, the sweep
+queues the run, and the next attempt finds out what happened.
 """
 
 import logging
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class Runner:
-    """Carries the runs of one saga along one link. Each process has one for each link.
+    """Advances the runs of one saga on one link. Each process has one for each link.
 
     Thread-safe. All runners of a process share its ``threads``.
     """
@@ -73,15 +73,15 @@ class Runner:
         return [Stop() if future.exception() else future.result() for future in futures]
 
     def _advance_in_thread(self, run_id: UUID) -> NextAction:
-        close_old_connections()  # one that a restart has cut would fail this run
+        close_old_connections()  # a connection that a restart has cut would fail this run
         return self.advance(run_id)
 
     def advance(self, run_id: UUID) -> NextAction:
-        """Take a run as far as it goes on this link.
+        """Advance a run as far as it goes on this link, and return what its worker does next.
 
-        Safe to call at any time, any number of times, from any number of workers: whoever does
-        not find the run free at a step of this link changes nothing. Never returns a Claim.
-        Raises DatabaseError when the database does not answer; the sweep comes back to the run.
+        Safe to call at any time, any number of times, from any number of workers. It changes nothing
+        if the run is leased or is not at a step of this link. Never returns a Claim. Raises
+        DatabaseError when the database does not answer; the sweep queues the run again.
         """
         next_action = self._phases.submit(WorkItem(run_id))
         while isinstance(next_action, Claim):
@@ -103,7 +103,7 @@ class Runner:
             return self._perform_one(work_item)
 
     def _perform_one(self, work_item: WorkItem) -> NextAction:
-        """Carry out one run's phase; if it raises, save the answer first and then the error."""
+        """Perform one run's phase; if it raises, save the call's result first and then the error."""
         connection.close_if_unusable_or_obsolete()
         phase = Phase(self.saga, self.link, [work_item])
         try:
@@ -121,11 +121,11 @@ class Runner:
             return journalled.perform()[0]
 
     def _settle_alone(self, work_item: WorkItem) -> None:
-        """Write down what the far side said, whatever else went wrong.
+        """Save a call's result, although the phase around it failed.
 
-        It is lost only where the database is away too; then the next attempt asks again. Where
-        even recording it raises, the attempt counts as failed and keeps the answer; the next
-        attempt asks again and finds the same.
+        The result is lost only if the database is unreachable, too; the next attempt then repeats
+        the call. If recording the result raises, the attempt is saved as failed, with the error; the
+        next attempt repeats the call as well.
         """
         connection.close_if_unusable_or_obsolete()
         try:
@@ -139,40 +139,41 @@ class Runner:
                 error=type(error).__name__,
                 detail=str(error),
             )
-            kept = WorkItem(work_item.run_id, failed)
-            Phase(self.saga, self.link, [kept], settle_only=True).perform()
+            saved = WorkItem(work_item.run_id, failed)
+            Phase(self.saga, self.link, [saved], settle_only=True).perform()
 
 
 def _is_outage(error: Exception) -> bool:
-    """Whether the database could not do its part: it is away, or ended what hung.
+    """Return whether the database was unreachable, or ended a statement that hung.
 
-    What it does not take is another matter: a bug of the step that wrote it, as any other is.
+    An IntegrityError or DataError is not an outage, but a bug of the step that wrote the row.
     """
     return isinstance(error, DatabaseError) and not isinstance(error, IntegrityError | DataError)
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What an attempt has to write before its call goes on."""
+    """Something that an attempt writes before its call goes on."""
 
     claim: Claim
     write: Callable[[], object]
 
 
 def write_together(checkpoints: list[Checkpoint]) -> list[object]:
-    """Write for all of these attempts in one transaction, if all of them still hold their runs."""
+    """Write for several attempts in one transaction. Raises LeaseLost if any has lost its lease."""
     with transaction.atomic():
         leased = select(
             SagaRun,
             "WHERE id = ANY(%s) AND leased_until IS NOT NULL ORDER BY id",
-            [[each.claim.run_id for each in checkpoints]],
+            [[checkpoint.claim.run_id for checkpoint in checkpoints]],
             lock=True,
         )
-        held = {(run.pk, run.fence) for run in leased}
-        for each in checkpoints:
-            if (each.claim.run_id, each.claim.fence) not in held:
-                raise LeaseLost(each.claim.run_id, each.claim.fence)
-        return [each.write() for each in checkpoints]
+        leases = {(run.pk, run.fence) for run in leased}
+        for checkpoint in checkpoints:
+            claim = checkpoint.claim
+            if (claim.run_id, claim.fence) not in leases:
+                raise LeaseLost(claim.run_id, claim.fence)
+        return [checkpoint.write() for checkpoint in checkpoints]
 
 
 def write_alone(checkpoint: Checkpoint) -> object:
@@ -180,7 +181,7 @@ def write_alone(checkpoint: Checkpoint) -> object:
 
 
 class ActiveAttempt:
-    """The Attempt of a claimed step: what its function may know and do."""
+    """The Attempt that the function of a claimed step receives."""
 
     def __init__(self, claim: Claim, checkpoints: GroupCommit[Checkpoint, object]) -> None:
         self._claim = claim
@@ -203,7 +204,7 @@ class ActiveAttempt:
 
 
 def ask(claim: Claim, attempt: Attempt) -> CallResult:
-    """Make the call of a claimed step and sort what comes of it, as its definition says."""
+    """Make the call of a claimed step, and sort its result or its error by the step's definition."""
     work = claim.work
     try:
         output: Output = work.call(attempt)
@@ -222,6 +223,6 @@ def ask(claim: Claim, attempt: Attempt) -> CallResult:
 
 
 def _result(claim: Claim, outcome: Outcome, error: Exception) -> CallResult:
-    """A rejection may bring a stable ``code`` and ``detail``; other errors are named by their class."""
+    """Return a result named by the error's ``code`` and ``detail``, or by its class and text."""
     code = getattr(error, "code", type(error).__name__)
     return CallResult(claim, outcome, {}, str(code), str(getattr(error, "detail", error)))

@@ -1,4 +1,4 @@
-"""What follows for a run after a phase: when it wakes, and what its worker does next."""
+"""After a phase: when the sweep looks at a run, and what its worker does next."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,7 +27,7 @@ def wake_at(context: RunContext, link: Link, now: datetime) -> datetime:
 
 
 def next_action(context: RunContext, link: Link, now: datetime) -> NextAction:
-    """Return what the worker that came for the run does next."""
+    """Return what the worker that advances the run does next."""
     if context.claim is not None:
         return context.claim
     if not context.has_changed or not context.run.is_live or has_left(context, link):

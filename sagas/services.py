@@ -1,4 +1,4 @@
-"""What the world may ask of the engine: start a saga; turn a run back, retry, pause or resume it."""
+"""What other apps may request of the engine: start a saga; compensate, retry, pause or resume a run."""
 
 import logging
 from enum import Enum, auto
@@ -27,20 +27,20 @@ _NOT_PAUSED: Final = {
 
 
 class CompensationRequest(Enum):
-    """What became of the wish to turn a subject's run back."""
+    """The result of a request to compensate a subject's run."""
 
-    REQUESTED = auto()  # the run's holder will turn it back before its next step
-    UNDERWAY = auto()  # it is on its way back already, or was asked before
-    TOO_LATE = auto()  # it runs, but is past the point where all can be undone
+    REQUESTED = auto()  # the run compensates before its next step
+    UNDERWAY = auto()  # it compensates already, or was requested to before
+    TOO_LATE = auto()  # it is past the point from which all steps can be compensated
     ENDED = auto()  # no run of this subject is live
 
 
 def start(saga: Saga, subject_id: UUID, correlation_id: UUID, *extra_changes: Change) -> SagaRun:
     """Start ``saga`` for a subject, in the caller's transaction, and queue it after its commit.
 
-    ``extra_changes`` is written in the same statement. Starting again returns the run that exists. A crash
-    before the commit leaves nothing; one after it leaves a run that the sweep finds. Raises
-    IntegrityError while another saga of the same subject is live.
+    ``extra_changes`` are written in the same statement. Starting again returns the run that exists.
+    A crash before the commit leaves nothing; a crash after it leaves a run that the sweep finds.
+    Raises IntegrityError while another saga of the same subject is live.
     """
     run = SagaRun(
         saga=saga.name,
@@ -57,12 +57,11 @@ def start(saga: Saga, subject_id: UUID, correlation_id: UUID, *extra_changes: Ch
 
 @transaction.atomic
 def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> CompensationRequest:
-    """Ask the live run of a subject to undo what it did.
+    """Request that the live run of a subject compensates what it did.
 
-    Only the wish is written; whoever holds the run acts on it before the next step, or on the way
-    out of the call that is in flight. It is paused no longer: from here it only gives back. The
-    first wish counts, later ones change nothing. The run's row stays locked until the caller's
-    transaction ends.
+    Writes the request only. A worker acts on it before the run's next step, or when the call in
+    flight returns. The run is no longer paused. The first request counts; later ones change
+    nothing. The run's row stays locked until the caller's transaction ends.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         subject_id=subject_id, status__in=LIVE
@@ -89,9 +88,9 @@ def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> Com
 
 @transaction.atomic
 def retry_now(run_id: UUID) -> bool:
-    """Forget every back-off of a live run, clear its flag, and queue it; True if it was live.
+    """End every back-off of a live run, clear its flag, and queue it; return whether it was live.
 
-    An attempt that is under way keeps its lease. A paused run stays paused, and flagged.
+    A call in flight keeps its lease. A paused run stays paused, and flagged.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         pk=run_id, status__in=LIVE
@@ -114,9 +113,9 @@ def retry_now(run_id: UUID) -> bool:
 
 
 def lock_run(subject_id: UUID) -> None:
-    """Let nobody move a subject's newest run until the caller's transaction ends.
+    """Lock a subject's newest run until the caller's transaction ends.
 
-    For whoever reads where it stands and then decides. Locks the run, so before its order.
+    For callers that read the run's state and then decide. Lock the run before its order.
     """
     newest = SagaRun.objects.filter(subject_id=subject_id).order_by("-created_at")
     newest.select_for_update(no_key=True).first()
@@ -182,7 +181,7 @@ def _pausable(subject_id: UUID) -> SagaRun | None:
 
 
 def _soon(run: SagaRun) -> object:
-    """When the sweep looks if the message sent now is lost; an unexpired lease is waited for."""
+    """Return when the sweep looks if the message sent now is lost: not before the lease ends."""
     if run.leased_until is not None:
         return run.leased_until
     return Now() + HANDOVER

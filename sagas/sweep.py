@@ -1,7 +1,7 @@
-"""The sweep: finds every live run that nobody carries, and puts it back on the queue.
+"""The sweep: finds every live run that no worker advances, and queues it again.
 
-It needs no memory of its own. A run whose message was lost, whose worker died, whose back-off is
-over or whose very first message never left has a ``wake_at`` in the past, and that is all.
+It keeps no state of its own. A run has a ``wake_at`` in the past when its message was lost or never
+sent, its worker died, or its back-off is over.
 """
 
 import logging
@@ -21,20 +21,20 @@ log = logging.getLogger(__name__)
 
 FIRST_DELAY = timedelta(seconds=5)
 LONGEST_DELAY = timedelta(seconds=60)
-"""The delay to the next look doubles up to this, so that a backlog is not flooded with doubles."""
+"""The delay to the next sweep of a run doubles up to this, so that a backlog gets few duplicates."""
 
 ATTENTION_AFTER = 10
-"""Re-dispatches without progress: some six minutes in which no worker got anywhere."""
+"""Re-dispatches without progress: about six minutes."""
 
-MOST_NAMED = 50
-"""In the line about a sweep: after an outage there are hundreds at a time."""
+MAX_LOGGED = 50
+"""Correlation ids in the log line about a sweep: after an outage a sweep has hundreds of runs."""
 
-MOST_COUNTED = 1000
-"""Where counting re-dispatches ends: a run that nobody can carry is swept for ever."""
+MAX_REDISPATCH_COUNT = 1000
+"""The limit of the counter: a run that no worker can advance is swept without end."""
 
 
 class SweepSource(StrEnum):
-    """Who sweeps."""
+    """What started a sweep."""
 
     BEAT = "beat"
     WATCH = "watch"
@@ -44,9 +44,9 @@ class SweepSource(StrEnum):
 def sweep(source: SweepSource = SweepSource.COMMAND, *, limit: int = 500) -> int:
     """Queue up to ``limit`` overdue runs, and return how many.
 
-    The re-dispatch is counted in a commit of its own before the message leaves, so a run that
-    kills its workers is not handed out faster and faster. Any number of sweeps may run at once:
-    each skips the rows that another one holds. That ``source`` has looked commits with it.
+    The re-dispatch is counted and committed before the message leaves, so a run that kills its
+    workers is not queued ever faster. Any number of sweeps may run at once: each skips the rows that
+    another one has locked. The time of the sweep is saved for ``source`` in the same commit.
     """
     with transaction.atomic():
         runs = list(
@@ -56,7 +56,7 @@ def sweep(source: SweepSource = SweepSource.COMMAND, *, limit: int = 500) -> int
             .order_by("wake_at")[:limit]
         )
         for run in runs:
-            run.redispatch_count = min(run.redispatch_count + 1, MOST_COUNTED)
+            run.redispatch_count = min(run.redispatch_count + 1, MAX_REDISPATCH_COUNT)
             doublings = min(run.redispatch_count - 1, 10)
             run.wake_at = run.swept_at + min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
             if run.redispatch_count >= ATTENTION_AFTER:
@@ -66,18 +66,18 @@ def sweep(source: SweepSource = SweepSource.COMMAND, *, limit: int = 500) -> int
             except (UnknownSaga, UnknownStep) as error:
                 _flag(run, f"this code cannot advance it: {error}")
         write(Update(runs, ["redispatch_count", "wake_at", "needs_attention", "attention_reason"]))
-        _note(source, len(runs))
+        _save_sweep(source, len(runs))
     REDISPATCHED.labels(source).inc(len(runs))
     if runs:
-        told = [str(each.correlation_id) for each in runs[:MOST_NAMED]]
+        correlation_ids = [str(run.correlation_id) for run in runs[:MAX_LOGGED]]
         log.info(
             "sweep.queued",
-            extra={"runs": len(runs), "source": str(source), "correlation_ids": told},
+            extra={"runs": len(runs), "source": str(source), "correlation_ids": correlation_ids},
         )
     return len(runs)
 
 
-def _note(source: SweepSource, queued: int) -> None:
+def _save_sweep(source: SweepSource, queued: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -1,4 +1,4 @@
-"""Celery's side of the engine. Tasks decide nothing: they name a run, and report what it said."""
+"""The Celery tasks of the engine: one for each link of each saga, and the sweep."""
 
 import logging
 from datetime import timedelta
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_COUNTDOWN = timedelta(minutes=1)
-"""Redis hands a message out twice when its countdown outlasts the visibility timeout (5 min).
-What waits longer is left to the sweep."""
+"""Redis delivers a message twice when its countdown outlasts the visibility timeout (5 min).
+Longer waits are left to the sweep."""
 
-OUT_OF_REACH = (OperationalError, InterfaceError, BrokerError)
-"""What may be away for a while. It is no bug, and the sweep comes back: Celery need not report it."""
+UNREACHABLE = (OperationalError, InterfaceError, BrokerError)
+"""Errors of an unreachable database or broker. They are no bugs: the sweep queues the run again."""
 
 
 def _declare(saga: Saga, link: Link) -> None:
-    """Make one task of a link, named after its steps, so that Flower and routing see them."""
+    """Register a link as a task. Its name shows the steps in Flower and in routing."""
     runner = Runner(saga, link)
 
-    @shared_task(name=link.name, bind=True, max_retries=None, throws=OUT_OF_REACH)
+    @shared_task(name=link.name, bind=True, max_retries=None, throws=UNREACHABLE)
     def advance(self: "Task[[list[str]], None]", run_ids: list[str]) -> None:
-        if len(run_ids) == 1:  # what is said of an error that ends this task names it, too
+        if len(run_ids) == 1:  # log lines about an error that ends this task name the run
             bind_contextvars(run_id=run_ids[0])
         try:
-            next_actions = runner.advance_all([UUID(each) for each in run_ids])
-        except OUT_OF_REACH:
+            next_actions = runner.advance_all([UUID(run_id) for run_id in run_ids])
+        except UNREACHABLE:
             log.warning("advance.interrupted", exc_info=True)
             raise
         for run_id, next_action in zip(run_ids, next_actions, strict=True):
             if isinstance(next_action, RetryAfter) and next_action.after <= LONGEST_COUNTDOWN:
-                # A hint only: the journal says when, and the sweep keeps to it.
+                # Only a hint: the journal has the time, and the sweep follows it.
                 self.retry(
                     args=([run_id],), countdown=next_action.after.total_seconds(), throw=False
                 )
-        if not any(isinstance(each, Continue) for each in next_actions):
-            # The rest of the chain has nothing to do. (Not Ignore: the task would look as if it
-            # ran for ever.)
+        if not any(isinstance(next_action, Continue) for next_action in next_actions):
+            # The rest of the chain has nothing to do. (After Ignore, the task would appear to run
+            # without end.)
             self.request.chain = None
 
 
@@ -61,5 +61,5 @@ for _saga in registry.all_sagas():
 
 @shared_task(name="sagas.sweep", ignore_result=True)
 def sweep_runs() -> None:
-    """Queue every live run whose time to wake has passed."""
+    """Queue every live run whose time to wake has passed; see ``sagas.sweep``."""
     sweep(SweepSource.BEAT)

@@ -1,7 +1,7 @@
-"""What a phase did, for the log and for the counters, once it has committed.
+"""Log lines and counters about what a phase did, once it has committed.
 
-A line for each attempt that was not simply done, and one for the end of each run: the journal has
-the rest, and a path on which all goes well stays quiet.
+An attempt has a line only if its outcome is not *done*; each run has one line at its end. The journal
+has the rest.
 """
 
 import logging
@@ -23,7 +23,7 @@ def report(
     started: Sequence[StepAttempt],
     settled: Sequence[StepAttempt],
 ) -> None:
-    """Count and tell what became of the attempts, and which of the runs have ended just now."""
+    """Count and log the outcomes of the attempts, and the runs that have ended in this phase."""
     runs = {context.run.pk: context.run for context in contexts}
     for attempt in started:
         if attempt.number > 1:
@@ -34,19 +34,19 @@ def report(
         name = link.name_of(saga.step(attempt.step))
         ATTEMPTS.labels(saga.name, name, attempt.outcome).inc()
         if attempt.outcome != Outcome.DONE:
-            _tell_attempt(runs[attempt.run_id], name, attempt)
+            _log_attempt(runs[attempt.run_id], name, attempt)
     for context in contexts:
         if context.has_changed and not context.run.is_live:
             RUNS_ENDED.labels(saga.name, context.run.status).inc()
-            _tell_end(context.run)
+            _log_end(context.run)
 
 
-def _tell_attempt(run: SagaRun, name: str, attempt: StepAttempt) -> None:
-    """The details of an error stay in the journal: a bank's words are not for every eye."""
+def _log_attempt(run: SagaRun, name: str, attempt: StepAttempt) -> None:
+    """Log an attempt. Error details stay in the journal: they may name people or cards."""
     log.info(
         "attempt.ended",
         extra={
-            **_names(run),
+            **_ids(run),
             "step": name,
             "attempt": attempt.number,
             "outcome": str(attempt.outcome),
@@ -55,14 +55,14 @@ def _tell_attempt(run: SagaRun, name: str, attempt: StepAttempt) -> None:
     )
 
 
-def _tell_end(run: SagaRun) -> None:
+def _log_end(run: SagaRun) -> None:
     log.info(
         "run.ended",
-        extra={**_names(run), "outcome": str(run.status), "reason": run.reason or None},
+        extra={**_ids(run), "outcome": str(run.status), "reason": run.reason or None},
     )
 
 
-def _names(run: SagaRun) -> dict[str, object]:
+def _ids(run: SagaRun) -> dict[str, object]:
     return {
         "run_id": str(run.pk),
         "subject_id": str(run.subject_id),

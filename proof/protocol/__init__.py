@@ -1,5 +1,5 @@
-"""The protocol between orders, workers, messages and the bank, as a model small enough to search.
+"""A model of the protocol between orders, workers, messages and the payment provider.
 
-Imports nothing of the application: ``tables`` repeats what it takes for granted, and tests compare
-that with the code.
+It is small enough to search completely, and imports nothing of the application. ``tables`` repeats
+what the model assumes about the code; tests compare the two.
 """

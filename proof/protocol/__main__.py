@@ -1,6 +1,6 @@
 """``python -m proof.protocol [--deep]``: search the protocol, then every mutant of it.
 
-The exit status is 1 if the protocol fails, or a mutant does otherwise than it says.
+The exit status is 1 if the protocol has a finding, or a mutant does not have its own.
 """
 
 import argparse
@@ -11,73 +11,73 @@ from rich.console import Console
 from rich.table import Table
 
 from proof.protocol.mutants import MUTANTS
-from proof.protocol.rules import Protocol, Scope
+from proof.protocol.rules import Protocol, SearchScope
 from proof.protocol.scopes import DEEP, QUICK
-from proof.protocol.search import Search, Verdict
+from proof.protocol.search import Search, SearchResult
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m proof.protocol", description=__doc__)
-    parser.add_argument("--deep", action="store_true", help="search the large worlds too")
-    parser.add_argument("--no-traces", action="store_true", help="leave the mutants' traces out")
+    parser.add_argument("--deep", action="store_true", help="search the large worlds, too")
+    parser.add_argument("--no-traces", action="store_true", help="do not print the mutants' traces")
     options = parser.parse_args()
     console = Console()
-    is_sound = search_protocol(console, {**QUICK, **DEEP} if options.deep else QUICK)
-    is_sharp = search_mutants(console, with_traces=not options.no_traces)
-    return int(not (is_sound and is_sharp))
+    has_no_finding = search_protocol(console, {**QUICK, **DEEP} if options.deep else QUICK)
+    mutants_are_found = search_mutants(console, with_traces=not options.no_traces)
+    return int(not (has_no_finding and mutants_are_found))
 
 
-def search_protocol(console: Console, scopes: Mapping[str, Scope]) -> bool:
-    """Search every world and show what was found; True if nothing was."""
+def search_protocol(console: Console, scopes: Mapping[str, SearchScope]) -> bool:
+    """Search every world and print the results; return whether there is no finding."""
     table = Table("world", "states", "moves", "seconds", "finding", title="The protocol")
-    verdicts = []
+    results = []
     for name, scope in scopes.items():
         with console.status(f"searching: {name}"):
-            verdict = Search(Protocol(scope)).run()
-        verdicts.append(verdict)
-        table.add_row(name, *_figures(verdict), verdict.finding or "none")
-    states = sum(each.states for each in verdicts)
-    edges = sum(each.edges for each in verdicts)
-    seconds = sum(each.seconds for each in verdicts)
-    found = [each for each in verdicts if each.finding]
+            result = Search(Protocol(scope)).run()
+        results.append(result)
+        table.add_row(name, *_figures(result), result.finding or "none")
+    states = sum(result.states for result in results)
+    edges = sum(result.edges for result in results)
+    seconds = sum(result.seconds for result in results)
+    found = [result for result in results if result.finding]
     table.add_section()
     table.add_row("all", f"{states:,}", f"{edges:,}", f"{seconds:.1f}", str(len(found)))
     console.print(table)
-    for verdict in found:
-        _show_trace(console, verdict)
+    for result in found:
+        _show_trace(console, result)
     return not found
 
 
 def search_mutants(console: Console, *, with_traces: bool) -> bool:
-    """Search every mutant and show what it led to; True if each did as it says."""
+    """Search every mutant and print the results; return whether each has its declared finding."""
     table = Table("mutant", "states", "moves", "seconds", "finding", "steps", title="Its mutants")
-    as_said = killed = 0
-    traces: list[tuple[str, Verdict]] = []
+    as_declared = killed = 0
+    traces: list[tuple[str, SearchResult]] = []
     for name, mutant in MUTANTS.items():
-        verdict = Search(mutant.protocol).run()
-        as_said += verdict.finding == mutant.finding
-        killed += bool(verdict.finding)
-        steps = str(len(verdict.trace)) if verdict.finding else ""
-        table.add_row(name, *_figures(verdict), verdict.finding or "none: equivalent", steps)
-        traces.append((name, verdict))
+        result = Search(mutant.protocol).run()
+        as_declared += result.finding == mutant.finding
+        killed += bool(result.finding)
+        steps = str(len(result.trace)) if result.finding else ""
+        table.add_row(name, *_figures(result), result.finding or "none: equivalent", steps)
+        traces.append((name, result))
     console.print(table)
-    for name, verdict in traces if with_traces else []:
-        if verdict.finding:
+    for name, result in traces if with_traces else []:
+        if result.finding:
             console.print(f"\n[bold]{name}[/bold]  {MUTANTS[name].without}")
-            _show_trace(console, verdict)
+            _show_trace(console, result)
     survivors = len(MUTANTS) - killed
     console.print(f"\n{killed} of {len(MUTANTS)} mutants killed, {survivors} shown equivalent.")
-    return as_said == len(MUTANTS)
+    return as_declared == len(MUTANTS)
 
 
-def _figures(verdict: Verdict) -> tuple[str, str, str]:
-    return f"{verdict.states:,}", f"{verdict.edges:,}", f"{verdict.seconds:.1f}"
+def _figures(result: SearchResult) -> tuple[str, str, str]:
+    return f"{result.states:,}", f"{result.edges:,}", f"{result.seconds:.1f}"
 
 
-def _show_trace(console: Console, verdict: Verdict) -> None:
-    for number, says in enumerate(verdict.trace, start=1):
-        console.print(f"  {number:>2}  {says}", markup=False, highlight=False)
-    console.print(f"      {verdict.finding}", style="red")
+def _show_trace(console: Console, result: SearchResult) -> None:
+    for number, move in enumerate(result.trace, start=1):
+        console.print(f"  {number:>2}  {move}", markup=False, highlight=False)
+    console.print(f"      {result.finding}", style="red")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,22 @@
-"""The calls to the bank, one request or one short transaction at a time.
+"""The calls of remote steps: one request to the provider, or one short transaction, at a time.
 
-Mirrors ``payments/payment_operations.py``: authorize, capture and close. Between any two of these moves the
-worker may die, sleep past its lease, or be overtaken.
+Mirrors ``payments/payment_operations.py``: authorize, capture and close. Between any two of these
+moves the worker may die, sleep past its lease, or be overtaken.
 """
 
-from proof.protocol.bank import (
+from proof.protocol.engine import DONE, FAILED, REJECTED, UNKNOWN
+from proof.protocol.provider import (
     CREATED,
     DECLINED,
     GIVEN_BACK,
     HELD,
     LAPSED,
     NO_ANSWER,
-    REFUND_REFUSED,
+    REFUND_REJECTED,
     SAVED_ERROR,
     TAKEN,
-    Answer,
+    ProviderAnswer,
 )
-from proof.protocol.engine import DONE, FAILED, REJECTED, UNKNOWN
 from proof.protocol.rules import Protocol
 from proof.protocol.state import NO_INTENT, Order, Payment, Request, Worker
 from proof.protocol.tables import REFUNDED, VOIDED
@@ -30,11 +30,11 @@ REQUESTS = {
     "confirm": "confirm",
     "capture": "capture",
     "cancel": "cancel",
-    "cancel the intent that came too late": "cancel",
+    "cancel the late intent": "cancel",
     "list refunds": "list_refunds",
     "refund": "refund",
 }
-"""Where a worker is about to ask the bank, and what."""
+"""The operation that a worker is about to request, by its position in the call."""
 
 
 class Calls:
@@ -42,19 +42,19 @@ class Calls:
 
     def __init__(self, protocol: Protocol) -> None:
         self.rules = protocol.rules
-        self.saved_errors_before_looking = protocol.scope.saved_errors_before_looking
+        self.saved_errors_before_search = protocol.scope.saved_errors_before_search
 
     def request(self, worker: Worker) -> Request:
-        """Return what a worker that stands before a request asks the bank."""
+        """Return the request that a worker is about to send."""
         key = worker.key
-        if not self.rules.keeps_keys:  # as many keys as attempts: the model needs two
+        if not self.rules.reuses_keys:  # a key for each attempt: the model needs two
             key = 2 if worker.is_repeat else 1
         return Request(REQUESTS[worker.at], worker.intent, key)
 
-    # -- without the bank --------------------------------------------------------------------
+    # -- without the provider --------------------------------------------------------------------
 
     def begin(self, worker: Worker, order: Order) -> tuple[Worker, Payment]:
-        """Read the payment, and see what to ask first."""
+        """Read the payment, and decide on the first request."""
         payment = order.payment
         worker = worker._replace(intent=payment.intent, key=payment.key)
         if worker.work == "authorize_payment":
@@ -65,7 +65,7 @@ class Calls:
             return answer(worker, DONE, payment.status), payment
         if payment.intent == NO_INTENT:
             return answer(worker, DONE, VOIDED), payment
-        if not self.rules.cancels_at_bank:
+        if not self.rules.cancels_at_provider:
             return worker._replace(at="retrieve"), payment
         if worker.is_repeat:
             worker, payment = self._next_key_if_stuck(worker, payment)
@@ -76,111 +76,113 @@ class Calls:
             return answer(worker, REJECTED, "closed")
         if payment.intent != NO_INTENT:
             return worker._replace(at="retrieve")
-        if payment.saved_errors >= self.saved_errors_before_looking:
+        if payment.saved_errors >= self.saved_errors_before_search:
             return worker._replace(at="find")
         return worker._replace(at="create" if self.rules.creates_unconfirmed else "charge")
 
     def store(self, worker: Worker, payment: Payment) -> tuple[Worker | None, Payment]:
-        """Store the intent's id under the fence; None when another worker has taken over."""
-        if self.rules.fences_storing and not worker.holds:
+        """Store the intent's id under the fence; return None if another worker has taken over."""
+        if self.rules.fences_storing and not worker.owns_run:
             if not payment.is_closed:
                 return None, payment
-            return worker._replace(at="cancel the intent that came too late"), payment
+            return worker._replace(at="cancel the late intent"), payment
         if self.rules.stores_only_while_open and payment.is_closed:
-            return worker._replace(at="cancel the intent that came too late"), payment
+            return worker._replace(at="cancel the late intent"), payment
         payment = payment._replace(intent=worker.intent)
         if worker.seen == CREATED and self.rules.stores_before_confirming:
             return worker._replace(at="confirm"), payment
-        return self._judge(worker, worker.seen), payment
+        return self._authorization_result(worker, worker.seen), payment
 
     def checkpoint(self, worker: Worker, payment: Payment) -> tuple[Worker | None, Payment]:
-        """Write the refund down before or after the bank hears of it, under the fence."""
-        if not worker.holds:
+        """Record the refund before its request or after its answer, under the fence."""
+        if not worker.owns_run:
             return None, payment
-        if worker.at == "intend refund":
+        if worker.at == "prepare refund":
             return worker._replace(at="refund"), payment._replace(refund_intended=True)
         return answer(worker, DONE, REFUNDED), payment
 
-    # -- the bank's answers ------------------------------------------------------------------
+    # -- the provider's answers ------------------------------------------------------------------
 
-    def hear(self, worker: Worker, payment: Payment, said: Answer) -> tuple[Worker, Payment]:
-        """Take the bank's answer, or that there is none, and see what to do next."""
-        if said.says in (NO_ANSWER, SAVED_ERROR):
-            if said.is_replay and payment.key == worker.key:
-                most = self.saved_errors_before_looking
-                payment = payment._replace(saved_errors=min(payment.saved_errors + 1, most))
-            return self._heard_nothing(worker), payment
-        found_nothing = worker.at == "find" and said.intent == NO_INTENT
+    def receive(
+        self, worker: Worker, payment: Payment, received: ProviderAnswer
+    ) -> tuple[Worker, Payment]:
+        """Receive the provider's answer, or none, and decide on the next move."""
+        if received.status in (NO_ANSWER, SAVED_ERROR):
+            if received.is_replay and payment.key == worker.key:
+                limit = self.saved_errors_before_search
+                payment = payment._replace(saved_errors=min(payment.saved_errors + 1, limit))
+            return self._without_answer(worker), payment
+        found_nothing = worker.at == "find" and received.intent == NO_INTENT
         if found_nothing or (worker.at == "retrieve" and worker.work in FORWARD):
             worker, payment = self._next_key_if_stuck(worker, payment)
         if found_nothing:
             return worker._replace(at="create"), payment
         if worker.at in ("create", "find", "charge"):
-            return self._created(worker, said), payment
-        if worker.at == "cancel the intent that came too late":
+            return self._created(worker, received), payment
+        if worker.at == "cancel the late intent":
             return answer(worker, REJECTED, "closed"), payment
-        return self._go_on(worker, payment, said.says), payment
+        return self._go_on(worker, payment, received.status), payment
 
-    def _heard_nothing(self, worker: Worker) -> Worker:
-        if worker.work == "authorize_payment" and not self.rules.asks_again_after_silence:
+    def _without_answer(self, worker: Worker) -> Worker:
+        if worker.work == "authorize_payment" and not self.rules.retries_without_answer:
             return answer(worker, REJECTED, DECLINED)
         if worker.at == "refund" and not self.rules.waits_for_refund:
             return answer(worker, DONE, REFUNDED)
         return answer(worker, UNKNOWN)
 
-    def _created(self, worker: Worker, said: Answer) -> Worker:
-        worker = worker._replace(seen=said.says, intent=said.intent)
-        if self.rules.stores_before_confirming or said.says != CREATED:
+    def _created(self, worker: Worker, received: ProviderAnswer) -> Worker:
+        worker = worker._replace(seen=received.status, intent=received.intent)
+        if self.rules.stores_before_confirming or received.status != CREATED:
             return worker._replace(at="store")
         return worker._replace(at="confirm")
 
-    def _go_on(self, worker: Worker, payment: Payment, says: str) -> Worker:
-        """See what to do about an intent that is ``says``."""
+    def _go_on(self, worker: Worker, payment: Payment, status: str) -> Worker:
+        """Decide on the next move for an intent with this status."""
         if worker.work == "authorize_payment":
-            if says == CREATED:
+            if status == CREATED:
                 return worker._replace(at="confirm")
             if not self.rules.stores_before_confirming and worker.at == "confirm":
-                return worker._replace(at="store", seen=says)
-            return self._judge(worker, says)
+                return worker._replace(at="store", seen=status)
+            return self._authorization_result(worker, status)
         if worker.work == "capture_payment":
-            if says == HELD:
+            if status == HELD:
                 return worker._replace(at="capture")
-            return answer(worker, *((DONE, TAKEN) if says == TAKEN else (REJECTED, LAPSED)))
-        return self._go_on_closing(worker, payment, says)
+            return answer(worker, *((DONE, TAKEN) if status == TAKEN else (REJECTED, LAPSED)))
+        return self._go_on_closing(worker, payment, status)
 
-    def _judge(self, worker: Worker, says: str) -> Worker:
-        if says in (HELD, TAKEN):
+    def _authorization_result(self, worker: Worker, status: str) -> Worker:
+        if status in (HELD, TAKEN):
             return answer(worker, DONE, HELD)
-        return answer(worker, REJECTED, says)
+        return answer(worker, REJECTED, status)
 
-    def _go_on_closing(self, worker: Worker, payment: Payment, says: str) -> Worker:
-        if says == REFUND_REFUSED:
+    def _go_on_closing(self, worker: Worker, payment: Payment, status: str) -> Worker:
+        if status == REFUND_REJECTED:
             return answer(worker, FAILED)
-        if worker.at == "retrieve" and says == HELD:  # of a mutant that cancels only what it sees
+        if worker.at == "retrieve" and status == HELD:  # a mutant cancels only what it sees held
             return worker._replace(at="cancel")
         if worker.at in ("cancel", "retrieve"):
-            if says not in (TAKEN, GIVEN_BACK):
+            if status not in (TAKEN, GIVEN_BACK):
                 return answer(worker, DONE, VOIDED)
-            says = TAKEN
+            status = TAKEN
             if self.rules.looks_for_refund:
                 return worker._replace(at="list refunds")
-        if says == GIVEN_BACK:
-            return worker._replace(at="note refund")
-        return worker._replace(at="refund" if payment.refund_intended else "intend refund")
+        if status == GIVEN_BACK:
+            return worker._replace(at="record refund")
+        return worker._replace(at="refund" if payment.refund_intended else "prepare refund")
 
     def _next_key_if_stuck(self, worker: Worker, payment: Payment) -> tuple[Worker, Payment]:
-        """Leave a key under which the bank repeats an error, unless another worker has done so."""
-        if payment.saved_errors >= self.saved_errors_before_looking and payment.key == worker.key:
+        """Take the next key if the provider repeats an error under this one."""
+        if payment.saved_errors >= self.saved_errors_before_search and payment.key == worker.key:
             payment = payment._replace(key=payment.key + 1, saved_errors=0)
         return worker._replace(key=payment.key), payment
 
 
 def answer(worker: Worker, outcome: str, details: str = "") -> Worker:
-    """Bring an answer home; what was seen on the way is forgotten."""
+    """Return the worker with the result of its call, and forget what it saw during it."""
     return Worker(
         worker.order,
         worker.work,
-        worker.holds,
+        worker.owns_run,
         at="answer",
         seen=f"{outcome}:{details}" if details else outcome,
     )

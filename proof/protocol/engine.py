@@ -1,7 +1,7 @@
 """The saga engine: what one transaction does with a run. Mirrors ``sagas/phase.py``.
 
-A phase settles an answer, turns back where asked, does the local steps that are due, and claims the
-next remote one; all of it commits at once, and so is one move.
+A phase settles a result, compensates if requested, does the due local steps, and claims the next
+remote one. It commits at once, so it is one move.
 """
 
 from proof.protocol.rules import Protocol
@@ -38,8 +38,8 @@ REJECTED = "rejected"
 UNKNOWN = "unknown"
 FAILED = "failed"
 
-MOST_MESSAGES = 2
-"""A third message for the same run could do nothing that a second cannot."""
+MAX_MESSAGES = 2
+"""A third message for a run could do nothing that a second cannot."""
 
 RECORDED_AS = {"authorize_payment": AUTHORIZED, "capture_payment": CAPTURED}
 
@@ -51,31 +51,31 @@ class Engine:
         self.rules = protocol.rules
         self.patience = protocol.scope.patience
         self.sagas = {"checkout": self.rules.checkout, "cancellation": CANCELLATION}
-        self.undos = {each.compensation: each for each in self.rules.checkout}
+        self.steps_by_compensation = {step.compensation: step for step in self.rules.checkout}
 
-    # -- taking up ---------------------------------------------------------------------------
+    # -- loading -----------------------------------------------------------------------------
 
     def arrive(self, world: World, number: int, stale: Run | None = None) -> World:
-        """Carry out the phase of a worker that comes with a message only."""
+        """Perform the phase of a worker that comes with a message."""
         order = world.orders[number]
         run = order.run if stale is None else stale
         if not run.is_live or run.lease == HELD_BY_WORKER:
             return world
         world = fence_off(world, number)
         order = order._replace(run=run._replace(lease=""))
-        return self._carry_on(world.with_order(number, order), number)
+        return self._advance(world.with_order(number, order), number)
 
     def settle(self, world: World, worker: Worker) -> World:
-        """Carry out the phase of a worker that comes back from its call.
+        """Perform the phase of a worker that comes with the result of its call.
 
-        One that lost the run meanwhile writes nothing.
+        A worker that has lost its lease writes nothing.
         """
         number = worker.order
         order = world.orders[number]
         world = world.without(worker)
-        if not self._goes_the_same_way(worker, order.run):
+        if not self._is_same_direction(worker, order.run):
             return world
-        if self.rules.fences_settling and not worker.holds:
+        if self.rules.fences_settling and not worker.owns_run:
             return world
         world = fence_off(world, number)
         order = order._replace(run=order.run._replace(lease=""))
@@ -87,53 +87,55 @@ class Engine:
         if outcome != DONE:
             return self._unanswered(world, order, worker, outcome)
         order = self._done(record(order, worker.work, answer), worker.work)
-        return self._carry_on(world.with_order(number, order), number, link=self._queue(worker))
+        return self._advance(world.with_order(number, order), number, link=self._queue(worker))
 
-    def _goes_the_same_way(self, worker: Worker, run: Run) -> bool:
-        if worker.work in self.undos:
+    def _is_same_direction(self, worker: Worker, run: Run) -> bool:
+        if worker.work in self.steps_by_compensation:
             return run.status == COMPENSATING
-        names = {each.name for each in self.sagas[run.saga]}
+        names = {step.name for step in self.sagas[run.saga]}
         return run.status == RUNNING and worker.work in names
 
     def _queue(self, worker: Worker) -> str:
-        if worker.work in self.undos:
+        if worker.work in self.steps_by_compensation:
             return ""
         return next(
-            each.queue for saga in self.sagas.values() for each in saga if each.name == worker.work
+            step.queue for saga in self.sagas.values() for step in saga if step.name == worker.work
         )
 
     def _done(self, order: Order, work: str) -> Order:
         run = order.run
         if run.status == COMPENSATING:
-            return order._replace(run=run._replace(undone=run.undone | {work}))
-        if run.turn_back_wished and self.rules.minds_wish_at_the_end:
+            return order._replace(
+                run=run._replace(compensations_done=run.compensations_done | {work})
+            )
+        if run.compensation_requested and self.rules.checks_request_at_the_end:
             return order
-        names = [each.name for each in self.sagas[run.saga]]
+        names = [step.name for step in self.sagas[run.saga]]
         after = (*names, "")[names.index(work) + 1]
-        return order._replace(run=run._replace(step=after, tries=0))
+        return order._replace(run=run._replace(step=after, retry_count=0))
 
     def _unanswered(self, world: World, order: Order, worker: Worker, outcome: str) -> World:
-        """No yes and no no: patience is spent, or a message comes back after the back-off."""
+        """Handle a call without an answer: the retries are spent, or a message follows the back-off."""
         number, run = worker.order, order.run
-        if run.status == COMPENSATING:  # an undo that must wait lets the next go on
-            return self._carry_on(world.with_order(number, order), number, resting=worker.work)
+        if run.status == COMPENSATING:  # a compensation that must wait lets the next one start
+            return self._advance(world.with_order(number, order), number, resting=worker.work)
         if outcome == FAILED:
-            run = run._replace(tries=max(run.tries - 1, 0))
-        elif not self._step(run).is_patient and run.tries >= self.patience:
+            run = run._replace(retry_count=max(run.retry_count - 1, 0))
+        elif not self._step(run).is_patient and run.retry_count >= self.patience:
             return world.with_order(number, self._start_compensating(order, "unanswered"))
         return world.with_order(number, queue(order._replace(run=run)))
 
-    # -- carrying on -------------------------------------------------------------------------
+    # -- advancing ---------------------------------------------------------------------------
 
-    def _carry_on(self, world: World, number: int, *, link: str = "", resting: str = "") -> World:
-        """Do what is due until a call must be made, the link ends, or nothing is left."""
+    def _advance(self, world: World, number: int, *, link: str = "", resting: str = "") -> World:
+        """Do what is due until a call is claimed, the link ends, or nothing is left."""
         while True:
             order = world.orders[number]
             run = order.run
             if run.status == COMPENSATING:
                 work, is_remote = self._next_compensation(run, resting)
-            elif run.turn_back_wished and (run.step or self.rules.minds_wish_at_the_end):
-                return world.with_order(number, self._start_compensating(order, "asked"))
+            elif run.compensation_requested and (run.step or self.rules.checks_request_at_the_end):
+                return world.with_order(number, self._start_compensating(order, "requested"))
             elif not run.step:
                 return world.with_order(number, end(order))
             else:
@@ -147,32 +149,32 @@ class Engine:
                 return world.with_order(number, order)
             if is_remote:
                 return self._claim(world, number, work)
-            world, refusal = self._act(world, number, work)
+            world, rejection = self._act(world, number, work)
             order = world.orders[number]
-            if refusal:
-                return world.with_order(number, self._start_compensating(order, refusal))
+            if rejection:
+                return world.with_order(number, self._start_compensating(order, rejection))
             order = self._done(journal(order, work), work)
             world = world.with_order(number, order)
 
     def _next_compensation(self, run: Run, resting: str) -> tuple[str, bool]:
-        """Return the undo that is due, last step first; empty when none is."""
+        """Return the due compensation, last step first, and whether it is remote; empty without one."""
         for step in reversed(self.sagas[run.saga]):
-            is_owed = step.name in run.begun and step.compensation not in run.undone
-            if is_owed and step.compensation != resting:
+            is_pending = step.name in run.begun and step.compensation not in run.compensations_done
+            if is_pending and step.compensation != resting:
                 return step.compensation, step.compensation_is_remote
         return "", False
 
     def _step(self, run: Run) -> Step:
-        return next(each for each in self.sagas[run.saga] if each.name == run.step)
+        return next(step for step in self.sagas[run.saga] if step.name == run.step)
 
     def _claim(self, world: World, number: int, work: str) -> World:
         order = world.orders[number]
         run = order.run
         if run.status == RUNNING:
-            if not self._step(run).is_patient and run.tries >= self.patience:
+            if not self._step(run).is_patient and run.retry_count >= self.patience:
                 return world.with_order(number, self._start_compensating(order, "unanswered"))
-            run = run._replace(tries=min(run.tries + 1, self.patience))
-        order = intend(order, work)
+            run = run._replace(retry_count=min(run.retry_count + 1, self.patience))
+        order = prepare(order, work)
         worker = Worker(number, work, is_repeat=work in run.begun)
         order = order._replace(run=run._replace(lease=HELD_BY_WORKER))
         if self.rules.journals_before_call:
@@ -180,17 +182,19 @@ class Engine:
         return world.with_order(number, order).with_workers(*world.workers, worker)
 
     def _start_compensating(self, order: Order, cause: str) -> Order:
-        cause = "asked" if order.run.turn_back_wished else cause
+        cause = "requested" if order.run.compensation_requested else cause
         begun = order.run.begun
-        if not self.rules.undoes_what_was_begun:
+        if not self.rules.compensates_attempted_steps:
             begun -= {order.run.step}
-        run = order.run._replace(status=COMPENSATING, step="", tries=0, cause=cause, begun=begun)
+        run = order.run._replace(
+            status=COMPENSATING, step="", retry_count=0, cause=cause, begun=begun
+        )
         return queue(order._replace(status=CANCELLING, run=run))
 
     # -- local steps -------------------------------------------------------------------------
 
     def _act(self, world: World, number: int, work: str) -> tuple[World, str]:
-        """Do a local step, and return the world with it and why it is refused, if it is."""
+        """Do a local step; return the world after it, and the code of a rejection, if any."""
         order = world.orders[number]
         if work == "reserve_stock":
             if world.shelf == 0 and self.rules.counts_under_lock:
@@ -212,16 +216,19 @@ class Engine:
 
 
 def fence_off(world: World, number: int) -> World:
-    """Raise the fence: no attempt that is under way for this order holds its run any more."""
-    if not any(each.order == number and each.holds for each in world.workers):
+    """Raise the fence, so that no worker in the middle of an attempt owns the order's run."""
+    if not any(worker.order == number and worker.owns_run for worker in world.workers):
         return world
     return world.with_workers(
-        *(each._replace(holds=False) if each.order == number else each for each in world.workers)
+        *(
+            worker._replace(owns_run=False) if worker.order == number else worker
+            for worker in world.workers
+        )
     )
 
 
-def intend(order: Order, work: str) -> Order:
-    """Write down, with the claim, what the bank is about to be asked for."""
+def prepare(order: Order, work: str) -> Order:
+    """Record, with the claim, what the provider will be asked for."""
     payment = order.payment
     if work == "authorize_payment":
         return order if payment.status else order._replace(payment=Payment(INTENDED))
@@ -231,7 +238,7 @@ def intend(order: Order, work: str) -> Order:
 
 
 def record(order: Order, work: str, answer: str) -> Order:
-    """Write down, with the answer, what became of the money."""
+    """Record, with the result, what happened to the money."""
     payment = order.payment
     if work not in RECORDED_AS:
         return order._replace(payment=payment._replace(status=answer))
@@ -245,11 +252,11 @@ def journal(order: Order, work: str) -> Order:
 
 
 def queue(order: Order) -> Order:
-    return order._replace(messages=min(order.messages + 1, MOST_MESSAGES))
+    return order._replace(messages=min(order.messages + 1, MAX_MESSAGES))
 
 
 def end(order: Order) -> Order:
-    """End the run: nothing is left to do, or to undo."""
+    """End the run: no step and no compensation is left."""
     if order.run.status == RUNNING:
         return order._replace(run=order.run._replace(status=COMPLETED, step=""))
     return order._replace(status=CANCELLED, run=order.run._replace(status=COMPENSATED))

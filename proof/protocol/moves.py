@@ -1,23 +1,23 @@
 """Everything that can happen next: the moves of the customer, the workers, the sweep, the faults.
 
-Three kinds. *Progress* goes on by itself. *Choice* is the customer's: it may happen at any time, and
-nothing may rely on it. *Faults* are the nemesis', and only so many of each happen.
+*Progress* happens by itself. A *choice* is the customer's: it may happen at any time, and nothing may
+rely on it. *Faults* are limited in number, by kind.
 """
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from proof.protocol.bank import (
+from proof.protocol.calls import REQUESTS, Calls
+from proof.protocol.engine import Engine, expire_lease, queue
+from proof.protocol.provider import (
     HELD,
     LAPSED,
     NO_ANSWER,
     SAVED_ERROR,
-    Answer,
-    answers,
+    ProviderAnswer,
+    possible_answers,
     save_error,
 )
-from proof.protocol.calls import REQUESTS, Calls
-from proof.protocol.engine import Engine, expire_lease, queue
 from proof.protocol.rules import Protocol
 from proof.protocol.state import (
     HELD_BY_WORKER,
@@ -36,7 +36,7 @@ FAULT: Final = "fault"
 
 class Move(NamedTuple):
     kind: str
-    says: str
+    text: str
     world: World
 
 
@@ -50,7 +50,7 @@ class Moves:
         self.calls = Calls(protocol)
 
     def beginnings(self) -> list[World]:
-        """Return the worlds in which the orders have just been accepted."""
+        """Return the worlds right after the orders were accepted."""
         orders = (Order(),) * self.scope.orders
         return [World(units, units, orders, (), self.scope.faults) for units in self.scope.units]
 
@@ -58,27 +58,27 @@ class Moves:
         """Return every move from ``world``."""
         for number, order in enumerate(world.orders):
             name = f"order {number + 1}: " if len(world.orders) > 1 else ""
-            for kind, says, after in self._around(world, number, order):
-                yield Move(kind, name + says, after)
+            for kind, text, after in self._around(world, number, order):
+                yield Move(kind, name + text, after)
         for worker in dict.fromkeys(world.workers):
             name = f"order {worker.order + 1}: " if len(world.orders) > 1 else ""
-            overtaken = "" if worker.holds else ", overtaken"
-            for kind, says, after in self._by(world, worker):
-                yield Move(kind, f"{name}{worker.work}{overtaken}: {says}", after)
+            overtaken = "" if worker.owns_run else ", overtaken"
+            for kind, text, after in self._by(world, worker):
+                yield Move(kind, f"{name}{worker.work}{overtaken}: {text}", after)
 
     def _around(self, world: World, number: int, order: Order) -> Iterator[Move]:
         yield from self._deliver(world, number, order)
         yield from self._sweep(world, number, order)
         yield from self._cancel(world, number, order)
         yield from self._lease_runs_out(world, number, order)
-        yield from self._bank_acts_late(world, number, order)
-        yield from self._messages_go_astray(world, number, order)
-        yield from self._bank_forgets(world, number, order)
+        yield from self._provider_acts_late(world, number, order)
+        yield from self._messages_are_lost_or_doubled(world, number, order)
+        yield from self._provider_forgets(world, number, order)
 
     # -- the engine at work ------------------------------------------------------------------
 
     def _deliver(self, world: World, number: int, order: Order) -> Iterator[Move]:
-        """An idle worker takes a message, and carries out a phase."""
+        """An idle worker takes a message, and performs a phase."""
         if not order.messages or len(world.workers) >= self.scope.workers:
             return
         taken = world.with_order(number, order._replace(messages=order.messages - 1))
@@ -89,34 +89,38 @@ class Moves:
             )
             return
         arrived = self.engine.arrive(taken, number)
-        yield Move(PROGRESS, f"a worker takes a message: {told(world, arrived, number)}", arrived)
+        yield Move(
+            PROGRESS, f"a worker takes a message: {phase_summary(world, arrived, number)}", arrived
+        )
         yield from self._tears(taken, arrived, number)
 
     def _tears(self, before: World, after: World, number: int) -> Iterator[Move]:
-        """Of mutants: the stock has moved, and the worker dies before the journal knows."""
-        rules, is_undo = self.rules, after.shelf > before.shelf
-        together = rules.journals_with_undo if is_undo else rules.journals_with_effect
+        """In mutants: the stock has moved, and the worker dies before it journals that."""
+        rules, is_compensation = self.rules, after.shelf > before.shelf
+        together = (
+            rules.journals_with_compensation if is_compensation else rules.journals_with_effect
+        )
         if together or not before.faults.crashes or after.shelf == before.shelf:
             return
         reservation = after.orders[number].reservation
         torn = before.with_order(
             number, before.orders[number]._replace(reservation=reservation)
         )._replace(shelf=after.shelf)
-        says = "a worker dies between an effect and its journal row"
-        yield Move(FAULT, says, torn.spending("crashes"))
+        text = "a worker dies between an effect and its journal row"
+        yield Move(FAULT, text, torn.spending("crashes"))
 
     def _sweep(self, world: World, number: int, order: Order) -> Iterator[Move]:
-        """A live run that nobody carries is queued."""
+        """A live run that no worker advances is queued."""
         idle = order.run.is_live and not order.messages and order.run.lease != HELD_BY_WORKER
         if idle and self.rules.sweeps:
             yield Move(PROGRESS, "the sweep queues it", world.with_order(number, queue(order)))
 
     def _lease_runs_out(self, world: World, number: int, order: Order) -> Iterator[Move]:
-        """Time passes. A live worker outlasts its lease only by sleeping: that is a fault."""
+        """Time passes. A live worker outlasts its lease only by sleeping, which is a fault."""
         if order.run.lease != HELD_BY_WORKER or not self.rules.leases_expire:
             return
         expired = expire_lease(world, number)
-        if not any(each.order == number and each.holds for each in world.workers):
+        if not any(worker.order == number and worker.owns_run for worker in world.workers):
             yield Move(PROGRESS, "the dead worker's lease runs out", expired)
         elif world.faults.sleeps:
             yield Move(FAULT, "a worker sleeps past its lease", expired.spending("sleeps"))
@@ -129,18 +133,18 @@ class Moves:
             return
         run = order.run
         if run.is_live:
-            if run.status == COMPENSATING or run.turn_back_wished or run.saga != "checkout":
+            if run.status == COMPENSATING or run.compensation_requested or run.saga != "checkout":
                 return
-            wished = queue(order._replace(run=run._replace(turn_back_wished=True)))
+            requested = queue(order._replace(run=run._replace(compensation_requested=True)))
         elif order.status == CONFIRMED:
-            wished = queue(
+            requested = queue(
                 order._replace(
                     status=CANCELLING, run=Run(saga="cancellation", step="return_payment")
                 )
             )
         else:
             return
-        world = world.with_order(number, wished).spending("cancels")
+        world = world.with_order(number, requested).spending("cancels")
         yield Move(CHOICE, "the customer cancels", world)
 
     # -- a worker in the middle of something -------------------------------------------------
@@ -152,8 +156,8 @@ class Moves:
             yield Move(PROGRESS, f"acts on what it read: {order.status}", acted)
         elif worker.at == "answer":
             settled = self.engine.settle(world, worker)
-            told_so = told(world, settled, worker.order)
-            yield Move(PROGRESS, f"settles {worker.seen}: {told_so}", settled)
+            summary = phase_summary(world, settled, worker.order)
+            yield Move(PROGRESS, f"settles {worker.seen}: {summary}", settled)
             yield from self._dies(world, worker)
             yield from self._tears(world.without(worker), settled, worker.order)
         elif worker.at in REQUESTS:
@@ -163,53 +167,59 @@ class Moves:
             yield from self._dies(world, worker)
 
     def _asks(self, world: World, worker: Worker) -> Iterator[Move]:
-        """The bank is asked, and answers; or fails; or the worker hears nothing, or dies."""
+        """The provider answers or fails, or the worker receives no answer, or dies."""
         number = worker.order
         order = world.orders[number]
         request = self.calls.request(worker)
-        for suffix, bank, said in answers(order.bank, request):
-            heard = self._hears(world, worker, order._replace(bank=bank), said)
-            yield Move(PROGRESS, worker.at + suffix, heard)
+        for suffix, provider, answer in possible_answers(order.provider, request):
+            received = self._receives(world, worker, order._replace(provider=provider), answer)
+            yield Move(PROGRESS, worker.at + suffix, received)
             if world.faults.errors and request.operation not in (
                 "find",
                 "retrieve",
                 "list_refunds",
             ):
-                yield from self._fails_at_the_bank(
-                    world, worker, request, order._replace(bank=bank)
+                yield from self._fails_at_the_provider(
+                    world, worker, request, order._replace(provider=provider)
                 )
-        flying = self._sent(order, request)
-        if world.faults.silences:
-            silent = self._hears(world, worker, flying, Answer(NO_ANSWER)).spending("silences")
+        in_flight = self._sent(order, request)
+        if world.faults.no_answers:
+            silent = self._receives(world, worker, in_flight, ProviderAnswer(NO_ANSWER)).spending(
+                "no_answers"
+            )
             yield Move(FAULT, f"{worker.at}, and gets no answer", silent)
         if world.faults.crashes:
-            dead = world.without(worker).with_order(number, flying).spending("crashes")
+            dead = world.without(worker).with_order(number, in_flight).spending("crashes")
             yield Move(FAULT, f"{worker.at}: the worker dies", dead)
 
-    def _hears(self, world: World, worker: Worker, order: Order, said: Answer) -> World:
-        after, payment = self.calls.hear(worker, order.payment, said)
+    def _receives(
+        self, world: World, worker: Worker, order: Order, answer: ProviderAnswer
+    ) -> World:
+        after, payment = self.calls.receive(worker, order.payment, answer)
         world = world.without(worker).with_order(worker.order, order._replace(payment=payment))
         return world.with_workers(*world.workers, after)
 
-    def _fails_at_the_bank(
+    def _fails_at_the_provider(
         self, world: World, worker: Worker, request: Request, acted: Order
     ) -> Iterator[Move]:
-        """A 500, saved under the key; the bank may have acted before it failed."""
+        """The provider saves a 500 under the key; it may have acted before."""
         untouched = world.orders[worker.order]
         for words, order in (("before", untouched), ("after", acted)):
-            failed = order._replace(bank=save_error(order.bank, request))
-            heard = self._hears(world, worker, failed, Answer(SAVED_ERROR)).spending("errors")
-            yield Move(FAULT, f"{worker.at}: a 500 {words} the bank acted, saved", heard)
+            failed = order._replace(provider=save_error(order.provider, request))
+            received = self._receives(world, worker, failed, ProviderAnswer(SAVED_ERROR)).spending(
+                "errors"
+            )
+            yield Move(FAULT, f"{worker.at}: a 500 {words} the provider acted, saved", received)
 
     def _sent(self, order: Order, request: Request) -> Order:
-        """The request is on its way. One that only reads does nothing when it arrives."""
+        """Put a request in flight. A read does nothing when it arrives."""
         if request.operation in ("find", "retrieve", "list_refunds"):
             return order
-        flying = order.bank.flying | {request}
-        return order._replace(bank=order.bank._replace(flying=flying))
+        in_flight = order.provider.in_flight | {request}
+        return order._replace(provider=order.provider._replace(in_flight=in_flight))
 
     def _writes(self, world: World, worker: Worker) -> Move:
-        """A read or a short transaction of ours between two requests."""
+        """The worker reads, or commits a short transaction, between two requests."""
         order = world.orders[worker.order]
         after: Worker | None
         if worker.at == "begin":
@@ -228,47 +238,51 @@ class Moves:
             dead = world.without(worker).spending("crashes")
             yield Move(FAULT, f"the worker dies before: {worker.at}", dead)
 
-    # -- the nemesis -------------------------------------------------------------------------
+    # -- faults ------------------------------------------------------------------------------
 
-    def _bank_acts_late(self, world: World, number: int, order: Order) -> Iterator[Move]:
-        """A request arrives whose sender is dead, or has stopped waiting."""
-        for request in order.bank.flying:
-            bank = order.bank._replace(flying=order.bank.flying - {request})
-            for suffix, acted, _ in answers(bank, request):
-                says = f"a {request.operation} arrives late at the bank{suffix}"
-                late = world.with_order(number, order._replace(bank=acted))
-                yield Move(FAULT, says, late)
+    def _provider_acts_late(self, world: World, number: int, order: Order) -> Iterator[Move]:
+        """A request arrives whose sender is dead, or no longer waits."""
+        for request in order.provider.in_flight:
+            provider = order.provider._replace(in_flight=order.provider.in_flight - {request})
+            for suffix, acted, _ in possible_answers(provider, request):
+                text = f"a {request.operation} arrives late at the provider{suffix}"
+                late = world.with_order(number, order._replace(provider=acted))
+                yield Move(FAULT, text, late)
 
-    def _messages_go_astray(self, world: World, number: int, order: Order) -> Iterator[Move]:
+    def _messages_are_lost_or_doubled(
+        self, world: World, number: int, order: Order
+    ) -> Iterator[Move]:
         if not order.messages:
             return
         if world.faults.losses:
-            empty = tuple(each._replace(messages=0) for each in world.orders)
+            empty = tuple(order._replace(messages=0) for order in world.orders)
             yield Move(FAULT, "Redis is flushed", world._replace(orders=empty).spending("losses"))
         doubled = queue(order)
         if world.faults.doubles and doubled != order:
             twice = world.with_order(number, doubled).spending("doubles")
             yield Move(FAULT, "a message is doubled", twice)
 
-    def _bank_forgets(self, world: World, number: int, order: Order) -> Iterator[Move]:
-        bank = order.bank
-        if world.faults.expiries and bank.answers:
-            forgot = bank._replace(answers=frozenset(), may_forget=True)
-            world_then = world.with_order(number, order._replace(bank=forgot))
-            yield Move(FAULT, "the bank forgets its keys", world_then.spending("expiries"))
-        if world.faults.lapses and HELD in bank.intents:
-            lapsed = bank._replace(
-                intents=tuple(LAPSED if each == HELD else each for each in bank.intents)
+    def _provider_forgets(self, world: World, number: int, order: Order) -> Iterator[Move]:
+        provider = order.provider
+        if world.faults.expiries and provider.answers:
+            forgot = provider._replace(answers=frozenset(), may_forget=True)
+            world_then = world.with_order(number, order._replace(provider=forgot))
+            yield Move(FAULT, "the provider forgets its keys", world_then.spending("expiries"))
+        if world.faults.lapses and HELD in provider.intents:
+            lapsed = provider._replace(
+                intents=tuple(LAPSED if intent == HELD else intent for intent in provider.intents)
             )
-            world_then = world.with_order(number, order._replace(bank=lapsed))
+            world_then = world.with_order(number, order._replace(provider=lapsed))
             yield Move(FAULT, "the authorization expires", world_then.spending("lapses"))
 
 
-def told(before: World, after: World, number: int) -> str:
-    """What a phase did, in the words of the order's rows."""
+def phase_summary(before: World, after: World, number: int) -> str:
+    """Return what a phase did, in the words of the order's rows."""
     was, is_ = before.orders[number], after.orders[number]
     if after.workers != before.workers and is_.run.lease == HELD_BY_WORKER != was.run.lease:
-        claimed = next(each.work for each in after.workers if each.order == number and each.holds)
+        claimed = next(
+            worker.work for worker in after.workers if worker.order == number and worker.owns_run
+        )
         return f"{is_.status}, claims {claimed}"
     if was.run == is_.run:
         return "nothing to do"

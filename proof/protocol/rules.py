@@ -1,4 +1,4 @@
-"""The rules that make the protocol safe, each to be taken away by a mutant; and how far to search."""
+"""The rules that make the protocol safe, each of which a mutant removes; and the scope of a search."""
 
 from dataclasses import dataclass, field
 
@@ -8,65 +8,65 @@ from proof.protocol.tables import CHECKOUT, Step
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the code sees to. The defaults are the protocol as it is."""
+    """What the code guarantees. The defaults are the protocol as it is."""
 
     checkout: tuple[Step, ...] = CHECKOUT
     # A phase reads the run under the lock under which it writes it.
     reads_under_lock: bool = True
-    # A shelf's row is locked before what is on it is counted.
+    # A shelf's row is locked before its stock is counted.
     counts_under_lock: bool = True
-    # What a local step did and its journal row commit together; and so for its undo.
+    # A local step and its journal row commit together; so does a compensation.
     journals_with_effect: bool = True
-    journals_with_undo: bool = True
-    # Releasing what is released changes nothing.
+    journals_with_compensation: bool = True
+    # Releasing a released reservation changes nothing.
     releases_once: bool = True
-    # The attempt is committed before the bank is asked.
+    # The attempt is committed before its call.
     journals_before_call: bool = True
-    # An answer is settled only by the attempt that still holds the run.
+    # A result is settled only by the attempt that still owns the run.
     fences_settling: bool = True
-    # An intent's id is stored only by the attempt that still holds the run.
+    # An intent's id is stored only by the attempt that still owns the run.
     fences_storing: bool = True
     # An intent's id is stored only while the payment is open.
     stores_only_while_open: bool = True
     # The intent's id is committed before the intent is confirmed.
     stores_before_confirming: bool = True
-    # The intent is created and confirmed in two requests, so that a lost create charges nobody.
+    # The intent is created and confirmed in two requests, so that a lost create charges no customer.
     creates_unconfirmed: bool = True
     # Every attempt at an operation uses the same idempotency key.
-    keeps_keys: bool = True
-    # No answer is neither yes nor no.
-    asks_again_after_silence: bool = True
-    # A remote step is undone if an attempt was only begun, not only when it was answered yes.
-    undoes_what_was_begun: bool = True
-    # Closing cancels the intent at the bank, also one that holds nothing yet.
-    cancels_at_bank: bool = True
-    # Before it refunds it looks for a refund that exists.
+    reuses_keys: bool = True
+    # A call without an answer is repeated: it is neither done nor rejected.
+    retries_without_answer: bool = True
+    # A remote step is compensated after any attempt, not only if it was done.
+    compensates_attempted_steps: bool = True
+    # Closing cancels the intent at the provider, also one without money.
+    cancels_at_provider: bool = True
+    # An existing refund is looked for before a refund is requested.
     looks_for_refund: bool = True
-    # A refund that was asked for counts as given only when the bank says so.
+    # A requested refund counts as done only when the provider says so.
     waits_for_refund: bool = True
-    # The customer's wish is looked at again when the last answer is settled.
-    minds_wish_at_the_end: bool = True
+    # The customer's request is checked again when the last result is settled.
+    checks_request_at_the_end: bool = True
     # Leases run out.
     leases_expire: bool = True
-    # Live runs that nobody carries are queued again.
+    # Live runs that no worker advances are queued again.
     sweeps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """How much of the world is searched."""
+class SearchScope:
+    """The limits of a search: faults, orders, stock, workers, retries."""
 
     faults: Faults
     orders: int = 1
-    units: tuple[int, ...] = (0, 1)  # on the shelf at the beginning: a world for each
+    units: tuple[int, ...] = (0, 1)  # on the shelf at the start: one world for each number
     workers: int = 2
-    patience: int = 2  # unanswered tries at authorizing before the order is turned back
-    saved_errors_before_looking: int = 1
+    patience: int = 2  # attempts without an answer at authorizing before the order is cancelled
+    saved_errors_before_search: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What is searched: the rules, and the scope."""
+    """The rules to search, and the scope of the search."""
 
-    scope: Scope
+    scope: SearchScope
     rules: Rules = field(default_factory=Rules)

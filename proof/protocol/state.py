@@ -1,8 +1,8 @@
-"""One state of the modelled world: orders with their rows, the bank, the workers, the faults left.
+"""One state of the modelled world: orders with their rows, the provider, the workers, the faults left.
 
-Plain nested tuples, equal when they look the same. Abstractions: a queued message is only counted
-(which link of a chain it names is what the run says when it arrives); fences are not numbers but
-the question whether an attempt still holds its run; time is the nemesis letting a lease expire.
+States are nested tuples, equal if they have the same content. Three things are simplified. Queued
+messages are only counted, because the run decides what a message does. A fence is not a number but
+whether an attempt still owns its run. Time passes only as an expired lease.
 """
 
 from typing import Final, NamedTuple
@@ -21,26 +21,24 @@ EXPIRED: Final = "expired"
 
 
 class Request(NamedTuple):
-    """What a worker sends to the bank. The key is the operation and its generation."""
+    """A request to the provider. Its idempotency key is the operation and the number ``key``."""
 
     operation: str
     intent: int
     key: int
 
 
-class Bank(NamedTuple):
-    """The bank's account of one order.
+class Provider(NamedTuple):
+    """What the provider has of one order.
 
-    ``intents`` are statuses by number; ``answers`` what is saved under idempotency keys;
-    ``flying`` the requests that arrive some time or never, their senders being gone.
+    ``intents`` are statuses by number, ``answers`` those saved under idempotency keys, and
+    ``in_flight`` the requests without a sender, which arrive some time or never.
     """
 
     intents: tuple[str, ...] = ()
     answers: frozenset[tuple[str, int, str, int]] = frozenset()
-    flying: frozenset[Request] = frozenset()
-    may_forget: bool = (
-        False  # a key has expired or saved an error: a second intent is nobody's fault
-    )
+    in_flight: frozenset[Request] = frozenset()
+    may_forget: bool = False  # a key has expired or has a saved error: a second intent is no fault
 
 
 class Payment(NamedTuple):
@@ -57,11 +55,11 @@ class Run(NamedTuple):
     status: str = RUNNING
     step: str = "reserve_stock"
     lease: str = ""
-    tries: int = 0
-    turn_back_wished: bool = False
-    cause: str = ""  # why it turned back
-    begun: frozenset[str] = frozenset()  # actions and undos that the journal knows an attempt of
-    undone: frozenset[str] = frozenset()
+    retry_count: int = 0
+    compensation_requested: bool = False
+    cause: str = ""  # why it compensates
+    begun: frozenset[str] = frozenset()  # actions and compensations with a journalled attempt
+    compensations_done: frozenset[str] = frozenset()
 
     @property
     def is_live(self) -> bool:
@@ -74,43 +72,43 @@ class Order(NamedTuple):
     payment: Payment = Payment()
     run: Run = Run()
     messages: int = 1
-    bank: Bank = Bank()
+    provider: Provider = Provider()
 
 
 class Worker(NamedTuple):
-    """A worker in the middle of something; idle ones are not written down.
+    """A worker in the middle of a phase or a call; idle workers are not part of a state.
 
-    ``at`` is where it stands in its call, ``seen`` what it has seen last, ``key`` the generation of
-    idempotency keys that it read. ``holds`` says whether its fence is still the run's.
+    ``at`` is its position in the call, ``seen`` the last status or result, ``key`` the number of the
+    idempotency key that it read. ``owns_run`` says whether its fence is still the run's.
     """
 
     order: int
     work: str
-    holds: bool = True
+    owns_run: bool = True
     is_repeat: bool = False
     at: str = "begin"
     seen: str = ""
     intent: int = NO_INTENT
     key: int = 1
-    stale: tuple[Run, ...] = ()  # only where a mutant reads without locking
+    stale: tuple[Run, ...] = ()  # only in a mutant that reads without locking
 
 
 class Faults(NamedTuple):
-    """How often each may still happen."""
+    """How often each fault may still happen."""
 
-    cancels: int = 0  # by the customer: no fault, but nothing to rely on either
+    cancels: int = 0  # by the customer: not a fault, but nothing may rely on it
     crashes: int = 0  # a worker dies, anywhere
     sleeps: int = 0  # a worker sleeps past its lease and goes on later: the zombie
-    silences: int = 0  # no answer from the bank; the request arrives now, later or never
+    no_answers: int = 0  # no answer from the provider; the request arrives now, later or never
     losses: int = 0  # Redis forgets all messages
     doubles: int = 0  # a message is delivered twice
-    expiries: int = 0  # the bank forgets all idempotency keys
-    lapses: int = 0  # the bank lets an authorization expire
-    errors: int = 0  # the bank answers 500, and saves that under the key
+    expiries: int = 0  # the provider forgets all idempotency keys
+    lapses: int = 0  # the provider lets an authorization expire
+    errors: int = 0  # the provider answers 500, and saves that under the key
 
 
 class World(NamedTuple):
-    units: int  # on the shelf at the beginning
+    units: int  # on the shelf at the start
     shelf: int
     orders: tuple[Order, ...]
     workers: tuple[Worker, ...]
@@ -120,7 +118,7 @@ class World(NamedTuple):
         return self._replace(orders=(*self.orders[:number], order, *self.orders[number + 1 :]))
 
     def with_workers(self, *workers: Worker) -> "World":
-        """Workers have no names: two worlds that differ in who does what are the same."""
+        """Return the world with these workers, sorted: workers have no identity."""
         return self._replace(workers=tuple(sorted(workers)))
 
     def without(self, worker: Worker) -> "World":

@@ -1,4 +1,4 @@
-"""What the model takes for granted of the code: the statuses, their moves, the sagas' steps."""
+"""What the model assumes about the code: the statuses, their moves, the steps of the sagas."""
 
 from typing import Final, NamedTuple
 
@@ -38,9 +38,9 @@ PAYMENT_MOVES: Final[frozenset[Move]] = frozenset(
         (CAPTURED, REFUNDED),
     }
 )
-BY_HAND_AT_THE_BANK: Final[frozenset[Move]] = frozenset({(INTENDED, REFUNDED)})
-"""Allowed by the code and not modelled: we ask for money only after it was recorded as
-authorized, so only somebody at the bank's own desk can take it earlier."""
+BY_HAND_AT_THE_PROVIDER: Final[frozenset[Move]] = frozenset({(INTENDED, REFUNDED)})
+"""Allowed by the code but not modelled: we capture money only after it was recorded as authorized, so
+only a person in the provider's dashboard can capture it earlier."""
 RUN_MOVES: Final[frozenset[Move]] = frozenset(
     {
         (RUNNING, COMPENSATING),
@@ -51,7 +51,7 @@ RUN_MOVES: Final[frozenset[Move]] = frozenset(
 
 
 class Step(NamedTuple):
-    """One step of a saga. ``patient``: it is tried until it is done, or refused."""
+    """One step of a saga. ``is_patient``: its retries have no limit."""
 
     name: str
     is_remote: bool

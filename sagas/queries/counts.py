@@ -116,7 +116,7 @@ def oldest_live() -> SagaRun | None:
 
 
 def last_sweeps() -> dict[str, LastSweep]:
-    """Return the latest sweep of each sweeper: beat, watch, by hand."""
+    """Return the last sweep of each source: beat, watch, command."""
     return LastSweep.objects.in_bulk()
 
 

@@ -112,7 +112,7 @@ def test_invalid_arguments_create_no_token(db: None, given: str) -> None:
 def test_a_token_is_not_revoked_without_a_reason(db: None, reason: str) -> None:
     made = json.loads(output_of("create_customer", "--username=alice"))
 
-    with pytest.raises(CommandError, match="argument --reason: 1 to 255 characters are taken"):
+    with pytest.raises(CommandError, match="argument --reason: give 1 to 255 characters"):
         call_command("revoke_token", str(ApiToken.objects.get().pk), f"--reason={reason}")
 
     assert made["token"]

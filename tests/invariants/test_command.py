@@ -230,7 +230,7 @@ def test_an_invalid_statement_is_a_usage_error(
 
 @pytest.mark.parametrize("seconds", ["nan", "soon", "1e300", "-1"])
 def test_an_invalid_grace_is_a_usage_error(seconds: str) -> None:
-    with pytest.raises(CommandError, match="is no time in seconds"):
+    with pytest.raises(CommandError, match="is not a number of seconds"):
         check_invariants("--grace", seconds)
 
 

@@ -1,4 +1,4 @@
-"""What the model takes for granted is what the code has."""
+"""The model's assumptions about the code are true."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from orders.states import TRANSITIONS
 from payments.states import SOURCES
 from proof.protocol import tables
 from proof.protocol.engine import Engine
-from proof.protocol.rules import Protocol, Scope
+from proof.protocol.rules import Protocol, SearchScope
 from proof.protocol.state import Faults
 from sagas.definition import Local, Remote, Saga, Step, Work
 from sagas.models import LIVE, RunStatus
@@ -22,8 +22,8 @@ def test_the_moves_of_an_order_are_those_of_the_code() -> None:
 def test_the_moves_of_a_payment_are_those_of_the_code() -> None:
     moves = {(source, target) for target, sources in SOURCES.items() for source in sources}
 
-    assert moves == tables.PAYMENT_MOVES | tables.BY_HAND_AT_THE_BANK
-    assert not tables.PAYMENT_MOVES & tables.BY_HAND_AT_THE_BANK
+    assert moves == tables.PAYMENT_MOVES | tables.BY_HAND_AT_THE_PROVIDER
+    assert not tables.PAYMENT_MOVES & tables.BY_HAND_AT_THE_PROVIDER
 
 
 def test_the_statuses_of_a_run_are_those_of_the_code() -> None:
@@ -42,28 +42,28 @@ def test_the_statuses_of_a_run_are_those_of_the_code() -> None:
 def test_the_steps_of_a_saga_are_those_of_the_code(
     saga: Saga, modelled: tuple[tables.Step, ...]
 ) -> None:
-    assert tuple(as_modelled(each) for each in saga.steps) == modelled
+    assert tuple(as_modelled(step) for step in saga.steps) == modelled
 
 
-def test_an_order_can_turn_back_anywhere_in_checkout_and_nowhere_in_a_cancellation() -> None:
+def test_a_checkout_can_compensate_at_every_step_and_a_cancellation_at_none() -> None:
     can_compensate = {
-        each.name: saga.can_compensate_at(each)
+        step.name: saga.can_compensate_at(step)
         for saga in (CHECKOUT, CANCELLATION)
-        for each in saga.steps
+        for step in saga.steps
     }
 
     assert can_compensate == {
-        **{each.name: True for each in tables.CHECKOUT},
-        **{each.name: False for each in tables.CANCELLATION},
+        **{step.name: True for step in tables.CHECKOUT},
+        **{step.name: False for step in tables.CANCELLATION},
     }
 
 
-def test_undoing_goes_backwards_and_over_every_step() -> None:
-    engine = Engine(Protocol(Scope(Faults())))
+def test_compensations_go_backwards_over_every_step() -> None:
+    engine = Engine(Protocol(SearchScope(Faults())))
 
-    undos = [each.compensation_name for each in CHECKOUT.compensation_link.steps]
+    compensations = [step.compensation_name for step in CHECKOUT.compensation_link.steps]
 
-    assert undos == list(engine.undos)[::-1]
+    assert compensations == list(engine.steps_by_compensation)[::-1]
 
 
 def as_modelled(step: Step) -> tables.Step:

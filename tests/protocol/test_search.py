@@ -1,4 +1,4 @@
-"""The protocol holds in every world that is searched, and the search sees what it must."""
+"""The protocol has no finding in any searched world, and the search covers what it must."""
 
 from collections.abc import Mapping
 
@@ -7,39 +7,39 @@ import pytest
 from proof.protocol.properties import ALLOWED
 from proof.protocol.rules import Protocol
 from proof.protocol.scopes import QUICK
-from proof.protocol.search import Search, Verdict
+from proof.protocol.search import Search, SearchResult
 
 
 @pytest.fixture(scope="module")
-def verdicts() -> Mapping[str, Verdict]:
+def results() -> Mapping[str, SearchResult]:
     return {name: Search(Protocol(scope)).run() for name, scope in QUICK.items()}
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_nothing_that_must_not_happen_can_and_a_good_end_is_always_in_reach(
-    verdicts: Mapping[str, Verdict], name: str
+def test_no_forbidden_state_is_reached_and_a_good_end_always_can_be(
+    results: Mapping[str, SearchResult], name: str
 ) -> None:
-    verdict = verdicts[name]
+    result = results[name]
 
-    assert (verdict.finding, verdict.trace) == ("", [])
-    assert verdict.states > 1000
+    assert (result.finding, result.trace) == ("", [])
+    assert result.states > 1000
 
 
-def test_the_worlds_use_every_change_of_status_that_the_code_allows_and_no_other(
-    verdicts: Mapping[str, Verdict],
+def test_the_worlds_use_exactly_the_changes_of_status_that_the_code_allows(
+    results: Mapping[str, SearchResult],
 ) -> None:
-    taken = {each for verdict in verdicts.values() for each in verdict.taken}
+    taken = {move for result in results.values() for move in result.taken}
 
     assert taken == ALLOWED
 
 
 @pytest.mark.parametrize("name", [name for name, scope in QUICK.items() if scope.orders == 1])
-def test_an_order_may_end_either_way(verdicts: Mapping[str, Verdict], name: str) -> None:
-    assert verdicts[name].ends == {("confirmed",), ("cancelled",)}
+def test_an_order_may_end_either_way(results: Mapping[str, SearchResult], name: str) -> None:
+    assert results[name].ends == {("confirmed",), ("cancelled",)}
 
 
 @pytest.mark.parametrize("name", [name for name, scope in QUICK.items() if scope.orders == 2])
 def test_the_last_unit_goes_to_one_order_or_to_none(
-    verdicts: Mapping[str, Verdict], name: str
+    results: Mapping[str, SearchResult], name: str
 ) -> None:
-    assert verdicts[name].ends == {("cancelled", "confirmed"), ("cancelled", "cancelled")}
+    assert results[name].ends == {("cancelled", "confirmed"), ("cancelled", "cancelled")}

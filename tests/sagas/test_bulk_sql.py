@@ -1,4 +1,4 @@
-"""Several changes in one statement, and reads by a condition."""
+"""Several changes in one statement, and reads with a condition in SQL."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,13 +31,13 @@ def test_every_row_gets_its_own_values(fakes: FakeSagas, messages: MessageQueue)
 
     assert written == 3
     stored = SagaRun.objects.order_by("pk")
-    assert [(each.retry_count, each.reason, each.needs_attention) for each in stored] == [
+    assert [(run.retry_count, run.reason, run.needs_attention) for run in stored] == [
         (0, "reason '0' \\ \" {}", False),
         (1, "reason '1' \\ \" {}", True),
         (2, "reason '2' \\ \" {}", False),
     ]
-    assert [each.leased_until for each in stored] == [runs[0].wake_at, runs[1].wake_at, None]
-    assert {each.actor for each in stored} == {"nobody"}
+    assert [run.leased_until for run in stored] == [runs[0].wake_at, runs[1].wake_at, None]
+    assert {run.actor for run in stored} == {"nobody"}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_every_row_gets_its_own_values(fakes: FakeSagas, messages: MessageQueue)
     [{}, {"a": [1, 2.5, None, True]}, {"text": "é \" \\ '"}, [], "text", 7],
     ids=str,
 )
-def test_json_is_kept_as_it_is(fakes: FakeSagas, messages: MessageQueue, value: object) -> None:
+def test_json_is_stored_unchanged(fakes: FakeSagas, messages: MessageQueue, value: object) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))
     messages.deliver_all()
     first, second = run.attempts.order_by("pk")
@@ -56,7 +56,7 @@ def test_json_is_kept_as_it_is(fakes: FakeSagas, messages: MessageQueue, value: 
     assert journal(run, "output") == [(value,), ({"other": 1},)]
 
 
-def test_rows_that_are_gone_are_not_counted(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_deleted_rows_are_not_counted(fakes: FakeSagas, messages: MessageQueue) -> None:
     kept, gone = start_many(fakes.parcel(), 2)
     SagaRun.objects.filter(pk=gone.pk).delete()
     kept.retry_count = gone.retry_count = 5
@@ -66,7 +66,7 @@ def test_rows_that_are_gone_are_not_counted(fakes: FakeSagas, messages: MessageQ
     assert list(SagaRun.objects.values_list("retry_count", flat=True)) == [5]
 
 
-def test_other_rows_stay_as_they_are(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_other_rows_are_unchanged(fakes: FakeSagas, messages: MessageQueue) -> None:
     changed, untouched = start_many(fakes.parcel(), 2)
     changed.retry_count = 5
 
@@ -76,7 +76,7 @@ def test_other_rows_stay_as_they_are(fakes: FakeSagas, messages: MessageQueue) -
     assert (untouched.retry_count, untouched.status) == (0, RunStatus.RUNNING)
 
 
-def test_nothing_asks_the_database_nothing(fakes: FakeSagas) -> None:
+def test_no_rows_send_no_statement(fakes: FakeSagas) -> None:
     with CaptureQueriesContext(connection) as queries:
         assert write(Update([], ["retry_count"])) == 0
 
@@ -116,7 +116,7 @@ def test_several_changes_are_one_statement(fakes: FakeSagas, messages: MessageQu
     assert run.retry_count == 7
 
 
-def test_one_change_that_cannot_be_leaves_none(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_one_change_that_fails_rolls_back_all(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.saga(fakes.local("pack")))
     run.retry_count = 7
 
@@ -128,7 +128,7 @@ def test_one_change_that_cannot_be_leaves_none(fakes: FakeSagas, messages: Messa
     assert journal(run, "fence") == []
 
 
-def test_what_the_database_gives_a_row_is_left_to_it(
+def test_ids_and_defaults_are_left_to_the_database(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack")))
@@ -140,7 +140,7 @@ def test_what_the_database_gives_a_row_is_left_to_it(
     assert first.started_at == second.started_at
 
 
-def test_rows_that_are_there_may_be_kept(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_existing_rows_may_be_kept(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.saga(fakes.local("pack")))
     again = SagaRun(saga=run.saga, version=1, subject_id=run.subject_id, correlation_id=new_id())
 
@@ -158,7 +158,7 @@ def test_rows_are_read_as_the_orm_would(fakes: FakeSagas, messages: MessageQueue
 
     found = select(StepAttempt, "WHERE run_id = ANY(%s)", [[run.pk]], two="1 + 1")
 
-    assert [each.__dict__ | {"_state": 0} for each in found] == [
+    assert [row.__dict__ | {"_state": 0} for row in found] == [
         StepAttempt.objects.get().__dict__ | {"_state": 0, "two": 2}
     ]
     found[0].save()  # it knows that it is in the database

@@ -1,4 +1,4 @@
-"""The ways in which a call ends, and how patiently it is made again."""
+"""How calls end, and how they are retried."""
 
 import pytest
 
@@ -29,16 +29,16 @@ from tests.support.in_memory_broker import Message, MessageQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOT_ANSWERED = {
+WITHOUT_ANSWER = {
     "busy": (Busy("later"), ("transient", "Busy", "later")),
     "silent": (Silence("who knows"), ("unknown", "Silence", "who knows")),
     "a bug": (Bug("division by zero"), ("failed", "Bug", "division by zero")),
 }
 
 
-@pytest.mark.parametrize(("answer", "came"), NOT_ANSWERED.values(), ids=NOT_ANSWERED)
-def test_a_call_without_an_answer_is_journalled_and_made_again(
-    fakes: FakeSagas, messages: MessageQueue, answer: CallBehaviour, came: tuple[str, ...]
+@pytest.mark.parametrize(("answer", "ended"), WITHOUT_ANSWER.values(), ids=WITHOUT_ANSWER)
+def test_a_call_without_an_answer_is_journalled_and_repeated(
+    fakes: FakeSagas, messages: MessageQueue, answer: CallBehaviour, ended: tuple[str, ...]
 ) -> None:
     run = start(fakes.parcel())
     fakes.answers("send", answer)
@@ -48,21 +48,21 @@ def test_a_call_without_an_answer_is_journalled_and_made_again(
 
     assert (run.status, run.step, run.leased_until) == (RunStatus.RUNNING, "send", None)
     assert not run.needs_attention
-    assert journal(run, "step", "number", "outcome", "error", "detail")[1:] == [("send", 1, *came)]
+    assert journal(run, "step", "number", "outcome", "error", "detail")[1:] == [("send", 1, *ended)]
     assert events(run) == ["pack", "prepare send"]
 
     wake_run(run, messages)
 
     assert run.status == RunStatus.COMPLETED
     assert journal(run, "step", "number", "outcome")[1:] == [
-        ("send", 1, came[0]),
+        ("send", 1, ended[0]),
         ("send", 2, "done"),
         ("file", 1, "done"),
     ]
     assert fakes.calls == [("send", 1), ("send", 2)]
 
 
-def test_a_refused_call_turns_the_run_back_for_its_reason(
+def test_a_rejected_call_makes_the_run_compensate_with_its_reason(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -96,7 +96,7 @@ def test_a_message_before_the_back_off_is_over_changes_nothing(
     assert fakes.calls == [("send", 1)]
 
 
-def test_a_run_that_backs_off_says_when_to_come_back_and_wakes_a_little_later(
+def test_a_back_off_has_a_time_to_retry_and_a_little_later_a_time_to_wake(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -105,15 +105,15 @@ def test_a_run_that_backs_off_says_when_to_come_back_and_wakes_a_little_later(
     messages.deliver_all()
 
     run.refresh_from_db()
-    asked_at = run.attempts.get(step="send").ended_at
-    assert asked_at is not None
+    ended_at = run.attempts.get(step="send").ended_at
+    assert ended_at is not None
     assert run.not_before is not None
-    assert HOUR / 2 <= run.not_before - asked_at <= HOUR
+    assert HOUR / 2 <= run.not_before - ended_at <= HOUR
     assert run.wake_at == run.not_before + HINT_LEAD
-    assert messages.came_back == [RetryAfter(run.not_before - asked_at)]
+    assert messages.came_back == [RetryAfter(run.not_before - ended_at)]
 
 
-def test_a_back_off_grows_with_the_tries(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_back_off_grows_with_the_attempts(fakes: FakeSagas, messages: MessageQueue) -> None:
     growing = RetryPolicy(first=HOUR, longest=16 * HOUR)
     run = start(fakes.saga(fakes.remote("send", retry=growing)))
     fakes.answers("send", *[Busy()] * 6)
@@ -122,7 +122,7 @@ def test_a_back_off_grows_with_the_tries(fakes: FakeSagas, messages: MessageQueu
     for _ in range(5):
         wake_run(run, messages)
 
-    waits = [each.after for each in messages.came_back]
+    waits = [retry.after for retry in messages.came_back]
     wholes = [HOUR * hours for hours in (1, 2, 4, 8, 16, 16)]
     assert len(waits) == 6
     for wait, whole in zip(waits, wholes, strict=True):
@@ -132,7 +132,7 @@ def test_a_back_off_grows_with_the_tries(fakes: FakeSagas, messages: MessageQueu
 @pytest.mark.parametrize(
     ("answer", "error"), [(Busy(), "Busy"), (Silence(), "Silence")], ids=["busy", "silent"]
 )
-def test_a_call_that_is_never_answered_turns_the_run_back(
+def test_a_run_compensates_when_the_retries_are_spent(
     fakes: FakeSagas, messages: MessageQueue, answer: CallBehaviour, error: str
 ) -> None:
     run = start(fakes.parcel())
@@ -150,7 +150,9 @@ def test_a_call_that_is_never_answered_turns_the_run_back(
     assert "file" not in events(run)
 
 
-def test_tries_are_counted_anew_at_each_step(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_retries_are_counted_separately_for_each_step(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     run = start(fakes.saga(fakes.remote("send"), fakes.remote("insure")))
     fakes.answers("send", Busy(), Busy())
     fakes.answers("insure", Busy(), Busy())
@@ -166,7 +168,7 @@ def test_tries_are_counted_anew_at_each_step(fakes: FakeSagas, messages: Message
 # -- flags
 
 
-def test_a_call_that_stays_without_an_answer_is_flagged_and_still_made(
+def test_a_call_that_stays_without_an_answer_is_flagged_and_still_retried(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.remote("send", retry=UNLIMITED_TRIES)))
@@ -200,7 +202,7 @@ def flagged_for_a_bug(fakes: FakeSagas, messages: MessageQueue) -> SagaRun:
     return run
 
 
-def test_a_bug_is_flagged_when_patience_is_spent_and_never_taken_for_an_answer(
+def test_a_bug_is_flagged_after_as_many_attempts_and_never_counts_as_an_answer(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = flagged_for_a_bug(fakes, messages)
@@ -218,11 +220,11 @@ def test_a_bug_is_flagged_when_patience_is_spent_and_never_taken_for_an_answer(
 def test_a_flagged_run_can_still_be_cancelled(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = flagged_for_a_bug(fakes, messages)
 
-    wish = request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
+    result = request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
     messages.deliver_all()
 
     run.refresh_from_db()
-    assert wish is CompensationRequest.REQUESTED
+    assert result is CompensationRequest.REQUESTED
     assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
     assert fakes.calls[-1] == ("compensate send", 1)
 
@@ -243,7 +245,7 @@ def test_retry_now_clears_the_flag_and_the_back_off_and_queues_the_run(
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
-    # Numbered on: who makes the call must know that an earlier one may have taken effect.
+    # The number goes on: the call must know that an earlier attempt may have taken effect.
     assert fakes.calls[-1] == ("send", 4)
 
 
@@ -261,16 +263,16 @@ def test_retry_now_of_a_run_that_is_not_live_does_nothing(
     assert messages.waiting == []
 
 
-def test_retry_now_leaves_an_attempt_that_is_under_way_alone(
+def test_retry_now_does_not_touch_a_call_in_flight(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
 
     def retry(_: object) -> dict[str, object]:
         assert retry_now(run.pk)
-        held = SagaRun.objects.get()
-        assert held.leased_until is not None
-        assert held.wake_at == held.leased_until
+        leased = SagaRun.objects.get()
+        assert leased.leased_until is not None
+        assert leased.wake_at == leased.leased_until
         assert messages.deliver(messages.take()) == Stop()
         return {}
 

@@ -32,13 +32,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def sagas(*arguments: str) -> list[str]:
-    """What ``manage.py sagas`` prints."""
+    """Return the lines that ``manage.py sagas`` prints."""
     printed = StringIO()
     call_command("sagas", *arguments, stdout=printed)
     return printed.getvalue().splitlines()
 
 
-def test_show_lists_what_is_live_oldest_first_with_its_flag(
+def test_show_lists_live_runs_oldest_first_with_their_flags(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     saga = fakes.parcel()
@@ -64,7 +64,7 @@ def test_show_lists_what_is_live_oldest_first_with_its_flag(
     assert str(ended.pk) not in "".join(lines)
 
 
-def test_show_tells_what_is_paused(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_show_says_that_a_run_is_paused(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.parcel())
     pause(run.subject_id, PauseReason.MONEY_IN_DOUBT, "0 held of 4500", "M6")
 
@@ -75,7 +75,7 @@ def test_show_tells_what_is_paused(fakes: FakeSagas, messages: MessageQueue) -> 
     assert live[3] == "  NEEDS ATTENTION: paused by M6: 0 held of 4500"
 
 
-def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(
+def test_show_of_a_subject_or_of_its_run_lists_the_attempts(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run, _ = start_many(fakes.parcel(), 2)
@@ -89,7 +89,7 @@ def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(
     assert of_run == of_subject
     assert headline == f"run {run.pk}  of {run.subject_id}"
     assert state == "  parcel version 1: compensated"
-    assert [each and each[1] for each in tried] == [
+    assert [match and match[1] for match in tried] == [
         "pack #1  done",
         "send #1  rejected  no_such_street Elm Street",
         "compensate send #1  done",
@@ -97,23 +97,21 @@ def test_show_of_a_subject_or_of_its_run_tells_what_was_tried(
     ]
 
 
-def test_show_says_when_nothing_is_under_way(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_show_says_that_no_run_is_live(fakes: FakeSagas, messages: MessageQueue) -> None:
     start(fakes.parcel())
     messages.deliver_all()
 
-    assert sagas("show") == ["No run is under way."]
+    assert sagas("show") == ["No run is live."]
     assert json.loads("".join(sagas("show", "--json"))) == {"runs": [], "attempts": []}
 
 
 @pytest.mark.parametrize("every", ["0", "-1", "nan", "soon", "1e300"])
-def test_a_pace_that_would_never_rest_is_a_mistake_of_whoever_asks(every: str) -> None:
-    with pytest.raises(CommandError, match=f"'{every}' is no time in seconds, at least 0.01"):
+def test_an_interval_that_is_too_short_is_refused(every: str) -> None:
+    with pytest.raises(CommandError, match=f"'{every}' is not a number of seconds, at least 0.01"):
         sagas("watch", "--every", every)
 
 
-def test_show_fits_a_narrow_terminal_however_much_there_is_to_say(
-    fakes: FakeSagas, messages: MessageQueue
-) -> None:
+def test_show_wraps_long_lines(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.parcel())
     fakes.answers("send", Rejected("no_such_street", "Elm Street " * 40))
     messages.deliver_all()
@@ -124,7 +122,7 @@ def test_show_fits_a_narrow_terminal_however_much_there_is_to_say(
     assert " ".join(lines).count("Elm") == 40
 
 
-def test_show_tells_programs_the_same(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_show_prints_the_same_as_json(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.parcel())
     fakes.answers("send", Bug())
     messages.deliver(messages.take())
@@ -139,38 +137,40 @@ def test_show_tells_programs_the_same(fakes: FakeSagas, messages: MessageQueue) 
         run.wake_at and run.wake_at.replace(microsecond=0)
     )
     assert shown["runs"] == [live]
-    assert [(each["name"], each["outcome"]) for each in shown["attempts"]] == [
+    assert [(attempt["name"], attempt["outcome"]) for attempt in shown["attempts"]] == [
         ("pack", "done"),
         ("send", "failed"),
     ]
 
 
-def test_show_of_what_never_was_says_so(fakes: FakeSagas) -> None:
+def test_show_of_an_unknown_id_fails(fakes: FakeSagas) -> None:
     unknown = str(new_id())
 
-    with pytest.raises(CommandError, match=f"{unknown} is neither a run nor has it one") as never:
+    with pytest.raises(
+        CommandError, match=f"{unknown} is not a run, and no run is about it"
+    ) as never:
         sagas("show", unknown)
-    with pytest.raises(CommandError, match="'cart-17' is no id") as no_id:
+    with pytest.raises(CommandError, match="'cart-17' is not an id") as no_id:
         sagas("show", "cart-17")
 
     assert (never.value.returncode, no_id.value.returncode) == (1, 1)
 
 
-def test_sweep_queues_what_is_due_once(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_sweep_queues_due_runs_once(fakes: FakeSagas, messages: MessageQueue) -> None:
     runs = start_many(fakes.parcel(), 3)
     messages.drop_all()
-    for each in runs[:2]:
-        let_time_pass(each)
+    for run in runs[:2]:
+        let_time_pass(run)
 
     assert sagas("sweep") == ["queued 2 runs"]
     assert sagas("sweep") == ["queued 0 runs"]
 
-    assert [each.run_id for each in messages.waiting] == [each.pk for each in runs[:2]]
+    assert [message.run_id for message in messages.waiting] == [message.pk for message in runs[:2]]
 
 
 @contextmanager
 def process_of(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """``manage.py sagas`` on the test's database, as a process of its own."""
+    """Run ``manage.py sagas`` on the test's database, in a process of its own."""
     url = urlsplit(os.environ["DATABASE_URL"])
     database = url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     process = subprocess.Popen(
@@ -200,7 +200,7 @@ def count_sweeps_of(run: SagaRun) -> int:
 
 
 def be_swept(run: SagaRun) -> None:
-    """Make the run due, and wait until the watch has found it."""
+    """Make the run due, and wait until the watch has queued it."""
     before = count_sweeps_of(run)
     let_time_pass(run)
     wait_until(lambda: count_sweeps_of(run) == before + 1)
@@ -223,7 +223,7 @@ def test_watch_sweeps_until_it_is_stopped(
 
     assert watch.returncode == 0
     lines = [json.loads(line) for line in said.splitlines()]
-    assert [(each["event"], each["runs"], each["source"]) for each in lines] == [
+    assert [(line["event"], line["runs"], line["source"]) for line in lines] == [
         ("sweep.queued", 1, "watch"),
         ("sweep.queued", 1, "watch"),
     ]
@@ -231,16 +231,14 @@ def test_watch_sweeps_until_it_is_stopped(
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Processes can be interrupted also where the tests were started by a shell's ``&``."""
+    """Make child processes interruptible, also if a shell's ``&`` started the tests."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_whoever_interrupts_a_command_is_told_nothing(
-    fakes: FakeSagas, messages: MessageQueue
-) -> None:
+def test_an_interrupted_command_prints_nothing(fakes: FakeSagas, messages: MessageQueue) -> None:
     start(fakes.parcel())
 
     with process_of("rest", "--seconds", "600") as resting:
@@ -258,7 +256,7 @@ def is_connected(name: str) -> bool:
 
 
 @pytest.mark.destructive
-def test_watch_survives_a_database_that_fails_and_one_that_hangs_up(
+def test_watch_survives_a_database_that_fails_and_one_that_disconnects(
     fakes: FakeSagas, messages: MessageQueue, watch: subprocess.Popen[str]
 ) -> None:
     run = start(fakes.parcel())

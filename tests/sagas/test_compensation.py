@@ -1,4 +1,4 @@
-"""The way back: everything that may have left something behind is undone, once, however long."""
+"""Compensation: every step that may have an effect is compensated once, however long it takes."""
 
 import pytest
 from structlog.contextvars import get_contextvars
@@ -31,7 +31,7 @@ from tests.support.in_memory_broker import Message, MessageQueue
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_what_was_done_is_undone_in_reverse(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_done_steps_are_compensated_in_reverse(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.remote("send"), fakes.local("file")))
     fakes.rejects("file", run.subject_id)
 
@@ -60,7 +60,7 @@ def test_what_was_done_is_undone_in_reverse(fakes: FakeSagas, messages: MessageQ
     ]
 
 
-def test_a_refused_call_is_undone_too(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_rejected_call_is_compensated_too(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.saga(fakes.remote("send")))
     fakes.answers("send", Rejected("no"))
 
@@ -70,7 +70,9 @@ def test_a_refused_call_is_undone_too(fakes: FakeSagas, messages: MessageQueue) 
     assert journal(run) == [("send", "forward", 1, "rejected"), ("send", "compensating", 1, "done")]
 
 
-def test_lines_name_an_undo_by_its_own_name(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_log_lines_name_a_compensation_by_its_own_name(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     named: list[object] = []
 
     def answer(_: Attempt) -> Output:
@@ -87,7 +89,7 @@ def test_lines_name_an_undo_by_its_own_name(fakes: FakeSagas, messages: MessageQ
     assert named == ["send", "compensate send"]
 
 
-def test_a_refused_local_step_is_not_undone(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_rejected_local_step_is_not_compensated(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.saga(fakes.local("pack")))
     fakes.rejects("pack", run.subject_id)
 
@@ -99,7 +101,7 @@ def test_a_refused_local_step_is_not_undone(fakes: FakeSagas, messages: MessageQ
     assert events(run) == ["compensating", "compensated"]
 
 
-def test_a_step_that_was_never_reached_is_not_undone(
+def test_a_step_that_was_not_reached_is_not_compensated(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.remote("send"), fakes.local("file")))
@@ -111,7 +113,9 @@ def test_a_step_that_was_never_reached_is_not_undone(
     assert events(run) == ["compensating", "compensated"]
 
 
-def test_a_call_whose_worker_was_lost_is_undone(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_call_whose_worker_was_lost_is_compensated(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     saga = fakes.saga(fakes.remote("send"))
     run = start(saga)
     fakes.answers("send", lose_worker)
@@ -126,7 +130,7 @@ def test_a_call_whose_worker_was_lost_is_undone(fakes: FakeSagas, messages: Mess
     assert fakes.calls == [("send", 1), ("compensate send", 1)]
 
 
-def test_the_reason_and_the_one_who_asked_are_known_on_the_way_back(
+def test_hooks_and_compensations_know_the_reason_and_the_actor(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.local("file", queue="settlement")))
@@ -140,7 +144,7 @@ def test_the_reason_and_the_one_who_asked_are_known_on_the_way_back(
         assert event(run, name)["actor"] == "alice"
 
 
-def test_an_unfinished_undo_lets_the_next_go_on_and_is_not_dropped(
+def test_a_compensation_that_backs_off_lets_the_next_one_start_and_is_not_dropped(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.remote("send"), fakes.remote("insure")))
@@ -169,7 +173,7 @@ def test_an_unfinished_undo_lets_the_next_go_on_and_is_not_dropped(
     ]
 
 
-def two_undos_backing_off(fakes: FakeSagas, messages: MessageQueue) -> SagaRun:
+def two_compensations_backing_off(fakes: FakeSagas, messages: MessageQueue) -> SagaRun:
     run = start(fakes.saga(fakes.remote("send"), fakes.remote("insure")))
     fakes.answers("insure", Rejected("no"))
     fakes.answers("compensate insure", Busy())
@@ -179,27 +183,31 @@ def two_undos_backing_off(fakes: FakeSagas, messages: MessageQueue) -> SagaRun:
     return run
 
 
-def test_each_undo_has_a_back_off_of_its_own(fakes: FakeSagas, messages: MessageQueue) -> None:
-    run = two_undos_backing_off(fakes, messages)
-    undos = run.attempts.filter(direction=Direction.COMPENSATING)
+def test_each_compensation_has_a_back_off_of_its_own(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = two_compensations_backing_off(fakes, messages)
+    compensations = run.attempts.filter(direction=Direction.COMPENSATING)
 
-    for each in undos:
-        assert each.ended_at is not None
-        assert each.not_before is not None
-        assert HOUR / 2 <= each.not_before - each.ended_at <= HOUR
+    for attempt in compensations:
+        assert attempt.ended_at is not None
+        assert attempt.not_before is not None
+        assert HOUR / 2 <= attempt.not_before - attempt.ended_at <= HOUR
     assert run.not_before is None
 
-    undos.filter(step="send").update(not_before=None)
+    compensations.filter(step="send").update(not_before=None)
     SagaRun.objects.filter(pk=run.pk).update(leased_until=None)
-    messages.deliver(way_back_of(fakes, run))
+    messages.deliver(compensation_message(fakes, run))
 
     assert fakes.calls[-1] == ("compensate send", 2)
     assert journal(run)[-1] == ("send", "compensating", 2, "done")
     assert ("compensate insure", 2) not in fakes.calls
 
 
-def test_a_run_wakes_for_the_first_of_its_undos(fakes: FakeSagas, messages: MessageQueue) -> None:
-    run = two_undos_backing_off(fakes, messages)
+def test_a_run_wakes_for_the_first_due_compensation(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = two_compensations_backing_off(fakes, messages)
 
     waits = run.attempts.filter(direction=Direction.COMPENSATING).values_list(
         "not_before", flat=True
@@ -210,22 +218,22 @@ def test_a_run_wakes_for_the_first_of_its_undos(fakes: FakeSagas, messages: Mess
     assert isinstance(comes_back, RetryAfter)
 
 
-def test_a_message_while_every_undo_backs_off_changes_nothing(
+def test_a_message_while_every_compensation_backs_off_changes_nothing(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = two_undos_backing_off(fakes, messages)
+    run = two_compensations_backing_off(fakes, messages)
     before = stored_rows(run)
 
-    next_action = messages.deliver(way_back_of(fakes, run))
+    next_action = messages.deliver(compensation_message(fakes, run))
 
     assert next_action == Stop()
     assert stored_rows(run) == before
 
 
-def test_retry_now_forgets_the_back_off_of_every_undo(
+def test_retry_now_ends_the_back_off_of_every_compensation(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = two_undos_backing_off(fakes, messages)
+    run = two_compensations_backing_off(fakes, messages)
 
     assert retry_now(run.pk)
     messages.deliver_all()
@@ -235,11 +243,13 @@ def test_retry_now_forgets_the_back_off_of_every_undo(
     assert fakes.calls[-2:] == [("compensate insure", 2), ("compensate send", 2)]
 
 
-def way_back_of(fakes: FakeSagas, run: SagaRun) -> Message:
+def compensation_message(fakes: FakeSagas, run: SagaRun) -> Message:
     return Message(run.pk, (fakes.last_saga.compensation_link,))
 
 
-def test_an_undo_that_is_done_is_never_repeated(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_compensation_that_is_done_is_never_repeated(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.remote("send"), fakes.remote("insure")))
     fakes.answers("insure", Rejected("no"))
     fakes.answers("compensate insure", Busy(), Silence(), Busy())
@@ -255,7 +265,7 @@ def test_an_undo_that_is_done_is_never_repeated(fakes: FakeSagas, messages: Mess
     assert events(run).count("compensated") == 1
 
 
-def test_an_undo_that_stays_unfinished_is_flagged_and_still_tried(
+def test_a_compensation_that_stays_unfinished_is_flagged_and_still_retried(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.remote("send")))
@@ -282,7 +292,7 @@ def test_an_undo_that_stays_unfinished_is_flagged_and_still_tried(
     assert fakes.calls[-1] == ("compensate send", ATTENTION_AFTER + 2)
 
 
-def test_an_undo_whose_worker_was_lost_is_tried_again(
+def test_a_compensation_whose_worker_was_lost_is_repeated(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.remote("send")))
@@ -301,7 +311,7 @@ def test_an_undo_whose_worker_was_lost_is_tried_again(
     ]
 
 
-def test_a_local_undo_that_raises_leaves_nothing_and_is_tried_again(
+def test_a_local_compensation_that_raises_writes_nothing_and_is_repeated(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))
@@ -320,9 +330,7 @@ def test_a_local_undo_that_raises_leaves_nothing_and_is_tried_again(
     assert events(run) == ["pack", "compensating", "compensate pack", "compensated"]
 
 
-def test_an_undo_that_refuses_is_a_bug_and_not_a_turn(
-    fakes: FakeSagas, messages: MessageQueue
-) -> None:
+def test_a_compensation_that_rejects_is_a_bug(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))
     fakes.rejects("file", run.subject_id)
     fakes.rejects("compensate pack", run.subject_id)
@@ -345,7 +353,7 @@ def test_an_undo_that_refuses_is_a_bug_and_not_a_turn(
     assert messages.waiting == []
 
 
-def test_a_local_step_that_refuses_where_not_all_can_be_undone_is_a_bug(
+def test_a_local_step_that_rejects_where_the_run_cannot_compensate_is_a_bug(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.local("file", is_compensable=False)))
@@ -358,7 +366,7 @@ def test_a_local_step_that_refuses_where_not_all_can_be_undone_is_a_bug(
     assert journal(run, "step", "outcome", "error")[1:] == [("file", "failed", "DefinitionError")]
 
 
-def test_a_hook_that_raises_when_a_run_turns_back_leaves_the_turn_for_later(
+def test_a_hook_that_raises_delays_the_compensation(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))

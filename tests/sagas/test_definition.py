@@ -1,4 +1,4 @@
-"""Sagas as data: what cannot be undone or finished does not import, and how steps become links."""
+"""Sagas as data: what a definition must have, and how steps become links."""
 
 from collections.abc import Callable
 from typing import Unpack
@@ -23,14 +23,20 @@ from sagas.definition import (
 from sagas.descriptions import RejectionText, StepText
 from sagas.errors import DefinitionError, UnknownSaga, UnknownStep
 from sagas.retry_policy import RetryPolicy
-from tests.support.fake_sagas import REJECTIONS, THREE_TRIES, UNLIMITED_TRIES, FakeSagas, Rejected
+from tests.support.fake_sagas import (
+    REJECTIONS,
+    THREE_TRIES,
+    UNLIMITED_TRIES,
+    FakeSagas,
+    Rejected,
+)
 
 Steps = Callable[[FakeSagas], list[Step]]
 
 CALLED = StepText("sending", "Sending", asks="Send {amount} now.")
 
 
-def undone_by(step: Step, **options: Unpack[RemoteOptions]) -> Step:
+def compensated_by(step: Step, **options: Unpack[RemoteOptions]) -> Step:
     """Give the step a remote compensation with these options."""
 
     def take_back(attempt: Attempt) -> Output:
@@ -44,7 +50,7 @@ PACKING = StepText("packing", "Packing")
 
 
 def local(describe: StepText = PACKING, rejections: Rejections | None = None) -> Step:
-    """Make a local step that says this of itself."""
+    """Make a local step with this description."""
 
     @local_step(queue="checkout", describe=describe, rejections=rejections)
     def pack(batch: Batch) -> None: ...
@@ -56,13 +62,13 @@ def local(describe: StepText = PACKING, rejections: Rejections | None = None) ->
 def remote(
     describe: StepText = CALLED, system: str = "parcels", **options: Unpack[RemoteOptions]
 ) -> Step:
-    """Make a remote step that says this of itself."""
+    """Make a remote step with this description."""
 
     @remote_step(queue="checkout", system=system, describe=describe, **options)
     def send(attempt: Attempt) -> Output:
         return {}
 
-    return undone_by(send)
+    return compensated_by(send)
 
 
 class Declined(Exception):
@@ -74,19 +80,19 @@ class AlsoDeclined(Declined):
 
 
 IMPOSSIBLE: dict[str, tuple[Steps, str]] = {
-    "no steps": (lambda _: [], "parcel: steps need names of their own, one at least"),
+    "no steps": (lambda _: [], "parcel: needs at least one step, each with a name of its own"),
     "two steps of one name": (
         lambda fakes: [fakes.local("pack"), fakes.local("pack")],
-        "parcel: steps need names of their own, one at least",
+        "parcel: needs at least one step, each with a name of its own",
     ),
     "a compensation that may be rejected": (
         lambda fakes: [
-            undone_by(fakes.local("pack"), rejected_by=(Rejected,), rejections=REJECTIONS)
+            compensated_by(fakes.local("pack"), rejected_by=(Rejected,), rejections=REJECTIONS)
         ],
         "take_back: a compensation cannot be rejected",
     ),
     "a compensation that gives up": (
-        lambda fakes: [undone_by(fakes.local("pack"), retry=RetryPolicy(max_attempts=100))],
+        lambda fakes: [compensated_by(fakes.local("pack"), retry=RetryPolicy(max_attempts=100))],
         "take_back: a compensation must retry without limit",
     ),
     "a rejection of what cannot be compensated": (
@@ -160,7 +166,7 @@ SAY_TOO_LITTLE: dict[str, tuple[Step, str]] = {
     ),
     "a code that is too long": (
         local(rejections={"x" * 65: RejectionText("No.")}),
-        f"pack: '{'x' * 65}' is no code of 1 to 64 characters",
+        f"pack: '{'x' * 65}' is not a code of 1 to 64 characters",
     ),
     "rejections without an exception": (
         remote(rejections={"declined": RejectionText("No.")}),
@@ -193,40 +199,40 @@ SAY_TOO_LITTLE: dict[str, tuple[Step, str]] = {
 }
 
 POSSIBLE: dict[str, Steps] = {
-    "all can be undone": lambda fakes: [fakes.local("pack"), fakes.remote("send")],
-    "the last step cannot be undone": lambda fakes: [
+    "all can be compensated": lambda fakes: [fakes.local("pack"), fakes.remote("send")],
+    "the last step cannot be compensated": lambda fakes: [
         fakes.remote("send"),
         fakes.local("file", is_compensable=False),
     ],
-    "nothing can be undone, and nothing is refused or given up": lambda fakes: [
+    "nothing can be compensated, and nothing is rejected or given up": lambda fakes: [
         fakes.local("pack", is_compensable=False),
         fakes.remote("send", is_compensable=False, rejected_by=(), retry=UNLIMITED_TRIES),
     ],
-    "nothing can be undone, and the run proceeds without an answer": lambda fakes: [
+    "nothing can be compensated, and the run proceeds without an answer": lambda fakes: [
         fakes.remote("send", is_compensable=False, rejected_by=(), when_spent=Proceed({"sent": 0})),
     ],
 }
 
 
 @pytest.mark.parametrize(("steps", "why"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-def test_what_could_not_be_undone_or_finished_does_not_import(
+def test_a_saga_that_could_not_compensate_or_finish_is_refused_at_import(
     fakes: FakeSagas, steps: Steps, why: str
 ) -> None:
-    with pytest.raises(DefinitionError) as refused:
+    with pytest.raises(DefinitionError) as raised:
         Saga("parcel", 1, tuple(steps(fakes)), compensation_queue="compensation")
 
-    assert str(refused.value) == why
+    assert str(raised.value) == why
 
 
 @pytest.mark.parametrize(("step", "why"), SAY_TOO_LITTLE.values(), ids=SAY_TOO_LITTLE)
-def test_a_step_that_does_not_describe_itself_does_not_import(step: Step, why: str) -> None:
+def test_a_step_without_a_complete_description_is_refused_at_import(step: Step, why: str) -> None:
     with pytest.raises(DefinitionError) as error:
         Saga("parcel", 1, (step,), compensation_queue="compensation")
 
     assert str(error.value) == why
 
 
-def test_a_compensation_describes_itself_too() -> None:
+def test_a_compensation_needs_a_description_too() -> None:
     step = local()
     step.compensation(describe=StepText("", "Unpacking"))(lambda _: None)
 
@@ -234,34 +240,34 @@ def test_a_compensation_describes_itself_too() -> None:
         Saga("parcel", 1, (step,), compensation_queue="compensation")
 
 
-def test_two_steps_say_the_same_of_one_code(fakes: FakeSagas) -> None:
+def test_two_steps_need_the_same_texts_for_one_code(fakes: FakeSagas) -> None:
     def steps(sentence: str) -> tuple[Step, ...]:
         weigh = remote(rejected_by=(Declined,), rejections={"declined": RejectionText(sentence)})
         return local(rejections={"declined": RejectionText("No.")}), weigh
 
     assert Saga("parcel", 1, steps("No."), compensation_queue="compensation").steps
-    with pytest.raises(DefinitionError, match="send: an earlier step says otherwise of declined"):
+    with pytest.raises(DefinitionError, match="send: an earlier step has other texts for declined"):
         Saga("parcel", 1, steps("Yes."), compensation_queue="compensation")
 
 
 @pytest.mark.parametrize("steps", POSSIBLE.values(), ids=POSSIBLE)
-def test_what_can_be_undone_or_finished_imports(fakes: FakeSagas, steps: Steps) -> None:
+def test_a_saga_that_can_compensate_or_finish_is_accepted(fakes: FakeSagas, steps: Steps) -> None:
     saga = Saga("parcel", 1, tuple(steps(fakes)), compensation_queue="compensation")
 
     assert saga.steps
 
 
-def test_a_run_can_turn_back_up_to_the_first_step_without_an_undo(fakes: FakeSagas) -> None:
+def test_a_run_can_compensate_up_to_the_first_step_without_a_compensation(fakes: FakeSagas) -> None:
     pack, send = fakes.local("pack"), fakes.remote("send")
     file = fakes.local("file", is_compensable=False)
     thank = fakes.local("thank", may_reject=False)
 
     saga = Saga("parcel", 1, (pack, send, file, thank), compensation_queue="compensation")
 
-    assert [saga.can_compensate_at(each) for each in saga.steps] == [True, True, False, False]
+    assert [saga.can_compensate_at(step) for step in saga.steps] == [True, True, False, False]
 
 
-def test_a_step_is_named_like_its_function_and_undone_by_the_one_below_it() -> None:
+def test_a_step_is_named_like_its_function_and_compensated_by_the_one_below_it() -> None:
     unpacking = StepText("unpacking", "Unpacking")
 
     @local_step(queue="checkout", describe=PACKING)
@@ -310,15 +316,15 @@ def four_steps_on_two_queues(fakes: FakeSagas) -> Saga:
 def test_steps_in_a_row_on_one_queue_are_one_link(fakes: FakeSagas) -> None:
     saga = four_steps_on_two_queues(fakes)
 
-    assert [(each.name, each.queue, each.steps) for each in saga.links] == [
+    assert [(link.name, link.queue, link.steps) for link in saga.links] == [
         ("parcel.v3.pack-send", "checkout", saga.steps[:2]),
         ("parcel.v3.file", "settlement", saga.steps[2:3]),
         ("parcel.v3.thank", "checkout", saga.steps[3:]),
     ]
-    assert not any(each.is_compensating for each in saga.links)
+    assert not any(link.is_compensating for link in saga.links)
 
 
-def test_the_way_back_is_one_link_in_reverse(fakes: FakeSagas) -> None:
+def test_compensations_are_one_link_in_reverse(fakes: FakeSagas) -> None:
     saga = four_steps_on_two_queues(fakes)
 
     assert saga.compensation_link.name == "parcel.v3.compensate"
@@ -331,7 +337,7 @@ def test_the_way_back_is_one_link_in_reverse(fakes: FakeSagas) -> None:
     ("stands_at", "remaining"),
     [("pack", 3), ("send", 3), ("file", 2), ("thank", 1)],
 )
-def test_what_remains_begins_with_the_link_of_the_step(
+def test_the_remaining_links_begin_with_the_link_of_the_step(
     fakes: FakeSagas, stands_at: str, remaining: int
 ) -> None:
     saga = four_steps_on_two_queues(fakes)
@@ -339,7 +345,7 @@ def test_what_remains_begins_with_the_link_of_the_step(
     assert saga.links_from(stands_at) == saga.links[-remaining:]
 
 
-def test_a_link_does_the_action_forward_and_the_undo_on_the_way_back(fakes: FakeSagas) -> None:
+def test_a_link_does_the_action_forward_and_the_compensation_backward(fakes: FakeSagas) -> None:
     saga = fakes.saga(fakes.local("pack"))
     (pack,) = saga.steps
 
@@ -351,8 +357,8 @@ def test_steps_are_found_by_name_and_by_what_comes_before_them(fakes: FakeSagas)
     saga = fakes.parcel()
     pack, send, file = saga.steps
 
-    assert [saga.step(each) for each in ("pack", "send", "file")] == [pack, send, file]
-    assert [saga.after(each) for each in saga.steps] == [send, file, None]
+    assert [saga.step(step) for step in ("pack", "send", "file")] == [pack, send, file]
+    assert [saga.after(step) for step in saga.steps] == [send, file, None]
     with pytest.raises(UnknownStep):
         saga.step("burn")
 

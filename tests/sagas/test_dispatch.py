@@ -1,4 +1,4 @@
-"""From a commit to the broker: never before it, never at the caller's cost, and from a real queue."""
+"""From a commit to the broker: never before it, and without delay for the caller."""
 
 import base64
 import json
@@ -29,21 +29,21 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def publisher(monkeypatch: pytest.MonkeyPatch) -> Publisher:
-    """A publisher that has met no trouble yet."""
+    """Return a publisher without a failure so far."""
     publisher = Publisher()
     monkeypatch.setattr(dispatch, "publisher", publisher)
     return publisher
 
 
 def move_the_broker(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have Celery look for its broker at another port."""
+    """Make Celery connect to a broker at another port."""
     elsewhere = app.connection_for_write(f"redis://127.0.0.1:{port}/0")
     monkeypatch.setattr(app.amqp, "_producer_pool", pools.producers[elsewhere])
 
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """Yield a port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -103,22 +103,24 @@ def test_a_message_is_a_chain_of_the_links_and_carries_nothing_but_ids(
     assert (then["options"]["queue"], then["immutable"]) == ("settlement", True)
 
 
-def test_runs_that_come_together_share_a_message_of_bounded_size(
+def test_runs_that_are_queued_together_share_messages_of_limited_size(
     fakes: FakeSagas, broker: CeleryQueues, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "MOST_RUNS_IN_A_MESSAGE", 2)
+    monkeypatch.setattr(dispatch, "MAX_RUNS_IN_A_MESSAGE", 2)
     saga, other = fakes.parcel(), fakes.saga(fakes.local("pack"), name="other")
 
     with transaction.atomic():
         runs = [*start_many(saga, 3), start(other)]
     publisher.flush(PATIENCE_SECONDS)
 
-    sent = [json.loads(base64.b64decode(each["body"]))[0][0] for each in broker.everywhere()]
+    sent = [json.loads(base64.b64decode(message["body"]))[0][0] for message in broker.everywhere()]
     assert sorted(map(len, sent)) in ([1, 1, 2], [1, 1, 1, 1])  # the first may leave alone
-    assert {each for ids in sent for each in ids} == {str(each.pk) for each in runs}
+    assert {run_id for ids in sent for run_id in ids} == {str(run.pk) for run in runs}
 
 
-def test_what_remains_begins_where_the_run_stands(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_the_remaining_links_begin_at_the_current_step(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     saga = fakes.saga(
         fakes.local("pack"), fakes.remote("send", queue="settlement"), fakes.local("file")
     )
@@ -137,7 +139,7 @@ def test_what_remains_begins_where_the_run_stands(fakes: FakeSagas, messages: Me
         assert remaining_links(run) == back
 
 
-def test_a_broker_that_is_down_costs_the_caller_nothing(
+def test_a_broker_that_is_down_does_not_delay_the_caller(
     fakes: FakeSagas,
     publisher: Publisher,
     closed_port: int,
@@ -151,11 +153,11 @@ def test_a_broker_that_is_down_costs_the_caller_nothing(
     assert caplog.records == []
     publisher.flush(seconds=120)
 
-    assert [each.getMessage() for each in caplog.records] == ["broker.unreachable"]
+    assert [line.getMessage() for line in caplog.records] == ["broker.unreachable"]
     assert publisher._messages.unfinished_tasks == 0
 
 
-def test_a_broker_that_does_not_answer_is_not_waited_for(
+def test_a_broker_that_does_not_answer_does_not_delay_the_caller(
     fakes: FakeSagas, publisher: Publisher, silent_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     move_the_broker(silent_port, monkeypatch)
@@ -167,15 +169,15 @@ def test_a_broker_that_does_not_answer_is_not_waited_for(
 
 
 def of_this_test(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """The lines about publishers, but for those of the one that is still at its silent broker."""
-    return [each for each in caplog.records if each.getMessage() != "broker.unreachable"]
+    """Return the log lines, except those of the publisher that waits for its silent broker."""
+    return [line for line in caplog.records if line.getMessage() != "broker.unreachable"]
 
 
 def no_broker(*_: object) -> None:
     raise OperationalError
 
 
-def test_after_a_failure_the_broker_is_left_alone_and_then_tried_again(
+def test_after_a_failure_the_publisher_pauses_and_then_tries_again(
     fakes: FakeSagas, broker: CeleryQueues, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatch, "BROKER_PAUSE_SECONDS", 3600.0)
@@ -195,7 +197,7 @@ def test_after_a_failure_the_broker_is_left_alone_and_then_tried_again(
     assert broker.run_ids("checkout") == [str(sent.pk)]
 
 
-def test_what_was_dropped_is_found_by_the_sweep(
+def test_the_sweep_finds_a_dropped_run(
     fakes: FakeSagas, broker: CeleryQueues, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as while_it_is_down:
@@ -211,23 +213,23 @@ def test_what_was_dropped_is_found_by_the_sweep(
     assert broker.count() == 1
 
 
-def test_a_full_queue_drops_the_message_and_not_the_caller(
+def test_a_full_queue_drops_the_message_without_an_error(
     fakes: FakeSagas, publisher: Publisher, caplog: pytest.LogCaptureFixture
 ) -> None:
-    publisher._thread = threading.current_thread()  # nobody takes anything out
+    publisher._thread = threading.current_thread()  # no thread empties the queue
     publisher._messages = queue.Queue(maxsize=1)
     saga = fakes.parcel()
 
     kept, dropped = start(saga), start(saga)
 
     assert publisher._messages.qsize() == 1
-    assert [(each.getMessage(), each.__dict__["run_id"]) for each in of_this_test(caplog)] == [
+    assert [(line.getMessage(), line.__dict__["run_id"]) for line in of_this_test(caplog)] == [
         ("publisher.full", str(dropped.pk))
     ]
     assert SagaRun.objects.filter(pk__in=[kept.pk, dropped.pk]).count() == 2
 
 
-def test_waiting_for_the_publisher_has_an_end(fakes: FakeSagas, publisher: Publisher) -> None:
+def test_flush_has_a_time_limit(fakes: FakeSagas, publisher: Publisher) -> None:
     publisher._thread = threading.current_thread()
     start(fakes.parcel())
 
@@ -236,7 +238,7 @@ def test_waiting_for_the_publisher_has_an_end(fakes: FakeSagas, publisher: Publi
     assert publisher._messages.unfinished_tasks == 1
 
 
-def test_an_error_that_nobody_expects_does_not_end_the_publisher(
+def test_an_unexpected_error_does_not_end_the_publisher(
     fakes: FakeSagas,
     broker: CeleryQueues,
     publisher: Publisher,
@@ -255,5 +257,5 @@ def test_an_error_that_nobody_expects_does_not_end_the_publisher(
     start(saga)
     publisher.flush(PATIENCE_SECONDS)
 
-    assert [each.getMessage() for each in of_this_test(caplog)] == ["publisher.failed"]
+    assert [line.getMessage() for line in of_this_test(caplog)] == ["publisher.failed"]
     assert broker.count() == 1

@@ -1,4 +1,4 @@
-"""When our own transaction fails: nothing of it stays, and what the far side said is not lost."""
+"""Failing transactions: they leave nothing, and no result of a call is lost."""
 
 import pytest
 from django.db import DatabaseError, DataError, IntegrityError
@@ -23,7 +23,7 @@ from tests.support.in_memory_broker import Message, MessageQueue
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_local_step_that_raises_leaves_only_its_failure_and_is_tried_again(
+def test_a_local_step_that_raises_leaves_only_a_failed_attempt_and_is_repeated(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -52,7 +52,7 @@ def test_a_local_step_that_raises_leaves_only_its_failure_and_is_tried_again(
     assert events(run) == ["pack", "prepare send", "record send", "file"]
 
 
-def test_a_local_step_that_keeps_raising_is_flagged_and_still_tried(
+def test_a_local_step_that_keeps_raising_is_flagged_and_still_retried(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -70,7 +70,7 @@ def test_a_local_step_that_keeps_raising_is_flagged_and_still_tried(
     assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
 
 
-def test_a_local_step_that_raises_behind_another_undoes_that_one_too(
+def test_a_local_step_that_raises_rolls_back_the_one_before_it_too(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.local("file")))
@@ -84,7 +84,7 @@ def test_a_local_step_that_raises_behind_another_undoes_that_one_too(
     assert journal(run) == [("pack", "forward", 1, "done"), ("file", "forward", 1, "failed")]
 
 
-def test_one_run_that_raises_in_a_group_does_not_keep_the_others(
+def test_one_run_that_raises_in_a_group_does_not_stop_the_others(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     saga = fakes.saga(fakes.local("pack"))
@@ -92,16 +92,16 @@ def test_one_run_that_raises_in_a_group_does_not_keep_the_others(
     fakes.raises("pack", Bug("together"))
 
     with pytest.raises(Bug):
-        Phase(saga, saga.links[0], [WorkItem(each.pk) for each in runs]).perform()
+        Phase(saga, saga.links[0], [WorkItem(run.pk) for run in runs]).perform()
 
-    assert [events(each) for each in runs] == [[], [], []]
+    assert [events(run) for run in runs] == [[], [], []]
     messages.deliver_all()
-    for each in runs:
-        each.refresh_from_db()
-    assert [each.status for each in runs] == [RunStatus.COMPLETED] * 3
+    for run in runs:
+        run.refresh_from_db()
+    assert [run.status for run in runs] == [RunStatus.COMPLETED] * 3
 
 
-def test_a_step_that_raises_behind_a_call_does_not_cost_the_answer(
+def test_a_step_that_raises_after_a_call_does_not_lose_the_result(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -126,7 +126,7 @@ def test_a_step_that_raises_behind_a_call_does_not_cost_the_answer(
     assert fakes.calls == [("send", 1)]
 
 
-def test_a_database_error_behind_a_call_does_not_cost_the_answer(
+def test_a_database_error_after_a_call_does_not_lose_the_result(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -145,7 +145,7 @@ def test_a_database_error_behind_a_call_does_not_cost_the_answer(
     assert fakes.calls == [("send", 1)]
 
 
-def test_a_database_error_before_any_call_leaves_nothing(
+def test_a_database_error_before_any_call_writes_nothing(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -159,7 +159,7 @@ def test_a_database_error_before_any_call_leaves_nothing(
 
 
 @pytest.mark.parametrize("error", [IntegrityError("twice"), DataError("out of range")])
-def test_what_the_database_does_not_take_is_a_failure_of_the_step(
+def test_a_row_that_the_database_refuses_is_a_failure_of_the_step(
     fakes: FakeSagas, messages: MessageQueue, error: DatabaseError
 ) -> None:
     run = start(fakes.parcel())
@@ -179,7 +179,7 @@ def test_what_the_database_does_not_take_is_a_failure_of_the_step(
     assert run.status == RunStatus.COMPLETED
 
 
-def test_an_answer_that_the_database_does_not_take_is_a_failed_attempt_that_keeps_it(
+def test_a_result_that_the_database_refuses_is_a_failed_attempt_that_keeps_it(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -196,7 +196,7 @@ def test_an_answer_that_the_database_does_not_take_is_a_failed_attempt_that_keep
     ]
 
 
-def test_an_intention_that_raises_is_a_failed_attempt_without_a_call(
+def test_a_prepare_that_raises_is_a_failed_attempt_without_a_call(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -216,7 +216,7 @@ def test_an_intention_that_raises_is_a_failed_attempt_without_a_call(
     assert fakes.calls == [("send", 2)]
 
 
-def test_an_answer_that_cannot_be_recorded_is_a_failed_attempt_that_keeps_it(
+def test_a_result_that_cannot_be_recorded_is_a_failed_attempt_that_keeps_it(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -240,7 +240,7 @@ def test_an_answer_that_cannot_be_recorded_is_a_failed_attempt_that_keeps_it(
     assert fakes.calls == [("send", 1), ("send", 2)]
 
 
-def test_an_answer_that_can_be_recorded_the_second_time_is_not_asked_for_again(
+def test_a_call_is_not_repeated_if_its_result_can_be_recorded_the_second_time(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -257,7 +257,7 @@ def test_an_answer_that_can_be_recorded_the_second_time_is_not_asked_for_again(
     assert events(run).count("record send") == 1
 
 
-def test_an_undo_that_raises_behind_another_does_not_cost_its_answer(
+def test_a_compensation_that_raises_after_another_one_does_not_lose_its_result(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -281,7 +281,7 @@ def test_an_undo_that_raises_behind_another_does_not_cost_its_answer(
     assert events(run).count("compensate pack") == 1
 
 
-def test_an_undo_that_was_not_reached_does_not_wait_for_the_back_off_of_another(
+def test_a_compensation_that_was_not_reached_does_not_wait_for_the_back_off_of_another(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -299,9 +299,7 @@ def test_an_undo_that_was_not_reached_does_not_wait_for_the_back_off_of_another(
     assert run.wake_at == backing_off.ended_at + HANDOVER
 
 
-def test_the_message_of_a_failed_run_is_to_come_back(
-    fakes: FakeSagas, messages: MessageQueue
-) -> None:
+def test_the_message_of_a_failed_run_is_retried(fakes: FakeSagas, messages: MessageQueue) -> None:
     saga = fakes.saga(fakes.local("pack"))
     run = start(saga)
     fakes.raises("pack", Bug())

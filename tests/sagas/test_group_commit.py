@@ -1,4 +1,4 @@
-"""Runs that wait at the same moment share a transaction; one alone waits for nobody."""
+"""Group commit: items that wait at the same moment share a round; a single one does not wait."""
 
 import threading
 from concurrent.futures import Future
@@ -22,27 +22,27 @@ MANY = 8
 
 
 class Rounds:
-    """What is carried out in which round; the first round waits at a gate, as all do if told."""
+    """Notes which items each round executes. Rounds with a gate wait for it."""
 
     def __init__(self) -> None:
-        self.carried: list[list[int]] = []
+        self.executed: list[list[int]] = []
         self.gates: dict[int, threading.Event] = {}
 
     def together(self, items: list[int]) -> list[str]:
-        self._carry(items)
+        self._execute(items)
         if 13 in items:
             raise Bug
-        return [f"{each} is done" for each in items]
+        return [f"{item} is done" for item in items]
 
     def alone(self, item: int) -> str:
-        self._carry([item])
+        self._execute([item])
         if item == 13:
             raise Bug("thirteen")
         return f"{item} is done"
 
-    def _carry(self, items: list[int]) -> None:
-        self.carried.append(items)
-        gate = self.gates.get(len(self.carried))
+    def _execute(self, items: list[int]) -> None:
+        self.executed.append(items)
+        gate = self.gates.get(len(self.executed))
         assert gate is None or gate.wait(PATIENCE_SECONDS)
 
 
@@ -58,37 +58,37 @@ def group_of(rounds: Rounds, limit: int = 50) -> GroupCommit[int, str]:
 def submit_behind_the_first(
     group: GroupCommit[int, str], rounds: Rounds, items: list[int]
 ) -> list[Future[str]]:
-    """Have the first item held in round one, and all others wait in this order."""
+    """Make the first item wait in round one, and all others after it in this order."""
     rounds.gates[1] = threading.Event()
     submitted = []
     for item in items:
         submitted.append(start_thread(group.submit, item))
-        wait_until(lambda: len(rounds.carried) + len(group._waiting) == len(submitted))
+        wait_until(lambda: len(rounds.executed) + len(group._waiting) == len(submitted))
     return submitted
 
 
-def test_one_alone_waits_for_nobody(rounds: Rounds) -> None:
+def test_a_single_item_does_not_wait(rounds: Rounds) -> None:
     group = group_of(rounds)
 
     assert group.submit(1) == "1 is done"
     assert group.submit(2) == "2 is done"
 
-    assert rounds.carried == [[1], [2]]
+    assert rounds.executed == [[1], [2]]
 
 
-def test_those_who_come_meanwhile_share_the_next_round(rounds: Rounds) -> None:
+def test_items_that_come_meanwhile_share_the_next_round(rounds: Rounds) -> None:
     submitted = submit_behind_the_first(group_of(rounds), rounds, [1, 2, 3, 4, 5])
 
     rounds.gates[1].set()
 
-    assert [each.result(PATIENCE_SECONDS) for each in submitted] == [
+    assert [future.result(PATIENCE_SECONDS) for future in submitted] == [
         f"{n} is done" for n in (1, 2, 3, 4, 5)
     ]
-    assert rounds.carried == [[1], [2, 3, 4, 5]]
+    assert rounds.executed == [[1], [2, 3, 4, 5]]
 
 
 @pytest.mark.parametrize(
-    ("limit", "carried"),
+    ("limit", "executed"),
     [
         (1, [[1], [2], [3], [4], [5], [6]]),
         (2, [[1], [2, 3], [4, 5], [6]]),
@@ -96,33 +96,33 @@ def test_those_who_come_meanwhile_share_the_next_round(rounds: Rounds) -> None:
     ],
 )
 def test_a_round_takes_no_more_than_its_limit(
-    rounds: Rounds, limit: int, carried: list[list[int]]
+    rounds: Rounds, limit: int, executed: list[list[int]]
 ) -> None:
     group = group_of(rounds, limit)
     submitted = submit_behind_the_first(group, rounds, [1, 2, 3, 4, 5, 6])
 
     rounds.gates[1].set()
 
-    assert [each.result(PATIENCE_SECONDS) for each in submitted] == [
+    assert [future.result(PATIENCE_SECONDS) for future in submitted] == [
         f"{n} is done" for n in range(1, 7)
     ]
-    assert rounds.carried == carried
+    assert rounds.executed == executed
 
 
-def test_a_leader_hands_over_and_does_not_wait_for_those_behind(rounds: Rounds) -> None:
+def test_a_leader_hands_over_and_does_not_wait_for_the_next_round(rounds: Rounds) -> None:
     rounds.gates[2] = threading.Event()
     first, *others = submit_behind_the_first(group_of(rounds), rounds, [1, 2, 3])
 
     rounds.gates[1].set()
 
     assert first.result(PATIENCE_SECONDS) == "1 is done"
-    wait_until(lambda: len(rounds.carried) == 2)
-    assert not any(each.done() for each in others)
+    wait_until(lambda: len(rounds.executed) == 2)
+    assert not any(future.done() for future in others)
     rounds.gates[2].set()
-    assert [each.result(PATIENCE_SECONDS) for each in others] == ["2 is done", "3 is done"]
+    assert [future.result(PATIENCE_SECONDS) for future in others] == ["2 is done", "3 is done"]
 
 
-def test_a_bad_item_spoils_nobody_elses(rounds: Rounds) -> None:
+def test_an_error_affects_only_its_own_item(rounds: Rounds) -> None:
     submitted = submit_behind_the_first(group_of(rounds), rounds, [1, 2, 13, 4])
 
     rounds.gates[1].set()
@@ -131,10 +131,10 @@ def test_a_bad_item_spoils_nobody_elses(rounds: Rounds) -> None:
     assert good == ["1 is done", "2 is done", "4 is done"]
     with pytest.raises(Bug, match="thirteen"):
         submitted[2].result(PATIENCE_SECONDS)
-    assert rounds.carried == [[1], [2, 13, 4], [2], [13], [4]]
+    assert rounds.executed == [[1], [2, 13, 4], [2], [13], [4]]
 
 
-def test_a_bad_item_alone_does_not_close_the_door(rounds: Rounds) -> None:
+def test_after_an_error_further_items_are_executed(rounds: Rounds) -> None:
     group = group_of(rounds)
 
     with pytest.raises(Bug, match="thirteen"):
@@ -147,18 +147,18 @@ def test_a_bad_item_alone_does_not_close_the_door(rounds: Rounds) -> None:
 
 
 class Gate:
-    """A saga whose only step holds its first batch until told, and can be told whom to dislike."""
+    """A saga whose only step waits with its first batch, and raises for one subject if asked to."""
 
     def __init__(self, fakes: FakeSagas) -> None:
         self.entered, self.opened = threading.Event(), threading.Event()
-        self.disliked: object = None
+        self.failing_subject: object = None
 
         @local_step(queue="checkout", describe=StepText("packing", "Packing"))
         def pack(batch: Batch) -> None:
             if not self.entered.is_set():
                 self.entered.set()
                 assert self.opened.wait(PATIENCE_SECONDS)
-            if self.disliked in batch.runs:
+            if self.failing_subject in batch.runs:
                 raise Bug("not this one")
 
         self.saga: Saga = fakes.saga(pack)
@@ -172,17 +172,17 @@ def advance_and_disconnect(runner: Runner, run: SagaRun) -> NextAction:
 
 
 def advance_together(gate: Gate, runner: Runner, runs: list[SagaRun]) -> list[NextAction]:
-    """Have the first run's transaction stay open until all the others wait."""
-    carried = [start_thread(advance_and_disconnect, runner, runs[0])]
+    """Keep the first run's transaction open until all the others wait."""
+    executed = [start_thread(advance_and_disconnect, runner, runs[0])]
     assert gate.entered.wait(PATIENCE_SECONDS)
-    carried += [start_thread(advance_and_disconnect, runner, each) for each in runs[1:]]
+    executed += [start_thread(advance_and_disconnect, runner, run) for run in runs[1:]]
     wait_until(lambda: len(runner._phases._waiting) == len(runs) - 1)
     gate.opened.set()
-    return [each.result(PATIENCE_SECONDS) for each in carried]
+    return [future.result(PATIENCE_SECONDS) for future in executed]
 
 
 def transactions_behind_the_journal() -> int:
-    """How many transactions wrote the rows that are there."""
+    """Return how many transactions wrote the rows of the journal."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(DISTINCT xmin::text) FROM sagas_stepattempt")
         (count,) = cursor.fetchone()
@@ -203,19 +203,21 @@ def test_runs_that_wait_share_a_transaction(
 
     assert next_actions == [Stop()] * MANY
     assert SagaRun.objects.filter(status=RunStatus.COMPLETED).count() == MANY
-    assert [journal(each) for each in runs] == [[("pack", "forward", 1, "done")]] * MANY
+    assert [journal(run) for run in runs] == [[("pack", "forward", 1, "done")]] * MANY
     assert transactions_behind_the_journal() == transactions
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_run_that_raises_spoils_nobody_elses(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_run_that_raises_does_not_affect_the_others(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     gate = Gate(fakes)
     runs = start_many(gate.saga, 5)
-    gate.disliked = runs[2].subject_id
+    gate.failing_subject = runs[2].subject_id
 
     advance_together(gate, Runner(gate.saga, gate.saga.links[0]), runs)
 
-    assert [journal(each, "outcome", "detail") for each in runs] == [
+    assert [journal(run, "outcome", "detail") for run in runs] == [
         [("done", "")],
         [("done", "")],
         [("failed", "not this one")],
@@ -225,7 +227,7 @@ def test_a_run_that_raises_spoils_nobody_elses(fakes: FakeSagas, messages: Messa
 
 
 @pytest.mark.django_db(transaction=True)
-def test_messages_for_one_run_that_wait_together_carry_it_once(
+def test_messages_for_one_run_that_wait_together_advance_it_once(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     gate = Gate(fakes)

@@ -1,4 +1,4 @@
-"""What a run's rows mean: which undos are still pending."""
+"""The meaning of a run's attempts: which compensations are pending."""
 
 import pytest
 
@@ -18,14 +18,14 @@ FORWARD, BACK = Direction.FORWARD, Direction.COMPENSATING
     ("rows", "pending"),
     [
         ([], []),
-        *[([row("pack", FORWARD, each)], []) for each in Outcome if each != Outcome.DONE],
+        *[([row("pack", FORWARD, outcome)], []) for outcome in Outcome if outcome != Outcome.DONE],
         ([row("pack", FORWARD, Outcome.DONE)], ["pack"]),
         ([row("pack", FORWARD, Outcome.FAILED), row("pack", FORWARD, Outcome.DONE)], ["pack"]),
-        *[([row("send", FORWARD, each)], ["send"]) for each in Outcome],
+        *[([row("send", FORWARD, outcome)], ["send"]) for outcome in Outcome],
         *[
-            ([row("send", FORWARD, Outcome.DONE), row("send", BACK, each)], ["send"])
-            for each in Outcome
-            if each != Outcome.DONE
+            ([row("send", FORWARD, Outcome.DONE), row("send", BACK, outcome)], ["send"])
+            for outcome in Outcome
+            if outcome != Outcome.DONE
         ],
         ([row("send", FORWARD, Outcome.DONE), row("send", BACK, Outcome.DONE)], []),
         (
@@ -35,17 +35,17 @@ FORWARD, BACK = Direction.FORWARD, Direction.COMPENSATING
         ([row("burn", FORWARD, Outcome.DONE)], []),
     ],
 )
-def test_owed_is_what_may_have_left_something_behind(
+def test_steps_that_may_have_an_effect_are_pending(
     fakes: FakeSagas, rows: list[StepAttempt], pending: list[str]
 ) -> None:
     saga = fakes.saga(
         fakes.local("pack"), fakes.remote("send"), fakes.local("burn", is_compensable=False)
     )
 
-    assert [each.name for each in pending_compensations(saga, rows)] == pending
+    assert [step.name for step in pending_compensations(saga, rows)] == pending
 
 
-def test_owed_comes_with_the_latest_attempt_at_its_undo(fakes: FakeSagas) -> None:
+def test_a_pending_compensation_has_its_latest_attempt(fakes: FakeSagas) -> None:
     saga = fakes.saga(fakes.remote("send"))
     done = row("send", FORWARD, Outcome.DONE)
     first, second = row("send", BACK, Outcome.LOST), row("send", BACK, Outcome.TRANSIENT)

@@ -1,4 +1,4 @@
-"""Leases and fences: one writer to a run, and what becomes of a worker that is slow or dead."""
+"""Leases and fences: one writer for a run, and what happens to slow and dead workers."""
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -95,7 +95,7 @@ def test_a_dead_workers_attempt_is_lost_when_its_lease_has_run_out(
     assert fakes.calls == [("send", 1), ("send", 2)]
 
 
-def test_a_step_that_kills_its_workers_turns_back_when_patience_is_spent(
+def test_a_step_that_kills_its_workers_compensates_when_the_retries_are_spent(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -117,7 +117,7 @@ def test_a_step_that_kills_its_workers_turns_back_when_patience_is_spent(
     assert fakes.calls == [("send", 1), ("send", 2), ("send", 3), ("compensate send", 1)]
 
 
-def test_a_worker_that_is_slower_than_its_lease_still_settles_if_nobody_came(
+def test_a_worker_that_outlasts_its_lease_settles_if_no_other_worker_came(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -134,7 +134,7 @@ def test_a_worker_that_is_slower_than_its_lease_still_settles_if_nobody_came(
     assert run.attempts.get(step="send").output == {"number": "RR 123"}
 
 
-def test_a_worker_that_comes_back_after_anothers_claim_leaves_only_a_note(
+def test_a_worker_that_returns_after_another_ones_claim_leaves_only_a_note(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -160,41 +160,41 @@ def test_a_worker_that_comes_back_after_anothers_claim_leaves_only_a_note(
 
 
 def without_output_and_detail(run: SagaRun) -> tuple[object, ...]:
-    row, records, written = stored_rows(run)
-    assert isinstance(records, list)
-    kept = [{k: v for k, v in each.items() if k not in {"output", "detail"}} for each in records]
+    row, rows, written = stored_rows(run)
+    assert isinstance(rows, list)
+    kept = [{k: v for k, v in row.items() if k not in {"output", "detail"}} for row in rows]
     return row, kept, written
 
 
-def test_a_worker_that_comes_back_while_another_asks_changes_nothing_for_it(
+def test_a_worker_that_returns_during_another_ones_call_changes_nothing(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     saga = fakes.parcel()
     run = start(saga)
-    second_asks, second_may_answer = threading.Event(), threading.Event()
+    second_called, second_may_answer = threading.Event(), threading.Event()
     second: list[Future[None]] = []
 
     def be_overtaken(attempt: Attempt) -> Output:
         let_time_pass(run)
         second.append(pool.submit(deliver_in_thread, messages, Message(run.pk, saga.links)))
-        assert second_asks.wait(PATIENCE_SECONDS)
+        assert second_called.wait(PATIENCE_SECONDS)
         raise Rejected("too late to say no")
 
-    def answer_when_told(attempt: Attempt) -> Output:
-        second_asks.set()
+    def answer_when_allowed(attempt: Attempt) -> Output:
+        second_called.set()
         assert second_may_answer.wait(PATIENCE_SECONDS)
         return {}
 
-    fakes.answers("send", be_overtaken, answer_when_told)
+    fakes.answers("send", be_overtaken, answer_when_allowed)
     with ThreadPoolExecutor(1) as pool:
         next_action = messages.deliver(messages.take())
-        held = SagaRun.objects.get()
+        leased = SagaRun.objects.get()
         second_may_answer.set()
         second[0].result()
 
     assert next_action == Stop()
-    assert held.leased_until is not None
-    assert (held.status, held.reason) == (RunStatus.RUNNING, "")
+    assert leased.leased_until is not None
+    assert (leased.status, leased.reason) == (RunStatus.RUNNING, "")
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
     assert journal(run)[1:3] == [("send", "forward", 1, "lost"), ("send", "forward", 2, "done")]
@@ -207,18 +207,18 @@ def deliver_in_thread(messages: MessageQueue, message: Message) -> None:
         connection.close()
 
 
-def test_a_refusal_that_comes_too_late_turns_nothing_back(
+def test_a_rejection_that_comes_too_late_compensates_nothing(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.remote("send"), fakes.remote("insure")))
 
-    def refuse_late(attempt: Attempt) -> Output:
+    def reject_late(attempt: Attempt) -> Output:
         let_time_pass(run)
         sweep()
         messages.deliver_all()
         raise Rejected("no_such_street", "Elm Street")
 
-    fakes.answers("send", refuse_late, {})
+    fakes.answers("send", reject_late, {})
     fakes.answers("insure", Silence())
     messages.deliver(messages.take())
 
@@ -232,18 +232,18 @@ def test_a_refusal_that_comes_too_late_turns_nothing_back(
     )
 
 
-def test_an_answer_after_the_run_was_taken_back_is_only_noted(
+def test_a_result_after_the_run_was_compensated_is_only_noted(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
 
-    def answer_after_the_undo(attempt: Attempt) -> Output:
+    def answer_after_compensation(attempt: Attempt) -> Output:
         request_compensation(run.subject_id, Rejection("no_longer_wanted"), "alice")
         wake_run(run, messages)
         assert run.status == RunStatus.COMPENSATED
         return {"number": "late"}
 
-    fakes.answers("send", answer_after_the_undo)
+    fakes.answers("send", answer_after_compensation)
     messages.deliver(messages.take())
 
     run.refresh_from_db()
@@ -253,7 +253,7 @@ def test_an_answer_after_the_run_was_taken_back_is_only_noted(
 
 
 @pytest.mark.parametrize("settle_only", [True, False], ids=["alone", "with what follows"])
-def test_an_answer_that_is_settled_already_is_not_settled_again(
+def test_a_result_that_is_settled_is_not_settled_again(
     fakes: FakeSagas, messages: MessageQueue, *, settle_only: bool
 ) -> None:
     saga = fakes.parcel()
@@ -283,7 +283,7 @@ def write_fact(attempt: Attempt) -> OutboxEvent:
     )
 
 
-def test_a_checkpoint_writes_while_the_attempt_is_held(
+def test_a_checkpoint_writes_while_the_attempt_has_its_lease(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -339,19 +339,19 @@ def test_a_checkpoint_after_a_takeover_writes_nothing_and_ends_the_worker(
     assert "stamp" not in events(run)
 
 
-def test_a_checkpoint_while_another_worker_asks_writes_nothing(
+def test_a_checkpoint_during_another_workers_call_writes_nothing(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     saga = fakes.parcel()
     run = start(saga)
 
     def be_overtaken(first: Attempt) -> Output:
-        def while_the_second_asks(second: Attempt) -> Output:
+        def during_the_second_call(second: Attempt) -> Output:
             with pytest.raises(LeaseLost):
                 first.checkpoint(lambda: write_fact(first))
             return {}
 
-        fakes.answers("send", while_the_second_asks)
+        fakes.answers("send", during_the_second_call)
         let_time_pass(run)
         messages.deliver(Message(run.pk, saga.links))
         return {}
@@ -373,7 +373,7 @@ def test_a_checkpoint_that_shares_a_transaction_with_its_successors_writes_nothi
     shared = GroupCommit[Checkpoint, object](write_together, write_alone)
 
     def be_overtaken(first: Attempt) -> Output:
-        def while_the_second_asks(second: Attempt) -> Output:
+        def during_the_second_call(second: Attempt) -> Output:
             both = [checkpoint(first), checkpoint(second)]
             with pytest.raises(LeaseLost):
                 write_together(both)
@@ -381,7 +381,7 @@ def test_a_checkpoint_that_shares_a_transaction_with_its_successors_writes_nothi
             shared.submit(both[1])
             return {}
 
-        fakes.answers("send", while_the_second_asks)
+        fakes.answers("send", during_the_second_call)
         let_time_pass(run)
         messages.deliver(Message(run.pk, saga.links))
         return {}
@@ -397,21 +397,21 @@ def test_checkpoints_of_several_runs_share_a_transaction(
 ) -> None:
     first_run, second_run = start_many(fakes.parcel(), 2)
 
-    def while_both_ask(first: Attempt) -> Output:
+    def during_both_calls(first: Attempt) -> Output:
         def write_both(second: Attempt) -> Output:
             with CaptureQueriesContext(connection) as queries:
                 write_together([checkpoint(first), checkpoint(second)])
-            assert [each["sql"] for each in queries].count("COMMIT") == 1
+            assert [query["sql"] for query in queries].count("COMMIT") == 1
             return {}
 
         fakes.answers("send", write_both)
         messages.deliver(messages.take())
         return {}
 
-    fakes.answers("send", while_both_ask)
+    fakes.answers("send", during_both_calls)
     messages.deliver_all()
 
-    assert [events(each).count("stamp") for each in (first_run, second_run)] == [1, 1]
+    assert [events(run).count("stamp") for run in (first_run, second_run)] == [1, 1]
 
 
 def checkpoint(attempt: Attempt) -> Checkpoint:
@@ -419,7 +419,7 @@ def checkpoint(attempt: Attempt) -> Checkpoint:
     return Checkpoint(attempt._claim, lambda: write_fact(attempt))
 
 
-def test_a_checkpoint_is_refused_after_the_attempt_was_given_up_without_a_new_claim(
+def test_a_checkpoint_is_refused_after_the_attempt_was_lost_without_a_new_claim(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.remote("send"), fakes.local("file")))

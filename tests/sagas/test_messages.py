@@ -1,4 +1,4 @@
-"""Messages say "look at this run": lost, doubled, late or reordered, they do no harm."""
+"""Messages: lost, doubled, late or reordered, they do not change how a run ends."""
 
 from collections.abc import Callable
 
@@ -51,7 +51,7 @@ def the_tail_first(run: SagaRun, messages: MessageQueue) -> None:
     messages.deliver_all()
 
 
-def the_head_again_at_every_turn(run: SagaRun, messages: MessageQueue) -> None:
+def the_head_again_each_time(run: SagaRun, messages: MessageQueue) -> None:
     (whole,) = messages.waiting
     while messages.waiting:
         messages.deliver(messages.take())
@@ -60,10 +60,10 @@ def the_head_again_at_every_turn(run: SagaRun, messages: MessageQueue) -> None:
 
 @pytest.mark.parametrize(
     "delivery",
-    [delivered_twice, the_tail_first, the_head_again_at_every_turn],
+    [delivered_twice, the_tail_first, the_head_again_each_time],
 )
 @pytest.mark.parametrize(("ends", "answer"), STORIES.items(), ids=STORIES)
-def test_a_run_ends_the_same_however_its_messages_come(
+def test_a_run_ends_the_same_in_whatever_order_its_messages_arrive(
     fakes: FakeSagas,
     messages: MessageQueue,
     ends: str,
@@ -85,7 +85,7 @@ def test_a_run_ends_the_same_however_its_messages_come(
     assert events(disturbed) == events(plain)
 
 
-def test_a_late_message_of_the_way_forward_does_not_move_a_run_that_has_turned(
+def test_a_late_forward_message_does_not_advance_a_compensating_run(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = three_links(fakes)
@@ -94,13 +94,13 @@ def test_a_late_message_of_the_way_forward_does_not_move_a_run_that_has_turned(
     messages.deliver(messages.take())
     before = stored_rows(run)
 
-    next_actions = [messages.deliver(Message(run.pk, (each,))) for each in fakes.last_saga.links]
+    next_actions = [messages.deliver(Message(run.pk, (link,))) for link in fakes.last_saga.links]
 
     assert next_actions == [Stop(), Stop(), Stop()]
     assert stored_rows(run) == before
 
 
-def test_a_message_of_the_way_back_does_not_turn_a_run(
+def test_a_compensation_message_does_not_make_a_run_compensate(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = three_links(fakes)
@@ -116,14 +116,14 @@ def test_a_message_for_a_run_that_does_not_exist_does_nothing(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = three_links(fakes)
-    nobody = Message(run.subject_id, fakes.last_saga.links)
+    unknown = Message(run.subject_id, fakes.last_saga.links)
 
-    assert messages.deliver(nobody) == Stop()
+    assert messages.deliver(unknown) == Stop()
 
     assert journal(run) == []
 
 
-def test_each_link_lets_the_next_go_on(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_each_link_lets_the_next_one_start(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = three_links(fakes)
 
     next_actions = [messages.deliver(messages.take()) for _ in range(3)]

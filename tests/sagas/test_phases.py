@@ -1,4 +1,4 @@
-"""A run on its way: what is in the journal, what is held meanwhile, and when it wakes."""
+"""Phases: what the journal has, what a call finds committed, and when a run wakes."""
 
 from datetime import timedelta
 
@@ -45,7 +45,7 @@ def test_a_run_passes_its_steps_in_order_and_completes(
     assert fakes.calls == [("send", 1)]
 
 
-def test_a_run_that_has_ended_waits_for_nothing(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_run_that_has_ended_has_no_time_to_wake(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.parcel())
 
     messages.deliver_all()
@@ -58,14 +58,16 @@ def test_a_run_that_has_ended_waits_for_nothing(fakes: FakeSagas, messages: Mess
     assert not run.attempts.filter(ended_at=None).exists()
 
 
-def test_a_run_that_has_ended_does_not_move_again(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_run_that_has_ended_does_not_change_again(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     saga = fakes.parcel()
     run = start(saga)
     messages.deliver_all()
     before = stored_rows(run)
 
     next_actions = [
-        messages.deliver(Message(run.pk, (each,))) for each in (*saga.links, saga.compensation_link)
+        messages.deliver(Message(run.pk, (link,))) for link in (*saga.links, saga.compensation_link)
     ]
 
     assert next_actions == [Stop(), Stop()]
@@ -73,7 +75,7 @@ def test_a_run_that_has_ended_does_not_move_again(fakes: FakeSagas, messages: Me
     assert fakes.calls == [("send", 1)]
 
 
-def test_a_call_finds_its_attempt_committed_and_the_run_leased(
+def test_during_a_call_its_attempt_is_committed_and_the_run_leased(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -91,14 +93,14 @@ def test_a_call_finds_its_attempt_committed_and_the_run_leased(
     fakes.answers("send", look)
     messages.deliver_all()
 
-    (held,) = seen
+    (leased,) = seen
     started_at = run.attempts.get(step="send").started_at
-    assert held.step == "send"
-    assert held.leased_until == started_at + CALL_DEADLINE + LEASE_MARGIN
-    assert held.wake_at == held.leased_until
+    assert leased.step == "send"
+    assert leased.leased_until == started_at + CALL_DEADLINE + LEASE_MARGIN
+    assert leased.wake_at == leased.leased_until
 
 
-def test_a_call_knows_its_subject_its_number_and_its_budget(
+def test_a_call_receives_its_subject_its_number_and_its_budget(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -114,7 +116,7 @@ def test_a_call_knows_its_subject_its_number_and_its_budget(
     assert known == [(run.subject_id, 1, CALL_DEADLINE)]
 
 
-def test_an_answer_is_journalled_and_handed_to_its_record(
+def test_a_result_is_journalled_and_passed_to_record(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -151,7 +153,7 @@ def test_a_run_between_two_links_wakes_if_its_message_is_lost(
     assert run.wake_at == run.attempts.get().started_at + HANDOVER
 
 
-def test_attempts_are_shown_under_the_name_of_what_was_tried(
+def test_attempts_have_the_name_of_the_step_or_the_compensation(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -160,8 +162,8 @@ def test_attempts_are_shown_under_the_name_of_what_was_tried(
     messages.deliver_all()
 
     assert [
-        (each.name, each.number, each.outcome, each.error, each.detail)
-        for each in attempts_for(run.subject_id)
+        (attempt.name, attempt.number, attempt.outcome, attempt.error, attempt.detail)
+        for attempt in attempts_for(run.subject_id)
     ] == [
         ("pack", 1, "done", "", ""),
         ("send", 1, "rejected", "no_such_street", "Elm Street"),
@@ -174,30 +176,30 @@ def test_attempts_are_shown_under_the_name_of_what_was_tried(
 
 
 def work_items(runs: list[SagaRun]) -> list[WorkItem]:
-    return [WorkItem(each.pk) for each in runs]
+    return [WorkItem(run.pk) for run in runs]
 
 
-def test_a_refused_run_turns_back_and_the_others_of_its_batch_go_on(
+def test_a_rejected_run_compensates_and_the_others_of_its_batch_go_on(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     saga = fakes.saga(fakes.local("pack"), fakes.local("file", queue="settlement"))
-    first, refused, last = runs = start_many(saga, 3)
-    fakes.rejects("pack", refused.subject_id)
+    first, rejected, last = runs = start_many(saga, 3)
+    fakes.rejects("pack", rejected.subject_id)
 
     next_actions = Phase(saga, saga.links[0], work_items(runs)).perform()
 
     assert fakes.batches["pack"] == [3]
     assert next_actions == [Continue(), Stop(), Continue()]
-    for each in runs:
-        each.refresh_from_db()
-    assert [(each.status, each.step, each.reason, each.reason_detail) for each in runs] == [
+    for run in runs:
+        run.refresh_from_db()
+    assert [(run.status, run.step, run.reason, run.reason_detail) for run in runs] == [
         (RunStatus.RUNNING, "file", "", ""),
         (RunStatus.COMPENSATING, "", "pack_rejected", "it does not fit"),
         (RunStatus.RUNNING, "file", "", ""),
     ]
     assert events(first) == events(last) == ["pack"]
-    assert events(refused) == ["compensating"]
-    assert journal(refused) == [("pack", "forward", 1, "rejected")]
+    assert events(rejected) == ["compensating"]
+    assert journal(rejected) == [("pack", "forward", 1, "rejected")]
 
 
 def test_a_batch_gets_the_journal_that_its_runs_would_get_one_by_one(
@@ -211,7 +213,7 @@ def test_a_batch_gets_the_journal_that_its_runs_would_get_one_by_one(
     messages.drop_all()
 
     claims = Phase(saga, saga.links[0], work_items(together)).perform()
-    results = [WorkItem(each.run_id, done(each)) for each in claims if isinstance(each, Claim)]
+    results = [WorkItem(claim.run_id, done(claim)) for claim in claims if isinstance(claim, Claim)]
     Phase(saga, saga.links[0], results).perform()
     for run in one_by_one:
         messages.deliver(Message(run.pk, saga.links))
@@ -220,10 +222,10 @@ def test_a_batch_gets_the_journal_that_its_runs_would_get_one_by_one(
     assert len(results) == 19
     assert fakes.batches["pack"] == [20, *[1] * 20]
     whole = ("step", "direction", "number", "fence", "outcome", "error", "detail", "output")
-    assert [journal(each, *whole) for each in together] == [
-        journal(each, *whole) for each in one_by_one
+    assert [journal(run, *whole) for run in together] == [
+        journal(run, *whole) for run in one_by_one
     ]
-    assert [events(each) for each in together] == [events(each) for each in one_by_one]
+    assert [events(run) for run in together] == [events(run) for run in one_by_one]
 
 
 def done(claim: Claim) -> CallResult:
@@ -243,7 +245,7 @@ def test_of_two_messages_for_one_run_in_one_group_only_one_claims(
     assert journal(run) == [("pack", "forward", 1, "done"), ("send", "forward", 1, "started")]
 
 
-def test_a_message_in_the_group_of_the_answer_has_nothing_to_do(
+def test_a_message_in_the_same_group_as_the_result_has_nothing_to_do(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     saga = fakes.saga(fakes.remote("send"), fakes.remote("insure"))
@@ -292,12 +294,12 @@ def plant(run: SagaRun, step: str, fence: int, outcome: str) -> StepAttempt:
 @pytest.mark.parametrize(
     ("fence", "outcome", "constraint"),
     [
-        (1, Outcome.FAILED, "sagas_one_record_per_claim"),
+        (1, Outcome.FAILED, "sagas_one_attempt_per_claim"),
         (2, Outcome.DONE, "sagas_step_done_once"),
-        (2, "perhaps", "sagas_record_outcome_known"),
+        (2, "perhaps", "sagas_attempt_outcome_known"),
     ],
 )
-def test_the_journal_takes_no_second_row_of_a_claim_no_second_success_and_no_unknown_outcome(
+def test_the_journal_refuses_a_second_row_of_a_claim_a_second_success_and_an_unknown_outcome(
     fakes: FakeSagas, messages: MessageQueue, fence: int, outcome: str, constraint: str
 ) -> None:
     run = start(fakes.parcel())

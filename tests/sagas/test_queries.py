@@ -1,4 +1,4 @@
-"""What pages and commands read of a run: its attempts, and its plan."""
+"""The read side: a run's attempts and its plan."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Asking a run to turn back: at every moment of its life, the one who holds it acts on the wish."""
+"""Requests to compensate, at every moment of a run."""
 
 import pytest
 
@@ -30,33 +30,33 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NO_LONGER_WANTED = Rejection("no_longer_wanted", "changed my mind")
 
 
-def ask(run: SagaRun) -> CompensationRequest:
+def request(run: SagaRun) -> CompensationRequest:
     return request_compensation(run.subject_id, NO_LONGER_WANTED, "alice")
 
 
-class AskedDuringTheCall:
-    """An answer of the far side, in the middle of which somebody asks the run to turn back."""
+class RequestedDuringTheCall:
+    """Return an answer to a call during which compensation is requested."""
 
     def __init__(self, run: SagaRun, answer: Output | Exception) -> None:
         self.run = run
         self.answer = answer
-        self.became: CompensationRequest | None = None
+        self.result: CompensationRequest | None = None
 
     def __call__(self, attempt: Attempt) -> Output:
-        self.became = ask(self.run)
+        self.result = request(self.run)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
 
-def test_a_run_turns_back_before_its_first_step(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_run_compensates_before_its_first_step(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.parcel())
 
-    became = ask(run)
+    result = request(run)
     messages.deliver_all()
 
     run.refresh_from_db()
-    assert became is CompensationRequest.REQUESTED
+    assert result is CompensationRequest.REQUESTED
     assert run.status == RunStatus.COMPENSATED
     assert (run.reason, run.reason_detail, run.actor) == (
         "no_longer_wanted",
@@ -68,40 +68,38 @@ def test_a_run_turns_back_before_its_first_step(fakes: FakeSagas, messages: Mess
     assert fakes.calls == []
 
 
-def test_a_wish_alone_is_written_down_and_the_run_queued(
-    fakes: FakeSagas, messages: MessageQueue
-) -> None:
+def test_a_request_is_saved_and_the_run_queued(fakes: FakeSagas, messages: MessageQueue) -> None:
     saga = fakes.saga(fakes.local("pack"), fakes.local("file", queue="settlement"))
     run = start(saga)
     messages.deliver(messages.take())
     messages.drop_all()
 
-    ask(run)
+    request(run)
 
     run.refresh_from_db()
     assert (run.status, run.step, run.reason) == (RunStatus.RUNNING, "file", "no_longer_wanted")
     assert run.compensation_requested_at is not None
     assert run.wake_at == run.compensation_requested_at + HANDOVER
-    assert [each.links for each in messages.waiting] == [saga.links[1:]]
+    assert [message.links for message in messages.waiting] == [saga.links[1:]]
     assert events(run) == ["pack"]
 
 
 @pytest.mark.parametrize(
-    ("answer", "came"),
+    ("answer", "outcome"),
     [({}, "done"), (Busy(), "transient"), (Silence(), "unknown"), (Bug(), "failed")],
     ids=["done", "busy", "silent", "a bug"],
 )
-def test_a_run_asked_during_a_call_turns_back_as_soon_as_the_call_is_over(
-    fakes: FakeSagas, messages: MessageQueue, answer: Output | Exception, came: str
+def test_a_request_during_a_call_takes_effect_when_the_call_is_over(
+    fakes: FakeSagas, messages: MessageQueue, answer: Output | Exception, outcome: str
 ) -> None:
     run = start(fakes.parcel())
-    asked = AskedDuringTheCall(run, answer)
-    fakes.answers("send", asked)
+    answer_to_send = RequestedDuringTheCall(run, answer)
+    fakes.answers("send", answer_to_send)
 
     messages.deliver_all()
 
     run.refresh_from_db()
-    assert asked.became is CompensationRequest.REQUESTED
+    assert answer_to_send.result is CompensationRequest.REQUESTED
     assert (run.status, run.reason, run.actor) == (
         RunStatus.COMPENSATED,
         "no_longer_wanted",
@@ -109,23 +107,23 @@ def test_a_run_asked_during_a_call_turns_back_as_soon_as_the_call_is_over(
     )
     assert journal(run) == [
         ("pack", "forward", 1, "done"),
-        ("send", "forward", 1, came),
+        ("send", "forward", 1, outcome),
         ("send", "compensating", 1, "done"),
         ("pack", "compensating", 1, "done"),
     ]
     assert fakes.calls == [("send", 1), ("compensate send", 1)]
-    assert ("record send" in events(run)) is (came == "done")
+    assert ("record send" in events(run)) is (outcome == "done")
     assert "file" not in events(run)
 
 
-def test_a_refusal_that_meets_a_wish_leaves_the_wish_as_the_reason(
+def test_a_rejection_after_a_request_keeps_the_request_as_the_reason(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
-    fakes.answers("send", AskedDuringTheCall(run, Rejected("no_such_street")))
+    fakes.answers("send", RequestedDuringTheCall(run, Rejected("no_such_street")))
 
     messages.deliver(messages.take())
-    sent = [each.links for each in messages.waiting]
+    sent = [message.links for message in messages.waiting]
     messages.deliver_all()
 
     run.refresh_from_db()
@@ -135,55 +133,55 @@ def test_a_refusal_that_meets_a_wish_leaves_the_wish_as_the_reason(
         NO_LONGER_WANTED.code,
         "alice",
     )
-    refused = run.attempts.get(outcome=Outcome.REJECTED)
-    assert (refused.step, refused.error) == ("send", "no_such_street")
+    rejected = run.attempts.get(outcome=Outcome.REJECTED)
+    assert (rejected.step, rejected.error) == ("send", "no_such_street")
     assert events(run).count("compensating") == 1
 
 
-def test_a_run_asked_during_a_call_leaves_it_to_its_holder(
+def test_a_request_during_a_call_is_left_to_the_worker_with_the_lease(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
 
-    def ask_and_deliver(attempt: Attempt) -> Output:
-        ask(run)
-        held = SagaRun.objects.get()
-        assert held.leased_until is not None
-        assert held.wake_at is not None
-        assert held.wake_at > held.leased_until
+    def request_and_deliver(attempt: Attempt) -> Output:
+        request(run)
+        leased = SagaRun.objects.get()
+        assert leased.leased_until is not None
+        assert leased.wake_at is not None
+        assert leased.wake_at > leased.leased_until
         before = stored_rows(run)
         assert messages.deliver(messages.take()) == Stop()
         assert stored_rows(run) == before
         return {}
 
-    fakes.answers("send", ask_and_deliver)
+    fakes.answers("send", request_and_deliver)
     messages.deliver_all()
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPENSATED
 
 
-def test_a_run_asked_during_the_last_call_turns_back_instead_of_completing(
+def test_a_request_during_the_last_call_compensates_instead_of_completing(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.remote("send")))
-    asked = AskedDuringTheCall(run, {"number": "RR 123"})
-    fakes.answers("send", asked)
+    answer_to_send = RequestedDuringTheCall(run, {"number": "RR 123"})
+    fakes.answers("send", answer_to_send)
 
     messages.deliver_all()
 
     run.refresh_from_db()
-    assert asked.became is CompensationRequest.REQUESTED
+    assert answer_to_send.result is CompensationRequest.REQUESTED
     assert run.status == RunStatus.COMPENSATED
     assert event(run, "record send")["answer"] == {"number": "RR 123"}
     assert fakes.calls == [("send", 1), ("compensate send", 1)]
 
 
-def test_a_wish_is_kept_when_the_transaction_that_would_act_on_it_fails(
+def test_a_request_is_kept_when_the_transaction_that_acts_on_it_fails(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.remote("send")))
-    fakes.answers("send", AskedDuringTheCall(run, {"number": "RR 123"}))
+    fakes.answers("send", RequestedDuringTheCall(run, {"number": "RR 123"}))
     fakes.raises("compensating", Bug("no ink"))
 
     with pytest.raises(Bug, match="no ink"):
@@ -200,7 +198,7 @@ def test_a_wish_is_kept_when_the_transaction_that_would_act_on_it_fails(
     assert fakes.calls == [("send", 1), ("compensate send", 1)]
 
 
-def test_a_run_asked_during_the_last_call_that_can_be_undone_goes_no_further(
+def test_a_request_during_the_last_call_that_can_be_compensated_stops_the_run(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(
@@ -208,44 +206,44 @@ def test_a_run_asked_during_the_last_call_that_can_be_undone_goes_no_further(
             fakes.local("pack"), fakes.remote("send"), fakes.local("file", is_compensable=False)
         )
     )
-    asked = AskedDuringTheCall(run, {})
-    fakes.answers("send", asked)
+    answer_to_send = RequestedDuringTheCall(run, {})
+    fakes.answers("send", answer_to_send)
 
     messages.deliver_all()
 
     run.refresh_from_db()
-    assert asked.became is CompensationRequest.REQUESTED
+    assert answer_to_send.result is CompensationRequest.REQUESTED
     assert run.status == RunStatus.COMPENSATED
     assert "file" not in events(run)
 
 
-def test_a_run_asked_during_its_back_off_turns_back_at_once(
+def test_a_request_during_a_back_off_takes_effect_at_once(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
     fakes.answers("send", Silence())
     messages.deliver_all()
 
-    became = ask(run)
+    result = request(run)
     assert SagaRun.objects.get().not_before is None
     messages.deliver_all()
 
     run.refresh_from_db()
-    assert became is CompensationRequest.REQUESTED
+    assert result is CompensationRequest.REQUESTED
     assert run.status == RunStatus.COMPENSATED
     assert fakes.calls == [("send", 1), ("compensate send", 1)]
 
 
-def test_a_run_whose_worker_was_lost_turns_back_when_its_lease_has_run_out(
+def test_a_run_whose_worker_was_lost_compensates_when_its_lease_has_run_out(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
 
-    def ask_and_die(attempt: Attempt) -> Output:
-        ask(run)
+    def request_and_die(attempt: Attempt) -> Output:
+        request(run)
         raise WorkerLost
 
-    fakes.answers("send", ask_and_die)
+    fakes.answers("send", request_and_die)
     with pytest.raises(WorkerLost):
         messages.deliver_all()
     messages.deliver_all()
@@ -262,7 +260,7 @@ def test_a_run_whose_worker_was_lost_turns_back_when_its_lease_has_run_out(
 
 
 @pytest.mark.parametrize("answer", [Silence(), {}], ids=["context there", "context behind it"])
-def test_a_run_past_undoing_does_not_turn_back(
+def test_a_run_that_cannot_compensate_any_more_refuses_the_request(
     fakes: FakeSagas, messages: MessageQueue, answer: CallBehaviour
 ) -> None:
     run = start(
@@ -276,18 +274,18 @@ def test_a_run_past_undoing_does_not_turn_back(
     messages.deliver(messages.take())
     before = stored_rows(run)
 
-    became = ask(run)
+    result = request(run)
 
-    assert became is CompensationRequest.TOO_LATE
+    assert result is CompensationRequest.TOO_LATE
     assert stored_rows(run) == before
     wake_run(run, messages)
     assert run.status == RunStatus.COMPLETED
     assert "compensating" not in events(run)
 
 
-def test_the_first_wish_counts(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_the_first_request_counts(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.parcel())
-    ask(run)
+    request(run)
     before = stored_rows(run)
     sent = list(messages.waiting)
 
@@ -301,20 +299,22 @@ def test_the_first_wish_counts(fakes: FakeSagas, messages: MessageQueue) -> None
     assert (run.reason, run.actor) == ("no_longer_wanted", "alice")
 
 
-def test_a_wish_on_the_way_back_changes_nothing(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_request_while_the_run_compensates_changes_nothing(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     run = start(fakes.parcel())
     fakes.answers("send", Rejected("no_such_street"))
     messages.deliver(messages.take())
     before = stored_rows(run)
 
-    became = ask(run)
+    result = request(run)
 
-    assert became is CompensationRequest.UNDERWAY
+    assert result is CompensationRequest.UNDERWAY
     assert stored_rows(run) == before
 
 
 @pytest.mark.parametrize("answer", [{}, Rejected("no")], ids=["completed", "compensated"])
-def test_a_run_that_has_ended_does_not_turn_back(
+def test_a_run_that_has_ended_does_not_compensate(
     fakes: FakeSagas, messages: MessageQueue, answer: CallBehaviour
 ) -> None:
     run = start(fakes.parcel())
@@ -322,20 +322,20 @@ def test_a_run_that_has_ended_does_not_turn_back(
     messages.deliver_all()
     before = stored_rows(run)
 
-    became = ask(run)
+    result = request(run)
 
-    assert became is CompensationRequest.ENDED
+    assert result is CompensationRequest.ENDED
     assert stored_rows(run) == before
     assert messages.waiting == []
 
 
-def test_a_wish_whose_message_is_lost_is_found_by_the_sweep(
+def test_the_sweep_finds_a_request_whose_message_is_lost(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
     fakes.answers("send", Busy())
     messages.deliver_all()
-    ask(run)
+    request(run)
     messages.drop_all()
     let_time_pass(run)
 

@@ -1,4 +1,4 @@
-"""How long to wait after how many attempts, and when patience is spent."""
+"""The delay after a number of attempts, and when the retries are spent."""
 
 from datetime import timedelta
 
@@ -31,13 +31,13 @@ def test_a_delay_is_between_half_and_the_whole_and_never_above_the_longest(
 
 
 @pytest.mark.parametrize("attempts", [31, 64, 1025, 10**6])
-def test_no_number_of_tries_overflows(attempts: int) -> None:
+def test_no_number_of_attempts_overflows(attempts: int) -> None:
     policy = RetryPolicy(first=timedelta(hours=1), longest=timedelta(days=1))
 
     assert timedelta(hours=12) <= policy.delay(attempts) <= timedelta(days=1)
 
 
-def test_a_delay_is_partly_chance() -> None:
+def test_a_delay_is_partly_random() -> None:
     policy = RetryPolicy(first=timedelta(hours=1), longest=timedelta(hours=1))
 
     drawn = {policy.delay(1) for _ in range(100)}
@@ -59,7 +59,7 @@ def test_a_delay_is_partly_chance() -> None:
         (None, 10**6, False),
     ],
 )
-def test_patience_is_spent_with_the_last_attempt(
+def test_retries_are_spent_with_the_last_attempt(
     max_attempts: int | None, attempts: int, *, is_spent: bool
 ) -> None:
     assert RetryPolicy(max_attempts=max_attempts).is_spent(attempts) is is_spent

@@ -8,7 +8,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from sagas import registry, tasks
+from config.celery import app
+from sagas import tasks
 from sagas.batch import Output
 from sagas.definition import Attempt, Link, Saga
 from sagas.models import RunStatus, SagaRun
@@ -110,8 +111,10 @@ def test_two_links_in_one_process_open_no_more_connections_than_the_pool_has_thr
 
 
 def test_the_tasks_of_all_links_share_the_pool_of_the_process(
-    monkeypatch: pytest.MonkeyPatch,
+    fakes: FakeSagas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    saga = fakes.saga(fakes.local("pack"), fakes.remote("send", queue="settlement"))
+    links = (*saga.links, saga.compensation_link)
     made: list[Runner] = []
 
     class RecordedRunner(Runner):
@@ -120,12 +123,11 @@ def test_the_tasks_of_all_links_share_the_pool_of_the_process(
             made.append(self)
 
     monkeypatch.setattr(tasks, "Runner", RecordedRunner)
-    for saga in registry.all_sagas():
-        for link in (*saga.links, saga.compensation_link):
-            tasks._declare(saga, link)
+    for link in links:
+        tasks._declare(saga, link)
+        app.tasks.unregister(link.name)
 
-    assert len(made) > 2
-    assert {runner._threads for runner in made} == {run_threads}
+    assert [runner._threads for runner in made] == [run_threads] * 3
     assert run_threads._pool._max_workers == settings.SAGAS_RUN_THREADS
 
 

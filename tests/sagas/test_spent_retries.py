@@ -1,4 +1,4 @@
-"""What happens when a step's retries are spent: the run compensates, or goes on as declared."""
+"""Spent retries: the run compensates, or proceeds with the declared output."""
 
 import pytest
 
@@ -30,7 +30,7 @@ FALLBACK = {"score": 50}
 
 @pytest.fixture
 def saga(fakes: FakeSagas) -> Saga:
-    """Pack, score, file: the score is not worth the order, so the run goes on without it."""
+    """Return a saga of pack, score and file, which proceeds without a score."""
     score = fakes.remote("score", when_spent=Proceed(FALLBACK))
     return fakes.saga(fakes.local("pack"), score, fakes.local("file"))
 
@@ -96,7 +96,7 @@ def test_a_rejection_still_compensates(
     assert FALLBACK not in [output for (output,) in journal(run, "output")]
 
 
-def test_a_failure_is_no_reason_to_go_on(
+def test_a_failure_does_not_make_a_run_proceed(
     fakes: FakeSagas, saga: Saga, messages: MessageQueue
 ) -> None:
     run = start(saga)
@@ -140,7 +140,7 @@ def test_workers_that_are_lost_spend_the_retries_too(
     assert event(run, "record score")["answer"] == FALLBACK
 
 
-def test_what_went_on_without_an_answer_is_compensated(
+def test_a_step_that_the_run_proceeded_past_is_compensated(
     fakes: FakeSagas, saga: Saga, messages: MessageQueue
 ) -> None:
     run = start(saga)
@@ -157,16 +157,16 @@ def test_what_went_on_without_an_answer_is_compensated(
     assert ("compensate score", 1) in fakes.calls
 
 
-def test_a_requested_compensation_comes_before_going_on(
+def test_a_requested_compensation_comes_before_proceeding(
     fakes: FakeSagas, saga: Saga, messages: MessageQueue
 ) -> None:
     run = start(saga)
 
-    def asked_meanwhile(_: object) -> dict[str, object]:
+    def requested_meanwhile(_: object) -> dict[str, object]:
         request_compensation(run.subject_id, Rejection("changed_mind"), "alice")
         raise Silence
 
-    fakes.answers("score", Silence(), Silence(), asked_meanwhile)
+    fakes.answers("score", Silence(), Silence(), requested_meanwhile)
     messages.deliver_all()
     wake_run(run, messages)
     wake_run(run, messages)
@@ -195,7 +195,7 @@ def test_a_call_that_rejects_with_an_undeclared_code_has_failed(
     assert run.status == RunStatus.COMPLETED
 
 
-def test_a_local_step_that_rejects_with_an_undeclared_code_has_failed_and_written_nothing(
+def test_a_local_step_that_rejects_with_an_undeclared_code_fails_and_writes_nothing(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.local("pack", may_reject=False)))

@@ -1,4 +1,4 @@
-"""Starting a saga: once for a subject, together with what starts it, and never lost."""
+"""Starting a saga: once for a subject, in the caller's transaction, and never lost."""
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -13,7 +13,7 @@ from tests.support.in_memory_broker import Message, MessageQueue
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_started_run_stands_at_its_first_step_and_wakes_if_nobody_comes(
+def test_a_started_run_is_at_its_first_step_and_has_a_time_to_wake(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     saga = fakes.parcel()
@@ -89,7 +89,7 @@ def test_another_saga_of_the_subject_starts_when_the_first_has_ended(
     assert events(run)[-1] == "return"
 
 
-def test_a_run_whose_start_is_rolled_back_never_was(
+def test_a_run_whose_start_is_rolled_back_does_not_exist(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     saga = fakes.parcel()
@@ -114,7 +114,7 @@ def test_a_run_is_queued_when_its_start_has_committed_and_not_before(
     assert messages.waiting == [Message(run.pk, saga.links)]
 
 
-def test_a_run_whose_very_first_message_is_lost_is_found(
+def test_the_sweep_finds_a_run_whose_first_message_is_lost(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -144,7 +144,7 @@ def test_a_run_keeps_the_version_that_it_was_started_with(
     assert events(new_run) == ["wrap", "scan"]
 
 
-def test_a_run_is_not_moved_by_the_messages_of_another_version(
+def test_a_run_is_not_advanced_by_the_messages_of_another_version(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     old = fakes.saga(fakes.local("pack"), version=1)
@@ -157,7 +157,7 @@ def test_a_run_is_not_moved_by_the_messages_of_another_version(
     assert stored_rows(run) == before
 
 
-def test_a_run_of_the_old_version_is_undone_by_the_old_steps(
+def test_a_run_of_the_old_version_is_compensated_by_the_old_steps(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     old = fakes.saga(fakes.local("pack"), fakes.remote("send"), version=1)

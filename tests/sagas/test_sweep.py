@@ -1,4 +1,4 @@
-"""The sweep: it finds whatever nobody carries, at its own pace, and flags what does not move."""
+"""The sweep: it finds runs that no worker advances, at its own pace, and flags those without progress."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def overdue(runs: list[SagaRun], messages: MessageQueue) -> None:
-    """Have nobody carry the runs, and all of them be due, the first the longest."""
+    """Drop the messages of the runs, and make all of them due, the first one for longest."""
     messages.drop_all()
-    for each in runs:
-        let_time_pass(each)
+    for run in runs:
+        let_time_pass(run)
 
 
 def wakes_in(run: SagaRun, since: datetime) -> timedelta:
@@ -32,7 +32,7 @@ def wakes_in(run: SagaRun, since: datetime) -> timedelta:
     return run.wake_at - since
 
 
-def test_only_what_is_due_is_queued(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_only_due_runs_are_queued(fakes: FakeSagas, messages: MessageQueue) -> None:
     saga = fakes.parcel()
     lost, fresh, ended = start_many(saga, 3)
     for _ in range(3):
@@ -45,17 +45,17 @@ def test_only_what_is_due_is_queued(fakes: FakeSagas, messages: MessageQueue) ->
     queued = sweep()
 
     assert queued == 1
-    assert [each.run_id for each in messages.waiting] == [lost.pk]
+    assert [message.run_id for message in messages.waiting] == [lost.pk]
     assert [stored_rows(fresh), stored_rows(ended)] == untouched
 
 
-def test_the_line_about_a_sweep_names_whose_runs_it_found(
+def test_the_log_line_about_a_sweep_has_the_correlation_ids(
     fakes: FakeSagas,
     messages: MessageQueue,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sagas.sweep.MOST_NAMED", 2)
+    monkeypatch.setattr("sagas.sweep.MAX_LOGGED", 2)
     caplog.set_level("INFO", "sagas.sweep")
     runs = start_many(fakes.parcel(), 3)
     for age in range(3):  # the first is overdue for the longest
@@ -65,10 +65,10 @@ def test_the_line_about_a_sweep_names_whose_runs_it_found(
 
     [line] = caplog.records
     assert (line.getMessage(), vars(line)["runs"]) == ("sweep.queued", 3)
-    assert vars(line)["correlation_ids"] == [str(each.correlation_id) for each in runs[:2]]
+    assert vars(line)["correlation_ids"] == [str(run.correlation_id) for run in runs[:2]]
 
 
-def test_a_run_is_queued_for_what_remains_of_it(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_run_is_queued_with_its_remaining_links(fakes: FakeSagas, messages: MessageQueue) -> None:
     saga = fakes.saga(fakes.local("pack"), fakes.remote("send", queue="settlement"))
     forward, back = start_many(saga, 2)
     fakes.rejects("pack", back.subject_id)
@@ -78,13 +78,13 @@ def test_a_run_is_queued_for_what_remains_of_it(fakes: FakeSagas, messages: Mess
 
     sweep()
 
-    assert {each.run_id: each.links for each in messages.waiting} == {
+    assert {message.run_id: message.links for message in messages.waiting} == {
         forward.pk: saga.links[1:],
         back.pk: (saga.compensation_link,),
     }
 
 
-def test_the_delay_to_the_next_look_doubles_up_to_a_minute(
+def test_the_delay_to_the_next_sweep_doubles_up_to_a_minute(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
@@ -104,9 +104,7 @@ def test_the_delay_to_the_next_look_doubles_up_to_a_minute(
     assert delays == [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (6, 60), (7, 60)]
 
 
-def test_progress_forgives_what_the_sweep_has_counted(
-    fakes: FakeSagas, messages: MessageQueue
-) -> None:
+def test_progress_resets_the_redispatch_count(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.saga(fakes.local("pack"), fakes.local("file", queue="settlement")))
     overdue([run], messages)
     sweep()
@@ -146,7 +144,7 @@ def test_the_longest_overdue_come_first_when_there_are_more_than_the_limit(
     queued = [sweep(limit=2) for _ in range(4)]
 
     assert queued == [2, 2, 1, 0]
-    assert [each.run_id for each in messages.waiting] == [each.pk for each in runs]
+    assert [message.run_id for message in messages.waiting] == [message.pk for message in runs]
 
 
 def test_the_count_is_committed_before_the_message_leaves(
@@ -166,22 +164,24 @@ def test_the_count_is_committed_before_the_message_leaves(
     assert seen == [1]
 
 
-def test_a_sweep_skips_what_another_one_holds(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_a_sweep_skips_runs_that_another_one_has_locked(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     first, second = runs = start_many(fakes.parcel(), 2)
     overdue(runs, messages)
 
     with transaction.atomic():
         list(SagaRun.objects.select_for_update(no_key=True).filter(pk=first.pk))
         with ThreadPoolExecutor(1) as pool:
-            queued = pool.submit(sweep_and_hang_up).result(timeout=PATIENCE_SECONDS)
+            queued = pool.submit(sweep_and_disconnect).result(timeout=PATIENCE_SECONDS)
 
     assert queued == 1
-    assert [each.run_id for each in messages.waiting] == [second.pk]
+    assert [message.run_id for message in messages.waiting] == [second.pk]
     assert sweep() == 1
-    assert [each.run_id for each in messages.waiting] == [second.pk, first.pk]
+    assert [message.run_id for message in messages.waiting] == [second.pk, first.pk]
 
 
-def sweep_and_hang_up() -> int:
+def sweep_and_disconnect() -> int:
     try:
         return sweep()
     finally:
@@ -193,10 +193,12 @@ def test_two_sweeps_at_once_queue_each_run_once(fakes: FakeSagas, messages: Mess
     overdue(runs, messages)
 
     with ThreadPoolExecutor(4) as pool:
-        swept = [pool.submit(sweep_and_hang_up) for _ in range(4)]
+        swept = [pool.submit(sweep_and_disconnect) for _ in range(4)]
 
-    assert sum(each.result() for each in swept) == 30
-    assert sorted(each.run_id for each in messages.waiting) == sorted(each.pk for each in runs)
+    assert sum(message.result() for message in swept) == 30
+    assert sorted(message.run_id for message in messages.waiting) == sorted(
+        message.pk for message in runs
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,15 +221,15 @@ def test_a_run_that_this_code_does_not_know_is_flagged_and_does_not_stop_the_oth
 
     unknown.refresh_from_db()
     assert queued == 3
-    assert {each.run_id for each in messages.waiting} == {before.pk, behind.pk}
+    assert {message.run_id for message in messages.waiting} == {before.pk, behind.pk}
     assert unknown.needs_attention
     assert unknown.attention_reason == f"this code cannot advance it: {why}"
     assert unknown.redispatch_count == 1
     assert unknown.wake_at is not None
     assert not SagaRun.objects.filter(wake_at__lte=Now()).exists()
-    for each in (before, behind):
-        each.refresh_from_db()
-        assert not each.needs_attention
+    for run in (before, behind):
+        run.refresh_from_db()
+        assert not run.needs_attention
 
 
 def test_a_run_that_was_swept_for_months_does_not_stop_the_sweep(
@@ -239,7 +241,7 @@ def test_a_run_that_was_swept_for_months_does_not_stop_the_sweep(
 
     assert sweep() == 2
 
-    assert {each.run_id for each in messages.waiting} == {old.pk, new.pk}
+    assert {message.run_id for message in messages.waiting} == {old.pk, new.pk}
 
 
 # -- the check before a deployment
@@ -247,11 +249,13 @@ def test_a_run_that_was_swept_for_months_does_not_stop_the_sweep(
 
 def findings() -> list[str]:
     found = run_checks(tags=["database"], databases=["default"])
-    assert all(isinstance(each, Error) and each.id == "sagas.E001" for each in found)
-    return [each.msg for each in found]
+    assert all(isinstance(problem, Error) and problem.id == "sagas.E001" for problem in found)
+    return [problem.msg for problem in found]
 
 
-def test_live_runs_that_this_code_knows_are_fine(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_the_check_accepts_live_runs_that_this_code_knows(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
     _, back = start_many(fakes.parcel(), 2)
     fakes.rejects("pack", back.subject_id)
     messages.deliver(messages.take())
@@ -273,11 +277,11 @@ def test_live_runs_that_this_code_knows_are_fine(fakes: FakeSagas, messages: Mes
     ],
     ids=["saga", "version", "step", "way back"],
 )
-def test_live_runs_that_this_code_does_not_know_are_found(
+def test_the_check_reports_live_runs_that_this_code_does_not_know(
     fakes: FakeSagas, messages: MessageQueue, changes: dict[str, object], finding: str
 ) -> None:
     runs = start_many(fakes.parcel(), 3)
-    SagaRun.objects.filter(pk__in=[each.pk for each in runs[:2]]).update(**changes)
+    SagaRun.objects.filter(pk__in=[run.pk for run in runs[:2]]).update(**changes)
 
     assert findings() == [f"{finding}, and this code does not know it"]
 
@@ -292,7 +296,7 @@ def test_runs_that_have_ended_need_no_definition(fakes: FakeSagas, messages: Mes
     assert findings() == []
 
 
-def test_who_swept_when_and_how_much_is_known(fakes: FakeSagas, messages: MessageQueue) -> None:
+def test_the_last_sweep_of_each_source_is_saved(fakes: FakeSagas, messages: MessageQueue) -> None:
     assert last_sweeps() == {}
     overdue(start_many(fakes.parcel(), 1), messages)
 
@@ -301,5 +305,8 @@ def test_who_swept_when_and_how_much_is_known(fakes: FakeSagas, messages: Messag
     sweep(SweepSource.BEAT)
 
     found = last_sweeps()
-    assert {name: each.queued for name, each in found.items()} == {"watch": 1, "beat": 0}
+    assert {name: last_sweep.queued for name, last_sweep in found.items()} == {
+        "watch": 1,
+        "beat": 0,
+    }
     assert found["watch"].at < found["beat"].at

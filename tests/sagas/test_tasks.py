@@ -1,4 +1,4 @@
-"""Celery's side: a task names a run and reports what came of it, and decides nothing."""
+"""The Celery tasks: they advance the runs of a message and decide nothing."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ RUN_ID = UUID(int=7)
 
 @pytest.fixture
 def parcel(fakes: FakeSagas) -> Iterator[Saga]:
-    """A saga with tasks of its own, as those have that were registered when Celery started."""
+    """Yield a saga with tasks, like the sagas that are registered when Celery starts."""
     saga = fakes.saga(
         fakes.local("pack"),
         fakes.remote("send", queue="settlement"),
@@ -48,8 +48,8 @@ def parcel(fakes: FakeSagas) -> Iterator[Saga]:
 
 
 @pytest.fixture(autouse=True)
-def threads_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Close the database connections that a worker's threads would keep for the next run."""
+def threads_disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Close the database connections that the threads of a worker would keep."""
     advance = Runner._advance_in_thread
 
     def advance_and_disconnect(self: Runner, run_id: UUID) -> NextAction:
@@ -63,7 +63,7 @@ def threads_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def receive(task_name: str, *runs: SagaRun) -> object:
     """Run a task as a worker does, and return what is left of its chain."""
-    task, run_ids = app.tasks[task_name], [str(each.pk) for each in runs]
+    task, run_ids = app.tasks[task_name], [str(run.pk) for run in runs]
     task.push_request(
         id="0",
         args=[run_ids],
@@ -84,7 +84,7 @@ def receive(task_name: str, *runs: SagaRun) -> object:
 def lines_of_a_task_that(
     raises: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> list[dict[str, object]]:
-    """Run a task with Celery around it, and return what the log has of it, less when."""
+    """Run a task with Celery around it, and return its log lines without their times."""
 
     def fail(*_: object) -> NextAction:
         raise raises
@@ -95,11 +95,11 @@ def lines_of_a_task_that(
 
     app.tasks["parcel.v1.pack"].apply(args=([str(RUN_ID)],))
 
-    lines = [json.loads(each) for each in caplog.text.splitlines()]
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
     return [{name: line.get(name) for name in ("level", "event", "run_id")} for line in lines]
 
 
-def test_a_database_that_is_away_is_a_warning_that_names_the_run(
+def test_an_unreachable_database_is_a_warning_that_names_the_run(
     parcel: Saga, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert lines_of_a_task_that(OperationalError("gone"), monkeypatch, caplog) == [
@@ -117,7 +117,7 @@ def test_a_bug_is_an_error_that_names_the_run(
 
 
 def test_every_link_of_every_saga_has_a_task_and_a_queue_that_exists() -> None:
-    queues = {each.name for each in settings.CELERY_TASK_QUEUES}
+    queues = {queue.name for queue in settings.CELERY_TASK_QUEUES}
 
     for saga in registry.all_sagas():
         for link in (*saga.links, saga.compensation_link):
@@ -126,7 +126,7 @@ def test_every_link_of_every_saga_has_a_task_and_a_queue_that_exists() -> None:
     assert "sagas.sweep" in app.tasks
 
 
-def test_a_task_that_took_its_link_to_the_end_lets_the_chain_go_on(
+def test_a_task_that_finishes_its_link_lets_the_chain_go_on(
     parcel: Saga, messages: MessageQueue
 ) -> None:
     run = start(parcel)
@@ -201,7 +201,7 @@ def test_each_of_several_runs_goes_its_own_way(
     assert steps_of(done, busy, elsewhere) == ["file", "send", "pack"]
 
 
-def test_one_run_that_raises_spoils_nobody_elses(
+def test_one_run_that_raises_does_not_affect_the_others(
     parcel: Saga, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad, worse = start_many(parcel, 3)
@@ -228,14 +228,14 @@ def answer_all_but(busy: SagaRun, attempt: Attempt) -> Output:
 
 
 def steps_of(*runs: SagaRun) -> list[str]:
-    return [SagaRun.objects.get(pk=each.pk).step for each in runs]
+    return [SagaRun.objects.get(pk=run.pk).step for run in runs]
 
 
-def test_the_sweep_is_a_task_too(parcel: Saga, messages: MessageQueue) -> None:
+def test_the_sweep_is_a_task(parcel: Saga, messages: MessageQueue) -> None:
     run = start(parcel)
     messages.drop_all()
     let_time_pass(run)
 
     app.tasks["sagas.sweep"].run()
 
-    assert [each.run_id for each in messages.waiting] == [run.pk]
+    assert [message.run_id for message in messages.waiting] == [run.pk]

@@ -1,4 +1,4 @@
-"""The engine from the command line: look at runs, and sweep up what stands still."""
+"""The engine from the command line: show runs, and queue overdue ones."""
 
 import json
 import logging
@@ -30,25 +30,25 @@ WIDTH: Final = 100
 
 class Command(BaseCommand):
     help = (
-        "Look at the runs of sagas, and queue those that nobody carries. What is done to one order"
-        " (retry, cancel, pause, resume) is done by the command orders, which records a reason."
+        "Show the runs of sagas, and queue those that no worker advances. For actions on one order"
+        " (retry, cancel, pause, resume) use the command orders, which records a reason."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True)
         show = commands.add_parser(
             "show",
-            help="the runs that are live, or everything that was tried for one; changes nothing",
+            help="the live runs, or one subject's runs with all attempts; changes nothing",
         )
         show.add_argument(
             "id",
             nargs="?",
-            help="of a run, or of what it is for, such as an order (see also: orders show)",
+            help="of a run, or of its subject, such as an order (see also: orders show)",
         )
-        show.add_argument("--json", action="store_true", help="for programs")
+        show.add_argument("--json", action="store_true", help="as JSON, for programs")
         commands.add_parser("sweep", help="queue every run whose time to wake has passed, once")
         watch = commands.add_parser(
-            "watch", help="sweep until stopped; needs neither beat nor Redis to find what stalled"
+            "watch", help="sweep until stopped; needs neither beat nor Redis"
         )
         watch.add_argument(
             "--every",
@@ -57,7 +57,8 @@ class Command(BaseCommand):
             help="seconds between two sweeps (default %(default)s)",
         )
         rest = commands.add_parser(
-            "rest", help="wait until no run is under way; status 1 if some are; changes nothing"
+            "rest",
+            help="wait until no run is live; exit status 1 if some still are; changes nothing",
         )
         rest.add_argument(
             "--seconds",
@@ -93,7 +94,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(shown, indent=2, cls=DjangoJSONEncoder))
         else:
             if not runs:
-                self.stdout.write("No run is under way.")
+                self.stdout.write("No run is live.")
             for run in runs:
                 self.stdout.write("\n".join(_run_lines(run)))
             for attempt in attempts:
@@ -104,11 +105,11 @@ class Command(BaseCommand):
         pause = threading.Event()
         while live := count_live():
             if time.monotonic() >= until:
-                raise CommandError(f"{live} runs are still under way")
+                raise CommandError(f"{live} runs are still live")
             pause.wait(0.2)
 
     def _watch(self, every: float) -> None:
-        """Sweep at a steady pace; a database that is down is waited for."""
+        """Sweep at a steady pace, and go on after database errors, until SIGTERM or SIGINT."""
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
@@ -127,11 +128,11 @@ def _runs_named(named: str) -> list[SagaRun]:
         given = UUID(named)
     except ValueError:
         raise CommandError(
-            f"{named!r} is no id. orders show takes references and payment providers' ids too."
+            f"{named!r} is not an id. orders show also accepts references and payment providers' ids."
         ) from None
     runs = SagaRun.objects.filter(subject_id=subject_of(given) or given).order_by("created_at")
     if not runs:
-        raise CommandError(f"{named} is neither a run nor has it one.")
+        raise CommandError(f"{named} is not a run, and no run is about it.")
     return list(runs)
 
 
