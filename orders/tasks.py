@@ -12,12 +12,13 @@ BATCH_SIZE: Final = 500
 MAX_BATCHES: Final = 200
 
 _FORGET: Final = """
-    DELETE FROM orders_idempotencyrecord WHERE id IN (
+    DELETE FROM orders_idempotencyrecord WHERE id = ANY(ARRAY(
         SELECT id FROM orders_idempotencyrecord
         WHERE created_at < statement_timestamp() - %s::interval
         ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED
-    )
+    ))
 """
+"""The array is built once. Some plans for ``IN`` run the subquery again and exceed the limit."""
 
 
 @shared_task(name="orders.forget_idempotency_keys")
