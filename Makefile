@@ -35,7 +35,6 @@ bench: .venv/installed ## Measure orders per second and latency: CLIENTS=48 or R
 
 prove: .venv/installed ## Inject a fault at every point of every scenario: ONLY="paid/*" selects some
 	@$(OWNED) $(VENV) -m proof run --only "$(ONLY)" --report var/prove.json
-	@$(if $(ONLY),true,$(OWNED) $(VENV) -m proof bugs)
 	@$(if $(ONLY),true,$(VENV) -m pytest -q -m prove)
 	@$(if $(ONLY),true,$(OWNED) $(VENV) -m proof.protocol --deep --no-traces)
 

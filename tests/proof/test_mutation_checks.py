@@ -23,6 +23,7 @@ def test_a_second_charge_is_found_and_its_run_can_be_repeated(tmp_path: Path) ->
     assert f"make prove ONLY={run}" in output
 
 
+@pytest.mark.prove
 def test_the_same_run_of_sound_code_finds_nothing(tmp_path: Path) -> None:
     status, report, _ = prove(tmp_path / "clean.json", "--only", KILLED_AFTER_CONFIRMING)
 

@@ -41,6 +41,7 @@ def test_a_partial_reservation_that_is_kept_is_found(
     assert examples_until_it_fails(StockMachine, steps=25)
 
 
+@pytest.mark.prove
 def test_a_confirmation_with_missing_lines_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_confirmation_with_missing_lines_is_found(
     assert examples_until_it_fails(StockMachine, steps=25)
 
 
+@pytest.mark.prove
 def test_a_payment_that_is_not_closed_at_the_provider_is_found(
     harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
