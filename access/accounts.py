@@ -6,7 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 
 USERNAME: Final = r"^[A-Za-z0-9_.@+-]{1,150}$"
-"""A customer's name: the ASCII part of Django's usernames, so that no two look alike."""
+"""A customer's name: the ASCII part of Django's usernames, so that no two names look alike."""
 
 
 class AccountBlocked(Exception):
@@ -16,7 +16,7 @@ class AccountBlocked(Exception):
         super().__init__(f"The customer {username} is blocked.")
 
 
-def account_named(username: str) -> User:
+def get_or_create_account(username: str) -> User:
     """Get or create the user with this name; a new one has no password.
 
     Concurrent calls with one name create one account.
@@ -27,9 +27,9 @@ def account_named(username: str) -> User:
     return account
 
 
-def customer_named(username: str) -> User:
+def get_or_create_customer(username: str) -> User:
     """Get or create the customer with this name. Raises AccountBlocked."""
-    account = account_named(username)
+    account = get_or_create_account(username)
     if not account.is_active:
         raise AccountBlocked(username)
     return account

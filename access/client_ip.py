@@ -6,7 +6,8 @@ from typing import Final
 from django.conf import settings
 from django.http import HttpRequest
 
-_IPV6_OF_ONE_SUBSCRIBER: Final = 64
+_IPV6_PREFIX: Final = 64
+"""One customer of an internet provider has a whole IPv6 network of this size."""
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -25,17 +26,14 @@ def client_address(request: HttpRequest) -> str | None:
         return direct
 
 
-def subscriber_address(request: HttpRequest) -> str | None:
-    """Return the address of ``subscriber``; of a network, its first address."""
-    found = subscriber(request)
+def client_key_address(request: HttpRequest) -> str | None:
+    """Return ``client_key`` as an address: for an IPv6 network, its first address."""
+    found = client_key(request)
     return found.partition("/")[0] or None
 
 
-def subscriber(request: HttpRequest) -> str:
-    """Return the key that anonymous requests are counted by: an IPv4 address or an IPv6 /64.
-
-    One IPv6 subscriber owns a whole /64 network.
-    """
+def client_key(request: HttpRequest) -> str:
+    """Return the key that anonymous requests are counted by: an IPv4 address or an IPv6 /64 network."""
     found = client_address(request) or ""
     try:
         address = ip_address(found)
@@ -45,4 +43,4 @@ def subscriber(request: HttpRequest) -> str:
         return str(address)
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
-    return str(ip_network((address, _IPV6_OF_ONE_SUBSCRIBER), strict=False))
+    return str(ip_network((address, _IPV6_PREFIX), strict=False))

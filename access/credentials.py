@@ -11,7 +11,7 @@ class Scope(TextChoices):
 
     READ = "orders:read", "See orders and the catalogue"
     WRITE = "orders:write", "Place and cancel orders"
-    SHOP = "shop", "Act for the shop: with every customer's orders, and with guests'"
+    SHOP = "shop", "Act for the shop: with the orders of all customers and guests"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from sagas.bulk_sql import select
 DEFAULT_DAYS: Final = 30
 MAX_DAYS: Final = 90
 
-# The salt: a signature made for another purpose is not valid here.
-_SIGNER: Final = "access.links.order"
+# A signature made for another purpose is not valid here.
+_SALT: Final = "access.links.order"
 
-_ISSUER: Final = """
+_ISSUER_SQL: Final = """
     LEFT JOIN access_linkgeneration ON access_linkgeneration.order_id = %s
     WHERE auth_user.id = %s AND auth_user.is_active
       AND coalesce(access_linkgeneration.generation, 0) = %s
@@ -86,14 +86,14 @@ def read_link(token: str) -> GuestLink | None:
 
 def issuer_of(link: GuestLink) -> User | None:
     """Return the user who created a link; None when it was revoked or the user is blocked."""
-    found = select(User, _ISSUER, [link.order_id, link.issuer_id, link.generation])
+    found = select(User, _ISSUER_SQL, [link.order_id, link.issuer_id, link.generation])
     return found[0] if found else None
 
 
 def revoke_links(order_id: UUID, *, actor: str) -> None:
     """Revoke every existing link to an order. A repeated call also revokes links made since."""
-    LinkGeneration.objects.end(order_id, actor)
+    LinkGeneration.objects.revoke_all(order_id, actor)
 
 
 def _signer() -> Signer:
-    return Signer(salt=_SIGNER)
+    return Signer(salt=_SALT)

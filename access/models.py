@@ -88,14 +88,14 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
         if self.revoked_at:
             return f"revoked {self.revoked_at:%Y-%m-%d}"
         if self.expiry is None:
-            return "good until revoked"
+            return "valid until revoked"
         has_expired = self.expiry <= timezone.now()
-        return f"{'expired' if has_expired else 'good until'} {self.expiry:%Y-%m-%d}"
+        return f"{'expired' if has_expired else 'valid until'} {self.expiry:%Y-%m-%d}"
 
 
 class LinkGenerationManager(models.Manager["LinkGeneration"]):
-    def end(self, order_id: UUID, actor: str) -> None:
-        """Increase an order's generation by one. Concurrent calls each increase it."""
+    def revoke_all(self, order_id: UUID, actor: str) -> None:
+        """Revoke all links to an order: increase its generation by one, once for each call."""
         self.bulk_create([LinkGeneration(order_id=order_id, generation=0)], ignore_conflicts=True)
         self.filter(order_id=order_id).update(
             generation=models.F("generation") + 1, revoked_at=Now(), revoked_by=actor

@@ -12,7 +12,7 @@ from access.errors import ScopeMissing
 Scopes = Mapping[str, Scope]
 """The scope that each method of a view needs, as its class attribute ``scopes``."""
 
-_SAME_AS: Final = {"HEAD": "GET"}
+_METHOD_ALIASES: Final = {"HEAD": "GET"}
 
 
 class NeedsScope(BasePermission):
@@ -26,7 +26,7 @@ class NeedsScope(BasePermission):
         if method == "OPTIONS" or not hasattr(view, method.lower()):
             return True  # the view answers 405
         scopes: Scopes = getattr(view, "scopes", {})
-        needed = scopes.get(_SAME_AS.get(method, method))
+        needed = scopes.get(_METHOD_ALIASES.get(method, method))
         if needed is None:
             return False
         if needed not in grant.scopes:

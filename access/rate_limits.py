@@ -43,10 +43,12 @@ class Counter:
         self._lock = threading.Lock()
         self._retry_redis_at = 0.0
 
-    def seconds_to_wait(self, limit: RateLimitItem, key: str, *, alone: RateLimitItem) -> int:
+    def seconds_to_wait(
+        self, limit: RateLimitItem, key: str, *, fallback_limit: RateLimitItem
+    ) -> int:
         """Count a request. Returns 0, or the seconds to wait when the limit is exceeded.
 
-        Without Redis this process enforces the limit ``alone`` by itself.
+        Without Redis this process alone counts the request, and enforces ``fallback_limit``.
         """
         if self._may_try_redis():
             try:
@@ -57,7 +59,7 @@ class Counter:
                 self._retry_redis_at = 0.0
                 return seconds
         with self._lock:
-            return _take(self._own, alone, key)
+            return _take(self._own, fallback_limit, key)
 
     def _may_try_redis(self) -> bool:
         """Return whether Redis was up, or whether it is this request's turn to try it."""

@@ -12,7 +12,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from access.client_ip import subscriber
+from access.client_ip import client_key
 from access.credentials import Grant
 from access.errors import TooManyRequests
 from access.rate_limits import counter
@@ -32,7 +32,7 @@ class CallerThrottle(BaseThrottle):
         """Return True, or raise TooManyRequests."""
         grant = request.auth
         if not isinstance(grant, Grant):
-            _count(Rate.ANONYMOUS, subscriber(request))
+            _count(Rate.ANONYMOUS, client_key(request))
             return True
         method = str(request.method)
         usual = Rate.READS if method in SAFE_METHODS else Rate.CHANGES
@@ -47,13 +47,15 @@ class CallerThrottle(BaseThrottle):
 
 def count_failure(request: Request) -> None:
     """Count an invalid token. Raises TooManyRequests when its address has sent too many."""
-    _count(Rate.FAILURES, subscriber(request), alone=FAILURES_WITHOUT_REDIS)
+    _count(Rate.FAILURES, client_key(request), fallback_limit=FAILURES_WITHOUT_REDIS)
 
 
-def _count(rate: Rate, caller: str, *, alone: RateLimitItem | None = None) -> None:
+def _count(rate: Rate, caller: str, *, fallback_limit: RateLimitItem | None = None) -> None:
     limit = rate.limit
     if limit is None:
         return
-    wait = counter().seconds_to_wait(limit, f"{rate.value}/{caller}", alone=alone or limit)
+    wait = counter().seconds_to_wait(
+        limit, f"{rate.value}/{caller}", fallback_limit=fallback_limit or limit
+    )
     if wait:
         raise TooManyRequests(rate.value, limit.amount, limit.get_expiry(), wait)

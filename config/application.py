@@ -1,4 +1,7 @@
-"""The list of the application's packages. Other lists are derived from it or compared with it."""
+"""The list of the application's packages.
+
+Settings and tools derive their lists from it. A test compares it with the lists in ``pyproject.toml``.
+"""
 
 from itertools import chain
 from typing import Final

@@ -65,7 +65,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 # A correct password does not reset the count of wrong codes: desk.second_factor does, after both.
 AXES_RESET_ON_SUCCESS = False
-AXES_CLIENT_IP_CALLABLE = "access.client_ip.subscriber_address"
+AXES_CLIENT_IP_CALLABLE = "access.client_ip.client_key_address"
 AXES_LOCKOUT_TEMPLATE = "desk/locked_out.html"
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False

@@ -72,8 +72,8 @@ class Section:
     def flag(self, name: str, explanation: str, default: Any = REQUIRED) -> bool:
         return bool(self._read(self._env.bool, "0 or 1", name, explanation, default))
 
-    def words(self, name: str, explanation: str, default: Any = REQUIRED) -> list[str]:
-        kind = "words, separated by commas"
+    def list_of_text(self, name: str, explanation: str, default: Any = REQUIRED) -> list[str]:
+        kind = "list, separated by commas"
         return list(self._read(self._env.list, kind, name, explanation, default))
 
     def number(

@@ -7,8 +7,8 @@ SETTINGS: Final[dict[str, Any]] = {
     "TITLE": "Holdfast storefront API",
     "VERSION": "1",
     "DESCRIPTION": (
-        "Each accepted order ends: confirmed, with its stock reserved and its payment authorized, "
-        "or cancelled with all its effects compensated.\n\n"
+        "Each accepted order ends in one of two ways. It is confirmed: its stock is reserved and its "
+        "payment authorized. Or it is cancelled: all its effects are compensated.\n\n"
         "* Amounts are in minor units (`_minor`, cents) of `currency`; times are in UTC.\n"
         "* Requests that change something can be repeated with their `Idempotency-Key`: they take "
         "effect once.\n"

@@ -1,7 +1,7 @@
 """What a web process serves: the storefront API, the desk, or both (``SERVE``).
 
 The storefront's requests pass through no sessions, CSRF tokens, messages or second factor: only the
-desk needs them. In a process that serves both, ``config.split_middleware`` keeps it so.
+desk needs them. In a process that serves both, ``config.desk_only_middleware`` keeps it so.
 """
 
 from enum import StrEnum
@@ -49,7 +49,7 @@ MIDDLEWARE: Final = {
     Serve.DESK: [*SHARED_MIDDLEWARE, *DESK_MIDDLEWARE],
     Serve.BOTH: [
         *SHARED_MIDDLEWARE,
-        "config.split_middleware.SplitMiddleware",
+        "config.desk_only_middleware.DeskOnlyMiddleware",
         *DESK_MIDDLEWARE,
     ],
 }

@@ -19,11 +19,11 @@ from config.env import Section
 from config.provider_settings import read_provider_settings
 from config.throttle_settings import (
     max_open_orders,
+    max_streams_per_customer,
+    max_streams_per_process,
+    max_waiters_per_customer,
+    max_waiters_per_process,
     rates_of_callers,
-    streams_per_customer,
-    streams_per_process,
-    waiters_per_customer,
-    waiters_per_process,
 )
 from config.web_settings import *  # noqa: F403
 from money.currencies import EXPONENTS
@@ -56,7 +56,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "knox",
     "django_celery_beat",
-    # Our other apps. The two above replace templates of the apps below them.
+    # Our other apps: all except the two that are listed above.
     *(package for package in reversed(PACKAGES) if package not in {"config", "adminkit"}),
 ]
 
@@ -96,7 +96,7 @@ DATABASES["default"] |= {
     "OPTIONS": {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
-        # Planning takes PostgreSQL about 1 ms per order; prepared statements are planned once.
+        # Planning the statements of one order takes about 1 ms; prepared statements are planned once.
         "server_side_binding": True,
         "prepare_threshold": 2,
         # Celery's time limits do not apply to threads: PostgreSQL ends statements that hang.
@@ -107,7 +107,7 @@ DATABASES["default"] |= {
 # --- Payments ------------------------------------------------------------------------------------
 
 _payments = Section("Payments")
-PAYMENT_PROVIDERS = _payments.words(
+PAYMENT_PROVIDERS = _payments.list_of_text(
     "PAYMENT_PROVIDERS",
     "The packages of the payment providers. An order goes to the first that accepts its payment "
     "method. A provider that has payments must stay in the list.",
@@ -137,10 +137,10 @@ if CURRENCY not in EXPONENTS:
 # Returns why a price cannot be charged. A setting, because inventory must not import payments.
 PRICE_PROBLEM = "payments.services.price_problem"
 
-STREAMS_PER_PROCESS = streams_per_process(_api)
-STREAMS_PER_CUSTOMER = streams_per_customer(_api)
-WAITERS_PER_PROCESS = waiters_per_process(_api)
-WAITERS_PER_CUSTOMER = waiters_per_customer(_api)
+STREAMS_PER_PROCESS = max_streams_per_process(_api)
+STREAMS_PER_CUSTOMER = max_streams_per_customer(_api)
+WAITERS_PER_PROCESS = max_waiters_per_process(_api)
+WAITERS_PER_CUSTOMER = max_waiters_per_customer(_api)
 THROTTLING = _api.flag("THROTTLING", "Whether the rates below are enforced.", default=True)
 THROTTLING_RATES = rates_of_callers(_api)
 MAX_OPEN_ORDERS = max_open_orders(_api)

@@ -39,7 +39,7 @@ def max_open_orders(api: Section) -> int:
     )
 
 
-def streams_per_process(api: Section) -> int:
+def max_streams_per_process(api: Section) -> int:
     return api.number(
         "STREAMS_PER_PROCESS",
         "Event streams that a web process serves at once. Each holds one of its 24 threads.",
@@ -47,7 +47,7 @@ def streams_per_process(api: Section) -> int:
     )
 
 
-def streams_per_customer(api: Section) -> int:
+def max_streams_per_customer(api: Section) -> int:
     return api.number(
         "STREAMS_PER_CUSTOMER",
         "Streams at once for one customer, or for one guest's order.",
@@ -55,7 +55,7 @@ def streams_per_customer(api: Section) -> int:
     )
 
 
-def waiters_per_process(api: Section) -> int:
+def max_waiters_per_process(api: Section) -> int:
     return api.number(
         "WAITERS_PER_PROCESS",
         "Requests with `Prefer: wait` that wait in a web process at once. Each holds one of its 24 "
@@ -64,7 +64,7 @@ def waiters_per_process(api: Section) -> int:
     )
 
 
-def waiters_per_customer(api: Section) -> int:
+def max_waiters_per_customer(api: Section) -> int:
     return api.number(
         "WAITERS_PER_CUSTOMER",
         "Waiting requests at once for one customer, or for one guest's order.",

@@ -22,22 +22,22 @@ DEBUG = SECTION.flag(
     default=False,
 )
 SECRET_KEY = SECTION.text("SECRET_KEY", "Signs sessions and guest links.", is_secret=True)
-SECRET_KEY_FALLBACKS = SECTION.words(
+SECRET_KEY_FALLBACKS = SECTION.list_of_text(
     "SECRET_KEY_FALLBACKS", "Former keys: their signatures are still accepted.", []
 )
-_storefront_hosts = SECTION.words(
+_storefront_hosts = SECTION.list_of_text(
     "ALLOWED_HOSTS",
     "Host names of the storefront. Without `DESK_HOSTS` they are the desk's too.",
     ["localhost", "127.0.0.1"],
 )
-_desk_hosts = SECTION.words(
+_desk_hosts = SECTION.list_of_text(
     "DESK_HOSTS",
     "Host names of the desk. A process that serves both answers under all names, so host names "
     "do not hide the desk.",
     [],
 )
 ALLOWED_HOSTS = serving.allowed_hosts(SERVE, _storefront_hosts, _desk_hosts)
-CSRF_TRUSTED_ORIGINS = SECTION.words(
+CSRF_TRUSTED_ORIGINS = SECTION.list_of_text(
     "CSRF_TRUSTED_ORIGINS",
     "Origins that may send the desk's forms, such as https://desk.example. The storefront has none.",
     [],

@@ -1,4 +1,4 @@
-"""Products, warehouses, stock levels, reservations, and the movements that levels are the sum of."""
+"""Products, warehouses, stock levels, reservations, and movements. A level is the sum of its movements."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -124,7 +124,7 @@ class MovementKind(models.TextChoices):
     ADJUST = "adjust"  # staff counted: on_hand grows or shrinks, never below reserved
 
 
-OF_NO_LINE = (MovementKind.RECEIPT, MovementKind.ADJUST)
+KINDS_WITHOUT_LINE = (MovementKind.RECEIPT, MovementKind.ADJUST)
 
 
 class StockMovement(models.Model):
@@ -147,13 +147,13 @@ class StockMovement(models.Model):
                 name="inventory_movement_once_per_line",
             ),
             models.CheckConstraint(
-                condition=Q(kind__in=OF_NO_LINE, line_id__isnull=True)
-                | (~Q(kind__in=OF_NO_LINE) & Q(line_id__isnull=False)),
+                condition=Q(kind__in=KINDS_WITHOUT_LINE, line_id__isnull=True)
+                | (~Q(kind__in=KINDS_WITHOUT_LINE) & Q(line_id__isnull=False)),
                 name="inventory_movement_has_its_line",
             ),
             models.CheckConstraint(
                 condition=Q(kind=MovementKind.ADJUST) | Q(quantity__gte=0),
-                name="inventory_only_adjusting_takes_away",
+                name="inventory_movement_quantity_sign",
             ),
         ]
 

@@ -25,7 +25,7 @@ from inventory.models import (
 )
 from sagas.bulk_sql import Insert, Update, select, write
 
-_OF_SKUS: Final = """
+_LEVELS_BY_SKU_SQL: Final = """
     JOIN inventory_product ON inventory_product.id = product_id
     WHERE inventory_product.sku = ANY(%s)
     ORDER BY inventory_stocklevel.id
@@ -36,10 +36,10 @@ _NOTE_LENGTH: Final = 200  # of a movement's note; the stock entry keeps the who
 _CONFIRM: Final = """
     UPDATE inventory_reservation SET status = 'confirmed'
     WHERE status = 'held' AND order_id IN (
-        SELECT asked.order_id FROM unnest(%s::uuid[], %s::int[]) AS asked (order_id, lines)
-        WHERE asked.lines = (
+        SELECT requested.order_id FROM unnest(%s::uuid[], %s::int[]) AS requested (order_id, lines)
+        WHERE requested.lines = (
             SELECT count(*) FROM inventory_reservation AS held
-            WHERE held.order_id = asked.order_id AND held.status = 'held'
+            WHERE held.order_id = requested.order_id AND held.status = 'held'
         )
     )
     RETURNING order_id
@@ -66,10 +66,10 @@ class ProductForSale:
     available: int
 
 
-def catalogue(*, after: str = "", most: int | None = None) -> list[ProductForSale]:
+def catalogue(*, after: str = "", limit: int | None = None) -> list[ProductForSale]:
     """Return the products for sale, ordered by SKU, with their available quantity.
 
-    Returns at most ``most`` products whose SKU is greater than ``after``. One statement, which
+    Returns at most ``limit`` products whose SKU is greater than ``after``. One statement, which
     reads little more than these rows.
     """
     levels = StockLevel.objects.filter(product=OuterRef("pk")).values("product")
@@ -77,7 +77,7 @@ def catalogue(*, after: str = "", most: int | None = None) -> list[ProductForSal
     found = (
         Product.objects.filter(is_withdrawn=False, sku__gt=after)
         .annotate(available=Coalesce(Subquery(available), 0))
-        .order_by("sku")[:most]
+        .order_by("sku")[:limit]
     )
     return [
         ProductForSale(
@@ -119,7 +119,9 @@ def reserve(
     """
     skus = {line.sku for lines in requests.values() for line in lines}
     levels: dict[str, list[StockLevel]] = defaultdict(list)
-    for level in select(StockLevel, _OF_SKUS, [list(skus)], lock=True, sku="inventory_product.sku"):
+    for level in select(
+        StockLevel, _LEVELS_BY_SKU_SQL, [list(skus)], lock=True, sku="inventory_product.sku"
+    ):
         levels[level.sku].append(level)
     reservations: list[Reservation] = []
     short: dict[UUID, str] = {}

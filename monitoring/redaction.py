@@ -25,7 +25,7 @@ LONGEST_TEXT: Final = 10_000
 MOST_VALUES: Final = 2_000
 """How many values of nested lists and mappings are kept. An event of Sentry fits."""
 
-LEFT_OUT: Final = "[left out]"
+OMITTED: Final = "[omitted]"
 
 _SECRET_NAMES: Final = re.compile(
     r"passw(?:or)?d|secret|token|api_?key|authorization|cookie|credential|dsn"
@@ -35,12 +35,13 @@ _SECRET_NAMES: Final = re.compile(
 """Names of fields whose value is always redacted."""
 
 _CARD_NUMBER: Final = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
-_DIGITS_AROUND_A_BLANK: Final = re.compile(r"(?<=\d) \d")
+_BLANK_BETWEEN_DIGITS: Final = re.compile(r"(?<=\d) \d")
 _DIGITS_AT_THE_END: Final = re.compile(r"(?<![\d -])[\d -]*+\Z")
 
-# A client may choose the text, so the cost of each shape is linear in its length. A shape therefore
-# consumes a long run of characters even where no secret follows: that match has no group ``secret``
-# and stays in the text. Without this the search would start again at each character of the run.
+# A client may choose the text, so each pattern must take time in proportion to its length. A pattern
+# therefore matches a long run of characters even if no secret follows. Such a match has no group
+# ``secret``, and the text stays as it is. Without this the search would start again at each
+# character of the run, and take quadratic time.
 _SHAPES: Final = tuple(
     re.compile(shape)
     for shape in (
@@ -90,8 +91,8 @@ def redact(text: str) -> str:
 def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
     """Return ``text``, or its beginning if it has more than ``longest`` characters.
 
-    It is cut between two words, and never inside a secret: ``redact`` would not recognise a part of
-    one. Of a text that is one long word nothing is kept.
+    It is cut between two words, and never inside a secret, because ``redact`` does not recognise a
+    part of a secret. Nothing is kept of a text that is one long word.
     """
     if len(text) <= longest:
         return text
@@ -102,23 +103,23 @@ def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
 def redacted(name: str, value: Any) -> Any:
     """Return the value of a field with all texts redacted, also inside lists and mappings.
 
-    Values after the first MOST_VALUES are replaced by LEFT_OUT.
+    Values after the first MOST_VALUES are replaced by OMITTED.
     """
     return _redacted(name, value, iter(range(MOST_VALUES)))
 
 
-def _redacted(name: str, value: Any, room: Iterator[int]) -> Any:
-    if next(room, None) is None:
-        return LEFT_OUT
+def _redacted(name: str, value: Any, remaining: Iterator[int]) -> Any:
+    if next(remaining, None) is None:
+        return OMITTED
     if value is not None and not isinstance(value, bool) and _SECRET_NAMES.search(name):
         return REDACTED
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):
         items = islice(value.items(), MOST_VALUES)
-        return {redact(str(key)): _redacted(str(key), item, room) for key, item in items}
+        return {redact(str(key)): _redacted(str(key), item, remaining) for key, item in items}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_redacted("", item, room) for item in islice(value, MOST_VALUES)]
+        return [_redacted("", item, remaining) for item in islice(value, MOST_VALUES)]
     return value
 
 
@@ -129,7 +130,7 @@ def _end_of_whole_words(text: str, end: int) -> int:
     """
     while end > 0:
         end = _blank_before(text, end)
-        if _DIGITS_AROUND_A_BLANK.match(text, end):
+        if _BLANK_BETWEEN_DIGITS.match(text, end):
             digits = _DIGITS_AT_THE_END.search(text, 0, end)
             end = digits.start() if digits else 0
         elif begins := _begins_of_known_secrets(text, end):

@@ -5,14 +5,14 @@ import re
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
-from access.accounts import USERNAME, account_named
+from access.accounts import USERNAME, get_or_create_account
 
 
-def get_or_create_account(username: str) -> User:
+def account_from_command_line(username: str) -> User:
     """Get or create the account. Raises CommandError for an invalid name of a new account."""
     if not User.objects.filter(username=username).exists() and not re.fullmatch(USERNAME, username):
         raise CommandError(
             "--username: a new username has 1 to 150 letters, digits and _.@+-",
             returncode=2,
         )
-    return account_named(username)
+    return get_or_create_account(username)

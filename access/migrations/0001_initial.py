@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                                 ("orders:write", "Place and cancel orders"),
                                 (
                                     "shop",
-                                    "Act for the shop: with every customer's orders, and with guests'",
+                                    "Act for the shop: with the orders of all customers and guests",
                                 ),
                             ],
                             max_length=32,

@@ -224,7 +224,7 @@ class Migration(migrations.Migration):
             model_name="stockmovement",
             constraint=models.CheckConstraint(
                 condition=models.Q(("kind", "adjust"), ("quantity__gte", 0), _connector="OR"),
-                name="inventory_only_adjusting_takes_away",
+                name="inventory_movement_quantity_sign",
             ),
         ),
         migrations.AddConstraint(

@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 
 from access.models import ApiToken
 from access.permissions import NeedsToken
-from orders.api.http.auth_context import caller, grant_of
+from orders.api.http.auth_context import account_of, grant_of
 from orders.api.http.documentation.operation import Operation, SuccessResponse, documented
 
 _REVOKE_TOKEN = Operation(
@@ -32,6 +32,6 @@ class TokenView(APIView):
         A repetition changes nothing: it is not authenticated any more.
         """
         token = ApiToken.objects.filter(pk=grant_of(request).token_id)
-        actor = caller(request).get_username()
+        actor = account_of(request).get_username()
         ApiToken.objects.revoke(token, reason="logged out", actor=actor)
         return Response(status=HTTPStatus.NO_CONTENT)

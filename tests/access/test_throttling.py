@@ -13,7 +13,7 @@ from pytest_django import Settings
 from redis import Redis
 
 from access import rate_limits
-from access.client_ip import subscriber
+from access.client_ip import client_key
 from access.rate_limits import Counter
 from access.rates import Rate
 from orders.models import Order
@@ -227,7 +227,7 @@ def test_anonymous_callers_are_identified_by_the_address_that_our_proxies_saw(
         "/", headers={"X-Forwarded-For": forwarded}, REMOTE_ADDR="198.51.100.1"
     )
 
-    assert subscriber(request) == expected
+    assert client_key(request) == expected
 
 
 def guess(storefront: Storefront) -> ApiResponse:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from access.management.new_accounts import get_or_create_account
+from access.management.new_accounts import account_from_command_line
 from access.models import ApiToken
 
 
@@ -22,5 +22,5 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, *_: Any, username: str, **__: Any) -> None:
-        _stored, token = ApiToken.objects.issue(get_or_create_account(username))
+        _stored, token = ApiToken.objects.issue(account_from_command_line(username))
         self.stdout.write(json.dumps({"username": username, "token": token}))

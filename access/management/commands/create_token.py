@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from access.credentials import Scope
-from access.management.new_accounts import get_or_create_account
+from access.management.new_accounts import account_from_command_line
 from access.models import MAX_TOKEN_DAYS, ApiToken
 from sagas.cli_types import text, whole_number
 
@@ -54,7 +54,7 @@ class Command(BaseCommand):
         self, *_: Any, username: str, name: str, scopes: Sequence[str], days: int, **options: Any
     ) -> None:
         if options["create_account"]:
-            user = get_or_create_account(username)
+            user = account_from_command_line(username)
         elif (found := User.objects.filter(username=username).first()) is None:
             raise CommandError(f"There is no account {username}; see --create-account.")
         else:

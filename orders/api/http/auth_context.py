@@ -12,7 +12,7 @@ from orders.api.http.problems import not_found
 from orders.models import Order, OrderQuerySet
 
 
-def caller(request: Request) -> User:
+def account_of(request: Request) -> User:
     """Return the account of the token, or the account that issued the guest link."""
     if not isinstance(request.user, User):
         raise NotAuthenticated
@@ -27,7 +27,7 @@ def grant_of(request: Request) -> Grant:
 
 def actor_name(request: Request) -> str:
     """Return the name under which an order's history records this caller."""
-    return "guest" if grant_of(request).is_guest else caller(request).get_username()
+    return "guest" if grant_of(request).is_guest else account_of(request).get_username()
 
 
 def can_write(request: Request) -> bool:
@@ -47,7 +47,7 @@ def own_orders(request: Request) -> OrderQuerySet:
 
     For the shop's server, the same statement also reads the customer of each order.
     """
-    orders = Order.objects.visible_to(caller(request), grant_of(request))
+    orders = Order.objects.visible_to(account_of(request), grant_of(request))
     return orders.select_related("customer") if grant_of(request).is_shop else orders
 
 

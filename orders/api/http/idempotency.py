@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from psycopg.errors import LockNotAvailable
 from rest_framework.request import Request
 
-from orders.api.http.auth_context import caller, grant_of
+from orders.api.http.auth_context import account_of, grant_of
 from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import FieldError, Problem
 from orders.api.http.request_schemas import RequestSchema
@@ -63,7 +63,7 @@ class IdempotentRequest:
         key, grant = _read_key(request), grant_of(request)
         scoped_key = f"{grant.order_id}:{key}" if grant.is_guest else key
         fingerprint = _fingerprint(request, body.model_dump(exclude_none=True))
-        return cls(caller(request).pk, scoped_key, fingerprint)
+        return cls(account_of(request).pk, scoped_key, fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 from access.credentials import Scope
 from access.links import new_link, read_link, revoke_links
 from access.permissions import Scopes
-from orders.api.http.auth_context import caller, own_order
+from orders.api.http.auth_context import account_of, own_order
 from orders.api.http.documentation.operation import Operation, SuccessResponse, documented
 from orders.api.http.request_schemas import parse_body
 from orders.api.links.schemas import EXAMPLE_LINK, Link, NewLink
@@ -52,7 +52,7 @@ class LinksView(APIView):
         """Return a new guest link to this order. Stores nothing: a repetition makes another link."""
         body = parse_body(NewLink, request)
         order = own_order(request, order_id)
-        link = new_link(order.pk, caller(request), days=body.days, may_cancel=body.may_cancel)
+        link = new_link(order.pk, account_of(request), days=body.days, may_cancel=body.may_cancel)
         token = link.token()
         content = Link(
             url=request.build_absolute_uri(reverse("guest-order", args=[token])),
@@ -67,7 +67,7 @@ class LinksView(APIView):
     @documented(_REVOKE_LINKS)
     def delete(self, request: Request, order_id: UUID) -> Response:
         """Revoke all links to this order that were made before."""
-        revoke_links(own_order(request, order_id).pk, actor=caller(request).get_username())
+        revoke_links(own_order(request, order_id).pk, actor=account_of(request).get_username())
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from rest_framework.request import Request
 
-from orders.api.http.auth_context import caller, grant_of
+from orders.api.http.auth_context import account_of, grant_of
 from orders.api.http.pagination import CursorSigner
 from orders.api.orders.request_schemas import OrderListQuery
 from orders.models import Order, OrderQuerySet
@@ -90,7 +90,7 @@ class OrderCursors:
         filters = query.model_dump(mode="json", exclude={"cursor", "page_size", "expand"})
         filters["status"].sort()
         grant = grant_of(request)
-        scope = [caller(request).pk, str(grant.order_id), grant.is_shop, filters]
+        scope = [account_of(request).pk, str(grant.order_id), grant.is_shop, filters]
         self._cursors = CursorSigner(f"orders:{json.dumps(scope)}")
 
     def write(self, position: Position) -> str:

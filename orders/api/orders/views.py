@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.accounts import AccountBlocked, customer_named
+from access.accounts import AccountBlocked, get_or_create_customer
 from access.credentials import Scope
 from access.errors import ScopeMissing
 from access.permissions import Scopes
@@ -18,8 +18,8 @@ from access.rates import Rate
 from access.throttling import Rates
 from orders.api.carts import CART_ERRORS, cart_problem
 from orders.api.http.auth_context import (
+    account_of,
     actor_name,
-    caller,
     grant_of,
     order_path,
     own_order,
@@ -205,8 +205,8 @@ def _customer(request: Request, name: str | None) -> User | None:
     if not grant_of(request).is_shop:
         if name is not None:
             raise ScopeMissing(Scope.SHOP)
-        return caller(request)
-    return customer_named(name) if name else None
+        return account_of(request)
+    return get_or_create_customer(name) if name else None
 
 
 def _price_changed(body: NewOrder, error: PriceChanged) -> Problem:

@@ -52,7 +52,7 @@ class ProductsView(APIView):
         """List the products for sale by SKU, with the quantity that is available now."""
         query = parse_query(ProductListQuery, request)
         after = _CURSORS.read(query.cursor) if query.cursor is not None else ""
-        products = inventory.services.catalogue(after=after, most=query.page_size + 1)
+        products = inventory.services.catalogue(after=after, limit=query.page_size + 1)
         results = [Product.of(product) for product in products[: query.page_size]]
         has_more = len(products) > len(results)
         next_page = page_url(request, _CURSORS.write(results[-1].sku)) if has_more else None

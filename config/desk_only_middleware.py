@@ -1,4 +1,4 @@
-"""Skips the desk's middleware for the storefront's requests in a process that serves both."""
+"""Applies the desk's middleware to the desk's requests only, in a process that also serves the storefront."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,10 @@ from config.serving import DESK_PATH
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
-class SplitMiddleware:
+class DeskOnlyMiddleware:
     """Passes the desk's requests to the middleware below it, and all others directly to their view.
 
-    Only installed in a process that serves both.
+    Installed only with ``SERVE=both``.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
