@@ -1,13 +1,14 @@
 # Two commands show everything: `make demo` and `make test`. The rest is for working on it.
 # It needs only Python 3.11 and make; all files are written to .venv and var.
 
+# The Python that creates the virtual environment.
 PYTHON ?= python3
 # The recipes start modules, because console scripts do not work in folders with spaces.
 VENV := .venv/bin/python
-# The started program ends with this make, so that no process is left behind.
-OWNED := HOLDFAST_OWNER=$$PPID exec
-# The type checker reads the settings. It connects to nothing.
-READABLE_SETTINGS = env $$($(VENV) -m sandbox.environment)
+# The started program ends when this make ends, so that no process is left behind.
+END_WITH_MAKE := HOLDFAST_OWNER=$$PPID exec
+# Variables with which the settings can be read. Nothing connects to the addresses in them.
+WITH_SETTINGS = env $$($(VENV) -m sandbox.environment)
 
 .DEFAULT_GOAL := help
 .PHONY: help smoke demo up check manage bench prove prove-lock chaos properties screenshots fuzz test lint words format clean refuse-live-keys
@@ -15,14 +16,14 @@ READABLE_SETTINGS = env $$($(VENV) -m sandbox.environment)
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/installed ## Start everything, drive orders through it, break things, stay up
-	@$(OWNED) $(VENV) -m sandbox demo
+demo: .venv/installed ## Start everything, place orders, inject faults, stay up
+	@$(END_WITH_MAKE) $(VENV) -m sandbox demo
 
-smoke: .venv/installed ## Drive orders through a fresh system, then stop; status 0 if all is as expected
-	@$(OWNED) $(VENV) -m sandbox smoke
+smoke: .venv/installed ## Place orders on fresh data, then stop; status 0 if every outcome is as expected
+	@$(END_WITH_MAKE) $(VENV) -m sandbox smoke
 
 up: .venv/installed ## Start everything until Ctrl-C, data in var/up: WITH=fraud,warehouse:8123 adds services
-	@$(OWNED) $(VENV) -m sandbox up
+	@$(END_WITH_MAKE) $(VENV) -m sandbox up
 
 check: .venv/installed ## Compare the running system's orders, payments and stock with Stripe's ledger
 	@$(VENV) -m sandbox check
@@ -31,18 +32,18 @@ manage: .venv/installed ## Run a manage.py command on the running system: ARGS="
 	@$(VENV) -m sandbox manage $(ARGS)
 
 bench: .venv/installed ## Measure orders per second and latency: CLIENTS=48 or RATE=20, SECONDS=20, LATENCY_MS=0, COMPARE=old.json
-	@$(OWNED) $(VENV) -m benchmarks
+	@$(END_WITH_MAKE) $(VENV) -m benchmarks
 
 prove: .venv/installed ## Inject a fault at every point of every scenario: ONLY="paid/*" selects some
-	@$(OWNED) $(VENV) -m proof run --only "$(ONLY)" --report var/prove.json
+	@$(END_WITH_MAKE) $(VENV) -m proof run --only "$(ONLY)" --report var/prove.json
 	@$(if $(ONLY),true,$(VENV) -m pytest -q -m prove)
-	@$(if $(ONLY),true,$(OWNED) $(VENV) -m proof.protocol --deep --no-traces)
+	@$(if $(ONLY),true,$(END_WITH_MAKE) $(VENV) -m proof.protocol --deep --no-traces)
 
 prove-lock: .venv/installed ## Accept the present fault points as reviewed, and show the changes
-	@$(OWNED) $(VENV) -m proof lock
+	@$(END_WITH_MAKE) $(VENV) -m proof lock
 
 chaos: .venv/installed ## Kill, pause and disconnect everything under load: MINUTES=3 SEED=1 RATE=5 BUG=name
-	@$(OWNED) $(VENV) -m proof.chaos --minutes $(or $(MINUTES),3) --seed $(or $(SEED),1) \
+	@$(END_WITH_MAKE) $(VENV) -m proof.chaos --minutes $(or $(MINUTES),3) --seed $(or $(SEED),1) \
 		$(if $(RATE),--rate $(RATE)) $(if $(BUG),--bug $(BUG))
 
 test: lint ## Run the linters and all tests, except those that only `make prove` runs
@@ -60,11 +61,11 @@ fuzz: .venv/installed ## Send the API generated valid and invalid requests: EXAM
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
 	EXAMPLES=$(or $(EXAMPLES),1000) SEED=$$seed $(VENV) -m pytest tests/openapi/test_fuzzing.py
 
-lint: .venv/installed ## Run the linters, the type checker, the import contracts and the check of plain words
+lint: .venv/installed ## Run the linters, the type checker, the import contracts and the prose check
 	@$(VENV) -m ruff check --quiet .
 	@$(VENV) -m ruff format --check --quiet .
-	@$(READABLE_SETTINGS) $(VENV) -m mypy --no-error-summary .
-	@said=$$($(VENV) .venv/bin/lint-imports --no-logo) || { echo "$$said"; exit 1; }
+	@$(WITH_SETTINGS) $(VENV) -m mypy --no-error-summary .
+	@output=$$($(VENV) .venv/bin/lint-imports --no-logo) || { echo "$$output"; exit 1; }
 	@$(VENV) -m tests.architecture.plain_words check
 
 words: .venv/installed ## Record that fewer banned phrases are left: lowers numbers, never raises one

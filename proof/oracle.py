@@ -25,12 +25,12 @@ def examine(
     *,
     ends: Mapping[str, int],
     acknowledged: Mapping[str, str],
-    outside_acts: Mapping[str, Mapping[str, int]],
+    expected_effects: Mapping[str, Mapping[str, int]],
 ) -> list[Finding]:
     """Compare orders, payments, stock, events, the services' records and the clients' responses.
 
     ``ends`` maps each final status to the number of orders that must have it. ``acknowledged`` maps
-    each customer to the order id in their response. ``outside_acts`` is how often each outside
+    each customer to the order id in their response. ``expected_effects`` is how often each outside
     service must have acted, by operation.
     """
     orders = [
@@ -46,7 +46,7 @@ def examine(
         *_stock(orders, world),
         *_journal(world),
         *_events(orders, world),
-        *_outside_services(world, outside_acts),
+        *_outside_services(world, expected_effects),
     ]
 
 
@@ -178,7 +178,7 @@ def _events(orders: list[OrderRow], world: World) -> Iterator[Finding]:
 
 
 def _outside_services(world: World, expected: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]:
-    """Each service acted as often as the scenario says, and never twice on the same question."""
+    """Each service acted as often as the scenario says, and never twice on the same request."""
     for service in world.outside_services:
         acts = service.acts()
         found = Counter(act["operation"] for act in acts)
@@ -186,7 +186,7 @@ def _outside_services(world: World, expected: Mapping[str, Mapping[str, int]]) -
         if found != allowed:
             detail = f"{service.name}: {dict(found)} instead of {dict(allowed)}"
             yield Finding("unexpected-service-acts", detail)
-        questions = Counter((act["operation"], json.dumps(act["question"])) for act in acts)
-        for (operation, question), count in questions.items():
+        requests = Counter((act["operation"], json.dumps(act["request"])) for act in acts)
+        for (operation, request), count in requests.items():
             if count > 1:
-                yield Finding("service-acted-twice", f"{service.name}: {operation} {question}")
+                yield Finding("service-acted-twice", f"{service.name}: {operation} {request}")

@@ -88,7 +88,7 @@ class Run:
             self._world,
             ends=self._scenario.ends,
             acknowledged=stage.order_ids,
-            outside_acts=self._scenario.outside_acts,
+            expected_effects=self._scenario.expected_effects,
         )
         stage.fault = None
         stage.start_process("auditor", actors.audit).run()

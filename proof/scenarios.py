@@ -35,7 +35,7 @@ class Scenario:
     acts: Sequence[Act]
     ends: Mapping[str, int]
     """The number of orders that must end in each status."""
-    outside_acts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    expected_effects: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """How often each outside service except Stripe must act, by operation; others must not act."""
 
 

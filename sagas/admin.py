@@ -103,7 +103,7 @@ class OfSaga(NewestRowsFilter):
 
 @admin.register(SagaRun)
 class SagaRunAdmin(RecordAdmin[SagaRun]):
-    list_display = ("started", "order", "saga", "stands", "doing", "wakes", "flag")
+    list_display = ("started", "order", "saga", "status_badge", "current_step", "wakes", "flag")
     list_filter = (State, NeedsAttention, IsPaused, CurrentStep, OfSaga)
     searches = (search_ids("pk", "subject_id"),)
     search_help_text = "An order's or a run's id, or how it begins"
@@ -116,14 +116,14 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
         "order",
         "saga",
         "version",
-        "stands",
-        "doing",
+        "status_badge",
+        "current_step",
         "retry_count",
         "attention_reason",
         *("started", "wakes", "ended"),
         *("reason", "reason_detail", "actor", "correlation_id"),
     )
-    readonly_fields = ("order", "stands", "doing", "started", "wakes", "ended")
+    readonly_fields = ("order", "status_badge", "current_step", "started", "wakes", "ended")
 
     @admin.display(description="started (UTC)")
     def started(self, run: SagaRun) -> SafeString | None:
@@ -134,11 +134,11 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
         return order_link(run.subject_id)
 
     @admin.display(description="state")
-    def stands(self, run: SagaRun) -> SafeString:
+    def status_badge(self, run: SagaRun) -> SafeString:
         return state(run.status)
 
     @admin.display(description="step")
-    def doing(self, run: SagaRun) -> str | None:
+    def current_step(self, run: SagaRun) -> str | None:
         if not run.step:
             return None
         return f"{run.step}, attempt {run.attempt_count}" if run.attempt_count else run.step

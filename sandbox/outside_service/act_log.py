@@ -7,13 +7,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Act:
-    """One effect. A question that is repeated under its key has no second effect."""
+    """One effect. A request that is repeated under its key has no second effect."""
 
     at: int
     operation: str
     path: str
     key: str | None
-    question: Mapping[str, Any]
+    request: Mapping[str, Any]
     status: int
     answer: Mapping[str, Any]
 

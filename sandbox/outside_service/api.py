@@ -1,4 +1,4 @@
-"""Handles one question: idempotency key, fault, the rule that answers, the log of acts."""
+"""Handles one request: idempotency key, fault, the rule that answers, the log of acts."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ READS: Final = frozenset({"GET", "HEAD"})
 
 @dataclass(frozen=True)
 class ServiceResponse:
-    """The response to one question, before a fault can change its delivery."""
+    """The response to one request, before a fault can change its delivery."""
 
     status: int
     body: str
@@ -44,24 +44,24 @@ class Rejected(Exception):
 
 
 @dataclass(frozen=True)
-class ParsedQuestion:
-    """A valid question that has not been acted on."""
+class ParsedRequest:
+    """A valid request that has not been acted on."""
 
     method: str
     path: str
     key: str | None
-    question: Mapping[str, Any]
+    content: Mapping[str, Any]
     rule: AnswerRule
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint_of([("question", encode(dict(self.question)))])
+        return fingerprint_of([("request", encode(dict(self.content)))])
 
 
 class Api:
-    """Acts on each question at most once per idempotency key, and logs every act.
+    """Acts on each request at most once per idempotency key, and logs every act.
 
-    The key is optional, as at most services: without a key a repeated question acts again.
+    The key is optional, as at most services: without a key a repeated request acts again.
     """
 
     def __init__(self, rules: AnswerRules, faults: FaultMenu, calls: CallLog) -> None:
@@ -84,7 +84,7 @@ class Api:
             parsed = self._read(request)
             log.operation = parsed.rule.operation
             saved = self._find_saved(parsed)
-            rule = self._faults.choose(parsed.rule.operation, parsed.question)
+            rule = self._faults.choose(parsed.rule.operation, parsed.content)
             answer = await self._answer(parsed, saved, rule)
         except Rejected as rejected:
             answer = rejected.answer
@@ -97,7 +97,7 @@ class Api:
         return self._response(answer, log)
 
     async def _answer(
-        self, parsed: ParsedQuestion, saved: ServiceResponse | None, rule: FaultRule | None
+        self, parsed: ParsedRequest, saved: ServiceResponse | None, rule: FaultRule | None
     ) -> ServiceResponse:
         if rule is not None and rule.fault in NEVER_ARRIVED:
             return ServiceResponse(0, "")
@@ -110,7 +110,7 @@ class Api:
                 return saved
             return self._act(parsed, fails=rule is not None and rule.fault is Fault.ERROR_AFTER)
 
-    def _act(self, parsed: ParsedQuestion, *, fails: bool) -> ServiceResponse:
+    def _act(self, parsed: ParsedRequest, *, fails: bool) -> ServiceResponse:
         now = self.clock.now()
         body: dict[str, Any] = dict(parsed.rule.answer)
         answer = ServiceResponse(parsed.rule.status, encode(body))
@@ -123,7 +123,7 @@ class Api:
                     parsed.rule.operation,
                     parsed.path,
                     parsed.key,
-                    parsed.question,
+                    parsed.content,
                     parsed.rule.status,
                     body,
                 )
@@ -136,21 +136,21 @@ class Api:
             )
         return answer
 
-    def _read(self, request: Request) -> ParsedQuestion:
+    def _read(self, request: Request) -> ParsedRequest:
         """Raises Rejected if the body is not a JSON object, or if no rule fits."""
         try:
-            question = json.loads(request.body or b"{}")
+            content = json.loads(request.body or b"{}")
         except ValueError:
             raise Rejected(HTTPStatus.BAD_REQUEST, "not_json") from None
-        if not isinstance(question, dict):
+        if not isinstance(content, dict):
             raise Rejected(HTTPStatus.BAD_REQUEST, "not_an_object")
-        rule = self.rules.find(request.method, request.path, question)
+        rule = self.rules.find(request.method, request.path, content)
         if rule is None:
             raise Rejected(HTTPStatus.NOT_FOUND, "no_rule_fits")
         key = None if request.method in READS else request.headers.get("idempotency-key")
-        return ParsedQuestion(request.method, request.path, key, question, rule)
+        return ParsedRequest(request.method, request.path, key, content, rule)
 
-    def _find_saved(self, parsed: ParsedQuestion) -> ServiceResponse | None:
+    def _find_saved(self, parsed: ParsedRequest) -> ServiceResponse | None:
         if parsed.key is None:
             return None
         try:

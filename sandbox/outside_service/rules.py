@@ -1,4 +1,4 @@
-"""The rules that decide which question gets which answer. They are tried in order."""
+"""The rules that decide which request gets which answer. They are tried in order."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,10 +13,10 @@ METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "*"})
 
 @dataclass(frozen=True)
 class AnswerRule:
-    """Questions that fit the rule get its answer.
+    """Requests that fit the rule get its answer.
 
     ``operation`` names them in fault rules, call log and log of acts. ``path`` may contain ``*``.
-    ``match`` has the values that members of the question must have.
+    ``match`` has the values that members of the request's body must have.
     """
 
     operation: str
@@ -26,26 +26,26 @@ class AnswerRule:
     status: int = 200
     answer: Mapping[str, Any] = field(default_factory=dict)
 
-    def fits(self, method: str, path: str, question: Mapping[str, Any]) -> bool:
+    def fits(self, method: str, path: str, body: Mapping[str, Any]) -> bool:
         return (
             self.method in {method, "*"}
             and fnmatchcase(path, self.path)
-            and all(question.get(name) == value for name, value in self.match.items())
+            and all(body.get(name) == value for name, value in self.match.items())
         )
 
     def description(self) -> dict[str, Any]:
         return asdict(self)
 
 
-ANYTHING: Final = AnswerRule("ask", method="*", answer={"status": "ok"})
-"""The rule of a service without rules: it accepts every question."""
+DEFAULT_RULE: Final = AnswerRule("ask", method="*", answer={"status": "ok"})
+"""The rule of a service without rules: it accepts every request."""
 
 
 class AnswerRules:
     """The rules in force. The first one that fits answers."""
 
     def __init__(self, rules: Iterable[AnswerRule]) -> None:
-        self._initial = list(rules) or [ANYTHING]
+        self._initial = list(rules) or [DEFAULT_RULE]
         self._rules = list(self._initial)
 
     def add(self, fields: Mapping[str, Any]) -> AnswerRule:
@@ -58,8 +58,8 @@ class AnswerRules:
         """Remove all rules that were added."""
         self._rules = list(self._initial)
 
-    def find(self, method: str, path: str, question: Mapping[str, Any]) -> AnswerRule | None:
-        return next((rule for rule in self._rules if rule.fits(method, path, question)), None)
+    def find(self, method: str, path: str, body: Mapping[str, Any]) -> AnswerRule | None:
+        return next((rule for rule in self._rules if rule.fits(method, path, body)), None)
 
     def __iter__(self) -> Iterator[AnswerRule]:
         return iter(self._rules)

@@ -1,6 +1,6 @@
 """Finds phrases that are hard to read. `make lint` runs the check, `make words` records progress.
 
-The baseline says how many uses of each idiom each file still has. The check fails on any other
+The baseline says how many uses of each banned phrase each file still has. The check fails on any other
 number: a new use must be rewritten, and a smaller number must be recorded.
 """
 
@@ -16,10 +16,10 @@ from tests.support.prose import long_sentences, parts_of
 from tests.support.source_files import ROOT, all_files
 
 BASELINE = "tests/architecture/plain_words_baseline.txt"
-BASELINE_TITLE = "# `make words` writes this file: path | idiom | uses. The numbers only go down.\n"
+BASELINE_TITLE = "# `make words` writes this file: path | phrase | uses. The numbers only go down.\n"
 EXCEPTIONS = "tests/architecture/plain_words_exceptions.txt"
 NOT_READ = {
-    *(BASELINE, EXCEPTIONS, "tests/architecture/test_plain_words.py"),  # they quote the idioms
+    *(BASELINE, EXCEPTIONS, "tests/architecture/test_plain_words.py"),  # they quote the banned phrases
     *("docs/openapi.yaml", "proof/fault_points.lock.json"),  # generated from the code
     "LICENSE",
 }
@@ -61,7 +61,7 @@ INSTEAD = {
     LOOP: "what each one is: for order in orders",
     LONG_SENTENCE: "several sentences of about 20 words",
 }
-"""Every idiom, and what to write instead."""
+"""Every banned phrase, and what to write instead."""
 
 ADVICE = f"""\
 After a file was moved, `make words` moves its numbers.
@@ -74,32 +74,32 @@ _LOOP = re.compile(r"\bfor\s+(?:[\w\s,(*]*[\s,(*])?each\b[\w\s,)*]*\sin\b")
 
 
 class Use(NamedTuple):
-    """One use of an idiom."""
+    """One use of a banned phrase."""
 
     path: str
     line: int
-    idiom: str
+    phrase: str
     text: str
 
 
 class JustifiedException(NamedTuple):
-    """Uses that stay: those in one file, of one idiom, on lines that contain the text."""
+    """Uses that stay: those in one file, of one phrase, on lines that contain the text."""
 
     path: str
-    idiom: str
+    phrase: str
     text: str
     reason: str
 
     def covers(self, use: Use) -> bool:
-        return (self.path, self.idiom) == (use.path, use.idiom) and self.text in use.text
+        return (self.path, self.phrase) == (use.path, use.phrase) and self.text in use.text
 
 
 Counts = Counter[tuple[str, str]]
-"""The number of uses by path and idiom."""
+"""The number of uses by path and phrase."""
 
 
 def uses_in(path: str, text: str) -> list[Use]:
-    """Return every use of an idiom in one file, in the order of its lines."""
+    """Return every use of a banned phrase in one file, in the order of its lines."""
     parts, names = parts_of(path, text), tuple(IDIOMS)
     found = [
         (parts.prose.count("\n", 0, match.start()), names[(match.lastindex or 0) - 1])
@@ -113,25 +113,25 @@ def uses_in(path: str, text: str) -> list[Use]:
         (parts.code.count("\n", 0, match.start()), LOOP) for match in _LOOP.finditer(parts.code)
     ]
     lines = text.split("\n")
-    return [Use(path, line + 1, idiom, lines[line].strip()) for line, idiom in sorted(found)]
+    return [Use(path, line + 1, phrase, lines[line].strip()) for line, phrase in sorted(found)]
 
 
 def counts_of(uses: Sequence[Use]) -> Counts:
-    return Counter((use.path, use.idiom) for use in uses)
+    return Counter((use.path, use.phrase) for use in uses)
 
 
 def differences(uses: Sequence[Use], baseline: Counts) -> Iterator[str]:
     """Yield what to do about each number that differs from the baseline."""
     counts = counts_of(uses)
-    for path, idiom in sorted(counts.keys() | baseline.keys()):
-        found, allowed = counts[path, idiom], baseline[path, idiom]
+    for path, phrase in sorted(counts.keys() | baseline.keys()):
+        found, allowed = counts[path, phrase], baseline[path, phrase]
         if found > allowed:
-            yield f'{path}: "{idiom}": {found} found, {allowed} allowed. Write {INSTEAD[idiom]}.'
+            yield f'{path}: "{phrase}": {found} found, {allowed} allowed. Write {INSTEAD[phrase]}.'
             for use in uses:
-                if (use.path, use.idiom) == (path, idiom):
+                if (use.path, use.phrase) == (path, phrase):
                     yield f"  {path}:{use.line}: {use.text}"
         elif found < allowed:
-            yield f'{path}: "{idiom}": {found} found, {allowed} recorded. Run `make words`.'
+            yield f'{path}: "{phrase}": {found} found, {allowed} recorded. Run `make words`.'
 
 
 def increases(counts: Counts, baseline: Counts, present: Set[str]) -> Iterator[str]:
@@ -140,31 +140,31 @@ def increases(counts: Counts, baseline: Counts, present: Set[str]) -> Iterator[s
     So a file can be moved, but a file that stays never gains a use.
     """
     recorded = {path for path, _ in baseline}
-    for idiom in INSTEAD:
+    for phrase in INSTEAD:
         grown = {
-            path: f'{path}: "{idiom}": {found} found, {baseline[path, idiom]} allowed.'
+            path: f'{path}: "{phrase}": {found} found, {baseline[path, phrase]} allowed.'
             for (path, name), found in sorted(counts.items())
-            if name == idiom and found > baseline[path, idiom]
+            if name == phrase and found > baseline[path, phrase]
         }
         yield from (text for path, text in grown.items() if path in recorded)
         new = {path: text for path, text in grown.items() if path not in recorded}
-        removed = sum(baseline[path, idiom] for path in recorded - present)
-        if sum(counts[path, idiom] for path in new) > removed:
+        removed = sum(baseline[path, phrase] for path in recorded - present)
+        if sum(counts[path, phrase] for path in new) > removed:
             yield from new.values()
 
 
 def table(counts: Counts) -> Iterator[str]:
-    """Lay out the totals of each idiom in the product, its tests and its documents."""
+    """Lay out the totals of each phrase in the product, its tests and its documents."""
     columns = ("product", "tests", "docs", "total")
     yield f"{'':16}" + "".join(f"{column:>9}" for column in columns)
     totals = Counter[str]()
-    for idiom in INSTEAD:
+    for phrase in INSTEAD:
         row = Counter[str]()
         for (path, name), found in counts.items():
-            if name == idiom:
+            if name == phrase:
                 row.update({area_of(path): found, "total": found})
         totals.update(row)
-        yield f"{idiom:16}" + "".join(f"{row[column]:9}" for column in columns)
+        yield f"{phrase:16}" + "".join(f"{row[column]:9}" for column in columns)
     yield f"{'all':16}" + "".join(f"{totals[column]:9}" for column in columns)
 
 
@@ -217,7 +217,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         if not any(allowed.covers(use) for use in found)
     ]
     rows = read_fields(root / BASELINE, 3)
-    baseline = Counter({(path, idiom): int(number) for path, idiom, number in rows})
+    baseline = Counter({(path, phrase): int(number) for path, phrase, number in rows})
     if action == "check":
         problems += differences(uses, baseline)
     elif (root / BASELINE).exists():
@@ -231,7 +231,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
 
 
 def write_baseline(path: Path, counts: Counts) -> None:
-    lines = (f"{name} | {idiom} | {number}\n" for (name, idiom), number in sorted(counts.items()))
+    lines = (f"{name} | {phrase} | {number}\n" for (name, phrase), number in sorted(counts.items()))
     path.write_text(BASELINE_TITLE + "".join(lines))
 
 

@@ -1,4 +1,4 @@
-"""The check of words finds each idiom and nothing else, and keeps the numbers from growing."""
+"""The prose check finds each banned phrase and nothing else, and keeps the numbers from growing."""
 
 import io
 import tokenize
@@ -32,7 +32,7 @@ EXAMPLES = {
     "lest": ["lest it fail"],
     "Let": ["Let the caller wait"],
 }
-EXPECTED = {example: [idiom] for idiom, examples in EXAMPLES.items() for example in examples}
+EXPECTED = {example: [phrase] for phrase, examples in EXAMPLES.items() for example in examples}
 NEAR_MISSES = [
     "the provider told us so",
     "the whole story told once",
@@ -67,11 +67,11 @@ THIRTY = "word " * 29 + "end."
 THIRTY_ONE = "word " * 30 + "end."
 
 
-def idioms(path: str, text: str) -> list[str]:
-    return [use.idiom for use in uses_in(path, text)]
+def phrases(path: str, text: str) -> list[str]:
+    return [use.phrase for use in uses_in(path, text)]
 
 
-def test_every_idiom_has_an_example_and_a_better_word() -> None:
+def test_every_banned_phrase_has_an_example_and_a_better_word() -> None:
     assert EXAMPLES.keys() == IDIOMS.keys()
     assert INSTEAD.keys() == {*IDIOMS, LOOP, LONG_SENTENCE}
 
@@ -88,8 +88,8 @@ def test_every_idiom_has_an_example_and_a_better_word() -> None:
         "x = 'It says:\\n{} today'",
     ],
 )
-def test_an_idiom_is_found_in_comments_docstrings_and_texts(source: str) -> None:
-    found = {example: idioms("a.py", source.format(example)) for example in EXPECTED}
+def test_a_banned_phrase_is_found_in_comments_docstrings_and_texts(source: str) -> None:
+    found = {example: phrases("a.py", source.format(example)) for example in EXPECTED}
 
     assert found == EXPECTED
 
@@ -104,8 +104,8 @@ def test_an_idiom_is_found_in_comments_docstrings_and_texts(source: str) -> None
         ("Makefile", "a: ## here {}"),
     ],
 )
-def test_an_idiom_is_found_in_other_files(path: str, text: str) -> None:
-    found = {example: idioms(path, text.format(example)) for example in EXPECTED}
+def test_a_banned_phrase_is_found_in_other_files(path: str, text: str) -> None:
+    found = {example: phrases(path, text.format(example)) for example in EXPECTED}
 
     assert found == EXPECTED
 
@@ -121,8 +121,8 @@ def test_an_idiom_is_found_in_other_files(path: str, text: str) -> None:
         "# ``a`` is told ``b``",
     ],
 )
-def test_neither_line_ends_nor_examples_hide_an_idiom(source: str) -> None:
-    assert idioms("a.py", source) == ["is told"]
+def test_neither_line_ends_nor_examples_hide_a_banned_phrase(source: str) -> None:
+    assert phrases("a.py", source) == ["is told"]
 
 
 def test_a_use_names_its_file_and_line() -> None:
@@ -132,10 +132,10 @@ def test_a_use_names_its_file_and_line() -> None:
 
 
 @pytest.mark.parametrize("text", NEAR_MISSES)
-def test_text_that_only_resembles_an_idiom_is_not_reported(text: str) -> None:
-    assert idioms("a.md", text) == []
-    assert idioms("a.py", f'"""{text}"""') == []
-    assert idioms("a.py", f"# {text}") == []
+def test_text_that_only_resembles_a_banned_phrase_is_not_reported(text: str) -> None:
+    assert phrases("a.md", text) == []
+    assert phrases("a.py", f'"""{text}"""') == []
+    assert phrases("a.py", f"# {text}") == []
 
 
 @pytest.mark.parametrize(
@@ -153,21 +153,21 @@ def test_text_that_only_resembles_an_idiom_is_not_reported(text: str) -> None:
     ],
 )
 def test_code_and_short_strings_are_not_prose(source: str) -> None:
-    assert idioms("a.py", source) == []
+    assert phrases("a.py", source) == []
 
 
 @pytest.mark.parametrize("source", LOOPS)
 def test_a_loop_over_each_is_found(source: str) -> None:
-    assert idioms("a.py", source) == [LOOP]
+    assert phrases("a.py", source) == [LOOP]
 
 
 @pytest.mark.parametrize("source", NO_LOOPS)
 def test_other_loops_and_prose_are_not_reported(source: str) -> None:
-    assert idioms("a.py", source) == []
+    assert phrases("a.py", source) == []
 
 
 def test_a_loop_of_a_template_is_found() -> None:
-    assert idioms("a.html", "{% for each in orders %}{{ each }}{% endfor %}") == [LOOP]
+    assert phrases("a.html", "{% for each in orders %}{{ each }}{% endfor %}") == [LOOP]
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_a_loop_of_a_template_is_found() -> None:
     ],
 )
 def test_a_sentence_may_have_thirty_words(path: str, text: str) -> None:
-    assert idioms(path, text.format(THIRTY)) == []
-    assert idioms(path, text.format(THIRTY_ONE)) == [LONG_SENTENCE]
+    assert phrases(path, text.format(THIRTY)) == []
+    assert phrases(path, text.format(THIRTY_ONE)) == [LONG_SENTENCE]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_sentence_may_have_thirty_words(path: str, text: str) -> None:
     ],
 )
 def test_only_sentences_of_docstrings_and_documents_are_counted(path: str, text: str) -> None:
-    assert idioms(path, text) == []
+    assert phrases(path, text) == []
 
 
 def test_strings_and_comments_agree_with_pythons_tokenizer() -> None:
@@ -245,7 +245,7 @@ class Repository:
 
 @pytest.fixture
 def repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Repository:
-    """Two old files: one with two uses of one idiom, one with one use of another."""
+    """Two old files: one with two uses of one phrase, one with one use of another."""
     made = Repository(tmp_path, capsys)
     made.write("old.py", "# nobody\n\nx = 1  # nobody\n")
     made.write("other.py", "# somebody\n")
@@ -269,7 +269,7 @@ def test_a_new_use_fails_with_its_place_and_a_better_word(repository: Repository
     assert "other.py" not in said
 
 
-def test_a_removed_idiom_does_not_allow_another_one(repository: Repository) -> None:
+def test_a_removed_banned_phrase_does_not_allow_another_one(repository: Repository) -> None:
     repository.write("old.py", "# nobody\n# lest\n")
 
     status, said = repository.run("check")

@@ -45,10 +45,10 @@ def test_an_invalid_order_id_returns_404(storefront: Storefront, name: str, suff
     order_id = str(storefront.order(MUG).order_id)
     address = name.format(order_id=order_id, upper=order_id.upper(), bare=order_id.replace("-", ""))
 
-    answer = storefront.get(f"{ORDERS}/{address}{suffix}")
+    response = storefront.get(f"{ORDERS}/{address}{suffix}")
 
-    assert answer.is_problem(404, "not-found")
-    assert [word for word in INTERNALS if word in str(answer.body)] == []
+    assert response.is_problem(404, "not-found")
+    assert [word for word in INTERNALS if word in str(response.body)] == []
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_malformed_headers_change_nothing(
     paths = [ORDERS, f"{ORDERS}/{storefront.order(MUG).order_id}", "/api/v1/products"]
     before = all_rows()
 
-    answers = [storefront.send("GET", path, headers={header: value}) for path in paths]
+    responses = [storefront.send("GET", path, headers={header: value}) for path in paths]
 
-    assert {answer.status for answer in answers} <= statuses
+    assert {response.status for response in responses} <= statuses
     assert all_rows() == before
 
 
@@ -88,32 +88,32 @@ def test_paths_for_reading_refuse_other_methods(storefront: Storefront, method: 
     order_id = storefront.order(MUG).order_id
     before = all_rows()
 
-    answers: list[ApiResponse] = [
+    responses: list[ApiResponse] = [
         storefront.send(method, f"{ORDERS}/{order_id}{suffix}", {"status": "confirmed"})
         for suffix in SUFFIXES
     ]
 
-    assert [answer.is_problem(405, "method-not-allowed") for answer in answers] == [True] * 3
+    assert [response.is_problem(405, "method-not-allowed") for response in responses] == [True] * 3
     assert all_rows() == before
 
 
 def test_a_body_does_not_change_the_list(storefront: Storefront) -> None:
     storefront.order(MUG)
 
-    answer = storefront.send("GET", ORDERS, {"page_size": 10**9, "customer": 1})
+    response = storefront.send("GET", ORDERS, {"page_size": 10**9, "customer": 1})
 
-    assert (answer.status, len(answer.body["results"])) == (200, 1)
+    assert (response.status, len(response.body["results"])) == (200, 1)
 
 
 def test_placing_an_order_takes_four_statements(storefront: Storefront) -> None:
     storefront.order(MUG)  # warms connections and caches
 
     with CaptureQueriesContext(connection) as captured:
-        answer = storefront.order(MUG, key=uuid4().hex)
+        response = storefront.order(MUG, key=uuid4().hex)
 
     control = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
     sent = [query["sql"] for query in captured if not query["sql"].startswith(control)]
-    assert answer.body["created_at"] == answer.body["updated_at"]
+    assert response.body["created_at"] == response.body["updated_at"]
     assert len(sent) == len(("the token", "the key", "the prices", "all writes"))
 
 
@@ -128,14 +128,14 @@ def test_placing_an_order_takes_four_statements(storefront: Storefront) -> None:
 def test_a_wrong_parameter_gets_an_explanation(
     storefront: Storefront, query: str, detail: str
 ) -> None:
-    answer = storefront.get(f"{ORDERS}?{query}")
+    response = storefront.get(f"{ORDERS}?{query}")
 
-    assert answer.is_problem(400, "invalid-query")
-    assert [error["detail"] for error in answer.body["errors"]] == [detail]
+    assert response.is_problem(400, "invalid-query")
+    assert [error["detail"] for error in response.body["errors"]] == [detail]
 
 
 def test_a_very_long_number_is_an_invalid_query(storefront: Storefront) -> None:
-    answer = storefront.get(f"{ORDERS}?page_size={'9' * 8000}")
+    response = storefront.get(f"{ORDERS}?page_size={'9' * 8000}")
 
-    assert answer.is_problem(400, "invalid-query")
-    assert answer.parameters == ["page_size"]
+    assert response.is_problem(400, "invalid-query")
+    assert response.parameters == ["page_size"]

@@ -29,9 +29,9 @@ def test_a_body_that_is_too_long_is_refused_without_reading_it() -> None:
     request = RequestFactory().generic("POST", ORDERS, content_type=JSON)
     request.META |= {"CONTENT_LENGTH": "10485760", "wsgi.input": Untouchable()}
 
-    answer = refused_by_middleware(request)
+    response = refused_by_middleware(request)
 
-    assert answer.is_problem(413, "body-too-large")
+    assert response.is_problem(413, "body-too-large")
 
 
 def test_a_chunked_body_is_read_up_to_the_limit() -> None:
@@ -39,9 +39,9 @@ def test_a_chunked_body_is_read_up_to_the_limit() -> None:
     request = RequestFactory().generic("POST", ORDERS, content_type=JSON)
     request.META |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": sent}
 
-    answer = refused_by_middleware(request)
+    response = refused_by_middleware(request)
 
-    assert answer.is_problem(413, "body-too-large")
+    assert response.is_problem(413, "body-too-large")
     assert sent.tell() == 64 * 1024 + 1
 
 
@@ -49,9 +49,9 @@ def test_a_chunked_body_is_joined() -> None:
     request = RequestFactory().generic("POST", ORDERS, content_type=JSON)
     request.META |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": BytesIO(b"[1]")}
 
-    answer = ApiResponse(BodyLimitMiddleware(lambda seen: HttpResponse(seen.body))(request))
+    response = ApiResponse(BodyLimitMiddleware(lambda seen: HttpResponse(seen.body))(request))
 
-    assert answer.raw == b"[1]"
+    assert response.raw == b"[1]"
     assert request.META["CONTENT_LENGTH"] == "3"
 
 
@@ -60,16 +60,16 @@ def test_one_byte_above_the_limit_is_refused(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.order(b" " * (64 * 1024 + 1))
+    response = storefront.order(b" " * (64 * 1024 + 1))
 
-    assert answer.is_problem(413, "body-too-large")
+    assert response.is_problem(413, "body-too-large")
     assert_untouched(before, messages)
 
 
 def test_the_limit_applies_to_the_api_only(storefront: Storefront) -> None:
-    answer = storefront.send("POST", "/no-such-page", b"x" * 70_000)
+    response = storefront.send("POST", "/no-such-page", b"x" * 70_000)
 
-    assert answer.is_problem(404, "not-found")
+    assert response.is_problem(404, "not-found")
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_a_body_of_another_type_is_refused(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.send(
+    response = storefront.send(
         "POST", ORDERS, GOOD, {"Idempotency-Key": "once"}, content_type=content_type
     )
 
-    assert answer.is_problem(415, "unsupported-media-type"), answer.body
-    assert answer.body["detail"] == "Send the body as application/json in UTF-8."
+    assert response.is_problem(415, "unsupported-media-type"), response.body
+    assert response.body["detail"] == "Send the body as application/json in UTF-8."
     assert_untouched(before, messages)
 
 
@@ -111,9 +111,9 @@ def test_every_spelling_of_the_json_content_type_is_accepted(
 ) -> None:
     headers = {"Idempotency-Key": "once"}
 
-    answer = storefront.send("POST", ORDERS, GOOD, headers, content_type=content_type)
+    response = storefront.send("POST", ORDERS, GOOD, headers, content_type=content_type)
 
-    assert answer.status == 202
+    assert response.status == 202
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate, gzip", "identity, gzip", ""])
@@ -122,10 +122,10 @@ def test_a_compressed_body_is_refused(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.order(GOOD, **{"Content-Encoding": encoding or " "})
+    response = storefront.order(GOOD, **{"Content-Encoding": encoding or " "})
 
-    assert answer.is_problem(415, "unsupported-media-type")
-    assert answer.headers["Accept-Encoding"] == "identity"
+    assert response.is_problem(415, "unsupported-media-type")
+    assert response.headers["Accept-Encoding"] == "identity"
     assert_untouched(before, messages)
 
 
@@ -144,19 +144,19 @@ def test_an_invalid_idempotency_key_is_refused(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.send("POST", ORDERS, GOOD, headers)
+    response = storefront.send("POST", ORDERS, GOOD, headers)
 
-    assert answer.is_problem(400, "idempotency-key-invalid")
-    assert answer.body["errors"][0]["header"] == "Idempotency-Key"
+    assert response.is_problem(400, "idempotency-key-invalid")
+    assert response.body["errors"][0]["header"] == "Idempotency-Key"
     assert_untouched(before, messages)
 
 
 def test_several_idempotency_keys_have_their_own_error(storefront: Storefront) -> None:
     """Servers join headers of the same name with a comma."""
-    answer = storefront.send("POST", ORDERS, GOOD, {"Idempotency-Key": "one,two"})
+    response = storefront.send("POST", ORDERS, GOOD, {"Idempotency-Key": "one,two"})
 
-    assert answer.body["detail"].startswith("There is more than one Idempotency-Key")
-    assert answer.body["errors"][0]["detail"] == "is more than one"
+    assert response.body["detail"].startswith("There is more than one Idempotency-Key")
+    assert response.body["errors"][0]["detail"] == "is more than one"
 
 
 HARMLESS_HEADERS: Mapping[str, Mapping[str, str]] = {
@@ -177,10 +177,10 @@ HARMLESS_HEADERS: Mapping[str, Mapping[str, str]] = {
 def test_headers_that_no_endpoint_reads_change_nothing(
     storefront: Storefront, headers: Mapping[str, str]
 ) -> None:
-    answer = storefront.order(GOOD, **headers)
+    response = storefront.order(GOOD, **headers)
 
-    assert answer.status == 202
-    assert Order.objects.get().pk == answer.order_id
+    assert response.status == 202
+    assert Order.objects.get().pk == response.order_id
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "x", ";", "/", ",", "\xff"])
@@ -189,9 +189,9 @@ def test_a_media_type_that_is_not_available_returns_406(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.order(GOOD, Accept=accept)
+    response = storefront.order(GOOD, Accept=accept)
 
-    assert answer.is_problem(406, "not-acceptable")
+    assert response.is_problem(406, "not-acceptable")
     assert_untouched(before, messages)
 
 
@@ -203,7 +203,7 @@ def test_json_is_returned_if_it_is_among_the_accepted_types(
 
 
 def test_responses_are_not_stored_in_shared_caches(storefront: Storefront) -> None:
-    answers = [
+    responses = [
         storefront.order(GOOD),
         storefront.get("/api/v1/products"),
         storefront.get(f"{ORDERS}/{uuid4()}"),
@@ -211,11 +211,11 @@ def test_responses_are_not_stored_in_shared_caches(storefront: Storefront) -> No
         storefront.order(b"{"),
     ]
 
-    for answer in answers:
+    for response in responses:
         # A response with an ETag may be cached by the client, which must revalidate it.
-        expected = "private, no-cache" if "ETag" in answer.headers else "no-store"
-        assert answer.headers["Cache-Control"] == expected
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        expected = "private, no-cache" if "ETag" in response.headers else "no-store"
+        assert response.headers["Cache-Control"] == expected
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def refused_by_middleware(request: object) -> ApiResponse:

@@ -30,12 +30,12 @@ def test_cancelling_before_checkout_begins_reserves_nothing(
 ) -> None:
     order_id = storefront.order(MUG).order_id
 
-    answer = storefront.cancel(order_id)
+    response = storefront.cancel(order_id)
     messages.deliver_all()
 
-    assert (answer.status, answer.body["status"]) == (202, "placed")
-    assert answer.headers["Location"] == f"{ORDERS}/{order_id}"
-    assert answer.headers["Retry-After"] == "1"
+    assert (response.status, response.body["status"]) == (202, "placed")
+    assert response.headers["Location"] == f"{ORDERS}/{order_id}"
+    assert response.headers["Retry-After"] == "1"
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert not Payment.objects.exists()
@@ -48,11 +48,11 @@ def test_cancelling_during_a_confirm_call_voids_the_payment(
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
     with in_background(lambda: messages.deliver(messages.take())):
         wait_until(lambda: sandbox_stripe.held(rule) == 1)
-        answer = storefront.cancel(order_id)
+        response = storefront.cancel(order_id)
         sandbox_stripe.release(rule)
     messages.deliver_all()
 
-    assert (answer.status, answer.body["status"]) == (202, "placed")
+    assert (response.status, response.body["status"]) == (202, "placed")
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
@@ -65,10 +65,10 @@ def test_cancelling_before_the_capture_voids_the_payment(
     order_id = storefront.order(MUG).order_id
     messages.deliver(messages.take())
 
-    answer = storefront.cancel(order_id)
+    response = storefront.cancel(order_id)
     messages.deliver_all()
 
-    assert (answer.status, answer.body["status"]) == (202, "confirmed")
+    assert (response.status, response.body["status"]) == (202, "confirmed")
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.VOIDED
@@ -81,13 +81,13 @@ def test_cancelling_after_the_capture_refunds_the_payment(
     order_id = storefront.order(MUG).order_id
     messages.deliver_all()
 
-    answer = storefront.cancel(order_id)
+    response = storefront.cancel(order_id)
     messages.deliver_all()
 
-    assert (answer.status, answer.body["status"]) == (202, "cancelling")
-    assert answer.body["reason_code"] == "cancelled_by_customer"
+    assert (response.status, response.body["status"]) == (202, "cancelling")
+    assert response.body["reason_code"] == "cancelled_by_customer"
     began = SagaRun.objects.get(saga="cancellation").created_at.isoformat()
-    assert answer.body["cancel_requested_at"] == began.replace("+00:00", "Z")
+    assert response.body["cancel_requested_at"] == began.replace("+00:00", "Z")
     assert_cancelled(storefront)
     assert shelf.level("MUG") == (5, 0)
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
@@ -156,9 +156,9 @@ def test_cancelling_a_declined_order_keeps_its_reason(
     messages.deliver_all()
     before = without_keys(all_rows())
 
-    answer = storefront.cancel(order_id)
+    response = storefront.cancel(order_id)
 
-    assert answer.body["reason_code"] == "payment_declined"
+    assert response.body["reason_code"] == "payment_declined"
     assert without_keys(all_rows()) == before
     assert messages.waiting == []
 
@@ -169,9 +169,9 @@ def test_a_customer_cannot_cancel_the_order_of_another(
     order_id = storefront.order(MUG).order_id
     before = all_rows()
 
-    answer = stranger.cancel(order_id)
+    response = stranger.cancel(order_id)
 
-    assert answer.is_problem(404, "not-found")
+    assert response.is_problem(404, "not-found")
     assert all_rows() == before
     messages.deliver_all()
     assert Order.objects.get().status == "confirmed"
@@ -195,9 +195,9 @@ def test_a_customer_with_the_longest_name_can_cancel(shelf: Shelf, messages: Mes
     order_id = customer.order(MUG).order_id
     messages.deliver_all()
 
-    answer = customer.cancel(order_id)
+    response = customer.cancel(order_id)
 
-    assert (answer.status, answer.body["status"]) == (202, "cancelling")
+    assert (response.status, response.body["status"]) == (202, "cancelling")
 
 
 def assert_cancelled(storefront: Storefront) -> None:

@@ -74,13 +74,13 @@ def test_the_etag_of_an_order_changes_with_its_content(
         messages.deliver(messages.take())
         seen.append(storefront.get(path))
 
-    statuses = [(answer.body["status"], answer.body["payment"]["status"]) for answer in seen]
+    statuses = [(response.body["status"], response.body["payment"]["status"]) for response in seen]
     assert statuses == [
         ("placed", "not_started"),
         ("confirmed", "authorized"),
         ("confirmed", "captured"),  # without a move of the order
     ]
-    assert len({answer.headers["ETag"] for answer in seen}) == len(seen)
+    assert len({response.headers["ETag"] for response in seen}) == len(seen)
 
 
 def test_the_etag_of_products_changes_with_a_reservation(
@@ -108,10 +108,10 @@ def test_head_returns_headers_without_a_body(storefront: Storefront, path: str) 
 def test_an_unknown_parameter_is_named(storefront: Storefront, suffix: str, query: str) -> None:
     path = f"{ORDERS}/{storefront.order(MUG).order_id}{suffix}"
 
-    answer = storefront.get(f"{path}?{query}")
+    response = storefront.get(f"{path}?{query}")
 
-    assert answer.is_problem(400, "invalid-query")
-    assert answer.parameters == [query.partition("=")[0]]
+    assert response.is_problem(400, "invalid-query")
+    assert response.parameters == [query.partition("=")[0]]
 
 
 def test_listing_products_takes_two_statements(storefront: Storefront, shelf: Shelf) -> None:
@@ -119,9 +119,9 @@ def test_listing_products_takes_two_statements(storefront: Storefront, shelf: Sh
         shelf.put(f"BOOK-{number}", 1)
 
     with CaptureQueriesContext(connection) as captured:
-        answer = storefront.get(PRODUCTS)
+        response = storefront.get(PRODUCTS)
 
-    assert len(answer.body["results"]) == 22
+    assert len(response.body["results"]) == 22
     assert len(captured) == len(("the token", "the catalogue"))
     assert not Order.objects.exists()
 

@@ -181,9 +181,9 @@ def test_a_reconnecting_client_gets_missed_events(storefront: Storefront, path: 
 def test_a_client_that_has_seen_the_end_gets_204(storefront: Storefront, path: str) -> None:
     confirm()
 
-    answer = storefront.send("GET", path, headers={**STREAM, "Last-Event-ID": "1"})
+    response = storefront.send("GET", path, headers={**STREAM, "Last-Event-ID": "1"})
 
-    assert (answer.status, answer.body) == (204, None)
+    assert (response.status, response.body) == (204, None)
 
 
 @pytest.mark.parametrize(
@@ -325,9 +325,9 @@ def test_a_head_request_opens_no_stream(
 def test_a_stream_needs_an_accepted_media_type(
     storefront: Storefront, path: str, accept: str, status: int
 ) -> None:
-    answer = storefront.send("HEAD", path, headers={"Accept": accept})
+    response = storefront.send("HEAD", path, headers={"Accept": accept})
 
-    assert answer.status == status
+    assert response.status == status
 
 
 def test_errors_of_streams_are_problems(
@@ -343,7 +343,7 @@ def test_errors_of_streams_are_problems(
 
     statuses = {"not-acceptable": 406, "not-found": 404, "invalid-query": 400}
     statuses |= {"not-authenticated": 401, "method-not-allowed": 405}
-    assert [s for s, answer in refused.items() if not answer.is_problem(statuses[s], s)] == []
+    assert [s for s, response in refused.items() if not response.is_problem(statuses[s], s)] == []
 
 
 STREAM = {"Accept": "text/event-stream"}

@@ -152,9 +152,9 @@ def test_a_key_cannot_be_used_for_another_request(
     messages.drop_all()
     before = all_rows()
 
-    answer = storefront.order(other, key="once")
+    response = storefront.order(other, key="once")
 
-    assert answer.is_problem(422, "idempotency-key-reused")
+    assert response.is_problem(422, "idempotency-key-reused")
     assert all_rows() == before
     assert messages.waiting == []
 
@@ -166,9 +166,9 @@ def test_the_key_of_an_order_cannot_be_used_for_its_cancellation(
     messages.drop_all()
     before = all_rows()
 
-    answer = storefront.cancel(order_id, key="once")
+    response = storefront.cancel(order_id, key="once")
 
-    assert answer.is_problem(422, "idempotency-key-reused")
+    assert response.is_problem(422, "idempotency-key-reused")
     assert all_rows() == before
     assert messages.waiting == []
 
@@ -181,9 +181,9 @@ def test_the_key_of_a_cancellation_cannot_be_used_for_another_order(
     messages.drop_all()
     before = all_rows()
 
-    answer = storefront.cancel(second, key="once")
+    response = storefront.cancel(second, key="once")
 
-    assert answer.is_problem(422, "idempotency-key-reused")
+    assert response.is_problem(422, "idempotency-key-reused")
     assert all_rows() == before
     assert messages.waiting == []
 
@@ -204,13 +204,15 @@ def test_a_key_belongs_to_its_customer(storefront: Storefront, stranger: Storefr
 def test_fifty_concurrent_equal_requests_place_one_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    answers = order_at_once(storefront, MUG, key="once")
+    responses = order_at_once(storefront, MUG, key="once")
 
     order = Order.objects.get()
-    assert {answer.order_id for answer in answers} == {order.pk}
-    assert {answer.raw for answer in answers} == {answers[0].raw}
-    assert [answer.status for answer in answers] == [202] * CLIENTS
-    assert sorted(answer.is_replayed for answer in answers) == [False] + [True] * (CLIENTS - 1)
+    assert {response.order_id for response in responses} == {order.pk}
+    assert {response.raw for response in responses} == {responses[0].raw}
+    assert [response.status for response in responses] == [202] * CLIENTS
+    assert sorted(response.is_replayed for response in responses) == [False] + [True] * (
+        CLIENTS - 1
+    )
     assert SagaRun.objects.get().subject_id == order.pk
     assert len(messages.waiting) == 1
 

@@ -25,15 +25,15 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 def test_orders_are_listed_newest_first_without_items(storefront: Storefront) -> None:
     first, second = (storefront.order(MUG) for _ in range(2))
 
-    answer = storefront.get(ORDERS)
+    response = storefront.get(ORDERS)
 
     without_items = [
         {name: value for name, value in placed.body.items() if name != "items"}
         for placed in (second, first)
     ]
-    assert answer.status == 200
-    assert answer.body == {"results": without_items, "next": None, "previous": None}
-    assert "Link" not in answer.headers
+    assert response.status == 200
+    assert response.body == {"results": without_items, "next": None, "previous": None}
+    assert "Link" not in response.headers
 
 
 def test_a_customer_sees_no_orders_of_others(storefront: Storefront, stranger: Storefront) -> None:
@@ -128,9 +128,9 @@ def test_filters_select_the_right_orders(
         make(customer, NOON + timedelta(seconds=n), OrderStatus(status))
     Order.objects.filter(status="confirmed").update(reference="A-17")
 
-    answer = storefront.get(f"{ORDERS}?{query}")
+    response = storefront.get(f"{ORDERS}?{query}")
 
-    assert [order["status"] for order in answer.body["results"]] == expected
+    assert [order["status"] for order in response.body["results"]] == expected
 
 
 @pytest.mark.parametrize(
@@ -193,10 +193,10 @@ def test_filters_select_the_right_orders(
 def test_an_invalid_parameter_is_refused_by_name(
     storefront: Storefront, query: str, parameter: str
 ) -> None:
-    answer = storefront.get(f"{ORDERS}?{query}")
+    response = storefront.get(f"{ORDERS}?{query}")
 
-    assert answer.is_problem(400, "invalid-query")
-    assert answer.parameters == [parameter]
+    assert response.is_problem(400, "invalid-query")
+    assert response.parameters == [parameter]
 
 
 @pytest.mark.parametrize(
@@ -207,17 +207,17 @@ def test_an_invalid_parameter_is_refused_by_name(
     ],
 )
 def test_an_invalid_time_gets_an_explanation(storefront: Storefront, moment: str) -> None:
-    answer = storefront.get(f"{ORDERS}?created_after={moment}")
+    response = storefront.get(f"{ORDERS}?created_after={moment}")
 
-    assert [error["detail"] for error in answer.body["errors"]] == [
+    assert [error["detail"] for error in response.body["errors"]] == [
         "Write a time with its zone, as 2026-11-21T08:00:00Z; + in a URL is written %2B"
     ]
 
 
 def test_every_wrong_parameter_is_named(storefront: Storefront) -> None:
-    answer = storefront.get(f"{ORDERS}?page_size=0&status=paid&expand=all")
+    response = storefront.get(f"{ORDERS}?page_size=0&status=paid&expand=all")
 
-    assert sorted(answer.parameters) == ["expand", "page_size", "status"]
+    assert sorted(response.parameters) == ["expand", "page_size", "status"]
 
 
 def test_too_many_parameters_return_400(storefront: Storefront) -> None:
@@ -251,9 +251,9 @@ def test_a_cursor_is_valid_only_for_its_caller_and_filters(
 
     assert storefront.get(f"{ORDERS}?cursor={cursor}&page_size=2").status == 200
     assert [
-        case for case, answer in refused.items() if not answer.is_problem(400, "invalid-query")
+        case for case, response in refused.items() if not response.is_problem(400, "invalid-query")
     ] == []
-    assert [answer.parameters for answer in refused.values()] == [["cursor"]] * len(refused)
+    assert [response.parameters for response in refused.values()] == [["cursor"]] * len(refused)
 
 
 def test_expansions_are_included(
@@ -385,8 +385,8 @@ def make(customer: User, at: datetime, status: OrderStatus = OrderStatus.PLACED)
     return made
 
 
-def ids(answer: Any) -> list[str]:
-    return [order["id"] for order in answer.body["results"]]
+def ids(response: Any) -> list[str]:
+    return [order["id"] for order in response.body["results"]]
 
 
 def cursor_of(url: str) -> str:

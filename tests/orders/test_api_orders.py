@@ -18,16 +18,16 @@ from tests.support.storefront_client import ORDERS, PROBLEM, Storefront, cart
 def test_placing_an_order_returns_it_as_placed(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    answer = storefront.order(cart(("TEE", 2), ("MUG", 1)))
+    response = storefront.order(cart(("TEE", 2), ("MUG", 1)))
 
     order = Order.objects.get()
-    assert answer.status == 202
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["Location"] == f"{ORDERS}/{order.pk}"
-    assert answer.headers["Retry-After"] == "1"
-    assert "Idempotency-Replayed" not in answer.headers
+    assert response.status == 202
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Location"] == f"{ORDERS}/{order.pk}"
+    assert response.headers["Retry-After"] == "1"
+    assert "Idempotency-Replayed" not in response.headers
     placed_at = order.created_at.isoformat().replace("+00:00", "Z")
-    assert answer.body == {
+    assert response.body == {
         "id": str(order.pk),
         "status": "placed",
         "version": 0,
@@ -65,11 +65,11 @@ def test_placing_an_order_returns_it_as_placed(
 def test_placing_an_order_stores_its_run_key_and_event(
     storefront: Storefront,
 ) -> None:
-    answer = storefront.order(cart(("MUG", 1)), key="for-mother")
+    response = storefront.order(cart(("MUG", 1)), key="for-mother")
 
     run, event = SagaRun.objects.get(), OutboxEvent.objects.get()
-    assert (run.saga, run.subject_id, run.status) == ("checkout", answer.order_id, "running")
-    assert (event.name, event.key) == ("order.placed", answer.order_id)
+    assert (run.saga, run.subject_id, run.status) == ("checkout", response.order_id, "running")
+    assert (event.name, event.key) == ("order.placed", response.order_id)
     assert event.correlation_id == run.correlation_id
     assert event.payload == {
         "total_minor": 1000,
@@ -81,22 +81,22 @@ def test_placing_an_order_stores_its_run_key_and_event(
 
 
 def test_a_sku_named_twice_is_one_line(storefront: Storefront) -> None:
-    answer = storefront.order(cart(("MUG", 1), ("TEE", 1), ("MUG", 2)))
+    response = storefront.order(cart(("MUG", 1), ("TEE", 1), ("MUG", 2)))
 
-    assert [(item["sku"], item["quantity"]) for item in answer.body["items"]] == [
+    assert [(item["sku"], item["quantity"]) for item in response.body["items"]] == [
         ("MUG", 3),
         ("TEE", 1),
     ]
-    assert answer.body["total_minor"] == 5500
+    assert response.body["total_minor"] == 5500
 
 
 def test_a_hundred_lines_are_accepted(storefront: Storefront, shelf: Shelf) -> None:
     for number in range(100):
         shelf.put(f"BOOK-{number}", 1)
 
-    answer = storefront.order(cart(*((f"BOOK-{number}", 1) for number in range(100))))
+    response = storefront.order(cart(*((f"BOOK-{number}", 1) for number in range(100))))
 
-    assert (answer.status, len(answer.body["items"])) == (202, 100)
+    assert (response.status, len(response.body["items"])) == (202, 100)
 
 
 def test_an_order_above_the_available_stock_is_accepted_and_then_cancelled(
@@ -153,16 +153,16 @@ def test_an_unknown_order_and_the_order_of_another_return_the_same_404(
     messages.drop_all()
     before = all_rows()
 
-    answers = [
+    responses = [
         stranger.send(method, f"{ORDERS}/{name}{suffix}", headers={"Idempotency-Key": "k"})
         for name in (order_id, uuid4(), "no-uuid", str(order_id).upper(), f"{order_id}'", "1")
         for method, suffix in (("GET", ""), ("GET", "/timeline"), ("POST", "/cancel"))
     ]
 
-    assert [answer.status for answer in answers] == [404] * 18
-    assert {answer.headers["Content-Type"] for answer in answers} == {PROBLEM}
-    assert [answer.comparable for answer in answers] == [answers[0].comparable] * 18
-    assert answers[0].is_problem(404, "not-found")
+    assert [response.status for response in responses] == [404] * 18
+    assert {response.headers["Content-Type"] for response in responses} == {PROBLEM}
+    assert [response.comparable for response in responses] == [responses[0].comparable] * 18
+    assert responses[0].is_problem(404, "not-found")
     assert all_rows() == before
     assert messages.waiting == []
 

@@ -26,9 +26,9 @@ QUOTES = "/api/v1/quotes"
 def test_an_order_at_the_expected_price_is_placed(
     storefront: Storefront, expected: dict[str, Any]
 ) -> None:
-    answer = storefront.order({**CART, **expected})
+    response = storefront.order({**CART, **expected})
 
-    assert (answer.status, answer.body["total_minor"]) == (202, 4500)
+    assert (response.status, response.body["total_minor"]) == (202, 4500)
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_an_order_at_another_price_is_refused(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.order({**CART, **expected}, key="once")
+    response = storefront.order({**CART, **expected}, key="once")
 
-    assert answer.is_problem(409, "price-changed")
-    assert answer.body["expected"] == expected
-    assert (answer.body["total_minor"], answer.body["currency"]) == (4500, "eur")
-    assert answer.body["items"] == [
+    assert response.is_problem(409, "price-changed")
+    assert response.body["expected"] == expected
+    assert (response.body["total_minor"], response.body["currency"]) == (4500, "eur")
+    assert response.body["items"] == [
         {"sku": "MUG", "quantity": 2, "unit_price_minor": 1000},
         {"sku": "TEE", "quantity": 1, "unit_price_minor": 2500},
     ]
@@ -67,10 +67,10 @@ def test_a_price_change_between_quote_and_order_is_refused(
     quoted = request_quote(storefront, ("MUG", 1)).body["total_minor"]
     Product.objects.filter(sku="MUG").update(price_minor=1001)
 
-    answer = storefront.order({**cart(("MUG", 1)), "expected_total_minor": quoted})
+    response = storefront.order({**cart(("MUG", 1)), "expected_total_minor": quoted})
 
-    assert answer.is_problem(409, "price-changed")
-    assert (answer.body["expected"]["expected_total_minor"], answer.body["total_minor"]) == (
+    assert response.is_problem(409, "price-changed")
+    assert (response.body["expected"]["expected_total_minor"], response.body["total_minor"]) == (
         1000,
         1001,
     )
@@ -97,10 +97,10 @@ def test_an_invalid_expectation_is_refused(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.order({**CART, field: value})
+    response = storefront.order({**CART, field: value})
 
-    assert answer.is_problem(422, "invalid-request")
-    assert answer.pointers == [f"/{field}"]
+    assert response.is_problem(422, "invalid-request")
+    assert response.pointers == [f"/{field}"]
     assert all_rows() == before
 
 
@@ -109,11 +109,11 @@ def test_a_quote_returns_prices_and_reserves_nothing(
 ) -> None:
     before = all_rows()
 
-    answer = request_quote(storefront, ("MUG", 1), ("TEE", 1), ("MUG", 1))
+    response = request_quote(storefront, ("MUG", 1), ("TEE", 1), ("MUG", 1))
 
-    assert answer.status == 200
-    assert answer.body.pop("quoted_at").endswith("Z")
-    assert answer.body == {
+    assert response.status == 200
+    assert response.body.pop("quoted_at").endswith("Z")
+    assert response.body == {
         "items": [
             quoted("MUG", 2, 1000, available=True, most=5),
             quoted("TEE", 1, 2500, available=True, most=5),
@@ -141,13 +141,13 @@ def test_an_order_costs_what_its_quote_says(storefront: Storefront) -> None:
 
 
 def test_a_quote_shows_which_line_is_short(storefront: Storefront) -> None:
-    answer = request_quote(storefront, ("MUG", 6), ("TEE", 5))
+    response = request_quote(storefront, ("MUG", 6), ("TEE", 5))
 
-    assert answer.body["items"] == [
+    assert response.body["items"] == [
         quoted("MUG", 6, 1000, available=False, most=5),
         quoted("TEE", 5, 2500, available=True, most=5),
     ]
-    assert answer.body["available"] is False
+    assert response.body["available"] is False
 
 
 def test_stock_reserved_by_others_is_not_available(
@@ -156,9 +156,9 @@ def test_stock_reserved_by_others_is_not_available(
     storefront.order(cart(("MUG", 3)))
     messages.deliver(messages.take())
 
-    answer = request_quote(storefront, ("MUG", 3))
+    response = request_quote(storefront, ("MUG", 3))
 
-    assert answer.body["items"] == [quoted("MUG", 3, 1000, available=False, most=2)]
+    assert response.body["items"] == [quoted("MUG", 3, 1000, available=False, most=2)]
 
 
 def test_a_quote_counts_one_warehouse_only(
@@ -178,9 +178,9 @@ def test_a_quote_counts_one_warehouse_only(
 def test_a_product_without_stock_is_not_available(storefront: Storefront) -> None:
     Product.objects.create(sku="NEW", name="New", price_minor=100)
 
-    answer = request_quote(storefront, ("NEW", 1))
+    response = request_quote(storefront, ("NEW", 1))
 
-    assert answer.body["items"] == [quoted("NEW", 1, 100, available=False, most=0)]
+    assert response.body["items"] == [quoted("NEW", 1, 100, available=False, most=0)]
 
 
 @pytest.mark.parametrize(
@@ -199,19 +199,19 @@ def test_a_cart_that_cannot_be_ordered_is_not_quoted(
 ) -> None:
     shelf.put("YACHT", 5, price_minor=50_000_000)
 
-    answer = storefront.send("POST", QUOTES, body)
+    response = storefront.send("POST", QUOTES, body)
 
-    assert answer.is_problem(422, "invalid-request")
-    assert answer.pointers == pointers
+    assert response.is_problem(422, "invalid-request")
+    assert response.pointers == pointers
 
 
 def test_a_quote_ignores_the_idempotency_key(storefront: Storefront) -> None:
     body = {"items": [{"sku": "MUG", "quantity": 1}]}
     storefront.order(cart(("MUG", 1)), key="once")
 
-    answer = storefront.send("POST", QUOTES, body, {"Idempotency-Key": "once"})
+    response = storefront.send("POST", QUOTES, body, {"Idempotency-Key": "once"})
 
-    assert (answer.status, answer.is_replayed) == (200, False)
+    assert (response.status, response.is_replayed) == (200, False)
 
 
 def request_quote(storefront: Storefront, *items: tuple[str, int]) -> ApiResponse:

@@ -14,8 +14,8 @@ from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, car
 PRODUCTS = "/api/v1/products"
 
 
-def skus(answer: ApiResponse) -> list[str]:
-    return [product["sku"] for product in answer.body["results"]]
+def skus(response: ApiResponse) -> list[str]:
+    return [product["sku"] for product in response.body["results"]]
 
 
 def pages_from(storefront: Storefront, path: str) -> list[ApiResponse]:
@@ -38,10 +38,10 @@ def test_pages_reach_every_product_once_by_sku(storefront: Storefront, shelf: Sh
 
 
 def test_a_full_last_page_has_no_next_page(storefront: Storefront) -> None:
-    answer = storefront.get(f"{PRODUCTS}?page_size=2")
+    response = storefront.get(f"{PRODUCTS}?page_size=2")
 
-    assert (skus(answer), answer.body["next"]) == (["MUG", "TEE"], None)
-    assert "Link" not in answer.headers
+    assert (skus(response), response.body["next"]) == (["MUG", "TEE"], None)
+    assert "Link" not in response.headers
 
 
 def test_the_link_header_has_the_next_page(storefront: Storefront) -> None:
@@ -85,10 +85,10 @@ def test_new_and_withdrawn_products_do_not_shift_pages(
 def test_an_invalid_parameter_is_refused_by_name(
     storefront: Storefront, query: str, parameter: str
 ) -> None:
-    answer = storefront.get(f"{PRODUCTS}?{query}")
+    response = storefront.get(f"{PRODUCTS}?{query}")
 
-    assert answer.is_problem(400, "invalid-query")
-    assert answer.parameters == [parameter]
+    assert response.is_problem(400, "invalid-query")
+    assert response.parameters == [parameter]
 
 
 def test_a_cursor_of_orders_is_refused_for_products(storefront: Storefront) -> None:
@@ -96,10 +96,10 @@ def test_a_cursor_of_orders_is_refused_for_products(storefront: Storefront) -> N
         storefront.order(cart(("MUG", 1)))
     following = storefront.get(f"{ORDERS}?page_size=1").body["next"]
 
-    answer = storefront.get(following.replace(ORDERS, PRODUCTS))
+    response = storefront.get(following.replace(ORDERS, PRODUCTS))
 
-    assert answer.is_problem(400, "invalid-query")
-    assert answer.parameters == ["cursor"]
+    assert response.is_problem(400, "invalid-query")
+    assert response.parameters == ["cursor"]
 
 
 def test_a_page_reads_one_product_more_than_it_shows(storefront: Storefront, shelf: Shelf) -> None:

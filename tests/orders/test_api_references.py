@@ -99,11 +99,13 @@ def test_all_guests_share_the_references(shop_server: Storefront, storefront: St
 def test_fifty_concurrent_requests_with_one_reference_place_one_order(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    answers = send_at_once(lambda: storefront.order(MUG, key=uuid4().hex))
+    responses = send_at_once(lambda: storefront.order(MUG, key=uuid4().hex))
 
     order = Order.objects.get()
-    assert sorted(answer.status for answer in answers) == [202] + [409] * (CLIENTS - 1)
-    assert {answer.body.get("order_id", str(order.pk)) for answer in answers} == {str(order.pk)}
+    assert sorted(response.status for response in responses) == [202] + [409] * (CLIENTS - 1)
+    assert {response.body.get("order_id", str(order.pk)) for response in responses} == {
+        str(order.pk)
+    }
     assert IdempotencyRecord.objects.count() == 1
     assert len(messages.waiting) == 1
 
@@ -132,10 +134,10 @@ def test_an_invalid_reference_is_refused(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.order({**MUG, "reference": reference})
+    response = storefront.order({**MUG, "reference": reference})
 
-    assert answer.is_problem(422, "invalid-request")
-    assert answer.pointers == ["/reference"]
+    assert response.is_problem(422, "invalid-request")
+    assert response.pointers == ["/reference"]
     assert all_rows() == before
 
 

@@ -152,10 +152,10 @@ def test_a_wrong_field_is_named_and_nothing_is_written(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.order(body, key="the-same")
+    response = storefront.order(body, key="the-same")
 
-    assert answer.is_problem(422, "invalid-request"), answer.body
-    assert answer.pointers == pointers
+    assert response.is_problem(422, "invalid-request"), response.body
+    assert response.pointers == pointers
     assert_untouched(before, messages)
     assert_key_is_usable(storefront)
 
@@ -166,10 +166,10 @@ def test_a_malformed_body_is_refused(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.order(body, key="the-same")
+    response = storefront.order(body, key="the-same")
 
-    assert answer.is_problem(400, "malformed-request"), answer.body
-    assert answer.pointers == []
+    assert response.is_problem(400, "malformed-request"), response.body
+    assert response.pointers == []
     assert_untouched(before, messages)
     assert_key_is_usable(storefront)
 
@@ -197,9 +197,9 @@ def test_a_malformed_body_gets_an_explanation(
 def test_a_cart_with_too_few_or_too_many_lines_gets_an_explanation(
     storefront: Storefront, lines: int, detail: str
 ) -> None:
-    answer = storefront.order({"items": [MUG] * lines, "payment_method": CARD})
+    response = storefront.order({"items": [MUG] * lines, "payment_method": CARD})
 
-    assert answer.body["errors"] == [{"pointer": "/items", "detail": detail}]
+    assert response.body["errors"] == [{"pointer": "/items", "detail": detail}]
 
 
 def test_a_body_of_exactly_64_kilobytes_is_accepted(storefront: Storefront) -> None:
@@ -209,10 +209,10 @@ def test_a_body_of_exactly_64_kilobytes_is_accepted(storefront: Storefront) -> N
 def test_a_number_beyond_floats_is_refused(storefront: Storefront, messages: MessageQueue) -> None:
     before = all_rows()
 
-    answer = storefront.order(GOOD_TEXT.replace("1", "1e400").encode())
+    response = storefront.order(GOOD_TEXT.replace("1", "1e400").encode())
 
-    assert answer.is_problem(422, "invalid-request")
-    assert answer.pointers == ["/items/0/quantity"]
+    assert response.is_problem(422, "invalid-request")
+    assert response.pointers == ["/items/0/quantity"]
     assert_untouched(before, messages)
 
 
@@ -221,19 +221,19 @@ def test_a_response_names_at_most_fifty_wrong_fields(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.order({**GOOD, **{f"f{number}": 1 for number in range(5000)}})
+    response = storefront.order({**GOOD, **{f"f{number}": 1 for number in range(5000)}})
 
-    assert answer.is_problem(422, "invalid-request")
-    assert answer.pointers == [f"/f{number}" for number in range(50)]
+    assert response.is_problem(422, "invalid-request")
+    assert response.pointers == [f"/f{number}" for number in range(50)]
     assert_untouched(before, messages)
 
 
 def test_another_response_type_returns_406(storefront: Storefront, messages: MessageQueue) -> None:
     before = all_rows()
 
-    answer = storefront.order(GOOD, key="the-same", Accept="text/html")
+    response = storefront.order(GOOD, key="the-same", Accept="text/html")
 
-    assert answer.is_problem(406, "not-acceptable")
+    assert response.is_problem(406, "not-acceptable")
     assert_untouched(before, messages)
     assert_key_is_usable(storefront)
 
@@ -244,10 +244,10 @@ def test_a_cart_above_the_providers_maximum_is_refused(
     shelf.put("YACHT", 5, price_minor=50_000_000)
     before = all_rows()
 
-    answer = storefront.order(cart(("MUG", 1), ("YACHT", 2)), key="the-same")
+    response = storefront.order(cart(("MUG", 1), ("YACHT", 2)), key="the-same")
 
-    assert answer.is_problem(422, "invalid-request")
-    assert answer.pointers == ["/items"]
+    assert response.is_problem(422, "invalid-request")
+    assert response.pointers == ["/items"]
     assert_untouched(before, messages)
     assert_key_is_usable(storefront)
 
@@ -267,17 +267,17 @@ def test_a_cart_below_the_providers_minimum_is_refused_with_the_minimum(
     Product.objects.filter(sku="MUG").update(price_minor=minimum_minor)
     before = all_rows()
 
-    answers = [
+    responses = [
         storefront.order(cart(("PIN", 1)), key="the-same"),
         storefront.send("POST", QUOTES, {"items": cart(("PIN", 1))["items"]}),
     ]
 
-    for answer in answers:
-        assert answer.is_problem(422, "total-below-minimum")
-        assert answer.pointers == ["/items"]
-        assert answer.body["minimum_minor"] == minimum_minor
-        assert answer.body["total_minor"] == minimum_minor - 1
-        assert answer.body["currency"] == currency
+    for response in responses:
+        assert response.is_problem(422, "total-below-minimum")
+        assert response.pointers == ["/items"]
+        assert response.body["minimum_minor"] == minimum_minor
+        assert response.body["total_minor"] == minimum_minor - 1
+        assert response.body["currency"] == currency
     assert_untouched(before, messages)
     assert_key_is_usable(storefront)
 
@@ -289,14 +289,14 @@ def test_a_price_that_cannot_be_charged_is_refused(
     shelf.put("PIN", 5, price_minor=1205)
     before = all_rows()
 
-    answers = [
+    responses = [
         storefront.order(cart(("MUG", 1), ("PIN", 2)), key="the-same"),
         storefront.send("POST", QUOTES, {"items": cart(("MUG", 1), ("PIN", 2))["items"]}),
     ]
 
-    for answer in answers:
-        assert answer.is_problem(422, "invalid-request")
-        assert answer.pointers == ["/items/1/sku"]
+    for response in responses:
+        assert response.is_problem(422, "invalid-request")
+        assert response.pointers == ["/items/1/sku"]
     assert_untouched(before, messages)
     assert_key_is_usable(storefront)
 
@@ -321,9 +321,9 @@ def test_the_largest_total_depends_on_the_currency(
 def test_a_cart_at_the_providers_maximum_is_accepted(storefront: Storefront, shelf: Shelf) -> None:
     shelf.put("YACHT", 5, price_minor=99_999_999)
 
-    answer = storefront.order(cart(("YACHT", 1)))
+    response = storefront.order(cart(("YACHT", 1)))
 
-    assert (answer.status, answer.body["total_minor"]) == (202, 99_999_999)
+    assert (response.status, response.body["total_minor"]) == (202, 99_999_999)
 
 
 @pytest.mark.parametrize(
@@ -346,9 +346,9 @@ def test_an_order_needs_a_valid_idempotency_key(
     before = all_rows()
 
     sent = key.encode().decode("latin-1")  # as a web server decodes headers
-    answer = storefront.send("POST", ORDERS, GOOD, {"Idempotency-Key": sent})
+    response = storefront.send("POST", ORDERS, GOOD, {"Idempotency-Key": sent})
 
-    assert answer.is_problem(400, slug), answer.body
+    assert response.is_problem(400, slug), response.body
     assert_untouched(before, messages)
 
 
@@ -358,10 +358,10 @@ def test_orders_are_only_placed_and_listed(
 ) -> None:
     before = all_rows()
 
-    answer = storefront.send(method, ORDERS, GOOD, {"Idempotency-Key": "the-same"})
+    response = storefront.send(method, ORDERS, GOOD, {"Idempotency-Key": "the-same"})
 
-    assert answer.is_problem(405, "method-not-allowed")
-    assert answer.headers["Allow"] == "GET, POST, HEAD, OPTIONS"
+    assert response.is_problem(405, "method-not-allowed")
+    assert response.headers["Allow"] == "GET, POST, HEAD, OPTIONS"
     assert_untouched(before, messages)
     assert_key_is_usable(storefront)
 
@@ -374,9 +374,9 @@ def test_an_order_cannot_be_edited(
     messages.drop_all()
     before = all_rows()
 
-    answer = storefront.send(method, f"{ORDERS}/{order_id}", {"status": "confirmed"})
+    response = storefront.send(method, f"{ORDERS}/{order_id}", {"status": "confirmed"})
 
-    assert answer.is_problem(405, "method-not-allowed")
+    assert response.is_problem(405, "method-not-allowed")
     assert_untouched(before, messages)
 
 
@@ -389,9 +389,9 @@ def test_a_cancellation_has_no_fields(
     before = all_rows()
 
     headers = {"Idempotency-Key": "the-same"}
-    answer = storefront.send("POST", f"{ORDERS}/{order_id}/cancel", body, headers)
+    response = storefront.send("POST", f"{ORDERS}/{order_id}/cancel", body, headers)
 
-    assert answer.is_problem(422, "invalid-request"), answer.body
+    assert response.is_problem(422, "invalid-request"), response.body
     assert_untouched(before, messages)
 
 
@@ -402,9 +402,9 @@ def test_a_cancellation_needs_an_idempotency_key(
     messages.drop_all()
     before = all_rows()
 
-    answer = storefront.send("POST", f"{ORDERS}/{order_id}/cancel")
+    response = storefront.send("POST", f"{ORDERS}/{order_id}/cancel")
 
-    assert answer.is_problem(400, "idempotency-key-missing")
+    assert response.is_problem(400, "idempotency-key-missing")
     assert_untouched(before, messages)
 
 
@@ -437,27 +437,27 @@ def test_a_request_without_a_valid_token_returns_401(
     before = all_rows()
 
     headers = {"Idempotency-Key": "the-same", "Authorization": authorization}
-    answers = [storefront.send(method, path, GOOD, headers) for method, path in ENDPOINTS]
+    responses = [storefront.send(method, path, GOOD, headers) for method, path in ENDPOINTS]
 
-    for answer in answers:
-        assert answer.is_problem(401, "not-authenticated"), answer.body
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    for response in responses:
+        assert response.is_problem(401, "not-authenticated"), response.body
+        assert response.headers["WWW-Authenticate"] == "Bearer"
     assert_untouched(before, messages)
 
 
 def test_a_token_in_another_scheme_is_refused(storefront: Storefront) -> None:
-    answer = storefront.order(GOOD, Authorization=f"Token {storefront.token}")
+    response = storefront.order(GOOD, Authorization=f"Token {storefront.token}")
 
-    assert answer.is_problem(401, "not-authenticated")
+    assert response.is_problem(401, "not-authenticated")
 
 
 def test_a_deactivated_customer_is_refused(storefront: Storefront, messages: MessageQueue) -> None:
     User.objects.update(is_active=False)
     before = all_rows()
 
-    answer = storefront.order(GOOD)
+    response = storefront.order(GOOD)
 
-    assert answer.is_problem(401, "not-authenticated")
+    assert response.is_problem(401, "not-authenticated")
     assert_untouched(before, messages)
 
 
@@ -468,10 +468,10 @@ def assert_untouched(before: dict[str, list[Any]], messages: MessageQueue) -> No
 
 def assert_key_is_usable(storefront: Storefront) -> None:
     """Assert that a refused request has not used its key: the corrected request is executed."""
-    answer = storefront.order(GOOD, key="the-same")
+    response = storefront.order(GOOD, key="the-same")
 
-    assert (answer.status, answer.is_replayed) == (202, False)
-    assert Order.objects.get().pk == answer.order_id
+    assert (response.status, response.is_replayed) == (202, False)
+    assert Order.objects.get().pk == response.order_id
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ def test_the_timeline_lists_events_oldest_first(
     storefront.cancel(order_id)
     messages.deliver_all()
 
-    answer = storefront.get(f"{ORDERS}/{order_id}/timeline")
+    response = storefront.get(f"{ORDERS}/{order_id}/timeline")
 
-    entries = answer.body["entries"]
-    assert answer.status == 200
+    entries = response.body["entries"]
+    assert response.status == 200
     assert [entry["at"] for entry in entries] == sorted(entry["at"] for entry in entries)
     assert codes_of(entries, "order") == ["placed", "confirmed", "cancelling", "cancelled"]
     assert codes_of(entries, "step") == [

@@ -33,11 +33,11 @@ def test_a_bug_returns_500_without_its_text(
 def test_a_lost_database_connection_returns_503(storefront: Storefront) -> None:
     close_connection_from_outside()
 
-    answer = storefront.get("/api/v1/products")
+    response = storefront.get("/api/v1/products")
     connection.close()
 
-    assert answer.is_problem(503, "temporarily-unavailable")
-    assert answer.headers["Retry-After"] == "2"
+    assert response.is_problem(503, "temporarily-unavailable")
+    assert response.headers["Retry-After"] == "2"
     assert storefront.get("/api/v1/products").status == 200
 
 
@@ -50,9 +50,9 @@ def test_a_cancellation_that_cannot_lock_its_run_returns_503(
         cursor.execute("BEGIN")
         cursor.execute("SELECT 1 FROM sagas_sagarun WHERE subject_id = %s FOR UPDATE", [order_id])
         with short_lock_timeout():
-            answer = storefront.cancel(order_id, key="fresh")
+            response = storefront.cancel(order_id, key="fresh")
 
-    assert answer.is_problem(503, "temporarily-unavailable")
+    assert response.is_problem(503, "temporarily-unavailable")
     afterwards = storefront.cancel(order_id, key="fresh")
     assert (afterwards.status, afterwards.is_replayed) == (202, False)
 

@@ -69,9 +69,9 @@ def test_the_limit_is_released_after_a_wait(
 ) -> None:
     settings.WAITERS_PER_PROCESS = 1
 
-    answers = [storefront.order(MUG, Prefer="wait=1") for _ in range(2)]
+    responses = [storefront.order(MUG, Prefer="wait=1") for _ in range(2)]
 
-    assert [answer.headers["Preference-Applied"] for answer in answers] == ["wait=1"] * 2
+    assert [response.headers["Preference-Applied"] for response in responses] == ["wait=1"] * 2
 
 
 def test_a_settled_order_does_not_use_the_limit(
@@ -85,9 +85,9 @@ def test_a_settled_order_does_not_use_the_limit(
     lose_saved_responses()
     messages.deliver_all()
 
-    answer = storefront.order(MUG, key="once", **LONG)
+    response = storefront.order(MUG, key="once", **LONG)
 
-    assert (answer.status, answer.headers["Preference-Applied"]) == (201, "wait=10")
+    assert (response.status, response.headers["Preference-Applied"]) == (201, "wait=10")
 
 
 def test_the_limit_is_released_when_waiting_fails(

@@ -33,11 +33,11 @@ def test_a_waiting_request_returns_the_confirmed_order(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     with delivering_in_background(messages):
-        answer = storefront.order(MUG, Prefer="wait=60")
+        response = storefront.order(MUG, Prefer="wait=60")
 
-    assert (answer.status, answer.body["status"]) == (201, "confirmed")
-    assert answer.headers["Location"] == f"/api/v1/orders/{answer.order_id}"
-    assert "Retry-After" not in answer.headers
+    assert (response.status, response.body["status"]) == (201, "confirmed")
+    assert response.headers["Location"] == f"/api/v1/orders/{response.order_id}"
+    assert "Retry-After" not in response.headers
 
 
 @pytest.mark.usefixtures("long_waits")
@@ -45,22 +45,22 @@ def test_a_waiting_request_returns_the_cancelled_order_and_its_reason(
     storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     with delivering_in_background(messages):
-        answer = storefront.order(
+        response = storefront.order(
             cart(("MUG", 1), payment_method="pm_card_chargeDeclinedInsufficientFunds"),
             Prefer="wait=60",
         )
 
-    assert (answer.status, answer.body["status"]) == (201, "cancelled")
-    assert answer.body["reason"] == "Your card has insufficient funds."
+    assert (response.status, response.body["status"]) == (201, "cancelled")
+    assert response.body["reason"] == "Your card has insufficient funds."
 
 
 def test_a_wait_that_ends_before_the_order_settles_returns_202(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
-    answer = storefront.order(MUG, Prefer="wait=1")
+    response = storefront.order(MUG, Prefer="wait=1")
 
-    assert (answer.status, answer.body["status"]) == (202, "placed")
-    assert answer.headers["Retry-After"] == "1"
+    assert (response.status, response.body["status"]) == (202, "placed")
+    assert response.headers["Retry-After"] == "1"
     assert len(messages.waiting) == 1
 
 
@@ -142,12 +142,12 @@ def test_fifty_repetitions_beyond_the_limit_do_not_decide_the_response(
     first = storefront.order(MUG, key="once")
     lose_saved_responses()
 
-    answers = order_at_once(storefront, MUG, key="once", Prefer="wait=10")
+    responses = order_at_once(storefront, MUG, key="once", Prefer="wait=10")
     confirm(first.order_id)
     afterwards = storefront.order(MUG, key="once", Prefer="wait=10")
 
-    assert {(answer.status, answer.raw) for answer in answers} == {(202, first.raw)}
-    assert all(answer.is_replayed for answer in answers)
+    assert {(response.status, response.raw) for response in responses} == {(202, first.raw)}
+    assert all(response.is_replayed for response in responses)
     assert (afterwards.status, afterwards.body["status"]) == (201, "confirmed")
     assert Order.objects.count() == 1
 
@@ -160,10 +160,10 @@ def test_fifty_concurrent_waits_return_the_same_response(
 ) -> None:
     settings.WAITERS_PER_PROCESS = settings.WAITERS_PER_CUSTOMER = CLIENTS
     with delivering_in_background(messages):
-        answers = order_at_once(storefront, MUG, key="once", Prefer="wait=60")
+        responses = order_at_once(storefront, MUG, key="once", Prefer="wait=60")
 
-    assert {(answer.status, answer.raw) for answer in answers} == {(201, answers[0].raw)}
-    assert sum(answer.is_replayed for answer in answers) == CLIENTS - 1
+    assert {(response.status, response.raw) for response in responses} == {(201, responses[0].raw)}
+    assert sum(response.is_replayed for response in responses) == CLIENTS - 1
     assert Order.objects.get().status == "confirmed"
 
 
@@ -194,9 +194,9 @@ def test_a_request_without_a_valid_preference_does_not_wait(
 ) -> None:
     waits = record_waits(monkeypatch)
 
-    answer = storefront.order(MUG, Prefer=prefer)
+    response = storefront.order(MUG, Prefer=prefer)
 
-    assert answer.status == 202
+    assert response.status == 202
     assert waits == []
 
 
@@ -237,10 +237,10 @@ def test_a_cancellation_can_wait_for_its_end(
     messages.deliver_all()
 
     with delivering_in_background(messages):
-        answer = storefront.cancel(order_id, Prefer="wait=60")
+        response = storefront.cancel(order_id, Prefer="wait=60")
 
-    assert answer.body["status"] == "cancelled"
-    assert "Retry-After" not in answer.headers
+    assert response.body["status"] == "cancelled"
+    assert "Retry-After" not in response.headers
 
 
 def test_the_watcher_wakes_each_request_for_its_own_order(storefront: Storefront) -> None:

@@ -57,10 +57,10 @@ def test_an_error_in_a_view_is_a_problem_without_its_text(
 
     response = client.get(PRODUCTS, headers=authorized(storefront))
 
-    answer = ApiResponse(response)
-    assert answer.is_problem(status, slug)
+    problem = ApiResponse(response)
+    assert problem.is_problem(status, slug)
     assert_nothing_leaks(response)
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert problem.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("case", RAISED.values(), ids=RAISED.keys())
@@ -163,18 +163,18 @@ def test_a_form_without_a_csrf_token_is_refused_and_the_api_needs_none() -> None
 def test_problem_pages_are_read_only(method: str) -> None:
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
 
-    answer = ApiResponse(client.generic(method, "/problems/not-found"))
+    response = ApiResponse(client.generic(method, "/problems/not-found"))
 
-    assert answer.is_problem(405, "method-not-allowed")
-    assert answer.headers["Allow"] == "GET, HEAD"
+    assert response.is_problem(405, "method-not-allowed")
+    assert response.headers["Allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "BREW", "PROPFIND"])
 def test_an_unknown_method_returns_405(storefront: Storefront, method: str) -> None:
-    answer = storefront.send(method, ORDERS)
+    response = storefront.send(method, ORDERS)
 
-    assert answer.is_problem(405, "method-not-allowed")
-    assert "POST" in answer.headers["Allow"]
+    assert response.is_problem(405, "method-not-allowed")
+    assert "POST" in response.headers["Allow"]
 
 
 def test_head_and_options_have_no_body(storefront: Storefront) -> None:
@@ -187,9 +187,9 @@ def test_head_and_options_have_no_body(storefront: Storefront) -> None:
 
 
 def test_a_problem_has_the_correlation_id_of_its_header(storefront: Storefront) -> None:
-    answer = storefront.get(f"{ORDERS}/no-such")
+    response = storefront.get(f"{ORDERS}/no-such")
 
-    assert answer.body["correlation_id"] == answer.headers["X-Correlation-ID"]
+    assert response.body["correlation_id"] == response.headers["X-Correlation-ID"]
 
 
 def test_a_cancellation_that_is_too_late_lists_the_allowed_transitions(
@@ -200,14 +200,14 @@ def test_a_cancellation_that_is_too_late_lists_the_allowed_transitions(
     before = all_rows()
     monkeypatch.setattr(Saga, "can_compensate_at", lambda *_: False)
 
-    answer = storefront.cancel(order_id, key="once")
+    response = storefront.cancel(order_id, key="once")
 
-    assert answer.is_problem(409, "transition-not-allowed")
-    assert (answer.body["order_status"], answer.body["allowed_transitions"]) == (
+    assert response.is_problem(409, "transition-not-allowed")
+    assert (response.body["order_status"], response.body["allowed_transitions"]) == (
         "placed",
         ["confirmed"],
     )
-    assert answer.headers["Retry-After"] == "1"
+    assert response.headers["Retry-After"] == "1"
     assert all_rows() == before
     assert messages.waiting == []
     monkeypatch.undo()
@@ -224,9 +224,9 @@ def test_a_lost_database_connection_during_authentication_returns_503(client: Cl
     response = client.get(PRODUCTS, headers={"Authorization": "Bearer " + "0" * 64})
     connection.close()
 
-    answer = ApiResponse(response)
-    assert answer.is_problem(503, "temporarily-unavailable")
-    assert answer.headers["Retry-After"] == "2"
+    problem = ApiResponse(response)
+    assert problem.is_problem(503, "temporarily-unavailable")
+    assert problem.headers["Retry-After"] == "2"
 
 
 def raiser(error: Callable[[], Exception]) -> Callable[..., Any]:

@@ -71,10 +71,10 @@ def test_slugs_and_statuses_do_not_change() -> None:
 
 @pytest.mark.parametrize("problem_type", ProblemType)
 def test_each_problem_type_has_a_page(problem_type: ProblemType) -> None:
-    answer = Client().get(problem_type.uri)
+    response = Client().get(problem_type.uri)
 
-    page = answer.content.decode()
-    assert (answer.status_code, answer["Content-Type"]) == (200, "text/html; charset=utf-8")
+    page = response.content.decode()
+    assert (response.status_code, response["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert f"<h1>{problem_type.title}</h1>" in page
     assert "What it means" in page
     assert "`" not in page

@@ -46,7 +46,7 @@ def test_the_service_acts_once_for_a_key_and_repeats_its_answer(
     assert score() == score() == {"verdict": "accept"}
 
     [act] = fraud.acts()
-    assert (act["operation"], act["key"], act["question"]) == ("score", "score-42", ORDER)
+    assert (act["operation"], act["key"], act["request"]) == ("score", "score-42", ORDER)
     assert [call["replayed"] for call in fraud.calls()] == [False, True]
 
 

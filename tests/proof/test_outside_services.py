@@ -8,7 +8,7 @@ import pytest
 from proof.oracle import _outside_services
 from proof.world import World
 
-SCORED = {"operation": "score", "question": {"order": "1"}}
+SCORED = {"operation": "score", "request": {"order": "1"}}
 
 
 class Service:
@@ -34,7 +34,7 @@ def kinds(
     [
         ([], {}, []),
         ([SCORED], {"fraud": {"score": 1}}, []),
-        ([SCORED, {**SCORED, "question": {"order": "2"}}], {"fraud": {"score": 2}}, []),
+        ([SCORED, {**SCORED, "request": {"order": "2"}}], {"fraud": {"score": 2}}, []),
         ([SCORED], {}, ["unexpected-service-acts"]),
         ([], {"fraud": {"score": 1}}, ["unexpected-service-acts"]),
         ([SCORED], {"fraud": {"release": 1}}, ["unexpected-service-acts"]),

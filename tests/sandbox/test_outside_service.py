@@ -36,7 +36,7 @@ def fraud(process: OutsideServiceProcess) -> OutsideServiceProcess:
 
 def ask(
     fraud: OutsideServiceProcess,
-    question: Any = None,
+    body: Any = None,
     *,
     key: str = "",
     path: str = "/scores",
@@ -46,7 +46,7 @@ def ask(
     response = urllib3.request(
         method,
         f"{fraud.url}{path}",
-        json=question,
+        json=body,
         headers={"Idempotency-Key": key} if key else {},
         retries=False,
         timeout=60,
@@ -90,7 +90,7 @@ def test_a_question_repeated_under_its_key_is_acted_on_once(
     assert ask(fraud, {"order": "1"}, key="key-1") == (200, {"verdict": "accept"}, True)
 
     [act] = fraud.acts()
-    assert (act["operation"], act["key"], act["question"]) == ("score", "key-1", {"order": "1"})
+    assert (act["operation"], act["key"], act["request"]) == ("score", "key-1", {"order": "1"})
     assert (act["status"], act["answer"]) == (200, {"verdict": "accept"})
     assert [call["replayed"] for call in fraud.calls()] == [False, True]
 

@@ -128,7 +128,7 @@ def test_an_outside_service_of_with_is_started_and_printed(system: Clone) -> Non
     response = urllib3.request("POST", f"{service['url']}/scores", json={"order": "1"})
     [act] = urllib3.request("GET", f"{service['url']}/_sandbox/ledger").json()["acts"]
 
-    assert (response.status, act["question"]) == (200, {"order": "1"})
+    assert (response.status, act["request"]) == (200, {"order": "1"})
     assert service["setting"] == "FRAUD_URL"
     assert system.up_json["env"]["FRAUD_URL"] == service["url"]
     assert f"{service['url']}   the application's FRAUD_URL" in system.log.read_text()

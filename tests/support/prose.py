@@ -1,4 +1,4 @@
-"""Splits a file into prose and code, for the check of plain words in `tests.architecture`."""
+"""Splits a file into prose and code, for the prose check in `tests.architecture`."""
 
 import re
 from typing import NamedTuple

@@ -52,21 +52,25 @@ class ProviderUnderTest:
         request = PaymentRequest(AMOUNT, "eur", method or self.card, metadata)
         return self.provider.payment_params(request)
 
-    def asking(self, key: str = "") -> dict[str, Any]:
+    def change_arguments(self, key: str = "") -> dict[str, Any]:
         """Return the arguments of every call that changes something."""
         version = self.provider.api_version
         return {"key": key or uuid4().hex, "api_version": version, "deadline": within()}
 
-    def created(self, method: str = "", order_id: str = "") -> ProviderPayment:
-        return self.provider.create_payment(self.params(method, order_id), **self.asking())
+    def make_created(self, method: str = "", order_id: str = "") -> ProviderPayment:
+        return self.provider.create_payment(
+            self.params(method, order_id), **self.change_arguments()
+        )
 
-    def authorized(self, method: str = "") -> ProviderPayment:
-        return self.provider.confirm_payment(self.created(method).id, **self.asking())
+    def make_authorized(self, method: str = "") -> ProviderPayment:
+        return self.provider.confirm_payment(
+            self.make_created(method).id, **self.change_arguments()
+        )
 
-    def captured(self, method: str = "") -> ProviderPayment:
-        payment_id = self.authorized(method).id
+    def make_captured(self, method: str = "") -> ProviderPayment:
+        payment_id = self.make_authorized(method).id
         return self.provider.capture_payment(
-            payment_id, amount_minor=AMOUNT, currency="eur", **self.asking()
+            payment_id, amount_minor=AMOUNT, currency="eur", **self.change_arguments()
         )
 
     def retrieve(self, payment_id: str) -> ProviderPayment:
@@ -118,38 +122,44 @@ Operation = Callable[[ProviderUnderTest, str, str], Any]
 CHANGES: Final[Mapping[str, tuple[str, Operation]]] = {
     "create_payment": (
         "",
-        lambda by, _, key: by.provider.create_payment(by.params(order_id=key), **by.asking(key)),
+        lambda tested, _, key: tested.provider.create_payment(
+            tested.params(order_id=key), **tested.change_arguments(key)
+        ),
     ),
     "confirm_payment": (
-        "created",
-        lambda by, payment_id, key: by.provider.confirm_payment(payment_id, **by.asking(key)),
+        "make_created",
+        lambda tested, payment_id, key: tested.provider.confirm_payment(
+            payment_id, **tested.change_arguments(key)
+        ),
     ),
     "capture_payment": (
-        "authorized",
-        lambda by, payment_id, key: by.provider.capture_payment(
-            payment_id, amount_minor=AMOUNT, currency="eur", **by.asking(key)
+        "make_authorized",
+        lambda tested, payment_id, key: tested.provider.capture_payment(
+            payment_id, amount_minor=AMOUNT, currency="eur", **tested.change_arguments(key)
         ),
     ),
     "cancel_payment": (
-        "authorized",
-        lambda by, payment_id, key: by.provider.cancel_payment(payment_id, **by.asking(key)),
+        "make_authorized",
+        lambda tested, payment_id, key: tested.provider.cancel_payment(
+            payment_id, **tested.change_arguments(key)
+        ),
     ),
     "create_refund": (
-        "captured",
-        lambda by, payment_id, key: by.provider.create_refund(
+        "make_captured",
+        lambda tested, payment_id, key: tested.provider.create_refund(
             payment_id,
             amount_minor=AMOUNT,
             currency="eur",
             metadata={"refund_id": key},
-            **by.asking(key),
+            **tested.change_arguments(key),
         ),
     ),
 }
-"""Every operation that changes something, and the state that its payment must have before."""
+"""Every operation that changes something, and the method that makes the payment it needs."""
 
 
-def prepared(by: ProviderUnderTest, operation: str) -> tuple[str, Callable[[str], Any]]:
+def prepared(tested: ProviderUnderTest, operation: str) -> tuple[str, Callable[[str], Any]]:
     """Return a payment that is ready for an operation, and the operation by its key."""
-    needed, call = CHANGES[operation]
-    payment_id = getattr(by, needed)().id if needed else ""
-    return payment_id, lambda key: call(by, payment_id, key)
+    make_payment, call = CHANGES[operation]
+    payment_id = getattr(tested, make_payment)().id if make_payment else ""
+    return payment_id, lambda key: call(tested, payment_id, key)

@@ -189,7 +189,7 @@ def test_a_payment_is_read_for_reconciliation(tested: ProviderUnderTest) -> None
     payment = payment_by(tested.card)
     authorize(payment)
     payment.refresh_from_db()
-    tested.created(order_id="of another installation")
+    tested.make_created(order_id="of another installation")
 
     (balance,) = read_providers().balances
 

@@ -49,13 +49,15 @@ AFTER = {
 
 
 READS: dict[str, Callable[[PaymentProvider, ProviderPayment], object]] = {
-    "retrieve_payment": lambda by, of: by.retrieve_payment(of.id, deadline=within()),
-    "list_payments": lambda by, of: list(
-        by.list_payments(created_from=of.created_at, deadline=within())
+    "retrieve_payment": lambda provider, payment: provider.retrieve_payment(
+        payment.id, deadline=within()
     ),
-    "list_refunds": lambda by, of: by.list_refunds(of.id, deadline=within()),
-    "list_refunds_since": lambda by, of: list(
-        by.list_refunds_since(of.created_at, deadline=within())
+    "list_payments": lambda provider, payment: list(
+        provider.list_payments(created_from=payment.created_at, deadline=within())
+    ),
+    "list_refunds": lambda provider, payment: provider.list_refunds(payment.id, deadline=within()),
+    "list_refunds_since": lambda provider, payment: list(
+        provider.list_refunds_since(payment.created_at, deadline=within())
     ),
 }
 
@@ -65,8 +67,8 @@ def has_status(payment: ProviderPayment, status: ProviderPaymentStatus) -> bool:
     return (payment.status, money) == (status, MONEY[status])
 
 
-def refunded_minor(by: ProviderUnderTest, payment_id: str) -> int:
-    refunds = by.provider.list_refunds(payment_id, deadline=within())
+def refunded_minor(tested: ProviderUnderTest, payment_id: str) -> int:
+    refunds = tested.provider.list_refunds(payment_id, deadline=within())
     return sum(refund.amount_minor for refund in refunds if refund.status is RefundStatus.SUCCEEDED)
 
 
@@ -93,9 +95,9 @@ def test_a_provider_accepts_only_its_own_payment_methods(tested: ProviderUnderTe
 
 def test_a_provider_recognizes_its_own_ids(tested: ProviderUnderTest) -> None:
     provider = tested.provider
-    payment = tested.captured()
+    payment = tested.make_captured()
     refund = provider.create_refund(
-        payment.id, amount_minor=1, currency="eur", metadata={}, **tested.asking()
+        payment.id, amount_minor=1, currency="eur", metadata={}, **tested.change_arguments()
     )
 
     assert provider.recognizes(payment.id)
@@ -109,7 +111,7 @@ def test_a_provider_recognizes_its_own_ids(tested: ProviderUnderTest) -> None:
 
 
 def test_a_created_payment_takes_no_money(tested: ProviderUnderTest) -> None:
-    payment = tested.created(order_id="42")
+    payment = tested.make_created(order_id="42")
 
     assert has_status(payment, ProviderPaymentStatus.CREATED)
     assert (payment.amount_minor, payment.currency) == (AMOUNT, "eur")
@@ -118,17 +120,17 @@ def test_a_created_payment_takes_no_money(tested: ProviderUnderTest) -> None:
 
 
 def test_a_confirmed_payment_is_authorized(tested: ProviderUnderTest) -> None:
-    payment = tested.authorized()
+    payment = tested.make_authorized()
 
     assert has_status(payment, ProviderPaymentStatus.AUTHORIZED)
     assert tested.retrieve(payment.id) == payment
 
 
 def test_a_capture_of_a_part_releases_the_rest(tested: ProviderUnderTest) -> None:
-    payment_id = tested.authorized().id
+    payment_id = tested.make_authorized().id
 
     payment = tested.provider.capture_payment(
-        payment_id, amount_minor=700, currency="eur", **tested.asking()
+        payment_id, amount_minor=700, currency="eur", **tested.change_arguments()
     )
 
     assert payment.status is ProviderPaymentStatus.CAPTURED
@@ -137,22 +139,22 @@ def test_a_capture_of_a_part_releases_the_rest(tested: ProviderUnderTest) -> Non
 
 
 def test_a_capture_above_the_held_amount_is_rejected(tested: ProviderUnderTest) -> None:
-    payment = tested.authorized()
+    payment = tested.make_authorized()
 
     with pytest.raises(RequestRejected):
         tested.provider.capture_payment(
-            payment.id, amount_minor=AMOUNT + 1, currency="eur", **tested.asking()
+            payment.id, amount_minor=AMOUNT + 1, currency="eur", **tested.change_arguments()
         )
 
     assert tested.retrieve(payment.id) == payment
 
 
 def test_a_declined_payment_holds_nothing(tested: ProviderUnderTest) -> None:
-    payment_id, key = tested.created(tested.declined_card).id, uuid4().hex
+    payment_id, key = tested.make_created(tested.declined_card).id, uuid4().hex
 
     for _ in range(2):
         with pytest.raises(PaymentDeclined) as declined:
-            tested.provider.confirm_payment(payment_id, **tested.asking(key))
+            tested.provider.confirm_payment(payment_id, **tested.change_arguments(key))
         assert declined.value.decline_code != ""
         assert declined.value.payment is not None
         assert has_status(declined.value.payment, ProviderPaymentStatus.DECLINED)
@@ -166,24 +168,24 @@ def test_a_declined_payment_holds_nothing(tested: ProviderUnderTest) -> None:
 def test_a_cancelled_payment_can_never_be_confirmed(tested: ProviderUnderTest, make: str) -> None:
     payment_id = getattr(tested, make)().id
 
-    payment = tested.provider.cancel_payment(payment_id, **tested.asking())
+    payment = tested.provider.cancel_payment(payment_id, **tested.change_arguments())
 
     assert has_status(payment, ProviderPaymentStatus.CANCELLED)
     with pytest.raises(UnexpectedState) as late:
-        tested.provider.confirm_payment(payment_id, **tested.asking())
+        tested.provider.confirm_payment(payment_id, **tested.change_arguments())
     assert has_status(late.value.payment, ProviderPaymentStatus.CANCELLED)
     assert tested.retrieve(payment_id) == payment
 
 
 def test_a_declined_payment_can_be_cancelled_for_good(tested: ProviderUnderTest) -> None:
-    payment_id = tested.created(tested.declined_card).id
+    payment_id = tested.make_created(tested.declined_card).id
     with pytest.raises(PaymentDeclined):
-        tested.provider.confirm_payment(payment_id, **tested.asking())
+        tested.provider.confirm_payment(payment_id, **tested.change_arguments())
 
-    tested.provider.cancel_payment(payment_id, **tested.asking())
+    tested.provider.cancel_payment(payment_id, **tested.change_arguments())
 
     with pytest.raises(UnexpectedState):
-        tested.provider.confirm_payment(payment_id, **tested.asking())
+        tested.provider.confirm_payment(payment_id, **tested.change_arguments())
     assert has_status(tested.retrieve(payment_id), ProviderPaymentStatus.CANCELLED)
 
 
@@ -211,14 +213,14 @@ def test_a_payment_with_a_wrong_status_is_unchanged_and_returned(
 
 
 def test_a_refund_above_the_captured_amount_is_rejected(tested: ProviderUnderTest) -> None:
-    payment_id = tested.captured().id
+    payment_id = tested.make_captured().id
     refund = tested.provider.create_refund(
-        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **tested.asking()
+        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **tested.change_arguments()
     )
 
     with pytest.raises(RefundRejected):
         tested.provider.create_refund(
-            payment_id, amount_minor=1, currency="eur", metadata={}, **tested.asking()
+            payment_id, amount_minor=1, currency="eur", metadata={}, **tested.change_arguments()
         )
 
     assert (refund.status, refund.amount_minor) == (RefundStatus.SUCCEEDED, AMOUNT)
@@ -231,9 +233,9 @@ def test_a_refund_above_the_captured_amount_is_rejected(tested: ProviderUnderTes
     [("slow_refund_card", RefundStatus.SUCCEEDED), ("failing_refund_card", RefundStatus.FAILED)],
 )
 def test_a_refund_may_end_later(tested: ProviderUnderTest, card: str, end: RefundStatus) -> None:
-    payment_id = tested.captured(getattr(tested, card)).id
+    payment_id = tested.make_captured(getattr(tested, card)).id
     tested.provider.create_refund(
-        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **tested.asking()
+        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **tested.change_arguments()
     )
 
     tested.advance(3600)
@@ -329,7 +331,7 @@ def test_an_operation_is_not_started_inside_a_transaction_or_after_its_deadline(
 def test_nothing_is_read_inside_a_transaction(
     tested: ProviderUnderTest, operation: str, transactional_db: None
 ) -> None:
-    payment = tested.created()
+    payment = tested.make_created()
     before = tested.calls()
 
     with transaction.atomic(), pytest.raises(CallInsideTransaction):
@@ -339,8 +341,8 @@ def test_nothing_is_read_inside_a_transaction(
 
 
 def test_a_key_with_other_parameters_is_rejected(tested: ProviderUnderTest) -> None:
-    payment_id, key = tested.captured().id, uuid4().hex
-    refund: dict[str, Any] = {"metadata": {}, **tested.asking(key)}
+    payment_id, key = tested.make_captured().id, uuid4().hex
+    refund: dict[str, Any] = {"metadata": {}, **tested.change_arguments(key)}
     tested.provider.create_refund(payment_id, amount_minor=500, currency="eur", **refund)
 
     with pytest.raises(RequestRejected):
@@ -349,31 +351,31 @@ def test_a_key_with_other_parameters_is_rejected(tested: ProviderUnderTest) -> N
     assert refunded_minor(tested, payment_id) == 500
 
 
-def late(by: ProviderUnderTest, operation: str, payment_id: str) -> None:
-    arguments = {**by.asking(), "deadline": within(0)}
+def late(tested: ProviderUnderTest, operation: str, payment_id: str) -> None:
+    arguments = {**tested.change_arguments(), "deadline": within(0)}
     match operation:
         case "create_payment":
-            by.provider.create_payment(by.params(), **arguments)
+            tested.provider.create_payment(tested.params(), **arguments)
         case "capture_payment":
-            by.provider.capture_payment(
+            tested.provider.capture_payment(
                 payment_id, amount_minor=AMOUNT, currency="eur", **arguments
             )
         case "create_refund":
-            by.provider.create_refund(
+            tested.provider.create_refund(
                 payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **arguments
             )
         case _:
-            getattr(by.provider, operation)(payment_id, **arguments)
+            getattr(tested.provider, operation)(payment_id, **arguments)
 
 
-def assert_done_once(by: ProviderUnderTest, operation: str, payment_id: str) -> None:
-    payment = by.retrieve(payment_id)
+def assert_done_once(tested: ProviderUnderTest, operation: str, payment_id: str) -> None:
+    payment = tested.retrieve(payment_id)
     assert has_status(payment, AFTER[operation])
-    refunds = by.provider.list_refunds(payment_id, deadline=within())
+    refunds = tested.provider.list_refunds(payment_id, deadline=within())
     expected = [AMOUNT] if operation == "create_refund" else []
     assert [refund.amount_minor for refund in refunds] == expected
     if operation == "create_payment":
-        recent = by.provider.list_payments(created_from=payment.created_at, deadline=within())
+        recent = tested.provider.list_payments(created_from=payment.created_at, deadline=within())
         assert [found for found in recent if found.metadata == payment.metadata] == [payment]
 
 
@@ -382,9 +384,9 @@ def assert_done_once(by: ProviderUnderTest, operation: str, payment_id: str) -> 
 
 def test_payments_are_listed_since_a_moment_newest_first(tested: ProviderUnderTest) -> None:
     tested.advance(100)
-    tested.created()
+    tested.make_created()
     tested.advance(100)
-    first, second = tested.created(), tested.authorized()
+    first, second = tested.make_created(), tested.make_authorized()
 
     listed = tested.provider.list_payments(
         created_from=first.created_at + timedelta(microseconds=999_999), deadline=within()
@@ -396,7 +398,7 @@ def test_payments_are_listed_since_a_moment_newest_first(tested: ProviderUnderTe
 def test_refunds_are_listed_by_payment_and_since_a_moment(tested: ProviderUnderTest) -> None:
     provider = tested.provider
     tested.advance(100)
-    payment = tested.captured()
+    payment = tested.make_captured()
     older = refund(tested, payment.id, 100)
     tested.advance(100)
     first, second = refund(tested, payment.id, 200), refund(tested, payment.id, 300)
@@ -404,11 +406,11 @@ def test_refunds_are_listed_by_payment_and_since_a_moment(tested: ProviderUnderT
     assert provider.list_refunds(payment.id, deadline=within()) == [second, first, older]
     since = provider.list_refunds_since(first.created_at, deadline=within())
     assert list(since) == [second, first]
-    assert provider.list_refunds(tested.captured().id, deadline=within()) == []
+    assert provider.list_refunds(tested.make_captured().id, deadline=within()) == []
 
 
 def test_a_lost_refund_is_found_by_its_metadata(tested: ProviderUnderTest) -> None:
-    payment_id = tested.captured().id
+    payment_id = tested.make_captured().id
     tested.fail_next("create_refund", "reset_after")
     with pytest.raises(OutcomeUnknown):
         refund(tested, payment_id, 500)
@@ -419,10 +421,14 @@ def test_a_lost_refund_is_found_by_its_metadata(tested: ProviderUnderTest) -> No
     assert found.metadata == {"refund_id": "500"}
 
 
-def refund(by: ProviderUnderTest, payment_id: str, amount_minor: int) -> Any:
+def refund(tested: ProviderUnderTest, payment_id: str, amount_minor: int) -> Any:
     metadata = {"refund_id": str(amount_minor)}
-    return by.provider.create_refund(
-        payment_id, amount_minor=amount_minor, currency="eur", metadata=metadata, **by.asking()
+    return tested.provider.create_refund(
+        payment_id,
+        amount_minor=amount_minor,
+        currency="eur",
+        metadata=metadata,
+        **tested.change_arguments(),
     )
 
 
@@ -437,7 +443,7 @@ def test_amounts_outside_the_limits_are_rejected(tested: ProviderUnderTest) -> N
 
     def create(amount_minor: int) -> ProviderPayment:
         params = {**tested.params(), "amount": amount_minor}
-        return tested.provider.create_payment(params, **tested.asking())
+        return tested.provider.create_payment(params, **tested.change_arguments())
 
     for refused in (limits.minimum_minor - 1, limits.maximum_minor + 1):
         with pytest.raises(RequestRejected) as rejected:
@@ -453,7 +459,7 @@ def test_no_provider_charges_in_an_unknown_currency(tested: ProviderUnderTest) -
 
 @pytest.mark.parametrize("operation", READS)
 def test_a_read_without_an_answer_is_an_error(tested: ProviderUnderTest, operation: str) -> None:
-    payment = tested.created()
+    payment = tested.make_created()
     tested.fail_next(operation, "reset_before")
 
     with pytest.raises(OutcomeUnknown):
@@ -462,4 +468,4 @@ def test_a_read_without_an_answer_is_an_error(tested: ProviderUnderTest, operati
 
 def test_errors_are_payment_errors(tested: ProviderUnderTest) -> None:
     with pytest.raises(PaymentError):
-        tested.provider.confirm_payment("pi_never_created", **tested.asking())
+        tested.provider.confirm_payment("pi_never_created", **tested.change_arguments())

@@ -54,12 +54,12 @@ REFUND_SECONDS: Final = 600
 class Payment:
     """One payment, with the method that it is paid by."""
 
-    shown: ProviderPayment
+    state: ProviderPayment
     method: str
 
 
 @dataclass
-class Saved:
+class SavedOutcome:
     """The request that used a key, and the outcome that every repetition gets."""
 
     request: tuple[Any, ...]
@@ -73,7 +73,7 @@ class ProviderState:
     seconds: int = 0
     payments: dict[str, Payment] = field(default_factory=dict)
     refunds: dict[str, ProviderRefund] = field(default_factory=dict)
-    saved: dict[str, Saved] = field(default_factory=dict)
+    saved: dict[str, SavedOutcome] = field(default_factory=dict)
     faults: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     confirmations: Counter[str] = field(default_factory=Counter)
@@ -81,7 +81,7 @@ class ProviderState:
 
 
 class InMemoryProvider:
-    """Threads share one provider. A fault of ``fail_next`` strikes one call of its operation.
+    """Threads share one provider. A fault of ``fail_next`` makes one call of its operation fail.
 
     ``reset_before`` and ``reset_after`` lose the answer, with nothing and with everything done;
     ``error_after`` saves an error under the key after the effect; ``busy`` does nothing.
@@ -164,21 +164,21 @@ class InMemoryProvider:
         self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
     ) -> ProviderPayment:
         def confirm() -> ProviderPayment:
-            payment = self._in(
+            payment = self._require_status(
                 payment_id, ProviderPaymentStatus.CREATED, ProviderPaymentStatus.DECLINED
             )
             if payment.method == DECLINED_CARD:
-                declined = self._set(
+                declined = self._update(
                     payment, status=ProviderPaymentStatus.DECLINED, decline_code="no_funds"
                 )
                 raise PaymentDeclined("no_funds", payment=declined)
             self.state.confirmations[payment_id] += 1
-            amount = payment.shown.amount_minor
+            amount = payment.state.amount_minor
             if payment.method == DEBIT:
-                return self._set(
+                return self._update(
                     payment, status=ProviderPaymentStatus.CAPTURED, captured_minor=amount
                 )
-            return self._set(payment, status=ProviderPaymentStatus.AUTHORIZED, held_minor=amount)
+            return self._update(payment, status=ProviderPaymentStatus.AUTHORIZED, held_minor=amount)
 
         return self._change("confirm_payment", key, (payment_id, api_version), deadline, confirm)
 
@@ -193,10 +193,10 @@ class InMemoryProvider:
         deadline: Deadline,
     ) -> ProviderPayment:
         def capture() -> ProviderPayment:
-            payment = self._in(payment_id, ProviderPaymentStatus.AUTHORIZED)
-            if amount_minor > payment.shown.held_minor:
+            payment = self._require_status(payment_id, ProviderPaymentStatus.AUTHORIZED)
+            if amount_minor > payment.state.held_minor:
                 raise RequestRejected("capture_payment: more than is held")
-            return self._set(
+            return self._update(
                 payment,
                 status=ProviderPaymentStatus.CAPTURED,
                 held_minor=0,
@@ -210,13 +210,13 @@ class InMemoryProvider:
         self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
     ) -> ProviderPayment:
         def cancel() -> ProviderPayment:
-            payment = self._in(
+            payment = self._require_status(
                 payment_id,
                 ProviderPaymentStatus.CREATED,
                 ProviderPaymentStatus.DECLINED,
                 ProviderPaymentStatus.AUTHORIZED,
             )
-            return self._set(payment, status=ProviderPaymentStatus.CANCELLED, held_minor=0)
+            return self._update(payment, status=ProviderPaymentStatus.CANCELLED, held_minor=0)
 
         return self._change("cancel_payment", key, (payment_id, api_version), deadline, cancel)
 
@@ -233,7 +233,7 @@ class InMemoryProvider:
     ) -> ProviderRefund:
         def create() -> ProviderRefund:
             payment = self._known(payment_id)
-            if amount_minor > payment.shown.captured_minor - self._refunded_minor(payment_id):
+            if amount_minor > payment.state.captured_minor - self._refunded_minor(payment_id):
                 raise RefundRejected("already_refunded")
             is_slow = payment.method in (SLOW_REFUND_CARD, FAILING_REFUND_CARD)
             refund = ProviderRefund(
@@ -241,7 +241,7 @@ class InMemoryProvider:
                 payment_id=payment_id,
                 status=RefundStatus.PENDING if is_slow else RefundStatus.SUCCEEDED,
                 amount_minor=amount_minor,
-                currency=payment.shown.currency,
+                currency=payment.state.currency,
                 metadata=dict(metadata),
                 failure_reason="",
                 created_at=self._now(),
@@ -255,14 +255,14 @@ class InMemoryProvider:
     # -- calls that read -------------------------------------------------------------------------
 
     def retrieve_payment(self, payment_id: str, *, deadline: Deadline) -> ProviderPayment:
-        return self._read("retrieve_payment", deadline, lambda: self._known(payment_id).shown)
+        return self._read("retrieve_payment", deadline, lambda: self._known(payment_id).state)
 
     def list_payments(
         self, *, created_from: datetime, deadline: Deadline
     ) -> Iterator[ProviderPayment]:
         def listed() -> list[ProviderPayment]:
-            shown = [payment.shown for payment in self.state.payments.values()]
-            return [payment for payment in reversed(shown) if payment.created_at >= since]
+            states = [payment.state for payment in self.state.payments.values()]
+            return [payment for payment in reversed(states) if payment.created_at >= since]
 
         since = created_from.replace(microsecond=0)
         yield from self._read("list_payments", deadline, listed)
@@ -303,7 +303,7 @@ class InMemoryProvider:
             saved = self.state.saved.get(key)
             is_repeated = saved is not None
             if saved is None:
-                saved = Saved((operation, *request), _outcome(act))
+                saved = SavedOutcome((operation, *request), _outcome(act))
                 self.state.saved[key] = saved
                 if fault == "error_after":
                     saved.outcome = OutcomeUnknown(f"{operation}: error")
@@ -324,7 +324,7 @@ class InMemoryProvider:
             return read()
 
     def _begin(self, operation: str, deadline: Deadline) -> str:
-        """Record a call, and return the fault that strikes it; empty for none.
+        """Record a call, and return its fault; empty for none.
 
         Raises CallInsideTransaction, DeadlinePassed, and ProviderBusy for the fault ``busy``.
         """
@@ -353,15 +353,15 @@ class InMemoryProvider:
             raise UnknownPayment(f"no payment {payment_id}")
         return self.state.payments[payment_id]
 
-    def _in(self, payment_id: str, *statuses: ProviderPaymentStatus) -> Payment:
+    def _require_status(self, payment_id: str, *statuses: ProviderPaymentStatus) -> Payment:
         payment = self._known(payment_id)
-        if payment.shown.status not in statuses:
-            raise UnexpectedState(payment.shown)
+        if payment.state.status not in statuses:
+            raise UnexpectedState(payment.state)
         return payment
 
-    def _set(self, payment: Payment, **changes: Any) -> ProviderPayment:
-        payment.shown = replace(payment.shown, **changes)
-        return payment.shown
+    def _update(self, payment: Payment, **changes: Any) -> ProviderPayment:
+        payment.state = replace(payment.state, **changes)
+        return payment.state
 
     def _settle(self, refund: ProviderRefund) -> None:
         if refund.status == RefundStatus.PENDING:

@@ -1,4 +1,4 @@
-"""Zombies: workers that sleep past their lease during a call, and wake after the order moved on."""
+"""Workers whose lease expires during a call, and who continue after the order has moved on."""
 
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
         ("capture", "hold_after", "succeeded"),  # and refunded
     ],
 )
-def test_a_zombie_cannot_charge_a_cancelled_order(
+def test_a_worker_past_its_lease_cannot_charge_a_cancelled_order(
     shop: Shop, operation: str, fault: str, end: str
 ) -> None:
     order = shop.place()
@@ -50,7 +50,7 @@ def test_a_zombie_cannot_charge_a_cancelled_order(
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_a_zombie_charges_a_cancelled_order_without_fence_and_closed_payment(
+def test_a_worker_past_its_lease_charges_a_cancelled_order_without_fence_and_closed_payment(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def store(payment: Payment, payment_id: str) -> bool:
@@ -77,7 +77,7 @@ def test_a_zombie_charges_a_cancelled_order_without_fence_and_closed_payment(
         ("confirm", "hold_after", [Outcome.LOST, Outcome.DONE]),
     ],
 )
-def test_a_zombie_changes_no_order_that_another_worker_took_over(
+def test_a_worker_past_its_lease_changes_no_order_that_another_worker_took_over(
     shop: Shop, operation: str, fault: str, attempts: list[Outcome]
 ) -> None:
     order = shop.place()
@@ -94,7 +94,7 @@ def test_a_zombie_changes_no_order_that_another_worker_took_over(
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_a_zombies_result_is_recorded_but_not_used(shop: Shop) -> None:
+def test_a_result_after_the_lease_is_recorded_but_not_used(shop: Shop) -> None:
     shop.place()
 
     wake_while_another_worker_looks_up(shop)
@@ -106,7 +106,7 @@ def test_a_zombies_result_is_recorded_but_not_used(shop: Shop) -> None:
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-def test_a_zombies_result_is_used_without_fences(
+def test_a_result_after_the_lease_is_used_without_fences(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_fences(monkeypatch)
