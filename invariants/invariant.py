@@ -1,4 +1,4 @@
-"""What an invariant is: a sentence that is always true, and the query for what breaks it."""
+"""What an invariant is: a condition that must always hold, and the query that finds violations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -237,7 +237,7 @@ def guess(storefront: Storefront) -> ApiResponse:
 
 
 def count_one(counter: Counter) -> int:
-    return counter.seconds_to_wait(TWO, "a caller", alone=TWO)
+    return counter.seconds_to_wait(TWO, "a caller", fallback_limit=TWO)
 
 
 def commands(redis_url: str) -> Tally[str]:
