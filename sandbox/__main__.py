@@ -39,7 +39,7 @@ def up(caller: Mapping[str, str]) -> int:
 
 
 def demo(caller: Mapping[str, str]) -> int:
-    """Run everything, drive orders through it, show what happens, and stay up until Ctrl-C."""
+    """Run everything, place orders, show what happens, and stay up until Ctrl-C."""
     return show(caller, tell)
 
 

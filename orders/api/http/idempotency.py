@@ -84,7 +84,7 @@ class Executed(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """An equal request came before: its order, and its response if one was saved."""
+    """An identical request came before: its order, and its response if one was saved."""
 
     order_id: UUID
     response: SavedResponse | None
@@ -99,7 +99,7 @@ def run_idempotent(
     """Run ``action`` unless the caller has used this key before.
 
     Key, ``response`` (when it is known beforehand) and the effects of ``action`` commit together.
-    Of concurrent equal requests one runs the action, and the others wait for its commit. Raises a
+    Of concurrent identical requests one runs the action, and the others wait for its commit. Raises a
     Problem when the key was used for another request, or when the first request has not committed
     within ``IN_FLIGHT_TIMEOUT``. An exception of ``action`` rolls the key back too.
     """

@@ -82,7 +82,7 @@ def _decide(
     found: SavedResponse,
     immediate: SavedResponse | None,
 ) -> SavedResponse:
-    """Save the response unless an equal request has saved one; return the one that counts.
+    """Save the response unless an identical request has saved one; return the one that counts.
 
     A repetition whose wait ended before the order settled saves nothing: the first request may
     still be waiting.
