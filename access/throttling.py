@@ -19,7 +19,7 @@ from access.rate_limits import counter
 from access.rates import Rate
 
 Rates = Mapping[str, Rate]
-"""The class attribute ``rates`` of a view: the rates of methods that do not have the usual rate."""
+"""Rates by HTTP method: the class attribute ``rates`` of a view. Other methods have READS or CHANGES."""
 
 FAILURES_WITHOUT_REDIS: Final = RateLimitItemPerMinute(5)
 """Failures per minute that each process allows while Redis is down: fewer, to slow down guessing."""

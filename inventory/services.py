@@ -101,14 +101,14 @@ def max_orderable(skus: Iterable[str]) -> dict[str, int]:
     warehouse, not the sum of all.
     """
     available = F("stock_levels__on_hand") - F("stock_levels__reserved")
-    found = Product.objects.filter(sku__in=list(skus)).annotate(most=Max(available))
-    return {product.sku: max(product.most or 0, 0) for product in found}
+    found = Product.objects.filter(sku__in=list(skus)).annotate(max_available=Max(available))
+    return {product.sku: max(product.max_available or 0, 0) for product in found}
 
 
 def reserve(
     requests: Mapping[UUID, Sequence[StockRequest]], correlation_ids: Mapping[UUID, UUID]
 ) -> dict[UUID, str]:
-    """Reserve the stock of whole orders. Returns the orders that are short, each with a missing SKU.
+    """Reserve the stock of whole orders. Returns each order that lacks stock, with one missing SKU.
 
     An order is reserved whole or not at all, and ``available`` never falls below zero. Runs in the
     caller's transaction, so a crash leaves nothing reserved.
