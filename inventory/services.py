@@ -108,7 +108,7 @@ def max_orderable(skus: Iterable[str]) -> dict[str, int]:
 def reserve(
     requests: Mapping[UUID, Sequence[StockRequest]], correlation_ids: Mapping[UUID, UUID]
 ) -> dict[UUID, str]:
-    """Reserve the stock of whole orders. Returns each order that lacks stock, with one missing SKU.
+    """Reserve the stock of whole orders. Returns a missing SKU of each order that cannot be served.
 
     An order is reserved whole or not at all, and ``available`` never falls below zero. Runs in the
     caller's transaction, so a crash leaves nothing reserved.
