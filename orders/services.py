@@ -230,7 +230,7 @@ def cancel_order(order_id: UUID, *, reason: str, actor: str) -> None:
     Raises IllegalTransition if the run is past the point where it can be compensated, until it ends.
     """
     requested = sagas.services.request_compensation(order_id, Rejection(reason), actor)
-    if requested in (CompensationRequest.REQUESTED, CompensationRequest.UNDERWAY):
+    if requested in (CompensationRequest.REQUESTED, CompensationRequest.ALREADY_REQUESTED):
         return
     order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
     if (

@@ -41,11 +41,13 @@ NOT_ACTED: Final = (ProviderBusy, DeadlinePassed)
 """The payment provider has not acted: try again."""
 
 WHILE_THE_CUSTOMER_WAITS: Final = RetryPolicy(
-    first=timedelta(milliseconds=500), longest=timedelta(seconds=20), max_attempts=8
+    initial_delay=timedelta(milliseconds=500), max_delay=timedelta(seconds=20), max_attempts=8
 )
 """About half a minute if calls fail at once, and two minutes if every call times out."""
 
-UNTIL_IT_IS_DONE: Final = RetryPolicy(first=timedelta(seconds=1), longest=timedelta(minutes=5))
+UNTIL_IT_IS_DONE: Final = RetryPolicy(
+    initial_delay=timedelta(seconds=1), max_delay=timedelta(minutes=5)
+)
 """For captures and compensations, which must succeed. The run is flagged after some attempts."""
 
 DECLINED_PAYMENT: Final = {

@@ -15,8 +15,8 @@ class Deadline:
     monotonic_seconds: float
 
     @classmethod
-    def after(cls, budget: timedelta) -> Self:
-        return cls(time.monotonic() + budget.total_seconds())
+    def after(cls, time_limit: timedelta) -> Self:
+        return cls(time.monotonic() + time_limit.total_seconds())
 
     def remaining(self) -> float:
         """Return the seconds that are left, always more than 0. Raises DeadlinePassed."""

@@ -66,7 +66,7 @@ def authorize(order_id: UUID, attempt: Attempt) -> Output:
     was closed meanwhile, and AmountMismatch if the provider holds a different amount. Raises
     ProviderBusy, DeadlinePassed or OutcomeUnknown if the attempt must be repeated.
     """
-    deadline = Deadline.after(attempt.budget)
+    deadline = Deadline.after(attempt.time_limit)
     payment = _newest(order_id)
     if payment.closed_at is not None:
         raise PaymentClosed
@@ -103,7 +103,7 @@ def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> ProviderP
     if not _checkpoint_provider_payment_id(payment, attempt, found.id):
         # Closed during the call, and no other worker knows this id: cancel it here. The attempt's
         # time is spent by now, so the cancel gets a deadline of its own.
-        own_deadline = Deadline.after(attempt.budget)
+        own_deadline = Deadline.after(attempt.time_limit)
         _cancel(payment, found.id, own_deadline, payment.idempotency_key("cancel"))
         raise PaymentClosed
     return found
@@ -165,7 +165,7 @@ def capture(order_id: UUID, attempt: Attempt) -> Output:
     Repeating takes nothing more: a later attempt first reads the payment. Raises PaymentDeclined if
     the authorization has lapsed; otherwise what ``authorize`` raises.
     """
-    deadline = Deadline.after(attempt.budget)
+    deadline = Deadline.after(attempt.time_limit)
     payment = _newest(order_id)
     payment_id = _known_id(payment)
     found = None
@@ -193,7 +193,7 @@ def close(order_id: UUID, attempt: Attempt) -> Output:
     RefundPending until the refund has arrived. Raises RefundRejected or RefundFailed if the provider
     does not return the money.
     """
-    deadline = Deadline.after(attempt.budget)
+    deadline = Deadline.after(attempt.time_limit)
     ended = [
         _close(payment, attempt, deadline) for payment in Payment.objects.filter(order_id=order_id)
     ]

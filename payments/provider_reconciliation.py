@@ -24,7 +24,7 @@ T = TypeVar("T", ProviderPayment, ProviderRefund)
 BEFORE_ALL_PAYMENTS: Final = datetime(2011, 1, 1, tzinfo=UTC)
 """Older than every payment at a provider."""
 
-LISTING_BUDGET: Final = timedelta(minutes=10)
+LISTING_TIME_LIMIT: Final = timedelta(minutes=10)
 MAX_RECENT_OBJECTS: Final = 10_000
 """The most payments, and the most refunds, that ``read_recent`` reads from each provider. That is 100
 pages of 100: an hour with 10,000 orders, or the last 15 minutes of an hour with 40,000."""
@@ -93,7 +93,7 @@ def read_recent(within: timedelta) -> ProviderReading:
 
 def _read(within: timedelta | None, *, at_most: int | None) -> ProviderReading:
     read_at = database_now()
-    deadline = Deadline.after(LISTING_BUDGET)
+    deadline = Deadline.after(LISTING_TIME_LIMIT)
     since = read_at - within if within else BEFORE_ALL_PAYMENTS
     balances: list[ProviderBalance] = []
     complete_from = since
@@ -132,7 +132,7 @@ def read_again(keys: Iterable[PaymentKey]) -> ProviderReading:
     Raises PaymentError if a provider does not answer.
     """
     read_at = database_now()
-    deadline = Deadline.after(LISTING_BUDGET)
+    deadline = Deadline.after(LISTING_TIME_LIMIT)
     balances: list[ProviderBalance] = []
     for name, payment_id in keys:
         provider = provider_named(name)

@@ -20,7 +20,7 @@ from sagas.retry_policy import RetryPolicy
 
 T = TypeVar("T")
 
-CALL_DEADLINE: Final = timedelta(seconds=8)
+CALL_TIME_LIMIT: Final = timedelta(seconds=8)
 """For one remote call with all its requests. Its lease is a little longer."""
 
 MAX_CODE_LENGTH: Final = 64
@@ -38,7 +38,7 @@ class Attempt(Protocol):
         """1 for the first attempt; with a higher number an earlier one may have taken effect."""
 
     @property
-    def budget(self) -> timedelta:
+    def time_limit(self) -> timedelta:
         """How long the whole call may take."""
 
     def checkpoint(self, write: Callable[[], T]) -> T:
@@ -113,7 +113,7 @@ class Remote:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     when_spent: WhenSpent | None = None
     """Required where ``retry`` has a limit."""
-    deadline: timedelta = CALL_DEADLINE
+    time_limit: timedelta = CALL_TIME_LIMIT
 
 
 Work = Local | Remote
@@ -131,7 +131,7 @@ class RemoteOptions(TypedDict, total=False):
     unknown: tuple[type[Exception], ...]
     retry: RetryPolicy
     when_spent: WhenSpent | None
-    deadline: timedelta
+    time_limit: timedelta
 
 
 class Step:
@@ -183,7 +183,7 @@ class Step:
         return texts
 
     @property
-    def works(self) -> Iterator[tuple[str, Work]]:
+    def action_and_compensation(self) -> Iterator[tuple[str, Work]]:
         """The action and the compensation, each with its name."""
         yield self.name, self.action
         if self.compensating_action is not None:
@@ -259,7 +259,7 @@ class Saga:
         texts: dict[str, RejectionText] = {}
         for step in self.steps:
             self._check_can_end(step)
-            for name, work in step.works:
+            for name, work in step.action_and_compensation:
                 _check_description(name, work)
             for code, text in step.rejection_texts.items():
                 if texts.setdefault(code, text) != text:

@@ -28,7 +28,7 @@ RUN_FIELDS: Final = (
 )
 SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
 
-ONE_CLAIM: Final = ("run", "fence")
+ATTEMPT_KEY: Final = ("run", "fence")
 """The key of an attempt: each claim raises its run's fence."""
 
 
@@ -43,7 +43,7 @@ def write_phase(
     write(
         *extra_changes,
         Insert(started),
-        Update(settled, SETTLED_FIELDS, by=ONE_CLAIM),
+        Update(settled, SETTLED_FIELDS, by=ATTEMPT_KEY),
         Update(runs, RUN_FIELDS),
     )
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from sagas.identifiers import new_id
 from sagas.pause_reasons import PauseReason
 
-HANDOVER: Final = timedelta(seconds=5)
+MESSAGE_GRACE: Final = timedelta(seconds=5)
 """How long a queued message may take before the sweep sends another."""
 
 
@@ -69,7 +69,7 @@ class SagaRun(models.Model):
     # The end of a back-off: no attempt starts before it.
     not_before = models.DateTimeField(null=True, blank=True)
     # When the sweep looks at the run if no worker has. Never empty while the run is live.
-    wake_at = models.DateTimeField(null=True, blank=True, db_default=Now() + HANDOVER)
+    wake_at = models.DateTimeField(null=True, blank=True, db_default=Now() + MESSAGE_GRACE)
     # How often the sweep has queued the run since it last made progress.
     redispatch_count = models.PositiveSmallIntegerField(default=0)
     compensation_requested_at = models.DateTimeField(null=True, blank=True)

@@ -5,32 +5,32 @@ from typing import Final
 
 from sagas.definition import Link
 from sagas.messages import Continue, NextAction, RetryAfter, Stop
-from sagas.models import HANDOVER, RunStatus
+from sagas.models import MESSAGE_GRACE, RunStatus
 from sagas.run_context import RunContext
 
-HINT_LEAD: Final = timedelta(seconds=2)
+RETRY_MESSAGE_LEAD: Final = timedelta(seconds=2)
 """How long before the sweep a retry's own message arrives, so that the sweep does not double it."""
 
 
-def has_left(context: RunContext, link: Link) -> bool:
+def is_finished_here(context: RunContext, link: Link) -> bool:
     """Return whether the run compensates, so that this forward link has nothing left to do."""
     return context.run.status == RunStatus.COMPENSATING and not link.is_compensating
 
 
-def wake_at(context: RunContext, link: Link, now: datetime) -> datetime:
+def next_wake_at(context: RunContext, link: Link, now: datetime) -> datetime:
     """Return when the sweep looks at the run if no worker has: after its lease or its back-off."""
     run = context.run
     if context.claim is not None and run.leased_until is not None:
         return run.leased_until
     not_before = _next_try(context, link)
-    return not_before + HINT_LEAD if not_before else now + HANDOVER
+    return not_before + RETRY_MESSAGE_LEAD if not_before else now + MESSAGE_GRACE
 
 
 def next_action(context: RunContext, link: Link, now: datetime) -> NextAction:
     """Return what the worker that advances the run does next."""
     if context.claim is not None:
         return context.claim
-    if not context.has_changed or not context.run.is_live or has_left(context, link):
+    if not context.has_changed or not context.run.is_live or is_finished_here(context, link):
         return Stop()
     if (not_before := _next_try(context, link)) is not None:
         return RetryAfter(max(not_before - now, timedelta()))

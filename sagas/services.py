@@ -13,7 +13,7 @@ from sagas.batch import Rejection
 from sagas.bulk_sql import Change, Insert, write
 from sagas.definition import Saga
 from sagas.dispatch import dispatch
-from sagas.models import HANDOVER, LIVE, Direction, RunStatus, SagaRun, StepAttempt
+from sagas.models import LIVE, MESSAGE_GRACE, Direction, RunStatus, SagaRun, StepAttempt
 from sagas.pause_reasons import PauseReason
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class CompensationRequest(Enum):
     """The result of a request to compensate a subject's run."""
 
     REQUESTED = auto()  # the run compensates before its next step
-    UNDERWAY = auto()  # it compensates already, or was requested to before
+    ALREADY_REQUESTED = auto()  # it compensates already, or was requested to before
     TOO_LATE = auto()  # it is past the point from which all steps can be compensated
     ENDED = auto()  # no run of this subject is live
 
@@ -69,7 +69,7 @@ def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> Com
     if run is None:
         return CompensationRequest.ENDED
     if run.status == RunStatus.COMPENSATING or run.compensation_requested_at is not None:
-        return CompensationRequest.UNDERWAY
+        return CompensationRequest.ALREADY_REQUESTED
     saga = registry.get(run.saga, run.version)
     if not saga.can_compensate_at(saga.step(run.step)):
         return CompensationRequest.TOO_LATE
@@ -79,7 +79,7 @@ def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> Com
         reason_detail=reason.detail,
         actor=actor,
         not_before=None,
-        wake_at=_soon(run),
+        wake_at=_next_wake_at(run),
         **(_NOT_PAUSED if run.paused_at is not None else {}),
     )
     dispatch(run)
@@ -103,7 +103,7 @@ def retry_now(run_id: UUID) -> bool:
         redispatch_count=0,
         needs_attention=run.paused_at is not None,
         attention_reason=run.attention_reason if run.paused_at else "",
-        wake_at=_soon(run),
+        wake_at=_next_wake_at(run),
     )
     StepAttempt.objects.filter(
         run=run, direction=Direction.COMPENSATING, not_before__isnull=False
@@ -163,7 +163,9 @@ def resume(subject_id: UUID) -> bool:
     ).first()  # fmt: skip
     if run is None:
         return False
-    SagaRun.objects.filter(pk=run.pk).update(redispatch_count=0, wake_at=_soon(run), **_NOT_PAUSED)
+    SagaRun.objects.filter(pk=run.pk).update(
+        redispatch_count=0, wake_at=_next_wake_at(run), **_NOT_PAUSED
+    )
     extra = {"subject_id": str(subject_id), "reason": run.pause_reason}
     log.warning("run.resumed", extra=extra)
     dispatch(run)
@@ -180,8 +182,8 @@ def _pausable(subject_id: UUID) -> SagaRun | None:
     return run
 
 
-def _soon(run: SagaRun) -> object:
+def _next_wake_at(run: SagaRun) -> object:
     """Return when the sweep looks if the message sent now is lost: not before the lease ends."""
     if run.leased_until is not None:
         return run.leased_until
-    return Now() + HANDOVER
+    return Now() + MESSAGE_GRACE

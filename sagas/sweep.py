@@ -23,7 +23,7 @@ FIRST_DELAY = timedelta(seconds=5)
 LONGEST_DELAY = timedelta(seconds=60)
 """The delay to the next sweep of a run doubles up to this, so that a backlog gets few duplicates."""
 
-ATTENTION_AFTER = 10
+ATTENTION_AFTER_REDISPATCHES = 10
 """Re-dispatches without progress: about six minutes."""
 
 MAX_LOGGED = 50
@@ -59,7 +59,7 @@ def sweep(source: SweepSource = SweepSource.COMMAND, *, limit: int = 500) -> int
             run.redispatch_count = min(run.redispatch_count + 1, MAX_REDISPATCH_COUNT)
             doublings = min(run.redispatch_count - 1, 10)
             run.wake_at = run.swept_at + min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
-            if run.redispatch_count >= ATTENTION_AFTER:
+            if run.redispatch_count >= ATTENTION_AFTER_REDISPATCHES:
                 _flag(run, f"queued {run.redispatch_count} times without progress")
             try:
                 dispatch(run)

@@ -26,9 +26,9 @@ from tests.support.payment_attempts import (
     FakeAttempt,
     authorized,
     begin_closing,
-    budget_for,
     captured,
     prepared_payment,
+    time_limit_for,
 )
 from tests.support.provider_ledger import NOTHING_MOVED, OrderMoney, intents_for, money_of
 from tests.support.stripe_calls import call_options, calls_since, last_call_number
@@ -185,7 +185,9 @@ def test_the_next_attempt_finds_out_what_a_lost_cancel_did(
     rule = sandbox_stripe.add_fault("payment_intents.cancel", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.close(payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault)))
+        services.close(
+            payment.order_id, FakeAttempt(payment.order_id, time_limit=time_limit_for(fault))
+        )
 
     assert close(payment, REPEATED_ATTEMPT) == ended_as(payment, "voided")
     assert sandbox_stripe.hits(rule) == 1
@@ -201,7 +203,9 @@ def test_the_next_attempt_finds_out_what_a_lost_refund_did(
     rule = sandbox_stripe.add_fault("refunds.create", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.close(payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault)))
+        services.close(
+            payment.order_id, FakeAttempt(payment.order_id, time_limit=time_limit_for(fault))
+        )
 
     assert close(payment, REPEATED_ATTEMPT) == ended_as(payment, "refunded")
     assert sandbox_stripe.hits(rule) == 1

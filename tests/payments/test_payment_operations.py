@@ -20,14 +20,14 @@ from tests.support.payment_attempts import (
     BUSY_FAULTS,
     PRICE,
     REPEATED_ATTEMPT,
-    SHORT_BUDGET,
+    SHORT_TIME_LIMIT,
     UNANSWERED_FAULTS,
     FakeAttempt,
     authorized,
     begin_closing,
-    budget_for,
     captured,
     prepared_payment,
+    time_limit_for,
 )
 from tests.support.provider_ledger import NOTHING_MOVED, OrderMoney, intents_for, money_of
 from tests.support.stripe_calls import call_options, calls_since, last_call_number
@@ -142,7 +142,7 @@ def test_the_next_attempt_finds_out_what_a_lost_authorization_did(
 
     with pytest.raises(OutcomeUnknown):
         services.authorize(
-            payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault))
+            payment.order_id, FakeAttempt(payment.order_id, time_limit=time_limit_for(fault))
         )
     output = authorize(payment, REPEATED_ATTEMPT)
 
@@ -331,7 +331,9 @@ def test_no_call_is_made_after_the_deadline(sandbox_stripe: SandboxServer) -> No
     before = last_call_number(sandbox_stripe)
 
     with pytest.raises(DeadlinePassed):
-        services.authorize(payment.order_id, FakeAttempt(payment.order_id, budget=-SHORT_BUDGET))
+        services.authorize(
+            payment.order_id, FakeAttempt(payment.order_id, time_limit=-SHORT_TIME_LIMIT)
+        )
 
     assert calls_since(sandbox_stripe, before) == []
 
@@ -358,7 +360,9 @@ def test_the_next_attempt_finds_out_what_a_lost_capture_did(
     rule = sandbox_stripe.add_fault("payment_intents.capture", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.capture(payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault)))
+        services.capture(
+            payment.order_id, FakeAttempt(payment.order_id, time_limit=time_limit_for(fault))
+        )
     output = capture(payment, REPEATED_ATTEMPT)
 
     assert sandbox_stripe.hits(rule) == 1
