@@ -108,7 +108,7 @@ def max_orderable(skus: Iterable[str]) -> dict[str, int]:
 def reserve(
     requests: Mapping[UUID, Sequence[StockRequest]], correlation_ids: Mapping[UUID, UUID]
 ) -> dict[UUID, str]:
-    """Reserve the stock of whole orders. Returns the orders that are short, each with a missing SKU.
+    """Reserve the stock of whole orders. Returns a missing SKU of each order that cannot be served.
 
     An order is reserved whole or not at all, and ``available`` never falls below zero. Runs in the
     caller's transaction, so a crash leaves nothing reserved.
@@ -122,11 +122,11 @@ def reserve(
     for level in select(StockLevel, _OF_SKUS, [list(skus)], lock=True, sku="inventory_product.sku"):
         levels[level.sku].append(level)
     reservations: list[Reservation] = []
-    short: dict[UUID, str] = {}
+    missing_sku_by_order: dict[UUID, str] = {}
     for order_id, lines in requests.items():
         reserved, missing_sku = _reserve_order(order_id, lines, levels)
         if missing_sku:
-            short[order_id] = missing_sku
+            missing_sku_by_order[order_id] = missing_sku
         reservations += reserved
     changed = {row.stock_level_id: row.stock_level for row in reservations}
     write(
@@ -136,10 +136,10 @@ def reserve(
         outbox(
             STOCK_RESERVED.of(order_id, correlation_ids[order_id], {"lines": _lines(lines)})
             for order_id, lines in requests.items()
-            if order_id not in short
+            if order_id not in missing_sku_by_order
         ),
     )
-    return short
+    return missing_sku_by_order
 
 
 def _reserve_order(
@@ -252,7 +252,7 @@ def receive(level: StockLevel, quantity: int, note: str, entry: ManualEntry | No
     Repeating an entry with the same token adds nothing; a call without an entry adds each time.
     Concurrent calls for one level wait for each other.
     """
-    _move(level, MovementKind.RECEIPT, quantity, note, entry)
+    _apply_change(level, MovementKind.RECEIPT, quantity, note, entry)
 
 
 @transaction.atomic
@@ -263,10 +263,10 @@ def adjust(level: StockLevel, change: int, entry: ManualEntry) -> None:
     Concurrent calls for one level wait for each other. Raises BelowReserved, with nothing changed,
     when less would be left than orders have reserved.
     """
-    _move(level, MovementKind.ADJUST, change, entry.reason, entry)
+    _apply_change(level, MovementKind.ADJUST, change, entry.reason, entry)
 
 
-def _move(
+def _apply_change(
     level: StockLevel, kind: MovementKind, change: int, note: str, entry: ManualEntry | None
 ) -> None:
     """Change a level under its lock and write the movement; a token that was used before changes nothing."""

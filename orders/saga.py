@@ -58,8 +58,8 @@ from orders.steps import (
     confirm_order,
     finish_cancelling,
     mark_cancelled,
+    release_reserved_stock,
     reserve_stock,
-    restock,
     return_payment,
 )
 from sagas.definition import Saga
@@ -83,7 +83,7 @@ CANCELLATION = Saga(
     version=1,
     steps=(
         return_payment,
-        restock,
+        release_reserved_stock,
         finish_cancelling,
     ),
     compensation_queue="compensation",

@@ -27,7 +27,7 @@ from orders.errors import (
 )
 from orders.events import ORDER_PLACED
 from orders.metrics import count_after_commit
-from orders.models import REFERENCE_ONCE, Cause, Order, OrderLine
+from orders.models import REFERENCE_CONSTRAINT, Cause, Order, OrderLine
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import TRANSITIONS, OrderStatus
 from payments.services import ChargeLimits
@@ -200,7 +200,7 @@ def _start_checkout(order: Order, lines: list[OrderLine]) -> None:
     try:
         sagas.services.start(CHECKOUT, order.pk, correlation_id, *changes)
     except IntegrityError as error:
-        if order.reference is None or not _violates(REFERENCE_ONCE, error):
+        if order.reference is None or not _violates(REFERENCE_CONSTRAINT, error):
             raise
         raise ReferenceTaken(order.customer_id, order.reference) from None
 

@@ -63,5 +63,5 @@ class RequestRejected(OutboundError):
         self.code = code if isinstance(code, str) else str(status)
 
 
-NOT_ACTED = (DeadlinePassed, RateLimited, ServiceBusy)
+OUTBOUND_TRANSIENT = (DeadlinePassed, RateLimited, ServiceBusy)
 """The service has done nothing: a step declares these as ``not_acted`` and tries again."""

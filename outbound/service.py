@@ -127,7 +127,7 @@ class OutsideService:
         """Send a JSON object under an idempotency key, and return the JSON object of the answer.
 
         Store ``key`` before the first call and repeat it, with the same content, on each retry.
-        Raises one of NOT_ACTED, NoAnswer (the service may have acted), AccessDenied,
+        Raises one of OUTBOUND_TRANSIENT, NoAnswer (the service may have acted), AccessDenied,
         RequestRejected, or CallInsideTransaction. Treat a crash during the call as NoAnswer.
         """
         if not key:

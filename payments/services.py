@@ -146,7 +146,7 @@ def record_authorizations(order_ids: Sequence[UUID]) -> None:
     """
     payments = _open_payments(order_ids)
     for payment in payments:
-        _move(payment, PaymentStatus.AUTHORIZED)
+        _set_status(payment, PaymentStatus.AUTHORIZED)
         payment.authorized_at = payment.db_now
     events = outbox(_event(PAYMENT_AUTHORIZED, payment) for payment in payments)
     write(Update(payments, ["status", "authorized_at"]), events)
@@ -160,7 +160,7 @@ def record_captures(order_ids: Sequence[UUID]) -> None:
     """
     payments = _open_payments(order_ids)
     for payment in payments:
-        _move(payment, PaymentStatus.CAPTURED)
+        _set_status(payment, PaymentStatus.CAPTURED)
         payment.captured_at = payment.db_now
     events = outbox(_event(PAYMENT_CAPTURED, payment) for payment in payments)
     write(Update(payments, ["status", "captured_at"]), events)
@@ -187,7 +187,7 @@ def record_closings(results: Mapping[UUID, Output]) -> None:
     found = select(Payment, "WHERE id = ANY(%s) ORDER BY id", [list(ends)], lock=True)
     payments = [payment for payment in found if payment.status != ends[payment.pk]["status"]]
     for payment in payments:
-        _move(payment, PaymentStatus(ends[payment.pk]["status"]))
+        _set_status(payment, PaymentStatus(ends[payment.pk]["status"]))
         payment.decline_code = ends[payment.pk].get("decline_code", "")
     write(
         Update(payments, ["status", "decline_code"]),
@@ -201,7 +201,7 @@ def _open_payments(order_ids: Sequence[UUID]) -> list[Payment]:
     return select(Payment, condition, ids, lock=True, db_now="statement_timestamp()")
 
 
-def _move(payment: Payment, status: PaymentStatus) -> None:
+def _set_status(payment: Payment, status: PaymentStatus) -> None:
     """Move a locked payment on. Its run is locked too, so no other worker has moved it."""
     if payment.status not in SOURCES[status]:
         raise RuntimeError(f"{payment} cannot become {status}")

@@ -205,7 +205,7 @@ class Engine:
             if order.reservation != HELD:
                 return world, "stock_lost"
             order = order._replace(reservation=SOLD, status=CONFIRMED)
-        elif work in ("release_stock", "restock"):
+        elif work in ("release_stock", "release_reserved_stock"):
             if order.reservation in (HELD, SOLD) or not self.rules.releases_once:
                 world = world._replace(shelf=world.shelf + 1)
             if order.reservation != NOT_RESERVED:

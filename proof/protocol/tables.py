@@ -85,6 +85,6 @@ CHECKOUT: Final = (
 )
 CANCELLATION: Final = (
     Step("return_payment", is_remote=True, queue="settlement"),
-    Step("restock", is_remote=False, queue="settlement"),
+    Step("release_reserved_stock", is_remote=False, queue="settlement"),
     Step("finish_cancelling", is_remote=False, queue="settlement"),
 )

@@ -84,7 +84,7 @@ def test_a_finding_becomes_a_break(miscounted: Order) -> None:
     assert recorded == BreakChanges(opened=1, seen_again=0, resolved=0, paused=0)
     found = only_break()
     assert (found.code, found.kind, found.subject) == ("T4", "state", str(miscounted.pk))
-    assert found.detail == "version 7, moves 1"
+    assert found.detail == "version 7, transitions 1"
     assert (found.first_seen, found.last_seen, found.times_seen) == (
         report.taken_at,
         report.taken_at,
@@ -104,7 +104,7 @@ def test_a_finding_seen_again_is_the_same_break(miscounted: Order) -> None:
     assert recorded == BreakChanges(opened=0, seen_again=1, resolved=0, paused=0)
     assert (again.pk, again.first_seen, again.times_seen) == (first.pk, first.first_seen, 2)
     assert again.last_seen > first.last_seen
-    assert again.detail == "version 8, moves 1"
+    assert again.detail == "version 8, transitions 1"
 
 
 def test_a_break_that_is_gone_is_resolved_and_kept(miscounted: Order) -> None:

@@ -90,7 +90,7 @@ def test_a_finding_exits_with_1_and_names_code_subject_and_detail(miscounted: Or
             "code": "T4",
             "kind": "state",
             "subject": str(miscounted.pk),
-            "detail": "version 7, moves 1",
+            "detail": "version 7, transitions 1",
         }
     ]
 
@@ -100,8 +100,8 @@ def test_the_table_shows_the_sentence_of_a_broken_invariant(miscounted: Order) -
 
     assert status == 1
     assert str(miscounted.pk) in output
-    assert "version 7, moves 1" in output
-    assert "T4: An order's version counts its moves." in output
+    assert "version 7, transitions 1" in output
+    assert "T4: An order's version counts its transitions." in output
     assert "no ghost charge" not in output
 
 

@@ -31,14 +31,14 @@ def test_each_step_and_compensation_has_names_for_staff_and_customers(
 @pytest.mark.parametrize("work", WORKS)
 def test_each_call_has_a_system_and_a_description(work: Work) -> None:
     if not isinstance(work, Remote):
-        assert work.describe.asks == ""
+        assert work.describe.request_text == ""
         return
 
-    asks = work.describe.asks.format(**FIELDS)
+    request_text = work.describe.request_text.format(**FIELDS)
 
     assert work.system in registry.systems()
-    assert asks.endswith(".")
-    assert "{" not in asks
+    assert request_text.endswith(".")
+    assert "{" not in request_text
     assert set(work.operations) <= set(KEYS)
     assert work.operations
 
@@ -74,7 +74,7 @@ def test_the_list_of_all_steps() -> None:
         "confirm_order",
         "capture_payment",
         "return_payment",
-        "restock",
+        "release_reserved_stock",
         "finish_cancelling",
     }
     assert registry.systems() == ["payment_provider"]

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from outbound.deadline import Deadline
 from outbound.errors import (
-    NOT_ACTED,
+    OUTBOUND_TRANSIENT,
     AccessDenied,
     CallInsideTransaction,
     DeadlinePassed,
@@ -118,7 +118,7 @@ def test_each_answer_raises_its_error_and_counts_its_outcome(
         ask(fraud)
 
     assert type(raised.value) is expected
-    assert isinstance(raised.value, NOT_ACTED) is (expected is ServiceBusy)
+    assert isinstance(raised.value, OUTBOUND_TRANSIENT) is (expected is ServiceBusy)
     assert counted(outcome) == before + 1
     assert len(server.requests) == 1
 

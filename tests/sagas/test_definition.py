@@ -33,7 +33,7 @@ from tests.support.fake_sagas import (
 
 Steps = Callable[[FakeSagas], list[Step]]
 
-CALLED = StepText("sending", "Sending", asks="Send {amount} now.")
+CALLED = StepText("sending", "Sending", request_text="Send {amount} now.")
 
 
 def compensated_by(step: Step, **options: Unpack[RemoteOptions]) -> Step:
