@@ -117,13 +117,15 @@ def price_cart(quantities: Mapping[str, int], payment_method: str | None = None)
 
 
 def _check_chargeable(cart: PricedCart, limits: ChargeLimits) -> None:
-    unchargeable = [line.sku for line in cart.lines if line.unit_price_minor % limits.step_minor]
+    unchargeable = [
+        line.sku for line in cart.lines if line.unit_price_minor % limits.increment_minor
+    ]
     if unchargeable:
         raise UnchargeablePrices(unchargeable)
-    if cart.total_minor < limits.minimum_minor:
-        raise TotalBelowMinimum(cart.total_minor, limits.minimum_minor, cart.currency)
-    if cart.total_minor > limits.maximum_minor:
-        raise TotalTooLarge(cart.total_minor, limits.maximum_minor)
+    if cart.total_minor < limits.min_minor:
+        raise TotalBelowMinimum(cart.total_minor, limits.min_minor, cart.currency)
+    if cart.total_minor > limits.max_minor:
+        raise TotalTooLarge(cart.total_minor, limits.max_minor)
 
 
 def quote_cart(quantities: Mapping[str, int]) -> Quote:

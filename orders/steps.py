@@ -21,9 +21,9 @@ from orders.states import OrderStatus
 from payments.decline_messages import DECLINE_MESSAGES, DECLINED
 from payments.errors import (
     DeadlinePassed,
+    NotDoneYet,
     OutcomeUnknown,
     PaymentDeclined,
-    ProviderBusy,
     RefundPending,
     RequestRejected,
 )
@@ -37,7 +37,7 @@ CHECKOUT_QUEUE: Final = "checkout"
 SETTLEMENT_QUEUE: Final = "settlement"
 
 PAYMENT_PROVIDER: Final = "payment_provider"
-PAYMENT_TRANSIENT: Final = (ProviderBusy, DeadlinePassed)
+PAYMENT_TRANSIENT: Final = (NotDoneYet, DeadlinePassed)
 """The payment provider has not acted: try again."""
 
 CHECKOUT_RETRY: Final = RetryPolicy(
@@ -118,7 +118,7 @@ def record_authorization(batch: Batch) -> None:
 
 def mark_closing(batch: Batch) -> None:
     """Mark the payments before they are cancelled, so that no worker confirms them any more."""
-    payments.services.begin_closing(batch.subject_ids)
+    payments.services.mark_closing(batch.subject_ids)
 
 
 def record_closing(batch: Batch) -> None:

@@ -29,10 +29,10 @@ class Response:
 class HttpTransport:
     """Threads share it; processes must not. Uses no proxy and follows no redirect."""
 
-    def __init__(self, *, authorities: str | None = None) -> None:
+    def __init__(self, *, ca_file: str | None = None) -> None:
         self._pool = urllib3.PoolManager(
             maxsize=CONNECTIONS_KEPT,
-            ssl_context=ssl.create_default_context(cafile=authorities),
+            ssl_context=ssl.create_default_context(cafile=ca_file),
         )
 
     def send(

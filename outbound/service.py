@@ -68,14 +68,14 @@ class OutsideService:
         name: str,
         *,
         base_url: Callable[[], str] = lambda: "",
-        authorities: str | None = None,
+        ca_file: str | None = None,
         rate: Callable[[], CallRate] = lambda: UNLIMITED,
         headers: Callable[[], Mapping[str, str]] = dict,
         outcomes: Mapping[type[Exception], str] | None = None,
     ) -> None:
         self.name = name
         self._base_url = base_url
-        self._authorities = authorities
+        self._ca_file = ca_file
         self._rate = rate
         self._headers = headers
         self._outcomes = outcomes or {}
@@ -84,7 +84,7 @@ class OutsideService:
 
     def reset(self) -> None:
         """Open new connections and a new rate limit: a forked process must not share them."""
-        self._transport = HttpTransport(authorities=self._authorities)
+        self._transport = HttpTransport(ca_file=self._ca_file)
         self._rate_limit = lru_cache(maxsize=1)(partial(make_rate_limit, self.name))
 
     @contextmanager

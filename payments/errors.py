@@ -19,7 +19,7 @@ class PaymentDeclined(PaymentError):
         self.payment = payment
 
 
-class ProviderBusy(PaymentError):
+class NotDoneYet(PaymentError):
     """Not done yet: too many calls, an equal request in flight, or a payment still in progress."""
 
 
@@ -35,7 +35,7 @@ class OutcomeUnknown(PaymentError):
         self.replayed = replayed
 
 
-class UnexpectedState(PaymentError):
+class WrongStatus(PaymentError):
     """The payment's status does not allow the operation. ``payment`` is its current state."""
 
     def __init__(self, payment: ProviderPayment) -> None:

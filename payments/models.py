@@ -22,7 +22,7 @@ class Payment(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     order_id = models.UUIDField()
     correlation_id = models.UUIDField()
-    status = models.CharField(max_length=16, choices=PaymentStatus, default=PaymentStatus.INTENDED)
+    status = models.CharField(max_length=16, choices=PaymentStatus, default=PaymentStatus.PREPARED)
     amount_minor = models.PositiveBigIntegerField()
     currency = models.CharField(max_length=3)
     # A name in the registry of providers.
@@ -34,10 +34,10 @@ class Payment(models.Model):
         max_length=255, null=True, blank=True
     )
     # Increased only after the provider repeated a saved error, and no effect was found.
-    key_generation = models.PositiveSmallIntegerField(default=1)
+    key_version = models.PositiveSmallIntegerField(default=1)
     replayed_error_count = models.PositiveSmallIntegerField(default=0)
     # Once set, this payment is never confirmed any more.
-    closed_at = models.DateTimeField(null=True, blank=True)
+    closing_since = models.DateTimeField(null=True, blank=True)
     decline_code = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     authorized_at = models.DateTimeField(null=True, blank=True)
@@ -55,7 +55,7 @@ class Payment(models.Model):
             # A second payment for an order only after the first is closed.
             models.UniqueConstraint(
                 fields=["order_id"],
-                condition=Q(closed_at__isnull=True),
+                condition=Q(closing_since__isnull=True),
                 name="payments_one_open_payment_per_order",
             ),
             models.CheckConstraint(
@@ -86,7 +86,7 @@ class Payment(models.Model):
 
     def idempotency_key(self, operation: str) -> str:
         """Return the key of ``operation``: the same for each attempt, so that it acts once."""
-        return f"{self.pk}-{operation}-{self.key_generation}"
+        return f"{self.pk}-{operation}-{self.key_version}"
 
 
 class Refund(models.Model):
@@ -117,4 +117,4 @@ class Refund(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"refund {self.pk} of {self.payment_id}: {self.status or 'intended'}"
+        return f"refund {self.pk} of {self.payment_id}: {self.status or 'prepared'}"

@@ -33,10 +33,10 @@ class RefundStatus(StrEnum):
 class ChargeLimits:
     """Which amounts a provider charges in one currency, in minor units."""
 
-    minimum_minor: int
+    min_minor: int
     """The smallest amount of one payment. For some accounts, the provider demands more."""
-    maximum_minor: int
-    step_minor: int
+    max_minor: int
+    increment_minor: int
     """Every amount is a multiple of it."""
 
 

@@ -15,7 +15,7 @@ from payments.events import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUND
 from payments.models import Payment
 from payments.payment_operations import authorize, capture, close
 from payments.provider_types import ChargeLimits, PaymentRequest
-from payments.providers.registry import name_of_provider_for, provider_named, providers
+from payments.providers.registry import provider_name_for_method, provider_named, providers
 from payments.states import SOURCES, PaymentStatus
 from sagas.batch import Output
 from sagas.bulk_sql import Insert, Update, select, write
@@ -25,12 +25,12 @@ __all__ = [
     "Charge",
     "ChargeLimits",
     "authorize",
-    "begin_closing",
     "capture",
     "charge_limits",
     "check_currency",
     "close",
     "is_payment_method",
+    "mark_closing",
     "payment_method_hint",
     "prepare_payments",
     "price_problem",
@@ -53,7 +53,7 @@ class Charge:
 
 def is_payment_method(reference: str) -> bool:
     """Return whether a provider of this installation accepts a reference of this form."""
-    return any(provider.accepts(reference) for provider in providers().values())
+    return any(provider.accepts_payment_method(reference) for provider in providers().values())
 
 
 def payment_method_hint() -> str:
@@ -67,14 +67,14 @@ def charge_limits(currency: str, payment_method: str | None = None) -> ChargeLim
     Without a method, returns the widest limits of all providers. Makes no call. Raises
     UnknownPaymentMethod and CurrencyNotCharged.
     """
-    names = [name_of_provider_for(payment_method)] if payment_method else list(providers())
+    names = [provider_name_for_method(payment_method)] if payment_method else list(providers())
     found = [limits for name in names if (limits := provider_named(name).charge_limits(currency))]
     if not found:
         raise CurrencyNotCharged(", ".join(names), currency)
     return ChargeLimits(
-        minimum_minor=min(limits.minimum_minor for limits in found),
-        maximum_minor=max(limits.maximum_minor for limits in found),
-        step_minor=min(limits.step_minor for limits in found),
+        min_minor=min(limits.min_minor for limits in found),
+        max_minor=max(limits.max_minor for limits in found),
+        increment_minor=min(limits.increment_minor for limits in found),
     )
 
 
@@ -94,11 +94,11 @@ def price_problem(price_minor: int, currency: str) -> str:
         limits = provider.charge_limits(currency)
         if limits is None:
             return f"{provider.label} does not charge in {currency.upper()}."
-        if price_minor % limits.step_minor:
-            step = format_amount(limits.step_minor, currency)
-            return f"{provider.label} charges only multiples of {step} ({limits.step_minor} here)."
-        if price_minor > limits.maximum_minor:
-            most = format_amount(limits.maximum_minor, currency)
+        if price_minor % limits.increment_minor:
+            step = format_amount(limits.increment_minor, currency)
+            return f"{provider.label} charges only multiples of {step} ({limits.increment_minor} here)."
+        if price_minor > limits.max_minor:
+            most = format_amount(limits.max_minor, currency)
             return f"{provider.label} charges at most {most}."
     return ""
 
@@ -113,7 +113,7 @@ def prepare_payments(charges: Iterable[Charge]) -> Insert:
 
 
 def _payment(charge: Charge) -> Payment:
-    name = name_of_provider_for(charge.payment_method)
+    name = provider_name_for_method(charge.payment_method)
     provider = provider_named(name)
     payment_id = new_id()
     request = PaymentRequest(
@@ -142,7 +142,7 @@ def record_authorizations(order_ids: Sequence[UUID]) -> None:
     """Record that these orders' open payments are authorized, with an event for each.
 
     Runs in the caller's transaction, once per payment. Raises RuntimeError for a payment that is
-    not INTENDED.
+    not PREPARED.
     """
     payments = _open_payments(order_ids)
     for payment in payments:
@@ -166,12 +166,14 @@ def record_captures(order_ids: Sequence[UUID]) -> None:
     write(Update(payments, ["status", "captured_at"]), events)
 
 
-def begin_closing(order_ids: Sequence[UUID]) -> None:
+def mark_closing(order_ids: Sequence[UUID]) -> None:
     """Close the orders' payments. Repeating changes nothing.
 
     After the commit no provider id is stored for them, and none of them is confirmed.
     """
-    Payment.objects.filter(order_id__in=order_ids, closed_at__isnull=True).update(closed_at=Now())
+    Payment.objects.filter(order_id__in=order_ids, closing_since__isnull=True).update(
+        closing_since=Now()
+    )
 
 
 def record_closings(results: Mapping[UUID, Output]) -> None:
@@ -196,7 +198,7 @@ def record_closings(results: Mapping[UUID, Output]) -> None:
 
 
 def _open_payments(order_ids: Sequence[UUID]) -> list[Payment]:
-    condition = "WHERE order_id = ANY(%s) AND closed_at IS NULL ORDER BY id"
+    condition = "WHERE order_id = ANY(%s) AND closing_since IS NULL ORDER BY id"
     ids = [list(order_ids)]
     return select(Payment, condition, ids, lock=True, db_now="statement_timestamp()")
 

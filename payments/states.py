@@ -7,7 +7,7 @@ from django.db.models import TextChoices
 
 
 class PaymentStatus(TextChoices):
-    INTENDED = "intended"  # stored; the provider's result is not known yet
+    PREPARED = "prepared"  # stored; the provider's result is not known yet
     AUTHORIZED = "authorized"  # the money is held for us
     CAPTURED = "captured"  # the money has been taken
     VOIDED = "voided"  # final: cancelled at the provider; nothing is held or taken
@@ -15,12 +15,12 @@ class PaymentStatus(TextChoices):
 
 
 SOURCES: Final[Mapping[PaymentStatus, tuple[PaymentStatus, ...]]] = {
-    PaymentStatus.AUTHORIZED: (PaymentStatus.INTENDED,),
+    PaymentStatus.AUTHORIZED: (PaymentStatus.PREPARED,),
     PaymentStatus.CAPTURED: (PaymentStatus.AUTHORIZED,),
-    PaymentStatus.VOIDED: (PaymentStatus.INTENDED, PaymentStatus.AUTHORIZED),
-    # Straight from intended or authorized too: the provider may have taken money before we knew.
+    PaymentStatus.VOIDED: (PaymentStatus.PREPARED, PaymentStatus.AUTHORIZED),
+    # Straight from prepared or authorized too: the provider may have taken money before we knew.
     PaymentStatus.REFUNDED: (
-        PaymentStatus.INTENDED,
+        PaymentStatus.PREPARED,
         PaymentStatus.AUTHORIZED,
         PaymentStatus.CAPTURED,
     ),

@@ -32,10 +32,10 @@ class PaymentProvider(Protocol):
 
     ======== =======================================================================================
     done      The operation returns. Its effect is final at the provider.
-    rejected  PaymentDeclined (for good), RefundRejected, and UnexpectedState, which carries
+    rejected  PaymentDeclined (for good), RefundRejected, and WrongStatus, which carries
               the payment's current state. RequestRejected is a bug of ours and can never succeed;
               AccessDenied and UnknownPayment wait for an operator. Nothing was done.
-    transient ProviderBusy, DeadlinePassed. Nothing was done; the same call may succeed later.
+    transient NotDoneYet, DeadlinePassed. Nothing was done; the same call may succeed later.
     unknown   OutcomeUnknown. The effect may exist.
     ======== =======================================================================================
 
@@ -60,12 +60,12 @@ class PaymentProvider(Protocol):
 
     # -- answered without a call -----------------------------------------------------------------
 
-    def accepts(self, payment_method: str) -> bool:
+    def accepts_payment_method(self, payment_method: str) -> bool:
         """Return whether a payment method's reference has the form of this provider's."""
 
     @property
     def payment_method_hint(self) -> str:
-        """What ``accepts`` takes, for the developer of a storefront: "an id such as …"."""
+        """What ``accepts_payment_method`` takes, for the developer of a storefront: "an id such as …"."""
 
     def charge_limits(self, currency: str) -> ChargeLimits | None:
         """Return which amounts it charges in a currency; None if it does not charge in it.
@@ -80,7 +80,7 @@ class PaymentProvider(Protocol):
         repeat the request; other members are the provider's own.
         """
 
-    def recognizes(self, provider_id: str) -> bool:
+    def recognizes_id(self, provider_id: str) -> bool:
         """Return whether a text has the form of this provider's id of a payment or a refund."""
 
     @property
@@ -108,7 +108,7 @@ class PaymentProvider(Protocol):
         """Have the money held, or taken where the payment method cannot be held.
 
         Returns AUTHORIZED, CAPTURED or PROCESSING. Raises PaymentDeclined, with the payment, and
-        UnexpectedState for a payment that is not CREATED or DECLINED: for one that ``cancel_payment``
+        WrongStatus for a payment that is not CREATED or DECLINED: for one that ``cancel_payment``
         ended, always.
         """
 
@@ -124,7 +124,7 @@ class PaymentProvider(Protocol):
     ) -> ProviderPayment:
         """Take ``amount_minor`` of what is held, and release the rest.
 
-        ``currency`` is the payment's. Raises UnexpectedState unless the payment is AUTHORIZED.
+        ``currency`` is the payment's. Raises WrongStatus unless the payment is AUTHORIZED.
         """
 
     def cancel_payment(
@@ -132,7 +132,7 @@ class PaymentProvider(Protocol):
     ) -> ProviderPayment:
         """Release what is held, and end the payment for good: no confirmation succeeds after it.
 
-        Returns CANCELLED, also for a payment that was declined. Raises UnexpectedState for one that
+        Returns CANCELLED, also for a payment that was declined. Raises WrongStatus for one that
         is CAPTURED or CANCELLED already, or whose money moves at this moment.
         """
 

@@ -98,7 +98,7 @@ class Calls:
         if not worker.owns_run:
             return None, payment
         if worker.at == "prepare refund":
-            return worker._replace(at="refund"), payment._replace(refund_intended=True)
+            return worker._replace(at="refund"), payment._replace(refund_prepared=True)
         return answer(worker, DONE, REFUNDED), payment
 
     # -- the provider's answers ------------------------------------------------------------------
@@ -168,7 +168,7 @@ class Calls:
                 return worker._replace(at="list refunds")
         if status == GIVEN_BACK:
             return worker._replace(at="record refund")
-        return worker._replace(at="refund" if payment.refund_intended else "prepare refund")
+        return worker._replace(at="refund" if payment.refund_prepared else "prepare refund")
 
     def _next_key_if_stuck(self, worker: Worker, payment: Payment) -> tuple[Worker, Payment]:
         """Take the next key if the provider repeats an error under this one."""

@@ -11,10 +11,10 @@ from proof.protocol.tables import (
     CANCELLING,
     COMPLETED,
     CONFIRMED,
-    INTENDED,
     ORDER_MOVES,
     PAYMENT_MOVES,
     PLACED,
+    PREPARED,
     RUN_MOVES,
     Move,
 )
@@ -60,7 +60,7 @@ def _compensated_without_reason(order: Order) -> bool:
 
 
 def _is_called_declined_wrongly(order: Order) -> bool:
-    asked_last = order.payment.status == INTENDED and order.status == CANCELLING
+    asked_last = order.payment.status == PREPARED and order.status == CANCELLING
     return order.run.cause == DECLINED and asked_last and HELD in order.provider.intents
 
 

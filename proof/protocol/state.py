@@ -45,7 +45,7 @@ class Payment(NamedTuple):
     status: str = ""
     intent: int = NO_INTENT
     is_closed: bool = False
-    refund_intended: bool = False
+    refund_prepared: bool = False
     key: int = 1
     saved_errors: int = 0
 

@@ -71,9 +71,9 @@ def miscounted(confirmed: Order) -> Order:
 
 def cancel_at_the_provider(order: Order) -> None:
     """Cancel a payment as staff can in the provider's dashboard, without our knowledge."""
-    balances = read_providers().balances
-    (balance,) = (found for found in balances if found.order_id == str(order.pk))
-    provider.cancel_payment(balance.provider_payment_id, **call_options())
+    states = read_providers().payments
+    (state,) = (found for found in states if found.order_id == str(order.pk))
+    provider.cancel_payment(state.provider_payment_id, **call_options())
 
 
 def test_a_finding_becomes_a_break(miscounted: Order) -> None:
@@ -286,7 +286,7 @@ def test_an_order_is_not_paused_if_the_provider_cannot_be_read_again(
     def silence(_: object) -> ProviderReading:
         raise OutcomeUnknown("no answer")
 
-    monkeypatch.setattr(break_store, "read_again", silence)
+    monkeypatch.setattr(break_store, "read_payments", silence)
 
     assert record(report).paused == 0
     assert SagaRun.objects.get().paused_at is None

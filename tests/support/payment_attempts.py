@@ -98,8 +98,8 @@ def captured(payment_method: str = "pm_card_visa") -> Payment:
     return payment
 
 
-def begin_closing(payment: Payment) -> Payment:
+def mark_closing(payment: Payment) -> Payment:
     """Allow no further charge of the order: the first step of closing a payment."""
-    services.begin_closing([payment.order_id])
+    services.mark_closing([payment.order_id])
     payment.refresh_from_db()
     return payment

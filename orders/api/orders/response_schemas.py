@@ -20,7 +20,7 @@ R = TypeVar("R")
 PaymentStatus = Literal["not_started", "pending", "authorized", "captured", "voided", "refunded"]
 
 _PAYMENT_STATUS: Final[Mapping[str, PaymentStatus]] = {
-    StoredPaymentStatus.INTENDED: "pending",
+    StoredPaymentStatus.PREPARED: "pending",
     StoredPaymentStatus.AUTHORIZED: "authorized",
     StoredPaymentStatus.CAPTURED: "captured",
     StoredPaymentStatus.VOIDED: "voided",

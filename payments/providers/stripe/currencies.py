@@ -77,12 +77,12 @@ def charge_limits(currency: str) -> ChargeLimits | None:
     row = CURRENCIES.get(currency.lower())
     if row is None:
         return None
-    step_minor = from_stripe(row.step, currency)
+    increment_minor = from_stripe(row.step, currency)
     largest = 10**row.digits - 1
     return ChargeLimits(
-        minimum_minor=from_stripe(max(row.minimum, row.step), currency),
-        maximum_minor=from_stripe(largest - largest % row.step, currency),
-        step_minor=step_minor,
+        min_minor=from_stripe(max(row.minimum, row.step), currency),
+        max_minor=from_stripe(largest - largest % row.step, currency),
+        increment_minor=increment_minor,
     )
 
 
