@@ -10,7 +10,7 @@ from outbound.errors import DeadlinePassed
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment after which no call is started. Clock changes do not move it."""
+    """A moment after which no call starts. Clock changes do not move it."""
 
     monotonic_seconds: float
 

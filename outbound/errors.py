@@ -18,7 +18,7 @@ class CallInsideTransaction(OutboundError):
 
 
 class DeadlinePassed(OutboundError):
-    """No time was left for the call. The service received nothing."""
+    """The deadline passed before the call was made. The service received nothing."""
 
     outcome = "not_sent"
 
@@ -64,4 +64,4 @@ class RequestRejected(OutboundError):
 
 
 OUTBOUND_TRANSIENT = (DeadlinePassed, RateLimited, ServiceBusy)
-"""The service has done nothing: a step declares these as ``not_acted`` and tries again."""
+"""The service has done nothing. A step that declares these as ``transient`` tries again."""

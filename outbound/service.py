@@ -1,7 +1,7 @@
-"""An outside service: the one way by which this application calls it.
+"""All calls of this application to an outside service.
 
-A module makes one ``OutsideService`` and calls the service through it. Each call is refused inside a
-transaction, limited by its deadline and the rate limit, counted, and traced.
+A module makes one ``OutsideService``, and makes every call through it. A call inside a database
+transaction raises an error. Each call has a deadline and a rate limit, is counted, and is traced.
 """
 
 import json

@@ -8,7 +8,7 @@ class PaymentError(Exception):
 
 
 class PaymentDeclined(PaymentError):
-    """The provider or the issuer refuses the payment for good. Nothing was held or taken."""
+    """The provider or the issuer declines the payment. Nothing was held or taken; we do not retry."""
 
     code = "payment_declined"
 
@@ -20,7 +20,7 @@ class PaymentDeclined(PaymentError):
 
 
 class NotDoneYet(PaymentError):
-    """Not done yet: too many calls, an equal request in flight, or a payment still in progress."""
+    """Try again later: too many calls, an equal request in flight, or a payment still in progress."""
 
 
 class OutcomeUnknown(PaymentError):
@@ -75,11 +75,14 @@ class CallInsideTransaction(PaymentError):
 
 
 class DeadlinePassed(PaymentError):
-    """No time was left for the call. The provider was not called."""
+    """The deadline passed before the call. The provider was not called."""
 
 
 class PaymentClosed(PaymentDeclined):
-    """The payment was closed before its authorization ended: it is never confirmed."""
+    """The payment was marked for closing before it was authorized: it is not confirmed any more.
+
+    It is a decline, so that the authorization step rejects and the run compensates.
+    """
 
     def __init__(self) -> None:
         super().__init__("closed")

@@ -11,7 +11,9 @@ class ProviderPaymentStatus(StrEnum):
     """The status of a payment at its provider."""
 
     CREATED = "created"  # takes no money before it is confirmed
-    DECLINED = "declined"  # the last confirmation failed; another one could still succeed
+    DECLINED = (
+        "declined"  # the last confirmation failed; the provider would still allow another one
+    )
     REQUIRES_ACTION = "requires_action"  # the issuer asks the customer to authenticate
     PROCESSING = "processing"  # confirmed; the result comes later
     AUTHORIZED = "authorized"  # the money is held for us

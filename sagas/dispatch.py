@@ -1,7 +1,7 @@
 """From the journal to a Celery chain: the only module that queues runs.
 
-A message says "look at these runs" and nothing else. Lost, doubled, late or reordered messages do
-not change what a run does: the sweep creates them again from the same rows.
+A message only names the runs to look at. What a run does next is in its rows. So a doubled, late or
+reordered message does no harm, and the sweep replaces a lost one.
 """
 
 import atexit

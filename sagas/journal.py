@@ -49,9 +49,9 @@ def write_phase(
 
 
 def note_stale_result(result: CallResult) -> None:
-    """Note the result of a fenced-off worker on its attempt, without acting on it.
+    """Note a result that came after another worker took the run over. Nothing else changes.
 
-    Only a lost attempt gets the note. A settled one stays as it is: its worker may have missed that
+    The note is written on the attempt of that result. Only a lost attempt gets the note. A settled one stays as it is: its worker may have missed that
     its own commit succeeded.
     """
     note = f"answered too late: {result.outcome} {result.error} {result.detail}".strip()

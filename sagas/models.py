@@ -12,7 +12,7 @@ from sagas.identifiers import new_id
 from sagas.pause_reasons import PauseReason
 
 MESSAGE_GRACE: Final = timedelta(seconds=5)
-"""How long a queued message may take before the sweep sends another."""
+"""How long a message may take to reach a worker before the sweep sends another one."""
 
 
 class RunStatus(models.TextChoices):
@@ -61,8 +61,8 @@ class SagaRun(models.Model):
     step = models.CharField(max_length=64, blank=True)
     # Attempts at that step so far.
     attempt_count = models.PositiveIntegerField(default=0)
-    # Those that count against the step's retry limit: not the failed ones, and none from before
-    # staff chose "retry now".
+    # Attempts that count against the step's retry limit, the first included. Failed ones do not
+    # count. "Retry now" starts again at 0.
     retry_count = models.PositiveIntegerField(default=0)
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)

@@ -24,11 +24,11 @@ from sagas.schedule import is_finished_here, next_action, next_wake_at
 from sagas.telemetry import report
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
-"""What a lease has beyond its call's deadline, for the settling transaction. If waiting for locks
+"""How much longer a lease is than its call's time limit, to settle the result. If waiting for locks
 takes longer, the fence still stops this worker from writing."""
 
 ATTENTION_AFTER_ATTEMPTS: Final = 8
-"""Attempts at one step after which the run is flagged: one or two minutes of back-off."""
+"""After this many attempts at one step the run is flagged: one or two minutes of back-off."""
 
 LOCAL_RETRY: Final = RetryPolicy()
 """How a local step is retried after it raised."""
@@ -108,7 +108,7 @@ class Phase:
         self._settle_lost_attempts()
 
     def _context(self, run: SagaRun, results: list[CallResult | None]) -> RunContext:
-        """Decide whether a work item for ``run`` may write it; keep the others' stale results."""
+        """Decide whether this worker may write ``run``, and keep stale results apart."""
         context = RunContext(run, self.saga.step(run.step) if run.step else None)
         for result in filter(None, results):
             if result.claim.fence == run.fence and run.leased_until is not None:
@@ -124,7 +124,8 @@ class Phase:
     def _settle_lost_attempts(self) -> None:
         """Settle as lost the attempts of workers whose lease ran out.
 
-        The first loss is retried at once. A second one waits for its back-off, because the step may
+        If a step's first attempt is lost, the next one starts at once: most workers are lost in a
+        restart. If a later one is lost, the next one waits for its back-off, because the step may
         kill its workers.
         """
         lost = {
@@ -195,7 +196,7 @@ class Phase:
             work.record(self._batch(contexts))
 
     def _is_spent(self, context: RunContext, result: CallResult) -> bool:
-        """Return whether the retries are spent. A failed attempt does not count."""
+        """Return whether the retries are spent, by ``retry_count``: failed attempts do not count."""
         is_spent = result.claim.work.retry.is_spent(context.run.retry_count)
         return is_spent and result.outcome != Outcome.FAILED and not self.link.is_compensating
 
@@ -222,6 +223,7 @@ class Phase:
         self, context: RunContext, step: Step, attempt: StepAttempt, retry: RetryPolicy
     ) -> None:
         context.has_changed = True
+        # By the attempt's number, not by retry_count: a step that fails must wait longer each time, too.
         not_before = self.now + retry.delay(attempt.number)
         if self.link.is_compensating:
             attempt.not_before = not_before
@@ -380,7 +382,7 @@ class Phase:
     # -- finishing ---------------------------------------------------------------------------
 
     def _end_and_schedule(self) -> None:
-        """End the runs that have nothing left to do, and set when the sweep looks at the others."""
+        """End the runs that have nothing left to do, and set when the sweep looks at each live run."""
         compensated = []
         for context in self.contexts:
             if not context.may_write or context.claim or is_finished_here(context, self.link):

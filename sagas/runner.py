@@ -1,4 +1,4 @@
-"""Advances runs: claim, call, settle, until nothing is left to do on this link.
+"""Advances runs on one link: claim, call, settle, until nothing is left to do there.
 
 Each remote step passes through three moments::
 
@@ -204,7 +204,7 @@ class ActiveAttempt:
 
 
 def make_call(claim: Claim, attempt: Attempt) -> CallResult:
-    """Make the call of a claimed step, and sort its result or its error by the step's definition."""
+    """Make the call of a claimed step, and classify its result or its error by the step's definition."""
     work = claim.work
     try:
         output: Output = work.call(attempt)

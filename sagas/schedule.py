@@ -1,4 +1,4 @@
-"""After a phase: when the sweep looks at a run, and what its worker does next."""
+"""Decides, after a phase, when the sweep looks at a run and what its worker does next."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -9,16 +9,16 @@ from sagas.models import MESSAGE_GRACE, RunStatus
 from sagas.run_context import RunContext
 
 RETRY_MESSAGE_LEAD: Final = timedelta(seconds=2)
-"""How long before the sweep a retry's own message arrives, so that the sweep does not double it."""
+"""A retry's own message arrives this long before the sweep looks, so that the sweep sends no second one."""
 
 
 def is_finished_here(context: RunContext, link: Link) -> bool:
-    """Return whether the run compensates, so that this forward link has nothing left to do."""
+    """Return whether this forward link has nothing left to do, because the run compensates."""
     return context.run.status == RunStatus.COMPENSATING and not link.is_compensating
 
 
 def next_wake_at(context: RunContext, link: Link, now: datetime) -> datetime:
-    """Return when the sweep looks at the run if no worker has: after its lease or its back-off."""
+    """Return when the sweep looks at the run, unless a worker does before: after its lease or back-off."""
     run = context.run
     if context.claim is not None and run.leased_until is not None:
         return run.leased_until
@@ -40,7 +40,7 @@ def next_action(context: RunContext, link: Link, now: datetime) -> NextAction:
 
 
 def _next_try(context: RunContext, link: Link) -> datetime | None:
-    """Return when the run's back-off ends; None without one."""
+    """Return when the run's back-off ends; None if it has none."""
     if not link.is_compensating:
         return context.run.not_before
     ends = [last.not_before for last in context.pending.values() if last and last.not_before]

@@ -30,7 +30,7 @@ class CompensationRequest(Enum):
     """The result of a request to compensate a subject's run."""
 
     REQUESTED = auto()  # the run compensates before its next step
-    ALREADY_REQUESTED = auto()  # it compensates already, or was requested to before
+    ALREADY_REQUESTED = auto()  # the run compensates already, or an earlier request is stored
     TOO_LATE = auto()  # it is past the point from which all steps can be compensated
     ENDED = auto()  # no run of this subject is live
 
@@ -90,7 +90,8 @@ def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> Com
 def retry_now(run_id: UUID) -> bool:
     """End every back-off of a live run, clear its flag, and queue it; return whether it was live.
 
-    A call in flight keeps its lease. A paused run stays paused, and flagged.
+    ``retry_count`` restarts at 0, so the step has all its retries again. A call in flight keeps its
+    lease. A paused run stays paused, and flagged.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         pk=run_id, status__in=LIVE
@@ -123,7 +124,7 @@ def lock_run(subject_id: UUID) -> None:
 
 @transaction.atomic
 def pause(subject_id: UUID, reason: PauseReason, detail: str, actor: str) -> bool:
-    """Let the live run of a subject start no further step; return whether it is paused now.
+    """Pause the live run of a subject, so that it starts no further step; return whether it is paused.
 
     Returns False if no run is live, if it compensates or was requested to, or if its saga only
     compensates. A call in flight is still settled; if that ends the run or makes it compensate, the
@@ -153,7 +154,7 @@ def pause(subject_id: UUID, reason: PauseReason, detail: str, actor: str) -> boo
 
 @transaction.atomic
 def resume(subject_id: UUID) -> bool:
-    """Let a subject's paused run go on, and queue it; return whether one was paused.
+    """Resume the paused run of a subject, and queue it; return whether one was paused.
 
     For a person who has checked it: no paused run goes on by itself. A call in flight keeps its
     lease.
