@@ -97,7 +97,7 @@ def _rendered(events: Sequence[OrderEvent]) -> Iterator[TimelineEvent]:
             case AttemptEnded(at, attempt):
                 yield _step(at, attempt, attempt.outcome)
             case StatusChanged(at, target=code) | EventRecorded(at, name=code):
-                # An event such as order.confirmed repeats a move, and has no text here.
+                # An event such as order.confirmed repeats a transition, and has no text here.
                 if code in _EVENT_TEXTS:
                     yield TimelineEvent(at, *_EVENT_TEXTS[code])
 

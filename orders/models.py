@@ -29,7 +29,7 @@ REFERENCE_CONSTRAINT: Final = "orders_reference_once_per_customer"
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an order moved: a stable code, its detail, and who asked (empty for the saga)."""
+    """Why an order changed its status: a stable code, its detail, and who asked (empty: the saga)."""
 
     code: str
     detail: str = ""
@@ -39,7 +39,8 @@ class Cause:
 class OrderProgress(NamedTuple):
     """How far an order has come: the greater of two values is the later one.
 
-    A cancellation request is no transition, and comes before the transition that it causes.
+    A cancellation request does not change ``version``. It counts as progress before the transition that
+    it causes.
     """
 
     version: int
@@ -84,7 +85,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
     ) -> list["Order"]:
         """Move orders to ``target`` and log each transition, in the transaction that locked them.
 
-        Returns the orders that moved. An order that already has the status is a repetition and
+        Returns the orders that changed. An order that already has the status is a repetition and
         stays unchanged. This is the only writer of ``Order.status``. Raises IllegalTransition, with
         nothing written, if one of the orders cannot move to ``target``.
         """
@@ -126,9 +127,9 @@ class Order(models.Model):
     currency = models.CharField(max_length=3)
     total_minor = models.PositiveBigIntegerField()
     payment_method = models.CharField(max_length=255)
-    # The storefront's own name for the order, if it has one.
+    # The storefront's own name for the order; empty if it sent none.
     reference = models.CharField(max_length=64, null=True, blank=True, editable=False)  # noqa: DJ001 - all empty ones differ
-    # Why it was cancelled: a code and its detail. orders.cancellation_messages has the message.
+    # Why the order was cancelled: a code and its detail, for orders.cancellation_messages.
     reason = models.CharField(max_length=64, blank=True)
     reason_detail = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -183,7 +184,7 @@ class Order(models.Model):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the status is final for now: not for a confirmed order with a cancellation request."""
+        """Whether no work is under way. A confirmed order with a cancellation request has not ended."""
         if self.status == OrderStatus.CONFIRMED:
             return self.cancel_requested_at is None
         return self.status in SETTLED

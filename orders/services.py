@@ -222,14 +222,13 @@ def _placed_event(order: Order, lines: Iterable[OrderLine], correlation_id: UUID
 
 @transaction.atomic(savepoint=False)
 def cancel_order(order_id: UUID, *, reason: str, actor: str) -> None:
-    """Have an order end cancelled, with its money returned and its stock released.
+    """Cancel an order: its money is returned and its stock is released.
 
     During checkout the run compensates before its next step. After checkout a cancellation run
     starts. After the commit the order ends cancelled, whichever process crashes.
 
-    Repeating changes nothing; neither does cancelling an order that is cancelled or being
-    cancelled. Concurrent calls wait for each other: the run is locked first, then the order.
-    Raises IllegalTransition if the run is past the point where it can be compensated, until it ends.
+    Repeating changes nothing. Concurrent calls wait for each other: the run is locked first, then
+    the order. Raises IllegalTransition while the run is past the point where it can compensate.
     """
     requested = sagas.services.request_compensation(order_id, Rejection(reason), actor)
     if requested in (CompensationRequest.REQUESTED, CompensationRequest.ALREADY_REQUESTED):

@@ -117,7 +117,7 @@ def record_authorization(batch: Batch) -> None:
 
 
 def mark_closing(batch: Batch) -> None:
-    """Mark the payments before they are cancelled, so that no worker confirms them any more."""
+    """Mark the payments before they are cancelled: no worker stores a provider's id for them any more."""
     payments.services.mark_closing(batch.subject_ids)
 
 
@@ -150,7 +150,7 @@ def record_closing(batch: Batch) -> None:
     ),
 )
 def authorize_payment(attempt: Attempt) -> Output:
-    """Have the customer's money held, without taking it yet.
+    """Authorize the customer's money, without taking it yet.
 
     After a time-out the next attempt first finds out what happened.
     """
@@ -245,7 +245,7 @@ def record_capture(batch: Batch) -> None:
     retry=UNLIMITED_RETRY,
 )
 def capture_payment(attempt: Attempt) -> Output:
-    """Take the money that is held. Rejected only if the authorization has ended."""
+    """Take the money that is held. Rejected only if the authorization has expired."""
     return payments.services.capture(attempt.subject_id, attempt)
 
 

@@ -1,4 +1,4 @@
-"""Payments and refunds as we know them. What the provider knows is read through ``providers``."""
+"""Payments and refunds in our database. ``payments.providers`` reads them at the provider."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -29,14 +29,14 @@ class Payment(models.Model):
     provider = models.CharField(max_length=64)
     params = models.JSONField()
     api_version = models.CharField(max_length=32)
-    # The provider's id of this payment. Stored once, and never after the payment was closed.
+    # The provider's id of this payment. Stored once, and never after closing_since was set.
     provider_payment_id = models.CharField(  # noqa: DJ001 - unique where it is known
         max_length=255, null=True, blank=True
     )
-    # Increased only after the provider repeated a saved error, and no effect was found.
+    # A part of the idempotency keys. Increased after the provider repeated a saved error.
     key_version = models.PositiveSmallIntegerField(default=1)
     replayed_error_count = models.PositiveSmallIntegerField(default=0)
-    # Once set, this payment is never confirmed any more.
+    # Since when it is being cancelled or refunded. Once set, no provider id is stored any more.
     closing_since = models.DateTimeField(null=True, blank=True)
     decline_code = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -52,7 +52,7 @@ class Payment(models.Model):
                 fields=["provider_payment_id", "provider"],
                 name="payments_one_payment_per_provider_payment",
             ),
-            # A second payment for an order only after the first is closed.
+            # A second payment for an order only after the first is marked for closing.
             models.UniqueConstraint(
                 fields=["order_id"],
                 condition=Q(closing_since__isnull=True),
@@ -90,7 +90,7 @@ class Payment(models.Model):
 
 
 class Refund(models.Model):
-    """Money on its way back, stored before the provider is called. Amounts in minor units."""
+    """A refund of a payment, stored before the provider is called. Amounts in minor units."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds")

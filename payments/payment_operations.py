@@ -2,11 +2,11 @@
 
 Any worker may repeat each operation at any time, after any crash or time-out:
 
-* The payment is created unconfirmed and the provider's id is stored before it is confirmed. So a
-  lost create takes no money, and every later call names *that id*.
-* If an earlier attempt's outcome is unknown, it is looked up first, never guessed.
+* The payment is created unconfirmed, and the provider's id is stored before it is confirmed. So a
+  create without an answer takes no money, and every later call uses the stored id.
+* If an earlier attempt's outcome is unknown, the next attempt reads the payment before it acts.
 * Closing cancels the payment at the provider. No confirmation can succeed after that, however late
-  a delayed worker sends it. If the money was already taken, it is refunded.
+  a delayed worker sends it. If the money was already taken, closing refunds it.
 
 ``payments.providers.protocol`` says what a provider must promise for this to hold.
 """
@@ -49,21 +49,21 @@ from sagas.errors import LeaseLost
 T = TypeVar("T")
 
 MAX_REPLAYED_ERRORS: Final = 2
-"""After this many repeats of a saved error (three equal results), we look, and take the next key."""
+"""When the provider has repeated a saved error twice, we look for an effect and use the next key."""
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far the provider's clock may be behind ours when it dates a payment."""
 
 
 def authorize(order_id: UUID, attempt: Attempt) -> Output:
-    """Have the order's money held, or taken where it cannot be held, and return the payment.
+    """Authorize the order's money, or take it where it cannot be held, and return the payment.
 
     Repeating never holds the money twice: the payment has one id and one key at its provider.
     Concurrent calls are safe, too; a worker that has lost its lease raises LeaseLost. Amounts are
     in minor units.
 
     Raises PaymentDeclined or RequestRejected if the payment fails for good. Raises PaymentClosed if it
-    was closed meanwhile, and AmountMismatch if the provider holds a different amount. Raises
+    was marked for closing meanwhile, and AmountMismatch if the provider holds a different amount. Raises
     NotDoneYet, DeadlinePassed or OutcomeUnknown if the attempt must be repeated.
     """
     deadline = Deadline.after(attempt.time_limit)
@@ -103,8 +103,9 @@ def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> ProviderP
             ),
         )
     if not _checkpoint_provider_payment_id(payment, attempt, provider_payment.id):
-        # Closed during the call, and no other worker knows this id: cancel it here. The attempt's
-        # time is spent by now, so the cancel gets a deadline of its own.
+        # Marked for closing during the call, and no other worker knows this id: cancel it here. The
+        # attempt's time may be spent, so the cancel gets a deadline of its own. It may outlive the
+        # lease: it stores nothing, and if it fails, an unconfirmed payment takes no money.
         own_deadline = Deadline.after(attempt.time_limit)
         _cancel(payment, provider_payment.id, own_deadline, payment.idempotency_key("cancel"))
         raise PaymentClosed
@@ -125,7 +126,7 @@ def _find_created(payment: Payment, deadline: Deadline) -> ProviderPayment | Non
 def _checkpoint_provider_payment_id(
     payment: Payment, attempt: Attempt, provider_payment_id: str
 ) -> bool:
-    """Store the id; return False if the payment was closed since the call began.
+    """Store the id; return False if the payment was marked for closing since the call began.
 
     Raises LeaseLost if another worker continues with the payment. The same key gives that worker the
     same provider payment, so this one must leave it alone.
@@ -139,12 +140,13 @@ def _checkpoint_provider_payment_id(
 
 
 def _store_provider_payment_id(payment: Payment, provider_payment_id: str) -> bool:
-    """Store the id unless the payment has been closed; return whether it is stored."""
+    """Store the id unless the payment is marked for closing; return whether it is stored."""
     payment.provider_payment_id = provider_payment_id
     return write(Update([payment], ["provider_payment_id"], only_if="closing_since IS NULL")) == 1
 
 
 def _newest_payment(order_id: UUID) -> Payment:
+    """Return the payment to act on: an order may get another one after the first was closed."""
     (payment,) = select(Payment, "WHERE order_id = %s ORDER BY created_at DESC LIMIT 1", [order_id])
     return payment
 
@@ -174,7 +176,7 @@ def capture(order_id: UUID, attempt: Attempt) -> Output:
     """Take the money that is held, and return the captured amount in minor units.
 
     Repeating takes nothing more: a later attempt first reads the payment. Raises PaymentDeclined if
-    the authorization has lapsed; otherwise what ``authorize`` raises.
+    the authorization has expired; otherwise what ``authorize`` raises.
     """
     deadline = Deadline.after(attempt.time_limit)
     payment = _newest_payment(order_id)
@@ -201,12 +203,13 @@ def capture(order_id: UUID, attempt: Attempt) -> Output:
 def close(order_id: UUID, attempt: Attempt) -> Output:
     """Cancel or refund every payment of an order, and return how each payment ended.
 
-    Call it after ``closing_since`` was set and committed on the payments. Then no worker can charge
-    the customer any more, however late it wakes. Repeating moves nothing more: the provider cancels
-    a payment once, and our refund is provider_payment again by its id.
+    The caller has set ``closing_since`` on the payments and committed it. When this returns, no
+    worker can charge the customer any more, however late it wakes. A payment without a stored id was
+    never confirmed, and never will be: it is voided without a call. Repeating moves no more money:
+    the provider cancels a payment once, and our refund is found again by its id.
 
     Raises NotDoneYet, DeadlinePassed or OutcomeUnknown if the attempt must be repeated. Raises
-    RefundPending until the refund has arrived. Raises RefundRejected or RefundFailed if the provider
+    RefundPending until the refund has succeeded. Raises RefundRejected or RefundFailed if the provider
     does not return the money.
     """
     deadline = Deadline.after(attempt.time_limit)
@@ -221,7 +224,7 @@ def _close(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
         return {"payment_id": str(payment.pk), "status": payment.status}
     decline_code = ""
     status = PaymentStatus.VOIDED
-    # Without a stored id nothing was ever confirmed, and closing_since keeps it that way.
+    # Without a stored id nothing was ever confirmed. Because of closing_since nothing ever will be.
     if payment.provider_payment_id is not None:
         cancel = partial(_cancel, payment, payment.provider_payment_id, deadline)
         if attempt.number > 1:
@@ -239,10 +242,10 @@ def _close(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
 def _refund(
     payment: Payment, captured: ProviderPayment, attempt: Attempt, deadline: Deadline
 ) -> None:
-    """Refund all that was taken. Raises RefundPending until the refund has arrived.
+    """Refund all that was taken. Raises RefundPending until the refund has succeeded.
 
-    The provider's refund carries our refund's id in its metadata, so it is provider_refund again after a lost
-    answer. Refunds that staff made in the provider's dashboard count too.
+    The provider's refund carries our refund's id in its metadata, so it is found again
+    after a lost answer. Refunds that staff made in the provider's dashboard count too.
     """
     known = _provider(payment).list_refunds(captured.id, deadline=deadline)
     missing = captured.captured_minor - _sum_returned(known)
@@ -351,10 +354,10 @@ def _call(payment: Payment, operation: str, call: Callable[[str], T]) -> T:
 
 
 def _use_next_key_after_replayed_errors(payment: Payment) -> None:
-    """Stop repeating a key under which the provider has saved an error, and take the next one.
+    """Use the next key once the provider has repeated a saved error MAX_REPLAYED_ERRORS times.
 
-    The caller has looked for an effect of the earlier key, or repeats an operation that the provider
-    payment's own status allows only once.
+    Call it only if the new key cannot act a second time. Either the caller has looked for an effect of
+    the earlier key, or the payment's status at the provider allows the operation only once.
     """
     if payment.replayed_error_count < MAX_REPLAYED_ERRORS:
         return
@@ -363,13 +366,14 @@ def _use_next_key_after_replayed_errors(payment: Payment) -> None:
 
 
 def _update_if_key_is_current(payment: Payment, **changes: object) -> None:
-    """Change the payment's row, unless another worker has taken a later key meanwhile."""
+    """Change the payment's row, unless another worker uses a later key already."""
     with transaction.atomic():
         own = Payment.objects.filter(pk=payment.pk, key_version=payment.key_version)
         own.update(**changes)
 
 
 def _provider_id_or_decline(payment: Payment) -> str:
+    """Return the provider's id. Raises PaymentDeclined for a payment that was never authorized."""
     if payment.provider_payment_id is None:
         raise PaymentDeclined("never_authorized")
     return payment.provider_payment_id

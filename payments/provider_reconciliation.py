@@ -127,7 +127,7 @@ def _read_provider(
 
 
 def read_payments(keys: Iterable[PaymentKey]) -> ProviderReading:
-    """Read single payments, refunds first. Leaves out payments that the provider does not know.
+    """Read these payments, refunds first. Leaves out payments that the provider does not know.
 
     Raises PaymentError if a provider does not answer.
     """

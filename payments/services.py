@@ -62,10 +62,10 @@ def payment_method_hint() -> str:
 
 
 def charge_limits(currency: str, payment_method: str | None = None) -> ChargeLimits:
-    """Return which amounts can be charged with a payment method, in minor units.
+    """Return the smallest and the largest chargeable amount and its increment, in minor units.
 
-    Without a method, returns the widest limits of all providers. Makes no call. Raises
-    UnknownPaymentMethod and CurrencyNotCharged.
+    They are those of the payment method's provider; without a method, the widest of all providers.
+    Makes no call. Raises UnknownPaymentMethod and CurrencyNotCharged.
     """
     names = [provider_name_for_method(payment_method)] if payment_method else list(providers())
     found = [limits for name in names if (limits := provider_named(name).charge_limits(currency))]
@@ -104,7 +104,7 @@ def price_problem(price_minor: int, currency: str) -> str:
 
 
 def prepare_payments(charges: Iterable[Charge]) -> Insert:
-    """Return the rows of the payments, to be stored before their providers are called.
+    """Return an insert of the payments. The caller commits it before a provider is called.
 
     Repeating changes nothing: an order that has an open payment keeps it. Of concurrent inserts for
     one order, one takes effect. Raises UnknownPaymentMethod.
@@ -167,9 +167,11 @@ def record_captures(order_ids: Sequence[UUID]) -> None:
 
 
 def mark_closing(order_ids: Sequence[UUID]) -> None:
-    """Close the orders' payments. Repeating changes nothing.
+    """Mark the orders' payments for closing. Repeating changes nothing.
 
-    After the commit no provider id is stored for them, and none of them is confirmed.
+    After the commit no provider id is stored for them, so a payment without an id is never
+    confirmed. A worker that read the payment before may still confirm one that has an id, until
+    ``close`` has cancelled it at the provider.
     """
     Payment.objects.filter(order_id__in=order_ids, closing_since__isnull=True).update(
         closing_since=Now()
@@ -204,7 +206,7 @@ def _open_payments(order_ids: Sequence[UUID]) -> list[Payment]:
 
 
 def _set_status(payment: Payment, status: PaymentStatus) -> None:
-    """Move a locked payment on. Its run is locked too, so no other worker has moved it."""
+    """Set the status of a locked payment. Raises RuntimeError for a transition that is not allowed."""
     if payment.status not in SOURCES[status]:
         raise RuntimeError(f"{payment} cannot become {status}")
     payment.status = status

@@ -1,4 +1,4 @@
-"""The states of a payment in our database, and the moves between them."""
+"""The states of a payment in our database, and the transitions between them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,7 +10,7 @@ class PaymentStatus(TextChoices):
     PREPARED = "prepared"  # stored; the provider's result is not known yet
     AUTHORIZED = "authorized"  # the money is held for us
     CAPTURED = "captured"  # the money has been taken
-    VOIDED = "voided"  # final: cancelled at the provider; nothing is held or taken
+    VOIDED = "voided"  # final: cancelled at the provider, or never confirmed there
     REFUNDED = "refunded"  # final: taken, and returned in full
 
 
@@ -25,4 +25,4 @@ SOURCES: Final[Mapping[PaymentStatus, tuple[PaymentStatus, ...]]] = {
         PaymentStatus.CAPTURED,
     ),
 }
-"""The states from which each state can be reached. ``payments.services`` refuses every other move."""
+"""The states from which each state can be reached. ``payments.services`` refuses every other transition."""

@@ -35,13 +35,13 @@ MAX_RUNS_IN_A_MESSAGE: Final = 20
 """More runs in a message save nothing: its share in an order's cost is too small to measure."""
 
 BROKER_PAUSE_SECONDS: Final = 1.0
-"""The pause after a failed publish. Runs handed over meanwhile are dropped, for the sweep."""
+"""The pause after a failed publish. Runs queued meanwhile are dropped, for the sweep."""
 
 
 def dispatch(run: SagaRun) -> None:
     """Queue one chain for the remaining links of ``run``, after this transaction has committed.
 
-    The caller only hands it over to a thread. A slow or unreachable broker delays the run until the
+    A thread of this process publishes it. A slow or unreachable broker delays the run until the
     sweep finds it; it does not delay the caller.
     """
     links = remaining_links(run)
@@ -76,9 +76,9 @@ class QueuedRun(NamedTuple):
 class Publisher:
     """Publishes from a thread of its own, with a pause after each failure. One for each process.
 
-    A single run has a message of its own, at once. Runs that are handed over within PUBLISH_INTERVAL_SECONDS
-    after it share the next message, because a message costs as much as the work that it causes. It
-    is published in the context of the first of them.
+    A single run has a message of its own, at once. Runs that are queued within
+    PUBLISH_INTERVAL_SECONDS after it share the next message, because a message costs as much as the
+    work that it causes. It is published in the context of the first of them.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Publisher:
             log.warning("publisher.full", extra={"run_id": str(run_id)})
 
     def flush(self, seconds: float = 2.0) -> None:
-        """Wait until everything handed over is published or dropped, for ``seconds`` at most."""
+        """Wait until all queued runs are published or dropped, for ``seconds`` at most."""
         until = time.monotonic() + seconds
         with self._messages.all_tasks_done:
             while self._messages.unfinished_tasks and (left := until - time.monotonic()) > 0:

@@ -51,8 +51,8 @@ def write_phase(
 def note_stale_result(result: CallResult) -> None:
     """Note a result that came after another worker took the run over. Nothing else changes.
 
-    The note is written on the attempt of that result. Only a lost attempt gets the note. A settled one stays as it is: its worker may have missed that
-    its own commit succeeded.
+    The note is written on the result's own attempt, and only if that is lost. A settled attempt stays
+    as it is: its worker may have missed that its own commit succeeded.
     """
     note = f"answered too late: {result.outcome} {result.error} {result.detail}".strip()
     claim = result.claim

@@ -37,7 +37,7 @@ def provider_named(name: str) -> PaymentProvider:
 
 
 def provider_name_for_method(payment_method: str) -> str:
-    """Return the first provider that accepts a payment method. Raises UnknownPaymentMethod."""
+    """Return the name of the first provider that accepts a method. Raises UnknownPaymentMethod."""
     for name, provider in providers().items():
         if provider.accepts_payment_method(payment_method):
             return name

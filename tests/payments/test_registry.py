@@ -41,7 +41,7 @@ def test_a_payment_goes_to_the_first_provider_that_accepts_its_method(both: None
 def test_the_hint_describes_the_accepted_payment_methods(settings: Settings, both: None) -> None:
     assert services.is_payment_method(CARD)
     assert services.payment_method_hint() == (
-        "the id of a payment method of Stripe's, such as pm_card_visa; a name such as memory_card"
+        "the id of a Stripe payment method, such as pm_card_visa; a name such as memory_card"
     )
 
     settings.PAYMENT_PROVIDERS = [STRIPE]

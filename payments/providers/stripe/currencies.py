@@ -100,7 +100,7 @@ def to_stripe(amount_minor: int, currency: str) -> int:
 
 
 def from_stripe(amount: int, currency: str) -> int:
-    """Return an amount of Stripe's in minor units.
+    """Return a Stripe amount in minor units.
 
     A fraction of a minor unit is rounded up, so that no money disappears; we never charge fractions.
     An amount in a currency that we never charge is returned unchanged: it is another system's.

@@ -1,4 +1,4 @@
-"""Which code of Stripe's says why a payment was declined."""
+"""Which Stripe code says why a payment was declined."""
 
 
 def decline_code_of(error_object: object) -> str:

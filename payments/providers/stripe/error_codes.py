@@ -86,9 +86,9 @@ _BY_MEANING: Final[Mapping[Meaning, str]] = {
         parameter_unknown parameters_exclusive payment_intent_invalid_parameter url_invalid
         """,
     Meaning.MISSING: "missing resource_missing",
-    # The last of these are codes of products of Stripe's that we do not use: accounts of a platform,
-    # bank accounts, disputes, forwarding, invoices, payouts, setup intents, subscriptions, taxes
-    # and terminals. As an answer to one of our requests such a code proves nothing.
+    # The last of these belong to Stripe products that we do not use: accounts of a platform, bank
+    # accounts, disputes, forwarding, invoices, payouts, setup intents, subscriptions, taxes and
+    # terminals. As an answer to one of our requests such a code proves nothing.
     Meaning.UNKNOWN: """
         authentication_failure payment_method_provider_timeout
         three_d_secure_authentication_upstream_error

@@ -27,7 +27,7 @@ _PAYMENT_ID_PARAMS: Final = ("intent", "payment_intent", "id")
 
 
 def translated_error(error: stripe.StripeError, call: Call) -> Exception:
-    """Return our error for an error of Stripe's library; an error without a meaning is returned as it is.
+    """Return our error for an error of Stripe's library, or the same error if it has no meaning here.
 
     The caller handles WRONG_STATUS itself if it knows which payment to read.
     """

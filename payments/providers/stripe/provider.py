@@ -58,13 +58,13 @@ logging.getLogger("stripe").setLevel(logging.WARNING)
 class StripeProvider:
     """Stripe behind ``PaymentProvider``, whose promises it keeps.
 
-    A payment is a PaymentIntent. Stripe repeats the answer to an idempotency key for 24 hours;
-    after that the key is new to it.
+    A payment is a PaymentIntent. Stripe repeats its answer to an idempotency key for 24 hours, and
+    forgets the key after that.
     """
 
     label = "Stripe"
     api_version = API_VERSION
-    payment_method_hint = "the id of a payment method of Stripe's, such as pm_card_visa"
+    payment_method_hint = "the id of a Stripe payment method, such as pm_card_visa"
     id_hint = "pi_… or re_…"
 
     def accepts_payment_method(self, payment_method: str) -> bool:
