@@ -1,4 +1,4 @@
-"""The texts of a step: its names, what it asks of its system, and a sentence for each rejection."""
+"""The texts of a step: its names, what it requests of its system, and a sentence for each rejection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ class StepText:
     """The names of a step, or of a compensation.
 
     ``staff`` is a noun phrase ("payment capture"), ``customer`` a phrase in progress ("Taking the
-    money"). ``request_text`` is a sentence on what a remote step asks of its system; it may name fields
+    money"). ``request_text`` says in one sentence what a remote step requests; it may name fields
     of the subject, such as ``{amount}``, which the page that shows it fills in.
     """
 

@@ -6,11 +6,11 @@ moves the worker may die, sleep past its lease, or be overtaken.
 
 from proof.protocol.engine import DONE, FAILED, REJECTED, UNKNOWN
 from proof.protocol.provider import (
+    AUTHORIZATION_EXPIRED,
     CREATED,
     DECLINED,
     GIVEN_BACK,
     HELD,
-    LAPSED,
     NO_ANSWER,
     REFUND_REJECTED,
     SAVED_ERROR,
@@ -147,7 +147,9 @@ class Calls:
         if worker.work == "capture_payment":
             if status == HELD:
                 return worker._replace(at="capture")
-            return answer(worker, *((DONE, TAKEN) if status == TAKEN else (REJECTED, LAPSED)))
+            return answer(
+                worker, *((DONE, TAKEN) if status == TAKEN else (REJECTED, AUTHORIZATION_EXPIRED))
+            )
         return self._go_on_closing(worker, payment, status)
 
     def _authorization_result(self, worker: Worker, status: str) -> Worker:

@@ -59,7 +59,7 @@ def test_a_paid_order_is_confirmed_and_then_captured(
     ]
 
 
-def test_a_cancel_after_completion_refunds_and_restocks(
+def test_a_cancel_after_completion_refunds_and_releases_stock(
     placed: Order, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     messages.deliver_all()

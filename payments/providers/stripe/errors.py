@@ -36,7 +36,7 @@ def translated_error(error: stripe.StripeError, call: Call) -> Exception:
 
 
 def meaning_of_error(error: stripe.StripeError) -> Meaning | None:
-    """Return what an error means. Its status decides, so no code turns a 5xx into an answer."""
+    """Return what an error means. The HTTP status decides first: a 5xx is UNKNOWN with any code."""
     match error:
         case stripe.CardError():
             return Meaning.DECLINED

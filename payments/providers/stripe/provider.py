@@ -56,7 +56,7 @@ logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 class StripeProvider:
-    """Stripe behind ``PaymentProvider``, whose promises it keeps.
+    """Implements ``PaymentProvider`` with Stripe's library.
 
     A payment is a PaymentIntent. Stripe repeats its answer to an idempotency key for 24 hours, and
     forgets the key after that.
