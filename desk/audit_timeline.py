@@ -14,10 +14,10 @@ from orders.order_events import (
     AttemptEnded,
     CallStarted,
     CancelRequested,
-    Moved,
+    EventRecorded,
     OrderEvent,
     Placed,
-    Published,
+    StatusChanged,
     merge_events,
 )
 from payments.admin_queries import PaymentDetail
@@ -91,14 +91,14 @@ def _events(detail: OrderDetail) -> list[OrderEvent]:
     runs = detail.state.runs
     return merge_events(
         detail.order,
-        moves=detail.transitions,
+        transitions=detail.transitions,
         requests=[
             CancelRequested(run.compensation_requested_at, run.reason, run.reason_detail, run.actor)
             for run in runs
             if run.compensation_requested_at is not None
         ],
         attempts=[attempt for run in runs for attempt in run.attempts],
-        published=[Published(at, name) for name, at in detail.events],
+        published=[EventRecorded(at, name) for name, at in detail.events],
     )
 
 
@@ -107,7 +107,7 @@ def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -
         case Placed(at):
             total = format_amount(detail.order.total_minor, detail.order.currency)
             return TimelineEntry(at, "order", "placed", total, actor=customer_of(detail.order))
-        case Moved(at, source, target, cause, actor):
+        case StatusChanged(at, source, target, cause, actor):
             return TimelineEntry(at, "order", target, f"{source} → {target}: {cause}", actor=actor)
         case CancelRequested(at, reason, reason_detail, actor):
             reasons = " ".join(filter(None, (reason, reason_detail)))
@@ -116,7 +116,7 @@ def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -
             return _call(at, attempt, detail.payments)
         case AttemptEnded(at, attempt):
             return _end(at, attempt, retries.get(attempt.id, ""), detail.payments)
-        case Published(at, name):
+        case EventRecorded(at, name):
             return TimelineEntry(at, "event", name)
     assert_never(event)
 
@@ -128,7 +128,7 @@ def _call(at: datetime, attempt: AttemptView, payments: Sequence[PaymentDetail])
     if isinstance(work, Remote) and payments:
         payment = payments[-1]
         amount = format_amount(payment.amount_minor, payment.currency)
-        sentence = work.describe.asks.format(amount=amount, method=payment.payment_method)
+        sentence = work.describe.request_text.format(amount=amount, method=payment.payment_method)
         keys = [(f"key of {name}", payment.keys[name]) for name in work.operations]
         same_keys: list[tuple[str, object]] = [("keys", "the same as before")]
         data = [

@@ -18,7 +18,7 @@ from payments.errors import PaymentError
 from payments.provider_reconciliation import (
     ProviderReading,
     provider_payments_of,
-    read_again,
+    read_payments,
 )
 from sagas.errors import UnknownSaga
 from sagas.pause_reasons import PauseReason
@@ -212,10 +212,8 @@ def _pause(doubt: ReconciliationBreak, report: CheckReport) -> bool:
 def _read_again(order_id: UUID, report: CheckReport) -> ProviderReading | None:
     if report.reading is None:
         return None
-    listed = {
-        balance.key for balance in report.reading.balances if balance.order_id == str(order_id)
-    }
-    return read_again(listed | provider_payments_of(order_id))
+    listed = {state.key for state in report.reading.payments if state.order_id == str(order_id)}
+    return read_payments(listed | provider_payments_of(order_id))
 
 
 def _pause_under_lock(

@@ -166,7 +166,7 @@ class Examination:
             "orders": self.orders,
             "settled_before": reading.read_at - grace if reading else None,
             "complete_since": (reading.complete_since or LONG_AGO) if reading else None,
-            **provider_relation.columns(reading.balances if reading else []),
+            **provider_relation.columns(reading.payments if reading else []),
         }
 
     def findings(self, invariant: Invariant) -> list[Finding]:

@@ -32,7 +32,7 @@ MONEY: Final = (
         WHERE o.status = 'confirmed' AND (%(every_order)s OR o.id = ANY(%(orders)s))
           AND NOT EXISTS (
             SELECT FROM payments_payment p
-            WHERE p.order_id = o.id AND p.closed_at IS NULL
+            WHERE p.order_id = o.id AND p.closing_since IS NULL
               AND (p.status = 'captured' OR p.status = 'authorized' AND r.status <> 'completed'))
         """,
     ),
@@ -57,12 +57,12 @@ MONEY: Final = (
         "An order has at most one open payment, and money in at most one payment.",
         """
         SELECT p.order_id::text, concat(
-            count(*) FILTER (WHERE p.closed_at IS NULL), ' open, ',
+            count(*) FILTER (WHERE p.closing_since IS NULL), ' open, ',
             count(*) FILTER (WHERE p.status IN ('authorized', 'captured')), ' with money')
         FROM payments_payment p
         WHERE %(every_order)s OR p.order_id = ANY(%(orders)s)
         GROUP BY p.order_id
-        HAVING count(*) FILTER (WHERE p.closed_at IS NULL) > 1
+        HAVING count(*) FILTER (WHERE p.closing_since IS NULL) > 1
             OR count(*) FILTER (WHERE p.status IN ('authorized', 'captured')) > 1
         """,
         is_enforced=True,
@@ -114,7 +114,7 @@ MONEY: Final = (
             a.captured_minor, ' captured, ', a.refunded_minor, ' refunded ', a.currency)
         FROM payments_payment p LEFT JOIN provider_payment a
           ON a.provider = p.provider AND a.provider_payment_id = p.provider_payment_id
-        WHERE p.status IN ('authorized', 'captured') AND p.closed_at IS NULL
+        WHERE p.status IN ('authorized', 'captured') AND p.closing_since IS NULL
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
           AND coalesce(p.authorized_at, p.created_at) < %(settled_before)s
           AND (a.provider_payment_id IS NOT NULL OR p.created_at >= %(complete_since)s)
@@ -146,9 +146,9 @@ MONEY: Final = (
         Kind.STATE,
         "A payment's result at the provider does not stay unknown for long.",
         """
-        SELECT p.order_id::text, concat('intended since ', p.created_at::timestamp(0))
+        SELECT p.order_id::text, concat('prepared since ', p.created_at::timestamp(0))
         FROM payments_payment p
-        WHERE p.status = 'intended' AND p.created_at < %(overdue_since)s
+        WHERE p.status = 'prepared' AND p.created_at < %(overdue_since)s
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
         """,
         time_limit=timedelta(minutes=15),
@@ -159,10 +159,10 @@ MONEY: Final = (
         "Every payment of a cancelled order is voided or refunded, is closed, and cannot charge any more.",
         """
         SELECT o.id::text, concat('payment ', p.status,
-                                  CASE WHEN p.closed_at IS NULL THEN ' and not closed' END)
+                                  CASE WHEN p.closing_since IS NULL THEN ' and not closed' END)
         FROM orders_order o JOIN payments_payment p ON p.order_id = o.id
         WHERE o.status = 'cancelled' AND (%(every_order)s OR o.id = ANY(%(orders)s))
-          AND (p.status NOT IN ('voided', 'refunded') OR p.closed_at IS NULL)
+          AND (p.status NOT IN ('voided', 'refunded') OR p.closing_since IS NULL)
         UNION ALL
         SELECT o.id::text, concat(a.provider_payment_id, ' is ', a.status, ' at ', a.provider)
         FROM provider_payment a JOIN payments_payment p

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from payments.provider_reconciliation import ProviderBalance
+from payments.provider_reconciliation import ProviderPaymentState
 
 RELATION: Final = """
     WITH provider_payment AS MATERIALIZED (
@@ -19,25 +19,25 @@ RELATION: Final = """
 """
 
 
-def columns(balances: Sequence[ProviderBalance]) -> dict[str, object]:
+def columns(states: Sequence[ProviderPaymentState]) -> dict[str, object]:
     """Return the parameters of RELATION. A subject is the order's id; without one, the payment's."""
     return {
-        "provider_names": [balance.provider for balance in balances],
-        "provider_payment_ids": [balance.provider_payment_id for balance in balances],
-        "provider_order_ids": [_order_id(balance) for balance in balances],
+        "provider_names": [state.provider for state in states],
+        "provider_payment_ids": [state.provider_payment_id for state in states],
+        "provider_order_ids": [_order_id(state) for state in states],
         "provider_subjects": [
-            (balance.order_id or balance.provider_payment_id)[:255] for balance in balances
+            (state.order_id or state.provider_payment_id)[:255] for state in states
         ],
-        "provider_statuses": [balance.status for balance in balances],
-        "provider_currencies": [balance.currency for balance in balances],
-        "provider_held": [balance.held_minor for balance in balances],
-        "provider_captured": [balance.captured_minor for balance in balances],
-        "provider_refunded": [balance.refunded_minor for balance in balances],
+        "provider_statuses": [state.status for state in states],
+        "provider_currencies": [state.currency for state in states],
+        "provider_held": [state.held_minor for state in states],
+        "provider_captured": [state.captured_minor for state in states],
+        "provider_refunded": [state.refunded_minor for state in states],
     }
 
 
-def _order_id(balance: ProviderBalance) -> UUID | None:
+def _order_id(state: ProviderPaymentState) -> UUID | None:
     try:
-        return UUID(balance.order_id)
+        return UUID(state.order_id)
     except ValueError:
         return None

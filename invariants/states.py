@@ -16,9 +16,9 @@ STATES: Final = (
     Invariant(
         "T1",
         Kind.STATE,
-        "An order has the status that its last move led to.",
+        "An order has the status that its last transition led to.",
         """
-        SELECT o.id::text, concat(o.status, ', last move to ', coalesce(t.target, 'none'))
+        SELECT o.id::text, concat(o.status, ', last transition to ', coalesce(t.target, 'none'))
         FROM orders_order o LEFT JOIN (
             SELECT DISTINCT ON (t.order_id) t.order_id, t.target FROM orders_ordertransition t
             WHERE %(every_order)s OR t.order_id = ANY(%(orders)s)
@@ -30,23 +30,23 @@ STATES: Final = (
     Invariant(
         "T2",
         Kind.STATE,
-        "An order's moves are numbered without a gap, and each starts where the one before ended.",
+        "An order's transitions are numbered without a gap, and each starts where the one before ended.",
         """
-        SELECT t.order_id::text, concat('move ', t.sequence, ' from ', t.source, ' after ', t.led_to)
+        SELECT t.order_id::text, concat('transition ', t.sequence, ' from ', t.source, ' after ', t.led_to)
         FROM (
             SELECT t.order_id, t.sequence, t.source,
-                row_number() OVER moves AS number,
-                lag(t.target, 1, 'placed') OVER moves AS led_to
+                row_number() OVER transitions AS number,
+                lag(t.target, 1, 'placed') OVER transitions AS led_to
             FROM orders_ordertransition t
             WHERE %(every_order)s OR t.order_id = ANY(%(orders)s)
-            WINDOW moves AS (PARTITION BY t.order_id ORDER BY t.sequence)) t
+            WINDOW transitions AS (PARTITION BY t.order_id ORDER BY t.sequence)) t
         WHERE (t.sequence, t.source) <> (t.number, t.led_to)
         """,
     ),
     Invariant(
         "T3",
         Kind.STATE,
-        "Every move is in the table of transitions.",
+        "Every transition is in the table of allowed transitions.",
         """
         SELECT t.order_id::text, concat(t.source, ' to ', t.target)
         FROM orders_ordertransition t
@@ -59,14 +59,14 @@ STATES: Final = (
     Invariant(
         "T4",
         Kind.STATE,
-        "An order's version counts its moves.",
+        "An order's version counts its transitions.",
         """
-        SELECT o.id::text, concat('version ', o.version, ', moves ', coalesce(t.moves, 0))
+        SELECT o.id::text, concat('version ', o.version, ', transitions ', coalesce(t.transitions, 0))
         FROM orders_order o LEFT JOIN (
-            SELECT t.order_id, count(*) AS moves FROM orders_ordertransition t
+            SELECT t.order_id, count(*) AS transitions FROM orders_ordertransition t
             WHERE %(every_order)s OR t.order_id = ANY(%(orders)s)
             GROUP BY t.order_id) t ON t.order_id = o.id
-        WHERE (%(every_order)s OR o.id = ANY(%(orders)s)) AND o.version <> coalesce(t.moves, 0)
+        WHERE (%(every_order)s OR o.id = ANY(%(orders)s)) AND o.version <> coalesce(t.transitions, 0)
         """,
     ),
     Invariant(
@@ -83,7 +83,7 @@ STATES: Final = (
     Invariant(
         "T6",
         Kind.STATE,
-        "Every order ends: half an hour after its last move, no work is under way for it.",
+        "Every order ends: half an hour after its last transition, no work is under way for it.",
         """
         SELECT o.id::text, concat(o.status, ' since ', since.at::timestamp(0),
                                   ', run ', coalesce(r.status || ' at ' || r.step, 'missing'))

@@ -93,7 +93,7 @@ def _check(scope: OrderScope, read: Callable[[], ProviderReading]) -> None:
         "invariants.checked",
         extra={
             "orders": sum(report.orders.values()),
-            "provider_payments": len(reading.balances) if reading else None,
+            "provider_payments": len(reading.payments) if reading else None,
             "findings": len(report.findings),
             "paused": recorded.paused,
             "seconds": round(report.seconds, 3),

@@ -124,11 +124,11 @@ def reserve(
     ):
         levels[level.sku].append(level)
     reservations: list[Reservation] = []
-    short: dict[UUID, str] = {}
+    missing_sku_by_order: dict[UUID, str] = {}
     for order_id, lines in requests.items():
         reserved, missing_sku = _reserve_order(order_id, lines, levels)
         if missing_sku:
-            short[order_id] = missing_sku
+            missing_sku_by_order[order_id] = missing_sku
         reservations += reserved
     changed = {row.stock_level_id: row.stock_level for row in reservations}
     write(
@@ -138,10 +138,10 @@ def reserve(
         outbox(
             STOCK_RESERVED.of(order_id, correlation_ids[order_id], {"lines": _lines(lines)})
             for order_id, lines in requests.items()
-            if order_id not in short
+            if order_id not in missing_sku_by_order
         ),
     )
-    return short
+    return missing_sku_by_order
 
 
 def _reserve_order(
@@ -254,7 +254,7 @@ def receive(level: StockLevel, quantity: int, note: str, entry: ManualEntry | No
     Repeating an entry with the same token adds nothing; a call without an entry adds each time.
     Concurrent calls for one level wait for each other.
     """
-    _move(level, MovementKind.RECEIPT, quantity, note, entry)
+    _apply_change(level, MovementKind.RECEIPT, quantity, note, entry)
 
 
 @transaction.atomic
@@ -265,10 +265,10 @@ def adjust(level: StockLevel, change: int, entry: ManualEntry) -> None:
     Concurrent calls for one level wait for each other. Raises BelowReserved, with nothing changed,
     when less would be left than orders have reserved.
     """
-    _move(level, MovementKind.ADJUST, change, entry.reason, entry)
+    _apply_change(level, MovementKind.ADJUST, change, entry.reason, entry)
 
 
-def _move(
+def _apply_change(
     level: StockLevel, kind: MovementKind, change: int, note: str, entry: ManualEntry | None
 ) -> None:
     """Change a level under its lock and write the movement; a token that was used before changes nothing."""

@@ -15,10 +15,10 @@ from orders.order_events import (
     AttemptEnded,
     CallStarted,
     CancelRequested,
-    Moved,
+    EventRecorded,
     OrderEvent,
     Placed,
-    Published,
+    StatusChanged,
     recent_events,
 )
 from sagas.queries.attempts import AttemptView
@@ -96,8 +96,8 @@ def _rendered(events: Sequence[OrderEvent]) -> Iterator[TimelineEvent]:
                 yield _step(at, attempt, "started")
             case AttemptEnded(at, attempt):
                 yield _step(at, attempt, attempt.outcome)
-            case Moved(at, target=code) | Published(at, name=code):
-                # An event such as order.confirmed repeats a move, and has no text here.
+            case StatusChanged(at, target=code) | EventRecorded(at, name=code):
+                # An event such as order.confirmed repeats a transition, and has no text here.
                 if code in _EVENT_TEXTS:
                     yield TimelineEvent(at, *_EVENT_TEXTS[code])
 

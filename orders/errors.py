@@ -48,10 +48,10 @@ class TotalBelowMinimum(OrderError):
 class TotalTooLarge(OrderError):
     """A cart costs more than the payment provider charges in one payment."""
 
-    def __init__(self, total_minor: int, largest_minor: int) -> None:
-        super().__init__(f"{total_minor} is more than {largest_minor}")
+    def __init__(self, total_minor: int, max_minor: int) -> None:
+        super().__init__(f"{total_minor} is more than {max_minor}")
         self.total_minor = total_minor
-        self.largest_minor = largest_minor
+        self.max_minor = max_minor
 
 
 class ReferenceTaken(OrderError):

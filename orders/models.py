@@ -1,4 +1,4 @@
-"""Orders, their lines, the log of their moves between states, and idempotency keys."""
+"""Orders, their lines, the log of their transitions between states, and idempotency keys."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,22 +24,23 @@ from sagas.queries.subjects import cancel_requested_at
 
 REFERENCE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
 """The pattern of a storefront's own name for an order."""
-REFERENCE_ONCE: Final = "orders_reference_once_per_customer"
+REFERENCE_CONSTRAINT: Final = "orders_reference_once_per_customer"
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an order moved: a stable code, its detail, and who asked (empty for the saga)."""
+    """Why an order changed its status: a stable code, its detail, and who asked (empty: the saga)."""
 
     code: str
     detail: str = ""
     actor: str = ""
 
 
-class OrderCursor(NamedTuple):
-    """How far an order has come: the greater of two cursors is the later one.
+class OrderProgress(NamedTuple):
+    """How far an order has come: the greater of two values is the later one.
 
-    A cancellation request is no move, and comes before the move that it causes.
+    A cancellation request does not change ``version``. It counts as progress before the transition that
+    it causes.
     """
 
     version: int
@@ -54,10 +55,11 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.all() if grant.is_shop else self.filter(customer=user)
 
     def with_progress(self) -> Self:
-        """Read each order with its last move, latest payment and cancellation request, in one query."""
-        moves = OrderTransition.objects.filter(order=OuterRef("pk")).order_by("-sequence")
+        """Read each order with its last transition, latest payment and cancellation request, in one query."""
+        transitions = OrderTransition.objects.filter(order=OuterRef("pk")).order_by("-sequence")
         return self.with_cancel_request().annotate(
-            moved_at=Subquery(moves.values("at")[:1]), latest_payment=latest_payment("pk")
+            transitioned_at=Subquery(transitions.values("at")[:1]),
+            latest_payment=latest_payment("pk"),
         )
 
     def with_cancel_request(self) -> Self:
@@ -81,14 +83,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def transition_locked(
         self, locked: Sequence["Order"], causes: Mapping[UUID, Cause], target: OrderStatus
     ) -> list["Order"]:
-        """Move orders to ``target`` and log each move, in the transaction that locked them.
+        """Move orders to ``target`` and log each transition, in the transaction that locked them.
 
-        Returns the orders that moved. An order that already has the status is a repetition and
+        Returns the orders that changed. An order that already has the status is a repetition and
         stays unchanged. This is the only writer of ``Order.status``. Raises IllegalTransition, with
         nothing written, if one of the orders cannot move to ``target``.
         """
         orders = [order for order in locked if order.status != target]
-        moves = []
+        transitions = []
         for order in orders:
             source, cause = OrderStatus(order.status), causes[order.pk]
             if target not in TRANSITIONS[source]:
@@ -97,7 +99,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
             order.version += 1
             if target == OrderStatus.CANCELLING:
                 order.reason, order.reason_detail = cause.code, cause.detail
-            moves.append(
+            transitions.append(
                 OrderTransition(
                     order=order,
                     sequence=order.version,
@@ -107,7 +109,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
                     actor=cause.actor,
                 )
             )
-        write(Update(orders, ["status", "version", "reason", "reason_detail"]), Insert(moves))
+        write(Update(orders, ["status", "version", "reason", "reason_detail"]), Insert(transitions))
         return orders
 
 
@@ -120,14 +122,14 @@ class Order(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", null=True, blank=True
     )
     status = models.CharField(max_length=16, choices=OrderStatus, default=OrderStatus.PLACED)
-    # The number of moves: shows whether the log of moves is complete.
+    # The number of transitions: shows whether the log of transitions is complete.
     version = models.PositiveIntegerField(default=0)
     currency = models.CharField(max_length=3)
     total_minor = models.PositiveBigIntegerField()
     payment_method = models.CharField(max_length=255)
-    # The storefront's own name for the order, if it has one.
+    # The storefront's own name for the order; empty if it sent none.
     reference = models.CharField(max_length=64, null=True, blank=True, editable=False)  # noqa: DJ001 - all empty ones differ
-    # Why it was cancelled: a code and its detail. orders.cancellation_messages has the message.
+    # Why the order was cancelled: a code and its detail, for orders.cancellation_messages.
     reason = models.CharField(max_length=64, blank=True)
     reason_detail = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -135,7 +137,7 @@ class Order(models.Model):
     # The number of lines; set by queries that ask for it.
     line_count: int
     # Set by ``with_progress``. ``payments.history.payment_record`` reads the last one.
-    moved_at: datetime | None = None
+    transitioned_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     latest_payment: Mapping[str, Any] | None = None
 
@@ -155,7 +157,7 @@ class Order(models.Model):
                 fields=["reference", "customer"],
                 condition=Q(reference__isnull=False),
                 nulls_distinct=False,
-                name=REFERENCE_ONCE,
+                name=REFERENCE_CONSTRAINT,
             ),
         ]
         indexes: ClassVar = [
@@ -177,12 +179,12 @@ class Order(models.Model):
         return str(self.pk)
 
     @property
-    def cursor(self) -> OrderCursor:
-        return OrderCursor(self.version, self.cancel_requested_at is not None)
+    def progress(self) -> OrderProgress:
+        return OrderProgress(self.version, self.cancel_requested_at is not None)
 
     @property
     def has_ended(self) -> bool:
-        """Whether the status is final for now: not for a confirmed order with a cancellation request."""
+        """Whether no work is under way. A confirmed order with a cancellation request has not ended."""
         if self.status == OrderStatus.CONFIRMED:
             return self.cancel_requested_at is None
         return self.status in SETTLED
@@ -239,7 +241,7 @@ def lines_of(order_ids: Sequence[UUID]) -> list[OrderLine]:
 
 
 class OrderTransition(models.Model):
-    """One move of one order. Append-only; written by ``OrderQuerySet.transition_locked`` alone."""
+    """One transition of one order. Append-only; written by ``OrderQuerySet.transition_locked`` alone."""
 
     # No index of its own: the unique constraint below begins with it.
     order = models.ForeignKey(Order, models.PROTECT, related_name="transitions", db_index=False)
@@ -252,27 +254,29 @@ class OrderTransition(models.Model):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        verbose_name = "move of an order"
-        verbose_name_plural = "moves of orders"
+        verbose_name = "transition of an order"
+        verbose_name_plural = "transitions of orders"
         ordering: ClassVar = ["sequence"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["order", "sequence"], name="orders_moves_in_sequence"),
+            models.UniqueConstraint(
+                fields=["order", "sequence"], name="orders_transitions_in_sequence"
+            ),
         ]
         indexes: ClassVar = [
-            # Read by checks of recent moves. Rows are stored in order of time, so a BRIN index needs
+            # Read by checks of recent transitions. Rows are stored in order of time, so a BRIN index needs
             # only a few bytes per megabyte of rows.
-            BrinIndex(fields=["at"], autosummarize=True, name="orders_moved_lately"),
+            BrinIndex(fields=["at"], autosummarize=True, name="orders_transitioned_lately"),
         ]
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target}"
 
 
-def moves_of(order_ids: Sequence[UUID]) -> Mapping[UUID, list[OrderTransition]]:
-    """Return the moves of each order, in sequence."""
+def transitions_of(order_ids: Sequence[UUID]) -> Mapping[UUID, list[OrderTransition]]:
+    """Return the transitions of each order, in sequence."""
     found: defaultdict[UUID, list[OrderTransition]] = defaultdict(list)
-    for move in OrderTransition.objects.filter(order__in=order_ids).order_by("sequence"):
-        found[move.order_id].append(move)
+    for transition in OrderTransition.objects.filter(order__in=order_ids).order_by("sequence"):
+        found[transition.order_id].append(transition)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The timeline of an order: its moves, the attempts of its runs, and the published events.
+"""The timeline of an order: its transitions, the attempts of its runs, and the published events.
 
 ``orders.customer_timeline`` renders it for customers, ``desk.audit_timeline`` for staff.
 """
@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from events.services import events_about
-from orders.models import Order, OrderTransition, moves_of
+from orders.models import Order, OrderTransition, transitions_of
 from sagas.queries.attempts import AttemptView, last_attempts
 from sagas.queries.subjects import compensation_requests
 
@@ -32,7 +32,7 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class StatusChanged:
     """The order changed its status."""
 
     at: datetime
@@ -59,14 +59,14 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class EventRecorded:
     """An app recorded an event about the order for subscribers."""
 
     at: datetime
     name: str
 
 
-OrderEvent = Placed | CancelRequested | Moved | CallStarted | AttemptEnded | Published
+OrderEvent = Placed | CancelRequested | StatusChanged | CallStarted | AttemptEnded | EventRecorded
 
 
 def recent_events(orders: Sequence[Order], max_attempts: int) -> Mapping[UUID, list[OrderEvent]]:
@@ -75,19 +75,24 @@ def recent_events(orders: Sequence[Order], max_attempts: int) -> Mapping[UUID, l
     They include only the last ``max_attempts`` attempts of each order.
     """
     ids = [order.pk for order in orders]
-    moves, requests, published = moves_of(ids), compensation_requests(ids), events_about(ids)
+    transitions, requests, published = (
+        transitions_of(ids),
+        compensation_requests(ids),
+        events_about(ids),
+    )
     attempts = last_attempts(ids, max_attempts)
     return {
         order.pk: merge_events(
             order,
-            moves=moves.get(order.pk, ()),
+            transitions=transitions.get(order.pk, ()),
             requests=[
                 CancelRequested(request.at, request.reason, actor=request.actor)
                 for request in requests.get(order.pk, ())
             ],
             attempts=attempts.get(order.pk, ()),
             published=[
-                Published(event.recorded_at, event.name) for event in published.get(order.pk, ())
+                EventRecorded(event.recorded_at, event.name)
+                for event in published.get(order.pk, ())
             ],
         )
         for order in orders
@@ -97,16 +102,25 @@ def recent_events(orders: Sequence[Order], max_attempts: int) -> Mapping[UUID, l
 def merge_events(
     order: Order,
     *,
-    moves: Iterable[OrderTransition],
+    transitions: Iterable[OrderTransition],
     requests: Iterable[CancelRequested],
     attempts: Iterable[AttemptView],
-    published: Iterable[Published],
+    published: Iterable[EventRecorded],
 ) -> list[OrderEvent]:
     """Return the timeline of one order, oldest first, from its rows."""
     events: list[OrderEvent] = [
         Placed(order.created_at),
         *requests,
-        *(Moved(move.at, move.source, move.target, move.cause, move.actor) for move in moves),
+        *(
+            StatusChanged(
+                transition.at,
+                transition.source,
+                transition.target,
+                transition.cause,
+                transition.actor,
+            )
+            for transition in transitions
+        ),
         *(event for attempt in attempts for event in _events_of_attempt(attempt)),
         *published,
     ]

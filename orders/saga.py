@@ -1,4 +1,4 @@
-"""The life of an order, from placed to confirmed or cancelled. Start reading here.
+"""The lifecycle of an order, from placed to confirmed or cancelled. Start reading here.
 
 A run of CHECKOUT takes one order through these steps. Each step is a function in
 ``orders/steps.py``, with its compensation right below it. A *local* step changes our database and
@@ -9,32 +9,37 @@ is committed first, then the call is made without an open transaction, then the 
 step                   kind    compensation               the run compensates if
 =====================  ======  =========================  ========================================
 ``reserve_stock``      local   ``release_stock``          an item is out of stock
-``authorize_payment``  remote  ``void_authorization``     the card is declined; 8 attempts, no answer
+``authorize_payment``  remote  ``void_authorization``     the payment is declined or rejected, or
+                                                          none of 8 attempts had a result
 ``confirm_order``      local   ``withdraw_confirmation``  its stock is no longer held in full
 ``capture_payment``    remote  ``refund_payment``         the authorization has expired
 =====================  ======  =========================  ========================================
 
 ``confirm_order`` makes the order *confirmed*. Its money is taken right afterwards.
 
-**Compensation.** The run compensates every step that may have had an effect, the last one first.
-No compensation waits for another one: stock is released while the provider has not answered. Each is
-retried until it is done. The order is *cancelling* until all are done, then *cancelled*. Voiding and
-refunding are one call, ``payments.services.close``: it cancels the payment, or refunds it if the
-money was taken.
+**Compensation.** The run compensates every step that may have had an effect. It starts with the
+last step, but no compensation waits until another one succeeds: stock is released while the provider
+does not answer. Each is retried until it is done. The order is *cancelling* until all are done, then
+*cancelled*. Voiding and refunding are one call, ``payments.services.close``: it cancels the payment,
+or refunds it if the money was taken.
 
 **The provider times out while authorizing.** The attempt is journalled as *unknown*, and the run
 waits for its back-off. The next attempt first finds out what happened:
 
-* The provider's id of the payment is stored, as it is before any confirmation: retrieve it. If the
-  provider has acted, that is the result. If not, confirm it again under the same key.
-* The create call got no answer: repeat it under its key. An unconfirmed payment takes no money.
+* If we have the provider's id of the payment, retrieve it. The id is stored before any confirmation.
+  If the provider has acted, that is the result. If not, confirm the payment again.
+* If not, the create call got no answer: repeat it. An unconfirmed payment takes no money.
 
-After 8 attempts the run compensates. The payment is cancelled at the provider before the order is
-*cancelled*. The code is in ``payments/payment_operations.py``.
+A repetition uses the same idempotency key, so that it acts once. Only when the provider has repeated
+a saved error twice, the next key is used.
 
-**A worker dies during a call.** Its lease runs out after ten seconds; a call itself has eight. The
-sweep (``sagas/sweep.py``) queues the run. Another worker journals the attempt as *lost* and makes
-the next one, which finds out what happened in the same way (``sagas/phase.py``).
+After 8 attempts the run compensates. Before the order is *cancelled*, the payment is cancelled at the
+provider. A payment without a stored id is only marked: it was never confirmed, and never will be. The
+calls are in ``payments/payment_operations.py``.
+
+**A worker dies during a call.** Its lease ends ten seconds after the claim; a call may take eight
+seconds. The sweep (``sagas/sweep.py``) queues the run. Another worker journals the attempt as *lost*
+and makes the next one, which finds out what happened in the same way (``sagas/phase.py``).
 
 **A customer cancels.** The request is written on the run, which compensates before its next step.
 A call in flight is not interrupted: its result is settled first.
@@ -43,8 +48,8 @@ A call in flight is not interrupted: its result is settled first.
 is retried at growing intervals, and is flagged with ``needs_attention`` after some attempts. It can
 still be cancelled.
 
-**A money invariant is broken.** When the check of each minute (``invariants/``) finds it twice in a
-row, it pauses the run until a person resumes it. A call in flight is settled, and the order can
+**A money invariant is broken.** When the check that runs every minute (``invariants/``) finds it twice in
+a row, it pauses the run until a person resumes it. A call in flight is settled, and the order can
 still be cancelled: compensations are never paused.
 
 CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only return money and stock,
@@ -58,8 +63,8 @@ from orders.steps import (
     confirm_order,
     finish_cancelling,
     mark_cancelled,
+    release_reserved_stock,
     reserve_stock,
-    restock,
     return_payment,
 )
 from sagas.definition import Saga
@@ -83,7 +88,7 @@ CANCELLATION = Saga(
     version=1,
     steps=(
         return_payment,
-        restock,
+        release_reserved_stock,
         finish_cancelling,
     ),
     compensation_queue="compensation",

@@ -27,7 +27,7 @@ from orders.errors import (
 )
 from orders.events import ORDER_PLACED
 from orders.metrics import count_after_commit
-from orders.models import REFERENCE_ONCE, Cause, Order, OrderLine
+from orders.models import REFERENCE_CONSTRAINT, Cause, Order, OrderLine
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import TRANSITIONS, OrderStatus
 from payments.services import ChargeLimits
@@ -117,13 +117,15 @@ def price_cart(quantities: Mapping[str, int], payment_method: str | None = None)
 
 
 def _check_chargeable(cart: PricedCart, limits: ChargeLimits) -> None:
-    unchargeable = [line.sku for line in cart.lines if line.unit_price_minor % limits.step_minor]
+    unchargeable = [
+        line.sku for line in cart.lines if line.unit_price_minor % limits.increment_minor
+    ]
     if unchargeable:
         raise UnchargeablePrices(unchargeable)
-    if cart.total_minor < limits.minimum_minor:
-        raise TotalBelowMinimum(cart.total_minor, limits.minimum_minor, cart.currency)
-    if cart.total_minor > limits.maximum_minor:
-        raise TotalTooLarge(cart.total_minor, limits.maximum_minor)
+    if cart.total_minor < limits.min_minor:
+        raise TotalBelowMinimum(cart.total_minor, limits.min_minor, cart.currency)
+    if cart.total_minor > limits.max_minor:
+        raise TotalTooLarge(cart.total_minor, limits.max_minor)
 
 
 def quote_cart(quantities: Mapping[str, int]) -> Quote:
@@ -200,7 +202,7 @@ def _start_checkout(order: Order, lines: list[OrderLine]) -> None:
     try:
         sagas.services.start(CHECKOUT, order.pk, correlation_id, *changes)
     except IntegrityError as error:
-        if order.reference is None or not _violates(REFERENCE_ONCE, error):
+        if order.reference is None or not _violates(REFERENCE_CONSTRAINT, error):
             raise
         raise ReferenceTaken(order.customer_id, order.reference) from None
 
@@ -220,17 +222,16 @@ def _placed_event(order: Order, lines: Iterable[OrderLine], correlation_id: UUID
 
 @transaction.atomic(savepoint=False)
 def cancel_order(order_id: UUID, *, reason: str, actor: str) -> None:
-    """Have an order end cancelled, with its money returned and its stock released.
+    """Cancel an order: its money is returned and its stock is released.
 
     During checkout the run compensates before its next step. After checkout a cancellation run
     starts. After the commit the order ends cancelled, whichever process crashes.
 
-    Repeating changes nothing; neither does cancelling an order that is cancelled or being
-    cancelled. Concurrent calls wait for each other: the run is locked first, then the order.
-    Raises IllegalTransition if the run is past the point where it can be compensated, until it ends.
+    Repeating changes nothing. Concurrent calls wait for each other: the run is locked first, then
+    the order. Raises IllegalTransition while the run is past the point where it can compensate.
     """
     requested = sagas.services.request_compensation(order_id, Rejection(reason), actor)
-    if requested in (CompensationRequest.REQUESTED, CompensationRequest.UNDERWAY):
+    if requested in (CompensationRequest.REQUESTED, CompensationRequest.ALREADY_REQUESTED):
         return
     order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
     if (

@@ -1,4 +1,4 @@
-"""The states of an order, and the moves between them."""
+"""The states of an order, and the transitions between them."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -21,9 +21,9 @@ from orders.states import OrderStatus
 from payments.decline_messages import DECLINE_MESSAGES, DECLINED
 from payments.errors import (
     DeadlinePassed,
+    NotDoneYet,
     OutcomeUnknown,
     PaymentDeclined,
-    ProviderBusy,
     RefundPending,
     RequestRejected,
 )
@@ -37,15 +37,17 @@ CHECKOUT_QUEUE: Final = "checkout"
 SETTLEMENT_QUEUE: Final = "settlement"
 
 PAYMENT_PROVIDER: Final = "payment_provider"
-NOT_ACTED: Final = (ProviderBusy, DeadlinePassed)
+PAYMENT_TRANSIENT: Final = (NotDoneYet, DeadlinePassed)
 """The payment provider has not acted: try again."""
 
-WHILE_THE_CUSTOMER_WAITS: Final = RetryPolicy(
-    first=timedelta(milliseconds=500), longest=timedelta(seconds=20), max_attempts=8
+CHECKOUT_RETRY: Final = RetryPolicy(
+    initial_delay=timedelta(milliseconds=500), max_delay=timedelta(seconds=20), max_attempts=8
 )
 """About half a minute if calls fail at once, and two minutes if every call times out."""
 
-UNTIL_IT_IS_DONE: Final = RetryPolicy(first=timedelta(seconds=1), longest=timedelta(minutes=5))
+UNLIMITED_RETRY: Final = RetryPolicy(
+    initial_delay=timedelta(seconds=1), max_delay=timedelta(minutes=5)
+)
 """For captures and compensations, which must succeed. The run is flagged after some attempts."""
 
 DECLINED_PAYMENT: Final = {
@@ -66,7 +68,7 @@ REJECTED_PAYMENT: Final = {
 }
 """The provider's code is the rejection's detail."""
 
-CLOSE_ASKS: Final = "Cancel the payment of {amount}; if it was taken, refund it."
+CLOSE_REQUEST_TEXT: Final = "Cancel the payment of {amount}; if it was taken, refund it."
 CLOSE_OPERATIONS: Final = ("cancel", "refund")
 
 
@@ -75,53 +77,53 @@ CLOSE_OPERATIONS: Final = ("cancel", "refund")
     describe=StepText(staff="stock reservation", customer="Reserving your items"),
     rejections={"out_of_stock": RejectionText("Not enough of {detail} is left.")},
 )
-def reserve_stock(orders: Batch) -> None:
+def reserve_stock(batch: Batch) -> None:
     """Reserve every line of each order. Rejects an order if one line is out of stock."""
     requests: dict[UUID, list[StockRequest]] = defaultdict(list)
-    for line in lines_of(orders.subject_ids):
+    for line in lines_of(batch.subject_ids):
         requests[line.order_id].append(StockRequest(line.pk, line.sku, line.quantity))
-    short = inventory.services.reserve(requests, orders.correlation_ids)
-    for order_id, sku in short.items():
-        orders.reject(order_id, "out_of_stock", sku)
+    missing_sku_by_order = inventory.services.reserve(requests, batch.correlation_ids)
+    for order_id, sku in missing_sku_by_order.items():
+        batch.reject(order_id, "out_of_stock", sku)
 
 
 @reserve_stock.compensation(
     describe=StepText(staff="stock release", customer="Releasing your items"),
 )
-def release_stock(orders: Batch) -> None:
+def release_stock(batch: Batch) -> None:
     """Release the reserved stock of each order."""
-    inventory.services.release(orders.correlation_ids)
+    inventory.services.release(batch.correlation_ids)
 
 
-def prepare_payment(orders: Batch) -> None:
+def prepare_payment(batch: Batch) -> None:
     """Store the payments before the provider is called."""
-    orders.write(
+    batch.write(
         payments.services.prepare_payments(
             Charge(
                 order_id=order.pk,
-                correlation_id=orders.correlation_ids[order.pk],
+                correlation_id=batch.correlation_ids[order.pk],
                 amount_minor=order.total_minor,
                 currency=order.currency,
                 payment_method=order.payment_method,
             )
-            for order in orders_by_id(orders.subject_ids)
+            for order in orders_by_id(batch.subject_ids)
         )
     )
 
 
-def record_authorization(orders: Batch) -> None:
+def record_authorization(batch: Batch) -> None:
     """Record that the payments are authorized."""
-    payments.services.record_authorizations(orders.subject_ids)
+    payments.services.record_authorizations(batch.subject_ids)
 
 
-def mark_closing(orders: Batch) -> None:
-    """Mark the payments before they are cancelled, so that no worker confirms them any more."""
-    payments.services.begin_closing(orders.subject_ids)
+def mark_closing(batch: Batch) -> None:
+    """Mark the payments before they are cancelled: no worker stores a provider's id for them any more."""
+    payments.services.mark_closing(batch.subject_ids)
 
 
-def record_closing(orders: Batch) -> None:
+def record_closing(batch: Batch) -> None:
     """Record whether the payments were voided or refunded."""
-    payments.services.record_closings(orders.results)
+    payments.services.record_closings(batch.results)
 
 
 @remote_step(
@@ -130,16 +132,16 @@ def record_closing(orders: Batch) -> None:
     describe=StepText(
         staff="payment authorization",
         customer="Asking your bank to reserve the money",
-        asks="Authorize {amount} on {method}.",
+        request_text="Authorize {amount} on {method}.",
     ),
     operations=("create", "confirm"),
     prepare=prepare_payment,
     record=record_authorization,
     rejected_by=(PaymentDeclined, RequestRejected),
     rejections=DECLINED_PAYMENT | REJECTED_PAYMENT,
-    transient=NOT_ACTED,
+    transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
-    retry=WHILE_THE_CUSTOMER_WAITS,
+    retry=CHECKOUT_RETRY,
     when_spent=Compensate(
         RejectionText(
             "The payment service did not answer. You have not been charged.",
@@ -148,7 +150,7 @@ def record_closing(orders: Batch) -> None:
     ),
 )
 def authorize_payment(attempt: Attempt) -> Output:
-    """Have the customer's money held, without taking it yet.
+    """Authorize the customer's money, without taking it yet.
 
     After a time-out the next attempt first finds out what happened.
     """
@@ -160,14 +162,14 @@ def authorize_payment(attempt: Attempt) -> Output:
     describe=StepText(
         staff="authorization void",
         customer="Asking your bank to release the money",
-        asks=CLOSE_ASKS,
+        request_text=CLOSE_REQUEST_TEXT,
     ),
     operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
-    transient=(*NOT_ACTED, RefundPending),
+    transient=(*PAYMENT_TRANSIENT, RefundPending),
     unknown=(OutcomeUnknown,),
-    retry=UNTIL_IT_IS_DONE,
+    retry=UNLIMITED_RETRY,
 )
 def void_authorization(attempt: Attempt) -> Output:
     """Cancel the payment at the provider, even a declined one, so that it can never charge.
@@ -184,78 +186,80 @@ def void_authorization(attempt: Attempt) -> Output:
         "stock_lost": RejectionText("Some items of this order are no longer available."),
     },
 )
-def confirm_order(orders: Batch) -> None:
+def confirm_order(batch: Batch) -> None:
     """Confirm orders whose stock is held and whose payment is authorized.
 
     Rejects an order whose stock is no longer held in full.
     """
-    locked = Order.objects.locked(orders.subject_ids)
-    broken = inventory.services.confirm({order.pk: order.line_count for order in locked})
-    for order_id in broken:
-        orders.reject(order_id, "stock_lost")
-    whole = [order for order in locked if order.pk not in broken]
-    causes = {order.pk: Cause("paid") for order in whole}
-    confirmed = Order.objects.transition_locked(whole, causes, OrderStatus.CONFIRMED)
+    locked = Order.objects.locked(batch.subject_ids)
+    incomplete = inventory.services.confirm({order.pk: order.line_count for order in locked})
+    for order_id in incomplete:
+        batch.reject(order_id, "stock_lost")
+    complete = [order for order in locked if order.pk not in incomplete]
+    causes = {order.pk: Cause("paid") for order in complete}
+    confirmed = Order.objects.transition_locked(complete, causes, OrderStatus.CONFIRMED)
     count_after_commit(confirmed, OrderStatus.CONFIRMED)
     confirmations = [
         ORDER_CONFIRMED.of(
             order.pk,
-            orders.correlation_ids[order.pk],
+            batch.correlation_ids[order.pk],
             {"total_minor": order.total_minor, "currency": order.currency},
         )
         for order in confirmed
     ]
-    orders.write(outbox(confirmations))
+    batch.write(outbox(confirmations))
 
 
 @confirm_order.compensation(
     describe=StepText(staff="confirmation withdrawal", customer="Withdrawing the confirmation"),
 )
-def withdraw_confirmation(orders: Batch) -> None:
-    """Publish that the confirmation was withdrawn."""
+def withdraw_confirmation(batch: Batch) -> None:
+    """Record the event that the confirmation was withdrawn."""
     record(
         ORDER_CONFIRMATION_WITHDRAWN.of(
             run.subject_id,
             run.correlation_id,
             {"reason": run.reason.code if run.reason else ""},
         )
-        for run in orders.runs.values()
+        for run in batch.runs.values()
     )
 
 
-def record_capture(orders: Batch) -> None:
+def record_capture(batch: Batch) -> None:
     """Record that the payments are captured."""
-    payments.services.record_captures(orders.subject_ids)
+    payments.services.record_captures(batch.subject_ids)
 
 
 @remote_step(
     queue=SETTLEMENT_QUEUE,
     system=PAYMENT_PROVIDER,
     describe=StepText(
-        staff="payment capture", customer="Taking the payment", asks="Take {amount}."
+        staff="payment capture", customer="Taking the payment", request_text="Take {amount}."
     ),
     operations=("capture",),
     record=record_capture,
     rejected_by=(PaymentDeclined,),
     rejections=DECLINED_PAYMENT,
-    transient=NOT_ACTED,
+    transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
-    retry=UNTIL_IT_IS_DONE,
+    retry=UNLIMITED_RETRY,
 )
 def capture_payment(attempt: Attempt) -> Output:
-    """Take the money that is held. Rejected only if the authorization has ended."""
+    """Take the money that is held. Rejected only if the authorization has expired."""
     return payments.services.capture(attempt.subject_id, attempt)
 
 
 @capture_payment.remote_compensation(
     system=PAYMENT_PROVIDER,
-    describe=StepText(staff="payment refund", customer="Returning the money", asks=CLOSE_ASKS),
+    describe=StepText(
+        staff="payment refund", customer="Returning the money", request_text=CLOSE_REQUEST_TEXT
+    ),
     operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
-    transient=(*NOT_ACTED, RefundPending),
+    transient=(*PAYMENT_TRANSIENT, RefundPending),
     unknown=(OutcomeUnknown,),
-    retry=UNTIL_IT_IS_DONE,
+    retry=UNLIMITED_RETRY,
 )
 def refund_payment(attempt: Attempt) -> Output:
     """Refund what was taken; if nothing was, cancel the payment at the provider."""
@@ -265,13 +269,15 @@ def refund_payment(attempt: Attempt) -> Output:
 @remote_step(
     queue=SETTLEMENT_QUEUE,
     system=PAYMENT_PROVIDER,
-    describe=StepText(staff="payment return", customer="Returning the money", asks=CLOSE_ASKS),
+    describe=StepText(
+        staff="payment return", customer="Returning the money", request_text=CLOSE_REQUEST_TEXT
+    ),
     operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
-    transient=(*NOT_ACTED, RefundPending),
+    transient=(*PAYMENT_TRANSIENT, RefundPending),
     unknown=(OutcomeUnknown,),
-    retry=UNTIL_IT_IS_DONE,
+    retry=UNLIMITED_RETRY,
 )
 def return_payment(attempt: Attempt) -> Output:
     """Return the money of a cancelled order. Cannot be rejected: it is retried until it is done."""
@@ -280,38 +286,38 @@ def return_payment(attempt: Attempt) -> Output:
 
 @local_step(
     queue=SETTLEMENT_QUEUE,
-    describe=StepText(staff="restocking", customer="Releasing your items"),
+    describe=StepText(staff="release of reserved stock", customer="Releasing your items"),
 )
-def restock(orders: Batch) -> None:
+def release_reserved_stock(batch: Batch) -> None:
     """Release the stock of orders that are being cancelled."""
-    inventory.services.release(orders.correlation_ids)
+    inventory.services.release(batch.correlation_ids)
 
 
 @local_step(
     queue=SETTLEMENT_QUEUE,
     describe=StepText(staff="end of the cancellation", customer="Finishing the cancellation"),
 )
-def finish_cancelling(orders: Batch) -> None:
+def finish_cancelling(batch: Batch) -> None:
     """Move the orders to cancelled, now that stock and money are returned."""
-    mark_cancelled(orders)
+    mark_cancelled(batch)
 
 
-def begin_cancelling(orders: Batch) -> None:
+def begin_cancelling(batch: Batch) -> None:
     """Move the orders to cancelling, with their reason, before the first compensation."""
     causes = {
         run.subject_id: Cause(run.reason.code, run.reason.detail, run.actor)
-        for run in orders.runs.values()
+        for run in batch.runs.values()
         if run.reason is not None
     }
     Order.objects.transition(causes, OrderStatus.CANCELLING)
 
 
-def mark_cancelled(orders: Batch) -> None:
+def mark_cancelled(batch: Batch) -> None:
     """Move the orders to cancelled, now that every compensation is done."""
-    causes = dict.fromkeys(orders.subject_ids, Cause("compensated"))
+    causes = dict.fromkeys(batch.subject_ids, Cause("compensated"))
     cancelled = Order.objects.transition(causes, OrderStatus.CANCELLED)
     count_after_commit(cancelled, OrderStatus.CANCELLED)
     record(
-        ORDER_CANCELLED.of(order.pk, orders.correlation_ids[order.pk], {"reason": order.reason})
+        ORDER_CANCELLED.of(order.pk, batch.correlation_ids[order.pk], {"reason": order.reason})
         for order in cancelled
     )

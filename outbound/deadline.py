@@ -10,13 +10,13 @@ from outbound.errors import DeadlinePassed
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment after which no call is started. Clock changes do not move it."""
+    """A moment after which no call starts. Clock changes do not move it."""
 
     monotonic_seconds: float
 
     @classmethod
-    def after(cls, budget: timedelta) -> Self:
-        return cls(time.monotonic() + budget.total_seconds())
+    def after(cls, time_limit: timedelta) -> Self:
+        return cls(time.monotonic() + time_limit.total_seconds())
 
     def remaining(self) -> float:
         """Return the seconds that are left, always more than 0. Raises DeadlinePassed."""

@@ -14,13 +14,13 @@ class OutboundError(Exception):
 class CallInsideTransaction(OutboundError):
     """A database transaction is open, so the call was refused. The service received nothing."""
 
-    outcome = "not_asked"
+    outcome = "not_sent"
 
 
 class DeadlinePassed(OutboundError):
-    """No time was left for the call. The service received nothing."""
+    """The deadline passed before the call was made. The service received nothing."""
 
-    outcome = "not_asked"
+    outcome = "not_sent"
 
 
 class RateLimited(OutboundError):
@@ -44,7 +44,7 @@ class NoAnswer(OutboundError):
 class AccessDenied(OutboundError):
     """The service answered 401 or 403: it does not accept our credentials. It has not acted."""
 
-    outcome = "denied"
+    outcome = "access_denied"
 
 
 class RequestRejected(OutboundError):
@@ -63,5 +63,5 @@ class RequestRejected(OutboundError):
         self.code = code if isinstance(code, str) else str(status)
 
 
-NOT_ACTED = (DeadlinePassed, RateLimited, ServiceBusy)
-"""The service has done nothing: a step declares these as ``not_acted`` and tries again."""
+OUTBOUND_TRANSIENT = (DeadlinePassed, RateLimited, ServiceBusy)
+"""The service has done nothing. A step that declares these as ``transient`` tries again."""

@@ -29,10 +29,10 @@ class Response:
 class HttpTransport:
     """Threads share it; processes must not. Uses no proxy and follows no redirect."""
 
-    def __init__(self, *, authorities: str | None = None) -> None:
+    def __init__(self, *, ca_file: str | None = None) -> None:
         self._pool = urllib3.PoolManager(
             maxsize=CONNECTIONS_KEPT,
-            ssl_context=ssl.create_default_context(cafile=authorities),
+            ssl_context=ssl.create_default_context(cafile=ca_file),
         )
 
     def send(
@@ -46,8 +46,9 @@ class HttpTransport:
     ) -> Response:
         """Send one request, once, and wait for its whole answer.
 
-        Raises DeadlinePassed when no time is left to send it, and NoAnswer. Only silence of the service
-        counts against the deadline: a body that arrives slowly can outlast it.
+        Raises DeadlinePassed when no time is left to send it. Raises NoAnswer without a
+        whole, readable answer. It waits for a silent service until the deadline, not longer. Only a
+        body that arrives slowly may end later.
         """
         timeout = urllib3.Timeout(
             connect=CONNECT_TIMEOUT.total_seconds(), total=deadline.remaining()

@@ -22,7 +22,7 @@ SECONDS: Final = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8),
 )
 
-HEALTHY_OUTCOMES: Final = frozenset({"ok", "refused", "unexpected_state"})
+HEALTHY_OUTCOMES: Final = frozenset({"ok", "declined", "wrong_status"})
 """Outcomes of a service that works. The span of a call with another outcome is marked as an error."""
 
 _tracer = trace.get_tracer("holdfast.outbound")  # does nothing unless traces are switched on

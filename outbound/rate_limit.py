@@ -26,7 +26,7 @@ REDIS_TIMEOUT = timedelta(seconds=0.2)
 """A Redis slower than this counts as down: it must not use up the time of the call."""
 
 REDIS_RETRY_DELAY = timedelta(seconds=5)
-"""After a Redis error, Redis is not asked for this long, so that few calls pay its timeout."""
+"""After a Redis error, no call uses Redis for this long, so that few calls wait for its timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class CallRate:
 
 
 class RateLimit:
-    """At most ``per_second`` calls in any second, by all who share ``redis_url`` and ``account``.
+    """At most ``per_second`` calls in any second, by all processes with this Redis and ``account``.
 
     The clocks of the hosts must agree within a fraction of a second. Without Redis each process
     limits itself to ``fallback_per_second``, so calls neither stop nor flood the service.
@@ -64,7 +64,7 @@ class RateLimit:
         self._redis_retry_at = 0.0
 
     def acquire(self, deadline: Deadline) -> None:
-        """Take one call's share, waiting for it up to MAX_WAIT. Raises RateLimited."""
+        """Count one call, and wait up to MAX_WAIT until the limit allows it. Raises RateLimited."""
         gives_up_at = time.monotonic() + min(MAX_WAIT.total_seconds(), deadline.remaining())
         while not self._take():
             if time.monotonic() >= gives_up_at:

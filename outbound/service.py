@@ -1,7 +1,7 @@
-"""An outside service: the one way by which this application calls it.
+"""All calls of this application to an outside service.
 
-A module makes one ``OutsideService`` and calls the service through it. Each call is refused inside a
-transaction, limited by its deadline and the rate limit, counted, and traced.
+A module makes one ``OutsideService``, and makes every call through it. A call inside a database
+transaction raises an error. Each call has a deadline and a rate limit, is counted, and is traced.
 """
 
 import json
@@ -68,14 +68,14 @@ class OutsideService:
         name: str,
         *,
         base_url: Callable[[], str] = lambda: "",
-        authorities: str | None = None,
+        ca_file: str | None = None,
         rate: Callable[[], CallRate] = lambda: UNLIMITED,
         headers: Callable[[], Mapping[str, str]] = dict,
         outcomes: Mapping[type[Exception], str] | None = None,
     ) -> None:
         self.name = name
         self._base_url = base_url
-        self._authorities = authorities
+        self._ca_file = ca_file
         self._rate = rate
         self._headers = headers
         self._outcomes = outcomes or {}
@@ -84,7 +84,7 @@ class OutsideService:
 
     def reset(self) -> None:
         """Open new connections and a new rate limit: a forked process must not share them."""
-        self._transport = HttpTransport(authorities=self._authorities)
+        self._transport = HttpTransport(ca_file=self._ca_file)
         self._rate_limit = lru_cache(maxsize=1)(partial(make_rate_limit, self.name))
 
     @contextmanager
@@ -127,7 +127,7 @@ class OutsideService:
         """Send a JSON object under an idempotency key, and return the JSON object of the answer.
 
         Store ``key`` before the first call and repeat it, with the same content, on each retry.
-        Raises one of NOT_ACTED, NoAnswer (the service may have acted), AccessDenied,
+        Raises one of OUTBOUND_TRANSIENT, NoAnswer (the service may have acted), AccessDenied,
         RequestRejected, or CallInsideTransaction. Treat a crash during the call as NoAnswer.
         """
         if not key:

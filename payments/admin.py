@@ -73,7 +73,7 @@ class PaymentAdmin(RecordAdmin[Payment]):
         "provider_name",
         "provider_id",
         "method",
-        *("stored", "authorized", "captured", "closed"),
+        *("stored", "authorized", "captured", "closing"),
         "payment_id",
     )
     readonly_fields = fields
@@ -97,9 +97,9 @@ class PaymentAdmin(RecordAdmin[Payment]):
     def captured(self, payment: Payment) -> SafeString | None:
         return timestamp(payment.captured_at)
 
-    @admin.display(description="closed (UTC)")
-    def closed(self, payment: Payment) -> SafeString | None:
-        return timestamp(payment.closed_at)
+    @admin.display(description="closing since (UTC)")
+    def closing(self, payment: Payment) -> SafeString | None:
+        return timestamp(payment.closing_since)
 
     @admin.display(description="order")
     def order(self, payment: Payment) -> SafeString | None:

@@ -45,7 +45,7 @@ class PaymentDetail:
     created_at: datetime
     authorized_at: datetime | None
     captured_at: datetime | None
-    closed_at: datetime | None
+    closing_since: datetime | None
     keys: Mapping[str, str]
     """The idempotency key of each operation: the same for every attempt at it."""
     refund: RefundDetail | None
@@ -82,7 +82,7 @@ def provider_ids_hint() -> str:
 
 def is_provider_id(term: str) -> bool:
     """Return whether a text has the form of a provider's id of a payment or a refund."""
-    return any(provider.recognizes(term) for provider in providers().values())
+    return any(provider.recognizes_id(term) for provider in providers().values())
 
 
 def orders_with_provider_id(provider_id: str) -> list[UUID]:
@@ -110,7 +110,7 @@ def _payment(payment: Any) -> PaymentDetail:
         created_at=payment.created_at,
         authorized_at=payment.authorized_at,
         captured_at=payment.captured_at,
-        closed_at=payment.closed_at,
+        closing_since=payment.closing_since,
         keys={operation: payment.idempotency_key(operation) for operation in KEYS},
         refund=_refund(payment),
     )

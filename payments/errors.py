@@ -8,7 +8,7 @@ class PaymentError(Exception):
 
 
 class PaymentDeclined(PaymentError):
-    """The provider or the issuer refuses the payment for good. Nothing was held or taken."""
+    """The provider or the issuer declines the payment. Nothing was held or taken; we do not retry."""
 
     code = "payment_declined"
 
@@ -19,8 +19,8 @@ class PaymentDeclined(PaymentError):
         self.payment = payment
 
 
-class ProviderBusy(PaymentError):
-    """Not done yet: too many calls, an equal request in flight, or a payment still in progress."""
+class NotDoneYet(PaymentError):
+    """Try again later: too many calls, an equal request in flight, or a payment still in progress."""
 
 
 class OutcomeUnknown(PaymentError):
@@ -35,7 +35,7 @@ class OutcomeUnknown(PaymentError):
         self.replayed = replayed
 
 
-class UnexpectedState(PaymentError):
+class WrongStatus(PaymentError):
     """The payment's status does not allow the operation. ``payment`` is its current state."""
 
     def __init__(self, payment: ProviderPayment) -> None:
@@ -75,11 +75,14 @@ class CallInsideTransaction(PaymentError):
 
 
 class DeadlinePassed(PaymentError):
-    """No time was left for the call. The provider was not called."""
+    """The deadline passed before the call. The provider was not called."""
 
 
 class PaymentClosed(PaymentDeclined):
-    """The payment was closed before its authorization ended: it is never confirmed."""
+    """The payment was marked for closing before it was authorized: it is not confirmed any more.
+
+    It is a decline, so that the authorization step rejects and the run compensates.
+    """
 
     def __init__(self) -> None:
         super().__init__("closed")

@@ -28,8 +28,8 @@ class PaymentRecord:
     @property
     def authorized_minor(self) -> int:
         """How much was held, also if it was taken or released since."""
-        was_set_aside = self.authorized_at is not None or self.captured_minor
-        return self.amount_minor if was_set_aside else 0
+        was_held = self.authorized_at is not None or self.captured_minor
+        return self.amount_minor if was_held else 0
 
     @property
     def captured_minor(self) -> int:

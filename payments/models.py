@@ -1,4 +1,4 @@
-"""Payments and refunds as we know them. What the provider knows is read through ``providers``."""
+"""Payments and refunds in our database. ``payments.providers`` reads them at the provider."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -22,22 +22,22 @@ class Payment(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     order_id = models.UUIDField()
     correlation_id = models.UUIDField()
-    status = models.CharField(max_length=16, choices=PaymentStatus, default=PaymentStatus.INTENDED)
+    status = models.CharField(max_length=16, choices=PaymentStatus, default=PaymentStatus.PREPARED)
     amount_minor = models.PositiveBigIntegerField()
     currency = models.CharField(max_length=3)
     # A name in the registry of providers.
     provider = models.CharField(max_length=64)
     params = models.JSONField()
     api_version = models.CharField(max_length=32)
-    # The provider's id of this payment. Stored once, and never after the payment was closed.
+    # The provider's id of this payment. Stored once, and never after closing_since was set.
     provider_payment_id = models.CharField(  # noqa: DJ001 - unique where it is known
         max_length=255, null=True, blank=True
     )
-    # Increased only after the provider repeated a saved error, and no effect was found.
-    key_generation = models.PositiveSmallIntegerField(default=1)
+    # A part of the idempotency keys. Increased after the provider repeated a saved error.
+    key_version = models.PositiveSmallIntegerField(default=1)
     replayed_error_count = models.PositiveSmallIntegerField(default=0)
-    # Once set, this payment is never confirmed any more.
-    closed_at = models.DateTimeField(null=True, blank=True)
+    # Since when it is being cancelled or refunded. Once set, no provider id is stored any more.
+    closing_since = models.DateTimeField(null=True, blank=True)
     decline_code = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     authorized_at = models.DateTimeField(null=True, blank=True)
@@ -52,10 +52,10 @@ class Payment(models.Model):
                 fields=["provider_payment_id", "provider"],
                 name="payments_one_payment_per_provider_payment",
             ),
-            # A second payment for an order only after the first is closed.
+            # A second payment for an order only after the first is marked for closing.
             models.UniqueConstraint(
                 fields=["order_id"],
-                condition=Q(closed_at__isnull=True),
+                condition=Q(closing_since__isnull=True),
                 name="payments_one_open_payment_per_order",
             ),
             models.CheckConstraint(
@@ -86,11 +86,11 @@ class Payment(models.Model):
 
     def idempotency_key(self, operation: str) -> str:
         """Return the key of ``operation``: the same for each attempt, so that it acts once."""
-        return f"{self.pk}-{operation}-{self.key_generation}"
+        return f"{self.pk}-{operation}-{self.key_version}"
 
 
 class Refund(models.Model):
-    """Money on its way back, stored before the provider is called. Amounts in minor units."""
+    """A refund of a payment, stored before the provider is called. Amounts in minor units."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds")
@@ -117,4 +117,4 @@ class Refund(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"refund {self.pk} of {self.payment_id}: {self.status or 'intended'}"
+        return f"refund {self.pk} of {self.payment_id}: {self.status or 'prepared'}"

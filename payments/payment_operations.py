@@ -2,11 +2,11 @@
 
 Any worker may repeat each operation at any time, after any crash or time-out:
 
-* The payment is created unconfirmed and the provider's id is stored before it is confirmed. So a
-  lost create takes no money, and every later call names *that id*.
-* If an earlier attempt's outcome is unknown, it is looked up first, never guessed.
+* The payment is created unconfirmed, and the provider's id is stored before it is confirmed. So a
+  create without an answer takes no money, and every later call uses the stored id.
+* If an earlier attempt's outcome is unknown, the next attempt reads the payment before it acts.
 * Closing cancels the payment at the provider. No confirmation can succeed after that, however late
-  a delayed worker sends it. If the money was already taken, it is refunded.
+  a delayed worker sends it. If the money was already taken, closing refunds it.
 
 ``payments.providers.protocol`` says what a provider must promise for this to hold.
 """
@@ -23,13 +23,13 @@ from django.db.models import F
 from outbound.deadline import Deadline
 from payments.errors import (
     AmountMismatch,
+    NotDoneYet,
     OutcomeUnknown,
     PaymentClosed,
     PaymentDeclined,
-    ProviderBusy,
     RefundFailed,
     RefundPending,
-    UnexpectedState,
+    WrongStatus,
 )
 from payments.models import Payment, Refund
 from payments.provider_types import (
@@ -48,65 +48,68 @@ from sagas.errors import LeaseLost
 
 T = TypeVar("T")
 
-REPLAYED_ERRORS_BEFORE_LOOKING: Final = 2
-"""After this many repeats of a saved error (three equal results), we look, and take the next key."""
+MAX_REPLAYED_ERRORS: Final = 2
+"""When the provider has repeated a saved error twice, we look for an effect and use the next key."""
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far the provider's clock may be behind ours when it dates a payment."""
 
 
 def authorize(order_id: UUID, attempt: Attempt) -> Output:
-    """Have the order's money held, or taken where it cannot be held, and return the payment.
+    """Authorize the order's money, or take it where it cannot be held, and return the payment.
 
     Repeating never holds the money twice: the payment has one id and one key at its provider.
     Concurrent calls are safe, too; a worker that has lost its lease raises LeaseLost. Amounts are
     in minor units.
 
     Raises PaymentDeclined or RequestRejected if the payment fails for good. Raises PaymentClosed if it
-    was closed meanwhile, and AmountMismatch if the provider holds a different amount. Raises
-    ProviderBusy, DeadlinePassed or OutcomeUnknown if the attempt must be repeated.
+    was marked for closing meanwhile, and AmountMismatch if the provider holds a different amount. Raises
+    NotDoneYet, DeadlinePassed or OutcomeUnknown if the attempt must be repeated.
     """
-    deadline = Deadline.after(attempt.budget)
-    payment = _newest(order_id)
-    if payment.closed_at is not None:
+    deadline = Deadline.after(attempt.time_limit)
+    payment = _newest_payment(order_id)
+    if payment.closing_since is not None:
         raise PaymentClosed
     if payment.provider_payment_id is None:
-        found = _create(payment, attempt, deadline)
+        provider_payment = _create(payment, attempt, deadline)
     else:
-        found = _retrieve(payment, payment.provider_payment_id, deadline)
-        _take_next_key_if_stuck(payment)
-    if found.status == ProviderPaymentStatus.CREATED:
-        found = _call_or_look(payment, "confirm", partial(_confirm, payment, found.id, deadline))
-    _check_authorization(payment, found)
+        provider_payment = _retrieve(payment, payment.provider_payment_id, deadline)
+        _use_next_key_after_replayed_errors(payment)
+    if provider_payment.status == ProviderPaymentStatus.CREATED:
+        provider_payment = _call_or_current_state(
+            payment, "confirm", partial(_confirm, payment, provider_payment.id, deadline)
+        )
+    _check_authorization(payment, provider_payment)
     return {
-        "provider_payment_id": found.id,
-        "status": found.status,
+        "provider_payment_id": provider_payment.id,
+        "status": provider_payment.status,
         "amount_minor": payment.amount_minor,
     }
 
 
 def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> ProviderPayment:
     """Create the payment at its provider, or find the one of a lost create, and store its id."""
-    found = None
-    if payment.replayed_error_count >= REPLAYED_ERRORS_BEFORE_LOOKING:
-        found = _find_created(payment, deadline)
-        if found is None:
-            _take_next_key_if_stuck(payment)
-    if found is None:
-        found = _call(
+    provider_payment = None
+    if payment.replayed_error_count >= MAX_REPLAYED_ERRORS:
+        provider_payment = _find_created(payment, deadline)
+        if provider_payment is None:
+            _use_next_key_after_replayed_errors(payment)
+    if provider_payment is None:
+        provider_payment = _call(
             payment,
             "create",
             lambda key: _provider(payment).create_payment(
                 payment.params, key=key, api_version=payment.api_version, deadline=deadline
             ),
         )
-    if not _checkpoint_provider_payment_id(payment, attempt, found.id):
-        # Closed during the call, and no other worker knows this id: cancel it here. The attempt's
-        # time is spent by now, so the cancel gets a deadline of its own.
-        own_deadline = Deadline.after(attempt.budget)
-        _cancel(payment, found.id, own_deadline, payment.idempotency_key("cancel"))
+    if not _checkpoint_provider_payment_id(payment, attempt, provider_payment.id):
+        # Marked for closing during the call, and no other worker knows this id: cancel it here. The
+        # attempt's time may be spent, so the cancel gets a deadline of its own. It may outlive the
+        # lease: it stores nothing, and if it fails, an unconfirmed payment takes no money.
+        own_deadline = Deadline.after(attempt.time_limit)
+        _cancel(payment, provider_payment.id, own_deadline, payment.idempotency_key("cancel"))
         raise PaymentClosed
-    return found
+    return provider_payment
 
 
 def _find_created(payment: Payment, deadline: Deadline) -> ProviderPayment | None:
@@ -114,13 +117,16 @@ def _find_created(payment: Payment, deadline: Deadline) -> ProviderPayment | Non
         created_from=payment.created_at - CLOCK_TOLERANCE, deadline=deadline
     )
     own_id = str(payment.pk)
-    return next((found for found in listed if found.metadata.get("payment_id") == own_id), None)
+    for provider_payment in listed:
+        if provider_payment.metadata.get("payment_id") == own_id:
+            return provider_payment
+    return None
 
 
 def _checkpoint_provider_payment_id(
     payment: Payment, attempt: Attempt, provider_payment_id: str
 ) -> bool:
-    """Store the id; return False if the payment was closed since the call began.
+    """Store the id; return False if the payment was marked for closing since the call began.
 
     Raises LeaseLost if another worker continues with the payment. The same key gives that worker the
     same provider payment, so this one must leave it alone.
@@ -128,72 +134,85 @@ def _checkpoint_provider_payment_id(
     try:
         return attempt.checkpoint(partial(_store_provider_payment_id, payment, provider_payment_id))
     except LeaseLost:
-        if Payment.objects.filter(pk=payment.pk, closed_at__isnull=True).exists():
+        if Payment.objects.filter(pk=payment.pk, closing_since__isnull=True).exists():
             raise
         return False
 
 
 def _store_provider_payment_id(payment: Payment, provider_payment_id: str) -> bool:
-    """Store the id unless the payment has been closed; return whether it is stored."""
+    """Store the id unless the payment is marked for closing; return whether it is stored."""
     payment.provider_payment_id = provider_payment_id
-    return write(Update([payment], ["provider_payment_id"], only_if="closed_at IS NULL")) == 1
+    return write(Update([payment], ["provider_payment_id"], only_if="closing_since IS NULL")) == 1
 
 
-def _newest(order_id: UUID) -> Payment:
+def _newest_payment(order_id: UUID) -> Payment:
+    """Return the payment to act on: an order may get another one after the first was closed."""
     (payment,) = select(Payment, "WHERE order_id = %s ORDER BY created_at DESC LIMIT 1", [order_id])
     return payment
 
 
-def _check_authorization(payment: Payment, found: ProviderPayment) -> None:
+def _check_authorization(payment: Payment, provider_payment: ProviderPayment) -> None:
     """Raise unless the provider holds, or has taken, exactly what the order costs."""
-    match found.status:
+    match provider_payment.status:
         case ProviderPaymentStatus.AUTHORIZED | ProviderPaymentStatus.CAPTURED:
-            _check_amount(payment, found, found.held_minor + found.captured_minor)
+            _check_amount(
+                payment,
+                provider_payment,
+                provider_payment.held_minor + provider_payment.captured_minor,
+            )
         case ProviderPaymentStatus.DECLINED:
-            raise PaymentDeclined(found.decline_code or "declined", payment=found)
+            raise PaymentDeclined(
+                provider_payment.decline_code or "declined", payment=provider_payment
+            )
         case ProviderPaymentStatus.REQUIRES_ACTION:
-            raise PaymentDeclined("authentication_required", payment=found)
+            raise PaymentDeclined("authentication_required", payment=provider_payment)
         case ProviderPaymentStatus.CANCELLED:
-            raise PaymentDeclined("cancelled", payment=found)
+            raise PaymentDeclined("cancelled", payment=provider_payment)
         case ProviderPaymentStatus.PROCESSING | ProviderPaymentStatus.CREATED:
-            raise ProviderBusy(f"{found.id} is {found.status}")
+            raise NotDoneYet(f"{provider_payment.id} is {provider_payment.status}")
 
 
 def capture(order_id: UUID, attempt: Attempt) -> Output:
     """Take the money that is held, and return the captured amount in minor units.
 
     Repeating takes nothing more: a later attempt first reads the payment. Raises PaymentDeclined if
-    the authorization has lapsed; otherwise what ``authorize`` raises.
+    the authorization has expired; otherwise what ``authorize`` raises.
     """
-    deadline = Deadline.after(attempt.budget)
-    payment = _newest(order_id)
-    payment_id = _known_id(payment)
-    found = None
+    deadline = Deadline.after(attempt.time_limit)
+    payment = _newest_payment(order_id)
+    payment_id = _provider_id_or_decline(payment)
+    provider_payment = None
     if attempt.number > 1:
-        found = _retrieve(payment, payment_id, deadline)
-        _take_next_key_if_stuck(payment)
-    if found is None or found.status == ProviderPaymentStatus.AUTHORIZED:
-        found = _call_or_look(payment, "capture", partial(_capture, payment, payment_id, deadline))
-    if found.status == ProviderPaymentStatus.CANCELLED:
-        raise PaymentDeclined("authorization_expired", payment=found)
-    if found.status != ProviderPaymentStatus.CAPTURED:
-        raise ProviderBusy(f"{found.id} is {found.status}")
-    _check_amount(payment, found, found.captured_minor)
-    return {"provider_payment_id": found.id, "captured_minor": found.captured_minor}
+        provider_payment = _retrieve(payment, payment_id, deadline)
+        _use_next_key_after_replayed_errors(payment)
+    if provider_payment is None or provider_payment.status == ProviderPaymentStatus.AUTHORIZED:
+        provider_payment = _call_or_current_state(
+            payment, "capture", partial(_capture, payment, payment_id, deadline)
+        )
+    if provider_payment.status == ProviderPaymentStatus.CANCELLED:
+        raise PaymentDeclined("authorization_expired", payment=provider_payment)
+    if provider_payment.status != ProviderPaymentStatus.CAPTURED:
+        raise NotDoneYet(f"{provider_payment.id} is {provider_payment.status}")
+    _check_amount(payment, provider_payment, provider_payment.captured_minor)
+    return {
+        "provider_payment_id": provider_payment.id,
+        "captured_minor": provider_payment.captured_minor,
+    }
 
 
 def close(order_id: UUID, attempt: Attempt) -> Output:
     """Cancel or refund every payment of an order, and return how each payment ended.
 
-    Call it after ``closed_at`` was set and committed on the payments. Then no worker can charge
-    the customer any more, however late it wakes. Repeating moves nothing more: the provider cancels
-    a payment once, and our refund is found again by its id.
+    The caller has set ``closing_since`` on the payments and committed it. When this returns, no
+    worker can charge the customer any more, however late it wakes. A payment without a stored id was
+    never confirmed, and never will be: it is voided without a call. Repeating moves no more money:
+    the provider cancels a payment once, and our refund is found again by its id.
 
-    Raises ProviderBusy, DeadlinePassed or OutcomeUnknown if the attempt must be repeated. Raises
-    RefundPending until the refund has arrived. Raises RefundRejected or RefundFailed if the provider
+    Raises NotDoneYet, DeadlinePassed or OutcomeUnknown if the attempt must be repeated. Raises
+    RefundPending until the refund has succeeded. Raises RefundRejected or RefundFailed if the provider
     does not return the money.
     """
-    deadline = Deadline.after(attempt.budget)
+    deadline = Deadline.after(attempt.time_limit)
     ended = [
         _close(payment, attempt, deadline) for payment in Payment.objects.filter(order_id=order_id)
     ]
@@ -205,33 +224,33 @@ def _close(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
         return {"payment_id": str(payment.pk), "status": payment.status}
     decline_code = ""
     status = PaymentStatus.VOIDED
-    # Without a stored id nothing was ever confirmed, and closed_at keeps it that way.
+    # Without a stored id nothing was ever confirmed. Because of closing_since nothing ever will be.
     if payment.provider_payment_id is not None:
         cancel = partial(_cancel, payment, payment.provider_payment_id, deadline)
         if attempt.number > 1:
-            _take_next_key_if_stuck(payment)
-        found = _call_or_look(payment, "cancel", cancel)
-        decline_code = found.decline_code
-        if found.status == ProviderPaymentStatus.CAPTURED:
-            _refund(payment, found, attempt, deadline)
+            _use_next_key_after_replayed_errors(payment)
+        provider_payment = _call_or_current_state(payment, "cancel", cancel)
+        decline_code = provider_payment.decline_code
+        if provider_payment.status == ProviderPaymentStatus.CAPTURED:
+            _refund(payment, provider_payment, attempt, deadline)
             status = PaymentStatus.REFUNDED
-        elif found.status != ProviderPaymentStatus.CANCELLED:
-            raise ProviderBusy(f"{found.id} is {found.status}")
+        elif provider_payment.status != ProviderPaymentStatus.CANCELLED:
+            raise NotDoneYet(f"{provider_payment.id} is {provider_payment.status}")
     return {"payment_id": str(payment.pk), "status": status, "decline_code": decline_code}
 
 
 def _refund(
     payment: Payment, captured: ProviderPayment, attempt: Attempt, deadline: Deadline
 ) -> None:
-    """Refund all that was taken. Raises RefundPending until the refund has arrived.
+    """Refund all that was taken. Raises RefundPending until the refund has succeeded.
 
-    The provider's refund carries our refund's id in its metadata, so it is found again after a lost
-    answer. Refunds that staff made in the provider's dashboard count too.
+    The provider's refund carries our refund's id in its metadata, so it is found again
+    after a lost answer. Refunds that staff made in the provider's dashboard count too.
     """
     known = _provider(payment).list_refunds(captured.id, deadline=deadline)
     missing = captured.captured_minor - _sum_returned(known)
     refund = payment.refunds.first()
-    ours = next((found for found in known if refund and _is_ours(found, refund)), None)
+    ours = next((listed for listed in known if refund and _is_ours(listed, refund)), None)
     if ours is None:
         if missing <= 0:
             return
@@ -268,12 +287,12 @@ def _prepare_refund(payment: Payment, amount_minor: int) -> Refund:
     return refund
 
 
-def _is_ours(found: ProviderRefund, refund: Refund) -> bool:
-    return found.metadata.get("refund_id") == str(refund.pk)
+def _is_ours(provider_refund: ProviderRefund, refund: Refund) -> bool:
+    return provider_refund.metadata.get("refund_id") == str(refund.pk)
 
 
-def _store_refund(payment: Payment, found: ProviderRefund) -> None:
-    payment.refunds.update(status=found.status, provider_refund_id=found.id)
+def _store_refund(payment: Payment, provider_refund: ProviderRefund) -> None:
+    payment.refunds.update(status=provider_refund.status, provider_refund_id=provider_refund.id)
 
 
 def _sum_returned(refunds: list[ProviderRefund]) -> int:
@@ -314,13 +333,13 @@ def _cancel(payment: Payment, payment_id: str, deadline: Deadline, key: str) -> 
     )
 
 
-def _call_or_look(
+def _call_or_current_state(
     payment: Payment, operation: str, call: Callable[[str], ProviderPayment]
 ) -> ProviderPayment:
     """Make a call; if the payment's status does not allow it, return the payment as it is."""
     try:
         return _call(payment, operation, call)
-    except UnexpectedState as error:
+    except WrongStatus as error:
         return error.payment
 
 
@@ -330,37 +349,38 @@ def _call(payment: Payment, operation: str, call: Callable[[str], T]) -> T:
         return call(payment.idempotency_key(operation))
     except OutcomeUnknown as error:
         if error.replayed:
-            _update_unless_newer_key(payment, replayed_error_count=F("replayed_error_count") + 1)
+            _update_if_key_is_current(payment, replayed_error_count=F("replayed_error_count") + 1)
         raise
 
 
-def _take_next_key_if_stuck(payment: Payment) -> None:
-    """Stop repeating a key under which the provider has saved an error, and take the next one.
+def _use_next_key_after_replayed_errors(payment: Payment) -> None:
+    """Use the next key once the provider has repeated a saved error MAX_REPLAYED_ERRORS times.
 
-    The caller has looked for an effect of the earlier key, or repeats an operation that the provider
-    payment's own status allows only once.
+    Call it only if the new key cannot act a second time. Either the caller has looked for an effect of
+    the earlier key, or the payment's status at the provider allows the operation only once.
     """
-    if payment.replayed_error_count < REPLAYED_ERRORS_BEFORE_LOOKING:
+    if payment.replayed_error_count < MAX_REPLAYED_ERRORS:
         return
-    _update_unless_newer_key(
-        payment, key_generation=F("key_generation") + 1, replayed_error_count=0
-    )
-    payment.refresh_from_db(fields=["key_generation", "replayed_error_count"])
+    _update_if_key_is_current(payment, key_version=F("key_version") + 1, replayed_error_count=0)
+    payment.refresh_from_db(fields=["key_version", "replayed_error_count"])
 
 
-def _update_unless_newer_key(payment: Payment, **changes: object) -> None:
-    """Change the payment's row, unless another worker has taken a later key meanwhile."""
+def _update_if_key_is_current(payment: Payment, **changes: object) -> None:
+    """Change the payment's row, unless another worker uses a later key already."""
     with transaction.atomic():
-        own = Payment.objects.filter(pk=payment.pk, key_generation=payment.key_generation)
+        own = Payment.objects.filter(pk=payment.pk, key_version=payment.key_version)
         own.update(**changes)
 
 
-def _known_id(payment: Payment) -> str:
+def _provider_id_or_decline(payment: Payment) -> str:
+    """Return the provider's id. Raises PaymentDeclined for a payment that was never authorized."""
     if payment.provider_payment_id is None:
         raise PaymentDeclined("never_authorized")
     return payment.provider_payment_id
 
 
-def _check_amount(payment: Payment, found: ProviderPayment, amount_minor: int) -> None:
-    if (amount_minor, found.currency) != (payment.amount_minor, payment.currency):
-        raise AmountMismatch(found, expected_minor=payment.amount_minor, currency=payment.currency)
+def _check_amount(payment: Payment, provider_payment: ProviderPayment, amount_minor: int) -> None:
+    if (amount_minor, provider_payment.currency) != (payment.amount_minor, payment.currency):
+        raise AmountMismatch(
+            provider_payment, expected_minor=payment.amount_minor, currency=payment.currency
+        )

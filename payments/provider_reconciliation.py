@@ -24,7 +24,7 @@ T = TypeVar("T", ProviderPayment, ProviderRefund)
 BEFORE_ALL_PAYMENTS: Final = datetime(2011, 1, 1, tzinfo=UTC)
 """Older than every payment at a provider."""
 
-LISTING_BUDGET: Final = timedelta(minutes=10)
+LISTING_TIME_LIMIT: Final = timedelta(minutes=10)
 MAX_RECENT_OBJECTS: Final = 10_000
 """The most payments, and the most refunds, that ``read_recent`` reads from each provider. That is 100
 pages of 100: an hour with 10,000 orders, or the last 15 minutes of an hour with 40,000."""
@@ -34,8 +34,8 @@ LISTING_PRECISION: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderBalance:
-    """One payment as its provider has it. Amounts are in minor units."""
+class ProviderPaymentState:
+    """One payment as its provider has it, with what was refunded of it. Amounts are in minor units."""
 
     provider: str
     provider_payment_id: str
@@ -58,9 +58,9 @@ class ProviderBalance:
 
 @dataclass(frozen=True, slots=True)
 class ProviderReading:
-    """The balances of payments at the providers, all read after ``read_at`` on our database's clock.
+    """The payments at the providers, all read after ``read_at`` on our database's clock.
 
-    A balance is not from one moment: its refunds were read before its payment. Captured amounts only
+    A state is not from one moment: the refunds were read before the payment. Captured amounts only
     grow, so ``refunded_minor`` never exceeds ``captured_minor``. It is too small if money was
     refunded during the reading. That money was still with us after ``read_at``, so it contradicts
     nothing that our database had settled by then.
@@ -68,7 +68,7 @@ class ProviderReading:
     Payments that we stored before ``complete_since`` may be missing. If it is None, none is missing.
     """
 
-    balances: list[ProviderBalance]
+    payments: list[ProviderPaymentState]
     read_at: datetime
     complete_since: datetime | None = None
 
@@ -93,16 +93,16 @@ def read_recent(within: timedelta) -> ProviderReading:
 
 def _read(within: timedelta | None, *, at_most: int | None) -> ProviderReading:
     read_at = database_now()
-    deadline = Deadline.after(LISTING_BUDGET)
+    deadline = Deadline.after(LISTING_TIME_LIMIT)
     since = read_at - within if within else BEFORE_ALL_PAYMENTS
-    balances: list[ProviderBalance] = []
+    states: list[ProviderPaymentState] = []
     complete_from = since
     for name, provider in providers().items():
         found, begin = _read_provider(name, provider, since, at_most, deadline)
-        balances += found
+        states += found
         complete_from = max(complete_from, begin)
     return ProviderReading(
-        balances=balances,
+        payments=states,
         read_at=read_at,
         # Our clock, on which payments are dated, may be ahead of the provider's.
         complete_since=None
@@ -113,27 +113,27 @@ def _read(within: timedelta | None, *, at_most: int | None) -> ProviderReading:
 
 def _read_provider(
     name: str, provider: PaymentProvider, since: datetime, at_most: int | None, deadline: Deadline
-) -> tuple[list[ProviderBalance], datetime]:
+) -> tuple[list[ProviderPaymentState], datetime]:
     """Read the refunds first, then the payments: refunded money was captured before.
 
-    Also returns from which moment on the balances are complete.
+    Also returns from which moment on the payments are complete.
     """
     refunds, begin = _newest(provider.list_refunds_since(since, deadline=deadline), at_most, since)
     # A refund is never older than its payment: payments from here on have all of theirs.
     listing = provider.list_payments(created_from=begin, deadline=deadline)
     payments, begin = _newest(listing, at_most, begin)
     complete = (payment for payment in payments if payment.created_at >= begin)
-    return _balances(name, complete, refunds), begin
+    return _payment_states(name, complete, refunds), begin
 
 
-def read_again(keys: Iterable[PaymentKey]) -> ProviderReading:
-    """Read single payments, refunds first. Leaves out payments that the provider does not know.
+def read_payments(keys: Iterable[PaymentKey]) -> ProviderReading:
+    """Read these payments, refunds first. Leaves out payments that the provider does not know.
 
     Raises PaymentError if a provider does not answer.
     """
     read_at = database_now()
-    deadline = Deadline.after(LISTING_BUDGET)
-    balances: list[ProviderBalance] = []
+    deadline = Deadline.after(LISTING_TIME_LIMIT)
+    states: list[ProviderPaymentState] = []
     for name, payment_id in keys:
         provider = provider_named(name)
         try:
@@ -141,8 +141,8 @@ def read_again(keys: Iterable[PaymentKey]) -> ProviderReading:
             payment = provider.retrieve_payment(payment_id, deadline=deadline)
         except UnknownPayment:
             continue
-        balances += _balances(name, [payment], refunds)
-    return ProviderReading(balances=balances, read_at=read_at)
+        states += _payment_states(name, [payment], refunds)
+    return ProviderReading(payments=states, read_at=read_at)
 
 
 def provider_payments_of(order_id: UUID) -> set[PaymentKey]:
@@ -161,15 +161,15 @@ def _newest(found: Iterator[T], at_most: int | None, begin: datetime) -> tuple[l
     return taken, max(begin, taken[-1].created_at + LISTING_PRECISION)
 
 
-def _balances(
+def _payment_states(
     provider: str, payments: Iterable[ProviderPayment], refunds: Iterable[ProviderRefund]
-) -> list[ProviderBalance]:
+) -> list[ProviderPaymentState]:
     refunded: Counter[str] = Counter()
     for refund in refunds:
         if refund.status == RefundStatus.SUCCEEDED:
             refunded[refund.payment_id] += refund.amount_minor
     return [
-        ProviderBalance(
+        ProviderPaymentState(
             provider=provider,
             provider_payment_id=payment.id,
             order_id=payment.metadata.get("order_id", ""),

@@ -11,7 +11,9 @@ class ProviderPaymentStatus(StrEnum):
     """The status of a payment at its provider."""
 
     CREATED = "created"  # takes no money before it is confirmed
-    DECLINED = "declined"  # the last confirmation failed; another one could still succeed
+    DECLINED = (
+        "declined"  # the last confirmation failed; the provider would still allow another one
+    )
     REQUIRES_ACTION = "requires_action"  # the issuer asks the customer to authenticate
     PROCESSING = "processing"  # confirmed; the result comes later
     AUTHORIZED = "authorized"  # the money is held for us
@@ -33,10 +35,10 @@ class RefundStatus(StrEnum):
 class ChargeLimits:
     """Which amounts a provider charges in one currency, in minor units."""
 
-    minimum_minor: int
+    min_minor: int
     """The smallest amount of one payment. For some accounts, the provider demands more."""
-    maximum_minor: int
-    step_minor: int
+    max_minor: int
+    increment_minor: int
     """Every amount is a multiple of it."""
 
 

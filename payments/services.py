@@ -15,7 +15,7 @@ from payments.events import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUND
 from payments.models import Payment
 from payments.payment_operations import authorize, capture, close
 from payments.provider_types import ChargeLimits, PaymentRequest
-from payments.providers.registry import name_of_provider_for, provider_named, providers
+from payments.providers.registry import provider_name_for_method, provider_named, providers
 from payments.states import SOURCES, PaymentStatus
 from sagas.batch import Output
 from sagas.bulk_sql import Insert, Update, select, write
@@ -25,12 +25,12 @@ __all__ = [
     "Charge",
     "ChargeLimits",
     "authorize",
-    "begin_closing",
     "capture",
     "charge_limits",
     "check_currency",
     "close",
     "is_payment_method",
+    "mark_closing",
     "payment_method_hint",
     "prepare_payments",
     "price_problem",
@@ -53,7 +53,7 @@ class Charge:
 
 def is_payment_method(reference: str) -> bool:
     """Return whether a provider of this installation accepts a reference of this form."""
-    return any(provider.accepts(reference) for provider in providers().values())
+    return any(provider.accepts_payment_method(reference) for provider in providers().values())
 
 
 def payment_method_hint() -> str:
@@ -62,19 +62,19 @@ def payment_method_hint() -> str:
 
 
 def charge_limits(currency: str, payment_method: str | None = None) -> ChargeLimits:
-    """Return which amounts can be charged with a payment method, in minor units.
+    """Return the smallest and the largest chargeable amount and its increment, in minor units.
 
-    Without a method, returns the widest limits of all providers. Makes no call. Raises
-    UnknownPaymentMethod and CurrencyNotCharged.
+    They are those of the payment method's provider; without a method, the widest of all providers.
+    Makes no call. Raises UnknownPaymentMethod and CurrencyNotCharged.
     """
-    names = [name_of_provider_for(payment_method)] if payment_method else list(providers())
+    names = [provider_name_for_method(payment_method)] if payment_method else list(providers())
     found = [limits for name in names if (limits := provider_named(name).charge_limits(currency))]
     if not found:
         raise CurrencyNotCharged(", ".join(names), currency)
     return ChargeLimits(
-        minimum_minor=min(limits.minimum_minor for limits in found),
-        maximum_minor=max(limits.maximum_minor for limits in found),
-        step_minor=min(limits.step_minor for limits in found),
+        min_minor=min(limits.min_minor for limits in found),
+        max_minor=max(limits.max_minor for limits in found),
+        increment_minor=min(limits.increment_minor for limits in found),
     )
 
 
@@ -94,17 +94,17 @@ def price_problem(price_minor: int, currency: str) -> str:
         limits = provider.charge_limits(currency)
         if limits is None:
             return f"{provider.label} does not charge in {currency.upper()}."
-        if price_minor % limits.step_minor:
-            step = format_amount(limits.step_minor, currency)
-            return f"{provider.label} charges only multiples of {step} ({limits.step_minor} here)."
-        if price_minor > limits.maximum_minor:
-            most = format_amount(limits.maximum_minor, currency)
+        if price_minor % limits.increment_minor:
+            step = format_amount(limits.increment_minor, currency)
+            return f"{provider.label} charges only multiples of {step} ({limits.increment_minor} here)."
+        if price_minor > limits.max_minor:
+            most = format_amount(limits.max_minor, currency)
             return f"{provider.label} charges at most {most}."
     return ""
 
 
 def prepare_payments(charges: Iterable[Charge]) -> Insert:
-    """Return the rows of the payments, to be stored before their providers are called.
+    """Return an insert of the payments. The caller commits it before a provider is called.
 
     Repeating changes nothing: an order that has an open payment keeps it. Of concurrent inserts for
     one order, one takes effect. Raises UnknownPaymentMethod.
@@ -113,7 +113,7 @@ def prepare_payments(charges: Iterable[Charge]) -> Insert:
 
 
 def _payment(charge: Charge) -> Payment:
-    name = name_of_provider_for(charge.payment_method)
+    name = provider_name_for_method(charge.payment_method)
     provider = provider_named(name)
     payment_id = new_id()
     request = PaymentRequest(
@@ -142,11 +142,11 @@ def record_authorizations(order_ids: Sequence[UUID]) -> None:
     """Record that these orders' open payments are authorized, with an event for each.
 
     Runs in the caller's transaction, once per payment. Raises RuntimeError for a payment that is
-    not INTENDED.
+    not PREPARED.
     """
     payments = _open_payments(order_ids)
     for payment in payments:
-        _move(payment, PaymentStatus.AUTHORIZED)
+        _set_status(payment, PaymentStatus.AUTHORIZED)
         payment.authorized_at = payment.db_now
     events = outbox(_event(PAYMENT_AUTHORIZED, payment) for payment in payments)
     write(Update(payments, ["status", "authorized_at"]), events)
@@ -160,18 +160,22 @@ def record_captures(order_ids: Sequence[UUID]) -> None:
     """
     payments = _open_payments(order_ids)
     for payment in payments:
-        _move(payment, PaymentStatus.CAPTURED)
+        _set_status(payment, PaymentStatus.CAPTURED)
         payment.captured_at = payment.db_now
     events = outbox(_event(PAYMENT_CAPTURED, payment) for payment in payments)
     write(Update(payments, ["status", "captured_at"]), events)
 
 
-def begin_closing(order_ids: Sequence[UUID]) -> None:
-    """Close the orders' payments. Repeating changes nothing.
+def mark_closing(order_ids: Sequence[UUID]) -> None:
+    """Mark the orders' payments for closing. Repeating changes nothing.
 
-    After the commit no provider id is stored for them, and none of them is confirmed.
+    After the commit no provider id is stored for them, so a payment without an id is never
+    confirmed. A worker that read the payment before may still confirm one that has an id, until
+    ``close`` has cancelled it at the provider.
     """
-    Payment.objects.filter(order_id__in=order_ids, closed_at__isnull=True).update(closed_at=Now())
+    Payment.objects.filter(order_id__in=order_ids, closing_since__isnull=True).update(
+        closing_since=Now()
+    )
 
 
 def record_closings(results: Mapping[UUID, Output]) -> None:
@@ -187,7 +191,7 @@ def record_closings(results: Mapping[UUID, Output]) -> None:
     found = select(Payment, "WHERE id = ANY(%s) ORDER BY id", [list(ends)], lock=True)
     payments = [payment for payment in found if payment.status != ends[payment.pk]["status"]]
     for payment in payments:
-        _move(payment, PaymentStatus(ends[payment.pk]["status"]))
+        _set_status(payment, PaymentStatus(ends[payment.pk]["status"]))
         payment.decline_code = ends[payment.pk].get("decline_code", "")
     write(
         Update(payments, ["status", "decline_code"]),
@@ -196,13 +200,13 @@ def record_closings(results: Mapping[UUID, Output]) -> None:
 
 
 def _open_payments(order_ids: Sequence[UUID]) -> list[Payment]:
-    condition = "WHERE order_id = ANY(%s) AND closed_at IS NULL ORDER BY id"
+    condition = "WHERE order_id = ANY(%s) AND closing_since IS NULL ORDER BY id"
     ids = [list(order_ids)]
     return select(Payment, condition, ids, lock=True, db_now="statement_timestamp()")
 
 
-def _move(payment: Payment, status: PaymentStatus) -> None:
-    """Move a locked payment on. Its run is locked too, so no other worker has moved it."""
+def _set_status(payment: Payment, status: PaymentStatus) -> None:
+    """Set the status of a locked payment. Raises RuntimeError for a transition that is not allowed."""
     if payment.status not in SOURCES[status]:
         raise RuntimeError(f"{payment} cannot become {status}")
     payment.status = status

@@ -107,7 +107,9 @@ PROVIDER_SIDE = {"captured": "succeeded", "voided": "canceled", "refunded": "suc
 
 def _payments(order: OrderRow, intents: list[dict[str, Any]], world: World) -> Iterator[Finding]:
     """Our payments agree with Stripe's intents, and an intent that we did not store never charged."""
-    query = "SELECT provider_payment_id, status, key_generation FROM payments_payment WHERE order_id = %s"
+    query = (
+        "SELECT provider_payment_id, status, key_version FROM payments_payment WHERE order_id = %s"
+    )
     rows = world.rows(query, order.id)
     ours = {payment_id: status for payment_id, status, _ in rows}
     if len(intents) > sum(keys for _, _, keys in rows):  # Stripe keeps a key for a day

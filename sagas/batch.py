@@ -59,7 +59,10 @@ class Batch:
         return {subject: run.result for subject, run in self.runs.items()}
 
     def write(self, *changes: Change) -> None:
-        """Add rows to the statement that journals the step; nothing can read them before."""
+        """Add rows to the statement that journals the step.
+
+        It runs at the end of the phase; no query finds the rows before.
+        """
         self._changes += changes
 
     def reject(self, subject_id: UUID, code: str, detail: str = "") -> None:

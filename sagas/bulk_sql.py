@@ -64,9 +64,9 @@ Change = Insert | Update
 def write(*changes: Change) -> int:
     """Execute ``changes`` as one statement, except those without rows.
 
-    Returns how many rows the last one wrote. All see the tables as they were before, so none may
-    depend on another one, and no row may be in two of them. Texts that are too long for their column
-    are cut.
+    Returns how many rows the last one wrote. Each change sees the tables as they were before the
+    statement. So no change may depend on another one, and no row may be in two changes. Texts that
+    are too long for their column are cut.
     """
     texts: list[str] = []
     values: list[str] = []

@@ -20,11 +20,11 @@ from sagas.retry_policy import RetryPolicy
 
 T = TypeVar("T")
 
-CALL_DEADLINE: Final = timedelta(seconds=8)
-"""For one remote call with all its requests. Its lease is a little longer."""
+CALL_TIME_LIMIT: Final = timedelta(seconds=8)
+"""The default time limit of a remote call, for all its requests together. A lease is a little longer."""
 
 MAX_CODE_LENGTH: Final = 64
-"""Of a rejection code: the length of the column ``SagaRun.reason``."""
+"""The maximum length of a rejection code: that of the column ``SagaRun.reason``."""
 
 
 class Attempt(Protocol):
@@ -38,7 +38,7 @@ class Attempt(Protocol):
         """1 for the first attempt; with a higher number an earlier one may have taken effect."""
 
     @property
-    def budget(self) -> timedelta:
+    def time_limit(self) -> timedelta:
         """How long the whole call may take."""
 
     def checkpoint(self, write: Callable[[], T]) -> T:
@@ -60,7 +60,7 @@ def _do_nothing(_: Batch) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Compensate:
-    """When a step's retries are spent, the run rejects with ``{step}_unanswered``."""
+    """When a step's retries are spent, the run compensates, with the reason ``{step}_unanswered``."""
 
     text: RejectionText
 
@@ -103,7 +103,7 @@ class Remote:
     system: str
     """The system that it calls, as health and metrics name it, such as ``payment_provider``."""
     operations: tuple[str, ...] = ()
-    """What it may ask of the system, as its client names it, if each has an idempotency key."""
+    """The client's names of the operations that it may call, if each has an idempotency key."""
     prepare: LocalAct = _do_nothing
     record: LocalAct = _do_nothing
     rejected_by: tuple[type[Exception], ...] = ()
@@ -113,14 +113,15 @@ class Remote:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     when_spent: WhenSpent | None = None
     """Required where ``retry`` has a limit."""
-    deadline: timedelta = CALL_DEADLINE
+    time_limit: timedelta = CALL_TIME_LIMIT
+    """For one call with all its requests."""
 
 
 Work = Local | Remote
 
 
 class RemoteOptions(TypedDict, total=False):
-    """What a declaration may say of a call beside its system and its texts; see Remote."""
+    """The options of a remote step besides its system and its texts; see Remote."""
 
     operations: tuple[str, ...]
     prepare: LocalAct
@@ -131,7 +132,7 @@ class RemoteOptions(TypedDict, total=False):
     unknown: tuple[type[Exception], ...]
     retry: RetryPolicy
     when_spent: WhenSpent | None
-    deadline: timedelta
+    time_limit: timedelta
 
 
 class Step:
@@ -183,7 +184,7 @@ class Step:
         return texts
 
     @property
-    def works(self) -> Iterator[tuple[str, Work]]:
+    def action_and_compensation(self) -> Iterator[tuple[str, Work]]:
         """The action and the compensation, each with its name."""
         yield self.name, self.action
         if self.compensating_action is not None:
@@ -259,7 +260,7 @@ class Saga:
         texts: dict[str, RejectionText] = {}
         for step in self.steps:
             self._check_can_end(step)
-            for name, work in step.works:
+            for name, work in step.action_and_compensation:
                 _check_description(name, work)
             for code, text in step.rejection_texts.items():
                 if texts.setdefault(code, text) != text:
@@ -281,7 +282,9 @@ class Saga:
         if self.can_compensate_at(step):
             return
         if step.action.rejections:
-            raise DefinitionError(f"{step.name} may reject, but not all can be compensated")
+            raise DefinitionError(
+                f"{step.name} may reject, but it or an earlier step has no compensation"
+            )
         if isinstance(step.action, Remote) and _may_give_up(step.action):
             raise DefinitionError(f"{step.name} cannot compensate: retry without limit, or proceed")
 

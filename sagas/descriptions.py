@@ -1,4 +1,4 @@
-"""The texts of a step: its names, what it asks of its system, and a sentence for each rejection."""
+"""The texts of a step: its names, what it requests of its system, and a sentence for each rejection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ class StepText:
     """The names of a step, or of a compensation.
 
     ``staff`` is a noun phrase ("payment capture"), ``customer`` a phrase in progress ("Taking the
-    money"). ``asks`` is a sentence on what a remote step asks of its system; it may name fields
+    money"). ``request_text`` says in one sentence what a remote step requests; it may name fields
     of the subject, such as ``{amount}``, which the page that shows it fills in.
     """
 
     staff: str
     customer: str
-    asks: str = ""
+    request_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,17 @@ def text_problem(text: StepText, *, is_remote: bool) -> str:
         return "needs a name for staff"
     if not text.customer.strip():
         return "needs a name for customers"
-    if is_remote and not text.asks.strip():
+    if is_remote and not text.request_text.strip():
         return "needs a sentence on what it asks of its system"
-    if text.asks and not is_remote:
+    if text.request_text and not is_remote:
         return "calls no system and so asks for nothing"
     if _fields(text.staff) or _fields(text.customer):
         return "has a name with a field in it"
-    return "" if _fields(text.asks) is not None else f"cannot be formatted: {text.asks}"
+    return (
+        ""
+        if _fields(text.request_text) is not None
+        else f"cannot be formatted: {text.request_text}"
+    )
 
 
 def rejection_problem(code: str, text: RejectionText) -> str:

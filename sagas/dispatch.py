@@ -1,7 +1,7 @@
 """From the journal to a Celery chain: the only module that queues runs.
 
-A message says "look at these runs" and nothing else. Lost, doubled, late or reordered messages do
-not change what a run does: the sweep creates them again from the same rows.
+A message only names the runs to look at. What a run does next is in its rows. So a doubled, late or
+reordered message does no harm, and the sweep replaces a lost one.
 """
 
 import atexit
@@ -28,24 +28,24 @@ from sagas.models import RunStatus, SagaRun
 
 log = logging.getLogger(__name__)
 
-PACE_SECONDS: Final = 0.02
+PUBLISH_INTERVAL_SECONDS: Final = 0.02
 """The pause between two messages of one process, so that a busy process sends fewer messages."""
 
 MAX_RUNS_IN_A_MESSAGE: Final = 20
 """More runs in a message save nothing: its share in an order's cost is too small to measure."""
 
 BROKER_PAUSE_SECONDS: Final = 1.0
-"""The pause after a failed publish. Runs handed over meanwhile are dropped, for the sweep."""
+"""The pause after a failed publish. Runs queued meanwhile are dropped, for the sweep."""
 
 
 def dispatch(run: SagaRun) -> None:
     """Queue one chain for the remaining links of ``run``, after this transaction has committed.
 
-    The caller only hands it over to a thread. A slow or unreachable broker delays the run until the
+    A thread of this process publishes it. A slow or unreachable broker delays the run until the
     sweep finds it; it does not delay the caller.
     """
     links = remaining_links(run)
-    transaction.on_commit(partial(publisher.hand_over, run.pk, links), robust=True)
+    transaction.on_commit(partial(publisher.enqueue, run.pk, links), robust=True)
 
 
 def remaining_links(run: SagaRun) -> tuple[Link, ...]:
@@ -65,7 +65,7 @@ def publish(run_ids: Sequence[UUID], links: tuple[Link, ...]) -> None:
     chain(*tasks).apply_async(retry=False)
 
 
-class Handover(NamedTuple):
+class QueuedRun(NamedTuple):
     """A run that waits to be published, with its caller's context, in which its trace continues."""
 
     run_id: UUID
@@ -76,9 +76,9 @@ class Handover(NamedTuple):
 class Publisher:
     """Publishes from a thread of its own, with a pause after each failure. One for each process.
 
-    A single run has a message of its own, at once. Runs that are handed over within PACE_SECONDS
-    after it share the next message, because a message costs as much as the work that it causes. It
-    is published in the context of the first of them.
+    A single run has a message of its own, at once. Runs that are queued within
+    PUBLISH_INTERVAL_SECONDS after it share the next message, because a message costs as much as the
+    work that it causes. It is published in the context of the first of them.
     """
 
     def __init__(self) -> None:
@@ -86,25 +86,25 @@ class Publisher:
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        self._messages: queue.Queue[Handover] = queue.Queue(maxsize=10_000)
+        self._messages: queue.Queue[QueuedRun] = queue.Queue(maxsize=10_000)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._paused_until = 0.0
 
-    def hand_over(self, run_id: UUID, links: tuple[Link, ...]) -> None:
+    def enqueue(self, run_id: UUID, links: tuple[Link, ...]) -> None:
         """Publish a chain soon; returns at once. A full queue drops it, for the sweep to find."""
         if not links:
             return
         if self._thread is None:
             self._start()
         try:
-            self._messages.put_nowait(Handover(run_id, links, copy_context()))
+            self._messages.put_nowait(QueuedRun(run_id, links, copy_context()))
         except queue.Full:
             MESSAGES.labels("dropped").inc()
             log.warning("publisher.full", extra={"run_id": str(run_id)})
 
     def flush(self, seconds: float = 2.0) -> None:
-        """Wait until everything handed over is published or dropped, for ``seconds`` at most."""
+        """Wait until all queued runs are published or dropped, for ``seconds`` at most."""
         until = time.monotonic() + seconds
         with self._messages.all_tasks_done:
             while self._messages.unfinished_tasks and (left := until - time.monotonic()) > 0:
@@ -122,22 +122,22 @@ class Publisher:
         pace = threading.Event()  # never set: its wait always lasts the whole time
         while True:
             for links, together in self._take().items():
-                run_ids = [handover.run_id for handover in together]
+                run_ids = [queued.run_id for queued in together]
                 try:
                     together[0].context.run(self._publish, run_ids, links)
                 finally:
                     for _ in together:
                         self._messages.task_done()
-            pace.wait(PACE_SECONDS)
+            pace.wait(PUBLISH_INTERVAL_SECONDS)
 
-    def _take(self) -> dict[tuple[Link, ...], list[Handover]]:
+    def _take(self) -> dict[tuple[Link, ...], list[QueuedRun]]:
         """Wait for a run, and take those that wait with it, grouped by their links."""
         first = self._messages.get()
         waiting = {first.links: [first]}
         with suppress(queue.Empty):
             for _ in range(MAX_RUNS_IN_A_MESSAGE - 1):
-                handover = self._messages.get_nowait()
-                waiting.setdefault(handover.links, []).append(handover)
+                queued = self._messages.get_nowait()
+                waiting.setdefault(queued.links, []).append(queued)
         return waiting
 
     def _publish(self, run_ids: Sequence[UUID], links: tuple[Link, ...]) -> None:

@@ -11,8 +11,8 @@ Result = TypeVar("Result")
 class _Ticket(Generic[Item, Result]):
     def __init__(self, item: Item) -> None:
         self.item = item
-        self.leads = False
-        self.woken = threading.Event()
+        self.is_leader = False
+        self.event = threading.Event()
         self.result: Result | None = None
         self.error: BaseException | None = None
 
@@ -43,11 +43,11 @@ class GroupCommit(Generic[Item, Result]):
         ticket = _Ticket[Item, Result](item)
         with self._lock:
             self._waiting.append(ticket)
-            ticket.leads = not self._busy
+            ticket.is_leader = not self._busy
             self._busy = True
-        if not ticket.leads:
-            ticket.woken.wait()
-        if ticket.leads:
+        if not ticket.is_leader:
+            ticket.event.wait()
+        if ticket.is_leader:
             self._lead()
         if ticket.error is not None:
             raise ticket.error
@@ -64,15 +64,15 @@ class GroupCommit(Generic[Item, Result]):
                 ticket.error = error
             raise
         finally:
-            self._hand_over()
+            self._wake_next_leader()
             for ticket in group:
-                ticket.woken.set()
+                ticket.event.set()
 
-    def _hand_over(self) -> None:
+    def _wake_next_leader(self) -> None:
         with self._lock:
             if self._waiting:
-                self._waiting[0].leads = True
-                self._waiting[0].woken.set()
+                self._waiting[0].is_leader = True
+                self._waiting[0].event.set()
             else:
                 self._busy = False
 

@@ -28,7 +28,7 @@ RUN_FIELDS: Final = (
 )
 SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
 
-ONE_CLAIM: Final = ("run", "fence")
+ATTEMPT_KEY: Final = ("run", "fence")
 """The key of an attempt: each claim raises its run's fence."""
 
 
@@ -43,16 +43,16 @@ def write_phase(
     write(
         *extra_changes,
         Insert(started),
-        Update(settled, SETTLED_FIELDS, by=ONE_CLAIM),
+        Update(settled, SETTLED_FIELDS, by=ATTEMPT_KEY),
         Update(runs, RUN_FIELDS),
     )
 
 
 def note_stale_result(result: CallResult) -> None:
-    """Note the result of a fenced-off worker on its attempt, without acting on it.
+    """Note a result that came after another worker took the run over. Nothing else changes.
 
-    Only a lost attempt gets the note. A settled one stays as it is: its worker may have missed that
-    its own commit succeeded.
+    The note is written on the result's own attempt, and only if that is lost. A settled attempt stays
+    as it is: its worker may have missed that its own commit succeeded.
     """
     note = f"answered too late: {result.outcome} {result.error} {result.detail}".strip()
     claim = result.claim

@@ -24,7 +24,7 @@ class Claim:
     attempt: StepAttempt
 
     @property
-    def names(self) -> dict[str, object]:
+    def log_fields(self) -> dict[str, object]:
         """The fields of its log lines; see ``sagas.log_context``."""
         is_compensating = self.attempt.direction == Direction.COMPENSATING
         return {
@@ -77,7 +77,7 @@ class CallResult:
             detail=f"{self.claim.step.name} does not declare {self.error}: {self.detail}",
         )
 
-    def settle(self, at: datetime) -> StepAttempt:
+    def copy_to_attempt(self, at: datetime) -> StepAttempt:
         """Copy the result into the claim's attempt, which the caller writes, and return that."""
         attempt = self.claim.attempt
         attempt.outcome = self.outcome
@@ -96,6 +96,6 @@ class WorkItem:
     result: CallResult | None = None
 
     @property
-    def names(self) -> dict[str, object]:
+    def log_fields(self) -> dict[str, object]:
         """The fields of its log lines; see ``sagas.log_context``."""
-        return self.result.claim.names if self.result else {"run_id": self.run_id}
+        return self.result.claim.log_fields if self.result else {"run_id": self.run_id}

@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 from sagas.identifiers import new_id
 from sagas.pause_reasons import PauseReason
 
-HANDOVER: Final = timedelta(seconds=5)
-"""How long a queued message may take before the sweep sends another."""
+MESSAGE_GRACE: Final = timedelta(seconds=5)
+"""How long a message may take to reach a worker before the sweep sends another one."""
 
 
 class RunStatus(models.TextChoices):
@@ -61,15 +61,15 @@ class SagaRun(models.Model):
     step = models.CharField(max_length=64, blank=True)
     # Attempts at that step so far.
     attempt_count = models.PositiveIntegerField(default=0)
-    # Those that count against the step's retry limit: not the failed ones, and none from before
-    # staff chose "retry now".
+    # Attempts that count against the step's retry limit, the first included. Failed ones do not
+    # count. "Retry now" starts again at 0.
     retry_count = models.PositiveIntegerField(default=0)
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
     # The end of a back-off: no attempt starts before it.
     not_before = models.DateTimeField(null=True, blank=True)
     # When the sweep looks at the run if no worker has. Never empty while the run is live.
-    wake_at = models.DateTimeField(null=True, blank=True, db_default=Now() + HANDOVER)
+    wake_at = models.DateTimeField(null=True, blank=True, db_default=Now() + MESSAGE_GRACE)
     # How often the sweep has queued the run since it last made progress.
     redispatch_count = models.PositiveSmallIntegerField(default=0)
     compensation_requested_at = models.DateTimeField(null=True, blank=True)

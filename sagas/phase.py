@@ -20,15 +20,15 @@ from sagas.messages import CallResult, Claim, NextAction, Stop, WorkItem
 from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.retry_policy import RetryPolicy
 from sagas.run_context import RunContext
-from sagas.schedule import has_left, next_action, wake_at
+from sagas.schedule import is_finished_here, next_action, next_wake_at
 from sagas.telemetry import report
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
-"""What a lease has beyond its call's deadline, for the settling transaction. If waiting for locks
+"""How much longer a lease is than its call's time limit, to settle the result. If waiting for locks
 takes longer, the fence still stops this worker from writing."""
 
-ATTENTION_AFTER: Final = 8
-"""Attempts at one step after which the run is flagged: one or two minutes of back-off."""
+ATTENTION_AFTER_ATTEMPTS: Final = 8
+"""After this many attempts at one step the run is flagged: one or two minutes of back-off."""
 
 LOCAL_RETRY: Final = RetryPolicy()
 """How a local step is retried after it raised."""
@@ -55,7 +55,7 @@ class Phase:
         self.work_items = work_items
         self.settle_only = settle_only
         self.failure = failure
-        self.working_on: Step | None = None  # still set after it raised
+        self.current_step: Step | None = None  # still set after it raised
         self.direction = Direction.COMPENSATING if link.is_compensating else Direction.FORWARD
         self.now: datetime
         self.contexts: list[RunContext] = []
@@ -84,7 +84,7 @@ class Phase:
             for result in self.stale_results:
                 journal.note_stale_result(result)
         report(self.saga, self.link, self.contexts, started=self.started, settled=self.settled)
-        return [self._hand_out(item) for item in self.work_items]
+        return [self._take_next_action(item) for item in self.work_items]
 
     # -- loading -----------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class Phase:
         self._settle_lost_attempts()
 
     def _context(self, run: SagaRun, results: list[CallResult | None]) -> RunContext:
-        """Decide whether a work item for ``run`` may write it; keep the others' stale results."""
+        """Decide whether this worker may write ``run``, and keep stale results apart."""
         context = RunContext(run, self.saga.step(run.step) if run.step else None)
         for result in filter(None, results):
             if result.claim.fence == run.fence and run.leased_until is not None:
@@ -118,19 +118,20 @@ class Phase:
         expected = RunStatus.COMPENSATING if self.link.is_compensating else RunStatus.RUNNING
         leased = run.leased_until is not None and run.leased_until > self.now
         is_free = None in results and not leased
-        context.is_ours = run.status == expected and (context.result is not None or is_free)
+        context.may_write = run.status == expected and (context.result is not None or is_free)
         return context
 
     def _settle_lost_attempts(self) -> None:
         """Settle as lost the attempts of workers whose lease ran out.
 
-        The first loss is retried at once. A second one waits for its back-off, because the step may
+        If a step's first attempt is lost, the next one starts at once: most workers are lost in a
+        restart. If a later one is lost, the next one waits for its back-off, because the step may
         kill its workers.
         """
         lost = {
             context.run.pk: context
             for context in self.contexts
-            if context.is_ours and context.result is None and context.run.leased_until is not None
+            if context.may_write and context.result is None and context.run.leased_until is not None
         }
         if not lost:
             return
@@ -148,7 +149,7 @@ class Phase:
             context.has_changed = True
 
     def _load_pending_compensations(self) -> None:
-        ours = {context.run.pk: context for context in self.contexts if context.is_ours}
+        ours = {context.run.pk: context for context in self.contexts if context.may_write}
         attempts: dict[object, list[StepAttempt]] = {pk: [] for pk in ours}
         for attempt in StepAttempt.objects.filter(run__in=list(ours)).order_by("pk"):
             attempts[attempt.run_id].append(attempt)
@@ -160,7 +161,7 @@ class Phase:
     def _settle(self) -> None:
         """Record the results of calls, and decide what follows for each run."""
         answered = [
-            context for context in self.contexts if context.result is not None and context.is_ours
+            context for context in self.contexts if context.result is not None and context.may_write
         ]
         for step in self.link.steps:
             done = []
@@ -171,7 +172,7 @@ class Phase:
                 context.run.leased_until = None
                 context.has_changed = True
                 context.output = result.output
-                attempt = result.settle(self.now)
+                attempt = result.copy_to_attempt(self.now)
                 self.settled.append(attempt)
                 if result.outcome == Outcome.DONE:
                     done.append(context)
@@ -195,7 +196,7 @@ class Phase:
             work.record(self._batch(contexts))
 
     def _is_spent(self, context: RunContext, result: CallResult) -> bool:
-        """Return whether the retries are spent. A failed attempt does not count."""
+        """Return whether the retries are spent, by ``retry_count``: failed attempts do not count."""
         is_spent = result.claim.work.retry.is_spent(context.run.retry_count)
         return is_spent and result.outcome != Outcome.FAILED and not self.link.is_compensating
 
@@ -215,20 +216,21 @@ class Phase:
 
     def _retry(self, context: RunContext, result: CallResult, attempt: StepAttempt) -> None:
         if result.outcome == Outcome.FAILED:
-            context.uncount_attempt()
+            context.exclude_from_retry_limit()
         self._back_off(context, result.claim.step, attempt, result.claim.work.retry)
 
     def _back_off(
         self, context: RunContext, step: Step, attempt: StepAttempt, retry: RetryPolicy
     ) -> None:
         context.has_changed = True
+        # By the attempt's number, not by retry_count: a step that fails must wait longer each time, too.
         not_before = self.now + retry.delay(attempt.number)
         if self.link.is_compensating:
             attempt.not_before = not_before
             context.pending[step] = attempt
         else:
             context.run.not_before = not_before
-        if attempt.number >= ATTENTION_AFTER or retry.is_spent(attempt.number):
+        if attempt.number >= ATTENTION_AFTER_ATTEMPTS or retry.is_spent(attempt.number):
             context.flag(
                 f"{self.link.name_of(step)}: {attempt.number} attempts,"
                 f" last {attempt.outcome} {attempt.error}"
@@ -241,8 +243,8 @@ class Phase:
             return
         for context in self.contexts:
             run = context.run
-            is_requested = context.is_ours and run.compensation_requested_at is not None
-            if is_requested and not has_left(context, self.link):
+            is_requested = context.may_write and run.compensation_requested_at is not None
+            if is_requested and not is_finished_here(context, self.link):
                 self._start_compensating(context, Rejection(run.reason, run.reason_detail))
 
     def _start_compensating(self, context: RunContext, rejection: Rejection) -> None:
@@ -261,7 +263,7 @@ class Phase:
         group = [context for context in self.contexts if self._is_due(context, step)]
         if not group:
             return
-        self.working_on = step
+        self.current_step = step
         work = self.link.work(step)
         if self.failure is not None and self.failure[0] is step:
             self._journal_failure(group, step, self.failure[1])
@@ -269,10 +271,14 @@ class Phase:
             self._act(group, step, work)
         else:
             self._claim(group, step, work)
-        self.working_on = None
+        self.current_step = None
 
     def _is_due(self, context: RunContext, step: Step) -> bool:
-        if not context.is_ours or context.claim is not None or has_left(context, self.link):
+        if (
+            not context.may_write
+            or context.claim is not None
+            or is_finished_here(context, self.link)
+        ):
             return False
         if self.link.is_compensating:
             last = context.pending.get(step)
@@ -309,7 +315,7 @@ class Phase:
         work.prepare(self._batch(group))
         for context in group:
             run = context.run
-            run.leased_until = self.now + work.deadline + LEASE_MARGIN
+            run.leased_until = self.now + work.time_limit + LEASE_MARGIN
             attempt = self._new_attempt(context, step, Outcome.STARTED)
             context.claim = Claim(
                 run.pk,
@@ -346,7 +352,7 @@ class Phase:
             attempt = self._new_attempt(context, step, Outcome.FAILED)
             attempt.error, attempt.detail = type(error).__name__, str(error)
             attempt.ended_at = self.now
-            context.uncount_attempt()
+            context.exclude_from_retry_limit()
             self._back_off(context, step, attempt, retry)
 
     def _batch(self, contexts: Sequence[RunContext]) -> Batch:
@@ -373,13 +379,13 @@ class Phase:
         self.started.append(attempt)
         return attempt
 
-    # -- closing -----------------------------------------------------------------------------
+    # -- finishing ---------------------------------------------------------------------------
 
     def _end_and_schedule(self) -> None:
-        """End the runs that have nothing left to do, and set when the sweep looks at the others."""
+        """End the runs that have nothing left to do, and set when the sweep looks at each live run."""
         compensated = []
         for context in self.contexts:
-            if not context.is_ours or context.claim or has_left(context, self.link):
+            if not context.may_write or context.claim or is_finished_here(context, self.link):
                 continue
             if self.link.is_compensating and not context.pending:
                 self._end(context, RunStatus.COMPENSATED)
@@ -392,7 +398,7 @@ class Phase:
             self.saga.on_compensated(self._batch(compensated))
         for context in self.contexts:
             if context.has_changed and context.run.is_live:
-                context.run.wake_at = wake_at(context, self.link, self.now)
+                context.run.wake_at = next_wake_at(context, self.link, self.now)
         for context in self.began_compensating:
             dispatch(context.run)
 
@@ -402,7 +408,7 @@ class Phase:
         context.run.wake_at = None
         context.run.ended_at = self.now
 
-    def _hand_out(self, work_item: WorkItem) -> NextAction:
+    def _take_next_action(self, work_item: WorkItem) -> NextAction:
         """Return one work item's next action; a duplicate in the same group gets Stop."""
         for context in self.contexts:
             if context.run.pk == work_item.run_id and context.result is work_item.result:

@@ -73,7 +73,7 @@ def _steps() -> Iterator[Step]:
 @cache
 def _works() -> dict[str, Work]:
     """Each action and compensation by its name."""
-    return {name: work for step in _steps() for name, work in step.works}
+    return {name: work for step in _steps() for name, work in step.action_and_compensation}
 
 
 @cache

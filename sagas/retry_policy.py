@@ -13,15 +13,19 @@ class RetryPolicy:
     retries at once. ``max_attempts`` counts all attempts, the first included; None is no limit.
     """
 
-    first: timedelta = timedelta(seconds=1)
-    longest: timedelta = timedelta(seconds=60)
+    initial_delay: timedelta = timedelta(seconds=1)
+    max_delay: timedelta = timedelta(seconds=60)
     max_attempts: int | None = None
 
     def delay(self, attempts: int) -> timedelta:
         """Return how long to wait after this number of attempts (1 or more)."""
         factor = 2 ** min(attempts - 1, 62)
         # Compared as a ratio: the product may be more than a timedelta holds.
-        whole = self.longest if factor > self.longest / self.first else self.first * factor
+        whole = (
+            self.max_delay
+            if factor > self.max_delay / self.initial_delay
+            else self.initial_delay * factor
+        )
         return whole / 2 + whole / 2 * random.random()  # noqa: S311 - jitter is not a secret
 
     def is_spent(self, attempts: int) -> bool:

@@ -16,7 +16,7 @@ class RunContext:
     step: Step | None  # of a run that goes forward; None after the last step
     result: CallResult | None = None
     output: Output = field(default_factory=dict)  # of the call that this phase settles
-    is_ours: bool = False  # its direction is this link's, and no other worker has its lease
+    may_write: bool = False  # it goes in this link's direction, and no other worker has its lease
     has_changed: bool = False
     pending: dict[Step, StepAttempt | None] = field(default_factory=dict)
     claim: Claim | None = None
@@ -48,8 +48,8 @@ class RunContext:
             self.run.needs_attention = False
             self.run.attention_reason = ""
 
-    def uncount_attempt(self) -> None:
-        """Do not count the last attempt against the retry limit: it failed with an undeclared error."""
+    def exclude_from_retry_limit(self) -> None:
+        """Take back the count of the last attempt, which failed with an undeclared error."""
         self.run.retry_count = max(self.run.retry_count - 1, 0)
 
     def flag(self, reason: str) -> None:

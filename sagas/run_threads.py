@@ -35,7 +35,7 @@ class RunThreads:
         )
 
     def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have ``work`` done in a thread of the pool, with the log context of the caller.
+        """Run ``work`` in a thread of the pool, with the log context of the caller.
 
         Raises RuntimeError in a thread of a pool: it would wait for threads that wait for it.
         """

@@ -1,4 +1,4 @@
-"""Advances runs: claim, call, settle, until nothing is left to do on this link.
+"""Advances runs on one link: claim, call, settle, until nothing is left to do there.
 
 Each remote step passes through three moments::
 
@@ -51,7 +51,7 @@ class Runner:
         self.saga = saga
         self.link = link
         self._threads = threads
-        self._phases = GroupCommit[WorkItem, NextAction](self._together, self._alone)
+        self._phases = GroupCommit[WorkItem, NextAction](self._perform_group, self._perform_single)
         self._checkpoints = GroupCommit[Checkpoint, object](write_together, write_alone)
 
     def advance_all(self, run_ids: Sequence[UUID]) -> list[NextAction]:
@@ -85,21 +85,21 @@ class Runner:
         """
         next_action = self._phases.submit(WorkItem(run_id))
         while isinstance(next_action, Claim):
-            with log_context(**next_action.names, saga=self.saga.name):
+            with log_context(**next_action.log_fields, saga=self.saga.name):
                 try:
-                    result = ask(next_action, ActiveAttempt(next_action, self._checkpoints))
+                    result = make_call(next_action, ActiveAttempt(next_action, self._checkpoints))
                 except LeaseLost:
                     log.warning("lease.lost")
                     return Stop()
             next_action = self._phases.submit(WorkItem(run_id, result))
         return next_action
 
-    def _together(self, work_items: list[WorkItem]) -> list[NextAction]:
+    def _perform_group(self, work_items: list[WorkItem]) -> list[NextAction]:
         with log_context(saga=self.saga.name, runs=len(work_items)):
             return Phase(self.saga, self.link, work_items).perform()
 
-    def _alone(self, work_item: WorkItem) -> NextAction:
-        with log_context(**work_item.names, saga=self.saga.name):
+    def _perform_single(self, work_item: WorkItem) -> NextAction:
+        with log_context(**work_item.log_fields, saga=self.saga.name):
             return self._perform_one(work_item)
 
     def _perform_one(self, work_item: WorkItem) -> NextAction:
@@ -114,9 +114,9 @@ class Runner:
                 log.exception("phase.failed")
             if work_item.result is not None:
                 self._settle_alone(work_item)
-            if is_outage or phase.working_on is None:
+            if is_outage or phase.current_step is None:
                 raise
-            failure = (phase.working_on, error)
+            failure = (phase.current_step, error)
             journalled = Phase(self.saga, self.link, [WorkItem(work_item.run_id)], failure=failure)
             return journalled.perform()[0]
 
@@ -196,15 +196,15 @@ class ActiveAttempt:
         return self._claim.number
 
     @property
-    def budget(self) -> timedelta:
-        return self._claim.work.deadline
+    def time_limit(self) -> timedelta:
+        return self._claim.work.time_limit
 
     def checkpoint(self, write: Callable[[], T]) -> T:
         return cast("T", self._checkpoints.submit(Checkpoint(self._claim, write)))
 
 
-def ask(claim: Claim, attempt: Attempt) -> CallResult:
-    """Make the call of a claimed step, and sort its result or its error by the step's definition."""
+def make_call(claim: Claim, attempt: Attempt) -> CallResult:
+    """Make the call of a claimed step, and classify its result or its error by the step's definition."""
     work = claim.work
     try:
         output: Output = work.call(attempt)

@@ -13,7 +13,7 @@ from sagas.batch import Rejection
 from sagas.bulk_sql import Change, Insert, write
 from sagas.definition import Saga
 from sagas.dispatch import dispatch
-from sagas.models import HANDOVER, LIVE, Direction, RunStatus, SagaRun, StepAttempt
+from sagas.models import LIVE, MESSAGE_GRACE, Direction, RunStatus, SagaRun, StepAttempt
 from sagas.pause_reasons import PauseReason
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class CompensationRequest(Enum):
     """The result of a request to compensate a subject's run."""
 
     REQUESTED = auto()  # the run compensates before its next step
-    UNDERWAY = auto()  # it compensates already, or was requested to before
+    ALREADY_REQUESTED = auto()  # the run compensates already, or an earlier request is stored
     TOO_LATE = auto()  # it is past the point from which all steps can be compensated
     ENDED = auto()  # no run of this subject is live
 
@@ -69,7 +69,7 @@ def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> Com
     if run is None:
         return CompensationRequest.ENDED
     if run.status == RunStatus.COMPENSATING or run.compensation_requested_at is not None:
-        return CompensationRequest.UNDERWAY
+        return CompensationRequest.ALREADY_REQUESTED
     saga = registry.get(run.saga, run.version)
     if not saga.can_compensate_at(saga.step(run.step)):
         return CompensationRequest.TOO_LATE
@@ -79,7 +79,7 @@ def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> Com
         reason_detail=reason.detail,
         actor=actor,
         not_before=None,
-        wake_at=_soon(run),
+        wake_at=_next_wake_at(run),
         **(_NOT_PAUSED if run.paused_at is not None else {}),
     )
     dispatch(run)
@@ -90,7 +90,8 @@ def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> Com
 def retry_now(run_id: UUID) -> bool:
     """End every back-off of a live run, clear its flag, and queue it; return whether it was live.
 
-    A call in flight keeps its lease. A paused run stays paused, and flagged.
+    ``retry_count`` restarts at 0, so the step has all its retries again. A call in flight keeps its
+    lease. A paused run stays paused, and flagged.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         pk=run_id, status__in=LIVE
@@ -103,7 +104,7 @@ def retry_now(run_id: UUID) -> bool:
         redispatch_count=0,
         needs_attention=run.paused_at is not None,
         attention_reason=run.attention_reason if run.paused_at else "",
-        wake_at=_soon(run),
+        wake_at=_next_wake_at(run),
     )
     StepAttempt.objects.filter(
         run=run, direction=Direction.COMPENSATING, not_before__isnull=False
@@ -123,7 +124,7 @@ def lock_run(subject_id: UUID) -> None:
 
 @transaction.atomic
 def pause(subject_id: UUID, reason: PauseReason, detail: str, actor: str) -> bool:
-    """Let the live run of a subject start no further step; return whether it is paused now.
+    """Pause the live run of a subject, so that it starts no further step; return whether it is paused.
 
     Returns False if no run is live, if it compensates or was requested to, or if its saga only
     compensates. A call in flight is still settled; if that ends the run or makes it compensate, the
@@ -153,7 +154,7 @@ def pause(subject_id: UUID, reason: PauseReason, detail: str, actor: str) -> boo
 
 @transaction.atomic
 def resume(subject_id: UUID) -> bool:
-    """Let a subject's paused run go on, and queue it; return whether one was paused.
+    """Resume the paused run of a subject, and queue it; return whether one was paused.
 
     For a person who has checked it: no paused run goes on by itself. A call in flight keeps its
     lease.
@@ -163,7 +164,9 @@ def resume(subject_id: UUID) -> bool:
     ).first()  # fmt: skip
     if run is None:
         return False
-    SagaRun.objects.filter(pk=run.pk).update(redispatch_count=0, wake_at=_soon(run), **_NOT_PAUSED)
+    SagaRun.objects.filter(pk=run.pk).update(
+        redispatch_count=0, wake_at=_next_wake_at(run), **_NOT_PAUSED
+    )
     extra = {"subject_id": str(subject_id), "reason": run.pause_reason}
     log.warning("run.resumed", extra=extra)
     dispatch(run)
@@ -180,8 +183,8 @@ def _pausable(subject_id: UUID) -> SagaRun | None:
     return run
 
 
-def _soon(run: SagaRun) -> object:
+def _next_wake_at(run: SagaRun) -> object:
     """Return when the sweep looks if the message sent now is lost: not before the lease ends."""
     if run.leased_until is not None:
         return run.leased_until
-    return Now() + HANDOVER
+    return Now() + MESSAGE_GRACE

@@ -23,8 +23,8 @@ FIRST_DELAY = timedelta(seconds=5)
 LONGEST_DELAY = timedelta(seconds=60)
 """The delay to the next sweep of a run doubles up to this, so that a backlog gets few duplicates."""
 
-ATTENTION_AFTER = 10
-"""Re-dispatches without progress: about six minutes."""
+ATTENTION_AFTER_REDISPATCHES = 10
+"""After this many re-dispatches without progress the run is flagged: about six minutes."""
 
 MAX_LOGGED = 50
 """Correlation ids in the log line about a sweep: after an outage a sweep has hundreds of runs."""
@@ -44,8 +44,8 @@ class SweepSource(StrEnum):
 def sweep(source: SweepSource = SweepSource.COMMAND, *, limit: int = 500) -> int:
     """Queue up to ``limit`` overdue runs, and return how many.
 
-    The re-dispatch is counted and committed before the message leaves, so a run that kills its
-    workers is not queued ever faster. Any number of sweeps may run at once: each skips the rows that
+    The re-dispatch is counted and committed before the message leaves. So the delay doubles even for
+    a run that kills its workers. Any number of sweeps may run at once: each skips the rows that
     another one has locked. The time of the sweep is saved for ``source`` in the same commit.
     """
     with transaction.atomic():
@@ -59,7 +59,7 @@ def sweep(source: SweepSource = SweepSource.COMMAND, *, limit: int = 500) -> int
             run.redispatch_count = min(run.redispatch_count + 1, MAX_REDISPATCH_COUNT)
             doublings = min(run.redispatch_count - 1, 10)
             run.wake_at = run.swept_at + min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
-            if run.redispatch_count >= ATTENTION_AFTER:
+            if run.redispatch_count >= ATTENTION_AFTER_REDISPATCHES:
                 _flag(run, f"queued {run.redispatch_count} times without progress")
             try:
                 dispatch(run)

@@ -61,7 +61,7 @@ def disconnected_threads(
 def messages(monkeypatch: pytest.MonkeyPatch) -> MessageQueue:
     """The queue that gets every message of a saga. A test delivers the messages itself."""
     queue = MessageQueue()
-    monkeypatch.setattr(dispatch.publisher, "hand_over", queue.hand_over)
+    monkeypatch.setattr(dispatch.publisher, "enqueue", queue.enqueue)
     return queue
 
 

@@ -1,4 +1,4 @@
-"""The cart: what quotes price and orders buy."""
+"""The cart in requests for quotes and orders: its schema, and the problems of pricing it."""
 
 from typing import Annotated, Final, get_args
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from orders.api.links.views import LinksView, for_guests
+from orders.api.links.views import LinksView, guest_view_of
 from orders.api.orders.event_stream import EventsView
 from orders.api.orders.views import CancellationView, OrdersView, OrderView, TimelineView
 from orders.api.products.views import ProductsView
@@ -18,20 +18,20 @@ urlpatterns = [
     path("orders/<uuid:order_id>/events", EventsView.as_view(), name="order-events"),
     path("orders/<uuid:order_id>/cancel", CancellationView.as_view(), name="order-cancel"),
     path("orders/<uuid:order_id>/links", LinksView.as_view(), name="order-links"),
-    path("guest/orders/<str:token>", for_guests(OrderView.as_view()), name="guest-order"),
+    path("guest/orders/<str:token>", guest_view_of(OrderView.as_view()), name="guest-order"),
     path(
         "guest/orders/<str:token>/timeline",
-        for_guests(TimelineView.as_view()),
+        guest_view_of(TimelineView.as_view()),
         name="guest-order-timeline",
     ),
     path(
         "guest/orders/<str:token>/events",
-        for_guests(EventsView.as_view()),
+        guest_view_of(EventsView.as_view()),
         name="guest-order-events",
     ),
     path(
         "guest/orders/<str:token>/cancel",
-        for_guests(CancellationView.as_view()),
+        guest_view_of(CancellationView.as_view()),
         name="guest-order-cancel",
     ),
     path("token", TokenView.as_view(), name="token"),

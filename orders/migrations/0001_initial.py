@@ -202,8 +202,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "move of an order",
-                "verbose_name_plural": "moves of orders",
+                "verbose_name": "transition of an order",
+                "verbose_name_plural": "transitions of orders",
                 "ordering": ["sequence"],
             },
         ),
@@ -288,13 +288,13 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="ordertransition",
             index=django.contrib.postgres.indexes.BrinIndex(
-                autosummarize=True, fields=["at"], name="orders_moved_lately"
+                autosummarize=True, fields=["at"], name="orders_transitioned_lately"
             ),
         ),
         migrations.AddConstraint(
             model_name="ordertransition",
             constraint=models.UniqueConstraint(
-                fields=("order", "sequence"), name="orders_moves_in_sequence"
+                fields=("order", "sequence"), name="orders_transitions_in_sequence"
             ),
         ),
         migrations.RunSQL(COUNT_OPEN, "DROP FUNCTION orders_count_open(integer)"),

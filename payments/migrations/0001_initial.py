@@ -28,13 +28,13 @@ class Migration(migrations.Migration):
                     "status",
                     models.CharField(
                         choices=[
-                            ("intended", "Intended"),
+                            ("prepared", "Prepared"),
                             ("authorized", "Authorized"),
                             ("captured", "Captured"),
                             ("voided", "Voided"),
                             ("refunded", "Refunded"),
                         ],
-                        default="intended",
+                        default="prepared",
                         max_length=16,
                     ),
                 ),
@@ -44,9 +44,9 @@ class Migration(migrations.Migration):
                 ("params", models.JSONField()),
                 ("api_version", models.CharField(max_length=32)),
                 ("provider_payment_id", models.CharField(blank=True, max_length=255, null=True)),
-                ("key_generation", models.PositiveSmallIntegerField(default=1)),
+                ("key_version", models.PositiveSmallIntegerField(default=1)),
                 ("replayed_error_count", models.PositiveSmallIntegerField(default=0)),
-                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("closing_since", models.DateTimeField(blank=True, null=True)),
                 ("decline_code", models.CharField(blank=True, max_length=64)),
                 (
                     "created_at",
@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                         name="payments_one_payment_per_provider_payment",
                     ),
                     models.UniqueConstraint(
-                        condition=models.Q(("closed_at__isnull", True)),
+                        condition=models.Q(("closing_since__isnull", True)),
                         fields=("order_id",),
                         name="payments_one_open_payment_per_order",
                     ),
@@ -75,7 +75,7 @@ class Migration(migrations.Migration):
                         condition=models.Q(
                             (
                                 "status__in",
-                                ["intended", "authorized", "captured", "voided", "refunded"],
+                                ["prepared", "authorized", "captured", "voided", "refunded"],
                             )
                         ),
                         name="payments_status_known",

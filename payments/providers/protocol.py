@@ -19,23 +19,25 @@ from payments.provider_types import (
 class PaymentProvider(Protocol):
     """A service that takes money from customers and returns it.
 
-    **Repetition.** An operation with a ``key`` acts at most once for that key: asked again with the
+    **Repetition.** An operation with a ``key`` acts at most once for that key: called again with the
     same parameters and ``api_version``, it returns its first result. That must hold for a day at
     least. A provider that saved an *error* under a key repeats it with
     ``OutcomeUnknown(replayed=True)``; the caller then reads the payment, and takes the next key.
 
-    **Time-out and crash.** Every call ends before its ``deadline``. A call without a whole, readable
-    answer raises OutcomeUnknown; a crash has the same effect. The caller repeats the call with the
-    same key, or retrieves the payment. A provider never repeats a call by itself.
+    **Time-out and crash.** No call starts after its ``deadline``, and none waits longer for an answer.
+    Only an answer that arrives slowly may end later. A call without a whole, readable answer raises
+    OutcomeUnknown; a crash has the same effect. The caller repeats the call with the same key, or
+    retrieves the payment. A provider never repeats a call by itself.
 
     **Four ways to end**, as exceptions of ``payments.errors``:
 
     ======== =======================================================================================
     done      The operation returns. Its effect is final at the provider.
-    rejected  PaymentDeclined (for good), RefundRejected, and UnexpectedState, which carries
-              the payment's current state. RequestRejected is a bug of ours and can never succeed;
-              AccessDenied and UnknownPayment wait for an operator. Nothing was done.
-    transient ProviderBusy, DeadlinePassed. Nothing was done; the same call may succeed later.
+    rejected  Nothing was done. PaymentDeclined, RefundRejected, and WrongStatus, which carries the
+              payment's current state. RequestRejected can never succeed: the provider does not
+              charge the amount, or we have a bug. AccessDenied and UnknownPayment wait for an
+              operator.
+    transient NotDoneYet, DeadlinePassed. Nothing was done; the same call may succeed later.
     unknown   OutcomeUnknown. The effect may exist.
     ======== =======================================================================================
 
@@ -60,12 +62,12 @@ class PaymentProvider(Protocol):
 
     # -- answered without a call -----------------------------------------------------------------
 
-    def accepts(self, payment_method: str) -> bool:
+    def accepts_payment_method(self, payment_method: str) -> bool:
         """Return whether a payment method's reference has the form of this provider's."""
 
     @property
     def payment_method_hint(self) -> str:
-        """What ``accepts`` takes, for the developer of a storefront: "an id such as …"."""
+        """What ``accepts_payment_method`` takes, for the developer of a storefront: "an id such as …"."""
 
     def charge_limits(self, currency: str) -> ChargeLimits | None:
         """Return which amounts it charges in a currency; None if it does not charge in it.
@@ -80,7 +82,7 @@ class PaymentProvider(Protocol):
         repeat the request; other members are the provider's own.
         """
 
-    def recognizes(self, provider_id: str) -> bool:
+    def recognizes_id(self, provider_id: str) -> bool:
         """Return whether a text has the form of this provider's id of a payment or a refund."""
 
     @property
@@ -105,11 +107,10 @@ class PaymentProvider(Protocol):
     def confirm_payment(
         self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
     ) -> ProviderPayment:
-        """Have the money held, or taken where the payment method cannot be held.
+        """Authorize the money, or take it where the payment method cannot be held.
 
-        Returns AUTHORIZED, CAPTURED or PROCESSING. Raises PaymentDeclined, with the payment, and
-        UnexpectedState for a payment that is not CREATED or DECLINED: for one that ``cancel_payment``
-        ended, always.
+        Returns AUTHORIZED, CAPTURED or PROCESSING. Raises PaymentDeclined with the payment. Raises
+        WrongStatus unless the payment is CREATED or DECLINED. So it never confirms a cancelled payment.
         """
 
     def capture_payment(
@@ -124,7 +125,7 @@ class PaymentProvider(Protocol):
     ) -> ProviderPayment:
         """Take ``amount_minor`` of what is held, and release the rest.
 
-        ``currency`` is the payment's. Raises UnexpectedState unless the payment is AUTHORIZED.
+        ``currency`` is the payment's. Raises WrongStatus unless the payment is AUTHORIZED.
         """
 
     def cancel_payment(
@@ -132,8 +133,8 @@ class PaymentProvider(Protocol):
     ) -> ProviderPayment:
         """Release what is held, and end the payment for good: no confirmation succeeds after it.
 
-        Returns CANCELLED, also for a payment that was declined. Raises UnexpectedState for one that
-        is CAPTURED or CANCELLED already, or whose money moves at this moment.
+        Returns CANCELLED, also for a payment that was declined. Raises WrongStatus for one that
+        is CAPTURED or CANCELLED already, or that the provider is just confirming or capturing.
         """
 
     def create_refund(
@@ -150,7 +151,7 @@ class PaymentProvider(Protocol):
         """Send back ``amount_minor`` of what was captured. ``currency`` is the payment's.
 
         The refund may be PENDING for days, and FAILED after that. Raises RefundRejected if the provider
-        will not, in particular for more than was captured and not yet refunded.
+        rejects it, for example if it is more than what was captured and not yet refunded.
         """
 
     # -- calls that read -------------------------------------------------------------------------
@@ -173,4 +174,7 @@ class PaymentProvider(Protocol):
     def list_refunds_since(
         self, created_from: datetime, *, deadline: Deadline
     ) -> Iterator[ProviderRefund]:
-        """Yield every refund of the account created since then, newest first, as listed above."""
+        """Yield every refund of the account created since then, newest first.
+
+        ``list_payments`` says when an object is listed, and what the deadline covers.
+        """

@@ -36,9 +36,9 @@ def provider_named(name: str) -> PaymentProvider:
         raise UnknownProvider(name) from None
 
 
-def name_of_provider_for(payment_method: str) -> str:
-    """Return the first provider that accepts a payment method. Raises UnknownPaymentMethod."""
+def provider_name_for_method(payment_method: str) -> str:
+    """Return the name of the first provider that accepts a method. Raises UnknownPaymentMethod."""
     for name, provider in providers().items():
-        if provider.accepts(payment_method):
+        if provider.accepts_payment_method(payment_method):
             return name
     raise UnknownPaymentMethod(payment_method)

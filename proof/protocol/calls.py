@@ -6,11 +6,11 @@ moves the worker may die, sleep past its lease, or be overtaken.
 
 from proof.protocol.engine import DONE, FAILED, REJECTED, UNKNOWN
 from proof.protocol.provider import (
+    AUTHORIZATION_EXPIRED,
     CREATED,
     DECLINED,
     GIVEN_BACK,
     HELD,
-    LAPSED,
     NO_ANSWER,
     REFUND_REJECTED,
     SAVED_ERROR,
@@ -98,7 +98,7 @@ class Calls:
         if not worker.owns_run:
             return None, payment
         if worker.at == "prepare refund":
-            return worker._replace(at="refund"), payment._replace(refund_intended=True)
+            return worker._replace(at="refund"), payment._replace(refund_prepared=True)
         return answer(worker, DONE, REFUNDED), payment
 
     # -- the provider's answers ------------------------------------------------------------------
@@ -147,7 +147,9 @@ class Calls:
         if worker.work == "capture_payment":
             if status == HELD:
                 return worker._replace(at="capture")
-            return answer(worker, *((DONE, TAKEN) if status == TAKEN else (REJECTED, LAPSED)))
+            return answer(
+                worker, *((DONE, TAKEN) if status == TAKEN else (REJECTED, AUTHORIZATION_EXPIRED))
+            )
         return self._go_on_closing(worker, payment, status)
 
     def _authorization_result(self, worker: Worker, status: str) -> Worker:
@@ -168,7 +170,7 @@ class Calls:
                 return worker._replace(at="list refunds")
         if status == GIVEN_BACK:
             return worker._replace(at="record refund")
-        return worker._replace(at="refund" if payment.refund_intended else "prepare refund")
+        return worker._replace(at="refund" if payment.refund_prepared else "prepare refund")
 
     def _next_key_if_stuck(self, worker: Worker, payment: Payment) -> tuple[Worker, Payment]:
         """Take the next key if the provider repeats an error under this one."""

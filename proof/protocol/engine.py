@@ -28,7 +28,7 @@ from proof.protocol.tables import (
     COMPENSATING,
     COMPLETED,
     CONFIRMED,
-    INTENDED,
+    PREPARED,
     RUNNING,
     Step,
 )
@@ -205,7 +205,7 @@ class Engine:
             if order.reservation != HELD:
                 return world, "stock_lost"
             order = order._replace(reservation=SOLD, status=CONFIRMED)
-        elif work in ("release_stock", "restock"):
+        elif work in ("release_stock", "release_reserved_stock"):
             if order.reservation in (HELD, SOLD) or not self.rules.releases_once:
                 world = world._replace(shelf=world.shelf + 1)
             if order.reservation != NOT_RESERVED:
@@ -231,7 +231,7 @@ def prepare(order: Order, work: str) -> Order:
     """Record, with the claim, what the provider will be asked for."""
     payment = order.payment
     if work == "authorize_payment":
-        return order if payment.status else order._replace(payment=Payment(INTENDED))
+        return order if payment.status else order._replace(payment=Payment(PREPARED))
     if work != "capture_payment":
         return order._replace(payment=payment._replace(is_closed=True))
     return order

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 from proof.protocol.calls import REQUESTS, Calls
 from proof.protocol.engine import Engine, expire_lease, queue
 from proof.protocol.provider import (
+    AUTHORIZATION_EXPIRED,
     HELD,
-    LAPSED,
     NO_ANSWER,
     SAVED_ERROR,
     ProviderAnswer,
@@ -268,12 +268,15 @@ class Moves:
             forgot = provider._replace(answers=frozenset(), may_forget=True)
             world_then = world.with_order(number, order._replace(provider=forgot))
             yield Move(FAULT, "the provider forgets its keys", world_then.spending("expiries"))
-        if world.faults.lapses and HELD in provider.intents:
-            lapsed = provider._replace(
-                intents=tuple(LAPSED if intent == HELD else intent for intent in provider.intents)
+        if world.faults.expirations and HELD in provider.intents:
+            expired = provider._replace(
+                intents=tuple(
+                    AUTHORIZATION_EXPIRED if intent == HELD else intent
+                    for intent in provider.intents
+                )
             )
-            world_then = world.with_order(number, order._replace(provider=lapsed))
-            yield Move(FAULT, "the authorization expires", world_then.spending("lapses"))
+            world_then = world.with_order(number, order._replace(provider=expired))
+            yield Move(FAULT, "the authorization expires", world_then.spending("expirations"))
 
 
 def phase_summary(before: World, after: World, number: int) -> str:

@@ -162,7 +162,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "stores_when_closed": Mutant(
         "Equivalent: a claim closes the payment, and every claim raises the fence, so a worker that"
         " could store an id after that has lost the run already. The rule would also cover code that"
-        " sets closed_at without a claim; no code does.",
+        " sets closing_since without a claim; no code does.",
         Rules(stores_only_while_open=False),
         Faults(cancels=1, sleeps=1, expiries=1),
         "",

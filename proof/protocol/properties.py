@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from proof.protocol.provider import CREATED, DECLINED, HELD, LAPSED, TAKEN
+from proof.protocol.provider import AUTHORIZATION_EXPIRED, CREATED, DECLINED, HELD, TAKEN
 from proof.protocol.state import HELD as RESERVED
 from proof.protocol.state import NO_INTENT, SOLD, Order, World
 from proof.protocol.tables import (
@@ -11,10 +11,10 @@ from proof.protocol.tables import (
     CANCELLING,
     COMPLETED,
     CONFIRMED,
-    INTENDED,
     ORDER_MOVES,
     PAYMENT_MOVES,
     PLACED,
+    PREPARED,
     RUN_MOVES,
     Move,
 )
@@ -48,7 +48,9 @@ def _is_charged_early(order: Order) -> bool:
 
 
 def _is_confirmed_without_money(order: Order) -> bool:
-    return order.status == CONFIRMED and not {HELD, TAKEN, LAPSED} & set(order.provider.intents)
+    return order.status == CONFIRMED and not {HELD, TAKEN, AUTHORIZATION_EXPIRED} & set(
+        order.provider.intents
+    )
 
 
 def _is_confirmed_without_stock(order: Order) -> bool:
@@ -60,7 +62,7 @@ def _compensated_without_reason(order: Order) -> bool:
 
 
 def _is_called_declined_wrongly(order: Order) -> bool:
-    asked_last = order.payment.status == INTENDED and order.status == CANCELLING
+    asked_last = order.payment.status == PREPARED and order.status == CANCELLING
     return order.run.cause == DECLINED and asked_last and HELD in order.provider.intents
 
 

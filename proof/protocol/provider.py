@@ -16,7 +16,7 @@ DECLINED: Final = "declined"  # requires_payment_method
 TAKEN: Final = "taken"  # succeeded
 GIVEN_BACK: Final = "given_back"  # succeeded, and refunded in full
 CANCELED: Final = "canceled"
-LAPSED: Final = "lapsed"  # canceled by the provider, because the authorization is too old
+AUTHORIZATION_EXPIRED: Final = "expired"  # the provider canceled it: its authorization is too old
 
 NO_ANSWER: Final = "no answer"
 SAVED_ERROR: Final = "saved 500"

@@ -19,7 +19,9 @@ QUICK: Final[Mapping[str, SearchScope]] = {
     ),
     "messages are lost and doubled": SearchScope(Faults(cancels=1, sleeps=1, losses=1, doubles=1)),
     "the provider saves errors": SearchScope(Faults(cancels=1, crashes=1, no_answers=1, errors=1)),
-    "the authorization expires": SearchScope(Faults(cancels=1, crashes=1, no_answers=1, lapses=1)),
+    "the authorization expires": SearchScope(
+        Faults(cancels=1, crashes=1, no_answers=1, expirations=1)
+    ),
     "two orders for one unit": SearchScope(Faults(cancels=1, crashes=1), orders=2, units=(1,)),
     "two orders for one unit, and a zombie": SearchScope(
         Faults(sleeps=1, no_answers=1), orders=2, units=(1,)
@@ -44,7 +46,7 @@ DEEP: Final[Mapping[str, SearchScope]] = {
         Faults(cancels=1, crashes=1, sleeps=1, errors=1)
     ),
     "the authorization expires among many faults": SearchScope(
-        Faults(cancels=1, crashes=1, no_answers=2, losses=1, doubles=1, lapses=1)
+        Faults(cancels=1, crashes=1, no_answers=2, losses=1, doubles=1, expirations=1)
     ),
     "two orders: a cancel, a death and a zombie": SearchScope(
         Faults(cancels=1, crashes=1, sleeps=1), orders=2, units=(1,)

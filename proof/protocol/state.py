@@ -45,7 +45,7 @@ class Payment(NamedTuple):
     status: str = ""
     intent: int = NO_INTENT
     is_closed: bool = False
-    refund_intended: bool = False
+    refund_prepared: bool = False
     key: int = 1
     saved_errors: int = 0
 
@@ -103,7 +103,7 @@ class Faults(NamedTuple):
     losses: int = 0  # Redis forgets all messages
     doubles: int = 0  # a message is delivered twice
     expiries: int = 0  # the provider forgets all idempotency keys
-    lapses: int = 0  # the provider lets an authorization expire
+    expirations: int = 0  # the provider lets an authorization expire
     errors: int = 0  # the provider answers 500, and saves that under the key
 
 

@@ -7,7 +7,7 @@ CONFIRMED: Final = "confirmed"
 CANCELLING: Final = "cancelling"
 CANCELLED: Final = "cancelled"
 
-INTENDED: Final = "intended"
+PREPARED: Final = "prepared"
 AUTHORIZED: Final = "authorized"
 CAPTURED: Final = "captured"
 VOIDED: Final = "voided"
@@ -30,15 +30,15 @@ ORDER_MOVES: Final[frozenset[Move]] = frozenset(
 )
 PAYMENT_MOVES: Final[frozenset[Move]] = frozenset(
     {
-        (INTENDED, AUTHORIZED),
-        (INTENDED, VOIDED),
+        (PREPARED, AUTHORIZED),
+        (PREPARED, VOIDED),
         (AUTHORIZED, CAPTURED),
         (AUTHORIZED, VOIDED),
         (AUTHORIZED, REFUNDED),
         (CAPTURED, REFUNDED),
     }
 )
-BY_HAND_AT_THE_PROVIDER: Final[frozenset[Move]] = frozenset({(INTENDED, REFUNDED)})
+BY_HAND_AT_THE_PROVIDER: Final[frozenset[Move]] = frozenset({(PREPARED, REFUNDED)})
 """Allowed by the code but not modelled: we capture money only after it was recorded as authorized, so
 only a person in the provider's dashboard can capture it earlier."""
 RUN_MOVES: Final[frozenset[Move]] = frozenset(
@@ -85,6 +85,6 @@ CHECKOUT: Final = (
 )
 CANCELLATION: Final = (
     Step("return_payment", is_remote=True, queue="settlement"),
-    Step("restock", is_remote=False, queue="settlement"),
+    Step("release_reserved_stock", is_remote=False, queue="settlement"),
     Step("finish_cancelling", is_remote=False, queue="settlement"),
 )

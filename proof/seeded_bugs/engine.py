@@ -23,7 +23,7 @@ def result_accepted_without_fence() -> None:
     """A stale result is accepted although another worker has taken the run over."""
     context_of = Phase._context
 
-    def move_unchecked(payment: Payment, status: PaymentStatus) -> None:
+    def set_status_unchecked(payment: Payment, status: PaymentStatus) -> None:
         payment.status = status
 
     def context_without_fence(
@@ -36,7 +36,7 @@ def result_accepted_without_fence() -> None:
         return context_of(self, run, results)
 
     replace(Phase, "_context", context_without_fence)
-    replace(payments.services, "_move", move_unchecked)
+    replace(payments.services, "_set_status", set_status_unchecked)
 
 
 def attempt_recorded_after_call() -> None:

@@ -91,7 +91,7 @@ def check_multiple(amount: int, currency: str, *, param: str) -> None:
 
 
 def to_minor_units(amount: int, currency: str) -> int:
-    """Return an amount of Stripe's in minor units. A fraction of a minor unit counts as one."""
+    """Return a Stripe amount in minor units. A fraction of a minor unit counts as one."""
     stripe_units, minor_units = 10 ** DECIMALS[currency], 10 ** MINOR_UNIT_DECIMALS[currency]
     return int(-(-amount * minor_units // stripe_units))
 

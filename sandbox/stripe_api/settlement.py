@@ -1,4 +1,4 @@
-"""Changes that depend on the clock only: refunds settle, authorizations lapse."""
+"""Changes that depend on the clock only: refunds settle, authorizations expire."""
 
 from dataclasses import replace
 

@@ -149,7 +149,7 @@ def test_a_message_in_work_is_not_redelivered() -> None:
 
 def test_a_lease_is_longer_than_a_call_and_shorter_than_a_task() -> None:
     calls = [
-        work.deadline
+        work.time_limit
         for saga in all_sagas()
         for step in saga.steps
         for work in (step.action, step.compensating_action)

@@ -117,8 +117,8 @@ def test_an_unknown_term_finds_nothing_and_the_page_says_what_to_search_for(
         "?needs_attention=yes",
         "?step=reserve_stock",
         "?attempts=2-3",
-        "?error=ProviderBusy",
-        "?status__exact=placed&q=alice&attempts=2-3&error=ProviderBusy",
+        "?error=NotDoneYet",
+        "?status__exact=placed&q=alice&attempts=2-3&error=NotDoneYet",
     ],
 )
 def test_the_list_is_filtered(desk: Client, confirmed: UUID, waiting: UUID, query: str) -> None:
@@ -126,7 +126,7 @@ def test_the_list_is_filtered(desk: Client, confirmed: UUID, waiting: UUID, quer
     SagaRun.objects.filter(pk=run.pk).update(attempt_count=3)
     StepAttempt.objects.create(
         run=run, step="reserve_stock", direction="forward", number=3, fence=3,
-        outcome="transient", error="ProviderBusy",
+        outcome="transient", error="NotDoneYet",
     )  # fmt: skip
 
     assert listed_orders(desk, query) == [waiting]

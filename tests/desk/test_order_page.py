@@ -213,7 +213,7 @@ def test_a_waiting_compensation_shows_the_time_of_its_next_try(desk: Client, wai
     ):
         StepAttempt.objects.create(
             run=run, step="authorize_payment", direction=direction, number=2, fence=2,
-            outcome=outcome, error="ProviderBusy", not_before=not_before, ended_at=timezone.now(),
+            outcome=outcome, error="NotDoneYet", not_before=not_before, ended_at=timezone.now(),
         )  # fmt: skip
 
     page = page_of(desk, waiting)
@@ -223,7 +223,7 @@ def test_a_waiting_compensation_shows_the_time_of_its_next_try(desk: Client, wai
         f"Tries authorization void again at {clock}, attempt 2,"
         " and the order is then cancelled; retried until it succeeds."
     )
-    assert f"ProviderBusy · next try at {clock}" in page
+    assert f"NotDoneYet · next try at {clock}" in page
 
 
 def test_a_refund_is_shown_with_its_ids(
@@ -282,7 +282,7 @@ def test_the_number_of_statements_does_not_grow_with_the_timeline(
     StepAttempt.objects.bulk_create(
         StepAttempt(
             run=run, step="capture_payment", direction="forward", number=number, fence=number,
-            outcome="transient", error="ProviderBusy", ended_at=timezone.now(),
+            outcome="transient", error="NotDoneYet", ended_at=timezone.now(),
         )
         for number in range(100, 300)
     )  # fmt: skip

@@ -30,7 +30,7 @@ def make_break(code: str, kind: str, subject: str, *, is_open: bool = True) -> R
         code=code,
         kind=kind,
         subject=subject,
-        detail="version 7, moves 1",
+        detail="version 7, transitions 1",
         first_seen=now - timedelta(minutes=5),
         last_seen=now,
         times_seen=5,
@@ -61,7 +61,7 @@ def test_a_break_links_to_its_order_and_shows_the_invariant(desk: Client) -> Non
     page = desk.get(f"{BREAKS}{make_break('T4', 'state', order_id).pk}/change/").content.decode()
 
     assert f'href="/admin/orders/order/{order_id}/change/"' in page
-    assert "An order&#x27;s version counts its moves." in page
+    assert "An order&#x27;s version counts its transitions." in page
 
 
 def test_a_break_about_something_else_has_no_order_link(desk: Client) -> None:

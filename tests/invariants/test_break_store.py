@@ -71,9 +71,9 @@ def miscounted(confirmed: Order) -> Order:
 
 def cancel_at_the_provider(order: Order) -> None:
     """Cancel a payment as staff can in the provider's dashboard, without our knowledge."""
-    balances = read_providers().balances
-    (balance,) = (found for found in balances if found.order_id == str(order.pk))
-    provider.cancel_payment(balance.provider_payment_id, **call_options())
+    states = read_providers().payments
+    (state,) = (found for found in states if found.order_id == str(order.pk))
+    provider.cancel_payment(state.provider_payment_id, **call_options())
 
 
 def test_a_finding_becomes_a_break(miscounted: Order) -> None:
@@ -84,7 +84,7 @@ def test_a_finding_becomes_a_break(miscounted: Order) -> None:
     assert recorded == BreakChanges(opened=1, seen_again=0, resolved=0, paused=0)
     found = only_break()
     assert (found.code, found.kind, found.subject) == ("T4", "state", str(miscounted.pk))
-    assert found.detail == "version 7, moves 1"
+    assert found.detail == "version 7, transitions 1"
     assert (found.first_seen, found.last_seen, found.times_seen) == (
         report.taken_at,
         report.taken_at,
@@ -104,7 +104,7 @@ def test_a_finding_seen_again_is_the_same_break(miscounted: Order) -> None:
     assert recorded == BreakChanges(opened=0, seen_again=1, resolved=0, paused=0)
     assert (again.pk, again.first_seen, again.times_seen) == (first.pk, first.first_seen, 2)
     assert again.last_seen > first.last_seen
-    assert again.detail == "version 8, moves 1"
+    assert again.detail == "version 8, transitions 1"
 
 
 def test_a_break_that_is_gone_is_resolved_and_kept(miscounted: Order) -> None:
@@ -286,7 +286,7 @@ def test_an_order_is_not_paused_if_the_provider_cannot_be_read_again(
     def silence(_: object) -> ProviderReading:
         raise OutcomeUnknown("no answer")
 
-    monkeypatch.setattr(break_store, "read_again", silence)
+    monkeypatch.setattr(break_store, "read_payments", silence)
 
     assert record(report).paused == 0
     assert SagaRun.objects.get().paused_at is None

@@ -61,7 +61,7 @@ def test_a_clean_database_has_no_findings_at_any_moment_of_an_order(shop: Shop) 
     assert report.orders == {"cancelled": 3}
     assert report.payments == {"refunded": 1, "voided": 1}
     assert report.reading is not None
-    assert len(report.reading.balances) == 2
+    assert len(report.reading.payments) == 2
 
 
 def test_changes_after_the_provider_was_read_are_no_finding(shop: Shop) -> None:

@@ -90,7 +90,7 @@ def test_a_finding_exits_with_1_and_names_code_subject_and_detail(miscounted: Or
             "code": "T4",
             "kind": "state",
             "subject": str(miscounted.pk),
-            "detail": "version 7, moves 1",
+            "detail": "version 7, transitions 1",
         }
     ]
 
@@ -100,8 +100,8 @@ def test_the_table_shows_the_sentence_of_a_broken_invariant(miscounted: Order) -
 
     assert status == 1
     assert str(miscounted.pk) in output
-    assert "version 7, moves 1" in output
-    assert "T4: An order's version counts its moves." in output
+    assert "version 7, transitions 1" in output
+    assert "T4: An order's version counts its transitions." in output
     assert "no ghost charge" not in output
 
 
@@ -109,10 +109,10 @@ def test_the_table_shows_the_sentence_of_a_broken_invariant(miscounted: Order) -
 def test_a_providers_text_is_shown_without_markup(
     confirmed: Order, tmp_path: Path, order_id: str
 ) -> None:
-    (balance,) = map(asdict, read_providers().balances)
+    (state,) = map(asdict, read_providers().payments)
     statement = tmp_path / "statement.json"
-    stranger = {**balance, "provider_payment_id": "pi_stranger", "order_id": order_id}
-    statement.write_text(json.dumps([balance, stranger]))
+    stranger = {**state, "provider_payment_id": "pi_stranger", "order_id": order_id}
+    statement.write_text(json.dumps([state, stranger]))
 
     status, output = check_invariants("--full", "--statement", str(statement))
 
@@ -237,11 +237,11 @@ def test_an_invalid_grace_is_a_usage_error(seconds: str) -> None:
 def test_a_statement_replaces_reading_the_provider(
     confirmed: Order, settings: Settings, tmp_path: Path
 ) -> None:
-    (balance,) = map(asdict, read_providers().balances)
+    (state,) = map(asdict, read_providers().payments)
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"
     right, wrong = tmp_path / "right.json", tmp_path / "wrong.json"
-    right.write_text(json.dumps([balance]))
-    wrong.write_text(json.dumps([{**balance, "captured_minor": 4499}]))
+    right.write_text(json.dumps([state]))
+    wrong.write_text(json.dumps([{**state, "captured_minor": 4499}]))
 
     agreed = as_json("--full", "--grace", "0", "--statement", str(right))
     differed = as_json("--full", "--grace", "0", "--statement", str(wrong))

@@ -32,7 +32,7 @@ def committed_history(
     )
     messages = MessageQueue()
     with django_db_blocker.unblock(), sandbox_settings, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatch.publisher, "hand_over", messages.hand_over)
+        patch.setattr(dispatch.publisher, "enqueue", messages.enqueue)
         yield place_sample_orders(sandbox, messages)
         call_command("flush", interactive=False, verbosity=0, inhibit_post_migrate=True)
 

@@ -59,7 +59,7 @@ def test_a_paid_order_is_confirmed_and_then_captured(
     ]
 
 
-def test_a_cancel_after_completion_refunds_and_restocks(
+def test_a_cancel_after_completion_refunds_and_releases_stock(
     placed: Order, shelf: Shelf, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     messages.deliver_all()
@@ -79,7 +79,7 @@ def test_an_order_whose_reservation_is_lost_is_cancelled_and_its_payment_voided(
 ) -> None:
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "timeout_before", times=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sagas.runner.ActiveAttempt.budget", timedelta(seconds=2))
+        patch.setattr("sagas.runner.ActiveAttempt.time_limit", timedelta(seconds=2))
         messages.deliver(messages.take())
     assert sandbox_stripe.hits(rule) == 1
     Reservation.objects.filter(quantity=2).update(status=ReservationStatus.RELEASED)

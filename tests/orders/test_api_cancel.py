@@ -177,7 +177,7 @@ def test_a_customer_cannot_cancel_the_order_of_another(
     assert Order.objects.get().status == "confirmed"
 
 
-def test_the_log_of_moves_names_the_customer_who_cancelled(
+def test_the_log_of_transitions_names_the_customer_who_cancelled(
     storefront: Storefront, messages: MessageQueue
 ) -> None:
     order_id = storefront.order(MUG).order_id

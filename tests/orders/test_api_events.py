@@ -67,7 +67,7 @@ def test_a_stream_follows_an_order_from_placed_to_confirmed(
 
 
 @pytest.mark.usefixtures("long_waits")
-def test_a_stream_sends_every_move_even_if_they_are_fast(
+def test_a_stream_sends_every_transition_even_if_they_are_fast(
     storefront: Storefront, path: str, sandbox_stripe: SandboxServer, messages: MessageQueue
 ) -> None:
     Order.objects.update(payment_method="pm_card_chargeDeclinedInsufficientFunds")

@@ -41,7 +41,7 @@ def test_the_timeline_lists_events_oldest_first(
         "capture_payment.done",
         "return_payment.started",
         "return_payment.done",
-        "restock.done",
+        "release_reserved_stock.done",
         "finish_cancelling.done",
     ]
     assert codes_of(entries, "payment") == ["authorized", "captured", "refunded"]

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from orders.api.http.idempotency import IdempotentRequest, SavedResponse, save_response
 from orders.api.http.order_watcher import OrderWatch, OrderWatcher, order_watcher
 from orders.api.http.prefer_header import MAX_WAIT_SECONDS
-from orders.models import Cause, Order, OrderCursor
+from orders.models import Cause, Order, OrderProgress
 from orders.states import SETTLED, OrderStatus
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue, delivering_in_background
@@ -23,7 +23,7 @@ from tests.support.storefront_client import ApiResponse, Storefront, cart
 from tests.support.waits import wait_until
 
 MUG = cart(("MUG", 1))
-AS_PLACED = OrderCursor(0, is_cancel_requested=False)
+AS_PLACED = OrderProgress(0, is_cancel_requested=False)
 
 pytestmark = pytest.mark.usefixtures("disconnected_threads")
 

@@ -1,4 +1,4 @@
-"""An order's moves: allowed moves are made and logged, all others are refused."""
+"""An order's transitions: allowed ones are made and logged, all others are refused."""
 
 from itertools import product
 from uuid import UUID
@@ -22,7 +22,7 @@ MOVES_TO = {
     OrderStatus.CANCELLING: (OrderStatus.CANCELLING,),
     OrderStatus.CANCELLED: (OrderStatus.CANCELLING, OrderStatus.CANCELLED),
 }
-"""The allowed moves that lead to each status."""
+"""The allowed transitions that lead to each status."""
 
 PAIRS = list(product(OrderStatus, OrderStatus))
 ALLOWED = [(source, target) for source, target in PAIRS if target in TRANSITIONS[source]]
@@ -45,12 +45,12 @@ def move(cause: Cause, target: OrderStatus, *order_ids: UUID) -> list[Order]:
 
 
 def state_of(order_id: UUID) -> tuple[object, ...]:
-    """Return the order's row and its log of moves."""
+    """Return the order's row and its log of transitions."""
     order = Order.objects.filter(pk=order_id).values_list()[0]
     return (order, *OrderTransition.objects.filter(order=order_id).values_list())
 
 
-def test_the_table_of_allowed_moves() -> None:
+def test_the_table_of_allowed_transitions() -> None:
     assert ALLOWED == [
         ("placed", "confirmed"),
         ("placed", "cancelling"),
@@ -61,7 +61,7 @@ def test_the_table_of_allowed_moves() -> None:
 
 
 @pytest.mark.parametrize(("source", "target"), ALLOWED)
-def test_an_allowed_move_is_made_and_logged(
+def test_an_allowed_transition_is_made_and_logged(
     customer: User, source: OrderStatus, target: OrderStatus
 ) -> None:
     order_id = order_at(customer, source)
@@ -80,7 +80,7 @@ def test_an_allowed_move_is_made_and_logged(
 
 
 @pytest.mark.parametrize(("source", "target"), FORBIDDEN)
-def test_any_other_move_is_refused_and_nothing_is_written(
+def test_any_other_transition_is_refused_and_nothing_is_written(
     customer: User, source: OrderStatus, target: OrderStatus
 ) -> None:
     order_id = order_at(customer, source)
@@ -230,7 +230,7 @@ def test_the_database_enforces_the_order_constraints(
 def test_the_database_refuses_a_second_move_with_the_same_number(customer: User) -> None:
     order_id = order_at(customer, OrderStatus.CONFIRMED)
 
-    with pytest.raises(IntegrityError, match="orders_moves_in_sequence"):
+    with pytest.raises(IntegrityError, match="orders_transitions_in_sequence"):
         OrderTransition.objects.create(
             order_id=order_id, sequence=1, source="placed", target="cancelling", cause="twice"
         )

@@ -8,7 +8,9 @@ from sagas import registry
 from sagas.definition import Compensate, Remote, Step, Work
 
 STEPS = [step for saga in registry.all_sagas() for step in saga.steps]
-WORKS = [pytest.param(work, id=name) for step in STEPS for name, work in step.works]
+WORKS = [
+    pytest.param(work, id=name) for step in STEPS for name, work in step.action_and_compensation
+]
 
 FIELDS = {"amount": format_amount(1000, "eur"), "method": "pm_card_visa"}
 """The fields that the desk fills in."""
@@ -29,14 +31,14 @@ def test_each_step_and_compensation_has_names_for_staff_and_customers(
 @pytest.mark.parametrize("work", WORKS)
 def test_each_call_has_a_system_and_a_description(work: Work) -> None:
     if not isinstance(work, Remote):
-        assert work.describe.asks == ""
+        assert work.describe.request_text == ""
         return
 
-    asks = work.describe.asks.format(**FIELDS)
+    request_text = work.describe.request_text.format(**FIELDS)
 
     assert work.system in registry.systems()
-    assert asks.endswith(".")
-    assert "{" not in asks
+    assert request_text.endswith(".")
+    assert "{" not in request_text
     assert set(work.operations) <= set(KEYS)
     assert work.operations
 
@@ -57,7 +59,7 @@ def test_each_rejection_code_has_messages_that_can_be_formatted(step: Step) -> N
 
 def test_every_step_is_found_by_the_name_of_its_attempts() -> None:
     for step in STEPS:
-        for name, work in step.works:
+        for name, work in step.action_and_compensation:
             assert registry.find_work(name) is work
     assert registry.find_work("unknown_step") is None
     assert registry.system_called("unknown_step") == registry.system_called("reserve_stock") == ""
@@ -72,7 +74,7 @@ def test_the_list_of_all_steps() -> None:
         "confirm_order",
         "capture_payment",
         "return_payment",
-        "restock",
+        "release_reserved_stock",
         "finish_cancelling",
     }
     assert registry.systems() == ["payment_provider"]

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from outbound.deadline import Deadline
 from outbound.errors import (
-    NOT_ACTED,
+    OUTBOUND_TRANSIENT,
     AccessDenied,
     NoAnswer,
     OutboundError,
@@ -73,7 +73,7 @@ def test_a_repeated_call_after_a_fault_has_one_effect(
         score()
 
     assert type(raised.value) is error
-    assert isinstance(raised.value, NOT_ACTED) is (error is ServiceBusy)
+    assert isinstance(raised.value, OUTBOUND_TRANSIENT) is (error is ServiceBusy)
     assert len(fraud.acts()) == acts
     assert score() == {"verdict": "accept"}
     assert len(fraud.acts()) == 1

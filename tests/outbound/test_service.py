@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from outbound.deadline import Deadline
 from outbound.errors import (
-    NOT_ACTED,
+    OUTBOUND_TRANSIENT,
     AccessDenied,
     CallInsideTransaction,
     DeadlinePassed,
@@ -85,8 +85,8 @@ ANSWERS = {
     "timed out": (CannedResponse("", 408), ServiceBusy, "busy"),
     "an equal request is in flight": (CannedResponse("{}", 409), ServiceBusy, "busy"),
     "too many requests": (CannedResponse("{}", 429), ServiceBusy, "busy"),
-    "no credentials": (CannedResponse("{}", 401), AccessDenied, "denied"),
-    "no permission": (CannedResponse("<html>", 403), AccessDenied, "denied"),
+    "no credentials": (CannedResponse("{}", 401), AccessDenied, "access_denied"),
+    "no permission": (CannedResponse("<html>", 403), AccessDenied, "access_denied"),
     "rejected": (CannedResponse('{"code": "unknown_order"}', 422), RequestRejected, "rejected"),
     "not found, as a page": (CannedResponse("<html>", 404), RequestRejected, "rejected"),
     "broken": (CannedResponse("{}", 500), NoAnswer, "unknown"),
@@ -118,7 +118,7 @@ def test_each_answer_raises_its_error_and_counts_its_outcome(
         ask(fraud)
 
     assert type(raised.value) is expected
-    assert isinstance(raised.value, NOT_ACTED) is (expected is ServiceBusy)
+    assert isinstance(raised.value, OUTBOUND_TRANSIENT) is (expected is ServiceBusy)
     assert counted(outcome) == before + 1
     assert len(server.requests) == 1
 
@@ -156,38 +156,38 @@ def test_an_unreachable_server_raises_no_answer(fraud: OutsideService) -> None:
 def test_a_service_can_name_the_outcomes_of_its_errors(server: CannedServer) -> None:
     server.answer = CannedResponse('{"code": "fraud"}', 422)
     fraud = OutsideService(
-        "fraud", base_url=lambda: server.url, outcomes={RequestRejected: "refused"}
+        "fraud", base_url=lambda: server.url, outcomes={RequestRejected: "declined"}
     )
-    before = counted("refused"), counted("rejected")
+    before = counted("declined"), counted("rejected")
 
     with pytest.raises(RequestRejected):
         ask(fraud)
 
-    assert (counted("refused"), counted("rejected")) == (before[0] + 1, before[1])
+    assert (counted("declined"), counted("rejected")) == (before[0] + 1, before[1])
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_call_inside_a_transaction_is_refused(
     server: CannedServer, fraud: OutsideService
 ) -> None:
-    before = counted("not_asked")
+    before = counted("not_sent")
 
     with transaction.atomic(), pytest.raises(CallInsideTransaction):
         ask(fraud)
 
     assert server.connections == 0
-    assert counted("not_asked") == before + 1
+    assert counted("not_sent") == before + 1
     assert ask(fraud) == {"verdict": "accept"}
 
 
 def test_a_passed_deadline_sends_nothing(server: CannedServer, fraud: OutsideService) -> None:
-    before = counted("not_asked")
+    before = counted("not_sent")
 
     with pytest.raises(DeadlinePassed):
         fraud.post("score", "/scores", {}, key="key-1", deadline=Deadline.after(timedelta(0)))
 
     assert server.connections == 0
-    assert counted("not_asked") == before + 1
+    assert counted("not_sent") == before + 1
 
 
 def test_nothing_is_sent_outside_of_a_call(server: CannedServer, fraud: OutsideService) -> None:

@@ -7,9 +7,9 @@ from django.db import IntegrityError, transaction
 
 from payments import services
 from payments.errors import (
+    NotDoneYet,
     OutcomeUnknown,
     PaymentDeclined,
-    ProviderBusy,
     RefundFailed,
     RefundPending,
     RefundRejected,
@@ -25,10 +25,10 @@ from tests.support.payment_attempts import (
     UNANSWERED_FAULTS,
     FakeAttempt,
     authorized,
-    begin_closing,
-    budget_for,
     captured,
+    mark_closing,
     prepared_payment,
+    time_limit_for,
 )
 from tests.support.provider_ledger import NOTHING_MOVED, OrderMoney, intents_for, money_of
 from tests.support.stripe_calls import call_options, calls_since, last_call_number
@@ -79,7 +79,7 @@ def test_closing_an_order_without_payments_calls_no_provider(sandbox_stripe: San
 def test_closing_a_payment_without_a_provider_id_calls_no_provider(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = begin_closing(prepared_payment())
+    payment = mark_closing(prepared_payment())
     before = last_call_number(sandbox_stripe)
 
     assert close(payment) == ended_as(payment, "voided")
@@ -93,7 +93,7 @@ def test_closing_cancels_a_declined_payment(
     payment = prepared_payment("pm_card_visa_chargeDeclinedInsufficientFunds")
     with pytest.raises(PaymentDeclined):
         services.authorize(payment.order_id, FakeAttempt(payment.order_id))
-    begin_closing(payment)
+    mark_closing(payment)
 
     assert close(payment) == ended_as(payment, "voided", "insufficient_funds")
     assert status_of(sandbox_stripe, payment) == "canceled"
@@ -101,7 +101,7 @@ def test_closing_cancels_a_declined_payment(
 
 
 def test_closing_releases_held_money(sandbox_stripe: SandboxServer) -> None:
-    payment = begin_closing(authorized())
+    payment = mark_closing(authorized())
     before = last_call_number(sandbox_stripe)
 
     assert close(payment) == ended_as(payment, "voided")
@@ -111,7 +111,7 @@ def test_closing_releases_held_money(sandbox_stripe: SandboxServer) -> None:
 
 
 def test_closing_refunds_captured_money(sandbox_stripe: SandboxServer) -> None:
-    payment = begin_closing(captured())
+    payment = mark_closing(captured())
 
     assert close(payment) == ended_as(payment, "refunded")
     assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE)]
@@ -128,7 +128,7 @@ def test_closing_refunds_captured_money(sandbox_stripe: SandboxServer) -> None:
 
 
 def test_closing_accepts_an_expired_authorization(sandbox_stripe: SandboxServer) -> None:
-    payment = begin_closing(authorized())
+    payment = mark_closing(authorized())
     sandbox_stripe.advance(8 * 24 * 3600)
 
     assert close(payment) == ended_as(payment, "voided")
@@ -139,7 +139,7 @@ def test_closing_accepts_an_expired_authorization(sandbox_stripe: SandboxServer)
 def test_closing_again_moves_no_money(
     sandbox_stripe: SandboxServer, make: Callable[[], Payment], refunds: int
 ) -> None:
-    payment = begin_closing(make())
+    payment = mark_closing(make())
     first = close(payment)
 
     again = close(payment, REPEATED_ATTEMPT)
@@ -152,7 +152,7 @@ def test_closing_again_moves_no_money(
 def test_closing_a_finished_payment_calls_no_provider(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = begin_closing(captured())
+    payment = mark_closing(captured())
     close(payment)
     Payment.objects.update(status="refunded")
     before = last_call_number(sandbox_stripe)
@@ -162,10 +162,10 @@ def test_closing_a_finished_payment_calls_no_provider(
 
 
 def test_every_payment_of_an_order_is_closed(sandbox_stripe: SandboxServer) -> None:
-    first = begin_closing(authorized())
+    first = mark_closing(authorized())
     second = captured()
     Payment.objects.filter(pk=second.pk).update(order_id=first.order_id)
-    begin_closing(first)
+    mark_closing(first)
 
     ended = close(first)
 
@@ -181,11 +181,13 @@ def test_every_payment_of_an_order_is_closed(sandbox_stripe: SandboxServer) -> N
 def test_the_next_attempt_finds_out_what_a_lost_cancel_did(
     sandbox_stripe: SandboxServer, fault: str
 ) -> None:
-    payment = begin_closing(authorized())
+    payment = mark_closing(authorized())
     rule = sandbox_stripe.add_fault("payment_intents.cancel", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.close(payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault)))
+        services.close(
+            payment.order_id, FakeAttempt(payment.order_id, time_limit=time_limit_for(fault))
+        )
 
     assert close(payment, REPEATED_ATTEMPT) == ended_as(payment, "voided")
     assert sandbox_stripe.hits(rule) == 1
@@ -197,11 +199,13 @@ def test_the_next_attempt_finds_out_what_a_lost_cancel_did(
 def test_the_next_attempt_finds_out_what_a_lost_refund_did(
     sandbox_stripe: SandboxServer, fault: str
 ) -> None:
-    payment = begin_closing(captured())
+    payment = mark_closing(captured())
     rule = sandbox_stripe.add_fault("refunds.create", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.close(payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault)))
+        services.close(
+            payment.order_id, FakeAttempt(payment.order_id, time_limit=time_limit_for(fault))
+        )
 
     assert close(payment, REPEATED_ATTEMPT) == ended_as(payment, "refunded")
     assert sandbox_stripe.hits(rule) == 1
@@ -215,10 +219,10 @@ def test_the_next_attempt_finds_out_what_a_lost_refund_did(
 def test_closing_is_retried_while_the_provider_is_busy(
     sandbox_stripe: SandboxServer, operation: str, fault: str
 ) -> None:
-    payment = begin_closing(captured())
+    payment = mark_closing(captured())
     sandbox_stripe.add_fault(operation, fault, times=1)
 
-    with pytest.raises(ProviderBusy):
+    with pytest.raises(NotDoneYet):
         close(payment)
 
     assert close(payment, REPEATED_ATTEMPT) == ended_as(payment, "refunded")
@@ -229,7 +233,7 @@ def test_closing_is_retried_while_the_provider_is_busy(
 def test_a_cancel_with_a_replayed_error_is_repeated_under_the_next_key(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = begin_closing(authorized())
+    payment = mark_closing(authorized())
     sandbox_stripe.add_fault("payment_intents.cancel", "error_after", times=1)
     before = last_call_number(sandbox_stripe)
 
@@ -245,7 +249,7 @@ def test_a_cancel_with_a_replayed_error_is_repeated_under_the_next_key(
 
 
 def test_closing_waits_for_a_pending_refund(sandbox_stripe: SandboxServer) -> None:
-    payment = begin_closing(captured("pm_card_pendingRefund"))
+    payment = mark_closing(captured("pm_card_pendingRefund"))
 
     for number in (1, 2):
         with pytest.raises(RefundPending):
@@ -259,7 +263,7 @@ def test_closing_waits_for_a_pending_refund(sandbox_stripe: SandboxServer) -> No
 
 
 def test_a_failed_refund_is_left_to_staff(sandbox_stripe: SandboxServer) -> None:
-    payment = begin_closing(captured("pm_card_refundFail"))
+    payment = mark_closing(captured("pm_card_refundFail"))
     sandbox_stripe.add_fault("refunds.create", "reset_after", times=1)
     with pytest.raises(OutcomeUnknown):
         close(payment)
@@ -276,7 +280,7 @@ def test_a_failed_refund_is_left_to_staff(sandbox_stripe: SandboxServer) -> None
 def test_a_refund_from_the_dashboard_is_not_repeated(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = begin_closing(captured())
+    payment = mark_closing(captured())
     refund_from_the_dashboard(payment, PRICE)
 
     assert close(payment) == ended_as(payment, "refunded")
@@ -287,7 +291,7 @@ def test_a_refund_from_the_dashboard_is_not_repeated(
 def test_a_pending_refund_from_the_dashboard_is_not_repeated(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = begin_closing(captured("pm_card_pendingRefund"))
+    payment = mark_closing(captured("pm_card_pendingRefund"))
     refund_from_the_dashboard(payment, PRICE)
 
     with pytest.raises(RefundRejected):
@@ -301,7 +305,7 @@ def test_a_pending_refund_from_the_dashboard_is_not_repeated(
 def test_after_a_partial_refund_from_the_dashboard_only_the_rest_is_refunded(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = begin_closing(captured())
+    payment = mark_closing(captured())
     refund_from_the_dashboard(payment, 300)
 
     assert close(payment) == ended_as(payment, "refunded")
@@ -317,7 +321,7 @@ def test_after_a_partial_refund_from_the_dashboard_only_the_rest_is_refunded(
 def test_a_refund_from_the_dashboard_settles_a_failed_refund(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = begin_closing(captured("pm_card_refundFail"))
+    payment = mark_closing(captured("pm_card_refundFail"))
     sandbox_stripe.add_fault("refunds.create", "reset_after", times=1)
     with pytest.raises(OutcomeUnknown):
         close(payment)
@@ -338,7 +342,7 @@ def test_only_the_captured_amount_is_refunded(sandbox_stripe: SandboxServer) -> 
     StripeProvider().capture_payment(
         payment.provider_payment_id, amount_minor=PRICE - 200, currency="eur", **call_options()
     )
-    begin_closing(payment)
+    mark_closing(payment)
 
     assert close(payment) == ended_as(payment, "refunded")
     assert refunds_of(sandbox_stripe, payment) == [("succeeded", PRICE - 200)]
@@ -348,7 +352,7 @@ def test_only_the_captured_amount_is_refunded(sandbox_stripe: SandboxServer) -> 
 def test_a_refund_is_stored_before_the_provider_is_called(
     sandbox_stripe: SandboxServer,
 ) -> None:
-    payment = begin_closing(captured())
+    payment = mark_closing(captured())
     sandbox_stripe.add_fault("refunds.create", "error_before", times=1)
 
     with pytest.raises(OutcomeUnknown):
@@ -360,7 +364,7 @@ def test_a_refund_is_stored_before_the_provider_is_called(
 
 
 def test_the_database_allows_one_refund_per_payment(sandbox_stripe: SandboxServer) -> None:
-    payment = begin_closing(captured())
+    payment = mark_closing(captured())
     close(payment)
 
     with (

@@ -11,7 +11,7 @@ from datetime import timedelta
 from urllib.parse import parse_qs
 
 import pytest
-import stripe  # noqa: TID251 -- where its own authorities are
+import stripe  # noqa: TID251 -- where its own ca_file are
 from pytest_django import Settings
 
 from outbound.deadline import Deadline
@@ -24,7 +24,7 @@ from payments.errors import (
     PaymentError,
     RefundRejected,
     RequestRejected,
-    UnexpectedState,
+    WrongStatus,
 )
 from payments.provider_types import PaymentRequest, ProviderPaymentStatus
 from payments.providers.stripe.provider import API_VERSION, StripeProvider
@@ -151,7 +151,7 @@ def test_a_passed_deadline_sends_nothing(canned: CannedServer) -> None:
 
 
 def test_certificates_and_host_names_are_checked() -> None:
-    pool = HttpTransport(authorities=stripe.ca_bundle_path)._pool
+    pool = HttpTransport(ca_file=stripe.ca_bundle_path)._pool
 
     context = pool.connection_pool_kw["ssl_context"]
 
@@ -278,7 +278,7 @@ def test_a_payment_that_the_error_does_not_include_is_retrieved(
     canned.first_answers = [error_response(400, type="invalid_request_error", code=code)]
     canned.answer = payment_response(status="canceled")
 
-    with pytest.raises(UnexpectedState) as unexpected:
+    with pytest.raises(WrongStatus) as unexpected:
         provider.capture_payment(
             "pi_1",
             amount_minor=1200,

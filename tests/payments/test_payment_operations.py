@@ -7,10 +7,10 @@ from payments import payment_operations, services
 from payments.errors import (
     AmountMismatch,
     DeadlinePassed,
+    NotDoneYet,
     OutcomeUnknown,
     PaymentClosed,
     PaymentDeclined,
-    ProviderBusy,
 )
 from payments.models import Payment
 from payments.providers.stripe.provider import StripeProvider
@@ -20,14 +20,14 @@ from tests.support.payment_attempts import (
     BUSY_FAULTS,
     PRICE,
     REPEATED_ATTEMPT,
-    SHORT_BUDGET,
+    SHORT_TIME_LIMIT,
     UNANSWERED_FAULTS,
     FakeAttempt,
     authorized,
-    begin_closing,
-    budget_for,
     captured,
+    mark_closing,
     prepared_payment,
+    time_limit_for,
 )
 from tests.support.provider_ledger import NOTHING_MOVED, OrderMoney, intents_for, money_of
 from tests.support.stripe_calls import call_options, calls_since, last_call_number
@@ -142,7 +142,7 @@ def test_the_next_attempt_finds_out_what_a_lost_authorization_did(
 
     with pytest.raises(OutcomeUnknown):
         services.authorize(
-            payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault))
+            payment.order_id, FakeAttempt(payment.order_id, time_limit=time_limit_for(fault))
         )
     output = authorize(payment, REPEATED_ATTEMPT)
 
@@ -162,7 +162,7 @@ def test_authorizing_is_retried_while_the_provider_is_busy(
         authorize(payment)
     rule = sandbox_stripe.add_fault(f"payment_intents.{operation}", fault, times=1)
 
-    with pytest.raises(ProviderBusy):
+    with pytest.raises(NotDoneYet):
         authorize(payment)
     authorize(payment, REPEATED_ATTEMPT)
 
@@ -193,7 +193,7 @@ def test_a_create_with_a_replayed_error_is_searched_for(
         ("payment_intents.confirm", 200),
     ]
     assert statuses(sandbox_stripe, payment) == ["requires_capture"]
-    assert payment.key_generation == 1
+    assert payment.key_version == 1
     assert money_of(sandbox_stripe, payment.order_id) == HELD
 
 
@@ -211,7 +211,7 @@ def test_a_create_that_is_not_found_is_repeated_under_the_next_key(
     authorize(payment, 4)
 
     payment.refresh_from_db()
-    assert (payment.key_generation, payment.replayed_error_count) == (2, 0)
+    assert (payment.key_version, payment.replayed_error_count) == (2, 0)
     assert payment.provider_payment_id != lost["id"]
     assert statuses(sandbox_stripe, payment) == ["requires_confirmation", "requires_capture"]
     assert money_of(sandbox_stripe, payment.order_id) == HELD
@@ -232,7 +232,7 @@ def test_a_confirmation_with_a_replayed_error_is_repeated_under_the_next_key(
     keys = [call["key"] for call in sandbox_stripe.calls(before)]
     payment.refresh_from_db()
     assert keys == [None, f"{payment.pk}-confirm-2"]
-    assert (payment.key_generation, payment.replayed_error_count) == (2, 0)
+    assert (payment.key_version, payment.replayed_error_count) == (2, 0)
     assert money_of(sandbox_stripe, payment.order_id) == HELD
 
 
@@ -252,7 +252,7 @@ def test_a_confirmation_that_took_effect_despite_an_error_is_not_repeated(
 
 
 def test_authorizing_a_closed_payment_calls_no_provider(sandbox_stripe: SandboxServer) -> None:
-    payment = begin_closing(prepared_payment())
+    payment = mark_closing(prepared_payment())
     before = last_call_number(sandbox_stripe)
 
     with pytest.raises(PaymentClosed):
@@ -269,7 +269,7 @@ def test_a_payment_closed_during_its_create_is_never_confirmed(
     with pytest.raises(PaymentClosed):
         services.authorize(
             payment.order_id,
-            FakeAttempt(payment.order_id, meanwhile=lambda: begin_closing(payment)),
+            FakeAttempt(payment.order_id, meanwhile=lambda: mark_closing(payment)),
         )
 
     payment.refresh_from_db()
@@ -284,7 +284,7 @@ def test_a_late_worker_cancels_the_payment_that_it_created_after_closing(
     payment = prepared_payment()
 
     def sleep_too_long() -> None:
-        begin_closing(payment)
+        mark_closing(payment)
         raise LeaseLost(payment.order_id, 1)
 
     with pytest.raises(PaymentClosed):
@@ -331,7 +331,9 @@ def test_no_call_is_made_after_the_deadline(sandbox_stripe: SandboxServer) -> No
     before = last_call_number(sandbox_stripe)
 
     with pytest.raises(DeadlinePassed):
-        services.authorize(payment.order_id, FakeAttempt(payment.order_id, budget=-SHORT_BUDGET))
+        services.authorize(
+            payment.order_id, FakeAttempt(payment.order_id, time_limit=-SHORT_TIME_LIMIT)
+        )
 
     assert calls_since(sandbox_stripe, before) == []
 
@@ -358,7 +360,9 @@ def test_the_next_attempt_finds_out_what_a_lost_capture_did(
     rule = sandbox_stripe.add_fault("payment_intents.capture", fault, times=1)
 
     with pytest.raises(OutcomeUnknown):
-        services.capture(payment.order_id, FakeAttempt(payment.order_id, budget=budget_for(fault)))
+        services.capture(
+            payment.order_id, FakeAttempt(payment.order_id, time_limit=time_limit_for(fault))
+        )
     output = capture(payment, REPEATED_ATTEMPT)
 
     assert sandbox_stripe.hits(rule) == 1
@@ -373,7 +377,7 @@ def test_a_capture_is_retried_while_the_provider_is_busy(
     payment = authorized()
     sandbox_stripe.add_fault("payment_intents.capture", fault, times=1)
 
-    with pytest.raises(ProviderBusy):
+    with pytest.raises(NotDoneYet):
         capture(payment)
     capture(payment, REPEATED_ATTEMPT)
 
@@ -473,10 +477,10 @@ def test_a_worker_with_an_older_key_does_not_set_the_key_back(
     payment = prepared_payment()
     Payment.objects.update(replayed_error_count=2)
     asleep = Payment.objects.get()
-    Payment.objects.update(key_generation=5, replayed_error_count=0)
+    Payment.objects.update(key_version=5, replayed_error_count=0)
 
-    payment_operations._take_next_key_if_stuck(asleep)
+    payment_operations._use_next_key_after_replayed_errors(asleep)
 
     payment.refresh_from_db()
-    assert (payment.key_generation, payment.replayed_error_count) == (5, 0)
+    assert (payment.key_version, payment.replayed_error_count) == (5, 0)
     assert asleep.idempotency_key("confirm") == f"{payment.pk}-confirm-5"

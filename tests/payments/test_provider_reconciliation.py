@@ -10,8 +10,8 @@ from payments import provider_reconciliation
 from payments.errors import OutcomeUnknown
 from payments.payment_operations import CLOCK_TOLERANCE
 from payments.provider_reconciliation import (
-    ProviderBalance,
-    read_again,
+    ProviderPaymentState,
+    read_payments,
     read_providers,
     read_recent,
 )
@@ -65,18 +65,18 @@ def test_held_captured_and_refunded_amounts_are_read(
     reading = read_providers()
 
     assert reading.complete_since is None
-    assert reading.balances == [
-        ProviderBalance("stripe", returned.id, "b", "captured", "eur", 0, 1200, 1200),
-        ProviderBalance("stripe", kept.id, "a", "captured", "eur", 0, 1200, 0),
+    assert reading.payments == [
+        ProviderPaymentState("stripe", returned.id, "b", "captured", "eur", 0, 1200, 1200),
+        ProviderPaymentState("stripe", kept.id, "a", "captured", "eur", 0, 1200, 0),
     ]
-    assert [balance.net_minor for balance in reading.balances] == [0, 1200]
+    assert [state.net_minor for state in reading.payments] == [0, 1200]
 
 
 def test_a_failed_refund_does_not_count(sandbox_stripe: SandboxServer, settings: Settings) -> None:
     refunded(taken(settings, "a", "pm_card_refundFail"))
     sandbox_stripe.advance(3600)
 
-    (account,) = read_providers().balances
+    (account,) = read_providers().payments
 
     assert (account.refunded_minor, account.net_minor) == (0, 1200)
 
@@ -88,7 +88,7 @@ def test_payments_of_other_installations_are_left_out(
     settings.INSTALLATION_ID = uuid4().hex
     ours = taken(settings, "ours")
 
-    assert [balance.provider_payment_id for balance in read_providers().balances] == [ours.id]
+    assert [state.provider_payment_id for state in read_providers().payments] == [ours.id]
 
 
 def test_one_list_of_payments_and_one_of_refunds_is_read(
@@ -101,7 +101,7 @@ def test_one_list_of_payments_and_one_of_refunds_is_read(
 
     reading = read_recent(HOUR + timedelta(days=1))
 
-    assert len(reading.balances) == 3
+    assert len(reading.payments) == 3
     assert [operation for operation, _ in calls_since(sandbox_stripe, seen)] == [
         "refunds.list",
         "payment_intents.list",
@@ -122,8 +122,8 @@ def test_a_capture_and_refund_during_a_reading_never_show_more_refunded_than_cap
 
     reading = read_while(capture_and_refund, sandbox_stripe, before, read_providers)
 
-    assert reading.balances == [
-        ProviderBalance("stripe", intent.id, "a", "captured", "eur", 0, 1200, refunded_minor)
+    assert reading.payments == [
+        ProviderPaymentState("stripe", intent.id, "a", "captured", "eur", 0, 1200, refunded_minor)
     ]
 
 
@@ -143,11 +143,11 @@ def test_reading_single_payments_never_shows_more_refunded_than_captured(
         capture_and_refund,
         sandbox_stripe,
         before,
-        lambda: read_again([PaymentKey("stripe", intent.id)]),
+        lambda: read_payments([PaymentKey("stripe", intent.id)]),
     )
 
-    assert reading.balances == [
-        ProviderBalance("stripe", intent.id, "a", "captured", "eur", 0, 1200, refunded_minor)
+    assert reading.payments == [
+        ProviderPaymentState("stripe", intent.id, "a", "captured", "eur", 0, 1200, refunded_minor)
     ]
 
 
@@ -160,7 +160,7 @@ def test_earlier_refunds_are_read_despite_changes_during_the_reading(
 
     reading = read_while(lambda: refunded(other), sandbox_stripe, before, read_providers)
 
-    returned = {balance.provider_payment_id: balance.refunded_minor for balance in reading.balances}
+    returned = {state.provider_payment_id: state.refunded_minor for state in reading.payments}
     assert returned[intent.id] == 1200
 
 
@@ -176,7 +176,7 @@ def test_a_payment_created_during_a_reading_hides_no_other(
     reading = read_while(lambda: taken(settings, "c"), sandbox_stripe, before, read_providers)
 
     assert {"a": 1200, "b": 1200}.items() <= {
-        balance.order_id: balance.refunded_minor for balance in reading.balances
+        state.order_id: state.refunded_minor for state in reading.payments
     }.items()
 
 
@@ -205,7 +205,7 @@ def test_a_limited_reading_says_from_when_it_is_complete(
     reading = read_recent(timedelta(days=1))
 
     # Other payments may have been made in the same second as the third newest.
-    assert [balance.provider_payment_id for balance in reading.balances] == [
+    assert [state.provider_payment_id for state in reading.payments] == [
         intents[3].id,
         intents[2].id,
     ]
@@ -228,7 +228,7 @@ def test_a_limit_on_refunds_limits_the_payments_too(
     reading = read_recent(timedelta(days=1))
 
     # A refund is never older than its payment: payments whose refunds may be missing are left out.
-    assert [balance.provider_payment_id for balance in reading.balances] == [newest.id]
+    assert [state.provider_payment_id for state in reading.payments] == [newest.id]
     assert reading.complete_since == (
         refunds[0].created_at + timedelta(seconds=1) + CLOCK_TOLERANCE
     )
@@ -241,10 +241,10 @@ def test_single_payments_can_be_read_again(
     taken(settings, "b")
     refunded(returned, 700)
 
-    reading = read_again([PaymentKey("stripe", returned.id), PaymentKey("stripe", "pi_unknown")])
+    reading = read_payments([PaymentKey("stripe", returned.id), PaymentKey("stripe", "pi_unknown")])
 
-    assert reading.balances == [
-        ProviderBalance("stripe", returned.id, "a", "captured", "eur", 0, 1200, 700)
+    assert reading.payments == [
+        ProviderPaymentState("stripe", returned.id, "a", "captured", "eur", 0, 1200, 700)
     ]
 
 
@@ -258,4 +258,4 @@ def test_a_reading_without_an_answer_is_an_error(
     with pytest.raises(OutcomeUnknown):
         read_recent(HOUR)
     with pytest.raises(OutcomeUnknown):
-        read_again([PaymentKey("stripe", "pi_1")])
+        read_payments([PaymentKey("stripe", "pi_1")])

@@ -8,7 +8,7 @@ from payments import services
 from payments.admin_queries import orders_with_provider_id, payment_details
 from payments.errors import UnknownPaymentMethod, UnknownProvider
 from payments.models import Payment
-from payments.providers.registry import name_of_provider_for, provider_named, providers
+from payments.providers.registry import provider_name_for_method, provider_named, providers
 from sagas.bulk_sql import write
 from sagas.identifiers import new_id
 from tests.support.in_memory_provider.provider import CARD, PROVIDER
@@ -32,16 +32,16 @@ def test_providers_are_in_the_order_of_the_setting(settings: Settings, both: Non
 
 
 def test_a_payment_goes_to_the_first_provider_that_accepts_its_method(both: None) -> None:
-    assert name_of_provider_for("pm_card_visa") == "stripe"
-    assert name_of_provider_for(CARD) == "in_memory_provider"
+    assert provider_name_for_method("pm_card_visa") == "stripe"
+    assert provider_name_for_method(CARD) == "in_memory_provider"
     with pytest.raises(UnknownPaymentMethod):
-        name_of_provider_for("cheque")
+        provider_name_for_method("cheque")
 
 
 def test_the_hint_describes_the_accepted_payment_methods(settings: Settings, both: None) -> None:
     assert services.is_payment_method(CARD)
     assert services.payment_method_hint() == (
-        "the id of a payment method of Stripe's, such as pm_card_visa; a name such as memory_card"
+        "the id of a Stripe payment method, such as pm_card_visa; a name such as memory_card"
     )
 
     settings.PAYMENT_PROVIDERS = [STRIPE]

@@ -43,10 +43,10 @@ def events() -> list[tuple[str, UUID, UUID, object]]:
 
 def test_the_table_of_moves_between_payment_states() -> None:
     assert SOURCES == {
-        "authorized": ("intended",),
+        "authorized": ("prepared",),
         "captured": ("authorized",),
-        "voided": ("intended", "authorized"),
-        "refunded": ("intended", "authorized", "captured"),
+        "voided": ("prepared", "authorized"),
+        "refunded": ("prepared", "authorized", "captured"),
     }
 
 
@@ -54,11 +54,11 @@ def test_the_parameters_are_stored_before_the_provider_is_called() -> None:
     payment = prepared_payment("pm_card_amex", 4200)
 
     assert (payment.status, payment.amount_minor, payment.currency) == (
-        "intended",
+        "prepared",
         4200,
         "eur",
     )
-    assert (payment.provider_payment_id, payment.closed_at) == (None, None)
+    assert (payment.provider_payment_id, payment.closing_since) == (None, None)
     assert payment.api_version == API_VERSION
     assert payment.params == {
         "amount": 4200,
@@ -86,7 +86,7 @@ def test_preparing_again_keeps_the_first_payment() -> None:
 
 def test_an_order_gets_a_second_payment_after_the_first_is_closed() -> None:
     first = prepared_payment()
-    services.begin_closing([first.order_id])
+    services.mark_closing([first.order_id])
 
     write(services.prepare_payments([charge(first.order_id)]))
 
@@ -97,14 +97,14 @@ def test_every_attempt_at_an_operation_uses_the_same_key() -> None:
     payment = prepared_payment()
 
     keys = {payment.idempotency_key(name) for name in ("create", "confirm", "create")}
-    payment.key_generation = 2
+    payment.key_version = 2
 
     assert keys == {f"{payment.pk}-create-1", f"{payment.pk}-confirm-1"}
     assert payment.idempotency_key("create") == f"{payment.pk}-create-2"
 
 
 def test_recording_an_authorization_publishes_an_event() -> None:
-    payment = payment_at(PaymentStatus.INTENDED)
+    payment = payment_at(PaymentStatus.PREPARED)
 
     services.record_authorizations([payment.order_id])
 
@@ -134,13 +134,13 @@ def test_recording_a_capture_publishes_an_event() -> None:
 
 
 def test_payments_of_several_orders_are_recorded_together() -> None:
-    first, second = (payment_at(PaymentStatus.INTENDED, f"pi_{number}") for number in (1, 2))
-    other = payment_at(PaymentStatus.INTENDED, "pi_3")
+    first, second = (payment_at(PaymentStatus.PREPARED, f"pi_{number}") for number in (1, 2))
+    other = payment_at(PaymentStatus.PREPARED, "pi_3")
 
     services.record_authorizations([first.order_id, second.order_id])
 
     assert {key for _, key, _, _ in events()} == {first.order_id, second.order_id}
-    assert Payment.objects.get(pk=other.pk).status == "intended"
+    assert Payment.objects.get(pk=other.pk).status == "prepared"
 
 
 @pytest.mark.parametrize(
@@ -165,25 +165,25 @@ def test_a_move_that_is_not_allowed_is_refused(
 
 
 def test_one_payment_that_cannot_move_stops_all() -> None:
-    first = payment_at(PaymentStatus.INTENDED, "pi_1")
+    first = payment_at(PaymentStatus.PREPARED, "pi_1")
     second = payment_at(PaymentStatus.CAPTURED, "pi_2")
 
     with pytest.raises(RuntimeError, match="cannot become"), transaction.atomic():
         services.record_authorizations([first.order_id, second.order_id])
 
-    assert set(Payment.objects.values_list("status", flat=True)) == {"intended", "captured"}
+    assert set(Payment.objects.values_list("status", flat=True)) == {"prepared", "captured"}
     assert events() == []
 
 
 def test_closing_again_keeps_the_first_time() -> None:
-    payment = payment_at(PaymentStatus.INTENDED)
-    services.begin_closing([payment.order_id])
-    shut_at = Payment.objects.get().closed_at
+    payment = payment_at(PaymentStatus.PREPARED)
+    services.mark_closing([payment.order_id])
+    shut_at = Payment.objects.get().closing_since
 
-    services.begin_closing([payment.order_id])
+    services.mark_closing([payment.order_id])
 
     assert shut_at is not None
-    assert Payment.objects.get().closed_at == shut_at
+    assert Payment.objects.get().closing_since == shut_at
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_closing_again_keeps_the_first_time() -> None:
 )
 def test_recording_an_end_publishes_an_event(source: PaymentStatus, target: PaymentStatus) -> None:
     payment = payment_at(source)
-    services.begin_closing([payment.order_id])
+    services.mark_closing([payment.order_id])
 
     services.record_closings(closing(payment, target))
 
@@ -216,7 +216,7 @@ def test_recording_an_end_publishes_an_event(source: PaymentStatus, target: Paym
 
 
 def test_the_decline_code_is_stored_and_published() -> None:
-    payment = payment_at(PaymentStatus.INTENDED)
+    payment = payment_at(PaymentStatus.PREPARED)
 
     services.record_closings(closing(payment, "voided", "insufficient_funds"))
 
@@ -237,7 +237,7 @@ def test_recording_an_end_again_publishes_nothing() -> None:
 
 def test_payments_with_different_ends_are_recorded_together() -> None:
     declined, held, taken = (
-        payment_at(PaymentStatus.INTENDED, "pi_1"),
+        payment_at(PaymentStatus.PREPARED, "pi_1"),
         payment_at(PaymentStatus.AUTHORIZED, "pi_2"),
         payment_at(PaymentStatus.CAPTURED, "pi_3"),
     )

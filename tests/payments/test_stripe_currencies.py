@@ -123,10 +123,8 @@ def accepts(amount: int, currency: str) -> bool:
 def test_the_limits_agree_with_the_sandbox(currency: str) -> None:
     limits = charge_limits(currency)
     assert limits is not None
-    step = to_stripe(limits.step_minor, currency)
-    least, most = (
-        to_stripe(bound, currency) for bound in (limits.minimum_minor, limits.maximum_minor)
-    )
+    step = to_stripe(limits.increment_minor, currency)
+    least, most = (to_stripe(bound, currency) for bound in (limits.min_minor, limits.max_minor))
 
     assert [accepts(amount, currency) for amount in (least, least + step, most - step, most)] == [
         True

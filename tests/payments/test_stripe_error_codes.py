@@ -9,14 +9,14 @@ from pytest_django import Settings
 
 from payments.errors import (
     AccessDenied,
+    NotDoneYet,
     OutcomeUnknown,
     PaymentDeclined,
     PaymentError,
-    ProviderBusy,
     RefundRejected,
     RequestRejected,
-    UnexpectedState,
     UnknownPayment,
+    WrongStatus,
 )
 from payments.providers.stripe.error_codes import _BY_MEANING, MEANINGS, Meaning, meaning_of_code
 from tests.support.canned_http import CannedResponse, CannedServer, error_response, payment_response
@@ -25,9 +25,9 @@ from tests.support.stripe_calls import call_options, params, provider
 ERRORS: dict[Meaning, type[PaymentError]] = {
     Meaning.DECLINED: PaymentDeclined,
     Meaning.CUSTOMER_INPUT: PaymentDeclined,
-    Meaning.WRONG_STATE: UnexpectedState,
+    Meaning.WRONG_STATUS: WrongStatus,
     Meaning.REFUND_IMPOSSIBLE: RefundRejected,
-    Meaning.BUSY: ProviderBusy,
+    Meaning.BUSY: NotDoneYet,
     Meaning.UNKNOWN: OutcomeUnknown,
     Meaning.CONFIGURATION: AccessDenied,
     Meaning.BUG: RequestRejected,

@@ -10,14 +10,14 @@ from pytest_django import Settings
 
 from payments.errors import (
     AccessDenied,
+    NotDoneYet,
     OutcomeUnknown,
     PaymentDeclined,
     PaymentError,
-    ProviderBusy,
     RefundRejected,
     RequestRejected,
-    UnexpectedState,
     UnknownPayment,
+    WrongStatus,
 )
 from payments.provider_types import ProviderPayment, ProviderPaymentStatus
 from payments.providers.stripe.provider import API_VERSION
@@ -70,7 +70,7 @@ def test_an_unknown_payment_method_is_declined(sandbox_stripe: SandboxServer) ->
 
 Call = Callable[[ProviderPayment], object]
 
-WRONG_STATES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPaymentStatus]] = [
+WRONG_STATUSES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPaymentStatus]] = [
     (
         "confirm a cancelled one",
         lambda: provider.cancel_payment(created().id, **call_options()),
@@ -104,10 +104,10 @@ WRONG_STATES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPayme
 
 @pytest.mark.parametrize(
     ("prepare", "call", "status"),
-    [row[1:] for row in WRONG_STATES],
-    ids=[row[0] for row in WRONG_STATES],
+    [row[1:] for row in WRONG_STATUSES],
+    ids=[row[0] for row in WRONG_STATUSES],
 )
-def test_a_wrong_status_raises_unexpected_state_with_the_payment(
+def test_a_wrong_status_raises_wrong_status_with_the_payment(
     sandbox_stripe: SandboxServer,
     prepare: Callable[[], ProviderPayment],
     call: Call,
@@ -116,7 +116,7 @@ def test_a_wrong_status_raises_unexpected_state_with_the_payment(
     intent = prepare()
     seen = last_call_number(sandbox_stripe)
 
-    with pytest.raises(UnexpectedState) as unexpected:
+    with pytest.raises(WrongStatus) as unexpected:
         call(intent)
 
     assert unexpected.value.payment.status is status
@@ -138,9 +138,9 @@ def test_a_second_refund_is_rejected(sandbox_stripe: SandboxServer) -> None:
 
 
 FAULTS: list[tuple[str, type[PaymentError], int | None, ProviderPaymentStatus]] = [
-    ("rate_limit", ProviderBusy, 429, ProviderPaymentStatus.CREATED),
-    ("lock_timeout", ProviderBusy, 429, ProviderPaymentStatus.CREATED),
-    ("conflict", ProviderBusy, 409, ProviderPaymentStatus.CREATED),
+    ("rate_limit", NotDoneYet, 429, ProviderPaymentStatus.CREATED),
+    ("lock_timeout", NotDoneYet, 429, ProviderPaymentStatus.CREATED),
+    ("conflict", NotDoneYet, 409, ProviderPaymentStatus.CREATED),
     ("error_before", OutcomeUnknown, 500, ProviderPaymentStatus.CREATED),
     ("error_after", OutcomeUnknown, 500, ProviderPaymentStatus.AUTHORIZED),
     ("truncated_body", OutcomeUnknown, 200, ProviderPaymentStatus.AUTHORIZED),
@@ -218,7 +218,7 @@ def test_a_key_in_use_raises_provider_busy(sandbox_stripe: SandboxServer) -> Non
     while not sandbox_stripe.held(rule):
         assert time.monotonic() < gives_up_at
 
-    with pytest.raises(ProviderBusy):
+    with pytest.raises(NotDoneYet):
         provider.confirm_payment(intent.id, **call_options(key))
 
     sandbox_stripe.release(rule)

@@ -7,8 +7,8 @@ from sagas.batch import Output, Rejection
 from sagas.definition import Attempt
 from sagas.messages import RetryAfter, Stop
 from sagas.models import Direction, RunStatus, SagaRun
-from sagas.phase import ATTENTION_AFTER
-from sagas.schedule import HINT_LEAD
+from sagas.phase import ATTENTION_AFTER_ATTEMPTS
+from sagas.schedule import RETRY_MESSAGE_LEAD
 from sagas.services import request_compensation, retry_now
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
@@ -213,7 +213,7 @@ def test_a_run_wakes_for_the_first_due_compensation(
         "not_before", flat=True
     )
     assert len(waits) == 2
-    assert run.wake_at == min(filter(None, waits)) + HINT_LEAD
+    assert run.wake_at == min(filter(None, waits)) + RETRY_MESSAGE_LEAD
     (comes_back,) = messages.came_back
     assert isinstance(comes_back, RetryAfter)
 
@@ -271,11 +271,14 @@ def test_a_compensation_that_stays_unfinished_is_flagged_and_still_retried(
     run = start(fakes.saga(fakes.remote("send")))
     fakes.answers("send", Rejected("no"))
     fakes.answers(
-        "compensate send", *[Busy()] * (ATTENTION_AFTER - 1), Bug("typing error"), Silence()
+        "compensate send",
+        *[Busy()] * (ATTENTION_AFTER_ATTEMPTS - 1),
+        Bug("typing error"),
+        Silence(),
     )
 
     messages.deliver_all()
-    for _ in range(ATTENTION_AFTER - 2):
+    for _ in range(ATTENTION_AFTER_ATTEMPTS - 2):
         wake_run(run, messages)
         assert not run.needs_attention
     wake_run(run, messages)
@@ -289,7 +292,7 @@ def test_a_compensation_that_stays_unfinished_is_flagged_and_still_retried(
     wake_run(run, messages)
 
     assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
-    assert fakes.calls[-1] == ("compensate send", ATTENTION_AFTER + 2)
+    assert fakes.calls[-1] == ("compensate send", ATTENTION_AFTER_ATTEMPTS + 2)
 
 
 def test_a_compensation_whose_worker_was_lost_is_repeated(

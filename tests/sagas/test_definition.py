@@ -33,7 +33,7 @@ from tests.support.fake_sagas import (
 
 Steps = Callable[[FakeSagas], list[Step]]
 
-CALLED = StepText("sending", "Sending", asks="Send {amount} now.")
+CALLED = StepText("sending", "Sending", request_text="Send {amount} now.")
 
 
 def compensated_by(step: Step, **options: Unpack[RemoteOptions]) -> Step:
@@ -97,7 +97,7 @@ IMPOSSIBLE: dict[str, tuple[Steps, str]] = {
     ),
     "a rejection of what cannot be compensated": (
         lambda fakes: [fakes.remote("send", is_compensable=False, retry=UNLIMITED_TRIES)],
-        "send may reject, but not all can be compensated",
+        "send may reject, but it or an earlier step has no compensation",
     ),
     "giving up on what cannot be compensated": (
         lambda fakes: [
@@ -110,11 +110,11 @@ IMPOSSIBLE: dict[str, tuple[Steps, str]] = {
             fakes.local("pack", is_compensable=False),
             fakes.remote("send", retry=UNLIMITED_TRIES),
         ],
-        "send may reject, but not all can be compensated",
+        "send may reject, but it or an earlier step has no compensation",
     ),
     "a local rejection behind what cannot be compensated": (
         lambda fakes: [fakes.local("pack", is_compensable=False), fakes.local("file")],
-        "file may reject, but not all can be compensated",
+        "file may reject, but it or an earlier step has no compensation",
     ),
     "giving up behind what cannot be compensated": (
         lambda fakes: [

@@ -4,8 +4,8 @@ import pytest
 from django.db import DatabaseError, DataError, IntegrityError
 
 from sagas.messages import RetryAfter, WorkItem
-from sagas.models import HANDOVER, RunStatus
-from sagas.phase import ATTENTION_AFTER, Phase
+from sagas.models import MESSAGE_GRACE, RunStatus
+from sagas.phase import ATTENTION_AFTER_ATTEMPTS, Phase
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
     Bug,
@@ -56,10 +56,10 @@ def test_a_local_step_that_keeps_raising_is_flagged_and_still_retried(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
-    fakes.raises("pack", *[Bug("no tape")] * ATTENTION_AFTER)
+    fakes.raises("pack", *[Bug("no tape")] * ATTENTION_AFTER_ATTEMPTS)
 
     messages.deliver_all()
-    for _ in range(ATTENTION_AFTER - 2):
+    for _ in range(ATTENTION_AFTER_ATTEMPTS - 2):
         wake_run(run, messages)
         assert not run.needs_attention
     wake_run(run, messages)
@@ -296,7 +296,7 @@ def test_a_compensation_that_was_not_reached_does_not_wait_for_the_back_off_of_a
     backing_off = run.attempts.get(step="send", direction="compensating")
     assert backing_off.outcome == "transient"
     assert backing_off.ended_at is not None
-    assert run.wake_at == backing_off.ended_at + HANDOVER
+    assert run.wake_at == backing_off.ended_at + MESSAGE_GRACE
 
 
 def test_the_message_of_a_failed_run_is_retried(fakes: FakeSagas, messages: MessageQueue) -> None:

@@ -197,7 +197,7 @@ def test_runs_that_wait_share_a_transaction(
     gate = Gate(fakes)
     runs = start_many(gate.saga, MANY)
     runner = Runner(gate.saga, gate.saga.links[0])
-    runner._phases = GroupCommit(runner._together, runner._alone, limit)
+    runner._phases = GroupCommit(runner._perform_group, runner._perform_single, limit)
 
     next_actions = advance_together(gate, runner, runs)
 

@@ -11,7 +11,7 @@ from orders.saga import SAGAS
 from sagas.batch import Output, Rejection
 from sagas.definition import Attempt
 from sagas.messages import Stop
-from sagas.models import HANDOVER, RunStatus, SagaRun
+from sagas.models import MESSAGE_GRACE, RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.queries.counts import FlaggedCounts, count_flagged
 from sagas.queries.subjects import flagged_runs, paused_runs
@@ -381,7 +381,7 @@ def test_a_resumed_run_goes_on_to_its_end(fakes: FakeSagas, messages: MessageQue
     wakes = wakes_at(run)
     messages.deliver_all()
 
-    assert before <= wakes - HANDOVER <= after
+    assert before <= wakes - MESSAGE_GRACE <= after
     assert not is_marked(run)
     assert run.status == RunStatus.COMPLETED
 

@@ -7,9 +7,9 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from sagas.batch import Output
-from sagas.definition import CALL_DEADLINE, Attempt
+from sagas.definition import CALL_TIME_LIMIT, Attempt
 from sagas.messages import CallResult, Claim, Continue, Stop, WorkItem
-from sagas.models import HANDOVER, Direction, Outcome, RunStatus, SagaRun, StepAttempt
+from sagas.models import MESSAGE_GRACE, Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.phase import LEASE_MARGIN, Phase
 from sagas.queries.attempts import attempts_for
 from tests.support.fake_sagas import (
@@ -96,7 +96,7 @@ def test_during_a_call_its_attempt_is_committed_and_the_run_leased(
     (leased,) = seen
     started_at = run.attempts.get(step="send").started_at
     assert leased.step == "send"
-    assert leased.leased_until == started_at + CALL_DEADLINE + LEASE_MARGIN
+    assert leased.leased_until == started_at + CALL_TIME_LIMIT + LEASE_MARGIN
     assert leased.wake_at == leased.leased_until
 
 
@@ -107,13 +107,13 @@ def test_a_call_receives_its_subject_its_number_and_its_budget(
     known: list[tuple[object, ...]] = []
 
     def look(attempt: Attempt) -> Output:
-        known.append((attempt.subject_id, attempt.number, attempt.budget))
+        known.append((attempt.subject_id, attempt.number, attempt.time_limit))
         return {}
 
     fakes.answers("send", look)
     messages.deliver_all()
 
-    assert known == [(run.subject_id, 1, CALL_DEADLINE)]
+    assert known == [(run.subject_id, 1, CALL_TIME_LIMIT)]
 
 
 def test_a_result_is_journalled_and_passed_to_record(
@@ -150,7 +150,7 @@ def test_a_run_between_two_links_wakes_if_its_message_is_lost(
     messages.deliver(messages.take())
 
     run.refresh_from_db()
-    assert run.wake_at == run.attempts.get().started_at + HANDOVER
+    assert run.wake_at == run.attempts.get().started_at + MESSAGE_GRACE
 
 
 def test_attempts_have_the_name_of_the_step_or_the_compensation(

@@ -5,7 +5,7 @@ import pytest
 from sagas.batch import Output, Rejection
 from sagas.definition import Attempt
 from sagas.messages import Stop
-from sagas.models import HANDOVER, Outcome, RunStatus, SagaRun
+from sagas.models import MESSAGE_GRACE, Outcome, RunStatus, SagaRun
 from sagas.services import CompensationRequest, request_compensation
 from tests.support.clock import let_time_pass, wake_run
 from tests.support.fake_sagas import (
@@ -79,7 +79,7 @@ def test_a_request_is_saved_and_the_run_queued(fakes: FakeSagas, messages: Messa
     run.refresh_from_db()
     assert (run.status, run.step, run.reason) == (RunStatus.RUNNING, "file", "no_longer_wanted")
     assert run.compensation_requested_at is not None
-    assert run.wake_at == run.compensation_requested_at + HANDOVER
+    assert run.wake_at == run.compensation_requested_at + MESSAGE_GRACE
     assert [message.links for message in messages.waiting] == [saga.links[1:]]
     assert events(run) == ["pack"]
 
@@ -291,7 +291,7 @@ def test_the_first_request_counts(fakes: FakeSagas, messages: MessageQueue) -> N
 
     again = request_compensation(run.subject_id, Rejection("too_slow"), "bob")
 
-    assert again is CompensationRequest.UNDERWAY
+    assert again is CompensationRequest.ALREADY_REQUESTED
     assert stored_rows(run) == before
     assert messages.waiting == sent
     messages.deliver_all()
@@ -309,7 +309,7 @@ def test_a_request_while_the_run_compensates_changes_nothing(
 
     result = request(run)
 
-    assert result is CompensationRequest.UNDERWAY
+    assert result is CompensationRequest.ALREADY_REQUESTED
     assert stored_rows(run) == before
 
 

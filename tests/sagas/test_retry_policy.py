@@ -15,30 +15,32 @@ A_ROUNDING = timedelta(microseconds=1)
 
 @settings(deadline=None)  # chance alone decides, not how busy the machine is
 @given(
-    first=st.timedeltas(A_MILLISECOND, timedelta(hours=1)),
-    longest=st.timedeltas(A_MILLISECOND, timedelta(days=1)),
+    initial_delay=st.timedeltas(A_MILLISECOND, timedelta(hours=1)),
+    max_delay=st.timedeltas(A_MILLISECOND, timedelta(days=1)),
     attempts=st.integers(min_value=1, max_value=10**6),
 )
 def test_a_delay_is_between_half_and_the_whole_and_never_above_the_longest(
-    first: timedelta, longest: timedelta, attempts: int
+    initial_delay: timedelta, max_delay: timedelta, attempts: int
 ) -> None:
-    whole = min(first * 2 ** min(attempts - 1, 27), longest)  # 27 doublings of 1 ms exceed a day
+    whole = min(
+        initial_delay * 2 ** min(attempts - 1, 27), max_delay
+    )  # 27 doublings of 1 ms exceed a day
 
-    delay = RetryPolicy(first=first, longest=longest).delay(attempts)
+    delay = RetryPolicy(initial_delay=initial_delay, max_delay=max_delay).delay(attempts)
 
     assert whole / 2 - A_ROUNDING <= delay <= whole + A_ROUNDING
-    assert delay <= longest
+    assert delay <= max_delay
 
 
 @pytest.mark.parametrize("attempts", [31, 64, 1025, 10**6])
 def test_no_number_of_attempts_overflows(attempts: int) -> None:
-    policy = RetryPolicy(first=timedelta(hours=1), longest=timedelta(days=1))
+    policy = RetryPolicy(initial_delay=timedelta(hours=1), max_delay=timedelta(days=1))
 
     assert timedelta(hours=12) <= policy.delay(attempts) <= timedelta(days=1)
 
 
 def test_a_delay_is_partly_random() -> None:
-    policy = RetryPolicy(first=timedelta(hours=1), longest=timedelta(hours=1))
+    policy = RetryPolicy(initial_delay=timedelta(hours=1), max_delay=timedelta(hours=1))
 
     drawn = {policy.delay(1) for _ in range(100)}
 

@@ -5,7 +5,7 @@ from django.db import IntegrityError, transaction
 
 from sagas import services
 from sagas.identifiers import new_id
-from sagas.models import HANDOVER, RunStatus, SagaRun
+from sagas.models import MESSAGE_GRACE, RunStatus, SagaRun
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import CallBehaviour, FakeSagas, Rejected, events, start, stored_rows
 from tests.support.in_memory_broker import Message, MessageQueue
@@ -26,7 +26,7 @@ def test_a_started_run_is_at_its_first_step_and_has_a_time_to_wake(
     assert (stored.saga, stored.version, stored.step) == ("parcel", 1, "pack")
     assert (stored.subject_id, stored.correlation_id) == (subject_id, correlation_id)
     assert (stored.status, stored.fence, stored.retry_count) == (RunStatus.RUNNING, 0, 0)
-    assert stored.wake_at == stored.created_at + HANDOVER
+    assert stored.wake_at == stored.created_at + MESSAGE_GRACE
     assert messages.waiting == [Message(run.pk, saga.links)]
 
 

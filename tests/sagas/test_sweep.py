@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from sagas.models import RunStatus, SagaRun
 from sagas.queries.counts import last_sweeps
-from sagas.sweep import ATTENTION_AFTER, SweepSource, sweep
+from sagas.sweep import ATTENTION_AFTER_REDISPATCHES, SweepSource, sweep
 from tests.support.clock import database_time, let_time_pass, wake_run
 from tests.support.fake_sagas import FakeSagas, Rejected, start, start_many, stored_rows
 from tests.support.in_memory_broker import MessageQueue
@@ -120,7 +120,7 @@ def test_a_run_that_does_not_move_is_flagged_and_still_queued(
 ) -> None:
     run = start(fakes.parcel())
 
-    for _ in range(ATTENTION_AFTER - 1):
+    for _ in range(ATTENTION_AFTER_REDISPATCHES - 1):
         overdue([run], messages)
         sweep()
     run.refresh_from_db()
@@ -158,7 +158,7 @@ def test_the_count_is_committed_before_the_message_leaves(
         assert not connection.in_atomic_block
         seen.append(SagaRun.objects.get().redispatch_count)
 
-    monkeypatch.setattr("sagas.dispatch.publisher.hand_over", look)
+    monkeypatch.setattr("sagas.dispatch.publisher.enqueue", look)
     sweep()
 
     assert seen == [1]

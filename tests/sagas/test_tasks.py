@@ -20,7 +20,7 @@ from sagas.messages import NextAction
 from sagas.models import RunStatus, SagaRun
 from sagas.retry_policy import RetryPolicy
 from sagas.runner import Runner
-from sagas.schedule import HINT_LEAD
+from sagas.schedule import RETRY_MESSAGE_LEAD
 from tests.support.celery_queues import CeleryQueues
 from tests.support.clock import let_time_pass
 from tests.support.fake_sagas import Bug, Busy, FakeSagas, journal, start, start_many
@@ -156,7 +156,7 @@ def test_a_task_whose_run_backs_off_for_long_leaves_it_to_the_sweep(
 
     run.refresh_from_db()
     assert run.wake_at is not None
-    assert run.wake_at > datetime.now(UTC) + timedelta(minutes=29) + HINT_LEAD
+    assert run.wake_at > datetime.now(UTC) + timedelta(minutes=29) + RETRY_MESSAGE_LEAD
     assert broker.everywhere() == []
 
 

@@ -28,7 +28,7 @@ class DrainedBroker:
         self.collect()
         self.waiting.clear()
 
-    def hand_over(self, run_id: UUID, links: Sequence[Link]) -> None:
+    def enqueue(self, run_id: UUID, links: Sequence[Link]) -> None:
         """Publish at once, one message per run, so that a history can be repeated."""
         if links:
             publish([run_id], tuple(links))

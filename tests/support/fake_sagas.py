@@ -30,8 +30,8 @@ from sagas.retry_policy import RetryPolicy
 
 HOUR: Final = timedelta(hours=1)
 
-THREE_TRIES: Final = RetryPolicy(first=HOUR, longest=HOUR, max_attempts=3)
-UNLIMITED_TRIES: Final = RetryPolicy(first=HOUR, longest=HOUR)
+THREE_TRIES: Final = RetryPolicy(initial_delay=HOUR, max_delay=HOUR, max_attempts=3)
+UNLIMITED_TRIES: Final = RetryPolicy(initial_delay=HOUR, max_delay=HOUR)
 """A retry is due within a test only when the test moves the clock."""
 
 NO_ANSWER: Final = Compensate(RejectionText("No answer."))

@@ -36,7 +36,7 @@ class MessageQueue:
         """The retries that deliveries asked for."""
         self._runners: dict[str, Runner] = {}
 
-    def hand_over(self, run_id: UUID, links: tuple[Link, ...]) -> None:
+    def enqueue(self, run_id: UUID, links: tuple[Link, ...]) -> None:
         """Keep a message. Stands in for the publisher's method."""
         self.waiting.append(Message(run_id, links))
 

@@ -21,7 +21,7 @@ _TABLES: Final = {
     " needs_attention, attention_reason, pause_reason, ended_at) SELECT {run}, 'checkout', 1, {order}, {order},"
     " 'completed', '', 0, 0, 1, NULL, 0, '', '', '', false, '', '', now() FROM generate_series(1, {rows}) n",
     "payments_payment": "INSERT INTO payments_payment (id, order_id, correlation_id, status,"
-    " amount_minor, currency, params, provider, api_version, provider_payment_id, key_generation, replayed_error_count,"
+    " amount_minor, currency, params, provider, api_version, provider_payment_id, key_version, replayed_error_count,"
     " decline_code) SELECT {payment}, {order}, {order}, 'captured', 1000, 'eur', '{{}}', 'stripe', 'v', 'pi_' || n,"
     " 1, 0, '' FROM generate_series(1, {rows}) n",
     "payments_refund": "INSERT INTO payments_refund (id, payment_id, amount_minor, currency, status,"

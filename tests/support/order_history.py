@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models.functions import Now
 
-from payments.provider_reconciliation import ProviderBalance, ProviderReading, read_providers
+from payments.provider_reconciliation import ProviderPaymentState, ProviderReading, read_providers
 from sagas.identifiers import new_id
 from sagas.models import LIVE, SagaRun
 from sandbox.stripe_process import SandboxServer
@@ -45,13 +45,13 @@ class OrderHistory:
         """Change the payment of an order in the reading."""
         order_id = self[order]
         self._set(
-            replace(balance, **changes) if balance.order_id == order_id else balance
-            for balance in self.reading.balances
+            replace(state, **changes) if state.order_id == order_id else state
+            for state in self.reading.payments
         )
 
     def add_at_provider(self, order: str, **changes: Any) -> None:
         """Add a captured payment of 45.00 for an order to the reading."""
-        balance = ProviderBalance(
+        state = ProviderPaymentState(
             provider="stripe",
             provider_payment_id="pi_added",
             order_id=self[order],
@@ -61,15 +61,15 @@ class OrderHistory:
             captured_minor=4500,
             refunded_minor=0,
         )
-        self._set([*self.reading.balances, replace(balance, **changes)])
+        self._set([*self.reading.payments, replace(state, **changes)])
 
     def remove_at_provider(self, order: str) -> None:
         """Remove the payment of an order from the reading."""
         order_id = self[order]
-        self._set(balance for balance in self.reading.balances if balance.order_id != order_id)
+        self._set(state for state in self.reading.payments if state.order_id != order_id)
 
-    def _set(self, balances: Iterable[ProviderBalance]) -> None:
-        self.reading = replace(self.reading, balances=list(balances))
+    def _set(self, states: Iterable[ProviderPaymentState]) -> None:
+        self.reading = replace(self.reading, payments=list(states))
 
 
 def place_sample_orders(sandbox_stripe: SandboxServer, messages: MessageQueue) -> OrderHistory:

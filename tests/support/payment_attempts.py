@@ -33,14 +33,14 @@ UNANSWERED_FAULTS = (
 BUSY_FAULTS = ("rate_limit", "lock_timeout", "conflict")
 """Faults after which we know that nothing was done."""
 
-LONG_BUDGET = timedelta(seconds=20)
-SHORT_BUDGET = timedelta(seconds=1.5)
-"""The budget of a call that gets no response."""
+LONG_TIME_LIMIT = timedelta(seconds=20)
+SHORT_TIME_LIMIT = timedelta(seconds=1.5)
+"""The time limit of a call that gets no response."""
 
 
-def budget_for(fault: str) -> timedelta:
-    """Return a short budget for time-outs only: a call waits for its whole budget only there."""
-    return SHORT_BUDGET if fault.startswith("timeout") else LONG_BUDGET
+def time_limit_for(fault: str) -> timedelta:
+    """Return a short time limit for time-outs only: a call waits for the whole of it only there."""
+    return SHORT_TIME_LIMIT if fault.startswith("timeout") else LONG_TIME_LIMIT
 
 
 @dataclass
@@ -49,7 +49,7 @@ class FakeAttempt:
 
     subject_id: UUID
     number: int = 1
-    budget: timedelta = LONG_BUDGET
+    time_limit: timedelta = LONG_TIME_LIMIT
     meanwhile: Callable[[], object] = lambda: None
 
     def checkpoint(self, write: Callable[[], T]) -> T:
@@ -98,8 +98,8 @@ def captured(payment_method: str = "pm_card_visa") -> Payment:
     return payment
 
 
-def begin_closing(payment: Payment) -> Payment:
+def mark_closing(payment: Payment) -> Payment:
     """Allow no further charge of the order: the first step of closing a payment."""
-    services.begin_closing([payment.order_id])
+    services.mark_closing([payment.order_id])
     payment.refresh_from_db()
     return payment

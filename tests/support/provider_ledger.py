@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from payments.provider_reconciliation import ProviderBalance, ProviderReading, database_now
+from payments.provider_reconciliation import ProviderPaymentState, ProviderReading, database_now
 from sandbox.reconciliation import STATUSES
 from sandbox.stripe_process import SandboxServer
 
@@ -63,8 +63,8 @@ def intents_for(ledger: Mapping[str, Any], order_id: UUID) -> list[dict[str, Any
 def reading_of(ledger: Mapping[str, Any]) -> ProviderReading:
     """Return the ledger in the form in which ``payments`` reads a provider."""
     refunded = _refunded(ledger)
-    balances = [
-        ProviderBalance(
+    states = [
+        ProviderPaymentState(
             provider="stripe",
             provider_payment_id=intent["id"],
             order_id=intent["metadata"]["order_id"],
@@ -76,7 +76,7 @@ def reading_of(ledger: Mapping[str, Any]) -> ProviderReading:
         )
         for intent in ledger["payment_intents"]
     ]
-    return ProviderReading(balances, read_at=database_now())
+    return ProviderReading(states, read_at=database_now())
 
 
 def _refunded(ledger: Mapping[str, Any]) -> dict[str, int]:

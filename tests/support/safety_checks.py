@@ -115,20 +115,22 @@ def assert_runs_are_safe(orders: list[Order]) -> None:
 
 def assert_transitions_are_safe(orders: list[Order]) -> None:
     """Check that every transition is allowed and recorded, and every event recorded once."""
-    moves: dict[UUID, list[OrderTransition]] = defaultdict(list)
-    for move in OrderTransition.objects.order_by("sequence"):
-        moves[move.order_id].append(move)
+    transitions: dict[UUID, list[OrderTransition]] = defaultdict(list)
+    for transition in OrderTransition.objects.order_by("sequence"):
+        transitions[transition.order_id].append(transition)
     for order in orders:
         at = OrderStatus.PLACED
-        for number, move in enumerate(moves[order.pk], start=1):
-            assert (move.sequence, move.source) == (number, at)
-            assert move.target in TRANSITIONS[at]
-            at = OrderStatus(move.target)
-        assert (order.status, order.version) == (at, len(moves[order.pk]))
+        for number, transition in enumerate(transitions[order.pk], start=1):
+            assert (transition.sequence, transition.source) == (number, at)
+            assert transition.target in TRANSITIONS[at]
+            at = OrderStatus(transition.target)
+        assert (order.status, order.version) == (at, len(transitions[order.pk]))
     recorded = Counter(OutboxEvent.objects.values_list("key", "name"))
     assert set(recorded.values()) <= {1}, recorded
     for order in orders:
         has_ended = order.status == OrderStatus.CANCELLED
-        was_confirmed = any(move.target == OrderStatus.CONFIRMED for move in moves[order.pk])
+        was_confirmed = any(
+            transition.target == OrderStatus.CONFIRMED for transition in transitions[order.pk]
+        )
         assert recorded[order.pk, "order.cancelled"] == has_ended
         assert recorded[order.pk, "order.confirmed"] == was_confirmed

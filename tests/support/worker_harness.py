@@ -30,7 +30,7 @@ class WorkerHarness:
         self.workers: list[Worker] = []
         self.sleepers: list[Worker] = []
         self._all_workers: list[Worker] = []
-        monkeypatch.setattr(dispatch.publisher, "hand_over", self.broker.hand_over)
+        monkeypatch.setattr(dispatch.publisher, "enqueue", self.broker.enqueue)
 
     def open(self, stock: Sequence[int]) -> None:
         """Start from empty tables, with these quantities in stock."""

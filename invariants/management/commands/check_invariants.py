@@ -30,7 +30,7 @@ from invariants.checking import (
 )
 from payments.errors import PaymentError
 from payments.provider_reconciliation import (
-    ProviderBalance,
+    ProviderPaymentState,
     ProviderReading,
     database_now,
     read_providers,
@@ -188,10 +188,10 @@ def _read(options: dict[str, Any]) -> ProviderReading | None:
     return read_providers() if options["full"] else read_recent(RECENT)
 
 
-def _read_statement(file: str) -> list[ProviderBalance]:
+def _read_statement(file: str) -> list[ProviderPaymentState]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
-        return TypeAdapter(list[ProviderBalance]).validate_json(text)
+        return TypeAdapter(list[ProviderPaymentState]).validate_json(text)
     except (OSError, ValueError) as error:  # pydantic's errors are ValueErrors
         raise CommandError(f"--statement: {error}", returncode=USAGE) from error
 
@@ -207,7 +207,7 @@ def _as_json(report: CheckReport, provider_error: str) -> dict[str, object]:
             "compared": reading is not None,
             "problem": provider_error,
             "complete_since": since.isoformat() if since else None,
-            "payments": len(reading.balances) if reading else None,
+            "payments": len(reading.payments) if reading else None,
             "net_minor": _net_minor(reading) if reading else None,
         },
         "invariants": {
@@ -225,7 +225,7 @@ def _provider_in_words(reading: ProviderReading | None, provider_error: str) -> 
         return f"NOT COMPARED: {provider_error or 'left out'}"
     since = reading.complete_since
     scope = f"; complete since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
-    count = len(reading.balances)
+    count = len(reading.payments)
     return f"{count} payments, {_net_minor(reading)} held or captured (minor units){scope}"
 
 
@@ -261,7 +261,7 @@ def _conclusion(report: CheckReport, provider_error: str) -> str:
 
 
 def _net_minor(reading: ProviderReading) -> int:
-    return sum(balance.net_minor for balance in reading.balances)
+    return sum(state.net_minor for state in reading.payments)
 
 
 def _in_words(counts: dict[str, int]) -> str:

@@ -1,8 +1,8 @@
 """Idempotency-Key: each key has one effect, however often the request is repeated.
 
-After draft-ietf-httpapi-idempotency-key-header-07. The key is stored in the transaction of the
-effect, which no library does: neither exists without the other, and a failed request leaves no
-key behind.
+Follows draft-ietf-httpapi-idempotency-key-header-07. No library stores the key in the same
+transaction as the effect, as this module does. So neither exists without the other, and a failed
+request leaves no key.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from orders.models import Order, OrderCursor
+from orders.models import Order, OrderProgress
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,10 @@ DATABASE_RETRY_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class OrderWatch:
-    """What one request waits for: an order, and a condition on its status and cursor."""
+    """What one request waits for: an order, and a condition on its status and progress."""
 
     order_id: UUID
-    is_met: Callable[[str, OrderCursor], bool]
+    is_met: Callable[[str, OrderProgress], bool]
     is_urgent: bool
 
 
@@ -47,7 +47,7 @@ class OrderWatcher:
         watch = OrderWatch(order_id, lambda status, _: status in statuses, is_urgent=True)
         self._wait(watch, seconds)
 
-    def wait_for_change(self, order_id: UUID, seen: OrderCursor, seconds: float) -> bool:
+    def wait_for_change(self, order_id: UUID, seen: OrderProgress, seconds: float) -> bool:
         """Return whether the order got further than ``seen`` within ``seconds``."""
         watch = OrderWatch(order_id, lambda _, reached: reached > seen, is_urgent=False)
         return self._wait(watch, seconds)
@@ -96,7 +96,7 @@ class OrderWatcher:
         orders = {order.pk: order for order in found.only("status", "version")}
         for is_met, watch in watches.items():
             order = orders.get(watch.order_id)
-            if order and watch.is_met(order.status, order.cursor):
+            if order and watch.is_met(order.status, order.progress):
                 is_met.set()
 
 

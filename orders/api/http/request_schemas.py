@@ -50,7 +50,7 @@ def invalid_request(detail: str, errors: list[FieldError]) -> Problem:
 
 _MESSAGES: Final = {
     "model_type": "An object is expected here",
-    "extra_forbidden": "This field is not known here",
+    "extra_forbidden": "Unknown field",
     "missing": "This field is missing",
     "too_long": "At most {max_length} are allowed here",
     "too_short": "At least {min_length} is required here",

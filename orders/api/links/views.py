@@ -71,7 +71,7 @@ class LinksView(APIView):
         return Response(status=HTTPStatus.NO_CONTENT)
 
 
-def for_guests(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+def guest_view_of(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Serve a view of one order at a guest link's path, for the order of the link.
 
     Raises 404 for a token whose signature is invalid. ``LinkAuthentication`` checks the rest.

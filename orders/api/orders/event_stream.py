@@ -30,7 +30,7 @@ from orders.api.http.problems import Problem
 from orders.api.http.query_params import QueryParams, parse_query
 from orders.api.orders.documentation import FOLLOW_ORDER
 from orders.api.orders.response_schemas import CANCEL_REQUESTED, StreamEvent
-from orders.models import Order, OrderCursor, moves_of
+from orders.models import Order, OrderProgress, transitions_of
 from orders.states import OrderStatus
 
 MAX_STREAM_SECONDS: Final = 10
@@ -53,7 +53,7 @@ class EventsView(APIView):
         parse_query(QueryParams, request)
         order = own_order(request, order_id)
         seen = _last_seen(request, order)
-        if seen == order.cursor and order.has_ended:
+        if seen == order.progress and order.has_ended:
             return Response(status=HTTPStatus.NO_CONTENT)  # tells a browser not to reconnect
         if request.method == "HEAD":
             return HttpResponse(headers=sse.HEADERS, content_type=sse.MEDIA_TYPE)
@@ -64,13 +64,13 @@ class EventsView(APIView):
         )
 
 
-def _last_seen(request: Request, order: Order) -> OrderCursor | None:
-    """Return the cursor in Last-Event-ID; None when it is missing or not one of this order."""
+def _last_seen(request: Request, order: Order) -> OrderProgress | None:
+    """Return the progress in Last-Event-ID; None when it is missing or not one of this order."""
     event_id = _EVENT_ID.fullmatch(request.headers.get("Last-Event-ID", ""))
     if event_id is None:
         return None
-    seen = OrderCursor(int(event_id[1]), is_cancel_requested=bool(event_id[2]))
-    return seen if seen <= order.cursor else None
+    seen = OrderProgress(int(event_id[1]), is_cancel_requested=bool(event_id[2]))
+    return seen if seen <= order.progress else None
 
 
 _LIMIT_PROBLEMS: Final = {
@@ -98,7 +98,7 @@ class Stream:
     stream waits for the order watcher: no transaction is open, and it runs no statements.
     """
 
-    def __init__(self, order: Order, seen: OrderCursor | None, key: LimitKey) -> None:
+    def __init__(self, order: Order, seen: OrderProgress | None, key: LimitKey) -> None:
         self._order = order
         self._seen = seen
         self._key = key
@@ -116,7 +116,7 @@ class Stream:
             yield from self._initial_events()
             while not self._order.has_ended and (left := ends_at - time.monotonic()) > 0:
                 timeout = min(left, HEARTBEAT_SECONDS)
-                if order_watcher.wait_for_change(self._order.pk, self._order.cursor, timeout):
+                if order_watcher.wait_for_change(self._order.pk, self._order.progress, timeout):
                     yield from self._new_events()
                 else:
                     yield sse.comment("nothing new")
@@ -129,36 +129,40 @@ class Stream:
         """Return the current status, or for a reconnecting client the events that it missed."""
         order = self._order
         if self._seen is None:
-            since = order.moved_at or order.created_at
-            yield _event(order, order.status, order.status, order.cursor, since)
-        elif self._seen < order.cursor:
+            since = order.transitioned_at or order.created_at
+            yield _event(order, order.status, order.status, order.progress, since)
+        elif self._seen < order.progress:
             yield from _events_after(self._seen, order)
 
     def _new_events(self) -> Iterator[str]:
-        seen = self._order.cursor
+        seen = self._order.progress
         close_old_connections()
         self._order = Order.objects.with_progress().get(pk=self._order.pk)
         yield from _events_after(seen, self._order)
 
 
-def _events_after(seen: OrderCursor, order: Order) -> Iterator[str]:
+def _events_after(seen: OrderProgress, order: Order) -> Iterator[str]:
     """Return each status change after ``seen``; the cancellation request precedes its changes."""
     requested_at, is_requested = order.cancel_requested_at, False
-    for move in moves_of([order.pk]).get(order.pk, ()):
-        if move.sequence > order.version:  # committed after the order was read: sent next time
+    for transition in transitions_of([order.pk]).get(order.pk, ()):
+        if (
+            transition.sequence > order.version
+        ):  # committed after the order was read: sent next time
             break
-        if requested_at is not None and move.target == OrderStatus.CANCELLING:
+        if requested_at is not None and transition.target == OrderStatus.CANCELLING:
             is_requested = True
-            before_move = OrderCursor(move.sequence - 1, is_cancel_requested=True)
-            if before_move > seen:
-                yield _event(order, CANCEL_REQUESTED, move.source, before_move, requested_at)
-        cursor = OrderCursor(move.sequence, is_requested)
-        if cursor > seen:
-            yield _event(order, move.target, move.target, cursor, move.at)
+            before_transition = OrderProgress(transition.sequence - 1, is_cancel_requested=True)
+            if before_transition > seen:
+                yield _event(
+                    order, CANCEL_REQUESTED, transition.source, before_transition, requested_at
+                )
+        progress = OrderProgress(transition.sequence, is_requested)
+        if progress > seen:
+            yield _event(order, transition.target, transition.target, progress, transition.at)
     if requested_at is not None and not (is_requested or seen.is_cancel_requested):
-        yield _event(order, CANCEL_REQUESTED, order.status, order.cursor, requested_at)
+        yield _event(order, CANCEL_REQUESTED, order.status, order.progress, requested_at)
 
 
-def _event(order: Order, name: str, status: str, cursor: OrderCursor, at: datetime) -> str:
-    event_id = f"{cursor.version}{'c' * cursor.is_cancel_requested}"
-    return sse.event(name, StreamEvent.of(order, status, cursor, at).as_json(), event_id)
+def _event(order: Order, name: str, status: str, progress: OrderProgress, at: datetime) -> str:
+    event_id = f"{progress.version}{'c' * progress.is_cancel_requested}"
+    return sse.event(name, StreamEvent.of(order, status, progress, at).as_json(), event_id)

@@ -20,7 +20,7 @@ R = TypeVar("R")
 PaymentStatus = Literal["not_started", "pending", "authorized", "captured", "voided", "refunded"]
 
 _PAYMENT_STATUS: Final[Mapping[str, PaymentStatus]] = {
-    StoredPaymentStatus.INTENDED: "pending",
+    StoredPaymentStatus.PREPARED: "pending",
     StoredPaymentStatus.AUTHORIZED: "authorized",
     StoredPaymentStatus.CAPTURED: "captured",
     StoredPaymentStatus.VOIDED: "voided",
@@ -212,7 +212,7 @@ class Order(ResponseSchema):
             reason=cancellation_message(order),
             reason_code=order.reason,
             created_at=order.created_at,
-            updated_at=order.moved_at or order.created_at,
+            updated_at=order.transitioned_at or order.created_at,
             cancel_requested_at=order.cancel_requested_at,
             payment=PaymentSummary.of(payment_record(order.latest_payment)),
             allowed_transitions=allowed,
@@ -259,15 +259,17 @@ class StreamEvent(ResponseSchema):
     reason_code: str
 
     @classmethod
-    def of(cls, order: models.Order, status: str, cursor: models.OrderCursor, at: datetime) -> Self:
-        """Build the event for an order as it was at ``cursor``."""
+    def of(
+        cls, order: models.Order, status: str, progress: models.OrderProgress, at: datetime
+    ) -> Self:
+        """Build the event for an order as it was at ``progress``."""
         has_reason = status in (OrderStatus.CANCELLING, OrderStatus.CANCELLED)
         return cls(
             order_id=str(order.pk),
             status=OrderStatus(status),
-            version=cursor.version,
+            version=progress.version,
             at=at,
-            cancel_requested_at=order.cancel_requested_at if cursor.is_cancel_requested else None,
+            cancel_requested_at=order.cancel_requested_at if progress.is_cancel_requested else None,
             reason=cancellation_message(order) if has_reason else "",
             reason_code=order.reason if has_reason else "",
         )

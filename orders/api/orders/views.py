@@ -197,10 +197,10 @@ def _place(request: Request, order_id: UUID, body: NewOrder) -> PlacedOrder:
 
 
 def _customer(request: Request, name: str | None) -> User | None:
-    """Return the customer of a new order: the caller, or whom the shop's server names.
+    """Return the customer of a new order: the caller, or the one that the shop's server names.
 
     None is a guest. A new name gets an account, in the transaction of the order. Raises
-    ScopeMissing when a customer names a customer, and AccountBlocked.
+    ScopeMissing if the caller is a customer but sends a customer's name, and AccountBlocked.
     """
     if not grant_of(request).is_shop:
         if name is not None:

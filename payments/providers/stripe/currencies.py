@@ -77,12 +77,12 @@ def charge_limits(currency: str) -> ChargeLimits | None:
     row = CURRENCIES.get(currency.lower())
     if row is None:
         return None
-    step_minor = from_stripe(row.step, currency)
+    increment_minor = from_stripe(row.step, currency)
     largest = 10**row.digits - 1
     return ChargeLimits(
-        minimum_minor=from_stripe(max(row.minimum, row.step), currency),
-        maximum_minor=from_stripe(largest - largest % row.step, currency),
-        step_minor=step_minor,
+        min_minor=from_stripe(max(row.minimum, row.step), currency),
+        max_minor=from_stripe(largest - largest % row.step, currency),
+        increment_minor=increment_minor,
     )
 
 
@@ -100,7 +100,7 @@ def to_stripe(amount_minor: int, currency: str) -> int:
 
 
 def from_stripe(amount: int, currency: str) -> int:
-    """Return an amount of Stripe's in minor units.
+    """Return a Stripe amount in minor units.
 
     A fraction of a minor unit is rounded up, so that no money disappears; we never charge fractions.
     An amount in a currency that we never charge is returned unchanged: it is another system's.

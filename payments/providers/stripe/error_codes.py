@@ -14,7 +14,7 @@ class Meaning(Enum):
 
     DECLINED = auto()  # the payment method, its issuer or its network refuses
     CUSTOMER_INPUT = auto()  # the customer has to correct something, or to pay in another way
-    WRONG_STATE = auto()  # the payment has another status than we expected: read it
+    WRONG_STATUS = auto()  # the payment has another status than we expected: read it
     REFUND_IMPOSSIBLE = auto()  # this payment cannot be refunded (again)
     BUSY = auto()  # nothing was done; the same request may succeed later
     UNKNOWN = auto()  # may have taken effect, or does not fit our requests: look, then repeat
@@ -56,7 +56,7 @@ _BY_MEANING: Final[Mapping[Meaning, str]] = {
         routing_number_invalid sepa_unsupported_account shipping_address_invalid state_unsupported
         token_already_used token_card_network_invalid
         """,
-    Meaning.WRONG_STATE: """
+    Meaning.WRONG_STATUS: """
         capture_charge_authorization_expired capture_unauthorized_payment charge_already_captured
         charge_expired_for_capture intent_invalid_state payment_intent_unexpected_state
         status_transition_invalid
@@ -86,9 +86,9 @@ _BY_MEANING: Final[Mapping[Meaning, str]] = {
         parameter_unknown parameters_exclusive payment_intent_invalid_parameter url_invalid
         """,
     Meaning.MISSING: "missing resource_missing",
-    # The last of these are codes of products of Stripe's that we do not use: accounts of a platform,
-    # bank accounts, disputes, forwarding, invoices, payouts, setup intents, subscriptions, taxes
-    # and terminals. As an answer to one of our requests such a code proves nothing.
+    # The last of these belong to Stripe products that we do not use: accounts of a platform, bank
+    # accounts, disputes, forwarding, invoices, payouts, setup intents, subscriptions, taxes and
+    # terminals. As an answer to one of our requests such a code proves nothing.
     Meaning.UNKNOWN: """
         authentication_failure payment_method_provider_timeout
         three_d_secure_authentication_upstream_error

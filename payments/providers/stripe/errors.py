@@ -9,10 +9,10 @@ import stripe
 from outbound.service import Call
 from payments.errors import (
     AccessDenied,
+    NotDoneYet,
     OutcomeUnknown,
     PaymentDeclined,
     PaymentError,
-    ProviderBusy,
     RefundRejected,
     RequestRejected,
     UnknownPayment,
@@ -22,21 +22,21 @@ from payments.providers.stripe.decline_codes import decline_code_of
 from payments.providers.stripe.error_codes import Meaning, meaning_of_code
 from payments.providers.stripe.objects import read_payment
 
-_NAMES_A_PAYMENT: Final = ("intent", "payment_intent", "id")
+_PAYMENT_ID_PARAMS: Final = ("intent", "payment_intent", "id")
 """The names of the parameter that holds a PaymentIntent's id."""
 
 
 def translated_error(error: stripe.StripeError, call: Call) -> Exception:
-    """Return our error for an error of Stripe's library; an error without a meaning is returned as it is.
+    """Return our error for an error of Stripe's library, or the same error if it has no meaning here.
 
-    The caller handles WRONG_STATE itself if it knows which payment to read.
+    The caller handles WRONG_STATUS itself if it knows which payment to read.
     """
     meaning = meaning_of_error(error)
     return error if meaning is None else _ERRORS[meaning](error, call)
 
 
 def meaning_of_error(error: stripe.StripeError) -> Meaning | None:
-    """Return what an error means. Its status decides, so no code turns a 5xx into an answer."""
+    """Return what an error means. The HTTP status decides first: a 5xx is UNKNOWN with any code."""
     match error:
         case stripe.CardError():
             return Meaning.DECLINED
@@ -59,7 +59,7 @@ def _missing(error: stripe.StripeError, call: Call) -> PaymentError:
     param = getattr(error, "param", None)
     if param == "payment_method":
         return PaymentDeclined("unknown_payment_method")
-    if param in _NAMES_A_PAYMENT:
+    if param in _PAYMENT_ID_PARAMS:
         return UnknownPayment(_describe(error, call))
     return _rejected(error, call)
 
@@ -76,10 +76,10 @@ def _describe(error: stripe.StripeError, call: Call) -> str:
     """Describe an error for a log, without anything that we sent or that Stripe wrote."""
     if isinstance(error, stripe.APIConnectionError):
         return f"{call.operation}: {error.user_message}"
-    stated = (getattr(error.error, "type", None), getattr(error.error, "code", None))
-    said = " ".join(filter(None, (str(error.http_status), *stated)))
+    error_fields = (getattr(error.error, "type", None), getattr(error.error, "code", None))
+    summary = " ".join(filter(None, (str(error.http_status), *error_fields)))
     request = _answer_headers(call).get("Request-Id")
-    return f"{call.operation}: {said}, request {request}"
+    return f"{call.operation}: {summary}, request {request}"
 
 
 def outcome_unknown(text: str, call: Call) -> OutcomeUnknown:
@@ -99,9 +99,9 @@ def payment_of_error(error: stripe.StripeError) -> ProviderPayment | None:
 _ERRORS: Final[Mapping[Meaning, Callable[[stripe.StripeError, Call], PaymentError]]] = {
     Meaning.DECLINED: _declined,
     Meaning.CUSTOMER_INPUT: _declined,
-    Meaning.WRONG_STATE: _rejected,
+    Meaning.WRONG_STATUS: _rejected,
     Meaning.REFUND_IMPOSSIBLE: lambda error, _: RefundRejected(_code(error)),
-    Meaning.BUSY: lambda error, call: ProviderBusy(_describe(error, call)),
+    Meaning.BUSY: lambda error, call: NotDoneYet(_describe(error, call)),
     Meaning.UNKNOWN: lambda error, call: outcome_unknown(_describe(error, call), call),
     Meaning.CONFIGURATION: lambda error, call: AccessDenied(_describe(error, call)),
     Meaning.BUG: _rejected,

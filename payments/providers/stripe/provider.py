@@ -20,13 +20,13 @@ from payments.errors import (
     AccessDenied,
     CallInsideTransaction,
     DeadlinePassed,
+    NotDoneYet,
     OutcomeUnknown,
     PaymentDeclined,
-    ProviderBusy,
     RefundRejected,
     RequestRejected,
-    UnexpectedState,
     UnknownPayment,
+    WrongStatus,
 )
 from payments.provider_types import ChargeLimits, PaymentRequest, ProviderPayment, ProviderRefund
 from payments.providers.protocol import PaymentProvider
@@ -56,21 +56,21 @@ logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 class StripeProvider:
-    """Stripe behind ``PaymentProvider``, whose promises it keeps.
+    """Implements ``PaymentProvider`` with Stripe's library.
 
-    A payment is a PaymentIntent. Stripe repeats the answer to an idempotency key for 24 hours;
-    after that the key is new to it.
+    A payment is a PaymentIntent. Stripe repeats its answer to an idempotency key for 24 hours, and
+    forgets the key after that.
     """
 
     label = "Stripe"
     api_version = API_VERSION
-    payment_method_hint = "the id of a payment method of Stripe's, such as pm_card_visa"
+    payment_method_hint = "the id of a Stripe payment method, such as pm_card_visa"
     id_hint = "pi_… or re_…"
 
-    def accepts(self, payment_method: str) -> bool:
+    def accepts_payment_method(self, payment_method: str) -> bool:
         return _PAYMENT_METHOD.fullmatch(payment_method) is not None
 
-    def recognizes(self, provider_id: str) -> bool:
+    def recognizes_id(self, provider_id: str) -> bool:
         return _PROVIDER_ID.fullmatch(provider_id) is not None
 
     def dashboard_url(self, provider_id: str) -> str | None:
@@ -210,7 +210,7 @@ def _stripe_call(operation: str, deadline: Deadline, payment_id: str = "") -> It
     except outbound_errors.DeadlinePassed as error:
         raise DeadlinePassed(str(error)) from None
     except outbound_errors.RateLimited as error:
-        raise ProviderBusy(str(error)) from None
+        raise NotDoneYet(str(error)) from None
 
 
 @contextmanager
@@ -218,9 +218,9 @@ def _translate_errors(call: Call, payment_id: str) -> Iterator[None]:
     try:
         yield
     except stripe.StripeError as error:
-        if payment_id and meaning_of_error(error) is Meaning.WRONG_STATE:
+        if payment_id and meaning_of_error(error) is Meaning.WRONG_STATUS:
             payment = payment_of_error(error) or _retrieve_payment(payment_id, call.deadline)
-            raise UnexpectedState(payment) from None
+            raise WrongStatus(payment) from None
         # Not chained: the library's text may repeat the whole answer, client secret included.
         raise translated_error(error, call) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -267,23 +267,23 @@ def _pages(
 
 _service: Final = OutsideService(
     "stripe",
-    authorities=stripe.ca_bundle_path,
+    ca_file=stripe.ca_bundle_path,
     rate=lambda: CallRate(
         per_second=stripe_settings.STRIPE_CALLS_PER_SECOND,
         fallback_per_second=stripe_settings.STRIPE_FALLBACK_CALLS_PER_SECOND,
         account=stripe_settings.STRIPE_API_KEY,
     ),
     outcomes={
-        PaymentDeclined: "refused",
-        RefundRejected: "refused",
-        UnexpectedState: "unexpected_state",
-        ProviderBusy: "busy",
+        PaymentDeclined: "declined",
+        RefundRejected: "declined",
+        WrongStatus: "wrong_status",
+        NotDoneYet: "busy",
         OutcomeUnknown: "unknown",
-        AccessDenied: "denied",
+        AccessDenied: "access_denied",
         RequestRejected: "rejected",
         UnknownPayment: "rejected",
-        DeadlinePassed: "not_asked",
-        CallInsideTransaction: "not_asked",
+        DeadlinePassed: "not_sent",
+        CallInsideTransaction: "not_sent",
     },
 )
 

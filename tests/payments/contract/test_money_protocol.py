@@ -7,9 +7,9 @@ from django.db import transaction
 from pytest_django import Settings
 
 from payments import services
-from payments.errors import AmountMismatch, OutcomeUnknown, PaymentClosed, UnexpectedState
+from payments.errors import AmountMismatch, OutcomeUnknown, PaymentClosed, WrongStatus
 from payments.models import Payment, Refund
-from payments.provider_reconciliation import ProviderBalance, read_again, read_providers
+from payments.provider_reconciliation import ProviderPaymentState, read_payments, read_providers
 from payments.provider_types import PaymentKey
 from payments.services import Charge
 from sagas.bulk_sql import write
@@ -17,7 +17,7 @@ from sagas.identifiers import new_id
 from sandbox.stripe_process import SandboxServer
 from tests.payments.contract.providers import AMOUNT, ProviderUnderTest, memory, stripe, within
 from tests.support.in_memory_provider.provider import DEBIT, PROVIDER
-from tests.support.payment_attempts import REPEATED_ATTEMPT, FakeAttempt, begin_closing
+from tests.support.payment_attempts import REPEATED_ATTEMPT, FakeAttempt, mark_closing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,11 +47,11 @@ def close(payment: Payment, number: int = 1) -> str:
     return str(ended["status"])
 
 
-def balances() -> list[tuple[str, int, int, int]]:
+def payment_states() -> list[tuple[str, int, int, int]]:
     """Return each payment of our installation at the provider: status, held, captured, refunded."""
     return [
-        (balance.status, balance.held_minor, balance.captured_minor, balance.refunded_minor)
-        for balance in read_providers().balances
+        (state.status, state.held_minor, state.captured_minor, state.refunded_minor)
+        for state in read_providers().payments
     ]
 
 
@@ -65,7 +65,7 @@ def test_a_payment_is_held_and_captured_once(tested: ProviderUnderTest) -> None:
     payment = payment_by(tested.card)
 
     held = authorize(payment)
-    after_authorizing = balances()
+    after_authorizing = payment_states()
     taken = capture(payment)
 
     payment.refresh_from_db()
@@ -80,7 +80,7 @@ def test_a_payment_is_held_and_captured_once(tested: ProviderUnderTest) -> None:
         "captured_minor": AMOUNT,
     }
     assert after_authorizing == [HELD]
-    assert balances() == [TAKEN]
+    assert payment_states() == [TAKEN]
 
 
 @pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
@@ -99,7 +99,7 @@ def test_the_next_attempt_finds_out_what_a_lost_call_did(
         pay(1)
     pay(REPEATED_ATTEMPT)
 
-    assert balances() == [TAKEN]
+    assert payment_states() == [TAKEN]
 
 
 def test_a_create_with_a_saved_error_is_searched_for(tested: ProviderUnderTest) -> None:
@@ -111,7 +111,7 @@ def test_a_create_with_a_saved_error_is_searched_for(tested: ProviderUnderTest) 
 
     authorize(payment, 4)
 
-    assert balances() == [HELD]
+    assert payment_states() == [HELD]
 
 
 def test_a_payment_closed_before_its_id_was_stored_is_never_confirmed(
@@ -120,11 +120,11 @@ def test_a_payment_closed_before_its_id_was_stored_is_never_confirmed(
     payment = payment_by(tested.card)
 
     with pytest.raises(PaymentClosed):
-        authorize(payment, meanwhile=lambda: begin_closing(payment))
+        authorize(payment, meanwhile=lambda: mark_closing(payment))
 
     payment.refresh_from_db()
     assert payment.provider_payment_id is None
-    assert balances() == [CANCELLED]
+    assert payment_states() == [CANCELLED]
 
 
 def test_a_late_confirmation_fails_after_closing(tested: ProviderUnderTest) -> None:
@@ -133,17 +133,17 @@ def test_a_late_confirmation_fails_after_closing(tested: ProviderUnderTest) -> N
     with pytest.raises(OutcomeUnknown):
         authorize(payment)
     payment.refresh_from_db()
-    assert close(begin_closing(payment)) == "voided"
+    assert close(mark_closing(payment)) == "voided"
 
     assert payment.provider_payment_id is not None
-    with pytest.raises(UnexpectedState):
+    with pytest.raises(WrongStatus):
         tested.provider.confirm_payment(
             payment.provider_payment_id,
             key=payment.idempotency_key("confirm"),
             api_version=payment.api_version,
             deadline=within(),
         )
-    assert balances() == [CANCELLED]
+    assert payment_states() == [CANCELLED]
 
 
 @pytest.mark.parametrize("fault", ["reset_before", "reset_after", "error_after"])
@@ -151,14 +151,14 @@ def test_a_lost_refund_is_found_again(tested: ProviderUnderTest, fault: str) -> 
     payment = payment_by(tested.card)
     authorize(payment)
     capture(payment)
-    begin_closing(payment)
+    mark_closing(payment)
     tested.fail_next("create_refund", fault)
 
     with pytest.raises(OutcomeUnknown):
         close(payment)
 
     assert close(payment, REPEATED_ATTEMPT) == "refunded"
-    assert balances() == [RETURNED]
+    assert payment_states() == [RETURNED]
     refund = Refund.objects.get()
     assert (refund.amount_minor, refund.status) == (AMOUNT, "succeeded")
 
@@ -167,14 +167,14 @@ def test_a_lost_refund_is_found_again(tested: ProviderUnderTest, fault: str) -> 
 def test_a_lost_cancel_is_found_again(tested: ProviderUnderTest, fault: str) -> None:
     payment = payment_by(tested.card)
     authorize(payment)
-    begin_closing(payment)
+    mark_closing(payment)
     tested.fail_next("cancel_payment", fault)
 
     with pytest.raises(OutcomeUnknown):
         close(payment)
 
     assert close(payment, REPEATED_ATTEMPT) == "voided"
-    assert balances() == [CANCELLED]
+    assert payment_states() == [CANCELLED]
 
 
 def test_a_different_amount_is_no_authorization(tested: ProviderUnderTest) -> None:
@@ -191,13 +191,13 @@ def test_a_payment_is_read_for_reconciliation(tested: ProviderUnderTest) -> None
     payment.refresh_from_db()
     tested.make_created(order_id="of another installation")
 
-    (balance,) = read_providers().balances
+    (state,) = read_providers().payments
 
     key = PaymentKey(tested.name, str(payment.provider_payment_id))
-    assert balance == ProviderBalance(
+    assert state == ProviderPaymentState(
         *key, str(payment.order_id), "authorized", "eur", AMOUNT, 0, 0
     )
-    assert read_again([key, PaymentKey(tested.name, "pi_unknown")]).balances == [balance]
+    assert read_payments([key, PaymentKey(tested.name, "pi_unknown")]).payments == [state]
 
 
 def test_reconciliation_reads_every_provider(
@@ -210,10 +210,10 @@ def test_reconciliation_reads_every_provider(
     for payment in payments:
         authorize(payment)
 
-    found = read_providers().balances
+    found = read_providers().payments
 
     assert [payment.provider for payment in payments] == ["stripe", "in_memory_provider"]
-    assert {(balance.provider, balance.order_id) for balance in found} == {
+    assert {(state.provider, state.order_id) for state in found} == {
         (payment.provider, str(payment.order_id)) for payment in payments
     }
 
@@ -227,7 +227,7 @@ def test_money_that_cannot_be_held_is_taken_at_once_and_refunded_on_closing(
 
     assert authorize(payment)["status"] == "captured"
     assert capture(payment)["captured_minor"] == AMOUNT
-    assert balances() == [TAKEN]
-    assert close(begin_closing(payment)) == "refunded"
-    assert balances() == [RETURNED]
+    assert payment_states() == [TAKEN]
+    assert close(mark_closing(payment)) == "refunded"
+    assert payment_states() == [RETURNED]
     assert PROVIDER.state.confirmations.total() == 1

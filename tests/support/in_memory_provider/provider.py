@@ -16,13 +16,13 @@ from outbound.transaction_guard import is_transaction_open
 from payments.errors import (
     CallInsideTransaction,
     DeadlinePassed,
+    NotDoneYet,
     OutcomeUnknown,
     PaymentDeclined,
-    ProviderBusy,
     RefundRejected,
     RequestRejected,
-    UnexpectedState,
     UnknownPayment,
+    WrongStatus,
 )
 from payments.provider_types import (
     ChargeLimits,
@@ -44,7 +44,7 @@ DEBIT: Final = "memory_debit"
 """Cannot be authorized: confirming it captures the money at once."""
 
 CURRENCIES: Final = ("eur", "usd")
-LIMITS: Final = ChargeLimits(minimum_minor=50, maximum_minor=99_999_999, step_minor=1)
+LIMITS: Final = ChargeLimits(min_minor=50, max_minor=99_999_999, increment_minor=1)
 
 REFUND_SECONDS: Final = 600
 """How long a slow refund is pending."""
@@ -115,10 +115,10 @@ class InMemoryProvider:
 
     # -- answered without a call -----------------------------------------------------------------
 
-    def accepts(self, payment_method: str) -> bool:
+    def accepts_payment_method(self, payment_method: str) -> bool:
         return payment_method.startswith("memory_")
 
-    def recognizes(self, provider_id: str) -> bool:
+    def recognizes_id(self, provider_id: str) -> bool:
         return provider_id.startswith(("mp_", "mr_"))
 
     def dashboard_url(self, provider_id: str) -> str | None:
@@ -141,7 +141,7 @@ class InMemoryProvider:
         self, params: Mapping[str, Any], *, key: str, api_version: str, deadline: Deadline
     ) -> ProviderPayment:
         def create() -> ProviderPayment:
-            if not LIMITS.minimum_minor <= params["amount"] <= LIMITS.maximum_minor:
+            if not LIMITS.min_minor <= params["amount"] <= LIMITS.max_minor:
                 raise RequestRejected("create_payment: amount", "amount_not_charged")
             payment = ProviderPayment(
                 id=f"mp_{len(self.state.payments) + 1}",
@@ -326,7 +326,7 @@ class InMemoryProvider:
     def _begin(self, operation: str, deadline: Deadline) -> str:
         """Record a call, and return its fault; empty for none.
 
-        Raises CallInsideTransaction, DeadlinePassed, and ProviderBusy for the fault ``busy``.
+        Raises CallInsideTransaction, DeadlinePassed, and NotDoneYet for the fault ``busy``.
         """
         if is_transaction_open():
             raise CallInsideTransaction(operation)
@@ -342,7 +342,7 @@ class InMemoryProvider:
                 return ""
             self.state.faults.remove(fault)
         if fault[1] == "busy":
-            raise ProviderBusy(f"{operation}: busy")
+            raise NotDoneYet(f"{operation}: busy")
         return fault[1]
 
     def _now(self) -> datetime:
@@ -356,7 +356,7 @@ class InMemoryProvider:
     def _require_status(self, payment_id: str, *statuses: ProviderPaymentStatus) -> Payment:
         payment = self._known(payment_id)
         if payment.state.status not in statuses:
-            raise UnexpectedState(payment.state)
+            raise WrongStatus(payment.state)
         return payment
 
     def _update(self, payment: Payment, **changes: Any) -> ProviderPayment:
@@ -382,7 +382,7 @@ class InMemoryProvider:
 def _outcome(act: Callable[[], object]) -> object:
     try:
         return act()
-    except (PaymentDeclined, RefundRejected, RequestRejected, UnexpectedState) as rejection:
+    except (PaymentDeclined, RefundRejected, RequestRejected, WrongStatus) as rejection:
         return rejection
 
 

@@ -162,7 +162,7 @@ MONEY: Final = (
     ),
     Violation(
         "a cancelled order whose payment is not closed",
-        sql(change_payment("refunded", "closed_at = NULL")),
+        sql(change_payment("refunded", "closing_since = NULL")),
         "M11",
         "refunded",
     ),

@@ -80,5 +80,5 @@ def documented(operation: Operation) -> Callable[[F], F]:
 
 
 def operation_of(view: Any, method: str) -> Operation | None:
-    """Return what a view says about a method, such as "GET"."""
+    """Return the operation that ``documented`` attached to a view's method; None without one."""
     return getattr(getattr(view, method.lower(), None), _ATTRIBUTE, None)
