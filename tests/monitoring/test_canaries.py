@@ -130,7 +130,7 @@ def installation(
             "SECRET_KEY": canaries.secret_key,
             "STRIPE_API_KEY": canaries.stripe_key,
             "SENTRY_DSN": f"http://{canaries.sentry_key}@{sink.address}/1",
-            "OTEL_EXPORTER_OTLP_STOP_LISTENINGPOINT": f"http://{sink.address}",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{sink.address}",
             "OTEL_BSP_SCHEDULE_DELAY": "200",
             "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
             "LOG_LEVEL": "DEBUG",
