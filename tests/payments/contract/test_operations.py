@@ -164,7 +164,7 @@ def test_a_declined_payment_holds_nothing(tested: ProviderUnderTest) -> None:
     assert found.decline_code == declined.value.decline_code
 
 
-@pytest.mark.parametrize("make", ["created", "authorized"])
+@pytest.mark.parametrize("make", ["make_created", "make_authorized"])
 def test_a_cancelled_payment_can_never_be_confirmed(tested: ProviderUnderTest, make: str) -> None:
     payment_id = getattr(tested, make)().id
 
@@ -192,11 +192,11 @@ def test_a_declined_payment_can_be_cancelled_for_good(tested: ProviderUnderTest)
 @pytest.mark.parametrize(
     ("make", "operation"),
     [
-        ("authorized", "confirm_payment"),
-        ("created", "capture_payment"),
-        ("captured", "capture_payment"),
-        ("captured", "confirm_payment"),
-        ("captured", "cancel_payment"),
+        ("make_authorized", "confirm_payment"),
+        ("make_created", "capture_payment"),
+        ("make_captured", "capture_payment"),
+        ("make_captured", "confirm_payment"),
+        ("make_captured", "cancel_payment"),
     ],
 )
 def test_a_payment_with_a_wrong_status_is_unchanged_and_returned(
