@@ -27,7 +27,7 @@ def replace_wherever_imported(function: Callable[..., Any], replacement: Any) ->
     """
     modules = [
         module
-        for path, module in list(sys.modules.items())
+        for path, module in sys.modules.copy().items()  # one step: an import may run meanwhile
         if path.partition(".")[0] in PACKAGES and vars(module).get(function.__name__) is function
     ]
     if not modules:
