@@ -186,6 +186,7 @@ def test_ctrl_c_stops_everything(system: Clone) -> None:
         psycopg.connect(database_url)
 
 
+@pytest.mark.prove  # the kill of a demo tests the same mechanism
 def test_no_process_is_left_when_the_launcher_is_killed(clone: Path) -> None:
     system = Clone(clone)
     system.start()
