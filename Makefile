@@ -65,7 +65,7 @@ lint: .venv/installed ## Run the linters, the type checker, the import contracts
 	@$(VENV) -m ruff check --quiet .
 	@$(VENV) -m ruff format --check --quiet .
 	@$(WITH_SETTINGS) $(VENV) -m mypy --no-error-summary .
-	@output=$$($(VENV) .venv/bin/lint-imports --no-logo) || { echo "$$output"; exit 1; }
+	@output=$$($(VENV) -m tests.architecture.import_contracts) || { echo "$$output"; exit 1; }
 	@$(VENV) -m tests.architecture.plain_words check
 
 words: .venv/installed ## Record that fewer banned phrases are left: lowers numbers, never raises one

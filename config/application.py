@@ -1,6 +1,6 @@
 """The list of the application's packages.
 
-Settings and tools derive their lists from it. A test compares it with the lists in ``pyproject.toml``.
+Settings, tools and the import contracts of ``pyproject.toml`` take their lists from it.
 """
 
 from itertools import chain
