@@ -1,4 +1,4 @@
-"""Requests every route as every caller, and compares the status with the table in route_table.py."""
+"""Requests every route as every caller, and compares the status with ``access_table``."""
 
 import json
 from collections.abc import Callable, Iterable
