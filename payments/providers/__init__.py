@@ -1,1 +1,1 @@
-"""Payment providers behind one protocol. To add one, read ``protocol`` and ``registry``."""
+"""Payment providers behind one protocol. To add one, read ``docs/payment-providers.md``."""

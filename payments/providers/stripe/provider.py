@@ -11,24 +11,13 @@ from typing import Any, Final, TypeVar, cast
 import stripe
 from stripe.params import PaymentIntentCreateParams
 
-from outbound import errors as outbound_errors
 from outbound.deadline import Deadline
 from outbound.errors import NoAnswer
 from outbound.rate_limit import CallRate
 from outbound.service import Call, OutsideService
-from payments.errors import (
-    AccessDenied,
-    CallInsideTransaction,
-    DeadlinePassed,
-    NotDoneYet,
-    OutcomeUnknown,
-    PaymentDeclined,
-    RefundRejected,
-    RequestRejected,
-    UnknownPayment,
-    WrongStatus,
-)
+from payments.errors import WrongStatus
 from payments.provider_types import ChargeLimits, PaymentRequest, ProviderPayment, ProviderRefund
+from payments.providers.outside_calls import OUTCOMES, outbound_errors_translated
 from payments.providers.protocol import PaymentProvider
 from payments.providers.stripe.currencies import charge_limits, to_stripe
 from payments.providers.stripe.error_codes import Meaning
@@ -202,15 +191,12 @@ class StripeProvider:
 @contextmanager
 def _stripe_call(operation: str, deadline: Deadline, payment_id: str = "") -> Iterator[None]:
     """Make one call to Stripe, and raise its errors as errors of ``payments.errors``."""
-    try:
-        with _service.call(operation, deadline) as call, _translate_errors(call, payment_id):
-            yield
-    except outbound_errors.CallInsideTransaction as error:
-        raise CallInsideTransaction(str(error)) from None
-    except outbound_errors.DeadlinePassed as error:
-        raise DeadlinePassed(str(error)) from None
-    except outbound_errors.RateLimited as error:
-        raise NotDoneYet(str(error)) from None
+    with (
+        outbound_errors_translated(),
+        _service.call(operation, deadline) as call,
+        _translate_errors(call, payment_id),
+    ):
+        yield
 
 
 @contextmanager
@@ -273,18 +259,7 @@ _service: Final = OutsideService(
         fallback_per_second=stripe_settings.STRIPE_FALLBACK_CALLS_PER_SECOND,
         account=stripe_settings.STRIPE_API_KEY,
     ),
-    outcomes={
-        PaymentDeclined: "declined",
-        RefundRejected: "declined",
-        WrongStatus: "wrong_status",
-        NotDoneYet: "busy",
-        OutcomeUnknown: "unknown",
-        AccessDenied: "access_denied",
-        RequestRejected: "rejected",
-        UnknownPayment: "rejected",
-        DeadlinePassed: "not_sent",
-        CallInsideTransaction: "not_sent",
-    },
+    outcomes=OUTCOMES,
 )
 
 
