@@ -1,19 +1,24 @@
 """Each test of this folder runs once for every provider."""
 
+from collections.abc import Sequence
+
 import pytest
 from pytest_django import Settings
 
-from sandbox.stripe_process import SandboxServer
-from tests.payments.contract.providers import ProviderUnderTest, memory, stripe
-from tests.support.in_memory_provider.provider import PROVIDER
+from tests.payments.contract.providers import PROVIDERS, ProviderUnderTest, name_of
 
 
-@pytest.fixture(params=["stripe", "in_memory_provider"])
-def tested(
-    request: pytest.FixtureRequest, sandbox_stripe: SandboxServer, settings: Settings
-) -> ProviderUnderTest:
+@pytest.fixture(params=PROVIDERS, ids=name_of)
+def tested(request: pytest.FixtureRequest, settings: Settings) -> ProviderUnderTest:
     """The provider under test, the only one of the installation."""
-    PROVIDER.start_over()
-    chosen = stripe(sandbox_stripe) if request.param == "stripe" else memory()
+    chosen: ProviderUnderTest = request.param(request)
     settings.PAYMENT_PROVIDERS = [chosen.package]
+    return chosen
+
+
+@pytest.fixture
+def all_tested(request: pytest.FixtureRequest, settings: Settings) -> Sequence[ProviderUnderTest]:
+    """Every provider under test, all of them in one installation."""
+    chosen = [make_provider(request) for make_provider in PROVIDERS]
+    settings.PAYMENT_PROVIDERS = [tested.package for tested in chosen]
     return chosen

@@ -1,10 +1,15 @@
-"""The providers under test, each with its payment methods and faults."""
+"""The providers under test, each with its payment methods and faults.
 
-from collections.abc import Callable, Mapping
+A new provider gets a function here, and its entry in ``PROVIDERS``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
+
+import pytest
 
 from outbound.deadline import Deadline
 from payments.provider_types import PaymentRequest, ProviderPayment
@@ -33,7 +38,6 @@ STRIPE_FAULTS: Final = {"busy": "rate_limit"}
 class ProviderUnderTest:
     """One provider, and what the contract tests need to use it."""
 
-    name: str
     package: str
     provider: PaymentProvider
     card: str
@@ -46,6 +50,18 @@ class ProviderUnderTest:
     advance: Callable[[int], object]
     calls: Callable[[], int]
     """Returns how many calls have reached the provider."""
+    set_page_size: Callable[[int], object]
+    """Sets how many objects one page of a listing has; does nothing if there are no pages."""
+    direct_debit: str = ""
+    """A method whose money cannot be held: confirming takes it. Only for TAKES_AT_ONCE."""
+    confirmations: Callable[[], int] = lambda: 0
+    """Returns how often money was held or taken. Only for TAKES_AT_ONCE."""
+    address_setting: str = ""
+    """The setting with the service's address. Only for OVER_HTTP."""
+
+    @property
+    def name(self) -> str:
+        return self.package.rpartition(".")[2]
 
     def params(self, method: str = "", order_id: str = "") -> dict[str, Any]:
         metadata = {"order_id": order_id} if order_id else {}
@@ -81,13 +97,15 @@ def within(seconds: float = 30) -> Deadline:
     return Deadline.after(timedelta(seconds=seconds))
 
 
-def stripe(sandbox: SandboxServer) -> ProviderUnderTest:
+def stripe(request: pytest.FixtureRequest) -> ProviderUnderTest:
+    sandbox: SandboxServer = request.getfixturevalue("sandbox_stripe")
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+
     def fail_next(operation: str, fault: str) -> None:
         name = STRIPE_OPERATIONS[operation]
         sandbox.add_fault(name, STRIPE_FAULTS.get(fault, fault), times=1)
 
     return ProviderUnderTest(
-        name="stripe",
         package="payments.providers.stripe",
         provider=stripe_provider.PROVIDER,
         card="pm_card_visa",
@@ -97,13 +115,15 @@ def stripe(sandbox: SandboxServer) -> ProviderUnderTest:
         fail_next=fail_next,
         advance=sandbox.advance,
         calls=lambda: len(sandbox.calls()),
+        set_page_size=lambda size: monkeypatch.setattr(stripe_provider, "PAGE", size),
+        address_setting="STRIPE_API_BASE",
     )
 
 
-def memory() -> ProviderUnderTest:
+def in_memory_provider(request: pytest.FixtureRequest) -> ProviderUnderTest:
     provider = in_memory.PROVIDER
+    provider.start_over()
     return ProviderUnderTest(
-        name="in_memory_provider",
         package="tests.support.in_memory_provider",
         provider=provider,
         card=in_memory.CARD,
@@ -113,7 +133,27 @@ def memory() -> ProviderUnderTest:
         fail_next=provider.fail_next,
         advance=provider.advance,
         calls=lambda: len(provider.state.calls),
+        set_page_size=lambda _: None,
+        direct_debit=in_memory.DEBIT,
+        confirmations=provider.state.confirmations.total,
     )
+
+
+MakeProvider = Callable[[pytest.FixtureRequest], ProviderUnderTest]
+"""Starts what a provider needs, with the fixtures of the test, and makes it ready for one test."""
+
+PROVIDERS: Final[Sequence[MakeProvider]] = (stripe, in_memory_provider)
+"""Every provider. Each test with the fixture ``tested`` runs once for each of them."""
+
+TAKES_AT_ONCE: Final[Sequence[MakeProvider]] = (in_memory_provider,)
+"""Providers with a payment method whose money cannot be held."""
+
+OVER_HTTP: Final[Sequence[MakeProvider]] = (stripe,)
+"""Providers that call their service over HTTP."""
+
+
+def name_of(make_provider: MakeProvider) -> str:
+    return make_provider.__name__
 
 
 Operation = Callable[[ProviderUnderTest, str, str], Any]

@@ -1,5 +1,6 @@
 """Authorize, capture and close with every provider: one charge, or all of the money returned."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,9 +15,13 @@ from payments.provider_types import PaymentKey
 from payments.services import Charge
 from sagas.bulk_sql import write
 from sagas.identifiers import new_id
-from sandbox.stripe_process import SandboxServer
-from tests.payments.contract.providers import AMOUNT, ProviderUnderTest, memory, stripe, within
-from tests.support.in_memory_provider.provider import DEBIT, PROVIDER
+from tests.payments.contract.providers import (
+    AMOUNT,
+    TAKES_AT_ONCE,
+    ProviderUnderTest,
+    name_of,
+    within,
+)
 from tests.support.payment_attempts import REPEATED_ATTEMPT, FakeAttempt, mark_closing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -200,34 +205,28 @@ def test_a_payment_is_read_for_reconciliation(tested: ProviderUnderTest) -> None
     assert read_payments([key, PaymentKey(tested.name, "pi_unknown")]).payments == [state]
 
 
-def test_reconciliation_reads_every_provider(
-    sandbox_stripe: SandboxServer, settings: Settings
-) -> None:
-    PROVIDER.start_over()
-    both = [stripe(sandbox_stripe), memory()]
-    settings.PAYMENT_PROVIDERS = [tested.package for tested in both]
-    payments = [payment_by(tested.card) for tested in both]
+def test_reconciliation_reads_every_provider(all_tested: Sequence[ProviderUnderTest]) -> None:
+    payments = [payment_by(tested.card) for tested in all_tested]
     for payment in payments:
         authorize(payment)
 
     found = read_providers().payments
 
-    assert [payment.provider for payment in payments] == ["stripe", "in_memory_provider"]
+    assert [payment.provider for payment in payments] == [tested.name for tested in all_tested]
     assert {(state.provider, state.order_id) for state in found} == {
         (payment.provider, str(payment.order_id)) for payment in payments
     }
 
 
+@pytest.mark.parametrize("tested", TAKES_AT_ONCE, ids=name_of, indirect=True)
 def test_money_that_cannot_be_held_is_taken_at_once_and_refunded_on_closing(
-    settings: Settings,
+    tested: ProviderUnderTest,
 ) -> None:
-    PROVIDER.start_over()
-    settings.PAYMENT_PROVIDERS = [memory().package]
-    payment = payment_by(DEBIT)
+    payment = payment_by(tested.direct_debit)
 
     assert authorize(payment)["status"] == "captured"
     assert capture(payment)["captured_minor"] == AMOUNT
     assert payment_states() == [TAKEN]
     assert close(mark_closing(payment)) == "refunded"
     assert payment_states() == [RETURNED]
-    assert PROVIDER.state.confirmations.total() == 1
+    assert tested.confirmations() == 1

@@ -1,12 +1,13 @@
 """What every payment provider promises, operation by operation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import transaction
+from pytest_django import Settings
 
 from payments.errors import (
     CallInsideTransaction,
@@ -27,7 +28,16 @@ from payments.provider_types import (
     RefundStatus,
 )
 from payments.providers.protocol import PaymentProvider
-from tests.payments.contract.providers import AMOUNT, CHANGES, ProviderUnderTest, prepared, within
+from tests.payments.contract.providers import (
+    AMOUNT,
+    CHANGES,
+    OVER_HTTP,
+    ProviderUnderTest,
+    name_of,
+    prepared,
+    within,
+)
+from tests.support.canned_http import CannedResponse, CannedServer
 
 MONEY = {
     ProviderPaymentStatus.CREATED: (0, 0),
@@ -93,6 +103,16 @@ def test_a_provider_accepts_only_its_own_payment_methods(tested: ProviderUnderTe
         assert not provider.accepts_payment_method(other)
 
 
+def test_no_provider_accepts_the_payment_methods_of_another(
+    all_tested: Sequence[ProviderUnderTest],
+) -> None:
+    for tested in all_tested:
+        accepted_by = [
+            other.name for other in all_tested if other.provider.accepts_payment_method(tested.card)
+        ]
+        assert accepted_by == [tested.name]
+
+
 def test_a_provider_recognizes_its_own_ids(tested: ProviderUnderTest) -> None:
     provider = tested.provider
     payment = tested.make_captured()
@@ -102,8 +122,10 @@ def test_a_provider_recognizes_its_own_ids(tested: ProviderUnderTest) -> None:
 
     assert provider.recognizes_id(payment.id)
     assert provider.recognizes_id(refund.id)
+    assert max(len(payment.id), len(refund.id)) <= 255
     assert not provider.recognizes_id(str(uuid4()))
     assert not provider.recognizes_id("")
+    assert len(tested.name) <= 64
     assert len(provider.api_version) <= 32
 
 
@@ -155,7 +177,7 @@ def test_a_declined_payment_holds_nothing(tested: ProviderUnderTest) -> None:
     for _ in range(2):
         with pytest.raises(PaymentDeclined) as declined:
             tested.provider.confirm_payment(payment_id, **tested.change_arguments(key))
-        assert declined.value.decline_code != ""
+        assert 0 < len(declined.value.decline_code) <= 64
         assert declined.value.payment is not None
         assert has_status(declined.value.payment, ProviderPaymentStatus.DECLINED)
 
@@ -409,6 +431,22 @@ def test_refunds_are_listed_by_payment_and_since_a_moment(tested: ProviderUnderT
     assert provider.list_refunds(tested.make_captured().id, deadline=within()) == []
 
 
+def test_every_page_of_a_listing_is_read(tested: ProviderUnderTest) -> None:
+    provider = tested.provider
+    tested.set_page_size(2)
+    tested.advance(100)
+    paid = tested.make_captured()
+    refunds = [refund(tested, paid.id, amount_minor) for amount_minor in (1, 2, 3, 4, 5)]
+    created = [tested.make_created() for _ in range(4)]
+
+    payments = provider.list_payments(created_from=paid.created_at, deadline=within())
+    recent = provider.list_refunds_since(paid.created_at, deadline=within())
+
+    assert list(payments) == [*reversed(created), paid]
+    assert list(recent) == [*reversed(refunds)]
+    assert provider.list_refunds(paid.id, deadline=within()) == [*reversed(refunds)]
+
+
 def test_a_lost_refund_is_found_by_its_metadata(tested: ProviderUnderTest) -> None:
     payment_id = tested.make_captured().id
     tested.fail_next("create_refund", "reset_after")
@@ -464,6 +502,41 @@ def test_a_read_without_an_answer_is_an_error(tested: ProviderUnderTest, operati
 
     with pytest.raises(OutcomeUnknown):
         READS[operation](tested.provider, payment)
+
+
+UNREADABLE = {
+    "a page of HTML": CannedResponse("<html>Welcome</html>"),
+    "a proxy's error": CannedResponse("<html>Bad gateway</html>", 502),
+    "a redirection": CannedResponse("", 302),
+    "JSON of another form": CannedResponse("{}"),
+}
+
+
+@pytest.mark.parametrize("response", UNREADABLE.values(), ids=UNREADABLE.keys())
+@pytest.mark.parametrize("operation", [*CHANGES, *READS])
+@pytest.mark.parametrize("tested", OVER_HTTP, ids=name_of, indirect=True)
+def test_an_unreadable_answer_proves_nothing(
+    tested: ProviderUnderTest, operation: str, response: CannedResponse, settings: Settings
+) -> None:
+    if operation in CHANGES:
+        _, change = prepared(tested, operation)
+
+        def call() -> object:
+            return change(uuid4().hex)
+    else:
+        payment = tested.make_created()
+
+        def call() -> object:
+            return READS[operation](tested.provider, payment)
+
+    with CannedServer() as server:
+        server.answer = response
+        setattr(settings, tested.address_setting, server.url)
+        with pytest.raises(OutcomeUnknown) as error:
+            call()
+
+    assert len(server.requests) == 1
+    assert error.value.replayed is False
 
 
 def test_errors_are_payment_errors(tested: ProviderUnderTest) -> None:
