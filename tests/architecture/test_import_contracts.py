@@ -48,6 +48,16 @@ def test_every_package_is_listed() -> None:
     assert found == {*PACKAGES, *TOOLS}
 
 
+def test_every_payment_provider_is_protected() -> None:
+    """Only the registry reaches a provider: add a new package to the contract ``one-provider``."""
+    named = {contract["id"]: contract for contract in filled_settings()["contracts"]}
+    packages = (ROOT / "payments" / "providers").glob("*/__init__.py")
+
+    assert sorted(named["one-provider"]["protected_modules"]) == sorted(
+        f"payments.providers.{file.parent.name}" for file in packages
+    )
+
+
 def test_every_import_contract_is_kept(tmp_path: Path) -> None:
     verdicts, report = lint_imports(ROOT, tmp_path)
 
