@@ -9,11 +9,14 @@ ADDRESS_ENDINGS: Final = ("_URL", "_DSN", "_ENDPOINT", "_API_BASE")
 """The endings of all settings that hold an address.
 
 A variable that a shell happens to have must not point a test or a drill at a real database, broker
-or service. The settings enforce these endings, and a test compares the two lists.
+or service. The settings enforce all endings of this module, and a test compares the lists.
 """
 
-STRIPE_KEY: Final = "STRIPE_API_KEY"
-"""Decides whose money moves, so it is treated like an address."""
+CREDENTIAL_ENDINGS: Final = ("_API_KEY", "_SECRET")
+"""The endings of all secrets that a payment provider declares.
+
+Such a secret decides whose money moves, so it is treated like an address.
+"""
 
 NOWHERE: Final = "http://127.0.0.1:9"
 """Nothing listens here, so a call by mistake fails."""
@@ -28,7 +31,7 @@ def is_external(environment: Mapping[str, str]) -> bool:
 
 
 def given_addresses(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the addresses to use instead of the embedded servers; empty unless EXTERNAL=1."""
+    """Return the addresses and credentials to use instead of ours; empty unless EXTERNAL=1."""
     if not is_external(environment):
         return {}
     return {
@@ -39,7 +42,7 @@ def given_addresses(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_addresses(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without every variable that holds an address."""
+    """Return the environment without every variable that holds an address or a credential."""
     return {
         name: value
         for name, value in environment.items()
@@ -52,7 +55,7 @@ def placeholders() -> dict[str, str]:
     return {
         "SECRET_KEY": "x",
         "INSTALLATION_ID": "x",
-        STRIPE_KEY: "sk_test_nothing_listens",
+        "STRIPE_API_KEY": "sk_test_nothing_listens",
         "STRIPE_API_BASE": NOWHERE,
         "DATABASE_URL": "postgres://x@127.0.0.1:9/x",
         "REDIS_URL": "redis://127.0.0.1:9/0",
@@ -61,7 +64,7 @@ def placeholders() -> dict[str, str]:
 
 
 def _is_address(name: str) -> bool:
-    return name.endswith(ADDRESS_ENDINGS) or name == STRIPE_KEY
+    return name.endswith(ADDRESS_ENDINGS + CREDENTIAL_ENDINGS)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The reference of environment variables lists exactly what the code reads."""
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -8,8 +9,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
 import config.env
+import config.provider_settings
 import sandbox.environment
 from config.env import Section
+from config.provider_settings import read_provider_settings
 from sandbox.environment import without_addresses
 from tests.support.source_files import APPLICATION, ROOT, python_files
 
@@ -50,6 +53,30 @@ def test_tests_and_sandbox_clear_every_address() -> None:
     assert addresses.keys() >= {"DATABASE_URL", "REDIS_URL", "STRIPE_API_BASE", "SENTRY_DSN"}
     assert without_addresses(addresses) == {}
     assert config.env.ADDRESS_ENDINGS == sandbox.environment.ADDRESS_ENDINGS
+
+
+def test_tests_and_sandbox_clear_every_secret_of_a_provider() -> None:
+    stripe = read_provider_settings("payments.providers.stripe", {})
+    secrets = {variable.name: "live" for variable in stripe.variables if variable.is_secret}
+
+    assert secrets.keys() == {"STRIPE_API_KEY"}
+    assert without_addresses(secrets) == {}
+    assert config.provider_settings.CREDENTIAL_ENDINGS == sandbox.environment.CREDENTIAL_ENDINGS
+
+
+def test_secrets_of_a_provider_have_the_declared_endings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "example_provider").mkdir()
+    (tmp_path / "example_provider" / "settings.py").write_text(
+        "TITLE = 'Example'\n\n\n"
+        "def read(variables):\n"
+        "    return {'TOKEN': variables.text('EXAMPLE_TOKEN', 'Ours.', '', is_secret=True)}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ValueError, match="EXAMPLE_TOKEN: names of a provider's secrets end in"):
+        read_provider_settings("example_provider", {})
 
 
 def test_names_of_addresses_have_the_declared_endings() -> None:

@@ -19,6 +19,8 @@ SHELL = {
     "REDIS_URL": "redis://prod",
     "STRIPE_API_KEY": "sk_test_prod",
     "STRIPE_API_BASE": "https://prod",
+    "GIFTCARD_API_KEY": "prod",
+    "GIFTCARD_CLIENT_SECRET": "prod",
     "FRAUD_URL": "https://prod",
     "SENTRY_DSN": "https://prod",
     "PGOPTIONS": "-c search_path=prod",
