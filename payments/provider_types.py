@@ -66,7 +66,8 @@ class ProviderPayment:
     """The amount taken, including what was refunded since."""
     currency: str
     decline_code: str
-    """Why the last confirmation failed, in the provider's code; empty if none failed."""
+    """Why the last confirmation failed, in the provider's code of at most 64 characters; empty if
+    none failed. Customers read a text of their own for each key of ``DECLINE_MESSAGES``."""
     metadata: Mapping[str, str]
     created_at: datetime
 

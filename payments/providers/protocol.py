@@ -41,6 +41,9 @@ class PaymentProvider(Protocol):
     unknown   OutcomeUnknown. The effect may exist.
     ======== =======================================================================================
 
+    **Lengths.** The id of a payment or refund has at most 255 characters, and ``api_version`` 32. A
+    decline code has at most 64, and so has the name of the provider's package.
+
     **Amounts** are in the minor units of ISO 4217, in every argument and result. A provider that
     counts in other units converts them, in both directions.
 
@@ -63,7 +66,10 @@ class PaymentProvider(Protocol):
     # -- answered without a call -----------------------------------------------------------------
 
     def accepts_payment_method(self, payment_method: str) -> bool:
-        """Return whether a payment method's reference has the form of this provider's."""
+        """Return whether a payment method's reference has the form of this provider's.
+
+        No two providers may accept the same reference: the first in PAYMENT_PROVIDERS would win.
+        """
 
     @property
     def payment_method_hint(self) -> str:
