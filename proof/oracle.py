@@ -195,8 +195,8 @@ def _outside_services(
             problems = differences(_operations(acts), expected.get(service.name, {}))
         else:
             problems = _problems_per_order(acts, orders, per_order[service.name])
-        for problem in problems:
-            yield Finding("unexpected-service-acts", f"{service.name}: {problem}")
+        if detail := "; ".join(problems):
+            yield Finding("unexpected-service-acts", f"{service.name}: {detail}")
         requests = Counter((act["operation"], json.dumps(act["request"])) for act in acts)
         for (operation, request), count in requests.items():
             if count > 1:
