@@ -20,6 +20,7 @@ from orders.order_events import (
     StatusChanged,
     merge_events,
 )
+from orders.steps import PAYMENT_PROVIDER
 from payments.admin_queries import PaymentDetail
 from sagas.definition import Remote
 from sagas.queries.attempts import AttemptView
@@ -46,7 +47,7 @@ _OUTCOMES: Final = {
 }
 
 _REMEDIES: Final = {
-    "AccessDenied": "The provider refuses our key or our account: an operator must correct the key.",
+    "AccessDenied": "The service refuses our key or our account: an operator must correct the key.",
     "UnknownPayment": "The provider does not have this payment. Check whether the key belongs to another account.",
     "payment_rejected": "The provider does not accept our request: a developer must correct it.",
 }
@@ -113,7 +114,7 @@ def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -
             reasons = " ".join(filter(None, (reason, reason_detail)))
             return TimelineEntry(at, "request", "cancellation requested", reasons, actor=actor)
         case CallStarted(at, attempt):
-            return _call(at, attempt, detail.payments)
+            return _call(at, attempt, detail)
         case AttemptEnded(at, attempt):
             return _end(at, attempt, retries.get(attempt.id, ""), detail.payments)
         case EventRecorded(at, name):
@@ -121,23 +122,43 @@ def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -
     assert_never(event)
 
 
-def _call(at: datetime, attempt: AttemptView, payments: Sequence[PaymentDetail]) -> TimelineEntry:
-    work = attempt.work
+def _call(at: datetime, attempt: AttemptView, detail: OrderDetail) -> TimelineEntry:
     sentence = ""
-    data: list[tuple[str, object]] = []
-    if isinstance(work, Remote) and payments:
-        payment = payments[-1]
-        amount = format_amount(payment.amount_minor, payment.currency)
-        sentence = work.describe.request_text.format(amount=amount, method=payment.payment_method)
-        keys = [(f"key of {name}", payment.keys[name]) for name in work.operations]
-        same_keys: list[tuple[str, object]] = [("keys", "the same as before")]
-        data = [
-            ("provider payment", payment.provider_payment_id),
-            *(keys if attempt.number == 1 else same_keys),
-        ]
-    title = f"{staff_name(attempt.name)}: called, attempt {attempt.number}"
-    known = [(label, value) for label, value in data if value]
-    return TimelineEntry(at, f"to {_system(attempt)}", title, sentence, data=known)
+    if isinstance(attempt.work, Remote):
+        order = detail.order
+        amount = format_amount(order.total_minor, order.currency)
+        request_text = attempt.work.describe.request_text
+        sentence = request_text.format(amount=amount, method=order.payment_method)
+    return TimelineEntry(
+        at,
+        f"to {_system(attempt)}",
+        f"{staff_name(attempt.name)}: called, attempt {attempt.number}",
+        sentence,
+        data=[(label, value) for label, value in _payment_ids(attempt, detail.payments) if value],
+    )
+
+
+def _payment_ids(
+    attempt: AttemptView, payments: Sequence[PaymentDetail]
+) -> Iterator[tuple[str, object]]:
+    """Yield the provider's id and the idempotency keys of a call to the payment provider."""
+    operations = _payment_operations(attempt)
+    if not operations or not payments:
+        return
+    payment = payments[-1]
+    yield "provider payment", payment.provider_payment_id
+    if attempt.number > 1:
+        yield "keys", "the same as before"
+        return
+    for name in operations:
+        yield f"key of {name}", payment.keys[name]
+
+
+def _payment_operations(attempt: AttemptView) -> Sequence[str]:
+    """Return the payment provider's operations that a call may use; empty for another system."""
+    work = attempt.work
+    is_payment_call = isinstance(work, Remote) and work.system == PAYMENT_PROVIDER
+    return work.operations if is_payment_call else ()
 
 
 def _end(
@@ -147,8 +168,7 @@ def _end(
     number = f", attempt {attempt.number}" if attempt.number > 1 else ""
     local_kind = "compensation" if attempt.is_compensating else "step"
     data = list(_flatten(attempt.output))
-    work = attempt.work
-    if attempt.outcome == "done" and isinstance(work, Remote) and "refund" in work.operations:
+    if attempt.outcome == "done" and "refund" in _payment_operations(attempt):
         data += _refund_ids(payments)
     details = (
         _REMEDIES.get(attempt.error),

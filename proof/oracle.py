@@ -5,10 +5,11 @@ Reads our tables by SQL, and the records of the outside services.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from proof.effects import Effects, OrderEffects, differences
 from proof.jobs import Finding
 from proof.world import World
 
@@ -25,13 +26,15 @@ def examine(
     *,
     ends: Mapping[str, int],
     acknowledged: Mapping[str, str],
-    expected_effects: Mapping[str, Mapping[str, int]],
+    expected_effects: Mapping[str, Effects],
+    order_effects: Mapping[str, OrderEffects],
 ) -> list[Finding]:
     """Compare orders, payments, stock, events, the services' records and the clients' responses.
 
     ``ends`` maps each final status to the number of orders that must have it. ``acknowledged`` maps
     each customer to the order id in their response. ``expected_effects`` is how often each outside
-    service must have acted, by operation.
+    service must have acted, by operation. For a service that is not in it, ``order_effects`` is how
+    often the service must have acted for each order.
     """
     orders = [
         OrderRow(str(order_id), status, total)
@@ -46,7 +49,7 @@ def examine(
         *_stock(orders, world),
         *_journal(world),
         *_events(orders, world),
-        *_outside_services(world, expected_effects),
+        *_outside_services(world, orders, expected_effects, order_effects),
     ]
 
 
@@ -179,16 +182,42 @@ def _events(orders: list[OrderRow], world: World) -> Iterator[Finding]:
             yield Finding("end-event-missing", f"{order.id} is {order.status}")
 
 
-def _outside_services(world: World, expected: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]:
-    """Each service acted as often as the scenario says, and never twice on the same request."""
+def _outside_services(
+    world: World,
+    orders: list[OrderRow],
+    expected: Mapping[str, Effects],
+    per_order: Mapping[str, OrderEffects],
+) -> Iterator[Finding]:
+    """Each service acted as often as it must, and never twice on the same request."""
     for service in world.outside_services:
         acts = service.acts()
-        found = Counter(act["operation"] for act in acts)
-        allowed = Counter(expected.get(service.name, {}))
-        if found != allowed:
-            detail = f"{service.name}: {dict(found)} instead of {dict(allowed)}"
-            yield Finding("unexpected-service-acts", detail)
+        if service.name in expected or service.name not in per_order:
+            problems = differences(_operations(acts), expected.get(service.name, {}))
+        else:
+            problems = _problems_per_order(acts, orders, per_order[service.name])
+        if detail := "; ".join(problems):
+            yield Finding("unexpected-service-acts", f"{service.name}: {detail}")
         requests = Counter((act["operation"], json.dumps(act["request"])) for act in acts)
         for (operation, request), count in requests.items():
             if count > 1:
                 yield Finding("service-acted-twice", f"{service.name}: {operation} {request}")
+
+
+def _problems_per_order(
+    acts: Sequence[Mapping[str, Any]], orders: list[OrderRow], effects: OrderEffects
+) -> Iterator[str]:
+    """Yield each order for which the service did not act as it must, and each act without an order."""
+    by_order: dict[str, list[Mapping[str, Any]]] = {order.id: [] for order in orders}
+    for act in acts:
+        ids = by_order.keys() & set(map(str, act["request"].values()))
+        if len(ids) != 1:
+            yield f"{act['operation']} without an order: {act['request']}"
+        for order_id in ids:
+            by_order[order_id].append(act)
+    for order in orders:
+        for problem in effects.problems(order.status, _operations(by_order[order.id])):
+            yield f"{order.id} is {order.status}: {problem}"
+
+
+def _operations(acts: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(act["operation"] for act in acts)

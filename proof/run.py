@@ -9,7 +9,7 @@ from proof.oracle import examine
 from proof.points import Fault, Kind, Mode
 from proof.processes import Preparation, State
 from proof.scenario_acts import RunSweep, RunWorker
-from proof.scenarios import Scenario
+from proof.scenarios import ORDER_EFFECTS, Scenario
 from proof.stage import Stage
 from proof.world import World
 
@@ -89,6 +89,7 @@ class Run:
             ends=self._scenario.ends,
             acknowledged=stage.order_ids,
             expected_effects=self._scenario.expected_effects,
+            order_effects=ORDER_EFFECTS,
         )
         stage.fault = None
         stage.start_process("auditor", actors.audit).run()

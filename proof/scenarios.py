@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from proof.effects import Effects, OrderEffects
 from proof.scenario_acts import (
     Act,
     BrokerLosesMessages,
@@ -35,8 +36,12 @@ class Scenario:
     acts: Sequence[Act]
     ends: Mapping[str, int]
     """The number of orders that must end in each status."""
-    expected_effects: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """How often each outside service except Stripe must act, by operation; others must not act."""
+    expected_effects: Mapping[str, Effects] = field(default_factory=dict)
+    """How often outside services must act in the whole scenario, where ORDER_EFFECTS does not fit."""
+
+
+ORDER_EFFECTS: Final[Mapping[str, OrderEffects]] = {}
+"""What each outside service except Stripe must do for each order; a service not listed must not act."""
 
 
 SCENARIOS: Final = (

@@ -103,7 +103,7 @@ class Remote:
     system: str
     """The system that it calls, as health and metrics name it, such as ``payment_provider``."""
     operations: tuple[str, ...] = ()
-    """The client's names of the operations that it may call, if each has an idempotency key."""
+    """The payment provider's operations that it may call; the desk shows their idempotency keys."""
     prepare: LocalAct = _do_nothing
     record: LocalAct = _do_nothing
     rejected_by: tuple[type[Exception], ...] = ()

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import TransactionTestCase
+from django.test import TransactionTestCase, override_settings
 from pytest_django import DjangoDbBlocker, Settings
 
 from access.credentials import Scope
@@ -72,16 +72,36 @@ def _sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandb
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def outside_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideServices]:
+    services = OutsideServices(tmp_path_factory.mktemp("outside-services"))
+    yield services
+    services.stop()
+
+
 @pytest.fixture(scope="module")
-def sandbox(_sandbox_process: SandboxServer) -> SandboxServer:
-    """The Stripe sandbox of this session. A module starts with an empty ledger; use ``sandbox_stripe``."""
+def sandbox(
+    _sandbox_process: SandboxServer, outside_services: OutsideServices
+) -> Iterator[SandboxServer]:
+    """The Stripe sandbox of this session. A module starts with an empty ledger; use ``sandbox_stripe``.
+
+    Every other service of ``sandbox/outside_service/services.py`` runs too, and its setting has its
+    address.
+    """
     _sandbox_process.start_over()
-    return _sandbox_process
+    with override_settings(**outside_services.start_declared()):
+        yield _sandbox_process
 
 
 @pytest.fixture
-def sandbox_stripe(sandbox: SandboxServer, settings: Settings) -> Iterator[SandboxServer]:
-    """The sandbox, without faults before and after the test, and without a limit on calls."""
+def sandbox_stripe(
+    sandbox: SandboxServer, outside_services: OutsideServices, settings: Settings
+) -> Iterator[SandboxServer]:
+    """The sandbox, without faults before and after the test, and without a limit on calls.
+
+    The other declared services have no acts, faults and added rules.
+    """
+    outside_services.start_declared()
     settings.STRIPE_API_BASE = sandbox.url
     settings.STRIPE_API_KEY = "sk_test_sandbox"
     settings.STRIPE_CALLS_PER_SECOND = 0
@@ -89,15 +109,8 @@ def sandbox_stripe(sandbox: SandboxServer, settings: Settings) -> Iterator[Sandb
     sandbox.clear_faults()
 
 
-@pytest.fixture(scope="session")
-def _outside_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideServices]:
-    services = OutsideServices(tmp_path_factory.mktemp("outside-services"))
-    yield services
-    services.stop()
-
-
 @pytest.fixture
-def outside_service(_outside_services: OutsideServices, settings: Settings) -> StartOutsideService:
+def outside_service(outside_services: OutsideServices, settings: Settings) -> StartOutsideService:
     """Start a service that is not Stripe: ``fraud = outside_service("fraud")`` sets FRAUD_URL.
 
     It answers by its rules in ``sandbox/outside_service/services.py``, and by those that the test
@@ -105,7 +118,7 @@ def outside_service(_outside_services: OutsideServices, settings: Settings) -> S
     """
 
     def start(name: str) -> OutsideServiceProcess:
-        service = _outside_services.start(name)
+        service = outside_services.start(name)
         setattr(settings, setting_of(name), service.url)
         return service
 

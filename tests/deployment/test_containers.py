@@ -11,6 +11,7 @@ import yaml
 from django.conf import settings
 
 from config.application import PACKAGES
+from sandbox.outside_service.services import SERVICES, setting_of
 from sandbox.procfile import RELEASE, declared
 from tests.support.source_files import ROOT, all_files
 
@@ -46,18 +47,29 @@ def test_every_process_of_the_procfile_has_a_service(services: dict[str, dict[st
 def test_every_service_has_the_variables_without_a_default(
     services: dict[str, dict[str, Any]],
 ) -> None:
+    """The addresses of outside services are in the file ``.env.application``."""
     required = {
         variable.name
         for section in settings.CONFIGURATION
         for variable in section.variables
         if variable.is_required
-    }
+    } - {setting_of(service) for service in SERVICES}
 
     assert {
         name: sorted(required - service["environment"].keys())
         for name, service in services.items()
         if name not in NOT_OURS
     } == {name: [] for name in (*declared(), RELEASE)}
+
+
+def test_every_service_reads_further_settings_from_a_file(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    file = {"path": ".env.application", "required": False}
+
+    assert {
+        name: service["env_file"] for name, service in services.items() if name not in NOT_OURS
+    } == {name: [file] for name in (*declared(), RELEASE)}
 
 
 def test_every_port_is_published_on_loopback_only(services: dict[str, dict[str, Any]]) -> None:
@@ -81,7 +93,7 @@ def test_the_image_has_the_whole_application_and_nothing_else() -> None:
 def test_the_image_has_no_secrets_and_no_local_data() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
 
-    for name in (".env", ".git", ".venv", "var"):
+    for name in (".env", ".env.application", ".git", ".venv", "var"):
         assert any(fnmatchcase(name, line) for line in ignored), name
 
 

@@ -24,6 +24,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from access.models import ApiToken
 from monitoring.metrics_endpoint import build_registry
+from orders.saga import CHECKOUT
 from sandbox.stripe_process import SandboxServer
 from tests.support.application_environment import environment_for
 from tests.support.canned_http import CannedResponse, CannedServer
@@ -195,7 +196,7 @@ def test_no_canary_appears_in_any_output(  # noqa: PLR0917 - fixtures
     assert b'"event": "request"' in sinks["log of web"]
     assert b'"exception": "Traceback' in sinks["log of web"]
     assert b'"exception": "Traceback' in sinks["log of the worker"]
-    assert b"checkout.v1.reserve_stock" in sinks["messages"]
+    assert CHECKOUT.links[0].name.encode() in sinks["messages"]
     assert b"holdfast.order_id" in sinks["spans"]
     assert b"holdfast.correlation_id" in sinks["spans"]
     assert b"holdfast_outbound_calls_total" in sinks["metrics"]

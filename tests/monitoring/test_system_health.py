@@ -6,6 +6,8 @@ import pytest
 from django.db.models import F
 
 from monitoring.system_health import WINDOW, SystemHealth, system_health
+from orders.steps import PAYMENT_PROVIDER
+from sagas import registry
 from sagas.models import SagaRun, StepAttempt
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
@@ -14,10 +16,19 @@ from tests.support.storefront_client import Storefront, cart
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_system_without_calls_has_no_answered_share() -> None:
-    [found] = system_health()
+def payment_provider_health() -> SystemHealth:
+    [found] = [health for health in system_health() if health.system == PAYMENT_PROVIDER]
+    return found
 
-    assert found == SystemHealth("payment_provider", {}, None)
+
+def test_every_system_that_a_step_calls_is_listed() -> None:
+    assert [health.system for health in system_health()] == registry.systems()
+
+
+def test_a_system_without_calls_has_no_answered_share() -> None:
+    found = payment_provider_health()
+
+    assert found == SystemHealth(PAYMENT_PROVIDER, {}, None)
     assert found.answered_share is None
 
 
@@ -29,7 +40,7 @@ def test_done_and_rejected_count_as_answered(
     for _ in range(2):
         messages.deliver(messages.take())
 
-    [found] = system_health()
+    found = payment_provider_health()
 
     assert found.outcomes == {"done": 1, "rejected": 1}
     assert found.answered_share == 1
@@ -46,7 +57,7 @@ def test_calls_without_an_answer_lower_the_answered_share(
     storefront.order(cart(("MUG", 1)))
     messages.deliver(messages.take())
 
-    [found] = system_health()
+    found = payment_provider_health()
 
     assert found.outcomes == {"unknown": 1}
     assert (found.answered_share, found.last_answer_at) == (0, None)
@@ -59,5 +70,5 @@ def test_attempts_before_the_window_are_not_counted(
     messages.deliver_all()
     StepAttempt.objects.update(started_at=F("started_at") - WINDOW)
 
-    assert system_health() == [SystemHealth("payment_provider", {}, None)]
+    assert system_health() == [SystemHealth(system, {}, None) for system in registry.systems()]
     assert SagaRun.objects.filter(created_at__lt=F("ended_at") - timedelta(minutes=1)).count() == 0

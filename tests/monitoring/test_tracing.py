@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from access.models import ApiToken
 from config import tracing
+from orders.saga import CHECKOUT
 from sandbox.stripe_process import SandboxServer
 from tests.support.application_environment import environment_for
 from tests.support.canned_http import CannedResponse, CannedServer
@@ -36,13 +37,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 FORKING_WORKER = (*WORKER, "--pool", "prefork", "--concurrency", "2")
 """Threads do not survive a fork. If the spans of this pool arrive, so do those of a thread pool."""
 
-FIRST_LINK = "checkout.v1.reserve_stock-authorize_payment-confirm_order"
 SPANS_OF_AN_ORDER = (
     "POST api/v1/orders",
-    f"apply_async/{FIRST_LINK}",
-    f"run/{FIRST_LINK}",
-    "apply_async/checkout.v1.capture_payment",
-    "run/checkout.v1.capture_payment",
+    *(f"{span}/{link.name}" for link in CHECKOUT.links for span in ("apply_async", "run")),
     "stripe/capture_payment",
 )
 

@@ -1,4 +1,4 @@
-"""Calls from ``OutsideService`` to a running service of the sandbox: faults, retries, its book."""
+"""Calls from ``OutsideService`` to a running service of the sandbox: faults, retries, its log of acts."""
 
 from datetime import timedelta
 
@@ -21,16 +21,16 @@ from tests.support.outside_services import StartOutsideService
 ORDER = {"order_id": "42", "total_minor": 4500}
 
 
-def fraud_url() -> str:
-    return str(getattr(settings, "FRAUD_URL"))  # noqa: B009 - only the fixture sets it
+def parcels_url() -> str:
+    return str(getattr(settings, "PARCELS_URL"))  # noqa: B009 - only the fixture sets it
 
 
-CLIENT = OutsideService("fraud", base_url=fraud_url)
+CLIENT = OutsideService("parcels", base_url=parcels_url)
 
 
 @pytest.fixture
-def fraud(outside_service: StartOutsideService) -> OutsideServiceProcess:
-    service = outside_service("fraud")
+def parcels(outside_service: StartOutsideService) -> OutsideServiceProcess:
+    service = outside_service("parcels")
     service.add_rule(operation="score", path="/scores", answer={"verdict": "accept"})
     return service
 
@@ -41,13 +41,13 @@ def score(key: str = "score-42", seconds: float = 30) -> dict[str, object]:
 
 
 def test_the_service_acts_once_for_a_key_and_repeats_its_answer(
-    fraud: OutsideServiceProcess,
+    parcels: OutsideServiceProcess,
 ) -> None:
     assert score() == score() == {"verdict": "accept"}
 
-    [act] = fraud.acts()
+    [act] = parcels.acts()
     assert (act["operation"], act["key"], act["request"]) == ("score", "score-42", ORDER)
-    assert [call["replayed"] for call in fraud.calls()] == [False, True]
+    assert [call["replayed"] for call in parcels.calls()] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -65,41 +65,41 @@ def test_the_service_acts_once_for_a_key_and_repeats_its_answer(
     ],
 )
 def test_a_repeated_call_after_a_fault_has_one_effect(
-    fraud: OutsideServiceProcess, fault: str, error: type[OutboundError], acts: int
+    parcels: OutsideServiceProcess, fault: str, error: type[OutboundError], acts: int
 ) -> None:
-    fraud.add_fault("score", fault, times=1)
+    parcels.add_fault("score", fault, times=1)
 
     with pytest.raises(OutboundError) as raised:
         score()
 
     assert type(raised.value) is error
     assert isinstance(raised.value, OUTBOUND_TRANSIENT) is (error is ServiceBusy)
-    assert len(fraud.acts()) == acts
+    assert len(parcels.acts()) == acts
     assert score() == {"verdict": "accept"}
-    assert len(fraud.acts()) == 1
+    assert len(parcels.acts()) == 1
 
 
 @pytest.mark.parametrize(("fault", "acts"), [("timeout_before", 0), ("timeout_after", 1)])
 def test_a_service_that_is_silent_until_the_deadline_gives_no_answer(
-    fraud: OutsideServiceProcess, fault: str, acts: int
+    parcels: OutsideServiceProcess, fault: str, acts: int
 ) -> None:
-    fraud.add_fault("score", fault, times=1)
+    parcels.add_fault("score", fault, times=1)
 
     with pytest.raises(NoAnswer):
         score(seconds=0.5)
 
-    assert len(fraud.acts()) == acts
+    assert len(parcels.acts()) == acts
 
 
 def test_each_test_gets_the_service_without_earlier_acts_rules_and_faults(
-    fraud: OutsideServiceProcess, outside_service: StartOutsideService
+    parcels: OutsideServiceProcess, outside_service: StartOutsideService
 ) -> None:
     score()
-    fraud.add_fault("score", "error_before")
+    parcels.add_fault("score", "error_before")
 
-    again = outside_service("fraud")
+    again = outside_service("parcels")
 
-    assert again is fraud
-    assert fraud_url() == fraud.url
-    assert (fraud.acts(), fraud.calls()) == ([], [])
+    assert again is parcels
+    assert parcels_url() == parcels.url
+    assert (parcels.acts(), parcels.calls()) == ([], [])
     assert score() == {"status": "ok"}

@@ -43,3 +43,38 @@ def test_how_actors_interleave_does_not_change_the_file(tmp_path: Path) -> None:
     write({"paid": [commit(1), commit(2), commit(1, "sweep")]}, second)
 
     assert first.read_text() == second.read_text()
+
+
+def test_a_new_version_of_a_saga_shows_only_the_points_that_it_adds(tmp_path: Path) -> None:
+    lock = tmp_path / "lock.json"
+    write({"paid": two_links("checkout.v1.reserve-pay", "checkout.v1.capture")}, lock)
+    asked = Point("worker", "checkout.v2.reserve-ask-pay", Kind.HTTP, "fraud.score", 1)
+
+    found = two_links("checkout.v2.reserve-ask-pay", "checkout.v2.capture")
+    [difference] = differences({"paid": [*found, asked]}, path=lock)
+
+    assert differences({"paid": found}, path=lock) == []
+    assert difference.new == ["worker/checkout.v2.reserve-ask-pay/http/fraud.score/1"]
+    assert difference.vanished == []
+
+
+def test_a_vanished_task_keeps_its_reviewed_name(tmp_path: Path) -> None:
+    lock = tmp_path / "lock.json"
+    write({"paid": two_links("checkout.v1.reserve-pay", "checkout.v1.capture")}, lock)
+
+    [difference] = differences(
+        {"paid": [Point("worker", "cancellation.v1.reserve", Kind.ACK, "message", 1)]}, path=lock
+    )
+
+    assert difference.vanished == [
+        "worker/checkout.v1.reserve-pay/publish/checkout.v1.capture/1",
+        "worker/checkout.v1.capture/ack/message/1",
+    ]
+
+
+def two_links(first: str, second: str) -> list[Point]:
+    """Return the points of a task that publishes another task."""
+    return [
+        Point("worker", first, Kind.PUBLISH, second, 1),
+        Point("worker", second, Kind.ACK, "message", 1),
+    ]

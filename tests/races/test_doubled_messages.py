@@ -8,6 +8,7 @@ from django.db import IntegrityError
 
 import inventory.services
 from orders.models import Order
+from orders.saga import CHECKOUT
 from orders.states import OrderStatus
 from sagas.dispatch import dispatch
 from sagas.models import Outcome, SagaRun, StepAttempt
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ROUNDS = 10
 OVERDUE = 30
-STEPS = ["reserve_stock", "authorize_payment", "confirm_order", "capture_payment"]
+STEPS = [step.name for step in CHECKOUT.steps]
 
 
 def test_messages_delivered_twice_at_once_have_one_effect(shop: Shop) -> None:

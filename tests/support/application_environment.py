@@ -1,4 +1,4 @@
-"""The environment of other processes that work on this test's database and sandbox."""
+"""The environment of other processes that work on this test's database and the sandbox's services."""
 
 import os
 from urllib.parse import urlsplit
@@ -7,6 +7,7 @@ from django.db import connection
 
 from sandbox.process_lifetime import owned_environment
 from sandbox.stripe_process import SandboxServer
+from tests.support.outside_services import declared_addresses
 
 
 def environment_for(sandbox_stripe: SandboxServer) -> dict[str, str]:
@@ -20,5 +21,6 @@ def environment_for(sandbox_stripe: SandboxServer) -> dict[str, str]:
         "STRIPE_API_BASE": sandbox_stripe.url,
         "STRIPE_API_KEY": "sk_test_sandbox",
         "STRIPE_CALLS_PER_SECOND": "0",
+        **declared_addresses(),
         "PYTHONUNBUFFERED": "1",
     }

@@ -1,9 +1,12 @@
-"""The sandbox's generic outside services, started for tests: see the fixture ``outside_service``."""
+"""The sandbox's services besides Stripe, started for tests: fixtures ``sandbox``, ``outside_service``."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+from django.conf import settings
+
 from sandbox.outside_service.process import OutsideServiceProcess
+from sandbox.outside_service.services import SERVICES, setting_of
 
 StartOutsideService = Callable[[str], OutsideServiceProcess]
 """Starts the service of this name, and puts its address into its setting."""
@@ -14,15 +17,24 @@ class OutsideServices:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._services: dict[str, OutsideServiceProcess] = {}
+        self.running: dict[str, OutsideServiceProcess] = {}
 
     def start(self, name: str) -> OutsideServiceProcess:
         """Return the running service, without acts, faults and added rules."""
-        if name not in self._services:
-            self._services[name] = OutsideServiceProcess(name, self._folder)
-        self._services[name].start_over()
-        return self._services[name]
+        if name not in self.running:
+            self.running[name] = OutsideServiceProcess(name, self._folder)
+        self.running[name].start_over()
+        return self.running[name]
+
+    def start_declared(self) -> dict[str, str]:
+        """Start every service of SERVICES. Returns their settings with their addresses."""
+        return {setting_of(name): self.start(name).url for name in SERVICES}
 
     def stop(self) -> None:
-        for service in self._services.values():
+        for service in self.running.values():
             service.stop()
+
+
+def declared_addresses() -> dict[str, str]:
+    """Return the settings with the addresses of the services of SERVICES, as they are now."""
+    return {setting_of(name): str(getattr(settings, setting_of(name))) for name in SERVICES}
