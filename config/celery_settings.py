@@ -26,7 +26,7 @@ CELERY_BROKER_URL = BROKER_URL or REDIS_URL
 # Plain queues on the anonymous exchange. With a topic exchange, a flushed Redis would drop messages
 # without an error until the bindings are declared again.
 CELERY_TASK_QUEUES = [
-    Queue("checkout"),  # reserve, authorize, confirm: a customer waits for these
+    Queue("checkout"),  # all steps until the order is confirmed: a customer waits
     Queue("settlement"),  # capture: no customer waits
     Queue("compensation"),  # compensations: not delayed by a rush of orders
     Queue("sweeps"),  # recovery: not delayed by other work

@@ -2,7 +2,7 @@
 
 A run of CHECKOUT takes one order through these steps. Each step is a function in
 ``orders/steps.py``, with its compensation right below it. A *local* step changes our database and
-commits together with its journal row. A *remote* step calls the payment provider: its attempt
+commits together with its journal row. A *remote* step calls another system: its attempt
 is committed first, then the call is made without an open transaction, then the result is committed.
 
 =====================  ======  =========================  ========================================

@@ -1,7 +1,7 @@
 """The steps that sagas of orders are made of, each with its compensation right below it.
 
 Each declaration has all that the engine, staff and customers need to know of the step. A local step
-changes our database for a batch of orders. A remote step calls the payment provider for one order,
+changes our database for a batch of orders. A remote step calls another system for one order,
 between the transaction that claims the step and the one that records the result.
 """
 

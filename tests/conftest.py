@@ -73,7 +73,7 @@ def _sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandb
 
 
 @pytest.fixture(scope="session")
-def outside_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideServices]:
+def _outside_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideServices]:
     services = OutsideServices(tmp_path_factory.mktemp("outside-services"))
     yield services
     services.stop()
@@ -81,7 +81,7 @@ def outside_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outsi
 
 @pytest.fixture(scope="module")
 def sandbox(
-    _sandbox_process: SandboxServer, outside_services: OutsideServices
+    _sandbox_process: SandboxServer, _outside_processes: OutsideServices
 ) -> Iterator[SandboxServer]:
     """The Stripe sandbox of this session. A module starts with an empty ledger; use ``sandbox_stripe``.
 
@@ -89,19 +89,22 @@ def sandbox(
     address.
     """
     _sandbox_process.start_over()
-    with override_settings(**outside_services.start_declared()):
+    with override_settings(**_outside_processes.start_declared()):
         yield _sandbox_process
+
+
+@pytest.fixture
+def outside_services(_outside_processes: OutsideServices) -> OutsideServices:
+    """The services besides Stripe. The declared ones run, without acts, faults and added rules."""
+    _outside_processes.start_declared()
+    return _outside_processes
 
 
 @pytest.fixture
 def sandbox_stripe(
     sandbox: SandboxServer, outside_services: OutsideServices, settings: Settings
 ) -> Iterator[SandboxServer]:
-    """The sandbox, without faults before and after the test, and without a limit on calls.
-
-    The other declared services have no acts, faults and added rules.
-    """
-    outside_services.start_declared()
+    """The sandbox, without faults before and after the test, and without a limit on calls."""
     settings.STRIPE_API_BASE = sandbox.url
     settings.STRIPE_API_KEY = "sk_test_sandbox"
     settings.STRIPE_CALLS_PER_SECOND = 0
