@@ -157,8 +157,9 @@ def _payment_ids(
 def _payment_operations(attempt: AttemptView) -> Sequence[str]:
     """Return the payment provider's operations that a call may use; empty for another system."""
     work = attempt.work
-    is_payment_call = isinstance(work, Remote) and work.system == PAYMENT_PROVIDER
-    return work.operations if is_payment_call else ()
+    if isinstance(work, Remote) and work.system == PAYMENT_PROVIDER:
+        return work.operations
+    return ()
 
 
 def _end(
