@@ -4,9 +4,11 @@ The exit status is 1 if the protocol has a finding, or a mutant does not have it
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 
+import django
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +16,7 @@ from proof.protocol.mutants import MUTANTS
 from proof.protocol.rules import Protocol, SearchScope
 from proof.protocol.scopes import DEEP, QUICK
 from proof.protocol.search import Search, SearchResult
+from sandbox.environment import placeholders
 
 
 def main() -> int:
@@ -21,10 +24,17 @@ def main() -> int:
     parser.add_argument("--deep", action="store_true", help="search the large worlds, too")
     parser.add_argument("--no-traces", action="store_true", help="do not print the mutants' traces")
     options = parser.parse_args()
+    set_up_django()
     console = Console()
     has_no_finding = search_protocol(console, {**QUICK, **DEEP} if options.deep else QUICK)
     mutants_are_found = search_mutants(console, with_traces=not options.no_traces)
     return int(not (has_no_finding and mutants_are_found))
+
+
+def set_up_django() -> None:
+    """Load the application, whose sagas are searched. Nothing is connected to."""
+    os.environ.update(placeholders(), DJANGO_SETTINGS_MODULE="config.settings")
+    django.setup()
 
 
 def search_protocol(console: Console, scopes: Mapping[str, SearchScope]) -> bool:

@@ -19,9 +19,9 @@ from proof.protocol.provider import (
 )
 from proof.protocol.rules import Protocol
 from proof.protocol.state import NO_INTENT, Order, Payment, Request, Worker
+from proof.protocol.steps import AUTHORIZES, CAPTURES, NOTHING
 from proof.protocol.tables import REFUNDED, VOIDED
 
-FORWARD = ("authorize_payment", "capture_payment")
 REQUESTS = {
     "find": "find",
     "create": "create",
@@ -42,7 +42,24 @@ class Calls:
 
     def __init__(self, protocol: Protocol) -> None:
         self.rules = protocol.rules
+        self.effects = protocol.sagas.effects
+        self.rejectable = protocol.sagas.rejectable
         self.saved_errors_before_search = protocol.scope.saved_errors_before_search
+
+    # -- another system --------------------------------------------------------------------------
+
+    def asks_another_system(self, worker: Worker) -> bool:
+        """Return whether the worker is about to call a system that is not the payment provider."""
+        return worker.at == "begin" and self.effects[worker.work] == NOTHING
+
+    def answers_of_another_system(self, worker: Worker) -> list[Worker]:
+        """Return the worker with each answer that its call may get."""
+        answers = [answer_of(worker, DONE)]
+        if worker.work in self.rejectable:
+            answers.append(answer_of(worker, REJECTED, worker.work))
+        return answers
+
+    # -- the payment provider --------------------------------------------------------------------
 
     def request(self, worker: Worker) -> Request:
         """Return the request that a worker is about to send."""
@@ -57,14 +74,15 @@ class Calls:
         """Read the payment, and decide on the first request."""
         payment = order.payment
         worker = worker._replace(intent=payment.intent, key=payment.key)
-        if worker.work == "authorize_payment":
+        effect = self.effects[worker.work]
+        if effect == AUTHORIZES:
             return self._begin_authorizing(worker, payment), payment
-        if worker.work == "capture_payment":
+        if effect == CAPTURES:
             return worker._replace(at="retrieve" if worker.is_repeat else "capture"), payment
         if payment.status in (VOIDED, REFUNDED):
-            return answer(worker, DONE, payment.status), payment
+            return answer_of(worker, DONE, payment.status), payment
         if payment.intent == NO_INTENT:
-            return answer(worker, DONE, VOIDED), payment
+            return answer_of(worker, DONE, VOIDED), payment
         if not self.rules.cancels_at_provider:
             return worker._replace(at="retrieve"), payment
         if worker.is_repeat:
@@ -73,7 +91,7 @@ class Calls:
 
     def _begin_authorizing(self, worker: Worker, payment: Payment) -> Worker:
         if payment.is_closed:
-            return answer(worker, REJECTED, "closed")
+            return answer_of(worker, REJECTED, "closed")
         if payment.intent != NO_INTENT:
             return worker._replace(at="retrieve")
         if payment.saved_errors >= self.saved_errors_before_search:
@@ -99,7 +117,7 @@ class Calls:
             return None, payment
         if worker.at == "prepare refund":
             return worker._replace(at="refund"), payment._replace(refund_prepared=True)
-        return answer(worker, DONE, REFUNDED), payment
+        return answer_of(worker, DONE, REFUNDED), payment
 
     # -- the provider's answers ------------------------------------------------------------------
 
@@ -112,23 +130,24 @@ class Calls:
                 limit = self.saved_errors_before_search
                 payment = payment._replace(saved_errors=min(payment.saved_errors + 1, limit))
             return self._without_answer(worker), payment
+        is_forward = self.effects[worker.work] in (AUTHORIZES, CAPTURES)
         found_nothing = worker.at == "find" and received.intent == NO_INTENT
-        if found_nothing or (worker.at == "retrieve" and worker.work in FORWARD):
+        if found_nothing or (worker.at == "retrieve" and is_forward):
             worker, payment = self._next_key_if_stuck(worker, payment)
         if found_nothing:
             return worker._replace(at="create"), payment
         if worker.at in ("create", "find", "charge"):
             return self._created(worker, received), payment
         if worker.at == "cancel the late intent":
-            return answer(worker, REJECTED, "closed"), payment
+            return answer_of(worker, REJECTED, "closed"), payment
         return self._go_on(worker, payment, received.status), payment
 
     def _without_answer(self, worker: Worker) -> Worker:
-        if worker.work == "authorize_payment" and not self.rules.retries_without_answer:
-            return answer(worker, REJECTED, DECLINED)
+        if self.effects[worker.work] == AUTHORIZES and not self.rules.retries_without_answer:
+            return answer_of(worker, REJECTED, DECLINED)
         if worker.at == "refund" and not self.rules.waits_for_refund:
-            return answer(worker, DONE, REFUNDED)
-        return answer(worker, UNKNOWN)
+            return answer_of(worker, DONE, REFUNDED)
+        return answer_of(worker, UNKNOWN)
 
     def _created(self, worker: Worker, received: ProviderAnswer) -> Worker:
         worker = worker._replace(seen=received.status, intent=received.intent)
@@ -138,33 +157,34 @@ class Calls:
 
     def _go_on(self, worker: Worker, payment: Payment, status: str) -> Worker:
         """Decide on the next move for an intent with this status."""
-        if worker.work == "authorize_payment":
+        effect = self.effects[worker.work]
+        if effect == AUTHORIZES:
             if status == CREATED:
                 return worker._replace(at="confirm")
             if not self.rules.stores_before_confirming and worker.at == "confirm":
                 return worker._replace(at="store", seen=status)
             return self._authorization_result(worker, status)
-        if worker.work == "capture_payment":
+        if effect == CAPTURES:
             if status == HELD:
                 return worker._replace(at="capture")
-            return answer(
+            return answer_of(
                 worker, *((DONE, TAKEN) if status == TAKEN else (REJECTED, AUTHORIZATION_EXPIRED))
             )
         return self._go_on_closing(worker, payment, status)
 
     def _authorization_result(self, worker: Worker, status: str) -> Worker:
         if status in (HELD, TAKEN):
-            return answer(worker, DONE, HELD)
-        return answer(worker, REJECTED, status)
+            return answer_of(worker, DONE, HELD)
+        return answer_of(worker, REJECTED, status)
 
     def _go_on_closing(self, worker: Worker, payment: Payment, status: str) -> Worker:
         if status == REFUND_REJECTED:
-            return answer(worker, FAILED)
+            return answer_of(worker, FAILED)
         if worker.at == "retrieve" and status == HELD:  # a mutant cancels only what it sees held
             return worker._replace(at="cancel")
         if worker.at in ("cancel", "retrieve"):
             if status not in (TAKEN, GIVEN_BACK):
-                return answer(worker, DONE, VOIDED)
+                return answer_of(worker, DONE, VOIDED)
             status = TAKEN
             if self.rules.looks_for_refund:
                 return worker._replace(at="list refunds")
@@ -179,7 +199,7 @@ class Calls:
         return worker._replace(key=payment.key), payment
 
 
-def answer(worker: Worker, outcome: str, details: str = "") -> Worker:
+def answer_of(worker: Worker, outcome: str, details: str = "") -> Worker:
     """Return the worker with the result of its call, and forget what it saw during it."""
     return Worker(
         worker.order,

@@ -18,9 +18,19 @@ from proof.protocol.state import (
     Worker,
     World,
 )
+from proof.protocol.steps import (
+    AUTHORIZES,
+    CAPTURES,
+    CLOSES,
+    CONFIRMS,
+    FINISHES,
+    RELEASES,
+    RESERVES,
+    Step,
+    capture_before_confirming,
+)
 from proof.protocol.tables import (
     AUTHORIZED,
-    CANCELLATION,
     CANCELLED,
     CANCELLING,
     CAPTURED,
@@ -30,7 +40,6 @@ from proof.protocol.tables import (
     CONFIRMED,
     PREPARED,
     RUNNING,
-    Step,
 )
 
 DONE = "done"
@@ -41,7 +50,7 @@ FAILED = "failed"
 MAX_MESSAGES = 2
 """A third message for a run could do nothing that a second cannot."""
 
-RECORDED_AS = {"authorize_payment": AUTHORIZED, "capture_payment": CAPTURED}
+RECORDED_AS = {AUTHORIZES: AUTHORIZED, CAPTURES: CAPTURED}
 
 
 class Engine:
@@ -50,8 +59,16 @@ class Engine:
     def __init__(self, protocol: Protocol) -> None:
         self.rules = protocol.rules
         self.patience = protocol.scope.patience
-        self.sagas = {"checkout": self.rules.checkout, "cancellation": CANCELLATION}
-        self.steps_by_compensation = {step.compensation: step for step in self.rules.checkout}
+        checkout, cancellation = protocol.sagas
+        if not self.rules.confirms_before_capturing:
+            checkout = capture_before_confirming(checkout)
+        self.sagas = {"checkout": checkout, "cancellation": cancellation}
+        self.effects = protocol.sagas.effects
+        self.steps_by_compensation = {step.compensation: step for step in checkout}
+
+    def new_run(self, saga: str) -> Run:
+        """Return a run at the first step of ``saga``."""
+        return Run(saga, step=self.sagas[saga][0].name)
 
     # -- loading -----------------------------------------------------------------------------
 
@@ -86,7 +103,7 @@ class Engine:
             return world.with_order(number, self._start_compensating(order, answer))
         if outcome != DONE:
             return self._unanswered(world, order, worker, outcome)
-        order = self._done(record(order, worker.work, answer), worker.work)
+        order = self._done(record(order, self.effects[worker.work], answer), worker.work)
         return self._advance(world.with_order(number, order), number, link=self._queue(worker))
 
     def _is_same_direction(self, worker: Worker, run: Run) -> bool:
@@ -121,9 +138,20 @@ class Engine:
             return self._advance(world.with_order(number, order), number, resting=worker.work)
         if outcome == FAILED:
             run = run._replace(retry_count=max(run.retry_count - 1, 0))
-        elif not self._step(run).is_patient and run.retry_count >= self.patience:
-            return world.with_order(number, self._start_compensating(order, "unanswered"))
+        elif self._is_spent(run):
+            return self._give_up(world, order, number)
         return world.with_order(number, queue(order._replace(run=run)))
+
+    def _is_spent(self, run: Run) -> bool:
+        return not self._step(run).is_patient and run.retry_count >= self.patience
+
+    def _give_up(self, world: World, order: Order, number: int) -> World:
+        """Do what the step declares for spent retries: compensate, or proceed."""
+        step = self._step(order.run)
+        if not step.proceeds:
+            return world.with_order(number, self._start_compensating(order, "unanswered"))
+        order = self._done(journal(order, step.name), step.name)
+        return self._advance(world.with_order(number, order), number, link=step.queue)
 
     # -- advancing ---------------------------------------------------------------------------
 
@@ -171,10 +199,10 @@ class Engine:
         order = world.orders[number]
         run = order.run
         if run.status == RUNNING:
-            if not self._step(run).is_patient and run.retry_count >= self.patience:
-                return world.with_order(number, self._start_compensating(order, "unanswered"))
+            if self._is_spent(run):
+                return self._give_up(world, order, number)
             run = run._replace(retry_count=min(run.retry_count + 1, self.patience))
-        order = prepare(order, work)
+        order = prepare(order, self.effects[work])
         worker = Worker(number, work, is_repeat=work in run.begun)
         order = order._replace(run=run._replace(lease=HELD_BY_WORKER))
         if self.rules.journals_before_call:
@@ -196,21 +224,22 @@ class Engine:
     def _act(self, world: World, number: int, work: str) -> tuple[World, str]:
         """Do a local step; return the world after it, and the code of a rejection, if any."""
         order = world.orders[number]
-        if work == "reserve_stock":
+        effect = self.effects[work]
+        if effect == RESERVES:
             if world.shelf == 0 and self.rules.counts_under_lock:
                 return world, "out_of_stock"
             order = order._replace(reservation=HELD)
             world = world._replace(shelf=world.shelf - 1)
-        elif work == "confirm_order":
+        elif effect == CONFIRMS:
             if order.reservation != HELD:
                 return world, "stock_lost"
             order = order._replace(reservation=SOLD, status=CONFIRMED)
-        elif work in ("release_stock", "release_reserved_stock"):
+        elif effect == RELEASES:
             if order.reservation in (HELD, SOLD) or not self.rules.releases_once:
                 world = world._replace(shelf=world.shelf + 1)
             if order.reservation != NOT_RESERVED:
                 order = order._replace(reservation=RELEASED)
-        elif work == "finish_cancelling":
+        elif effect == FINISHES:
             order = order._replace(status=CANCELLED)
         return world.with_order(number, order), ""
 
@@ -227,24 +256,24 @@ def fence_off(world: World, number: int) -> World:
     )
 
 
-def prepare(order: Order, work: str) -> Order:
+def prepare(order: Order, effect: str) -> Order:
     """Record, with the claim, what the provider will be asked for."""
     payment = order.payment
-    if work == "authorize_payment":
+    if effect == AUTHORIZES:
         return order if payment.status else order._replace(payment=Payment(PREPARED))
-    if work != "capture_payment":
+    if effect == CLOSES:
         return order._replace(payment=payment._replace(is_closed=True))
     return order
 
 
-def record(order: Order, work: str, answer: str) -> Order:
+def record(order: Order, effect: str, answer: str) -> Order:
     """Record, with the result, what happened to the money."""
     payment = order.payment
-    if work not in RECORDED_AS:
+    if effect == CLOSES:
         return order._replace(payment=payment._replace(status=answer))
-    if payment.is_closed:
+    if effect not in RECORDED_AS or payment.is_closed:
         return order
-    return order._replace(payment=payment._replace(status=RECORDED_AS[work]))
+    return order._replace(payment=payment._replace(status=RECORDED_AS[effect]))
 
 
 def journal(order: Order, work: str) -> Order:

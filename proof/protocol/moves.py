@@ -7,8 +7,8 @@ rely on it. *Faults* are limited in number, by kind.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from proof.protocol.calls import REQUESTS, Calls
-from proof.protocol.engine import Engine, expire_lease, queue
+from proof.protocol.calls import REQUESTS, Calls, answer_of
+from proof.protocol.engine import UNKNOWN, Engine, expire_lease, queue
 from proof.protocol.provider import (
     AUTHORIZATION_EXPIRED,
     HELD,
@@ -23,7 +23,6 @@ from proof.protocol.state import (
     HELD_BY_WORKER,
     Order,
     Request,
-    Run,
     Worker,
     World,
 )
@@ -51,7 +50,7 @@ class Moves:
 
     def beginnings(self) -> list[World]:
         """Return the worlds right after the orders were accepted."""
-        orders = (Order(),) * self.scope.orders
+        orders = (Order(run=self.engine.new_run("checkout")),) * self.scope.orders
         return [World(units, units, orders, (), self.scope.faults) for units in self.scope.units]
 
     def of(self, world: World) -> Iterator[Move]:
@@ -138,9 +137,7 @@ class Moves:
             requested = queue(order._replace(run=run._replace(compensation_requested=True)))
         elif order.status == CONFIRMED:
             requested = queue(
-                order._replace(
-                    status=CANCELLING, run=Run(saga="cancellation", step="return_payment")
-                )
+                order._replace(status=CANCELLING, run=self.engine.new_run("cancellation"))
             )
         else:
             return
@@ -162,6 +159,8 @@ class Moves:
             yield from self._tears(world.without(worker), settled, worker.order)
         elif worker.at in REQUESTS:
             yield from self._asks(world, worker)
+        elif self.calls.asks_another_system(worker):
+            yield from self._asks_another_system(world, worker)
         else:
             yield self._writes(world, worker)
             yield from self._dies(world, worker)
@@ -191,6 +190,21 @@ class Moves:
         if world.faults.crashes:
             dead = world.without(worker).with_order(number, in_flight).spending("crashes")
             yield Move(FAULT, f"{worker.at}: the worker dies", dead)
+
+    def _asks_another_system(self, world: World, worker: Worker) -> Iterator[Move]:
+        """The system answers, or the worker receives no answer, or dies.
+
+        The model stores nothing of the system. So it makes no difference whether the system acted
+        before the answer was lost.
+        """
+        others = world.without(worker)
+        for answered in self.calls.answers_of_another_system(worker):
+            text = f"asks, {answered.seen.partition(':')[0]}"
+            yield Move(PROGRESS, text, others.with_workers(*others.workers, answered))
+        if world.faults.no_answers:
+            silent = others.with_workers(*others.workers, answer_of(worker, UNKNOWN))
+            yield Move(FAULT, "asks, and gets no answer", silent.spending("no_answers"))
+        yield from self._dies(world, worker)
 
     def _receives(
         self, world: World, worker: Worker, order: Order, answer: ProviderAnswer

@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 from proof.protocol.rules import Protocol, Rules, SearchScope
 from proof.protocol.search import STUCK
 from proof.protocol.state import Faults
-from proof.protocol.tables import CHECKOUT
 
 
 class Mutant(NamedTuple):
@@ -27,8 +26,6 @@ class Mutant(NamedTuple):
     def protocol(self) -> Protocol:
         return Protocol(SearchScope(self.faults, orders=self.orders, units=(1,)), self.rules)
 
-
-RESERVE, AUTHORIZE, CONFIRM, CAPTURE = CHECKOUT
 
 MUTANTS: Final[Mapping[str, Mutant]] = {
     "no_fence_at_the_provider": Mutant(
@@ -137,7 +134,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     ),
     "captures_before_confirming": Mutant(
         "The money is taken for an order that is not confirmed yet.",
-        Rules(checkout=(RESERVE, AUTHORIZE, CAPTURE, CONFIRM)),
+        Rules(confirms_before_capturing=False),
         Faults(),
         "charged before it was confirmed",
     ),

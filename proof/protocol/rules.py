@@ -3,14 +3,15 @@
 from dataclasses import dataclass, field
 
 from proof.protocol.state import Faults
-from proof.protocol.tables import CHECKOUT, Step
+from proof.protocol.steps import Sagas
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the code guarantees. The defaults are the protocol as it is."""
 
-    checkout: tuple[Step, ...] = CHECKOUT
+    # The order is confirmed before its money is captured.
+    confirms_before_capturing: bool = True
     # A phase reads the run under the lock under which it writes it.
     reads_under_lock: bool = True
     # A shelf's row is locked before its stock is counted.
@@ -64,9 +65,17 @@ class SearchScope:
     saved_errors_before_search: int = 1
 
 
+def product_sagas() -> Sagas:
+    """Return the sagas of the product. Needs a Django that is set up."""
+    from proof.protocol.derived_sagas import PRODUCT  # noqa: PLC0415 - imports Django's models
+
+    return PRODUCT
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """The rules to search, and the scope of the search."""
+    """The rules and the sagas to search, and the scope of the search."""
 
     scope: SearchScope
     rules: Rules = field(default_factory=Rules)
+    sagas: Sagas = field(default_factory=product_sagas)

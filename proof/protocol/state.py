@@ -53,7 +53,7 @@ class Payment(NamedTuple):
 class Run(NamedTuple):
     saga: str = "checkout"
     status: str = RUNNING
-    step: str = "reserve_stock"
+    step: str = ""
     lease: str = ""
     retry_count: int = 0
     compensation_requested: bool = False

@@ -1,6 +1,6 @@
-"""What the model assumes about the code: the statuses, their moves, the steps of the sagas."""
+"""What the model assumes about the code: the statuses and their moves."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 PLACED: Final = "placed"
 CONFIRMED: Final = "confirmed"
@@ -47,44 +47,4 @@ RUN_MOVES: Final[frozenset[Move]] = frozenset(
         (RUNNING, COMPLETED),
         (COMPENSATING, COMPENSATED),
     }
-)
-
-
-class Step(NamedTuple):
-    """One step of a saga. ``is_patient``: its retries have no limit."""
-
-    name: str
-    is_remote: bool
-    queue: str
-    compensation: str = ""
-    compensation_is_remote: bool = False
-    is_patient: bool = True
-    may_be_rejected: bool = False
-
-
-CHECKOUT: Final = (
-    Step("reserve_stock", is_remote=False, queue="checkout", compensation="release_stock"),
-    Step(
-        "authorize_payment",
-        is_remote=True,
-        queue="checkout",
-        compensation="void_authorization",
-        compensation_is_remote=True,
-        is_patient=False,
-        may_be_rejected=True,
-    ),
-    Step("confirm_order", is_remote=False, queue="checkout", compensation="withdraw_confirmation"),
-    Step(
-        "capture_payment",
-        is_remote=True,
-        queue="settlement",
-        compensation="refund_payment",
-        compensation_is_remote=True,
-        may_be_rejected=True,
-    ),
-)
-CANCELLATION: Final = (
-    Step("return_payment", is_remote=True, queue="settlement"),
-    Step("release_reserved_stock", is_remote=False, queue="settlement"),
-    Step("finish_cancelling", is_remote=False, queue="settlement"),
 )
