@@ -1,5 +1,7 @@
 """Every rule of the protocol is necessary: without it the search has a finding."""
 
+from dataclasses import replace
+
 import pytest
 
 from proof.protocol.mutants import MUTANTS
@@ -50,7 +52,11 @@ def test_every_rule_is_removed_by_a_mutant() -> None:
 
 
 def test_the_shortest_trace_has_the_moves_in_order() -> None:
-    trace = Search(MUTANTS["fresh_key_and_charged_at_once"].protocol).run().trace
+    protocol = MUTANTS["fresh_key_and_charged_at_once"].protocol
+    steps = tuple(step for step in protocol.sagas.checkout if step.effect)
+    sagas = protocol.sagas._replace(checkout=steps)
+
+    trace = Search(replace(protocol, sagas=sagas)).run().trace
 
     assert trace == [
         "a worker takes a message: placed, claims authorize_payment",
