@@ -294,7 +294,7 @@ class Saga:
         return all(step.compensating_action is not None for step in begun)
 
     def step(self, name: str) -> Step:
-        """Return the step with this name. Raises UnknownStep when there is none."""
+        """Return the step with this name. Raises UnknownStep when the saga has no such step."""
         for step in self.steps:
             if step.name == name:
                 return step

@@ -106,7 +106,7 @@ class ServiceProcess(ABC):
         self.control("DELETE", "faults")
 
     def release(self, rule: int) -> int:
-        """Let the calls continue that a rule holds, and return their number."""
+        """Continue the calls that a rule holds. Returns their number."""
         return int(self.control("POST", "release", {"rule": rule})["released"])
 
     def held(self, rule: int) -> int:

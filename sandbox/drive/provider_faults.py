@@ -59,7 +59,7 @@ class ActiveFault:
         raise FaultNotReached
 
     def release(self) -> None:
-        """Let the calls continue that the fault holds."""
+        """Continue the calls that the fault holds."""
         _control("POST", f"{self._controls}/release", {"rule": self._id})
 
     def remove(self) -> None:

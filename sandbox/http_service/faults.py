@@ -84,12 +84,12 @@ class FaultRule:
             self.held -= 1
 
     def release(self) -> None:
-        """Let all held calls continue. Later calls are held again."""
+        """Continue all held calls. Later calls are held again."""
         self.gate.set()
         self.gate = asyncio.Event()
 
     def retire(self) -> None:
-        """Let all held calls continue, and hold no later call."""
+        """Continue all held calls, and hold no later call."""
         self.gate.set()
 
     def description(self) -> JsonObject:

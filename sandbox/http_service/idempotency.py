@@ -53,7 +53,7 @@ class IdempotencyKeys:
         self._in_use: set[str] = set()
 
     def find(self, key: str, *, path: str, fingerprint: str, now: int) -> SavedResponse | None:
-        """Return the saved response of the same request; None if there is none.
+        """Return the saved response of the same request, or None.
 
         Raises KeyInUse, KeyReused or KeyTooLong.
         """

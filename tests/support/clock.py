@@ -62,7 +62,7 @@ def let_time_pass(run: SagaRun) -> None:
 
 
 def wake_run(run: SagaRun, messages: MessageQueue) -> None:
-    """Let time pass, sweep, and deliver what the sweep sends."""
+    """Advance time, sweep, and deliver what the sweep sends."""
     let_time_pass(run)
     sweep()
     messages.deliver_all()
