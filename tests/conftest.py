@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.contrib.auth.models import User
 from django.db import connection
@@ -44,6 +45,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         patches.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty_all_tables())
         for name, value in CHEAP_HASHES.items():
             patches.setattr(Argon2PasswordHasher, name, value)
+        # Each test client makes the middleware anew: it must not read all static files each time.
+        patches.setattr(settings, "WHITENOISE_AUTOREFRESH", True)
         yield
 
 
