@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import TransactionTestCase, override_settings
+from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker, Settings
 
 from access.credentials import Scope
@@ -83,23 +83,24 @@ def _outside_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Out
 
 
 @pytest.fixture(scope="module")
-def sandbox(
-    _sandbox_process: SandboxServer, _outside_processes: OutsideServices
-) -> Iterator[SandboxServer]:
+def sandbox(_sandbox_process: SandboxServer, _outside_processes: OutsideServices) -> SandboxServer:
     """The Stripe sandbox of this session. A module starts with an empty ledger; use ``sandbox_stripe``.
 
-    Every other service of ``sandbox/outside_service/services.py`` runs too, and its setting has its
-    address.
+    Every other service of ``sandbox/outside_service/services.py`` runs too.
     """
     _sandbox_process.start_over()
-    with override_settings(**_outside_processes.start_declared()):
-        yield _sandbox_process
+    _outside_processes.start_declared()
+    return _sandbox_process
 
 
 @pytest.fixture
-def outside_services(_outside_processes: OutsideServices) -> OutsideServices:
-    """The services besides Stripe. The declared ones run, without acts, faults and added rules."""
-    _outside_processes.start_declared()
+def outside_services(_outside_processes: OutsideServices, settings: Settings) -> OutsideServices:
+    """The services besides Stripe. The declared ones run, without acts, faults and added rules.
+
+    The setting of each has its address.
+    """
+    for name, address in _outside_processes.start_declared().items():
+        setattr(settings, name, address)
     return _outside_processes
 
 
