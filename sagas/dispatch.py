@@ -1,7 +1,7 @@
 """From the journal to a Celery chain: the only module that queues runs.
 
-A message only names the runs to look at. What a run does next is in its rows. So a doubled, late or
-reordered message does no harm, and the sweep replaces a lost one.
+A message only names the runs to look at. What a run does next is in its rows. So a duplicated,
+late or reordered message repeats no effect, and the sweep replaces a lost one.
 """
 
 import atexit

@@ -23,7 +23,7 @@ class AttemptView:
     id: int
     run_id: UUID
     name: str
-    """Of the step or, on the way back, of its compensation."""
+    """The name of the step, or of its compensation if that was attempted."""
     work: Work | None
     """The definition of what was attempted; None if this code does not have it (any more)."""
     step: str
@@ -47,7 +47,7 @@ class AttemptView:
 
     @property
     def is_call(self) -> bool:
-        """Whether it called a system. A step that this code lacks is known to only in flight."""
+        """Whether it called a system; for a step that this code lacks, whether it is in flight."""
         return isinstance(self.work, Remote) or self.is_in_flight
 
     @property
