@@ -43,6 +43,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         connection.close()
     with pytest.MonkeyPatch.context() as patches:
         patches.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty_all_tables())
+        # The next test uses the same connection: a new one has read no table's definition yet.
+        patches.setattr(
+            TransactionTestCase, "_should_reload_connections", lambda _: not connection.is_usable()
+        )
         for name, value in CHEAP_HASHES.items():
             patches.setattr(Argon2PasswordHasher, name, value)
         # Each test client makes the middleware anew: it must not read all static files each time.

@@ -1,10 +1,12 @@
-"""Every page of the desk in a real browser: no policy violations, readable, within the screen.
+"""The desk and the API's manual in a real browser, with real workers.
 
+Every page violates no policy, is readable and fits the screen; an order is repaired.
 With SCREENSHOTS=folder a picture of each page is stored, too (``make screenshots``).
 """
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
@@ -13,15 +15,17 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from playwright.sync_api import Page
 
+from desk.models import OperatorAction
 from events.models import OutboxEvent
 from invariants.models import ReconciliationBreak
 from inventory.models import Product, Reservation, StockLevel, StockMovement
 from monitoring.heartbeats import record
+from orders.models import Order
 from payments.models import Payment
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
 from tests.support.browser_session import NARROW, WIDE, Visitor
-from tests.support.flagged_orders import flag_once_tried
+from tests.support.flagged_orders import REASON, flag_once_tried
 from tests.support.http_storefront import HttpStorefront
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -152,3 +156,48 @@ def test_the_manual_of_the_api_violates_no_policy(visitor: Visitor) -> None:
 
     page.get_by_text("/api/v1/orders").first.wait_for()
     assert visitor.reported_errors == []
+
+
+def test_the_manual_shows_every_operation_and_loads_nothing_from_other_hosts(
+    visitor: Visitor,
+) -> None:
+    hosts: set[str] = set()
+    visitor.page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+
+    page = visitor.go("/api/docs/")
+    page.locator("#operations-Orders-place_order").click()
+
+    page.locator("option", has_text="Two mugs and a T-shirt").wait_for(state="attached")
+    assert page.locator(".opblock").count() > 10
+    assert hosts == {urlsplit(visitor.url).netloc}
+
+
+@pytest.fixture
+def flagged(alice: HttpStorefront, sandbox_stripe: SandboxServer) -> UUID:
+    """An order that was flagged because Stripe refused the API key; its next retry is minutes away."""
+    sandbox_stripe.add_fault("payment_intents.confirm", "refuse_key")
+    order_id = UUID(alice.place()["id"])
+    flag_once_tried(order_id)
+    sandbox_stripe.clear_faults()
+    return order_id
+
+
+def test_staff_find_a_flagged_order_retry_it_and_see_it_confirmed(
+    visitor: Visitor, flagged: UUID
+) -> None:
+    page = visitor.log_in()
+
+    page.locator("#nav-sidebar-apps a", has_text="Needs attention").click()
+    page.locator(f"a[href*='{flagged}']").first.click()
+    page.get_by_text(REASON).first.wait_for()
+    page.get_by_role("heading", name="Timeline").wait_for()
+    page.locator("#act-retry").click()
+    page.get_by_role("textbox").last.fill("The API key is valid again.")
+    page.locator("form.reason-form button[type=submit]").click()
+
+    page.locator(".order .state-confirmed").first.wait_for()
+    assert Order.objects.get(pk=flagged).status == "confirmed"
+    acted = OperatorAction.objects.get()
+    assert (acted.actor, acted.kind, acted.outcome) == ("grace", "retry", "done")
+    visitor.go("/admin/")
+    page.get_by_text("No order needs attention.").wait_for()

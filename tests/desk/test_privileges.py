@@ -31,7 +31,7 @@ HASH = PBKDF2PasswordHasher().encode(OLD, "salt", iterations=1)
 NEW = "a quite different staple"
 NEW_PASSWORD = {"password1": NEW, "password2": NEW, "usable_password": "true"}
 
-Rows = dict[str, list[Any]]
+Rows = dict[str, list[str]]
 
 
 @pytest.fixture

@@ -209,6 +209,6 @@ def assert_cancelled(storefront: Storefront) -> None:
     assert not SagaRun.objects.filter(wake_at__isnull=False).exists()
 
 
-def without_keys(tables: dict[str, list[object]]) -> dict[str, list[object]]:
+def without_keys(tables: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return all rows except idempotency keys, which every request writes."""
     return {name: rows for name, rows in tables.items() if name != "orders.IdempotencyRecord"}

@@ -461,7 +461,7 @@ def test_a_deactivated_customer_is_refused(storefront: Storefront, messages: Mes
     assert_untouched(before, messages)
 
 
-def assert_untouched(before: dict[str, list[Any]], messages: MessageQueue) -> None:
+def assert_untouched(before: dict[str, list[str]], messages: MessageQueue) -> None:
     assert all_rows() == before
     assert messages.waiting == []
 

@@ -60,6 +60,7 @@ Staff and commands:
 - commands of manage.py: ``command_runner``
 - settings of another environment: ``fresh_settings``
 - other processes: ``processes``
+- the all-in-one run in another folder: ``project_copy``
 
 The source and the session:
 

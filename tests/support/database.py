@@ -1,7 +1,7 @@
 """The test database beside Django's models: empty it, compare it, watch its locks, end sessions."""
 
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from django.apps import apps
 from django.contrib.sessions.models import Session
@@ -71,10 +71,31 @@ def end_other_sessions() -> None:
     connection.close()
 
 
-def all_rows() -> dict[str, list[Any]]:
-    """Return all rows of all tables except sessions, to compare that nothing was written."""
-    return {
-        model._meta.label: list(model._default_manager.order_by("pk").values_list())
-        for model in apps.get_models()
-        if model is not Session
-    }
+def all_rows() -> dict[str, list[str]]:
+    """Return all rows of all tables except sessions, to compare that nothing was written.
+
+    A row is text that names its columns. One statement reads all tables: one for each of them
+    takes twenty times as long.
+    """
+    rows: dict[str, list[str]] = {label: [] for label in _labels()}
+    with connection.cursor() as cursor:
+        cursor.execute(_select_everything())
+        for label, row in cursor:
+            rows[label].append(row)
+    return rows
+
+
+@cache
+def _labels() -> dict[str, str]:
+    """Return the table of each model, by the model's label."""
+    models = apps.get_models(include_auto_created=True)
+    return {model._meta.label: model._meta.db_table for model in models if model is not Session}
+
+
+@cache
+def _select_everything() -> str:
+    selects = (
+        f"SELECT '{label}' AS label, row_to_json(row)::text AS content FROM \"{table}\" AS row"  # noqa: S608 - names of our own tables
+        for label, table in _labels().items()
+    )
+    return " UNION ALL ".join(selects) + " ORDER BY label, content"

@@ -63,7 +63,7 @@ def run_of(order_id: UUID) -> SagaRun:
     return SagaRun.objects.get(subject_id=order_id, saga="checkout")
 
 
-def changed_tables(before: dict[str, list[Any]]) -> set[str]:
+def changed_tables(before: dict[str, list[str]]) -> set[str]:
     """Return the tables whose rows are not those of ``all_rows`` before."""
     after = all_rows()
     return {table for table in before if before[table] != after[table]}

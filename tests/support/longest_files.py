@@ -8,18 +8,23 @@ from typing import Final
 import pytest
 
 LONGEST_FILES: Final = (
+    "tests/sandbox_run/test_demo_and_up.py",
     "tests/proof/test_every_scenario.py",
-    "tests/sandbox_run/test_demo_run.py",
-    "tests/sandbox_run/test_supervised_run.py",
-    "tests/properties/test_orders.py",
-    "tests/properties/test_mutation_checks.py",
-    "tests/openapi/test_fuzzing.py",
+    "tests/browser/test_pages.py",
     "tests/journeys/test_real_workers.py",
+    "tests/sandbox_run/test_start_and_end.py",
+    "tests/openapi/test_fuzzing.py",
+    "tests/journeys/test_live_streams.py",
+    "tests/properties/test_orders.py",
+    "tests/monitoring/test_canaries.py",
     "tests/protocol/test_search.py",
     "tests/desk/test_crawl.py",
-    "tests/monitoring/test_canaries.py",
-    "tests/races/test_doubled_messages.py",
-    "tests/invariants/test_mutation_checks.py",
+    "tests/config/test_deploy_check.py",
+    "tests/journeys/test_bodies_on_the_wire.py",
+    "tests/monitoring/test_tracing.py",
+    "tests/access/test_route_matrix.py",
+    "tests/desk/test_lists.py",
+    "tests/proof/test_mutation_checks.py",
 )
 """Files that take over ten seconds, longest first."""
 

@@ -65,9 +65,17 @@ class Program:
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> None:
-        """Ask it to end, as an operator does; kill it after a minute."""
+    def ask_to_end(self) -> None:
+        """Send the signal that an operator sends."""
         self._process.terminate()
+
+    def stop(self) -> None:
+        """Ask it to end, and kill it after a minute."""
+        self.ask_to_end()
+        self.wait_for_end()
+
+    def wait_for_end(self) -> None:
+        """Wait until it has ended; kill it after a minute."""
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -177,8 +185,13 @@ class Installation:
             return int(broker.llen(f"{KEY_PREFIX}checkout"))
 
     def stop(self) -> None:
-        for program in (self.web, self.watch, self.worker, self.broker):
-            program.stop()
+        """Stop all programs: first those that need the broker, all at the same time."""
+        clients = (self.web, self.watch, self.worker)
+        for program in clients:
+            program.ask_to_end()
+        for program in clients:
+            program.wait_for_end()
+        self.broker.stop()
         self._broker_port.close()
         self._web_port.close()
 

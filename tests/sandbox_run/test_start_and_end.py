@@ -1,0 +1,105 @@
+"""`make up` with few processes: a taken port, a closed terminal, a killed launcher or supervisor."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.procfile import ROOT, processes
+from tests.support.project_copy import ProjectCopy
+from tests.support.waits import PATIENCE_SECONDS
+
+KEPT = ("release", "web", "worker-checkout")
+"""The processes of the shortened Procfile."""
+
+UP = ("-m", "sandbox", "up")
+
+pytestmark = [pytest.mark.destructive, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
+    """A copy whose Procfile has few processes."""
+    copy = ProjectCopy(tmp_path_factory.mktemp("start-and-end") / "clone")
+    commands = processes((ROOT / "Procfile").read_text())
+    lines = (f"{name}: {commands[name]}\n" for name in KEPT)
+    (copy.folder / "Procfile").write_text("".join(lines))
+    return copy
+
+
+@pytest.fixture
+def system(copy: ProjectCopy) -> Iterator[ProjectCopy]:
+    copy.start(*UP)
+    assert len(copy.processes()) > len(KEPT)
+    yield copy
+    copy.end()
+
+
+@pytest.mark.prove  # the kill of a demo tests it with all processes
+def test_no_process_is_left_when_the_launcher_is_killed(system: ProjectCopy) -> None:
+    system.kill()
+
+    assert system.processes() == {}
+
+
+def test_closing_the_terminal_leaves_no_process(system: ProjectCopy) -> None:
+    status = system.end(signal.SIGHUP)
+
+    assert status == 0
+    assert system.processes() == {}
+    assert not system.published.exists()
+
+
+def test_no_process_is_left_when_supervisord_is_killed(system: ProjectCopy) -> None:
+    os.kill(system.up_json["supervisor"], signal.SIGKILL)
+
+    assert system.launcher.wait(PATIENCE_SECONDS) == 1
+    assert system.processes() == {}
+    assert not system.published.exists()
+    assert system.output.endswith("ended by itself, and all programs with it\n")
+
+
+START_WITH_A_TAKEN_PORT = """
+import os, socket
+import sandbox.system
+from sandbox.run_directory import UP
+
+others = []
+
+class LateSupervisor(sandbox.system.Supervisor):
+    def __init__(self, directory, programs, **options):
+        if not others:  # another program takes the port first, once
+            port = int(programs[0].command.rpartition(" ")[2])
+            others.append(socket.socket())
+            others[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            others[0].bind(("127.0.0.1", port))
+            others[0].listen()
+        super().__init__(directory, programs, **options)
+
+class ServersOnly(sandbox.system.System):
+    def _prepare(self):
+        taken = others[0].getsockname()[1]
+        print("fooled" if f":{taken}/" in self.settings["DATABASE_URL"] else "up")
+        raise SystemExit
+
+sandbox.system.Supervisor = LateSupervisor
+sandbox.system.System = ServersOnly
+with UP.locked(), sandbox.system.running(UP, os.environ, tell=lambda line: None):
+    pass
+"""
+
+
+def test_another_port_is_chosen_if_one_is_taken_during_the_start(copy: ProjectCopy) -> None:
+    started = subprocess.run(
+        [sys.executable, "-c", START_WITH_A_TAKEN_PORT],
+        cwd=copy.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert started.stderr == ""
+    assert started.stdout == "up\n"
