@@ -23,6 +23,7 @@ class PaymentProvider(Protocol):
     same parameters and ``api_version``, it returns its first result. That must hold for a day at
     least. A provider that saved an *error* under a key repeats it with
     ``OutcomeUnknown(replayed=True)``; the caller then reads the payment, and takes the next key.
+    While one call uses a key, another call with it raises NotDoneYet.
 
     **Time-out and crash.** No call starts after its ``deadline``, and none waits longer for an answer.
     Only an answer that arrives slowly may end later. A call without a whole, readable answer raises
@@ -93,7 +94,7 @@ class PaymentProvider(Protocol):
 
     @property
     def id_hint(self) -> str:
-        """How staff recognize such an id: "pi_… or re_…"."""
+        """How staff recognize such an id, as a short text: "mp_… or mr_…"."""
 
     def dashboard_url(self, provider_id: str) -> str | None:
         """Return the address of a payment or refund in the provider's dashboard, if it has one."""

@@ -146,7 +146,7 @@ def test_only_its_provider_knows_stripe() -> None:
     naming = {
         name
         for name, text in texts.items()
-        if re.search("stripe|paymentintent|pm_", text, re.IGNORECASE)
+        if re.search(r"stripe|paymentintent|pm_|\bpi_", text, re.IGNORECASE)
     }
 
     inside = {name for name in naming if name.startswith("payments/providers/stripe/")}

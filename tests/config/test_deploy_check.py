@@ -13,14 +13,18 @@ PRODUCTION = {
     "ALLOWED_HOSTS": "shop.example",
     "CSRF_TRUSTED_ORIGINS": "https://shop.example",
 }
-LAPTOP = ("DEBUG", "HTTPS", "DESK_REQUIRES_MFA", "PROXIES")
+LAPTOP = ("DEBUG", "HTTPS", "DESK_REQUIRES_MFA", "PROXIES", "SERVE")
 
 
 def check(**variables: str) -> subprocess.CompletedProcess[str]:
     """Run the check with production settings, changed by ``variables``."""
+    return manage("check", "--deploy", "--fail-level", "WARNING", **variables)
+
+
+def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name not in LAPTOP}
     return subprocess.run(
-        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
         env={**inherited, **PRODUCTION, **variables},
         capture_output=True,
@@ -29,10 +33,21 @@ def check(**variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_production_settings_raise_no_warning() -> None:
-    found = check()
+@pytest.mark.parametrize("variables", [{}, {"SERVE": "storefront"}, {"SERVE": "desk"}])
+def test_the_production_settings_raise_no_warning(variables: dict[str, str]) -> None:
+    found = check(**variables)
 
     assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("variables", "served"),
+    [({}, "<Serve.BOTH: 'both'>"), ({"SERVE": "desk"}, "<Serve.DESK: 'desk'>")],
+)
+def test_manage_py_serves_both_unless_serve_is_set(variables: dict[str, str], served: str) -> None:
+    found = manage("diffsettings", **variables)
+
+    assert f"SERVE = {served}  ###" in found.stdout.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sagas import registry
 from sagas.batch import Output
 from sagas.definition import Attempt, Saga, remote_step
 from sagas.descriptions import StepText
-from sagas.models import StepAttempt
+from sagas.models import SagaRun, StepAttempt
 from tests.support.desk_actions import run_of
 
 
@@ -35,11 +35,11 @@ def _address_check() -> Iterator[None]:
     registry.unregister(saga)
 
 
-def entries_of_the_call(order_id: UUID) -> list[TimelineEntry]:
-    """Return the two entries of a call to the other system that the journal has as done."""
+def entries_of_the_call(order_id: UUID, outcome: str = "done") -> list[TimelineEntry]:
+    """Return the two entries of a call to the other system that the journal has as ended."""
     StepAttempt.objects.create(
         run=run_of(order_id), step="check_address", direction="forward", number=1, fence=99,
-        outcome="done", output={"town": "Ulm"}, ended_at=timezone.now() + timedelta(seconds=1),
+        outcome=outcome, output={"town": "Ulm"}, ended_at=timezone.now() + timedelta(seconds=1),
     )  # fmt: skip
     entries = audit_timeline(order_detail(order_id))
     return [entry for entry in entries if entry.title.startswith("address check")]
@@ -59,3 +59,27 @@ def test_a_call_to_another_system_shows_no_ids_and_keys_of_the_payment(confirmed
     assert started.detail == "Insure 10.00 EUR by pm_card_visa."
     assert started.data == []
     assert ended.data == [("town", "Ulm")]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "title", "is_tried_again"),
+    [
+        ("done", "address check: done", False),
+        (
+            "proceeded",
+            "address check: no answer: the run continued with the declared result",
+            False,
+        ),
+        ("transient", "address check: not done yet", True),
+    ],
+)
+def test_only_a_call_that_the_run_did_not_go_past_shows_its_next_try(
+    waiting: UUID, outcome: str, title: str, *, is_tried_again: bool
+) -> None:
+    until = timezone.now() + timedelta(hours=1)
+    SagaRun.objects.filter(subject_id=waiting).update(not_before=until)
+
+    _, ended = entries_of_the_call(waiting, outcome)
+
+    assert ended.title == title
+    assert ended.detail == (f"· next try at {until:%H:%M:%S}" if is_tried_again else "")

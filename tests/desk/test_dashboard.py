@@ -16,6 +16,7 @@ from invariants.models import ReconciliationBreak
 from monitoring.heartbeats import record
 from orders.states import OrderStatus
 from sagas import registry
+from sagas.models import StepAttempt
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
@@ -56,6 +57,18 @@ def shop(
     flagged = storefront.order(cart(("TEE", 1))).order_id
     flag(flagged, "8 attempts <b>")
     return {"confirmed": confirmed, "cancelled": cancelled, "flagged": flagged}
+
+
+@pytest.mark.parametrize(
+    "outcome", ["rejected", "proceeded", "transient", "unknown", "lost", "failed", "done"]
+)
+def test_each_outcome_but_done_is_counted_as_a_failure_of_its_step(
+    desk: Client, shop: dict[str, UUID], outcome: str
+) -> None:
+    StepAttempt.objects.filter(outcome="rejected").update(outcome=outcome)
+
+    expected = [] if outcome == "done" else [StepFailures("authorize_payment", {outcome: 1})]
+    assert dashboard_data().step_failures == expected
 
 
 def test_the_figures_match_the_orders(desk: Client, shop: dict[str, UUID]) -> None:

@@ -97,6 +97,18 @@ def test_the_page_of_a_confirmed_order_shows_everything(desk: Client, confirmed:
     assert 'data-live="0"' in page
 
 
+def test_a_step_that_the_run_proceeded_past_is_drawn_as_done(desk: Client, confirmed: UUID) -> None:
+    authorization = StepAttempt.objects.filter(
+        run__subject_id=confirmed, step="authorize_payment", outcome="done"
+    )
+    assert authorization.update(outcome="proceeded", error="OutcomeUnknown") == 1
+
+    page = page_of(desk, confirmed)
+
+    assert step_nodes(page) == [("done", name, "done") for name in action_names(CHECKOUT.steps)]
+    assert "payment authorization: no answer: the run continued with the declared result" in page
+
+
 def test_a_waiting_step_shows_the_time_of_its_next_try(desk: Client, waiting: UUID) -> None:
     until = timezone.now() + timedelta(hours=1)
     run = SagaRun.objects.filter(subject_id=waiting)

@@ -60,6 +60,22 @@ def test_a_correct_history_has_no_findings(history: OrderHistory, scope: OrderSc
     assert found(history, scope) == set()
 
 
+def test_a_payment_with_the_same_id_at_another_provider_is_another_payment(
+    history: OrderHistory,
+) -> None:
+    for state in history.reading.payments:
+        history.add_at_provider(
+            "confirmed",
+            provider="elsewhere",
+            provider_payment_id=state.provider_payment_id,
+            order_id="",
+            status="created",
+            captured_minor=0,
+        )
+
+    assert found(history, ALL_ORDERS) == set()
+
+
 @pytest.mark.parametrize(
     "violation", VIOLATIONS, ids=lambda violation: f"{violation.code}: {violation.name}"
 )

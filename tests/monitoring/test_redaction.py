@@ -1,5 +1,7 @@
 """Redaction of secrets and personal data: by shape, by name, and of our own secrets."""
 
+from types import MappingProxyType
+
 import pytest
 from django.conf import settings
 from pytest_django import Settings
@@ -15,24 +17,42 @@ SECRETS = [
     ("hunter2", 'connection failed: password="hunter2" host=db'),
     ("hunter2", "{'password': 'hunter2'}"),
     ("hunter2", "DB_PASSWORD=hunter2"),
+    ("hunter2", "secret: hunter2"),
+    ("hunter2", "CSRF_TOKEN='hunter2'"),
+    ("hunter2", "api-key=hunter2"),
+    ("hunter2", "apikey: hunter2"),
+    ("hunter2", "Authorization: hunter2"),
+    ("hunter2", "Cookie: hunter2"),
+    ("hunter2", "sessionid=hunter2"),
     ("abcdefgh.ijk", "Authorization: Bearer abcdefgh.ijk"),
+    ("abcdefgh.ijk", "Token abcdefgh.ijk"),
     ("dXNlcjpwYXNz", "authorization=Basic dXNlcjpwYXNz"),
     ("sk_live_51Habcdefgh", "Invalid API Key provided: sk_live_51Habcdefgh"),
     ("rk_test_51Habcdefgh", "key rk_test_51Habcdefgh."),
+    ("pk_live_51Habcdefgh", "key pk_live_51Habcdefgh"),
     ("whsec_abcdefgh12", "whsec_abcdefgh12"),
     ("secret_Zz9", "pi_3Nabc_secret_Zz9"),
+    ("secret_Zz9", "seti_3Nabc_secret_Zz9"),
     ("pm_1NabcDEF", "No such payment_method: 'pm_1NabcDEF'"),
     ("pm_card_visa", "pm_card_visa declined"),
+    ("card_1NabcDEF", "card_1NabcDEF has expired"),
+    ("src_1NabcDEF", "No such source: 'src_1NabcDEF'"),
+    ("tok_1NabcDEF", "tok_1NabcDEF was used before"),
     ("cus_Nabc123", "customer cus_Nabc123"),
+    ("ba_1NabcDEF", "to ba_1NabcDEF"),
     ("alice.smith+x@mail.shop.example", "mail to <alice.smith+x@mail.shop.example>"),
     ("4242424242424242", "card 4242424242424242"),
     ("4242 4242 4242 4242", "card 4242 4242 4242 4242."),
     ("3782-822463-10005", "amex 3782-822463-10005"),
-    ("holdfast_0123456789abcdef0", "token holdfast_0123456789abcdef0"),
+    ("4222222222222", "13 digits: 4222222222222"),
+    ("6304900177402924416", "19 digits: 6304900177402924416"),
+    ("holdfast_0123456789abcdef0", "our holdfast_0123456789abcdef0"),
     ("a1b2" * 16, f"digest {'a1b2' * 16}"),
     ("eyJhbGciOi.eyJzdWIi.c2lnbmF0", "jwt eyJhbGciOi.eyJzdWIi.c2lnbmF0"),
     ("abc:1tGk2d:" + "Z" * 43, f"/orders/x?link=abc:1tGk2d:{'Z' * 43}"),
     ("alice", "DETAIL:  Key (username)=(alice) already exists."),
+    ("alice", 'DETAIL:  Key (customer)=(alice) is not present in table "auth_user".'),
+    ("alice", "DETAIL:  Key (name)=(alice) conflicts with existing key."),
     ("alice", 'DETAIL:  Failing row contains (7, alice, "x").'),
     ("alice", 'invalid input syntax for type uuid: "alice"'),
 ]
@@ -44,6 +64,13 @@ def test_texts_with_the_shape_of_a_secret_are_redacted(secret: str, text: str) -
 
     assert secret not in result
     assert REDACTED in result
+
+
+@pytest.mark.parametrize(
+    "rest", ["already exists.", 'is not present in table "a".', "conflicts with existing key"]
+)
+def test_only_the_value_that_a_constraint_refused_is_redacted(rest: str) -> None:
+    assert redact(f"Key (name)=(a (b) c) {rest}") == f"Key (name)=({REDACTED}) {rest}"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +94,13 @@ def test_ids_codes_and_messages_are_kept(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["password", "API_KEY", "email", "username", "actor", "set-cookie"]
+    "name",
+    [
+        *("password", "passwd", "client_secret", "csrf_token", "API_KEY", "apikey"),
+        *("authorization", "set-cookie", "credentials", "sentry_dsn"),
+        *("email", "e_mail", "username", "user_name", "first_name", "last_name"),
+        *("actor", "payment_method", "idempotency_key"),
+    ],
 )
 def test_fields_with_secret_names_are_redacted(name: str) -> None:
     assert redacted(name, "anything") == REDACTED
@@ -79,11 +112,45 @@ def test_numbers_booleans_and_none_are_kept() -> None:
     assert redacted("n", ("a", "b@c.example")) == ["a", REDACTED]
 
 
+def test_names_of_fields_are_matched_whole_where_they_are_common_words() -> None:
+    for name in ("actors", "payment_methods", "old_idempotency_key"):
+        assert redacted(name, "anything") == "anything"
+
+
+def test_keys_and_every_kind_of_collection_are_redacted() -> None:
+    assert redacted("n", MappingProxyType({"b@c.example": {"b@c.example"}})) == {
+        REDACTED: [REDACTED]
+    }
+    assert redacted("n", frozenset({"b@c.example"})) == [REDACTED]
+
+
 def test_the_processs_own_secrets_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     password = str(settings.DATABASES["default"].get("PASSWORD") or "")
 
     assert settings.SECRET_KEY not in redact(f"<{settings.SECRET_KEY}>")
     assert not password or password not in redact(f"<{password}>")
+
+
+@pytest.fixture
+def own_secrets(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Secrets of this process that have the shape of no secret. One begins with another."""
+    settings.SECRET_KEY = "present key"
+    settings.SECRET_KEY_FALLBACKS = ["present key, formerly", "short"]
+    settings.STRIPE_API_KEY = "stripe words"
+    settings.REDIS_URL = "redis://:cache%20words@cache/0"
+    settings.CELERY_BROKER_URL = "redis://:broker.words@broker/0"
+    monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", "database words")
+    for name in ("_known_secrets", "_known_secrets_pattern"):
+        monkeypatch.setattr(redaction, name, getattr(redaction, name).__wrapped__)
+    return [
+        *("present key", "present key, formerly", "stripe words", "database words"),
+        *("cache%20words", "cache words", "broker.words"),
+    ]
+
+
+def test_each_of_the_processs_own_secrets_is_redacted_whole(own_secrets: list[str]) -> None:
+    assert [redact(f"<{secret}>") for secret in own_secrets] == [f"<{REDACTED}>"] * 7
+    assert redact("<short>") == "<short>"
 
 
 def test_a_long_text_is_cut_and_shows_how_much_is_missing() -> None:
@@ -129,4 +196,5 @@ def test_values_beyond_the_maximum_are_left_out() -> None:
 
     assert many["first"] == ["a"] * 1_000
     assert many["second"][:997] == ["b"] * 997
-    assert set(many["second"][997:]) == {redaction.OMITTED}
+    assert many["second"][997:] == [redaction.OMITTED] * 1_003
+    assert len(redacted("n", dict.fromkeys(range(5_000), 1))) == 2_000

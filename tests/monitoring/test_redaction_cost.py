@@ -9,8 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitoring import redaction
-from monitoring.redaction import redact, redacted
+from monitoring.redaction import redact, redacted, shortened
 from tests.support.cpu_time import cpu_seconds, is_linear
+
+pytestmark = pytest.mark.timeout(60)
+"""Seconds for each test, which needs two at most. A pattern without its bounds would never end."""
 
 SIZE = 5_000
 FIFTY_KB = 50_000
@@ -120,6 +123,13 @@ def test_digits_have_linear_cost(pump: str) -> None:
         return redaction._CARD_NUMBER.sub(redaction._without_card, text)
 
     assert is_linear(without_cards, Pumped(pump), SIZE)
+
+
+def test_finding_the_place_to_cut_has_linear_cost() -> None:
+    def cut(text: str) -> str:
+        return shortened(text, len(text) - 1)
+
+    assert is_linear(cut, Pumped("1 ", after="x 1 1 1"), SIZE)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)

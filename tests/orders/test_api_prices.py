@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from inventory.models import Product
+from payments.provider_types import ChargeLimits
 from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.in_memory_provider import provider as in_memory
 from tests.support.shop import Shelf
 from tests.support.storefront_client import ApiResponse, Storefront, cart
 
@@ -230,3 +233,21 @@ def quoted(
         "available": available,
         "available_quantity": most,
     }
+
+
+def test_an_order_has_the_minimum_of_its_methods_provider_and_a_quote_the_lowest(
+    storefront: Storefront, shelf: Shelf, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PAYMENT_PROVIDERS = ["payments.providers.stripe", "tests.support.in_memory_provider"]
+    monkeypatch.setattr(in_memory, "LIMITS", ChargeLimits(100, 5_000, 1))
+    shelf.put("PIN", 5, price_minor=60)
+    pin = ("PIN", 1)
+
+    refused = storefront.order(cart(pin, payment_method=in_memory.CARD))
+    accepted = storefront.order(cart(pin))
+    quoted = storefront.send("POST", QUOTES, {"items": cart(pin)["items"]})
+
+    assert refused.is_problem(422, "total-below-minimum")
+    assert refused.body["minimum_minor"] == 100
+    assert (accepted.status, accepted.body["total_minor"]) == (202, 60)
+    assert (quoted.status, quoted.body["total_minor"]) == (200, 60)

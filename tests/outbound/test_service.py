@@ -66,6 +66,14 @@ def test_a_post_sends_json_and_its_idempotency_key(
     assert request.headers["Authorization"] == "Bearer k"
 
 
+def test_a_call_belongs_to_the_thread_that_makes_it(fraud: OutsideService) -> None:
+    with fraud.call("read", soon()) as ours, ThreadPoolExecutor(1) as threads:
+        with pytest.raises(LookupError):
+            threads.submit(current_call).result()
+
+        assert current_call() is ours
+
+
 def test_a_get_sends_neither_key_nor_body(server: CannedServer, fraud: OutsideService) -> None:
     assert fraud.get("read", "/scores/42", deadline=soon()) == {"verdict": "accept"}
 

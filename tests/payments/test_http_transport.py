@@ -26,9 +26,20 @@ from payments.errors import (
     RequestRejected,
     WrongStatus,
 )
-from payments.provider_types import PaymentRequest, ProviderPaymentStatus
+from payments.provider_types import (
+    PaymentRequest,
+    ProviderPaymentStatus,
+    ProviderRefund,
+    RefundStatus,
+)
 from payments.providers.stripe.provider import API_VERSION, StripeProvider
-from tests.support.canned_http import CannedResponse, CannedServer, error_response, payment_response
+from tests.support.canned_http import (
+    CannedResponse,
+    CannedServer,
+    error_response,
+    payment_response,
+    refund_response,
+)
 
 provider = StripeProvider()
 
@@ -186,6 +197,28 @@ def test_an_unreadable_answer_leaves_the_outcome_unknown(
     assert len(canned.requests) == 1
 
 
+def create_refund() -> ProviderRefund:
+    return provider.create_refund(
+        "pi_1",
+        amount_minor=1200,
+        currency="eur",
+        metadata={},
+        key="key-1",
+        api_version=API_VERSION,
+        deadline=soon(),
+    )
+
+
+def test_a_refund_with_an_unknown_status_leaves_the_outcome_unknown(canned: CannedServer) -> None:
+    canned.answer = refund_response(status="succeeded")
+    assert create_refund().status is RefundStatus.SUCCEEDED
+
+    for status in ("something_new", None):
+        canned.answer = refund_response(status=status)
+        with pytest.raises(OutcomeUnknown):
+            create_refund()
+
+
 @pytest.mark.parametrize("body", ["<html>oops</html>", '{"error": {"type": "api_error"}}'])
 def test_a_replayed_server_error_is_recognized(canned: CannedServer, body: str) -> None:
     canned.answer = CannedResponse(body, 500, {"Idempotent-Replayed": "true"})
@@ -236,15 +269,7 @@ def test_a_charge_that_cannot_be_refunded_raises_refund_rejected(
     canned.answer = error_response(400, type="invalid_request_error", code=code)
 
     with pytest.raises(RefundRejected) as refused:
-        provider.create_refund(
-            "pi_1",
-            amount_minor=1200,
-            currency="eur",
-            metadata={},
-            key="key-1",
-            api_version=API_VERSION,
-            deadline=soon(),
-        )
+        create_refund()
 
     assert refused.value.code == code
 

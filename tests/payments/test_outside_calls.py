@@ -4,7 +4,7 @@ import pytest
 
 from outbound import errors as outbound_errors
 from payments import errors
-from payments.providers.outside_calls import outbound_errors_translated
+from payments.providers.outside_calls import OUTCOMES, outbound_errors_translated
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,13 @@ def test_a_call_without_an_answer_is_no_replayed_error() -> None:
 def test_other_errors_pass() -> None:
     with pytest.raises(KeyError), outbound_errors_translated():
         raise KeyError("id")
+
+
+def test_the_metrics_have_an_outcome_for_each_error_of_a_provider() -> None:
+    """An error without an outcome would be counted as a bug of ours."""
+    ends = {errors.PaymentDeclined, errors.RefundRejected, errors.WrongStatus}
+    ends |= {errors.RequestRejected, errors.AccessDenied, errors.UnknownPayment}
+    ends |= {errors.NotDoneYet, errors.DeadlinePassed, errors.OutcomeUnknown}
+
+    assert set(OUTCOMES) == ends | {errors.CallInsideTransaction}
+    assert OUTCOMES[errors.RefundRejected] == OUTCOMES[errors.PaymentDeclined] == "declined"

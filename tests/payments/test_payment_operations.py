@@ -1,8 +1,12 @@
 """Authorizing and capturing at the sandbox: one charge, whichever calls and answers are lost."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 import urllib3
 
+from outbound import deadline
 from payments import payment_operations, services
 from payments.errors import (
     AmountMismatch,
@@ -276,6 +280,24 @@ def test_a_payment_closed_during_its_create_is_never_confirmed(
     assert payment.provider_payment_id is None
     assert statuses(sandbox_stripe, payment) == ["canceled"]
     assert money_of(sandbox_stripe, payment.order_id) == NOTHING_MOVED
+
+
+def test_a_payment_closed_during_its_create_is_cancelled_after_the_attempts_time_is_spent(
+    sandbox_stripe: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = prepared_payment()
+
+    def spend_the_time() -> None:
+        mark_closing(payment)
+        late = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600)
+        monkeypatch.setattr(deadline, "time", late)
+
+    with pytest.raises(PaymentClosed):
+        services.authorize(
+            payment.order_id, FakeAttempt(payment.order_id, meanwhile=spend_the_time)
+        )
+
+    assert statuses(sandbox_stripe, payment) == ["canceled"]
 
 
 def test_a_late_worker_cancels_the_payment_that_it_created_after_closing(

@@ -15,9 +15,10 @@ from payments.provider_reconciliation import (
     read_providers,
     read_recent,
 )
-from payments.provider_types import PaymentKey, ProviderPayment
+from payments.provider_types import PaymentKey, PaymentRequest, ProviderPayment
 from payments.providers.stripe import provider as stripe_provider
 from sandbox.stripe_process import SandboxServer
+from tests.support.in_memory_provider import provider as in_memory
 from tests.support.interrupted_reads import read_while
 from tests.support.stripe_calls import (
     call_options,
@@ -31,6 +32,7 @@ from tests.support.stripe_calls import (
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR = timedelta(hours=1)
+STRIPE, MEMORY = "payments.providers.stripe", "tests.support.in_memory_provider"
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +55,17 @@ def taken(
     """Make a payment of ours whose money is captured."""
     intent = held(settings, order_id, payment_method)
     return provider.capture_payment(intent.id, amount_minor=1200, currency="eur", **call_options())
+
+
+def held_in_memory(settings: Settings) -> ProviderPayment:
+    """Make a payment of ours whose money is held at the provider in memory."""
+    metadata = {"installation_id": settings.INSTALLATION_ID, "order_id": "in memory"}
+    in_memory.PROVIDER.start_over()
+    request = PaymentRequest(1200, "eur", in_memory.CARD, metadata)
+    payment = in_memory.PROVIDER.create_payment(
+        in_memory.PROVIDER.payment_params(request), **call_options()
+    )
+    return in_memory.PROVIDER.confirm_payment(payment.id, **call_options())
 
 
 def test_held_captured_and_refunded_amounts_are_read(
@@ -210,6 +223,45 @@ def test_a_limited_reading_says_from_when_it_is_complete(
         intents[2].id,
     ]
     assert reading.complete_since == intents[1].created_at + timedelta(seconds=1) + CLOCK_TOLERANCE
+
+
+@pytest.mark.parametrize("packages", [[STRIPE, MEMORY], [MEMORY, STRIPE]])
+def test_a_reading_of_several_providers_is_complete_from_where_each_is(
+    sandbox_stripe: SandboxServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    packages: list[str],
+) -> None:
+    intents = []
+    for order_id in "abcd":
+        sandbox_stripe.advance(60)
+        intents.append(taken(settings, order_id))
+    elsewhere = held_in_memory(settings)
+    settings.PAYMENT_PROVIDERS = packages
+    monkeypatch.setattr(provider_reconciliation, "MAX_RECENT_OBJECTS", 3)
+
+    reading = read_recent(timedelta(days=1))
+
+    assert {state.key for state in reading.payments} == {
+        PaymentKey("in_memory_provider", elsewhere.id),
+        PaymentKey("stripe", intents[2].id),
+        PaymentKey("stripe", intents[3].id),
+    }
+    assert reading.complete_since == intents[1].created_at + timedelta(seconds=1) + CLOCK_TOLERANCE
+
+
+@pytest.mark.parametrize("packages", [[STRIPE, MEMORY], [MEMORY, STRIPE]])
+def test_a_payment_is_read_again_from_its_own_provider(
+    sandbox_stripe: SandboxServer, settings: Settings, packages: list[str]
+) -> None:
+    ours, elsewhere = held(settings, "a"), held_in_memory(settings)
+    settings.PAYMENT_PROVIDERS = packages
+    keys = [PaymentKey("stripe", ours.id), PaymentKey("in_memory_provider", elsewhere.id)]
+
+    reading = read_payments(keys)
+
+    assert [state.key for state in reading.payments] == keys
+    assert [state.order_id for state in reading.payments] == ["a", "in memory"]
 
 
 def test_a_limit_on_refunds_limits_the_payments_too(

@@ -218,6 +218,13 @@ def test_the_dashboard_url_depends_on_the_api_keys_mode(
     assert provider.dashboard_url("pi_1") is None
 
 
+def test_ids_have_at_most_255_characters() -> None:
+    assert provider.accepts_payment_method("pm_" + "a" * 252)
+    assert not provider.accepts_payment_method("pm_" + "a" * 253)
+    assert provider.recognizes_id("pi_" + "a" * 250)
+    assert not provider.recognizes_id("pi_" + "a" * 253)
+
+
 def create_many() -> None:
     for _ in range(1000):
         created()

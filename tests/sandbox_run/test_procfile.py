@@ -20,6 +20,13 @@ def test_the_supervised_run_has_exactly_the_processes_of_the_procfile() -> None:
     )
 
 
+def test_web_serves_the_storefront_by_default_and_desk_the_desk() -> None:
+    commands = processes((ROOT / "Procfile").read_text())
+
+    assert commands["web"].startswith("gunicorn config.wsgi ")
+    assert commands["desk"].startswith("env SERVE=desk gunicorn config.wsgi ")
+
+
 def test_each_process_is_started_by_its_name() -> None:
     started = {
         program.name: program.command for program in programs(UP, PORTS, external=frozenset())

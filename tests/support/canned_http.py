@@ -54,6 +54,21 @@ def payment_response(**fields: Any) -> CannedResponse:
     return CannedResponse(json.dumps({**intent, **fields}))
 
 
+def refund_response(**fields: Any) -> CannedResponse:
+    """Return Stripe's response with a refund, as far as we read it."""
+    refund = {
+        "id": "re_1",
+        "object": "refund",
+        "payment_intent": "pi_1",
+        "status": "pending",
+        "amount": 1200,
+        "currency": "eur",
+        "metadata": {},
+        "created": 1_790_000_000,
+    }
+    return CannedResponse(json.dumps({**refund, **fields}))
+
+
 def error_response(
     status: int, headers: dict[str, str] | None = None, **fields: Any
 ) -> CannedResponse:

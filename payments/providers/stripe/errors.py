@@ -65,6 +65,9 @@ def _missing(error: stripe.StripeError, call: Call) -> PaymentError:
 
 
 def _rejected(error: stripe.StripeError, call: Call) -> PaymentError:
+    if call.operation == "create_refund" and getattr(error, "param", None) == "amount":
+        # More than is left to refund; Stripe's error has no code.
+        return RefundRejected(_code(error) or "amount_not_refundable")
     return RequestRejected(_describe(error, call), _code(error))
 
 

@@ -6,7 +6,7 @@ A new provider gets a function here, and its entry in ``PROVIDERS``.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -34,6 +34,13 @@ STRIPE_OPERATIONS: Final = {
 STRIPE_FAULTS: Final = {"busy": "rate_limit"}
 
 
+class HeldCall(NamedTuple):
+    """One call that waits at the provider before it has an effect."""
+
+    has_arrived: Callable[[], bool]
+    release: Callable[[], object]
+
+
 @dataclass(frozen=True)
 class ProviderUnderTest:
     """One provider, and what the contract tests need to use it."""
@@ -47,6 +54,8 @@ class ProviderUnderTest:
     fail_next: Callable[[str, str], object]
     """Makes the next call of an operation fail: ``reset_before``, ``reset_after``, ``error_after``
     (an error is saved under the key, after the effect) or ``busy``."""
+    hold_next: Callable[[str], HeldCall]
+    """Makes the next call of an operation wait at the provider until it is released."""
     advance: Callable[[int], object]
     calls: Callable[[], int]
     """Returns how many calls have reached the provider."""
@@ -105,6 +114,10 @@ def stripe(request: pytest.FixtureRequest) -> ProviderUnderTest:
         name = STRIPE_OPERATIONS[operation]
         sandbox.add_fault(name, STRIPE_FAULTS.get(fault, fault), times=1)
 
+    def hold_next(operation: str) -> HeldCall:
+        rule = sandbox.add_fault(STRIPE_OPERATIONS[operation], "hold", times=1)
+        return HeldCall(lambda: sandbox.held(rule) == 1, lambda: sandbox.release(rule))
+
     return ProviderUnderTest(
         package="payments.providers.stripe",
         provider=stripe_provider.PROVIDER,
@@ -113,6 +126,7 @@ def stripe(request: pytest.FixtureRequest) -> ProviderUnderTest:
         slow_refund_card="pm_card_pendingRefund",
         failing_refund_card="pm_card_refundFail",
         fail_next=fail_next,
+        hold_next=hold_next,
         advance=sandbox.advance,
         calls=lambda: len(sandbox.calls()),
         set_page_size=lambda size: monkeypatch.setattr(stripe_provider, "PAGE", size),
@@ -123,6 +137,11 @@ def stripe(request: pytest.FixtureRequest) -> ProviderUnderTest:
 def in_memory_provider(request: pytest.FixtureRequest) -> ProviderUnderTest:
     provider = in_memory.PROVIDER
     provider.start_over()
+
+    def hold_next(operation: str) -> HeldCall:
+        held = provider.hold_next(operation)
+        return HeldCall(held.arrived.is_set, held.released.set)
+
     return ProviderUnderTest(
         package="tests.support.in_memory_provider",
         provider=provider,
@@ -131,6 +150,7 @@ def in_memory_provider(request: pytest.FixtureRequest) -> ProviderUnderTest:
         slow_refund_card=in_memory.SLOW_REFUND_CARD,
         failing_refund_card=in_memory.FAILING_REFUND_CARD,
         fail_next=provider.fail_next,
+        hold_next=hold_next,
         advance=provider.advance,
         calls=lambda: len(provider.state.calls),
         set_page_size=lambda _: None,

@@ -38,6 +38,8 @@ from tests.payments.contract.providers import (
     within,
 )
 from tests.support.canned_http import CannedResponse, CannedServer
+from tests.support.threads import start_thread
+from tests.support.waits import wait_until
 
 MONEY = {
     ProviderPaymentStatus.CREATED: (0, 0),
@@ -234,19 +236,19 @@ def test_a_payment_with_a_wrong_status_is_unchanged_and_returned(
     assert tested.retrieve(payment.id) == payment
 
 
-def test_a_refund_above_the_captured_amount_is_rejected(tested: ProviderUnderTest) -> None:
+@pytest.mark.parametrize("refunded", [AMOUNT, 500], ids=["wholly", "in part"])
+def test_a_refund_of_more_than_is_left_is_rejected(
+    tested: ProviderUnderTest, refunded: int
+) -> None:
     payment_id = tested.make_captured().id
-    refund = tested.provider.create_refund(
-        payment_id, amount_minor=AMOUNT, currency="eur", metadata={}, **tested.change_arguments()
-    )
+    first = refund(tested, payment_id, refunded)
 
-    with pytest.raises(RefundRejected):
-        tested.provider.create_refund(
-            payment_id, amount_minor=1, currency="eur", metadata={}, **tested.change_arguments()
-        )
+    with pytest.raises(RefundRejected) as rejected:
+        refund(tested, payment_id, AMOUNT - refunded + 1)
 
-    assert (refund.status, refund.amount_minor) == (RefundStatus.SUCCEEDED, AMOUNT)
-    assert tested.provider.list_refunds(payment_id, deadline=within()) == [refund]
+    assert rejected.value.code
+    assert (first.status, first.amount_minor) == (RefundStatus.SUCCEEDED, refunded)
+    assert tested.provider.list_refunds(payment_id, deadline=within()) == [first]
     assert tested.retrieve(payment_id).captured_minor == AMOUNT
 
 
@@ -332,6 +334,39 @@ def test_a_busy_provider_has_done_nothing_and_can_be_called_again(
     result = call(key)
 
     assert_done_once(tested, operation, payment_id or result.id)
+
+
+@pytest.mark.parametrize("operation", CHANGES)
+def test_overlapping_calls_with_one_key_act_once(tested: ProviderUnderTest, operation: str) -> None:
+    payment_id, call = prepared(tested, operation)
+    held, key = tested.hold_next(operation), uuid4().hex
+    first = start_thread(call, key)
+    wait_until(held.has_arrived)
+
+    try:
+        with pytest.raises(NotDoneYet):
+            call(key)
+    finally:
+        held.release()
+    result = first.result()
+
+    assert call(key) == result
+    assert_done_once(tested, operation, payment_id or result.id)
+
+
+def test_overlapping_calls_get_their_own_answers(tested: ProviderUnderTest) -> None:
+    held = tested.hold_next("create_payment")
+    first = start_thread(tested.make_created, order_id="first")
+    wait_until(held.has_arrived)
+
+    try:
+        second = tested.make_created(order_id="second")
+    finally:
+        held.release()
+
+    assert second.metadata == {"order_id": "second"}
+    assert first.result().metadata == {"order_id": "first"}
+    assert first.result().id != second.id
 
 
 @pytest.mark.parametrize("operation", CHANGES)

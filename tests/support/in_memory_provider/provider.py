@@ -46,6 +46,9 @@ DEBIT: Final = "memory_debit"
 CURRENCIES: Final = ("eur", "usd")
 LIMITS: Final = ChargeLimits(min_minor=50, max_minor=99_999_999, increment_minor=1)
 
+LONGEST_HOLD_SECONDS: Final = 180
+"""A held call goes on after this time, so that a failed test leaves no thread behind."""
+
 REFUND_SECONDS: Final = 600
 """How long a slow refund is pending."""
 
@@ -67,6 +70,15 @@ class SavedOutcome:
 
 
 @dataclass
+class HeldCall:
+    """One call that waits at the provider, after it was read and before it has an effect."""
+
+    operation: str
+    arrived: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
 class ProviderState:
     """Everything that the provider remembers."""
 
@@ -74,7 +86,10 @@ class ProviderState:
     payments: dict[str, Payment] = field(default_factory=dict)
     refunds: dict[str, ProviderRefund] = field(default_factory=dict)
     saved: dict[str, SavedOutcome] = field(default_factory=dict)
+    keys_in_use: set[str] = field(default_factory=set)
+    """The keys of calls that have begun and have not ended."""
     faults: list[tuple[str, str]] = field(default_factory=list)
+    holds: list[HeldCall] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     confirmations: Counter[str] = field(default_factory=Counter)
     """How often each payment's money was held or taken."""
@@ -105,6 +120,12 @@ class InMemoryProvider:
     def fail_next(self, operation: str, fault: str) -> None:
         """Set the fault of the next call of an operation."""
         self.state.faults.append((operation, fault))
+
+    def hold_next(self, operation: str) -> HeldCall:
+        """Make the next call of an operation that changes something wait until it is released."""
+        held = HeldCall(operation)
+        self.state.holds.append(held)
+        return held
 
     def advance(self, seconds: int) -> None:
         """Move the clock forward, and settle the refunds that are due."""
@@ -295,20 +316,30 @@ class InMemoryProvider:
         deadline: Deadline,
         act: Callable[[], T],
     ) -> T:
-        """Act once for the key; repeat the saved outcome, a rejection or an error too."""
+        """Act once for the key; repeat the saved outcome, a rejection or an error too.
+
+        Raises NotDoneYet while another call uses the key.
+        """
         fault = self._begin(operation, deadline)
         if fault == "reset_before":
             raise OutcomeUnknown(f"{operation}: no answer")
         with self._lock:
             saved = self.state.saved.get(key)
             is_repeated = saved is not None
+            if saved is not None and saved.request != (operation, *request):
+                raise RequestRejected(f"{operation}: the key was used for another request")
             if saved is None:
+                if key in self.state.keys_in_use:
+                    raise NotDoneYet(f"{operation}: the key is in use")
+                self.state.keys_in_use.add(key)
+        if saved is None:
+            self._wait_while_held(operation)
+            with self._lock:
+                self.state.keys_in_use.discard(key)
                 saved = SavedOutcome((operation, *request), _outcome(act))
                 self.state.saved[key] = saved
                 if fault == "error_after":
                     saved.outcome = OutcomeUnknown(f"{operation}: error")
-            elif saved.request != (operation, *request):
-                raise RequestRejected(f"{operation}: the key was used for another request")
         if fault == "reset_after":
             raise OutcomeUnknown(f"{operation}: no answer")
         if isinstance(saved.outcome, OutcomeUnknown):
@@ -316,6 +347,15 @@ class InMemoryProvider:
         if isinstance(saved.outcome, Exception):
             raise saved.outcome
         return saved.outcome  # type: ignore[return-value]  # saved for this very operation
+
+    def _wait_while_held(self, operation: str) -> None:
+        with self._lock:
+            held = next((held for held in self.state.holds if held.operation == operation), None)
+            if held is None:
+                return
+            self.state.holds.remove(held)
+        held.arrived.set()
+        held.released.wait(LONGEST_HOLD_SECONDS)
 
     def _read(self, operation: str, deadline: Deadline, read: Callable[[], T]) -> T:
         if self._begin(operation, deadline):

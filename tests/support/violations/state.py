@@ -129,6 +129,26 @@ STATE: Final = (
         "T11",
         "declined",
     ),
+    *(
+        Violation(
+            f"a step whose attempt is {outcome}, and that was not compensated",
+            sql(
+                change_attempt(
+                    "declined",
+                    f"outcome = '{outcome}'",
+                    "s.step = 'reserve_stock' AND s.direction = 'forward'",
+                ),
+                change_attempt(
+                    "declined",
+                    "outcome = 'failed'",
+                    "s.step = 'reserve_stock' AND s.direction = 'compensating'",
+                ),
+            ),
+            "T11",
+            "declined",
+        )
+        for outcome in ("proceeded", "unknown", "lost")
+    ),
     Violation(
         "a cancelled order whose run completed",
         sql(change_run("declined", "status = 'completed'")),
