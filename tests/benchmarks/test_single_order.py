@@ -4,7 +4,13 @@ import os
 
 import redis
 
-from benchmarks.single_order import CAPTURE, UP_TO_CONFIRMED, SingleOrderCosts, counted_pushes
+from benchmarks.single_order import (
+    BUDGET,
+    CAPTURE,
+    UP_TO_CONFIRMED,
+    SingleOrderCosts,
+    counted_pushes,
+)
 
 LIST = "benchmarks-test:checkout"
 
@@ -25,15 +31,14 @@ def test_only_pushes_are_counted_and_each_for_its_queue() -> None:
 
 
 def test_only_the_costs_up_to_confirmed_have_a_budget() -> None:
-    frugal: dict[str, float] = {"commits": 4, "Celery messages": 1, "SQL statements": 20}
-    wasteful: dict[str, float] = {"commits": 5, "Celery messages": 2, "SQL statements": 21}
+    frugal: dict[str, float] = dict(BUDGET)
+    wasteful: dict[str, float] = {name: limit + 1 for name, limit in BUDGET.items()}
 
     within = SingleOrderCosts(10, 50.0, {UP_TO_CONFIRMED: frugal, CAPTURE: wasteful}, [])
     beyond = SingleOrderCosts(10, 50.0, {UP_TO_CONFIRMED: wasteful, CAPTURE: frugal}, [])
 
     assert within.over_budget == []
     assert beyond.over_budget == [
-        "commits: 5, budget 4",
-        "Celery messages: 2, budget 1",
-        "SQL statements: 21, budget 20",
+        f"{name}: {limit + 1}, budget {limit}" for name, limit in BUDGET.items()
     ]
+    assert BUDGET.keys() == {"commits", "Celery messages", "SQL statements"}

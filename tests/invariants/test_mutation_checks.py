@@ -14,6 +14,7 @@ from sagas import dispatch
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.order_history import OrderHistory, place_sample_orders
+from tests.support.outside_services import declared_addresses
 from tests.support.violations.catalogue import VIOLATIONS
 from tests.support.violations.statements import Violation
 
@@ -28,7 +29,10 @@ def committed_history(
 ) -> Iterator[OrderHistory]:
     """The same orders for all tests, committed."""
     sandbox_settings = override_settings(
-        STRIPE_API_BASE=sandbox.url, STRIPE_API_KEY="sk_test_sandbox", STRIPE_CALLS_PER_SECOND=0
+        STRIPE_API_BASE=sandbox.url,
+        STRIPE_API_KEY="sk_test_sandbox",
+        STRIPE_CALLS_PER_SECOND=0,
+        **declared_addresses(),
     )
     messages = MessageQueue()
     with django_db_blocker.unblock(), sandbox_settings, pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,6 @@
 """A service in the sandbox's table runs in every test that has the sandbox, and its setting is set."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 import pytest
@@ -44,9 +44,16 @@ def test_each_test_finds_a_declared_service_running_and_empty(
     assert [act["request"] for act in service.acts()] == [{"to": "alice"}]
 
 
-@pytest.mark.django_db
+@pytest.fixture(scope="module")
+def environment(
+    _declared: None, django_db_setup: None, sandbox: SandboxServer
+) -> Mapping[str, str]:
+    """The environment of a process that a fixture of a module starts."""
+    return environment_for(sandbox)
+
+
 def test_other_processes_get_the_address_of_a_declared_service(
-    sandbox: SandboxServer, outside_services: OutsideServices
+    environment: Mapping[str, str], outside_services: OutsideServices
 ) -> None:
-    assert environment_for(sandbox)["LETTERS_URL"] == outside_services.running["letters"].url
+    assert environment["LETTERS_URL"] == outside_services.running["letters"].url
     assert letters_url() == outside_services.running["letters"].url

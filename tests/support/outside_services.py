@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from django.conf import settings
-
 from sandbox.outside_service.process import OutsideServiceProcess
 from sandbox.outside_service.services import SERVICES, setting_of
+
+_addresses: dict[str, str] = {}
+"""The settings with the addresses of the declared services, once they have been started."""
 
 StartOutsideService = Callable[[str], OutsideServiceProcess]
 """Starts the service of this name, and puts its address into its setting."""
@@ -28,7 +29,10 @@ class OutsideServices:
 
     def start_declared(self) -> dict[str, str]:
         """Start every service of SERVICES. Returns their settings with their addresses."""
-        return {setting_of(name): self.start(name).url for name in SERVICES}
+        addresses = {setting_of(name): self.start(name).url for name in SERVICES}
+        _addresses.clear()
+        _addresses.update(addresses)
+        return addresses
 
     def stop(self) -> None:
         for service in self.running.values():
@@ -36,5 +40,8 @@ class OutsideServices:
 
 
 def declared_addresses() -> dict[str, str]:
-    """Return the settings with the addresses of the services of SERVICES, as they are now."""
-    return {setting_of(name): str(getattr(settings, setting_of(name))) for name in SERVICES}
+    """Return the settings with the addresses of the running services of SERVICES.
+
+    For other processes, and for fixtures of modules: only single tests have them in their settings.
+    """
+    return dict(_addresses)

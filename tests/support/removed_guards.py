@@ -37,13 +37,14 @@ def without_row_locks(monkeypatch: pytest.MonkeyPatch, model: type[M]) -> None:
 
 
 def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make each worker see every run without a lease."""
+    """Make each worker that begins with a run see it without a lease."""
     original = Phase._context
 
     def context_without_lease(
         phase: Phase, run: SagaRun, results: list[CallResult | None]
     ) -> RunContext:
-        run.leased_until = None
+        if not any(results):  # a worker with a result holds the lease itself
+            run.leased_until = None
         return original(phase, run, results)
 
     monkeypatch.setattr(Phase, "_context", context_without_lease)
@@ -57,7 +58,9 @@ def without_fences(monkeypatch: pytest.MonkeyPatch) -> None:
         phase: Phase, run: SagaRun, results: list[CallResult | None]
     ) -> RunContext:
         believed = [
-            result and replace(result, claim=replace(result.claim, fence=run.fence))
+            replace(result, claim=replace(result.claim, fence=run.fence))
+            if result is not None and result.claim.fence != run.fence
+            else result
             for result in results
         ]
         return original(phase, run, believed)
