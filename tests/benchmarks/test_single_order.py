@@ -1,6 +1,7 @@
 """The costs of one order: counted pushes onto Celery's queues, and the budget."""
 
 import os
+import re
 
 import redis
 
@@ -11,6 +12,7 @@ from benchmarks.single_order import (
     SingleOrderCosts,
     counted_pushes,
 )
+from tests.support.source_files import ROOT
 
 LIST = "benchmarks-test:checkout"
 
@@ -41,4 +43,11 @@ def test_only_the_costs_up_to_confirmed_have_a_budget() -> None:
     assert beyond.over_budget == [
         f"{name}: {limit + 1}, budget {limit}" for name, limit in BUDGET.items()
     ]
-    assert BUDGET.keys() == {"commits", "Celery messages", "SQL statements"}
+
+
+def test_the_budget_is_the_documented_one() -> None:
+    document = (ROOT / "docs" / "performance.md").read_text()
+
+    budgets, _, _ = document.partition("## Budgets")[2].partition("\n## ")
+    rows = re.findall(r"^\| ([\w ]+) \| (\d+) \|", budgets, re.MULTILINE)
+    assert {name: int(limit) for name, limit in rows} == BUDGET

@@ -30,7 +30,7 @@ def production(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def warnings(environment: pytest.MonkeyPatch, variables: dict[str, str]) -> set[str]:
+def warning_ids(environment: pytest.MonkeyPatch, variables: dict[str, str]) -> set[str]:
     """Return the ids of what the check finds with ``variables`` in the environment."""
     for name, value in variables.items():
         environment.setenv(name, value)
@@ -61,7 +61,7 @@ def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
 def test_the_production_settings_raise_no_warning(
     production: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
-    assert warnings(production, variables) == set()
+    assert warning_ids(production, variables) == set()
 
 
 @pytest.mark.parametrize(("variables", "status"), [({}, 0), ({"DEBUG": "1"}, 1)])
@@ -96,4 +96,4 @@ def test_manage_py_serves_both_unless_serve_is_set(variables: dict[str, str], se
 def test_unsafe_settings_are_named(
     production: pytest.MonkeyPatch, variables: dict[str, str], expected: set[str]
 ) -> None:
-    assert warnings(production, variables) == expected
+    assert warning_ids(production, variables) == expected

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import urllib3
 
 from sandbox.procfile import ROOT, processes
 from tests.support.project_copy import ProjectCopy
@@ -45,7 +46,12 @@ def test_no_process_is_left_when_the_launcher_is_killed(system: ProjectCopy) -> 
     assert system.processes() == {}
 
 
-def test_closing_the_terminal_leaves_no_process(system: ProjectCopy) -> None:
+def test_a_run_without_orders_has_an_empty_ledger_and_ends_with_its_terminal(
+    system: ProjectCopy,
+) -> None:
+    ledger = urllib3.request("GET", f"{system.up_json['sandbox']['url']}/_sandbox/ledger").json()
+    assert ledger["payment_intents"] == []
+
     status = system.end(signal.SIGHUP)
 
     assert status == 0
