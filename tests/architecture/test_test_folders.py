@@ -5,7 +5,7 @@ import re
 import pytest
 
 import tests.support
-from tests.support.longest_files import LONGEST_FILES
+from tests.support.scheduling import LONGEST_FILES
 from tests.support.source_files import ROOT, python_files
 
 

@@ -17,7 +17,7 @@ from tests.support.shop import Shelf, Shop
 
 pytestmark = pytest.mark.usefixtures("disconnected_threads")
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "25"))
 SEED = int(os.environ["SEED"]) if "SEED" in os.environ else None
 
 CALLERS = {

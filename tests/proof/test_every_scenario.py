@@ -9,7 +9,7 @@ from tests.support.proof_command import MAX_SECONDS, prove
 
 pytestmark = [pytest.mark.destructive, pytest.mark.timeout(MAX_SECONDS)]
 
-FAULTS = 30
+FAULTS = 20
 """Enough for every kind of fault point in every mode; `make prove` injects all faults."""
 
 

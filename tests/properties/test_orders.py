@@ -295,4 +295,4 @@ def orders_machine(harness: WorkerHarness) -> type[OrdersMachine]:
 
 
 def test_in_any_history_every_order_is_safe_and_ends(harness: WorkerHarness) -> None:
-    run_state_machine_as_test(orders_machine(harness), settings=effort(examples=15, steps=30))
+    run_state_machine_as_test(orders_machine(harness), settings=effort(examples=10, steps=30))

@@ -205,4 +205,4 @@ class StockMachine(RuleBasedStateMachine):
 
 @pytest.mark.django_db(transaction=True)
 def test_in_any_history_stock_equals_its_model() -> None:
-    run_state_machine_as_test(StockMachine, settings=effort(examples=30, steps=25))
+    run_state_machine_as_test(StockMachine, settings=effort(examples=20, steps=25))

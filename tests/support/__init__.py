@@ -66,5 +66,5 @@ The source and the session:
 
 - source files and their prose: ``source_files``, ``prose``
 - servers of the session: ``embedded_servers``, ``outside_connections``
-- order of the test files: ``longest_files``
+- number of workers, order of the test files: ``scheduling``
 """

@@ -13,7 +13,8 @@ from sandbox.embedded_servers import ROOT
 from tests.support.processes import processes_of
 from tests.support.waits import PATIENCE_SECONDS, wait_until
 
-_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis")
+_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "*.pyc.*", ".*_cache", ".hypothesis")
+# Compiled files are copied, too: a run starts a dozen processes, and each would compile all modules.
 
 UP_SECONDS = 400  # the start, and one group of the demo with its checks, on a busy machine
 

@@ -1,8 +1,10 @@
-"""Pytest plugin: runs the slowest files first, so that all workers end at about the same time.
+"""Pytest plugin: how many workers there are, and that the slowest files come first.
 
-``make test`` gives whole files to its workers, in the order in which they were collected.
+``make test`` gives whole files to its workers, in the order in which they were collected. With the
+slowest first, all workers end at about the same time.
 """
 
+import os
 from typing import Final
 
 import pytest
@@ -27,6 +29,11 @@ LONGEST_FILES: Final = (
     "tests/proof/test_mutation_checks.py",
 )
 """Files that take over ten seconds, longest first."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than cores: workers wait for servers that they have started."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.hookimpl(trylast=True)
