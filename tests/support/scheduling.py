@@ -31,6 +31,7 @@ LONGEST_FILES: Final = (
 """Files that take over ten seconds, longest first."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before that of pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
     """Return one worker more than cores: workers wait for servers that they have started."""
     return len(os.sched_getaffinity(0)) + 1
