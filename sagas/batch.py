@@ -29,6 +29,23 @@ class RunView:
     reason: Rejection | None = None  # why the run compensates, once it does
     actor: str = ""  # who requested the compensation; empty when a step rejected
     result: Output = field(default_factory=dict)  # of the step's call; for ``record``
+    input: Output = field(default_factory=dict)  # what the run was started with
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that another one starts: of the newest version of the saga of this name.
+
+    ``key`` is unique for each saga; by default it is the subject's id. ``parent_id`` is the run that
+    is nudged when this one ends.
+    """
+
+    saga: str
+    subject_id: UUID
+    correlation_id: UUID
+    key: str = ""
+    input: Output = field(default_factory=dict)
+    parent_id: UUID | None = None
 
 
 class Batch:
@@ -38,10 +55,13 @@ class Batch:
     must not write anything for a run that it rejects.
     """
 
-    def __init__(self, runs: Sequence[RunView], changes: list[Change]) -> None:
+    def __init__(
+        self, runs: Sequence[RunView], changes: list[Change], new_runs: list[NewRun]
+    ) -> None:
         self.runs = {run.subject_id: run for run in runs}
         self.rejections: dict[UUID, Rejection] = {}
         self._changes = changes
+        self._new_runs = new_runs
 
     @property
     def subject_ids(self) -> list[UUID]:
@@ -65,6 +85,42 @@ class Batch:
         """
         self._changes += changes
 
+    def start_child(self, parent: RunView, saga: str, subject_id: UUID, **options: Any) -> None:
+        """Start a run for a subject of its own, in this transaction; repeating starts nothing.
+
+        When it ends it nudges ``parent``. ``options`` are ``key`` and ``input`` of NewRun.
+        """
+        self._new_runs.append(
+            NewRun(saga, subject_id, parent.correlation_id, parent_id=parent.run_id, **options)
+        )
+
+    def start_successor(self, ended: RunView, saga: str, **options: Any) -> None:
+        """Start the run that follows one that ends in this transaction, for the same subject.
+
+        Only for ``Saga.on_completed``. ``options`` are ``key`` and ``input`` of NewRun.
+        """
+        self._new_runs.append(NewRun(saga, ended.subject_id, ended.correlation_id, **options))
+
     def reject(self, subject_id: UUID, code: str, detail: str = "") -> None:
         """Reject one subject, so that its run compensates. The step must declare ``code``."""
         self.rejections[subject_id] = Rejection(code, detail)
+
+
+class WaitBatch(Batch):
+    """The runs whose condition is tried together. A run without a word goes on waiting."""
+
+    def __init__(
+        self,
+        runs: Sequence[RunView],
+        changes: list[Change],
+        new_runs: list[NewRun],
+        overdue_ids: frozenset[UUID],
+    ) -> None:
+        super().__init__(runs, changes, new_runs)
+        self.overdue_ids = overdue_ids
+        """The subjects whose deadline has passed."""
+        self.outputs: dict[UUID, Output] = {}
+
+    def proceed(self, subject_id: UUID, output: Output | None = None) -> None:
+        """Let one subject's run go on; the journal keeps ``output``."""
+        self.outputs[subject_id] = output or {}

@@ -1,20 +1,30 @@
 """A saga as data: its steps, their compensations, and the description of each step.
 
-A step's work is local or remote. **Local** work changes our database in the transaction that
+A step's work is of one of three kinds. **Local** work changes our database in the transaction that
 journals it, so it takes effect exactly once. **Remote** work calls another system, in three parts:
 ``prepare`` runs in the transaction that claims the step, the call runs outside any transaction, and
-``record`` runs in the transaction that settles the result.
+``record`` runs in the transaction that settles the result. A **wait** is done when rows of our
+database say so; see ``docs/waits.md``.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
-from sagas.batch import Batch, Output
-from sagas.descriptions import RejectionText, StepText, rejection_problem, text_problem
+from django import forms
+
+from sagas.batch import Batch, Output, WaitBatch
+from sagas.descriptions import (
+    RejectionText,
+    StepText,
+    WaitText,
+    rejection_problem,
+    text_problem,
+    wait_problem,
+)
 from sagas.errors import DefinitionError, UnknownStep
 from sagas.retry_policy import RetryPolicy
 
@@ -22,6 +32,9 @@ T = TypeVar("T")
 
 CALL_TIME_LIMIT: Final = timedelta(seconds=8)
 """The default time limit of a remote call, for all its requests together. A lease is a little longer."""
+
+LOOK_AGAIN: Final = RetryPolicy(initial_delay=timedelta(seconds=5), max_delay=timedelta(minutes=10))
+"""When a pending call is made again if no nudge comes."""
 
 MAX_CODE_LENGTH: Final = 64
 """The maximum length of a rejection code: that of the column ``SagaRun.reason``."""
@@ -32,6 +45,16 @@ class Attempt(Protocol):
 
     @property
     def subject_id(self) -> UUID: ...
+
+    @property
+    def run_id(self) -> UUID: ...
+
+    @property
+    def input(self) -> Output:
+        """What the run was started with."""
+
+    def output_of(self, step: str) -> Output:
+        """Return the result of an earlier step of this run; empty without one."""
 
     @property
     def number(self) -> int:
@@ -49,13 +72,22 @@ class Attempt(Protocol):
 
 
 LocalAct = Callable[[Batch], None]
+Condition = Callable[[WaitBatch], None]
 Call = Callable[[Attempt], Output]
+Deadline = timedelta | Callable[[Batch], Mapping[UUID, datetime]]
+"""How long a wait may last, or a function that returns its end for each subject of a batch."""
+
 Rejections = Mapping[str, RejectionText]
 """The codes that a step may reject with, and what people read about each."""
 
 
 def _do_nothing(_: Batch) -> None:
     pass
+
+
+def _proceed_past_deadline(batch: WaitBatch) -> None:
+    for subject_id in batch.overdue_ids:
+        batch.proceed(subject_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +109,48 @@ class Proceed:
 
 
 WhenSpent = Compensate | Proceed
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """When a wait's deadline has passed, the run compensates, with this reason.
+
+    ``code`` is one of the step's ``rejections``.
+    """
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """When a wait's deadline has passed, the run is flagged for staff and waits ``extend_by`` longer."""
+
+    extend_by: timedelta
+
+
+Overdue = Reject | Proceed | Escalate
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCall:
+    """A call that its system has accepted, and whose answer comes later.
+
+    A call says so by raising ``error``. The run then waits: it calls again when it is nudged, by the
+    schedule of ``look_again``, and at the deadline; if the answer is still pending then, ``overdue``
+    decides. These calls do not count as retries. An error with an attribute ``until`` (a time) brings
+    its own deadline.
+    """
+
+    error: type[Exception]
+    waits_for: WaitText
+    deadline: timedelta
+    overdue: Overdue
+    look_again: RetryPolicy = LOOK_AGAIN
+
+    @property
+    def code(self) -> str:
+        """The name of what the run waits for: the error's ``code``, or its class."""
+        return str(getattr(self.error, "code", self.error.__name__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +184,44 @@ class Remote:
     rejections: Rejections = field(default_factory=dict)
     transient: tuple[type[Exception], ...] = ()
     unknown: tuple[type[Exception], ...] = ()
+    pending: tuple[PendingCall, ...] = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     when_spent: WhenSpent | None = None
     """Required where ``retry`` has a limit."""
     time_limit: timedelta = CALL_TIME_LIMIT
     """For one call with all its requests."""
 
+    @property
+    def pending_errors(self) -> tuple[type[Exception], ...]:
+        """The errors by which a call says that its answer comes later."""
+        return tuple(pending.error for pending in self.pending)
 
-Work = Local | Remote
+    @property
+    def pending_by_code(self) -> dict[str, PendingCall]:
+        """What a pending call waits for, by its code."""
+        return {pending.code: pending for pending in self.pending}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A condition over rows of our database, with a deadline.
+
+    ``until`` is called for runs that have just arrived, that were nudged, or whose deadline has passed.
+    For each it calls ``proceed``, ``reject``, or neither: then the run goes on waiting. It runs
+    under the run's lock, so a fact that was committed before its nudge is always found.
+    ``begin`` runs once, in the transaction in which a run starts to wait.
+    """
+
+    until: Condition
+    describe: StepText
+    waits_for: WaitText
+    deadline: Deadline
+    overdue: Overdue
+    rejections: Rejections = field(default_factory=dict)
+    begin: LocalAct | None = None
+
+
+Work = Local | Remote | Wait
 
 
 class RemoteOptions(TypedDict, total=False):
@@ -130,6 +234,7 @@ class RemoteOptions(TypedDict, total=False):
     rejections: Rejections
     transient: tuple[type[Exception], ...]
     unknown: tuple[type[Exception], ...]
+    pending: tuple[PendingCall, ...]
     retry: RetryPolicy
     when_spent: WhenSpent | None
     time_limit: timedelta
@@ -169,6 +274,11 @@ class Step:
             return call
 
         return declare
+
+    @property
+    def leaves_nothing(self) -> bool:
+        """Whether it never needs a compensation: a wait that begins without writing anything."""
+        return isinstance(self.action, Wait) and self.action.begin is None
 
     @property
     def unanswered_code(self) -> str:
@@ -213,6 +323,37 @@ def remote_step(
     return declare
 
 
+def wait_step(
+    *,
+    queue: str,
+    describe: StepText,
+    waits_for: WaitText,
+    deadline: Deadline,
+    overdue: Overdue,
+    rejections: Rejections | None = None,
+    begin: LocalAct | None = None,
+) -> Callable[[Condition], Step]:
+    """Make a step of a condition over rows; see Wait."""
+
+    def declare(until: Condition) -> Step:
+        wait = Wait(until, describe, waits_for, deadline, overdue, rejections or {}, begin)
+        return Step(until.__name__, queue, wait)
+
+    return declare
+
+
+def timer_step(
+    *, queue: str, describe: StepText, waits_for: WaitText
+) -> Callable[[Callable[[Batch], Mapping[UUID, datetime]]], Step]:
+    """Make a step of a function that returns, for each subject, the time until which its run waits."""
+
+    def declare(end: Callable[[Batch], Mapping[UUID, datetime]]) -> Step:
+        wait = Wait(_proceed_past_deadline, describe, waits_for, end, overdue=Proceed({}))
+        return Step(end.__name__, queue, wait)
+
+    return declare
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """Consecutive steps on one queue: one task, and one message of a chain."""
@@ -233,12 +374,41 @@ class Link:
         return step.compensation_name if self.is_compensating else step.name
 
 
+@dataclass(frozen=True, slots=True)
+class SignalContext:
+    """Where a run is when a signal comes."""
+
+    step: str
+    waits_for: str
+    is_compensating: bool
+
+
+def while_running(context: SignalContext) -> bool:
+    """Allow a signal until the run compensates."""
+    return not context.is_compensating
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal that the runs of a saga take; ``sagas/signals.py`` records it.
+
+    ``schema`` is a form that checks the payload, whose fields are JSON. ``allowed_when`` is asked under
+    the run's lock. ``description`` says to staff what sending it does.
+    """
+
+    name: str
+    description: str
+    schema: type[forms.Form] = forms.Form
+    allowed_when: Callable[[SignalContext], bool] = while_running
+
+
 @dataclass(frozen=True, eq=False)
 class Saga:
     """Steps in order. A run keeps the version that it was started with to its end.
 
     ``on_compensating`` acts in the transaction in which a run starts to compensate,
-    ``on_compensated`` in the transaction of its last compensation. A ``compensating_only`` saga
+    ``on_compensated`` in the transaction of its last compensation, and ``on_completed`` in that of its
+    last step: there a flow can start the one that follows it. A ``compensating_only`` saga
     compensates what another saga did, and is never paused. Raises DefinitionError for steps that
     could not be compensated or finished, or that lack a description.
     """
@@ -249,6 +419,8 @@ class Saga:
     compensation_queue: str
     on_compensating: LocalAct = _do_nothing
     on_compensated: LocalAct = _do_nothing
+    on_completed: LocalAct | None = None
+    signals: tuple[Signal, ...] = ()
     compensating_only: bool = False
 
     def __post_init__(self) -> None:
@@ -271,6 +443,11 @@ class Saga:
     def _check_can_end(self, step: Step) -> None:
         """Raise where a run could neither finish nor compensate."""
         if isinstance(step.compensating_action, Remote):
+            if any(
+                not isinstance(pending.overdue, Escalate)
+                for pending in step.compensating_action.pending
+            ):
+                raise DefinitionError(f"{step.compensation_name}: past its deadline it can only escalate")
             if step.compensating_action.rejected_by:
                 raise DefinitionError(
                     f"{step.compensation_name}: a compensation cannot be rejected"
@@ -291,7 +468,9 @@ class Saga:
     def can_compensate_at(self, step: Step) -> bool:
         """Return whether a run that is at ``step`` can still compensate."""
         begun = self.steps[: self.steps.index(step) + 1]
-        return all(step.compensating_action is not None for step in begun)
+        return all(
+            step.compensating_action is not None or step.leaves_nothing for step in begun
+        )
 
     def step(self, name: str) -> Step:
         """Return the step with this name. Raises UnknownStep when the saga has no such step."""
@@ -304,6 +483,19 @@ class Saga:
         """Return the step that follows ``step``; None after the last."""
         rest = self.steps[self.steps.index(step) + 1 :]
         return rest[0] if rest else None
+
+    @property
+    def wait_texts(self) -> dict[str, WaitText]:
+        """What its runs may wait for, by the code that the run keeps."""
+        texts: dict[str, WaitText] = {}
+        for step in self.steps:
+            for name, work in step.action_and_compensation:
+                match work:
+                    case Wait():
+                        texts[name] = work.waits_for
+                    case Remote():
+                        texts |= {known.code: known.waits_for for known in work.pending}
+        return texts
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -356,14 +548,46 @@ def _check_description(name: str, work: Work) -> None:
             )
         if problem := rejection_problem(code, text):
             raise DefinitionError(f"{name} {problem}")
-    if isinstance(work, Remote):
-        _check_call(name, work)
+    match work:
+        case Remote():
+            _check_call(name, work)
+        case Wait():
+            _check_wait(name, work.waits_for, work.deadline, work.overdue, work.rejections)
+
+
+def _check_wait(
+    name: str, text: WaitText, deadline: Deadline, overdue: Overdue, rejections: Rejections
+) -> None:
+    """Raise DefinitionError for a wait that could not end, or cannot say what it waits for."""
+    if problem := wait_problem(text):
+        raise DefinitionError(f"{name} {problem}")
+    if not callable(deadline) and (not isinstance(deadline, timedelta) or deadline <= timedelta()):
+        raise DefinitionError(f"{name} needs a deadline")
+    match overdue:
+        case Reject(code) if code not in rejections:
+            raise DefinitionError(f"{name} does not declare {code}, its rejection past the deadline")
+        case Escalate(extend_by) if extend_by <= timedelta():
+            raise DefinitionError(f"{name} needs a longer deadline after it was escalated")
+        case Proceed(output):
+            _check_output(name, output)
+
+
+def _check_output(name: str, output: Output) -> None:
+    try:
+        json.dumps(output)
+    except (TypeError, ValueError):
+        raise DefinitionError(f"{name} cannot proceed: its output is not JSON") from None
 
 
 def _check_call(name: str, work: Remote) -> None:
     if not work.system:
         raise DefinitionError(f"{name} needs the name of the system that it calls")
-    if bool(work.rejected_by) != bool(work.rejections):
+    for pending in work.pending:
+        _check_wait(name, pending.waits_for, pending.deadline, pending.overdue, work.rejections)
+    if len(work.pending_by_code) < len(work.pending):
+        raise DefinitionError(f"{name}: two pending errors have the same code")
+    may_be_overdue = any(isinstance(pending.overdue, Reject) for pending in work.pending)
+    if bool(work.rejected_by or may_be_overdue) != bool(work.rejections):
         raise DefinitionError(f"{name} needs rejected_by and rejections, or neither")
     for error in work.rejected_by:
         code = getattr(error, "code", None)
@@ -377,7 +601,4 @@ def _check_call(name: str, work: Remote) -> None:
             if problem := rejection_problem(f"{name}_unanswered", text):
                 raise DefinitionError(f"{name} {problem}")
         case Proceed(output):
-            try:
-                json.dumps(output)
-            except (TypeError, ValueError):
-                raise DefinitionError(f"{name} cannot proceed: its output is not JSON") from None
+            _check_output(name, output)

@@ -20,6 +20,19 @@ class StepText:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitText:
+    """What a run waits for: "waits for …, since …, until …, then …".
+
+    ``staff`` and ``customer`` are noun phrases ("a decision of the shop"); ``then`` says what happens
+    past the deadline, to both, as a clause ("the order is cancelled").
+    """
+
+    staff: str
+    customer: str
+    then: str
+
+
+@dataclass(frozen=True, slots=True)
 class RejectionText:
     """The sentences about a rejection with one code.
 
@@ -69,6 +82,20 @@ def text_problem(text: StepText, *, is_remote: bool) -> str:
         if _fields(text.request_text) is not None
         else f"cannot be formatted: {text.request_text}"
     )
+
+
+def wait_problem(text: WaitText) -> str:
+    """Return what is missing in the texts of a wait, as ``text_problem`` does."""
+    for name, given in (
+        ("staff", text.staff),
+        ("customers", text.customer),
+        ("what happens past its deadline", text.then),
+    ):
+        if not given.strip():
+            return f"needs words on what it waits for, for {name}"
+        if _fields(given):
+            return "has a field in its words on what it waits for"
+    return ""
 
 
 def rejection_problem(code: str, text: RejectionText) -> str:

@@ -34,3 +34,27 @@ class LeaseLost(SagaError):
 
     def __init__(self, run_id: UUID, fence: int) -> None:
         super().__init__(f"run {run_id} has moved on from fence {fence}")
+
+
+class SignalRefused(SagaError):
+    """The run does not take this signal now; ``allowed`` are those that it takes."""
+
+    def __init__(self, name: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"signal {name} is not allowed now; allowed: {', '.join(allowed) or 'none'}")
+        self.name = name
+        self.allowed = allowed
+
+
+class SignalConflict(SagaError):
+    """The key of a signal was used before, for another payload."""
+
+    def __init__(self, name: str, key: str) -> None:
+        super().__init__(f"signal {name} with key {key} was sent before with another payload")
+
+
+class InvalidSignal(SagaError):
+    """The payload of a signal does not fit its schema; ``problems`` are sentences by field."""
+
+    def __init__(self, name: str, problems: dict[str, list[str]]) -> None:
+        super().__init__(f"signal {name}: {problems}")
+        self.problems = problems

@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
+from django.db import connection
+
+from sagas import decision
+from sagas.batch import Output
 from sagas.bulk_sql import Change, Insert, Update, write
-from sagas.definition import Remote, Saga, Step, Work
+from sagas.decision import PendingCompensation, StepHistory
+from sagas.definition import Saga, Work
 from sagas.messages import CallResult
 from sagas.models import Direction, Outcome, SagaRun, StepAttempt
 
@@ -13,9 +19,14 @@ RUN_FIELDS: Final = (
     "step",
     "attempt_count",
     "retry_count",
+    "tries",
     "fence",
     "leased_until",
     "not_before",
+    "nudges_seen",
+    "waits_for",
+    "waiting_since",
+    "waiting_until",
     "wake_at",
     "redispatch_count",
     "reason",
@@ -26,7 +37,15 @@ RUN_FIELDS: Final = (
     "pause_reason",
     "ended_at",
 )
-SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "not_before", "ended_at")
+SETTLED_FIELDS: Final = (
+    "outcome",
+    "output",
+    "error",
+    "detail",
+    "tries",
+    "not_before",
+    "ended_at",
+)
 
 ATTEMPT_KEY: Final = ("run", "fence")
 """The key of an attempt: each claim raises its run's fence."""
@@ -76,33 +95,72 @@ def name_and_work(saga: Saga | None, step: str, direction: str) -> tuple[str, Wo
 
 
 def pending_compensations(
-    saga: Saga, attempts: Sequence[StepAttempt]
-) -> dict[Step, StepAttempt | None]:
-    """Return the steps of one run that must still be compensated, last step first.
+    saga: Saga, run_ids: Sequence[UUID]
+) -> dict[UUID, tuple[PendingCompensation, ...]]:
+    """Return what each of these runs must still compensate, last step first.
 
-    Each comes with the latest attempt at its compensation; None without one. ``attempts`` are all
-    rows of the run, oldest first.
+    Reads the last attempt at each step and at its compensation, however many there were.
     """
-    pending: dict[Step, StepAttempt | None] = {}
-    for step in reversed(saga.steps):
-        if step.compensating_action is None:
-            continue
-        own = [attempt for attempt in attempts if attempt.step == step.name]
-        forward = [attempt for attempt in own if attempt.direction == Direction.FORWARD]
-        compensations = [attempt for attempt in own if attempt.direction == Direction.COMPENSATING]
-        if any(attempt.outcome == Outcome.DONE for attempt in compensations):
-            continue
-        if _may_have_effect(step, forward):
-            pending[step] = compensations[-1] if compensations else None
-    return pending
+    histories: dict[UUID, dict[str, StepHistory]] = {run_id: {} for run_id in run_ids}
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_ATTEMPTS, [list(run_ids), [step.name for step in saga.steps]])
+        for run_id, step, *last in cursor.fetchall():
+            histories[run_id][step] = StepHistory(*last)
+    return {
+        run_id: decision.pending_compensations(saga, history)
+        for run_id, history in histories.items()
+    }
 
 
-def _may_have_effect(step: Step, attempts: Sequence[StepAttempt]) -> bool:
-    """Return whether an effect of ``step`` may exist.
+def history_of(attempts: Sequence[StepAttempt]) -> dict[str, StepHistory]:
+    """Return the last attempts at each step of one run, whose rows are given, oldest first."""
+    history: dict[str, StepHistory] = {}
+    for attempt in attempts:
+        if attempt.direction == Direction.FORWARD:
+            history[attempt.step] = StepHistory(attempt.outcome)
+        else:
+            known = history[attempt.step]
+            history[attempt.step] = known._replace(
+                compensation_outcome=attempt.outcome,
+                error=attempt.error,
+                number=attempt.number,
+                tries=attempt.tries,
+                not_before=attempt.not_before,
+                first_at=known.first_at or attempt.started_at,
+            )
+    return history
 
-    Any attempt at a remote step counts. The result of a started one may have been lost, and a
-    declined payment can still be paid until it is cancelled.
-    """
-    if isinstance(step.action, Remote):
-        return bool(attempts)
-    return any(attempt.outcome == Outcome.DONE for attempt in attempts)
+
+def outputs_of(run_ids: Sequence[UUID], step: str) -> dict[UUID, Output]:
+    """Return the result of ``step`` of each of these runs that has one."""
+    passed = StepAttempt.objects.filter(
+        run__in=run_ids,
+        step=step,
+        direction=Direction.FORWARD,
+        outcome__in=(Outcome.DONE, Outcome.PROCEEDED),
+    )
+    return dict(passed.values_list("run_id", "output"))
+
+
+_LAST_ATTEMPTS: Final = """
+    SELECT run_id, step, forward.outcome, coalesce(last.outcome, ''), coalesce(last.error, ''),
+           coalesce(last.number, 0), coalesce(last.tries, 0), last.not_before, first.started_at
+    FROM unnest(%s::uuid[]) AS runs(run_id) CROSS JOIN unnest(%s::text[]) AS steps(step)
+    CROSS JOIN LATERAL (
+        SELECT outcome FROM sagas_stepattempt AS attempt
+        WHERE attempt.run_id = runs.run_id AND attempt.step = steps.step AND direction = 'forward'
+        ORDER BY fence DESC LIMIT 1
+    ) AS forward
+    LEFT JOIN LATERAL (
+        SELECT outcome, error, number, tries, not_before FROM sagas_stepattempt AS attempt
+        WHERE attempt.run_id = runs.run_id AND attempt.step = steps.step
+          AND direction = 'compensating'
+        ORDER BY fence DESC LIMIT 1
+    ) AS last ON true
+    LEFT JOIN LATERAL (
+        SELECT started_at FROM sagas_stepattempt AS attempt
+        WHERE attempt.run_id = runs.run_id AND attempt.step = steps.step
+          AND direction = 'compensating'
+        ORDER BY fence LIMIT 1
+    ) AS first ON true
+"""

@@ -22,6 +22,7 @@ class Claim:
     fence: int
     number: int
     attempt: StepAttempt
+    input: Output = field(default_factory=dict)
 
     @property
     def log_fields(self) -> dict[str, object]:
@@ -65,6 +66,7 @@ class CallResult:
     output: Output = field(default_factory=dict)
     error: str = ""
     detail: str = ""
+    until: datetime | None = None  # the deadline that a pending call brings along
 
     def as_declared(self) -> "CallResult":
         """Return self, or a failed result for a rejection with a code that the step does not declare."""
@@ -77,14 +79,13 @@ class CallResult:
             detail=f"{self.claim.step.name} does not declare {self.error}: {self.detail}",
         )
 
-    def copy_to_attempt(self, at: datetime) -> StepAttempt:
+    def copy_to_attempt(self) -> StepAttempt:
         """Copy the result into the claim's attempt, which the caller writes, and return that."""
         attempt = self.claim.attempt
         attempt.outcome = self.outcome
         attempt.output = self.output
         attempt.error = self.error
         attempt.detail = self.detail
-        attempt.ended_at = at
         return attempt
 
 

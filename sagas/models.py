@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 from sagas.identifiers import new_id
@@ -34,18 +34,21 @@ class Outcome(models.TextChoices):
     STARTED = "started"  # the call is in flight, or its worker has died
     DONE = "done"
     REJECTED = "rejected"  # the system said no
+    PENDING = "pending"  # the system has accepted; its answer comes later
     PROCEEDED = "proceeded"  # no answer and retries spent: the run went on with the declared output
     TRANSIENT = "transient"  # not done yet; retried
     UNKNOWN = "unknown"  # it may have taken effect; the next attempt finds out
     LOST = "lost"  # its worker did not report before the lease ran out
     FAILED = "failed"  # an error that the step does not declare: a bug, or a matter for a person
+    INTERRUPTED = "interrupted"  # a wait that ended because the run was requested to compensate
 
 
 class SagaRun(models.Model):
     """One execution of a saga for one subject.
 
-    Three modules write it: ``sagas.phase`` advances it through ``sagas.journal``; ``sagas.services``
-    starts it and records people's requests; ``sagas.sweep`` counts how often it was queued again.
+    ``sagas.new_runs`` inserts it; ``sagas.phase`` advances it through ``sagas.journal``;
+    ``sagas.services`` records people's requests, ``sagas.nudges`` counts nudges, and ``sagas.sweep``
+    how often it was queued again.
 
     The worker with an unexpired lease is the run's only writer. Each claim raises ``fence``, so a
     worker that comes back after its lease finds another number and writes nothing.
@@ -54,8 +57,14 @@ class SagaRun(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     saga = models.CharField(max_length=64)
     version = models.PositiveSmallIntegerField()
+    # Unique for each saga. By default the subject's id: then a subject has one run of each saga.
+    key = models.CharField(max_length=100)
     subject_id = models.UUIDField()
     correlation_id = models.UUIDField()
+    # The run that is nudged when this one ends.
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, db_index=False)
+    # What it was started with; steps read it.
+    input = models.JSONField(default=dict, blank=True, db_default=Value({}, models.JSONField()))
     status = models.CharField(max_length=16, choices=RunStatus, default=RunStatus.RUNNING)
     # The first unfinished step of a running saga; empty while it compensates and at the end.
     step = models.CharField(max_length=64, blank=True)
@@ -64,12 +73,22 @@ class SagaRun(models.Model):
     # Attempts that count against the step's retry limit, the first included. Failed ones do not
     # count. "Retry now" starts again at 0.
     retry_count = models.PositiveIntegerField(default=0)
+    # Attempts at that step since its system has last answered: they decide the back-off.
+    tries = models.PositiveIntegerField(default=0, db_default=0)
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
     # The end of a back-off: no attempt starts before it.
     not_before = models.DateTimeField(null=True, blank=True)
     # When the sweep looks at the run if no worker has. Never empty while the run is live.
     wake_at = models.DateTimeField(null=True, blank=True, db_default=Now() + MESSAGE_GRACE)
+    # How often it was nudged, and the count at which it looked last; see sagas.nudges.
+    nudge_count = models.PositiveIntegerField(default=0, db_default=0)
+    nudges_seen = models.PositiveIntegerField(default=0, db_default=0)
+    # What it waits for: the name of a wait step, or the code of a pending call. Empty while it does not.
+    waits_for = models.CharField(max_length=64, blank=True, db_default="")
+    waiting_since = models.DateTimeField(null=True, blank=True)
+    # The deadline of the wait.
+    waiting_until = models.DateTimeField(null=True, blank=True)
     # How often the sweep has queued the run since it last made progress.
     redispatch_count = models.PositiveSmallIntegerField(default=0)
     compensation_requested_at = models.DateTimeField(null=True, blank=True)
@@ -106,16 +125,31 @@ class SagaRun(models.Model):
                 | Q(paused_at__isnull=False, pause_reason__in=PauseReason.values),
                 name="sagas_paused_run_has_a_reason",
             ),
-            # Starting twice returns the run that exists. Also read by pages about one subject.
-            models.UniqueConstraint(
-                fields=["subject_id", "saga"], name="sagas_one_run_per_subject_and_saga"
+            models.CheckConstraint(
+                condition=Q(waits_for="", waiting_since__isnull=True, waiting_until__isnull=True)
+                | (~Q(waits_for="") & Q(waiting_since__isnull=False, waiting_until__isnull=False)),
+                name="sagas_wait_has_a_deadline",
             ),
+            # Starting twice returns the run that exists.
+            models.UniqueConstraint(fields=["key", "saga"], name="sagas_one_run_per_key_and_saga"),
             # One run, one writer: a cancellation waits until the checkout has ended.
             models.UniqueConstraint(
                 fields=["subject_id"], condition=Q(status__in=LIVE), name="sagas_one_live_run"
             ),
         ]
         indexes: ClassVar = [
+            # Read by pages about one subject.
+            models.Index(fields=["subject_id", "saga"], name="sagas_run_subject"),
+            # Read by a parent that waits for its children.
+            models.Index(
+                fields=["parent"], condition=Q(parent__isnull=False), name="sagas_run_parent"
+            ),
+            # Read by the desk: what runs wait for, and which are past their deadline.
+            models.Index(
+                fields=["waits_for", "waiting_until"],
+                condition=~Q(waits_for=""),
+                name="sagas_run_waits",
+            ),
             # Read by the sweep.
             models.Index(
                 fields=["wake_at"], condition=Q(status__in=LIVE), name="sagas_run_to_wake"
@@ -152,6 +186,8 @@ class StepAttempt(models.Model):
     step = models.CharField(max_length=64)
     direction = models.CharField(max_length=16, choices=Direction)
     number = models.PositiveIntegerField()
+    # Attempts since the system has last answered, this one included.
+    tries = models.PositiveIntegerField(default=0, db_default=0)
     fence = models.PositiveBigIntegerField()
     outcome = models.CharField(max_length=16, choices=Outcome)
     output = models.JSONField(default=dict)
@@ -186,6 +222,30 @@ class StepAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.step} {self.direction} #{self.number}: {self.outcome}"
+
+
+class SentSignal(models.Model):
+    """A signal to a run. ``sagas.signals`` inserts it, and marks it when a wait has taken it."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    # No index of its own: the unique constraint below begins with it.
+    run = models.ForeignKey(SagaRun, models.PROTECT, related_name="signals", db_index=False)
+    name = models.CharField(max_length=64)
+    key = models.CharField(max_length=255)
+    payload = models.JSONField(default=dict)
+    actor = models.CharField(max_length=150, blank=True)
+    sent_at = models.DateTimeField(db_default=Now())
+    taken_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "signal"
+        verbose_name_plural = "signals"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["run", "name", "key"], name="sagas_one_signal_per_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} to {self.run_id}"
 
 
 class LastSweep(models.Model):

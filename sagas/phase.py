@@ -1,37 +1,35 @@
 """One transaction's work on a set of runs: settle results, act, claim the next remote step.
 
 Everything that a phase decides commits at once: effects, journal rows, the state of the runs, their
-events, and the claim on the next remote step.
+events, and the claim on the next remote step. ``sagas/decision.py`` decides; a phase reads, acts for
+many runs at once, and writes.
 """
 
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 
 from sagas import journal
-from sagas.batch import Batch, Rejection
+from sagas.batch import Batch, NewRun, Rejection, WaitBatch
 from sagas.bulk_sql import Change, select
-from sagas.definition import Link, Local, Proceed, Remote, Saga, Step
+from sagas.decision import RunState, Settled, next_wake_at, way_of
+from sagas.definition import Link, Local, Remote, Saga, Step, Wait
 from sagas.dispatch import dispatch
 from sagas.errors import DefinitionError
-from sagas.messages import CallResult, Claim, NextAction, Stop, WorkItem
+from sagas.messages import CallResult, Claim, Continue, NextAction, RetryAfter, Stop, WorkItem
 from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
-from sagas.retry_policy import RetryPolicy
-from sagas.run_context import RunContext
-from sagas.schedule import is_finished_here, next_action, next_wake_at
+from sagas.run_context import RunContext, state_of
+from sagas.new_runs import start_new_runs
+from sagas.nudges import nudge
 from sagas.telemetry import report
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
 """How much longer a lease is than its call's time limit, to settle the result. If waiting for locks
 takes longer, the fence still stops this worker from writing."""
-
-ATTENTION_AFTER_ATTEMPTS: Final = 8
-"""After this many attempts at one step the run is flagged: one or two minutes of back-off."""
-
-LOCAL_RETRY: Final = RetryPolicy()
-"""How a local step is retried after it raised."""
 
 
 class Phase:
@@ -52,17 +50,20 @@ class Phase:
     ) -> None:
         self.saga = saga
         self.link = link
+        self.way = way_of(saga, is_compensating=link.is_compensating)
         self.work_items = work_items
         self.settle_only = settle_only
         self.failure = failure
         self.current_step: Step | None = None  # still set after it raised
         self.direction = Direction.COMPENSATING if link.is_compensating else Direction.FORWARD
         self.now: datetime
+        self.jitter = random.random()  # noqa: S311 - jitter is not a secret
         self.contexts: list[RunContext] = []
         self.began_compensating: list[RunContext] = []
         self.started: list[StepAttempt] = []
         self.settled: list[StepAttempt] = []
         self.extra_changes: list[Change] = []
+        self.new_runs: list[NewRun] = []
         self.stale_results: list[CallResult] = []
 
     def perform(self) -> list[NextAction]:
@@ -71,10 +72,10 @@ class Phase:
             self._load()
             self._settle()
             if not self.settle_only:
-                self._compensate_where_requested()
+                self._notice_nudges_and_requests()
                 for step in self.link.steps:
                     self._work(step)
-            self._end_and_schedule()
+            ended = self._end_and_schedule()
             journal.write_phase(
                 started=self.started,
                 settled=self.settled,
@@ -83,6 +84,8 @@ class Phase:
             )
             for result in self.stale_results:
                 journal.note_stale_result(result)
+            start_new_runs(self.new_runs)
+            nudge(run_ids=[run.parent_id for run in ended if run.parent_id is not None])
         report(self.saga, self.link, self.contexts, started=self.started, settled=self.settled)
         return [self._take_next_action(item) for item in self.work_items]
 
@@ -109,214 +112,233 @@ class Phase:
 
     def _context(self, run: SagaRun, results: list[CallResult | None]) -> RunContext:
         """Decide whether this worker may write ``run``, and keep stale results apart."""
-        context = RunContext(run, self.saga.step(run.step) if run.step else None)
+        context = RunContext(run, state_of(run))
         for result in filter(None, results):
             if result.claim.fence == run.fence and run.leased_until is not None:
                 context.result = result
             else:
                 self.stale_results.append(result)
-        expected = RunStatus.COMPENSATING if self.link.is_compensating else RunStatus.RUNNING
-        leased = run.leased_until is not None and run.leased_until > self.now
-        is_free = None in results and not leased
-        context.may_write = run.status == expected and (context.result is not None or is_free)
+        is_free = None in results and not context.state.is_leased(self.now)
+        is_ours = context.state.status == self.way.status
+        context.may_write = is_ours and (context.result is not None or is_free)
         return context
 
-    def _settle_lost_attempts(self) -> None:
-        """Settle as lost the attempts of workers whose lease ran out.
+    def _load_pending_compensations(self) -> None:
+        ours = {context.run.pk: context for context in self.contexts if context.may_write}
+        for pk, pending in journal.pending_compensations(self.saga, list(ours)).items():
+            ours[pk].state = ours[pk].state._replace(compensations=pending)
 
-        If a step's first attempt is lost, the next one starts at once: most workers are lost in a
-        restart. If a later one is lost, the next one waits for its back-off, because the step may
-        kill its workers.
-        """
+    def _settle_lost_attempts(self) -> None:
+        """Settle as lost the attempts of workers whose lease ran out."""
         lost = {
             context.run.pk: context
             for context in self.contexts
-            if context.may_write and context.result is None and context.run.leased_until is not None
+            if context.may_write
+            and context.result is None
+            and context.state.leased_until is not None
         }
         if not lost:
             return
         for attempt in StepAttempt.objects.filter(run__in=list(lost), outcome=Outcome.STARTED):
-            attempt.outcome, attempt.ended_at = Outcome.LOST, self.now
-            self.settled.append(attempt)
-            step, context = self.saga.step(attempt.step), lost[attempt.run_id]
-            if self.link.is_compensating:
-                context.pending[step] = attempt
-            work = self.link.work(step)
-            if attempt.number > 1 and isinstance(work, Remote):
-                self._back_off(context, step, attempt, work.retry)
+            step, context = self.saga.step(attempt.step), lost.pop(attempt.run_id)
+            context.change(self.way.lost(context.state, step, self.now, self.jitter))
+            attempt.outcome = Outcome.LOST
+            self._save_settled(context, step, attempt)
         for context in lost.values():
-            context.run.leased_until = None
-            context.has_changed = True
-
-    def _load_pending_compensations(self) -> None:
-        ours = {context.run.pk: context for context in self.contexts if context.may_write}
-        attempts: dict[object, list[StepAttempt]] = {pk: [] for pk in ours}
-        for attempt in StepAttempt.objects.filter(run__in=list(ours)).order_by("pk"):
-            attempts[attempt.run_id].append(attempt)
-        for pk, context in ours.items():
-            context.pending = journal.pending_compensations(self.saga, attempts[pk])
+            context.change(context.state._replace(leased_until=None))
 
     # -- settling ----------------------------------------------------------------------------
 
     def _settle(self) -> None:
         """Record the results of calls, and decide what follows for each run."""
-        answered = [
-            context for context in self.contexts if context.result is not None and context.may_write
-        ]
         for step in self.link.steps:
             done = []
-            for context in answered:
-                if context.result is None or context.result.claim.step is not step:
+            for context in self.contexts:
+                result = context.result if context.may_write else None
+                if result is None or result.claim.step is not step:
                     continue
-                result = context.result.as_declared()
-                context.run.leased_until = None
-                context.has_changed = True
-                context.output = result.output
-                attempt = result.copy_to_attempt(self.now)
-                self.settled.append(attempt)
-                if result.outcome == Outcome.DONE:
+                result = result.as_declared()
+                attempt = result.copy_to_attempt()
+                settled = self._decide(context, step, attempt, until=result.until)
+                context.output = attempt.output
+                self._save_settled(context, step, attempt)
+                if settled.has_passed:
                     done.append(context)
-                elif result.outcome == Outcome.REJECTED:
-                    self._start_compensating(context, Rejection(result.error, result.detail))
-                elif not self._is_spent(context, result):
-                    self._retry(context, result, attempt)
-                elif isinstance(when_spent := result.claim.work.when_spent, Proceed):
-                    self._proceed(context, attempt, when_spent)
-                    done.append(context)
-                else:
-                    self._start_compensating(context, Rejection(step.unanswered_code, result.error))
             self._record(done, step)
 
+    def _decide(
+        self, context: RunContext, step: Step, attempt: StepAttempt, until: datetime | None = None
+    ) -> Settled:
+        """Decide what follows from an attempt's outcome, and correct the attempt accordingly."""
+        settled = self.way.settled(
+            context.state,
+            step,
+            Outcome(attempt.outcome),
+            error=attempt.error,
+            detail=attempt.detail,
+            until=until,
+            at=self.now,
+            jitter=self.jitter,
+        )
+        self._apply(context, settled, attempt)
+        return settled
+
+    def _apply(self, context: RunContext, settled: Settled, attempt: StepAttempt) -> None:
+        attempt.outcome = settled.outcome
+        if settled.output is not None:
+            attempt.output = settled.output
+        self._change(context, settled.state)
+
+    def _change(self, context: RunContext, state: RunState) -> None:
+        was_running = context.state.status == RunStatus.RUNNING
+        context.change(state)
+        if was_running and state.status == RunStatus.COMPENSATING:
+            self.began_compensating.append(context)
+
+    def _save_settled(self, context: RunContext, step: Step, attempt: StepAttempt) -> None:
+        attempt.ended_at = self.now
+        attempt.tries = self.way.tries(context.state, step)
+        attempt.not_before = self.way.not_before(context.state, step)
+        self.settled.append(attempt)
+
     def _record(self, contexts: list[RunContext], step: Step) -> None:
-        """Move runs past ``step``, and let it record their calls' outputs."""
-        for context in contexts:
-            self._done(context, step)
+        """Let a remote step record the outputs of its calls."""
         work = self.link.work(step) if contexts else None
         if isinstance(work, Remote):
             work.record(self._batch(contexts))
 
-    def _is_spent(self, context: RunContext, result: CallResult) -> bool:
-        """Return whether the retries are spent, by ``retry_count``: failed attempts do not count."""
-        is_spent = result.claim.work.retry.is_spent(context.run.retry_count)
-        return is_spent and result.outcome != Outcome.FAILED and not self.link.is_compensating
-
-    def _proceed(self, context: RunContext, attempt: StepAttempt, when_spent: Proceed) -> None:
-        """Use the declared output as the step's result, and journal the attempt as proceeded."""
-        attempt.outcome = Outcome.PROCEEDED
-        attempt.output = context.output = when_spent.output
-
-    def _done(self, context: RunContext, step: Step) -> None:
-        if self.link.is_compensating:
-            context.pending.pop(step, None)
-            context.made_progress()
-        elif context.run.compensation_requested_at is not None:
-            context.made_progress()  # it stays at this step, and compensates from here
-        else:
-            context.go_to(self.saga.after(step))
-
-    def _retry(self, context: RunContext, result: CallResult, attempt: StepAttempt) -> None:
-        if result.outcome == Outcome.FAILED:
-            context.exclude_from_retry_limit()
-        self._back_off(context, result.claim.step, attempt, result.claim.work.retry)
-
-    def _back_off(
-        self, context: RunContext, step: Step, attempt: StepAttempt, retry: RetryPolicy
-    ) -> None:
-        context.has_changed = True
-        # By the attempt's number, not by retry_count: a step that fails must wait longer each time, too.
-        not_before = self.now + retry.delay(attempt.number)
-        if self.link.is_compensating:
-            attempt.not_before = not_before
-            context.pending[step] = attempt
-        else:
-            context.run.not_before = not_before
-        if attempt.number >= ATTENTION_AFTER_ATTEMPTS or retry.is_spent(attempt.number):
-            context.flag(
-                f"{self.link.name_of(step)}: {attempt.number} attempts,"
-                f" last {attempt.outcome} {attempt.error}"
-            )
-
     # -- compensating ------------------------------------------------------------------------
 
-    def _compensate_where_requested(self) -> None:
-        if self.link.is_compensating:
-            return
+    def _notice_nudges_and_requests(self) -> None:
         for context in self.contexts:
-            run = context.run
-            is_requested = context.may_write and run.compensation_requested_at is not None
-            if is_requested and not is_finished_here(context, self.link):
-                self._start_compensating(context, Rejection(run.reason, run.reason_detail))
+            if not context.may_write:
+                continue
+            nudged = self.way.nudged(context.state)
+            if nudged is not context.state:
+                context.change(nudged)
+            if self.way.must_compensate(context.state):
+                self._journal_interrupted_wait(context)
+                requested = Rejection(context.state.reason, context.state.reason_detail)
+                self._change(context, self.way.compensate(context.state, requested))
 
-    def _start_compensating(self, context: RunContext, rejection: Rejection) -> None:
-        run = context.run
-        if not self.saga.can_compensate_at(context.step or self.saga.steps[-1]):
-            raise DefinitionError(f"{run} rejected {rejection.code} where it cannot compensate")
-        context.go_to(None)
-        run.status = RunStatus.COMPENSATING
-        if run.compensation_requested_at is None:  # else the request came first, and is the reason
-            run.reason, run.reason_detail = rejection.code, rejection.detail
-        self.began_compensating.append(context)
+    def _journal_interrupted_wait(self, context: RunContext) -> None:
+        step = self.saga.step(context.state.step) if context.state.step else None
+        if step is not None and context.state.waits_for and isinstance(step.action, Wait):
+            self._ended_attempt(context, step, Outcome.INTERRUPTED)
 
     # -- acting and claiming -----------------------------------------------------------------
 
     def _work(self, step: Step) -> None:
-        group = [context for context in self.contexts if self._is_due(context, step)]
+        group = [
+            context
+            for context in self.contexts
+            if context.may_write and self.way.is_due(context.state, step, self.now)
+        ]
         if not group:
             return
         self.current_step = step
         work = self.link.work(step)
         if self.failure is not None and self.failure[0] is step:
             self._journal_failure(group, step, self.failure[1])
-        elif isinstance(work, Local):
-            self._act(group, step, work)
         else:
-            self._claim(group, step, work)
+            match work:
+                case Local():
+                    self._act(group, step, work)
+                case Remote():
+                    self._claim(group, step, work)
+                case Wait():
+                    self._try_condition(group, step, work)
         self.current_step = None
-
-    def _is_due(self, context: RunContext, step: Step) -> bool:
-        if (
-            not context.may_write
-            or context.claim is not None
-            or is_finished_here(context, self.link)
-        ):
-            return False
-        if self.link.is_compensating:
-            last = context.pending.get(step)
-            not_before = last.not_before if last else None
-            is_here = step in context.pending
-        else:
-            not_before = context.run.not_before
-            is_here = context.step is step and context.run.paused_at is None
-        return is_here and (not_before is None or not_before <= self.now)
 
     def _act(self, group: list[RunContext], step: Step, work: Local) -> None:
         batch = self._batch(group)
         work.act(batch)
         if batch.rejections and self.link.is_compensating:
             raise DefinitionError(f"{step.compensation_name}: a compensation cannot be rejected")
-        for rejection in batch.rejections.values():
-            if rejection.code not in work.rejections:
-                raise DefinitionError(f"{step.name} does not declare {rejection.code}")
+        self._check_declared(batch, step, work.rejections)
         for context in group:
             rejected = batch.rejections.get(context.run.subject_id)
-            attempt = self._new_attempt(context, step, Outcome.DONE)
-            attempt.ended_at = self.now
-            if rejected is None:
-                self._done(context, step)
-            else:
+            attempt = self._ended_attempt(context, step, Outcome.DONE)
+            if rejected is not None:
                 attempt.outcome = Outcome.REJECTED
                 attempt.error, attempt.detail = rejected.code, rejected.detail
-                self._start_compensating(context, rejected)
+            self._decide(context, step, attempt)
+
+    def _check_declared(
+        self, batch: Batch, step: Step, declared: Mapping[str, object]
+    ) -> None:
+        for rejection in batch.rejections.values():
+            if rejection.code not in declared:
+                raise DefinitionError(f"{step.name} does not declare {rejection.code}")
+
+    def _try_condition(self, group: list[RunContext], step: Step, work: Wait) -> None:
+        """Let the runs go on whose condition is met; the others begin to wait, or wait on."""
+        is_late = frozenset(
+            context.run.subject_id
+            for context in group
+            if self.way.is_overdue(context.state, self.now)
+        )
+        views = [context.view() for context in group]
+        batch = WaitBatch(views, self.extra_changes, self.new_runs, is_late)
+        work.until(batch)
+        self._check_declared(batch, step, work.rejections)
+        waiting = []
+        for context in group:
+            subject_id = context.run.subject_id
+            if subject_id in batch.rejections:
+                rejected = batch.rejections[subject_id]
+                attempt = self._ended_attempt(context, step, Outcome.REJECTED)
+                attempt.error, attempt.detail = rejected.code, rejected.detail
+                self._decide(context, step, attempt)
+            elif subject_id in batch.outputs:
+                attempt = self._ended_attempt(context, step, Outcome.DONE)
+                attempt.output = batch.outputs[subject_id]
+                self._decide(context, step, attempt)
+            elif subject_id in is_late:
+                self._end_overdue(context, step)
+            else:
+                waiting.append(context)
+        self._wait(waiting, step, work)
+
+    def _end_overdue(self, context: RunContext, step: Step) -> None:
+        before = context.state
+        settled = self.way.overdue(before, step, Outcome.REJECTED, self.now)
+        if settled.state.waits_for:  # escalated: it waits on
+            context.change(settled.state)
+            return
+        attempt = self._ended_attempt(context, step, settled.outcome)
+        attempt.error = "overdue" if settled.has_passed else settled.state.reason
+        self._apply(context, settled, attempt)
+
+    def _wait(self, group: list[RunContext], step: Step, work: Wait) -> None:
+        """Begin to wait, with a deadline, where a run does not wait yet."""
+        new = [context for context in group if not context.state.waits_for]
+        ends = self._begin(new, work) if new else {}
+        for context in group:
+            end = ends.get(context.run.subject_id, context.state.waiting_until)
+            context.change(self.way.began_waiting(context.state, step.name, self.now, end))
+        if late := [c for c in new if self.way.is_overdue(c.state, self.now)]:
+            self._try_condition(late, step, work)
+
+    def _begin(self, group: list[RunContext], work: Wait) -> Mapping[UUID, datetime]:
+        """Do what a wait begins with, and return its deadline for each subject."""
+        batch = self._batch(group)
+        if work.begin is not None:
+            work.begin(batch)
+        if callable(work.deadline):
+            return work.deadline(batch)
+        return dict.fromkeys(batch.runs, self.now + work.deadline)
 
     def _claim(self, group: list[RunContext], step: Step, work: Remote) -> None:
-        if spent := [context for context in group if self._was_lost_too_often(context, work)]:
-            self._give_up(spent, step, work)
+        if spent := [c for c in group if self.way.tries_are_spent(c.state, step)]:
+            self._give_up(spent, step)
             group = [context for context in group if context not in spent]
         work.prepare(self._batch(group))
         for context in group:
             run = context.run
-            run.leased_until = self.now + work.time_limit + LEASE_MARGIN
             attempt = self._new_attempt(context, step, Outcome.STARTED)
+            leased_until = self.now + work.time_limit + LEASE_MARGIN
+            context.change(context.state._replace(leased_until=leased_until))
             context.claim = Claim(
                 run.pk,
                 run.subject_id,
@@ -326,52 +348,53 @@ class Phase:
                 run.fence,
                 attempt.number,
                 attempt,
+                run.input,
             )
-            context.has_changed = True
 
-    def _was_lost_too_often(self, context: RunContext, work: Remote) -> bool:
-        """Return whether attempts that were lost have spent the step's retries."""
-        return not self.link.is_compensating and work.retry.is_spent(context.run.retry_count)
-
-    def _give_up(self, contexts: list[RunContext], step: Step, work: Remote) -> None:
+    def _give_up(self, contexts: list[RunContext], step: Step) -> None:
         """Do what the step declares for spent retries, where the last attempts were lost."""
-        if not isinstance(work.when_spent, Proceed):
-            for context in contexts:
-                self._start_compensating(context, Rejection(step.unanswered_code, Outcome.LOST))
-            return
+        passed = []
         for context in contexts:
-            attempt = self._new_attempt(context, step, Outcome.PROCEEDED)
-            attempt.error, attempt.ended_at = Outcome.LOST, self.now
-            self._proceed(context, attempt, work.when_spent)
-        self._record(contexts, step)
+            settled = self.way.spent(context.state, step, Outcome.LOST, Outcome.LOST)
+            if settled.has_passed:
+                attempt = self._ended_attempt(context, step, settled.outcome)
+                attempt.error = Outcome.LOST
+                self._apply(context, settled, attempt)
+                context.output = attempt.output
+                passed.append(context)
+            else:
+                self._change(context, settled.state)
+        self._record(passed, step)
 
     def _journal_failure(self, group: list[RunContext], step: Step, error: Exception) -> None:
-        work = self.link.work(step)
-        retry = work.retry if isinstance(work, Remote) else LOCAL_RETRY
         for context in group:
-            attempt = self._new_attempt(context, step, Outcome.FAILED)
+            attempt = self._ended_attempt(context, step, Outcome.FAILED)
             attempt.error, attempt.detail = type(error).__name__, str(error)
-            attempt.ended_at = self.now
-            context.exclude_from_retry_limit()
-            self._back_off(context, step, attempt, retry)
+            self._decide(context, step, attempt)
+            attempt.not_before = self.way.not_before(context.state, step)
 
     def _batch(self, contexts: Sequence[RunContext]) -> Batch:
-        return Batch([context.view() for context in contexts], self.extra_changes)
+        views = [context.view() for context in contexts]
+        return Batch(views, self.extra_changes, self.new_runs)
+
+    def _ended_attempt(self, context: RunContext, step: Step, outcome: Outcome) -> StepAttempt:
+        """Return the new row of work that has ended in this phase; of a wait, since it began."""
+        since = context.state.waiting_since
+        attempt = self._new_attempt(context, step, outcome)
+        attempt.ended_at = self.now
+        if since is not None and isinstance(self.link.work(step), Wait):
+            attempt.started_at = since
+        return attempt
 
     def _new_attempt(self, context: RunContext, step: Step, outcome: Outcome) -> StepAttempt:
         context.run.fence += 1
-        if self.link.is_compensating:
-            last = context.pending.get(step)
-            number = last.number + 1 if last else 1
-        else:
-            context.run.retry_count += 1
-            context.run.attempt_count += 1
-            number = context.run.attempt_count
+        context.change(self.way.attempted(context.state, step))
         attempt = StepAttempt(
             run=context.run,
             step=step.name,
             direction=self.direction,
-            number=number,
+            number=self.way.number(context.state, step),
+            tries=self.way.tries(context.state, step),
             fence=context.run.fence,
             outcome=outcome,
             started_at=self.now,
@@ -381,30 +404,35 @@ class Phase:
 
     # -- finishing ---------------------------------------------------------------------------
 
-    def _end_and_schedule(self) -> None:
-        """End the runs that have nothing left to do, and set when the sweep looks at each live run."""
-        compensated = []
+    def _end_and_schedule(self) -> list[SagaRun]:
+        """End the runs that have nothing left to do, and set when the sweep looks at each live run.
+
+        Returns the runs that have ended.
+        """
+        ended = [c for c in self.contexts if c.may_write and self._has_finished(c)]
+        for context in ended:
+            self._end(context)
         for context in self.contexts:
-            if not context.may_write or context.claim or is_finished_here(context, self.link):
-                continue
-            if self.link.is_compensating and not context.pending:
-                self._end(context, RunStatus.COMPENSATED)
-                compensated.append(context)
-            elif not self.link.is_compensating and context.step is None:
-                self._end(context, RunStatus.COMPLETED)
+            if context.has_changed:
+                context.copy_to_run()
         if self.began_compensating:
             self.saga.on_compensating(self._batch(self.began_compensating))
-        if compensated:
-            self.saga.on_compensated(self._batch(compensated))
+        if ended and self.link.is_compensating:
+            self.saga.on_compensated(self._batch(ended))
+        elif ended and self.saga.on_completed is not None:
+            self.saga.on_completed(self._batch(ended))
         for context in self.contexts:
             if context.has_changed and context.run.is_live:
-                context.run.wake_at = next_wake_at(context, self.link, self.now)
+                context.run.wake_at = next_wake_at(self.way, context.state, self.now)
         for context in self.began_compensating:
             dispatch(context.run)
+        return [context.run for context in ended]
 
-    def _end(self, context: RunContext, status: RunStatus) -> None:
-        context.made_progress()
-        context.run.status = status
+    def _has_finished(self, context: RunContext) -> bool:
+        return context.claim is None and self.way.has_finished(context.state)
+
+    def _end(self, context: RunContext) -> None:
+        context.change(self.way.ended(context.state))
         context.run.wake_at = None
         context.run.ended_at = self.now
 
@@ -413,5 +441,20 @@ class Phase:
         for context in self.contexts:
             if context.run.pk == work_item.run_id and context.result is work_item.result:
                 self.contexts.remove(context)
-                return next_action(context, self.link, self.now)
+                return self._next_action(context)
+        return Stop()
+
+    def _next_action(self, context: RunContext) -> NextAction:
+        """Return what the worker that advances the run does next."""
+        state = context.state
+        if context.claim is not None:
+            return context.claim
+        if not context.has_changed or state.status != self.way.status:
+            return Stop()
+        if state.waits_for:
+            return Stop()
+        if (next_try := self.way.next_try(state)) is not None:
+            return RetryAfter(max(next_try - self.now, timedelta()))
+        if state.step and self.saga.step(state.step) not in self.link.steps:
+            return Continue()
         return Stop()

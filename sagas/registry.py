@@ -33,6 +33,12 @@ def get(name: str, version: int) -> Saga:
         raise UnknownSaga(name, version) from None
 
 
+def newest(name: str) -> Saga:
+    """Return the definition of this name that has the highest version. Raises UnknownSaga."""
+    versions = [version for known, version in _sagas if known == name]
+    return get(name, max(versions, default=0))
+
+
 def find(name: str, version: int) -> Saga | None:
     """Return a definition; None when this code does not have it."""
     return _sagas.get((name, version))

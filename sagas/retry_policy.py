@@ -1,6 +1,5 @@
 """How long to wait before the next attempt, and how many attempts there are."""
 
-import random
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,8 +16,8 @@ class RetryPolicy:
     max_delay: timedelta = timedelta(seconds=60)
     max_attempts: int | None = None
 
-    def delay(self, attempts: int) -> timedelta:
-        """Return how long to wait after this number of attempts (1 or more)."""
+    def delay(self, attempts: int, jitter: float) -> timedelta:
+        """Return how long to wait after this number of attempts (1 or more); ``jitter`` is 0 to 1."""
         factor = 2 ** min(attempts - 1, 62)
         # Compared as a ratio: the product may be more than a timedelta holds.
         whole = (
@@ -26,7 +25,7 @@ class RetryPolicy:
             if factor > self.max_delay / self.initial_delay
             else self.initial_delay * factor
         )
-        return whole / 2 + whole / 2 * random.random()  # noqa: S311 - jitter is not a secret
+        return whole / 2 + whole / 2 * jitter
 
     def is_spent(self, attempts: int) -> bool:
         """Return whether this number of attempts reaches the limit."""

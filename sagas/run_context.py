@@ -1,11 +1,42 @@
-"""One run within a phase: its row, its step, and what this worker may do with it."""
+"""One run within a phase: its row, its state, and what this worker may do with it."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from sagas.batch import Output, Rejection, RunView
-from sagas.definition import Step
+from sagas.decision import RunState
 from sagas.messages import CallResult, Claim
-from sagas.models import SagaRun, StepAttempt
+from sagas.models import RunStatus, SagaRun
+
+COLUMNS: Final = (
+    "step",
+    "attempt_count",
+    "retry_count",
+    "tries",
+    "leased_until",
+    "not_before",
+    "nudges_seen",
+    "waits_for",
+    "waiting_since",
+    "waiting_until",
+    "redispatch_count",
+    "needs_attention",
+    "attention_reason",
+    "reason",
+    "reason_detail",
+)
+"""The columns of a run that its state has under the same names."""
+
+
+def state_of(run: SagaRun) -> RunState:
+    """Return what decides about ``run``, without its compensations."""
+    return RunState(
+        status=RunStatus(run.status),
+        nudge_count=run.nudge_count,
+        is_compensation_requested=run.compensation_requested_at is not None,
+        is_paused=run.paused_at is not None,
+        **{name: getattr(run, name) for name in COLUMNS},
+    )
 
 
 @dataclass(eq=False)
@@ -13,46 +44,36 @@ class RunContext:
     """A locked run while a phase works on it."""
 
     run: SagaRun
-    step: Step | None  # of a run that goes forward; None after the last step
+    state: RunState
     result: CallResult | None = None
     output: Output = field(default_factory=dict)  # of the call that this phase settles
     may_write: bool = False  # it goes in this link's direction, and no other worker has its lease
     has_changed: bool = False
-    pending: dict[Step, StepAttempt | None] = field(default_factory=dict)
     claim: Claim | None = None
 
+    def change(self, state: RunState) -> None:
+        self.state = state
+        self.has_changed = True
+
     def view(self) -> RunView:
-        run = self.run
-        reason = Rejection(run.reason, run.reason_detail) if run.reason else None
-        return RunView(run.pk, run.subject_id, run.correlation_id, reason, run.actor, self.output)
+        """Return the run as steps and hooks see it."""
+        run, state = self.run, self.state
+        reason = Rejection(state.reason, state.reason_detail) if state.reason else None
+        return RunView(
+            run.pk,
+            run.subject_id,
+            run.correlation_id,
+            reason,
+            run.actor,
+            self.output,
+            run.input,
+        )
 
-    def go_to(self, step: Step | None) -> None:
-        """Move the run to ``step`` and reset its counters.
-
-        With None it ends or compensates, and is no longer paused.
-        """
-        if step is None:
+    def copy_to_run(self) -> None:
+        """Copy the state into the row, which the phase writes."""
+        self.run.status = self.state.status
+        if not self.state.is_paused:
             self.run.paused_at = None
             self.run.pause_reason = ""
-        self.step = step
-        self.run.step = step.name if step else ""
-        self.run.attempt_count = 0
-        self.run.retry_count = 0
-        self.run.not_before = None
-        self.made_progress()
-
-    def made_progress(self) -> None:
-        self.run.redispatch_count = 0
-        self.has_changed = True
-        if self.run.paused_at is None:
-            self.run.needs_attention = False
-            self.run.attention_reason = ""
-
-    def exclude_from_retry_limit(self) -> None:
-        """Take back the count of the last attempt, which failed with an undeclared error."""
-        self.run.retry_count = max(self.run.retry_count - 1, 0)
-
-    def flag(self, reason: str) -> None:
-        self.run.needs_attention = True
-        if self.run.paused_at is None:
-            self.run.attention_reason = reason
+        for name in COLUMNS:
+            setattr(self.run, name, getattr(self.state, name))

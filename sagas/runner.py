@@ -33,6 +33,7 @@ from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit
 from sagas.log_context import log_context
 from sagas.messages import CallResult, Claim, NextAction, Stop, WorkItem
+from sagas.journal import outputs_of
 from sagas.models import Outcome, SagaRun
 from sagas.phase import Phase
 from sagas.run_threads import RunThreads, run_threads
@@ -192,12 +193,23 @@ class ActiveAttempt:
         return self._claim.subject_id
 
     @property
+    def run_id(self) -> UUID:
+        return self._claim.run_id
+
+    @property
+    def input(self) -> Output:
+        return self._claim.input
+
+    @property
     def number(self) -> int:
         return self._claim.number
 
     @property
     def time_limit(self) -> timedelta:
         return self._claim.work.time_limit
+
+    def output_of(self, step: str) -> Output:
+        return outputs_of([self._claim.run_id], step).get(self._claim.run_id, {})
 
     def checkpoint(self, write: Callable[[], T]) -> T:
         return cast("T", self._checkpoints.submit(Checkpoint(self._claim, write)))
@@ -212,6 +224,8 @@ def make_call(claim: Claim, attempt: Attempt) -> CallResult:
         raise
     except work.rejected_by as error:
         return _result(claim, Outcome.REJECTED, error)
+    except work.pending_errors as error:
+        return _pending(claim, error)
     except work.transient as error:
         return _result(claim, Outcome.TRANSIENT, error)
     except work.unknown as error:
@@ -220,6 +234,15 @@ def make_call(claim: Claim, attempt: Attempt) -> CallResult:
         log.exception("call.failed")
         return _result(claim, Outcome.FAILED, error)
     return CallResult(claim, Outcome.DONE, output)
+
+
+def _pending(claim: Claim, error: Exception) -> CallResult:
+    """Return a pending result under the code that the step declares, with the error's deadline."""
+    code = next(
+        pending.code for pending in claim.work.pending if isinstance(error, pending.error)
+    )
+    detail = str(getattr(error, "detail", error))
+    return CallResult(claim, Outcome.PENDING, {}, code, detail, getattr(error, "until", None))
 
 
 def _result(claim: Claim, outcome: Outcome, error: Exception) -> CallResult:

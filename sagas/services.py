@@ -6,15 +6,31 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models import Value
+from django.db.models.functions import Greatest, Now
 
 from sagas import registry
-from sagas.batch import Rejection
-from sagas.bulk_sql import Change, Insert, write
+from sagas.batch import NewRun, Output, Rejection
+from sagas.bulk_sql import Change
 from sagas.definition import Saga
 from sagas.dispatch import dispatch
+from sagas.journal import outputs_of
 from sagas.models import LIVE, MESSAGE_GRACE, Direction, RunStatus, SagaRun, StepAttempt
+from sagas.new_runs import insert_run
+from sagas.nudges import nudge
 from sagas.pause_reasons import PauseReason
+
+__all__ = [
+    "CompensationRequest",
+    "lock_run",
+    "nudge",
+    "outputs_of",
+    "pause",
+    "request_compensation",
+    "resume",
+    "retry_now",
+    "start",
+]
 
 log = logging.getLogger(__name__)
 
@@ -35,24 +51,24 @@ class CompensationRequest(Enum):
     ENDED = auto()  # no run of this subject is live
 
 
-def start(saga: Saga, subject_id: UUID, correlation_id: UUID, *extra_changes: Change) -> SagaRun:
+def start(
+    saga: Saga,
+    subject_id: UUID,
+    correlation_id: UUID,
+    *extra_changes: Change,
+    key: str = "",
+    input: Output | None = None,  # noqa: A002 - the column's name
+) -> SagaRun:
     """Start ``saga`` for a subject, in the caller's transaction, and queue it after its commit.
 
-    ``extra_changes`` are written in the same statement. Starting again returns the run that exists.
+    ``extra_changes`` are written in the same statement. ``key`` is unique for each saga, by default
+    the subject's id. Starting again with it returns the run that exists, with its first ``input``.
     A crash before the commit leaves nothing; a crash after it leaves a run that the sweep finds.
-    Raises IntegrityError while another saga of the same subject is live.
+    Raises IntegrityError while another run of the same subject is live.
     """
-    run = SagaRun(
-        saga=saga.name,
-        version=saga.version,
-        subject_id=subject_id,
-        correlation_id=correlation_id,
-        step=saga.steps[0].name,
-    )
-    if not write(*extra_changes, Insert([run], "ON CONFLICT (saga, subject_id) DO NOTHING")):
-        return SagaRun.objects.get(saga=saga.name, subject_id=subject_id)
-    dispatch(run)
-    return run
+    new = NewRun(saga.name, subject_id, correlation_id, key or str(subject_id), input or {})
+    run = insert_run(saga, new, *extra_changes)
+    return run or SagaRun.objects.get(saga=saga.name, key=new.key)
 
 
 @transaction.atomic
@@ -79,7 +95,7 @@ def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> Com
         reason_detail=reason.detail,
         actor=actor,
         not_before=None,
-        wake_at=_next_wake_at(run),
+        wake_at=_soonest_wake_at(run),
         **(_NOT_PAUSED if run.paused_at is not None else {}),
     )
     dispatch(run)
@@ -100,11 +116,12 @@ def retry_now(run_id: UUID) -> bool:
         return False
     SagaRun.objects.filter(pk=run.pk).update(
         retry_count=0,
+        tries=0,
         not_before=None,
         redispatch_count=0,
         needs_attention=run.paused_at is not None,
         attention_reason=run.attention_reason if run.paused_at else "",
-        wake_at=_next_wake_at(run),
+        wake_at=_soonest_wake_at(run),
     )
     StepAttempt.objects.filter(
         run=run, direction=Direction.COMPENSATING, not_before__isnull=False
@@ -183,8 +200,13 @@ def _pausable(subject_id: UUID) -> SagaRun | None:
     return run
 
 
-def _next_wake_at(run: SagaRun) -> object:
+def _soonest_wake_at(run: SagaRun) -> object:
     """Return when the sweep looks if the message sent now is lost: not before the lease ends."""
-    if run.leased_until is not None:
-        return run.leased_until
-    return Now() + MESSAGE_GRACE
+    return run.leased_until or Now() + MESSAGE_GRACE
+
+
+def _next_wake_at(run: SagaRun) -> object:
+    """Return that for a run that keeps its back-off: not before it ends."""
+    if run.leased_until is None and run.not_before is not None:
+        return Greatest(Now() + MESSAGE_GRACE, Value(run.not_before))
+    return _soonest_wake_at(run)

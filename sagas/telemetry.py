@@ -26,7 +26,7 @@ def report(
     """Count and log the outcomes of the attempts, and the runs that have ended in this phase."""
     runs = {context.run.pk: context.run for context in contexts}
     for attempt in started:
-        if attempt.number > 1:
+        if attempt.tries > 1:
             RETRIES.labels(saga.name, link.name_of(saga.step(attempt.step))).inc()
     for attempt in (*started, *settled):
         if attempt.outcome == Outcome.STARTED:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Prefetch
@@ -12,8 +12,10 @@ from django.db.models.functions import Now
 
 from sagas import registry
 from sagas.definition import Proceed, Remote, Saga, Work
+from sagas.descriptions import WaitText
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.journal import pending_compensations
+from sagas.decision import pending_compensations
+from sagas.journal import history_of
 from sagas.models import LIVE, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.queries.attempts import AttemptView, attempt_view
 
@@ -74,6 +76,17 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitView:
+    """What a run waits for, since when, until when, and what happens then."""
+
+    code: str
+    """The name of the wait step, or the code of the pending call."""
+    text: WaitText
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RunDetail:
     """One run with its attempts and its plan, at the database's ``now``."""
 
@@ -103,6 +116,8 @@ class RunDetail:
     attention_reason: str
     paused_at: datetime | None
     pause_reason: str
+    wait: WaitView | None
+    """What the run waits for; None while it does not wait."""
     attempts: Sequence[AttemptView]
     steps: Sequence[PlannedStep]
     compensations: Sequence[PlannedStep]
@@ -155,10 +170,25 @@ def _detail(run: Any) -> RunDetail:
         attention_reason=run.attention_reason,
         paused_at=run.paused_at,
         pause_reason=run.pause_reason,
+        wait=wait_of(run, saga),
         attempts=attempts,
         steps=list(_planned_steps(run, saga, attempts)) if saga else [],
         compensations=list(_planned_compensations(run, saga, rows, attempts)) if saga else [],
     )
+
+
+UNKNOWN_WAIT: Final = WaitText(
+    "something that this code does not know", "a further step", "the shop decides"
+)
+
+
+def wait_of(run: SagaRun, saga: Saga | None) -> WaitView | None:
+    """Return what ``run`` waits for; None while it does not wait."""
+    if not run.waits_for or run.waiting_since is None or run.waiting_until is None:
+        return None
+    texts = saga.wait_texts if saga else {}
+    text = texts.get(run.waits_for, UNKNOWN_WAIT)
+    return WaitView(run.waits_for, text, run.waiting_since, run.waiting_until)
 
 
 def _definition(run: SagaRun) -> Saga | None:
@@ -209,17 +239,17 @@ def _planned_compensations(
     has_started = run.status in (RunStatus.COMPENSATING, RunStatus.COMPENSATED)
     if not has_started and not (run.status == RunStatus.RUNNING and run.compensation_requested_at):
         return
-    pending = pending_compensations(saga, rows)
-    first = next(iter(pending), None) if has_started else None
+    pending = [left.step for left in pending_compensations(saga, history_of(rows))]
+    first = pending[0] if has_started and pending else None
     for step in reversed(saga.steps):
         own = [
             attempt for attempt in attempts if attempt.step == step.name and attempt.is_compensating
         ]
-        if step.compensating_action is None or (step not in pending and not own):
+        if step.compensating_action is None or (step.name not in pending and not own):
             continue
-        if step not in pending:
+        if step.name not in pending:
             stage = Stage.DONE
-        elif step is first or any(attempt.is_in_flight for attempt in own):
+        elif step.name == first or any(attempt.is_in_flight for attempt in own):
             stage = Stage.CURRENT
         else:
             stage = Stage.TO_COME
@@ -229,5 +259,5 @@ def _planned_compensations(
             stage,
             own,
             retry_count=len(own),
-            not_before=own[-1].not_before if own and step in pending else None,
+            not_before=own[-1].not_before if own and step.name in pending else None,
         )

@@ -50,6 +50,8 @@ def advance(
     chosen.update(
         leased_until=F("leased_until") - duration,
         not_before=F("not_before") - duration,
+        waiting_since=F("waiting_since") - duration,
+        waiting_until=F("waiting_until") - duration,
         wake_at=F("wake_at") - duration,
     )
     if sandbox_stripe is not None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -12,23 +12,31 @@ from events.event_types import EventType
 from events.models import OutboxEvent
 from events.services import record
 from sagas import registry, services
-from sagas.batch import Batch, Output
+from sagas.batch import Batch, Output, WaitBatch
 from sagas.definition import (
     Attempt,
     Compensate,
+    Deadline,
+    Escalate,
     LocalAct,
+    Overdue,
+    PendingCall,
+    Reject,
     Saga,
+    Signal,
     Step,
     WhenSpent,
     local_step,
     remote_step,
+    wait_step,
 )
-from sagas.descriptions import RejectionText, StepText
+from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from sagas.retry_policy import RetryPolicy
 
 HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
 
 THREE_TRIES: Final = RetryPolicy(initial_delay=HOUR, max_delay=HOUR, max_attempts=3)
 UNLIMITED_TRIES: Final = RetryPolicy(initial_delay=HOUR, max_delay=HOUR)
@@ -39,6 +47,11 @@ REJECTIONS: Final = {
     code: RejectionText("There is no {detail}.")
     for code in ("no_such_street", "no", "too late to say no")
 }
+
+HOURLY: Final = RetryPolicy(initial_delay=2 * HOUR, max_delay=2 * HOUR)
+"""Looks every one to two hours."""
+
+PARCEL_WAIT: Final = WaitText("the carrier", "your parcel's carrier", "it is sent back")
 
 CallBehaviour = Output | Exception | Callable[[Attempt], Output]
 
@@ -58,6 +71,14 @@ class Busy(Exception):
 
 class Silence(Exception):
     """The outside system may or may not have acted."""
+
+
+class Accepted(Exception):
+    """The outside system has accepted the call, and answers later."""
+
+    def __init__(self, detail: str = "in progress", until: datetime | None = None) -> None:
+        super().__init__(detail)
+        self.until = until
 
 
 class Bug(Exception):
@@ -89,6 +110,10 @@ class FakeSagas:
         self._behaviours: dict[str, deque[CallBehaviour]] = defaultdict(deque)
         self._errors: dict[str, deque[Exception]] = defaultdict(deque)
         self._rejected: dict[str, set[UUID]] = defaultdict(set)
+        self.facts: dict[str, set[UUID]] = defaultdict(set)
+        """For each wait, the subjects for which it is over."""
+        self.looks: list[str] = []
+        """The name of each wait whose condition was tried."""
         self._registered: list[Saga] = []
 
     # -- what a test sets
@@ -135,7 +160,9 @@ class FakeSagas:
         rejected_by: tuple[type[Exception], ...] = (Rejected,),
         retry: RetryPolicy = THREE_TRIES,
         when_spent: WhenSpent = NO_ANSWER,
+        overdue: Overdue = Reject("no"),
     ) -> Step:
+        pending = PendingCall(Accepted, PARCEL_WAIT, DAY, overdue, HOURLY)
         step = remote_step(
             queue=queue,
             system="parcels",
@@ -144,6 +171,7 @@ class FakeSagas:
             record=self._act(f"record {name}"),
             rejected_by=rejected_by,
             rejections=REJECTIONS if rejected_by else {},
+            pending=(pending,) if rejected_by else (),
             transient=(Busy,),
             unknown=(Silence,),
             retry=retry,
@@ -157,14 +185,50 @@ class FakeSagas:
                 ),
                 prepare=self._act(f"prepare compensate {name}"),
                 record=self._act(f"record compensate {name}"),
+                pending=(PendingCall(Accepted, PARCEL_WAIT, DAY, Escalate(DAY), HOURLY),),
                 transient=(Busy,),
                 unknown=(Silence,),
                 retry=UNLIMITED_TRIES,
             )(self._call(f"compensate {name}"))
         return step
 
+    def wait(
+        self,
+        name: str,
+        *,
+        queue: str = "checkout",
+        deadline: Deadline = DAY,
+        overdue: Overdue | None = None,
+        begins: bool = False,
+    ) -> Step:
+        """Make a wait, which is over for the subjects in ``facts[name]``.
+
+        It rejects those that ``rejects`` names, and past its deadline by default.
+        """
+        step = wait_step(
+            queue=queue,
+            describe=StepText(f"{name} for staff", f"{name} for customers"),
+            waits_for=WaitText(f"{name} by staff", f"{name} by customers", "it is sent back"),
+            deadline=deadline,
+            overdue=overdue or Reject(f"no_{name}"),
+            rejections={
+                code: RejectionText("Too late.") for code in (f"no_{name}", f"{name}_rejected")
+            },
+            begin=self._act(f"begin {name}") if begins else None,
+        )(self._condition(name))
+        if begins:
+            text = StepText(f"compensate {name} for staff", f"compensate {name} for customers")
+            step.compensation(describe=text)(self._act(f"compensate {name}"))
+        return step
+
     def saga(
-        self, *steps: Step, name: str = "parcel", version: int = 1, compensating_only: bool = False
+        self,
+        *steps: Step,
+        name: str = "parcel",
+        version: int = 1,
+        compensating_only: bool = False,
+        on_completed: LocalAct | None = None,
+        signals: tuple[Signal, ...] = (),
     ) -> Saga:
         """Create and register a saga. The fixture unregisters it when the test ends."""
         saga = Saga(
@@ -175,6 +239,8 @@ class FakeSagas:
             on_compensating=self._act("compensating"),
             on_compensated=self._act("compensated"),
             compensating_only=compensating_only,
+            on_completed=on_completed,
+            signals=signals,
         )
         self._registered.append(registry.register(saga))
         return saga
@@ -218,6 +284,20 @@ class FakeSagas:
 
         act.__name__ = name
         return act
+
+    def _condition(self, name: str) -> Callable[[WaitBatch], None]:
+        def condition(batch: WaitBatch) -> None:
+            self.looks.append(name)
+            if self._errors[name]:
+                raise self._errors[name].popleft()
+            for subject_id in batch.subject_ids:
+                if subject_id in self._rejected[name]:
+                    batch.reject(subject_id, f"{name}_rejected", "it does not fit")
+                elif subject_id in self.facts[name]:
+                    batch.proceed(subject_id, {"over": name})
+
+        condition.__name__ = name
+        return condition
 
     def _call(self, name: str) -> Callable[[Attempt], Output]:
         def call(attempt: Attempt) -> Output:

@@ -1,0 +1,37 @@
+"""Starts runs: the only module that inserts them."""
+
+from collections.abc import Sequence
+
+from sagas import registry
+from sagas.batch import NewRun
+from sagas.bulk_sql import Change, Insert, write
+from sagas.definition import Saga
+from sagas.dispatch import dispatch
+from sagas.models import SagaRun
+
+
+def start_new_runs(new_runs: Sequence[NewRun]) -> None:
+    """Start these runs in the caller's transaction; those that exist already are left alone."""
+    for new in new_runs:
+        insert_run(registry.newest(new.saga), new)
+
+
+def insert_run(saga: Saga, new: NewRun, *extra_changes: Change) -> SagaRun | None:
+    """Insert a run with ``extra_changes``, in one statement, and queue it after the commit.
+
+    Returns None, without a run, if the saga has one with this key already.
+    """
+    run = SagaRun(
+        saga=saga.name,
+        version=saga.version,
+        key=new.key or str(new.subject_id),
+        subject_id=new.subject_id,
+        correlation_id=new.correlation_id,
+        parent_id=new.parent_id,
+        input=new.input,
+        step=saga.steps[0].name,
+    )
+    if not write(*extra_changes, Insert([run], "ON CONFLICT (saga, key) DO NOTHING")):
+        return None
+    dispatch(run)
+    return run

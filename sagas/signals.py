@@ -1,0 +1,106 @@
+"""Signals: what a person or a program tells a run that is under way, recorded once.
+
+A saga declares its signals. Sending one inserts a row under the run's lock and nudges the run; a
+wait of the saga takes the row in the transaction in which it goes on. A signal that comes before its
+wait begins is found when the wait begins.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from sagas import registry
+from sagas.batch import Batch, Output
+from sagas.definition import Signal, SignalContext
+from sagas.errors import InvalidSignal, SignalConflict, SignalRefused
+from sagas.models import LIVE, RunStatus, SagaRun, SentSignal
+from sagas.nudges import nudge
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceipt:
+    """A recorded signal."""
+
+    id: UUID
+    is_first: bool
+    """False if this signal was recorded before, under the same key."""
+
+
+@transaction.atomic
+def send_signal(
+    subject_id: UUID, name: str, payload: Mapping[str, Any], *, key: str, actor: str
+) -> SignalReceipt:
+    """Record a signal for the live run of a subject, and wake the run if it waits.
+
+    Repeating with the same ``key`` changes nothing and returns the first receipt; of concurrent calls
+    one records. After the commit the signal is never lost, whatever crashes. Raises SignalRefused,
+    with the signals that are allowed now, if the run does not take it (any more) or no run is live;
+    InvalidSignal if the payload does not fit; and SignalConflict for a key that was used for
+    another payload. Then nothing is recorded.
+    """
+    live = SagaRun.objects.filter(subject_id=subject_id, status__in=LIVE)
+    run = live.select_for_update(no_key=True).first()
+    known = SentSignal.objects.filter(run__subject_id=subject_id, name=name, key=key).first()
+    if run is None:
+        if known is not None:
+            return _repeated(known, payload)
+        raise SignalRefused(name, ())
+    if known is not None:
+        return _repeated(known, payload)
+    declared = registry.get(run.saga, run.version).signals
+    context = _context(run)
+    allowed = tuple(signal.name for signal in declared if signal.allowed_when(context))
+    signal = next((signal for signal in declared if signal.name == name), None)
+    if signal is None or name not in allowed:
+        raise SignalRefused(name, allowed)
+    sent = SentSignal.objects.create(
+        run=run, name=name, key=key, payload=_validated(signal, payload), actor=actor
+    )
+    nudge(run_ids=[run.pk])
+    return SignalReceipt(sent.pk, is_first=True)
+
+
+def allowed_signals(subject_id: UUID) -> list[Signal]:
+    """Return the signals that the live run of a subject takes now; empty if no run is live."""
+    run = SagaRun.objects.filter(subject_id=subject_id, status__in=LIVE).first()
+    saga = registry.find(run.saga, run.version) if run else None
+    if run is None or saga is None:
+        return []
+    return [signal for signal in saga.signals if signal.allowed_when(_context(run))]
+
+
+def take_signals(batch: Batch, name: str) -> dict[UUID, Output]:
+    """Return, for each subject that has one, the payload of its oldest signal, which is then taken.
+
+    For the condition of a wait, which runs under the runs' locks. A signal is taken once, in the
+    transaction of the condition.
+    """
+    runs = {run.run_id: subject_id for subject_id, run in batch.runs.items()}
+    waiting = SentSignal.objects.filter(run__in=list(runs), name=name, taken_at__isnull=True)
+    oldest = {sent.run_id: sent for sent in waiting.order_by("-pk")}
+    SentSignal.objects.filter(pk__in=[sent.pk for sent in oldest.values()]).update(taken_at=Now())
+    return {runs[run_id]: sent.payload for run_id, sent in oldest.items()}
+
+
+def _context(run: SagaRun) -> SignalContext:
+    return SignalContext(run.step, run.waits_for, run.status == RunStatus.COMPENSATING)
+
+
+def _repeated(known: SentSignal, payload: Mapping[str, Any]) -> SignalReceipt:
+    if known.payload != dict(payload):
+        raise SignalConflict(known.name, known.key)
+    return SignalReceipt(known.pk, is_first=False)
+
+
+def _validated(signal: Signal, payload: Mapping[str, Any]) -> Output:
+    form = signal.schema(dict(payload))
+    problems = {name: ["This field is not known."] for name in payload.keys() - form.fields.keys()}
+    if not form.is_valid():
+        problems |= {name: list(map(str, errors)) for name, errors in form.errors.items()}
+    if problems:
+        raise InvalidSignal(signal.name, problems)
+    return dict(payload)

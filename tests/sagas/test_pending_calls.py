@@ -1,0 +1,330 @@
+"""Pending calls: the system has accepted, and its answer comes later."""
+
+from datetime import timedelta
+
+import pytest
+
+from sagas.batch import Output, Rejection
+from sagas.definition import Attempt, Escalate, Proceed
+from sagas.models import RunStatus, SagaRun
+from sagas.services import nudge, request_compensation
+from sagas.sweep import sweep
+from tests.support.clock import advance, database_time, wake_run
+from tests.support.fake_sagas import (
+    DAY,
+    HOUR,
+    Accepted,
+    Busy,
+    FakeSagas,
+    Silence,
+    WorkerLost,
+    events,
+    journal,
+    lose_worker,
+    start,
+)
+from tests.support.in_memory_broker import MessageQueue
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def pending(fakes: FakeSagas, messages: MessageQueue, *answers: object, **options: object) -> SagaRun:
+    """Start a run of pack, send and file whose calls get these answers."""
+    send = fakes.remote("send", **options)  # type: ignore[arg-type]
+    run = start(fakes.saga(fakes.local("pack"), send, fakes.local("file")))
+    fakes.answers("send", *answers)  # type: ignore[arg-type]
+    messages.deliver_all()
+    run.refresh_from_db()
+    return run
+
+
+def look(messages: MessageQueue, run: SagaRun) -> None:
+    """Advance two hours: the run's next look is due."""
+    advance(2 * HOUR)
+    sweep()
+    messages.deliver_all()
+    run.refresh_from_db()
+
+
+def test_a_run_waits_for_an_answer_and_goes_on_with_it(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted("on its way"), {"parcel": 7})
+
+    assert (run.status, run.step, run.waits_for) == (RunStatus.RUNNING, "send", "Accepted")
+    assert run.waiting_since is not None
+    assert run.waiting_until == run.waiting_since + DAY
+    assert run.not_before is not None
+    assert run.wake_at == run.not_before
+    assert HOUR <= run.not_before - run.waiting_since <= 2 * HOUR
+    assert messages.came_back == []
+    assert journal(run, "step", "outcome", "error", "detail")[1:] == [
+        ("send", "pending", "Accepted", "on its way")
+    ]
+
+    look(messages, run)
+
+    assert (run.status, run.waits_for) == (RunStatus.COMPLETED, "")
+    assert journal(run, "step", "number", "outcome", "output")[1:] == [
+        ("send", 1, "pending", {}),
+        ("send", 2, "done", {"parcel": 7}),
+        ("file", 1, "done", {}),
+    ]
+    assert events(run) == ["pack", "prepare send", "prepare send", "record send", "file"]
+
+
+def test_a_nudge_makes_the_call_again_at_once(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = pending(fakes, messages, Accepted())
+
+    assert nudge(subject_ids=[run.subject_id]) == 1
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert fakes.calls == [("send", 1), ("send", 2)]
+
+
+def test_a_nudge_during_the_call_makes_it_again_at_once(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    def nudged_after_it_has_looked(attempt: Attempt) -> Output:
+        assert nudge(subject_ids=[attempt.subject_id]) == 0
+        raise Accepted
+
+    run = pending(fakes, messages, nudged_after_it_has_looked)
+
+    assert run.status == RunStatus.COMPLETED
+    assert fakes.calls == [("send", 1), ("send", 2)]
+    assert (run.nudge_count, run.nudges_seen) == (1, 1)
+
+
+def test_a_nudge_before_the_call_is_no_reason_for_a_second_one(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.saga(fakes.remote("send")))
+    fakes.answers("send", Accepted())
+    nudge(run_ids=[run.pk])
+
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.waits_for == "Accepted"
+    assert fakes.calls == [("send", 1)]
+
+
+def test_looks_do_not_count_as_retries(fakes: FakeSagas, messages: MessageQueue) -> None:
+    answers = [Accepted() for _ in range(9)]
+    run = pending(fakes, messages, Busy(), *answers, Busy(), Silence(), {})
+    for _ in range(9):
+        look(messages, run)
+        assert (run.waits_for, run.retry_count, run.needs_attention) == ("Accepted", 0, False)
+
+    look(messages, run)
+    assert (run.waits_for, run.retry_count, run.needs_attention) == ("Accepted", 1, False)
+    look(messages, run)
+    look(messages, run)
+
+    assert run.status == RunStatus.COMPLETED
+    assert [outcome for (outcome,) in journal(run, "outcome")[1:]] == [
+        "transient",
+        *["pending"] * 9,
+        "transient",
+        "unknown",
+        "done",
+        "done",
+    ]
+
+
+def test_retries_are_spent_while_it_waits_if_the_system_does_not_answer(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted(), Busy(), Busy(), Busy())
+    for _ in range(3):
+        look(messages, run)
+
+    assert (run.status, run.reason) == (RunStatus.COMPENSATED, "send_unanswered")
+
+
+def test_at_the_deadline_it_looks_a_last_time(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = pending(fakes, messages, Accepted(), {"parcel": 7})
+
+    advance(DAY)
+    sweep()
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+
+
+def test_an_answer_that_is_pending_at_the_deadline_makes_the_run_compensate(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted(), Accepted())
+
+    advance(DAY)
+    sweep()
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert (run.status, run.reason, run.waits_for) == (RunStatus.COMPENSATED, "no", "")
+    assert journal(run)[1:] == [
+        ("send", "forward", 1, "pending"),
+        ("send", "forward", 2, "pending"),
+        ("send", "compensating", 1, "done"),
+        ("pack", "compensating", 1, "done"),
+    ]
+
+
+def test_past_its_deadline_a_run_proceeds_if_its_step_says_so(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted(), Accepted(), overdue=Proceed({"parcel": 0}))
+
+    advance(DAY)
+    sweep()
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPLETED
+    assert journal(run, "step", "outcome", "output")[2:3] == [
+        ("send", "proceeded", {"parcel": 0})
+    ]
+
+
+def test_past_its_deadline_a_run_is_flagged_and_looks_on_if_its_step_says_so(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted(), Accepted(), {}, overdue=Escalate(DAY))
+
+    advance(DAY)
+    before = database_time()
+    sweep()
+    messages.deliver_all()
+    run.refresh_from_db()
+
+    assert (run.waits_for, run.needs_attention) == ("Accepted", True)
+    assert run.waiting_until is not None
+    assert run.waiting_until >= before + DAY
+    assert run.not_before is not None
+    assert run.not_before < run.waiting_until
+
+    look(messages, run)
+    assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
+
+
+def test_a_call_may_bring_its_own_deadline(fakes: FakeSagas, messages: MessageQueue) -> None:
+    until = database_time() + timedelta(minutes=10)
+
+    run = pending(fakes, messages, Accepted(until=until))
+
+    assert (run.waiting_until, run.wake_at) == (until, until)
+
+
+def test_a_cancelled_run_compensates_at_once_although_an_answer_is_pending(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted())
+
+    request_compensation(run.subject_id, Rejection("changed_mind"), "alice")
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert (run.status, run.reason) == (RunStatus.COMPENSATED, "changed_mind")
+    assert fakes.calls == [("send", 1), ("compensate send", 1)]
+
+
+def test_a_worker_that_dies_while_it_looks_changes_no_wait(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted(), lose_worker)
+    since, until = run.waiting_since, run.waiting_until
+
+    nudge(run_ids=[run.pk])
+    with pytest.raises(WorkerLost):
+        messages.deliver_all()
+    run.refresh_from_db()
+    assert (run.waits_for, run.waiting_since, run.waiting_until) == ("Accepted", since, until)
+
+    wake_run(run, messages)
+    assert run.status == RunStatus.COMPLETED
+    assert [outcome for (outcome,) in journal(run, "outcome")[1:]] == [
+        "pending",
+        "lost",
+        "done",
+        "done",
+    ]
+
+
+# -- compensations -------------------------------------------------------------------------------
+
+
+def compensating(fakes: FakeSagas, messages: MessageQueue, *answers: object) -> SagaRun:
+    """Return a run that compensates ``send``, whose compensation gets these answers."""
+    run = start(fakes.saga(fakes.local("pack"), fakes.remote("send"), fakes.wait("pickup")))
+    messages.deliver_all()
+    fakes.answers("compensate send", *answers)  # type: ignore[arg-type]
+    request_compensation(run.subject_id, Rejection("changed_mind"), "alice")
+    messages.deliver_all()
+    run.refresh_from_db()
+    return run
+
+
+def test_a_pending_compensation_is_looked_at_again_while_others_are_done(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = compensating(fakes, messages, Accepted(), Accepted(), {})
+
+    assert (run.status, run.waits_for) == (RunStatus.COMPENSATING, "Accepted")
+    assert events(run)[-1] == "compensate pack"
+    assert run.waiting_until is not None
+    assert run.waiting_since is not None
+    assert run.waiting_until - run.waiting_since == DAY
+    assert run.wake_at is not None
+    assert HOUR <= run.wake_at - run.waiting_since <= 2 * HOUR
+
+    nudge(run_ids=[run.pk])
+    messages.deliver_all()
+    run.refresh_from_db()
+    assert (run.status, run.waits_for) == (RunStatus.COMPENSATING, "Accepted")
+
+    look(messages, run)
+    assert (run.status, run.waits_for) == (RunStatus.COMPENSATED, "")
+    assert journal(run)[2:] == [
+        ("pickup", "forward", 1, "interrupted"),
+        ("send", "compensating", 1, "pending"),
+        ("pack", "compensating", 1, "done"),
+        ("send", "compensating", 2, "pending"),
+        ("send", "compensating", 3, "done"),
+    ]
+
+
+def test_a_compensation_that_is_pending_past_its_deadline_is_flagged_and_looked_at_on(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = compensating(fakes, messages, Accepted(), Accepted(), {})
+    assert not run.needs_attention
+
+    for attempt in run.attempts.filter(direction="compensating"):
+        attempt.started_at -= DAY
+        attempt.save(update_fields=["started_at"])
+    look(messages, run)
+    assert (run.status, run.needs_attention, run.attention_reason) == (
+        RunStatus.COMPENSATING,
+        True,
+        "compensate send: waits past its deadline",
+    )
+
+    look(messages, run)
+    assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
+
+
+def test_looks_at_a_pending_compensation_flag_no_run(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = compensating(fakes, messages, *[Accepted() for _ in range(9)], Busy(), {})
+    for _ in range(9):
+        look(messages, run)
+        assert not run.needs_attention
+
+    look(messages, run)
+    assert run.status == RunStatus.COMPENSATED
