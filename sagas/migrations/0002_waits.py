@@ -146,7 +146,8 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(
-            "UPDATE sagas_sagarun SET key = subject_id::text", migrations.RunSQL.noop
+            "UPDATE sagas_sagarun SET key = subject_id::text, tries = attempt_count",
+            migrations.RunSQL.noop,
         ),
         migrations.AddConstraint(
             model_name="sagarun",
