@@ -39,11 +39,13 @@ _TONES: Final = {
 _OUTCOMES: Final = {
     "done": "done",
     "rejected": "rejected",
+    "pending": "accepted: the answer comes later",
     "proceeded": "no answer: the run continued with the declared result",
     "transient": "not done yet",
     "unknown": "no answer: it may have taken effect",
     "lost": "its worker stopped without a result",
     "failed": "failed with an error that the step does not declare",
+    "interrupted": "no longer awaited: the run compensates",
 }
 
 _REMEDIES: Final = {

@@ -164,7 +164,7 @@ STATES: Final = (
         SELECT r.subject_id::text, s.step || ' was not compensated'
         FROM sagas_sagarun r JOIN sagas_stepattempt s ON s.run_id = r.id
         WHERE r.status = 'compensated' AND (%(every_order)s OR r.subject_id = ANY(%(orders)s))
-          AND s.direction = 'forward' AND s.outcome IN ('done', 'proceeded', 'started', 'unknown', 'lost')
+          AND s.direction = 'forward' AND s.outcome IN ('done', 'pending', 'proceeded', 'started', 'unknown', 'lost')
           AND NOT EXISTS (
             SELECT FROM sagas_stepattempt u WHERE u.run_id = r.id AND u.step = s.step
               AND u.direction = 'compensating' AND u.outcome = 'done')

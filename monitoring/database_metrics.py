@@ -26,7 +26,8 @@ CACHE_TIME: Final = timedelta(seconds=5)
 """The database is read at most this often, independent of the number of scrapes."""
 
 OUTCOMES: Final = (
-    "started", "done", "rejected", "proceeded", "transient", "unknown", "lost", "failed",
+    "started", "done", "rejected", "pending", "proceeded", "transient", "unknown", "lost", "failed",
+    "interrupted",
 )  # fmt: skip
 """The outcomes of attempts. Each has a gauge, which is 0 if there is no such attempt."""
 

@@ -65,11 +65,13 @@ _OUTCOMES: Final = {
     "started": "started.",
     "done": "done.",
     "rejected": "refused.",
+    "pending": "accepted; we are waiting for the answer.",
     "proceeded": "no answer; your order goes on without it.",
     "transient": "not possible yet; we will try again.",
     "unknown": "no clear answer; we are finding out what happened.",
     "lost": "interrupted; we will try again.",
     "failed": "delayed; we will try again.",
+    "interrupted": "no longer awaited.",
 }
 
 

@@ -1,6 +1,6 @@
 """The runs that a local step acts on together, and how it rejects some of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -48,6 +48,16 @@ class NewRun:
     parent_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PhaseWrites:
+    """What the steps of a phase write at its end, and how they read its journal."""
+
+    read_outputs: Callable[[Sequence[UUID], str], Mapping[UUID, Output]]
+    changes: list[Change] = field(default_factory=list)
+    children: list[NewRun] = field(default_factory=list)
+    successors: list[NewRun] = field(default_factory=list)
+
+
 class Batch:
     """The runs that a local step acts on together, in one transaction.
 
@@ -55,13 +65,10 @@ class Batch:
     must not write anything for a run that it rejects.
     """
 
-    def __init__(
-        self, runs: Sequence[RunView], changes: list[Change], new_runs: list[NewRun]
-    ) -> None:
+    def __init__(self, runs: Sequence[RunView], phase: PhaseWrites) -> None:
         self.runs = {run.subject_id: run for run in runs}
         self.rejections: dict[UUID, Rejection] = {}
-        self._changes = changes
-        self._new_runs = new_runs
+        self._phase = phase
 
     @property
     def subject_ids(self) -> list[UUID]:
@@ -78,19 +85,28 @@ class Batch:
         """What the call returned for each subject; for ``record``."""
         return {subject: run.result for subject, run in self.runs.items()}
 
+    def outputs_of(self, step: str) -> dict[UUID, Output]:
+        """What an earlier step returned, for each subject for which it has a result."""
+        found = self._phase.read_outputs([run.run_id for run in self.runs.values()], step)
+        return {
+            subject: found[run.run_id]
+            for subject, run in self.runs.items()
+            if run.run_id in found
+        }
+
     def write(self, *changes: Change) -> None:
         """Add rows to the statement that journals the step.
 
         It runs at the end of the phase; no query finds the rows before.
         """
-        self._changes += changes
+        self._phase.changes.extend(changes)
 
     def start_child(self, parent: RunView, saga: str, subject_id: UUID, **options: Any) -> None:
         """Start a run for a subject of its own, in this transaction; repeating starts nothing.
 
         When it ends it nudges ``parent``. ``options`` are ``key`` and ``input`` of NewRun.
         """
-        self._new_runs.append(
+        self._phase.children.append(
             NewRun(saga, subject_id, parent.correlation_id, parent_id=parent.run_id, **options)
         )
 
@@ -99,7 +115,7 @@ class Batch:
 
         Only for ``Saga.on_completed``. ``options`` are ``key`` and ``input`` of NewRun.
         """
-        self._new_runs.append(NewRun(saga, ended.subject_id, ended.correlation_id, **options))
+        self._phase.successors.append(NewRun(saga, ended.subject_id, ended.correlation_id, **options))
 
     def reject(self, subject_id: UUID, code: str, detail: str = "") -> None:
         """Reject one subject, so that its run compensates. The step must declare ``code``."""
@@ -110,13 +126,9 @@ class WaitBatch(Batch):
     """The runs whose condition is tried together. A run without a word goes on waiting."""
 
     def __init__(
-        self,
-        runs: Sequence[RunView],
-        changes: list[Change],
-        new_runs: list[NewRun],
-        overdue_ids: frozenset[UUID],
+        self, runs: Sequence[RunView], phase: PhaseWrites, overdue_ids: frozenset[UUID]
     ) -> None:
-        super().__init__(runs, changes, new_runs)
+        super().__init__(runs, phase)
         self.overdue_ids = overdue_ids
         """The subjects whose deadline has passed."""
         self.outputs: dict[UUID, Output] = {}

@@ -251,10 +251,7 @@ class Forward:
             case Proceed(output):
                 return Settled(self.passed(state, step), Outcome.PROCEEDED, output)
             case Escalate(extend_by):
-                state = state._replace(
-                    waiting_until=at + extend_by,
-                    not_before=None if state.not_before is None else at + extend_by,
-                )
+                state = state._replace(waiting_until=at + extend_by)
                 return Settled(_flagged(state, f"{step.name}: waits past its deadline"), outcome)
 
     def _pending(
@@ -271,9 +268,9 @@ class Forward:
         state = self.began_waiting(state, code, at, until or at + pending.deadline)
         looks = state.attempt_count
         state = _with_progress(state)._replace(retry_count=0, tries=0)
-        if self.is_overdue(state, at):
-            return self.overdue(state, step, Outcome.PENDING, at)
         look_at = at + pending.look_again.delay(looks, jitter)
+        if self.is_overdue(state, at):
+            return self.overdue(state._replace(not_before=look_at), step, Outcome.PENDING, at)
         if state.waiting_until is not None:
             look_at = min(look_at, state.waiting_until)
         return Settled(state._replace(not_before=look_at), Outcome.PENDING)

@@ -47,6 +47,9 @@ SETTLED_FIELDS: Final = (
     "ended_at",
 )
 
+HAS_RESULT: Final = (Outcome.DONE, Outcome.PROCEEDED)
+"""The outcomes after which a run goes past its step, with an output."""
+
 ATTEMPT_KEY: Final = ("run", "fence")
 """The key of an attempt: each claim raises its run's fence."""
 
@@ -137,7 +140,7 @@ def outputs_of(run_ids: Sequence[UUID], step: str) -> dict[UUID, Output]:
         run__in=run_ids,
         step=step,
         direction=Direction.FORWARD,
-        outcome__in=(Outcome.DONE, Outcome.PROCEEDED),
+        outcome__in=HAS_RESULT,
     )
     return dict(passed.values_list("run_id", "output"))
 

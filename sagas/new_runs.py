@@ -1,6 +1,7 @@
 """Starts runs: the only module that inserts them."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from sagas import registry
 from sagas.batch import NewRun
@@ -9,11 +10,15 @@ from sagas.definition import Saga
 from sagas.dispatch import dispatch
 from sagas.models import SagaRun
 
+IF_NEW: Final = "ON CONFLICT (saga, key) DO NOTHING"
+
 
 def start_new_runs(new_runs: Sequence[NewRun]) -> None:
-    """Start these runs in the caller's transaction; those that exist already are left alone."""
-    for new in new_runs:
-        insert_run(registry.newest(new.saga), new)
+    """Start these runs in the caller's transaction, in one statement; those that exist are left alone."""
+    runs = [_row(registry.newest(new.saga), new) for new in new_runs]
+    write(Insert(runs, IF_NEW))
+    for run in runs:
+        dispatch(run)
 
 
 def insert_run(saga: Saga, new: NewRun, *extra_changes: Change) -> SagaRun | None:
@@ -21,7 +26,15 @@ def insert_run(saga: Saga, new: NewRun, *extra_changes: Change) -> SagaRun | Non
 
     Returns None, without a run, if the saga has one with this key already.
     """
-    run = SagaRun(
+    run = _row(saga, new)
+    if not write(*extra_changes, Insert([run], IF_NEW)):
+        return None
+    dispatch(run)
+    return run
+
+
+def _row(saga: Saga, new: NewRun) -> SagaRun:
+    return SagaRun(
         saga=saga.name,
         version=saga.version,
         key=new.key or str(new.subject_id),
@@ -31,7 +44,3 @@ def insert_run(saga: Saga, new: NewRun, *extra_changes: Change) -> SagaRun | Non
         input=new.input,
         step=saga.steps[0].name,
     )
-    if not write(*extra_changes, Insert([run], "ON CONFLICT (saga, key) DO NOTHING")):
-        return None
-    dispatch(run)
-    return run

@@ -14,8 +14,8 @@ from uuid import UUID
 from django.db import transaction
 
 from sagas import journal
-from sagas.batch import Batch, NewRun, Rejection, WaitBatch
-from sagas.bulk_sql import Change, select
+from sagas.batch import Batch, Output, PhaseWrites, Rejection, WaitBatch
+from sagas.bulk_sql import select
 from sagas.decision import RunState, Settled, next_wake_at, way_of
 from sagas.definition import Link, Local, Remote, Saga, Step, Wait
 from sagas.dispatch import dispatch
@@ -62,8 +62,7 @@ class Phase:
         self.began_compensating: list[RunContext] = []
         self.started: list[StepAttempt] = []
         self.settled: list[StepAttempt] = []
-        self.extra_changes: list[Change] = []
-        self.new_runs: list[NewRun] = []
+        self.writes = PhaseWrites(self._outputs_of)
         self.stale_results: list[CallResult] = []
 
     def perform(self) -> list[NextAction]:
@@ -80,11 +79,11 @@ class Phase:
                 started=self.started,
                 settled=self.settled,
                 runs=[context.run for context in self.contexts if context.has_changed],
-                extra_changes=self.extra_changes,
+                extra_changes=self.writes.changes,
             )
             for result in self.stale_results:
                 journal.note_stale_result(result)
-            start_new_runs(self.new_runs)
+            start_new_runs(self.writes.successors)
             nudge(run_ids=[run.parent_id for run in ended if run.parent_id is not None])
         report(self.saga, self.link, self.contexts, started=self.started, settled=self.settled)
         return [self._take_next_action(item) for item in self.work_items]
@@ -206,6 +205,7 @@ class Phase:
         work = self.link.work(step) if contexts else None
         if isinstance(work, Remote):
             work.record(self._batch(contexts))
+            self._start_children()
 
     # -- compensating ------------------------------------------------------------------------
 
@@ -248,7 +248,13 @@ class Phase:
                     self._claim(group, step, work)
                 case Wait():
                     self._try_condition(group, step, work)
+        self._start_children()
         self.current_step = None
+
+    def _start_children(self) -> None:
+        """Start the runs that a step has asked for, so that the steps after it find them."""
+        start_new_runs(self.writes.children)
+        self.writes.children.clear()
 
     def _act(self, group: list[RunContext], step: Step, work: Local) -> None:
         batch = self._batch(group)
@@ -279,7 +285,7 @@ class Phase:
             if self.way.is_overdue(context.state, self.now)
         )
         views = [context.view() for context in group]
-        batch = WaitBatch(views, self.extra_changes, self.new_runs, is_late)
+        batch = WaitBatch(views, self.writes, is_late)
         work.until(batch)
         self._check_declared(batch, step, work.rejections)
         waiting = []
@@ -375,7 +381,17 @@ class Phase:
 
     def _batch(self, contexts: Sequence[RunContext]) -> Batch:
         views = [context.view() for context in contexts]
-        return Batch(views, self.extra_changes, self.new_runs)
+        return Batch(views, self.writes)
+
+    def _outputs_of(self, run_ids: Sequence[UUID], step: str) -> Mapping[UUID, Output]:
+        """Return the results of ``step``: of this phase, which are not written yet, and of earlier ones."""
+        ours = {
+            attempt.run_id: attempt.output
+            for attempt in (*self.started, *self.settled)
+            if attempt.step == step and attempt.outcome in journal.HAS_RESULT
+        }
+        others = [run_id for run_id in run_ids if run_id not in ours]
+        return {**ours, **journal.outputs_of(others, step)} if others else ours
 
     def _ended_attempt(self, context: RunContext, step: Step, outcome: Outcome) -> StepAttempt:
         """Return the new row of work that has ended in this phase; of a wait, since it began."""

@@ -25,7 +25,7 @@ class RetryPolicy:
             if factor > self.max_delay / self.initial_delay
             else self.initial_delay * factor
         )
-        return whole / 2 + whole / 2 * jitter
+        return min(whole / 2 + whole / 2 * jitter, whole)  # a sum of halves may be rounded up
 
     def is_spent(self, attempts: int) -> bool:
         """Return whether this number of attempts reaches the limit."""

@@ -14,7 +14,6 @@ from sagas.batch import NewRun, Output, Rejection
 from sagas.bulk_sql import Change
 from sagas.definition import Saga
 from sagas.dispatch import dispatch
-from sagas.journal import outputs_of
 from sagas.models import LIVE, MESSAGE_GRACE, Direction, RunStatus, SagaRun, StepAttempt
 from sagas.new_runs import insert_run
 from sagas.nudges import nudge
@@ -24,7 +23,6 @@ __all__ = [
     "CompensationRequest",
     "lock_run",
     "nudge",
-    "outputs_of",
     "pause",
     "request_compensation",
     "resume",

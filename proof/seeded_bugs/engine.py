@@ -11,6 +11,7 @@ from payments.states import PaymentStatus
 from proof.seeded_bugs.patching import replace, replace_wherever_imported
 from sagas import journal
 from sagas import sweep as sweeping
+from sagas.decision import Forward, PendingCompensation
 from sagas.definition import Saga, Step
 from sagas.dispatch import dispatch, publish, remaining_links
 from sagas.messages import CallResult
@@ -65,11 +66,12 @@ def compensation_kept_in_memory() -> None:
         return new_attempt(self, context, step, outcome)
 
     def only_remembered(
-        saga: Saga, attempts: Sequence[StepAttempt]
-    ) -> dict[Step, StepAttempt | None]:
-        run_id = attempts[0].run_id if attempts else None
-        pending = pending_compensations(saga, attempts)
-        return {step: last for step, last in pending.items() if (run_id, step.name) in remembered}
+        saga: Saga, run_ids: Sequence[UUID]
+    ) -> dict[UUID, tuple[PendingCompensation, ...]]:
+        return {
+            run_id: tuple(left for left in pending if (run_id, left.step) in remembered)
+            for run_id, pending in pending_compensations(saga, run_ids).items()
+        }
 
     replace(Phase, "_new_attempt", record_and_remember)
     replace(journal, "pending_compensations", only_remembered)
@@ -94,10 +96,10 @@ def lease_by_worker_clock() -> None:
 def cancel_request_ignored() -> None:
     """A cancellation that is accepted while the order is in progress has no effect."""
 
-    def ignore_request(_: Phase) -> None:
-        pass
+    def ignore_request(*_: object) -> bool:
+        return False
 
-    replace(Phase, "_compensate_where_requested", ignore_request)
+    replace(Forward, "must_compensate", ignore_request)
 
 
 def sweep_skips_compensating_runs() -> None:

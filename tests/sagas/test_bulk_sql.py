@@ -142,9 +142,11 @@ def test_ids_and_defaults_are_left_to_the_database(
 
 def test_existing_rows_may_be_kept(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = start(fakes.saga(fakes.local("pack")))
-    again = SagaRun(saga=run.saga, version=1, subject_id=run.subject_id, correlation_id=new_id())
+    again = SagaRun(
+        saga=run.saga, version=1, key=run.key, subject_id=new_id(), correlation_id=new_id()
+    )
 
-    written = write(Insert([again], "ON CONFLICT (saga, subject_id) DO NOTHING"))
+    written = write(Insert([again], "ON CONFLICT (saga, key) DO NOTHING"))
 
     assert written == 0
     assert list(SagaRun.objects.values_list("pk", flat=True)) == [run.pk]

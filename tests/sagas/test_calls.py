@@ -5,9 +5,9 @@ import pytest
 from sagas.batch import Rejection
 from sagas.messages import RetryAfter, Stop
 from sagas.models import RunStatus, SagaRun
-from sagas.phase import ATTENTION_AFTER_ATTEMPTS
+from sagas.decision import ATTENTION_AFTER_TRIES
 from sagas.retry_policy import RetryPolicy
-from sagas.schedule import RETRY_MESSAGE_LEAD
+from sagas.decision import RETRY_MESSAGE_LEAD
 from sagas.services import CompensationRequest, request_compensation, retry_now
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
@@ -172,10 +172,10 @@ def test_a_call_that_stays_without_an_answer_is_flagged_and_still_retried(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.saga(fakes.remote("send", retry=UNLIMITED_TRIES)))
-    fakes.answers("send", *[Silence()] * (ATTENTION_AFTER_ATTEMPTS + 1))
+    fakes.answers("send", *[Silence()] * (ATTENTION_AFTER_TRIES + 1))
 
     messages.deliver_all()
-    for _ in range(ATTENTION_AFTER_ATTEMPTS - 2):
+    for _ in range(ATTENTION_AFTER_TRIES - 2):
         wake_run(run, messages)
         assert not run.needs_attention
     wake_run(run, messages)
@@ -189,7 +189,7 @@ def test_a_call_that_stays_without_an_answer_is_flagged_and_still_retried(
 
     assert run.status == RunStatus.COMPLETED
     assert (run.needs_attention, run.attention_reason) == (False, "")
-    assert len(fakes.calls) == ATTENTION_AFTER_ATTEMPTS + 2
+    assert len(fakes.calls) == ATTENTION_AFTER_TRIES + 2
 
 
 def flagged_for_a_bug(fakes: FakeSagas, messages: MessageQueue) -> SagaRun:

@@ -4,15 +4,16 @@ from uuid import UUID
 
 import pytest
 
-from sagas.batch import Batch, Rejection, WaitBatch
-from sagas.definition import Saga, local_step, wait_step, Escalate
+from sagas import registry
+from sagas.batch import Batch, Output, Rejection, WaitBatch
+from sagas.definition import Attempt, Escalate, Saga, local_step, wait_step
 from sagas.descriptions import StepText, WaitText
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
 from sagas.queries.children import live_children
-from sagas.services import outputs_of, request_compensation, start
+from sagas.services import nudge, request_compensation, start
 from sagas.sweep import sweep
-from tests.support.fake_sagas import DAY, FakeSagas, events, journal
+from tests.support.fake_sagas import DAY, FakeSagas, events
 from tests.support.in_memory_broker import MessageQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -64,8 +65,6 @@ def parent(fakes: FakeSagas, parcels: list[UUID], messages: MessageQueue) -> Sag
 
 
 def pick_up(fakes: FakeSagas, messages: MessageQueue, parcel: UUID) -> None:
-    from sagas.services import nudge
-
     fakes.facts["pickup"].add(parcel)
     nudge(subject_ids=[parcel])
     messages.deliver_all()
@@ -112,9 +111,7 @@ def test_a_child_that_ends_wakes_its_parent_although_the_message_is_lost(
 def test_children_are_started_once_although_their_step_is_repeated(
     fakes: FakeSagas, parent: SagaRun, parcels: list[UUID], messages: MessageQueue
 ) -> None:
-    again = start(
-        parent_saga_again(fakes, parcels), new_id(), new_id(), key="second order, same parcels"
-    )
+    again = start(registry.get("order", 1), new_id(), new_id(), key="another order")
     messages.deliver_all()
 
     again.refresh_from_db()
@@ -123,19 +120,13 @@ def test_children_are_started_once_although_their_step_is_repeated(
     assert not SagaRun.objects.filter(parent=again).exists()
 
 
-def parent_saga_again(fakes: FakeSagas, parcels: list[UUID]) -> Saga:
-    from sagas import registry
-
-    return registry.get("order", 1)
-
-
 def test_a_run_starts_the_flow_that_follows_it_when_it_completes(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     def fulfil(batch: Batch) -> None:
+        scores = batch.outputs_of("score")
         for run in batch.runs.values():
-            scores = outputs_of([run.run_id], "score")
-            batch.start_successor(run, "fulfilment", input=scores[run.run_id])
+            batch.start_successor(run, "fulfilment", input=scores[run.subject_id])
 
     fakes.saga(fakes.local("ship"), name="fulfilment")
     saga = fakes.saga(fakes.local("pack"), fakes.remote("score"), on_completed=fulfil)
@@ -198,19 +189,26 @@ def test_a_flow_that_follows_itself_needs_a_key_for_each_period(
 def test_steps_read_the_input_and_the_results_of_earlier_steps(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    saga = fakes.saga(fakes.remote("score"), fakes.remote("send"))
     known: list[object] = []
-    fakes.answers("score", {"score": 7})
-    fakes.answers(
-        "send",
-        lambda attempt: (
-            known.extend([attempt.input, attempt.output_of("score"), attempt.output_of("none")])
-            or {}
-        ),
-    )
 
+    @local_step(queue="settlement", describe=TEXT)
+    def note(batch: Batch) -> None:
+        known.extend([batch.outputs_of("score"), batch.outputs_of("send")])
+        known.extend(run.input for run in batch.runs.values())
+
+    def look(attempt: Attempt) -> Output:
+        known.extend([attempt.input, attempt.output_of("score"), attempt.output_of("none")])
+        return {"parcel": 1}
+
+    note.compensation(describe=TEXT)(lambda _: None)
+    fakes.answers("score", {"score": 7})
+    fakes.answers("send", look)
+    saga = fakes.saga(fakes.remote("score"), fakes.remote("send"), note, fakes.wait("pickup"))
     run = start(saga, new_id(), new_id(), input={"gift": True})
     messages.deliver_all()
 
-    assert known == [{"gift": True}, {"score": 7}, {}]
-    assert len(journal(run)) == 2
+    subject = run.subject_id
+    assert known == [
+        *({"gift": True}, {"score": 7}, {}),
+        *({subject: {"score": 7}}, {subject: {"parcel": 1}}, {"gift": True}),
+    ]

@@ -7,8 +7,8 @@ from sagas.batch import Output, Rejection
 from sagas.definition import Attempt
 from sagas.messages import RetryAfter, Stop
 from sagas.models import Direction, RunStatus, SagaRun
-from sagas.phase import ATTENTION_AFTER_ATTEMPTS
-from sagas.schedule import RETRY_MESSAGE_LEAD
+from sagas.decision import ATTENTION_AFTER_TRIES
+from sagas.decision import RETRY_MESSAGE_LEAD
 from sagas.services import request_compensation, retry_now
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
@@ -272,13 +272,13 @@ def test_a_compensation_that_stays_unfinished_is_flagged_and_still_retried(
     fakes.answers("send", Rejected("no"))
     fakes.answers(
         "compensate send",
-        *[Busy()] * (ATTENTION_AFTER_ATTEMPTS - 1),
+        *[Busy()] * (ATTENTION_AFTER_TRIES - 1),
         Bug("typing error"),
         Silence(),
     )
 
     messages.deliver_all()
-    for _ in range(ATTENTION_AFTER_ATTEMPTS - 2):
+    for _ in range(ATTENTION_AFTER_TRIES - 2):
         wake_run(run, messages)
         assert not run.needs_attention
     wake_run(run, messages)
@@ -292,7 +292,7 @@ def test_a_compensation_that_stays_unfinished_is_flagged_and_still_retried(
     wake_run(run, messages)
 
     assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
-    assert fakes.calls[-1] == ("compensate send", ATTENTION_AFTER_ATTEMPTS + 2)
+    assert fakes.calls[-1] == ("compensate send", ATTENTION_AFTER_TRIES + 2)
 
 
 def test_a_compensation_whose_worker_was_lost_is_repeated(

@@ -5,7 +5,8 @@ from django.db import DatabaseError, DataError, IntegrityError
 
 from sagas.messages import RetryAfter, WorkItem
 from sagas.models import MESSAGE_GRACE, RunStatus
-from sagas.phase import ATTENTION_AFTER_ATTEMPTS, Phase
+from sagas.decision import ATTENTION_AFTER_TRIES
+from sagas.phase import Phase
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
     Bug,
@@ -56,10 +57,10 @@ def test_a_local_step_that_keeps_raising_is_flagged_and_still_retried(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = start(fakes.parcel())
-    fakes.raises("pack", *[Bug("no tape")] * ATTENTION_AFTER_ATTEMPTS)
+    fakes.raises("pack", *[Bug("no tape")] * ATTENTION_AFTER_TRIES)
 
     messages.deliver_all()
-    for _ in range(ATTENTION_AFTER_ATTEMPTS - 2):
+    for _ in range(ATTENTION_AFTER_TRIES - 2):
         wake_run(run, messages)
         assert not run.needs_attention
     wake_run(run, messages)

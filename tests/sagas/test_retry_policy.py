@@ -18,15 +18,16 @@ A_ROUNDING = timedelta(microseconds=1)
     initial_delay=st.timedeltas(A_MILLISECOND, timedelta(hours=1)),
     max_delay=st.timedeltas(A_MILLISECOND, timedelta(days=1)),
     attempts=st.integers(min_value=1, max_value=10**6),
+    jitter=st.floats(min_value=0, max_value=1, exclude_max=True),
 )
 def test_a_delay_is_between_half_and_the_whole_and_never_above_the_longest(
-    initial_delay: timedelta, max_delay: timedelta, attempts: int
+    initial_delay: timedelta, max_delay: timedelta, attempts: int, jitter: float
 ) -> None:
     whole = min(
         initial_delay * 2 ** min(attempts - 1, 27), max_delay
     )  # 27 doublings of 1 ms exceed a day
 
-    delay = RetryPolicy(initial_delay=initial_delay, max_delay=max_delay).delay(attempts)
+    delay = RetryPolicy(initial_delay=initial_delay, max_delay=max_delay).delay(attempts, jitter)
 
     assert whole / 2 - A_ROUNDING <= delay <= whole + A_ROUNDING
     assert delay <= max_delay
@@ -36,16 +37,17 @@ def test_a_delay_is_between_half_and_the_whole_and_never_above_the_longest(
 def test_no_number_of_attempts_overflows(attempts: int) -> None:
     policy = RetryPolicy(initial_delay=timedelta(hours=1), max_delay=timedelta(days=1))
 
-    assert timedelta(hours=12) <= policy.delay(attempts) <= timedelta(days=1)
+    assert timedelta(hours=12) <= policy.delay(attempts, 0.5) <= timedelta(days=1)
 
 
-def test_a_delay_is_partly_random() -> None:
+def test_half_of_a_delay_is_fixed_and_half_is_jitter() -> None:
     policy = RetryPolicy(initial_delay=timedelta(hours=1), max_delay=timedelta(hours=1))
 
-    drawn = {policy.delay(1) for _ in range(100)}
-
-    assert len(drawn) > 1
-    assert max(drawn) - min(drawn) > timedelta(minutes=10)
+    assert [policy.delay(1, jitter) for jitter in (0, 0.5, 1)] == [
+        timedelta(minutes=30),
+        timedelta(minutes=45),
+        timedelta(hours=1),
+    ]
 
 
 @pytest.mark.parametrize(

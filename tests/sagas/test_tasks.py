@@ -20,7 +20,7 @@ from sagas.messages import NextAction
 from sagas.models import RunStatus, SagaRun
 from sagas.retry_policy import RetryPolicy
 from sagas.runner import Runner
-from sagas.schedule import RETRY_MESSAGE_LEAD
+from sagas.decision import RETRY_MESSAGE_LEAD
 from tests.support.celery_queues import CeleryQueues
 from tests.support.clock import let_time_pass
 from tests.support.fake_sagas import Bug, Busy, FakeSagas, journal, start, start_many

@@ -380,7 +380,7 @@ def test_a_condition_that_raises_is_journalled_and_tried_again(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = started(waiting(fakes), messages)
-    fakes.raises("pickup", Bug("no such table"), Bug("no such table"))
+    fakes.raises("pickup", Bug("no such table"))
     nudge_with_fact(fakes, "pickup", run)
     messages.deliver_all()
 
