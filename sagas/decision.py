@@ -2,7 +2,7 @@
 
 A phase (``sagas/phase.py``) reads the state under the run's lock, calls these functions, and writes
 what they return. The model checker (``proof/protocol``) calls the same functions. None of them reads
-a clock or the database: ``at`` is the time of the phase, and ``jitter`` its random number below 1.
+a clock or the database.
 """
 
 from collections.abc import Mapping
@@ -34,6 +34,22 @@ class PendingCompensation(NamedTuple):
     not_before: datetime | None = None
     waits_for: str = ""
     first_at: datetime | None = None  # when its first attempt started
+
+
+class Moment(NamedTuple):
+    """When a phase decides, by the database's clock, and its random number below 1."""
+
+    at: datetime
+    jitter: float
+
+
+class Answer(NamedTuple):
+    """How an attempt ended, before the step's definition decides what that means."""
+
+    outcome: Outcome
+    error: str = ""
+    detail: str = ""
+    until: datetime | None = None  # the deadline that a pending call brings along
 
 
 class StepHistory(NamedTuple):
@@ -141,7 +157,7 @@ class Forward:
             tries=state.tries + 1,
         )
 
-    def lost(self, state: RunState, step: Step, at: datetime, jitter: float) -> RunState:
+    def lost(self, state: RunState, step: Step, moment: Moment) -> RunState:
         """Settle an attempt whose worker did not report before its lease ran out.
 
         After the first one the next attempt starts at once: most workers are lost in a restart. After
@@ -149,45 +165,34 @@ class Forward:
         """
         state = state._replace(leased_until=None)
         if state.tries > 1 and isinstance(step.action, Remote):
-            return self._backed_off(state, step, Outcome.LOST, "", at, jitter)
+            return self._backed_off(state, step, Answer(Outcome.LOST), moment)
         return state
 
-    def settled(
-        self,
-        state: RunState,
-        step: Step,
-        outcome: Outcome,
-        *,
-        error: str = "",
-        detail: str = "",
-        until: datetime | None = None,
-        at: datetime,
-        jitter: float,
-    ) -> Settled:
-        """Settle an attempt by what its call returned or raised, or what its local work raised.
-
-        ``until`` is the deadline that a pending call may bring along.
-        """
+    def settled(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> Settled:
+        """Settle an attempt by what its call returned or raised, or what its local work raised."""
         state = state._replace(leased_until=None)
+        outcome = answer.outcome
         match outcome:
             case Outcome.DONE:
                 return Settled(self.passed(state, step), outcome)
             case Outcome.REJECTED:
-                return Settled(self.compensate(state, Rejection(error, detail)), outcome)
+                rejection = Rejection(answer.error, answer.detail)
+                return Settled(self.compensate(state, rejection), outcome)
             case Outcome.PENDING:
-                return self._pending(state, step, error, until, at, jitter)
+                return self._pending(state, step, answer, moment)
             case Outcome.FAILED:  # a bug, or a matter for a person: it does not count
                 state = state._replace(retry_count=max(state.retry_count - 1, 0))
             case _ if self.tries_are_spent(state, step):
-                return self.spent(state, step, error, outcome)
-        return Settled(self._backed_off(state, step, outcome, error, at, jitter), outcome)
+                return self.spent(state, step, answer)
+        return Settled(self._backed_off(state, step, answer, moment), outcome)
 
-    def spent(self, state: RunState, step: Step, error: str, outcome: Outcome) -> Settled:
+    def spent(self, state: RunState, step: Step, last: Answer) -> Settled:
         """Do what a remote step declares for spent retries."""
         when_spent = _remote(step.action).when_spent
         if isinstance(when_spent, Proceed):
             return Settled(self.passed(state, step), Outcome.PROCEEDED, when_spent.output)
-        return Settled(self.compensate(state, Rejection(step.unanswered_code, error)), outcome)
+        rejection = Rejection(step.unanswered_code, last.error)
+        return Settled(self.compensate(state, rejection), last.outcome)
 
     def passed(self, state: RunState, step: Step) -> RunState:
         """Move past ``step``. A run that was requested to compensate stays, and compensates from it."""
@@ -215,17 +220,14 @@ class Forward:
         return _at_step(state, "")._replace(status=RunStatus.COMPENSATING)
 
     def _backed_off(
-        self,
-        state: RunState,
-        step: Step,
-        outcome: Outcome,
-        error: str,
-        at: datetime,
-        jitter: float,
+        self, state: RunState, step: Step, answer: Answer, moment: Moment
     ) -> RunState:
         retry = retry_of(step.action)
-        state = state._replace(not_before=at + retry.delay(state.tries, jitter))
-        return _flagged_if_stuck(state, step.name, retry, state.tries, outcome, error)
+        delay = retry.delay(state.tries, moment.jitter)
+        state = state._replace(not_before=moment.at + delay)
+        if not _is_stuck(retry, state.tries):
+            return state
+        return _flagged(state, _stuck_reason(step.name, state.tries, answer))
 
     # -- waiting -----------------------------------------------------------------------------
 
@@ -254,26 +256,18 @@ class Forward:
                 state = state._replace(waiting_until=at + extend_by)
                 return Settled(_flagged(state, f"{step.name}: waits past its deadline"), outcome)
 
-    def _pending(
-        self,
-        state: RunState,
-        step: Step,
-        code: str,
-        until: datetime | None,
-        at: datetime,
-        jitter: float,
-    ) -> Settled:
+    def _pending(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> Settled:
         """Wait for an answer that comes later: look again by schedule, at the latest at the deadline."""
-        pending = _remote(step.action).pending_by_code[code]
-        state = self.began_waiting(state, code, at, until or at + pending.deadline)
-        looks = state.attempt_count
-        state = _with_progress(state)._replace(retry_count=0, tries=0)
-        look_at = at + pending.look_again.delay(looks, jitter)
-        if self.is_overdue(state, at):
-            return self.overdue(state._replace(not_before=look_at), step, Outcome.PENDING, at)
+        pending = _remote(step.action).pending_by_code[answer.error]
+        deadline = answer.until or moment.at + pending.deadline
+        state = self.began_waiting(state, answer.error, moment.at, deadline)
+        look_at = moment.at + pending.look_again.delay(state.attempt_count, moment.jitter)
+        state = _with_progress(state)._replace(retry_count=0, tries=0, not_before=look_at)
+        if self.is_overdue(state, moment.at):
+            return self.overdue(state, step, Outcome.PENDING, moment.at)
         if state.waiting_until is not None:
-            look_at = min(look_at, state.waiting_until)
-        return Settled(state._replace(not_before=look_at), Outcome.PENDING)
+            state = state._replace(not_before=min(look_at, state.waiting_until))
+        return Settled(state, Outcome.PENDING)
 
     def nudged(self, state: RunState) -> RunState:
         """Look at once where the run waits, if it was nudged since it last looked."""
@@ -339,32 +333,24 @@ class Compensating:
         number, tries = self.number(state, step) + 1, self.tries(state, step) + 1
         return _changed(state, step, number=number, tries=tries)
 
-    def lost(self, state: RunState, step: Step, at: datetime, jitter: float) -> RunState:
+    def lost(self, state: RunState, step: Step, moment: Moment) -> RunState:
         """Settle an attempt whose worker did not report; see ``Forward.lost``."""
         state = state._replace(leased_until=None)
         if self.tries(state, step) > 1 and isinstance(step.compensating_action, Remote):
-            return self._backed_off(state, step, Outcome.LOST, "", at, jitter)
+            return self._backed_off(state, step, Answer(Outcome.LOST), moment)
         return state
 
-    def settled(
-        self,
-        state: RunState,
-        step: Step,
-        outcome: Outcome,
-        *,
-        error: str = "",
-        detail: str = "",  # noqa: ARG002 - as for Forward
-        until: datetime | None = None,
-        at: datetime,
-        jitter: float,
-    ) -> Settled:
+    def settled(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> Settled:
         """Settle an attempt by what its call returned or raised, or what its local work raised."""
         state = state._replace(leased_until=None)
-        if outcome == Outcome.DONE:
-            return Settled(self.passed(state, step), outcome)
-        if outcome == Outcome.PENDING:
-            return Settled(self._pending(state, step, error, until, at, jitter), outcome)
-        return Settled(self._backed_off(state, step, outcome, error, at, jitter), outcome)
+        match answer.outcome:
+            case Outcome.DONE:
+                state = self.passed(state, step)
+            case Outcome.PENDING:
+                state = self._pending(state, step, answer, moment)
+            case _:
+                state = self._backed_off(state, step, answer, moment)
+        return Settled(state, answer.outcome)
 
     def passed(self, state: RunState, step: Step) -> RunState:
         """Strike ``step`` off what is left to compensate."""
@@ -378,37 +364,28 @@ class Compensating:
         return _at_step(state, "")._replace(status=RunStatus.COMPENSATED)
 
     def _backed_off(
-        self,
-        state: RunState,
-        step: Step,
-        outcome: Outcome,
-        error: str,
-        at: datetime,
-        jitter: float,
+        self, state: RunState, step: Step, answer: Answer, moment: Moment
     ) -> RunState:
-        tries = self.tries(state, step)
-        retry = retry_of(step.compensating_action)
-        state = _changed(state, step, not_before=at + retry.delay(tries, jitter))
-        return _flagged_if_stuck(state, step.compensation_name, retry, tries, outcome, error)
+        tries, retry = self.tries(state, step), retry_of(step.compensating_action)
+        state = _changed(state, step, not_before=moment.at + retry.delay(tries, moment.jitter))
+        if not _is_stuck(retry, tries):
+            return state
+        return _flagged(state, _stuck_reason(step.compensation_name, tries, answer))
 
-    def _pending(
-        self,
-        state: RunState,
-        step: Step,
-        code: str,
-        until: datetime | None,
-        at: datetime,
-        jitter: float,
-    ) -> RunState:
+    def _pending(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> RunState:
         """Wait for an answer that comes later. Past its deadline the run is flagged, and looks on."""
-        pending = _remote(step.compensating_action).pending_by_code[code]
+        pending = _remote(step.compensating_action).pending_by_code[answer.error]
         known = _find(state, step)
-        since = known.first_at if known and known.first_at else at
-        look_at = at + pending.look_again.delay(self.number(state, step), jitter)
-        state = _changed(state, step, not_before=look_at, waits_for=code, tries=0)
-        deadline = until or since + pending.deadline
-        state = state._replace(waits_for=code, waiting_since=since, waiting_until=deadline)
-        if at >= deadline:
+        since = known.first_at if known and known.first_at else moment.at
+        delay = pending.look_again.delay(self.number(state, step), moment.jitter)
+        state = _changed(
+            state, step, not_before=moment.at + delay, waits_for=answer.error, tries=0
+        )
+        deadline = answer.until or since + pending.deadline
+        state = state._replace(
+            waits_for=answer.error, waiting_since=since, waiting_until=deadline
+        )
+        if moment.at >= deadline:
             return _flagged(state, f"{step.compensation_name}: waits past its deadline")
         return state
 
@@ -535,12 +512,12 @@ def _flagged(state: RunState, reason: str) -> RunState:
     return state if state.is_paused else state._replace(attention_reason=reason)
 
 
-def _flagged_if_stuck(
-    state: RunState, name: str, retry: RetryPolicy, tries: int, outcome: Outcome, error: str
-) -> RunState:
-    if tries < ATTENTION_AFTER_TRIES and not retry.is_spent(tries):
-        return state
-    return _flagged(state, f"{name}: {tries} attempts, last {outcome} {error}")
+def _is_stuck(retry: RetryPolicy, tries: int) -> bool:
+    return tries >= ATTENTION_AFTER_TRIES or retry.is_spent(tries)
+
+
+def _stuck_reason(name: str, tries: int, last: Answer) -> str:
+    return f"{name}: {tries} attempts, last {last.outcome} {last.error}"
 
 
 def _find(state: RunState, step: Step) -> PendingCompensation | None:

@@ -16,7 +16,7 @@ from django.db import transaction
 from sagas import journal
 from sagas.batch import Batch, Output, PhaseWrites, Rejection, WaitBatch
 from sagas.bulk_sql import select
-from sagas.decision import RunState, Settled, next_wake_at, way_of
+from sagas.decision import Answer, Moment, RunState, Settled, next_wake_at, way_of
 from sagas.definition import Link, Local, Remote, Saga, Step, Wait
 from sagas.dispatch import dispatch
 from sagas.errors import DefinitionError
@@ -88,6 +88,10 @@ class Phase:
         report(self.saga, self.link, self.contexts, started=self.started, settled=self.settled)
         return [self._take_next_action(item) for item in self.work_items]
 
+    @property
+    def _moment(self) -> Moment:
+        return Moment(self.now, self.jitter)
+
     # -- loading -----------------------------------------------------------------------------
 
     def _load(self) -> None:
@@ -140,7 +144,7 @@ class Phase:
             return
         for attempt in StepAttempt.objects.filter(run__in=list(lost), outcome=Outcome.STARTED):
             step, context = self.saga.step(attempt.step), lost.pop(attempt.run_id)
-            context.change(self.way.lost(context.state, step, self.now, self.jitter))
+            context.change(self.way.lost(context.state, step, self._moment))
             attempt.outcome = Outcome.LOST
             self._save_settled(context, step, attempt)
         for context in lost.values():
@@ -169,16 +173,8 @@ class Phase:
         self, context: RunContext, step: Step, attempt: StepAttempt, until: datetime | None = None
     ) -> Settled:
         """Decide what follows from an attempt's outcome, and correct the attempt accordingly."""
-        settled = self.way.settled(
-            context.state,
-            step,
-            Outcome(attempt.outcome),
-            error=attempt.error,
-            detail=attempt.detail,
-            until=until,
-            at=self.now,
-            jitter=self.jitter,
-        )
+        answer = Answer(Outcome(attempt.outcome), attempt.error, attempt.detail, until)
+        settled = self.way.settled(context.state, step, answer, self._moment)
         self._apply(context, settled, attempt)
         return settled
 
@@ -361,7 +357,7 @@ class Phase:
         """Do what the step declares for spent retries, where the last attempts were lost."""
         passed = []
         for context in contexts:
-            settled = self.way.spent(context.state, step, Outcome.LOST, Outcome.LOST)
+            settled = self.way.spent(context.state, step, Answer(Outcome.LOST, Outcome.LOST))
             if settled.has_passed:
                 attempt = self._ended_attempt(context, step, settled.outcome)
                 attempt.error = Outcome.LOST

@@ -4,8 +4,8 @@ Mirrors ``payments/payment_operations.py``: authorize, capture and close. Betwee
 moves the worker may die, sleep past its lease, or be overtaken.
 """
 
-from proof.protocol.engine import DONE, FAILED, REJECTED, UNKNOWN
 from proof.protocol.provider import (
+    ACTION,
     AUTHORIZATION_EXPIRED,
     CREATED,
     DECLINED,
@@ -21,6 +21,14 @@ from proof.protocol.rules import Protocol
 from proof.protocol.state import NO_INTENT, Order, Payment, Request, Worker
 from proof.protocol.steps import AUTHORIZES, CAPTURES, NOTHING
 from proof.protocol.tables import REFUNDED, VOIDED
+from sagas.definition import Remote
+from sagas.models import Outcome
+
+DONE = str(Outcome.DONE)
+REJECTED = str(Outcome.REJECTED)
+PENDING = str(Outcome.PENDING)
+UNKNOWN = str(Outcome.UNKNOWN)
+FAILED = str(Outcome.FAILED)
 
 REQUESTS = {
     "find": "find",
@@ -43,7 +51,9 @@ class Calls:
     def __init__(self, protocol: Protocol) -> None:
         self.rules = protocol.rules
         self.effects = protocol.sagas.effects
-        self.rejectable = protocol.sagas.rejectable
+        self.calls = {
+            name: work for name, work in protocol.sagas.work.items() if isinstance(work, Remote)
+        }
         self.saved_errors_before_search = protocol.scope.saved_errors_before_search
 
     # -- another system --------------------------------------------------------------------------
@@ -54,10 +64,11 @@ class Calls:
 
     def answers_of_another_system(self, worker: Worker) -> list[Worker]:
         """Return the worker with each answer that its call may get."""
+        call = self.calls[worker.work]
         answers = [answer_of(worker, DONE)]
-        if worker.work in self.rejectable:
+        if call.rejected_by:
             answers.append(answer_of(worker, REJECTED, worker.work))
-        return answers
+        return answers + [answer_of(worker, PENDING, code) for code in call.pending_by_code]
 
     # -- the payment provider --------------------------------------------------------------------
 
@@ -175,6 +186,8 @@ class Calls:
     def _authorization_result(self, worker: Worker, status: str) -> Worker:
         if status in (HELD, TAKEN):
             return answer_of(worker, DONE, HELD)
+        if status == ACTION:
+            return answer_of(worker, PENDING, next(iter(self.calls[worker.work].pending_by_code)))
         return answer_of(worker, REJECTED, status)
 
     def _go_on_closing(self, worker: Worker, payment: Payment, status: str) -> Worker:

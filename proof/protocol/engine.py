@@ -1,8 +1,15 @@
-"""The saga engine: what one transaction does with a run. Mirrors ``sagas/phase.py``.
+"""The saga engine: what one transaction does with a run.
 
-A phase settles a result, compensates if requested, does the due local steps, and claims the next
-remote one. It commits at once, so it is one move.
+``sagas/decision.py`` decides, here as in production. This module keeps the modelled rows, and does the
+work of local steps. A phase commits at once, so it is one move.
+
+The model has one moment, NOW. A lease, a look or a wait ends before it or after it; moves let time
+pass. The back-off of a run that does not wait may be over at any time.
 """
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
 
 from proof.protocol.rules import Protocol
 from proof.protocol.state import (
@@ -12,6 +19,7 @@ from proof.protocol.state import (
     NOT_RESERVED,
     RELEASED,
     SOLD,
+    YES,
     Order,
     Payment,
     Run,
@@ -26,8 +34,10 @@ from proof.protocol.steps import (
     FINISHES,
     RELEASES,
     RESERVES,
-    Step,
+    STARTS,
+    WHEN_CHILDREN_HAVE_ENDED,
     capture_before_confirming,
+    with_patience,
 )
 from proof.protocol.tables import (
     AUTHORIZED,
@@ -36,16 +46,19 @@ from proof.protocol.tables import (
     CAPTURED,
     COMPENSATED,
     COMPENSATING,
-    COMPLETED,
     CONFIRMED,
     PREPARED,
     RUNNING,
 )
+from sagas import decision
+from sagas.decision import Answer, Moment, RunState, Settled, StepHistory, Way
+from sagas.definition import Remote, Saga, Step, Wait, Work
+from sagas.models import Outcome, RunStatus
 
-DONE = "done"
-REJECTED = "rejected"
-UNKNOWN = "unknown"
-FAILED = "failed"
+NOW: Final = datetime(2030, 1, 1, tzinfo=UTC)
+BEFORE: Final = NOW - timedelta(days=1)
+AFTER: Final = NOW + timedelta(days=1000)
+MOMENT: Final = Moment(NOW, jitter=0.0)
 
 MAX_MESSAGES = 2
 """A third message for a run could do nothing that a second cannot."""
@@ -59,99 +72,123 @@ class Engine:
     def __init__(self, protocol: Protocol) -> None:
         self.rules = protocol.rules
         self.patience = protocol.scope.patience
-        checkout, cancellation = protocol.sagas
+        sagas = protocol.sagas
         if not self.rules.confirms_before_capturing:
-            checkout = capture_before_confirming(checkout)
-        self.sagas = {"checkout": checkout, "cancellation": cancellation}
-        self.effects = protocol.sagas.effects
-        self.steps_by_compensation = {step.compensation: step for step in checkout}
+            sagas = capture_before_confirming(sagas)
+        self.effects = sagas.effects
+        self.first, self.cancellation = sagas.first.name, sagas.cancellation.name
+        self.child = sagas.child.name if sagas.child else ""
+        self.sagas = {saga.name: with_patience(saga, self.patience) for saga in sagas.all}
+        self.steps = {
+            name: step
+            for saga in self.sagas.values()
+            for step in saga.steps
+            for name, _ in step.action_and_compensation
+        }
 
     def new_run(self, saga: str) -> Run:
         """Return a run at the first step of ``saga``."""
-        return Run(saga, step=self.sagas[saga][0].name)
+        return Run(saga, step=self.sagas[saga].steps[0].name)
+
+    def is_compensation(self, work: str) -> bool:
+        return work == self.steps[work].compensation_name
 
     # -- loading -----------------------------------------------------------------------------
 
-    def arrive(self, world: World, number: int, stale: Run | None = None) -> World:
+    def arrive(self, world: World, number: int, stale: Order | None = None) -> World:
         """Perform the phase of a worker that comes with a message."""
-        order = world.orders[number]
-        run = order.run if stale is None else stale
-        if not run.is_live or run.lease == HELD_BY_WORKER:
+        order = world.orders[number] if stale is None else stale
+        if not order.run.is_live or order.run.lease == HELD_BY_WORKER:
             return world
-        world = fence_off(world, number)
-        order = order._replace(run=run._replace(lease=""))
-        return self._advance(world.with_order(number, order), number)
+        current = world.orders[number]
+        order = current._replace(run=order.run._replace(lease=""), facts=order.facts)
+        world = fence_off(world, number).with_order(number, order)
+        return self._advance(world, number)
 
     def settle(self, world: World, worker: Worker) -> World:
         """Perform the phase of a worker that comes with the result of its call.
 
         A worker that has lost its lease writes nothing.
         """
-        number = worker.order
+        number, work = worker.order, worker.work
         order = world.orders[number]
         world = world.without(worker)
-        if not self._is_same_direction(worker, order.run):
+        if not self._is_same_direction(work, order.run):
             return world
         if self.rules.fences_settling and not worker.owns_run:
             return world
         world = fence_off(world, number)
-        order = order._replace(run=order.run._replace(lease=""))
         if not self.rules.journals_before_call:
-            order = journal(order, worker.work)
+            order = journal(order, work)
         outcome, _, answer = worker.seen.partition(":")
-        if outcome == REJECTED:
-            return world.with_order(number, self._start_compensating(order, answer))
-        if outcome != DONE:
-            return self._unanswered(world, order, worker, outcome)
-        order = self._done(record(order, self.effects[worker.work], answer), worker.work)
-        return self._advance(world.with_order(number, order), number, link=self._queue(worker))
+        settled = self._settled(order.run, work, Answer(Outcome(outcome), answer))
+        order = self._apply(order, work, settled)
+        if settled.has_passed:
+            order = record(order, self.effects[work], answer)
+        world = world.with_order(number, order)
+        if self.is_compensation(work):
+            # A compensation that must wait lets the next one start.
+            return self._advance(world, number, resting="" if settled.has_passed else work)
+        if order.run.status == COMPENSATING:
+            return world
+        if settled.has_passed or order.run.waits_for:
+            return self._advance(world, number, link=self.steps[work].queue)
+        return world.with_order(number, queue(order))
 
-    def _is_same_direction(self, worker: Worker, run: Run) -> bool:
-        if worker.work in self.steps_by_compensation:
+    def _is_same_direction(self, work: str, run: Run) -> bool:
+        if self.is_compensation(work):
             return run.status == COMPENSATING
-        names = {step.name for step in self.sagas[run.saga]}
-        return run.status == RUNNING and worker.work in names
+        return run.status == RUNNING and self.steps[work] in self.sagas[run.saga].steps
 
-    def _queue(self, worker: Worker) -> str:
-        if worker.work in self.steps_by_compensation:
-            return ""
-        return next(
-            step.queue for saga in self.sagas.values() for step in saga if step.name == worker.work
+    # -- deciding ----------------------------------------------------------------------------
+
+    def _way(self, run: Run) -> Way:
+        return _way(self.sagas[run.saga], run.status == COMPENSATING)
+
+    def _state(self, run: Run) -> RunState:
+        state = state_of(self.sagas[run.saga], run)
+        if run.compensation_requested and not self._heeds_request(run):
+            return state._replace(is_compensation_requested=False)
+        return state
+
+    def _heeds_request(self, run: Run) -> bool:
+        return self.rules.checks_request_at_the_end or bool(run.step and not run.lease)
+
+    def _settled(self, run: Run, work: str, answer: Answer) -> Settled:
+        step = self.steps[work]
+        if self.is_compensation(work):
+            return self._way(run).settled(self._state(run), step, answer, MOMENT)
+        state = self._state(run)._replace(step=step.name)  # another one only without the fence
+        return self._way(run).settled(state, step, answer, MOMENT)
+
+    def _apply(self, order: Order, work: str, settled: Settled) -> Order:
+        """Journal the end of an attempt, and change the run as it was decided."""
+        if settled.has_passed and self.is_compensation(work):
+            run = order.run
+            done = run._replace(compensations_done=run.compensations_done | {work})
+            order = order._replace(run=done)
+        return self._change(order, settled.state)
+
+    def _change(self, order: Order, state: RunState) -> Order:
+        """Write the state of the order's run."""
+        run, waits = order.run, bool(state.waits_for)
+        starts_to_compensate = run.status == RUNNING and state.status == COMPENSATING
+        if starts_to_compensate and not self.rules.compensates_attempted_steps:
+            run = run._replace(begun=run.begun - {run.step})
+        run = run._replace(
+            status=str(state.status),
+            step=state.step,
+            lease="" if state.leased_until is None else run.lease,
+            retry_count=min(state.retry_count, self.patience),
+            cause=state.reason,
+            waits_for=state.waits_for,
+            is_late=waits and state.waiting_until == BEFORE,
+            rests=waits and state.not_before is not None and state.not_before > NOW,
+            nudged=state.nudge_count != state.nudges_seen,
+            wakes=not waits,
         )
-
-    def _done(self, order: Order, work: str) -> Order:
-        run = order.run
-        if run.status == COMPENSATING:
-            return order._replace(
-                run=run._replace(compensations_done=run.compensations_done | {work})
-            )
-        if run.compensation_requested and self.rules.checks_request_at_the_end:
-            return order
-        names = [step.name for step in self.sagas[run.saga]]
-        after = (*names, "")[names.index(work) + 1]
-        return order._replace(run=run._replace(step=after, retry_count=0))
-
-    def _unanswered(self, world: World, order: Order, worker: Worker, outcome: str) -> World:
-        """Handle a call without an answer: the retries are spent, or a message follows the back-off."""
-        number, run = worker.order, order.run
-        if run.status == COMPENSATING:  # a compensation that must wait lets the next one start
-            return self._advance(world.with_order(number, order), number, resting=worker.work)
-        if outcome == FAILED:
-            run = run._replace(retry_count=max(run.retry_count - 1, 0))
-        elif self._is_spent(run):
-            return self._give_up(world, order, number)
-        return world.with_order(number, queue(order._replace(run=run)))
-
-    def _is_spent(self, run: Run) -> bool:
-        return not self._step(run).is_patient and run.retry_count >= self.patience
-
-    def _give_up(self, world: World, order: Order, number: int) -> World:
-        """Do what the step declares for spent retries: compensate, or proceed."""
-        step = self._step(order.run)
-        if not step.proceeds:
-            return world.with_order(number, self._start_compensating(order, "unanswered"))
-        order = self._done(journal(order, step.name), step.name)
-        return self._advance(world.with_order(number, order), number, link=step.queue)
+        order = order._replace(run=run)
+        return queue(order._replace(status=CANCELLING)) if starts_to_compensate else order
 
     # -- advancing ---------------------------------------------------------------------------
 
@@ -159,65 +196,121 @@ class Engine:
         """Do what is due until a call is claimed, the link ends, or nothing is left."""
         while True:
             order = world.orders[number]
-            run = order.run
-            if run.status == COMPENSATING:
-                work, is_remote = self._next_compensation(run, resting)
-            elif run.compensation_requested and (run.step or self.rules.checks_request_at_the_end):
-                return world.with_order(number, self._start_compensating(order, "requested"))
-            elif not run.step:
-                return world.with_order(number, end(order))
-            else:
-                step = self._step(run)
-                link = link or step.queue
-                if step.queue != link:  # the chain's next message
-                    return world.with_order(number, queue(order))
-                work, is_remote = step.name, step.is_remote
-            if not work:
-                order = queue(order) if resting else end(order)
-                return world.with_order(number, order)
-            if is_remote:
-                return self._claim(world, number, work)
-            world, rejection = self._act(world, number, work)
-            order = world.orders[number]
-            if rejection:
-                return world.with_order(number, self._start_compensating(order, rejection))
-            order = self._done(journal(order, work), work)
+            run, way = order.run, self._way(order.run)
+            state = way.nudged(self._state(run))
+            order = self._change(order, state)
             world = world.with_order(number, order)
+            if way.must_compensate(state):
+                compensating = way.compensate(state, decision.Rejection(run.cause))
+                return world.with_order(number, self._change(order, compensating))
+            if way.has_finished(state):
+                return self._end(world, number, way.ended(state))
+            step = self._next_step(run, way, state, resting)
+            if step is None:
+                return world.with_order(number, self._rest(order, way, state, resting))
+            link = link or step.queue
+            if run.status == RUNNING and step.queue != link:  # the chain's next message
+                return world.with_order(number, queue(order))
+            work = step.compensation_name if run.status == COMPENSATING else step.name
+            definition = step.compensating_action if run.status == COMPENSATING else step.action
+            claimed, world = self._work(world, number, work, definition)
+            run = world.orders[number].run
+            if claimed or (run.status == COMPENSATING and way.status == RUNNING):
+                return world
+            if run.waits_for and not run.nudged and isinstance(definition, Wait):
+                return world
 
-    def _next_compensation(self, run: Run, resting: str) -> tuple[str, bool]:
-        """Return the due compensation, last step first, and whether it is remote; empty without one."""
-        for step in reversed(self.sagas[run.saga]):
-            is_pending = step.name in run.begun and step.compensation not in run.compensations_done
-            if is_pending and step.compensation != resting:
-                return step.compensation, step.compensation_is_remote
-        return "", False
+    def _next_step(self, run: Run, way: Way, state: RunState, resting: str) -> Step | None:
+        """Return the first step that is due, in the run's direction."""
+        steps = self.sagas[run.saga].steps
+        for step in steps[::-1] if run.status == COMPENSATING else steps:
+            if way.is_due(state, step, NOW) and step.compensation_name != (resting or None):
+                return step
+        return None
 
-    def _step(self, run: Run) -> Step:
-        return next(step for step in self.sagas[run.saga] if step.name == run.step)
+    def _rest(self, order: Order, way: Way, state: RunState, resting: str) -> Order:
+        """Leave the run until its back-off is over, or until it is woken where it waits."""
+        if resting or not state.waits_for:
+            return queue(order)
+        wakes = decision.next_wake_at(way, state, NOW) <= NOW
+        return order._replace(run=order.run._replace(wakes=wakes))
 
-    def _claim(self, world: World, number: int, work: str) -> World:
+    def _work(
+        self, world: World, number: int, work: str, definition: Work | None
+    ) -> tuple[bool, World]:
+        """Do or claim one step; return whether it was claimed, and the world after it."""
         order = world.orders[number]
-        run = order.run
-        if run.status == RUNNING:
-            if self._is_spent(run):
-                return self._give_up(world, order, number)
-            run = run._replace(retry_count=min(run.retry_count + 1, self.patience))
+        match definition:
+            case Remote():
+                return self._claim(world, number, work)
+            case Wait():
+                return False, world.with_order(number, self._look(world, number, work))
+        world, rejection = self._act(world, number, work)
+        order = world.orders[number]
+        answer = Answer(Outcome.REJECTED, rejection) if rejection else Answer(Outcome.DONE)
+        if not rejection:
+            order = journal(order, work)
+        settled = self._settled(order.run, work, answer)
+        return False, world.with_order(number, self._apply(order, work, settled))
+
+    def _claim(self, world: World, number: int, work: str) -> tuple[bool, World]:
+        order = world.orders[number]
+        run, step, way = order.run, self.steps[work], self._way(order.run)
+        state = self._state(run)
+        if way.tries_are_spent(state, step):
+            settled = way.spent(state, step, Answer(Outcome.LOST, "lost"))
+            if settled.has_passed:
+                order = journal(order, work)
+            return False, world.with_order(number, self._apply(order, work, settled))
+        order = self._change(order, way.attempted(state, step)._replace(leased_until=AFTER))
         order = prepare(order, self.effects[work])
         worker = Worker(number, work, is_repeat=work in run.begun)
-        order = order._replace(run=run._replace(lease=HELD_BY_WORKER))
+        order = order._replace(run=order.run._replace(lease=HELD_BY_WORKER))
         if self.rules.journals_before_call:
             order = journal(order, work)
-        return world.with_order(number, order).with_workers(*world.workers, worker)
+        return True, world.with_order(number, order).with_workers(*world.workers, worker)
 
-    def _start_compensating(self, order: Order, cause: str) -> Order:
-        cause = "requested" if order.run.compensation_requested else cause
-        begun = order.run.begun
-        if not self.rules.compensates_attempted_steps:
-            begun -= {order.run.step}
-        run = order.run._replace(
-            status=COMPENSATING, step="", retry_count=0, cause=cause, begun=begun
-        )
-        return queue(order._replace(status=CANCELLING, run=run))
+    def _look(self, world: World, number: int, work: str) -> Order:
+        """Try the condition of a wait: it is over, overdue, or the run waits on."""
+        order = world.orders[number]
+        run, step, way = order.run, self.steps[work], self._way(order.run)
+        state, answer = self._state(run), self._answer(world, number, work)
+        if answer:
+            outcome = Outcome.DONE if answer == YES else Outcome.REJECTED
+            settled = way.settled(state, step, Answer(outcome, work), MOMENT)
+        elif way.is_overdue(state, NOW):
+            settled = way.overdue(state, step, Outcome.REJECTED, NOW)
+        else:
+            return self._change(order, way.began_waiting(state, work, BEFORE, AFTER))
+        return self._apply(journal(order, work), work, settled)
+
+    def _answer(self, world: World, number: int, work: str) -> str:
+        """Return whether the condition of a wait is met, or rejects; empty while it is neither."""
+        if self.effects[work] == WHEN_CHILDREN_HAVE_ENDED:
+            live = [child for child in world.orders if child.parent == number and child.run.is_live]
+            return "" if live else YES
+        return next((answer for name, answer in world.orders[number].facts if name == work), "")
+
+    def _end(self, world: World, number: int, state: RunState) -> World:
+        """End the run; in the same transaction it nudges its parent."""
+        order = self._change(world.orders[number], state)
+        if state.status == COMPENSATED:
+            order = order._replace(status=CANCELLED)
+        world = world.with_order(number, order)
+        if order.parent < 0 or not self.rules.nudges_parent:
+            return world
+        return world.with_order(order.parent, self.nudged(world.orders[order.parent]))
+
+    def nudged(self, order: Order) -> Order:
+        """Return the order after a nudge of its run. Mirrors ``sagas/nudges.py``."""
+        run = order.run
+        if not run.is_live:
+            return order
+        is_waiting = bool(run.waits_for) and not run.lease
+        counts = self.rules.counts_nudges or is_waiting
+        run = run._replace(nudged=run.nudged or counts, wakes=run.wakes or is_waiting)
+        order = order._replace(run=run)
+        return queue(order) if is_waiting else order
 
     # -- local steps -------------------------------------------------------------------------
 
@@ -241,7 +334,44 @@ class Engine:
                 order = order._replace(reservation=RELEASED)
         elif effect == FINISHES:
             order = order._replace(status=CANCELLED)
+        elif effect == STARTS:
+            child = Order(run=self.new_run(self.child), parent=number)
+            world = world._replace(orders=(*world.orders, child))
         return world.with_order(number, order), ""
+
+
+@lru_cache(maxsize=None)
+def _way(saga: Saga, is_compensating: bool) -> Way:  # noqa: FBT001 - a cache's key
+    return decision.way_of(saga, is_compensating=is_compensating)
+
+
+@lru_cache(maxsize=None)
+def state_of(saga: Saga, run: Run) -> RunState:
+    """Return the state of a modelled run as production reads it."""
+    pending: tuple[decision.PendingCompensation, ...] = ()
+    if run.status == COMPENSATING:
+        history = {step.name: _history(step, run) for step in saga.steps if step.name in run.begun}
+        pending = decision.pending_compensations(saga, history)
+    waits = bool(run.waits_for)
+    return RunState(
+        status=RunStatus(run.status),
+        step=run.step,
+        retry_count=run.retry_count,
+        leased_until={"": None, HELD_BY_WORKER: AFTER}.get(run.lease, BEFORE),
+        not_before=AFTER if run.rests else None,
+        nudge_count=int(run.nudged),
+        waits_for=run.waits_for,
+        waiting_since=BEFORE if waits else None,
+        waiting_until=(BEFORE if run.is_late else AFTER) if waits else None,
+        is_compensation_requested=run.compensation_requested,
+        reason=run.cause,
+        compensations=pending,
+    )
+
+
+def _history(step: Step, run: Run) -> StepHistory:
+    is_done = step.compensation_name in run.compensations_done
+    return StepHistory(Outcome.DONE, Outcome.DONE if is_done else "")
 
 
 def fence_off(world: World, number: int) -> World:
@@ -282,13 +412,6 @@ def journal(order: Order, work: str) -> Order:
 
 def queue(order: Order) -> Order:
     return order._replace(messages=min(order.messages + 1, MAX_MESSAGES))
-
-
-def end(order: Order) -> Order:
-    """End the run: no step and no compensation is left."""
-    if order.run.status == RUNNING:
-        return order._replace(run=order.run._replace(status=COMPLETED, step=""))
-    return order._replace(status=CANCELLED, run=order.run._replace(status=COMPENSATED))
 
 
 def expire_lease(world: World, number: int) -> World:

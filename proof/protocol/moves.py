@@ -7,8 +7,8 @@ rely on it. *Faults* are limited in number, by kind.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from proof.protocol.calls import REQUESTS, Calls, answer_of
-from proof.protocol.engine import UNKNOWN, Engine, expire_lease, queue
+from proof.protocol.calls import REQUESTS, UNKNOWN, Calls, answer_of
+from proof.protocol.engine import Engine, expire_lease, queue
 from proof.protocol.provider import (
     AUTHORIZATION_EXPIRED,
     HELD,
@@ -50,7 +50,7 @@ class Moves:
 
     def beginnings(self) -> list[World]:
         """Return the worlds right after the orders were accepted."""
-        orders = (Order(run=self.engine.new_run("checkout")),) * self.scope.orders
+        orders = (Order(run=self.engine.new_run(self.engine.first)),) * self.scope.orders
         return [World(units, units, orders, (), self.scope.faults) for units in self.scope.units]
 
     def of(self, world: World) -> Iterator[Move]:
@@ -82,7 +82,7 @@ class Moves:
             return
         taken = world.with_order(number, order._replace(messages=order.messages - 1))
         if not self.rules.reads_under_lock:
-            worker = Worker(number, "look", at="read", stale=(order.run,))
+            worker = Worker(number, "look", at="read", stale=(order,))
             yield Move(
                 PROGRESS, "a worker reads the run", taken.with_workers(*taken.workers, worker)
             )
@@ -111,6 +111,7 @@ class Moves:
     def _sweep(self, world: World, number: int, order: Order) -> Iterator[Move]:
         """A live run that no worker advances is queued."""
         idle = order.run.is_live and not order.messages and order.run.lease != HELD_BY_WORKER
+        idle = idle and (order.run.wakes or bool(order.run.lease))
         if idle and self.rules.sweeps:
             yield Move(PROGRESS, "the sweep queues it", world.with_order(number, queue(order)))
 
@@ -132,12 +133,17 @@ class Moves:
             return
         run = order.run
         if run.is_live:
-            if run.status == COMPENSATING or run.compensation_requested or run.saga != "checkout":
+            if run.status == COMPENSATING or run.compensation_requested:
                 return
-            requested = queue(order._replace(run=run._replace(compensation_requested=True)))
+            if run.saga == self.engine.cancellation:
+                return
+            run = run._replace(compensation_requested=True, cause="requested", wakes=True)
+            requested = queue(order._replace(run=run))
         elif order.status == CONFIRMED:
             requested = queue(
-                order._replace(status=CANCELLING, run=self.engine.new_run("cancellation"))
+                order._replace(
+                    status=CANCELLING, run=self.engine.new_run(self.engine.cancellation)
+                )
             )
         else:
             return

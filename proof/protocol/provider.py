@@ -13,6 +13,7 @@ from proof.protocol.state import NO_INTENT, Provider, Request
 CREATED: Final = "created"  # requires_confirmation
 HELD: Final = "held"  # requires_capture
 DECLINED: Final = "declined"  # requires_payment_method
+ACTION: Final = "action"  # requires_action: the customer must authenticate
 TAKEN: Final = "taken"  # succeeded
 GIVEN_BACK: Final = "given_back"  # succeeded, and refunded in full
 CANCELED: Final = "canceled"
@@ -28,6 +29,7 @@ MOVES: Final = {
     ("cancel", CREATED): (CANCELED,),
     ("cancel", HELD): (CANCELED,),
     ("cancel", DECLINED): (CANCELED,),
+    ("cancel", ACTION): (CANCELED,),
     ("refund", TAKEN): (GIVEN_BACK,),
 }
 SAVED: Final = ("create", "charge", "confirm", "refund")

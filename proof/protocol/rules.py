@@ -51,6 +51,12 @@ class Rules:
     leases_expire: bool = True
     # Live runs that no worker advances are queued again.
     sweeps: bool = True
+    # A fact and its nudge commit together.
+    nudges_with_fact: bool = True
+    # A nudge during a call is noticed when the call is settled.
+    counts_nudges: bool = True
+    # A child that ends nudges its parent in its last transaction.
+    nudges_parent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from proof.protocol.tables import COMPENSATING, PLACED, RUNNING
 
 NO_INTENT: Final = -1
+NO_PARENT: Final = -1
 
 NOT_RESERVED: Final = ""
 HELD: Final = "held"
@@ -18,6 +19,9 @@ RELEASED: Final = "released"
 
 HELD_BY_WORKER: Final = "leased"
 EXPIRED: Final = "expired"
+
+YES: Final = "yes"
+NO: Final = "no"
 
 
 class Request(NamedTuple):
@@ -60,6 +64,11 @@ class Run(NamedTuple):
     cause: str = ""  # why it compensates
     begun: frozenset[str] = frozenset()  # actions and compensations with a journalled attempt
     compensations_done: frozenset[str] = frozenset()
+    waits_for: str = ""
+    is_late: bool = False  # the deadline of the wait has passed
+    rests: bool = False  # it waits, and its next look is not due
+    nudged: bool = False  # a nudge has come that no phase has seen
+    wakes: bool = True  # the time has come at which the sweep queues it
 
     @property
     def is_live(self) -> bool:
@@ -73,6 +82,8 @@ class Order(NamedTuple):
     run: Run = Run()
     messages: int = 1
     provider: Provider = Provider()
+    facts: frozenset[tuple[str, str]] = frozenset()  # the answer to each wait, once it is there
+    parent: int = NO_PARENT
 
 
 class Worker(NamedTuple):
@@ -90,7 +101,7 @@ class Worker(NamedTuple):
     seen: str = ""
     intent: int = NO_INTENT
     key: int = 1
-    stale: tuple[Run, ...] = ()  # only in a mutant that reads without locking
+    stale: tuple[Order, ...] = ()  # only in a mutant that reads without locking
 
 
 class Faults(NamedTuple):
@@ -105,6 +116,9 @@ class Faults(NamedTuple):
     expiries: int = 0  # the provider forgets all idempotency keys
     expirations: int = 0  # the provider lets an authorization expire
     errors: int = 0  # the provider answers 500, and saves that under the key
+    authentications: int = 0  # the provider asks the customer to authenticate
+    decisions: int = 0  # a person answers a wait
+    overdue: int = 0  # a deadline passes
 
 
 class World(NamedTuple):
