@@ -21,7 +21,7 @@ from sagas.queries.counts import (
     count_flagged,
     done_each_minute,
     last_sweeps,
-    oldest_live,
+    oldest_moving,
     outcomes_within,
 )
 from sagas.queries.subjects import flagged_runs
@@ -94,7 +94,7 @@ class DashboardData:
 def dashboard_data() -> DashboardData:
     """Read all figures. Each statement has its own snapshot, so figures may differ slightly."""
     now = timezone.now()
-    marked, oldest = count_flagged(), oldest_live()
+    marked, oldest = count_flagged(), oldest_moving()
     flagged = flagged_runs().order_by("created_at")[:MAX_FLAGGED_SHOWN]
     return DashboardData(
         at=now,

@@ -77,7 +77,7 @@ def queues() -> list[QueueHealth]:
         heartbeats[heartbeat.queue].append(heartbeat)
     waiting: dict[str, int] = defaultdict(int)
     for runs in live_runs():
-        waiting[runs.queue] += runs.waiting
+        waiting[runs.queue] += runs.due
     now = timezone.now()
     return [_health(name, heartbeats[name], waiting[name], now) for name in names]
 

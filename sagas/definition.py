@@ -36,6 +36,8 @@ CALL_TIME_LIMIT: Final = timedelta(seconds=8)
 LOOK_AGAIN: Final = RetryPolicy(initial_delay=timedelta(seconds=5), max_delay=timedelta(minutes=10))
 """When a pending call is made again if no nudge comes."""
 
+LONGEST_BACK_OFF: Final = timedelta(hours=1)
+
 MAX_CODE_LENGTH: Final = 64
 """The maximum length of a rejection code: that of the column ``SagaRun.reason``."""
 
@@ -593,6 +595,8 @@ def _check_call(name: str, work: Remote) -> None:
         code = getattr(error, "code", None)
         if isinstance(code, str) and code not in work.rejections:
             raise DefinitionError(f"{name} does not declare {code}, the code of {error.__name__}")
+    if work.retry.max_delay > LONGEST_BACK_OFF:
+        raise DefinitionError(f"{name}: a back-off lasts an hour at most")
     is_limited = work.retry.max_attempts is not None
     if is_limited != (work.when_spent is not None):
         raise DefinitionError(f"{name} needs a limit of retries and when_spent, or neither")

@@ -15,6 +15,10 @@ MESSAGE_GRACE: Final = timedelta(seconds=5)
 """How long a message may take to reach a worker before the sweep sends another one."""
 
 
+MOVES_WITHIN: Final = timedelta(hours=2)
+"""A run that does not wait wakes within this time: after a message, a lease or a back-off."""
+
+
 class RunStatus(models.TextChoices):
     RUNNING = "running"  # takes its steps, first to last
     COMPENSATING = "compensating"  # compensates, last step first; never takes a step again
@@ -147,6 +151,7 @@ class SagaRun(models.Model):
             # Read by the desk: what runs wait for, and which are past their deadline.
             models.Index(
                 fields=["waits_for", "waiting_until"],
+                include=["waiting_since"],
                 condition=~Q(waits_for=""),
                 name="sagas_run_waits",
             ),

@@ -1,7 +1,7 @@
 """The sweep: finds every live run that no worker advances, and queues it again.
 
 It keeps no state of its own. A run has a ``wake_at`` in the past when its message was lost or never
-sent, its worker died, or its back-off is over.
+sent, its worker died, its back-off is over, or the deadline of its wait has passed.
 """
 
 import logging
@@ -78,10 +78,16 @@ def sweep(source: SweepSource = SweepSource.COMMAND, *, limit: int = 500) -> int
 
 
 def _save_sweep(source: SweepSource, queued: int) -> None:
+    """Save the time of the sweep. One that found nothing is saved every few seconds only."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO sagas_lastsweep (source, at, queued) VALUES (%s, clock_timestamp(), %s)
+            INSERT INTO sagas_lastsweep (source, at, queued)
+            SELECT new.source, clock_timestamp(), new.queued
+            FROM (VALUES (%s::text, %s::int)) AS new (source, queued)
+            WHERE new.queued > 0 OR NOT EXISTS (
+                SELECT FROM sagas_lastsweep last
+                WHERE last.source = new.source AND last.at > clock_timestamp() - interval '2 s')
             ON CONFLICT (source) DO UPDATE SET at = excluded.at, queued = excluded.queued
             """,
             [source, queued],

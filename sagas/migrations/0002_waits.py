@@ -142,6 +142,7 @@ class Migration(migrations.Migration):
             index=models.Index(
                 condition=models.Q(("waits_for", ""), _negated=True),
                 fields=["waits_for", "waiting_until"],
+                include=["waiting_since"],
                 name="sagas_run_waits",
             ),
         ),

@@ -1,6 +1,7 @@
 """What can be counted of the journal: live runs, flagged and paused ones, recent outcomes.
 
-Each is one statement over an index, independent of the journal's size.
+Each is one statement over an index, independent of the journal's size. Those about runs that move do
+not depend on the number of runs that wait either: a run that moves wakes within MOVES_WITHIN.
 """
 
 from collections.abc import Mapping
@@ -8,27 +9,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.functions import Now, TruncMinute
 
 from sagas import registry
 from sagas.dispatch import remaining_links
 from sagas.errors import UnknownSaga, UnknownStep
 from sagas.journal import name_and_work
-from sagas.models import LIVE, Direction, LastSweep, Outcome, SagaRun, StepAttempt
+from sagas.models import LIVE, MOVES_WITHIN, Direction, LastSweep, Outcome, SagaRun, StepAttempt
 from sagas.queries.subjects import flagged_runs, paused_runs
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRuns:
-    """The runs of one saga that have not ended and are at the same step."""
+    """The runs of one saga that have not ended, do not wait, and are at the same step."""
 
     saga: str
     version: int
     status: str  # running, compensating
     step: str  # empty while they compensate
     runs: int
-    waiting: int  # of these: due, and no worker holds them
+    due: int  # of these: no back-off is left, and no worker holds them
     overdue: int  # of these: the sweep should have queued them by now
     oldest_at: datetime | None  # when the oldest that is not paused was started
     overdue_since: datetime | None  # the earliest time to wake that has passed
@@ -53,18 +54,29 @@ class OutcomeCount:
     last_at: datetime  # when the latest of them started
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingRuns:
+    """The runs that wait for the same thing."""
+
+    waits_for: str  # the name of a wait step, or the code of a pending call
+    runs: int
+    oldest_since: datetime
+    overdue: int  # past their deadline
+    overdue_since: datetime | None  # the earliest deadline that has passed
+
+
 def live_runs() -> list[LiveRuns]:
-    """Count the runs that have not ended, by saga, version, status and step."""
+    """Count the runs that move, by saga, version, status and step."""
     is_unleased = Q(leased_until__isnull=True) | Q(leased_until__lte=Now())
     is_due = Q(not_before__isnull=True) | Q(not_before__lte=Now())
     is_moving = Q(paused_at__isnull=True)
     is_overdue = Q(wake_at__lte=Now())
     rows = (
-        SagaRun.objects.filter(status__in=LIVE)
+        moving()
         .values("saga", "version", "status", "step")
         .annotate(
             runs=Count("pk"),
-            waiting=Count("pk", filter=is_unleased & is_due & is_moving),
+            due=Count("pk", filter=is_unleased & is_due & is_moving),
             overdue=Count("pk", filter=is_overdue),
             oldest_at=Min("created_at", filter=is_moving),
             overdue_since=Min("wake_at", filter=is_overdue),
@@ -74,9 +86,33 @@ def live_runs() -> list[LiveRuns]:
     return [LiveRuns(**row, queue=_queue(row)) for row in rows]
 
 
-def count_live() -> int:
-    """Return how many runs have not ended."""
-    return SagaRun.objects.filter(status__in=LIVE).count()
+def moving() -> QuerySet[SagaRun]:
+    """Return the runs that have not ended and do not wait."""
+    return SagaRun.objects.filter(
+        status__in=LIVE, waits_for="", wake_at__lte=Now() + MOVES_WITHIN
+    )
+
+
+def waiting_runs() -> list[WaitingRuns]:
+    """Count the runs that wait, by what they wait for. It reads the index of all of them."""
+    is_overdue = Q(waiting_until__lte=Now())
+    rows = (
+        SagaRun.objects.exclude(waits_for="")
+        .values("waits_for")
+        .annotate(
+            runs=Count("pk"),
+            oldest_since=Min("waiting_since"),
+            overdue=Count("pk", filter=is_overdue),
+            overdue_since=Min("waiting_until", filter=is_overdue),
+        )
+        .order_by("waits_for")
+    )
+    return [WaitingRuns(**row) for row in rows]
+
+
+def count_moving() -> int:
+    """Return how many runs have not ended and do not wait."""
+    return moving().count()
 
 
 def count_flagged() -> FlaggedCounts:
@@ -110,9 +146,9 @@ def done_each_minute(step: str, window: timedelta) -> dict[datetime, int]:
     return dict(rows.annotate(times=Count("pk")).order_by("minute"))
 
 
-def oldest_live() -> SagaRun | None:
-    """Return the live run that was started first; None without one."""
-    return SagaRun.objects.filter(status__in=LIVE).order_by("created_at").first()
+def oldest_moving() -> SagaRun | None:
+    """Return the run that moves and was started first; None without one."""
+    return moving().order_by("created_at").first()
 
 
 def last_sweeps() -> dict[str, LastSweep]:

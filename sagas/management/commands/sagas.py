@@ -19,7 +19,7 @@ from sagas.cli_types import seconds
 from sagas.dispatch import publisher
 from sagas.models import LIVE, SagaRun
 from sagas.queries.attempts import AttemptView, attempts_for
-from sagas.queries.counts import count_live
+from sagas.queries.counts import count_moving
 from sagas.queries.subjects import subject_of
 from sagas.sweep import SweepSource, sweep
 
@@ -53,12 +53,12 @@ class Command(BaseCommand):
         watch.add_argument(
             "--every",
             type=seconds(at_least=0.01),
-            default=3.0,
+            default=0.5,
             help="seconds between two sweeps (default %(default)s)",
         )
         rest = commands.add_parser(
             "rest",
-            help="wait until no run is live; exit status 1 if some still are; changes nothing",
+            help="wait until every live run waits; exit status 1 if some still move; changes nothing",
         )
         rest.add_argument(
             "--seconds",
@@ -103,9 +103,9 @@ class Command(BaseCommand):
     def _rest(self, patience: float) -> None:
         until = time.monotonic() + patience
         pause = threading.Event()
-        while live := count_live():
+        while live := count_moving():
             if time.monotonic() >= until:
-                raise CommandError(f"{live} runs are still live")
+                raise CommandError(f"{live} runs still move")
             pause.wait(0.2)
 
     def _watch(self, every: float) -> None:
