@@ -89,9 +89,7 @@ class Batch:
         """What an earlier step returned, for each subject for which it has a result."""
         found = self._phase.read_outputs([run.run_id for run in self.runs.values()], step)
         return {
-            subject: found[run.run_id]
-            for subject, run in self.runs.items()
-            if run.run_id in found
+            subject: found[run.run_id] for subject, run in self.runs.items() if run.run_id in found
         }
 
     def write(self, *changes: Change) -> None:
@@ -115,7 +113,9 @@ class Batch:
 
         Only for ``Saga.on_completed``. ``options`` are ``key`` and ``input`` of NewRun.
         """
-        self._phase.successors.append(NewRun(saga, ended.subject_id, ended.correlation_id, **options))
+        self._phase.successors.append(
+            NewRun(saga, ended.subject_id, ended.correlation_id, **options)
+        )
 
     def reject(self, subject_id: UUID, code: str, detail: str = "") -> None:
         """Reject one subject, so that its run compensates. The step must declare ``code``."""

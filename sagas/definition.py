@@ -1,245 +1,72 @@
 """A saga as data: its steps, their compensations, and the description of each step.
 
-A step's work is of one of three kinds. **Local** work changes our database in the transaction that
-journals it, so it takes effect exactly once. **Remote** work calls another system, in three parts:
-``prepare`` runs in the transaction that claims the step, the call runs outside any transaction, and
-``record`` runs in the transaction that settles the result. A **wait** is done when rows of our
-database say so; see ``docs/waits.md``.
+A step's work is of one of three kinds (``sagas/work.py``). **Local** work changes our database in the
+transaction that journals it, so it takes effect exactly once. **Remote** work calls another system, in
+three parts: ``prepare`` runs in the transaction that claims the step, the call runs outside any
+transaction, and ``record`` runs in the transaction that settles the result. A **wait** is done when
+rows of our database say so; see ``docs/waits.md``.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Final, Protocol, TypedDict, TypeVar, Unpack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Unpack
 from uuid import UUID
 
-from django import forms
-
-from sagas.batch import Batch, Output, WaitBatch
-from sagas.descriptions import (
-    RejectionText,
-    StepText,
-    WaitText,
-    rejection_problem,
-    text_problem,
-    wait_problem,
-)
+from sagas.batch import Batch
+from sagas.definition_checks import check_description, may_give_up
+from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.errors import DefinitionError, UnknownStep
-from sagas.retry_policy import RetryPolicy
+from sagas.signal_types import Signal
+from sagas.work import (
+    Attempt,
+    Call,
+    Compensate,
+    Condition,
+    Deadline,
+    Escalate,
+    Local,
+    LocalAct,
+    Overdue,
+    PendingCall,
+    Proceed,
+    Reject,
+    Rejections,
+    Remote,
+    RemoteOptions,
+    Wait,
+    WhenSpent,
+    Work,
+    do_nothing,
+    proceed_past_deadline,
+)
 
-T = TypeVar("T")
-
-CALL_TIME_LIMIT: Final = timedelta(seconds=8)
-"""The default time limit of a remote call, for all its requests together. A lease is a little longer."""
-
-LOOK_AGAIN: Final = RetryPolicy(initial_delay=timedelta(seconds=5), max_delay=timedelta(minutes=10))
-"""When a pending call is made again if no nudge comes."""
-
-LONGEST_BACK_OFF: Final = timedelta(hours=1)
-
-MAX_CODE_LENGTH: Final = 64
-"""The maximum length of a rejection code: that of the column ``SagaRun.reason``."""
-
-
-class Attempt(Protocol):
-    """One attempt at a remote call, as the step's function sees it."""
-
-    @property
-    def subject_id(self) -> UUID: ...
-
-    @property
-    def run_id(self) -> UUID: ...
-
-    @property
-    def input(self) -> Output:
-        """What the run was started with."""
-
-    def output_of(self, step: str) -> Output:
-        """Return the result of an earlier step of this run; empty without one."""
-
-    @property
-    def number(self) -> int:
-        """1 for the first attempt; with a higher number an earlier one may have taken effect."""
-
-    @property
-    def time_limit(self) -> timedelta:
-        """How long the whole call may take."""
-
-    def checkpoint(self, write: Callable[[], T]) -> T:
-        """Run ``write`` in a short transaction that commits only while this attempt has its lease.
-
-        Raises LeaseLost, with nothing written, when another worker has taken the run over.
-        """
-
-
-LocalAct = Callable[[Batch], None]
-Condition = Callable[[WaitBatch], None]
-Call = Callable[[Attempt], Output]
-Deadline = timedelta | Callable[[Batch], Mapping[UUID, datetime]]
-"""How long a wait may last, or a function that returns its end for each subject of a batch."""
-
-Rejections = Mapping[str, RejectionText]
-"""The codes that a step may reject with, and what people read about each."""
-
-
-def _do_nothing(_: Batch) -> None:
-    pass
-
-
-def _proceed_past_deadline(batch: WaitBatch) -> None:
-    for subject_id in batch.overdue_ids:
-        batch.proceed(subject_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Compensate:
-    """When a step's retries are spent, the run compensates, with the reason ``{step}_unanswered``."""
-
-    text: RejectionText
-
-
-@dataclass(frozen=True, slots=True)
-class Proceed:
-    """When a step's retries are spent, the run goes on with ``output`` as the step's result.
-
-    The journal says *proceeded*, and keeps the output. The call may still have taken effect, so the
-    step is compensated like one that was done.
-    """
-
-    output: Output
-
-
-WhenSpent = Compensate | Proceed
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """When a wait's deadline has passed, the run compensates, with this reason.
-
-    ``code`` is one of the step's ``rejections``.
-    """
-
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Escalate:
-    """When a wait's deadline has passed, the run is flagged for staff and waits ``extend_by`` longer."""
-
-    extend_by: timedelta
-
-
-Overdue = Reject | Proceed | Escalate
-
-
-@dataclass(frozen=True, slots=True)
-class PendingCall:
-    """A call that its system has accepted, and whose answer comes later.
-
-    A call says so by raising ``error``. The run then waits: it calls again when it is nudged, by the
-    schedule of ``look_again``, and at the deadline; if the answer is still pending then, ``overdue``
-    decides. These calls do not count as retries. An error with an attribute ``until`` (a time) brings
-    its own deadline.
-    """
-
-    error: type[Exception]
-    waits_for: WaitText
-    deadline: timedelta
-    overdue: Overdue
-    look_again: RetryPolicy = LOOK_AGAIN
-
-    @property
-    def code(self) -> str:
-        """The name of what the run waits for: the error's ``code``, or its class."""
-        return str(getattr(self.error, "code", self.error.__name__))
-
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    """Work on our own database, in the transaction that journals it."""
-
-    act: LocalAct
-    describe: StepText
-    rejections: Rejections = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """A call to another system.
-
-    The type of an exception decides what it means. ``rejected_by``: the system said no; the
-    exception has a ``code`` that is in ``rejections``, and may have a ``detail``. ``transient``: not
-    done yet, so try again. ``unknown``: it may have taken effect; the next attempt finds out. Every
-    other exception is journalled as failed, retried, and flagged for a person.
-    """
-
-    call: Call
-    describe: StepText
-    system: str
-    """The system that it calls, as health and metrics name it, such as ``payment_provider``."""
-    operations: tuple[str, ...] = ()
-    """The payment provider's operations that it may call; the desk shows their idempotency keys."""
-    prepare: LocalAct = _do_nothing
-    record: LocalAct = _do_nothing
-    rejected_by: tuple[type[Exception], ...] = ()
-    rejections: Rejections = field(default_factory=dict)
-    transient: tuple[type[Exception], ...] = ()
-    unknown: tuple[type[Exception], ...] = ()
-    pending: tuple[PendingCall, ...] = ()
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    when_spent: WhenSpent | None = None
-    """Required where ``retry`` has a limit."""
-    time_limit: timedelta = CALL_TIME_LIMIT
-    """For one call with all its requests."""
-
-    @property
-    def pending_errors(self) -> tuple[type[Exception], ...]:
-        """The errors by which a call says that its answer comes later."""
-        return tuple(pending.error for pending in self.pending)
-
-    @property
-    def pending_by_code(self) -> dict[str, PendingCall]:
-        """What a pending call waits for, by its code."""
-        return {pending.code: pending for pending in self.pending}
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A condition over rows of our database, with a deadline.
-
-    ``until`` is called for runs that have just arrived, that were nudged, or whose deadline has passed.
-    For each it calls ``proceed``, ``reject``, or neither: then the run goes on waiting. It runs
-    under the run's lock, so a fact that was committed before its nudge is always found.
-    ``begin`` runs once, in the transaction in which a run starts to wait.
-    """
-
-    until: Condition
-    describe: StepText
-    waits_for: WaitText
-    deadline: Deadline
-    overdue: Overdue
-    rejections: Rejections = field(default_factory=dict)
-    begin: LocalAct | None = None
-
-
-Work = Local | Remote | Wait
-
-
-class RemoteOptions(TypedDict, total=False):
-    """The options of a remote step besides its system and its texts; see Remote."""
-
-    operations: tuple[str, ...]
-    prepare: LocalAct
-    record: LocalAct
-    rejected_by: tuple[type[Exception], ...]
-    rejections: Rejections
-    transient: tuple[type[Exception], ...]
-    unknown: tuple[type[Exception], ...]
-    pending: tuple[PendingCall, ...]
-    retry: RetryPolicy
-    when_spent: WhenSpent | None
-    time_limit: timedelta
+__all__ = [
+    "Attempt",
+    "Call",
+    "Compensate",
+    "Deadline",
+    "Escalate",
+    "Link",
+    "Local",
+    "LocalAct",
+    "Overdue",
+    "PendingCall",
+    "Proceed",
+    "Reject",
+    "Rejections",
+    "Remote",
+    "RemoteOptions",
+    "Saga",
+    "Step",
+    "Wait",
+    "WhenSpent",
+    "Work",
+    "local_step",
+    "remote_step",
+    "timer_step",
+    "wait_step",
+]
 
 
 class Step:
@@ -350,7 +177,7 @@ def timer_step(
     """Make a step of a function that returns, for each subject, the time until which its run waits."""
 
     def declare(end: Callable[[Batch], Mapping[UUID, datetime]]) -> Step:
-        wait = Wait(_proceed_past_deadline, describe, waits_for, end, overdue=Proceed({}))
+        wait = Wait(proceed_past_deadline, describe, waits_for, end, overdue=Proceed({}))
         return Step(end.__name__, queue, wait)
 
     return declare
@@ -376,34 +203,6 @@ class Link:
         return step.compensation_name if self.is_compensating else step.name
 
 
-@dataclass(frozen=True, slots=True)
-class SignalContext:
-    """Where a run is when a signal comes."""
-
-    step: str
-    waits_for: str
-    is_compensating: bool
-
-
-def while_running(context: SignalContext) -> bool:
-    """Allow a signal until the run compensates."""
-    return not context.is_compensating
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """A signal that the runs of a saga take; ``sagas/signals.py`` records it.
-
-    ``schema`` is a form that checks the payload, whose fields are JSON. ``allowed_when`` is asked under
-    the run's lock. ``description`` says to staff what sending it does.
-    """
-
-    name: str
-    description: str
-    schema: type[forms.Form] = forms.Form
-    allowed_when: Callable[[SignalContext], bool] = while_running
-
-
 @dataclass(frozen=True, eq=False)
 class Saga:
     """Steps in order. A run keeps the version that it was started with to its end.
@@ -419,8 +218,8 @@ class Saga:
     version: int
     steps: tuple[Step, ...]
     compensation_queue: str
-    on_compensating: LocalAct = _do_nothing
-    on_compensated: LocalAct = _do_nothing
+    on_compensating: LocalAct = do_nothing
+    on_compensated: LocalAct = do_nothing
     on_completed: LocalAct | None = None
     signals: tuple[Signal, ...] = ()
     compensating_only: bool = False
@@ -435,7 +234,7 @@ class Saga:
         for step in self.steps:
             self._check_can_end(step)
             for name, work in step.action_and_compensation:
-                _check_description(name, work)
+                check_description(name, work)
             for code, text in step.rejection_texts.items():
                 if texts.setdefault(code, text) != text:
                     raise DefinitionError(
@@ -449,7 +248,9 @@ class Saga:
                 not isinstance(pending.overdue, Escalate)
                 for pending in step.compensating_action.pending
             ):
-                raise DefinitionError(f"{step.compensation_name}: past its deadline it can only escalate")
+                raise DefinitionError(
+                    f"{step.compensation_name}: past its deadline it can only escalate"
+                )
             if step.compensating_action.rejected_by:
                 raise DefinitionError(
                     f"{step.compensation_name}: a compensation cannot be rejected"
@@ -464,15 +265,13 @@ class Saga:
             raise DefinitionError(
                 f"{step.name} may reject, but it or an earlier step has no compensation"
             )
-        if isinstance(step.action, Remote) and _may_give_up(step.action):
+        if isinstance(step.action, Remote) and may_give_up(step.action):
             raise DefinitionError(f"{step.name} cannot compensate: retry without limit, or proceed")
 
     def can_compensate_at(self, step: Step) -> bool:
         """Return whether a run that is at ``step`` can still compensate."""
         begun = self.steps[: self.steps.index(step) + 1]
-        return all(
-            step.compensating_action is not None or step.leaves_nothing for step in begun
-        )
+        return all(step.compensating_action is not None or step.leaves_nothing for step in begun)
 
     def step(self, name: str) -> Step:
         """Return the step with this name. Raises UnknownStep when the saga has no such step."""
@@ -532,77 +331,3 @@ class Saga:
 
     def _task_name(self, *parts: str) -> str:
         return f"{self.name}.v{self.version}.{'-'.join(parts)}"
-
-
-def _may_give_up(work: Remote) -> bool:
-    return work.retry.max_attempts is not None and not isinstance(work.when_spent, Proceed)
-
-
-def _check_description(name: str, work: Work) -> None:
-    """Raise DefinitionError if the description of a step or a compensation is incomplete."""
-    is_remote = isinstance(work, Remote)
-    if problem := text_problem(work.describe, is_remote=is_remote):
-        raise DefinitionError(f"{name} {problem}")
-    for code, text in work.rejections.items():
-        if not code or len(code) > MAX_CODE_LENGTH:
-            raise DefinitionError(
-                f"{name}: {code!r} is not a code of 1 to {MAX_CODE_LENGTH} characters"
-            )
-        if problem := rejection_problem(code, text):
-            raise DefinitionError(f"{name} {problem}")
-    match work:
-        case Remote():
-            _check_call(name, work)
-        case Wait():
-            _check_wait(name, work.waits_for, work.deadline, work.overdue, work.rejections)
-
-
-def _check_wait(
-    name: str, text: WaitText, deadline: Deadline, overdue: Overdue, rejections: Rejections
-) -> None:
-    """Raise DefinitionError for a wait that could not end, or cannot say what it waits for."""
-    if problem := wait_problem(text):
-        raise DefinitionError(f"{name} {problem}")
-    if not callable(deadline) and (not isinstance(deadline, timedelta) or deadline <= timedelta()):
-        raise DefinitionError(f"{name} needs a deadline")
-    match overdue:
-        case Reject(code) if code not in rejections:
-            raise DefinitionError(f"{name} does not declare {code}, its rejection past the deadline")
-        case Escalate(extend_by) if extend_by <= timedelta():
-            raise DefinitionError(f"{name} needs a longer deadline after it was escalated")
-        case Proceed(output):
-            _check_output(name, output)
-
-
-def _check_output(name: str, output: Output) -> None:
-    try:
-        json.dumps(output)
-    except (TypeError, ValueError):
-        raise DefinitionError(f"{name} cannot proceed: its output is not JSON") from None
-
-
-def _check_call(name: str, work: Remote) -> None:
-    if not work.system:
-        raise DefinitionError(f"{name} needs the name of the system that it calls")
-    for pending in work.pending:
-        _check_wait(name, pending.waits_for, pending.deadline, pending.overdue, work.rejections)
-    if len(work.pending_by_code) < len(work.pending):
-        raise DefinitionError(f"{name}: two pending errors have the same code")
-    may_be_overdue = any(isinstance(pending.overdue, Reject) for pending in work.pending)
-    if bool(work.rejected_by or may_be_overdue) != bool(work.rejections):
-        raise DefinitionError(f"{name} needs rejected_by and rejections, or neither")
-    for error in work.rejected_by:
-        code = getattr(error, "code", None)
-        if isinstance(code, str) and code not in work.rejections:
-            raise DefinitionError(f"{name} does not declare {code}, the code of {error.__name__}")
-    if work.retry.max_delay > LONGEST_BACK_OFF:
-        raise DefinitionError(f"{name}: a back-off lasts an hour at most")
-    is_limited = work.retry.max_attempts is not None
-    if is_limited != (work.when_spent is not None):
-        raise DefinitionError(f"{name} needs a limit of retries and when_spent, or neither")
-    match work.when_spent:
-        case Compensate(text):
-            if problem := rejection_problem(f"{name}_unanswered", text):
-                raise DefinitionError(f"{name} {problem}")
-        case Proceed(output):
-            _check_output(name, output)

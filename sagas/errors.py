@@ -40,7 +40,9 @@ class SignalRefused(SagaError):
     """The run does not take this signal now; ``allowed`` are those that it takes."""
 
     def __init__(self, name: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"signal {name} is not allowed now; allowed: {', '.join(allowed) or 'none'}")
+        super().__init__(
+            f"signal {name} is not allowed now; allowed: {', '.join(allowed) or 'none'}"
+        )
         self.name = name
         self.allowed = allowed
 

@@ -9,10 +9,10 @@ from django.db import connection
 from sagas import decision
 from sagas.batch import Output
 from sagas.bulk_sql import Change, Insert, Update, write
-from sagas.decision import PendingCompensation, StepHistory
 from sagas.definition import Saga, Work
 from sagas.messages import CallResult
 from sagas.models import Direction, Outcome, SagaRun, StepAttempt
+from sagas.run_state import PendingCompensation, StepHistory
 
 RUN_FIELDS: Final = (
     "status",

@@ -28,7 +28,9 @@ def nudge(*, run_ids: Sequence[UUID] = (), subject_ids: Sequence[UUID] = ()) -> 
         return 0
     live = SagaRun.objects.filter(status__in=LIVE).order_by("pk").select_for_update(no_key=True)
     with transaction.atomic():
-        found = list(live.filter(pk__in=run_ids) if run_ids else live.filter(subject_id__in=subject_ids))
+        found = list(
+            live.filter(pk__in=run_ids) if run_ids else live.filter(subject_id__in=subject_ids)
+        )
         waiting = [run for run in found if _is_waiting(run)]
         ids = [run.pk for run in waiting]
         SagaRun.objects.filter(pk__in=[run.pk for run in found]).update(

@@ -5,7 +5,6 @@ events, and the claim on the next remote step. ``sagas/decision.py`` decides; a 
 many runs at once, and writes.
 """
 
-import random
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,17 +13,18 @@ from uuid import UUID
 from django.db import transaction
 
 from sagas import journal
-from sagas.batch import Batch, Output, PhaseWrites, Rejection, WaitBatch
-from sagas.bulk_sql import select
-from sagas.decision import Answer, Moment, RunState, Settled, next_wake_at, way_of
+from sagas.batch import Batch, Rejection, WaitBatch
+from sagas.decision import next_wake_at
 from sagas.definition import Link, Local, Remote, Saga, Step, Wait
 from sagas.dispatch import dispatch
 from sagas.errors import DefinitionError
-from sagas.messages import CallResult, Claim, Continue, NextAction, RetryAfter, Stop, WorkItem
-from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
-from sagas.run_context import RunContext, state_of
+from sagas.messages import Claim, Continue, NextAction, RetryAfter, Stop, WorkItem
+from sagas.models import Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.new_runs import start_new_runs
 from sagas.nudges import nudge
+from sagas.phase_rows import PhaseRows
+from sagas.run_context import RunContext
+from sagas.run_state import Answer, RunState, Settled
 from sagas.telemetry import report
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
@@ -32,7 +32,7 @@ LEASE_MARGIN: Final = timedelta(seconds=2)
 takes longer, the fence still stops this worker from writing."""
 
 
-class Phase:
+class Phase(PhaseRows):
     """What happens to some runs of one saga, on one link, in one transaction.
 
     ``settle_only`` writes down results and does nothing else. ``failure`` names a step whose work
@@ -48,22 +48,11 @@ class Phase:
         settle_only: bool = False,
         failure: tuple[Step, Exception] | None = None,
     ) -> None:
-        self.saga = saga
-        self.link = link
-        self.way = way_of(saga, is_compensating=link.is_compensating)
-        self.work_items = work_items
+        super().__init__(saga, link, work_items)
         self.settle_only = settle_only
         self.failure = failure
         self.current_step: Step | None = None  # still set after it raised
-        self.direction = Direction.COMPENSATING if link.is_compensating else Direction.FORWARD
-        self.now: datetime
-        self.jitter = random.random()  # noqa: S311 - jitter is not a secret
-        self.contexts: list[RunContext] = []
         self.began_compensating: list[RunContext] = []
-        self.started: list[StepAttempt] = []
-        self.settled: list[StepAttempt] = []
-        self.writes = PhaseWrites(self._outputs_of)
-        self.stale_results: list[CallResult] = []
 
     def perform(self) -> list[NextAction]:
         """Do all of it or nothing. Returns the next action for each work item, in their order."""
@@ -87,68 +76,6 @@ class Phase:
             nudge(run_ids=[run.parent_id for run in ended if run.parent_id is not None])
         report(self.saga, self.link, self.contexts, started=self.started, settled=self.settled)
         return [self._take_next_action(item) for item in self.work_items]
-
-    @property
-    def _moment(self) -> Moment:
-        return Moment(self.now, self.jitter)
-
-    # -- loading -----------------------------------------------------------------------------
-
-    def _load(self) -> None:
-        """Lock the runs, read the database's clock, and decide which runs this worker may write."""
-        results: dict[object, list[CallResult | None]] = {}
-        for item in self.work_items:
-            results.setdefault(item.run_id, []).append(item.result)
-        rows = select(
-            SagaRun,
-            "WHERE id = ANY(%s) AND saga = %s AND version = %s ORDER BY id",
-            [list(results), self.saga.name, self.saga.version],
-            lock=True,
-            db_now="statement_timestamp()",
-        )
-        for run in rows:
-            self.now = run.db_now
-            self.contexts.append(self._context(run, results[run.pk]))
-        if self.link.is_compensating:
-            self._load_pending_compensations()
-        self._settle_lost_attempts()
-
-    def _context(self, run: SagaRun, results: list[CallResult | None]) -> RunContext:
-        """Decide whether this worker may write ``run``, and keep stale results apart."""
-        context = RunContext(run, state_of(run))
-        for result in filter(None, results):
-            if result.claim.fence == run.fence and run.leased_until is not None:
-                context.result = result
-            else:
-                self.stale_results.append(result)
-        is_free = None in results and not context.state.is_leased(self.now)
-        is_ours = context.state.status == self.way.status
-        context.may_write = is_ours and (context.result is not None or is_free)
-        return context
-
-    def _load_pending_compensations(self) -> None:
-        ours = {context.run.pk: context for context in self.contexts if context.may_write}
-        for pk, pending in journal.pending_compensations(self.saga, list(ours)).items():
-            ours[pk].state = ours[pk].state._replace(compensations=pending)
-
-    def _settle_lost_attempts(self) -> None:
-        """Settle as lost the attempts of workers whose lease ran out."""
-        lost = {
-            context.run.pk: context
-            for context in self.contexts
-            if context.may_write
-            and context.result is None
-            and context.state.leased_until is not None
-        }
-        if not lost:
-            return
-        for attempt in StepAttempt.objects.filter(run__in=list(lost), outcome=Outcome.STARTED):
-            step, context = self.saga.step(attempt.step), lost.pop(attempt.run_id)
-            context.change(self.way.lost(context.state, step, self._moment))
-            attempt.outcome = Outcome.LOST
-            self._save_settled(context, step, attempt)
-        for context in lost.values():
-            context.change(context.state._replace(leased_until=None))
 
     # -- settling ----------------------------------------------------------------------------
 
@@ -190,12 +117,6 @@ class Phase:
         if was_running and state.status == RunStatus.COMPENSATING:
             self.began_compensating.append(context)
 
-    def _save_settled(self, context: RunContext, step: Step, attempt: StepAttempt) -> None:
-        attempt.ended_at = self.now
-        attempt.tries = self.way.tries(context.state, step)
-        attempt.not_before = self.way.not_before(context.state, step)
-        self.settled.append(attempt)
-
     def _record(self, contexts: list[RunContext], step: Step) -> None:
         """Let a remote step record the outputs of its calls."""
         work = self.link.work(step) if contexts else None
@@ -212,10 +133,10 @@ class Phase:
             nudged = self.way.nudged(context.state)
             if nudged is not context.state:
                 context.change(nudged)
-            if self.way.must_compensate(context.state):
+            if self.forward.must_compensate(context.state):
                 self._journal_interrupted_wait(context)
                 requested = Rejection(context.state.reason, context.state.reason_detail)
-                self._change(context, self.way.compensate(context.state, requested))
+                self._change(context, self.forward.compensate(context.state, requested))
 
     def _journal_interrupted_wait(self, context: RunContext) -> None:
         step = self.saga.step(context.state.step) if context.state.step else None
@@ -266,9 +187,7 @@ class Phase:
                 attempt.error, attempt.detail = rejected.code, rejected.detail
             self._decide(context, step, attempt)
 
-    def _check_declared(
-        self, batch: Batch, step: Step, declared: Mapping[str, object]
-    ) -> None:
+    def _check_declared(self, batch: Batch, step: Step, declared: Mapping[str, object]) -> None:
         for rejection in batch.rejections.values():
             if rejection.code not in declared:
                 raise DefinitionError(f"{step.name} does not declare {rejection.code}")
@@ -278,7 +197,7 @@ class Phase:
         is_late = frozenset(
             context.run.subject_id
             for context in group
-            if self.way.is_overdue(context.state, self.now)
+            if self.forward.is_overdue(context.state, self.now)
         )
         views = [context.view() for context in group]
         batch = WaitBatch(views, self.writes, is_late)
@@ -304,7 +223,7 @@ class Phase:
 
     def _end_overdue(self, context: RunContext, step: Step) -> None:
         before = context.state
-        settled = self.way.overdue(before, step, Outcome.REJECTED, self.now)
+        settled = self.forward.overdue(before, step, Outcome.REJECTED, self.now)
         if settled.state.waits_for:  # escalated: it waits on
             context.change(settled.state)
             return
@@ -318,8 +237,8 @@ class Phase:
         ends = self._begin(new, work) if new else {}
         for context in group:
             end = ends.get(context.run.subject_id, context.state.waiting_until)
-            context.change(self.way.began_waiting(context.state, step.name, self.now, end))
-        if late := [c for c in new if self.way.is_overdue(c.state, self.now)]:
+            context.change(self.forward.began_waiting(context.state, step.name, self.now, end))
+        if late := [c for c in new if self.forward.is_overdue(c.state, self.now)]:
             self._try_condition(late, step, work)
 
     def _begin(self, group: list[RunContext], work: Wait) -> Mapping[UUID, datetime]:
@@ -332,7 +251,7 @@ class Phase:
         return dict.fromkeys(batch.runs, self.now + work.deadline)
 
     def _claim(self, group: list[RunContext], step: Step, work: Remote) -> None:
-        if spent := [c for c in group if self.way.tries_are_spent(c.state, step)]:
+        if spent := [context for context in group if self._is_spent(context, step)]:
             self._give_up(spent, step)
             group = [context for context in group if context not in spent]
         work.prepare(self._batch(group))
@@ -353,11 +272,15 @@ class Phase:
                 run.input,
             )
 
+    def _is_spent(self, context: RunContext, step: Step) -> bool:
+        """Return whether attempts that were lost have spent the retries of a step."""
+        return not self.link.is_compensating and self.forward.tries_are_spent(context.state, step)
+
     def _give_up(self, contexts: list[RunContext], step: Step) -> None:
         """Do what the step declares for spent retries, where the last attempts were lost."""
         passed = []
         for context in contexts:
-            settled = self.way.spent(context.state, step, Answer(Outcome.LOST, Outcome.LOST))
+            settled = self.forward.spent(context.state, step, Answer(Outcome.LOST, Outcome.LOST))
             if settled.has_passed:
                 attempt = self._ended_attempt(context, step, settled.outcome)
                 attempt.error = Outcome.LOST
@@ -374,45 +297,6 @@ class Phase:
             attempt.error, attempt.detail = type(error).__name__, str(error)
             self._decide(context, step, attempt)
             attempt.not_before = self.way.not_before(context.state, step)
-
-    def _batch(self, contexts: Sequence[RunContext]) -> Batch:
-        views = [context.view() for context in contexts]
-        return Batch(views, self.writes)
-
-    def _outputs_of(self, run_ids: Sequence[UUID], step: str) -> Mapping[UUID, Output]:
-        """Return the results of ``step``: of this phase, which are not written yet, and of earlier ones."""
-        ours = {
-            attempt.run_id: attempt.output
-            for attempt in (*self.started, *self.settled)
-            if attempt.step == step and attempt.outcome in journal.HAS_RESULT
-        }
-        others = [run_id for run_id in run_ids if run_id not in ours]
-        return {**ours, **journal.outputs_of(others, step)} if others else ours
-
-    def _ended_attempt(self, context: RunContext, step: Step, outcome: Outcome) -> StepAttempt:
-        """Return the new row of work that has ended in this phase; of a wait, since it began."""
-        since = context.state.waiting_since
-        attempt = self._new_attempt(context, step, outcome)
-        attempt.ended_at = self.now
-        if since is not None and isinstance(self.link.work(step), Wait):
-            attempt.started_at = since
-        return attempt
-
-    def _new_attempt(self, context: RunContext, step: Step, outcome: Outcome) -> StepAttempt:
-        context.run.fence += 1
-        context.change(self.way.attempted(context.state, step))
-        attempt = StepAttempt(
-            run=context.run,
-            step=step.name,
-            direction=self.direction,
-            number=self.way.number(context.state, step),
-            tries=self.way.tries(context.state, step),
-            fence=context.run.fence,
-            outcome=outcome,
-            started_at=self.now,
-        )
-        self.started.append(attempt)
-        return attempt
 
     # -- finishing ---------------------------------------------------------------------------
 

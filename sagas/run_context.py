@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sagas.batch import Output, Rejection, RunView
-from sagas.decision import RunState
 from sagas.messages import CallResult, Claim
 from sagas.models import RunStatus, SagaRun
+from sagas.run_state import RunState
 
 COLUMNS: Final = (
     "step",

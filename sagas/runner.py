@@ -31,9 +31,9 @@ from sagas.bulk_sql import select
 from sagas.definition import Attempt, Link, Saga
 from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit
+from sagas.journal import outputs_of
 from sagas.log_context import log_context
 from sagas.messages import CallResult, Claim, NextAction, Stop, WorkItem
-from sagas.journal import outputs_of
 from sagas.models import Outcome, SagaRun
 from sagas.phase import Phase
 from sagas.run_threads import RunThreads, run_threads
@@ -238,9 +238,7 @@ def make_call(claim: Claim, attempt: Attempt) -> CallResult:
 
 def _pending(claim: Claim, error: Exception) -> CallResult:
     """Return a pending result under the code that the step declares, with the error's deadline."""
-    code = next(
-        pending.code for pending in claim.work.pending if isinstance(error, pending.error)
-    )
+    code = next(pending.code for pending in claim.work.pending if isinstance(error, pending.error))
     detail = str(getattr(error, "detail", error))
     return CallResult(claim, Outcome.PENDING, {}, code, detail, getattr(error, "until", None))
 

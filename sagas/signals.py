@@ -15,10 +15,10 @@ from django.db.models.functions import Now
 
 from sagas import registry
 from sagas.batch import Batch, Output
-from sagas.definition import Signal, SignalContext
 from sagas.errors import InvalidSignal, SignalConflict, SignalRefused
 from sagas.models import LIVE, RunStatus, SagaRun, SentSignal
 from sagas.nudges import nudge
+from sagas.signal_types import Signal, SignalContext
 
 
 @dataclass(frozen=True, slots=True)

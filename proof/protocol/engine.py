@@ -8,7 +8,7 @@ pass. The back-off of a run that does not wait may be over at any time.
 """
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from typing import Final
 
 from proof.protocol.rules import Protocol
@@ -19,6 +19,7 @@ from proof.protocol.state import (
     NOT_RESERVED,
     RELEASED,
     SOLD,
+    TOLD,
     YES,
     Order,
     Payment,
@@ -51,9 +52,13 @@ from proof.protocol.tables import (
     RUNNING,
 )
 from sagas import decision
-from sagas.decision import Answer, Moment, RunState, Settled, StepHistory, Way
+from sagas.batch import Rejection
+from sagas.compensating import Compensating
+from sagas.decision import Way
 from sagas.definition import Remote, Saga, Step, Wait, Work
+from sagas.forward import Forward
 from sagas.models import Outcome, RunStatus
+from sagas.run_state import Answer, Moment, PendingCompensation, RunState, Settled, StepHistory
 
 NOW: Final = datetime(2030, 1, 1, tzinfo=UTC)
 BEFORE: Final = NOW - timedelta(days=1)
@@ -89,6 +94,16 @@ class Engine:
     def new_run(self, saga: str) -> Run:
         """Return a run at the first step of ``saga``."""
         return Run(saga, step=self.sagas[saga].steps[0].name)
+
+    def waits_of(self, run: Run) -> list[str]:
+        """Return the waits of a live run's saga that a fact from outside ends."""
+        if not run.is_live:
+            return []
+        return [
+            step.name
+            for step in self.sagas[run.saga].steps
+            if isinstance(step.action, Wait) and not self.effects[step.name]
+        ]
 
     def is_compensation(self, work: str) -> bool:
         return work == self.steps[work].compensation_name
@@ -143,7 +158,10 @@ class Engine:
     # -- deciding ----------------------------------------------------------------------------
 
     def _way(self, run: Run) -> Way:
-        return _way(self.sagas[run.saga], run.status == COMPENSATING)
+        return _ways(self.sagas[run.saga])[run.status == COMPENSATING]
+
+    def _forward(self, run: Run) -> Forward:
+        return _ways(self.sagas[run.saga])[0]
 
     def _state(self, run: Run) -> RunState:
         state = state_of(self.sagas[run.saga], run)
@@ -200,8 +218,9 @@ class Engine:
             state = way.nudged(self._state(run))
             order = self._change(order, state)
             world = world.with_order(number, order)
-            if way.must_compensate(state):
-                compensating = way.compensate(state, decision.Rejection(run.cause))
+            forward = self._forward(run)
+            if forward.must_compensate(state):
+                compensating = forward.compensate(state, Rejection(run.cause))
                 return world.with_order(number, self._change(order, compensating))
             if way.has_finished(state):
                 return self._end(world, number, way.ended(state))
@@ -256,16 +275,18 @@ class Engine:
     def _claim(self, world: World, number: int, work: str) -> tuple[bool, World]:
         order = world.orders[number]
         run, step, way = order.run, self.steps[work], self._way(order.run)
-        state = self._state(run)
-        if way.tries_are_spent(state, step):
-            settled = way.spent(state, step, Answer(Outcome.LOST, "lost"))
+        state, forward = self._state(run), self._forward(run)
+        if run.status == RUNNING and forward.tries_are_spent(state, step):
+            settled = forward.spent(state, step, Answer(Outcome.LOST, "lost"))
             if settled.has_passed:
                 order = journal(order, work)
             return False, world.with_order(number, self._apply(order, work, settled))
         order = self._change(order, way.attempted(state, step)._replace(leased_until=AFTER))
         order = prepare(order, self.effects[work])
         worker = Worker(number, work, is_repeat=work in run.begun)
-        order = order._replace(run=order.run._replace(lease=HELD_BY_WORKER))
+        order = order._replace(
+            run=order.run._replace(lease=HELD_BY_WORKER), facts=order.facts - {TOLD}
+        )
         if self.rules.journals_before_call:
             order = journal(order, work)
         return True, world.with_order(number, order).with_workers(*world.workers, worker)
@@ -273,7 +294,7 @@ class Engine:
     def _look(self, world: World, number: int, work: str) -> Order:
         """Try the condition of a wait: it is over, overdue, or the run waits on."""
         order = world.orders[number]
-        run, step, way = order.run, self.steps[work], self._way(order.run)
+        run, step, way = order.run, self.steps[work], self._forward(order.run)
         state, answer = self._state(run), self._answer(world, number, work)
         if answer:
             outcome = Outcome.DONE if answer == YES else Outcome.REJECTED
@@ -340,15 +361,15 @@ class Engine:
         return world.with_order(number, order), ""
 
 
-@lru_cache(maxsize=None)
-def _way(saga: Saga, is_compensating: bool) -> Way:  # noqa: FBT001 - a cache's key
-    return decision.way_of(saga, is_compensating=is_compensating)
+@cache
+def _ways(saga: Saga) -> tuple[Forward, Compensating]:
+    return Forward(saga), Compensating(saga)
 
 
-@lru_cache(maxsize=None)
+@cache
 def state_of(saga: Saga, run: Run) -> RunState:
     """Return the state of a modelled run as production reads it."""
-    pending: tuple[decision.PendingCompensation, ...] = ()
+    pending: tuple[PendingCompensation, ...] = ()
     if run.status == COMPENSATING:
         history = {step.name: _history(step, run) for step in saga.steps if step.name in run.begun}
         pending = decision.pending_compensations(saga, history)

@@ -10,7 +10,10 @@ from typing import Final, NamedTuple
 from proof.protocol.calls import REQUESTS, UNKNOWN, Calls, answer_of
 from proof.protocol.engine import Engine, expire_lease, queue
 from proof.protocol.provider import (
+    ACTION,
     AUTHORIZATION_EXPIRED,
+    CREATED,
+    DECLINED,
     HELD,
     NO_ANSWER,
     SAVED_ERROR,
@@ -20,13 +23,17 @@ from proof.protocol.provider import (
 )
 from proof.protocol.rules import Protocol
 from proof.protocol.state import (
+    ANNOUNCED,
     HELD_BY_WORKER,
+    NO,
+    TOLD,
+    YES,
     Order,
     Request,
     Worker,
     World,
 )
-from proof.protocol.tables import CANCELLING, COMPENSATING, CONFIRMED
+from proof.protocol.tables import CANCELLING, COMPENSATING, CONFIRMED, RUNNING
 
 PROGRESS: Final = "progress"
 CHOICE: Final = "choice"
@@ -73,6 +80,56 @@ class Moves:
         yield from self._provider_acts_late(world, number, order)
         yield from self._messages_are_lost_or_doubled(world, number, order)
         yield from self._provider_forgets(world, number, order)
+        yield from self._time_passes(world, number, order)
+        yield from self._decides(world, number, order)
+        yield from self._authenticates(world, number, order)
+
+    # -- waiting -----------------------------------------------------------------------------
+
+    def _time_passes(self, world: World, number: int, order: Order) -> Iterator[Move]:
+        """The next look at a pending call is due, or the deadline of a wait passes."""
+        run = order.run
+        if not run.waits_for or run.lease == HELD_BY_WORKER:
+            return
+        if run.rests:
+            due = order._replace(run=run._replace(rests=False, wakes=True))
+            yield Move(PROGRESS, "the next look is due", world.with_order(number, due))
+        if not run.is_late and run.status == RUNNING:
+            late = order._replace(run=run._replace(is_late=True, rests=False, wakes=True))
+            yield Move(PROGRESS, "the deadline passes", world.with_order(number, late))
+
+    def _decides(self, world: World, number: int, order: Order) -> Iterator[Move]:
+        """A person answers a wait, or a fact comes from outside: a row, and a nudge with it."""
+        for wait in self.engine.waits_of(order.run):
+            known = dict(order.facts).get(wait, "")
+            if known in (YES, NO):
+                continue
+            for answer in (YES, NO):
+                if known == ANNOUNCED + answer:  # in a mutant that nudges first
+                    told = order._replace(facts=order.facts - {(wait, known)} | {(wait, answer)})
+                    yield Move(
+                        PROGRESS, f"{wait}: {answer} commits", world.with_order(number, told)
+                    )
+                if known or not world.faults.decisions:
+                    continue
+                fact = answer if self.rules.nudges_with_fact else ANNOUNCED + answer
+                told = self.engine.nudged(order._replace(facts=order.facts | {(wait, fact)}))
+                answered = world.with_order(number, told).spending("decisions")
+                yield Move(CHOICE, f"{wait}: {answer}", answered)
+
+    def _authenticates(self, world: World, number: int, order: Order) -> Iterator[Move]:
+        """The customer finishes or fails the authentication; a nudge follows, or is lost on the way."""
+        for intent, status in enumerate(order.provider.intents):
+            if status != ACTION:
+                continue
+            for end in (HELD, DECLINED):
+                intents = list(order.provider.intents)
+                intents[intent] = end
+                ended = order._replace(provider=order.provider._replace(intents=tuple(intents)))
+                text = f"the customer authenticates: {end}"
+                yield Move(CHOICE, text, world.with_order(number, ended))
+                told = self.engine.nudged(ended._replace(facts=ended.facts | {TOLD}))
+                yield Move(CHOICE, f"{text}, and we hear of it", world.with_order(number, told))
 
     # -- the engine at work ------------------------------------------------------------------
 
@@ -141,9 +198,7 @@ class Moves:
             requested = queue(order._replace(run=run))
         elif order.status == CONFIRMED:
             requested = queue(
-                order._replace(
-                    status=CANCELLING, run=self.engine.new_run(self.engine.cancellation)
-                )
+                order._replace(status=CANCELLING, run=self.engine.new_run(self.engine.cancellation))
             )
         else:
             return
@@ -187,6 +242,7 @@ class Moves:
                 yield from self._fails_at_the_provider(
                     world, worker, request, order._replace(provider=provider)
                 )
+        yield from self._must_authenticate(world, worker, request, order)
         in_flight = self._sent(order, request)
         if world.faults.no_answers:
             silent = self._receives(world, worker, in_flight, ProviderAnswer(NO_ANSWER)).spending(
@@ -196,6 +252,23 @@ class Moves:
         if world.faults.crashes:
             dead = world.without(worker).with_order(number, in_flight).spending("crashes")
             yield Move(FAULT, f"{worker.at}: the worker dies", dead)
+
+    def _must_authenticate(
+        self, world: World, worker: Worker, request: Request, order: Order
+    ) -> Iterator[Move]:
+        """The provider asks the customer to authenticate, before it holds any money."""
+        intents = order.provider.intents
+        is_new = request.operation == "confirm" and intents[request.intent] == CREATED
+        is_replay = any(
+            saved[:2] == (request.operation, request.key) for saved in order.provider.answers
+        )
+        if not is_new or is_replay or not world.faults.authentications:
+            return
+        waiting = (*intents[: request.intent], ACTION, *intents[request.intent + 1 :])
+        provider = order.provider._replace(intents=waiting)
+        answer = ProviderAnswer(ACTION, request.intent)
+        received = self._receives(world, worker, order._replace(provider=provider), answer)
+        yield Move(FAULT, "confirm, action", received.spending("authentications"))
 
     def _asks_another_system(self, world: World, worker: Worker) -> Iterator[Move]:
         """The system answers, or the worker receives no answer, or dies.

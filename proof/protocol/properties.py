@@ -5,7 +5,7 @@ from typing import Final
 
 from proof.protocol.provider import AUTHORIZATION_EXPIRED, CREATED, DECLINED, HELD, TAKEN
 from proof.protocol.state import HELD as RESERVED
-from proof.protocol.state import NO_INTENT, SOLD, Order, World
+from proof.protocol.state import NO, NO_INTENT, SOLD, TOLD, YES, Order, World
 from proof.protocol.tables import (
     CANCELLED,
     CANCELLING,
@@ -16,6 +16,7 @@ from proof.protocol.tables import (
     PLACED,
     PREPARED,
     RUN_MOVES,
+    RUNNING,
     Move,
 )
 
@@ -85,6 +86,15 @@ def _is_cancelled_with_stock(order: Order) -> bool:
     return order.status == CANCELLED and order.reservation in (RESERVED, SOLD)
 
 
+def _has_lost_a_nudge(order: Order) -> bool:
+    run = order.run
+    is_asleep = run.waits_for and not (run.wakes or run.lease or order.messages)
+    if not is_asleep or run.status != RUNNING:
+        return False
+    has_answer = any(wait == run.waits_for and answer in (YES, NO) for wait, answer in order.facts)
+    return has_answer or (run.rests and TOLD in order.facts)
+
+
 FORBIDDEN: Final[tuple[tuple[str, Callable[[Order], bool]], ...]] = (
     ("double charge", _is_charged_twice),
     ("second intent under a known key", _has_needless_intent),
@@ -97,6 +107,7 @@ FORBIDDEN: Final[tuple[tuple[str, Callable[[Order], bool]], ...]] = (
     ("cancelled with money held or taken", _is_cancelled_with_money),
     ("cancelled and still confirmable", _is_cancelled_and_confirmable),
     ("cancelled with stock on hold", _is_cancelled_with_stock),
+    ("a nudge was lost", _has_lost_a_nudge),
 )
 """What must not be true of an order in any state. The provider itself rejects a refund of more than was
 taken; requesting one leaves the order stuck."""

@@ -22,6 +22,11 @@ EXPIRED: Final = "expired"
 
 YES: Final = "yes"
 NO: Final = "no"
+ANNOUNCED: Final = "announced: "
+"""Before an answer whose nudge has come, and which is not committed yet; only in a mutant."""
+
+TOLD: Final = ("provider", "told")
+"""The fact that we heard of a change at the provider, until a call has looked."""
 
 
 class Request(NamedTuple):
@@ -117,8 +122,7 @@ class Faults(NamedTuple):
     expirations: int = 0  # the provider lets an authorization expire
     errors: int = 0  # the provider answers 500, and saves that under the key
     authentications: int = 0  # the provider asks the customer to authenticate
-    decisions: int = 0  # a person answers a wait
-    overdue: int = 0  # a deadline passes
+    decisions: int = 0  # a person answers a wait: not a fault, but nothing may rely on it
 
 
 class World(NamedTuple):

@@ -11,13 +11,14 @@ from payments.states import PaymentStatus
 from proof.seeded_bugs.patching import replace, replace_wherever_imported
 from sagas import journal
 from sagas import sweep as sweeping
-from sagas.decision import Forward, PendingCompensation
 from sagas.definition import Saga, Step
 from sagas.dispatch import dispatch, publish, remaining_links
+from sagas.forward import Forward
 from sagas.messages import CallResult
 from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.phase import Phase
 from sagas.run_context import RunContext
+from sagas.run_state import PendingCompensation
 
 
 def result_accepted_without_fence() -> None:

@@ -15,4 +15,5 @@ def live_children(batch: Batch) -> Mapping[UUID, int]:
     """
     subjects = {run.run_id: subject_id for subject_id, run in batch.runs.items()}
     live = SagaRun.objects.filter(parent__in=list(subjects), status__in=LIVE)
-    return Counter(subjects[parent_id] for parent_id in live.values_list("parent", flat=True))
+    parents = live.values_list("parent", flat=True)
+    return Counter(subjects[parent_id] for parent_id in parents if parent_id is not None)

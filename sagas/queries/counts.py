@@ -88,9 +88,7 @@ def live_runs() -> list[LiveRuns]:
 
 def moving() -> QuerySet[SagaRun]:
     """Return the runs that have not ended and do not wait."""
-    return SagaRun.objects.filter(
-        status__in=LIVE, waits_for="", wake_at__lte=Now() + MOVES_WITHIN
-    )
+    return SagaRun.objects.filter(status__in=LIVE, waits_for="", wake_at__lte=Now() + MOVES_WITHIN)
 
 
 def waiting_runs() -> list[WaitingRuns]:

@@ -11,10 +11,10 @@ from django.db.models import Prefetch
 from django.db.models.functions import Now
 
 from sagas import registry
+from sagas.decision import pending_compensations
 from sagas.definition import Proceed, Remote, Saga, Work
 from sagas.descriptions import WaitText
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.decision import pending_compensations
 from sagas.journal import history_of
 from sagas.models import LIVE, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.queries.attempts import AttemptView, attempt_view

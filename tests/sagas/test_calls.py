@@ -3,11 +3,11 @@
 import pytest
 
 from sagas.batch import Rejection
+from sagas.decision import RETRY_MESSAGE_LEAD
 from sagas.messages import RetryAfter, Stop
 from sagas.models import RunStatus, SagaRun
-from sagas.decision import ATTENTION_AFTER_TRIES
 from sagas.retry_policy import RetryPolicy
-from sagas.decision import RETRY_MESSAGE_LEAD
+from sagas.run_state import ATTENTION_AFTER_TRIES
 from sagas.services import CompensationRequest, request_compensation, retry_now
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
@@ -114,7 +114,7 @@ def test_a_back_off_has_a_time_to_retry_and_a_little_later_a_time_to_wake(
 
 
 def test_a_back_off_grows_with_the_attempts(fakes: FakeSagas, messages: MessageQueue) -> None:
-    growing = RetryPolicy(initial_delay=HOUR, max_delay=16 * HOUR)
+    growing = RetryPolicy(initial_delay=HOUR / 16, max_delay=HOUR)
     run = start(fakes.saga(fakes.remote("send", retry=growing)))
     fakes.answers("send", *[Busy()] * 6)
 
@@ -123,7 +123,7 @@ def test_a_back_off_grows_with_the_attempts(fakes: FakeSagas, messages: MessageQ
         wake_run(run, messages)
 
     waits = [retry.after for retry in messages.came_back]
-    wholes = [HOUR * hours for hours in (1, 2, 4, 8, 16, 16)]
+    wholes = [HOUR / 16 * factor for factor in (1, 2, 4, 8, 16, 16)]
     assert len(waits) == 6
     for wait, whole in zip(waits, wholes, strict=True):
         assert whole / 2 <= wait <= whole

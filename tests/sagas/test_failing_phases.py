@@ -5,8 +5,8 @@ from django.db import DatabaseError, DataError, IntegrityError
 
 from sagas.messages import RetryAfter, WorkItem
 from sagas.models import MESSAGE_GRACE, RunStatus
-from sagas.decision import ATTENTION_AFTER_TRIES
 from sagas.phase import Phase
+from sagas.run_state import ATTENTION_AFTER_TRIES
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
     Bug,

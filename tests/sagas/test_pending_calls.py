@@ -28,7 +28,9 @@ from tests.support.in_memory_broker import MessageQueue
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def pending(fakes: FakeSagas, messages: MessageQueue, *answers: object, **options: object) -> SagaRun:
+def pending(
+    fakes: FakeSagas, messages: MessageQueue, *answers: object, **options: object
+) -> SagaRun:
     """Start a run of pack, send and file whose calls get these answers."""
     send = fakes.remote("send", **options)  # type: ignore[arg-type]
     run = start(fakes.saga(fakes.local("pack"), send, fakes.local("file")))
@@ -186,9 +188,7 @@ def test_past_its_deadline_a_run_proceeds_if_its_step_says_so(
 
     run.refresh_from_db()
     assert run.status == RunStatus.COMPLETED
-    assert journal(run, "step", "outcome", "output")[2:3] == [
-        ("send", "proceeded", {"parcel": 0})
-    ]
+    assert journal(run, "step", "outcome", "output")[2:3] == [("send", "proceeded", {"parcel": 0})]
 
 
 def test_past_its_deadline_a_run_is_flagged_and_looks_on_if_its_step_says_so(

@@ -7,11 +7,12 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from sagas.batch import Output
-from sagas.definition import CALL_TIME_LIMIT, Attempt
+from sagas.definition import Attempt
 from sagas.messages import CallResult, Claim, Continue, Stop, WorkItem
 from sagas.models import MESSAGE_GRACE, Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.phase import LEASE_MARGIN, Phase
 from sagas.queries.attempts import attempts_for
+from sagas.work import CALL_TIME_LIMIT
 from tests.support.fake_sagas import (
     FakeSagas,
     Rejected,

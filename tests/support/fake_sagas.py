@@ -23,7 +23,6 @@ from sagas.definition import (
     PendingCall,
     Reject,
     Saga,
-    Signal,
     Step,
     WhenSpent,
     local_step,
@@ -34,6 +33,7 @@ from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from sagas.retry_policy import RetryPolicy
+from sagas.signal_types import Signal
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -50,6 +50,8 @@ REJECTIONS: Final = {
 
 HOURLY: Final = RetryPolicy(initial_delay=2 * HOUR, max_delay=2 * HOUR)
 """Looks every one to two hours."""
+
+REJECT_LATE: Final = Reject("no")
 
 PARCEL_WAIT: Final = WaitText("the carrier", "your parcel's carrier", "it is sent back")
 
@@ -160,7 +162,7 @@ class FakeSagas:
         rejected_by: tuple[type[Exception], ...] = (Rejected,),
         retry: RetryPolicy = THREE_TRIES,
         when_spent: WhenSpent = NO_ANSWER,
-        overdue: Overdue = Reject("no"),
+        overdue: Overdue = REJECT_LATE,
     ) -> Step:
         pending = PendingCall(Accepted, PARCEL_WAIT, DAY, overdue, HOURLY)
         step = remote_step(

@@ -1,0 +1,151 @@
+"""Decides for runs that compensate their steps, last to first."""
+
+from datetime import datetime
+from typing import Final
+
+from sagas.definition import Remote, Saga, Step
+from sagas.models import Outcome, RunStatus
+from sagas.run_state import (
+    Answer,
+    Moment,
+    PendingCompensation,
+    RunState,
+    Settled,
+    as_remote,
+    at_step,
+    flagged,
+    is_over,
+    is_stuck,
+    retry_of,
+    stuck_reason,
+    with_progress,
+    without_wait,
+)
+
+
+class Compensating:
+    """Compensates a run's steps, last to first. None of them waits until another one succeeds."""
+
+    status: Final = RunStatus.COMPENSATING
+
+    def __init__(self, saga: Saga) -> None:
+        self.saga = saga
+
+    # -- what is due -------------------------------------------------------------------------
+
+    def has_finished(self, state: RunState) -> bool:
+        """Return whether nothing is left to compensate."""
+        return state.status == self.status and not state.compensations
+
+    def is_due(self, state: RunState, step: Step, at: datetime) -> bool:
+        """Return whether the run, which this worker holds, may compensate ``step`` now."""
+        pending = _find(state, step)
+        is_free = state.status == self.status and state.leased_until is None
+        return is_free and pending is not None and is_over(pending.not_before, at)
+
+    # -- attempts ----------------------------------------------------------------------------
+
+    def number(self, state: RunState, step: Step) -> int:
+        """Return the number of the last attempt at compensating ``step``."""
+        pending = _find(state, step)
+        return pending.number if pending else 0
+
+    def tries(self, state: RunState, step: Step) -> int:
+        """Return how many attempts at it there were since its system has last answered."""
+        pending = _find(state, step)
+        return pending.tries if pending else 0
+
+    def attempted(self, state: RunState, step: Step) -> RunState:
+        """Count one more attempt at compensating ``step``."""
+        number, tries = self.number(state, step) + 1, self.tries(state, step) + 1
+        return _changed(state, step, number=number, tries=tries)
+
+    def lost(self, state: RunState, step: Step, moment: Moment) -> RunState:
+        """Settle an attempt whose worker did not report; see ``Forward.lost``."""
+        state = state._replace(leased_until=None)
+        if self.tries(state, step) > 1 and isinstance(step.compensating_action, Remote):
+            return self._backed_off(state, step, Answer(Outcome.LOST), moment)
+        return state
+
+    def settled(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> Settled:
+        """Settle an attempt by what its call returned or raised, or what its local work raised."""
+        state = state._replace(leased_until=None)
+        match answer.outcome:
+            case Outcome.DONE:
+                state = self.passed(state, step)
+            case Outcome.PENDING:
+                state = self._pending(state, step, answer, moment)
+            case _:
+                state = self._backed_off(state, step, answer, moment)
+        return Settled(state, answer.outcome)
+
+    def passed(self, state: RunState, step: Step) -> RunState:
+        """Strike ``step`` off what is left to compensate."""
+        left = tuple(pending for pending in state.compensations if pending.step != step.name)
+        if not any(pending.waits_for for pending in left):
+            state = without_wait(state)
+        return with_progress(state._replace(compensations=left))
+
+    def ended(self, state: RunState) -> RunState:
+        """Return the state of a run that is compensated."""
+        return at_step(state, "")._replace(status=RunStatus.COMPENSATED)
+
+    def _backed_off(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> RunState:
+        tries, retry = self.tries(state, step), retry_of(step.compensating_action)
+        state = _changed(state, step, not_before=moment.at + retry.delay(tries, moment.jitter))
+        if not is_stuck(retry, tries):
+            return state
+        return flagged(state, stuck_reason(step.compensation_name, tries, answer))
+
+    def _pending(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> RunState:
+        """Wait for an answer that comes later. Past its deadline the run is flagged, and looks on."""
+        pending = as_remote(step.compensating_action).pending_by_code[answer.error]
+        known = _find(state, step)
+        since = known.first_at if known and known.first_at else moment.at
+        delay = pending.look_again.delay(self.number(state, step), moment.jitter)
+        state = _changed(state, step, not_before=moment.at + delay, waits_for=answer.error, tries=0)
+        deadline = answer.until or since + pending.deadline
+        state = state._replace(waits_for=answer.error, waiting_since=since, waiting_until=deadline)
+        if moment.at >= deadline:
+            return flagged(state, f"{step.compensation_name}: waits past its deadline")
+        return state
+
+    # -- waiting -----------------------------------------------------------------------------
+
+    def nudged(self, state: RunState) -> RunState:
+        """Look at once at what it waits for, if the run was nudged since it last looked."""
+        if state.nudge_count == state.nudges_seen:
+            return state
+        looked = tuple(
+            pending._replace(not_before=None) if pending.waits_for else pending
+            for pending in state.compensations
+        )
+        state = state._replace(nudges_seen=state.nudge_count, redispatch_count=0)
+        return state._replace(compensations=looked)
+
+    # -- when it is looked at again ----------------------------------------------------------
+
+    def not_before(self, state: RunState, step: Step) -> datetime | None:
+        """Return when ``step`` may be compensated again; None without a back-off."""
+        pending = _find(state, step)
+        return pending.not_before if pending else None
+
+    def next_try(self, state: RunState) -> datetime | None:
+        """Return when the first back-off ends; None if something can be attempted now."""
+        ends = [pending.not_before for pending in state.compensations]
+        known = [end for end in ends if end is not None]
+        return min(known) if known and len(known) == len(ends) else None
+
+
+def _find(state: RunState, step: Step) -> PendingCompensation | None:
+    return next((pending for pending in state.compensations if pending.step == step.name), None)
+
+
+def _changed(state: RunState, step: Step, **values: object) -> RunState:
+    """Return ``state`` with other values for one compensation."""
+    return state._replace(
+        compensations=tuple(
+            pending._replace(**values) if pending.step == step.name else pending  # type: ignore[arg-type]
+            for pending in state.compensations
+        )
+    )
