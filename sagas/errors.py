@@ -60,3 +60,12 @@ class InvalidSignal(SagaError):
     def __init__(self, name: str, problems: dict[str, list[str]]) -> None:
         super().__init__(f"signal {name}: {problems}")
         self.problems = problems
+
+
+class ChildrenRunning(SagaError):
+    """Runs that this run has started have not ended yet."""
+
+    code = "children_running"
+
+    def __init__(self, left: int) -> None:
+        super().__init__(f"{left} children are still running")

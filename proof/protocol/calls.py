@@ -70,6 +70,10 @@ class Calls:
             answers.append(answer_of(worker, REJECTED, worker.work))
         return answers + [answer_of(worker, PENDING, code) for code in call.pending_by_code]
 
+    def pending(self, worker: Worker) -> Worker:
+        """Return the worker with the answer that another one comes later."""
+        return answer_of(worker, PENDING, next(iter(self.calls[worker.work].pending_by_code)))
+
     # -- the payment provider --------------------------------------------------------------------
 
     def request(self, worker: Worker) -> Request:
@@ -187,7 +191,7 @@ class Calls:
         if status in (HELD, TAKEN):
             return answer_of(worker, DONE, HELD)
         if status == ACTION:
-            return answer_of(worker, PENDING, next(iter(self.calls[worker.work].pending_by_code)))
+            return self.pending(worker)
         return answer_of(worker, REJECTED, status)
 
     def _go_on_closing(self, worker: Worker, payment: Payment, status: str) -> Worker:

@@ -16,6 +16,7 @@ from proof.protocol.state import (
     EXPIRED,
     HELD,
     HELD_BY_WORKER,
+    NO,
     NOT_RESERVED,
     RELEASED,
     SOLD,
@@ -143,7 +144,8 @@ class Engine:
         world = world.with_order(number, order)
         if self.is_compensation(work):
             # A compensation that must wait lets the next one start.
-            return self._advance(world, number, resting="" if settled.has_passed else work)
+            is_backing_off = settled.outcome not in (Outcome.DONE, Outcome.PENDING)
+            return self._advance(world, number, resting=work if is_backing_off else "")
         if order.run.status == COMPENSATING:
             return world
         if settled.has_passed or order.run.waits_for:
@@ -201,7 +203,7 @@ class Engine:
             cause=state.reason,
             waits_for=state.waits_for,
             is_late=waits and state.waiting_until == BEFORE,
-            rests=waits and state.not_before is not None and state.not_before > NOW,
+            rests=waits and _rests(state),
             nudged=state.nudge_count != state.nudges_seen,
             wakes=not waits,
         )
@@ -310,7 +312,8 @@ class Engine:
         if self.effects[work] == WHEN_CHILDREN_HAVE_ENDED:
             live = [child for child in world.orders if child.parent == number and child.run.is_live]
             return "" if live else YES
-        return next((answer for name, answer in world.orders[number].facts if name == work), "")
+        facts = world.orders[number].facts
+        return next((answer for answer in (YES, NO) if (work, answer) in facts), "")
 
     def _end(self, world: World, number: int, state: RunState) -> World:
         """End the run; in the same transaction it nudges its parent."""
@@ -391,8 +394,22 @@ def state_of(saga: Saga, run: Run) -> RunState:
 
 
 def _history(step: Step, run: Run) -> StepHistory:
-    is_done = step.compensation_name in run.compensations_done
-    return StepHistory(Outcome.DONE, Outcome.DONE if is_done else "")
+    if step.compensation_name in run.compensations_done:
+        return StepHistory(Outcome.DONE, Outcome.DONE)
+    if run.waits_for and step.compensation_name in run.begun:
+        not_before = AFTER if run.rests else None
+        return StepHistory(Outcome.DONE, Outcome.PENDING, run.waits_for, not_before=not_before)
+    return StepHistory(Outcome.DONE)
+
+
+def _rests(state: RunState) -> bool:
+    """Return whether the next look at what a run waits for is not due."""
+    if state.status == COMPENSATING:
+        return all(
+            left.waits_for and left.not_before is not None and left.not_before > NOW
+            for left in state.compensations
+        )
+    return state.not_before is not None and state.not_before > NOW
 
 
 def fence_off(world: World, number: int) -> World:

@@ -7,7 +7,7 @@ rely on it. *Faults* are limited in number, by kind.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from proof.protocol.calls import REQUESTS, UNKNOWN, Calls, answer_of
+from proof.protocol.calls import DONE, REQUESTS, UNKNOWN, Calls, answer_of
 from proof.protocol.engine import Engine, expire_lease, queue
 from proof.protocol.provider import (
     ACTION,
@@ -33,6 +33,7 @@ from proof.protocol.state import (
     Worker,
     World,
 )
+from proof.protocol.steps import RECALLS
 from proof.protocol.tables import CANCELLING, COMPENSATING, CONFIRMED, RUNNING
 
 PROGRESS: Final = "progress"
@@ -220,6 +221,9 @@ class Moves:
             yield from self._tears(world.without(worker), settled, worker.order)
         elif worker.at in REQUESTS:
             yield from self._asks(world, worker)
+        elif self.engine.effects[worker.work] == RECALLS:
+            yield self._recalls_children(world, worker)
+            yield from self._dies(world, worker)
         elif self.calls.asks_another_system(worker):
             yield from self._asks_another_system(world, worker)
         else:
@@ -284,6 +288,25 @@ class Moves:
             silent = others.with_workers(*others.workers, answer_of(worker, UNKNOWN))
             yield Move(FAULT, "asks, and gets no answer", silent.spending("no_answers"))
         yield from self._dies(world, worker)
+
+    def _recalls_children(self, world: World, worker: Worker) -> Move:
+        """Request that the live children compensate; the answer is pending while one is live.
+
+        Mirrors ``sagas/children.py``.
+        """
+        live = [
+            number
+            for number, order in enumerate(world.orders)
+            if order.parent == worker.order and order.run.is_live
+        ]
+        for number in live:
+            order = world.orders[number]
+            if order.run.status == RUNNING and not order.run.compensation_requested:
+                run = order.run._replace(compensation_requested=True, cause="requested", wakes=True)
+                world = world.with_order(number, queue(order._replace(run=run)))
+        answered = self.calls.pending(worker) if live else answer_of(worker, DONE)
+        others = world.without(worker)
+        return Move(PROGRESS, "calls back", others.with_workers(*others.workers, answered))
 
     def _receives(
         self, world: World, worker: Worker, order: Order, answer: ProviderAnswer

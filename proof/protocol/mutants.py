@@ -21,10 +21,12 @@ class Mutant(NamedTuple):
     finding: str
 
     orders: int = 1
+    has_child: bool = False
 
     @property
     def protocol(self) -> Protocol:
-        return Protocol(SearchScope(self.faults, orders=self.orders, units=(1,)), self.rules)
+        scope = SearchScope(self.faults, orders=self.orders, units=(1,), has_child=self.has_child)
+        return Protocol(scope, self.rules)
 
 
 MUTANTS: Final[Mapping[str, Mutant]] = {
@@ -155,6 +157,27 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         Rules(checks_request_at_the_end=False),
         Faults(cancels=1),
         "the customer's cancel was forgotten",
+    ),
+    "nudges_before_its_fact": Mutant(
+        "The nudge commits before its fact: the run looks in between, and sleeps until its deadline.",
+        Rules(nudges_with_fact=False),
+        Faults(decisions=1),
+        "a nudge was lost",
+        has_child=True,
+    ),
+    "ends_without_a_nudge": Mutant(
+        "A child ends without waking its parent, which sleeps until its deadline.",
+        Rules(nudges_parent=False),
+        Faults(decisions=1),
+        "a parent sleeps although its child has ended",
+        has_child=True,
+    ),
+    "forgets_a_nudge_during_a_call": Mutant(
+        "A nudge that comes while a call is in flight is forgotten: the call had looked before.",
+        Rules(counts_nudges=False),
+        Faults(cancels=1),
+        "a parent sleeps although its child has ended",
+        has_child=True,
     ),
     "stores_when_closed": Mutant(
         "Equivalent: a claim closes the payment, and every claim raises the fence, so a worker that"

@@ -23,6 +23,10 @@ from proof.protocol.tables import (
 
 def violation(world: World) -> str:
     """Return the violated property of ``world``; empty if it has none."""
+    if _has_ended_before_its_child(world):
+        return "ended before its child"
+    if _sleeps_after_its_child(world):
+        return "a parent sleeps although its child has ended"
     on_hold = sum(order.reservation in (RESERVED, SOLD) for order in world.orders)
     confirmed = sum(order.status == CONFIRMED for order in world.orders)
     if world.shelf < 0 or confirmed > world.units:
@@ -86,10 +90,27 @@ def _is_cancelled_with_stock(order: Order) -> bool:
     return order.status == CANCELLED and order.reservation in (RESERVED, SOLD)
 
 
+def _has_ended_before_its_child(world: World) -> bool:
+    return any(
+        order.run.is_live and order.parent >= 0 and not world.orders[order.parent].run.is_live
+        for order in world.orders
+    )
+
+
+def _sleeps_after_its_child(world: World) -> bool:
+    parents = {order.parent for order in world.orders if order.parent >= 0}
+    live = {order.parent for order in world.orders if order.run.is_live}
+    return any(_is_asleep(world.orders[number]) for number in parents - live)
+
+
+def _is_asleep(order: Order) -> bool:
+    run = order.run
+    return bool(run.waits_for) and not (run.wakes or run.lease or order.messages)
+
+
 def _has_lost_a_nudge(order: Order) -> bool:
     run = order.run
-    is_asleep = run.waits_for and not (run.wakes or run.lease or order.messages)
-    if not is_asleep or run.status != RUNNING:
+    if not _is_asleep(order) or run.status != RUNNING:
         return False
     has_answer = any(wait == run.waits_for and answer in (YES, NO) for wait, answer in order.facts)
     return has_answer or (run.rests and TOLD in order.facts)
@@ -114,9 +135,12 @@ taken; requesting one leaves the order stuck."""
 
 
 def steps_taken(before: World, after: World) -> set[tuple[str, Move]]:
-    """Return the changes of status between two worlds: their kind, source and target."""
+    """Return the changes of status between two worlds: their kind, source and target.
+
+    An order that starts between them, a child, has none yet.
+    """
     found = set()
-    for was, is_ in zip(before.orders, after.orders, strict=True):
+    for was, is_ in zip(before.orders, after.orders, strict=False):
         if was.status != is_.status:
             found.add(("order", (was.status, is_.status)))
         if was.payment.status not in ("", is_.payment.status):
@@ -138,9 +162,15 @@ def is_good_end(world: World) -> bool:
     return not world.workers and all(map(_is_good, world.orders))
 
 
+WITHOUT_MONEY: Final = ("parent", "child")
+"""The sagas of ``family``."""
+
+
 def _is_good(order: Order) -> bool:
     if order.run.is_live:
         return False
+    if order.run.saga in WITHOUT_MONEY:
+        return order.run.status == COMPLETED or order.status == CANCELLED
     if order.status == CONFIRMED:
         return TAKEN in order.provider.intents
     return order.status == CANCELLED

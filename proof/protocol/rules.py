@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from proof.protocol.family import FAMILY
 from proof.protocol.state import Faults
 from proof.protocol.steps import Sagas
 
@@ -69,6 +70,9 @@ class SearchScope:
     workers: int = 2
     patience: int = 2  # attempts without an answer at authorizing before the order is cancelled
     saved_errors_before_search: int = 1
+    has_child: bool = (
+        False  # the sagas of ``family``: an order that starts a child and waits for it
+    )
 
 
 def product_sagas() -> Sagas:
@@ -84,4 +88,11 @@ class Protocol:
 
     scope: SearchScope
     rules: Rules = field(default_factory=Rules)
-    sagas: Sagas = field(default_factory=product_sagas)
+    chosen_sagas: Sagas | None = None
+
+    @property
+    def sagas(self) -> Sagas:
+        """The sagas to search: by default those of the product, or of ``family`` by the scope."""
+        if self.chosen_sagas is not None:
+            return self.chosen_sagas
+        return FAMILY if self.scope.has_child else product_sagas()

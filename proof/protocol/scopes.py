@@ -11,9 +11,10 @@ from proof.protocol.rules import SearchScope
 from proof.protocol.state import Faults
 
 QUICK: Final[Mapping[str, SearchScope]] = {
-    "workers die, sleep, and get no answer": SearchScope(
-        Faults(cancels=1, crashes=1, sleeps=1, no_answers=1)
+    "a child waits for an answer": SearchScope(
+        Faults(cancels=1, crashes=1, losses=1, decisions=1), has_child=True, units=(0,)
     ),
+    "workers die, and one sleeps": SearchScope(Faults(cancels=1, crashes=1, sleeps=1)),
     "a worker sleeps while keys expire": SearchScope(
         Faults(cancels=1, sleeps=1, no_answers=1, expiries=1)
     ),
@@ -29,6 +30,14 @@ QUICK: Final[Mapping[str, SearchScope]] = {
 }
 
 DEEP: Final[Mapping[str, SearchScope]] = {
+    "workers die, sleep, and get no answer": SearchScope(
+        Faults(cancels=1, crashes=1, sleeps=1, no_answers=1)
+    ),
+    "a child waits for an answer, and a worker sleeps": SearchScope(
+        Faults(cancels=1, crashes=1, sleeps=1, losses=1, doubles=1, decisions=1),
+        has_child=True,
+        units=(0,),
+    ),
     "two workers die, one sleeps": SearchScope(
         Faults(cancels=1, crashes=2, sleeps=1, no_answers=1)
     ),

@@ -16,6 +16,7 @@ RELEASES: Final = "releases"
 CONFIRMS: Final = "confirms"
 FINISHES: Final = "finishes"
 STARTS: Final = "starts a child"
+RECALLS: Final = "calls its children back"
 
 AUTHORIZES: Final = "authorizes"
 CAPTURES: Final = "captures"
@@ -35,7 +36,8 @@ PAYMENT_EFFECTS: Final = {
 class Sagas(NamedTuple):
     """The sagas to search, and what their work does. ``first`` is the saga of a new order.
 
-    ``local_effects`` names what local work does. Work that is not listed has no effect in the model.
+    ``local_effects`` names what work does that does not call the payment provider. Work that is not
+    listed has no effect in the model.
     """
 
     first: Saga
@@ -67,10 +69,8 @@ class Sagas(NamedTuple):
         return {name: self._effect(name, work) for name, work in self.work.items()}
 
     def _effect(self, name: str, work: Work) -> str:
-        if not isinstance(work, Remote):
+        if not isinstance(work, Remote) or work.system != self.payment_system:
             return self.local_effects.get(name, NOTHING)
-        if work.system != self.payment_system:
-            return NOTHING
         if work.operations not in PAYMENT_EFFECTS:
             raise ValueError(f"{name}: the model does not know a payment call of {work.operations}")
         return PAYMENT_EFFECTS[work.operations]

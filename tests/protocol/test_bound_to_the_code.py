@@ -5,9 +5,6 @@ from orders.states import TRANSITIONS
 from payments.states import SOURCES
 from proof.protocol import tables
 from proof.protocol.derived_sagas import LOCAL_EFFECTS, PRODUCT
-from proof.protocol.engine import Engine
-from proof.protocol.rules import Protocol, SearchScope
-from proof.protocol.state import Faults
 from proof.protocol.steps import (
     AUTHORIZES,
     CAPTURES,
@@ -44,17 +41,21 @@ def test_the_statuses_of_a_run_are_those_of_the_code() -> None:
 
 
 def test_the_model_knows_the_steps_that_move_stock_and_money() -> None:
-    effects = [step.effect for step in PRODUCT.checkout if step.effect]
-    compensations = {step.effect: step.compensation_effect for step in PRODUCT.checkout}
+    steps = [step for step in CHECKOUT.steps if PRODUCT.effects[step.name]]
 
-    assert effects == [RESERVES, AUTHORIZES, CONFIRMS, CAPTURES]
-    assert {effect: compensations[effect] for effect in effects} == {
-        RESERVES: RELEASES,
-        AUTHORIZES: CLOSES,
-        CONFIRMS: NOTHING,
-        CAPTURES: CLOSES,
-    }
-    assert [step.effect for step in PRODUCT.cancellation if step.effect] == [
+    assert [PRODUCT.effects[step.name] for step in steps] == [
+        RESERVES,
+        AUTHORIZES,
+        CONFIRMS,
+        CAPTURES,
+    ]
+    assert [PRODUCT.effects[step.compensation_name] for step in steps] == [
+        RELEASES,
+        CLOSES,
+        NOTHING,
+        CLOSES,
+    ]
+    assert [PRODUCT.effects[step.name] for step in CANCELLATION.steps] == [
         CLOSES,
         RELEASES,
         FINISHES,
@@ -62,9 +63,11 @@ def test_the_model_knows_the_steps_that_move_stock_and_money() -> None:
 
 
 def test_a_step_that_does_not_move_stock_or_money_has_a_compensation_that_does_not_either() -> None:
-    steps = (*PRODUCT.checkout, *PRODUCT.cancellation)
+    others = [step for step in CHECKOUT.steps if not PRODUCT.effects[step.name]]
 
-    assert {step.compensation_effect for step in steps if not step.effect} <= {NOTHING}
+    assert {
+        PRODUCT.effects[step.compensation_name] for step in others if step.compensation_name
+    } <= {NOTHING}
 
 
 def test_every_local_effect_is_of_work_that_the_sagas_have() -> None:
@@ -82,11 +85,3 @@ def test_every_local_effect_is_of_work_that_the_sagas_have() -> None:
 def test_a_checkout_can_compensate_at_every_step_and_a_cancellation_at_none() -> None:
     assert all(CHECKOUT.can_compensate_at(step) for step in CHECKOUT.steps)
     assert not any(CANCELLATION.can_compensate_at(step) for step in CANCELLATION.steps)
-
-
-def test_compensations_go_backwards_over_every_step() -> None:
-    engine = Engine(Protocol(SearchScope(Faults())))
-
-    compensations = [step.compensation_name for step in CHECKOUT.compensation_link.steps]
-
-    assert compensations == list(engine.steps_by_compensation)[::-1]

@@ -53,10 +53,11 @@ def test_every_rule_is_removed_by_a_mutant() -> None:
 
 def test_the_shortest_trace_has_the_moves_in_order() -> None:
     protocol = MUTANTS["fresh_key_and_charged_at_once"].protocol
-    steps = tuple(step for step in protocol.sagas.checkout if step.effect)
-    sagas = protocol.sagas._replace(checkout=steps)
+    effects = protocol.sagas.effects
+    steps = tuple(step for step in protocol.sagas.first.steps if effects[step.name])
+    sagas = protocol.sagas._replace(first=replace(protocol.sagas.first, steps=steps))
 
-    trace = Search(replace(protocol, sagas=sagas)).run().trace
+    trace = Search(replace(protocol, chosen_sagas=sagas)).run().trace
 
     assert trace == [
         "a worker takes a message: placed, claims authorize_payment",

@@ -6,11 +6,12 @@ import pytest
 
 from sagas import registry
 from sagas.batch import Batch, Output, Rejection, WaitBatch
-from sagas.definition import Attempt, Escalate, Saga, local_step, wait_step
+from sagas.children import compensate_children, live_children
+from sagas.definition import Attempt, Escalate, PendingCall, Saga, local_step, wait_step
 from sagas.descriptions import StepText, WaitText
+from sagas.errors import ChildrenRunning
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
-from sagas.queries.children import live_children
 from sagas.services import nudge, request_compensation, start
 from sagas.sweep import sweep
 from tests.support.fake_sagas import DAY, FakeSagas, events
@@ -30,8 +31,17 @@ def parent_saga(fakes: FakeSagas, parcels: list[UUID]) -> Saga:
             for number, parcel in enumerate(parcels):
                 batch.start_child(run, "parcel", parcel, input={"number": number})
 
-    @send_parcels.compensation(describe=TEXT)
-    def call_parcels_back(batch: Batch) -> None: ...
+    @send_parcels.remote_compensation(
+        system="sagas",
+        describe=StepText("parcels", "Your parcels", "Call the parcels back."),
+        pending=(
+            PendingCall(
+                ChildrenRunning, WaitText("them", "them", "staff look"), DAY, Escalate(DAY)
+            ),
+        ),
+    )
+    def call_parcels_back(attempt: Attempt) -> Output:
+        return compensate_children(attempt, Rejection("order_cancelled"))
 
     @wait_step(
         queue="checkout",
@@ -106,6 +116,29 @@ def test_a_child_that_ends_wakes_its_parent_although_the_message_is_lost(
 
     parent.refresh_from_db()
     assert parent.status == RunStatus.COMPLETED
+
+
+def test_a_parent_that_compensates_calls_its_children_back_and_waits_for_them(
+    fakes: FakeSagas, parent: SagaRun, parcels: list[UUID], messages: MessageQueue
+) -> None:
+    request_compensation(parent.subject_id, Rejection("changed_mind"), "alice")
+    message = messages.take()
+
+    messages.deliver(message)
+    parent.refresh_from_db()
+    assert (parent.status, parent.waits_for) == (RunStatus.COMPENSATING, "")
+    messages.deliver(messages.take())
+    parent.refresh_from_db()
+    assert (parent.status, parent.waits_for) == (RunStatus.COMPENSATING, "children_running")
+    assert [child.status for child in SagaRun.objects.filter(parent=parent)] == ["running"] * 2
+
+    messages.deliver_all()
+
+    parent.refresh_from_db()
+    assert parent.status == RunStatus.COMPENSATED
+    assert {(child.status, child.reason) for child in SagaRun.objects.filter(parent=parent)} == {
+        (RunStatus.COMPENSATED, "order_cancelled")
+    }
 
 
 def test_children_are_started_once_although_their_step_is_repeated(

@@ -1,7 +1,7 @@
 """One order's payment, and attempts at its calls as the engine makes them; no order is needed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -11,6 +11,7 @@ from django.db import transaction
 from payments import services
 from payments.models import Payment
 from payments.services import Charge
+from sagas.batch import Output
 from sagas.bulk_sql import write
 from sagas.identifiers import new_id
 
@@ -50,7 +51,12 @@ class FakeAttempt:
     subject_id: UUID
     number: int = 1
     time_limit: timedelta = LONG_TIME_LIMIT
+    run_id: UUID = field(default_factory=new_id)
+    input: Output = field(default_factory=dict)
     meanwhile: Callable[[], object] = lambda: None
+
+    def output_of(self, step: str) -> Output:
+        return {}
 
     def checkpoint(self, write: Callable[[], T]) -> T:
         self.meanwhile()
