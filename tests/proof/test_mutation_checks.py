@@ -12,6 +12,7 @@ BUG = "tests.support.proof_bugs:pay_again_after_an_unknown_outcome"
 KILLED_AFTER_CONFIRMING = "paid/worker/*/http/stripe.confirm_payment/1/kill-after"
 
 
+@pytest.mark.prove
 def test_a_second_charge_is_found_and_its_run_can_be_repeated(tmp_path: Path) -> None:
     status, report, output = prove(
         tmp_path / "found.json", "--bug", BUG, "--only", KILLED_AFTER_CONFIRMING

@@ -26,7 +26,6 @@ LONGEST_FILES: Final = (
     "tests/monitoring/test_tracing.py",
     "tests/access/test_route_matrix.py",
     "tests/desk/test_lists.py",
-    "tests/proof/test_mutation_checks.py",
 )
 """Files that take over ten seconds, longest first."""
 
