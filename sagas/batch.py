@@ -134,5 +134,5 @@ class WaitBatch(Batch):
         self.outputs: dict[UUID, Output] = {}
 
     def proceed(self, subject_id: UUID, output: Output | None = None) -> None:
-        """Let one subject's run go on; the journal keeps ``output``."""
+        """Say that the wait of one subject's run is over; the journal keeps ``output``."""
         self.outputs[subject_id] = output or {}

@@ -1,10 +1,9 @@
 """A saga as data: its steps, their compensations, and the description of each step.
 
 A step's work is of one of three kinds (``sagas/work.py``). **Local** work changes our database in the
-transaction that journals it, so it takes effect exactly once. **Remote** work calls another system, in
-three parts: ``prepare`` runs in the transaction that claims the step, the call runs outside any
-transaction, and ``record`` runs in the transaction that settles the result. A **wait** is done when
-rows of our database say so; see ``docs/waits.md``.
+transaction that journals it, so it takes effect exactly once. **Remote** work calls another system:
+``prepare`` runs in the transaction that claims the step, the call runs outside any transaction, and
+``record`` runs in the transaction that settles the result. A **wait** is done when rows say so.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -208,8 +207,8 @@ class Saga:
     """Steps in order. A run keeps the version that it was started with to its end.
 
     ``on_compensating`` acts in the transaction in which a run starts to compensate,
-    ``on_compensated`` in the transaction of its last compensation, and ``on_completed`` in that of its
-    last step: there a flow can start the one that follows it. A ``compensating_only`` saga
+    ``on_compensated`` in the transaction of its last compensation. ``on_completed`` acts in the
+    transaction of the last step; there a flow starts the one that follows it. A ``compensating_only`` saga
     compensates what another saga did, and is never paused. Raises DefinitionError for steps that
     could not be compensated or finished, or that lack a description.
     """

@@ -118,7 +118,7 @@ class Phase(PhaseRows):
             self.began_compensating.append(context)
 
     def _record(self, contexts: list[RunContext], step: Step) -> None:
-        """Let a remote step record the outputs of its calls."""
+        """Record the outputs of the calls of a remote step."""
         work = self.link.work(step) if contexts else None
         if isinstance(work, Remote):
             work.record(self._batch(contexts))
@@ -193,7 +193,7 @@ class Phase(PhaseRows):
                 raise DefinitionError(f"{step.name} does not declare {rejection.code}")
 
     def _try_condition(self, group: list[RunContext], step: Step, work: Wait) -> None:
-        """Let the runs go on whose condition is met; the others begin to wait, or wait on."""
+        """Move on the runs whose condition is met; the others begin to wait, or wait on."""
         is_late = frozenset(
             context.run.subject_id
             for context in group

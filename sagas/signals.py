@@ -36,11 +36,12 @@ def send_signal(
 ) -> SignalReceipt:
     """Record a signal for the live run of a subject, and wake the run if it waits.
 
-    Repeating with the same ``key`` changes nothing and returns the first receipt; of concurrent calls
-    one records. After the commit the signal is never lost, whatever crashes. Raises SignalRefused,
-    with the signals that are allowed now, if the run does not take it (any more) or no run is live;
-    InvalidSignal if the payload does not fit; and SignalConflict for a key that was used for
-    another payload. Then nothing is recorded.
+    Repeating with the same ``key`` changes nothing and returns the first receipt. Of concurrent calls
+    one records. After the commit the signal is never lost, whatever crashes.
+
+    Raises SignalRefused, with the signals that are allowed now, if the run does not take it (any
+    more) or no run is live. Raises InvalidSignal if the payload does not fit. Raises SignalConflict
+    for a key that was used for another payload. Then nothing is recorded.
     """
     live = SagaRun.objects.filter(subject_id=subject_id, status__in=LIVE)
     run = live.select_for_update(no_key=True).first()

@@ -1,7 +1,7 @@
 """The sweep: finds every live run that no worker advances, and queues it again.
 
 It keeps no state of its own. A run has a ``wake_at`` in the past when its message was lost or never
-sent, its worker died, its back-off is over, or the deadline of its wait has passed.
+sent, or its worker died. So has one whose back-off is over, or whose wait is past its deadline.
 """
 
 import logging
