@@ -118,6 +118,13 @@ INSTALLATION_ID = _payments.text(
     "Marks this installation's payments at the provider. Others on the same account are ignored. "
     "Never change it.",
 )
+PAYMENT_RETURN_URL = _payments.address(
+    "PAYMENT_RETURN_URL",
+    "Where customers return to the storefront after they have authenticated a payment, such as "
+    "https://shop.example/paid. The provider adds its parameters. If it is empty, the storefront "
+    "authenticates them with the provider's library.",
+    "",
+)
 INSTALLED_APPS += PAYMENT_PROVIDERS
 _provider_sections = [read_provider_settings(package, globals()) for package in PAYMENT_PROVIDERS]
 

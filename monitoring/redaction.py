@@ -29,7 +29,8 @@ OMITTED: Final = "[omitted]"
 
 _SECRET_NAMES: Final = re.compile(
     r"passw(?:or)?d|secret|token|api_?key|authorization|cookie|credential|dsn"
-    r"|e_?mail|user_?name|first_name|last_name|^actor$|^payment_method$|^idempotency_key$",
+    r"|e_?mail|user_?name|first_name|last_name|^actor$|^payment_method$|^idempotency_key$"
+    r"|^next_action$",
     re.IGNORECASE,
 )
 """Names of fields whose value is always redacted."""
@@ -55,7 +56,7 @@ _SHAPES: Final = tuple(
         ),
         # Stripe: keys, client secrets, ids of cards and customers.
         r"\b(?P<secret>(?:sk|rk|pk|whsec)_\w{8,}+)",
-        r"\b(?:pi|seti)_[0-9A-Za-z]++_(?P<secret>secret_\w++)",
+        r"(?:pi|seti)_[0-9A-Za-z]++_(?P<secret>secret_\w++)",
         r"\b(?P<secret>(?:pm|card|src|tok|cus|ba)_[0-9A-Za-z]\w*+)",
         r"(?P<secret>[\w.+-]++@[\w-]++\.[\w.-]*\w)|[\w.+-]++",
         # Our own tokens, and other long random text.

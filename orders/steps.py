@@ -20,6 +20,7 @@ from orders.models import Cause, Order, lines_of, orders_by_id
 from orders.states import OrderStatus
 from payments.decline_messages import DECLINE_MESSAGES, DECLINED
 from payments.errors import (
+    AuthenticationRequired,
     DeadlinePassed,
     NotDoneYet,
     OutcomeUnknown,
@@ -154,7 +155,11 @@ def authorize_payment(attempt: Attempt) -> Output:
 
     After a time-out the next attempt first finds out what happened.
     """
-    return payments.services.authorize(attempt.subject_id, attempt)
+    try:
+        return payments.services.authorize(attempt.subject_id, attempt)
+    except AuthenticationRequired as required:
+        # Orders do not wait for their customer yet.
+        raise PaymentDeclined(required.decline_code, payment=required.payment) from None
 
 
 @authorize_payment.remote_compensation(

@@ -15,6 +15,7 @@ DECLINE_MESSAGES: Final[Mapping[str, str]] = {
     "card_velocity_exceeded": "Your card has reached its limit of balance or credit.",
     "processing_error": "Your bank could not process the payment.",
     "authentication_required": "Your bank asks you to authenticate the payment.",
+    "authentication_failed": "The payment was not authenticated.",
     "currency_not_supported": "Your card cannot be charged in this currency.",
     "payment_method_currency_mismatch": "Your payment method cannot be charged in this currency.",
     "unknown_payment_method": "This payment method does not exist.",

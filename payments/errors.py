@@ -88,6 +88,19 @@ class PaymentClosed(PaymentDeclined):
         super().__init__("closed")
 
 
+class AuthenticationRequired(PaymentDeclined):
+    """The issuer asks the customer to authenticate. Nothing is held until they have done so.
+
+    ``payments.services.customer_action`` returns what the storefront needs for it. The caller repeats
+    the attempt later, or gives up. It is a decline for callers that do not wait for the customer.
+    """
+
+    code = "authentication_required"
+
+    def __init__(self, payment: ProviderPayment) -> None:
+        super().__init__("authentication_required", payment=payment)
+
+
 class AmountMismatch(PaymentError):
     """The provider holds or took a different amount than requested. Staff have to look."""
 

@@ -39,6 +39,10 @@ class Payment(models.Model):
     # Since when it is being cancelled or refunded. Once set, no provider id is stored any more.
     closing_since = models.DateTimeField(null=True, blank=True)
     decline_code = models.CharField(max_length=64, blank=True)
+    # What the storefront needs while the customer has to authenticate: a CustomerAction, and a secret
+    # that nothing else may show, log or export.
+    next_action = models.JSONField(null=True, blank=True)
+    client_secret = models.CharField(max_length=255, blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now())
     authorized_at = models.DateTimeField(null=True, blank=True)
     captured_at = models.DateTimeField(null=True, blank=True)
@@ -63,6 +67,11 @@ class Payment(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(status__in=PaymentStatus.values), name="payments_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(next_action__isnull=True, client_secret="")
+                | Q(status=PaymentStatus.PREPARED, closing_since__isnull=True),
+                name="payments_action_only_while_open",
             ),
         ]
         indexes: ClassVar = [

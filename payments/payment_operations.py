@@ -5,6 +5,8 @@ Any worker may repeat each operation at any time, after any crash or time-out:
 * The payment is created unconfirmed, and the provider's id is stored before it is confirmed. So a
   create without an answer takes no money, and every later call uses the stored id.
 * If an earlier attempt's outcome is unknown, the next attempt reads the payment before it acts.
+* If the issuer asks the customer to authenticate, what the storefront needs is stored. A later attempt
+  reads the payment, and finds out how the authentication ended.
 * Closing cancels the payment at the provider. No confirmation can succeed after that, however late
   a delayed worker sends it. If the money was already taken, closing refunds it.
 
@@ -12,6 +14,7 @@ Any worker may repeat each operation at any time, after any crash or time-out:
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -23,6 +26,7 @@ from django.db.models import F
 from outbound.deadline import Deadline
 from payments.errors import (
     AmountMismatch,
+    AuthenticationRequired,
     NotDoneYet,
     OutcomeUnknown,
     PaymentClosed,
@@ -64,7 +68,8 @@ def authorize(order_id: UUID, attempt: Attempt) -> Output:
 
     Raises PaymentDeclined or RequestRejected if the payment fails for good. Raises PaymentClosed if it
     was marked for closing meanwhile, and AmountMismatch if the provider holds a different amount. Raises
-    NotDoneYet, DeadlinePassed or OutcomeUnknown if the attempt must be repeated.
+    NotDoneYet, DeadlinePassed or OutcomeUnknown if the attempt must be repeated. Raises
+    AuthenticationRequired while the customer has to authenticate; what they need is stored by then.
     """
     deadline = Deadline.after(attempt.time_limit)
     payment = _newest_payment(order_id)
@@ -79,6 +84,7 @@ def authorize(order_id: UUID, attempt: Attempt) -> Output:
         provider_payment = _call_or_current_state(
             payment, "confirm", partial(_confirm, payment, provider_payment.id, deadline)
         )
+    _store_customer_action(payment, attempt, provider_payment)
     _check_authorization(payment, provider_payment)
     return {
         "provider_payment_id": provider_payment.id,
@@ -145,6 +151,34 @@ def _store_provider_payment_id(payment: Payment, provider_payment_id: str) -> bo
     return write(Update([payment], ["provider_payment_id"], only_if="closing_since IS NULL")) == 1
 
 
+def _store_customer_action(
+    payment: Payment, attempt: Attempt, provider_payment: ProviderPayment
+) -> None:
+    """Store what the storefront needs while the customer has to authenticate; remove it after that.
+
+    For an authorized payment ``record_authorizations`` removes it. Raises PaymentClosed if the payment
+    was marked for closing, and LeaseLost if another worker continues with it.
+    """
+    if provider_payment.status in (
+        ProviderPaymentStatus.AUTHORIZED,
+        ProviderPaymentStatus.CAPTURED,
+    ):
+        return
+    action = provider_payment.next_action
+    if action is None and payment.next_action is None:
+        return
+    payment.next_action = None if action is None else asdict(action)
+    payment.client_secret = provider_payment.client_secret
+    if not attempt.checkpoint(partial(_write_customer_action, payment)):
+        raise PaymentClosed
+
+
+def _write_customer_action(payment: Payment) -> bool:
+    """Write the action unless the payment is marked for closing; return whether it is written."""
+    changed = ["next_action", "client_secret"]
+    return write(Update([payment], changed, only_if="closing_since IS NULL")) == 1
+
+
 def _newest_payment(order_id: UUID) -> Payment:
     """Return the payment to act on: an order may get another one after the first was closed."""
     (payment,) = select(Payment, "WHERE order_id = %s ORDER BY created_at DESC LIMIT 1", [order_id])
@@ -165,7 +199,7 @@ def _check_authorization(payment: Payment, provider_payment: ProviderPayment) ->
                 provider_payment.decline_code or "declined", payment=provider_payment
             )
         case ProviderPaymentStatus.REQUIRES_ACTION:
-            raise PaymentDeclined("authentication_required", payment=provider_payment)
+            raise AuthenticationRequired(provider_payment)
         case ProviderPaymentStatus.CANCELLED:
             raise PaymentDeclined("cancelled", payment=provider_payment)
         case ProviderPaymentStatus.PROCESSING | ProviderPaymentStatus.CREATED:
@@ -312,7 +346,7 @@ def _retrieve(payment: Payment, payment_id: str, deadline: Deadline) -> Provider
 
 def _confirm(payment: Payment, payment_id: str, deadline: Deadline, key: str) -> ProviderPayment:
     return _provider(payment).confirm_payment(
-        payment_id, key=key, api_version=payment.api_version, deadline=deadline
+        payment_id, payment.params, key=key, api_version=payment.api_version, deadline=deadline
     )
 
 

@@ -1,10 +1,10 @@
 """Payments and refunds at a provider, in types that are the same for every provider."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class ProviderPaymentStatus(StrEnum):
@@ -52,6 +52,19 @@ class PaymentRequest:
     """The reference that the storefront sent, never card data."""
     metadata: Mapping[str, str]
     """Marks the payment as ours. The provider returns it with the payment."""
+    return_url: str = ""
+    """Where the customer returns to the storefront from a page of the provider; empty for nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerAction:
+    """What the customer has to do before a payment goes on: authenticate at the issuer."""
+
+    type: Literal["redirect", "provider_sdk"]
+    """``redirect``: the storefront opens ``url`` in the customer's browser. ``provider_sdk``: it
+    gives the payment's client secret to the provider's library, which does the rest."""
+    url: str = field(repr=False)
+    """Empty for ``provider_sdk``. Treat it like a secret: it may be enough to act as the customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,10 @@ class ProviderPayment:
     none failed. Customers read a text of their own for each key of ``DECLINE_MESSAGES``."""
     metadata: Mapping[str, str]
     created_at: datetime
+    next_action: CustomerAction | None = None
+    """Set while the payment is REQUIRES_ACTION, and only then."""
+    client_secret: str = field(default="", repr=False)
+    """With it, a storefront can act as the customer. Empty unless the payment is REQUIRES_ACTION."""
 
 
 @dataclass(frozen=True, slots=True)

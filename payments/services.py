@@ -1,7 +1,7 @@
 """The interface of payments for other apps. ``payments.payment_operations`` calls the providers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
@@ -14,7 +14,7 @@ from payments.errors import CurrencyNotCharged
 from payments.events import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUNDED, PAYMENT_VOIDED
 from payments.models import Payment
 from payments.payment_operations import authorize, capture, close
-from payments.provider_types import ChargeLimits, PaymentRequest
+from payments.provider_types import ChargeLimits, CustomerAction, PaymentRequest
 from payments.providers.registry import provider_name_for_method, provider_named, providers
 from payments.states import SOURCES, PaymentStatus
 from sagas.batch import Output
@@ -24,11 +24,14 @@ from sagas.identifiers import new_id
 __all__ = [
     "Charge",
     "ChargeLimits",
+    "CustomerAction",
+    "PendingAction",
     "authorize",
     "capture",
     "charge_limits",
     "check_currency",
     "close",
+    "customer_action",
     "is_payment_method",
     "mark_closing",
     "payment_method_hint",
@@ -125,6 +128,7 @@ def _payment(charge: Charge) -> Payment:
             "order_id": str(charge.order_id),
             "payment_id": str(payment_id),
         },
+        return_url=settings.PAYMENT_RETURN_URL,
     )
     return Payment(
         pk=payment_id,
@@ -138,6 +142,29 @@ def _payment(charge: Charge) -> Payment:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class PendingAction:
+    """What the customer of an order has to do, and the secret that the provider's library needs.
+
+    Only this customer may see it. Neither of them may be logged.
+    """
+
+    action: CustomerAction
+    client_secret: str = field(repr=False)
+
+
+def customer_action(order_id: UUID) -> PendingAction | None:
+    """Return what an order's customer has to do before the payment goes on; None for nothing.
+
+    It is what ``authorize`` stored before it raised AuthenticationRequired. Makes no call.
+    """
+    open_payments = Payment.objects.filter(order_id=order_id, closing_since__isnull=True)
+    payment = open_payments.only("next_action", "client_secret").first()
+    if payment is None or payment.next_action is None:
+        return None
+    return PendingAction(CustomerAction(**payment.next_action), payment.client_secret)
+
+
 def record_authorizations(order_ids: Sequence[UUID]) -> None:
     """Record that these orders' open payments are authorized, with an event for each.
 
@@ -148,8 +175,10 @@ def record_authorizations(order_ids: Sequence[UUID]) -> None:
     for payment in payments:
         _set_status(payment, PaymentStatus.AUTHORIZED)
         payment.authorized_at = payment.db_now
+        payment.next_action, payment.client_secret = None, ""
     events = outbox(_event(PAYMENT_AUTHORIZED, payment) for payment in payments)
-    write(Update(payments, ["status", "authorized_at"]), events)
+    changed = ["status", "authorized_at", "next_action", "client_secret"]
+    write(Update(payments, changed), events)
 
 
 def record_captures(order_ids: Sequence[UUID]) -> None:
@@ -167,14 +196,16 @@ def record_captures(order_ids: Sequence[UUID]) -> None:
 
 
 def mark_closing(order_ids: Sequence[UUID]) -> None:
-    """Mark the orders' payments for closing. Repeating changes nothing.
+    """Mark the orders' payments for closing, and forget what their customers had to do.
+
+    Repeating changes nothing.
 
     After the commit no provider id is stored for them, so a payment without an id is never
     confirmed. A worker that read the payment before may still confirm one that has an id, until
     ``close`` has cancelled it at the provider.
     """
     Payment.objects.filter(order_id__in=order_ids, closing_since__isnull=True).update(
-        closing_since=Now()
+        closing_since=Now(), next_action=None, client_secret=""
     )
 
 

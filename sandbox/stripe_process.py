@@ -19,6 +19,14 @@ class SandboxServer(ServiceProcess):
     def program(self) -> list[str]:
         return ["sandbox.stripe_api", "--ledger", str(self.ledger_path)]
 
+    def authenticate(self, payment_intent: str, result: str) -> str:
+        """End a customer's authentication with ``complete`` or ``fail``; return the intent's status.
+
+        Raises ServiceFailed for an unknown intent, and for one that does not wait.
+        """
+        ended = self.control("POST", f"authentications/{payment_intent}", {"result": result})
+        return str(ended["status"])
+
     def records(self) -> list[str]:
         ledger = self.ledger()
         return [f"{kind} {json.dumps(record)}" for kind in KINDS for record in ledger[kind]]

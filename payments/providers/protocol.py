@@ -43,7 +43,8 @@ class PaymentProvider(Protocol):
     ======== =======================================================================================
 
     **Lengths.** The id of a payment or refund has at most 255 characters, and ``api_version`` 32. A
-    decline code has at most 64, and so has the name of the provider's package.
+    decline code has at most 64, and so has the name of the provider's package. A client secret has at
+    most 255.
 
     **Amounts** are in the minor units of ISO 4217, in every argument and result. A provider that
     counts in other units converts them, in both directions.
@@ -86,7 +87,8 @@ class PaymentProvider(Protocol):
         """Return what ``create_payment`` is called with: JSON, stored before the first call.
 
         Its members ``amount`` (in minor units), ``currency``, ``payment_method`` and ``metadata``
-        repeat the request; other members are the provider's own.
+        repeat the request; other members are the provider's own. ``confirm_payment`` gets the same
+        JSON, so what it will send belongs here too.
         """
 
     def recognizes_id(self, provider_id: str) -> bool:
@@ -112,12 +114,30 @@ class PaymentProvider(Protocol):
         """
 
     def confirm_payment(
-        self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
+        self,
+        payment_id: str,
+        params: Mapping[str, Any],
+        *,
+        key: str,
+        api_version: str,
+        deadline: Deadline,
     ) -> ProviderPayment:
         """Authorize the money, or take it where the payment method cannot be held.
 
-        Returns AUTHORIZED, CAPTURED or PROCESSING. Raises PaymentDeclined with the payment. Raises
-        WrongStatus unless the payment is CREATED or DECLINED. So it never confirms a cancelled payment.
+        ``params`` is what ``create_payment`` was called with. Returns AUTHORIZED, CAPTURED or
+        PROCESSING, or REQUIRES_ACTION if the issuer asks the customer to authenticate. Raises
+        PaymentDeclined with the payment. Raises WrongStatus unless the payment is CREATED, DECLINED
+        or REQUIRES_ACTION. So it never confirms a cancelled payment.
+
+        A payment that is REQUIRES_ACTION has a ``next_action`` and a ``client_secret``, and holds no
+        money. When the customer has acted, the provider continues without a call of ours. The payment
+        becomes AUTHORIZED, CAPTURED, PROCESSING or DECLINED, and ``retrieve_payment`` returns that.
+
+        * Repetition: the same key returns REQUIRES_ACTION also after the customer has acted. So the
+          caller retrieves the payment. Another key asks the customer again, and the earlier action may
+          stop working.
+        * Time-out and crash: the payment may be REQUIRES_ACTION. ``retrieve_payment`` then returns the
+          action and the secret of the lost answer.
         """
 
     def capture_payment(
@@ -140,8 +160,9 @@ class PaymentProvider(Protocol):
     ) -> ProviderPayment:
         """Release what is held, and end the payment for good: no confirmation succeeds after it.
 
-        Returns CANCELLED, also for a payment that was declined. Raises WrongStatus for one that
-        is CAPTURED or CANCELLED already, or that the provider is just confirming or capturing.
+        Returns CANCELLED, also for a payment that was declined, or that is REQUIRES_ACTION: its
+        customer cannot complete the action any more. Raises WrongStatus for one that is CAPTURED or
+        CANCELLED already, or that the provider is just confirming or capturing.
         """
 
     def create_refund(

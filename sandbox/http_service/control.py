@@ -14,16 +14,23 @@ from sandbox.http_service.json_values import JsonObject, encode
 PREFIX = "/_sandbox/"
 
 Action = Callable[[Request], JsonObject]
+ObjectAction = Callable[[str, Request], JsonObject]
+"""Takes the id that follows the action's name in the path."""
 
 
 class ControlRejected(ValueError):
     """The control request is invalid, or cannot be carried out now."""
 
+    def __init__(self, reason: str, *, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(reason)
+        self.status = status
+
 
 class Control(ABC):
     """Accepts and returns JSON. Needs no API key: only programs on this machine can reach it.
 
-    Subclasses add actions with ``own_actions``.
+    Subclasses add actions with ``own_actions``, and actions on one object, whose id is in the path,
+    with ``object_actions``.
     """
 
     def __init__(self, faults: FaultMenu, calls: CallLog) -> None:
@@ -41,9 +48,17 @@ class Control(ABC):
             ("GET", "calls"): self._calls_since,
             **self.own_actions(),
         }
+        self._object_actions: Mapping[tuple[str, str], ObjectAction] = {
+            ("DELETE", "faults"): lambda rule_id, _: self._remove_fault(rule_id),
+            **self.object_actions(),
+        }
 
     def own_actions(self) -> Mapping[tuple[str, str], Action]:
         """Return the additional actions of this service, by HTTP method and name."""
+        return {}
+
+    def object_actions(self) -> Mapping[tuple[str, str], ObjectAction]:
+        """Return the additional actions on one object, by HTTP method and name."""
         return {}
 
     @abstractmethod
@@ -59,15 +74,18 @@ class Control(ABC):
         """Delete everything that the service has recorded. Raises ControlRejected."""
 
     async def respond(self, request: Request) -> Response:
-        action, _, rule_id = request.path.removeprefix(PREFIX).partition("/")
+        name, _, object_id = request.path.removeprefix(PREFIX).partition("/")
+        action = (request.method, name)
         try:
-            if request.method == "DELETE" and rule_id:
-                body = self._remove_fault(rule_id)
-            elif rule_id or (request.method, action) not in self._actions:
-                return _json(HTTPStatus.NOT_FOUND, {"error": f"no such control: {action}"})
+            if object_id and action in self._object_actions:
+                body = self._object_actions[action](object_id, request)
+            elif object_id or action not in self._actions:
+                return _json(HTTPStatus.NOT_FOUND, {"error": f"no such control: {name}"})
             else:
-                body = self._actions[request.method, action](request)
-        except (ControlRejected, RuleInvalid) as error:
+                body = self._actions[action](request)
+        except ControlRejected as error:
+            return _json(error.status, {"error": str(error)})
+        except RuleInvalid as error:
             return _json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
         return _json(HTTPStatus.OK, body)
 

@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import Protocol
 
 import uvloop
 
@@ -13,6 +14,15 @@ from sandbox.http_service.control import PREFIX, Control
 from sandbox.http_service.http_server import Request, Responder, Response, serve
 from sandbox.http_service.json_values import encode
 from sandbox.http_service.origin_check import rejection_reason
+
+
+class Page(Protocol):
+    """A page of a service, or several."""
+
+    def serves(self, path: str) -> bool:
+        """Return whether this page responds to requests for ``path``."""
+
+    async def respond(self, request: Request) -> Response: ...
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,28 +41,19 @@ def run(respond: Responder, options: argparse.Namespace, *, name: str) -> None:
     uvloop.run(_serve_until_stopped(respond, options, name))
 
 
-def with_control(
-    api: Responder,
-    control: Control,
-    *,
-    page: Responder | None = None,
-    is_page: Callable[[str], bool] = lambda _: False,
-) -> Responder:
-    """Return a responder: it sends control requests to ``control``, pages to ``page``, the rest to ``api``.
+def with_control(api: Responder, control: Control, pages: Sequence[Page] = ()) -> Responder:
+    """Return a responder: it sends control requests to ``control``, pages to their ``Page``, the rest to ``api``.
 
     Control requests and pages are protected by ``origin_check``.
     """
 
     async def respond(request: Request) -> Response:
-        shows_page = page is not None and is_page(request.path)
-        if not shows_page and not request.path.startswith(PREFIX):
+        page = next((page for page in pages if page.serves(request.path)), None)
+        if page is None and not request.path.startswith(PREFIX):
             return await api(request)
         if reason := rejection_reason(request.method, request.headers):
             return Response(HTTPStatus.FORBIDDEN, encode({"error": reason}).encode())
-        response: Awaitable[Response] = (
-            page(request) if page is not None and shows_page else control.respond(request)
-        )
-        return await response
+        return await (page or control).respond(request)
 
     return respond
 

@@ -9,6 +9,7 @@ from sandbox.http_service.faults import FaultMenu
 from sandbox.http_service.process import add_options, run, with_control
 from sandbox.stripe_api.account_store import AccountStore
 from sandbox.stripe_api.api import Api
+from sandbox.stripe_api.authentication_page import AuthenticationPage
 from sandbox.stripe_api.control import StripeControl
 from sandbox.stripe_api.control_page import ControlPage
 from sandbox.stripe_api.ledger import LedgerDamaged, LedgerInUse
@@ -25,12 +26,10 @@ def main() -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     faults, calls = FaultMenu(options.seed), CallLog()
-    page = ControlPage(store, faults, calls)
     respond = with_control(
         Api(store, faults, calls).respond,
         StripeControl(store, faults, calls),
-        page=page.respond,
-        is_page=page.serves,
+        (ControlPage(store, faults, calls), AuthenticationPage(store)),
     )
     try:
         run(respond, options, name="Stripe sandbox")

@@ -1,5 +1,6 @@
 """The account with its ledger, idempotency keys and clock. Calls take effect here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.errors import ApiError, key_in_use, key_reused, key_too_long, server_error
 from sandbox.stripe_api.ledger import Ledger, LedgerEntry
 from sandbox.stripe_api.operations import Call, Operation, OperationResult
+from sandbox.stripe_api.records import Record
 from sandbox.stripe_api.settlement import apply_due_changes
 
 
@@ -66,6 +68,12 @@ class AccountStore:
         if changes := apply_due_changes(self.account, now):
             self.ledger.append(LedgerEntry(now, changes))
         return now
+
+    def record(self, changes: Sequence[Record], *, now: int) -> None:
+        """Write changes that no API call made to the ledger, and make them take effect."""
+        entry = LedgerEntry(now, list(changes))
+        self.ledger.append(entry)
+        self._remember(entry)
 
     def advance_clock(self, seconds: int) -> None:
         self.clock.advance(seconds)

@@ -38,6 +38,11 @@ class PaymentRow:
     money: MoneyTotals
     status: str
 
+    @property
+    def waits(self) -> bool:
+        """Whether the customer can authenticate the payment now."""
+        return self.intent.status == IntentStatus.REQUIRES_ACTION
+
 
 @dataclass(frozen=True)
 class AccountSummary:
@@ -56,7 +61,7 @@ class AccountSummary:
                 intent.currency, MoneyTotals(intent.currency)
             ) + _totals(account, intent)
         last = islice(reversed(account.intents.ids), newest)
-        rows = [_row(account, account.intents[intent_id]) for intent_id in last]
+        rows = [payment_row(account, account.intents[intent_id]) for intent_id in last]
         return cls(len(account.intents), [sums[currency] for currency in sorted(sums)], rows)
 
 
@@ -73,7 +78,8 @@ def _totals(account: Account, intent: PaymentIntent) -> MoneyTotals:
     return MoneyTotals(intent.currency, intent.amount_capturable, intent.amount_received, refunded)
 
 
-def _row(account: Account, intent: PaymentIntent) -> PaymentRow:
+def payment_row(account: Account, intent: PaymentIntent) -> PaymentRow:
+    """Return one payment, as pages show it."""
     money = _totals(account, intent)
     created = datetime.fromtimestamp(intent.created, UTC).strftime("%H:%M:%S")
     return PaymentRow(

@@ -33,6 +33,7 @@ class ParsedRequest:
     target: str
     params: Nested
     keyed: KeyedRequest | None
+    base_url: str
 
 
 class Api:
@@ -94,6 +95,7 @@ class Api:
                     now,
                     parsed.target,
                     is_declined=rule is not None and rule.fault is Fault.DECLINE,
+                    base_url=parsed.base_url,
                 ),
                 keyed,
                 fails_after=rule is not None and rule.fault is Fault.ERROR_AFTER,
@@ -126,7 +128,8 @@ def _read(request: Request) -> ParsedRequest:
     keyed = None
     if posted and (key := request.headers.get("idempotency-key")):
         keyed = KeyedRequest(key, request.path, fingerprint_of(pairs))
-    return ParsedRequest(route, target, nest(pairs), keyed)
+    base_url = f"http://{request.headers.get('host', '')}"
+    return ParsedRequest(route, target, nest(pairs), keyed, base_url)
 
 
 def _authenticate(authorization: str) -> None:

@@ -19,6 +19,7 @@ class Decline:
     code: str
     decline_code: str | None
     message: str
+    type: str = "card_error"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Card:
     funding: str = "credit"
     country: str = "US"
     decline: Decline | None = None
+    """How a charge ends; for a card that needs authentication, the charge after it."""
     needs_authentication: bool = False
     """Every confirmation asks for 3D Secure, which needs the customer."""
     refunds: RefundBehaviour = RefundBehaviour.AT_ONCE
@@ -49,6 +51,13 @@ ACTION_REFUSED: Final = Decline(
     "authentication_not_handled",
     "This payment required an authentication action to complete, but "
     "`error_on_requires_action` was set.",
+)
+AUTHENTICATION_FAILED: Final = Decline(
+    "payment_intent_authentication_failure",
+    None,
+    "The provided PaymentMethod has failed authentication. Provide a new PaymentMethod to attempt "
+    "to fulfill this PaymentIntent again.",
+    type="invalid_request_error",
 )
 
 _VISA: Final = Card("visa", "4242")
@@ -107,7 +116,14 @@ TEST_CARDS: Final[Mapping[str, Card]] = {
     "pm_card_authenticationRequiredOnSetup": replace(
         _VISA, last4="3155", needs_authentication=True
     ),
+    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": replace(
+        _NO_FUNDS, last4="3178", needs_authentication=True
+    ),
     "pm_card_threeDSecure2Required": replace(_VISA, last4="3220", needs_authentication=True),
+    "pm_card_threeDSecureRequired": replace(_VISA, last4="3063", needs_authentication=True),
+    "pm_card_threeDSecureRequiredChargeDeclined": replace(
+        _GENERIC, last4="1629", needs_authentication=True
+    ),
     "pm_card_chargeCustomerFail": replace(_GENERIC, last4="0341"),
     "pm_card_chargeDeclined": _GENERIC,
     "pm_card_visa_chargeDeclined": _GENERIC,

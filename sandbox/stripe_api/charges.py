@@ -28,7 +28,13 @@ def retrieve(account: Account, call: Call) -> OperationResult:
 
 
 def attempt(
-    intent: PaymentIntent, payment_method: str, decline: Decline | None, *, serial: int, now: int
+    intent: PaymentIntent,
+    payment_method: str,
+    decline: Decline | None,
+    *,
+    serial: int,
+    now: int,
+    is_authenticated: bool = False,
 ) -> Charge:
     """Return the charge of a confirmation: authorized, captured, or failed with ``decline``."""
     approved = decline is None
@@ -51,4 +57,5 @@ def attempt(
         failure_code=decline.code if decline else None,
         failure_message=decline.message if decline else None,
         decline_code=decline.decline_code if decline else None,
+        is_authenticated=is_authenticated,
     )

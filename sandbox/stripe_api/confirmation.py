@@ -1,10 +1,16 @@
-"""Confirms a PaymentIntent: the card accepts, declines or asks for authentication."""
+"""Confirms a PaymentIntent: the card accepts, declines or asks for authentication.
 
+``authentications`` continues an intent whose customer has authenticated, or has failed to.
+"""
+
+import re
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.cards import (
     ACTION_REFUSED,
+    AUTHENTICATION_FAILED,
     CURRENCY_NOT_SUPPORTED,
     GENERIC_DECLINE,
     NEEDS_CUSTOMER,
@@ -30,14 +36,22 @@ CONFIRMABLE = frozenset(
         IntentStatus.REQUIRES_ACTION,
     }
 )
+AUTHENTICATION_PAGE: Final = "/authenticate"
+"""The path of the pages on which customers authenticate; each has the id of its PaymentIntent."""
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[\w.:\[\]-]+([/?#][!-~]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class ConfirmOptions:
-    """The parameters of a confirmation, for customers who cannot authenticate now."""
+    """The parameters of a confirmation: whether and how the customer can authenticate.
+
+    Without a ``return_url``, or with ``use_stripe_sdk``, the next action is one for Stripe.js.
+    """
 
     off_session: bool
     error_on_requires_action: bool
+    use_stripe_sdk: bool
     return_url: str | None
 
     @classmethod
@@ -45,12 +59,11 @@ class ConfirmOptions:
         options = cls(
             off_session=bool(params.flag("off_session")),
             error_on_requires_action=bool(params.flag("error_on_requires_action")),
-            return_url=params.text("return_url"),
+            use_stripe_sdk=bool(params.flag("use_stripe_sdk")),
+            return_url=_return_url(params),
         )
-        params.flag("use_stripe_sdk")
-        if not confirm and options != cls(
-            off_session=False, error_on_requires_action=False, return_url=None
-        ):
+        needs_confirm = (options.off_session, options.error_on_requires_action, options.return_url)
+        if any(needs_confirm) and not confirm:
             raise invalid(
                 "`off_session`, `error_on_requires_action` and `return_url` can only be used "
                 "with `confirm=true`.",
@@ -62,7 +75,10 @@ class ConfirmOptions:
 def confirm(
     intent: PaymentIntent, options: ConfirmOptions, call: Call, *, expand: set[str], serial: int
 ) -> OperationResult:
-    """Charge the card. After a decline (402) the intent accepts another payment method."""
+    """Charge the card. After a decline (402) the intent accepts another payment method.
+
+    An intent that waits for its customer can be confirmed again: it asks again, and waits.
+    """
     now = call.now
     token = _payment_method_to_charge(intent)
     card = TEST_CARDS[token]
@@ -73,12 +89,35 @@ def confirm(
     if card.needs_authentication and not options.off_session:
         if options.error_on_requires_action:
             return _declined(intent, ACTION_REFUSED, token, charge=None, now=now)
-        return _waiting_for_customer(intent, options)
+        return _waiting_for_customer(intent, options, call.base_url)
     decline = NEEDS_CUSTOMER if card.needs_authentication else card.decline
     charge = attempt(intent, token, decline, serial=serial, now=now)
     if decline is not None:
         return _declined(intent, decline, token, charge=charge, now=now)
     return _charged(intent, charge, expand)
+
+
+def authenticated(intent: PaymentIntent, *, serial: int, now: int) -> OperationResult:
+    """Charge the card of a waiting intent, whose customer has authenticated."""
+    token = str(intent.payment_method)
+    decline = TEST_CARDS[token].decline
+    charge = attempt(intent, token, decline, serial=serial, now=now, is_authenticated=True)
+    if decline is not None:
+        return _declined(intent, decline, token, charge=charge, now=now)
+    return _charged(intent, charge, set())
+
+
+def authentication_failed(intent: PaymentIntent, *, now: int) -> OperationResult:
+    """Take the payment method of a waiting intent, whose customer has failed to authenticate."""
+    token = str(intent.payment_method)
+    return _declined(intent, AUTHENTICATION_FAILED, token, charge=None, now=now)
+
+
+def _return_url(params: Parameters) -> str | None:
+    url = params.text("return_url")
+    if url is not None and not _URL.fullmatch(url):
+        raise invalid("Not a valid URL", param="return_url", code="url_invalid")
+    return url
 
 
 def _payment_method_to_charge(intent: PaymentIntent) -> str:
@@ -137,10 +176,12 @@ def _declined(
     return OperationResult(body, intent.id, changes, status=402)
 
 
-def _waiting_for_customer(intent: PaymentIntent, options: ConfirmOptions) -> OperationResult:
-    page = f"https://hooks.stripe.invalid/3d_secure/{intent.id}"
+def _waiting_for_customer(
+    intent: PaymentIntent, options: ConfirmOptions, base_url: str
+) -> OperationResult:
+    page = f"{base_url}{AUTHENTICATION_PAGE}/{intent.id}"
     action: JsonObject
-    if options.return_url is None:
+    if options.use_stripe_sdk or options.return_url is None:
         action = {
             "type": "use_stripe_sdk",
             "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": page},

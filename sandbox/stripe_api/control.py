@@ -1,11 +1,20 @@
-"""The controls of the Stripe sandbox under /_sandbox, with its ledger and its clock."""
+"""The controls of the Stripe sandbox under /_sandbox: also its ledger, clock and authentications."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
 
 from sandbox.http_service.call_log import CallLog
-from sandbox.http_service.control import Control, ControlRejected
+from sandbox.http_service.control import Control, ControlRejected, ObjectAction, json_body
 from sandbox.http_service.faults import FaultMenu
 from sandbox.http_service.http_server import Request, Response
 from sandbox.http_service.json_values import JsonObject
 from sandbox.stripe_api.account_store import AccountStore
+from sandbox.stripe_api.authentications import (
+    AuthenticationResult,
+    NoSuchIntent,
+    NotWaiting,
+    finish_authentication,
+)
 
 
 class StripeControl(Control):
@@ -14,6 +23,9 @@ class StripeControl(Control):
     def __init__(self, store: AccountStore, faults: FaultMenu, calls: CallLog) -> None:
         super().__init__(faults, calls)
         self._store = store
+
+    def object_actions(self) -> Mapping[tuple[str, str], ObjectAction]:
+        return {("POST", "authentications"): self._authenticate}
 
     async def respond(self, request: Request) -> Response:
         self._store.process_due_changes()
@@ -41,3 +53,17 @@ class StripeControl(Control):
         if not self._store.ledger.is_durable:
             raise ControlRejected("a call is being written to disk")
         self._store.start_over()
+
+    def _authenticate(self, intent_id: str, request: Request) -> JsonObject:
+        """End a customer's authentication, as the page with the two buttons does."""
+        try:
+            result = AuthenticationResult(str(json_body(request).get("result")))
+        except ValueError:
+            raise ControlRejected("result is not complete or fail") from None
+        try:
+            intent = finish_authentication(self._store, intent_id, result)
+        except NoSuchIntent as error:
+            raise ControlRejected(str(error), status=HTTPStatus.NOT_FOUND) from None
+        except NotWaiting as error:
+            raise ControlRejected(str(error), status=HTTPStatus.CONFLICT) from None
+        return {"payment_intent": intent.id, "status": intent.status}

@@ -1,4 +1,7 @@
-"""The control page of the Stripe sandbox: active faults, faults to add, payments, latest calls."""
+"""The control page of the Stripe sandbox: active faults, faults to add, payments, latest calls.
+
+A payment that waits for its customer has a link to its page of ``authentication_page``.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -13,6 +16,7 @@ from sandbox.http_service.faults import Fault, FaultMenu
 from sandbox.http_service.http_server import Request, Response
 from sandbox.stripe_api.account_store import AccountStore
 from sandbox.stripe_api.account_summary import AccountSummary
+from sandbox.stripe_api.confirmation import AUTHENTICATION_PAGE
 
 PAGE: Final = "/control"
 FOLDER: Final = Path(__file__).parent / "page"
@@ -108,12 +112,12 @@ class ControlPage:
         if request.method == "POST":
             return self._act(name, request)
         if request.method != "GET":
-            return _text(HTTPStatus.METHOD_NOT_ALLOWED, "GET and POST only")
+            return text_page(HTTPStatus.METHOD_NOT_ALLOWED, "GET and POST only")
         if name in _STATIC:
             content = (FOLDER / name).read_bytes()
             return Response(HTTPStatus.OK, content, HEADERS, content_type=_STATIC[name])
         if name not in {"", "now"}:
-            return _text(HTTPStatus.NOT_FOUND, "There is no such page here.")
+            return text_page(HTTPStatus.NOT_FOUND, "There is no such page here.")
         self._store.process_due_changes()
         await self._store.ledger.durable()
         return self._rendered("now.html" if name else "control.html")
@@ -123,7 +127,7 @@ class ControlPage:
             fields = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
             self._actions[action](fields)
         except (KeyError, ValueError):
-            return _text(
+            return text_page(
                 HTTPStatus.BAD_REQUEST, "There is no such action, or a field is missing or wrong."
             )
         return Response(HTTPStatus.SEE_OTHER, b"", {**HEADERS, "Location": PAGE})
@@ -149,6 +153,7 @@ class ControlPage:
             calls=self._latest_calls(),
             calls_in_all=self._calls.last,
             ledger_entries=self._store.ledger.appended,
+            authentication_page=AUTHENTICATION_PAGE,
         )
         return Response(HTTPStatus.OK, page, HEADERS, content_type="text/html; charset=utf-8")
 
@@ -160,5 +165,5 @@ def _describe_match(match: Mapping[str, object]) -> str:
     return ", ".join(f"{name} is {value}" for name, value in match.items()) or "all"
 
 
-def _text(status: HTTPStatus, text: str) -> Response:
+def text_page(status: HTTPStatus, text: str) -> Response:
     return Response(status, text.encode(), HEADERS, content_type="text/plain; charset=utf-8")

@@ -15,12 +15,14 @@ class Call:
     """One request to an operation.
 
     ``target`` is the id in its URL, if it has one. ``is_declined`` makes every card decline.
+    ``base_url`` is the sandbox's address, as its caller reaches it.
     """
 
     parameters: Parameters
     now: int
     target: str = ""
     is_declined: bool = False
+    base_url: str = ""
 
 
 @dataclass(frozen=True)

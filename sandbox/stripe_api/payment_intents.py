@@ -5,6 +5,7 @@ Differences from Stripe:
 * The account settles in every currency that has a minimum, so no amount is converted.
 * Cards are the only payment method, so a confirmation never needs a ``return_url``.
 * A test payment method keeps its name as its id.
+* A customer authenticates on the page of ``authentication_page``, as long as the intent waits.
 
 ``payment_method_types`` is rejected, as by Stripe since its version 2026-09-30.endive.
 """

@@ -74,6 +74,8 @@ class Charge:
     failure_code: str | None = None
     failure_message: str | None = None
     decline_code: str | None = None
+    is_authenticated: bool = False
+    """Whether the customer has authenticated with 3D Secure."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,15 @@ CHECKS: JsonObject = {
     "address_postal_code_check": None,
     "cvc_check": "pass",
 }
+AUTHENTICATED: JsonObject = {
+    "authentication_flow": "challenge",
+    "electronic_commerce_indicator": "05",
+    "exemption_indicator": None,
+    "result": "authenticated",
+    "result_reason": None,
+    "transaction_id": None,
+    "version": "2.2.0",
+}
 CARD_OPTIONS: JsonObject = {
     "installments": None,
     "mandate_options": None,
@@ -214,7 +223,7 @@ def serialize_card_error(
         "doc_url": doc_url(decline.code),
         "message": decline.message,
         "payment_method": serialize_payment_method(token, created=now),
-        "type": "card_error",
+        "type": decline.type,
     }
     if decline.decline_code is not None:
         body["decline_code"] = decline.decline_code
@@ -267,7 +276,7 @@ def _charged_card(charge: Charge) -> JsonObject:
             "status": "unavailable",
         },
         "regulated_status": "unregulated",
-        "three_d_secure": None,
+        "three_d_secure": AUTHENTICATED if charge.is_authenticated else None,
         "wallet": None,
     }
     if charge.capture_before is not None:

@@ -31,6 +31,7 @@ from tests.support.canned_http import CannedResponse, CannedServer
 from tests.support.http_storefront import HttpStorefront
 from tests.support.ledger_checks import no_run_is_live
 from tests.support.production_processes import OWNED, WORKER, Installation, Program
+from tests.support.provider_ledger import intents_for
 from tests.support.shop import Shelf
 from tests.support.source_files import ROOT
 from tests.support.waits import wait_until
@@ -71,6 +72,7 @@ class Canaries:
         self.query = word()
         self.header = word()
         self.token = ""
+        self.client_secret = ""
 
     def all(self) -> dict[str, str]:
         return vars(self)
@@ -229,6 +231,9 @@ def order_and_cancel(
     paid = alice.wait_for_end(alice.place()["id"])
     alice.wait_for_end(alice.place("pm_card_chargeDeclined")["id"])
     alice.wait_for_end(alice.place(canaries.payment_method)["id"])
+    asked = alice.wait_for_end(alice.place("pm_card_authenticationRequired")["id"])
+    (intent,) = intents_for(sandbox_stripe.ledger(), asked["id"])
+    canaries.client_secret = intent["client_secret"].rpartition("_")[2]
     sandbox_stripe.add_fault("payment_intents.confirm", "error_before", times=1)
     alice.wait_for_end(alice.place()["id"])
     alice.cancel(paid["id"])
@@ -357,7 +362,7 @@ def start_with_wrong_passwords(
 
 
 def found(text: bytes, canaries: Canaries) -> list[str]:
-    """Return the names of the canaries in a text."""
+    """Return the names of the canaries in a text. An empty canary would be found in every text."""
     return [name for name, value in canaries.all().items() if value.encode() in text]
 
 

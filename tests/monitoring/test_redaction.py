@@ -33,6 +33,9 @@ SECRETS = [
     ("whsec_abcdefgh12", "whsec_abcdefgh12"),
     ("secret_Zz9", "pi_3Nabc_secret_Zz9"),
     ("secret_Zz9", "seti_3Nabc_secret_Zz9"),
+    ("secret_Zz9", "order_pi_3Nabc_secret_Zz9"),
+    ("Zz9", "/paid?payment_intent=pi_3Nabc&payment_intent_client_secret=pi_3Nabc_secret_Zz9"),
+    ("Zz9", "https://issuer.example/src_1Nabc?client_secret=src_client_secret_Zz9"),
     ("pm_1NabcDEF", "No such payment_method: 'pm_1NabcDEF'"),
     ("pm_card_visa", "pm_card_visa declined"),
     ("card_1NabcDEF", "card_1NabcDEF has expired"),
@@ -99,7 +102,7 @@ def test_ids_codes_and_messages_are_kept(text: str) -> None:
         *("password", "passwd", "client_secret", "csrf_token", "API_KEY", "apikey"),
         *("authorization", "set-cookie", "credentials", "sentry_dsn"),
         *("email", "e_mail", "username", "user_name", "first_name", "last_name"),
-        *("actor", "payment_method", "idempotency_key"),
+        *("actor", "payment_method", "idempotency_key", "next_action"),
     ],
 )
 def test_fields_with_secret_names_are_redacted(name: str) -> None:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -27,6 +28,7 @@ from payments.errors import (
     WrongStatus,
 )
 from payments.provider_types import (
+    CustomerAction,
     PaymentRequest,
     ProviderPaymentStatus,
     ProviderRefund,
@@ -274,6 +276,57 @@ def test_a_charge_that_cannot_be_refunded_raises_refund_rejected(
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("return_url", "sent"),
+    [("", ""), ("https://shop.example/paid", "return_url=https%3A%2F%2Fshop.example%2Fpaid")],
+)
+def test_a_return_url_is_sent_with_the_confirmation_only(
+    canned: CannedServer, return_url: str, sent: str
+) -> None:
+    request = PaymentRequest(1200, "eur", "pm_card_visa", {}, return_url)
+    params = provider.payment_params(request)
+    options: dict[str, Any] = {"key": "key-1", "api_version": API_VERSION, "deadline": soon()}
+
+    provider.create_payment(params, **options)
+    provider.confirm_payment("pi_1", params, **options)
+
+    create, confirm = (request.body for request in canned.requests)
+    assert "return_url" not in create
+    assert "confirm" not in create
+    assert confirm == sent
+
+
+@pytest.mark.parametrize(
+    ("next_action", "expected"),
+    [
+        (
+            {"type": "redirect_to_url", "redirect_to_url": {"url": "https://issuer.example/"}},
+            CustomerAction("redirect", "https://issuer.example/"),
+        ),
+        ({"type": "use_stripe_sdk", "use_stripe_sdk": {}}, CustomerAction("provider_sdk", "")),
+        ({"type": "an_action_of_next_year"}, CustomerAction("provider_sdk", "")),
+    ],
+)
+def test_a_next_action_is_read(
+    canned: CannedServer, next_action: dict[str, Any], expected: CustomerAction
+) -> None:
+    canned.answer = payment_response(
+        status="requires_action", next_action=next_action, client_secret="pi_1_secret_2"
+    )
+
+    payment = provider.retrieve_payment("pi_1", deadline=soon())
+
+    assert (payment.next_action, payment.client_secret) == (expected, "pi_1_secret_2")
+
+
+def test_a_client_secret_is_read_only_while_the_customer_needs_it(canned: CannedServer) -> None:
+    canned.answer = payment_response(client_secret="pi_1_secret_2")
+
+    payment = provider.retrieve_payment("pi_1", deadline=soon())
+
+    assert (payment.next_action, payment.client_secret) == (None, "")
+
+
 @pytest.mark.parametrize("code", ["authentication_required", "card_declined"])
 def test_an_authentication_that_was_not_handled_has_one_decline_code(
     canned: CannedServer, code: str
@@ -283,7 +336,9 @@ def test_an_authentication_that_was_not_handled_has_one_decline_code(
     )
 
     with pytest.raises(PaymentDeclined) as refused:
-        provider.confirm_payment("pi_1", key="key-1", api_version=API_VERSION, deadline=soon())
+        provider.confirm_payment(
+            "pi_1", PARAMS, key="key-1", api_version=API_VERSION, deadline=soon()
+        )
 
     assert refused.value.decline_code == "authentication_required"
 

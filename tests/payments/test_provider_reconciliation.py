@@ -46,7 +46,7 @@ def held(
     """Make a payment of ours whose money is held."""
     metadata = {"installation_id": settings.INSTALLATION_ID, "order_id": order_id}
     payment = provider.create_payment(params(payment_method, metadata=metadata), **call_options())
-    return provider.confirm_payment(payment.id, **call_options())
+    return provider.confirm_payment(payment.id, params(), **call_options())
 
 
 def taken(
@@ -62,10 +62,9 @@ def held_in_memory(settings: Settings) -> ProviderPayment:
     metadata = {"installation_id": settings.INSTALLATION_ID, "order_id": "in memory"}
     in_memory.PROVIDER.start_over()
     request = PaymentRequest(1200, "eur", in_memory.CARD, metadata)
-    payment = in_memory.PROVIDER.create_payment(
-        in_memory.PROVIDER.payment_params(request), **call_options()
-    )
-    return in_memory.PROVIDER.confirm_payment(payment.id, **call_options())
+    sent = in_memory.PROVIDER.payment_params(request)
+    payment = in_memory.PROVIDER.create_payment(sent, **call_options())
+    return in_memory.PROVIDER.confirm_payment(payment.id, sent, **call_options())
 
 
 def test_held_captured_and_refunded_amounts_are_read(

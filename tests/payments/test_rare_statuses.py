@@ -10,6 +10,7 @@ from pytest_django import Settings
 from payments import services
 from payments.errors import (
     AmountMismatch,
+    AuthenticationRequired,
     NotDoneYet,
     PaymentDeclined,
     PaymentError,
@@ -18,7 +19,12 @@ from payments.errors import (
 )
 from payments.models import Payment, Refund
 from payments.provider_types import ProviderPaymentStatus, RefundStatus
-from tests.support.in_memory_provider.provider import CARD, PROVIDER, SLOW_REFUND_CARD
+from tests.support.in_memory_provider.provider import (
+    AUTHENTICATING_CARD,
+    CARD,
+    PROVIDER,
+    SLOW_REFUND_CARD,
+)
 from tests.support.payment_attempts import (
     PRICE,
     REPEATED_ATTEMPT,
@@ -26,6 +32,7 @@ from tests.support.payment_attempts import (
     authorized,
     captured,
     mark_closing,
+    prepared_payment,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,17 +109,29 @@ def test_less_money_captured_than_requested_is_no_capture() -> None:
         again(services.capture, payment)
 
 
-@pytest.mark.parametrize(
-    "status", [ProviderPaymentStatus.PROCESSING, ProviderPaymentStatus.REQUIRES_ACTION]
-)
-def test_a_payment_that_can_be_neither_cancelled_nor_refunded_is_not_closed(
-    status: ProviderPaymentStatus,
-) -> None:
+def test_a_payment_that_can_be_neither_cancelled_nor_refunded_is_not_closed() -> None:
     payment = mark_closing(authorized(CARD))
-    change_at_provider(payment, status=status)
+    change_at_provider(payment, status=ProviderPaymentStatus.PROCESSING)
 
-    with pytest.raises(NotDoneYet, match=f"is {status}"):
+    with pytest.raises(NotDoneYet, match="is processing"):
         again(services.close, payment)
+
+
+def test_what_the_customer_had_to_do_is_removed_while_the_provider_continues() -> None:
+    payment = prepared_payment(AUTHENTICATING_CARD)
+    with pytest.raises(AuthenticationRequired):
+        services.authorize(payment.order_id, FakeAttempt(payment.order_id))
+    assert services.customer_action(payment.order_id) is not None
+    payment.refresh_from_db()
+    change_at_provider(
+        payment, status=ProviderPaymentStatus.PROCESSING, next_action=None, client_secret=""
+    )
+
+    with pytest.raises(NotDoneYet, match="is processing"):
+        again(services.authorize, payment)
+
+    payment.refresh_from_db()
+    assert (payment.next_action, payment.client_secret) == (None, "")
 
 
 @pytest.mark.parametrize(

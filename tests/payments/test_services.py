@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 
 from events.models import OutboxEvent
 from payments import services
@@ -71,6 +72,7 @@ def test_the_parameters_are_stored_before_the_provider_is_called() -> None:
             "order_id": str(payment.order_id),
             "payment_id": str(payment.pk),
         },
+        "confirm": {},
     }
     assert events() == []
 
@@ -295,6 +297,9 @@ def test_an_end_that_is_not_allowed_is_refused(
         ({"status": "lost"}, "payments_status_known"),
         ({"provider_payment_id": "pi_1"}, "payments_one_payment_per_provider_payment"),
         ({"order_id": new_id()}, "payments_one_open_payment_per_order"),
+        ({"client_secret": "x", "status": "authorized"}, "payments_action_only_while_open"),
+        ({"next_action": {}, "status": "voided"}, "payments_action_only_while_open"),
+        ({"client_secret": "x", "closing_since": Now()}, "payments_action_only_while_open"),
     ],
 )
 def test_the_database_enforces_the_payment_constraints(

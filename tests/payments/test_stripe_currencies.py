@@ -171,8 +171,9 @@ def test_a_payment_is_sent_and_read_back_in_minor_units(
     amount_minor = KNOWN[currency]["amount_minor"]
     of_currency = {"amount_minor": amount_minor, "currency": currency}
 
-    payment = PROVIDER.create_payment(params(amount_minor, currency), **call_options())
-    held = PROVIDER.confirm_payment(payment.id, **call_options())
+    sent = params(amount_minor, currency)
+    payment = PROVIDER.create_payment(sent, **call_options())
+    held = PROVIDER.confirm_payment(payment.id, sent, **call_options())
     taken = PROVIDER.capture_payment(payment.id, **of_currency, **call_options())
     refund = PROVIDER.create_refund(payment.id, **of_currency, metadata={}, **call_options())
 

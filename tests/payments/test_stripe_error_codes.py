@@ -77,7 +77,7 @@ def confirm(canned: CannedServer, answer: CannedResponse) -> PaymentError:
     canned.first_answers = [answer]
     canned.answer = payment_response(status="canceled")
     with pytest.raises(PaymentError) as raised:
-        provider.confirm_payment("pi_1", **call_options())
+        provider.confirm_payment("pi_1", params(), **call_options())
     return raised.value
 
 

@@ -42,7 +42,6 @@ from tests.support.stripe_calls import (
         ("pm_card_visa_chargeDeclined", "generic_decline"),
         ("pm_card_visa_chargeDeclinedInsufficientFunds", "insufficient_funds"),
         ("pm_card_visa_chargeDeclinedExpiredCard", "expired_card"),
-        ("pm_card_authenticationRequired", "authentication_required"),
     ],
 )
 def test_a_declined_card_raises_its_decline_code(
@@ -51,13 +50,27 @@ def test_a_declined_card_raises_its_decline_code(
     intent = created(payment_method)
 
     with pytest.raises(PaymentDeclined) as refused:
-        provider.confirm_payment(intent.id, **call_options())
+        provider.confirm_payment(intent.id, params(), **call_options())
 
     assert refused.value.decline_code == decline_code
     assert refused.value.payment == provider.retrieve_payment(intent.id, deadline=deadline_in())
     assert refused.value.payment.status is ProviderPaymentStatus.DECLINED
     assert refused.value.payment.decline_code == decline_code
     assert refused.value.payment.held_minor == 0
+
+
+def test_a_payment_stored_by_an_older_version_is_declined_for_its_authentication(
+    sandbox_stripe: SandboxServer,
+) -> None:
+    intent = created("pm_card_authenticationRequired")
+    older = {name: value for name, value in params().items() if name != "confirm"}
+
+    with pytest.raises(PaymentDeclined) as refused:
+        provider.confirm_payment(intent.id, older, **call_options())
+
+    assert refused.value.decline_code == "authentication_required"
+    assert refused.value.payment is not None
+    assert refused.value.payment.status is ProviderPaymentStatus.DECLINED
 
 
 def test_an_unknown_payment_method_is_declined(sandbox_stripe: SandboxServer) -> None:
@@ -74,7 +87,7 @@ WRONG_STATUSES: list[tuple[str, Callable[[], ProviderPayment], Call, ProviderPay
     (
         "confirm a cancelled one",
         lambda: provider.cancel_payment(created().id, **call_options()),
-        lambda intent: provider.confirm_payment(intent.id, **call_options()),
+        lambda intent: provider.confirm_payment(intent.id, params(), **call_options()),
         ProviderPaymentStatus.CANCELLED,
     ),
     (
@@ -162,7 +175,7 @@ def test_a_fault_raises_its_error_and_is_not_repeated(
     seen = last_call_number(sandbox_stripe)
 
     with pytest.raises(PaymentError) as raised:
-        provider.confirm_payment(intent.id, **call_options())
+        provider.confirm_payment(intent.id, params(), **call_options())
 
     assert type(raised.value) is expected
     assert sandbox_stripe.hits(rule) == 1
@@ -178,7 +191,7 @@ def test_silence_ends_with_the_deadline(sandbox_stripe: SandboxServer, fault: st
 
     with pytest.raises(OutcomeUnknown) as unknown:
         provider.confirm_payment(
-            intent.id, key=uuid4().hex, api_version=API_VERSION, deadline=deadline
+            intent.id, params(), key=uuid4().hex, api_version=API_VERSION, deadline=deadline
         )
 
     assert str(unknown.value) == "confirm_payment: ReadTimeoutError"
@@ -189,10 +202,10 @@ def test_a_replayed_server_error_is_marked_as_replayed(sandbox_stripe: SandboxSe
     intent, key = created(), uuid4().hex
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "error_after", times=1)
     with pytest.raises(OutcomeUnknown) as first:
-        provider.confirm_payment(intent.id, **call_options(key))
+        provider.confirm_payment(intent.id, params(), **call_options(key))
 
     with pytest.raises(OutcomeUnknown) as second:
-        provider.confirm_payment(intent.id, **call_options(key))
+        provider.confirm_payment(intent.id, params(), **call_options(key))
 
     assert (first.value.replayed, second.value.replayed) == (False, True)
     assert sandbox_stripe.hits(rule) == 1
@@ -211,7 +224,7 @@ def test_a_key_in_use_raises_provider_busy(sandbox_stripe: SandboxServer) -> Non
     intent, key = created(), uuid4().hex
     rule = sandbox_stripe.add_fault("payment_intents.confirm", "hold", times=1)
     first = threading.Thread(
-        target=lambda: provider.confirm_payment(intent.id, **call_options(key))
+        target=lambda: provider.confirm_payment(intent.id, params(), **call_options(key))
     )
     first.start()
     gives_up_at = time.monotonic() + 60
@@ -219,7 +232,7 @@ def test_a_key_in_use_raises_provider_busy(sandbox_stripe: SandboxServer) -> Non
         assert time.monotonic() < gives_up_at
 
     with pytest.raises(NotDoneYet):
-        provider.confirm_payment(intent.id, **call_options(key))
+        provider.confirm_payment(intent.id, params(), **call_options(key))
 
     sandbox_stripe.release(rule)
     first.join()

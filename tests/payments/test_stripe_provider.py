@@ -139,7 +139,7 @@ def test_refunds_of_all_payments_since_a_time_are_listed(
 
 OPERATIONS: dict[str, Callable[[], object]] = {
     "create_payment": lambda: provider.create_payment(params(), **call_options()),
-    "confirm_payment": lambda: provider.confirm_payment("pi_1", **call_options()),
+    "confirm_payment": lambda: provider.confirm_payment("pi_1", params(), **call_options()),
     "capture_payment": lambda: provider.capture_payment(
         "pi_1", amount_minor=1, currency="eur", **call_options()
     ),

@@ -42,7 +42,7 @@ def created(payment_method: str = "pm_card_visa") -> ProviderPayment:
 
 
 def authorized(payment_method: str = "pm_card_visa") -> ProviderPayment:
-    return provider.confirm_payment(created(payment_method).id, **call_options())
+    return provider.confirm_payment(created(payment_method).id, params(), **call_options())
 
 
 def captured(payment_method: str = "pm_card_visa") -> ProviderPayment:

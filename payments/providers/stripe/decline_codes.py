@@ -7,4 +7,6 @@ def decline_code_of(error_object: object) -> str:
     decline_code = getattr(error_object, "decline_code", None)
     if {code, decline_code} & {"authentication_required", "authentication_not_handled"}:
         return "authentication_required"  # one situation under two codes
+    if code == "payment_intent_authentication_failure":
+        return "authentication_failed"
     return decline_code or code or "card_declined"

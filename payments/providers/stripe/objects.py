@@ -6,6 +6,7 @@ from typing import Final, cast
 import stripe
 
 from payments.provider_types import (
+    CustomerAction,
     ProviderPayment,
     ProviderPaymentStatus,
     ProviderRefund,
@@ -36,9 +37,11 @@ REFUND_STATUSES: Final = {
 def read_payment(found: stripe.PaymentIntent) -> ProviderPayment:
     """Read a PaymentIntent. Raises KeyError for a status that Stripe has not documented."""
     declined = found.last_payment_error
+    status = PAYMENT_STATUSES[found.status]
+    waits = status is ProviderPaymentStatus.REQUIRES_ACTION
     return ProviderPayment(
         id=found.id,
-        status=PAYMENT_STATUSES[found.status],
+        status=status,
         amount_minor=from_stripe(found.amount, found.currency),
         held_minor=from_stripe(found.amount_capturable, found.currency),
         captured_minor=from_stripe(found.amount_received, found.currency),
@@ -46,7 +49,17 @@ def read_payment(found: stripe.PaymentIntent) -> ProviderPayment:
         decline_code=decline_code_of(declined) if declined else "",
         metadata=found.metadata.to_dict(),
         created_at=datetime.fromtimestamp(found.created, UTC),
+        next_action=_read_action(found) if waits else None,
+        client_secret=str(found.client_secret) if waits else "",
     )
+
+
+def _read_action(found: stripe.PaymentIntent) -> CustomerAction:
+    """Read the next action. Stripe's library in the storefront handles all but a redirection."""
+    redirect = getattr(found.next_action, "redirect_to_url", None)
+    if redirect is None:
+        return CustomerAction("provider_sdk", "")
+    return CustomerAction("redirect", redirect.url)
 
 
 def read_refund(found: stripe.Refund) -> ProviderRefund:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
 import stripe
-from stripe.params import PaymentIntentCreateParams
+from stripe.params import PaymentIntentConfirmParams, PaymentIntentCreateParams
 
 from outbound.deadline import Deadline
 from outbound.errors import NoAnswer
@@ -35,6 +35,10 @@ API_VERSION: Final = stripe.api_version
 
 PAGE = 100
 """The most objects that Stripe returns in one page."""
+
+CONFIRM_PARAMS_OF_OLD_PAYMENTS: Final = {"error_on_requires_action": True}
+"""For payments stored before their parameters had a member ``confirm``: Stripe declines if the issuer
+asks for authentication. Under the same key, Stripe accepts no other parameters."""
 
 _PAYMENT_METHOD: Final = re.compile(r"pm_[A-Za-z0-9_]{1,252}")
 _PROVIDER_ID: Final = re.compile(r"(pi|re)_[A-Za-z0-9_]{1,250}")
@@ -73,7 +77,10 @@ class StripeProvider:
         return charge_limits(currency)
 
     def payment_params(self, request: PaymentRequest) -> dict[str, Any]:
-        """Return the parameters of a PaymentIntent: cards only, held first and captured later."""
+        """Return the parameters of a PaymentIntent: cards only, held first and captured later.
+
+        The member ``confirm`` has those of its confirmation.
+        """
         return {
             "amount": request.amount_minor,
             "currency": request.currency.lower(),
@@ -81,12 +88,14 @@ class StripeProvider:
             "allowed_payment_method_types": ["card"],
             "capture_method": "manual",
             "metadata": dict(request.metadata),
+            "confirm": {"return_url": request.return_url} if request.return_url else {},
         }
 
     def create_payment(
         self, params: Mapping[str, Any], *, key: str, api_version: str, deadline: Deadline
     ) -> ProviderPayment:
         sent = {**params, "amount": to_stripe(params["amount"], params["currency"])}
+        sent.pop("confirm", None)
         with _stripe_call("create_payment", deadline):
             return read_payment(
                 _client().v1.payment_intents.create(
@@ -95,17 +104,21 @@ class StripeProvider:
             )
 
     def confirm_payment(
-        self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
+        self,
+        payment_id: str,
+        params: Mapping[str, Any],
+        *,
+        key: str,
+        api_version: str,
+        deadline: Deadline,
     ) -> ProviderPayment:
-        """Confirm without the customer: if the issuer asks them to authenticate, Stripe declines.
-
-        The decline's code is ``authentication_required``.
-        """
+        """Confirm as the protocol says. Without a return URL the action is one for Stripe.js."""
+        sent = params.get("confirm", CONFIRM_PARAMS_OF_OLD_PAYMENTS)
         with _stripe_call("confirm_payment", deadline, payment_id):
             return read_payment(
                 _client().v1.payment_intents.confirm(
                     payment_id,
-                    {"error_on_requires_action": True},
+                    cast(PaymentIntentConfirmParams, sent),
                     _request_options(key, api_version),
                 )
             )

@@ -65,6 +65,16 @@ class ProviderUnderTest:
     """A method whose money cannot be held: confirming takes it. Only for TAKES_AT_ONCE."""
     confirmations: Callable[[], int] = lambda: 0
     """Returns how often money was held or taken. Only for TAKES_AT_ONCE."""
+    authenticating_card: str = ""
+    """A method whose customer has to authenticate. Only for AUTHENTICATES, like the next two."""
+    authenticating_declined_card: str = ""
+    """A method that is declined after its customer has authenticated."""
+    authenticate: Callable[[str, str], object] = lambda payment_id, result: None
+    """Ends the authentication of a payment as its customer does: ``complete`` or ``fail``. Raises
+    an error for a payment that does not wait for its customer."""
+    authenticating_debit: str = ""
+    """A method that is taken, and not held, when its customer has authenticated. Only for
+    TAKES_AT_ONCE."""
     address_setting: str = ""
     """The setting with the service's address. Only for OVER_HTTP."""
 
@@ -72,9 +82,11 @@ class ProviderUnderTest:
     def name(self) -> str:
         return self.package.rpartition(".")[2]
 
-    def params(self, method: str = "", order_id: str = "") -> dict[str, Any]:
+    def params(
+        self, method: str = "", order_id: str = "", *, return_url: str = ""
+    ) -> dict[str, Any]:
         metadata = {"order_id": order_id} if order_id else {}
-        request = PaymentRequest(AMOUNT, "eur", method or self.card, metadata)
+        request = PaymentRequest(AMOUNT, "eur", method or self.card, metadata, return_url)
         return self.provider.payment_params(request)
 
     def change_arguments(self, key: str = "") -> dict[str, Any]:
@@ -88,14 +100,21 @@ class ProviderUnderTest:
         )
 
     def make_authorized(self, method: str = "") -> ProviderPayment:
-        return self.provider.confirm_payment(
-            self.make_created(method).id, **self.change_arguments()
-        )
+        return self.confirm(self.make_created(method).id)
+
+    def make_waiting(self) -> ProviderPayment:
+        """Return a payment whose customer has to authenticate. Only for AUTHENTICATES."""
+        return self.make_authorized(self.authenticating_card)
 
     def make_captured(self, method: str = "") -> ProviderPayment:
         payment_id = self.make_authorized(method).id
         return self.provider.capture_payment(
             payment_id, amount_minor=AMOUNT, currency="eur", **self.change_arguments()
+        )
+
+    def confirm(self, payment_id: str, key: str = "") -> ProviderPayment:
+        return self.provider.confirm_payment(
+            payment_id, self.params(), **self.change_arguments(key)
         )
 
     def retrieve(self, payment_id: str) -> ProviderPayment:
@@ -130,6 +149,11 @@ def stripe(request: pytest.FixtureRequest) -> ProviderUnderTest:
         advance=sandbox.advance,
         calls=lambda: len(sandbox.calls()),
         set_page_size=lambda size: monkeypatch.setattr(stripe_provider, "PAGE", size),
+        authenticating_card="pm_card_authenticationRequired",
+        authenticating_declined_card=(
+            "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds"
+        ),
+        authenticate=sandbox.authenticate,
         address_setting="STRIPE_API_BASE",
     )
 
@@ -156,6 +180,10 @@ def in_memory_provider(request: pytest.FixtureRequest) -> ProviderUnderTest:
         set_page_size=lambda _: None,
         direct_debit=in_memory.DEBIT,
         confirmations=provider.state.confirmations.total,
+        authenticating_card=in_memory.AUTHENTICATING_CARD,
+        authenticating_declined_card=in_memory.AUTHENTICATING_DECLINED_CARD,
+        authenticate=provider.authenticate,
+        authenticating_debit=in_memory.AUTHENTICATING_DEBIT,
     )
 
 
@@ -167,6 +195,9 @@ PROVIDERS: Final[Sequence[MakeProvider]] = (stripe, in_memory_provider)
 
 TAKES_AT_ONCE: Final[Sequence[MakeProvider]] = (in_memory_provider,)
 """Providers with a payment method whose money cannot be held."""
+
+AUTHENTICATES: Final[Sequence[MakeProvider]] = (stripe, in_memory_provider)
+"""Providers with a payment method whose customer has to authenticate."""
 
 OVER_HTTP: Final[Sequence[MakeProvider]] = (stripe,)
 """Providers that call their service over HTTP."""
@@ -188,9 +219,7 @@ CHANGES: Final[Mapping[str, tuple[str, Operation]]] = {
     ),
     "confirm_payment": (
         "make_created",
-        lambda tested, payment_id, key: tested.provider.confirm_payment(
-            payment_id, **tested.change_arguments(key)
-        ),
+        lambda tested, payment_id, key: tested.confirm(payment_id, key),
     ),
     "capture_payment": (
         "make_authorized",

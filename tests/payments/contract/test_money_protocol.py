@@ -144,6 +144,7 @@ def test_a_late_confirmation_fails_after_closing(tested: ProviderUnderTest) -> N
     with pytest.raises(WrongStatus):
         tested.provider.confirm_payment(
             payment.provider_payment_id,
+            payment.params,
             key=payment.idempotency_key("confirm"),
             api_version=payment.api_version,
             deadline=within(),

@@ -178,7 +178,7 @@ def test_a_declined_payment_holds_nothing(tested: ProviderUnderTest) -> None:
 
     for _ in range(2):
         with pytest.raises(PaymentDeclined) as declined:
-            tested.provider.confirm_payment(payment_id, **tested.change_arguments(key))
+            tested.confirm(payment_id, key)
         assert 0 < len(declined.value.decline_code) <= 64
         assert declined.value.payment is not None
         assert has_status(declined.value.payment, ProviderPaymentStatus.DECLINED)
@@ -196,7 +196,7 @@ def test_a_cancelled_payment_can_never_be_confirmed(tested: ProviderUnderTest, m
 
     assert has_status(payment, ProviderPaymentStatus.CANCELLED)
     with pytest.raises(WrongStatus) as late:
-        tested.provider.confirm_payment(payment_id, **tested.change_arguments())
+        tested.confirm(payment_id)
     assert has_status(late.value.payment, ProviderPaymentStatus.CANCELLED)
     assert tested.retrieve(payment_id) == payment
 
@@ -204,12 +204,12 @@ def test_a_cancelled_payment_can_never_be_confirmed(tested: ProviderUnderTest, m
 def test_a_declined_payment_can_be_cancelled_for_good(tested: ProviderUnderTest) -> None:
     payment_id = tested.make_created(tested.declined_card).id
     with pytest.raises(PaymentDeclined):
-        tested.provider.confirm_payment(payment_id, **tested.change_arguments())
+        tested.confirm(payment_id)
 
     tested.provider.cancel_payment(payment_id, **tested.change_arguments())
 
     with pytest.raises(WrongStatus):
-        tested.provider.confirm_payment(payment_id, **tested.change_arguments())
+        tested.confirm(payment_id)
     assert has_status(tested.retrieve(payment_id), ProviderPaymentStatus.CANCELLED)
 
 
@@ -413,6 +413,8 @@ def late(tested: ProviderUnderTest, operation: str, payment_id: str) -> None:
     match operation:
         case "create_payment":
             tested.provider.create_payment(tested.params(), **arguments)
+        case "confirm_payment":
+            tested.provider.confirm_payment(payment_id, tested.params(), **arguments)
         case "capture_payment":
             tested.provider.capture_payment(
                 payment_id, amount_minor=AMOUNT, currency="eur", **arguments
@@ -576,4 +578,4 @@ def test_an_unreadable_answer_proves_nothing(
 
 def test_errors_are_payment_errors(tested: ProviderUnderTest) -> None:
     with pytest.raises(PaymentError):
-        tested.provider.confirm_payment("pi_never_created", **tested.change_arguments())
+        tested.confirm("pi_never_created")

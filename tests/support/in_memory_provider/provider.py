@@ -26,6 +26,7 @@ from payments.errors import (
 )
 from payments.provider_types import (
     ChargeLimits,
+    CustomerAction,
     PaymentRequest,
     ProviderPayment,
     ProviderPaymentStatus,
@@ -42,6 +43,14 @@ SLOW_REFUND_CARD: Final = "memory_card_slow_refund"
 FAILING_REFUND_CARD: Final = "memory_card_failing_refund"
 DEBIT: Final = "memory_debit"
 """Cannot be authorized: confirming it captures the money at once."""
+AUTHENTICATING_CARD: Final = "memory_card_authenticating"
+AUTHENTICATING_DECLINED_CARD: Final = "memory_card_authenticating_declined"
+"""Is declined after its customer has authenticated."""
+AUTHENTICATING_DEBIT: Final = "memory_debit_authenticating"
+
+ASK_THE_CUSTOMER: Final = (AUTHENTICATING_CARD, AUTHENTICATING_DECLINED_CARD, AUTHENTICATING_DEBIT)
+DECLINED: Final = (DECLINED_CARD, AUTHENTICATING_DECLINED_CARD)
+TAKEN_AT_ONCE: Final = (DEBIT, AUTHENTICATING_DEBIT)
 
 CURRENCIES: Final = ("eur", "usd")
 LIMITS: Final = ChargeLimits(min_minor=50, max_minor=99_999_999, increment_minor=1)
@@ -134,6 +143,15 @@ class InMemoryProvider:
             if self._now() - refund.created_at >= timedelta(seconds=REFUND_SECONDS):
                 self._settle(refund)
 
+    def authenticate(self, payment_id: str, result: str) -> None:
+        """End a customer's authentication: ``complete`` or ``fail``. Raises WrongStatus."""
+        with self._lock:
+            payment = self._require_status(payment_id, ProviderPaymentStatus.REQUIRES_ACTION)
+            if result == "complete":
+                self._charge(payment)
+            else:
+                self._decline(payment, "authentication_failed")
+
     # -- answered without a call -----------------------------------------------------------------
 
     def accepts_payment_method(self, payment_method: str) -> bool:
@@ -154,6 +172,7 @@ class InMemoryProvider:
             "currency": request.currency,
             "payment_method": request.payment_method,
             "metadata": dict(request.metadata),
+            "return_url": request.return_url,
         }
 
     # -- calls that change something -------------------------------------------------------------
@@ -182,26 +201,32 @@ class InMemoryProvider:
         return self._change("create_payment", key, request, deadline, create)
 
     def confirm_payment(
-        self, payment_id: str, *, key: str, api_version: str, deadline: Deadline
+        self,
+        payment_id: str,
+        params: Mapping[str, Any],
+        *,
+        key: str,
+        api_version: str,
+        deadline: Deadline,
     ) -> ProviderPayment:
+        return_url = str(params["return_url"])
+
         def confirm() -> ProviderPayment:
             payment = self._require_status(
-                payment_id, ProviderPaymentStatus.CREATED, ProviderPaymentStatus.DECLINED
+                payment_id,
+                ProviderPaymentStatus.CREATED,
+                ProviderPaymentStatus.DECLINED,
+                ProviderPaymentStatus.REQUIRES_ACTION,
             )
-            if payment.method == DECLINED_CARD:
-                declined = self._update(
-                    payment, status=ProviderPaymentStatus.DECLINED, decline_code="no_funds"
-                )
-                raise PaymentDeclined("no_funds", payment=declined)
-            self.state.confirmations[payment_id] += 1
-            amount = payment.state.amount_minor
-            if payment.method == DEBIT:
-                return self._update(
-                    payment, status=ProviderPaymentStatus.CAPTURED, captured_minor=amount
-                )
-            return self._update(payment, status=ProviderPaymentStatus.AUTHORIZED, held_minor=amount)
+            if payment.method in ASK_THE_CUSTOMER:
+                return self._ask_the_customer(payment, return_url)
+            confirmed = self._charge(payment)
+            if confirmed.status == ProviderPaymentStatus.DECLINED:
+                raise PaymentDeclined(confirmed.decline_code, payment=confirmed)
+            return confirmed
 
-        return self._change("confirm_payment", key, (payment_id, api_version), deadline, confirm)
+        request = (payment_id, return_url, api_version)
+        return self._change("confirm_payment", key, request, deadline, confirm)
 
     def capture_payment(
         self,
@@ -235,6 +260,7 @@ class InMemoryProvider:
                 payment_id,
                 ProviderPaymentStatus.CREATED,
                 ProviderPaymentStatus.DECLINED,
+                ProviderPaymentStatus.REQUIRES_ACTION,
                 ProviderPaymentStatus.AUTHORIZED,
             )
             return self._update(payment, status=ProviderPaymentStatus.CANCELLED, held_minor=0)
@@ -399,8 +425,39 @@ class InMemoryProvider:
             raise WrongStatus(payment.state)
         return payment
 
+    def _ask_the_customer(self, payment: Payment, return_url: str) -> ProviderPayment:
+        page = f"https://memory.example/authenticate/{payment.state.id}"
+        return self._update(
+            payment,
+            status=ProviderPaymentStatus.REQUIRES_ACTION,
+            decline_code="",
+            next_action=(
+                CustomerAction("redirect", page)
+                if return_url
+                else CustomerAction("provider_sdk", "")
+            ),
+            client_secret=f"{payment.state.id}_secret",
+        )
+
+    def _charge(self, payment: Payment) -> ProviderPayment:
+        """Hold or take the money, or decline."""
+        if payment.method in DECLINED:
+            return self._decline(payment, "no_funds")
+        self.state.confirmations[payment.state.id] += 1
+        amount = payment.state.amount_minor
+        if payment.method in TAKEN_AT_ONCE:
+            return self._update(
+                payment, status=ProviderPaymentStatus.CAPTURED, captured_minor=amount
+            )
+        return self._update(payment, status=ProviderPaymentStatus.AUTHORIZED, held_minor=amount)
+
+    def _decline(self, payment: Payment, code: str) -> ProviderPayment:
+        return self._update(payment, status=ProviderPaymentStatus.DECLINED, decline_code=code)
+
     def _update(self, payment: Payment, **changes: Any) -> ProviderPayment:
-        payment.state = replace(payment.state, **changes)
+        """Change a payment, which waits for its customer only if the changes say so."""
+        nothing_to_do = {"next_action": None, "client_secret": ""}
+        payment.state = replace(payment.state, **{**nothing_to_do, **changes})
         return payment.state
 
     def _settle(self, refund: ProviderRefund) -> None:
