@@ -1,5 +1,6 @@
 """All settings, read from the environment. A missing or invalid value raises an error at start."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import django_stubs_ext
@@ -124,6 +125,17 @@ PAYMENT_RETURN_URL = _payments.address(
     "https://shop.example/paid. The provider adds its parameters. If it is empty, the storefront "
     "authenticates them with the provider's library.",
     "",
+)
+PAYMENT_GRACE = timedelta(
+    seconds=_payments.number(
+        "PAYMENT_GRACE_SECONDS",
+        "How long an order keeps its stock while its customer authenticates, or pays otherwise after "
+        "a decline. With 0 a declined order is cancelled at once, and so is one that needs authentication.",
+        900,
+    )
+)
+MAX_PAYMENTS_PER_ORDER = _payments.number(
+    "MAX_PAYMENTS_PER_ORDER", "How often a customer may try to pay for one order.", 5
 )
 INSTALLED_APPS += PAYMENT_PROVIDERS
 _provider_sections = [read_provider_settings(package, globals()) for package in PAYMENT_PROVIDERS]

@@ -54,6 +54,14 @@ class TotalTooLarge(OrderError):
         self.max_minor = max_minor
 
 
+class PaymentNotAwaited(OrderError):
+    """The order does not wait for a payment (any more, or yet)."""
+
+    def __init__(self, order_id: UUID, status: OrderStatus) -> None:
+        super().__init__(f"order {order_id} is {status} and waits for no payment")
+        self.status = status
+
+
 class ReferenceTaken(OrderError):
     """The customer already has an order with this reference, placed with another idempotency key."""
 

@@ -21,6 +21,7 @@ from payments.history import latest_payment
 from sagas.bulk_sql import Insert, Update, select, write
 from sagas.identifiers import new_id
 from sagas.queries.subjects import cancel_requested_at
+from sagas.queries.waits import WaitView, annotated_wait, wait_annotation
 
 REFERENCE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
 """The pattern of a storefront's own name for an order."""
@@ -55,12 +56,16 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.all() if grant.is_shop else self.filter(customer=user)
 
     def with_progress(self) -> Self:
-        """Read each order with its last transition, latest payment and cancellation request, in one query."""
+        """Read each order with its last transition, payment, cancellation request and wait, in one query."""
         transitions = OrderTransition.objects.filter(order=OuterRef("pk")).order_by("-sequence")
-        return self.with_cancel_request().annotate(
+        return self.with_live_progress().annotate(
             transitioned_at=Subquery(transitions.values("at")[:1]),
             latest_payment=latest_payment("pk"),
         )
+
+    def with_live_progress(self) -> Self:
+        """Read with each order when its cancellation was requested, and what its run waits for."""
+        return self.with_cancel_request().annotate(annotated_wait=wait_annotation("pk"))
 
     def with_cancel_request(self) -> Self:
         """Read with each order when its cancellation was requested, from its runs."""
@@ -136,10 +141,11 @@ class Order(models.Model):
 
     # The number of lines; set by queries that ask for it.
     line_count: int
-    # Set by ``with_progress``. ``payments.history.payment_record`` reads the last one.
+    # Set by ``with_progress``. ``payments.history.payment_record`` reads the latest payment.
     transitioned_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     latest_payment: Mapping[str, Any] | None = None
+    annotated_wait: Mapping[str, Any] | None = None
 
     objects = OrderQuerySet.as_manager()
 
@@ -181,6 +187,11 @@ class Order(models.Model):
     @property
     def progress(self) -> OrderProgress:
         return OrderProgress(self.version, self.cancel_requested_at is not None)
+
+    @property
+    def wait(self) -> WaitView | None:
+        """What the order waits for, if it was read ``with_progress``."""
+        return annotated_wait(self.annotated_wait)
 
     @property
     def has_ended(self) -> bool:

@@ -17,6 +17,7 @@ import sagas.services
 from events.services import outbox
 from orders.errors import (
     IllegalTransition,
+    PaymentNotAwaited,
     PriceChanged,
     ReferenceTaken,
     TooManyOpenOrders,
@@ -30,10 +31,12 @@ from orders.metrics import count_after_commit
 from orders.models import REFERENCE_CONSTRAINT, Cause, Order, OrderLine
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import TRANSITIONS, OrderStatus
-from payments.services import ChargeLimits
+from payments.errors import AnotherPaymentNeeded, AuthenticationRequired
+from payments.services import Charge, ChargeLimits
 from sagas.batch import Rejection
 from sagas.bulk_sql import Insert
 from sagas.correlation import current_correlation_id
+from sagas.queries.waits import waits_of
 from sagas.services import CompensationRequest
 
 
@@ -84,6 +87,9 @@ class PriceExpectation:
         is_same_total = self.total_minor in (None, cart.total_minor)
         return is_same_total and self.currency in (None, cart.currency)
 
+
+PAYABLE_WAITS: Final = (AnotherPaymentNeeded.code, AuthenticationRequired.code)
+"""What an order waits for while its customer may pay by another method."""
 
 NO_EXPECTATION: Final = PriceExpectation()
 
@@ -218,6 +224,43 @@ def _placed_event(order: Order, lines: Iterable[OrderLine], correlation_id: UUID
     bought = [{"sku": line.sku, "quantity": line.quantity} for line in lines]
     payload = {"total_minor": order.total_minor, "currency": order.currency, "lines": bought}
     return outbox([ORDER_PLACED.of(order.pk, correlation_id, payload)])
+
+
+@transaction.atomic(savepoint=False)
+def pay_otherwise(order_id: UUID, payment_method: str, *, replaces: UUID | None = None) -> UUID:
+    """Pay an order by another payment method, and return the id of the new payment.
+
+    For an order that waits for its customer, within the time of the setting PAYMENT_GRACE. After the
+    commit the earlier payment can no longer charge: it is cancelled at its provider before the new
+    one is created there. Concurrent calls wait for each other, and for the run.
+
+    ``replaces`` names a payment that the customer has not authenticated. Raises PaymentNotAwaited,
+    PaymentInProgress, TooManyPayments, UnknownPaymentMethod, CurrencyNotCharged, TotalBelowMinimum or
+    TotalTooLarge; then nothing is changed.
+    """
+    sagas.services.lock_run(order_id)
+    order = Order.objects.get(pk=order_id)
+    wait = waits_of([order_id]).get(order_id)
+    if wait is None or wait.code not in PAYABLE_WAITS:
+        raise PaymentNotAwaited(order_id, OrderStatus(order.status))
+    _check_total(order, payments.services.charge_limits(order.currency, payment_method))
+    charge = Charge(
+        order_id=order.pk,
+        correlation_id=current_correlation_id(),
+        amount_minor=order.total_minor,
+        currency=order.currency,
+        payment_method=payment_method,
+    )
+    payment_id = payments.services.replace_payment(charge, replaces=replaces)
+    sagas.services.nudge(subject_ids=[order_id])
+    return payment_id
+
+
+def _check_total(order: Order, limits: ChargeLimits) -> None:
+    if order.total_minor < limits.min_minor:
+        raise TotalBelowMinimum(order.total_minor, limits.min_minor, order.currency)
+    if order.total_minor > limits.max_minor:
+        raise TotalTooLarge(order.total_minor, limits.max_minor)
 
 
 @transaction.atomic(savepoint=False)

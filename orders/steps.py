@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
+
 import inventory.services
 import payments.services
 from events.services import outbox, record
@@ -20,18 +22,27 @@ from orders.models import Cause, Order, lines_of, orders_by_id
 from orders.states import OrderStatus
 from payments.decline_messages import DECLINE_MESSAGES, DECLINED
 from payments.errors import (
+    AnotherPaymentNeeded,
     AuthenticationRequired,
     DeadlinePassed,
     NotDoneYet,
     OutcomeUnknown,
+    PaymentClosed,
     PaymentDeclined,
     RefundPending,
     RequestRejected,
 )
 from payments.services import Charge
 from sagas.batch import Batch, Output
-from sagas.definition import Attempt, Compensate, local_step, remote_step
-from sagas.descriptions import RejectionText, StepText
+from sagas.definition import (
+    Attempt,
+    Compensate,
+    PendingCall,
+    Reject,
+    local_step,
+    remote_step,
+)
+from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.retry_policy import RetryPolicy
 
 CHECKOUT_QUEUE: Final = "checkout"
@@ -68,6 +79,37 @@ REJECTED_PAYMENT: Final = {
     ),
 }
 """The provider's code is the rejection's detail."""
+
+CUSTOMER_LOOKS: Final = RetryPolicy(
+    initial_delay=timedelta(seconds=2), max_delay=timedelta(minutes=1)
+)
+"""How often we look whether the customer has authenticated, if the provider does not tell us."""
+
+CUSTOMER_WAITS: Final = (
+    PendingCall(
+        AuthenticationRequired,
+        WaitText(
+            staff="the customer's authentication at their bank",
+            customer="you to confirm the payment at your bank",
+            then="the order is cancelled and its payment voided",
+        ),
+        deadline=settings.PAYMENT_GRACE or timedelta(minutes=15),
+        overdue=Reject(PaymentDeclined.code),
+        look_again=CUSTOMER_LOOKS,
+    ),
+    PendingCall(
+        AnotherPaymentNeeded,
+        WaitText(
+            staff="another payment by the customer",
+            customer="you to pay with another card",
+            then="the order is cancelled",
+        ),
+        deadline=settings.PAYMENT_GRACE or timedelta(minutes=15),
+        overdue=Reject(PaymentDeclined.code),
+        look_again=RetryPolicy(timedelta(minutes=10), timedelta(minutes=30)),
+    ),
+)
+"""What an order waits for while its customer can still pay, within the setting PAYMENT_GRACE."""
 
 CLOSE_REQUEST_TEXT: Final = "Cancel the payment of {amount}; if it was taken, refund it."
 CLOSE_OPERATIONS: Final = ("cancel", "refund")
@@ -140,8 +182,9 @@ def record_closing(batch: Batch) -> None:
     record=record_authorization,
     rejected_by=(PaymentDeclined, RequestRejected),
     rejections=DECLINED_PAYMENT | REJECTED_PAYMENT,
-    transient=PAYMENT_TRANSIENT,
+    transient=(*PAYMENT_TRANSIENT, RefundPending),  # a payment that was replaced may be refunded
     unknown=(OutcomeUnknown,),
+    pending=CUSTOMER_WAITS,
     retry=CHECKOUT_RETRY,
     when_spent=Compensate(
         RejectionText(
@@ -153,13 +196,24 @@ def record_closing(batch: Batch) -> None:
 def authorize_payment(attempt: Attempt) -> Output:
     """Authorize the customer's money, without taking it yet.
 
-    After a time-out the next attempt first finds out what happened.
+    After a time-out the next attempt first finds out what happened. While the customer has to
+    authenticate, or may pay otherwise after a decline, the order keeps its stock and waits.
     """
     try:
         return payments.services.authorize(attempt.subject_id, attempt)
     except AuthenticationRequired as required:
-        # Orders do not wait for their customer yet.
-        raise PaymentDeclined(required.decline_code, payment=required.payment) from None
+        if attempt.is_overdue:
+            raise PaymentDeclined("authentication_abandoned", payment=required.payment) from None
+        if not settings.PAYMENT_GRACE:
+            raise PaymentDeclined(required.decline_code, payment=required.payment) from None
+        required.until = attempt.waiting_until
+        raise
+    except PaymentClosed:
+        raise
+    except PaymentDeclined as declined:
+        if attempt.is_overdue or not settings.PAYMENT_GRACE:
+            raise
+        raise AnotherPaymentNeeded(declined.decline_code, attempt.waiting_until) from None
 
 
 @authorize_payment.remote_compensation(

@@ -16,6 +16,7 @@ DECLINE_MESSAGES: Final[Mapping[str, str]] = {
     "processing_error": "Your bank could not process the payment.",
     "authentication_required": "Your bank asks you to authenticate the payment.",
     "authentication_failed": "The payment was not authenticated.",
+    "authentication_abandoned": "The payment was not authenticated in time.",
     "currency_not_supported": "Your card cannot be charged in this currency.",
     "payment_method_currency_mismatch": "Your payment method cannot be charged in this currency.",
     "unknown_payment_method": "This payment method does not exist.",

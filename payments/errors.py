@@ -1,5 +1,8 @@
 """The errors of payments: one class for each situation that callers handle differently."""
 
+from datetime import datetime
+from uuid import UUID
+
 from payments.provider_types import ProviderPayment
 
 
@@ -99,6 +102,38 @@ class AuthenticationRequired(PaymentDeclined):
 
     def __init__(self, payment: ProviderPayment) -> None:
         super().__init__("authentication_required", payment=payment)
+        self.until: datetime | None = None
+        """The end of the time that the customer has, if it is known."""
+
+
+class AnotherPaymentNeeded(PaymentError):
+    """The payment was declined, and the customer still has time to pay otherwise.
+
+    ``detail`` is the provider's decline code; ``until`` the end of that time, if it is known.
+    """
+
+    code = "another_payment_needed"
+
+    def __init__(self, decline_code: str, until: datetime | None = None) -> None:
+        super().__init__(f"declined: {decline_code}")
+        self.detail = decline_code
+        self.until = until
+
+
+class PaymentInProgress(PaymentError):
+    """The order has an open payment, whose customer has to act. ``payment_id`` names it."""
+
+    def __init__(self, payment_id: UUID) -> None:
+        super().__init__(f"payment {payment_id} waits for its customer")
+        self.payment_id = payment_id
+
+
+class TooManyPayments(PaymentError):
+    """The order has as many payments as one order may have."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"an order may have {limit} payments")
+        self.limit = limit
 
 
 class AmountMismatch(PaymentError):

@@ -44,6 +44,7 @@ from payments.provider_types import (
 )
 from payments.providers.protocol import PaymentProvider
 from payments.providers.registry import provider_named
+from payments.recording import record_closings
 from payments.states import PaymentStatus
 from sagas.batch import Output
 from sagas.bulk_sql import Update, select, write
@@ -68,13 +69,17 @@ def authorize(order_id: UUID, attempt: Attempt) -> Output:
 
     Raises PaymentDeclined or RequestRejected if the payment fails for good. Raises PaymentClosed if it
     was marked for closing meanwhile, and AmountMismatch if the provider holds a different amount. Raises
-    NotDoneYet, DeadlinePassed or OutcomeUnknown if the attempt must be repeated. Raises
+    NotDoneYet, DeadlinePassed, OutcomeUnknown or RefundPending if the attempt must be repeated. Raises
     AuthenticationRequired while the customer has to authenticate; what they need is stored by then.
     """
     deadline = Deadline.after(attempt.time_limit)
-    payment = _newest_payment(order_id)
+    payment, *earlier = select(
+        Payment, "WHERE order_id = %s ORDER BY created_at DESC, id DESC", [order_id]
+    )
     if payment.closing_since is not None:
         raise PaymentClosed
+    for replaced in earlier:
+        _close_replaced(replaced, attempt, deadline)
     if payment.provider_payment_id is None:
         provider_payment = _create(payment, attempt, deadline)
     else:
@@ -91,6 +96,14 @@ def authorize(order_id: UUID, attempt: Attempt) -> Output:
         "status": provider_payment.status,
         "amount_minor": payment.amount_minor,
     }
+
+
+def _close_replaced(payment: Payment, attempt: Attempt, deadline: Deadline) -> None:
+    """Cancel a payment that was replaced by a newer one, and record that, unless it is done."""
+    if payment.status in (PaymentStatus.VOIDED, PaymentStatus.REFUNDED):
+        return
+    ended = _close(payment, attempt, deadline)
+    attempt.checkpoint(partial(record_closings, {payment.order_id: {"payments": [ended]}}))
 
 
 def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> ProviderPayment:

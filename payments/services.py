@@ -1,24 +1,20 @@
 """The interface of payments for other apps. ``payments.payment_operations`` calls the providers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models.functions import Now
 
-from events.event_types import Event, EventType
-from events.services import outbox
 from money.amounts import format_amount
-from payments.errors import CurrencyNotCharged
-from payments.events import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUNDED, PAYMENT_VOIDED
+from payments.errors import CurrencyNotCharged, PaymentInProgress, TooManyPayments
 from payments.models import Payment
 from payments.payment_operations import authorize, capture, close
 from payments.provider_types import ChargeLimits, CustomerAction, PaymentRequest
 from payments.providers.registry import provider_name_for_method, provider_named, providers
-from payments.states import SOURCES, PaymentStatus
-from sagas.batch import Output
-from sagas.bulk_sql import Insert, Update, select, write
+from payments.recording import record_authorizations, record_captures, record_closings
+from sagas.bulk_sql import Insert, select, write
 from sagas.identifiers import new_id
 
 __all__ = [
@@ -40,6 +36,7 @@ __all__ = [
     "record_authorizations",
     "record_captures",
     "record_closings",
+    "replace_payment",
 ]
 
 
@@ -142,6 +139,29 @@ def _payment(charge: Charge) -> Payment:
     )
 
 
+def replace_payment(charge: Charge, *, replaces: UUID | None = None) -> UUID:
+    """Close the order's open payment, store another one, and return its id.
+
+    Runs in the caller's transaction, under the lock of the order's run. The earlier payment is cancelled
+    at its provider before the new one is created there; ``authorize`` does both. Concurrent calls
+    run one after the other.
+
+    ``replaces`` names an open payment whose customer has to act. Without it such a payment is not
+    closed: raises PaymentInProgress. Raises TooManyPayments when the order has MAX_PAYMENTS_PER_ORDER
+    payments already, and UnknownPaymentMethod. Then nothing is changed.
+    """
+    payments = select(Payment, "WHERE order_id = %s ORDER BY id", [charge.order_id], lock=True)
+    still_open = next((payment for payment in payments if payment.closing_since is None), None)
+    if still_open is not None and still_open.next_action is not None and replaces != still_open.pk:
+        raise PaymentInProgress(still_open.pk)
+    if len(payments) >= settings.MAX_PAYMENTS_PER_ORDER:
+        raise TooManyPayments(settings.MAX_PAYMENTS_PER_ORDER)
+    payment = _payment(charge)
+    mark_closing([charge.order_id])
+    write(Insert([payment]))
+    return payment.pk
+
+
 @dataclass(frozen=True, slots=True)
 class PendingAction:
     """What the customer of an order has to do, and the secret that the provider's library needs.
@@ -149,6 +169,7 @@ class PendingAction:
     Only this customer may see it. Neither of them may be logged.
     """
 
+    payment_id: UUID
     action: CustomerAction
     client_secret: str = field(repr=False)
 
@@ -162,37 +183,7 @@ def customer_action(order_id: UUID) -> PendingAction | None:
     payment = open_payments.only("next_action", "client_secret").first()
     if payment is None or payment.next_action is None:
         return None
-    return PendingAction(CustomerAction(**payment.next_action), payment.client_secret)
-
-
-def record_authorizations(order_ids: Sequence[UUID]) -> None:
-    """Record that these orders' open payments are authorized, with an event for each.
-
-    Runs in the caller's transaction, once per payment. Raises RuntimeError for a payment that is
-    not PREPARED.
-    """
-    payments = _open_payments(order_ids)
-    for payment in payments:
-        _set_status(payment, PaymentStatus.AUTHORIZED)
-        payment.authorized_at = payment.db_now
-        payment.next_action, payment.client_secret = None, ""
-    events = outbox(_event(PAYMENT_AUTHORIZED, payment) for payment in payments)
-    changed = ["status", "authorized_at", "next_action", "client_secret"]
-    write(Update(payments, changed), events)
-
-
-def record_captures(order_ids: Sequence[UUID]) -> None:
-    """Record that these orders' open payments are captured, with an event for each.
-
-    Runs in the caller's transaction, once per payment. Raises RuntimeError for a payment that is
-    not AUTHORIZED.
-    """
-    payments = _open_payments(order_ids)
-    for payment in payments:
-        _set_status(payment, PaymentStatus.CAPTURED)
-        payment.captured_at = payment.db_now
-    events = outbox(_event(PAYMENT_CAPTURED, payment) for payment in payments)
-    write(Update(payments, ["status", "captured_at"]), events)
+    return PendingAction(payment.pk, CustomerAction(**payment.next_action), payment.client_secret)
 
 
 def mark_closing(order_ids: Sequence[UUID]) -> None:
@@ -207,50 +198,3 @@ def mark_closing(order_ids: Sequence[UUID]) -> None:
     Payment.objects.filter(order_id__in=order_ids, closing_since__isnull=True).update(
         closing_since=Now(), next_action=None, client_secret=""
     )
-
-
-def record_closings(results: Mapping[UUID, Output]) -> None:
-    """Record how the orders' payments ended, from the results of ``close``, with an event for each.
-
-    Runs in the caller's transaction. Repeating changes nothing. Raises RuntimeError for a payment
-    whose status does not lead to that end.
-    """
-    ends = {
-        UUID(end["payment_id"]): end for result in results.values() for end in result["payments"]
-    }
-    events = {PaymentStatus.VOIDED: PAYMENT_VOIDED, PaymentStatus.REFUNDED: PAYMENT_REFUNDED}
-    found = select(Payment, "WHERE id = ANY(%s) ORDER BY id", [list(ends)], lock=True)
-    payments = [payment for payment in found if payment.status != ends[payment.pk]["status"]]
-    for payment in payments:
-        _set_status(payment, PaymentStatus(ends[payment.pk]["status"]))
-        payment.decline_code = ends[payment.pk].get("decline_code", "")
-    write(
-        Update(payments, ["status", "decline_code"]),
-        outbox(_event(events[PaymentStatus(payment.status)], payment) for payment in payments),
-    )
-
-
-def _open_payments(order_ids: Sequence[UUID]) -> list[Payment]:
-    condition = "WHERE order_id = ANY(%s) AND closing_since IS NULL ORDER BY id"
-    ids = [list(order_ids)]
-    return select(Payment, condition, ids, lock=True, db_now="statement_timestamp()")
-
-
-def _set_status(payment: Payment, status: PaymentStatus) -> None:
-    """Set the status of a locked payment. Raises RuntimeError for a transition that is not allowed."""
-    if payment.status not in SOURCES[status]:
-        raise RuntimeError(f"{payment} cannot become {status}")
-    payment.status = status
-
-
-def _event(event_type: EventType, payment: Payment) -> Event:
-    payload: dict[str, object] = {
-        "payment_id": str(payment.pk),
-        "provider": payment.provider,
-        "provider_payment_id": payment.provider_payment_id or "",
-        "amount_minor": payment.amount_minor,
-        "currency": payment.currency,
-    }
-    if "decline_code" in event_type.fields:
-        payload["decline_code"] = payment.decline_code
-    return event_type.of(payment.order_id, payment.correlation_id, payload)

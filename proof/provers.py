@@ -108,6 +108,7 @@ def environment(**addresses: str) -> dict[str, str]:
         "STRIPE_CALLS_PER_SECOND": "0",
         "THROTTLING": "0",
         "MAX_OPEN_ORDERS": "0",
+        "PAYMENT_GRACE_SECONDS": "0",
         "DEBUG": "0",
         "HTTPS": "0",
         "LOG_LEVEL": "WARNING",

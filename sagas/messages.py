@@ -23,6 +23,8 @@ class Claim:
     number: int
     attempt: StepAttempt
     input: Output = field(default_factory=dict)
+    waiting_until: datetime | None = None  # of the wait that the call looks at
+    is_overdue: bool = False  # the deadline of the wait that the call looks at has passed
 
     @property
     def log_fields(self) -> dict[str, object]:

@@ -270,6 +270,8 @@ class Phase(PhaseRows):
                 attempt.number,
                 attempt,
                 run.input,
+                context.state.waiting_until,
+                self.forward.is_overdue(context.state, self.now),
             )
 
     def _is_spent(self, context: RunContext, step: Step) -> bool:

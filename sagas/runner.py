@@ -13,7 +13,7 @@ queues the run, and the next attempt finds out what happened.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar, cast
 from uuid import UUID
 
@@ -201,6 +201,14 @@ class ActiveAttempt:
         return self._claim.input
 
     @property
+    def waiting_until(self) -> datetime | None:
+        return self._claim.waiting_until
+
+    @property
+    def is_overdue(self) -> bool:
+        return self._claim.is_overdue
+
+    @property
     def number(self) -> int:
         return self._claim.number
 
@@ -222,10 +230,10 @@ def make_call(claim: Claim, attempt: Attempt) -> CallResult:
         output: Output = work.call(attempt)
     except LeaseLost:
         raise
-    except work.rejected_by as error:
-        return _result(claim, Outcome.REJECTED, error)
     except work.pending_errors as error:
         return _pending(claim, error)
+    except work.rejected_by as error:
+        return _result(claim, Outcome.REJECTED, error)
     except work.transient as error:
         return _result(claim, Outcome.TRANSIENT, error)
     except work.unknown as error:

@@ -32,6 +32,14 @@ class Attempt(Protocol):
     def input(self) -> Output:
         """What the run was started with."""
 
+    @property
+    def waiting_until(self) -> datetime | None:
+        """The deadline of the wait that this call looks at; None if the run does not wait yet."""
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether that deadline has passed: the last look, unless the wait is extended."""
+
     def output_of(self, step: str) -> Output:
         """Return the result of an earlier step of this run; empty without one."""
 

@@ -44,6 +44,7 @@ def settings_for(
         # One customer places orders as fast as possible.
         "THROTTLING": caller.get("THROTTLING", "0"),
         "MAX_OPEN_ORDERS": caller.get("MAX_OPEN_ORDERS", "0"),
+        "PAYMENT_GRACE_SECONDS": caller.get("PAYMENT_GRACE_SECONDS", "0"),
         **given,
     }
     if "DATABASE_URL" not in given:

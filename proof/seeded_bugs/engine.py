@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import payments.services
+import payments.recording
 from payments.models import Payment
 from payments.states import PaymentStatus
 from proof.seeded_bugs.patching import replace, replace_wherever_imported
@@ -38,7 +38,7 @@ def result_accepted_without_fence() -> None:
         return context_of(self, run, results)
 
     replace(Phase, "_context", context_without_fence)
-    replace(payments.services, "_set_status", set_status_unchecked)
+    replace(payments.recording, "_set_status", set_status_unchecked)
 
 
 def attempt_recorded_after_call() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch
@@ -13,11 +13,11 @@ from django.db.models.functions import Now
 from sagas import registry
 from sagas.decision import pending_compensations
 from sagas.definition import Proceed, Remote, Saga, Work
-from sagas.descriptions import WaitText
 from sagas.errors import UnknownSaga, UnknownStep
 from sagas.journal import history_of
 from sagas.models import LIVE, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.queries.attempts import AttemptView, attempt_view
+from sagas.queries.waits import WaitView, wait_of
 
 
 class Stage(StrEnum):
@@ -73,17 +73,6 @@ class PlannedStep:
     @property
     def error(self) -> str:
         return self.last.error if self.last else ""
-
-
-@dataclass(frozen=True, slots=True)
-class WaitView:
-    """What a run waits for, since when, until when, and what happens then."""
-
-    code: str
-    """The name of the wait step, or the code of the pending call."""
-    text: WaitText
-    since: datetime
-    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,20 +164,6 @@ def _detail(run: Any) -> RunDetail:
         steps=list(_planned_steps(run, saga, attempts)) if saga else [],
         compensations=list(_planned_compensations(run, saga, rows, attempts)) if saga else [],
     )
-
-
-UNKNOWN_WAIT: Final = WaitText(
-    "something that this code does not know", "a further step", "the shop decides"
-)
-
-
-def wait_of(run: SagaRun, saga: Saga | None) -> WaitView | None:
-    """Return what ``run`` waits for; None while it does not wait."""
-    if not run.waits_for or run.waiting_since is None or run.waiting_until is None:
-        return None
-    texts = saga.wait_texts if saga else {}
-    text = texts.get(run.waits_for, UNKNOWN_WAIT)
-    return WaitView(run.waits_for, text, run.waiting_since, run.waiting_until)
 
 
 def _definition(run: SagaRun) -> Saga | None:

@@ -79,6 +79,7 @@ def _forget_addresses() -> None:
     environment["HTTPS"] = "0"
     environment["DESK_REQUIRES_MFA"] = "0"  # the tests of the login set it
     environment["THROTTLING"] = environment["MAX_OPEN_ORDERS"] = "0"
+    environment["PAYMENT_GRACE_SECONDS"] = "0"  # the tests of waiting orders set it
     environment["ALLOWED_HOSTS"] = "127.0.0.1,localhost,testserver"
     os.environ.clear()
     os.environ.update(environment)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -53,6 +53,8 @@ class FakeAttempt:
     time_limit: timedelta = LONG_TIME_LIMIT
     run_id: UUID = field(default_factory=new_id)
     input: Output = field(default_factory=dict)
+    waiting_until: datetime | None = None
+    is_overdue: bool = False
     meanwhile: Callable[[], object] = lambda: None
 
     def output_of(self, step: str) -> Output:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from orders.models import Order, OrderProgress
+from orders.models import Order
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,10 @@ DATABASE_RETRY_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class OrderWatch:
-    """What one request waits for: an order, and a condition on its status and progress."""
+    """What one request waits for: an order, and a condition on it, read ``with_live_progress``."""
 
     order_id: UUID
-    is_met: Callable[[str, OrderProgress], bool]
+    is_met: Callable[[Order], bool]
     is_urgent: bool
 
 
@@ -43,13 +43,21 @@ class OrderWatcher:
         self._thread: threading.Thread | None = None
 
     def wait_for_status(self, order_id: UUID, statuses: Collection[str], seconds: float) -> None:
-        """Return once the order has one of ``statuses``, or after ``seconds``."""
-        watch = OrderWatch(order_id, lambda status, _: status in statuses, is_urgent=True)
+        """Return once the order has one of ``statuses`` or waits for something, or after ``seconds``."""
+        watch = OrderWatch(
+            order_id,
+            lambda order: order.status in statuses or order.wait is not None,
+            is_urgent=True,
+        )
         self._wait(watch, seconds)
 
-    def wait_for_change(self, order_id: UUID, seen: OrderProgress, seconds: float) -> bool:
-        """Return whether the order got further than ``seen`` within ``seconds``."""
-        watch = OrderWatch(order_id, lambda _, reached: reached > seen, is_urgent=False)
+    def wait_for_change(self, seen: Order, seconds: float) -> bool:
+        """Return whether the order got further, or waits for something else, within ``seconds``."""
+        watch = OrderWatch(
+            seen.pk,
+            lambda order: order.progress > seen.progress or order.wait != seen.wait,
+            is_urgent=False,
+        )
         return self._wait(watch, seconds)
 
     def _wait(self, watch: OrderWatch, seconds: float) -> bool:
@@ -92,11 +100,11 @@ class OrderWatcher:
 
     def _poll(self, watches: dict[threading.Event, OrderWatch]) -> None:
         order_ids = {watch.order_id for watch in watches.values()}
-        found = Order.objects.with_cancel_request().filter(pk__in=order_ids)
+        found = Order.objects.with_live_progress().filter(pk__in=order_ids)
         orders = {order.pk: order for order in found.only("status", "version")}
         for is_met, watch in watches.items():
             order = orders.get(watch.order_id)
-            if order and watch.is_met(order.status, order.progress):
+            if order and watch.is_met(order):
                 is_met.set()
 
 

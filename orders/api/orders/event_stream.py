@@ -29,7 +29,7 @@ from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import Problem
 from orders.api.http.query_params import QueryParams, parse_query
 from orders.api.orders.documentation import FOLLOW_ORDER
-from orders.api.orders.response_schemas import CANCEL_REQUESTED, StreamEvent
+from orders.api.orders.response_schemas import CANCEL_REQUESTED, WAITING, StreamEvent
 from orders.models import Order, OrderProgress, transitions_of
 from orders.states import OrderStatus
 
@@ -116,7 +116,7 @@ class Stream:
             yield from self._initial_events()
             while not self._order.has_ended and (left := ends_at - time.monotonic()) > 0:
                 timeout = min(left, HEARTBEAT_SECONDS)
-                if order_watcher.wait_for_change(self._order.pk, self._order.progress, timeout):
+                if order_watcher.wait_for_change(self._order, timeout):
                     yield from self._new_events()
                 else:
                     yield sse.comment("nothing new")
@@ -133,12 +133,16 @@ class Stream:
             yield _event(order, order.status, order.status, order.progress, since)
         elif self._seen < order.progress:
             yield from _events_after(self._seen, order)
+        if order.wait is not None:
+            yield _wait_event(order)
 
     def _new_events(self) -> Iterator[str]:
-        seen = self._order.progress
+        seen = self._order
         close_old_connections()
-        self._order = Order.objects.with_progress().get(pk=self._order.pk)
-        yield from _events_after(seen, self._order)
+        self._order = Order.objects.with_progress().get(pk=seen.pk)
+        yield from _events_after(seen.progress, self._order)
+        if self._order.wait not in (None, seen.wait):
+            yield _wait_event(self._order)
 
 
 def _events_after(seen: OrderProgress, order: Order) -> Iterator[str]:
@@ -161,6 +165,12 @@ def _events_after(seen: OrderProgress, order: Order) -> Iterator[str]:
             yield _event(order, transition.target, transition.target, progress, transition.at)
     if requested_at is not None and not (is_requested or seen.is_cancel_requested):
         yield _event(order, CANCEL_REQUESTED, order.status, order.progress, requested_at)
+
+
+def _wait_event(order: Order) -> str:
+    """Return the event that the order waits. It repeats the id of the order's progress."""
+    at = order.wait.since if order.wait else order.created_at
+    return _event(order, WAITING, order.status, order.progress, at)
 
 
 def _event(order: Order, name: str, status: str, progress: OrderProgress, at: datetime) -> str:

@@ -12,7 +12,9 @@ from orders.api.orders import response_schemas
 from orders.api.orders.request_schemas import Expansion
 from orders.customer_timeline import customer_timelines
 from orders.models import Order, OrderLine, lines_of
+from payments.errors import AuthenticationRequired
 from payments.history import payments_of
+from payments.services import PendingAction, customer_action
 
 
 def expanded_orders(
@@ -37,10 +39,18 @@ def expanded_orders(
             order_path(request, order.pk),
             customer=visible_customer(request, order),
             may_cancel=can_write(request),
+            action=action_of(order),
             **{name: by_order.get(order.pk, ()) for name, by_order in expansions.items()},
         )
         for order in orders
     ]
+
+
+def action_of(order: Order) -> PendingAction | None:
+    """Return what the customer has to do now. One statement, and none for an order that does not ask."""
+    if order.wait is None or order.wait.code != AuthenticationRequired.code:
+        return None
+    return customer_action(order.pk)
 
 
 def visible_customer(request: Request, order: Order) -> str | None:

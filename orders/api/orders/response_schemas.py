@@ -10,9 +10,12 @@ from orders import models
 from orders.api.http.response_schemas import Currency, MinorUnits, ResponseSchema
 from orders.cancellation_messages import cancellation_message
 from orders.customer_timeline import Kind, TimelineEvent
+from orders.services import PAYABLE_WAITS
 from orders.states import TRANSITIONS, OrderStatus
 from payments.history import PaymentRecord, payment_record
+from payments.services import PendingAction
 from payments.states import PaymentStatus as StoredPaymentStatus
+from sagas.queries.waits import WaitView
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -129,17 +132,66 @@ class Timeline(ResponseSchema):
     entries: Sequence[TimelineEntry]
 
 
+class Waiting(ResponseSchema):
+    """What an order waits for, since when, until when, and what happens then."""
+
+    code: str
+    message: Annotated[str, Field(description="A sentence for the customer.")]
+    since: datetime
+    until: datetime
+
+    @classmethod
+    def of(cls, wait: WaitView | None) -> Self | None:
+        """Return what an order waits for; None if it does not wait."""
+        if wait is None:
+            return None
+        message = f"We are waiting for {wait.text.customer}. Otherwise {wait.text.then}."
+        return cls(code=wait.code, message=message, since=wait.since, until=wait.until)
+
+
+class NextAction(ResponseSchema):
+    """What the customer has to do before the payment goes on: authenticate it at their bank.
+
+    ``redirect``: open ``url`` in the customer's browser. ``provider_sdk``: give ``client_secret`` to the
+    payment provider's library, which does the rest. Afterwards read the order again.
+    """
+
+    type: Literal["redirect", "provider_sdk"]
+    url: Annotated[str, Field(description="For `redirect`; otherwise empty.")]
+    client_secret: Annotated[str, Field(description="Only for this customer. Never log it.")]
+    payment_id: Annotated[str, Field(description="As `replaces`, to pay otherwise.")]
+    until: datetime
+
+    @classmethod
+    def of(cls, pending: PendingAction | None, wait: WaitView | None) -> Self | None:
+        """Return the action of an order that waits for it; None for every other order."""
+        if pending is None or wait is None:
+            return None
+        return cls(
+            type=pending.action.type,
+            url=pending.action.url,
+            client_secret=pending.client_secret,
+            payment_id=str(pending.payment_id),
+            until=wait.until,
+        )
+
+
 class OrderLinks(ResponseSchema):
-    """Paths of the order and its parts; ``cancel`` is null once it cannot be cancelled."""
+    """Paths of the order and its parts; ``cancel`` is null once it cannot be cancelled.
+
+    ``pay`` is null unless the order waits for its customer to pay.
+    """
 
     self: str
     timeline: str
     events: str
     cancel: str | None = None
+    pay: str | None = None
 
     @classmethod
-    def below(cls, path: str, *, can_cancel: bool) -> Self:
+    def below(cls, path: str, *, can_cancel: bool, can_pay: bool = False) -> Self:
         return cls(
+            pay=f"{path}/payments" if can_pay else None,
             self=path,
             timeline=f"{path}/timeline",
             events=f"{path}/events",
@@ -174,6 +226,12 @@ class Order(ResponseSchema):
     updated_at: Annotated[datetime, Field(description="When the status last changed.")]
     cancel_requested_at: CancelRequestedAt
     payment: PaymentSummary
+    waiting_for: Annotated[
+        Waiting | None, Field(description="What the order waits for; null while it does not wait.")
+    ] = None
+    next_action: Annotated[
+        NextAction | None, Field(description="What the customer has to do now; null for nothing.")
+    ] = None
     allowed_transitions: Sequence[OrderStatus]
     can_cancel: bool
     links: OrderLinks
@@ -192,6 +250,7 @@ class Order(ResponseSchema):
         lines: Iterable[models.OrderLine] | None = None,
         timeline: Iterable[TimelineEvent] | None = None,
         payments: Iterable[PaymentRecord] | None = None,
+        action: PendingAction | None = None,
     ) -> Self:
         """Build the response for an order that is read at ``path``. Runs no statement.
 
@@ -201,6 +260,8 @@ class Order(ResponseSchema):
         is_requested = order.cancel_requested_at is not None
         allowed = remaining_transitions(OrderStatus(order.status), is_cancel_requested=is_requested)
         can_cancel = may_cancel and OrderStatus.CANCELLING in allowed and not is_requested
+        wait = order.wait
+        can_pay = may_cancel and wait is not None and wait.code in PAYABLE_WAITS
         return cls(
             id=str(order.pk),
             customer=customer,
@@ -215,9 +276,11 @@ class Order(ResponseSchema):
             updated_at=order.transitioned_at or order.created_at,
             cancel_requested_at=order.cancel_requested_at,
             payment=PaymentSummary.of(payment_record(order.latest_payment)),
+            waiting_for=Waiting.of(wait),
+            next_action=NextAction.of(action, wait) if can_pay else None,
             allowed_transitions=allowed,
             can_cancel=can_cancel,
-            links=OrderLinks.below(path, can_cancel=can_cancel),
+            links=OrderLinks.below(path, can_cancel=can_cancel, can_pay=can_pay),
             items=_each(OrderLine.of, lines),
             timeline=_each(TimelineEntry.of, timeline),
             payments=_each(Payment.of_record, payments),
@@ -244,11 +307,12 @@ class OrderPage(ResponseSchema):
 
 
 CANCEL_REQUESTED: Final = "cancel_requested"
-"""The name of the one event that is not a status."""
+WAITING: Final = "waiting"
+"""The names of the events that are not a status."""
 
 
 class StreamEvent(ResponseSchema):
-    """The data of a server-sent event: the order changed its status, or is to be cancelled."""
+    """The data of a server-sent event: a change of status, a cancellation request, or a new wait."""
 
     order_id: str
     status: OrderStatus
@@ -257,6 +321,7 @@ class StreamEvent(ResponseSchema):
     cancel_requested_at: CancelRequestedAt
     reason: str
     reason_code: str
+    waiting_for: Waiting | None = None
 
     @classmethod
     def of(
@@ -272,4 +337,5 @@ class StreamEvent(ResponseSchema):
             cancel_requested_at=order.cancel_requested_at if progress.is_cancel_requested else None,
             reason=cancellation_message(order) if has_reason else "",
             reason_code=order.reason if has_reason else "",
+            waiting_for=Waiting.of(order.wait),
         )

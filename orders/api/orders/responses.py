@@ -22,7 +22,7 @@ from orders.api.http.idempotency import (
 from orders.api.http.order_watcher import order_watcher
 from orders.api.http.prefer_header import seconds_to_wait
 from orders.api.orders import response_schemas
-from orders.api.orders.expansions import visible_customer
+from orders.api.orders.expansions import action_of, visible_customer
 from orders.models import Order, OrderLine
 
 AS_PLACED: Final = SavedResponse(HTTPStatus.ACCEPTED)
@@ -65,7 +65,8 @@ def order_response(
         reports_result = bool(seconds) or settled_status == HTTPStatus.OK
         is_settled = reports_result and order.status in settled
         status = settled_status if is_settled else HTTPStatus.ACCEPTED
-        body = json.dumps(represent(order, _PATH).as_json(), ensure_ascii=False)
+        content = represent(order, _PATH, action=action_of(order))
+        body = json.dumps(content.as_json(), ensure_ascii=False)
         response = _decide(idempotent_request, outcome, SavedResponse(status, body), immediate)
     if isinstance(outcome, Replayed):
         headers["Idempotency-Replayed"] = "true"

@@ -1,0 +1,89 @@
+"""Records what happened to payments, with an event for each: the only writer of their status."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from events.event_types import Event, EventType
+from events.services import outbox
+from payments.events import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUNDED, PAYMENT_VOIDED
+from payments.models import Payment
+from payments.states import SOURCES, PaymentStatus
+from sagas.batch import Output
+from sagas.bulk_sql import Update, select, write
+
+
+def record_authorizations(order_ids: Sequence[UUID]) -> None:
+    """Record that these orders' open payments are authorized, with an event for each.
+
+    Runs in the caller's transaction, once per payment. Raises RuntimeError for a payment that is
+    not PREPARED.
+    """
+    payments = open_payments(order_ids)
+    for payment in payments:
+        _set_status(payment, PaymentStatus.AUTHORIZED)
+        payment.authorized_at = payment.db_now
+        payment.next_action, payment.client_secret = None, ""
+    events = outbox(_event(PAYMENT_AUTHORIZED, payment) for payment in payments)
+    changed = ["status", "authorized_at", "next_action", "client_secret"]
+    write(Update(payments, changed), events)
+
+
+def record_captures(order_ids: Sequence[UUID]) -> None:
+    """Record that these orders' open payments are captured, with an event for each.
+
+    Runs in the caller's transaction, once per payment. Raises RuntimeError for a payment that is
+    not AUTHORIZED.
+    """
+    payments = open_payments(order_ids)
+    for payment in payments:
+        _set_status(payment, PaymentStatus.CAPTURED)
+        payment.captured_at = payment.db_now
+    events = outbox(_event(PAYMENT_CAPTURED, payment) for payment in payments)
+    write(Update(payments, ["status", "captured_at"]), events)
+
+
+def record_closings(results: Mapping[UUID, Output]) -> None:
+    """Record how the orders' payments ended, from the results of ``close``, with an event for each.
+
+    Runs in the caller's transaction. Repeating changes nothing. Raises RuntimeError for a payment
+    whose status does not lead to that end.
+    """
+    ends = {
+        UUID(end["payment_id"]): end for result in results.values() for end in result["payments"]
+    }
+    events = {PaymentStatus.VOIDED: PAYMENT_VOIDED, PaymentStatus.REFUNDED: PAYMENT_REFUNDED}
+    found = select(Payment, "WHERE id = ANY(%s) ORDER BY id", [list(ends)], lock=True)
+    payments = [payment for payment in found if payment.status != ends[payment.pk]["status"]]
+    for payment in payments:
+        _set_status(payment, PaymentStatus(ends[payment.pk]["status"]))
+        payment.decline_code = ends[payment.pk].get("decline_code", "")
+    write(
+        Update(payments, ["status", "decline_code"]),
+        outbox(_event(events[PaymentStatus(payment.status)], payment) for payment in payments),
+    )
+
+
+def open_payments(order_ids: Sequence[UUID]) -> list[Payment]:
+    condition = "WHERE order_id = ANY(%s) AND closing_since IS NULL ORDER BY id"
+    ids = [list(order_ids)]
+    return select(Payment, condition, ids, lock=True, db_now="statement_timestamp()")
+
+
+def _set_status(payment: Payment, status: PaymentStatus) -> None:
+    """Set the status of a locked payment. Raises RuntimeError for a transition that is not allowed."""
+    if payment.status not in SOURCES[status]:
+        raise RuntimeError(f"{payment} cannot become {status}")
+    payment.status = status
+
+
+def _event(event_type: EventType, payment: Payment) -> Event:
+    payload: dict[str, object] = {
+        "payment_id": str(payment.pk),
+        "provider": payment.provider,
+        "provider_payment_id": payment.provider_payment_id or "",
+        "amount_minor": payment.amount_minor,
+        "currency": payment.currency,
+    }
+    if "decline_code" in event_type.fields:
+        payload["decline_code"] = payment.decline_code
+    return event_type.of(payment.order_id, payment.correlation_id, payload)

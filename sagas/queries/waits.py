@@ -1,0 +1,74 @@
+"""What runs wait for, since when, until when, and what happens then."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import JSONObject
+
+from sagas import registry
+from sagas.definition import Saga
+from sagas.descriptions import WaitText
+from sagas.models import LIVE, SagaRun
+
+
+@dataclass(frozen=True, slots=True)
+class WaitView:
+    """What a run waits for, since when, until when, and what happens then."""
+
+    code: str
+    """The name of the wait step, or the code of the pending call."""
+    text: WaitText
+    since: datetime
+    until: datetime
+
+
+_SHOWN: Final = ("saga", "version", "waits_for", "waiting_since", "waiting_until")
+
+UNKNOWN_WAIT: Final = WaitText(
+    "something that this code does not know", "a further step", "the shop decides"
+)
+
+
+def wait_of(run: SagaRun, saga: Saga | None) -> WaitView | None:
+    """Return what ``run`` waits for; None while it does not wait."""
+    if not run.waits_for or run.waiting_since is None or run.waiting_until is None:
+        return None
+    texts = saga.wait_texts if saga else {}
+    text = texts.get(run.waits_for, UNKNOWN_WAIT)
+    return WaitView(run.waits_for, text, run.waiting_since, run.waiting_until)
+
+
+def waits_of(subject_ids: Sequence[UUID]) -> dict[UUID, WaitView]:
+    """Return what the live run of each subject waits for, if it waits, in one query."""
+    waiting = SagaRun.objects.filter(subject_id__in=subject_ids, status__in=LIVE).exclude(
+        waits_for=""
+    )
+    found = {run.subject_id: wait_of(run, registry.find(run.saga, run.version)) for run in waiting}
+    return {subject_id: wait for subject_id, wait in found.items() if wait is not None}
+
+
+def wait_annotation(subject_id: str) -> Subquery:
+    """Return an annotation: what the live run of each row's subject waits for.
+
+    ``subject_id`` names the field with the subject's id. ``annotated_wait`` reads the annotation.
+    """
+    waiting = SagaRun.objects.filter(subject_id=OuterRef(subject_id), status__in=LIVE)
+    shown = JSONObject(**{name: name for name in _SHOWN})
+    return Subquery(waiting.exclude(waits_for="").values(shown=shown)[:1])
+
+
+def annotated_wait(annotated: Mapping[str, Any] | None) -> WaitView | None:
+    """Return what ``wait_annotation`` found; None for a subject whose run does not wait."""
+    if annotated is None:
+        return None
+    saga = registry.find(annotated["saga"], annotated["version"])
+    return WaitView(
+        code=annotated["waits_for"],
+        text=saga.wait_texts.get(annotated["waits_for"], UNKNOWN_WAIT) if saga else UNKNOWN_WAIT,
+        since=datetime.fromisoformat(annotated["waiting_since"]),
+        until=datetime.fromisoformat(annotated["waiting_until"]),
+    )
