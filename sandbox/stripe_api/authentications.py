@@ -1,4 +1,7 @@
-"""The end of a 3D Secure authentication, which the customer reaches without a call of the API."""
+"""The end of a 3D Secure authentication, which the customer reaches without a call of the API.
+
+So no fault rule hits it, and the call log does not have it.
+"""
 
 from enum import StrEnum
 

@@ -10,7 +10,7 @@ from events.models import OutboxEvent
 from payments import services
 from payments.models import Payment
 from payments.providers.stripe.provider import API_VERSION
-from payments.services import Charge
+from payments.services import Charge, CustomerAction, PendingAction
 from payments.states import SOURCES, PaymentStatus
 from sagas.bulk_sql import write
 from sagas.identifiers import new_id
@@ -288,6 +288,31 @@ def test_an_end_that_is_not_allowed_is_refused(
 
     assert Payment.objects.get().status == source
     assert events() == []
+
+
+def test_the_action_of_a_customer_is_that_of_the_open_payment() -> None:
+    first, other = prepared_payment(), prepared_payment()
+    for payment, url in ((first, "https://a.example/"), (other, "https://b.example/")):
+        ask_the_customer(payment, url)
+    services.mark_closing([first.order_id])
+    after_closing = services.customer_action(first.order_id)
+    write(services.prepare_payments([charge(first.order_id)]))
+    second = Payment.objects.get(order_id=first.order_id, closing_since=None)
+    without_action = services.customer_action(first.order_id)
+
+    ask_the_customer(second, "https://c.example/")
+
+    assert (after_closing, without_action) == (None, None)
+    assert services.customer_action(first.order_id) == PendingAction(
+        CustomerAction("redirect", "https://c.example/"), f"secret of {second.pk}"
+    )
+    assert services.customer_action(new_id()) is None
+
+
+def ask_the_customer(payment: Payment, url: str) -> None:
+    Payment.objects.filter(pk=payment.pk).update(
+        next_action={"type": "redirect", "url": url}, client_secret=f"secret of {payment.pk}"
+    )
 
 
 @pytest.mark.parametrize(

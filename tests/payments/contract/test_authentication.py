@@ -291,7 +291,7 @@ def test_a_later_attempt_finds_the_decline(
 
 @authenticates
 @pytest.mark.usefixtures("own_installation")
-@pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after", "error_after"])
 def test_the_next_attempt_finds_the_action_of_a_lost_confirmation(
     tested: ProviderUnderTest, fault: str
 ) -> None:
