@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models.functions import Now
 
+from clock.now import Now
 from events.event_types import Event, EventType
 from events.services import outbox
 from money.amounts import format_amount
@@ -202,7 +202,7 @@ def record_closings(results: Mapping[UUID, Output]) -> None:
 def _open_payments(order_ids: Sequence[UUID]) -> list[Payment]:
     condition = "WHERE order_id = ANY(%s) AND closing_since IS NULL ORDER BY id"
     ids = [list(order_ids)]
-    return select(Payment, condition, ids, lock=True, db_now="statement_timestamp()")
+    return select(Payment, condition, ids, lock=True, db_now="clock_now()")
 
 
 def _set_status(payment: Payment, status: PaymentStatus) -> None:

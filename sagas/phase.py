@@ -22,9 +22,9 @@ from sagas.dispatch import dispatch
 from sagas.errors import DefinitionError
 from sagas.messages import CallResult, Claim, Continue, NextAction, RetryAfter, Stop, WorkItem
 from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
-from sagas.run_context import RunContext, state_of
 from sagas.new_runs import start_new_runs
 from sagas.nudges import nudge
+from sagas.run_context import RunContext, state_of
 from sagas.telemetry import report
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
@@ -104,7 +104,7 @@ class Phase:
             "WHERE id = ANY(%s) AND saga = %s AND version = %s ORDER BY id",
             [list(results), self.saga.name, self.saga.version],
             lock=True,
-            db_now="statement_timestamp()",
+            db_now="clock_now()",
         )
         for run in rows:
             self.now = run.db_now

@@ -8,13 +8,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Prefetch
-from django.db.models.functions import Now
 
+from clock.now import Now
 from sagas import registry
+from sagas.decision import pending_compensations
 from sagas.definition import Proceed, Remote, Saga, Work
 from sagas.descriptions import WaitText
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.decision import pending_compensations
 from sagas.journal import history_of
 from sagas.models import LIVE, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.queries.attempts import AttemptView, attempt_view
