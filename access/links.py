@@ -11,10 +11,10 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.core.signing import BadSignature, Signer
-from django.utils import timezone
 
 from access.credentials import Grant, Scope
 from access.models import LinkGeneration
+from clock.now import now
 from sagas.bulk_sql import select
 
 DEFAULT_DAYS: Final = 30
@@ -40,9 +40,8 @@ class GuestLink:
     may_cancel: bool
     expires_at: datetime
 
-    @property
-    def has_expired(self) -> bool:
-        return self.expires_at <= timezone.now()
+    def has_expired(self, at: datetime) -> bool:
+        return self.expires_at <= at
 
     @property
     def grant(self) -> Grant:
@@ -64,7 +63,7 @@ class GuestLink:
 def new_link(order_id: UUID, issuer: User, *, days: int, may_cancel: bool) -> GuestLink:
     """Return a link to an order, of the current generation, that expires after ``days``."""
     found = LinkGeneration.objects.filter(order_id=order_id).first()
-    expires_at = timezone.now().replace(microsecond=0) + timedelta(days=days)
+    expires_at = now().replace(microsecond=0) + timedelta(days=days)
     generation = found.generation if found else 0
     return GuestLink(order_id, issuer.pk, generation, may_cancel, expires_at)
 
@@ -85,8 +84,12 @@ def read_link(token: str) -> GuestLink | None:
 
 
 def issuer_of(link: GuestLink) -> User | None:
-    """Return the user who created a link; None when it was revoked or the user is blocked."""
-    found = select(User, _ISSUER_SQL, [link.order_id, link.issuer_id, link.generation])
+    """Return the user who created a link; None when it was revoked or the user is blocked.
+
+    The user's ``read_at`` is the time by the clock of orders, which decides about the link's end.
+    """
+    values = [link.order_id, link.issuer_id, link.generation]
+    found = select(User, _ISSUER_SQL, values, read_at="clock_now()")
     return found[0] if found else None
 
 

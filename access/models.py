@@ -8,13 +8,13 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import Q, functions
 from django.utils import timezone
 from knox.models import AbstractAuthToken, get_digest_token
 from knox.settings import CONSTANTS
 
 from access.credentials import Scope
+from clock.now import Now
 from sagas.identifiers import new_id
 
 MAX_TOKEN_DAYS = 365
@@ -47,7 +47,7 @@ class ApiTokenManager(models.Manager["ApiToken"]):
     def revoke(self, tokens: "models.QuerySet[ApiToken]", *, reason: str, actor: str) -> int:
         """Revoke the tokens that are not revoked yet; return how many these were."""
         return tokens.filter(revoked_at=None).update(
-            revoked_at=Now(), revoked_by=actor, revoked_reason=reason
+            revoked_at=functions.Now(), revoked_by=actor, revoked_reason=reason
         )
 
 

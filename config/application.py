@@ -16,7 +16,7 @@ LAYERS: Final = (
     ("events",),
     ("sagas", "outbound"),
     ("adminkit",),
-    ("money",),
+    ("money", "clock"),
 )
 """From top to bottom. A package imports only from layers below its own."""
 

@@ -10,8 +10,8 @@ from uuid import UUID, uuid5
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q
-from django.db.models.functions import Now
 
+from clock.now import Now
 from desk.actions import ActionRequest, TokenReused, execute
 from desk.bulk_queue import queue_bulk_actions
 from desk.models import ActionKind, BulkAction, BulkItem, ItemOutcome

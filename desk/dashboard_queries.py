@@ -1,6 +1,6 @@
 """Reads the data of the dashboard from the database.
 
-At most seventeen statements. Each uses an index, so the cost does not grow with the orders.
+At most eighteen statements. Each uses an index, so the cost does not grow with the orders.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
+from clock.now import now
 from invariants.models import ReconciliationBreak
 from monitoring.heartbeats import QueueHealth, queues
 from monitoring.system_health import SystemHealth, system_health
@@ -87,19 +88,19 @@ class DashboardData:
     flagged_orders: list[WaitingOrder]  # the oldest ones
     open_breaks: int
     queues: list[QueueHealth]
-    last_sweep: datetime | None
+    swept_ago: timedelta | None  # by the real time; None before the first sweep
     systems: list[SystemHealth]
 
 
 def dashboard_data() -> DashboardData:
     """Read all figures. Each statement has its own snapshot, so figures may differ slightly."""
-    now = timezone.now()
+    at = now()
     marked, oldest = count_flagged(), oldest_moving()
     flagged = flagged_runs().order_by("created_at")[:MAX_FLAGGED_SHOWN]
     return DashboardData(
-        at=now,
+        at=at,
         status_counts=status_counts(),
-        confirmed=_every_minute(done_each_minute(confirm_order.name, WINDOW), now),
+        confirmed=_every_minute(done_each_minute(confirm_order.name, WINDOW), at),
         step_failures=_step_failures(),
         oldest=WaitingOrder(oldest.subject_id, oldest.created_at, oldest.step) if oldest else None,
         flagged=marked.flagged,
@@ -109,9 +110,14 @@ def dashboard_data() -> DashboardData:
         ],
         open_breaks=ReconciliationBreak.objects.filter(resolved_at__isnull=True).count(),
         queues=queues(),
-        last_sweep=max((sweep.at for sweep in last_sweeps().values()), default=None),
+        swept_ago=_swept_ago(),
         systems=system_health(),
     )
+
+
+def _swept_ago() -> timedelta | None:
+    sweeps = [sweep.at for sweep in last_sweeps().values()]
+    return max(timezone.now() - max(sweeps), timedelta()) if sweeps else None
 
 
 def status_counts() -> list[StatusCount]:

@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -19,7 +18,7 @@ from desk import action_views, bulk_views, export_view, order_filters, order_pag
 from desk.action_forms import ACTION_TEXTS, has_permission_for_some_order, operator_of
 from desk.actions import SINGLE_ORDER_ACTIONS
 from desk.models import ActionKind
-from desk.order_list import OrderList, age, customer_of, in_state_since, newest_run_of
+from desk.order_list import OrderList, age, customer_of, in_state_for, in_state_since, newest_run_of
 from desk.order_search import SEARCHES, search_hint
 from desk.sessions import in_background
 from orders.models import Order
@@ -129,7 +128,7 @@ class OrderAdmin(RecordAdmin[Order]):
             '<time datetime="{}" title="since {}">{}</time>',
             since.isoformat(),
             since.strftime("%Y-%m-%d %H:%M:%S UTC"),
-            age(timezone.now() - since),
+            age(in_state_for(order)),
         )
 
     @admin.display(description="total")

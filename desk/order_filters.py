@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from adminkit.filters import ChoiceFilter
+from clock.now import now
 from orders.models import Order, OrderTransition
 from orders.states import OrderStatus
 from sagas.identifiers import first_id_at
@@ -116,7 +117,7 @@ class TimeInState(ChoiceFilter):
     options = tuple((key, label) for key, (label, _) in _AGES.items())
 
     def apply(self, orders: QuerySet[Order], chosen: str) -> QuerySet[Order]:
-        since = timezone.now() - _AGES[chosen][1]
+        since = now() - _AGES[chosen][1]
         moved = OrderTransition.objects.filter(order=OuterRef("pk"), at__gt=since)
         return orders.filter(~Exists(moved), _until(since))
 
@@ -177,8 +178,12 @@ def _moment(text: str) -> datetime | None:
 
 
 def _since(moment: datetime) -> Q:
-    """Match rows since a time: the index of ids, which sort by time, finds them; the column decides."""
-    return Q(created_at__gte=moment, pk__gte=first_id_at(moment - _CLOCKS_DIFFER_BY))
+    """Match rows since a time: the index of ids, which sort by time, finds them; the column decides.
+
+    An id has the real time, which is behind the clock by what it was moved.
+    """
+    moved_by = max(now() - timezone.now(), timedelta())
+    return Q(created_at__gte=moment, pk__gte=first_id_at(moment - moved_by - _CLOCKS_DIFFER_BY))
 
 
 def _until(moment: datetime) -> Q:

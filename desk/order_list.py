@@ -9,16 +9,20 @@ from django.db.models import Max
 from django.http import HttpRequest
 
 from adminkit.paging import UncountedChangeList
+from clock.now import now
 from orders.models import Order, OrderTransition
 from sagas.queries.subjects import RunSummary, newest_runs
 
 
 class OrderList(UncountedChangeList):
-    """A page of orders with their newest runs: two queries more."""
+    """A page of orders with their newest runs, and how long they are in their state: three queries more."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         attach_newest_runs(self.result_list)
+        at = now()
+        for order in self.result_list:
+            vars(order)["in_state_for"] = at - in_state_since(order)
 
 
 def attach_newest_runs(orders: Sequence[Order]) -> None:
@@ -44,6 +48,12 @@ def in_state_since(order: Order) -> datetime:
     """Return when the order entered its state. Needs ``attach_newest_runs`` first."""
     since: datetime = vars(order)["in_state_since"]
     return since
+
+
+def in_state_for(order: Order) -> timedelta:
+    """Return how long the order on an ``OrderList`` is in its state."""
+    length: timedelta = vars(order)["in_state_for"]
+    return length
 
 
 def age(length: timedelta) -> str:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Count, QuerySet
-from django.db.models.functions import Now
 
+from clock.now import Now
 from invariants.catalogue import INVARIANTS
 from invariants.checking import CheckReport, Examination, OrderScope, Strictness
 from invariants.invariant import Kind

@@ -154,7 +154,7 @@ class Examination:
         grace: timedelta,
         strictness: Strictness,
     ) -> None:
-        self.now: datetime = _rows("SELECT now()")[0][0]
+        self.now: datetime = _rows("SELECT clock_now()")[0][0]
         self.reading = reading
         self.scope = scope
         self.strictness = strictness

@@ -6,7 +6,8 @@ from typing import ClassVar
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+
+from clock.now import Now
 
 
 class Product(models.Model):

@@ -90,7 +90,7 @@ def catalogue(*, after: str = "", limit: int | None = None) -> list[ProductForSa
 def products_for_sale(skus: Iterable[str]) -> dict[str, Product]:
     """Return the products for sale among ``skus``, by SKU, with the time they were read at."""
     condition = "WHERE sku = ANY(%s) AND NOT is_withdrawn"
-    found = select(Product, condition, [list(skus)], read_at="statement_timestamp()")
+    found = select(Product, condition, [list(skus)], read_at="clock_now()")
     return {product.sku: product for product in found}
 
 

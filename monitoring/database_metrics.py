@@ -12,6 +12,7 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from clock.now import now as clock_time
 from events.services import count_unrelayed
 from invariants.break_store import count_open_breaks
 from invariants.catalogue import GHOST_CHARGES, INVARIANTS
@@ -95,7 +96,7 @@ def _runs() -> Iterator[Metric]:
 def _longest_since(moments: Iterable[datetime | None]) -> float:
     """Return the seconds since the earliest moment; 0 without one."""
     earliest = min((moment for moment in moments if moment is not None), default=None)
-    return max((timezone.now() - earliest).total_seconds(), 0) if earliest else 0
+    return max((clock_time() - earliest).total_seconds(), 0) if earliest else 0
 
 
 def _sweeps() -> Iterator[Metric]:

@@ -21,6 +21,7 @@ from orders.order_events import (
     StatusChanged,
     recent_events,
 )
+from sagas.definition import Remote
 from sagas.queries.attempts import AttemptView
 
 MAX_ATTEMPTS: Final = 100
@@ -107,7 +108,16 @@ def _rendered(events: Sequence[OrderEvent]) -> Iterator[TimelineEvent]:
 def _step(at: datetime, attempt: AttemptView, outcome: str) -> TimelineEvent:
     name = attempt.work.describe.customer if attempt.work else _UNKNOWN_STEP
     code = f"{attempt.name}.{outcome}"
-    return TimelineEvent(at, "step", code, f"{name}: {_OUTCOMES[outcome]}", attempt.number)
+    text = _pending_text(attempt) if outcome == "pending" else _OUTCOMES[outcome]
+    return TimelineEvent(at, "step", code, f"{name}: {text}", attempt.number)
+
+
+def _pending_text(attempt: AttemptView) -> str:
+    """Return what an attempt waits for whose answer comes later."""
+    known = attempt.work.pending_by_code if isinstance(attempt.work, Remote) else {}
+    if attempt.error not in known:
+        return _OUTCOMES["pending"]
+    return f"waiting for {known[attempt.error].waits_for.customer}."
 
 
 def _cancel_request_text(reason: str) -> str:

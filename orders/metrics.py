@@ -28,6 +28,6 @@ def count_after_commit(orders: Sequence[Order], status: OrderStatus) -> None:
 def _count(orders: Sequence[Order], status: OrderStatus) -> None:
     ORDERS.labels(status).inc(len(orders))
     if status == OrderStatus.CONFIRMED:
-        now = timezone.now()
+        now = timezone.now()  # a latency; where the clock was moved it is counted as 0
         for order in orders:
             SECONDS_TO_CONFIRM.observe(max((now - order.created_at).total_seconds(), 0))

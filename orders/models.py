@@ -11,10 +11,10 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery
-from django.db.models.functions import Now
+from django.db.models import OuterRef, Q, Subquery, functions
 
 from access.credentials import Grant
+from clock.now import Now
 from orders.errors import IllegalTransition
 from orders.states import SETTLED, TRANSITIONS, OrderStatus
 from payments.history import latest_payment
@@ -292,7 +292,10 @@ def transitions_of(order_ids: Sequence[UUID]) -> Mapping[UUID, list[OrderTransit
 
 
 class IdempotencyRecord(models.Model):
-    """An Idempotency-Key and its response; written in the transaction of the request's effect."""
+    """An Idempotency-Key and its response; written in the transaction of the request's effect.
+
+    It is dated by the real time: a moved clock must not make a client's repetition a new request.
+    """
 
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
@@ -306,7 +309,7 @@ class IdempotencyRecord(models.Model):
     # The response to repetitions, once it is decided. Without a body, it shows the order as placed.
     response_status = models.PositiveSmallIntegerField(null=True)
     response_body = models.TextField(blank=True, db_default="")
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=functions.Now())
 
     class Meta:
         verbose_name = "idempotency key"

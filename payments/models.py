@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
+from clock.now import Now
 from payments.provider_types import RefundStatus
 from payments.states import PaymentStatus
 from sagas.identifiers import new_id

@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 
+from clock.now import now
 from outbound.deadline import Deadline
 from payments.errors import UnknownPayment
 from payments.models import Payment
@@ -92,7 +92,7 @@ def read_recent(within: timedelta) -> ProviderReading:
 
 
 def _read(within: timedelta | None, *, at_most: int | None) -> ProviderReading:
-    read_at = database_now()
+    read_at = now()
     deadline = Deadline.after(LISTING_TIME_LIMIT)
     since = read_at - within if within else BEFORE_ALL_PAYMENTS
     states: list[ProviderPaymentState] = []
@@ -131,7 +131,7 @@ def read_payments(keys: Iterable[PaymentKey]) -> ProviderReading:
 
     Raises PaymentError if a provider does not answer.
     """
-    read_at = database_now()
+    read_at = now()
     deadline = Deadline.after(LISTING_TIME_LIMIT)
     states: list[ProviderPaymentState] = []
     for name, payment_id in keys:
@@ -182,11 +182,3 @@ def _payment_states(
         for payment in payments
         if payment.metadata.get("installation_id") == settings.INSTALLATION_ID
     ]
-
-
-def database_now() -> datetime:
-    """Return the database's time, which dates our rows."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now

@@ -66,7 +66,7 @@ def record_closings(results: Mapping[UUID, Output]) -> None:
 def open_payments(order_ids: Sequence[UUID]) -> list[Payment]:
     condition = "WHERE order_id = ANY(%s) AND closing_since IS NULL ORDER BY id"
     ids = [list(order_ids)]
-    return select(Payment, condition, ids, lock=True, db_now="statement_timestamp()")
+    return select(Payment, condition, ids, lock=True, db_now="clock_now()")
 
 
 def _set_status(payment: Payment, status: PaymentStatus) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models.functions import Now
 
+from clock.now import Now
 from money.amounts import format_amount
 from payments.errors import CurrencyNotCharged, PaymentInProgress, TooManyPayments
 from payments.models import Payment
@@ -169,9 +169,9 @@ class PendingAction:
     Only this customer may see it. Neither of them may be logged.
     """
 
-    payment_id: UUID
     action: CustomerAction
     client_secret: str = field(repr=False)
+    payment_id: UUID
 
 
 def customer_action(order_id: UUID) -> PendingAction | None:
@@ -183,7 +183,7 @@ def customer_action(order_id: UUID) -> PendingAction | None:
     payment = open_payments.only("next_action", "client_secret").first()
     if payment is None or payment.next_action is None:
         return None
-    return PendingAction(payment.pk, CustomerAction(**payment.next_action), payment.client_secret)
+    return PendingAction(CustomerAction(**payment.next_action), payment.client_secret, payment.pk)
 
 
 def mark_closing(order_ids: Sequence[UUID]) -> None:

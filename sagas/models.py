@@ -6,8 +6,8 @@ from typing import ClassVar, Final
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q, Value
-from django.db.models.functions import Now
 
+from clock.now import Now
 from sagas.identifiers import new_id
 from sagas.pause_reasons import PauseReason
 

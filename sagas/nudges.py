@@ -11,8 +11,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, F, When
-from django.db.models.functions import Now
 
+from clock.now import Now
 from sagas.dispatch import dispatch
 from sagas.models import LIVE, SagaRun
 

@@ -50,7 +50,7 @@ class PhaseRows:
             "WHERE id = ANY(%s) AND saga = %s AND version = %s ORDER BY id",
             [list(results), self.saga.name, self.saga.version],
             lock=True,
-            db_now="statement_timestamp()",
+            db_now="clock_now()",
         )
         for run in rows:
             self.now = run.db_now

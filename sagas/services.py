@@ -7,8 +7,9 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Value
-from django.db.models.functions import Greatest, Now
+from django.db.models.functions import Greatest
 
+from clock.now import Now
 from sagas import registry
 from sagas.batch import NewRun, Output, Rejection
 from sagas.bulk_sql import Change

@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Now
 
+from clock.now import Now
 from sagas import registry
 from sagas.batch import Batch, Output
 from sagas.errors import InvalidSignal, SignalConflict, SignalRefused

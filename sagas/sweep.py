@@ -9,8 +9,8 @@ from datetime import timedelta
 from enum import StrEnum
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
 
+from clock.now import Now
 from sagas.bulk_sql import Update, write
 from sagas.dispatch import dispatch
 from sagas.errors import UnknownSaga, UnknownStep

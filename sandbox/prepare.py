@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from sandbox.application import ADMIN, CUSTOMER, OPERATOR, OPERATORS, SHOP
+from sandbox.database_mark import mark_database
 from sandbox.process_lifetime import die_with_owner
 
 
@@ -38,6 +39,8 @@ def main() -> None:
     django.setup()
     for command in ("migrate", "synchronise_schedule", "synchronise_roles", "load_catalogue"):
         call_command(command, stdout=sys.stderr)
+    if options["is_own_database"]:
+        mark_database(options["clocks"])
     if options["refill"]:
         call_command("load_catalogue", refill=True, stdout=sys.stderr)
     create_staff(ADMIN, options["admin_password"], is_superuser=True)

@@ -17,6 +17,7 @@ import urllib3
 from sandbox import postgres, valkey
 from sandbox.application import ADMIN, FLOWER_USER, OPERATOR, process_environment, settings_for
 from sandbox.environment import given_addresses
+from sandbox.http_service.control import PREFIX
 from sandbox.outside_service.services import program_of, requested_services, setting_of
 from sandbox.ports import LOOPBACK, PortTaken, ReservedPort
 from sandbox.process_lifetime import adopt_orphans, kill_children, owned_environment
@@ -300,6 +301,8 @@ class System:
             "admin_password": secrets.admin_password,
             "operator_password": secrets.operator_password,
             "refill": self._refills,
+            "is_own_database": POSTGRES not in self.external,
+            "clocks": self._clocks(),
         }
         finished = subprocess.run(
             [sys.executable, "-m", "sandbox.prepare"],
@@ -316,6 +319,12 @@ class System:
         tokens = json.loads(finished.stdout)
         self.own_token = tokens["own_token"]
         self.customer_token, self.shop_token = tokens["customer_token"], tokens["shop_token"]
+
+    def _clocks(self) -> list[str]:
+        """Return the addresses that move the clocks of the services which this run has started."""
+        names = [STRIPE] if STRIPE not in self.external else []
+        names += map(program_of, self._services)
+        return [f"http://{LOOPBACK}:{self._ports[name].number}{PREFIX}clock" for name in names]
 
     def _is_web_ready(self) -> bool:
         """Return whether this run's web serves the port: another run's would not accept the token."""

@@ -12,9 +12,11 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from access.credentials import Scope
 from sagas import dispatch
+from sandbox.database_mark import mark_database
 from sandbox.outside_service.process import OutsideServiceProcess
 from sandbox.outside_service.services import setting_of
 from sandbox.stripe_process import SandboxServer
+from tests.support import clock
 from tests.support.database import empty_all_tables, end_other_sessions
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.outside_services import OutsideServices, StartOutsideService
@@ -41,6 +43,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     connection.settings_dict["OPTIONS"] = {**connection.settings_dict["OPTIONS"], **LONG_TIMEOUTS}
     with django_db_blocker.unblock():
         connection.close()
+        mark_database([])
     with pytest.MonkeyPatch.context() as patches:
         patches.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty_all_tables())
         # The next test uses the same connection: a new one has read no table's definition yet.
@@ -52,6 +55,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         # Each test client makes the middleware anew: it must not read all static files each time.
         patches.setattr(settings, "WHITENOISE_AUTOREFRESH", True)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _real_time(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Return to the real time after a test that has moved the clock."""
+    yield
+    with django_db_blocker.unblock():
+        clock.reset_if_moved()
 
 
 @pytest.fixture(scope="module")

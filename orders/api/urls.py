@@ -5,6 +5,7 @@ from django.urls import path
 from orders.api.links.views import LinksView, guest_view_of
 from orders.api.orders.event_stream import EventsView
 from orders.api.orders.views import CancellationView, OrdersView, OrderView, TimelineView
+from orders.api.payments.views import PaymentsView
 from orders.api.products.views import ProductsView
 from orders.api.quotes.views import QuotesView
 from orders.api.token import TokenView
@@ -17,6 +18,7 @@ urlpatterns = [
     path("orders/<uuid:order_id>/timeline", TimelineView.as_view(), name="order-timeline"),
     path("orders/<uuid:order_id>/events", EventsView.as_view(), name="order-events"),
     path("orders/<uuid:order_id>/cancel", CancellationView.as_view(), name="order-cancel"),
+    path("orders/<uuid:order_id>/payments", PaymentsView.as_view(), name="order-payments"),
     path("orders/<uuid:order_id>/links", LinksView.as_view(), name="order-links"),
     path("guest/orders/<str:token>", guest_view_of(OrderView.as_view()), name="guest-order"),
     path(
@@ -33,6 +35,11 @@ urlpatterns = [
         "guest/orders/<str:token>/cancel",
         guest_view_of(CancellationView.as_view()),
         name="guest-order-cancel",
+    ),
+    path(
+        "guest/orders/<str:token>/payments",
+        guest_view_of(PaymentsView.as_view()),
+        name="guest-order-payments",
     ),
     path("token", TokenView.as_view(), name="token"),
 ]

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Max, Min, Q, QuerySet
-from django.db.models.functions import Now, TruncMinute
+from django.db.models.functions import TruncMinute
 
+from clock.now import Now
 from sagas import registry
 from sagas.dispatch import remaining_links
 from sagas.errors import UnknownSaga, UnknownStep

@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch
-from django.db.models.functions import Now
 
+from clock.now import Now
 from sagas import registry
 from sagas.decision import pending_compensations
 from sagas.definition import Proceed, Remote, Saga, Work

@@ -18,6 +18,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
+from sagas.cli_types import duration, moment
 from tests.support.source_files import APPLICATION, ROOT
 
 PASSWORD: Final = "hunter2-and-more"
@@ -27,6 +28,13 @@ WAIT_FOR_DATABASE: Final = {("sagas", "watch"), ("serve_metrics",)}
 """These commands wait until the database is back."""
 
 NEED_NO_DATABASE: Final = {("describe_problems",), ("describe_settings",)}
+
+VALUES: Final = {
+    UUID: "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11",
+    duration: "14d",
+    moment: "2100-01-01T06:00",
+}
+"""A valid value for each type of an argument that does not accept any text."""
 
 
 def own_commands() -> dict[str, BaseCommand]:
@@ -54,7 +62,7 @@ def smallest_arguments(parser: ArgumentParser) -> Iterator[list[str]]:
 def _words(action: Action) -> Sequence[str]:
     if isinstance(action, _SubParsersAction):
         return ()
-    value = "x" if action.type is not UUID else "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11"
+    value = VALUES.get(action.type, "x")
     value = str(next(iter(action.choices))) if action.choices else value
     return [action.option_strings[0], value] if action.option_strings else [value]
 

@@ -12,6 +12,9 @@ from django.test import override_settings
 from tests.support.fresh_settings import read_settings
 from tests.support.source_files import ROOT
 
+# The deployment checks read the clock of the database.
+pytestmark = pytest.mark.django_db
+
 PRODUCTION = {
     "SECRET_KEY": "k7Jw9vQ2xZ4mB8nR1tY6uE3oP5aS0dFgHjLcViXbNqWyTzUkMe",
     "ALLOWED_HOSTS": "shop.example",

@@ -296,9 +296,7 @@ def test_the_number_of_statements_is_independent_of_the_number_of_waiting_reques
 def test_a_poll_is_one_statement(storefront: Storefront, django_assert_num_queries: Any) -> None:
     ids = [storefront.order(MUG).order_id for _ in range(3)]
     awaited = {
-        threading.Event(): OrderWatch(
-            ids[n % 3], lambda _, reached: reached.version > 0, is_urgent=True
-        )
+        threading.Event(): OrderWatch(ids[n % 3], lambda order: order.version > 0, is_urgent=True)
         for n in range(50)
     }
     with transaction.atomic():
@@ -346,7 +344,7 @@ def test_the_watcher_continues_after_database_errors(
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
 
-    assert watcher.wait_for_change(order_id, AS_PLACED, 60)
+    assert watcher.wait_for_change(Order(pk=order_id), 60)
     assert failures == []
 
 
@@ -356,7 +354,7 @@ def test_a_waiting_request_is_not_delayed_by_the_slower_polling_of_streams(
     monkeypatch.setattr("orders.api.http.order_watcher.STREAM_POLL_SECONDS", 60)
     watcher = OrderWatcher()
     idle, order_id = (storefront.order(MUG).order_id for _ in range(2))
-    watching = threading.Thread(target=watcher.wait_for_change, args=[idle, AS_PLACED, 1])
+    watching = threading.Thread(target=watcher.wait_for_change, args=[Order(pk=idle), 1])
     watching.start()
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)

@@ -304,7 +304,7 @@ def test_the_action_of_a_customer_is_that_of_the_open_payment() -> None:
 
     assert (after_closing, without_action) == (None, None)
     assert services.customer_action(first.order_id) == PendingAction(
-        CustomerAction("redirect", "https://c.example/"), f"secret of {second.pk}"
+        CustomerAction("redirect", "https://c.example/"), f"secret of {second.pk}", second.pk
     )
     assert services.customer_action(new_id()) is None
 

@@ -106,7 +106,6 @@ def test_a_waiting_run_has_no_message_and_is_not_swept(
 
     assert messages.waiting == []
     assert messages.came_back == []
-    advance(timedelta(minutes=1) - DAY)
     assert stored_rows(run) == before
 
 

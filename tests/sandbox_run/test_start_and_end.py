@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import urllib3
@@ -15,6 +16,8 @@ from tests.support.waits import PATIENCE_SECONDS
 
 KEPT = ("release", "web", "worker-checkout")
 """The processes of the shortened Procfile."""
+
+A_DAY = 24 * 60 * 60
 
 UP = ("-m", "sandbox", "up")
 
@@ -46,17 +49,28 @@ def test_no_process_is_left_when_the_launcher_is_killed(system: ProjectCopy) -> 
     assert system.processes() == {}
 
 
-def test_a_run_without_orders_has_an_empty_ledger_and_ends_with_its_terminal(
+def test_a_run_without_orders_has_an_empty_ledger_moves_its_clocks_and_ends_with_its_terminal(
     system: ProjectCopy,
 ) -> None:
-    ledger = urllib3.request("GET", f"{system.up_json['sandbox']['url']}/_sandbox/ledger").json()
+    ledger = ledger_of(system)
     assert ledger["payment_intents"] == []
+
+    moved = system.run("manage", "clock", "advance", "14d")
+    assert moved.stderr == ""
+    assert moved.stdout.endswith(" 14 days, 0:00:00 ahead of the real time\n")
+    assert 14 * A_DAY <= ledger_of(system)["now"] - ledger["now"] < 15 * A_DAY
 
     status = system.end(signal.SIGHUP)
 
     assert status == 0
     assert system.processes() == {}
     assert not system.published.exists()
+
+
+def ledger_of(system: ProjectCopy) -> dict[str, Any]:
+    address = f"{system.up_json['sandbox']['url']}/_sandbox/ledger"
+    ledger: dict[str, Any] = urllib3.request("GET", address).json()
+    return ledger
 
 
 def test_no_process_is_left_when_supervisord_is_killed(system: ProjectCopy) -> None:

@@ -14,7 +14,7 @@ from payments.models import Payment, Refund
 from payments.states import PaymentStatus
 from sagas.models import LIVE, SagaRun, StepAttempt
 from sandbox.stripe_process import SandboxServer
-from tests.support.provider_ledger import OrderMoney, intents_for, money_of
+from tests.support.provider_ledger import intents_for, money_of
 
 CAPTURED = ("succeeded", PaymentStatus.CAPTURED)
 CLOSED = (("canceled", PaymentStatus.VOIDED), ("succeeded", PaymentStatus.REFUNDED))
@@ -56,13 +56,16 @@ def snapshot(sandbox_stripe: SandboxServer) -> dict[str, list[dict[str, Any]]]:
 def _assert_money_is_right(sandbox_stripe: SandboxServer, order: Order) -> None:
     money = money_of(sandbox_stripe, order.pk)
     states = _intent_and_payment_states(sandbox_stripe, order)
+    payments = Payment.objects.filter(order_id=order.pk).count()
+    assert money.charges <= payments
     if order.status == OrderStatus.CONFIRMED:
-        assert money == OrderMoney(charges=1, held_minor=0, kept_minor=order.total_minor)
-        assert states == [CAPTURED]
-        assert len(intents_for(sandbox_stripe.ledger(), order.pk)) == 1
+        assert (money.held_minor, money.kept_minor) == (0, order.total_minor)
+        replaced = [state for state in states if state != CAPTURED]
+        assert len(states) - len(replaced) == 1
+        assert all(state in CLOSED for state in replaced), states
+        assert len(intents_for(sandbox_stripe.ledger(), order.pk)) == payments
         return
     assert order.status == OrderStatus.CANCELLED
-    assert money.charges <= 1
     assert (money.held_minor, money.kept_minor) == (0, 0)
     assert all(state in CLOSED for state in states), states
     assert _our_refunds(order) == _refunds_at_provider(sandbox_stripe, order)
@@ -105,6 +108,8 @@ def _refunds_at_provider(sandbox_stripe: SandboxServer, order: Order) -> list[tu
 
 def _assert_events_are_recorded_once(order: Order) -> None:
     events = Counter(OutboxEvent.objects.filter(key=order.pk).values_list("name", flat=True))
+    payments = Payment.objects.filter(order_id=order.pk).count()
+    assert events.pop("payment.voided", 0) <= payments
     assert set(events.values()) == {1}, events
     last_events = {
         OrderStatus.CONFIRMED: "payment.captured",

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from payments.provider_reconciliation import ProviderPaymentState, ProviderReading, database_now
+from clock.now import now
+from payments.provider_reconciliation import ProviderPaymentState, ProviderReading
 from sandbox.reconciliation import STATUSES
 from sandbox.stripe_process import SandboxServer
 
@@ -76,7 +77,7 @@ def reading_of(ledger: Mapping[str, Any]) -> ProviderReading:
         )
         for intent in ledger["payment_intents"]
     ]
-    return ProviderReading(states, read_at=database_now())
+    return ProviderReading(states, read_at=now())
 
 
 def _refunded(ledger: Mapping[str, Any]) -> dict[str, int]:

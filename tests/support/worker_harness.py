@@ -11,7 +11,7 @@ from kombu.message import Message
 from sagas import dispatch
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
-from tests.support.clock import advance
+from tests.support.clock import bring_nearer
 from tests.support.database import empty_all_tables
 from tests.support.drained_broker import DrainedBroker
 from tests.support.shop import PRICES_MINOR, Shelf
@@ -76,8 +76,8 @@ class WorkerHarness:
         return found
 
     def pass_time(self, duration: timedelta) -> None:
-        """Advance the clocks of all runs and of the provider."""
-        advance(duration, sandbox_stripe=self.sandbox_stripe)
+        """Bring the times of all runs nearer, and advance the provider's clock."""
+        bring_nearer(duration, sandbox_stripe=self.sandbox_stripe)
         self.passed += duration
 
     def recover(self) -> int:

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Column, Table
 
+from clock.now import now
 from invariants.break_store import orders_with_breaks, record
 from invariants.catalogue import INVARIANTS
 from invariants.checking import (
@@ -32,7 +33,6 @@ from payments.errors import PaymentError
 from payments.provider_reconciliation import (
     ProviderPaymentState,
     ProviderReading,
-    database_now,
     read_providers,
     read_recent,
 )
@@ -184,7 +184,7 @@ def _read(options: dict[str, Any]) -> ProviderReading | None:
     if options["no_provider"]:
         return None
     if options["statement"] is not None:
-        return ProviderReading(_read_statement(options["statement"]), read_at=database_now())
+        return ProviderReading(_read_statement(options["statement"]), read_at=now())
     return read_providers() if options["full"] else read_recent(RECENT)
 
 

@@ -159,6 +159,30 @@ class ProblemType(Enum):
         ),
         "Wait for `Retry-After`, read the order, and repeat the request if it still applies.",
     )
+    PAYMENT_NOT_AWAITED = (
+        HTTPStatus.CONFLICT,
+        "Payment not awaited",
+        (
+            "The order (`order_status`) does not wait for another payment: it is being paid, was paid,"
+            " or is cancelled."
+        ),
+        "Read the order. `links.pay` is set while another payment is possible.",
+    )
+    PAYMENT_IN_PROGRESS = (
+        HTTPStatus.CONFLICT,
+        "Payment in progress",
+        "The order has an open payment (`payment_id`), which its customer can still authenticate.",
+        (
+            "Continue with `next_action` of the order. Or repeat the request with `replaces` set to"
+            " `payment_id`: the open payment is then cancelled first."
+        ),
+    )
+    TOO_MANY_PAYMENTS = (
+        HTTPStatus.CONFLICT,
+        "Too many payments",
+        "The order was paid by as many methods as the shop allows for one order, without success.",
+        "Cancel the order, and place another one.",
+    )
     BODY_TOO_LARGE = (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "Body too large",

@@ -23,6 +23,7 @@ from orders.api.http.order_watcher import order_watcher
 from orders.api.http.prefer_header import seconds_to_wait
 from orders.api.orders import response_schemas
 from orders.api.orders.expansions import action_of, visible_customer
+from orders.api.orders.response_schemas import NextAction
 from orders.models import Order, OrderLine
 
 AS_PLACED: Final = SavedResponse(HTTPStatus.ACCEPTED)
@@ -65,8 +66,7 @@ def order_response(
         reports_result = bool(seconds) or settled_status == HTTPStatus.OK
         is_settled = reports_result and order.status in settled
         status = settled_status if is_settled else HTTPStatus.ACCEPTED
-        content = represent(order, _PATH, action=action_of(order))
-        body = json.dumps(content.as_json(), ensure_ascii=False)
+        body = json.dumps(represent(order, _PATH).as_json(), ensure_ascii=False)
         response = _decide(idempotent_request, outcome, SavedResponse(status, body), immediate)
     if isinstance(outcome, Replayed):
         headers["Idempotency-Replayed"] = "true"
@@ -74,6 +74,9 @@ def order_response(
         headers["Retry-After"] = "1"
     saved = response.body.replace(_PATH, path) if response.body else None
     data = json.loads(saved) if saved else represent(order.as_placed(), path).as_json()
+    if data["links"]["pay"] is not None:  # not saved: it contains a secret
+        action = NextAction.of(action_of(order), order.wait)
+        data["next_action"] = action.as_json() if action else None
     return Response(data, status=response.status, headers=headers)
 
 

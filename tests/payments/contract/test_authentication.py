@@ -239,7 +239,7 @@ def test_what_the_storefront_needs_is_stored_and_returned(
     assert required.payment == at_provider
     assert at_provider.next_action is not None
     assert services.customer_action(payment.order_id) == PendingAction(
-        at_provider.next_action, at_provider.client_secret
+        at_provider.next_action, at_provider.client_secret, payment.pk
     )
     assert at_provider.next_action.type == ("redirect" if return_url else "provider_sdk")
     assert payment.next_action == {

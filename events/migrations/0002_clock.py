@@ -1,0 +1,19 @@
+import clock.now
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """Columns that default to the time take it from ``clock_now()``."""
+
+    dependencies = [
+        ("clock", "0001_initial"),
+        ("events", "0001_initial"),
+    ]
+
+    operations = [
+        migrations.AlterField(
+            model_name="outboxevent",
+            name="recorded_at",
+            field=models.DateTimeField(db_default=clock.now.Now()),
+        ),
+    ]

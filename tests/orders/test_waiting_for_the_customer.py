@@ -1,0 +1,335 @@
+"""Orders that wait for their customer: 3-D Secure, and another payment after a decline."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pytest_django import Settings
+
+from inventory.models import StockLevel
+from orders.models import IdempotencyRecord, Order
+from payments.models import Payment
+from payments.states import PaymentStatus
+from sagas.models import SagaRun
+from sagas.sweep import sweep
+from sandbox.stripe_process import SandboxServer
+from tests.support.clock import advance
+from tests.support.in_memory_broker import MessageQueue, delivering_in_background
+from tests.support.ledger_checks import assert_ledgers_agree
+from tests.support.provider_ledger import intents_for
+from tests.support.shop import Shop
+from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ASKING, DECLINED, GOOD = (
+    "pm_card_authenticationRequired",
+    "pm_card_chargeDeclinedInsufficientFunds",
+    "pm_card_visa",
+)
+GRACE = timedelta(minutes=15)
+
+
+@pytest.fixture(autouse=True)
+def grace(settings: Settings) -> None:
+    settings.PAYMENT_GRACE = GRACE
+
+
+class Customer:
+    """Places one order through the API, and delivers its messages."""
+
+    def __init__(
+        self, storefront: Storefront, messages: MessageQueue, stripe: SandboxServer
+    ) -> None:
+        self.storefront = storefront
+        self.messages = messages
+        self.stripe = stripe
+        self.order_id: Any = None
+
+    def order(self, payment_method: str) -> dict[str, Any]:
+        placed = self.storefront.order(cart(("MUG", 1), payment_method=payment_method))
+        self.order_id = placed.order_id
+        return self.deliver()
+
+    def deliver(self) -> dict[str, Any]:
+        self.messages.deliver_all()
+        return self.read()
+
+    def read(self) -> dict[str, Any]:
+        body: dict[str, Any] = self.storefront.get(f"{ORDERS}/{self.order_id}").body
+        return body
+
+    def pay(self, payment_method: str, key: str | None = None, **body: Any) -> ApiResponse:
+        return self.storefront.send(
+            "POST",
+            f"{ORDERS}/{self.order_id}/payments",
+            {"payment_method": payment_method, **body},
+            {"Idempotency-Key": key or uuid4().hex},
+        )
+
+    def look(self) -> dict[str, Any]:
+        """Let the next look at the provider come."""
+        advance(timedelta(minutes=1))
+        sweep()
+        return self.deliver()
+
+    @property
+    def intents(self) -> list[str]:
+        """The statuses of the order's payments at the provider, oldest first."""
+        found = intents_for(self.stripe.ledger(), self.order_id)
+        return [intent["status"] for intent in sorted(found, key=lambda one: one["created"])]
+
+    @property
+    def payments(self) -> list[str]:
+        return list(Payment.objects.order_by("pk").values_list("status", flat=True))
+
+
+@pytest.fixture
+def alice(
+    storefront: Storefront, messages: MessageQueue, sandbox_stripe: SandboxServer
+) -> Customer:
+    sandbox_stripe.start_over()
+    return Customer(storefront, messages, sandbox_stripe)
+
+
+def authenticate(alice: Customer, result: str) -> None:
+    payment = Payment.objects.latest("created_at")
+    alice.stripe.authenticate(str(payment.provider_payment_id), result)
+
+
+def test_an_order_says_what_its_customer_has_to_do(alice: Customer) -> None:
+    order = alice.order(ASKING)
+
+    payment = Payment.objects.get()
+    run = SagaRun.objects.get()
+    assert order["status"] == "placed"
+    assert order["waiting_for"]["code"] == "authentication_required"
+    assert order["waiting_for"]["message"] == (
+        "We are waiting for you to confirm the payment at your bank."
+        " Otherwise the order is cancelled and its payment voided."
+    )
+    assert run.waiting_until is not None
+    assert run.waiting_since is not None
+    assert run.waiting_until - run.waiting_since == GRACE
+    action = order["next_action"]
+    assert action["type"] == "provider_sdk"
+    assert action["client_secret"] == payment.client_secret
+    assert payment.client_secret.startswith(str(payment.provider_payment_id))
+    assert action["payment_id"] == str(payment.pk)
+    assert action["until"] == order["waiting_for"]["until"]
+    assert order["links"]["pay"] == f"{ORDERS}/{alice.order_id}/payments"
+    assert StockLevel.objects.get(product__sku="MUG").reserved == 1
+
+
+def test_an_authenticated_order_goes_on(alice: Customer) -> None:
+    alice.order(ASKING)
+    authenticate(alice, "complete")
+
+    order = alice.look()
+
+    assert (order["status"], order["waiting_for"], order["next_action"]) == (
+        "confirmed",
+        None,
+        None,
+    )
+    assert order["links"]["pay"] is None
+    assert alice.intents == ["succeeded"]
+    assert alice.payments == [PaymentStatus.CAPTURED]
+    assert_ledgers_agree(alice.stripe)
+
+
+def test_after_a_failed_authentication_the_customer_pays_by_another_card(alice: Customer) -> None:
+    alice.order(ASKING)
+    authenticate(alice, "fail")
+    waiting = alice.look()
+    assert waiting["waiting_for"]["code"] == "another_payment_needed"
+    assert waiting["next_action"] is None
+
+    paid = alice.pay(GOOD)
+    order = alice.deliver()
+
+    assert paid.status == 202
+    assert order["status"] == "confirmed"
+    assert alice.intents == ["canceled", "succeeded"]
+    assert alice.payments == [PaymentStatus.VOIDED, PaymentStatus.CAPTURED]
+    assert_ledgers_agree(alice.stripe)
+
+
+def test_a_declined_order_keeps_its_stock_until_its_time_is_over(alice: Customer) -> None:
+    order = alice.order(DECLINED)
+    assert order["waiting_for"]["code"] == "another_payment_needed"
+    assert StockLevel.objects.get(product__sku="MUG").reserved == 1
+
+    advance(GRACE)
+    sweep()
+    ended = alice.deliver()
+
+    assert (ended["status"], ended["reason_code"]) == ("cancelled", "payment_declined")
+    assert ended["reason"] == "Your card has insufficient funds."
+    assert alice.intents == ["canceled"]
+    assert StockLevel.objects.get(product__sku="MUG").reserved == 0
+    assert_ledgers_agree(alice.stripe)
+
+
+def test_an_abandoned_authentication_ends_with_its_time(alice: Customer) -> None:
+    alice.order(ASKING)
+
+    advance(GRACE)
+    sweep()
+    ended = alice.deliver()
+
+    assert (ended["status"], ended["reason"]) == (
+        "cancelled",
+        "The payment was not authenticated in time.",
+    )
+    assert alice.intents == ["canceled"]
+    assert Payment.objects.get().client_secret == ""
+    assert_ledgers_agree(alice.stripe)
+
+
+def test_another_decline_does_not_extend_the_time(alice: Customer) -> None:
+    first = alice.order(DECLINED)["waiting_for"]["until"]
+
+    alice.pay("pm_card_chargeDeclined")
+    second = alice.deliver()
+
+    assert second["waiting_for"]["until"] == first
+    assert alice.intents == ["canceled", "requires_payment_method"]
+
+
+def test_an_open_payment_is_replaced_only_if_it_is_named(alice: Customer) -> None:
+    action = alice.order(ASKING)["next_action"]
+
+    refused = alice.pay(GOOD)
+    other = alice.pay(GOOD, replaces=str(uuid4()))
+    assert refused.is_problem(409, "payment-in-progress")
+    assert refused.body["payment_id"] == action["payment_id"]
+    assert other.is_problem(409, "payment-in-progress")
+    assert alice.payments == [PaymentStatus.PREPARED]
+
+    accepted = alice.pay(GOOD, replaces=action["payment_id"])
+    order = alice.deliver()
+
+    assert accepted.status == 202
+    assert order["status"] == "confirmed"
+    assert alice.intents == ["canceled", "succeeded"]
+    assert_ledgers_agree(alice.stripe)
+
+
+def test_money_that_was_held_meanwhile_is_released_before_the_other_payment(
+    alice: Customer,
+) -> None:
+    action = alice.order(ASKING)["next_action"]
+    authenticate(alice, "complete")  # and we have not heard of it
+
+    alice.pay(GOOD, replaces=action["payment_id"])
+    order = alice.deliver()
+
+    assert order["status"] == "confirmed"
+    assert alice.intents == ["canceled", "succeeded"]
+    assert_ledgers_agree(alice.stripe)
+
+
+def test_the_second_payment_is_created_only_after_the_first_is_cancelled(alice: Customer) -> None:
+    alice.order(DECLINED)
+    alice.stripe.add_fault("payment_intents.cancel", "error_before", times=1)
+
+    alice.pay(GOOD)
+    waiting = alice.deliver()
+    assert waiting["status"] == "placed"
+    assert alice.intents == ["requires_payment_method"]
+
+    order = alice.look()
+    assert order["status"] == "confirmed"
+    assert alice.intents == ["canceled", "succeeded"]
+
+
+def test_an_order_that_waits_for_no_payment_takes_none(alice: Customer) -> None:
+    alice.order(GOOD)
+
+    refused = alice.pay(GOOD)
+
+    assert refused.is_problem(409, "payment-not-awaited")
+    assert refused.body["order_status"] == "confirmed"
+    assert alice.payments == [PaymentStatus.CAPTURED]
+
+
+def test_the_number_of_payments_is_limited(alice: Customer, settings: Settings) -> None:
+    settings.MAX_PAYMENTS_PER_ORDER = 2
+    alice.order(DECLINED)
+    alice.pay(DECLINED)
+    alice.deliver()
+
+    refused = alice.pay(GOOD)
+
+    assert refused.is_problem(409, "too-many-payments")
+    assert len(alice.payments) == 2
+
+
+def test_a_repeated_request_pays_once(alice: Customer) -> None:
+    alice.order(DECLINED)
+
+    first, second = alice.pay(GOOD, "key"), alice.pay(GOOD, "key")
+    alice.deliver()
+
+    assert (first.status, second.status, second.is_replayed) == (202, 202, True)
+    assert len(alice.payments) == 2
+
+
+def test_a_stranger_sees_and_pays_nothing(alice: Customer, stranger: Storefront) -> None:
+    alice.order(ASKING)
+    path = f"{ORDERS}/{alice.order_id}"
+
+    assert stranger.get(path).is_problem(404, "not-found")
+    paid = stranger.send(
+        "POST", f"{path}/payments", {"payment_method": GOOD}, {"Idempotency-Key": "1"}
+    )
+    assert paid.is_problem(404, "not-found")
+    assert len(alice.payments) == 1
+
+
+def test_a_client_that_prefers_to_wait_is_answered_when_the_order_waits(
+    alice: Customer, messages: MessageQueue
+) -> None:
+    asking = cart(("MUG", 1), payment_method=ASKING)
+
+    with delivering_in_background(messages):
+        first, second = (alice.storefront.order(asking, "key", Prefer="wait=30") for _ in range(2))
+
+    secret = Payment.objects.get().client_secret
+    assert (first.status, second.status, second.is_replayed) == (202, 202, True)
+    assert first.body["next_action"]["client_secret"] == secret
+    assert second.body == first.body
+    # The secret is not kept with the idempotency key.
+    assert secret not in IdempotencyRecord.objects.get().response_body
+
+
+def test_a_waiting_order_can_be_cancelled(alice: Customer, storefront: Storefront) -> None:
+    alice.order(ASKING)
+
+    storefront.cancel(alice.order_id)
+    ended = alice.deliver()
+
+    assert (ended["status"], ended["reason_code"]) == ("cancelled", "cancelled_by_customer")
+    assert alice.intents == ["canceled"]
+    assert_ledgers_agree(alice.stripe)
+
+
+def test_without_a_grace_time_orders_end_at_once(alice: Customer, settings: Settings) -> None:
+    settings.PAYMENT_GRACE = timedelta()
+
+    asked, declined = alice.order(ASKING), alice.order(DECLINED)
+
+    assert (asked["status"], declined["status"]) == ("cancelled", "cancelled")
+    assert {order.reason for order in Order.objects.all()} == {"payment_declined"}
+
+
+def test_the_timeline_says_what_the_order_waits_for(alice: Customer, shop: Shop) -> None:
+    alice.order(ASKING)
+
+    entries = alice.storefront.get(f"{ORDERS}/{alice.order_id}/timeline").body["entries"]
+
+    assert [entry["message"] for entry in entries if entry["code"].endswith(".pending")] == [
+        "Asking your bank to reserve the money: waiting for you to confirm the payment at your bank."
+    ]
