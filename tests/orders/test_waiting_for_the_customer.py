@@ -21,7 +21,10 @@ from tests.support.provider_ledger import intents_for
 from tests.support.shop import Shop
 from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("disconnected_threads"),
+]
 
 ASKING, DECLINED, GOOD = (
     "pm_card_authenticationRequired",
