@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from approvals.states import STATUS_OF, Decision, DefaultAction, Status, Via
+from approvals.states import STATUS_OF, ApprovalStatus, DecidedVia, Decision, DefaultAction
 from sagas.identifiers import new_id
 
 NAME_LENGTH = 64
@@ -32,10 +32,10 @@ class Approval(models.Model):
     deadline = models.DateTimeField()
     # What the order's run does when the deadline passes without a decision.
     default = models.CharField(max_length=16, choices=DefaultAction)
-    status = models.CharField(max_length=16, choices=Status, default=Status.OPEN)
+    status = models.CharField(max_length=16, choices=ApprovalStatus, default=ApprovalStatus.OPEN)
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.CharField(max_length=ACTOR_LENGTH, blank=True)
-    decided_via = models.CharField(max_length=16, blank=True, choices=Via)
+    decided_via = models.CharField(max_length=16, blank=True, choices=DecidedVia)
     comment = models.TextField(max_length=COMMENT_LENGTH, blank=True)
     # How often its links were revoked; links of an earlier generation are invalid.
     link_generation = models.PositiveIntegerField(default=0, db_default=0)
@@ -50,15 +50,16 @@ class Approval(models.Model):
                 fields=["subject_id", "name", "key"], name="approvals_one_per_subject_name_and_key"
             ),
             models.CheckConstraint(
-                condition=Q(status__in=Status.values), name="approvals_status_known"
+                condition=Q(status__in=ApprovalStatus.values), name="approvals_status_known"
             ),
             models.CheckConstraint(
                 condition=Q(default__in=DefaultAction.values), name="approvals_default_known"
             ),
             models.CheckConstraint(
-                condition=Q(status=Status.OPEN, decided_at__isnull=True, decided_via="")
+                condition=Q(status=ApprovalStatus.OPEN, decided_at__isnull=True, decided_via="")
                 | (
-                    ~Q(status=Status.OPEN) & Q(decided_at__isnull=False, decided_via__in=Via.values)
+                    ~Q(status=ApprovalStatus.OPEN)
+                    & Q(decided_at__isnull=False, decided_via__in=DecidedVia.values)
                 ),
                 name="approvals_decided_has_time_and_way",
             ),
@@ -66,7 +67,7 @@ class Approval(models.Model):
         indexes: ClassVar = [
             # Read by the desk and by metrics: open approvals, and those past their deadline.
             models.Index(
-                fields=["deadline"], condition=Q(status=Status.OPEN), name="approvals_open"
+                fields=["deadline"], condition=Q(status=ApprovalStatus.OPEN), name="approvals_open"
             ),
             # Read by lists of one status, newest first.
             models.Index(fields=["status", "-id"], name="approvals_by_status"),
@@ -77,11 +78,11 @@ class Approval(models.Model):
 
     @property
     def is_open(self) -> bool:
-        return self.status == Status.OPEN
+        return self.status == ApprovalStatus.OPEN
 
     @property
     def is_approved(self) -> bool:
-        return self.status == Status.APPROVED
+        return self.status == ApprovalStatus.APPROVED
 
     def agrees_with(self, decision: Decision) -> bool:
         """Return whether this is what was decided."""

@@ -4,7 +4,7 @@ A wait step opens approvals when it begins, and reads their decisions in its con
 the run's lock. Everything else that changes an approval locks the run first, then the approval.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 import sagas.services
 from approvals.events import APPROVAL_DECIDED, APPROVAL_EXTENDED, APPROVAL_OPENED
 from approvals.models import Approval
-from approvals.states import STATUS_OF, Decision, DefaultAction, Status, Via
+from approvals.states import STATUS_OF, ApprovalStatus, DecidedVia, Decision, DefaultAction
 from events.event_types import Event, EventType
 from events.services import record
 from sagas.bulk_sql import Insert, write
@@ -86,7 +86,7 @@ def open_approvals(new_approvals: Iterable[NewApproval]) -> None:
 
 @transaction.atomic
 def decide(
-    approval_id: UUID, decision: Decision, *, actor: str, via: Via, comment: str = ""
+    approval_id: UUID, decision: Decision, *, actor: str, via: DecidedVia, comment: str = ""
 ) -> Decided:
     """Decide an approval, and wake the run that waits for it. The first decision is final.
 
@@ -96,7 +96,7 @@ def decide(
     """
     approval = Approval.objects.get(pk=approval_id)
     sagas.services.lock_run(approval.subject_id)
-    decided_now = Approval.objects.filter(pk=approval_id, status=Status.OPEN).update(
+    decided_now = Approval.objects.filter(pk=approval_id, status=ApprovalStatus.OPEN).update(
         status=STATUS_OF[decision],
         decided_at=Now(),
         decided_by=actor,
@@ -132,13 +132,18 @@ def expire(
     escalate past their deadline stay open while the run waits: their wait does not call this.
     """
     open_ones = Approval.objects.filter(
-        subject_id__in=list(subject_ids), name=name, key=key, status=Status.OPEN
+        subject_id__in=list(subject_ids), name=name, key=key, status=ApprovalStatus.OPEN
     )
     ids = list(open_ones.values_list("pk", flat=True))
-    Approval.objects.filter(pk__in=ids, status=Status.OPEN).update(
-        status=Status.EXPIRED, decided_at=Now(), decided_via=Via.DEADLINE, comment=comment
+    Approval.objects.filter(pk__in=ids, status=ApprovalStatus.OPEN).update(
+        status=ApprovalStatus.EXPIRED,
+        decided_at=Now(),
+        decided_via=DecidedVia.DEADLINE,
+        comment=comment,
     )
-    expired = list(Approval.objects.filter(pk__in=ids, status=Status.EXPIRED).order_by("pk"))
+    expired = list(
+        Approval.objects.filter(pk__in=ids, status=ApprovalStatus.EXPIRED).order_by("pk")
+    )
     record(map(_decided, expired))
     return [approval.subject_id for approval in expired]
 
@@ -152,7 +157,9 @@ def extend(approval_id: UUID, deadline: datetime, actor: str) -> bool:
     """
     approval = Approval.objects.get(pk=approval_id)
     sagas.services.lock_run(approval.subject_id)
-    was_open = Approval.objects.filter(pk=approval_id, status=Status.OPEN).update(deadline=deadline)
+    was_open = Approval.objects.filter(pk=approval_id, status=ApprovalStatus.OPEN).update(
+        deadline=deadline
+    )
     if was_open:
         extended = deadline.isoformat()
         record([_event(APPROVAL_EXTENDED, approval, deadline=extended, actor=actor)])
@@ -175,15 +182,36 @@ def peek(approval_id: UUID) -> Approval:
     return Approval.objects.get(pk=approval_id)
 
 
-def statuses(approval_ids: Iterable[UUID]) -> Mapping[UUID, Status]:
+def newest_approvals(
+    *,
+    statuses: Collection[ApprovalStatus] = (),
+    subject_id: UUID | None = None,
+    before: UUID | None = None,
+    limit: int,
+) -> list[Approval]:
+    """Return approvals, newest first: at most ``limit``, opened before the one with the id ``before``.
+
+    Without ``statuses`` those of every status, and without ``subject_id`` those of every order.
+    """
+    found = Approval.objects.order_by("-pk")
+    if statuses:
+        found = found.filter(status__in=list(statuses))
+    if subject_id is not None:
+        found = found.filter(subject_id=subject_id)
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    return list(found[:limit])
+
+
+def statuses(approval_ids: Iterable[UUID]) -> Mapping[UUID, ApprovalStatus]:
     """Return the status of each of these approvals that exists, in one statement."""
     found = Approval.objects.filter(pk__in=list(approval_ids)).values_list("pk", "status")
-    return {approval_id: Status(status) for approval_id, status in found}
+    return {approval_id: ApprovalStatus(status) for approval_id, status in found}
 
 
 def count_open() -> OpenApprovals:
     """Count the open approvals, in one statement that reads no others."""
-    counted = Approval.objects.filter(status=Status.OPEN).aggregate(
+    counted = Approval.objects.filter(status=ApprovalStatus.OPEN).aggregate(
         open=Count("pk"), past_deadline=Count("pk", filter=Q(deadline__lte=Now()))
     )
     return OpenApprovals(**counted)

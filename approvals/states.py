@@ -6,7 +6,7 @@ from typing import Final
 from django.db.models import TextChoices
 
 
-class Status(TextChoices):
+class ApprovalStatus(TextChoices):
     OPEN = "open"  # no decision yet
     APPROVED = "approved"  # final
     REJECTED = "rejected"  # final
@@ -28,7 +28,7 @@ class DefaultAction(TextChoices):
     ESCALATE = "escalate"  # flags the order for staff, and goes on waiting
 
 
-class Via(TextChoices):
+class DecidedVia(TextChoices):
     """The way by which an approval was decided."""
 
     DESK = "desk"
@@ -37,8 +37,8 @@ class Via(TextChoices):
     DEADLINE = "deadline"
 
 
-STATUS_OF: Final[Mapping[Decision, Status]] = {
-    Decision.APPROVE: Status.APPROVED,
-    Decision.REJECT: Status.REJECTED,
+STATUS_OF: Final[Mapping[Decision, ApprovalStatus]] = {
+    Decision.APPROVE: ApprovalStatus.APPROVED,
+    Decision.REJECT: ApprovalStatus.REJECTED,
 }
 """The status of an approval after each decision."""

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from approvals.models import Approval
 from approvals.services import Decided
-from approvals.states import Decision, Status
+from approvals.states import ApprovalStatus, Decision
 from events.models import OutboxEvent
 from sagas.batch import Rejection
 from sagas.definition import Saga
@@ -55,7 +55,7 @@ def test_a_decision_is_recorded_with_an_event() -> None:
     decided = decide(approval, Decision.REJECT, comment="Unknown address.")
 
     assert decided.decided_now
-    assert decided.approval.status == Status.REJECTED
+    assert decided.approval.status == ApprovalStatus.REJECTED
     assert decided.approval.decided_at is not None
     assert answer_of(approval) == ("rejected", "grace", "desk", "Unknown address.")
     event = OutboxEvent.objects.get(name="approval.decided")
@@ -117,7 +117,7 @@ def test_past_the_deadline_it_is_expired_and_a_late_decision_changes_nothing(
     assert answer_of(approval) == ("expired", "", "deadline", "")
     before = all_rows()
     late = decide(approval)
-    assert (late.decided_now, late.approval.status) == (False, Status.EXPIRED)
+    assert (late.decided_now, late.approval.status) == (False, ApprovalStatus.EXPIRED)
     assert all_rows() == before
     assert messages.waiting == []
 

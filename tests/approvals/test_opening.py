@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from approvals import services
 from approvals.models import Approval
 from approvals.services import OpenApprovals, count_open, expire, extend, open_approvals
-from approvals.states import Decision, Status
+from approvals.states import ApprovalStatus, Decision
 from events.models import OutboxEvent
 from sagas.identifiers import new_id
 from tests.support.approval_helpers import (
@@ -201,4 +201,8 @@ def test_statuses_are_read_in_one_statement(django_assert_num_queries: object) -
     with django_assert_num_queries(1):  # type: ignore[operator]
         found = services.statuses([*ids, new_id()])
 
-    assert found == {ids[0]: Status.OPEN, ids[1]: Status.APPROVED, ids[2]: Status.OPEN}
+    assert found == {
+        ids[0]: ApprovalStatus.OPEN,
+        ids[1]: ApprovalStatus.APPROVED,
+        ids[2]: ApprovalStatus.OPEN,
+    }

@@ -10,7 +10,7 @@ from uuid import UUID
 from approvals import services
 from approvals.models import Approval
 from approvals.services import Decided, NewApproval
-from approvals.states import Decision, DefaultAction, Via
+from approvals.states import DecidedVia, Decision, DefaultAction
 from events.models import OutboxEvent
 from sagas.identifiers import new_id
 from tests.support.clock import database_time
@@ -49,7 +49,7 @@ def decide(
     comment: str = "",
 ) -> Decided:
     """Decide an approval as staff do."""
-    return services.decide(approval.pk, decision, actor=actor, via=Via.DESK, comment=comment)
+    return services.decide(approval.pk, decision, actor=actor, via=DecidedVia.DESK, comment=comment)
 
 
 def answer_of(approval: Approval) -> tuple[str, str, str, str]:

@@ -159,6 +159,15 @@ class ProblemType(Enum):
         ),
         "Wait for `Retry-After`, read the order, and repeat the request if it still applies.",
     )
+    APPROVAL_ALREADY_DECIDED = (
+        HTTPStatus.CONFLICT,
+        "Approval already decided",
+        (
+            "The approval was decided otherwise, or has expired without a decision. `approval` has the"
+            " first decision, which is final. This request changed nothing."
+        ),
+        "Show what was decided. To undo it, act on the order: for example, cancel it.",
+    )
     BODY_TOO_LARGE = (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "Body too large",
