@@ -12,7 +12,7 @@ from uuid import UUID
 from django.core.signing import BadSignature, Signer
 from django.utils import timezone
 
-from approvals.models import Approval
+from approvals.models import ACTOR_LENGTH, Approval
 
 DEFAULT_HOURS: Final = 24
 MAX_HOURS: Final = 24 * 90
@@ -30,7 +30,19 @@ class DecisionLink:
     generation: int
     expires_at: datetime
     holder: str
-    """For whom the link was created; a decision by it is recorded under this name."""
+    """For whom the link was created; may be empty."""
+    issuer: str
+    """Who created the link."""
+
+    @property
+    def actor(self) -> str:
+        """The name under which a decision by this link is recorded."""
+        return f"{self.holder or 'holder of a link'}, link by {self.issuer}"[:ACTOR_LENGTH]
+
+    @property
+    def path(self) -> str:
+        """The path of the page, which ``config.urls.storefront`` serves."""
+        return f"/approvals/{self.token()}"
 
     def token(self) -> str:
         """Return the signed link as text for a URL path."""
@@ -39,14 +51,17 @@ class DecisionLink:
             self.generation,
             int(self.expires_at.timestamp()),
             self.holder,
+            self.issuer,
         ]
         return _signer().sign_object(content)
 
 
-def new_link(approval: Approval, holder: str, *, hours: int = DEFAULT_HOURS) -> DecisionLink:
+def new_link(
+    approval: Approval, *, holder: str, issuer: str, hours: int = DEFAULT_HOURS
+) -> DecisionLink:
     """Return a link to an approval, of the current generation, that expires after ``hours``."""
     expires_at = timezone.now().replace(microsecond=0) + timedelta(hours=hours)
-    return DecisionLink(approval.pk, approval.link_generation, expires_at, holder)
+    return DecisionLink(approval.pk, approval.link_generation, expires_at, holder, issuer)
 
 
 def read_link(token: str) -> tuple[DecisionLink, Approval] | None:
@@ -55,11 +70,11 @@ def read_link(token: str) -> tuple[DecisionLink, Approval] | None:
     A forged, expired or revoked link, and one to an unknown approval, are all the same to its holder.
     """
     try:
-        approval_id, generation, expires_at, holder = _signer().unsign_object(token)
+        approval_id, generation, expires_at, holder, issuer = _signer().unsign_object(token)
     except BadSignature:
         return None
     link = DecisionLink(
-        UUID(approval_id), generation, datetime.fromtimestamp(expires_at, UTC), holder
+        UUID(approval_id), generation, datetime.fromtimestamp(expires_at, UTC), holder, issuer
     )
     if link.expires_at <= timezone.now():
         return None

@@ -201,6 +201,7 @@ def ask_the_desk(world: World, caller: str, method: str, route: Route) -> HttpRe
         "approval_id": world.approval.pk,
         "pk": new_id(),
         "kind": "cancel",
+        "decision": "approve",
         "app_label": "orders",
         "url": "orders/order",
     }

@@ -9,6 +9,7 @@ import pytest
 from django.core.signing import Signer
 from django.http import HttpResponseBase
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -42,7 +43,7 @@ def page() -> Client:
 
 
 def link_to(approval: Approval, holder: str = "Anna", hours: int = 1) -> str:
-    return f"/approvals/{new_link(approval, holder, hours=hours).token()}"
+    return new_link(approval, holder=holder, issuer="grace", hours=hours).path
 
 
 def post(page: Client, path: str, decision: str = "approve", comment: str = "") -> Any:
@@ -95,7 +96,7 @@ def test_a_post_decides_in_the_name_of_the_holder(
     response = post(page, path, decision, "We know them.")
 
     assert (response.status_code, response.headers["Location"]) == (303, path)
-    assert answer_of(approval) == (status, "Anna", "link", "We know them.")
+    assert answer_of(approval) == (status, "Anna, link by grace", "link", "We know them.")
     after = page.get(path)
     assert text_of(after).startswith(f"{QUESTION} {status.title()}. ")
     assert "<form" not in after.content.decode()
@@ -104,7 +105,7 @@ def test_a_post_decides_in_the_name_of_the_holder(
 def test_a_link_without_a_name_names_its_kind(page: Client, approval: Approval) -> None:
     post(page, link_to(approval, holder=""))
 
-    assert answer_of(approval)[:2] == ("approved", "holder of a link")
+    assert answer_of(approval)[:2] == ("approved", "holder of a link, link by grace")
 
 
 def test_the_page_of_a_decided_approval_names_no_staff(page: Client, approval: Approval) -> None:
@@ -165,20 +166,24 @@ def test_a_wrong_form_is_shown_again(
 
 def unusable_links(approval: Approval) -> dict[str, str]:
     """Return a token of each kind that must not work."""
-    valid = new_link(approval, "Anna")
+    valid = new_link(approval, holder="Anna", issuer="grace")
     token = valid.token()
     content, _, signature = token.rpartition(":")
-    other = new_link(open_approval(), "Anna").token()
-    expired = DecisionLink(approval.pk, 0, timezone.now(), "Anna")
-    unsigned_salt = Signer(salt="access.links.order").sign_object([approval.pk.hex, 0, 2**33, "x"])
+    other = new_link(open_approval(), holder="Anna", issuer="grace").token()
+    expired = DecisionLink(approval.pk, 0, timezone.now(), "Anna", "grace")
+    unsigned_salt = Signer(salt="access.links.order").sign_object(
+        [approval.pk.hex, 0, 2**33, "x", "y"]
+    )
     return {
         "expired": expired.token(),
         "forged signature": f"{content}:{signature[::-1]}",
         "content of another": f"{content}:{other.rpartition(':')[2]}",
         "another salt": unsigned_salt,
         "no signature": content,
-        "a later generation": DecisionLink(approval.pk, 1, valid.expires_at, "Anna").token(),
-        "an unknown approval": DecisionLink(new_id(), 0, valid.expires_at, "Anna").token(),
+        "a later generation": DecisionLink(
+            approval.pk, 1, valid.expires_at, "Anna", "grace"
+        ).token(),
+        "an unknown approval": DecisionLink(new_id(), 0, valid.expires_at, "Anna", "grace").token(),
         "empty": ":",
         "bytes": "\xff\0",
     }
@@ -206,7 +211,7 @@ def test_an_unusable_link_is_not_found_and_all_are_alike(page: Client, approval:
     assert len({str(answer.comparable) for answer in answers.values()}) == 1
     assert page.get(f"/approvals/{tokens['expired']}").status_code == 404
     assert all_rows() == before
-    assert read_link(new_link(approval, "Anna").token()) is not None
+    assert read_link(new_link(approval, holder="Anna", issuer="grace").token()) is not None
 
 
 def test_a_revoked_link_is_not_found_and_later_links_work(page: Client, approval: Approval) -> None:
@@ -230,7 +235,12 @@ def test_a_guest_link_decides_nothing(
     token = new_guest_link(order_id, storefront.customer, days=1, may_cancel=True).token()
 
     assert page.get(f"/approvals/{token}").status_code == 404
-    assert page.get(f"/api/v1/guest/orders/{new_link(approval, '').token()}").status_code == 404
+    assert (
+        page.get(
+            f"/api/v1/guest/orders/{new_link(approval, holder='', issuer='grace').token()}"
+        ).status_code
+        == 404
+    )
 
 
 def test_a_former_key_is_accepted(page: Client, approval: Approval, settings: Settings) -> None:
@@ -243,7 +253,7 @@ def test_a_former_key_is_accepted(page: Client, approval: Approval, settings: Se
 
 
 def test_a_link_expires_after_its_hours(approval: Approval) -> None:
-    link = new_link(approval, "Anna", hours=5)
+    link = new_link(approval, holder="Anna", issuer="grace", hours=5)
 
     left = link.expires_at - timezone.now()
     assert timedelta(hours=4, minutes=59) < left <= timedelta(hours=5)
@@ -251,6 +261,7 @@ def test_a_link_expires_after_its_hours(approval: Approval) -> None:
     found = read_link(link.token())
     assert found is not None
     assert found[0] == link
+    assert link.path == reverse("decision-link", args=[link.token()])
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "BREW"])

@@ -6,7 +6,6 @@ send the form itself.
 """
 
 from http import HTTPStatus
-from typing import Final
 
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -21,8 +20,6 @@ from approvals.states import DecidedVia, Decision
 from orders.api.http.error_pages import client_error, problem_response
 from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import Problem
-
-ANONYMOUS_HOLDER: Final = "holder of a link"
 
 
 class DecisionForm(forms.Form):
@@ -57,16 +54,16 @@ def decision_page(request: HttpRequest, token: str) -> HttpResponseBase:
 
 
 def _approval_of(token: str) -> tuple[models.Approval, str]:
-    """Return the approval of a link, and the name of its holder. Raises Http404."""
+    """Return the approval of a link, and the name that decides by it. Raises Http404."""
     found = read_link(token)
     if found is None:
         raise Http404
     link, approval = found
-    return approval, link.holder or ANONYMOUS_HOLDER
+    return approval, link.actor
 
 
 def _decide(request: HttpRequest, token: str) -> HttpResponse:
-    approval, holder = _approval_of(token)
+    approval, actor = _approval_of(token)
     form = DecisionForm(request.POST)
     if not form.is_valid():
         return _show(request, approval, form, status=HTTPStatus.BAD_REQUEST)
@@ -74,7 +71,7 @@ def _decide(request: HttpRequest, token: str) -> HttpResponse:
     decided = services.decide(
         approval.pk,
         decision,
-        actor=holder,
+        actor=actor,
         via=DecidedVia.LINK,
         comment=form.cleaned_data["comment"],
     )
