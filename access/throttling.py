@@ -7,6 +7,7 @@ headers; ``limits`` does the counting here.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from django.http import HttpRequest
 from limits import RateLimitItem, RateLimitItemPerMinute
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -32,7 +33,7 @@ class CallerThrottle(BaseThrottle):
         """Return True, or raise TooManyRequests."""
         grant = request.auth
         if not isinstance(grant, Grant):
-            _count(Rate.ANONYMOUS, client_key(request))
+            count_anonymous(request)
             return True
         method = str(request.method)
         usual = Rate.READS if method in SAFE_METHODS else Rate.CHANGES
@@ -43,6 +44,11 @@ class CallerThrottle(BaseThrottle):
         else:
             _count(rate.for_shop() if grant.is_shop else rate, f"user:{request.user.pk}")
         return True
+
+
+def count_anonymous(request: HttpRequest) -> None:
+    """Count a request without a token. Raises TooManyRequests when its address has sent too many."""
+    _count(Rate.ANONYMOUS, client_key(request))
 
 
 def count_failure(request: Request) -> None:

@@ -12,7 +12,7 @@ LAYERS: Final = (
     ("monitoring",),
     ("invariants",),
     ("orders",),
-    ("payments", "inventory", "access"),
+    ("payments", "inventory", "access", "approvals"),
     ("events",),
     ("sagas", "outbound"),
     ("adminkit",),

@@ -58,8 +58,8 @@ def max_streams_per_customer(api: Section) -> int:
 def max_waiters_per_process(api: Section) -> int:
     return api.number(
         "WAITERS_PER_PROCESS",
-        "Requests with `Prefer: wait` that wait in a web process at once. Each holds one of its 24 "
-        "threads; further ones are answered 202 at once.",
+        "Requests that wait in a web process at once, by `Prefer: wait` or for an approval. Each holds "
+        "one of its 24 threads; further ones are answered at once.",
         8,
     )
 

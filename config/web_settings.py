@@ -21,7 +21,9 @@ DEBUG = SECTION.flag(
     "Shows errors with their source code. Never set it where others have access.",
     default=False,
 )
-SECRET_KEY = SECTION.text("SECRET_KEY", "Signs sessions and guest links.", is_secret=True)
+SECRET_KEY = SECTION.text(
+    "SECRET_KEY", "Signs sessions, guest links and decision links.", is_secret=True
+)
 SECRET_KEY_FALLBACKS = SECTION.list_of_text(
     "SECRET_KEY_FALLBACKS", "Former keys: their signatures are still accepted.", []
 )

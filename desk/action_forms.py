@@ -44,6 +44,16 @@ ACTION_TEXTS: Final = {
         reason_label="Note",
         hint="Staff see it in the order's timeline. The customer never does.",
     ),
+    ActionKind.APPROVE: ActionText(
+        "Approve",
+        "The order goes on. A decision is final: to stop the order later, cancel it.",
+        reason_label="Comment",
+    ),
+    ActionKind.REJECT: ActionText(
+        "Reject",
+        "The order does not go on: every step that was done is compensated. A decision is final.",
+        reason_label="Comment",
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 """Executes staff actions on one order. Each action and its audit row commit in one transaction."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -48,11 +49,18 @@ def perform(action: ActionRequest) -> OperatorAction:
     nothing. Raises TokenReused, Order.DoesNotExist, and DatabaseError if the order stays locked
     for too long; then nothing has changed.
     """
+    return perform_once(action, execute)
+
+
+def perform_once(
+    action: ActionRequest, execute_action: Callable[[ActionRequest], OperatorAction]
+) -> OperatorAction:
+    """Run ``execute_action`` in a transaction, unless the token was used; see ``perform``."""
     if earlier := _earlier(action):
         return earlier
     try:
         with transaction.atomic():
-            return execute(action)
+            return execute_action(action)
     except IntegrityError:
         if earlier := _earlier(action):
             return earlier
@@ -67,6 +75,13 @@ def execute(action: ActionRequest) -> OperatorAction:
     outcome = ActionOutcome.REFUSED if message else ActionOutcome.DONE
     if not message:
         message = _act(action, before)
+    return record_action(action, before, outcome, message)
+
+
+def record_action(
+    action: ActionRequest, before: OrderState, outcome: ActionOutcome, message: str
+) -> OperatorAction:
+    """Write the audit row of an action, with the order's state before and now."""
     after = order_state(action.order_id) if outcome == ActionOutcome.DONE else before
     return OperatorAction.objects.create(
         token=action.token,

@@ -30,10 +30,10 @@ from adminkit.admin import PagedAdmin, RecordAdmin, WrittenBySuperusers, is_supe
 from adminkit.cells import excerpt, state, timestamp
 from adminkit.filters import ChoiceFilter
 from adminkit.search import search_exact, search_username
-from desk import audit_admin, order_admin
+from desk import approval_admin, audit_admin, order_admin
 from desk.second_factor import reset_factors
 
-__all__ = ["audit_admin", "order_admin"]
+__all__ = ["approval_admin", "audit_admin", "order_admin"]
 
 _UNITS: Final = (
     ("day", timedelta(days=1)),

@@ -17,6 +17,8 @@ class ActionKind(models.TextChoices):
     RESUME = "resume", "resume"
     NOTE = "note", "note"
     EXPORT = "export", "export"
+    APPROVE = "approve", "approve"
+    REJECT = "reject", "reject"
 
 
 class ActionOutcome(models.TextChoices):
@@ -27,8 +29,9 @@ class ActionOutcome(models.TextChoices):
 class OperatorAction(models.Model):
     """The audit row of one staff action, done or refused. A trigger forbids changes.
 
-    ``desk.actions`` and ``desk.export_view`` write it in the transaction of the action itself. The
-    token is the form's: a form that is sent twice finds the row of the first request.
+    ``desk.actions``, ``desk.approval_actions`` and ``desk.export_view`` write it in the transaction
+    of the action itself. The token is the form's: a form that is sent twice finds the row of the
+    first request.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -90,6 +93,7 @@ class OperatorAction(models.Model):
             ("resume_unresolved_order", "Can resume an order that an invariant paused"),
             ("note_order", "Can add a note to an order"),
             ("export_orders", "Can export orders"),
+            ("decide_approval", "Can decide an approval"),
         ]
 
     def __str__(self) -> str:

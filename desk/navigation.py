@@ -16,7 +16,7 @@ from adminkit.names import title_of_list
 API_DOCUMENTATION: Final = "/api/docs/"
 """A path of the storefront."""
 FLAGGED: Final = "needs_attention=yes"
-OPEN_BREAKS: Final = "state=open"
+OPEN_ONES: Final = "state=open"
 
 MenuItem = dict[str, Any]
 
@@ -53,8 +53,9 @@ def _orders(request: HttpRequest) -> Sequence[MenuItem | None]:
     return [
         _list_link(request, "receipt_long", "orders.order"),
         _list_link(request, "flag", "orders.order", FLAGGED, "Needs attention"),
+        _list_link(request, "how_to_vote", "approvals.approval", OPEN_ONES),
         _list_link(request, "route", "sagas.sagarun"),
-        _list_link(request, "rule", "invariants.reconciliationbreak", OPEN_BREAKS),
+        _list_link(request, "rule", "invariants.reconciliationbreak", OPEN_ONES),
         _list_link(request, "gavel", "desk.operatoraction"),
         _list_link(request, "playlist_add_check", "desk.bulkaction"),
         _list_link(request, "credit_card", "payments.payment"),

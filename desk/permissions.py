@@ -1,4 +1,4 @@
-"""The permissions to act on orders."""
+"""The permissions to act on orders and to decide approvals."""
 
 from collections.abc import Mapping
 from typing import Final, TypeAlias
@@ -19,10 +19,11 @@ RESUME_UNRESOLVED: Final = "desk.resume_unresolved_order"
 """Allows resuming an order that an invariant paused: its money is in doubt."""
 NOTE: Final = "desk.note_order"
 EXPORT: Final = "desk.export_orders"
+DECIDE: Final = "desk.decide_approval"
 ACT_IN_BULK: Final = "desk.act_in_bulk"
 """Allows bulk actions, with the actions that the operator may execute on one order."""
 
-ALL: Final = (RETRY, CANCEL, PAUSE, RESUME_UNRESOLVED, NOTE, EXPORT, ACT_IN_BULK)
+ALL: Final = (RETRY, CANCEL, PAUSE, RESUME_UNRESOLVED, NOTE, EXPORT, DECIDE, ACT_IN_BULK)
 
 PERMISSION_OF: Final[Mapping[ActionKind, str]] = {
     ActionKind.RETRY: RETRY,
@@ -31,5 +32,7 @@ PERMISSION_OF: Final[Mapping[ActionKind, str]] = {
     ActionKind.RESUME: PAUSE,
     ActionKind.NOTE: NOTE,
     ActionKind.EXPORT: EXPORT,
+    ActionKind.APPROVE: DECIDE,
+    ActionKind.REJECT: DECIDE,
 }
 """The permission of each action. Resuming needs RESUME_UNRESOLVED if an invariant paused the order."""

@@ -14,6 +14,7 @@ SEE_EVERYTHING: Final = (
     "orders.view_ordertransition",
     "sagas.view_sagarun",
     "sagas.view_stepattempt",
+    "approvals.view_approval",
     "payments.view_payment",
     "payments.view_refund",
     "inventory.view_product",
@@ -43,18 +44,18 @@ VIEWER: Final = Role("viewer", frozenset(SEE_EVERYTHING))
 OPERATOR: Final = Role(
     "operator",
     VIEWER.permissions
-    | {orders.RETRY, orders.CANCEL, orders.PAUSE, orders.NOTE, orders.ACT_IN_BULK}
+    | {orders.RETRY, orders.CANCEL, orders.PAUSE, orders.NOTE, orders.ACT_IN_BULK, orders.DECIDE}
     | {"inventory.add_product", "inventory.change_product", "inventory.adjust_stocklevel"},
 )
-"""Members act on orders, products and stock."""
+"""Members act on orders, products and stock, and decide approvals."""
 
 FINANCE: Final = Role(
     "finance",
     VIEWER.permissions
-    | {orders.CANCEL, orders.RESUME_UNRESOLVED, orders.NOTE, orders.EXPORT}
+    | {orders.CANCEL, orders.RESUME_UNRESOLVED, orders.NOTE, orders.EXPORT, orders.DECIDE}
     | {"invariants.change_reconciliationbreak"},
 )
-"""Members handle money: refunds, orders that an invariant paused, breaks, exports."""
+"""Members handle money: refunds, orders that an invariant paused, breaks, exports, approvals."""
 
 ROLES: Final = (VIEWER, OPERATOR, FINANCE)
 

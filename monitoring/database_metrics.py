@@ -12,6 +12,7 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from approvals.services import count_open
 from clock.now import now as clock_time
 from events.services import count_unrelayed
 from invariants.break_store import count_open_breaks
@@ -57,7 +58,16 @@ class DatabaseMetrics(Collector):
     def _read(self) -> list[Metric]:
         is_up = _gauge("database_up", _DATABASE_UP, 1)
         try:
-            return [is_up, *_runs(), *_sweeps(), *_queues(), *_systems(), *_breaks(), *_outbox()]
+            return [
+                is_up,
+                *_runs(),
+                *_sweeps(),
+                *_queues(),
+                *_systems(),
+                *_breaks(),
+                *_approvals(),
+                *_outbox(),
+            ]
         except Error as error:
             log.warning("database_metrics.failed", extra={"error": type(error).__name__})
             return [_gauge("database_up", _DATABASE_UP, 0)]
@@ -165,6 +175,16 @@ def _breaks() -> Iterator[Metric]:
         "ghost_charges_open",
         "Open breaks: money is held or taken for an order that must not have any. Must be 0.",
         sum(found.get(code, 0) for code in GHOST_CHARGES),
+    )
+
+
+def _approvals() -> Iterator[Metric]:
+    counted = count_open()
+    yield _gauge("approvals_open", "Approvals that wait for a decision.", counted.open)
+    yield _gauge(
+        "approvals_past_deadline",
+        "Open approvals whose deadline has passed: their orders still wait.",
+        counted.past_deadline,
     )
 
 

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from orders.api.approvals.views import ApprovalsView, ApprovalView, ApproveView, RejectView
 from orders.api.links.views import LinksView, guest_view_of
 from orders.api.orders.event_stream import EventsView
 from orders.api.orders.views import CancellationView, OrdersView, OrderView, TimelineView
@@ -41,5 +42,9 @@ urlpatterns = [
         guest_view_of(PaymentsView.as_view()),
         name="guest-order-payments",
     ),
+    path("approvals", ApprovalsView.as_view(), name="approvals"),
+    path("approvals/<uuid:approval_id>", ApprovalView.as_view(), name="approval"),
+    path("approvals/<uuid:approval_id>/approve", ApproveView.as_view(), name="approval-approve"),
+    path("approvals/<uuid:approval_id>/reject", RejectView.as_view(), name="approval-reject"),
     path("token", TokenView.as_view(), name="token"),
 ]

@@ -25,6 +25,7 @@ from tests.support.access_table import (
     DESK_PUBLIC,
     PUBLIC,
 )
+from tests.support.approval_helpers import open_approval
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.routes import Route, all_routes, key_of_some_row
 from tests.support.shop import Shelf
@@ -51,6 +52,7 @@ class World:
         self.order, self.other_order = (
             self._order(self._token(user, Scope.WRITE)) for user in (self.alice, self.mallory)
         )
+        self.approval = open_approval(self.order)
         # Only the owner, a guest with a link and the shop may see these.
         self.secrets = (str(self.order), self.alice.username)
 
@@ -96,6 +98,7 @@ class World:
         has_link = caller in ("guest", "other guest")
         return {
             "order_id": self.order,
+            "approval_id": self.approval.pk,
             "token": self.link_of(caller) if has_link else f"{self.link_of('guest')[:-1]}!",
         }
 
@@ -195,8 +198,10 @@ def ask_the_desk(world: World, caller: str, method: str, route: Route) -> HttpRe
         "object_id": key_of_some_row(route) or world.order,
         "id": world.alice.pk,
         "order_id": world.order,
+        "approval_id": world.approval.pk,
         "pk": new_id(),
         "kind": "cancel",
+        "decision": "approve",
         "app_label": "orders",
         "url": "orders/order",
     }

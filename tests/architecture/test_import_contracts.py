@@ -21,6 +21,7 @@ VIOLATIONS = {
     "orders-api-resources": ("orders/api/products/views.py", "import orders.api.quotes.views"),
     "services-only-inventory": ("orders/order_events.py", "import inventory.models"),
     "services-only-payments": ("orders/cancellation_messages.py", "import payments.models"),
+    "services-only-approvals": ("orders/services.py", "import approvals.models"),
     "services-only-events": ("orders/admin.py", "import events.models"),
     "engine-only-sagas": ("orders/services.py", "import sagas.models"),
     "one-provider": ("payments/admin.py", "import payments.providers.stripe.objects"),

@@ -140,6 +140,10 @@ def test_only_services_and_operations_write_payments() -> None:
     }
 
 
+def test_only_services_write_approvals() -> None:
+    assert files_that_write_rows("approvals") == {"approvals/services.py"}
+
+
 NAMES_STRIPE = {
     "config/settings.py",  # the default of PAYMENT_PROVIDERS
     "orders/api/orders/examples.py",  # a payment method, as an example in the API's documentation

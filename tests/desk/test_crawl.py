@@ -20,6 +20,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from access.models import ApiToken
+from approvals.models import Approval
 from desk.bulk import create_bulk_action, process_slice
 from desk.models import ActionKind
 from desk.roles import ROLES, synchronise
@@ -30,6 +31,7 @@ from orders.models import Order, OrderLine
 from payments.models import Payment
 from sagas.identifiers import new_id
 from sagas.models import SagaRun, StepAttempt
+from tests.support.approval_helpers import decide, open_approval
 from tests.support.database import all_rows
 from tests.support.desk_actions import submit_action
 from tests.support.routes import all_routes, key_of_some_row
@@ -48,6 +50,7 @@ def written(
         create_permissions(app_config, verbosity=0)
     synchronise()
     write_stock_texts()
+    write_approval_texts(waiting)
     submit_action(desk, waiting, "note", f"note {MARKUP}")
     create_bulk_action(
         *(ActionKind.RETRY, grace, [confirmed, waiting]),
@@ -68,6 +71,7 @@ def written(
             "decline",
             "break",
         ),
+        *("question", "decider", "comment"),
         *("product", "warehouse", "delivery", "note", "bulk", "chosen"),
         *("token", "role", "guess", "browser", "changed", "schedule"),
     ]
@@ -89,6 +93,13 @@ def write_order_texts(confirmed: UUID, waiting: UUID) -> None:
         code="T4", kind="state", subject=str(confirmed), detail=f"break {MARKUP}",
         first_seen=timezone.now(), last_seen=timezone.now(),
     )  # fmt: skip
+
+
+def write_approval_texts(order: UUID) -> None:
+    """Store markup in an open and in a decided approval."""
+    open_approval(order)
+    decide(open_approval(order, key="2"), actor=f"decider {MARKUP}", comment=f"comment {MARKUP}")
+    Approval.objects.update(question=f"question {MARKUP}")
 
 
 def write_stock_texts() -> None:
@@ -137,6 +148,7 @@ def addresses(order: UUID) -> set[str]:
         key = key_of_some_row(route) or order
         for kind in ActionKind if "kind" in route.pattern else (ActionKind.NOTE,):
             values = {"object_id": key, "id": key, "order_id": order, "pk": key, "kind": kind.value}
+            values |= {"approval_id": key, "decision": "approve"}
             found.add(route.path({**values, "app_label": "orders", "url": "no-such-page"}))
     return found
 

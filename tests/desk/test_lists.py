@@ -39,6 +39,7 @@ MOVEMENTS = "/admin/inventory/stockmovement/"
 RESERVATIONS = "/admin/inventory/reservation/"
 STOCK = "/admin/inventory/stocklevel/"
 PRODUCTS = "/admin/inventory/product/"
+APPROVALS = "/admin/approvals/approval/"
 BREAKS = "/admin/invariants/reconciliationbreak/"
 ACTIONS = "/admin/desk/operatoraction/"
 BULKS = "/admin/desk/bulkaction/"
@@ -304,6 +305,7 @@ TERMS: Mapping[str, tuple[str, ...]] = {
     EVENTS: ("order",),
     RESERVATIONS: ("order",),
     MOVEMENTS: ("order", "SKU-77"),
+    APPROVALS: ("order", "run"),
     BREAKS: ("order",),
     ACTIONS: ("order", "customer77"),
     BULKS: ("run",),
@@ -318,6 +320,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     EVENTS: ("name=order.placed",),
     RESERVATIONS: ("status=released",),
     MOVEMENTS: ("kind=adjust",),
+    APPROVALS: ("state=open", "state=past-deadline", "state=approved", "state=expired"),
     ACTIONS: ("kind=cancel", "outcome=refused"),
     BULKS: ("kind=cancel",),
 }

@@ -20,11 +20,13 @@ VIEW = {
     "sagas.view_sagarun",
     "payments.view_payment",
     "inventory.view_product",
+    "approvals.view_approval",
 }
 IN_NO_ROLE = {
     "orders.change_order",
     "orders.delete_order",
     "sagas.change_sagarun",
+    "approvals.change_approval",
     "payments.change_payment",
     "inventory.change_stocklevel",
     "inventory.add_stockmovement",
@@ -39,6 +41,7 @@ MATRIX = {
     permissions.RESUME_UNRESOLVED: {"finance"},
     permissions.NOTE: {"operator", "finance"},
     permissions.EXPORT: {"finance"},
+    permissions.DECIDE: {"operator", "finance"},
     permissions.ACT_IN_BULK: {"operator"},
     "inventory.adjust_stocklevel": {"operator"},
     "inventory.change_product": {"operator"},

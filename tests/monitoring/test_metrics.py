@@ -30,6 +30,7 @@ from sagas.sweep import sweep
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.stripe_process import SandboxServer
 from tests.support.application_environment import environment_for
+from tests.support.approval_helpers import decide, open_approval
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.source_files import ROOT
 from tests.support.storefront_client import Storefront, cart
@@ -182,6 +183,15 @@ def test_gauges_show_the_unfinished_runs(
     assert gauges("queue_waiting_runs", queue="settlement") == 0  # paused: it waits for staff
     assert gauges("system_recent_attempts", system="payment_provider", outcome="done") == 1
     assert (gauges("outbox_unrelayed") or 0) > 0
+
+
+def test_open_approvals_are_counted_and_those_past_their_deadline(gauges: Gauges) -> None:
+    assert (gauges("approvals_open"), gauges("approvals_past_deadline")) == (0, 0)
+    open_approval(deadline=timezone.now() - timedelta(minutes=1))
+    open_approval()
+    decide(open_approval(deadline=timezone.now() - timedelta(minutes=1)))
+
+    assert (gauges("approvals_open"), gauges("approvals_past_deadline")) == (2, 1)
 
 
 def test_heartbeats_and_sweeps_are_shown_as_timestamps(gauges: Gauges) -> None:

@@ -12,8 +12,9 @@ from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
 from orders.api.http.idempotency import IdempotentRequest, SavedResponse, save_response
-from orders.api.http.order_watcher import OrderWatch, OrderWatcher, order_watcher
+from orders.api.http.order_watcher import OrderWatcher, order_watcher
 from orders.api.http.prefer_header import MAX_WAIT_SECONDS
+from orders.api.http.row_watcher import RowWatch
 from orders.models import Cause, Order, OrderProgress
 from orders.states import SETTLED, OrderStatus
 from sandbox.stripe_process import SandboxServer
@@ -295,8 +296,8 @@ def test_the_number_of_statements_is_independent_of_the_number_of_waiting_reques
 
 def test_a_poll_is_one_statement(storefront: Storefront, django_assert_num_queries: Any) -> None:
     ids = [storefront.order(MUG).order_id for _ in range(3)]
-    awaited = {
-        threading.Event(): OrderWatch(ids[n % 3], lambda order: order.version > 0, is_urgent=True)
+    awaited: dict[threading.Event, RowWatch[Order]] = {
+        threading.Event(): RowWatch(ids[n % 3], lambda order: order.version > 0, is_urgent=True)
         for n in range(50)
     }
     with transaction.atomic():
@@ -305,7 +306,7 @@ def test_a_poll_is_one_statement(storefront: Storefront, django_assert_num_queri
     with django_assert_num_queries(1):
         OrderWatcher()._poll(awaited)
 
-    woken = {watch.order_id for reached, watch in awaited.items() if reached.is_set()}
+    woken = {watch.row_id for reached, watch in awaited.items() if reached.is_set()}
     assert woken == {ids[0]}
 
 
@@ -334,13 +335,13 @@ def test_the_watcher_continues_after_database_errors(
     order_id = storefront.order(MUG).order_id
     poll, failures = watcher._poll, [OperationalError("gone"), InterfaceError("closed")]
 
-    def fail_first(awaited: dict[threading.Event, OrderWatch]) -> None:
+    def fail_first(awaited: dict[threading.Event, RowWatch[Order]]) -> None:
         if failures:
             raise failures.pop()
         poll(awaited)
 
     monkeypatch.setattr(watcher, "_poll", fail_first)
-    monkeypatch.setattr("orders.api.http.order_watcher.DATABASE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("orders.api.http.row_watcher.DATABASE_RETRY_SECONDS", 0.01)
     with transaction.atomic():
         Order.objects.transition({order_id: Cause("paid")}, OrderStatus.CONFIRMED)
 
@@ -351,7 +352,7 @@ def test_the_watcher_continues_after_database_errors(
 def test_a_waiting_request_is_not_delayed_by_the_slower_polling_of_streams(
     storefront: Storefront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orders.api.http.order_watcher.STREAM_POLL_SECONDS", 60)
+    monkeypatch.setattr("orders.api.http.row_watcher.STREAM_POLL_SECONDS", 60)
     watcher = OrderWatcher()
     idle, order_id = (storefront.order(MUG).order_id for _ in range(2))
     watching = threading.Thread(target=watcher.wait_for_change, args=[Order(pk=idle), 1])
@@ -386,7 +387,7 @@ def count_watches_per_poll(watcher: OrderWatcher, monkeypatch: pytest.MonkeyPatc
     polls: list[int] = []
     poll = watcher._poll
 
-    def count(awaited: dict[threading.Event, OrderWatch]) -> None:
+    def count(awaited: dict[threading.Event, RowWatch[Order]]) -> None:
         polls.append(len(awaited))
         poll(awaited)
 

@@ -51,6 +51,7 @@ def test_slugs_and_statuses_do_not_change() -> None:
         "request-timeout": 408,
         "idempotency-key-in-flight": 409,
         "reference-already-used": 409,
+        "approval-already-decided": 409,
         "too-many-open-orders": 409,
         "price-changed": 409,
         "transition-not-allowed": 409,

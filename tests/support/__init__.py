@@ -12,6 +12,7 @@ Orders and their data:
 - one order of every kind: ``order_history``; ``violations`` breaks their rows
 - an order that waits for staff: ``flagged_orders``
 - stock without orders: ``inventory_helpers``
+- approvals, with or without orders: ``approval_helpers``
 - payments without orders: ``payment_attempts``
 - sagas without orders: ``fake_sagas``
 - thousands of rows: ``large_tables``

@@ -39,6 +39,8 @@ def by_link(status: int) -> Row:
 
 
 _READ: Final = by_token(owner=200, stranger=404, reader=200, writer=403, shop=200)
+_DECIDE: Final = by_token(owner=403, stranger=403, reader=403, writer=403, shop=200)
+_NO_CALLER: Final = dict.fromkeys(CALLERS, 404)
 
 API: Final[Mapping[tuple[str, str], Row]] = {
     ("orders", "GET"): by_token(owner=200, stranger=200, reader=200, writer=403, shop=200),
@@ -50,6 +52,13 @@ API: Final[Mapping[tuple[str, str], Row]] = {
     ("order-cancel", "POST"): by_token(owner=202, stranger=404, reader=403, writer=202, shop=202),
     ("order-links", "POST"): by_token(owner=201, stranger=404, reader=403, writer=201, shop=201),
     ("order-links", "DELETE"): by_token(owner=204, stranger=404, reader=403, writer=204, shop=204),
+    ("approvals", "GET"): by_token(owner=403, stranger=403, reader=403, writer=403, shop=200),
+    ("approval", "GET"): _READ,
+    ("approval-approve", "POST"): _DECIDE,
+    ("approval-reject", "POST"): _DECIDE,
+    # A guest link is no decision link; tests/approvals/test_links.py has those.
+    ("decision-link", "GET"): _NO_CALLER,
+    ("decision-link", "POST"): _NO_CALLER,
     ("token", "DELETE"): by_token(owner=204, stranger=204, reader=204, writer=204, shop=204),
     ("products", "GET"): by_token(owner=200, stranger=200, reader=200, writer=403, shop=200),
     ("guest-order", "GET"): by_link(200),

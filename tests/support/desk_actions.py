@@ -81,7 +81,7 @@ def staff_client(name: str, permissions: Iterable[str] = ()) -> Client:
 
 
 def _permission(app: str, codename: str) -> Permission:
-    model = {"orders": "order", "desk": "operatoraction"}[app]
+    model = {"orders": "order", "desk": "operatoraction", "approvals": "approval"}[app]
     content_type, _ = ContentType.objects.get_or_create(app_label=app, model=model)
     return Permission.objects.get_or_create(
         codename=codename, content_type=content_type, defaults={"name": codename}

@@ -8,6 +8,7 @@ from access.links import new_link
 from invariants.checking import Finding, Strictness, check
 from orders.models import Order
 from sagas.models import LIVE, SagaRun
+from tests.support.approval_helpers import decide, open_approval
 from tests.support.provider_ledger import reading_of
 from tests.support.shop import Shelf, Shop
 
@@ -31,10 +32,13 @@ def fill(shelf: Shelf) -> None:
 
 
 def existing_values(shop: Shop) -> Mapping[str, Sequence[str]]:
-    """Place orders, and return existing values for parameters and fields."""
+    """Place orders, open an approval of each, and return existing values for parameters and fields."""
     orders = [shop.place(card, mugs=1) for card in (*CARDS, CARDS[0])]
+    approvals = [open_approval(order.pk) for order in orders]
+    decide(approvals[0])
     return {
         "body.payment_method": CARDS,
+        "path.approval_id": [str(approval.pk) for approval in approvals],
         "path.order_id": [str(order.pk) for order in orders],
         "path.token": [link_to(order, may_cancel=may) for order in orders for may in (True, False)],
     }

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from enum import Enum, auto
+from typing import Final
 from uuid import UUID
 
 from django.conf import settings
@@ -52,3 +53,7 @@ class ConcurrencyLimit:
         with self._lock:
             self._running[key] -= 1
             self._running += Counter()  # drops keys whose count is zero
+
+
+waiters: Final = ConcurrencyLimit("WAITERS_PER_PROCESS", "WAITERS_PER_CUSTOMER")
+"""The limit on requests that wait for an order to settle, or for an approval to be decided."""

@@ -183,6 +183,15 @@ class ProblemType(Enum):
         "The order was paid by as many methods as the shop allows for one order, without success.",
         "Cancel the order, and place another one.",
     )
+    APPROVAL_ALREADY_DECIDED = (
+        HTTPStatus.CONFLICT,
+        "Approval already decided",
+        (
+            "The approval was decided otherwise, or has expired without a decision. `approval` has the"
+            " first decision, which is final. This request changed nothing."
+        ),
+        "Show what was decided. To undo it, act on the order: for example, cancel it.",
+    )
     BODY_TOO_LARGE = (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "Body too large",

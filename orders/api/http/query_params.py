@@ -59,7 +59,9 @@ def _split_commas(values: Any) -> Any:
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_date_only), AfterValidator(_in_utc)]
 CommaSeparated = BeforeValidator(_split_commas)
 """For a list that is written with commas, as several parameters, or both."""
-PageSize = Annotated[int, Field(ge=1, le=100), BeforeValidator(_digits_only)]
+InDigits = BeforeValidator(_digits_only)
+"""For a whole number, which is written in digits only."""
+PageSize = Annotated[int, Field(ge=1, le=100), InDigits]
 Cursor = Annotated[str, Field(max_length=512)]
 
 

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders.api.http.auth_context import order_path
-from orders.api.http.concurrency_limits import Acquired, ConcurrencyLimit, limit_key
+from orders.api.http.concurrency_limits import Acquired, limit_key, waiters
 from orders.api.http.idempotency import (
     Executed,
     IdempotentRequest,
@@ -28,8 +28,6 @@ from orders.models import Order, OrderLine
 
 AS_PLACED: Final = SavedResponse(HTTPStatus.ACCEPTED)
 """The response to an order without ``Prefer: wait``: it shows the order as placed."""
-
-waiters: Final = ConcurrencyLimit("WAITERS_PER_PROCESS", "WAITERS_PER_CUSTOMER")
 
 # Stands for the order's path in saved bodies: at a guest link the path contains the secret token.
 _PATH: Final = "\ue000"

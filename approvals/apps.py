@@ -1,0 +1,7 @@
+"""Approvals as a Django app."""
+
+from django.apps import AppConfig
+
+
+class ApprovalsConfig(AppConfig):
+    name = "approvals"

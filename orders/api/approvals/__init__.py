@@ -1,0 +1,1 @@
+"""Approvals of orders: read and wait for a decision, decide, and decide by a link."""
