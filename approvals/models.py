@@ -27,6 +27,8 @@ class Approval(models.Model):
     name = models.CharField(max_length=NAME_LENGTH)
     # Tells several approvals of one order and name apart; usually empty.
     key = models.CharField(max_length=100, blank=True, db_default="")
+    # The wait step that goes on when it is decided.
+    wait = models.CharField(max_length=64)
     # For the person who decides.
     question = models.TextField()
     deadline = models.DateTimeField()

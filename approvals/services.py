@@ -30,6 +30,7 @@ class NewApproval:
     subject_id: UUID
     correlation_id: UUID
     name: str
+    wait: str  # the name of the wait step that goes on when it is decided
     question: str
     deadline: datetime
     default: DefaultAction
@@ -64,6 +65,7 @@ def open_approvals(new_approvals: Iterable[NewApproval]) -> None:
             correlation_id=new.correlation_id,
             name=new.name,
             key=new.key,
+            wait=new.wait,
             question=new.question,
             deadline=new.deadline,
             default=new.default,
@@ -150,10 +152,9 @@ def expire(
 
 @transaction.atomic
 def extend(approval_id: UUID, deadline: datetime, actor: str) -> bool:
-    """Move the deadline of an open approval; return False, with nothing changed, if it is decided.
+    """Move the deadline of an open approval, and that of the run which waits for it.
 
-    The run's own deadline stays as it was when its wait began, or was escalated. Raises
-    Approval.DoesNotExist.
+    Returns False, with nothing changed, if it is decided. Raises Approval.DoesNotExist.
     """
     approval = Approval.objects.get(pk=approval_id)
     sagas.services.lock_run(approval.subject_id)
@@ -163,7 +164,7 @@ def extend(approval_id: UUID, deadline: datetime, actor: str) -> bool:
     if was_open:
         extended = deadline.isoformat()
         record([_event(APPROVAL_EXTENDED, approval, deadline=extended, actor=actor)])
-        sagas.services.nudge(subject_ids=[approval.subject_id])
+        sagas.services.move_deadline(approval.subject_id, approval.wait, deadline)
     return bool(was_open)
 
 

@@ -138,6 +138,32 @@ MAX_PAYMENTS_PER_ORDER = _payments.number(
     "MAX_PAYMENTS_PER_ORDER", "How often a customer may try to pay for one order.", 5
 )
 INSTALLED_APPS += PAYMENT_PROVIDERS
+
+_review = Section("Review of orders")
+REVIEW_ABOVE_MINOR = _review.number(
+    "REVIEW_ABOVE_MINOR",
+    "Orders with a larger total, in minor units, wait for an approval by staff before their money is "
+    "taken. 0 for none.",
+    0,
+)
+REVIEW_FUNCTION = _review.text(
+    "REVIEW_FUNCTION",
+    "A function of the shop's own, such as shop.review.is_odd. It gets the order's id, its total in "
+    "minor units, its currency, and the quantity of each SKU. It returns why the order is reviewed; empty "
+    "if it is not.",
+    "",
+)
+REVIEW_TIME = timedelta(
+    hours=_review.number(
+        "REVIEW_HOURS", "How long an order waits for the approval.", 24, at_least=1
+    )
+)
+REVIEW_DEFAULT = _review.text(
+    "REVIEW_DEFAULT",
+    "What happens then: reject (the order is cancelled), approve, or escalate (staff are called, and the "
+    "order waits on).",
+    "reject",
+)
 _provider_sections = [read_provider_settings(package, globals()) for package in PAYMENT_PROVIDERS]
 
 # --- The storefront API --------------------------------------------------------------------------
@@ -213,6 +239,7 @@ CONFIGURATION = [
     _postgresql,
     celery_settings.SECTION,
     _payments,
+    _review,
     *_provider_sections,
     _api,
     desk_settings.SECTION,

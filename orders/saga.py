@@ -11,11 +11,16 @@ step                   kind    compensation               the run compensates if
 ``reserve_stock``      local   ``release_stock``          an item is out of stock
 ``authorize_payment``  remote  ``void_authorization``     the payment is declined or rejected, or
                                                           none of 8 attempts had a result
+``await_review``       wait    ``withdraw_review``        staff reject it, or do not decide in time
 ``confirm_order``      local   ``withdraw_confirmation``  its stock is no longer held in full
 ``capture_payment``    remote  ``refund_payment``         the authorization has expired
 =====================  ======  =========================  ========================================
 
 ``confirm_order`` makes the order *confirmed*. Its money is taken right afterwards.
+
+**Waiting.** An order waits in ``authorize_payment`` while its customer has to authenticate, or may pay
+otherwise after a decline. It waits in ``await_review`` only if it was placed with a reason for a
+review. A run that waits holds no worker and no message; see ``docs/waits.md``.
 
 **Compensation.** The run compensates every step that may have had an effect. It starts with the
 last step, but no compensation waits until another one succeeds: stock is released while the provider
@@ -58,6 +63,7 @@ cannot be rejected, and are retried until they are done.
 
 from orders.steps import (
     authorize_payment,
+    await_review,
     begin_cancelling,
     capture_payment,
     confirm_order,
@@ -75,6 +81,7 @@ CHECKOUT = Saga(
     steps=(
         reserve_stock,
         authorize_payment,
+        await_review,
         confirm_order,
         capture_payment,
     ),

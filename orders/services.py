@@ -29,6 +29,7 @@ from orders.errors import (
 from orders.events import ORDER_PLACED
 from orders.metrics import count_after_commit
 from orders.models import REFERENCE_CONSTRAINT, Cause, Order, OrderLine
+from orders.review import review_input
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import TRANSITIONS, OrderStatus
 from payments.errors import AnotherPaymentNeeded, AuthenticationRequired
@@ -206,7 +207,9 @@ def _start_checkout(order: Order, lines: list[OrderLine]) -> None:
     correlation_id = current_correlation_id()
     changes = Insert([order]), Insert(lines), _placed_event(order, lines, correlation_id)
     try:
-        sagas.services.start(CHECKOUT, order.pk, correlation_id, *changes)
+        sagas.services.start(
+            CHECKOUT, order.pk, correlation_id, *changes, input=review_input(order, lines)
+        )
     except IntegrityError as error:
         if order.reference is None or not _violates(REFERENCE_CONSTRAINT, error):
             raise

@@ -1,6 +1,7 @@
 """What other apps may request of the engine: start a saga; compensate, retry, pause or resume a run."""
 
 import logging
+from datetime import datetime
 from enum import Enum, auto
 from typing import Final
 from uuid import UUID
@@ -23,6 +24,7 @@ from sagas.pause_reasons import PauseReason
 __all__ = [
     "CompensationRequest",
     "lock_run",
+    "move_deadline",
     "nudge",
     "pause",
     "request_compensation",
@@ -126,6 +128,28 @@ def retry_now(run_id: UUID) -> bool:
         run=run, direction=Direction.COMPENSATING, not_before__isnull=False
     ).update(not_before=None)
     dispatch(run)
+    return True
+
+
+@transaction.atomic
+def move_deadline(subject_id: UUID, waits_for: str, until: datetime) -> bool:
+    """Move the deadline of what the live run of a subject waits for; return whether it does wait for it.
+
+    The run's flag for a deadline that has passed is cleared. A look at a pending call that is due
+    earlier stays due. The run's row stays locked until the caller's transaction ends.
+    """
+    run = SagaRun.objects.select_for_update(no_key=True).filter(
+        subject_id=subject_id, status__in=LIVE, waits_for=waits_for
+    ).first()  # fmt: skip
+    if run is None or not waits_for:
+        return False
+    is_paused = run.paused_at is not None
+    SagaRun.objects.filter(pk=run.pk).update(
+        waiting_until=until,
+        wake_at=run.leased_until or min(until, run.not_before or until),
+        needs_attention=run.needs_attention and is_paused,
+        attention_reason=run.attention_reason if is_paused else "",
+    )
     return True
 
 

@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
                 ("correlation_id", models.UUIDField()),
                 ("name", models.CharField(max_length=64)),
                 ("key", models.CharField(blank=True, db_default="", max_length=100)),
+                ("wait", models.CharField(max_length=64)),
                 ("question", models.TextField()),
                 ("deadline", models.DateTimeField()),
                 (

@@ -17,7 +17,7 @@ from tests.support.clock import database_time
 def ask(batch: Batch) -> None:
     open_approvals(
         NewApproval(
-            *(run.subject_id, run.correlation_id, REVIEW, QUESTION),
+            *(run.subject_id, run.correlation_id, REVIEW, "await_review", QUESTION),
             deadline=database_time() + A_DAY,
             default=DefaultAction.REJECT,
         )

@@ -29,7 +29,7 @@ def new_approval(
 ) -> NewApproval:
     """Return a review of an order that is due in a day."""
     due = deadline or database_time() + A_DAY
-    return NewApproval(subject_id, new_id(), REVIEW, QUESTION, due, default, key)
+    return NewApproval(subject_id, new_id(), REVIEW, "await_review", QUESTION, due, default, key)
 
 
 def open_approval(

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("clock", "0001_initial"),
-        ("desk", "0001_initial"),
+        ("desk", "0002_approvals"),
     ]
 
     operations = [

@@ -1,0 +1,173 @@
+"""Orders that staff review before their money is taken."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from pytest_django import Settings
+
+import approvals.services
+from approvals.models import Approval
+from approvals.states import ApprovalStatus, DecidedVia, Decision
+from inventory.models import StockLevel
+from orders.models import Order
+from payments.models import Payment
+from payments.states import PaymentStatus
+from sagas.models import SagaRun
+from sagas.sweep import sweep
+from tests.support.clock import advance
+from tests.support.ledger_checks import assert_ledgers_agree
+from tests.support.provider_ledger import money_of
+from tests.support.shop import Shop
+from tests.support.threads import run_at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIMIT = 4000
+A_DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def limit(settings: Settings) -> None:
+    settings.REVIEW_ABOVE_MINOR = LIMIT
+
+
+@pytest.fixture
+def large(shop: Shop) -> Order:
+    """An order of 45.00 that waits for its review."""
+    shop.sandbox_stripe.start_over()
+    order = shop.place()
+    shop.messages.deliver_all()
+    order.refresh_from_db()
+    return order
+
+
+def decide(decision: Decision, comment: str = "") -> bool:
+    return approvals.services.decide(
+        Approval.objects.get().pk, decision, actor="olga", via=DecidedVia.DESK, comment=comment
+    ).decided_now
+
+
+def ended(shop: Shop, order: Order) -> tuple[str, str]:
+    shop.messages.deliver_all()
+    order.refresh_from_db()
+    return order.status, order.reason
+
+
+def test_a_large_order_waits_with_its_money_held_and_not_taken(shop: Shop, large: Order) -> None:
+    approval, run = Approval.objects.get(), SagaRun.objects.get()
+
+    assert (large.status, run.waits_for) == ("placed", "await_review")
+    assert Payment.objects.get().status == PaymentStatus.AUTHORIZED
+    assert money_of(shop.sandbox_stripe, large.pk).held_minor == large.total_minor
+    assert (approval.subject_id, approval.name, approval.wait) == (
+        large.pk,
+        "order_review",
+        "await_review",
+    )
+    assert approval.question == "The total is above 40.00 EUR."
+    assert run.waiting_until is not None
+    assert run.waiting_since is not None
+    assert run.waiting_until - run.waiting_since == A_DAY
+    assert abs(approval.deadline - run.waiting_until) < timedelta(seconds=5)
+
+
+def test_an_approved_order_goes_on(shop: Shop, large: Order) -> None:
+    assert decide(Decision.APPROVE)
+
+    assert ended(shop, large) == ("confirmed", "")
+    assert_ledgers_agree(shop.sandbox_stripe)
+    output = SagaRun.objects.get().attempts.get(step="await_review").output
+    assert output == {"approval_id": str(Approval.objects.get().pk)}
+
+
+def test_a_rejected_order_is_cancelled_and_its_money_released(shop: Shop, large: Order) -> None:
+    decide(Decision.REJECT, "a known fraudster")
+
+    assert ended(shop, large) == ("cancelled", "review_rejected")
+    assert large.reason_detail == "a known fraudster"
+    assert_ledgers_agree(shop.sandbox_stripe)
+    assert set(StockLevel.objects.values_list("reserved", flat=True)) == {0}
+
+
+def test_an_order_past_its_deadline_is_cancelled_and_can_no_longer_be_approved(
+    shop: Shop, large: Order
+) -> None:
+    advance(A_DAY)
+    sweep()
+
+    assert ended(shop, large) == ("cancelled", "not_reviewed")
+    assert Approval.objects.get().status == ApprovalStatus.EXPIRED
+    assert not decide(Decision.APPROVE)
+    assert ended(shop, large) == ("cancelled", "not_reviewed")
+    assert_ledgers_agree(shop.sandbox_stripe)
+
+
+def test_a_decision_that_came_before_the_deadline_wins(shop: Shop, large: Order) -> None:
+    decide(Decision.APPROVE)
+    shop.messages.drop_all()
+
+    advance(A_DAY)
+    sweep()
+
+    assert ended(shop, large) == ("confirmed", "")
+
+
+def test_a_later_deadline_gives_more_time(shop: Shop, large: Order) -> None:
+    approval = Approval.objects.get()
+    later = approval.deadline + A_DAY
+    assert approvals.services.extend(approval.pk, later, "olga")
+    assert SagaRun.objects.get().waiting_until == later
+
+    advance(A_DAY)
+    assert sweep() == 0
+    assert ended(shop, large) == ("placed", "")
+
+    advance(A_DAY)
+    sweep()
+    assert ended(shop, large) == ("cancelled", "not_reviewed")
+
+
+def test_a_cancelled_order_is_no_longer_reviewed(shop: Shop, large: Order) -> None:
+    shop.cancel(large)
+
+    assert ended(shop, large) == ("cancelled", "cancelled_by_customer")
+    assert Approval.objects.get().status == ApprovalStatus.EXPIRED
+    assert_ledgers_agree(shop.sandbox_stripe)
+
+
+def test_of_twenty_decisions_one_counts(shop: Shop, large: Order) -> None:
+    decisions = [Decision.APPROVE, Decision.REJECT] * 10
+
+    results = run_at_once(*(lambda one=one: decide(one) for one in decisions))  # type: ignore[misc]
+
+    assert results.count(True) == 1
+    assert results.count(False) == 19
+    winner = decisions[results.index(True)]
+    expected = {
+        Decision.APPROVE: ("confirmed", ""),
+        Decision.REJECT: ("cancelled", "review_rejected"),
+    }
+    assert ended(shop, large) == expected[winner]
+
+
+def test_a_small_order_is_not_reviewed(shop: Shop) -> None:
+    order = shop.place(mugs=1)
+
+    assert ended(shop, order) == ("confirmed", "")
+    assert not Approval.objects.exists()
+
+
+def odd(order_id: UUID, total_minor: int, currency: str, items: dict[str, int]) -> str:
+    return f"{total_minor} {currency} for {items}" if items.get("MUG") == 1 else ""
+
+
+def test_a_shop_may_decide_by_a_function_of_its_own(shop: Shop, settings: Settings) -> None:
+    settings.REVIEW_ABOVE_MINOR = 0
+    settings.REVIEW_FUNCTION = f"{__name__}.odd"
+
+    plain, strange = shop.place(mugs=2), shop.place(mugs=1)
+
+    assert ended(shop, plain) == ("confirmed", "")
+    assert ended(shop, strange) == ("placed", "")
+    assert Approval.objects.get().question == "3500 eur for {'MUG': 1, 'TEE': 1}"
