@@ -57,8 +57,15 @@ class Moves:
         self.calls = Calls(protocol)
 
     def beginnings(self) -> list[World]:
-        """Return the worlds right after the orders were accepted."""
-        orders = (Order(run=self.engine.new_run(self.engine.first)),) * self.scope.orders
+        """Return the worlds right after the orders were accepted.
+
+        Without decisions, as for an order that is not reviewed, every wait is over from the start.
+        """
+        run = self.engine.new_run(self.engine.first)
+        waits = () if self.scope.faults.decisions else self.engine.waits_of(run)
+        orders = (
+            Order(run=run, facts=frozenset((wait, YES) for wait in waits)),
+        ) * self.scope.orders
         return [World(units, units, orders, (), self.scope.faults) for units in self.scope.units]
 
     def of(self, world: World) -> Iterator[Move]:

@@ -14,10 +14,13 @@ QUICK: Final[Mapping[str, SearchScope]] = {
     "a child waits for an answer": SearchScope(
         Faults(cancels=1, crashes=1, losses=1, decisions=1), has_child=True, units=(0,)
     ),
-    "workers die, and one sleeps": SearchScope(Faults(cancels=1, crashes=1, sleeps=1)),
-    "a worker sleeps while keys expire": SearchScope(
-        Faults(cancels=1, sleeps=1, no_answers=1, expiries=1)
+    "an order is reviewed": SearchScope(
+        Faults(cancels=1, crashes=1, losses=1, decisions=1), units=(1,)
     ),
+    "the customer authenticates": SearchScope(
+        Faults(cancels=1, crashes=1, authentications=1), units=(1,)
+    ),
+    "workers die, and one sleeps": SearchScope(Faults(cancels=1, crashes=1, sleeps=1)),
     "messages are lost and doubled": SearchScope(Faults(cancels=1, sleeps=1, losses=1, doubles=1)),
     "the provider saves errors": SearchScope(Faults(cancels=1, crashes=1, no_answers=1, errors=1)),
     "the authorization expires": SearchScope(
@@ -30,6 +33,15 @@ QUICK: Final[Mapping[str, SearchScope]] = {
 }
 
 DEEP: Final[Mapping[str, SearchScope]] = {
+    "a worker sleeps while keys expire": SearchScope(
+        Faults(cancels=1, sleeps=1, no_answers=1, expiries=1)
+    ),
+    "an order is reviewed, and a worker sleeps": SearchScope(
+        Faults(cancels=1, crashes=1, sleeps=1, no_answers=1, decisions=1)
+    ),
+    "the customer authenticates among many faults": SearchScope(
+        Faults(cancels=1, crashes=1, sleeps=1, no_answers=1, losses=1, authentications=1)
+    ),
     "workers die, sleep, and get no answer": SearchScope(
         Faults(cancels=1, crashes=1, sleeps=1, no_answers=1)
     ),
