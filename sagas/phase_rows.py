@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sagas import journal
@@ -17,6 +18,8 @@ from sagas.models import Direction, Outcome, SagaRun, StepAttempt
 from sagas.run_context import RunContext, state_of
 from sagas.run_state import Moment
 
+_random: Final = random.SystemRandom()  # not seeded: processes that start together must differ
+
 
 class PhaseRows:
     """Runs of one saga on one link, locked in one transaction, and the attempts at their steps."""
@@ -29,7 +32,7 @@ class PhaseRows:
         self.work_items = work_items
         self.direction = Direction.COMPENSATING if link.is_compensating else Direction.FORWARD
         self.now: datetime
-        self.jitter = random.random()  # noqa: S311 - jitter is not a secret
+        self.jitter = _random.random()
         self.contexts: list[RunContext] = []
         self.started: list[StepAttempt] = []
         self.settled: list[StepAttempt] = []

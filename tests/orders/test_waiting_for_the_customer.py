@@ -72,7 +72,7 @@ class Customer:
         )
 
     def look(self) -> dict[str, Any]:
-        """Let the next look at the provider come."""
+        """Advance the time to the next look at the provider."""
         advance(timedelta(minutes=1))
         sweep()
         return self.deliver()
