@@ -123,9 +123,8 @@ def decisions(subject_ids: Sequence[UUID], name: str, key: str = "") -> dict[UUI
     return {approval.subject_id: approval for approval in found}
 
 
-@transaction.atomic
 def expire(
-    subject_ids: Iterable[UUID], name: str, key: str = "", *, comment: str = ""
+    subject_ids: Collection[UUID], name: str, key: str = "", *, comment: str = ""
 ) -> list[UUID]:
     """Expire the open approvals of these orders, and return the orders that had one.
 
@@ -133,20 +132,23 @@ def expire(
     because the run compensates; ``comment`` says why. A later decision is refused. Those that
     escalate past their deadline stay open while the run waits: their wait does not call this.
     """
+    if not subject_ids:  # the usual case of a condition: nothing is overdue
+        return []
     open_ones = Approval.objects.filter(
         subject_id__in=list(subject_ids), name=name, key=key, status=ApprovalStatus.OPEN
     )
-    ids = list(open_ones.values_list("pk", flat=True))
-    Approval.objects.filter(pk__in=ids, status=ApprovalStatus.OPEN).update(
-        status=ApprovalStatus.EXPIRED,
-        decided_at=Now(),
-        decided_via=DecidedVia.DEADLINE,
-        comment=comment,
-    )
-    expired = list(
-        Approval.objects.filter(pk__in=ids, status=ApprovalStatus.EXPIRED).order_by("pk")
-    )
-    record(map(_decided, expired))
+    with transaction.atomic():
+        ids = list(open_ones.values_list("pk", flat=True))
+        Approval.objects.filter(pk__in=ids, status=ApprovalStatus.OPEN).update(
+            status=ApprovalStatus.EXPIRED,
+            decided_at=Now(),
+            decided_via=DecidedVia.DEADLINE,
+            comment=comment,
+        )
+        expired = list(
+            Approval.objects.filter(pk__in=ids, status=ApprovalStatus.EXPIRED).order_by("pk")
+        )
+        record(map(_decided, expired))
     return [approval.subject_id for approval in expired]
 
 

@@ -8,6 +8,7 @@ import pytest
 from approvals.models import Approval
 from approvals.services import expire
 from approvals.states import Decision
+from orders.api.http import idempotency
 from orders.models import IdempotencyRecord
 from sagas.identifiers import new_id
 from tests.support.approval_helpers import (
@@ -244,7 +245,10 @@ def test_a_comment_may_have_lines_and_the_greatest_length(
     assert answer_of(approval)[3] == comment
 
 
-def test_concurrent_requests_have_one_outcome(shop_server: Storefront, approval: Approval) -> None:
+def test_concurrent_requests_have_one_outcome(
+    shop_server: Storefront, approval: Approval, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "IN_FLIGHT_TIMEOUT", "60s")  # on a busy machine
     results = run_at_once(
         *[lambda: post(shop_server, approval, "approve")] * 4,
         *[lambda: post(shop_server, approval, "reject")] * 4,

@@ -20,6 +20,7 @@ from approvals.links import DecisionLink, new_link, read_link
 from approvals.models import Approval
 from approvals.services import expire, revoke_links
 from approvals.states import Decision
+from monitoring.redaction import redact
 from sagas.identifiers import new_id
 from tests.support.approval_helpers import QUESTION, REVIEW, answer_of, decide, open_approval
 from tests.support.database import all_rows
@@ -262,6 +263,17 @@ def test_a_link_expires_after_its_hours(approval: Approval) -> None:
     assert found is not None
     assert found[0] == link
     assert link.path == reverse("decision-link", args=[link.token()])
+
+
+@pytest.mark.parametrize("holder", ["", "Anna", "Ö" * 60])
+def test_a_link_in_a_log_line_is_unusable(approval: Approval, holder: str) -> None:
+    token = new_link(approval, holder=holder, issuer="grace").token()
+    content, _, _ = token.rpartition(":")
+
+    line = redact(f"Internal Server Error: /approvals/{token}")
+
+    assert "[redacted]" in line
+    assert content not in line
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "BREW"])

@@ -1,6 +1,7 @@
 """Approvals are opened once, are read by their wait, and expire or are extended."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -133,6 +134,11 @@ def test_expiring_ends_open_ones_only() -> None:
     assert expire([other.subject_id], REVIEW, key="2") == []
 
 
+def test_expiring_none_sends_no_statement(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        assert expire(set(), REVIEW) == []
+
+
 def test_a_deadline_is_extended_until_the_decision() -> None:
     approval = open_approval()
     later = approval.deadline + A_DAY
@@ -193,12 +199,12 @@ def test_the_database_refuses_an_impossible_row(columns: dict[str, object]) -> N
         Approval.objects.filter(pk=approval.pk).update(**columns)
 
 
-def test_statuses_are_read_in_one_statement(django_assert_num_queries: object) -> None:
+def test_statuses_are_read_in_one_statement(django_assert_num_queries: Any) -> None:
     approvals = [open_approval() for _ in range(3)]
     decide(approvals[1])
     ids: list[UUID] = [approval.pk for approval in approvals]
 
-    with django_assert_num_queries(1):  # type: ignore[operator]
+    with django_assert_num_queries(1):
         found = services.statuses([*ids, new_id()])
 
     assert found == {

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from playwright.sync_api import Page
 
+from approvals.links import new_link
 from desk.models import OperatorAction
 from events.models import OutboxEvent
 from invariants.models import ReconciliationBreak
@@ -24,6 +25,7 @@ from orders.models import Order
 from payments.models import Payment
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
+from tests.support.approval_helpers import open_approval
 from tests.support.browser_session import NARROW, WIDE, Visitor
 from tests.support.flagged_orders import REASON, flag_once_tried
 from tests.support.http_storefront import HttpStorefront
@@ -60,6 +62,7 @@ def addresses(shop: dict[str, UUID]) -> dict[str, str]:
     """Return the path of each kind of page by the name of its picture."""
     level, payment = StockLevel.objects.get(), Payment.objects.earliest("created_at")
     run = SagaRun.objects.get(subject_id=shop["confirmed"])
+    approval = open_approval(shop["confirmed"])
     return {
         "dashboard": "/admin/",
         "orders": "/admin/orders/order/",
@@ -69,6 +72,10 @@ def addresses(shop: dict[str, UUID]) -> dict[str, str]:
         "order-cancel": f"/admin/orders/order/{shop['confirmed']}/act/cancel/",
         "runs": "/admin/sagas/sagarun/",
         "run": f"/admin/sagas/sagarun/{run.pk}/change/",
+        "approvals": "/admin/approvals/approval/?state=open",
+        "approval": f"/admin/approvals/approval/{approval.pk}/change/",
+        "approval-decide": f"/admin/approvals/approval/{approval.pk}/decide/reject/",
+        "decision-link": new_link(approval, holder="Anna", issuer="grace").path,
         "breaks": "/admin/invariants/reconciliationbreak/?state=open",
         "break": f"/admin/invariants/reconciliationbreak/{ReconciliationBreak.objects.get().pk}/change/",
         "payments": "/admin/payments/payment/",

@@ -285,9 +285,9 @@ def test_the_list_is_filtered_by_state_with_the_next_deadline_first(
     desk: Client, order_id: UUID
 ) -> None:
     now = database_time()
-    late, soon, first = (
+    soon, late, first = (
         open_approval(order_id, key=str(hours), deadline=now + timedelta(hours=hours))
-        for hours in (9, 1, -1)
+        for hours in (1, 9, -1)
     )
     approved, rejected, expired = (open_approval() for _ in range(3))
     decide(approved)
@@ -300,8 +300,8 @@ def test_the_list_is_filtered_by_state_with_the_next_deadline_first(
     assert listed(desk, "?state=rejected") == [rejected.pk]
     assert listed(desk, "?state=expired") == [expired.pk]
     assert listed(desk, "?state=perhaps") == []
-    assert listed(desk) == [row.pk for row in (expired, rejected, approved, first, soon, late)]
-    assert listed(desk, f"?q={order_id}") == [first.pk, soon.pk, late.pk]
+    assert listed(desk) == [row.pk for row in (expired, rejected, approved, first, late, soon)]
+    assert listed(desk, f"?q={order_id}") == [first.pk, late.pk, soon.pk]
     assert "past its deadline" in desk.get(f"{APPROVALS}?state=past-deadline").content.decode()
 
 
