@@ -16,9 +16,9 @@ _TABLES: Final = {
     "orders_order": "INSERT INTO orders_order (id, customer_id, status, version, currency, total_minor,"
     " payment_method, reason, reason_detail) SELECT {order}, u.id, 'confirmed', 1, 'eur', 1000, 'pm', '',"
     " '' FROM generate_series(1, {rows}) n JOIN auth_user u ON u.username = 'customer' || n",
-    "sagas_sagarun": "INSERT INTO sagas_sagarun (id, saga, version, subject_id, correlation_id, status,"
+    "sagas_sagarun": "INSERT INTO sagas_sagarun (id, saga, version, key, subject_id, correlation_id, status,"
     " step, attempt_count, retry_count, fence, wake_at, redispatch_count, reason, reason_detail, actor,"
-    " needs_attention, attention_reason, pause_reason, ended_at) SELECT {run}, 'checkout', 1, {order}, {order},"
+    " needs_attention, attention_reason, pause_reason, ended_at) SELECT {run}, 'checkout', 1, {order}, {order}, {order},"
     " 'completed', '', 0, 0, 1, NULL, 0, '', '', '', false, '', '', now() FROM generate_series(1, {rows}) n",
     "payments_payment": "INSERT INTO payments_payment (id, order_id, correlation_id, status,"
     " amount_minor, currency, params, provider, api_version, provider_payment_id, key_version, replayed_error_count,"
