@@ -1,7 +1,8 @@
 """Moves the clock of a sandbox or of tests, for all processes at once.
 
 The database itself says whether it may be moved: a sandbox and the tests create the table
-``sandbox.clock`` in a database of their own. Production never has it.
+``sandbox.clock`` in a database of their own. Its row names that database and its server, so that a
+copy of the table in another database, as from a dump, does not count.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ from django.db import connection, transaction
 from clock.function import MOVED_BODY, PRODUCTION_BODY, body_in, definition
 from clock.now import now
 
-_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('clock_now'))"
-"""Two moves at once would replace the same function at once, which is an error."""
+_MARK: Final = """
+    SELECT moved_by, services FROM sandbox.clock
+    WHERE server = (SELECT system_identifier FROM pg_control_system())
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 class ClockFixed(Exception):
@@ -46,7 +50,7 @@ def sandbox_clock() -> SandboxClock:
         cursor.execute("SELECT to_regclass('sandbox.clock') IS NOT NULL")
         if not cursor.fetchone()[0]:
             raise ClockFixed
-        cursor.execute("SELECT moved_by, services FROM sandbox.clock")
+        cursor.execute(_MARK)
         found = cursor.fetchone()
     if found is None:
         raise ClockFixed
@@ -90,15 +94,17 @@ def reset() -> None:
     """Return to the real time, which may be earlier. Raises ClockFixed."""
     sandbox_clock()
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK)
         cursor.execute("UPDATE sandbox.clock SET moved_by = '0', stopped_at = NULL")
         cursor.execute(definition(PRODUCTION_BODY))
 
 
 def _move(change: str, **values: datetime | str) -> None:
+    """Change the offset, and make the function add it.
+
+    The row stays locked until the commit, so that two moves do not replace the function at once.
+    """
     sandbox_clock()
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK)
         cursor.execute(f"UPDATE sandbox.clock SET {change}", values)  # noqa: S608 - our own text
         if body_in(connection.alias) != MOVED_BODY:
             cursor.execute(definition(MOVED_BODY))

@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from adminkit.admin import RecordAdmin
@@ -57,6 +56,10 @@ class ApprovalAdmin(RecordAdmin[Approval]):
     )
     readonly_fields = fields
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Approval]:
+        """Read with each approval the time, with which its deadline is compared."""
+        return super().get_queryset(request).annotate(read_at=Now())
+
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Return the next deadline first where only open ones are listed."""
         is_open = request.GET.get("state") in (ApprovalStatus.OPEN, PAST_DEADLINE)
@@ -91,7 +94,7 @@ class ApprovalAdmin(RecordAdmin[Approval]):
     @admin.display(description="state")
     def status_cell(self, approval: Approval) -> SafeString:
         match approval.status:
-            case ApprovalStatus.OPEN if approval.deadline <= timezone.now():
+            case ApprovalStatus.OPEN if approval.deadline <= approval.read_at:
                 return state("open", "past its deadline")
             case ApprovalStatus.OPEN:
                 return state("pending", word="open")

@@ -14,13 +14,18 @@ _TABLE: Final = """
         is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row),
         moved_by interval NOT NULL DEFAULT '0',
         stopped_at timestamptz,
-        services text[] NOT NULL
+        services text[] NOT NULL,
+        server bigint NOT NULL,
+        database oid NOT NULL
     )
 """
 
 _ROW: Final = """
-    INSERT INTO sandbox.clock (services) VALUES (%s)
-    ON CONFLICT (is_only_row) DO UPDATE SET services = excluded.services
+    INSERT INTO sandbox.clock (services, server, database)
+    SELECT %s, system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database())
+    FROM pg_control_system()
+    ON CONFLICT (is_only_row) DO UPDATE
+    SET services = excluded.services, server = excluded.server, database = excluded.database
 """
 
 

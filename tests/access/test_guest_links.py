@@ -14,6 +14,7 @@ from access.links import GuestLink, new_link, read_link
 from access.models import ApiToken
 from orders.models import IdempotencyRecord, Order
 from sagas.queries.subjects import compensation_requests
+from tests.support import clock
 from tests.support.database import all_rows
 from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
 
@@ -140,6 +141,22 @@ def test_an_expired_link_is_gone(
     assert seen.is_problem(410, "link-expired")
     assert cancelled.is_problem(410, "link-expired")
     assert str(link.order_id) not in str(seen.body)
+
+
+def test_a_link_expires_when_the_clock_is_moved(
+    order: Order, shop_server: Storefront, link: GuestLink
+) -> None:
+    clock.advance(hours=23)
+    before = by_link(shop_server, link.token())
+    clock.advance(hours=2)
+    after = by_link(shop_server, link.token())
+    cancelled = cancel_by_link(shop_server, link.token())
+    renewed = new_link(order.pk, shop_server.customer, days=1, may_cancel=True)
+
+    assert before.status == 200
+    assert after.is_problem(410, "link-expired")
+    assert cancelled.is_problem(410, "link-expired")
+    assert by_link(shop_server, renewed.token()).status == 200
 
 
 def test_forged_links_are_answered_like_an_unknown_order(

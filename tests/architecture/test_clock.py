@@ -21,6 +21,7 @@ REAL_TIME = {
     # Logins, and tokens, which belong to accounts. The first check of a link's end costs no statement.
     ("access/authentication.py", "statement_timestamp"),
     ("access/authentication.py", "timezone.now"),
+    ("approvals/links.py", "timezone.now"),
     ("access/models.py", "functions.Now"),
     ("access/models.py", "timezone.now"),
     ("access/rate_limits.py", "time.time"),

@@ -15,6 +15,7 @@ from clock.moving import ClockFixed, TimeInThePast, sandbox_clock
 from clock.now import Now, now
 from sagas.models import LIVE, SagaRun
 from tests.support import clock
+from tests.support.database import wait_until_blocking
 from tests.support.threads import start_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,6 +86,17 @@ def test_advancing_adds_up_and_the_clock_goes_on() -> None:
     shown, real = clock_and_real_time()
     assert shown - real == 14 * A_DAY
     assert now() > shown
+
+
+def test_moves_at_the_same_moment_add_up() -> None:
+    with transaction.atomic():
+        clock.advance(days=1)
+        other = start_thread(lambda: clock.advance(days=2))
+        wait_until_blocking()
+    other.result()
+
+    shown, real = clock_and_real_time()
+    assert shown - real == 3 * A_DAY
 
 
 def test_moving_to_a_time() -> None:
@@ -167,9 +179,17 @@ def test_a_database_without_the_mark_is_not_moved() -> None:
     assert body_in("default") == PRODUCTION_BODY
 
 
-def test_a_mark_without_its_row_is_none() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM sandbox.clock",
+        "UPDATE sandbox.clock SET server = server + 1",
+        "UPDATE sandbox.clock SET database = 1",
+    ],
+)
+def test_the_mark_of_another_database_does_not_count(change: str) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("DELETE FROM sandbox.clock")
+        cursor.execute(change)
         with pytest.raises(ClockFixed):
             moving.advance(A_DAY)
         transaction.set_rollback(True)

@@ -1,5 +1,6 @@
 """The dashboard: its figures, and the number of its statements."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -19,7 +20,9 @@ from sagas import registry
 from sagas.models import StepAttempt
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
+from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
+from tests.support import clock
 from tests.support.flagged_orders import flag
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.shop import Shelf
@@ -57,6 +60,23 @@ def shop(
     flagged = storefront.order(cart(("TEE", 1))).order_id
     flag(flagged, "8 attempts <b>")
     return {"confirmed": confirmed, "cancelled": cancelled, "flagged": flagged}
+
+
+def test_orders_age_by_the_clock_and_sweeps_by_the_real_time(
+    desk: Client, shop: dict[str, UUID]
+) -> None:
+    assert dashboard_data().swept_ago is None
+    sweep()
+    clock.advance(days=14)
+
+    found = dashboard_data()
+
+    assert found.oldest is not None
+    assert timedelta(days=14) <= found.at - found.oldest.since < timedelta(days=15)
+    assert found.swept_ago is not None
+    assert timedelta() <= found.swept_ago < timedelta(hours=1)
+    assert found.confirmed[-1][0] == found.at.replace(second=0, microsecond=0)
+    assert sum(times for _, times in found.confirmed) == 0
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from sagas.models import SagaRun, StepAttempt
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
 from sandbox.stripe_process import SandboxServer
+from tests.support import clock
 from tests.support.desk_actions import ORDERS, listed_orders, run_of
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.storefront_client import Storefront, cart
@@ -186,6 +187,19 @@ def test_orders_are_found_by_the_time_of_placing(
     assert listed_orders(desk, f"?placed_from={moment:%Y-%m-%dT%H:%M:%S.%f}") == [waiting]
     assert listed_orders(desk, "?placed_from=yesterday") == []
     assert listed_orders(desk, "?placed_from=2026-13-45T99:99") == []
+
+
+def test_the_times_of_orders_are_the_clocks(
+    desk: Client, confirmed: UUID, storefront: Storefront
+) -> None:
+    clock.advance(days=14)
+    moved = clock.database_time() - timedelta(hours=1)
+    placed = storefront.order(cart(("MUG", 1))).order_id
+
+    assert listed_orders(desk, f"?placed_from={moved:%Y-%m-%dT%H:%M}") == [placed]
+    assert listed_orders(desk, f"?placed_to={moved:%Y-%m-%dT%H:%M}") == [confirmed]
+    assert listed_orders(desk, "?age=7d") == [confirmed]
+    assert ">14 d</time>" in desk.get(ORDERS).content.decode()
 
 
 @pytest.mark.parametrize(

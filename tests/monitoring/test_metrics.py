@@ -29,6 +29,7 @@ from sagas.services import pause
 from sagas.sweep import sweep
 from sandbox.ports import LOOPBACK, ReservedPort
 from sandbox.stripe_process import SandboxServer
+from tests.support import clock
 from tests.support.application_environment import environment_for
 from tests.support.approval_helpers import decide, open_approval
 from tests.support.in_memory_broker import MessageQueue
@@ -155,6 +156,16 @@ def test_unknown_methods_create_no_series(storefront: Storefront) -> None:
     }
     assert "other" in labels
     assert "BREW" not in labels
+
+
+def test_unfinished_runs_age_by_the_clock(
+    storefront: Storefront, messages: MessageQueue, gauges: Gauges
+) -> None:
+    storefront.order(cart(("MUG", 1)))
+    clock.advance(hours=2)
+
+    assert 7200 <= (gauges("oldest_unfinished_seconds") or 0) < 7300
+    assert 7195 <= (gauges("sweep_lag_seconds") or 0) < 7300
 
 
 def test_gauges_show_the_unfinished_runs(

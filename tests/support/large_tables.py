@@ -42,9 +42,9 @@ _TABLES: Final = {
     "inventory_stockmovement": "INSERT INTO inventory_stockmovement (line_id, stock_level_id, kind,"
     " quantity, note) SELECT {line}, l.id, 'reserve', 1, '' FROM generate_series(1, {rows}) n,"
     " (SELECT max(id) AS id FROM inventory_stocklevel) l",
-    "approvals_approval": "INSERT INTO approvals_approval (id, subject_id, correlation_id, name, question,"
+    "approvals_approval": "INSERT INTO approvals_approval (id, subject_id, correlation_id, name, wait, question,"
     ' deadline, "default", status, decided_at, decided_by, decided_via, comment, link_generation)'
-    " SELECT {run}, {order}, {order}, 'order_review', 'q', now(), 'reject', 'approved', now(), 'grace',"
+    " SELECT {run}, {order}, {order}, 'order_review', 'await_review', 'q', now(), 'reject', 'approved', now(), 'grace',"
     " 'desk', '', 0 FROM generate_series(1, {rows}) n",
     "invariants_reconciliationbreak": "INSERT INTO invariants_reconciliationbreak (code, kind, subject,"
     " detail, first_seen, last_seen, times_seen, resolution, resolved_by) SELECT 'T4', 'state',"
