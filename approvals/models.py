@@ -1,6 +1,5 @@
 """Approvals: one row for each decision that a saga asks for."""
 
-from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -43,9 +42,6 @@ class Approval(models.Model):
     # How often its links were revoked; links of an earlier generation are invalid.
     link_generation = models.PositiveIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(db_default=Now())
-
-    # The time at which it was read, where a query asks for it.
-    read_at: datetime
 
     class Meta:
         verbose_name = "approval"

@@ -94,7 +94,7 @@ class ApprovalAdmin(RecordAdmin[Approval]):
     @admin.display(description="state")
     def status_cell(self, approval: Approval) -> SafeString:
         match approval.status:
-            case ApprovalStatus.OPEN if approval.deadline <= approval.read_at:
+            case ApprovalStatus.OPEN if approval.deadline <= vars(approval)["read_at"]:
                 return state("open", "past its deadline")
             case ApprovalStatus.OPEN:
                 return state("pending", word="open")

@@ -1,4 +1,4 @@
-"""Which orders staff review before their money is taken, and what happens without a decision."""
+"""The step in which staff review large or odd orders, before their money is taken."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -9,11 +9,16 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from approvals.states import DefaultAction
+import approvals.services
+from approvals.services import NewApproval
+from approvals.states import ApprovalStatus, DefaultAction
+from clock.now import now
 from money.amounts import format_amount
 from orders.models import Order, OrderLine
-from sagas.batch import Output
-from sagas.definition import Escalate, Overdue, Proceed, Reject
+from orders.steps import CHECKOUT_QUEUE
+from sagas.batch import Batch, Output, WaitBatch
+from sagas.definition import Escalate, Overdue, Proceed, Reject, wait_step
+from sagas.descriptions import RejectionText, StepText, WaitText
 
 REVIEW: Final = "order_review"
 """The name of the approvals."""
@@ -64,3 +69,63 @@ ReviewFunction = Callable[[UUID, int, str, Mapping[str, int]], str]
 def _own_function(path: str) -> ReviewFunction:
     function: ReviewFunction = import_string(path)
     return function
+
+
+def open_review(batch: Batch) -> None:
+    """Open the approvals of orders that staff review, for the time of the setting REVIEW_HOURS."""
+    approvals.services.open_approvals(
+        NewApproval(
+            subject_id=run.subject_id,
+            correlation_id=run.correlation_id,
+            name=REVIEW,
+            wait=await_review.name,
+            question=run.input["review"],
+            deadline=now() + settings.REVIEW_TIME,
+            default=default_action(),
+        )
+        for run in batch.runs.values()
+    )
+
+
+@wait_step(
+    queue=CHECKOUT_QUEUE,
+    describe=StepText(staff="order review", customer="Reviewing your order"),
+    waits_for=WaitText(
+        staff="an approval of the order",
+        customer="the shop to review your order",
+        then=THEN[default_action()],
+    ),
+    deadline=settings.REVIEW_TIME,
+    overdue=OVERDUE[default_action()],
+    rejections={
+        REVIEW_REJECTED: RejectionText("The shop did not accept this order."),
+        NOT_REVIEWED: RejectionText("The shop did not review this order in time."),
+    },
+    begin=open_review,
+)
+def await_review(batch: WaitBatch) -> None:
+    """Go on with orders that need no review, and with those that staff have approved."""
+    reviewed = [subject for subject, run in batch.runs.items() if "review" in run.input]
+    for subject_id in batch.runs.keys() - set(reviewed):
+        batch.proceed(subject_id)
+    if not reviewed:
+        return
+    decided = approvals.services.decisions(reviewed, REVIEW)
+    for subject_id, approval in decided.items():
+        if approval.status == ApprovalStatus.APPROVED:
+            batch.proceed(subject_id, {"approval_id": str(approval.pk)})
+        else:
+            batch.reject(subject_id, REVIEW_REJECTED, approval.comment)
+    late = batch.overdue_ids - decided.keys()
+    if late and default_action() != DefaultAction.ESCALATE:
+        approvals.services.expire(late, REVIEW, comment="no decision in time")
+
+
+@await_review.compensation(
+    describe=StepText(staff="end of the review", customer="Ending the review"),
+)
+def withdraw_review(batch: Batch) -> None:
+    """Expire the approvals that are still open, so that no decision comes later."""
+    reviewed = [subject for subject, run in batch.runs.items() if "review" in run.input]
+    if reviewed:
+        approvals.services.expire(reviewed, REVIEW, comment="the order is cancelled")

@@ -1,7 +1,7 @@
 """The lifecycle of an order, from placed to confirmed or cancelled. Start reading here.
 
 A run of CHECKOUT takes one order through these steps. Each step is a function in
-``orders/steps.py``, with its compensation right below it. A *local* step changes our database and
+``orders/steps.py`` or ``orders/review.py``, with its compensation right below it. A *local* step changes our database and
 commits together with its journal row. A *remote* step calls another system: its attempt
 is committed first, then the call is made without an open transaction, then the result is committed.
 
@@ -61,9 +61,9 @@ CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only return
 cannot be rejected, and are retried until they are done.
 """
 
+from orders.review import await_review
 from orders.steps import (
     authorize_payment,
-    await_review,
     begin_cancelling,
     capture_payment,
     confirm_order,

@@ -12,25 +12,13 @@ from uuid import UUID
 
 from django.conf import settings
 
-import approvals.services
 import inventory.services
 import payments.services
-from approvals.services import NewApproval
-from approvals.states import ApprovalStatus, DefaultAction
-from clock.now import now
 from events.services import outbox, record
 from inventory.services import StockRequest
 from orders.events import ORDER_CANCELLED, ORDER_CONFIRMATION_WITHDRAWN, ORDER_CONFIRMED
 from orders.metrics import count_after_commit
 from orders.models import Cause, Order, lines_of, orders_by_id
-from orders.review import (
-    NOT_REVIEWED,
-    OVERDUE,
-    REVIEW,
-    REVIEW_REJECTED,
-    THEN,
-    default_action,
-)
 from orders.states import OrderStatus
 from payments.decline_messages import DECLINE_MESSAGES, DECLINED
 from payments.errors import (
@@ -45,7 +33,7 @@ from payments.errors import (
     RequestRejected,
 )
 from payments.services import Charge
-from sagas.batch import Batch, Output, WaitBatch
+from sagas.batch import Batch, Output
 from sagas.definition import (
     Attempt,
     Compensate,
@@ -53,7 +41,6 @@ from sagas.definition import (
     Reject,
     local_step,
     remote_step,
-    wait_step,
 )
 from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.retry_policy import RetryPolicy
@@ -249,66 +236,6 @@ def void_authorization(attempt: Attempt) -> Output:
     If the money has been taken meanwhile, it is refunded.
     """
     return payments.services.close(attempt.subject_id, attempt)
-
-
-def open_review(batch: Batch) -> None:
-    """Open the approvals of orders that staff review, for the time of the setting REVIEW_HOURS."""
-    approvals.services.open_approvals(
-        NewApproval(
-            subject_id=run.subject_id,
-            correlation_id=run.correlation_id,
-            name=REVIEW,
-            wait=await_review.name,
-            question=run.input["review"],
-            deadline=now() + settings.REVIEW_TIME,
-            default=default_action(),
-        )
-        for run in batch.runs.values()
-    )
-
-
-@wait_step(
-    queue=CHECKOUT_QUEUE,
-    describe=StepText(staff="order review", customer="Reviewing your order"),
-    waits_for=WaitText(
-        staff="an approval of the order",
-        customer="the shop to review your order",
-        then=THEN[default_action()],
-    ),
-    deadline=settings.REVIEW_TIME,
-    overdue=OVERDUE[default_action()],
-    rejections={
-        REVIEW_REJECTED: RejectionText("The shop did not accept this order."),
-        NOT_REVIEWED: RejectionText("The shop did not review this order in time."),
-    },
-    begin=open_review,
-)
-def await_review(batch: WaitBatch) -> None:
-    """Go on with orders that need no review, and with those that staff have approved."""
-    reviewed = [subject for subject, run in batch.runs.items() if "review" in run.input]
-    for subject_id in batch.runs.keys() - set(reviewed):
-        batch.proceed(subject_id)
-    if not reviewed:
-        return
-    decided = approvals.services.decisions(reviewed, REVIEW)
-    for subject_id, approval in decided.items():
-        if approval.status == ApprovalStatus.APPROVED:
-            batch.proceed(subject_id, {"approval_id": str(approval.pk)})
-        else:
-            batch.reject(subject_id, REVIEW_REJECTED, approval.comment)
-    late = batch.overdue_ids - decided.keys()
-    if late and default_action() != DefaultAction.ESCALATE:
-        approvals.services.expire(late, REVIEW, comment="no decision in time")
-
-
-@await_review.compensation(
-    describe=StepText(staff="end of the review", customer="Ending the review"),
-)
-def withdraw_review(batch: Batch) -> None:
-    """Expire the approvals that are still open, so that no decision comes later."""
-    reviewed = [subject for subject, run in batch.runs.items() if "review" in run.input]
-    if reviewed:
-        approvals.services.expire(reviewed, REVIEW, comment="the order is cancelled")
 
 
 @local_step(

@@ -13,27 +13,22 @@ Any worker may repeat each operation at any time, after any crash or time-out:
 ``payments.providers.protocol`` says what a provider must promise for this to hold.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import F
-
 from outbound.deadline import Deadline
+from payments import provider_calls as calls
 from payments.errors import (
     AmountMismatch,
     AuthenticationRequired,
     NotDoneYet,
-    OutcomeUnknown,
     PaymentClosed,
     PaymentDeclined,
     RefundFailed,
     RefundPending,
-    WrongStatus,
 )
 from payments.models import Payment, Refund
 from payments.provider_types import (
@@ -42,8 +37,6 @@ from payments.provider_types import (
     ProviderRefund,
     RefundStatus,
 )
-from payments.providers.protocol import PaymentProvider
-from payments.providers.registry import provider_named
 from payments.recording import record_closings
 from payments.states import PaymentStatus
 from sagas.batch import Output
@@ -52,9 +45,6 @@ from sagas.definition import Attempt
 from sagas.errors import LeaseLost
 
 T = TypeVar("T")
-
-MAX_REPLAYED_ERRORS: Final = 2
-"""When the provider has repeated a saved error twice, we look for an effect and use the next key."""
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far the provider's clock may be behind ours when it dates a payment."""
@@ -83,11 +73,11 @@ def authorize(order_id: UUID, attempt: Attempt) -> Output:
     if payment.provider_payment_id is None:
         provider_payment = _create(payment, attempt, deadline)
     else:
-        provider_payment = _retrieve(payment, payment.provider_payment_id, deadline)
-        _use_next_key_after_replayed_errors(payment)
+        provider_payment = calls.retrieve(payment, payment.provider_payment_id, deadline)
+        calls.use_next_key_after_replayed_errors(payment)
     if provider_payment.status == ProviderPaymentStatus.CREATED:
-        provider_payment = _call_or_current_state(
-            payment, "confirm", partial(_confirm, payment, provider_payment.id, deadline)
+        provider_payment = calls.call_or_current_state(
+            payment, "confirm", partial(calls.confirm, payment, provider_payment.id, deadline)
         )
     _store_customer_action(payment, attempt, provider_payment)
     _check_authorization(payment, provider_payment)
@@ -109,15 +99,15 @@ def _close_replaced(payment: Payment, attempt: Attempt, deadline: Deadline) -> N
 def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> ProviderPayment:
     """Create the payment at its provider, or find the one of a lost create, and store its id."""
     provider_payment = None
-    if payment.replayed_error_count >= MAX_REPLAYED_ERRORS:
+    if payment.replayed_error_count >= calls.MAX_REPLAYED_ERRORS:
         provider_payment = _find_created(payment, deadline)
         if provider_payment is None:
-            _use_next_key_after_replayed_errors(payment)
+            calls.use_next_key_after_replayed_errors(payment)
     if provider_payment is None:
-        provider_payment = _call(
+        provider_payment = calls.call(
             payment,
             "create",
-            lambda key: _provider(payment).create_payment(
+            lambda key: calls.provider_of(payment).create_payment(
                 payment.params, key=key, api_version=payment.api_version, deadline=deadline
             ),
         )
@@ -126,13 +116,13 @@ def _create(payment: Payment, attempt: Attempt, deadline: Deadline) -> ProviderP
         # attempt's time may be spent, so the cancel gets a deadline of its own. It may outlive the
         # lease: it stores nothing, and if it fails, an unconfirmed payment takes no money.
         own_deadline = Deadline.after(attempt.time_limit)
-        _cancel(payment, provider_payment.id, own_deadline, payment.idempotency_key("cancel"))
+        calls.cancel(payment, provider_payment.id, own_deadline, payment.idempotency_key("cancel"))
         raise PaymentClosed
     return provider_payment
 
 
 def _find_created(payment: Payment, deadline: Deadline) -> ProviderPayment | None:
-    listed = _provider(payment).list_payments(
+    listed = calls.provider_of(payment).list_payments(
         created_from=payment.created_at - CLOCK_TOLERANCE, deadline=deadline
     )
     own_id = str(payment.pk)
@@ -230,11 +220,11 @@ def capture(order_id: UUID, attempt: Attempt) -> Output:
     payment_id = _provider_id_or_decline(payment)
     provider_payment = None
     if attempt.number > 1:
-        provider_payment = _retrieve(payment, payment_id, deadline)
-        _use_next_key_after_replayed_errors(payment)
+        provider_payment = calls.retrieve(payment, payment_id, deadline)
+        calls.use_next_key_after_replayed_errors(payment)
     if provider_payment is None or provider_payment.status == ProviderPaymentStatus.AUTHORIZED:
-        provider_payment = _call_or_current_state(
-            payment, "capture", partial(_capture, payment, payment_id, deadline)
+        provider_payment = calls.call_or_current_state(
+            payment, "capture", partial(calls.capture, payment, payment_id, deadline)
         )
     if provider_payment.status == ProviderPaymentStatus.CANCELLED:
         raise PaymentDeclined("authorization_expired", payment=provider_payment)
@@ -273,10 +263,10 @@ def _close(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
     status = PaymentStatus.VOIDED
     # Without a stored id nothing was ever confirmed. Because of closing_since nothing ever will be.
     if payment.provider_payment_id is not None:
-        cancel = partial(_cancel, payment, payment.provider_payment_id, deadline)
+        cancel = partial(calls.cancel, payment, payment.provider_payment_id, deadline)
         if attempt.number > 1:
-            _use_next_key_after_replayed_errors(payment)
-        provider_payment = _call_or_current_state(payment, "cancel", cancel)
+            calls.use_next_key_after_replayed_errors(payment)
+        provider_payment = calls.call_or_current_state(payment, "cancel", cancel)
         decline_code = provider_payment.decline_code
         if provider_payment.status == ProviderPaymentStatus.CAPTURED:
             _refund(payment, provider_payment, attempt, deadline)
@@ -294,7 +284,7 @@ def _refund(
     The provider's refund carries our refund's id in its metadata, so it is found again
     after a lost answer. Refunds that staff made in the provider's dashboard count too.
     """
-    known = _provider(payment).list_refunds(captured.id, deadline=deadline)
+    known = calls.provider_of(payment).list_refunds(captured.id, deadline=deadline)
     missing = captured.captured_minor - _sum_returned(known)
     refund = payment.refunds.first()
     ours = next((listed for listed in known if refund and _is_ours(listed, refund)), None)
@@ -303,7 +293,7 @@ def _refund(
             return
         refund = refund or attempt.checkpoint(partial(_prepare_refund, payment, missing))
         create = partial(_create_refund, payment, refund, captured.id, deadline)
-        ours = _call(payment, "refund", create)
+        ours = calls.call(payment, "refund", create)
     attempt.checkpoint(partial(_store_refund, payment, ours))
     if missing <= 0:
         return
@@ -316,7 +306,7 @@ def _refund(
 def _create_refund(
     payment: Payment, refund: Refund, payment_id: str, deadline: Deadline, key: str
 ) -> ProviderRefund:
-    return _provider(payment).create_refund(
+    return calls.provider_of(payment).create_refund(
         payment_id,
         amount_minor=refund.amount_minor,
         currency=payment.currency,
@@ -344,79 +334,6 @@ def _store_refund(payment: Payment, provider_refund: ProviderRefund) -> None:
 
 def _sum_returned(refunds: list[ProviderRefund]) -> int:
     return sum(refund.amount_minor for refund in refunds if refund.status == RefundStatus.SUCCEEDED)
-
-
-# -- calls to the provider -----------------------------------------------------------------------
-
-
-def _provider(payment: Payment) -> PaymentProvider:
-    return provider_named(payment.provider)
-
-
-def _retrieve(payment: Payment, payment_id: str, deadline: Deadline) -> ProviderPayment:
-    return _provider(payment).retrieve_payment(payment_id, deadline=deadline)
-
-
-def _confirm(payment: Payment, payment_id: str, deadline: Deadline, key: str) -> ProviderPayment:
-    return _provider(payment).confirm_payment(
-        payment_id, payment.params, key=key, api_version=payment.api_version, deadline=deadline
-    )
-
-
-def _capture(payment: Payment, payment_id: str, deadline: Deadline, key: str) -> ProviderPayment:
-    return _provider(payment).capture_payment(
-        payment_id,
-        amount_minor=payment.amount_minor,
-        currency=payment.currency,
-        key=key,
-        api_version=payment.api_version,
-        deadline=deadline,
-    )
-
-
-def _cancel(payment: Payment, payment_id: str, deadline: Deadline, key: str) -> ProviderPayment:
-    return _provider(payment).cancel_payment(
-        payment_id, key=key, api_version=payment.api_version, deadline=deadline
-    )
-
-
-def _call_or_current_state(
-    payment: Payment, operation: str, call: Callable[[str], ProviderPayment]
-) -> ProviderPayment:
-    """Make a call; if the payment's status does not allow it, return the payment as it is."""
-    try:
-        return _call(payment, operation, call)
-    except WrongStatus as error:
-        return error.payment
-
-
-def _call(payment: Payment, operation: str, call: Callable[[str], T]) -> T:
-    """Make a call under the payment's key for ``operation``, and count replayed errors."""
-    try:
-        return call(payment.idempotency_key(operation))
-    except OutcomeUnknown as error:
-        if error.replayed:
-            _update_if_key_is_current(payment, replayed_error_count=F("replayed_error_count") + 1)
-        raise
-
-
-def _use_next_key_after_replayed_errors(payment: Payment) -> None:
-    """Use the next key once the provider has repeated a saved error MAX_REPLAYED_ERRORS times.
-
-    Call it only if the new key cannot act a second time. Either the caller has looked for an effect of
-    the earlier key, or the payment's status at the provider allows the operation only once.
-    """
-    if payment.replayed_error_count < MAX_REPLAYED_ERRORS:
-        return
-    _update_if_key_is_current(payment, key_version=F("key_version") + 1, replayed_error_count=0)
-    payment.refresh_from_db(fields=["key_version", "replayed_error_count"])
-
-
-def _update_if_key_is_current(payment: Payment, **changes: object) -> None:
-    """Change the payment's row, unless another worker uses a later key already."""
-    with transaction.atomic():
-        own = Payment.objects.filter(pk=payment.pk, key_version=payment.key_version)
-        own.update(**changes)
 
 
 def _provider_id_or_decline(payment: Payment) -> str:

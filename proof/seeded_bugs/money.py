@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import payments.services
 from orders.steps import authorize_payment
 from outbound.deadline import Deadline
-from payments import payment_operations
+from payments import payment_operations, provider_calls
 from payments.errors import OutcomeUnknown, PaymentDeclined
 from payments.models import Payment
 from payments.provider_types import ProviderPaymentStatus
@@ -34,7 +34,7 @@ def cancelled_without_provider() -> None:
 
     def close_if_captured(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
         if payment.provider_payment_id is not None:
-            found = payment_operations._retrieve(payment, payment.provider_payment_id, deadline)
+            found = provider_calls.retrieve(payment, payment.provider_payment_id, deadline)
             if found.status == ProviderPaymentStatus.CAPTURED:
                 return close(payment, attempt, deadline)
         return {"payment_id": str(payment.pk), "status": PaymentStatus.VOIDED}

@@ -135,6 +135,7 @@ def test_only_services_and_operations_write_payments() -> None:
 
     assert inside == {
         "payments/payment_operations.py",
+        "payments/provider_calls.py",
         "payments/recording.py",
         "payments/services.py",
     }
@@ -184,6 +185,7 @@ def test_rows_are_locked_in_known_places_only() -> None:
         "inventory/services.py",
         "orders/models.py",
         "orders/services.py",
+        "payments/recording.py",
         "payments/services.py",
         "sagas/nudges.py",
         "sagas/phase_rows.py",

@@ -7,7 +7,7 @@ import pytest
 import urllib3
 
 from outbound import deadline
-from payments import payment_operations, services
+from payments import provider_calls, services
 from payments.errors import (
     AmountMismatch,
     DeadlinePassed,
@@ -501,7 +501,7 @@ def test_a_worker_with_an_older_key_does_not_set_the_key_back(
     asleep = Payment.objects.get()
     Payment.objects.update(key_version=5, replayed_error_count=0)
 
-    payment_operations._use_next_key_after_replayed_errors(asleep)
+    provider_calls.use_next_key_after_replayed_errors(asleep)
 
     payment.refresh_from_db()
     assert (payment.key_version, payment.replayed_error_count) == (5, 0)

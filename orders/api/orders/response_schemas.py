@@ -254,14 +254,9 @@ class Order(ResponseSchema):
     ) -> Self:
         """Build the response for an order that is read at ``path``. Runs no statement.
 
-        Payment, time of the last change and cancellation request are included if the order was
-        read ``with_progress``; a newly placed order has none of them.
+        What ``with_progress`` reads is included; a newly placed order has none of it.
         """
-        is_requested = order.cancel_requested_at is not None
-        allowed = remaining_transitions(OrderStatus(order.status), is_cancel_requested=is_requested)
-        can_cancel = may_cancel and OrderStatus.CANCELLING in allowed and not is_requested
-        wait = order.wait
-        can_pay = may_cancel and wait is not None and wait.code in PAYABLE_WAITS
+        links = _links(order, path) if may_cancel else OrderLinks.below(path, can_cancel=False)
         return cls(
             id=str(order.pk),
             customer=customer,
@@ -276,15 +271,28 @@ class Order(ResponseSchema):
             updated_at=order.transitioned_at or order.created_at,
             cancel_requested_at=order.cancel_requested_at,
             payment=PaymentSummary.of(payment_record(order.latest_payment)),
-            waiting_for=Waiting.of(wait),
-            next_action=NextAction.of(action, wait) if can_pay else None,
-            allowed_transitions=allowed,
-            can_cancel=can_cancel,
-            links=OrderLinks.below(path, can_cancel=can_cancel, can_pay=can_pay),
+            waiting_for=Waiting.of(order.wait),
+            next_action=NextAction.of(action, order.wait) if links.pay else None,
+            allowed_transitions=_allowed_transitions(order),
+            can_cancel=links.cancel is not None,
+            links=links,
             items=_each(OrderLine.of, lines),
             timeline=_each(TimelineEntry.of, timeline),
             payments=_each(Payment.of_record, payments),
         )
+
+
+def _links(order: models.Order, path: str) -> OrderLinks:
+    """Return the links of an order for a caller that may cancel and pay it."""
+    is_requested = order.cancel_requested_at is not None
+    can_cancel = OrderStatus.CANCELLING in _allowed_transitions(order) and not is_requested
+    can_pay = order.wait is not None and order.wait.code in PAYABLE_WAITS
+    return OrderLinks.below(path, can_cancel=can_cancel, can_pay=can_pay)
+
+
+def _allowed_transitions(order: models.Order) -> list[OrderStatus]:
+    is_requested = order.cancel_requested_at is not None
+    return remaining_transitions(OrderStatus(order.status), is_cancel_requested=is_requested)
 
 
 def _each(convert: Callable[[T], R], rows: Iterable[T] | None) -> list[R] | None:

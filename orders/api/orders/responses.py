@@ -72,10 +72,15 @@ def order_response(
         headers["Retry-After"] = "1"
     saved = response.body.replace(_PATH, path) if response.body else None
     data = json.loads(saved) if saved else represent(order.as_placed(), path).as_json()
-    if data["links"]["pay"] is not None:  # not saved: it contains a secret
+    _add_next_action(data, order)
+    return Response(data, status=response.status, headers=headers)
+
+
+def _add_next_action(data: dict[str, Any], order: Order) -> None:
+    """Add what the customer has to do now. It is never saved, because it contains a secret."""
+    if data["links"]["pay"] is not None:
         action = NextAction.of(action_of(order), order.wait)
         data["next_action"] = action.as_json() if action else None
-    return Response(data, status=response.status, headers=headers)
 
 
 def _decide(

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from orders.api.http.request_schemas import RequestSchema
 from orders.api.http.text_format import TextFormat
+from orders.api.orders.examples import NEW_ORDER
 from orders.api.orders.request_schemas import PaymentMethod
 
 PaymentId = Annotated[
@@ -24,4 +25,4 @@ class AnotherPayment(RequestSchema):
         return UUID(self.replaces) if self.replaces else None
 
 
-EXAMPLE: Final = {"payment_method": "pm_card_visa"}
+EXAMPLE: Final = {"payment_method": NEW_ORDER["payment_method"]}
