@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -61,6 +62,12 @@ def test_the_function_is_the_statements_time() -> None:
 
     assert shown == real
     assert body_in("default") == PRODUCTION_BODY
+
+
+def test_the_migration_and_a_reset_create_the_same_function() -> None:
+    migration = import_module("clock.migrations.0001_initial").Migration
+
+    assert [operation.sql for operation in migration.operations] == [definition(PRODUCTION_BODY)]
 
 
 def test_postgresql_replaces_the_call_by_the_statements_time_and_uses_the_index() -> None:
