@@ -16,20 +16,20 @@ from sagas.dispatch import dispatch, publish, remaining_links
 from sagas.forward import Forward
 from sagas.messages import CallResult
 from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
-from sagas.phase import Phase
+from sagas.phase_rows import PhaseRows
 from sagas.run_context import RunContext
 from sagas.run_state import PendingCompensation
 
 
 def result_accepted_without_fence() -> None:
     """A stale result is accepted although another worker has taken the run over."""
-    context_of = Phase._context
+    context_of = PhaseRows._context
 
     def set_status_unchecked(payment: Payment, status: PaymentStatus) -> None:
         payment.status = status
 
     def context_without_fence(
-        self: Phase, run: SagaRun, results: list[CallResult | None]
+        self: PhaseRows, run: SagaRun, results: list[CallResult | None]
     ) -> RunContext:
         for result in filter(None, results):
             object.__setattr__(result.claim, "fence", run.fence)
@@ -37,7 +37,7 @@ def result_accepted_without_fence() -> None:
             run.leased_until = run.leased_until or self.now
         return context_of(self, run, results)
 
-    replace(Phase, "_context", context_without_fence)
+    replace(PhaseRows, "_context", context_without_fence)
     replace(payments.recording, "_set_status", set_status_unchecked)
 
 
@@ -56,11 +56,11 @@ def attempt_recorded_after_call() -> None:
 
 def compensation_kept_in_memory() -> None:
     """A worker compensates only the steps that it remembers from its own memory."""
-    new_attempt, pending_compensations = Phase._new_attempt, journal.pending_compensations
+    new_attempt, pending_compensations = PhaseRows._new_attempt, journal.pending_compensations
     remembered: set[tuple[UUID, str]] = set()
 
     def record_and_remember(
-        self: Phase, context: RunContext, step: Step, outcome: Outcome
+        self: PhaseRows, context: RunContext, step: Step, outcome: Outcome
     ) -> StepAttempt:
         if self.direction == Direction.FORWARD:
             remembered.add((context.run.pk, step.name))
@@ -74,24 +74,24 @@ def compensation_kept_in_memory() -> None:
             for run_id, pending in pending_compensations(saga, run_ids).items()
         }
 
-    replace(Phase, "_new_attempt", record_and_remember)
+    replace(PhaseRows, "_new_attempt", record_and_remember)
     replace(journal, "pending_compensations", only_remembered)
 
 
 def lease_by_worker_clock() -> None:
     """Leases follow the worker's clock, and the clock of an order's first worker is an hour fast."""
-    context_of = Phase._context
+    context_of = PhaseRows._context
     skew: list[timedelta] = []
 
     def context_by_own_clock(
-        self: Phase, run: SagaRun, results: list[CallResult | None]
+        self: PhaseRows, run: SagaRun, results: list[CallResult | None]
     ) -> RunContext:
         if not skew:
             skew.append(timedelta(hours=1) if run.fence == 0 else timedelta())
         self.now += skew[0]
         return context_of(self, run, results)
 
-    replace(Phase, "_context", context_by_own_clock)
+    replace(PhaseRows, "_context", context_by_own_clock)
 
 
 def cancel_request_ignored() -> None:

@@ -109,6 +109,11 @@ def waiting_runs() -> list[WaitingRuns]:
     return [WaitingRuns(**row) for row in rows]
 
 
+def count_live() -> int:
+    """Return how many runs have not ended. It reads the index of all of them."""
+    return SagaRun.objects.filter(status__in=LIVE).count()
+
+
 def count_moving() -> int:
     """Return how many runs have not ended and do not wait."""
     return moving().count()

@@ -63,6 +63,7 @@ def test_a_stream_follows_an_order_from_placed_to_confirmed(
         "cancel_requested_at": None,
         "reason": "",
         "reason_code": "",
+        "waiting_for": None,
     }
 
 

@@ -38,6 +38,8 @@ def test_placing_an_order_returns_it_as_placed(
         "created_at": placed_at,
         "updated_at": placed_at,
         "cancel_requested_at": None,
+        "waiting_for": None,
+        "next_action": None,
         "payment": {
             "status": "not_started",
             "authorized_minor": 0,
@@ -52,6 +54,7 @@ def test_placing_an_order_returns_it_as_placed(
             "timeline": f"{ORDERS}/{order.pk}/timeline",
             "events": f"{ORDERS}/{order.pk}/events",
             "cancel": f"{ORDERS}/{order.pk}/cancel",
+            "pay": None,
         },
         "items": [
             {"sku": "TEE", "name": "Tee", "quantity": 2, "unit_price_minor": 2500},

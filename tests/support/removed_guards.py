@@ -9,7 +9,7 @@ from django.db import models
 from sagas import bulk_sql
 from sagas.messages import CallResult
 from sagas.models import SagaRun
-from sagas.phase import Phase
+from sagas.phase_rows import PhaseRows
 from sagas.run_context import RunContext
 
 M = TypeVar("M", bound=models.Model)
@@ -38,24 +38,24 @@ def without_row_locks(monkeypatch: pytest.MonkeyPatch, model: type[M]) -> None:
 
 def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make each worker that begins with a run see it without a lease."""
-    original = Phase._context
+    original = PhaseRows._context
 
     def context_without_lease(
-        phase: Phase, run: SagaRun, results: list[CallResult | None]
+        phase: PhaseRows, run: SagaRun, results: list[CallResult | None]
     ) -> RunContext:
         if not any(results):  # a worker with a result holds the lease itself
             run.leased_until = None
         return original(phase, run, results)
 
-    monkeypatch.setattr(Phase, "_context", context_without_lease)
+    monkeypatch.setattr(PhaseRows, "_context", context_without_lease)
 
 
 def without_fences(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make each worker accept the result of any attempt as that of the current one."""
-    original = Phase._context
+    original = PhaseRows._context
 
     def context_of_holder(
-        phase: Phase, run: SagaRun, results: list[CallResult | None]
+        phase: PhaseRows, run: SagaRun, results: list[CallResult | None]
     ) -> RunContext:
         believed = [
             replace(result, claim=replace(result.claim, fence=run.fence))
@@ -65,17 +65,17 @@ def without_fences(monkeypatch: pytest.MonkeyPatch) -> None:
         ]
         return original(phase, run, believed)
 
-    monkeypatch.setattr(Phase, "_context", context_of_holder)
+    monkeypatch.setattr(PhaseRows, "_context", context_of_holder)
 
 
 def without_compensation_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make each worker overlook compensation requests."""
-    original = Phase._context
+    original = PhaseRows._context
 
     def context_without_request(
-        phase: Phase, run: SagaRun, results: list[CallResult | None]
+        phase: PhaseRows, run: SagaRun, results: list[CallResult | None]
     ) -> RunContext:
         run.compensation_requested_at = None
         return original(phase, run, results)
 
-    monkeypatch.setattr(Phase, "_context", context_without_request)
+    monkeypatch.setattr(PhaseRows, "_context", context_without_request)

@@ -18,7 +18,7 @@ from outbound.deadline import Deadline
 from outbound.errors import NoAnswer
 from outbound.http_transport import HttpTransport
 from sagas.cli_types import duration, moment
-from sagas.queries.counts import count_moving
+from sagas.queries.counts import count_live
 
 _LIVE_KEY: Final = re.compile(r"(?:^|[^A-Za-z0-9])[a-z]+_live_")
 _HEADERS: Final = {"Content-Type": "application/json"}
@@ -66,7 +66,7 @@ class Command(BaseCommand):
     def _reset(self) -> None:
         services = sandbox_clock().services
         moving.reset()
-        if live := count_moving():
+        if live := count_live():
             self.stdout.write(f"Live runs: {live}. They keep the times at which they wake.")
         if services:
             self.stdout.write("The clocks of the sandbox's services stay ahead.")

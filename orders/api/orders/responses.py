@@ -51,9 +51,8 @@ def order_response(
     wait: the first request may still be waiting, and decides the response.
     """
     path = order_path(request, order.pk)
-    represent = partial(
-        response_schemas.Order.of, customer=visible_customer(request, order), lines=lines
-    )
+    customer = visible_customer(request, order)
+    represent = partial(response_schemas.Order.of, customer=customer, lines=lines)
     headers = {"Location": path}
     response = outcome.response or (None if seconds_to_wait(request) else immediate)
     if response is None:
