@@ -9,9 +9,11 @@ VENV := .venv/bin/python
 END_WITH_MAKE := HOLDFAST_OWNER=$$PPID exec
 # Variables with which the settings can be read. Nothing connects to the addresses in them.
 WITH_SETTINGS = env $$($(VENV) -m sandbox.environment)
+# The shapes of all sagas, which may not change under a version: see docs/changing-a-saga.md.
+SAGA_VERSIONS := config/saga_versions.json
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench prove prove-lock chaos properties screenshots fuzz test lint words openapi format clean refuse-live-keys
+.PHONY: help smoke demo up check manage bench prove prove-lock chaos properties screenshots fuzz test lint words versions openapi format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -61,15 +63,19 @@ fuzz: .venv/installed ## Send the API generated valid and invalid requests: EXAM
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
 	EXAMPLES=$(or $(EXAMPLES),1000) SEED=$$seed $(VENV) -m pytest tests/openapi/test_fuzzing.py
 
-lint: .venv/installed ## Run the linters, the type checker, the import contracts and the prose check
+lint: .venv/installed ## Run the linters, the type checker, the import contracts, the prose and the versions of sagas
 	@$(VENV) -m ruff check --quiet .
 	@$(VENV) -m ruff format --check --quiet .
 	@$(WITH_SETTINGS) $(VENV) -m mypy --num-workers 2 --no-error-summary .
 	@output=$$($(VENV) -m tests.architecture.import_contracts) || { echo "$$output"; exit 1; }
 	@$(VENV) -m tests.architecture.plain_words check
+	@$(WITH_SETTINGS) $(VENV) manage.py sagas shapes --check $(SAGA_VERSIONS)
 
 words: .venv/installed ## Record that fewer banned phrases are left: lowers numbers, never raises one
 	@$(VENV) -m tests.architecture.plain_words record
+
+versions: .venv/installed ## Record new versions of sagas, and forget those that the code no longer has
+	@$(WITH_SETTINGS) $(VENV) manage.py sagas shapes --record $(SAGA_VERSIONS)
 
 openapi: .venv/installed ## Write docs/openapi.yaml anew from the code
 	@$(WITH_SETTINGS) $(VENV) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

@@ -20,6 +20,7 @@ from invariants.catalogue import GHOST_CHARGES, INVARIANTS
 from monitoring.heartbeats import queues
 from monitoring.system_health import system_health
 from sagas.queries.counts import count_flagged, last_sweeps, live_runs
+from sagas.queries.versions import MAX_COUNTED, count_by_version
 from sagas.sweep import SweepSource
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class DatabaseMetrics(Collector):
             return [
                 is_up,
                 *_runs(),
+                _versions(),
                 *_sweeps(),
                 *_queues(),
                 *_systems(),
@@ -101,6 +103,18 @@ def _runs() -> Iterator[Metric]:
     marked = count_flagged()
     yield _gauge("runs_flagged", "Runs that need the attention of staff.", marked.flagged)
     yield _gauge("runs_paused", "Runs that start no step until staff resume them.", marked.paused)
+
+
+def _versions() -> Metric:
+    family = _family(
+        "runs_by_version",
+        f"Runs that have not ended, by version of their saga, at most {MAX_COUNTED:,} each.",
+        "saga",
+        "version",
+    )
+    for (saga, version), runs in count_by_version().items():
+        family.add_metric([saga, str(version)], runs)
+    return family
 
 
 def _longest_since(moments: Iterable[datetime | None]) -> float:

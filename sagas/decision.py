@@ -41,11 +41,11 @@ def pending_compensations(
         if step.compensating_action is not None
         and (last := history.get(step.name)) is not None
         and last.compensation_outcome != Outcome.DONE
-        and _may_have_effect(step, last.outcome)
+        and may_have_effect(step, last.outcome)
     )
 
 
-def _may_have_effect(step: Step, outcome: str) -> bool:
+def may_have_effect(step: Step, outcome: str) -> bool:
     """Return whether an effect of ``step`` may exist after its last attempt.
 
     Any attempt at a remote step counts. The result of a started one may have been lost, and a

@@ -6,8 +6,8 @@ transaction that journals it, so it takes effect exactly once. **Remote** work c
 ``record`` runs in the transaction that settles the result. A **wait** is done when rows say so.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Unpack
 from uuid import UUID
@@ -107,6 +107,17 @@ class Step:
     def leaves_nothing(self) -> bool:
         """Whether it never needs a compensation: a wait that begins without writing anything."""
         return isinstance(self.action, Wait) and self.action.begin is None
+
+    @property
+    def wait_codes(self) -> Set[str]:
+        """What a run may wait for at this step, until it compensates."""
+        match self.action:
+            case Wait():
+                return {self.name}
+            case Remote():
+                return self.action.pending_by_code.keys()
+            case Local():
+                return set()
 
     @property
     def unanswered_code(self) -> str:
@@ -209,8 +220,10 @@ class Saga:
     ``on_compensating`` acts in the transaction in which a run starts to compensate,
     ``on_compensated`` in the transaction of its last compensation. ``on_completed`` acts in the
     transaction of the last step; there a flow starts the one that follows it. A ``compensating_only`` saga
-    compensates what another saga did, and is never paused. Raises DefinitionError for steps that
-    could not be compensated or finished, or that lack a description.
+    compensates what another saga did, and is never paused. ``takes_over`` names the older versions
+    whose runs may be moved to this one (``sagas/moving.py``), each with its renamed steps: old name to
+    new name. Raises DefinitionError for steps that could not be compensated or finished, or that
+    lack a description.
     """
 
     name: str
@@ -222,6 +235,7 @@ class Saga:
     on_completed: LocalAct | None = None
     signals: tuple[Signal, ...] = ()
     compensating_only: bool = False
+    takes_over: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [step.name for step in self.steps]
@@ -239,6 +253,7 @@ class Saga:
                     raise DefinitionError(
                         f"{step.name}: an earlier step has other texts for {code}"
                     )
+        self._check_takes_over(names)
 
     def _check_can_end(self, step: Step) -> None:
         """Raise where a run could neither finish nor compensate."""
@@ -266,6 +281,23 @@ class Saga:
             )
         if isinstance(step.action, Remote) and may_give_up(step.action):
             raise DefinitionError(f"{step.name} cannot compensate: retry without limit, or proceed")
+
+    def _check_takes_over(self, names: list[str]) -> None:
+        """Raise for a version that is not older, and for renames that two steps could share."""
+        for version, renamed in self.takes_over.items():
+            if version >= self.version:
+                raise DefinitionError(
+                    f"{self.name}: takes over version {version}, which is not older"
+                )
+            new_names = list(renamed.values())
+            if not set(new_names) <= set(names) or len(set(new_names)) != len(new_names):
+                raise DefinitionError(
+                    f"{self.name}: each renamed step of version {version} needs a step of its own"
+                )
+            if set(new_names) & set(renamed):
+                raise DefinitionError(
+                    f"{self.name}: a new name is also an old name of version {version}"
+                )
 
     def can_compensate_at(self, step: Step) -> bool:
         """Return whether a run that is at ``step`` can still compensate."""

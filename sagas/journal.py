@@ -1,10 +1,11 @@
 """The journal: the only writer of attempts, and the meaning of their rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Case, CharField, Value, When
 
 from sagas import decision
 from sagas.batch import Output
@@ -100,7 +101,15 @@ def name_and_work(saga: Saga | None, step: str, direction: str) -> tuple[str, Wo
 def pending_compensations(
     saga: Saga, run_ids: Sequence[UUID]
 ) -> dict[UUID, tuple[PendingCompensation, ...]]:
-    """Return what each of these runs must still compensate, last step first.
+    """Return what each of these runs must still compensate, last step first."""
+    return {
+        run_id: decision.pending_compensations(saga, history)
+        for run_id, history in histories_of(saga, run_ids).items()
+    }
+
+
+def histories_of(saga: Saga, run_ids: Sequence[UUID]) -> dict[UUID, dict[str, StepHistory]]:
+    """Return the last attempts at each step of each of these runs, by step.
 
     Reads the last attempt at each step and at its compensation, however many there were.
     """
@@ -109,10 +118,27 @@ def pending_compensations(
         cursor.execute(_LAST_ATTEMPTS, [list(run_ids), [step.name for step in saga.steps]])
         for run_id, step, *last in cursor.fetchall():
             histories[run_id][step] = StepHistory(*last)
-    return {
-        run_id: decision.pending_compensations(saga, history)
-        for run_id, history in histories.items()
-    }
+    return histories
+
+
+def unknown_steps(saga: Saga, run_ids: Sequence[UUID]) -> dict[UUID, set[str]]:
+    """Return, for each run that has any, the attempted steps that ``saga`` does not have."""
+    found: dict[UUID, set[str]] = {}
+    attempts = StepAttempt.objects.filter(run__in=run_ids).exclude(
+        step__in=[step.name for step in saga.steps]
+    )
+    for run_id, step in attempts.values_list("run_id", "step").distinct():
+        found.setdefault(run_id, set()).add(step)
+    return found
+
+
+def rename_steps(run_ids: Sequence[UUID], renamed: Mapping[str, str]) -> None:
+    """Give the attempts of these runs the new names of their steps. The caller has locked the runs."""
+    if not renamed:
+        return
+    names = [When(step=old, then=Value(new)) for old, new in renamed.items()]
+    attempts = StepAttempt.objects.filter(run__in=run_ids, step__in=list(renamed))
+    attempts.update(step=Case(*names, output_field=CharField()))
 
 
 def history_of(attempts: Sequence[StepAttempt]) -> dict[str, StepHistory]:

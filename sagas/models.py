@@ -148,6 +148,12 @@ class SagaRun(models.Model):
             models.Index(
                 fields=["parent"], condition=Q(parent__isnull=False), name="sagas_run_parent"
             ),
+            # Read by metrics and commands about versions: the live runs of one version, by id.
+            models.Index(
+                fields=["saga", "version", "id"],
+                condition=Q(status__in=LIVE),
+                name="sagas_run_versions",
+            ),
             # Read by the desk: what runs wait for, and which are past their deadline.
             models.Index(
                 fields=["waits_for", "waiting_until"],
@@ -251,6 +257,28 @@ class SentSignal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} to {self.run_id}"
+
+
+class VersionMove(models.Model):
+    """A move of a run to another version of its saga. ``sagas.moving`` inserts it.
+
+    Moving gives the journal's rows of the run the step names of the new version. ``renamed`` keeps
+    the names that they had: old name to new name.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(SagaRun, models.PROTECT, related_name="moves")
+    from_version = models.PositiveSmallIntegerField()
+    to_version = models.PositiveSmallIntegerField()
+    renamed = models.JSONField(default=dict)
+    moved_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "move to another version"
+        verbose_name_plural = "moves to other versions"
+
+    def __str__(self) -> str:
+        return f"{self.run_id} from version {self.from_version} to {self.to_version}"
 
 
 class LastSweep(models.Model):

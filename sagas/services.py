@@ -1,4 +1,4 @@
-"""What other apps may request of the engine: start a saga; compensate, retry, pause or resume a run."""
+"""What other apps may request of the engine: start a saga; compensate, retry, pause, resume or move a run."""
 
 import logging
 from datetime import datetime
@@ -17,6 +17,7 @@ from sagas.bulk_sql import Change
 from sagas.definition import Saga
 from sagas.dispatch import dispatch
 from sagas.models import LIVE, MESSAGE_GRACE, Direction, RunStatus, SagaRun, StepAttempt
+from sagas.moving import move_all_to_newest, move_to_newest
 from sagas.new_runs import insert_run
 from sagas.nudges import nudge
 from sagas.pause_reasons import PauseReason
@@ -24,7 +25,9 @@ from sagas.pause_reasons import PauseReason
 __all__ = [
     "CompensationRequest",
     "lock_run",
+    "move_all_to_newest",
     "move_deadline",
+    "move_to_newest",
     "nudge",
     "pause",
     "request_compensation",

@@ -112,6 +112,7 @@ def test_only_the_engine_writes_the_journal() -> None:
     assert outside == []
     assert inside == {
         "sagas/journal.py",
+        "sagas/moving.py",
         "sagas/new_runs.py",
         "sagas/nudges.py",
         "sagas/run_context.py",
@@ -187,6 +188,7 @@ def test_rows_are_locked_in_known_places_only() -> None:
         "orders/services.py",
         "payments/recording.py",
         "payments/services.py",
+        "sagas/moving.py",
         "sagas/nudges.py",
         "sagas/phase_rows.py",
         "sagas/runner.py",

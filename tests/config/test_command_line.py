@@ -27,7 +27,7 @@ UNREACHABLE_DATABASE: Final = f"postgres://shop:{PASSWORD}@127.0.0.1:9/holdfast"
 WAIT_FOR_DATABASE: Final = {("sagas", "watch"), ("serve_metrics",)}
 """These commands wait until the database is back."""
 
-NEED_NO_DATABASE: Final = {("describe_problems",), ("describe_settings",)}
+NEED_NO_DATABASE: Final = {("describe_problems",), ("describe_settings",), ("sagas", "shapes")}
 
 VALUES: Final = {
     UUID: "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11",

@@ -188,6 +188,8 @@ def test_gauges_show_the_unfinished_runs(
     # Paused runs are not counted: they wait for staff without a limit.
     assert 60 <= (gauges("oldest_unfinished_seconds") or 0) < 60 * 60
     assert 60 <= (gauges("sweep_lag_seconds") or 0) < 90
+    assert gauges("runs_by_version", saga="checkout", version="1") == 2
+    assert gauges("runs_by_version", saga="cancellation", version="1") == 0
     assert gauges("runs_overdue") == 1
     assert (gauges("runs_flagged"), gauges("runs_paused")) == (1, 1)
     assert gauges("queue_waiting_runs", queue="checkout") == 1

@@ -1,9 +1,11 @@
-"""A program that runs several commands of manage.py in one process, and prints their results."""
+"""Runs commands of manage.py in this process. As a program it runs several, and prints their results."""
 
 import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
+
+from django.core.management import call_command
 
 from config.command_line import run
 
@@ -16,6 +18,13 @@ def run_command(arguments: list[str]) -> tuple[int, str, str]:
         except SystemExit as ended:
             status = int(ended.code or 0)
     return status, out.getvalue(), error.getvalue()
+
+
+def output_of(*arguments: str) -> str:
+    """Return what a command prints. Raises CommandError where its exit status would be 1."""
+    printed = StringIO()
+    call_command(*arguments, stdout=printed)
+    return printed.getvalue()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Sagas for tests of the engine: each act records an event, each call gives the result a test sets."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -202,6 +202,7 @@ class FakeSagas:
         deadline: Deadline = DAY,
         overdue: Overdue | None = None,
         begins: bool = False,
+        may_reject: bool = True,
     ) -> Step:
         """Make a wait, which is over for the subjects in ``facts[name]``.
 
@@ -215,7 +216,9 @@ class FakeSagas:
             overdue=overdue or Reject(f"no_{name}"),
             rejections={
                 code: RejectionText("Too late.") for code in (f"no_{name}", f"{name}_rejected")
-            },
+            }
+            if may_reject
+            else {},
             begin=self._act(f"begin {name}") if begins else None,
         )(self._condition(name))
         if begins:
@@ -231,6 +234,7 @@ class FakeSagas:
         compensating_only: bool = False,
         on_completed: LocalAct | None = None,
         signals: tuple[Signal, ...] = (),
+        takes_over: Mapping[int, Mapping[str, str]] | None = None,
     ) -> Saga:
         """Create and register a saga. The fixture unregisters it when the test ends."""
         saga = Saga(
@@ -243,6 +247,7 @@ class FakeSagas:
             compensating_only=compensating_only,
             on_completed=on_completed,
             signals=signals,
+            takes_over=takes_over or {},
         )
         self._registered.append(registry.register(saga))
         return saga
@@ -250,6 +255,10 @@ class FakeSagas:
     def parcel(self) -> Saga:
         """Create a saga of three steps on one queue: pack (local), send (remote), file (local)."""
         return self.saga(self.local("pack"), self.remote("send"), self.local("file"))
+
+    @property
+    def first_saga(self) -> Saga:
+        return self._registered[0]
 
     @property
     def last_saga(self) -> Saga:

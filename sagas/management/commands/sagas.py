@@ -1,4 +1,4 @@
-"""The engine from the command line: show runs, and queue overdue ones."""
+"""The engine from the command line: show runs, queue overdue ones, and look after versions."""
 
 import json
 import logging
@@ -22,6 +22,7 @@ from sagas.queries.attempts import AttemptView, attempts_for
 from sagas.queries.counts import count_moving
 from sagas.queries.subjects import subject_of
 from sagas.sweep import SweepSource, sweep
+from sagas.version_commands import add_version_commands, run_version_command
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Command(BaseCommand):
             default=60.0,
             help="how long to wait (default %(default)s)",
         )
+        add_version_commands(commands)
 
     def handle(self, *_: Any, command: str, **options: Any) -> None:
         match command:
@@ -78,6 +80,8 @@ class Command(BaseCommand):
                 self._watch(options["every"])
             case "rest":
                 self._rest(options["seconds"])
+            case _:
+                run_version_command(command, options, self.stdout)
 
     def _show(self, named: str | None, *, as_json: bool) -> None:
         attempts: Sequence[AttemptView] = ()
