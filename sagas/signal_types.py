@@ -25,10 +25,12 @@ class Signal:
     """A signal that the runs of a saga take; ``sagas/signals.py`` records it.
 
     ``schema`` is a form that checks the payload, whose fields are JSON. ``allowed_when`` is asked under
-    the run's lock. ``description`` says to staff what sending it does.
+    the run's lock. ``description`` says to staff what sending it does. ``by_customer`` lets customers
+    send it through the API; otherwise only the shop's server and staff may.
     """
 
     name: str
     description: str
     schema: type[forms.Form] = forms.Form
     allowed_when: Callable[[SignalContext], bool] = while_running
+    by_customer: bool = False

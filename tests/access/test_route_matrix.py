@@ -99,6 +99,7 @@ class World:
         return {
             "order_id": self.order,
             "approval_id": self.approval.pk,
+            "name": "packed",
             "token": self.link_of(caller) if has_link else f"{self.link_of('guest')[:-1]}!",
         }
 
