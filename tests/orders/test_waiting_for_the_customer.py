@@ -72,7 +72,7 @@ class Customer:
         )
 
     def look(self) -> dict[str, Any]:
-        """Let the next look at the provider come."""
+        """Advance until the next look at the provider, and return the order."""
         advance(timedelta(minutes=1))
         sweep()
         return self.deliver()

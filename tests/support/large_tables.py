@@ -16,9 +16,9 @@ _TABLES: Final = {
     "orders_order": "INSERT INTO orders_order (id, customer_id, status, version, currency, total_minor,"
     " payment_method, reason, reason_detail) SELECT {order}, u.id, 'confirmed', 1, 'eur', 1000, 'pm', '',"
     " '' FROM generate_series(1, {rows}) n JOIN auth_user u ON u.username = 'customer' || n",
-    "sagas_sagarun": "INSERT INTO sagas_sagarun (id, saga, version, subject_id, correlation_id, status,"
+    "sagas_sagarun": "INSERT INTO sagas_sagarun (id, saga, version, key, subject_id, correlation_id, status,"
     " step, attempt_count, retry_count, fence, wake_at, redispatch_count, reason, reason_detail, actor,"
-    " needs_attention, attention_reason, pause_reason, ended_at) SELECT {run}, 'checkout', 1, {order}, {order},"
+    " needs_attention, attention_reason, pause_reason, ended_at) SELECT {run}, 'checkout', 1, {order}, {order}, {order},"
     " 'completed', '', 0, 0, 1, NULL, 0, '', '', '', false, '', '', now() FROM generate_series(1, {rows}) n",
     "payments_payment": "INSERT INTO payments_payment (id, order_id, correlation_id, status,"
     " amount_minor, currency, params, provider, api_version, provider_payment_id, key_version, replayed_error_count,"
@@ -42,9 +42,9 @@ _TABLES: Final = {
     "inventory_stockmovement": "INSERT INTO inventory_stockmovement (line_id, stock_level_id, kind,"
     " quantity, note) SELECT {line}, l.id, 'reserve', 1, '' FROM generate_series(1, {rows}) n,"
     " (SELECT max(id) AS id FROM inventory_stocklevel) l",
-    "approvals_approval": "INSERT INTO approvals_approval (id, subject_id, correlation_id, name, question,"
+    "approvals_approval": "INSERT INTO approvals_approval (id, subject_id, correlation_id, name, wait, question,"
     ' deadline, "default", status, decided_at, decided_by, decided_via, comment, link_generation)'
-    " SELECT {run}, {order}, {order}, 'order_review', 'q', now(), 'reject', 'approved', now(), 'grace',"
+    " SELECT {run}, {order}, {order}, 'order_review', 'await_review', 'q', now(), 'reject', 'approved', now(), 'grace',"
     " 'desk', '', 0 FROM generate_series(1, {rows}) n",
     "invariants_reconciliationbreak": "INSERT INTO invariants_reconciliationbreak (code, kind, subject,"
     " detail, first_seen, last_seen, times_seen, resolution, resolved_by) SELECT 'T4', 'state',"
