@@ -1,6 +1,6 @@
 """Signals as data: what a saga declares of each signal that its runs take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django import forms
@@ -34,3 +34,8 @@ class Signal:
     schema: type[forms.Form] = forms.Form
     allowed_when: Callable[[SignalContext], bool] = while_running
     by_customer: bool = False
+
+
+def allowed_now(signals: Iterable[Signal], context: SignalContext) -> list[Signal]:
+    """Return those of a saga's signals that a run takes where it is."""
+    return [signal for signal in signals if signal.allowed_when(context)]

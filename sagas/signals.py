@@ -20,7 +20,7 @@ from sagas.batch import Batch, Output
 from sagas.errors import InvalidSignal, SignalConflict, SignalRefused
 from sagas.models import LIVE, RunStatus, SagaRun, SentSignal
 from sagas.nudges import nudge
-from sagas.signal_types import Signal, SignalContext
+from sagas.signal_types import Signal, SignalContext, allowed_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,7 @@ def send_signal(
     if known is not None:
         return _repeated(known, payload)
     declared = registry.get(run.saga, run.version).signals
-    context = _context(run)
-    allowed = tuple(signal.name for signal in declared if signal.allowed_when(context))
+    allowed = tuple(signal.name for signal in allowed_now(declared, _context(run)))
     signal = next((signal for signal in declared if signal.name == name), None)
     if signal is None or name not in allowed:
         raise SignalRefused(name, allowed)
@@ -73,7 +72,7 @@ def allowed_signals(subject_id: UUID) -> list[Signal]:
     saga = registry.find(run.saga, run.version) if run else None
     if run is None or saga is None:
         return []
-    return [signal for signal in saga.signals if signal.allowed_when(_context(run))]
+    return allowed_now(saga.signals, _context(run))
 
 
 def declared_signals(subject_id: UUID) -> list[Signal]:
