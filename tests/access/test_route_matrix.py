@@ -203,6 +203,7 @@ def ask_the_desk(world: World, caller: str, method: str, route: Route) -> HttpRe
         "pk": new_id(),
         "kind": "cancel",
         "decision": "approve",
+        "name": "packed",
         "app_label": "orders",
         "url": "orders/order",
     }
