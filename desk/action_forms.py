@@ -54,6 +54,15 @@ ACTION_TEXTS: Final = {
         "The order does not go on: every step that was done is compensated. A decision is final.",
         reason_label="Comment",
     ),
+    ActionKind.EXTEND: ActionText(
+        "Extend the deadline",
+        "The order waits longer. The time counts from now. An approval that it waits for gets the same"
+        " deadline.",
+    ),
+    ActionKind.SIGNAL: ActionText(
+        "Send a signal",
+        "The order's run takes the signal as if a program had sent it. It cannot be taken back.",
+    ),
 }
 
 

@@ -22,7 +22,7 @@ from orders.order_events import (
 )
 from orders.steps import PAYMENT_PROVIDER
 from payments.admin_queries import PaymentDetail
-from sagas.definition import Remote
+from sagas.definition import Remote, Wait
 from sagas.queries.attempts import AttemptView
 from sagas.queries.runs import RunDetail
 
@@ -45,7 +45,14 @@ _OUTCOMES: Final = {
     "unknown": "no answer: it may have taken effect",
     "lost": "its worker stopped without a result",
     "failed": "failed with an error that the step does not declare",
-    "interrupted": "no longer awaited: the run compensates",
+    "interrupted": "no longer needed: the run compensates",
+}
+
+_WAIT_OUTCOMES: Final = {
+    "done": "over",
+    "rejected": "over: the order is not to go on",
+    "proceeded": "over: the deadline passed, and the run continued",
+    "interrupted": "no longer needed: the run compensates",
 }
 
 _REMEDIES: Final = {
@@ -167,10 +174,15 @@ def _payment_operations(attempt: AttemptView) -> Sequence[str]:
 def _end(
     at: datetime, attempt: AttemptView, retry: str, payments: Sequence[PaymentDetail]
 ) -> TimelineEntry:
+    is_wait = isinstance(attempt.work, Wait)
     outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)
+    if is_wait:
+        outcome = _WAIT_OUTCOMES.get(attempt.outcome, outcome)
     number = f", attempt {attempt.number}" if attempt.number > 1 else ""
-    local_kind = "compensation" if attempt.is_compensating else "step"
+    local_kind = "compensation" if attempt.is_compensating else "wait" if is_wait else "step"
     data = list(_flatten(attempt.output))
+    if is_wait:
+        data.insert(0, ("waited since", date_and_time(attempt.started_at)))
     if attempt.outcome == "done" and "refund" in _payment_operations(attempt):
         data += _refund_ids(payments)
     details = (
@@ -204,14 +216,16 @@ def _rejection_text(attempt: AttemptView) -> str:
 def _retry(run: RunDetail, position: int) -> str:
     """Return when the step was, or will be, tried again; empty if no retry follows."""
     attempt = run.attempts[position]
-    if attempt.is_done or attempt.outcome == "rejected":
+    if attempt.is_done or attempt.outcome in ("rejected", "interrupted"):
         return ""
+    is_pending = attempt.outcome == "pending"
     for later_row in run.attempts[position + 1 :]:
         if (later_row.step, later_row.direction) == (attempt.step, attempt.direction):
-            return f"· tried again at {clock(later_row.started_at)}"
+            verb = "called" if is_pending else "tried"
+            return f"· {verb} again at {clock(later_row.started_at)}"
     next_try = attempt.not_before or (None if attempt.is_compensating else run.not_before)
     if run.is_live and next_try is not None:
-        return f"· next try at {clock(next_try)}"
+        return f"· next {'call' if is_pending else 'try'} at {clock(next_try)}"
     return ""
 
 
@@ -271,3 +285,8 @@ def _breaks(detail: OrderDetail) -> Iterator[TimelineEntry]:
 def clock(moment: datetime) -> str:
     """Return the time of day in UTC, to the second."""
     return moment.strftime("%H:%M:%S")
+
+
+def date_and_time(moment: datetime) -> str:
+    """Return the day and the time of day in UTC, to the second."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,6 +1,7 @@
 """Reads the data of the dashboard from the database.
 
-At most eighteen statements. Each uses an index, so the cost does not grow with the orders.
+At most nineteen statements. Each uses an index, so the cost does not grow with the orders. Waiting runs are
+counted once a minute: that count grows with them.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from sagas.queries.counts import (
     oldest_moving,
     outcomes_within,
 )
+from sagas.queries.recent_waits import recent_waits
 from sagas.queries.subjects import flagged_runs
+from sagas.queries.waits import wait_name
 
 WINDOW: Final = timedelta(hours=1)
 FAILED_OUTCOMES: Final = ("rejected", "proceeded", "transient", "unknown", "lost", "failed")
@@ -75,6 +78,17 @@ class WaitingOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitRow:
+    """How many runs wait for the same thing, since when, and how many are past their deadline."""
+
+    code: str
+    name: str
+    runs: int
+    oldest_since: datetime
+    overdue: int
+
+
+@dataclass(frozen=True, slots=True)
 class DashboardData:
     """The figures of the dashboard, read at ``at``."""
 
@@ -86,6 +100,7 @@ class DashboardData:
     flagged: int
     paused: int
     flagged_orders: list[WaitingOrder]  # the oldest ones
+    waits: list[WaitRow]  # at most a minute old
     open_breaks: int
     queues: list[QueueHealth]
     swept_ago: timedelta | None  # by the real time; None before the first sweep
@@ -107,6 +122,16 @@ def dashboard_data() -> DashboardData:
         paused=marked.paused,
         flagged_orders=[
             WaitingOrder(run.subject_id, run.created_at, run.attention_reason) for run in flagged
+        ],
+        waits=[
+            WaitRow(
+                waiting.waits_for,
+                wait_name(waiting.waits_for),
+                waiting.runs,
+                waiting.oldest_since,
+                waiting.overdue,
+            )
+            for waiting in recent_waits.read()
         ],
         open_breaks=ReconciliationBreak.objects.filter(resolved_at__isnull=True).count(),
         queues=queues(),

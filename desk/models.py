@@ -19,6 +19,8 @@ class ActionKind(models.TextChoices):
     EXPORT = "export", "export"
     APPROVE = "approve", "approve"
     REJECT = "reject", "reject"
+    EXTEND = "extend", "extend the deadline"
+    SIGNAL = "signal", "send a signal"
 
 
 class ActionOutcome(models.TextChoices):
@@ -29,8 +31,8 @@ class ActionOutcome(models.TextChoices):
 class OperatorAction(models.Model):
     """The audit row of one staff action, done or refused. A trigger forbids changes.
 
-    ``desk.actions``, ``desk.approval_actions`` and ``desk.export_view`` write it in the transaction
-    of the action itself. The token is the form's: a form that is sent twice finds the row of the
+    ``desk.actions``, ``desk.approval_actions``, ``desk.wait_actions`` and ``desk.export_view`` write it
+    in the transaction of the action itself. The token is the form's: a form that is sent twice finds the row of the
     first request.
     """
 
@@ -94,6 +96,8 @@ class OperatorAction(models.Model):
             ("note_order", "Can add a note to an order"),
             ("export_orders", "Can export orders"),
             ("decide_approval", "Can decide an approval"),
+            ("extend_wait", "Can extend the deadline of what an order waits for"),
+            ("send_signal", "Can send a signal to an order"),
         ]
 
     def __str__(self) -> str:

@@ -14,7 +14,15 @@ from django.utils.safestring import SafeString
 from adminkit import cells
 from adminkit.admin import RecordAdmin
 from adminkit.cells import amount, short_id
-from desk import action_views, bulk_views, export_view, order_filters, order_page, permissions
+from desk import (
+    action_views,
+    bulk_views,
+    export_view,
+    order_filters,
+    order_page,
+    permissions,
+    wait_views,
+)
 from desk.action_forms import ACTION_TEXTS, has_permission_for_some_order, operator_of
 from desk.actions import SINGLE_ORDER_ACTIONS
 from desk.models import ActionKind
@@ -64,6 +72,11 @@ class OrderAdmin(RecordAdmin[Order]):
         protected = self.admin_site.admin_view
         views: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
             "act": ("<uuid:order_id>/act/<str:kind>/", partial(action_views.act, self)),
+            "extend": ("<uuid:order_id>/extend/", partial(wait_views.extend_view, self)),
+            "signal": (
+                "<uuid:order_id>/signal/<slug:name>/",
+                partial(wait_views.signal_view, self),
+            ),
             "content": (
                 "<uuid:order_id>/content/",
                 in_background(partial(order_page.content, self)),

@@ -20,6 +20,7 @@ from desk.audit_timeline import audit_timeline
 from desk.order_detail import OrderDetail, order_detail
 from desk.order_state import blocked_reason
 from desk.run_diagram import next_step_sentence, run_diagram
+from desk.wait_actions import wait_buttons
 from orders.cancellation_messages import cancellation_message
 from orders.models import Order
 
@@ -66,7 +67,8 @@ def _context(detail: OrderDetail, operator: User) -> dict[str, Any]:
         "paused_by": state.paused_by,
         "next_step_sentence": next_step_sentence(state),
         "diagrams": [run_diagram(run) for run in state.runs],
-        "buttons": _buttons(detail, operator),
+        "buttons": [*_buttons(detail, operator), *wait_buttons(state, operator)],
+        "approvals": detail.approvals if operator.has_perm("approvals.view_approval") else [],
         "timeline": audit_timeline(detail),
         "lines": detail.lines,
         "payments": detail.payments,

@@ -52,6 +52,8 @@ class OrderState:
         parts = [str(self.order.status)]
         if self.live:
             parts.append(_position(self.live))
+            if self.live.wait:
+                parts.append(f"waiting until {self.live.wait.until:%Y-%m-%d %H:%M:%S}")
         if self.paused:
             parts.append("paused")
         elif self.live and self.live.needs_attention:

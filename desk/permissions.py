@@ -1,4 +1,4 @@
-"""The permissions to act on orders and to decide approvals."""
+"""The permissions to act on orders and their waits, and to decide approvals."""
 
 from collections.abc import Mapping
 from typing import Final, TypeAlias
@@ -20,10 +20,23 @@ RESUME_UNRESOLVED: Final = "desk.resume_unresolved_order"
 NOTE: Final = "desk.note_order"
 EXPORT: Final = "desk.export_orders"
 DECIDE: Final = "desk.decide_approval"
+EXTEND: Final = "desk.extend_wait"
+SIGNAL: Final = "desk.send_signal"
 ACT_IN_BULK: Final = "desk.act_in_bulk"
 """Allows bulk actions, with the actions that the operator may execute on one order."""
 
-ALL: Final = (RETRY, CANCEL, PAUSE, RESUME_UNRESOLVED, NOTE, EXPORT, DECIDE, ACT_IN_BULK)
+ALL: Final = (
+    RETRY,
+    CANCEL,
+    PAUSE,
+    RESUME_UNRESOLVED,
+    NOTE,
+    EXPORT,
+    DECIDE,
+    EXTEND,
+    SIGNAL,
+    ACT_IN_BULK,
+)
 
 PERMISSION_OF: Final[Mapping[ActionKind, str]] = {
     ActionKind.RETRY: RETRY,
@@ -34,5 +47,7 @@ PERMISSION_OF: Final[Mapping[ActionKind, str]] = {
     ActionKind.EXPORT: EXPORT,
     ActionKind.APPROVE: DECIDE,
     ActionKind.REJECT: DECIDE,
+    ActionKind.EXTEND: EXTEND,
+    ActionKind.SIGNAL: SIGNAL,
 }
 """The permission of each action. Resuming needs RESUME_UNRESOLVED if an invariant paused the order."""

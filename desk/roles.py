@@ -45,17 +45,19 @@ OPERATOR: Final = Role(
     "operator",
     VIEWER.permissions
     | {orders.RETRY, orders.CANCEL, orders.PAUSE, orders.NOTE, orders.ACT_IN_BULK, orders.DECIDE}
+    | {orders.EXTEND, orders.SIGNAL}
     | {"inventory.add_product", "inventory.change_product", "inventory.adjust_stocklevel"},
 )
-"""Members act on orders, products and stock, and decide approvals."""
+"""Members act on orders, products and stock, decide approvals, and help waiting orders on."""
 
 FINANCE: Final = Role(
     "finance",
     VIEWER.permissions
     | {orders.CANCEL, orders.RESUME_UNRESOLVED, orders.NOTE, orders.EXPORT, orders.DECIDE}
+    | {orders.EXTEND}
     | {"invariants.change_reconciliationbreak"},
 )
-"""Members handle money: refunds, orders that an invariant paused, breaks, exports, approvals."""
+"""Members handle money: refunds, orders that an invariant paused, breaks, exports, approvals and their deadlines."""
 
 ROLES: Final = (VIEWER, OPERATOR, FINANCE)
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from desk.audit_timeline import clock
+from desk.audit_timeline import clock, date_and_time
 from desk.order_state import OrderState
 from desk.step_names import staff_name, system_name
 from orders.states import OrderStatus
+from sagas.definition import Remote
 from sagas.queries.runs import PlannedStep, RunDetail, Stage
+from sagas.queries.waits import WaitView
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,9 @@ class StepNode:
     """The suffix of the CSS class: done, current, to-come, stopped or never."""
     note: str
     system: str
-    """The system that it calls; empty for a local step."""
+    """The system that it calls; empty for a local step and for a wait."""
+    waits_for: str
+    """What a wait step waits for; empty for another step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,9 @@ _STYLES = {
     Stage.COMPENSATED_FROM: "stopped",
     Stage.NOT_REACHED: "never",
 }
+
+
+_AND_THEN = ", and the order is then cancelled"
 
 
 def run_diagram(run: RunDetail) -> RunDiagram:
@@ -83,6 +91,10 @@ def _going_forward(run: RunDetail) -> str:
         return "The run ends: every step is done."
     attempt = _attempt(step)
     after = _afterwards(step)
+    if run.wait is not None and not run.is_leased:
+        return _waiting(run, run.wait, step.not_before)
+    if step.waits_for and not run.is_leased:
+        return f"Waits for {step.waits_for} as soon as a worker takes it."
     if run.is_leased and run.leased_until:
         return (
             f"A worker is in {staff_name(step.name)} now ({attempt}). If it does not report by"
@@ -100,11 +112,12 @@ def _compensating(run: RunDetail) -> str:
     ends = [step.not_before for step in pending if step.not_before and step.not_before > run.now]
     first = pending[0]
     name = staff_name(first.name)
-    rest = (
-        f", then {_names(pending[1:])}" if len(pending) > 1 else ", and the order is then cancelled"
-    )
+    rest = f", then {_names(pending[1:])}" if len(pending) > 1 else _AND_THEN
     if run.is_leased and run.leased_until:
         return f"A worker is in {name} now (attempt {len(first.attempts)}){rest}."
+    if run.wait is not None:
+        look_at = min(ends) if len(ends) == len(pending) else None
+        return f"{_waiting(run, run.wait, look_at)} Pending: {_names(pending)}{_AND_THEN}."
     if len(ends) == len(pending):
         attempt = f"attempt {len(first.attempts) + 1}"
         return (
@@ -122,7 +135,21 @@ def _about_to_compensate(run: RunDetail) -> str:
 
 def _paused(run: RunDetail) -> str:
     first = "The call in progress is settled; then no step" if run.is_leased else "No step"
-    return f"{first} starts until staff resume the order. It can still be cancelled."
+    wait = f" {_waiting(run, run.wait)}" if run.wait is not None else ""
+    return f"{first} starts until staff resume the order. It can still be cancelled.{wait}"
+
+
+def _waiting(run: RunDetail, wait: WaitView, look_at: datetime | None = None) -> str:
+    """Return "Waits for …, since …, until …; then …", and when a pending call is made again."""
+    sentence = (
+        f"Waits for {wait.text.staff}, since {date_and_time(wait.since)},"
+        f" until {date_and_time(wait.until)}; then {wait.text.then}."
+    )
+    if wait.until <= run.now:
+        return f"{sentence} The deadline has passed."
+    if look_at is not None and run.now < look_at < wait.until:
+        return f"{sentence} The call is made again at {date_and_time(look_at)}."
+    return sentence
 
 
 def _afterwards(step: PlannedStep) -> str:
@@ -162,6 +189,7 @@ def _step_node(step: PlannedStep, run: RunDetail) -> StepNode:
         _STYLES[step.stage],
         _note(step, run),
         system_name(step.system),
+        step.waits_for,
     )
 
 
@@ -184,6 +212,16 @@ def _note_on_current(step: PlannedStep, run: RunDetail) -> str:
         return "paused"
     if step.is_in_flight:
         return f"{_attempt(step)}, now"
+    if run.wait is not None and _is_waited_in(step, run.wait):
+        return f"waits until {date_and_time(run.wait.until)}"
+    if step.waits_for:
+        return "next"
     if step.not_before is not None and step.not_before > run.now:
         return f"{_attempt(step)} at {clock(step.not_before)}"
     return _attempt(step)
+
+
+def _is_waited_in(step: PlannedStep, wait: WaitView) -> bool:
+    """Return whether a run's wait is that of this step: the wait step itself, or its pending call."""
+    is_pending = isinstance(step.work, Remote) and wait.code in step.work.pending_by_code
+    return wait.code == step.name or (is_pending and step.has_pending_call)

@@ -20,7 +20,9 @@ from invariants.catalogue import GHOST_CHARGES, INVARIANTS
 from monitoring.heartbeats import queues
 from monitoring.system_health import system_health
 from sagas.queries.counts import count_flagged, last_sweeps, live_runs
+from sagas.queries.recent_waits import recent_waits
 from sagas.queries.versions import MAX_COUNTED, count_by_version
+from sagas.queries.waits import wait_codes
 from sagas.sweep import SweepSource
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class DatabaseMetrics(Collector):
                 is_up,
                 *_runs(),
                 _versions(),
+                *_waits(),
                 *_sweeps(),
                 *_queues(),
                 *_systems(),
@@ -115,6 +118,23 @@ def _versions() -> Metric:
     for (saga, version), runs in count_by_version().items():
         family.add_metric([saga, str(version)], runs)
     return family
+
+
+def _waits() -> Iterator[Metric]:
+    counted = {waiting.waits_for: waiting for waiting in recent_waits.read()}
+    runs = _family(
+        "runs_waiting", "Runs that wait, by what they wait for; counted once a minute.", "waits_for"
+    )
+    overdue = _family(
+        "runs_waiting_overdue",
+        "Waiting runs whose deadline has passed; counted once a minute.",
+        "waits_for",
+    )
+    for code in sorted({*wait_codes(), *counted}):
+        found = counted.get(code)
+        runs.add_metric([code], found.runs if found else 0)
+        overdue.add_metric([code], found.overdue if found else 0)
+    yield from (runs, overdue)
 
 
 def _longest_since(moments: Iterable[datetime | None]) -> float:

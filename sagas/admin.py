@@ -12,9 +12,11 @@ from adminkit.admin import ReadOnlyMixin, RecordAdmin
 from adminkit.cells import code, order_link, state, timestamp
 from adminkit.filters import ChoiceFilter, NewestRowsFilter
 from adminkit.search import search_ids
+from clock.now import Now
 from sagas import registry
 from sagas.models import LIVE, RunStatus, SagaRun, StepAttempt
 from sagas.queries.subjects import step_names
+from sagas.queries.waits import wait_codes, wait_of
 
 
 class StepAttemptInline(ReadOnlyMixin, TabularInline[StepAttempt, SagaRun]):
@@ -92,6 +94,22 @@ class CurrentStep(ChoiceFilter):
         return rows.filter(step=chosen, status__in=LIVE)
 
 
+class WaitsFor(ChoiceFilter):
+    """By what runs wait for, or past their deadline. An index has those that wait."""
+
+    title = "waits for"
+    parameter_name = "waits_for"
+    OVERDUE = "overdue"
+
+    def lookups(self, *_: Any) -> list[tuple[str, str]]:
+        return [(self.OVERDUE, "past its deadline"), *((code, code) for code in wait_codes())]
+
+    def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        if chosen == self.OVERDUE:
+            return rows.exclude(waits_for="").filter(waiting_until__lte=Now())
+        return rows.filter(waits_for=chosen)
+
+
 class OfSaga(NewestRowsFilter):
     title = "saga"
     parameter_name = column = "saga"
@@ -103,8 +121,11 @@ class OfSaga(NewestRowsFilter):
 
 @admin.register(SagaRun)
 class SagaRunAdmin(RecordAdmin[SagaRun]):
-    list_display = ("started", "order", "saga", "status_badge", "current_step", "wakes", "flag")
-    list_filter = (State, NeedsAttention, IsPaused, CurrentStep, OfSaga)
+    list_display = (
+        *("started", "order", "saga", "status_badge", "current_step"),
+        *("wait", "since", "until", "wakes", "flag"),
+    )
+    list_filter = (State, NeedsAttention, IsPaused, CurrentStep, WaitsFor, OfSaga)
     searches = (search_ids("pk", "subject_id"),)
     search_help_text = "An order's or a run's id, or how it begins"
     empty_text = (
@@ -120,10 +141,14 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
         "current_step",
         "retry_count",
         "attention_reason",
+        *("wait", "since", "until"),
         *("started", "wakes", "ended"),
         *("reason", "reason_detail", "actor", "correlation_id"),
     )
-    readonly_fields = ("order", "status_badge", "current_step", "started", "wakes", "ended")
+    readonly_fields = (
+        *("order", "status_badge", "current_step", "wait", "since", "until"),
+        *("started", "wakes", "ended"),
+    )
 
     @admin.display(description="started (UTC)")
     def started(self, run: SagaRun) -> SafeString | None:
@@ -142,6 +167,19 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
         if not run.step:
             return None
         return f"{run.step}, attempt {run.attempt_count}" if run.attempt_count else run.step
+
+    @admin.display(description="waits for", empty_value="")
+    def wait(self, run: SagaRun) -> str | None:
+        found = wait_of(run, registry.find(run.saga, run.version))
+        return found.text.staff if found else None
+
+    @admin.display(description="since (UTC)", empty_value="")
+    def since(self, run: SagaRun) -> SafeString | None:
+        return timestamp(run.waiting_since)
+
+    @admin.display(description="until (UTC)", empty_value="")
+    def until(self, run: SagaRun) -> SafeString | None:
+        return timestamp(run.waiting_until)
 
     @admin.display(description="wakes (UTC)")
     def wakes(self, run: SagaRun) -> SafeString | None:

@@ -5,11 +5,13 @@ wait of the saga takes the row in the transaction in which it goes on. A signal 
 wait begins is found when the wait begins.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.db import transaction
 
 from clock.now import Now
@@ -18,7 +20,7 @@ from sagas.batch import Batch, Output
 from sagas.errors import InvalidSignal, SignalConflict, SignalRefused
 from sagas.models import LIVE, RunStatus, SagaRun, SentSignal
 from sagas.nudges import nudge
-from sagas.signal_types import Signal, SignalContext
+from sagas.signal_types import Signal, SignalContext, allowed_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,7 @@ def send_signal(
     if known is not None:
         return _repeated(known, payload)
     declared = registry.get(run.saga, run.version).signals
-    context = _context(run)
-    allowed = tuple(signal.name for signal in declared if signal.allowed_when(context))
+    allowed = tuple(signal.name for signal in allowed_now(declared, _context(run)))
     signal = next((signal for signal in declared if signal.name == name), None)
     if signal is None or name not in allowed:
         raise SignalRefused(name, allowed)
@@ -71,7 +72,14 @@ def allowed_signals(subject_id: UUID) -> list[Signal]:
     saga = registry.find(run.saga, run.version) if run else None
     if run is None or saga is None:
         return []
-    return [signal for signal in saga.signals if signal.allowed_when(_context(run))]
+    return allowed_now(saga.signals, _context(run))
+
+
+def declared_signals(subject_id: UUID) -> list[Signal]:
+    """Return the signals that the sagas of a subject's runs declare, allowed now or not."""
+    runs = SagaRun.objects.filter(subject_id=subject_id).order_by("created_at")
+    sagas = [registry.find(*run) for run in runs.values_list("saga", "version")]
+    return [signal for saga in sagas if saga for signal in saga.signals]
 
 
 def take_signals(batch: Batch, name: str) -> dict[UUID, Output]:
@@ -98,10 +106,43 @@ def _repeated(known: SentSignal, payload: Mapping[str, Any]) -> SignalReceipt:
 
 
 def _validated(signal: Signal, payload: Mapping[str, Any]) -> Output:
-    form = signal.schema(dict(payload))
+    form = signal.schema({name: _as_form_value(value) for name, value in payload.items()})
     problems = {name: ["This field is not known."] for name in payload.keys() - form.fields.keys()}
-    if not form.is_valid():
+    problems |= {
+        name: ["This value is not allowed here."]
+        for name, value in payload.items()
+        if name in form.fields and not _is_allowed(form.fields[name], value)
+    }
+    if not problems and not form.is_valid():
         problems |= {name: list(map(str, errors)) for name, errors in form.errors.items()}
     if problems:
         raise InvalidSignal(signal.name, problems)
     return dict(payload)
+
+
+def _is_allowed(field: forms.Field, value: object) -> bool:
+    """Return whether a field can read a JSON value: fields without lists raise for a list."""
+    if _contains_null_character(value):  # PostgreSQL stores none
+        return False
+    if isinstance(field, forms.JSONField):
+        return True
+    if isinstance(value, list):
+        has_lists = isinstance(field, forms.MultipleChoiceField)
+        return has_lists and all(isinstance(item, str) for item in value)
+    return not isinstance(value, dict)
+
+
+def _contains_null_character(value: object) -> bool:
+    match value:
+        case str():
+            return "\x00" in value
+        case list():
+            return any(map(_contains_null_character, value))
+        case dict():
+            return any(map(_contains_null_character, [*value.keys(), *value.values()]))
+    return False
+
+
+def _as_form_value(value: object) -> object:
+    """Return a JSON value as a form reads it: numbers and booleans are text, as in a browser's form."""
+    return json.dumps(value) if isinstance(value, bool | int | float) else value

@@ -12,6 +12,7 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from access.credentials import Scope
 from sagas import dispatch
+from sagas.queries.recent_waits import recent_waits
 from sandbox.database_mark import mark_database
 from sandbox.outside_service.process import OutsideServiceProcess
 from sandbox.outside_service.services import setting_of
@@ -63,6 +64,12 @@ def _real_time(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     yield
     with django_db_blocker.unblock():
         clock.reset_if_moved()
+
+
+@pytest.fixture(autouse=True)
+def _counts_of_waits_are_fresh() -> None:
+    """Forget the counts of waiting runs that an earlier test has read."""
+    recent_waits.forget()
 
 
 @pytest.fixture(scope="module")

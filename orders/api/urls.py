@@ -9,6 +9,7 @@ from orders.api.orders.views import CancellationView, OrdersView, OrderView, Tim
 from orders.api.payments.views import PaymentsView
 from orders.api.products.views import ProductsView
 from orders.api.quotes.views import QuotesView
+from orders.api.signals.views import SignalView
 from orders.api.token import TokenView
 
 urlpatterns = [
@@ -20,6 +21,7 @@ urlpatterns = [
     path("orders/<uuid:order_id>/events", EventsView.as_view(), name="order-events"),
     path("orders/<uuid:order_id>/cancel", CancellationView.as_view(), name="order-cancel"),
     path("orders/<uuid:order_id>/payments", PaymentsView.as_view(), name="order-payments"),
+    path("orders/<uuid:order_id>/signals/<slug:name>", SignalView.as_view(), name="order-signal"),
     path("orders/<uuid:order_id>/links", LinksView.as_view(), name="order-links"),
     path("guest/orders/<str:token>", guest_view_of(OrderView.as_view()), name="guest-order"),
     path(

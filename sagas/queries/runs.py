@@ -12,12 +12,13 @@ from django.db.models import Prefetch
 from clock.now import Now
 from sagas import registry
 from sagas.decision import pending_compensations
-from sagas.definition import Proceed, Remote, Saga, Work
+from sagas.definition import Proceed, Remote, Saga, Wait, Work
 from sagas.errors import UnknownSaga, UnknownStep
 from sagas.journal import history_of
 from sagas.models import LIVE, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.queries.attempts import AttemptView, attempt_view
 from sagas.queries.waits import WaitView, wait_of
+from sagas.signal_types import Signal, SignalContext, allowed_now
 
 
 class Stage(StrEnum):
@@ -48,6 +49,11 @@ class PlannedStep:
         return self.work.system if isinstance(self.work, Remote) else ""
 
     @property
+    def waits_for(self) -> str:
+        """What it waits for, for staff; empty for a step that is no wait."""
+        return self.work.waits_for.staff if isinstance(self.work, Wait) else ""
+
+    @property
     def retry_limit(self) -> int | None:
         """The number of attempts after which its retries are spent; None without a limit."""
         return self.work.retry.max_attempts if isinstance(self.work, Remote) else None
@@ -64,6 +70,11 @@ class PlannedStep:
     @property
     def is_in_flight(self) -> bool:
         return self.last is not None and self.last.is_in_flight
+
+    @property
+    def has_pending_call(self) -> bool:
+        """Whether its system has accepted the last call, and has not answered yet."""
+        return self.last is not None and self.last.outcome == Outcome.PENDING
 
     @property
     def has_failed(self) -> bool:
@@ -107,6 +118,8 @@ class RunDetail:
     pause_reason: str
     wait: WaitView | None
     """What the run waits for; None while it does not wait."""
+    signals: Sequence[Signal]
+    """The signals that it takes now."""
     attempts: Sequence[AttemptView]
     steps: Sequence[PlannedStep]
     compensations: Sequence[PlannedStep]
@@ -160,10 +173,18 @@ def _detail(run: Any) -> RunDetail:
         paused_at=run.paused_at,
         pause_reason=run.pause_reason,
         wait=wait_of(run, saga),
+        signals=_signals(run, saga),
         attempts=attempts,
         steps=list(_planned_steps(run, saga, attempts)) if saga else [],
         compensations=list(_planned_compensations(run, saga, rows, attempts)) if saga else [],
     )
+
+
+def _signals(run: SagaRun, saga: Saga | None) -> list[Signal]:
+    if saga is None or run.status not in LIVE:
+        return []
+    is_compensating = run.status == RunStatus.COMPENSATING
+    return allowed_now(saga.signals, SignalContext(run.step, run.waits_for, is_compensating))
 
 
 def _definition(run: SagaRun) -> Saga | None:

@@ -42,6 +42,17 @@ def wait_of(run: SagaRun, saga: Saga | None) -> WaitView | None:
     return WaitView(run.waits_for, text, run.waiting_since, run.waiting_until)
 
 
+def wait_codes() -> list[str]:
+    """Return the codes of all that runs of the registered sagas may wait for."""
+    return sorted({code for saga in registry.all_sagas() for code in saga.wait_texts})
+
+
+def wait_name(code: str) -> str:
+    """Return what the runs with this code wait for, for staff; the code itself if none is known."""
+    texts = (saga.wait_texts.get(code) for saga in registry.all_sagas())
+    return next((text.staff for text in texts if text is not None), code)
+
+
 def waits_of(subject_ids: Sequence[UUID]) -> dict[UUID, WaitView]:
     """Return what the live run of each subject waits for, if it waits, in one query."""
     waiting = SagaRun.objects.filter(subject_id__in=subject_ids, status__in=LIVE).exclude(

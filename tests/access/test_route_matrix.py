@@ -99,6 +99,7 @@ class World:
         return {
             "order_id": self.order,
             "approval_id": self.approval.pk,
+            "name": "packed",
             "token": self.link_of(caller) if has_link else f"{self.link_of('guest')[:-1]}!",
         }
 
@@ -202,6 +203,7 @@ def ask_the_desk(world: World, caller: str, method: str, route: Route) -> HttpRe
         "pk": new_id(),
         "kind": "cancel",
         "decision": "approve",
+        "name": "packed",
         "app_label": "orders",
         "url": "orders/order",
     }

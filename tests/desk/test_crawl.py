@@ -148,7 +148,7 @@ def addresses(order: UUID) -> set[str]:
         key = key_of_some_row(route) or order
         for kind in ActionKind if "kind" in route.pattern else (ActionKind.NOTE,):
             values = {"object_id": key, "id": key, "order_id": order, "pk": key, "kind": kind.value}
-            values |= {"approval_id": key, "decision": "approve"}
+            values |= {"approval_id": key, "decision": "approve", "name": "packed"}
             found.add(route.path({**values, "app_label": "orders", "url": "no-such-page"}))
     return found
 

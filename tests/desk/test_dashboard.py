@@ -10,15 +10,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from clock.now import now
 from desk import dashboard_queries
 from desk.dashboard import figures
-from desk.dashboard_queries import StepFailures, dashboard_data
+from desk.dashboard_queries import StepFailures, WaitRow, dashboard_data
 from invariants.models import ReconciliationBreak
 from monitoring.heartbeats import record
 from orders.states import OrderStatus
 from sagas import registry
-from sagas.models import StepAttempt
+from sagas.models import SagaRun, StepAttempt
 from sagas.pause_reasons import PauseReason
+from sagas.queries.recent_waits import recent_waits
 from sagas.services import pause
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
@@ -31,7 +33,7 @@ from tests.support.storefront_client import Storefront, cart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-STATEMENTS = 17
+STATEMENTS = 18
 
 
 @pytest.fixture
@@ -193,6 +195,27 @@ def test_the_number_of_statements_is_bounded(shop: dict[str, UUID]) -> None:
         figures()
 
     assert len(queries) <= STATEMENTS
+
+
+def test_the_dashboard_counts_what_runs_wait_for_once_a_minute(
+    desk: Client, shop: dict[str, UUID]
+) -> None:
+    assert "No run waits." in desk.get("/admin/figures/").content.decode()
+    since = now() - timedelta(hours=3)
+    SagaRun.objects.filter(subject_id=shop["flagged"]).update(
+        waits_for="await_review", waiting_since=since, waiting_until=since + timedelta(hours=1)
+    )
+    assert dashboard_data().waits == []
+
+    recent_waits.forget()
+
+    assert dashboard_data().waits == [
+        WaitRow("await_review", "an approval of the order", 1, since, overdue=1)
+    ]
+    page = desk.get("/admin/figures/").content.decode()
+    assert '/admin/sagas/sagarun/?waits_for=await_review">an approval of the order' in page
+    assert "/admin/sagas/sagarun/?waits_for=overdue" in page
+    assert "3 h" in page
 
 
 def test_polling_does_not_extend_the_session(desk: Client) -> None:

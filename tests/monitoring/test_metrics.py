@@ -25,6 +25,7 @@ from monitoring.heartbeats import record
 from monitoring.metric_files import _HOST, fold_ended
 from sagas.models import SagaRun
 from sagas.pause_reasons import PauseReason
+from sagas.queries.recent_waits import recent_waits
 from sagas.services import pause
 from sagas.sweep import sweep
 from sandbox.ports import LOOPBACK, ReservedPort
@@ -196,6 +197,26 @@ def test_gauges_show_the_unfinished_runs(
     assert gauges("queue_waiting_runs", queue="settlement") == 0  # paused: it waits for staff
     assert gauges("system_recent_attempts", system="payment_provider", outcome="done") == 1
     assert (gauges("outbox_unrelayed") or 0) > 0
+
+
+def test_waiting_runs_are_counted_once_a_minute(gauges: Gauges, storefront: Storefront) -> None:
+    labels = {"waits_for": "await_review"}
+    order_id = storefront.order(cart(("MUG", 1))).order_id
+    assert (gauges("runs_waiting", **labels), gauges("runs_waiting_overdue", **labels)) == (0, 0)
+    since = timezone.now() - timedelta(hours=2)
+    waiting = SagaRun.objects.filter(subject_id=order_id)
+    waiting.update(
+        waits_for="await_review", waiting_since=since, waiting_until=since + timedelta(hours=3)
+    )
+
+    assert gauges("runs_waiting", **labels) == 0
+    recent_waits.forget()
+    assert (gauges("runs_waiting", **labels), gauges("runs_waiting_overdue", **labels)) == (1, 0)
+
+    waiting.update(waiting_until=since + timedelta(hours=1))
+    recent_waits.forget()
+    assert (gauges("runs_waiting", **labels), gauges("runs_waiting_overdue", **labels)) == (1, 1)
+    assert gauges("runs_waiting", waits_for="another_payment_needed") == 0
 
 
 def test_open_approvals_are_counted_and_those_past_their_deadline(gauges: Gauges) -> None:

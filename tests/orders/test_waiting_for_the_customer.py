@@ -72,7 +72,7 @@ class Customer:
         )
 
     def look(self) -> dict[str, Any]:
-        """Advance the time to the next look at the provider."""
+        """Advance until the next look at the provider, and return the order."""
         advance(timedelta(minutes=1))
         sweep()
         return self.deliver()

@@ -50,8 +50,10 @@ API: Final[Mapping[tuple[str, str], Row]] = {
     ("order-timeline", "GET"): _READ,
     ("order-events", "GET"): _READ,
     ("order-cancel", "POST"): by_token(owner=202, stranger=404, reader=403, writer=202, shop=202),
-    # No order of the table waits for a payment.
+    # The order is paid at once, and waits for no other payment.
     ("order-payments", "POST"): by_token(owner=409, stranger=404, reader=403, writer=409, shop=409),
+    # The checkout declares no signal for customers.
+    ("order-signal", "POST"): by_token(owner=403, stranger=404, reader=403, writer=403, shop=409),
     ("order-links", "POST"): by_token(owner=201, stranger=404, reader=403, writer=201, shop=201),
     ("order-links", "DELETE"): by_token(owner=204, stranger=404, reader=403, writer=204, shop=204),
     ("approvals", "GET"): by_token(owner=403, stranger=403, reader=403, writer=403, shop=200),
@@ -72,9 +74,9 @@ API: Final[Mapping[tuple[str, str], Row]] = {
 
 BODIES: Final[Mapping[str, Any]] = {
     "orders": cart(("MUG", 1)),
-    "quotes": {"items": cart(("MUG", 1))["items"]},
     "order-payments": {"payment_method": "pm_card_visa"},
     "guest-order-payments": {"payment_method": "pm_card_visa"},
+    "quotes": {"items": cart(("MUG", 1))["items"]},
 }
 """A valid body for each route that needs one."""
 

@@ -183,6 +183,15 @@ class ProblemType(Enum):
         "The order was paid by as many methods as the shop allows for one order, without success.",
         "Cancel the order, and place another one.",
     )
+    SIGNAL_NOT_ALLOWED = (
+        HTTPStatus.CONFLICT,
+        "Signal not allowed",
+        (
+            "The order does not take this signal now: its checkout has no such signal, is past it, or"
+            " has ended. `allowed_signals` lists those that this caller may send now."
+        ),
+        "Read the order, and send the signal only if it still applies.",
+    )
     APPROVAL_ALREADY_DECIDED = (
         HTTPStatus.CONFLICT,
         "Approval already decided",

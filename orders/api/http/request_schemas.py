@@ -38,9 +38,7 @@ def parse_body(schema: type[B], request: Request) -> B:
     try:
         return schema.model_validate({} if is_empty else request.data)
     except ValidationError as error:
-        errors = [
-            FieldError(_pointer(detail["loc"]), _message(detail)) for detail in error.errors()
-        ]
+        errors = [FieldError(pointer(detail["loc"]), _message(detail)) for detail in error.errors()]
         raise invalid_request("The body is not valid for this endpoint.", errors) from None
 
 
@@ -62,6 +60,6 @@ def _message(error: ErrorDetails) -> str:
     return message.format(**error.get("ctx", {})) if message else error["msg"]
 
 
-def _pointer(path: tuple[int | str, ...]) -> str:
+def pointer(path: tuple[int | str, ...]) -> str:
     """Return a path as a JSON pointer (RFC 6901)."""
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)

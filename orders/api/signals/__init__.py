@@ -1,0 +1,1 @@
+"""Sending signals to the run of an order."""
