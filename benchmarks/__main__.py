@@ -17,6 +17,7 @@ from benchmarks.plan import InvalidPlan, Plan, plan_from
 from benchmarks.report import as_json, save, show
 from benchmarks.single_order import OrderStuck
 from benchmarks.statements import LogIncomplete
+from sandbox.application import without_waits
 from sandbox.drive.report import terminal
 from sandbox.environment import is_external
 from sandbox.launcher import INTERRUPTED, UNUSABLE, become_launcher
@@ -56,7 +57,7 @@ def _measure(plan: Plan, assortment: Assortment, caller: Mapping[str, str]) -> B
     left_out = frozenset() if plan.flower else frozenset({"flower"})
     with RUN.locked():
         RUN.clear()
-        with running(RUN, caller, tell=tell, left_out=left_out) as system:
+        with running(RUN, without_waits(caller), tell=tell, left_out=left_out) as system:
             return uvloop.run(Bench(system, plan, assortment, tell).run())
 
 

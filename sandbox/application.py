@@ -18,6 +18,8 @@ OPERATORS: Final = "operator"  # the application's name of the role
 CUSTOMER: Final = "demo-customer"
 SHOP: Final = "demo-shop"
 FLOWER_USER: Final = "demo"
+REVIEW_ABOVE_MINOR: Final = "100000"
+"""So that the carts of a few scenarios are reviewed; all others cost less."""
 
 
 def settings_for(
@@ -44,7 +46,8 @@ def settings_for(
         # One customer places orders as fast as possible.
         "THROTTLING": caller.get("THROTTLING", "0"),
         "MAX_OPEN_ORDERS": caller.get("MAX_OPEN_ORDERS", "0"),
-        "PAYMENT_GRACE_SECONDS": caller.get("PAYMENT_GRACE_SECONDS", "0"),
+        "PAYMENT_GRACE_SECONDS": caller.get("PAYMENT_GRACE_SECONDS", "900"),
+        "REVIEW_ABOVE_MINOR": caller.get("REVIEW_ABOVE_MINOR", REVIEW_ABOVE_MINOR),
         **given,
     }
     if "DATABASE_URL" not in given:
@@ -61,6 +64,14 @@ def settings_for(
         if (service := service_of(name)) and setting_of(service) not in given:
             settings[setting_of(service)] = f"http://{LOOPBACK}:{port}"
     return settings
+
+
+def without_waits(caller: Mapping[str, str]) -> dict[str, str]:
+    """Return the caller's environment for runs whose orders wait for no customer and no review.
+
+    A declined order is cancelled at once. What the caller has set stays.
+    """
+    return {"PAYMENT_GRACE_SECONDS": "0", "REVIEW_ABOVE_MINOR": "0", **caller}
 
 
 def process_environment(

@@ -11,11 +11,12 @@ from rich.text import Text
 
 from sandbox.addresses import addresses, desk_url
 from sandbox.drive.deadlines import StopSignal
+from sandbox.drive.open_orders import order_to_approve, order_to_authenticate
 from sandbox.drive.repair import OrderToRepair
 from sandbox.drive.report import terminal
 from sandbox.drive.scenario_groups import demo_groups
 from sandbox.drive.scenario_runner import Drive
-from sandbox.drive.scenarios import KILLED, REFUNDED
+from sandbox.drive.scenarios import APPROVAL, AUTHENTICATED, KILLED, REFUNDED
 from sandbox.drive.shop import Shop
 from sandbox.drive.trickle import EVERY_SECONDS, Trickle, TrickleStatus
 from sandbox.management import manage
@@ -38,6 +39,8 @@ def demo(caller: Mapping[str, str], tell: Callable[[str], None]) -> int:
         for text, scenario in (
             ("An order whose worker was killed with SIGKILL during the charge:", KILLED),
             ("An order that was cancelled and refunded:", REFUNDED),
+            ("An order whose customer authenticated it by 3-D Secure:", AUTHENTICATED),
+            ("A large order that the shop approved:", APPROVAL),
         ):
             for order_id in drive.orders_of(scenario)[:1]:
                 tell(f"\n  {text}\n    {desk_url(system, order_id)}")
@@ -46,7 +49,7 @@ def demo(caller: Mapping[str, str], tell: Callable[[str], None]) -> int:
 
 
 class Afterwards:
-    """What runs after the scenarios: a trickle of orders, and one order to repair."""
+    """What runs after the scenarios: a trickle of orders, and orders that wait for a person."""
 
     def __init__(
         self, system: System, drive: Drive, console: Console, tell: Callable[[str], None]
@@ -54,8 +57,8 @@ class Afterwards:
         self._system = system
         self._console = console
         self._tell = tell
-        stop_signal = StopSignal()
-        shop = Shop(system.base_url, system.own_token, stop_signal)
+        self._stop_signal = stop_signal = StopSignal()
+        self._shop = shop = Shop(system.base_url, system.own_token, stop_signal)
         self._tell_at = time.monotonic() + LINE_EVERY_SECONDS
         self._to_repair: OrderToRepair | None = None
         if drive.stripe is not None:
@@ -70,6 +73,7 @@ class Afterwards:
 
     def stay(self) -> None:
         """Keep everything running until a signal ends it."""
+        self._offer_open_orders()
         if self._to_repair is not None:
             self._tell(f"""
   An order for you to repair:
@@ -80,6 +84,20 @@ class Afterwards:
         self._tell(f"\n{UP_AND_RUNNING}")
         with self._trickle.running(), self._shown() as show:
             self._system.stay(meanwhile=show)
+
+    def _offer_open_orders(self) -> None:
+        """Leave an order that waits for its customer, and one that waits for the shop."""
+        if self._system.stripe_url is not None:
+            asking = order_to_authenticate(self._shop, self._system.stripe_url)
+            self._tell(f"""
+  An order whose payment you can authenticate, within 15 minutes:
+    {desk_url(self._system, asking.id)}
+    {asking.page}""")
+        large = order_to_approve(self._shop, self._system, self._stop_signal)
+        self._tell(f"""
+  A large order that you can approve or reject, at the desk or by its signed link:
+    {desk_url(self._system, large.id)}
+    {large.page}""")
 
     @contextmanager
     def _shown(self) -> Iterator[Callable[[], None]]:

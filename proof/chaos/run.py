@@ -21,6 +21,7 @@ from proof.chaos.ledgers import Ledgers
 from proof.chaos.nemesis import Nemesis
 from proof.chaos.plan import PROVIDER_FAULTS, PROVIDER_LATENCY_MS, Plan
 from proof.chaos.request_log import RequestLog, read_log, responses_by_visit
+from sandbox.application import without_waits
 from sandbox.drive.deadlines import StopSignal
 from sandbox.drive.provider_faults import ProviderSandbox
 from sandbox.procfile import ROOT
@@ -217,7 +218,8 @@ def run_plan(
         folder.mkdir(parents=True)
         layout = chaos_layout(seed=plan.seed, bug=bug)
         left_out = frozenset({"flower"})
-        with running(RUN, os.environ, tell=tell, left_out=left_out, layout=layout) as system:
+        caller = without_waits(os.environ)
+        with running(RUN, caller, tell=tell, left_out=left_out, layout=layout) as system:
             refuse_unsynced(system)
             result = ChaosRun(system, plan, folder, tell).run()
             tell("Stopping.")

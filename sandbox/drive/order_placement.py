@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
-from sandbox.drive.provider_faults import ActiveFault
+from sandbox.drive.approvals import Approvals
+from sandbox.drive.provider_faults import ActiveFault, ProviderSandbox
 from sandbox.drive.shop import CANCELLED, ENDED, Cart, Shop, ShopOrder, new_key
 
 REPEATED_REQUESTS = 4
@@ -18,6 +19,9 @@ class ScenarioContext(NamedTuple):
     kill: Callable[[Sequence[str]], None]  # programs, by their names and with SIGKILL
     flush_broker: Callable[[], None]
     on_accepted: Callable[[ShopOrder], None]
+    stripe: ProviderSandbox | None  # None if the run does not start it
+    approvals: Approvals
+    advance_clock: Callable[[str], None]  # by a time such as 15m, for the whole sandbox
 
     def place_order(self, cart: Cart) -> ShopOrder:
         order = self.shop.place(cart, key=new_key())
@@ -32,6 +36,12 @@ class ScenarioContext(NamedTuple):
         if self.fault is None:
             raise ValueError("this way of placing orders needs a scenario with a fault")
         return self.fault
+
+    @property
+    def required_stripe(self) -> ProviderSandbox:
+        if self.stripe is None:
+            raise ValueError("this way of placing orders needs the Stripe sandbox")
+        return self.stripe
 
 
 # Orders the carts of a scenario, and returns all orders as they ended.

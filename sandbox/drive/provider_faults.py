@@ -92,6 +92,11 @@ class ProviderSandbox:
         """Make confirmations of a card meet the fault from now on; the page shows the note."""
         return ActiveFault(self._controls, payment_method, fault, self._stop_signal, note)
 
+    def authenticate(self, intent_id: str) -> None:
+        """Complete the authentication of a payment, as its customer does on the issuer's page."""
+        body = {"result": "complete"}
+        _control("POST", f"{self._controls}/authentications/{intent_id}", body)
+
     def payments(self) -> dict[str, LedgerPayment]:
         """Return every payment by its PaymentIntent's id, read from the ledger file."""
         return self._ledger.read()

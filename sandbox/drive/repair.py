@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
+from sandbox.drive.api_client import ShopRefused
 from sandbox.drive.provider_faults import FaultSpec, ProviderSandbox
 from sandbox.drive.scenarios import skus_with_enough
-from sandbox.drive.shop import Cart, Shop, ShopRefused, new_key
+from sandbox.drive.shop import Cart, Shop, new_key
 from sandbox.management import manage
 
 CARD: Final = "pm_card_unionpay"  # no other order of the drive uses it

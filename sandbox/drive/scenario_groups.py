@@ -1,9 +1,17 @@
-"""The order of the scenarios: all at once for `make smoke`, one group after the other for `make demo`."""
+"""The order of the scenarios: nearly all at once for `make smoke`, in readable groups for `make demo`."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from sandbox.drive.scenarios import Scenario, demo_only_scenarios, scenarios
+from sandbox.drive.scenarios import (
+    ANOTHER_CARD,
+    APPROVAL,
+    AUTHENTICATED,
+    Scenario,
+    demo_only_scenarios,
+    scenarios,
+    scenarios_in_which_time_passes,
+)
 from sandbox.drive.shop import ShopProduct
 
 
@@ -33,6 +41,11 @@ _DEMO: Final = (
             "cancelled after confirmation",
             "cancelled after the capture",
         ),
+    ),
+    (
+        "Orders wait for their customers, and for the shop",
+        "3-D Secure, another card after a decline, and a review of large orders.",
+        (AUTHENTICATED, ANOTHER_CARD, APPROVAL),
     ),
     (
         "Stripe takes 2.5 seconds for every charge",
@@ -68,11 +81,16 @@ _DEMO: Final = (
 
 
 def smoke_groups(products: Mapping[str, ShopProduct]) -> list[ScenarioGroup]:
-    """Return the scenarios in two groups. The first one also warms up the workers."""
+    """Return the scenarios in three groups.
+
+    The first one also warms up the workers; in the last one the sandbox's clock is moved.
+    """
     first, *others = scenarios(products)
+    in_time = scenarios_in_which_time_passes(products)
     return [
         ScenarioGroup("Customers order", "", (first,)),
         ScenarioGroup("Everything that can go wrong, at once", "", tuple(others)),
+        ScenarioGroup("A day passes, and some orders wait in vain", "", tuple(in_time)),
     ]
 
 

@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 import redis
 from rich.console import Console
 
+from sandbox.drive.api_client import ApiClient
+from sandbox.drive.approvals import Approvals
 from sandbox.drive.background_customers import NAME as BACKGROUND
 from sandbox.drive.background_customers import BackgroundCustomers
 from sandbox.drive.checks import (
@@ -40,6 +42,7 @@ from sandbox.drive.scenario_groups import ScenarioGroup
 from sandbox.drive.scenarios import KILLED, Scenario
 from sandbox.drive.shop import Shop, ShopOrder, ShopProduct
 from sandbox.drive.view import View
+from sandbox.management import manage
 from sandbox.programs import display_name
 from sandbox.reconciliation import check_invariants
 from sandbox.system import System
@@ -58,6 +61,10 @@ class Baseline(NamedTuple):
     unsettled_skus: frozenset[str]  # whose stock those orders can still change
 
 
+class ClockNotMoved(Exception):
+    """The command that moves the sandbox's clock failed."""
+
+
 class Drive:
     """One run of all groups. ``accepted`` maps each accepted order to its scenario."""
 
@@ -71,6 +78,7 @@ class Drive:
         self._shop = Shop(
             system.base_url, system.own_token, stop_signal, on_order=self._tracker.record
         )
+        self._approvals = Approvals(ApiClient(system.base_url, system.shop_token, stop_signal))
         self._processes = ProcessWatcher(system.supervisor, self._tracker)
         url, ledger = system.stripe_url, system.directory.ledger
         self.stripe = None if url is None else ProviderSandbox(url, ledger, stop_signal)
@@ -120,7 +128,7 @@ class Drive:
             if scenario.is_invasive
         ]
         self._console.print(
-            "EXTERNAL=1: nothing is flushed, killed or made to fail. "
+            "EXTERNAL=1: nothing is flushed, killed or made to fail, and no clock is moved. "
             f"Left out: {', '.join(left_out)}."
         )
         kept = [
@@ -189,6 +197,9 @@ class Drive:
             kill=self._kill,
             flush_broker=self._flush_broker,
             on_accepted=on_accepted,
+            stripe=self.stripe,
+            approvals=self._approvals,
+            advance_clock=self._advance_clock,
         )
 
     def _kill(self, programs: Sequence[str]) -> None:
@@ -202,6 +213,13 @@ class Drive:
         with redis.Redis.from_url(self._system.settings["REDIS_URL"]) as broker:
             broker.flushall()
         self._tracker.record_disruption("The broker is flushed: every message is gone")
+
+    def _advance_clock(self, time: str) -> None:
+        """Move the clock of the database and the services. Raises ClockNotMoved."""
+        moved = manage(self._system.environment, "clock", "advance", time)
+        if moved.returncode != 0:
+            raise ClockNotMoved(moved.stderr)
+        self._tracker.add_event(f"The clock is moved forward by {time}")
 
     def _ledger_payments(self) -> dict[str, LedgerPayment]:
         return {} if self.stripe is None else self.stripe.payments()

@@ -15,16 +15,34 @@ from sandbox.drive.order_placement import (
     same_request_again,
     worker_killed_while_paying,
 )
+from sandbox.drive.order_waits import (
+    authenticates,
+    gives_up_when_declined,
+    never_authenticates,
+    never_reviewed,
+    pays_by_another_card,
+    reviewed,
+)
 from sandbox.drive.provider_faults import FaultSpec
 from sandbox.drive.shop import Cart, ShopProduct
 
 CONFIRMED: Final = "confirmed"
 DECLINED: Final = "cancelled: payment_declined"
 SOLD_OUT: Final = "cancelled: out_of_stock"
+REJECTED: Final = "cancelled: review_rejected"
+NOT_REVIEWED: Final = "cancelled: not_reviewed"
 CANCELLED_BY_CUSTOMER: Final = "cancelled: cancelled_by_customer"
 
 KILLED: Final = "worker killed while paying"
 REFUNDED: Final = "cancelled after the capture"
+AUTHENTICATED: Final = "three_d_secure_finished"
+ABANDONED: Final = "three_d_secure_abandoned"
+ANOTHER_CARD: Final = "another_card"
+APPROVAL: Final = "approval"
+APPROVAL_OVERDUE: Final = "approval_overdue"
+AUTHENTICATED_CARD: Final = "pm_card_authenticationRequired"
+REVIEWED_QUANTITY: Final = 30
+"""So many of the most expensive product cost more than the setting REVIEW_ABOVE_MINOR of the run."""
 WORKERS_KILLED: Final = (
     "worker-checkout",
     "worker-settlement",
@@ -54,11 +72,12 @@ class Scenario(NamedTuple):
     place: PlaceOrders = all_at_once
     fault: FaultSpec | None = None
     kills: bool = False
+    needs_sandbox: bool = False  # authenticates at Stripe's sandbox, or moves the clock
 
     @property
     def is_invasive(self) -> bool:
-        """Return whether it kills or breaks something. EXTERNAL=1 leaves such scenarios out."""
-        return self.fault is not None or self.kills
+        """Return whether it harms or needs the sandbox. EXTERNAL=1 leaves such scenarios out."""
+        return self.fault is not None or self.kills or self.needs_sandbox
 
 
 def scenarios(products: Mapping[str, ShopProduct]) -> list[Scenario]:
@@ -70,14 +89,20 @@ def scenarios(products: Mapping[str, ShopProduct]) -> list[Scenario]:
         Scenario(
             "card declined",
             tuple(Cart(((next(shelves), 1),), card) for card in DECLINING_CARDS),
-            {DECLINED: len(DECLINING_CARDS)},
+            {CANCELLED_BY_CUSTOMER: len(DECLINING_CARDS)},
+            gives_up_when_declined,
         ),
         Scenario(
             "more customers than items",
             (Cart(((SCARCE, 1),), "pm_card_visa"),) * CARTS_FOR_SCARCE,
             {CONFIRMED: left, SOLD_OUT: CARTS_FOR_SCARCE - left},
         ),
-        Scenario("unknown payment method", _carts(shelves, 2, "pm_card_unknown"), {DECLINED: 2}),
+        Scenario(
+            "unknown payment method",
+            _carts(shelves, 2, "pm_card_unknown"),
+            {CANCELLED_BY_CUSTOMER: 2},
+            gives_up_when_declined,
+        ),
         Scenario(
             "same request sent five times",
             _carts(shelves, 3),
@@ -90,6 +115,7 @@ def scenarios(products: Mapping[str, ShopProduct]) -> list[Scenario]:
             {CANCELLED_BY_CUSTOMER: 3},
             cancelled_after_confirmation,
         ),
+        *_with_waiting_orders(shelves, products),
         *_with_a_failing_provider(shelves),
         Scenario(
             KILLED,
@@ -136,6 +162,34 @@ def demo_only_scenarios(products: Mapping[str, ShopProduct]) -> list[Scenario]:
     ]
 
 
+def scenarios_in_which_time_passes(products: Mapping[str, ShopProduct]) -> list[Scenario]:
+    """Return the scenarios that move the sandbox's clock. Nothing else may run meanwhile."""
+    shelves = itertools.cycle(skus_with_enough(products))
+    return [
+        Scenario(
+            ABANDONED,
+            _carts(shelves, 2, AUTHENTICATED_CARD),
+            {DECLINED: 2},
+            never_authenticates,
+            needs_sandbox=True,
+        ),
+        Scenario(
+            APPROVAL_OVERDUE,
+            (large_cart(products),),
+            {NOT_REVIEWED: 1},
+            never_reviewed,
+            needs_sandbox=True,
+        ),
+    ]
+
+
+def large_cart(products: Mapping[str, ShopProduct]) -> Cart:
+    """Return a cart that is reviewed by the shop, because its total is large."""
+    skus = skus_with_enough(products)
+    sku = max(skus, key=lambda sku: products[sku].price_minor)
+    return Cart(((sku, REVIEWED_QUANTITY),), "pm_card_visa")
+
+
 def small_carts(products: Mapping[str, ShopProduct]) -> Iterator[Cart]:
     """Yield small carts without end, of products with enough stock."""
     shelves = itertools.cycle(skus_with_enough(products))
@@ -146,6 +200,27 @@ def small_carts(products: Mapping[str, ShopProduct]) -> Iterator[Cart]:
 def skus_with_enough(products: Mapping[str, ShopProduct]) -> list[str]:
     """Return the products with so much stock that they do not sell out by chance."""
     return sorted(sku for sku, product in products.items() if product.available >= ENOUGH)
+
+
+def _with_waiting_orders(
+    shelves: Iterator[str], products: Mapping[str, ShopProduct]
+) -> list[Scenario]:
+    return [
+        Scenario(
+            AUTHENTICATED,
+            _carts(shelves, 2, AUTHENTICATED_CARD),
+            {CONFIRMED: 2},
+            authenticates,
+            needs_sandbox=True,
+        ),
+        Scenario(
+            ANOTHER_CARD,
+            _carts(shelves, 2, "pm_card_chargeDeclinedInsufficientFunds"),
+            {CONFIRMED: 2},
+            pays_by_another_card,
+        ),
+        Scenario(APPROVAL, (large_cart(products),) * 2, {CONFIRMED: 1, REJECTED: 1}, reviewed),
+    ]
 
 
 def _with_a_failing_provider(shelves: Iterator[str]) -> list[Scenario]:

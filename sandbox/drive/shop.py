@@ -5,22 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import urllib3
-
+from sandbox.drive.api_client import ApiClient
 from sandbox.drive.deadlines import StopSignal
 
 ORDER_SECONDS: Final = 180
 ENDED: Final = frozenset({"confirmed", "cancelled"})
 CANCELLED: Final = frozenset({"cancelled"})
-
-# The request is repeated under its idempotency key, so it does not order twice: after no response,
-# an overload, or while the first request is still running.
-_RETRY_STATUSES: Final = frozenset({409, 429, 500, 502, 503, 504})
-_ACCEPTED: Final = frozenset({200, 201, 202})
-
-
-class ShopRefused(Exception):
-    """The API rejected the request, or did not respond in time."""
+ANOTHER_PAYMENT: Final = "another_payment_needed"
+AUTHENTICATION: Final = "authentication_required"
+REVIEW: Final = "await_review"
+"""What an order waits for: the code of its ``waiting_for``."""
 
 
 class NotEnded(Exception):
@@ -50,6 +44,8 @@ class ShopOrder(NamedTuple):
     reason_text: str = ""
     is_captured: bool = False  # captured, and nothing refunded
     seconds: float = 0.0  # from its acceptance to its last change, by the shop's clock
+    waits_for: str = ""  # the code of its wait; empty while it does not wait
+    intent_to_authenticate: str = ""  # the id of a PaymentIntent that waits for the customer
 
     @property
     def outcome(self) -> str:
@@ -70,9 +66,7 @@ class Shop:
     ) -> None:
         self._stop_signal = stop_signal
         self._on_order = on_order
-        self._api = f"{base_url}/api/v1"
-        self._headers = {"Authorization": f"Bearer {token}"}
-        self._http = urllib3.PoolManager(maxsize=64, block=True, retries=False)
+        self._api = ApiClient(base_url, token, stop_signal)
 
     def products(self) -> dict[str, ShopProduct]:
         return {
@@ -86,13 +80,18 @@ class Shop:
             "items": [{"sku": sku, "quantity": quantity} for sku, quantity in cart.items],
             "payment_method": cart.payment_method,
         }
-        return _order(self._request("POST", "orders", key=key, body=body))
+        return _order(self._api.request("POST", "orders", key=key, body=body))
 
     def cancel(self, order_id: str) -> None:
-        self._request("POST", f"orders/{order_id}/cancel", key=new_key(), body={})
+        self._api.request("POST", f"orders/{order_id}/cancel", key=new_key(), body={})
+
+    def pay(self, order_id: str, payment_method: str) -> None:
+        """Pay an order, which waits for its customer, by another payment method."""
+        body = {"payment_method": payment_method}
+        self._api.request("POST", f"orders/{order_id}/payments", key=new_key(), body=body)
 
     def get_order(self, order_id: str) -> ShopOrder:
-        order = _order(self._request("GET", f"orders/{order_id}"))
+        order = _order(self._api.request("GET", f"orders/{order_id}"))
         self._on_order(order)
         return order
 
@@ -105,12 +104,12 @@ class Shop:
         """Yield every item of a list, page by page."""
         path, following = page.partition("?")[0], page
         while following:
-            listed = self._request("GET", following)
+            listed = self._api.request("GET", following)
             yield from listed["results"]
             following = listed["next"] and f"{path}?{listed['next'].partition('?')[2]}"
 
     def timeline(self, order_id: str) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = self._request("GET", f"orders/{order_id}/timeline")[
+        entries: list[dict[str, Any]] = self._api.request("GET", f"orders/{order_id}/timeline")[
             "entries"
         ]
         return entries
@@ -123,6 +122,12 @@ class Shop:
         """Poll until the order's payment is captured. Raises NotEnded."""
         return self._wait_until(order_id, lambda order: order.is_captured)
 
+    def wait_until_it_waits(self, order_id: str, code: str) -> ShopOrder:
+        """Poll until the order waits for this, or has ended. Raises NotEnded."""
+        return self._wait_until(
+            order_id, lambda order: order.waits_for == code or order.status in ENDED
+        )
+
     def _wait_until(self, order_id: str, is_reached: Callable[[ShopOrder], bool]) -> ShopOrder:
         status = "unknown"
         for _ in self._stop_signal.attempts(ORDER_SECONDS, pause=0.2, longest=1):
@@ -131,27 +136,6 @@ class Shop:
             if is_reached(order):
                 return order
         raise NotEnded(order_id, status)
-
-    def _request(
-        self, method: str, path: str, *, key: str | None = None, body: object = None
-    ) -> dict[str, Any]:
-        headers = self._headers if key is None else {**self._headers, "Idempotency-Key": key}
-        problem = "no response"
-        for _ in self._stop_signal.attempts(ORDER_SECONDS, pause=0.2, longest=1):
-            try:
-                response = self._http.request(
-                    method, f"{self._api}/{path}", headers=headers, json=body, timeout=30
-                )
-            except urllib3.exceptions.HTTPError as error:
-                problem = str(error)
-                continue
-            if response.status in _ACCEPTED:
-                content: dict[str, Any] = response.json()
-                return content
-            problem = f"{response.status} {response.data.decode()[:300]}"
-            if response.status not in _RETRY_STATUSES:
-                break
-        raise ShopRefused(f"{method} {path}: {problem}")
 
 
 def _moment(text: str) -> datetime:
@@ -163,6 +147,7 @@ def new_key() -> str:
 
 
 def _order(row: Mapping[str, Any]) -> ShopOrder:
+    waiting_for, next_action = row.get("waiting_for") or {}, row.get("next_action") or {}
     return ShopOrder(
         id=row["id"],
         status=row["status"],
@@ -173,4 +158,7 @@ def _order(row: Mapping[str, Any]) -> ShopOrder:
         reason_text=row["reason"],
         is_captured=row["payment"]["status"] == "captured",
         seconds=(_moment(row["updated_at"]) - _moment(row["created_at"])).total_seconds(),
+        waits_for=waiting_for.get("code", ""),
+        # Stripe's client secret begins with the id of its PaymentIntent.
+        intent_to_authenticate=next_action.get("client_secret", "").partition("_secret_")[0],
     )

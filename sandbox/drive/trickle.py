@@ -17,7 +17,15 @@ from sandbox.drive.scenarios import (
     skus_with_enough,
     small_carts,
 )
-from sandbox.drive.shop import ENDED, Cart, Shop, ShopOrder, ShopProduct, new_key
+from sandbox.drive.shop import (
+    ANOTHER_PAYMENT,
+    ENDED,
+    Cart,
+    Shop,
+    ShopOrder,
+    ShopProduct,
+    new_key,
+)
 
 EVERY_SECONDS: Final = 4.0
 POLL_SECONDS: Final = 1.0
@@ -142,12 +150,18 @@ class Trickle:
 
     def _follow(self, order_id: str, visit: Visit) -> None:
         order = self._shop.get_order(order_id)
-        if visit.changes_mind and order.status == "confirmed":
-            if order.is_captured and order_id not in self._cancelled:
-                self._shop.cancel(order_id)
-                self._cancelled.add(order_id)
+        if order.waits_for == ANOTHER_PAYMENT:
+            self._cancel_once(order_id)
+        elif visit.changes_mind and order.status == "confirmed":
+            if order.is_captured:
+                self._cancel_once(order_id)
         elif order.status in ENDED:
             self._record_end(order)
+
+    def _cancel_once(self, order_id: str) -> None:
+        if order_id not in self._cancelled:
+            self._shop.cancel(order_id)
+            self._cancelled.add(order_id)
 
     def _record_end(self, order: ShopOrder) -> None:
         del self._under_way[order.id]
@@ -157,7 +171,10 @@ class Trickle:
 
 
 def visits(products: Mapping[str, ShopProduct]) -> Iterator[Visit]:
-    """Yield customers without end: most pay, and each minute some are declined, slow or cancel."""
+    """Yield customers without end: most pay, and each minute some are declined, slow or cancel.
+
+    A customer whose payment is declined gives up, and cancels the order.
+    """
     carts = small_carts(products)
     declining = itertools.cycle(DECLINING_CARDS)
     slow, silent = FaultSpec("latency", 6000, times=1), FaultSpec("timeout_after", times=1)

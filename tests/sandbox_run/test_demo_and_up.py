@@ -118,6 +118,28 @@ def test_the_order_to_repair_is_repaired_as_the_demo_describes(demo: ProjectCopy
     wait_until(lambda: orders(demo)[order] == "confirmed", "the order continues")
 
 
+def printed_order_and_page(text: str, output: str) -> tuple[str, str]:
+    """Return the order and the page that the demo prints below a line."""
+    _, _, after = output.partition(text)
+    desk, page = after.partition(":\n")[2].split()[:2]
+    return desk.rstrip("/").rpartition("/")[2], page
+
+
+def test_the_printed_pages_authenticate_an_order_and_approve_one(demo: ProjectCopy) -> None:
+    asking, page = printed_order_and_page("you can authenticate", demo.output)
+    large, link = printed_order_and_page("you can approve or reject", demo.output)
+    assert (orders(demo)[asking], orders(demo)[large]) == ("placed", "placed")
+
+    authenticated = urllib3.request(
+        "POST", page, fields={"result": "complete"}, encode_multipart=False
+    )
+    approved = urllib3.request("POST", link, fields={"decision": "approve"}, encode_multipart=False)
+
+    assert (authenticated.status, approved.status) == (200, 200)
+    for order in (asking, large):
+        wait_until(lambda order=order: orders(demo)[order] == "confirmed", "the order continues")
+
+
 def test_revoking_the_printed_token_does_not_stop_the_trickle(demo: ProjectCopy) -> None:
     up_json = demo.up_json
     url, headers = up_json["base_url"], {"Authorization": f"Bearer {up_json['customer_token']}"}

@@ -8,6 +8,8 @@ from itertools import islice
 import pytest
 from rich.console import Console
 
+from inventory.demo_catalogue import ARTICLES
+from sandbox.application import REVIEW_ABOVE_MINOR
 from sandbox.drive import order_tracker
 from sandbox.drive.order_tracker import OrderTracker, percentile
 from sandbox.drive.process_watcher import ProcessWatcher
@@ -51,11 +53,16 @@ def tracker(clock: FakeClock) -> OrderTracker:
     return OrderTracker(_began=clock.now)
 
 
-def test_the_demo_shows_every_scenario_of_the_smoke_test_and_more() -> None:
-    tested = [case.name for group in smoke_groups(PRODUCTS) for case in group.scenarios]
+def test_the_demo_shows_every_scenario_of_the_smoke_test_that_moves_no_clock_and_more() -> None:
+    *groups, last = smoke_groups(PRODUCTS)
+    tested = [case.name for group in groups for case in group.scenarios]
     shown = [case.name for group in demo_groups(PRODUCTS) for case in group.scenarios]
 
     assert tested == [scenario.name for scenario in scenarios(PRODUCTS)]
+    assert [case.name for case in last.scenarios] == [
+        "three_d_secure_abandoned",
+        "approval_overdue",
+    ]
     assert Counter(shown) == Counter(
         (
             *tested,
@@ -76,8 +83,23 @@ def test_a_fault_never_hits_the_cards_of_another_scenario_of_its_group() -> None
         assert [cards.count(card) for card in failing] == [1] * len(failing)
 
 
-def test_the_smoke_test_has_77_orders() -> None:
-    assert sum(len(scenario.carts) for scenario in scenarios(PRODUCTS)) == 77
+def test_the_smoke_test_has_86_orders() -> None:
+    cases = [case for group in smoke_groups(PRODUCTS) for case in group.scenarios]
+    assert sum(len(case.carts) for case in cases) == 86
+
+
+def test_only_large_carts_are_reviewed() -> None:
+    """By the prices of the demo catalogue and the limit that the runs set."""
+    products = {
+        article.sku: ShopProduct(article.price_minor, article.stock) for article in ARTICLES
+    }
+    limit = int(REVIEW_ABOVE_MINOR)
+    groups = (*demo_groups(products), *smoke_groups(products))
+
+    for case in {case.name: case for group in groups for case in group.scenarios}.values():
+        for cart in case.carts:
+            total = sum(products[sku].price_minor * quantity for sku, quantity in cart.items)
+            assert (total > limit) == (case.name in {"approval", "approval_overdue"})
 
 
 def test_orders_are_counted_by_status(tracker: OrderTracker, clock: FakeClock) -> None:
@@ -165,7 +187,7 @@ def screen(width: int, clock: FakeClock, *, is_terminal: bool) -> str:
     groups = demo_groups(PRODUCTS)
     view = View(groups, tracker, processes, lambda _: 123456, console)
     with view.shown():
-        view.begin(groups[4])
+        view.begin(groups[5])
         processes._poll()
         tracker.record_accepted(order(1))
         tracker.record_disruption("Killed with SIGKILL: [checkout worker]")
@@ -185,7 +207,7 @@ def test_a_terminal_is_redrawn_within_its_width(width: int, clock: FakeClock) ->
     assert max(map(len, lines)) <= width
     frame = "\n".join(lines)
     assert "A worker is killed with SIGKILL in the middle of a charge" in frame
-    assert "5 of 8" in frame
+    assert "6 of 9" in frame
     assert "1,234.56 EUR at Stripe" in frame
     assert "✗ checkout gone" in frame
     assert frame.count("╰") % 2 == 0
@@ -197,7 +219,7 @@ def test_a_pipe_gets_lines_without_escape_codes(clock: FakeClock) -> None:
     assert ESCAPE not in output
     assert output.splitlines() == [
         "",
-        "5. A worker is killed with SIGKILL in the middle of a charge",
+        "6. A worker is killed with SIGKILL in the middle of a charge",
         "   Its lease of 10 s expires; another worker looks up what Stripe has done.",
         "   0:00 Killed with SIGKILL: [checkout worker]",
         "   0:00 Gone: checkout worker (process 7)",

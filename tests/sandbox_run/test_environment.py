@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from sandbox.application import process_environment, settings_for
+from sandbox.application import process_environment, settings_for, without_waits
 from sandbox.environment import without_addresses
 from sandbox.outside_service.services import program_of
 from sandbox.programs import POSTGRES, STRIPE, VALKEY
@@ -118,3 +118,17 @@ def test_a_folder_is_used_by_one_run_at_a_time(directory: RunDirectory) -> None:
 
     with same.locked():
         pass
+
+
+def test_orders_wait_for_customers_and_reviews_unless_the_run_is_without_waits(
+    directory: RunDirectory,
+) -> None:
+    names = ("PAYMENT_GRACE_SECONDS", "REVIEW_ABOVE_MINOR")
+
+    ordinary = settings_for(directory, PORTS, {})
+    without = settings_for(directory, PORTS, without_waits({}))
+    own = settings_for(directory, PORTS, without_waits({"PAYMENT_GRACE_SECONDS": "60"}))
+
+    assert [ordinary[name] for name in names] == ["900", "100000"]
+    assert [without[name] for name in names] == ["0", "0"]
+    assert [own[name] for name in names] == ["60", "0"]

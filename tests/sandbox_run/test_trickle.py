@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 
 from sandbox.demo import status_line
+from sandbox.drive.api_client import ShopRefused
 from sandbox.drive.deadlines import StopSignal
-from sandbox.drive.shop import Cart, Shop, ShopOrder, ShopProduct, ShopRefused
+from sandbox.drive.shop import Cart, Shop, ShopOrder, ShopProduct
 from sandbox.drive.trickle import MAX_UNDER_WAY, ORDERS_PER_STOCK_CHECK, Trickle, Visit
 from sandbox.run_directory import RunDirectory
 
@@ -42,9 +43,13 @@ class FakeShop(Shop):
     def cancel(self, order_id: str) -> None:
         self.cancelled.append(order_id)
 
-    def set_status(self, order_id: str, status: str, *, is_captured: bool = False) -> None:
+    def set_status(
+        self, order_id: str, status: str, *, is_captured: bool = False, waits_for: str = ""
+    ) -> None:
         was = self.orders[order_id]
-        self.orders[order_id] = was._replace(status=status, is_captured=is_captured)
+        self.orders[order_id] = was._replace(
+            status=status, is_captured=is_captured, waits_for=waits_for
+        )
 
 
 class FakeSystem:
@@ -142,6 +147,25 @@ def test_a_customer_who_changes_their_mind_cancels_once_and_after_the_capture(
     assert shop.cancelled == []
 
     shop.set_status("order-0", "confirmed", is_captured=True)
+    for _ in range(3):
+        trickle._step(is_time=False)
+    assert shop.cancelled == ["order-0"]
+    assert trickle.status().under_way == 1
+    shop.set_status("order-0", "cancelled")
+    trickle._step(is_time=False)
+
+    assert trickle.status().ended == {"cancelled": 1}
+
+
+def test_a_customer_whose_payment_is_declined_gives_up_once(
+    trickle: Trickle, shop: FakeShop
+) -> None:
+    run_steps(trickle, 1)
+    shop.set_status("order-0", "placed", waits_for="authentication_required")
+    trickle._step(is_time=False)
+    assert shop.cancelled == []
+
+    shop.set_status("order-0", "placed", waits_for="another_payment_needed")
     for _ in range(3):
         trickle._step(is_time=False)
     assert shop.cancelled == ["order-0"]
