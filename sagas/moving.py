@@ -17,6 +17,7 @@ from sagas import journal, registry
 from sagas.dispatch import dispatch
 from sagas.errors import UnknownSaga
 from sagas.models import LIVE, SagaRun, SentSignal, VersionMove
+from sagas.queries.versions import count_by_version
 from sagas.run_context import state_of
 from sagas.takeover import Candidate, Takeover, takeover_of
 
@@ -85,7 +86,8 @@ def move_all_to_newest(saga: str, *, limit: int | None = None, dry_run: bool = F
 
 def _ids_of_older_versions(saga: str, newest: int) -> Iterator[list[UUID]]:
     """Yield the ids of the live runs of all older versions, in batches, by version and id."""
-    for version in range(1, newest):
+    versions = [version for name, version in count_by_version(limit=1) if name == saga]
+    for version in [version for version in versions if version < newest]:
         runs = SagaRun.objects.filter(saga=saga, version=version, status__in=LIVE).order_by("pk")
         ids = runs.values_list("pk", flat=True)
         batch = list(ids[:BATCH])
