@@ -2,19 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from django import forms
 
 from orders.saga import CHECKOUT
-from sagas import registry
 from sagas.batch import WaitBatch
 from sagas.definition import Reject, wait_step
 from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.signal_types import Signal, SignalContext
 from sagas.signals import take_signals
+from tests.support.checkout_versions import placed_with
 
 A_DAY: Final = timedelta(days=1)
 
@@ -50,13 +49,7 @@ def await_packing(batch: WaitBatch) -> None:
 
 @contextmanager
 def packing_checkout() -> Iterator[None]:
-    """Have orders wait for the signal ``packed`` after their stock is reserved."""
+    """Have new orders wait for the signal ``packed`` after their stock is reserved."""
     first, *rest = CHECKOUT.steps
-    packing = replace(CHECKOUT, steps=(first, await_packing, *rest), signals=(PACKED, HURRY))
-    registry.unregister(CHECKOUT)
-    registry.register(packing)
-    try:
+    with placed_with((first, await_packing, *rest), signals=(PACKED, HURRY)):
         yield
-    finally:
-        registry.unregister(packing)
-        registry.register(CHECKOUT)
