@@ -17,6 +17,7 @@ from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 from kombu.message import Message
 
+import sagas.services
 from config.celery import app
 from invariants.checking import Strictness, check
 from payments.provider_reconciliation import read_providers
@@ -76,6 +77,15 @@ def worker(queues: Sequence[str] = QUEUES) -> ProcessWork:
                 injector.task = "-"
 
     return work
+
+
+def nudge(order_id: str) -> ProcessWork:
+    """Return the work of a process that nudges the run of an order, as after a provider's event."""
+
+    def send(_: FaultInjector) -> None:
+        sagas.services.nudge(subject_ids=[UUID(order_id)])
+
+    return send
 
 
 def sweep(*, then: Sequence[str] = ()) -> ProcessWork:

@@ -24,15 +24,15 @@ class OrderRow:
 def examine(
     world: World,
     *,
-    ends: Mapping[str, int],
+    ends: Sequence[Mapping[str, int]],
     acknowledged: Mapping[str, str],
     expected_effects: Mapping[str, Effects],
     order_effects: Mapping[str, OrderEffects],
 ) -> list[Finding]:
     """Compare orders, payments, stock, events, the services' records and the clients' responses.
 
-    ``ends`` maps each final status to the number of orders that must have it. ``acknowledged`` maps
-    each customer to the order id in their response. ``expected_effects`` is how often each outside
+    Each of ``ends`` maps each final status to the number of orders that have it then; one of them
+    must be so. ``acknowledged`` maps each customer to the order id in their response. ``expected_effects`` is how often each outside
     service must have acted, by operation. For a service that is not in it, ``order_effects`` is how
     often the service must have acted for each order.
     """
@@ -46,6 +46,7 @@ def examine(
         *_ends(orders, ends),
         *_history(orders, acknowledged),
         *_money(orders, world),
+        *_approvals(orders, world),
         *_stock(orders, world),
         *_journal(world),
         *_events(orders, world),
@@ -53,10 +54,11 @@ def examine(
     ]
 
 
-def _ends(orders: list[OrderRow], ends: Mapping[str, int]) -> Iterator[Finding]:
+def _ends(orders: list[OrderRow], ends: Sequence[Mapping[str, int]]) -> Iterator[Finding]:
     found = Counter(order.status for order in orders)
-    if found != Counter(ends):
-        yield Finding("wrong-status", f"{dict(found)} instead of {dict(ends)}")
+    if all(found != Counter(end) for end in ends):
+        allowed = " or ".join(str(dict(end)) for end in ends)
+        yield Finding("wrong-status", f"{dict(found)} instead of {allowed}")
 
 
 def _history(orders: list[OrderRow], acknowledged: Mapping[str, str]) -> Iterator[Finding]:
@@ -124,6 +126,17 @@ def _payments(order: OrderRow, intents: list[dict[str, Any]], world: World) -> I
         elif intent["status"] != PROVIDER_SIDE.get(ours[intent["id"]]):
             detail = f"{intent['id']} is {intent['status']} at Stripe, {ours[intent['id']]} here"
             yield Finding("payment-disagrees", detail)
+
+
+def _approvals(orders: list[OrderRow], world: World) -> Iterator[Finding]:
+    """No approval stays open, and an order is confirmed only if its approval was given."""
+    statuses = {order.id: order.status for order in orders}
+    for subject_id, approval in world.rows("SELECT subject_id, status FROM approvals_approval"):
+        status = statuses.get(str(subject_id))
+        if approval == "open":
+            yield Finding("approval-still-open", f"{subject_id} is {status}")
+        elif approval != "approved" and status == "confirmed":
+            yield Finding("confirmed-without-approval", f"{subject_id}: {approval}")
 
 
 def _stock(orders: list[OrderRow], world: World) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from proof.jobs import Job, Result
+from proof.tokens import Tokens
 from sandbox import postgres, valkey
 from sandbox.embedded_servers import start_postgres, start_valkey
 from sandbox.environment import placeholders, without_addresses
@@ -59,8 +60,8 @@ def running_provers(count: int) -> Iterator[Provers]:
         server = start_postgres(folder)
         url = postgres.database_url(folder / "postgres", server.port)
         with _pool(1, _make_template, url) as maker:
-            token = maker.submit(_token).result()
-        with _pool(count, _start_prover, folder, url, token) as pool:
+            tokens = maker.submit(_tokens).result()
+        with _pool(count, _start_prover, folder, url, tokens) as pool:
             try:
                 yield Provers(pool)
             finally:
@@ -84,16 +85,16 @@ def _pool(count: int, begin: Callable[..., None], *arguments: object) -> Process
 
 
 class _Prover:
-    """One prover's world, the customer's token, and the log file of its processes."""
+    """One prover's world, the tokens of its runs, and the log file of its processes."""
 
-    def __init__(self, world: "World", token: str, log: Path) -> None:
+    def __init__(self, world: "World", tokens: Tokens, log: Path) -> None:
         self.world = world
-        self.token = token
+        self.tokens = tokens
         self.log = log
 
 
 _prover: _Prover
-_template_token: str
+_template_tokens: Tokens
 
 
 def environment(**addresses: str) -> dict[str, str]:
@@ -135,32 +136,49 @@ def _die_with_parent(owner: int) -> None:
 
 
 def _make_template(owner: int, server: str) -> None:
-    """Create the database that every run starts from: a catalogue and one customer."""
+    """Create the database that every run starts from: a catalogue, a customer and a shop."""
     _die_with_parent(owner)
     _configure(DATABASE_URL=urlsplit(server)._replace(path=f"/{TEMPLATE}").geturl())
-    import json  # noqa: PLC0415
     from io import StringIO  # noqa: PLC0415
 
     import psycopg  # noqa: PLC0415
     from django.core.management import call_command  # noqa: PLC0415
     from django.db import connections  # noqa: PLC0415
 
-    global _template_token  # noqa: PLW0603 - the pool's only job returns it
+    global _template_tokens  # noqa: PLW0603 - the pool's only job returns it
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {TEMPLATE}")
     call_command("migrate", verbosity=0)
     call_command("load_catalogue", stdout=StringIO())
-    output = StringIO()
-    call_command("create_customer", username="proof", stdout=output)
-    _template_token = json.loads(output.getvalue())["token"]
+    _template_tokens = Tokens(
+        customer=_new_token("create_customer", username="proof"),
+        shop=_new_token(
+            "create_token",
+            *(f"--scope={scope}" for scope in ("orders:read", "orders:write", "shop")),
+            "--create-account",
+            username="proof-shop",
+            name="proof",
+        ),
+    )
     connections.close_all()
 
 
-def _token() -> str:
-    return _template_token
+def _new_token(command: str, *arguments: str, **options: str) -> str:
+    import json  # noqa: PLC0415
+    from io import StringIO  # noqa: PLC0415
+
+    from django.core.management import call_command  # noqa: PLC0415
+
+    output = StringIO()
+    call_command(command, *arguments, **options, stdout=output)
+    return str(json.loads(output.getvalue())["token"])
 
 
-def _start_prover(owner: int, folders: Path, server: str, token: str) -> None:
+def _tokens() -> Tokens:
+    return _template_tokens
+
+
+def _start_prover(owner: int, folders: Path, server: str, tokens: Tokens) -> None:
     """Set this process up as a prover: start its services and broker, load what a run needs."""
     _die_with_parent(owner)
     folder = Path(tempfile.mkdtemp(prefix="prover-", dir=folders))
@@ -182,7 +200,7 @@ def _start_prover(owner: int, folders: Path, server: str, token: str) -> None:
     global _prover  # noqa: PLW0603 - one per process
     addresses = Addresses(database, TEMPLATE, valkey.redis_url(broker.port), "proof:")
     world = World(addresses, actors.QUEUES, stripe, services)
-    _prover = _Prover(world, token, folder / "log")
+    _prover = _Prover(world, tokens, folder / "log")
     processes.keep_warm()
 
 
@@ -196,7 +214,7 @@ def _play(job: Job) -> Result:
         return Run(
             _prover.world,
             scenario,
-            _prover.token,
+            _prover.tokens,
             log,
             fault=job.fault,
             prepare=prepare,

@@ -1,20 +1,21 @@
 """One run: plays a scenario in a fresh world with at most one fault, recovers, and checks it."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import IO
+
+from django.conf import settings
 
 from proof import actors
 from proof.jobs import MAX_ROUNDS, Result
 from proof.oracle import examine
 from proof.points import Fault, Kind, Mode
 from proof.processes import Preparation, State
-from proof.scenario_acts import RunSweep, RunWorker
 from proof.scenarios import ORDER_EFFECTS, Scenario
 from proof.stage import Stage
+from proof.tokens import Tokens
 from proof.world import World
-
-LONGEST_WAIT = timedelta(minutes=15)
-"""Three times the longest back-off. A saga run that waits longer after a fault is a finding."""
 
 A_DAY = timedelta(days=1)
 
@@ -26,7 +27,7 @@ class Run:
         self,
         world: World,
         scenario: Scenario,
-        token: str,
+        tokens: Tokens,
         log: IO[str],
         *,
         fault: Fault | None = None,
@@ -35,9 +36,14 @@ class Run:
     ) -> None:
         self._world = world
         self._scenario = scenario
-        self._stage = Stage(world, token, log, fault=fault, prepare=prepare)
-        self._max_rounds = max_rounds
-        self._rounds = 0
+        self._stage = Stage(
+            world,
+            tokens,
+            log,
+            fault=fault,
+            prepare=partial(_prepare, scenario, prepare),
+            max_rounds=max_rounds,
+        )
 
     def play(self) -> Result:
         """Play the scenario, recover, resume hanging processes, and check everything."""
@@ -54,25 +60,11 @@ class Run:
             self._check_that_nothing_changes()
         finally:
             self._stage.end()
-        return Result(points, self._stage.findings, self._rounds, recovery)
+        return Result(points, self._stage.findings, self._stage.rounds, recovery)
 
     def _come_to_rest(self) -> None:
         """Advance time, and start workers and sweeps, until every saga run has ended."""
-        if not self._world.is_at_rest() and self._world.has_messages():
-            RunWorker().perform(self._stage)
-        for _ in range(self._max_rounds):
-            if self._world.is_at_rest():
-                return
-            self._rounds += 1
-            wait = self._world.until_next_wake()
-            if wait > LONGEST_WAIT:
-                self._stage.add_finding("slow-recovery", f"no run is due for {wait}")
-            self._world.advance_time(wait)
-            RunWorker().perform(self._stage)
-            if self._world.has_overdue_run():
-                RunSweep().perform(self._stage)
-                RunWorker().perform(self._stage)
-        self._stage.add_finding("not-at-rest", f"still at work after {self._max_rounds} rounds")
+        self._stage.work_until(self._world.is_at_rest)
 
     def _resume_hanging(self) -> None:
         for process in self._stage.hanging:
@@ -86,7 +78,7 @@ class Run:
         self._check_fault()
         stage.findings += examine(
             self._world,
-            ends=self._scenario.ends,
+            ends=self._allowed_ends(),
             acknowledged=stage.order_ids,
             expected_effects=self._scenario.expected_effects,
             order_effects=ORDER_EFFECTS,
@@ -97,6 +89,13 @@ class Run:
             stage.add_finding(code, detail)
         for trace in stage.run_log.broken:
             stage.add_finding("process-broke", trace)
+
+    def _allowed_ends(self) -> list[Mapping[str, int]]:
+        """Return how the scenario may end; with a fault there may be a second end."""
+        scenario = self._scenario
+        if self._stage.fault is None or scenario.ends_with_a_fault is None:
+            return [scenario.ends]
+        return [scenario.ends, scenario.ends_with_a_fault]
 
     def _check_fault(self) -> None:
         """Check that the fault happened as planned, and that no write was outside a transaction."""
@@ -124,3 +123,11 @@ class Run:
         changed = sorted(set(before) ^ set(after))
         if changed or len(before) != len(after):
             self._stage.add_finding("recovery-not-idempotent", "\n".join(changed))
+
+
+def _prepare(scenario: Scenario, prepare: Preparation | None) -> None:
+    """Prepare a process of the run: the settings of its scenario, and the seeded bug, if any."""
+    for name, value in scenario.settings.items():
+        setattr(settings, name, value)
+    if prepare is not None:
+        prepare()

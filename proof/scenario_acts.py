@@ -172,3 +172,72 @@ class TimePasses:
 
     def perform(self, stage: Stage) -> None:
         stage.world.advance_time(self.time)
+
+
+@dataclass(frozen=True)
+class WaitUntil:
+    """Time passes, and workers work, until an order waits for this or all orders have ended."""
+
+    code: str
+
+    def perform(self, stage: Stage) -> None:
+        world = stage.world
+        stage.work_until(lambda: world.is_waiting_for(self.code) or world.is_at_rest())
+
+
+@dataclass(frozen=True)
+class Authenticate:
+    """The customers end every authentication that their banks wait for: ``complete`` or ``fail``."""
+
+    result: str = "complete"
+
+    def perform(self, stage: Stage) -> None:
+        for intent in stage.world.stripe.ledger()["payment_intents"]:
+            if intent["status"] == "requires_action":
+                stage.world.stripe.authenticate(intent["id"], self.result)
+
+
+@dataclass(frozen=True)
+class PayOtherwise:
+    """The customer of a waiting order pays by another card."""
+
+    card: str = "pm_card_visa"
+    customer: str = "alice"
+
+    def perform(self, stage: Stage) -> None:
+        order_id = stage.order_ids.get(self.customer)
+        if order_id is not None:
+            path = f"/api/v1/orders/{order_id}/payments"
+            key = f"payment-of-{self.customer}"
+            stage.post(path, {"payment_method": self.card}, key=key, actor="payment")
+
+
+@dataclass(frozen=True)
+class DecideApproval:
+    """The shop approves or rejects an order. ``may_be_refused``: its deadline may have passed."""
+
+    decision: str
+    may_be_refused: bool = False
+
+    def perform(self, stage: Stage) -> None:
+        for (approval_id,) in stage.world.rows("SELECT id FROM approvals_approval"):
+            stage.post(
+                f"/api/v1/approvals/{approval_id}/{self.decision}",
+                {},
+                key=f"{self.decision}-{approval_id}",
+                actor="decision",
+                token=stage.tokens.shop,
+                may_be_refused=self.may_be_refused,
+            )
+
+
+@dataclass(frozen=True)
+class NudgeOrder:
+    """The run of an order is nudged: it looks again at what it waits for."""
+
+    customer: str = "alice"
+
+    def perform(self, stage: Stage) -> None:
+        order_id = stage.order_ids.get(self.customer)
+        if order_id is not None:
+            stage.run_process("nudge", actors.nudge(order_id))

@@ -8,8 +8,12 @@ from typing import Final
 from proof.effects import Effects, OrderEffects
 from proof.scenario_acts import (
     Act,
+    Authenticate,
     BrokerLosesMessages,
     CancelOrder,
+    DecideApproval,
+    NudgeOrder,
+    PayOtherwise,
     PlaceOrder,
     ReleaseHeldCall,
     ResumeSweep,
@@ -20,12 +24,27 @@ from proof.scenario_acts import (
     StartPausedSweep,
     StartSlowWorker,
     TimePasses,
+    WaitUntil,
 )
 
 CONFIRMED: Final = {"confirmed": 1}
 CANCELLED: Final = {"cancelled": 1}
 
-CONFIRM, CAPTURE, CANCEL = (f"payment_intents.{name}" for name in ("confirm", "capture", "cancel"))
+CONFIRM, CAPTURE, CANCEL, RETRIEVE = (
+    f"payment_intents.{name}" for name in ("confirm", "capture", "cancel", "retrieve")
+)
+
+ASKING_CARD: Final = "pm_card_authenticationRequired"
+AUTHENTICATION, ANOTHER_PAYMENT, REVIEW = (
+    "authentication_required",
+    "another_payment_needed",
+    "await_review",
+)
+GRACE: Final = timedelta(minutes=15)
+REVIEW_TIME: Final = timedelta(days=1)
+"""The default of the setting REVIEW_HOURS."""
+CAN_PAY_LATER: Final = {"PAYMENT_GRACE": GRACE}
+IS_REVIEWED: Final = {"REVIEW_ABOVE_MINOR": 1}
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,10 @@ class Scenario:
     acts: Sequence[Act]
     ends: Mapping[str, int]
     """The number of orders that must end in each status."""
+    ends_with_a_fault: Mapping[str, int] | None = None
+    """Another right end, where a fault delays one of two things that happen at the same time."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Settings of the application that differ from those of the proof."""
     expected_effects: Mapping[str, Effects] = field(default_factory=dict)
     """How often outside services must act in the whole scenario, where ORDER_EFFECTS does not fit."""
 
@@ -44,7 +67,7 @@ ORDER_EFFECTS: Final[Mapping[str, OrderEffects]] = {}
 """What each outside service except Stripe must do for each order; a service not listed must not act."""
 
 
-SCENARIOS: Final = (
+PROMPT_SCENARIOS: Final = (
     Scenario("paid", (PlaceOrder(), RunWorker()), CONFIRMED),
     Scenario(
         "declined",
@@ -211,3 +234,145 @@ SCENARIOS: Final = (
         CONFIRMED,
     ),
 )
+
+
+WAIT_FOR_AUTHENTICATION: Final = (
+    PlaceOrder(card=ASKING_CARD),
+    RunWorker(),
+    WaitUntil(AUTHENTICATION),
+)
+WAIT_FOR_REVIEW: Final = (PlaceOrder(), RunWorker(), WaitUntil(REVIEW))
+
+WAITING_SCENARIOS: Final = (
+    Scenario(
+        "authenticated",
+        (*WAIT_FOR_AUTHENTICATION, Authenticate()),
+        CONFIRMED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "authentication-failed-then-another-card",
+        (
+            *WAIT_FOR_AUTHENTICATION,
+            Authenticate("fail"),
+            WaitUntil(ANOTHER_PAYMENT),
+            PayOtherwise(),
+            RunWorker(),
+        ),
+        CONFIRMED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "authentication-abandoned",
+        (*WAIT_FOR_AUTHENTICATION, TimePasses(GRACE), RunSweep(), RunWorker()),
+        CANCELLED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "authenticated-during-the-cancel",
+        (
+            *WAIT_FOR_AUTHENTICATION,
+            CancelOrder(),
+            StartSlowWorker(operation=CANCEL),
+            Authenticate(),
+            ReleaseHeldCall(),
+            RunWorker(),
+        ),
+        CANCELLED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "authenticated-at-the-deadline",
+        (*WAIT_FOR_AUTHENTICATION, TimePasses(GRACE), Authenticate(), RunSweep(), RunWorker()),
+        CONFIRMED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "authenticated-after-the-last-look",
+        (
+            *WAIT_FOR_AUTHENTICATION,
+            TimePasses(GRACE),
+            RunSweep(),
+            StartSlowWorker(operation=RETRIEVE, acts_first=True),
+            Authenticate(),
+            ReleaseHeldCall(),
+            RunWorker(),
+        ),
+        CANCELLED,
+        ends_with_a_fault=CONFIRMED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "nudged-before-the-wait",
+        (
+            PlaceOrder(card=ASKING_CARD),
+            StartSlowWorker(operation=CONFIRM, acts_first=True),
+            Authenticate(),
+            NudgeOrder(),
+            ReleaseHeldCall(),
+            RunWorker(),
+            WaitUntil(AUTHENTICATION),
+            Authenticate(),
+        ),
+        CONFIRMED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "nudged-during-the-wait",
+        (*WAIT_FOR_AUTHENTICATION, Authenticate(), NudgeOrder(), RunWorker()),
+        CONFIRMED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "nudged-after-the-deadline",
+        (*WAIT_FOR_AUTHENTICATION, TimePasses(GRACE), NudgeOrder(), RunWorker()),
+        CANCELLED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "review-approved",
+        (*WAIT_FOR_REVIEW, DecideApproval("approve"), RunWorker()),
+        CONFIRMED,
+        settings=IS_REVIEWED,
+    ),
+    Scenario(
+        "review-rejected",
+        (*WAIT_FOR_REVIEW, DecideApproval("reject"), RunWorker()),
+        CANCELLED,
+        settings=IS_REVIEWED,
+    ),
+    Scenario(
+        "review-overdue",
+        (*WAIT_FOR_REVIEW, TimePasses(REVIEW_TIME), RunSweep(), RunWorker()),
+        CANCELLED,
+        settings=IS_REVIEWED,
+    ),
+    Scenario(
+        "review-approved-at-the-deadline",
+        (
+            *WAIT_FOR_REVIEW,
+            TimePasses(REVIEW_TIME),
+            RunSweep(),
+            DecideApproval("approve"),
+            RunWorker(),
+        ),
+        CONFIRMED,
+        settings=IS_REVIEWED,
+    ),
+    Scenario(
+        "review-approved-too-late",
+        (
+            *WAIT_FOR_REVIEW,
+            TimePasses(REVIEW_TIME),
+            RunSweep(),
+            RunWorker(),
+            DecideApproval("approve", may_be_refused=True),
+        ),
+        CANCELLED,
+        ends_with_a_fault=CONFIRMED,
+        settings=IS_REVIEWED,
+    ),
+)
+"""Orders that wait: for their customers, or for a review."""
+
+SCENARIOS: Final = (*PROMPT_SCENARIOS, *WAITING_SCENARIOS)

@@ -1,14 +1,23 @@
 """The stage: what the acts of a scenario use, namely the world and its processes."""
 
 import zlib
+from collections.abc import Callable
 from datetime import timedelta
+from http import HTTPStatus
 from typing import IO, Any
 
 from proof import actors
-from proof.jobs import Finding
+from proof.jobs import MAX_ROUNDS, Finding
 from proof.points import Fault, Kind
 from proof.processes import Preparation, Process, ProcessWork, RunLog, State
+from proof.tokens import Tokens
 from proof.world import World
+
+LONGEST_WAIT = timedelta(minutes=15)
+"""Three times the longest back-off, and the time that customers have to pay.
+
+A saga run that waits longer after a fault is a finding.
+"""
 
 MAX_REQUESTS = 5
 """A client sends a request this often; then "request-never-accepted" is a finding."""
@@ -20,13 +29,15 @@ class Stage:
     def __init__(
         self,
         world: World,
-        token: str,
+        tokens: Tokens,
         log: IO[str],
         *,
         fault: Fault | None = None,
         prepare: Preparation | None = None,
+        max_rounds: int = MAX_ROUNDS,
     ) -> None:
         self.world = world
+        self.tokens = tokens
         self.order_ids: dict[str, str] = {}
         """The order id in each customer's response."""
         self.slow_worker: Process | None = None
@@ -39,7 +50,9 @@ class Stage:
         self.run_log = RunLog()
         self.triggered_at: timedelta | None = None
         self.fault = fault
-        self._token = token
+        self.rounds = 0
+        """How many rounds of waiting and working the run took so far."""
+        self._max_rounds = max_rounds
         self._log = log
         self._prepare = prepare
 
@@ -69,17 +82,51 @@ class Stage:
         self.react_to_fault()
         return process
 
-    def post(self, path: str, body: Any, *, key: str, actor: str = "storefront") -> Any:
+    def work_until(self, is_reached: Callable[[], bool]) -> None:
+        """Advance time, and start workers and sweeps, until something is reached.
+
+        Adds a finding if it is not reached within the allowed rounds.
+        """
+        if not is_reached() and self.world.has_messages():
+            self.run_process("worker", actors.worker())
+        for _ in range(self._max_rounds):
+            if is_reached():
+                return
+            self.rounds += 1
+            wait = self.world.until_next_wake()
+            if wait > LONGEST_WAIT:
+                self.add_finding("slow-recovery", f"no run is due for {wait}")
+            self.world.advance_time(wait)
+            self.run_process("worker", actors.worker())
+            if self.world.has_overdue_run():
+                self.run_process("sweep", actors.sweep())
+                self.run_process("worker", actors.worker())
+        self.add_finding("not-at-rest", f"still at work after {self._max_rounds} rounds")
+
+    def post(
+        self,
+        path: str,
+        body: Any,
+        *,
+        key: str,
+        actor: str = "storefront",
+        token: str = "",
+        may_be_refused: bool = False,
+    ) -> Any:
         """Send a request, and repeat it with the same key until it is accepted.
 
-        Returns the content of the response; None, with a finding, if it is never accepted.
+        Returns the content of the response; None, with a finding, if it is never accepted. With
+        ``may_be_refused`` a conflict with the order's state (409) ends the request without a finding.
         """
+        token = token or self.tokens.customer
         for _ in range(MAX_REQUESTS):
             self.run_log.responses.clear()
-            self.run_process(actor, actors.request(path, body, token=self._token, key=key))
+            self.run_process(actor, actors.request(path, body, token=token, key=key))
             for status, content in self.run_log.responses:
                 if actors.was_accepted(status):
                     return content
+                if may_be_refused and status == HTTPStatus.CONFLICT:
+                    return None
         self.add_finding("request-never-accepted", f"{path}: {self.run_log.responses}")
         return None
 

@@ -20,6 +20,8 @@ _TIMES: Final = (
     ("sagas_sagarun", "wake_at"),
     ("sagas_sagarun", "leased_until"),
     ("sagas_sagarun", "not_before"),
+    ("sagas_sagarun", "waiting_until"),
+    ("approvals_approval", "deadline"),
     ("sagas_stepattempt", "not_before"),
 )
 """Every column with a time that a process waits for."""
@@ -131,6 +133,11 @@ class World:
     def is_at_rest(self) -> bool:
         """Return whether no saga run is in progress."""
         return not self.rows("SELECT FROM sagas_sagarun WHERE wake_at IS NOT NULL")
+
+    def is_waiting_for(self, code: str) -> bool:
+        """Return whether a saga run waits for this, and no worker looks at it now."""
+        waiting = "SELECT FROM sagas_sagarun WHERE waits_for = %s AND leased_until IS NULL"
+        return bool(self.rows(waiting, code))
 
     def has_overdue_run(self) -> bool:
         return bool(self.rows("SELECT FROM sagas_sagarun WHERE wake_at <= now()"))

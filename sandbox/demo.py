@@ -87,14 +87,16 @@ class Afterwards:
 
     def _offer_open_orders(self) -> None:
         """Leave an order that waits for its customer, and one that waits for the shop."""
-        if self._system.stripe_url is not None:
-            asking = order_to_authenticate(self._shop, self._system.stripe_url)
+        stripe_url = self._system.stripe_url
+        asking = order_to_authenticate(self._shop, stripe_url) if stripe_url else None
+        if asking is not None:
             self._tell(f"""
   An order whose payment you can authenticate, within 15 minutes:
     {desk_url(self._system, asking.id)}
     {asking.page}""")
         large = order_to_approve(self._shop, self._system, self._stop_signal)
-        self._tell(f"""
+        if large is not None:
+            self._tell(f"""
   A large order that you can approve or reject, at the desk or by its signed link:
     {desk_url(self._system, large.id)}
     {large.page}""")

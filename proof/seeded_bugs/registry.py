@@ -27,6 +27,11 @@ from proof.seeded_bugs.records import (
     key_stored_after_order,
 )
 from proof.seeded_bugs.stock import release_not_repeatable, stock_outside_transaction
+from proof.seeded_bugs.waits import (
+    approval_left_open,
+    rejection_taken_for_approval,
+    replaced_payment_left_open,
+)
 
 
 @dataclass(frozen=True)
@@ -103,5 +108,8 @@ BUGS: Final[Mapping[str, Bug]] = {
             "*/*.capture_payment/on-commit/*",
             Mode.KILL_BEFORE,
         ),
+        Bug(replaced_payment_left_open, "authentication-failed-then-another-card"),
+        Bug(approval_left_open, "review-overdue"),
+        Bug(rejection_taken_for_approval, "review-rejected"),
     )
 }

@@ -26,19 +26,28 @@ class LinkNotCreated(Exception):
     """The command that creates the link of an approval failed."""
 
 
-def order_to_authenticate(shop: Shop, stripe_url: str) -> OpenOrder:
-    """Place an order whose customer has to authenticate, on a page of Stripe's sandbox."""
+def order_to_authenticate(shop: Shop, stripe_url: str) -> OpenOrder | None:
+    """Place an order whose customer has to authenticate, on a page of Stripe's sandbox.
+
+    Returns None if it does not wait, because the caller's environment has other settings.
+    """
     sku = skus_with_enough(shop.products())[0]
     order = shop.place(Cart(((sku, 1),), AUTHENTICATED_CARD), key=new_key())
     waiting = shop.wait_until_it_waits(order.id, AUTHENTICATION)
+    if waiting.waits_for != AUTHENTICATION:
+        return None
     page = f"{stripe_url}{AUTHENTICATION_PAGE}/{waiting.intent_to_authenticate}"
     return OpenOrder(order.id, page)
 
 
-def order_to_approve(shop: Shop, system: System, stop_signal: StopSignal) -> OpenOrder:
-    """Place a large order, and create the signed link of its approval. Raises LinkNotCreated."""
+def order_to_approve(shop: Shop, system: System, stop_signal: StopSignal) -> OpenOrder | None:
+    """Place a large order, and create the signed link of its approval. Raises LinkNotCreated.
+
+    Returns None if it does not wait, because the caller's environment has other settings.
+    """
     order = shop.place(large_cart(shop.products()), key=new_key())
-    shop.wait_until_it_waits(order.id, REVIEW)
+    if shop.wait_until_it_waits(order.id, REVIEW).waits_for != REVIEW:
+        return None
     approvals = Approvals(ApiClient(system.base_url, system.shop_token, stop_signal))
     return OpenOrder(order.id, _link(system.environment, approvals.open_one(order.id)))
 
