@@ -20,6 +20,14 @@ SHOP: Final = "demo-shop"
 FLOWER_USER: Final = "demo"
 REVIEW_ABOVE_MINOR: Final = "100000"
 """So that the carts of a few scenarios are reviewed; all others cost less."""
+DEFAULTS: Final = {
+    # One customer places orders as fast as possible.
+    "THROTTLING": "0",
+    "MAX_OPEN_ORDERS": "0",
+    "PAYMENT_GRACE_SECONDS": "900",
+    "REVIEW_ABOVE_MINOR": REVIEW_ABOVE_MINOR,
+}
+"""Settings that the caller's environment may change."""
 
 
 def settings_for(
@@ -43,11 +51,7 @@ def settings_for(
         "PROMETHEUS_MULTIPROC_DIR": str(directory.relative / "metrics"),
         "METRICS_ADDRESS": LOOPBACK,
         "METRICS_PORT": str(ports["metrics"]),
-        # One customer places orders as fast as possible.
-        "THROTTLING": caller.get("THROTTLING", "0"),
-        "MAX_OPEN_ORDERS": caller.get("MAX_OPEN_ORDERS", "0"),
-        "PAYMENT_GRACE_SECONDS": caller.get("PAYMENT_GRACE_SECONDS", "900"),
-        "REVIEW_ABOVE_MINOR": caller.get("REVIEW_ABOVE_MINOR", REVIEW_ABOVE_MINOR),
+        **{name: caller.get(name, value) for name, value in DEFAULTS.items()},
         **given,
     }
     if "DATABASE_URL" not in given:
