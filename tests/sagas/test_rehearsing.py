@@ -249,7 +249,8 @@ def test_the_command_lists_stranded_runs_first_and_exits_with_1(
 
 # -- a deploy and a downgrade -----------------------------------------------------------------
 
-RUNS = 1_000
+some = pytest.mark.parametrize("count", [60, pytest.param(1_000, marks=pytest.mark.prove)])
+"""How many runs are parked; ``make prove`` parks a thousand."""
 
 
 def sample_1(fakes: FakeSagas) -> Saga:
@@ -277,7 +278,7 @@ def sample_2(fakes: FakeSagas) -> Saga:
 
 
 def park(
-    saga: Saga, fakes: FakeSagas, messages: MessageQueue, count: int = RUNS
+    saga: Saga, fakes: FakeSagas, messages: MessageQueue, count: int
 ) -> Counter[tuple[str, str]]:
     """Start runs that come to rest at every step and wait; count them by step and wait."""
     wait = saga.steps[2].name
@@ -330,12 +331,13 @@ PARKED = {
 }
 
 
+@some
 def test_a_deploy_strands_no_run_and_old_runs_finish_on_their_version(
-    fakes: FakeSagas, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue, count: int
 ) -> None:
     first = sample_1(fakes)
-    parked = park(first, fakes, messages)
-    assert (set(parked), parked.total()) == (PARKED, RUNS)
+    parked = park(first, fakes, messages, count)
+    assert (set(parked), parked.total()) == (PARKED, count)
 
     second = sample_2(fakes)
     fresh = start(registry.newest("parcel"))
@@ -344,31 +346,35 @@ def test_a_deploy_strands_no_run_and_old_runs_finish_on_their_version(
     assert stranded() == Counter()
     finish(fakes, messages)
     ended = SagaRun.objects.values_list("version", "status")
-    assert Counter(ended) == {(1, "completed"): RUNS, (2, "completed"): 1}
+    assert Counter(ended) == {(1, "completed"): count, (2, "completed"): 1}
 
 
-def test_after_a_move_the_old_definition_can_go(fakes: FakeSagas, messages: MessageQueue) -> None:
+@some
+def test_after_a_move_the_old_definition_can_go(
+    fakes: FakeSagas, messages: MessageQueue, count: int
+) -> None:
     first = sample_1(fakes)
-    parked = park(first, fakes, messages)
+    parked = park(first, fakes, messages, count)
     sample_2(fakes)
 
     report = move_all_to_newest("parcel")
 
-    assert (len(report.moved), report.stayed) == (RUNS, {})
+    assert (len(report.moved), report.stayed) == (count, {})
     renamed = {("pickup", "pickup"): ("collection", "collection")}
     assert places(2) == {renamed.get(place, place): runs for place, runs in parked.items()}
     registry.unregister(first)
     assert stranded() == Counter()
     finish(fakes, messages)
-    assert Counter(SagaRun.objects.values_list("version", "status")) == {(2, "completed"): RUNS}
+    assert Counter(SagaRun.objects.values_list("version", "status")) == {(2, "completed"): count}
 
 
+@some
 def test_a_downgrade_strands_exactly_the_runs_of_the_new_version(
-    fakes: FakeSagas, messages: MessageQueue
+    fakes: FakeSagas, messages: MessageQueue, count: int
 ) -> None:
-    park(sample_1(fakes), fakes, messages, RUNS // 2)
+    park(sample_1(fakes), fakes, messages, count // 2)
     second = sample_2(fakes)
-    parked = park(second, fakes, messages, RUNS // 2)
+    parked = park(second, fakes, messages, count // 2)
 
     registry.unregister(second)
     assert stranded() == {(2, "this code does not have this version"): parked.total()}
