@@ -106,6 +106,8 @@ def test_a_key_is_not_used_for_another_payload(
         ({"weight": [1]}, ["/weight"]),
         ({"weight": {"kg": 1}}, ["/weight"]),
         ({"weight": True}, ["/weight"]),
+        ({"weight": 1, "ready_on": ["2026-12-01"]}, ["/ready_on"]),
+        ({"weight": 1, "ready_on": 20261201}, ["/ready_on"]),
         ({"weight": 1, "note": "a\x00b"}, ["/note"]),
         ({"weight": 1, "is_fragile": "\x00"}, ["/is_fragile"]),
         ({"weight": 1, "note": "x" * 21}, ["/note"]),

@@ -15,6 +15,7 @@ Orders and their data:
 - approvals, with or without orders: ``approval_helpers``
 - payments without orders: ``payment_attempts``
 - sagas without orders: ``fake_sagas``
+- an order with other steps or signals: ``checkout_versions``, ``packing``, ``fraud_review``
 - thousands of rows: ``large_tables``
 
 Messages, workers, time:

@@ -21,6 +21,7 @@ A_DAY: Final = timedelta(days=1)
 class Packed(forms.Form):
     weight = forms.IntegerField(min_value=1, max_value=30)
     note = forms.CharField(required=False, max_length=20)
+    ready_on = forms.DateField(required=False)
     is_fragile = forms.BooleanField(required=False)
 
 
