@@ -56,6 +56,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         # Each test client makes the middleware anew: it must not read all static files each time.
         patches.setattr(settings, "WHITENOISE_AUTOREFRESH", True)
         yield
+    with django_db_blocker.unblock():
+        end_other_sessions()  # a thread that outlives its test would keep the database from being dropped
 
 
 @pytest.fixture(autouse=True)

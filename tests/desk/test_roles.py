@@ -42,6 +42,8 @@ MATRIX = {
     permissions.NOTE: {"operator", "finance"},
     permissions.EXPORT: {"finance"},
     permissions.DECIDE: {"operator", "finance"},
+    permissions.EXTEND: {"operator", "finance"},
+    permissions.SIGNAL: {"operator"},
     permissions.ACT_IN_BULK: {"operator"},
     "inventory.adjust_stocklevel": {"operator"},
     "inventory.change_product": {"operator"},

@@ -14,7 +14,17 @@ from sandbox.live_keys import live_keys
 MAKE = shutil.which("make") or "make"
 TARGETS = (
     *("help", "smoke", "demo", "up", "check", "manage", "test", "lint", "words", "format", "clean"),
-    *("bench", "prove", "prove-lock", "chaos", "properties", "screenshots", "fuzz", "openapi"),
+    *(
+        "bench",
+        "prove",
+        "prove-lock",
+        "chaos",
+        "properties",
+        "screenshots",
+        "fuzz",
+        "openapi",
+        "versions",
+    ),
 )
 
 
