@@ -244,7 +244,9 @@ def pay_otherwise(order_id: UUID, payment_method: str, *, replaces: UUID | None 
     sagas.services.lock_run(order_id)
     order = Order.objects.get(pk=order_id)
     wait = waits_of([order_id]).get(order_id)
-    if wait is None or wait.code not in PAYABLE_WAITS:
+    # A call in flight looks at the earlier payment: its result must not be recorded on the new one.
+    is_calling = sagas.services.is_calling(order_id)
+    if is_calling or wait is None or wait.code not in PAYABLE_WAITS:
         raise PaymentNotAwaited(order_id, OrderStatus(order.status))
     _check_total(order, payments.services.charge_limits(order.currency, payment_method))
     charge = Charge(

@@ -24,6 +24,7 @@ from sagas.pause_reasons import PauseReason
 
 __all__ = [
     "CompensationRequest",
+    "is_calling",
     "lock_run",
     "move_all_to_newest",
     "move_deadline",
@@ -154,6 +155,17 @@ def move_deadline(subject_id: UUID, waits_for: str, until: datetime) -> bool:
         attention_reason=run.attention_reason if is_paused else "",
     )
     return True
+
+
+def is_calling(subject_id: UUID) -> bool:
+    """Return whether the live run of a subject has a call whose result is not settled yet.
+
+    Under the run's lock, no call starts until the caller's transaction ends.
+    """
+    in_call = SagaRun.objects.filter(
+        subject_id=subject_id, status__in=LIVE, leased_until__isnull=False
+    )
+    return in_call.exists()
 
 
 def lock_run(subject_id: UUID) -> None:

@@ -14,7 +14,7 @@ from payments.states import PaymentStatus
 from sagas.models import SagaRun
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
-from tests.support.clock import advance
+from tests.support.clock import advance, database_time
 from tests.support.in_memory_broker import MessageQueue, delivering_in_background
 from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.provider_ledger import intents_for
@@ -256,6 +256,20 @@ def test_an_order_that_waits_for_no_payment_takes_none(alice: Customer) -> None:
     assert refused.is_problem(409, "payment-not-awaited")
     assert refused.body["order_status"] == "confirmed"
     assert alice.payments == [PaymentStatus.CAPTURED]
+
+
+def test_a_payment_is_not_replaced_while_a_call_looks_at_it(alice: Customer) -> None:
+    action = alice.order(ASKING)["next_action"]
+    SagaRun.objects.update(leased_until=database_time() + timedelta(seconds=10))
+
+    refused = alice.pay(GOOD, replaces=action["payment_id"])
+
+    assert refused.is_problem(409, "payment-not-awaited")
+    assert alice.payments == [PaymentStatus.PREPARED]
+    assert Payment.objects.get().closing_since is None
+
+    SagaRun.objects.update(leased_until=None)
+    assert alice.pay(GOOD, replaces=action["payment_id"]).status == 202
 
 
 def test_the_number_of_payments_is_limited(alice: Customer, settings: Settings) -> None:
