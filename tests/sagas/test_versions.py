@@ -10,6 +10,7 @@ from sagas.queries.versions import count_by_version, live_versions
 from tests.support.command_runner import output_of
 from tests.support.fake_sagas import FakeSagas, start, start_many
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.large_tables import insert_waiting_runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -96,7 +97,7 @@ def test_counts_stop_at_their_limit(fakes: FakeSagas, messages: MessageQueue) ->
 
 def test_a_count_reads_no_more_rows_than_its_limit_of_each_version(fakes: FakeSagas) -> None:
     fakes.saga(fakes.local("pack"))
-    insert_waiting_runs(5_000, version=1)
+    insert_waiting_runs(5_000)
     insert_waiting_runs(5_000, version=2)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE sagas_sagarun")
@@ -107,22 +108,6 @@ def test_a_count_reads_no_more_rows_than_its_limit_of_each_version(fakes: FakeSa
 
     assert (found["parcel", 1], found["parcel", 2]) == (100, 100)
     assert after - before < 1_000
-
-
-def insert_waiting_runs(count: int, version: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO sagas_sagarun (id, saga, version, key, subject_id, correlation_id, status, step,
-                attempt_count, retry_count, fence, redispatch_count, wake_at, waits_for, waiting_since,
-                waiting_until, reason, reason_detail, actor, needs_attention, attention_reason, pause_reason)
-            SELECT gen_random_uuid(), 'parcel', %s, gen_random_uuid(), gen_random_uuid(),
-                gen_random_uuid(), 'running', 'pack', 0, 0, 0, 0, now() + interval '1 day', 'pack', now(),
-                now() + interval '1 day', '', '', '', false, '', ''
-            FROM generate_series(1, %s)
-            """,
-            [version, count],
-        )
 
 
 def rows_read() -> int:

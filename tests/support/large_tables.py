@@ -1,4 +1,8 @@
-"""Fills tables with 12,000 rows each, as after a year, by one statement per table."""
+"""Fills tables with thousands of rows, by one statement per table.
+
+``write_many_rows`` writes 12,000 rows into each growing table, as after a year.
+``insert_waiting_runs`` writes live runs alone.
+"""
 
 from typing import Final
 
@@ -83,3 +87,20 @@ def id_of(kind: str, number: int = 77) -> str:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT (md5('{kind}' || %s))::uuid::text", [number])
         return str(cursor.fetchone()[0])
+
+
+def insert_waiting_runs(count: int, version: int = 1) -> None:
+    """Write this many runs of the saga "parcel", whose deadlines are an hour apart, from in an hour on."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO sagas_sagarun (id, saga, version, key, subject_id, correlation_id, status, step,
+                attempt_count, retry_count, fence, redispatch_count, wake_at, waits_for, waiting_since,
+                waiting_until, reason, reason_detail, actor, needs_attention, attention_reason, pause_reason)
+            SELECT gen_random_uuid(), 'parcel', %s, gen_random_uuid(), gen_random_uuid(),
+                gen_random_uuid(), 'running', 'pack', 0, 0, 0, 0, now() + n * interval '1 hour', 'pack',
+                now(), now() + n * interval '1 hour', '', '', '', false, '', ''
+            FROM generate_series(1, %s) n
+            """,
+            [version, count],
+        )
