@@ -22,9 +22,9 @@ from orders.order_events import (
 )
 from orders.steps import PAYMENT_PROVIDER
 from payments.admin_queries import PaymentDetail
-from sagas.definition import Remote, Wait
 from sagas.queries.attempts import AttemptView
 from sagas.queries.runs import RunDetail
+from sagas.work import Remote, Wait
 
 _TONES: Final = {
     "done": "good",

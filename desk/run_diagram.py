@@ -8,9 +8,9 @@ from desk.audit_timeline import clock, date_and_time
 from desk.order_state import OrderState
 from desk.step_names import staff_name, system_name
 from orders.states import OrderStatus
-from sagas.definition import Remote
 from sagas.queries.runs import PlannedStep, RunDetail, Stage
 from sagas.queries.waits import WaitView
+from sagas.work import Remote
 
 
 @dataclass(frozen=True, slots=True)

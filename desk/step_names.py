@@ -1,11 +1,11 @@
 """The names that staff see for steps, compensations and the systems that they call."""
 
-from sagas import registry
+from sagas.queries.definitions import find_work
 
 
 def staff_name(name: str) -> str:
     """Return the name for staff that a step declares; ``name`` itself for an unknown step."""
-    work = registry.find_work(name)
+    work = find_work(name)
     return work.describe.staff if work else name
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from invariants.invariant import Invariant, Kind
 from orders.saga import SAGAS
-from sagas.definition import Remote
+from sagas.work import Remote
 
 LIMITED_STEPS: Final = [
     (saga.name, saga.version, step.name, step.action.retry.max_attempts)

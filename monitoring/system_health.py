@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sagas import registry
 from sagas.queries.counts import OutcomeCount, outcomes_within
+from sagas.queries.definitions import system_called, systems
 
 WINDOW: Final = timedelta(minutes=5)
 
@@ -38,9 +38,9 @@ class SystemHealth:
 
 def system_health() -> list[SystemHealth]:
     """Return the health of each system that a registered saga calls."""
-    counted: dict[str, list[OutcomeCount]] = {system: [] for system in registry.systems()}
+    counted: dict[str, list[OutcomeCount]] = {system: [] for system in systems()}
     for count in outcomes_within(WINDOW):
-        if system := registry.system_called(count.name):
+        if system := system_called(count.name):
             counted[system].append(count)
     return [_health(system, counts) for system, counts in counted.items()]
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from orders.models import Order
 from orders.states import OrderStatus
-from sagas import registry
+from sagas.queries.definitions import find_rejection_text
 
 _REQUESTED: Final = {
     "cancelled_by_customer": "You cancelled this order.",
@@ -25,7 +25,7 @@ def cancellation_message(order: Order) -> str:
         return ""
     if order.reason in _REQUESTED:
         return _REQUESTED[order.reason]
-    text = registry.find_rejection_text(order.reason)
+    text = find_rejection_text(order.reason)
     if text is None:
         return _UNKNOWN_REASON
     is_compensated = order.status == OrderStatus.CANCELLED

@@ -21,8 +21,8 @@ from orders.order_events import (
     StatusChanged,
     recent_events,
 )
-from sagas.definition import Remote
 from sagas.queries.attempts import AttemptView
+from sagas.work import Remote
 
 MAX_ATTEMPTS: Final = 100
 """A timeline shows this many of an order's last attempts. Its other events are few."""

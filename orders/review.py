@@ -17,8 +17,9 @@ from money.amounts import format_amount
 from orders.models import Order, OrderLine
 from orders.steps import CHECKOUT_QUEUE
 from sagas.batch import Batch, Output, WaitBatch
-from sagas.definition import Escalate, Overdue, Proceed, Reject, wait_step
+from sagas.definition import wait_step
 from sagas.descriptions import RejectionText, StepText, WaitText
+from sagas.work import Escalate, Overdue, Proceed, Reject
 
 REVIEW: Final = "order_review"
 """The name of the approvals."""

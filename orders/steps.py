@@ -34,16 +34,10 @@ from payments.errors import (
 )
 from payments.services import Charge
 from sagas.batch import Batch, Output
-from sagas.definition import (
-    Attempt,
-    Compensate,
-    PendingCall,
-    Reject,
-    local_step,
-    remote_step,
-)
+from sagas.definition import local_step, remote_step
 from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.retry_policy import RetryPolicy
+from sagas.work import Attempt, Compensate, PendingCall, Reject
 
 CHECKOUT_QUEUE: Final = "checkout"
 SETTLEMENT_QUEUE: Final = "settlement"

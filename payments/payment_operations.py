@@ -41,8 +41,8 @@ from payments.recording import record_closings
 from payments.states import PaymentStatus
 from sagas.batch import Output
 from sagas.bulk_sql import Update, select, write
-from sagas.definition import Attempt
 from sagas.errors import LeaseLost
+from sagas.work import Attempt
 
 T = TypeVar("T")
 

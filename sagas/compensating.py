@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from sagas.definition import Remote, Saga, Step
+from sagas.definition import Saga, Step
 from sagas.models import Outcome, RunStatus
 from sagas.run_state import (
     Answer,
@@ -21,6 +21,7 @@ from sagas.run_state import (
     with_progress,
     without_wait,
 )
+from sagas.work import Remote
 
 
 class Compensating:
@@ -39,21 +40,19 @@ class Compensating:
 
     def is_due(self, state: RunState, step: Step, at: datetime) -> bool:
         """Return whether the run, which this worker holds, may compensate ``step`` now."""
-        pending = _find(state, step)
+        is_left = any(pending.step == step.name for pending in state.compensations)
         is_free = state.status == self.status and state.leased_until is None
-        return is_free and pending is not None and is_over(pending.not_before, at)
+        return is_left and is_free and is_over(_find(state, step).not_before, at)
 
     # -- attempts ----------------------------------------------------------------------------
 
     def number(self, state: RunState, step: Step) -> int:
         """Return the number of the last attempt at compensating ``step``."""
-        pending = _find(state, step)
-        return pending.number if pending else 0
+        return _find(state, step).number
 
     def tries(self, state: RunState, step: Step) -> int:
         """Return how many attempts at it there were since its system has last answered."""
-        pending = _find(state, step)
-        return pending.tries if pending else 0
+        return _find(state, step).tries
 
     def attempted(self, state: RunState, step: Step) -> RunState:
         """Count one more attempt at compensating ``step``."""
@@ -100,8 +99,7 @@ class Compensating:
     def _pending(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> RunState:
         """Wait for an answer that comes later. Past its deadline the run is flagged, and looks on."""
         pending = as_remote(step.compensating_action).pending_by_code[answer.error]
-        known = _find(state, step)
-        since = known.first_at if known and known.first_at else moment.at
+        since = _find(state, step).first_at or moment.at
         delay = pending.look_again.delay(self.number(state, step), moment.jitter)
         state = _changed(state, step, not_before=moment.at + delay, waits_for=answer.error, tries=0)
         deadline = answer.until or since + pending.deadline
@@ -127,8 +125,7 @@ class Compensating:
 
     def not_before(self, state: RunState, step: Step) -> datetime | None:
         """Return when ``step`` may be compensated again; None without a back-off."""
-        pending = _find(state, step)
-        return pending.not_before if pending else None
+        return _find(state, step).not_before
 
     def next_try(self, state: RunState) -> datetime | None:
         """Return when the first back-off ends; None if something can be attempted now."""
@@ -137,8 +134,10 @@ class Compensating:
         return min(known) if known and len(known) == len(ends) else None
 
 
-def _find(state: RunState, step: Step) -> PendingCompensation | None:
-    return next((pending for pending in state.compensations if pending.step == step.name), None)
+def _find(state: RunState, step: Step) -> PendingCompensation:
+    """Return what is left to compensate of ``step``; an empty one if nothing is."""
+    known = (pending for pending in state.compensations if pending.step == step.name)
+    return next(known, PendingCompensation(step.name))
 
 
 def _changed(state: RunState, step: Step, **values: object) -> RunState:

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sagas.compensating import Compensating
-from sagas.definition import Local, Saga, Step
+from sagas.definition import Saga, Step
 from sagas.forward import Forward
 from sagas.models import MESSAGE_GRACE, Outcome
 from sagas.run_state import PendingCompensation, RunState, StepHistory
+from sagas.work import Local
 
 RETRY_MESSAGE_LEAD: Final = timedelta(seconds=2)
 """A retry's own message arrives this long before the sweep looks, so that the sweep sends no second one."""

@@ -18,7 +18,6 @@ from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.errors import DefinitionError, UnknownStep
 from sagas.signal_types import Signal
 from sagas.work import (
-    Attempt,
     Call,
     Compensate,
     Condition,
@@ -27,45 +26,15 @@ from sagas.work import (
     Local,
     LocalAct,
     Overdue,
-    PendingCall,
     Proceed,
-    Reject,
     Rejections,
     Remote,
     RemoteOptions,
     Wait,
-    WhenSpent,
     Work,
     do_nothing,
     proceed_past_deadline,
 )
-
-__all__ = [
-    "Attempt",
-    "Call",
-    "Compensate",
-    "Deadline",
-    "Escalate",
-    "Link",
-    "Local",
-    "LocalAct",
-    "Overdue",
-    "PendingCall",
-    "Proceed",
-    "Reject",
-    "Rejections",
-    "Remote",
-    "RemoteOptions",
-    "Saga",
-    "Step",
-    "Wait",
-    "WhenSpent",
-    "Work",
-    "local_step",
-    "remote_step",
-    "timer_step",
-    "wait_step",
-]
 
 
 class Step:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from sagas.batch import Rejection
-from sagas.definition import Escalate, Proceed, Reject, Remote, Saga, Step, Wait, Work
+from sagas.definition import Saga, Step
 from sagas.errors import DefinitionError
 from sagas.models import Outcome, RunStatus
 from sagas.run_state import (
@@ -22,6 +22,7 @@ from sagas.run_state import (
     with_progress,
     without_wait,
 )
+from sagas.work import Escalate, Proceed, Reject, Remote, Wait, Work
 
 
 class Forward:

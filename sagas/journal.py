@@ -10,43 +10,15 @@ from django.db.models import Case, CharField, Value, When
 from sagas import decision
 from sagas.batch import Output
 from sagas.bulk_sql import Change, Insert, Update, write
-from sagas.definition import Saga, Work
+from sagas.definition import Saga
 from sagas.messages import CallResult
 from sagas.models import Direction, Outcome, SagaRun, StepAttempt
+from sagas.run_context import COLUMNS
 from sagas.run_state import PendingCompensation, StepHistory
 
-RUN_FIELDS: Final = (
-    "status",
-    "step",
-    "attempt_count",
-    "retry_count",
-    "tries",
-    "fence",
-    "leased_until",
-    "not_before",
-    "nudges_seen",
-    "waits_for",
-    "waiting_since",
-    "waiting_until",
-    "wake_at",
-    "redispatch_count",
-    "reason",
-    "reason_detail",
-    "needs_attention",
-    "attention_reason",
-    "paused_at",
-    "pause_reason",
-    "ended_at",
-)
-SETTLED_FIELDS: Final = (
-    "outcome",
-    "output",
-    "error",
-    "detail",
-    "tries",
-    "not_before",
-    "ended_at",
-)
+_OTHER_FIELDS: Final = ("status", "fence", "wake_at", "paused_at", "pause_reason", "ended_at")
+RUN_FIELDS: Final = (*COLUMNS, *_OTHER_FIELDS)
+SETTLED_FIELDS: Final = ("outcome", "output", "error", "detail", "tries", "not_before", "ended_at")
 
 HAS_RESULT: Final = (Outcome.DONE, Outcome.PROCEEDED)
 """The outcomes after which a run goes past its step, with an output."""
@@ -79,23 +51,9 @@ def note_stale_result(result: CallResult) -> None:
     """
     note = f"answered too late: {result.outcome} {result.error} {result.detail}".strip()
     claim = result.claim
-    StepAttempt.objects.filter(run=claim.run_id, fence=claim.fence, outcome=Outcome.LOST).update(
-        output=result.output, detail=note
-    )
-
-
-def name_and_work(saga: Saga | None, step: str, direction: str) -> tuple[str, Work | None]:
-    """Return the name and the definition of a step's action or, by direction, its compensation.
-
-    For a step that ``saga`` does not have (any more), returns a name made from the step's, and None.
-    """
-    is_compensating = direction == Direction.COMPENSATING
-    known = next((known for known in saga.steps if known.name == step), None) if saga else None
-    if known is None:
-        return (f"compensation of {step}" if is_compensating else step), None
-    if is_compensating:
-        return known.compensation_name, known.compensating_action
-    return known.name, known.action
+    StepAttempt.objects.filter(
+        run=claim.run.run_id, fence=claim.fence, outcome=Outcome.LOST
+    ).update(output=result.output, detail=note)
 
 
 def pending_compensations(
@@ -139,25 +97,6 @@ def rename_steps(run_ids: Sequence[UUID], renamed: Mapping[str, str]) -> None:
     names = [When(step=old, then=Value(new)) for old, new in renamed.items()]
     attempts = StepAttempt.objects.filter(run__in=run_ids, step__in=list(renamed))
     attempts.update(step=Case(*names, output_field=CharField()))
-
-
-def history_of(attempts: Sequence[StepAttempt]) -> dict[str, StepHistory]:
-    """Return the last attempts at each step of one run, whose rows are given, oldest first."""
-    history: dict[str, StepHistory] = {}
-    for attempt in attempts:
-        if attempt.direction == Direction.FORWARD:
-            history[attempt.step] = StepHistory(attempt.outcome)
-        else:
-            known = history[attempt.step]
-            history[attempt.step] = known._replace(
-                compensation_outcome=attempt.outcome,
-                error=attempt.error,
-                number=attempt.number,
-                tries=attempt.tries,
-                not_before=attempt.not_before,
-                first_at=known.first_at or attempt.started_at,
-            )
-    return history
 
 
 def outputs_of(run_ids: Sequence[UUID], step: str) -> dict[UUID, Output]:

@@ -4,38 +4,35 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sagas.batch import Output
-from sagas.definition import Remote, Step
+from sagas.batch import Output, RunView
+from sagas.definition import Step
 from sagas.errors import DefinitionError
 from sagas.models import Direction, Outcome, StepAttempt
+from sagas.work import Remote
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The worker holds the run until the lease runs out, and must make the call."""
 
-    run_id: UUID
-    subject_id: UUID
-    correlation_id: UUID
+    run: RunView
     step: Step
     work: Remote
-    fence: int
-    number: int
     attempt: StepAttempt
-    input: Output = field(default_factory=dict)
-    waiting_until: datetime | None = None  # of the wait that the call looks at
-    is_overdue: bool = False  # the deadline of the wait that the call looks at has passed
+    fence: int
+    waiting_until: datetime | None  # the deadline of the wait that the call looks at
+    is_overdue: bool  # that deadline has passed
 
     @property
     def log_fields(self) -> dict[str, object]:
         """The fields of its log lines; see ``sagas.log_context``."""
         is_compensating = self.attempt.direction == Direction.COMPENSATING
         return {
-            "run_id": self.run_id,
-            "subject_id": self.subject_id,
-            "correlation_id": self.correlation_id,
+            "run_id": self.run.run_id,
+            "subject_id": self.run.subject_id,
+            "correlation_id": self.run.correlation_id,
             "step": self.step.compensation_name if is_compensating else self.step.name,
-            "attempt": self.number,
+            "attempt": self.attempt.number,
         }
 
 

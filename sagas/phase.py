@@ -13,9 +13,9 @@ from uuid import UUID
 from django.db import transaction
 
 from sagas import journal
-from sagas.batch import Batch, Rejection, WaitBatch
+from sagas.batch import Batch, Output, Rejection, WaitBatch
 from sagas.decision import next_wake_at
-from sagas.definition import Link, Local, Remote, Saga, Step, Wait
+from sagas.definition import Link, Saga, Step
 from sagas.dispatch import dispatch
 from sagas.errors import DefinitionError
 from sagas.messages import Claim, Continue, NextAction, RetryAfter, Stop, WorkItem
@@ -26,6 +26,7 @@ from sagas.phase_rows import PhaseRows
 from sagas.run_context import RunContext
 from sagas.run_state import Answer, RunState, Settled
 from sagas.telemetry import report
+from sagas.work import Local, Remote, Wait
 
 LEASE_MARGIN: Final = timedelta(seconds=2)
 """How much longer a lease is than its call's time limit, to settle the result. If waiting for locks
@@ -180,12 +181,22 @@ class Phase(PhaseRows):
             raise DefinitionError(f"{step.compensation_name}: a compensation cannot be rejected")
         self._check_declared(batch, step, work.rejections)
         for context in group:
-            rejected = batch.rejections.get(context.run.subject_id)
-            attempt = self._ended_attempt(context, step, Outcome.DONE)
-            if rejected is not None:
-                attempt.outcome = Outcome.REJECTED
-                attempt.error, attempt.detail = rejected.code, rejected.detail
-            self._decide(context, step, attempt)
+            self._finish(context, step, batch.rejections.get(context.run.subject_id))
+
+    def _finish(
+        self,
+        context: RunContext,
+        step: Step,
+        rejection: Rejection | None,
+        output: Output | None = None,
+    ) -> None:
+        """Journal the end of a run's local step or wait, and decide what follows."""
+        attempt = self._ended_attempt(context, step, Outcome.DONE)
+        attempt.output = output or {}
+        if rejection is not None:
+            attempt.outcome = Outcome.REJECTED
+            attempt.error, attempt.detail = rejection.code, rejection.detail
+        self._decide(context, step, attempt)
 
     def _check_declared(self, batch: Batch, step: Step, declared: Mapping[str, object]) -> None:
         for rejection in batch.rejections.values():
@@ -194,27 +205,16 @@ class Phase(PhaseRows):
 
     def _try_condition(self, group: list[RunContext], step: Step, work: Wait) -> None:
         """Move on the runs whose condition is met; the others begin to wait, or wait on."""
-        is_late = frozenset(
-            context.run.subject_id
-            for context in group
-            if self.forward.is_overdue(context.state, self.now)
-        )
-        views = [context.view() for context in group]
-        batch = WaitBatch(views, self.writes, is_late)
+        is_late = frozenset(c.run.subject_id for c in group if self._is_overdue(c))
+        batch = WaitBatch([context.view() for context in group], self.writes, is_late)
         work.until(batch)
         self._check_declared(batch, step, work.rejections)
         waiting = []
         for context in group:
             subject_id = context.run.subject_id
-            if subject_id in batch.rejections:
-                rejected = batch.rejections[subject_id]
-                attempt = self._ended_attempt(context, step, Outcome.REJECTED)
-                attempt.error, attempt.detail = rejected.code, rejected.detail
-                self._decide(context, step, attempt)
-            elif subject_id in batch.outputs:
-                attempt = self._ended_attempt(context, step, Outcome.DONE)
-                attempt.output = batch.outputs[subject_id]
-                self._decide(context, step, attempt)
+            rejection, output = batch.rejections.get(subject_id), batch.outputs.get(subject_id)
+            if rejection is not None or output is not None:
+                self._finish(context, step, rejection, output)
             elif subject_id in is_late:
                 self._end_overdue(context, step)
             else:
@@ -238,7 +238,7 @@ class Phase(PhaseRows):
         for context in group:
             end = ends.get(context.run.subject_id, context.state.waiting_until)
             context.change(self.forward.began_waiting(context.state, step.name, self.now, end))
-        if late := [c for c in new if self.forward.is_overdue(c.state, self.now)]:
+        if late := [context for context in new if self._is_overdue(context)]:
             self._try_condition(late, step, work)
 
     def _begin(self, group: list[RunContext], work: Wait) -> Mapping[UUID, datetime]:
@@ -251,37 +251,25 @@ class Phase(PhaseRows):
         return dict.fromkeys(batch.runs, self.now + work.deadline)
 
     def _claim(self, group: list[RunContext], step: Step, work: Remote) -> None:
-        if spent := [context for context in group if self._is_spent(context, step)]:
-            self._give_up(spent, step)
-            group = [context for context in group if context not in spent]
+        if not self.link.is_compensating:
+            group = self._give_up(group, step)
         work.prepare(self._batch(group))
         for context in group:
-            run = context.run
             attempt = self._new_attempt(context, step, Outcome.STARTED)
             leased_until = self.now + work.time_limit + LEASE_MARGIN
             context.change(context.state._replace(leased_until=leased_until))
+            until, is_late = context.state.waiting_until, self._is_overdue(context)
             context.claim = Claim(
-                run.pk,
-                run.subject_id,
-                run.correlation_id,
-                step,
-                work,
-                run.fence,
-                attempt.number,
-                attempt,
-                run.input,
-                context.state.waiting_until,
-                self.forward.is_overdue(context.state, self.now),
+                context.view(), step, work, attempt, attempt.fence, until, is_late
             )
 
-    def _is_spent(self, context: RunContext, step: Step) -> bool:
-        """Return whether attempts that were lost have spent the retries of a step."""
-        return not self.link.is_compensating and self.forward.tries_are_spent(context.state, step)
-
-    def _give_up(self, contexts: list[RunContext], step: Step) -> None:
-        """Do what the step declares for spent retries, where the last attempts were lost."""
-        passed = []
-        for context in contexts:
+    def _give_up(self, group: list[RunContext], step: Step) -> list[RunContext]:
+        """Do what the step declares where lost attempts have spent its retries; return the others."""
+        left, passed = [], []
+        for context in group:
+            if not self.forward.tries_are_spent(context.state, step):
+                left.append(context)
+                continue
             settled = self.forward.spent(context.state, step, Answer(Outcome.LOST, Outcome.LOST))
             if settled.has_passed:
                 attempt = self._ended_attempt(context, step, settled.outcome)
@@ -292,6 +280,7 @@ class Phase(PhaseRows):
             else:
                 self._change(context, settled.state)
         self._record(passed, step)
+        return left
 
     def _journal_failure(self, group: list[RunContext], step: Step, error: Exception) -> None:
         for context in group:

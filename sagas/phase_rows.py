@@ -11,12 +11,13 @@ from sagas.batch import Batch, Output, PhaseWrites
 from sagas.bulk_sql import select
 from sagas.compensating import Compensating
 from sagas.decision import Way
-from sagas.definition import Link, Saga, Step, Wait
+from sagas.definition import Link, Saga, Step
 from sagas.forward import Forward
 from sagas.messages import CallResult, WorkItem
 from sagas.models import Direction, Outcome, SagaRun, StepAttempt
 from sagas.run_context import RunContext, state_of
 from sagas.run_state import Moment
+from sagas.work import Wait
 
 _random: Final = random.SystemRandom()  # not seeded: processes that start together must differ
 
@@ -98,6 +99,9 @@ class PhaseRows:
             self._save_settled(context, step, attempt)
         for context in lost.values():
             context.change(context.state._replace(leased_until=None))
+
+    def _is_overdue(self, context: RunContext) -> bool:
+        return self.forward.is_overdue(context.state, self.now)
 
     # -- attempts ----------------------------------------------------------------------------
 

@@ -8,24 +8,15 @@ from sagas.messages import CallResult, Claim
 from sagas.models import RunStatus, SagaRun
 from sagas.run_state import RunState
 
-COLUMNS: Final = (
-    "step",
-    "attempt_count",
-    "retry_count",
-    "tries",
-    "leased_until",
-    "not_before",
-    "nudges_seen",
-    "waits_for",
-    "waiting_since",
-    "waiting_until",
-    "redispatch_count",
-    "needs_attention",
-    "attention_reason",
-    "reason",
-    "reason_detail",
-)
-"""The columns of a run that its state has under the same names."""
+_NAMED_OTHERWISE: Final = {
+    "status",
+    "nudge_count",
+    "is_compensation_requested",
+    "is_paused",
+    "compensations",
+}
+COLUMNS: Final = tuple(name for name in RunState._fields if name not in _NAMED_OTHERWISE)
+"""The columns of a run that its state has under the same names, and that a phase writes back."""
 
 
 def state_of(run: SagaRun) -> RunState:

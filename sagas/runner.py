@@ -28,7 +28,7 @@ from django.db import (
 
 from sagas.batch import Output
 from sagas.bulk_sql import select
-from sagas.definition import Attempt, Link, Saga
+from sagas.definition import Link, Saga
 from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit
 from sagas.journal import outputs_of
@@ -37,6 +37,7 @@ from sagas.messages import CallResult, Claim, NextAction, Stop, WorkItem
 from sagas.models import Outcome, SagaRun
 from sagas.phase import Phase
 from sagas.run_threads import RunThreads, run_threads
+from sagas.work import Attempt
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -166,14 +167,14 @@ def write_together(checkpoints: list[Checkpoint]) -> list[object]:
         leased = select(
             SagaRun,
             "WHERE id = ANY(%s) AND leased_until IS NOT NULL ORDER BY id",
-            [[checkpoint.claim.run_id for checkpoint in checkpoints]],
+            [[checkpoint.claim.run.run_id for checkpoint in checkpoints]],
             lock=True,
         )
         leases = {(run.pk, run.fence) for run in leased}
         for checkpoint in checkpoints:
             claim = checkpoint.claim
-            if (claim.run_id, claim.fence) not in leases:
-                raise LeaseLost(claim.run_id, claim.fence)
+            if (claim.run.run_id, claim.fence) not in leases:
+                raise LeaseLost(claim.run.run_id, claim.fence)
         return [checkpoint.write() for checkpoint in checkpoints]
 
 
@@ -190,15 +191,15 @@ class ActiveAttempt:
 
     @property
     def subject_id(self) -> UUID:
-        return self._claim.subject_id
+        return self._claim.run.subject_id
 
     @property
     def run_id(self) -> UUID:
-        return self._claim.run_id
+        return self._claim.run.run_id
 
     @property
     def input(self) -> Output:
-        return self._claim.input
+        return self._claim.run.input
 
     @property
     def waiting_until(self) -> datetime | None:
@@ -210,14 +211,14 @@ class ActiveAttempt:
 
     @property
     def number(self) -> int:
-        return self._claim.number
+        return self._claim.attempt.number
 
     @property
     def time_limit(self) -> timedelta:
         return self._claim.work.time_limit
 
     def output_of(self, step: str) -> Output:
-        return outputs_of([self._claim.run_id], step).get(self._claim.run_id, {})
+        return outputs_of([self._claim.run.run_id], step).get(self._claim.run.run_id, {})
 
     def checkpoint(self, write: Callable[[], T]) -> T:
         return cast("T", self._checkpoints.submit(Checkpoint(self._claim, write)))

@@ -12,7 +12,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from sagas.definition import Local, Remote, Saga, Step, Wait, Work
+from sagas.definition import Saga, Step
+from sagas.work import Local, Remote, Wait, Work
 
 Shape = Mapping[str, Any]
 Shapes = Mapping[str, Shape]

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Set
 from typing import NamedTuple
 
 from sagas.decision import may_have_effect
-from sagas.definition import Remote, Saga, Step, Wait, Work
+from sagas.definition import Saga, Step
 from sagas.journal import HAS_RESULT
 from sagas.models import RunStatus
 from sagas.run_state import RunState, StepHistory
+from sagas.work import Remote, Wait, Work
 
 
 class Candidate(NamedTuple):

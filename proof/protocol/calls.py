@@ -21,8 +21,8 @@ from proof.protocol.rules import Protocol
 from proof.protocol.state import NO_INTENT, Order, Payment, Request, Worker
 from proof.protocol.steps import AUTHORIZES, CAPTURES, NOTHING
 from proof.protocol.tables import REFUNDED, VOIDED
-from sagas.definition import Remote
 from sagas.models import Outcome
+from sagas.work import Remote
 
 DONE = str(Outcome.DONE)
 REJECTED = str(Outcome.REJECTED)

@@ -56,10 +56,11 @@ from sagas import decision
 from sagas.batch import Rejection
 from sagas.compensating import Compensating
 from sagas.decision import Way
-from sagas.definition import Remote, Saga, Step, Wait, Work
+from sagas.definition import Saga, Step
 from sagas.forward import Forward
 from sagas.models import Outcome, RunStatus
 from sagas.run_state import Answer, Moment, PendingCompensation, RunState, Settled, StepHistory
+from sagas.work import Remote, Wait, Work
 
 NOW: Final = datetime(2030, 1, 1, tzinfo=UTC)
 BEFORE: Final = NOW - timedelta(days=1)

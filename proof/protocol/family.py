@@ -8,18 +8,10 @@ from typing import Final
 
 from proof.protocol.steps import RECALLS, STARTS, WHEN_CHILDREN_HAVE_ENDED, Sagas
 from sagas.batch import Batch, Output, WaitBatch
-from sagas.definition import (
-    Attempt,
-    Escalate,
-    PendingCall,
-    Reject,
-    Saga,
-    local_step,
-    remote_step,
-    wait_step,
-)
+from sagas.definition import Saga, local_step, remote_step, wait_step
 from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.errors import ChildrenRunning
+from sagas.work import Attempt, Escalate, PendingCall, Reject
 
 DAY: Final = timedelta(days=1)
 QUEUE: Final = "checkout"

@@ -5,7 +5,8 @@ from copy import copy
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from sagas.definition import Remote, Saga, Step, Work
+from sagas.definition import Saga, Step
+from sagas.work import Remote, Work
 
 NOTHING: Final = ""
 """No effect on stock, order or payment. A call without an effect goes to another system: what that

@@ -15,8 +15,8 @@ from payments.providers.stripe.provider import StripeProvider
 from payments.states import PaymentStatus
 from proof.seeded_bugs.patching import change_call, replace
 from sagas.batch import Output
-from sagas.definition import Attempt
 from sagas.descriptions import RejectionText
+from sagas.work import Attempt
 
 
 def new_key_for_each_attempt() -> None:

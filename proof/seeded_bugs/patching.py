@@ -6,7 +6,8 @@ from dataclasses import replace as changed
 from typing import Any
 
 from config.application import PACKAGES
-from sagas.definition import Remote, Step
+from sagas.definition import Step
+from sagas.work import Remote
 
 
 class CodeToBreakMissing(Exception):

@@ -11,9 +11,10 @@ from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from sagas import registry
-from sagas.definition import Remote, Saga, Work
-from sagas.journal import name_and_work
+from sagas.definition import Saga
 from sagas.models import Direction, Outcome, StepAttempt
+from sagas.queries.definitions import find_work
+from sagas.work import Remote, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,20 @@ def last_attempts(
     return found
 
 
+def name_and_work(saga: Saga | None, step: str, direction: str) -> tuple[str, Work | None]:
+    """Return the name and the definition of a step's action or, by direction, its compensation.
+
+    For a step that ``saga`` does not have (any more), returns a name made from the step's, and None.
+    """
+    is_compensating = direction == Direction.COMPENSATING
+    known = next((known for known in saga.steps if known.name == step), None) if saga else None
+    if known is None:
+        return (f"compensation of {step}" if is_compensating else step), None
+    if is_compensating:
+        return known.compensation_name, known.compensating_action
+    return known.name, known.action
+
+
 def attempt_view(attempt: StepAttempt, saga: Saga | None) -> AttemptView:
     """Return the view of a row whose run is of ``saga``; None if this code does not have it."""
     name, work = name_and_work(saga, attempt.step, attempt.direction)
@@ -88,7 +103,7 @@ def attempt_view(attempt: StepAttempt, saga: Saga | None) -> AttemptView:
         id=attempt.pk,
         run_id=attempt.run_id,
         name=name,
-        work=work or registry.find_work(name),
+        work=work or find_work(name),
         step=attempt.step,
         direction=attempt.direction,
         number=attempt.number,

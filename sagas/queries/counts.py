@@ -16,8 +16,8 @@ from clock.now import Now
 from sagas import registry
 from sagas.dispatch import remaining_links
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.journal import name_and_work
 from sagas.models import LIVE, MOVES_WITHIN, Direction, LastSweep, Outcome, SagaRun, StepAttempt
+from sagas.queries.attempts import name_and_work
 from sagas.queries.subjects import flagged_runs, paused_runs
 
 

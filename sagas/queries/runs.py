@@ -12,13 +12,14 @@ from django.db.models import Prefetch
 from clock.now import Now
 from sagas import registry
 from sagas.decision import pending_compensations
-from sagas.definition import Proceed, Remote, Saga, Wait, Work
+from sagas.definition import Saga
 from sagas.errors import UnknownSaga, UnknownStep
-from sagas.journal import history_of
-from sagas.models import LIVE, Outcome, RunStatus, SagaRun, StepAttempt
+from sagas.models import LIVE, Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.queries.attempts import AttemptView, attempt_view
 from sagas.queries.waits import WaitView, wait_of
+from sagas.run_state import StepHistory
 from sagas.signal_types import Signal, SignalContext, allowed_now
+from sagas.work import Proceed, Remote, Wait, Work
 
 
 class Stage(StrEnum):
@@ -226,6 +227,25 @@ def _planned_steps(
             retry_count=run.retry_count if is_current else 0,
             not_before=run.not_before if is_current else None,
         )
+
+
+def history_of(attempts: Sequence[StepAttempt]) -> dict[str, StepHistory]:
+    """Return the last attempts at each step of one run, whose rows are given, oldest first."""
+    history: dict[str, StepHistory] = {}
+    for attempt in attempts:
+        if attempt.direction == Direction.FORWARD:
+            history[attempt.step] = StepHistory(attempt.outcome)
+        else:
+            known = history[attempt.step]
+            history[attempt.step] = known._replace(
+                compensation_outcome=attempt.outcome,
+                error=attempt.error,
+                number=attempt.number,
+                tries=attempt.tries,
+                not_before=attempt.not_before,
+                first_at=known.first_at or attempt.started_at,
+            )
+    return history
 
 
 def _planned_compensations(

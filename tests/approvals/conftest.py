@@ -8,8 +8,9 @@ from approvals.services import NewApproval, decisions, expire, open_approvals
 from approvals.states import DefaultAction
 from sagas import registry
 from sagas.batch import Batch, WaitBatch
-from sagas.definition import Reject, Saga, wait_step
+from sagas.definition import Saga, wait_step
 from sagas.descriptions import RejectionText, StepText, WaitText
+from sagas.work import Reject
 from tests.support.approval_helpers import A_DAY, QUESTION, REVIEW
 from tests.support.clock import database_time
 

@@ -13,12 +13,12 @@ from redis import Redis
 
 from config.celery import app
 from orders.saga import CHECKOUT
-from sagas.definition import Remote
 from sagas.dispatch import publish
 from sagas.identifiers import new_id
 from sagas.phase import LEASE_MARGIN
 from sagas.registry import all_sagas
 from sagas.tasks import LONGEST_COUNTDOWN
+from sagas.work import Remote
 from tests.support.fresh_settings import read_settings
 
 REQUIRED = ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY", "INSTALLATION_ID"]

@@ -11,9 +11,10 @@ from desk.audit_timeline import TimelineEntry, audit_timeline
 from desk.order_detail import order_detail
 from sagas import registry
 from sagas.batch import Output
-from sagas.definition import Attempt, Saga, remote_step
+from sagas.definition import Saga, remote_step
 from sagas.descriptions import StepText
 from sagas.models import SagaRun, StepAttempt
+from sagas.work import Attempt
 from tests.support.desk_actions import run_of
 
 

@@ -17,9 +17,9 @@ from desk.dashboard_queries import StepFailures, WaitRow, dashboard_data
 from invariants.models import ReconciliationBreak
 from monitoring.heartbeats import record
 from orders.states import OrderStatus
-from sagas import registry
 from sagas.models import SagaRun, StepAttempt
 from sagas.pause_reasons import PauseReason
+from sagas.queries.definitions import systems
 from sagas.queries.recent_waits import recent_waits
 from sagas.services import pause
 from sagas.sweep import sweep
@@ -110,7 +110,7 @@ def test_the_figures_match_the_orders(desk: Client, shop: dict[str, UUID]) -> No
     assert [order.order_id for order in found.flagged_orders] == [shop["flagged"]]
     assert (found.flagged, found.paused, found.open_breaks) == (1, 0, 0)
     assert [(health.system, health.answered_share) for health in found.systems] == [
-        (system, 1.0) for system in registry.systems()
+        (system, 1.0) for system in systems()
     ]
 
 

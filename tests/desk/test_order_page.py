@@ -19,10 +19,11 @@ from orders.saga import CHECKOUT
 from orders.services import cancel_order
 from orders.steps import authorize_payment
 from payments.models import Payment
-from sagas.definition import Remote, Step
+from sagas.definition import Step
 from sagas.models import SagaRun, StepAttempt
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
+from sagas.work import Remote
 from sandbox.stripe_process import SandboxServer
 from tests.support.database import all_rows
 from tests.support.desk_actions import ORDERS, page_of, run_of, staff_client, submit_action

@@ -7,8 +7,8 @@ from django.db.models import F
 
 from monitoring.system_health import WINDOW, SystemHealth, system_health
 from orders.steps import PAYMENT_PROVIDER
-from sagas import registry
 from sagas.models import SagaRun, StepAttempt
+from sagas.queries.definitions import systems
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.storefront_client import Storefront, cart
@@ -22,7 +22,7 @@ def payment_provider_health() -> SystemHealth:
 
 
 def test_every_system_that_a_step_calls_is_listed() -> None:
-    assert [health.system for health in system_health()] == registry.systems()
+    assert [health.system for health in system_health()] == systems()
 
 
 def test_a_system_without_calls_has_no_answered_share() -> None:
@@ -70,5 +70,5 @@ def test_attempts_before_the_window_are_not_counted(
     messages.deliver_all()
     StepAttempt.objects.update(started_at=F("started_at") - WINDOW)
 
-    assert system_health() == [SystemHealth(system, {}, None) for system in registry.systems()]
+    assert system_health() == [SystemHealth(system, {}, None) for system in systems()]
     assert SagaRun.objects.filter(created_at__lt=F("ended_at") - timedelta(minutes=1)).count() == 0

@@ -11,8 +11,8 @@ from orders.customer_timeline import MAX_ATTEMPTS, customer_timelines
 from orders.models import Order
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.services import cancel_order
-from sagas.definition import Remote
 from sagas.models import Direction, Outcome, SagaRun, StepAttempt
+from sagas.work import Remote
 from sandbox.stripe_process import SandboxServer
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.storefront_client import ORDERS, Storefront, cart

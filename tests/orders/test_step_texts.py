@@ -7,7 +7,9 @@ from orders.saga import CANCELLATION, CHECKOUT, SAGAS
 from orders.steps import PAYMENT_PROVIDER
 from payments.admin_queries import KEYS
 from sagas import registry
-from sagas.definition import Compensate, Remote, Step, Work
+from sagas.definition import Step
+from sagas.queries.definitions import find_rejection_text, find_work, system_called, systems
+from sagas.work import Compensate, Remote, Work
 
 STEPS = [step for saga in registry.all_sagas() for step in saga.steps]
 WORKS = [
@@ -38,7 +40,7 @@ def test_each_call_has_a_system_and_a_description(work: Work) -> None:
 
     request_text = work.describe.request_text.format(**FIELDS)
 
-    assert work.system in registry.systems()
+    assert work.system in systems()
     assert request_text.endswith(".")
     assert "{" not in request_text
 
@@ -58,7 +60,7 @@ def test_each_rejection_code_has_messages_that_can_be_formatted(step: Step) -> N
                 sentence = text.for_customer(detail, is_compensated=is_compensated)
                 assert sentence.endswith("."), code
                 assert "{" not in sentence, code
-        assert registry.find_rejection_text(code) == text
+        assert find_rejection_text(code) == text
     if isinstance(step.action, Remote) and step.action.retry.max_attempts is not None:
         is_compensating = isinstance(step.action.when_spent, Compensate)
         assert (step.unanswered_code in step.rejection_texts) == is_compensating
@@ -67,14 +69,14 @@ def test_each_rejection_code_has_messages_that_can_be_formatted(step: Step) -> N
 def test_every_step_is_found_by_the_name_of_its_attempts() -> None:
     for step in STEPS:
         for name, work in step.action_and_compensation:
-            assert registry.find_work(name) is work
-    assert registry.find_work("unknown_step") is None
-    assert registry.system_called("unknown_step") == registry.system_called("reserve_stock") == ""
-    assert registry.system_called("void_authorization") == "payment_provider"
-    assert registry.find_rejection_text("unknown_code") is None
+            assert find_work(name) is work
+    assert find_work("unknown_step") is None
+    assert system_called("unknown_step") == system_called("reserve_stock") == ""
+    assert system_called("void_authorization") == "payment_provider"
+    assert find_rejection_text("unknown_code") is None
 
 
 def test_every_saga_of_orders_is_registered() -> None:
     assert list(registry.all_sagas()) == list(SAGAS)
     assert {CHECKOUT, CANCELLATION} <= set(SAGAS)
-    assert PAYMENT_PROVIDER in registry.systems()
+    assert PAYMENT_PROVIDER in systems()

@@ -13,7 +13,7 @@ from payments import payment_operations
 from payments.models import Payment
 from payments.states import PaymentStatus
 from sagas.batch import Output
-from sagas.definition import Attempt
+from sagas.work import Attempt
 from tests.properties.test_orders import orders_machine
 from tests.properties.test_stock import StockMachine
 from tests.support.mutation_checks import examples_until_it_fails

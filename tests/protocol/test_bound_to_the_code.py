@@ -15,8 +15,8 @@ from proof.protocol.steps import (
     RELEASES,
     RESERVES,
 )
-from sagas.definition import Local
 from sagas.models import LIVE, RunStatus
+from sagas.work import Local
 
 
 def test_the_moves_of_an_order_are_those_of_the_code() -> None:

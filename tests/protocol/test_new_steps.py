@@ -13,10 +13,11 @@ from proof.protocol.search import Search
 from proof.protocol.state import Faults
 from proof.protocol.steps import AUTHORIZES, CLOSES, NOTHING
 from sagas.batch import Batch, Output
-from sagas.definition import Attempt, Compensate, Proceed, Saga, local_step, remote_step
+from sagas.definition import Saga, local_step, remote_step
 from sagas.definition import Step as DefinedStep
 from sagas.descriptions import RejectionText, StepText
 from sagas.retry_policy import RetryPolicy
+from sagas.work import Attempt, Compensate, Proceed
 
 TEXT = StepText(staff="a step", customer="Checking your order", request_text="Check the order.")
 STEPS = [step for step in CHECKOUT.steps if PRODUCT.effects[step.name] != NOTHING]

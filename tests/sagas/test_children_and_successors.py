@@ -7,13 +7,14 @@ import pytest
 from sagas import registry
 from sagas.batch import Batch, Output, Rejection, WaitBatch
 from sagas.children import compensate_children, live_children
-from sagas.definition import Attempt, Escalate, PendingCall, Saga, local_step, wait_step
+from sagas.definition import Saga, local_step, wait_step
 from sagas.descriptions import StepText, WaitText
 from sagas.errors import ChildrenRunning
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
 from sagas.services import nudge, request_compensation, start
 from sagas.sweep import sweep
+from sagas.work import Attempt, Escalate, PendingCall
 from tests.support.fake_sagas import DAY, FakeSagas, events
 from tests.support.in_memory_broker import MessageQueue
 

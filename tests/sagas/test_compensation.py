@@ -5,11 +5,11 @@ from structlog.contextvars import get_contextvars
 
 from sagas.batch import Output, Rejection
 from sagas.decision import RETRY_MESSAGE_LEAD
-from sagas.definition import Attempt
 from sagas.messages import RetryAfter, Stop
 from sagas.models import Direction, RunStatus, SagaRun
 from sagas.run_state import ATTENTION_AFTER_TRIES
 from sagas.services import request_compensation, retry_now
+from sagas.work import Attempt
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
     HOUR,

@@ -7,22 +7,11 @@ import pytest
 
 from sagas import registry
 from sagas.batch import Batch, Output
-from sagas.definition import (
-    Attempt,
-    Compensate,
-    Local,
-    Proceed,
-    Rejections,
-    Remote,
-    RemoteOptions,
-    Saga,
-    Step,
-    local_step,
-    remote_step,
-)
+from sagas.definition import Saga, Step, local_step, remote_step
 from sagas.descriptions import RejectionText, StepText
 from sagas.errors import DefinitionError, UnknownSaga, UnknownStep
 from sagas.retry_policy import RetryPolicy
+from sagas.work import Attempt, Compensate, Local, Proceed, Rejections, Remote, RemoteOptions
 from tests.support.fake_sagas import (
     REJECTIONS,
     THREE_TRIES,

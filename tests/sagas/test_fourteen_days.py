@@ -7,11 +7,12 @@ from uuid import UUID
 import pytest
 
 from sagas.batch import Batch
-from sagas.definition import Escalate, Proceed, Step, timer_step
+from sagas.definition import Step, timer_step
 from sagas.descriptions import StepText, WaitText
 from sagas.models import RunStatus
 from sagas.services import nudge
 from sagas.sweep import sweep
+from sagas.work import Escalate, Proceed
 from tests.support import clock
 from tests.support.clock import Fired, play
 from tests.support.fake_sagas import DAY, HOUR, Busy, FakeSagas, journal, start

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from sagas.decision import pending_compensations
-from sagas.journal import history_of
 from sagas.journal import pending_compensations as stored_compensations
 from sagas.models import Direction, Outcome, StepAttempt
+from sagas.queries.runs import history_of
 from sagas.run_state import PendingCompensation
 from tests.support.fake_sagas import FakeSagas, start
 

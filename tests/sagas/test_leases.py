@@ -9,7 +9,6 @@ from django.test.utils import CaptureQueriesContext
 
 from events.models import OutboxEvent
 from sagas.batch import Output, Rejection
-from sagas.definition import Attempt
 from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit
 from sagas.messages import CallResult, Claim, Stop, WorkItem
@@ -18,6 +17,7 @@ from sagas.phase import Phase
 from sagas.runner import ActiveAttempt, Checkpoint, write_alone, write_together
 from sagas.services import request_compensation
 from sagas.sweep import sweep
+from sagas.work import Attempt
 from tests.support.clock import let_time_pass, wake_run
 from tests.support.fake_sagas import (
     FakeSagas,

@@ -8,7 +8,7 @@ from django import forms
 
 from sagas import registry
 from sagas.batch import Rejection
-from sagas.definition import Escalate, Saga, Step
+from sagas.definition import Saga, Step
 from sagas.errors import DefinitionError
 from sagas.models import RunStatus, SagaRun, VersionMove
 from sagas.pause_reasons import PauseReason
@@ -25,6 +25,7 @@ from sagas.services import (
 from sagas.signal_types import Signal
 from sagas.signals import send_signal
 from sagas.sweep import sweep
+from sagas.work import Escalate
 from tests.support.clock import advance, wake_run
 from tests.support.command_runner import output_of
 from tests.support.fake_sagas import (

@@ -9,7 +9,6 @@ from django.db import IntegrityError
 
 from orders.saga import SAGAS
 from sagas.batch import Output, Rejection
-from sagas.definition import Attempt
 from sagas.messages import Stop
 from sagas.models import MESSAGE_GRACE, RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
@@ -17,6 +16,7 @@ from sagas.queries.counts import FlaggedCounts, count_flagged
 from sagas.queries.subjects import flagged_runs, paused_runs
 from sagas.services import CompensationRequest, pause, request_compensation, resume, retry_now
 from sagas.sweep import LONGEST_DELAY, sweep
+from sagas.work import Attempt
 from tests.support.clock import database_time, let_time_pass, wake_run
 from tests.support.fake_sagas import (
     UNLIMITED_TRIES,

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from sagas.batch import Output, Rejection
-from sagas.definition import Attempt, Escalate, Proceed
 from sagas.models import RunStatus, SagaRun
 from sagas.services import nudge, request_compensation
 from sagas.sweep import sweep
+from sagas.work import Attempt, Escalate, Proceed
 from tests.support.clock import advance, database_time, wake_run
 from tests.support.fake_sagas import (
     DAY,

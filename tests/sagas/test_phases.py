@@ -7,12 +7,11 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from sagas.batch import Output
-from sagas.definition import Attempt
 from sagas.messages import CallResult, Claim, Continue, Stop, WorkItem
 from sagas.models import MESSAGE_GRACE, Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.phase import LEASE_MARGIN, Phase
 from sagas.queries.attempts import attempts_for
-from sagas.work import CALL_TIME_LIMIT
+from sagas.work import CALL_TIME_LIMIT, Attempt
 from tests.support.fake_sagas import (
     FakeSagas,
     Rejected,
@@ -214,7 +213,9 @@ def test_a_batch_gets_the_journal_that_its_runs_would_get_one_by_one(
     messages.drop_all()
 
     claims = Phase(saga, saga.links[0], work_items(together)).perform()
-    results = [WorkItem(claim.run_id, done(claim)) for claim in claims if isinstance(claim, Claim)]
+    results = [
+        WorkItem(claim.run.run_id, done(claim)) for claim in claims if isinstance(claim, Claim)
+    ]
     Phase(saga, saga.links[0], results).perform()
     for run in one_by_one:
         messages.deliver(Message(run.pk, saga.links))

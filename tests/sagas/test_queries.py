@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from sagas.batch import Rejection
-from sagas.definition import Proceed
 from sagas.models import SagaRun
 from sagas.queries.attempts import attempts_for, last_attempts
 from sagas.queries.runs import PlannedStep, RunDetail, runs_of
 from sagas.services import request_compensation
+from sagas.work import Proceed
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import Busy, FakeSagas, Rejected, start
 from tests.support.in_memory_broker import MessageQueue

@@ -11,12 +11,13 @@ from django.core.management import CommandError, call_command
 
 from sagas import registry
 from sagas.batch import Rejection
-from sagas.definition import Escalate, Proceed, Saga, Step
+from sagas.definition import Saga, Step
 from sagas.models import RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.queries.rehearsals import rehearse_all
 from sagas.services import move_all_to_newest, pause, request_compensation
 from sagas.sweep import sweep
+from sagas.work import Escalate, Proceed
 from tests.support.clock import advance
 from tests.support.command_runner import output_of
 from tests.support.database import all_rows

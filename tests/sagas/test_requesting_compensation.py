@@ -3,10 +3,10 @@
 import pytest
 
 from sagas.batch import Output, Rejection
-from sagas.definition import Attempt
 from sagas.messages import Stop
 from sagas.models import MESSAGE_GRACE, Outcome, RunStatus, SagaRun
 from sagas.services import CompensationRequest, request_compensation
+from sagas.work import Attempt
 from tests.support.clock import let_time_pass, wake_run
 from tests.support.fake_sagas import (
     UNLIMITED_TRIES,

@@ -11,10 +11,11 @@ from django.db import connection
 from config.celery import app
 from sagas import tasks
 from sagas.batch import Output
-from sagas.definition import Attempt, Link, Saga
+from sagas.definition import Link, Saga
 from sagas.models import RunStatus, SagaRun
 from sagas.run_threads import RunThreads, run_threads
 from sagas.runner import Runner
+from sagas.work import Attempt
 from tests.support.database import end_other_sessions
 from tests.support.fake_sagas import FakeSagas, start_many
 from tests.support.in_memory_broker import MessageQueue

@@ -7,7 +7,7 @@ import pytest
 from django import forms
 
 from sagas.batch import Rejection, WaitBatch
-from sagas.definition import Reject, Saga, wait_step
+from sagas.definition import Saga, wait_step
 from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.errors import InvalidSignal, SignalConflict, SignalRefused
 from sagas.identifiers import new_id
@@ -15,6 +15,7 @@ from sagas.models import RunStatus, SagaRun, SentSignal
 from sagas.services import request_compensation
 from sagas.signal_types import Signal, SignalContext
 from sagas.signals import allowed_signals, send_signal, take_signals
+from sagas.work import Reject
 from tests.support.fake_sagas import DAY, FakeSagas, journal, start
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.threads import run_at_once

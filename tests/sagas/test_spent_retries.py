@@ -3,9 +3,10 @@
 import pytest
 
 from sagas.batch import Rejection
-from sagas.definition import Proceed, Saga
+from sagas.definition import Saga
 from sagas.models import RunStatus
 from sagas.services import request_compensation
+from sagas.work import Proceed
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
     Bug,

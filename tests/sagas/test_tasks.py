@@ -16,11 +16,12 @@ from config.logging import LineFormatter
 from sagas import registry, tasks
 from sagas.batch import Output
 from sagas.decision import RETRY_MESSAGE_LEAD
-from sagas.definition import Attempt, Saga
+from sagas.definition import Saga
 from sagas.messages import NextAction
 from sagas.models import RunStatus, SagaRun
 from sagas.retry_policy import RetryPolicy
 from sagas.runner import Runner
+from sagas.work import Attempt
 from tests.support.celery_queues import CeleryQueues
 from tests.support.clock import let_time_pass
 from tests.support.fake_sagas import Bug, Busy, FakeSagas, journal, start, start_many

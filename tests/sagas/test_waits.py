@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 
 from sagas.batch import Batch, Rejection
-from sagas.definition import Escalate, Proceed, Reject, Saga, timer_step
+from sagas.definition import Saga, timer_step
 from sagas.descriptions import StepText, WaitText
 from sagas.messages import Stop
 from sagas.models import RunStatus, SagaRun
@@ -16,6 +16,7 @@ from sagas.pause_reasons import PauseReason
 from sagas.queries.runs import runs_of
 from sagas.services import nudge, pause, request_compensation, resume, retry_now
 from sagas.sweep import sweep
+from sagas.work import Escalate, Proceed, Reject
 from tests.support.clock import advance, database_time, wake_run
 from tests.support.fake_sagas import (
     DAY,

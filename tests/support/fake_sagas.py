@@ -13,7 +13,13 @@ from events.models import OutboxEvent
 from events.services import record
 from sagas import registry, services
 from sagas.batch import Batch, Output, WaitBatch
-from sagas.definition import (
+from sagas.definition import Saga, Step, local_step, remote_step, wait_step
+from sagas.descriptions import RejectionText, StepText, WaitText
+from sagas.identifiers import new_id
+from sagas.models import SagaRun
+from sagas.retry_policy import RetryPolicy
+from sagas.signal_types import Signal
+from sagas.work import (
     Attempt,
     Compensate,
     Deadline,
@@ -22,18 +28,8 @@ from sagas.definition import (
     Overdue,
     PendingCall,
     Reject,
-    Saga,
-    Step,
     WhenSpent,
-    local_step,
-    remote_step,
-    wait_step,
 )
-from sagas.descriptions import RejectionText, StepText, WaitText
-from sagas.identifiers import new_id
-from sagas.models import SagaRun
-from sagas.retry_policy import RetryPolicy
-from sagas.signal_types import Signal
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)

@@ -9,8 +9,9 @@ from approvals.states import ApprovalStatus, DefaultAction
 from clock.now import now
 from orders.steps import CHECKOUT_QUEUE
 from sagas.batch import Batch, WaitBatch
-from sagas.definition import Reject, wait_step
+from sagas.definition import wait_step
 from sagas.descriptions import RejectionText, StepText, WaitText
+from sagas.work import Reject
 
 FRAUD_REVIEW: Final = "fraud_review"
 FRAUD_REVIEW_TIME: Final = timedelta(hours=24)

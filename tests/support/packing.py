@@ -9,10 +9,11 @@ from django import forms
 
 from orders.saga import CHECKOUT
 from sagas.batch import WaitBatch
-from sagas.definition import Reject, wait_step
+from sagas.definition import wait_step
 from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.signal_types import Signal, SignalContext
 from sagas.signals import take_signals
+from sagas.work import Reject
 from tests.support.checkout_versions import placed_with
 
 A_DAY: Final = timedelta(days=1)
