@@ -66,7 +66,7 @@ fuzz: .venv/installed ## Send the API generated valid and invalid requests: EXAM
 lint: .venv/installed ## Run the linters, the type checker, the import contracts, the prose and the versions of sagas
 	@$(VENV) -m ruff check --quiet .
 	@$(VENV) -m ruff format --check --quiet .
-	@$(WITH_SETTINGS) $(VENV) -m mypy --num-workers 2 --no-error-summary .
+	@$(WITH_SETTINGS) $(VENV) -m mypy --no-error-summary .
 	@output=$$($(VENV) -m tests.architecture.import_contracts) || { echo "$$output"; exit 1; }
 	@$(VENV) -m tests.architecture.plain_words check
 	@$(WITH_SETTINGS) $(VENV) manage.py sagas shapes --check $(SAGA_VERSIONS)

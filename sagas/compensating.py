@@ -8,9 +8,9 @@ from sagas.models import Outcome, RunStatus
 from sagas.run_state import (
     Answer,
     Moment,
-    PendingCompensation,
     RunState,
     Settled,
+    StepProgress,
     as_remote,
     at_step,
     flagged,
@@ -42,27 +42,24 @@ class Compensating:
         """Return whether the run, which this worker holds, may compensate ``step`` now."""
         is_left = any(pending.step == step.name for pending in state.compensations)
         is_free = state.status == self.status and state.leased_until is None
-        return is_left and is_free and is_over(_find(state, step).not_before, at)
+        return is_left and is_free and is_over(self.progress(state, step).not_before, at)
 
     # -- attempts ----------------------------------------------------------------------------
 
-    def number(self, state: RunState, step: Step) -> int:
-        """Return the number of the last attempt at compensating ``step``."""
-        return _find(state, step).number
-
-    def tries(self, state: RunState, step: Step) -> int:
-        """Return how many attempts at it there were since its system has last answered."""
-        return _find(state, step).tries
+    def progress(self, state: RunState, step: Step) -> StepProgress:
+        """Return how far the attempts at compensating ``step`` are."""
+        known = (pending for pending in state.compensations if pending.step == step.name)
+        return next(known, StepProgress(step.name))
 
     def attempted(self, state: RunState, step: Step) -> RunState:
         """Count one more attempt at compensating ``step``."""
-        number, tries = self.number(state, step) + 1, self.tries(state, step) + 1
-        return _changed(state, step, number=number, tries=tries)
+        before = self.progress(state, step)
+        return _changed(state, step, number=before.number + 1, tries=before.tries + 1)
 
     def lost(self, state: RunState, step: Step, moment: Moment) -> RunState:
         """Settle an attempt whose worker did not report; see ``Forward.lost``."""
         state = state._replace(leased_until=None)
-        if self.tries(state, step) > 1 and isinstance(step.compensating_action, Remote):
+        if self.progress(state, step).tries > 1 and isinstance(step.compensating_action, Remote):
             return self._backed_off(state, step, Answer(Outcome.LOST), moment)
         return state
 
@@ -90,7 +87,7 @@ class Compensating:
         return at_step(state, "")._replace(status=RunStatus.COMPENSATED)
 
     def _backed_off(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> RunState:
-        tries, retry = self.tries(state, step), retry_of(step.compensating_action)
+        tries, retry = self.progress(state, step).tries, retry_of(step.compensating_action)
         state = _changed(state, step, not_before=moment.at + retry.delay(tries, moment.jitter))
         if not is_stuck(retry, tries):
             return state
@@ -99,8 +96,8 @@ class Compensating:
     def _pending(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> RunState:
         """Wait for an answer that comes later. Past its deadline the run is flagged, and looks on."""
         pending = as_remote(step.compensating_action).pending_by_code[answer.error]
-        since = _find(state, step).first_at or moment.at
-        delay = pending.look_again.delay(self.number(state, step), moment.jitter)
+        since = self.progress(state, step).first_at or moment.at
+        delay = pending.look_again.delay(self.progress(state, step).number, moment.jitter)
         state = _changed(state, step, not_before=moment.at + delay, waits_for=answer.error, tries=0)
         deadline = answer.until or since + pending.deadline
         state = state._replace(waits_for=answer.error, waiting_since=since, waiting_until=deadline)
@@ -123,21 +120,11 @@ class Compensating:
 
     # -- when it is looked at again ----------------------------------------------------------
 
-    def not_before(self, state: RunState, step: Step) -> datetime | None:
-        """Return when ``step`` may be compensated again; None without a back-off."""
-        return _find(state, step).not_before
-
     def next_try(self, state: RunState) -> datetime | None:
         """Return when the first back-off ends; None if something can be attempted now."""
         ends = [pending.not_before for pending in state.compensations]
         known = [end for end in ends if end is not None]
         return min(known) if known and len(known) == len(ends) else None
-
-
-def _find(state: RunState, step: Step) -> PendingCompensation:
-    """Return what is left to compensate of ``step``; an empty one if nothing is."""
-    known = (pending for pending in state.compensations if pending.step == step.name)
-    return next(known, PendingCompensation(step.name))
 
 
 def _changed(state: RunState, step: Step, **values: object) -> RunState:

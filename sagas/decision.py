@@ -13,7 +13,7 @@ from sagas.compensating import Compensating
 from sagas.definition import Saga, Step
 from sagas.forward import Forward
 from sagas.models import MESSAGE_GRACE, Outcome
-from sagas.run_state import PendingCompensation, RunState, StepHistory
+from sagas.run_state import RunState, StepHistory, StepProgress
 from sagas.work import Local
 
 RETRY_MESSAGE_LEAD: Final = timedelta(seconds=2)
@@ -24,13 +24,13 @@ Way = Forward | Compensating
 
 def pending_compensations(
     saga: Saga, history: Mapping[str, StepHistory]
-) -> tuple[PendingCompensation, ...]:
+) -> tuple[StepProgress, ...]:
     """Return the steps of one run that must still be compensated, last step first.
 
     ``history`` has the steps that were attempted.
     """
     return tuple(
-        PendingCompensation(
+        StepProgress(
             step.name,
             last.number,
             last.tries,

@@ -13,7 +13,11 @@ from typing import Unpack
 from uuid import UUID
 
 from sagas.batch import Batch
-from sagas.definition_checks import check_description, may_give_up
+from sagas.definition_checks import (
+    compensation_problems,
+    problems_without_compensation,
+    work_problems,
+)
 from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.errors import DefinitionError, UnknownStep
 from sagas.signal_types import Signal
@@ -22,7 +26,6 @@ from sagas.work import (
     Compensate,
     Condition,
     Deadline,
-    Escalate,
     Local,
     LocalAct,
     Overdue,
@@ -207,66 +210,37 @@ class Saga:
     takes_over: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if problem := next(self._problems(), None):
+            raise DefinitionError(problem)
+
+    def _problems(self) -> Iterator[str]:
         names = [step.name for step in self.steps]
         if not names or len(set(names)) != len(names):
-            raise DefinitionError(
-                f"{self.name}: needs at least one step, each with a name of its own"
-            )
+            yield f"{self.name}: needs at least one step, each with a name of its own"
         texts: dict[str, RejectionText] = {}
         for step in self.steps:
-            self._check_can_end(step)
+            yield from compensation_problems(step.compensation_name, step.compensating_action)
+            if not self.can_compensate_at(step):
+                yield from problems_without_compensation(step.name, step.action)
             for name, work in step.action_and_compensation:
-                check_description(name, work)
+                yield from work_problems(name, work)
             for code, text in step.rejection_texts.items():
                 if texts.setdefault(code, text) != text:
-                    raise DefinitionError(
-                        f"{step.name}: an earlier step has other texts for {code}"
-                    )
-        self._check_takes_over(names)
-
-    def _check_can_end(self, step: Step) -> None:
-        """Raise where a run could neither finish nor compensate."""
-        if isinstance(step.compensating_action, Remote):
-            if any(
-                not isinstance(pending.overdue, Escalate)
-                for pending in step.compensating_action.pending
-            ):
-                raise DefinitionError(
-                    f"{step.compensation_name}: past its deadline it can only escalate"
-                )
-            if step.compensating_action.rejected_by:
-                raise DefinitionError(
-                    f"{step.compensation_name}: a compensation cannot be rejected"
-                )
-            if step.compensating_action.retry.max_attempts is not None:
-                raise DefinitionError(
-                    f"{step.compensation_name}: a compensation must retry without limit"
-                )
-        if self.can_compensate_at(step):
-            return
-        if step.action.rejections:
-            raise DefinitionError(
-                f"{step.name} may reject, but it or an earlier step has no compensation"
-            )
-        if isinstance(step.action, Remote) and may_give_up(step.action):
-            raise DefinitionError(f"{step.name} cannot compensate: retry without limit, or proceed")
-
-    def _check_takes_over(self, names: list[str]) -> None:
-        """Raise for a version that is not older, and for renames that two steps could share."""
+                    yield f"{step.name}: an earlier step has other texts for {code}"
         for version, renamed in self.takes_over.items():
-            if version >= self.version:
-                raise DefinitionError(
-                    f"{self.name}: takes over version {version}, which is not older"
-                )
-            new_names = list(renamed.values())
-            if not set(new_names) <= set(names) or len(set(new_names)) != len(new_names):
-                raise DefinitionError(
-                    f"{self.name}: each renamed step of version {version} needs a step of its own"
-                )
-            if set(new_names) & set(renamed):
-                raise DefinitionError(
-                    f"{self.name}: a new name is also an old name of version {version}"
-                )
+            yield from self._takeover_problems(version, renamed, set(names))
+
+    def _takeover_problems(
+        self, version: int, renamed: Mapping[str, str], names: set[str]
+    ) -> Iterator[str]:
+        """Yield a version that is not older, and renames that two steps could share."""
+        new_names = set(renamed.values())
+        if version >= self.version:
+            yield f"{self.name}: takes over version {version}, which is not older"
+        if not new_names <= names or len(new_names) != len(renamed):
+            yield f"{self.name}: each renamed step of version {version} needs a step of its own"
+        if new_names & set(renamed):
+            yield f"{self.name}: a new name is also an old name of version {version}"
 
     def can_compensate_at(self, step: Step) -> bool:
         """Return whether a run that is at ``step`` can still compensate."""

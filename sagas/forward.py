@@ -12,6 +12,7 @@ from sagas.run_state import (
     Moment,
     RunState,
     Settled,
+    StepProgress,
     as_remote,
     at_step,
     flagged,
@@ -56,13 +57,9 @@ class Forward:
 
     # -- attempts ----------------------------------------------------------------------------
 
-    def number(self, state: RunState, step: Step) -> int:  # noqa: ARG002 - as for Compensating
-        """Return the number of the last attempt at ``step``."""
-        return state.attempt_count
-
-    def tries(self, state: RunState, step: Step) -> int:  # noqa: ARG002 - as for Compensating
-        """Return how many attempts at ``step`` there were since its system has last answered."""
-        return state.tries
+    def progress(self, state: RunState, step: Step) -> StepProgress:
+        """Return how far the attempts at ``step`` are. The run itself keeps the end of a back-off."""
+        return StepProgress(step.name, state.attempt_count, state.tries)
 
     def attempted(self, state: RunState, step: Step) -> RunState:  # noqa: ARG002
         """Count one more attempt at ``step``."""
@@ -190,10 +187,6 @@ class Forward:
         return state._replace(not_before=None) if state.waits_for else state
 
     # -- when it is looked at again ----------------------------------------------------------
-
-    def not_before(self, state: RunState, step: Step) -> datetime | None:  # noqa: ARG002
-        """Return None: the run itself keeps the end of a back-off."""
-        return None
 
     def next_try(self, state: RunState) -> datetime | None:
         """Return when the run's back-off or its wait ends; None if it has none."""

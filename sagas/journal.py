@@ -14,7 +14,7 @@ from sagas.definition import Saga
 from sagas.messages import CallResult
 from sagas.models import Direction, Outcome, SagaRun, StepAttempt
 from sagas.run_context import COLUMNS
-from sagas.run_state import PendingCompensation, StepHistory
+from sagas.run_state import StepHistory, StepProgress
 
 _OTHER_FIELDS: Final = ("status", "fence", "wake_at", "paused_at", "pause_reason", "ended_at")
 RUN_FIELDS: Final = (*COLUMNS, *_OTHER_FIELDS)
@@ -58,7 +58,7 @@ def note_stale_result(result: CallResult) -> None:
 
 def pending_compensations(
     saga: Saga, run_ids: Sequence[UUID]
-) -> dict[UUID, tuple[PendingCompensation, ...]]:
+) -> dict[UUID, tuple[StepProgress, ...]]:
     """Return what each of these runs must still compensate, last step first."""
     return {
         run_id: decision.pending_compensations(saga, history)

@@ -181,21 +181,16 @@ class Phase(PhaseRows):
             raise DefinitionError(f"{step.compensation_name}: a compensation cannot be rejected")
         self._check_declared(batch, step, work.rejections)
         for context in group:
-            self._finish(context, step, batch.rejections.get(context.run.subject_id))
+            self._finish(context, step, batch.rejections.get(context.run.subject_id, {}))
 
-    def _finish(
-        self,
-        context: RunContext,
-        step: Step,
-        rejection: Rejection | None,
-        output: Output | None = None,
-    ) -> None:
+    def _finish(self, context: RunContext, step: Step, result: Rejection | Output) -> None:
         """Journal the end of a run's local step or wait, and decide what follows."""
         attempt = self._ended_attempt(context, step, Outcome.DONE)
-        attempt.output = output or {}
-        if rejection is not None:
+        if isinstance(result, Rejection):
             attempt.outcome = Outcome.REJECTED
-            attempt.error, attempt.detail = rejection.code, rejection.detail
+            attempt.error, attempt.detail = result.code, result.detail
+        else:
+            attempt.output = result
         self._decide(context, step, attempt)
 
     def _check_declared(self, batch: Batch, step: Step, declared: Mapping[str, object]) -> None:
@@ -212,9 +207,9 @@ class Phase(PhaseRows):
         waiting = []
         for context in group:
             subject_id = context.run.subject_id
-            rejection, output = batch.rejections.get(subject_id), batch.outputs.get(subject_id)
-            if rejection is not None or output is not None:
-                self._finish(context, step, rejection, output)
+            result = batch.rejections.get(subject_id, batch.outputs.get(subject_id))
+            if result is not None:
+                self._finish(context, step, result)
             elif subject_id in is_late:
                 self._end_overdue(context, step)
             else:
@@ -287,7 +282,7 @@ class Phase(PhaseRows):
             attempt = self._ended_attempt(context, step, Outcome.FAILED)
             attempt.error, attempt.detail = type(error).__name__, str(error)
             self._decide(context, step, attempt)
-            attempt.not_before = self.way.not_before(context.state, step)
+            attempt.not_before = self.way.progress(context.state, step).not_before
 
     # -- finishing ---------------------------------------------------------------------------
 

@@ -108,12 +108,13 @@ class PhaseRows:
     def _new_attempt(self, context: RunContext, step: Step, outcome: Outcome) -> StepAttempt:
         context.run.fence += 1
         context.change(self.way.attempted(context.state, step))
+        progress = self.way.progress(context.state, step)
         attempt = StepAttempt(
             run=context.run,
             step=step.name,
             direction=self.direction,
-            number=self.way.number(context.state, step),
-            tries=self.way.tries(context.state, step),
+            number=progress.number,
+            tries=progress.tries,
             fence=context.run.fence,
             outcome=outcome,
             started_at=self.now,
@@ -132,8 +133,8 @@ class PhaseRows:
 
     def _save_settled(self, context: RunContext, step: Step, attempt: StepAttempt) -> None:
         attempt.ended_at = self.now
-        attempt.tries = self.way.tries(context.state, step)
-        attempt.not_before = self.way.not_before(context.state, step)
+        progress = self.way.progress(context.state, step)
+        attempt.tries, attempt.not_before = progress.tries, progress.not_before
         self.settled.append(attempt)
 
     def _outputs_of(self, run_ids: Sequence[UUID], step: str) -> Mapping[UUID, Output]:

@@ -51,13 +51,7 @@ class RunContext:
         run, state = self.run, self.state
         reason = Rejection(state.reason, state.reason_detail) if state.reason else None
         return RunView(
-            run.pk,
-            run.subject_id,
-            run.correlation_id,
-            reason,
-            run.actor,
-            self.output,
-            run.input,
+            run.pk, run.subject_id, run.correlation_id, reason, run.actor, self.output, run.input
         )
 
     def copy_to_run(self) -> None:

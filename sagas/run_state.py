@@ -15,8 +15,8 @@ LOCAL_RETRY: Final = RetryPolicy()
 """How a local step is retried after it raised."""
 
 
-class PendingCompensation(NamedTuple):
-    """A step that must still be compensated, and what its last attempt left behind."""
+class StepProgress(NamedTuple):
+    """How far the attempts at a step are, or at its compensation."""
 
     step: str
     number: int = 0
@@ -76,9 +76,7 @@ class RunState(NamedTuple):
     attention_reason: str = ""
     reason: str = ""
     reason_detail: str = ""
-    compensations: tuple[
-        PendingCompensation, ...
-    ] = ()  # last step first; loaded when it compensates
+    compensations: tuple[StepProgress, ...] = ()  # last step first; loaded when it compensates
 
     @property
     def is_live(self) -> bool:

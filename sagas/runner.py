@@ -13,8 +13,8 @@ queues the run, and the next attempt finds out what happened.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TypeVar, cast
+from datetime import timedelta
+from typing import Final, TypeVar, cast
 from uuid import UUID
 
 from django.db import (
@@ -186,39 +186,21 @@ class ActiveAttempt:
     """The Attempt that the function of a claimed step receives."""
 
     def __init__(self, claim: Claim, checkpoints: GroupCommit[Checkpoint, object]) -> None:
+        self.subject_id: Final = claim.run.subject_id
+        self.run_id: Final = claim.run.run_id
+        self.input: Final = claim.run.input
+        self.waiting_until: Final = claim.waiting_until
+        self.is_overdue: Final = claim.is_overdue
+        self.number: Final = claim.attempt.number
         self._claim = claim
         self._checkpoints = checkpoints
-
-    @property
-    def subject_id(self) -> UUID:
-        return self._claim.run.subject_id
-
-    @property
-    def run_id(self) -> UUID:
-        return self._claim.run.run_id
-
-    @property
-    def input(self) -> Output:
-        return self._claim.run.input
-
-    @property
-    def waiting_until(self) -> datetime | None:
-        return self._claim.waiting_until
-
-    @property
-    def is_overdue(self) -> bool:
-        return self._claim.is_overdue
-
-    @property
-    def number(self) -> int:
-        return self._claim.attempt.number
 
     @property
     def time_limit(self) -> timedelta:
         return self._claim.work.time_limit
 
     def output_of(self, step: str) -> Output:
-        return outputs_of([self._claim.run.run_id], step).get(self._claim.run.run_id, {})
+        return outputs_of([self.run_id], step).get(self.run_id, {})
 
     def checkpoint(self, write: Callable[[], T]) -> T:
         return cast("T", self._checkpoints.submit(Checkpoint(self._claim, write)))

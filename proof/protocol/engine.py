@@ -59,7 +59,7 @@ from sagas.decision import Way
 from sagas.definition import Saga, Step
 from sagas.forward import Forward
 from sagas.models import Outcome, RunStatus
-from sagas.run_state import Answer, Moment, PendingCompensation, RunState, Settled, StepHistory
+from sagas.run_state import Answer, Moment, RunState, Settled, StepHistory, StepProgress
 from sagas.work import Remote, Wait, Work
 
 NOW: Final = datetime(2030, 1, 1, tzinfo=UTC)
@@ -373,7 +373,7 @@ def _ways(saga: Saga) -> tuple[Forward, Compensating]:
 @cache
 def state_of(saga: Saga, run: Run) -> RunState:
     """Return the state of a modelled run as production reads it."""
-    pending: tuple[PendingCompensation, ...] = ()
+    pending: tuple[StepProgress, ...] = ()
     if run.status == COMPENSATING:
         history = {step.name: _history(step, run) for step in saga.steps if step.name in run.begun}
         pending = decision.pending_compensations(saga, history)

@@ -18,7 +18,7 @@ from sagas.messages import CallResult
 from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.phase_rows import PhaseRows
 from sagas.run_context import RunContext
-from sagas.run_state import PendingCompensation
+from sagas.run_state import StepProgress
 
 
 def result_accepted_without_fence() -> None:
@@ -68,7 +68,7 @@ def compensation_kept_in_memory() -> None:
 
     def only_remembered(
         saga: Saga, run_ids: Sequence[UUID]
-    ) -> dict[UUID, tuple[PendingCompensation, ...]]:
+    ) -> dict[UUID, tuple[StepProgress, ...]]:
         return {
             run_id: tuple(left for left in pending if (run_id, left.step) in remembered)
             for run_id, pending in pending_compensations(saga, run_ids).items()

@@ -8,7 +8,7 @@ from sagas.decision import pending_compensations
 from sagas.journal import pending_compensations as stored_compensations
 from sagas.models import Direction, Outcome, StepAttempt
 from sagas.queries.runs import history_of
-from sagas.run_state import PendingCompensation
+from sagas.run_state import StepProgress
 from tests.support.fake_sagas import FakeSagas, start
 
 
@@ -59,9 +59,9 @@ def test_a_pending_compensation_has_its_last_attempt(fakes: FakeSagas) -> None:
     first.number, second.number = 1, 2
     first.started_at = second.started_at = datetime(2030, 1, 1, tzinfo=UTC)
 
-    assert pending_compensations(saga, history_of([done])) == (PendingCompensation("send"),)
+    assert pending_compensations(saga, history_of([done])) == (StepProgress("send"),)
     assert pending_compensations(saga, history_of([done, first, second])) == (
-        PendingCompensation("send", number=2, first_at=first.started_at),
+        StepProgress("send", number=2, first_at=first.started_at),
     )
 
 
