@@ -14,6 +14,8 @@ SEE_EVERYTHING: Final = (
     "orders.view_ordertransition",
     "sagas.view_sagarun",
     "sagas.view_stepattempt",
+    "sagas.view_sentsignal",
+    "sagas.view_versionmove",
     "approvals.view_approval",
     "payments.view_payment",
     "payments.view_refund",

@@ -14,7 +14,7 @@ from adminkit.filters import ChoiceFilter, NewestRowsFilter
 from adminkit.search import search_ids
 from clock.now import Now
 from sagas import registry
-from sagas.models import LIVE, RunStatus, SagaRun, StepAttempt
+from sagas.models import LIVE, RunStatus, SagaRun, SentSignal, StepAttempt, VersionMove
 from sagas.queries.subjects import step_names
 from sagas.queries.waits import wait_codes, wait_of
 
@@ -50,6 +50,46 @@ class StepAttemptInline(ReadOnlyMixin, TabularInline[StepAttempt, SagaRun]):
     @admin.display(description="not before (UTC)")
     def waits(self, attempt: StepAttempt) -> SafeString | None:
         return timestamp(attempt.not_before)
+
+
+class SentSignalInline(ReadOnlyMixin, TabularInline[SentSignal, SagaRun]):
+    model = SentSignal
+    verbose_name_plural = "signals, oldest first"
+    ordering = ("id",)
+    fields = ("sent", "name", "content", "actor", "taken")
+    readonly_fields = fields
+    extra = 0
+    hide_title = True
+
+    @admin.display(description="sent (UTC)")
+    def sent(self, signal: SentSignal) -> SafeString | None:
+        return timestamp(signal.sent_at)
+
+    @admin.display(description="content")
+    def content(self, signal: SentSignal) -> SafeString | None:
+        return code(", ".join(f"{name}: {value}" for name, value in signal.payload.items()))
+
+    @admin.display(description="taken by its wait (UTC)")
+    def taken(self, signal: SentSignal) -> SafeString | None:
+        return timestamp(signal.taken_at)
+
+
+class VersionMoveInline(ReadOnlyMixin, TabularInline[VersionMove, SagaRun]):
+    model = VersionMove
+    verbose_name_plural = "moves to other versions, oldest first"
+    ordering = ("id",)
+    fields = ("moved", "from_version", "to_version", "renames")
+    readonly_fields = fields
+    extra = 0
+    hide_title = True
+
+    @admin.display(description="moved (UTC)")
+    def moved(self, move: VersionMove) -> SafeString | None:
+        return timestamp(move.moved_at)
+
+    @admin.display(description="renamed steps")
+    def renames(self, move: VersionMove) -> SafeString | None:
+        return code(", ".join(f"{old} is {new}" for old, new in move.renamed.items()))
 
 
 class State(NewestRowsFilter):
@@ -132,7 +172,7 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
         "Each order has a run of its checkout, and another one if it is cancelled after that."
         " No order has been placed yet."
     )
-    inlines = (StepAttemptInline,)
+    inlines = (StepAttemptInline, SentSignalInline, VersionMoveInline)
     fields = (
         "order",
         "saga",

@@ -12,7 +12,7 @@ from desk.models import ActionKind
 from orders.models import Order
 from orders.saga import CHECKOUT
 from sagas.identifiers import new_id
-from sagas.models import SagaRun
+from sagas.models import SagaRun, SentSignal, VersionMove
 from tests.support.database import all_rows
 from tests.support.desk_actions import submit_action
 from tests.support.in_memory_broker import MessageQueue
@@ -98,3 +98,15 @@ def test_redirects_to_pages_outside_the_desk_are_not_served(desk: Client, confir
     answers = [desk.get(f"/admin/r/{orders.pk}/{key}/") for key in (confirmed, "1")]
 
     assert [answer.status_code for answer in answers] == [404, 404]
+
+
+def test_the_page_of_a_run_shows_its_signals_and_moves(desk: Client, confirmed: UUID) -> None:
+    run = SagaRun.objects.get()
+    payload = {"shelf": "B <7>"}
+    SentSignal.objects.create(run=run, name="packed", key="1", payload=payload, actor="grace")
+    VersionMove.objects.create(run=run, from_version=1, to_version=2, renamed={"ship": "send"})
+
+    page = desk.get(f"{RUNS}{run.pk}/change/").content.decode()
+
+    for cell in ("packed", "<code>shelf: B &lt;7&gt;</code>", "grace", "<code>ship is send</code>"):
+        assert cell in page

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 VIEW = {
     "orders.view_order",
     "sagas.view_sagarun",
+    "sagas.view_sentsignal",
+    "sagas.view_versionmove",
     "payments.view_payment",
     "inventory.view_product",
     "approvals.view_approval",
