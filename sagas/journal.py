@@ -84,6 +84,16 @@ def note_stale_result(result: CallResult) -> None:
     )
 
 
+def look_at_once(run_ids: Sequence[UUID]) -> None:
+    """Make every compensation of these runs that waits look again. One at a time can be claimed."""
+    StepAttempt.objects.filter(
+        run__in=run_ids,
+        direction=Direction.COMPENSATING,
+        outcome=Outcome.PENDING,
+        not_before__isnull=False,
+    ).update(not_before=None)
+
+
 def name_and_work(saga: Saga | None, step: str, direction: str) -> tuple[str, Work | None]:
     """Return the name and the definition of a step's action or, by direction, its compensation.
 
