@@ -20,7 +20,9 @@ step                   kind    compensation               the run compensates if
 
 **Waiting.** An order waits in ``authorize_payment`` while its customer has to authenticate, or may pay
 otherwise after a decline. It waits in ``await_review`` only if it was placed with a reason for a
-review. A run that waits holds no worker and no message; see ``docs/waits.md``.
+review. A cancelled order waits for its refund where that takes days: in ``void_authorization`` and
+``refund_payment``, or in ``return_payment`` of CANCELLATION. A run that waits holds no worker and no
+message; see ``docs/waits.md``.
 
 **Compensation.** The run compensates every step that may have had an effect. It starts with the
 last step, but no compensation waits until another one succeeds: stock is released while the provider
@@ -58,7 +60,8 @@ a row, it pauses the run until a person resumes it. A call in flight is settled,
 still be cancelled: compensations are never paused.
 
 CANCELLATION is for an order whose CHECKOUT run has ended. Its steps only return money and stock,
-cannot be rejected, and are retried until they are done.
+cannot be rejected, and are retried until they are done. The stock comes first, so that it is on sale
+again while a refund is under way.
 """
 
 from orders.review import await_review
@@ -94,8 +97,8 @@ CANCELLATION = Saga(
     name="cancellation",
     version=1,
     steps=(
+        release_reserved_stock,  # first, because a refund may take days
         return_payment,
-        release_reserved_stock,
         finish_cancelling,
     ),
     compensation_queue="compensation",

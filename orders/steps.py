@@ -25,6 +25,7 @@ from payments.errors import (
     AnotherPaymentNeeded,
     AuthenticationRequired,
     DeadlinePassed,
+    EarlierRefundPending,
     NotDoneYet,
     OutcomeUnknown,
     PaymentClosed,
@@ -37,7 +38,7 @@ from sagas.batch import Batch, Output
 from sagas.definition import local_step, remote_step
 from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.retry_policy import RetryPolicy
-from sagas.work import Attempt, Compensate, PendingCall, Reject
+from sagas.work import Attempt, Compensate, Escalate, PendingCall, Reject
 
 CHECKOUT_QUEUE: Final = "checkout"
 SETTLEMENT_QUEUE: Final = "settlement"
@@ -102,8 +103,36 @@ CUSTOMER_WAITS: Final = (
         overdue=Reject(PaymentDeclined.code),
         look_again=RetryPolicy(timedelta(minutes=10), timedelta(minutes=30)),
     ),
+    PendingCall(
+        EarlierRefundPending,
+        WaitText(
+            staff="the refund of an earlier payment",
+            customer="the refund of your earlier payment",
+            then="the order is cancelled",
+        ),
+        deadline=settings.PAYMENT_GRACE or timedelta(minutes=15),
+        overdue=Reject(PaymentDeclined.code),
+        look_again=CUSTOMER_LOOKS,
+    ),
 )
 """What an order waits for while its customer can still pay, within the setting PAYMENT_GRACE."""
+
+REFUND_WAIT: Final = PendingCall(
+    RefundPending,
+    WaitText(
+        staff="the refund to arrive, which takes up to ten working days",
+        customer="your refund, which takes up to ten working days",
+        then="the shop looks into it",
+    ),
+    deadline=timedelta(days=14),
+    overdue=Escalate(timedelta(days=7)),
+    look_again=RetryPolicy(timedelta(minutes=1), timedelta(hours=6)),
+)
+"""What a cancelled order waits for while its refund is on its way.
+
+Banks take five to ten working days. After fourteen days the order is flagged for staff, and again each
+week. Most refunds are done within minutes, so the first looks are close together.
+"""
 
 CLOSE_REQUEST_TEXT: Final = "Cancel the payment of {amount}; if it was taken, refund it."
 CLOSE_OPERATIONS: Final = ("cancel", "refund")
@@ -176,7 +205,7 @@ def record_closing(batch: Batch) -> None:
     record=record_authorization,
     rejected_by=(PaymentDeclined, RequestRejected),
     rejections=DECLINED_PAYMENT | REJECTED_PAYMENT,
-    transient=(*PAYMENT_TRANSIENT, RefundPending),  # a payment that was replaced may be refunded
+    transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=CUSTOMER_WAITS,
     retry=CHECKOUT_RETRY,
@@ -191,7 +220,9 @@ def authorize_payment(attempt: Attempt) -> Output:
     """Authorize the customer's money, without taking it yet.
 
     After a time-out the next attempt first finds out what happened. While the customer has to
-    authenticate, or may pay otherwise after a decline, the order keeps its stock and waits.
+    authenticate, or may pay otherwise after a decline, the order keeps its stock and waits. It also
+    waits while a payment that was replaced is refunded, within the same time. Past that time the order
+    is cancelled, and the compensation waits for that refund.
     """
     try:
         return payments.services.authorize(attempt.subject_id, attempt)
@@ -202,6 +233,10 @@ def authorize_payment(attempt: Attempt) -> Output:
             raise PaymentDeclined(required.decline_code, payment=required.payment) from None
         required.until = attempt.waiting_until
         raise
+    except RefundPending as pending:
+        if attempt.is_overdue:
+            raise PaymentDeclined(EarlierRefundPending.code) from None
+        raise EarlierRefundPending(str(pending), attempt.waiting_until) from None
     except PaymentClosed:
         raise
     except PaymentDeclined as declined:
@@ -220,8 +255,9 @@ def authorize_payment(attempt: Attempt) -> Output:
     operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
-    transient=(*PAYMENT_TRANSIENT, RefundPending),
+    transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
+    pending=(REFUND_WAIT,),
     retry=UNLIMITED_RETRY,
 )
 def void_authorization(attempt: Attempt) -> Output:
@@ -310,8 +346,9 @@ def capture_payment(attempt: Attempt) -> Output:
     operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
-    transient=(*PAYMENT_TRANSIENT, RefundPending),
+    transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
+    pending=(REFUND_WAIT,),
     retry=UNLIMITED_RETRY,
 )
 def refund_payment(attempt: Attempt) -> Output:
@@ -328,12 +365,13 @@ def refund_payment(attempt: Attempt) -> Output:
     operations=CLOSE_OPERATIONS,
     prepare=mark_closing,
     record=record_closing,
-    transient=(*PAYMENT_TRANSIENT, RefundPending),
+    transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
+    pending=(REFUND_WAIT,),
     retry=UNLIMITED_RETRY,
 )
 def return_payment(attempt: Attempt) -> Output:
-    """Return the money of a cancelled order. Cannot be rejected: it is retried until it is done."""
+    """Return the money of a cancelled order. Cannot be rejected: it waits until the money is back."""
     return payments.services.close(attempt.subject_id, attempt)
 
 

@@ -155,7 +155,22 @@ class RefundRejected(PaymentError):
 
 
 class RefundPending(PaymentError):
-    """The provider has accepted a refund, and the money is not back yet."""
+    """The provider has accepted a refund, and the money is not back yet. The caller looks again."""
+
+    code = "refund_pending"
+
+
+class EarlierRefundPending(PaymentError):
+    """The order's newest payment waits for the refund of an earlier one.
+
+    ``until`` is the end of the time that the customer has to pay, if it is known.
+    """
+
+    code = "earlier_refund_pending"
+
+    def __init__(self, message: str, until: datetime | None = None) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class RefundFailed(PaymentError):

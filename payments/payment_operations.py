@@ -59,8 +59,9 @@ def authorize(order_id: UUID, attempt: Attempt) -> Output:
 
     Raises PaymentDeclined or RequestRejected if the payment fails for good. Raises PaymentClosed if it
     was marked for closing meanwhile, and AmountMismatch if the provider holds a different amount. Raises
-    NotDoneYet, DeadlinePassed, OutcomeUnknown or RefundPending if the attempt must be repeated. Raises
-    AuthenticationRequired while the customer has to authenticate; what they need is stored by then.
+    NotDoneYet, DeadlinePassed or OutcomeUnknown if the attempt must be repeated, and RefundPending while
+    an earlier payment of the order is being refunded. Raises AuthenticationRequired while the customer
+    has to authenticate; what they need is stored by then.
     """
     deadline = Deadline.after(attempt.time_limit)
     payment, *earlier = select(

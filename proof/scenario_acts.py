@@ -198,6 +198,26 @@ class Authenticate:
 
 
 @dataclass(frozen=True)
+class WaitUntilLate:
+    """Time passes, and workers work, until an order is flagged as waiting past its deadline."""
+
+    def perform(self, stage: Stage) -> None:
+        stage.work_until(stage.world.is_flagged_as_late)
+
+
+@dataclass(frozen=True)
+class SettleRefunds:
+    """The banks end every pending refund: ``succeed`` or ``fail``. With ``wait`` they take longer."""
+
+    result: str
+
+    def perform(self, stage: Stage) -> None:
+        for refund in stage.world.stripe.ledger()["refunds"]:
+            if refund["status"] == "pending":
+                stage.world.stripe.settle_refund(refund["id"], self.result)
+
+
+@dataclass(frozen=True)
 class PayOtherwise:
     """The customer of a waiting order pays by another card."""
 

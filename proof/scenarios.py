@@ -21,10 +21,12 @@ from proof.scenario_acts import (
     RunWorker,
     ServiceFails,
     ServiceRecovers,
+    SettleRefunds,
     StartPausedSweep,
     StartSlowWorker,
     TimePasses,
     WaitUntil,
+    WaitUntilLate,
 )
 
 CONFIRMED: Final = {"confirmed": 1}
@@ -35,14 +37,21 @@ CONFIRM, CAPTURE, CANCEL, RETRIEVE = (
 )
 
 ASKING_CARD: Final = "pm_card_authenticationRequired"
-AUTHENTICATION, ANOTHER_PAYMENT, REVIEW = (
+SLOW_REFUND_CARD: Final = "pm_card_pendingRefund"
+AUTHENTICATION, ANOTHER_PAYMENT, REVIEW, REFUND = (
     "authentication_required",
     "another_payment_needed",
     "await_review",
+    "refund_pending",
 )
 GRACE: Final = timedelta(minutes=15)
 REVIEW_TIME: Final = timedelta(days=1)
 """The default of the setting REVIEW_HOURS."""
+REFUND_TIME: Final = timedelta(minutes=11)
+"""A little longer than a refund is pending at the sandbox."""
+REFUND_DEADLINE: Final = timedelta(days=14)
+LONGEST_LOOK: Final = timedelta(hours=6)
+"""The longest time between two looks at a refund."""
 CAN_PAY_LATER: Final = {"PAYMENT_GRACE": GRACE}
 IS_REVIEWED: Final = {"REVIEW_ABOVE_MINOR": 1}
 
@@ -242,6 +251,13 @@ WAIT_FOR_AUTHENTICATION: Final = (
     WaitUntil(AUTHENTICATION),
 )
 WAIT_FOR_REVIEW: Final = (PlaceOrder(), RunWorker(), WaitUntil(REVIEW))
+WAIT_FOR_REFUND: Final = (
+    PlaceOrder(card=SLOW_REFUND_CARD),
+    RunWorker(),
+    CancelOrder(),
+    RunWorker(),
+    WaitUntil(REFUND),
+)
 
 WAITING_SCENARIOS: Final = (
     Scenario(
@@ -372,7 +388,39 @@ WAITING_SCENARIOS: Final = (
         ends_with_a_fault=CONFIRMED,
         settings=IS_REVIEWED,
     ),
+    Scenario(
+        "refund-pending-then-succeeded",
+        (*WAIT_FOR_REFUND, TimePasses(REFUND_TIME), RunSweep(), RunWorker()),
+        CANCELLED,
+    ),
+    Scenario(
+        "refund-pending-while-compensating",
+        (
+            ServiceFails(CAPTURE, "reset_after", times=1),
+            *WAIT_FOR_REFUND,
+            TimePasses(REFUND_TIME),
+            RunSweep(),
+            RunWorker(),
+        ),
+        CANCELLED,
+    ),
+    Scenario(
+        "refund-pending-past-its-deadline",
+        (
+            *WAIT_FOR_REFUND,
+            SettleRefunds("wait"),
+            TimePasses(REFUND_DEADLINE),
+            RunSweep(),
+            RunWorker(),
+            WaitUntilLate(),
+            SettleRefunds("succeed"),
+            TimePasses(LONGEST_LOOK),
+            RunSweep(),
+            RunWorker(),
+        ),
+        CANCELLED,
+    ),
 )
-"""Orders that wait: for their customers, or for a review."""
+"""Orders that wait: for their customers, for a review, or for their refund."""
 
 SCENARIOS: Final = (*PROMPT_SCENARIOS, *WAITING_SCENARIOS)

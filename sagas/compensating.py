@@ -13,6 +13,7 @@ from sagas.run_state import (
     StepProgress,
     as_remote,
     at_step,
+    escalated,
     flagged,
     is_over,
     is_stuck,
@@ -21,7 +22,7 @@ from sagas.run_state import (
     with_progress,
     without_wait,
 )
-from sagas.work import Remote
+from sagas.work import Escalate, Remote
 
 
 class Compensating:
@@ -71,15 +72,16 @@ class Compensating:
                 state = self.passed(state, step)
             case Outcome.PENDING:
                 state = self._pending(state, step, answer, moment)
+            case Outcome.FAILED:  # a bug, or a matter for a person: no answer comes later
+                state = _without_wait(self._backed_off(state, step, answer, moment), step)
             case _:
                 state = self._backed_off(state, step, answer, moment)
         return Settled(state, answer.outcome)
 
     def passed(self, state: RunState, step: Step) -> RunState:
         """Strike ``step`` off what is left to compensate."""
+        state = _without_wait(state, step)
         left = tuple(pending for pending in state.compensations if pending.step != step.name)
-        if not any(pending.waits_for for pending in left):
-            state = without_wait(state)
         return with_progress(state._replace(compensations=left))
 
     def ended(self, state: RunState) -> RunState:
@@ -94,16 +96,24 @@ class Compensating:
         return flagged(state, stuck_reason(step.compensation_name, tries, answer))
 
     def _pending(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> RunState:
-        """Wait for an answer that comes later. Past its deadline the run is flagged, and looks on."""
+        """Wait for an answer that comes later: look again by schedule, at the latest at the deadline.
+
+        Past its deadline the run is flagged for staff, and waits longer.
+        """
         pending = as_remote(step.compensating_action).pending_by_code[answer.error]
-        since = self.progress(state, step).first_at or moment.at
-        delay = pending.look_again.delay(self.progress(state, step).number, moment.jitter)
-        state = _changed(state, step, not_before=moment.at + delay, waits_for=answer.error, tries=0)
-        deadline = answer.until or since + pending.deadline
-        state = state._replace(waits_for=answer.error, waiting_since=since, waiting_until=deadline)
-        if moment.at >= deadline:
-            return flagged(state, f"{step.compensation_name}: waits past its deadline")
-        return state
+        if state.waits_for != answer.error:
+            since = self.progress(state, step).first_at or moment.at
+            until = answer.until or since + pending.deadline
+            state = state._replace(waits_for=answer.error, waiting_since=since, waiting_until=until)
+        if is_over(state.waiting_until, moment.at) and isinstance(pending.overdue, Escalate):
+            until = moment.at + pending.overdue.extend_by
+            state = escalated(state, step.compensation_name, until)
+        state = with_progress(state)
+        number = self.progress(state, step).number
+        look_at = moment.at + pending.look_again.delay(number, moment.jitter)
+        if state.waiting_until is not None:
+            look_at = min(look_at, state.waiting_until)
+        return _changed(state, step, not_before=look_at, waits_for=answer.error, tries=0)
 
     # -- waiting -----------------------------------------------------------------------------
 
@@ -111,12 +121,7 @@ class Compensating:
         """Look at once at what it waits for, if the run was nudged since it last looked."""
         if state.nudge_count == state.nudges_seen:
             return state
-        looked = tuple(
-            pending._replace(not_before=None) if pending.waits_for else pending
-            for pending in state.compensations
-        )
-        state = state._replace(nudges_seen=state.nudge_count, redispatch_count=0)
-        return state._replace(compensations=looked)
+        return _looking(state._replace(nudges_seen=state.nudge_count, redispatch_count=0))
 
     # -- when it is looked at again ----------------------------------------------------------
 
@@ -125,6 +130,29 @@ class Compensating:
         ends = [pending.not_before for pending in state.compensations]
         known = [end for end in ends if end is not None]
         return min(known) if known and len(known) == len(ends) else None
+
+
+def _without_wait(state: RunState, step: Step) -> RunState:
+    """End the wait of ``step``. Other compensations that wait look at once: theirs may be over, too."""
+    work = step.compensating_action
+    others = [pending for pending in state.compensations if pending.step != step.name]
+    if not any(pending.waits_for for pending in others):
+        return without_wait(state)
+    if not (isinstance(work, Remote) and state.waits_for in work.pending_by_code):
+        return state
+    return _looking(state, but=step.name)
+
+
+def _looking(state: RunState, but: str = "") -> RunState:
+    """Make each compensation that waits look at once, except that of ``but``."""
+    return state._replace(
+        compensations=tuple(
+            pending._replace(not_before=None)
+            if pending.waits_for and pending.step != but
+            else pending
+            for pending in state.compensations
+        )
+    )
 
 
 def _changed(state: RunState, step: Step, **values: object) -> RunState:

@@ -15,6 +15,7 @@ from sagas.run_state import (
     StepProgress,
     as_remote,
     at_step,
+    escalated,
     flagged,
     is_over,
     is_stuck,
@@ -94,6 +95,8 @@ class Forward:
                 return self._pending(state, step, answer, moment)
             case Outcome.FAILED:  # a bug, or a matter for a person: it does not count
                 state = state._replace(retry_count=max(state.retry_count - 1, 0))
+                if isinstance(step.action, Remote) and _only_escalates(step.action, state):
+                    state = without_wait(state)
             case _ if self.tries_are_spent(state, step):
                 return self.spent(state, step, answer)
         return Settled(self._backed_off(state, step, answer, moment), outcome)
@@ -163,8 +166,7 @@ class Forward:
             case Proceed(output):
                 return Settled(self.passed(state, step), Outcome.PROCEEDED, output)
             case Escalate(extend_by):
-                state = state._replace(waiting_until=at + extend_by)
-                return Settled(flagged(state, f"{step.name}: waits past its deadline"), outcome)
+                return Settled(escalated(state, step.name, at + extend_by), outcome)
 
     def _pending(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> Settled:
         """Wait for an answer that comes later: look again by schedule, at the latest at the deadline."""
@@ -193,6 +195,11 @@ class Forward:
         if state.not_before is None and state.waits_for:
             return state.waiting_until
         return state.not_before
+
+
+def _only_escalates(work: Work, state: RunState) -> bool:
+    """Return whether a run waits whose deadline only calls staff: a failure calls them anyway."""
+    return bool(state.waits_for) and isinstance(_overdue_policy(work, state.waits_for), Escalate)
 
 
 def _overdue_policy(work: Work, code: str) -> Reject | Proceed | Escalate:

@@ -56,6 +56,16 @@ def note_stale_result(result: CallResult) -> None:
     ).update(output=result.output, detail=note)
 
 
+def look_at_once(run_ids: Sequence[UUID]) -> None:
+    """Make every compensation of these runs that waits look again. One at a time can be claimed."""
+    StepAttempt.objects.filter(
+        run__in=run_ids,
+        direction=Direction.COMPENSATING,
+        outcome=Outcome.PENDING,
+        not_before__isnull=False,
+    ).update(not_before=None)
+
+
 def pending_compensations(
     saga: Saga, run_ids: Sequence[UUID]
 ) -> dict[UUID, tuple[StepProgress, ...]]:

@@ -128,16 +128,20 @@ class Phase(PhaseRows):
     # -- compensating ------------------------------------------------------------------------
 
     def _notice_nudges_and_requests(self) -> None:
+        nudged_ids = []
         for context in self.contexts:
             if not context.may_write:
                 continue
             nudged = self.way.nudged(context.state)
             if nudged is not context.state:
                 context.change(nudged)
+                nudged_ids.append(context.run.pk)
             if self.forward.must_compensate(context.state):
                 self._journal_interrupted_wait(context)
                 requested = Rejection(context.state.reason, context.state.reason_detail)
                 self._change(context, self.forward.compensate(context.state, requested))
+        if nudged_ids and self.link.is_compensating:
+            journal.look_at_once(nudged_ids)
 
     def _journal_interrupted_wait(self, context: RunContext) -> None:
         step = self.saga.step(context.state.step) if context.state.step else None

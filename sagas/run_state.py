@@ -14,6 +14,9 @@ ATTENTION_AFTER_TRIES: Final = 8
 LOCAL_RETRY: Final = RetryPolicy()
 """How a local step is retried after it raised."""
 
+_PAST_DEADLINE: Final = ": waits past its deadline"
+"""The end of the reason of a flag."""
+
 
 class StepProgress(NamedTuple):
     """How far the attempts at a step are, or at its compensation."""
@@ -127,8 +130,17 @@ def without_wait(state: RunState) -> RunState:
 
 
 def with_progress(state: RunState) -> RunState:
+    """Clear the run's flag; while it waits, that for a deadline that has passed stays."""
     state = state._replace(redispatch_count=0)
-    return state if state.is_paused else state._replace(needs_attention=False, attention_reason="")
+    is_escalated = state.waits_for and state.attention_reason.endswith(_PAST_DEADLINE)
+    if state.is_paused or is_escalated:
+        return state
+    return state._replace(needs_attention=False, attention_reason="")
+
+
+def escalated(state: RunState, name: str, until: datetime) -> RunState:
+    """Flag a run whose wait is past its deadline, and let it wait until a later one."""
+    return flagged(state._replace(waiting_until=until), f"{name}{_PAST_DEADLINE}")
 
 
 def flagged(state: RunState, reason: str) -> RunState:

@@ -148,9 +148,12 @@ def move_deadline(subject_id: UUID, waits_for: str, until: datetime) -> bool:
     if run is None or not waits_for:
         return False
     is_paused = run.paused_at is not None
+    is_compensating = run.status == RunStatus.COMPENSATING
+    wake_at = run.leased_until or min(until, run.not_before or until)
     SagaRun.objects.filter(pk=run.pk).update(
         waiting_until=until,
-        wake_at=run.leased_until or min(until, run.not_before or until),
+        # A run that compensates wakes for the next look of any of its compensations.
+        wake_at=run.wake_at if is_compensating else wake_at,
         needs_attention=run.needs_attention and is_paused,
         attention_reason=run.attention_reason if is_paused else "",
     )

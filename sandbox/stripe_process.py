@@ -27,6 +27,14 @@ class SandboxServer(ServiceProcess):
         ended = self.control("POST", f"authentications/{payment_intent}", {"result": result})
         return str(ended["status"])
 
+    def settle_refund(self, refund: str, result: str) -> str:
+        """End a pending refund with ``succeed`` or ``fail``, or let it ``wait``; return its status.
+
+        Raises ServiceFailed for an unknown refund, and for one that is not pending.
+        """
+        ended = self.control("POST", f"refunds/{refund}", {"result": result})
+        return str(ended["status"])
+
     def records(self) -> list[str]:
         ledger = self.ledger()
         return [f"{kind} {json.dumps(record)}" for kind in KINDS for record in ledger[kind]]

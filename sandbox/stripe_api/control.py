@@ -1,4 +1,4 @@
-"""The controls of the Stripe sandbox under /_sandbox: also its ledger, clock and authentications."""
+"""The controls of the Stripe sandbox under /_sandbox: also its ledger, clock, authentications, refunds."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -15,6 +15,8 @@ from sandbox.stripe_api.authentications import (
     NotWaiting,
     finish_authentication,
 )
+from sandbox.stripe_api.records import RefundStatus
+from sandbox.stripe_api.settlement import RefundResult, settled
 
 
 class StripeControl(Control):
@@ -25,7 +27,10 @@ class StripeControl(Control):
         self._store = store
 
     def object_actions(self) -> Mapping[tuple[str, str], ObjectAction]:
-        return {("POST", "authentications"): self._authenticate}
+        return {
+            ("POST", "authentications"): self._authenticate,
+            ("POST", "refunds"): self._settle_refund,
+        }
 
     async def respond(self, request: Request) -> Response:
         self._store.process_due_changes()
@@ -67,3 +72,20 @@ class StripeControl(Control):
         except NotWaiting as error:
             raise ControlRejected(str(error), status=HTTPStatus.CONFLICT) from None
         return {"payment_intent": intent.id, "status": intent.status}
+
+    def _settle_refund(self, refund_id: str, request: Request) -> JsonObject:
+        """End a pending refund, as the customer's bank does, or keep it pending."""
+        try:
+            result = RefundResult(str(json_body(request).get("result")))
+        except ValueError:
+            raise ControlRejected("result is not succeed, fail or wait") from None
+        refund = self._store.account.refunds.get(refund_id)
+        if refund is None:
+            no_such = f"no such Refund: {refund_id}"
+            raise ControlRejected(no_such, status=HTTPStatus.NOT_FOUND)
+        if refund.status != RefundStatus.PENDING:
+            is_final = f"{refund_id} is {refund.status}"
+            raise ControlRejected(is_final, status=HTTPStatus.CONFLICT)
+        changes = settled(self._store.account, refund, result)
+        self._store.record(changes, now=self._store.clock.now())
+        return {"refund": refund_id, "status": self._store.account.refunds[refund_id].status}

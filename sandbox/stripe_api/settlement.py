@@ -1,10 +1,19 @@
-"""Changes that depend on the clock only: refunds settle, authorizations expire."""
+"""Changes without a call of the API: refunds settle, by the clock or a control; authorizations expire."""
 
 from dataclasses import replace
+from enum import StrEnum
 
 from sandbox.stripe_api.account import Account
 from sandbox.stripe_api.payment_intents import canceled_version
 from sandbox.stripe_api.records import IntentStatus, Record, Refund, RefundStatus
+
+
+class RefundResult(StrEnum):
+    """What a control does to a pending refund."""
+
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    WAIT = "wait"  # it stays pending, however much time passes
 
 
 def apply_due_changes(account: Account, now: int) -> list[Record]:
@@ -22,8 +31,17 @@ def apply_due_changes(account: Account, now: int) -> list[Record]:
 def _settle(account: Account, refund: Refund) -> list[Record]:
     if refund.settles_at is None:
         return []
-    if refund.status == RefundStatus.PENDING:
-        return [replace(refund, status=RefundStatus.SUCCEEDED, settles_at=None)]
+    is_pending = refund.status == RefundStatus.PENDING
+    return settled(account, refund, RefundResult.SUCCEED if is_pending else RefundResult.FAIL)
+
+
+def settled(account: Account, refund: Refund, result: RefundResult) -> list[Record]:
+    """Return the changes by which a refund ends, or no longer ends by itself."""
+    match result:
+        case RefundResult.SUCCEED:
+            return [replace(refund, status=RefundStatus.SUCCEEDED, settles_at=None)]
+        case RefundResult.WAIT:
+            return [replace(refund, settles_at=None)]
     charge = account.charges[refund.charge]
     bounced = replace(
         refund,

@@ -63,6 +63,21 @@ def packing(
 
 
 @pytest.fixture
+def refunding(
+    storefront: Storefront, sandbox_stripe: SandboxServer, messages: MessageQueue
+) -> UUID:
+    """An order that was cancelled while its money was taken, and waits for the refund."""
+    sandbox_stripe.add_fault("payment_intents.capture", "reset_after", times=1)
+    paid = cart(("MUG", 1), payment_method="pm_card_pendingRefund")
+    order_id = storefront.order(paid).order_id
+    messages.deliver_all()
+    storefront.cancel(order_id)
+    messages.deliver_all()
+    assert SagaRun.objects.get().waits_for == "refund_pending"
+    return order_id
+
+
+@pytest.fixture
 def declined(
     storefront: Storefront,
     sandbox_stripe: SandboxServer,
@@ -203,29 +218,12 @@ def test_a_wait_that_a_cancellation_ends_reads_as_no_longer_needed(
     assert "waited since" in page
 
 
-def test_a_compensation_that_waits_says_so(
-    desk: Client, reviewed: UUID, messages: MessageQueue
-) -> None:
-    cancel_order(reviewed, reason="cancelled_by_customer", actor="alice")
-    messages.deliver(messages.take())  # it starts to compensate
-    # No compensation of the checkout waits, so its row is written here.
-    at = now()
-    SagaRun.objects.update(
-        status="compensating",
-        step="",
-        leased_until=None,
-        ended_at=None,
-        wake_at=at + A_DAY,
-        waits_for="authentication_required",
-        waiting_since=at,
-        waiting_until=at + A_DAY,
-    )
-    StepAttempt.objects.filter(direction="compensating").delete()
+def test_a_compensation_that_waits_says_so(desk: Client, refunding: UUID) -> None:
+    text = shape(sentence(page_of(desk, refunding)))
 
-    text = shape(sentence(page_of(desk, reviewed)))
     assert text == (
-        "Waits for the customer's authentication at their bank, since T, until T; then the order is"
-        " cancelled and its payment voided. Pending: end of the review, authorization void, stock release,"
+        "Waits for the refund to arrive, which takes up to ten working days, since T, until T; then the"
+        " shop looks into it. The call is made again at T. Pending: payment refund, authorization void,"
         " and the order is then cancelled."
     )
 

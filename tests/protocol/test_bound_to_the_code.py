@@ -56,8 +56,8 @@ def test_the_model_knows_the_steps_that_move_stock_and_money() -> None:
         CLOSES,
     ]
     assert [PRODUCT.effects[step.name] for step in CANCELLATION.steps] == [
-        CLOSES,
         RELEASES,
+        CLOSES,
         FINISHES,
     ]
 

@@ -6,14 +6,16 @@ import pytest
 
 from sagas.batch import Output, Rejection
 from sagas.models import RunStatus, SagaRun
-from sagas.services import nudge, request_compensation
+from sagas.services import move_deadline, nudge, request_compensation
 from sagas.sweep import sweep
-from sagas.work import Attempt, Escalate, Proceed
+from sagas.work import Attempt, Escalate, Overdue, Proceed
 from tests.support.clock import advance, database_time, wake_run
 from tests.support.fake_sagas import (
     DAY,
     HOUR,
+    REJECT_LATE,
     Accepted,
+    Bug,
     Busy,
     FakeSagas,
     Silence,
@@ -194,7 +196,7 @@ def test_past_its_deadline_a_run_proceeds_if_its_step_says_so(
 def test_past_its_deadline_a_run_is_flagged_and_looks_on_if_its_step_says_so(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = pending(fakes, messages, Accepted(), Accepted(), {}, overdue=Escalate(DAY))
+    run = pending(fakes, messages, Accepted(), Accepted(), Accepted(), {}, overdue=Escalate(DAY))
 
     advance(DAY)
     before = database_time()
@@ -209,7 +211,25 @@ def test_past_its_deadline_a_run_is_flagged_and_looks_on_if_its_step_says_so(
     assert run.not_before < run.waiting_until
 
     look(messages, run)
+    assert (run.waits_for, run.needs_attention) == ("Accepted", True)
+
+    look(messages, run)
     assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
+
+
+@pytest.mark.parametrize(("overdue", "waits_for"), [(Escalate(DAY), ""), (REJECT_LATE, "Accepted")])
+def test_a_call_that_fails_ends_a_wait_whose_deadline_only_calls_staff(
+    fakes: FakeSagas, messages: MessageQueue, overdue: Overdue, waits_for: str
+) -> None:
+    run = pending(fakes, messages, Accepted(), Bug("returned"), {}, overdue=overdue)
+
+    look(messages, run)
+    assert (run.status, run.step, run.waits_for) == (RunStatus.RUNNING, "send", waits_for)
+    assert run.not_before is not None
+    assert run.not_before > database_time()
+
+    look(messages, run)
+    assert run.status == RunStatus.COMPLETED
 
 
 def test_a_call_may_bring_its_own_deadline(fakes: FakeSagas, messages: MessageQueue) -> None:
@@ -301,21 +321,115 @@ def test_a_pending_compensation_is_looked_at_again_while_others_are_done(
 def test_a_compensation_that_is_pending_past_its_deadline_is_flagged_and_looked_at_on(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = compensating(fakes, messages, Accepted(), Accepted(), {})
+    run = compensating(fakes, messages, Accepted(), Accepted(), Accepted(), {})
     assert not run.needs_attention
 
-    for attempt in run.attempts.filter(direction="compensating"):
-        attempt.started_at -= DAY
-        attempt.save(update_fields=["started_at"])
+    advance(DAY)
+    before = database_time()
+    sweep()
+    messages.deliver_all()
+    run.refresh_from_db()
+    flag = (True, "compensate send: waits past its deadline")
+    assert run.status == RunStatus.COMPENSATING
+    assert (run.needs_attention, run.attention_reason) == flag
+    assert run.waiting_until is not None
+    assert before + DAY <= run.waiting_until <= database_time() + DAY
+
     look(messages, run)
-    assert (run.status, run.needs_attention, run.attention_reason) == (
-        RunStatus.COMPENSATING,
-        True,
-        "compensate send: waits past its deadline",
-    )
+    assert run.status == RunStatus.COMPENSATING
+    assert (run.needs_attention, run.attention_reason) == flag
 
     look(messages, run)
     assert (run.status, run.needs_attention) == (RunStatus.COMPENSATED, False)
+
+
+def test_a_pending_compensation_is_looked_at_at_its_deadline(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    until = database_time() + timedelta(minutes=10)
+
+    run = compensating(fakes, messages, Accepted(until=until))
+
+    assert (run.waiting_until, run.wake_at) == (until, until)
+
+
+def test_a_later_deadline_of_a_compensation_stays_and_delays_no_look(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = compensating(fakes, messages, Accepted(), Accepted(), Accepted(), {})
+    later, look_at = database_time() + 3 * DAY, run.wake_at
+
+    assert move_deadline(run.subject_id, "Accepted", later)
+    run.refresh_from_db()
+    assert run.wake_at == look_at
+
+    advance(2 * DAY)
+    look(messages, run)
+    assert (run.waiting_until, run.needs_attention) == (later, False)
+    advance(DAY)
+    look(messages, run)
+    assert run.needs_attention
+
+
+def test_a_compensation_that_fails_waits_no_longer(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = compensating(fakes, messages, Accepted(), Bug("returned"), {})
+
+    look(messages, run)
+
+    assert (run.status, run.waits_for) == (RunStatus.COMPENSATING, "")
+    assert journal(run, "step", "outcome")[-1] == ("send", "failed")
+    assert run.wake_at is not None
+    assert run.wake_at > database_time()
+
+    look(messages, run)
+    assert run.status == RunStatus.COMPENSATED
+
+
+def two_compensating(fakes: FakeSagas, messages: MessageQueue) -> SagaRun:
+    """Return a run in which the compensations of ``ship`` and ``send`` wait, in this order."""
+    steps = (fakes.remote("send"), fakes.remote("ship"), fakes.wait("pickup"))
+    run = start(fakes.saga(*steps))
+    messages.deliver_all()
+    for name in ("send", "ship"):
+        fakes.answers(f"compensate {name}", Accepted())
+    request_compensation(run.subject_id, Rejection("changed_mind"), "alice")
+    messages.deliver_all()
+    run.refresh_from_db()
+    fakes.calls.clear()
+    return run
+
+
+def test_a_nudge_makes_every_compensation_that_waits_look(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = two_compensating(fakes, messages)
+    for name in ("send", "ship"):
+        fakes.answers(f"compensate {name}", Accepted())
+
+    nudge(run_ids=[run.pk])
+    messages.deliver_all()
+
+    assert fakes.calls == [("compensate ship", 2), ("compensate send", 2)]
+    run.refresh_from_db()
+    assert run.waits_for == "Accepted"
+
+
+@pytest.mark.parametrize("answer", [{}, Bug("returned")], ids=["done", "failed"])
+def test_an_answer_makes_the_others_that_wait_for_the_same_look_at_once(
+    fakes: FakeSagas, messages: MessageQueue, answer: object
+) -> None:
+    run = two_compensating(fakes, messages)
+    fakes.answers("compensate ship", answer)  # type: ignore[arg-type]
+    fakes.answers("compensate send", Accepted())
+    others = run.attempts.filter(step="send", direction="compensating")
+    others.update(not_before=database_time() + DAY)
+
+    look(messages, run)
+
+    assert fakes.calls == [("compensate ship", 2), ("compensate send", 2)]
+    assert run.waits_for == "Accepted"
 
 
 def test_looks_at_a_pending_compensation_flag_no_run(

@@ -3,6 +3,7 @@
 import pytest
 import stripe  # noqa: TID251 - the contract under test
 
+from sandbox.service_process import ServiceFailed
 from sandbox.stripe_process import SandboxServer
 from tests.support.stripe_http import RawApi
 
@@ -125,6 +126,55 @@ def test_a_pending_refund_succeeds_later(own_server: SandboxServer, own_api: Raw
     assert settled["status"] == "succeeded"
     assert "pending_reason" not in settled
     assert own_api.get(f"charges/{refund['charge']}").body["amount_refunded"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("result", "ended"),
+    [
+        ("succeed", ("succeeded", None, 1000)),
+        ("fail", ("failed", "expired_or_canceled_card", 0)),
+    ],
+)
+def test_a_control_ends_a_pending_refund(
+    own_server: SandboxServer, own_api: RawApi, result: str, ended: tuple[str, str | None, int]
+) -> None:
+    intent = own_api.captured(payment_method="pm_card_pendingRefund")
+    refund = own_api.post("refunds", {"payment_intent": intent}).body
+
+    assert own_server.settle_refund(refund["id"], result) == ended[0]
+    own_server.kill()
+    own_server.restart()
+    own_server.advance(LATER)
+
+    found = own_api.get(f"refunds/{refund['id']}").body
+    charge = own_api.get(f"charges/{refund['charge']}").body
+    assert (found["status"], found.get("failure_reason"), charge["amount_refunded"]) == ended
+    with pytest.raises(ServiceFailed, match=f"{refund['id']} is {ended[0]}"):
+        own_server.settle_refund(refund["id"], "fail")
+
+
+def test_a_control_keeps_a_refund_pending(own_server: SandboxServer, own_api: RawApi) -> None:
+    intent = own_api.captured(payment_method="pm_card_pendingRefund")
+    refund = own_api.post("refunds", {"payment_intent": intent}).id
+
+    assert own_server.settle_refund(refund, "wait") == "pending"
+    own_server.advance(LATER)
+    assert own_api.get(f"refunds/{refund}").body["status"] == "pending"
+
+    assert own_server.settle_refund(refund, "succeed") == "succeeded"
+
+
+def test_a_control_rejects_an_unknown_refund(own_server: SandboxServer) -> None:
+    with pytest.raises(ServiceFailed, match="no such Refund: re_none"):
+        own_server.settle_refund("re_none", "fail")
+
+
+def test_a_control_rejects_another_result(own_server: SandboxServer, own_api: RawApi) -> None:
+    intent = own_api.captured(payment_method="pm_card_pendingRefund")
+    refund = own_api.post("refunds", {"payment_intent": intent}).id
+
+    with pytest.raises(ServiceFailed, match="result is not succeed, fail or wait"):
+        own_server.settle_refund(refund, "settle")
 
 
 def test_a_refund_can_fail_after_it_succeeded(own_server: SandboxServer, own_api: RawApi) -> None:

@@ -50,6 +50,7 @@ AUTHENTICATING_DEBIT: Final = "memory_debit_authenticating"
 
 ASK_THE_CUSTOMER: Final = (AUTHENTICATING_CARD, AUTHENTICATING_DECLINED_CARD, AUTHENTICATING_DEBIT)
 DECLINED: Final = (DECLINED_CARD, AUTHENTICATING_DECLINED_CARD)
+SLOW_REFUNDS: Final = (SLOW_REFUND_CARD, FAILING_REFUND_CARD)
 TAKEN_AT_ONCE: Final = (DEBIT, AUTHENTICATING_DEBIT)
 
 CURRENCIES: Final = ("eur", "usd")
@@ -97,6 +98,8 @@ class ProviderState:
     saved: dict[str, SavedOutcome] = field(default_factory=dict)
     keys_in_use: set[str] = field(default_factory=set)
     """The keys of calls that have begun and have not ended."""
+    has_slow_refunds: bool = False
+    """Whether every refund is slow, whatever the payment method."""
     faults: list[tuple[str, str]] = field(default_factory=list)
     holds: list[HeldCall] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
@@ -282,7 +285,7 @@ class InMemoryProvider:
             payment = self._known(payment_id)
             if amount_minor > payment.state.captured_minor - self._refunded_minor(payment_id):
                 raise RefundRejected("already_refunded")
-            is_slow = payment.method in (SLOW_REFUND_CARD, FAILING_REFUND_CARD)
+            is_slow = self.state.has_slow_refunds or payment.method in SLOW_REFUNDS
             refund = ProviderRefund(
                 id=f"mr_{len(self.state.refunds) + 1}",
                 payment_id=payment_id,
