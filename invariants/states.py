@@ -109,7 +109,8 @@ STATES: Final = (
         LEFT JOIN sagas_sagarun r
           ON r.subject_id = o.id AND r.status IN ('running', 'compensating')
         WHERE o.status IN ('placed', 'cancelling') AND (%(every_order)s OR o.id = ANY(%(orders)s))
-          AND (r.wake_at IS NULL OR r.wake_at > clock_now() + interval '1 hour')
+          AND (r.wake_at IS NULL
+               OR r.wake_at > greatest(clock_now() + interval '1 hour', r.waiting_until))
         """,
         is_enforced=True,
     ),

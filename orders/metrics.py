@@ -1,7 +1,7 @@
 """The metrics of orders, per process. They count committed changes only."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Final
 
 from django.db import transaction
@@ -22,7 +22,9 @@ SECONDS_TO_CONFIRM: Final = Histogram(
 def count_after_commit(orders: Sequence[Order], status: OrderStatus) -> None:
     """Count these orders under their new status when this transaction commits."""
     if orders:
-        transaction.on_commit(partial(_count, orders, status), robust=True)
+        # Django names a robust hook in the log if it fails, and a partial has no name of its own.
+        hook = update_wrapper(partial(_count, orders, status), _count)
+        transaction.on_commit(hook, robust=True)
 
 
 def _count(orders: Sequence[Order], status: OrderStatus) -> None:

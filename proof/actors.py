@@ -11,6 +11,7 @@ from uuid import UUID
 from celery.concurrency.solo import TaskPool
 from celery.worker.request import Request
 from django.conf import settings
+from django.db import DatabaseError
 from django.test import Client
 from django.urls import reverse
 from kombu import Connection, Queue
@@ -80,10 +81,14 @@ def worker(queues: Sequence[str] = QUEUES) -> ProcessWork:
 
 
 def nudge(order_id: str) -> ProcessWork:
-    """Return the work of a process that nudges the run of an order, as after a provider's event."""
+    """Return the work of a process that nudges the run of an order, as after a provider's event.
+
+    It ignores an error, as a program does that is not called again: the run looks by its schedule.
+    """
 
     def send(_: FaultInjector) -> None:
-        sagas.services.nudge(subject_ids=[UUID(order_id)])
+        with suppress(DatabaseError):
+            sagas.services.nudge(subject_ids=[UUID(order_id)])
 
     return send
 

@@ -5,7 +5,7 @@ Application code does not know the wrappers, so a new step or service has its po
 
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Any
 
 import redis
@@ -101,13 +101,17 @@ def wrap_hooks(injector: FaultInjector) -> None:
 
     def run_hooks_at_points(self: Any) -> None:
         self.run_on_commit = [
-            (sids, hook if is_metrics_hook(hook) else partial(run_at_point, hook), robust)
+            (sids, hook if is_metrics_hook(hook) else at_point(hook), robust)
             for sids, hook, robust in self.run_on_commit
         ]
         run_hooks(self)
 
     def is_metrics_hook(hook: Callable[[], Any]) -> bool:
         return str(getattr(hook, "func", hook).__module__).endswith(".metrics")
+
+    def at_point(hook: Callable[[], Any]) -> Callable[[], None]:
+        """Return the hook at its point. It has a name for Django's log only if the hook has one."""
+        return update_wrapper(partial(run_at_point, hook), hook)
 
     def run_at_point(hook: Callable[[], Any]) -> None:
         def run_and_publish() -> None:

@@ -38,7 +38,8 @@ class Finding:
 class Result:
     """The points and findings of one run, and how long it took to recover from its fault.
 
-    ``recovery`` is time of leases and back-offs, as in production; the work itself takes no time.
+    ``recovery`` is time of leases and back-offs, as in production. The work itself takes no time, and
+    time that passes as an act of the scenario does not count.
     """
 
     points: list[Point]

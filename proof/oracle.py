@@ -43,7 +43,7 @@ def examine(
         )
     ]
     return [
-        *_ends(orders, ends),
+        *wrong_ends(orders, ends),
         *_history(orders, acknowledged),
         *_money(orders, world),
         *_approvals(orders, world),
@@ -54,7 +54,8 @@ def examine(
     ]
 
 
-def _ends(orders: list[OrderRow], ends: Sequence[Mapping[str, int]]) -> Iterator[Finding]:
+def wrong_ends(orders: list[OrderRow], ends: Sequence[Mapping[str, int]]) -> Iterator[Finding]:
+    """Yield a finding unless the orders have ended in one of the allowed ways."""
     found = Counter(order.status for order in orders)
     if all(found != Counter(end) for end in ends):
         allowed = " or ".join(str(dict(end)) for end in ends)
@@ -73,7 +74,10 @@ def _history(orders: list[OrderRow], acknowledged: Mapping[str, str]) -> Iterato
 
 
 def _money(orders: list[OrderRow], world: World) -> Iterator[Finding]:
-    """Stripe's ledger has at most one charge per order, and keeps money only of confirmed orders."""
+    """Stripe's ledger has at most one charge per payment, and keeps money only of confirmed orders.
+
+    An order has one payment, and one more for each time its customer paid otherwise.
+    """
     ledger = world.stripe.ledger()
     intents: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for intent in ledger["payment_intents"]:
@@ -96,8 +100,12 @@ def _money(orders: list[OrderRow], world: World) -> Iterator[Finding]:
         kept = sum(intent["amount_received"] for intent in of_order) - refunded
         held = sum(intent["amount_capturable"] for intent in of_order)
         due = order.total_minor if order.status == "confirmed" else 0
-        if len(charges) > 1:
-            yield Finding("charged-twice", f"{order.id}: {len(charges)} charges")
+        [(payments,)] = world.rows(
+            "SELECT count(*) FROM payments_payment WHERE order_id = %s", order.id
+        )
+        if len(charges) > max(payments, 1):
+            detail = f"{order.id}: {len(charges)} charges of {payments} payments"
+            yield Finding("charged-twice", detail)
         if kept != due:
             kind = "ghost-charge" if kept > due else "confirmed-without-money"
             yield Finding(kind, f"{order.id} is {order.status}: {kept} kept, {due} due")
@@ -182,13 +190,13 @@ def _journal(world: World) -> Iterator[Finding]:
 
 
 def _events(orders: list[OrderRow], world: World) -> Iterator[Finding]:
-    """Every event of an order is recorded once, and each order has the event of its end."""
-    recorded = Counter(
-        (str(key), name) for key, name in world.rows("SELECT key, name FROM events_outboxevent")
-    )
-    for (key, name), count in recorded.items():
+    """Every event of an order or payment is recorded once, and each order has that of its end."""
+    query = "SELECT key, name, payload->>'payment_id' FROM events_outboxevent"
+    events = Counter((str(key), name, payment) for key, name, payment in world.rows(query))
+    for (key, name, _), count in events.items():
         if count > 1:
             yield Finding("event-recorded-twice", f"{name} of {key}: {count} times")
+    recorded = {(key, name) for key, name, _ in events}
     ends = {"confirmed": "payment.captured", "cancelled": "order.cancelled"}
     for order in orders:
         if (order.id, ends.get(order.status, "")) not in recorded:

@@ -1,6 +1,5 @@
 """One run: plays a scenario in a fresh world with at most one fault, recovers, and checks it."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import IO
@@ -52,8 +51,8 @@ class Run:
             for act in self._scenario.acts:
                 act.perform(self._stage)
             self._come_to_rest()
-            triggered_at = self._stage.triggered_at
-            recovery = self._world.elapsed - triggered_at if triggered_at is not None else None
+            triggered_at, clock = self._stage.triggered_at, self._stage.recovery_clock
+            recovery = clock - triggered_at if triggered_at is not None else None
             self._resume_hanging()
             points = list(self._stage.run_log.points)
             self._check_outcome()
@@ -78,7 +77,7 @@ class Run:
         self._check_fault()
         stage.findings += examine(
             self._world,
-            ends=self._allowed_ends(),
+            ends=self._scenario.allowed_ends(with_fault=stage.fault is not None),
             acknowledged=stage.order_ids,
             expected_effects=self._scenario.expected_effects,
             order_effects=ORDER_EFFECTS,
@@ -89,13 +88,6 @@ class Run:
             stage.add_finding(code, detail)
         for trace in stage.run_log.broken:
             stage.add_finding("process-broke", trace)
-
-    def _allowed_ends(self) -> list[Mapping[str, int]]:
-        """Return how the scenario may end; with a fault there may be a second end."""
-        scenario = self._scenario
-        if self._stage.fault is None or scenario.ends_with_a_fault is None:
-            return [scenario.ends]
-        return [scenario.ends, scenario.ends_with_a_fault]
 
     def _check_fault(self) -> None:
         """Check that the fault happened as planned, and that no write was outside a transaction."""

@@ -171,7 +171,7 @@ class TimePasses:
     time: timedelta
 
     def perform(self, stage: Stage) -> None:
-        stage.world.advance_time(self.time)
+        stage.pass_time(self.time)
 
 
 @dataclass(frozen=True)
@@ -219,17 +219,31 @@ class SettleRefunds:
 
 @dataclass(frozen=True)
 class PayOtherwise:
-    """The customer of a waiting order pays by another card."""
+    """The customer of a waiting order pays by another card.
+
+    ``replaces_open``: in place of a payment that they could still authenticate. ``may_be_refused``:
+    a call may look at the earlier payment.
+    """
 
     card: str = "pm_card_visa"
     customer: str = "alice"
+    replaces_open: bool = False
+    may_be_refused: bool = False
 
     def perform(self, stage: Stage) -> None:
         order_id = stage.order_ids.get(self.customer)
-        if order_id is not None:
-            path = f"/api/v1/orders/{order_id}/payments"
-            key = f"payment-of-{self.customer}"
-            stage.post(path, {"payment_method": self.card}, key=key, actor="payment")
+        if order_id is None:
+            return
+        body = {"payment_method": self.card}
+        if self.replaces_open:
+            body["replaces"] = stage.world.open_payment(order_id)
+        stage.post(
+            f"/api/v1/orders/{order_id}/payments",
+            body,
+            key=f"payment-of-{self.customer}",
+            actor="payment",
+            may_be_refused=self.may_be_refused,
+        )
 
 
 @dataclass(frozen=True)

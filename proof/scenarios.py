@@ -71,6 +71,12 @@ class Scenario:
     expected_effects: Mapping[str, Effects] = field(default_factory=dict)
     """How often outside services must act in the whole scenario, where ORDER_EFFECTS does not fit."""
 
+    def allowed_ends(self, *, with_fault: bool) -> list[Mapping[str, int]]:
+        """Return how the scenario may end; with a fault there may be a second end."""
+        if not with_fault or self.ends_with_a_fault is None:
+            return [self.ends]
+        return [self.ends, self.ends_with_a_fault]
+
 
 ORDER_EFFECTS: Final[Mapping[str, OrderEffects]] = {}
 """What each outside service except Stripe must do for each order; a service not listed must not act."""
@@ -316,6 +322,26 @@ WAITING_SCENARIOS: Final = (
         ),
         CANCELLED,
         ends_with_a_fault=CONFIRMED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "another-payment-during-the-look",
+        (
+            *WAIT_FOR_AUTHENTICATION,
+            Authenticate(),
+            NudgeOrder(),
+            StartSlowWorker(operation=RETRIEVE, acts_first=True),
+            PayOtherwise(replaces_open=True, may_be_refused=True),
+            ReleaseHeldCall(),
+            RunWorker(),
+        ),
+        CONFIRMED,
+        settings=CAN_PAY_LATER,
+    ),
+    Scenario(
+        "another-payment-after-the-authentication",
+        (*WAIT_FOR_AUTHENTICATION, Authenticate(), PayOtherwise(replaces_open=True), RunWorker()),
+        CONFIRMED,
         settings=CAN_PAY_LATER,
     ),
     Scenario(

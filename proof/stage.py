@@ -49,9 +49,11 @@ class Stage:
         self.findings: list[Finding] = []
         self.run_log = RunLog()
         self.triggered_at: timedelta | None = None
+        """When the fault was triggered, by ``recovery_clock``."""
         self.fault = fault
         self.rounds = 0
         """How many rounds of waiting and working the run took so far."""
+        self._passed_by_acts = timedelta()
         self._max_rounds = max_rounds
         self._log = log
         self._prepare = prepare
@@ -81,6 +83,16 @@ class Stage:
         process.run()
         self.react_to_fault()
         return process
+
+    def pass_time(self, time: timedelta) -> None:
+        """Advance time as an act of the scenario, which is no time of a recovery."""
+        self.world.advance_time(time)
+        self._passed_by_acts += time
+
+    @property
+    def recovery_clock(self) -> timedelta:
+        """The time that has passed in leases, back-offs and sweeps, without that of the acts."""
+        return self.world.elapsed - self._passed_by_acts
 
     def work_until(self, is_reached: Callable[[], bool]) -> None:
         """Advance time, and start workers and sweeps, until something is reached.
@@ -139,7 +151,7 @@ class Stage:
         has_just_happened = self.run_log.fault_triggered and self.triggered_at is None
         if not has_just_happened or self.fault is None:
             return
-        self.triggered_at = self.world.elapsed
+        self.triggered_at = self.recovery_clock
         for process in self.processes:
             if process.state is State.HANGING:
                 self.hanging.append(process)

@@ -89,6 +89,12 @@ class World:
         """Query our database directly, without the application's code."""
         return self._database.execute(query, parameters).fetchall()
 
+    def open_payment(self, order_id: str) -> str:
+        """Return the id of the payment of an order that is not marked for closing."""
+        query = "SELECT id FROM payments_payment WHERE order_id = %s AND closing_since IS NULL"
+        [(payment_id,)] = self.rows(query, order_id)
+        return str(payment_id)
+
     def dump(self) -> list[str]:
         """Return every row of every table, and every record of every service, as texts."""
         query = str(self.rows(_DUMP_QUERY)[0][0])

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -45,7 +45,10 @@ def dispatch(run: SagaRun) -> None:
     sweep finds it; it does not delay the caller.
     """
     links = remaining_links(run)
-    transaction.on_commit(partial(publisher.enqueue, run.pk, links), robust=True)
+    enqueue = publisher.enqueue
+    # Django names a robust hook in the log if it fails, and a partial has no name of its own.
+    hook = update_wrapper(partial(enqueue, run.pk, links), enqueue)
+    transaction.on_commit(hook, robust=True)
 
 
 def remaining_links(run: SagaRun) -> tuple[Link, ...]:
@@ -113,10 +116,9 @@ class Publisher:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._work, name="saga-publisher", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="saga-publisher", daemon=True)
+                thread.start()
+                self._thread = thread  # not before it runs: if it cannot start, the next call tries
 
     def _work(self) -> None:
         pace = threading.Event()  # never set: its wait always lasts the whole time

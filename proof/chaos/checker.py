@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from proof.chaos.ledgers import Database, Ledgers, StoredOrder
-from proof.chaos.plan import SubmitStyle, Visit
+from proof.chaos.plan import ShopDecision, SubmitStyle, Visit
 from proof.chaos.request_log import CustomerResponses
 from sandbox.drive.provider_ledger import LedgerPayment
 
@@ -62,11 +62,12 @@ def findings(evidence: Evidence) -> list[Finding]:
 
 
 def confirmable(evidence: Evidence) -> Confirmable:
-    """Count the orders that could be confirmed: good card, in stock, and not cancelled."""
+    """Count the orders that could be confirmed: paid, accepted, in stock, and not cancelled."""
     wanted = [
         order
         for visit in evidence.visits
-        if visit.is_payable and not evidence.responses[visit.number].asked_to_cancel
+        if visit.is_payable and visit.is_accepted
+        if not evidence.responses[visit.number].asked_to_cancel
         if (order := _order_of(visit, evidence.ledgers.database)) is not None
         if not (order.reason == "out_of_stock" and visit.wants_scarce)
     ]
@@ -132,6 +133,10 @@ def _end(
             yield Finding("final status changed", order_id, detail)
     if order.status == CONFIRMED and not visit.is_payable:
         yield Finding("confirmed without money", order_id, visit.cart.payment_method)
+    if order.status == CONFIRMED and not visit.is_accepted:
+        yield Finding("confirmed without approval", order_id, visit.decision)
+    if order.open_approvals:
+        yield Finding("approval still open", order_id, order.status)
     if order.status == CANCELLED and order.reason not in _reasons(visit, responses):
         yield Finding("cancelled without a reason", order_id, order.reason or "(none)")
 
@@ -141,6 +146,9 @@ def _reasons(visit: Visit, responses: CustomerResponses) -> set[str]:
     reasons = {"authorize_payment_unanswered"}
     if not visit.is_payable:
         reasons.add("payment_declined")
+    if not visit.is_accepted:
+        is_left = visit.decision == ShopDecision.LEAVE
+        reasons.add("not_reviewed" if is_left else "review_rejected")
     if visit.wants_scarce:
         reasons.add("out_of_stock")
     if responses.asked_to_cancel:
@@ -162,7 +170,10 @@ def _orders_without_customer(visits: Sequence[Visit], database: Database) -> Ite
 def _database_against_provider(
     database: Database, provider: Mapping[str, LedgerPayment]
 ) -> Iterator[Finding]:
-    """The sandbox charged each confirmed order its total, once, and holds no other money."""
+    """The sandbox charged each confirmed order its total, once, and holds no other money.
+
+    A payment that the customer replaced may have a charge too, which was never captured.
+    """
     held, taken, charges = Counter[str](), Counter[str](), Counter[str]()
     for intent in provider.values():
         held[intent.order_id] += intent.held_minor
@@ -177,8 +188,9 @@ def _database_against_provider(
             kind = "ghost charge" if not due else "wrong amount"
             detail = f"{order.status}: {taken[order_id]} taken, {held[order_id]} held, {due} due"
             yield Finding(kind, order_id, detail)
-        if charges[order_id] > 1:
-            yield Finding("charged twice", order_id, f"{charges[order_id]} charges")
+        if charges[order_id] > max(order.payments, 1):
+            detail = f"{charges[order_id]} charges of {order.payments} payments"
+            yield Finding("charged twice", order_id, detail)
 
 
 def _customers_against_provider(evidence: Evidence) -> Iterator[Finding]:

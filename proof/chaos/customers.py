@@ -10,14 +10,25 @@ from typing import Any, Final, NamedTuple
 
 import urllib3
 
-from proof.chaos.plan import SubmitStyle, Visit
+from proof.chaos.plan import SECOND_CARD, CustomerAnswer, ShopDecision, SubmitStyle, Visit
 from proof.chaos.request_log import OrderResponse, RequestKind, RequestLog, RequestOutcome
+from proof.chaos.wait_answers import (
+    ANOTHER_PAYMENT,
+    AUTHENTICATION,
+    COMPLETE,
+    FAIL,
+    REVIEW,
+    WaitAnswers,
+    WaitControls,
+)
 from sandbox.drive.deadlines import Stopped, StopSignal
 from sandbox.drive.shop import ENDED
 
 RESPONSE_SECONDS: Final = 15
 HANGS_UP_AFTER: Final = (0.005, 0.3)  # seconds: sometimes before the server reads the request
 CONNECTIONS: Final = 200
+
+PAYABLE_WAITS: Final = (AUTHENTICATION, ANOTHER_PAYMENT)
 
 # With these statuses the same request may be sent again under its key.
 _REPEATABLE: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
@@ -41,6 +52,7 @@ class Customers:
         base_url: str,
         token: str,
         request_log: RequestLog,
+        controls: WaitControls,
         *,
         seed: int,
         patience_seconds: float,
@@ -48,6 +60,7 @@ class Customers:
         self._api = f"{base_url}/api/v1"
         self._headers = {"Authorization": f"Bearer {token}"}
         self._http = urllib3.PoolManager(maxsize=CONNECTIONS, retries=False)
+        self._answers = WaitAnswers(controls, self._http)
         self._request_log = request_log
         self._seed = seed
         self._patience_seconds = patience_seconds
@@ -113,13 +126,40 @@ class Customers:
         self._send_until_known(visit, cancel)
 
     def _follow(self, visit: Visit, order_id: str, ends: frozenset[str]) -> None:
-        """Read the order, less and less often, until it has ended."""
+        """Read the order, less and less often, until it has ended; answer what it waits for."""
         read = ApiRequest(RequestKind.READ, f"orders/{order_id}")
+        pays_otherwise: ApiRequest | None = None
         for _ in self._patience.attempts(self._patience_seconds, pause=0.5, longest=4):
-            outcome, response = self._send(visit, read)
-            has_ended = response is not None and response.status in ends
+            outcome, order = self._send(visit, read)
+            has_ended = order is not None and order.status in ends
             if has_ended or outcome == RequestOutcome.REJECTED:
                 return
+            if order is None or visit.cancels_after is not None:
+                continue
+            self._end_wait(visit, order)
+            if pays_otherwise is None and _wants_to_pay(visit, order):
+                pays_otherwise = _another_payment(visit, order)
+            # A payment that has been accepted is repeated too: its key makes that harmless.
+            if pays_otherwise is not None and order.waits_for in PAYABLE_WAITS:
+                self._send(visit, pays_otherwise)
+
+    def _end_wait(self, visit: Visit, order: OrderResponse) -> None:
+        """End what an order waits for as planned: at the bank, at the shop, or by its deadline."""
+        is_left = visit.answer == CustomerAnswer.LEAVE
+        if order.waits_for == REVIEW:
+            is_left = visit.decision == ShopDecision.LEAVE
+        if is_left and order.waits_for:
+            kind, done = RequestKind.LEAVE, self._answers.pass_deadline(order.id, order.waits_for)
+        elif order.waits_for == REVIEW:
+            kind, done = RequestKind.DECIDE, self._answers.decide(order.id, visit.decision)
+        elif order.waits_for == AUTHENTICATION and order.intent_id:
+            result = FAIL if visit.answer == CustomerAnswer.ANOTHER_CARD else COMPLETE
+            kind = RequestKind.AUTHENTICATE
+            done = self._answers.authenticate(order.intent_id, result)
+        else:
+            return
+        if done:
+            self._request_log.write(visit.number, kind, RequestOutcome.ACKED, None, "")
 
     def _send_until_known(self, visit: Visit, request: ApiRequest) -> OrderResponse | None:
         """Repeat a request under the same key until its outcome is known."""
@@ -162,6 +202,21 @@ def _order(visit: Visit) -> ApiRequest:
     return ApiRequest(RequestKind.PLACE, "orders", headers, body)
 
 
+def _wants_to_pay(visit: Visit, order: OrderResponse) -> bool:
+    """Return whether the customer now pays by another card."""
+    if visit.answer == CustomerAnswer.BOTH and order.payment_id:
+        return True
+    return visit.answer != CustomerAnswer.LEAVE and order.waits_for == ANOTHER_PAYMENT
+
+
+def _another_payment(visit: Visit, order: OrderResponse) -> ApiRequest:
+    body = {"payment_method": SECOND_CARD}
+    if order.payment_id:
+        body["replaces"] = order.payment_id
+    headers = {"Idempotency-Key": visit.payment_key}
+    return ApiRequest(RequestKind.PAY, f"orders/{order.id}/payments", headers, body)
+
+
 def _outcome(status: int) -> RequestOutcome:
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return RequestOutcome.ACKED
@@ -171,4 +226,14 @@ def _outcome(status: int) -> RequestOutcome:
 
 
 def _order_response(row: dict[str, Any]) -> OrderResponse:
-    return OrderResponse(row["id"], row["status"], row["reason_code"], row["total_minor"])
+    waiting_for, action = row.get("waiting_for") or {}, row.get("next_action") or {}
+    return OrderResponse(
+        row["id"],
+        row["status"],
+        row["reason_code"],
+        row["total_minor"],
+        waits_for=waiting_for.get("code", ""),
+        # Stripe's client secret begins with the id of its PaymentIntent.
+        intent_id=action.get("client_secret", "").partition("_secret_")[0],
+        payment_id=action.get("payment_id", ""),
+    )

@@ -11,7 +11,13 @@ import psycopg
 
 from sandbox.drive.provider_ledger import LedgerPayment
 
-_ORDERS: Final = "SELECT id::text, status, reason, total_minor FROM orders_order"
+_ORDERS: Final = """
+    SELECT id::text, status, reason, total_minor,
+           (SELECT count(*) FROM payments_payment WHERE order_id = orders_order.id),
+           (SELECT count(*) FROM approvals_approval
+            WHERE subject_id = orders_order.id AND status = 'open')
+    FROM orders_order
+"""
 _LINES: Final = "SELECT order_id::text, sku, quantity FROM orders_orderline"
 _KEYS: Final = "SELECT key, order_id::text FROM orders_idempotencyrecord"
 _STOCK_TOTALS: Final = """
@@ -57,6 +63,8 @@ class StoredOrder(NamedTuple):
     reason: str
     total_minor: int
     items: frozenset[tuple[str, int]]
+    payments: int = 1  # one, and one for each time the customer paid otherwise
+    open_approvals: int = 0
 
 
 class StockTotals(NamedTuple):
@@ -87,8 +95,12 @@ def read_database(connection: psycopg.Connection[Any]) -> Database:
         items[order_id].add((sku, quantity))
     return Database(
         orders={
-            order_id: StoredOrder(status, reason, total_minor, frozenset(items[order_id]))
-            for order_id, status, reason, total_minor in connection.execute(_ORDERS)
+            order_id: StoredOrder(
+                status, reason, total_minor, frozenset(items[order_id]), payments, open_approvals
+            )
+            for order_id, status, reason, total_minor, payments, open_approvals in (
+                connection.execute(_ORDERS)
+            )
         },
         keys=dict(connection.execute(_KEYS)),
         stock={sku: StockTotals(*levels) for sku, *levels in connection.execute(_STOCK_TOTALS)},

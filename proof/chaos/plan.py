@@ -29,9 +29,23 @@ PLENTY: Final = 1_000_000
 UNKNOWN_SKU: Final = "NEVER-SOLD"
 GOOD_CARDS: Final = ("pm_card_visa", "pm_card_mastercard", "pm_card_amex")
 BAD_CARDS: Final = ("pm_card_chargeDeclined", "pm_card_chargeDeclinedInsufficientFunds")
+ASKING_CARD: Final = "pm_card_authenticationRequired"
+SECOND_CARD: Final = "pm_card_visa"
+"""The card of customers who pay otherwise."""
+
+REVIEW_ABOVE_MINOR: Final = 20_000
+LARGE_QUANTITY: Final = 50
+"""So many of one product cost more than REVIEW_ABOVE_MINOR; a cart without it costs less."""
+WAIT_SETTINGS: Final[Mapping[str, str]] = {
+    "PAYMENT_GRACE_SECONDS": "900",  # longer than an order of a short run lasts
+    "REVIEW_ABOVE_MINOR": str(REVIEW_ABOVE_MINOR),
+    "REVIEW_DEFAULT": "reject",
+}
 
 SCARCE_SHARE: Final = 0.12
 BAD_CARD_SHARE: Final = 0.06
+ASKING_CARD_SHARE: Final = 0.12
+LARGE_SHARE: Final = 0.10
 UNKNOWN_SKU_SHARE: Final = 0.02
 CANCEL_SHARE: Final = 0.18
 DOUBLE_CLICK_SHARE: Final = 0.10
@@ -50,8 +64,42 @@ class SubmitStyle(StrEnum):
     ABANDON = "abandon"  # sends one request, and hangs up before a response can come
 
 
+class CustomerAnswer(StrEnum):
+    """What a customer does when an order waits for their authentication or another payment."""
+
+    FINISH = "finish"  # authenticates; after a decline pays by another card
+    ANOTHER_CARD = "another card"  # fails to authenticate, and pays by another card
+    BOTH = "both"  # authenticates, and at the same time pays by another card
+    LEAVE = "leave"  # does nothing until the deadline
+
+
+class ShopDecision(StrEnum):
+    """What the shop does with an order that it reviews."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    LEAVE = "leave"  # nothing until the deadline
+
+
+ANSWERS: Final[Mapping[CustomerAnswer, int]] = {
+    CustomerAnswer.FINISH: 4,
+    CustomerAnswer.ANOTHER_CARD: 2,
+    CustomerAnswer.BOTH: 2,
+    CustomerAnswer.LEAVE: 2,
+}
+DECISIONS: Final[Mapping[ShopDecision, int]] = {
+    ShopDecision.APPROVE: 4,
+    ShopDecision.REJECT: 2,
+    ShopDecision.LEAVE: 2,
+}
+"""The weight of each answer and decision."""
+
+
 class Visit(NamedTuple):
-    """One customer, who places one order and perhaps cancels it."""
+    """One customer, who places one order and perhaps cancels it.
+
+    A customer who cancels does not answer what the order waits for; neither does the shop.
+    """
 
     number: int
     at: float  # seconds after the start
@@ -59,6 +107,8 @@ class Visit(NamedTuple):
     style: SubmitStyle
     waits: int  # seconds of `Prefer: wait`; 0 sends no such header
     cancels_after: float | None  # seconds after the order was accepted
+    answer: CustomerAnswer = CustomerAnswer.FINISH
+    decision: ShopDecision = ShopDecision.APPROVE
 
     @property
     def key(self) -> str:
@@ -69,8 +119,23 @@ class Visit(NamedTuple):
         return f"cancel-{self.number}"
 
     @property
+    def payment_key(self) -> str:
+        return f"payment-{self.number}"
+
+    @property
     def is_payable(self) -> bool:
-        return self.cart.payment_method in GOOD_CARDS
+        """Return whether the customer pays in the end: at once, or when the order waits for it."""
+        return self.cart.payment_method in GOOD_CARDS or self.answer != CustomerAnswer.LEAVE
+
+    @property
+    def is_large(self) -> bool:
+        """Return whether the shop reviews the order."""
+        return any(quantity == LARGE_QUANTITY for _, quantity in self.cart.items)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Return whether the shop accepts the order: without a review, or by its decision."""
+        return not self.is_large or self.decision == ShopDecision.APPROVE
 
     @property
     def is_valid(self) -> bool:
@@ -207,7 +272,6 @@ def _visit(dice: random.Random, number: int, at: float) -> Visit:
         chosen[0] = dice.choice(SCARCE)
     if dice.random() < UNKNOWN_SKU_SHARE:
         chosen[-1] = UNKNOWN_SKU
-    items = tuple((sku, 1 if sku in SCARCE else dice.randint(1, 3)) for sku in chosen)
     card = dice.choice(BAD_CARDS if dice.random() < BAD_CARD_SHARE else GOOD_CARDS)
     style = dice.choices(
         tuple(SubmitStyle),
@@ -215,7 +279,20 @@ def _visit(dice: random.Random, number: int, at: float) -> Visit:
     )[0]
     waits = dice.randint(1, 5) if dice.random() < WAITING_SHARE else 0
     cancels = round(dice.uniform(0, 12), 3) if dice.random() < CANCEL_SHARE else None
-    return Visit(number, at, Cart(items, card), style, waits, cancels)
+    card = ASKING_CARD if dice.random() < ASKING_CARD_SHARE else card
+    is_large = dice.random() < LARGE_SHARE
+    answer = dice.choices(tuple(ANSWERS), tuple(ANSWERS.values()))[0]
+    decision = dice.choices(tuple(DECISIONS), tuple(DECISIONS.values()))[0]
+    if style == SubmitStyle.ABANDON:  # who hangs up does not learn what the order waits for
+        card, is_large = dice.choice(GOOD_CARDS), False
+    items = tuple((sku, _quantity(dice, sku, is_large=is_large)) for sku in chosen)
+    return Visit(number, at, Cart(items, card), style, waits, cancels, answer, decision)
+
+
+def _quantity(dice: random.Random, sku: str, *, is_large: bool) -> int:
+    if sku in SCARCE:
+        return 1
+    return LARGE_QUANTITY if is_large else dice.randint(1, 3)
 
 
 def _disruptions(dice: random.Random, schedule: Schedule, seconds: float) -> Iterator[Disruption]:

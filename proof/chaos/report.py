@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -12,6 +12,7 @@ from rich.table import Column, Table
 
 from proof.chaos.checker import CANCELLED, CONFIRMED, Confirmable, Finding, confirmable, findings
 from proof.chaos.plan import Plan, SubmitStyle
+from proof.chaos.request_log import WAIT_ANSWERS, CustomerResponses
 from proof.chaos.run import REST_SECONDS, ChaosResult
 
 RULE_OF_THREE: Final = 3
@@ -91,6 +92,11 @@ PROMISES: Final = (
     Promise(
         "no stock oversold or lost", frozenset({"stock not conserved", "oversold"}), "products"
     ),
+    Promise(
+        "a reviewed order goes on only if it was approved",
+        frozenset({"confirmed without approval", "approval still open"}),
+        "orders_reviewed",
+    ),
     Promise("every invariant", frozenset({"invariants broken"}), "invariant_checks"),
 )
 
@@ -135,6 +141,10 @@ def _counts(result: ChaosResult) -> dict[str, Any]:
         "acked": sum(bool(responses.placed) for responses in all_responses),
         "cancels_acked": sum(responses.cancel_was_acked for responses in all_responses),
         "requests_without_a_response": sum(responses.unknowns for responses in all_responses),
+        "orders_reviewed": sum(
+            visit.is_large and bool(responses_by_visit[visit.number].placed) for visit in visits
+        ),
+        "waits_ended": _waits_ended(all_responses),
         "orders": len(database.orders),
         "confirmed": statuses[CONFIRMED],
         "cancelled": statuses[CANCELLED],
@@ -143,6 +153,12 @@ def _counts(result: ChaosResult) -> dict[str, Any]:
         "products": len(database.stock),
         "recovery_seconds": round(result.rest_seconds, 1),
     }
+
+
+def _waits_ended(all_responses: Iterable[CustomerResponses]) -> dict[str, int]:
+    """Return for how many orders a wait was ended in each way."""
+    counts = Counter(kind for responses in all_responses for kind in responses.answered)
+    return {kind.value: counts[kind] for kind in sorted(WAIT_ANSWERS)}
 
 
 def promises(report: ChaosReport) -> list[dict[str, Any]]:

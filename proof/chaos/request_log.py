@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 
 class RequestKind(StrEnum):
@@ -17,6 +17,17 @@ class RequestKind(StrEnum):
     PLACE = "place"
     CANCEL = "cancel"
     READ = "read"
+    PAY = "pay"  # by another card
+
+    # What ends a wait otherwise. Only successes are logged, without an order.
+    AUTHENTICATE = "authenticate"
+    DECIDE = "decide"
+    LEAVE = "leave"  # until the deadline
+
+
+WAIT_ANSWERS: Final = frozenset(
+    {RequestKind.PAY, RequestKind.AUTHENTICATE, RequestKind.DECIDE, RequestKind.LEAVE}
+)
 
 
 class RequestOutcome(StrEnum):
@@ -34,6 +45,9 @@ class OrderResponse(NamedTuple):
     status: str
     reason: str
     total_minor: int
+    waits_for: str = ""  # the code of what it waits for
+    intent_id: str = ""  # the intent that the customer can authenticate
+    payment_id: str = ""  # the payment that the customer can replace
 
 
 class LoggedRequest(NamedTuple):
@@ -102,6 +116,8 @@ class CustomerResponses:
     """The responses with a final status, in their order."""
 
     unknowns: int = 0
+    answered: set[RequestKind] = field(default_factory=set)
+    """What ended the order's waits, as far as the customer knows."""
 
     @property
     def is_resolved(self) -> bool:
@@ -110,6 +126,8 @@ class CustomerResponses:
     def add(self, entry: LoggedRequest) -> None:
         """Add one request of the customer with its response."""
         self.asked_to_cancel |= entry.request == RequestKind.CANCEL
+        if entry.outcome == RequestOutcome.ACKED and entry.request in WAIT_ANSWERS:
+            self.answered.add(entry.request)
         if entry.outcome == RequestOutcome.UNKNOWN:
             self.unknowns += 1
         elif entry.outcome == RequestOutcome.REJECTED and entry.request == RequestKind.PLACE:

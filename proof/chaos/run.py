@@ -19,9 +19,9 @@ from proof.chaos.invariant_watch import InvariantWatch
 from proof.chaos.layout import chaos_layout
 from proof.chaos.ledgers import Ledgers
 from proof.chaos.nemesis import Nemesis
-from proof.chaos.plan import PROVIDER_FAULTS, PROVIDER_LATENCY_MS, Plan
+from proof.chaos.plan import PROVIDER_FAULTS, PROVIDER_LATENCY_MS, WAIT_SETTINGS, Plan
 from proof.chaos.request_log import RequestLog, read_log, responses_by_visit
-from sandbox.application import without_waits
+from proof.chaos.wait_answers import WaitControls
 from sandbox.drive.deadlines import StopSignal
 from sandbox.drive.provider_faults import ProviderSandbox
 from sandbox.procfile import ROOT
@@ -91,6 +91,12 @@ class ChaosRun:
                 self._system.base_url,
                 self._system.customer_token,
                 request_log,
+                WaitControls(
+                    stripe_controls=self._sandbox_controls,
+                    api=f"{self._system.base_url}/api/v1",
+                    shop_token=self._system.shop_token,
+                    database_url=self._system.settings["DATABASE_URL"],
+                ),
                 seed=self._plan.seed,
                 patience_seconds=self._plan.seconds + REST_SECONDS + FINISH_SECONDS,
             )
@@ -218,7 +224,7 @@ def run_plan(
         folder.mkdir(parents=True)
         layout = chaos_layout(seed=plan.seed, bug=bug)
         left_out = frozenset({"flower"})
-        caller = without_waits(os.environ)
+        caller = {**os.environ, **WAIT_SETTINGS}
         with running(RUN, caller, tell=tell, left_out=left_out, layout=layout) as system:
             refuse_unsynced(system)
             result = ChaosRun(system, plan, folder, tell).run()

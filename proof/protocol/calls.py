@@ -19,8 +19,8 @@ from proof.protocol.provider import (
 )
 from proof.protocol.rules import Protocol
 from proof.protocol.state import NO_INTENT, Order, Payment, Request, Worker
-from proof.protocol.steps import AUTHORIZES, CAPTURES, NOTHING
-from proof.protocol.tables import REFUNDED, VOIDED
+from proof.protocol.steps import AUTHORIZES, CAPTURES, CLOSES, NOTHING
+from proof.protocol.tables import ANOTHER_PAYMENT, AUTHENTICATION, REFUNDED, VOIDED
 from sagas.models import Outcome
 from sagas.work import Remote
 
@@ -29,6 +29,7 @@ REJECTED = str(Outcome.REJECTED)
 PENDING = str(Outcome.PENDING)
 UNKNOWN = str(Outcome.UNKNOWN)
 FAILED = str(Outcome.FAILED)
+CLOSED = "closed"
 
 REQUESTS = {
     "find": "find",
@@ -41,6 +42,7 @@ REQUESTS = {
     "cancel the late intent": "cancel",
     "list refunds": "list_refunds",
     "refund": "refund",
+    "cancel the earlier payment": "cancel",
 }
 """The operation that a worker is about to request, by its position in the call."""
 
@@ -55,6 +57,7 @@ class Calls:
             name: work for name, work in protocol.sagas.work.items() if isinstance(work, Remote)
         }
         self.saved_errors_before_search = protocol.scope.saved_errors_before_search
+        self.may_pay_otherwise = bool(protocol.scope.faults.payments)
 
     # -- another system --------------------------------------------------------------------------
 
@@ -86,8 +89,29 @@ class Calls:
     # -- without the provider --------------------------------------------------------------------
 
     def begin(self, worker: Worker, order: Order) -> tuple[Worker, Payment]:
-        """Read the payment, and decide on the first request."""
-        payment = order.payment
+        """Read the payments, and decide on the next request: replaced payments are closed first."""
+        effect = self.effects[worker.work]
+        if effect == AUTHORIZES and order.payment.is_closed:
+            return answer_of(worker, REJECTED, CLOSED), order.payment
+        for earlier in order.earlier if effect in (AUTHORIZES, CLOSES) else ():
+            is_closed = worker.seen == CLOSED and earlier.key <= worker.key
+            if earlier.status not in (VOIDED, REFUNDED) and not is_closed:
+                return self._begin_with_earlier(worker, earlier), earlier
+        return self._begin_with_newest(worker._replace(seen=""), order.payment)
+
+    def _begin_with_earlier(self, worker: Worker, earlier: Payment) -> Worker:
+        worker = worker._replace(intent=earlier.intent, key=earlier.key)
+        if earlier.intent == NO_INTENT:  # it was never confirmed
+            return self._closed_earlier(worker)
+        return worker._replace(at="cancel the earlier payment")
+
+    def _closed_earlier(self, worker: Worker) -> Worker:
+        """Authorizing records at once that a replaced payment is closed; closing does it at its end."""
+        if self.effects[worker.work] == AUTHORIZES:
+            return worker._replace(at="record the earlier payment")
+        return worker._replace(at="begin", seen=CLOSED)
+
+    def _begin_with_newest(self, worker: Worker, payment: Payment) -> tuple[Worker, Payment]:
         worker = worker._replace(intent=payment.intent, key=payment.key)
         effect = self.effects[worker.work]
         if effect == AUTHORIZES:
@@ -105,8 +129,6 @@ class Calls:
         return worker._replace(at="cancel"), payment
 
     def _begin_authorizing(self, worker: Worker, payment: Payment) -> Worker:
-        if payment.is_closed:
-            return answer_of(worker, REJECTED, "closed")
         if payment.intent != NO_INTENT:
             return worker._replace(at="retrieve")
         if payment.saved_errors >= self.saved_errors_before_search:
@@ -127,9 +149,11 @@ class Calls:
         return self._authorization_result(worker, worker.seen), payment
 
     def checkpoint(self, worker: Worker, payment: Payment) -> tuple[Worker | None, Payment]:
-        """Record the refund before its request or after its answer, under the fence."""
+        """Record, under the fence, what a call has found out or is about to request."""
         if not worker.owns_run:
             return None, payment
+        if worker.at == "record the earlier payment":
+            return worker._replace(at="begin"), payment._replace(status=VOIDED)
         if worker.at == "prepare refund":
             return worker._replace(at="refund"), payment._replace(refund_prepared=True)
         return answer_of(worker, DONE, REFUNDED), payment
@@ -153,8 +177,10 @@ class Calls:
             return worker._replace(at="create"), payment
         if worker.at in ("create", "find", "charge"):
             return self._created(worker, received), payment
+        if worker.at == "cancel the earlier payment":  # it cannot be taken before it is replaced
+            return self._closed_earlier(worker), payment
         if worker.at == "cancel the late intent":
-            return answer_of(worker, REJECTED, "closed"), payment
+            return answer_of(worker, REJECTED, CLOSED), payment
         return self._go_on(worker, payment, received.status), payment
 
     def _without_answer(self, worker: Worker) -> Worker:
@@ -191,7 +217,9 @@ class Calls:
         if status in (HELD, TAKEN):
             return answer_of(worker, DONE, HELD)
         if status == ACTION:
-            return self.pending(worker)
+            return answer_of(worker, PENDING, AUTHENTICATION)
+        if status == DECLINED and self.may_pay_otherwise:
+            return answer_of(worker, PENDING, ANOTHER_PAYMENT)
         return answer_of(worker, REJECTED, status)
 
     def _go_on_closing(self, worker: Worker, payment: Payment, status: str) -> Worker:

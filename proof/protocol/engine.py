@@ -51,6 +51,7 @@ from proof.protocol.tables import (
     CONFIRMED,
     PREPARED,
     RUNNING,
+    VOIDED,
 )
 from sagas import decision
 from sagas.batch import Rejection
@@ -439,7 +440,8 @@ def record(order: Order, effect: str, answer: str) -> Order:
     """Record, with the result, what happened to the money."""
     payment = order.payment
     if effect == CLOSES:
-        return order._replace(payment=payment._replace(status=answer))
+        earlier = tuple(replaced._replace(status=VOIDED) for replaced in order.earlier)
+        return order._replace(payment=payment._replace(status=answer), earlier=earlier)
     if effect not in RECORDED_AS or payment.is_closed:
         return order
     return order._replace(payment=payment._replace(status=RECORDED_AS[effect]))
@@ -451,6 +453,18 @@ def journal(order: Order, work: str) -> Order:
 
 def queue(order: Order) -> Order:
     return order._replace(messages=min(order.messages + 1, MAX_MESSAGES))
+
+
+def request_compensation(order: Order) -> Order:
+    """Return the order after a request that its run compensates. A repeated one changes nothing.
+
+    Mirrors ``sagas.services.request_compensation``.
+    """
+    run = order.run
+    if run.status != RUNNING or run.compensation_requested:
+        return order
+    run = run._replace(compensation_requested=True, cause="requested", wakes=True)
+    return queue(order._replace(run=run))
 
 
 def expire_lease(world: World, number: int) -> World:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from proof.protocol.calls import DONE, REQUESTS, UNKNOWN, Calls, answer_of
-from proof.protocol.engine import Engine, expire_lease, queue
+from proof.protocol.engine import Engine, expire_lease, queue, request_compensation
 from proof.protocol.provider import (
     ACTION,
     AUTHORIZATION_EXPIRED,
@@ -25,16 +25,27 @@ from proof.protocol.rules import Protocol
 from proof.protocol.state import (
     ANNOUNCED,
     HELD_BY_WORKER,
+    KEYS_OF_A_PAYMENT,
     NO,
     TOLD,
     YES,
     Order,
+    Payment,
     Request,
     Worker,
     World,
 )
 from proof.protocol.steps import RECALLS
-from proof.protocol.tables import CANCELLING, COMPENSATING, CONFIRMED, RUNNING
+from proof.protocol.tables import (
+    ANOTHER_PAYMENT,
+    AUTHENTICATION,
+    CANCELLING,
+    CONFIRMED,
+    PREPARED,
+    RUNNING,
+)
+
+PAYABLE: Final = (AUTHENTICATION, ANOTHER_PAYMENT)
 
 PROGRESS: Final = "progress"
 CHOICE: Final = "choice"
@@ -91,6 +102,7 @@ class Moves:
         yield from self._time_passes(world, number, order)
         yield from self._decides(world, number, order)
         yield from self._authenticates(world, number, order)
+        yield from self._pays_otherwise(world, number, order)
 
     # -- waiting -----------------------------------------------------------------------------
 
@@ -138,6 +150,19 @@ class Moves:
                 yield Move(CHOICE, text, world.with_order(number, ended))
                 told = self.engine.nudged(ended._replace(facts=ended.facts | {TOLD}))
                 yield Move(CHOICE, f"{text}, and we hear of it", world.with_order(number, told))
+
+    def _pays_otherwise(self, world: World, number: int, order: Order) -> Iterator[Move]:
+        """The customer pays by another card. Mirrors ``orders.services.pay_otherwise``."""
+        run = order.run
+        if not world.faults.payments or run.status != RUNNING or run.waits_for not in PAYABLE:
+            return
+        if run.lease and self.rules.replaces_between_calls:
+            return
+        earlier = (*order.earlier, order.payment._replace(is_closed=True))
+        newest = Payment(PREPARED, key=len(earlier) * KEYS_OF_A_PAYMENT + 1)
+        replaced = self.engine.nudged(order._replace(payment=newest, earlier=earlier))
+        after = world.with_order(number, replaced).spending("payments")
+        yield Move(CHOICE, "the customer pays otherwise", after)
 
     # -- the engine at work ------------------------------------------------------------------
 
@@ -196,14 +221,12 @@ class Moves:
         """Mirrors ``orders.services.cancel_order``."""
         if not world.faults.cancels:
             return
-        run = order.run
-        if run.is_live:
-            if run.status == COMPENSATING or run.compensation_requested:
+        if order.run.is_live:
+            if order.run.saga == self.engine.cancellation:
                 return
-            if run.saga == self.engine.cancellation:
+            requested = request_compensation(order)
+            if requested is order:
                 return
-            run = run._replace(compensation_requested=True, cause="requested", wakes=True)
-            requested = queue(order._replace(run=run))
         elif order.status == CONFIRMED:
             requested = queue(
                 order._replace(status=CANCELLING, run=self.engine.new_run(self.engine.cancellation))
@@ -307,10 +330,7 @@ class Moves:
             if order.parent == worker.order and order.run.is_live
         ]
         for number in live:
-            order = world.orders[number]
-            if order.run.status == RUNNING and not order.run.compensation_requested:
-                run = order.run._replace(compensation_requested=True, cause="requested", wakes=True)
-                world = world.with_order(number, queue(order._replace(run=run)))
+            world = world.with_order(number, request_compensation(world.orders[number]))
         answered = self.calls.pending(worker) if live else answer_of(worker, DONE)
         others = world.without(worker)
         return Move(PROGRESS, "calls back", others.with_workers(*others.workers, answered))
@@ -318,8 +338,9 @@ class Moves:
     def _receives(
         self, world: World, worker: Worker, order: Order, answer: ProviderAnswer
     ) -> World:
-        after, payment = self.calls.receive(worker, order.payment, answer)
-        world = world.without(worker).with_order(worker.order, order._replace(payment=payment))
+        payment = order.payment_of(worker.key)
+        after, payment = self.calls.receive(worker, payment, answer)
+        world = world.without(worker).with_order(worker.order, order.with_payment(payment))
         return world.with_workers(*world.workers, after)
 
     def _fails_at_the_provider(
@@ -348,10 +369,10 @@ class Moves:
         if worker.at == "begin":
             after, payment = self.calls.begin(worker, order)
         elif worker.at == "store":
-            after, payment = self.calls.store(worker, order.payment)
+            after, payment = self.calls.store(worker, order.payment_of(worker.key))
         else:
-            after, payment = self.calls.checkpoint(worker, order.payment)
-        world = world.without(worker).with_order(worker.order, order._replace(payment=payment))
+            after, payment = self.calls.checkpoint(worker, order.payment_of(worker.key))
+        world = world.without(worker).with_order(worker.order, order.with_payment(payment))
         if after is None:
             return Move(PROGRESS, f"{worker.at}: the lease is lost", world)
         return Move(PROGRESS, worker.at, world.with_workers(*world.workers, after))

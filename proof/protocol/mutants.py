@@ -179,10 +179,17 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         "a parent sleeps although its child has ended",
         has_child=True,
     ),
+    "replaces_during_a_call": Mutant(
+        "The customer pays otherwise while a call looks at the earlier payment, whose success is"
+        " then recorded on the new one.",
+        Rules(replaces_between_calls=False),
+        Faults(authentications=1, payments=1),
+        "a payment counts for the result of another one's call",
+    ),
     "stores_when_closed": Mutant(
         "Equivalent: a claim closes the payment, and every claim raises the fence, so a worker that"
-        " could store an id after that has lost the run already. The rule would also cover code that"
-        " sets closing_since without a claim; no code does.",
+        " could store an id after that has lost the run already. A payment that is replaced is closed"
+        " without a claim, but only while no call looks at it.",
         Rules(stores_only_while_open=False),
         Faults(cancels=1, sleeps=1, expiries=1),
         "",

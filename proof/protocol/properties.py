@@ -7,8 +7,10 @@ from proof.protocol.provider import AUTHORIZATION_EXPIRED, CREATED, DECLINED, HE
 from proof.protocol.state import HELD as RESERVED
 from proof.protocol.state import NO, NO_INTENT, SOLD, TOLD, YES, Order, World
 from proof.protocol.tables import (
+    AUTHORIZED,
     CANCELLED,
     CANCELLING,
+    CAPTURED,
     COMPLETED,
     CONFIRMED,
     ORDER_MOVES,
@@ -45,7 +47,8 @@ def _is_charged_twice(order: Order) -> bool:
 
 
 def _has_needless_intent(order: Order) -> bool:
-    return len(order.provider.intents) > 1 and not order.provider.may_forget
+    is_needless = len(order.provider.intents) > len(order.payments)
+    return is_needless and not order.provider.may_forget
 
 
 def _is_charged_early(order: Order) -> bool:
@@ -80,10 +83,19 @@ def _is_cancelled_with_money(order: Order) -> bool:
 
 
 def _is_cancelled_and_confirmable(order: Order) -> bool:
-    known = order.payment.intent
-    if order.status != CANCELLED or known == NO_INTENT:
+    known = {payment.intent for payment in order.payments} - {NO_INTENT}
+    return order.status == CANCELLED and any(
+        order.provider.intents[intent] in (CREATED, DECLINED) for intent in known
+    )
+
+
+def _counts_for_another(order: Order) -> bool:
+    payment = order.payment
+    is_recorded = payment.status in (AUTHORIZED, CAPTURED) and not payment.is_closed
+    if not order.earlier or not is_recorded:
         return False
-    return order.provider.intents[known] in (CREATED, DECLINED)
+    paid = (HELD, TAKEN, AUTHORIZATION_EXPIRED)
+    return payment.intent == NO_INTENT or order.provider.intents[payment.intent] not in paid
 
 
 def _is_cancelled_with_stock(order: Order) -> bool:
@@ -121,6 +133,7 @@ FORBIDDEN: Final[tuple[tuple[str, Callable[[Order], bool]], ...]] = (
     ("second intent under a known key", _has_needless_intent),
     ("charged before it was confirmed", _is_charged_early),
     ("confirmed without money", _is_confirmed_without_money),
+    ("a payment counts for the result of another one's call", _counts_for_another),
     ("confirmed without stock", _is_confirmed_without_stock),
     ("compensated without a reason", _compensated_without_reason),
     ("called declined, and the provider said yes", _is_called_declined_wrongly),

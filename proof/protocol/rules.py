@@ -46,6 +46,8 @@ class Rules:
     looks_for_refund: bool = True
     # A requested refund counts as done only when the provider says so.
     waits_for_refund: bool = True
+    # A payment is replaced only while no call looks at it.
+    replaces_between_calls: bool = True
     # The customer's request is checked again when the last result is settled.
     checks_request_at_the_end: bool = True
     # Leases run out.

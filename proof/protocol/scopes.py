@@ -20,6 +20,9 @@ QUICK: Final[Mapping[str, SearchScope]] = {
     "the customer authenticates": SearchScope(
         Faults(cancels=1, crashes=1, authentications=1), units=(1,)
     ),
+    "the customer pays otherwise": SearchScope(
+        Faults(cancels=1, crashes=1, authentications=1, payments=1), units=(1,)
+    ),
     "workers die, and one sleeps": SearchScope(Faults(cancels=1, crashes=1, sleeps=1)),
     "messages are lost and doubled": SearchScope(Faults(cancels=1, sleeps=1, losses=1, doubles=1)),
     "the provider saves errors": SearchScope(Faults(cancels=1, crashes=1, no_answers=1, errors=1)),
@@ -41,6 +44,15 @@ DEEP: Final[Mapping[str, SearchScope]] = {
     ),
     "the customer authenticates among many faults": SearchScope(
         Faults(cancels=1, crashes=1, sleeps=1, no_answers=1, losses=1, authentications=1)
+    ),
+    "the customer pays otherwise, and a worker sleeps": SearchScope(
+        Faults(cancels=1, sleeps=1, losses=1, authentications=1, payments=1), units=(1,)
+    ),
+    "the customer pays otherwise without an answer": SearchScope(
+        Faults(crashes=1, sleeps=1, no_answers=1, authentications=1, payments=1), units=(1,)
+    ),
+    "the customer pays otherwise, twice": SearchScope(
+        Faults(sleeps=1, authentications=2, payments=2), units=(1,)
     ),
     "workers die, sleep, and get no answer": SearchScope(
         Faults(cancels=1, crashes=1, sleeps=1, no_answers=1)

@@ -50,6 +50,10 @@ class Provider(NamedTuple):
     may_forget: bool = False  # a key has expired or has a saved error: a second intent is no fault
 
 
+KEYS_OF_A_PAYMENT: Final = 10
+"""Idempotency keys 1 to 9 are of an order's first payment, 11 to 19 of its second, and so on."""
+
+
 class Payment(NamedTuple):
     status: str = ""
     intent: int = NO_INTENT
@@ -89,6 +93,22 @@ class Order(NamedTuple):
     provider: Provider = Provider()
     facts: frozenset[tuple[str, str]] = frozenset()  # the answer to each wait, once it is there
     parent: int = NO_PARENT
+    earlier: tuple[Payment, ...] = ()  # those that the customer replaced, oldest first
+
+    @property
+    def payments(self) -> tuple[Payment, ...]:
+        return (*self.earlier, self.payment)
+
+    def payment_of(self, key: int) -> Payment:
+        """Return the payment to which this idempotency key belongs."""
+        return self.payments[key // KEYS_OF_A_PAYMENT]
+
+    def with_payment(self, payment: Payment) -> "Order":
+        """Return the order with this payment in place of the one with the same keys."""
+        number = payment.key // KEYS_OF_A_PAYMENT
+        if number == len(self.earlier):
+            return self._replace(payment=payment)
+        return self._replace(earlier=(*self.earlier[:number], payment, *self.earlier[number + 1 :]))
 
 
 class Worker(NamedTuple):
@@ -123,6 +143,7 @@ class Faults(NamedTuple):
     errors: int = 0  # the provider answers 500, and saves that under the key
     authentications: int = 0  # the provider asks the customer to authenticate
     decisions: int = 0  # a person answers a wait: not a fault, but nothing may rely on it
+    payments: int = 0  # the customer pays otherwise: not a fault, but nothing may rely on it
 
 
 class World(NamedTuple):

@@ -18,6 +18,10 @@ COMPENSATING: Final = "compensating"
 COMPLETED: Final = "completed"
 COMPENSATED: Final = "compensated"
 
+AUTHENTICATION: Final = "authentication_required"
+ANOTHER_PAYMENT: Final = "another_payment_needed"
+"""What a run waits for while its customer may pay otherwise."""
+
 Move = tuple[str, str]
 
 ORDER_MOVES: Final[frozenset[Move]] = frozenset(

@@ -29,6 +29,7 @@ from proof.seeded_bugs.records import (
 from proof.seeded_bugs.stock import release_not_repeatable, stock_outside_transaction
 from proof.seeded_bugs.waits import (
     approval_left_open,
+    payment_replaced_during_a_look,
     rejection_taken_for_approval,
     replaced_payment_left_open,
 )
@@ -109,6 +110,7 @@ BUGS: Final[Mapping[str, Bug]] = {
             Mode.KILL_BEFORE,
         ),
         Bug(replaced_payment_left_open, "authentication-failed-then-another-card"),
+        Bug(payment_replaced_during_a_look, "another-payment-during-the-look"),
         Bug(approval_left_open, "review-overdue"),
         Bug(rejection_taken_for_approval, "review-rejected"),
     )

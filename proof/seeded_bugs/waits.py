@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import approvals.services
+import sagas.services
 from approvals.states import ApprovalStatus
 from payments import payment_operations
 from proof.seeded_bugs.patching import replace
@@ -13,6 +14,15 @@ from proof.seeded_bugs.patching import replace
 def replaced_payment_left_open() -> None:
     """A payment that another one replaces is not cancelled at the provider."""
     replace(payment_operations, "_close_replaced", lambda *_: None)
+
+
+def payment_replaced_during_a_look() -> None:
+    """A payment is replaced while a call looks at it, and the call's result counts for the new one."""
+
+    def see_no_call(_: UUID) -> bool:
+        return False
+
+    replace(sagas.services, "is_calling", see_no_call)
 
 
 def approval_left_open() -> None:

@@ -1,6 +1,8 @@
 """A decision is final, wakes the run that waits for it, and races with others and with the deadline."""
 
 from collections import Counter
+from collections.abc import Iterator
+from copy import copy
 from functools import partial
 
 import pytest
@@ -10,11 +12,12 @@ from approvals.models import Approval
 from approvals.services import Decided
 from approvals.states import ApprovalStatus, Decision
 from events.models import OutboxEvent
+from sagas import registry
 from sagas.batch import Rejection
 from sagas.definition import Saga
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
-from sagas.services import lock_run, request_compensation, start
+from sagas.services import lock_run, move_to_newest, request_compensation, start
 from sagas.sweep import sweep
 from tests.support.approval_helpers import (
     A_DAY,
@@ -94,6 +97,54 @@ def test_a_rejected_run_compensates(waiting: SagaRun, messages: MessageQueue) ->
     decide(Approval.objects.get(), Decision.REJECT, comment="Too large.")
 
     assert ended(waiting, messages) == (RunStatus.COMPENSATED, "refused", "Too large.")
+
+
+@pytest.fixture
+def renamed(reviewed: Saga, waiting: SagaRun) -> Iterator[Saga]:
+    """The version that follows, to which the run has moved: its wait has another name."""
+    step = copy(reviewed.steps[0])
+    step.name = "await_check"
+    saga = registry.register(
+        Saga(
+            *("reviewed", 2, (step,)),
+            compensation_queue="compensation",
+            takes_over={1: {"await_review": "await_check"}},
+        )
+    )
+    assert move_to_newest([waiting.pk]).moved == [waiting.pk]
+    yield saga
+    registry.unregister(saga)
+
+
+@pytest.mark.parametrize(
+    ("decision", "status"),
+    [(Decision.APPROVE, RunStatus.COMPLETED), (Decision.REJECT, RunStatus.COMPENSATED)],
+)
+def test_a_decision_ends_a_wait_that_was_renamed_meanwhile(
+    waiting: SagaRun,
+    renamed: Saga,
+    messages: MessageQueue,
+    decision: Decision,
+    status: RunStatus,
+) -> None:
+    approval = Approval.objects.get()
+    assert approval.wait == "await_review"
+
+    decide(approval, decision)
+
+    assert ended(waiting, messages)[0] == status
+    assert (waiting.version, waiting.waits_for) == (renamed.version, "")
+
+
+def test_the_approval_of_a_renamed_wait_expires_at_its_deadline(
+    waiting: SagaRun, renamed: Saga, messages: MessageQueue
+) -> None:
+    advance(A_DAY)
+    sweep()
+
+    assert ended(waiting, messages) == (RunStatus.COMPENSATED, "not_reviewed", "")
+    assert Approval.objects.get().status == ApprovalStatus.EXPIRED
+    assert waiting.version == renamed.version
 
 
 def test_a_decision_before_the_wait_ends_it_at_once(reviewed: Saga, messages: MessageQueue) -> None:

@@ -8,7 +8,14 @@ import pytest
 
 from proof.chaos.checker import Confirmable, Evidence, confirmable, findings
 from proof.chaos.ledgers import Database, Ledgers, StockTotals, StoredOrder
-from proof.chaos.plan import Plan, SubmitStyle, Visit
+from proof.chaos.plan import (
+    LARGE_QUANTITY,
+    CustomerAnswer,
+    Plan,
+    ShopDecision,
+    SubmitStyle,
+    Visit,
+)
 from proof.chaos.report import Verdict, judge, promises
 from proof.chaos.request_log import CustomerResponses, OrderResponse
 from proof.chaos.run import ChaosResult
@@ -16,6 +23,7 @@ from sandbox.drive.provider_ledger import LedgerPayment
 from sandbox.drive.shop import Cart
 
 CONFIRMED, CANCELLED, ABANDONED, REJECTED = range(4)
+FINISH = CustomerAnswer.FINISH
 
 
 class SampleLedgers:
@@ -70,6 +78,7 @@ class SampleLedgers:
             "order-2": "abandoned-order",
         }
         self.stock = {"MUG": StockTotals(10, 4), "PEN": StockTotals(10, 2)}
+        self.received = {"MUG": 10, "PEN": 10}
         self.provider = {
             "pi_1": LedgerPayment("confirmed-order", 0, 500, 1),
             "pi_2": LedgerPayment("cancelled-order", 0, 0, 1),
@@ -78,9 +87,8 @@ class SampleLedgers:
 
     def evidence(self) -> Evidence:
         database = Database(self.orders, self.keys, self.stock)
-        initial_stock = {"MUG": 10, "PEN": 10}
         ledgers = Ledgers(database, self.provider)
-        return Evidence(self.visits, self.responses, ledgers, initial_stock)
+        return Evidence(self.visits, self.responses, ledgers, self.received)
 
     def result(self, **changes: Any) -> ChaosResult:
         result = ChaosResult(self.evidence(), [], 5.0, [], {"invariant_checks": 12})
@@ -96,6 +104,33 @@ class SampleLedgers:
 
     def set_responses(self, visit: int, **changes: Any) -> "SampleLedgers":
         self.responses[visit] = replace(self.responses[visit], **changes)
+        return self
+
+    def set_visit(
+        self, visit: int, *, card: str, answer: CustomerAnswer = FINISH
+    ) -> "SampleLedgers":
+        before = self.visits[visit]
+        cart = before.cart._replace(payment_method=card)
+        self.visits[visit] = before._replace(cart=cart, answer=answer)
+        return self
+
+    def review(self, visit: int, decision: ShopDecision) -> "SampleLedgers":
+        """Make the cart of a visit, and its order, large enough for a review."""
+        before, order = self.visits[visit], self.keys[f"order-{visit}"]
+        items = (("MUG", LARGE_QUANTITY), ("PEN", 1))
+        cart = before.cart._replace(items=items)
+        self.visits[visit] = before._replace(cart=cart, decision=decision)
+        self.set_order(order, items=frozenset(items))
+        self.received["MUG"] = self.stock["MUG"].on_hand + LARGE_QUANTITY
+        self.stock["MUG"] = StockTotals(self.received["MUG"], 2 + LARGE_QUANTITY)
+        return self
+
+    def cancel_the_abandoned_order(self, reason: str) -> "SampleLedgers":
+        items = dict(self.orders["abandoned-order"].items)
+        self.set_order("abandoned-order", status="cancelled", reason=reason)
+        self.set_intent("pi_3", captured_minor=0)
+        for sku, stock in self.stock.items():
+            self.stock[sku] = stock._replace(reserved=stock.reserved - items[sku])
         return self
 
 
@@ -180,13 +215,8 @@ DISAGREEMENTS: dict[str, tuple[Callable[[SampleLedgers], object], set[tuple[str,
         {("cancelled without a reason", "cancelled-order")},
     ),
     "confirmed on a card that declines": (
-        lambda ledgers: ledgers.visits.__setitem__(
-            CONFIRMED,
-            ledgers.visits[CONFIRMED]._replace(
-                cart=ledgers.visits[CONFIRMED].cart._replace(
-                    payment_method="pm_card_chargeDeclined"
-                )
-            ),
+        lambda ledgers: ledgers.set_visit(
+            CONFIRMED, card="pm_card_chargeDeclined", answer=CustomerAnswer.LEAVE
         ),
         {("confirmed without money", "confirmed-order")},
     ),
@@ -260,6 +290,49 @@ DISAGREEMENTS: dict[str, tuple[Callable[[SampleLedgers], object], set[tuple[str,
         ),
         {("reported confirmed, but charged another sum", "confirmed-order")},
     ),
+    # Waits
+    "confirmed although the customer left it to the deadline": (
+        lambda ledgers: ledgers.set_visit(
+            CONFIRMED, card="pm_card_authenticationRequired", answer=CustomerAnswer.LEAVE
+        ),
+        {("confirmed without money", "confirmed-order")},
+    ),
+    "declined although the customer authenticated": (
+        lambda ledgers: (
+            ledgers.set_visit(ABANDONED, card="pm_card_authenticationRequired"),
+            ledgers.cancel_the_abandoned_order("payment_declined"),
+        ),
+        {("cancelled without a reason", "abandoned-order")},
+    ),
+    "confirmed although the shop rejected it": (
+        lambda ledgers: ledgers.review(CONFIRMED, ShopDecision.REJECT),
+        {("confirmed without approval", "confirmed-order")},
+    ),
+    "rejected although the shop approved it": (
+        lambda ledgers: (
+            ledgers.review(ABANDONED, ShopDecision.APPROVE),
+            ledgers.cancel_the_abandoned_order("review_rejected"),
+        ),
+        {("cancelled without a reason", "abandoned-order")},
+    ),
+    "not reviewed although the shop rejected it": (
+        lambda ledgers: (
+            ledgers.review(ABANDONED, ShopDecision.REJECT),
+            ledgers.cancel_the_abandoned_order("not_reviewed"),
+        ),
+        {("cancelled without a reason", "abandoned-order")},
+    ),
+    "an approval that stays open": (
+        lambda ledgers: ledgers.set_order("cancelled-order", open_approvals=1),
+        {("approval still open", "cancelled-order")},
+    ),
+    "two charges of two payments, and a third one": (
+        lambda ledgers: (
+            ledgers.set_order("abandoned-order", payments=2),
+            ledgers.set_intent("pi_3", charges=3),
+        ),
+        {("charged twice", "abandoned-order")},
+    ),
     # Our database and the stock
     "stock that was not released": (
         lambda ledgers: ledgers.stock.update({"MUG": StockTotals(10, 6)}),
@@ -304,6 +377,37 @@ def test_every_finding_breaks_exactly_one_promise(name: str) -> None:
     rows = promises(report)
 
     assert sum(row["broken"] for row in rows) == len(report.findings) > 0
+
+
+def test_two_payments_of_an_order_may_have_a_charge_each() -> None:
+    ledgers = SampleLedgers().set_order("abandoned-order", payments=2)
+    ledgers.provider["pi_4"] = LedgerPayment("abandoned-order", 0, 0, 1)
+
+    assert findings(ledgers.evidence()) == []
+
+
+@pytest.mark.parametrize(
+    ("decision", "reason"),
+    [(ShopDecision.REJECT, "review_rejected"), (ShopDecision.LEAVE, "not_reviewed")],
+)
+def test_an_order_that_the_shop_does_not_accept_is_cancelled_and_not_confirmable(
+    decision: ShopDecision, reason: str
+) -> None:
+    ledgers = SampleLedgers()
+    ledgers.review(ABANDONED, decision)
+    ledgers.cancel_the_abandoned_order(reason)
+
+    assert findings(ledgers.evidence()) == []
+    assert confirmable(ledgers.evidence()) == Confirmable(orders=1, confirmed=1)
+
+
+def test_an_order_that_its_customer_leaves_is_declined_and_not_confirmable() -> None:
+    ledgers = SampleLedgers()
+    ledgers.set_visit(ABANDONED, card="pm_card_authenticationRequired", answer=CustomerAnswer.LEAVE)
+    ledgers.cancel_the_abandoned_order("payment_declined")
+
+    assert findings(ledgers.evidence()) == []
+    assert confirmable(ledgers.evidence()) == Confirmable(orders=1, confirmed=1)
 
 
 def test_the_rate_of_an_unbroken_promise_is_bounded_by_the_rule_of_three() -> None:

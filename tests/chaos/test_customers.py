@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proof.chaos.customers import Customers
-from proof.chaos.plan import SubmitStyle, Visit
+from proof.chaos.plan import CustomerAnswer, ShopDecision, SubmitStyle, Visit
 from proof.chaos.request_log import (
     CustomerResponses,
     RequestKind,
@@ -20,11 +20,23 @@ from proof.chaos.request_log import (
     read_log,
     responses_by_visit,
 )
+from proof.chaos.wait_answers import WaitControls
 from sandbox.drive.shop import Cart
 from tests.support.waits import PATIENCE_SECONDS, wait_until
 
 ORDER = {"id": "an-order", "status": "placed", "reason_code": "", "total_minor": 700}
 CART = Cart((("MUG", 2),), "pm_card_visa")
+ASKS: dict[str, object] = {
+    "status": "placed",
+    "waiting_for": {"code": "authentication_required"},
+    "next_action": {"client_secret": "pi_7_secret_x", "payment_id": "a-payment"},
+}
+NEEDS_A_CARD: dict[str, object] = {
+    "status": "placed",
+    "waiting_for": {"code": "another_payment_needed"},
+}
+IS_REVIEWED: dict[str, object] = {"status": "placed", "waiting_for": {"code": "await_review"}}
+POSTS = ("cancel", "payments", "authentications", "approve", "reject")
 
 
 class Shop(ThreadingHTTPServer):
@@ -34,8 +46,11 @@ class Shop(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), ShopHandler)
-        self.statuses: dict[str, list[int]] = {"orders": [202], "cancel": [202], "read": [200]}
-        self.order_statuses = ["confirmed"]
+        self.statuses: dict[str, list[int]] = defaultdict(
+            lambda: [200], {"orders": [202], "cancel": [202], "payments": [202]}
+        )
+        self.order_statuses: list[str | dict[str, object]] = ["confirmed"]
+        self.authentications: list[tuple[str, str]] = []
         self.requests: Counter[str] = Counter()
         self.keys: list[str | None] = []
         self.carts: list[object] = []
@@ -54,16 +69,25 @@ class ShopHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        kind = "cancel" if self.path.endswith("/cancel") else "orders"
+        kind = next((kind for kind in POSTS if kind in self.path), "orders")
+        if kind == "authentications":
+            self.server.authentications.append((self.path, body["result"]))
+        if kind in ("authentications", "approve", "reject"):
+            self._respond(kind, {})
+            return
         self.server.keys.append(self.headers["Idempotency-Key"])
         self.server.carts.append(body)
         self.server.may_respond.wait(PATIENCE_SECONDS)
         self._respond(kind, ORDER)
 
     def do_GET(self) -> None:
+        if "/approvals?" in self.path:
+            self._respond("approvals", {"results": [{"id": "an-approval"}]})
+            return
         statuses = self.server.order_statuses
         status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
-        self._respond("read", {**ORDER, "status": status})
+        state = {"status": status} if isinstance(status, str) else status
+        self._respond("read", {**ORDER, **state})
 
     def _respond(self, kind: str, content: dict[str, object]) -> None:
         payload = json.dumps(content).encode()
@@ -90,6 +114,12 @@ def shop() -> Iterator[Shop]:
         serving.join()
 
 
+def controls(url: str) -> WaitControls:
+    return WaitControls(
+        f"{url}/_sandbox", f"{url}/api/v1", "shop-token", "postgres://127.0.0.1:1/none"
+    )
+
+
 def run_visit(shop: Shop, folder: Path, visit: Visit) -> CustomerResponses:
     """Run one visit, and return the customer's responses."""
     log = folder / "customers.jsonl"
@@ -97,7 +127,12 @@ def run_visit(shop: Shop, folder: Path, visit: Visit) -> CustomerResponses:
     with RequestLog(log, began) as request_log:
         url = f"http://127.0.0.1:{shop.server_address[1]}"
         customers = Customers(
-            url, "a-token", request_log, seed=1, patience_seconds=PATIENCE_SECONDS
+            url,
+            "a-token",
+            request_log,
+            controls(url),
+            seed=1,
+            patience_seconds=PATIENCE_SECONDS,
         )
         customers.start_visits([visit], began)
         customers.finish(PATIENCE_SECONDS)
@@ -175,6 +210,69 @@ def test_a_cancellation_has_its_own_key_and_the_order_is_read_until_it_is_cancel
     assert [end.status for end in responses.ends] == ["confirmed", "cancelled"]
 
 
+def test_a_customer_authenticates(shop: Shop, tmp_path: Path) -> None:
+    shop.order_statuses = [ASKS, "confirmed"]
+
+    responses = run_visit(shop, tmp_path, visit())
+
+    assert shop.authentications == [("/_sandbox/authentications/pi_7", "complete")]
+    assert responses.answered == {RequestKind.AUTHENTICATE}
+    assert shop.requests["payments"] == 0
+
+
+def test_a_customer_who_fails_to_authenticate_pays_by_another_card(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shop.statuses["payments"] = [409, 503, 202]
+    shop.order_statuses = [ASKS, NEEDS_A_CARD, NEEDS_A_CARD, NEEDS_A_CARD, "confirmed"]
+
+    responses = run_visit(shop, tmp_path, visit()._replace(answer=CustomerAnswer.ANOTHER_CARD))
+
+    assert shop.authentications == [("/_sandbox/authentications/pi_7", "fail")]
+    assert shop.keys == ["order-0", *["payment-0"] * 3]
+    assert shop.carts[1:] == [{"payment_method": "pm_card_visa"}] * 3
+    assert responses.answered == {RequestKind.AUTHENTICATE, RequestKind.PAY}
+    assert responses.unexpected == []
+
+
+def test_a_customer_authenticates_and_replaces_the_payment_at_the_same_time(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shop.order_statuses = [ASKS, "confirmed"]
+
+    run_visit(shop, tmp_path, visit()._replace(answer=CustomerAnswer.BOTH))
+
+    assert shop.authentications == [("/_sandbox/authentications/pi_7", "complete")]
+    assert shop.carts[1:] == [{"payment_method": "pm_card_visa", "replaces": "a-payment"}]
+
+
+@pytest.mark.parametrize("decision", [ShopDecision.APPROVE, ShopDecision.REJECT])
+def test_the_shop_decides_a_review(shop: Shop, tmp_path: Path, decision: ShopDecision) -> None:
+    shop.order_statuses = [IS_REVIEWED, "cancelled"]
+
+    responses = run_visit(shop, tmp_path, visit()._replace(decision=decision))
+
+    assert shop.requests[decision] == 1
+    assert responses.answered == {RequestKind.DECIDE}
+
+
+def test_a_deadline_is_tried_again_while_the_database_is_down(shop: Shop, tmp_path: Path) -> None:
+    shop.order_statuses = [ASKS, NEEDS_A_CARD, "cancelled"]
+
+    responses = run_visit(shop, tmp_path, visit()._replace(answer=CustomerAnswer.LEAVE))
+
+    assert shop.requests == {"orders": 1, "read": 3}
+    assert responses.answered == set()
+
+
+def test_a_customer_who_cancels_answers_nothing(shop: Shop, tmp_path: Path) -> None:
+    shop.order_statuses = [ASKS, "cancelled"]
+
+    run_visit(shop, tmp_path, visit(cancels_after=0.0))
+
+    assert shop.authentications == []
+
+
 def test_a_404_for_ones_own_order_is_an_unexpected_response(shop: Shop, tmp_path: Path) -> None:
     shop.statuses["read"] = [404]
 
@@ -190,7 +288,12 @@ def test_customers_do_not_wait_for_earlier_customers(shop: Shop, tmp_path: Path)
     with RequestLog(tmp_path / "log", began) as request_log:
         url = f"http://127.0.0.1:{shop.server_address[1]}"
         customers = Customers(
-            url, "a-token", request_log, seed=1, patience_seconds=PATIENCE_SECONDS
+            url,
+            "a-token",
+            request_log,
+            controls(url),
+            seed=1,
+            patience_seconds=PATIENCE_SECONDS,
         )
         visits = [visit()._replace(number=number) for number in range(5)]
 

@@ -6,12 +6,18 @@ import pytest
 
 from proof.chaos.layout import chaos_layout
 from proof.chaos.plan import (
+    ASKING_CARD,
+    BAD_CARDS,
+    GOOD_CARDS,
     PREFORK,
     PROVIDER_FAULTS,
+    REVIEW_ABOVE_MINOR,
     SCARCE,
     SCHEDULES,
     SECOND_BEAT,
+    CustomerAnswer,
     DisruptionKind,
+    ShopDecision,
     SubmitStyle,
     make_plan,
 )
@@ -94,6 +100,37 @@ def test_visits_come_at_the_rate_and_in_all_styles() -> None:
     assert len({visit.key for visit in plan.visits}) == number
     assert {visit.is_payable for visit in plan.visits} == {True, False}
     assert {visit.is_valid for visit in plan.visits} == {True, False}
+
+
+def test_orders_wait_for_every_answer_and_every_decision() -> None:
+    visits = make_plan(seed=1, minutes=1, rate=5).visits
+    answering = [visit for visit in visits if visit.cancels_after is None]
+
+    asking = {visit.answer for visit in answering if visit.cart.payment_method == ASKING_CARD}
+    declined = {visit.answer for visit in answering if visit.cart.payment_method in BAD_CARDS}
+    reviewed = {visit.decision for visit in answering if visit.is_large}
+
+    assert (asking, reviewed) == (set(CustomerAnswer), set(ShopDecision))
+    assert CustomerAnswer.LEAVE in declined
+    assert len(declined) > 1
+
+
+def test_only_large_carts_cost_more_than_the_limit_of_a_review() -> None:
+    plan = make_plan(seed=1, minutes=20, rate=5)
+    prices = {sku: 500 + 10 * number for number, sku in enumerate(plan.stock, start=1)}
+
+    for visit in plan.visits:
+        if visit.is_valid:
+            total = sum(prices[sku] * quantity for sku, quantity in visit.cart.items)
+            assert visit.is_large == (total > REVIEW_ABOVE_MINOR)
+
+
+def test_an_order_whose_customer_hangs_up_waits_for_nothing() -> None:
+    visits = make_plan(seed=1, minutes=20, rate=5).visits
+    abandoned = [visit for visit in visits if visit.style == SubmitStyle.ABANDON]
+
+    assert {visit.cart.payment_method for visit in abandoned} == set(GOOD_CARDS)
+    assert not any(visit.is_large for visit in abandoned)
 
 
 def test_scarce_products_are_ordered_more_often_than_in_stock() -> None:

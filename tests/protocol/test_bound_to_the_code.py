@@ -1,10 +1,12 @@
 """The model's assumptions about the code are true."""
 
 from orders.saga import CANCELLATION, CHECKOUT
+from orders.services import PAYABLE_WAITS
 from orders.states import TRANSITIONS
 from payments.states import SOURCES
 from proof.protocol import tables
 from proof.protocol.derived_sagas import LOCAL_EFFECTS, PRODUCT
+from proof.protocol.moves import PAYABLE
 from proof.protocol.steps import (
     AUTHORIZES,
     CAPTURES,
@@ -16,7 +18,7 @@ from proof.protocol.steps import (
     RESERVES,
 )
 from sagas.models import LIVE, RunStatus
-from sagas.work import Local
+from sagas.work import Local, Remote
 
 
 def test_the_moves_of_an_order_are_those_of_the_code() -> None:
@@ -60,6 +62,14 @@ def test_the_model_knows_the_steps_that_move_stock_and_money() -> None:
         CLOSES,
         FINISHES,
     ]
+
+
+def test_a_customer_may_pay_otherwise_during_the_same_waits_as_in_the_code() -> None:
+    [authorizing] = [step for step in CHECKOUT.steps if PRODUCT.effects[step.name] == AUTHORIZES]
+
+    assert set(PAYABLE_WAITS) == set(PAYABLE)
+    assert isinstance(authorizing.action, Remote)
+    assert authorizing.action.pending_by_code.keys() >= set(PAYABLE)
 
 
 def test_a_step_that_does_not_move_stock_or_money_has_a_compensation_that_does_not_either() -> None:

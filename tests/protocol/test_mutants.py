@@ -71,6 +71,17 @@ def test_the_shortest_trace_has_the_moves_in_order() -> None:
     ]
 
 
+def test_a_payment_that_is_replaced_during_a_call_counts_for_that_call() -> None:
+    trace = Search(MUTANTS["replaces_during_a_call"].protocol).run().trace
+
+    assert trace[-4:] == [
+        "authorize_payment: begin",
+        "the customer pays otherwise",
+        "authorize_payment: retrieve",
+        "authorize_payment: settles done:held: confirmed, running capture_payment",
+    ]
+
+
 def test_a_state_without_a_way_to_a_good_end_is_found() -> None:
     result = Search(MUTANTS["no_sweep"].protocol).run()
 

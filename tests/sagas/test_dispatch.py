@@ -229,6 +229,31 @@ def test_a_full_queue_drops_the_message_without_an_error(
     assert SagaRun.objects.filter(pk__in=[kept.pk, dropped.pk]).count() == 2
 
 
+def test_a_thread_that_cannot_start_does_not_fail_the_caller(
+    fakes: FakeSagas,
+    broker: CeleryQueues,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    saga = fakes.parcel()
+    with monkeypatch.context() as once:
+        once.setattr(threading.Thread, "start", refuse)
+        run = start(saga)
+
+    assert SagaRun.objects.get(pk=run.pk).status == RunStatus.RUNNING
+    assert "Publisher.enqueue" in of_this_test(caplog)[0].getMessage()
+
+    let_time_pass(run)
+    sweep()
+    publisher.flush(PATIENCE_SECONDS)
+
+    assert broker.count() == 1
+
+
 def test_flush_has_a_time_limit(fakes: FakeSagas, publisher: Publisher) -> None:
     publisher._thread = threading.current_thread()
     start(fakes.parcel())

@@ -93,6 +93,15 @@ def stays(run: SagaRun) -> str:
     return why.reason
 
 
+def test_a_run_whose_steps_are_done_stays(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = waiting_run(fakes, messages)
+    second(fakes)
+    SagaRun.objects.update(step="", waits_for="", waiting_since=None, waiting_until=None)
+    run.refresh_from_db()
+
+    assert stays(run) == "its steps are done"
+
+
 def test_a_waiting_run_goes_on_in_the_new_version(fakes: FakeSagas, messages: MessageQueue) -> None:
     run = waiting_run(fakes, messages)
     saga = second(fakes)
