@@ -13,7 +13,7 @@ WITH_SETTINGS = env $$($(VENV) -m sandbox.environment)
 SAGA_VERSIONS := config/saga_versions.json
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench prove prove-lock chaos properties screenshots fuzz test lint words versions openapi format clean refuse-live-keys
+.PHONY: help smoke demo up check manage bench bench-waits prove prove-lock chaos properties screenshots fuzz test lint words versions openapi format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ manage: .venv/installed ## Run a manage.py command on the running system: ARGS="
 
 bench: .venv/installed ## Measure orders per second and latency: CLIENTS=48 or RATE=20, SECONDS=20, LATENCY_MS=0, COMPARE=old.json
 	@$(END_WITH_MAKE) $(VENV) -m benchmarks
+
+bench-waits: .venv/installed ## Measure timers, nudges, and a million waiting runs: TIMERS=100000, NUDGES=300, WAITING=1000000
+	@$(END_WITH_MAKE) $(VENV) -m benchmarks.waits
 
 prove: .venv/installed ## Inject a fault at every point of every scenario: ONLY="paid/*" selects some
 	@$(END_WITH_MAKE) $(VENV) -m proof run --only "$(ONLY)" --report var/prove.json

@@ -88,7 +88,7 @@ def main() -> int:
         print("EXTERNAL=1: only what a benchmark starts itself is measured.", file=sys.stderr)
         return UNUSABLE
     try:
-        return bench(plan_from(os.environ), os.environ)
+        return bench(plan_from(os.environ, Plan), os.environ)
     except InvalidPlan as error:
         print(error, file=sys.stderr)
         return UNUSABLE

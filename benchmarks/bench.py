@@ -29,7 +29,10 @@ from sandbox.system import System
 DRAIN_SECONDS: Final = 120
 LOGGED_SECONDS: Final = 2
 
-_LIVE: Final = "SELECT count(*) FROM sagas_sagarun WHERE status IN ('running', 'compensating')"
+_LIVE: Final = """
+SELECT count(*) FROM sagas_sagarun
+WHERE saga IN ('checkout', 'cancellation') AND status IN ('running', 'compensating')
+"""
 
 
 class Check(NamedTuple):

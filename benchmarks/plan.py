@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+P = TypeVar("P", bound=BaseModel)
 
 
 class InvalidPlan(ValueError):
@@ -41,13 +43,13 @@ class Plan(BaseModel):
         return f"closed-{self.clients}" if self.rate is None else f"open-{self.rate:g}"
 
 
-def plan_from(environment: Mapping[str, str]) -> Plan:
-    """Read the plan from variables named like its fields. Raises InvalidPlan."""
+def plan_from(environment: Mapping[str, str], kind: type[P]) -> P:
+    """Read a plan from variables named like its fields. Raises InvalidPlan."""
     given = {
-        field: value for field in Plan.model_fields if (value := environment.get(field.upper()))
+        field: value for field in kind.model_fields if (value := environment.get(field.upper()))
     }
     try:
-        return Plan.model_validate(given)
+        return kind.model_validate(given)
     except ValidationError as error:
         wrong = [
             f"{'_'.join(map(str, details['loc'])).upper()} {details['msg']}".strip()

@@ -21,6 +21,9 @@ GRACE: Final = timedelta(seconds=120)
 MOST_FINDINGS: Final = 1000
 """The most rows that one check reads for one invariant."""
 
+MOVES_WITHIN: Final = timedelta(hours=2)
+"""A run that does not wait wakes within this time, as the index on ``wake_at`` shows."""
+
 STATEMENT_TIMEOUT: Final = "120s"
 SORT_MEMORY: Final = "128MB"
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +52,10 @@ class OrderScope:
     """Which orders a check covers: all of them if neither field is set."""
 
     changed_within: timedelta | None = None
-    """Orders that have not ended, or that were placed, worked on or moved within this time."""
+    """Orders that move, or that were placed, worked on or moved within this time.
+
+    An order that only waits for longer is left out until its wait is over: a million may wait.
+    """
     orders: frozenset[UUID] = frozenset()
     """Orders to check in any case."""
 
@@ -236,15 +242,25 @@ def _orders(scope: OrderScope, now: datetime) -> list[UUID]:
         return list(scope.orders)
     rows = _rows(
         """
-        SELECT id FROM orders_order WHERE status IN ('placed', 'cancelling')
-        UNION SELECT subject_id FROM sagas_sagarun WHERE status IN ('running', 'compensating')
+        SELECT id FROM orders_order o WHERE status IN ('placed', 'cancelling') AND NOT EXISTS (
+            SELECT FROM sagas_sagarun r
+            WHERE r.subject_id = o.id AND r.status IN ('running', 'compensating')
+              AND r.waits_for <> '' AND r.wake_at > %(now)s)
+        UNION SELECT subject_id FROM sagas_sagarun
+            WHERE status IN ('running', 'compensating') AND wake_at <= %(soon)s
+              AND (waits_for = '' OR wake_at <= %(now)s)
         UNION SELECT id FROM orders_order WHERE created_at > %(since)s
         UNION SELECT order_id FROM orders_ordertransition WHERE at > %(since)s
         UNION SELECT r.subject_id FROM sagas_stepattempt s JOIN sagas_sagarun r ON r.id = s.run_id
             WHERE s.started_at > %(since)s
         UNION SELECT unnest(%(orders)s::uuid[])
         """,
-        {"since": now - scope.changed_within, "orders": list(scope.orders)},
+        {
+            "since": now - scope.changed_within,
+            "now": now,
+            "soon": now + MOVES_WITHIN,
+            "orders": list(scope.orders),
+        },
     )
     return [order_id for (order_id,) in rows]
 

@@ -83,21 +83,10 @@ def histories_of(saga: Saga, run_ids: Sequence[UUID]) -> dict[UUID, dict[str, St
     """
     histories: dict[UUID, dict[str, StepHistory]] = {run_id: {} for run_id in run_ids}
     with connection.cursor() as cursor:
-        cursor.execute(_LAST_ATTEMPTS, [list(run_ids), [step.name for step in saga.steps]])
+        cursor.execute(_LAST_OF_RUNS, [list(run_ids), [step.name for step in saga.steps]])
         for run_id, step, *last in cursor.fetchall():
             histories[run_id][step] = StepHistory(*last)
     return histories
-
-
-def unknown_steps(saga: Saga, run_ids: Sequence[UUID]) -> dict[UUID, set[str]]:
-    """Return, for each run that has any, the attempted steps that ``saga`` does not have."""
-    found: dict[UUID, set[str]] = {}
-    attempts = StepAttempt.objects.filter(run__in=run_ids).exclude(
-        step__in=[step.name for step in saga.steps]
-    )
-    for run_id, step in attempts.values_list("run_id", "step").distinct():
-        found.setdefault(run_id, set()).add(step)
-    return found
 
 
 def rename_steps(run_ids: Sequence[UUID], renamed: Mapping[str, str]) -> None:
@@ -120,10 +109,10 @@ def outputs_of(run_ids: Sequence[UUID], step: str) -> dict[UUID, Output]:
     return dict(passed.values_list("run_id", "output"))
 
 
-_LAST_ATTEMPTS: Final = """
+LAST_ATTEMPTS: Final = """
     SELECT run_id, step, forward.outcome, coalesce(last.outcome, ''), coalesce(last.error, ''),
            coalesce(last.number, 0), coalesce(last.tries, 0), last.not_before, first.started_at
-    FROM unnest(%s::uuid[]) AS runs(run_id) CROSS JOIN unnest(%s::text[]) AS steps(step)
+    FROM {runs} AS runs(run_id) CROSS JOIN unnest(%s::text[]) AS steps(step)
     CROSS JOIN LATERAL (
         SELECT outcome FROM sagas_stepattempt AS attempt
         WHERE attempt.run_id = runs.run_id AND attempt.step = steps.step AND direction = 'forward'
@@ -142,3 +131,6 @@ _LAST_ATTEMPTS: Final = """
         ORDER BY fence LIMIT 1
     ) AS first ON true
 """
+"""The fields of StepHistory for each attempted step of each run in ``runs``, a set of their ids."""
+
+_LAST_OF_RUNS: Final = LAST_ATTEMPTS.format(runs="unnest(%s::uuid[])")

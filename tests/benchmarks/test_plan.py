@@ -8,7 +8,7 @@ from benchmarks.plan import InvalidPlan, Plan, plan_from
 
 
 def test_the_default_is_a_closed_loop_without_provider_latency() -> None:
-    plan = plan_from({"PATH": "/bin", "CLIENTS": ""})
+    plan = plan_from({"PATH": "/bin", "CLIENTS": ""}, Plan)
 
     assert plan == Plan()
     assert (plan.load, plan.latency_ms, plan.seconds) == ("closed-48", 0, 20)
@@ -16,7 +16,8 @@ def test_the_default_is_a_closed_loop_without_provider_latency() -> None:
 
 def test_values_are_read_from_the_environment() -> None:
     plan = plan_from(
-        {"RATE": "20", "SECONDS": "7.5", "LATENCY_MS": "200", "BASKETS": "a b.csv", "PROFILE": "1"}
+        {"RATE": "20", "SECONDS": "7.5", "LATENCY_MS": "200", "BASKETS": "a b.csv", "PROFILE": "1"},
+        Plan,
     )
 
     assert plan.load == "open-20"
@@ -39,4 +40,4 @@ def test_an_invalid_value_is_an_error_that_names_it(
     environment: dict[str, str], named: str
 ) -> None:
     with pytest.raises(InvalidPlan, match=named):
-        plan_from(environment)
+        plan_from(environment, Plan)

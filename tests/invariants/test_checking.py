@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
 from django.db.utils import InternalError
 
+from clock.now import Now
 from invariants import checking
 from invariants.catalogue import INVARIANTS
 from invariants.checking import CheckReport, LeftOut, OrderScope, Strictness, check
@@ -14,6 +16,7 @@ from invariants.invariant import Invariant
 from orders.models import Order
 from orders.states import OrderStatus
 from payments.provider_reconciliation import read_providers
+from sagas.models import SagaRun
 from sandbox.procfile import ROOT
 from tests.support.clock import DATES, backdate
 from tests.support.database import all_rows
@@ -178,6 +181,30 @@ def test_a_scope_by_time_leaves_out_old_orders(shop: Shop) -> None:
     assert recent.checked_orders == frozenset({lately.pk, under_way.pk})
     assert recent.orders == {"confirmed": 1, "placed": 1}
     assert asked.checked_orders == frozenset({old.pk, lately.pk, under_way.pk})
+
+
+def test_a_scope_by_time_leaves_out_an_order_that_has_waited_for_longer_until_its_deadline(
+    shop: Shop,
+) -> None:
+    waiting, lately = shop.place(mugs=1), shop.place(mugs=1)
+    shop.messages.drop_all()
+    for order in (waiting, lately):
+        SagaRun.objects.filter(subject_id=order.pk).update(
+            waits_for="a_person",
+            waiting_since=Now(),
+            waiting_until=Now() + timedelta(hours=1),
+            wake_at=Now() + timedelta(hours=1),
+        )
+    backdate(waiting.pk)
+
+    def checked() -> frozenset[UUID] | None:
+        return check_with_reading(scope=LAST_HOUR).checked_orders
+
+    assert checked() == frozenset({lately.pk})
+    SagaRun.objects.filter(subject_id=waiting.pk).update(wake_at=Now())
+    assert checked() == frozenset({waiting.pk, lately.pk})
+    SagaRun.objects.filter(subject_id=waiting.pk).delete()
+    assert checked() == frozenset({waiting.pk, lately.pk})
 
 
 def test_a_scope_by_time_includes_an_order_cancelled_before_its_first_step(shop: Shop) -> None:

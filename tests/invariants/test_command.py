@@ -194,7 +194,7 @@ def test_a_short_check_reports_its_scope(confirmed: Order) -> None:
     _, report = as_json()
 
     assert status == 0
-    assert "1: 1 confirmed; only orders that have not ended, or moved in the last hour" in output
+    assert "1: 1 confirmed; only orders that are under way, or moved in the last hour" in output
     assert "1 payments, 4500 held or captured (minor units); complete since 20" in output
     assert "0 findings in these orders; " in output
     assert "no ghost charge" not in output

@@ -14,7 +14,10 @@ from sagas.batch import Rejection
 from sagas.definition import Saga, Step
 from sagas.models import RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
+from sagas.queries import rehearsals
 from sagas.queries.rehearsals import rehearse_all
+from sagas.rehearsal import LiveRun, Rehearsed, rehearse
+from sagas.run_state import Moment
 from sagas.services import move_all_to_newest, pause, request_compensation
 from sagas.sweep import sweep
 from sagas.work import Escalate, Proceed
@@ -33,6 +36,7 @@ from tests.support.fake_sagas import (
     start_many,
 )
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.large_tables import insert_waiting_runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -223,6 +227,29 @@ def test_a_run_is_stranded_whose_step_wait_or_compensation_this_code_does_not_ha
     fakes.saga(*steps(fakes))
 
     assert only_result() == ("", "", why)
+
+
+def test_equal_runs_are_decided_once_for_each_batch_and_all_are_counted(
+    fakes: FakeSagas, messages: MessageQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided: list[int] = []
+
+    def count(saga: Saga | None, run: LiveRun, moment: Moment) -> Rehearsed:
+        decided.append(run.state.attempt_count)
+        return rehearse(saga, run, moment)
+
+    monkeypatch.setattr(rehearsals, "BATCH", 5)
+    monkeypatch.setattr(rehearsals, "rehearse", count)
+    fakes.saga(fakes.wait("pack"))
+    insert_waiting_runs(12)  # with twelve deadlines
+    runs = SagaRun.objects.order_by("pk")
+    SagaRun.objects.filter(pk=runs[3].pk).update(attempt_count=7)
+
+    [group] = rehearse_all()
+
+    assert (group.runs, group.result.next) == (12, "waits for pack, then compensates: no_pack")
+    assert group.examples == [run.pk for run in runs[:3]]
+    assert sorted(decided) == [0, 0, 0, 7]
 
 
 def test_the_command_lists_stranded_runs_first_and_exits_with_1(

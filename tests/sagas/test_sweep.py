@@ -14,6 +14,7 @@ from sagas.sweep import ATTENTION_AFTER_REDISPATCHES, SweepSource, sweep
 from tests.support.clock import database_time, let_time_pass, wake_run
 from tests.support.fake_sagas import FakeSagas, Rejected, start, start_many, stored_rows
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.large_tables import insert_waiting_runs
 from tests.support.waits import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -242,6 +243,25 @@ def test_a_run_that_was_swept_for_months_does_not_stop_the_sweep(
     assert sweep() == 2
 
     assert {message.run_id for message in messages.waiting} == {old.pk, new.pk}
+
+
+def test_runs_that_are_not_due_are_not_read_whatever_the_statistics_say(fakes: FakeSagas) -> None:
+    insert_waiting_runs(2_000)
+    SagaRun.objects.update(
+        status="completed", wake_at=None, waits_for="", waiting_since=None, waiting_until=None
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE) sagas_sagarun")  # while no run is live
+    with transaction.atomic(), connection.cursor() as cursor:
+        insert_waiting_runs(2_000)
+
+        assert sweep() == 0
+
+        cursor.execute(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'sagas_sagarun'"
+        )
+        assert cursor.fetchone() == (0,)
 
 
 # -- the check before a deployment

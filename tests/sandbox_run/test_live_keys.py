@@ -16,6 +16,7 @@ TARGETS = (
     *("help", "smoke", "demo", "up", "check", "manage", "test", "lint", "words", "format", "clean"),
     *(
         "bench",
+        "bench-waits",
         "prove",
         "prove-lock",
         "chaos",

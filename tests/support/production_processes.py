@@ -170,6 +170,20 @@ class Installation:
         if self.worker.has_ended():
             self.replace_worker()
 
+    def replace_all(self) -> None:
+        """Empty the broker, end every process, start all again, and wait until they are ready."""
+        starts = self.worker.logged(READY)
+        with self.redis as broker:
+            broker.flushall()
+        self.web.stop()  # a killed one would leave its child on the port
+        for program in (self.worker, self.watch, self.broker):
+            program.kill()
+        for program in (self.broker, self.worker, self.watch, self.web):
+            program.start()
+        wait_until(self._broker_answers)
+        wait_until(self._web_answers)
+        self.worker.wait_for_line(READY, times=starts + 1)
+
     def send_heartbeat(self, queue: str) -> None:
         """Send what beat sends every 15 seconds. Raises kombu's OperationalError without a broker."""
         self.send_task(HEARTBEAT, queue)

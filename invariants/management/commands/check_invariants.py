@@ -49,7 +49,7 @@ class Command(BaseCommand):
     help = (
         "Checks what must always be true of money, stock, states, journal and outbox, and compares"
         " our payments with the payment providers, in both directions. Without --record it only reads. With"
-        " --record it writes breaks and may pause orders. Covers the orders that have not ended or"
+        " --record it writes breaks and may pause orders. Covers the orders that are under way or"
         " moved in the last hour; with --full, all orders. Names what it left out. Exit"
         " status: 0 no finding, 1 findings, 2 a provider or the database did not answer."
     )
@@ -233,7 +233,7 @@ def _scope_in_words(report: CheckReport) -> str:
     return (
         ""
         if report.checked_orders is None
-        else "; only orders that have not ended, or moved in the last hour"
+        else "; only orders that are under way, or moved in the last hour"
     )
 
 

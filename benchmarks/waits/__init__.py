@@ -1,0 +1,1 @@
+"""What waiting costs, measured on the whole running system: `make bench-waits`."""
