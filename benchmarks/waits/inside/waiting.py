@@ -6,10 +6,11 @@ from typing import Final
 from uuid import UUID
 
 from sagas.batch import Batch, WaitBatch
-from sagas.definition import Proceed, Saga, timer_step, wait_step
+from sagas.definition import Saga, timer_step, wait_step
 from sagas.descriptions import StepText, WaitText
 from sagas.signal_types import Signal
 from sagas.signals import take_signals
+from sagas.work import Proceed
 
 QUEUE: Final = "checkout"  # that of the waits of orders
 
