@@ -100,9 +100,12 @@ class World:
 
     def has_messages(self) -> bool:
         """Return whether any queue has a message."""
-        return any(
-            self._broker.llen(f"{self._addresses.key_prefix}{queue}") for queue in self._queues
-        )
+        prefix = self._addresses.key_prefix
+        return bool(self._broker.exists(*(f"{prefix}{queue}" for queue in self._queues)))
+
+    def has_unacknowledged(self) -> bool:
+        """Return whether a worker has taken a message and not acknowledged it."""
+        return bool(self._broker.exists(f"{self._addresses.key_prefix}unacked_index"))
 
     def expire_unacknowledged(self) -> None:
         """Make every unacknowledged message exceed its visibility timeout."""
