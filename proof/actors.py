@@ -104,11 +104,10 @@ def sweep(*, then: Sequence[str] = ()) -> ProcessWork:
     return run_sweep
 
 
-def audit(injector: FaultInjector) -> None:
-    """Check every invariant after the run has ended, and report each violation."""
+def audit() -> list[tuple[str, str]]:
+    """Check every invariant after the run has ended. Returns the code and details of each violation."""
     report = check(reading=read_providers(), grace=timedelta(), strictness=Strictness.AT_REST)
-    for finding in report.findings:
-        injector.report("invariant", finding.code, f"{finding.subject}: {finding.detail}")
+    return [(finding.code, f"{finding.subject}: {finding.detail}") for finding in report.findings]
 
 
 def _next(channel: Any, queues: Sequence[str]) -> Message | None:

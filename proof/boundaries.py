@@ -4,9 +4,11 @@ Application code does not know the wrappers, so a new step or service has its po
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial, update_wrapper
 from typing import Any
+from uuid import UUID
 
 import redis
 from django.db import OperationalError, connection
@@ -20,7 +22,8 @@ from outbound import service
 from outbound.errors import NoAnswer
 from proof.fault_injector import FaultInjector
 from proof.points import Kind
-from sagas.dispatch import publisher
+from sagas.definition import Link
+from sagas.dispatch import publish, publisher
 
 # Typed as Any, because the methods that are replaced here are private.
 Database: Any = postgresql.DatabaseWrapper
@@ -135,6 +138,21 @@ def publish_pending() -> None:
 
 FLUSH_SECONDS = 600.0
 """Longer than any process hangs."""
+
+
+@contextmanager
+def publishing_without_thread() -> Iterator[None]:
+    """Publish runs in the thread that queues them: a fork does not inherit the publisher's thread."""
+
+    def publish_now(run_id: UUID, links: tuple[Link, ...]) -> None:
+        if links:
+            publish([run_id], links)
+
+    publisher.enqueue = publish_now  # type: ignore[method-assign]  # within this block only
+    try:
+        yield
+    finally:
+        del publisher.enqueue
 
 
 def wrap_outside_services(injector: FaultInjector) -> None:

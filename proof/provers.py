@@ -194,12 +194,14 @@ def _start_prover(owner: int, folders: Path, server: str, tokens: Tokens) -> Non
         **{setting_of(service.name): service.url for service in services},
     )
     from proof import actors, processes, run  # noqa: F401, PLC0415
+    from proof.warm_up import warm_up  # noqa: PLC0415
     from proof.world import Addresses, World  # noqa: PLC0415
 
     actors.preload()
     global _prover  # noqa: PLW0603 - one per process
     addresses = Addresses(database, TEMPLATE, valkey.redis_url(broker.port), "proof:")
     world = World(addresses, actors.QUEUES, stripe, services)
+    warm_up(world, tokens)
     _prover = _Prover(world, tokens, folder / "log")
     processes.keep_warm()
 

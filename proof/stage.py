@@ -109,11 +109,16 @@ class Stage:
             if wait > LONGEST_WAIT:
                 self.add_finding("slow-recovery", f"no run is due for {wait}")
             self.world.advance_time(wait)
-            self.run_process("worker", actors.worker())
+            self._run_worker()
             if self.world.has_overdue_run():
                 self.run_process("sweep", actors.sweep())
-                self.run_process("worker", actors.worker())
+                self._run_worker()
         self.add_finding("not-at-rest", f"still at work after {self._max_rounds} rounds")
+
+    def _run_worker(self) -> None:
+        """Run a worker, unless the broker has no message at all: then it would do nothing."""
+        if self.world.has_messages() or self.world.has_unacknowledged():
+            self.run_process("worker", actors.worker())
 
     def post(
         self,

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
-import psycopg
 import redis
 
+from proof.run_database import RunDatabase
 from sandbox.outside_service.process import OutsideServiceProcess
 from sandbox.service_process import ServiceProcess
 from sandbox.stripe_process import SandboxServer
@@ -36,7 +35,7 @@ _DUMP_QUERY: Final = """
 
 @dataclass(frozen=True)
 class Addresses:
-    """Addresses of a prover's own servers. Every run recreates ``database`` from ``template``."""
+    """Addresses of a prover's own servers. Every run finds the rows of ``template`` in ``database``."""
 
     database: str
     template: str
@@ -62,22 +61,12 @@ class World:
         self._queues = queues
         self.elapsed = timedelta()
         self._addresses = addresses
-        self._name = urlsplit(addresses.database).path.lstrip("/")
-        server = urlsplit(addresses.database)._replace(path="/postgres").geturl()
-        self._server = psycopg.connect(server, autocommit=True)
-        self._database = self._server
+        self._database = RunDatabase(addresses.database, template=addresses.template)
         self._broker = redis.Redis.from_url(addresses.broker)
 
     def reset(self) -> None:
-        """Clone the template database again; empty the services' records and the broker."""
-        if self._database is not self._server:
-            self._database.close()
-        self._server.execute(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)')
-        self._server.execute(
-            f'CREATE DATABASE "{self._name}" TEMPLATE "{self._addresses.template}"'
-            " STRATEGY file_copy"
-        )
-        self._database = psycopg.connect(self._addresses.database, autocommit=True)
+        """Restore the template's rows; empty the services' records and the broker."""
+        self._database.restore()
         for service in self.services.values():
             service.start_over()
         self.flush_broker()
@@ -87,7 +76,7 @@ class World:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Query our database directly, without the application's code."""
-        return self._database.execute(query, parameters).fetchall()
+        return self._database.rows(query, *parameters)
 
     def open_payment(self, order_id: str) -> str:
         """Return the id of the payment of an order that is not marked for closing."""
@@ -117,9 +106,12 @@ class World:
 
     def has_messages(self) -> bool:
         """Return whether any queue has a message."""
-        return any(
-            self._broker.llen(f"{self._addresses.key_prefix}{queue}") for queue in self._queues
-        )
+        prefix = self._addresses.key_prefix
+        return bool(self._broker.exists(*(f"{prefix}{queue}" for queue in self._queues)))
+
+    def has_unacknowledged(self) -> bool:
+        """Return whether a worker has taken a message and not acknowledged it."""
+        return bool(self._broker.exists(f"{self._addresses.key_prefix}unacked_index"))
 
     def expire_unacknowledged(self) -> None:
         """Make every unacknowledged message exceed its visibility timeout."""
@@ -161,7 +153,7 @@ class World:
     def advance_time(self, time: timedelta) -> None:
         """Move every lease, back-off and wake-up earlier by ``time``; advance the services' clocks."""
         for table, column in _TIMES:
-            self._database.execute(f"UPDATE {table} SET {column} = {column} - %s", [time])  # noqa: S608 - names of our own
+            self._database.change(f"UPDATE {table} SET {column} = {column} - %s", time)  # noqa: S608 - names of our own
         for service in self.services.values():
             service.advance(math.ceil(time.total_seconds()))
         self.elapsed += time
