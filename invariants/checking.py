@@ -189,6 +189,7 @@ class Examination:
             **self._parameters,
             **invariant.parameters,
             "overdue_since": self._overdue_since(invariant),
+            "is_at_rest": self.strictness is Strictness.AT_REST,
         }
         relations = provider_relation.RELATION if invariant.asks_provider else ""
         rows = _rows(f"{relations}{invariant.sql} LIMIT {MOST_FINDINGS}", parameters)

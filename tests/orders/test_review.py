@@ -4,14 +4,17 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from django.db.models import F
 from pytest_django import Settings
 
 import approvals.services
 from approvals.models import Approval
 from approvals.states import ApprovalStatus, DecidedVia, Decision
+from invariants.checking import Strictness, check
 from inventory.models import StockLevel
 from orders.models import Order
 from payments.models import Payment
+from payments.provider_reconciliation import read_providers
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
 from sagas.sweep import sweep
@@ -79,6 +82,23 @@ def test_an_approved_order_goes_on(shop: Shop, large: Order) -> None:
     assert_ledgers_agree(shop.sandbox_stripe)
     output = SagaRun.objects.get().attempts.get(step="await_review").output
     assert output == {"approval_id": str(Approval.objects.get().pk)}
+
+
+def test_an_order_that_waits_violates_no_invariant_until_its_deadline(large: Order) -> None:
+    def broken(strictness: Strictness) -> set[str]:
+        report = check(reading=read_providers(), grace=timedelta(), strictness=strictness)
+        assert {finding.subject for finding in report.findings} <= {str(large.pk)}
+        return {finding.code for finding in report.findings}
+
+    advance(timedelta(hours=20))
+    assert broken(Strictness.ON_TIME) == set()
+    assert "T6" in broken(Strictness.AT_REST)
+
+    SagaRun.objects.update(wake_at=F("waiting_until") + timedelta(hours=2))
+    assert broken(Strictness.ON_TIME) == {"T7"}
+
+    advance(timedelta(hours=5))
+    assert "T6" in broken(Strictness.ON_TIME)
 
 
 def test_a_rejected_order_is_cancelled_and_its_money_released(shop: Shop, large: Order) -> None:
