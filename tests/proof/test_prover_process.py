@@ -10,10 +10,9 @@ from orders.steps import authorize_payment
 from payments.providers.stripe.provider import _client
 from proof.processes import _newest_modules
 from proof.prover_process import application_in_prover
-from sagas import registry
 from sagas.bulk_sql import _fields
 from sagas.models import SagaRun
-from sagas.registry import _works
+from sagas.queries.definitions import _works, find_work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,7 +26,7 @@ def test_connections_are_closed_also_after_an_error() -> None:
 
 def test_what_a_bug_may_change_is_computed_again() -> None:
     with application_in_prover():
-        registry.find_work(authorize_payment.name)
+        find_work(authorize_payment.name)
         client = _client()
         _fields(SagaRun)
 
