@@ -9,14 +9,18 @@ from pytest_django import Settings
 
 from inventory.models import StockLevel
 from orders.models import IdempotencyRecord, Order
+from orders.steps import authorize_payment
+from payments.errors import PaymentClosed
 from payments.models import Payment
 from payments.states import PaymentStatus
+from sagas.definition import Remote
 from sagas.models import SagaRun
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
 from tests.support.clock import advance, database_time
 from tests.support.in_memory_broker import MessageQueue, delivering_in_background
 from tests.support.ledger_checks import assert_ledgers_agree
+from tests.support.payment_attempts import FakeAttempt, mark_closing, prepared_payment
 from tests.support.provider_ledger import intents_for
 from tests.support.shop import Shop
 from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
@@ -143,9 +147,10 @@ def test_an_authenticated_order_goes_on(alice: Customer) -> None:
 
 
 def test_after_a_failed_authentication_the_customer_pays_by_another_card(alice: Customer) -> None:
-    alice.order(ASKING)
+    until = alice.order(ASKING)["waiting_for"]["until"]
     authenticate(alice, "fail")
     waiting = alice.look()
+    assert waiting["waiting_for"]["until"] == until
     assert waiting["waiting_for"]["code"] == "another_payment_needed"
     assert waiting["next_action"] is None
 
@@ -270,6 +275,14 @@ def test_a_payment_is_not_replaced_while_a_call_looks_at_it(alice: Customer) -> 
 
     SagaRun.objects.update(leased_until=None)
     assert alice.pay(GOOD, replaces=action["payment_id"]).status == 202
+
+
+def test_a_payment_that_is_closed_meanwhile_waits_for_no_other_one(db: None) -> None:
+    payment = mark_closing(prepared_payment())
+    assert isinstance(authorize_payment.action, Remote)
+
+    with pytest.raises(PaymentClosed):
+        authorize_payment.action.call(FakeAttempt(payment.order_id))
 
 
 def test_the_number_of_payments_is_limited(alice: Customer, settings: Settings) -> None:
