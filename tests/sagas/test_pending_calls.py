@@ -170,6 +170,21 @@ def test_a_later_deadline_delays_no_look(fakes: FakeSagas, messages: MessageQueu
     assert SagaRun.objects.get().wake_at == run.not_before is not None
 
 
+def test_a_later_deadline_takes_back_the_flag_of_a_late_run(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted(), Accepted(), overdue=Escalate(DAY))
+    advance(DAY)
+    sweep()
+    messages.deliver_all()
+    assert SagaRun.objects.get().needs_attention
+
+    assert move_deadline(run.subject_id, "Accepted", database_time() + 3 * DAY)
+
+    moved = SagaRun.objects.get()
+    assert (moved.needs_attention, moved.attention_reason) == (False, "")
+
+
 def test_a_later_deadline_takes_back_no_flag_of_a_paused_run(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
