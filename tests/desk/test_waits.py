@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
@@ -15,8 +16,9 @@ from approvals.models import Approval
 from approvals.services import decide
 from approvals.states import DecidedVia, Decision
 from clock.now import now
-from desk import permissions
-from desk.models import OperatorAction
+from desk import permissions, wait_actions
+from desk.actions import ActionRequest
+from desk.models import ActionKind, OperatorAction
 from orders.models import Order
 from orders.services import cancel_order
 from sagas.models import SagaRun, SentSignal, StepAttempt
@@ -340,6 +342,30 @@ def test_extending_and_signalling_need_their_permissions(
         answer = signalled(client, packing, "hurry")
         assert answer.status_code == (200 if signal else 403), name
     assert audit_rows() == [("extender", "extend", "done"), ("signaller", "signal", "done")]
+
+
+def test_a_permission_that_is_withdrawn_meanwhile_is_refused_with_an_audit_row(
+    content_types: None, packing: UUID
+) -> None:
+    olga = User.objects.create(username="olga")
+    until = SagaRun.objects.get().waiting_until
+
+    extending = wait_actions.extend(
+        ActionRequest(ActionKind.EXTEND, packing, olga, "Late.", uuid4()),
+        "await_packing",
+        3 * A_DAY,
+    )
+    sending = wait_actions.send_signal(
+        ActionRequest(ActionKind.SIGNAL, packing, olga, "Packed.", uuid4()), "packed", {"weight": 1}
+    )
+
+    assert (extending.outcome, extending.message) == (
+        "refused",
+        "olga may not extend the deadline.",
+    )
+    assert (sending.outcome, sending.message) == ("refused", "olga may not send a signal.")
+    assert SagaRun.objects.get().waiting_until == until
+    assert not SentSignal.objects.exists()
 
 
 # -- signals

@@ -1,23 +1,27 @@
 """Orders that staff review before their money is taken."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from django.conf import settings as django_settings
 from django.db.models import F
 from pytest_django import Settings
 
 import approvals.services
 from approvals.models import Approval
-from approvals.states import ApprovalStatus, DecidedVia, Decision
+from approvals.states import ApprovalStatus, DecidedVia, Decision, DefaultAction
 from invariants.checking import Strictness, check
 from inventory.models import StockLevel
 from orders.models import Order
+from orders.review import await_review
 from payments.models import Payment
 from payments.provider_reconciliation import read_providers
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
 from sagas.sweep import sweep
+from sagas.work import Escalate, Overdue, Proceed, Wait
 from tests.support.clock import advance
 from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.provider_ledger import money_of
@@ -117,10 +121,39 @@ def test_an_order_past_its_deadline_is_cancelled_and_can_no_longer_be_approved(
     sweep()
 
     assert ended(shop, large) == ("cancelled", "not_reviewed")
-    assert Approval.objects.get().status == ApprovalStatus.EXPIRED
+    approval = Approval.objects.get()
+    assert (approval.status, approval.comment) == (ApprovalStatus.EXPIRED, "no decision in time")
     assert not decide(Decision.APPROVE)
     assert ended(shop, large) == ("cancelled", "not_reviewed")
     assert_ledgers_agree(shop.sandbox_stripe)
+
+
+@pytest.mark.parametrize(
+    ("default", "overdue", "ends"),
+    [
+        (DefaultAction.APPROVE, Proceed({}), ("confirmed", ApprovalStatus.EXPIRED)),
+        (DefaultAction.ESCALATE, Escalate(A_DAY), ("placed", ApprovalStatus.OPEN)),
+    ],
+)
+def test_past_its_deadline_an_order_does_what_the_shop_has_set(
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    default: DefaultAction,
+    overdue: Overdue,
+    ends: tuple[str, ApprovalStatus],
+) -> None:
+    assert isinstance(await_review.action, Wait)
+    monkeypatch.setattr(await_review, "action", replace(await_review.action, overdue=overdue))
+    monkeypatch.setattr(django_settings, "REVIEW_DEFAULT", default)
+    large = shop.place()
+    shop.messages.deliver_all()
+
+    advance(A_DAY)
+    sweep()
+
+    assert ended(shop, large) == (ends[0], "")
+    assert Approval.objects.get().status == ends[1]
+    assert SagaRun.objects.get().needs_attention == (default == DefaultAction.ESCALATE)
 
 
 def test_a_decision_that_came_before_the_deadline_wins(shop: Shop, large: Order) -> None:
@@ -169,6 +202,12 @@ def test_of_twenty_decisions_one_counts(shop: Shop, large: Order) -> None:
         Decision.REJECT: ("cancelled", "review_rejected"),
     }
     assert ended(shop, large) == expected[winner]
+
+
+def test_an_order_at_the_limit_is_not_reviewed(shop: Shop, settings: Settings) -> None:
+    settings.REVIEW_ABOVE_MINOR = 4500
+
+    assert ended(shop, shop.place()) == ("confirmed", "")
 
 
 def test_a_small_order_is_not_reviewed(shop: Shop) -> None:

@@ -9,14 +9,20 @@ from pytest_django import Settings
 
 from inventory.models import StockLevel
 from orders.models import IdempotencyRecord, Order
+from orders.steps import authorize_payment
+from payments.errors import PaymentClosed
 from payments.models import Payment
+from payments.provider_types import ChargeLimits
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
 from sagas.sweep import sweep
+from sagas.work import Remote
 from sandbox.stripe_process import SandboxServer
 from tests.support.clock import advance, database_time
 from tests.support.in_memory_broker import MessageQueue, delivering_in_background
+from tests.support.in_memory_provider import provider as in_memory
 from tests.support.ledger_checks import assert_ledgers_agree
+from tests.support.payment_attempts import FakeAttempt, mark_closing, prepared_payment
 from tests.support.provider_ledger import intents_for
 from tests.support.shop import Shop
 from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
@@ -143,9 +149,10 @@ def test_an_authenticated_order_goes_on(alice: Customer) -> None:
 
 
 def test_after_a_failed_authentication_the_customer_pays_by_another_card(alice: Customer) -> None:
-    alice.order(ASKING)
+    until = alice.order(ASKING)["waiting_for"]["until"]
     authenticate(alice, "fail")
     waiting = alice.look()
+    assert waiting["waiting_for"]["until"] == until
     assert waiting["waiting_for"]["code"] == "another_payment_needed"
     assert waiting["next_action"] is None
 
@@ -199,6 +206,35 @@ def test_another_decline_does_not_extend_the_time(alice: Customer) -> None:
 
     assert second["waiting_for"]["until"] == first
     assert alice.intents == ["canceled", "requires_payment_method"]
+
+
+def test_another_card_that_has_to_be_authenticated_gets_the_rest_of_the_time(
+    alice: Customer,
+) -> None:
+    until = alice.order(DECLINED)["waiting_for"]["until"]
+
+    alice.pay(ASKING)
+    order = alice.deliver()
+
+    second = Payment.objects.latest("created_at")
+    assert order["waiting_for"]["code"] == "authentication_required"
+    assert order["waiting_for"]["until"] == until
+    assert order["next_action"]["payment_id"] == str(second.pk)
+    assert order["next_action"]["client_secret"] == second.client_secret
+
+
+def test_another_payment_must_be_able_to_charge_the_total(
+    alice: Customer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.order(DECLINED)
+    settings.PAYMENT_PROVIDERS = [*settings.PAYMENT_PROVIDERS, "tests.support.in_memory_provider"]
+    monkeypatch.setattr(in_memory, "LIMITS", ChargeLimits(1001, 5_000, 1))
+
+    refused = alice.pay(in_memory.CARD)
+
+    assert refused.is_problem(422, "invalid-request")
+    assert refused.pointers == ["/payment_method"]
+    assert len(alice.payments) == 1
 
 
 def test_an_open_payment_is_replaced_only_if_it_is_named(alice: Customer) -> None:
@@ -270,6 +306,14 @@ def test_a_payment_is_not_replaced_while_a_call_looks_at_it(alice: Customer) -> 
 
     SagaRun.objects.update(leased_until=None)
     assert alice.pay(GOOD, replaces=action["payment_id"]).status == 202
+
+
+def test_a_payment_that_is_closed_meanwhile_waits_for_no_other_one(db: None) -> None:
+    payment = mark_closing(prepared_payment())
+    assert isinstance(authorize_payment.action, Remote)
+
+    with pytest.raises(PaymentClosed):
+        authorize_payment.action.call(FakeAttempt(payment.order_id))
 
 
 def test_the_number_of_payments_is_limited(alice: Customer, settings: Settings) -> None:

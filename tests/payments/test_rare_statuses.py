@@ -12,6 +12,7 @@ from payments.errors import (
     AmountMismatch,
     AuthenticationRequired,
     NotDoneYet,
+    PaymentClosed,
     PaymentDeclined,
     PaymentError,
     RefundFailed,
@@ -131,6 +132,21 @@ def test_what_the_customer_had_to_do_is_removed_while_the_provider_continues() -
         again(services.authorize, payment)
 
     payment.refresh_from_db()
+    assert (payment.next_action, payment.client_secret) == (None, "")
+
+
+def test_what_the_customer_has_to_do_is_not_stored_for_a_payment_that_is_being_closed() -> None:
+    payment = prepared_payment(AUTHENTICATING_CARD)
+
+    def close_it() -> None:
+        if Payment.objects.get().provider_payment_id is not None:
+            services.mark_closing([payment.order_id])
+
+    with pytest.raises(PaymentClosed):
+        services.authorize(payment.order_id, FakeAttempt(payment.order_id, meanwhile=close_it))
+
+    payment.refresh_from_db()
+    assert payment.closing_since is not None
     assert (payment.next_action, payment.client_secret) == (None, "")
 
 

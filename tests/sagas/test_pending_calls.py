@@ -3,13 +3,17 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from sagas.batch import Output, Rejection
+from sagas.dispatch import dispatch
 from sagas.models import RunStatus, SagaRun
-from sagas.services import move_deadline, nudge, request_compensation
+from sagas.pause_reasons import PauseReason
+from sagas.services import lock_run, move_deadline, nudge, pause, request_compensation
 from sagas.sweep import sweep
 from sagas.work import Attempt, Escalate, Overdue, Proceed
 from tests.support.clock import advance, database_time, wake_run
+from tests.support.database import wait_until_blocking
 from tests.support.fake_sagas import (
     DAY,
     HOUR,
@@ -26,6 +30,7 @@ from tests.support.fake_sagas import (
     start,
 )
 from tests.support.in_memory_broker import MessageQueue
+from tests.support.threads import start_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -114,6 +119,115 @@ def test_a_nudge_before_the_call_is_no_reason_for_a_second_one(
     run.refresh_from_db()
     assert run.waits_for == "Accepted"
     assert fakes.calls == [("send", 1)]
+
+
+def test_a_nudge_during_a_look_wakes_no_other_worker(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    def nudged_while_it_looks(attempt: Attempt) -> Output:
+        assert nudge(subject_ids=[attempt.subject_id]) == 0
+        looking = SagaRun.objects.get()
+        assert looking.wake_at == looking.leased_until is not None
+        return {}
+
+    run = pending(fakes, messages, Accepted(), nudged_while_it_looks)
+    look(messages, run)
+
+    assert run.status == RunStatus.COMPLETED
+    assert fakes.calls == [("send", 1), ("send", 2)]
+
+
+def test_a_nudge_waits_for_a_run_that_begins_to_wait(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = start(fakes.saga(fakes.wait("pickup")))
+    at = database_time()
+
+    with transaction.atomic():
+        lock_run(run.subject_id)
+        nudged = start_thread(nudge, run_ids=[run.pk])
+        wait_until_blocking()
+        SagaRun.objects.update(waits_for="pickup", waiting_since=at, waiting_until=at + DAY)
+
+    assert nudged.result() == 1
+
+
+def test_the_deadline_of_another_wait_is_not_moved(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted())
+
+    assert not move_deadline(run.subject_id, "pickup", database_time() + 3 * DAY)
+
+    assert SagaRun.objects.get().waiting_until == run.waiting_until
+
+
+def test_a_later_deadline_delays_no_look(fakes: FakeSagas, messages: MessageQueue) -> None:
+    run = pending(fakes, messages, Accepted())
+
+    assert move_deadline(run.subject_id, "Accepted", database_time() + 3 * DAY)
+
+    assert SagaRun.objects.get().wake_at == run.not_before is not None
+
+
+def test_a_later_deadline_takes_back_the_flag_of_a_late_run(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted(), Accepted(), overdue=Escalate(DAY))
+    advance(DAY)
+    sweep()
+    messages.deliver_all()
+    assert SagaRun.objects.get().needs_attention
+
+    assert move_deadline(run.subject_id, "Accepted", database_time() + 3 * DAY)
+
+    moved = SagaRun.objects.get()
+    assert (moved.needs_attention, moved.attention_reason) == (False, "")
+
+
+def test_a_later_deadline_takes_back_no_flag_of_a_paused_run(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Accepted())
+    assert pause(run.subject_id, PauseReason.STAFF, "It looks odd.", "olga")
+    paused = SagaRun.objects.get()
+
+    assert move_deadline(run.subject_id, "Accepted", database_time() + 3 * DAY)
+
+    moved = SagaRun.objects.get()
+    assert moved.needs_attention
+    assert moved.attention_reason == paused.attention_reason
+
+
+def test_a_deadline_that_is_moved_during_a_look_leaves_the_lease(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    later = database_time() + 3 * DAY
+
+    def moved_while_it_looks(attempt: Attempt) -> Output:
+        assert move_deadline(attempt.subject_id, "Accepted", later)
+        looking = SagaRun.objects.get()
+        assert looking.wake_at == looking.leased_until is not None
+        raise Accepted
+
+    run = pending(fakes, messages, Accepted(), moved_while_it_looks)
+    look(messages, run)
+
+    assert (run.waits_for, run.waiting_until) == ("Accepted", later)
+
+
+def test_a_nudge_ends_no_back_off_of_a_run_that_does_not_wait(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, Busy())
+
+    assert nudge(run_ids=[run.pk]) == 0
+    dispatch(run)  # a message that comes twice
+    messages.deliver_all()
+
+    assert fakes.calls == [("send", 1)]
+    run.refresh_from_db()
+    assert (run.nudge_count, run.nudges_seen) == (1, 1)
 
 
 def test_looks_do_not_count_as_retries(fakes: FakeSagas, messages: MessageQueue) -> None:
@@ -385,6 +499,19 @@ def test_a_compensation_that_fails_waits_no_longer(
 
     look(messages, run)
     assert run.status == RunStatus.COMPENSATED
+
+
+def test_an_answer_after_an_outage_takes_back_the_flag_of_a_compensation(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = compensating(fakes, messages, *[Busy() for _ in range(8)], Accepted())
+    for _ in range(7):
+        look(messages, run)
+    assert run.needs_attention
+
+    look(messages, run)
+
+    assert (run.waits_for, run.needs_attention, run.attention_reason) == ("Accepted", False, "")
 
 
 def two_compensating(fakes: FakeSagas, messages: MessageQueue) -> SagaRun:

@@ -45,6 +45,19 @@ def await_packing(batch: WaitBatch) -> None:
         batch.proceed(subject_id, payload)
 
 
+@wait_step(
+    queue="checkout",
+    describe=StepText("second packing", "Packing again"),
+    waits_for=WaitText("the second parcel", "your second parcel", "it is sent back"),
+    deadline=DAY,
+    overdue=Reject("not_packed"),
+    rejections={"not_packed": RejectionText("It was not packed.")},
+)
+def await_second_packing(batch: WaitBatch) -> None:
+    for subject_id, payload in take_signals(batch, "packed").items():
+        batch.proceed(subject_id, payload)
+
+
 PACKED = Signal("packed", "The parcel is packed.", Packed)
 HURRY = Signal("hurry", "Pack it first.", allowed_when=only_while_it_waits)
 
@@ -180,6 +193,24 @@ def test_signals_are_taken_oldest_first_and_once(
     assert list(SentSignal.objects.filter(taken_at=None).values_list("key", flat=True)) == [
         "second"
     ]
+
+
+def test_a_signal_that_one_wait_has_taken_is_not_taken_by_the_next(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    two_parcels = fakes.saga(
+        fakes.remote("book"), await_packing, await_second_packing, signals=(PACKED,)
+    )
+    run = start(two_parcels)
+    packed(run, {"weight": 1}, "first")
+    messages.deliver_all()
+    run.refresh_from_db()
+    assert run.waits_for == "await_second_packing"
+
+    packed(run, {"weight": 2}, "second")
+    messages.deliver_all()
+
+    assert journal(run, "output")[1:] == [({"weight": 1},), ({"weight": 2},)]
 
 
 def test_of_concurrent_signals_with_one_key_one_is_recorded(
