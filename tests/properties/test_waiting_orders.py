@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import uuid4
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 from pytest_django import Settings
@@ -23,6 +24,7 @@ from tests.support.order_model import ASKING_CARD, REVIEW_ABOVE_MINOR, WaitingOr
 from tests.support.provider_ledger import intents_for
 from tests.support.storefront_client import ORDERS
 from tests.support.worker_harness import WorkerHarness
+from tests.support.worker_threads import Fault, Moment, Outcome
 
 DECLINED: Final = "pm_card_chargeDeclinedInsufficientFunds"
 GRACE: Final = timedelta(minutes=15)
@@ -141,3 +143,49 @@ def test_in_any_history_every_order_that_waits_is_safe_and_ends(
     run_state_machine_as_test(
         waiting_orders_machine(harness), settings=effort(examples=6, steps=30)
     )
+
+
+def pay_otherwise_during_a_look(harness: WorkerHarness) -> WaitingOrdersMachine:
+    """Play one history: a call looks at a payment that is paid, and its customer pays otherwise."""
+    machine = waiting_orders_machine(harness)()
+    machine.open(stock=(12, 9), first_orders=[(ASKING_CARD, 1, 0)])
+    machine.deliver(number=0)
+    machine.authenticate(number=0, result="complete")
+    machine.nudge(number=0)
+    harness.deliver(harness.broker.take(0), Fault(Moment.AFTER_CALL, 1, Outcome.SLEEPS))
+    machine.pay_otherwise(number=0, card="pm_card_visa", replaces=True)
+    machine.wake(number=0)
+    return machine
+
+
+def deliver_all_and_check(machine: WaitingOrdersMachine) -> None:
+    machine.assert_safe()
+    while machine.has_messages():
+        machine.deliver(number=0)
+        machine.assert_safe()
+
+
+def test_a_payment_is_not_replaced_while_a_call_looks_at_it(
+    harness: WorkerHarness, settings: Settings
+) -> None:
+    let_orders_wait(settings)
+
+    machine = pay_otherwise_during_a_look(harness)
+
+    deliver_all_and_check(machine)
+    machine.teardown()
+    [order] = machine.models
+    assert order.seen is OrderStatus.CONFIRMED
+    assert machine.waiting(order).later_cards == []
+
+
+def test_a_payment_that_is_replaced_while_a_call_looks_at_it_is_found(
+    harness: WorkerHarness, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_orders_wait(settings)
+    monkeypatch.setattr(sagas.services, "is_calling", lambda _: False)
+
+    machine = pay_otherwise_during_a_look(harness)
+
+    with pytest.raises(AssertionError, match="payment_declined"):
+        deliver_all_and_check(machine)
