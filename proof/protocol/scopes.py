@@ -49,7 +49,7 @@ DEEP: Final[Mapping[str, SearchScope]] = {
         Faults(cancels=1, sleeps=1, losses=1, authentications=1, payments=1), units=(1,)
     ),
     "the customer pays otherwise without an answer": SearchScope(
-        Faults(crashes=1, sleeps=1, no_answers=1, authentications=1, payments=1), units=(1,)
+        Faults(sleeps=1, no_answers=1, authentications=1, payments=1), units=(1,)
     ),
     "the customer pays otherwise, twice": SearchScope(
         Faults(sleeps=1, authentications=2, payments=2), units=(1,)

@@ -70,6 +70,7 @@ class OrdersMachine(RuleBasedStateMachine):
     """One history of a shop. In any history each order is safe at every step, and ends."""
 
     harness: ClassVar[WorkerHarness]
+    model: ClassVar[type[OrderModel]] = OrderModel
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +101,7 @@ class OrdersMachine(RuleBasedStateMachine):
         response = self.harness.storefront.order(body, key)
         assert response.status == 202
         total = sum(PRICES_MINOR[sku] * count for sku, count in quantities.items())
-        self.models.append(OrderModel(response.order_id, key, body, total))
+        self.models.append(self.model(response.order_id, key, body, total))
         self.harness.broker.collect()
 
     @rule(number=numbers, is_other=st.booleans())

@@ -81,6 +81,65 @@ class OrderModel:
         return False
 
 
+REVIEW_ABOVE_MINOR: Final = 6000
+ASKING_CARD: Final = "pm_card_authenticationRequired"
+
+
+@dataclass
+class WaitingOrderModel(OrderModel):
+    """One accepted order of a shop where customers can pay later, and large orders are reviewed."""
+
+    later_cards: list[str] = field(default_factory=list)
+    """The cards by which the customer has paid otherwise, oldest first."""
+    is_authenticated: bool = False
+    """Whether the customer has authenticated the newest payment."""
+    decision: str = ""
+    """The decision on the order's approval, if there is one."""
+
+    @property
+    def newest_card(self) -> str:
+        return [self.card, *self.later_cards][-1]
+
+    @property
+    def is_paid(self) -> bool:
+        """Return whether the newest payment can hold money."""
+        is_finished = self.newest_card == ASKING_CARD and self.is_authenticated
+        return self.newest_card in GOOD_CARDS or is_finished
+
+    @property
+    def is_reviewed(self) -> bool:
+        return self.total_minor > REVIEW_ABOVE_MINOR
+
+    def pay_otherwise(self, card: str) -> None:
+        """Record that the API accepted another payment."""
+        self.later_cards.append(card)
+        self.is_authenticated = False
+
+    def forget_impossible(self) -> None:
+        self.permitted &= _reachable(self.seen)
+        if self.is_cancelled and self.seen is not OrderStatus.CONFIRMED:
+            self.permitted.discard(OrderStatus.CONFIRMED)
+
+    def see(self, status: OrderStatus) -> None:
+        """As for any order; and it is confirmed only with its money and its approval."""
+        if status is OrderStatus.CONFIRMED and self.seen is OrderStatus.PLACED:
+            assert self.is_paid, self
+            assert not self.is_reviewed or self.decision == "approve", self
+        super().see(status)
+
+    def excuses(
+        self, reason: str, detail: str, *, tries: int, available: Mapping[str, int]
+    ) -> bool:
+        match reason:
+            case "payment_declined":
+                return self.newest_card not in GOOD_CARDS
+            case "review_rejected":
+                return self.decision == "reject"
+            case "not_reviewed":
+                return self.is_reviewed and not self.decision
+        return super().excuses(reason, detail, tries=tries, available=available)
+
+
 def _reachable(source: OrderStatus) -> set[OrderStatus]:
     found = {source}
     while more := {target for status in found for target in TRANSITIONS[status]} - found:

@@ -11,7 +11,7 @@ from kombu.message import Message
 from sagas import dispatch
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
-from tests.support.clock import bring_nearer
+from tests.support.clock import advance, bring_nearer, reset_if_moved
 from tests.support.database import empty_all_tables
 from tests.support.drained_broker import DrainedBroker
 from tests.support.shop import PRICES_MINOR, Shelf
@@ -36,6 +36,7 @@ class WorkerHarness:
         """Start from empty tables, with these quantities in stock."""
         self.dismiss_all()  # workers that still sleep after a history that failed
         empty_all_tables()
+        reset_if_moved()
         self.sandbox_stripe.start_over()
         self.broker.collect()
         self.broker.waiting.clear()
@@ -78,6 +79,12 @@ class WorkerHarness:
     def pass_time(self, duration: timedelta) -> None:
         """Bring the times of all runs nearer, and advance the provider's clock."""
         bring_nearer(duration, sandbox_stripe=self.sandbox_stripe)
+        self.passed += duration
+
+    def move_clock(self, duration: timedelta) -> None:
+        """Move the one clock of all processes, and the provider's."""
+        advance(duration)
+        self.sandbox_stripe.advance(int(duration.total_seconds()))
         self.passed += duration
 
     def recover(self) -> int:
