@@ -54,7 +54,7 @@ class Command(BaseCommand):
         watch.add_argument(
             "--every",
             type=seconds(at_least=0.01),
-            default=0.5,
+            default=0.25,
             help="seconds between two sweeps (default %(default)s)",
         )
         rest = commands.add_parser(
