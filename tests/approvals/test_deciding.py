@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from approvals.models import Approval
-from approvals.services import Decided
+from approvals.services import Decided, extend
 from approvals.states import ApprovalStatus, Decision
 from events.models import OutboxEvent
 from sagas import registry
@@ -245,6 +245,39 @@ def test_a_decision_locks_the_run_before_the_approval(waiting: SagaRun) -> None:
         assert Approval.objects.select_for_update(nowait=True).get().is_open
 
     assert decided.result().decided_now
+
+
+def test_extending_locks_the_run_before_the_approval(waiting: SagaRun) -> None:
+    approval = Approval.objects.get()
+    with transaction.atomic():
+        lock_run(waiting.subject_id)
+        extended = start_thread(extend, approval.pk, approval.deadline + A_DAY, "olga")
+        wait_until_blocking()
+        assert Approval.objects.select_for_update(nowait=True).get().is_open
+
+    assert extended.result()
+
+
+def test_a_decided_approval_is_not_extended(waiting: SagaRun) -> None:
+    approval = Approval.objects.get()
+    decide(approval)
+    until = SagaRun.objects.get().waiting_until
+
+    assert not extend(approval.pk, approval.deadline + A_DAY, "olga")
+
+    assert Approval.objects.get().deadline == approval.deadline
+    assert SagaRun.objects.get().waiting_until == until
+    assert approval_events(waiting.subject_id) == ["approval.opened", "approval.decided"]
+
+
+def test_a_later_deadline_is_that_of_the_run(waiting: SagaRun) -> None:
+    approval = Approval.objects.get()
+    later = approval.deadline + A_DAY
+
+    assert extend(approval.pk, later, "olga")
+
+    assert Approval.objects.get().deadline == later
+    assert SagaRun.objects.get().waiting_until == later
 
 
 def test_a_decision_that_rolls_back_wakes_no_run(waiting: SagaRun, messages: MessageQueue) -> None:

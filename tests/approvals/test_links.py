@@ -172,14 +172,13 @@ def unusable_links(approval: Approval) -> dict[str, str]:
     content, _, signature = token.rpartition(":")
     other = new_link(open_approval(), holder="Anna", issuer="grace").token()
     expired = DecisionLink(approval.pk, 0, timezone.now(), "Anna", "grace")
-    unsigned_salt = Signer(salt="access.links.order").sign_object(
-        [approval.pk.hex, 0, 2**33, "x", "y"]
-    )
+    signed = [approval.pk.hex, 0, 2**33, "x", "y"]
     return {
         "expired": expired.token(),
         "forged signature": f"{content}:{signature[::-1]}",
         "content of another": f"{content}:{other.rpartition(':')[2]}",
-        "another salt": unsigned_salt,
+        "another salt": Signer(salt="access.links.order").sign_object(signed),
+        "the default salt": Signer().sign_object(signed),
         "no signature": content,
         "a later generation": DecisionLink(
             approval.pk, 1, valid.expires_at, "Anna", "grace"

@@ -13,7 +13,7 @@ from monitoring.database_metrics import DatabaseMetrics
 from orders.models import Order
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus
-from sagas.models import RunStatus, SagaRun
+from sagas.models import RunStatus, SagaRun, StepAttempt
 from sagas.services import nudge
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
@@ -160,6 +160,18 @@ def test_an_order_is_cancelled_when_its_refund_has_arrived(alice: Customer) -> N
     assert_ledgers_agree(alice.stripe)
 
 
+def test_an_order_that_waits_for_its_refund_takes_no_payment(alice: Customer) -> None:
+    refused = alice.storefront.send(
+        "POST",
+        f"{ORDERS}/{alice.order_id}/payments",
+        {"payment_method": "pm_card_visa"},
+        {"Idempotency-Key": "1"},
+    )
+
+    assert refused.is_problem(409, "payment-not-awaited")
+    assert Payment.objects.count() == 1
+
+
 def test_a_nudge_looks_at_the_refund_at_once(alice: Customer) -> None:
     alice.stripe.advance(SECONDS_OF_A_REFUND)
 
@@ -222,7 +234,9 @@ def test_a_refund_that_fails_is_no_longer_waited_for(alice: Customer) -> None:
         if alice.is_flagged():
             break
         alice.look()
-    assert "failed RefundFailed" in alice.run.attention_reason
+    assert alice.is_flagged()
+    last = StepAttempt.objects.latest("ended_at")
+    assert (last.outcome, last.error) == ("failed", "RefundFailed")
 
 
 def test_a_refund_under_way_outlasts_an_outage(alice: Customer) -> None:

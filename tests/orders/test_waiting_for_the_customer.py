@@ -5,20 +5,24 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 from pytest_django import Settings
 
 from inventory.models import StockLevel
 from orders.models import IdempotencyRecord, Order
+from orders.services import pay_otherwise
 from orders.steps import authorize_payment
 from payments.errors import PaymentClosed
 from payments.models import Payment
 from payments.provider_types import ChargeLimits
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
+from sagas.services import lock_run
 from sagas.sweep import sweep
 from sagas.work import Remote
 from sandbox.stripe_process import SandboxServer
 from tests.support.clock import advance, database_time
+from tests.support.database import wait_until_blocking
 from tests.support.in_memory_broker import MessageQueue, delivering_in_background
 from tests.support.in_memory_provider import provider as in_memory
 from tests.support.ledger_checks import assert_ledgers_agree
@@ -26,6 +30,7 @@ from tests.support.payment_attempts import FakeAttempt, mark_closing, prepared_p
 from tests.support.provider_ledger import intents_for
 from tests.support.shop import Shop
 from tests.support.storefront_client import ORDERS, ApiResponse, Storefront, cart
+from tests.support.threads import start_thread
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -314,6 +319,18 @@ def test_a_payment_that_is_closed_meanwhile_waits_for_no_other_one(db: None) -> 
 
     with pytest.raises(PaymentClosed):
         authorize_payment.action.call(FakeAttempt(payment.order_id))
+
+
+def test_paying_otherwise_locks_the_run_before_the_payments(alice: Customer) -> None:
+    alice.order(DECLINED)
+    with transaction.atomic():
+        lock_run(alice.order_id)
+        paid = start_thread(pay_otherwise, alice.order_id, GOOD)
+        wait_until_blocking()
+        assert Payment.objects.select_for_update(nowait=True).get().closing_since is None
+
+    paid_by = paid.result()
+    assert Payment.objects.latest("created_at").pk == paid_by
 
 
 def test_the_number_of_payments_is_limited(alice: Customer, settings: Settings) -> None:

@@ -1,7 +1,9 @@
 """Sagas as data: what a definition must have, and how steps become links."""
 
 from collections.abc import Callable
-from typing import Unpack
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, Unpack
 
 import pytest
 
@@ -11,11 +13,24 @@ from sagas.definition import Saga, Step, local_step, remote_step
 from sagas.descriptions import RejectionText, StepText
 from sagas.errors import DefinitionError, UnknownSaga, UnknownStep
 from sagas.retry_policy import RetryPolicy
-from sagas.work import Attempt, Compensate, Local, Proceed, Rejections, Remote, RemoteOptions
+from sagas.work import (
+    Attempt,
+    Compensate,
+    Escalate,
+    Local,
+    PendingCall,
+    Proceed,
+    Rejections,
+    Remote,
+    RemoteOptions,
+)
 from tests.support.fake_sagas import (
+    DAY,
+    PARCEL_WAIT,
     REJECTIONS,
     THREE_TRIES,
     UNLIMITED_TRIES,
+    Accepted,
     FakeSagas,
     Rejected,
 )
@@ -227,6 +242,33 @@ def test_a_compensation_needs_a_description_too() -> None:
 
     with pytest.raises(DefinitionError, match="needs a name for staff"):
         Saga("parcel", 1, (step,), compensation_queue="compensation")
+
+
+class AlsoAccepted(Accepted):
+    code = "Accepted"
+
+
+PENDING: Final = PendingCall(Accepted, PARCEL_WAIT, DAY, Escalate(DAY))
+
+
+@pytest.mark.parametrize(
+    ("pending", "why"),
+    [
+        ((replace(PENDING, overdue=Proceed({})),), "it can only escalate"),
+        ((replace(PENDING, deadline=timedelta()),), "needs a deadline"),
+        ((replace(PENDING, overdue=Escalate(timedelta())),), "needs a longer deadline"),
+        ((PENDING, replace(PENDING, error=AlsoAccepted)), "two pending errors have the same code"),
+    ],
+)
+def test_a_compensation_whose_wait_could_not_end_is_refused_at_import(
+    fakes: FakeSagas, pending: tuple[PendingCall, ...], why: str
+) -> None:
+    step = fakes.remote("send")
+    assert isinstance(step.compensating_action, Remote)
+    step.compensating_action = replace(step.compensating_action, pending=pending)
+
+    with pytest.raises(DefinitionError, match=why):
+        fakes.saga(step)
 
 
 def test_two_steps_need_the_same_texts_for_one_code(fakes: FakeSagas) -> None:

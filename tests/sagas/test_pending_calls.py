@@ -124,15 +124,18 @@ def test_a_nudge_before_the_call_is_no_reason_for_a_second_one(
 def test_a_nudge_during_a_look_wakes_no_other_worker(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
+    seen = []
+
     def nudged_while_it_looks(attempt: Attempt) -> Output:
-        assert nudge(subject_ids=[attempt.subject_id]) == 0
-        looking = SagaRun.objects.get()
-        assert looking.wake_at == looking.leased_until is not None
+        seen.append((nudge(subject_ids=[attempt.subject_id]), SagaRun.objects.get()))
         return {}
 
     run = pending(fakes, messages, Accepted(), nudged_while_it_looks)
     look(messages, run)
 
+    [(woken, looking)] = seen
+    assert woken == 0
+    assert looking.wake_at == looking.leased_until is not None
     assert run.status == RunStatus.COMPLETED
     assert fakes.calls == [("send", 1), ("send", 2)]
 
@@ -203,16 +206,18 @@ def test_a_deadline_that_is_moved_during_a_look_leaves_the_lease(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     later = database_time() + 3 * DAY
+    seen = []
 
     def moved_while_it_looks(attempt: Attempt) -> Output:
-        assert move_deadline(attempt.subject_id, "Accepted", later)
-        looking = SagaRun.objects.get()
-        assert looking.wake_at == looking.leased_until is not None
+        move_deadline(attempt.subject_id, "Accepted", later)
+        seen.append(SagaRun.objects.get())
         raise Accepted
 
     run = pending(fakes, messages, Accepted(), moved_while_it_looks)
     look(messages, run)
 
+    [looking] = seen
+    assert looking.wake_at == looking.leased_until is not None
     assert (run.waits_for, run.waiting_until) == ("Accepted", later)
 
 

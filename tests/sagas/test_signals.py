@@ -16,7 +16,7 @@ from sagas.services import request_compensation
 from sagas.signal_types import Signal, SignalContext
 from sagas.signals import allowed_signals, send_signal, take_signals
 from sagas.work import Reject
-from tests.support.fake_sagas import DAY, FakeSagas, journal, start
+from tests.support.fake_sagas import DAY, Accepted, FakeSagas, journal, start
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.threads import run_at_once
 
@@ -178,6 +178,24 @@ def test_a_run_that_compensates_or_has_ended_takes_no_signal(
     assert allowed_signals(run.subject_id) == []
     with pytest.raises(SignalRefused):
         send_signal(new_id(), "packed", {"weight": 1}, key="1", actor="olga")
+
+
+def test_a_run_that_compensates_takes_no_signal(
+    fakes: FakeSagas, saga: Saga, messages: MessageQueue
+) -> None:
+    run = start(saga)
+    messages.deliver_all()
+    fakes.answers("compensate book", Accepted())
+    request_compensation(run.subject_id, Rejection("changed_mind"), "alice")
+    messages.deliver_all()
+    run.refresh_from_db()
+    assert run.status == RunStatus.COMPENSATING
+
+    with pytest.raises(SignalRefused):
+        packed(run)
+
+    assert allowed_signals(run.subject_id) == []
+    assert not SentSignal.objects.exists()
 
 
 def test_signals_are_taken_oldest_first_and_once(
