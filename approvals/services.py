@@ -4,7 +4,7 @@ A wait step opens approvals when it begins, and reads their decisions in its con
 the run's lock. Everything else that changes an approval locks the run first, then the approval.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -112,7 +112,7 @@ def decide(
     return Decided(approval, bool(decided_now))
 
 
-def decisions(subject_ids: Sequence[UUID], name: str, key: str = "") -> dict[UUID, Approval]:
+def decisions(subject_ids: Collection[UUID], name: str, key: str = "") -> dict[UUID, Approval]:
     """Return the approvals of these orders that were approved or rejected.
 
     For the condition of a wait, which runs under the runs' locks. Leaves out open and expired ones.
