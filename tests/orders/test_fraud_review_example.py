@@ -126,10 +126,11 @@ def test_without_the_setting_no_order_waits(shop: Shop, settings: Settings) -> N
     assert not Approval.objects.exists()
 
 
-def test_an_order_that_waits_is_still_decided_when_the_setting_is_off(
+def test_an_order_that_waits_is_still_reviewed_when_the_setting_is_off(
     shop: Shop, order: Order, settings: Settings
 ) -> None:
     settings.FRAUD_REVIEW = False
-    decide(Decision.REJECT)
+    advance(A_DAY)
+    sweep()
 
-    assert ended(shop, order) == ("cancelled", "fraud_suspected")
+    assert ended(shop, order) == ("cancelled", "fraud_not_reviewed")
